@@ -1,0 +1,1 @@
+"""Pure torch: what a trial trains and evaluates. Imports neither ray, mlflow nor mixlab."""

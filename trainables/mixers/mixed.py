@@ -1,0 +1,83 @@
+"""A mixed batch, the loss on it, and the draws that every mixer shares.
+
+Shape letters: B batch, K sources of a mixture, C channels, H height, W width, L classes.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+
+class Mixed(NamedTuple):
+    """A batch in which row ``b`` is made of the rows ``sources[b]`` of the batch before mixing."""
+
+    images: Tensor  # (B, C, H, W)
+    sources: Tensor  # (B, K) int64; sources[b, 0] == b
+    weights: Tensor  # (B, K) rows sum to 1; weights[b, 0] is the paper's lambda
+
+
+def mixed_targets(mixed: Mixed, labels: Tensor, num_classes: int) -> Tensor:
+    """(B, L) soft targets: the label of each source, by its weight. Equal labels add up.
+
+    Args:
+        mixed: the batch after mixing.
+        labels: (B,) int64 of the batch before mixing.
+        num_classes: L.
+    """
+    one_hot = F.one_hot(labels[mixed.sources], num_classes)  # (B, K, L)
+    return (mixed.weights[..., None] * one_hot).sum(dim=1)
+
+
+def mixed_cross_entropy(logits: Tensor, labels: Tensor, mixed: Mixed) -> Tensor:
+    """() mean over the batch of each row's own weighted cross-entropy (mixup, Eq. 2 of SUMix).
+
+    Args:
+        logits: (B, L) of the mixed images.
+        labels: (B,) int64 of the batch before mixing.
+        mixed: the batch after mixing.
+    """
+    return F.cross_entropy(logits, mixed_targets(mixed, labels, logits.shape[-1]).to(logits.dtype))
+
+
+def require_positive(name: str, value: float) -> None:
+    """Raise ``ValueError`` unless ``value`` is above 0 and finite."""
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{name} must be above 0 and finite, got {value}")
+
+
+def dirichlet(alpha: float, shape: tuple[int, int], rng: Generator) -> Tensor:
+    """(B, K) float32 rows drawn from Dirichlet(alpha, ..., alpha), on the generator's device.
+
+    Computed in float64 from the logarithms of gamma draws, so that the small ``alpha`` of the
+    cutting mixers (0.2 and below) never divides 0 by 0.
+    """
+    require_positive("alpha", alpha)
+    # Gamma(a) = Gamma(a + 1) * U^(1/a): exact, and the logarithm never underflows.
+    concentration = torch.full(shape, alpha + 1.0, dtype=torch.float64, device=rng.device)
+    uniform = torch.rand(shape, generator=rng, dtype=torch.float64, device=rng.device)
+    log_gamma = torch._standard_gamma(concentration, generator=rng).log() + torch.log1p(-uniform) / alpha
+    return log_gamma.softmax(dim=1).float()
+
+
+def beta(alpha: float, size: int, rng: Generator) -> Tensor:
+    """(B,) float32 lambdas drawn from Beta(alpha, alpha), one a row, on the generator's device."""
+    return dirichlet(alpha, (size, 2), rng)[:, 0]
+
+
+def partners(size: int, rng: Generator) -> Tensor:
+    """(B,) int64 uniform permutation of the batch: which row each row is mixed with."""
+    return torch.randperm(size, generator=rng, device=rng.device)
+
+
+def pair(images: Tensor, partner: Tensor, lam: Tensor) -> Mixed:
+    """A two-source ``Mixed``: row ``b`` keeps ``lam[b]`` of itself, the rest is ``partner[b]``.
+
+    Args:
+        images: (B, C, H, W) already mixed.
+        partner: (B,) int64.
+        lam: (B,) share of the row's own image.
+    """
+    own = torch.arange(len(partner), device=partner.device)
+    return Mixed(images, torch.stack((own, partner), dim=1), torch.stack((lam, 1 - lam), dim=1))
