@@ -16,6 +16,7 @@ class Mixed(NamedTuple):
     images: Tensor  # (B, C, H, W)
     sources: Tensor  # (B, K) int64; sources[b, 0] == b
     weights: Tensor  # (B, K) rows sum to 1; weights[b, 0] is the paper's lambda
+    depth: int = 0  # stages of the network that ``images`` have been through: 0 for pixels, else feature maps
 
 
 def mixed_targets(mixed: Mixed, labels: Tensor, num_classes: int) -> Tensor:

@@ -1,0 +1,54 @@
+"""The CIFAR ResNets: depth 6n + 2, widths 16, 32, 64, identity shortcuts.
+
+He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", CVPR 2016, section 4.2
+(arXiv:1512.03385).
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock
+
+from trainables.backbones.backbone import Backbone
+
+
+class PaddedShortcut(nn.Module):
+    """The paper's option A: every second pixel, and zeros for the channels that are new."""
+
+    def __init__(self, stride: int, new_channels: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.new_channels = new_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C + new channels, H / stride, W / stride)."""
+        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.new_channels))
+
+
+def _stage(blocks: int, in_width: int, width: int, stride: int) -> nn.Sequential:
+    shortcut = PaddedShortcut(stride, width - in_width) if width != in_width else None
+    first = BasicBlock(in_width, width, stride, shortcut)
+    return nn.Sequential(first, *(BasicBlock(width, width) for _ in range(blocks - 1)))
+
+
+def _resnet(depth: int, num_classes: int, in_channels: int) -> Backbone:
+    blocks = (depth - 2) // 6
+    stem = nn.Sequential(
+        nn.Conv2d(in_channels, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU(inplace=True)
+    )
+    stages = (stem, _stage(blocks, 16, 16, 1), _stage(blocks, 16, 32, 2), _stage(blocks, 32, 64, 2))
+    return Backbone(stages, num_features=64, num_classes=num_classes)
+
+
+def resnet8(*, num_classes: int, in_channels: int = 3) -> Backbone:
+    """ResNet-8, 0.08 M parameters: small enough to learn on a laptop's processor."""
+    return _resnet(8, num_classes, in_channels)
+
+
+def resnet20(*, num_classes: int, in_channels: int = 3) -> Backbone:
+    """ResNet-20, 0.27 M parameters."""
+    return _resnet(20, num_classes, in_channels)
+
+
+def resnet56(*, num_classes: int, in_channels: int = 3) -> Backbone:
+    """ResNet-56, 0.85 M parameters."""
+    return _resnet(56, num_classes, in_channels)

@@ -1,0 +1,153 @@
+"""The configuration of a training run: flat dotted keys in a study, frozen dataclasses here.
+
+``parse`` turns one into the other and refuses what is unknown, of the wrong type or out of range.
+"""
+
+import difflib
+import inspect
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from trainables.backbones import BACKBONES
+from trainables.backbones.backbone import Init
+from trainables.datasets import DATASETS
+from trainables.mixers import MIXERS
+from trainables.sumix import Lam, Regulariser, SUMixTerms
+
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SUMixConfig:
+    """Which definition of SUMix, and which of its terms; all off by default."""
+
+    preset: Literal["paper"] = "paper"
+    lam: Lam = "fixed"
+    regulariser: Regulariser = "none"
+    zeta: NotNegative = 0.5
+    sem_scale: NotNegative = 1.0
+    # How the batch before mixing is run: with gradient, without, or without and in evaluation mode.
+    raw_forward: Literal["train_grad", "train_nograd", "eval_nograd"] = "train_grad"
+
+    @property
+    def terms(self) -> SUMixTerms:
+        """What ``SUMixLoss`` takes."""
+        return SUMixTerms(lam=self.lam, regulariser=self.regulariser, zeta=self.zeta, sem_scale=self.sem_scale)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything that determines the numbers of a run, but its seed."""
+
+    dataset: str = "cifar100"
+    train_images: Count | None = None  # the first n of the training set; None for all
+    test_images: Count | None = None
+    augment: Literal["crop_flip", "none"] = "crop_flip"
+
+    backbone: str = "resnet18"
+    init: Init = "om_table"
+
+    epochs: Count = 800
+    batch_size: Count = 100
+    lr: Positive = 0.1  # at the start; a cosine per epoch takes it to 0
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    nesterov: bool = False
+    weight_decay: NotNegative = 1e-4
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  # auto: half on a GPU, float32 elsewhere
+
+    mixer: str = "none"
+    mixer_options: dict[str, Any] = field(default_factory=dict)  # written mixer.alpha, mixer.per_batch, ...
+    sumix: SUMixConfig = field(default_factory=SUMixConfig)
+
+
+def parse(config: Mapping[str, Any]) -> Config:
+    """The typed configuration of a flat one.
+
+    Args:
+        config: dotted keys, ``{"dataset": "cifar100", "mixer": "cutmix", "mixer.alpha": 0.2, ...}``;
+            what is missing takes its default.
+
+    Raises:
+        ValueError: one sentence that names the key, the value and what would be valid.
+    """
+    top, sumix, options = _split_keys(config)
+    values = {key: _checked(key, top[key], kind) for key, kind in _annotations(Config).items() if key in top}
+    sumix_kinds = _annotations(SUMixConfig)
+    values["sumix"] = SUMixConfig(**{k: _checked(f"sumix.{k}", v, sumix_kinds[k]) for k, v in sumix.items()})
+    parsed = Config(**values)
+    for key, known in (("dataset", DATASETS), ("backbone", BACKBONES), ("mixer", MIXERS)):
+        require_known(key, getattr(parsed, key), known)
+    return replace(parsed, mixer_options=mixer_options(parsed.mixer, options))
+
+
+def flatten(config: Config) -> dict[str, Any]:
+    """The flat form with every default written out; ``parse`` of it gives ``config`` again."""
+    flat: dict[str, Any] = {}
+    for key, value in asdict(config).items():
+        prefix = "mixer" if key == "mixer_options" else key
+        flat.update({f"{prefix}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {key: value})
+    return flat
+
+
+def mixer_options(mixer: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Every option of ``mixer``: those given, checked against its signature, and its defaults."""
+    parameters = {
+        name: p
+        for name, p in inspect.signature(MIXERS[mixer]).parameters.items()
+        if p.kind is p.KEYWORD_ONLY and p.default is not p.empty
+    }
+    for name in given:
+        require_known(f"option of {mixer}", f"mixer.{name}", [f"mixer.{p}" for p in parameters])
+    kinds = typing.get_type_hints(MIXERS[mixer])
+    options = {
+        name: _checked(f"mixer.{name}", given[name], kinds[name]) if name in given else parameter.default
+        for name, parameter in parameters.items()
+    }
+    if "alpha" in options and not 0 < options["alpha"] < float("inf"):
+        raise ValueError(f"mixer.alpha must be above 0 and finite, got {options['alpha']}")
+    return options
+
+
+def require_known(what: str, name: str, known: Iterable[str]) -> None:
+    """Raise ``ValueError`` that names the nearest of ``known`` unless ``name`` is among them."""
+    known = list(known)
+    if name in known:
+        return
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+    raise ValueError(f"unknown {what} {name!r}; {hint}")
+
+
+def _split_keys(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Keys of ``Config``, of ``SUMixConfig`` and of the mixer; an unknown key is an error."""
+    top: dict[str, Any] = {}
+    sumix: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    plain = [f.name for f in fields(Config) if f.name not in ("mixer_options", "sumix")]
+    dotted = [f"sumix.{f.name}" for f in fields(SUMixConfig)]
+    for key, value in config.items():
+        if key.startswith("mixer."):
+            options[key.removeprefix("mixer.")] = value
+            continue
+        require_known("key", key, [*plain, *dotted, "mixer.alpha"])
+        (sumix if key in dotted else top)[key.removeprefix("sumix.")] = value
+    return top, sumix, options
+
+
+def _annotations(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind, include_extras=True)
+
+
+def _checked(key: str, value: Any, kind: Any) -> Any:
+    """``value`` as ``kind``; an int where a float is wanted becomes one, nothing else is converted."""
+    try:
+        return TypeAdapter(kind, config=ConfigDict(strict=True)).validate_python(value)
+    except ValidationError as error:
+        wanted = error.errors()[0]["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+        raise ValueError(f"{key} must be {wanted}, got {value!r}") from None

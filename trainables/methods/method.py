@@ -1,0 +1,45 @@
+"""What the training loop knows: a method turns a batch into a loss.
+
+A method owns its modules: the network, and whatever else is trained with it (the uncertainty layer
+of SUMix, the generator and momentum encoder of AutoMix). The loop draws batches, steps the
+optimiser over ``method.parameters()`` and calls ``after_step``; it has no branch on a mixer's name.
+"""
+
+from typing import NamedTuple
+
+from torch import Generator, Tensor, nn
+
+from trainables.backbones.backbone import Network
+
+
+class Step(NamedTuple):
+    """What one batch gave."""
+
+    loss: Tensor  # ()
+    log: dict[str, Tensor]  # (B,) or () each; the loop reports the epoch's mean
+
+
+class Method(nn.Module):
+    """Base of every method. ``forward`` must be given; the rest has a sensible default."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:
+        """The loss of a batch.
+
+        Args:
+            images: (B, C, H, W) pixels in [0, 1] before mixing.
+            labels: (B,) int64.
+            rng: source of every draw of the method, on the device of ``images``.
+        """
+        raise NotImplementedError
+
+    def after_step(self, progress: float) -> None:
+        """Called after every optimiser step; ``progress`` is the share of the training done, in [0, 1]."""
+
+    @property
+    def evaluated(self) -> Network:
+        """The network that is tested and saved."""
+        return self.network

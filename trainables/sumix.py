@@ -1,0 +1,155 @@
+"""SUMix: a mixing ratio learned from what the network sees, and a regulariser of its uncertainty.
+
+Qin, Jin, Zhu, Liao, El-Yacoubi, Gao, "SUMix: Mixup with Semantic and Uncertain Information",
+ECCV 2024 (arXiv:2407.07805).
+
+This is the paper's definition; ``sumix_release.py`` has the arithmetic of the released code, which
+differs. Where the paper leaves a choice open: z is the vector of class logits (with features or
+probabilities Eq. 4 hardly moves lambda), and Z_su of Eq. 6 is a vector that is read as logits (as a
+scalar it could not enter a cross-entropy). More than two sources are an extension: each source's
+weight is scaled by its own distance.
+
+Shape letters: B batch, K sources of a mixture, D features, L classes.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from trainables.mixers.mixed import Mixed, mixed_cross_entropy
+
+Lam = Literal["fixed", "learned"]
+Regulariser = Literal["none", "s", "u", "su"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SUMixTerms:
+    """What is switched on: one row of the paper's Table 6."""
+
+    lam: Lam = "learned"
+    regulariser: Regulariser = "su"  # s: semantic distance, u: uncertainty, su: both
+    zeta: float = 0.5  # weight of the regulariser, Eq. 3
+    sem_scale: float = 1.0  # multiplies the distance of Eq. 4; the paper has 1
+
+    def __post_init__(self) -> None:
+        if self.lam not in ("fixed", "learned"):
+            raise ValueError(f"lam must be fixed or learned, got {self.lam!r}")
+        if self.regulariser not in ("none", "s", "u", "su"):
+            raise ValueError(f"regulariser must be none, s, u or su, got {self.regulariser!r}")
+        if not 0 <= self.zeta < float("inf"):
+            raise ValueError(f"zeta must be at least 0 and finite, got {self.zeta}")
+        if not 0 <= self.sem_scale < float("inf"):
+            raise ValueError(f"sem_scale must be at least 0 and finite, got {self.sem_scale}")
+
+    @property
+    def any(self) -> bool:
+        """Whether anything differs from plain mixed cross-entropy."""
+        return self.lam == "learned" or self.regulariser != "none"
+
+
+class SUMixParts(NamedTuple):
+    """The loss of a batch, and what it was made of."""
+
+    loss: Tensor  # ()
+    weights: Tensor  # (B, K) used by the main loss: learned, or those of the mixer
+    regulariser: Tensor  # () before zeta; 0 when switched off
+
+
+class SUMixLoss(nn.Module):
+    """The loss of Eq. 3, and the linear layer that estimates uncertainty (Eq. 5)."""
+
+    def __init__(self, num_features: int, num_classes: int, terms: SUMixTerms) -> None:
+        super().__init__()
+        self.terms = terms
+        self.uncertainty = nn.Linear(num_features, num_classes)
+
+    def forward(
+        self,
+        features: Tensor,  # (B, D) of the batch before mixing
+        logits: Tensor,  # (B, L) of the batch before mixing
+        mixed_features: Tensor,  # (B, D)
+        mixed_logits: Tensor,  # (B, L)
+        labels: Tensor,  # (B,) int64
+        mixed: Mixed,
+    ) -> Tensor:
+        """() scalar loss; half precision is widened to float32 first."""
+        return self.parts(features, logits, mixed_features, mixed_logits, labels, mixed).loss
+
+    def parts(
+        self,
+        features: Tensor,
+        logits: Tensor,
+        mixed_features: Tensor,
+        mixed_logits: Tensor,
+        labels: Tensor,
+        mixed: Mixed,
+    ) -> SUMixParts:
+        """As ``forward``, with the weights and the regulariser that went into the loss."""
+        logits, mixed_logits = wide(logits), wide(mixed_logits)
+        shift = displacement(mixed_logits, logits[mixed.sources])  # (B, K, L)
+        weights = relearn(mixed.weights, shift * self.terms.sem_scale) if self.terms.lam == "learned" else mixed.weights
+        loss = mixed_cross_entropy(mixed_logits, labels, mixed._replace(weights=weights))
+        if self.terms.regulariser == "none":
+            return SUMixParts(loss, weights, torch.zeros_like(loss))
+
+        energy = torch.zeros_like(shift)  # the exponent of Eq. 6, negated
+        if "s" in self.terms.regulariser:
+            energy = energy + F.normalize(shift, dim=-1)
+        if "u" in self.terms.regulariser:
+            energy = energy + self.doubt(features)[mixed.sources] + self.doubt(mixed_features)[:, None]
+        regulariser = weighted_cross_entropy(torch.exp(-energy), labels, mixed)
+        return SUMixParts(loss + self.terms.zeta * regulariser, weights, regulariser)
+
+    def doubt(self, features: Tensor) -> Tensor:
+        """(B, L) Eq. 5 at unit length: the paper writes its norm, the released code uses the vector."""
+        return F.normalize(wide(self.uncertainty(features)).softmax(dim=-1), dim=-1)
+
+
+def displacement(mixed_logits: Tensor, source_logits: Tensor) -> Tensor:
+    """How far mixing moved each source, as the distribution inside the norm of Eq. 4 and 6.
+
+    Args:
+        mixed_logits: (B, L).
+        source_logits: (B, K, L); they get no gradient.
+
+    Returns:
+        (B, K, L), softmax of the difference.
+    """
+    return (mixed_logits[:, None] - source_logits.detach()).softmax(dim=-1)
+
+
+def relearn(weights: Tensor, shift: Tensor) -> Tensor:
+    """Eq. 4: a source counts for less, the further mixing moved it.
+
+    Args:
+        weights: (B, K) drawn by the mixer, rows sum to 1.
+        shift: (B, K, L) from ``displacement``.
+
+    Returns:
+        (B, K) rows sum to 1, without gradient.
+    """
+    distance = shift.detach().norm(dim=-1)  # (B, K)
+    # The ratio depends on differences alone; the smallest as origin keeps a large scale from underflow.
+    scaled = weights * torch.exp(distance.amin(dim=1, keepdim=True) - distance)
+    return scaled / scaled.sum(dim=1, keepdim=True)
+
+
+def weighted_cross_entropy(source_logits: Tensor, labels: Tensor, mixed: Mixed) -> Tensor:
+    """() mean cross-entropy of each source's own logits, by the mixer's weights (second term of Eq. 3).
+
+    Args:
+        source_logits: (B, K, L) one set of logits a source.
+        labels: (B,) int64 of the batch before mixing.
+        mixed: the batch after mixing.
+    """
+    log_p = F.log_softmax(source_logits, dim=-1)
+    own_class = log_p.gather(-1, labels[mixed.sources][..., None]).squeeze(-1)  # (B, K)
+    return -(mixed.weights * own_class).sum(dim=1).mean()
+
+
+def wide(x: Tensor) -> Tensor:
+    """``x`` in float32 at least: exponentials and softmax lose too much in half precision."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
