@@ -78,7 +78,18 @@ def pair(images: Tensor, partner: Tensor, lam: Tensor) -> Mixed:
     Args:
         images: (B, C, H, W) already mixed.
         partner: (B,) int64.
-        lam: (B,) share of the row's own image.
+        lam: (B,) share of the row's own image, or (1,) for all rows.
     """
     own = torch.arange(len(partner), device=partner.device)
+    lam = lam.expand(len(partner))
     return Mixed(images, torch.stack((own, partner), dim=1), torch.stack((lam, 1 - lam), dim=1))
+
+
+def alone(images: Tensor) -> Mixed:
+    """A one-source ``Mixed``: every row is its own image, or what is left of it, and keeps its label.
+
+    Args:
+        images: (B, C, H, W).
+    """
+    own = torch.arange(len(images), device=images.device)[:, None]
+    return Mixed(images, own, torch.ones(own.shape, device=images.device))

@@ -1,0 +1,80 @@
+"""Rectangles of pixels, one a row: where the cutting mixers cut.
+
+Shape letters: B batch (or 1, for one box that the whole batch shares), H height, W width.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+from trainables.mixers.mixed import Mixed, pair
+
+
+class Boxes(NamedTuple):
+    """The pixels from (``top``, ``left``) up to, and without, (``bottom``, ``right``)."""
+
+    top: Tensor  # (B,) int64
+    bottom: Tensor  # (B,)
+    left: Tensor  # (B,)
+    right: Tensor  # (B,)
+
+
+def uniform_pixels(count: int, height: int, width: int, rng: Generator) -> tuple[Tensor, Tensor]:
+    """Rows and columns, two (count,) int64, of uniformly drawn pixels of an image."""
+    rows = torch.randint(height, (count,), generator=rng, device=rng.device)
+    return rows, torch.randint(width, (count,), generator=rng, device=rng.device)
+
+
+def clipped_boxes(centre: tuple[Tensor, Tensor], scale: Tensor, height: int, width: int) -> Boxes:
+    """Boxes of the image's shape, ``scale`` times its sides, around ``centre`` and clipped at the border.
+
+    Args:
+        centre: row and column of each box, two (B,) int64.
+        scale: (B,) share of each side, in [0, 1].
+        height: of the image.
+        width: of the image.
+
+    As in the official code of CutMix, a side is cut down to whole pixels, and half of it, again cut down,
+    lies on either hand of the centre: sides are even.
+    """
+    half_height, half_width = (height * scale).long() // 2, (width * scale).long() // 2
+    row, column = centre
+    return Boxes(
+        top=(row - half_height).clamp_(min=0),
+        bottom=(row + half_height).clamp_(max=height),
+        left=(column - half_width).clamp_(min=0),
+        right=(column + half_width).clamp_(max=width),
+    )
+
+
+def inside(boxes: Boxes, height: int, width: int) -> Tensor:
+    """(B, 1, H, W) bool: True at the pixels of each row's box."""
+    rows = torch.arange(height, device=boxes.top.device)
+    columns = torch.arange(width, device=boxes.top.device)
+    in_rows = (rows >= boxes.top[:, None]) & (rows < boxes.bottom[:, None])  # (B, H)
+    in_columns = (columns >= boxes.left[:, None]) & (columns < boxes.right[:, None])  # (B, W)
+    return in_rows[:, None, :, None] & in_columns[:, None, None, :]
+
+
+def areas(boxes: Boxes) -> Tensor:
+    """(B,) int64 number of pixels in each box."""
+    return (boxes.bottom - boxes.top) * (boxes.right - boxes.left)
+
+
+def kept_share(boxes: Boxes, height: int, width: int) -> Tensor:
+    """(B,) float32 share of the pixels that lie outside each box: the lambda of a pasted box."""
+    return 1 - areas(boxes) / (height * width)
+
+
+def paste(images: Tensor, partner: Tensor, boxes: Boxes) -> Mixed:
+    """Fill each row's box with the same pixels of its partner; weights are counted in pixels.
+
+    Args:
+        images: (B, C, H, W), left unchanged.
+        partner: (B,) int64.
+        boxes: (B,) or (1,) boxes.
+    """
+    height, width = images.shape[2:]
+    mixed = torch.where(inside(boxes, height, width), images[partner], images)
+    return pair(mixed, partner, kept_share(boxes, height, width))

@@ -1,0 +1,77 @@
+"""SaliencyMix: the rectangle around the most salient pixel of one image, pasted into another.
+
+A. F. M. S. Uddin, M. S. Monira, W. Shin, T. Chung and S.-H. Bae, "SaliencyMix: A Saliency Guided Data
+Augmentation Strategy for Better Regularization", ICLR 2021, arXiv:2006.01791.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Generator, Tensor
+
+from trainables.mixers.boxes import Boxes, clipped_boxes, paste
+from trainables.mixers.mixed import Mixed, beta, partners
+from trainables.mixers.saliency import fine_grained_saliency, misread_saliency, salient_pixel
+
+# What the release normalises with, on CIFAR-10 and CIFAR-100 alike.
+RELEASE_MEAN = (125.3 / 255, 123.0 / 255, 113.9 / 255)
+RELEASE_STD = (63.0 / 255, 62.1 / 255, 66.7 / 255)
+
+
+def draw(
+    images: Tensor,
+    rng: Generator,
+    *,
+    alpha: float,
+    per_batch: bool,
+    saliency_input: Literal["uint8", "raw_float"],
+) -> tuple[Boxes, Tensor]:
+    """The box that is cut from each row, and the partner that fills it, (B,) int64; as in ``saliencymix``."""
+    size, _, height, width = images.shape
+    lam = beta(alpha, 1 if per_batch else size, rng)
+    partner = partners(size, rng)
+    if per_batch:
+        centre = salient_pixel(saliency_map(images[partner[:1]], saliency_input))
+    else:
+        row, column = salient_pixel(saliency_map(images, saliency_input))
+        centre = row[partner], column[partner]
+    return clipped_boxes(centre, (1 - lam).sqrt(), height, width), partner
+
+
+def saliency_map(images: Tensor, saliency_input: Literal["uint8", "raw_float"]) -> Tensor:
+    """(B, H, W) saliency of (B, C, H, W) images, from their bytes or, as released, from normalised floats."""
+    if saliency_input == "uint8":
+        return fine_grained_saliency(images.detach())
+    if saliency_input == "raw_float":
+        statistics = torch.tensor((RELEASE_MEAN, RELEASE_STD), device=images.device)[..., None, None]
+        return misread_saliency((images.detach().float() - statistics[0]) / statistics[1])
+    raise ValueError(f"saliency_input must be 'uint8' or 'raw_float', got {saliency_input!r}")
+
+
+def saliencymix(
+    images: Tensor,
+    rng: Generator,
+    *,
+    alpha: float = 1.0,
+    per_batch: bool = False,
+    saliency_input: Literal["uint8", "raw_float"] = "uint8",
+) -> Mixed:
+    """Paste the box around the partner's most salient pixel into every image, at the same place.
+
+    Args:
+        images: (B, 3, H, W) RGB, or (B, 1, H, W) with ``saliency_input="uint8"``, in [0, 1]; left unchanged.
+        rng: source of every random draw, on the device of ``images``.
+        alpha: draws lambda ~ Beta(alpha, alpha); the box has the area ``1 - lam`` before it is clipped.
+        per_batch: one box for the whole batch, around the salient pixel of the partner of row 0.
+        saliency_input: ``uint8`` is the paper's saliency, of the image. ``raw_float`` is what the release
+            computes: OpenCV's detector reads the normalised floats as bytes, so that the centre is all but
+            independent of the image (within 5 pixels of the object for 11 % of images, not 42 %).
+
+    Returns:
+        A ``Mixed`` with K = 2 and weights counted in pixels.
+
+    The official code is ``per_batch=True, saliency_input="raw_float"``, on half of the batches. Here each
+    row has its own box, around the salient pixel of its own partner.
+    """
+    boxes, partner = draw(images, rng, alpha=alpha, per_batch=per_batch, saliency_input=saliency_input)
+    return paste(images, partner, boxes)
