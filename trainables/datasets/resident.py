@@ -1,0 +1,101 @@
+"""A split that lives on the device: decoded once, kept whole, and cut into batches there.
+
+Shape letters: N images of the split, B batch, C channels, H height, W width.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Generator, Tensor
+
+from trainables.datasets import DATASETS
+from trainables.datasets.dataset import Split, Splits
+
+Augment = Callable[[Tensor, Generator], Tensor]  # (B, C, H, W) uint8 -> the same
+
+
+class Resident:
+    """A split kept whole on the device as uint8, and cut into augmented or plain batches there.
+
+    Images come out as (B, C, H, W) float32 in [0, 1], channels_last, not normalised by mean and standard deviation:
+    the network does that itself, after mixing. The last batch of an epoch is smaller where B does not divide N.
+    """
+
+    def __init__(self, split: Split, device: torch.device | str, *, augment: Augment | None) -> None:
+        # Rows, columns, channels in memory: a batch is then channels_last without a copy.
+        self.images = split.images.permute(0, 2, 3, 1).contiguous().to(device)  # (N, H, W, C)
+        self.labels = split.labels.to(device)  # (N,)
+        self.augment = augment
+
+    def __len__(self) -> int:
+        """The number of images, N."""
+        return len(self.labels)
+
+    def train_batches(self, batch_size: int, order: Generator, augment: Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """One epoch: every image once, in an order drawn from ``order``, augmented by draws from ``augment``.
+
+        Args:
+            batch_size: images a batch, at least 1.
+            order: a CPU generator, so that the order does not depend on the device.
+            augment: a generator on the device.
+        """
+        indices = torch.randperm(len(self), generator=order).to(self.labels.device)
+        for chosen in indices.split(_checked(batch_size)):
+            images = self.images.index_select(0, chosen).permute(0, 3, 1, 2)
+            if self.augment is not None:
+                images = self.augment(images, augment)
+            yield _in_unit_range(images), self.labels[chosen]
+
+    def test_batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every image once, in the order of the split, without augmentation."""
+        batches = self.images.split(_checked(batch_size)), self.labels.split(batch_size)
+        for images, labels in zip(*batches, strict=True):
+            yield _in_unit_range(images.permute(0, 3, 1, 2)), labels
+
+
+def _in_unit_range(images: Tensor) -> Tensor:
+    return images.to(torch.float32, memory_format=torch.channels_last).div_(255)
+
+
+def _checked(batch_size: int) -> int:
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    return batch_size
+
+
+def subset(split: Split, n: int) -> Split:
+    """The first ``n`` images of ``split``: the same for every seed and every arm of a study.
+
+    Raises:
+        ValueError: ``n`` is not between 1 and the number of images.
+    """
+    if not 1 <= n <= len(split.labels):
+        raise ValueError(f"a subset must have between 1 and {len(split.labels)} images, got {n}")
+    return Split(split.images[:n], split.labels[:n])
+
+
+def fingerprint(splits: Splits) -> str:
+    """16 hex digits of the SHA-256 over shape, images and labels of both splits: what a run has really seen."""
+    digest = hashlib.sha256()
+    for split in splits:
+        for tensor in split:
+            digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+            digest.update(tensor.cpu().contiguous().numpy().data)
+    return digest.hexdigest()[:16]
+
+
+def load_cached(name: str, root: Path) -> Splits:
+    """``DATASETS[name].load(root)``, kept for the next trial of the same process; its tensors must not be changed.
+
+    Raises:
+        DataError: a file is missing or broken.
+    """
+    return _load(name, root.resolve())
+
+
+@lru_cache(maxsize=2)
+def _load(name: str, root: Path) -> Splits:
+    return DATASETS[name].load(root)

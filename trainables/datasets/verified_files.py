@@ -1,0 +1,164 @@
+"""Files known by their checksums: looked for, fetched under a lock, and never used unless they are right.
+
+A data set names the files it wants (``Wanted``) and where they can come from (``Source``). Whatever a source gives is
+checked, written to a scratch folder and moved into place in one step, so a reader sees a right file or none.
+"""
+
+import hashlib
+import os
+import shutil
+import sys
+import tarfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from filelock import FileLock, Timeout
+
+from trainables.datasets.dataset import DataError
+
+Contents = Iterator[tuple[str, bytes]]  # paths under the data root, and what belongs there
+
+
+class Source(NamedTuple):
+    """One place that files can come from."""
+
+    name: str  # as the user reads it: "trying {name} ..."
+    contents: Callable[[Path], Contents]  # of a scratch folder; DataError when the source cannot serve
+    needs: Path | None = None  # the source is tried only if this exists
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """The files of one data set, and the sources to try in this order."""
+
+    title: str
+    md5: Mapping[str, str]  # path under the data root -> hex digest
+    sources: tuple[Source, ...]
+    remedy: str  # ends the error when no source can serve
+
+
+def say(line: str) -> None:
+    """One line of progress on stderr, for work that takes more than a moment."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def md5_of(content: bytes) -> str:
+    """Hex digest. MD5 is what the official pages publish; here it guards against accidents only."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def unusable(root: Path, md5: Mapping[str, str]) -> list[str]:
+    """The paths of ``md5`` that cannot be read under ``root`` or differ from their checksum."""
+    return [path for path, digest in md5.items() if not _is_right(root / path, digest)]
+
+
+def read_verified(root: Path, path: str, md5: Mapping[str, str]) -> bytes:
+    """The content of ``root / path``; DataError when the file is missing or its checksum is wrong."""
+    try:
+        content = (root / path).read_bytes()
+    except OSError as error:
+        raise DataError(f"{root / path} cannot be read ({error.strerror})") from error
+    if (digest := md5_of(content)) != md5[path]:
+        raise DataError(f"{root / path} is broken: its md5 is {digest} instead of {md5[path]}")
+    return content
+
+
+def read_member(archive: tarfile.TarFile, name: str) -> bytes:
+    """The content of one file of an open archive; DataError when it is not in there."""
+    try:
+        member = archive.extractfile(name)
+    except KeyError:
+        member = None
+    if member is None:
+        raise DataError(f"{archive.name!s} holds no file {name}")
+    return member.read()
+
+
+def archive_members(root: Path, archive: str, md5: Mapping[str, str], paths: Iterable[str]) -> Contents:
+    """Yield the members ``paths`` of a tar archive in the data root, whose checksum is verified before it is opened."""
+    if unusable(root, {archive: md5[archive]}):
+        raise DataError(f"{root / archive} is broken: its md5 is not {md5[archive]}")
+    with tarfile.open(root / archive) as members:
+        for path in paths:
+            yield path, read_member(members, path)
+
+
+def fetch(root: Path, wanted: Wanted) -> None:
+    """Make every file of ``wanted`` right under ``root``; returns at once when they are.
+
+    Raises:
+        DataError: no source can serve, or the data root cannot be written.
+    """
+    if not unusable(root, wanted.md5):
+        return
+    with _locked_scratch(root, wanted.title) as scratch:
+        missing = unusable(root, wanted.md5)  # another process may have served while this one waited for the lock
+        if not missing:
+            return
+        failures = [f"{root / path} is broken" for path in missing if (root / path).exists()]
+        for source in wanted.sources:
+            if source.needs is not None and not source.needs.exists():
+                continue
+            say(f"{wanted.title}: trying {source.name} ...")
+            try:
+                _take(source, root, scratch, {path: wanted.md5[path] for path in missing})
+            except DataError as error:
+                failures.append(f"{source.name}: {error}")
+                say(f"{wanted.title}: {error}")
+            else:
+                say(f"{wanted.title}: complete in {root}")
+                return
+    raise DataError(f"{wanted.title} could not be had ({'; '.join(failures) or 'no source'}); {wanted.remedy}")
+
+
+def _take(source: Source, root: Path, scratch: Path, md5: Mapping[str, str]) -> None:
+    staged: dict[str, Path] = {}
+    for path, content in source.contents(scratch):
+        if path not in md5:
+            continue
+        if (digest := md5_of(content)) != md5[path]:
+            raise DataError(f"its {path} is broken: the md5 is {digest} instead of {md5[path]}")
+        staged[path] = scratch / f"staged-{len(staged)}"
+        staged[path].write_bytes(content)
+    if lacking := md5.keys() - staged.keys():
+        raise DataError(f"it holds no {', '.join(sorted(lacking))}")
+    for path, file in staged.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        os.replace(file, root / path)
+
+
+@contextmanager
+def _locked_scratch(root: Path, title: str) -> Iterator[Path]:
+    """An empty folder in the data root (so that moving out of it is atomic), for one process at a time."""
+    scratch = root / f".{title.lower()}-partial"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(root / f".{title.lower()}.lock")
+        try:
+            lock.acquire(timeout=1)
+        except Timeout:
+            say(f"{title}: waiting for another process that is fetching it ...")
+            lock.acquire()
+        try:
+            shutil.rmtree(scratch, ignore_errors=True)  # left behind by a process that was killed
+            scratch.mkdir()
+            yield scratch
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+            lock.release()
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(
+            f"{title} cannot be written to the data root {root} ({reason}); name a writable folder"
+        ) from error
+
+
+def _is_right(file: Path, digest: str) -> bool:
+    try:
+        with file.open("rb") as content:
+            return hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest() == digest
+    except OSError:
+        return False
