@@ -1,0 +1,38 @@
+"""The frame of a self-contained HTML page: one style for tables and reports, readable on a telephone."""
+
+from __future__ import annotations
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color: #1a1a1a; }}
+h1 {{ font-size: 1.6rem; overflow-wrap: anywhere; }} h2 {{ font-size: 1.2rem; margin-top: 2.5rem; }}
+.wide {{ overflow-x: auto; }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
+th, td {{ padding: .3rem .8rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #ddd; }}
+thead th {{ border-top: 2px solid #1a1a1a; border-bottom: 1px solid #1a1a1a; }}
+th:first-child, td:first-child, th:last-child, td:last-child {{ text-align: left; }}
+tbody tr:last-child td {{ border-bottom: 2px solid #1a1a1a; }}
+tr.win td {{ font-weight: 600; }}
+p, li {{ max-width: 48rem; overflow-wrap: anywhere; }} img {{ max-width: 100%; height: auto; }}
+</style>
+</head>
+<body>
+{body}
+</body>
+</html>
+"""
+
+
+def page(title: str, body: str) -> str:
+    """A whole page.
+
+    Args:
+        title: escaped by the caller.
+        body: HTML.
+    """
+    return _PAGE.format(title=title, body=body)

@@ -1,0 +1,153 @@
+"""The figures of a study: gains over the baseline with their intervals, and training curves with seed bands.
+
+Colours are those of Okabe and Ito (2008), told apart by readers with any common colour vision. An arm has the colour of
+its place in the study, in every figure.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.style import context
+
+from analysis.captions import provenance_text, unit
+from analysis.cells import metric_rule
+from analysis.tables import LevelTable, higher_is_better, paired_differences
+
+STYLE = Path(__file__).with_name("style.mplstyle")
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#B8A900")
+BASELINE_COLOUR = "#555555"
+PANEL_WIDTH = 3.6  # inches, without the labels of the arms
+ROW_HEIGHT = 0.42  # inches an arm
+LETTER = 0.075  # inches, width of a letter of the labels
+
+
+def arm_colours(arms: Sequence[str], baseline: str) -> dict[str, str]:
+    """A colour for every arm, by its place among the arms of the study; the baseline is grey."""
+    others = [arm for arm in arms if arm != baseline]
+    return {baseline: BASELINE_COLOUR} | {arm: PALETTE[i % len(PALETTE)] for i, arm in enumerate(others)}
+
+
+def plot_gains(study: str, levels: Sequence[LevelTable]) -> Figure:
+    """A panel per combination of factor levels: every arm's gain, its 95 % interval, and a dot a seed.
+
+    Args:
+        study: its name.
+        levels: at least one table.
+    """
+    with context(STYLE):
+        arms = [arm for arm in levels[0].table.index if arm != levels[0].baseline]
+        columns = min(len(levels), 3)
+        rows = math.ceil(len(levels) / columns)
+        labels = min(30, max((len(arm) for arm in arms), default=1)) * LETTER + 0.3
+        width = columns * PANEL_WIDTH + labels
+        caption = _caption(levels, width)
+        caption_height = 0.17 * (caption.count("\n") + 1) + 0.15  # inches
+        foot = caption_height + 0.25
+        height = rows * (ROW_HEIGHT * max(2, len(arms)) + 0.55) + 0.75 + foot
+        layout = ConstrainedLayoutEngine(rect=(0, foot / height, 1, 1 - foot / height), wspace=0.04, hspace=0.06)
+        figure = Figure(figsize=(width, height), layout=layout)
+        axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flatten()
+        for axis, level in zip(axes, levels, strict=False):
+            _draw_gains(axis, level, arms)
+        for axis in axes[len(levels) :]:
+            axis.set_visible(False)
+            axes[len(levels) - 1].tick_params(labelbottom=True)
+        _limit(axes[0], levels)
+        figure.suptitle(study, x=0.01, ha="left", fontweight="bold")
+        what = "gain over baseline" if higher_is_better(levels[0].metric) else "difference from baseline"
+        # A layout engine puts supxlabel at the very bottom, on the caption.
+        label = f"{what}, {unit(levels[0].metric)} (paired by seed)"
+        figure.text(0.5 + labels / width / 2, caption_height / height, label, ha="center", va="bottom")
+        figure.text(0.08 / width, 0.08 / height, caption, fontsize=7.5, color="#444444", va="bottom", linespacing=1.35)
+        return figure
+
+
+def plot_curves(study: str, curves: pd.DataFrame, levels: Sequence[LevelTable], metric: str = "test_top1") -> Figure:
+    """A panel per combination of factor levels: the mean over seeds by epoch, in a band from the lowest to the highest.
+
+    Args:
+        study: its name.
+        curves: columns ``arm``, one per factor, ``epoch``, ``value`` (:func:`analysis.runs.load_curves`).
+        levels: at least one table.
+        metric: what the values are.
+    """
+    with context(STYLE):
+        columns = min(len(levels), 3)
+        rows = math.ceil(len(levels) / columns)
+        size = (columns * PANEL_WIDTH + 1.9, rows * 2.6 + 0.9)
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flatten()
+        colours = arm_colours(list(levels[0].table.index), levels[0].baseline)
+        for axis, level in zip(axes, levels, strict=False):
+            own = curves[
+                np.logical_and.reduce([np.ones(len(curves), bool), *(curves[f] == v for f, v in level.levels.items())])
+            ]
+            for arm, colour in colours.items():
+                _draw_curve(axis, own[own["arm"] == arm], arm, colour)
+            axis.set_title(level.name)
+        for axis in axes[len(levels) :]:
+            axis.set_visible(False)
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
+        figure.suptitle(study, x=0.01, ha="left", fontweight="bold")
+        figure.supxlabel("epoch; line: mean over seeds, band: lowest to highest seed", fontsize=9)
+        names = {"test_top1": "top-1 accuracy on the test set, %", "train_loss": "training loss"}
+        figure.supylabel(names.get(metric, metric), fontsize=9)
+        return figure
+
+
+def _draw_gains(axis: Axes, level: LevelTable, arms: Sequence[str]) -> None:
+    colours = arm_colours(list(level.table.index), level.baseline)
+    differences = paired_differences(level.runs, level.metric, level.baseline)
+    axis.axvline(0, color=BASELINE_COLOUR, linewidth=1, zorder=1)
+    for y, arm in enumerate(arms):
+        row = level.table.loc[arm]
+        if pd.isna(row["gain"]):
+            axis.text(0, y, "  no value", va="center", color="#777777", fontsize=8)
+            continue
+        axis.plot([row["gain_low"], row["gain_high"]], [y, y], color=colours[arm], linewidth=2.2, solid_capstyle="butt")
+        axis.plot(row["gain"], y, "D", color=colours[arm], markersize=6, markeredgecolor="white", zorder=4)
+        seeds = differences[arm].to_numpy()
+        axis.plot(seeds, np.full(len(seeds), y + 0.24), "o", color=colours[arm], markersize=3.5, alpha=0.65, mew=0)
+    axis.set_yticks(range(len(arms)), [textwrap.shorten(arm, 30, placeholder="…") for arm in arms])
+    axis.set_ylim(len(arms) - 0.4, -0.6)
+    axis.grid(axis="y", visible=False)
+    axis.tick_params(axis="y", length=0)
+    axis.set_title(level.name)
+
+
+def _limit(axis: Axes, levels: Sequence[LevelTable]) -> None:
+    """Show every dot, and of an interval at most three times their range: with two seeds it is 13 sd wide."""
+    dots = [0.0]
+    ends = [0.0]
+    for level in levels:
+        for differences in paired_differences(level.runs, level.metric, level.baseline).values():
+            dots += list(differences)
+        ends += list(level.table[["gain_low", "gain_high"]].to_numpy().ravel())
+    low, high = min(dots), max(dots)
+    reach = max(high - low, 0.1)
+    low_end, high_end = np.nanmin(ends), np.nanmax(ends)
+    low, high = max(low - reach, min(low, low_end)), min(high + reach, max(high, high_end))
+    pad = 0.05 * (high - low)
+    axis.set_xlim(low - pad, high + pad)
+
+
+def _draw_curve(axis: Axes, curve: pd.DataFrame, arm: str, colour: str) -> None:
+    by_epoch = curve.groupby("epoch")["value"].agg(["mean", "min", "max"])
+    axis.plot(by_epoch.index, by_epoch["mean"], color=colour, label=arm)
+    axis.fill_between(by_epoch.index, by_epoch["min"], by_epoch["max"], color=colour, alpha=0.15, linewidth=0)
+
+
+def _caption(levels: Sequence[LevelTable], width: float) -> str:
+    """Lines that fit in ``width`` inches."""
+    rule = metric_rule(*levels)
+    key = "Diamond: mean difference; bar: paired t interval, 95 %, each arm by itself; dot: one seed."
+    return textwrap.fill(f"{rule[0].upper()}{rule[1:]}. {key} {provenance_text(*levels)}", int(width / 0.055))
