@@ -27,11 +27,11 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 class SUMixConfig:
     """Which definition of SUMix, and which of its terms; all off by default."""
 
-    preset: Literal["paper"] = "paper"
+    preset: Literal["paper", "release"] = "paper"
     lam: Lam = "fixed"
     regulariser: Regulariser = "none"
     zeta: NotNegative = 0.5
-    sem_scale: NotNegative = 1.0
+    sem_scale: NotNegative = 1.0  # of the distance of Eq. 4; with "release" it multiplies N, the batch size
     # How the batch before mixing is run: with gradient, without, or without and in evaluation mode.
     raw_forward: Literal["train_grad", "train_nograd", "eval_nograd"] = "train_grad"
 

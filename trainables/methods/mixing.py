@@ -10,34 +10,14 @@ from torch import Generator, Tensor
 
 from trainables.backbones.backbone import Network
 from trainables.config import Config
+from trainables.methods.inputs import INPUTS, check_inputs, evaluation_mode
 from trainables.methods.method import Method, Step
 from trainables.mixers import MIXERS
 from trainables.mixers.mixed import Mixed, mixed_cross_entropy
-from trainables.sumix import SUMixLoss
+from trainables.sumix import SUMixLoss, SUMixParts
+from trainables.sumix_release import ReleasedSUMixLoss
 
-
-def gradient_saliency(network: Network, images: Tensor, labels: Tensor) -> Tensor:
-    """(B, H, W) length over channels of the loss' gradient with respect to each pixel, in evaluation mode."""
-    was_training = network.training
-    network.eval()
-    pixels = images.detach().requires_grad_()
-    with torch.enable_grad():
-        loss = torch.nn.functional.cross_entropy(network(pixels).float(), labels, reduction="sum")
-    (gradient,) = torch.autograd.grad(loss, pixels)
-    network.train(was_training)
-    return gradient.square().mean(dim=1).sqrt()
-
-
-def encoder(network: Network, images: Tensor, labels: Tensor) -> Callable[[Tensor, int], Tensor]:
-    """Runs pixels through the first stages of the network, with gradient."""
-    return network.encode
-
-
-# What a mixer may ask of the network, by the name of its keyword parameter.
-INPUTS: dict[str, Callable[[Network, Tensor, Tensor], object]] = {
-    "saliency": gradient_saliency,
-    "encode": encoder,
-}
+SUMIX_PRESETS: dict[str, type[SUMixLoss]] = {"paper": SUMixLoss, "release": ReleasedSUMixLoss}
 
 
 class Mixing(Method):
@@ -48,31 +28,71 @@ class Mixing(Method):
         mixer = MIXERS[config.mixer]
         self.mixer: Callable[..., Mixed] = partial(mixer, **config.mixer_options)
         self.inputs = {name: INPUTS[name] for name in INPUTS if name in inspect.signature(mixer).parameters}
+        check_inputs(self.inputs, network, config.mixer)
         self.raw_forward = config.sumix.raw_forward
-        num_features = network.backbone.head.in_features
-        self.sumix = SUMixLoss(num_features, num_classes, config.sumix.terms) if config.sumix.terms.any else None
+        self.sumix: SUMixLoss | None = None
+        if config.sumix.terms.any:
+            sumix = SUMIX_PRESETS[config.sumix.preset]
+            self.sumix = sumix(network.backbone.head.in_features, num_classes, config.sumix.terms)
 
     def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:
         """See ``Method.forward``. With SUMix the batch before mixing goes through the network first."""
         raw = self.encode_raw(images) if self.sumix else None
-        inputs = {name: compute(self.network, images, labels) for name, compute in self.inputs.items()}
-        mixed = self.mixer(images, rng, **inputs)
+        mixed = self.mix(images, labels, rng)
         features = self.network.forward_features(mixed.images, mixed.depth)
         logits = self.network.head(features)
         if self.sumix is None or raw is None:
             return Step(mixed_cross_entropy(logits, labels, mixed), {})
         parts = self.sumix.parts(*raw, features, logits, labels, mixed)
-        lam = parts.weights[:, 0]
-        log = {"lam": lam, "lam_shift": (lam - mixed.weights[:, 0]).abs(), "regulariser": parts.regulariser.detach()}
-        return Step(parts.loss, log)
+        return Step(parts.loss, describe(parts, mixed, features))
+
+    def mix(self, images: Tensor, labels: Tensor, rng: Generator) -> Mixed:
+        """The mixed batch, with what the mixer asks of the network computed first."""
+        inputs = {name: compute(self.network, images, labels) for name, compute in self.inputs.items()}
+        return self.mixer(images, rng, **inputs)
 
     def encode_raw(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(B, D) features and (B, L) logits of the batch before mixing, by the configured ``raw_forward``."""
-        no_grad = torch.no_grad() if self.raw_forward != "train_grad" else contextlib.nullcontext()
-        if self.raw_forward == "eval_nograd":
-            self.network.eval()
-        with no_grad:
+        with contextlib.ExitStack() as how:
+            if self.raw_forward != "train_grad":
+                how.enter_context(torch.no_grad())
+            if self.raw_forward == "eval_nograd":
+                how.enter_context(evaluation_mode(self.network))
             features = self.network.forward_features(images)
-            logits = self.network.head(features)
-        self.network.train()
-        return features, logits
+            return features, self.network.head(features)
+
+
+def describe(parts: SUMixParts, mixed: Mixed, mixed_features: Tensor) -> dict[str, Tensor]:
+    """What SUMix did to a batch, for the log; the training itself is not touched.
+
+    ``lam``: the lambda that weighted the loss; ``lam_std``: its spread over the rows; ``lam_shift``: its
+    distance from the lambda of the mixer; ``regulariser``: before zeta; ``regulariser_gradient``: the
+    length of its gradient at a row's mixed features, where both of its terms meet, whatever the batch size.
+
+    Args:
+        parts: of the batch's loss.
+        mixed: the batch after mixing.
+        mixed_features: (B, D) that ``parts`` was computed from.
+    """
+    lam = parts.weights[:, 0].detach()
+    return {
+        "lam": lam,
+        "lam_std": lam.std(correction=0),
+        "lam_shift": (lam - mixed.weights[:, 0]).abs(),
+        "regulariser": parts.regulariser.detach(),
+        "regulariser_gradient": gradient_length(parts.regulariser, mixed_features),
+    }
+
+
+def gradient_length(mean: Tensor, rows: Tensor) -> Tensor:
+    """(B,) length of each row's gradient of a mean over the batch, times B; 0 where nothing flows.
+
+    Args:
+        mean: () whose graph is kept.
+        rows: (B, D) in that graph; nothing before them is differentiated.
+    """
+    if not (mean.requires_grad and rows.requires_grad):
+        return torch.zeros(len(rows), device=rows.device)
+    scale = torch.full_like(mean, len(rows))  # before the division by B, for half precision's sake
+    (gradient,) = torch.autograd.grad(mean, rows, scale, retain_graph=True, allow_unused=True)
+    return torch.zeros(len(rows), device=rows.device) if gradient is None else gradient.float().norm(dim=1)

@@ -1,0 +1,93 @@
+"""What a mixer may ask of the network, by the name of its keyword parameter.
+
+Every entry is computed afresh for each batch from (network, images, labels): images are (B, C, H, W)
+pixels in [0, 1] before mixing, labels (B,) int64. ``check_inputs`` says, before any training, what
+the network lacks.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol, cast, runtime_checkable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from trainables.backbones.backbone import Network
+
+# Half precision would flush the small gradients of a pixel to zero; a power of two costs no digit.
+GRADIENT_SCALE = 1024.0
+
+
+@runtime_checkable
+class HasClassToken(Protocol):
+    """A backbone with a class token: what TransMix reads."""
+
+    def class_attention(self, images: Tensor) -> Tensor:
+        """(B, h, w) what the token pays to each patch in the last block, the mean of the heads.
+
+        Args:
+            images: (B, C, H, W) normalised.
+        """
+
+
+@contextlib.contextmanager
+def evaluation_mode(network: Network) -> Iterator[None]:
+    """Running statistics instead of the batch's, no drop-out; the mode before comes back afterwards."""
+    was_training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(was_training)
+
+
+def gradient_saliency(network: Network, images: Tensor, labels: Tensor) -> Tensor:
+    """(B, H, W) float32 length over channels of the loss' gradient at each pixel, in evaluation mode."""
+    pixels = images.detach().requires_grad_()
+    with evaluation_mode(network), torch.enable_grad():
+        loss = F.cross_entropy(network(pixels).float(), labels, reduction="sum") * GRADIENT_SCALE
+        (gradient,) = torch.autograd.grad(loss, pixels)
+    return gradient.float().square().mean(dim=1).sqrt() / GRADIENT_SCALE
+
+
+def map_attention(network: Network, images: Tensor, labels: Tensor) -> Tensor:
+    """(B, h, w) mean over channels of the last feature map, in evaluation mode and without gradient."""
+    with evaluation_mode(network), torch.no_grad():
+        return network.encode(images, len(network.backbone.stages)).mean(dim=1)
+
+
+def token_attention(network: Network, images: Tensor, labels: Tensor) -> Callable[[Tensor], Tensor]:
+    """From pixels (B, C, H, W), mixed or not, to the class token's attention (B, h, w), without gradient."""
+
+    def attend(pixels: Tensor) -> Tensor:
+        with evaluation_mode(network), torch.no_grad():
+            return cast(HasClassToken, network.backbone).class_attention(network.normalise(pixels))
+
+    return attend
+
+
+def encoder(network: Network, images: Tensor, labels: Tensor) -> Callable[[Tensor, int], Tensor]:
+    """Runs pixels through the first stages of the network, with gradient; the stem is stage 0."""
+    return network.encode
+
+
+def stage_count(network: Network, images: Tensor, labels: Tensor) -> int:
+    """The depth of the last feature map: how many stages the network has, with the stem."""
+    return len(network.backbone.stages)
+
+
+INPUTS: dict[str, Callable[[Network, Tensor, Tensor], object]] = {
+    "saliency": gradient_saliency,
+    "attention": map_attention,
+    "attend": token_attention,
+    "encode": encoder,
+    "num_stages": stage_count,
+}
+
+
+def check_inputs(wanted: Iterable[str], network: Network, mixer: str) -> None:
+    """Raise ``ValueError`` for what ``mixer`` wants and ``network`` cannot give."""
+    if "attend" in wanted and not isinstance(network.backbone, HasClassToken):
+        name = type(network.backbone).__name__
+        raise ValueError(f"mixer {mixer!r} needs a backbone with a class token; {name} has none")
