@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 
+from trainables.mixers.alignmix import alignmix
 from trainables.mixers.cutmix import cutmix
+from trainables.mixers.manifoldmix import manifoldmix
 from trainables.mixers.mixed import Mixed
 from trainables.mixers.mixup import mixup
 from trainables.mixers.none import none
@@ -14,4 +16,6 @@ MIXERS: dict[str, Callable[..., Mixed]] = {
     "mixup": mixup,
     "cutmix": cutmix,
     "saliencymix": saliencymix,
+    "manifoldmix": manifoldmix,
+    "alignmix": alignmix,
 }

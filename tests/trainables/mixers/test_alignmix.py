@@ -1,0 +1,107 @@
+"""AlignMixup: the transport is optimal, and the aligned maps are mixed in the right direction."""
+
+import pytest
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from trainables.backbones.backbone import Network
+from trainables.backbones.resnet_cifar import resnet8
+from trainables.mixers.alignmix import alignmix, transport_plan
+from trainables.mixers.mixed import Mixed
+
+B = 6
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    torch.manual_seed(0)
+    return Network(resnet8(num_classes=10), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)).eval()
+
+
+def pixels() -> Tensor:
+    return torch.rand(B, 3, 16, 12, generator=torch.Generator().manual_seed(5))
+
+
+def mix(network: Network, seed: int = 0, **options: object) -> Mixed:
+    rng = torch.Generator().manual_seed(seed)
+    return alignmix(pixels(), rng, encode=network.encode, num_stages=4, **options)  # type: ignore[arg-type]
+
+
+def normal(*shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+
+def test_the_plan_has_its_marginals() -> None:
+    plan = transport_plan(normal(4, 3, 12), normal(4, 3, 12).flip(0), eps=0.5, iterations=200)
+    mass = torch.full((4, 12), 1 / 12, dtype=torch.float64)
+    torch.testing.assert_close(plan.sum(dim=2), mass)
+    torch.testing.assert_close(plan.sum(dim=1), mass, rtol=1e-3, atol=0)
+    assert (plan >= 0).all()
+
+
+def test_with_little_entropy_the_plan_is_the_optimal_assignment() -> None:
+    """Against an independent exact solver."""
+    target, moved = normal(5, 8, 10), normal(5, 8, 10).flip(0).roll(1, 2)
+    plan = transport_plan(target, moved, eps=0.02, iterations=2000) * 10
+    for row in range(5):
+        cost = torch.cdist(target[row].T, moved[row].T).square()
+        exact = linear_sum_assignment(cost)
+        best = cost[exact].sum().item()
+        assert (plan[row] * cost).sum().item() == pytest.approx(best, rel=0.01)
+
+
+def test_shuffled_vectors_are_put_back_in_place() -> None:
+    """The moved map is the target with its positions shuffled: alignment undoes the shuffle."""
+    target = 5 * normal(2, 16, 12)
+    order = torch.randperm(12, generator=torch.Generator().manual_seed(1))
+    plan = transport_plan(target, target[..., order], eps=0.1, iterations=100)
+    back = target[..., order].double() @ (plan.mT * 12)
+    torch.testing.assert_close(back, target.double(), rtol=1e-4, atol=1e-4)
+
+
+def test_large_distances_neither_overflow_nor_vanish() -> None:
+    plan = transport_plan(1000 * normal(2, 64, 16), 1000 * normal(2, 64, 16).flip(0), eps=0.1, iterations=100)
+    torch.testing.assert_close(plan.sum(dim=(1, 2)), torch.ones(2, dtype=torch.float64))
+
+
+def test_each_row_is_one_of_the_two_aligned_mixtures(network: Network) -> None:
+    mixed = mix(network, alternate="nothing")
+    assert mixed.depth == 4
+    maps = network.encode(pixels(), 4).flatten(2)
+    directions = []
+    for row in range(B):
+        lam = mixed.weights[row, 0]
+        own, other = (maps[mixed.sources[row, k]][None] for k in (0, 1))
+        to_own = other.double() @ transport_plan(own, other, 0.1, 100).mT * own.shape[2]
+        to_other = own.double() @ transport_plan(other, own, 0.1, 100).mT * own.shape[2]
+        candidates = lam * own + (1 - lam) * to_own, lam * to_other + (1 - lam) * other
+        errors = [(c - mixed.images[row].flatten(1)).abs().max().item() for c in candidates]
+        assert min(errors) < 1e-4
+        if row != mixed.sources[row, 1]:
+            assert max(errors) > 1e-2
+            directions.append(errors.index(min(errors)))
+    assert set(directions) == {0, 1}  # a coin for each row
+
+
+def test_the_plan_has_no_gradient_but_the_maps_have(network: Network) -> None:
+    mixed = mix(network, alternate="nothing")
+    (gradient,) = torch.autograd.grad(mixed.images.sum(), next(network.backbone.stages[0].parameters()))
+    assert gradient.any()
+    assert not transport_plan(normal(1, 2, 3).requires_grad_().detach(), normal(1, 2, 3), 0.1, 1).requires_grad
+
+
+@pytest.mark.parametrize(("alternate", "depths"), [("manifoldmix", {0, 2, 3, 4}), ("mixup", {0, 4}), ("nothing", {4})])
+def test_every_second_batch_is_mixed_otherwise(network: Network, alternate: str, depths: set[int]) -> None:
+    drawn = [mix(network, seed, alternate=alternate, iterations=1).depth for seed in range(60)]
+    assert set(drawn) == depths
+    if alternate != "nothing":
+        assert 18 <= drawn.count(4) <= 42
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("eps", 0.0), ("iterations", 0), ("alternate", "cutmix"), ("alpha", 0.0)]
+)
+def test_impossible_options_are_refused(network: Network, option: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"{option} must be"):
+        mix(network, **{option: value, **({} if option == "alternate" else {"alternate": "nothing"})})

@@ -1,0 +1,88 @@
+"""Manifold Mixup: where it mixes, by what, and what goes on from there."""
+
+import itertools
+
+import pytest
+import torch
+from torch import Tensor
+
+from trainables.backbones.backbone import Network
+from trainables.backbones.resnet_cifar import resnet8
+from trainables.mixers.choice import choose
+from trainables.mixers.manifoldmix import manifoldmix
+from trainables.mixers.mixed import Mixed
+
+B = 6
+DEPTHS = {0: 0, 1: 2, 2: 3, 3: 4}  # layer: stages of resnet8, which has a stem and 3 residual stages
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    torch.manual_seed(0)
+    return Network(resnet8(num_classes=10), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)).eval()
+
+
+def pixels() -> Tensor:
+    return torch.rand(B, 3, 16, 12, generator=torch.Generator().manual_seed(5))
+
+
+def mix(network: Network, seed: int, images: Tensor | None = None, **options: object) -> Mixed:
+    images = pixels() if images is None else images
+    rng = torch.Generator().manual_seed(seed)
+    return manifoldmix(images, rng, encode=network.encode, num_stages=4, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2, 3])
+def test_the_maps_of_a_layer_are_mixed_row_by_row(network: Network, layer: int) -> None:
+    mixed = mix(network, 0, layers=(layer,))
+    maps = network.encode(pixels(), DEPTHS[layer])
+    assert mixed.depth == DEPTHS[layer]
+    assert mixed.weights[:, 0].unique().numel() == B
+    for row in range(B):
+        own, partner = (maps[mixed.sources[row, k]] for k in (0, 1))
+        assert mixed.sources[row, 0] == row
+        torch.testing.assert_close(
+            mixed.images[row], mixed.weights[row, 0] * own + mixed.weights[row, 1] * partner, rtol=1e-4, atol=1e-5
+        )
+
+
+def test_layers_are_drawn_each_as_often(network: Network) -> None:
+    rng = torch.Generator().manual_seed(0)
+    depths = [manifoldmix(pixels()[:1], rng, encode=network.encode, num_stages=4).depth for _ in range(300)]
+    assert set(depths) == {0, 2, 3}
+    assert all(70 < depths.count(depth) < 130 for depth in set(depths))
+
+
+def test_a_mixture_with_itself_gives_the_networks_own_features(network: Network) -> None:
+    mixed = mix(network, 0, images=pixels()[:1], layers=(2,))
+    features = network.forward_features(mixed.images, mixed.depth)
+    torch.testing.assert_close(features, network.forward_features(pixels()[:1]), rtol=1e-4, atol=1e-5)
+
+
+def test_the_gradient_reaches_the_stages_before_the_mix(network: Network) -> None:
+    mixed = mix(network, 0, layers=(2,))
+    stem = network.backbone.stages[0]
+    (gradient,) = torch.autograd.grad(mixed.images.sum(), next(stem.parameters()))
+    assert gradient.any()
+
+
+def test_per_batch_has_one_lambda(network: Network) -> None:
+    assert mix(network, 0, per_batch=True).weights.unique(dim=0).shape == (1, 2)
+
+
+@pytest.mark.parametrize("layers", [(), (4,), (-1,), (0, 7)])
+def test_a_layer_that_is_not_there_is_refused(network: Network, layers: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"layers must lie in 0\.\.3"):
+        mix(network, 0, layers=layers)
+
+
+def test_choose_is_uniform_repeats_with_the_seed_and_moves_the_generator() -> None:
+    rng = torch.Generator().manual_seed(1)
+    drawn = [choose("abc", rng) for _ in range(600)]
+    again = torch.Generator().manual_seed(1)
+    assert drawn == [choose("abc", again) for _ in range(600)]
+    assert all(160 < drawn.count(letter) < 240 for letter in "abc")
+    follows = sum(a == b for a, b in itertools.pairwise(drawn))
+    assert 150 < follows < 250  # one draw says nothing about the next
+    with pytest.raises(ValueError, match="nothing to choose from"):
+        choose((), rng)

@@ -1,0 +1,102 @@
+"""AlignMixup: the feature maps of two images are aligned by optimal transport, then mixed.
+
+S. Venkataramanan, E. Kijak, L. Amsaleg and Y. Avrithis, "AlignMixup: Improving Representations By
+Interpolating Aligned Features", CVPR 2022, arXiv:2103.15375.
+
+Shape letters: B batch, D features, H height and W width of the last map, R = HW its positions.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Generator, Tensor
+
+from trainables.mixers.choice import choose
+from trainables.mixers.manifoldmix import manifoldmix
+from trainables.mixers.mixed import Mixed, beta, pair, partners
+from trainables.mixers.mixup import mixup
+
+
+def alignmix(
+    images: Tensor,
+    rng: Generator,
+    *,
+    alpha: float = 2.0,
+    alternate: Literal["manifoldmix", "mixup", "nothing"] = "manifoldmix",
+    eps: float = 0.1,
+    iterations: int = 100,
+    encode: Callable[[Tensor, int], Tensor],
+    num_stages: int,
+) -> Mixed:
+    """Mix the last feature maps of two images after moving the vectors of one to where the other has their like.
+
+    Args:
+        images: (B, C, H, W), left unchanged.
+        rng: source of every random draw, on the device of ``images``.
+        alpha: draws lambda ~ Beta(alpha, alpha), one a row.
+        alternate: what every second batch, at random, is mixed by instead, with the same ``alpha``:
+            ``manifoldmix`` as in OpenMixup, ``mixup`` as in the official code.
+        eps: weight of the entropy in the transport.
+        iterations: of Sinkhorn's algorithm.
+        encode: runs the images through the first stages of the network, with gradient.
+        num_stages: the depth of the last map.
+
+    Returns:
+        A ``Mixed`` with K = 2 whose ``images`` are feature maps, of the depth ``num_stages`` when aligned.
+
+    The official code has one lambda and one direction a batch; here each row has its own. It stops the
+    iterations once a potential moves by less than 0.1 in the batch's mean, which with the distances of a
+    trained network does not happen before its 100th; here they are always ``iterations``, with the last
+    update on the map that is moved to. Note what the plan's marginals imply: aligning permutes and averages
+    positions, so a head that averages the map sees plain mixing in so far as the transport has converged.
+    """
+    if not 0 < eps < math.inf:
+        raise ValueError(f"eps must be above 0 and finite, got {eps}")
+    if iterations < 1:
+        raise ValueError(f"iterations must be at least 1, got {iterations}")
+    if alternate not in ("manifoldmix", "mixup", "nothing"):
+        raise ValueError(f"alternate must be 'manifoldmix', 'mixup' or 'nothing', got {alternate!r}")
+    if alternate != "nothing" and choose(("align", "alternate"), rng) == "alternate":
+        if alternate == "mixup":
+            return mixup(images, rng, alpha=alpha)
+        return manifoldmix(images, rng, alpha=alpha, encode=encode, num_stages=num_stages)
+
+    lam = beta(alpha, len(images), rng)
+    partner = partners(len(images), rng)
+    own_is_moved = torch.rand(len(images), generator=rng, device=rng.device) < 0.5
+
+    maps = encode(images, num_stages)
+    own = maps.flatten(2)  # (B, D, R)
+    other = own[partner]
+    # What stays is the target: its position r receives the mean of the moved vectors, by the plan's row r.
+    stays, moves = (torch.where(own_is_moved[:, None, None], *xy) for xy in ((other, own), (own, other)))
+    plan = transport_plan(stays.detach(), moves.detach(), eps, iterations)  # (B, R, R)
+    moved = moves @ (plan.mT * plan.shape[1]).to(maps.dtype)
+    share = torch.where(own_is_moved, 1 - lam, lam)[:, None, None].to(maps.dtype)  # of what stays
+    mixed = torch.lerp(moved, stays, share).unflatten(2, maps.shape[2:])
+    return pair(mixed, partner, lam)._replace(depth=num_stages)
+
+
+def transport_plan(target: Tensor, moved: Tensor, eps: float, iterations: int) -> Tensor:
+    """Entropic optimal transport between the positions of two maps, by Sinkhorn's algorithm on logarithms.
+
+    Args:
+        target: (B, D, R).
+        moved: (B, D, R).
+        eps: weight of the entropy.
+        iterations: at least 1.
+
+    Returns:
+        (B, R, R) float64, sum 1; its rows, of ``target``, sum to 1 / R exactly, its columns in the limit. The
+        cost is the squared Euclidean distance; with distances of thousands and ``eps`` 0.1 float32 would not do.
+    """
+    target, moved = target.double(), moved.double()
+    squares = target.square().sum(dim=1)[:, :, None] + moved.square().sum(dim=1)[:, None, :]
+    score = (2 * target.mT @ moved - squares) / eps  # minus the cost
+    log_mass = -math.log(score.shape[1])
+    for _ in range(iterations):  # scaling columns and rows in turn keeps the potentials inside the score
+        score = score + (log_mass - score.logsumexp(dim=1, keepdim=True))
+        score = score + (log_mass - score.logsumexp(dim=2, keepdim=True))
+    return score.exp()
