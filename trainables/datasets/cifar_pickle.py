@@ -6,7 +6,7 @@ from typing import Any
 
 from trainables.datasets.dataset import DataError
 
-# What an array pickled by NumPy of any age is made of, and nothing else.
+# What a pickled array names up to protocol 4 (the official files have 2), and nothing else.
 _ALLOWED = {
     ("numpy.core.multiarray", "_reconstruct"),
     ("numpy._core.multiarray", "_reconstruct"),

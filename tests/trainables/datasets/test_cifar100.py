@@ -1,0 +1,123 @@
+"""Small files in the official layout, written here without the code under test."""
+
+import hashlib
+import io
+import pickle
+import tarfile
+
+import numpy as np
+import pytest
+
+from trainables.datasets import DATASETS, cifar100, download
+from trainables.datasets.dataset import DataError
+
+
+def batch(labels):
+    images = np.zeros((len(labels), 3, 32, 32), np.uint8)
+    images[:, 0], images[:, 1], images[:, 2] = 10, 20, 30  # red, green, blue
+    images[:, 0, 0, 1] = 11  # row 0, column 1
+    images[:, 0, 31, 31] = labels
+    coarse = [label // 5 for label in labels]
+    return pickle.dumps(
+        {"data": images.reshape(len(labels), 3072), "fine_labels": labels, "coarse_labels": coarse}, protocol=2
+    )
+
+
+FILES = {"cifar-100-python/train": batch([99, 0, 42, 7]), "cifar-100-python/test": batch([13, 87])}
+
+
+def archive():
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as members:
+        for name, content in {**FILES, "cifar-100-python/meta": b"class names"}.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            members.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+ARCHIVE = archive()
+MD5 = {
+    path: hashlib.md5(content).hexdigest() for path, content in {**FILES, "cifar-100-python.tar.gz": ARCHIVE}.items()
+}
+
+
+def write(root, files):
+    for path, content in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(content)
+
+
+def in_place(root):
+    return {path: (root / path).read_bytes() for path in FILES if (root / path).exists()}
+
+
+def test_load_gives_fine_labels_and_channels_in_order(tmp_path):
+    write(tmp_path, FILES)
+    train, test = cifar100.load(tmp_path, MD5)
+    assert train.labels.tolist() == [99, 0, 42, 7]
+    assert test.labels.tolist() == [13, 87]
+    assert train.images.shape == (4, 3, 32, 32)
+    assert train.images[2, :, 5, 5].tolist() == [10, 20, 30]
+    assert train.images[2, 0, 0, 1] == 11
+    assert train.images[2, 0, 1, 0] == 10
+    assert train.images[:, 0, 31, 31].tolist() == [99, 0, 42, 7]
+
+
+def test_files_in_the_data_root_are_left_alone(tmp_path, asked):
+    write(tmp_path, FILES)
+    cifar100.prepare(tmp_path, MD5)
+    assert asked == []
+
+
+def test_archive_in_the_data_root_is_unpacked(tmp_path, asked):
+    write(tmp_path, {"cifar-100-python.tar.gz": ARCHIVE})
+    cifar100.prepare(tmp_path, MD5)
+    assert in_place(tmp_path) == FILES
+    assert asked == []
+
+
+def test_torchvision_download_is_moved_into_place(tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "from_torchvision", lambda dataset, folder: write(folder, FILES))
+    cifar100.prepare(tmp_path, MD5)
+    assert in_place(tmp_path) == FILES
+
+
+def test_broken_archive_is_not_opened(tmp_path, asked):
+    write(tmp_path, {"cifar-100-python.tar.gz": ARCHIVE[:-1]})
+    with pytest.raises(DataError, match=r"cifar-100-python\.tar\.gz is broken: its md5 is not"):
+        cifar100.prepare(tmp_path, MD5)
+    assert in_place(tmp_path) == {}
+    assert asked == ["CIFAR100"]
+
+
+def test_file_with_another_checksum_is_never_unpickled(tmp_path, monkeypatch):
+    write(tmp_path, {**FILES, "cifar-100-python/train": batch([1, 2, 3, 4])})
+    monkeypatch.setattr(cifar100, "read_batch", lambda content: pytest.fail("unpickled"))
+    with pytest.raises(DataError, match="cifar-100-python/train is broken: its md5 is"):
+        cifar100.load(tmp_path, MD5)
+
+
+def test_only_the_broken_file_is_replaced(tmp_path):
+    write(tmp_path, {**FILES, "cifar-100-python/train": b"half", "cifar-100-python.tar.gz": ARCHIVE})
+    untouched = (tmp_path / "cifar-100-python/test").stat().st_mtime_ns
+    cifar100.prepare(tmp_path, MD5)
+    assert in_place(tmp_path) == FILES
+    assert (tmp_path / "cifar-100-python/test").stat().st_mtime_ns == untouched
+
+
+def test_one_sentence_says_which_file_to_put_where_and_what_to_run_instead(tmp_path):
+    with pytest.raises(DataError) as caught:
+        DATASETS["cifar100"].prepare(tmp_path)
+    assert str(caught.value) == (
+        "CIFAR-100 could not be had (torchvision's download (169 MB): no route to the host of CIFAR100); "
+        f"put the official cifar-100-python.tar.gz in {tmp_path}, or run the same study with --dataset cifar10"
+    )
+
+
+def test_checksums_are_those_that_torchvision_knows():
+    from torchvision.datasets import CIFAR100
+
+    assert cifar100.MD5["cifar-100-python/train"] == CIFAR100.train_list[0][1]
+    assert cifar100.MD5["cifar-100-python/test"] == CIFAR100.test_list[0][1]
+    assert cifar100.MD5["cifar-100-python.tar.gz"] == CIFAR100.tgz_md5

@@ -1,0 +1,74 @@
+"""Small files in the official layout: images of 16x12 pixels, so that a swapped axis fails."""
+
+import gzip
+import hashlib
+
+import numpy as np
+import pytest
+
+from trainables.datasets import download, fashion_mnist
+from trainables.datasets.dataset import DataError
+
+
+def idx(array):
+    sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
+    return bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes()
+
+
+TRAIN = np.random.default_rng(0).integers(0, 256, (5, 16, 12), np.uint8)
+TEST = np.random.default_rng(1).integers(0, 256, (2, 16, 12), np.uint8)
+FILES = {
+    "FashionMNIST/raw/train-images-idx3-ubyte": idx(TRAIN),
+    "FashionMNIST/raw/train-labels-idx1-ubyte": idx(np.array([9, 0, 3, 3, 1], np.uint8)),
+    "FashionMNIST/raw/t10k-images-idx3-ubyte": idx(TEST),
+    "FashionMNIST/raw/t10k-labels-idx1-ubyte": idx(np.array([2, 8], np.uint8)),
+}
+MD5 = {path: hashlib.md5(content).hexdigest() for path, content in FILES.items()}
+
+
+def write(root, files):
+    for path, content in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(content)
+
+
+def gz(content):
+    return gzip.compress(content)
+
+
+def test_packed_files_in_the_data_root_are_unpacked_and_read(tmp_path, asked):
+    write(tmp_path, {f"fashion-mnist/{path.split('/')[-1]}.gz": gz(content) for path, content in FILES.items()})
+    fashion_mnist.prepare(tmp_path, MD5)
+    train, test = fashion_mnist.load(tmp_path, MD5)
+    assert asked == []
+    assert train.images.shape == (5, 1, 16, 12)
+    assert (train.images[:, 0].numpy() == TRAIN).all()
+    assert (test.images[:, 0].numpy() == TEST).all()
+    assert train.labels.tolist() == [9, 0, 3, 3, 1]
+    assert test.labels.tolist() == [2, 8]
+
+
+def test_torchvision_download_is_moved_into_place(tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "from_torchvision", lambda dataset, folder: write(folder, FILES))
+    fashion_mnist.prepare(tmp_path, MD5)
+    assert {path: (tmp_path / path).read_bytes() for path in FILES} == FILES
+
+
+@pytest.mark.parametrize("content", [b"half", gz(b"x" * 1000)[:-9], b""])
+def test_broken_packed_file_is_named(tmp_path, content):
+    write(tmp_path, {"fashion-mnist/train-images-idx3-ubyte.gz": content})
+    with pytest.raises(DataError, match="train-images-idx3-ubyte"):
+        fashion_mnist.prepare(tmp_path, MD5)
+    assert not (tmp_path / "FashionMNIST").exists()
+
+
+def test_broken_file_is_never_used(tmp_path):
+    path = "FashionMNIST/raw/train-labels-idx1-ubyte"
+    write(tmp_path, {**FILES, path: FILES[path][:-1] + b"\0"})
+    with pytest.raises(DataError, match="train-labels-idx1-ubyte is broken"):
+        fashion_mnist.load(tmp_path, MD5)
+
+
+def test_other_content_is_no_idx():
+    with pytest.raises(DataError, match=r"not an IDX file of bytes \(it begins with b'PNG'\)"):
+        fashion_mnist.read_idx(b"PNG....")
