@@ -4,18 +4,33 @@ from collections.abc import Callable
 
 from trainables.mixers.alignmix import alignmix
 from trainables.mixers.cutmix import cutmix
+from trainables.mixers.cutout import cutout
+from trainables.mixers.fmix import fmix
+from trainables.mixers.gridmix import gridmix
+from trainables.mixers.kimage import dcutmix, dmixup
 from trainables.mixers.manifoldmix import manifoldmix
 from trainables.mixers.mixed import Mixed
 from trainables.mixers.mixup import mixup
 from trainables.mixers.none import none
+from trainables.mixers.resizemix import resizemix
+from trainables.mixers.saliency_dcutmix import saliency_dcutmix
 from trainables.mixers.saliencymix import saliencymix
+from trainables.mixers.smoothmix import smoothmix
 
 # name: mixer(images, rng, *, alpha, ...), of images in [0, 1] before the mean and std are taken out
 MIXERS: dict[str, Callable[..., Mixed]] = {
     "none": none,
+    "cutout": cutout,
     "mixup": mixup,
     "cutmix": cutmix,
+    "resizemix": resizemix,
+    "fmix": fmix,
+    "gridmix": gridmix,
+    "smoothmix": smoothmix,
     "saliencymix": saliencymix,
+    "dmixup": dmixup,
+    "dcutmix": dcutmix,
+    "saliency_dcutmix": saliency_dcutmix,
     "manifoldmix": manifoldmix,
     "alignmix": alignmix,
 }

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from trainables.mixers.mixed import Mixed, pair
+from trainables.mixers.mixed import Mixed, blend, pair
 
 
 class Boxes(NamedTuple):
@@ -48,6 +48,33 @@ def clipped_boxes(centre: tuple[Tensor, Tensor], scale: Tensor, height: int, wid
     )
 
 
+def place(parent: Boxes, sides: tuple[Tensor, Tensor], rng: Generator) -> Boxes:
+    """A box of the given sides, uniform among those that lie in ``parent``."""
+
+    def offset(room: Tensor) -> Tensor:
+        uniform = torch.rand(len(room), generator=rng, device=rng.device)
+        return torch.minimum((uniform * (room + 1)).long(), room)
+
+    height, width = sides
+    top = parent.top + offset(parent.bottom - parent.top - height)
+    left = parent.left + offset(parent.right - parent.left - width)
+    return Boxes(top, top + height, left, left + width)
+
+
+def centre_in(parent: Boxes, sides: tuple[Tensor, Tensor], row: Tensor, column: Tensor) -> Boxes:
+    """A box of the given sides around a pixel, shifted, not shrunk, until it lies in ``parent``."""
+    height, width = sides
+    top = torch.minimum(torch.maximum(row - height // 2, parent.top), parent.bottom - height)
+    left = torch.minimum(torch.maximum(column - width // 2, parent.left), parent.right - width)
+    return Boxes(top, top + height, left, left + width)
+
+
+def whole(count: int, height: int, width: int, device: torch.device) -> Boxes:
+    """(count,) boxes that are the whole image."""
+    zero = torch.zeros(count, dtype=torch.int64, device=device)
+    return Boxes(zero, zero + height, zero, zero + width)
+
+
 def inside(boxes: Boxes, height: int, width: int) -> Tensor:
     """(B, 1, H, W) bool: True at the pixels of each row's box."""
     rows = torch.arange(height, device=boxes.top.device)
@@ -76,5 +103,5 @@ def paste(images: Tensor, partner: Tensor, boxes: Boxes) -> Mixed:
         boxes: (B,) or (1,) boxes.
     """
     height, width = images.shape[2:]
-    mixed = torch.where(inside(boxes, height, width), images[partner], images)
+    mixed = blend(images, partner, ~inside(boxes, height, width))
     return pair(mixed, partner, kept_share(boxes, height, width))

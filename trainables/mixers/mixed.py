@@ -48,6 +48,12 @@ def require_positive(name: str, value: float) -> None:
         raise ValueError(f"{name} must be above 0 and finite, got {value}")
 
 
+def require_one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    """Raise ``ValueError`` unless ``value`` is one of ``known``."""
+    if value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+
+
 def dirichlet(alpha: float, shape: tuple[int, int], rng: Generator) -> Tensor:
     """(B, K) float32 rows drawn from Dirichlet(alpha, ..., alpha), on the generator's device.
 
@@ -70,6 +76,19 @@ def beta(alpha: float, size: int, rng: Generator) -> Tensor:
 def partners(size: int, rng: Generator) -> Tensor:
     """(B,) int64 uniform permutation of the batch: which row each row is mixed with."""
     return torch.randperm(size, generator=rng, device=rng.device)
+
+
+def blend(images: Tensor, partner: Tensor, own: Tensor) -> Tensor:
+    """(B, C, H, W) of which ``own`` is the row's own image, and the rest its partner.
+
+    Args:
+        images: (B, C, H, W), left unchanged.
+        partner: (B,) int64.
+        own: share of the own image at each pixel, in [0, 1] or bool, of a shape that broadcasts with ``images``.
+
+    Exact where the share is 0 or 1. In place on the partners' copy: several times as fast as ``torch.where``.
+    """
+    return images[partner].lerp_(images, own.to(images.dtype))
 
 
 def pair(images: Tensor, partner: Tensor, lam: Tensor) -> Mixed:

@@ -4,10 +4,9 @@ H. Zhang, M. Cisse, Y. N. Dauphin and D. Lopez-Paz, "mixup: Beyond Empirical Ris
 ICLR 2018, arXiv:1710.09412.
 """
 
-import torch
 from torch import Generator, Tensor
 
-from trainables.mixers.mixed import Mixed, beta, pair, partners
+from trainables.mixers.mixed import Mixed, beta, blend, pair, partners
 
 
 def draw(size: int, rng: Generator, *, alpha: float, per_batch: bool) -> tuple[Tensor, Tensor]:
@@ -28,5 +27,5 @@ def mixup(images: Tensor, rng: Generator, *, alpha: float = 1.0, per_batch: bool
         A ``Mixed`` with K = 2.
     """
     lam, partner = draw(len(images), rng, alpha=alpha, per_batch=per_batch)
-    mixed = torch.lerp(images[partner], images, lam[:, None, None, None].to(images.dtype))
+    mixed = blend(images, partner, lam[:, None, None, None])
     return pair(mixed, partner, lam)

@@ -45,57 +45,73 @@ def blur(brightness: Tensor) -> Tensor:
     Args:
         brightness: (B, H, W).
     """
-    padded = F.pad(brightness[:, None], (1, 1, 1, 1), mode="reflect" if min(brightness.shape[1:]) > 1 else "replicate")
-    rows = padded[:, 0, :-2] + padded[:, 0, 2:] + 2 * padded[:, 0, 1:-1]
-    return rows[..., :-2] + rows[..., 2:] + 2 * rows[..., 1:-1]
+    mode = "reflect" if min(brightness.shape[1:]) > 1 else "replicate"
+    padded = F.pad(brightness, (1, 1, 1, 1), mode=mode)
+    rows = (padded[:, :-2] + padded[:, 2:]).add_(padded[:, 1:-1], alpha=2)
+    return (rows[..., :-2] + rows[..., 2:]).add_(rows[..., 1:-1], alpha=2)
 
 
-def window(size: int, half: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """First index and end, two (size,) int64, of the 2 ``half`` pixels around each pixel of a side."""
-    at = torch.arange(size, device=device)
-    return (at - half + 1).clamp_(min=0), (at + half + 1).clamp_(max=size)
-
-
-def surround_sums(integral: Tensor, half: int) -> tuple[Tensor, Tensor]:
-    """Sum of each pixel's window, clipped to the image, (B, H, W); and its number of pixels, (H, W).
+def window_sums(values: Tensor, half: int, dim: int) -> Tensor:
+    """Sums along ``dim`` of the 2 ``half`` values around each one, from ``half - 1`` before to ``half`` after.
 
     Args:
-        integral: (B, H + 1, W + 1) integral images, with a leading row and column of zeros.
-        half: half the side of the window.
+        values: (B, H, W) running sums along ``dim``; a window is clipped at the border.
+        half: half the length of the window.
+        dim: 1 or 2.
     """
-    top, bottom = window(integral.shape[1] - 1, half, integral.device)
-    left, right = window(integral.shape[2] - 1, half, integral.device)
-    bands = integral.index_select(1, bottom) - integral.index_select(1, top)
-    sums = bands.index_select(2, right).sub_(bands.index_select(2, left))
-    return sums, (bottom - top)[:, None] * (right - left)
+    size = values.shape[dim]
+    half = min(half, size)
+    beyond = values.narrow(dim, size - 1, 1).expand([half if at == dim else -1 for at in range(3)])
+    sums = torch.cat((values.narrow(dim, half, size - half), beyond), dim)
+    sums.narrow(dim, half, size - half).sub_(values.narrow(dim, 0, size - half))
+    return sums
 
 
-def stand_out(centre: Tensor, blurred: Tensor) -> Tensor:
+def window_lengths(size: int, half: int, device: torch.device) -> Tensor:
+    """(size,) int64 number of values in each clipped window of ``window_sums``."""
+    at = torch.arange(size, device=device)
+    return (at + half).clamp_(max=size - 1) - (at - half).clamp_(min=-1)
+
+
+def stand_out(centre: Tensor, surround: Tensor) -> Tensor:
     """(B, H, W) saliency in [0, 1], in steps of 1/255.
 
     Args:
         centre: (B, H, W) brightness of the pixels, whole numbers in 0..255.
-        blurred: (B, H, W) brightness that the surroundings are averaged over.
+        surround: (B, H, W) brightness that the surroundings are averaged over.
     """
     height, width = centre.shape[1:]
-    integral = F.pad(blurred.cumsum(1).cumsum_(2), (1, 0, 1, 0))
-    on, off = torch.zeros_like(centre), torch.zeros_like(centre)
-    local = [half for half in NEIGHBOURHOODS if half < max(height, width)]
-    for half, times in [(half, 1) for half in local] + [(max(height, width), len(NEIGHBOURHOODS) - len(local))]:
-        if not times:
-            continue
-        sums, count = surround_sums(integral, half)
-        mean = sums.sub_(centre).div_((count - 1).clamp_(min=1))  # the pixel itself is left out
-        contrast = torch.sub(centre, mean, out=mean).trunc_()
-        on.add_(contrast.clamp(min=0), alpha=times)
-        off.sub_(contrast.clamp_(max=0), alpha=times)
-    return (full_range(on) + full_range(off)).remainder_(256).div_(255)
+    integral = surround.cumsum(1).cumsum_(2)
+    on, off = (torch.zeros_like(centre, dtype=torch.int32) for _ in range(2))
+    for half, times in scales(max(height, width)):
+        contrast = window_sums(window_sums(integral, half, 1), half, 2)
+        rows, columns = (window_lengths(size, half, centre.device) for size in (height, width))
+        others = (rows[:, None] * columns - 1).clamp_(min=1).float()
+        contrast.sub_(centre).div_(others)  # the mean of the surroundings, without the pixel itself
+        whole = torch.sub(centre, contrast, out=contrast).to(torch.int32)  # truncated, as OpenCV's bytes are
+        on.add_(whole.clamp(min=0).bitwise_and_(255), alpha=times)
+        off.add_(whole.neg_().clamp_(min=0).bitwise_and_(255), alpha=times)
+    both = full_range(on).add_(full_range(off))
+    return both.sub_((both >= 256).float(), alpha=256).div_(255)  # a byte that overflows starts again at 0
+
+
+def scales(size: int) -> list[tuple[int, int]]:
+    """Half the side of each window and how often it counts; windows that hold the whole image are one."""
+    local = [(half, 1) for half in NEIGHBOURHOODS if half < size]
+    return [*local, (size, len(NEIGHBOURHOODS) - len(local))] if len(local) < len(NEIGHBOURHOODS) else local
 
 
 def full_range(contrast: Tensor) -> Tensor:
-    """(B, H, W) scaled to a maximum of 255 in each image and truncated; an image of zeros stays so."""
-    ratio = contrast / contrast.amax(dim=(1, 2), keepdim=True).clamp_(min=1)
-    return ratio.double().mul_(255).floor_().float()  # in float32 a product could round up to the next integer
+    """(B, H, W) scaled to a maximum of 255 in each image and cut to whole numbers; zeros stay zeros.
+
+    Args:
+        contrast: (B, H, W) int32, at least 0.
+    """
+    share = contrast / contrast.amax(dim=(1, 2), keepdim=True).clamp_(min=1)
+    scaled = (share * 255).floor_()
+    # OpenCV multiplies in float64. In float32 a product may round up to the next integer: take that back.
+    rounded_up = (share * 256).sub_(scaled).lt_(share)
+    return scaled.sub_(rounded_up)
 
 
 @torch.no_grad()
@@ -109,6 +125,8 @@ def misread_saliency(normalised: Tensor) -> Tensor:
     mostly digits of a mantissa, and compares it with the true mean of the surroundings. The release also
     hands over RGB as BGR. Equal to OpenCV's up to float32 rounding, which alone moves the lowest bytes.
     """
+    if normalised.shape[1] != 3:
+        raise ValueError(f"the saliency of floats needs images of 3 channels, got {normalised.shape[1]}")
     first, second, third = normalised.float().unbind(1)
     brightness = first * 0.114 + second * 0.587 + third * 0.299
     for _ in range(2):

@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from trainables.mixers.boxes import Boxes, clipped_boxes, paste
-from trainables.mixers.mixed import Mixed, beta, partners
+from trainables.mixers.mixed import Mixed, beta, partners, require_one_of
 from trainables.mixers.saliency import fine_grained_saliency, misread_saliency, salient_pixel
 
 # What the release normalises with, on CIFAR-10 and CIFAR-100 alike.
@@ -27,6 +27,7 @@ def draw(
     saliency_input: Literal["uint8", "raw_float"],
 ) -> tuple[Boxes, Tensor]:
     """The box that is cut from each row, and the partner that fills it, (B,) int64; as in ``saliencymix``."""
+    require_one_of("saliency_input", saliency_input, ("uint8", "raw_float"))
     size, _, height, width = images.shape
     lam = beta(alpha, 1 if per_batch else size, rng)
     partner = partners(size, rng)
@@ -42,10 +43,8 @@ def saliency_map(images: Tensor, saliency_input: Literal["uint8", "raw_float"]) 
     """(B, H, W) saliency of (B, C, H, W) images, from their bytes or, as released, from normalised floats."""
     if saliency_input == "uint8":
         return fine_grained_saliency(images.detach())
-    if saliency_input == "raw_float":
-        statistics = torch.tensor((RELEASE_MEAN, RELEASE_STD), device=images.device)[..., None, None]
-        return misread_saliency((images.detach().float() - statistics[0]) / statistics[1])
-    raise ValueError(f"saliency_input must be 'uint8' or 'raw_float', got {saliency_input!r}")
+    mean, std = torch.tensor((RELEASE_MEAN, RELEASE_STD), device=images.device)[..., None, None]
+    return misread_saliency((images.detach().float() - mean) / std)
 
 
 def saliencymix(

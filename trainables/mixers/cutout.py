@@ -1,0 +1,64 @@
+"""Cutout: a square of every image is blanked out; no second image, no second label.
+
+T. DeVries and G. W. Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout",
+arXiv:1708.04552.
+"""
+
+import torch
+from torch import Generator, Tensor
+
+from trainables.mixers.boxes import Boxes, inside, uniform_pixels
+from trainables.mixers.mixed import Mixed, alone, require_positive
+
+
+def draw(shape: tuple[int, int, int], rng: Generator, *, length: int, per_batch: bool) -> Boxes:
+    """The square of each row, clipped at the border.
+
+    Args:
+        shape: B, H and W.
+        rng: as in ``cutout``, and so ``length`` and ``per_batch``.
+    """
+    size, height, width = shape
+    row, column = uniform_pixels(1 if per_batch else size, height, width, rng)
+    top, left = row - length // 2, column - length // 2
+    return Boxes(
+        top=top.clamp(min=0),
+        bottom=(top + length).clamp_(max=height),
+        left=left.clamp(min=0),
+        right=(left + length).clamp_(max=width),
+    )
+
+
+def cutout(
+    images: Tensor,
+    rng: Generator,
+    *,
+    alpha: float = 1.0,
+    length: int = 16,
+    fill: float | None = None,
+    per_batch: bool = False,
+) -> Mixed:
+    """Blank out one square of every image, around a random pixel.
+
+    Args:
+        images: (B, C, H, W) in [0, 1], left unchanged.
+        rng: source of every random draw, on the device of ``images``.
+        alpha: no effect, checked as in every mixer.
+        length: side of the square in pixels; the paper's is 16 for CIFAR-10 and 8 for CIFAR-100.
+        fill: brightness of the square. None is the mean colour of the batch: the paper blanks with the data
+            set's mean, which is 0 once an image is normalised, and here images are not normalised yet.
+        per_batch: one square for the whole batch; the paper's is per image.
+
+    Returns:
+        A ``Mixed`` with K = 1 and weight 1: what is left of an image keeps its whole label.
+    """
+    require_positive("alpha", alpha)
+    require_positive("length", length)
+    size, _, height, width = images.shape
+    squares = inside(draw((size, height, width), rng, length=length, per_batch=per_batch), height, width)
+    blank = (
+        images.detach().mean(dim=(0, 2, 3))[:, None, None]
+        if fill is None
+        else torch.full_like(images[0, 0, 0, 0], fill)
+    )
+    return alone(images.lerp(blank, squares.to(images.dtype)))
