@@ -1,0 +1,39 @@
+# The two commands: `make study` runs the SUMix ablation on real images, `make test` checks everything.
+# Each sets up what it needs on a fresh machine: a virtual environment from constraints.txt, and CIFAR-10.
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: study test fast lint bench setup clean
+
+study: $(INSTALLED)
+	$(BIN)/python studies/ablation_cifar100.py --preset quick --dataset cifar10
+
+test: $(INSTALLED) lint
+	$(BIN)/python -c "from pathlib import Path; from trainables.datasets import DATASETS; DATASETS['cifar10'].prepare(Path('data'))"
+	$(BIN)/python -m pytest
+
+fast: $(INSTALLED)
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(INSTALLED)
+	$(BIN)/python tests/benchmarks/bench_step.py
+	$(BIN)/python tests/benchmarks/bench_data.py
+	$(BIN)/python tests/benchmarks/bench_mixers.py
+	$(BIN)/python tests/benchmarks/bench_study.py
+
+setup: $(INSTALLED)
+
+$(INSTALLED): constraints.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv

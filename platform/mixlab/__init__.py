@@ -1,0 +1,11 @@
+"""Ablation studies on Ray Tune that a reader can trust. Knows nothing of images."""
+
+import os
+
+# Read when ray is first imported. Every node of a cluster must agree, and Ray's default differs by version.
+os.environ.setdefault("RAY_AUTH_MODE", "token")
+
+from mixlab.cli import main
+from mixlab.study import Arm, Study
+
+__all__ = ["Arm", "Study", "main"]

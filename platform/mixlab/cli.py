@@ -1,0 +1,121 @@
+"""The one command line that every study shares.
+
+Exit codes: 0 every cell is done; 1 some trial failed; 2 bad input, found before anything starts;
+130 interrupted.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from rich.console import Console
+
+from mixlab.errors import BadInput
+from mixlab.study import Study, Trainable
+
+PRESETS = ("paper", "quick", "smoke")
+
+
+def main(study: Study, train: Trainable, argv: Sequence[str] | None = None) -> NoReturn:
+    """Run ``study`` by the command line, and exit with its code."""
+    console = Console(stderr=False, highlight=False)
+    try:
+        code = _run(study, train, argv, console)
+    except BadInput as error:
+        Console(stderr=True, highlight=False).print(f"error: {error}", markup=False, soft_wrap=True)
+        code = 2
+    except KeyboardInterrupt:
+        code = 130
+    sys.stdout.flush()
+    sys.exit(code)
+
+
+def parser(study: Study) -> argparse.ArgumentParser:
+    """The options; other programs rely on their names."""
+    options = argparse.ArgumentParser(
+        description=f"Run the study {study.name}. The same command again runs only what is missing.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = options.add_argument
+    add("--preset", default="paper", choices=PRESETS, help="paper: as published; quick: minutes on a laptop")
+    add("--dataset", metavar="D", help="data set, by its name in trainables.datasets")
+    add("--data-root", metavar="DIR", default="data", help="folder of the data sets")
+    add("--mixers", metavar="A,B", type=_names, help="levels of the factor mixer")
+    add("--backbones", metavar="A,B", type=_names, help="levels of the factor backbone")
+    add("--arms", metavar="A,B", type=_names, help="only these arms, and the baseline")
+    add("--seeds", metavar="N", type=int, help="run seeds 0 to N-1 in every arm")
+    add("--epochs", metavar="N", type=int, help="epochs of each trial")
+    add("--train-images", metavar="N", type=int, help="only the first N training images")
+    add("--set", metavar="KEY=VALUE", action="append", default=[], help="change a configuration key of the base")
+    add("--address", default="local", help="Ray cluster: local, auto or HOST:PORT")
+    add("--cpus-per-trial", metavar="F", type=float, help="processors of each trial; 1 if not given")
+    add("--gpus-per-trial", metavar="F", type=float, help="GPUs of each trial, fractions too; 1 if there is one")
+    add("--tracking-uri", metavar="URI", default="sqlite:///mlflow.db", help="MLflow store")
+    add("--storage", metavar="DIR", default="results", help="folder or URI of results and checkpoints")
+    add("--dry-run", action="store_true", help="print the plan and train nothing")
+    add("--list", action="store_true", help="print factors, arms and presets, and end")
+    add("--quiet", action="store_true", help="print failures and the tables only")
+    return options
+
+
+def configure(study: Study, train: Trainable, options: argparse.Namespace) -> Study:
+    """The study as the options change it: first the preset, then each option."""
+    changes = dict(train.presets[options.preset])
+    seeds = changes.pop("seeds", len(study.seeds))
+    for key in ("dataset", "epochs", "train_images"):
+        if getattr(options, key) is not None:
+            changes[key] = getattr(options, key)
+    changes |= dict(_assignment(text) for text in options.set)
+    study = study.with_base(**changes)
+    seeds = seeds if options.seeds is None else options.seeds
+    if seeds < 1:
+        raise BadInput(f"--seeds must be at least 1, got {seeds}")
+    if options.seeds is not None or "seeds" in train.presets[options.preset]:
+        study = study.with_seeds(range(seeds))
+    for factor, labels in (("mixer", options.mixers), ("backbone", options.backbones)):
+        if labels is not None:
+            study = study.with_levels(factor, labels)
+    return study if options.arms is None else study.with_arms(options.arms)
+
+
+def _run(study: Study, train: Trainable, argv: Sequence[str] | None, console: Console) -> int:
+    options = parser(study).parse_args(argv)
+    study = configure(study, train, options)
+    trials = study.trials(train.resolve)
+    if options.list:
+        _print_list(study, train, console)
+        return 0
+    # Ray and MLflow take seconds to import: not before the input has been found good.
+    from mixlab.launch import dry_run, launch
+
+    return (dry_run if options.dry_run else launch)(study, train, trials, options, console)
+
+
+def _print_list(study: Study, train: Trainable, console: Console) -> None:
+    for factor in study.factors:
+        console.print(f"{factor}: {', '.join(study.levels(factor))}", markup=False)
+    for arm in study.arms:
+        changes = ", ".join(f"{key}={value}" for key, value in arm.changes.items()) or "the base"
+        console.print(f"arm {arm.name}: {changes}", markup=False)
+    for name, preset in train.presets.items():
+        text = ", ".join(f"{key}={value}" for key, value in preset.items()) or "as written"
+        console.print(f"preset {name}: {text}", markup=False)
+    console.print(f"seeds: {', '.join(str(seed) for seed in study.seeds)}")
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    """KEY=VALUE; the value is read as JSON where it is JSON (0.2, true, null, [0, 1]), else as text."""
+    key, separator, value = text.partition("=")
+    if not separator or not key:
+        raise BadInput(f"--set takes KEY=VALUE, got {text!r}")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value

@@ -1,0 +1,18 @@
+"""What a user got wrong, said in one sentence; the command line ends with exit code 2 on it."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class BadInput(Exception):
+    """Found before anything started; the message quotes the value and says what would be valid."""
+
+
+def require_known(what: str, name: str, known: Iterable[str]) -> None:
+    """Raise ``BadInput`` that names the nearest of ``known`` unless ``name`` is among them."""
+    known = list(known)
+    if name in known:
+        return
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+    raise BadInput(f"unknown {what} {name!r}; {hint}")

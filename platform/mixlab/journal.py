@@ -1,0 +1,103 @@
+"""What survives a killed driver and an MLflow outage: the checkpoints that Ray Tune keeps in the storage.
+
+Each checkpoint holds, beside what the trainable saved, ``journal.json``: the metrics of every epoch so
+far and the size of every file, by which a half-written checkpoint is known. Layout:
+
+    STORAGE/STUDY/trials/LAUNCH/KEY/checkpoint_000001/{journal.json, training.pt, ...}
+
+A launch is one start of the command; a trial that was interrupted has a folder in several of them.
+"""
+
+import contextlib
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.fs
+
+JOURNAL = "journal.json"
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The newest complete checkpoint of a trial."""
+
+    path: str  # on the storage's filesystem
+    epochs: list[dict[str, Any]]  # metrics of each finished epoch
+
+
+class Storage:
+    """The folder of one study, on a local disk or behind any URI that pyarrow knows."""
+
+    def __init__(self, root: str, study: str) -> None:
+        if "://" in root:
+            self.filesystem, path = pyarrow.fs.FileSystem.from_uri(root)
+        else:
+            self.filesystem, path = pyarrow.fs.LocalFileSystem(), str(Path(root).absolute())
+        self.trials = f"{path.rstrip('/')}/{study}/trials"
+
+    def newest(self) -> dict[str, Saved]:
+        """By key, the checkpoint with the most finished epochs."""
+        newest: dict[str, Saved] = {}
+        for launch in self._folders(self.trials):
+            for trial in self._folders(launch):
+                for folder in self._folders(trial):
+                    saved = self._read(folder)
+                    key = trial.rsplit("/", 1)[-1]
+                    if saved and (key not in newest or len(saved.epochs) > len(newest[key].epochs)):
+                        newest[key] = saved
+        return newest
+
+    @contextlib.contextmanager
+    def open(self, path: str) -> Iterator[Path]:
+        """The folder ``path`` of this storage as a local one, copied only if it lies elsewhere."""
+        if isinstance(self.filesystem, pyarrow.fs.LocalFileSystem):
+            yield Path(path)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            pyarrow.fs.copy_files(path, folder, self.filesystem, pyarrow.fs.LocalFileSystem())
+            yield Path(folder)
+
+    def forget(self, keys: set[str]) -> None:
+        """Delete the checkpoints of these trials, and launches that are empty then."""
+        for launch in self._folders(self.trials):
+            trials = self._folders(launch)
+            done = [trial for trial in trials if trial.rsplit("/", 1)[-1] in keys]
+            for trial in done:
+                self.filesystem.delete_dir(trial)
+            if len(done) == len(trials):
+                self.filesystem.delete_dir(launch)
+
+    def _folders(self, path: str) -> list[str]:
+        selector = pyarrow.fs.FileSelector(path, allow_not_found=True)
+        infos = self.filesystem.get_file_info(selector)
+        return sorted(info.path for info in infos if info.type == pyarrow.fs.FileType.Directory)
+
+    def _read(self, folder: str) -> Saved | None:
+        """The checkpoint in ``folder``, or None where it is incomplete."""
+        files = {info.base_name: info.size for info in self.filesystem.get_file_info(pyarrow.fs.FileSelector(folder))}
+        if JOURNAL not in files:
+            return None
+        with self.filesystem.open_input_stream(f"{folder}/{JOURNAL}") as stream:
+            text = stream.read().decode()
+        try:
+            journal = json.loads(text)
+        except ValueError:
+            return None
+        if any(files.get(name) != size for name, size in journal["files"].items()):
+            return None
+        return Saved(folder, journal["epochs"])
+
+
+def read_epochs(folder: Path) -> list[dict[str, Any]]:
+    """The metrics of every epoch that the checkpoint in ``folder`` holds."""
+    return json.loads((folder / JOURNAL).read_text())["epochs"]
+
+
+def write_epochs(folder: Path, epochs: list[dict[str, Any]]) -> None:
+    """Complete the checkpoint in ``folder``: called after all its other files are written."""
+    files = {path.name: path.stat().st_size for path in folder.iterdir()}
+    (folder / JOURNAL).write_text(json.dumps({"epochs": epochs, "files": files}))

@@ -1,0 +1,258 @@
+"""Runs what is missing of a study, or prints what that would be."""
+
+import argparse
+import contextlib
+import logging
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import filelock
+from rich.console import Console
+
+from mixlab import cluster, provenance, schedule, tracking
+from mixlab.display import Display, duration
+from mixlab.errors import BadInput
+from mixlab.journal import Saved, Storage
+from mixlab.session import Session, states
+from mixlab.study import Study, Trainable, Trial
+
+
+def launch(
+    study: Study, train: Trainable, trials: Sequence[Trial], options: argparse.Namespace, console: Console
+) -> int:
+    """Train every trial that is not done, write the table, and return the exit code."""
+    folder = _results_folder(options.storage, study.name)
+    with _only_driver(folder), _chatter_to(folder / "mixlab.log"), contextlib.ExitStack() as stack:
+        share = cluster.share(options.cpus_per_trial, options.gpus_per_trial, options.address)
+        storage = Storage(options.storage, study.name)
+        client = tracking.connect(options.tracking_uri)
+        recorded = tracking.recorded(client, study.name)
+        saved = storage.newest()
+        state = states(trials, recorded, saved)
+        missing = [trial for trial in trials if state[trial.key] != "done"]
+        to_train = [trial for trial in missing if not complete(saved.get(trial.key))]
+        if to_train:
+            _prepare(train, to_train, Path(options.data_root))
+            resources = stack.enter_context(cluster.connected(options.address, train))
+            cluster.require_room(share, resources.get("CPU", 0), resources.get("GPU", 0), "the Ray cluster")
+
+        plan = study.plan(trials, options.preset)
+        tracker = tracking.Tracker(client, study, plan, provenance.collect(Path.cwd()))
+        tracker.open(trials)
+        done = {t.key: _percent(recorded[t.key].test_top1) for t in trials if state[t.key] == "done"}
+        display = Display(console, trials, done, options.quiet)
+        session = Session(trials, tracker, storage, display, saved)
+        interrupted = False
+        try:
+            with display:
+                for trial in missing:
+                    session.replay(trial)
+                display.expect(sum(trial.config["epochs"] - session.logged[trial.key] for trial in to_train))
+                if to_train:
+                    schedule.run(
+                        to_train,
+                        train,
+                        session,
+                        share=share,
+                        storage=storage,
+                        launch=time.strftime("%Y%m%d-%H%M%S") + f"-{os.getpid()}",
+                        resume=saved,
+                        data_root=Path(options.data_root).absolute(),
+                    )
+        except KeyboardInterrupt:
+            interrupted = True
+            console.print("Stopping ...")
+        session.close(interrupted)
+        written = tracker.drain()
+        if written and not tracker.refused:
+            storage.forget(session.done_keys)
+        for line in tracker.refused:
+            console.print(f"MLflow refused a write: {line}", style="red", markup=False)
+        if not written:
+            console.print(
+                f"MLflow at {options.tracking_uri} does not answer. Nothing is lost: what it lacks is kept under "
+                f"{options.storage}, and the same command writes it.",
+                style="red",
+            )
+        if interrupted:
+            console.print(f"Stopped; finished epochs are kept. To go on: {_command()}", markup=False, soft_wrap=True)
+            return 130
+        if written:
+            _report(study, plan, options, folder / options.preset, tracker, console)
+        for name, error in session.failures.items():
+            console.print(f"failed: {name}: {error}", style="red", markup=False, soft_wrap=True)
+        return 0 if written and not session.failures else 1
+
+
+def dry_run(
+    study: Study, train: Trainable, trials: Sequence[Trial], options: argparse.Namespace, console: Console
+) -> int:
+    """Print each trial's state and what is left to pay; train and write nothing."""
+    share = cluster.share(options.cpus_per_trial, options.gpus_per_trial, options.address)
+    recorded: dict[str, tracking.Recorded] = {}
+    file = options.tracking_uri.removeprefix("sqlite:///")
+    if file == options.tracking_uri or Path(file).exists():
+        recorded = tracking.recorded(tracking.connect(options.tracking_uri), study.name)
+    saved = Storage(options.storage, study.name).newest()
+    state = states(trials, recorded, saved)
+    for trial in trials:
+        error = f": {recorded[trial.key].error}" if state[trial.key] == "failed" else ""
+        epochs = (
+            f" after epoch {len(saved[trial.key].epochs)}"
+            if state[trial.key] == "interrupted" and trial.key in saved
+            else ""
+        )
+        console.print(f"{trial.key}  {state[trial.key]:<11}  {trial.name}{epochs}{error}", markup=False, soft_wrap=True)
+    counts = {name: sum(s == name for s in state.values()) for name in ("done", "failed", "interrupted", "pending")}
+    summary = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    console.print(f"{len(trials)} trials: {summary}", style="bold")
+    left = [trial for trial in trials if state[trial.key] != "done"]
+    if left:
+        _print_cost(left, train, saved, share, options, console)
+    return 0
+
+
+def complete(saved: Saved | None) -> bool:
+    """Whether a checkpoint is that of a trial's last epoch."""
+    return saved is not None and saved.epochs[-1]["epoch"] == saved.epochs[-1]["epochs"]
+
+
+def _print_cost(
+    left: Sequence[Trial],
+    train: Trainable,
+    saved: Mapping[str, Saved],
+    share: cluster.Share,
+    options: argparse.Namespace,
+    console: Console,
+) -> None:
+    cells = {trial.cell: trial for trial in left}
+    with console.status("timing one training step of each arm ..."), contextlib.ExitStack() as stack:
+        if options.address == "local":
+            import torch
+
+            torch.set_num_threads(share.threads)
+            seconds = {cell: train.estimate_seconds(trial.config) for cell, trial in cells.items()}
+            slots = share.slots(cluster.cpu_count(), torch.cuda.device_count())
+            where = provenance.hardware()
+        else:
+            resources = stack.enter_context(cluster.connected(options.address, train))
+            configs = {cell: trial.config for cell, trial in cells.items()}
+            seconds = dict(zip(configs, cluster.map_on(train.estimate_seconds, configs.values(), share), strict=True))
+            slots = share.slots(resources.get("CPU", 0), resources.get("GPU", 0))
+            where = f"the cluster ({resources.get('CPU', 0):g} CPUs, {resources.get('GPU', 0):g} GPUs)"
+    total = 0.0
+    for trial in left:
+        done = len(saved[trial.key].epochs) if trial.key in saved else 0
+        total += seconds[trial.cell] * (1 - done / trial.config["epochs"])
+    for cell, value in seconds.items():
+        console.print(f"  {cell}: about {duration(value)} a trial", markup=False)
+    wall = total / max(1, min(slots, len(left)))
+    console.print(
+        f"Estimated cost: {duration(total)} of training, {duration(wall)} with {min(slots, len(left))} at a time, "
+        f"on {where}. A rough figure, from one timed step of each arm.",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _report(
+    study: Study,
+    plan: Mapping[str, Any],
+    options: argparse.Namespace,
+    out: Path,
+    tracker: tracking.Tracker,
+    console: Console,
+) -> None:
+    """Write the table and the plots from what MLflow holds, attach them, and say where they are."""
+    from analysis.ablation_table import write_study_table
+
+    try:
+        table = write_study_table(options.tracking_uri, study.name, out, plan=dict(plan))
+    except ValueError as error:  # nothing finished
+        console.print(f"no table: {error}", style="red", markup=False)
+        return
+    tracker.attach(table.files, (out / "table.md").read_text())
+    tracker.drain()
+    print(table.text)
+    console.print(f"\nTable and plots: {', '.join(str(file) for file in table.files)}", soft_wrap=True)
+    uri = options.tracking_uri
+    how = (
+        f"open {uri}"
+        if uri.startswith("http")
+        else f"mlflow ui --backend-store-uri {uri}, then open http://127.0.0.1:5000"
+    )
+    console.print(f"Every run in the MLflow UI: {how}", soft_wrap=True)
+
+
+def _prepare(train: Trainable, trials: Sequence[Trial], data_root: Path) -> None:
+    """Have each data set that the trials need; one call a data set is enough, for the rest is cached."""
+    configs = {str(trial.config.get("dataset")): trial.config for trial in trials}
+    for config in configs.values():
+        try:
+            train.prepare(config, data_root)
+        except (ValueError, OSError) as error:
+            raise BadInput(str(error)) from error
+
+
+def _results_folder(storage: str, study: str) -> Path:
+    """Where tables and logs go: below the storage, or below ``results`` where the storage is remote."""
+    folder = (Path("results") if "://" in storage else Path(storage)) / study
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".lock").touch()
+    except OSError as error:
+        raise BadInput(f"--storage {storage!r} cannot be written: {error.strerror}") from error
+    return folder
+
+
+@contextlib.contextmanager
+def _only_driver(folder: Path) -> Iterator[None]:
+    """Two drivers of one study on one storage would run the same trials twice."""
+    try:
+        with filelock.FileLock(folder / ".lock", timeout=0):
+            yield
+    except filelock.Timeout:
+        raise BadInput(f"another start of this study is running on {str(folder)!r}: wait for it, or stop it") from None
+
+
+@contextlib.contextmanager
+def _chatter_to(path: Path) -> Iterator[None]:
+    """Send the logs of Ray, MLflow and their libraries to a file; SIGTERM stops as Ctrl-C does."""
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    logging.captureWarnings(True)
+    root = logging.getLogger()
+    root.addHandler(handler)
+    for name in ("ray", "mlflow", "alembic", "mixlab", "py.warnings"):
+        logger = logging.getLogger(name)
+        logger.handlers = []
+        logger.propagate = True
+    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # the journal and MLflow hold what they would
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # its banner comes even at verbosity 0
+    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # a second of Ctrl-C is ours to clean up after
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # the writer repeats what failed
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        root.removeHandler(handler)
+        handler.close()
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _command() -> str:
+    return shlex.join(["python", *sys.argv])

@@ -1,0 +1,68 @@
+"""How a result was obtained: commit, uncommitted changes, versions, hardware."""
+
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = ("torch", "torchvision", "ray", "mlflow", "optuna", "numpy", "pandas")
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Read once, where the study is started."""
+
+    commit: str  # full hash, or "unknown" outside a repository
+    dirty: bool
+    diff: str  # against the commit; empty when clean
+    versions: dict[str, str]
+    hardware: str
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags that every run carries."""
+        return {"mixlab.commit": self.commit, "mixlab.dirty": str(self.dirty).lower()}
+
+    @property
+    def details(self) -> dict[str, str]:
+        """The tags that only the study's run carries."""
+        versions = ", ".join(f"{name} {number}" for name, number in self.versions.items())
+        return {"mixlab.versions": versions, "mixlab.hardware": self.hardware, "mixlab.command": command()}
+
+
+def collect(folder: Path) -> Provenance:
+    """The provenance of the code in ``folder``. An image without git names its commit in ``MIXLAB_COMMIT``."""
+    commit = _git(folder, "rev-parse", "HEAD") or os.environ.get("MIXLAB_COMMIT", "unknown")
+    diff = _git(folder, "diff", "HEAD")
+    versions = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return Provenance(commit, bool(diff), diff, versions, hardware())
+
+
+def hardware() -> str:
+    """The processors of this machine, such as ``2 CPU cores (x86_64), no GPU``."""
+    import torch
+
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return f"{os.cpu_count()} CPU cores ({platform.machine()}), {', '.join(gpus) or 'no GPU'}"
+
+
+def command() -> str:
+    """The command line that was typed, as it can be typed again."""
+    return " ".join(["python", *sys.argv])
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    """What git prints, or nothing where git or the repository is missing."""
+    try:
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()

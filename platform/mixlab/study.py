@@ -1,0 +1,171 @@
+"""The spec of a study: one base, arms as differences from it, factors, seeds; and the trials it stands for.
+
+Every arm runs the same seeds, so that every gain is a paired comparison. A trial's key is a hash of
+what determines its numbers: the whole configuration and the seed, and nothing else.
+"""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from mixlab.errors import BadInput, require_known
+
+Config = Mapping[str, Any]
+Level = Mapping[str, Any]  # what a factor's level changes in the base
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One treatment: its name in the table, and what it changes in the base."""
+
+    name: str
+    changes: Config
+
+
+class Trainable(Protocol):
+    """What a study trains. ``trainables.classify.train`` is one."""
+
+    presets: Mapping[str, Mapping[str, Any]]  # by name: configuration keys, and "seeds"
+
+    def __call__(self, config: Config, seed: int, report: Callable[..., None], resume_from: Any) -> Mapping[str, Any]:
+        """Train once; ``report(metrics, save)`` after every epoch; the metrics of the last epoch."""
+
+    def resolve(self, config: Config) -> dict[str, Any]:
+        """The whole configuration with defaults; ``ValueError``, one sentence, for what cannot be run."""
+
+    def prepare(self, config: Config, data_root: Any) -> None:
+        """Have the data set under ``data_root``; an exception with one sentence where that fails."""
+
+    def estimate_seconds(self, config: Config) -> float:
+        """Roughly how long a run takes on this machine."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training run of a study."""
+
+    key: str
+    arm: str
+    levels: Mapping[str, str]  # factor to level
+    seed: int
+    config: Config  # resolved
+
+    @property
+    def cell(self) -> str:
+        """The row of the run among its seeds, such as ``cutmix · + lam``."""
+        return " · ".join((*self.levels.values(), self.arm))
+
+    @property
+    def name(self) -> str:
+        """How the run is called where people read it."""
+        return f"{self.cell} · seed {self.seed}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """One table or figure of a paper.
+
+    Args:
+        name: names the MLflow experiment and the folder of the results.
+        base: the configuration that every trial starts from, dotted keys.
+        arms: the rows of the table; the first is the baseline.
+        factors: by key, its levels: plain values of that key, or a mapping from a label to the keys
+            that the level changes, such as ``{"fmix": {"mixer": "fmix", "sumix.zeta": 1.0}}``.
+        seeds: every arm runs all of them.
+        metric: what the table compares.
+    """
+
+    name: str
+    base: Config
+    arms: Sequence[Arm]
+    factors: Mapping[str, Sequence[Any] | Mapping[str, Level]] = field(default_factory=dict)
+    seeds: Sequence[int] = range(3)
+    metric: str = "test_top1_median10"
+
+    @property
+    def baseline(self) -> str:
+        """The arm that every gain is measured against."""
+        return self.arms[0].name
+
+    def levels(self, factor: str) -> dict[str, Level]:
+        """The levels of a factor: label to the keys that it changes."""
+        levels = self.factors[factor]
+        return dict(levels) if isinstance(levels, Mapping) else {str(value): {factor: value} for value in levels}
+
+    def with_base(self, **changes: Any) -> "Study":
+        """The same study from a changed base; keys with dots go in as ``**{"mixer.alpha": 0.2}``."""
+        return replace(self, base={**self.base, **changes})
+
+    def with_seeds(self, seeds: Sequence[int]) -> "Study":
+        """The same study with these seeds."""
+        return replace(self, seeds=seeds)
+
+    def with_arms(self, names: Iterable[str]) -> "Study":
+        """Only these arms; the baseline always stays, for there is no gain without it."""
+        wanted = list(names)
+        for name in wanted:
+            require_known("arm", name, [arm.name for arm in self.arms])
+        return replace(self, arms=[arm for arm in self.arms if arm.name in wanted or arm.name == self.baseline])
+
+    def with_levels(self, factor: str, labels: Sequence[str]) -> "Study":
+        """Only these levels of ``factor``, in this order; a label the study does not have is a value of the key."""
+        have = self.levels(factor) if factor in self.factors else {}
+        chosen = {label: have.get(label, {factor: label}) for label in labels}
+        return replace(self, factors={**self.factors, factor: chosen})
+
+    def trials(self, resolve: Callable[[Config], dict[str, Any]]) -> list[Trial]:
+        """Every trial, checked: cell by cell in the order of the factors and arms, seed by seed.
+
+        Raises:
+            BadInput: a configuration is refused, two cells are the same run, or there is nothing to run.
+        """
+        if not self.seeds:
+            raise BadInput("a study needs at least 1 seed, got 0")
+        if len({arm.name for arm in self.arms}) < len(self.arms):
+            raise BadInput(f"two arms of {self.name} have the same name: {', '.join(arm.name for arm in self.arms)}")
+        cells: dict[str, str] = {}
+        trials = []
+        for labels in itertools.product(*(self.levels(factor) for factor in self.factors)):
+            levels = dict(zip(self.factors, labels, strict=True))
+            changes = [self.levels(factor)[label] for factor, label in levels.items()]
+            for arm in self.arms:
+                cell = " · ".join((*labels, arm.name))
+                merged: dict[str, Any] = dict(self.base)
+                for change in (*changes, arm.changes):
+                    merged.update(change)
+                try:
+                    config = resolve(merged)
+                except ValueError as error:
+                    raise BadInput(str(error)) from error
+                for seed in self.seeds:
+                    trials.append(Trial(trial_key(config, seed), arm.name, levels, seed, config))
+                twin = cells.setdefault(trials[-1].key, cell)
+                if twin != cell:
+                    raise BadInput(f"{twin!r} and {cell!r} are the same configuration: an arm must change something")
+        return trials
+
+    def plan(self, trials: Sequence[Trial], preset: str) -> dict[str, Any]:
+        """What the analysis needs to know of the study, ready for JSON."""
+        return {
+            "study": self.name,
+            "preset": preset,
+            "factors": list(self.factors),
+            "arms": [arm.name for arm in self.arms],
+            "baseline": self.baseline,
+            "metric": self.metric,
+            "trials": [{"key": t.key, "arm": t.arm, "levels": dict(t.levels), "seed": t.seed} for t in trials],
+        }
+
+
+def trial_key(config: Config, seed: int) -> str:
+    """16 hexadecimal digits of the SHA-256 of the resolved configuration and the seed."""
+    return digest({"config": dict(config), "seed": seed})
+
+
+def digest(value: Any) -> str:
+    """16 hexadecimal digits that identify any JSON value, whatever the order of its keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,325 @@
+"""Writes a study to MLflow: study > arm > seed. The only file that does.
+
+Runs are found by their key, so a relaunch goes on with the runs that are there and doubles none.
+Everything is written by one thread, in order, from a queue: training never waits for the server, and
+while the server is away the queue keeps what is to be written. What a dead driver could not write is
+in the journal, and is written at the next start.
+"""
+
+import contextlib
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.tracking import MlflowClient
+
+from mixlab.errors import BadInput
+from mixlab.provenance import Provenance
+from mixlab.study import Study, Trial, digest
+
+LOG = logging.getLogger("mixlab")
+
+NOT_METRICS = ("epoch", "epochs", "data")  # reported by the trainable, but no curve
+RETRY_SECONDS = 2.0
+FINAL = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "PERMISSION_DENIED")
+DRAIN_SECONDS = 60.0
+ANSWER_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What MLflow knows of a trial."""
+
+    run_id: str
+    status: str  # MLflow's: RUNNING, FINISHED, FAILED, KILLED
+    error: str
+    test_top1: float | None  # percent, of the last epoch that was logged
+
+
+def connect(tracking_uri: str) -> MlflowClient:
+    """A client that has been answered; ``BadInput`` where nobody answers.
+
+    A new SQLite file is created here, once: several writers would crash in its migration.
+    """
+    if tracking_uri.startswith("sqlite:///"):
+        with contextlib.suppress(OSError):  # reported below, by the attempt to open the file
+            Path(tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    failure: list[str] = ["it did not answer"]
+    client: list[MlflowClient] = []
+
+    def ask() -> None:
+        try:
+            asked = MlflowClient(tracking_uri)
+            asked.search_experiments(max_results=1)
+            client.append(asked)
+        except Exception as error:  # any of the stores' own exceptions
+            failure[0] = str(error).strip().splitlines()[0]
+
+    # In a thread: a host that swallows packets would hold the main thread for minutes.
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(ANSWER_SECONDS)
+    if not client:
+        raise BadInput(
+            f"no MLflow store answers at --tracking-uri {tracking_uri!r} within {ANSWER_SECONDS:.0f} s "
+            f"({failure[0][:200]}); give sqlite:///FILE or the http:// address of a running server"
+        )
+    return client[0]
+
+
+def recorded(client: MlflowClient, study: str) -> dict[str, Recorded]:
+    """By key, the run of each trial that the study's experiment has; a finished one wins over its like."""
+    experiment = client.get_experiment_by_name(study)
+    found: dict[str, Recorded] = {}
+    for run in _search(client, experiment.experiment_id, "tags.`mixlab.level` = 'seed'") if experiment else ():
+        tags, metrics = run.data.tags, run.data.metrics
+        if tags["mixlab.key"] not in found or run.info.status == "FINISHED":
+            found[tags["mixlab.key"]] = Recorded(
+                run.info.run_id, run.info.status, tags.get("mixlab.error", ""), metrics.get("test_top1")
+            )
+    return found
+
+
+def _search(client: MlflowClient, experiment_id: str, condition: str) -> list[Run]:
+    runs: list[Run] = []
+    token = None
+    while True:
+        page = client.search_runs([experiment_id], condition, max_results=1000, page_token=token)
+        runs += page
+        token = page.token
+        if not token:
+            return runs
+
+
+class Tracker:
+    """One study in MLflow. Reading happens at once; writing is queued."""
+
+    def __init__(self, client: MlflowClient, study: Study, plan: Mapping[str, Any], provenance: Provenance) -> None:
+        self.client = client
+        self.study = study
+        self.plan = plan
+        self.provenance = provenance
+        self.experiment_id = self._experiment(client.tracking_uri)
+        self.recorded = recorded(client, study.name)
+        self.run_ids = {key: found.run_id for key, found in self.recorded.items()}
+        self.study_run = ""
+        self.arm_runs: dict[str, str] = {}
+        self._writer = _Writer()
+
+    # Reading
+
+    def logged_epochs(self, key: str) -> int:
+        """The last epoch that a trial's run has, 0 for none."""
+        if key not in self.recorded:
+            return 0
+        return max((m.step for m in self.client.get_metric_history(self.run_ids[key], "train_loss")), default=0)
+
+    # Writing
+
+    def open(self, trials: Iterable[Trial]) -> None:
+        """Create or find the study's run and one run an arm, and put the plan there. Waits for the store."""
+        plan_key = digest({"base": dict(self.study.base)})
+        tags = {
+            **self._level("study", f"{self.study.name} · {self.plan['preset']}"),
+            "mixlab.plan": plan_key,
+            **self.provenance.details,
+        }
+        self.study_run = self._find_or_create("tags.`mixlab.level` = 'study'", plan_key, tags)
+        self.client.log_dict(self.study_run, dict(self.plan), "plan.json")
+        if self.provenance.diff:
+            self.client.log_text(self.study_run, self.provenance.diff, "uncommitted.patch")
+        for trial in trials:
+            if trial.cell in self.arm_runs:
+                continue
+            tags = {
+                **self._level("arm", trial.cell),
+                "mixlab.plan": plan_key,
+                "mixlab.arm": trial.arm,
+                "mixlab.cell": trial.cell,
+                "mlflow.parentRunId": self.study_run,
+            }
+            condition = f"tags.`mixlab.level` = 'arm' and tags.`mixlab.cell` = '{trial.cell}'"
+            self.arm_runs[trial.cell] = self._find_or_create(condition, plan_key, tags)
+
+    def start(self, trial: Trial) -> None:
+        """A trial starts, or goes on: its run is RUNNING, with every configuration value."""
+
+        def write() -> None:
+            tags = {
+                **self._level("seed", trial.name),
+                "mixlab.key": trial.key,
+                "mixlab.arm": trial.arm,
+                "mixlab.seed": str(trial.seed),
+                "mlflow.parentRunId": self.arm_runs[trial.cell],
+                "mixlab.error": "",
+            }
+            if trial.key not in self.run_ids:
+                self.run_ids[trial.key] = self.client.create_run(self.experiment_id, tags=tags).info.run_id
+            run_id = self.run_ids[trial.key]
+            params = [Param(key, str(value)) for key, value in trial.config.items()]
+            self.client.log_batch(run_id, params=[*params, Param("seed", str(trial.seed))], tags=_tags(tags))
+            self.client.update_run(run_id, "RUNNING")
+            self.client.log_dict(run_id, {**trial.config, "seed": trial.seed}, "config.json")
+
+        self._writer.put(write)
+
+    def epochs(self, trial: Trial, epochs: Sequence[Mapping[str, Any]]) -> None:
+        """Metrics of finished epochs, one mapping each, the step being its ``epoch``."""
+        now = int(time.time() * 1000)
+        metrics = [
+            Metric(name, float(value), now, int(epoch["epoch"]))
+            for epoch in epochs
+            for name, value in epoch.items()
+            if name not in NOT_METRICS
+        ]
+        data = {str(epoch["data"]) for epoch in epochs if "data" in epoch}
+        tags = _tags({"mixlab.data": next(iter(data))}) if data else []
+        for first in range(0, len(metrics), 1000):  # the most that a batch may hold
+            batch = metrics[first : first + 1000]
+            self._writer.put(partial(self._log_batch, trial.key, batch, tags))
+
+    def finish(self, trial: Trial, checkpoint: Callable[[], AbstractContextManager[Path]]) -> None:
+        """A trial is done; ``checkpoint`` opens the folder with its ``model.pt`` when it is time to write it."""
+
+        def write() -> None:
+            run_id = self.run_ids[trial.key]
+            with checkpoint() as folder:
+                if (folder / "model.pt").exists():
+                    self.client.log_artifact(run_id, str(folder / "model.pt"))
+            self.client.set_terminated(run_id, "FINISHED")
+
+        self._writer.put(write)
+
+    def fail(self, trial: Trial, error: str, traceback: str) -> None:
+        """A trial has failed for good: the first line of its error as a tag, the traceback as an artifact."""
+
+        def write() -> None:
+            run_id = self.run_ids[trial.key]
+            self.client.set_tag(run_id, "mixlab.error", error[:500])
+            self.client.log_text(run_id, traceback, "traceback.txt")
+            self.client.set_terminated(run_id, "FAILED")
+
+        self._writer.put(write)
+
+    def stop(self, trials: Iterable[Trial]) -> None:
+        """Trials that were interrupted: their runs are KILLED until the next start goes on with them."""
+        for trial in trials:
+            self._writer.put(partial(self._terminate_trial, trial.key, "KILLED"))
+
+    def close(self, status: str, statuses: Mapping[str, str]) -> None:
+        """End the study's run and the arms' runs.
+
+        Args:
+            status: of the study, MLflow's word.
+            statuses: of each arm, by cell.
+        """
+        for cell, run_id in self.arm_runs.items():
+            self._writer.put(partial(self.client.set_terminated, run_id, statuses[cell]))
+        self._writer.put(partial(self.client.set_terminated, self.study_run, status))
+
+    def attach(self, files: Iterable[Path], description: str) -> None:
+        """Put files on the study's run, and a text that the UI shows above them."""
+
+        def write() -> None:
+            for file in files:
+                self.client.log_artifact(self.study_run, str(file))
+            self.client.set_tag(self.study_run, "mlflow.note.content", description)
+
+        self._writer.put(write)
+
+    def drain(self, seconds: float = DRAIN_SECONDS) -> bool:
+        """Wait until all is written; False if the store is still away after ``seconds``."""
+        return self._writer.drain(seconds)
+
+    def _log_batch(self, key: str, metrics: list[Metric], tags: list[RunTag]) -> None:
+        self.client.log_batch(self.run_ids[key], metrics, tags=tags)
+
+    def _terminate_trial(self, key: str, status: str) -> None:
+        self.client.set_terminated(self.run_ids[key], status)
+
+    @property
+    def refused(self) -> list[str]:
+        """What MLflow refused for good, such as a write to a run that somebody deleted meanwhile."""
+        return self._writer.refused
+
+    def _level(self, level: str, name: str) -> dict[str, str]:
+        return {
+            "mlflow.runName": name,
+            "mixlab.level": level,
+            "mixlab.study": self.study.name,
+            **self.provenance.tags,
+        }
+
+    def _find_or_create(self, condition: str, plan_key: str, tags: dict[str, str]) -> str:
+        runs = _search(self.client, self.experiment_id, f"{condition} and tags.`mixlab.plan` = '{plan_key}'")
+        if not runs:
+            return self.client.create_run(self.experiment_id, tags=tags).info.run_id
+        run_id = runs[0].info.run_id
+        self.client.log_batch(run_id, tags=_tags(tags))
+        self.client.update_run(run_id, "RUNNING")
+        return run_id
+
+    def _experiment(self, tracking_uri: str) -> str:
+        experiment = self.client.get_experiment_by_name(self.study.name)
+        if experiment is not None:
+            if experiment.lifecycle_stage == "deleted":
+                raise BadInput(
+                    f"the MLflow experiment {self.study.name!r} is deleted; restore it in the MLflow UI or by "
+                    f"`mlflow experiments restore --experiment-id {experiment.experiment_id}`"
+                )
+            return experiment.experiment_id
+        # A server stores artifacts itself; beside a file they go to MLflow's usual folder, named absolutely so
+        # that they are found from anywhere.
+        location = None
+        if tracking_uri.startswith("sqlite:///"):
+            folder = Path(tracking_uri.removeprefix("sqlite:///")).absolute().parent
+            location = (folder / "mlruns" / self.study.name).as_uri()
+        return self.client.create_experiment(self.study.name, artifact_location=location)
+
+
+class _Writer:
+    """Runs queued writes one after another in a thread, each again until it succeeds."""
+
+    def __init__(self) -> None:
+        self._queue: queue.Queue[Callable[[], Any]] = queue.Queue()
+        self.refused: list[str] = []  # first lines of errors that no repetition will mend
+        threading.Thread(target=self._run, daemon=True, name="mlflow-writer").start()
+
+    def put(self, write: Callable[[], Any]) -> None:
+        """Queue a write; it must bear being run twice."""
+        self._queue.put(write)
+
+    def drain(self, seconds: float) -> bool:
+        """Wait for the queue; whether it became empty in time."""
+        end = time.monotonic() + seconds
+        while self._queue.unfinished_tasks and time.monotonic() < end:
+            time.sleep(0.02)
+        return not self._queue.unfinished_tasks
+
+    def _run(self) -> None:
+        while True:
+            write = self._queue.get()
+            while True:
+                try:
+                    write()
+                    break
+                except Exception as error:
+                    if getattr(error, "error_code", None) in FINAL:
+                        LOG.error("MLflow refused a write", exc_info=True)
+                        self.refused.append(str(error).splitlines()[0])
+                        break
+                    LOG.warning("MLflow did not take a write; trying again", exc_info=True)
+                    time.sleep(RETRY_SECONDS)
+            self._queue.task_done()
+
+
+def _tags(tags: Mapping[str, str]) -> list[RunTag]:
+    return [RunTag(key, value) for key, value in tags.items()]
