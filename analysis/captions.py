@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from analysis.significance import ALPHA, seeds_needed, smallest_p
+from analysis.significance import ALPHA, EXACT_UP_TO, RESAMPLES, seeds_needed, smallest_p
 from analysis.tables import LevelTable, fewest_pairs, higher_is_better, paired_differences
 
 METRIC_NAMES = {"test_top1": "top-1 accuracy on the test set, %", "test_top5": "top-5 accuracy on the test set, %"}
@@ -48,11 +48,13 @@ def method_text(*levels: LevelTable) -> str:
     """How mean, gain, interval and p were computed."""
     level, higher = levels[0], higher_is_better(levels[0].metric)
     points = f", in {unit(level.metric)}" if unit(level.metric) != level.metric else ""
+    pairs = max(int(each.table["pairs"].max()) for each in levels)
+    test = "exact sign-flip test" if pairs <= EXACT_UP_TO else f"sign-flip test ({RESAMPLES + 1:,} sign patterns)"
     most = max(each.comparisons for each in levels)
     family = " to ".join(map(str, dict.fromkeys((min(each.comparisons for each in levels), most))))
     return (
         f"Mean ± sd over seeds. Gain: arm minus {level.baseline!r}, paired by seed{points}, with the paired t interval "
-        f"(95 %, each arm by itself). p: exact sign-flip test; Holm: corrected for the {family} "
+        f"(95 %, each arm by itself). p: {test}; Holm: corrected for the {family} "
         f"comparison{'s' * (most != 1)} of a table. A win is a gain {'above' if higher else 'below'} zero with "
         f"p (Holm) < {ALPHA}."
     )

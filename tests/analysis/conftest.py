@@ -1,0 +1,133 @@
+"""Studies written to a real MLflow store, in the shape that ``mixlab.tracking`` writes."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.tracking import MlflowClient
+
+ARMS = ("baseline", "+ lam", "+ l_s")
+
+
+def make_plan(
+    study: str = "ablation_tiny",
+    arms: tuple[str, ...] = ARMS,
+    seeds: int = 3,
+    factors: Mapping[str, tuple[Any, ...]] | None = None,
+) -> dict[str, Any]:
+    factors = {"mixer": ("cutmix",)} if factors is None else factors
+    trials = []
+    for levels in itertools.product(*factors.values()):
+        for arm, seed in itertools.product(arms, range(seeds)):
+            named = dict(zip(factors, levels, strict=True))
+            key = hashlib.sha256(f"{named}{arm}{seed}".encode()).hexdigest()[:12]
+            trials.append({"key": key, "arm": arm, "levels": named, "seed": seed})
+    return {
+        "study": study,
+        "preset": "quick",
+        "factors": list(factors),
+        "arms": list(arms),
+        "baseline": arms[0],
+        "metric": "test_top1_median10",
+        "trials": trials,
+    }
+
+
+class TrackedStudy:
+    """Writes one study; every method is what a driver would do."""
+
+    def __init__(self, folder: Path, study: str = "ablation_tiny") -> None:
+        self.uri = f"sqlite:///{folder / 'mlflow.db'}"
+        self.study = study
+        self.client = MlflowClient(tracking_uri=self.uri)
+        self.experiment = self.client.create_experiment(study, artifact_location=(folder / "artifacts").as_uri())
+
+    def add_plan(self, plan: dict[str, Any], plan_hash: str = "a1b2c3d4") -> str:
+        tags = {"mixlab.level": "study", "mixlab.plan": plan_hash}
+        run_id = str(self.client.create_run(self.experiment, tags=tags).info.run_id)
+        self.client.log_dict(run_id, json.loads(json.dumps(plan)), "plan.json")
+        self.client.set_terminated(run_id)
+        return run_id
+
+    def add_run(
+        self,
+        trial: dict[str, Any],
+        value: float | None,
+        *,
+        status: str | None = "FINISHED",
+        epochs: int = 20,
+        tags: Mapping[str, str] | None = None,
+        curve: tuple[float, ...] = (),
+    ) -> str:
+        every = {"mixlab.level": "seed", "mixlab.key": trial["key"], "mixlab.study": self.study}
+        every |= {"mixlab.arm": trial["arm"], "mixlab.seed": str(trial["seed"]), "mixlab.commit": "0123456789abcdef"}
+        every |= {"mixlab.dirty": "false", "mixlab.data": "feedc0de", **(tags or {})}
+        params = {"dataset": "cifar10", "backbone": "resnet20", "epochs": str(epochs), **trial["levels"]}
+        metrics = [Metric("test_top1", point, 0, step) for step, point in enumerate(curve)]
+        if value is not None:
+            rules = {"median10": value, "last": value - 0.5, "best": value + 0.5}
+            metrics += [Metric(f"test_top1_{rule}", number, 0, epochs) for rule, number in rules.items()]
+        run_id = str(self.client.create_run(self.experiment).info.run_id)
+        self.client.log_batch(
+            run_id,
+            metrics,
+            [Param(key, str(level)) for key, level in params.items()],
+            [RunTag(key, text) for key, text in every.items()],
+        )
+        if status is not None:
+            self.client.set_terminated(run_id, status)
+        return run_id
+
+    def add_all(self, plan: dict[str, Any], values: Mapping[tuple[str, int], float]) -> None:
+        for trial in plan["trials"]:
+            self.add_run(trial, values[trial["arm"], trial["seed"]])
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database: making one takes seconds, copying it none."""
+    file = tmp_path_factory.mktemp("store") / "mlflow.db"
+    MlflowClient(tracking_uri=f"sqlite:///{file}").search_experiments()
+    return file
+
+
+@pytest.fixture
+def track(empty_store: Path, tmp_path: Path) -> Callable[..., TrackedStudy]:
+    """Starts a study in this test's own store."""
+
+    def start(study: str = "ablation_tiny") -> TrackedStudy:
+        if not (tmp_path / "mlflow.db").exists():
+            shutil.copy(empty_store, tmp_path / "mlflow.db")
+        return TrackedStudy(tmp_path, study)
+
+    return start
+
+
+@pytest.fixture(name="make_plan")
+def make_plan_fixture() -> Callable[..., dict[str, Any]]:
+    return make_plan
+
+
+@pytest.fixture
+def planned_runs() -> Callable[..., pd.DataFrame]:
+    """The rows that ``load_runs`` gives, made from values by (arm, seed); what is not given is missing."""
+
+    def rows(plan: dict[str, Any], values: Mapping[tuple[str, int], float], **columns: Any) -> pd.DataFrame:
+        frame = pd.DataFrame([{**trial, **trial["levels"]} for trial in plan["trials"]]).drop(columns="levels")
+        known = [(arm, seed) in values for arm, seed in zip(frame["arm"], frame["seed"], strict=True)]
+        frame["status"] = ["finished" if yes else "missing" for yes in known]
+        frame = frame.assign(error="", commit="0123456789abcdef", dirty=False, data="feedc0de", epochs=20, run_id="r")
+        cells = zip(frame["arm"], frame["seed"], strict=True)
+        frame["test_top1_median10"] = [values.get(cell, float("nan")) for cell in cells]
+        return frame.assign(**{"config.dataset": "cifar10", "config.backbone": "resnet20", **columns})
+
+    return rows
