@@ -91,7 +91,7 @@ def write_study_table(
         ValueError: as :func:`study_table`; nothing is written then.
     """
     from analysis.cells import tidy
-    from analysis.plots import plot_gains
+    from analysis.plots import plot_gains, save
     from analysis.rendering import html_page, latex, markdown
 
     result = study_table(tracking_uri, study, plan, metric=metric, published=published, extra=extra, power=power)
@@ -101,11 +101,9 @@ def write_study_table(
     for ending, render in texts.items():
         (out / f"table.{ending}").write_text(render(study, result.levels, extra), encoding="utf-8")
     tidy(result.levels).to_csv(out / "table.csv", index=False)
-    figure = plot_gains(study, result.levels)
-    for ending in ("png", "pdf"):
-        figure.savefig(out / f"gains.{ending}")
-    names = ("table.md", "table.csv", "table.tex", "table.html", "gains.png", "gains.pdf")
-    return StudyTable(text=result.text, files=[out / name for name in names], levels=result.levels)
+    files = [out / name for name in ("table.md", "table.csv", "table.tex", "table.html")]
+    files += save(plot_gains(study, result.levels), out / "gains")
+    return StudyTable(text=result.text, files=files, levels=result.levels)
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:

@@ -104,6 +104,15 @@ def plot_curves(study: str, curves: pd.DataFrame, levels: Sequence[LevelTable], 
         return figure
 
 
+def save(figure: Figure, stem: Path, endings: Sequence[str] = ("png", "pdf")) -> list[Path]:
+    """Write a figure as ``stem.png`` and ``stem.pdf``; returns the files."""
+    files = [stem.with_suffix(f".{ending}") for ending in endings]
+    with context(STYLE):  # fonts of a PDF are chosen when it is written
+        for file in files:
+            figure.savefig(file)
+    return files
+
+
 def _draw_gains(axis: Axes, level: LevelTable, arms: Sequence[str]) -> None:
     colours = arm_colours(list(level.table.index), level.baseline)
     differences = paired_differences(level.runs, level.metric, level.baseline)

@@ -1,0 +1,113 @@
+"""The command and the function that a study calls, on a real MLflow store."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis.ablation_table import main, write_study_table
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = ["table.md", "table.csv", "table.tex", "table.html", "gains.png", "gains.pdf"]
+
+
+@pytest.fixture
+def tiny(track, make_plan):
+    """A study of 2 mixers x 3 arms x 3 seeds with one failed cell."""
+    study, plan = track(), make_plan(factors={"mixer": ("cutmix", "saliencymix")})
+    study.add_plan(plan, "aaaa1111")
+    for position, trial in enumerate(plan["trials"]):
+        if position == 4:
+            study.add_run(trial, None, status="FAILED", tags={"mixlab.error": "RuntimeError: loss is NaN"})
+        else:
+            study.add_run(trial, 70.0 + trial["seed"] + plan["arms"].index(trial["arm"]))
+    return study
+
+
+def test_files_of_a_study(tiny, tmp_path):
+    result = write_study_table(tiny.uri, tiny.study, tmp_path / "a" / "b")
+    assert [path.name for path in result.files] == FILES
+    assert all(path.parent == tmp_path / "a" / "b" and path.stat().st_size > 500 for path in result.files)
+    assert (tmp_path / "a/b/gains.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "a/b/gains.pdf").read_bytes().startswith(b"%PDF")
+    table = pd.read_csv(tmp_path / "a/b/table.csv")
+    assert table.loc[(table.mixer == "cutmix") & (table.arm == "+ l_s"), "gain"].item() == 2.0
+    assert "mixer = saliencymix" in result.text
+    assert "2 (1 failed)" in result.text
+    assert "too few seeds to tell" in result.text
+
+
+def test_a_plan_may_be_given(tiny, make_plan, tmp_path):
+    plan = make_plan(factors={"mixer": ("cutmix",)})
+    result = write_study_table(tiny.uri, tiny.study, tmp_path, plan)
+    assert [level.name for level in result.levels] == ["mixer = cutmix"]
+
+
+def test_writing_twice_gives_the_same_files(tiny, tmp_path):
+    texts = [name for name in FILES if not name.startswith("gains")]
+    first = [
+        (path.read_bytes()) for path in write_study_table(tiny.uri, tiny.study, tmp_path).files if path.name in texts
+    ]
+    second = [
+        (path.read_bytes()) for path in write_study_table(tiny.uri, tiny.study, tmp_path).files if path.name in texts
+    ]
+    assert first == second
+
+
+def test_the_command_prints_and_writes(tiny, tmp_path, capsys):
+    assert main([tiny.study, "--tracking-uri", tiny.uri, "--out", str(tmp_path / "out")]) == 0
+    out = capsys.readouterr().out
+    assert "mixer = cutmix" in out
+    assert str(tmp_path / "out" / "table.tex") in out
+    assert main([tiny.study, "--tracking-uri", tiny.uri, "--metric", "test_top1_last", "--show-last-best"]) == 0
+    assert "after the last epoch" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["ablaton_tiny"], "the nearest is 'ablation_tiny'"),
+        (["ablation_tiny", "--metric", "top9"], "logged: test_top1_best, test_top1_last, test_top1_median10"),
+        (["ablation_tiny", "--plan", "ffff"], "its plans, latest first: aaaa1111"),
+        (["ablation_tiny", "--tracking-uri", "sqlite:///nowhere.db"], "no MLflow database at 'nowhere.db'"),
+        (["ablation_tiny", "--tracking-uri", "nonsense://x"], "cannot read MLflow"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(tiny, capsys, arguments, sentence):
+    uri = [] if "--tracking-uri" in arguments else ["--tracking-uri", tiny.uri]
+    assert main([*arguments, *uri]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert sentence in captured.err
+    assert len(captured.err.strip().splitlines()) == 1
+
+
+def test_no_finished_run_and_a_baseline_that_is_not_an_arm(track, make_plan, capsys):
+    study, plan = track(), make_plan(seeds=1)
+    study.add_plan(plan)
+    study.add_run(plan["trials"][0], None, status="FAILED")
+    assert main([study.study, "--tracking-uri", study.uri]) == 2
+    assert "no finished run: 2 missing, 1 failed" in capsys.readouterr().err
+
+    study.add_run(plan["trials"][1], 70.0)
+    study.add_plan({**plan, "baseline": "base"}, "bbbb2222")
+    assert main([study.study, "--tracking-uri", study.uri]) == 2
+    assert "the baseline 'base' is not an arm" in capsys.readouterr().err
+
+
+def test_the_script_runs_from_the_root(tiny):
+    """As a user types it: its own folder comes first on the path, and must shadow no standard module."""
+    done = subprocess.run(
+        [sys.executable, "analysis/ablation_table.py", tiny.study, "--tracking-uri", tiny.uri],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "too few seeds to tell" in done.stdout
+    assert not {path.stem for path in (ROOT / "analysis").glob("*.py")} & set(sys.stdlib_module_names)
