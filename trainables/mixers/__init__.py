@@ -12,6 +12,7 @@ from trainables.mixers.manifoldmix import manifoldmix
 from trainables.mixers.mixed import Mixed
 from trainables.mixers.mixup import mixup
 from trainables.mixers.none import none
+from trainables.mixers.puzzlemix import puzzlemix
 from trainables.mixers.resizemix import resizemix
 from trainables.mixers.saliency_dcutmix import saliency_dcutmix
 from trainables.mixers.saliencymix import saliencymix
@@ -33,4 +34,5 @@ MIXERS: dict[str, Callable[..., Mixed]] = {
     "saliency_dcutmix": saliency_dcutmix,
     "manifoldmix": manifoldmix,
     "alignmix": alignmix,
+    "puzzlemix": puzzlemix,
 }

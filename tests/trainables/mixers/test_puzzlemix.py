@@ -1,0 +1,139 @@
+"""Puzzle Mix: its energy by loops, its mask, and that salient cells come into view."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from trainables.mixers.grid_labelling import minimise
+from trainables.mixers.mixed import Mixed
+from trainables.mixers.puzzlemix import arrange, cell_saliency, puzzle_energy, puzzlemix, surprise
+
+B = 6
+
+
+def pixels(height: int = 16, width: int = 12) -> Tensor:
+    return torch.rand(B, 3, height, width, generator=torch.Generator().manual_seed(5))
+
+
+def salient(height: int = 16, width: int = 12) -> Tensor:
+    return torch.randn(B, height, width, generator=torch.Generator().manual_seed(6)).abs() ** 4
+
+
+def mix(seed: int = 0, images: Tensor | None = None, saliency: Tensor | None = None, **options: object) -> Mixed:
+    images = pixels() if images is None else images
+    saliency = salient(*images.shape[2:]) if saliency is None else saliency
+    rng = torch.Generator().manual_seed(seed)
+    return puzzlemix(images, rng, saliency=saliency, **options)  # type: ignore[arg-type]
+
+
+def test_the_energy_is_that_of_the_paper_by_loops() -> None:
+    """Every cell a pixel of a 2 x 2 image, so that each border has one colour on either side; up to a constant."""
+    images, saliency = pixels(2, 2), salient(2, 2)
+    partner, lam = torch.arange(B).roll(1), torch.rand(B, generator=torch.Generator().manual_seed(7))
+    beta, gamma, eta = 1.2, 0.5, 0.2
+    energy = puzzle_energy(images, saliency, partner, lam, 2, (beta, gamma, eta), 2)
+    for row in range(B):
+        pair = images[partner[row]], images[row]  # label 0 shows the other image, label 1 the own one
+        share = saliency[partner[row]] / saliency[partner[row]].sum(), saliency[row] / saliency[row].sum()
+        excess = []
+        for number in range(16):
+            z = torch.tensor([int(bit) for bit in f"{number:04b}"]).view(2, 2)
+            wanted = 0.0
+            for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
+                label = int(z[i, j])
+                wanted += share[1 - label][i, j].item()  # the saliency that is not shown
+                wanted -= eta / 4 * math.log((lam[row] if label else 1 - lam[row]).item() + 1e-8)
+                for y, x in ((i + 1, j), (i, j + 1)):
+                    if y < 2 and x < 2:
+                        colours = pair[label][:, i, j] - pair[int(z[y, x])][:, y, x]
+                        wanted += beta / 32 * ((label != z[y, x]).item() + gamma * colours.abs().mean().item())
+            excess.append(energy.of(z.expand(B, 2, 2))[row].item() - wanted)
+        assert max(excess) - min(excess) < 1e-5
+
+
+def test_the_prior_is_minus_the_logarithm_of_the_binomial() -> None:
+    wanted = [-math.log(p + 1e-8) for p in (0.7**2, 2 * 0.3 * 0.7, 0.3**2)]
+    torch.testing.assert_close(surprise(torch.tensor([0.3]), 3), torch.tensor([wanted]))
+
+
+@pytest.mark.parametrize("labels", [2, 3])
+@pytest.mark.parametrize("seed", range(4))
+def test_without_transport_every_pixel_is_mixed_in_place(labels: int, seed: int) -> None:
+    mixed = mix(seed, transport=False, num_labels=labels, beta=0.1)
+    images = pixels()
+    for row in range(B):
+        own, other = images[mixed.sources[row, 0]], images[mixed.sources[row, 1]]
+        if mixed.sources[row, 1] == row:
+            continue
+        shares = (mixed.images[row] - other) / (own - other)
+        assert shares.std(dim=0).max() < 1e-2  # one share for the channels of a pixel
+        share = shares.median(dim=0).values
+        steps = share * (labels - 1)
+        torch.testing.assert_close(steps, steps.round(), atol=1e-2, rtol=0)
+        assert mixed.weights[row, 0].item() == pytest.approx(share.mean().item(), abs=1e-3)
+    assert mixed.weights[:, 0].unique().numel() > 2  # lambda is each row's own
+
+
+def test_each_image_is_shown_where_it_is_salient() -> None:
+    images = torch.stack((torch.zeros(3, 16, 12), torch.ones(3, 16, 12)))
+    saliency = torch.full((2, 16, 12), 1e-3)
+    saliency[0, :8] = 1.0  # the upper half of the black image, the lower half of the white one
+    saliency[1, 8:] = 1.0
+    seeds = [seed for seed in range(10) if mix(seed, images, saliency).sources[0, 1] == 1]
+    assert seeds
+    for seed in seeds:
+        mixed = mix(seed, images, saliency, beta=0.5, transport=False)
+        assert mixed.images[:, :, :8].mean() < 0.1
+        assert mixed.images[:, :, 8:].mean() > 0.9
+        torch.testing.assert_close(mixed.weights, torch.full((2, 2), 0.5), atol=0.1, rtol=0)
+
+
+def test_transport_brings_a_hidden_salient_cell_into_view() -> None:
+    mask = torch.zeros(1, 4, 4)
+    mask[:, :, :2] = 1.0
+    saliency = torch.full((1, 4, 4), 0.01)
+    saliency[0, 1, 2] = 0.8  # just out of view
+    cells = arrange(mask, saliency, t_eps=0.8)[0].view(4, 4)
+    assert cells[1, 1] == 6
+    assert (cells.flatten().sort().values == torch.arange(16)).all()
+    assert torch.equal(arrange(mask, saliency, t_eps=100.0)[0], torch.arange(16))
+
+
+def test_more_saliency_is_shown_than_by_the_drawn_share() -> None:
+    images, saliency = pixels(32, 32), torch.nn.functional.avg_pool2d(salient(32, 32), 5, 1, 2)
+    energy = puzzle_energy(images, saliency, torch.arange(B).roll(1), torch.full((B,), 0.5), 8, (1.2, 0.5, 0.2), 3)
+    mask = minimise(energy).float() / 2
+    share = cell_saliency(saliency, (8, 8))
+    shown = (mask * share).sum(dim=(1, 2)) + ((1 - mask) * share.roll(1, 0)).sum(dim=(1, 2))
+    assert (shown > 1.02).all()  # of 2; a mask that looked at nothing shows 1
+
+
+@pytest.mark.parametrize("size", [(16, 12), (15, 13), (2, 3), (33, 20)])
+def test_odd_sizes_keep_the_pixels_range_and_the_weights_sum(size: tuple[int, int]) -> None:
+    mixed = mix(3, pixels(*size))
+    assert mixed.images.shape == (B, 3, *size)
+    assert mixed.images.min() >= 0
+    assert mixed.images.max() <= 1
+    torch.testing.assert_close(mixed.weights.sum(dim=1), torch.ones(B))
+
+
+def test_a_blank_saliency_gives_no_nan() -> None:
+    mixed = mix(0, saliency=torch.zeros(B, 16, 12))
+    assert mixed.images.isfinite().all()
+    assert mixed.weights.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"alpha": 0.0}, "alpha"),
+        ({"num_labels": 1}, "num_labels"),
+        ({"blocks": ()}, "blocks"),
+        ({"blocks": (1,)}, "blocks"),
+    ],
+)
+def test_impossible_options_are_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        mix(**options)  # type: ignore[arg-type]

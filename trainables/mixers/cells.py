@@ -1,0 +1,51 @@
+"""Images cut into a grid of cells: a value for each cell, or a new place for it.
+
+Any image size goes: pixel y of H lies in cell floor(y M / H), so sides differ by at most one pixel.
+
+Shape letters: B batch, C channels, H height, W width, M rows and N columns of the grid.
+"""
+
+import torch
+from torch import Tensor
+
+
+def cell_of_pixel(side: int, cells: int, device: torch.device) -> Tensor:
+    """(side,) int64, the cell of each pixel along one side."""
+    return torch.arange(side, device=device) * cells // side
+
+
+def spread_cells(values: Tensor, height: int, width: int) -> Tensor:
+    """(B, H, W) the value of each pixel's cell.
+
+    Args:
+        values: (B, M, N).
+        height: H, at least M.
+        width: W, at least N.
+    """
+    rows = cell_of_pixel(height, values.shape[1], values.device)
+    columns = cell_of_pixel(width, values.shape[2], values.device)
+    return values[:, rows][:, :, columns]
+
+
+def move_cells(images: Tensor, cells: Tensor, grid: tuple[int, int]) -> Tensor:
+    """(B, C, H, W) images whose cells are taken from elsewhere in the same image.
+
+    Args:
+        images: (B, C, H, W), left unchanged.
+        cells: (B, MN) int64, which cell comes to each place.
+        grid: M and N. Where a cell is a pixel too small for its place, its last row or column is repeated.
+    """
+    height, width = images.shape[2:]
+    taken = spread_cells(cells.unflatten(1, grid), height, width)  # (B, H, W)
+    rows = _source_pixel(taken // grid[1], height, grid[0])
+    columns = _source_pixel((taken % grid[1]).mT, width, grid[1]).mT
+    at = (rows * width + columns).flatten(1)[:, None].expand(-1, images.shape[1], -1)
+    return images.flatten(2).gather(2, at).view(images.shape)
+
+
+def _source_pixel(taken: Tensor, side: int, cells: int) -> Tensor:
+    """(B, side, ...) int64: where along the side each pixel comes from, given the cell it comes from."""
+    starts = (torch.arange(cells + 1, device=taken.device) * side + cells - 1) // cells
+    pixel = torch.arange(side, device=taken.device)
+    offset = (pixel - starts[cell_of_pixel(side, cells, taken.device)])[:, None]
+    return (starts[taken] + offset).minimum(starts[taken + 1] - 1)
