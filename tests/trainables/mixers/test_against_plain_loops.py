@@ -1,0 +1,217 @@
+"""Each mixer against a loop over the rows, written from its paper, that makes the same random draws."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from trainables.mixers.boxes import uniform_pixels
+from trainables.mixers.cutmix import cutmix
+from trainables.mixers.fmix import draw as draw_fmix
+from trainables.mixers.fmix import fmix, low_frequency_noise
+from trainables.mixers.gridmix import draw_grids, gridmix
+from trainables.mixers.kimage import dcutmix, dmixup
+from trainables.mixers.mixed import Mixed, beta, dirichlet, partners
+from trainables.mixers.mixup import mixup
+from trainables.mixers.resizemix import resizemix
+from trainables.mixers.smoothmix import smoothmix
+
+B, C, H, W = 24, 3, 16, 12
+SEEDS = range(4)
+each_seed = pytest.mark.parametrize("seed", SEEDS)
+
+
+def photographs() -> Tensor:
+    return torch.rand(B, C, H, W, generator=Generator().manual_seed(11))
+
+
+def stream(seed: int) -> Generator:
+    return Generator().manual_seed(seed)
+
+
+def check(mixed: Mixed, rows: list[Tensor], partner: Tensor, lam: list[float]) -> None:
+    torch.testing.assert_close(mixed.images, torch.stack(rows))
+    assert torch.equal(mixed.sources[:, 1], partner)
+    torch.testing.assert_close(mixed.weights[:, 0], torch.tensor(lam, dtype=torch.float32), rtol=0, atol=1e-6)
+
+
+def box_around(row: int, column: int, height: int, width: int) -> tuple[slice, slice]:
+    """The box of the official code of CutMix: half of each side, cut to whole pixels, on either hand; clipped."""
+    rows = slice(max(row - height // 2, 0), min(row + height // 2, H))
+    return rows, slice(max(column - width // 2, 0), min(column + width // 2, W))
+
+
+def area(box: tuple[slice, slice]) -> int:
+    return (box[0].stop - box[0].start) * (box[1].stop - box[1].start)
+
+
+@each_seed
+def test_mixup(seed: int) -> None:
+    images, rng = photographs(), stream(seed)
+    lam, partner = beta(0.7, B, rng), partners(B, rng)
+    rows = [lam[b] * images[b] + (1 - lam[b]) * images[partner[b]] for b in range(B)]
+    check(mixup(images, stream(seed), alpha=0.7), rows, partner, lam.tolist())
+
+
+@each_seed
+def test_cutmix(seed: int) -> None:
+    images, rng = photographs(), stream(seed)
+    lam = beta(0.7, B, rng)
+    row, column = uniform_pixels(B, H, W, rng)
+    partner = partners(B, rng)
+    rows, kept = [], []
+    for b in range(B):
+        side = math.sqrt(1 - lam[b].item())
+        box = box_around(int(row[b]), int(column[b]), int(H * side), int(W * side))
+        image = images[b].clone()
+        image[:, *box] = images[partner[b]][:, *box]
+        rows.append(image)
+        kept.append(1 - area(box) / (H * W))
+    check(cutmix(images, stream(seed), alpha=0.7), rows, partner, kept)
+
+
+@each_seed
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
+def test_resizemix(seed: int, interpolation: str) -> None:
+    """The whole partner is resized into the clipped box, here by PyTorch's own resizing of one image."""
+    images, rng = photographs(), stream(seed)
+    tau = beta(0.7, B, rng)
+    again = 0.1 + 0.7 * torch.rand(B, generator=rng)
+    row, column = uniform_pixels(B, H, W, rng)
+    partner = partners(B, rng)
+    rows, kept = [], []
+    for b in range(B):
+        side = tau[b].item() if 0.1 <= tau[b] <= 0.8 else again[b].item()
+        box = box_around(int(row[b]), int(column[b]), int(H * side), int(W * side))
+        image = images[b].clone()
+        if area(box):
+            size = (box[0].stop - box[0].start, box[1].stop - box[1].start)
+            image[:, *box] = F.interpolate(images[partner[b]][None], size, mode=interpolation)[0]
+        rows.append(image)
+        kept.append(1 - area(box) / (H * W))
+    mixed = resizemix(images, stream(seed), alpha=0.7, interpolation=interpolation)  # type: ignore[arg-type]
+    check(mixed, rows, partner, kept)
+
+
+@each_seed
+def test_fmix(seed: int) -> None:
+    images = photographs()
+    noise, kept, partner = draw_fmix((B, H, W), stream(seed), alpha=0.7, decay=3.0, per_batch=False)
+    lam = beta(0.7, B, stream(seed))
+    rows, shares = [], []
+    for b in range(B):
+        pixels = lam[b].item() * H * W
+        assert kept[b] in (math.floor(pixels), math.ceil(pixels))
+        order = noise[b].flatten().argsort(descending=True)
+        image = images[partner[b]].flatten(1).clone()
+        own = order[: int(kept[b])]
+        image[:, own] = images[b].flatten(1)[:, own]
+        rows.append(image.view(C, H, W))
+        shares.append(int(kept[b]) / (H * W))
+    assert max(abs(share - lam[b].item()) for b, share in enumerate(shares)) < 1 / (H * W)
+    check(fmix(images, stream(seed), alpha=0.7), rows, partner, shares)
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 12), (9, 13), (7, 4)])
+def test_the_noise_of_fmix_is_the_inverse_transform_of_a_scaled_spectrum(height: int, width: int) -> None:
+    noise = low_frequency_noise(2, height, width, 3.0, stream(0)).double().numpy()
+    parts = torch.randn(2, height, width // 2 + 1, 2, generator=stream(0)).double().numpy()
+    for b in range(2):
+        spectrum = np.zeros((height, width // 2 + 1), complex)
+        for y in range(height):
+            for x in range(width // 2 + 1):
+                frequency = math.hypot(min(y, height - y) / height, x / width)
+                scale = 1 / max(frequency, 1 / max(height, width)) ** 3
+                spectrum[y, x] = scale * complex(*parts[b, y, x])
+        expected = np.fft.irfft2(spectrum, (height, width))
+        np.testing.assert_allclose(noise[b], expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+@each_seed
+def test_gridmix(seed: int) -> None:
+    images, rng = photographs(), stream(seed)
+    lam = beta(0.7, B, rng)
+    grids = draw_grids(lam, (H, W), rng, holes=(2, 6), area=(0.5, 1.0), aspect=(0.5, 2.0))
+    partner = partners(B, rng)
+    rows, kept = [], []
+    for b in range(B):
+        top, left, height, width, cell, hole = (int(part[b]) for part in grids)
+        assert 0 <= top <= top + height <= H
+        assert 0 <= left <= left + width <= W
+        assert hole == min(max(int(cell * math.sqrt(1 - lam[b].item())), 1), cell - 1)
+        image, seen = images[b].clone(), 0
+        for y in range(top, top + height, cell):
+            for x in range(left, left + width, cell):
+                box = slice(y, min(y + hole, top + height)), slice(x, min(x + hole, left + width))
+                image[:, *box] = images[partner[b]][:, *box]
+                seen += area(box)
+        rows.append(image)
+        kept.append(1 - seen / (H * W))
+    check(gridmix(images, stream(seed), alpha=0.7), rows, partner, kept)
+
+
+@each_seed
+def test_smoothmix(seed: int) -> None:
+    images, rng = photographs(), stream(seed)
+    row, column = uniform_pixels(B, H, W, rng)
+    sigma = 0.25 + 0.25 * torch.rand(B, generator=rng)
+    partner = partners(B, rng)
+    rows, kept = [], []
+    for b in range(B):
+        gaussian = torch.empty(H, W)
+        for y in range(H):
+            for x in range(W):
+                distance = ((y - int(row[b])) / H) ** 2 + ((x - int(column[b])) / W) ** 2
+                gaussian[y, x] = math.exp(-distance / (2 * sigma[b].item() ** 2))
+        rows.append(images[b] * (1 - gaussian) + images[partner[b]] * gaussian)
+        kept.append(1 - gaussian.mean().item())
+    check(smoothmix(images, stream(seed)), rows, partner, kept)
+
+
+def k_image_draws(seed: int, alpha: float, count: int) -> tuple[Tensor, list[Tensor], Generator]:
+    rng = stream(seed)
+    phi = dirichlet(alpha, (B, count), rng)
+    return phi, [torch.arange(B), *(partners(B, rng) for _ in range(count - 1))], rng
+
+
+@each_seed
+def test_dmixup(seed: int) -> None:
+    images = photographs()
+    phi, sources, _ = k_image_draws(seed, 0.7, 4)
+    mixed = dmixup(images, stream(seed), alpha=0.7, num_images=4)
+    for b in range(B):
+        expected = sum(phi[b, k] * images[sources[k][b]] for k in range(4))
+        torch.testing.assert_close(mixed.images[b], expected)
+    assert torch.equal(mixed.weights, phi)
+    assert torch.equal(mixed.sources, torch.stack(sources, dim=1))
+
+
+@each_seed
+@pytest.mark.parametrize("alpha", [0.2, 0.7, 3.0])
+def test_dcutmix(seed: int, alpha: float) -> None:
+    """Algorithm 1 of the paper: v_k = phi_k / prod (1 - v_j); each patch sqrt(1 - v_k) of the former one's sides."""
+    images, count = photographs(), 4
+    phi, sources, rng = k_image_draws(seed, alpha, count)
+    offsets = [(torch.rand(B, generator=rng), torch.rand(B, generator=rng)) for _ in range(count - 1)]
+    mixed = dcutmix(images, stream(seed), alpha=alpha, num_images=count)
+    for b in range(B):
+        image, top, left, height, width = images[b].clone(), 0, 0, H, W
+        product, weights = 1.0, []
+        for k in range(1, count):
+            v = min(phi[b, k - 1].item() / (product + 1e-10), 1.0)
+            product *= 1 - v
+            new_height, new_width = round(height * math.sqrt(1 - v)), round(width * math.sqrt(1 - v))
+            weights.append((height * width - new_height * new_width) / (H * W))
+            top += int(offsets[k - 1][0][b].item() * (height - new_height + 1))
+            left += int(offsets[k - 1][1][b].item() * (width - new_width + 1))
+            height, width = new_height, new_width
+            box = slice(top, top + height), slice(left, left + width)
+            image[:, *box] = images[sources[k][b]][:, *box]
+        weights.append(height * width / (H * W))
+        assert torch.equal(mixed.images[b], image)
+        torch.testing.assert_close(mixed.weights[b], torch.tensor(weights), rtol=0, atol=1e-6)
+    assert torch.equal(mixed.sources, torch.stack(sources, dim=1))
+    assert (mixed.weights - phi).abs().mean() < 0.03  # whole pixels

@@ -1,0 +1,200 @@
+"""What holds for every mixer of pixels, whatever it mixes by; a new member of MIXERS is tested at once."""
+
+import inspect
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Generator, Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from trainables.mixers import MIXERS
+from trainables.mixers.mixed import Mixed, mixed_targets
+
+B, C, H, W = 8, 3, 16, 12
+
+# Inputs that a mixer may require besides the images; one that requires others mixes no pixels, or needs a network.
+INPUTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "saliency": lambda images: torch.rand(len(images), *images.shape[2:], generator=Generator().manual_seed(1)),
+    "attention": lambda images: torch.rand(len(images), 4, 3, generator=Generator().manual_seed(1)),
+}
+
+
+def required(name: str) -> set[str]:
+    parameters = inspect.signature(MIXERS[name]).parameters.values()
+    return {p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty}
+
+
+NAMES = [name for name in MIXERS if required(name) <= INPUTS.keys()]
+MIXING = [name for name in NAMES if name not in ("none", "cutout")]  # those with a second image
+PER_BATCH = [name for name in NAMES if "per_batch" in inspect.signature(MIXERS[name]).parameters]
+
+every_mixer = pytest.mark.parametrize("name", NAMES)
+every_mixing = pytest.mark.parametrize("name", MIXING)
+
+
+def mix(name: str, images: Tensor, seed: int = 0, **options: object) -> Mixed:
+    inputs = {key: INPUTS[key](images) for key in required(name)}
+    return MIXERS[name](images, Generator().manual_seed(seed), **inputs, **options)
+
+
+def photographs(*shape: int) -> Tensor:
+    """Every pixel different."""
+    return torch.rand(shape or (B, C, H, W), generator=Generator().manual_seed(7))
+
+
+def flat(dtype: torch.dtype = torch.float32) -> Tensor:
+    """Each image one colour."""
+    return photographs(B, C, 1, 1).to(dtype).expand(B, C, H, W).contiguous()
+
+
+def test_all_the_mixers_of_pixels_are_here() -> None:
+    assert set(NAMES) >= {
+        *("none", "cutout", "mixup", "cutmix", "resizemix", "fmix", "gridmix", "smoothmix"),
+        *("saliencymix", "dmixup", "dcutmix", "saliency_dcutmix"),
+    }
+
+
+@every_mixer
+def test_the_parts_of_a_mixed_batch_fit_together(name: str) -> None:
+    images = photographs()
+    mixed = mix(name, images)
+    assert mixed.images.shape == images.shape
+    assert mixed.sources.shape == mixed.weights.shape
+    assert mixed.sources.dtype == torch.int64
+    assert mixed.weights.dtype == torch.float32
+    assert (mixed.weights >= 0).all()
+    torch.testing.assert_close(mixed.weights.sum(dim=1), torch.ones(B))
+    assert torch.equal(mixed.sources[:, 0], torch.arange(B))
+    for source in mixed.sources.T:
+        assert torch.equal(source.sort().values, torch.arange(B))  # a permutation
+    targets = mixed_targets(mixed, torch.arange(B), B)
+    torch.testing.assert_close(targets.sum(dim=1), torch.ones(B))
+
+
+@every_mixing
+@pytest.mark.parametrize("alpha", [0.2, 1.0, 4.0])
+def test_the_weights_are_the_shares_of_the_pixels(name: str, alpha: float) -> None:
+    """On images of one colour the mean pixel is the mean of the sources' colours by their weights."""
+    images = flat(torch.float64)
+    mixed = mix(name, images, alpha=alpha)
+    expected = (mixed.weights[..., None].double() * images[mixed.sources, :, 0, 0]).sum(dim=1)
+    torch.testing.assert_close(mixed.images.mean(dim=(2, 3)), expected, rtol=0, atol=1e-6)
+    assert not torch.equal(mixed.images, images)
+
+
+@every_mixing
+def test_each_row_has_its_own_lambda(name: str) -> None:
+    assert mix(name, photographs(64, C, H, W)).weights[:, 0].unique().numel() > 8
+
+
+def own_share(name: str, seed: int, **options: object) -> Tensor:
+    """(rows, H, W) share of the own image at each pixel, of the rows whose partner is another image.
+
+    The images are a red, a green and a blue one, so that a channel of the mixed image is the share of a source.
+    """
+    if "num_images" in inspect.signature(MIXERS[name]).parameters:
+        options["num_images"] = 2
+    colours = torch.eye(3)[:, :, None, None].expand(3, 3, H, W).contiguous()
+    mixed = mix(name, colours, seed, **options)
+    moved = mixed.sources[:, 1] != mixed.sources[:, 0]
+    return mixed.images.diagonal(dim1=0, dim2=1).permute(2, 0, 1)[moved]
+
+
+@pytest.mark.parametrize("name", [name for name in PER_BATCH if name in MIXING])
+def test_per_batch_gives_one_lambda_and_one_mask_to_all_rows(name: str) -> None:
+    weights = mix(name, photographs(), per_batch=True).weights
+    assert torch.equal(weights, weights[:1].expand_as(weights))
+    assert weights[0, 0] != mix(name, photographs(), seed=1, per_batch=True).weights[0, 0]
+    compared = 0
+    for seed in range(6):
+        shares = own_share(name, seed, per_batch=True)
+        assert torch.equal(shares, shares[:1].expand_as(shares))
+        own = own_share(name, seed)
+        compared += len(own) > 1 and not torch.equal(own, own[:1].expand_as(own))
+    assert compared >= 2  # otherwise each row has its own
+
+
+@every_mixer
+def test_the_generator_decides_everything(name: str) -> None:
+    images, state = photographs(), torch.get_rng_state()
+    first, again, other = mix(name, images), mix(name, images), mix(name, images, seed=1)
+    assert torch.equal(torch.get_rng_state(), state)
+    for one, two in zip(first[:3], again[:3], strict=True):
+        assert torch.equal(one, two)
+    assert name == "none" or not torch.equal(first.images, other.images)
+
+
+@every_mixer
+def test_a_generator_moves_on(name: str) -> None:
+    rng, images = Generator().manual_seed(0), photographs()
+    inputs = {key: INPUTS[key](images) for key in required(name)}
+    first, second = (MIXERS[name](images, rng, **inputs).images for _ in range(2))
+    assert name == "none" or not torch.equal(first, second)
+
+
+@every_mixer
+def test_the_images_before_mixing_are_left_alone(name: str) -> None:
+    images = photographs()
+    before = images.clone()
+    mixed = mix(name, images)
+    assert torch.equal(images, before)
+    assert name == "none" or mixed.images.data_ptr() != images.data_ptr()
+
+
+@pytest.mark.parametrize("name", [name for name in MIXING if not required(name)])
+def test_gradient_flows_to_every_image(name: str) -> None:
+    images = photographs().requires_grad_()
+    mixed = mix(name, images)
+    assert not mixed.weights.requires_grad
+    (gradient,) = torch.autograd.grad(mixed.images.sum(), images)
+    # Each pixel is made of pixels whose shares sum to 1.
+    assert gradient.sum().item() == pytest.approx(images.numel(), rel=1e-5)
+    assert (gradient.flatten(1) != 0).any(dim=1).all()
+
+
+@every_mixer
+@pytest.mark.parametrize("shape", [(1, 3, 16, 12), (1, 1, 9, 13), (3, 3, 7, 5), (2, 1, 33, 17)])
+def test_one_image_and_odd_sizes(name: str, shape: tuple[int, int, int, int]) -> None:
+    mixed = mix(name, photographs(*shape))
+    assert mixed.images.shape == shape
+    assert mixed.images.isfinite().all()
+    if shape[0] == 1 and name in ("mixup", "cutmix", "fmix", "gridmix", "smoothmix", "dmixup", "dcutmix"):
+        torch.testing.assert_close(mixed.images, photographs(*shape))  # an image is mixed with itself
+
+
+@every_mixer
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_the_type_of_the_images_is_kept(name: str, dtype: torch.dtype) -> None:
+    mixed = mix(name, flat(dtype))
+    assert mixed.images.dtype == dtype
+    assert mixed.weights.dtype == torch.float32
+    if name in MIXING:
+        expected = (mixed.weights[..., None].double() * flat(dtype)[mixed.sources, :, 0, 0].double()).sum(dim=1)
+        error = 4 * torch.finfo(dtype).eps if dtype != torch.float64 else 1e-6
+        torch.testing.assert_close(mixed.images.double().mean(dim=(2, 3)), expected, rtol=0, atol=error)
+
+
+@every_mixer
+@pytest.mark.parametrize("alpha", [0.0, -0.5, float("inf"), float("nan")])
+def test_an_impossible_alpha_is_refused(name: str, alpha: float) -> None:
+    with pytest.raises(ValueError, match=f"alpha must be above 0 and finite, got {alpha}"):
+        mix(name, photographs(), alpha=alpha)
+
+
+@every_mixer
+def test_nothing_waits_for_the_device(name: str) -> None:
+    """Shapes alone are known here: reading a value back, or a shape that depends on one, raises."""
+    rng = Generator()
+    inputs = {key: INPUTS[key](photographs()) for key in required(name)}
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        mixed = MIXERS[name](torch.empty(B, C, H, W), rng, **inputs)
+    assert mixed.images.shape == (B, C, H, W)
+
+
+@every_mixer
+def test_options_have_defaults_and_simple_types(name: str) -> None:
+    parameters = list(inspect.signature(MIXERS[name]).parameters.values())
+    assert [p.name for p in parameters[:2]] == ["images", "rng"]
+    assert all(p.kind is p.KEYWORD_ONLY for p in parameters[2:])
+    assert "alpha" in {p.name for p in parameters}

@@ -1,0 +1,240 @@
+"""The named options of the mixers of pixels: what the released codes do otherwise, and what the papers leave open."""
+
+import pytest
+import torch
+from torch import Generator, Tensor
+
+from trainables.mixers.cutout import cutout
+from trainables.mixers.fmix import fmix
+from trainables.mixers.gridmix import gridmix
+from trainables.mixers.kimage import dcutmix, dmixup
+from trainables.mixers.mixed import Mixed, beta
+from trainables.mixers.resizemix import resizemix
+from trainables.mixers.saliency import fine_grained_saliency, misread_saliency, salient_pixel
+from trainables.mixers.saliency_dcutmix import saliency_dcutmix
+from trainables.mixers.saliencymix import RELEASE_MEAN, RELEASE_STD, draw, saliencymix
+from trainables.mixers.smoothmix import smoothmix
+
+B, C, H, W = 16, 3, 16, 12
+
+
+def rng(seed: int = 0) -> Generator:
+    return Generator().manual_seed(seed)
+
+
+def photographs() -> Tensor:
+    return torch.rand(B, C, H, W, generator=rng(3))
+
+
+def dots(images: int = B) -> tuple[Tensor, Tensor, Tensor]:
+    """Black images with one grey pixel each, away from the border, and its row and column."""
+    row, column = (
+        torch.randint(3, H - 3, (images,), generator=rng(1)),
+        torch.randint(3, W - 3, (images,), generator=rng(2)),
+    )
+    pixels = torch.zeros(images, C, H, W)
+    pixels[torch.arange(images), :, row, column] = 100 / 255
+    return pixels, row, column
+
+
+def test_saliencymix_centres_each_box_on_the_salient_pixel_of_the_partner() -> None:
+    images, row, column = dots()
+    boxes, partner = draw(images, rng(), alpha=1.0, per_batch=False, saliency_input="uint8")
+    for b in range(B):
+        half = int(H * (1 - beta(1.0, B, rng())[b]).sqrt()) // 2
+        assert boxes.top[b] == max(row[partner[b]] - half, 0)
+        assert boxes.bottom[b] == min(row[partner[b]] + half, H)
+    pasted = saliencymix(images, rng()).images
+    for b in range(B):
+        if boxes.top[b] < boxes.bottom[b] and boxes.left[b] < boxes.right[b]:
+            assert pasted[b, 0, row[partner[b]], column[partner[b]]] == images.max()
+
+
+def test_saliencymix_per_batch_cuts_around_the_salient_pixel_of_the_partner_of_row_0() -> None:
+    images, row, _ = dots()
+    boxes, partner = draw(images, rng(), alpha=1.0, per_batch=True, saliency_input="uint8")
+    half = int(H * (1 - beta(1.0, 1, rng())).sqrt()) // 2
+    assert boxes.top.tolist() == [max(row[partner[0]].item() - half, 0)]
+    assert boxes.bottom.tolist() == [min(row[partner[0]].item() + half, H)]
+    assert saliencymix(images, rng(), per_batch=True).weights[:, 0].unique().numel() == 1
+
+
+def test_saliencymix_of_raw_floats_looks_elsewhere() -> None:
+    images, row, _ = dots(64)
+    floats, bytes_ = (
+        draw(images, rng(), alpha=1.0, per_batch=False, saliency_input=source) for source in ("raw_float", "uint8")
+    )
+    assert torch.equal(floats[1], bytes_[1])  # the same partners, and below the same lambda
+    mean, std = torch.tensor((RELEASE_MEAN, RELEASE_STD))[..., None, None]
+    centre = salient_pixel(misread_saliency((images - mean) / std))
+    assert (centre[0] == row).float().mean() < 0.2
+    half = (H * (1 - beta(1.0, 64, rng())).sqrt()).long() // 2
+    assert torch.equal(floats[0].top, (centre[0][floats[1]] - half).clamp(min=0))
+    with pytest.raises(ValueError, match="saliency_input must be one of uint8, raw_float, got 'float'"):
+        saliencymix(images, rng(), saliency_input="float")  # type: ignore[arg-type]
+
+
+def test_smoothmix_legacy_label_gives_the_own_label_the_share_of_the_partner() -> None:
+    images = photographs()
+    right, legacy = smoothmix(images, rng()), smoothmix(images, rng(), legacy_label=True)
+    assert torch.equal(right.images, legacy.images)
+    assert torch.equal(right.sources, legacy.sources)
+    torch.testing.assert_close(right.weights, legacy.weights.flip(1))
+    assert (right.weights[:, 0] - legacy.weights[:, 0]).abs().min() > 0
+    many = smoothmix(torch.zeros(4000, 1, 32, 32), rng()).weights[:, 1]
+    assert many.mean().item() == pytest.approx(0.43, abs=0.01)  # what is known of mean(G)
+    assert many.min() > 0.11
+    assert many.max() < 0.75
+
+
+@pytest.mark.parametrize(("length", "per_batch"), [(6, False), (5, False), (6, True), (40, False)])
+def test_cutout_blanks_one_clipped_square(length: int, per_batch: bool) -> None:
+    images = photographs() * 0.9
+    mixed = cutout(images, rng(), length=length, fill=1.0, per_batch=per_batch)
+    row, column = (
+        torch.randint(H, (1 if per_batch else B,), generator=(g := rng())),
+        torch.randint(W, (1 if per_batch else B,), generator=g),
+    )
+    for b in range(B):
+        y, x = int(row[0 if per_batch else b]), int(column[0 if per_batch else b])
+        expected = images[b].clone()
+        top, left = y - length // 2, x - length // 2
+        expected[:, max(top, 0) : top + length, max(left, 0) : left + length] = 1.0
+        assert torch.equal(mixed.images[b], expected)
+    assert torch.equal(mixed.weights, torch.ones(B, 1))
+
+
+def test_cutout_fills_with_the_mean_colour_of_the_batch() -> None:
+    images = photographs()
+    mixed = cutout(images, rng(), length=6)
+    blank = (mixed.images != images).all(dim=1)
+    assert 9 * B <= blank.sum() <= 36 * B
+    colours = mixed.images.movedim(1, -1)[blank]
+    torch.testing.assert_close(colours, images.mean(dim=(0, 2, 3)).expand_as(colours))
+
+
+def test_cutout_refuses_a_square_without_pixels() -> None:
+    with pytest.raises(ValueError, match="length must be above 0 and finite, got 0"):
+        cutout(photographs(), rng(), length=0)
+
+
+def test_resizemix_shows_all_of_the_partner_and_keeps_to_its_scope() -> None:
+    """The corners of the partner, four colours, are all in every box that has two pixels a side."""
+    quarter = torch.zeros(H, W)
+    quarter[:8, :6], quarter[:8, 6:], quarter[8:, :6], quarter[8:, 6:] = 1, 2, 3, 4
+    images = torch.stack((torch.zeros(H, W), quarter))[:, None].repeat(500, 1, 1, 1)
+    mixed = resizemix(images, rng(), scope=(0.3, 0.5))
+    from_quarters = (mixed.sources[:, 0] % 2 == 0) & (mixed.sources[:, 1] % 2 == 1)
+    shown = mixed.images[from_quarters, 0]
+    sides = [(image > 0).any(dim=1).sum().item() for image in shown]
+    assert max(sides) == 6  # the largest even side below half of 16
+    seen = [image.unique().numel() == 5 for image, side in zip(shown, sides, strict=True)]
+    assert sum(seen) > 0.8 * len(seen)
+    with pytest.raises(ValueError, match=r"scope .* got \(0.8, 0.1\)"):
+        resizemix(images, rng(), scope=(0.8, 0.1))
+    with pytest.raises(ValueError, match="interpolation must be one of nearest, bilinear, got 'cubic'"):
+        resizemix(images, rng(), interpolation="cubic")  # type: ignore[arg-type]
+
+
+def test_fmix_with_more_decay_has_smoother_masks() -> None:
+    images = torch.cat((torch.zeros(1, 1, H, W), torch.ones(1, 1, H, W))).repeat(200, 1, 1, 1)
+
+    def edges(decay: float) -> float:
+        return fmix(images, rng(), decay=decay).images.diff(dim=3).abs().mean().item()
+
+    assert edges(4.0) < edges(3.0) < edges(1.0)
+
+
+def test_gridmix_of_cells_takes_each_cell_from_one_image() -> None:
+    images = torch.arange(512.0)[:, None, None, None].expand(512, 1, H, W)
+    mixed = gridmix(images, rng(), pattern="cells", holes=(4, 4))
+    cells = mixed.images[:, 0].unflatten(1, (4, 4)).unflatten(3, (4, 3)).movedim(3, 2)  # (B, 4, 4, 4, 3)
+    assert torch.equal(cells, cells[..., :1, :1].expand_as(cells))
+    own = (cells[..., 0, 0] == torch.arange(512.0)[:, None, None]).float().mean(dim=(1, 2))
+    moved = mixed.sources[:, 1] != mixed.sources[:, 0]
+    torch.testing.assert_close(mixed.weights[moved, 0], own[moved])
+    drawn = beta(1.0, 512, rng())
+    assert torch.corrcoef(torch.stack((drawn, mixed.weights[:, 0])))[0, 1] > 0.9  # kept with probability lambda
+    assert own.mean().item() == pytest.approx(0.5, abs=0.05)
+    with pytest.raises(ValueError, match="pattern must be one of holes, cells, got 'dots'"):
+        gridmix(images, rng(), pattern="dots")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"holes .* got \(3, 2\)"):
+        gridmix(images, rng(), holes=(3, 2))
+
+
+@pytest.mark.parametrize("mixer", [dmixup, dcutmix, saliency_dcutmix])
+def test_mixtures_have_k_sources_and_at_least_two(mixer: object) -> None:
+    for count in (2, 3, 7):
+        assert mixer(photographs(), rng(), num_images=count).sources.shape == (B, count)  # type: ignore[operator]
+    with pytest.raises(ValueError, match="num_images must be at least 2, got 1"):
+        mixer(photographs(), rng(), num_images=1)  # type: ignore[operator]
+
+
+def coordinates(count: int = 64) -> Tensor:
+    """Images whose pixels differ and tell where they were: channel 1 the row, channel 2 the column."""
+    images = torch.rand(count, C, H, W, generator=rng(5)) / 4
+    images[:, 1] = torch.arange(H)[:, None] / 16
+    images[:, 2] = torch.arange(W) / 16
+    return images
+
+
+def origins(mixed: Mixed, images: Tensor, b: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Where the patch of a row is, (P, 2), and where it was cut from, two (P,), with K = 2."""
+    patch = (mixed.images[b] != images[b]).any(dim=0)
+    shown = mixed.images[b][:, patch] * 16
+    return patch.nonzero(), shown[1].round().long(), shown[2].round().long()
+
+
+def test_saliency_dcutmix_pastes_where_it_cut() -> None:
+    images = coordinates()
+    row, column = salient_pixel(fine_grained_saliency(images))
+    mixed = saliency_dcutmix(images, rng(), num_images=2)
+    patches = 0
+    for b in range(len(images)):
+        place, rows, columns = origins(mixed, images, b)
+        assert torch.equal(place, torch.stack((rows, columns), dim=1))
+        source = int(mixed.sources[b, 1])
+        if len(place) and source != b:
+            patches += 1
+            assert len(place) / (H * W) == pytest.approx(mixed.weights[b, 1].item())
+            assert rows.min() <= row[source] <= rows.max()
+            assert columns.min() <= column[source] <= columns.max()
+    assert patches > 40
+
+
+def test_saliency_dcutmix_patches_lie_in_the_former_patch_with_the_areas_of_dcutmix() -> None:
+    images = photographs()
+    saliency, plain = (mixer(images, rng(), num_images=5) for mixer in (saliency_dcutmix, dcutmix))
+    assert torch.equal(saliency.weights, plain.weights)
+    assert torch.equal(saliency.sources, plain.sources)
+    assert not torch.equal(saliency.images, plain.images)
+    for b in range(B):
+        shown = [(saliency.images[b] == images[source]).all(dim=0).sum() for source in saliency.sources[b].unique()]
+        assert sum(shown) == H * W  # every pixel is that of a source, at its own place
+
+
+def test_saliency_dcutmix_random_in_parent_moves_the_salient_crop() -> None:
+    images = coordinates()
+    row, column = salient_pixel(fine_grained_saliency(images))
+    mixed = saliency_dcutmix(images, rng(), num_images=2, placement="random_in_parent")
+    moves = set()
+    for b in range(len(images)):
+        place, rows, columns = origins(mixed, images, b)
+        source = int(mixed.sources[b, 1])
+        if len(place) and source != b:
+            shift = torch.stack((rows, columns), dim=1) - place
+            assert (shift == shift[0]).all()  # one crop, moved as a whole
+            moves.add(tuple(shift[0].tolist()))
+            assert rows.min() <= row[source] <= rows.max()
+            assert columns.min() <= column[source] <= columns.max()
+    assert len(moves) > 10
+    with pytest.raises(ValueError, match="placement must be one of same, random_in_parent, got 'there'"):
+        saliency_dcutmix(images, rng(), placement="there")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("placement", ["same", "random_in_parent"])
+def test_saliency_dcutmix_with_many_images_and_one_set_of_patches(placement: str) -> None:
+    images = torch.rand(3, C, H, W, generator=rng(1))
+    mixed = saliency_dcutmix(images, rng(), num_images=4, placement=placement, per_batch=True)  # type: ignore[arg-type]
+    assert mixed.weights.unique(dim=0).shape[0] == 1
+    assert torch.isin(mixed.images, images).all()

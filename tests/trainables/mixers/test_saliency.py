@@ -1,0 +1,110 @@
+"""The batched fine-grained saliency against OpenCV's own detector, image by image."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Generator, Tensor
+
+from trainables.datasets import DATASETS
+from trainables.mixers.saliency import fine_grained_saliency, misread_saliency, salient_pixel
+
+DATA = Path(__file__).parents[3] / "data"
+
+
+def opencv(images: NDArray[np.generic]) -> Tensor:
+    """(B, H, W) of (B, H, W, 3) images in OpenCV's order of channels, blue first."""
+    detector = cv2.saliency.StaticSaliencyFineGrained_create()
+    return torch.stack([torch.from_numpy(detector.computeSaliency(np.ascontiguousarray(i))[1]) for i in images])
+
+
+def blue_first(images: Tensor) -> NDArray[np.generic]:
+    """(B, 3, H, W) red first to (B, H, W, 3) blue first."""
+    return images.flip(1).permute(0, 2, 3, 1).numpy()
+
+
+def scenes(count: int, height: int, width: int) -> Tensor:
+    """(count, 3, H, W) uint8: noise of many scales, and something of another colour."""
+    rng = np.random.default_rng(0)
+    images = [
+        cv2.GaussianBlur(rng.integers(0, 256, (height, width, 3), dtype=np.uint8), (0, 0), 1 + i % 4)
+        for i in range(count)
+    ]
+    for image in images:
+        y, x = rng.integers(height - 3), rng.integers(width - 3)
+        image[y : y + 3, x : x + 3] = rng.integers(0, 256, 3)
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+
+
+def correlation(one: Tensor, two: Tensor) -> Tensor:
+    """(B,) Pearson correlation of each pair of maps."""
+    one, two = (m.flatten(1) - m.flatten(1).mean(dim=1, keepdim=True) for m in (one, two))
+    return (one * two).sum(1) / (one.norm(dim=1) * two.norm(dim=1))
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 12), (32, 32), (17, 33), (5, 7), (64, 48), (130, 250)])
+def test_it_is_opencvs_to_the_last_bit(height: int, width: int) -> None:
+    images = scenes(12, height, width)
+    torch.testing.assert_close(fine_grained_saliency(images), opencv(blue_first(images)), rtol=0, atol=1e-6)
+
+
+def test_flat_black_and_white_images() -> None:
+    images = torch.tensor([0, 77, 255], dtype=torch.uint8)[:, None, None, None].expand(3, 3, 16, 12)
+    assert torch.equal(fine_grained_saliency(images), torch.zeros(3, 16, 12))
+    assert torch.equal(opencv(blue_first(images)), torch.zeros(3, 16, 12))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_floats_in_0_to_1_are_read_as_bytes(dtype: torch.dtype) -> None:
+    images = scenes(4, 16, 12)
+    assert torch.equal(fine_grained_saliency(images.to(dtype) / 255), fine_grained_saliency(images))
+
+
+def test_one_channel_is_the_brightness_itself() -> None:
+    images = scenes(4, 16, 12)[:, :1]
+    expected = opencv(images.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy())  # equal channels: the same grey
+    torch.testing.assert_close(fine_grained_saliency(images), expected, rtol=0, atol=1e-6)
+    with pytest.raises(ValueError, match="1 or 3 channels, got 4"):
+        fine_grained_saliency(torch.zeros(1, 4, 16, 12))
+
+
+def test_an_image_is_judged_by_itself() -> None:
+    images = scenes(6, 16, 12)
+    together, alone = fine_grained_saliency(images), [fine_grained_saliency(image[None])[0] for image in images]
+    assert torch.equal(together, torch.stack(alone))
+
+
+def test_no_gradient_flows_through_it() -> None:
+    images = torch.rand(2, 3, 16, 12, generator=Generator().manual_seed(0)).requires_grad_()
+    assert not fine_grained_saliency(images).requires_grad
+
+
+def test_the_salient_pixel_is_the_first_maximum() -> None:
+    saliency = torch.zeros(2, 16, 12)
+    saliency[0, 9, 5] = saliency[0, 9, 7] = saliency[1, 3, 11] = 1
+    row, column = salient_pixel(saliency)
+    assert (row.tolist(), column.tolist()) == ([9, 3], [5, 11])
+
+
+def test_floats_misread_as_bytes_are_opencvs_and_tell_nothing() -> None:
+    """SaliencyMix's release gives OpenCV normalised floats, red first. Rounding alone moves the lowest bytes."""
+    images = scenes(40, 32, 32)
+    normalised = (images.float() / 255 - 0.5) / 0.25
+    misread = misread_saliency(normalised)
+    assert (correlation(misread, opencv(normalised.permute(0, 2, 3, 1).numpy())) > 0.9).all()
+    assert correlation(misread, fine_grained_saliency(images)).mean().abs() < 0.1
+    with pytest.raises(ValueError, match="3 channels, got 1"):
+        misread_saliency(normalised[:, :1])
+
+
+@pytest.mark.slow
+def test_it_finds_the_same_pixel_as_opencv_in_photographs() -> None:
+    DATASETS["cifar10"].prepare(DATA)
+    images = DATASETS["cifar10"].load(DATA).test.images[:2000]
+    saliency, expected = fine_grained_saliency(images), opencv(blue_first(images))
+    assert correlation(saliency, expected).min() > 0.99
+    same = saliency.flatten(1).argmax(dim=1) == expected.flatten(1).argmax(dim=1)
+    assert same.float().mean() >= 0.95
