@@ -96,7 +96,7 @@ def notes(level: LevelTable) -> list[str]:
         lines.append(f"Failed: {where}{arm!r}, seed {seed}: {error or 'no error was recorded'}")
     if len(failed) > MOST_FAILURES:
         lines.append(f"Failed: {len(failed) - MOST_FAILURES} more.")
-    for status, says in (("running", "Not finished (running, or cut off)"), ("missing", "Not run yet")):
+    for status, says in (("running", "Not finished (running or interrupted)"), ("missing", "Not run yet")):
         cells = runs[runs["status"] == status]
         if len(cells):
             by_arm = [
@@ -112,6 +112,8 @@ def notes(level: LevelTable) -> list[str]:
 def too_few_seeds(level: LevelTable) -> str | None:
     """The sentence saying that no gain of this table could be significant, whatever its size; None if one could."""
     pairs, comparisons = int(level.table["pairs"].max()), level.comparisons
+    if len(level.table) == 1:
+        return None
     if comparisons == 0:
         return "No arm has a seed in common with the baseline: no gain can be computed."
     if smallest_p(pairs) * comparisons < ALPHA:

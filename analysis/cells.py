@@ -11,6 +11,7 @@ from analysis.captions import metric_text, notes, power_table, power_text, prove
 from analysis.tables import LevelTable
 
 DASH = "–"
+LOST = {"failed": "failed", "running": "unfinished", "missing": "missing"}  # status -> what a reader sees
 LEFT_ALIGNED = ("arm", "verdict")
 CHOSEN_ON_TEST = "The column 'best' is the best epoch, chosen on the test set and so too high."
 
@@ -31,8 +32,8 @@ def cells(level: LevelTable, extra: Sequence[str] = ()) -> pd.DataFrame:
         shown[metric.removeprefix("test_top1_")] = [_number(means.get(arm, math.nan), digits) for arm in table.index]
     shown["gain"] = [_number(value, digits, "+") for value in table["gain"]]
     shown["95 % interval"] = [_interval(*ends, digits) for ends in zip(table.gain_low, table.gain_high, strict=True)]
-    shown["p"] = [_p_text(value) for value in table["p"]]
-    shown["p (Holm)"] = [_p_text(value) for value in table["p_holm"]]
+    shown["p"] = [p_text(value) for value in table["p"]]
+    shown["p (Holm)"] = [p_text(value) for value in table["p_holm"]]
     if "published" in table:
         shown["paper"] = [_number(value, digits) for value in table["published"]]
         shown["ours − paper"] = [_number(value, digits, "+") for value in table["difference"]]
@@ -89,13 +90,13 @@ def power_cells(level: LevelTable) -> pd.DataFrame:
 
 
 def _n_text(row: pd.Series) -> str:
-    lost = [f"{int(row[status])} {status}" for status in ("failed", "running", "missing") if row[status]]
+    lost = [f"{int(row[status])} {word}" for status, word in LOST.items() if row[status]]
     return f"{int(row['n'])} ({', '.join(lost)})" if lost else str(int(row["n"]))
 
 
 def _mean_text(row: pd.Series, digits: int) -> str:
     if row["n"] == 0:
-        return next((status for status in ("failed", "running", "missing") if row[status]), DASH)
+        return next((word for status, word in LOST.items() if row[status]), DASH)
     return f"{row['mean']:.{digits}f} ± {_number(row['sd'], digits)}"
 
 
@@ -107,5 +108,6 @@ def _interval(low: float, high: float, digits: int) -> str:
     return DASH if math.isnan(low) else f"[{low:+.{digits}f}, {high:+.{digits}f}]"
 
 
-def _p_text(value: float) -> str:
+def p_text(value: float) -> str:
+    """Four decimals, and never a zero."""
     return DASH if math.isnan(value) else "< 0.0001" if value < 0.0001 else f"{value:.4f}"

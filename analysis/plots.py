@@ -24,6 +24,7 @@ from analysis.tables import LevelTable, higher_is_better, paired_differences
 
 STYLE = Path(__file__).with_name("style.mplstyle")
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#B8A900")
+LINES = ("-", "--", ":")  # the second and third use of the palette
 BASELINE_COLOUR = "#555555"
 PANEL_WIDTH = 3.6  # inches, without the labels of the arms
 ROW_HEIGHT = 0.42  # inches an arm
@@ -45,23 +46,19 @@ def plot_gains(study: str, levels: Sequence[LevelTable]) -> Figure:
     """
     with context(STYLE):
         arms = [arm for arm in levels[0].table.index if arm != levels[0].baseline]
-        columns = min(len(levels), 3)
-        rows = math.ceil(len(levels) / columns)
-        labels = min(30, max((len(arm) for arm in arms), default=1)) * LETTER + 0.3
-        width = columns * PANEL_WIDTH + labels
-        caption = _caption(levels, width)
+        rows, columns, panel = _shape(len(levels))
+        labels = max((len(_label(arm)) for arm in arms), default=1) * LETTER + 0.3
+        width = columns * panel + labels
+        low, high, cut = _limits(levels)
+        caption = _caption(levels, width, cut)
         caption_height = 0.17 * (caption.count("\n") + 1) + 0.15  # inches
         foot = caption_height + 0.25
         height = rows * (ROW_HEIGHT * max(2, len(arms)) + 0.55) + 0.75 + foot
         layout = ConstrainedLayoutEngine(rect=(0, foot / height, 1, 1 - foot / height), wspace=0.04, hspace=0.06)
         figure = Figure(figsize=(width, height), layout=layout)
-        axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flatten()
-        for axis, level in zip(axes, levels, strict=False):
+        for axis, level in zip(_panels(figure, len(levels)), levels, strict=True):
+            axis.set_xlim(low, high)
             _draw_gains(axis, level, arms)
-        for axis in axes[len(levels) :]:
-            axis.set_visible(False)
-            axes[len(levels) - 1].tick_params(labelbottom=True)
-        _limit(axes[0], levels)
         figure.suptitle(study, x=0.01, ha="left", fontweight="bold")
         what = "gain over baseline" if higher_is_better(levels[0].metric) else "difference from baseline"
         # A layout engine puts supxlabel at the very bottom, on the caption.
@@ -81,21 +78,18 @@ def plot_curves(study: str, curves: pd.DataFrame, levels: Sequence[LevelTable], 
         metric: what the values are.
     """
     with context(STYLE):
-        columns = min(len(levels), 3)
-        rows = math.ceil(len(levels) / columns)
-        size = (columns * PANEL_WIDTH + 1.9, rows * 2.6 + 0.9)
-        figure = Figure(figsize=size, layout="constrained")
-        axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flatten()
+        rows, columns, panel = _shape(len(levels))
+        figure = Figure(figsize=(columns * panel + 1.9, rows * 2.6 + 0.9), layout="constrained")
+        axes = _panels(figure, len(levels))
         colours = arm_colours(list(levels[0].table.index), levels[0].baseline)
-        for axis, level in zip(axes, levels, strict=False):
-            own = curves[
-                np.logical_and.reduce([np.ones(len(curves), bool), *(curves[f] == v for f, v in level.levels.items())])
-            ]
-            for arm, colour in colours.items():
-                _draw_curve(axis, own[own["arm"] == arm], arm, colour)
+        for axis, level in zip(axes, levels, strict=True):
+            here = np.ones(len(curves), dtype=bool)
+            for factor, value in level.levels.items():
+                here &= (curves[factor] == value).to_numpy()
+            for place, (arm, colour) in enumerate(colours.items()):
+                style = LINES[(place - 1) // len(PALETTE) % len(LINES)] if place else "-"
+                _draw_curve(axis, curves[here & (curves["arm"] == arm)], _label(arm), colour, style)
             axis.set_title(level.name)
-        for axis in axes[len(levels) :]:
-            axis.set_visible(False)
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
         figure.suptitle(study, x=0.01, ha="left", fontweight="bold")
         figure.supxlabel("epoch; line: mean over seeds, band: lowest to highest seed", fontsize=9)
@@ -113,6 +107,22 @@ def save(figure: Figure, stem: Path, endings: Sequence[str] = ("png", "pdf")) ->
     return files
 
 
+def _shape(panels: int) -> tuple[int, int, float]:
+    """Rows, columns, and the width of a panel in inches: a single one is wide enough for its axis label."""
+    columns = min(panels, 3)
+    return math.ceil(panels / columns), columns, PANEL_WIDTH if columns > 1 else 5.0
+
+
+def _panels(figure: Figure, count: int) -> list[Axes]:
+    """So many axes that share their scales; the lowest of every column has the labels."""
+    rows, columns, _ = _shape(count)
+    axes = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flatten())
+    for place, axis in enumerate(axes):
+        axis.set_visible(place < count)
+        axis.tick_params(labelbottom=place + columns >= count)
+    return axes[:count]
+
+
 def _draw_gains(axis: Axes, level: LevelTable, arms: Sequence[str]) -> None:
     colours = arm_colours(list(level.table.index), level.baseline)
     differences = paired_differences(level.runs, level.metric, level.baseline)
@@ -123,40 +133,51 @@ def _draw_gains(axis: Axes, level: LevelTable, arms: Sequence[str]) -> None:
             axis.text(0, y, "  no value", va="center", color="#777777", fontsize=8)
             continue
         axis.plot([row["gain_low"], row["gain_high"]], [y, y], color=colours[arm], linewidth=2.2, solid_capstyle="butt")
+        for end, (edge, arrow) in enumerate(zip(axis.get_xlim(), "<>", strict=True)):
+            beyond = row["gain_low"] < edge if end == 0 else row["gain_high"] > edge
+            if beyond:
+                inside = edge + np.ptp(axis.get_xlim()) * (0.012 if end == 0 else -0.012)
+                axis.plot(inside, y, arrow, color=colours[arm], markersize=7)
         axis.plot(row["gain"], y, "D", color=colours[arm], markersize=6, markeredgecolor="white", zorder=4)
         seeds = differences[arm].to_numpy()
         axis.plot(seeds, np.full(len(seeds), y + 0.24), "o", color=colours[arm], markersize=3.5, alpha=0.65, mew=0)
-    axis.set_yticks(range(len(arms)), [textwrap.shorten(arm, 30, placeholder="…") for arm in arms])
+    axis.set_yticks(range(len(arms)), [_label(arm) for arm in arms])
     axis.set_ylim(len(arms) - 0.4, -0.6)
     axis.grid(axis="y", visible=False)
     axis.tick_params(axis="y", length=0)
     axis.set_title(level.name)
 
 
-def _limit(axis: Axes, levels: Sequence[LevelTable]) -> None:
-    """Show every dot, and of an interval at most three times their range: with two seeds it is 13 sd wide."""
-    dots = [0.0]
-    ends = [0.0]
+def _limits(levels: Sequence[LevelTable]) -> tuple[float, float, bool]:
+    """Ends of the axis, and whether they cut an interval.
+
+    Every dot is shown, and of the intervals at most the dots' range on either side: with two seeds one is 18 sd wide.
+    """
+    dots, ends = [0.0], [0.0]
     for level in levels:
         for differences in paired_differences(level.runs, level.metric, level.baseline).values():
             dots += list(differences)
         ends += list(level.table[["gain_low", "gain_high"]].to_numpy().ravel())
-    low, high = min(dots), max(dots)
-    reach = max(high - low, 0.1)
-    low_end, high_end = np.nanmin(ends), np.nanmax(ends)
-    low, high = max(low - reach, min(low, low_end)), min(high + reach, max(high, high_end))
-    pad = 0.05 * (high - low)
-    axis.set_xlim(low - pad, high + pad)
+    reach = max(max(dots) - min(dots), 1e-6)
+    low = max(min(dots) - reach, min(min(dots), np.nanmin(ends)))
+    high = min(max(dots) + reach, max(max(dots), np.nanmax(ends)))
+    pad = 0.05 * (high - low) or 1.0
+    return low - pad, high + pad, bool(np.nanmin(ends) < low - pad or np.nanmax(ends) > high + pad)
 
 
-def _draw_curve(axis: Axes, curve: pd.DataFrame, arm: str, colour: str) -> None:
+def _label(arm: str) -> str:
+    return textwrap.shorten(str(arm), 30, placeholder="…")
+
+
+def _draw_curve(axis: Axes, curve: pd.DataFrame, arm: str, colour: str, style: str) -> None:
     by_epoch = curve.groupby("epoch")["value"].agg(["mean", "min", "max"])
-    axis.plot(by_epoch.index, by_epoch["mean"], color=colour, label=arm)
+    axis.plot(by_epoch.index, by_epoch["mean"], style, color=colour, label=arm)
     axis.fill_between(by_epoch.index, by_epoch["min"], by_epoch["max"], color=colour, alpha=0.15, linewidth=0)
 
 
-def _caption(levels: Sequence[LevelTable], width: float) -> str:
+def _caption(levels: Sequence[LevelTable], width: float, cut: bool) -> str:
     """Lines that fit in ``width`` inches."""
     rule = metric_rule(*levels)
-    key = "Diamond: mean difference; bar: paired t interval, 95 %, each arm by itself; dot: one seed."
-    return textwrap.fill(f"{rule[0].upper()}{rule[1:]}. {key} {provenance_text(*levels)}", int(width / 0.055))
+    key = "Diamond: mean difference; bar: paired t interval, 95 %, each arm by itself; dot: one seed"
+    key += "; arrow: the interval goes on." if cut else "."
+    return textwrap.fill(f"{rule[0].upper()}{rule[1:]}. {key} {provenance_text(*levels)}", int(width / 0.06))

@@ -79,15 +79,19 @@ def html_tables(levels: Sequence[LevelTable], extra: Sequence[str] = ()) -> str:
     shared, own = _split_remarks(levels, extra)
     parts = []
     for level, lines in zip(levels, own, strict=True):
-        shown = cells(level, extra)
-        head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in shown.columns)
-        rows = "\n".join(
-            f"<tr{WIN_CLASS if win else ''}>{''.join(f'<td>{html.escape(text)}</td>' for text in row)}</tr>"
-            for row, win in zip(_data(shown), level.table["win"], strict=True)
-        )
-        grid = f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>"
-        parts += [f"<h2>{html.escape(heading(level))}</h2>", f'<div class="wide">{grid}</div>', *map(_paragraph, lines)]
+        grid = html_grid(cells(level, extra), wins=list(level.table["win"]))
+        parts += [f"<h3>{html.escape(heading(level))}</h3>", grid, *map(_paragraph, lines)]
     return "\n".join([*parts, *map(_paragraph, [*shared, method_text(*levels)])])
+
+
+def html_grid(shown: pd.DataFrame, wins: Sequence[bool] = ()) -> str:
+    """A table of text cells; the rows that ``wins`` marks are bold. It scrolls by itself where it is too wide."""
+    head = "".join(f'<th scope="col">{html.escape(str(name))}</th>' for name in shown.columns)
+    rows = "\n".join(
+        f"<tr{WIN_CLASS if win else ''}>{''.join(f'<td>{html.escape(text)}</td>' for text in row)}</tr>"
+        for row, win in zip(_data(shown), wins or [False] * len(shown), strict=True)
+    )
+    return f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table></div>'
 
 
 def _split_remarks(levels: Sequence[LevelTable], extra: Sequence[str]) -> tuple[list[str], list[list[str]]]:

@@ -24,7 +24,8 @@ from mlflow.tracking import MlflowClient
 Plan = dict[str, Any]
 
 PLAN_KEYS = ("study", "factors", "arms", "baseline", "metric", "trials")
-STATUS = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "failed", "RUNNING": "running", "SCHEDULED": "running"}
+# MLflow's status to ours. A killed run was interrupted: the next start of the study goes on with it.
+STATUS = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "running", "RUNNING": "running", "SCHEDULED": "running"}
 PREFERENCE = ("finished", "running", "failed")
 RUNS_PER_PAGE = 5000
 
@@ -65,7 +66,7 @@ def load_runs(tracking_uri: str, study: str, plan: Plan | None = None) -> pd.Dat
         Columns ``key``, ``arm``, ``seed``, one per factor, ``status`` (finished, failed, running, missing), ``error``
         (first line), ``commit``, ``dirty``, ``data`` (fingerprint), ``epochs``, ``run_id``, one per metric, and one per
         parameter named ``config.<parameter>``, as text. The metrics of a run that did not finish are NaN: the last
-        value of half a training is not a result.
+        value of half a training is not a result. ``running`` includes what was interrupted and can be continued.
 
     Raises:
         ValueError: no such tracking store or study.
@@ -202,13 +203,12 @@ def _row(trial: dict[str, Any], run: Run | None, metrics: list[str], params: lis
     config: dict[str, str] = run.data.params if run else {}
     status = STATUS[run.info.status] if run else "missing"
     values = run.data.metrics if run and status == "finished" else {}
-    error = tags.get("mixlab.error", "killed" if run and run.info.status == "KILLED" else "")
     return {
         "key": trial["key"],
         "arm": trial["arm"],
         "seed": trial["seed"],
         "status": status,
-        "error": error if status == "failed" else "",
+        "error": tags.get("mixlab.error", "") if status == "failed" else "",
         "commit": tags.get("mixlab.commit", ""),
         "dirty": tags.get("mixlab.dirty") == "true",
         "data": tags.get("mixlab.data", ""),

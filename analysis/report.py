@@ -1,0 +1,154 @@
+"""One self-contained page about a study: tables, plots, configuration, provenance and what failed.
+
+    python analysis/report.py ablation_cifar100 --out report.html
+
+Reads what MLflow holds, takes seconds and a request a run for the curves. Exit codes: 0 done; 2 bad input, in one
+sentence. The page loads nothing from elsewhere, so it can be sent by mail.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import html
+import io
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis.captions import power_heading
+from analysis.cells import p_text, power_cells
+from analysis.page import page
+from analysis.plots import plot_curves, plot_gains
+from analysis.rendering import html_grid, html_tables
+from analysis.runs import Plan, load_curves, load_plan, load_runs
+from analysis.tables import LevelTable, level_tables
+
+
+def write_report(tracking_uri: str, study: str, out: Path, plan: Plan | None = None) -> Path:
+    """Write the page; returns its file.
+
+    Args:
+        tracking_uri: where MLflow keeps its runs, e.g. ``sqlite:///mlflow.db``.
+        study: name of the study.
+        out: the file; its folder is made if it is not there.
+        plan: the plan whose cells are wanted; by default the one used last.
+
+    Raises:
+        ValueError: unknown store or study, or no finished run; nothing is written then.
+    """
+    plan = plan if plan is not None else load_plan(tracking_uri, study)
+    runs = load_runs(tracking_uri, study, plan)
+    levels = level_tables(runs, plan)
+    curves = load_curves(tracking_uri, runs)
+    sections = [
+        ("Summary", summary(levels)),
+        ("Results", html_tables(levels)),
+        ("Gains", _image(plot_gains(study, levels), "The gain of every arm over the baseline, with its interval")),
+        ("Training", _image(plot_curves(study, curves, levels), "Top-1 accuracy by epoch of every arm")),
+        ("How many seeds it would take", _power(levels)),
+        ("Configuration", _configuration(runs, list(plan["factors"]))),
+        ("Where the runs come from", html_grid(provenance(runs))),
+        ("What failed", _failures(runs, list(plan["factors"]))),
+    ]
+    title = html.escape(study)
+    body = "\n".join(f"<section>\n<h2>{name}</h2>\n{content}\n</section>" for name, content in sections)
+    out = Path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(page(title, f"<h1>{title}</h1>\n{body}"), encoding="utf-8")
+    return out
+
+
+def summary(levels: Sequence[LevelTable]) -> str:
+    """The claims of all tables, as a list; and that there is none where there is none."""
+    claims = [
+        f"{f'{level.name}, ' if level.levels else ''}{arm}: {row['gain']:+.2f} (95 % interval "
+        f"{row['gain_low']:+.2f} to {row['gain_high']:+.2f}, p after Holm's correction {p_text(row['p_holm'])})"
+        for level in levels
+        for arm, row in level.table[level.table["win"]].iterrows()
+    ]
+    compared = sum(level.comparisons for level in levels)
+    if not claims:
+        return f"<p>No gain can be claimed: none of the {compared} comparisons is significant.</p>"
+    items = "\n".join(f"<li>{html.escape(claim)}</li>" for claim in claims)
+    return f"<p>Gains claimed, {len(claims)} of {compared} comparisons:</p>\n<ul>\n{items}\n</ul>"
+
+
+def configuration(runs: pd.DataFrame, factors: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What every run shares, and what makes the cells differ.
+
+    Returns:
+        Columns ``key``, ``value``; and columns of the factors, ``arm``, and one per key that differs. All text.
+    """
+    started = runs[runs["run_id"] != ""]
+    columns = [name for name in map(str, runs) if name.startswith("config.") and name != "config.seed"]
+    shared = [name for name in columns if started[name].nunique() == 1]
+    pairs = [(name.removeprefix("config."), started[name].iloc[0]) for name in shared]
+    differing = [name for name in columns if name not in shared and name.removeprefix("config.") not in factors]
+    cells = started[[*factors, "arm", *differing]].drop_duplicates().astype(str)
+    cells.columns = pd.Index([str(name).removeprefix("config.") for name in cells.columns])
+    return pd.DataFrame(pairs, columns=["key", "value"]), cells
+
+
+def provenance(runs: pd.DataFrame) -> pd.DataFrame:
+    """How many runs come from which code and data: ``commit``, ``uncommitted changes``, ``data``, ``runs``."""
+    started = runs[runs["run_id"] != ""]
+    counts = started.groupby(["commit", "dirty", "data"], sort=False).size().reset_index(name="runs")
+    counts["dirty"] = counts["dirty"].map({True: "yes", False: "no"})
+    return counts.rename(columns={"dirty": "uncommitted changes"}).astype(str)
+
+
+def _configuration(runs: pd.DataFrame, factors: Sequence[str]) -> str:
+    shared, cells = configuration(runs, factors)
+    return f"<h3>Of each arm</h3>\n{html_grid(cells)}\n<h3>Of every run</h3>\n{html_grid(shared)}"
+
+
+def _failures(runs: pd.DataFrame, factors: Sequence[str]) -> str:
+    failed = runs[runs["status"] == "failed"]
+    if failed.empty:
+        return "<p>Nothing.</p>"
+    return html_grid(failed[[*factors, "arm", "seed", "error"]].astype(str))
+
+
+def _power(levels: Sequence[LevelTable]) -> str:
+    parts = [f"<p>{html.escape(power_heading(levels[0]))}.</p>"]
+    for level in levels:
+        parts += [f"<h3>{html.escape(level.name)}</h3>"] if level.levels else []
+        parts.append(html_grid(power_cells(level)))
+    return "\n".join(parts)
+
+
+def _image(figure: Figure, alternative: str) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return f'<div class="wide"><img src="data:image/png;base64,{data}" alt="{html.escape(alternative)}"></div>'
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write the page and return the exit code."""
+    parser = argparse.ArgumentParser(prog="report.py", description="One self-contained page about a study.")
+    parser.add_argument("study", help="name of the study, e.g. ablation_cifar100")
+    parser.add_argument("--tracking-uri", default="sqlite:///mlflow.db", help="where MLflow keeps its runs")
+    parser.add_argument("--plan", metavar="HASH", help="an earlier plan of the study (default: the one used last)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="the page (default: STUDY.html)")
+    options = parser.parse_args(argv)
+    # A server that is down must be reported in seconds, not after MLflow's minutes of retries.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    try:
+        plan = load_plan(options.tracking_uri, options.study, options.plan)
+        out = options.out or Path(f"{options.study}.html")
+        print(write_report(options.tracking_uri, options.study, out, plan))
+    except (ValueError, OSError) as error:
+        print(f"report.py: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

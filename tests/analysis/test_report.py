@@ -1,0 +1,101 @@
+"""The page of a study, on a real MLflow store."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from analysis.report import configuration, main, provenance, summary, write_report
+from analysis.runs import load_runs
+from analysis.tables import level_tables
+
+VOID = {"meta", "img", "link", "br"}
+
+
+class Page(HTMLParser):
+    """Text and addresses of a page; fails on a tag that is not closed in order."""
+
+    def __init__(self, source):
+        super().__init__()
+        self.open, self.text, self.addresses = [], "", []
+        self.feed(source)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.addresses += [value for name, value in attrs if name in ("src", "href")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.fixture
+def tracked(track, make_plan):
+    study, plan = track(), make_plan(seeds=2)
+    study.add_plan(plan)
+    for position, trial in enumerate(plan["trials"]):
+        if position == 5:
+            study.add_run(
+                trial, None, status="FAILED", tags={"mixlab.error": "RuntimeError: <loss> is NaN"}, curve=(5.0,)
+            )
+        else:
+            study.add_run(trial, 70.0 + position, curve=(10.0, 20.0, 30.0), epochs=20 + position // 4)
+    return study, plan
+
+
+def test_the_page_is_whole_and_loads_nothing(tracked, tmp_path):
+    study, _ = tracked
+    file = write_report(study.uri, study.study, tmp_path / "pages" / "report.html")
+    page = Page(file.read_text(encoding="utf-8"))
+    assert len(page.addresses) == 2
+    assert all(address.startswith("data:image/png;base64,") for address in page.addresses)
+    for part in ("No gain can be claimed", "too few seeds to tell", "resnet20", "0123456789ab", "feedc0de"):
+        assert part in page.text
+    assert page.text.count("RuntimeError: <loss> is NaN") == 2  # under the table, and among the failures
+
+
+def test_configuration_tells_the_shared_from_the_differing(tracked):
+    study, plan = tracked
+    shared, cells = configuration(load_runs(study.uri, study.study, plan), plan["factors"])
+    assert dict(zip(shared["key"], shared["value"], strict=True)) == {
+        "dataset": "cifar10",
+        "backbone": "resnet20",
+        "mixer": "cutmix",
+    }
+    assert cells.to_numpy().tolist() == [
+        ["cutmix", "baseline", "20"],
+        ["cutmix", "+ lam", "20"],
+        ["cutmix", "+ l_s", "21"],
+        ["cutmix", "+ l_s", "20"],
+    ]
+
+
+def test_provenance_counts_the_runs(tracked):
+    study, plan = tracked
+    assert provenance(load_runs(study.uri, study.study, plan)).to_numpy().tolist() == [
+        ["0123456789abcdef", "no", "feedc0de", "6"]
+    ]
+
+
+def test_summary_lists_the_wins_and_only_them(make_plan, planned_runs):
+    plan = make_plan(arms=("baseline", "better", "same"), seeds=8)
+    values = {(arm, s): 70.0 + s + (arm == "better") for arm in plan["arms"] for s in range(8)}
+    text = summary(level_tables(planned_runs(plan, values), plan))
+    assert re.findall("<li>(.*)</li>", text) == [
+        "mixer = cutmix, better: +1.00 (95 % interval +1.00 to +1.00, p after Holm&#x27;s correction 0.0156)"
+    ]
+    assert "1 of 2 comparisons" in text
+
+
+def test_the_command(tracked, tmp_path, capsys):
+    study, _ = tracked
+    out = tmp_path / "r.html"
+    assert main([study.study, "--tracking-uri", study.uri, "--out", str(out)]) == 0
+    assert out.stat().st_size > 20_000
+    assert capsys.readouterr().out.strip() == str(out)
+    assert main(["ablation_tyni", "--tracking-uri", study.uri]) == 2
+    assert "the nearest is 'ablation_tiny'" in capsys.readouterr().err
