@@ -6,11 +6,14 @@ from trainables.backbones import BACKBONES
 from trainables.backbones.backbone import Network, initialise
 from trainables.config import Config
 from trainables.datasets.dataset import Dataset
+from trainables.methods.augmix import AugMixing
 from trainables.methods.method import Method, Step
 from trainables.methods.mixing import Mixing
 from trainables.seeds import derive_seed
 
-METHODS: dict[str, type[Mixing]] = {}
+METHODS: dict[str, type[Mixing]] = {
+    "augmix": AugMixing,
+}
 
 __all__ = ["METHODS", "Method", "Step", "build_method", "build_network"]
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 
 from trainables.mixers.alignmix import alignmix
+from trainables.mixers.attentivemix import attentivemix
+from trainables.mixers.augmix import augmix
 from trainables.mixers.cutmix import cutmix
 from trainables.mixers.cutout import cutout
 from trainables.mixers.fmix import fmix
@@ -17,6 +19,7 @@ from trainables.mixers.resizemix import resizemix
 from trainables.mixers.saliency_dcutmix import saliency_dcutmix
 from trainables.mixers.saliencymix import saliencymix
 from trainables.mixers.smoothmix import smoothmix
+from trainables.mixers.transmix import transmix
 
 # name: mixer(images, rng, *, alpha, ...), of images in [0, 1] before the mean and std are taken out
 MIXERS: dict[str, Callable[..., Mixed]] = {
@@ -35,4 +38,7 @@ MIXERS: dict[str, Callable[..., Mixed]] = {
     "manifoldmix": manifoldmix,
     "alignmix": alignmix,
     "puzzlemix": puzzlemix,
+    "attentivemix": attentivemix,
+    "augmix": augmix,
+    "transmix": transmix,
 }

@@ -22,7 +22,6 @@ from trainables.mixers.transport import assign
 NEIGHBOURHOOD = 4  # pixels on either side of a border that its colour difference is averaged over
 
 
-@torch.no_grad()
 def puzzlemix(
     images: Tensor,
     rng: Generator,
@@ -100,6 +99,7 @@ def cell_saliency(saliency: Tensor, grid: tuple[int, int]) -> Tensor:
     return torch.where(total > 0, cells / total.clamp_min(torch.finfo(cells.dtype).tiny), 1 / cells[0].numel())
 
 
+@torch.no_grad()
 def puzzle_energy(
     images: Tensor,
     saliency: Tensor,

@@ -26,7 +26,7 @@ def required(name: str) -> set[str]:
 
 
 NAMES = [name for name in MIXERS if required(name) <= INPUTS.keys()]
-MIXING = [name for name in NAMES if name not in ("none", "cutout")]  # those with a second image
+MIXING = [name for name in NAMES if name not in ("none", "cutout", "augmix")]  # those with a second image
 PER_BATCH = [name for name in NAMES if "per_batch" in inspect.signature(MIXERS[name]).parameters]
 
 every_mixer = pytest.mark.parametrize("name", NAMES)

@@ -1,0 +1,47 @@
+"""AugMix's method: the loss by hand, and what it cannot be combined with."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from trainables.config import parse
+from trainables.datasets import DATASETS
+from trainables.methods import build_method
+from trainables.methods.augmix import AugMixing, jensen_shannon
+from trainables.mixers import MIXERS
+
+CONFIG = {"dataset": "cifar10", "backbone": "resnet8", "mixer": "augmix"}
+
+
+def test_the_divergence_by_loops() -> None:
+    logits = torch.randn(3, 2, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    p = logits.softmax(dim=-1)
+    total = 0.0
+    for row in range(2):
+        for view in range(3):
+            for k in range(4):
+                mean = sum(p[v, row, k].item() for v in range(3)) / 3
+                total += p[view, row, k].item() * math.log(p[view, row, k].item() / mean) / 6
+    assert jensen_shannon(logits).item() == pytest.approx(total)
+    assert jensen_shannon(logits[:1].expand(3, -1, -1)).item() == pytest.approx(0, abs=1e-12)
+
+
+def test_the_loss_is_clean_cross_entropy_and_twelve_divergences_of_two_mixtures() -> None:
+    method = build_method(parse(CONFIG), DATASETS["cifar10"], 0)
+    assert isinstance(method, AugMixing)
+    images, labels = torch.rand(4, 3, 16, 12, generator=torch.Generator().manual_seed(1)), torch.tensor([1, 2, 3, 4])
+    loss, log = method(images, labels, torch.Generator().manual_seed(0))
+    rng = torch.Generator().manual_seed(0)
+    views = [MIXERS["augmix"](images, rng).images for _ in range(2)]
+    assert not torch.equal(*views)
+    logits = method.network(torch.cat((images, *views))).unflatten(0, (3, 4))
+    wanted = F.cross_entropy(logits[0], labels) + 12 * jensen_shannon(logits)
+    torch.testing.assert_close(loss, wanted)
+    assert log["consistency"] > 0
+
+
+def test_sumix_is_refused() -> None:
+    with pytest.raises(ValueError, match="'augmix' mixes an image with itself"):
+        build_method(parse({**CONFIG, "sumix.lam": "learned"}), DATASETS["cifar10"], 0)

@@ -1,0 +1,69 @@
+"""Attentive CutMix: the most attended cells are kept, as many as lambda says."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from trainables.mixers.attentivemix import attentivemix
+from trainables.mixers.mixed import Mixed
+
+B = 8
+
+
+def colours() -> Tensor:
+    """Each image one value, its row's number."""
+    return torch.arange(float(B))[:, None, None, None].expand(B, 3, 16, 12) / B
+
+
+def attention(rows: int = 4, columns: int = 3) -> Tensor:
+    return torch.rand(B, rows, columns, generator=torch.Generator().manual_seed(1))
+
+
+def mix(seed: int = 0, **options: object) -> Mixed:
+    options = {"attention": attention(), **options}
+    return attentivemix(colours(), torch.Generator().manual_seed(seed), **options)  # type: ignore[arg-type]
+
+
+def kept_cells(mixed: Mixed) -> list[Tensor]:
+    """For each row with a partner of its own, which 4 x 4 cells show its own image."""
+    shown = mixed.images[:, 0].unfold(1, 4, 4).unfold(2, 4, 4).flatten(3)  # (B, 4, 3, 16)
+    assert (shown == shown[..., :1]).all()  # a cell is never torn
+    return [shown[row, ..., 0] == row / B if mixed.sources[row, 1] != row else None for row in range(B)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_kept_cell_is_attended_to_more_than_every_cell_that_is_not(seed: int) -> None:
+    mixed = mix(seed)
+    for row, kept in enumerate(kept_cells(mixed)):
+        if kept is None:
+            continue
+        assert kept.any()
+        assert mixed.weights[row, 0].item() == pytest.approx(kept.float().mean().item())
+        if not kept.all():
+            assert attention()[row][kept].min() > attention()[row][~kept].max()
+    assert mixed.weights[:, 0].unique().numel() > 2
+
+
+def test_top_k_keeps_that_many_cells_of_every_image() -> None:
+    for kept in kept_cells(mix(top_k=5)):
+        assert kept is None or kept.sum() == 5
+    torch.testing.assert_close(mix(top_k=5).weights[:, 0], torch.full((B,), 5 / 12))
+
+
+def test_equal_attention_keeps_the_number_of_cells() -> None:
+    for kept in kept_cells(mix(top_k=4, attention=torch.zeros(B, 4, 3))):
+        assert kept is None or kept.sum() == 4
+
+
+def test_cells_that_do_not_divide_the_image_are_counted_in_pixels() -> None:
+    mixed = mix(attention=attention(7, 7))
+    for row in range(B):
+        if mixed.sources[row, 1] != row:
+            share = (mixed.images[row, 0] == row / B).float().mean().item()
+            assert mixed.weights[row, 0].item() == pytest.approx(share)
+
+
+@pytest.mark.parametrize("top_k", [0, 13])
+def test_a_number_of_cells_that_is_not_there_is_refused(top_k: int) -> None:
+    with pytest.raises(ValueError, match="top_k must be between 1 and 12"):
+        mix(top_k=top_k)

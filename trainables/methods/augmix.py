@@ -1,0 +1,46 @@
+"""AugMix's loss: the images are classified, and two mixtures of each are to be seen as the image is.
+
+Hendrycks et al., ICLR 2020 (arXiv:1912.02781), with its Jensen-Shannon consistency. The mixtures
+themselves are in ``mixers/augmix.py``.
+
+Shape letters: B batch, L classes.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from trainables.backbones.backbone import Network
+from trainables.config import Config
+from trainables.methods.method import Step
+from trainables.methods.mixing import Mixing
+
+CONSISTENCY_WEIGHT = 12.0  # the paper's lambda
+
+
+class AugMixing(Mixing):
+    """Cross-entropy of the images alone, and 12 times the divergence of the three predictions of each."""
+
+    def __init__(self, network: Network, config: Config, num_classes: int) -> None:
+        if config.sumix.terms.any:
+            raise ValueError("sumix learns the share of two images; mixer 'augmix' mixes an image with itself")
+        super().__init__(network, config, num_classes)
+
+    def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:
+        """See ``Method.forward``; one pass of the network over 3B images."""
+        views = [self.mix(images, labels, rng).images for _ in range(2)]
+        clean, *others = self.network(torch.cat((images, *views))).float().chunk(3)
+        consistency = jensen_shannon(torch.stack((clean, *others)))
+        loss = F.cross_entropy(clean, labels) + CONSISTENCY_WEIGHT * consistency
+        return Step(loss, {"consistency": consistency.detach()})
+
+
+def jensen_shannon(logits: Tensor) -> Tensor:
+    """() mean over the batch of the divergence of several predictions from their mean, in nats.
+
+    Args:
+        logits: (number of predictions, B, L).
+    """
+    log_p = logits.log_softmax(dim=-1)
+    log_mean = log_p.exp().mean(dim=0).clamp(1e-7, 1).log()
+    return (log_p.exp() * (log_p - log_mean)).sum(dim=-1).mean()

@@ -1,0 +1,57 @@
+"""Attentive CutMix: the cells of an image that a network attends to most are pasted onto another image.
+
+D. Walawalkar, Z. Shen, Z. Liu and M. Savvides, "Attentive CutMix: An Enhanced Data Augmentation Approach
+for Deep Learning Based Image Classification", ICASSP 2020, arXiv:2003.13048.
+
+Shape letters: B batch, C channels, H height, W width, M rows and N columns of the attention map.
+"""
+
+import torch
+from torch import Generator, Tensor
+
+from trainables.mixers.cells import spread_cells
+from trainables.mixers.mixed import Mixed, beta, pair, partners, require_positive
+
+
+def attentivemix(
+    images: Tensor,
+    rng: Generator,
+    *,
+    alpha: float = 2.0,
+    top_k: int | None = None,
+    attention: Tensor,
+) -> Mixed:
+    """Keep the most attended cells of every image, and fill the rest with its partner.
+
+    Args:
+        images: (B, C, H, W), left unchanged.
+        rng: source of every random draw, on the device of ``images``.
+        alpha: draws lambda ~ Beta(alpha, alpha), one a row, the share of the cells that is kept: OpenMixup's
+            ``AttentiveMix+``. At least one cell is kept.
+        top_k: as published, this number of cells whatever lambda is (6 of 49 in the paper); the share of an
+            image is then the same in every row.
+        attention: (B, M, N) of the images before mixing, M <= H and N <= W; any scale.
+
+    Returns:
+        A ``Mixed`` with K = 2 and weights counted in pixels.
+
+    The paper takes the attention from a ResNet-50, OpenMixup from a ResNet-18, trained on ImageNet and shown
+    the images at 224 pixels, in 7 x 7 cells. Here it is, so that nothing has to be fetched and no image of
+    another data set is used, the last feature map of the network that is being trained. OpenMixup's manual
+    has lambda ~ Beta(alpha, 8), its code, as here, Beta(alpha, alpha).
+    """
+    require_positive("alpha", alpha)
+    cells = attention[0].numel()
+    if top_k is not None and not 1 <= top_k <= cells:
+        raise ValueError(f"top_k must be between 1 and {cells}, the cells of the attention map, got {top_k}")
+    kept = (beta(alpha, len(images), rng) * cells).long().clamp_(min=1)  # (B,) cells
+    if top_k is not None:
+        kept = torch.full_like(kept, top_k)
+    partner = partners(len(images), rng)
+
+    order = attention.detach().flatten(1).argsort(dim=1, descending=True, stable=True)
+    rank = order.argsort(dim=1)  # 0 for the most attended cell
+    mask = (rank < kept[:, None]).view(attention.shape)
+    mask = spread_cells(mask, *images.shape[2:])  # (B, H, W)
+    mixed = torch.where(mask[:, None], images, images[partner])
+    return pair(mixed, partner, mask.float().mean(dim=(1, 2)))

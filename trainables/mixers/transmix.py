@@ -1,0 +1,60 @@
+"""TransMix: CutMix whose labels are weighted by what a vision transformer attends to.
+
+J.-N. Chen, S. Sun, J. He, P. Torr, A. Yuille and S. Bai, "TransMix: Attend to Mix for Vision Transformers",
+CVPR 2022, arXiv:2111.09833.
+
+Shape letters: B batch, C channels, H height, W width, M rows and N columns of patches.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Generator, Tensor
+
+from trainables.mixers.boxes import inside, paste
+from trainables.mixers.cutmix import draw
+from trainables.mixers.mixed import Mixed, pair
+
+
+def transmix(
+    images: Tensor,
+    rng: Generator,
+    *,
+    alpha: float = 1.0,
+    attention_share: float = 0.5,
+    per_batch: bool = False,
+    attend: Callable[[Tensor], Tensor],
+) -> Mixed:
+    """Paste boxes as CutMix does; a source counts by its area and by the attention that its patches get.
+
+    Args:
+        images: (B, C, H, W), left unchanged.
+        rng: source of every random draw, on the device of ``images``.
+        alpha: draws lambda ~ Beta(alpha, alpha), one box a row.
+        attention_share: in [0, 1], of the attention in a weight; the rest is the area. 0 is CutMix.
+        per_batch: one box for the whole batch, as the official code has it.
+        attend: from mixed images (B, C, H, W) to the attention (B, M, N) that the class token pays to each
+            patch, not negative; no gradient flows back.
+
+    Returns:
+        A ``Mixed`` with K = 2. A patch belongs to the image that its first pixel shows.
+
+    The official code reads the attention off the training's own forward pass; here the network runs once
+    more, in evaluation mode and without gradient. It applies TransMix to the share of its batches that CutMix
+    mixes, the others are mixed by mixup; here every batch is CutMix's.
+    """
+    if not 0 <= attention_share <= 1:
+        raise ValueError(f"attention_share must be between 0 and 1, got {attention_share}")
+    size, _, height, width = images.shape
+    boxes, partner = draw((size, height, width), rng, alpha=alpha, per_batch=per_batch)
+    mixed = paste(images, partner, boxes)
+
+    attention = attend(mixed.images).detach().float()  # (B, M, N)
+    rows, columns = (
+        torch.arange(cells, device=images.device) * side // cells
+        for cells, side in zip(attention.shape[1:], (height, width), strict=True)
+    )
+    pasted = inside(boxes, height, width)[:, 0, rows][:, :, columns]  # (B, M, N)
+    total = attention.sum(dim=(1, 2)).clamp_min(torch.finfo(attention.dtype).tiny)
+    attended = 1 - (attention * pasted).sum(dim=(1, 2)) / total  # (B,) to the own image
+    return pair(mixed.images, partner, torch.lerp(mixed.weights[:, 0], attended, attention_share))
