@@ -38,6 +38,7 @@ def study_table(
     published: Published | None = None,
     extra: tuple[str, ...] = (),
     power: bool = False,
+    wide: bool = False,
 ) -> StudyTable:
     """Read the runs of a study and compare its arms; writes nothing.
 
@@ -48,7 +49,8 @@ def study_table(
         metric: another metric than the plan's.
         published: the paper's values by (level of each factor ..., arm).
         extra: metrics whose mean is shown beside.
-        power: also say how many seeds would show each difference.
+        power: also say in the text how many seeds would show each difference.
+        wide: begin the text with the means alone, a row a combination of factor levels and a column an arm.
 
     Raises:
         ValueError: unknown store, study or metric, no finished run, or a baseline that is not an arm.
@@ -61,7 +63,7 @@ def study_table(
     for name in extra:
         if name not in logged_metrics(runs):
             raise ValueError(f"no finished run logged the metric {name!r}; logged: {', '.join(logged_metrics(runs))}")
-    return StudyTable(text=terminal_text(study, levels, extra, power=power), levels=levels)
+    return StudyTable(text=terminal_text(study, levels, extra, power=power, wide=wide), levels=levels)
 
 
 def write_study_table(
@@ -74,6 +76,7 @@ def write_study_table(
     published: Published | None = None,
     extra: tuple[str, ...] = (),
     power: bool = False,
+    wide: bool = False,
 ) -> StudyTable:
     """Write the tables of a study: ``table.md``, ``.csv``, ``.tex``, ``.html``, ``gains.png`` and ``gains.pdf``.
 
@@ -85,7 +88,8 @@ def write_study_table(
         metric: another metric than the plan's.
         published: the paper's values by (level of each factor ..., arm).
         extra: metrics whose mean is shown beside.
-        power: also say how many seeds would show each difference.
+        power: also say in the text how many seeds would show each difference.
+        wide: begin the text with the means alone, a row a combination of factor levels and a column an arm.
 
     Raises:
         ValueError: as :func:`study_table`; nothing is written then.
@@ -94,7 +98,9 @@ def write_study_table(
     from analysis.plots import plot_gains, save
     from analysis.rendering import html_page, latex, markdown
 
-    result = study_table(tracking_uri, study, plan, metric=metric, published=published, extra=extra, power=power)
+    result = study_table(
+        tracking_uri, study, plan, metric=metric, published=published, extra=extra, power=power, wide=wide
+    )
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     texts = {"md": markdown, "tex": latex, "html": html_page}
@@ -118,6 +124,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--show-last-best", action="store_true", help="also show the last and the best epoch")
     parser.add_argument("--power", action="store_true", help="also say how many seeds would show each difference")
+    parser.add_argument("--wide", action="store_true", help="first the means alone, a column an arm, as papers do")
     return parser.parse_args(argv)
 
 
@@ -130,7 +137,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         plan = load_plan(options.tracking_uri, options.study, options.plan)
         extra = BESIDE if options.show_last_best else ()
-        kinds = {"metric": options.metric, "extra": extra, "power": options.power}
+        kinds = {"metric": options.metric, "extra": extra, "power": options.power, "wide": options.wide}
         if options.out is None:
             result = study_table(options.tracking_uri, options.study, plan, **kinds)
         else:

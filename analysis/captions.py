@@ -66,7 +66,13 @@ def provenance_text(*levels: LevelTable) -> str:
     runs = planned[planned["status"] == "finished"]
     counts = sorted({int(n) for level in levels for n in level.table["n"]})
     epochs, seeds = _values(runs, "epochs"), sorted(planned["seed"].unique())
-    parts = [_values(runs, "config.dataset"), _values(runs, "config.backbone"), f"{epochs} epochs" if epochs else ""]
+    subset = [
+        f"only {' or '.join(part)} {what} images"
+        for what in ("train", "test")
+        if (part := [count for count in _distinct(runs, f"config.{what}_images") if count != "None"])
+    ]
+    parts = [_values(runs, "config.dataset"), *subset, _values(runs, "config.backbone")]
+    parts += [f"{epochs} epochs" if epochs else ""]
     parts += [f"n = {' to '.join(map(str, dict.fromkeys((counts[0], counts[-1]))))}"]
     parts += [f"{'seeds' if len(seeds) > 1 else 'seed'} {_ranges(seeds)}", _commits(runs)]
     data = " and ".join(value[:12] for value in _distinct(runs, "data"))

@@ -12,7 +12,7 @@ from analysis.tables import LevelTable
 
 DASH = "–"
 LOST = {"failed": "failed", "running": "unfinished", "missing": "missing"}  # status -> what a reader sees
-LEFT_ALIGNED = ("arm", "verdict")
+LEFT_ALIGNED = ("", "arm", "verdict")
 CHOSEN_ON_TEST = "The column 'best' is the best epoch, chosen on the test set and so too high."
 
 
@@ -59,7 +59,7 @@ def remarks(level: LevelTable, extra: Sequence[str] = ()) -> list[str]:
     """The sentences under a table: provenance, what is uneven, whether the seeds are enough, and how many would be."""
     few = too_few_seeds(level)
     lines = [provenance_text(level), *notes(level), *([few] if few else [])]
-    if few and level.comparisons:
+    if few and level.table["pairs"].max() > 1:
         lines.append(power_text(level))
     if any(metric.endswith("_best") for metric in extra):
         lines.append(CHOSEN_ON_TEST)
@@ -77,14 +77,25 @@ def tidy(levels: Sequence[LevelTable]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def paper_cells(levels: Sequence[LevelTable]) -> pd.DataFrame:
+    """The means as papers print them: a row a combination of factor levels, a column an arm; text."""
+    rows = [
+        {"": level.name or "all", **dict(zip(shown["arm"], shown["mean ± sd"], strict=True))}
+        for level in levels
+        for shown in [cells(level)]
+    ]
+    return pd.DataFrame(rows)
+
+
 def power_cells(level: LevelTable) -> pd.DataFrame:
     """The plan of :func:`analysis.captions.power_table` as text cells."""
     plan, digits = power_table(level), 2 if level.metric.startswith("test_top") else 4
+    beats = level.table["p_beats"]
     shown = pd.DataFrame({"arm": [str(arm) for arm in plan.index]}, index=plan.index)
     shown["seeds so far"] = [str(count) for count in plan["pairs"]]
     shown["gain"] = [_number(value, digits, "+") for value in plan["gain"]]
     shown["sd of the differences"] = [_number(value, digits) for value in plan["sd"]]
-    shown["P(beats)"] = [_number(level.table["p_beats"][arm], 2) for arm in plan.index]
+    shown["P(beats baseline)"] = [_number(beats[arm], 2) if plan["pairs"][arm] > 1 else DASH for arm in plan.index]
     shown["seeds needed"] = plan["answer"]
     return shown
 

@@ -16,7 +16,7 @@ h3 {{ font-size: 1rem; margin-top: 1.8rem; }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
 th, td {{ padding: .3rem .8rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #ddd; }}
 thead th {{ border-top: 2px solid #1a1a1a; border-bottom: 1px solid #1a1a1a; }}
-th:first-child, td:first-child, th:last-child, td:last-child {{ text-align: left; }}
+th:first-child, td:first-child, th:last-child, td:last-child, table.text th, table.text td {{ text-align: left; }}
 tbody tr:last-child td {{ border-bottom: 2px solid #1a1a1a; }}
 tr.win td {{ font-weight: 600; }}
 p, li {{ max-width: 48rem; overflow-wrap: anywhere; }} img {{ max-width: 100%; height: auto; }}

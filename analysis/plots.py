@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.style import context
+from matplotlib.ticker import MaxNLocator
 
 from analysis.captions import provenance_text, unit
 from analysis.cells import metric_rule
@@ -90,6 +91,7 @@ def plot_curves(study: str, curves: pd.DataFrame, levels: Sequence[LevelTable], 
                 style = LINES[(place - 1) // len(PALETTE) % len(LINES)] if place else "-"
                 _draw_curve(axis, curves[here & (curves["arm"] == arm)], _label(arm), colour, style)
             axis.set_title(level.name)
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
         figure.suptitle(study, x=0.01, ha="left", fontweight="bold")
         figure.supxlabel("epoch; line: mean over seeds, band: lowest to highest seed", fontsize=9)

@@ -11,18 +11,21 @@ import pandas as pd
 from tabulate import tabulate
 
 from analysis.captions import method_text, power_heading
-from analysis.cells import DASH, LEFT_ALIGNED, cells, heading, power_cells, remarks
+from analysis.cells import DASH, LEFT_ALIGNED, cells, heading, paper_cells, power_cells, remarks
 from analysis.page import page
 from analysis.tables import LevelTable
 
 WIDTH = 110  # characters of a terminal line
 WIN_CLASS = ' class="win"'
+WORDS_CLASS = ' class="text"'
 LATEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}"}
 LATEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "<": "$<$", ">": "$>$"}
 LATEX |= {"±": r"$\pm$", DASH: "--", "+": "$+$", "−": "$-$", "×": r"$\times$"}
 
 
-def terminal_text(study: str, levels: Sequence[LevelTable], extra: Sequence[str] = (), *, power: bool = False) -> str:
+def terminal_text(
+    study: str, levels: Sequence[LevelTable], extra: Sequence[str] = (), *, power: bool = False, wide: bool = False
+) -> str:
     """All tables of a study for a terminal; a remark that every table shares is printed once, at the end.
 
     Args:
@@ -30,6 +33,7 @@ def terminal_text(study: str, levels: Sequence[LevelTable], extra: Sequence[str]
         levels: at least one table.
         extra: metrics whose mean is shown beside.
         power: also say how many seeds would show each difference.
+        wide: first the means alone, a row a combination of factor levels and a column an arm.
     """
     shared, own = _split_remarks(levels, extra)
     blocks = [study]
@@ -38,6 +42,8 @@ def terminal_text(study: str, levels: Sequence[LevelTable], extra: Sequence[str]
         blocks.append("\n".join([_wrap(heading(level)), "", grid, *([""] if lines else []), *map(_wrap, lines)]))
         if power:
             blocks.append(f"{_wrap(power_heading(level))}\n\n{_grid(power_cells(level), 'simple')}")
+    if wide:
+        blocks.insert(1, _grid(paper_cells(levels), "simple"))
     blocks.append("\n".join(_wrap(line) for line in [*shared, method_text(*levels)]))
     return "\n\n".join(blocks) + "\n"
 
@@ -84,14 +90,22 @@ def html_tables(levels: Sequence[LevelTable], extra: Sequence[str] = ()) -> str:
     return "\n".join([*parts, *map(_paragraph, [*shared, method_text(*levels)])])
 
 
-def html_grid(shown: pd.DataFrame, wins: Sequence[bool] = ()) -> str:
-    """A table of text cells; the rows that ``wins`` marks are bold. It scrolls by itself where it is too wide."""
+def html_grid(shown: pd.DataFrame, wins: Sequence[bool] = (), *, words: bool = False) -> str:
+    """A table that scrolls by itself where it is too wide.
+
+    Args:
+        shown: text cells.
+        wins: which rows are bold.
+        words: the cells hold words, and are aligned to the left.
+    """
     head = "".join(f'<th scope="col">{html.escape(str(name))}</th>' for name in shown.columns)
     rows = "\n".join(
         f"<tr{WIN_CLASS if win else ''}>{''.join(f'<td>{html.escape(text)}</td>' for text in row)}</tr>"
         for row, win in zip(_data(shown), wins or [False] * len(shown), strict=True)
     )
-    return f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table></div>'
+    kind = WORDS_CLASS if words else ""
+    grid = f"<table{kind}>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>"
+    return f'<div class="wide">{grid}</div>'
 
 
 def _split_remarks(levels: Sequence[LevelTable], extra: Sequence[str]) -> tuple[list[str], list[list[str]]]:

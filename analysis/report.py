@@ -52,7 +52,7 @@ def write_report(tracking_uri: str, study: str, out: Path, plan: Plan | None = N
         ("Training", _image(plot_curves(study, curves, levels), "Top-1 accuracy by epoch of every arm")),
         ("How many seeds it would take", _power(levels)),
         ("Configuration", _configuration(runs, list(plan["factors"]))),
-        ("Where the runs come from", html_grid(provenance(runs))),
+        ("Where the runs come from", html_grid(provenance(runs), words=True)),
         ("What failed", _failures(runs, list(plan["factors"]))),
     ]
     title = html.escape(study)
@@ -104,14 +104,16 @@ def provenance(runs: pd.DataFrame) -> pd.DataFrame:
 
 def _configuration(runs: pd.DataFrame, factors: Sequence[str]) -> str:
     shared, cells = configuration(runs, factors)
-    return f"<h3>Of each arm</h3>\n{html_grid(cells)}\n<h3>Of every run</h3>\n{html_grid(shared)}"
+    return (
+        f"<h3>Of each arm</h3>\n{html_grid(cells, words=True)}\n<h3>Of every run</h3>\n{html_grid(shared, words=True)}"
+    )
 
 
 def _failures(runs: pd.DataFrame, factors: Sequence[str]) -> str:
     failed = runs[runs["status"] == "failed"]
     if failed.empty:
         return "<p>Nothing.</p>"
-    return html_grid(failed[[*factors, "arm", "seed", "error"]].astype(str))
+    return html_grid(failed[[*factors, "arm", "seed", "error"]].astype(str), words=True)
 
 
 def _power(levels: Sequence[LevelTable]) -> str:

@@ -77,6 +77,13 @@ def test_provenance(level_of):
     )
 
 
+def test_a_part_of_the_data_is_told(level_of):
+    def part(runs):
+        return runs.assign(**{"config.train_images": "300", "config.test_images": "None"})
+
+    assert "cifar10, only 300 train images, resnet20" in provenance_text(level_of(full(), change=part))
+
+
 def test_an_even_complete_study_needs_no_notes(level_of):
     assert notes(level_of(full())) == []
 

@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from analysis.cells import cells, tidy
+from analysis.cells import cells, paper_cells, power_cells, tidy
 from analysis.rendering import html_page, latex, markdown, terminal_text
 from analysis.tables import level_tables
 
@@ -84,6 +84,24 @@ def test_last_and_best_are_shown_on_request_with_a_warning(study):
     text = terminal_text("ablation_tiny", study(), extra)
     assert "chosen on the test set and so too high" in text
     assert "too high" not in terminal_text("ablation_tiny", study())
+
+
+def test_the_means_alone_in_the_layout_of_papers(study):
+    shown = paper_cells(study())
+    assert list(shown.columns) == ["", "baseline", "+ lam", "+ l_s"]
+    assert shown.to_numpy().tolist() == [
+        ["mixer = cutmix", "78.25 ± 0.25", "79.38 ± 0.18", "80.25 ± 0.25"],
+        ["mixer = saliencymix", "78.25 ± 0.25", "79.25 ± 0.25", "missing"],
+    ]
+    lines = terminal_text("ablation_tiny", study(), wide=True).splitlines()
+    assert [line.split()[-1] for line in lines[2:6]] == ["l_s", "------------", "0.25", "missing"]
+
+
+def test_with_one_seed_there_is_nothing_to_plan_from(make_plan, planned_runs):
+    plan = make_plan(arms=("baseline", "+ lam"), seeds=1, factors={})
+    (level,) = level_tables(planned_runs(plan, {("baseline", 0): 70.0, ("+ lam", 0): 71.0}), plan)
+    assert "power" not in terminal_text("tiny", [level])
+    assert power_cells(level).iloc[0].tolist() == ["+ lam", "1", "+1.00", "–", "–", "2 to know its spread"]
 
 
 def test_power_is_shown_on_request(study):
