@@ -38,7 +38,7 @@ def clipped_boxes(centre: tuple[Tensor, Tensor], scale: Tensor, height: int, wid
     As in the official code of CutMix, a side is cut down to whole pixels, and half of it, again cut down,
     lies on either hand of the centre: sides are even.
     """
-    half_height, half_width = (height * scale).long() // 2, (width * scale).long() // 2
+    half_height, half_width = (height / 2 * scale).long(), (width / 2 * scale).long()
     row, column = centre
     return Boxes(
         top=(row - half_height).clamp_(min=0),
@@ -75,13 +75,24 @@ def whole(count: int, height: int, width: int, device: torch.device) -> Boxes:
     return Boxes(zero, zero + height, zero, zero + width)
 
 
+def within(first: Tensor, end: Tensor, size: int) -> Tensor:
+    """(B, size) float32: 1 at the positions from ``first`` up to, and without, ``end``, (B,) each; 0 elsewhere."""
+    at = torch.arange(size, device=first.device)
+    return ((at >= first[:, None]) & (at < end[:, None])).float()
+
+
 def inside(boxes: Boxes, height: int, width: int) -> Tensor:
-    """(B, 1, H, W) bool: True at the pixels of each row's box."""
-    rows = torch.arange(height, device=boxes.top.device)
-    columns = torch.arange(width, device=boxes.top.device)
-    in_rows = (rows >= boxes.top[:, None]) & (rows < boxes.bottom[:, None])  # (B, H)
-    in_columns = (columns >= boxes.left[:, None]) & (columns < boxes.right[:, None])  # (B, W)
-    return in_rows[:, None, :, None] & in_columns[:, None, None, :]
+    """(B, 1, H, W) float32: 1 at the pixels of each row's box, 0 elsewhere.
+
+    A product of rows and columns: on the CPU several times as fast as a mask of truth values.
+    """
+    rows, columns = within(boxes.top, boxes.bottom, height), within(boxes.left, boxes.right, width)
+    return rows[:, None, :, None] * columns[:, None, None, :]
+
+
+def outside(boxes: Boxes, height: int, width: int) -> Tensor:
+    """(B, 1, H, W) float32: 1 at the pixels around each row's box, 0 inside."""
+    return inside(boxes, height, width).neg_().add_(1)
 
 
 def areas(boxes: Boxes) -> Tensor:
@@ -103,5 +114,5 @@ def paste(images: Tensor, partner: Tensor, boxes: Boxes) -> Mixed:
         boxes: (B,) or (1,) boxes.
     """
     height, width = images.shape[2:]
-    mixed = blend(images, partner, ~inside(boxes, height, width))
+    mixed = blend(images, partner, outside(boxes, height, width))
     return pair(mixed, partner, kept_share(boxes, height, width))

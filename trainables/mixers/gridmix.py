@@ -62,19 +62,19 @@ def draw_grids(
 
 
 def holes_of(grids: Grids, shape: tuple[int, int]) -> Tensor:
-    """(B or 1, 1, H, W) bool: True in the holes of each grid."""
+    """(B or 1, 1, H, W) float32: 1 in the holes of each grid, 0 elsewhere."""
 
     def along(size: int, start: Tensor, extent: Tensor) -> Tensor:
         at = torch.arange(size, device=start.device) - start[:, None]
         in_grid = (at >= 0) & (at < extent[:, None])
-        return in_grid & (at.remainder(grids.cell[:, None]) < grids.hole[:, None])
+        return (in_grid & (at.remainder(grids.cell[:, None]) < grids.hole[:, None])).float()
 
     rows, columns = along(shape[0], grids.top, grids.height), along(shape[1], grids.left, grids.width)
-    return rows[:, None, :, None] & columns[:, None, None, :]
+    return rows[:, None, :, None] * columns[:, None, None, :]
 
 
 def draw_cells(lam: Tensor, shape: tuple[int, int], rng: Generator, *, holes: tuple[int, int]) -> Tensor:
-    """(B or 1, 1, H, W) bool: n x n cells over the image, each True with probability ``1 - lam``.
+    """(B or 1, 1, H, W) float32: n x n cells over the image, each 1 with probability ``1 - lam``, else 0.
 
     Args:
         lam: (B,) or (1,).
@@ -87,7 +87,7 @@ def draw_cells(lam: Tensor, shape: tuple[int, int], rng: Generator, *, holes: tu
     row = torch.arange(height, device=rng.device) * across // height  # (B, H) cell of each pixel
     column = torch.arange(width, device=rng.device) * across // width
     cell = row[:, :, None] * most + column[:, None, :]
-    return chosen.gather(1, cell.flatten(1)).view(-1, 1, height, width)
+    return chosen.float().gather(1, cell.flatten(1)).view(-1, 1, height, width)
 
 
 def gridmix(
@@ -131,4 +131,4 @@ def gridmix(
     else:
         seen = draw_cells(lam, (height, width), rng, holes=holes)
     partner = partners(size, rng)
-    return pair(blend(images, partner, ~seen), partner, 1 - seen.float().mean(dim=(1, 2, 3)))
+    return pair(blend(images, partner, 1 - seen), partner, 1 - seen.mean(dim=(1, 2, 3)))

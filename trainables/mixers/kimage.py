@@ -49,7 +49,7 @@ def layered(boxes: list[Boxes], images: Tensor) -> tuple[Tensor, Tensor]:
         images: (B, C, H, W) before mixing.
     """
     size, _, height, width = images.shape
-    layer = torch.stack([inside(box, height, width)[:, 0] for box in boxes[1:]]).sum(dim=0)
+    layer = torch.stack([inside(box, height, width)[:, 0] for box in boxes[1:]]).sum(dim=0).long()
     area = torch.stack([areas(box) for box in boxes], dim=1)
     visible = area - torch.cat((area[:, 1:], torch.zeros_like(area[:, :1])), dim=1)
     return layer, (visible / (height * width)).expand(size, -1)
@@ -86,7 +86,7 @@ def dmixup(
     shares = phi.to(images.dtype)[..., None, None, None]
     mixed = images * shares[:, 0]
     for k in range(1, num_images):
-        mixed.addcmul_(images[sources[:, k]], shares[:, k])
+        mixed.addcmul_(images.index_select(0, sources[:, k]), shares[:, k])
     return Mixed(mixed, sources, phi.expand(len(images), -1))
 
 

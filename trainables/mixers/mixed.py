@@ -27,8 +27,12 @@ def mixed_targets(mixed: Mixed, labels: Tensor, num_classes: int) -> Tensor:
         labels: (B,) int64 of the batch before mixing.
         num_classes: L.
     """
-    one_hot = F.one_hot(labels[mixed.sources], num_classes)  # (B, K, L)
-    return (mixed.weights[..., None] * one_hot).sum(dim=1)
+    classes = labels[mixed.sources]  # (B, K)
+    targets = mixed.weights.new_zeros(len(classes), num_classes)
+    # One source at a time: then no two numbers meet in one place, and a GPU has no order of adding to choose.
+    for of_source, weight in zip(classes.split(1, dim=1), mixed.weights.split(1, dim=1), strict=True):
+        targets = targets.scatter_add(1, of_source, weight)
+    return targets
 
 
 def mixed_cross_entropy(logits: Tensor, labels: Tensor, mixed: Mixed) -> Tensor:
@@ -84,11 +88,11 @@ def blend(images: Tensor, partner: Tensor, own: Tensor) -> Tensor:
     Args:
         images: (B, C, H, W), left unchanged.
         partner: (B,) int64.
-        own: share of the own image at each pixel, in [0, 1] or bool, of a shape that broadcasts with ``images``.
+        own: share of the own image at each pixel, in [0, 1], of a shape that broadcasts with ``images``.
 
     Exact where the share is 0 or 1. In place on the partners' copy: several times as fast as ``torch.where``.
     """
-    return images[partner].lerp_(images, own.to(images.dtype))
+    return images.index_select(0, partner).lerp_(images, own.to(images.dtype))
 
 
 def pair(images: Tensor, partner: Tensor, lam: Tensor) -> Mixed:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from trainables.mixers.boxes import Boxes, clipped_boxes, inside, kept_share, uniform_pixels
+from trainables.mixers.boxes import Boxes, clipped_boxes, kept_share, outside, uniform_pixels
 from trainables.mixers.mixed import Mixed, beta, pair, partners, require_one_of
 
 
@@ -94,5 +94,7 @@ def resizemix(
     size, _, height, width = images.shape
     boxes, partner = draw((size, height, width), rng, alpha=alpha, scope=scope, per_batch=per_batch)
     shrink = shrink_nearest if interpolation == "nearest" else shrink_bilinear
-    own = (~inside(boxes, height, width)).to(images.dtype)
-    return pair(shrink(images[partner], boxes).lerp_(images, own), partner, kept_share(boxes, height, width))
+    own = outside(boxes, height, width).to(images.dtype)
+    return pair(
+        shrink(images.index_select(0, partner), boxes).lerp_(images, own), partner, kept_share(boxes, height, width)
+    )

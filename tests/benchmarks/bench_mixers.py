@@ -1,0 +1,195 @@
+"""Images a second of every mixer of pixels, beside whoever else offers it.
+
+    python tests/benchmarks/bench_mixers.py [--threads 2] [--rounds 7] [--device cpu] [--mixers cutmix,fmix]
+
+Prints a Markdown table for batches of 100 images of 32x32 and of 64 of 224x224. In each round all candidates take
+their turn, so that whatever else the machine does hits them alike; the median of the rounds counts. Soft labels are
+part of the work, here as in the peers. Under a minute on two cores.
+
+Peers: torchvision; the packages ``mixup`` and ``openmixup`` where they can be imported (the second asks for mmcv 1.x
+and a GPU); for FMix and SaliencyMix also a loop over the images in NumPy and OpenCV, the usual way to give each image
+its own mask. All but the loops draw one lambda, box or mask for the whole batch, like ``per_batch=True`` here.
+Expected: no peer is faster than the column that does the same as it.
+"""
+
+import argparse
+import inspect
+import math
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import cv2
+import numpy as np
+import torch
+from tabulate import tabulate
+from torch import Generator, Tensor
+from torchvision.transforms import v2
+
+from trainables.mixers import MIXERS
+from trainables.mixers.mixed import mixed_targets
+
+CLASSES = 100
+SHAPES = ((100, 3, 32, 32), (64, 3, 224, 224))
+Step = Callable[[], object]
+
+
+def main() -> None:
+    """Time and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--mixers", help="comma-separated (default: all)")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    cv2.setNumThreads(options.threads)
+    names = options.mixers.split(",") if options.mixers else [name for name in MIXERS if mixes_pixels(name)]
+    print(f"Images a second, in thousands; {options.threads} threads, {options.device}, torch {torch.__version__}\n")
+    rows = []
+    for shape in SHAPES:
+        images = torch.rand(shape, generator=Generator().manual_seed(0)).to(options.device)
+        labels = torch.randint(CLASSES, shape[:1], generator=Generator().manual_seed(1)).to(options.device)
+        for name in names:
+            sys.stderr.write(f"\r{shape[0]} x {shape[2]}x{shape[3]} {name:20}")
+            seconds = alternate(candidates(name, images, labels), options.rounds)
+            rate = {who: f"{shape[0] / spent / 1000:.3g}" for who, spent in seconds.items()}
+            peers = ", ".join(f"{who} {fast}" for who, fast in rate.items() if not who.startswith("mixlab"))
+            size = f"{shape[0]} x {shape[2]}x{shape[3]}"
+            rows.append((size, name, rate["mixlab"], rate.get("mixlab per batch", ""), peers))
+    sys.stderr.write("\r" + " " * 50 + "\r")
+    print(tabulate(rows, ("batch", "mixer", "one per row", "one per batch", "peers"), "github", disable_numparse=True))
+    print("\nOne per row is the default: each image has its own lambda, box or mask. A peer in brackets draws one")
+    print("for the whole batch, and so is to be compared with the column before it; a loop draws one per row.")
+
+
+def mixes_pixels(name: str) -> bool:
+    """Whether the mixer needs nothing but images."""
+    parameters = inspect.signature(MIXERS[name]).parameters.values()
+    return all(p.default is not p.empty for p in parameters if p.kind is p.KEYWORD_ONLY)
+
+
+def candidates(name: str, images: Tensor, labels: Tensor) -> dict[str, Step]:
+    """What to time, by who it is from: each mixes ``images`` (B, C, H, W) and ``labels`` (B,)."""
+    rng = Generator(images.device).manual_seed(0)
+
+    def mixlab(**options: bool) -> Step:
+        def step() -> object:
+            mixed = MIXERS[name](images, rng, **options)
+            return mixed.images, mixed_targets(mixed, labels, CLASSES)
+
+        return step
+
+    steps = {"mixlab": mixlab()}
+    if "per_batch" in inspect.signature(MIXERS[name]).parameters:
+        steps["mixlab per batch"] = mixlab(per_batch=True)
+    for who, step in peers(name, images, labels):
+        try:
+            step()
+        except Exception as error:  # whatever a peer trips over on this machine
+            sys.stderr.write(f"\n{who} cannot run {name}: {error}\n")
+        else:
+            steps[who] = step
+    return steps
+
+
+def peers(name: str, images: Tensor, labels: Tensor) -> Iterator[tuple[str, Step]]:
+    """Everyone else who has the mixer."""
+    transforms = {"mixup": v2.MixUp, "cutmix": v2.CutMix}
+    if name in transforms:
+        transform = transforms[name](num_classes=CLASSES)
+        yield "[torchvision]", lambda: transform(images, labels)
+    one_hot = torch.nn.functional.one_hot(labels, CLASSES).float()
+    classes = {
+        "mixup": "VanillaMixUp",
+        "cutmix": "CutMix",
+        "resizemix": "ResizeMix",
+        "fmix": "FMix",
+        "saliencymix": "SaliencyMix",
+    }
+    try:
+        import mixup
+    except ImportError:
+        pass
+    else:
+        if name in classes:
+            mixer = getattr(mixup, classes[name])()
+            yield "mixup" if name == "saliencymix" else "[mixup]", lambda: mixer(images, one_hot)
+    try:
+        from openmixup.models import augments
+    except ImportError:
+        pass
+    else:
+        if hasattr(augments, name):
+            yield "[openmixup]", lambda: getattr(augments, name)(images.clone(), labels)
+    loops = {"fmix": fmix_loop, "saliencymix": saliencymix_loop}
+    if name in loops and images.device.type == "cpu":
+        arrays, numbers, rng = images.numpy(), one_hot.numpy(), np.random.default_rng(0)
+        yield "loop", lambda: loops[name](arrays, numbers, rng)
+
+
+def fmix_loop(images: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """FMix image by image: (B, C, H, W) and (B, L)."""
+    size, _, height, width = images.shape
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width))
+    scale = 1 / np.maximum(frequency, 1 / max(height, width)) ** 3
+    mixed, targets, partner = np.empty_like(images), np.empty_like(labels), rng.permutation(size)
+    for b in range(size):
+        lam = rng.beta(1, 1)
+        spectrum = scale * (rng.standard_normal(scale.shape) + 1j * rng.standard_normal(scale.shape))
+        noise = np.fft.irfft2(spectrum, (height, width)).ravel()
+        kept = (math.ceil if rng.random() < 0.5 else math.floor)(lam * noise.size)
+        mask = np.zeros(noise.size, bool)
+        mask[noise.argsort()[noise.size - kept :]] = True
+        mixed[b] = np.where(mask.reshape(height, width), images[b], images[partner[b]])
+        targets[b] = lam * labels[b] + (1 - lam) * labels[partner[b]]
+    return mixed, targets
+
+
+def saliencymix_loop(images: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """SaliencyMix image by image, with OpenCV's saliency: (B, C, H, W) and (B, L)."""
+    size, _, height, width = images.shape
+    detector = cv2.saliency.StaticSaliencyFineGrained_create()
+    mixed, targets, partner = images.copy(), np.empty_like(labels), rng.permutation(size)
+    for b in range(size):
+        other = images[partner[b]]
+        saliency = detector.computeSaliency(
+            np.ascontiguousarray((other[::-1] * 255).round().astype(np.uint8).transpose(1, 2, 0))
+        )[1]
+        row, column = divmod(int(saliency.argmax()), width)
+        side = math.sqrt(1 - rng.beta(1, 1))
+        half_height, half_width = int(height * side) // 2, int(width * side) // 2
+        rows = slice(max(row - half_height, 0), min(row + half_height, height))
+        columns = slice(max(column - half_width, 0), min(column + half_width, width))
+        mixed[b, :, rows, columns] = other[:, rows, columns]
+        lam = 1 - (rows.stop - rows.start) * (columns.stop - columns.start) / (height * width)
+        targets[b] = lam * labels[b] + (1 - lam) * labels[partner[b]]
+    return mixed, targets
+
+
+def alternate(steps: dict[str, Step], rounds: int) -> dict[str, float]:
+    """Median seconds of one call of each, in rounds of at least 20 ms a candidate; slow ones have fewer rounds."""
+    calls, slowest = {}, 0.0
+    for who, step in steps.items():
+        slowest = max(slowest, once := seconds_of(step, 1))
+        calls[who] = max(1, round(0.02 / once))
+    spent: dict[str, list[float]] = {who: [] for who in steps}
+    for _ in range(max(3, min(rounds, round(2 / slowest)))):
+        for who, step in steps.items():
+            spent[who].append(seconds_of(step, calls[who]))
+    return {who: statistics.median(times) for who, times in spent.items()}
+
+
+def seconds_of(step: Step, calls: int) -> float:
+    """Mean seconds of one of ``calls`` calls."""
+    begin = time.perf_counter()
+    for _ in range(calls):
+        step()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return (time.perf_counter() - begin) / calls
+
+
+if __name__ == "__main__":
+    main()
