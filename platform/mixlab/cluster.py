@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +17,7 @@ import ray
 import mixlab
 from mixlab.errors import BadInput
 
-ANSWER_SECONDS = 25
+ANSWER_SECONDS = 15
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ def share(cpus_per_trial: float | None, gpus_per_trial: float | None, address: s
     """
     import torch
 
+    require_address(address)
     cpus = 1.0 if cpus_per_trial is None else cpus_per_trial
     gpus = float(torch.cuda.is_available()) if gpus_per_trial is None else gpus_per_trial
     if not 0 < cpus < float("inf"):
@@ -111,15 +113,24 @@ def _modules(trainable: object) -> list[ModuleType]:
     return [module for module in (mixlab, top) if hasattr(module, "__path__")]
 
 
+def require_address(address: str) -> None:
+    """Raise ``BadInput`` unless ``address`` has one of the three forms."""
+    host, _, port = address.rpartition(":")
+    if address not in ("local", "auto") and not (host and port.isdigit()):
+        raise BadInput(f"--address must be local, auto or HOST:PORT, got {address!r}")
+
+
 def _require_answer(address: str) -> None:
     """Ask the head for its health first: ``ray.init`` hangs for minutes on a dead one."""
     command = [sys.executable, "-m", "ray.scripts.scripts", "health-check"]
-    if address != "auto":
-        host, _, port = address.rpartition(":")
-        if not host or not port.isdigit():
-            raise BadInput(f"--address must be local, auto or HOST:PORT, got {address!r}")
-        command += ["--address", address]
     hint = "start one with `ray start --head`, or leave --address out to use this machine alone"
+    if address != "auto":
+        command += ["--address", address]
+        host, _, port = address.rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=5).close()
+        except (OSError, OverflowError) as error:
+            raise BadInput(f"no Ray cluster answers at --address {address!r} ({error}); {hint}") from None
     try:
         subprocess.run(command, capture_output=True, timeout=ANSWER_SECONDS, check=True)
     except subprocess.TimeoutExpired:

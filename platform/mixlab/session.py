@@ -1,5 +1,6 @@
 """One start of a study: what is done already, what is missing, and what to do with every event."""
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -89,6 +90,7 @@ class Session:
     def failed(self, trial: Trial, traceback: str) -> None:
         """See ``schedule.Listener``."""
         self.running.pop(trial.key, None)
+        traceback = re.sub(r"\x1b\[[0-9;]*m", "", traceback)  # Ray colours it
         error = first_line(traceback)
         self.failures[trial.name] = error
         self.tracker.fail(trial, error, traceback)

@@ -61,7 +61,7 @@ def connect(tracking_uri: str) -> MlflowClient:
             asked.search_experiments(max_results=1)
             client.append(asked)
         except Exception as error:  # any of the stores' own exceptions
-            failure[0] = str(error).strip().splitlines()[0]
+            failure[0] = _root_cause(error)
 
     # In a thread: a host that swallows packets would hold the main thread for minutes.
     asking = threading.Thread(target=ask, daemon=True)
@@ -70,7 +70,7 @@ def connect(tracking_uri: str) -> MlflowClient:
     if not client:
         raise BadInput(
             f"no MLflow store answers at --tracking-uri {tracking_uri!r} within {ANSWER_SECONDS:.0f} s "
-            f"({failure[0][:200]}); give sqlite:///FILE or the http:// address of a running server"
+            f"({failure[0]}); give sqlite:///FILE or the http:// address of a running server"
         )
     return client[0]
 
@@ -319,6 +319,14 @@ class _Writer:
                     LOG.warning("MLflow did not take a write; trying again", exc_info=True)
                     time.sleep(RETRY_SECONDS)
             self._queue.task_done()
+
+
+def _root_cause(error: BaseException) -> str:
+    """The first line of the error that started a chain, such as ``Connection refused``."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return (text.strip() or type(error).__name__).splitlines()[0]
 
 
 def _tags(tags: Mapping[str, str]) -> list[RunTag]:

@@ -1,0 +1,123 @@
+"""Whatever a user types wrong: exit code 2 and one sentence that quotes it, before anything starts."""
+
+import runpy
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from mixlab import Study, main
+from trainables import classify
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def study() -> Study:
+    return runpy.run_path(str(ROOT / "studies" / "ablation_cifar100.py"))["study"]
+
+
+def refuse(study: Study, capsys: pytest.CaptureFixture[str], folder: Path, *options: str) -> str:
+    """The sentence on the error stream; nothing may have been written."""
+    where = ("--tracking-uri", f"sqlite:///{folder}/mlflow.db", "--storage", f"{folder}/results")
+    with pytest.raises(SystemExit) as stopped:
+        main(study, classify.train, ["--preset", "smoke", "--dataset", "cifar10", *where, *options])
+    assert stopped.value.code == 2
+    shown = capsys.readouterr().err.strip()
+    assert "Traceback" not in shown
+    *progress, sentence = shown.splitlines()
+    assert sentence.startswith("error: ")
+    assert all("..." in line or "failed" in line for line in progress)
+    return sentence
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        (["--dataset", "cifar11"], ["'cifar11'", "'cifar10'"]),
+        (["--mixers", "cutmx"], ["'cutmx'", "'cutmix'"]),
+        (["--backbones", "resnet81"], ["'resnet81'", "'resnet8'"]),
+        (["--arms", "+ lamb"], ["'+ lamb'", "'+ lam'"]),
+        (["--set", "sumix.zet=1"], ["'sumix.zet'", "'sumix.zeta'"]),
+        (["--set", "mixer.alhpa=1"], ["'mixer.alhpa'", "'mixer.alpha'"]),
+        (["--set", "sumix.regulariser=x"], ["'x'", "'su'"]),
+        (["--set", "lr"], ["'lr'", "KEY=VALUE"]),
+        (["--set", "lr=fast"], ["'fast'", "number"]),
+        (["--epochs", "-3"], ["-3", "epochs"]),
+        (["--seeds", "0"], ["0", "--seeds"]),
+        (["--train-images", "50001"], ["50001", "50000"]),
+        (["--train-images", "0"], ["0", "train_images"]),
+        (["--set", "sumix.zeta=-0.1"], ["-0.1", "sumix.zeta"]),
+        (["--set", "sumix.zeta=NaN"], ["nan", "sumix.zeta"]),
+        (["--set", "mixer.alpha=0"], ["0", "mixer.alpha"]),
+        (["--set", "mixer.alpha=-1"], ["-1", "mixer.alpha"]),
+        (["--cpus-per-trial", "1000"], ["1000", "--cpus-per-trial"]),
+        (["--cpus-per-trial", "0"], ["0", "--cpus-per-trial"]),
+        (["--gpus-per-trial", "1000"], ["1000", "--gpus-per-trial"]),
+        (["--address", "somewhere"], ["'somewhere'", "HOST:PORT"]),
+        (["--storage", "/proc/nothing"], ["'/proc/nothing'"]),
+    ],
+    ids=" ".join,
+)
+def test_bad_input(
+    study: Study, capsys: pytest.CaptureFixture[str], tmp_path: Path, options: list[str], parts: list[str]
+) -> None:
+    sentence = refuse(study, capsys, tmp_path, *options)
+    for part in parts:
+        assert part in sentence
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def closed_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def test_a_tracking_server_that_nobody_runs(study: Study, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    uri = f"http://127.0.0.1:{closed_port()}"
+    start = time.monotonic()
+    assert uri in refuse(study, capsys, tmp_path, "--tracking-uri", uri)
+    assert time.monotonic() - start < 30
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("listens", [False, True])
+def test_an_address_that_no_cluster_answers(
+    study: Study, capsys: pytest.CaptureFixture[str], tmp_path: Path, listens: bool
+) -> None:
+    """Refused at once, or accepted by something that is no Ray and never answers."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        if listens:
+            server.listen()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        start = time.monotonic()
+        data = ("--data-root", str(ROOT / "data"))
+        assert f"'{address}'" in refuse(study, capsys, tmp_path, "--address", address, *data)
+        assert time.monotonic() - start < 30
+
+
+def test_a_data_root_that_cannot_be_written(study: Study, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert "/proc/nothing" in refuse(study, capsys, tmp_path, "--data-root", "/proc/nothing")
+
+
+@pytest.mark.slow
+def test_cifar100_that_cannot_be_had_says_where_to_put_it(
+    study: Study, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{closed_port()}")  # no way out, wherever this runs
+    options = ("--dataset", "cifar100", "--data-root", str(tmp_path / "data"))
+    sentence = refuse(study, capsys, tmp_path, *options)
+    assert "cifar-100-python" in sentence
+    assert "--dataset cifar10" in sentence
+
+
+def test_two_drivers_of_one_study_are_refused(study: Study, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    import filelock
+
+    folder = tmp_path / "results" / study.name
+    folder.mkdir(parents=True)
+    with filelock.FileLock(folder / ".lock"):
+        assert "is running" in refuse(study, capsys, tmp_path)
