@@ -5,6 +5,7 @@ from collections.abc import Callable
 from trainables.mixers.alignmix import alignmix
 from trainables.mixers.attentivemix import attentivemix
 from trainables.mixers.augmix import augmix
+from trainables.mixers.comixup import comixup
 from trainables.mixers.cutmix import cutmix
 from trainables.mixers.cutout import cutout
 from trainables.mixers.fmix import fmix
@@ -38,6 +39,7 @@ MIXERS: dict[str, Callable[..., Mixed]] = {
     "manifoldmix": manifoldmix,
     "alignmix": alignmix,
     "puzzlemix": puzzlemix,
+    "comixup": comixup,
     "attentivemix": attentivemix,
     "augmix": augmix,
     "transmix": transmix,

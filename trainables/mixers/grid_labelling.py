@@ -53,10 +53,8 @@ class Energy(NamedTuple):
 def minimise(energy: Energy) -> Tensor:
     """(B, M, N) int64 labels of low energy; the least one is not guaranteed."""
     unary = energy.unary
-    rows, columns, count = unary.shape[1:]
-    at = torch.arange(rows, device=unary.device)[:, None] + torch.arange(columns, device=unary.device)
-    colours = [at % 2 == colour for colour in (0, 1)]  # (M, N) each
-
+    count = unary.shape[-1]
+    colours = checkerboard(unary)
     spread = unary.amax(dim=-1) - unary.amin(dim=-1)  # (B, M, N)
     scale = spread.mean(dim=(1, 2)) + energy.vertical.mean(dim=(1, 2)) + energy.horizontal.mean(dim=(1, 2))
     scale = scale.clamp_min(torch.finfo(unary.dtype).tiny)[:, None, None, None]
@@ -66,20 +64,32 @@ def minimise(energy: Energy) -> Tensor:
             cost = unary + energy.beside(beliefs)
             beliefs = torch.where(colour[..., None], (cost / (-temperature * scale)).softmax(dim=-1), beliefs)
 
-    labels = _settle(energy, beliefs.argmax(dim=-1), colours)
+    labels = settle(energy, beliefs.argmax(dim=-1))
     # Where smoothness rules, one label for all cells may be best, and is the hardest to reach cell by cell.
     least, label = (unary.sum(dim=(1, 2)) + _all_alike(energy)).min(dim=1)
     labels = torch.where((least < energy.of(labels))[:, None, None], label[:, None, None], labels)
-    return _settle(energy, labels, colours)
+    return settle(energy, labels)
 
 
-def _settle(energy: Energy, labels: Tensor, colours: list[Tensor]) -> Tensor:
-    """(B, M, N) iterated conditional modes: each cell takes the best label, given its neighbours'."""
+def settle(energy: Energy, labels: Tensor) -> Tensor:
+    """(B, M, N) iterated conditional modes: cell by cell the best label, given its neighbours'; never for worse.
+
+    Args:
+        energy: of the labelling.
+        labels: (B, M, N) int64 to start from.
+    """
+    colours = checkerboard(energy.unary)
     for _ in range(SWEEPS):
         for colour in colours:
             cost = energy.unary + energy.beside(F.one_hot(labels, energy.unary.shape[-1]).to(energy.unary.dtype))
             labels = torch.where(colour, cost.argmin(dim=-1), labels)
     return labels
+
+
+def checkerboard(unary: Tensor) -> tuple[Tensor, Tensor]:
+    """The black and the white cells, two (M, N) bool, of a grid of costs (B, M, N, L)."""
+    at = torch.arange(unary.shape[1], device=unary.device)[:, None] + torch.arange(unary.shape[2], device=unary.device)
+    return at % 2 == 0, at % 2 == 1
 
 
 def _all_alike(energy: Energy) -> Tensor:

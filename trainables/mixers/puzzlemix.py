@@ -37,7 +37,7 @@ def puzzlemix(
     t_size: int = 4,
     saliency: Tensor,
 ) -> Mixed:
-    """Find the mask and the moves of cells that keep most saliency of both images; Eq. 4 to 6 of the paper.
+    """Find the mask and the moves of cells that keep most saliency of both images.
 
     Args:
         images: (B, C, H, W) in [0, 1], left unchanged.
@@ -109,7 +109,7 @@ def puzzle_energy(
     weights: tuple[float, float, float],
     num_labels: int,
 ) -> Energy:
-    """The cost of every mask, label l being the share l / (L - 1) of the own image: Eq. 4.
+    """The cost of every mask, label l being the share l / (L - 1) of the own image.
 
     Args:
         images: (B, C, H, W) in [0, 1].
@@ -181,7 +181,7 @@ def border_differences(images: Tensor, partner: Tensor, block: int, axis: int) -
 
 
 def arrange(mask: Tensor, salient: Tensor, t_eps: float) -> Tensor:
-    """(B, MN) int64: which cell comes to each place, so that salient ones are seen and none goes far; Eq. 5.
+    """(B, MN) int64: which cell comes to each place, so that salient ones are seen and none goes far.
 
     Args:
         mask: (B, M, N) what is seen of each place.

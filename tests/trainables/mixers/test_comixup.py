@@ -1,0 +1,126 @@
+"""Co-Mixup: each output nearly the best labelling, the group as a whole salient, diverse and without twins."""
+
+import importlib
+import itertools
+
+import pytest
+import torch
+from torch import Tensor
+
+from trainables.mixers.comixup import comixup
+from trainables.mixers.mixed import Mixed
+from trainables.mixers.puzzlemix import cell_saliency
+
+module = importlib.import_module("trainables.mixers.comixup")  # the package's attribute is the function
+
+
+def pixels(size: int) -> Tensor:
+    return torch.rand(size, 3, 16, 12, generator=torch.Generator().manual_seed(5))
+
+
+def salient(size: int) -> Tensor:
+    """Blobs."""
+    noise = torch.randn(size, 1, 16, 12, generator=torch.Generator().manual_seed(6)).abs() ** 3
+    return torch.nn.functional.avg_pool2d(noise, 5, 1, 2)[:, 0] ** 2
+
+
+def mix(size: int, seed: int = 0, **options: object) -> Mixed:
+    rng = torch.Generator().manual_seed(seed)
+    return comixup(pixels(size), rng, saliency=salient(size), **options)  # type: ignore[arg-type]
+
+
+def shares(mixed: Mixed) -> Tensor:
+    """(B, B) the weight of each row of the batch in each output."""
+    size = len(mixed.sources)
+    return torch.zeros(size, size).scatter_add_(1, mixed.sources, mixed.weights)
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_an_output_is_labelled_nearly_as_well_as_can_be(soft: bool) -> None:
+    """Against every labelling of 2 x 2 cells, by the energy of the paper written out."""
+    rng = torch.Generator().manual_seed(0)
+    unary, beta = torch.rand(30, 2, 2, 4, generator=rng), 0.1  # about as strong as in a real group
+    used = torch.tensor([2.0, 1.0, 1.0, 0.0]).expand(30, 4)
+    choices = list(torch.eye(4))
+    if soft:
+        choices += [torch.tensor(pair) / 2 for pair in ([1.0, 1, 0, 0], [1.0, 0, 1, 0], [0, 1.0, 1, 0])]
+
+    def energy(row: int, cells: tuple[Tensor, ...]) -> float:
+        total = 0.0
+        for (i, j), share in zip(itertools.product((0, 1), repeat=2), cells, strict=True):
+            bonus = module.SOFT_BONUS if share.max() < 1 else 0.0
+            total += (unary[row, i, j] * share).sum().item() - bonus
+        for one, other in ((0, 1), (2, 3), (0, 2), (1, 3)):
+            total += beta / 2 * (cells[one] - cells[other]).square().sum().item()
+        return total
+
+    found = module._label_output(unary, used, beta, soft=soft).flatten(1, 2)
+    gaps = []
+    for row in range(6 if soft else 12):
+        least = min(energy(row, cells) for cells in itertools.product(choices, repeat=4))
+        gaps.append(energy(row, tuple(found[row])) / least - 1)
+    print(f"{100 * sum(gaps) / len(gaps):.2f} % above the least energy")
+    assert min(gaps) > -1e-5
+    assert sum(gaps) / len(gaps) < 0.05
+
+
+def test_a_cell_may_be_soft_only_between_inputs_that_the_output_has() -> None:
+    unary = torch.zeros(1, 2, 2, 3)
+    unary[..., 2] = 1.0
+    one = module._label_output(unary, torch.tensor([[4.0, 0.0, 0.0]]), 0.0, soft=True)
+    assert ((one == 0) | (one == 1)).all()
+    two = module._label_output(unary, torch.tensor([[2.0, 2.0, 0.0]]), 0.0, soft=True)
+    assert torch.equal(two, torch.tensor([0.5, 0.5, 0.0]).expand(1, 2, 2, 3))
+
+
+def test_twins_give_up_one_input_each_and_a_single_input_stays() -> None:
+    shows = torch.tensor([[[1, 0, 1], [1, 0, 1], [0, 1, 0], [0, 1, 0]]]).bool()
+    assert module._tell_twins_apart(shows)[0].tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 0], [0, 0, 0]]
+
+
+def test_the_weights_are_the_pixels_of_each_source() -> None:
+    """Images that are one-hot in their channels: a channel's mean is a source's share."""
+    size = 9
+    colours = torch.eye(size)[:, :, None, None].expand(size, size, 16, 12).contiguous()
+    mixed = comixup(colours, torch.Generator().manual_seed(0), group=4, saliency=salient(size))
+    torch.testing.assert_close(shares(mixed), mixed.images.mean(dim=(2, 3)))
+    groups = shares(mixed) > 0
+    assert not groups[:4, 4:].any()
+    assert not groups[4:8, :4].any()
+    assert groups[8].nonzero().flatten().tolist() == [8]  # a last group of one
+    assert ((mixed.images * 2).round() == mixed.images * 2).all()  # a cell shows one image or two halves
+
+
+def test_every_input_is_shown_about_once_and_no_two_outputs_are_alike() -> None:
+    mixed = mix(40)
+    assert mixed.sources.shape == (40, 20)
+    share = shares(mixed)
+    assert share.sum(dim=0).min() > 0.4
+    assert share.sum(dim=0).max() < 2
+    assert ((share > 0).sum(dim=1) > 1).float().mean() > 0.8
+    assert (share > 0).unique(dim=0).shape[0] > 35
+    assert (share.argmax(dim=1) == torch.arange(40)).float().mean() > 0.5  # handed to the row it shows most
+
+
+def test_what_is_shown_is_salient() -> None:
+    """Of each input's saliency more is seen than by cells drawn blindly, which would show as much as area."""
+    size = 20
+    colours = torch.eye(size)[:, :, None, None].expand(size, size, 16, 12).contiguous()
+    mixed = comixup(colours, torch.Generator().manual_seed(0), saliency=salient(size))
+    seen = torch.nn.functional.adaptive_avg_pool2d(mixed.images, (4, 4))  # (O, I, 4, 4)
+    value = (seen * cell_saliency(salient(size), (4, 4))).sum(dim=(1, 2, 3))  # 1 for a whole image
+    assert value.mean() > 1.2
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 21])
+def test_small_and_uneven_batches(size: int) -> None:
+    mixed = mix(size)
+    assert mixed.sources.shape[1] == min(size, 20)
+    torch.testing.assert_close(mixed.weights.sum(dim=1), torch.ones(size))
+    assert torch.equal(mixed.sources[:, 0], torch.arange(size))
+
+
+@pytest.mark.parametrize(("option", "value"), [("group", 0), ("block", 0), ("iterations", 0), ("alpha", 0.0)])
+def test_impossible_options_are_refused(option: str, value: float) -> None:
+    with pytest.raises(ValueError, match=option):
+        mix(4, **{option: value})

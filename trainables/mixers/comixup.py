@@ -1,0 +1,204 @@
+"""Co-Mixup: a group of images is mixed into as many, jointly, so that all are salient and no two are alike.
+
+J.-H. Kim, W. Choo, H. Jeong and H. O. Song, "Co-Mixup: Saliency Guided Joint Mixup with Supermodular
+Diversity", ICLR 2021, arXiv:2102.03065.
+
+Shape letters: B batch, G groups, I inputs and O = I outputs of a group, M rows and N columns of the grid,
+L labels: the inputs, and three mixtures of two of them.
+"""
+
+import torch
+from torch import Generator, Tensor
+
+from trainables.mixers.cells import spread_cells
+from trainables.mixers.grid_labelling import Energy, settle
+from trainables.mixers.mixed import Mixed, dirichlet
+from trainables.mixers.puzzlemix import cell_saliency
+from trainables.mixers.transport import assign
+
+SOFT_BONUS = 5e-4  # what the official code takes off a cell of two images
+PAIRS = ((0, 1), (0, 2), (1, 2))  # of the three inputs that an output shows most
+
+
+def comixup(
+    images: Tensor,
+    rng: Generator,
+    *,
+    alpha: float = 2.0,
+    block: int = 4,
+    group: int = 20,
+    beta: float = 0.32,
+    gamma: float = 1.0,
+    threshold: float = 0.83,
+    eta: float = 0.05,
+    omega: float = 0.001,
+    iterations: int = 4,
+    saliency: Tensor,
+) -> Mixed:
+    """Mix each group of rows by a labelling of its cells, found output by output.
+
+    Args:
+        images: (B, C, H, W), left unchanged.
+        rng: source of every random draw, on the device of ``images``.
+        alpha: draws the prior of the inputs of a group from Dirichlet(alpha, ...).
+        block: cells along a side; fewer where the image is smaller.
+        group: images that are mixed among themselves; the last group has what is left.
+        beta: weight of the smoothness of a mask.
+        gamma: weight of the diversity of the outputs.
+        threshold: tau, how much the other outputs may show of an input, in images, before it costs.
+        eta: weight of the prior.
+        omega: how much of the likeness of two inputs is where they are salient; the rest is being the same.
+        iterations: rounds over the outputs of a group.
+        saliency: (B, H, W) not negative, any scale: the length of the loss' gradient at each pixel.
+
+    Returns:
+        A ``Mixed`` with K = ``group``, or B if that is less: every row of the group, by the pixels that it
+        has in the output; most weights are 0. A row's own weight may be 0 too, though outputs are handed to
+        the rows so that it is as large as it can be.
+
+    The official code cuts graphs for one output of one group at a time on the processor; here all groups go
+    together, and each output is found by iterated conditional modes. Between cells the paper's penalty is
+    used, half the squared distance of their shares, where the code has 1 for every pair but the closest.
+    Not included: the loss on the images before mixing that the official recipe adds (and whose gradient, in
+    training mode, is its saliency).
+    """
+    for name, value in (("group", group), ("block", block), ("iterations", iterations)):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+    size, _, height, width = images.shape
+    count = min(group, size)
+    whole = size - size % count
+    cells = min(block, height, width)
+    weights = (beta, gamma, threshold, eta, omega, alpha)
+    parts = [(0, whole, count)] + ([(whole, size, size - whole)] if whole < size else [])
+    mixed, shares = [], []
+    for first, last, inputs in parts:  # all groups but a smaller last one, then that
+        of_cells = _label(saliency[first:last].detach(), rng, inputs, cells, weights, iterations)  # (G, O, M, N, I)
+        out, share = _mix(images[first:last].unflatten(0, (-1, inputs)), of_cells)
+        at = torch.arange(inputs, device=images.device)
+        own_first = (at[:, None] + torch.arange(count, device=images.device)) % inputs  # (O, K)
+        share = share.gather(2, own_first.expand(len(share), -1, -1))
+        share[:, :, inputs:] = 0  # a smaller group's sources are named again, without weight
+        sources = torch.arange(first, last, inputs, device=images.device)[:, None, None] + own_first
+        mixed.append(out.flatten(0, 1))
+        shares.append(torch.cat((sources.flatten(0, 1).float(), share.flatten(0, 1)), dim=1))
+    sources, rows = torch.cat(shares).split(count, dim=1)
+    return Mixed(torch.cat(mixed), sources.long(), rows / rows.sum(dim=1, keepdim=True))
+
+
+def _mix(images: Tensor, of_cells: Tensor) -> tuple[Tensor, Tensor]:
+    """The outputs (G, O, C, H, W), and the share of each input in each, in pixels, (G, O, I).
+
+    Args:
+        images: (G, I, C, H, W).
+        of_cells: (G, O, M, N, I) rows sum to 1.
+    """
+    height, width = images.shape[3:]
+    mixed = torch.zeros_like(images)
+    shares = []
+    for source in range(images.shape[1]):
+        share = spread_cells(of_cells[..., source].flatten(0, 1), height, width).unflatten(0, of_cells.shape[:2])
+        mixed = mixed + share[:, :, None].to(images.dtype) * images[:, None, source]
+        shares.append(share.mean(dim=(2, 3)))
+    return mixed, torch.stack(shares, dim=2)
+
+
+@torch.no_grad()
+def _label(
+    saliency: Tensor, rng: Generator, inputs: int, cells: int, weights: tuple[float, ...], iterations: int
+) -> Tensor:
+    """(G, O, M, N, I) the share of every input in every cell of every output.
+
+    Args:
+        saliency: (G I, H, W).
+        rng: draws the prior and the first labelling.
+        inputs: I.
+        cells: M = N.
+        weights: beta, gamma, threshold, eta, omega, alpha.
+        iterations: rounds over the outputs.
+    """
+    beta, gamma, threshold, eta, omega, alpha = weights
+    area = cells * cells
+    salient = cell_saliency(saliency, (cells, cells)).unflatten(0, (-1, inputs))
+    groups = len(salient)
+    prior = dirichlet(alpha, (groups, inputs), rng)
+    cost = -salient.movedim(1, 3) - eta / area * (prior + 1e-8).log()[:, None, None]  # (G, M, N, I)
+    likeness = _likeness(saliency.unflatten(0, (-1, inputs)), omega)
+    drawn = torch.randint(inputs, (groups, inputs, cells, cells), generator=rng, device=rng.device)
+    shown = torch.nn.functional.one_hot(drawn, inputs).float()  # (G, O, M, N, I)
+
+    apart = torch.zeros(groups, inputs, inputs, device=shown.device)  # cost of input I in output O
+    for iteration in range(iterations):
+        for output in range(inputs):
+            used = shown.sum(dim=(2, 3))  # (G, O, I) cells
+            elsewhere = (likeness * (used.sum(dim=1) - used[:, output])[:, None]).sum(dim=2)  # (G, I)
+            penalty = 2 * gamma / area * elsewhere * (elsewhere > threshold * area) + gamma / area * apart[:, output]
+            unary = cost + penalty[:, None, None]
+            shown[:, output] = _label_output(unary, used[:, output], beta / area, soft=iteration > 0)
+        if iteration == iterations - 2:
+            apart = _tell_twins_apart(shown.sum(dim=(2, 3)) > 0)
+    # Which output goes to which row is open: the one that shows most of it.
+    given = assign(-shown.sum(dim=(2, 3)).mT)  # (G, row) output
+    return shown.gather(1, given[:, :, None, None, None].expand_as(shown))
+
+
+def _label_output(unary: Tensor, used: Tensor, beta: float, *, soft: bool) -> Tensor:
+    """(G, M, N, I) one output's shares, given what the others show.
+
+    Args:
+        unary: (G, M, N, I) cost of each input in each cell.
+        used: (G, I) cells that the output now has of each input.
+        beta: cost of two neighbours of different inputs.
+        soft: whether a cell may show two of the output's inputs, half and half.
+    """
+    groups, inputs = used.shape
+    shares = torch.eye(inputs, device=used.device).expand(groups, -1, -1)
+    if soft and inputs > 1:
+        most, which = used.topk(min(3, inputs), dim=1)
+        pairs = torch.tensor([pair for pair in PAIRS if max(pair) < inputs], device=used.device)
+        both = torch.nn.functional.one_hot(which[:, pairs], inputs).float().mean(dim=2)  # (G, 3, I)
+        mean = (unary[..., None, :] * both[:, None, None]).sum(dim=-1) - SOFT_BONUS
+        allowed = (most[:, pairs] > 0).all(dim=2)  # both are there
+        unary = torch.cat((unary, mean.masked_fill(~allowed[:, None, None], torch.inf)), dim=3)
+        shares = torch.cat((shares, both), dim=1)  # (G, L, I)
+    squared = (shares[:, :, None] - shares[:, None]).square().sum(dim=3)
+    edge = torch.full((), beta, device=used.device)
+    rows, columns = unary.shape[1:3]
+    energy = Energy(
+        unary,
+        edge.expand(groups, rows - 1, columns),
+        edge.expand(groups, rows, columns - 1),
+        squared[:, None, None] / 2,
+    )
+    labels = settle(energy, unary.argmin(dim=-1))
+    return shares.gather(1, labels.flatten(1)[..., None].expand(-1, -1, inputs)).unflatten(1, (rows, columns))
+
+
+def _likeness(saliency: Tensor, omega: float) -> Tensor:
+    """(G, I, I) the paper's compatibility A: each input is like itself, and a little like those salient elsewhere.
+
+    Args:
+        saliency: (G, I, H, W).
+        omega: the share of the second; its positions are those of the most salient window of a quarter side.
+    """
+    groups, inputs, height, width = saliency.shape
+    window = max(1, height // 4), max(1, width // 4)
+    smooth = torch.nn.functional.avg_pool2d(saliency.float().flatten(0, 1)[:, None], window, stride=1)[:, 0]
+    at = smooth.flatten(1).argmax(dim=1).view(groups, inputs)
+    row, column = at // smooth.shape[2], at % smooth.shape[2]
+    distance = (row[:, :, None] - row[:, None]).abs() + (column[:, :, None] - column[:, None]).abs()
+    distance = distance * inputs / distance.sum(dim=(1, 2), keepdim=True).clamp_min(1)
+    return (1 - omega) * torch.eye(inputs, device=saliency.device) + omega * distance
+
+
+def _tell_twins_apart(shows: Tensor) -> Tensor:
+    """(G, O, I) 1 where an output should give up an input, since another output shows exactly the same inputs.
+
+    Args:
+        shows: (G, O, I) bool.
+    """
+    same = (shows[:, :, None] == shows[:, None]).all(dim=3) & (shows.sum(dim=2) > 1)[:, :, None]
+    order = torch.arange(shows.shape[1], device=shows.device)
+    later, earlier = (same & (order[:, None] < order)).any(dim=2), (same & (order[:, None] > order)).any(dim=2)
+    rank = shows.cumsum(dim=2) * shows  # 1 for the first input shown, 2 for the second
+    return ((rank == 1) & later[..., None] | (rank == 2) & earlier[..., None]).float()
