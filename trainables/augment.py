@@ -44,6 +44,12 @@ def crop_and_flip(
     return windows(images, down, right, mirrored, mode=mode)
 
 
+def flip(images: Tensor, rng: Generator) -> Tensor:
+    """Mirror each image (B, C, H, W) left to right half of the time; the argument is left unchanged."""
+    mirrored = torch.rand(len(images), generator=rng, device=images.device) < 0.5
+    return torch.where(mirrored[:, None, None, None], images.flip(3), images)
+
+
 def windows(
     images: Tensor,  # (B, C, H, W)
     down: Tensor,  # (B,) int64

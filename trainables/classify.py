@@ -10,24 +10,27 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
-from trainables.augment import crop_and_flip
+from trainables import memory
 from trainables.backbones.backbone import Network
 from trainables.config import Config, flatten, parse
 from trainables.datasets import DATASETS
-from trainables.datasets.dataset import Dataset, Split, Splits
-from trainables.datasets.resident import Resident, fingerprint, load_cached, subset
+from trainables.datasets.dataset import BatchSource, Split, Splits
+from trainables.datasets.opening import Opened, dataset_of, folder_of, open_dataset, open_splits
 from trainables.methods import build_method
 from trainables.recipes import PRESETS
 from trainables.seeds import derive_seed, generator
 
-AUGMENTATIONS: dict[str, Callable[..., Tensor] | None] = {"crop_flip": crop_and_flip, "none": None}
-TEST_BATCH = 500
+TEST_BATCH = 500  # images of up to 80 pixels a side; fewer of larger ones, so that memory does not grow with them
+PLACE = ("data_root", "workers")  # keys that say where a run runs, and move none of its numbers
+UNKNOWN_IMAGES = 10_000  # what an estimate takes a folder to hold
 LAST_EPOCHS = 10  # the papers report the median over these
 
 Metrics = dict[str, Any]
@@ -59,24 +62,28 @@ class Classification:
         """Train and test one network.
 
         Args:
-            config: dotted keys of ``trainables.config``, and ``data_root``, the folder of the data sets.
+            config: dotted keys of ``trainables.config``; ``data_root``, the folder of the data sets; and
+                ``workers``, the processes that decode images which are streamed.
             seed: of everything random.
             report: called after each epoch with ``epoch`` (from 1), ``train_loss``, ``train_seconds``,
-                ``test_top1`` and ``test_top5`` (percent), and after the last also with the summary.
+                ``test_top1`` and ``test_top5`` (percent), and after the last also with the summary. With a
+                validation split also ``val_top1`` and ``val_loss``; and where that is what ``evaluate``
+                says, no test metrics.
             resume_from: a folder that ``save`` wrote to; training goes on after its last epoch.
 
         Returns:
             The metrics of the last epoch, with ``test_top1_last``, ``test_top1_median10`` and
-            ``test_top1_best`` (percent).
+            ``test_top1_best`` (percent), the same of ``val_top1``, and ``peak_memory_mib``.
 
         Raises:
             ValueError: the configuration is wrong.
             DataError: the data set is missing or broken.
             Diverged: the loss is not finite.
         """
-        settings = parse({key: value for key, value in config.items() if key != "data_root"})
-        splits = _load(settings, Path(config.get("data_root", "data")))
-        run = Run(settings, seed, DATASETS[settings.dataset], splits)
+        settings = parse({key: value for key, value in config.items() if key not in PLACE})
+        memory.forget_peak()
+        data_root = Path(config.get("data_root", "data"))
+        run = Run(settings, seed, open_dataset(settings, data_root, device(), workers=config.get("workers")))
         if resume_from is not None:
             run.restore(Path(resume_from))
         while not run.finished:
@@ -86,35 +93,29 @@ class Classification:
 
     def resolve(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Every key that determines a run's numbers, with defaults; ``ValueError`` for what cannot be run."""
-        settings = parse(config)
-        dataset = DATASETS[settings.dataset]
-        for key, given, there in (
-            ("train_images", settings.train_images, dataset.num_train),
-            ("test_images", settings.test_images, dataset.num_test),
-        ):
-            if given is not None and given > there:
-                raise ValueError(f"{key} must be at most {there}, the size of {dataset.name}, got {given}")
-        return flatten(settings)
+        return flatten(parse(config))
 
     def prepare(self, config: Mapping[str, Any], data_root: Path) -> None:
         """Have the data set of ``config`` verified under ``data_root``; ``DataError`` where it cannot be had."""
-        DATASETS[parse(config).dataset].prepare(data_root)
+        settings = parse(config)
+        DATASETS[settings.dataset].prepare(folder_of(settings, data_root))
 
     def estimate_seconds(self, config: Mapping[str, Any]) -> float:
         """Roughly how long a run takes on this machine, from one timed step on noise; labelled so where shown."""
         settings = parse(config)
+        whole = replace(settings, train_images=None, test_images=None, validation=0.0, evaluate="test")
         dataset = DATASETS[settings.dataset]
         size = settings.batch_size if torch.cuda.is_available() else min(settings.batch_size, 20)
         noise = torch.randint(0, 256, (size, *dataset.image_shape), dtype=torch.uint8)
-        split = Split(noise, torch.arange(size) % dataset.num_classes)
-        run = Run(settings, 0, dataset, Splits(split, split))
+        split = Split(noise, torch.arange(size) % dataset_of(settings).num_classes)
+        run = Run(settings, 0, open_splits(whole, Splits(split, split), device()))
         run.train_epoch(1)  # the first step also builds kernels and caches
         _, train_seconds = run.train_epoch(2)
         start = time.perf_counter()
-        run.test()
+        run.evaluate(run.train_set)
         test_seconds = time.perf_counter() - start
-        num_train = settings.train_images or dataset.num_train
-        num_test = settings.test_images or dataset.num_test
+        num_train = settings.train_images or dataset.num_train or UNKNOWN_IMAGES
+        num_test = settings.test_images or dataset.num_test or UNKNOWN_IMAGES
         return settings.epochs * (train_seconds * num_train + test_seconds * num_test) / size
 
 
@@ -124,16 +125,17 @@ train = Classification()
 class Run:
     """The state of one training run: what a checkpoint holds, and how an epoch changes it."""
 
-    def __init__(self, settings: Config, seed: int, dataset: Dataset, splits: Splits) -> None:
+    def __init__(self, settings: Config, seed: int, data: Opened) -> None:
         self.settings = settings
         self.seed = seed
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = device()
         torch.backends.cudnn.benchmark = True
         torch.set_float32_matmul_precision("high")
-        self.train_set = Resident(splits.train, self.device, augment=AUGMENTATIONS[settings.augment])
-        self.test_set = Resident(splits.test, self.device, augment=None)
-        self.data = fingerprint(splits)
-        self.method = build_method(settings, dataset, seed)
+        self.train_set = data.train
+        self.validation_set = data.validation
+        self.test_set = data.test
+        self.data = data.fingerprint
+        self.method = build_method(settings, dataset_of(settings), seed)
         self.method.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimiser = torch.optim.SGD(
             self.method.parameters(),
@@ -157,7 +159,7 @@ class Run:
         log, seconds = self.train_epoch(epoch)
         if not math.isfinite(log["train_loss"]):
             raise Diverged(f"the training loss became {log['train_loss']} in epoch {epoch}")
-        self.history.append({"epoch": epoch, **log, "train_seconds": seconds, **self.test()})
+        self.history.append({"epoch": epoch, **log, "train_seconds": seconds, **self.evaluation()})
 
     def train_epoch(self, epoch: int) -> tuple[dict[str, float], float]:
         """One pass over the training set: the epoch's mean loss and log, and its seconds."""
@@ -169,6 +171,7 @@ class Run:
         augment = generator(self.seed, "augment", epoch, self.device)
         mixer = generator(self.seed, "mixer", epoch, self.device)
         sums: dict[str, Tensor] = {}
+        seen = 0  # less than the training set where images that cannot be decoded are skipped
         start = time.perf_counter()
         self.method.train()
         for images, labels in self.train_set.train_batches(self.settings.batch_size, order, augment):
@@ -179,31 +182,59 @@ class Run:
             self.scaler.step(self.optimiser)
             self.scaler.update()
             self.method.after_step((epoch - 1) / self.settings.epochs)
+            seen += len(images)
             for name, value in {"train_loss": loss.detach(), **log}.items():
                 # Summed on the device, in float64: reading a number each step would stall a GPU.
                 total = value.detach().double().mean() * len(images)
                 sums[name] = sums[name] + total if name in sums else total
-        means = {name: float(total) / len(self.train_set) for name, total in sums.items()}
+        means = {name: float(total) / seen for name, total in sums.items()}
         return means, time.perf_counter() - start
 
+    def evaluation(self) -> Metrics:
+        """``val_*`` of the validation split and ``test_*`` of the test set, as far as the run may see them."""
+        metrics: Metrics = {}
+        if self.validation_set is not None:
+            found = self.evaluate(self.validation_set)
+            metrics.update(val_top1=found["top1"], val_loss=found["loss"])
+        if self.test_set is not None:
+            found = self.evaluate(self.test_set)
+            metrics.update(test_top1=found["top1"], test_top5=found["top5"])
+        return metrics
+
     @torch.no_grad()
-    def test(self) -> dict[str, float]:
-        """Top-1 and top-5 accuracy on the test set, in percent."""
+    def evaluate(self, source: BatchSource) -> dict[str, float]:
+        """``top1`` and ``top5``, in percent, and ``loss``, the mean cross-entropy, of ``source``."""
         network = self.method.evaluated.eval()
         hits = torch.zeros(2, dtype=torch.long, device=self.device)
-        for images, labels in self.test_set.test_batches(TEST_BATCH):
+        loss = torch.zeros((), dtype=torch.double, device=self.device)
+        seen = 0
+        for images, labels in source.test_batches(self.test_batch):
             with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
                 logits = network(images)
             best = logits.topk(min(5, logits.shape[1])).indices  # (B, 5)
             hit = best == labels[:, None]
             hits += torch.stack((hit[:, 0].sum(), hit.sum()))
-        top1, top5 = (100 * hits.double() / len(self.test_set)).tolist()
-        return {"test_top1": top1, "test_top5": top5}
+            loss += cross_entropy(logits.double(), labels, reduction="sum")
+            seen += len(labels)
+        top1, top5 = (100 * hits.double() / seen).tolist()
+        return {"top1": top1, "top5": top5, "loss": float(loss) / seen}
+
+    @property
+    def test_batch(self) -> int:
+        """Images a batch in testing."""
+        side = self.settings.test_size or dataset_of(self.settings).image_shape[1]
+        return min(TEST_BATCH, max(1, TEST_BATCH * 80**2 // side**2))
 
     def metrics(self) -> Metrics:
         """The last epoch's metrics, ``epochs`` in all, the data's fingerprint; at the end also the summary."""
         latest = {**self.history[-1], "epochs": self.settings.epochs, "data": self.data}
-        return {**latest, **summary(self.history)} if self.finished else latest
+        if not self.finished:
+            return latest
+        peak = memory.peak_mib(self.device)
+        if self.device.type != "cuda":
+            sources = (self.train_set, self.validation_set, self.test_set)
+            peak += max(source.workers_mib for source in sources if source is not None)
+        return {**latest, **summary(self.history), "peak_memory_mib": peak}
 
     def save(self, folder: Path) -> None:
         """Write ``training.pt``, and after the last epoch ``model.pt``, the backbone's state_dict, into ``folder``."""
@@ -232,13 +263,18 @@ def cosine(lr: float, done: int, epochs: int) -> float:
 
 
 def summary(history: list[Metrics]) -> Metrics:
-    """Accuracy of the last epoch, the median of the last ten (of all, if fewer), and the best, in percent."""
-    top1 = [epoch["test_top1"] for epoch in history]
-    return {
-        "test_top1_last": top1[-1],
-        "test_top1_median10": statistics.median(top1[-LAST_EPOCHS:]),
-        "test_top1_best": max(top1),
-    }
+    """Accuracy of the last epoch, the median of the last ten (of all, if fewer), and the best, in percent.
+
+    Of ``test_top1`` and of ``val_top1``, whichever the run has.
+    """
+    found: Metrics = {}
+    for metric in ("test_top1", "val_top1"):
+        if metric in history[-1]:
+            top1 = [epoch[metric] for epoch in history]
+            found[f"{metric}_last"] = top1[-1]
+            found[f"{metric}_median10"] = statistics.median(top1[-LAST_EPOCHS:])
+            found[f"{metric}_best"] = max(top1)
+    return found
 
 
 def model_state(network: Network) -> dict[str, Tensor]:
@@ -246,11 +282,9 @@ def model_state(network: Network) -> dict[str, Tensor]:
     return {name: value.cpu().contiguous() for name, value in network.backbone.state_dict().items()}
 
 
-def _load(settings: Config, data_root: Path) -> Splits:
-    splits = load_cached(settings.dataset, data_root)
-    train = splits.train if settings.train_images is None else subset(splits.train, settings.train_images)
-    test = splits.test if settings.test_images is None else subset(splits.test, settings.test_images)
-    return Splits(train, test)
+def device() -> torch.device:
+    """The GPU where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _precision(wanted: str, device: torch.device) -> torch.dtype:

@@ -15,12 +15,11 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from trainables.backbones import BACKBONES
 from trainables.backbones.backbone import Init
 from trainables.datasets import DATASETS
+from trainables.datasets.data_config import AugmentConfig, Count, DataConfig, NotNegative, check_data
 from trainables.mixers import MIXERS
 from trainables.sumix import Lam, Regulariser, SUMixTerms
 
-Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,13 +41,8 @@ class SUMixConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(DataConfig):
     """Everything that determines the numbers of a run, but its seed."""
-
-    dataset: str = "cifar100"
-    train_images: Count | None = None  # the first n of the training set; None for all
-    test_images: Count | None = None
-    augment: Literal["crop_flip", "none"] = "crop_flip"
 
     backbone: str = "resnet18"
     init: Init = "om_table"
@@ -66,6 +60,13 @@ class Config:
     sumix: SUMixConfig = field(default_factory=SUMixConfig)
 
 
+# Keys with a dot, by what stands before it: the field of ``Config``, and its class.
+SECTIONS: dict[str, tuple[str, type]] = {
+    "sumix": ("sumix", SUMixConfig),
+    "augment": ("augment_options", AugmentConfig),
+}
+
+
 def parse(config: Mapping[str, Any]) -> Config:
     """The typed configuration of a flat one.
 
@@ -76,13 +77,15 @@ def parse(config: Mapping[str, Any]) -> Config:
     Raises:
         ValueError: one sentence that names the key, the value and what would be valid.
     """
-    top, sumix, options = _split_keys(config)
+    top, sections, options = _split_keys(config)
     values = {key: _checked(key, top[key], kind) for key, kind in _annotations(Config).items() if key in top}
-    sumix_kinds = _annotations(SUMixConfig)
-    values["sumix"] = SUMixConfig(**{k: _checked(f"sumix.{k}", v, sumix_kinds[k]) for k, v in sumix.items()})
+    for section, (name, kind) in SECTIONS.items():
+        kinds = _annotations(kind)
+        values[name] = kind(**{k: _checked(f"{section}.{k}", v, kinds[k]) for k, v in sections[section].items()})
     parsed = Config(**values)
     for key, known in (("dataset", DATASETS), ("backbone", BACKBONES), ("mixer", MIXERS)):
         require_known(key, getattr(parsed, key), known)
+    check_data(parsed)
     return replace(parsed, mixer_options=mixer_options(parsed.mixer, options))
 
 
@@ -90,7 +93,7 @@ def flatten(config: Config) -> dict[str, Any]:
     """The flat form with every default written out; ``parse`` of it gives ``config`` again."""
     flat: dict[str, Any] = {}
     for key, value in asdict(config).items():
-        prefix = "mixer" if key == "mixer_options" else key
+        prefix = key.removesuffix("_options")  # mixer_options is written mixer.alpha, ...
         flat.update({f"{prefix}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {key: value})
     return flat
 
@@ -124,20 +127,25 @@ def require_known(what: str, name: str, known: Iterable[str]) -> None:
     raise ValueError(f"unknown {what} {name!r}; {hint}")
 
 
-def _split_keys(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Keys of ``Config``, of ``SUMixConfig`` and of the mixer; an unknown key is an error."""
+def _split_keys(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Any]], dict[str, Any]]:
+    """Keys of ``Config``, of each of ``SECTIONS`` and of the mixer; an unknown key is an error."""
     top: dict[str, Any] = {}
-    sumix: dict[str, Any] = {}
+    sections: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
     options: dict[str, Any] = {}
-    plain = [f.name for f in fields(Config) if f.name not in ("mixer_options", "sumix")]
-    dotted = [f"sumix.{f.name}" for f in fields(SUMixConfig)]
+    nested = {name for name, _ in SECTIONS.values()}
+    known = [f.name for f in fields(Config) if f.name not in nested | {"mixer_options"}]
+    known += [f"{section}.{f.name}" for section, (_, kind) in SECTIONS.items() for f in fields(kind)]
     for key, value in config.items():
-        if key.startswith("mixer."):
-            options[key.removeprefix("mixer.")] = value
+        section, dot, name = key.partition(".")
+        if dot and section == "mixer":
+            options[name] = value
             continue
-        require_known("key", key, [*plain, *dotted, "mixer.alpha"])
-        (sumix if key in dotted else top)[key.removeprefix("sumix.")] = value
-    return top, sumix, options
+        require_known("key", key, [*known, "mixer.alpha"])
+        if dot:
+            sections[section][name] = value
+        else:
+            top[key] = value
+    return top, sections, options
 
 
 def _annotations(kind: type) -> dict[str, Any]:
@@ -149,5 +157,5 @@ def _checked(key: str, value: Any, kind: Any) -> Any:
     try:
         return TypeAdapter(kind, config=ConfigDict(strict=True)).validate_python(value)
     except ValidationError as error:
-        wanted = error.errors()[0]["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+        wanted = error.errors()[0]["msg"].removeprefix("Input should be ").replace("valid ", "")
         raise ValueError(f"{key} must be {wanted}, got {value!r}") from None

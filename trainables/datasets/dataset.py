@@ -1,11 +1,13 @@
 """What a data set is to the rest of the code: a description, a way to fetch it, a way to read it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from torch import Tensor
+from torch import Generator, Tensor
+
+from trainables.datasets.file_list import FileList
 
 
 class DataError(ValueError):
@@ -18,12 +20,40 @@ class Split(NamedTuple):
     images: Tensor  # (N, C, H, W) uint8
     labels: Tensor  # (N,) int64
 
+    def take(self, indices: Tensor) -> "Split":
+        """The images at ``indices`` (n,), in that order."""
+        return Split(self.images[indices], self.labels[indices])
+
+
+Images = Split | FileList  # decoded once and kept on the device, or decoded anew each epoch
+
 
 class Splits(NamedTuple):
     """The official training and test sets."""
 
-    train: Split
-    test: Split
+    train: Images
+    test: Images
+
+
+class BatchSource(Protocol):
+    """What the training loop reads, whether the images live on the device or are streamed from files."""
+
+    workers_mib: float  # the most memory that its worker processes were seen to take, MiB
+
+    def __len__(self) -> int:
+        """The number of images, N."""
+
+    def train_batches(self, batch_size: int, order: Generator, augment: Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """One epoch in random order, augmented: images (B, C, H, W) float32 in [0, 1] and labels (B,) int64.
+
+        Args:
+            batch_size: images a batch, at least 1; the last batch may be smaller.
+            order: a CPU generator; the same state gives the same order.
+            augment: a generator on the device, fresh for the epoch.
+        """
+
+    def test_batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every image once, in the order of the split, without augmentation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +62,15 @@ class Dataset:
 
     name: str
     num_classes: int
-    image_shape: tuple[int, int, int]  # (C, H, W)
-    num_train: int
-    num_test: int
+    image_shape: tuple[int, int, int]  # (C, H, W) as the network sees them, unless a study sets image_size
+    num_train: int | None  # None: it depends on the folder
+    num_test: int | None
     mean: tuple[float, ...]  # per channel, of pixels in [0, 1]
     std: tuple[float, ...]
     prepare: Callable[[Path], None]  # fetch and verify; returns at once when all is there; DataError otherwise
     load: Callable[[Path], Splits]  # read verified files; DataError when they are missing or broken
+    crop_ratio: float = 1.0  # the side of the test's centre crop, as a share of the shorter side it is cut from
+
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)

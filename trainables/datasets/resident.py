@@ -4,7 +4,7 @@ Shape letters: N images of the split, B batch, C channels, H height, W width.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,9 +12,11 @@ import torch
 from torch import Generator, Tensor
 
 from trainables.datasets import DATASETS
-from trainables.datasets.dataset import Split, Splits
+from trainables.datasets.dataset import Images, Split, Splits
+from trainables.datasets.file_list import FileList
 
-Augment = Callable[[Tensor, Generator], Tensor]  # (B, C, H, W) uint8 -> the same
+Augment = Callable[[Tensor, Generator], Tensor]  # (B, C, H, W) uint8 -> uint8, of any height and width
+TestView = Callable[[Tensor], Tensor]  # the same without chance
 
 
 class Resident:
@@ -24,11 +26,20 @@ class Resident:
     the network does that itself, after mixing. The last batch of an epoch is smaller where B does not divide N.
     """
 
-    def __init__(self, split: Split, device: torch.device | str, *, augment: Augment | None) -> None:
+    def __init__(
+        self,
+        split: Split,
+        device: torch.device | str,
+        *,
+        augment: Augment | None,
+        test_view: TestView | None = None,
+    ) -> None:
         # Rows, columns, channels in memory: a batch is then channels_last without a copy.
         self.images = split.images.permute(0, 2, 3, 1).contiguous().to(device)  # (N, H, W, C)
         self.labels = split.labels.to(device)  # (N,)
         self.augment = augment
+        self.test_view = test_view
+        self.workers_mib = 0.0
 
     def __len__(self) -> int:
         """The number of images, N."""
@@ -43,44 +54,53 @@ class Resident:
             augment: a generator on the device.
         """
         indices = torch.randperm(len(self), generator=order).to(self.labels.device)
-        for chosen in indices.split(_checked(batch_size)):
+        for chosen in indices.split(checked(batch_size)):
             images = self.images.index_select(0, chosen).permute(0, 3, 1, 2)
             if self.augment is not None:
                 images = self.augment(images, augment)
-            yield _in_unit_range(images), self.labels[chosen]
+            yield in_unit_range(images), self.labels[chosen]
 
     def test_batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Every image once, in the order of the split, without augmentation."""
-        batches = self.images.split(_checked(batch_size)), self.labels.split(batch_size)
+        batches = self.images.split(checked(batch_size)), self.labels.split(batch_size)
         for images, labels in zip(*batches, strict=True):
-            yield _in_unit_range(images.permute(0, 3, 1, 2)), labels
+            images = images.permute(0, 3, 1, 2)
+            yield in_unit_range(images if self.test_view is None else self.test_view(images)), labels
 
 
-def _in_unit_range(images: Tensor) -> Tensor:
+def in_unit_range(images: Tensor) -> Tensor:
+    """Bytes (B, C, H, W) as float32 in [0, 1], channels_last."""
     return images.to(torch.float32, memory_format=torch.channels_last).div_(255)
 
 
-def _checked(batch_size: int) -> int:
+def checked(batch_size: int) -> int:
+    """``batch_size``; ``ValueError`` where it is below 1."""
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     return batch_size
 
 
-def subset(split: Split, n: int) -> Split:
-    """The first ``n`` images of ``split``: the same for every seed and every arm of a study.
+def subset(images: Images, n: int) -> Images:
+    """The first ``n`` images: the same for every seed and every arm of a study.
 
     Raises:
         ValueError: ``n`` is not between 1 and the number of images.
     """
-    if not 1 <= n <= len(split.labels):
-        raise ValueError(f"a subset must have between 1 and {len(split.labels)} images, got {n}")
-    return Split(split.images[:n], split.labels[:n])
+    if not 1 <= n <= len(images.labels):
+        raise ValueError(f"a subset must have between 1 and {len(images.labels)} images, got {n}")
+    return images.take(torch.arange(n)) if isinstance(images, FileList) else Split(images.images[:n], images.labels[:n])
 
 
-def fingerprint(splits: Splits) -> str:
-    """16 hex digits of the SHA-256 over shape, images and labels of both splits: what a run has really seen."""
+def fingerprint(splits: Iterable[Images]) -> str:
+    """16 hex digits of a SHA-256 over shapes, images and labels: what a run has really seen.
+
+    Of images that stay on disk, it is over ``FileList.digest``.
+    """
     digest = hashlib.sha256()
     for split in splits:
+        if isinstance(split, FileList):
+            digest.update(split.digest())
+            continue
         for tensor in split:
             digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
             digest.update(tensor.cpu().contiguous().numpy().data)

@@ -1,0 +1,75 @@
+"""The part of a run's configuration that says which images it sees, and how."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from trainables.datasets import DATASETS
+from trainables.datasets.held_out import held_out_count
+from trainables.resized_crop import Interpolation
+
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Level = Annotated[float, Field(ge=0, le=10)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """What ``augment`` leaves open; written ``augment.scale``, ``augment.resize``, ..."""
+
+    scale: Annotated[float, Field(gt=0, le=1)] = 0.08  # of rrc_flip: smallest share of the area that a crop keeps
+    resize: Count | None = None  # of rrc_flip, where images are streamed: the shorter side before the crop, pixels
+    randaugment: Literal["none", "fixmatch", "increasing"] = "none"  # which set of operations
+    operations: Count = 2  # of RandAugment, one after another
+    level: Level = 9.0  # of RandAugment, its strength
+    level_std: NotNegative = 0.5
+    jitter: Share = 0.0  # of brightness, contrast and saturation
+    erasing: Share = 0.0  # probability that a box of an image becomes noise
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Which images a run trains on and is judged on, and what is done to them first."""
+
+    dataset: str = "cifar100"
+    folder: str | None = None  # of the data set "folder": its name in the data root
+    num_classes: Count | None = None  # of the data set "folder"; None elsewhere
+    train_images: Count | None = None  # the first n of the training set; None for all
+    test_images: Count | None = None
+    validation: NotNegative = 0.0  # held out of those training images: a share below 1, else a number of images
+    evaluate: Literal["test", "validation"] = "test"  # validation: whatever is selected; the test set is not read
+    bad_images: Literal["refuse", "skip"] = "refuse"  # streamed images that cannot be decoded
+
+    image_size: Count | None = None  # pixels a side of what the network sees; None: as the data set has it
+    test_size: Count | None = None  # the same in testing, where images are streamed; None: image_size
+    resize: Count | None = None  # the shorter side before the test's centre crop; None: by the data set's crop ratio
+    interpolation: Interpolation = "bicubic"
+    augment: Literal["crop_flip", "rrc_flip", "flip", "none"] = "crop_flip"
+    augment_options: AugmentConfig = field(default_factory=AugmentConfig)
+
+
+def check_data(config: DataConfig) -> None:
+    """Raise ``ValueError``, one sentence, for what is wrong whatever the files hold; the data set is a known one."""
+    dataset = DATASETS[config.dataset]
+    for key in "folder", "num_classes":
+        given = getattr(config, key)
+        if config.dataset == "folder" and given is None:
+            raise ValueError(f"dataset 'folder' needs the key {key}")
+        if config.dataset != "folder" and given is not None:
+            raise ValueError(f"{key} is for dataset 'folder' only, got {given!r} with dataset {config.dataset!r}")
+    for key, given, there in (
+        ("train_images", config.train_images, dataset.num_train),
+        ("test_images", config.test_images, dataset.num_test),
+    ):
+        if given is not None and there is not None and given > there:
+            raise ValueError(f"{key} must be at most {there}, the size of {dataset.name}, got {given}")
+    num_train = config.train_images or dataset.num_train
+    if num_train is not None:
+        held_out_count(config.validation, num_train)
+    if config.evaluate == "validation" and not config.validation:
+        raise ValueError("evaluate 'validation' needs the key validation, a share or a number of training images")
+    seen = config.test_size or config.image_size or dataset.image_shape[1]
+    if config.resize is not None and config.resize < seen:
+        raise ValueError(f"resize must be at least {seen}, the side of the crop that is tested, got {config.resize}")

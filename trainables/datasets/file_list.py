@@ -1,0 +1,72 @@
+"""A split whose images stay on disk: their names and labels, kept small.
+
+ImageNet's 1.3 million names as Python strings would take 150 MB in every worker process; here they are one block of
+bytes, which the processes share.
+"""
+
+import hashlib
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+SAMPLED = 64  # files whose bytes are part of the fingerprint
+
+
+@dataclass(frozen=True)
+class FileList:
+    """Image files under ``root``, and their labels."""
+
+    root: Path
+    names: Tensor  # (bytes of all names,) uint8, UTF-8, one after another, relative to ``root``
+    starts: Tensor  # (N,) int64, where a name starts
+    ends: Tensor  # (N,) int64, where it ends
+    labels: Tensor  # (N,) int64
+
+    @classmethod
+    def of(cls, root: Path, names: Iterable[str], labels: Sequence[int]) -> "FileList":
+        """From names relative to ``root``, and as many labels, in any order.
+
+        The list's own order is random, and the same for the same names: its first n are a fair sample.
+        """
+        pairs = sorted(zip(names, labels, strict=True))
+        random.Random(0).shuffle(pairs)
+        encoded = [name.encode() for name, _ in pairs]
+        ends = torch.tensor([len(name) for name in encoded], dtype=torch.int64).cumsum(0)
+        starts = torch.cat((ends.new_zeros(1), ends[:-1]))
+        block = np.frombuffer(b"".join(encoded), np.uint8).copy()
+        return cls(root, torch.from_numpy(block), starts, ends, torch.tensor([label for _, label in pairs]))
+
+    def __len__(self) -> int:
+        """The number of images, N."""
+        return len(self.labels)
+
+    def name(self, index: int) -> str:
+        """Of one image, relative to ``root``."""
+        return bytes(self.names[int(self.starts[index]) : int(self.ends[index])].numpy()).decode()
+
+    def path(self, index: int) -> Path:
+        """Of one image."""
+        return self.root / self.name(index)
+
+    def take(self, indices: Tensor) -> "FileList":
+        """The images at ``indices`` (n,), in that order."""
+        return FileList(self.root, self.names, self.starts[indices], self.ends[indices], self.labels[indices])
+
+    def digest(self) -> bytes:
+        """Of every name and label, and of the bytes of 64 files spread over the list; reading all would take hours.
+
+        Raises:
+            OSError: one of the 64 cannot be read.
+        """
+        digest = hashlib.sha256(f"{len(self)} files".encode())
+        for index in range(len(self)):
+            digest.update(self.name(index).encode() + b"\0")
+        digest.update(self.labels.numpy().data)
+        for index in torch.linspace(0, len(self) - 1, min(SAMPLED, len(self)), dtype=torch.float64).long().tolist():
+            digest.update(self.path(index).read_bytes())
+        return digest.digest()

@@ -1,0 +1,137 @@
+"""From a configuration to what the training loop reads: sources of training, validation and test batches."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from trainables.augmentations import resident_augment, streamed_augment
+from trainables.datasets import DATASETS
+from trainables.datasets.data_config import DataConfig
+from trainables.datasets.dataset import BatchSource, DataError, Dataset, Images, Splits
+from trainables.datasets.decoding import View
+from trainables.datasets.file_list import FileList
+from trainables.datasets.held_out import held_out_count, hold_out
+from trainables.datasets.resident import Resident, fingerprint, load_cached, subset
+from trainables.datasets.streamed import Streamed
+from trainables.resized_crop import resize
+
+
+class Opened(NamedTuple):
+    """What a run reads."""
+
+    train: BatchSource
+    validation: BatchSource | None  # of held-out training images
+    test: BatchSource | None  # None where the run may not see it
+    fingerprint: str  # 16 hex digits, of all that the run reads
+
+
+def dataset_of(config: DataConfig) -> Dataset:
+    """The data set of ``config`` as its network sees it: with the classes and the image size that it sets."""
+    dataset = DATASETS[config.dataset]
+    channels, height, width = dataset.image_shape
+    if config.image_size is not None:
+        height = width = config.image_size
+    num_classes = dataset.num_classes if config.num_classes is None else config.num_classes
+    return replace(dataset, num_classes=num_classes, image_shape=(channels, height, width))
+
+
+def folder_of(config: DataConfig, data_root: Path) -> Path:
+    """What the data set's ``prepare`` and ``load`` take: the data root, or the image folder in it."""
+    return data_root if config.folder is None else data_root / config.folder
+
+
+def open_dataset(
+    config: DataConfig, data_root: Path, device: torch.device | str, *, workers: int | None = None
+) -> Opened:
+    """What ``config`` trains, validates and tests on.
+
+    Args:
+        config: of the run.
+        data_root: the folder of the data sets.
+        device: where batches go.
+        workers: processes that decode what is streamed; ``None`` takes as many as torch has threads.
+
+    Raises:
+        DataError: a file is missing or broken, or a label is out of range.
+        ValueError: more images are asked for than there are.
+    """
+    return open_splits(config, load_cached(config.dataset, folder_of(config, data_root)), device, workers=workers)
+
+
+def open_splits(
+    config: DataConfig, splits: Splits, device: torch.device | str, *, workers: int | None = None
+) -> Opened:
+    """The same from splits that have been read."""
+    dataset = dataset_of(config)
+    for images in splits:
+        _check_labels(images.labels, dataset)
+    train, test = splits
+    if config.train_images is not None:
+        train = subset(train, config.train_images)
+    if config.test_images is not None:
+        test = subset(test, config.test_images)
+    seen: list[Images] = [train]
+    validation = None
+    if config.validation:
+        count = held_out_count(config.validation, len(train.labels))
+        training, validating = hold_out(train.labels, count)
+        train, validation = train.take(training), train.take(validating)
+        seen = [train, validation]
+    if config.evaluate == "test":
+        seen.append(test)
+
+    def source(images: Images) -> BatchSource:
+        return _source(images, config, dataset, device, workers)
+
+    return Opened(
+        train=source(train),
+        validation=None if validation is None else source(validation),
+        test=source(test) if config.evaluate == "test" else None,
+        fingerprint=fingerprint(seen),
+    )
+
+
+def _check_labels(labels: Tensor, dataset: Dataset) -> None:
+    wrong = labels[(labels < 0) | (labels >= dataset.num_classes)]
+    if len(wrong):
+        raise DataError(
+            f"{dataset.name} has a label {int(wrong[0])}, which is out of range for its {dataset.num_classes} classes"
+        )
+
+
+def _source(
+    images: Images, config: DataConfig, dataset: Dataset, device: torch.device | str, workers: int | None
+) -> BatchSource:
+    size = dataset.image_shape[1:]
+    if isinstance(images, FileList):
+        test_view = View(
+            size=config.test_size or size[0],
+            resize=config.resize or round((config.test_size or size[0]) / dataset.crop_ratio),
+            interpolation=config.interpolation,
+        )
+        crop = View(
+            size=size[0],
+            resize=config.augment_options.resize,
+            scale=config.augment_options.scale,
+            interpolation=config.interpolation,
+        )
+        return Streamed(
+            images,
+            device,
+            train_view=crop if config.augment == "rrc_flip" else replace(test_view, size=size[0]),
+            test_view=test_view,
+            augment=streamed_augment(config),
+            skip_bad=config.bad_images == "skip",
+            workers=workers,
+        )
+    own_size = tuple(images.images.shape[2:]) == size
+    return Resident(
+        images,
+        device,
+        augment=resident_augment(config, size, own_size),
+        test_view=None if own_size else partial(resize, size=size, interpolation=config.interpolation),
+    )

@@ -1,0 +1,164 @@
+"""A split that stays on disk: worker processes decode and crop, the device does the rest, one batch ahead.
+
+What a worker hands over does not depend on how many there are: an image's crop is drawn from (seed, epoch, index).
+Workers hand over a few images at a time, so memory is bounded whatever the size of a batch or of the split.
+
+Shape letters: N images of the split, B batch, S side of the images.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+from torch.utils.data import DataLoader
+
+from trainables.datasets.dataset import DataError
+from trainables.datasets.decoding import Chunk, Decoder, View
+from trainables.datasets.file_list import FileList
+from trainables.datasets.resident import Augment, checked, in_unit_range
+from trainables.datasets.verified_files import say
+from trainables.memory import workers_mib
+
+CHUNK = 16  # images that a worker hands over at once
+AHEAD = 4  # chunks that each worker may be ahead
+NOTED = 50  # batches from one look at the workers' memory to the next
+
+
+class Streamed:
+    """A split of image files, decoded anew each epoch; the same batches whatever the number of workers.
+
+    Images come out as from ``Resident``: (B, 3, S, S) float32 in [0, 1], channels_last.
+    """
+
+    def __init__(
+        self,
+        files: FileList,
+        device: torch.device | str,
+        *,
+        train_view: View,
+        test_view: View,
+        augment: Augment | None,
+        skip_bad: bool = False,
+        workers: int | None = None,
+    ) -> None:
+        """Nothing is read yet.
+
+        Args:
+            files: of the split.
+            device: where batches go.
+            train_view: what ``train_batches`` shows of an image.
+            test_view: what ``test_batches`` shows of it.
+            augment: applied to batches of bytes on the device, in training.
+            skip_bad: leave out images that cannot be decoded, and say so, instead of stopping at the first.
+            workers: processes that decode; 0 decodes in this one; ``None`` takes as many as torch has threads here,
+                which is what Ray sets to the processors of a trial.
+        """
+        self.files = files
+        self.device = torch.device(device)
+        self.train_view = train_view
+        self.test_view = test_view
+        self.augment = augment
+        self.skip_bad = skip_bad
+        self.workers = min(torch.get_num_threads(), os.cpu_count() or 1) if workers is None else workers
+        self.skipped: set[str] = set()  # what was said of the images left out
+        self.workers_mib = 0.0
+
+    def __len__(self) -> int:
+        """The number of images, N."""
+        return len(self.files)
+
+    def train_batches(self, batch_size: int, order: Generator, augment: Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """One epoch: every image once, in an order drawn from ``order``, augmented by draws from ``augment``.
+
+        Args:
+            batch_size: images a batch, at least 1.
+            order: a CPU generator, so that the order does not depend on the device.
+            augment: a generator on the device; crops are drawn from its initial seed, the rest from itself.
+
+        Raises:
+            DataError: an image cannot be decoded, and ``skip_bad`` is off; it names the file.
+        """
+        indices = torch.randperm(len(self), generator=order)
+        for images, labels in self._batches(indices, batch_size, self.train_view, augment.initial_seed()):
+            yield in_unit_range(images if self.augment is None else self.augment(images, augment)), labels
+
+    def test_batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every image once, in the order of the split, without augmentation."""
+        for images, labels in self._batches(torch.arange(len(self)), batch_size, self.test_view, 0):
+            yield in_unit_range(images), labels
+
+    def _batches(self, indices: Tensor, batch_size: int, view: View, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches (B, 3, S, S) uint8 on the device, in the order of ``indices``."""
+        batches = [batch.tolist() for batch in indices.split(checked(batch_size))] if len(indices) else []
+        chunks = [[batch[i : i + CHUNK] for i in range(0, len(batch), CHUNK)] for batch in batches]
+        workers = min(self.workers, sum(map(len, chunks)))
+        loader: DataLoader[Chunk] = DataLoader(
+            Decoder(self.files, view, seed),
+            batch_sampler=[chunk for batch in chunks for chunk in batch],
+            collate_fn=_as_it_is,
+            num_workers=workers,
+            prefetch_factor=AHEAD if workers else None,
+            pin_memory=self.device.type == "cuda",
+            generator=Generator(),  # else it draws from torch's global generator
+        )
+        arriving = iter(loader)
+        whole = (self._usable([next(arriving) for _ in batch]) for batch in chunks)
+        for number, batch in enumerate(_uploaded((batch for batch in whole if batch), self.device)):
+            if number % NOTED == 0:
+                self.workers_mib = max(self.workers_mib, workers_mib())
+            yield batch
+
+    def _usable(self, chunks: list[Chunk]) -> list[Chunk]:
+        for failure in (failure for chunk in chunks for failure in chunk.failures):
+            if not self.skip_bad:
+                raise DataError(failure)
+            if failure not in self.skipped:
+                self.skipped.add(failure)
+                say(f"skipped: {failure}")
+        return [chunk for chunk in chunks if len(chunk.labels)]
+
+
+def _as_it_is(chunk: Any) -> Any:
+    return chunk
+
+
+def _uploaded(batches: Iterable[list[Chunk]], device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+    """Each batch as one tensor (B, 3, S, S) uint8 on the device; on a GPU copied while the batch before is in use."""
+    if device.type != "cuda":
+        yield from (_joined(chunks, device) for chunks in batches)
+        return
+    side = torch.cuda.Stream(device)
+    ahead: Callable[[], tuple[Tensor, Tensor]] | None = None
+    for chunks in batches:
+        copying = _copy_beside(chunks, device, side)
+        if ahead is not None:
+            yield ahead()
+        ahead = copying
+    if ahead is not None:
+        yield ahead()
+
+
+def _copy_beside(
+    chunks: list[Chunk], device: torch.device, side: torch.cuda.Stream
+) -> Callable[[], tuple[Tensor, Tensor]]:
+    """Start the copy on the stream ``side``; the function returned makes the current stream wait for it."""
+    with torch.cuda.stream(side):
+        batch = _joined(chunks, device)
+        copied = side.record_event()
+
+    def arrive() -> tuple[Tensor, Tensor]:
+        stream = torch.cuda.current_stream(device)
+        stream.wait_event(copied)
+        for tensor in batch:
+            tensor.record_stream(stream)  # its memory must not be reused by the side stream before this one is done
+        return batch
+
+    return arrive
+
+
+def _joined(chunks: list[Chunk], device: torch.device) -> tuple[Tensor, Tensor]:
+    images = torch.cat([chunk.images.to(device, non_blocking=True) for chunk in chunks])  # (B, S, S, 3)
+    labels = torch.cat([chunk.labels.to(device, non_blocking=True) for chunk in chunks])
+    return images.permute(0, 3, 1, 2), labels

@@ -1,0 +1,39 @@
+"""The most memory that a run took: of the GPU where it has one, else of its process and the workers that decode."""
+
+import contextlib
+import resource
+import sys
+from pathlib import Path
+
+import psutil
+import torch
+
+MIB = 2**20
+
+
+def forget_peak() -> None:
+    """Count from here on, for a process may run many trials. Where the system cannot, the process's peak stays."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # Linux: resets the peak of the resident set
+
+
+def peak_mib(device: torch.device) -> float:
+    """The peak since ``forget_peak``, in MiB: tensors on a GPU, else resident memory of this process alone."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / MIB
+    with contextlib.suppress(OSError, StopIteration):
+        status = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in status if line.startswith("VmHWM:")).split()[1]) * 1024 / MIB
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MIB
+
+
+def workers_mib() -> float:
+    """What the children of this process hold that they do not share with it, in MiB, now."""
+    total = 0
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):
+            total += child.memory_full_info().uss
+    return total / MIB
