@@ -1,0 +1,64 @@
+"""A study's wall time against the time its trials spend training: what the orchestration costs.
+
+    python tests/benchmarks/bench_study.py [--seeds 2] [--epochs 3] [--train-images 2000]
+
+Runs the CIFAR-10 ablation in a folder of its own, twice: whole, and again when nothing is left to do. Prints a
+Markdown table. The ideal is the trials' own time, training and testing, divided by how many run at a time.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from mlflow.tracking import MlflowClient
+
+from mixlab.cluster import cpu_count
+
+ROOT = Path(__file__).parents[2]
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--seeds", default="2")
+    options.add_argument("--epochs", default="3")
+    options.add_argument("--train-images", default="2000")
+    given = options.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        uri = f"sqlite:///{folder}/mlflow.db"
+        command = [sys.executable, str(ROOT / "studies" / "ablation_cifar100.py"), "--preset", "smoke"]
+        command += ["--dataset", "cifar10", "--data-root", str(ROOT / "data"), "--mixers", "cutmix"]
+        command += ["--seeds", given.seeds, "--epochs", given.epochs, "--train-images", given.train_images]
+        command += ["--tracking-uri", uri, "--storage", f"{folder}/results", "--quiet"]
+        whole = wall_seconds(command)
+        again = wall_seconds(command)
+        client = MlflowClient(uri)
+        experiment = client.get_experiment_by_name("ablation_cifar100")
+        runs = client.search_runs([experiment.experiment_id], "tags.`mixlab.level` = 'seed'")
+        training = sum(
+            metric.value for run in runs for metric in client.get_metric_history(run.info.run_id, "train_seconds")
+        )
+        busy = sum(run.info.end_time - run.info.start_time for run in runs) / 1000
+    slots = cpu_count()
+    print(f"Study of {len(runs)} trials, {given.epochs} epochs of {given.train_images} images, {slots} at a time\n")
+    print("| what | seconds | of the wall time |\n| --- | ---: | ---: |")
+    for what, seconds in (
+        ("wall time of the study, start of Ray, table and plots included", whole),
+        (f"training, all trials, divided by {slots}", training / slots),
+        (f"trials from start to end in MLflow, divided by {slots}", busy / slots),
+        ("the same command again, nothing left to train", again),
+    ):
+        print(f"| {what} | {seconds:.1f} | {100 * seconds / whole:.0f} % |")
+
+
+def wall_seconds(command: list[str]) -> float:
+    """Seconds that ``command`` takes; it must succeed."""
+    start = time.perf_counter()
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
