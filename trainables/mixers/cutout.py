@@ -56,9 +56,5 @@ def cutout(
     require_positive("length", length)
     size, _, height, width = images.shape
     squares = inside(draw((size, height, width), rng, length=length, per_batch=per_batch), height, width)
-    blank = (
-        images.detach().mean(dim=(0, 2, 3))[:, None, None]
-        if fill is None
-        else torch.full_like(images[0, 0, 0, 0], fill)
-    )
+    blank = images.new_full((), fill) if fill is not None else images.detach().mean(dim=(0, 2, 3))[:, None, None]
     return alone(images.lerp(blank, squares.to(images.dtype)))

@@ -21,7 +21,7 @@ def saliency_dcutmix(
     *,
     alpha: float = 1.0,
     num_images: int = 5,
-    placement: Literal["same", "random_in_parent"] = "same",
+    paste: Literal["same", "random_in_parent"] = "same",
     per_batch: bool = False,
 ) -> Mixed:
     """Paste K - 1 nested patches into every image, each cut around its image's most salient pixel.
@@ -31,7 +31,7 @@ def saliency_dcutmix(
         rng: source of every random draw, on the device of ``images``.
         alpha: draws phi ~ Dirichlet(alpha, ..., alpha), the share of the area that each image gets.
         num_images: K, at least 2.
-        placement: where a patch goes. ``same``: to the coordinates it was cut from, shifted (not shrunk, so
+        paste: where a patch goes. ``same``: to the coordinates it was cut from, shifted (not shrunk, so
             that areas stay those of phi) into the patch before. ``random_in_parent``: to a uniform place there.
         per_batch: one set of patches for the whole batch, around the salient pixels of the sources of row 0.
 
@@ -40,7 +40,7 @@ def saliency_dcutmix(
 
     No code is released and the paper leaves both the place and what happens at the border open.
     """
-    require_one_of("placement", placement, ("same", "random_in_parent"))
+    require_one_of("paste", paste, ("same", "random_in_parent"))
     size, _, height, width = images.shape
     phi, sources = draw_phi(size, rng, alpha=alpha, num_images=num_images, per_batch=per_batch)
     row, column = salient_pixel(fine_grained_saliency(images))
@@ -48,13 +48,13 @@ def saliency_dcutmix(
     boxes, cuts = [everything], [everything]
     for k, sides in enumerate(patch_sides(phi, height, width), start=1):
         source = sources[: len(phi), k]
-        if placement == "same":
+        if paste == "same":
             boxes.append(centre_in(boxes[-1], sides, row[source], column[source]))
         else:
             boxes.append(place(boxes[-1], sides, rng))
             cuts.append(centre_in(everything, sides, row[source], column[source]))
     layer, weights = layered(boxes, images)
-    if placement == "same":
+    if paste == "same":
         return Mixed(stack_layers(images, sources, layer), sources, weights)
     return Mixed(stack_moved_layers(images, sources, layer, boxes, cuts), sources, weights)
 

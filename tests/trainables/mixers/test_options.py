@@ -216,7 +216,7 @@ def test_saliency_dcutmix_patches_lie_in_the_former_patch_with_the_areas_of_dcut
 def test_saliency_dcutmix_random_in_parent_moves_the_salient_crop() -> None:
     images = coordinates()
     row, column = salient_pixel(fine_grained_saliency(images))
-    mixed = saliency_dcutmix(images, rng(), num_images=2, placement="random_in_parent")
+    mixed = saliency_dcutmix(images, rng(), num_images=2, paste="random_in_parent")
     moves = set()
     for b in range(len(images)):
         place, rows, columns = origins(mixed, images, b)
@@ -228,13 +228,13 @@ def test_saliency_dcutmix_random_in_parent_moves_the_salient_crop() -> None:
             assert rows.min() <= row[source] <= rows.max()
             assert columns.min() <= column[source] <= columns.max()
     assert len(moves) > 10
-    with pytest.raises(ValueError, match="placement must be one of same, random_in_parent, got 'there'"):
-        saliency_dcutmix(images, rng(), placement="there")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="paste must be one of same, random_in_parent, got 'there'"):
+        saliency_dcutmix(images, rng(), paste="there")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("placement", ["same", "random_in_parent"])
-def test_saliency_dcutmix_with_many_images_and_one_set_of_patches(placement: str) -> None:
+@pytest.mark.parametrize("paste", ["same", "random_in_parent"])
+def test_saliency_dcutmix_with_many_images_and_one_set_of_patches(paste: str) -> None:
     images = torch.rand(3, C, H, W, generator=rng(1))
-    mixed = saliency_dcutmix(images, rng(), num_images=4, placement=placement, per_batch=True)  # type: ignore[arg-type]
+    mixed = saliency_dcutmix(images, rng(), num_images=4, paste=paste, per_batch=True)  # type: ignore[arg-type]
     assert mixed.weights.unique(dim=0).shape[0] == 1
     assert torch.isin(mixed.images, images).all()
