@@ -1,6 +1,8 @@
 """Which method trains with which mixer: plain mixing, unless the mixer brings its own loss."""
 
 import torch
+from torch import Generator
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from trainables.backbones import BACKBONES
 from trainables.backbones.backbone import Network, initialise
@@ -9,13 +11,15 @@ from trainables.datasets.dataset import Dataset
 from trainables.methods.augmix import AugMixing
 from trainables.methods.method import Method, Step
 from trainables.methods.mixing import Mixing
+from trainables.methods.supermix import SuperMixing
 from trainables.seeds import derive_seed
 
 METHODS: dict[str, type[Mixing]] = {
     "augmix": AugMixing,
+    "supermix": SuperMixing,
 }
 
-__all__ = ["METHODS", "Method", "Step", "build_method", "build_network"]
+__all__ = ["METHODS", "Method", "Step", "build_method", "build_network", "rehearse"]
 
 
 def build_network(config: Config, dataset: Dataset, seed: int = 0) -> Network:
@@ -33,3 +37,16 @@ def build_method(config: Config, dataset: Dataset, seed: int) -> Method:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "init-method"))
         return METHODS.get(config.mixer, Mixing)(network, config, dataset.num_classes)
+
+
+def rehearse(config: Config, dataset: Dataset) -> None:
+    """Raise the ``ValueError`` that a training step of ``config`` would raise, without computing anything.
+
+    One step on a batch of two, on tensors that have a shape but no numbers: a fraction of a second, and no
+    memory. It finds what no single option shows, such as a layer that the network does not have, or a mixer
+    that needs a class token.
+    """
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        method = build_method(config, dataset, 0).train()
+        loss, _ = method(torch.rand(2, *dataset.image_shape), torch.zeros(2, dtype=torch.long), Generator())
+        loss.backward()

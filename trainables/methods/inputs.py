@@ -54,7 +54,8 @@ def gradient_saliency(network: Network, images: Tensor, labels: Tensor) -> Tenso
 def map_attention(network: Network, images: Tensor, labels: Tensor) -> Tensor:
     """(B, h, w) mean over channels of the last feature map, in evaluation mode and without gradient."""
     with evaluation_mode(network), torch.no_grad():
-        return network.encode(images, len(network.backbone.stages)).mean(dim=1)
+        maps = network.encode(images, len(network.backbone.stages))
+        return network.backbone.grid(maps).mean(dim=1)
 
 
 def token_attention(network: Network, images: Tensor, labels: Tensor) -> Callable[[Tensor], Tensor]:
@@ -65,6 +66,16 @@ def token_attention(network: Network, images: Tensor, labels: Tensor) -> Callabl
             return cast(HasClassToken, network.backbone).class_attention(network.normalise(pixels))
 
     return attend
+
+
+def classifier(network: Network, images: Tensor, labels: Tensor) -> Callable[[Tensor], Tensor]:
+    """From pixels (B, C, H, W) to logits (B, L), in evaluation mode, with gradient."""
+
+    def teach(pixels: Tensor) -> Tensor:
+        with evaluation_mode(network):
+            return network(pixels)
+
+    return teach
 
 
 def encoder(network: Network, images: Tensor, labels: Tensor) -> Callable[[Tensor, int], Tensor]:
@@ -81,6 +92,7 @@ INPUTS: dict[str, Callable[[Network, Tensor, Tensor], object]] = {
     "saliency": gradient_saliency,
     "attention": map_attention,
     "attend": token_attention,
+    "teach": classifier,
     "encode": encoder,
     "num_stages": stage_count,
 }

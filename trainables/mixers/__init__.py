@@ -20,6 +20,7 @@ from trainables.mixers.resizemix import resizemix
 from trainables.mixers.saliency_dcutmix import saliency_dcutmix
 from trainables.mixers.saliencymix import saliencymix
 from trainables.mixers.smoothmix import smoothmix
+from trainables.mixers.supermix import supermix
 from trainables.mixers.transmix import transmix
 
 # name: mixer(images, rng, *, alpha, ...), of images in [0, 1] before the mean and std are taken out
@@ -40,6 +41,7 @@ MIXERS: dict[str, Callable[..., Mixed]] = {
     "alignmix": alignmix,
     "puzzlemix": puzzlemix,
     "comixup": comixup,
+    "supermix": supermix,
     "attentivemix": attentivemix,
     "augmix": augmix,
     "transmix": transmix,

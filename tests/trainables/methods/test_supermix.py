@@ -1,0 +1,68 @@
+"""SuperMix's teacher: from a file, frozen; or refused with a sentence that says why."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from trainables.config import parse
+from trainables.datasets import DATASETS
+from trainables.methods import Method, build_method, build_network, rehearse
+from trainables.methods.supermix import SuperMixing
+
+CONFIG = {"dataset": "cifar10", "backbone": "resnet8", "mixer": "supermix", "mixer.max_iter": 2}
+
+
+def method_with(**options: object) -> Method:
+    keys = {f"mixer.{name}": value for name, value in options.items()}
+    return build_method(parse({**CONFIG, **keys}), DATASETS["cifar10"], 0).train()
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    network = build_network(parse(CONFIG), DATASETS["cifar10"], seed=7)
+    torch.save(network.backbone.state_dict(), tmp_path / "model.pt")
+    return tmp_path / "model.pt"
+
+
+def test_the_teacher_is_read_and_never_trained(saved: Path) -> None:
+    method = method_with(teacher=str(saved))
+    assert isinstance(method, SuperMixing)
+    assert method.teacher is not None
+    before = {name: value.clone() for name, value in method.teacher.state_dict().items()}
+    own = build_network(parse(CONFIG), DATASETS["cifar10"], seed=7).backbone.head.weight
+    assert torch.equal(method.teacher.backbone.head.weight, own)
+    assert not torch.equal(method.network.backbone.head.weight, own)
+
+    optimiser = torch.optim.SGD(method.parameters(), lr=0.1, weight_decay=0.1)
+    images = torch.rand(4, 3, 16, 12, generator=torch.Generator().manual_seed(0))
+    loss, _ = method(images, torch.arange(4), torch.Generator().manual_seed(0))
+    loss.backward()
+    optimiser.step()
+    assert all(torch.equal(before[name], value) for name, value in method.teacher.state_dict().items())
+    assert method.evaluated is method.network
+
+
+def test_a_step_with_a_teacher_can_be_rehearsed(saved: Path) -> None:
+    rehearse(parse({**CONFIG, "mixer.teacher": str(saved)}), DATASETS["cifar10"])
+
+
+def test_the_teacher_decides_what_is_mixed(saved: Path) -> None:
+    images = torch.rand(8, 3, 16, 12, generator=torch.Generator().manual_seed(0))
+    taught, alone = (
+        method.mix(images, torch.arange(8), torch.Generator().manual_seed(0))  # type: ignore[operator]
+        for method in (method_with(teacher=str(saved)), method_with())
+    )
+    assert torch.equal(taught.sources, alone.sources)
+    assert not torch.equal(taught.images, alone.images)
+
+
+def test_a_file_that_is_no_teacher_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"mixer.teacher must hold the state_dict of a resnet8, got .*missing\.pt"):
+        method_with(teacher=str(tmp_path / "missing.pt"))
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "other.pt")
+    with pytest.raises(ValueError, match=r"mixer.teacher must hold .*other\.pt"):
+        method_with(teacher=str(tmp_path / "other.pt"))
+    (tmp_path / "text.pt").write_text("not a checkpoint")
+    with pytest.raises(ValueError, match=r"mixer.teacher must hold .*text\.pt"):
+        method_with(teacher=str(tmp_path / "text.pt"))

@@ -1,0 +1,105 @@
+"""SuperMix: the masks do what they are for, with a teacher that can be read."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from trainables.mixers.mixed import Mixed
+from trainables.mixers.supermix import blend, distinct_sources, divergence, newton_step, spread_masks, supermix
+
+B, L = 6, 6
+
+
+def pixels() -> Tensor:
+    """Image b is bright in channel b on its own patch of pixels, and nowhere else."""
+    images = torch.zeros(B, L, 16, 12)
+    for row in range(B):
+        images[row, row, 4 * (row // 2) : 4 * (row // 2) + 8, 6 * (row % 2) : 6 * (row % 2) + 6] = 1.0
+    return images
+
+
+def teach(images: Tensor) -> Tensor:
+    """A class for each channel, by how much of it there is."""
+    return 60 * images.mean(dim=(2, 3))
+
+
+def mix(seed: int = 0, **options: object) -> Mixed:
+    options = {"teach": teach, **options}
+    return supermix(pixels(), torch.Generator().manual_seed(seed), **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("num_images", [2, 3])
+def test_the_teacher_sees_every_source_in_a_mixed_row(num_images: int) -> None:
+    mixed = mix(num_images=num_images)
+    rows = (mixed.weights[:, 1:] > 0).all(dim=1)
+    assert rows.sum() >= 4
+    seen = teach(mixed.images).topk(num_images).indices.sort(dim=1).values
+    assert torch.equal(seen[rows], mixed.sources.sort(dim=1).values[rows])
+    torch.testing.assert_close(mixed.weights.sum(dim=1), torch.ones(B))
+
+
+def test_masks_that_took_steps_fit_the_shares_better_than_plain_averages() -> None:
+    mixed = mix(sparsity=0.0, max_iter=1)
+    average = pixels()[mixed.sources].mean(dim=1)
+    rows = mixed.weights[:, 1] > 0
+    assert rows.any()
+    after, before = (divergence(teach(images), mixed.sources, mixed.weights) for images in (mixed.images, average))
+    assert (after < before)[rows].all()
+
+
+def test_a_row_without_masks_stays_as_it_is() -> None:
+    def stubborn(images: Tensor) -> Tensor:
+        """Sees what is drawn while it is drawn alone, and class 0 in every mixture."""
+        alone = (images.amax(dim=(1, 2, 3)) > 0.999).float()[:, None]
+        return alone * teach(images) + (1 - alone) * (torch.eye(L)[0] * 50 + 0.01 * teach(images) * torch.eye(L)[0])
+
+    mixed = mix(teach=stubborn, max_iter=2)
+    stays = (mixed.sources != 0).all(dim=1)
+    stays &= (mixed.sources != 1).all(dim=1)
+    assert stays.any()
+    assert torch.equal(mixed.images[stays], pixels()[stays])
+    assert torch.equal(mixed.weights[stays], torch.tensor([1.0, 0.0]).expand(int(stays.sum()), 2))
+
+
+def test_sources_are_a_circle_of_all_rows() -> None:
+    sources = distinct_sources(7, 3, torch.Generator().manual_seed(0))
+    assert torch.equal(sources[:, 0], torch.arange(7))
+    assert (sources.sort(dim=0).values == torch.arange(7)[:, None]).all()
+    assert all(len(set(row)) == 3 for row in sources.tolist())
+    assert distinct_sources(1, 2, torch.Generator()).tolist() == [[0, 0]]
+
+
+def test_masks_are_shares_and_blend_by_them() -> None:
+    masks = torch.randn(B, 3, 4, 4, generator=torch.Generator().manual_seed(1))
+    spread = spread_masks(masks, torch.Size((16, 12)))
+    torch.testing.assert_close(spread.sum(dim=1), torch.ones(B, 16, 12))
+    sources = distinct_sources(B, 3, torch.Generator().manual_seed(2))
+    wanted = (spread[:, :, None] * pixels()[sources]).sum(dim=1)
+    torch.testing.assert_close(blend(pixels(), sources, spread), wanted)
+
+
+def test_the_divergence_by_hand_counts_equal_classes_together() -> None:
+    logits = torch.tensor([[0.5, 1.5, -1.0]])
+    log_p = logits.log_softmax(dim=1)[0]
+    two = 0.3 * (torch.tensor(0.3).log() - log_p[0]) + 0.7 * (torch.tensor(0.7).log() - log_p[2])
+    found = divergence(logits, torch.tensor([[0, 2]]), torch.tensor([[0.3, 0.7]]))
+    torch.testing.assert_close(found[0], two)
+    torch.testing.assert_close(divergence(logits, torch.tensor([[1, 1]]), torch.tensor([[0.3, 0.7]]))[0], -log_p[1])
+
+
+def test_a_step_is_the_smoothed_gradient_at_newtons_length() -> None:
+    gradient = torch.zeros(1, 1, 8, 8)
+    gradient[0, 0, 3, 4] = 2.0
+    step = newton_step(torch.tensor([5.0]), gradient, sigma=1.0)[0, 0]
+    taps = torch.exp(-(torch.arange(-2.0, 3) ** 2) / 2)
+    bell = torch.outer(taps, taps) / taps.sum() ** 2
+    smooth = 2 * bell
+    torch.testing.assert_close(step[1:6, 2:7], 5.0 / (2 * smooth[2, 2]) * smooth)
+    assert step.count_nonzero() == 25
+    assert newton_step(torch.tensor([5.0]), 1e-8 * gradient, 1.0).abs().max() <= 2e3 * 1e-8  # the longest step
+
+
+@pytest.mark.parametrize(("option", "value"), [("num_images", 1), ("mask_size", 0), ("max_iter", 0), ("sigma", 0.0)])
+def test_impossible_options_are_refused(option: str, value: float) -> None:
+    with pytest.raises(ValueError, match=option):
+        mix(**{option: value})

@@ -1,0 +1,140 @@
+"""SuperMix: masks that a teacher's own gradient shapes until it sees all the mixed images' classes.
+
+A. Dabouei, S. Soleymani, F. Taherkhani and N. M. Nasrabadi, "SuperMix: Supervising the Mixing Data
+Augmentation", CVPR 2021, arXiv:2003.05034.
+
+Shape letters: B batch, K sources of a mixture, C channels, H height, W width, S side of a mask, L classes.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from trainables.mixers.mixed import Mixed, dirichlet, require_positive
+
+SMALLEST_STEP, LARGEST_STEP = 1e-4, 2e3
+LOSS_SCALE = 1024.0  # keeps a gradient in half precision from vanishing; a power of two costs no digit
+
+
+def supermix(
+    images: Tensor,
+    rng: Generator,
+    *,
+    alpha: float = 3.0,
+    num_images: int = 2,
+    mask_size: int = 8,
+    sigma: float = 1.0,
+    sparsity: float = 25.0,
+    max_iter: int = 10,
+    teacher: str | None = None,
+    teach: Callable[[Tensor], Tensor],
+) -> Mixed:
+    """Mix every image with others by masks for which the teacher predicts their classes, in the drawn shares.
+
+    Args:
+        images: (B, C, H, W), left unchanged.
+        rng: source of every random draw, on the device of ``images``.
+        alpha: draws the shares of a row's sources from Dirichlet(alpha, ...).
+        num_images: K, at least 2.
+        mask_size: S, before a mask is enlarged to the image.
+        sigma: standard deviation, in cells of a mask, of the Gaussian that smooths its gradient.
+        sparsity: the paper's lambda_s, weight of the term that makes masks decide.
+        max_iter: steps on the masks; each costs a pass of the teacher, there and back.
+        teacher: read by ``methods/supermix.py``, which chooses what ``teach`` is.
+        teach: from pixels (B, C, H, W) to the teacher's logits (B, L), with a gradient back to the pixels.
+
+    Returns:
+        A ``Mixed`` with K = ``num_images``. A row for which no masks were found keeps its image and its label:
+        weights 1, 0, ...
+
+    The official code makes 500,000 such images beforehand, in at most 50 steps, drops those for which no masks
+    were found, and trains a student on the teacher's predictions of them. Here they are made as they are
+    needed, and the labels are the sources' own. Its masks are 16 x 16 by default, 8 x 8 for CIFAR in the paper.
+    """
+    if num_images < 2:
+        raise ValueError(f"num_images must be at least 2, got {num_images}")
+    if mask_size < 1 or max_iter < 1:
+        raise ValueError(f"mask_size and max_iter must be at least 1, got {mask_size} and {max_iter}")
+    require_positive("sigma", sigma)
+    shares = dirichlet(alpha, (len(images), num_images), rng)
+    sources = distinct_sources(len(images), num_images, rng)
+
+    pixels = images.detach().float()
+    with torch.no_grad():
+        wanted = teach(pixels).argmax(dim=1)[sources]  # (B, K) the teacher's classes, not the true ones
+    masks = torch.zeros(*sources.shape, mask_size, mask_size, device=images.device)
+    solved = torch.zeros(len(images), dtype=torch.bool, device=images.device)
+    for iteration in range(max_iter + 1):
+        with torch.enable_grad():
+            masks.requires_grad_()
+            spread = spread_masks(masks, images.shape[2:])
+            logits = teach(blend(pixels, sources, spread)).float()
+            loss = divergence(logits, wanted, shares) + sparsity * (spread * (1 - spread)).mean(dim=(1, 2, 3))
+            found = (logits.topk(min(num_images, logits.shape[1])).indices[:, None] == wanted[..., None]).any(dim=2)
+            if iteration:  # plain averages are not taken for masks
+                solved = solved | found.all(dim=1)
+            if iteration == max_iter:
+                break
+            (gradient,) = torch.autograd.grad(loss.sum() * LOSS_SCALE, masks)
+        masks = torch.where(solved[:, None, None, None], masks, masks - newton_step(loss, gradient / LOSS_SCALE, sigma))
+        masks = masks.detach()
+
+    mixed = blend(images, sources, spread_masks(masks.detach(), images.shape[2:]))
+    own = torch.arange(num_images, device=images.device) == 0
+    return Mixed(
+        torch.where(solved[:, None, None, None], mixed, images),
+        sources,
+        torch.where(solved[:, None], shares, own.float()),
+    )
+
+
+def distinct_sources(size: int, count: int, rng: Generator) -> Tensor:
+    """(B, K) int64: each row, then those that follow it in a random circle of all rows."""
+    circle = torch.randperm(size, generator=rng, device=rng.device)
+    place = circle.argsort()
+    return circle[(place[:, None] + torch.arange(count, device=rng.device)) % size]
+
+
+def spread_masks(masks: Tensor, size: torch.Size) -> Tensor:
+    """(B, K, H, W) enlarged, squashed into (0, 1), then divided by their sum over the sources.
+
+    Args:
+        masks: (B, K, S, S) any numbers.
+        size: H and W.
+    """
+    positive = F.interpolate(masks, size, mode="bilinear").sigmoid()
+    return positive / positive.sum(dim=1, keepdim=True)
+
+
+def blend(images: Tensor, sources: Tensor, masks: Tensor) -> Tensor:
+    """(B, C, H, W) the sum of each row's sources, by masks (B, K, H, W)."""
+    parts = zip(sources.T, masks.to(images.dtype).unbind(1), strict=True)
+    return torch.stack([images[source] * mask[:, None] for source, mask in parts]).sum(dim=0)
+
+
+def divergence(logits: Tensor, wanted: Tensor, shares: Tensor) -> Tensor:
+    """(B,) Kullback-Leibler divergence of the prediction from the classes ``wanted`` (B, K) by ``shares`` (B, K)."""
+    target = torch.zeros_like(logits).scatter_add_(1, wanted, shares)
+    return F.kl_div(logits.log_softmax(dim=1), target, reduction="none").sum(dim=1)
+
+
+def newton_step(loss: Tensor, gradient: Tensor, sigma: float) -> Tensor:
+    """(B, K, S, S) the smoothed gradient, as long as would bring a linear loss to 0, within bounds.
+
+    Args:
+        loss: (B,) not negative.
+        gradient: (B, K, S, S) of it.
+        sigma: of the Gaussian, which has int(5 sigma) taps and zeros beyond the border.
+    """
+    taps = max(1, int(5 * sigma))
+    at = torch.arange(taps, device=gradient.device) - (taps - 1) / 2
+    kernel = (-(at / sigma).square() / 2).exp()
+    kernel = kernel / kernel.sum()
+    padded = F.pad(gradient, (taps // 2 - (1 - taps % 2), taps // 2) * 2)
+    smooth = (padded.unfold(2, taps, 1) * kernel).sum(dim=-1)
+    smooth = (smooth.unfold(3, taps, 1) * kernel).sum(dim=-1)
+    along = (gradient * smooth).sum(dim=(1, 2, 3))
+    length = (loss.detach().abs() / (along + 1e-10)).clamp(SMALLEST_STEP, LARGEST_STEP)
+    return length[:, None, None, None] * smooth
