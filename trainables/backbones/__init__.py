@@ -3,14 +3,52 @@
 from collections.abc import Callable
 
 from trainables.backbones.backbone import Backbone
-from trainables.backbones.resnet import resnet18, resnet34, resnet50
+from trainables.backbones.convnext import convnext_tiny, convnext_tiny_cifar
+from trainables.backbones.deit import deit_small
+from trainables.backbones.imagenet_resnet import (
+    resnet18_imagenet,
+    resnet34_imagenet,
+    resnet50_imagenet,
+    resnet101_imagenet,
+    resnext50_imagenet,
+    resnext101_imagenet,
+)
+from trainables.backbones.mobile import efficientnet_b0, mobilenet_v2
+from trainables.backbones.preact_resnet import preact_resnet18
+from trainables.backbones.pyramidnet import pyramidnet110, pyramidnet200
+from trainables.backbones.resnet import resnet18, resnet34, resnet50, resnext29, resnext50
 from trainables.backbones.resnet_cifar import resnet8, resnet20, resnet56
+from trainables.backbones.swin import swin_tiny
+from trainables.backbones.wide_resnet import wrn16_8, wrn28_8, wrn28_8_paper
 
+# name: constructor(num_classes=..., in_channels=3), some with image_size, drop_path, or torchvision's weights
 BACKBONES: dict[str, Callable[..., Backbone]] = {
+    # for images of 32 and 64 pixels
     "resnet8": resnet8,
     "resnet20": resnet20,
     "resnet56": resnet56,
     "resnet18": resnet18,
     "resnet34": resnet34,
     "resnet50": resnet50,
+    "resnext29": resnext29,
+    "resnext50": resnext50,
+    "wrn16_8": wrn16_8,
+    "wrn28_8": wrn28_8,
+    "wrn28_8_paper": wrn28_8_paper,
+    "preact_resnet18": preact_resnet18,
+    "pyramidnet110": pyramidnet110,
+    "pyramidnet200": pyramidnet200,
+    "convnext_tiny_cifar": convnext_tiny_cifar,
+    # for images of 160 pixels and more
+    "resnet18_imagenet": resnet18_imagenet,
+    "resnet34_imagenet": resnet34_imagenet,
+    "resnet50_imagenet": resnet50_imagenet,
+    "resnet101_imagenet": resnet101_imagenet,
+    "resnext50_imagenet": resnext50_imagenet,
+    "resnext101_imagenet": resnext101_imagenet,
+    "mobilenet_v2": mobilenet_v2,
+    "efficientnet_b0": efficientnet_b0,
+    "convnext_tiny": convnext_tiny,
+    "deit_small": deit_small,
+    "swin_tiny": swin_tiny,
 }

@@ -4,20 +4,31 @@ Shape letters: B batch, C channels, H height, W width, D features, L classes.
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock, Bottleneck
 
+N = TypeVar("N", bound=nn.Module)
 Init = Literal["om_table", "torch_default"]
 
 
 class Backbone(nn.Module):
-    """A convolutional network: ``stages`` one after another, the mean over the map, a linear ``head``."""
+    """``stages`` one after another, the mean over the last map, what ``neck`` does to it, a linear ``head``.
 
-    def __init__(self, stages: Sequence[nn.Module], num_features: int, num_classes: int) -> None:
+    Stage 0 is the stem, and stage k of a ResNet is ``stages[k]``. A network whose maps are not (B, C, H, W)
+    grids says in its class what they are, and overrides ``grid`` and ``pool``.
+    """
+
+    drawn_as: ClassVar[Literal["convolutional", "transformer"]] = "convolutional"  # see ``initialise``
+
+    def __init__(
+        self, stages: Sequence[nn.Module], num_features: int, num_classes: int, neck: nn.Module | None = None
+    ) -> None:
         super().__init__()
         self.stages = nn.ModuleList(stages)
+        self.neck = nn.Identity() if neck is None else neck
         self.head = nn.Linear(num_features, num_classes)
 
     def encode(self, x: Tensor, first: int = 0, last: int | None = None) -> Tensor:
@@ -26,9 +37,13 @@ class Backbone(nn.Module):
             x = stage(x)
         return x
 
+    def grid(self, maps: Tensor) -> Tensor:
+        """(B, C, H, W) what a map says of each place of the image; here the map itself."""
+        return maps
+
     def pool(self, maps: Tensor) -> Tensor:
         """(B, D) features from the last stage's map (B, D, H, W)."""
-        return maps.mean(dim=(2, 3))
+        return self.neck(maps.mean(dim=(2, 3)))
 
     def forward_features(self, x: Tensor) -> Tensor:
         """(B, D) from normalised images (B, C, H, W)."""
@@ -78,16 +93,39 @@ class Network(nn.Module):
         return self.head(self.forward_features(images))
 
 
-def initialise(backbone: nn.Module, init: Init) -> None:
+def layer_defaults(network: N) -> N:
+    """``network`` with every layer drawn anew as PyTorch draws it; torchvision's constructors draw otherwise."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear | nn.BatchNorm2d | nn.LayerNorm):
+            module.reset_parameters()
+    return network
+
+
+def initialise(backbone: Backbone, init: Init) -> None:
     """Set every weight of ``backbone`` in place, from torch's global generator.
 
-    ``om_table`` is what the published CNN tables of OpenMixup were trained from: Kaiming-normal
-    (fan out) convolutions, the last batch norm of each residual block at zero, a linear head from
-    N(0, 0.01). ``torch_default`` leaves the constructors' values: later releases, and the SUMix
-    code, train from those, although they compare with the former.
+    ``om_table`` is what the published tables of OpenMixup were trained from. Of a convolutional network:
+    Kaiming-normal (fan out) convolutions, the last batch norm of each residual block at zero, a linear head
+    from N(0, 0.01). Of a transformer, and of ConvNeXt: every matrix, and the position and class embeddings,
+    from N(0, 0.02) cut off at two (DeiT, Swin). ``torch_default`` leaves PyTorch's values: later releases, and
+    the SUMix code, train from those, although they compare with the former.
     """
     if init == "torch_default":
         return
+    if backbone.drawn_as == "transformer":
+        _truncated_normal(backbone)
+    else:
+        _kaiming_normal(backbone)
+
+
+def initialise_head(backbone: Backbone, init: Init) -> None:
+    """The same for the head alone: of a network whose other weights were trained before."""
+    if init == "om_table":
+        nn.init.normal_(backbone.head.weight, std=0.01)
+        nn.init.zeros_(backbone.head.bias)
+
+
+def _kaiming_normal(backbone: nn.Module) -> None:
     for module in backbone.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -97,6 +135,17 @@ def initialise(backbone: nn.Module, init: Init) -> None:
             nn.init.normal_(module.weight, std=0.01)
             nn.init.zeros_(module.bias)
     for module in backbone.modules():
-        last_norm = getattr(module, "bn3", None) or getattr(module, "bn2", None)  # of a torchvision residual block
-        if isinstance(last_norm, nn.BatchNorm2d):
-            nn.init.zeros_(last_norm.weight)
+        if isinstance(module, BasicBlock | Bottleneck):
+            # Never the inner norm of a pre-activation block: nothing would flow through its branch again.
+            nn.init.zeros_((module.bn3 if isinstance(module, Bottleneck) else module.bn2).weight)
+
+
+def _truncated_normal(backbone: nn.Module) -> None:
+    for name, parameter in backbone.named_parameters():
+        kind = name.rpartition(".")[2]
+        if kind in ("class_token", "pos_embedding", "relative_position_bias_table") or (
+            kind.endswith("weight") and parameter.ndim > 1
+        ):
+            nn.init.trunc_normal_(parameter, std=0.02)
+        elif kind.endswith("bias"):
+            nn.init.zeros_(parameter)

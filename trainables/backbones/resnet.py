@@ -1,21 +1,34 @@
-"""ResNets for small images: torchvision's stages behind a 3x3 stem without pooling, 4x4 map at 32 pixels.
+"""ResNets and ResNeXts for small images: torchvision's stages behind a 3x3 stem without pooling.
 
-He et al., CVPR 2016 (arXiv:1512.03385), with the stem of OpenMixup's ``ResNet_CIFAR``, which the
-CIFAR-100 and Tiny-ImageNet tables of SUMix and AutoMix use.
+He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", CVPR 2016 (arXiv:1512.03385); Xie, Girshick,
+Dollar, Tu, He, "Aggregated Residual Transformations for Deep Neural Networks", CVPR 2017 (arXiv:1611.05431).
+The stem is that of OpenMixup's ``ResNet_CIFAR``, which the CIFAR-100 and Tiny-ImageNet tables of SUMix and
+AutoMix use; the last map of an image of 32 pixels is 4x4.
 """
 
 from torch import nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
-from trainables.backbones.backbone import Backbone
+from trainables.backbones.backbone import Backbone, layer_defaults
 
 
-def _resnet(block: type[BasicBlock] | type[Bottleneck], blocks: list[int], classes: int, in_channels: int) -> Backbone:
-    full = ResNet(block, blocks)
-    stem = nn.Sequential(
+def _stem(in_channels: int) -> nn.Sequential:
+    return nn.Sequential(
         nn.Conv2d(in_channels, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU(inplace=True)
     )
-    stages = (stem, full.layer1, full.layer2, full.layer3, full.layer4)
+
+
+def _resnet(
+    block: type[BasicBlock] | type[Bottleneck],
+    blocks: list[int],
+    classes: int,
+    in_channels: int,
+    *,
+    groups: int = 1,
+    group_width: int = 64,
+) -> Backbone:
+    full = layer_defaults(ResNet(block, blocks, groups=groups, width_per_group=group_width))
+    stages = (_stem(in_channels), full.layer1, full.layer2, full.layer3, full.layer4)
     return Backbone(stages, num_features=512 * block.expansion, num_classes=classes)
 
 
@@ -32,3 +45,15 @@ def resnet34(*, num_classes: int, in_channels: int = 3) -> Backbone:
 def resnet50(*, num_classes: int, in_channels: int = 3) -> Backbone:
     """ResNet-50 with a 3x3 stem, 23.7 M parameters."""
     return _resnet(Bottleneck, [3, 4, 6, 3], num_classes, in_channels)
+
+
+def resnext50(*, num_classes: int, in_channels: int = 3) -> Backbone:
+    """ResNeXt-50 32x4d with a 3x3 stem, 23.2 M parameters."""
+    return _resnet(Bottleneck, [3, 4, 6, 3], num_classes, in_channels, groups=32, group_width=4)
+
+
+def resnext29(*, num_classes: int, in_channels: int = 3) -> Backbone:
+    """ResNeXt-29 4x24d of section 5.3 of the paper and of Co-Mixup: three stages, 8x8 map at 32 pixels, 4.9 M."""
+    full = layer_defaults(ResNet(Bottleneck, [3, 3, 3, 1], groups=4, width_per_group=24))
+    stages = (_stem(in_channels), full.layer1, full.layer2, full.layer3)
+    return Backbone(stages, num_features=1024, num_classes=num_classes)

@@ -1,0 +1,88 @@
+"""What the tokens of DeiT are, and its class attention."""
+
+import functools
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.models.vision_transformer import VisionTransformer
+
+from trainables.backbones.backbone import Network
+from trainables.backbones.deit import DeiT, deit_small
+from trainables.methods.inputs import INPUTS, HasClassToken
+
+SIDE = 48  # three patches by three
+
+
+@functools.cache
+def network() -> DeiT:
+    torch.manual_seed(0)
+    made = deit_small(num_classes=5, image_size=SIDE).eval()
+    assert isinstance(made, DeiT)
+    for block in made.stages[1:]:
+        nn.init.normal_(block.self_attention.in_proj_weight, std=0.2)  # far from uniform attention
+    return made
+
+
+def pixels(rows: int = 3) -> Tensor:
+    return torch.randn(rows, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(2))
+
+
+@torch.no_grad()
+def test_the_same_function_as_torchvision_s_transformer_of_that_size() -> None:
+    ours = network()
+    theirs = VisionTransformer(SIDE, 16, 12, 6, 384, 4 * 384, num_classes=5).eval()
+    state = {"class_token": ours.stages[0].class_token, "encoder.pos_embedding": ours.stages[0].pos_embedding}
+    state |= {f"conv_proj.{key}": value for key, value in ours.stages[0].conv_proj.state_dict().items()}
+    state |= {f"encoder.ln.{key}": value for key, value in ours.neck.state_dict().items()}
+    state |= {f"heads.head.{key}": value for key, value in ours.head.state_dict().items()}
+    for index, block in enumerate(ours.stages[1:]):
+        state |= {f"encoder.layers.encoder_layer_{index}.{key}": v for key, v in block.state_dict().items()}
+    theirs.load_state_dict(state)
+    torch.testing.assert_close(ours(pixels()), theirs(pixels()), rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_class_attention_by_hand() -> None:
+    backbone, images = network(), pixels()
+    assert isinstance(backbone, HasClassToken)
+    attention = backbone.class_attention(images)
+    assert attention.shape == (3, 3, 3)
+    last = backbone.stages[-1]
+    tokens = last.ln_1(backbone.encode(images, 0, 12)[:, :, 0].mT)  # (B, T, D)
+    query, key, _ = F.linear(tokens, last.self_attention.in_proj_weight, last.self_attention.in_proj_bias).chunk(3, 2)
+    heads = [
+        (query[:, :1, head] @ key[:, :, head].mT / 64**0.5).softmax(dim=2)[:, 0]
+        for head in (slice(64 * h, 64 * h + 64) for h in range(6))
+    ]
+    torch.testing.assert_close(attention.flatten(1), sum(heads)[:, 1:] / 6, rtol=1e-4, atol=1e-6)
+    assert (attention.flatten(1).sum(dim=1) < 1).all()  # the class token pays itself the rest
+    assert attention.flatten(1).std(dim=1).min() > 1e-4
+
+
+@torch.no_grad()
+def test_the_grid_has_each_patch_in_its_place() -> None:
+    backbone, images = network(), pixels(1)
+    stem = backbone.grid(backbone.encode(images, 0, 1))
+    assert stem.shape == (1, 384, 3, 3)
+    images[:, :, 16:32, 32:48] += 1  # the patch in row 1, column 2
+    moved = (backbone.grid(backbone.encode(images, 0, 1)) - stem).abs().sum(dim=1)[0]
+    assert moved[1, 2] > 0.1
+    moved[1, 2] = 0
+    assert not moved.any()
+
+
+def test_what_a_mixer_is_given() -> None:
+    given = Network(network(), (0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
+    images, labels = pixels(2), torch.tensor([0, 1])
+    assert INPUTS["attention"](given, images, labels).shape == (2, 3, 3)
+    attend = INPUTS["attend"](given, images, labels)
+    torch.testing.assert_close(attend(images), network().class_attention(given.normalise(images)).detach())
+
+
+def test_image_sizes() -> None:
+    with pytest.raises(ValueError, match="image_size must be a multiple of 16, the side of a patch, got 40"):
+        deit_small(num_classes=5, image_size=40)
+    with pytest.raises(ValueError, match="images of 9 patches, got 4 in one of 32x32 pixels"):
+        network()(torch.rand(1, 3, 32, 32))

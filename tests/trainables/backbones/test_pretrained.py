@@ -1,0 +1,109 @@
+"""torchvision's weights: into every network, from a file, by download, and the errors where they are not there."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torchvision import models
+
+from trainables.backbones import BACKBONES, pretrained
+from trainables.backbones.pretrained import (
+    PRETRAINED,
+    load_pretrained,
+    prepare_pretrained,
+    require_pretrained,
+    torchvision_network,
+)
+from trainables.datasets.dataset import DataError
+
+THEIRS = {
+    "resnet18_imagenet": models.resnet18,
+    "mobilenet_v2": models.mobilenet_v2,
+    "efficientnet_b0": models.efficientnet_b0,
+    "convnext_tiny": models.convnext_tiny,
+    "swin_tiny": models.swin_t,
+}
+
+
+@pytest.mark.parametrize("name", THEIRS)
+@torch.no_grad()
+def test_a_network_with_torchvision_s_weights_computes_torchvision_s_logits(name: str) -> None:
+    theirs = THEIRS[name]().eval()
+    for module in theirs.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.uniform_(-0.1, 0.1)
+            module.running_var.uniform_(0.5, 1.5)
+    ours = BACKBONES[name](num_classes=1000, weights=theirs.state_dict()).eval()
+    head = [module for module in theirs.modules() if isinstance(module, nn.Linear)][-1]
+    ours.head.load_state_dict(head.state_dict())
+    images = torch.randn(1, 3, 64, 64)
+    torch.testing.assert_close(ours(images), theirs(images), rtol=1e-4, atol=1e-5)
+
+
+def test_weights_of_another_network_are_refused() -> None:
+    with pytest.raises(DataError, match=r"do not fit the network: layer1\.0\.bn3\.bias is missing or of another shape"):
+        torchvision_network(models.resnet50(), models.resnet18().state_dict())
+
+
+@pytest.fixture
+def published(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[str, bytes]:
+    """The name that torchvision would give to a file of our own, and its bytes."""
+    source = tmp_path / "theirs.pth"
+    torch.save({"conv1.weight": torch.ones(2)}, source)
+    content = source.read_bytes()
+    name = f"resnet18-{hashlib.sha256(content).hexdigest()[:8]}.pth"
+    file = models.Weights(url=f"{tmp_path.as_uri()}/{name}", transforms=nn.Identity, meta={})
+    monkeypatch.setitem(PRETRAINED, "resnet18_imagenet", models.WeightsEnum("Published", {"IMAGENET1K_V1": file}))
+    return name, content
+
+
+def test_a_local_file_is_read_and_checked(published: tuple[str, bytes], tmp_path: Path) -> None:
+    name, content = published
+    folder = tmp_path / "data" / "torchvision"
+    folder.mkdir(parents=True)
+    (folder / name).write_bytes(content)
+    loaded = load_pretrained("resnet18_imagenet", "IMAGENET1K_V1", tmp_path / "data")
+    assert loaded is not None
+    assert torch.equal(loaded["conv1.weight"], torch.ones(2))
+    (folder / name).write_bytes(content + b"!")
+    with pytest.raises(DataError, match=rf"{name} is not what its name says: its SHA-256 begins with [0-9a-f]{{8}}"):
+        load_pretrained("resnet18_imagenet", "IMAGENET1K_V1", tmp_path / "data")
+
+
+def test_a_missing_file_is_downloaded_once(published: tuple[str, bytes], tmp_path: Path) -> None:
+    name, content = published
+    (tmp_path / name).write_bytes(content)  # where the address points
+    path = prepare_pretrained("resnet18_imagenet", "IMAGENET1K_V1", tmp_path / "data")
+    assert path == tmp_path / "data" / "torchvision" / name
+    assert path.read_bytes() == content
+    (tmp_path / name).unlink()
+    assert prepare_pretrained("resnet18_imagenet", "IMAGENET1K_V1", tmp_path / "data") == path
+
+
+def test_neither_a_file_nor_a_connection(published: tuple[str, bytes], tmp_path: Path) -> None:
+    wanted = tmp_path / "data" / "torchvision" / published[0]
+    with pytest.raises(DataError, match="the weights IMAGENET1K_V1 of resnet18_imagenet are not at ") as error:
+        prepare_pretrained("resnet18_imagenet", "IMAGENET1K_V1", tmp_path / "data")
+    assert str(wanted) in str(error.value)
+    assert not wanted.exists()
+
+
+def test_weights_that_torchvision_does_not_have() -> None:
+    require_pretrained("resnet8", "none")
+    require_pretrained("resnet50_imagenet", "IMAGENET1K_V2")
+    with pytest.raises(ValueError, match="no weights 'IMAGENET1K_V1' of torchvision for backbone 'resnet8'; networks"):
+        require_pretrained("resnet8", "IMAGENET1K_V1")
+    with pytest.raises(ValueError, match=r"'IMAGENET1K_V2' .* 'swin_tiny'; those there are: IMAGENET1K_V1"):
+        require_pretrained("swin_tiny", "IMAGENET1K_V2")
+
+
+def test_nothing_is_loaded_where_nothing_is_wanted(tmp_path: Path) -> None:
+    assert load_pretrained("resnet8", "none", tmp_path) is None
+
+
+def test_every_file_s_name_says_its_hash() -> None:
+    for weights in (member for kind in PRETRAINED.values() for member in kind):
+        prefix: str | Tensor = pretrained._hash_prefix(Path(weights.url.rpartition("/")[2]))
+        assert len(prefix) == 8

@@ -1,0 +1,104 @@
+"""DeiT-S: a vision transformer with a class token, of torchvision's layers.
+
+Touvron, Cord, Douze, Massa, Sablayrolles, Jegou, "Training data-efficient image transformers & distillation through
+attention", ICML 2021 (arXiv:2012.12877), without distillation: patches of 16 pixels, 12 blocks, 6 heads, width 384.
+
+Shape letters: B batch, D features, T tokens: the class token, then the patches row by row; h and w of their grid.
+"""
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.vision_transformer import EncoderBlock, VisionTransformer
+from torchvision.ops import StochasticDepth
+
+from trainables.backbones.backbone import Backbone, layer_defaults
+
+WIDTH, DEPTH, HEADS, PATCH = 384, 12, 6, 16
+
+
+class Tokens(nn.Module):
+    """The stem: an image to its class token and patches, each with its place added."""
+
+    def __init__(self, full: VisionTransformer) -> None:
+        super().__init__()
+        self.conv_proj = full.conv_proj
+        self.class_token = full.class_token  # (1, 1, D)
+        self.pos_embedding = full.encoder.pos_embedding  # (1, T, D)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, D, 1, T) from (B, C, H, W)."""
+        patches = self.conv_proj(images).flatten(2).mT  # (B, T - 1, D)
+        if patches.shape[1] + 1 != self.pos_embedding.shape[1]:
+            raise ValueError(
+                f"this network was built for images of {self.pos_embedding.shape[1] - 1} patches, "
+                f"got {patches.shape[1]} in one of {images.shape[2]}x{images.shape[3]} pixels"
+            )
+        tokens = torch.cat((self.class_token.expand(len(images), -1, -1), patches), dim=1) + self.pos_embedding
+        return tokens.mT[:, :, None]
+
+
+class Block(EncoderBlock):
+    """Self-attention and a perceptron, each with a shortcut and drop-path, which torchvision's block lacks."""
+
+    def __init__(self, drop_path: float) -> None:
+        super().__init__(HEADS, WIDTH, 4 * WIDTH, dropout=0.0, attention_dropout=0.0)
+        self.drop_path = StochasticDepth(drop_path, "row")
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(B, D, 1, T) in and out."""
+        tokens = maps[:, :, 0].mT
+        query = self.ln_1(tokens)
+        attended, _ = self.self_attention(query, query, query, need_weights=False)
+        tokens = tokens + self.drop_path(attended)
+        tokens = tokens + self.drop_path(self.mlp(self.ln_2(tokens)))
+        return tokens.mT[:, :, None]
+
+    def attention(self, maps: Tensor) -> Tensor:
+        """(B, T, T) what each token pays to each, rows sum to 1, the mean of the heads."""
+        query = self.ln_1(maps[:, :, 0].mT)
+        return self.self_attention(query, query, query, need_weights=True)[1]
+
+
+class DeiT(Backbone):
+    """Stage 0 makes tokens, stage k is block k. A map is (B, D, 1, T), one row of tokens, the class token first.
+
+    So a mixer of hidden layers mixes all tokens, the class token too, and ``grid`` gives the patches alone.
+    """
+
+    drawn_as: ClassVar[Literal["convolutional", "transformer"]] = "transformer"
+
+    def __init__(self, *, image_size: int, num_classes: int, in_channels: int, drop_path: float) -> None:
+        if image_size % PATCH != 0:
+            raise ValueError(f"image_size must be a multiple of {PATCH}, the side of a patch, got {image_size}")
+        full = layer_defaults(VisionTransformer(image_size, PATCH, 0, HEADS, WIDTH, 4 * WIDTH))
+        if in_channels != 3:
+            full.conv_proj = nn.Conv2d(in_channels, WIDTH, PATCH, PATCH)
+        blocks = [Block(drop_path * index / (DEPTH - 1)) for index in range(DEPTH)]
+        super().__init__([Tokens(full), *map(layer_defaults, blocks)], WIDTH, num_classes, neck=full.encoder.ln)
+        self.side = image_size // PATCH
+
+    def grid(self, maps: Tensor) -> Tensor:
+        """(B, D, h, w) the patches of (B, D, 1, T)."""
+        return maps[:, :, 0, 1:].unflatten(2, (self.side, self.side))
+
+    def pool(self, maps: Tensor) -> Tensor:
+        """(B, D) the class token of (B, D, 1, T), normalised."""
+        return self.neck(maps[:, :, 0, 0])
+
+    def class_attention(self, images: Tensor) -> Tensor:
+        """(B, h, w) what the class token pays to each patch in the last block, the mean of the heads.
+
+        Args:
+            images: (B, C, H, W) normalised.
+        """
+        last = self.stages[-1]
+        assert isinstance(last, Block)
+        paid = last.attention(self.encode(images, 0, -1))[:, 0, 1:]
+        return paid.unflatten(1, (self.side, self.side))
+
+
+def deit_small(*, num_classes: int, in_channels: int = 3, image_size: int = 224, drop_path: float = 0.0) -> Backbone:
+    """DeiT-S, 22.1 M parameters at 224 pixels and 1000 classes; the paper's drop-path is 0.1."""
+    return DeiT(image_size=image_size, num_classes=num_classes, in_channels=in_channels, drop_path=drop_path)

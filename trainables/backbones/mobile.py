@@ -1,0 +1,36 @@
+"""MobileNetV2 and EfficientNet-B0, torchvision's, cut into stages of one resolution each; 7x7 map at 224 pixels.
+
+Sandler, Howard, Zhu, Zhmoginov, Chen, "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018
+(arXiv:1801.04381); Tan, Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML 2019
+(arXiv:1905.11946). The stem holds the first convolution and the first block, both at half the image's size.
+"""
+
+from torch import nn
+from torchvision import models
+
+from trainables.backbones.backbone import Backbone
+from trainables.backbones.pretrained import Weights, torchvision_network
+
+DROPOUT = 0.2  # before the head, as in both papers' code
+
+
+def mobilenet_v2(*, num_classes: int, in_channels: int = 3, weights: Weights | None = None) -> Backbone:
+    """MobileNetV2 of width 1, 3.5 M parameters at 1000 classes."""
+    full = models.mobilenet_v2()
+    if in_channels != 3:
+        full.features[0][0] = nn.Conv2d(in_channels, 32, 3, 2, padding=1, bias=False)
+    features = torchvision_network(full, weights).features
+    stages = [features[start:end] for start, end in ((0, 2), (2, 4), (4, 7), (7, 14), (14, 19))]
+    return Backbone(stages, 1280, num_classes, neck=nn.Dropout(DROPOUT))
+
+
+def efficientnet_b0(
+    *, num_classes: int, in_channels: int = 3, drop_path: float = 0.0, weights: Weights | None = None
+) -> Backbone:
+    """EfficientNet-B0, 5.3 M parameters at 1000 classes; the paper's drop-path is 0.2."""
+    full = models.efficientnet_b0(stochastic_depth_prob=drop_path)
+    if in_channels != 3:
+        full.features[0][0] = nn.Conv2d(in_channels, 32, 3, 2, padding=1, bias=False)
+    features = torchvision_network(full, weights).features
+    stages = [features[start:end] for start, end in ((0, 2), (2, 3), (3, 4), (4, 6), (6, 9))]
+    return Backbone(stages, 1280, num_classes, neck=nn.Dropout(DROPOUT))

@@ -1,0 +1,104 @@
+"""torchvision's weights of networks trained on ImageNet-1k, for fine-tuning: found or downloaded, and verified.
+
+A file is looked for under its own name in ``<data root>/torchvision``, and downloaded to there from where torchvision
+has it. The name ends in the first digits of the file's SHA-256, which are checked.
+"""
+
+import hashlib
+import re
+import urllib.error
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torchvision import models
+from torchvision.models import WeightsEnum
+
+from trainables.backbones.backbone import layer_defaults
+from trainables.datasets.dataset import DataError
+
+Pretrained = Literal["none", "IMAGENET1K_V1", "IMAGENET1K_V2"]  # torchvision's names of its weights
+Weights = Mapping[str, Tensor]  # a state_dict of torchvision's network of the same architecture
+N = TypeVar("N", bound=nn.Module)
+
+PRETRAINED: dict[str, type[WeightsEnum]] = {
+    "resnet18_imagenet": models.ResNet18_Weights,
+    "resnet34_imagenet": models.ResNet34_Weights,
+    "resnet50_imagenet": models.ResNet50_Weights,
+    "resnet101_imagenet": models.ResNet101_Weights,
+    "resnext50_imagenet": models.ResNeXt50_32X4D_Weights,
+    "mobilenet_v2": models.MobileNet_V2_Weights,
+    "efficientnet_b0": models.EfficientNet_B0_Weights,
+    "convnext_tiny": models.ConvNeXt_Tiny_Weights,
+    "swin_tiny": models.Swin_T_Weights,
+}
+
+
+def torchvision_network(network: N, weights: Weights | None) -> N:
+    """``network`` of torchvision with PyTorch's initial values, or with ``weights`` but for its classifier's."""
+    if weights is None:
+        return layer_defaults(network)
+    own = network.state_dict()
+    fitting = {name: value for name, value in weights.items() if name in own and value.shape == own[name].shape}
+    network.load_state_dict(fitting, strict=False)
+    # The classifier, which every constructor here leaves out, may have the wrong number of classes; nothing else may.
+    lacking = sorted(set(own) - set(fitting) - set(_classifier(network)))
+    if lacking:
+        raise DataError(f"the pretrained weights do not fit the network: {lacking[0]} is missing or of another shape")
+    return network
+
+
+def require_pretrained(backbone: str, pretrained: str) -> None:
+    """``ValueError`` unless torchvision has such weights for ``backbone``."""
+    if pretrained == "none":
+        return
+    known = [weights.name for weights in PRETRAINED[backbone]] if backbone in PRETRAINED else []
+    if pretrained not in known:
+        there = f"those there are: {', '.join(known)}" if known else f"networks with some: {', '.join(PRETRAINED)}"
+        raise ValueError(f"there are no weights {pretrained!r} of torchvision for backbone {backbone!r}; {there}")
+
+
+def prepare_pretrained(backbone: str, pretrained: Pretrained, data_root: Path) -> Path:
+    """The verified file, downloaded if it is not there.
+
+    Raises:
+        DataError: neither is it there nor can it be downloaded, or it is not what its name says.
+    """
+    require_pretrained(backbone, pretrained)
+    url = PRETRAINED[backbone][pretrained].url
+    path = data_root / "torchvision" / url.rpartition("/")[2]
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(url, str(path), hash_prefix=_hash_prefix(path), progress=False)
+        except (urllib.error.URLError, OSError, RuntimeError) as error:
+            raise DataError(
+                f"the weights {pretrained} of {backbone} are not at {path} and cannot be downloaded from {url}: {error}"
+            ) from None
+    return path
+
+
+def load_pretrained(backbone: str, pretrained: Pretrained, data_root: Path) -> Weights | None:
+    """torchvision's state_dict, or None where nothing is wanted; errors as ``prepare_pretrained``."""
+    if pretrained == "none":
+        return None
+    path = prepare_pretrained(backbone, pretrained, data_root)
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if not found.startswith(_hash_prefix(path)):
+        raise DataError(f"{path} is not what its name says: its SHA-256 begins with {found[:8]}")
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _hash_prefix(path: Path) -> str:
+    """The digits before the ending: ``f37072fd`` of ``resnet18-f37072fd.pth``."""
+    found = re.search(r"-([0-9a-f]{8,})\.pth$", path.name)
+    assert found is not None, path.name
+    return found[1]
+
+
+def _classifier(network: nn.Module) -> list[str]:
+    """Names of the parameters of the last linear layer."""
+    last = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)][-1]
+    return [f"{last}.weight", f"{last}.bias"]

@@ -1,0 +1,91 @@
+"""Wide residual networks: pre-activation blocks, widths 16, 16k, 32k, 64k.
+
+Zagoruyko, Komodakis, "Wide Residual Networks", BMVC 2016 (arXiv:1605.07146).
+
+``wrn28_8`` is what the CIFAR-100 tables of SUMix and AutoMix use, OpenMixup's copy of FixMatch's variant: its
+convolutions have a bias, its batch norms forget slowly (momentum 0.001, so that a short run is tested with
+statistics of its beginning) and its activation leaks. The others are the paper's.
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from trainables.backbones.backbone import Backbone
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What sets the two apart."""
+
+    conv_bias: bool = False
+    norm_momentum: float = 0.1
+    norm_eps: float = 1e-5
+    leak: float = 0.0  # slope of the activation below zero
+    shortcut_sees: str = "activated"  # what a 1x1 shortcut is applied to; "activated first" in the first block only
+
+    def norm(self, width: int) -> nn.BatchNorm2d:
+        """A batch norm of ``width`` channels."""
+        return nn.BatchNorm2d(width, eps=self.norm_eps, momentum=self.norm_momentum)
+
+    def conv(self, width: int, out_width: int, size: int, stride: int = 1) -> nn.Conv2d:
+        """A convolution that keeps the map's size, but for its stride."""
+        return nn.Conv2d(width, out_width, size, stride, padding=size // 2, bias=self.conv_bias)
+
+
+PAPER = Variant()
+FIXMATCH = Variant(True, 0.001, 0.001, 0.1, "activated first")
+
+
+class Block(nn.Module):
+    """Two 3x3 convolutions, each after a batch norm and the activation."""
+
+    def __init__(self, width: int, out_width: int, stride: int, variant: Variant, *, activate_shortcut: bool) -> None:
+        super().__init__()
+        self.norm1 = variant.norm(width)
+        self.conv1 = variant.conv(width, out_width, 3, stride)
+        self.norm2 = variant.norm(out_width)
+        self.conv2 = variant.conv(out_width, out_width, 3)
+        self.act = nn.LeakyReLU(variant.leak) if variant.leak else nn.ReLU()
+        self.shortcut = nn.Identity() if width == out_width else variant.conv(width, out_width, 1, stride)
+        self.activate_shortcut = activate_shortcut and width != out_width
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, out width, H / stride, W / stride)."""
+        active = self.act(self.norm1(x))
+        branch = self.conv2(self.act(self.norm2(self.conv1(active))))
+        return branch + self.shortcut(active if self.activate_shortcut else x)
+
+
+def _stage(blocks: int, width: int, out_width: int, stride: int, variant: Variant, first: bool) -> list[nn.Module]:
+    activate = variant.shortcut_sees == "activated" or first
+    head = Block(width, out_width, stride, variant, activate_shortcut=activate)
+    return [head, *(Block(out_width, out_width, 1, variant, activate_shortcut=False) for _ in range(blocks - 1))]
+
+
+def _wrn(depth: int, widen: int, num_classes: int, in_channels: int, variant: Variant = PAPER) -> Backbone:
+    blocks = (depth - 4) // 6
+    widths = (16, 16 * widen, 32 * widen, 64 * widen)
+    last = (variant.norm(widths[3]), nn.LeakyReLU(variant.leak) if variant.leak else nn.ReLU())
+    stages = (
+        variant.conv(in_channels, 16, 3),
+        nn.Sequential(*_stage(blocks, widths[0], widths[1], 1, variant, first=True)),
+        nn.Sequential(*_stage(blocks, widths[1], widths[2], 2, variant, first=False)),
+        nn.Sequential(*_stage(blocks, widths[2], widths[3], 2, variant, first=False), *last),
+    )
+    return Backbone(stages, num_features=widths[3], num_classes=num_classes)
+
+
+def wrn28_8(*, num_classes: int, in_channels: int = 3) -> Backbone:
+    """WRN-28-8 as OpenMixup has it, 23.4 M parameters."""
+    return _wrn(28, 8, num_classes, in_channels, FIXMATCH)
+
+
+def wrn28_8_paper(*, num_classes: int, in_channels: int = 3) -> Backbone:
+    """WRN-28-8 as Zagoruyko and Komodakis have it, without dropout, 23.4 M parameters."""
+    return _wrn(28, 8, num_classes, in_channels)
+
+
+def wrn16_8(*, num_classes: int, in_channels: int = 3) -> Backbone:
+    """WRN-16-8 without dropout, 11.0 M parameters: a network of Co-Mixup's and the K-image paper's tables."""
+    return _wrn(16, 8, num_classes, in_channels)
