@@ -4,7 +4,6 @@ T. DeVries and G. W. Taylor, "Improved Regularization of Convolutional Neural Ne
 arXiv:1708.04552.
 """
 
-import torch
 from torch import Generator, Tensor
 
 from trainables.mixers.boxes import Boxes, inside, uniform_pixels
