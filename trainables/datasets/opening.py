@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
 from trainables.augmentations import resident_augment, streamed_augment
-from trainables.datasets import DATASETS
+from trainables.datasets import DATASETS, EVALUATION_SETS
 from trainables.datasets.data_config import DataConfig
 from trainables.datasets.dataset import BatchSource, DataError, Dataset, Images, Splits
 from trainables.datasets.decoding import View
@@ -44,6 +43,19 @@ def folder_of(config: DataConfig, data_root: Path) -> Path:
     return data_root if config.folder is None else data_root / config.folder
 
 
+def prepare(config: DataConfig, data_root: Path) -> None:
+    """Have the data set verified under ``data_root``, with as many classes as ``config`` says.
+
+    Raises:
+        DataError: something is missing or broken and cannot be had; one sentence.
+    """
+    dataset = DATASETS[config.dataset]
+    dataset.prepare(folder_of(config, data_root))
+    if config.folder is not None:
+        for images in load_cached(config.dataset, folder_of(config, data_root)):
+            _check_labels(images, dataset_of(config))
+
+
 def open_dataset(
     config: DataConfig, data_root: Path, device: torch.device | str, *, workers: int | None = None
 ) -> Opened:
@@ -68,7 +80,7 @@ def open_splits(
     """The same from splits that have been read."""
     dataset = dataset_of(config)
     for images in splits:
-        _check_labels(images.labels, dataset)
+        _check_labels(images, dataset)
     train, test = splits
     if config.train_images is not None:
         train = subset(train, config.train_images)
@@ -95,7 +107,25 @@ def open_splits(
     )
 
 
-def _check_labels(labels: Tensor, dataset: Dataset) -> None:
+def open_evaluation(
+    name: str, part: str, config: DataConfig, data_root: Path, device: torch.device | str, *, workers: int | None = None
+) -> BatchSource:
+    """One part of ``EVALUATION_SETS[name]``, shown as a run with ``config`` tests; read it by ``test_batches``.
+
+    Raises:
+        DataError: a file is missing or broken.
+        ValueError: the set is for classifiers of another data set.
+    """
+    evaluation = EVALUATION_SETS[name]
+    if config.dataset != evaluation.trained_on:
+        raise ValueError(f"{name} is for classifiers of {evaluation.trained_on}, got one of {config.dataset}")
+    return _source(evaluation.load(data_root, part), config, dataset_of(config), device, workers)
+
+
+def _check_labels(images: Images, dataset: Dataset) -> None:
+    labels = images.labels
+    if isinstance(images, FileList) and dataset.name == "folder" and int(labels.max()) + 1 != dataset.num_classes:
+        raise DataError(f"{images.root} has {int(labels.max()) + 1} classes, but num_classes is {dataset.num_classes}")
     wrong = labels[(labels < 0) | (labels >= dataset.num_classes)]
     if len(wrong):
         raise DataError(

@@ -17,6 +17,7 @@ from trainables.datasets.file_list import FileList
 
 Augment = Callable[[Tensor, Generator], Tensor]  # (B, C, H, W) uint8 -> uint8, of any height and width
 TestView = Callable[[Tensor], Tensor]  # the same without chance
+HASHED = 4096  # images at a time
 
 
 class Resident:
@@ -103,7 +104,8 @@ def fingerprint(splits: Iterable[Images]) -> str:
             continue
         for tensor in split:
             digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
-            digest.update(tensor.cpu().contiguous().numpy().data)
+            for part in tensor.split(HASHED):  # a part at a time: it may have to be copied
+                digest.update(part.cpu().contiguous().numpy().data)
     return digest.hexdigest()[:16]
 
 

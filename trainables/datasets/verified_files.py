@@ -94,7 +94,7 @@ def fetch(root: Path, wanted: Wanted) -> None:
     """
     if not unusable(root, wanted.md5):
         return
-    with _locked_scratch(root, wanted.title) as scratch:
+    with locked_scratch(root, wanted.title) as scratch:
         missing = unusable(root, wanted.md5)  # another process may have served while this one waited for the lock
         if not missing:
             return
@@ -131,7 +131,7 @@ def _take(source: Source, root: Path, scratch: Path, md5: Mapping[str, str]) -> 
 
 
 @contextmanager
-def _locked_scratch(root: Path, title: str) -> Iterator[Path]:
+def locked_scratch(root: Path, title: str) -> Iterator[Path]:
     """An empty folder in the data root (so that moving out of it is atomic), for one process at a time."""
     scratch = root / f".{title.lower()}-partial"
     try:

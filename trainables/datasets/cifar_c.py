@@ -1,0 +1,81 @@
+"""CIFAR-10-C and CIFAR-100-C: the test images under 19 corruptions at 5 severities each.
+
+From D. Hendrycks and T. Dietterich, Benchmarking Neural Network Robustness to Common Corruptions and Perturbations,
+ICLR 2019, arXiv:1903.12261. ``CIFAR-10-C/`` and ``CIFAR-100-C/`` in the data root, as the official archives unpack:
+a file of 50,000 images a corruption, and ``labels.npy``.
+"""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from trainables.datasets.dataset import DataError, Split
+from trainables.datasets.evaluation_set import EvaluationSet
+
+CORRUPTIONS = (
+    *("gaussian_noise", "shot_noise", "impulse_noise", "defocus_blur", "glass_blur", "motion_blur", "zoom_blur"),
+    *("snow", "frost", "fog", "brightness", "contrast", "elastic_transform", "pixelate", "jpeg_compression"),
+)
+EXTRA_CORRUPTIONS = ("gaussian_blur", "saturate", "spatter", "speckle_noise")  # in the archive, not in the papers' 15
+SEVERITIES = 5
+
+
+def load_corrupted(root: Path, corruption: str, *, folder: str, num_classes: int, images: int = 10_000) -> Split:
+    """One corruption at all severities: (50000, 3, 32, 32) uint8, the test set from severity 1 to severity 5.
+
+    Args:
+        root: the data root.
+        corruption: name of the file.
+        folder: where it is, in the data root.
+        num_classes: of the labels.
+        images: of a severity.
+
+    Raises:
+        DataError: a file is missing, broken or of another shape, or a label is out of range.
+    """
+    rows = SEVERITIES * images
+    pixels = _array(root / folder / f"{corruption}.npy", (rows, 32, 32, 3))
+    labels = _array(root / folder / "labels.npy", (rows,))
+    wrong = labels[(labels < 0) | (labels >= num_classes)]
+    if len(wrong):
+        raise DataError(f"{root / folder / 'labels.npy'} has a label out of range, {wrong[0]} of {num_classes} classes")
+    return Split(torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.from_numpy(labels.astype(np.int64)))
+
+
+def severity(split: Split, level: int) -> Split:
+    """The images of one severity, 1 to 5, of what ``load_corrupted`` gives."""
+    if not 1 <= level <= SEVERITIES:
+        raise ValueError(f"severity must be between 1 and {SEVERITIES}, got {level}")
+    images = len(split.labels) // SEVERITIES
+    part = slice((level - 1) * images, level * images)
+    return Split(split.images[part], split.labels[part])
+
+
+def _array(file: Path, shape: tuple[int, ...]) -> npt.NDArray[np.integer]:
+    try:
+        array = np.load(file, allow_pickle=False)
+    except OSError as error:
+        raise DataError(f"{file} cannot be read ({error.strerror or error})") from error
+    except (ValueError, EOFError) as error:
+        raise DataError(f"{file} is broken ({error})") from error
+    if array.shape != shape or not np.issubdtype(array.dtype, np.integer):
+        raise DataError(f"{file} holds {array.dtype} of shape {array.shape} instead of whole numbers of shape {shape}")
+    if len(shape) > 1 and array.dtype != np.uint8:
+        raise DataError(f"{file} holds {array.dtype} instead of uint8")
+    return array
+
+
+def _cifar_c(name: str, folder: str, trained_on: str, num_classes: int) -> EvaluationSet:
+    return EvaluationSet(
+        name=name,
+        trained_on=trained_on,
+        parts=CORRUPTIONS + EXTRA_CORRUPTIONS,
+        load=partial(load_corrupted, folder=folder, num_classes=num_classes),
+    )
+
+
+CIFAR10_C = _cifar_c("cifar10_c", "CIFAR-10-C", "cifar10", 10)
+CIFAR100_C = _cifar_c("cifar100_c", "CIFAR-100-C", "cifar100", 100)

@@ -1,0 +1,47 @@
+"""Any folder of images: ``train/<class>/`` and ``test/<class>/`` or ``val/<class>/``, named by the key ``folder``.
+
+A study says how many classes there are (``num_classes``), so that it can be checked before anything starts.
+"""
+
+from pathlib import Path
+
+from trainables.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD, DataError, Dataset, Splits
+from trainables.datasets.image_files import class_names, in_class_folders
+
+
+def prepare(folder: Path) -> None:
+    """Check that both splits are there, with the same classes, none of them empty.
+
+    Raises:
+        DataError: they are not; it names the folder.
+    """
+    load(folder)
+
+
+def load(folder: Path) -> Splits:
+    """List both splits of ``folder``; classes are numbered in the order of their names.
+
+    Raises:
+        DataError: a split is missing, a class folder is empty, or the splits have different classes.
+    """
+    if not folder.is_dir():
+        raise DataError(f"the folder {folder} is missing; it should have train/ and test/, a folder a class in each")
+    tests = [folder / name for name in ("test", "val") if (folder / name).is_dir()]
+    if not tests:
+        raise DataError(f"{folder} has neither a folder test nor a folder val")
+    classes = class_names(folder / "train")
+    return Splits(in_class_folders(folder / "train", classes), in_class_folders(tests[0], classes))
+
+
+FOLDER = Dataset(
+    name="folder",
+    num_classes=1000,  # of an estimate; a run has what its key num_classes says
+    image_shape=(3, 224, 224),
+    num_train=None,
+    num_test=None,
+    mean=IMAGENET_MEAN,
+    std=IMAGENET_STD,
+    crop_ratio=0.875,
+    prepare=prepare,
+    load=load,
+)

@@ -1,0 +1,109 @@
+"""Image files as the official archives lay them out: a folder a class, or a text file that lists them.
+
+Everything is checked where it is read: an error names the first file or folder that is wrong.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from trainables.datasets.dataset import DataError
+from trainables.datasets.file_list import FileList
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp")
+
+
+def class_names(folder: Path, num_classes: int | None = None) -> list[str]:
+    """Names of the class folders in ``folder``, sorted: the order that numbers the classes.
+
+    Raises:
+        DataError: there is no such folder, or it has not ``num_classes`` class folders.
+    """
+    names = sorted(entry.name for entry in _entries(folder) if entry.is_dir() and not entry.name.startswith("."))
+    if not names:
+        raise DataError(f"{folder} has no class folders")
+    if num_classes is not None and len(names) != num_classes:
+        raise DataError(f"{folder} has {len(names)} class folders instead of {num_classes}")
+    return names
+
+
+def in_class_folders(folder: Path, classes: Sequence[str], *, inner: str = "") -> FileList:
+    """Every image of ``folder/<class>/<inner>``; its label is the place of the class in ``classes``.
+
+    Raises:
+        DataError: a class folder is missing or has no image, or there is one that is not among ``classes``.
+    """
+    if unknown := sorted(set(class_names(folder)) - set(classes)):
+        raise DataError(f"{folder / unknown[0]} is none of the {len(classes)} classes")
+    names: list[str] = []
+    labels: list[int] = []
+    for label, name in enumerate(classes):
+        there = folder / name / inner
+        found = [entry.name for entry in _entries(there) if entry.name.lower().endswith(ENDINGS)]
+        if not found:
+            raise DataError(f"the class folder {there} has no image")
+        prefix = f"{name}/{inner}/" if inner else f"{name}/"
+        names += [prefix + file for file in found]
+        labels += [label] * len(found)
+    return FileList.of(folder, names, labels)
+
+
+def listed(root: Path, names: Sequence[str], labels: Sequence[int]) -> FileList:
+    """Images that a text file lists, by names relative to ``root``.
+
+    Raises:
+        DataError: an image is not there; it names the first.
+    """
+    there: dict[str, set[str]] = {}
+    for name in names:
+        folder, _, file = name.rpartition("/")
+        if folder not in there:
+            there[folder] = {entry.name for entry in _entries(root / folder)}
+        if file not in there[folder]:
+            raise DataError(f"{root / name} is missing")
+    return FileList.of(root, names, labels)
+
+
+def require_count(images: FileList, count: int) -> FileList:
+    """``images``, or ``DataError`` where they are not ``count``."""
+    if len(images) != count:
+        raise DataError(f"{images.root} has {len(images)} images instead of {count}: the copy is not complete")
+    return images
+
+
+def read_table(path: Path, columns: int, *, separator: str | None = None) -> list[list[str]]:
+    """The lines of a text file, each cut into ``columns`` words; the last word may contain the separator.
+
+    Raises:
+        DataError: the file cannot be read, or a line has fewer words; it names the line.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    table = [line.strip().split(separator, columns - 1) for line in lines if line.strip()]
+    for number, row in enumerate(table, 1):
+        if len(row) != columns:
+            raise DataError(f"{path} is broken: line {number} has {len(row)} words instead of {columns}")
+    return table
+
+
+def integers(path: Path, words: Iterable[str]) -> list[int]:
+    """``words`` of the file ``path`` as whole numbers; ``DataError`` names the first that is none."""
+    numbers: list[int] = []
+    for word in words:
+        try:
+            numbers.append(int(word))
+        except ValueError:
+            raise DataError(f"{path} is broken: {word!r} is no whole number") from None
+    return numbers
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except FileNotFoundError:
+        raise DataError(f"the folder {folder} is missing") from None
+    except OSError as error:
+        raise DataError(f"the folder {folder} cannot be read ({error.strerror})") from error

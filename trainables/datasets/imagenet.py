@@ -1,0 +1,103 @@
+"""ImageNet-1K (ILSVRC 2012): 1,281,167 training and 50,000 validation photographs in 1,000 classes.
+
+From O. Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, IJCV 2015, arXiv:1409.0575.
+
+``imagenet/train/<wnid>/`` and ``imagenet/val/<wnid>/`` in the data root; or the validation images flat in
+``imagenet/val/``, as their archive has them, beside ``imagenet/ILSVRC2012_devkit_t12/``. The official validation set
+is what is tested on, as everywhere. Classes are numbered in the order of their wnids.
+"""
+
+from pathlib import Path
+
+import scipy.io
+
+from trainables.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD, DataError, Dataset, Splits
+from trainables.datasets.file_list import FileList
+from trainables.datasets.image_files import class_names, in_class_folders, integers, listed, read_table, require_count
+
+FOLDER = "imagenet"
+DEVKIT = "ILSVRC2012_devkit_t12/data"
+NUM_CLASSES = 1000
+NUM_TRAIN = 1_281_167
+NUM_TEST = 50_000
+
+
+def prepare(root: Path) -> None:
+    """Check that both splits are there, whole; ImageNet cannot be downloaded without an account.
+
+    Raises:
+        DataError: something is missing; it says what belongs where.
+    """
+    try:
+        load(root)
+    except DataError as error:
+        raise DataError(
+            f"ImageNet is not complete ({error}); unpack ILSVRC2012_img_train.tar to {root / FOLDER}/train/<wnid>/ and "
+            f"ILSVRC2012_img_val.tar to {root / FOLDER}/val/<wnid>/"
+        ) from error
+
+
+def load(root: Path, *, num_classes: int = NUM_CLASSES, num_train: int = NUM_TRAIN, num_test: int = NUM_TEST) -> Splits:
+    """List both splits.
+
+    Raises:
+        DataError: a folder, a class or an image is missing.
+    """
+    folder = root / FOLDER
+    classes = class_names(folder / "train", num_classes)
+    train = require_count(in_class_folders(folder / "train", classes), num_train)
+    return Splits(train, require_count(validation(root, classes), num_test))
+
+
+def validation(root: Path, classes: list[str]) -> FileList:
+    """The validation images, in class folders or flat.
+
+    Raises:
+        DataError: a folder or an image is missing.
+    """
+    folder = root / FOLDER
+    if any((folder / "val").glob("ILSVRC2012_val_*")):
+        return flat_validation(folder, classes)
+    return in_class_folders(folder / "val", classes)
+
+
+def flat_validation(folder: Path, classes: list[str]) -> FileList:
+    """The validation images as their archive has them, all in one folder, with the labels of the development kit.
+
+    Raises:
+        DataError: the kit or an image is missing, or a label is out of range.
+    """
+    meta = folder / DEVKIT / "meta.mat"
+    try:
+        synsets = scipy.io.loadmat(meta, squeeze_me=True)["synsets"]
+    except (OSError, KeyError, ValueError) as error:
+        raise DataError(
+            f"{meta} cannot be read, and {folder / 'val'} has no class folders; unpack ILSVRC2012_devkit_t12.tar.gz to "
+            f"{folder}"
+        ) from error
+    place = {wnid: label for label, wnid in enumerate(classes)}
+    label_of = {int(synset["ILSVRC2012_ID"]): place.get(str(synset["WNID"])) for synset in synsets}
+    truth = folder / DEVKIT / "ILSVRC2012_validation_ground_truth.txt"
+    names: list[str] = []
+    labels: list[int] = []
+    for number, identifier in enumerate(integers(truth, (word for (word,) in read_table(truth, 1))), 1):
+        label = label_of.get(identifier)
+        if label is None:
+            raise DataError(f"{truth} has a label out of range, {identifier} in line {number}")
+        names.append(f"ILSVRC2012_val_{number:08}.JPEG")
+        labels.append(label)
+    return listed(folder / "val", names, labels)
+
+
+IMAGENET = Dataset(
+    name="imagenet",
+    num_classes=NUM_CLASSES,
+    image_shape=(3, 224, 224),
+    num_train=NUM_TRAIN,
+    num_test=NUM_TEST,
+    mean=IMAGENET_MEAN,
+    std=IMAGENET_STD,
+    crop_ratio=0.875,
+    prepare=prepare,
+    load=load,
+)

@@ -1,0 +1,86 @@
+"""ImageNet-A and ImageNet-O: photographs that ImageNet's classifiers get wrong, and photographs of none of its classes.
+
+From D. Hendrycks, K. Zhao, S. Basart, J. Steinhardt and D. Song, Natural Adversarial Examples, CVPR 2021,
+arXiv:1907.07174. ``imagenet-a/<wnid>/`` and ``imagenet-o/<wnid>/`` in the data root, as the official archives unpack.
+Only the logits of the 200 classes that have a folder count; which of the 1,000 they are, the folders of ImageNet say.
+"""
+
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from trainables.datasets import imagenet
+from trainables.datasets.dataset import DataError
+from trainables.datasets.evaluation_set import EvaluationSet
+from trainables.datasets.file_list import FileList
+from trainables.datasets.image_files import class_names, in_class_folders, require_count
+
+SUBSET_CLASSES = 200  # of ImageNet-A and of ImageNet-O, another 200 each
+OUTSIDE, INSIDE = "outside", "inside"  # the two parts of ImageNet-O
+
+
+def imagenet_classes(root: Path, *, num_classes: int = imagenet.NUM_CLASSES) -> list[str]:
+    """The wnids of ImageNet's classes in the order of their labels, from the names of its class folders.
+
+    Raises:
+        DataError: neither split is there with all its class folders, which may be empty.
+    """
+    folder = root / imagenet.FOLDER
+    for split in "val", "train":
+        if (folder / split).is_dir():
+            names = [entry.name for entry in (folder / split).iterdir() if entry.is_dir()]
+            if len(names) == num_classes:
+                return sorted(names)
+    raise DataError(
+        f"the order of ImageNet's classes is not known: {folder} needs a folder val or train with its "
+        f"{num_classes} class folders, which may be empty"
+    )
+
+
+def subset_classes(root: Path, folder: str, *, num_classes: int = imagenet.NUM_CLASSES) -> Tensor:
+    """(200,) int64, rising: which of ImageNet's classes the folders of ``folder`` are.
+
+    Raises:
+        DataError: a folder is none of ImageNet's classes, or they are not 200.
+    """
+    place = {wnid: label for label, wnid in enumerate(imagenet_classes(root, num_classes=num_classes))}
+    wnids = class_names(root / folder, SUBSET_CLASSES)
+    if unknown := [wnid for wnid in wnids if wnid not in place]:
+        raise DataError(f"{root / folder / unknown[0]} is none of ImageNet's classes")
+    return torch.tensor([place[wnid] for wnid in wnids])
+
+
+def load_subset(
+    root: Path, part: str, *, folder: str, images: int, num_classes: int = imagenet.NUM_CLASSES
+) -> FileList:
+    """Every image of ``folder``; a label is that of ImageNet (of ImageNet-O: of the class it is mistaken for)."""
+    labels = subset_classes(root, folder, num_classes=num_classes)
+    found = require_count(in_class_folders(root / folder, class_names(root / folder)), images)
+    return FileList(found.root, found.names, found.starts, found.ends, labels[found.labels])
+
+
+def load_imagenet_o(root: Path, part: str, *, images: int = 2_000, num_classes: int = imagenet.NUM_CLASSES) -> FileList:
+    """``outside``: its 2,000 images; ``inside``: the 10,000 of ImageNet's validation set in the same 200 classes."""
+    if part == OUTSIDE:
+        return load_subset(root, part, folder="imagenet-o", images=images, num_classes=num_classes)
+    classes = subset_classes(root, "imagenet-o", num_classes=num_classes)
+    inside = imagenet.validation(root, imagenet_classes(root, num_classes=num_classes))
+    return inside.take(torch.isin(inside.labels, classes).nonzero().flatten())
+
+
+IMAGENET_O = EvaluationSet(
+    name="imagenet_o",
+    trained_on="imagenet",
+    parts=(OUTSIDE, INSIDE),
+    load=load_imagenet_o,
+    classes=partial(subset_classes, folder="imagenet-o"),
+)
+IMAGENET_A = EvaluationSet(
+    name="imagenet_a",
+    trained_on="imagenet",
+    parts=("all",),
+    load=partial(load_subset, folder="imagenet-a", images=7_500),
+    classes=partial(subset_classes, folder="imagenet-a"),
+)

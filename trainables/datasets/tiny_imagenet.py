@@ -1,0 +1,95 @@
+"""Tiny-ImageNet: 100,000 training and 10,000 validation images of 64x64 pixels in 200 classes.
+
+From Le and Yang, Tiny ImageNet Visual Recognition Challenge, Stanford CS 231N, 2015. ``tiny-imagenet-200/`` in the
+data root, as the official archive unpacks. The labels of its test set were never published: its validation set is
+what is tested on, as everywhere. Decoded once and kept whole, 1.3 GB.
+"""
+
+from pathlib import Path
+
+import torch
+
+from trainables.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD, DataError, Dataset, Split, Splits
+from trainables.datasets.decoding import decode
+from trainables.datasets.file_list import FileList
+from trainables.datasets.image_files import in_class_folders, listed, read_table, require_count
+
+FOLDER = "tiny-imagenet-200"
+SIZE = 64
+NUM_CLASSES = 200
+NUM_TRAIN = 100_000
+NUM_TEST = 10_000
+
+
+def prepare(root: Path) -> None:
+    """Check that every image is there.
+
+    Raises:
+        DataError: something is missing; it says what belongs where.
+    """
+    try:
+        files(root)
+    except DataError as error:
+        raise DataError(
+            f"Tiny-ImageNet is not complete ({error}); unpack the official tiny-imagenet-200.zip to {root}"
+        ) from error
+
+
+def files(
+    root: Path, *, num_classes: int = NUM_CLASSES, num_train: int = NUM_TRAIN, num_test: int = NUM_TEST
+) -> tuple[FileList, FileList]:
+    """List both splits; classes are numbered in the order of their wnids.
+
+    Raises:
+        DataError: a file or a folder is missing, or an image has an unknown class.
+    """
+    folder = root / FOLDER
+    wnids = sorted(wnid for (wnid,) in read_table(folder / "wnids.txt", 1))
+    if len(wnids) != num_classes:
+        raise DataError(f"{folder / 'wnids.txt'} lists {len(wnids)} classes instead of {num_classes}")
+    train = require_count(in_class_folders(folder / "train", wnids, inner="images"), num_train)
+    annotations = folder / "val" / "val_annotations.txt"
+    place = {wnid: label for label, wnid in enumerate(wnids)}
+    names: list[str] = []
+    labels: list[int] = []
+    for name, wnid, *_ in read_table(annotations, 6):
+        if wnid not in place:
+            raise DataError(f"{annotations} gives {name} the class {wnid!r}, which is not in wnids.txt")
+        names.append(name)
+        labels.append(place[wnid])
+    return train, require_count(listed(folder / "val" / "images", names, labels), num_test)
+
+
+def load(root: Path) -> Splits:
+    """Decode both splits; images (100000, 3, 64, 64) and (10000, 3, 64, 64) uint8.
+
+    Raises:
+        DataError: a file is missing or broken, or an image has another size.
+    """
+    train, test = files(root)
+    return Splits(decoded(train), decoded(test))
+
+
+def decoded(images: FileList) -> Split:
+    """Every image of the list, which must all be of 64x64 pixels; those that are not are named."""
+    pixels = torch.empty(len(images), SIZE, SIZE, 3, dtype=torch.uint8)  # as they are kept on the device: no copy
+    for index in range(len(images)):
+        image = decode(images.path(index))
+        if image.shape[1:] != (SIZE, SIZE):
+            height, width = image.shape[1:]
+            raise DataError(f"{images.path(index)} has {width}x{height} pixels instead of {SIZE}x{SIZE}")
+        pixels[index] = image.permute(1, 2, 0)
+    return Split(pixels.permute(0, 3, 1, 2), images.labels)
+
+
+TINY_IMAGENET = Dataset(
+    name="tiny_imagenet",
+    num_classes=NUM_CLASSES,
+    image_shape=(3, SIZE, SIZE),
+    num_train=NUM_TRAIN,
+    num_test=NUM_TEST,
+    mean=IMAGENET_MEAN,
+    std=IMAGENET_STD,
+    prepare=prepare,
+    load=load,
+)
