@@ -13,7 +13,7 @@ from trainables.config import Config
 from trainables.methods.inputs import INPUTS, check_inputs, evaluation_mode
 from trainables.methods.method import Method, Step
 from trainables.mixers import MIXERS
-from trainables.mixers.mixed import Mixed, mixed_cross_entropy
+from trainables.mixers.mixed import Mixed, mixed_binary_cross_entropy, mixed_cross_entropy
 from trainables.sumix import SUMixLoss, SUMixParts
 from trainables.sumix_release import ReleasedSUMixLoss
 
@@ -29,11 +29,16 @@ class Mixing(Method):
         self.mixer: Callable[..., Mixed] = partial(mixer, **config.mixer_options)
         self.inputs = {name: INPUTS[name] for name in INPUTS if name in inspect.signature(mixer).parameters}
         check_inputs(self.inputs, network, config.mixer)
+        self.loss: Callable[[Tensor, Tensor, Mixed], Tensor] = mixed_binary_cross_entropy
+        if config.loss == "cross_entropy":
+            self.loss = partial(mixed_cross_entropy, smoothing=config.label_smoothing)
         self.raw_forward = config.sumix.raw_forward
         self.sumix: SUMixLoss | None = None
         if config.sumix.terms.any:
             sumix = SUMIX_PRESETS[config.sumix.preset]
-            self.sumix = sumix(network.backbone.head.in_features, num_classes, config.sumix.terms)
+            self.sumix = sumix(
+                network.backbone.head.in_features, num_classes, config.sumix.terms, config.label_smoothing
+            )
 
     def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:
         """See ``Method.forward``. With SUMix the batch before mixing goes through the network first."""
@@ -42,7 +47,7 @@ class Mixing(Method):
         features = self.network.forward_features(mixed.images, mixed.depth)
         logits = self.network.head(features)
         if self.sumix is None or raw is None:
-            return Step(mixed_cross_entropy(logits, labels, mixed), {})
+            return Step(self.loss(logits, labels, mixed), {})
         parts = self.sumix.parts(*raw, features, logits, labels, mixed)
         return Step(parts.loss, describe(parts, mixed, features))
 

@@ -19,6 +19,7 @@ def attentivemix(
     *,
     alpha: float = 2.0,
     top_k: int | None = None,
+    extractor: str | None = None,
     attention: Tensor,
 ) -> Mixed:
     """Keep the most attended cells of every image, and fill the rest with its partner.
@@ -30,14 +31,16 @@ def attentivemix(
             ``AttentiveMix+``. At least one cell is kept.
         top_k: as published, this number of cells whatever lambda is (6 of 49 in the paper); the share of an
             image is then the same in every row.
+        extractor: read by ``methods/attentivemix.py``, which chooses where ``attention`` comes from.
         attention: (B, M, N) of the images before mixing, M <= H and N <= W; any scale.
 
     Returns:
         A ``Mixed`` with K = 2 and weights counted in pixels.
 
     The paper takes the attention from a ResNet-50, OpenMixup from a ResNet-18, trained on ImageNet and shown
-    the images at 224 pixels, in 7 x 7 cells. Here it is, so that nothing has to be fetched and no image of
-    another data set is used, the last feature map of the network that is being trained. OpenMixup's manual
+    the images at 224 pixels, in 7 x 7 cells. Here, unless ``extractor`` names such a network, it is the last
+    feature map of the network that is being trained, so that nothing has to be fetched and no image of
+    another data set is used. OpenMixup's manual
     has lambda ~ Beta(alpha, 8), its code, as here, Beta(alpha, alpha).
     """
     require_positive("alpha", alpha)

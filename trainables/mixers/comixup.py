@@ -69,21 +69,23 @@ def comixup(
     count = min(group, size)
     whole = size - size % count
     cells = min(block, height, width)
-    weights = (beta, gamma, threshold, eta, omega, alpha)
+    constants = (beta, gamma, threshold, eta, omega, alpha)
     parts = [(0, whole, count)] + ([(whole, size, size - whole)] if whole < size else [])
-    mixed, shares = [], []
+    mixed, sources, shares = [], [], []
     for first, last, inputs in parts:  # all groups but a smaller last one, then that
-        of_cells = _label(saliency[first:last].detach(), rng, inputs, cells, weights, iterations)  # (G, O, M, N, I)
+        of_cells = _label(saliency[first:last].detach(), rng, inputs, cells, constants, iterations)  # (G, O, M, N, I)
         out, share = _mix(images[first:last].unflatten(0, (-1, inputs)), of_cells)
         at = torch.arange(inputs, device=images.device)
         own_first = (at[:, None] + torch.arange(count, device=images.device)) % inputs  # (O, K)
         share = share.gather(2, own_first.expand(len(share), -1, -1))
         share[:, :, inputs:] = 0  # a smaller group's sources are named again, without weight
-        sources = torch.arange(first, last, inputs, device=images.device)[:, None, None] + own_first
         mixed.append(out.flatten(0, 1))
-        shares.append(torch.cat((sources.flatten(0, 1).float(), share.flatten(0, 1)), dim=1))
-    sources, rows = torch.cat(shares).split(count, dim=1)
-    return Mixed(torch.cat(mixed), sources.long(), rows / rows.sum(dim=1, keepdim=True))
+        sources.append(
+            (torch.arange(first, last, inputs, device=images.device)[:, None, None] + own_first).flatten(0, 1)
+        )
+        shares.append(share.flatten(0, 1))
+    weights = torch.cat(shares)
+    return Mixed(torch.cat(mixed), torch.cat(sources), weights / weights.sum(dim=1, keepdim=True))
 
 
 def _mix(images: Tensor, of_cells: Tensor) -> tuple[Tensor, Tensor]:
@@ -105,7 +107,7 @@ def _mix(images: Tensor, of_cells: Tensor) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def _label(
-    saliency: Tensor, rng: Generator, inputs: int, cells: int, weights: tuple[float, ...], iterations: int
+    saliency: Tensor, rng: Generator, inputs: int, cells: int, constants: tuple[float, ...], iterations: int
 ) -> Tensor:
     """(G, O, M, N, I) the share of every input in every cell of every output.
 
@@ -114,10 +116,10 @@ def _label(
         rng: draws the prior and the first labelling.
         inputs: I.
         cells: M = N.
-        weights: beta, gamma, threshold, eta, omega, alpha.
+        constants: beta, gamma, threshold, eta, omega, alpha.
         iterations: rounds over the outputs.
     """
-    beta, gamma, threshold, eta, omega, alpha = weights
+    beta, gamma, threshold, eta, omega, alpha = constants
     area = cells * cells
     salient = cell_saliency(saliency, (cells, cells)).unflatten(0, (-1, inputs))
     groups = len(salient)

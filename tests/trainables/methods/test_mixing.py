@@ -18,6 +18,7 @@ B = 6
 LABELS = torch.tensor([3, 1, 4, 1, 5, 9])
 NEEDS_CLASS_TOKEN = {name for name, mixer in MIXERS.items() if "attend" in inspect.signature(mixer).parameters}
 CONVOLUTIONAL = sorted(set(MIXERS) - NEEDS_CLASS_TOKEN)
+TWO_OR_MORE = sorted(set(CONVOLUTIONAL) - {"none", "cutout", "augmix"})  # images in a mixture
 
 
 def pixels(size: int = B) -> Tensor:
@@ -56,16 +57,25 @@ def test_every_mixer_trains_the_whole_network(mixer: str) -> None:
     assert all(module.training for module in method.modules())
 
 
-@pytest.mark.parametrize("mixer", CONVOLUTIONAL)
+@pytest.mark.parametrize("mixer", TWO_OR_MORE)
 def test_every_mixer_of_two_or_more_trains_with_sumix(mixer: str) -> None:
-    method = method_for(mixer, sumix__lam="learned", sumix__regulariser="su") if mixer != "augmix" else None
-    if method is None or method.mix(pixels(), LABELS, torch.Generator().manual_seed(0)).sources.shape[1] < 2:
-        pytest.skip("one source a row")
+    method = method_for(mixer, sumix__lam="learned", sumix__regulariser="su")
     loss, log = step(method)
     assert loss.isfinite()
     assert all(g.isfinite().all() for g in gradients(method))
     assert log["regulariser"] > 0
     assert (log["regulariser_gradient"] > 0).all()
+
+
+@pytest.mark.parametrize("mixer", CONVOLUTIONAL)
+def test_every_mixer_trains_in_half_precision(mixer: str) -> None:
+    """As the loop does on a GPU: about the loss of full precision, and gradients in full precision."""
+    half, full = method_for(mixer), method_for(mixer)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss, _ = half(pixels(), LABELS, torch.Generator().manual_seed(0))
+    loss.backward()
+    assert loss.item() == pytest.approx(step(full)[0].item(), rel=0.1)
+    assert all(g.dtype == torch.float32 and g.isfinite().all() for g in gradients(half))
 
 
 @pytest.mark.parametrize("preset", ["paper", "release"])

@@ -1,0 +1,54 @@
+"""Attentive CutMix's extractor: from a file, frozen; or refused with a sentence that says why."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torchvision.models.resnet import resnet18, resnet34
+
+from trainables.config import parse
+from trainables.datasets import DATASETS
+from trainables.methods import Method, build_method
+from trainables.methods.attentivemix import AttentiveMixing
+
+IMAGES = torch.rand(4, 3, 16, 12, generator=torch.Generator().manual_seed(0))
+
+
+def method_with(**options: object) -> Method:
+    keys = {f"mixer.{name}": value for name, value in options.items()}
+    config = parse({"dataset": "cifar10", "backbone": "resnet8", "mixer": "attentivemix", **keys})
+    return build_method(config, DATASETS["cifar10"], 0).train()
+
+
+def test_the_extractor_attends_in_7_by_7_cells_and_is_never_trained(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    original = resnet18().eval()
+    torch.save(original.state_dict(), tmp_path / "resnet18.pth")
+    method = method_with(extractor=str(tmp_path / "resnet18.pth"))
+    assert isinstance(method, AttentiveMixing)
+    assert method.extractor is not None
+
+    maps: list[torch.Tensor] = []
+    original.layer4.register_forward_hook(lambda module, given, out: maps.append(out))
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    with torch.no_grad():
+        shown = torch.nn.functional.interpolate(IMAGES, (224, 224), mode="bilinear")
+        original((shown - mean[:, None, None]) / std[:, None, None])
+    torch.testing.assert_close(method.extractor(IMAGES), maps[0].mean(dim=1), rtol=1e-4, atol=1e-4)
+
+    loss, _ = method(IMAGES, torch.arange(4), torch.Generator().manual_seed(0))
+    loss.backward()
+    assert all(p.grad is None for p in method.extractor.parameters())
+    assert torch.equal(method.extractor.stages[0].weight, original.conv1.weight)
+    alone = method_with().mix(IMAGES, torch.arange(4), torch.Generator().manual_seed(0))  # type: ignore[operator]
+    mixed = method.mix(IMAGES, torch.arange(4), torch.Generator().manual_seed(0))
+    assert torch.equal(mixed.sources, alone.sources)
+    assert not torch.equal(mixed.images, alone.images)
+
+
+def test_a_file_that_is_no_extractor_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"mixer.extractor must hold a ResNet-18's or -50's weights, got .*none\.pth"):
+        method_with(extractor=str(tmp_path / "none.pth"))
+    torch.save(resnet34().state_dict(), tmp_path / "resnet34.pth")
+    with pytest.raises(ValueError, match=r"mixer.extractor must hold .*resnet34\.pth"):
+        method_with(extractor=str(tmp_path / "resnet34.pth"))

@@ -1,0 +1,36 @@
+"""The network that is tested is the exponential moving average of the one that is trained.
+
+Polyak, Juditsky, "Acceleration of Stochastic Approximation by Averaging", SIAM J. Control Optim. 1992, in the
+exponential form of Tarvainen, Valpola, "Mean teachers are better role models", NIPS 2017 (arXiv:1703.01780).
+"""
+
+from torch import Generator, Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from trainables.backbones.backbone import Network
+from trainables.methods.method import Method, Step
+
+
+class WeightAverage(Method):
+    """Any method, tested by the average of what it would be tested by itself."""
+
+    def __init__(self, method: Method, decay: float) -> None:
+        super().__init__(method.network)
+        self.method = method
+        # Batch norm's statistics are averaged too; the average begins with the weights after the first step.
+        self.average = AveragedModel(method.evaluated, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+        self.average.requires_grad_(False)
+
+    def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:
+        """See ``Method.forward``."""
+        return self.method(images, labels, rng)
+
+    def after_step(self, progress: float) -> None:
+        """See ``Method.after_step``."""
+        self.method.after_step(progress)
+        self.average.update_parameters(self.method.evaluated)
+
+    @property
+    def evaluated(self) -> Network:
+        """The average."""
+        return self.average.module
