@@ -6,6 +6,7 @@ Exit codes: 0 every cell is done; 1 some trial failed; 2 bad input, found before
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -36,25 +37,40 @@ def parser(study: Study) -> argparse.ArgumentParser:
     """The options; other programs rely on their names."""
     options = argparse.ArgumentParser(
         description=f"Run the study {study.name}. The same command again runs only what is missing.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         allow_abbrev=False,
     )
     add = options.add_argument
-    add("--preset", default="paper", choices=PRESETS, help="paper: as published; quick: minutes on a laptop")
+    add(
+        "--preset",
+        default="paper",
+        choices=PRESETS,
+        help="paper (default): as published; quick: minutes on a laptop; smoke: shows that it runs",
+    )
     add("--dataset", metavar="D", help="data set, by its name in trainables.datasets")
-    add("--data-root", metavar="DIR", default="data", help="folder of the data sets")
+    add("--data-root", metavar="DIR", default="data", help="folder of the data sets (default: %(default)s)")
     add("--mixers", metavar="A,B", type=_names, help="levels of the factor mixer")
     add("--backbones", metavar="A,B", type=_names, help="levels of the factor backbone")
     add("--arms", metavar="A,B", type=_names, help="only these arms, and the baseline")
     add("--seeds", metavar="N", type=int, help="run seeds 0 to N-1 in every arm")
     add("--epochs", metavar="N", type=int, help="epochs of each trial")
     add("--train-images", metavar="N", type=int, help="only the first N training images")
-    add("--set", metavar="KEY=VALUE", action="append", default=[], help="change a configuration key of the base")
-    add("--address", default="local", help="Ray cluster: local, auto or HOST:PORT")
+    add(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="change a configuration key of the base; may be repeated",
+    )
+    add("--address", default="local", help="Ray cluster: local (default), auto or HOST:PORT")
     add("--cpus-per-trial", metavar="F", type=float, help="processors of each trial; 1 if not given")
     add("--gpus-per-trial", metavar="F", type=float, help="GPUs of each trial, fractions too; 1 if there is one")
-    add("--tracking-uri", metavar="URI", default="sqlite:///mlflow.db", help="MLflow store")
-    add("--storage", metavar="DIR", default="results", help="folder or URI of results and checkpoints")
+    add("--tracking-uri", metavar="URI", default="sqlite:///mlflow.db", help="MLflow store (default: %(default)s)")
+    add(
+        "--storage",
+        metavar="DIR",
+        default="results",
+        help="folder or URI of results and checkpoints (default: %(default)s)",
+    )
     add("--dry-run", action="store_true", help="print the plan and train nothing")
     add("--list", action="store_true", help="print factors, arms and presets, and end")
     add("--quiet", action="store_true", help="print failures and the tables only")
@@ -88,6 +104,10 @@ def _run(study: Study, train: Trainable, argv: Sequence[str] | None, console: Co
     if options.list:
         _print_list(study, train, console)
         return 0
+    if options.address == "local":
+        # Ray keeps to the loopback interface only where it believes that it cannot form a cluster; it reads this when
+        # it is first imported.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     # Ray and MLflow take seconds to import: not before the input has been found good.
     from mixlab.launch import dry_run, launch
 
@@ -99,10 +119,10 @@ def _print_list(study: Study, train: Trainable, console: Console) -> None:
         console.print(f"{factor}: {', '.join(study.levels(factor))}", markup=False)
     for arm in study.arms:
         changes = ", ".join(f"{key}={value}" for key, value in arm.changes.items()) or "the base"
-        console.print(f"arm {arm.name}: {changes}", markup=False)
+        console.print(f"arm {arm.name}: {changes}", markup=False, soft_wrap=True)
     for name, preset in train.presets.items():
         text = ", ".join(f"{key}={value}" for key, value in preset.items()) or "as written"
-        console.print(f"preset {name}: {text}", markup=False)
+        console.print(f"preset {name}: {text}", markup=False, soft_wrap=True)
     console.print(f"seeds: {', '.join(str(seed) for seed in study.seeds)}")
 
 

@@ -94,7 +94,7 @@ def connected(address: str, trainable: object) -> Iterator[dict[str, float]]:
         "logging_level": "error",
     }
     if address == "local":
-        options |= {"num_cpus": cpu_count(), "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        options |= {"num_cpus": cpu_count(), "include_dashboard": False}
     else:
         _require_answer(address)
     try:

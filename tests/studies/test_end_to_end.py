@@ -163,10 +163,21 @@ def test_killed_driver_goes_on_and_every_number_is_the_same(undisturbed: Place, 
     assert place.statuses() == {"FINISHED"}
 
 
-def test_ctrl_c_stops_in_seconds_and_says_how_to_go_on(tmp_path: Path) -> None:
+def test_it_listens_on_loopback_alone_and_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     place = Place(tmp_path)
     driver = place.start()
     place.wait_for_new_checkpoint(driver)
+
+    parent = psutil.Process(driver.pid)
+    sockets = [
+        c.laddr
+        for p in (parent, *parent.children(recursive=True))
+        for c in p.net_connections("inet")
+        if c.status == "LISTEN"
+    ]
+    assert len(sockets) > 3
+    assert {address.ip.removeprefix("::ffff:") for address in sockets} <= {"127.0.0.1", "::1"}
+
     start = time.monotonic()
     driver.send_signal(signal.SIGINT)
     assert driver.wait(30) == 130
