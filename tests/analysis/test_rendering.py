@@ -158,3 +158,13 @@ def test_csv_reads_back_with_full_precision(study):
     assert back["missing"].tolist() == [0, 0, 0, 0, 0, 3]
     assert set(back["rule"]) == {"top-1 accuracy on the test set, %, median of the last 10 epochs"}
     assert back["provenance"].str.contains("commit 0123456789ab").all()
+
+
+def test_an_interrupted_run_is_shown_as_unfinished(make_plan, planned_runs):
+    plan = make_plan(arms=("baseline", "+ lam"), seeds=2, factors={})
+    values = {("baseline", 0): 70.0, ("baseline", 1): 71.0, ("+ lam", 0): 71.0}
+    runs = planned_runs(plan, values)
+    runs.loc[3, "status"] = "running"
+    (level,) = level_tables(runs, plan)
+    assert list(cells(level)["n"]) == ["2", "1 (1 unfinished)"]
+    assert "Not finished (running or interrupted): '+ lam' seed 1." in terminal_text("tiny", [level])
