@@ -61,6 +61,7 @@ def rehearse(config: Config, dataset: Dataset) -> None:
     that needs a class token.
     """
     with FakeTensorMode(allow_non_fake_inputs=True):
-        method = build_method(config, dataset, 0).train()
+        # Without the average of weights: it changes no step, and tensors without numbers cannot be copied.
+        method = METHODS.get(config.mixer, Mixing)(build_network(config, dataset), config, dataset.num_classes).train()
         loss, _ = method(torch.rand(2, *dataset.image_shape), torch.zeros(2, dtype=torch.long), Generator())
         loss.backward()
