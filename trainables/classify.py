@@ -20,12 +20,15 @@ from torch.nn.functional import cross_entropy
 
 from trainables import memory
 from trainables.backbones.backbone import Network
+from trainables.backbones.pretrained import Weights, load_pretrained, prepare_pretrained
 from trainables.config import Config, flatten, parse
 from trainables.datasets import DATASETS
 from trainables.datasets.dataset import BatchSource, Split, Splits
 from trainables.datasets.opening import Opened, dataset_of, open_dataset, open_splits, prepare
 from trainables.methods import build_method
+from trainables.optimisers import build_optimiser
 from trainables.recipes import PRESETS
+from trainables.schedules import learning_rate
 from trainables.seeds import derive_seed, generator
 
 TEST_BATCH = 500  # images of up to 80 pixels a side; fewer of larger ones, so that memory does not grow with them
@@ -83,7 +86,8 @@ class Classification:
         settings = parse({key: value for key, value in config.items() if key not in PLACE})
         memory.forget_peak()
         data_root = Path(config.get("data_root", "data"))
-        run = Run(settings, seed, open_dataset(settings, data_root, device(), workers=config.get("workers")))
+        data = open_dataset(settings, data_root, device(), workers=config.get("workers"))
+        run = Run(settings, seed, data, load_pretrained(settings.backbone, settings.pretrained, data_root))
         if resume_from is not None:
             run.restore(Path(resume_from))
         while not run.finished:
@@ -96,8 +100,11 @@ class Classification:
         return flatten(parse(config))
 
     def prepare(self, config: Mapping[str, Any], data_root: Path) -> None:
-        """Have the data set of ``config`` verified under ``data_root``; ``DataError`` where it cannot be had."""
-        prepare(parse(config), data_root)
+        """Have the data set and weights of ``config`` verified under ``data_root``; ``DataError`` if they cannot be."""
+        settings = parse(config)
+        prepare(settings, data_root)
+        if settings.pretrained != "none":
+            prepare_pretrained(settings.backbone, settings.pretrained, data_root)
 
     def estimate_seconds(self, config: Mapping[str, Any]) -> float:
         """Roughly how long a run takes on this machine, from one timed step on noise; labelled so where shown."""
@@ -124,7 +131,7 @@ train = Classification()
 class Run:
     """The state of one training run: what a checkpoint holds, and how an epoch changes it."""
 
-    def __init__(self, settings: Config, seed: int, data: Opened) -> None:
+    def __init__(self, settings: Config, seed: int, data: Opened, weights: Weights | None = None) -> None:
         self.settings = settings
         self.seed = seed
         self.device = device()
@@ -134,15 +141,11 @@ class Run:
         self.validation_set = data.validation
         self.test_set = data.test
         self.data = data.fingerprint
-        self.method = build_method(settings, dataset_of(settings), seed)
+        if self.steps == 0:
+            raise ValueError(f"drop_last leaves no batch of {settings.batch_size} in {len(data.train)} training images")
+        self.method = build_method(settings, dataset_of(settings), seed, weights)
         self.method.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimiser = torch.optim.SGD(
-            self.method.parameters(),
-            lr=settings.lr,
-            momentum=settings.momentum,
-            nesterov=settings.nesterov,
-            weight_decay=settings.weight_decay,
-        )
+        self.optimiser = build_optimiser(settings, settings.lr, self.method)
         self.precision = _precision(settings.precision, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == torch.float16)
         self.history: list[Metrics] = []  # one entry a finished epoch
@@ -163,9 +166,6 @@ class Run:
     def train_epoch(self, epoch: int) -> tuple[dict[str, float], float]:
         """One pass over the training set: the epoch's mean loss and log, and its seconds."""
         torch.manual_seed(derive_seed(self.seed, "network", epoch))  # drop-path and dropout
-        lr = cosine(self.settings.lr, epoch - 1, self.settings.epochs)
-        for group in self.optimiser.param_groups:
-            group["lr"] = lr
         order = generator(self.seed, "data", epoch)
         augment = generator(self.seed, "augment", epoch, self.device)
         mixer = generator(self.seed, "mixer", epoch, self.device)
@@ -173,14 +173,21 @@ class Run:
         seen = 0  # less than the training set where images that cannot be decoded are skipped
         start = time.perf_counter()
         self.method.train()
-        for images, labels in self.train_set.train_batches(self.settings.batch_size, order, augment):
+        batches = self.train_set.train_batches(self.settings.batch_size, order, augment)
+        for step, (images, labels) in enumerate(batches):
+            if self.settings.drop_last and len(images) < self.settings.batch_size:
+                continue
+            self.set_lr(epoch - 1 + step / self.steps)
             with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
                 loss, log = self.method(images, labels, mixer)
             self.optimiser.zero_grad(set_to_none=True)
             self.scaler.scale(loss).backward()
+            if self.settings.grad_clip is not None:
+                self.scaler.unscale_(self.optimiser)
+                torch.nn.utils.clip_grad_norm_(self.method.parameters(), self.settings.grad_clip)
             self.scaler.step(self.optimiser)
             self.scaler.update()
-            self.method.after_step((epoch - 1) / self.settings.epochs)
+            self.method.after_step((epoch - 1 + (step + 1) / self.steps) / self.settings.epochs)
             seen += len(images)
             for name, value in {"train_loss": loss.detach(), **log}.items():
                 # Summed on the device, in float64: reading a number each step would stall a GPU.
@@ -188,6 +195,17 @@ class Run:
                 sums[name] = sums[name] + total if name in sums else total
         means = {name: float(total) / seen for name, total in sums.items()}
         return means, time.perf_counter() - start
+
+    @property
+    def steps(self) -> int:
+        """Batches an epoch; fewer where images cannot be decoded."""
+        whole, rest = divmod(len(self.train_set), self.settings.batch_size)
+        return whole + (rest > 0 and not self.settings.drop_last)
+
+    def set_lr(self, done: float) -> None:
+        """The learning rate of the step that is taken when ``done`` epochs are over."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(self.settings, done)
 
     def evaluation(self) -> Metrics:
         """``val_*`` of the validation split and ``test_*`` of the test set, as far as the run may see them."""
@@ -254,11 +272,6 @@ class Run:
         self.optimiser.load_state_dict(state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])
         self.history = state["history"]
-
-
-def cosine(lr: float, done: int, epochs: int) -> float:
-    """The learning rate after ``done`` of ``epochs`` epochs, from ``lr`` to 0 (Loshchilov and Hutter, 2017)."""
-    return lr * (1 + math.cos(math.pi * done / epochs)) / 2
 
 
 def summary(history: list[Metrics]) -> Metrics:

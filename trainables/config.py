@@ -14,12 +14,13 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from trainables.backbones import BACKBONES
 from trainables.backbones.backbone import Init
+from trainables.backbones.pretrained import Pretrained, require_pretrained
 from trainables.datasets import DATASETS
-from trainables.datasets.data_config import AugmentConfig, Count, DataConfig, NotNegative, check_data
+from trainables.datasets.data_config import AugmentConfig, Count, DataConfig, NotNegative, Share, check_data
 from trainables.mixers import MIXERS
+from trainables.optimisers import OptimiserConfig
+from trainables.schedules import ScheduleConfig, check_schedule
 from trainables.sumix import Lam, Regulariser, SUMixTerms
-
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,18 +42,18 @@ class SUMixConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(DataConfig):
+class Config(DataConfig, OptimiserConfig, ScheduleConfig):
     """Everything that determines the numbers of a run, but its seed."""
 
     backbone: str = "resnet18"
     init: Init = "om_table"
+    pretrained: Pretrained = "none"  # torchvision's weights to start from; ``init`` is then of the head alone
+    drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0  # probability to skip the last block; grows from 0 with depth
 
-    epochs: Count = 800
     batch_size: Count = 100
-    lr: Positive = 0.1  # at the start; a cosine per epoch takes it to 0
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    nesterov: bool = False
-    weight_decay: NotNegative = 1e-4
+    drop_last: bool = False  # leave out the epoch's last batch where it is smaller
+    loss: Literal["cross_entropy", "binary"] = "cross_entropy"  # binary: one sigmoid a class
+    label_smoothing: Share = 0.0  # share of each target that is spread over all classes
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  # auto: half on a GPU, float32 elsewhere
 
     mixer: str = "none"
@@ -86,6 +87,8 @@ def parse(config: Mapping[str, Any]) -> Config:
     for key, known in (("dataset", DATASETS), ("backbone", BACKBONES), ("mixer", MIXERS)):
         require_known(key, getattr(parsed, key), known)
     check_data(parsed)
+    check_schedule(parsed)
+    _check_network_and_loss(parsed)
     return replace(parsed, mixer_options=mixer_options(parsed.mixer, options))
 
 
@@ -96,6 +99,15 @@ def flatten(config: Config) -> dict[str, Any]:
         prefix = key.removesuffix("_options")  # mixer_options is written mixer.alpha, ...
         flat.update({f"{prefix}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {key: value})
     return flat
+
+
+def _check_network_and_loss(config: Config) -> None:
+    require_pretrained(config.backbone, config.pretrained)
+    if config.drop_path and "drop_path" not in inspect.signature(BACKBONES[config.backbone]).parameters:
+        raise ValueError(f"backbone {config.backbone!r} has no drop-path, got drop_path {config.drop_path}")
+    if config.loss == "binary" and (config.label_smoothing or config.sumix.terms.any):
+        with_what = "SUMix" if config.sumix.terms.any else f"label_smoothing {config.label_smoothing}"
+        raise ValueError(f"loss 'binary' is not defined with {with_what}")
 
 
 def mixer_options(mixer: str, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -61,9 +61,10 @@ class SUMixParts(NamedTuple):
 class SUMixLoss(nn.Module):
     """The loss of Eq. 3, and the linear layer that estimates uncertainty (Eq. 5)."""
 
-    def __init__(self, num_features: int, num_classes: int, terms: SUMixTerms) -> None:
+    def __init__(self, num_features: int, num_classes: int, terms: SUMixTerms, smoothing: float = 0.0) -> None:
         super().__init__()
         self.terms = terms
+        self.smoothing = smoothing  # of the targets of the first term; the regulariser's stay as they are
         self.uncertainty = nn.Linear(num_features, num_classes)
 
     def forward(
@@ -91,7 +92,7 @@ class SUMixLoss(nn.Module):
         logits, mixed_logits = wide(logits), wide(mixed_logits)
         shift = displacement(mixed_logits, logits[mixed.sources])  # (B, K, L)
         weights = relearn(mixed.weights, shift * self.terms.sem_scale) if self.terms.lam == "learned" else mixed.weights
-        loss = mixed_cross_entropy(mixed_logits, labels, mixed._replace(weights=weights))
+        loss = mixed_cross_entropy(mixed_logits, labels, mixed._replace(weights=weights), self.smoothing)
         if self.terms.regulariser == "none":
             return SUMixParts(loss, weights, torch.zeros_like(loss))
 

@@ -62,7 +62,7 @@ class ReleasedSUMixLoss(SUMixLoss):
         if self.terms.lam == "learned":
             at_label = distance.gather(-1, own[..., None]).squeeze(-1)  # (B, 2)
             weights = (weights.log() - at_label).softmax(dim=1).mean(dim=0, keepdim=True).expand_as(weights)
-        loss = mixed_cross_entropy(mixed_logits, labels, mixed._replace(weights=weights))
+        loss = mixed_cross_entropy(mixed_logits, labels, mixed._replace(weights=weights), self.smoothing)
         if self.terms.regulariser == "none":
             return SUMixParts(loss, weights, torch.zeros_like(loss))
 

@@ -7,13 +7,13 @@ Shape letters: B batch, L classes.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from trainables.backbones.backbone import Network
 from trainables.config import Config
 from trainables.methods.method import Step
 from trainables.methods.mixing import Mixing
+from trainables.mixers.mixed import alone
 
 CONSISTENCY_WEIGHT = 12.0  # the paper's lambda
 
@@ -31,7 +31,7 @@ class AugMixing(Mixing):
         views = [self.mix(images, labels, rng).images for _ in range(2)]
         clean, *others = self.network(torch.cat((images, *views))).float().chunk(3)
         consistency = jensen_shannon(torch.stack((clean, *others)))
-        loss = F.cross_entropy(clean, labels) + CONSISTENCY_WEIGHT * consistency
+        loss = self.loss(clean, labels, alone(images)) + CONSISTENCY_WEIGHT * consistency
         return Step(loss, {"consistency": consistency.detach()})
 
 

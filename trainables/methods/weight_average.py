@@ -4,6 +4,8 @@ Polyak, Juditsky, "Acceleration of Stochastic Approximation by Averaging", SIAM 
 exponential form of Tarvainen, Valpola, "Mean teachers are better role models", NIPS 2017 (arXiv:1703.01780).
 """
 
+from typing import cast
+
 from torch import Generator, Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -33,4 +35,4 @@ class WeightAverage(Method):
     @property
     def evaluated(self) -> Network:
         """The average."""
-        return self.average.module
+        return cast(Network, self.average.module)

@@ -35,15 +35,31 @@ def mixed_targets(mixed: Mixed, labels: Tensor, num_classes: int) -> Tensor:
     return targets
 
 
-def mixed_cross_entropy(logits: Tensor, labels: Tensor, mixed: Mixed) -> Tensor:
+def mixed_cross_entropy(logits: Tensor, labels: Tensor, mixed: Mixed, smoothing: float = 0.0) -> Tensor:
     """() mean over the batch of each row's own weighted cross-entropy (mixup, Eq. 2 of SUMix).
 
     Args:
         logits: (B, L) of the mixed images.
         labels: (B,) int64 of the batch before mixing.
         mixed: the batch after mixing.
+        smoothing: share of each target that is spread over all classes.
     """
-    return F.cross_entropy(logits, mixed_targets(mixed, labels, logits.shape[-1]).to(logits.dtype))
+    targets = mixed_targets(mixed, labels, logits.shape[-1]).to(logits.dtype)
+    return F.cross_entropy(logits, targets, label_smoothing=smoothing)
+
+
+def mixed_binary_cross_entropy(logits: Tensor, labels: Tensor, mixed: Mixed) -> Tensor:
+    """() mean over the batch and the classes: each class is a question of its own ("ResNet strikes back").
+
+    As in OpenMixup the answer to a mixed class is its weight; the paper's own code makes it 1 above 0.2.
+
+    Args:
+        logits: (B, L) of the mixed images.
+        labels: (B,) int64 of the batch before mixing.
+        mixed: the batch after mixing.
+    """
+    targets = mixed_targets(mixed, labels, logits.shape[-1]).to(logits.dtype)
+    return F.binary_cross_entropy_with_logits(logits, targets)
 
 
 def require_positive(name: str, value: float) -> None:

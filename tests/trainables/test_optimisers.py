@@ -1,0 +1,134 @@
+"""Every optimiser against its formula, and which weights decay."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from trainables.backbones import BACKBONES
+from trainables.config import parse
+from trainables.optimisers import BETAS, LAMB_EPS, Lamb, build_optimiser, parameter_groups
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(5, 4), nn.LayerNorm(4), nn.Linear(4, 3)).double()
+
+
+def gradients(model: nn.Module, steps: int) -> list[list[Tensor]]:
+    rng = torch.Generator().manual_seed(1)
+    return [[torch.randn(p.shape, generator=rng, dtype=p.dtype) for p in model.parameters()] for _ in range(steps)]
+
+
+def walk(model: nn.Module, steps: int = 3, **keys: Any) -> list[Tensor]:
+    """The weights after some steps by given gradients."""
+    config = parse({"lr": 0.1, **keys})
+    optimiser = build_optimiser(config, config.lr, model)
+    for step in gradients(model, steps):
+        for parameter, gradient in zip(model.parameters(), step, strict=True):
+            parameter.grad = gradient
+        optimiser.step()
+    return [p.detach() for p in model.parameters()]
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_sgd_by_hand(nesterov: bool) -> None:
+    model = network()
+    weights = [p.detach().clone() for p in model.parameters()]
+    velocity = [torch.zeros_like(w) for w in weights]
+    for step in gradients(model, 3):
+        for index, gradient in enumerate(step):
+            decayed = gradient + 0.01 * weights[index]
+            velocity[index] = 0.9 * velocity[index] + decayed
+            weights[index] = weights[index] - 0.1 * (decayed + 0.9 * velocity[index] if nesterov else velocity[index])
+    found = walk(model, weight_decay=0.01, nesterov=nesterov)
+    torch.testing.assert_close(found, weights)
+
+
+@pytest.mark.parametrize("name", ["adamw", "lamb"])
+def test_the_adaptive_ones_by_hand(name: str) -> None:
+    model = network()
+    weights = [p.detach().clone() for p in model.parameters()]
+    mean, square = ([torch.zeros_like(w) for w in weights] for _ in range(2))
+    eps = LAMB_EPS if name == "lamb" else 1e-8
+    for count, step in enumerate(gradients(model, 3), start=1):
+        for i, gradient in enumerate(step):
+            mean[i] = BETAS[0] * mean[i] + (1 - BETAS[0]) * gradient
+            square[i] = BETAS[1] * square[i] + (1 - BETAS[1]) * gradient**2
+            corrected = mean[i] / (1 - BETAS[0] ** count), square[i] / (1 - BETAS[1] ** count)
+            direction = corrected[0] / (corrected[1].sqrt() + eps) + 0.05 * weights[i]
+            length = float(weights[i].norm())
+            if name == "lamb" and length > 0:
+                direction *= length / direction.norm()
+            weights[i] = weights[i] - 0.1 * direction
+    torch.testing.assert_close(walk(model, optimiser=name, weight_decay=0.05), weights)
+
+
+def test_lamb_moves_each_tensor_by_its_own_length() -> None:
+    model = network()
+    before = [p.detach().clone() for p in model.parameters()]
+    after = walk(model, steps=1, optimiser="lamb", weight_decay=0.05)
+    for old, new in zip(before, after, strict=True):
+        if old.norm() > 0:
+            assert float((new - old).norm() / old.norm()) == pytest.approx(0.1)
+
+
+def test_lamb_without_decay_is_adam() -> None:
+    adam = network()
+    optimiser = torch.optim.Adam(adam.parameters(), lr=0.1, betas=BETAS, eps=LAMB_EPS)
+    for step in gradients(adam, 3):
+        for parameter, gradient in zip(adam.parameters(), step, strict=True):
+            parameter.grad = gradient
+        optimiser.step()
+    torch.testing.assert_close(walk(network(), optimiser="lamb", weight_decay=0.0), list(adam.parameters()))
+
+
+def test_lamb_at_zero_weights_and_with_a_closure() -> None:
+    weight = nn.Parameter(torch.zeros(3))
+    optimiser = Lamb([weight], lr=0.5, betas=BETAS, eps=LAMB_EPS, weight_decay=0.1)
+
+    def closure() -> float:
+        loss = (weight - 1).square().sum()
+        loss.backward()
+        return float(loss.detach())
+
+    assert optimiser.step(closure) == 3.0
+    torch.testing.assert_close(weight.detach(), torch.full((3,), 0.5), rtol=0, atol=1e-5)  # Adam's first step
+    assert math.isfinite(float(optimiser.step(lambda: 0.0) or 0.0))
+
+
+def test_all_weights_decay_unless_told_otherwise() -> None:
+    model = network()
+    (group,) = parameter_groups(parse({}), model)
+    assert [id(p) for p in group["params"]] == [id(p) for p in model.parameters()]
+
+
+@pytest.mark.parametrize("name", ["resnet8", "deit_small", "swin_tiny", "convnext_tiny_cifar"])
+def test_matrices_alone_decay(name: str) -> None:
+    with torch.device("meta"):
+        model = BACKBONES[name](num_classes=10)
+    decaying, free = parameter_groups(parse({"weight_decay_on": "matrices"}), model)
+    assert free["weight_decay"] == 0
+    names = {id(p): key for key, p in model.named_parameters()}
+    kept = {names[id(p)] for p in decaying["params"]}
+    let = {names[id(p)] for p in free["params"]}
+    assert kept | let == set(names.values())
+    assert not kept & let
+    assert all(key.endswith("weight") for key in kept)
+    modules = dict(model.named_modules())
+    norms = (nn.LayerNorm, nn.BatchNorm2d)
+    assert not any(isinstance(modules[key.rpartition(".")[0]], norms) for key in kept)
+    for kind in ("class_token", "pos_embedding", "relative_position_bias_table", "layer_scale"):
+        there = {key for key in names.values() if key.endswith(kind)}
+        assert there <= let
+        assert bool(there) == (kind in SPECIAL[name]), kind
+
+
+SPECIAL = {
+    "resnet8": (),
+    "deit_small": ("class_token", "pos_embedding"),
+    "swin_tiny": ("relative_position_bias_table",),
+    "convnext_tiny_cifar": ("layer_scale",),
+}

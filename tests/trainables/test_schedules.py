@@ -1,0 +1,60 @@
+"""The learning rate at hand-computed times, and a schedule whose values do not fit together."""
+
+import math
+from typing import Any
+
+import pytest
+
+from trainables.config import parse
+from trainables.schedules import check_schedule, learning_rate
+
+
+def rate(done: float, **keys: Any) -> float:
+    return learning_rate(parse({"epochs": 8, "lr": 0.4, **keys}), done)
+
+
+def test_a_cosine_per_epoch_is_the_default() -> None:
+    assert rate(0) == 0.4
+    assert rate(2) == rate(2.99) == 0.4 * (1 + math.cos(math.pi * 2 / 8)) / 2
+    assert rate(4) == pytest.approx(0.2)
+    assert rate(7.5) == rate(7) > 0
+
+
+def test_a_cosine_per_step() -> None:
+    assert rate(2.5, lr_changes="each_step") == pytest.approx(0.2 * (1 + math.cos(math.pi * 2.5 / 8)))
+    assert rate(7.999, lr_changes="each_step") < 1e-6
+
+
+@pytest.mark.parametrize("done", [0, 3, 7, 8])
+def test_a_cosine_that_ends_above_zero_is_the_same_curve_on_a_pedestal(done: float) -> None:
+    assert rate(done, min_lr=0.1) == pytest.approx(0.1 + 0.75 * rate(done))
+
+
+def test_steps_down() -> None:
+    steps = {"schedule": "multistep", "milestones": (0.5, 0.75)}
+    rates = [rate(done, **steps) for done in (0, 3.99, 4, 5.99, 6, 7.99)]
+    assert rates == pytest.approx([0.4, 0.4, 0.04, 0.04, 0.004, 0.004])
+    assert rate(4, schedule="multistep", milestones=[0.25, 0.3, 0.4]) == pytest.approx(4e-4)  # a list will do
+
+
+def test_the_warm_up_multiplies_the_schedule_in_every_step() -> None:
+    warm = {"warmup_epochs": 2, "warmup_start": 0.5}
+    assert rate(0, **warm) == pytest.approx(0.2)
+    assert rate(0.5, **warm) == pytest.approx(0.4 * 0.625)
+    assert rate(1.5, **warm) == pytest.approx(rate(1.5) * 0.875)
+    assert rate(2, **warm) == rate(2)
+    assert rate(0, warmup_epochs=2) == 0
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"min_lr": 0.5}, "min_lr must be at most lr, 0.4, got 0.5"),
+        ({"warmup_epochs": 8}, "warmup_epochs must be less than epochs, 8, got 8"),
+        ({"milestones": (0.5, 1.0)}, r"milestones must be less than 1, got \(0.5, 1.0\)"),
+        ({"lr_changes": "epoch"}, "lr_changes must be 'each_epoch' or 'each_step', got 'epoch'"),
+    ],
+)
+def test_what_cannot_be(keys: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_schedule(parse({"epochs": 8, "lr": 0.4, **keys}))

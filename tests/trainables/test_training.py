@@ -1,0 +1,251 @@
+"""The loop's optimiser, schedule, loss and average: the defaults are plain SGD, and a run resumes bit for bit."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from trainables.classify import Run
+from trainables.config import flatten, parse
+from trainables.datasets.dataset import Split, Splits
+from trainables.datasets.opening import dataset_of, open_splits
+from trainables.methods import build_method, build_network
+from trainables.mixers.cutmix import cutmix
+from trainables.mixers.mixed import mixed_binary_cross_entropy, mixed_cross_entropy, mixed_targets
+from trainables.seeds import derive_seed, generator
+from trainables.sumix import SUMixLoss, SUMixTerms
+from trainables.sumix_release import ReleasedSUMixLoss
+
+IMAGES = 10
+SETTINGS = {
+    **{"dataset": "cifar10", "backbone": "resnet8", "init": "torch_default", "mixer": "cutmix", "epochs": 3},
+    **{"batch_size": 4, "lr": 0.05, "precision": "float32"},
+}
+VIT = {
+    **{"optimiser": "adamw", "lr": 1e-3, "weight_decay": 0.05, "weight_decay_on": "matrices", "grad_clip": 1.0},
+    **{"lr_changes": "each_step", "min_lr": 1e-6, "warmup_epochs": 1, "warmup_start": 0.1, "label_smoothing": 0.1},
+}
+
+
+def images() -> Splits:
+    rng = torch.Generator().manual_seed(4)
+    split = Split(torch.randint(0, 256, (IMAGES, 3, 32, 32), dtype=torch.uint8, generator=rng), torch.arange(IMAGES))
+    return Splits(split, split)
+
+
+def run_of(**keys: Any) -> Run:
+    settings = parse({**SETTINGS, **keys})
+    return Run(settings, 0, open_splits(settings, images(), torch.device("cpu")))
+
+
+def trained(run: Run) -> Run:
+    while not run.finished:
+        run.next_epoch()
+    return run
+
+
+def weights(run: Run) -> dict[str, Tensor]:
+    return {key: value.clone() for key, value in run.method.state_dict().items()}
+
+
+def numbers(run: Run) -> list[dict[str, Any]]:
+    return [{key: value for key, value in epoch.items() if "seconds" not in key} for epoch in run.history]
+
+
+def test_all_defaults_are_plain_sgd_bit_for_bit() -> None:
+    run = trained(run_of())
+    settings = parse(SETTINGS)
+    method = build_method(settings, dataset_of(settings), 0).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    sgd = torch.optim.SGD(method.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-4)
+    for epoch in (1, 2, 3):
+        torch.manual_seed(derive_seed(0, "network", epoch))
+        sgd.param_groups[0]["lr"] = 0.05 * (1 + math.cos(math.pi * (epoch - 1) / 3)) / 2
+        mixer = generator(0, "mixer", epoch)
+        order, augment = generator(0, "data", epoch), generator(0, "augment", epoch)
+        for batch, labels in run.train_set.train_batches(4, order, augment):
+            mixed = cutmix(batch, mixer, **settings.mixer_options)
+            soft = mixed_targets(mixed, labels, 10)
+            loss = torch.nn.functional.cross_entropy(method.network(mixed.images), soft)
+            sgd.zero_grad()
+            loss.backward()
+            sgd.step()
+    for key, value in method.state_dict().items():
+        assert torch.equal(value, run.method.state_dict()[key]), key
+
+
+KINDS: dict[str, dict[str, Any]] = {
+    "sgd": {},
+    "nesterov, steps down": {"nesterov": True, "schedule": "multistep", "milestones": (0.3, 0.6)},
+    "adamw": VIT,
+    "lamb": {**VIT, "optimiser": "lamb", "label_smoothing": 0.0, "loss": "binary"},
+    "average": {"ema": 0.8},
+    "adamw, average, sumix": {**VIT, "ema": 0.8, "sumix.lam": "learned", "sumix.regulariser": "su"},
+    "drop_last": {"drop_last": True},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_that_goes_on_ends_with_the_same_bits(kind: str, tmp_path: Path) -> None:
+    whole = trained(run_of(**KINDS[kind]))
+    first = run_of(**KINDS[kind])
+    first.next_epoch()
+    first.save(tmp_path)
+    second = run_of(**KINDS[kind])
+    second.restore(tmp_path)
+    assert len(second.history) == 1
+    trained(second)
+    assert numbers(second) == numbers(whole)
+    for key, value in weights(whole).items():
+        assert torch.equal(value, weights(second)[key]), key
+    moved = (weights(whole)["network.backbone.head.weight"] - weights(run_of())["network.backbone.head.weight"]).norm()
+    assert moved > 1e-4
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if k != "sgd"])
+def test_every_key_changes_the_training(kind: str) -> None:
+    plain, other = trained(run_of()), trained(run_of(**KINDS[kind]))
+    assert numbers(plain)[-1]["train_loss"] != numbers(other)[-1]["train_loss"] or kind == "average"
+    assert plain.method.evaluated.backbone.head.weight.ne(other.method.evaluated.backbone.head.weight).any()
+
+
+def test_the_rate_of_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = run_of(**VIT)
+    rates: list[float] = []
+    progress: list[float] = []
+    step = run.optimiser.step
+
+    def seen(*args: Any, **kwargs: Any) -> Any:
+        rates.append(run.optimiser.param_groups[0]["lr"])
+        assert {group["lr"] for group in run.optimiser.param_groups} == {rates[-1]}
+        return step(*args, **kwargs)
+
+    monkeypatch.setattr(run.optimiser, "step", seen)
+    monkeypatch.setattr(run.method, "after_step", progress.append)
+    trained(run)
+    assert len(rates) == 9  # 3 batches an epoch, the last of 2 images
+    full = [1e-6 + (1e-3 - 1e-6) * (1 + math.cos(math.pi * t / 9)) / 2 for t in range(9)]
+    warm = [0.1, 0.4, 0.7, 1, 1, 1, 1, 1, 1]
+    assert rates == pytest.approx([f * w for f, w in zip(full, warm, strict=True)])
+    assert progress == pytest.approx([(t + 1) / 9 for t in range(9)])
+
+
+def test_the_gradient_is_cut_to_its_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = run_of(grad_clip=1e-3)
+    lengths: list[float] = []
+    step = run.optimiser.step
+
+    def seen(*args: Any, **kwargs: Any) -> Any:
+        found = [p.grad.flatten() for p in run.method.parameters() if p.grad is not None]
+        lengths.append(float(torch.cat(found).norm()))
+        return step(*args, **kwargs)
+
+    monkeypatch.setattr(run.optimiser, "step", seen)
+    run.next_epoch()
+    assert lengths == pytest.approx([1e-3] * 3, rel=1e-3)
+
+
+def test_the_last_batch_may_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = run_of(drop_last=True)
+    sizes: list[int] = []
+    forward = run.method.forward
+    monkeypatch.setattr(run.method, "forward", lambda x, y, rng: (sizes.append(len(x)), forward(x, y, rng))[1])
+    run.next_epoch()
+    assert sizes == [4, 4]
+    with pytest.raises(ValueError, match="drop_last leaves no batch of 16 in 10 training images"):
+        run_of(drop_last=True, batch_size=16)
+
+
+def test_what_is_tested_is_the_average_of_the_weights() -> None:
+    run = run_of(ema=0.75)
+    after = run.method.after_step
+    states: list[list[Tensor]] = []
+
+    def seen(progress: float) -> None:
+        after(progress)
+        states.append([p.detach().clone() for p in run.method.network.parameters()])
+
+    run.method.after_step = seen  # type: ignore[method-assign]
+    run.next_epoch()
+    track = states[0]
+    for state in states[1:]:
+        track = [0.75 * old + 0.25 * new for old, new in zip(track, state, strict=True)]
+    tested = list(run.method.evaluated.parameters())
+    torch.testing.assert_close([p.detach() for p in tested], track)
+    assert not any(p.requires_grad for p in tested)
+    assert run.method.evaluated is not run.method.network
+    norm = next(m for m in run.method.evaluated.modules() if isinstance(m, torch.nn.BatchNorm2d))
+    assert norm.running_mean is not None
+    assert norm.running_mean.any()
+
+
+def test_smoothing_and_the_binary_loss_by_hand() -> None:
+    rng = torch.Generator().manual_seed(0)
+    logits = torch.randn(6, 5, generator=rng, dtype=torch.float64)
+    labels = torch.tensor([0, 1, 2, 3, 4, 0])
+    mixed = cutmix(torch.rand(6, 3, 8, 8, generator=rng), rng, alpha=1.0)
+    targets = torch.zeros(6, 5, dtype=torch.float64)
+    for row in range(6):
+        for source, weight in zip(mixed.sources[row], mixed.weights[row], strict=True):
+            targets[row, labels[source]] += float(weight)
+    smooth = 0.9 * targets + 0.1 / 5
+    wanted = -(smooth * logits.log_softmax(dim=1)).sum(dim=1).mean()
+    torch.testing.assert_close(mixed_cross_entropy(logits, labels, mixed, 0.1), wanted)
+    p = logits.sigmoid()
+    wanted = -(targets * p.log() + (1 - targets) * (1 - p).log()).mean()
+    torch.testing.assert_close(mixed_binary_cross_entropy(logits, labels, mixed), wanted)
+
+
+@pytest.mark.parametrize("loss", [SUMixLoss, ReleasedSUMixLoss])
+def test_sumix_smooths_its_first_term_alone(loss: type[SUMixLoss]) -> None:
+    rng = torch.Generator().manual_seed(0)
+    features, logits, mixed_features, mixed_logits = (torch.randn(6, 5, generator=rng) for _ in range(4))
+    labels = torch.tensor([0, 1, 2, 3, 4, 0])
+    mixed = cutmix(torch.rand(6, 3, 8, 8, generator=rng), rng, alpha=1.0)
+    plain, smooth = (loss(5, 5, SUMixTerms(), smoothing) for smoothing in (0.0, 0.2))
+    smooth.load_state_dict(plain.state_dict())
+    one, two = (x.parts(features, logits, mixed_features, mixed_logits, labels, mixed) for x in (plain, smooth))
+    assert torch.equal(one.regulariser, two.regulariser)
+    weighted = mixed._replace(weights=one.weights)
+    gap = mixed_cross_entropy(mixed_logits, labels, weighted, 0.2) - mixed_cross_entropy(mixed_logits, labels, weighted)
+    torch.testing.assert_close(two.loss - one.loss, gap)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"loss": "binary", "label_smoothing": 0.1}, "loss 'binary' is not defined with label_smoothing 0.1"),
+        ({"loss": "binary", "sumix.lam": "learned"}, "loss 'binary' is not defined with SUMix"),
+        ({"drop_path": 0.1}, "backbone 'resnet8' has no drop-path, got drop_path 0.1"),
+        ({"pretrained": "IMAGENET1K_V1"}, "no weights 'IMAGENET1K_V1' of torchvision for backbone 'resnet8'"),
+    ],
+)
+def test_what_cannot_be_run_is_refused(keys: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse({**SETTINGS, **keys})
+
+
+def test_a_configuration_survives_the_flat_form() -> None:
+    settings = parse({**SETTINGS, **VIT, "ema": 0.5, "schedule": "multistep", "milestones": [0.3, 0.6]})
+    assert parse(flatten(settings)) == settings
+    assert settings.milestones == (0.3, 0.6)
+
+
+def test_the_network_fits_the_images_and_starts_from_given_weights() -> None:
+    settings = parse({**SETTINGS, "backbone": "deit_small", "image_size": 48, "drop_path": 0.3})
+    network = build_network(settings, dataset_of(settings))
+    assert network(torch.rand(1, 3, 48, 48)).shape == (1, 10)
+    assert network.backbone.stages[-1].drop_path.p == pytest.approx(0.3)
+    settings = parse({**SETTINGS, "backbone": "mobilenet_v2", "init": "om_table"})
+    donor = {key: torch.full_like(v, 0.5) for key, v in mobilenet_state().items()}
+    network = build_network(settings, dataset_of(settings), weights=donor)
+    assert all(p.eq(0.5).all() for p in network.backbone.stages.parameters())
+    assert network.backbone.head.weight.std().item() == pytest.approx(0.01, rel=0.05)
+
+
+def mobilenet_state() -> dict[str, Tensor]:
+    from torchvision.models import mobilenet_v2
+
+    return mobilenet_v2().state_dict()

@@ -1,0 +1,100 @@
+"""What moves the weights: SGD, AdamW or LAMB, which weights decay, and how long a gradient may be.
+
+Loshchilov, Hutter, "Decoupled Weight Decay Regularization", ICLR 2019 (arXiv:1711.05101); You, Li, Reddi et al.,
+"Large Batch Optimization for Deep Learning: Training BERT in 76 minutes", ICLR 2020 (arXiv:1904.00962).
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.optim.optimizer import Optimizer
+
+from trainables.datasets.data_config import NotNegative
+
+BETAS = (0.9, 0.999)  # of AdamW and LAMB, as in every recipe
+LAMB_EPS = 1e-6
+EMBEDDINGS = ("class_token", "pos_embedding", "relative_position_bias_table", "layer_scale")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimiserConfig:
+    """How a gradient becomes a step."""
+
+    optimiser: Literal["sgd", "adamw", "lamb"] = "sgd"
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9  # of SGD
+    nesterov: bool = False
+    weight_decay: NotNegative = 1e-4
+    weight_decay_on: Literal["all", "matrices"] = "all"  # matrices: no norms, biases, embeddings or layer scales
+    grad_clip: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None  # longest gradient of all weights
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0  # tests the moving average of the weights, of this decay; 0: off
+
+
+def build_optimiser(config: OptimiserConfig, lr: float, method: nn.Module) -> Optimizer:
+    """The optimiser of every weight of ``method``."""
+    groups = parameter_groups(config, method)
+    if config.optimiser == "adamw":
+        return torch.optim.AdamW(groups, lr=lr, betas=BETAS, weight_decay=config.weight_decay)
+    if config.optimiser == "lamb":
+        return Lamb(groups, lr=lr, betas=BETAS, eps=LAMB_EPS, weight_decay=config.weight_decay)
+    return torch.optim.SGD(
+        groups, lr=lr, momentum=config.momentum, nesterov=config.nesterov, weight_decay=config.weight_decay
+    )
+
+
+def parameter_groups(config: OptimiserConfig, method: nn.Module) -> list[dict[str, Any]]:
+    """The weights that decay, then, in a group of its own, those that do not."""
+    named = list(method.named_parameters())
+    if config.weight_decay_on == "all":
+        return [{"params": [p for _, p in named]}]
+    free = {id(p) for name, p in named if p.ndim <= 1 or name.rpartition(".")[2] in EMBEDDINGS}
+    return [
+        {"params": [p for _, p in named if id(p) not in free]},
+        {"params": [p for _, p in named if id(p) in free], "weight_decay": 0.0},
+    ]
+
+
+class Lamb(Optimizer):
+    """AdamW whose step in each weight tensor is as long as the tensor, times the learning rate.
+
+    As in the implementations that the recipes were tuned with (Apex, timm), and not in the paper: a group without
+    weight decay takes AdamW's step as it is. Their clipping of the whole gradient at length 1 is ``grad_clip``.
+    """
+
+    def __init__(
+        self, params: Iterable[Any], *, lr: float, betas: tuple[float, float], eps: float, weight_decay: float
+    ) -> None:
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "step": 0})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Move every weight that has a gradient; ``closure`` is run first if there is one."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            group["step"] += 1
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    weight.add_(self._direction(weight, weight.grad, group), alpha=-group["lr"])
+        return loss
+
+    def _direction(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
+        """What is subtracted from ``weight``, per unit of the learning rate; of its shape."""
+        state = self.state[weight]
+        if not state:
+            state["mean"], state["square"] = torch.zeros_like(weight), torch.zeros_like(weight)
+        (beta1, beta2), step = group["betas"], group["step"]
+        mean = state["mean"].lerp_(gradient, 1 - beta1)
+        square = state["square"].lerp_(gradient.square(), 1 - beta2)
+        adam = (mean / (1 - beta1**step)) / ((square / (1 - beta2**step)).sqrt() + group["eps"])
+        if group["weight_decay"] == 0:
+            return adam
+        direction = adam + group["weight_decay"] * weight
+        length, wanted = direction.norm(), weight.norm()
+        # On the device: a comparison in Python would wait for a GPU once a tensor.
+        return direction * torch.where((length > 0) & (wanted > 0), wanted / length, 1.0)

@@ -1,0 +1,62 @@
+"""The learning rate over a run: a cosine or steps down, after a linear warm-up.
+
+Loshchilov, Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", ICLR 2017 (arXiv:1608.03983), without
+restarts; the warm-up of Goyal et al., "Accurate, Large Minibatch SGD" (2017, arXiv:1706.02677).
+
+Time is counted in epochs: 2.5 is the middle of the third.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field, Strict
+
+from trainables.datasets.data_config import Count, NotNegative, Share
+
+# A list from the command line will do: JSON has no tuples.
+Milestones = Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Strict(False)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleConfig:
+    """How many epochs, and how the learning rate moves over them."""
+
+    epochs: Count = 800
+    lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.1  # at the start, after the warm-up
+    schedule: Literal["cosine", "multistep"] = "cosine"
+    lr_changes: Literal["each_epoch", "each_step"] = "each_epoch"
+    min_lr: NotNegative = 0.0  # where the cosine ends
+    milestones: Milestones = (0.5, 0.75)  # of multistep: shares of the run after which the rate is divided by 10
+    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    warmup_start: Share = 0.0  # the share of the rate that the first step of the warm-up has
+
+
+def check_schedule(config: ScheduleConfig) -> None:
+    """Raise ``ValueError``, one sentence, for values that do not fit together."""
+    if config.min_lr > config.lr:
+        raise ValueError(f"min_lr must be at most lr, {config.lr}, got {config.min_lr}")
+    if config.warmup_epochs and config.warmup_epochs >= config.epochs:
+        raise ValueError(f"warmup_epochs must be less than epochs, {config.epochs}, got {config.warmup_epochs}")
+
+
+def learning_rate(config: ScheduleConfig, done: float) -> float:
+    """The rate of the step that is taken when ``done`` epochs are over.
+
+    During the warm-up the schedule's own rate is multiplied by a line from ``warmup_start`` to 1, in every step
+    whatever ``lr_changes`` says, as in OpenMixup; others go in a line to the highest rate.
+    """
+    at = math.floor(done) if config.lr_changes == "each_epoch" else done
+    if config.schedule == "cosine":
+        rate = cosine(config.lr, at, config.epochs, config.min_lr)
+    else:
+        passed = sum(at >= milestone * config.epochs for milestone in config.milestones)
+        rate = config.lr / 10**passed
+    if done < config.warmup_epochs:
+        rate *= config.warmup_start + (1 - config.warmup_start) * done / config.warmup_epochs
+    return rate
+
+
+def cosine(lr: float, done: float, epochs: int, min_lr: float = 0.0) -> float:
+    """The rate after ``done`` of ``epochs`` epochs, from ``lr`` to ``min_lr``."""
+    return min_lr + (lr - min_lr) * (1 + math.cos(math.pi * done / epochs)) / 2
