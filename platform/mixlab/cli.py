@@ -79,21 +79,23 @@ def parser(study: Study) -> argparse.ArgumentParser:
 
 def configure(study: Study, train: Trainable, options: argparse.Namespace) -> Study:
     """The study as the options change it: first the preset, then each option."""
-    changes = dict(train.presets[options.preset])
+    preset = {**train.presets[options.preset], **study.presets.get(options.preset, {})}
+    changes = dict(preset)
     seeds = changes.pop("seeds", len(study.seeds))
     for key in ("dataset", "epochs", "train_images"):
         if getattr(options, key) is not None:
             changes[key] = getattr(options, key)
     changes |= dict(_assignment(text) for text in options.set)
-    study = study.with_base(**changes)
     seeds = seeds if options.seeds is None else options.seeds
     if seeds < 1:
         raise BadInput(f"--seeds must be at least 1, got {seeds}")
-    if options.seeds is not None or "seeds" in train.presets[options.preset]:
+    if options.seeds is not None or "seeds" in preset:
         study = study.with_seeds(range(seeds))
-    for factor, labels in (("mixer", options.mixers), ("backbone", options.backbones)):
+    chosen = {"mixer": options.mixers, "backbone": options.backbones}
+    for factor, labels in chosen.items():
         if labels is not None:
-            study = study.with_levels(factor, labels)
+            study = study.with_levels(factor, labels)  # before the preset, which would leave one level
+    study = study.with_fixed(**{key: value for key, value in changes.items() if chosen.get(key) is None})
     return study if options.arms is None else study.with_arms(options.arms)
 
 
@@ -120,7 +122,8 @@ def _print_list(study: Study, train: Trainable, console: Console) -> None:
     for arm in study.arms:
         changes = ", ".join(f"{key}={value}" for key, value in arm.changes.items()) or "the base"
         console.print(f"arm {arm.name}: {changes}", markup=False, soft_wrap=True)
-    for name, preset in train.presets.items():
+    for name in train.presets:
+        preset = {**train.presets[name], **study.presets.get(name, {})}
         text = ", ".join(f"{key}={value}" for key, value in preset.items()) or "as written"
         console.print(f"preset {name}: {text}", markup=False, soft_wrap=True)
     console.print(f"seeds: {', '.join(str(seed) for seed in study.seeds)}")

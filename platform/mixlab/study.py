@@ -76,6 +76,10 @@ class Study:
             that the level changes, such as ``{"fmix": {"mixer": "fmix", "sumix.zeta": 1.0}}``.
         seeds: every arm runs all of them.
         metric: what the table compares.
+        settings: keys that a paper sets by the cell, such as a weight by data set, network and mixer: a function of
+            the configuration of the base and the levels. An arm, and whatever the command line sets, comes after it.
+        presets: by the name of a preset, what it changes in this study besides what it changes in all.
+        fixed: keys of a preset or of the command line. They win over the base, the levels and ``settings``.
     """
 
     name: str
@@ -84,6 +88,9 @@ class Study:
     factors: Mapping[str, Sequence[Any] | Mapping[str, Level]] = field(default_factory=dict)
     seeds: Sequence[int] = range(3)
     metric: str = "test_top1_median10"
+    settings: Callable[[Config], Config] = field(default=lambda config: {})
+    presets: Mapping[str, Config] = field(default_factory=dict)
+    fixed: Config = field(default_factory=dict)
 
     @property
     def baseline(self) -> str:
@@ -91,13 +98,29 @@ class Study:
         return self.arms[0].name
 
     def levels(self, factor: str) -> dict[str, Level]:
-        """The levels of a factor: label to the keys that it changes."""
-        levels = self.factors[factor]
-        return dict(levels) if isinstance(levels, Mapping) else {str(value): {factor: value} for value in levels}
+        """The levels of a factor: label to the keys that it changes.
+
+        A factor whose own key is fixed has that one level. Of others that differ in nothing but fixed keys the
+        first stays.
+        """
+        if factor in self.fixed:
+            return {str(self.fixed[factor]): {}}
+        given = self.factors[factor]
+        levels = given if isinstance(given, Mapping) else {str(value): {factor: value} for value in given}
+        different: dict[str, Level] = {}
+        for label, level in levels.items():
+            free = {key: value for key, value in level.items() if key not in self.fixed}
+            if free not in different.values():
+                different[label] = free
+        return different
 
     def with_base(self, **changes: Any) -> "Study":
         """The same study from a changed base; keys with dots go in as ``**{"mixer.alpha": 0.2}``."""
         return replace(self, base={**self.base, **changes})
+
+    def with_fixed(self, **changes: Any) -> "Study":
+        """The same study with these keys the same in every cell, unless an arm changes them."""
+        return replace(self.with_base(**changes), fixed={**self.fixed, **changes})
 
     def with_seeds(self, seeds: Sequence[int]) -> "Study":
         """The same study with these seeds."""
@@ -112,9 +135,10 @@ class Study:
 
     def with_levels(self, factor: str, labels: Sequence[str]) -> "Study":
         """Only these levels of ``factor``, in this order; a label the study does not have is a value of the key."""
-        have = self.levels(factor) if factor in self.factors else {}
+        have = replace(self, fixed={}).levels(factor) if factor in self.factors else {}
         chosen = {label: have.get(label, {factor: label}) for label in labels}
-        return replace(self, factors={**self.factors, factor: chosen})
+        fixed = {key: value for key, value in self.fixed.items() if key != factor}
+        return replace(self, factors={**self.factors, factor: chosen}, fixed=fixed)
 
     def trials(self, resolve: Callable[[Config], dict[str, Any]]) -> list[Trial]:
         """Every trial, checked: cell by cell in the order of the factors and arms, seed by seed.
@@ -134,8 +158,9 @@ class Study:
             for arm in self.arms:
                 cell = " · ".join((*labels, arm.name))
                 merged: dict[str, Any] = dict(self.base)
-                for change in (*changes, arm.changes):
+                for change in changes:
                     merged.update(change)
+                merged |= {**self.settings(merged), **self.fixed, **arm.changes}
                 try:
                     config = resolve(merged)
                 except ValueError as error:

@@ -1,0 +1,111 @@
+"""What a preset and the command line fix wins over levels and settings; levels that are then the same become one."""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from mixlab import Arm, Study
+from mixlab.cli import configure, parser
+
+ZETA = {("big", "cutmix"): 0.5, ("big", "fmix"): 1.0, ("huge", "cutmix"): 0.2}
+STUDY = Study(
+    name="toy",
+    base={"dataset": "birds", "zeta": 9.0, "alpha": 9.0, "epochs": 800, "lr": 0.1},
+    factors={
+        "mixer": ("cutmix", "fmix"),
+        "backbone": {"big": {"backbone": "big"}, "huge": {"backbone": "huge", "lr": 0.03}},
+    },
+    arms=(Arm("baseline", {}), Arm("none at all", {"zeta": 0.0})),
+    seeds=range(2),
+    settings=lambda config: {"alpha": 0.2, "zeta": ZETA.get((config["backbone"], config["mixer"]), 0.7)},
+    presets={"quick": {"dataset": "cifar10"}},
+)
+
+
+class Toy:
+    """As much of a trainable as the command line needs."""
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "paper": {},
+        "quick": {"backbone": "small", "lr": 0.05, "seeds": 1},
+        "smoke": {"backbone": "small"},
+    }
+
+
+def options(study: Study, *argv: str) -> argparse.Namespace:
+    return parser(study).parse_args(argv)
+
+
+def cells(study: Study, *argv: str) -> dict[str, Mapping[str, Any]]:
+    configured = configure(study, Toy(), options(study, *argv))  # type: ignore[arg-type]
+    return {trial.cell: trial.config for trial in configured.trials(dict) if trial.seed == 0}
+
+
+def test_settings_come_after_the_levels_and_before_the_arm() -> None:
+    found = cells(STUDY)
+    assert len(found) == 8
+    assert {cell: config["zeta"] for cell, config in found.items() if "baseline" in cell} == {
+        "cutmix · big · baseline": 0.5,
+        "cutmix · huge · baseline": 0.2,
+        "fmix · big · baseline": 1.0,
+        "fmix · huge · baseline": 0.7,
+    }
+    assert all(config["alpha"] == 0.2 for config in found.values())
+    assert all(config["zeta"] == 0 for cell, config in found.items() if "none at all" in cell)
+    assert found["cutmix · huge · baseline"]["lr"] == 0.03
+
+
+def test_a_preset_replaces_the_heavy_networks_by_its_own() -> None:
+    found = cells(STUDY, "--preset", "quick")
+    assert list(found) == [f"{m} · small · {a}" for m in ("cutmix", "fmix") for a in ("baseline", "none at all")]
+    for config in found.values():
+        assert (config["backbone"], config["lr"], config["dataset"]) == ("small", 0.05, "cifar10")
+    assert found["cutmix · small · baseline"]["zeta"] == 0.7  # the settings of the network that is trained
+
+
+def test_what_a_level_sets_for_its_network_goes_with_it() -> None:
+    found = cells(STUDY, "--preset", "smoke", "--arms", "baseline")
+    assert list(found) == ["cutmix · small · baseline", "fmix · small · baseline"]
+    assert {config["lr"] for config in found.values()} == {0.1}  # the base's, and not 0.03 of "huge"
+
+
+def test_levels_that_differ_in_fixed_keys_alone_become_one() -> None:
+    study = replace(STUDY, factors={"recipe": {"short": {"epochs": 200}, "long": {"epochs": 800, "lr": 1.0}}})
+    study = study.with_base(backbone="big", mixer="cutmix")
+    assert list(cells(study, "--epochs", "2", "--arms", "baseline")) == ["short · baseline", "long · baseline"]
+    assert list(cells(study, "--epochs", "2", "--set", "lr=1", "--arms", "baseline")) == ["short · baseline"]
+
+
+def test_levels_are_chosen_over_the_preset() -> None:
+    found = cells(STUDY, "--preset", "quick", "--backbones", "huge,tiny", "--arms", "baseline")
+    assert {config["backbone"] for config in found.values()} == {"huge", "tiny"}
+    assert list(found)[:2] == ["cutmix · huge · baseline", "cutmix · tiny · baseline"]
+    assert {config["lr"] for config in found.values()} == {0.05}  # the other keys of the preset hold
+
+
+def test_the_command_line_wins_over_settings_and_the_preset() -> None:
+    found = cells(STUDY, "--preset", "quick", "--set", "alpha=3", "--set", "lr=0.5", "--epochs", "7", "--dataset", "x")
+    for config in found.values():
+        assert (config["alpha"], config["lr"], config["epochs"], config["dataset"]) == (3, 0.5, 7, "x")
+    fixed = cells(STUDY, "--set", "zeta=2")
+    assert {cell: config["zeta"] for cell, config in fixed.items()} == {
+        cell: 0.0 if "none" in cell else 2 for cell in fixed
+    }
+
+
+def test_one_value_for_a_factor_leaves_one_level() -> None:
+    found = cells(STUDY, "--set", "mixer=fmix", "--arms", "baseline")
+    assert list(found) == ["fmix · big · baseline", "fmix · huge · baseline"]
+
+
+def test_a_study_s_own_preset_may_set_the_seeds() -> None:
+    study = replace(STUDY, presets={"quick": {"seeds": 5}})
+    configured = configure(study, Toy(), options(study, "--preset", "quick"))  # type: ignore[arg-type]
+    assert list(configured.seeds) == [0, 1, 2, 3, 4]
+
+
+def test_nothing_fixed_leaves_every_level_as_it_is() -> None:
+    assert STUDY.levels("backbone") == {"big": {"backbone": "big"}, "huge": {"backbone": "huge", "lr": 0.03}}
+    chosen = STUDY.with_fixed(backbone="small").with_levels("backbone", ["huge", "new"])
+    assert chosen.levels("backbone") == {"huge": {"backbone": "huge", "lr": 0.03}, "new": {"backbone": "new"}}
