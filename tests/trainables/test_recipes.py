@@ -1,0 +1,145 @@
+"""The recipes can be run, and the strengths are those that the papers print."""
+
+import inspect
+from typing import Any
+
+import pytest
+
+from trainables import recipes
+from trainables.backbones import BACKBONES
+from trainables.config import Config, flatten, parse
+from trainables.datasets import DATASETS
+from trainables.mixers import MIXERS
+from trainables.recipes import ALPHA, PRESETS, TRANSFORMERS, ZETA, sumix_settings
+
+RECIPES = {
+    name: value for name, value in vars(recipes).items() if isinstance(value, dict) and name.isupper() and "lr" in value
+}
+RECIPES = {name: value for name, value in RECIPES.items() if not name.startswith("_")}
+
+# SUMix, appendix A.1, as printed.
+TABLE_7 = """
+                ResNet18  ResNeXt50  W-ResNet28-8  DeiT-Small  Swin-Tiny
+CutMix          0.5       0.5        0.5           0.5         0.5
+FMix            1.0       1.0        0.5           0.5         0.5
+SaliencyMix     0.5       1.0        0.5           0.5         0.5
+ResizeMix       0.2       0.5        0.5           0.5         0.5
+"""
+TABLE_8 = """
+                ResNet18  ResNeXt50
+CutMix          1.0       0.5
+FMix            0.5       0.1
+SaliencyMix     0.5       0.2
+ResizeMix       0.5       0.5
+"""
+TABLE_9 = """
+                ResNet18  ResNeXt50
+CutMix          1.0       0.5
+FMix            0.5       0.5
+SaliencyMix     1.0       0.5
+ResizeMix       0.5       0.5
+"""
+NAMES = {
+    "cifar100": {
+        **{"ResNet18": "resnet18", "ResNeXt50": "resnext50", "W-ResNet28-8": "wrn28_8"},
+        **{"DeiT-Small": "deit_small", "Swin-Tiny": "swin_tiny"},
+    },
+    "cub200": {"ResNet18": "resnet18_imagenet", "ResNeXt50": "resnext50_imagenet"},
+    "aircraft": {"ResNet18": "resnet18_imagenet", "ResNeXt50": "resnext50_imagenet"},
+}
+
+
+@pytest.mark.parametrize(("dataset", "table"), [("cifar100", TABLE_7), ("cub200", TABLE_8), ("aircraft", TABLE_9)])
+def test_zeta_is_that_of_the_paper(dataset: str, table: str) -> None:
+    head, *rows = (line.split() for line in table.strip().splitlines())
+    printed = {
+        (NAMES[dataset][network], row[0].lower()): float(value)
+        for row in rows
+        for network, value in zip(head, row[1:], strict=True)
+    }
+    ours = {(network, mixer): zeta for network, mixers in ZETA[dataset].items() for mixer, zeta in mixers.items()}
+    assert ours == printed
+    for (network, mixer), zeta in printed.items():
+        assert sumix_settings({"dataset": dataset, "backbone": network, "mixer": mixer})["sumix.zeta"] == zeta
+
+
+def test_zeta_of_whole_data_sets_and_of_none() -> None:
+    for mixer in ("cutmix", "fmix", "saliencymix", "resizemix"):
+        assert sumix_settings({"dataset": "tiny_imagenet", "backbone": "resnext50", "mixer": mixer})["sumix.zeta"] == 1
+        assert sumix_settings({"dataset": "imagenet", "backbone": "resnet18_imagenet", "mixer": mixer}) == {
+            "mixer.alpha": 1.0 if mixer == "resizemix" else 0.2,
+            "sumix.zeta": 0.5,
+        }
+    assert "sumix.zeta" not in sumix_settings({"dataset": "cifar10", "backbone": "resnet8", "mixer": "fmix"})
+    assert sumix_settings({"dataset": "cifar100", "backbone": "resnet18", "mixer": "none"}) == {}
+
+
+def test_alpha_is_that_of_section_5_2() -> None:
+    convolutional = {"cutmix": 0.2, "fmix": 0.2, "saliencymix": 0.2, "resizemix": 1.0, "puzzlemix": 1.0}
+    transformer = {"cutmix": 2.0, "fmix": 1.0, "saliencymix": 0.2, "resizemix": 1.0, "puzzlemix": 2.0}
+    for backbone, alphas in (("wrn28_8", convolutional), ("deit_small", transformer), ("swin_tiny", transformer)):
+        for mixer, alpha in alphas.items():
+            found = sumix_settings({"dataset": "cifar100", "backbone": backbone, "mixer": mixer})
+            assert found["mixer.alpha"] == alpha
+
+
+def test_the_tables_name_what_is_there() -> None:
+    assert all("alpha" in inspect.signature(MIXERS[mixer]).parameters for mixer in ALPHA)
+    assert set(ZETA) <= set(DATASETS)
+    assert {backbone for networks in ZETA.values() for backbone in networks} <= set(BACKBONES)
+    assert set(TRANSFORMERS) <= set(BACKBONES)
+
+
+def test_every_recipe_is_here() -> None:
+    assert {(r["dataset"], r["backbone"]) for r in RECIPES.values()} >= {
+        *(("cifar100", b) for b in ("resnet18", "resnext50", "wrn28_8", "deit_small", "swin_tiny")),
+        *(("cifar100", b) for b in ("convnext_tiny_cifar", "pyramidnet110", "pyramidnet200", "preact_resnet18")),
+        *(("tiny_imagenet", "resnet18"), ("imagenet", "resnet18_imagenet"), ("imagenet", "resnet50_imagenet")),
+        *(("cub200", "resnet18_imagenet"), ("aircraft", "resnet18_imagenet")),
+        *(("imagenet", "deit_small"), ("imagenet", "swin_tiny")),
+    }
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_can_be_run(name: str) -> None:
+    parsed = parse({**RECIPES[name], "mixer": "cutmix"})
+    for key, value in RECIPES[name].items():
+        assert flatten(parsed)[key] == value, key
+
+
+# algorithms of the papers: (epochs, batch size, rate, weight decay, how it is trained)
+PRINTED: dict[str, dict[str, Any]] = {
+    "CIFAR100_RESNET18": {"epochs": 800, "batch_size": 100, "lr": 0.1, "weight_decay": 1e-4, "momentum": 0.9},
+    "CIFAR100_WRN28_8": {"epochs": 400, "batch_size": 100, "lr": 0.03, "weight_decay": 1e-3, "momentum": 0.9},
+    "TINY_IMAGENET": {"epochs": 400, "batch_size": 100, "lr": 0.2, "weight_decay": 1e-4},
+    "IMAGENET_100": {"epochs": 100, "batch_size": 256, "lr": 0.1, "weight_decay": 1e-4},
+    "IMAGENET_300": {"epochs": 300, "batch_size": 256, "lr": 0.1, "weight_decay": 1e-4},
+    "CUB200": {"epochs": 200, "batch_size": 16, "lr": 0.001, "weight_decay": 5e-4, "pretrained": "IMAGENET1K_V1"},
+    "AIRCRAFT": {"epochs": 200, "batch_size": 16, "lr": 0.001, "weight_decay": 5e-4, "pretrained": "IMAGENET1K_V1"},
+    "CIFAR100_DEIT_SMALL": {"epochs": 200, "batch_size": 100, "lr": 1e-3, "weight_decay": 0.05, "optimiser": "adamw"},
+    "CIFAR100_SWIN_TINY": {"epochs": 200, "batch_size": 100, "lr": 5e-4, "weight_decay": 0.05, "drop_path": 0.2},
+    "CIFAR100_CONVNEXT_TINY": {"lr": 1e-3, "grad_clip": None, "drop_path": 0.3, "warmup_epochs": 20},
+    "DEIT": {"epochs": 300, "batch_size": 1024, "lr": 1e-3, "warmup_epochs": 5, "grad_clip": 5.0},
+    "SWIN": {"epochs": 300, "batch_size": 1024, "lr": 1e-3, "warmup_epochs": 20, "drop_path": 0.2},
+    "RSB_A2": {"epochs": 300, "batch_size": 2048, "lr": 0.005, "weight_decay": 0.02, "optimiser": "lamb"},
+    "RSB_A3": {"epochs": 100, "batch_size": 2048, "lr": 0.008, "image_size": 160, "loss": "binary"},
+    "CIFAR100_PYRAMIDNET110": {"epochs": 300, "batch_size": 64, "lr": 0.25, "weight_decay": 4e-5, "nesterov": True},
+}
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_a_recipe_has_the_printed_values(name: str) -> None:
+    config = flatten(parse({**RECIPES[name], "mixer": "cutmix"}))
+    assert {key: config[key] for key in PRINTED[name]} == PRINTED[name]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("preset", ["quick", "smoke"])
+def test_a_short_preset_leaves_nothing_of_a_large_recipe(name: str, preset: str) -> None:
+    """On the same data every recipe becomes the one small run, but for what a study is about: mixer and zeta."""
+    keys = {key: value for key, value in PRESETS[preset].items() if key != "seeds"}
+    about = {"dataset": "cifar10", "mixer": "cutmix", "mixer.alpha": 1.0, "sumix.zeta": 0.5}
+    small = parse({**RECIPES[name], **keys, **about})
+    assert small == parse({**keys, **about})
+    assert isinstance(small, Config)
+    assert small.backbone == "resnet8"
