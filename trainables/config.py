@@ -166,6 +166,7 @@ def _annotations(kind: type) -> dict[str, Any]:
 
 def _checked(key: str, value: Any, kind: Any) -> Any:
     """``value`` as ``kind``; an int where a float is wanted becomes one, nothing else is converted."""
+    value = tuple(value) if isinstance(value, list) else value  # JSON has no tuples
     try:
         return TypeAdapter(kind, config=ConfigDict(strict=True)).validate_python(value)
     except ValidationError as error:

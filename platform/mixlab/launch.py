@@ -132,7 +132,7 @@ def _print_cost(
     console: Console,
 ) -> None:
     cells = {trial.cell: trial for trial in left}
-    with console.status("timing one training step of each arm ..."), contextlib.ExitStack() as stack:
+    with console.status("timing a few training steps of each arm ..."), contextlib.ExitStack() as stack:
         if options.address == "local":
             import torch
 
@@ -155,7 +155,7 @@ def _print_cost(
     wall = total / max(1, min(slots, len(left)))
     console.print(
         f"Estimated cost: {duration(total)} of training, {duration(wall)} with {min(slots, len(left))} at a time, "
-        f"on {where}. A rough figure, from one timed step of each arm.",
+        f"on {where}. A rough figure, from a few timed steps of each arm.",
         markup=False,
         soft_wrap=True,
     )

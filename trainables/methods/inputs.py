@@ -6,6 +6,7 @@ the network lacks.
 """
 
 import contextlib
+import inspect
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, cast, runtime_checkable
 
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainables.backbones.backbone import Network
+from trainables.mixers import MIXERS
 
 # Half precision would flush the small gradients of a pixel to zero; a power of two costs no digit.
 GRADIENT_SCALE = 1024.0
@@ -96,6 +98,11 @@ INPUTS: dict[str, Callable[[Network, Tensor, Tensor], object]] = {
     "encode": encoder,
     "num_stages": stage_count,
 }
+
+
+def asks_the_network(mixer: str) -> bool:
+    """Whether a mixer wants anything of ``INPUTS``."""
+    return any(name in inspect.signature(MIXERS[mixer]).parameters for name in INPUTS)
 
 
 def check_inputs(wanted: Iterable[str], network: Network, mixer: str) -> None:
