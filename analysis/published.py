@@ -1,0 +1,85 @@
+"""The numbers that papers print, and the one that a trial of ours reproduces.
+
+``published.csv`` holds each once: the data set, backbone, mixer, terms of SUMix and epochs it is of; its metric, in
+percent, and the rule by which it was read off (``median10``: the median of the last 10 epochs; ``best10``: the best of
+them, chosen on the test set); the alpha of the mixer and the weight decay where they are known; and its source.
+``mixup+cutmix`` is the two in turn, DeiT's recipe; ``lam+su`` is the whole of SUMix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+
+FILE = Path(__file__).with_name("published.csv")
+EXACT = ("dataset", "backbone", "mixer", "epochs")  # keys of a configuration that must be the same
+IF_KNOWN = {"alpha": "mixer.alpha", "weight_decay": "weight_decay"}  # those that must be where the paper has them
+WHOLE = ("train_images", "test_images")  # a part of the data is another task
+
+
+class Cell(Protocol):
+    """What is asked of a trial."""
+
+    @property
+    def levels(self) -> Mapping[str, str]:
+        """Factor to level."""
+
+    @property
+    def arm(self) -> str:
+        """Its name."""
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """Resolved, dotted keys."""
+
+
+@cache
+def published_numbers() -> pd.DataFrame:
+    """The whole file; one row a number. Not to be changed by the caller."""
+    text = ("dataset", "backbone", "mixer", "sumix", "metric", "rule", "source")
+    kinds: dict[str, Any] = {**dict.fromkeys(text, "str"), "epochs": "Int64"}
+    return pd.read_csv(FILE, dtype=kinds, keep_default_na=False, na_values={c: [""] for c in ("epochs", *IF_KNOWN)})
+
+
+def published_row(config: Mapping[str, Any], metric: str = "top1") -> pd.Series | None:
+    """The published number of the run that ``config`` describes, with its rule and source; None if there is none.
+
+    Args:
+        config: a resolved configuration, dotted keys.
+        metric: as in the file, e.g. ``top1`` or ``fgsm_error``.
+
+    Where SUMix ran a baseline again and others print another number, SUMix's stands beside its own.
+    """
+    if any(config.get(key) is not None for key in WHOLE):
+        return None
+    rows = published_numbers()
+    rows = rows[(rows["metric"] == metric) & (rows["sumix"] == sumix_terms(config))]
+    for key in EXACT:
+        rows = rows[rows[key] == config.get(key)]
+    for column, key in IF_KNOWN.items():
+        rows = rows[rows[column].isna() | (rows[column] == config.get(key))]
+    if rows.empty:
+        return None
+    own = rows[rows["source"].str.startswith("SUMix")]
+    return (rows if own.empty else own).iloc[0]
+
+
+def published_cells(trials: Iterable[Cell], metric: str = "top1") -> dict[tuple[str, ...], float]:
+    """The published numbers of a study, by (level of each factor ..., arm); what nobody printed is not in it."""
+    found: dict[tuple[str, ...], float] = {}
+    for trial in trials:
+        cell = (*trial.levels.values(), trial.arm)
+        if cell not in found and (row := published_row(trial.config, metric)) is not None:
+            found[cell] = float(row["value"])
+    return found
+
+
+def sumix_terms(config: Mapping[str, Any]) -> str:
+    """``none``, ``lam``, ``su``, ``lam+su``, ...: what of SUMix a configuration switches on."""
+    learned = ["lam"] if config.get("sumix.lam") == "learned" else []
+    regulariser = config.get("sumix.regulariser", "none")
+    return "+".join([*learned, *([] if regulariser == "none" else [regulariser])]) or "none"
