@@ -133,6 +133,12 @@ ALPHA: dict[str, tuple[float, float]] = {
     "manifoldmix": (2.0, 2.0),
     "alignmix": (2.0, 2.0),
     "comixup": (2.0, 2.0),
+    # Of their own papers: K-image mixing for PyramidNet-110 and ImageNet, SuperMix, AugMix.
+    "dmixup": (1 / 3, 1 / 3),
+    "dcutmix": (0.2, 0.2),
+    "saliency_dcutmix": (1 / 3, 1 / 3),
+    "supermix": (3.0, 3.0),
+    "augmix": (1.0, 1.0),
 }
 
 # zeta by data set, backbone and mixer: SUMix Tables 7 to 9.

@@ -122,9 +122,11 @@ def _print_list(study: Study, train: Trainable, console: Console) -> None:
     for arm in study.arms:
         changes = ", ".join(f"{key}={value}" for key, value in arm.changes.items()) or "the base"
         console.print(f"arm {arm.name}: {changes}", markup=False, soft_wrap=True)
+    usual = {**study.trials(train.resolve)[0].config, "seeds": len(study.seeds)}
     for name in train.presets:
         preset = {**train.presets[name], **study.presets.get(name, {})}
-        text = ", ".join(f"{key}={value}" for key, value in preset.items()) or "as written"
+        different = {key: value for key, value in preset.items() if usual.get(key) != value}
+        text = ", ".join(f"{key}={value}" for key, value in different.items()) or "as written"
         console.print(f"preset {name}: {text}", markup=False, soft_wrap=True)
     console.print(f"seeds: {', '.join(str(seed) for seed in study.seeds)}")
 
