@@ -1,0 +1,109 @@
+import pytest
+import torch
+from torch import Generator, Tensor, nn
+
+from trainables.robustness.occlusion import (
+    SHARES,
+    area_under_curve,
+    default_patch_size,
+    mask,
+    masking_ranks,
+    occlusion_accuracy,
+    patch_of_pixel,
+)
+
+
+def seeded(seed: int = 0) -> Generator:
+    return Generator().manual_seed(seed)
+
+
+class Recorder(nn.Module):
+    """Sees class 1 where at least half of the image is visible (not black), else class 0, and keeps what it saw."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Tensor] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        assert not self.training
+        self.seen.append(images.clone())
+        visible = (images.amax(1) > 0).float().mean((1, 2))
+        return torch.stack((torch.full_like(visible, 0.5), visible), 1)
+
+
+def test_patches_are_16_pixels_of_photographs_and_4_of_cifar() -> None:
+    assert [default_patch_size(side) for side in (224, 32, 64, 28)] == [16, 4, 8, 3]
+    assert patch_of_pixel(224, 224, 16).max() == 14 * 14 - 1
+
+
+def test_patch_numbers_by_hand_on_an_oblong_image() -> None:
+    expected = [[0, 0, 1, 1, 2], [0, 0, 1, 1, 2], [3, 3, 4, 4, 5]]
+    assert patch_of_pixel(3, 5, 2).tolist() == expected
+
+
+def test_mask_by_hand() -> None:
+    images = torch.ones(2, 3, 2, 4)
+    patches = patch_of_pixel(2, 4, 2)  # left half 0, right half 1
+    out = mask(images, patches, torch.tensor([[0, 1], [1, 0]]), 50, torch.tensor([0.1, 0.2, 0.3]))
+    assert torch.equal(out[0, :, 0, 0], torch.tensor([0.1, 0.2, 0.3]))
+    assert (out[0, :, :, 2:] == 1).all()
+    assert (out[1, :, :, :2] == 1).all()
+    assert torch.equal(out[1, :, 1, 3], torch.tensor([0.1, 0.2, 0.3]))
+    assert (images == 1).all()
+
+
+def test_accuracy_falls_at_the_share_that_is_counted_by_hand() -> None:
+    model = Recorder().train()
+    labels = torch.tensor([1, 1, 1, 0])
+    accuracy = occlusion_accuracy(model, torch.ones(4, 3, 16, 12), labels, seeded(), patch_size=4, draws=2)
+    # 12 patches; at 50 % six are visible, exactly half: a tie, which argmax gives to class 0.
+    assert accuracy.tolist() == [[75.0] * 5 + [25.0] * 6] * 2
+    assert model.training
+    masked = [12 * 16 * (images[0, 0] == 0).float().mean() / 16 for images in model.seen[: len(SHARES)]]
+    assert masked == [0, 1, 2, 4, 5, 6, 7, 8, 10, 11, 12]
+
+
+def test_everything_masked_is_one_colour_and_nothing_masked_is_the_image() -> None:
+    model = Recorder()
+    images = torch.rand(3, 3, 16, 12, generator=seeded())
+    occlusion_accuracy(model, images, torch.zeros(3), seeded(), fill=(0.5, 0.25, 0.125), draws=1)
+    assert torch.equal(model.seen[0], images)
+    assert torch.equal(model.seen[-1], torch.tensor([0.5, 0.25, 0.125])[:, None, None].expand(3, 3, 16, 12))
+
+
+def test_masks_are_of_each_image_grow_and_are_the_same_for_every_model_and_batch_size() -> None:
+    images = torch.ones(6, 1, 16, 12)
+    whole, split = Recorder(), Recorder()
+    labels = torch.zeros(6)
+    occlusion_accuracy(whole, images, labels, seeded(3), patch_size=4, draws=2)
+    occlusion_accuracy(split, images, labels, seeded(3), patch_size=4, draws=2, batch_size=3)
+    seen = torch.stack(whole.seen).view(2, 11, 6, 16, 12)
+    assert torch.equal(torch.stack(split.seen).view(2, 2, 11, 3, 16, 12).transpose(1, 2).reshape(seen.shape), seen)
+    assert (seen.diff(dim=1) <= 0).all()
+    half = seen[:, 5].flatten(2)
+    assert len(half.flatten(0, 1).unique(dim=0)) == 12  # no two images, and no two draws, have the same mask
+
+
+def test_saliency_orders_are_opposite_and_start_with_the_spot() -> None:
+    images = torch.full((2, 3, 16, 12), 0.2)
+    images[0, :, 5:7, 9:11] = 1.0  # in patch 5 of 4 x 3
+    images[1, :, 13:15, 1:3] = 1.0  # in patch 9
+    patches = patch_of_pixel(16, 12, 4)
+    chance = torch.rand(2, 12, generator=seeded())
+    first = masking_ranks(images, patches, "salient", chance)
+    last = masking_ranks(images, patches, "non_salient", chance)
+    assert first.argmin(1).tolist() == [5, 9]
+    assert last.argmax(1).tolist() == [5, 9]
+    for ranks in first, last, masking_ranks(images, patches, "random", chance):
+        assert ranks.sort(1).values.tolist() == [list(range(12))] * 2
+
+
+def test_area_by_hand() -> None:
+    assert area_under_curve(torch.tensor([[100.0, 50, 0], [80, 80, 80]]), (0, 50, 100)).tolist() == [50, 80]
+    assert area_under_curve(torch.tensor([100.0, 0, 0]), (0, 10, 100)).item() == pytest.approx(5)
+
+
+@pytest.mark.parametrize("wrong", [{"draws": 0}, {"shares": (0, 101)}, {"patch_size": 13}, {"patch_size": 0}])
+def test_out_of_range_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        occlusion_accuracy(Recorder(), torch.ones(1, 3, 16, 12), torch.zeros(1), seeded(), **wrong)  # type: ignore[arg-type]

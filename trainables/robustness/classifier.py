@@ -1,0 +1,49 @@
+"""What every evaluation here asks of a model: logits from pixels, in evaluation mode.
+
+Shape letters: B batch, C channels, H height, W width, L classes, N images.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+Classifier = Callable[[Tensor], Tensor]  # (B, C, H, W) pixels in [0, 1] -> (B, L) logits; it normalises them itself
+
+
+@contextmanager
+def evaluation_mode(model: Classifier) -> Iterator[None]:
+    """Every module of ``model`` in evaluation mode for the length of the block, then in the mode that it was in."""
+    modules = list(model.modules()) if isinstance(model, nn.Module) else []
+    modes = [module.training for module in modules]
+    for module in modules:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module, mode in zip(modules, modes, strict=True):
+            module.training = mode
+
+
+@torch.no_grad()
+def predict(model: Classifier, images: Tensor, batch_size: int = 500) -> Tensor:
+    """(N, L) logits.
+
+    Args:
+        model: run in evaluation mode.
+        images: (N, C, H, W) pixels in [0, 1].
+        batch_size: images at a time.
+    """
+    with evaluation_mode(model):
+        return torch.cat([model(batch) for batch in images.split(batch_size)])
+
+
+def top1(logits: Tensor, labels: Tensor) -> float:
+    """Share of the rows whose largest logit is the label's, percent.
+
+    Args:
+        logits: (N, L).
+        labels: (N,) int64.
+    """
+    return 100 * float((logits.argmax(1) == labels).double().mean())

@@ -1,0 +1,132 @@
+"""Accuracy on images of which more and more patches are masked.
+
+M. Naseer et al., "Intriguing properties of vision transformers", NeurIPS 2021, arXiv:2105.10497, and Figure 5 of
+H. Qin et al., "SUMix", ECCV 2024, arXiv:2407.07805. SUMix's code draws one set of patches a batch; here every image
+has its own set, drawn several times, and the same generator gives every model the same sets.
+
+Shape letters: B batch, C channels, H height, W width, P patches of an image, L classes, N images, S shares, D draws.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Generator, Tensor
+
+from trainables.mixers.saliency import fine_grained_saliency
+from trainables.robustness.classifier import Classifier, evaluation_mode
+
+Order = Literal["random", "salient", "non_salient"]
+
+SHARES = tuple(range(0, 101, 10))  # percent of the patches that are masked
+
+
+def default_patch_size(height: int) -> int:
+    """Side of a patch, pixels: 16 of a photograph (224 pixels), an eighth of a small image (4 of 32 pixels)."""
+    return 16 if height >= 128 else max(1, height // 8)
+
+
+def patch_of_pixel(height: int, width: int, patch_size: int) -> Tensor:
+    """(H, W) int64 number of the patch that a pixel is in; patches at the right and lower border may be cut."""
+    columns = -(-width // patch_size)
+    rows = torch.arange(height) // patch_size
+    return rows[:, None] * columns + torch.arange(width) // patch_size
+
+
+def masking_ranks(images: Tensor, patches: Tensor, order: Order, chance: Tensor) -> Tensor:
+    """(B, P) int64 rank of each patch in the order of masking: of k masked patches, those of a rank below k.
+
+    Args:
+        images: (B, C, H, W) pixels in [0, 1].
+        patches: (H, W) of ``patch_of_pixel``.
+        order: ``random``; by mean saliency, the most salient patch first; or the least salient first.
+        chance: (B, P) random numbers, whose order is the random one and decides between equally salient patches.
+    """
+    shuffled = chance.argsort(1)
+    if order == "random":
+        return shuffled.argsort(1)
+    saliency = fine_grained_saliency(images).flatten(1)  # (B, HW)
+    at = patches.flatten()
+    area = torch.bincount(at).to(saliency.dtype)  # (P,)
+    mean = torch.zeros_like(chance, dtype=saliency.dtype).index_add_(1, at, saliency) / area
+    by_saliency = mean.gather(1, shuffled).argsort(dim=1, descending=order == "salient", stable=True)
+    return shuffled.gather(1, by_saliency).argsort(1)
+
+
+def mask(images: Tensor, patches: Tensor, ranks: Tensor, share: float, fill: Tensor) -> Tensor:
+    """(B, C, H, W) images with ``share`` percent of the patches, rounded to whole ones, in one colour.
+
+    Args:
+        images: (B, C, H, W) pixels in [0, 1].
+        patches: (H, W) of ``patch_of_pixel``.
+        ranks: (B, P) of ``masking_ranks``.
+        share: percent, 0 to 100.
+        fill: (C,) colour of the masked patches, in [0, 1].
+    """
+    masked = ranks < round(ranks.shape[1] * share / 100)  # (B, P)
+    return torch.where(masked[:, patches][:, None], fill[:, None, None].to(images), images)
+
+
+@torch.no_grad()
+def occlusion_accuracy(
+    model: Classifier,
+    images: Tensor,
+    labels: Tensor,
+    rng: Generator,
+    *,
+    fill: Sequence[float] | None = None,
+    order: Order = "random",
+    patch_size: int | None = None,
+    shares: Sequence[float] = SHARES,
+    draws: int = 3,
+    batch_size: int = 500,
+) -> Tensor:
+    """(D, S) float64 top-1 accuracy, percent, by draw of the masks and by share of masked patches.
+
+    Within a draw the masks grow: what is masked at 10 % is masked at 20 %.
+
+    Args:
+        model: of pixels; run in evaluation mode.
+        images: (N, C, H, W) pixels in [0, 1].
+        labels: (N,) int64.
+        rng: a fresh one of the same seed gives the same masks, whatever the model, device and batch size.
+        fill: colour of masked patches by channel, in [0, 1]; the data set's mean colour, or None for black.
+        order: of masking. A saliency order leaves to chance only which of equally salient patches comes first.
+        patch_size: side in pixels; None for 16 of images from 128 pixels, an eighth of smaller ones.
+        shares: percent of the patches, each 0 to 100.
+        draws: sets of masks an image.
+        batch_size: images at a time.
+
+    Raises:
+        ValueError: a share, the number of draws, or the patch size is out of range.
+    """
+    channels, height, width = images.shape[1:]
+    side = default_patch_size(height) if patch_size is None else patch_size
+    if not 1 <= side <= min(height, width):
+        raise ValueError(f"patch_size must be between 1 and {min(height, width)} pixels, got {side}")
+    if draws < 1 or not all(0 <= share <= 100 for share in shares):
+        raise ValueError(f"draws must be at least 1 and shares between 0 and 100 %, got {draws} and {tuple(shares)}")
+    patches = patch_of_pixel(height, width, side).to(images.device)
+    colour = images.new_zeros(channels) if fill is None else images.new_tensor(fill)
+    hits = torch.zeros(draws, len(shares), dtype=torch.float64)
+    with evaluation_mode(model):
+        for draw in range(draws):
+            # All at once: the numbers must not depend on the batch size.
+            chance = torch.rand(len(images), int(patches.max()) + 1, generator=rng, device=rng.device)
+            rows = (part.split(batch_size) for part in (images, labels, chance.to(images.device)))
+            for batch, wanted, uniform in zip(*rows, strict=True):
+                ranks = masking_ranks(batch, patches, order, uniform)
+                for place, share in enumerate(shares):
+                    logits = model(mask(batch, patches, ranks, share, colour))
+                    hits[draw, place] += float((logits.argmax(1) == wanted).sum())
+    return 100 * hits / len(images)
+
+
+def area_under_curve(accuracy: Tensor, shares: Sequence[float] = SHARES) -> Tensor:
+    """(...) mean accuracy over the shares, percent, by the trapezoidal rule.
+
+    Args:
+        accuracy: (..., S) percent.
+        shares: S percentages in rising order.
+    """
+    return torch.trapezoid(accuracy, torch.tensor(shares, dtype=accuracy.dtype)) / (shares[-1] - shares[0])
