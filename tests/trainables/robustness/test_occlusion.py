@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
+from trainables.mixers.saliency import fine_grained_saliency
 from trainables.robustness.occlusion import (
     SHARES,
     area_under_curve,
@@ -84,18 +85,24 @@ def test_masks_are_of_each_image_grow_and_are_the_same_for_every_model_and_batch
     assert len(half.flatten(0, 1).unique(dim=0)) == 12  # no two images, and no two draws, have the same mask
 
 
-def test_saliency_orders_are_opposite_and_start_with_the_spot() -> None:
-    images = torch.full((2, 3, 16, 12), 0.2)
-    images[0, :, 5:7, 9:11] = 1.0  # in patch 5 of 4 x 3
-    images[1, :, 13:15, 1:3] = 1.0  # in patch 9
-    patches = patch_of_pixel(16, 12, 4)
-    chance = torch.rand(2, 12, generator=seeded())
+def test_saliency_orders_follow_the_mean_saliency_of_the_patches() -> None:
+    images = torch.rand(2, 3, 16, 12, generator=seeded(1))
+    saliency = fine_grained_saliency(images)
+    means = [[float(m[r : r + 4, c : c + 4].mean()) for r in (0, 4, 8, 12) for c in (0, 4, 8)] for m in saliency]
+    patches, chance = patch_of_pixel(16, 12, 4), torch.rand(2, 12, generator=seeded())
     first = masking_ranks(images, patches, "salient", chance)
     last = masking_ranks(images, patches, "non_salient", chance)
-    assert first.argmin(1).tolist() == [5, 9]
-    assert last.argmax(1).tolist() == [5, 9]
-    for ranks in first, last, masking_ranks(images, patches, "random", chance):
-        assert ranks.sort(1).values.tolist() == [list(range(12))] * 2
+    for row, mean in enumerate(means):
+        assert len(set(mean)) == 12
+        assert [mean[patch] for patch in first[row].argsort()] == sorted(mean, reverse=True)
+        assert last[row].tolist() == (11 - first[row]).tolist()
+
+
+def test_equally_salient_patches_are_masked_in_random_order() -> None:
+    patches, chance = patch_of_pixel(16, 12, 4), torch.rand(2, 12, generator=seeded())
+    ranks = masking_ranks(torch.full((2, 3, 16, 12), 0.5), patches, "salient", chance)
+    assert torch.equal(ranks, masking_ranks(torch.rand(2, 3, 16, 12), patches, "random", chance))
+    assert ranks.sort(1).values.tolist() == [list(range(12))] * 2
 
 
 def test_area_by_hand() -> None:
