@@ -6,6 +6,8 @@ import os
 os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 from mixlab.cli import main
+from mixlab.search import Search
+from mixlab.space import Choice, Float, Int
 from mixlab.study import Arm, Study
 
-__all__ = ["Arm", "Study", "main"]
+__all__ = ["Arm", "Choice", "Float", "Int", "Search", "Study", "main"]

@@ -9,11 +9,14 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from rich.console import Console
 
 from mixlab.errors import BadInput
+from mixlab.search import SAMPLERS, SCHEDULERS, Search
+from mixlab.space import describe
 from mixlab.study import Study, Trainable
 
 PRESETS = ("paper", "quick", "smoke")
@@ -74,6 +77,12 @@ def parser(study: Study) -> argparse.ArgumentParser:
     add("--dry-run", action="store_true", help="print the plan and train nothing")
     add("--list", action="store_true", help="print factors, arms and presets, and end")
     add("--quiet", action="store_true", help="print failures and the tables only")
+    if isinstance(study, Search):
+        add("--trials", metavar="N", type=int, help="configurations to try in all arms together")
+        add("--sampler", metavar="S", help=", ".join(SAMPLERS))
+        add("--scheduler", metavar="S", help=f"which trials are stopped early: {', '.join(SCHEDULERS)}")
+        add("--concurrent", metavar="N", type=int, help="the most trials at a time")
+        add("--optuna-storage", metavar="URL", help="database of the trials; a file beside the results if not given")
     return options
 
 
@@ -96,12 +105,26 @@ def configure(study: Study, train: Trainable, options: argparse.Namespace) -> St
         if labels is not None:
             study = study.with_levels(factor, labels)  # before the preset, which would leave one level
     study = study.with_fixed(**{key: value for key, value in changes.items() if chosen.get(key) is None})
+    if isinstance(study, Search):
+        study = _configure_search(study, options)
     return study if options.arms is None else study.with_arms(options.arms)
+
+
+def _configure_search(search: Search, options: argparse.Namespace) -> Search:
+    for text in options.set:
+        key, value = _assignment(text)
+        if key in search.space:
+            raise BadInput(f"--set {key}={value} fixes a key that the search varies: take it out of the space first")
+    names = {"budget": "trials", "sampler": "sampler", "scheduler": "scheduler", "concurrent": "concurrent"}
+    given = {name: getattr(options, option) for name, option in names.items() if getattr(options, option) is not None}
+    return replace(search, **{"budget": search.budgets.get(options.preset, search.budget), **given})
 
 
 def _run(study: Study, train: Trainable, argv: Sequence[str] | None, console: Console) -> int:
     options = parser(study).parse_args(argv)
     study = configure(study, train, options)
+    if isinstance(study, Search):
+        study.check(train.resolve)
     trials = study.trials(train.resolve)
     if options.list:
         _print_list(study, train, console)
@@ -110,7 +133,11 @@ def _run(study: Study, train: Trainable, argv: Sequence[str] | None, console: Co
         # Ray keeps to the loopback interface only where it believes that it cannot form a cluster; it reads this when
         # it is first imported.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-    # Ray and MLflow take seconds to import: not before the input has been found good.
+    # Ray, MLflow and Optuna take seconds to import: not before the input has been found good.
+    if isinstance(study, Search):
+        from mixlab.explore import dry_run_search, launch_search
+
+        return (dry_run_search if options.dry_run else launch_search)(study, train, options, console)
     from mixlab.launch import dry_run, launch
 
     return (dry_run if options.dry_run else launch)(study, train, trials, options, console)
@@ -129,6 +156,10 @@ def _print_list(study: Study, train: Trainable, console: Console) -> None:
         text = ", ".join(f"{key}={value}" for key, value in different.items()) or "as written"
         console.print(f"preset {name}: {text}", markup=False, soft_wrap=True)
     console.print(f"seeds: {', '.join(str(seed) for seed in study.seeds)}")
+    if isinstance(study, Search):
+        for key, values in study.space.items():
+            console.print(f"{key}: {describe(values)}", markup=False, soft_wrap=True)
+        console.print(f"budget: {study.budget} trials, {study.per_cell} an arm, by {study.sampler}")
 
 
 def _names(text: str) -> list[str]:

@@ -27,8 +27,8 @@ def launch(
     study: Study, train: Trainable, trials: Sequence[Trial], options: argparse.Namespace, console: Console
 ) -> int:
     """Train every trial that is not done, write the table, and return the exit code."""
-    folder = _results_folder(options.storage, study.name)
-    with _only_driver(folder), _chatter_to(folder / "mixlab.log"), contextlib.ExitStack() as stack:
+    folder = results_folder(options.storage, study.name)
+    with _only_driver(folder), chatter_to(folder / "mixlab.log"), contextlib.ExitStack() as stack:
         share = cluster.share(options.cpus_per_trial, options.gpus_per_trial, options.address)
         storage = Storage(options.storage, study.name)
         client = tracking.connect(options.tracking_uri)
@@ -38,13 +38,13 @@ def launch(
         missing = [trial for trial in trials if state[trial.key] != "done"]
         to_train = [trial for trial in missing if not complete(saved.get(trial.key))]
         if to_train:
-            _prepare(train, to_train, Path(options.data_root))
+            prepare(train, to_train, Path(options.data_root))
             resources = stack.enter_context(cluster.connected(options.address, train))
             cluster.require_room(share, resources.get("CPU", 0), resources.get("GPU", 0), "the Ray cluster")
 
         plan = study.plan(trials, options.preset)
         tracker = tracking.Tracker(client, study, plan, provenance.collect(Path.cwd()))
-        tracker.open(trials)
+        tracker.open({trial.cell: trial.arm for trial in trials})
         done = {t.key: _percent(recorded[t.key].test_top1) for t in trials if state[t.key] == "done"}
         display = Display(console, trials, done, options.quiet)
         session = Session(trials, tracker, storage, display, saved)
@@ -55,16 +55,7 @@ def launch(
                     session.replay(trial)
                 display.expect(sum(trial.config["epochs"] - session.logged[trial.key] for trial in to_train))
                 if to_train:
-                    schedule.run(
-                        to_train,
-                        train,
-                        session,
-                        share=share,
-                        storage=storage,
-                        launch=time.strftime("%Y%m%d-%H%M%S") + f"-{os.getpid()}",
-                        resume=saved,
-                        data_root=Path(options.data_root).absolute(),
-                    )
+                    schedule.run(to_train, train, session, place(share, storage, options), saved)
         except KeyboardInterrupt:
             interrupted = True
             console.print("Stopping ...")
@@ -81,7 +72,7 @@ def launch(
                 style="red",
             )
         if interrupted:
-            console.print(f"Stopped; finished epochs are kept. To go on: {_command()}", markup=False, soft_wrap=True)
+            console.print(f"Stopped; finished epochs are kept. To go on: {command()}", markup=False, soft_wrap=True)
             return 130
         if written:
             _report(study, plan, options, folder / options.preset, tracker, console)
@@ -114,8 +105,14 @@ def dry_run(
     console.print(f"{len(trials)} trials: {summary}", style="bold")
     left = [trial for trial in trials if state[trial.key] != "done"]
     if left:
-        _print_cost(left, train, saved, share, options, console)
+        print_cost(left, train, saved, share, options, console)
     return 0
+
+
+def place(share: cluster.Share, storage: Storage, options: argparse.Namespace) -> schedule.Place:
+    """Where this start of the command runs its trials."""
+    launch = time.strftime("%Y%m%d-%H%M%S") + f"-{os.getpid()}"
+    return schedule.Place(share, storage, launch, Path(options.data_root).absolute())
 
 
 def complete(saved: Saved | None) -> bool:
@@ -123,7 +120,7 @@ def complete(saved: Saved | None) -> bool:
     return saved is not None and saved.epochs[-1]["epoch"] == saved.epochs[-1]["epochs"]
 
 
-def _print_cost(
+def print_cost(
     left: Sequence[Trial],
     train: Trainable,
     saved: Mapping[str, Saved],
@@ -131,6 +128,7 @@ def _print_cost(
     options: argparse.Namespace,
     console: Console,
 ) -> None:
+    """Print roughly how long the trials that are ``left`` will take."""
     cells = {trial.cell: trial for trial in left}
     with console.status("timing a few training steps of each arm ..."), contextlib.ExitStack() as stack:
         if options.address == "local":
@@ -190,7 +188,7 @@ def _report(
     console.print(f"Every run in the MLflow UI: {how}", soft_wrap=True)
 
 
-def _prepare(train: Trainable, trials: Sequence[Trial], data_root: Path) -> None:
+def prepare(train: Trainable, trials: Sequence[Trial], data_root: Path) -> None:
     """Have each data set that the trials need; one call a data set is enough, for the rest is cached."""
     configs = {str(trial.config.get("dataset")): trial.config for trial in trials}
     for config in configs.values():
@@ -200,9 +198,11 @@ def _prepare(train: Trainable, trials: Sequence[Trial], data_root: Path) -> None
             raise BadInput(str(error)) from error
 
 
-def _results_folder(storage: str, study: str) -> Path:
+def results_folder(storage: str, study: str, make: bool = True) -> Path:
     """Where tables and logs go: below the storage, or below ``results`` where the storage is remote."""
     folder = (Path("results") if "://" in storage else Path(storage)) / study
+    if not make:
+        return folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".lock").touch()
@@ -222,7 +222,7 @@ def _only_driver(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _chatter_to(path: Path) -> Iterator[None]:
+def chatter_to(path: Path) -> Iterator[None]:
     """Send the logs of Ray, MLflow and their libraries to a file; SIGTERM stops as Ctrl-C does."""
     handler = logging.FileHandler(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
@@ -254,5 +254,6 @@ def _percent(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
 
 
-def _command() -> str:
+def command() -> str:
+    """The command line, as it can be typed again."""
     return shlex.join(["python", *sys.argv])

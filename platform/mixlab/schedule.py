@@ -1,22 +1,51 @@
 """Runs trials on Ray Tune: concurrently, on reused workers, each again from its checkpoint when it crashes.
 
-The only file that imports ray.tune. Ray Tune schedules and retries; what to run, and where it goes on, is
-decided before: a launch gets just the trials that are missing.
+With ``searcher``, the only file that imports ray.tune. Ray Tune schedules and retries; what to run, and where it goes
+on, is decided outside: a launch of a study gets just the trials that are missing, and a search is asked for the next.
 """
 
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from ray import tune
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
 
 from mixlab.cluster import Share
 from mixlab.journal import Saved, Storage, read_epochs, write_epochs
+from mixlab.objective import Objective
 from mixlab.study import Trainable, Trial
 
 MAX_FAILURES = 3
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one Ray trial does."""
+
+    trial: Trial
+    resume_from: str | None  # a checkpoint's folder, in the storage
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and with what trials run.
+
+    Args:
+        share: the resources of each trial.
+        storage: where checkpoints go.
+        launch: a name that no earlier start of the command had.
+        data_root: the folder of the data sets, on the workers.
+    """
+
+    share: Share
+    storage: Storage
+    launch: str
+    data_root: Path
 
 
 class Listener(Protocol):
@@ -32,22 +61,14 @@ class Listener(Protocol):
         """A trial has crashed and will be tried again from its checkpoint."""
 
     def done(self, trial: Trial, checkpoint: str) -> None:
-        """A trial is complete; ``checkpoint`` is the folder of its last checkpoint, in the storage."""
+        """A trial is over; ``checkpoint`` is the folder of its last checkpoint, in the storage; empty without one."""
 
     def failed(self, trial: Trial, traceback: str) -> None:
         """A trial has crashed for the last time."""
 
 
 def run(
-    trials: Sequence[Trial],
-    train: Trainable,
-    listener: Listener,
-    *,
-    share: Share,
-    storage: Storage,
-    launch: str,
-    resume: Mapping[str, Saved],
-    data_root: Path,
+    trials: Sequence[Trial], train: Trainable, listener: Listener, place: Place, resume: Mapping[str, Saved]
 ) -> None:
     """Run ``trials`` on the connected cluster and return when each is done or has failed.
 
@@ -55,38 +76,64 @@ def run(
         trials: what is missing.
         train: the trainable.
         listener: told of everything, in this process.
-        share: the resources of each trial.
-        storage: where checkpoints go.
-        launch: a name that no earlier start of the command had.
+        place: where.
         resume: by key, the checkpoint that a trial goes on from.
-        data_root: the folder of the data sets, on the workers.
     """
-    by_key = {trial.key: trial for trial in trials}
+    jobs = {t.key: Job(t, resume[t.key].path if t.key in resume else None) for t in trials}
+    _fit(train, listener, place, tune.TuneConfig(**_NAMED), jobs)
+
+
+def explore(
+    searcher: Searcher, scheduler: TrialScheduler, objective: Objective, listener: Listener, place: Place, most: int
+) -> None:
+    """Run what ``searcher`` suggests, such as ``suggestion`` makes it, until it has no more.
+
+    Args:
+        searcher: chooses the next trial, and learns how each ends.
+        scheduler: stops trials early.
+        objective: trains.
+        listener: told of everything, in this process.
+        place: where.
+        most: trials at a time.
+    """
+    config = tune.TuneConfig(
+        search_alg=searcher, scheduler=scheduler, num_samples=-1, max_concurrent_trials=most, **_NAMED
+    )
+    _fit(objective, listener, place, config, {})
+
+
+def suggestion(job: Job) -> dict[str, Any]:
+    """A job as a searcher gives it to Ray Tune."""
+    return {"key": job.trial.key, "job": job}
+
+
+_NAMED: dict[str, Any] = {
+    "reuse_actors": True,
+    "trial_name_creator": lambda ray_trial: ray_trial.config["key"],
+    "trial_dirname_creator": lambda ray_trial: ray_trial.config["key"],
+}
+
+
+def _fit(
+    train: Trainable | Objective, listener: Listener, place: Place, config: tune.TuneConfig, jobs: Mapping[str, Job]
+) -> None:
+    """Run ``jobs``, all that are known beforehand by key, and what the searcher of ``config`` suggests."""
+    share, storage = place.share, place.storage
     # Bound as parameters: in the search space they would end up in folder names and in the results.
     work = tune.with_parameters(
-        _work,
-        trials=by_key,
-        train=train,
-        storage=storage,
-        resume={key: saved.path for key, saved in resume.items() if key in by_key},
-        threads=share.threads,
-        data_root=str(data_root),
+        _work, jobs=jobs, train=train, storage=storage, threads=share.threads, data_root=str(place.data_root)
     )
     tuner = tune.Tuner(
         tune.with_resources(work, {"cpu": share.cpus, "gpu": share.gpus}),
-        param_space={"key": tune.grid_search(list(by_key))},
-        tune_config=tune.TuneConfig(
-            reuse_actors=True,
-            trial_name_creator=lambda ray_trial: ray_trial.config["key"],
-            trial_dirname_creator=lambda ray_trial: ray_trial.config["key"],
-        ),
+        param_space={"key": tune.grid_search(list(jobs))} if jobs else {},
+        tune_config=config,
         run_config=tune.RunConfig(
-            name=launch,
+            name=place.launch,
             storage_path=storage.trials,
             storage_filesystem=storage.filesystem,
             failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
-            callbacks=[_Announcer(by_key, listener)],
+            callbacks=[_Announcer(listener, jobs)],
             verbose=0,
             log_to_file=True,
         ),
@@ -95,28 +142,21 @@ def run(
 
 
 def _work(
-    config: Mapping[str, Any],
-    *,
-    trials: Mapping[str, Trial],
-    train: Trainable,
-    storage: Storage,
-    resume: Mapping[str, str],
-    threads: int,
-    data_root: str,
+    config: Mapping[str, Any], *, jobs: Mapping[str, Job], train: Any, storage: Storage, threads: int, data_root: str
 ) -> None:
     """In the worker: train one trial, from its checkpoint if there is one."""
     import torch
 
     torch.set_num_threads(threads)
-    trial = trials[config["key"]]
+    job = _job(config, jobs)
     own = tune.get_checkpoint()
-    source = own.path if own else resume.get(trial.key)
-    settings = {**trial.config, "data_root": data_root}
+    source = own.path if own else job.resume_from
+    settings = {**job.trial.config, "data_root": data_root}
     if source is None:
-        train(settings, trial.seed, _Reporter([]), None)
+        train(settings, job.trial.seed, _Reporter([]), None)
         return
     with storage.open(source) as folder:
-        train(settings, trial.seed, _Reporter(read_epochs(folder)), folder)
+        train(settings, job.trial.seed, _Reporter(read_epochs(folder)), folder)
 
 
 class _Reporter:
@@ -139,9 +179,9 @@ class _Reporter:
 class _Announcer(tune.Callback):
     """Translates Ray Tune's events for the listener."""
 
-    def __init__(self, trials: Mapping[str, Trial], listener: Listener) -> None:
-        self.trials = trials
+    def __init__(self, listener: Listener, jobs: Mapping[str, Job]) -> None:
         self.listener = listener
+        self.jobs = jobs
 
     def __getstate__(self) -> dict[str, Any]:
         # Ray Tune writes its callbacks to disk for Tuner.restore, which is not used: a relaunch reads the journal.
@@ -158,10 +198,16 @@ class _Announcer(tune.Callback):
         self.listener.crashed(self._of(trial), trial.num_failures)
 
     def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        self.listener.done(self._of(trial), trial.checkpoint.path)
+        self.listener.done(self._of(trial), trial.checkpoint.path if trial.checkpoint else "")
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         self.listener.failed(self._of(trial), str(trial.get_pickled_error() or trial.get_error() or "unknown error"))
 
     def _of(self, ray_trial: Any) -> Trial:
-        return self.trials[ray_trial.config["key"]]
+        return _job(ray_trial.config, self.jobs).trial
+
+
+def _job(config: Mapping[str, Any], jobs: Mapping[str, Job]) -> Job:
+    # Ray Tune names a grid's trials before it resolves values that are no text, so a grid is of keys.
+    job: Job = config["job"] if "job" in config else jobs[config["key"]]
+    return job

@@ -90,7 +90,7 @@ class Session:
     def failed(self, trial: Trial, traceback: str) -> None:
         """See ``schedule.Listener``."""
         self.running.pop(trial.key, None)
-        traceback = re.sub(r"\x1b\[[0-9;]*m", "", traceback)  # Ray colours it
+        traceback = plain(traceback)
         error = first_line(traceback)
         self.failures[trial.name] = error
         self.tracker.fail(trial, error, traceback)
@@ -114,6 +114,11 @@ class Session:
         if trial.key not in self._begun:
             self._begun.add(trial.key)
             self.tracker.start(trial)
+
+
+def plain(traceback: str) -> str:
+    """Without the colours that Ray gives it."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", traceback)
 
 
 def first_line(traceback: str) -> str:

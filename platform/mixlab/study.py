@@ -25,6 +25,21 @@ class Arm:
     changes: Config
 
 
+@dataclass(frozen=True)
+class Cell:
+    """A row of a table: an arm with one level of each factor."""
+
+    levels: Mapping[str, str]  # factor to level
+    arm: str
+    config: Config  # before defaults
+    changes: Config  # of the config, what the levels and the arm say
+
+    @property
+    def name(self) -> str:
+        """Such as ``cutmix · + lam``."""
+        return " · ".join((*self.levels.values(), self.arm))
+
+
 class Trainable(Protocol):
     """What a study trains. ``trainables.classify.train`` is one."""
 
@@ -62,6 +77,11 @@ class Trial:
     def name(self) -> str:
         """How the run is called where people read it."""
         return f"{self.cell} · seed {self.seed}"
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What MLflow finds the run by."""
+        return {"mixlab.key": self.key, "mixlab.arm": self.arm, "mixlab.seed": str(self.seed)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +160,25 @@ class Study:
         fixed = {key: value for key, value in self.fixed.items() if key != factor}
         return replace(self, factors={**self.factors, factor: chosen}, fixed=fixed)
 
+    def cells(self) -> list[Cell]:
+        """Every combination of levels and arm, in the order of the factors and arms."""
+        found = []
+        for labels in itertools.product(*(self.levels(factor) for factor in self.factors)):
+            levels = dict(zip(self.factors, labels, strict=True))
+            changes: dict[str, Any] = {}
+            for factor, label in levels.items():
+                changes |= self.levels(factor)[label]
+            merged = {**self.base, **changes}
+            for arm in self.arms:
+                config = {**merged, **self.settings(merged), **self.fixed, **arm.changes}
+                found.append(Cell(levels, arm.name, config, {**changes, **arm.changes}))
+        return found
+
+    @property
+    def identity(self) -> str:
+        """Tells this plan from others of the same name, whatever its arms and seeds."""
+        return digest({"base": dict(self.base)})
+
     def trials(self, resolve: Callable[[Config], dict[str, Any]]) -> list[Trial]:
         """Every trial, checked: cell by cell in the order of the factors and arms, seed by seed.
 
@@ -150,26 +189,18 @@ class Study:
             raise BadInput("a study needs at least 1 seed, got 0")
         if len({arm.name for arm in self.arms}) < len(self.arms):
             raise BadInput(f"two arms of {self.name} have the same name: {', '.join(arm.name for arm in self.arms)}")
-        cells: dict[str, str] = {}
+        names: dict[str, str] = {}
         trials = []
-        for labels in itertools.product(*(self.levels(factor) for factor in self.factors)):
-            levels = dict(zip(self.factors, labels, strict=True))
-            changes = [self.levels(factor)[label] for factor, label in levels.items()]
-            for arm in self.arms:
-                cell = " · ".join((*labels, arm.name))
-                merged: dict[str, Any] = dict(self.base)
-                for change in changes:
-                    merged.update(change)
-                merged |= {**self.settings(merged), **self.fixed, **arm.changes}
-                try:
-                    config = resolve(merged)
-                except ValueError as error:
-                    raise BadInput(str(error)) from error
-                for seed in self.seeds:
-                    trials.append(Trial(trial_key(config, seed), arm.name, levels, seed, config))
-                twin = cells.setdefault(trials[-1].key, cell)
-                if twin != cell:
-                    raise BadInput(f"{twin!r} and {cell!r} are the same configuration: an arm must change something")
+        for cell in self.cells():
+            try:
+                config = resolve(cell.config)
+            except ValueError as error:
+                raise BadInput(str(error)) from error
+            for seed in self.seeds:
+                trials.append(Trial(trial_key(config, seed), cell.arm, cell.levels, seed, config))
+            twin = names.setdefault(trials[-1].key, cell.name)
+            if twin != cell.name:
+                raise BadInput(f"{twin!r} and {cell.name!r} are the same configuration: an arm must change something")
         return trials
 
     def plan(self, trials: Sequence[Trial], preset: str) -> dict[str, Any]:

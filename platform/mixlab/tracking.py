@@ -1,4 +1,4 @@
-"""Writes a study to MLflow: study > arm > seed. The only file that does.
+"""Writes a study to MLflow, study > arm > seed, and a search, search > arm > trial. The only file that does.
 
 Runs are found by their key, so a relaunch goes on with the runs that are there and doubles none.
 Everything is written by one thread, in order, from a queue: training never waits for the server, and
@@ -23,7 +23,7 @@ from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput
 from mixlab.provenance import Provenance
-from mixlab.study import Study, Trial, digest
+from mixlab.study import Study, Trial
 
 LOG = logging.getLogger("mixlab")
 
@@ -75,11 +75,12 @@ def connect(tracking_uri: str) -> MlflowClient:
     return client[0]
 
 
-def recorded(client: MlflowClient, study: str) -> dict[str, Recorded]:
+def recorded(client: MlflowClient, study: str, level: str = "seed") -> dict[str, Recorded]:
     """By key, the run of each trial that the study's experiment has; a finished one wins over its like."""
     experiment = client.get_experiment_by_name(study)
     found: dict[str, Recorded] = {}
-    for run in _search(client, experiment.experiment_id, "tags.`mixlab.level` = 'seed'") if experiment else ():
+    condition = f"tags.`mixlab.level` = '{level}'"
+    for run in _search(client, experiment.experiment_id, condition) if experiment else ():
         tags, metrics = run.data.tags, run.data.metrics
         if tags["mixlab.key"] not in found or run.info.status == "FINISHED":
             found[tags["mixlab.key"]] = Recorded(
@@ -100,21 +101,43 @@ def _search(client: MlflowClient, experiment_id: str, condition: str) -> list[Ru
 
 
 class Tracker:
-    """One study in MLflow. Reading happens at once; writing is queued."""
+    """One study or search in MLflow. Reading happens at once; writing is queued.
 
-    def __init__(self, client: MlflowClient, study: Study, plan: Mapping[str, Any], provenance: Provenance) -> None:
+    Args:
+        client: of the store.
+        study: what is run.
+        plan: what the analysis needs to know of it.
+        provenance: of the code.
+        levels: what the runs of the three levels are called.
+    """
+
+    def __init__(
+        self,
+        client: MlflowClient,
+        study: Study,
+        plan: Mapping[str, Any],
+        provenance: Provenance,
+        levels: tuple[str, str, str] = ("study", "arm", "seed"),
+    ) -> None:
+        self.levels = levels
         self.client = client
         self.study = study
         self.plan = plan
         self.provenance = provenance
         self.experiment_id = self._experiment(client.tracking_uri)
-        self.recorded = recorded(client, study.name)
-        self.run_ids = {key: found.run_id for key, found in self.recorded.items()}
+        self.recorded: dict[str, Recorded] = {}
+        self.run_ids: dict[str, str] = {}
+        self.refresh()
         self.study_run = ""
         self.arm_runs: dict[str, str] = {}
         self._writer = _Writer()
 
     # Reading
+
+    def refresh(self) -> None:
+        """Read again which trials have a run: another driver of a search may have begun some."""
+        self.recorded = recorded(self.client, self.study.name, self.levels[2])
+        self.run_ids = {key: found.run_id for key, found in self.recorded.items()} | self.run_ids
 
     def logged_epochs(self, key: str) -> int:
         """The last epoch that a trial's run has, 0 for none."""
@@ -124,40 +147,41 @@ class Tracker:
 
     # Writing
 
-    def open(self, trials: Iterable[Trial]) -> None:
-        """Create or find the study's run and one run an arm, and put the plan there. Waits for the store."""
-        plan_key = digest({"base": dict(self.study.base)})
+    def open(self, cells: Mapping[str, str]) -> None:
+        """Create or find the study's run and one run a cell, and put the plan there. Waits for the store.
+
+        Args:
+            cells: by name, the arm.
+        """
+        root, middle, _ = self.levels
+        plan_key = self.study.identity
         tags = {
-            **self._level("study", f"{self.study.name} · {self.plan['preset']}"),
+            **self._level(root, f"{self.study.name} · {self.plan['preset']}"),
             "mixlab.plan": plan_key,
             **self.provenance.details,
         }
-        self.study_run = self._find_or_create("tags.`mixlab.level` = 'study'", plan_key, tags)
+        self.study_run = self._find_or_create(f"tags.`mixlab.level` = '{root}'", plan_key, tags)
         self.client.log_dict(self.study_run, dict(self.plan), "plan.json")
         if self.provenance.diff:
             self.client.log_text(self.study_run, self.provenance.diff, "uncommitted.patch")
-        for trial in trials:
-            if trial.cell in self.arm_runs:
-                continue
+        for cell, arm in cells.items():
             tags = {
-                **self._level("arm", trial.cell),
+                **self._level(middle, cell),
                 "mixlab.plan": plan_key,
-                "mixlab.arm": trial.arm,
-                "mixlab.cell": trial.cell,
+                "mixlab.arm": arm,
+                "mixlab.cell": cell,
                 "mlflow.parentRunId": self.study_run,
             }
-            condition = f"tags.`mixlab.level` = 'arm' and tags.`mixlab.cell` = '{trial.cell}'"
-            self.arm_runs[trial.cell] = self._find_or_create(condition, plan_key, tags)
+            condition = f"tags.`mixlab.level` = '{middle}' and tags.`mixlab.cell` = '{cell}'"
+            self.arm_runs[cell] = self._find_or_create(condition, plan_key, tags)
 
     def start(self, trial: Trial) -> None:
         """A trial starts, or goes on: its run is RUNNING, with every configuration value."""
 
         def write() -> None:
             tags = {
-                **self._level("seed", trial.name),
-                "mixlab.key": trial.key,
-                "mixlab.arm": trial.arm,
-                "mixlab.seed": str(trial.seed),
+                **self._level(self.levels[2], trial.name),
+                **trial.tags,
                 "mlflow.parentRunId": self.arm_runs[trial.cell],
                 "mixlab.error": "",
             }
@@ -195,6 +219,38 @@ class Tracker:
                 if (folder / "model.pt").exists():
                     self.client.log_artifact(run_id, str(folder / "model.pt"))
             self.client.set_terminated(run_id, "FINISHED")
+
+        self._writer.put(write)
+
+    def end(self, trial: Trial, tags: Mapping[str, str]) -> None:
+        """A trial of a search is over, complete or pruned; ``tags`` say which."""
+
+        def write() -> None:
+            self.client.log_batch(self.run_ids[trial.key], tags=_tags(tags))
+            self.client.set_terminated(self.run_ids[trial.key], "FINISHED")
+
+        self._writer.put(write)
+
+    def tag(self, key: str, tags: Mapping[str, str]) -> None:
+        """Set tags of the run of the trial ``key``, if it has one by then."""
+
+        def write() -> None:
+            if key in self.run_ids:
+                self.client.log_batch(self.run_ids[key], tags=_tags(tags))
+
+        self._writer.put(write)
+
+    def mark_best(self, keys: set[str]) -> None:
+        """Of a search: these trials are the best of their arms, and no others."""
+
+        def write() -> None:
+            tagged = _search(self.client, self.experiment_id, "tags.`mixlab.best` = 'true'")
+            for run in tagged:
+                ours = run.data.tags.get("mlflow.parentRunId") in self.arm_runs.values()
+                if ours and run.data.tags.get("mixlab.key") not in keys:
+                    self.client.set_tag(run.info.run_id, "mixlab.best", "false")
+            for run_id in {self.run_ids[key] for key in keys if key in self.run_ids} - {r.info.run_id for r in tagged}:
+                self.client.set_tag(run_id, "mixlab.best", "true")
 
         self._writer.put(write)
 

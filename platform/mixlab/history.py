@@ -1,0 +1,278 @@
+"""What a search has tried so far: one Optuna study an arm, in a storage that every driver of the search shares.
+
+A trial is claimed under a lock, so that no two drivers run the same one; it belongs to its driver until it ends.
+A driver that dies leaves its trials RUNNING: the next one to claim finds that it is gone and goes on with them.
+"""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import optuna
+import psutil
+from optuna.trial import FrozenTrial, TrialState
+
+from mixlab import space as ranges
+from mixlab.samplers import build_pruner, build_sampler
+from mixlab.search import Cell, Resolve, Search, SearchTrial
+from mixlab.study import digest
+from mixlab.trial_store import TrialStore
+
+BEAT_SECONDS = 20.0
+GONE_SECONDS = 120.0  # without a beat; clocks of machines that share a storage may differ by less than that
+DRIVER, KEY, ERROR, TWIN = "mixlab.driver", "mixlab.key", "mixlab.error", "mixlab.same_as"
+
+
+class Outcome(Enum):
+    """How a trial ended."""
+
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    FAILED = "failed"
+
+
+STATES = {
+    Outcome.COMPLETE: TrialState.COMPLETE,
+    Outcome.PRUNED: TrialState.PRUNED,
+    Outcome.FAILED: TrialState.FAIL,
+}
+OUTCOMES = {state: outcome for outcome, state in STATES.items()}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A trial that this driver is to run."""
+
+    trial: SearchTrial
+    trial_in_optuna: optuna.Trial
+    again: bool  # another driver, or another start of this one, has begun it
+
+
+class History:
+    """The trials of every arm of one search. Use as a context: it is alive to other drivers within."""
+
+    def __init__(self, search: Search, resolve: Resolve, store: TrialStore) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.search = search
+        self.resolve = resolve
+        self.store = store
+        self.driver = _this_process()
+        self.root = self._study(search.name)  # holds no trials: what drivers tell each other
+        self.cells = {cell.name: cell for cell in search.cells()}
+        self.arms = {name: self._study(search.history_name(cell, resolve)) for name, cell in self.cells.items()}
+        self._held: list[Claim] = []  # same configuration as one that runs elsewhere: waiting for its result
+        self._over = threading.Event()
+
+    def __enter__(self) -> "History":
+        self._beat()
+        threading.Thread(target=self._keep_beating, daemon=True, name="search-heartbeat").start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+
+    # Claiming
+
+    def claim(self) -> Claim | None:
+        """The next trial to run, of the arm that has had the fewest; None where there is none at the moment."""
+        with self.store.lock():
+            self._settle_held()
+            self._release_orphans()
+            while True:
+                due = {name: len(self._begun(name)) for name in self.arms if self._has_room(name)}
+                if not due:
+                    return None
+                claim = self._ask(self.cells[min(due, key=lambda name: due[name])])
+                if claim is not None:
+                    return claim
+
+    def finished(self) -> bool:
+        """Whether every trial of the budget has ended, whoever ran it."""
+        return all(
+            sum(trial.state.is_finished() for trial in self._trials(name)) >= self._budget(cell)
+            for name, cell in self.cells.items()
+        )
+
+    @property
+    def size(self) -> int:
+        """The trials of all arms."""
+        return sum(self._budget(cell) for cell in self.cells.values())
+
+    def release(self, claims: Sequence[Claim]) -> None:
+        """Give back trials that were interrupted: whoever claims next goes on with them."""
+        for claim in (*claims, *self._held):
+            self._put_back(claim.trial.cell, claim.trial_in_optuna._trial_id)
+        self._held = []
+
+    # Telling
+
+    def report(self, claim: Claim, epoch: int, value: float) -> bool:
+        """Record the objective after an epoch; whether the trial should be stopped for it."""
+        trial = claim.trial_in_optuna
+        if epoch not in self.of(claim.trial).intermediate_values:
+            trial.report(value, epoch)
+        return bool(trial.should_prune())
+
+    def tell(self, claim: Claim, outcome: Outcome, value: float | None = None, error: str = "") -> None:
+        """End a trial: ``value`` of a complete one; a pruned one keeps the last that was reported."""
+        if error:
+            claim.trial_in_optuna.set_user_attr(ERROR, error[:500])
+        self.arms[claim.trial.cell].tell(claim.trial_in_optuna, value, STATES[outcome])
+
+    # Asking
+
+    def of(self, trial: SearchTrial) -> FrozenTrial:
+        """What Optuna holds of a trial."""
+        return self._trials(trial.cell)[trial.number]
+
+    def trials(self, cell: str) -> list[FrozenTrial]:
+        """Of an arm: every trial that was ever begun, by number."""
+        return self._trials(cell)
+
+    def as_trial(self, cell: Cell, found: FrozenTrial) -> SearchTrial:
+        """The trial that ``found`` stands for."""
+        return self.search.trial(cell, found.params, found.number, self.resolve)
+
+    def best(self, cell: str) -> FrozenTrial | None:
+        """The best complete trial of an arm; the earliest of equals."""
+        complete = [trial for trial in self._trials(cell) if trial.state == TrialState.COMPLETE]
+        sign = -1 if self.search.direction == "maximize" else 1
+        return min(complete, key=lambda trial: sign * (trial.value or 0.0), default=None)
+
+    # One driver at a time
+
+    def begin_confirmation(self) -> bool:
+        """Whether the winners are this driver's to train; False while another driver does it."""
+        with self.store.lock():
+            owner = self.root.user_attrs.get("mixlab.confirming", "")
+            if owner and owner != self.driver and self._alive(owner):
+                return False
+            self.root.set_user_attr("mixlab.confirming", self.driver)
+            return True
+
+    def end_confirmation(self) -> None:
+        """Let another driver look at the confirmation."""
+        self.root.set_user_attr("mixlab.confirming", "")
+
+    def _study(self, name: str) -> optuna.Study:
+        return optuna.create_study(
+            storage=self.store.storage, study_name=name, direction=self.search.direction, load_if_exists=True
+        )
+
+    def _trials(self, name: str) -> list[FrozenTrial]:
+        return self.arms[name].get_trials(deepcopy=False)
+
+    def _begun(self, name: str) -> list[FrozenTrial]:
+        return [trial for trial in self._trials(name) if trial.state != TrialState.WAITING]
+
+    def _budget(self, cell: Cell) -> int:
+        """Trials of an arm; a grid may have fewer points than it was given trials."""
+        if self.search.sampler != "grid":
+            return self.search.per_cell
+        return min(self.search.per_cell, len(ranges.grid(self.search.space, self.search.config(cell, {}))))
+
+    def _has_room(self, name: str) -> bool:
+        trials = self._trials(name)
+        waiting = [trial.number for trial in trials if trial.state == TrialState.WAITING]
+        return min([*waiting, len(trials)]) < self._budget(self.cells[name])
+
+    def _ask(self, cell: Cell) -> Claim | None:
+        """Claim a trial of ``cell``; None where its result is known, or on its way, from one just like it."""
+        study = self.arms[cell.name]
+        trials = self._trials(cell.name)
+        again = any(trial.state == TrialState.WAITING for trial in trials)
+        study.sampler = build_sampler(self.search.sampler, study.study_name, len(trials), self.search.per_cell)
+        if self.search.sampler == "grid" and not again:
+            study.enqueue_trial(self._grid_point(cell, len(trials)))
+        asked = study.ask()
+        point = ranges.suggest(self.search.space, self.search.config(cell, {}), asked)
+        trial = self.search.trial(cell, point, asked.number, self.resolve)
+        study.pruner = build_pruner(self.search.scheduler, int(trial.config.get("epochs", 1)) * len(trial.seeds))
+        asked.set_user_attr(DRIVER, self.driver)
+        asked.set_user_attr(KEY, trial.key)
+        claim = Claim(trial, asked, again)
+        if self._twin(claim) is None:
+            return claim
+        self._held.append(claim)
+        self._settle_held()
+        return None
+
+    def _grid_point(self, cell: Cell, number: int) -> dict[str, object]:
+        """The grid in an order of its own, so that half of it is no half of the space."""
+        points = ranges.grid(self.search.space, self.search.config(cell, {}))
+        return sorted(points, key=lambda point: digest([self.search.name, point]))[number]
+
+    def _twin(self, claim: Claim) -> FrozenTrial | None:
+        """An earlier trial with the same key: its numbers would be the same, so it is not trained again."""
+        for trial in self._trials(claim.trial.cell):
+            if trial.user_attrs.get(KEY) == claim.trial.key and trial.number < claim.trial.number:
+                return trial
+        return None
+
+    def _settle_held(self) -> None:
+        """Give each trial that waits for its twin the twin's result, where that is there."""
+        for claim in list(self._held):
+            twin = self._twin(claim)
+            if twin is None or not twin.state.is_finished():
+                continue
+            self._held.remove(claim)
+            for epoch, value in twin.intermediate_values.items():
+                claim.trial_in_optuna.report(value, epoch)
+            claim.trial_in_optuna.set_user_attr(TWIN, twin.number)
+            outcome = OUTCOMES[twin.state]
+            value = twin.value if outcome is Outcome.COMPLETE else None
+            self.tell(claim, outcome, value, twin.user_attrs.get(ERROR, ""))
+
+    def _release_orphans(self) -> None:
+        for name in self.arms:
+            for trial in self._trials(name):
+                if trial.state == TrialState.RUNNING and not self._alive(trial.user_attrs.get(DRIVER, "")):
+                    self._put_back(name, trial._trial_id)
+
+    def _put_back(self, name: str, trial_id: int) -> None:
+        self.arms[name]._storage.set_trial_state_values(trial_id, TrialState.WAITING)
+
+    def _alive(self, driver: str) -> bool:
+        if driver == self.driver:
+            return True
+        host, _, process = driver.rpartition("#")
+        if host == self.driver.rpartition("#")[0]:
+            return _runs(process)
+        beat = float(self.root.user_attrs.get(f"beat {driver}", 0.0))
+        return time.time() - beat < GONE_SECONDS
+
+    def _beat(self) -> None:
+        self.root.set_user_attr(f"beat {self.driver}", time.time())
+
+    def _keep_beating(self) -> None:
+        while not self._over.wait(BEAT_SECONDS):
+            try:
+                self._beat()
+            except Exception:  # the storage is away for a while; the next beat may arrive
+                optuna.logging.get_logger("mixlab").warning("no heartbeat", exc_info=True)
+
+
+def _this_process() -> str:
+    """Machine and process: ``HOST/NAMESPACE#PID@START``."""
+    try:
+        namespace = os.readlink("/proc/self/ns/pid")  # containers may share a host's name, but not its processes
+    except OSError:
+        namespace = ""
+    return f"{socket.gethostname()}/{namespace}#{_process(psutil.Process())}"
+
+
+def _process(process: psutil.Process) -> str:
+    return f"{process.pid}@{process.create_time():.0f}"
+
+
+def _runs(process: str) -> bool:
+    """Whether this machine still runs the process: its number may have gone to another."""
+    try:
+        found = psutil.Process(int(process.partition("@")[0]))
+        return _process(found) == process and found.status() != psutil.STATUS_ZOMBIE
+    except (psutil.Error, ValueError):
+        return False

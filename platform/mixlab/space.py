@@ -1,0 +1,192 @@
+"""What a search varies: the range of each configuration key, and when it applies.
+
+    space = {
+        "sumix.zeta": Float(0.05, 2, log=True),
+        "mixer.alpha": Float(0.1, 4, log=True),
+        "sumix.regulariser": Choice("none", "su"),
+        "sumix.sem_scale": Float(0.5, 2, when={"sumix.regulariser": ("su",)}),
+    }
+
+A key whose ``when`` does not hold keeps what the base and the arm say.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from mixlab.errors import BadInput
+
+Condition = Mapping[str, tuple[Any, ...]]  # by key, the values with which a range applies
+Point = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Float:
+    """Real numbers from ``low`` to ``high``, both included; in steps of ``step`` if one is given."""
+
+    low: float
+    high: float
+    log: bool = False
+    step: float | None = None
+    when: Condition = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Int:
+    """Whole numbers from ``low`` to ``high``, both included."""
+
+    low: int
+    high: int
+    log: bool = False
+    step: int = 1
+    when: Condition = field(default_factory=dict)
+
+
+@dataclass(frozen=True, init=False)
+class Choice:
+    """One of several values."""
+
+    values: tuple[Any, ...]
+    when: Condition
+
+    def __init__(self, *values: Any, when: Condition | None = None) -> None:
+        object.__setattr__(self, "values", values)
+        object.__setattr__(self, "when", when or {})
+
+
+Range = Float | Int | Choice
+Space = Mapping[str, Range]
+
+
+class Suggesting(Protocol):
+    """What proposes a value of a key; an Optuna trial is one."""
+
+    def suggest_float(self, name: str, low: float, high: float, *, step: float | None, log: bool) -> float:
+        """A number within the bounds."""
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int:
+        """A whole number within the bounds."""
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any:
+        """One of the choices."""
+
+
+def suggest(space: Space, config: Mapping[str, Any], trial: Suggesting) -> Point:
+    """A value for every key that applies to ``config``; a condition also sees the keys before it."""
+    point: Point = {}
+    for key, values in space.items():
+        if not _applies(values, {**config, **point}):
+            continue
+        if isinstance(values, Float):
+            point[key] = trial.suggest_float(key, values.low, values.high, step=values.step, log=values.log)
+        elif isinstance(values, Int):
+            point[key] = trial.suggest_int(key, values.low, values.high, step=values.step, log=values.log)
+        else:
+            point[key] = trial.suggest_categorical(key, values.values)
+    return point
+
+
+def corners(space: Space, config: Mapping[str, Any]) -> Iterator[Point]:
+    """Points that show whether all of ``space`` can be run: the ends of every range and each choice."""
+    values = {key: list(r.values) if isinstance(r, Choice) else [r.low, r.high] for key, r in space.items()}
+    longest = max(map(len, values.values()), default=0)
+    for row in range(longest):
+        yield _applying(space, config, {key: some[min(row, len(some) - 1)] for key, some in values.items()})
+
+
+def grid(space: Space, config: Mapping[str, Any]) -> list[Point]:
+    """Every point of ``space`` that applies to ``config``, none twice.
+
+    Raises:
+        BadInput: a range is continuous.
+    """
+    axes = [_levels(key, values) for key, values in space.items()]
+    points: list[Point] = []
+    for combination in itertools.product(*axes):
+        point = _applying(space, config, dict(zip(space, combination, strict=True)))
+        if point not in points:
+            points.append(point)
+    return points
+
+
+def check(space: Space) -> None:
+    """Raise ``BadInput`` for an empty space, and for a range that is empty, inverted or impossible."""
+    if not space:
+        raise BadInput("the space of the search is empty: give at least one key to vary")
+    for key, values in space.items():
+        if isinstance(values, Choice):
+            _check_choice(key, values)
+        elif isinstance(values, Float | Int):
+            _check_interval(key, values)
+        else:
+            raise BadInput(f"the range of {key} must be a Float, an Int or a Choice, got {values!r}")
+
+
+def describe(values: Range) -> str:
+    """The range in words, such as ``0.05 to 2, log``."""
+    if isinstance(values, Choice):
+        text = " | ".join(str(value) for value in values.values)
+    else:
+        step = (
+            f", steps of {values.step:g}" if values.step and not (isinstance(values, Int) and values.step == 1) else ""
+        )
+        text = f"{values.low:g} to {values.high:g}{', log' if values.log else ''}{step}"
+    conditions = (f"{key} in {', '.join(map(str, wanted))}" for key, wanted in values.when.items())
+    return text + (f" where {' and '.join(conditions)}" if values.when else "")
+
+
+def _applies(values: Range, config: Mapping[str, Any]) -> bool:
+    return all(config.get(key) in wanted for key, wanted in values.when.items())
+
+
+def _applying(space: Space, config: Mapping[str, Any], full: Point) -> Point:
+    """``full`` without the keys whose condition does not hold."""
+    point: Point = {}
+    for key, value in full.items():
+        if _applies(space[key], {**config, **point}):
+            point[key] = value
+    return point
+
+
+def _levels(key: str, values: Range) -> list[Any]:
+    if isinstance(values, Choice):
+        return list(values.values)
+    if values.step is None or (values.log and isinstance(values, Float)):
+        raise BadInput(
+            f"sampler 'grid' needs a finite range, but {key} is continuous ({describe(values)}): "
+            "give it a step, make it a Choice, or use the sampler 'qmc'"
+        )
+    count = math.floor((values.high - values.low) / values.step + 1e-9) + 1
+    return [values.low + i * values.step for i in range(count)]
+
+
+def _check_choice(key: str, values: Choice) -> None:
+    if len(values.values) < 2:
+        raise BadInput(f"the choice of {key} needs at least 2 values, got {list(values.values)}")
+    for value in values.values:
+        if not isinstance(value, str | int | float | bool | None):
+            raise BadInput(f"a choice of {key} must be text, a number, true, false or None, got {value!r}")
+    if len({repr(value) for value in values.values}) < len(values.values):
+        raise BadInput(f"the choice of {key} has a value twice: {list(values.values)}")
+
+
+def _check_interval(key: str, values: Float | Int) -> None:
+    low, high, step = values.low, values.high, values.step
+    kinds = (int,) if isinstance(values, Int) else (int, float)
+    for number in (low, high) if step is None else (low, high, step):
+        if not isinstance(number, kinds) or isinstance(number, bool) or not math.isfinite(number):
+            raise BadInput(
+                f"the range of {key} must be of finite {'whole ' * (kinds == (int,))}numbers, got {number!r}"
+            )
+    if low == high:
+        raise BadInput(f"the range of {key} is empty: low and high are both {low:g}; put a fixed value into the base")
+    if low > high:
+        raise BadInput(f"the range of {key} is inverted: low {low:g} is above high {high:g}")
+    if values.log and low <= 0:
+        raise BadInput(f"the range of {key} has a log scale, which cannot reach {low:g}: low must be above 0")
+    if step is not None and not 0 < step <= high - low:
+        raise BadInput(f"the step of {key} must be above 0 and at most {high - low:g}, got {step:g}")
+    if values.log and step is not None and not (isinstance(values, Int) and step == 1):
+        raise BadInput(f"the range of {key} has a log scale and the step {step:g}: only one of the two is possible")

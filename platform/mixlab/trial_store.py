@@ -1,0 +1,92 @@
+"""Where Optuna keeps the trials of a search, and the lock under which drivers claim them."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import filelock
+import optuna
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+
+from mixlab.errors import BadInput
+
+JOURNAL = "journal:///"
+SQLITE = "sqlite:///"
+WAIT_SECONDS = 60  # for another driver's claim or write
+
+
+class TrialStore:
+    """A journal file, an SQLite file or a database server.
+
+    Args:
+        url: a path or ``journal:///PATH`` for a journal file, ``sqlite:///PATH``, or any other URL of SQLAlchemy, such
+            as ``postgresql+psycopg2://USER:PASSWORD@HOST/DATABASE``.
+        search: whose trials are claimed under ``lock``.
+
+    Raises:
+        BadInput: it cannot be opened.
+    """
+
+    def __init__(self, url: str, search: str) -> None:
+        self.url = absolute(url)
+        self._search = search
+        self._engine: Any = None
+        self._file: Path | None = None
+        try:
+            self.storage = self._open()
+            if self._file is None:
+                # A row of its own: whoever writes to the others would wait for the lock that it holds itself.
+                optuna.create_study(storage=self.storage, study_name=f"{search}/lock", load_if_exists=True)
+        except Exception as error:  # any database's own exceptions
+            raise BadInput(f"--optuna-storage {shown(url)!r} cannot be opened: {_reason(error)}") from error
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep every other driver of the search out of such a block."""
+        if self._file is not None:
+            with filelock.FileLock(f"{self._file}.claim", timeout=WAIT_SECONDS):
+                yield
+            return
+        from sqlalchemy import text
+
+        with self._engine.begin() as connection:
+            row = text("SELECT study_id FROM studies WHERE study_name = :name FOR UPDATE")
+            connection.execute(row, {"name": f"{self._search}/lock"})
+            yield
+
+    def _open(self) -> BaseStorage:
+        if self.url.startswith((JOURNAL, SQLITE)):
+            self._file = Path(self.url.removeprefix(JOURNAL).removeprefix(SQLITE))
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+        if self.url.startswith(JOURNAL):
+            return JournalStorage(JournalFileBackend(str(self._file)))
+        wait = {"connect_args": {"timeout": WAIT_SECONDS}} if self._file else {"pool_pre_ping": True}
+        with filelock.FileLock(f"{self._file}.claim") if self._file else contextlib.nullcontext():
+            database = RDBStorage(self.url, engine_kwargs=wait)
+        self._engine = database.engine
+        return optuna.storages.get_storage(database)
+
+
+def absolute(url: str) -> str:
+    """The same store, to be found from any folder."""
+    if "://" not in url:
+        url = JOURNAL + url
+    for scheme in (JOURNAL, SQLITE):
+        if url.startswith(scheme):
+            return scheme + str(Path(url.removeprefix(scheme)).absolute())
+    return url
+
+
+def shown(url: str) -> str:
+    """The URL without its password."""
+    scheme, separator, rest = url.partition("://")
+    user, at, host = rest.rpartition("@")
+    return f"{scheme}{separator}{user.partition(':')[0]}{at}{host}" if at else url
+
+
+def _reason(error: BaseException) -> str:
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
