@@ -1,0 +1,105 @@
+from functools import partial
+
+import pytest
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from trainables.robustness.adversarial import EPSILON, error_under_attack, fgsm, fgsm_sumix_release, pgd
+
+ATTACKS = {"fgsm": fgsm, "pgd": partial(pgd, rng=Generator().manual_seed(0)), "pgd from the image": pgd}
+
+
+def seeded(seed: int = 0) -> Generator:
+    return Generator().manual_seed(seed)
+
+
+class Linear(nn.Module):
+    """Two classes; the margin of class 1 is a weighted sum of the pixels, with dropout that only training applies."""
+
+    def __init__(self, seed: int = 1, offset: float = 0.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(3 * 16 * 12, generator=seeded(seed)))
+        self.offset = offset
+        self.dropout = nn.Dropout(0.9)
+
+    def forward(self, images: Tensor) -> Tensor:
+        margin = self.dropout(images.flatten(1)) @ self.weight + self.offset
+        return torch.stack((torch.zeros_like(margin), margin), 1)
+
+
+@pytest.fixture
+def images() -> Tensor:
+    return 0.2 + 0.6 * torch.rand(5, 3, 16, 12, generator=seeded(2))
+
+
+LABELS = torch.tensor([0, 1, 0, 1, 1])
+
+
+@pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
+def test_linear_model_meets_its_worst_case(attack: object, images: Tensor) -> None:
+    model = Linear().train()
+    away = (1 - 2 * LABELS)[:, None, None, None]  # class 0 is hurt by a larger margin
+    worst = images + EPSILON * away * model.weight.detach().sign().view(3, 16, 12)
+    attacked = attack(model, images, LABELS)  # type: ignore[operator]
+    assert torch.allclose(attacked, worst, atol=1e-6)
+    assert model.training
+    assert model.dropout.training
+    assert model.weight.grad is None
+
+
+@pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
+def test_bound_and_range_hold_at_the_ends_of_the_scale(attack: object) -> None:
+    images = torch.rand(5, 3, 16, 12, generator=seeded(3)).round()
+    before = images.clone()
+    attacked = attack(Linear(), images, LABELS)  # type: ignore[operator]
+    assert torch.equal(images, before)
+    assert attacked.min() >= 0
+    assert attacked.max() <= 1
+    assert (attacked - images).abs().max() <= EPSILON + 1e-6
+    assert (attacked - images).abs().max() > EPSILON - 1e-6
+
+
+def test_step_of_pgd_is_not_longer_than_said(images: Tensor) -> None:
+    attacked = pgd(Linear(), images, LABELS, step=0.001, iterations=3)
+    assert torch.allclose((attacked - images).abs(), torch.full_like(images, 0.003), atol=1e-6)
+
+
+def test_random_start_is_seeded_and_within_the_bound(images: Tensor) -> None:
+    starts = [pgd(Linear(), images, LABELS, seeded(seed), iterations=0) for seed in (0, 0, 1)]
+    assert torch.equal(starts[0], starts[1])
+    assert not torch.equal(starts[0], starts[2])
+    moved = (starts[0] - images).abs()
+    assert EPSILON / 2 < moved.max() <= EPSILON + 1e-6
+
+
+def test_pgd_hurts_a_curved_model_more_than_fgsm(images: Tensor) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Tanh(), nn.Flatten(), nn.Linear(8 * 14 * 10, 4))
+    attacked = (images, fgsm(model, images, LABELS), pgd(model, images, LABELS, seeded()))
+    losses = [cross_entropy(model(pixels), LABELS).item() for pixels in attacked]
+    assert losses[0] < losses[1] < losses[2]
+
+
+def test_release_destroys_what_is_below_the_mean_even_without_a_bound(images: Tensor) -> None:
+    mean, std = (0.5, 0.4, 0.3), (0.2, 0.25, 0.5)
+    attacked = fgsm_sumix_release(Linear(), images, LABELS, mean=mean, std=std, epsilon=0.0)
+    low, high = (
+        torch.tensor(values)[:, None, None] for values in (mean, [m + s for m, s in zip(mean, std, strict=True)])
+    )
+    assert torch.allclose(attacked, torch.minimum(torch.maximum(images, low), high), atol=1e-6)
+    assert (attacked - images).abs().max() > EPSILON
+
+
+def test_error_counts_by_hand_and_transfers_from_another_model() -> None:
+    grey = torch.full((4, 3, 16, 12), 0.5)
+    weight = Linear().weight.detach()
+    reach = float(EPSILON * weight.abs().sum())  # how far an attack moves the margin
+    labels = torch.tensor([1, 1, 1, 1])
+    weak, strong = (Linear(offset=float(-0.5 * weight.sum()) + share * reach) for share in (0.5, 1.5))
+    assert error_under_attack(weak, grey, labels, lambda model, x, y: x) == 0
+    assert error_under_attack(weak, grey, labels, fgsm, batch_size=3) == 100
+    assert error_under_attack(strong, grey, labels, fgsm) == 0
+    # The attack on a model of unrelated weights moves the margin by less.
+    assert error_under_attack(weak, grey, labels, fgsm, source=Linear(seed=9)) == 0
+    assert error_under_attack(weak, grey, labels, fgsm, source=strong) == 100  # a margin of 20: float32 would see none

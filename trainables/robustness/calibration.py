@@ -1,0 +1,77 @@
+"""How far a classifier's confidence is from its accuracy: the expected calibration error (ECE).
+
+C. Guo et al., "On calibration of modern neural networks", ICML 2017, arXiv:1706.04599: 15 bins of equal width. With
+bins of equally many predictions (J. Nixon et al., CVPR workshops 2019, arXiv:1904.01685) it is the adaptive one.
+OpenMixup sorts the bins' accuracies and confidences apart before it subtracts them; here each bin keeps its own pair.
+
+Shape letters: N predictions, L classes, M bins.
+"""
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+BINS = 15
+
+Binning = Literal["width", "count"]
+
+
+class Reliability(NamedTuple):
+    """What a reliability diagram shows, a row a bin; NaN in a bin without predictions."""
+
+    predictions: Tensor  # (M,) int64 how many
+    confidence: Tensor  # (M,) float64 mean of the largest probability, in [0, 1]
+    accuracy: Tensor  # (M,) float64, in [0, 1]
+
+
+def reliability(logits: Tensor, labels: Tensor, bins: int = BINS, binning: Binning = "width") -> Reliability:
+    """Confidence and accuracy by bin of confidence.
+
+    Args:
+        logits: (N, L).
+        labels: (N,) int64.
+        bins: M, at least 1.
+        binning: ``width``, bin m holds confidences in (m / M, (m + 1) / M]; or ``count``, the N predictions in order of
+            confidence are cut into M parts whose sizes differ by at most one.
+
+    Raises:
+        ValueError: no prediction, or ``bins`` is below 1.
+    """
+    if bins < 1 or len(logits) == 0:
+        raise ValueError(f"calibration needs at least one bin and one prediction, got {bins} and {len(logits)}")
+    confidence, predicted = logits.double().softmax(1).max(1)
+    correct = (predicted == labels).double()
+    if binning == "width":
+        at = (confidence * bins).ceil().long().sub(1).clamp(0, bins - 1)
+    else:
+        place = confidence.argsort(stable=True).argsort()  # (N,) in order of confidence
+        at = place * bins // len(place)
+    count = torch.bincount(at, minlength=bins)
+    sums = (
+        torch.zeros(bins, dtype=torch.float64, device=at.device).index_add_(0, at, x) for x in (confidence, correct)
+    )
+    mean_confidence, mean_accuracy = (total / count for total in sums)  # 0 / 0 is NaN
+    return Reliability(count, mean_confidence, mean_accuracy)
+
+
+def calibration_error(bins: Reliability) -> float:
+    """Mean distance of accuracy and confidence, weighted by the predictions of a bin, percent."""
+    gap = (bins.accuracy - bins.confidence).abs().nan_to_num(0.0)
+    return 100 * float((gap * bins.predictions).sum() / bins.predictions.sum())
+
+
+def expected_calibration_error(logits: Tensor, labels: Tensor, bins: int = BINS) -> float:
+    """ECE with bins of equal width, percent.
+
+    Args:
+        logits: (N, L).
+        labels: (N,) int64.
+        bins: M, at least 1.
+    """
+    return calibration_error(reliability(logits, labels, bins, "width"))
+
+
+def adaptive_calibration_error(logits: Tensor, labels: Tensor, bins: int = BINS) -> float:
+    """ECE with bins of equally many predictions, percent; arguments as ``expected_calibration_error``."""
+    return calibration_error(reliability(logits, labels, bins, "count"))
