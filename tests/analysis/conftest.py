@@ -12,8 +12,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
+
+from trainables.config import parse
+from trainables.datasets.dataset import Split, Splits
+from trainables.datasets.opening import dataset_of
+from trainables.methods import build_network
 
 ARMS = ("baseline", "+ lam", "+ l_s")
 
@@ -131,3 +137,28 @@ def planned_runs() -> Callable[..., pd.DataFrame]:
         return frame.assign(**{"config.dataset": "cifar10", "config.backbone": "resnet20", **columns})
 
     return rows
+
+
+@pytest.fixture
+def trained(
+    track: Callable[..., TrackedStudy], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[TrackedStudy, dict[str, Any], dict[tuple[str, int], str]]:
+    """A study of two arms and two seeds with untrained networks as checkpoints, and its run ids; 40 test images."""
+    study, plan = track(), make_plan(arms=("baseline", "+ lam"), seeds=2)
+    study.add_plan(plan)
+    config = {"dataset": "cifar10", "backbone": "resnet8", "epochs": 1, "mixer": "cutmix"}
+    run_ids = {}
+    for trial in plan["trials"]:
+        run_id = study.add_run(trial, 40.0)
+        number = 10 * (trial["arm"] == "+ lam") + trial["seed"]
+        parsed = parse(config)
+        network = build_network(parsed, dataset_of(parsed), seed=number)
+        torch.save(network.backbone.state_dict(), tmp_path / "model.pt")
+        study.client.log_artifact(run_id, str(tmp_path / "model.pt"))
+        study.client.log_dict(run_id, {**config, "data_root": "elsewhere", "seed": trial["seed"]}, "config.json")
+        run_ids[trial["arm"], trial["seed"]] = run_id
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (40, 3, 32, 32), generator=generator, dtype=torch.uint8)
+    split = Split(images, torch.arange(40) % 10)
+    monkeypatch.setattr("analysis.evaluate.load_cached", lambda name, root: Splits(split, split))
+    return study, plan, run_ids

@@ -1,0 +1,121 @@
+"""Evaluating checkpoints from a real MLflow store, and the occlusion curves made from them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+from analysis import occlusion
+from analysis.evaluate import load_images
+from trainables.config import parse
+
+FILES = {"areas.csv", "areas.md", "curves.csv", "curves.pdf", "curves.png", "evaluations.json"}
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+def call(study: Any, out: Path, *options: str) -> int:
+    where = ["--tracking-uri", study.uri, "--out", str(out), "--images", "10", "--draws", "2"]
+    return occlusion.main([study.study, *where, *options])
+
+
+def replace_model(study: Any, run_id: str, file: Path) -> None:
+    study.client.log_artifact(run_id, str(file))
+
+
+def test_curves_areas_and_figure_of_every_run(trained: Any, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study, _, _ = trained
+    assert call(study, out) == 0
+    assert {file.name for file in out.iterdir()} == FILES
+    curves = pd.read_csv(out / "curves.csv")
+    assert len(curves) == 2 * 2 * 11
+    assert curves["accuracy"].between(0, 100).all()
+    # Everything masked is one image, and so one class whatever the draw.
+    assert (curves.loc[curves["masked"] == 100, "spread"] == 0).all()
+    first = curves[(curves["arm"] == "baseline") & (curves["seed"] == 0)]["accuracy"].tolist()
+    second = curves[(curves["arm"] == "baseline") & (curves["seed"] == 1)]["accuracy"].tolist()
+    areas = pd.read_csv(out / "areas.csv").set_index("arm")
+    by_hand = [(sum(curve) - curve[0] / 2 - curve[-1] / 2) / 10 for curve in (first, second)]
+    assert areas.loc["baseline", "mean"] == pytest.approx(sum(by_hand) / 2)
+    assert areas.loc["+ lam", "pairs"] == 2
+    assert "4 x 4 pixels" in capsys.readouterr().out
+
+
+def test_second_call_evaluates_nothing_and_another_protocol_everything(
+    trained: Any, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, _, _ = trained
+    assert call(study, out) == 0
+    before = (out / "curves.csv").read_text()
+    monkeypatch.setattr(occlusion, "save", lambda *arguments: [])  # drawing is slow, and tested above
+    calls = []
+    real = occlusion.measure
+    monkeypatch.setattr(occlusion, "measure", lambda *arguments: calls.append(1) or real(*arguments))
+    assert call(study, out) == 0
+    assert not calls
+    assert (out / "curves.csv").read_text() == before
+    assert call(study, out, "--fill", "black") == 0
+    assert len(calls) == 4
+    assert len(json.loads((out / "evaluations.json").read_text())) == 8
+
+
+def test_bad_checkpoints_are_named_and_the_rest_goes_on(
+    trained: Any, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, _, run_ids = trained
+    damaged = tmp_path / "model.pt"
+    damaged.write_bytes(b"not a checkpoint")
+    replace_model(study, run_ids["baseline", 1], damaged)
+    torch.save({"weight": torch.zeros(2)}, damaged)
+    replace_model(study, run_ids["+ lam", 0], damaged)
+    artifacts = study.client.get_run(run_ids["+ lam", 1]).info.artifact_uri
+    Path(artifacts.removeprefix("file://"), "model.pt").unlink()
+    assert call(study, out) == 1
+    errors = capsys.readouterr().err
+    assert f"'baseline', seed 1 (run {run_ids['baseline', 1]}): its model.pt is damaged" in errors
+    assert f"'+ lam', seed 0 (run {run_ids['+ lam', 0]}): its model.pt is of another network than 'resnet8'" in errors
+    assert f"'+ lam', seed 1 (run {run_ids['+ lam', 1]}): MLflow has no model.pt of it" in errors
+    assert set(pd.read_csv(out / "curves.csv")["arm"]) == {"baseline"}
+
+
+def test_bad_input_is_one_sentence(trained: Any, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study, _, run_ids = trained
+    for arguments, sentence in (
+        (["ablation_tyni"], "there is no study 'ablation_tyni'; the nearest is 'ablation_tiny'"),
+        ([study.study, "--draws", "0"], "--draws must be at least 1, got 0"),
+    ):
+        code = occlusion.main([*arguments, "--tracking-uri", study.uri, "--out", str(out)])
+        assert (code, capsys.readouterr().err) == (2, f"occlusion.py: {sentence}\n")
+    for run_id in run_ids.values():
+        study.client.set_terminated(run_id, "FAILED")
+    assert call(study, out) == 2
+    assert "no finished run" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_images_are_evenly_spaced_and_what_the_network_was_trained_on(trained: Any) -> None:
+    config = parse({"dataset": "cifar10", "backbone": "resnet8", "test_images": 3})
+    images, labels = load_images(config, 4, Path("data"))
+    assert images.shape == (4, 3, 32, 32)
+    assert images.max() <= 1
+    assert labels.tolist() == [0 % 10, 13 % 10, 26 % 10, 39 % 10]
+
+
+@pytest.mark.slow
+def test_ray_tasks_give_the_same_numbers(trained: Any, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study, _, _ = trained
+    monkeypatch.undo()  # the tasks read the real images
+    root = ("--data-root", str(Path(__file__).parents[2] / "data"))
+    assert call(study, out, *root) == 0
+    assert call(study, out / "ray", *root, "--address", "local") == 0
+    here, tasks = ((json.loads((folder / "evaluations.json").read_text())) for folder in (out, out / "ray"))
+    assert len(here) == 4
+    assert tasks == here
