@@ -30,9 +30,8 @@ def resident_augment(config: DataConfig, size: tuple[int, int], own_size: bool) 
 
 
 def streamed_augment(config: DataConfig) -> Augment | None:
-    """For images that worker processes have brought to the size that the network sees."""
-    steps: dict[str, list[Augment]] = {"crop_flip": [crop_and_flip], "rrc_flip": [flip], "flip": [flip], "none": []}
-    return _one_after_another(steps[config.augment])
+    """For images that worker processes have cut and, but for ``crop_flip``, mirrored."""
+    return _one_after_another([crop_and_flip] if config.augment == "crop_flip" else [])
 
 
 def _one_after_another(steps: list[Augment]) -> Augment | None:

@@ -13,12 +13,13 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Generator, Tensor
-from torchvision.io import ImageReadMode, decode_jpeg
 
 from trainables.datasets.dataset import DataError
 from trainables.datasets.file_list import FileList
 from trainables.resized_crop import DRAWS, Interpolation, random_boxes
 from trainables.seeds import derive_seed
+
+GROUP = 8  # images decoded at full size at a time; their crops are drawn together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,7 @@ class View:
     resize: int | None  # the shorter side is brought to this first; None: the image stays as it is
     scale: float | None = None  # a random box of at least this share of the area, resized; None: the centre, cut
     interpolation: Interpolation = "bicubic"
+    mirror: bool = False  # left to right, half of the time
 
 
 class Chunk(NamedTuple):
@@ -39,8 +41,18 @@ class Chunk(NamedTuple):
     failures: list[str]  # one sentence for each image that is missing in the above
 
 
+class Place(NamedTuple):
+    """What is cut out of one image, pixels, and whether it is then mirrored."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+    mirrored: bool
+
+
 class Decoder(torch.utils.data.Dataset[Chunk]):
-    """Decodes the files of a list; an image's random crop depends on the seed and its index alone."""
+    """Decodes the files of a list; what is shown of an image depends on the seed and its index alone."""
 
     def __init__(self, files: FileList, view: View, seed: int = 0) -> None:
         self.files = files
@@ -49,34 +61,47 @@ class Decoder(torch.utils.data.Dataset[Chunk]):
 
     def __getitems__(self, indices: list[int]) -> Chunk:
         """The images at ``indices``; those that cannot be decoded are left out, and named."""
-        decoded: list[Tensor] = []
+        images = torch.empty(len(indices), self.view.size, self.view.size, 3, dtype=torch.uint8)
         kept: list[int] = []
         failures: list[str] = []
-        for index in indices:
-            try:
-                image = decode(self.files.path(index))
-            except DataError as error:
-                failures.append(str(error))
-                continue
-            decoded.append(image if self.view.resize is None else self._resized(image))
-            kept.append(index)
-        images = torch.empty(len(kept), self.view.size, self.view.size, 3, dtype=torch.uint8)
-        for row, box in enumerate(self._boxes(decoded, kept)):
-            top, left, height, width = box
-            seen = decoded[row][:, top : top + height, left : left + width]
-            images[row] = interpolate(seen, (self.view.size, self.view.size), self.view).permute(1, 2, 0)
-        return Chunk(images, self.files.labels[kept], failures)
+        for start in range(0, len(indices), GROUP):
+            decoded: list[Tensor] = []
+            for index in indices[start : start + GROUP]:
+                try:
+                    image = decode(self.files.path(index))
+                except DataError as error:
+                    failures.append(str(error))
+                    continue
+                decoded.append(image if self.view.resize is None else self._resized(image))
+                kept.append(index)
+            first = len(kept) - len(decoded)
+            for row, (image, place) in enumerate(zip(decoded, self._places(decoded, kept[first:]), strict=True), first):
+                images[row] = self._shown(image, place).permute(1, 2, 0)
+        return Chunk(images[: len(kept)], self.files.labels[kept], failures)
 
-    def _boxes(self, images: list[Tensor], indices: list[int]) -> list[list[int]]:
-        """Top, left, height and width of what is shown of each image."""
-        if self.view.scale is None:
-            return [centre(image, self.view.size) for image in images]
+    def _places(self, images: list[Tensor], indices: list[int]) -> list[Place]:
+        """Where each image is cut, and whether it is mirrored."""
         if not images:
             return []
         rng = Generator()
-        draws = [torch.rand(DRAWS, generator=rng.manual_seed(derive_seed(self.seed, "crop", i))) for i in indices]
-        heights, widths = torch.tensor([image.shape[1:] for image in images]).unbind(1)
-        return random_boxes(torch.stack(draws), heights, widths, self.view.scale).tolist()
+        seeds = (derive_seed(self.seed, "view", index) for index in indices)
+        draws = torch.stack([torch.rand(DRAWS + 1, generator=rng.manual_seed(seed)) for seed in seeds])
+        if self.view.scale is None:
+            boxes = [centre(image, self.view.size) for image in images]
+        else:
+            heights, widths = torch.tensor([image.shape[1:] for image in images]).unbind(1)
+            boxes = random_boxes(draws[:, :DRAWS], heights, widths, self.view.scale).tolist()
+        mirrored = ((draws[:, DRAWS] < 0.5) & self.view.mirror).tolist()
+        return [
+            Place(top, left, height, width, mirror)
+            for (top, left, height, width), mirror in zip(boxes, mirrored, strict=True)
+        ]
+
+    def _shown(self, image: Tensor, place: Place) -> Tensor:
+        """(3, S, S) uint8 of an image (3, H, W)."""
+        seen = image[:, place.top : place.top + place.height, place.left : place.left + place.width]
+        square = interpolate(seen, (self.view.size, self.view.size), self.view)
+        return square.flip(2) if place.mirrored else square
 
     def _resized(self, image: Tensor) -> Tensor:
         assert self.view.resize is not None
@@ -98,7 +123,8 @@ def interpolate(image: Tensor, size: tuple[int, int], view: View) -> Tensor:
     """An image (3, H, W) uint8 resized to (height, width) ``size``."""
     if tuple(image.shape[1:]) == size:
         return image
-    return F.interpolate(image[None], size, mode=view.interpolation, antialias=True)[0]
+    batch = image.permute(1, 2, 0)[None].permute(0, 3, 1, 2)  # known to be channels_last, and so is the result
+    return F.interpolate(batch, size, mode=view.interpolation, antialias=True)[0]
 
 
 def decode(path: Path) -> Tensor:
@@ -111,14 +137,9 @@ def decode(path: Path) -> Tensor:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror})") from error
-    if content[:2] == b"\xff\xd8":
-        try:
-            return decode_jpeg(torch.frombuffer(bytearray(content), dtype=torch.uint8), mode=ImageReadMode.RGB)
-        except RuntimeError:
-            pass  # Pillow reads more kinds of JPEG, and says better what is wrong
     try:
-        pixels = np.array(Image.open(io.BytesIO(content)).convert("RGB"))
+        pixels = np.array(Image.open(io.BytesIO(content)).convert("RGB"))  # (H, W, 3)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = str(error).replace("<_io.BytesIO object at ", "<").split(" <")[0]
+        reason = str(error).split(" <_io.BytesIO")[0]
         raise DataError(f"{path} is not a whole image ({reason})") from error
     return torch.from_numpy(pixels).permute(2, 0, 1)

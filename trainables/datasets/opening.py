@@ -143,16 +143,18 @@ def _source(
             resize=config.resize or round((config.test_size or size[0]) / dataset.crop_ratio),
             interpolation=config.interpolation,
         )
-        crop = View(
+        options = config.augment_options
+        train_view = View(
             size=size[0],
-            resize=config.augment_options.resize,
-            scale=config.augment_options.scale,
+            resize=options.resize if config.augment == "rrc_flip" else test_view.resize,
+            scale=options.scale if config.augment == "rrc_flip" else None,
             interpolation=config.interpolation,
+            mirror=config.augment in ("rrc_flip", "flip"),
         )
         return Streamed(
             images,
             device,
-            train_view=crop if config.augment == "rrc_flip" else replace(test_view, size=size[0]),
+            train_view=train_view,
             test_view=test_view,
             augment=streamed_augment(config),
             skip_bad=config.bad_images == "skip",

@@ -21,8 +21,8 @@ from trainables.datasets.resident import Augment, checked, in_unit_range
 from trainables.datasets.verified_files import say
 from trainables.memory import workers_mib
 
-CHUNK = 16  # images that a worker hands over at once
-AHEAD = 4  # chunks that each worker may be ahead
+CHUNK = 64  # images that a worker hands over at once
+AHEAD = 2  # chunks that each worker may be ahead
 NOTED = 50  # batches from one look at the workers' memory to the next
 
 
@@ -159,6 +159,7 @@ def _copy_beside(
 
 
 def _joined(chunks: list[Chunk], device: torch.device) -> tuple[Tensor, Tensor]:
-    images = torch.cat([chunk.images.to(device, non_blocking=True) for chunk in chunks])  # (B, S, S, 3)
-    labels = torch.cat([chunk.labels.to(device, non_blocking=True) for chunk in chunks])
-    return images.permute(0, 3, 1, 2), labels
+    images = [chunk.images.to(device, non_blocking=True) for chunk in chunks]  # (n, S, S, 3) each
+    labels = [chunk.labels.to(device, non_blocking=True) for chunk in chunks]
+    whole = images[0] if len(chunks) == 1 else torch.cat(images)
+    return whole.permute(0, 3, 1, 2), torch.cat(labels)

@@ -1,6 +1,8 @@
 """No test here reaches a host: both downloads refuse, unless a test puts files where they would."""
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from trainables.datasets import download
 from trainables.datasets.dataset import DataError
@@ -13,10 +15,35 @@ def asked(request, monkeypatch):
     if request.node.get_closest_marker("slow") or request.path.name == "test_download.py":
         return hosts
 
-    def refuse(what, folder):
+    def refuse(what, folder, **options):
         hosts.append(what)
         raise DataError(f"no route to the host of {what}")
 
     monkeypatch.setattr(download, "from_torchvision", refuse)
     monkeypatch.setattr(download, "npm_pack", refuse)
     return hosts
+
+
+@pytest.fixture
+def picture():
+    """Writes an image file of noise, 20x16 pixels unless told otherwise; the same content for the same number."""
+
+    def write(path, number=0, *, width=20, height=16, mode="RGB", **options):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        Image.fromarray(pixels).convert(mode).save(path, **options)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def truncated(picture):
+    """Writes a JPEG file and cuts its second half off."""
+
+    def write(path):
+        picture(path, width=64, height=64)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        return path
+
+    return write

@@ -1,0 +1,162 @@
+"""How fast images come from files: our streaming loader against torchvision's, and the memory that it takes.
+
+    python tests/benchmarks/bench_streaming.py                   20,000 images: 3 minutes, 0.6 GB of disk for a while
+    python tests/benchmarks/bench_streaming.py --images 2000     half a minute
+
+Both read the same JPEG files of 256x256 pixels in 10 class folders with as many worker processes: decode, random
+resized crop to 224 pixels (bilinear), random flip, batches of 64 float32 images in [0, 1]. torchvision's is a
+``DataLoader`` over ``ImageFolder``. They run in turn, a part of the files each time, and torch has 1 thread beside the
+workers; the table shows the median. Then
+a process of its own reads one whole epoch by ours, and says how much memory it took with its workers; at the end one
+trains a small network on them for an epoch. Expected on 2 idle cores: 2 times torchvision; memory well under 2 GiB.
+"""
+
+import argparse
+import concurrent.futures
+import multiprocessing
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Subset
+from torchvision import transforms
+from torchvision.datasets import ImageFolder
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from trainables import memory  # noqa: E402
+from trainables.classify import train  # noqa: E402
+from trainables.config import parse  # noqa: E402
+from trainables.datasets.dataset import BatchSource  # noqa: E402
+from trainables.datasets.opening import open_dataset  # noqa: E402
+from trainables.seeds import generator  # noqa: E402
+
+BATCH = 64
+WORKERS = 2
+ROUNDS = 5
+CLASSES = 10
+TESTED = 100  # images of the test split; the loader needs one
+SIDE = 256
+
+Batches = Iterable[tuple[Tensor, Tensor]]
+CONFIG = {
+    "dataset": "folder",
+    "folder": "photos",
+    "num_classes": CLASSES,
+    "augment": "rrc_flip",
+    "interpolation": "bilinear",
+}
+
+
+def write(folder: Path, first: int, last: int) -> None:
+    """Images ``first`` up to (not with) ``last``: smooth noise with grain, as large on disk as small photographs."""
+    for number in range(first, last):
+        rng = np.random.default_rng(number)
+        coarse = Image.fromarray(rng.integers(0, 256, (SIDE // 16, SIDE // 16, 3), dtype=np.uint8))
+        smooth = np.asarray(coarse.resize((SIDE, SIDE), Image.Resampling.BICUBIC), np.int16)
+        grain = rng.integers(-12, 13, (SIDE, SIDE, 1), dtype=np.int16)
+        image = Image.fromarray((smooth + grain).clip(0, 255).astype(np.uint8))
+        image.save(folder / f"class{number % CLASSES}" / f"{number:06}.jpg", quality=88)
+
+
+def generate(root: Path, images: int) -> None:
+    """``photos/train`` and ``photos/test`` in ``root``."""
+    with concurrent.futures.ProcessPoolExecutor(WORKERS) as pool:
+        jobs = []
+        for split, count in (("train", images), ("test", TESTED)):
+            folder = root / "photos" / split
+            for label in range(CLASSES):
+                (folder / f"class{label}").mkdir(parents=True)
+            step = -(-count // (4 * WORKERS))
+            jobs += [pool.submit(write, folder, i, min(i + step, count)) for i in range(0, count, step)]
+        for job in jobs:
+            job.result()
+
+
+def images_a_second(epoch: Callable[[], Batches]) -> float:
+    """Of one pass, batch after batch, without a network."""
+    start = time.perf_counter()
+    images = sum(len(labels) for _, labels in epoch())
+    return images / (time.perf_counter() - start)
+
+
+def ours(root: Path, images: int | None) -> BatchSource:
+    """Our loader of the first ``images``."""
+    return open_dataset(parse({**CONFIG, "train_images": images}), root, "cpu", workers=WORKERS).train
+
+
+def torchvision_loader(root: Path, images: int) -> Batches:
+    """torchvision's."""
+    steps = [transforms.RandomResizedCrop(224), transforms.RandomHorizontalFlip(), transforms.ToTensor()]
+    folder = ImageFolder(root / "photos" / "train", transforms.Compose(steps))
+    some = Subset(folder, torch.randperm(len(folder))[:images].tolist())
+    return DataLoader(some, BATCH, shuffle=True, num_workers=WORKERS)
+
+
+def compare(root: Path, images: int) -> None:
+    """Print the table of speeds."""
+    torch.set_num_threads(1)  # more would wait for the workers' processors
+    source, other = ours(root, images), torchvision_loader(root, images)
+    paths: dict[str, Callable[[], Batches]] = {
+        f"torchvision ImageFolder and DataLoader, {WORKERS} workers": lambda: other,
+        f"Streamed, {WORKERS} workers": lambda: source.train_batches(
+            BATCH, generator(0, "data"), generator(0, "augment")
+        ),
+    }
+    for epoch in paths.values():
+        images_a_second(epoch)  # the files are then in the system's cache for both
+    rounds = [[images_a_second(epoch) for epoch in paths.values()] for _ in range(ROUNDS)]
+    medians = [statistics.median(speeds) for speeds in zip(*rounds, strict=True)]
+    print(f"{images} JPEG files of {SIDE}x{SIDE} pixels, crops of 224, median of {ROUNDS} rounds in turn\n")
+    print("| loader | images a second | ratio |")
+    print("|---|---:|---:|")
+    for name, speed in zip(paths, medians, strict=True):
+        print(f"| {name} | {speed:,.0f} | {speed / medians[0]:.1f} |")
+
+
+def read_epoch(root: Path) -> tuple[int, float]:
+    """Read one epoch of all images: how many there were, and the peak of memory with the workers, MiB."""
+    memory.forget_peak()
+    source = ours(root, None)
+    seen = sum(len(labels) for _, labels in source.train_batches(BATCH, generator(0, "data"), generator(0, "augment")))
+    return seen, memory.peak_mib(torch.device("cpu")) + source.workers_mib
+
+
+def train_epoch(root: Path) -> tuple[int, float]:
+    """Train a small network on all images, at 64 pixels, for an epoch: the same numbers."""
+    where = {"data_root": root, "workers": WORKERS}
+    small = {"backbone": "resnet8", "image_size": 64, "batch_size": BATCH, "epochs": 1, "mixer": "cutmix"}
+    metrics = train({**CONFIG, **small, **where}, 0)
+    return sum(1 for _ in (root / "photos" / "train").rglob("*.jpg")), metrics["peak_memory_mib"]
+
+
+def main() -> None:
+    """Generate, measure, print, delete."""
+    options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    options.add_argument("--images", type=int, default=20_000)
+    images = options.parse_args().images
+    with tempfile.TemporaryDirectory(prefix="bench-streaming-") as folder:
+        root = Path(folder)
+        start = time.perf_counter()
+        generate(root, images)
+        print(f"{images} images written in {time.perf_counter() - start:.0f} s", file=sys.stderr)
+        compare(root, min(images, 4_000))
+        print()
+        for what, function in (("reads an epoch", read_epoch), ("trains an epoch at 64 pixels", train_epoch)):
+            start = time.perf_counter()
+            with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+                seen, mib = pool.submit(function, root).result()
+            seconds = time.perf_counter() - start
+            print(f"A process that {what} of {seen:,} images takes {mib:,.0f} MiB with its workers ({seconds:.0f} s).")
+
+
+if __name__ == "__main__":
+    main()

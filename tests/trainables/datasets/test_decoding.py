@@ -1,0 +1,112 @@
+"""One file at a time, against torchvision."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.transforms import v2
+
+from trainables.datasets.dataset import DataError
+from trainables.datasets.decoding import Decoder, View, decode
+from trainables.datasets.file_list import FileList
+
+
+def pillow(path):
+    return torch.from_numpy(np.array(Image.open(path).convert("RGB"))).permute(2, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.jpg", {}),
+        ("grey.jpg", {"mode": "L"}),
+        ("cmyk.jpg", {"mode": "CMYK"}),
+        ("a.png", {}),
+        ("palette.png", {"mode": "P"}),
+        ("png-called.jpg", {"format": "PNG"}),  # ImageNet has one
+    ],
+)
+def test_whatever_the_file_holds_it_is_red_green_blue(tmp_path, picture, name, options):
+    image = decode(picture(tmp_path / name, **options))
+    assert image.shape == (3, 16, 20)
+    assert image.dtype == torch.uint8
+    assert torch.equal(image, pillow(tmp_path / name))
+
+
+def test_a_truncated_file_is_named(tmp_path, truncated):
+    path = truncated(tmp_path / "cut.jpg")
+    with pytest.raises(DataError, match=rf"^{path} is not a whole image \(image file is truncated"):
+        decode(path)
+
+
+def test_a_file_that_is_no_image_is_named(tmp_path):
+    path = tmp_path / "text.jpg"
+    path.write_text("not an image")
+    with pytest.raises(DataError, match=rf"^{path} is not a whole image \(cannot identify image file\)$"):
+        decode(path)
+    with pytest.raises(DataError, match=r"none.jpg cannot be read \(No such file or directory\)$"):
+        decode(tmp_path / "none.jpg")
+
+
+@pytest.mark.parametrize(("width", "height"), [(50, 40), (40, 51), (33, 33)])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_the_test_view_is_torchvision_s_resize_and_centre_crop(tmp_path, picture, width, height, interpolation):
+    path = picture(tmp_path / "a.png", width=width, height=height)
+    view = View(size=24, resize=28, interpolation=interpolation)
+    seen = Decoder(FileList.of(tmp_path, ["a.png"], [0]), view).__getitems__([0]).images[0].permute(2, 0, 1)
+    reference = v2.Compose([v2.Resize(28, getattr(v2.InterpolationMode, interpolation.upper())), v2.CenterCrop(24)])
+    assert (seen.int() - reference(pillow(path)).int()).abs().max() <= 1
+
+
+def test_a_random_crop_is_one_box_of_the_image_resized(tmp_path, picture):
+    picture(tmp_path / "a.png", width=60, height=44)
+    decoder = Decoder(FileList.of(tmp_path, ["a.png"], [0]), View(size=24, resize=None, scale=0.08), seed=3)
+    whole = decode(tmp_path / "a.png")
+    ((top, left, height, width, _),) = decoder._places([whole], [0])
+    box = v2.functional.resized_crop(whole, top, left, height, width, [24, 24], v2.InterpolationMode.BICUBIC)
+    seen = decoder.__getitems__([0]).images[0].permute(2, 0, 1)
+    assert (seen.int() - box.int()).abs().max() <= 1
+    assert (height, width) != (44, 60)
+
+
+def test_half_of_the_images_are_mirrored_and_nothing_else_moves(tmp_path, picture):
+    picture(tmp_path / "a.png")
+    files = FileList.of(tmp_path, ["a.png"] * 100, [0] * 100)
+    for view in View(size=16, resize=16), View(size=16, resize=None, scale=0.08):
+        plain = Decoder(files, view, seed=1).__getitems__(list(range(100))).images
+        mirrored = Decoder(files, replace(view, mirror=True), seed=1).__getitems__(list(range(100))).images
+        same = (mirrored == plain).all(dim=3).all(dim=2).all(dim=1)
+        turned = (mirrored == plain.flip(2)).all(dim=3).all(dim=2).all(dim=1)
+        assert torch.equal(same, ~turned)
+        assert 30 < same.sum() < 70
+
+
+def test_a_crop_depends_on_the_seed_and_the_index_alone(tmp_path, picture):
+    for i in range(12):
+        picture(tmp_path / f"{i}.png", i, width=30 + i, height=40)
+    files = FileList.of(tmp_path, [f"{i}.png" for i in range(12)], range(12))
+    view = View(size=16, resize=None, scale=0.08)
+    together = Decoder(files, view, seed=1).__getitems__(list(range(12)))
+    alone = [Decoder(files, view, seed=1).__getitems__([i]) for i in range(12)]
+    assert torch.equal(together.images, torch.cat([chunk.images for chunk in alone]))
+    assert torch.equal(together.labels, files.labels)
+    assert not torch.equal(together.images, Decoder(files, view, seed=2).__getitems__(list(range(12))).images)
+
+
+def test_what_cannot_be_decoded_is_left_out_and_named(tmp_path, picture, truncated):
+    names = [f"{i}.jpg" for i in range(10)]
+    for i, name in enumerate(names):
+        picture(tmp_path / name, i)
+    truncated(tmp_path / "4.jpg")
+    files = FileList.of(tmp_path, names, range(10))
+    chunk = Decoder(files, View(size=8, resize=8)).__getitems__(list(range(10)))
+    assert chunk.labels.tolist() == [label for label in files.labels.tolist() if label != 4]
+    assert len(chunk.images) == 9
+    assert len(chunk.failures) == 1
+    assert chunk.failures[0].startswith(f"{tmp_path / '4.jpg'} is not a whole image")
+    last = files.labels.tolist().index(9)
+    only = Decoder(files, View(size=8, resize=8)).__getitems__([last])
+    row = chunk.labels.tolist().index(9)
+    assert torch.equal(chunk.images[row], only.images[0])  # the rows after the gap have their own pixels

@@ -1,0 +1,118 @@
+"""CIFAR-C, ImageNet-A and ImageNet-O on small files in the official layouts."""
+
+import numpy as np
+import pytest
+import torch
+
+from trainables.datasets import DATASETS, EVALUATION_SETS, imagenet_subsets
+from trainables.datasets.cifar_c import CORRUPTIONS, EXTRA_CORRUPTIONS, load_corrupted, severity
+from trainables.datasets.dataset import DataError
+from trainables.datasets.imagenet_subsets import INSIDE, OUTSIDE, load_imagenet_o, load_subset, subset_classes
+
+
+def write_cifar_c(root, pixels=None, labels=None):
+    folder = root / "CIFAR-100-C"
+    folder.mkdir()
+    if pixels is None:
+        pixels = np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3), dtype=np.uint8)
+    np.save(folder / "fog.npy", pixels)
+    np.save(folder / "labels.npy", np.tile(np.array([99, 3, 7, 0]), 5) if labels is None else labels)
+    return pixels
+
+
+def load(root):
+    return load_corrupted(root, "fog", folder="CIFAR-100-C", num_classes=100, images=4)
+
+
+def test_cifar_c_is_cut_by_severity(tmp_path):
+    pixels = write_cifar_c(tmp_path)
+    split = load(tmp_path)
+    assert split.images.shape == (20, 3, 32, 32)
+    third = severity(split, 3)
+    assert torch.equal(third.images, torch.from_numpy(pixels[8:12]).permute(0, 3, 1, 2))
+    assert third.labels.tolist() == [99, 3, 7, 0]
+    with pytest.raises(ValueError, match=r"^severity must be between 1 and 5, got 6$"):
+        severity(split, 6)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "labels", "message"),
+    [
+        (np.zeros((19, 32, 32, 3), np.uint8), None, r"fog.npy holds uint8 of shape \(19, 32, 32, 3\) instead of whole"),
+        (np.zeros((20, 32, 32, 3), np.float32), None, r"fog.npy holds float32 of shape .* instead of whole numbers"),
+        (np.zeros((20, 32, 32, 3), np.int64), None, r"fog.npy holds int64 instead of uint8$"),
+        (None, np.full(20, 100), r"labels.npy has a label out of range, 100 of 100 classes$"),
+        (
+            None,
+            np.zeros(4, np.int64),
+            r"labels.npy holds int64 of shape \(4,\) instead of whole numbers of shape \(20,\)$",
+        ),
+    ],
+)
+def test_cifar_c_names_what_is_wrong(tmp_path, pixels, labels, message):
+    write_cifar_c(tmp_path, pixels, labels)
+    with pytest.raises(DataError, match=message):
+        load(tmp_path)
+
+
+def test_a_missing_or_broken_array_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"CIFAR-10-C/gaussian_noise.npy cannot be read \(No such file or directory\)$"):
+        EVALUATION_SETS["cifar10_c"].prepare(tmp_path)
+    write_cifar_c(tmp_path)
+    (tmp_path / "CIFAR-100-C" / "fog.npy").write_bytes(b"\x93NUMPY")
+    with pytest.raises(DataError, match=r"fog.npy is broken \("):
+        load(tmp_path)
+
+
+def test_there_are_fifteen_corruptions_and_four_more():
+    assert (len(set(CORRUPTIONS)), len(set(EXTRA_CORRUPTIONS))) == (15, 4)
+    assert EVALUATION_SETS["cifar100_c"].parts == CORRUPTIONS + EXTRA_CORRUPTIONS
+
+
+@pytest.fixture
+def root(tmp_path, picture, monkeypatch):
+    """Six classes of ImageNet with two validation images each; three of them in ImageNet-O and ImageNet-A."""
+    monkeypatch.setattr(imagenet_subsets, "SUBSET_CLASSES", 3)
+    for i in range(6):
+        for j in range(2):
+            picture(tmp_path / "imagenet" / "val" / f"n{i}" / f"ILSVRC2012_val_{2 * i + j:08}.JPEG", i)
+    for i in (5, 0, 2):
+        picture(tmp_path / "imagenet-o" / f"n{i}" / "strange.JPEG", i)
+        picture(tmp_path / "imagenet-a" / f"n{i}" / "hard.jpg", i)
+    (tmp_path / "imagenet-a" / "README.txt").write_text("as in the archive")
+    return tmp_path
+
+
+def test_the_200_classes_are_found_among_the_thousand(root):
+    assert subset_classes(root, "imagenet-o", num_classes=6).tolist() == [0, 2, 5]
+    adversarial = load_subset(root, "all", folder="imagenet-a", images=3, num_classes=6)
+    assert {(adversarial.name(i), int(adversarial.labels[i])) for i in range(3)} == {
+        ("n0/hard.jpg", 0),
+        ("n2/hard.jpg", 2),
+        ("n5/hard.jpg", 5),
+    }
+
+
+def test_imagenet_o_is_set_against_the_validation_images_of_its_classes(root):
+    assert len(load_imagenet_o(root, OUTSIDE, images=3, num_classes=6)) == 3
+    inside = load_imagenet_o(root, INSIDE, num_classes=6)
+    assert sorted(inside.labels.tolist()) == [0, 0, 2, 2, 5, 5]
+    assert all(inside.name(i).startswith(f"n{int(inside.labels[i])}/") for i in range(6))
+
+
+def test_what_is_wrong_with_the_subsets_is_named(root, tmp_path):
+    with pytest.raises(
+        DataError, match=r"imagenet needs a folder val or train with its 1000 class folders, which may be"
+    ):
+        EVALUATION_SETS["imagenet_a"].prepare(root)
+    (root / "imagenet-a" / "n5").rename(root / "imagenet-a" / "n9")
+    with pytest.raises(DataError, match=r"imagenet-a/n9 is none of ImageNet's classes$"):
+        subset_classes(root, "imagenet-a", num_classes=6)
+    with pytest.raises(DataError, match=r"imagenet-o has 3 images instead of 2000: the copy is not complete$"):
+        load_imagenet_o(root, OUTSIDE, num_classes=6)
+
+
+def test_every_set_is_for_a_data_set_that_exists():
+    for name, evaluation in EVALUATION_SETS.items():
+        assert evaluation.name == name
+        assert evaluation.trained_on in DATASETS

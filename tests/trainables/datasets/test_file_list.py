@@ -1,0 +1,52 @@
+import pytest
+import torch
+
+from trainables.datasets.file_list import FileList
+
+NAMES = [f"class{i % 3}/é {i}.jpg" for i in range(40)]
+LABELS = [i % 3 for i in range(40)]
+
+
+def pairs(files):
+    return [(files.name(i), int(files.labels[i])) for i in range(len(files))]
+
+
+@pytest.fixture
+def files(tmp_path):
+    for i, name in enumerate(NAMES):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(bytes([i] * i))
+    return FileList.of(tmp_path, NAMES, LABELS)
+
+
+def test_names_keep_their_labels(files, tmp_path):
+    assert len(files) == 40
+    assert set(pairs(files)) == set(zip(NAMES, LABELS, strict=True))
+    assert files.path(3) == tmp_path / files.name(3)
+
+
+def test_the_order_is_mixed_and_does_not_depend_on_the_one_given(files, tmp_path):
+    other = FileList.of(tmp_path, NAMES[::-1], LABELS[::-1])
+    assert pairs(files) == pairs(other)
+    assert pairs(files) != sorted(pairs(files))
+    assert set(files.labels[:10].tolist()) == {0, 1, 2}  # the first few are of all classes
+
+
+def test_taking_keeps_the_order_asked_for(files):
+    part = files.take(torch.tensor([7, 2]))
+    assert pairs(part) == [pairs(files)[7], pairs(files)[2]]
+
+
+def test_the_digest_changes_with_a_name_a_label_and_a_byte(files, tmp_path):
+    before = files.digest()
+    assert FileList.of(tmp_path, NAMES, LABELS).digest() == before
+    assert FileList.of(tmp_path, NAMES, [*LABELS[:-1], 1]).digest() != before
+    (tmp_path / "class0" / "new.jpg").write_bytes((tmp_path / NAMES[0]).read_bytes())
+    assert FileList.of(tmp_path, ["class0/new.jpg", *NAMES[1:]], LABELS).digest() != before
+    (tmp_path / NAMES[20]).write_bytes(b"other")
+    assert files.digest() != before
+
+
+def test_names_take_little_memory():
+    files = FileList.of(__file__, (f"n{i:08}/n{i:08}_{i}.JPEG" for i in range(1000)), range(1000))
+    assert sum(tensor.nbytes for tensor in (files.names, files.starts, files.ends, files.labels)) < 60_000

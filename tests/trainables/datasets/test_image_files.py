@@ -1,0 +1,62 @@
+import pytest
+
+from trainables.datasets.dataset import DataError
+from trainables.datasets.image_files import class_names, in_class_folders, integers, listed, read_table, require_count
+
+
+def pairs(files):
+    return {(files.name(i), int(files.labels[i])) for i in range(len(files))}
+
+
+def test_images_of_class_folders_have_the_label_of_their_folder(tmp_path, picture):
+    for name in "b/1.jpg", "b/2.PNG", "a/3.JPEG", "a/notes.txt":
+        if name.endswith("txt"):
+            (tmp_path / name).write_text("not an image")
+        else:
+            picture(tmp_path / name)
+    (tmp_path / "README").write_text("a file beside the folders")
+    (tmp_path / ".cache").mkdir()
+    assert class_names(tmp_path) == ["a", "b"]
+    assert pairs(in_class_folders(tmp_path, ["a", "b"])) == {("a/3.JPEG", 0), ("b/1.jpg", 1), ("b/2.PNG", 1)}
+
+
+def test_what_is_wrong_with_class_folders_is_named(tmp_path, picture):
+    picture(tmp_path / "a" / "1.jpg")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=rf"^the class folder {tmp_path}/empty has no image$"):
+        in_class_folders(tmp_path, ["a", "empty"])
+    with pytest.raises(DataError, match=rf"^{tmp_path}/empty is none of the 1 classes$"):
+        in_class_folders(tmp_path, ["a"])
+    with pytest.raises(DataError, match=rf"^the folder {tmp_path}/z is missing$"):
+        in_class_folders(tmp_path, ["a", "z", "empty"])
+    with pytest.raises(DataError, match=rf"^{tmp_path} has 2 class folders instead of 3$"):
+        class_names(tmp_path, 3)
+    with pytest.raises(DataError, match=rf"^{tmp_path}/empty has no class folders$"):
+        class_names(tmp_path / "empty")
+    with pytest.raises(DataError, match=rf"^the folder {tmp_path}/a/1.jpg cannot be read \(Not a directory\)$"):
+        class_names(tmp_path / "a" / "1.jpg")
+    (tmp_path / "empty").rmdir()
+    with pytest.raises(DataError, match=rf"^{tmp_path} has 1 images instead of 2: the copy is not complete$"):
+        require_count(in_class_folders(tmp_path, ["a"]), 2)
+
+
+def test_the_first_listed_image_that_is_not_there_is_named(tmp_path, picture):
+    picture(tmp_path / "x" / "1.jpg")
+    assert pairs(listed(tmp_path, ["x/1.jpg"], [4])) == {("x/1.jpg", 4)}
+    with pytest.raises(DataError, match=rf"^{tmp_path}/x/2.jpg is missing$"):
+        listed(tmp_path, ["x/1.jpg", "x/2.jpg", "x/3.jpg"], [4, 4, 4])
+    with pytest.raises(DataError, match=rf"^the folder {tmp_path}/y is missing$"):
+        listed(tmp_path, ["y/2.jpg"], [4])
+
+
+def test_tables_are_read_line_by_line(tmp_path):
+    table = tmp_path / "table.txt"
+    table.write_text("1 one two\n\n2 three\n")
+    assert read_table(table, 2) == [["1", "one two"], ["2", "three"]]
+    with pytest.raises(DataError, match=rf"^{table} is broken: line 2 has 2 words instead of 3$"):
+        read_table(table, 3)
+    with pytest.raises(DataError, match=r"none.txt cannot be read \(No such file or directory\)$"):
+        read_table(tmp_path / "none.txt", 1)
+    assert integers(table, ["1", "-2"]) == [1, -2]
+    with pytest.raises(DataError, match=rf"^{table} is broken: 'one' is no whole number$"):
+        integers(table, ["1", "one"])

@@ -1,0 +1,223 @@
+"""From keys to sources: image sizes, validation, what a search may see, and what is refused."""
+
+import contextlib
+
+import pytest
+import torch
+
+from trainables.classify import train
+from trainables.config import flatten, parse
+from trainables.datasets.dataset import DataError, Split, Splits
+from trainables.datasets.opening import dataset_of, open_dataset, open_evaluation, open_splits
+from trainables.datasets.resident import Resident, load_cached
+from trainables.seeds import generator
+
+CLASSES = ("daisy", "rose", "tulip")
+FOLDER = {
+    "dataset": "folder",
+    "folder": "flowers",
+    "num_classes": 3,
+    "augment": "rrc_flip",
+    "image_size": 32,
+    "backbone": "resnet8",
+    "init": "torch_default",
+    "batch_size": 8,
+    "epochs": 3,
+    "mixer": "cutmix",
+}
+
+
+@pytest.fixture
+def root(tmp_path, picture):
+    for number in range(45):
+        picture(tmp_path / "flowers" / "train" / CLASSES[number % 3] / f"{number}.jpg", number, width=40, height=44)
+    for number in range(12):
+        picture(tmp_path / "flowers" / "test" / CLASSES[number % 3] / f"{number}.jpg", 100 + number, width=50)
+    return tmp_path
+
+
+def cifar(n=60, size=32):
+    """Splits of random images, ``n`` and 20."""
+    rng = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (n + 20, 3, size, size), dtype=torch.uint8, generator=rng)
+    labels = torch.arange(n + 20) % 10
+    return Splits(Split(images[:n], labels[:n]), Split(images[n:], labels[n:]))
+
+
+def open_cifar(splits=None, **keys):
+    return open_splits(parse({"dataset": "cifar10", **keys}), cifar() if splits is None else splits, "cpu")
+
+
+def first(source):
+    return next(source.train_batches(10, generator(0, "data"), generator(0, "augment")))[0]
+
+
+# --- validation
+
+
+def test_without_validation_nothing_changes():
+    opened = open_cifar()
+    assert opened.validation is None
+    assert (len(opened.train), len(opened.test)) == (60, 20)
+
+
+def test_validation_is_held_out_of_the_training_images_and_never_trained_on():
+    opened = open_cifar(validation=0.2)
+    held_out = torch.cat([images for images, _ in opened.validation.test_batches(100)])
+    trained = torch.cat([images for images, _ in opened.train.test_batches(100)])
+    assert (len(trained), len(held_out), len(opened.test)) == (48, 12, 20)
+    pixels = {image.numpy().tobytes() for image in trained}
+    assert len(pixels) == 48
+    assert not pixels & {image.numpy().tobytes() for image in held_out}
+    assert opened.fingerprint != open_cifar().fingerprint
+
+
+def test_validation_is_the_same_for_every_seed_and_counts_within_the_images_asked_for():
+    opened = open_cifar(validation=10, train_images=40)
+    again = open_cifar(validation=10, train_images=40)
+    assert (len(opened.train), len(opened.validation)) == (30, 10)
+    assert torch.equal(opened.validation.images, again.validation.images)
+    assert opened.validation.labels.bincount().tolist() == [1] * 10  # one a class
+
+
+def test_a_search_gets_no_test_set():
+    opened = open_cifar(validation=0.2, evaluate="validation")
+    assert opened.test is None
+    other_test = cifar()._replace(test=Split(torch.zeros(3, 3, 32, 32, dtype=torch.uint8), torch.zeros(3).long()))
+    assert open_cifar(other_test, validation=0.2, evaluate="validation").fingerprint == opened.fingerprint
+
+
+def test_what_is_reported_with_a_validation_split(root):
+    small = {**FOLDER, "epochs": 1, "data_root": root, "workers": 0}
+    plain, both = train(small, 0), train({**small, "validation": 9}, 0)
+    search = train({**small, "validation": 9, "evaluate": "validation"}, 0)
+    assert not any(key.startswith("val_") for key in plain)
+    assert {"val_top1", "val_loss", "val_top1_last", "test_top1", "test_top1_last"} <= both.keys()
+    assert not any(key.startswith("test_") for key in search)
+    assert (search["val_top1"], search["val_loss"]) == (both["val_top1"], both["val_loss"])
+    assert search["val_top1_best"] == search["val_top1_median10"] == search["val_top1"]
+    assert plain["peak_memory_mib"] > 100
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"evaluate": "validation"}, r"^evaluate 'validation' needs the key validation, a share or a number"),
+        ({"validation": 50_000}, r"^validation must leave some of the 50000 training images, got 50000$"),
+        ({"validation": 0.5, "train_images": 1}, r"^validation must (leave|hold out)"),
+        ({"validation": -1}, r"^validation must be greater than or equal to 0, got -1$"),
+        ({"train_images": 50_001}, r"^train_images must be at most 50000, the size of cifar10, got 50001$"),
+        ({"test_images": 10_001}, r"^test_images must be at most 10000, the size of cifar10, got 10001$"),
+        ({"dataset": "folder", "num_classes": 3}, r"^dataset 'folder' needs the key folder$"),
+        ({"dataset": "folder", "folder": "flowers"}, r"^dataset 'folder' needs the key num_classes$"),
+        ({"num_classes": 10}, r"^num_classes is for dataset 'folder' only, got 10 with dataset 'cifar10'$"),
+        ({"folder": "x"}, r"^folder is for dataset 'folder' only, got 'x' with dataset 'cifar10'$"),
+        ({"resize": 20}, r"^resize must be at least 32, the side of the crop that is tested, got 20$"),
+        ({"augment.scale": 0}, r"^augment.scale must be greater than 0, got 0$"),
+        ({"augment.size": 3}, r"^unknown key 'augment.size'; did you mean 'augment.resize'\?$"),
+    ],
+)
+def test_keys_that_cannot_be_are_refused(keys, message):
+    with pytest.raises(ValueError, match=message):
+        train.resolve({"dataset": "cifar10", **keys})
+
+
+def test_keys_of_data_survive_flattening():
+    keys = {"dataset": "cifar10", "augment": "rrc_flip", "augment.scale": 0.8, "validation": 0.1, "image_size": 64}
+    flat = flatten(parse(keys))
+    assert {key: flat[key] for key in keys} == keys
+    assert parse(flat) == parse(keys)
+
+
+# --- sizes
+
+
+def test_small_images_are_brought_to_the_size_that_the_network_sees():
+    opened = open_cifar(image_size=48, augment="rrc_flip", **{"augment.scale": 0.8})
+    assert isinstance(opened.train, Resident)
+    assert first(opened.train).shape == (10, 3, 48, 48)
+    images, _ = next(opened.test.test_batches(10))
+    assert images.shape == (10, 3, 48, 48)
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    assert dataset_of(parse({"dataset": "cifar10", "image_size": 48})).image_shape == (3, 48, 48)
+
+
+def test_at_their_own_size_test_images_are_untouched():
+    images, _ = next(open_cifar(augment="rrc_flip").test.test_batches(20))
+    assert torch.equal(images, cifar().test.images / 255)
+
+
+def test_streamed_sizes_follow_the_keys(root):
+    def sizes(**keys):
+        opened = open_dataset(parse({**FOLDER, **keys}), root, "cpu", workers=0)
+        test = next(opened.test.test_batches(4))[0]
+        return first(opened.train).shape[2:], test.shape[2:], opened.test.test_view.resize
+
+    assert sizes() == ((32, 32), (32, 32), 37)  # the crop is 0.875 of what it is cut from
+    assert sizes(test_size=40, resize=42) == ((32, 32), (40, 40), 42)
+    assert sizes(augment="crop_flip") == ((32, 32), (32, 32), 37)
+    assert open_dataset(parse({**FOLDER, "augment.resize": 36}), root, "cpu").train.train_view.resize == 36
+
+
+# --- bad input
+
+
+def test_a_wrong_number_of_classes_is_refused_before_training(root):
+    with pytest.raises(DataError, match=r"^.*flowers/train has 3 classes, but num_classes is 4$"):
+        train.prepare({**FOLDER, "num_classes": 4}, root)
+    train.prepare(FOLDER, root)
+
+
+def test_labels_out_of_range_are_refused():
+    wrong = cifar()
+    wrong.train.labels[5] = 10
+    with pytest.raises(DataError, match=r"^cifar10 has a label 10, which is out of range for its 10 classes$"):
+        open_cifar(wrong)
+
+
+def test_bad_images_are_refused_or_skipped_by_choice(root, truncated):
+    path = truncated(next((root / "flowers" / "train" / "rose").iterdir()))
+    run = {**FOLDER, "epochs": 1, "data_root": root, "workers": 0}
+    with pytest.raises(DataError, match=rf"^{path} is not a whole image"):
+        train(run, 0)
+    skipped = train({**run, "bad_images": "skip"}, 0)
+    assert 0 < skipped["train_loss"] < 10
+
+
+def test_a_set_to_evaluate_on_is_for_its_own_classifiers(root):
+    with pytest.raises(ValueError, match=r"^cifar100_c is for classifiers of cifar100, got one of cifar10$"):
+        open_evaluation("cifar100_c", "fog", parse({"dataset": "cifar10"}), root, "cpu")
+
+
+# --- training on streamed images
+
+
+def trained(root, *, workers, stop_after=None, resume_from=None, save_to=None):
+    """The metrics of each epoch, but for its time and memory."""
+    history = []
+
+    class Stopped(Exception):
+        pass
+
+    def report(metrics, save):
+        history.append({key: value for key, value in metrics.items() if "seconds" not in key and "memory" not in key})
+        if save_to is not None:
+            save(save_to)
+        if len(history) == stop_after:
+            raise Stopped
+
+    with contextlib.suppress(Stopped):
+        train({**FOLDER, "data_root": root, "workers": workers}, 0, report, resume_from)
+    return history
+
+
+def test_a_run_is_the_same_with_any_number_of_workers_and_after_an_interruption(root, tmp_path):
+    whole = trained(root, workers=0)
+    assert len(whole) == 3
+    assert len({epoch["train_loss"] for epoch in whole}) == 3
+    checkpoint = tmp_path / "checkpoint"
+    checkpoint.mkdir()
+    begun = trained(root, workers=2, stop_after=1, save_to=checkpoint)
+    resumed = trained(root, workers=1, resume_from=checkpoint)
+    assert begun + resumed == whole
+    assert load_cached("folder", root / "flowers").train.labels.bincount().tolist() == [15, 15, 15]

@@ -1,0 +1,149 @@
+"""A split of 45 image files of many sizes; the labels number the images."""
+
+import pytest
+import torch
+
+from trainables.augment import crop_and_flip, flip
+from trainables.datasets import streamed
+from trainables.datasets.dataset import DataError
+from trainables.datasets.decoding import View
+from trainables.datasets.file_list import FileList
+from trainables.datasets.streamed import Streamed
+from trainables.seeds import generator
+
+N = 45
+CROP = View(size=16, resize=None, scale=0.08)
+CENTRE = View(size=16, resize=18)
+
+
+@pytest.fixture
+def files(tmp_path, picture):
+    for i in range(N):
+        picture(tmp_path / f"{i}.jpg", i, width=20 + i % 7, height=20 + i % 11)
+    return FileList.of(tmp_path, [f"{i}.jpg" for i in range(N)], range(N))
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+    monkeypatch.setattr(streamed, "CHUNK", 4)  # so that 45 images are many chunks
+
+
+def source(files, **options):
+    return Streamed(files, "cpu", **{"train_view": CROP, "test_view": CENTRE, "augment": flip, "workers": 0, **options})
+
+
+def epoch(source, number=1, batch_size=10):
+    batches = list(source.train_batches(batch_size, generator(0, "data", number), generator(0, "augment", number)))
+    return torch.cat([images for images, _ in batches]), torch.cat([labels for _, labels in batches])
+
+
+@pytest.mark.parametrize("augment", [None, flip, crop_and_flip])
+def test_the_number_of_workers_changes_nothing(files, augment):
+    train, train_labels = epoch(source(files, augment=augment))
+    test = torch.cat([images for images, _ in source(files).test_batches(7)])
+    for workers in 1, 2:
+        other = source(files, augment=augment, workers=workers)
+        images, labels = epoch(other)
+        assert torch.equal(images, train)
+        assert torch.equal(labels, train_labels)
+        assert torch.equal(torch.cat([images for images, _ in other.test_batches(7)]), test)
+        assert other.workers_mib > 0
+
+
+def test_crops_and_order_do_not_depend_on_the_size_of_a_batch(files):
+    images, labels = epoch(source(files, augment=None), batch_size=10)
+    others, others_labels = epoch(source(files, augment=None), batch_size=7)
+    assert torch.equal(images, others)
+    assert torch.equal(labels, others_labels)
+
+
+def test_batches_are_float32_channels_last_and_the_last_is_partial(files):
+    for workers in 0, 2:
+        train = list(source(files, workers=workers).train_batches(10, generator(0, "data"), generator(0, "augment")))
+        for batches in train, list(source(files, workers=workers).test_batches(10)):
+            assert [len(labels) for _, labels in batches] == [10, 10, 10, 10, 5]
+            for images, labels in batches:
+                assert images.shape == (len(labels), 3, 16, 16)
+                assert images.dtype == torch.float32
+                assert images.is_contiguous(memory_format=torch.channels_last)
+                assert 0 <= images.min() < images.max() <= 1
+                assert labels.dtype == torch.int64
+
+
+def test_an_epoch_gives_every_image_once_and_can_be_replayed_and_the_next_differs(files):
+    streamed = source(files)
+    images, labels = epoch(streamed)
+    again, again_labels = epoch(streamed)
+    other, other_labels = epoch(streamed, 2)
+    assert labels.sort().values.tolist() == list(range(N))
+    assert torch.equal(images, again)
+    assert torch.equal(labels, again_labels)
+    assert not torch.equal(labels, other_labels)
+    assert not torch.equal(images[labels.argsort()], other[other_labels.argsort()])
+
+
+def test_crops_follow_the_image_not_its_place_in_the_epoch(files):
+    shuffled = epoch(source(files, augment=None))
+    by_label = shuffled[0][shuffled[1].argsort()]
+    batches = list(source(files, augment=None).train_batches(10, generator(9, "data"), generator(0, "augment", 1)))
+    other, labels = (torch.cat(part) for part in zip(*batches, strict=True))
+    assert not torch.equal(labels, shuffled[1])
+    assert torch.equal(other[labels.argsort()], by_label)
+
+
+def test_test_batches_keep_the_order_and_are_not_augmented(files):
+    batches = list(source(files, augment=lambda images, rng: images * 0).test_batches(10))
+    assert torch.equal(torch.cat([labels for _, labels in batches]), files.labels)
+    assert all(images.max() > 0 for images, _ in batches)
+
+
+def test_the_workers_leave_torch_s_global_generator_alone(files):
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    epoch(source(files, workers=1))
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_truncated_image_stops_the_epoch_with_one_sentence(files, truncated, workers):
+    path = truncated(files.path(30))
+    with pytest.raises(DataError, match=rf"^{path} is not a whole image \([^\n]*\)$"):
+        epoch(source(files, workers=workers))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_truncated_image_is_skipped_by_choice_and_named_once(files, truncated, capsys, workers):
+    path = truncated(files.path(30))
+    skipping = source(files, workers=workers, skip_bad=True)
+    expected = sorted(set(range(N)) - {int(files.labels[30])})
+    for number in 1, 2:
+        images, labels = epoch(skipping, number)
+        assert sorted(labels.tolist()) == expected
+        assert len(images) == N - 1
+    assert capsys.readouterr().err.count(str(path)) == 1
+
+
+def test_a_batch_of_bad_images_only_is_no_batch(files, truncated):
+    for index in range(5):
+        truncated(files.path(index))
+    batches = list(source(files, skip_bad=True).test_batches(5))
+    assert [len(labels) for _, labels in batches] == [5] * 8
+
+
+def test_an_abandoned_epoch_leaves_no_process(files):
+    import psutil
+
+    before = set(psutil.Process().children())
+    batches = source(files, workers=2).train_batches(5, generator(0, "data"), generator(0, "augment"))
+    next(batches)
+    started = set(psutil.Process().children()) - before
+    assert len(started) == 2
+    batches.close()
+    psutil.wait_procs(started, timeout=10)
+    assert not any(child.is_running() for child in started)
+
+
+def test_impossible_batch_size_is_quoted(files):
+    with pytest.raises(ValueError, match=r"^batch_size must be at least 1, got 0$"):
+        next(source(files).test_batches(0))
