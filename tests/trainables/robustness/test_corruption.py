@@ -1,0 +1,132 @@
+import itertools
+
+import pytest
+import torch
+from torch import Tensor
+
+from trainables.datasets.cifar_c import CORRUPTIONS, EXTRA_CORRUPTIONS
+from trainables.robustness.corruption import CORRUPT, corrupt
+
+# Where the published parameters trade one effect for another, distance need not rise: a stronger blur softens the
+# shuffled pixels of glass, frost and elastic maps become weaker in one of two terms, spatter turns from water to mud.
+NOT_MONOTONE = {"glass_blur", "frost", "saturate", "elastic_transform", "spatter"}
+
+
+@pytest.fixture(scope="module")
+def images() -> Tensor:
+    """Smooth pictures of several scales, like photographs, oblong."""
+    generator, pictures = torch.Generator().manual_seed(0), torch.zeros(24, 3, 40, 32)
+    for cells in 3, 6, 12, 24:
+        grid = torch.rand(24, 3, cells, cells, generator=generator)
+        pictures += torch.nn.functional.interpolate(grid, (40, 32), mode="bicubic") * 3 / cells
+    return (160 * pictures).clamp(0, 255).round().to(torch.uint8)
+
+
+def distance(one: Tensor, other: Tensor) -> float:
+    return float((one.float() - other.float()).square().mean().sqrt())
+
+
+def test_all_19_are_there() -> None:
+    assert tuple(CORRUPT) == CORRUPTIONS + EXTRA_CORRUPTIONS
+    assert len(CORRUPT) == 19
+
+
+@pytest.mark.parametrize("corruption", CORRUPT)
+def test_severity_moves_the_image_away_and_keeps_type_and_shape(corruption: str, images: Tensor) -> None:
+    before = images.clone()
+    far = []
+    for severity in range(1, 6):
+        out = corrupt(images, corruption, severity)
+        assert (out.dtype, out.shape) == (torch.uint8, images.shape)
+        far.append(distance(out, images))
+    assert torch.equal(images, before)
+    assert far[0] > 0.3
+    assert max(far) < 128
+    if corruption not in NOT_MONOTONE:
+        # Two severities of motion blur differ only in the tail of their kernel, less than in their random angles.
+        assert all(later > 0.98 * earlier for earlier, later in itertools.pairwise(far))
+        assert far[4] > 1.3 * far[0]
+    else:
+        assert len({round(each, 2) for each in far}) == 5
+
+
+@pytest.mark.parametrize("corruption", CORRUPT)
+def test_seed_determines_the_images_and_nothing_else_does(corruption: str, images: Tensor) -> None:
+    few = images[:2]
+    torch.manual_seed(1)
+    first = corrupt(few, corruption, 3, seed=0)
+    torch.manual_seed(2)
+    assert torch.equal(first, corrupt(few, corruption, 3, seed=0))
+    still = {*("defocus_blur", "gaussian_blur", "zoom_blur", "brightness", "saturate", "contrast"), "pixelate"}
+    still |= {"jpeg_compression"}
+    assert torch.equal(first, corrupt(few, corruption, 3, seed=1)) == (corruption in still)
+
+
+def constant(*colour: int) -> Tensor:
+    return torch.tensor(colour, dtype=torch.uint8)[None, :, None, None].expand(1, 3, 20, 16).contiguous()
+
+
+def test_brightness_by_hand() -> None:
+    # The value rises from 100 to 100 + 0.1 * 255 = 125.5, and every channel with it.
+    assert corrupt(constant(100, 50, 20), "brightness", 2)[0, :, 3, 5].tolist() == [126, 63, 25]
+    assert corrupt(constant(0, 0, 0), "brightness", 5)[0, :, 0, 0].tolist() == [76, 76, 76]
+    assert corrupt(constant(250, 125, 0), "brightness", 5)[0, :, 0, 0].tolist() == [255, 128, 0]
+
+
+def test_contrast_by_hand() -> None:
+    image = constant(100, 100, 100)
+    image[:, 0, :10] = 200  # mean of red 150
+    out = corrupt(image, "contrast", 2)
+    assert out[0, 0, 0, 0] == 175
+    assert out[0, 0, 19, 0] == 125
+    assert (out[0, 1:] == 100).all()
+
+
+def test_saturate_by_hand() -> None:
+    assert corrupt(constant(200, 100, 100), "saturate", 3)[0, :, 0, 0].tolist() == [200, 50, 50]
+    assert corrupt(constant(200, 100, 150), "saturate", 1)[0, :, 0, 0].tolist() == [200, 170, 185]
+    assert corrupt(constant(80, 80, 80), "saturate", 4)[0, :, 0, 0].tolist() == [80, 72, 72]
+
+
+def test_pixelate_by_hand() -> None:
+    image = torch.zeros(1, 3, 20, 20, dtype=torch.uint8)
+    image[..., ::2] = 200
+    out = corrupt(image, "pixelate", 5)  # 20 to 13 columns and back
+    assert len(out[0, 0, 0].unique()) > 2
+    assert torch.equal(out[0, 0, 0], out[0, 0, 7])  # columns alone were merged
+    assert out[0, 0, 0].float().mean() == pytest.approx(100, abs=8)
+    assert torch.equal(corrupt(constant(9, 90, 200), "pixelate", 5), constant(9, 90, 200))
+
+
+@pytest.mark.parametrize("corruption", ["gaussian_noise", "speckle_noise", "shot_noise"])
+def test_noise_has_the_published_spread(corruption: str) -> None:
+    noise = corrupt(constant(128, 128, 128).repeat(40, 1, 1, 1), corruption, 3).float() / 255
+    x = 128 / 255
+    expected = {"gaussian_noise": 0.08, "speckle_noise": 0.12 * x, "shot_noise": (x / 100) ** 0.5}[corruption]
+    assert float(noise.mean()) == pytest.approx(x, abs=0.003)
+    assert float(noise.std()) == pytest.approx(expected, rel=0.03)
+
+
+def test_impulse_noise_has_the_published_share() -> None:
+    out = corrupt(constant(128, 128, 128).repeat(40, 1, 1, 1), "impulse_noise", 5)
+    assert float((out == 255).float().mean()) == pytest.approx(0.035, abs=0.004)
+    assert float((out == 0).float().mean()) == pytest.approx(0.035, abs=0.004)
+
+
+@pytest.mark.parametrize("corruption", ["gaussian_blur", "defocus_blur", "motion_blur", "zoom_blur", "glass_blur"])
+def test_blurs_leave_a_constant_image(corruption: str) -> None:
+    assert torch.equal(corrupt(constant(9, 90, 200), corruption, 5), constant(9, 90, 200))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("fog", 6), "severity must be between 1 and 5, got 6"),
+        (("mist", 1), "unknown corruption 'mist'"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments: tuple[str, int], sentence: str, images: Tensor) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        corrupt(images, *arguments)
+    with pytest.raises(ValueError, match="need uint8 images"):
+        corrupt(images.float(), "fog", 1)

@@ -1,0 +1,188 @@
+"""CIFAR-C-style corruptions that move pixels or lay something over them: blurs, snow, frost, fog, spatter, elastic.
+
+Severities are those published with CIFAR-10-C (``corruption.py``). Every function takes images (N, H, W, 3) float64 in
+[0, 1], a severity from 1 to 5 and a generator, and gives the same shape; the caller clamps. The original blurs motion
+and snow with ImageMagick, and lays photographs of frozen windows over the images: here motion is a Gaussian line, and
+frost is drawn (``frost``).
+"""
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from scipy.ndimage import affine_transform, convolve, distance_transform_edt, gaussian_filter, map_coordinates
+from torch.nn.functional import interpolate
+
+Pixels = NDArray[np.float64]  # (N, H, W, 3)
+Grey = NDArray[np.float64]  # (N, H, W), or a kernel (K, K)
+
+
+def gaussian_blur(images: Pixels, severity: int, rng: Generator) -> Pixels:
+    """Convolution with a Gaussian."""
+    sd = (0.4, 0.6, 0.7, 0.8, 1)[severity - 1]
+    return gaussian_filter(images, (0, sd, sd, 0), mode="nearest", truncate=4)
+
+
+def defocus_blur(images: Pixels, severity: int, rng: Generator) -> Pixels:
+    """Convolution with a disk whose edge is softened by a Gaussian."""
+    radius, alias = ((0.3, 0.4), (0.4, 0.5), (0.5, 0.6), (1, 0.2), (1.5, 0.1))[severity - 1]
+    at = np.arange(-8, 9)
+    disk = (at[:, None] ** 2 + at**2 <= radius**2).astype(float)
+    kernel = gaussian_filter(disk / disk.sum(), alias, mode="mirror", radius=1)
+    return convolve(images, kernel[None, :, :, None], mode="mirror")
+
+
+def glass_blur(images: Pixels, severity: int, rng: Generator) -> Pixels:
+    """Blurred, each pixel replaced by a random one of its 3 x 3 neighbourhood (once or twice), and blurred again.
+
+    The original swaps pixels in turn, in place; all at once, no pixel can be carried further than its neighbourhood.
+    """
+    sd, reach, times = ((0.05, 1, 1), (0.25, 1, 1), (0.4, 1, 1), (0.25, 1, 2), (0.4, 1, 2))[severity - 1]
+    out = gaussian_filter(images, (0, sd, sd, 0), mode="nearest")
+    count, height, width, _ = images.shape
+    for _ in range(times):
+        down, right = rng.integers(-reach, reach + 1, (2, count, height, width))
+        rows = (np.arange(height)[:, None] + down).clip(0, height - 1)
+        columns = (np.arange(width) + right).clip(0, width - 1)
+        out = out[np.arange(count)[:, None, None], rows, columns]
+    return gaussian_filter(out, (0, sd, sd, 0), mode="nearest")
+
+
+def motion_blur(images: Pixels, severity: int, rng: Generator) -> Pixels:
+    """Convolution with a line of Gaussian weights that starts at the pixel, at an angle of -45 to 45 degrees."""
+    radius, sd = ((6, 1), (6, 1.5), (6, 2), (8, 2), (9, 2.5))[severity - 1]
+    return _move(images, radius, sd, rng.uniform(-45, 45, len(images)))
+
+
+def zoom_blur(images: Pixels, severity: int, rng: Generator) -> Pixels:
+    """The mean of the image and its centre at factors from 1 in steps of 0.01."""
+    factors = np.arange(1, (1.06, 1.11, 1.16, 1.21, 1.26)[severity - 1] - 1e-9, 0.01)
+    return (images + sum(_magnify(images, factor) for factor in factors)) / (len(factors) + 1)
+
+
+def snow(images: Pixels, severity: int, rng: Generator) -> Pixels:
+    """Flakes that fall at a slant, over an image that has become paler."""
+    mean, sd, size, threshold, radius, blur, mix = (
+        (0.1, 0.2, 1, 0.6, 8, 3, 0.95),
+        (0.1, 0.2, 1, 0.5, 10, 4, 0.9),
+        (0.15, 0.3, 1.75, 0.55, 10, 4, 0.9),
+        (0.25, 0.3, 2.25, 0.6, 12, 6, 0.85),
+        (0.3, 0.3, 1.25, 0.65, 14, 12, 0.8),
+    )[severity - 1]
+    flakes = _magnify(rng.normal(mean, sd, images.shape[:3])[..., None], size)
+    flakes = np.where(flakes < threshold, 0, flakes).clip(0, 1)
+    flakes = _move(flakes, radius, blur, rng.uniform(-135, -45, len(images)))
+    pale = (images @ np.array([0.299, 0.587, 0.114]))[..., None] * 1.5 + 0.5
+    return mix * images + (1 - mix) * np.maximum(images, pale) + flakes + flakes[:, ::-1, ::-1]
+
+
+def frost(images: Pixels, severity: int, rng: Generator) -> Pixels:
+    """Ice over the image. Drawn: pale crystals between random points, not the photographs of the original."""
+    of_image, of_ice = ((1, 0.2), (1, 0.3), (0.9, 0.4), (0.85, 0.4), (0.75, 0.45))[severity - 1]
+    count, height, width, _ = images.shape
+    seeds = rng.random((count, height, width)) > 0.02  # False where a crystal starts
+    edges = np.stack([distance_transform_edt(each) if not each.all() else np.ones(each.shape) for each in seeds])
+    needles = 1 - edges / edges.max((1, 2), keepdims=True)
+    ice = 0.6 * needles + 0.4 * _plasma(count, (height, width), 2.0, rng)
+    return of_image * images + of_ice * ice[..., None] * np.array([0.85, 0.95, 1.0])
+
+
+def fog(images: Pixels, severity: int, rng: Generator) -> Pixels:
+    """A cloud laid over the image, which is made darker so that its maximum stays."""
+    amount, decay = ((0.2, 3), (0.5, 3), (0.75, 2.5), (1, 2), (1.5, 1.75))[severity - 1]
+    brightest = images.max((1, 2, 3), keepdims=True)
+    cloud = _plasma(len(images), (images.shape[1], images.shape[2]), decay, rng)[..., None]
+    return (images + amount * cloud) * brightest / (brightest + amount)
+
+
+def spatter(images: Pixels, severity: int, rng: Generator) -> Pixels:
+    """Drops of water (severities 1 to 3) or mud (4 and 5) on the lens."""
+    mean, sd, blur, threshold, amount, mud = (
+        (0.62, 0.1, 0.7, 0.7, 0.5, 0),
+        (0.65, 0.1, 0.8, 0.7, 0.5, 0),
+        (0.65, 0.3, 1, 0.69, 0.5, 0),
+        (0.65, 0.1, 0.7, 0.69, 0.6, 1),
+        (0.65, 0.1, 0.5, 0.68, 0.6, 1),
+    )[severity - 1]
+    liquid = gaussian_filter(rng.normal(mean, sd, images.shape[:3]), (0, blur, blur))
+    drops = np.where(liquid < threshold, 0, liquid)
+    if mud:
+        share = gaussian_filter((drops > threshold).astype(float), (0, amount, amount))
+        share = np.where(share < 0.8, 0, share)[..., None]
+        return images * (1 - share) + share * np.array([63, 42, 20]) / 255
+    # Light gathers in a drop, more in its middle than at its edge.
+    strength = (drops / np.maximum(drops.max((1, 2), keepdims=True), 1e-9) * amount)[..., None]
+    return images + strength * np.array([175, 238, 238]) / 255
+
+
+def elastic_transform(images: Pixels, severity: int, rng: Generator) -> Pixels:
+    """A random affine map and, from severity 2, a random smooth displacement."""
+    strength, smoothness, affine = (
+        (0.0, 0.0, 0.08),
+        (0.05, 0.2, 0.07),
+        (0.08, 0.06, 0.06),
+        (0.1, 0.04, 0.05),
+        (0.1, 0.03, 0.03),
+    )[severity - 1]
+    height, width = images.shape[1:3]
+    out = np.empty_like(images)
+    rows, columns = np.mgrid[:height, :width].astype(float)
+    third = min(height, width) // 3
+    corners = np.array([height // 2, width // 2]) + third * np.array([[1, 1], [1, -1], [-1, -1]])
+    for place, image in enumerate(images):
+        moved = corners + rng.uniform(-affine, affine, (3, 2)) * width
+        matrix = np.linalg.solve(np.c_[moved, np.ones(3)], corners).T  # (2, 3): where each output pixel comes from
+        turned = [
+            affine_transform(image[..., c], matrix[:, :2], matrix[:, 2], order=1, mode="mirror") for c in range(3)
+        ]
+        shifts = rng.uniform(-1, 1, (2, height, width))
+        down, right = (gaussian_filter(shift, smoothness * width, truncate=3) * strength * width for shift in shifts)
+        where = (rows + down, columns + right)
+        out[place] = np.stack([map_coordinates(channel, where, order=1, mode="mirror") for channel in turned], -1)
+    return out
+
+
+def _move(images: Pixels, radius: int, sd: float, degrees: NDArray[np.float64]) -> Pixels:
+    """(N, H, W, C) images smeared along a line of 2 ``radius`` + 1 pixels that starts at each pixel."""
+    distance = np.arange(2 * radius + 1)
+    weights = np.exp(-(distance**2) / (2 * sd**2))
+    angle = np.deg2rad(degrees)[:, None]  # (N, 1)
+    down, right = np.rint(distance * np.sin(angle)), np.rint(distance * np.cos(angle))  # (N, 2 radius + 1)
+    count, height, width, _ = images.shape
+    rows, columns = np.arange(height)[None, :, None], np.arange(width)[None, None, :]
+    out = np.zeros_like(images)
+    for step, weight in enumerate(weights / weights.sum()):
+        row = (rows + down[:, step, None, None]).clip(0, height - 1).astype(int)
+        column = (columns + right[:, step, None, None]).clip(0, width - 1).astype(int)
+        out += weight * images[np.arange(count)[:, None, None], row, column]
+    return out
+
+
+def _magnify(images: Pixels, factor: float) -> Pixels:
+    """(N, H, W, C) the centre of the images, ``factor`` times as large."""
+    height, width = images.shape[1:3]
+    top, left = ((side - int(np.ceil(side / factor))) // 2 for side in (height, width))
+    centre = images[:, top : height - top or None, left : width - left or None]
+    large = _resize(centre, round(centre.shape[1] * factor), round(centre.shape[2] * factor))
+    top, left = (large.shape[1] - height) // 2, (large.shape[2] - width) // 2
+    return large[:, max(top, 0) :, max(left, 0) :][:, :height, :width]
+
+
+def _resize(images: Pixels, height: int, width: int) -> Pixels:
+    """(N, height, width, C) bilinear, the corners staying corners."""
+    channels_first = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
+    return interpolate(channels_first, (height, width), mode="bilinear", align_corners=True).permute(0, 2, 3, 1).numpy()
+
+
+def _plasma(count: int, size: tuple[int, int], decay: float, rng: Generator) -> Grey:
+    """(N, H, W) fractal clouds in [0, 1]: random grids of 2, 4, 8, ... points, each ``decay`` times weaker.
+
+    The original draws them by the diamond-square algorithm, with the same decay from one grid to the next.
+    """
+    cloud, weight, points = np.zeros((count, *size)), 1.0, 2
+    while points <= max(size):
+        grid = rng.uniform(-1, 1, (count, points, points, 1))
+        cloud += weight * _resize(grid, *size)[..., 0]
+        weight, points = weight / decay, 2 * points
+    cloud -= cloud.min((1, 2), keepdims=True)
+    return cloud / cloud.max((1, 2), keepdims=True)

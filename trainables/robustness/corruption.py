@@ -1,0 +1,56 @@
+"""CIFAR-C-style corruptions of test images, for where the official files are not at hand.
+
+After D. Hendrycks and T. Dietterich, "Benchmarking neural network robustness to common corruptions and perturbations",
+ICLR 2019, arXiv:1903.12261: its 15 corruptions, the 4 extra ones, and its severities for CIFAR. The pictures are not
+those of CIFAR-10-C: random numbers, filters, the motion of snow and the drawn frost differ. Say "CIFAR-C-style", and
+compare with published numbers only what was measured on the official files (``EVALUATION_SETS``).
+
+Shape letters: N images, H height, W width.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainables.datasets.cifar_c import CORRUPTIONS, EXTRA_CORRUPTIONS, SEVERITIES
+from trainables.robustness import blur_and_weather, noise_and_colour
+from trainables.robustness.noise_and_colour import Pixels
+from trainables.seeds import derive_seed
+
+PIXELWISE = {
+    *("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise"),
+    *("brightness", "saturate", "contrast", "jpeg_compression", "pixelate"),
+}
+CORRUPT: dict[str, Callable[[Pixels, int, np.random.Generator], Pixels]] = {
+    name: getattr(noise_and_colour if name in PIXELWISE else blur_and_weather, name)
+    for name in CORRUPTIONS + EXTRA_CORRUPTIONS
+}
+
+
+def corrupt(images: Tensor, corruption: str, severity: int, seed: int = 0) -> Tensor:
+    """(N, 3, H, W) uint8 corrupted images, the same for the same arguments.
+
+    Args:
+        images: (N, 3, H, W) uint8, H and W of at least 16.
+        corruption: one of ``CORRUPT``.
+        severity: 1 to 5.
+        seed: of the random numbers.
+
+    Raises:
+        ValueError: an unknown corruption, a severity out of range, or images of another type or shape.
+    """
+    if corruption not in CORRUPT:
+        raise ValueError(f"unknown corruption {corruption!r}; there are {', '.join(CORRUPT)}")
+    if not 1 <= severity <= SEVERITIES:
+        raise ValueError(f"severity must be between 1 and {SEVERITIES}, got {severity}")
+    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3 or min(images.shape[2:]) < 16:
+        raise ValueError(
+            f"corruptions need uint8 images (N, 3, H, W) of at least 16 x 16 pixels, "
+            f"got {images.dtype} of shape {tuple(images.shape)}"
+        )
+    rng = np.random.default_rng(derive_seed(seed, f"{corruption}-{severity}"))
+    pixels = images.permute(0, 2, 3, 1).cpu().numpy() / 255
+    out = np.clip(CORRUPT[corruption](pixels, severity, rng), 0, 1)
+    return torch.from_numpy((255 * out).round().astype(np.uint8)).permute(0, 3, 1, 2).contiguous()
