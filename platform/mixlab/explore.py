@@ -69,8 +69,8 @@ def _explore(history: History, train: Trainable, options: argparse.Namespace, co
     search = history.search
     share = cluster.share(options.cpus_per_trial, options.gpus_per_trial, options.address)
     storage = Storage(options.storage, search.name)
-    client = tracking.connect(options.tracking_uri)
     with history.store.lock():  # of two drivers that start together, one makes the runs and the other finds them
+        client = tracking.connect(options.tracking_uri)
         plan = describe(history, options.preset)
         tracker = tracking.Tracker(client, search, plan, provenance.collect(Path.cwd()), LEVELS)
         tracker.open({name: cell.arm for name, cell in history.cells.items()})

@@ -4,27 +4,22 @@ A trial is claimed under a lock, so that no two drivers run the same one; it bel
 A driver that dies leaves its trials RUNNING: the next one to claim finds that it is gone and goes on with them.
 """
 
-import os
-import socket
-import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 import optuna
-import psutil
 from optuna.trial import FrozenTrial, TrialState
 
 from mixlab import space as ranges
+from mixlab.drivers import Drivers
 from mixlab.samplers import build_pruner, build_sampler
 from mixlab.search import Cell, Resolve, Search, SearchTrial
 from mixlab.study import digest
 from mixlab.trial_store import TrialStore
 
-BEAT_SECONDS = 20.0
-GONE_SECONDS = 120.0  # without a beat; clocks of machines that share a storage may differ by less than that
 DRIVER, KEY, ERROR, TWIN = "mixlab.driver", "mixlab.key", "mixlab.error", "mixlab.same_as"
+CONFIRMING = "mixlab.confirming"
 
 
 class Outcome(Enum):
@@ -60,20 +55,17 @@ class History:
         self.search = search
         self.resolve = resolve
         self.store = store
-        self.driver = _this_process()
-        self.root = self._study(search.name)  # holds no trials: what drivers tell each other
+        self.drivers = Drivers(self._study(search.name))
         self.cells = {cell.name: cell for cell in search.cells()}
         self.arms = {name: self._study(search.history_name(cell, resolve)) for name, cell in self.cells.items()}
         self._held: list[Claim] = []  # same configuration as one that runs elsewhere: waiting for its result
-        self._over = threading.Event()
 
     def __enter__(self) -> "History":
-        self._beat()
-        threading.Thread(target=self._keep_beating, daemon=True, name="search-heartbeat").start()
+        self.drivers.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._over.set()
+        self.drivers.__exit__(*error)
 
     # Claiming
 
@@ -148,15 +140,15 @@ class History:
     def begin_confirmation(self) -> bool:
         """Whether the winners are this driver's to train; False while another driver does it."""
         with self.store.lock():
-            owner = self.root.user_attrs.get("mixlab.confirming", "")
-            if owner and owner != self.driver and self._alive(owner):
+            owner = self.drivers.study.user_attrs.get(CONFIRMING, "")
+            if owner not in ("", self.drivers.me) and self.drivers.alive(owner):
                 return False
-            self.root.set_user_attr("mixlab.confirming", self.driver)
+            self.drivers.study.set_user_attr(CONFIRMING, self.drivers.me)
             return True
 
     def end_confirmation(self) -> None:
         """Let another driver look at the confirmation."""
-        self.root.set_user_attr("mixlab.confirming", "")
+        self.drivers.study.set_user_attr(CONFIRMING, "")
 
     def _study(self, name: str) -> optuna.Study:
         return optuna.create_study(
@@ -192,7 +184,7 @@ class History:
         point = ranges.suggest(self.search.space, self.search.config(cell, {}), asked)
         trial = self.search.trial(cell, point, asked.number, self.resolve)
         study.pruner = build_pruner(self.search.scheduler, int(trial.config.get("epochs", 1)) * len(trial.seeds))
-        asked.set_user_attr(DRIVER, self.driver)
+        asked.set_user_attr(DRIVER, self.drivers.me)
         asked.set_user_attr(KEY, trial.key)
         claim = Claim(trial, asked, again)
         if self._twin(claim) is None:
@@ -230,49 +222,8 @@ class History:
     def _release_orphans(self) -> None:
         for name in self.arms:
             for trial in self._trials(name):
-                if trial.state == TrialState.RUNNING and not self._alive(trial.user_attrs.get(DRIVER, "")):
+                if trial.state == TrialState.RUNNING and not self.drivers.alive(trial.user_attrs.get(DRIVER, "")):
                     self._put_back(name, trial._trial_id)
 
     def _put_back(self, name: str, trial_id: int) -> None:
         self.arms[name]._storage.set_trial_state_values(trial_id, TrialState.WAITING)
-
-    def _alive(self, driver: str) -> bool:
-        if driver == self.driver:
-            return True
-        host, _, process = driver.rpartition("#")
-        if host == self.driver.rpartition("#")[0]:
-            return _runs(process)
-        beat = float(self.root.user_attrs.get(f"beat {driver}", 0.0))
-        return time.time() - beat < GONE_SECONDS
-
-    def _beat(self) -> None:
-        self.root.set_user_attr(f"beat {self.driver}", time.time())
-
-    def _keep_beating(self) -> None:
-        while not self._over.wait(BEAT_SECONDS):
-            try:
-                self._beat()
-            except Exception:  # the storage is away for a while; the next beat may arrive
-                optuna.logging.get_logger("mixlab").warning("no heartbeat", exc_info=True)
-
-
-def _this_process() -> str:
-    """Machine and process: ``HOST/NAMESPACE#PID@START``."""
-    try:
-        namespace = os.readlink("/proc/self/ns/pid")  # containers may share a host's name, but not its processes
-    except OSError:
-        namespace = ""
-    return f"{socket.gethostname()}/{namespace}#{_process(psutil.Process())}"
-
-
-def _process(process: psutil.Process) -> str:
-    return f"{process.pid}@{process.create_time():.0f}"
-
-
-def _runs(process: str) -> bool:
-    """Whether this machine still runs the process: its number may have gone to another."""
-    try:
-        found = psutil.Process(int(process.partition("@")[0]))
-        return _process(found) == process and found.status() != psutil.STATUS_ZOMBIE
-    except (psutil.Error, ValueError):
-        return False

@@ -78,14 +78,14 @@ class Storage:
 
     def _read(self, folder: str) -> Saved | None:
         """The checkpoint in ``folder``, or None where it is incomplete."""
-        files = {info.base_name: info.size for info in self.filesystem.get_file_info(pyarrow.fs.FileSelector(folder))}
+        selector = pyarrow.fs.FileSelector(folder, allow_not_found=True)
+        files = {info.base_name: info.size for info in self.filesystem.get_file_info(selector)}
         if JOURNAL not in files:
             return None
-        with self.filesystem.open_input_stream(f"{folder}/{JOURNAL}") as stream:
-            text = stream.read().decode()
         try:
-            journal = json.loads(text)
-        except ValueError:
+            with self.filesystem.open_input_stream(f"{folder}/{JOURNAL}") as stream:
+                journal = json.loads(stream.read().decode())
+        except (ValueError, FileNotFoundError):  # another driver of a search may just have replaced it by a newer one
             return None
         if any(files.get(name) != size for name, size in journal["files"].items()):
             return None

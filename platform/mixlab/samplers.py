@@ -8,7 +8,7 @@ from optuna.samplers import BaseSampler, GPSampler, QMCSampler, RandomSampler, T
 
 from mixlab.study import digest
 
-REDUCTION = 3  # of ASHA and Hyperband: one in so many trials goes on at each rung
+REDUCTION = 4  # of ASHA and Hyperband: one in so many trials goes on at each rung
 
 
 def build_sampler(name: str, study: str, number: int, per_arm: int) -> BaseSampler:
@@ -49,7 +49,7 @@ def build_pruner(name: str, epochs: int) -> BasePruner:
         name: one of ``search.SCHEDULERS``.
         epochs: reports of a trial that is not stopped.
     """
-    first = max(1, epochs // REDUCTION**3)  # epochs before a trial can be stopped
+    first = max(1, epochs // REDUCTION**2)  # epochs before a trial can be stopped
     if name == "asha":
         return SuccessiveHalvingPruner(min_resource=first, reduction_factor=REDUCTION)
     if name == "hyperband":

@@ -28,7 +28,6 @@ class SearchSession:
         self.ends: Mapping[str, End] = {}  # of the searcher, by key
         self.logged: dict[str, int] = {}  # by key, the last epoch that is in MLflow, or queued for it
         self.running: dict[str, Trial] = {}
-        self.failures: dict[str, str] = {}  # trial name to the first line of its error
 
     def follow(self, searcher: HistorySearcher) -> None:
         """Learn from ``searcher`` how trials end."""
@@ -122,7 +121,6 @@ class SearchSession:
             return
         traceback = plain(end.error)
         error = first_line(traceback)
-        self.failures[trial.name] = error
         self.tracker.tag(trial.key, tags)
         self.tracker.fail(trial, error, traceback)
         self.console.print(f"{trial.name}: failed: {error}", style="red", markup=False, highlight=False)
