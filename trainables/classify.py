@@ -33,6 +33,7 @@ from trainables.schedules import learning_rate
 from trainables.seeds import derive_seed, generator
 
 TEST_BATCH = 500  # images of up to 80 pixels a side; fewer of larger ones, so that memory does not grow with them
+SLOW_STEP = 0.5  # seconds; a timed step that takes longer is repeated once only, and tried on no larger batch
 PLACE = ("data_root", "workers")  # keys that say where a run runs, and move none of its numbers
 UNKNOWN_IMAGES = 10_000  # what an estimate takes a folder to hold
 LAST_EPOCHS = 10  # the papers report the median over these
@@ -113,23 +114,33 @@ class Classification:
     def estimate_seconds(self, config: Mapping[str, Any]) -> float:
         """Roughly how long a run takes on this machine, from a few timed steps on noise; labelled so where shown."""
         settings = parse(config)
-        whole = replace(settings, train_images=None, test_images=None, validation=0.0, evaluate="test")
         dataset = DATASETS[settings.dataset]
-        size = settings.batch_size if torch.cuda.is_available() else min(settings.batch_size, 20)
-        noise = torch.randint(0, 256, (size, *dataset.image_shape), dtype=torch.uint8)
-        split = Split(noise, torch.arange(size) % dataset_of(settings).num_classes)
-        run = Run(settings, 0, open_splits(whole, Splits(split, split), device()))
-        # The fastest of a few: the first also builds kernels and caches, and others may be using the machine.
-        train_seconds = min(run.train_epoch(1)[1] for _ in range(3))
-        start = time.perf_counter()
-        run.evaluate(run.train_set)
-        test_seconds = time.perf_counter() - start
+        sizes = (settings.batch_size,) if torch.cuda.is_available() else (4, 20)
+        for size in sizes:
+            train_seconds, test_seconds = step_seconds(settings, min(size, settings.batch_size))
+            if train_seconds > SLOW_STEP:  # of a large network a larger batch would tell little more
+                break
         num_train = settings.train_images or dataset.num_train or UNKNOWN_IMAGES
         num_test = settings.test_images or dataset.num_test or UNKNOWN_IMAGES
-        return settings.epochs * (train_seconds * num_train + test_seconds * num_test) / size
+        seconds = train_seconds * num_train + test_seconds * num_test
+        return settings.epochs * seconds / min(size, settings.batch_size)
 
 
 train = Classification()
+
+
+def step_seconds(settings: Config, size: int) -> tuple[float, float]:
+    """How long a step on ``size`` images of noise takes in training, and in testing."""
+    whole = replace(settings, train_images=None, test_images=None, validation=0.0, evaluate="test", drop_last=False)
+    noise = torch.randint(0, 256, (size, *DATASETS[settings.dataset].image_shape), dtype=torch.uint8)
+    split = Split(noise, torch.arange(size) % dataset_of(settings).num_classes)
+    run = Run(whole, 0, open_splits(whole, Splits(split, split), device()))
+    first = run.train_epoch(1)[1]
+    # The fastest of a few: the first also builds kernels and caches, and others may be using the machine.
+    train_seconds = min(first, *(run.train_epoch(1)[1] for _ in range(1 if first > SLOW_STEP else 2)))
+    start = time.perf_counter()
+    run.evaluate(run.train_set)
+    return train_seconds, time.perf_counter() - start
 
 
 class Run:

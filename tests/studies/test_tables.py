@@ -1,0 +1,179 @@
+"""Every study is the table it says it is: its cells, their settings, its header, its presets; and each cell trains."""
+
+import functools
+import math
+import runpy
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from analysis.published import published_cells, sumix_terms
+from mixlab import Study
+from mixlab.cli import configure, parser
+from mixlab.study import Trial
+from trainables import methods
+from trainables.classify import Classification, Run
+from trainables.config import parse
+from trainables.datasets.dataset import Split, Splits
+from trainables.datasets.opening import dataset_of, open_splits
+
+FOLDER = Path(__file__).parents[2] / "studies"
+# studies of a table of published numbers: networks x mixers x arms
+TABLES = {
+    "ablation_cifar100": 1 * 2 * 5,
+    "ablation_cub": 1 * 2 * 5,
+    "table1_cifar100": 3 * 4 * 2,
+    "table1_tiny_imagenet": 2 * 4 * 2,
+    "table1_imagenet": 1 * 4 * 2,
+    "table2_cub": 2 * 4 * 2,
+    "table2_aircraft": 2 * 4 * 2,
+    "table3_vits": 2 * 4 * 2,
+    "table4_saliency_mixers": 2 * 1 * 2,
+}
+
+
+@functools.cache
+def load(name: str) -> tuple[Study, str]:
+    """The study of a file and the file's header."""
+    found = runpy.run_path(str(FOLDER / f"{name}.py"))
+    return found["study"], found["__doc__"]
+
+
+@functools.cache
+def trials(name: str, *options: str) -> tuple[Trial, ...]:
+    study, _ = load(name)
+    study = configure(study, Classification(), parser(study).parse_args(options))
+    return tuple(study.trials(Classification().resolve))
+
+
+def cells(name: str, *options: str) -> dict[str, Mapping[str, Any]]:
+    return {trial.cell: trial.config for trial in trials(name, *options)}
+
+
+def test_every_table_is_here() -> None:
+    assert set(TABLES) == {file.stem for kind in ("table*.py", "ablation_*.py") for file in FOLDER.glob(kind)}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_study_bears_the_name_of_its_file_and_has_its_cells(name: str) -> None:
+    study, header = load(name)
+    assert study.name == name
+    assert f"python studies/{name}.py" in header
+    assert len(cells(name)) == TABLES[name]
+    assert len(trials(name)) == 3 * TABLES[name]
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_header_prints_the_published_number_of_every_cell(name: str) -> None:
+    _, header = load(name)
+    published = published_cells(trials(name))
+    assert len(published) == TABLES[name]
+    rows = [line.split() for line in header.splitlines()]
+    for (*levels, _), value in published.items():
+        mixer = levels[-1]
+        (row,) = (row for row in rows if len(row) > 1 and row[0].lower() == mixer and row[1][0].isdigit())
+        assert f"{value:.2f}" in row, (levels, value)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_arms_differ_in_sumix_alone(name: str) -> None:
+    study, _ = load(name)
+    baseline = {trial.levels.values(): trial.config for trial in trials(name) if trial.arm == study.baseline}
+    by_levels = {tuple(levels): config for levels, config in baseline.items()}
+    for trial in trials(name):
+        plain = by_levels[tuple(trial.levels.values())]
+        differing = {key for key in plain if plain[key] != trial.config[key]}
+        assert differing <= {"sumix.lam", "sumix.regulariser"}
+        assert (sumix_terms(trial.config) == "none") == (trial.arm == study.baseline)
+
+
+def test_each_cell_has_its_own_settings() -> None:
+    found = cells("table1_cifar100")
+    assert found["wrn28_8 · fmix · SUMix"]["lr"] == 0.03
+    assert found["wrn28_8 · fmix · SUMix"]["epochs"] == 400
+    assert found["resnext50 · fmix · SUMix"]["epochs"] == 800
+    assert found["resnext50 · fmix · SUMix"]["sumix.zeta"] == 1.0
+    assert found["resnet18 · resizemix · SUMix"]["sumix.zeta"] == 0.2
+    assert found["resnet18 · resizemix · baseline"]["mixer.alpha"] == 1.0
+    vits = cells("table3_vits")
+    assert vits["swin_tiny · cutmix · SUMix"]["mixer.alpha"] == 2.0
+    assert (vits["swin_tiny · cutmix · SUMix"]["lr"], vits["deit_small · cutmix · SUMix"]["lr"]) == (5e-4, 1e-3)
+    birds = cells("table2_cub")
+    assert birds["resnext50_imagenet · fmix · SUMix"]["sumix.zeta"] == 0.1
+    assert birds["resnext50_imagenet · fmix · SUMix"]["pretrained"] == "IMAGENET1K_V1"
+    assert cells("ablation_cub")["saliencymix · + l_u"]["sumix.zeta"] == 0.5
+    assert {config["sumix.zeta"] for config in cells("table1_tiny_imagenet").values()} == {1.0}
+    assert {config["mixer.alpha"] for config in cells("table4_saliency_mixers").values()} == {1.0}
+
+
+@pytest.mark.parametrize("name", [name for name in TABLES if name != "ablation_cifar100"])
+@pytest.mark.parametrize("preset", ["quick", "smoke"])
+def test_a_short_preset_is_small_whatever_the_table(name: str, preset: str) -> None:
+    found = cells(name, "--preset", preset)
+    study, _ = load(name)
+    assert len(found) == len(study.levels("mixer")) * len(study.arms)
+    for config in found.values():
+        assert (config["backbone"], config["dataset"], config["pretrained"]) == ("resnet8", "cifar10", "none")
+        assert config["epochs"] <= 4
+    assert not published_cells(trials(name, "--preset", preset))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TABLES)
+def test_dry_run(name: str, tmp_path: Path) -> None:
+    where = ("--tracking-uri", f"sqlite:///{tmp_path}/mlflow.db", "--storage", str(tmp_path / "results"))
+    command = [sys.executable, str(FOLDER / f"{name}.py"), "--preset", "smoke", "--dry-run", *where]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert f"{len(trials(name, '--preset', 'smoke'))} pending" in done.stdout
+    assert "Estimated cost" in done.stdout
+
+
+def steps() -> dict[str, Mapping[str, Any]]:
+    """One configuration for every (network, shape of the images, mixer, terms of SUMix) that any study names."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for name in TABLES:
+        for trial in trials(name):
+            config = parse(trial.config)
+            shape = "x".join(map(str, dataset_of(config).image_shape))
+            found.setdefault(f"{config.backbone} {shape} {config.mixer} {sumix_terms(trial.config)}", trial.config)
+    return found
+
+
+@pytest.mark.slow
+def test_one_step_of_every_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two images. In one test, so that each network is built once for its many cells: a minute on one thread."""
+    build = methods.build_network
+
+    @functools.cache
+    def network(backbone: str, size: int, classes: int) -> Any:
+        config, dataset = wanted[backbone, size, classes]
+        return build(config, dataset)
+
+    def cached(config: Any, dataset: Any, seed: int = 0, weights: Any = None) -> Any:
+        key = (config.backbone, dataset.image_shape[1], dataset.num_classes)
+        wanted[key] = (config, dataset)
+        return network(*key)
+
+    wanted: dict[tuple[str, int, int], Any] = {}
+    monkeypatch.setattr(methods, "build_network", cached)
+    for cell, config in steps().items():
+        settings = replace(parse(config), batch_size=2)
+        dataset = dataset_of(settings)
+        noise = torch.randint(0, 256, (2, *dataset.image_shape), dtype=torch.uint8)
+        split = Split(noise, torch.tensor([0, dataset.num_classes - 1]))
+        run = Run(settings, 0, open_splits(settings, Splits(split, split), torch.device("cpu")))
+        head = run.method.network.backbone.head.weight
+        before = head.detach().clone()
+        # After the warm-up, whose first steps are too short to be seen in a weight.
+        log, _ = run.train_epoch(settings.warmup_epochs + 1)
+        assert math.isfinite(log["train_loss"]), cell
+        assert head.isfinite().all(), cell
+        assert not torch.equal(head, before), cell
+    assert len(wanted) == 10
