@@ -1,0 +1,248 @@
+"""Table 5 of SUMix for any study: accuracy on clean and corrupted images, error under FGSM, and calibration.
+
+    python analysis/robustness.py ablation_cifar100                         every finished run, 1000 test images
+    python analysis/robustness.py ablation_cifar100 --images 10000 --pgd
+
+Needs the finished runs' ``model.pt``. Writes into results/robustness: table.md and .csv, every measure with paired
+gains, and corruptions.csv. Corrupted images are the official ones where CIFAR-10-C or CIFAR-100-C lies in the data root, else
+"CIFAR-C-style" ones made here, which no published number may be compared with. A ResNet-18 on 1000 images takes about
+100 passes over them; what was evaluated before is read from evaluations.json.
+
+Exit codes: 0 done; 1 done, but some checkpoint could not be evaluated (named); 2 bad input, in one sentence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import pandas as pd
+import torch
+from tabulate import tabulate
+from torch import Generator, Tensor
+
+from analysis.cells import tidy
+from analysis.evaluate import Result, evaluate_runs
+from analysis.rendering import markdown
+from analysis.runs import load_plan, load_runs
+from analysis.tables import LevelTable, level_tables
+from trainables.backbones.backbone import Network
+from trainables.config import Config
+from trainables.datasets import EVALUATION_SETS
+from trainables.datasets.cifar_c import SEVERITIES, severity
+from trainables.datasets.dataset import Split
+from trainables.datasets.opening import dataset_of
+from trainables.robustness.adversarial import error_under_attack, fgsm, fgsm_sumix_release, pgd
+from trainables.robustness.calibration import adaptive_calibration_error, expected_calibration_error
+from trainables.robustness.classifier import predict, top1
+from trainables.robustness.corruption import CORRUPT, corrupt
+
+SEED = 0  # of the corruptions and of PGD's start, the same for every network
+VERSION = 1  # of the evaluation; raise it when its numbers change
+OFFICIAL = {"cifar10_c": "CIFAR-10-C", "cifar100_c": "CIFAR-100-C"}  # of EVALUATION_SETS, and its folder
+STYLE = "CIFAR-C-style, made here (frost is drawn), not to be compared with published numbers"
+HEADINGS = {
+    "test_top1_clean": "Clean",
+    "test_top1_corrupted": "Corruption",
+    "fgsm_error": "FGSM",
+    "pgd_error": "PGD",
+    "fgsm_release_error": "FGSM (release)",
+    "ece": "ECE",
+    "adaptive_ece": "Adaptive ECE",
+}
+MEASURES = {
+    "test_top1_clean": "top-1 accuracy, %.",
+    "test_top1_corrupted": "mean top-1 accuracy over 19 corruptions and 5 severities, %.",
+    "fgsm_error": "error under FGSM at 8/255 in pixels, % (lower is better).",
+    "pgd_error": "error under PGD at 8/255 in pixels, 10 steps of 2/255, random start, % (lower is better).",
+    "fgsm_release_error": "error under the FGSM of SUMix's released code, which clamps normalised pixels, %; legacy.",
+    "ece": "expected calibration error, 15 bins of equal width, % (lower is better).",
+    "adaptive_ece": "the same with 15 bins of equally many predictions, % (lower is better).",
+}
+
+
+def measure(network: Network, images: Tensor, labels: Tensor, config: Config, protocol: Mapping[str, Any]) -> Result:
+    """Every number of ``MEASURES`` that the protocol asks for, and the accuracy by corruption and severity."""
+    logits = predict(network, images)
+    found: Result = {
+        "test_top1_clean": top1(logits, labels),
+        "ece": expected_calibration_error(logits, labels),
+        "adaptive_ece": adaptive_calibration_error(logits, labels),
+        "fgsm_error": error_under_attack(network, images, labels, fgsm),
+        "images": len(images),
+    }
+    if protocol["pgd"]:
+        start = Generator().manual_seed(SEED)
+        found["pgd_error"] = error_under_attack(network, images, labels, partial(pgd, rng=start))
+    if protocol["release"]:
+        dataset = dataset_of(config)
+        release = partial(fgsm_sumix_release, mean=dataset.mean, std=dataset.std)
+        found["fgsm_release_error"] = error_under_attack(network, images, labels, release)
+    if images.shape[1] == 3 and protocol["corruptions"]:
+        name = f"{config.dataset}_c"
+        official = Path(protocol["official"][name]) if name in protocol["official"] else None
+        if official is not None and images.shape[2:] == (32, 32):
+            found["source"], shown = name, partial(official_images, name, official, len(images))
+        else:
+            found["source"], shown = STYLE, partial(corrupted_images, images, labels)
+        accuracy = {
+            corruption: [
+                top1(predict(network, pixels.to(images.device) / 255), wanted.to(images.device))
+                for pixels, wanted in shown(corruption)
+            ]
+            for corruption in CORRUPT
+        }
+        found["corruptions"] = accuracy
+        found["test_top1_corrupted"] = mean(mean(by_severity) for by_severity in accuracy.values())
+    return found
+
+
+def corrupted_images(images: Tensor, labels: Tensor, corruption: str) -> Iterator[tuple[Tensor, Tensor]]:
+    """For severities 1 to 5, images (N, 3, H, W) uint8 and labels (N,), made from clean images (N, 3, H, W)."""
+    pixels = (255 * images).round().to(torch.uint8).cpu()
+    for level in range(1, SEVERITIES + 1):
+        yield corrupt(pixels, corruption, level, SEED), labels
+
+
+def official_images(name: str, data_root: Path, count: int, corruption: str) -> Iterator[tuple[Tensor, Tensor]]:
+    """The same from the official files: the ``count`` evenly spaced images that the clean ones are."""
+    split = EVALUATION_SETS[name].load(data_root, corruption)
+    assert isinstance(split, Split)  # CIFAR is decoded
+    for level in range(1, SEVERITIES + 1):
+        part = severity(split, level)
+        yield part.take(torch.linspace(0, len(part.labels) - 1, count).long())
+
+
+def summary(tables: Mapping[str, list[LevelTable]]) -> str:
+    """The means of every measure and, in brackets, the gains paired by seed, a row an arm; Markdown."""
+    first = next(iter(tables.values()))
+    rows = []
+    for place, level in enumerate(first):
+        for arm in level.table.index:
+            cells = [_cell(levels[place].table.loc[arm]) for levels in tables.values()]
+            rows.append([*map(str, level.levels.values()), str(arm), str(int(level.table.loc[arm, "n"])), *cells])
+    head = [*first[0].levels, "arm", "n", *(HEADINGS[metric] for metric in tables)]
+    return str(tabulate(rows, head, "pipe", disable_numparse=True))
+
+
+def _cell(row: pd.Series) -> str:
+    if pd.isna(row["mean"]):
+        return "–"
+    return f"{row['mean']:.2f}" + ("" if pd.isna(row["gain"]) else f" ({row['gain']:+.2f})")
+
+
+def protocol_text(results: Mapping[str, Result], metrics: Sequence[str]) -> str:
+    """What the columns are, in sentences."""
+    result = next(iter(results.values()))
+    lines = [f"{result['images']} test images, evenly spaced. In brackets: gain over the baseline, paired by seed."]
+    lines += [f"{HEADINGS[metric]}: {MEASURES[metric]}" for metric in metrics]
+    sources = sorted({result["source"] for result in results.values() if "source" in result})
+    if sources:
+        lines.append(f"Corrupted images: {' and '.join(sources)}.")
+    return "\n\n".join(lines)
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="robustness.py", description="Robustness of a study's networks.")
+    parser.add_argument("study", help="name of the study, e.g. ablation_cifar100")
+    parser.add_argument("--tracking-uri", default="sqlite:///mlflow.db", help="where MLflow keeps its runs")
+    parser.add_argument(
+        "--out", type=Path, default=Path("results/robustness"), metavar="DIR", help="folder of the files"
+    )
+    parser.add_argument("--no-corruptions", action="store_true", help="leave out the corruptions, most of the time")
+    parser.add_argument("--pgd", action="store_true", help="also the error under PGD")
+    parser.add_argument(
+        "--fgsm-release", action="store_true", help="also FGSM as SUMix's released code has it (legacy)"
+    )
+    parser.add_argument("--images", type=int, default=1000, metavar="N", help="test images, evenly spaced in the set")
+    parser.add_argument("--data-root", type=Path, default=Path("data"), metavar="DIR", help="folder of the data sets")
+    parser.add_argument(
+        "--address", choices=("local", "none"), default="none", help="local: evaluate as Ray tasks (default: none)"
+    )
+    return parser.parse_args(argv)
+
+
+def tabulate_study(options: argparse.Namespace) -> int:
+    """Evaluate, write the tables, print the summary; returns the exit code.
+
+    Raises:
+        ValueError: unknown store or study, no finished run, an option out of range, or no data set.
+    """
+    if options.images < 1:
+        raise ValueError(f"--images must be at least 1, got {options.images}")
+    plan = load_plan(options.tracking_uri, options.study)
+    runs = load_runs(options.tracking_uri, options.study, plan)
+    root = options.data_root.absolute()
+    protocol = {
+        "kind": "robustness",
+        "version": VERSION,
+        "corruptions": not options.no_corruptions,
+        "official": {name: str(root) for name, folder in OFFICIAL.items() if (root / folder).is_dir()},
+        "pgd": options.pgd,
+        "release": options.fgsm_release,
+    }
+    results, _, problems = evaluate_runs(
+        options.tracking_uri,
+        runs,
+        measure,
+        protocol,
+        images=options.images,
+        data_root=root,
+        cache=options.out / "evaluations.json",
+        address=options.address,
+    )
+    for problem in problems:
+        print(f"robustness.py: not evaluated: {problem}", file=sys.stderr)
+    if not results:
+        return 1
+    tables = {}
+    for metric in MEASURES:
+        values = {run_id: result[metric] for run_id, result in results.items() if metric in result}
+        if values:
+            measured = runs.assign(**{metric: runs["run_id"].map(values).astype(float)})
+            tables[metric] = level_tables(measured, plan, metric)
+    text = f"{summary(tables)}\n\n{protocol_text(results, list(tables))}"
+    details = [markdown(HEADINGS[metric], levels) for metric, levels in tables.items()]
+    (options.out / "table.md").write_text("\n".join([f"# {options.study}\n\n{text}\n", *details]), encoding="utf-8")
+    pd.concat([tidy(levels) for levels in tables.values()]).to_csv(options.out / "table.csv", index=False)
+    by_corruption(runs, results, plan["factors"]).to_csv(options.out / "corruptions.csv", index=False)
+    print(text)
+    for name in ("table.md", "table.csv", "corruptions.csv"):
+        print(options.out / name)
+    return 1 if problems else 0
+
+
+def by_corruption(runs: pd.DataFrame, results: Mapping[str, Result], factors: Sequence[str]) -> pd.DataFrame:
+    """One row a run, corruption and severity, ``test_top1`` being the accuracy in percent."""
+    columns = [*factors, "arm", "seed"]
+    rows = [
+        [*(run[name] for name in columns), corruption, level, accuracy]
+        for run in runs.to_dict("records")
+        for corruption, accuracies in results.get(run["run_id"], {}).get("corruptions", {}).items()
+        for level, accuracy in enumerate(accuracies, 1)
+    ]
+    return pd.DataFrame(rows, columns=[*columns, "corruption", "severity", "test_top1"])
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; the exit code."""
+    options = parse(argv)
+    # A server that is down must be reported in seconds, not after MLflow's minutes of retries.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    try:
+        return tabulate_study(options)
+    except (ValueError, OSError) as error:
+        print(f"robustness.py: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
