@@ -1,40 +1,69 @@
 """What the keys ``augment`` and ``augment.*`` stand for: functions of a batch of bytes on the device."""
 
+from collections.abc import Sequence
 from functools import partial
 
+import torch
 from torch import Generator, Tensor
 
 from trainables.augment import crop_and_flip, flip
+from trainables.colour import jitter
 from trainables.datasets.data_config import DataConfig
+from trainables.datasets.dataset import Dataset
 from trainables.datasets.resident import Augment
+from trainables.randaugment import rand_augment
+from trainables.random_erasing import random_erasing
 from trainables.resized_crop import random_resized_crop, resize
 
 
-def resident_augment(config: DataConfig, size: tuple[int, int], own_size: bool) -> Augment | None:
+def resident_augment(config: DataConfig, dataset: Dataset, own_size: bool) -> Augment | None:
     """For images that live on the device.
 
     Args:
         config: of the run.
-        size: (height, width) that the network sees, pixels.
-        own_size: whether that is the images' own.
+        dataset: as the network sees it.
+        own_size: whether that is the size of the images.
     """
-    steps: list[Augment] = []
-    if config.augment == "crop_flip":
-        steps.append(crop_and_flip)
+    _, height, width = dataset.image_shape
+    steps: list[Augment] = [crop_and_flip] if config.augment == "crop_flip" else []
     if config.augment == "rrc_flip":
         scale = config.augment_options.scale
-        steps.append(partial(random_resized_crop, size=size[0], scale=scale, interpolation=config.interpolation))
+        steps.append(partial(random_resized_crop, size=height, scale=scale, interpolation=config.interpolation))
     elif not own_size:
-        steps.append(lambda images, _: resize(images, size, config.interpolation))
-    return _one_after_another(steps + ([flip] if config.augment in ("rrc_flip", "flip") else []))
+        steps.append(lambda images, _: resize(images, (height, width), config.interpolation))
+    if config.augment in ("rrc_flip", "flip"):
+        steps.append(flip)
+    return _one_after_another([*steps, *_after_crop(config, dataset)])
 
 
-def streamed_augment(config: DataConfig) -> Augment | None:
+def streamed_augment(config: DataConfig, dataset: Dataset) -> Augment | None:
     """For images that worker processes have cut and, but for ``crop_flip``, mirrored."""
-    return _one_after_another([crop_and_flip] if config.augment == "crop_flip" else [])
+    steps: list[Augment] = [crop_and_flip] if config.augment == "crop_flip" else []
+    return _one_after_another([*steps, *_after_crop(config, dataset)])
 
 
-def _one_after_another(steps: list[Augment]) -> Augment | None:
+def _after_crop(config: DataConfig, dataset: Dataset) -> list[Augment]:
+    options = config.augment_options
+    steps: list[Augment] = []
+    if options.randaugment != "none":
+        steps.append(
+            partial(
+                rand_augment,
+                policy=options.randaugment,
+                mean=dataset.mean,
+                operations=options.operations,
+                level=options.level,
+                level_std=options.level_std,
+            )
+        )
+    if options.jitter:
+        steps.append(lambda images, rng: jitter(images.float(), rng, options.jitter).to(torch.uint8))
+    if options.erasing:
+        steps.append(partial(random_erasing, probability=options.erasing, mean=dataset.mean, std=dataset.std))
+    return steps
+
+
+def _one_after_another(steps: Sequence[Augment]) -> Augment | None:
     if not steps:
         return None
 

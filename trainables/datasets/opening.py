@@ -156,7 +156,7 @@ def _source(
             device,
             train_view=train_view,
             test_view=test_view,
-            augment=streamed_augment(config),
+            augment=streamed_augment(config, dataset),
             skip_bad=config.bad_images == "skip",
             workers=workers,
         )
@@ -164,6 +164,6 @@ def _source(
     return Resident(
         images,
         device,
-        augment=resident_augment(config, size, own_size),
+        augment=resident_augment(config, dataset, own_size),
         test_view=None if own_size else partial(resize, size=size, interpolation=config.interpolation),
     )

@@ -1,0 +1,62 @@
+"""Brightness, contrast, saturation and sharpness as Pillow defines them: a blend with what lacks the quality.
+
+Images are bytes as whole float32 numbers, (B, C, H, W) in 0..255, left unchanged. One channel is grey already.
+
+Shape letters: B batch, C channels, H height, W width.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+LUMA = (19595 / 65536, 38470 / 65536, 7471 / 65536)  # of red, green and blue in a grey value
+
+
+def grey(pixels: Tensor) -> Tensor:
+    """(B, 1, H, W) brightness of each pixel."""
+    if pixels.shape[1] == 1:
+        return pixels
+    return (pixels * pixels.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True).add_(0.5).floor_()
+
+
+def mean_grey(pixels: Tensor) -> Tensor:
+    """(B, 1, 1, 1) the mean brightness of each image."""
+    return grey(pixels).mean(dim=(2, 3), keepdim=True).add_(0.5).floor_()
+
+
+def smoothed(pixels: Tensor) -> Tensor:
+    """Each pixel with its eight neighbours, itself weighing 5; the border stays."""
+    C = pixels.shape[1]
+    weights = pixels.new_ones(C, 1, 3, 3)
+    weights[:, :, 1, 1] = 5
+    result = pixels.clone()
+    result[:, :, 1:-1, 1:-1] = F.conv2d(pixels, weights / 13, groups=C).add_(0.5).floor_()
+    return result
+
+
+def blend(without: Tensor, pixels: Tensor, factor: Tensor) -> Tensor:
+    """From ``without`` (factor 0) over ``pixels`` (factor 1) and beyond, in whole numbers.
+
+    Args:
+        without: what broadcasts to (B, C, H, W).
+        pixels: (B, C, H, W).
+        factor: (B,) at least 0.
+    """
+    mixed = without + factor[:, None, None, None] * (pixels - without)
+    return mixed.add_(1e-3).floor_().clamp_(0, 255)  # what is a whole number but for rounding stays that number
+
+
+def jitter(pixels: Tensor, rng: Generator, strength: float) -> Tensor:
+    """Change brightness, contrast and saturation, in this order, each by its own factor per image.
+
+    torchvision's ColorJitter draws the order as well.
+
+    Args:
+        pixels: (B, C, H, W).
+        rng: source of every draw, on the device of ``pixels``.
+        strength: factors are uniform in 1 - strength .. 1 + strength.
+    """
+    factors = 1 + strength * (2 * torch.rand(3, len(pixels), generator=rng, device=pixels.device) - 1)
+    pixels = blend(torch.zeros_like(pixels), pixels, factors[0])
+    pixels = blend(mean_grey(pixels), pixels, factors[1])
+    return blend(grey(pixels), pixels, factors[2])
