@@ -168,7 +168,7 @@ def test_each_further_augmentation_changes_training_images_alone(root, key):
     ):
         images, others = first(plain.train), first(changed.train)
         assert images.shape == others.shape
-        assert (images != others).flatten(1).any(dim=1).float().mean() > 0.5
+        assert (images != others).flatten(1).any(dim=1).float().mean() > 0.2
         tested = [torch.cat([images for images, _ in opened.test.test_batches(5)]) for opened in (plain, changed)]
         assert torch.equal(*tested)
 
