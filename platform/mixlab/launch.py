@@ -22,6 +22,8 @@ from mixlab.journal import Saved, Storage
 from mixlab.session import Session, states
 from mixlab.study import Study, Trainable, Trial
 
+PREPARED = ("dataset", "folder", "backbone", "pretrained")  # keys on which it depends what must be there
+
 
 def launch(
     study: Study, train: Trainable, trials: Sequence[Trial], options: argparse.Namespace, console: Console
@@ -75,7 +77,7 @@ def launch(
             console.print(f"Stopped; finished epochs are kept. To go on: {command()}", markup=False, soft_wrap=True)
             return 130
         if written:
-            _report(study, plan, options, folder / options.preset, tracker, console)
+            _report(study, plan, trials, options, folder / options.preset, tracker, console)
         for name, error in session.failures.items():
             console.print(f"failed: {name}: {error}", style="red", markup=False, soft_wrap=True)
         return 0 if written and not session.failures else 1
@@ -162,16 +164,19 @@ def print_cost(
 def _report(
     study: Study,
     plan: Mapping[str, Any],
+    trials: Sequence[Trial],
     options: argparse.Namespace,
     out: Path,
     tracker: tracking.Tracker,
     console: Console,
 ) -> None:
-    """Write the table and the plots from what MLflow holds, attach them, and say where they are."""
+    """Write the table, beside the published one, and the plots from what MLflow holds; attach and name them."""
     from analysis.ablation_table import write_study_table
+    from analysis.published import published_cells
 
+    published = published_cells(trials) if study.metric.startswith("test_top1") else {}
     try:
-        table = write_study_table(options.tracking_uri, study.name, out, plan=dict(plan))
+        table = write_study_table(options.tracking_uri, study.name, out, plan=dict(plan), published=published or None)
     except ValueError as error:  # nothing finished
         console.print(f"no table: {error}", style="red", markup=False)
         return
@@ -189,8 +194,8 @@ def _report(
 
 
 def prepare(train: Trainable, trials: Sequence[Trial], data_root: Path) -> None:
-    """Have each data set that the trials need; one call a data set is enough, for the rest is cached."""
-    configs = {str(trial.config.get("dataset")): trial.config for trial in trials}
+    """Have each data set, and each network's weights, that the trials need; one call each is enough."""
+    configs = {tuple(str(trial.config.get(key)) for key in PREPARED): trial.config for trial in trials}
     for config in configs.values():
         try:
             train.prepare(config, data_root)
