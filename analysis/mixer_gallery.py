@@ -24,6 +24,7 @@ from trainables.backbones.backbone import Network
 from trainables.classify import train
 from trainables.config import parse
 from trainables.datasets import DATASETS
+from trainables.datasets.dataset import Split
 from trainables.methods import build_network
 from trainables.methods.inputs import INPUTS
 from trainables.mixers import MIXERS
@@ -31,7 +32,7 @@ from trainables.mixers.mixed import Mixed
 from trainables.recipes import PRESETS
 
 LAMBDAS = (0.3, 0.5, 0.7)
-PAIR = (13, 10)  # of the CIFAR-10 test set
+CLASSES = (7, 0)  # a horse and an aeroplane: the first of the test set that the network knows
 COPIES = 48  # of the pair in a batch: so many rows to choose from
 DRAWS = 6
 NO_RATIO = ("none", "cutout", "augmix")  # of one image alone
@@ -50,10 +51,14 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     test = DATASETS["cifar10"].load(given.data_root).test
-    pair = test.images[list(PAIR)].float() / 255
-    labels = test.labels[list(PAIR)]
+    assert isinstance(test, Split)
     print("training a ResNet-8 for the mixers that look through a network ...", file=sys.stderr)
     network = trained_network(given.data_root)
+    images, labels = test.images[:1000].float() / 255, test.labels[:1000]
+    with torch.no_grad():
+        known = network(images).argmax(dim=1) == labels
+    chosen = torch.stack([(known & (labels == wanted)).nonzero()[0, 0] for wanted in CLASSES])
+    pair, labels = images[chosen], labels[chosen]
     drawn = {name: nearest_draws(name, pair, labels, network) for name in drawable()}
     given.out.parent.mkdir(parents=True, exist_ok=True)
     draw(pair, drawn, given.out)
@@ -91,7 +96,8 @@ def nearest_draws(name: str, pair: Tensor, labels: Tensor, network: Network) -> 
     inputs = {key: INPUTS[key](network, images, repeated) for key in wanted}
     candidates: list[tuple[Tensor, float]] = []
     for seed in range(DRAWS):
-        mixed = MIXERS[name](images, torch.Generator().manual_seed(seed), alpha=1.0, **inputs)
+        rng = torch.Generator().manual_seed(seed)
+        mixed = MIXERS[name](images, rng, alpha=1.0, **inputs)
         share = share_of_first(mixed)
         candidates += [(mixed.images[row].detach(), float(share[row])) for row in range(0, len(images), 2)]
     if name in NO_RATIO:
