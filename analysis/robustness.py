@@ -4,9 +4,9 @@
     python analysis/robustness.py ablation_cifar100 --images 10000 --pgd
 
 Needs the finished runs' ``model.pt``. Writes into results/robustness: table.md and .csv, every measure with paired
-gains, and corruptions.csv. Corrupted images are the official ones where CIFAR-10-C or CIFAR-100-C lies in the data root, else
-"CIFAR-C-style" ones made here, which no published number may be compared with. A ResNet-18 on 1000 images takes about
-100 passes over them; what was evaluated before is read from evaluations.json.
+gains, and corruptions.csv. Corrupted images are the official ones where CIFAR-10-C or CIFAR-100-C lies in the data
+root, else "CIFAR-C-style" ones made here, which no published number may be compared with. A network takes about 100
+passes over the images; what was evaluated before is read from evaluations.json.
 
 Exit codes: 0 done; 1 done, but some checkpoint could not be evaluated (named); 2 bad input, in one sentence.
 """
