@@ -1,0 +1,153 @@
+"""Training images a second of every backbone, beside torchvision's own network of the same name.
+
+    python tests/benchmarks/bench_backbones.py [--threads 1] [--rounds 3] [--device cpu] [--backbones resnet18,wrn28_8]
+
+Prints a Markdown table: forward, backward and a step of SGD, channels_last, in float32 on a processor and in bfloat16
+on a GPU; networks for small images on 32x32, the others on 224x224. In each round all candidates take their turn; the
+fastest counts. torchvision's ResNets are given the 3x3 stem without pooling where ours has it, so that both compute the
+same. A network whose first step takes more than 10 s is not timed again. About 2 minutes on one thread for the small
+ones, ``--all`` adds the others.
+
+Expected: as fast as torchvision's, within the noise, for the layers are the same; it is the price of cutting a network
+into stages that is measured.
+"""
+
+import argparse
+import inspect
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+from tabulate import tabulate
+from torch import nn
+from torchvision import models
+
+from trainables.backbones import BACKBONES
+
+CLASSES = 100
+SMALL = [name for name in BACKBONES if list(BACKBONES).index(name) < list(BACKBONES).index("resnet18_imagenet")]
+THEIRS: dict[str, Callable[[], nn.Module]] = {
+    "resnet18": models.resnet18,
+    "resnet34": models.resnet34,
+    "resnet50": models.resnet50,
+    "resnext50": models.resnext50_32x4d,
+    "convnext_tiny_cifar": models.convnext_tiny,
+    "resnet18_imagenet": models.resnet18,
+    "resnet34_imagenet": models.resnet34,
+    "resnet50_imagenet": models.resnet50,
+    "resnet101_imagenet": models.resnet101,
+    "resnext50_imagenet": models.resnext50_32x4d,
+    "mobilenet_v2": models.mobilenet_v2,
+    "efficientnet_b0": models.efficientnet_b0,
+    "convnext_tiny": models.convnext_tiny,
+    "swin_tiny": models.swin_t,
+}
+SLOW = 10.0  # seconds of a first step
+Step = Callable[[], None]
+
+
+def main() -> None:
+    """Time and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--batch", type=int, help="images a step (default: 8 on a processor, 100 on a GPU)")
+    parser.add_argument("--backbones", help="comma-separated (default: those for small images)")
+    parser.add_argument("--all", action="store_true", help="also those for images of 224 pixels")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    names = options.backbones.split(",") if options.backbones else list(BACKBONES) if options.all else SMALL
+    batch = options.batch or (8 if options.device == "cpu" else 100)
+    print(
+        f"Training images a second; batches of {batch}, {options.threads} threads, {options.device}, "
+        f"torch {torch.__version__}\n"
+    )
+    rows = []
+    for name in names:
+        sys.stderr.write(f"\r{name:24}")
+        side = 32 if name in SMALL else 224
+        steps = {"mixlab": step(ours(name, side), side, batch, options.device)}
+        if name in THEIRS:
+            steps["torchvision"] = step(theirs(name), side, batch, options.device)
+        seconds = alternate(steps, options.rounds)
+        rate = {who: batch / spent for who, spent in seconds.items()}
+        peer = rate.get("torchvision")
+        rows.append(
+            (
+                *(name, f"{side}x{side}", f"{rate['mixlab']:.1f}"),
+                *(("–", "–") if peer is None else (f"{peer:.1f}", f"{rate['mixlab'] / peer:.2f}")),
+            )
+        )
+    sys.stderr.write("\r" + " " * 24 + "\r")
+    headers = ("backbone", "images", "mixlab", "torchvision", "ratio")
+    print(tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True, stralign="left"))
+
+
+def ours(name: str, side: int) -> nn.Module:
+    """The backbone of that name."""
+    takes_size = "image_size" in inspect.signature(BACKBONES[name]).parameters
+    return BACKBONES[name](num_classes=CLASSES, **({"image_size": side} if takes_size else {}))
+
+
+def theirs(name: str) -> nn.Module:
+    """torchvision's network, with the stem that ours has."""
+    network = without_drop_path(THEIRS[name]())
+    classifier = [key for key, module in network.named_modules() if isinstance(module, nn.Linear)][-1]
+    place, _, last = classifier.rpartition(".")
+    setattr(network.get_submodule(place), last, nn.Linear(network.get_submodule(classifier).in_features, CLASSES))
+    if name == "convnext_tiny_cifar":
+        network.features[0][0] = nn.Conv2d(3, 96, 3, padding=1)
+    elif name in SMALL:
+        network.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
+        network.maxpool = nn.Identity()
+    return network
+
+
+def without_drop_path(network: nn.Module) -> nn.Module:
+    """What torchvision builds with drop-path, without it, as ours are unless told otherwise."""
+    for module in network.modules():
+        if type(module).__name__ == "StochasticDepth":
+            module.p = 0.0
+    return network
+
+
+def step(network: nn.Module, side: int, batch: int, device: str) -> Step:
+    """One step of training on the same noise."""
+    network = network.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    images = torch.rand(batch, 3, side, side, device=device).to(memory_format=torch.channels_last)
+    labels = torch.arange(batch, device=device) % CLASSES
+    optimiser = torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.9)
+    kind = torch.device(device).type
+
+    def once() -> None:
+        with torch.autocast(kind, torch.bfloat16, enabled=kind != "cpu"):
+            loss = nn.functional.cross_entropy(network(images), labels)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        if kind == "cuda":
+            torch.cuda.synchronize()
+
+    return once
+
+
+def alternate(steps: dict[str, Step], rounds: int) -> dict[str, float]:
+    """Seconds of the fastest step of each, all taking their turn in every round after a first one."""
+    best = {who: timed(once) for who, once in steps.items()}
+    if max(best.values()) < SLOW:
+        for _ in range(rounds):
+            best = {who: min(best[who], timed(once)) for who, once in steps.items()}
+    return best
+
+
+def timed(once: Step) -> float:
+    """Seconds of a step."""
+    start = time.perf_counter()
+    once()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
