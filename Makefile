@@ -12,10 +12,11 @@ study: $(INSTALLED)
 
 test: $(INSTALLED) lint
 	$(BIN)/python -c "from pathlib import Path; from trainables.datasets import DATASETS; DATASETS['cifar10'].prepare(Path('data'))"
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not slow" -n 2
+	$(BIN)/python -m pytest -m slow
 
 fast: $(INSTALLED)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 2
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -26,6 +27,8 @@ bench: $(INSTALLED)
 	$(BIN)/python tests/benchmarks/bench_step.py
 	$(BIN)/python tests/benchmarks/bench_data.py
 	$(BIN)/python tests/benchmarks/bench_mixers.py
+	$(BIN)/python tests/benchmarks/bench_backbones.py
+	$(BIN)/python tests/benchmarks/bench_streaming.py
 	$(BIN)/python tests/benchmarks/bench_study.py
 
 setup: $(INSTALLED)
