@@ -41,9 +41,10 @@ SMALL_STEM = {
     "resnext50": models.ResNeXt50_32X4D_Weights.IMAGENET1K_V1,
 }
 SMALL_IMAGES = [*list(BACKBONES)[: list(BACKBONES).index("resnet18_imagenet")]]
+SECONDS_EACH = ("pyramidnet110", "resnet18_imagenet", "mobilenet_v2", "efficientnet_b0", "deit_small", "swin_tiny")
 ONE_A_FAMILY = (
-    *("resnet8", "resnext29", "wrn28_8", "preact_resnet18", "pyramidnet110", "resnet18_imagenet"),
-    *("mobilenet_v2", "efficientnet_b0", "convnext_tiny_cifar", "deit_small", "swin_tiny"),
+    *("resnet8", "resnext29", "wrn28_8", "preact_resnet18"),
+    *(pytest.param(name, marks=pytest.mark.slow) for name in (*SECONDS_EACH, "convnext_tiny_cifar")),
 )
 one_a_family = pytest.mark.parametrize("name", ONE_A_FAMILY)
 
