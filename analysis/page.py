@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import html
+import io
+
+from matplotlib.figure import Figure
+
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -37,3 +43,16 @@ def page(title: str, body: str) -> str:
         body: HTML.
     """
     return _PAGE.format(title=title, body=body)
+
+
+def image(figure: Figure, alternative: str) -> str:
+    """A figure as a piece of a page, which holds the image itself.
+
+    Args:
+        figure: drawn as PNG.
+        alternative: what it shows, for readers who cannot see it; escaped here.
+    """
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return f'<div class="wide"><img src="data:image/png;base64,{data}" alt="{html.escape(alternative)}"></div>'

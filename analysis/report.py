@@ -9,20 +9,17 @@ sentence. The page loads nothing from elsewhere, so it can be sent by mail.
 from __future__ import annotations
 
 import argparse
-import base64
 import html
-import io
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from analysis.captions import power_heading
 from analysis.cells import p_text, power_cells
-from analysis.page import page
+from analysis.page import image, page
 from analysis.plots import plot_curves, plot_gains
 from analysis.rendering import html_grid, html_tables
 from analysis.runs import Plan, load_curves, load_plan, load_runs
@@ -48,8 +45,8 @@ def write_report(tracking_uri: str, study: str, out: Path, plan: Plan | None = N
     sections = [
         ("Summary", summary(levels)),
         ("Results", html_tables(levels)),
-        ("Gains", _image(plot_gains(study, levels), "The gain of every arm over the baseline, with its interval")),
-        ("Training", _image(plot_curves(study, curves, levels), "Top-1 accuracy by epoch of every arm")),
+        ("Gains", image(plot_gains(study, levels), "The gain of every arm over the baseline, with its interval")),
+        ("Training", image(plot_curves(study, curves, levels), "Top-1 accuracy by epoch of every arm")),
         ("How many seeds it would take", _power(levels)),
         ("Configuration", _configuration(runs, list(plan["factors"]))),
         ("Where the runs come from", html_grid(provenance(runs), words=True)),
@@ -122,13 +119,6 @@ def _power(levels: Sequence[LevelTable]) -> str:
         parts += [f"<h3>{html.escape(level.name)}</h3>"] if level.levels else []
         parts.append(html_grid(power_cells(level)))
     return "\n".join(parts)
-
-
-def _image(figure: Figure, alternative: str) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return f'<div class="wide"><img src="data:image/png;base64,{data}" alt="{html.escape(alternative)}"></div>'
 
 
 def main(argv: list[str] | None = None) -> int:

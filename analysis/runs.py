@@ -11,7 +11,7 @@ import gc
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,28 +30,29 @@ PREFERENCE = ("finished", "running", "failed")
 RUNS_PER_PAGE = 5000
 
 
-def load_plan(tracking_uri: str, study: str, plan_hash: str | None = None) -> Plan:
+def load_plan(tracking_uri: str, study: str, plan_hash: str | None = None, level: str = "study") -> Plan:
     """The plan of a study: its arms, factors, baseline, metric and trials.
 
     Args:
         tracking_uri: where MLflow keeps its runs, e.g. ``sqlite:///mlflow.db``.
         study: name of the study, which is the name of the MLflow experiment.
         plan_hash: the plan to load, or the first characters of its hash; by default the one used last.
+        level: ``search`` for the plan of a search instead, which has keys of its own.
 
     Raises:
         ValueError: no such tracking store, study or plan. The sentence names the nearest study, or the plans there are.
     """
     client = open_client(tracking_uri)
     experiment = _experiment_id(client, study)
-    plans = list(_search(client, experiment, "tags.`mixlab.level` = 'study'"))
+    plans = list(_search(client, experiment, f"tags.`mixlab.level` = '{level}'"))
     if not plans:
-        raise ValueError(f"study {study!r} has no plan in {tracking_uri}: nothing was started yet")
+        raise ValueError(f"{level} {study!r} has no plan in {tracking_uri}: nothing was started yet")
     plans.sort(key=_last_touched)
     wanted = [run for run in plans if run.data.tags.get("mixlab.plan", "").startswith(plan_hash or "")]
     if not wanted:
         known = ", ".join(dict.fromkeys(run.data.tags.get("mixlab.plan", "?") for run in reversed(plans)))
-        raise ValueError(f"study {study!r} has no plan {plan_hash!r}; its plans, latest first: {known}")
-    return _read_plan(wanted[-1], study)
+        raise ValueError(f"{level} {study!r} has no plan {plan_hash!r}; its plans, latest first: {known}")
+    return _read_plan(wanted[-1], study, PLAN_KEYS if level == "study" else ())
 
 
 def load_runs(tracking_uri: str, study: str, plan: Plan | None = None) -> pd.DataFrame:
@@ -168,7 +169,7 @@ def _last_touched(run: Run) -> int:
     return max(run.info.start_time, run.info.end_time or 0)
 
 
-def _read_plan(run: Run, study: str) -> Plan:
+def _read_plan(run: Run, study: str, needed: Sequence[str]) -> Plan:
     # A progress bar for one small file would be drawn through the table that follows.
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     from mlflow.artifacts import load_text
@@ -178,7 +179,7 @@ def _read_plan(run: Run, study: str) -> Plan:
     except (MlflowException, OSError, json.JSONDecodeError) as error:
         first_line = (str(error).splitlines() or [""])[0]
         raise ValueError(f"cannot read the plan of study {study!r} (run {run.info.run_id}): {first_line}") from error
-    lacking = [key for key in PLAN_KEYS if key not in plan]
+    lacking = [key for key in needed if key not in plan]
     if lacking:
         raise ValueError(f"the plan of study {study!r} (run {run.info.run_id}) lacks {', '.join(lacking)}")
     return dict(plan)

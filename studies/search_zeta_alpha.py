@@ -15,6 +15,8 @@ from mixlab import Arm, Float, Search, main
 from trainables import classify
 from trainables.recipes import CIFAR100_RESNET18
 
+QUICK = {"dataset": "cifar10", "train_images": 1000, "validation": 0.25, "test_images": 2000, "epochs": 5, "seeds": 2}
+
 study = Search(
     name="search_zeta_alpha",
     base={**CIFAR100_RESNET18, "sumix.lam": "learned", "sumix.regulariser": "su"},
@@ -28,7 +30,7 @@ study = Search(
     sampler="tpe",
     scheduler="asha",
     seeds=range(3),
-    presets={"quick": {"dataset": "cifar10", "train_images": 1200, "test_images": 2000, "epochs": 6, "seeds": 2}},
+    presets={"quick": QUICK},
 )
 
 if __name__ == "__main__":

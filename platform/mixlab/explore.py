@@ -155,6 +155,7 @@ def describe(history: History, preset: str) -> dict[str, Any]:
         "search": search.name,
         "preset": preset,
         "storage": trial_store.shown(history.store.url),
+        "confirmation": search.confirmation({}).identity,
         "arms": {name: study.study_name for name, study in history.arms.items()},
         "objective": search.objective,
         "direction": search.direction,

@@ -1,0 +1,193 @@
+"""One self-contained page about a search: winners, their confirmation, maps, importance, and what to beware of.
+
+    python analysis/search_report.py search_zeta_alpha --out search.html
+
+Reads what MLflow and Optuna's storage hold; takes some seconds an arm, most of them for the intervals of importance.
+Exit codes: 0 done; 2 bad input, in one sentence. The page loads nothing from elsewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import html
+import math
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis.page import image, page
+from analysis.rendering import html_grid, html_tables
+from analysis.runs import load_plan, load_runs
+from analysis.search_findings import EVALUATOR, Landscape, cautions, claims, landscape
+from analysis.search_plots import numeric, plot_history, plot_importance, plot_map, plot_parallel, plot_slices
+from analysis.search_trials import SearchRecord, Tuned, load_search
+from analysis.tables import LevelTable, level_tables
+
+
+@dataclass(frozen=True)
+class SearchReport:
+    """What is said of a search, before it is drawn."""
+
+    search: SearchRecord
+    confirmed: LevelTable | None  # None while no winner has been trained again
+    winners: pd.DataFrame  # text cells, one row an arm
+    landscapes: dict[str, Landscape]
+    claims: list[str]
+    cautions: list[str]
+
+    @property
+    def text(self) -> str:
+        """For a terminal."""
+        lines = [self.winners.to_string(index=False), ""]
+        lines += [f"Claim: {claim}" for claim in self.claims] or ["No claim: nothing here is beyond chance."]
+        return "\n".join([*lines, *(f"Beware: {caution}" for caution in self.cautions)])
+
+
+def report(tracking_uri: str, search: str, storage: str | None = None, plan_hash: str | None = None) -> SearchReport:
+    """Read a search and judge it.
+
+    Args:
+        tracking_uri: where MLflow keeps its runs.
+        search: its name.
+        storage: Optuna's storage; by default that of the plan.
+        plan_hash: the search to report where several share the name; by default the one that ran last.
+
+    Raises:
+        ValueError: no such tracking store, search, plan or storage.
+    """
+    record = load_search(tracking_uri, search, storage, plan_hash)
+    confirmed = _confirmed(tracking_uri, record)
+    landscapes = {arm.name: landscape(arm) for arm in record.arms}
+    return SearchReport(
+        record,
+        confirmed,
+        winners(record, confirmed),
+        landscapes,
+        claims(record, landscapes, confirmed),
+        cautions(record, confirmed),
+    )
+
+
+def winners(search: SearchRecord, confirmed: LevelTable | None) -> pd.DataFrame:
+    """The best configuration of each arm, its value in the search, and what it came to on fresh seeds; text cells."""
+    rows = []
+    for arm in search.arms:
+        counts, best = arm.counts(), arm.best
+        row = {"arm": arm.name, **{f"{what}": str(number) for what, number in counts.items()}}
+        row |= {name: _number(best.params.get(name, "–")) if best else "–" for name in arm.space}
+        row[f"{search.plan['objective']} in the search"] = _number(best.value) if best else "–"
+        row["confirmed on fresh seeds"] = _confirmation_text(arm.name, confirmed)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def write_page(found: SearchReport, out: Path) -> Path:
+    """Write the page; returns its file."""
+    plan = found.search.plan
+    title = html.escape(f"{plan['search']} · {plan['preset']}")
+    sections = [
+        ("What can be claimed", _list(found.claims) or "<p>Nothing: no difference here is beyond chance.</p>"),
+        ("Beware", _list(found.cautions) or "<p>Nothing in particular.</p>"),
+        ("Winners", _setting(found.search) + html_grid(found.winners)),
+        ("Confirmation", html_tables([found.confirmed]) if found.confirmed else "<p>None yet.</p>"),
+        *((arm.name, _arm(arm, found)) for arm in found.search.arms),
+    ]
+    body = "\n".join(f"<section>\n<h2>{html.escape(name)}</h2>\n{content}\n</section>" for name, content in sections)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(page(title, f"<h1>{title}</h1>\n{body}"), encoding="utf-8")
+    return out
+
+
+def _setting(search: SearchRecord) -> str:
+    plan = search.plan
+    how = f"{plan['per_arm']} trials an arm by {plan['sampler']}, stopped early by {plan['scheduler']}"
+    return (
+        f"<p>{html.escape(how)}, to {plan['direction']} {html.escape(plan['objective'])} on held-out images. "
+        "A winner's value in the search is the best of many and so too good; compare the confirmed ones. Trials that "
+        "were stopped early are neither winners nor part of any importance.</p>"
+    )
+
+
+def _arm(arm: Tuned, found: SearchReport) -> str:
+    objective, axes = found.search.plan["objective"], numeric(arm)
+    figures: list[tuple[str, Figure]] = [("Optimisation history", plot_history(arm, objective))]
+    if len(axes) > 1:
+        figures.append((f"Map of {axes[0]} and {axes[1]}", plot_map(arm, axes[0], axes[1], objective)))
+    if arm.complete:
+        figures += [("Slices", plot_slices(arm, objective)), ("Parallel coordinates", plot_parallel(arm, objective))]
+    parts = [f"<h3>{html.escape(name)}</h3>{image(figure, f'{name}, {arm.name}')}" for name, figure in figures]
+    seen = found.landscapes[arm.name]
+    parts.append(f"<h3>Importance ({EVALUATOR})</h3><p>{html.escape(_importance_text(seen))}</p>")
+    if len(seen.importance):
+        parts.append(image(plot_importance(arm, seen), f"Importance, {arm.name}"))
+    return "\n".join(parts)
+
+
+def _importance_text(seen: Landscape) -> str:
+    left = f" Parameters under a condition are left out: {', '.join(seen.left_out)}." if seen.left_out else ""
+    if not len(seen.importance):
+        return f"Too few complete trials to say anything.{left}"
+    values = "; ".join(
+        f"{name} {row['importance']:.2f} (95 % interval {row['low']:.2f} to {row['high']:.2f}, trials resampled)"
+        for name, row in seen.importance.iterrows()
+    )
+    if math.isnan(seen.p):
+        return f"{values}. Too few complete trials to test whether the parameters matter at all.{left}"
+    verdict = "" if seen.p < 0.05 else " So nothing is claimed: shares are given out even where there is only noise."
+    return f"{values}. That the parameters explain nothing has p = {seen.p:.3f} (permutation).{verdict}{left}"
+
+
+def _confirmed(tracking_uri: str, search: SearchRecord) -> LevelTable | None:
+    """The table of the confirmation runs, or None while there is none."""
+    try:
+        plan = load_plan(tracking_uri, search.plan["search"], search.plan["confirmation"])
+        return level_tables(load_runs(tracking_uri, search.plan["search"], plan), plan)[0]
+    except ValueError:  # not begun, or nothing of it is finished
+        return None
+
+
+def _confirmation_text(arm: str, confirmed: LevelTable | None) -> str:
+    if confirmed is None or arm not in confirmed.table.index or not confirmed.table.loc[arm, "n"]:
+        return "not yet"
+    row = confirmed.table.to_dict("index")[arm]
+    spread = "" if math.isnan(row["sd"]) else f" ± {row['sd']:.2f}"
+    return f"{row['mean']:.2f}{spread} (n = {int(row['n'])})"
+
+
+def _list(sentences: list[str]) -> str:
+    items = "\n".join(f"<li>{html.escape(sentence)}</li>" for sentence in sentences)
+    return f"<ul>\n{items}\n</ul>" if sentences else ""
+
+
+def _number(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write the page, print its summary, and return the exit code."""
+    parser = argparse.ArgumentParser(prog="search_report.py", description="One self-contained page about a search.")
+    parser.add_argument("search", help="name of the search, e.g. search_zeta_alpha")
+    parser.add_argument("--tracking-uri", default="sqlite:///mlflow.db", help="where MLflow keeps its runs")
+    parser.add_argument("--optuna-storage", metavar="URL", help="Optuna's storage (default: that of the plan)")
+    parser.add_argument("--plan", metavar="HASH", help="an earlier search of the name (default: the one that ran last)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="the page (default: SEARCH.html)")
+    options = parser.parse_args(argv)
+    # A server that is down must be reported in seconds, not after MLflow's minutes of retries.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    try:
+        found = report(options.tracking_uri, options.search, options.optuna_storage, options.plan)
+        out = write_page(found, options.out or Path(f"{options.search}.html"))
+    except (ValueError, OSError) as error:
+        print(f"search_report.py: {error}", file=sys.stderr)
+        return 2
+    print(f"{found.text}\n{out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
