@@ -77,6 +77,9 @@ def prepare_pretrained(backbone: str, pretrained: Pretrained, data_root: Path) -
             raise DataError(
                 f"the weights {pretrained} of {backbone} are not at {path} and cannot be downloaded from {url}: {error}"
             ) from None
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if not found.startswith(_hash_prefix(path)):
+        raise DataError(f"{path} is not what its name says: its SHA-256 begins with {found[:8]}")
     return path
 
 
@@ -85,9 +88,6 @@ def load_pretrained(backbone: str, pretrained: Pretrained, data_root: Path) -> W
     if pretrained == "none":
         return None
     path = prepare_pretrained(backbone, pretrained, data_root)
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if not found.startswith(_hash_prefix(path)):
-        raise DataError(f"{path} is not what its name says: its SHA-256 begins with {found[:8]}")
     return torch.load(path, map_location="cpu", weights_only=True)
 
 

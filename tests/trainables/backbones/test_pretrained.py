@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
+from trainables import classify
 from trainables.backbones import BACKBONES, pretrained
 from trainables.backbones.pretrained import (
     PRETRAINED,
@@ -16,7 +17,8 @@ from trainables.backbones.pretrained import (
     require_pretrained,
     torchvision_network,
 )
-from trainables.datasets.dataset import DataError
+from trainables.datasets.dataset import DataError, Split, Splits
+from trainables.datasets.opening import open_splits
 
 THEIRS = {
     "resnet18_imagenet": models.resnet18,
@@ -68,8 +70,38 @@ def test_a_local_file_is_read_and_checked(published: tuple[str, bytes], tmp_path
     assert loaded is not None
     assert torch.equal(loaded["conv1.weight"], torch.ones(2))
     (folder / name).write_bytes(content + b"!")
-    with pytest.raises(DataError, match=rf"{name} is not what its name says: its SHA-256 begins with [0-9a-f]{{8}}"):
-        load_pretrained("resnet18_imagenet", "IMAGENET1K_V1", tmp_path / "data")
+    for read in (load_pretrained, prepare_pretrained):
+        with pytest.raises(DataError, match=rf"{name} is not what its name says: its SHA-256 begins with "):
+            DataError, match=rf"{name} is not what its name says: its SHA-256 begins with [0-9a-f]{{8}}"
+        ):
+            read("resnet18_imagenet", "IMAGENET1K_V1", tmp_path / "data")
+
+
+def test_a_run_starts_from_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    donor = {key: value.clone() for key, value in models.mobilenet_v2().state_dict().items()}
+    source = tmp_path / "theirs.pth"
+    torch.save(donor, source)
+    name = f"mobilenet-{hashlib.sha256(source.read_bytes()).hexdigest()[:8]}.pth"
+    file = models.Weights(url=f"file:///nowhere/{name}", transforms=nn.Identity, meta={})
+    monkeypatch.setitem(PRETRAINED, "mobilenet_v2", models.WeightsEnum("Published", {"IMAGENET1K_V1": file}))
+    (tmp_path / "torchvision").mkdir()
+    source.rename(tmp_path / "torchvision" / name)
+
+    split = Split(torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8), torch.arange(4))
+    monkeypatch.setattr(classify, "open_dataset", lambda config, root, on, workers: open_splits(config, splits, on))
+    splits = Splits(split, split)
+    started: list[Tensor] = []
+    monkeypatch.setattr(
+        classify.Run, "next_epoch", lambda run: (started.append(first_weight(run)), run.history.append({"epoch": 1}))
+    )
+    monkeypatch.setattr(classify.Run, "metrics", lambda run: {})
+    config = {"dataset": "cifar10", "backbone": "mobilenet_v2", "pretrained": "IMAGENET1K_V1", "epochs": 1}
+    classify.train({**config, "data_root": str(tmp_path)}, seed=0)
+    assert torch.equal(started[0].cpu(), donor["features.0.0.weight"])
+
+
+def first_weight(run: classify.Run) -> Tensor:
+    return next(run.method.network.backbone.stages.parameters()).detach().clone()
 
 
 def test_a_missing_file_is_downloaded_once(published: tuple[str, bytes], tmp_path: Path) -> None:
