@@ -72,8 +72,6 @@ def test_a_local_file_is_read_and_checked(published: tuple[str, bytes], tmp_path
     (folder / name).write_bytes(content + b"!")
     for read in (load_pretrained, prepare_pretrained):
         with pytest.raises(DataError, match=rf"{name} is not what its name says: its SHA-256 begins with "):
-            DataError, match=rf"{name} is not what its name says: its SHA-256 begins with [0-9a-f]{{8}}"
-        ):
             read("resnet18_imagenet", "IMAGENET1K_V1", tmp_path / "data")
 
 
