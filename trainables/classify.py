@@ -111,6 +111,10 @@ class Classification:
         if settings.pretrained != "none":
             prepare_pretrained(settings.backbone, settings.pretrained, data_root)
 
+    def objectives(self, config: Mapping[str, Any]) -> list[str]:
+        """The metrics of every epoch that a search may optimise; those of the test set are not among them."""
+        return ["train_loss", *(("val_top1", "val_loss") if parse(config).validation else ())]
+
     def estimate_seconds(self, config: Mapping[str, Any]) -> float:
         """Roughly how long a run takes on this machine, from a few timed steps on noise; labelled so where shown."""
         settings = parse(config)

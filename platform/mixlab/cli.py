@@ -124,7 +124,7 @@ def _run(study: Study, train: Trainable, argv: Sequence[str] | None, console: Co
     options = parser(study).parse_args(argv)
     study = configure(study, train, options)
     if isinstance(study, Search):
-        study.check(train.resolve)
+        study.check(train.resolve, getattr(train, "objectives", None))
     trials = study.trials(train.resolve)
     if options.list:
         _print_list(study, train, console)

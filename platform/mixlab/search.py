@@ -20,6 +20,7 @@ DIRECTIONS = ("maximize", "minimize")
 HELD_OUT: Config = {"validation": 0.1, "evaluate": "validation"}
 
 Resolve = Callable[[Config], dict[str, Any]]
+Objectives = Callable[[Config], Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,14 @@ class Search(Study):
         arms = [Arm(cell.name, {**cell.config, **winners[cell.name]}) for cell in self.cells() if cell.name in winners]
         return Study(name=self.name, base=self.base, arms=arms, seeds=self.seeds, metric=self.metric)
 
-    def check(self, resolve: Resolve) -> None:
-        """Raise ``BadInput``, one sentence, for whatever can be known to fail before anything starts."""
+    def check(self, resolve: Resolve, objectives: Objectives | None = None) -> None:
+        """Raise ``BadInput``, one sentence, for whatever can be known to fail before anything starts.
+
+        Args:
+            resolve: the trainable's.
+            objectives: of a configuration, the metrics that may be optimised. Of a trainable that does not say, an
+                objective that is not reported shows at the first epoch.
+        """
         require_known("sampler", self.sampler, SAMPLERS)
         require_known("scheduler", self.scheduler, SCHEDULERS)
         require_known("direction", self.direction, DIRECTIONS)
@@ -131,6 +138,8 @@ class Search(Study):
             )
         for cell in self.cells():
             self._check_cell(cell, resolve)
+            if objectives is not None:
+                require_known("objective", self.objective, objectives(self.config(cell, {})))
 
     def _check_budget(self) -> None:
         arms = len(self.cells())

@@ -63,8 +63,10 @@ def search(**changes: Any) -> Search:
     return Search(**{"name": "toy", "base": {}, "arms": arms, "space": SPACE, "budget": 40, "tuning": {}, **changes})
 
 
-def file_store(folder: Path, kind: str) -> TrialStore:
-    return TrialStore(str(folder / "optuna.journal") if kind == "journal" else f"sqlite:///{folder}/optuna.db", "toy")
+def store_of(kind: str, folder: Path) -> TrialStore:
+    """A journal or SQLite file in ``folder``; of any other kind, the URL of a server."""
+    urls = {"journal": str(folder / "optuna.journal"), "sqlite": f"sqlite:///{folder}/optuna.db"}
+    return TrialStore(urls.get(kind, kind), "toy")
 
 
 def run(history: History, value: Callable[[Mapping[str, Any], int], float] = accuracy, at_a_time: int = 4) -> int:

@@ -1,5 +1,6 @@
 """The spec of a search: what each arm tries, what is confirmed, and whatever is refused in one sentence."""
 
+import runpy
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from mixlab import Arm, Choice, Float, Int, Search, main
 from mixlab.cli import configure, parser
 from mixlab.errors import BadInput
 from mixlab.space import Space, corners, describe, grid, suggest
+from trainables import classify
 
 KNOWN = {"zeta", "alpha", "mixer", "layers", "term", "epochs", "validation", "evaluate", "lr"}
 SEARCH = Search(
@@ -212,3 +214,20 @@ def test_bad_input_is_one_sentence_and_exit_2(
 def test_check_raises_what_main_prints() -> None:
     with pytest.raises(BadInput, match="continuous"):
         replace(SEARCH, sampler="grid").check(resolve)
+
+
+def test_the_real_search_refuses_an_objective_that_training_never_reports(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = runpy.run_path(str(Path(__file__).parents[2] / "studies" / "search_zeta_alpha.py"))["study"]
+    monkeypatch.chdir(tmp_path)
+    for objective, part in (("val_topp1", "did you mean 'val_top1'?"), ("test_top5", "never reads")):
+        with pytest.raises(SystemExit) as stopped:
+            main(replace(study, objective=objective), classify.train, ["--preset", "smoke"])
+        assert stopped.value.code == 2
+        assert part in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stopped:
+        main(replace(study, tuning={}), classify.train, ["--preset", "smoke"])
+    assert stopped.value.code == 2
+    assert "evaluate must be 'validation'" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -1,12 +1,14 @@
 """The history of a search: equal budgets, censored trials, drivers that die, drivers that share."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from optuna.trial import TrialState
 
@@ -16,9 +18,20 @@ from mixlab.history import DRIVER, ERROR, TWIN, Claim, History, Outcome
 from mixlab.journal import Saved
 from mixlab.searcher import HistorySearcher
 from mixlab.trial_store import TrialStore, shown
-from tests.mixlab.search_toy import InMemory, Nobody, NoCheckpoints, accuracy, file_store, resolve, run, search
+from tests.mixlab.search_toy import InMemory, Nobody, NoCheckpoints, accuracy, resolve, run, search, store_of
 
-KINDS = ("journal", "sqlite")
+# An empty database of a server is tried where the environment names one, such as
+# MIXLAB_TEST_DATABASE=postgresql+psycopg2://USER@HOST/DATABASE; every test that uses it deletes what it holds.
+SERVER = os.environ.get("MIXLAB_TEST_DATABASE", "")
+KINDS = ("journal", "sqlite", *([SERVER] if SERVER else []))
+
+
+@pytest.fixture(autouse=True)
+def empty_database() -> None:
+    if SERVER:
+        storage = optuna.storages.RDBStorage(SERVER)
+        for name in optuna.get_all_study_names(storage):
+            optuna.delete_study(study_name=name, storage=storage)
 
 
 def states(history: History, arm: str) -> list[str]:
@@ -133,12 +146,12 @@ def test_an_objective_that_is_never_reported_ends_the_search_in_one_sentence() -
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_dead_drivers_trials_are_finished_with_their_numbers_and_none_is_repeated(tmp_path: Path, kind: str) -> None:
     spec = search(budget=8)
-    first = History(spec, resolve, file_store(tmp_path, kind))
+    first = History(spec, resolve, store_of(kind, tmp_path))
     lost = [claimed(first) for _ in range(3)]
     first.report(lost[0], 1, 42.0)
     die(first)
 
-    second = History(spec, resolve, file_store(tmp_path, kind))
+    second = History(spec, resolve, store_of(kind, tmp_path))
     taken = [claimed(second) for _ in range(3)]
     assert all(claim.again for claim in taken)
     assert {claim.trial.key for claim in taken} == {claim.trial.key for claim in lost}
@@ -156,7 +169,7 @@ def test_a_dead_drivers_trials_are_finished_with_their_numbers_and_none_is_repea
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_live_drivers_trials_are_left_alone(tmp_path: Path, kind: str) -> None:
     spec = search(budget=4)
-    mine, other = (History(spec, resolve, file_store(tmp_path, kind)) for _ in range(2))
+    mine, other = (History(spec, resolve, store_of(kind, tmp_path)) for _ in range(2))
     keys = {claimed(history).trial.key for history in (mine, other, mine, other)}
     assert len(keys) == 4
     assert mine.claim() is None
@@ -249,7 +262,7 @@ WORKER = """
 import json, sys
 sys.path.insert(0, sys.argv[3])
 from pathlib import Path
-from tests.mixlab.search_toy import file_store, resolve, run, search
+from tests.mixlab.search_toy import store_of, resolve, run, search
 from mixlab.history import History
 ran = []
 def value(config, epoch):
@@ -257,7 +270,7 @@ def value(config, epoch):
         ran.append([config["arm"], config["zeta"], config["alpha"]])
     return float(epoch)
 with History(search(budget=24, sampler="random", scheduler="none", base={"epochs": 2}), resolve,
-             file_store(Path(sys.argv[1]), sys.argv[2])) as history:
+             store_of(sys.argv[2], Path(sys.argv[1]))) as history:
     run(history, value, at_a_time=2)
 print(json.dumps(ran))
 """
@@ -272,12 +285,12 @@ def test_drivers_that_start_together_share_the_trials_and_double_none(tmp_path: 
     assert [driver.returncode for driver in drivers] == [0, 0, 0]
     everything = [tuple(point) for each in ran for point in each]
     assert len(everything) == len(set(everything)) == 24
-    history = History(search(budget=24, base={"epochs": 2}), resolve, file_store(tmp_path, kind))
+    history = History(search(budget=24, base={"epochs": 2}), resolve, store_of(kind, tmp_path))
     assert {arm: states(history, arm) for arm in history.arms} == {arm: ["COMPLETE"] * 12 for arm in ("low", "high")}
 
 
 def test_one_driver_confirms_at_a_time(tmp_path: Path) -> None:
-    history = History(search(budget=4), resolve, file_store(tmp_path, "journal"))
+    history = History(search(budget=4), resolve, store_of("journal", tmp_path))
     host = history.drivers.me.rpartition("#")[0]
     history.drivers.study.set_user_attr("mixlab.confirming", "elsewhere/x#7@1")
     history.drivers.study.set_user_attr("beat elsewhere/x#7@1", 9e12)
