@@ -46,6 +46,19 @@ class SearchTrial(Trial):
 class Search(Study):
     """A study whose arms are tuned first. ``seeds`` are those of the confirmation, and fresh.
 
+    To search anything else::
+
+        from mixlab import Arm, Choice, Float, Search, main
+        from trainables import classify
+        study = Search(
+            name="search_lr",
+            base={"dataset": "cifar10", "backbone": "resnet20", "epochs": 60},
+            arms=(Arm("mixup", {"mixer": "mixup"}), Arm("cutmix", {"mixer": "cutmix"})),
+            space={"lr": Float(0.01, 0.5, log=True), "weight_decay": Choice(0.0, 1e-4, 5e-4)},
+            budget=40,
+        )
+        main(study, classify.train)
+
     Where there are factors, each combination of an arm and levels is tuned as an arm by itself.
 
     Args:
