@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import optuna
 from optuna.trial import TrialState
 from rich.console import Console
 
@@ -19,7 +20,7 @@ from mixlab.objective import Objective
 from mixlab.search import Search
 from mixlab.search_session import LEVELS, SearchSession
 from mixlab.searcher import HistorySearcher, Stopper
-from mixlab.study import Trainable
+from mixlab.study import Cell, Trainable
 from mixlab.trial_store import TrialStore
 
 
@@ -38,11 +39,7 @@ def dry_run_search(search: Search, train: Trainable, options: argparse.Namespace
     """Print how far each arm is and what is left to pay; train and write nothing."""
     share = cluster.share(options.cpus_per_trial, options.gpus_per_trial, options.address)
     url = trial_store.absolute(_url(options, results_folder(options.storage, search.name, make=False)))
-    file = Path(url.removeprefix(trial_store.JOURNAL).removeprefix(trial_store.SQLITE))
-    begun: dict[str, list[TrialState]] = {cell.name: [] for cell in search.cells()}
-    if file.exists() or not url.startswith((trial_store.JOURNAL, trial_store.SQLITE)):
-        history = History(search, train.resolve, TrialStore(url, search.name))
-        begun = {name: [trial.state for trial in history.trials(name)] for name in begun}
+    begun = {cell.name: _states(search, cell, train, url) for cell in search.cells()}
     left = []
     for cell in search.cells():
         states = begun[cell.name]
@@ -60,6 +57,19 @@ def dry_run_search(search: Search, train: Trainable, options: argparse.Namespace
     if left:
         print_cost(left, train, {}, share, options, console)
     return 0
+
+
+def _states(search: Search, cell: Cell, train: Trainable, url: str) -> list[TrialState]:
+    """Of the trials of a cell that were begun; makes neither a file nor a study."""
+    file = Path(url.removeprefix(trial_store.JOURNAL).removeprefix(trial_store.SQLITE))
+    if url.startswith((trial_store.JOURNAL, trial_store.SQLITE)) and not file.exists():
+        return []
+    try:
+        name = search.history_name(cell, train.resolve)
+        study = optuna.load_study(study_name=name, storage=TrialStore(url, search.name).storage)
+    except KeyError:
+        return []
+    return [trial.state for trial in study.get_trials(deepcopy=False)]
 
 
 _WORDS = {"complete": "complete", "pruned": "pruned", "fail": "failed", "running": "running", "waiting": "interrupted"}

@@ -85,7 +85,7 @@ class History:
     def finished(self) -> bool:
         """Whether every trial of the budget has ended, whoever ran it."""
         return all(
-            sum(trial.state.is_finished() for trial in self._trials(name)) >= self._budget(cell)
+            sum(trial.state.is_finished() for trial in self.trials(name)) >= self._budget(cell)
             for name, cell in self.cells.items()
         )
 
@@ -102,12 +102,14 @@ class History:
 
     # Telling
 
-    def report(self, claim: Claim, epoch: int, value: float) -> bool:
-        """Record the objective after an epoch; whether the trial should be stopped for it."""
-        trial = claim.trial_in_optuna
+    def report(self, claim: Claim, epoch: int, value: float) -> None:
+        """Record the objective after an epoch, unless it is known already."""
         if epoch not in self.of(claim.trial).intermediate_values:
-            trial.report(value, epoch)
-        return bool(trial.should_prune())
+            claim.trial_in_optuna.report(value, epoch)
+
+    def hopeless(self, claim: Claim) -> bool:
+        """Whether a trial should be stopped for what it last reported."""
+        return bool(claim.trial_in_optuna.should_prune())
 
     def tell(self, claim: Claim, outcome: Outcome, value: float | None = None, error: str = "") -> None:
         """End a trial: ``value`` of a complete one; a pruned one keeps the last that was reported."""
@@ -119,11 +121,11 @@ class History:
 
     def of(self, trial: SearchTrial) -> FrozenTrial:
         """What Optuna holds of a trial."""
-        return self._trials(trial.cell)[trial.number]
+        return self.trials(trial.cell)[trial.number]
 
     def trials(self, cell: str) -> list[FrozenTrial]:
         """Of an arm: every trial that was ever begun, by number."""
-        return self._trials(cell)
+        return self.arms[cell].get_trials(deepcopy=False)
 
     def as_trial(self, cell: Cell, found: FrozenTrial) -> SearchTrial:
         """The trial that ``found`` stands for."""
@@ -131,7 +133,7 @@ class History:
 
     def best(self, cell: str) -> FrozenTrial | None:
         """The best complete trial of an arm; the earliest of equals."""
-        complete = [trial for trial in self._trials(cell) if trial.state == TrialState.COMPLETE]
+        complete = [trial for trial in self.trials(cell) if trial.state == TrialState.COMPLETE]
         sign = -1 if self.search.direction == "maximize" else 1
         return min(complete, key=lambda trial: sign * (trial.value or 0.0), default=None)
 
@@ -155,11 +157,8 @@ class History:
             storage=self.store.storage, study_name=name, direction=self.search.direction, load_if_exists=True
         )
 
-    def _trials(self, name: str) -> list[FrozenTrial]:
-        return self.arms[name].get_trials(deepcopy=False)
-
     def _begun(self, name: str) -> list[FrozenTrial]:
-        return [trial for trial in self._trials(name) if trial.state != TrialState.WAITING]
+        return [trial for trial in self.trials(name) if trial.state != TrialState.WAITING]
 
     def _budget(self, cell: Cell) -> int:
         """Trials of an arm; a grid may have fewer points than it was given trials."""
@@ -168,14 +167,14 @@ class History:
         return min(self.search.per_cell, len(ranges.grid(self.search.space, self.search.config(cell, {}))))
 
     def _has_room(self, name: str) -> bool:
-        trials = self._trials(name)
+        trials = self.trials(name)
         waiting = [trial.number for trial in trials if trial.state == TrialState.WAITING]
         return min([*waiting, len(trials)]) < self._budget(self.cells[name])
 
     def _ask(self, cell: Cell) -> Claim | None:
         """Claim a trial of ``cell``; None where its result is known, or on its way, from one just like it."""
         study = self.arms[cell.name]
-        trials = self._trials(cell.name)
+        trials = self.trials(cell.name)
         again = any(trial.state == TrialState.WAITING for trial in trials)
         study.sampler = build_sampler(self.search.sampler, study.study_name, len(trials), self.search.per_cell)
         if self.search.sampler == "grid" and not again:
@@ -200,7 +199,7 @@ class History:
 
     def _twin(self, claim: Claim) -> FrozenTrial | None:
         """An earlier trial with the same key: its numbers would be the same, so it is not trained again."""
-        for trial in self._trials(claim.trial.cell):
+        for trial in self.trials(claim.trial.cell):
             if trial.user_attrs.get(KEY) == claim.trial.key and trial.number < claim.trial.number:
                 return trial
         return None
@@ -221,7 +220,7 @@ class History:
 
     def _release_orphans(self) -> None:
         for name in self.arms:
-            for trial in self._trials(name):
+            for trial in self.trials(name):
                 if trial.state == TrialState.RUNNING and not self.drivers.alive(trial.user_attrs.get(DRIVER, "")):
                     self._put_back(name, trial._trial_id)
 

@@ -78,6 +78,8 @@ class HistorySearcher(Searcher):
             )
             return True
         end = self._end(claim, metrics)
+        if end is None and self.history.hopeless(claim):
+            end = End(Outcome.PRUNED, float(metrics[objective]))
         if end is not None:
             self.ends[claim.trial.key] = end
         return end is not None and metrics["epoch"] < metrics["epochs"]
@@ -106,10 +108,8 @@ class HistorySearcher(Searcher):
         if not math.isfinite(value):
             name = self.history.search.objective
             return End(Outcome.FAILED, error=f"the objective {name} became {value} in epoch {epoch}")
-        stop = self.history.report(claim, epoch, value)
-        if epoch >= metrics["epochs"]:
-            return End(Outcome.COMPLETE, value)
-        return End(Outcome.PRUNED, value) if stop else None
+        self.history.report(claim, epoch, value)
+        return End(Outcome.COMPLETE, value) if epoch >= metrics["epochs"] else None
 
     def _replay(self, claim: Claim, saved: Saved) -> bool:
         """Give the history what the journal has of a trial; whether that ends it."""

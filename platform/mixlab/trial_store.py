@@ -36,9 +36,6 @@ class TrialStore:
         self._file: Path | None = None
         try:
             self.storage = self._open()
-            if self._file is None:
-                # A row of its own: whoever writes to the others would wait for the lock that it holds itself.
-                optuna.create_study(storage=self.storage, study_name=f"{search}/lock", load_if_exists=True)
         except Exception as error:  # any database's own exceptions
             raise BadInput(f"--optuna-storage {shown(url)!r} cannot be opened: {_reason(error)}") from error
 
@@ -51,9 +48,11 @@ class TrialStore:
             return
         from sqlalchemy import text
 
+        # A row of its own: whoever writes to the others would wait for the lock that it holds itself.
+        name = f"{self._search}/lock"
+        optuna.create_study(storage=self.storage, study_name=name, load_if_exists=True)
         with self._engine.begin() as connection:
-            row = text("SELECT study_id FROM studies WHERE study_name = :name FOR UPDATE")
-            connection.execute(row, {"name": f"{self._search}/lock"})
+            connection.execute(text("SELECT study_id FROM studies WHERE study_name = :name FOR UPDATE"), {"name": name})
             yield
 
     def _open(self) -> BaseStorage:

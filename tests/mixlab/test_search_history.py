@@ -12,7 +12,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from mixlab import Choice, Float, Int
+from mixlab import Arm, Choice, Float, Int
 from mixlab.errors import BadInput
 from mixlab.history import DRIVER, ERROR, TWIN, Claim, History, Outcome
 from mixlab.journal import Saved
@@ -306,3 +306,25 @@ def test_a_store_that_cannot_be_opened_is_one_sentence_without_the_password() ->
     assert "secret" not in str(error.value)
     assert "\n" not in str(error.value)
     assert shown("postgresql://me:secret@host/db") == "postgresql://me@host/db"
+
+
+def test_a_journal_that_is_whole_is_complete_whatever_the_pruner_would_have_said() -> None:
+    history = History(search(budget=7, scheduler="median", arms=(Arm("low", {"arm": "low"}),)), resolve, InMemory())
+    claim = claimed(history)
+    for other in [claimed(history) for _ in range(5)]:
+        for epoch in range(1, 28):
+            history.report(other, epoch, 99.0)
+        history.tell(other, Outcome.COMPLETE, 99.0)
+    history.report(claim, 1, 1.0)
+    history.report(claim, 2, 1.0)
+    assert history.hopeless(claim)
+    die(history)
+    epochs = [{"epoch": epoch, "epochs": 27, "val_top1": 1.0} for epoch in range(1, 28)]
+
+    class Journal(NoCheckpoints):
+        def newest(self) -> dict[str, Saved]:
+            return {claim.trial.key: Saved("somewhere", epochs)}
+
+    searcher = HistorySearcher(history, Journal(), Nobody())  # type: ignore[arg-type]
+    assert isinstance(searcher.suggest("a"), dict)
+    assert history.of(claim.trial).state == TrialState.COMPLETE
