@@ -40,7 +40,7 @@ def test_the_mixer_of_ten_lines_is_a_mixer(monkeypatch: pytest.MonkeyPatch) -> N
     method = build_method(config, DATASETS["cifar10"], seed=0)
     loss, _ = method(images, torch.arange(6), torch.Generator().manual_seed(0))
     assert loss.isfinite()
-    with pytest.raises(ValueError, match="'mixer.aplha'; did you mean 'mixer.alpha'"):
+    with pytest.raises(ValueError, match=r"'mixer\.aplha'; did you mean 'mixer\.alpha'"):
         parse({"mixer": "halfmix", "mixer.aplha": 0.5})
 
 

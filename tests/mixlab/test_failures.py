@@ -41,7 +41,8 @@ class Toy:
     def estimate_seconds(self, config):
         return 1.0
 
-study = Study(name="toy", base={"fault": False}, arms=(Arm("sound", {}), Arm("faulty", {"fault": True})), seeds=range(2))
+arms = (Arm("sound", {}), Arm("faulty", {"fault": True}))
+study = Study(name="toy", base={"fault": False}, arms=arms, seeds=range(2))
 
 if __name__ == "__main__":
     main(study, Toy())
