@@ -7,8 +7,6 @@ in the journal, and is written at the next start.
 """
 
 import contextlib
-import logging
-import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,12 +22,9 @@ from mlflow.tracking import MlflowClient
 from mixlab.errors import BadInput
 from mixlab.provenance import Provenance
 from mixlab.study import Study, Trial
-
-LOG = logging.getLogger("mixlab")
+from mixlab.writer import Writer
 
 NOT_METRICS = ("epoch", "epochs", "data")  # reported by the trainable, but no curve
-RETRY_SECONDS = 2.0
-FINAL = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "PERMISSION_DENIED")
 DRAIN_SECONDS = 60.0
 ANSWER_SECONDS = 20.0
 
@@ -130,7 +125,7 @@ class Tracker:
         self.refresh()
         self.study_run = ""
         self.arm_runs: dict[str, str] = {}
-        self._writer = _Writer()
+        self._writer = Writer()
 
     # Reading
 
@@ -339,42 +334,6 @@ class Tracker:
             folder = Path(tracking_uri.removeprefix("sqlite:///")).absolute().parent
             location = (folder / "mlruns" / self.study.name).as_uri()
         return self.client.create_experiment(self.study.name, artifact_location=location)
-
-
-class _Writer:
-    """Runs queued writes one after another in a thread, each again until it succeeds."""
-
-    def __init__(self) -> None:
-        self._queue: queue.Queue[Callable[[], Any]] = queue.Queue()
-        self.refused: list[str] = []  # first lines of errors that no repetition will mend
-        threading.Thread(target=self._run, daemon=True, name="mlflow-writer").start()
-
-    def put(self, write: Callable[[], Any]) -> None:
-        """Queue a write; it must bear being run twice."""
-        self._queue.put(write)
-
-    def drain(self, seconds: float) -> bool:
-        """Wait for the queue; whether it became empty in time."""
-        end = time.monotonic() + seconds
-        while self._queue.unfinished_tasks and time.monotonic() < end:
-            time.sleep(0.02)
-        return not self._queue.unfinished_tasks
-
-    def _run(self) -> None:
-        while True:
-            write = self._queue.get()
-            while True:
-                try:
-                    write()
-                    break
-                except Exception as error:
-                    if getattr(error, "error_code", None) in FINAL:
-                        LOG.error("MLflow refused a write", exc_info=True)
-                        self.refused.append(str(error).splitlines()[0])
-                        break
-                    LOG.warning("MLflow did not take a write; trying again", exc_info=True)
-                    time.sleep(RETRY_SECONDS)
-            self._queue.task_done()
 
 
 def _root_cause(error: BaseException) -> str:
