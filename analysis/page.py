@@ -53,6 +53,6 @@ def image(figure: Figure, alternative: str) -> str:
         alternative: what it shows, for readers who cannot see it; escaped here.
     """
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    figure.savefig(buffer, format="png", bbox_inches="tight")
     data = base64.b64encode(buffer.getvalue()).decode()
     return f'<div class="wide"><img src="data:image/png;base64,{data}" alt="{html.escape(alternative)}"></div>'

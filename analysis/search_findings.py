@@ -15,7 +15,7 @@ import optuna
 import pandas as pd
 from numpy.typing import NDArray
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
-from optuna.trial import FrozenTrial, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from analysis.search_trials import SearchRecord, Tuned, position, unit_points
 from analysis.significance import ALPHA, holm
@@ -26,13 +26,42 @@ RESAMPLES = 30  # of the importance: each fits a forest
 SHUFFLES = 999
 BORDER = 0.02  # of the range, on its own scale
 FAILED_SHARE = 0.25
-PER_PARAMETER = 5  # complete trials, below which nothing is said about parameters
+PER_PARAMETER = 5  # trials, below which nothing is said about parameters
+
+
+@dataclass(frozen=True)
+class Comparable:
+    """Trials of an arm whose values may be compared: those trained to the end, or all at an epoch that all reached."""
+
+    trials: list[FrozenTrial]
+    values: NDArray[np.float64]  # (N,)
+    epoch: int | None  # None: the last
+
+    @property
+    def when(self) -> str:
+        """In words."""
+        return "of complete trials" if self.epoch is None else f"of all trials, after epoch {self.epoch}"
+
+
+def comparable(arm: Tuned) -> Comparable:
+    """The complete trials; where these are too few because others were stopped early, all at their shortest.
+
+    The last value of a trial that was stopped early is never set beside that of a longer one.
+    """
+    complete = Comparable(arm.complete, np.array([trial.value for trial in arm.complete], dtype=float), None)
+    every = [trial for trial in arm.trials(TrialState.COMPLETE, TrialState.PRUNED) if trial.intermediate_values]
+    if len(arm.complete) >= PER_PARAMETER * len(arm.space) or len(every) <= len(arm.complete):
+        return complete
+    epoch = min(max(trial.intermediate_values) for trial in every)
+    every = [trial for trial in every if epoch in trial.intermediate_values]
+    return Comparable(every, np.array([trial.intermediate_values[epoch] for trial in every]), epoch)
 
 
 @dataclass(frozen=True)
 class Landscape:
-    """What the complete trials of an arm say about the parameters."""
+    """What the trials of an arm say about the parameters."""
 
+    of: Comparable
     importance: pd.DataFrame  # index parameter; columns importance, low, high: 95 %, by resampling trials
     left_out: list[str]  # parameters under a condition
     p: float  # that the parameters explain nothing; NaN where there are too few trials to ask
@@ -42,34 +71,33 @@ def landscape(arm: Tuned, seed: int = 0) -> Landscape:
     """The importance of each parameter by fANOVA, with intervals, and whether there is anything to explain.
 
     Args:
-        arm: its complete trials count; pruned and failed ones have no final value.
+        arm: its comparable trials count.
         seed: of the resampling.
     """
-    left_out = [name for name in arm.space if name not in arm.varied]
-    empty = Landscape(pd.DataFrame(columns=["importance", "low", "high"], dtype=float), left_out, float("nan"))
-    values = np.array([trial.value for trial in arm.complete], dtype=float)
-    if len(values) < PER_PARAMETER * max(1, len(arm.varied)) or np.ptp(values) == 0 or not arm.varied:
-        return empty
+    of = comparable(arm)
+    names, count = arm.varied(of.trials), len(of.trials)
+    left_out = [name for name in arm.space if name not in names]
+    if count < PER_PARAMETER * max(1, len(names)) or np.ptp(of.values) == 0 or not names:
+        return Landscape(of, pd.DataFrame(columns=["importance", "low", "high"], dtype=float), left_out, float("nan"))
     rng = np.random.default_rng(seed)
-    whole = _importance(arm, arm.complete)
+    whole = _importance(arm, of, np.arange(count))
     resampled = []
     for _ in range(RESAMPLES):
-        picked = rng.integers(0, len(values), len(values))
-        if np.ptp(values[picked]) > 0:
-            resampled.append(_importance(arm, [arm.complete[i] for i in picked]))
+        picked = rng.integers(0, count, count)
+        if np.ptp(of.values[picked]) > 0:
+            resampled.append(_importance(arm, of, picked))
     frame = pd.DataFrame(resampled)
     table = pd.DataFrame({"importance": whole, "low": frame.quantile(0.025), "high": frame.quantile(0.975)})
-    return Landscape(table.sort_values("importance", ascending=False), left_out, explained_p(arm, rng))
+    return Landscape(of, table.sort_values("importance", ascending=False), left_out, explained_p(arm, of, rng))
 
 
-def explained_p(arm: Tuned, rng: np.random.Generator) -> float:
+def explained_p(arm: Tuned, of: Comparable, rng: np.random.Generator) -> float:
     """Permutation p of the share of variance that a quadratic surface explains; NaN with too few trials to ask."""
-    design = _quadratic(unit_points(arm, arm.complete).to_numpy())
-    values = np.array([trial.value for trial in arm.complete], dtype=float)
-    if len(values) < design.shape[1] + 4:
+    design = _quadratic(unit_points(arm, of.trials).to_numpy())
+    if len(of.values) < design.shape[1] + 4:
         return float("nan")
     # Ranks: one trial that nearly diverged must not be all that there is to explain.
-    ranks = np.argsort(np.argsort(values)).astype(float)
+    ranks = np.argsort(np.argsort(of.values)).astype(float)
     basis, _ = np.linalg.qr(design)
     observed = _share(basis, ranks)
     shuffled = [_share(basis, rng.permutation(ranks)) for _ in range(SHUFFLES)]
@@ -87,10 +115,12 @@ def claims(search: SearchRecord, landscapes: dict[str, Landscape], confirmed: Le
     for arm, corrected in zip(search.arms, p, strict=True):
         if corrected < ALPHA:
             table = landscapes[arm.name].importance
-            first = table.iloc[0]
+            first, when = table.iloc[0], landscapes[arm.name].of.when
             alone = len(table) == 1 or first["low"] > table.iloc[1]["high"]
             most = f"; {table.index[0]} most" if alone else ", none clearly more than another"
-            found.append(f"In {arm.name} it matters how {', '.join(table.index)} are set (p {corrected:.3f}){most}.")
+            found.append(
+                f"In {arm.name} it matters how {', '.join(table.index)} are set (p {corrected:.3f}, {when}){most}."
+            )
     return found
 
 
@@ -107,10 +137,10 @@ def cautions(search: SearchRecord, confirmed: LevelTable | None) -> list[str]:
             )
         if counts["unfinished"]:
             found.append(f"{arm.name}: {counts['unfinished']} trials have not ended.")
-        wanted = PER_PARAMETER * len(arm.space)
-        if counts["complete"] < wanted:
+        wanted, there = PER_PARAMETER * len(arm.space), len(comparable(arm).trials)
+        if there < wanted:
             found.append(
-                f"{arm.name}: {counts['complete']} complete trials are too few to say how {len(arm.space)} parameters "
+                f"{arm.name}: {there} trials that can be compared are too few to say how {len(arm.space)} parameters "
                 f"act; at least {wanted} would be needed."
             )
     return found + _too_small(search, confirmed)
@@ -150,18 +180,20 @@ def _border(arm: Tuned) -> list[str]:
     return found
 
 
-def _importance(arm: Tuned, trials: list[FrozenTrial]) -> dict[str, float]:
-    """Importance of each of ``arm.varied``, which add up to 1."""
+def _importance(arm: Tuned, of: Comparable, picked: NDArray[np.int64]) -> dict[str, float]:
+    """Importance of each parameter, which add up to 1, from the trials whose places are ``picked``."""
+    names = arm.varied(of.trials)
     study = optuna.create_study(direction="maximize" if arm.maximise else "minimize")
-    for trial in trials:
-        params = {name: trial.params[name] for name in arm.varied}
-        distributions = {name: trial.distributions[name] for name in arm.varied}
-        study.add_trial(create_trial(value=trial.value, params=params, distributions=distributions))
+    for place in picked:
+        trial = of.trials[place]
+        params = {name: trial.params[name] for name in names}
+        distributions = {name: trial.distributions[name] for name in names}
+        study.add_trial(create_trial(value=float(of.values[place]), params=params, distributions=distributions))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         evaluator = FanovaImportanceEvaluator(n_trees=32, seed=0)
-        found = get_param_importances(study, evaluator=evaluator, params=arm.varied)
-    return {name: float(found[name]) for name in arm.varied}
+        found = get_param_importances(study, evaluator=evaluator, params=names)
+    return {name: float(found[name]) for name in names}
 
 
 def _quadratic(points: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -39,8 +39,10 @@ def plot_map(arm: Tuned, x: str, y: str, objective: str) -> Figure:
 
     Where fewer than four trials are complete there is no contour.
     """
+    x, y = sorted((x, y))  # as Optuna does, whatever it is given
     with _figures():
-        if len(arm.complete) >= FEWEST:
+        contour = len(arm.complete) >= FEWEST
+        if contour:
             axis = optuna_plots.plot_contour(arm.study, params=[x, y], target_name=objective)
         else:
             axis = plt.subplots()[1]
@@ -52,11 +54,14 @@ def plot_map(arm: Tuned, x: str, y: str, objective: str) -> Figure:
         _scatter(axis, arm, x, y, TrialState.FAIL, "v", FAILED_COLOUR, "failed")
         if arm.best is not None and {x, y} <= set(arm.best.params):
             best = arm.best.params
-            axis.plot(best[x], best[y], "*", color=BEST_COLOUR, markersize=16, markeredgecolor="white", label="best")
+            axis.plot(
+                best[x], best[y], "*", color=BEST_COLOUR, markersize=16, markeredgecolor="white", label="best", zorder=4
+            )
         for name, limits in ((x, axis.set_xlim), (y, axis.set_ylim)):
             limits(*_limits(arm.space[name]))
         axis.legend(loc="upper left", bbox_to_anchor=(0, -0.12), ncols=4, frameon=False)
-        return _finished(axis, f"{arm.name}: {objective}, contour by interpolation of complete trials")
+        how = "interpolated between complete trials" if contour else "too few complete trials for a contour"
+        return _finished(axis, f"{arm.name}: {objective}, {how}")
 
 
 def plot_slices(arm: Tuned, objective: str) -> Figure:
@@ -79,7 +84,7 @@ def plot_importance(arm: Tuned, found: Landscape) -> Figure:
         for row, (low, high) in enumerate(zip(table["low"], table["high"], strict=True)):
             axis.plot([low, high], [row, row], color="black")
         axis.set(xlim=(0, 1), xlabel=f"share of the variance ({EVALUATOR}; line: 95 % by resampling the trials)")
-        axis.set_title(arm.name)
+        axis.set_title(f"{arm.name}: importance {found.of.when}")
         return figure
 
 
@@ -122,7 +127,7 @@ def _figures() -> Iterator[None]:
     """Optuna draws through pyplot: keep its style and its windows to itself."""
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with matplotlib.rc_context({"backend": "Agg", "savefig.bbox": "tight"}), warnings.catch_warnings():
+    with matplotlib.rc_context({"backend": "Agg"}), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         plt.switch_backend("Agg")
         try:

@@ -80,7 +80,9 @@ def winners(search: SearchRecord, confirmed: LevelTable | None) -> pd.DataFrame:
         row = {"arm": arm.name, **{f"{what}": str(number) for what, number in counts.items()}}
         row |= {name: _number(best.params.get(name, "–")) if best else "–" for name in arm.space}
         row[f"{search.plan['objective']} in the search"] = _number(best.value) if best else "–"
-        row["confirmed on fresh seeds"] = _confirmation_text(arm.name, confirmed)
+        row[f"{confirmed.metric if confirmed else 'confirmed'} on fresh seeds"] = _confirmation_text(
+            arm.name, confirmed
+        )
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -107,8 +109,8 @@ def _setting(search: SearchRecord) -> str:
     how = f"{plan['per_arm']} trials an arm by {plan['sampler']}, stopped early by {plan['scheduler']}"
     return (
         f"<p>{html.escape(how)}, to {plan['direction']} {html.escape(plan['objective'])} on held-out images. "
-        "A winner's value in the search is the best of many and so too good; compare the confirmed ones. Trials that "
-        "were stopped early are neither winners nor part of any importance.</p>"
+        "A winner's value in the search is the best of many and so too good; compare the confirmed ones. A trial that "
+        "was stopped early cannot win, and its value is only ever set beside others after the same epoch.</p>"
     )
 
 
@@ -130,15 +132,16 @@ def _arm(arm: Tuned, found: SearchReport) -> str:
 def _importance_text(seen: Landscape) -> str:
     left = f" Parameters under a condition are left out: {', '.join(seen.left_out)}." if seen.left_out else ""
     if not len(seen.importance):
-        return f"Too few complete trials to say anything.{left}"
+        return f"Too few trials to say anything.{left}"
     values = "; ".join(
         f"{name} {row['importance']:.2f} (95 % interval {row['low']:.2f} to {row['high']:.2f}, trials resampled)"
         for name, row in seen.importance.iterrows()
     )
+    shares = f"{seen.of.when[0].upper()}{seen.of.when[1:]}: {values}."
     if math.isnan(seen.p):
-        return f"{values}. Too few complete trials to test whether the parameters matter at all.{left}"
+        return f"{shares} Too few to test whether the parameters matter at all.{left}"
     verdict = "" if seen.p < 0.05 else " So nothing is claimed: shares are given out even where there is only noise."
-    return f"{values}. That the parameters explain nothing has p = {seen.p:.3f} (permutation).{verdict}{left}"
+    return f"{shares} That the parameters explain nothing has p = {seen.p:.3f} (permutation).{verdict}{left}"
 
 
 def _confirmed(tracking_uri: str, search: SearchRecord) -> LevelTable | None:

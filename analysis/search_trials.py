@@ -52,10 +52,9 @@ class Tuned:
         sign = -1 if self.maximise else 1
         return min(self.complete, key=lambda trial: sign * float(trial.value or 0.0), default=None)
 
-    @property
-    def varied(self) -> list[str]:
-        """The parameters that every complete trial has: one under a condition is not comparable over all."""
-        return [name for name in self.space if all(name in trial.params for trial in self.complete)]
+    def varied(self, trials: list[FrozenTrial]) -> list[str]:
+        """The parameters that each of ``trials`` has: one under a condition is not comparable over all."""
+        return [name for name in self.space if all(name in trial.params for trial in trials)]
 
     def counts(self) -> dict[str, int]:
         """How many trials ended in which way, and how many still run or wait."""
@@ -102,10 +101,10 @@ def unit_points(arm: Tuned, trials: list[FrozenTrial]) -> pd.DataFrame:
     """The parameters of ``trials`` on [0, 1], on their own scale; a choice becomes one column a value.
 
     Returns:
-        One row a trial, columns of ``arm.varied``.
+        One row a trial, columns of the parameters that all of them have.
     """
     columns: dict[str, Any] = {}
-    for name in arm.varied:
+    for name in arm.varied(trials):
         values, spec = [trial.params[name] for trial in trials], arm.space[name]
         if spec["kind"] == "Choice":
             columns.update({f"{name}={choice}": [float(v == choice) for v in values] for choice in spec["values"][1:]})

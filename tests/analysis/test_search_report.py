@@ -16,6 +16,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from analysis.search_findings import cautions, claims, landscape
+from analysis.search_plots import plot_map
 from analysis.search_report import SearchReport, main, report, write_page
 from analysis.search_trials import SearchRecord, Tuned, position
 
@@ -109,7 +110,7 @@ def test_winner_and_confirmation_stand_side_by_side_and_censored_trials_never_wi
     row = found.winners.set_index("arm").loc["cutmix"]
     assert row["zeta"] == f"{best.params['zeta']:.4g}"
     assert row["val_top1 in the search"] == f"{best.value:.4g}"
-    assert row["confirmed on fresh seeds"] == "71.00 ± 1.00 (n = 3)"
+    assert row["test_top1_median10 on fresh seeds"] == "71.00 ± 1.00 (n = 3)"
     assert [row[name] for name in ("complete", "pruned", "failed", "unfinished")] == ["20", "1", "1", "0"]
 
 
@@ -124,6 +125,36 @@ def test_a_decisive_parameter_is_claimed_with_its_interval(searched) -> None:
         assert table.loc["zeta", "low"] > table.loc["alpha", "high"]
         assert (table["low"] <= table["high"]).all()
         assert any(arm in claim and "zeta" in claim and claim.endswith("zeta most.") for claim in found.claims)
+
+
+def test_where_most_were_stopped_early_all_are_compared_at_the_epoch_that_all_reached() -> None:
+    study = optuna.create_study(direction="maximize")
+    for place, params in enumerate(points(40, 0)):
+        curve = {1: peaked(params), **({2: 100.0 - peaked(params)} if place < 3 else {})}
+        study.add_trial(
+            create_trial(
+                state=TrialState.COMPLETE if place < 3 else TrialState.PRUNED,
+                value=curve[max(curve)],
+                params=params,
+                distributions=DISTRIBUTIONS,
+                intermediate_values=curve,
+            )
+        )
+    seen = landscape(Tuned("cutmix", study, SPACE))
+    assert (seen.of.epoch, len(seen.of.trials)) == (1, 40)
+    assert seen.importance.loc["zeta", "importance"] > 0.8
+    assert seen.p < 0.05
+
+
+def test_the_map_marks_the_best_where_it_is() -> None:
+    study = optuna.create_study(direction="maximize")
+    study.add_trials([trial(p, peaked(p)) for p in points(20, 0)])
+    arm = Tuned("cutmix", study, SPACE)
+    axis = plot_map(arm, "zeta", "alpha", "val_top1").axes[0]
+    star = next(line for line in axis.lines if line.get_label() == "best")
+    where = {axis.get_xlabel(): star.get_xdata()[0], axis.get_ylabel(): star.get_ydata()[0]}
+    assert arm.best is not None
+    assert where == arm.best.params
 
 
 @pytest.mark.slow
@@ -191,7 +222,7 @@ def test_too_few_trials_claim_no_importance(searched) -> None:
     found = judged(searched({"cutmix": [trial(p, peaked(p)) for p in points(6, 0)]}))
     assert found.landscapes["cutmix"].importance.empty
     assert found.claims == []
-    assert any("6 complete trials are too few" in caution for caution in found.cautions)
+    assert any("6 trials that can be compared are too few" in caution for caution in found.cautions)
 
 
 def test_parameters_under_a_condition_are_named_as_left_out(searched) -> None:
