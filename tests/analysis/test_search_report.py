@@ -30,6 +30,11 @@ ARMS = ("cutmix", "mixup")
 Value = Callable[[dict[str, float]], float]
 
 
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analysis.search_findings.RESAMPLES", 3)  # each fits a forest
+
+
 def trial(params: dict[str, Any], value: float | None, state: TrialState = TrialState.COMPLETE) -> FrozenTrial:
     distributions = {name: DISTRIBUTIONS[name] for name in params if name in DISTRIBUTIONS}
     if "term" in params:
@@ -114,7 +119,8 @@ def test_winner_and_confirmation_stand_side_by_side_and_censored_trials_never_wi
     assert [row[name] for name in ("complete", "pruned", "failed", "unfinished")] == ["20", "1", "1", "0"]
 
 
-def test_a_decisive_parameter_is_claimed_with_its_interval(searched) -> None:
+def test_a_decisive_parameter_is_claimed_with_its_interval(searched, monkeypatch) -> None:
+    monkeypatch.setattr("analysis.search_findings.RESAMPLES", 20)
     trials = {arm: [trial(p, peaked(p)) for p in points(40, place)] for place, arm in enumerate(ARMS)}
     found = judged(searched(trials))
     for arm in ARMS:
@@ -158,9 +164,8 @@ def test_the_map_marks_the_best_where_it_is() -> None:
 
 
 @pytest.mark.slow
-def test_on_a_null_objective_nothing_is_claimed(monkeypatch) -> None:
+def test_on_a_null_objective_nothing_is_claimed() -> None:
     """Of 20 searches of two arms in pure noise, at most 3 claim anything: each may with probability 0.05."""
-    monkeypatch.setattr("analysis.search_findings.RESAMPLES", 2)  # intervals claim nothing by themselves
     claimed = 0
     for repetition in range(20):
         rng = np.random.default_rng(repetition)
