@@ -1,6 +1,7 @@
 """Where Optuna keeps the trials of a search, and the lock under which drivers claim them."""
 
 import contextlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -63,9 +64,21 @@ class TrialStore:
             return JournalStorage(JournalFileBackend(str(self._file)))
         wait = {"connect_args": {"timeout": WAIT_SECONDS}} if self._file else {"pool_pre_ping": True}
         with filelock.FileLock(f"{self._file}.claim") if self._file else contextlib.nullcontext():
-            database = RDBStorage(self.url, engine_kwargs=wait)
+            database = _made(self.url, wait)
         self._engine = database.engine
         return optuna.storages.get_storage(database)
+
+
+def _made(url: str, engine: dict[str, Any]) -> RDBStorage:
+    """The database with its tables; of drivers that start together on an empty one, all but one fail to make them."""
+    from sqlalchemy.exc import IntegrityError, ProgrammingError
+
+    for _ in range(5):
+        try:
+            return RDBStorage(url, engine_kwargs=engine)
+        except (IntegrityError, ProgrammingError):
+            time.sleep(1)
+    return RDBStorage(url, engine_kwargs=engine)
 
 
 def absolute(url: str) -> str:
