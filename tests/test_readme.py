@@ -45,7 +45,7 @@ def test_the_mixer_of_ten_lines_is_a_mixer(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_the_study_is_a_study(capsys: pytest.CaptureFixture[str]) -> None:
-    study = run_block("weight_decay")["study"]
+    study = run_block('name="weight_decay"')["study"]
     trials = study.trials(classify.train.resolve)
     assert len(trials) == 2 * 2 * 5
     assert {trial.config["weight_decay"] for trial in trials} == {1e-4, 5e-4}

@@ -98,6 +98,7 @@ def test_no_finished_run_and_a_baseline_that_is_not_an_arm(track, make_plan, cap
     assert "the baseline 'base' is not an arm" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_script_runs_from_the_root(tiny):
     """As a user types it: its own folder comes first on the path, and must shadow no standard module."""
     done = subprocess.run(

@@ -49,6 +49,7 @@ def test_curves_areas_and_figure_of_every_run(trained: Any, out: Path, capsys: p
     assert "4 x 4 pixels" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_second_call_evaluates_nothing_and_another_protocol_everything(
     trained: Any, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

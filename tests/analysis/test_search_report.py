@@ -119,6 +119,7 @@ def test_winner_and_confirmation_stand_side_by_side_and_censored_trials_never_wi
     assert [row[name] for name in ("complete", "pruned", "failed", "unfinished")] == ["20", "1", "1", "0"]
 
 
+@pytest.mark.slow
 def test_a_decisive_parameter_is_claimed_with_its_interval(searched, monkeypatch) -> None:
     monkeypatch.setattr("analysis.search_findings.RESAMPLES", 20)
     trials = {arm: [trial(p, peaked(p)) for p in points(40, place)] for place, arm in enumerate(ARMS)}

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.slow
 STUDY = '''
 """A toy study."""
 from pathlib import Path
+import torch
 from mixlab import Arm, Study, main
 
 FOLDER = Path(__file__).parent
@@ -25,6 +26,8 @@ class Toy:
         done = int((resume_from / "training.pt").read_text()) if resume_from else 0
         with (FOLDER / f"attempts-{config['fault']}-{seed}").open("a") as file:
             file.write(f"{done}\\n")
+        with (FOLDER / "threads").open("a") as file:
+            file.write(f"{torch.get_num_threads()}\\n")
         for epoch in range(done + 1, 4):
             if epoch == 3 and config["fault"] and not (FOLDER / "mended").exists():
                 raise RuntimeError(f"broken in epoch {epoch}")
@@ -80,6 +83,8 @@ def test_a_faulty_arm_is_retried_recorded_and_trained_again_once_mended(tmp_path
     assert 'toy_study.py", line' in traceback
     assert "\x1b" not in traceback
     assert [m.step for m in client.get_metric_history(failed.info.run_id, "train_loss")] == [1, 2]
+
+    assert set((tmp_path / "threads").read_text().split()) == {"1"}  # the processor that a trial gets by default
 
     plan = subprocess.run([*command, "--dry-run"], cwd=tmp_path, capture_output=True, text=True, timeout=100)
     assert "4 trials: 2 done, 2 failed" in plan.stdout

@@ -143,6 +143,7 @@ def test_an_objective_that_is_never_reported_ends_the_search_in_one_sentence() -
     assert searcher.suggest("b") == "FINISHED"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_dead_drivers_trials_are_finished_with_their_numbers_and_none_is_repeated(tmp_path: Path, kind: str) -> None:
     spec = search(budget=8)
