@@ -195,7 +195,7 @@ _LAPTOP: Recipe = {
 # What `--preset` changes in a study: configuration keys, and the number of seeds.
 PRESETS: dict[str, Recipe] = {
     "paper": {},
-    "quick": {**_LAPTOP, "train_images": 4000, "epochs": 4},  # minutes
+    "quick": {**_LAPTOP, "train_images": 4000, "epochs": 3},  # minutes
     "smoke": {**_LAPTOP, "train_images": 300, "test_images": 1000, "epochs": 2, "seeds": 1},  # shows that it runs
 }
 
