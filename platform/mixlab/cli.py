@@ -17,7 +17,7 @@ from rich.console import Console
 from mixlab.errors import BadInput
 from mixlab.search import SAMPLERS, SCHEDULERS, Search
 from mixlab.space import describe
-from mixlab.study import Study, Trainable
+from mixlab.study import Config, Study, Trainable
 
 PRESETS = ("paper", "quick", "smoke")
 
@@ -127,7 +127,7 @@ def _run(study: Study, train: Trainable, argv: Sequence[str] | None, console: Co
         study.check(train.resolve, getattr(train, "objectives", None))
     trials = study.trials(train.resolve)
     if options.list:
-        _print_list(study, train, console)
+        _print_list(study, train, trials[0].config, console)
         return 0
     if options.address == "local":
         # Ray keeps to the loopback interface only where it believes that it cannot form a cluster; it reads this when
@@ -143,13 +143,13 @@ def _run(study: Study, train: Trainable, argv: Sequence[str] | None, console: Co
     return (dry_run if options.dry_run else launch)(study, train, trials, options, console)
 
 
-def _print_list(study: Study, train: Trainable, console: Console) -> None:
+def _print_list(study: Study, train: Trainable, config: Config, console: Console) -> None:
     for factor in study.factors:
         console.print(f"{factor}: {', '.join(study.levels(factor))}", markup=False)
     for arm in study.arms:
         changes = ", ".join(f"{key}={value}" for key, value in arm.changes.items()) or "the base"
         console.print(f"arm {arm.name}: {changes}", markup=False, soft_wrap=True)
-    usual = {**study.trials(train.resolve)[0].config, "seeds": len(study.seeds)}
+    usual = {**config, "seeds": len(study.seeds)}
     for name in train.presets:
         preset = {**train.presets[name], **study.presets.get(name, {})}
         different = {key: value for key, value in preset.items() if usual.get(key) != value}
