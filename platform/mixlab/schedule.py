@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from ray import tune
+from ray import cloudpickle, tune
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
@@ -201,10 +201,19 @@ class _Announcer(tune.Callback):
         self.listener.done(self._of(trial), trial.checkpoint.path if trial.checkpoint else "")
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        self.listener.failed(self._of(trial), str(trial.get_pickled_error() or trial.get_error() or "unknown error"))
+        # Not trial.get_error(): it reads a copy in the storage, which Ray Tune may not have written yet.
+        self.listener.failed(self._of(trial), _last_error(trial))
 
     def _of(self, ray_trial: Any) -> Trial:
         return _job(ray_trial.config, self.jobs).trial
+
+
+def _last_error(ray_trial: Any) -> str:
+    """The last attempt's traceback; or where Ray Tune could not pickle that, its account of every attempt."""
+    if ray_trial.pickled_error_file:
+        error = cloudpickle.loads(Path(ray_trial.pickled_error_file).read_bytes())
+        return str(error)
+    return Path(ray_trial.error_file).read_text() if ray_trial.error_file else "unknown error"
 
 
 def _job(config: Mapping[str, Any], jobs: Mapping[str, Job]) -> Job:
