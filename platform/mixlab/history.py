@@ -176,14 +176,16 @@ class History:
         study = self.arms[cell.name]
         trials = self.trials(cell.name)
         waiting = [trial for trial in trials if trial.state == TrialState.WAITING]
-        study.sampler = build_sampler(self.search.sampler, study.study_name, len(trials), self.search.per_cell)
+        # By the trial's own number: one that died before its first draw must not draw what the next new one will.
+        number = waiting[0].number if waiting else len(trials)
+        study.sampler = build_sampler(self.search.sampler, study.study_name, number, self.search.per_cell)
         if waiting:
             # Not by study.ask(): not every storage looks for an interrupted trial among those before a newer one.
             study._storage.set_trial_state_values(waiting[0]._trial_id, TrialState.RUNNING)
             asked = optuna.Trial(study, waiting[0]._trial_id)
         else:
             if self.search.sampler == "grid":
-                study.enqueue_trial(self._grid_point(cell, len(trials)))
+                study.enqueue_trial(self._grid_point(cell, number))
             asked = study.ask()
         point = ranges.suggest(self.search.space, self.search.config(cell, {}), asked)
         trial = self.search.trial(cell, point, asked.number, self.resolve)

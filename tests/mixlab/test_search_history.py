@@ -69,6 +69,19 @@ def test_every_arm_gets_the_same_trials_however_good_it_is() -> None:
         assert abs(order[:count].count("low") - order[:count].count("high")) <= 1
 
 
+def test_a_driver_that_died_before_the_first_draw_leaves_no_twin() -> None:
+    history = History(search(budget=8, scheduler="none", sampler="random"), resolve, InMemory())
+    for arm in history.arms.values():
+        arm.ask()
+    run(history)
+    undisturbed = History(search(budget=8, scheduler="none", sampler="random"), resolve, InMemory())
+    run(undisturbed)
+    for name in history.arms:
+        points = [trial.params for trial in history.trials(name)]
+        assert points == [trial.params for trial in undisturbed.trials(name)]
+        assert len({point["zeta"] for point in points}) == 4
+
+
 @pytest.mark.parametrize("scheduler", ["asha", "hyperband", "median"])
 def test_stopped_trials_are_pruned_with_their_last_value_and_are_never_the_best(scheduler: str) -> None:
     history = History(search(scheduler=scheduler, budget=60), resolve, InMemory())
