@@ -26,12 +26,13 @@ from tqdm import tqdm
 
 from analysis.runs import open_client
 from trainables.backbones.backbone import Network
-from trainables.classify import PLACE, device
+from trainables.classify import PLACE
 from trainables.config import Config, parse
 from trainables.datasets.dataset import Splits
 from trainables.datasets.opening import dataset_of, folder_of, open_splits
 from trainables.datasets.resident import load_cached
 from trainables.methods import build_network
+from trainables.training import device
 
 Result = dict[str, Any]  # what JSON can hold
 # Takes a network on its device, test images (N, C, H, W) in [0, 1], labels (N,), the configuration and the protocol.

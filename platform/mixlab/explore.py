@@ -12,7 +12,7 @@ import optuna
 from optuna.trial import TrialState
 from rich.console import Console
 
-from mixlab import cluster, provenance, schedule, space, tracking, trial_store
+from mixlab import cluster, provenance, schedule, space, tracking, tracking_store, trial_store
 from mixlab.history import History
 from mixlab.journal import Storage
 from mixlab.launch import chatter_to, command, launch, place, prepare, print_cost, results_folder
@@ -80,7 +80,7 @@ def _explore(history: History, train: Trainable, options: argparse.Namespace, co
     share = cluster.share(options.cpus_per_trial, options.gpus_per_trial, options.address)
     storage = Storage(options.storage, search.name)
     with history.store.lock():  # of two drivers that start together, one makes the runs and the other finds them
-        client = tracking.connect(options.tracking_uri)
+        client = tracking_store.connect(options.tracking_uri)
         plan = describe(history, options.preset)
         tracker = tracking.Tracker(client, search, plan, provenance.collect(Path.cwd()), LEVELS)
         tracker.open({name: cell.arm for name, cell in history.cells.items()})

@@ -15,7 +15,7 @@ from typing import Any
 import filelock
 from rich.console import Console
 
-from mixlab import cluster, provenance, schedule, tracking
+from mixlab import cluster, provenance, schedule, tracking, tracking_store
 from mixlab.display import Display, duration
 from mixlab.errors import BadInput
 from mixlab.journal import Saved, Storage
@@ -33,8 +33,8 @@ def launch(
     with _only_driver(folder), chatter_to(folder / "mixlab.log"), contextlib.ExitStack() as stack:
         share = cluster.share(options.cpus_per_trial, options.gpus_per_trial, options.address)
         storage = Storage(options.storage, study.name)
-        client = tracking.connect(options.tracking_uri)
-        recorded = tracking.recorded(client, study.name)
+        client = tracking_store.connect(options.tracking_uri)
+        recorded = tracking_store.recorded(client, study.name)
         saved = storage.newest()
         state = states(trials, recorded, saved)
         missing = [trial for trial in trials if state[trial.key] != "done"]
@@ -88,10 +88,10 @@ def dry_run(
 ) -> int:
     """Print each trial's state and what is left to pay; train and write nothing."""
     share = cluster.share(options.cpus_per_trial, options.gpus_per_trial, options.address)
-    recorded: dict[str, tracking.Recorded] = {}
+    recorded: dict[str, tracking_store.Recorded] = {}
     file = options.tracking_uri.removeprefix("sqlite:///")
     if file == options.tracking_uri or Path(file).exists():
-        recorded = tracking.recorded(tracking.connect(options.tracking_uri), study.name)
+        recorded = tracking_store.recorded(tracking_store.connect(options.tracking_uri), study.name)
     saved = Storage(options.storage, study.name).newest()
     state = states(trials, recorded, saved)
     for trial in trials:

@@ -8,7 +8,8 @@ from typing import Any
 from mixlab.display import Display
 from mixlab.journal import Saved, Storage
 from mixlab.study import Trial
-from mixlab.tracking import Recorded, Tracker
+from mixlab.tracking import Tracker
+from mixlab.tracking_store import Recorded
 
 State = str  # done, pending, interrupted or failed
 

@@ -6,93 +6,24 @@ while the server is away the queue keeps what is to be written. What a dead driv
 in the journal, and is written at the next start.
 """
 
-import contextlib
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.entities import Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput
 from mixlab.provenance import Provenance
 from mixlab.study import Study, Trial
+from mixlab.tracking_store import Recorded, recorded, search_runs
 from mixlab.writer import Writer
 
 NOT_METRICS = ("epoch", "epochs", "data")  # reported by the trainable, but no curve
 DRAIN_SECONDS = 60.0
-ANSWER_SECONDS = 20.0
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """What MLflow knows of a trial."""
-
-    run_id: str
-    status: str  # MLflow's: RUNNING, FINISHED, FAILED, KILLED
-    error: str
-    test_top1: float | None  # percent, of the last epoch that was logged
-
-
-def connect(tracking_uri: str) -> MlflowClient:
-    """A client that has been answered; ``BadInput`` where nobody answers.
-
-    A new SQLite file is created here, once: several writers would crash in its migration.
-    """
-    if tracking_uri.startswith("sqlite:///"):
-        with contextlib.suppress(OSError):  # reported below, by the attempt to open the file
-            Path(tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    failure: list[str] = ["it did not answer"]
-    client: list[MlflowClient] = []
-
-    def ask() -> None:
-        try:
-            asked = MlflowClient(tracking_uri)
-            asked.search_experiments(max_results=1)
-            client.append(asked)
-        except Exception as error:  # any of the stores' own exceptions
-            failure[0] = _root_cause(error)
-
-    # In a thread: a host that swallows packets would hold the main thread for minutes.
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(ANSWER_SECONDS)
-    if not client:
-        raise BadInput(
-            f"no MLflow store answers at --tracking-uri {tracking_uri!r} within {ANSWER_SECONDS:.0f} s "
-            f"({failure[0]}); give sqlite:///FILE or the http:// address of a running server"
-        )
-    return client[0]
-
-
-def recorded(client: MlflowClient, study: str, level: str = "seed") -> dict[str, Recorded]:
-    """By key, the run of each trial that the study's experiment has; a finished one wins over its like."""
-    experiment = client.get_experiment_by_name(study)
-    found: dict[str, Recorded] = {}
-    condition = f"tags.`mixlab.level` = '{level}'"
-    for run in _search(client, experiment.experiment_id, condition) if experiment else ():
-        tags, metrics = run.data.tags, run.data.metrics
-        if tags["mixlab.key"] not in found or run.info.status == "FINISHED":
-            found[tags["mixlab.key"]] = Recorded(
-                run.info.run_id, run.info.status, tags.get("mixlab.error", ""), metrics.get("test_top1")
-            )
-    return found
-
-
-def _search(client: MlflowClient, experiment_id: str, condition: str) -> list[Run]:
-    runs: list[Run] = []
-    token = None
-    while True:
-        page = client.search_runs([experiment_id], condition, max_results=1000, page_token=token)
-        runs += page
-        token = page.token
-        if not token:
-            return runs
 
 
 class Tracker:
@@ -239,7 +170,7 @@ class Tracker:
         """Of a search: these trials are the best of their arms, and no others."""
 
         def write() -> None:
-            tagged = _search(self.client, self.experiment_id, "tags.`mixlab.best` = 'true'")
+            tagged = search_runs(self.client, self.experiment_id, "tags.`mixlab.best` = 'true'")
             for run in tagged:
                 ours = run.data.tags.get("mlflow.parentRunId") in self.arm_runs.values()
                 if ours and run.data.tags.get("mixlab.key") not in keys:
@@ -310,7 +241,7 @@ class Tracker:
         }
 
     def _find_or_create(self, condition: str, plan_key: str, tags: dict[str, str]) -> str:
-        runs = _search(self.client, self.experiment_id, f"{condition} and tags.`mixlab.plan` = '{plan_key}'")
+        runs = search_runs(self.client, self.experiment_id, f"{condition} and tags.`mixlab.plan` = '{plan_key}'")
         if not runs:
             return self.client.create_run(self.experiment_id, tags=tags).info.run_id
         run_id = runs[0].info.run_id
@@ -334,14 +265,6 @@ class Tracker:
             folder = Path(tracking_uri.removeprefix("sqlite:///")).absolute().parent
             location = (folder / "mlruns" / self.study.name).as_uri()
         return self.client.create_experiment(self.study.name, artifact_location=location)
-
-
-def _root_cause(error: BaseException) -> str:
-    """The first line of the error that started a chain, such as ``Connection refused``."""
-    while (cause := error.__cause__ or error.__context__) is not None:
-        error = cause
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return (text.strip() or type(error).__name__).splitlines()[0]
 
 
 def _tags(tags: Mapping[str, str]) -> list[RunTag]:

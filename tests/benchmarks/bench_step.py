@@ -12,10 +12,10 @@ import time
 
 import torch
 
-from trainables.classify import Run, device
 from trainables.config import parse
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import open_splits
+from trainables.training import Run, device
 
 ARMS = {
     "baseline": {},

@@ -18,10 +18,11 @@ from mixlab import Study
 from mixlab.cli import configure, parser
 from mixlab.study import Trial
 from trainables import methods
-from trainables.classify import Classification, Run
+from trainables.classify import Classification
 from trainables.config import parse
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import dataset_of, open_splits
+from trainables.training import Run
 
 FOLDER = Path(__file__).parents[2] / "studies"
 # studies of a table of published numbers: networks x mixers x arms

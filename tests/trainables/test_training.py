@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.classify import Run
 from trainables.config import flatten, parse
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import dataset_of, open_splits
@@ -18,6 +17,7 @@ from trainables.mixers.mixed import mixed_binary_cross_entropy, mixed_cross_entr
 from trainables.seeds import derive_seed, generator
 from trainables.sumix import SUMixLoss, SUMixTerms
 from trainables.sumix_release import ReleasedSUMixLoss
+from trainables.training import Run
 
 IMAGES = 10
 SETTINGS = {

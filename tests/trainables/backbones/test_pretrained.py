@@ -19,6 +19,7 @@ from trainables.backbones.pretrained import (
 )
 from trainables.datasets.dataset import DataError, Split, Splits
 from trainables.datasets.opening import open_splits
+from trainables.training import Run
 
 THEIRS = {
     "resnet18_imagenet": models.resnet18,
@@ -90,15 +91,15 @@ def test_a_run_starts_from_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     splits = Splits(split, split)
     started: list[Tensor] = []
     monkeypatch.setattr(
-        classify.Run, "next_epoch", lambda run: (started.append(first_weight(run)), run.history.append({"epoch": 1}))
+        Run, "next_epoch", lambda run: (started.append(first_weight(run)), run.history.append({"epoch": 1}))
     )
-    monkeypatch.setattr(classify.Run, "metrics", lambda run: {})
+    monkeypatch.setattr(Run, "metrics", lambda run: {})
     config = {"dataset": "cifar10", "backbone": "mobilenet_v2", "pretrained": "IMAGENET1K_V1", "epochs": 1}
     classify.train({**config, "data_root": str(tmp_path)}, seed=0)
     assert torch.equal(started[0].cpu(), donor["features.0.0.weight"])
 
 
-def first_weight(run: classify.Run) -> Tensor:
+def first_weight(run: Run) -> Tensor:
     return next(run.method.network.backbone.stages.parameters()).detach().clone()
 
 
