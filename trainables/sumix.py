@@ -49,6 +49,11 @@ class SUMixTerms:
         """Whether anything differs from plain mixed cross-entropy."""
         return self.lam == "learned" or self.regulariser != "none"
 
+    @property
+    def learns_before_mixing(self) -> bool:
+        """Whether gradient flows into the batch before mixing: only its uncertainty, Eq. 5, passes any."""
+        return "u" in self.regulariser
+
 
 class SUMixParts(NamedTuple):
     """The loss of a batch, and what it was made of."""

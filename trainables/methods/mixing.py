@@ -33,6 +33,7 @@ class Mixing(Method):
         if config.loss == "cross_entropy":
             self.loss = partial(mixed_cross_entropy, smoothing=config.label_smoothing)
         self.raw_forward = config.sumix.raw_forward
+        self.learns_before_mixing = config.sumix.terms.learns_before_mixing
         self.sumix: SUMixLoss | None = None
         if config.sumix.terms.any:
             sumix = SUMIX_PRESETS[config.sumix.preset]
@@ -57,9 +58,12 @@ class Mixing(Method):
         return self.mixer(images, rng, **inputs)
 
     def encode_raw(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, D) features and (B, L) logits of the batch before mixing, by the configured ``raw_forward``."""
+        """(B, D) features and (B, L) logits of the batch before mixing, by the configured ``raw_forward``.
+
+        A graph that no gradient would flow back through is not kept: the same numbers in less memory.
+        """
         with contextlib.ExitStack() as how:
-            if self.raw_forward != "train_grad":
+            if self.raw_forward != "train_grad" or not self.learns_before_mixing:
                 how.enter_context(torch.no_grad())
             if self.raw_forward == "eval_nograd":
                 how.enter_context(evaluation_mode(self.network))

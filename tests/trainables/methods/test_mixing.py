@@ -136,6 +136,23 @@ def test_the_raw_forward_leaves_the_mode_and_counts_its_batches(raw_forward: str
     assert norm.num_batches_tracked == (1 if raw_forward == "eval_nograd" else 2)
 
 
+@pytest.mark.parametrize("preset", ["paper", "release"])
+@pytest.mark.parametrize("regulariser", ["none", "s", "u", "su"])
+def test_a_graph_before_mixing_is_kept_only_where_it_changes_a_gradient(preset: str, regulariser: str) -> None:
+    keys = {"sumix__lam": "learned", "sumix__regulariser": regulariser, "sumix__preset": preset}
+    kept, saved = method_for("cutmix", **keys), method_for("cutmix", **keys)
+    assert isinstance(kept, mixing.Mixing)
+    assert isinstance(saved, mixing.Mixing)
+    assert saved.encode_raw(pixels())[0].requires_grad == ("u" in regulariser)
+    kept.encode_raw(pixels())  # both have seen the batch once
+    kept.learns_before_mixing = True
+    assert torch.equal(step(kept)[0], step(saved)[0])
+    for ours, theirs in zip(kept.network.parameters(), saved.network.parameters(), strict=True):
+        assert ours.grad is not None
+        assert theirs.grad is not None
+        assert torch.equal(ours.grad, theirs.grad)
+
+
 def test_the_release_refuses_a_mixture_of_five(monkeypatch: pytest.MonkeyPatch) -> None:
     def five(images: Tensor, rng: torch.Generator) -> Mixed:
         sources = (torch.arange(len(images))[:, None] + torch.arange(5)) % len(images)
