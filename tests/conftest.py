@@ -2,4 +2,8 @@
 
 import torch
 
+from tests.postgresql import new_database, postgresql
+
 torch.set_num_threads(1)
+
+__all__ = ["new_database", "postgresql"]

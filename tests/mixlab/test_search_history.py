@@ -1,7 +1,6 @@
 """The history of a search: equal budgets, censored trials, drivers that die, drivers that share."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -20,18 +19,15 @@ from mixlab.searcher import HistorySearcher
 from mixlab.trial_store import TrialStore, shown
 from tests.mixlab.search_toy import InMemory, Nobody, NoCheckpoints, accuracy, resolve, run, search, store_of
 
-# An empty database of a server is tried where the environment names one, such as
-# MIXLAB_TEST_DATABASE=postgresql+psycopg2://USER@HOST/DATABASE; every test that uses it deletes what it holds.
-SERVER = os.environ.get("MIXLAB_TEST_DATABASE", "")
-KINDS = ("journal", "sqlite", *([SERVER] if SERVER else []))
+KINDS = ("journal", "sqlite", pytest.param("server", marks=pytest.mark.slow))
 
 
-@pytest.fixture(autouse=True)
-def empty_database() -> None:
-    if SERVER:
-        storage = optuna.storages.RDBStorage(SERVER)
-        for name in optuna.get_all_study_names(storage):
-            optuna.delete_study(study_name=name, storage=storage)
+@pytest.fixture
+def kind(request: pytest.FixtureRequest) -> str:
+    """Where the trials are kept; for ``server``, the URL of an empty PostgreSQL database."""
+    if request.param != "server":
+        return str(request.param)
+    return str(request.getfixturevalue("new_database")())
 
 
 def states(history: History, arm: str) -> list[str]:
@@ -157,7 +153,7 @@ def test_an_objective_that_is_never_reported_ends_the_search_in_one_sentence() -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS, indirect=True)
 def test_a_dead_drivers_trials_are_finished_with_their_numbers_and_none_is_repeated(tmp_path: Path, kind: str) -> None:
     spec = search(budget=8)
     first = History(spec, resolve, store_of(kind, tmp_path))
@@ -180,7 +176,7 @@ def test_a_dead_drivers_trials_are_finished_with_their_numbers_and_none_is_repea
     assert len(keys) == len(set(keys)) == 8
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS, indirect=True)
 def test_a_live_drivers_trials_are_left_alone(tmp_path: Path, kind: str) -> None:
     spec = search(budget=4)
     mine, other = (History(spec, resolve, store_of(kind, tmp_path)) for _ in range(2))
@@ -291,7 +287,7 @@ print(json.dumps(ran))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS, indirect=True)
 def test_drivers_that_start_together_share_the_trials_and_double_none(tmp_path: Path, kind: str) -> None:
     command = [sys.executable, "-c", WORKER, str(tmp_path), kind, str(Path(__file__).parents[2])]
     drivers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
