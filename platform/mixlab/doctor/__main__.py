@@ -1,0 +1,106 @@
+"""A line for each thing that goes wrong in practice, with the mend.
+
+    python -m mixlab.doctor                          this machine
+    python -m mixlab.doctor --address HOST:6379      this machine and every node of a cluster
+
+The options are those of a study: give the same. Exit codes: 0 a study can start, perhaps with warnings; 1 something is
+red; 2 bad input.
+"""
+
+import argparse
+import contextlib
+import logging
+import pkgutil
+import secrets
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from mixlab import cluster
+from mixlab.doctor import probes
+from mixlab.doctor.checks import OK, RED, WARNING, Finding, judge
+from mixlab.doctor.facts import Question, collect
+from mixlab.doctor.nodes import examine
+from mixlab.errors import BadInput, require_known
+
+STYLES = {OK: "green", WARNING: "yellow", RED: "bold red"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Examine, print, and return the exit code."""
+    options = parser().parse_args(argv)
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        findings = diagnose(options)
+    except BadInput as error:
+        Console(stderr=True, highlight=False).print(f"error: {error}", markup=False, soft_wrap=True)
+        return 2
+    for finding in findings:
+        line = Text.assemble((f"{finding.level:<8}", STYLES[finding.level]), f"{finding.check:<10}{finding.text}")
+        console.print(line.append(f". Mend: {finding.mend}" if finding.mend else ""))
+    red = sum(finding.level == RED for finding in findings)
+    console.print(f"{red} red: a study would fail" if red else "Nothing is red.")
+    return 1 if red else 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options, named as a study's."""
+    options = argparse.ArgumentParser(
+        prog="python -m mixlab.doctor",
+        description="Look for what goes wrong in practice. Give the options that the study will get.",
+        allow_abbrev=False,
+    )
+    add = options.add_argument
+    add("--address", default="local", help="Ray cluster: local (default; this machine only), auto or HOST:PORT")
+    add("--tracking-uri", metavar="URI", default="sqlite:///mlflow.db", help="MLflow store (default: %(default)s)")
+    add("--storage", metavar="DIR", default="results", help="folder or URI of results (default: %(default)s)")
+    add("--data-root", metavar="DIR", default="data", help="folder of the data sets (default: %(default)s)")
+    add("--dataset", metavar="D", help="data set to look for; none is looked for if not given")
+    return options
+
+
+def diagnose(options: argparse.Namespace) -> list[Finding]:
+    """Every finding; ``BadInput`` for a wrong option or a cluster that does not answer."""
+    cluster.require_address(options.address)
+    datasets = pkgutil.resolve_name(probes.DATASETS) if options.dataset is not None else {}
+    if options.dataset is not None:
+        require_known("data set", options.dataset, datasets)
+    root = options.storage if "://" in options.storage else str(Path(options.storage).absolute())
+    with _marker(root) as marker:
+        data_root = str(Path(options.data_root).absolute())
+        asked = Question(options.tracking_uri, root, data_root, options.dataset, marker)
+        machines = [collect(asked)]
+        findings: list[Finding] = []
+        if options.address != "local":
+            logging.getLogger("ray").setLevel(logging.CRITICAL)
+            with cluster.connected(options.address, datasets.get(options.dataset)):
+                facts, findings = examine(asked)
+                machines += facts
+    return findings + judge(asked, machines)
+
+
+@contextlib.contextmanager
+def _marker(root: str) -> Iterator[str]:
+    """The name of a file in the storage, for the length of the block; the storage's own check says if it fails."""
+    name = f".doctor-{secrets.token_hex(6)}"
+    written = new = False
+    with contextlib.suppress(OSError, ValueError):
+        filesystem, path = probes.filesystem_of(root)
+        new = probes.absent(filesystem, path)
+        probes.write(filesystem, path, name)
+        written = True
+    try:
+        yield name
+    finally:
+        if written:
+            with contextlib.suppress(OSError):
+                filesystem.delete_file(f"{path}/{name}")
+            if new:
+                probes.remove_if_empty(filesystem, path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

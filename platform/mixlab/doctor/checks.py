@@ -1,0 +1,184 @@
+"""Judges the facts of every machine: what is wrong, and how it is mended. Pure functions."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from mixlab.doctor.facts import Facts, Question
+
+OK, WARNING, RED = "ok", "warning", "red"
+
+# Drivers of a search that share a storage take each other for dead after 120 s without a beat.
+SKEW_RED, SKEW_WARNING = 60.0, 2.0  # seconds
+DISK_RED = 0.05  # share that is free; below it Ray stops spilling objects to the disk
+DISK_RED_MIB, DISK_WARNING_MIB = 2 * 1024, 10 * 1024
+TRIAL_MIB = 1024  # what a small trial takes, most of it torch
+SHM_MIB = 512
+
+MEND_VERSIONS = "install the same everywhere: pip install -c constraints.txt, or one image on every node"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check says of a machine, or of all of them."""
+
+    check: str
+    level: str  # ok, warning or red
+    text: str
+    mend: str = ""
+
+
+Check = Callable[[Question, Sequence[Facts]], list[Finding]]
+
+
+def judge(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
+    """Every check in turn, at least one finding each. The first of ``machines`` is the driver."""
+    return [finding for check in CHECKS for finding in check(asked, machines)]
+
+
+def check_versions(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
+    """Red where a machine differs from the driver."""
+    driver = machines[0]
+    faults = []
+    for facts in machines[1:]:
+        names = [name for name in driver.versions if facts.versions.get(name, "") != driver.versions[name]]
+        # Ours travels with the study: a node need not have it.
+        names = [name for name in names if name != "mixlab" or name in facts.versions]
+        for name in names:
+            text = (
+                f"{facts.node} has {name} {facts.versions.get(name, 'not at all')}, the driver {driver.versions[name]}"
+            )
+            faults.append(Finding("versions", RED, text, MEND_VERSIONS))
+        for what, its, ours in (
+            ("commit", facts.commit, driver.commit),
+            ("constraints", facts.constraints, driver.constraints),
+        ):
+            if its != ours:
+                text = f"{facts.node} has {what} {its[:12] or 'of no image'}, the driver {ours[:12] or 'of no image'}"
+                faults.append(Finding("versions", WARNING, text, "run one image on every node and in the driver"))
+    same = ", ".join(f"{name} {number}" for name, number in driver.versions.items())
+    return faults or [Finding("versions", OK, same + everywhere(machines))]
+
+
+def check_gpus(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
+    """Red where torch or Ray does not see the GPUs that a machine has."""
+    faults = []
+    for facts in machines:
+        have, usable = len(facts.gpus.names), facts.gpus.usable
+        if usable < have:
+            text = f"{facts.node} has {have} GPUs, but torch can use {usable} (driver {facts.gpus.driver})"
+            mend = f"install a driver for CUDA {facts.gpus.cuda or '?'}; in a container start it with --gpus all"
+            faults.append(Finding("GPUs", RED, text, mend))
+        elif facts.ray_gpus is not None and facts.ray_gpus != usable:
+            text = f"{facts.node} has {usable} GPUs, but Ray counts {facts.ray_gpus:g}"
+            mend = f"start that node again with `ray start --num-gpus {usable}`"
+            faults.append(Finding("GPUs", RED if facts.ray_gpus > usable else WARNING, text, mend))
+    kinds = {(name, facts.gpus.driver) for facts in machines for name in facts.gpus.names}
+    if len(kinds) > 1:
+        text = "not all alike: " + ", ".join(sorted(f"{name} (driver {driver})" for name, driver in kinds))
+        faults.append(Finding("GPUs", WARNING, text, "expect small differences between runs of the same seed"))
+    nodes = machines[1:] or machines
+    count = sum(facts.gpus.usable for facts in nodes)
+    return faults or [Finding("GPUs", OK, f"{count} usable" if count else "none: trials run on processors")]
+
+
+def check_dataset(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
+    """Red where a machine cannot read the data set."""
+    if asked.dataset is None:
+        return [Finding("data set", OK, "not looked for: --dataset names one")]
+    mend = f"put it under {asked.data_root} there, or name another folder with --data-root"
+    faults = [Finding("data set", RED, f"{f.node}: {f.dataset}", mend) for f in machines if f.dataset]
+    return faults or [Finding("data set", OK, f"{asked.dataset} under {asked.data_root}{everywhere(machines)}")]
+
+
+def check_storage(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
+    """Red where a machine cannot write, or writes to a folder of its own."""
+    faults = []
+    for facts in machines:
+        if facts.storage:
+            text = f"{facts.node} cannot write {asked.storage}: {facts.storage}"
+            faults.append(Finding("storage", RED, text, "give that user write access, or another --storage"))
+        elif not facts.sees_marker:
+            text = f"{facts.node} has a {asked.storage} of its own, not the driver's"
+            mend = "give --storage a folder that every machine mounts, or a URI such as s3://BUCKET/results"
+            faults.append(Finding("storage", RED, text, mend))
+    return faults or [Finding("storage", OK, f"{asked.storage} can be written{everywhere(machines)}")]
+
+
+def check_tracking(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
+    """Red where the server does not answer, or refuses the name by which it is asked."""
+    if not asked.tracking_uri.startswith("http"):
+        return [Finding("tracking", OK, f"{asked.tracking_uri}: the driver alone writes to it")]
+    host = asked.tracking_uri.split("://", 1)[1].split("/", 1)[0]
+    faults = []
+    for facts in machines:
+        if facts.tracking:
+            mend = f"start a server that listens there: mlflow server --host 0.0.0.0 --allowed-hosts {host}"
+            if facts.tracking.startswith("HTTP 403"):
+                mend = f"start the server with --allowed-hosts {host}: it refuses the Host header {host!r}"
+            text = f"{facts.node} cannot use {asked.tracking_uri}: {facts.tracking}"
+            faults.append(Finding("tracking", RED, text, mend))
+    return faults or [Finding("tracking", OK, f"{asked.tracking_uri} answers{everywhere(machines)}")]
+
+
+def check_clocks(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
+    """Red where a clock is a minute from the driver's."""
+    faults = []
+    for facts in machines:
+        skew = abs(facts.clock_skew) - facts.clock_error
+        if skew > SKEW_WARNING:
+            side = "ahead of" if facts.clock_skew > 0 else "behind"
+            text = f"{facts.node} is {abs(facts.clock_skew):.0f} s {side} the driver"
+            level = RED if skew > SKEW_RED else WARNING
+            faults.append(Finding("clocks", level, text, "run a time service there, such as chrony"))
+    worst = max(abs(facts.clock_skew) + facts.clock_error for facts in machines)
+    return faults or [Finding("clocks", OK, f"within {max(worst, 0.1):.1f} s of the driver's")]
+
+
+def check_disk(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
+    """Red where Ray's temporary folder is nearly full."""
+    faults = []
+    for facts in machines:
+        free, share = facts.disk_free_mib, facts.disk_free_mib / facts.disk_mib
+        if free < DISK_WARNING_MIB or share < DISK_RED:
+            level = RED if free < DISK_RED_MIB or share < DISK_RED else WARNING
+            text = f"{facts.node} has {free / 1024:.1f} GiB free ({100 * share:.0f} %) where Ray keeps its files"
+            mend = "free some, or start the node with `ray start --temp-dir` on a larger disk"
+            faults.append(Finding("disk", level, text, mend))
+    least = min(facts.disk_free_mib for facts in machines)
+    return faults or [Finding("disk", OK, f"{least / 1024:.0f} GiB free or more{everywhere(machines)}")]
+
+
+def check_memory(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
+    """Red where not one trial fits, a warning where fewer fit than there are processors."""
+    faults = []
+    for facts in machines:
+        free = facts.memory_free_mib
+        if free < TRIAL_MIB * facts.cpus:
+            text = f"{facts.node} has {free / 1024:.1f} GiB free for {facts.cpus} processors"
+            mend = f"give a trial more of them: --cpus-per-trial {-(-TRIAL_MIB * facts.cpus // max(free, TRIAL_MIB))}"
+            if free < TRIAL_MIB:
+                mend = "end what else runs there, or raise the container's limit"
+            faults.append(Finding("memory", RED if free < TRIAL_MIB else WARNING, text, mend))
+        if facts.shm_mib < SHM_MIB:
+            text = f"{facts.node} has {facts.shm_mib} MiB in /dev/shm: Ray falls back to the disk"
+            faults.append(Finding("memory", WARNING, text, "start the container with --shm-size 2g"))
+    least = min(facts.memory_free_mib for facts in machines)
+    return faults or [Finding("memory", OK, f"{least / 1024:.1f} GiB free or more{everywhere(machines)}")]
+
+
+CHECKS: tuple[Check, ...] = (
+    check_versions,
+    check_gpus,
+    check_dataset,
+    check_storage,
+    check_tracking,
+    check_clocks,
+    check_disk,
+    check_memory,
+)
+
+
+def everywhere(machines: Sequence[Facts]) -> str:
+    """Of how many machines a finding speaks."""
+    nodes = len(machines) - 1
+    return f", on the driver and {nodes} node{'s' if nodes > 1 else ''}" if nodes else ""

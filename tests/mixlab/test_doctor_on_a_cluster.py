@@ -1,0 +1,59 @@
+"""The doctor on real nodes: all is well, then one joins that shares neither disk nor GPUs with what it claims."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import ray_cluster
+from tests.isolation import isolated
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.slow
+def test_only_the_odd_node_is_named(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = isolated([sys.executable, __file__, str(tmp_path)])
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+def examine_the_cluster(shared: Path) -> None:
+    """In a network of its own, with root's rights over its mounts."""
+    (shared / "data").symlink_to(ROOT / "data")
+    with ray_cluster.running() as cluster:
+
+        def doctor() -> subprocess.CompletedProcess[str]:
+            where = ("--storage", str(shared / "results"), "--data-root", str(shared / "data"), "--dataset", "cifar10")
+            command = [sys.executable, "-m", "mixlab.doctor", "--address", cluster.address, *where]
+            return subprocess.run(command, env=cluster.environment, capture_output=True, text=True, timeout=200)
+
+        cluster.add_worker()
+        cluster.wait_for(2)
+        well = doctor()
+        lines = well.stdout.splitlines()
+        assert well.returncode == 0, well.stdout + well.stderr
+        assert lines[0].startswith("ok      nodes     2 answer: ")
+        assert lines[-1] == "Nothing is red."
+        assert any(line.startswith("ok      storage") and "the driver and 2 nodes" in line for line in lines)
+
+        mounts = ("unshare", "--mount", "sh", "-c", f'mount -t tmpfs none "{shared}" && exec "$@"', "sh")
+        cluster.add_worker("--num-gpus", "1", through=mounts)
+        cluster.wait_for(3)
+        ill = doctor()
+        red = [line for line in ill.stdout.splitlines() if line.startswith("red")]
+        assert ill.returncode == 1, ill.stdout + ill.stderr
+        assert [line.split()[1] for line in red] == ["GPUs", "data", "storage"]
+        assert all(line.count("(127.0.0.1, ") == 1 for line in red)
+        assert len({line.partition("(127.0.0.1, ")[2][:8] for line in red}) == 1
+        assert "has 0 GPUs, but Ray counts 1" in red[0]
+        assert "of its own, not the driver's" in red[2]
+        assert all("Mend: " in line for line in red)
+    assert sorted(path.name for path in shared.iterdir()) == ["data"]  # nothing is left behind
+
+
+if __name__ == "__main__":
+    examine_the_cluster(Path(sys.argv[1]))
