@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from trainables.backbones.backbone import Network
 from trainables.classify import train
@@ -36,7 +37,7 @@ CLASSES = (7, 0)  # a horse and an aeroplane: the first of the test set that the
 COPIES = 48  # of the pair in a batch: so many rows to choose from
 DRAWS = 6
 NO_RATIO = ("none", "cutout", "augmix")  # of one image alone
-NEEDS_CLASS_TOKEN = "attend"
+NOT_DRAWN = ("transmix", "mixup_cutmix")  # the images that cutmix and mixup make
 
 
 def main() -> int:
@@ -59,16 +60,12 @@ def main() -> int:
         known = network(images).argmax(dim=1) == labels
     chosen = torch.stack([(known & (labels == wanted)).nonzero()[0, 0] for wanted in CLASSES])
     pair, labels = images[chosen], labels[chosen]
-    drawn = {name: nearest_draws(name, pair, labels, network) for name in drawable()}
+    names = [name for name in MIXERS if name not in NOT_DRAWN]
+    drawn = {name: nearest_draws(name, pair, labels, network) for name in tqdm(names, desc="mixers")}
     given.out.parent.mkdir(parents=True, exist_ok=True)
     draw(pair, drawn, given.out)
-    print(f"{len(drawn)} mixers in {given.out}; {', '.join(sorted(set(MIXERS) - set(drawn)))} mixes as cutmix does")
+    print(f"{len(drawn)} mixers in {given.out}; {' and '.join(NOT_DRAWN)} make the images of cutmix and mixup")
     return 0
-
-
-def drawable() -> list[str]:
-    """Every mixer but those that need a class token: what they change is the labels alone."""
-    return [name for name in MIXERS if NEEDS_CLASS_TOKEN not in inspect.signature(MIXERS[name]).parameters]
 
 
 def trained_network(data_root: Path) -> Network:

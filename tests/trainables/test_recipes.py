@@ -102,7 +102,7 @@ def test_every_recipe_is_here() -> None:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_can_be_run(name: str) -> None:
-    parsed = parse({**RECIPES[name], "mixer": "cutmix"})
+    parsed = parse({"mixer": "cutmix", **RECIPES[name]})
     for key, value in RECIPES[name].items():
         assert flatten(parsed)[key] == value, key
 
@@ -129,7 +129,7 @@ PRINTED: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", PRINTED)
 def test_a_recipe_has_the_printed_values(name: str) -> None:
-    config = flatten(parse({**RECIPES[name], "mixer": "cutmix"}))
+    config = flatten(parse({"mixer": "cutmix", **RECIPES[name]}))
     assert {key: config[key] for key in PRINTED[name]} == PRINTED[name]
 
 
@@ -138,7 +138,8 @@ def test_a_recipe_has_the_printed_values(name: str) -> None:
 def test_a_short_preset_leaves_nothing_of_a_large_recipe(name: str, preset: str) -> None:
     """On the same data every recipe becomes the one small run, but for what a study is about: mixer and zeta."""
     keys = {key: value for key, value in PRESETS[preset].items() if key != "seeds"}
-    about = {"dataset": "cifar10", "mixer": "cutmix", "mixer.alpha": 1.0, "sumix.zeta": 0.5}
+    mixer = {key: value for key, value in RECIPES[name].items() if key.startswith("mixer")}
+    about = {"mixer": "cutmix", **mixer, "dataset": "cifar10", "mixer.alpha": 1.0, "sumix.zeta": 0.5}
     small = parse({**RECIPES[name], **keys, **about})
     assert small == parse({**keys, **about})
     assert isinstance(small, Config)

@@ -14,6 +14,7 @@ from trainables.mixers.kimage import dcutmix, dmixup
 from trainables.mixers.manifoldmix import manifoldmix
 from trainables.mixers.mixed import Mixed
 from trainables.mixers.mixup import mixup
+from trainables.mixers.mixup_cutmix import mixup_cutmix
 from trainables.mixers.none import none
 from trainables.mixers.puzzlemix import puzzlemix
 from trainables.mixers.resizemix import resizemix
@@ -29,6 +30,7 @@ MIXERS: dict[str, Callable[..., Mixed]] = {
     "cutout": cutout,
     "mixup": mixup,
     "cutmix": cutmix,
+    "mixup_cutmix": mixup_cutmix,
     "resizemix": resizemix,
     "fmix": fmix,
     "gridmix": gridmix,

@@ -1,0 +1,44 @@
+"""mixup or CutMix in turn: the mixing of DeiT, Swin and "ResNet strikes back".
+
+H. Touvron et al., "Training data-efficient image transformers & distillation through attention", ICML 2021,
+arXiv:2012.12877 (Table 9); R. Wightman, H. Touvron and H. Jegou, arXiv:2110.00476 (Table 2).
+"""
+
+import torch
+from torch import Generator, Tensor
+
+from trainables.mixers.boxes import kept_share, outside
+from trainables.mixers.cutmix import draw
+from trainables.mixers.mixed import Mixed, beta, blend, pair
+
+
+def mixup_cutmix(
+    images: Tensor,
+    rng: Generator,
+    *,
+    alpha: float = 1.0,
+    mixup_alpha: float = 0.8,
+    cutmix_share: float = 0.5,
+    per_batch: bool = False,
+) -> Mixed:
+    """Mix each image by CutMix or by mixup, drawn for each row.
+
+    Args:
+        images: (B, C, H, W), left unchanged.
+        rng: source of every random draw, on the device of ``images``.
+        alpha: CutMix draws lambda ~ Beta(alpha, alpha), and a box of the area ``1 - lam`` before it is clipped.
+        mixup_alpha: mixup draws lambda ~ Beta(mixup_alpha, mixup_alpha).
+        cutmix_share: in [0, 1], of the rows that CutMix mixes.
+        per_batch: one of the two, with one lambda, for the whole batch, as the official codes have it.
+
+    Returns:
+        A ``Mixed`` with K = 2.
+    """
+    if not 0 <= cutmix_share <= 1:
+        raise ValueError(f"cutmix_share must be between 0 and 1, got {cutmix_share}")
+    size, _, height, width = images.shape
+    boxes, partner = draw((size, height, width), rng, alpha=alpha, per_batch=per_batch)
+    lam = beta(mixup_alpha, 1 if per_batch else size, rng)
+    cut = torch.rand(len(lam), generator=rng, device=rng.device) < cutmix_share
+    own = torch.where(cut[:, None, None, None], outside(boxes, height, width), lam[:, None, None, None])
+    return pair(blend(images, partner, own), partner, torch.where(cut, kept_share(boxes, height, width), lam))
