@@ -54,6 +54,7 @@ class Config(DataConfig, OptimiserConfig, ScheduleConfig):
     drop_last: bool = False  # leave out the epoch's last batch where it is smaller
     loss: Literal["cross_entropy", "binary"] = "cross_entropy"  # binary: one sigmoid a class
     label_smoothing: Share = 0.0  # share of each target that is spread over all classes
+    clean_loss: NotNegative = 0.0  # weight of the loss on the batch before mixing, beside that on the mixed batch
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  # auto: half on a GPU, float32 elsewhere
 
     mixer: str = "none"
@@ -108,6 +109,11 @@ def _check_network_and_loss(config: Config) -> None:
     if config.loss == "binary" and (config.label_smoothing or config.sumix.terms.any):
         with_what = "SUMix" if config.sumix.terms.any else f"label_smoothing {config.label_smoothing}"
         raise ValueError(f"loss 'binary' is not defined with {with_what}")
+    if config.clean_loss and config.sumix.raw_forward != "train_grad":
+        how = config.sumix.raw_forward
+        raise ValueError(
+            f"clean_loss {config.clean_loss} needs a gradient that sumix.raw_forward {how!r} does not keep"
+        )
 
 
 def mixer_options(mixer: str, given: Mapping[str, Any]) -> dict[str, Any]:

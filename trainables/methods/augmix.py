@@ -24,6 +24,10 @@ class AugMixing(Mixing):
     def __init__(self, network: Network, config: Config, num_classes: int) -> None:
         if config.sumix.terms.any:
             raise ValueError("sumix learns the share of two images; mixer 'augmix' mixes an image with itself")
+        if config.clean_loss:
+            raise ValueError(
+                f"mixer 'augmix' has its own loss on the images as they are, got clean_loss {config.clean_loss}"
+            )
         super().__init__(network, config, num_classes)
 
     def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:

@@ -13,7 +13,7 @@ from trainables.config import Config
 from trainables.methods.inputs import INPUTS, check_inputs, evaluation_mode
 from trainables.methods.method import Method, Step
 from trainables.mixers import MIXERS
-from trainables.mixers.mixed import Mixed, mixed_binary_cross_entropy, mixed_cross_entropy
+from trainables.mixers.mixed import Mixed, alone, mixed_binary_cross_entropy, mixed_cross_entropy
 from trainables.sumix import SUMixLoss, SUMixParts
 from trainables.sumix_release import ReleasedSUMixLoss
 
@@ -33,7 +33,8 @@ class Mixing(Method):
         if config.loss == "cross_entropy":
             self.loss = partial(mixed_cross_entropy, smoothing=config.label_smoothing)
         self.raw_forward = config.sumix.raw_forward
-        self.learns_before_mixing = config.sumix.terms.learns_before_mixing
+        self.clean_loss = config.clean_loss
+        self.learns_before_mixing = config.sumix.terms.learns_before_mixing or config.clean_loss > 0
         self.sumix: SUMixLoss | None = None
         if config.sumix.terms.any:
             sumix = SUMIX_PRESETS[config.sumix.preset]
@@ -42,15 +43,18 @@ class Mixing(Method):
             )
 
     def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:
-        """See ``Method.forward``. With SUMix the batch before mixing goes through the network first."""
-        raw = self.encode_raw(images) if self.sumix else None
+        """See ``Method.forward``. With SUMix or a clean loss the batch before mixing goes through the network first."""
+        raw = self.encode_raw(images) if self.sumix or self.clean_loss else None
         mixed = self.mix(images, labels, rng)
         features = self.network.forward_features(mixed.images, mixed.depth)
         logits = self.network.head(features)
-        if self.sumix is None or raw is None:
+        if raw is None:
             return Step(self.loss(logits, labels, mixed), {})
+        clean = self.clean_loss * self.loss(raw[1], labels, alone(images)) if self.clean_loss else 0.0
+        if self.sumix is None:
+            return Step(self.loss(logits, labels, mixed) + clean, {})
         parts = self.sumix.parts(*raw, features, logits, labels, mixed)
-        return Step(parts.loss, describe(parts, mixed, features))
+        return Step(parts.loss + clean, describe(parts, mixed, features))
 
     def mix(self, images: Tensor, labels: Tensor, rng: Generator) -> Mixed:
         """The mixed batch, with what the mixer asks of the network computed first."""

@@ -59,8 +59,9 @@ def comixup(
     The official code cuts graphs for one output of one group at a time on the processor; here all groups go
     together, and each output is found by iterated conditional modes. Between cells the paper's penalty is
     used, half the squared distance of their shares, where the code has 1 for every pair but the closest.
-    Not included: the loss on the images before mixing that the official recipe adds (and whose gradient, in
-    training mode, is its saliency).
+    The official recipe adds the loss on the images before mixing: here ``clean_loss=2`` (the code weighs it by
+    2 / L, beside a loss that is a mean over L classes). Its gradient, in training mode, is the code's saliency;
+    here the saliency is that of the evaluation mode.
     """
     for name, value in (("group", group), ("block", block), ("iterations", iterations)):
         if value < 1:

@@ -59,8 +59,8 @@ def puzzlemix(
 
     The official code draws one lambda a batch and cuts graphs on the processor, image by image; here both
     problems are solved for the whole batch on its device, nearly as well (see the tests). It leaves a black
-    hole where a cell was moved away and none came; here cells are permuted, as the paper has it. Its
-    adversarial noise, and the loss on clean images that its larger data sets add, are not included.
+    hole where a cell was moved away and none came; here cells are permuted, as the paper has it. The loss on
+    clean images that its larger data sets add is ``clean_loss=1``; its adversarial noise is not included.
     """
     require_positive("alpha", alpha)
     if num_labels < 2:

@@ -153,6 +153,30 @@ def test_a_graph_before_mixing_is_kept_only_where_it_changes_a_gradient(preset: 
         assert torch.equal(ours.grad, theirs.grad)
 
 
+@pytest.mark.parametrize("sumix", ["none", "lam", "lam+su"])
+def test_the_clean_loss_adds_the_gradient_of_the_batch_before_mixing(sumix: str) -> None:
+    lam, _, regulariser = sumix.partition("+")
+    keys = {"sumix__lam": "learned" if lam == "lam" else "fixed", "sumix__regulariser": regulariser or "none"}
+    plain, both, clean = method_for("cutmix", **keys), method_for("cutmix", clean_loss=0.5, **keys), method_for("none")
+    alone, together = step(plain)[0], step(both)[0]
+    loss = torch.nn.functional.cross_entropy(clean.network(pixels()), LABELS)
+    loss.backward()
+    torch.testing.assert_close(together, alone + 0.5 * loss.detach())
+    networks = (method.network.parameters() for method in (both, plain, clean))
+    for ours, mixed, before in zip(*networks, strict=True):
+        assert ours.grad is not None
+        assert mixed.grad is not None
+        assert before.grad is not None
+        torch.testing.assert_close(ours.grad, mixed.grad + 0.5 * before.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_a_clean_loss_that_cannot_be_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"clean_loss 1\.0 needs a gradient that sumix.raw_forward 'train_nograd'"):
+        method_for("cutmix", clean_loss=1.0, sumix__raw_forward="train_nograd")
+    with pytest.raises(ValueError, match=r"its own loss on the images as they are, got clean_loss 1\.0"):
+        method_for("augmix", clean_loss=1.0)
+
+
 def test_the_release_refuses_a_mixture_of_five(monkeypatch: pytest.MonkeyPatch) -> None:
     def five(images: Tensor, rng: torch.Generator) -> Mixed:
         sources = (torch.arange(len(images))[:, None] + torch.arange(5)) % len(images)
