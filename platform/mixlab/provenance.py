@@ -1,5 +1,6 @@
 """How a result was obtained: commit, uncommitted changes, versions, hardware."""
 
+import hashlib
 import os
 import platform
 import subprocess
@@ -20,11 +21,13 @@ class Provenance:
     diff: str  # against the commit; empty when clean
     versions: dict[str, str]
     hardware: str
+    constraints: str = ""  # see ``constraints_hash``
 
     @property
     def tags(self) -> dict[str, str]:
         """The tags that every run carries."""
-        return {"mixlab.commit": self.commit, "mixlab.dirty": str(self.dirty).lower()}
+        tags = {"mixlab.commit": self.commit, "mixlab.dirty": str(self.dirty).lower()}
+        return {**tags, "mixlab.constraints": self.constraints} if self.constraints else tags
 
     @property
     def details(self) -> dict[str, str]:
@@ -43,7 +46,16 @@ def collect(folder: Path) -> Provenance:
             versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return Provenance(commit, bool(diff), diff, versions, hardware())
+    return Provenance(commit, bool(diff), diff, versions, hardware(), constraints_hash(folder))
+
+
+def constraints_hash(folder: Path) -> str:
+    """The first 12 hex digits of the SHA-256 of ``constraints.txt``; empty where there is none.
+
+    An image names its own in ``MIXLAB_CONSTRAINTS``; elsewhere it is that of ``folder``.
+    """
+    file = Path(os.environ.get("MIXLAB_CONSTRAINTS") or folder / "constraints.txt")
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:12] if file.is_file() else ""
 
 
 def hardware() -> str:

@@ -12,6 +12,7 @@ import psutil
 
 from mixlab.doctor import probes
 from mixlab.doctor.probes import Gpus
+from mixlab.provenance import constraints_hash
 
 PACKAGES = ("ray", "torch", "torchvision", "numpy", "pyarrow", "cloudpickle")
 MIB = 2**20
@@ -35,7 +36,7 @@ class Facts:
     node: str  # its name for the reader
     versions: dict[str, str]
     commit: str  # that the image was built from; empty outside an image
-    constraints: str  # the hash of what the image was built with; empty outside an image
+    constraints: str  # the hash of the image's constraints.txt; empty outside an image
     cpus: int
     gpus: Gpus
     memory_mib: int  # in all, within the container's limit
@@ -62,7 +63,7 @@ def collect(asked: Question, node: str = "driver") -> Facts:
         node=node,
         versions=versions(),
         commit=os.environ.get("MIXLAB_COMMIT", ""),
-        constraints=os.environ.get("MIXLAB_CONSTRAINTS", ""),
+        constraints=constraints_hash(Path("/")),
         cpus=len(os.sched_getaffinity(0)),
         gpus=probes.gpus(),
         memory_mib=memory_mib,

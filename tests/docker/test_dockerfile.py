@@ -1,0 +1,78 @@
+"""The image's recipe: clean by hadolint, pinned, without root and without secrets."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mixlab import provenance
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()
+INSTRUCTIONS = re.findall(r"^([A-Z]+) ((?:.*\\\n)*.*)", DOCKERFILE, re.MULTILINE)
+
+
+def values(instruction: str) -> list[str]:
+    return [value for name, value in INSTRUCTIONS if name == instruction]
+
+
+def test_hadolint_has_nothing_to_say() -> None:
+    hadolint = shutil.which("hadolint", path=str(Path(sys.executable).parent))
+    assert hadolint is not None
+    done = subprocess.run([hadolint, str(ROOT / "docker" / "Dockerfile")], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_python_is_pinned_to_the_patch_version_everywhere() -> None:
+    (version,) = {value.partition("=")[2] for value in values("ARG") if value.startswith("PYTHON_VERSION=")}
+    (image,) = {value.partition("=")[2] for value in values("ARG") if value.startswith("PYTHON_IMAGE=")}
+    assert re.fullmatch(r"\d+\.\d+\.\d+", version)
+    assert f":{version}-" in image
+
+
+def test_every_package_is_installed_by_the_constraints() -> None:
+    installs = re.findall(r"pip install ([^\n&]*)", DOCKERFILE)
+    assert len(installs) == 2
+    for options in installs:
+        assert "-c constraints.txt" in options or "--no-deps" in options
+    pinned = (ROOT / "constraints.txt").read_text().splitlines()
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in pinned)
+
+
+def test_the_last_user_is_a_number_above_0_and_tini_is_process_1() -> None:
+    assert int(values("USER")[-1]) > 0
+    assert values("ENTRYPOINT") == ['["tini", "--"]']
+    assert len(values("HEALTHCHECK")) == 1
+
+
+def test_no_secret_and_nothing_but_what_is_needed_gets_in() -> None:
+    assert not re.search(r"(?i)(password|secret|token)\s*=\s*(?!token\b)\S", DOCKERFILE)
+    first, *others = [
+        line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")
+    ]
+    assert first == "*"
+    allowed = {line[1:] for line in others if line.startswith("!")}
+    copied = {word for value in values("COPY") if "--from" not in value for word in value.split()[:-1]}
+    copied = {word for word in copied if not word.startswith("--")}
+    assert copied == allowed
+
+
+def test_runs_log_what_the_image_says_of_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    image = dict(re.findall(r"(MIXLAB_\w+)=(\S+)", "".join(values("ENV"))))
+    assert set(image) == {"MIXLAB_COMMIT", "MIXLAB_CONSTRAINTS"}
+    copy = tmp_path / "constraints.txt"
+    copy.write_bytes((ROOT / "constraints.txt").read_bytes())
+    monkeypatch.setenv("MIXLAB_COMMIT", "0" * 40)
+    monkeypatch.setenv("MIXLAB_CONSTRAINTS", str(copy))
+    (tmp_path / "elsewhere").mkdir()
+    tags = provenance.collect(tmp_path / "elsewhere").tags
+    assert tags["mixlab.commit"] == "0" * 40
+    monkeypatch.delenv("MIXLAB_CONSTRAINTS")
+    assert tags["mixlab.constraints"] == provenance.constraints_hash(ROOT)  # of a checkout, the same
+    assert re.fullmatch(r"[0-9a-f]{12}", tags["mixlab.constraints"])
+    copy.write_text("torch==1.0\n")
+    assert provenance.constraints_hash(tmp_path) != tags["mixlab.constraints"]
+    assert provenance.constraints_hash(tmp_path / "elsewhere") == ""
