@@ -8,7 +8,9 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 
+ROOT = Path(__file__).parents[1]
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 0x1
 
 
@@ -20,6 +22,20 @@ def isolated(command: Sequence[str]) -> list[str]:
     except (OSError, subprocess.CalledProcessError):
         return list(command)
     return [*prefix, *command]
+
+
+def run_alone(file: str, folder: Path, timeout: float) -> None:
+    """Run a test's own file as a program with its own network, the folder its argument; it fails with its output.
+
+    Args:
+        file: the test's ``__file__``.
+        folder: for its files.
+        timeout: seconds.
+    """
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = isolated([sys.executable, file, str(folder)])
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=timeout)
+    assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
 
 
 @cache

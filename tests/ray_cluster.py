@@ -43,7 +43,9 @@ class RayCluster:
         self.folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
         stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
         port = self.address.rpartition(":")[2]
-        self.head = self.add("--head", "--port", port, "--temp-dir", str(self.folder), "--include-dashboard", "false")
+        self.head = self.add(
+            "--head", "--port", port, "--temp-dir", str(self.folder), "--include-dashboard", "false", "--num-cpus", "0"
+        )
 
     def add_worker(
         self, *options: str, cwd: Path | None = None, through: Sequence[str] = ()
@@ -52,7 +54,7 @@ class RayCluster:
         return self.add("--address", self.address, *options, cwd=cwd, through=through)
 
     def add(self, *options: str, cwd: Path | None = None, through: Sequence[str] = ()) -> subprocess.Popen[bytes]:
-        """Start a node of one processor."""
+        """Start a node of one processor; options that are given win."""
         command = [*through, *RAY, "start", "--block", "--node-ip-address", "127.0.0.1", "--num-cpus", "1"]
         command += ["--object-store-memory", str(100 * 2**20)]
         if "--num-gpus" not in options:
@@ -71,8 +73,9 @@ class RayCluster:
             if done.stdout.strip() == str(nodes):
                 return
             time.sleep(0.5)
-        logs = "".join(log.read_text() for log in sorted(self.folder.glob("*.log")))
-        raise RuntimeError(f"no {nodes} nodes after {START_SECONDS} s: {done.stderr[-2000:]}\n{logs[-4000:]}")
+        logs = "\n\n".join(log.read_text()[-1000:] for log in self.folder.glob("*.log"))
+        count = done.stdout.strip() or done.stderr[-1000:]
+        raise RuntimeError(f"not {nodes} nodes after {START_SECONDS} s, but {count}\n{logs}")
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
@@ -87,6 +90,6 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 @contextlib.contextmanager
 def running() -> Iterator[RayCluster]:
-    """A head; workers are added to it."""
+    """A head without processors; workers are added to it."""
     with contextlib.ExitStack() as stack:
         yield RayCluster(stack)

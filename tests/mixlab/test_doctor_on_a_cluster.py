@@ -1,6 +1,5 @@
 """The doctor on real nodes: all is well, then one joins that shares neither disk nor GPUs with what it claims."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,17 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests import ray_cluster
-from tests.isolation import isolated
+from tests.isolation import run_alone
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
 def test_only_the_odd_node_is_named(tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = isolated([sys.executable, __file__, str(tmp_path)])
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=400)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    run_alone(__file__, tmp_path, timeout=400)
 
 
 def examine_the_cluster(shared: Path) -> None:
