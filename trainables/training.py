@@ -98,9 +98,9 @@ class Run:
             seen += len(images)
             for name, value in {"train_loss": loss.detach(), **log}.items():
                 # Summed on the device, in float64: reading a number each step would stall a GPU.
-                total = value.detach().double().mean() * len(images)
+                total = value.detach().double().mean(dim=0) * len(images)  # () or (M,)
                 sums[name] = sums[name] + total if name in sums else total
-        means = {name: float(total) / seen for name, total in sums.items()}
+        means = {key: float(value) / seen for name, total in sums.items() for key, value in _columns(name, total)}
         return means, time.perf_counter() - start
 
     @property
@@ -199,6 +199,11 @@ def summary(history: list[Metrics]) -> Metrics:
 def model_state(network: Network) -> dict[str, Tensor]:
     """The backbone's state_dict on the CPU, in the plain memory format: readable anywhere."""
     return {name: value.cpu().contiguous() for name, value in network.backbone.state_dict().items()}
+
+
+def _columns(name: str, total: Tensor) -> list[tuple[str, Tensor]]:
+    """A sum () by its name, or the sums (M,) of a histogram's bins by the name and their number."""
+    return [(f"{name}_{place}", value) for place, value in enumerate(total)] if total.ndim else [(name, total)]
 
 
 def device() -> torch.device:

@@ -16,7 +16,7 @@ class Step(NamedTuple):
     """What one batch gave."""
 
     loss: Tensor  # ()
-    log: dict[str, Tensor]  # (B,) or () each; the loop reports the epoch's mean
+    log: dict[str, Tensor]  # (B,), () or (B, M) each; the loop reports the epoch's mean, of M columns apart
 
 
 class Method(nn.Module):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from trainables.backbones.backbone import Network
@@ -16,6 +17,8 @@ from trainables.mixers import MIXERS
 from trainables.mixers.mixed import Mixed, alone, mixed_binary_cross_entropy, mixed_cross_entropy
 from trainables.sumix import SUMixLoss, SUMixParts
 from trainables.sumix_release import ReleasedSUMixLoss
+
+LAM_BINS = 10  # of the histograms of lambda in the log
 
 SUMIX_PRESETS: dict[str, type[SUMixLoss]] = {"paper": SUMixLoss, "release": ReleasedSUMixLoss}
 
@@ -54,7 +57,10 @@ class Mixing(Method):
         if self.sumix is None:
             return Step(self.loss(logits, labels, mixed) + clean, {})
         parts = self.sumix.parts(*raw, features, logits, labels, mixed)
-        return Step(parts.loss + clean, describe(parts, mixed, features))
+        log = describe(parts, mixed, features)
+        if self.sumix.terms.lam == "learned":
+            log |= {"lam_drawn": in_bins(mixed.weights[:, 0]), "lam_learned": in_bins(parts.weights[:, 0])}
+        return Step(parts.loss + clean, log)
 
     def mix(self, images: Tensor, labels: Tensor, rng: Generator) -> Mixed:
         """The mixed batch, with what the mixer asks of the network computed first."""
@@ -95,6 +101,12 @@ def describe(parts: SUMixParts, mixed: Mixed, mixed_features: Tensor) -> dict[st
         "regulariser": parts.regulariser.detach(),
         "regulariser_gradient": gradient_length(parts.regulariser, mixed_features),
     }
+
+
+def in_bins(lam: Tensor) -> Tensor:
+    """(B, ``LAM_BINS``) in which bin of equal width each lambda (B,) of [0, 1] lies: the rows of a histogram."""
+    place = (lam.detach() * LAM_BINS).long().clamp(0, LAM_BINS - 1)
+    return F.one_hot(place, LAM_BINS)
 
 
 def gradient_length(mean: Tensor, rows: Tensor) -> Tensor:

@@ -95,7 +95,8 @@ def test_the_log_changes_no_number(preset: str, regulariser: str, monkeypatch: p
     keys = {"sumix__preset": preset, "sumix__lam": "learned", "sumix__regulariser": regulariser}
     logged, silent = method_for("cutmix", **keys), method_for("cutmix", **keys)
     loss, log = step(logged)
-    assert set(log) == {"lam", "lam_std", "lam_shift", "regulariser", "regulariser_gradient"}
+    described = {"lam", "lam_std", "lam_shift", "regulariser", "regulariser_gradient"}
+    assert set(log) == described | {"lam_drawn", "lam_learned"}
     assert not any(value.requires_grad for value in log.values())
     monkeypatch.setattr(mixing, "describe", lambda *args: {})
     assert torch.equal(loss, step(silent)[0])
@@ -112,6 +113,10 @@ def test_the_log_says_what_sumix_did() -> None:
     torch.testing.assert_close(log["lam_shift"], (log["lam"] - drawn).abs())
     assert log["lam_std"].item() == pytest.approx(log["lam"].std(correction=0).item())
     assert (log["lam_shift"] > 0).any()
+    for name, lam in (("lam_drawn", drawn), ("lam_learned", log["lam"])):
+        assert log[name].shape == (B, 10)
+        assert log[name].sum(dim=1).tolist() == [1] * B
+        assert log[name].argmax(dim=1).tolist() == [min(9, int(10 * value)) for value in lam]
     release = method_for("mixup", sumix__preset="release", sumix__lam="learned", sumix__regulariser="s")
     _, log = step(release)
     assert log["lam_std"] == 0  # one lambda a batch
