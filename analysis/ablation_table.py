@@ -9,11 +9,12 @@ Takes seconds, and 10,000 runs less than 20. Exit codes: 0 done; 2 bad input, in
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from analysis import command
+from analysis.published import published_of_runs
 from analysis.runs import Plan, load_plan, load_runs
 from analysis.tables import LevelTable, Published, level_tables, logged_metrics
 
@@ -47,7 +48,8 @@ def study_table(
         study: name of the study.
         plan: the plan whose cells are wanted; by default the one used last.
         metric: another metric than the plan's.
-        published: the paper's values by (level of each factor ..., arm).
+        published: the paper's values by (level of each factor ..., arm); by default those of ``published.csv`` that
+            the runs reproduce.
         extra: metrics whose mean is shown beside.
         power: also say in the text how many seeds would show each difference.
         wide: begin the text with the means alone, a row a combination of factor levels and a column an arm.
@@ -59,7 +61,9 @@ def study_table(
 
     plan = plan if plan is not None else load_plan(tracking_uri, study)
     runs = load_runs(tracking_uri, study, plan)
-    levels = level_tables(runs, plan, metric, published)
+    if published is None and (metric or plan["metric"]).startswith("test_top1"):
+        published = published_of_runs(runs, plan["factors"])
+    levels = level_tables(runs, plan, metric, published or None)
     for name in extra:
         if name not in logged_metrics(runs):
             raise ValueError(f"no finished run logged the metric {name!r}; logged: {', '.join(logged_metrics(runs))}")
@@ -86,7 +90,8 @@ def write_study_table(
         out: folder of the files, made if it is not there; files of the same names are replaced.
         plan: the plan whose cells are wanted; by default the one used last.
         metric: another metric than the plan's.
-        published: the paper's values by (level of each factor ..., arm).
+        published: the paper's values by (level of each factor ..., arm); by default those of ``published.csv`` that
+            the runs reproduce.
         extra: metrics whose mean is shown beside.
         power: also say in the text how many seeds would show each difference.
         wide: begin the text with the means alone, a row a combination of factor levels and a column an arm.
@@ -114,11 +119,8 @@ def write_study_table(
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="ablation_table.py", description="The table of a study, from MLflow.")
-    parser.add_argument("study", help="name of the study, e.g. ablation_cifar100")
-    parser.add_argument("--tracking-uri", default="sqlite:///mlflow.db", help="where MLflow keeps its runs")
+    parser = command.parser("ablation_table.py", "The table of a study, from MLflow.")
     parser.add_argument("--metric", help="compare this metric (default: the plan's)")
-    parser.add_argument("--plan", metavar="HASH", help="an earlier plan of the study (default: the one used last)")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="also write table.md, .csv, .tex, .html, gains.png, .pdf"
     )
@@ -128,27 +130,28 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Print the table, write the files if asked to, and return the exit code."""
-    options = parse(argv)
-    # A server that is down must be reported in seconds, not after MLflow's minutes of retries.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    try:
-        plan = load_plan(options.tracking_uri, options.study, options.plan)
-        extra = BESIDE if options.show_last_best else ()
-        kinds = {"metric": options.metric, "extra": extra, "power": options.power, "wide": options.wide}
-        if options.out is None:
-            result = study_table(options.tracking_uri, options.study, plan, **kinds)
-        else:
-            result = write_study_table(options.tracking_uri, options.study, options.out, plan, **kinds)
-    except (ValueError, OSError) as error:
-        print(f"ablation_table.py: {error}", file=sys.stderr)
-        return 2
+def show(options: argparse.Namespace) -> int:
+    """Print the table, and write the files if asked to.
+
+    Raises:
+        ValueError: unknown store, study, plan or metric, no finished run, or a baseline that is not an arm.
+    """
+    plan = load_plan(options.tracking_uri, options.study, options.plan)
+    extra = BESIDE if options.show_last_best else ()
+    kinds = {"metric": options.metric, "extra": extra, "power": options.power, "wide": options.wide}
+    if options.out is None:
+        result = study_table(options.tracking_uri, options.study, plan, **kinds)
+    else:
+        result = write_study_table(options.tracking_uri, options.study, options.out, plan, **kinds)
     print(result.text)
     for path in result.files:
         print(path)
     return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; the exit code."""
+    return command.run("ablation_table.py", show, parse(argv))
 
 
 if __name__ == "__main__":

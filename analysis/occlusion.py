@@ -13,16 +13,15 @@ Exit codes: 0 done; 1 done, but some checkpoint could not be evaluated (named); 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
 from torch import Generator, Tensor
 
+from analysis import command
 from analysis.captions import provenance_text
 from analysis.cells import tidy
 from analysis.evaluate import Result, evaluate_runs, load_images
@@ -110,20 +109,10 @@ def protocol_text(options: argparse.Namespace, results: Mapping[str, Result]) ->
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="occlusion.py", description="Accuracy of a study's networks under occlusion.")
-    parser.add_argument("study", help="name of the study, e.g. ablation_cifar100")
-    parser.add_argument("--tracking-uri", default="sqlite:///mlflow.db", help="where MLflow keeps its runs")
-    parser.add_argument(
-        "--out", type=Path, default=Path("results/occlusion"), metavar="DIR", help="folder of the files"
-    )
+    parser = command.evaluation_parser("occlusion.py", "Accuracy of a study's networks under occlusion.")
     parser.add_argument("--fill", choices=("mean", "black"), default="mean", help="colour of the masked patches")
     parser.add_argument("--order", choices=("random", "salient", "non_salient"), default="random")
     parser.add_argument("--draws", type=int, default=3, help="sets of masks an image")
-    parser.add_argument("--images", type=int, default=1000, metavar="N", help="test images, evenly spaced in the set")
-    parser.add_argument("--data-root", type=Path, default=Path("data"), metavar="DIR", help="folder of the data sets")
-    parser.add_argument(
-        "--address", choices=("local", "none"), default="none", help="local: evaluate as Ray tasks (default: none)"
-    )
     return parser.parse_args(argv)
 
 
@@ -134,10 +123,8 @@ def draw(options: argparse.Namespace) -> int:
         ValueError: unknown store or study, no finished run, or an option out of range.
         DataError: the data set is missing or broken.
     """
-    for name in ("draws", "images"):
-        if getattr(options, name) < 1:
-            raise ValueError(f"--{name} must be at least 1, got {getattr(options, name)}")
-    plan = load_plan(options.tracking_uri, options.study)
+    command.require_at_least_one(options, "draws", "images")
+    plan = load_plan(options.tracking_uri, options.study, options.plan)
     runs = load_runs(options.tracking_uri, options.study, plan)
     results, config, problems = evaluate_runs(
         options.tracking_uri,
@@ -172,15 +159,7 @@ def draw(options: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; the exit code."""
-    options = parse(argv)
-    # A server that is down must be reported in seconds, not after MLflow's minutes of retries.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    try:
-        return draw(options)
-    except (ValueError, OSError) as error:
-        print(f"occlusion.py: {error}", file=sys.stderr)
-        return 2
+    return command.run("occlusion.py", draw, parse(argv))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.style import context
 from matplotlib.ticker import MaxNLocator
@@ -98,6 +98,16 @@ def plot_curves(study: str, curves: pd.DataFrame, levels: Sequence[LevelTable], 
         names = {"test_top1": "top-1 accuracy on the test set, %", "train_loss": "training loss"}
         figure.supylabel(names.get(metric, metric), fontsize=9)
         return figure
+
+
+def add_caption(figure: Figure, caption: str) -> SubFigure:
+    """Write a caption at the foot of a figure with constrained layout; the part above it, for everything else."""
+    width, height = figure.get_size_inches()
+    text = textwrap.fill(caption, int(width / 0.062))
+    foot = 0.16 * (text.count("\n") + 1) + 0.1  # inches
+    upper, lower = np.ravel(figure.subfigures(2, 1, height_ratios=[height - foot, foot], squeeze=False))
+    lower.text(0.01, 0.98, text, fontsize=7.5, color="#444444", va="top", linespacing=1.35)
+    return upper
 
 
 def save(figure: Figure, stem: Path, endings: Sequence[str] = ("png", "pdf")) -> list[Path]:

@@ -8,7 +8,8 @@ them, chosen on the test set); the alpha of the mixer and the weight decay where
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import ast
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -76,6 +77,31 @@ def published_cells(trials: Iterable[Cell], metric: str = "top1") -> dict[tuple[
         if cell not in found and (row := published_row(trial.config, metric)) is not None:
             found[cell] = float(row["value"])
     return found
+
+
+def published_of_runs(runs: pd.DataFrame, factors: Sequence[str], metric: str = "top1") -> dict[tuple[Any, ...], float]:
+    """The same from the parameters that the runs of a study logged.
+
+    Args:
+        runs: one row a planned cell (:func:`analysis.runs.load_runs`); one that never started has no parameters.
+        factors: of the study, in the order of its plan.
+        metric: as in the file.
+    """
+    started = runs[runs["run_id"] != ""].drop_duplicates([*factors, "arm"])
+    found: dict[tuple[Any, ...], float] = {}
+    for row in started.to_dict("records"):
+        config = {str(k).removeprefix("config."): _value(v) for k, v in row.items() if str(k).startswith("config.")}
+        if (number := published_row(config, metric)) is not None:
+            found[*(row[factor] for factor in factors), row["arm"]] = float(number["value"])
+    return found
+
+
+def _value(text: str) -> Any:
+    """A parameter as it was before MLflow made it text."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def sumix_terms(config: Mapping[str, Any]) -> str:

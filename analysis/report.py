@@ -10,23 +10,29 @@ from __future__ import annotations
 
 import argparse
 import html
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from analysis import command
+from analysis.ablation_table import study_table
 from analysis.captions import power_heading
 from analysis.cells import p_text, power_cells
+from analysis.lambdas import load_histograms, plot_lambda
 from analysis.page import image, page
 from analysis.plots import plot_curves, plot_gains
 from analysis.rendering import html_grid, html_tables
-from analysis.runs import Plan, load_curves, load_plan, load_runs
-from analysis.tables import LevelTable, level_tables
+from analysis.runs import Plan, load_curves, load_plan
+from analysis.tables import LevelTable
+
+MOST_CURVES = 500  # runs whose curves are read, a request each
 
 
-def write_report(tracking_uri: str, study: str, out: Path, plan: Plan | None = None) -> Path:
+def write_report(
+    tracking_uri: str, study: str, out: Path, plan: Plan | None = None, levels: Sequence[LevelTable] | None = None
+) -> Path:
     """Write the page; returns its file.
 
     Args:
@@ -34,19 +40,22 @@ def write_report(tracking_uri: str, study: str, out: Path, plan: Plan | None = N
         study: name of the study.
         out: the file; its folder is made if it is not there.
         plan: the plan whose cells are wanted; by default the one used last.
+        levels: the tables of that plan, where they have been made already.
 
     Raises:
         ValueError: unknown store or study, or no finished run; nothing is written then.
     """
     plan = plan if plan is not None else load_plan(tracking_uri, study)
-    runs = load_runs(tracking_uri, study, plan)
-    levels = level_tables(runs, plan)
-    curves = load_curves(tracking_uri, runs)
+    if levels is None:
+        levels = study_table(tracking_uri, study, plan).levels
+    runs = pd.concat([level.runs for level in levels])
+    curves = load_curves(tracking_uri, _first_seeds(runs))
     sections = [
         ("Summary", summary(levels)),
         ("Results", html_tables(levels)),
         ("Gains", image(plot_gains(study, levels), "The gain of every arm over the baseline, with its interval")),
-        ("Training", image(plot_curves(study, curves, levels), "Top-1 accuracy by epoch of every arm")),
+        ("Training", _note(curves, runs) + image(plot_curves(study, curves, levels), "Top-1 accuracy by epoch")),
+        *_lambda(tracking_uri, study, levels),
         ("How many seeds it would take", _power(levels)),
         ("Configuration", _configuration(runs, list(plan["factors"]))),
         ("Where the runs come from", html_grid(provenance(runs), words=True)),
@@ -121,25 +130,43 @@ def _power(levels: Sequence[LevelTable]) -> str:
     return "\n".join(parts)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Write the page and return the exit code."""
-    parser = argparse.ArgumentParser(prog="report.py", description="One self-contained page about a study.")
-    parser.add_argument("study", help="name of the study, e.g. ablation_cifar100")
-    parser.add_argument("--tracking-uri", default="sqlite:///mlflow.db", help="where MLflow keeps its runs")
-    parser.add_argument("--plan", metavar="HASH", help="an earlier plan of the study (default: the one used last)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="the page (default: STUDY.html)")
-    options = parser.parse_args(argv)
-    # A server that is down must be reported in seconds, not after MLflow's minutes of retries.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    try:
-        plan = load_plan(options.tracking_uri, options.study, options.plan)
-        out = options.out or Path(f"{options.study}.html")
-        print(write_report(options.tracking_uri, options.study, out, plan))
-    except (ValueError, OSError) as error:
-        print(f"report.py: {error}", file=sys.stderr)
-        return 2
+def _first_seeds(runs: pd.DataFrame) -> pd.DataFrame:
+    """All runs, or those of the first seeds where reading each run's curve would take minutes."""
+    seeds = sorted(runs["seed"].unique())
+    most = max(1, MOST_CURVES * len(seeds) // max(1, len(runs)))
+    return runs[runs["seed"].isin(seeds[:most])]
+
+
+def _note(curves: pd.DataFrame, runs: pd.DataFrame) -> str:
+    drawn, all_seeds = curves["seed"].nunique(), runs["seed"].nunique()
+    return f"<p>The first {drawn} of {all_seeds} seeds.</p>" if 0 < drawn < all_seeds else ""
+
+
+def _lambda(tracking_uri: str, study: str, levels: Sequence[LevelTable]) -> list[tuple[str, str]]:
+    """The section about lambda, where SUMix learned it."""
+    histograms = load_histograms(tracking_uri, levels)
+    if not histograms:
+        return []
+    return [("Lambda", image(plot_lambda(study, histograms, levels), "Learned and drawn lambda by epoch"))]
+
+
+def show(options: argparse.Namespace) -> int:
+    """Write the page and print where.
+
+    Raises:
+        ValueError: unknown store, study or plan, or no finished run.
+    """
+    plan = load_plan(options.tracking_uri, options.study, options.plan)
+    out = options.out or Path(f"{options.study}.html")
+    print(write_report(options.tracking_uri, options.study, out, plan))
     return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; the exit code."""
+    parser = command.parser("report.py", "One self-contained page about a study.")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="the page (default: STUDY.html)")
+    return command.run("report.py", show, parser.parse_args(argv))
 
 
 if __name__ == "__main__":

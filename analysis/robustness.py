@@ -14,7 +14,6 @@ Exit codes: 0 done; 1 done, but some checkpoint could not be evaluated (named); 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -27,6 +26,7 @@ import torch
 from tabulate import tabulate
 from torch import Generator, Tensor
 
+from analysis import command
 from analysis.cells import tidy
 from analysis.evaluate import Result, evaluate_runs
 from analysis.rendering import markdown
@@ -150,21 +150,11 @@ def protocol_text(results: Mapping[str, Result], metrics: Sequence[str]) -> str:
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="robustness.py", description="Robustness of a study's networks.")
-    parser.add_argument("study", help="name of the study, e.g. ablation_cifar100")
-    parser.add_argument("--tracking-uri", default="sqlite:///mlflow.db", help="where MLflow keeps its runs")
-    parser.add_argument(
-        "--out", type=Path, default=Path("results/robustness"), metavar="DIR", help="folder of the files"
-    )
+    parser = command.evaluation_parser("robustness.py", "Robustness of a study's networks.")
     parser.add_argument("--no-corruptions", action="store_true", help="leave out the corruptions, most of the time")
     parser.add_argument("--pgd", action="store_true", help="also the error under PGD")
     parser.add_argument(
         "--fgsm-release", action="store_true", help="also FGSM as SUMix's released code has it (legacy)"
-    )
-    parser.add_argument("--images", type=int, default=1000, metavar="N", help="test images, evenly spaced in the set")
-    parser.add_argument("--data-root", type=Path, default=Path("data"), metavar="DIR", help="folder of the data sets")
-    parser.add_argument(
-        "--address", choices=("local", "none"), default="none", help="local: evaluate as Ray tasks (default: none)"
     )
     return parser.parse_args(argv)
 
@@ -175,9 +165,8 @@ def tabulate_study(options: argparse.Namespace) -> int:
     Raises:
         ValueError: unknown store or study, no finished run, an option out of range, or no data set.
     """
-    if options.images < 1:
-        raise ValueError(f"--images must be at least 1, got {options.images}")
-    plan = load_plan(options.tracking_uri, options.study)
+    command.require_at_least_one(options, "images")
+    plan = load_plan(options.tracking_uri, options.study, options.plan)
     runs = load_runs(options.tracking_uri, options.study, plan)
     root = options.data_root.absolute()
     protocol = {
@@ -233,15 +222,7 @@ def by_corruption(runs: pd.DataFrame, results: Mapping[str, Result], factors: Se
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; the exit code."""
-    options = parse(argv)
-    # A server that is down must be reported in seconds, not after MLflow's minutes of retries.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    try:
-        return tabulate_study(options)
-    except (ValueError, OSError) as error:
-        print(f"robustness.py: {error}", file=sys.stderr)
-        return 2
+    return command.run("robustness.py", tabulate_study, parse(argv))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import html
 import math
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from analysis import command
 from analysis.page import image, page
 from analysis.rendering import html_grid, html_tables
 from analysis.runs import load_plan, load_runs
@@ -170,26 +170,25 @@ def _number(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Write the page, print its summary, and return the exit code."""
-    parser = argparse.ArgumentParser(prog="search_report.py", description="One self-contained page about a search.")
-    parser.add_argument("search", help="name of the search, e.g. search_zeta_alpha")
-    parser.add_argument("--tracking-uri", default="sqlite:///mlflow.db", help="where MLflow keeps its runs")
-    parser.add_argument("--optuna-storage", metavar="URL", help="Optuna's storage (default: that of the plan)")
-    parser.add_argument("--plan", metavar="HASH", help="an earlier search of the name (default: the one that ran last)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="the page (default: SEARCH.html)")
-    options = parser.parse_args(argv)
-    # A server that is down must be reported in seconds, not after MLflow's minutes of retries.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    try:
-        found = report(options.tracking_uri, options.search, options.optuna_storage, options.plan)
-        out = write_page(found, options.out or Path(f"{options.search}.html"))
-    except (ValueError, OSError) as error:
-        print(f"search_report.py: {error}", file=sys.stderr)
-        return 2
+def show(options: argparse.Namespace) -> int:
+    """Write the page and print its summary.
+
+    Raises:
+        ValueError: no such tracking store, search, plan or storage.
+    """
+    found = report(options.tracking_uri, options.search, options.optuna_storage, options.plan)
+    out = write_page(found, options.out or Path(f"{options.search}.html"))
     print(f"{found.text}\n{out}")
     return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; the exit code."""
+    about = "One self-contained page about a search."
+    parser = command.parser("search_report.py", about, what="search", example="search_zeta_alpha")
+    parser.add_argument("--optuna-storage", metavar="URL", help="Optuna's storage (default: that of the plan)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="the page (default: SEARCH.html)")
+    return command.run("search_report.py", show, parser.parse_args(argv))
 
 
 if __name__ == "__main__":

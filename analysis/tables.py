@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ from analysis.significance import (
 
 COLUMNS = ("n", "mean", "sd", "gain", "gain_low", "gain_high", "p", "p_holm", "win")
 NOT_METRICS = ("seed", "epochs", "dirty")
+BIN = re.compile(r"lam_(drawn|learned)_\d+")  # a bin of a histogram of lambda
 LOWER_IS_BETTER = ("loss", "error", "ece", "nll", "seconds")
 
 Published = Mapping[tuple[Any, ...], float]  # (level of each factor ..., arm) -> the paper's value
@@ -147,9 +149,9 @@ def compare_with_published(table: pd.DataFrame, published: Mapping[str, float]) 
 
 
 def logged_metrics(runs: pd.DataFrame, factors: list[str] | None = None) -> list[str]:
-    """The columns that hold a number for at least one run, without those that identify it."""
+    """The columns that hold a number for at least one run, without those that identify it and bins of histograms."""
     numbers = runs.select_dtypes("number").columns.difference([*NOT_METRICS, *(factors or [])], sort=False)
-    return [str(name) for name in numbers if runs[name].notna().any()]
+    return [str(name) for name in numbers if runs[name].notna().any() and not BIN.fullmatch(str(name))]
 
 
 def higher_is_better(metric: str) -> bool:

@@ -170,9 +170,10 @@ def _report(
     tracker: tracking.Tracker,
     console: Console,
 ) -> None:
-    """Write the table, beside the published one, and the plots from what MLflow holds; attach and name them."""
+    """Write the table, beside the published one, plots and page from what MLflow holds; attach and name them."""
     from analysis.ablation_table import write_study_table
     from analysis.published import published_cells
+    from analysis.report import write_report
 
     published = published_cells(trials) if study.metric.startswith("test_top1") else {}
     try:
@@ -180,10 +181,12 @@ def _report(
     except ValueError as error:  # nothing finished
         console.print(f"no table: {error}", style="red", markup=False)
         return
-    tracker.attach(table.files, (out / "table.md").read_text())
+    page = write_report(options.tracking_uri, study.name, out / "report.html", dict(plan), table.levels)
+    tracker.attach([*table.files, page], (out / "table.md").read_text())
     tracker.drain()
     print(table.text)
     console.print(f"\nTable and plots: {', '.join(str(file) for file in table.files)}", soft_wrap=True)
+    console.print(f"One page about all of it: {page}", markup=False, soft_wrap=True)
     uri = options.tracking_uri
     how = (
         f"open {uri}"

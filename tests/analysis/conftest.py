@@ -73,11 +73,18 @@ class TrackedStudy:
         epochs: int = 20,
         tags: Mapping[str, str] | None = None,
         curve: tuple[float, ...] = (),
+        config: Mapping[str, Any] | None = None,
     ) -> str:
         every = {"mixlab.level": "seed", "mixlab.key": trial["key"], "mixlab.study": self.study}
         every |= {"mixlab.arm": trial["arm"], "mixlab.seed": str(trial["seed"]), "mixlab.commit": "0123456789abcdef"}
         every |= {"mixlab.dirty": "false", "mixlab.data": "feedc0de", **(tags or {})}
-        params = {"dataset": "cifar10", "backbone": "resnet20", "epochs": str(epochs), **trial["levels"]}
+        params = {
+            "dataset": "cifar10",
+            "backbone": "resnet20",
+            "epochs": str(epochs),
+            **trial["levels"],
+            **(config or {}),
+        }
         metrics = [Metric("test_top1", point, 0, step) for step, point in enumerate(curve)]
         if value is not None:
             rules = {"median10": value, "last": value - 0.5, "best": value + 0.5}

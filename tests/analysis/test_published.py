@@ -5,7 +5,16 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from analysis.published import FILE, published_cells, published_numbers, published_row, sumix_terms
+from analysis.ablation_table import study_table
+from analysis.published import (
+    FILE,
+    published_cells,
+    published_numbers,
+    published_of_runs,
+    published_row,
+    sumix_terms,
+)
+from analysis.runs import load_runs
 from trainables import recipes
 from trainables.backbones import BACKBONES
 from trainables.config import flatten, parse
@@ -124,3 +133,18 @@ def test_terms() -> None:
     assert sumix_terms({"sumix.lam": "fixed", "sumix.regulariser": "u"}) == "u"
     assert sumix_terms(SUMIX) == "lam+su"
     assert isinstance(published_numbers(), pd.DataFrame)
+
+
+def test_runs_of_a_study_find_the_numbers_that_its_trials_find(track: Any, make_plan: Any) -> None:
+    study, plan = track(), make_plan(arms=("baseline", "SUMix"), seeds=1, factors={"mixer": ("cutmix",)})
+    study.add_plan(plan)
+    for trial in plan["trials"]:
+        terms = SUMIX if trial["arm"] == "SUMix" else {}
+        study.add_run(trial, 78.0, config=flatten(parse({**recipes.CIFAR100_RESNET18, "mixer": "cutmix", **terms})))
+    assert published_of_runs(load_runs(study.uri, study.study, plan), ["mixer"]) == {
+        ("cutmix", "baseline"): 78.17,
+        ("cutmix", "SUMix"): 79.78,
+    }
+    shown = study_table(study.uri, study.study).text
+    assert "78.17" in shown
+    assert "ours − paper" in shown

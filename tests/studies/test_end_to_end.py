@@ -103,7 +103,7 @@ def test_whole_study_ends_with_table_and_true_states(undisturbed: Place) -> None
         assert histories["test_top1_best"] == [(4, values[-1])]
     assert undisturbed.statuses() == {"FINISHED"}
     out = undisturbed.folder / "results" / STUDY / "smoke"
-    assert {"table.md", "table.csv", "gains.png"} <= {path.name for path in out.iterdir()}
+    assert {"table.md", "table.csv", "gains.png", "report.html"} <= {path.name for path in out.iterdir()}
     assert "too few seeds to tell" in (out / "table.md").read_text()
     # What MLflow holds needs no second copy.
     assert not undisturbed.checkpoints()
@@ -126,7 +126,7 @@ def test_runs_are_nested_and_described(undisturbed: Place) -> None:
             assert {"model.pt", "config.json"} <= artifacts
     study = next(run for run in runs.values() if run.data.tags["mixlab.level"] == "study")
     artifacts = {artifact.path for artifact in client.list_artifacts(study.info.run_id)}
-    assert {"plan.json", "table.md", "table.csv", "gains.png"} <= artifacts
+    assert {"plan.json", "table.md", "table.csv", "gains.png", "report.html"} <= artifacts
 
 
 def test_second_call_trains_nothing_and_a_seed_more_trains_only_it(undisturbed: Place) -> None:
