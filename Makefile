@@ -4,16 +4,22 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+CIFAR10 := $(BIN)/python -c "from pathlib import Path; from trainables.datasets import DATASETS; DATASETS['cifar10'].prepare(Path('data'))"
 
-.PHONY: study test fast lint bench setup clean
+.PHONY: study test test-images fast lint bench setup clean
 
 study: $(INSTALLED)
 	$(BIN)/python studies/ablation_cifar100.py --preset quick --dataset cifar10
 
 test: $(INSTALLED) lint
-	$(BIN)/python -c "from pathlib import Path; from trainables.datasets import DATASETS; DATASETS['cifar10'].prepare(Path('data'))"
+	$(CIFAR10)
 	$(BIN)/python -m pytest -m "not slow" -n 2
 	$(BIN)/python -m pytest -m slow
+
+# A quarter of an hour, as root on Debian: builds the image and runs a study and a job in it. STORE=DIR keeps its layers.
+test-images: $(INSTALLED)
+	$(CIFAR10)
+	$(BIN)/python tests/docker/image.py $(if $(STORE),--store $(STORE))
 
 fast: $(INSTALLED)
 	$(BIN)/python -m pytest -m "not slow" -n 2

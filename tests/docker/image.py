@@ -1,0 +1,201 @@
+"""Builds the image for real, without a Docker engine, and runs a study and a job in it: ``make test-images``.
+
+    python tests/docker/image.py [--store DIR]       about 15 minutes and 25 GB on two processors; as root, on Debian
+
+The base is made from Debian's packages, so that no registry of images is asked. With --store the layers are kept there,
+and the next build begins with what has changed.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tests.isolation import isolated  # noqa: E402
+
+PACKAGES = {"buildah": "buildah", "debootstrap": "debootstrap", "docker-compose": "docker-compose"}
+CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+COMPOSE = ("docker-compose", "-f", str(ROOT / "docker" / "compose.yaml"))
+SECRETS = {"POSTGRES_PASSWORD": "p", "RAY_AUTH_TOKEN": "t"}
+STUDY = "python studies/ablation_cifar100.py --preset smoke --dataset cifar10 --data-root /data"
+
+# A run's tags, as the image's own MLflow reads them.
+TAGS = """
+import json
+from mlflow.tracking import MlflowClient
+client = MlflowClient("sqlite:////work/mlflow.db")
+ids = [found.experiment_id for found in client.search_experiments()]
+runs = client.search_runs(ids, "tags.`mixlab.level` = 'seed'")
+print(json.dumps([dict(found.data.tags) for found in runs]))
+"""
+
+# What the README says of `ray job submit`, on a head that listens nowhere else.
+JOB = f"""
+set -eu
+export RAY_AUTH_TOKEN=$(python -c 'import secrets; print(secrets.token_hex(32))')
+ray start --head --port=6379 --num-cpus=2 --dashboard-host=127.0.0.1 > /tmp/head.log 2>&1
+ray health-check --address 127.0.0.1:6379
+! RAY_AUTH_TOKEN=wrong ray health-check --address 127.0.0.1:6379 > /dev/null 2>&1
+export RAY_API_SERVER_ADDRESS=http://127.0.0.1:8265
+ray job submit --no-wait --submission-id smoke -- \\
+  sh -c "cd /work && {STUDY} --address auto --mixers cutmix --arms '+ lam' --storage /results/job"
+until ray job status smoke 2>&1 | grep -iE 'succeeded|failed'; do sleep 3; done
+ray job logs smoke
+ray job status smoke 2>&1 | grep -i succeeded
+"""
+
+
+def main() -> None:
+    """Everything in turn; the first failure ends it with its output."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--store", type=Path, help="folder of the layers; a temporary one if not given")
+    store = options.parse_args().store
+    install()
+    check_compose()
+    with tempfile.TemporaryDirectory(prefix="mixlab-image-") as folder:
+        buildah = Buildah(store or Path(folder) / "store", Path(folder))
+        commit = output("git", "-C", str(ROOT), "rev-parse", "HEAD").strip()
+        python = buildah.make_base()
+        buildah.build(python, commit)
+        buildah.check_settings(commit)
+        container = output(*buildah.command, "from", "localhost/mixlab").strip()
+        try:
+            check_inside(buildah, container, python, commit)
+        finally:
+            subprocess.run([*buildah.command, "rm", container], check=True, capture_output=True)
+    say("all is well")
+
+
+def install() -> None:
+    """What a fresh Debian lacks."""
+    missing = [package for program, package in PACKAGES.items() if shutil.which(program) is None]
+    if missing:
+        say(f"installing {', '.join(missing)}")
+        run("apt-get", "update", "-qq")
+        run("apt-get", "install", "-qq", "--yes", "--no-install-recommends", *missing)
+
+
+def check_compose() -> None:
+    """The compose file in both profiles; and that it refuses to start without each secret."""
+    say("docker-compose config")
+    for profile in ("gpu", "study"):
+        run(*COMPOSE, "--profile", profile, "config", "--quiet", environment=SECRETS)
+    for name in SECRETS:
+        rest = {key: value for key, value in SECRETS.items() if key != name}
+        environment = {key: value for key, value in os.environ.items() if key not in SECRETS} | rest
+        done = subprocess.run([*COMPOSE, "config", "--quiet"], env=environment, capture_output=True, text=True)
+        assert done.returncode != 0, f"starts without {name}"
+        assert name in done.stderr
+
+
+class Buildah:
+    """Builds and runs images as root of this machine.
+
+    Args:
+        store: of layers.
+        folder: for what is temporary.
+    """
+
+    def __init__(self, store: Path, folder: Path) -> None:
+        self.folder = folder
+        places = ("buildah", "--root", str(store), "--runroot", str(folder / "run"))
+        self.command: Sequence[str] = (*places, "--storage-driver", "overlay")
+        # Overlays share what layers have in common; where the kernel grants none, each layer is a whole copy.
+        if subprocess.run([*self.command, "images"], capture_output=True).returncode != 0:
+            self.command = (*places, "--storage-driver", "vfs")
+        self.trust = ("--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro") if CERTIFICATES.exists() else ()
+
+    def make_base(self) -> str:
+        """The base image from Debian's packages; returns its Python's version."""
+        known = subprocess.run([*self.command, "inspect", "localhost/base"], capture_output=True).returncode == 0
+        if not known:
+            say("making the base from Debian's packages")
+            include = "--include=python3,python3-venv,ca-certificates"
+            run("debootstrap", "--variant=minbase", include, "bookworm", f"{self.folder}/base")
+            run("tar", "-C", f"{self.folder}/base", "-cf", f"{self.folder}/base.tar", ".")
+            (self.folder / "Dockerfile").write_text("FROM scratch\nADD base.tar /\n")
+            run(*self.command, "build", "--isolation", "chroot", "-t", "localhost/base", str(self.folder))
+            shutil.rmtree(self.folder / "base")
+        container = output(*self.command, "from", "localhost/base").strip()
+        version = output(*self.command, "run", "--isolation", "chroot", container, "python3", "--version")
+        run(*self.command, "rm", container)
+        return version.split()[1]
+
+    def build(self, python: str, commit: str) -> None:
+        """The Dockerfile as it is, on that base."""
+        say(f"building on Debian's Python {python}")
+        given = {
+            "PYTHON_IMAGE": "localhost/base",
+            "BASE_IMAGE": "localhost/base",
+            "PYTHON_VERSION": python,
+            "COMMIT": commit,
+        }
+        arguments = [text for key, value in given.items() for text in ("--build-arg", f"{key}={value}")]
+        options = ("--layers", "--isolation", "chroot", "--format", "docker", *self.trust, *arguments)
+        run(*self.command, "build", *options, "-f", f"{ROOT}/docker/Dockerfile", "-t", "localhost/mixlab", str(ROOT))
+
+    def check_settings(self, commit: str) -> None:
+        """What the image says of itself."""
+        config = json.loads(output(*self.command, "inspect", "localhost/mixlab"))["Docker"]["config"]
+        assert config["Entrypoint"] == ["tini", "--"]
+        assert config["User"] == "10001"
+        assert config["Healthcheck"]["Test"] == ["CMD", "ray", "health-check"]
+        assert config["Labels"]["org.opencontainers.image.revision"] == commit
+        names = [line.partition("=")[0] for line in config["Env"]]
+        assert not [name for name in names if re.search("PASSWORD|SECRET|TOKEN", name)]
+
+    def inside(self, container: str, *command: str) -> str:
+        """The output of a command in a container with the data sets and a network of its own."""
+        mounts = ("--volume", f"{ROOT}/data:/data")
+        ran = isolated([*self.command, "run", "--isolation", "chroot", *mounts, container, "--", *command])
+        return output(*ran)
+
+
+def check_inside(buildah: Buildah, container: str, python: str, commit: str) -> None:
+    """A study, a job, and who they run as."""
+    say("looking inside")
+    assert buildah.inside(container, "id", "-u").strip() == "10001"
+    assert buildah.inside(container, "python", "--version").split() == ["Python", python]
+    buildah.inside(container, "tini", "--", "pip", "check")
+    say("a study")
+    shown = buildah.inside(container, "tini", "-s", "--", *STUDY.split())
+    print(shown)
+    assert "[10/10 done" in shown
+    tags = json.loads(buildah.inside(container, "python", "-c", TAGS).splitlines()[-1])
+    digest = output("sha256sum", str(ROOT / "constraints.txt"))[:12]
+    assert len(tags) == 10
+    assert {tag["mixlab.commit"] for tag in tags} == {commit}
+    assert {tag["mixlab.constraints"] for tag in tags} == {digest}
+    say("a job")
+    print(buildah.inside(container, "tini", "-s", "--", "sh", "-c", JOB))
+
+
+def run(*command: str, environment: dict[str, str] | None = None) -> None:
+    """Run, showing the output."""
+    subprocess.run(command, check=True, env={**os.environ, **(environment or {})})
+
+
+def output(*command: str) -> str:
+    """Run and return the output; a failure shows it."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{done.stdout}\n{' '.join(command)}: exit code {done.returncode}")
+    return done.stdout
+
+
+def say(text: str) -> None:
+    """A heading."""
+    print(f"--- {text}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
