@@ -24,6 +24,7 @@ from mlflow.tracking import MlflowClient
 from torch import Tensor
 from tqdm import tqdm
 
+from analysis.ray_tasks import in_ray, require_address
 from analysis.runs import open_client
 from trainables.backbones.backbone import Network
 from trainables.classify import PLACE
@@ -74,16 +75,17 @@ def evaluate_runs(
         images: how many test images, evenly spaced in the test set.
         data_root: the folder of the data sets.
         cache: JSON file of earlier results; made, or added to.
-        address: ``none`` for this process, ``local`` for Ray tasks on this machine.
+        address: ``none`` for this process, or that of a Ray cluster (:func:`analysis.ray_tasks.in_ray`).
 
     Returns:
         Results by run id; the configuration of one of those runs, None where there is none; and one sentence for each
         run that has no result.
 
     Raises:
-        ValueError: no run has finished.
+        ValueError: no run has finished, or no cluster answers at the address.
         DataError: the data set is missing or broken.
     """
+    require_address(address)
     finished = runs[runs["status"] == "finished"]
     if finished.empty:
         raise ValueError("the study has no finished run: there is nothing to evaluate")
@@ -104,10 +106,11 @@ def evaluate_runs(
             fetched[name] = (key, checkpoint)
             if key not in kept:
                 waiting[key] = checkpoint
-        work = _in_ray if address == "local" else _in_process
         arguments = (measure, full_protocol, images, data_root.absolute())
+        here = ((key, _evaluate(checkpoint, *arguments)) for key, checkpoint in waiting.items())
+        work = here if address == "none" else in_ray(waiting, address, _evaluate, *arguments)
         failures = {}
-        for key, outcome in tqdm(work(waiting, *arguments), "evaluating", len(waiting), disable=None, leave=False):
+        for key, outcome in tqdm(work, "evaluating", len(waiting), disable=None, leave=False):
             if isinstance(outcome, str):
                 failures[key] = outcome
                 continue
@@ -203,36 +206,6 @@ def _evaluate(
     except CheckpointError as error:
         return str(error)
     return measure(network, *load_images(config, images, data_root), config, protocol)
-
-
-def _in_process(waiting: Mapping[str, Checkpoint], *arguments: Any) -> Iterator[tuple[str, Result | str]]:
-    for key, checkpoint in waiting.items():
-        yield key, _evaluate(checkpoint, *arguments)
-
-
-def _in_ray(waiting: Mapping[str, Checkpoint], *arguments: Any) -> Iterator[tuple[str, Result | str]]:
-    """The same as tasks of a Ray cluster that ends with this loop: one CPU each, and a GPU where there is one."""
-    if not waiting:
-        return
-    import ray
-
-    root = Path(__file__).resolve().parents[1]
-    ray.init(
-        address="local",
-        num_cpus=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="error",
-        runtime_env={"py_modules": [str(root / name) for name in ("trainables", "analysis")]},
-    )
-    try:
-        task = ray.remote(num_cpus=1, num_gpus=float(torch.cuda.is_available()))(_evaluate)
-        running = {task.remote(checkpoint, *arguments): key for key, checkpoint in waiting.items()}
-        while running:
-            (done,), _ = ray.wait(list(running), num_returns=1)
-            yield running.pop(done), ray.get(done)
-    finally:
-        ray.shutdown()
 
 
 @contextmanager

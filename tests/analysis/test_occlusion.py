@@ -92,9 +92,12 @@ def test_bad_input_is_one_sentence(trained: Any, out: Path, capsys: pytest.Captu
     for arguments, sentence in (
         (["ablation_tyni"], "there is no study 'ablation_tyni'; the nearest is 'ablation_tiny'"),
         ([study.study, "--draws", "0"], "--draws must be at least 1, got 0"),
+        ([study.study, "--address", "head"], "--address must be none, local, auto or HOST:PORT, got 'head'"),
     ):
         code = occlusion.main([*arguments, "--tracking-uri", study.uri, "--out", str(out)])
         assert (code, capsys.readouterr().err) == (2, f"occlusion.py: {sentence}\n")
+    assert call(study, out, "--address", "127.0.0.1:1") == 2
+    assert "no Ray cluster answers at --address '127.0.0.1:1'" in capsys.readouterr().err
     for run_id in run_ids.values():
         study.client.set_terminated(run_id, "FAILED")
     assert call(study, out) == 2
