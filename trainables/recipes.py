@@ -185,7 +185,7 @@ _LAPTOP: Recipe = {
     **{"optimiser": "sgd", "momentum": 0.9, "nesterov": False, "weight_decay": 1e-4, "weight_decay_on": "all"},
     **{
         "milestones": (0.5, 0.75),
-        "lr_changes": "each_epoch",
+        "lr_changes": "each_step",
         "warmup_start": 0.0,
         "grad_clip": None,
         "label_smoothing": 0.0,
