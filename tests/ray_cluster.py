@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tests.postgresql import free_port
@@ -29,7 +29,7 @@ STOP_SECONDS = 30
 class RayCluster:
     """Nodes that end with their block. ``environment`` is what a driver needs to be let in."""
 
-    def __init__(self, stack: contextlib.ExitStack) -> None:
+    def __init__(self, stack: contextlib.ExitStack, environment: Mapping[str, str]) -> None:
         self._stack = stack
         self.address = f"127.0.0.1:{free_port()}"
         self.environment = {
@@ -38,6 +38,7 @@ class RayCluster:
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1",
             "RAY_USAGE_STATS_ENABLED": "0",
+            **environment,
         }
         # Ray's sockets bear the folder's name, and a socket's name has at most 107 letters.
         self.folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
@@ -89,7 +90,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[RayCluster]:
-    """A head without processors; workers are added to it."""
+def running(**environment: str) -> Iterator[RayCluster]:
+    """A head without processors; workers are added to it. The environment is that of all nodes."""
     with contextlib.ExitStack() as stack:
-        yield RayCluster(stack)
+        yield RayCluster(stack, environment)

@@ -12,6 +12,7 @@ import pytest
 from mixlab.doctor import __main__ as doctor
 from mixlab.doctor import probes
 from mixlab.doctor.checks import OK, RED, WARNING, Finding, judge
+from mixlab.doctor.entry import judge_entry
 from mixlab.doctor.facts import Facts, Question
 from mixlab.doctor.probes import Gpus
 
@@ -99,6 +100,23 @@ def test_what_is_no_fault(changes: dict[str, Any]) -> None:
 def test_a_store_in_a_file_and_no_data_set_are_no_faults() -> None:
     asked = replace(ASKED, tracking_uri="sqlite:///mlflow.db", dataset=None)
     assert wrong(asked) == []
+
+
+@pytest.mark.parametrize(
+    ("ours", "wrong", "level", "part"),
+    [
+        ("", "AuthenticationError: x", OK, "asks for the token"),
+        ("", "", RED, "lets anybody in"),
+        ("no token was found", "", RED, "lets anybody in"),
+        ("AuthenticationError: x", "AuthenticationError: x", RED, "refuses the driver's token"),
+    ],
+)
+def test_a_cluster_is_entered_with_the_token_only(ours: str, wrong: str, level: str, part: str) -> None:
+    finding = judge_entry(ours, wrong)
+    assert finding is not None
+    assert finding.level == level
+    assert part in finding.text
+    assert judge_entry("no answer", "no answer") is None
 
 
 @pytest.fixture

@@ -22,19 +22,25 @@ def examine_the_cluster(shared: Path) -> None:
     (shared / "data").symlink_to(ROOT / "data")
     with ray_cluster.running() as cluster:
 
-        def doctor() -> subprocess.CompletedProcess[str]:
+        def doctor(**environment: str) -> subprocess.CompletedProcess[str]:
             where = ("--storage", str(shared / "results"), "--data-root", str(shared / "data"), "--dataset", "cifar10")
             command = [sys.executable, "-m", "mixlab.doctor", "--address", cluster.address, *where]
-            return subprocess.run(command, env=cluster.environment, capture_output=True, text=True, timeout=200)
+            environment = {**cluster.environment, **environment}
+            return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
 
         cluster.add_worker()
         cluster.wait_for(2)
         well = doctor()
         lines = well.stdout.splitlines()
         assert well.returncode == 0, well.stdout + well.stderr
-        assert lines[0].startswith("ok      nodes     2 answer: ")
+        assert lines[0].startswith("ok      entry     the cluster asks for the token")
+        assert lines[1].startswith("ok      nodes     2 answer: ")
         assert lines[-1] == "Nothing is red."
         assert any(line.startswith("ok      storage") and "the driver and 2 nodes" in line for line in lines)
+
+        stranger = doctor(RAY_AUTH_TOKEN="f" * 64)
+        assert stranger.returncode == 1, stranger.stdout + stranger.stderr
+        assert stranger.stdout.startswith("red     entry     the cluster refuses the driver's token")
 
         mounts = ("unshare", "--mount", "sh", "-c", f'mount -t tmpfs none "{shared}" && exec "$@"', "sh")
         cluster.add_worker("--num-gpus", "1", through=mounts)
@@ -48,6 +54,12 @@ def examine_the_cluster(shared: Path) -> None:
         assert "has 0 GPUs, but Ray counts 1" in red[0]
         assert "of its own, not the driver's" in red[2]
         assert all("Mend: " in line for line in red)
+    with ray_cluster.running(RAY_AUTH_MODE="disabled") as cluster:
+        cluster.wait_for(1)
+        cluster.environment["RAY_AUTH_MODE"] = "token"
+        open_to_all = doctor()
+        assert open_to_all.returncode == 1, open_to_all.stdout + open_to_all.stderr
+        assert open_to_all.stdout.startswith("red     entry     the cluster lets anybody in")
     assert sorted(path.name for path in shared.iterdir()) == ["data"]  # nothing is left behind
 
 

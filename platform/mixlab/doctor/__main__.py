@@ -4,7 +4,7 @@
     python -m mixlab.doctor --address HOST:6379      this machine and every node of a cluster
 
 The options are those of a study: give the same. Exit codes: 0 a study can start, perhaps with warnings; 1 something is
-red; 2 bad input.
+red; 2 bad input, or no cluster.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from rich.text import Text
 from mixlab import cluster
 from mixlab.doctor import probes
 from mixlab.doctor.checks import OK, RED, WARNING, Finding, judge
+from mixlab.doctor.entry import examine_entry
 from mixlab.doctor.facts import Question, collect
 from mixlab.doctor.nodes import examine
 from mixlab.errors import BadInput, require_known
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         line = Text.assemble((f"{finding.level:<8}", STYLES[finding.level]), f"{finding.check:<10}{finding.text}")
         console.print(line.append(f". Mend: {finding.mend}" if finding.mend else ""))
     red = sum(finding.level == RED for finding in findings)
-    console.print(f"{red} red: a study would fail" if red else "Nothing is red.")
+    console.print(f"{red} red: mend them before a study starts" if red else "Nothing is red.")
     return 1 if red else 0
 
 
@@ -76,9 +77,14 @@ def diagnose(options: argparse.Namespace) -> list[Finding]:
         findings: list[Finding] = []
         if options.address != "local":
             logging.getLogger("ray").setLevel(logging.CRITICAL)
+            entry = examine_entry(options.address)
+            if entry is not None and entry.level == RED:
+                return [entry, *judge(asked, machines)]
+            findings = [entry] if entry is not None else []
             with cluster.connected(options.address, datasets.get(options.dataset)):
-                facts, findings = examine(asked)
+                facts, answers = examine(asked)
                 machines += facts
+                findings += answers
     return findings + judge(asked, machines)
 
 
