@@ -1,0 +1,83 @@
+"""Directions have the length of the network's filters, and the loss on the grid is that of the moved network."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from trainables.robustness.landscape import loss_along, moved, random_direction, sharpness
+
+
+def network() -> nn.Module:
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 14 * 10, 5))
+
+
+def data() -> tuple[torch.Tensor, torch.Tensor]:
+    rng = torch.Generator().manual_seed(2)
+    return torch.rand(6, 3, 16, 12, generator=rng), torch.arange(6) % 5
+
+
+def test_every_filter_of_a_direction_is_as_long_as_the_networks_own() -> None:
+    net = network()
+    direction = random_direction(net, torch.Generator().manual_seed(0))
+    assert set(direction) == {"0.weight", "4.weight"}  # neither biases nor batch norm
+    for name, change in direction.items():
+        own = dict(net.named_parameters())[name].detach().flatten(1).norm(dim=1)
+        torch.testing.assert_close(change.flatten(1).norm(dim=1), own)
+
+
+def test_a_rescaled_network_has_the_same_direction_rescaled() -> None:
+    net = network()
+    one = random_direction(net, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        net[0].weight.mul_(3)
+    two = random_direction(net, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(two["0.weight"], 3 * one["0.weight"])
+    assert torch.equal(two["4.weight"], one["4.weight"])
+
+
+def test_the_loss_is_that_of_the_moved_network_and_nothing_stays_moved() -> None:
+    net, (images, labels) = network(), data()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    directions = [random_direction(net, torch.Generator().manual_seed(seed)) for seed in (0, 1)]
+    plane = loss_along(net, images, labels, directions, (-0.5, 0.0, 1.0))
+    line = loss_along(net, images, labels, directions[:1], (-0.5, 0.0, 1.0))
+    assert plane.shape == (3, 3)
+    assert torch.equal(plane[:, 1], line)
+    for name, value in net.state_dict().items():
+        assert torch.equal(value, before[name])
+    by_hand = network().eval()
+    with torch.no_grad():
+        for name, parameter in by_hand.named_parameters():
+            if name in directions[0]:
+                parameter += -0.5 * directions[0][name] + 1.0 * directions[1][name]
+        expected = cross_entropy(by_hand(images).double(), labels)
+    assert plane[0, 2].item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_an_error_leaves_the_network_as_it_was() -> None:
+    net = network()
+    before = net[0].weight.detach().clone()
+    with (
+        pytest.raises(RuntimeError, match="on purpose"),
+        moved(net, [random_direction(net, torch.Generator().manual_seed(0))], [1.0]),
+    ):
+        raise RuntimeError("on purpose")
+    assert torch.equal(net[0].weight, before)
+
+
+def test_sharpness_by_hand() -> None:
+    grid = (-1.0, -0.5, 0.0, 0.5, 1.0)
+    line = torch.tensor([9.0, 2.0, 1.0, 3.0, 9.0], dtype=torch.float64)
+    assert sharpness(line, grid) == pytest.approx((1 + 0 + 2) / 3)
+    assert sharpness(line[:, None] + line[None], grid) == pytest.approx(2 * (1 + 0 + 2) / 3)
+    with pytest.raises(ValueError, match="lacks 0"):
+        sharpness(line, (1.0, 2.0, 3.0, 4.0, 5.0))
+
+
+def test_three_directions_are_refused() -> None:
+    with pytest.raises(ValueError, match="one or two directions, got 3"):
+        loss_along(network(), *data(), [{}, {}, {}], (0.0,))

@@ -1,0 +1,102 @@
+"""The loss around a trained network, along random directions that are scaled filter by filter.
+
+H. Li et al., "Visualizing the loss landscape of neural nets", NeurIPS 2018, arXiv:1712.09913, Sections 3 and 4: a
+random direction whose every filter has the length of the network's own filter, so that networks whose weights have
+different scales can be set side by side. Biases, and the weights and statistics of normalisation, stay where they are,
+as in the authors' figures. One loss is the mean cross-entropy on the images given, in evaluation mode.
+
+Shape letters: N images, C channels, H height, W width, S steps.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from trainables.robustness.classifier import predict
+
+Direction = dict[str, Tensor]  # a step for each parameter that moves, by its name
+
+REACH = 1.0  # of a picture: at 1 every filter has moved by its own length
+STEPS = 21
+
+
+def random_direction(network: nn.Module, rng: Generator) -> Direction:
+    """A normal direction whose every filter has the length of the network's own (Li et al., Section 4).
+
+    A filter is what makes one output: the weights ``parameter[i]``. Parameters of fewer than two axes do not move.
+
+    Args:
+        network: whose parameters' shapes and lengths count.
+        rng: on the CPU; one of the same seed gives networks of one architecture the same direction but for its scale.
+    """
+    direction = {}
+    for name, parameter in network.named_parameters():
+        if parameter.ndim < 2:
+            continue
+        drawn = torch.randn(parameter.shape, generator=rng).to(parameter)
+        own, length = (weights.flatten(1).norm(dim=1) for weights in (parameter.detach(), drawn))
+        scale = own / length.clamp_min(1e-10)
+        direction[name] = drawn * scale.view(-1, *[1] * (parameter.ndim - 1))
+    return direction
+
+
+@contextmanager
+def moved(network: nn.Module, directions: Sequence[Direction], steps: Sequence[float]) -> Iterator[None]:
+    """The network with each direction added so many times, for the length of the block; then bit for bit as before."""
+    parameters = dict(network.named_parameters())
+    touched = {name for direction in directions for name in direction}
+    before = {name: parameters[name].detach().clone() for name in touched}
+    try:
+        with torch.no_grad():
+            for direction, step in zip(directions, steps, strict=True):
+                for name, change in direction.items():
+                    parameters[name].add_(change, alpha=step)
+        yield
+    finally:
+        with torch.no_grad():
+            for name, values in before.items():
+                parameters[name].copy_(values)
+
+
+def loss_along(
+    network: nn.Module, images: Tensor, labels: Tensor, directions: Sequence[Direction], grid: Sequence[float]
+) -> Tensor:
+    """Mean cross-entropy, nats, on a grid around the network: (S,) along one direction, (S, S) along two.
+
+    Args:
+        network: evaluated in evaluation mode; unchanged afterwards.
+        images: (N, C, H, W) pixels in [0, 1].
+        labels: (N,) int64.
+        directions: one or two of ``random_direction``; the first is the first axis.
+        grid: S multiples of each direction.
+
+    Raises:
+        ValueError: there are not one or two directions.
+    """
+    if len(directions) not in (1, 2):
+        raise ValueError(f"a landscape has one or two directions, got {len(directions)}")
+    steps = torch.tensor(list(grid), dtype=torch.float64)
+    places = torch.cartesian_prod(*[steps] * len(directions)).view(-1, len(directions))
+    losses = []
+    for place in places.tolist():
+        with moved(network, directions, place):
+            losses.append(float(cross_entropy(predict(network, images).double(), labels)))
+    return torch.tensor(losses, dtype=torch.float64).view([len(steps)] * len(directions))
+
+
+def sharpness(losses: Tensor, grid: Sequence[float]) -> float:
+    """Mean rise of the loss over the centre's, nats, within half the reach; of a line (S,) or a plane (S, S).
+
+    Raises:
+        ValueError: the grid has no zero, the network itself.
+    """
+    if 0.0 not in grid:
+        raise ValueError("the grid lacks 0, the network itself")
+    steps = torch.tensor(list(grid), dtype=torch.float64).abs()
+    near = steps <= steps.max() / 2
+    part = losses[near] if losses.ndim == 1 else losses[near][:, near]
+    centre = losses[(list(grid).index(0.0),) * losses.ndim]
+    return float((part - centre).mean())
