@@ -14,6 +14,13 @@ RULES = {
     "last": "after the last epoch",
     "best": "best epoch, chosen on the test set and so too high",
 }
+PAPER_RULES = {
+    "median10": "the median of the last 10 epochs",
+    "median5": "the median of the last 5 epochs",
+    "best10": "the best of the last 10 epochs, chosen on the test set and so too high",
+    "best": "the best epoch, chosen on the test set and so too high",
+    "": "read off by a rule that it does not state",
+}
 WINDOW = 10  # epochs of test_top1_median10
 MOST_FAILURES = 10  # lines under one table
 
@@ -109,10 +116,20 @@ def notes(level: LevelTable) -> list[str]:
                 f"{str(arm)!r} seed {_ranges(sorted(group['seed']))}" for arm, group in cells.groupby("arm", sort=False)
             ]
             lines.append(f"{says}: {'; '.join(by_arm)}.")
+    lines += published_rules(level)
     silent = finished[finished[level.metric].isna()]
     if len(silent):
         lines.append(f"Finished without a value of {level.metric}: {_count(len(silent), 'run')}.")
     return lines
+
+
+def published_rules(level: LevelTable) -> list[str]:
+    """A sentence for each rule, other than ours, by which the paper's numbers were read off."""
+    if "published_rule" not in level.table:
+        return []
+    ours = level.metric.rpartition("_")[2]
+    rules = dict.fromkeys(level.table["published_rule"].dropna())
+    return [f"The paper's numbers are {PAPER_RULES[rule]}; ours are not." for rule in rules if rule != ours]
 
 
 def too_few_seeds(level: LevelTable) -> str | None:

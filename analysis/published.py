@@ -3,7 +3,7 @@
 ``published.csv`` holds each once: the data set, backbone, mixer, terms of SUMix and epochs it is of; its metric, in
 percent, and the rule by which it was read off (``median10``: the median of the last 10 epochs; ``best10``: the best of
 them, chosen on the test set); the alpha of the mixer and the weight decay where they are known; and its source.
-``mixup+cutmix`` is the two in turn, DeiT's recipe; ``lam+su`` is the whole of SUMix.
+``lam+su`` is the whole of SUMix.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import ast
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import pandas as pd
 
@@ -20,6 +20,14 @@ FILE = Path(__file__).with_name("published.csv")
 EXACT = ("dataset", "backbone", "mixer", "epochs")  # keys of a configuration that must be the same
 IF_KNOWN = {"alpha": "mixer.alpha", "weight_decay": "weight_decay"}  # those that must be where the paper has them
 WHOLE = ("train_images", "test_images")  # a part of the data is another task
+
+
+class PublishedNumber(NamedTuple):
+    """One line of the file."""
+
+    value: float  # percent
+    rule: str  # median10, median5, best10 or best; empty where the paper does not say
+    source: str
 
 
 class Cell(Protocol):
@@ -46,8 +54,8 @@ def published_numbers() -> pd.DataFrame:
     return pd.read_csv(FILE, dtype=kinds, keep_default_na=False, na_values={c: [""] for c in ("epochs", *IF_KNOWN)})
 
 
-def published_row(config: Mapping[str, Any], metric: str = "top1") -> pd.Series | None:
-    """The published number of the run that ``config`` describes, with its rule and source; None if there is none.
+def published_number(config: Mapping[str, Any], metric: str = "top1") -> PublishedNumber | None:
+    """What is printed of the run that ``config`` describes; None if nothing is.
 
     Args:
         config: a resolved configuration, dotted keys.
@@ -66,20 +74,23 @@ def published_row(config: Mapping[str, Any], metric: str = "top1") -> pd.Series 
     if rows.empty:
         return None
     own = rows[rows["source"].str.startswith("SUMix")]
-    return (rows if own.empty else own).iloc[0]
+    row = (rows if own.empty else own).iloc[0]
+    return PublishedNumber(float(row["value"]), row["rule"], row["source"])
 
 
-def published_cells(trials: Iterable[Cell], metric: str = "top1") -> dict[tuple[str, ...], float]:
+def published_cells(trials: Iterable[Cell], metric: str = "top1") -> dict[tuple[str, ...], PublishedNumber]:
     """The published numbers of a study, by (level of each factor ..., arm); what nobody printed is not in it."""
-    found: dict[tuple[str, ...], float] = {}
+    found: dict[tuple[str, ...], PublishedNumber] = {}
     for trial in trials:
         cell = (*trial.levels.values(), trial.arm)
-        if cell not in found and (row := published_row(trial.config, metric)) is not None:
-            found[cell] = float(row["value"])
+        if cell not in found and (number := published_number(trial.config, metric)) is not None:
+            found[cell] = number
     return found
 
 
-def published_of_runs(runs: pd.DataFrame, factors: Sequence[str], metric: str = "top1") -> dict[tuple[Any, ...], float]:
+def published_of_runs(
+    runs: pd.DataFrame, factors: Sequence[str], metric: str = "top1"
+) -> dict[tuple[Any, ...], PublishedNumber]:
     """The same from the parameters that the runs of a study logged.
 
     Args:
@@ -88,11 +99,11 @@ def published_of_runs(runs: pd.DataFrame, factors: Sequence[str], metric: str = 
         metric: as in the file.
     """
     started = runs[runs["run_id"] != ""].drop_duplicates([*factors, "arm"])
-    found: dict[tuple[Any, ...], float] = {}
+    found: dict[tuple[Any, ...], PublishedNumber] = {}
     for row in started.to_dict("records"):
         config = {str(k).removeprefix("config."): _value(v) for k, v in row.items() if str(k).startswith("config.")}
-        if (number := published_row(config, metric)) is not None:
-            found[*(row[factor] for factor in factors), row["arm"]] = float(number["value"])
+        if (number := published_number(config, metric)) is not None:
+            found[*(row[factor] for factor in factors), row["arm"]] = number
     return found
 
 

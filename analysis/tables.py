@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.published import PublishedNumber
 from analysis.runs import Plan
 from analysis.significance import (
     holm,
@@ -27,7 +28,7 @@ NOT_METRICS = ("seed", "epochs", "dirty")
 BIN = re.compile(r"lam_(drawn|learned)_\d+")  # a bin of a histogram of lambda
 LOWER_IS_BETTER = ("loss", "error", "ece", "nll", "seconds")
 
-Published = Mapping[tuple[Any, ...], float]  # (level of each factor ..., arm) -> the paper's value
+Published = Mapping[tuple[Any, ...], PublishedNumber]  # by (level of each factor ..., arm)
 
 
 @dataclass(frozen=True)
@@ -126,26 +127,36 @@ def level_tables(
         mine = runs[[row == levels for row in _rows(runs, factors)]]
         table = _detailed(mine, metric, baseline)
         if published is not None:
-            table = compare_with_published(table, {arm: published.get((*levels, arm), math.nan) for arm in table.index})
+            theirs = {arm: published[*levels, arm] for arm in table.index if (*levels, arm) in published}
+            table = compare_with_published(table, theirs)
         tables.append(LevelTable(dict(zip(factors, levels, strict=True)), metric, baseline, table, mine))
     return tables
 
 
-def compare_with_published(table: pd.DataFrame, published: Mapping[str, float]) -> pd.DataFrame:
+def compare_with_published(table: pd.DataFrame, published: Mapping[str, PublishedNumber]) -> pd.DataFrame:
     """Our means beside the paper's values.
 
     Args:
         table: one row an arm, with ``mean``, ``mean_low`` and ``mean_high``.
-        published: the paper's value by arm; an arm without one gets NaN.
+        published: the paper's number by arm; an arm without one gets NaN.
 
     Returns:
-        The table with ``published``, ``difference`` (ours minus theirs) and ``inside``: whether the paper's value lies
-        in the 95 % t interval of our mean; missing where either is.
+        The table with ``published``, ``published_rule``, ``source``, ``difference`` (ours minus theirs) and ``inside``:
+        whether the paper's value lies in the 95 % t interval of our mean; missing where either is.
     """
-    theirs = table.index.to_series().map(dict(published)).astype(float)
+    arms = table.index.to_series()
+    theirs = arms.map({arm: number.value for arm, number in published.items()}).astype(float)
+    rules = arms.map({arm: number.rule for arm, number in published.items()})
+    sources = arms.map({arm: number.source for arm, number in published.items()})
     inside = theirs.between(table["mean_low"], table["mean_high"]).astype("boolean")
     known = theirs.notna() & table["mean_low"].notna()
-    return table.assign(published=theirs, difference=table["mean"] - theirs, inside=inside.where(known))
+    return table.assign(
+        published=theirs,
+        published_rule=rules,
+        source=sources,
+        difference=table["mean"] - theirs,
+        inside=inside.where(known),
+    )
 
 
 def logged_metrics(runs: pd.DataFrame, factors: list[str] | None = None) -> list[str]:

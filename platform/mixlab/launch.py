@@ -77,7 +77,7 @@ def launch(
             console.print(f"Stopped; finished epochs are kept. To go on: {command()}", markup=False, soft_wrap=True)
             return 130
         if written:
-            _report(study, plan, trials, options, folder / options.preset, tracker, console)
+            _report(study, plan, options, folder / options.preset, tracker, console)
         for name, error in session.failures.items():
             console.print(f"failed: {name}: {error}", style="red", markup=False, soft_wrap=True)
         return 0 if written and not session.failures else 1
@@ -164,7 +164,6 @@ def print_cost(
 def _report(
     study: Study,
     plan: Mapping[str, Any],
-    trials: Sequence[Trial],
     options: argparse.Namespace,
     out: Path,
     tracker: tracking.Tracker,
@@ -172,12 +171,10 @@ def _report(
 ) -> None:
     """Write the table, beside the published one, plots and page from what MLflow holds; attach and name them."""
     from analysis.ablation_table import write_study_table
-    from analysis.published import published_cells
     from analysis.report import write_report
 
-    published = published_cells(trials) if study.metric.startswith("test_top1") else {}
     try:
-        table = write_study_table(options.tracking_uri, study.name, out, plan=dict(plan), published=published or None)
+        table = write_study_table(options.tracking_uri, study.name, out, plan=dict(plan))
     except ValueError as error:  # nothing finished
         console.print(f"no table: {error}", style="red", markup=False)
         return

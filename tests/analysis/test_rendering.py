@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from analysis.cells import cells, paper_cells, power_cells, tidy
+from analysis.published import PublishedNumber
 from analysis.rendering import html_page, latex, markdown, terminal_text
 from analysis.tables import level_tables
 
@@ -110,7 +111,9 @@ def test_power_is_shown_on_request(study):
 
 
 def test_published_values_are_shown(study):
-    shown = cells(study(published={("cutmix", "baseline"): 78.17, ("cutmix", "+ l_s"): 79.51})[0])
+    printed = {("cutmix", "baseline"): 78.17, ("cutmix", "+ l_s"): 79.51}
+    published = {cell: PublishedNumber(value, "median10", "SUMix Table 6") for cell, value in printed.items()}
+    shown = cells(study(published=published)[0])
     assert list(shown["paper"]) == ["78.17", "–", "79.51"]
     assert list(shown["ours − paper"]) == ["+0.08", "–", "+0.74"]
     assert list(shown["paper in our interval"]) == ["yes", "–", "no"]

@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.captions import published_rules
+from analysis.published import PublishedNumber
 from analysis.tables import ablation_table, higher_is_better, level_tables, logged_metrics
 
 COLUMNS = ["n", "mean", "sd", "gain", "gain_low", "gain_high", "p", "p_holm", "win"]
@@ -149,7 +151,8 @@ def test_verdicts(make_plan, planned_runs):
 def test_published_values_are_compared_with_the_interval_of_our_mean(make_plan, planned_runs):
     plan = make_plan(arms=("plain", "+ a", "+ b"))
     values = {("plain", s): 70.0 + s for s in range(3)} | {("+ a", s): 72.0 + s for s in range(3)}
-    published = {("cutmix", "plain"): 73.4, ("cutmix", "+ a"): 76.0, ("saliencymix", "+ a"): 73.0}
+    printed = {("cutmix", "plain"): 73.4, ("cutmix", "+ a"): 76.0, ("saliencymix", "+ a"): 73.0}
+    published = {cell: PublishedNumber(value, "best10", "a paper") for cell, value in printed.items()}
     (level,) = level_tables(planned_runs(plan, values), plan, published=published)
     table = level.table
     assert table.loc["plain", "mean_high"] == pytest.approx(71 + 2.484138, abs=1e-6)
@@ -158,6 +161,10 @@ def test_published_values_are_compared_with_the_interval_of_our_mean(make_plan, 
     assert bool(table.loc["+ a", "inside"]) is False
     assert pd.isna(table.loc["+ b", "inside"])
     assert pd.isna(table.loc["+ b", "published"])
+    (rule,) = published_rules(level)
+    assert rule.startswith("The paper's numbers are the best of the last 10 epochs, chosen on the test set")
+    same = {cell: PublishedNumber(value, "median10", "a paper") for cell, value in printed.items()}
+    assert not published_rules(*level_tables(planned_runs(plan, values), plan, published=same))
 
 
 def test_logged_metrics_are_those_with_a_number(make_plan, planned_runs):

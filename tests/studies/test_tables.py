@@ -76,10 +76,10 @@ def test_the_header_prints_the_published_number_of_every_cell(name: str) -> None
     published = published_cells(trials(name))
     assert len(published) == TABLES[name]
     rows = [line.split() for line in header.splitlines()]
-    for (*levels, _), value in published.items():
+    for (*levels, _), number in published.items():
         mixer = levels[-1]
         (row,) = (row for row in rows if len(row) > 1 and row[0].lower() == mixer and row[1][0].isdigit())
-        assert f"{value:.2f}" in row, (levels, value)
+        assert f"{number.value:.2f}" in row, (levels, number)
 
 
 @pytest.mark.parametrize("name", TABLES)
