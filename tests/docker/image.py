@@ -1,4 +1,4 @@
-"""Builds the image for real, without a Docker engine, and runs a study and a job in it: ``make test-images``.
+"""Builds the last commit's image for real, without a Docker engine, and runs a study and a job in it: ``make test-images``.
 
     python tests/docker/image.py [--store DIR]       about 15 minutes and 25 GB on two processors; as root, on Debian
 
@@ -107,6 +107,7 @@ class Buildah:
 
     def __init__(self, store: Path, folder: Path) -> None:
         self.folder = folder
+        self.context = folder / "context"
         places = ("buildah", "--root", str(store), "--runroot", str(folder / "run"))
         self.command: Sequence[str] = (*places, "--storage-driver", "overlay")
         # Overlays share what layers have in common; where the kernel grants none, each layer is a whole copy.
@@ -131,8 +132,12 @@ class Buildah:
         return version.split()[1]
 
     def build(self, python: str, commit: str) -> None:
-        """The Dockerfile as it is, on that base."""
-        say(f"building on Debian's Python {python}")
+        """The Dockerfile of the commit, on that base."""
+        say(f"building {commit[:12]} on Debian's Python {python}")
+        context = self.context
+        context.mkdir()
+        archive = subprocess.Popen(["git", "-C", str(ROOT), "archive", commit], stdout=subprocess.PIPE)
+        subprocess.run(["tar", "-x", "-C", str(context)], stdin=archive.stdout, check=True)
         given = {
             "PYTHON_IMAGE": "localhost/base",
             "BASE_IMAGE": "localhost/base",
@@ -141,7 +146,16 @@ class Buildah:
         }
         arguments = [text for key, value in given.items() for text in ("--build-arg", f"{key}={value}")]
         options = ("--layers", "--isolation", "chroot", "--format", "docker", *self.trust, *arguments)
-        run(*self.command, "build", *options, "-f", f"{ROOT}/docker/Dockerfile", "-t", "localhost/mixlab", str(ROOT))
+        run(
+            *self.command,
+            "build",
+            *options,
+            "-f",
+            f"{context}/docker/Dockerfile",
+            "-t",
+            "localhost/mixlab",
+            str(context),
+        )
 
     def check_settings(self, commit: str) -> None:
         """What the image says of itself."""
@@ -154,10 +168,13 @@ class Buildah:
         assert not [name for name in names if re.search("PASSWORD|SECRET|TOKEN", name)]
 
     def inside(self, container: str, *command: str) -> str:
-        """The output of a command in a container with the data sets and a network of its own."""
+        """The output of a command in a container with the data sets, a network and processes of its own.
+
+        Under chroot isolation the container itself has neither, and what ``ray start`` leaves behind would go on.
+        """
         mounts = ("--volume", f"{ROOT}/data:/data")
         ran = isolated([*self.command, "run", "--isolation", "chroot", *mounts, container, "--", *command])
-        return output(*ran)
+        return output("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", *ran)
 
 
 def check_inside(buildah: Buildah, container: str, python: str, commit: str) -> None:
@@ -165,13 +182,13 @@ def check_inside(buildah: Buildah, container: str, python: str, commit: str) -> 
     say("looking inside")
     assert buildah.inside(container, "id", "-u").strip() == "10001"
     assert buildah.inside(container, "python", "--version").split() == ["Python", python]
-    buildah.inside(container, "tini", "--", "pip", "check")
+    buildah.inside(container, "pip", "check")
     say("a study")
     shown = buildah.inside(container, "tini", "-s", "--", *STUDY.split())
     print(shown)
     assert "[10/10 done" in shown
     tags = json.loads(buildah.inside(container, "python", "-c", TAGS).splitlines()[-1])
-    digest = output("sha256sum", str(ROOT / "constraints.txt"))[:12]
+    digest = output("sha256sum", str(buildah.context / "constraints.txt"))[:12]
     assert len(tags) == 10
     assert {tag["mixlab.commit"] for tag in tags} == {commit}
     assert {tag["mixlab.constraints"] for tag in tags} == {digest}
