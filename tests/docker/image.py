@@ -1,4 +1,4 @@
-"""Builds the last commit's image for real, without a Docker engine, and runs a study and a job in it: ``make test-images``.
+"""Builds the last commit as an image, without a Docker engine, and runs a study and a job in it: ``make test-images``.
 
     python tests/docker/image.py [--store DIR]       about 15 minutes and 25 GB on two processors; as root, on Debian
 
