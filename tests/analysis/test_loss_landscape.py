@@ -1,0 +1,56 @@
+"""The landscape command on checkpoints in a real store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from analysis import loss_landscape
+
+
+def call(study: Any, out: Path, *options: str) -> int:
+    few = ["--images", "8", "--steps", "5", "--plane", "5", "--directions", "2"]
+    return loss_landscape.main([study.study, "--tracking-uri", study.uri, "--out", str(out), *few, *options])
+
+
+def test_the_grid_has_the_network_in_its_middle() -> None:
+    assert loss_landscape.grid(5, reach=2.0) == [-2.0, -1.0, 0.0, 1.0, 2.0]
+
+
+def test_lines_planes_and_the_table_of_sharpness(
+    trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, _, _ = trained
+    out = tmp_path / "out"
+    assert call(study, out) == 0
+    names = {f"{stem}.{ending}" for stem in ("line", "plane") for ending in ("png", "pdf", "csv")}
+    assert {file.name for file in out.iterdir()} == names | {"sharpness.md", "evaluations.json"}
+    line, plane = pd.read_csv(out / "line.csv"), pd.read_csv(out / "plane.csv")
+    assert len(line) == 2 * 2 * 5
+    assert len(plane) == 2 * 25
+    assert set(plane["seed"]) == {0}
+    # The middle of every line and plane is the network itself.
+    centre = line[(line["step"] == 0) & (line["seed"] == 0)].set_index("arm")["loss"]
+    middle = plane[(plane["first"] == 0) & (plane["second"] == 0)].set_index("arm")["loss"]
+    assert centre["+ lam"] == pytest.approx(middle["+ lam"])
+    assert "sharpness_loss" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--steps", "4"], "--steps must be an odd number from 5, so that the network is in it, got 4"),
+        (["--plane", "3"], "--plane must be an odd number from 5, so that the network is in it, got 3"),
+        (["--directions", "1"], "--directions must be at least 2, for the plane, got 1"),
+        (["--images", "0"], "--images must be at least 1, got 0"),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    options: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["any", "--tracking-uri", "sqlite:///nowhere.db", "--out", str(tmp_path / "out"), *options]
+    assert loss_landscape.main(arguments) == 2
+    assert capsys.readouterr().err == f"loss_landscape.py: {sentence}\n"
