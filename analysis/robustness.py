@@ -4,9 +4,10 @@
     python analysis/robustness.py ablation_cifar100 --images 10000 --pgd
 
 Needs the finished runs' ``model.pt``. Writes into results/robustness: table.md and .csv, every measure with paired
-gains, and corruptions.csv. Corrupted images are the official ones where CIFAR-10-C or CIFAR-100-C lies in the data
-root, else "CIFAR-C-style" ones made here, which no published number may be compared with. A network takes about 100
-passes over the images; what was evaluated before is read from evaluations.json.
+gains, corruptions.csv, and reliability.png, .pdf and .csv, accuracy by confidence. Corrupted images are the official
+ones where CIFAR-10-C or CIFAR-100-C lies in the data root, else "CIFAR-C-style" ones made here, which no published
+number may be compared with. A network takes about 100 passes over the images; what was evaluated before is read from
+evaluations.json.
 
 Exit codes: 0 done; 1 done, but some checkpoint could not be evaluated (named); 2 bad input, in one sentence.
 """
@@ -27,11 +28,15 @@ from tabulate import tabulate
 from torch import Generator, Tensor
 
 from analysis import command
+from analysis.captions import provenance_text
 from analysis.cells import tidy
 from analysis.evaluate import Result, evaluate_runs
+from analysis.plots import save
+from analysis.reliability_plot import plot_reliability, reliability_points
 from analysis.rendering import markdown
 from analysis.runs import load_plan, load_runs
 from analysis.tables import LevelTable, level_tables
+from analysis.transfer import Attacker, fetch_attacker
 from trainables.backbones.backbone import Network
 from trainables.config import Config
 from trainables.datasets import EVALUATION_SETS
@@ -39,12 +44,12 @@ from trainables.datasets.cifar_c import SEVERITIES, severity
 from trainables.datasets.dataset import Split
 from trainables.datasets.opening import dataset_of
 from trainables.robustness.adversarial import error_under_attack, fgsm, fgsm_sumix_release, pgd
-from trainables.robustness.calibration import adaptive_calibration_error, expected_calibration_error
+from trainables.robustness.calibration import adaptive_calibration_error, expected_calibration_error, reliability
 from trainables.robustness.classifier import predict, top1
 from trainables.robustness.corruption import CORRUPT, corrupt
 
 SEED = 0  # of the corruptions and of PGD's start, the same for every network
-VERSION = 1  # of the evaluation; raise it when its numbers change
+VERSION = 2  # of the evaluation; raise it when its numbers change
 OFFICIAL = {"cifar10_c": "CIFAR-10-C", "cifar100_c": "CIFAR-100-C"}  # of EVALUATION_SETS, and its folder
 STYLE = "CIFAR-C-style, made here (frost is drawn), not to be compared with published numbers"
 HEADINGS = {
@@ -52,6 +57,7 @@ HEADINGS = {
     "test_top1_corrupted": "Corruption",
     "fgsm_error": "FGSM",
     "pgd_error": "PGD",
+    "transfer_error": "FGSM (transfer)",
     "fgsm_release_error": "FGSM (release)",
     "ece": "ECE",
     "adaptive_ece": "Adaptive ECE",
@@ -61,25 +67,49 @@ MEASURES = {
     "test_top1_corrupted": "mean top-1 accuracy over 19 corruptions and 5 severities, %.",
     "fgsm_error": "error under FGSM at 8/255 in pixels, % (lower is better).",
     "pgd_error": "error under PGD at 8/255 in pixels, 10 steps of 2/255, random start, % (lower is better).",
+    "transfer_error": "error under FGSM at 8/255 made on another network, a black box, % (lower is better).",
     "fgsm_release_error": "error under the FGSM of SUMix's released code, which clamps normalised pixels, %; legacy.",
     "ece": "expected calibration error, 15 bins of equal width, % (lower is better).",
     "adaptive_ece": "the same with 15 bins of equally many predictions, % (lower is better).",
 }
 
 
-def measure(network: Network, images: Tensor, labels: Tensor, config: Config, protocol: Mapping[str, Any]) -> Result:
-    """Every number of ``MEASURES`` that the protocol asks for, and the accuracy by corruption and severity."""
+def measure(
+    network: Network,
+    images: Tensor,
+    labels: Tensor,
+    config: Config,
+    protocol: Mapping[str, Any],
+    attacker: Attacker | None = None,
+) -> Result:
+    """Every number of ``MEASURES`` that the protocol asks for, the bins of a reliability diagram, and corruptions.
+
+    Args:
+        network: in evaluation mode.
+        images: (N, C, H, W) pixels in [0, 1].
+        labels: (N,) int64.
+        config: of the network.
+        protocol: what is asked for.
+        attacker: on which the transferred attack is made; its SHA-256 is in the protocol.
+    """
     logits = predict(network, images)
+    bins = reliability(logits, labels)
     found: Result = {
         "test_top1_clean": top1(logits, labels),
         "ece": expected_calibration_error(logits, labels),
         "adaptive_ece": adaptive_calibration_error(logits, labels),
         "fgsm_error": error_under_attack(network, images, labels, fgsm),
+        "reliability": [
+            [count, confidence if count else 0.0, accuracy if count else 0.0]  # JSON has no NaN
+            for count, confidence, accuracy in zip(*(part.tolist() for part in bins), strict=True)
+        ],
         "images": len(images),
     }
     if protocol["pgd"]:
         start = Generator().manual_seed(SEED)
         found["pgd_error"] = error_under_attack(network, images, labels, partial(pgd, rng=start))
+    if attacker is not None:
+        found["transfer_error"] = error_under_attack(network, images, labels, fgsm, source=attacker.network(config))
     if protocol["release"]:
         dataset = dataset_of(config)
         release = partial(fgsm_sumix_release, mean=dataset.mean, std=dataset.std)
@@ -156,6 +186,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--fgsm-release", action="store_true", help="also FGSM as SUMix's released code has it (legacy)"
     )
+    parser.add_argument(
+        "--transfer-from", metavar="RUN", help="also FGSM made on the network of this MLflow run, of any study"
+    )
     return parser.parse_args(argv)
 
 
@@ -169,6 +202,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
     plan = load_plan(options.tracking_uri, options.study, options.plan)
     runs = load_runs(options.tracking_uri, options.study, plan)
     root = options.data_root.absolute()
+    attacker = fetch_attacker(options.tracking_uri, options.transfer_from) if options.transfer_from else None
     protocol = {
         "kind": "robustness",
         "version": VERSION,
@@ -176,11 +210,12 @@ def tabulate_study(options: argparse.Namespace) -> int:
         "official": {name: str(root) for name, folder in OFFICIAL.items() if (root / folder).is_dir()},
         "pgd": options.pgd,
         "release": options.fgsm_release,
+        "transfer": attacker.sha256 if attacker else None,
     }
     results, _, problems = evaluate_runs(
         options.tracking_uri,
         runs,
-        measure,
+        partial(measure, attacker=attacker),
         protocol,
         images=options.images,
         data_root=root,
@@ -199,12 +234,21 @@ def tabulate_study(options: argparse.Namespace) -> int:
             tables[metric] = level_tables(measured, plan, metric)
     text = f"{summary(tables)}\n\n{protocol_text(results, list(tables))}"
     details = [markdown(HEADINGS[metric], levels) for metric, levels in tables.items()]
+    points = reliability_points(runs, results, plan["factors"])
+    points.to_csv(options.out / "reliability.csv", index=False)
+    caption = (
+        f"{next(iter(results.values()))['images']} test images a network, 15 bins of equal width. Line: all seeds' "
+        "predictions together; band: lowest to highest seed; dotted: confidence and accuracy agree. "
+        f"{provenance_text(*tables['ece'])}"
+    )
+    figure = plot_reliability(options.study, points, tables["ece"], caption)
+    files = [*save(figure, options.out / "reliability"), options.out / "reliability.csv"]
     (options.out / "table.md").write_text("\n".join([f"# {options.study}\n\n{text}\n", *details]), encoding="utf-8")
     pd.concat([tidy(levels) for levels in tables.values()]).to_csv(options.out / "table.csv", index=False)
     by_corruption(runs, results, plan["factors"]).to_csv(options.out / "corruptions.csv", index=False)
     print(text)
-    for name in ("table.md", "table.csv", "corruptions.csv"):
-        print(options.out / name)
+    for file in [*(options.out / name for name in ("table.md", "table.csv", "corruptions.csv")), *files]:
+        print(file)
     return 1 if problems else 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,10 @@ def call(study: Any, out: Path, *options: str) -> int:
 def test_table_holds_every_measure_with_gains_paired_by_seed(
     trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    study, _, _ = trained
+    study, _, run_ids = trained
     monkeypatch.setattr(robustness, "CORRUPT", TWO)
-    assert call(study, tmp_path / "out", "--pgd", "--fgsm-release", "--data-root", str(tmp_path)) == 0
+    all_measures = ("--pgd", "--fgsm-release", "--transfer-from", run_ids["baseline", 1])
+    assert call(study, tmp_path / "out", *all_measures, "--data-root", str(tmp_path)) == 0
     shown = capsys.readouterr().out
     assert "| mixer   | arm      | n   | Clean" in shown
     assert "CIFAR-C-style" in shown
@@ -40,6 +42,27 @@ def test_table_holds_every_measure_with_gains_paired_by_seed(
     means = table[table["metric"] == "test_top1_corrupted"].set_index("arm")["mean"]
     assert means["baseline"] == pytest.approx(by_hand["baseline"])
     assert means["+ lam"] == pytest.approx(by_hand["+ lam"])
+
+
+def test_an_attack_from_the_network_itself_is_the_white_box_and_the_bins_hold_every_image(
+    trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, _, run_ids = trained
+    options = ("--no-corruptions", "--transfer-from", run_ids["baseline", 0])
+    assert call(study, tmp_path / "out", *options) == 0
+    kept = json.loads((tmp_path / "out" / "evaluations.json").read_text())
+    assert any(found["transfer_error"] == found["fgsm_error"] for found in kept.values())
+    bins = pd.read_csv(tmp_path / "out" / "reliability.csv")
+    assert (bins.groupby(["arm", "seed"])["predictions"].sum() == 10).all()
+    ece = {tuple(key): 0.0 for key in bins[["arm", "seed"]].drop_duplicates().to_numpy()}
+    for row in bins.to_dict("records"):
+        ece[row["arm"], row["seed"]] += row["predictions"] / 10 * abs(row["accuracy"] - row["confidence"])
+    assert sorted(ece.values()) == pytest.approx(sorted(found["ece"] for found in kept.values()))
+    for ending in ("png", "pdf"):
+        assert (tmp_path / "out" / f"reliability.{ending}").stat().st_size > 5000
+    capsys.readouterr()
+    assert call(study, tmp_path / "out", "--transfer-from", "0" * 32) == 2
+    assert capsys.readouterr().err == f"robustness.py: --transfer-from {'0' * 32!r}: MLflow has no config.json of it\n"
 
 
 def test_corruptions_can_be_left_out(trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
