@@ -35,6 +35,7 @@ bench: $(INSTALLED)
 	$(BIN)/python tests/benchmarks/bench_mixers.py
 	$(BIN)/python tests/benchmarks/bench_backbones.py
 	$(BIN)/python tests/benchmarks/bench_streaming.py
+	$(BIN)/python tests/benchmarks/bench_evaluate.py
 	$(BIN)/python tests/benchmarks/bench_study.py
 
 setup: $(INSTALLED)

@@ -13,6 +13,7 @@ from matplotlib.style import context
 
 from analysis.plots import LINES, PALETTE, STYLE, add_caption, arm_colours
 from analysis.tables import LevelTable
+from trainables.robustness.landscape import REACH
 
 PANEL = (3.4, 2.6)  # inches, of a line
 TILE = 1.75  # inches, of a plane
@@ -48,6 +49,9 @@ def plot_line(study: str, points: pd.DataFrame, levels: Sequence[LevelTable], ca
                 axis.fill_between(by_step.index, by_step["min"], by_step["max"], color=colour, alpha=0.15, linewidth=0)
             axis.set_title(level.name)
             axis.set_yscale("log")
+            ticks = _ticks(float(points["loss"].min()), float(points["loss"].max()))
+            axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+            axis.minorticks_off()
         upper.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
         upper.supxlabel(X_LABEL, fontsize=9)
         upper.supylabel(Y_LABEL, fontsize=9)
@@ -82,6 +86,8 @@ def plot_plane(study: str, points: pd.DataFrame, levels: Sequence[LevelTable], c
                     f"{level.name}, {arm}" if level.name and arm == arms[0] else arm, fontsize=7.5, color=colours[arm]
                 )
                 axis.set_box_aspect(1)
+                axis.set_xticks([-REACH, 0, REACH])
+                axis.set_yticks([-REACH, 0, REACH])
                 if here.empty:
                     axis.text(0.5, 0.5, "no network", transform=axis.transAxes, ha="center", color="#777777")
                     continue
