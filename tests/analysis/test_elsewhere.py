@@ -1,0 +1,78 @@
+"""Everything is recomputed from MLflow and the checkpoints alone, in a fresh process; the page fits two screens."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.report import write_report
+
+ROOT = Path(__file__).resolve().parents[2]
+WIDTHS = (1366, 390)  # pixels: a laptop, a telephone
+MEASURE = """<script>addEventListener("load", () => parent.postMessage({
+  wide: document.documentElement.scrollWidth, screen: innerWidth,
+  pictures: [...document.images].map(i => i.complete && i.naturalWidth > 0),
+  smallest: Math.min(...[...document.querySelectorAll("p, li, td, th")].map(
+    e => parseFloat(getComputedStyle(e).fontSize))),
+  outside: [...document.querySelectorAll("p, li, h1, h2, h3")].filter(
+    e => e.getBoundingClientRect().right > innerWidth).length}, "*"))</script>"""
+FRAMES = """<!doctype html><pre></pre><script>let found = {};
+addEventListener("message", event => {
+  for (const frame of document.querySelectorAll("iframe"))
+    if (frame.contentWindow === event.source) found[frame.width] = event.data;
+  document.querySelector("pre").textContent = JSON.stringify(found)})</script>"""
+
+
+def run(script: str, cwd: Path, *arguments: str) -> str:
+    command = [sys.executable, str(ROOT / "analysis" / script), *arguments]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_fresh_process_without_the_results_makes_the_same_files(track: Any, make_plan: Any, tmp_path: Path) -> None:
+    study, plan = track(), make_plan(seeds=2)
+    study.add_plan(plan)
+    for place, trial in enumerate(plan["trials"]):
+        study.add_run(trial, 70.0 + place, curve=(10.0, 20.0))
+    results, elsewhere = tmp_path / "results", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    where = ("--tracking-uri", study.uri)
+    run("ablation_table.py", tmp_path, study.study, *where, "--out", str(results))
+    run("report.py", tmp_path, study.study, *where, "--out", str(results / "report.html"))
+    shutil.move(results, tmp_path / "moved")
+    run("ablation_table.py", elsewhere, study.study, *where, "--out", "again")
+    run("report.py", elsewhere, study.study, *where, "--out", "again/report.html")
+    for name in ("table.md", "table.csv", "table.tex", "table.html", "report.html"):
+        assert (elsewhere / "again" / name).read_bytes() == (tmp_path / "moved" / name).read_bytes(), name
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium on the PATH")
+def test_the_page_fits_a_laptop_and_a_telephone(track: Any, make_plan: Any, tmp_path: Path) -> None:
+    study, plan = track(), make_plan(seeds=2, factors={"mixer": ("cutmix", "a_mixer_with_a_very_long_name_indeed")})
+    study.add_plan(plan)
+    for place, trial in enumerate(plan["trials"]):
+        study.add_run(trial, 70.0 + place, curve=(10.0, 20.0))
+    page = write_report(study.uri, study.study, tmp_path / "report.html").read_text(encoding="utf-8")
+    measured = html.escape(page.replace("</body>", MEASURE + "</body>"), quote=True)
+    frames = "".join(f'<iframe width="{width}" height="800" srcdoc="{measured}"></iframe>' for width in WIDTHS)
+    file = tmp_path / "frames.html"
+    file.write_text(FRAMES + frames, encoding="utf-8")
+    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    command += ["--virtual-time-budget=10000", "--dump-dom", file.as_uri()]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
+    found = json.loads(html.unescape(re.search("<pre>(.*?)</pre>", shown).group(1)))  # type: ignore[union-attr]
+    assert set(found) == set(map(str, WIDTHS))
+    for width, seen in found.items():
+        assert seen["wide"] <= seen["screen"], width  # what is too wide scrolls by itself
+        assert seen["outside"] == 0
+        assert seen["pictures"] == [True, True]
+        assert seen["smallest"] >= 14
