@@ -15,6 +15,7 @@ from analysis.plots import LINES, PALETTE, STYLE, add_caption, arm_colours
 from analysis.tables import LevelTable
 
 PANEL = (3.4, 3.2)  # inches
+FEWEST = 20  # predictions of a bin that is drawn: the share of fewer is noise
 
 
 def reliability_points(
@@ -84,4 +85,5 @@ def _bins(points: pd.DataFrame) -> pd.DataFrame:
     by_bin = weighed.groupby("bin")
     total = by_bin["predictions"].sum()
     found = {"confidence": by_bin["c"].sum() / total, "accuracy": by_bin["a"].sum() / total}
-    return pd.DataFrame({**found, "low": by_bin["accuracy"].min(), "high": by_bin["accuracy"].max()}).astype(np.float64)
+    bins = pd.DataFrame({**found, "low": by_bin["accuracy"].min(), "high": by_bin["accuracy"].max()}).astype(np.float64)
+    return bins[total >= FEWEST]

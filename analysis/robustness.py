@@ -32,7 +32,7 @@ from analysis.captions import provenance_text
 from analysis.cells import tidy
 from analysis.evaluate import Result, evaluate_runs
 from analysis.plots import save
-from analysis.reliability_plot import plot_reliability, reliability_points
+from analysis.reliability_plot import FEWEST, plot_reliability, reliability_points
 from analysis.rendering import markdown
 from analysis.runs import load_plan, load_runs
 from analysis.tables import LevelTable, level_tables
@@ -238,7 +238,8 @@ def tabulate_study(options: argparse.Namespace) -> int:
     points.to_csv(options.out / "reliability.csv", index=False)
     caption = (
         f"{next(iter(results.values()))['images']} test images a network, 15 bins of equal width. Line: all seeds' "
-        "predictions together; band: lowest to highest seed; dotted: confidence and accuracy agree. "
+        "predictions together; band: lowest to highest seed; dotted: confidence and accuracy agree. Bins of fewer than "
+        f"{FEWEST} predictions count in the ECE and are not drawn. "
         f"{provenance_text(*tables['ece'])}"
     )
     figure = plot_reliability(options.study, points, tables["ece"], caption)
