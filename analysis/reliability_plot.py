@@ -47,7 +47,7 @@ def plot_reliability(study: str, points: pd.DataFrame, levels: Sequence[LevelTab
     columns = min(len(levels), 3)
     rows = math.ceil(len(levels) / columns)
     with context(STYLE):
-        figure = Figure(figsize=(max(columns * PANEL[0], 5.0), rows * PANEL[1] + 1.2), layout="constrained")
+        figure = Figure(figsize=(max(columns * PANEL[0], 5.0), rows * PANEL[1] + 1.5), layout="constrained")
         upper = add_caption(figure, caption)
         upper.suptitle(study, x=0.01, ha="left", fontweight="bold")
         axes = upper.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flatten()
