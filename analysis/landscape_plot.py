@@ -51,6 +51,7 @@ def plot_line(study: str, points: pd.DataFrame, levels: Sequence[LevelTable], ca
             axis.set_yscale("log")
             ticks = _ticks(float(points["loss"].min()), float(points["loss"].max()))
             axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+            axis.set_xticks([-REACH, -REACH / 2, 0, REACH / 2, REACH])
             axis.minorticks_off()
         upper.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
         upper.supxlabel(X_LABEL, fontsize=9)
@@ -69,7 +70,7 @@ def plot_plane(study: str, points: pd.DataFrame, levels: Sequence[LevelTable], c
     """
     arms = list(levels[0].table.index)
     colours = arm_colours(arms, levels[0].baseline)
-    low, high = float(points["loss"].min()), float(points["loss"].max())
+    low, high = max(float(points["loss"].min()), 1e-9), float(points["loss"].max())
     steps = np.geomspace(low, max(high, low * 1.01), CONTOURS)
     with context(STYLE):
         width, height = max(len(arms) * TILE, 4.5) + 1.2, len(levels) * (TILE + 0.25) + 1.2
@@ -113,6 +114,7 @@ def _of(points: pd.DataFrame, level: LevelTable) -> pd.DataFrame:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Round numbers between two losses: 1, 2 or 5 times a power of ten."""
+    """Round numbers between two losses: 1, 2, 3 or 5 times a power of ten."""
+    low = max(low, 1e-9)  # a loss of exactly 0 has no logarithm
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    return [t for power in powers for digit in (1, 2, 5) if low <= (t := digit * 10.0**power) <= high]
+    return [t for power in powers for digit in (1, 2, 3, 5) if low <= (t := digit * 10.0**power) <= high]
