@@ -1,7 +1,7 @@
 """Lambda as the mixer drew it and as SUMix relearned it (Eq. 4 of arXiv:2407.07805), epoch by epoch.
 
-A run whose lambda is learned logs two histograms an epoch, each of ten bins of width 0.1: ``lam_drawn_0`` to ``_9``
-and ``lam_learned_0`` to ``_9``, shares of the mixed images.
+A run whose lambda is learned logs two histograms an epoch, each of ten bins of width 0.1: ``lam_drawn/0`` to ``/9``
+and ``lam_learned/0`` to ``/9``, shares of the mixed images.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ def load_histograms(tracking_uri: str, levels: Sequence[LevelTable]) -> list[His
     client = open_client(tracking_uri)
     found: list[Histograms] = []
     for level in levels:
-        if "lam_learned_0" not in level.runs:
+        if "lam_learned/0" not in level.runs:
             continue
-        logged = level.runs[(level.runs["status"] == "finished") & level.runs["lam_learned_0"].notna()]
+        logged = level.runs[(level.runs["status"] == "finished") & level.runs["lam_learned/0"].notna()]
         for row in logged.sort_values("seed", kind="stable").drop_duplicates("arm").to_dict("records"):
             if len(found) < MOST_CELLS:
                 found.append(_of_run(client, level, row))
@@ -62,7 +62,7 @@ def _of_run(client: MlflowClient, level: LevelTable, row: dict[Any, Any]) -> His
     epochs, (drawn, learned) = [], ([], [])  # type: ignore[var-annotated]
     for columns, name in ((drawn, "lam_drawn"), (learned, "lam_learned")):
         for place in range(BINS):
-            history = client.get_metric_history(row["run_id"], f"{name}_{place}")
+            history = client.get_metric_history(row["run_id"], f"{name}/{place}")
             # Of an epoch logged twice, by a resumed run, the later value counts.
             by_epoch = {point.step: point.value for point in sorted(history, key=lambda point: point.timestamp)}
             epochs = sorted(by_epoch)

@@ -25,7 +25,7 @@ from analysis.significance import (
 
 COLUMNS = ("n", "mean", "sd", "gain", "gain_low", "gain_high", "p", "p_holm", "win")
 NOT_METRICS = ("seed", "epochs", "dirty")
-BIN = re.compile(r"lam_(drawn|learned)_\d+")  # a bin of a histogram of lambda
+BIN = re.compile(r"lam_(drawn|learned)/\d+")  # a bin of a histogram of lambda
 LOWER_IS_BETTER = ("loss", "error", "ece", "nll", "seconds")
 
 Published = Mapping[tuple[Any, ...], PublishedNumber]  # by (level of each factor ..., arm)

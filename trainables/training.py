@@ -203,7 +203,7 @@ def model_state(network: Network) -> dict[str, Tensor]:
 
 def _columns(name: str, total: Tensor) -> list[tuple[str, Tensor]]:
     """A sum () by its name, or the sums (M,) of a histogram's bins by the name and their number."""
-    return [(f"{name}_{place}", value) for place, value in enumerate(total)] if total.ndim else [(name, total)]
+    return [(f"{name}/{place}", value) for place, value in enumerate(total)] if total.ndim else [(name, total)]
 
 
 def device() -> torch.device:

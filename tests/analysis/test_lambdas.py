@@ -13,7 +13,7 @@ from analysis.lambdas import load_histograms, plot_lambda
 
 def bins(name: str, epoch: int, full: int, timestamp: int = 0) -> list[Metric]:
     """All images in one bin."""
-    return [Metric(f"{name}_{place}", float(place == full), timestamp, epoch) for place in range(10)]
+    return [Metric(f"{name}/{place}", float(place == full), timestamp, epoch) for place in range(10)]
 
 
 def test_one_seed_of_each_arm_that_learned_lambda(track: Any, make_plan: Any) -> None:
