@@ -6,15 +6,20 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 CIFAR10 := $(BIN)/python -c "from pathlib import Path; from trainables.datasets import DATASETS; DATASETS['cifar10'].prepare(Path('data'))"
 
-.PHONY: study test test-images fast lint bench setup clean
+.PHONY: study test test-images fast lint debian bench setup clean
 
 study: $(INSTALLED)
 	$(BIN)/python studies/ablation_cifar100.py --preset quick --dataset cifar10
 
-test: $(INSTALLED) lint
+test: $(INSTALLED) lint debian
 	$(CIFAR10)
 	$(BIN)/python -m pytest -m "not slow" -n 2
 	$(BIN)/python -m pytest -m slow
+
+# For the tests of the report's page and of the LaTeX tables, which are skipped where neither can be had.
+debian:
+	(command -v chromium && command -v pdflatex) || timeout 600 sh -c 'apt-get update -q && apt-get install -yq --no-install-recommends \
+	    chromium texlive-latex-recommended' || echo "no chromium, no pdflatex: their tests will be skipped"
 
 # A quarter of an hour, as root on Debian: builds the image and runs a study and a job in it. STORE=DIR keeps its layers.
 test-images: $(INSTALLED)

@@ -20,7 +20,8 @@ WIN_CLASS = ' class="win"'
 WORDS_CLASS = ' class="text"'
 LATEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}"}
 LATEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "<": "$<$", ">": "$>$"}
-LATEX |= {"±": r"$\pm$", DASH: "--", "+": "$+$", "−": "$-$", "×": r"$\times$"}
+LATEX |= {"±": r"$\pm$", DASH: "--", "+": "$+$", "−": "$-$", "×": r"$\times$", "≤": r"$\leq$", "≥": r"$\geq$"}
+LATEX |= {"α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "ζ": r"$\zeta$", "λ": r"$\lambda$", "σ": r"$\sigma$"}
 
 
 def terminal_text(

@@ -1,4 +1,6 @@
 import io
+import shutil
+import subprocess
 from html.parser import HTMLParser
 
 import pandas as pd
@@ -96,6 +98,19 @@ def test_the_means_alone_in_the_layout_of_papers(study):
     ]
     lines = terminal_text("ablation_tiny", study(), wide=True).splitlines()
     assert [line.split()[-1] for line in lines[2:6]] == ["l_s", "------------", "0.25", "missing"]
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex on the PATH")
+@pytest.mark.parametrize("arms", [("baseline", "+ lam", "+ l_s"), ("baseline", AWKWARD, "α ≥ 0.5 – naïve")])
+def test_latex_compiles_it(study, arms, tmp_path):
+    printed = PublishedNumber(78.17, "best10", "SUMix Table 6")
+    levels = study(arms=arms, published={("cutmix", "baseline"): printed})
+    (tmp_path / "table.tex").write_text(latex("ablation_tiny", levels, ("test_top1_last", "test_top1_best")))
+    document = r"\documentclass{article}\usepackage{booktabs}\begin{document}\input{table}\end{document}"
+    command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "-no-shell-escape", document]
+    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert found.returncode == 0, found.stdout
+    assert len(list(tmp_path.glob("*.pdf"))) == 1
 
 
 def test_with_one_seed_there_is_nothing_to_plan_from(make_plan, planned_runs):
