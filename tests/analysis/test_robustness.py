@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from analysis import robustness
+from analysis import robustness_measures as measures
 from trainables.datasets.cifar_c import CORRUPTIONS, EXTRA_CORRUPTIONS
 from trainables.robustness.corruption import CORRUPT
 
@@ -26,7 +27,7 @@ def test_table_holds_every_measure_with_gains_paired_by_seed(
     trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study, _, run_ids = trained
-    monkeypatch.setattr(robustness, "CORRUPT", TWO)
+    monkeypatch.setattr(measures, "CORRUPT", TWO)
     all_measures = ("--pgd", "--fgsm-release", "--transfer-from", run_ids["baseline", 1])
     assert call(study, tmp_path / "out", *all_measures, "--data-root", str(tmp_path)) == 0
     shown = capsys.readouterr().out
@@ -78,22 +79,22 @@ def test_corruptions_can_be_left_out(trained: Any, tmp_path: Path, capsys: pytes
 def test_official_images_are_those_of_the_clean_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = np.arange(50_000)
     pixels = torch.from_numpy(rows // 10_000).to(torch.uint8)[:, None, None, None].expand(-1, 3, 32, 32)
-    split = robustness.Split(pixels, torch.from_numpy(rows % 10_000))
+    split = measures.Split(pixels, torch.from_numpy(rows % 10_000))
 
     class Official:
         @staticmethod
-        def load(root: Path, part: str) -> robustness.Split:
+        def load(root: Path, part: str) -> measures.Split:
             assert (root, part) == (Path("data"), "fog")
             return split
 
-    monkeypatch.setitem(robustness.EVALUATION_SETS, "cifar10_c", Official)  # type: ignore[arg-type]
-    shown = list(robustness.official_images("cifar10_c", Path("data"), 4, "fog"))
+    monkeypatch.setitem(measures.EVALUATION_SETS, "cifar10_c", Official)  # type: ignore[arg-type]
+    shown = list(measures.official_images("cifar10_c", Path("data"), 4, "fog"))
     assert [int(images.unique()) for images, _ in shown] == [0, 1, 2, 3, 4]
     assert all(labels.tolist() == [0, 3333, 6666, 9999] for _, labels in shown)
 
 
 def test_all_corruptions_are_measured_by_default() -> None:
-    assert set(robustness.CORRUPT) == set(CORRUPTIONS + EXTRA_CORRUPTIONS)
+    assert set(measures.CORRUPT) == set(CORRUPTIONS + EXTRA_CORRUPTIONS)
 
 
 def test_unknown_study_is_one_sentence(trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
