@@ -38,6 +38,7 @@ def run(script: str, cwd: Path, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_fresh_process_without_the_results_makes_the_same_files(track: Any, make_plan: Any, tmp_path: Path) -> None:
     study, plan = track(), make_plan(seeds=2)
     study.add_plan(plan)
