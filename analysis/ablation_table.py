@@ -100,7 +100,8 @@ def write_study_table(
         ValueError: as :func:`study_table`; nothing is written then.
     """
     from analysis.cells import tidy
-    from analysis.plots import plot_gains, save
+    from analysis.figures import save
+    from analysis.plots import plot_gains
     from analysis.rendering import html_page, latex, markdown
 
     result = study_table(

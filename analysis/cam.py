@@ -26,8 +26,8 @@ from torch import Tensor
 from analysis import command
 from analysis.cam_plot import CamRow, plot_cam
 from analysis.captions import provenance_text
-from analysis.evaluate import Result, evaluate_runs, load_images
-from analysis.plots import save
+from analysis.evaluate import Result, load_images
+from analysis.figures import save
 from analysis.runs import load_plan, load_runs
 from analysis.tables import LevelTable, level_tables
 from trainables.backbones.backbone import Backbone, Network
@@ -126,18 +126,7 @@ def draw(options: argparse.Namespace) -> int:
     runs = load_runs(options.tracking_uri, options.study, plan)
     levels = level_tables(runs, plan)
     picked = chosen(runs, plan, options.arms, options.seed)
-    results, config, problems = evaluate_runs(
-        options.tracking_uri,
-        picked,
-        measure,
-        PROTOCOL,
-        images=options.images,
-        data_root=options.data_root,
-        cache=options.out / "evaluations.json",
-        address=options.address,
-    )
-    for problem in problems:
-        print(f"cam.py: not evaluated: {problem}", file=sys.stderr)
+    results, config, problems = command.evaluate("cam.py", options, picked, measure, PROTOCOL)
     if config is None:
         return 1
     images, labels = (part.cpu() for part in load_images(config, options.images, options.data_root))

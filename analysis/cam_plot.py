@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.style import context
 from torch import Tensor
 
-from analysis.plots import STYLE, add_caption, arm_colours
+from analysis.figures import STYLE, add_caption, arm_colours
 from analysis.tables import LevelTable
 
 TILE = 1.0  # inches

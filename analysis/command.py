@@ -5,8 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from analysis.evaluate import Measure, Result
+    from trainables.config import Config
 
 
 def parser(
@@ -50,6 +57,27 @@ def require_at_least_one(options: argparse.Namespace, *names: str) -> None:
     for name in names:
         if getattr(options, name) < 1:
             raise ValueError(f"--{name} must be at least 1, got {getattr(options, name)}")
+
+
+def evaluate(
+    file: str, options: argparse.Namespace, runs: pd.DataFrame, measure: Measure, protocol: Mapping[str, Any]
+) -> tuple[dict[str, Result], Config | None, list[str]]:
+    """``analysis.evaluate.evaluate_runs`` by the options of ``evaluation_parser``; prints why a run has no result."""
+    from analysis.evaluate import evaluate_runs  # and with it torch, which a table does not need
+
+    results, config, problems = evaluate_runs(
+        options.tracking_uri,
+        runs,
+        measure,
+        protocol,
+        images=options.images,
+        data_root=options.data_root,
+        cache=options.out / "evaluations.json",
+        address=options.address,
+    )
+    for problem in problems:
+        print(f"{file}: not evaluated: {problem}", file=sys.stderr)
+    return results, config, problems
 
 
 def run(file: str, work: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:

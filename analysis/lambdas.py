@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from mlflow.tracking import MlflowClient
 from numpy.typing import NDArray
 
-from analysis.plots import BASELINE_COLOUR, STYLE, add_caption, arm_colours
+from analysis.figures import BASELINE_COLOUR, STYLE, add_caption, arm_colours
 from analysis.runs import open_client
 from analysis.tables import LevelTable
 

@@ -11,7 +11,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.style import context
 
-from analysis.plots import LINES, PALETTE, STYLE, add_caption, arm_colours
+from analysis.figures import STYLE, add_caption, arm_colours, arm_line, draw_band, of_level, panels, shape
 from analysis.tables import LevelTable
 from trainables.robustness.landscape import REACH
 
@@ -31,22 +31,16 @@ def plot_line(study: str, points: pd.DataFrame, levels: Sequence[LevelTable], ca
         levels: at least one table, of the sharpness.
         caption: what was measured, and how.
     """
-    columns = min(len(levels), 3)
-    rows = math.ceil(len(levels) / columns)
+    rows, columns = shape(len(levels))
     with context(STYLE):
         figure = Figure(figsize=(max(columns * PANEL[0], 5.0) + 1.0, rows * PANEL[1] + 1.3), layout="constrained")
         upper = add_caption(figure, caption)
         upper.suptitle(study, x=0.01, ha="left", fontweight="bold")
-        axes = upper.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flatten()
-        for axis in axes[len(levels) :]:
-            axis.set_visible(False)
-        for axis, level in zip(axes, levels, strict=False):
-            here = _of(points, level)
+        axes = panels(upper, len(levels))
+        for axis, level in zip(axes, levels, strict=True):
+            here = of_level(points, level)
             for place, (arm, colour) in enumerate(arm_colours(list(level.table.index), level.baseline).items()):
-                by_step = here[here["arm"] == arm].groupby("step")["loss"].agg(["mean", "min", "max"])
-                style = LINES[(place - 1) // len(PALETTE) % len(LINES)] if place else "-"
-                axis.plot(by_step.index, by_step["mean"], style, color=colour, label=arm)
-                axis.fill_between(by_step.index, by_step["min"], by_step["max"], color=colour, alpha=0.15, linewidth=0)
+                draw_band(axis, here[here["arm"] == arm], "step", "loss", arm, colour, arm_line(place))
             axis.set_title(level.name)
             axis.set_yscale("log")
             ticks = _ticks(float(points["loss"].min()), float(points["loss"].max()))
@@ -81,7 +75,7 @@ def plot_plane(study: str, points: pd.DataFrame, levels: Sequence[LevelTable], c
         drawn = None
         for line, level in zip(axes, levels, strict=True):
             for axis, arm in zip(line, arms, strict=True):
-                here = _of(points, level)
+                here = of_level(points, level)
                 here = here[here["arm"] == arm]
                 axis.set_title(
                     f"{level.name}, {arm}" if level.name and arm == arms[0] else arm, fontsize=7.5, color=colours[arm]
@@ -105,12 +99,6 @@ def plot_plane(study: str, points: pd.DataFrame, levels: Sequence[LevelTable], c
         upper.supxlabel("step along the first direction, filter lengths; cross: the network", fontsize=9)
         upper.supylabel("step along the second", fontsize=9)
         return figure
-
-
-def _of(points: pd.DataFrame, level: LevelTable) -> pd.DataFrame:
-    for factor, value in level.levels.items():
-        points = points[points[factor] == value]
-    return points
 
 
 def _ticks(low: float, high: float) -> list[float]:

@@ -25,9 +25,9 @@ from torch import Generator, Tensor
 
 from analysis import command
 from analysis.captions import provenance_text
-from analysis.evaluate import Result, evaluate_runs
+from analysis.evaluate import Result
+from analysis.figures import save
 from analysis.landscape_plot import plot_line, plot_plane
-from analysis.plots import save
 from analysis.rendering import markdown, terminal_text
 from analysis.runs import load_plan, load_runs
 from analysis.tables import level_tables
@@ -105,20 +105,10 @@ def draw(options: argparse.Namespace) -> int:
     # The plane takes most of the time: that of one seed an arm is drawn.
     for part, plane in ((finished[first_seed], options.plane), (finished[~first_seed], 0)):
         if len(part) or finished.empty:
-            found, _, missing = evaluate_runs(
-                options.tracking_uri,
-                part,
-                measure,
-                {"kind": "landscape", "version": VERSION, **protocol, "plane": plane},
-                images=options.images,
-                data_root=options.data_root,
-                cache=options.out / "evaluations.json",
-                address=options.address,
-            )
+            asked = {"kind": "landscape", "version": VERSION, **protocol, "plane": plane}
+            found, _, missing = command.evaluate("loss_landscape.py", options, part, measure, asked)
             results |= found
             problems += missing
-    for problem in problems:
-        print(f"loss_landscape.py: not evaluated: {problem}", file=sys.stderr)
     if not results:
         return 1
     runs[RISE] = runs["run_id"].map({run_id: result["rise"] for run_id, result in results.items()}).astype(float)

@@ -24,9 +24,9 @@ from torch import Generator, Tensor
 from analysis import command
 from analysis.captions import provenance_text
 from analysis.cells import tidy
-from analysis.evaluate import Result, evaluate_runs, load_images
+from analysis.evaluate import Result, load_images
+from analysis.figures import save
 from analysis.occlusion_plot import plot_occlusion
-from analysis.plots import save
 from analysis.rendering import markdown, terminal_text
 from analysis.runs import load_plan, load_runs
 from analysis.tables import level_tables
@@ -126,32 +126,23 @@ def draw(options: argparse.Namespace) -> int:
     command.require_at_least_one(options, "draws", "images")
     plan = load_plan(options.tracking_uri, options.study, options.plan)
     runs = load_runs(options.tracking_uri, options.study, plan)
-    results, config, problems = evaluate_runs(
-        options.tracking_uri,
-        runs,
-        measure,
-        {"kind": "occlusion", "version": VERSION, "fill": options.fill, "order": options.order, "draws": options.draws},
-        images=options.images,
-        data_root=options.data_root,
-        cache=options.out / "evaluations.json",
-        address=options.address,
-    )
-    for problem in problems:
-        print(f"occlusion.py: not evaluated: {problem}", file=sys.stderr)
+    asked = {name: getattr(options, name) for name in ("fill", "order", "draws")}
+    protocol = {"kind": "occlusion", "version": VERSION, **asked}
+    results, config, problems = command.evaluate("occlusion.py", options, runs, measure, protocol)
     if config is None:
         return 1
     runs[AREA] = runs["run_id"].map({run_id: result["area"] for run_id, result in results.items()}).astype(float)
     levels = level_tables(runs, plan, AREA)
-    points, protocol = curves(runs, results, plan["factors"]), protocol_text(options, results)
+    points, sentence = curves(runs, results, plan["factors"]), protocol_text(options, results)
     points.to_csv(options.out / "curves.csv", index=False)
     tidy(levels).to_csv(options.out / "areas.csv", index=False)
-    text = f"{markdown(options.study, levels)}\n{protocol}\n"
+    text = f"{markdown(options.study, levels)}\n{sentence}\n"
     (options.out / "areas.md").write_text(text, encoding="utf-8")
     strip, chance = example_strip(config, options), 100 / dataset_of(config).num_classes
-    caption = f"{protocol} Dotted: a guess. {provenance_text(*levels)}"
+    caption = f"{sentence} Dotted: a guess. {provenance_text(*levels)}"
     figure = plot_occlusion(options.study, points, levels, strip, caption, chance)
     files = save(figure, options.out / "curves")
-    print(f"{terminal_text(options.study, levels)}\n{protocol}")
+    print(f"{terminal_text(options.study, levels)}\n{sentence}")
     for file in [*files, *(options.out / name for name in ("curves.csv", "areas.md", "areas.csv"))]:
         print(file)
     return 1 if problems else 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Sequence
 
@@ -13,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.style import context
 from torch import Tensor
 
-from analysis.plots import LINES, PALETTE, STYLE, arm_colours
+from analysis.figures import STYLE, arm_colours, arm_line, draw_band, of_level, panels, shape
 from analysis.tables import LevelTable
 
 STRIP_HEIGHT = 0.75  # inches
@@ -40,8 +39,7 @@ def plot_occlusion(
         chance: accuracy of a guess, percent.
     """
     with context(STYLE):
-        columns = min(len(levels), 3)
-        rows = math.ceil(len(levels) / columns)
+        rows, columns = shape(len(levels))
         width = max(columns * PANEL[0], 7.0)
         text = textwrap.fill(caption, int(width / 0.062))
         foot = LINE_HEIGHT * (text.count("\n") + 1) + 0.1
@@ -51,12 +49,8 @@ def plot_occlusion(
         ratios = [STRIP_HEIGHT + 0.2, rows * PANEL[1], foot]
         upper, lower, bottom = np.ravel(figure.subfigures(3, 1, height_ratios=ratios, squeeze=False))
         _draw_strip(upper, strip)
-        axes = list(lower.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flatten())
-        for axis in axes[len(levels) :]:
-            axis.set_visible(False)
-        for place, (axis, level) in enumerate(zip(axes, levels, strict=False)):
-            _draw_panel(axis, curves, level, chance)
-            axis.tick_params(labelbottom=place + columns >= len(levels))
+        for axis, level in zip(panels(lower, len(levels)), levels, strict=True):
+            _draw_panel(axis, of_level(curves, level), level, chance)
         lower.supxlabel("masked patches, %; line: mean over seeds, band: lowest to highest seed", fontsize=9)
         lower.supylabel("top-1 accuracy on the test set, %", fontsize=9)
         bottom.text(0.01, 0.98, text, fontsize=7.5, color="#444444", va="top", linespacing=1.35)
@@ -73,18 +67,12 @@ def _draw_strip(figure: Figure, strip: Sequence[tuple[float, Tensor]]) -> None:
 
 
 def _draw_panel(axis: Axes, curves: pd.DataFrame, level: LevelTable, chance: float) -> None:
-    here = np.ones(len(curves), dtype=bool)
-    for factor, value in level.levels.items():
-        here &= (curves[factor] == value).to_numpy()
     axis.axhline(chance, color="#999999", linewidth=1, linestyle=":", zorder=1)
     for place, (arm, colour) in enumerate(arm_colours(list(level.table.index), level.baseline).items()):
-        points = curves[here & (curves["arm"] == arm)]
+        points = curves[curves["arm"] == arm]
         if points.empty:
             continue
-        style = LINES[(place - 1) // len(PALETTE) % len(LINES)] if place else "-"
-        by_share = points.groupby("masked")["accuracy"].agg(["mean", "min", "max"])
-        axis.plot(by_share.index, by_share["mean"], style, color=colour, label=_label(arm, level))
-        axis.fill_between(by_share.index, by_share["min"], by_share["max"], color=colour, alpha=0.15, linewidth=0)
+        draw_band(axis, points, "masked", "accuracy", _label(arm, level), colour, arm_line(place))
     axis.set_title(level.name)
     axis.set_xlim(0, 100)
     axis.set_ylim(bottom=0)

@@ -1,41 +1,26 @@
-"""The figures of a study: gains over the baseline with their intervals, and training curves with seed bands.
-
-Colours are those of Okabe and Ito (2008), told apart by readers with any common colour vision. An arm has the colour of
-its place in the study, in every figure.
-"""
+"""The figures of a study: gains over the baseline with their intervals, and training curves with seed bands."""
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.style import context
 from matplotlib.ticker import MaxNLocator
 
 from analysis.captions import provenance_text, unit
 from analysis.cells import metric_rule
+from analysis.figures import BASELINE_COLOUR, STYLE, arm_colours, arm_line, draw_band, of_level, panels, shape
 from analysis.tables import LevelTable, higher_is_better, paired_differences
 
-STYLE = Path(__file__).with_name("style.mplstyle")
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#B8A900")
-LINES = ("-", "--", ":")  # the second and third use of the palette
-BASELINE_COLOUR = "#555555"
 PANEL_WIDTH = 3.6  # inches, without the labels of the arms
 ROW_HEIGHT = 0.42  # inches an arm
 LETTER = 0.075  # inches, width of a letter of the labels
-
-
-def arm_colours(arms: Sequence[str], baseline: str) -> dict[str, str]:
-    """A colour for every arm, by its place among the arms of the study; the baseline is grey."""
-    others = [arm for arm in arms if arm != baseline]
-    return {baseline: BASELINE_COLOUR} | {arm: PALETTE[i % len(PALETTE)] for i, arm in enumerate(others)}
 
 
 def plot_gains(study: str, levels: Sequence[LevelTable]) -> Figure:
@@ -57,7 +42,7 @@ def plot_gains(study: str, levels: Sequence[LevelTable]) -> Figure:
         height = rows * (ROW_HEIGHT * max(2, len(arms)) + 0.55) + 0.75 + foot
         layout = ConstrainedLayoutEngine(rect=(0, foot / height, 1, 1 - foot / height), wspace=0.04, hspace=0.06)
         figure = Figure(figsize=(width, height), layout=layout)
-        for axis, level in zip(_panels(figure, len(levels)), levels, strict=True):
+        for axis, level in zip(panels(figure, len(levels)), levels, strict=True):
             axis.set_xlim(low, high)
             _draw_gains(axis, level, arms)
         figure.suptitle(study, x=0.01, ha="left", fontweight="bold")
@@ -81,15 +66,13 @@ def plot_curves(study: str, curves: pd.DataFrame, levels: Sequence[LevelTable], 
     with context(STYLE):
         rows, columns, panel = _shape(len(levels))
         figure = Figure(figsize=(columns * panel + 1.9, rows * 2.6 + 0.9), layout="constrained")
-        axes = _panels(figure, len(levels))
+        axes = panels(figure, len(levels))
         colours = arm_colours(list(levels[0].table.index), levels[0].baseline)
         for axis, level in zip(axes, levels, strict=True):
-            here = np.ones(len(curves), dtype=bool)
-            for factor, value in level.levels.items():
-                here &= (curves[factor] == value).to_numpy()
+            here = of_level(curves, level)
             for place, (arm, colour) in enumerate(colours.items()):
-                style = LINES[(place - 1) // len(PALETTE) % len(LINES)] if place else "-"
-                _draw_curve(axis, curves[here & (curves["arm"] == arm)], _label(arm), colour, style)
+                curve = here[here["arm"] == arm]
+                draw_band(axis, curve, "epoch", "value", _label(arm), colour, arm_line(place))
             axis.set_title(level.name)
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
@@ -100,39 +83,10 @@ def plot_curves(study: str, curves: pd.DataFrame, levels: Sequence[LevelTable], 
         return figure
 
 
-def add_caption(figure: Figure, caption: str) -> SubFigure:
-    """Write a caption at the foot of a figure with constrained layout; the part above it, for everything else."""
-    width, height = figure.get_size_inches()
-    text = textwrap.fill(caption, int(width / 0.062))
-    foot = 0.16 * (text.count("\n") + 1) + 0.1  # inches
-    upper, lower = np.ravel(figure.subfigures(2, 1, height_ratios=[height - foot, foot], squeeze=False))
-    lower.text(0.01, 0.98, text, fontsize=7.5, color="#444444", va="top", linespacing=1.35)
-    return upper
-
-
-def save(figure: Figure, stem: Path, endings: Sequence[str] = ("png", "pdf")) -> list[Path]:
-    """Write a figure as ``stem.png`` and ``stem.pdf``; returns the files."""
-    files = [stem.with_suffix(f".{ending}") for ending in endings]
-    with context(STYLE):  # fonts of a PDF are chosen when it is written
-        for file in files:
-            figure.savefig(file)
-    return files
-
-
-def _shape(panels: int) -> tuple[int, int, float]:
+def _shape(count: int) -> tuple[int, int, float]:
     """Rows, columns, and the width of a panel in inches: a single one is wide enough for its axis label."""
-    columns = min(panels, 3)
-    return math.ceil(panels / columns), columns, PANEL_WIDTH if columns > 1 else 5.0
-
-
-def _panels(figure: Figure, count: int) -> list[Axes]:
-    """So many axes that share their scales; the lowest of every column has the labels."""
-    rows, columns, _ = _shape(count)
-    axes = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flatten())
-    for place, axis in enumerate(axes):
-        axis.set_visible(place < count)
-        axis.tick_params(labelbottom=place + columns >= count)
-    return axes[:count]
+    rows, columns = shape(count)
+    return rows, columns, PANEL_WIDTH if columns > 1 else 5.0
 
 
 def _draw_gains(axis: Axes, level: LevelTable, arms: Sequence[str]) -> None:
@@ -179,12 +133,6 @@ def _limits(levels: Sequence[LevelTable]) -> tuple[float, float, bool]:
 
 def _label(arm: str) -> str:
     return textwrap.shorten(str(arm), 30, placeholder="…")
-
-
-def _draw_curve(axis: Axes, curve: pd.DataFrame, arm: str, colour: str, style: str) -> None:
-    by_epoch = curve.groupby("epoch")["value"].agg(["mean", "min", "max"])
-    axis.plot(by_epoch.index, by_epoch["mean"], style, color=colour, label=arm)
-    axis.fill_between(by_epoch.index, by_epoch["min"], by_epoch["max"], color=colour, alpha=0.15, linewidth=0)
 
 
 def _caption(levels: Sequence[LevelTable], width: float, cut: bool) -> str:

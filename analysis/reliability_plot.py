@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.style import context
 
-from analysis.plots import LINES, PALETTE, STYLE, add_caption, arm_colours
+from analysis.figures import STYLE, add_caption, arm_colours, arm_line, of_level, panels, shape
 from analysis.tables import LevelTable
 
 PANEL = (3.4, 3.2)  # inches
@@ -44,28 +43,21 @@ def plot_reliability(study: str, points: pd.DataFrame, levels: Sequence[LevelTab
         levels: at least one table, of the ECE; the means stand in the legends.
         caption: what was measured, and how.
     """
-    columns = min(len(levels), 3)
-    rows = math.ceil(len(levels) / columns)
+    rows, columns = shape(len(levels))
     with context(STYLE):
         figure = Figure(figsize=(max(columns * PANEL[0], 5.0), rows * PANEL[1] + 1.5), layout="constrained")
         upper = add_caption(figure, caption)
         upper.suptitle(study, x=0.01, ha="left", fontweight="bold")
-        axes = upper.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flatten()
-        for axis in axes[len(levels) :]:
-            axis.set_visible(False)
-        for axis, level in zip(axes, levels, strict=False):
-            here = points
-            for factor, value in level.levels.items():
-                here = here[here[factor] == value]
+        for axis, level in zip(panels(upper, len(levels)), levels, strict=True):
+            here = of_level(points, level)
             axis.plot([0, 100], [0, 100], ":", color="#999999", linewidth=1)
             for place, (arm, colour) in enumerate(arm_colours(list(level.table.index), level.baseline).items()):
                 mine = here[here["arm"] == arm]
                 if mine.empty:
                     continue
-                style = LINES[(place - 1) // len(PALETTE) % len(LINES)] if place else "-"
                 bins = _bins(mine)
                 label = f"{arm}  {level.table['mean'][arm]:.1f}"
-                axis.plot(bins["confidence"], bins["accuracy"], style, marker=".", color=colour, label=label)
+                axis.plot(bins["confidence"], bins["accuracy"], arm_line(place), marker=".", color=colour, label=label)
                 axis.fill_between(bins["confidence"], bins["low"], bins["high"], color=colour, alpha=0.12, linewidth=0)
             axis.set_title(level.name)
             axis.set_xlim(0, 100)

@@ -25,8 +25,8 @@ from tabulate import tabulate
 from analysis import command
 from analysis.captions import provenance_text
 from analysis.cells import tidy
-from analysis.evaluate import Result, evaluate_runs
-from analysis.plots import save
+from analysis.evaluate import Result
+from analysis.figures import save
 from analysis.reliability_plot import FEWEST, plot_reliability, reliability_points
 from analysis.rendering import markdown
 from analysis.robustness_measures import measure
@@ -121,18 +121,8 @@ def tabulate_study(options: argparse.Namespace) -> int:
         "release": options.fgsm_release,
         "transfer": attacker.sha256 if attacker else None,
     }
-    results, _, problems = evaluate_runs(
-        options.tracking_uri,
-        runs,
-        partial(measure, attacker=attacker),
-        protocol,
-        images=options.images,
-        data_root=root,
-        cache=options.out / "evaluations.json",
-        address=options.address,
-    )
-    for problem in problems:
-        print(f"robustness.py: not evaluated: {problem}", file=sys.stderr)
+    by_attacker = partial(measure, attacker=attacker)
+    results, _, problems = command.evaluate("robustness.py", options, runs, by_attacker, protocol)
     if not results:
         return 1
     tables = {}

@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from analysis.plots import BASELINE_COLOUR, arm_colours, plot_curves, plot_gains, save
+from analysis.figures import BASELINE_COLOUR, arm_colours, save
+from analysis.plots import plot_curves, plot_gains
 from analysis.tables import level_tables
 
 ARMS = ("baseline", "+ lam", "+ l_s")
