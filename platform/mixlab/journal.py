@@ -29,15 +29,21 @@ class Saved:
     epochs: list[dict[str, Any]]  # metrics of each finished epoch
 
 
+def filesystem_of(root: str) -> tuple[pyarrow.fs.FileSystem, str]:
+    """The file system of a folder or URI, and the path in it."""
+    if "://" in root:
+        filesystem, path = pyarrow.fs.FileSystem.from_uri(root)
+    else:
+        filesystem, path = pyarrow.fs.LocalFileSystem(), str(Path(root).absolute())
+    return filesystem, path.rstrip("/")
+
+
 class Storage:
     """The folder of one study, on a local disk or behind any URI that pyarrow knows."""
 
     def __init__(self, root: str, study: str) -> None:
-        if "://" in root:
-            self.filesystem, path = pyarrow.fs.FileSystem.from_uri(root)
-        else:
-            self.filesystem, path = pyarrow.fs.LocalFileSystem(), str(Path(root).absolute())
-        self.trials = f"{path.rstrip('/')}/{study}/trials"
+        self.filesystem, path = filesystem_of(root)
+        self.trials = f"{path}/{study}/trials"
 
     def newest(self) -> dict[str, Saved]:
         """By key, the checkpoint with the most finished epochs."""

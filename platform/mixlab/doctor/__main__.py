@@ -26,6 +26,7 @@ from mixlab.doctor.entry import examine_entry
 from mixlab.doctor.facts import Question, collect
 from mixlab.doctor.nodes import examine
 from mixlab.errors import BadInput, require_known
+from mixlab.journal import filesystem_of
 
 STYLES = {OK: "green", WARNING: "yellow", RED: "bold red"}
 
@@ -94,7 +95,7 @@ def _marker(root: str) -> Iterator[str]:
     name = f".doctor-{secrets.token_hex(6)}"
     written = new = False
     with contextlib.suppress(OSError, ValueError):
-        filesystem, path = probes.filesystem_of(root)
+        filesystem, path = filesystem_of(root)
         new = probes.absent(filesystem, path)
         probes.write(filesystem, path, name)
         written = True

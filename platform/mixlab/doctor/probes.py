@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 import pyarrow.fs
 
+from mixlab.journal import filesystem_of
+
 ANSWER_SECONDS = 15
 # By name: this package knows nothing of images, and imports nothing that does.
 DATASETS = "trainables.datasets:DATASETS"
@@ -62,14 +64,6 @@ def storage(root: str, marker: str) -> tuple[str, bool]:
     except (OSError, ValueError) as error:
         return first_line(error), False
     return "" if same else "what was written is not what is read", sees_marker
-
-
-def filesystem_of(root: str) -> tuple[pyarrow.fs.FileSystem, str]:
-    """The file system of a folder or URI, and the path in it."""
-    if "://" in root:
-        filesystem, path = pyarrow.fs.FileSystem.from_uri(root)
-        return filesystem, path.rstrip("/")
-    return pyarrow.fs.LocalFileSystem(), root
 
 
 def absent(filesystem: pyarrow.fs.FileSystem, path: str) -> bool:
