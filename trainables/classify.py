@@ -3,28 +3,20 @@
 metrics = train({"dataset": "cifar10", "backbone": "resnet8", "epochs": 2}, seed=0)
 """
 
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
-
-from trainables import memory
+from trainables import cost, memory
 from trainables.backbones.pretrained import load_pretrained, prepare_pretrained
-from trainables.config import Config, flatten, parse
-from trainables.datasets import DATASETS
-from trainables.datasets.dataset import Split, Splits
-from trainables.datasets.opening import dataset_of, open_dataset, open_splits, prepare
+from trainables.config import flatten, parse
+from trainables.datasets.opening import dataset_of, open_dataset, prepare
 from trainables.methods import rehearse
 from trainables.methods.inputs import asks_the_network
 from trainables.recipes import PRESETS
 from trainables.training import Metrics, Run, device
 
-SLOW_STEP = 0.5  # seconds; a timed step that takes longer is repeated once only, and tried on no larger batch
 PLACE = ("data_root", "workers")  # keys that say where a run runs, and move none of its numbers
-UNKNOWN_IMAGES = 10_000  # what an estimate takes a folder to hold
 
 
 class Report(Protocol):
@@ -99,31 +91,22 @@ class Classification:
 
     def estimate_seconds(self, config: Mapping[str, Any]) -> float:
         """Roughly how long a run takes on this machine, from a few timed steps on noise; labelled so where shown."""
-        settings = parse(config)
-        dataset = DATASETS[settings.dataset]
-        sizes = (settings.batch_size,) if torch.cuda.is_available() else (4, 20)
-        for size in sizes:
-            train_seconds, test_seconds = step_seconds(settings, min(size, settings.batch_size))
-            if train_seconds > SLOW_STEP:  # of a large network a larger batch would tell little more
-                break
-        num_train = settings.train_images or dataset.num_train or UNKNOWN_IMAGES
-        num_test = settings.test_images or dataset.num_test or UNKNOWN_IMAGES
-        seconds = train_seconds * num_train + test_seconds * num_test
-        return settings.epochs * seconds / min(size, settings.batch_size)
+        return cost.seconds(parse(config))
+
+    def gpu_memory(self, config: Mapping[str, Any]) -> tuple[float, float]:
+        """MiB that a run needs on this machine's GPU, from a few steps on its own images, and MiB that are free there.
+
+        Args:
+            config: as in a call, with ``data_root``.
+
+        Raises:
+            ValueError: no GPU can be used, or the run does not fit it.
+            DataError: the data set is missing or broken.
+        """
+        settings = parse({key: value for key, value in config.items() if key not in PLACE})
+        data_root = Path(config.get("data_root", "data"))
+        self.prepare(flatten(settings), data_root)
+        return cost.gpu_memory(settings, data_root)
 
 
 train = Classification()
-
-
-def step_seconds(settings: Config, size: int) -> tuple[float, float]:
-    """How long a step on ``size`` images of noise takes in training, and in testing."""
-    whole = replace(settings, train_images=None, test_images=None, validation=0.0, evaluate="test", drop_last=False)
-    noise = torch.randint(0, 256, (size, *DATASETS[settings.dataset].image_shape), dtype=torch.uint8)
-    split = Split(noise, torch.arange(size) % dataset_of(settings).num_classes)
-    run = Run(whole, 0, open_splits(whole, Splits(split, split), device()))
-    first = run.train_epoch(1)[1]
-    # The fastest of a few: the first also builds kernels and caches, and others may be using the machine.
-    train_seconds = min(first, *(run.train_epoch(1)[1] for _ in range(1 if first > SLOW_STEP else 2)))
-    start = time.perf_counter()
-    run.evaluate(run.train_set)
-    return train_seconds, time.perf_counter() - start

@@ -132,7 +132,7 @@ class Run:
         hits = torch.zeros(2, dtype=torch.long, device=self.device)
         loss = torch.zeros((), dtype=torch.double, device=self.device)
         seen = 0
-        for images, labels in source.test_batches(self.test_batch):
+        for images, labels in source.test_batches(test_batch(self.settings)):
             with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
                 logits = network(images)
             best = logits.topk(min(5, logits.shape[1])).indices  # (B, 5)
@@ -142,12 +142,6 @@ class Run:
             seen += len(labels)
         top1, top5 = (100 * hits.double() / seen).tolist()
         return {"top1": top1, "top5": top5, "loss": float(loss) / seen}
-
-    @property
-    def test_batch(self) -> int:
-        """Images a batch in testing."""
-        side = self.settings.test_size or dataset_of(self.settings).image_shape[1]
-        return min(TEST_BATCH, max(1, TEST_BATCH * 80**2 // side**2))
 
     def metrics(self) -> Metrics:
         """The last epoch's metrics, ``epochs`` in all, the data's fingerprint; at the end also the summary."""
@@ -204,6 +198,12 @@ def model_state(network: Network) -> dict[str, Tensor]:
 def _columns(name: str, total: Tensor) -> list[tuple[str, Tensor]]:
     """A sum () by its name, or the sums (M,) of a histogram's bins by the name and their number."""
     return [(f"{name}/{place}", value) for place, value in enumerate(total)] if total.ndim else [(name, total)]
+
+
+def test_batch(settings: Config) -> int:
+    """Images a batch in testing."""
+    side = settings.test_size or dataset_of(settings).image_shape[1]
+    return min(TEST_BATCH, max(1, TEST_BATCH * 80**2 // side**2))
 
 
 def device() -> torch.device:

@@ -1,0 +1,84 @@
+"""What a run costs, from a few of its steps: seconds, and GPU memory."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from trainables.config import Config
+from trainables.datasets import DATASETS
+from trainables.datasets.dataset import Split, Splits
+from trainables.datasets.opening import dataset_of, folder_of, open_splits
+from trainables.datasets.resident import load_cached, subset
+from trainables.memory import MIB
+from trainables.training import Run, device, test_batch
+
+SLOW_STEP = 0.5  # seconds; a timed step that takes longer is repeated once only, and tried on no larger batch
+UNKNOWN_IMAGES = 10_000  # what an estimate takes a folder to hold
+CONTEXT_MIB = 800  # of a process besides its tensors: the CUDA context and libraries, which torch does not count
+
+
+def seconds(settings: Config) -> float:
+    """Roughly how long a run takes on this machine, from a few timed steps on noise."""
+    dataset = DATASETS[settings.dataset]
+    sizes = (settings.batch_size,) if torch.cuda.is_available() else (4, 20)
+    for size in sizes:
+        train_seconds, test_seconds = step_seconds(settings, min(size, settings.batch_size))
+        if train_seconds > SLOW_STEP:  # of a large network a larger batch would tell little more
+            break
+    num_train = settings.train_images or dataset.num_train or UNKNOWN_IMAGES
+    num_test = settings.test_images or dataset.num_test or UNKNOWN_IMAGES
+    epoch = train_seconds * num_train + test_seconds * num_test
+    return settings.epochs * epoch / min(size, settings.batch_size)
+
+
+def step_seconds(settings: Config, size: int) -> tuple[float, float]:
+    """How long a step on ``size`` images of noise takes in training, and in testing."""
+    noise = torch.randint(0, 256, (size, *DATASETS[settings.dataset].image_shape), dtype=torch.uint8)
+    split = Split(noise, torch.arange(size) % dataset_of(settings).num_classes)
+    run = _run(settings, Splits(split, split))
+    first = run.train_epoch(1)[1]
+    # The fastest of a few: the first also builds kernels and caches, and others may be using the machine.
+    train_seconds = min(first, *(run.train_epoch(1)[1] for _ in range(1 if first > SLOW_STEP else 2)))
+    start = time.perf_counter()
+    run.evaluate(run.train_set)
+    return train_seconds, time.perf_counter() - start
+
+
+def gpu_memory(settings: Config, data_root: Path) -> tuple[float, float]:
+    """MiB that a run needs on this process's GPU, and MiB that are free there for runs.
+
+    Two steps and a test on a batch of the run's own images, and the room of a whole data set that lives on the device.
+
+    Raises:
+        ValueError: there is no GPU, or the run does not fit it.
+    """
+    if not torch.cuda.is_available():
+        raise ValueError("the memory of a trial cannot be measured: torch sees no GPU")
+    splits = load_cached(settings.dataset, folder_of(settings, data_root))
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    free = torch.cuda.mem_get_info()[0] / MIB  # this process's context exists by now, and is not part of it
+    few = Splits(
+        subset(splits.train, min(settings.batch_size, len(splits.train.labels))),
+        subset(splits.test, min(test_batch(settings), len(splits.test.labels))),
+    )
+    try:
+        run = _run(settings, few)
+        for epoch in (1, 2):  # the second has the optimiser's state from the start
+            run.train_epoch(epoch)
+        run.evaluation()
+    except torch.OutOfMemoryError:
+        raise ValueError(
+            f"a trial of {settings.backbone} with batches of {settings.batch_size} does not fit the {free:.0f} MiB "
+            "that the GPU has free: lower batch_size"
+        ) from None
+    resident = sum(split.images.nbytes for split in splits if isinstance(split, Split)) / MIB
+    return torch.cuda.max_memory_reserved() / MIB + resident + CONTEXT_MIB, free + CONTEXT_MIB
+
+
+def _run(settings: Config, splits: Splits) -> Run:
+    """A run on these images and no others."""
+    whole = replace(settings, train_images=None, test_images=None, validation=0.0, evaluate="test", drop_last=False)
+    return Run(whole, 0, open_splits(whole, splits, device()))
