@@ -20,6 +20,7 @@ from mixlab.space import describe
 from mixlab.study import Config, Study, Trainable
 
 PRESETS = ("paper", "quick", "smoke")
+AUTO = "auto"  # GPUs of a trial: as few as its memory needs
 
 
 def main(study: Study, train: Trainable, argv: Sequence[str] | None = None) -> NoReturn:
@@ -66,7 +67,12 @@ def parser(study: Study) -> argparse.ArgumentParser:
     )
     add("--address", default="local", help="Ray cluster: local (default), auto or HOST:PORT")
     add("--cpus-per-trial", metavar="F", type=float, help="processors of each trial; 1 if not given")
-    add("--gpus-per-trial", metavar="F", type=float, help="GPUs of each trial, fractions too; 1 if there is one")
+    add(
+        "--gpus-per-trial",
+        metavar="F",
+        type=_gpus,
+        help="GPUs of each trial, fractions too; auto: as many trials to a GPU as its memory holds; 1 if there is one",
+    )
     add("--tracking-uri", metavar="URI", default="sqlite:///mlflow.db", help="MLflow store (default: %(default)s)")
     add(
         "--storage",
@@ -164,6 +170,13 @@ def _print_list(study: Study, train: Trainable, config: Config, console: Console
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _gpus(text: str) -> float | str:
+    try:
+        return text if text == AUTO else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number or {AUTO}, got {text!r}") from None
 
 
 def _assignment(text: str) -> tuple[str, Any]:

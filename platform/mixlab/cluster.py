@@ -6,13 +6,14 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import mixlab
 from mixlab.errors import BadInput
@@ -32,43 +33,48 @@ class Share:
         """Torch threads of a trial: its whole processors, at least one."""
         return max(1, int(self.cpus))
 
-    def slots(self, cpus: float, gpus: float) -> int:
-        """How many trials fit at a time."""
-        by_cpu = int(cpus / self.cpus + 1e-9) if self.cpus else sys.maxsize
-        by_gpu = int(gpus / self.gpus + 1e-9) if self.gpus else sys.maxsize
-        return min(by_cpu, by_gpu)
+    def slots(self, resources: Mapping[str, float]) -> int:
+        """How many trials fit at a time, at least one."""
+        by_cpu = int(resources.get("CPU", 0) / self.cpus + 1e-9)
+        by_gpu = int(resources.get("GPU", 0) / self.gpus + 1e-9) if self.gpus else sys.maxsize
+        return max(1, min(by_cpu, by_gpu))
 
 
-def share(cpus_per_trial: float | None, gpus_per_trial: float | None, address: str) -> Share:
-    """The resources of a trial, checked against this machine where that is where it will run.
+def share(
+    cpus_per_trial: float | None, gpus_per_trial: float | str | None, resources: Mapping[str, float], where: str
+) -> Share:
+    """The resources of a trial, checked against what there is.
 
-    Without a wish a trial gets one processor, and one GPU if this machine has any.
+    Args:
+        cpus_per_trial: wished for; without a wish one processor.
+        gpus_per_trial: wished for; without a wish, and before ``auto`` is measured, one GPU if there is any.
+        resources: ``CPU`` and ``GPU`` of the machine or cluster.
+        where: how to call that.
+
+    Raises:
+        BadInput: a wish makes no sense, or there is no room for a single trial.
     """
-    import torch
-
-    require_address(address)
     cpus = 1.0 if cpus_per_trial is None else cpus_per_trial
-    gpus = float(torch.cuda.is_available()) if gpus_per_trial is None else gpus_per_trial
+    some = float(resources.get("GPU", 0) > 0)
+    gpus = gpus_per_trial if isinstance(gpus_per_trial, float) else some
     if not 0 < cpus < float("inf"):
         raise BadInput(f"--cpus-per-trial must be above 0, got {cpus:g}")
     if not 0 <= gpus < float("inf"):
         raise BadInput(f"--gpus-per-trial must be at least 0, got {gpus:g}")
     if gpus > 1 and gpus != int(gpus):
         raise BadInput(f"--gpus-per-trial above 1 must be a whole number, got {gpus:g}")
-    wanted = Share(cpus, gpus)
-    if address == "local":
-        require_room(wanted, cpu_count(), torch.cuda.device_count(), "this machine")
-    return wanted
-
-
-def require_room(wanted: Share, cpus: float, gpus: float, where: str) -> None:
-    """Raise ``BadInput`` unless at least one trial fits."""
-    for option, want, have, unit in (
-        ("--cpus-per-trial", wanted.cpus, cpus, "CPUs"),
-        ("--gpus-per-trial", wanted.gpus, gpus, "GPUs"),
-    ):
+    for option, want, unit in (("--cpus-per-trial", cpus, "CPU"), ("--gpus-per-trial", gpus, "GPU")):
+        have = resources.get(unit, 0)
         if want > have:
-            raise BadInput(f"{option} {want:g} is more than {where} has: give at most {have:g} ({unit})")
+            raise BadInput(f"{option} {want:g} is more than {where} has: give at most {have:g} ({unit}s)")
+    return Share(cpus, gpus)
+
+
+def this_machine() -> dict[str, float]:
+    """Its resources, in Ray's names."""
+    import torch
+
+    return {"CPU": cpu_count(), "GPU": torch.cuda.device_count()}
 
 
 def cpu_count() -> int:
@@ -142,4 +148,20 @@ def _require_answer(address: str) -> None:
 def map_on(function: Callable[[Any], Any], items: Iterable[Any], wanted: Share) -> list[Any]:
     """Apply ``function`` to each item on the connected cluster, each call with the resources of a trial."""
     remote = ray.remote(num_cpus=wanted.cpus, num_gpus=wanted.gpus)(lambda item: function(item))
-    return ray.get([remote.remote(item) for item in items])
+    return _answers([remote.remote(item) for item in items])
+
+
+def on_every_gpu_node(function: Callable[[Any], Any], item: Any, wanted: Share) -> list[Any]:
+    """Apply ``function`` to ``item`` once on each node that has a GPU, with the resources of a trial."""
+    remote = ray.remote(num_cpus=wanted.cpus, num_gpus=wanted.gpus)(lambda item: function(item))
+    nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU", 0) >= wanted.gpus]
+    pinned = [remote.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)) for node in nodes]
+    return _answers([task.remote(item) for task in pinned])
+
+
+def _answers(tasks: list[ray.ObjectRef]) -> list[Any]:
+    """What the tasks return; the exception of one that fails is raised as if it had been called here."""
+    try:
+        return ray.get(tasks)
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from None

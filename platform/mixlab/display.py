@@ -72,9 +72,9 @@ class Display:
             value = f" {metrics[METRIC]:.2f}" if METRIC in metrics else ""
             self.state[trial.key] = Text(f"{metrics['epoch']}/{trial.config.get('epochs', '?')}{value}", "cyan")
 
-    def crashed(self, trial: Trial, attempt: int) -> None:
+    def crashed(self, trial: Trial, account: str) -> None:
         """A trial will be tried again."""
-        self.console.print(f"{trial.name}: crashed, attempt {attempt + 1} goes on from its last epoch", style="yellow")
+        self.console.print(f"{trial.name}: {account}", style="yellow", markup=False, soft_wrap=True)
 
     def done(self, trial: Trial, value: str) -> None:
         """A trial is complete."""

@@ -12,10 +12,11 @@ import optuna
 from optuna.trial import TrialState
 from rich.console import Console
 
-from mixlab import cluster, provenance, schedule, space, tracking, tracking_store, trial_store
+from mixlab import cluster, packing, provenance, schedule, space, tracking, tracking_store, trial_store
+from mixlab.cost import print_cost
 from mixlab.history import History
 from mixlab.journal import Storage
-from mixlab.launch import chatter_to, command, launch, place, prepare, print_cost, results_folder
+from mixlab.launch import chatter_to, command, launch, place, prepare, results_folder
 from mixlab.objective import Objective
 from mixlab.search import Search
 from mixlab.search_session import LEVELS, SearchSession
@@ -37,7 +38,7 @@ def launch_search(search: Search, train: Trainable, options: argparse.Namespace,
 
 def dry_run_search(search: Search, train: Trainable, options: argparse.Namespace, console: Console) -> int:
     """Print how far each arm is and what is left to pay; train and write nothing."""
-    share = cluster.share(options.cpus_per_trial, options.gpus_per_trial, options.address)
+    packing.require_place(options)
     url = trial_store.absolute(_url(options, results_folder(options.storage, search.name, make=False)))
     begun = {cell.name: _states(search, cell, train, url) for cell in search.cells()}
     left = []
@@ -55,7 +56,7 @@ def dry_run_search(search: Search, train: Trainable, options: argparse.Namespace
         style="bold",
     )
     if left:
-        print_cost(left, train, {}, share, options, console)
+        print_cost(left, train, {}, options, console)
     return 0
 
 
@@ -77,7 +78,7 @@ _WORDS = {"complete": "complete", "pruned": "pruned", "fail": "failed", "running
 
 def _explore(history: History, train: Trainable, options: argparse.Namespace, console: Console) -> int:
     search = history.search
-    share = cluster.share(options.cpus_per_trial, options.gpus_per_trial, options.address)
+    packing.require_place(options)
     storage = Storage(options.storage, search.name)
     with history.store.lock():  # of two drivers that start together, one makes the runs and the other finds them
         client = tracking_store.connect(options.tracking_uri)
@@ -88,16 +89,16 @@ def _explore(history: History, train: Trainable, options: argparse.Namespace, co
     session.catch_up(storage.newest())
     interrupted = False
     if not history.finished():
-        prepare(train, [search.trial(cell, {}, 0, train.resolve) for cell in search.cells()], Path(options.data_root))
+        trials = [search.trial(cell, {}, 0, train.resolve) for cell in search.cells()]
+        prepare(train, trials, Path(options.data_root))
         with cluster.connected(options.address, train) as resources:
-            cluster.require_room(share, resources.get("CPU", 0), resources.get("GPU", 0), "the Ray cluster")
-            slots = max(1, share.slots(resources.get("CPU", 0), resources.get("GPU", 0)))
+            share = packing.share_of(trials, train, resources, options, console)
             searcher = HistorySearcher(history, storage, session)
             session.follow(searcher)
             objective = Objective(train, search.objective, search.search_seeds)
             where = place(share, storage, options)
             try:
-                most = search.concurrent or slots
+                most = search.concurrent or share.slots(resources)
                 schedule.explore(searcher, Stopper(searcher), objective, session, where, most)
             except KeyboardInterrupt:
                 interrupted = True

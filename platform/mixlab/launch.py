@@ -15,8 +15,9 @@ from typing import Any
 import filelock
 from rich.console import Console
 
-from mixlab import cluster, provenance, schedule, tracking, tracking_store
-from mixlab.display import Display, duration
+from mixlab import cluster, packing, provenance, schedule, tracking, tracking_store
+from mixlab.cost import print_cost
+from mixlab.display import Display
 from mixlab.errors import BadInput
 from mixlab.journal import Saved, Storage
 from mixlab.session import Session, states
@@ -31,7 +32,7 @@ def launch(
     """Train every trial that is not done, write the table, and return the exit code."""
     folder = results_folder(options.storage, study.name)
     with _only_driver(folder), chatter_to(folder / "mixlab.log"), contextlib.ExitStack() as stack:
-        share = cluster.share(options.cpus_per_trial, options.gpus_per_trial, options.address)
+        packing.require_place(options)
         storage = Storage(options.storage, study.name)
         client = tracking_store.connect(options.tracking_uri)
         recorded = tracking_store.recorded(client, study.name)
@@ -42,7 +43,7 @@ def launch(
         if to_train:
             prepare(train, to_train, Path(options.data_root))
             resources = stack.enter_context(cluster.connected(options.address, train))
-            cluster.require_room(share, resources.get("CPU", 0), resources.get("GPU", 0), "the Ray cluster")
+            share = packing.share_of(to_train, train, resources, options, console)
 
         plan = study.plan(trials, options.preset)
         tracker = tracking.Tracker(client, study, plan, provenance.collect(Path.cwd()))
@@ -87,7 +88,7 @@ def dry_run(
     study: Study, train: Trainable, trials: Sequence[Trial], options: argparse.Namespace, console: Console
 ) -> int:
     """Print each trial's state and what is left to pay; train and write nothing."""
-    share = cluster.share(options.cpus_per_trial, options.gpus_per_trial, options.address)
+    packing.require_place(options)
     recorded: dict[str, tracking_store.Recorded] = {}
     file = options.tracking_uri.removeprefix("sqlite:///")
     if file == options.tracking_uri or Path(file).exists():
@@ -107,7 +108,7 @@ def dry_run(
     console.print(f"{len(trials)} trials: {summary}", style="bold")
     left = [trial for trial in trials if state[trial.key] != "done"]
     if left:
-        print_cost(left, train, saved, share, options, console)
+        print_cost(left, train, saved, options, console)
     return 0
 
 
@@ -120,45 +121,6 @@ def place(share: cluster.Share, storage: Storage, options: argparse.Namespace) -
 def complete(saved: Saved | None) -> bool:
     """Whether a checkpoint is that of a trial's last epoch."""
     return saved is not None and saved.epochs[-1]["epoch"] == saved.epochs[-1]["epochs"]
-
-
-def print_cost(
-    left: Sequence[Trial],
-    train: Trainable,
-    saved: Mapping[str, Saved],
-    share: cluster.Share,
-    options: argparse.Namespace,
-    console: Console,
-) -> None:
-    """Print roughly how long the trials that are ``left`` will take."""
-    cells = {trial.cell: trial for trial in left}
-    with console.status("timing a few training steps of each arm ..."), contextlib.ExitStack() as stack:
-        if options.address == "local":
-            import torch
-
-            torch.set_num_threads(share.threads)
-            seconds = {cell: train.estimate_seconds(trial.config) for cell, trial in cells.items()}
-            slots = share.slots(cluster.cpu_count(), torch.cuda.device_count())
-            where = provenance.hardware()
-        else:
-            resources = stack.enter_context(cluster.connected(options.address, train))
-            configs = {cell: trial.config for cell, trial in cells.items()}
-            seconds = dict(zip(configs, cluster.map_on(train.estimate_seconds, configs.values(), share), strict=True))
-            slots = share.slots(resources.get("CPU", 0), resources.get("GPU", 0))
-            where = f"the cluster ({resources.get('CPU', 0):g} CPUs, {resources.get('GPU', 0):g} GPUs)"
-    total = 0.0
-    for trial in left:
-        done = len(saved[trial.key].epochs) if trial.key in saved else 0
-        total += seconds[trial.cell] * (1 - done / trial.config["epochs"])
-    for cell, value in seconds.items():
-        console.print(f"  {cell}: about {duration(value)} a trial", markup=False)
-    wall = total / max(1, min(slots, len(left)))
-    console.print(
-        f"Estimated cost: {duration(total)} of training, {duration(wall)} with {min(slots, len(left))} at a time, "
-        f"on {where}. A rough figure, from a few timed steps of each arm.",
-        markup=False,
-        soft_wrap=True,
-    )
 
 
 def _report(

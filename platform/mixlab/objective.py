@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mixlab.packing import ran_out
 from mixlab.study import Trainable
 
 PAST = "earlier_seeds.json"
@@ -23,7 +24,7 @@ class Objective:
     epoch, and of the one that runs, at its latest: at the same epoch, two configurations are compared alike.
 
     An exception of the trainable is reported, as ``error``, and ends the trial: the same seed would raise it again, so
-    the trial is not retried as after a crash of its process.
+    the trial is not retried as after a crash of its process. A GPU without memory left is no such exception.
     """
 
     def __init__(self, train: Trainable, metric: str, seeds: Sequence[int]) -> None:
@@ -40,6 +41,8 @@ class Objective:
                 mean.next_seed(last)
                 resume_from = None
         except Exception:
+            if ran_out(traceback.format_exc()):
+                raise
             error = {"epoch": mean.epoch + 1, "epochs": mean.epoch + 1, "error": traceback.format_exc()}
             report(error, lambda folder: None)
 

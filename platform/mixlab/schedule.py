@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ray import cloudpickle, tune
-from ray.tune.schedulers import TrialScheduler
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from mixlab import packing
 from mixlab.cluster import Share
 from mixlab.journal import Saved, Storage, read_epochs, write_epochs
 from mixlab.objective import Objective
@@ -57,8 +58,8 @@ class Listener(Protocol):
     def reported(self, trial: Trial, metrics: Mapping[str, Any]) -> None:
         """A trial has finished an epoch."""
 
-    def crashed(self, trial: Trial, attempt: int) -> None:
-        """A trial has crashed and will be tried again from its checkpoint."""
+    def crashed(self, trial: Trial, account: str) -> None:
+        """A trial has crashed and will be tried again from its checkpoint; ``account`` says so in words."""
 
     def done(self, trial: Trial, checkpoint: str) -> None:
         """A trial is over; ``checkpoint`` is the folder of its last checkpoint, in the storage; empty without one."""
@@ -80,7 +81,7 @@ def run(
         resume: by key, the checkpoint that a trial goes on from.
     """
     jobs = {t.key: Job(t, resume[t.key].path if t.key in resume else None) for t in trials}
-    _fit(train, listener, place, tune.TuneConfig(**_NAMED), jobs)
+    _fit(train, listener, place, tune.TuneConfig(scheduler=InTurn(), **_NAMED), jobs)
 
 
 def explore(
@@ -148,6 +149,7 @@ def _work(
     import torch
 
     torch.set_num_threads(threads)
+    _keep_to_share(tune.get_context().get_trial_resources().required_resources.get("GPU", 0))
     job = _job(config, jobs)
     own = tune.get_checkpoint()
     source = own.path if own else job.resume_from
@@ -157,6 +159,25 @@ def _work(
         return
     with storage.open(source) as folder:
         train(settings, job.trial.seed, _Reporter(read_epochs(folder)), folder)
+
+
+def _keep_to_share(gpus: float) -> None:
+    """Take no more of a shared GPU's memory than one's share: a greedy trial fails, and not its neighbour."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()  # of the trial that this process ran before
+        torch.cuda.set_per_process_memory_fraction(min(1.0, gpus) or 1.0)
+
+
+class InTurn(FIFOScheduler):
+    """First come, first served; a trial that ran out of GPU memory is tried again with a larger share."""
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """See ``TrialScheduler``. Called before a trial is queued again, when its resources may still change."""
+        share = trial.placement_group_factory.required_resources
+        if trial.should_recover() and packing.ran_out(_last_error(trial)) and share.get("GPU", 0) > 0:
+            trial.update_resources({"cpu": share["CPU"], "gpu": packing.more(share["GPU"])})
 
 
 class _Reporter:
@@ -195,7 +216,13 @@ class _Announcer(tune.Callback):
             self.listener.reported(self._of(trial), result["metrics"])
 
     def on_trial_recover(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        self.listener.crashed(self._of(trial), trial.num_failures)
+        attempt = f"attempt {trial.num_failures + 1} goes on from its last epoch"
+        gpus = trial.placement_group_factory.required_resources.get("GPU", 0)
+        if packing.ran_out(_last_error(trial)):
+            account = f"ran out of GPU memory, {attempt} with {gpus:.0%} of a GPU"
+        else:
+            account = f"crashed, {attempt}"
+        self.listener.crashed(self._of(trial), account)
 
     def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         self.listener.done(self._of(trial), trial.checkpoint.path if trial.checkpoint else "")

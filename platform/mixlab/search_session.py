@@ -68,9 +68,9 @@ class SearchSession:
         """See ``schedule.Listener``. An epoch that a crash made run twice is logged once."""
         self._log(trial, [metrics])
 
-    def crashed(self, trial: Trial, attempt: int) -> None:
+    def crashed(self, trial: Trial, account: str) -> None:
         """See ``schedule.Listener``."""
-        self.console.print(f"{trial.name}: crashed, attempt {attempt + 1} goes on from its last epoch", style="yellow")
+        self.console.print(f"{trial.name}: {account}", style="yellow", markup=False, soft_wrap=True)
 
     def done(self, trial: Trial, checkpoint: str) -> None:
         """See ``schedule.Listener``."""

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ray.tune.experiment import Trial as RayTrial
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from mixlab.errors import BadInput
 from mixlab.history import Claim, History, Outcome
 from mixlab.journal import Saved, Storage
-from mixlab.schedule import Job, suggestion
+from mixlab.schedule import InTurn, Job, suggestion
 from mixlab.search import SearchTrial
 
 
@@ -126,8 +126,8 @@ class HistorySearcher(Searcher):
         self.history.tell(claim, end.outcome, value, end.error)
 
 
-class Stopper(FIFOScheduler):
-    """Ray Tune's scheduler of a search: first come, first served; a trial stops when the history says so."""
+class Stopper(InTurn):
+    """The scheduler of a search: a trial stops when the history says so."""
 
     def __init__(self, searcher: HistorySearcher) -> None:
         super().__init__()

@@ -77,9 +77,9 @@ class Session:
             self.logged[trial.key] = metrics["epoch"]
             self.tracker.epochs(trial, [metrics])
 
-    def crashed(self, trial: Trial, attempt: int) -> None:
+    def crashed(self, trial: Trial, account: str) -> None:
         """See ``schedule.Listener``."""
-        self.display.crashed(trial, attempt)
+        self.display.crashed(trial, account)
 
     def done(self, trial: Trial, checkpoint: str) -> None:
         """See ``schedule.Listener``."""

@@ -57,6 +57,12 @@ class Trainable(Protocol):
     def estimate_seconds(self, config: Config) -> float:
         """Roughly how long a run takes on this machine."""
 
+    def gpu_memory(self, config: Config) -> tuple[float, float]:
+        """MiB that a run needs on this machine's GPU, measured, and MiB that are free there; ``data_root`` is a key.
+
+        ``ValueError``, one sentence, where no run fits. Asked for only when a study is to pack GPUs.
+        """
+
 
 @dataclass(frozen=True)
 class Trial:

@@ -55,6 +55,7 @@ def refuse(study: Study, capsys: pytest.CaptureFixture[str], folder: Path, *opti
         (["--cpus-per-trial", "1000"], ["1000", "--cpus-per-trial"]),
         (["--cpus-per-trial", "0"], ["0", "--cpus-per-trial"]),
         (["--gpus-per-trial", "1000"], ["1000", "--gpus-per-trial"]),
+        (["--gpus-per-trial", "-1"], ["-1", "--gpus-per-trial"]),
         (["--address", "somewhere"], ["'somewhere'", "HOST:PORT"]),
         (["--storage", "/proc/nothing"], ["'/proc/nothing'"]),
     ],
