@@ -42,6 +42,7 @@ bench: $(INSTALLED)
 	$(BIN)/python tests/benchmarks/bench_streaming.py
 	$(BIN)/python tests/benchmarks/bench_evaluate.py
 	$(BIN)/python tests/benchmarks/bench_study.py
+	$(BIN)/python tests/benchmarks/bench_orchestration.py
 
 setup: $(INSTALLED)
 

@@ -1,0 +1,152 @@
+"""What the platform costs beside the trials: the same trials by Mixlab and by bare Ray Tune, side by side.
+
+    python tests/benchmarks/bench_orchestration.py --trials 20 --seconds 60      about 40 minutes
+    python tests/benchmarks/bench_orchestration.py --trials 20 --seconds 5       about 4 minutes
+
+A trial sleeps, as a processor does while a GPU works, and reports once a second, each time with a checkpoint. Three
+ways: bare Ray Tune, which tracks nothing; Mixlab with a SQLite file; Mixlab with an MLflow server over HTTP. Each is a
+process of its own, from its start to its end, with table and page. Prints a Markdown table.
+"""
+
+import argparse
+import contextlib
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from mixlab.cluster import cpu_count  # noqa: E402
+from tests.postgresql import free_port  # noqa: E402
+
+# What both run: `epochs` seconds of sleep, a report and a checkpoint after each. The last lines differ.
+TRIAL = """
+import sys, tempfile, time
+from pathlib import Path
+
+trials, epochs, times = int(sys.argv.pop(1)), int(sys.argv.pop(1)), Path(sys.argv.pop(1))
+
+def work(report):
+    begin = time.time()
+    for epoch in range(1, epochs + 1):
+        time.sleep(1)
+        metrics = {"epoch": epoch, "epochs": epochs, "data": "none", "train_loss": 1.0, "test_top1": 50.0}
+        report({**metrics, **({"test_top1_median10": 50.0} if epoch == epochs else {})})
+    with times.open("a") as file:
+        file.write(f"{time.time() - begin}\\n")
+"""
+BARE = (
+    TRIAL
+    + """
+from ray import tune
+
+def trial(config):
+    import torch  # as a trial does
+
+    def report(metrics):
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "training.pt").write_text("weights")
+            tune.report(metrics, checkpoint=tune.Checkpoint.from_directory(folder))
+
+    work(report)
+
+tune.Tuner(
+    tune.with_resources(trial, {"cpu": 1}),
+    param_space={"seed": tune.grid_search(list(range(trials)))},
+    tune_config=tune.TuneConfig(reuse_actors=True),
+    run_config=tune.RunConfig(
+        storage_path=str(Path("results").absolute()), checkpoint_config=tune.CheckpointConfig(num_to_keep=1), verbose=0
+    ),
+).fit()
+"""
+)
+STUDY = (
+    TRIAL
+    + """
+from mixlab import Arm, Study, main
+
+class Sleep:
+    presets = {"paper": {}, "quick": {}, "smoke": {}}
+
+    def __call__(self, config, seed, report, resume_from):
+        work(lambda metrics: report(metrics, lambda folder: (folder / "training.pt").write_text("weights")))
+
+    def resolve(self, config):
+        return {"epochs": epochs, **config}
+
+    def prepare(self, config, data_root):
+        pass
+
+arms = (Arm("one", {"arm": 1}), Arm("other", {"arm": 2}))
+main(Study(name="sleep", base={}, arms=arms, seeds=range(trials // 2)), Sleep())
+"""
+)
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--trials", type=int, default=20, help="an even number")
+    options.add_argument("--seconds", type=int, default=5, help="of a trial")
+    given = options.parse_args()
+    slots = cpu_count()
+    ideal = -(-given.trials // slots) * given.seconds
+    with tempfile.TemporaryDirectory() as folder, mlflow_server(Path(folder)) as uri:
+        ways = {"bare Ray Tune": (BARE, ()), "Mixlab, SQLite": (STUDY, ())}
+        ways["Mixlab, HTTP"] = (STUDY, ("--tracking-uri", uri))
+        found = {way: timed(Path(folder) / way, *what, given) for way, what in ways.items()}
+    print(f"{given.trials} trials of {given.seconds} s, {slots} at a time, a report a second; the ideal is {ideal} s\n")
+    print("| way | wall time, s | over the ideal | a trial, s | over its sleep |\n| --- | ---: | ---: | ---: | ---: |")
+    for way, (wall, own) in found.items():
+        print(
+            f"| {way} | {wall:.1f} | {100 * (wall / ideal - 1):.1f} % "
+            f"| {own:.3f} | {100 * (own / given.seconds - 1):.2f} % |"
+        )
+    for way in list(found)[1:]:
+        more = (found[way][0] - found["bare Ray Tune"][0]) / given.trials
+        print(f"\n{way}: {more:.2f} s a trial more than bare Ray Tune, table and page included.")
+
+
+def timed(folder: Path, script: str, options: tuple[str, ...], given: argparse.Namespace) -> tuple[float, float]:
+    """Seconds from start to end of ``script``, and of a trial in the mean by its own clock."""
+    folder.mkdir()
+    (folder / "way.py").write_text(script)
+    arguments = [str(given.trials), str(given.seconds), str(folder / "times")]
+    command = [sys.executable, "way.py", *arguments, *options]
+    start = time.perf_counter()
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    wall = time.perf_counter() - start
+    if done.returncode:
+        raise SystemExit(done.stdout + done.stderr)
+    own = [float(line) for line in (folder / "times").read_text().split()]
+    assert len(own) == given.trials
+    return wall, sum(own) / len(own)
+
+
+@contextlib.contextmanager
+def mlflow_server(folder: Path) -> Iterator[str]:
+    """An MLflow server on loopback, as `mlflow server` starts it."""
+    port = free_port()
+    command: list[Any] = [sys.executable, "-m", "mlflow", "server", "--port", str(port)]
+    command += ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", folder / "artifacts"]
+    with (folder / "server.log").open("w") as log:
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+    try:
+        for _ in range(240):
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5)
+                break
+            time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+if __name__ == "__main__":
+    main()
