@@ -16,3 +16,9 @@ def require_known(what: str, name: str, known: Iterable[str]) -> None:
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
     raise BadInput(f"unknown {what} {name!r}; {hint}")
+
+
+def first_line(error: BaseException) -> str:
+    """What went wrong, in a line."""
+    reason = getattr(error, "reason", error)  # of a URLError
+    return (str(reason).strip() or type(error).__name__).splitlines()[0]

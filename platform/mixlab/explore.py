@@ -12,17 +12,18 @@ import optuna
 from optuna.trial import TrialState
 from rich.console import Console
 
-from mixlab import cluster, packing, provenance, schedule, space, tracking, tracking_store, trial_store
+from mixlab import packing, preparation, provenance, schedule, space, tracking, tracking_store, trial_store
 from mixlab.cost import print_cost
 from mixlab.history import History
 from mixlab.journal import Storage
-from mixlab.launch import chatter_to, command, launch, place, prepare, results_folder
+from mixlab.launch import chatter_to, command, launch, place, results_folder
 from mixlab.objective import Objective
 from mixlab.search import Search
 from mixlab.search_session import LEVELS, SearchSession
 from mixlab.searcher import HistorySearcher, Stopper
 from mixlab.study import Cell, Trainable
 from mixlab.trial_store import TrialStore
+from mixlab.uris import shown
 
 
 def launch_search(search: Search, train: Trainable, options: argparse.Namespace, console: Console) -> int:
@@ -90,8 +91,7 @@ def _explore(history: History, train: Trainable, options: argparse.Namespace, co
     interrupted = False
     if not history.finished():
         trials = [search.trial(cell, {}, 0, train.resolve) for cell in search.cells()]
-        prepare(train, trials, Path(options.data_root))
-        with cluster.connected(options.address, train) as resources:
+        with preparation.connected(options, train, trials) as resources:
             share = packing.share_of(trials, train, resources, options, console)
             searcher = HistorySearcher(history, storage, session)
             session.follow(searcher)
@@ -119,7 +119,7 @@ def _explore(history: History, train: Trainable, options: argparse.Namespace, co
         return 130
     if not written:
         console.print(
-            f"MLflow at {options.tracking_uri} does not answer. Nothing is lost: the history is at "
+            f"MLflow at {shown(options.tracking_uri)} does not answer. Nothing is lost: the history is at "
             f"{trial_store.shown(history.store.url)}, and the same command writes it.",
             style="red",
         )
@@ -154,7 +154,7 @@ def _confirm(history: History, train: Trainable, options: argparse.Namespace, co
     finally:
         history.end_confirmation()
     if not options.quiet:
-        report = f"python analysis/search_report.py {search.name} --tracking-uri {options.tracking_uri}"
+        report = f"python analysis/search_report.py {search.name} --tracking-uri {shown(options.tracking_uri)}"
         console.print(f"Everything about the search: {report}", markup=False, soft_wrap=True)
     return code if len(winners) == len(best) else code or 1
 

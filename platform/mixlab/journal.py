@@ -18,6 +18,9 @@ from typing import Any
 
 import pyarrow.fs
 
+from mixlab.errors import BadInput, first_line
+from mixlab.uris import shown
+
 JOURNAL = "journal.json"
 
 
@@ -39,10 +42,13 @@ def filesystem_of(root: str) -> tuple[pyarrow.fs.FileSystem, str]:
 
 
 class Storage:
-    """The folder of one study, on a local disk or behind any URI that pyarrow knows."""
+    """The folder of one study, on a local disk or behind any URI that pyarrow knows; ``BadInput`` for other URIs."""
 
     def __init__(self, root: str, study: str) -> None:
-        self.filesystem, path = filesystem_of(root)
+        try:
+            self.filesystem, path = filesystem_of(root)
+        except (OSError, ValueError, NotImplementedError) as error:
+            raise BadInput(f"--storage {shown(root)!r} cannot be opened: {shown(first_line(error))}") from None
         self.trials = f"{path}/{study}/trials"
 
     def newest(self) -> dict[str, Saved]:
@@ -72,10 +78,8 @@ class Storage:
         for launch in self._folders(self.trials):
             trials = self._folders(launch)
             done = [trial for trial in trials if trial.rsplit("/", 1)[-1] in keys]
-            for trial in done:
-                self.filesystem.delete_dir(trial)
-            if len(done) == len(trials):
-                self.filesystem.delete_dir(launch)
+            for folder in [launch] if len(done) == len(trials) else done:
+                self.filesystem.delete_dir(folder)
 
     def _folders(self, path: str) -> list[str]:
         selector = pyarrow.fs.FileSelector(path, allow_not_found=True)

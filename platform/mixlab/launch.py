@@ -15,15 +15,15 @@ from typing import Any
 import filelock
 from rich.console import Console
 
-from mixlab import cluster, packing, provenance, schedule, tracking, tracking_store
+from mixlab import cluster, packing, preparation, provenance, schedule, tracking, tracking_store
 from mixlab.cost import print_cost
 from mixlab.display import Display
 from mixlab.errors import BadInput
 from mixlab.journal import Saved, Storage
 from mixlab.session import Session, states
+from mixlab.storage_probe import require_storage
 from mixlab.study import Study, Trainable, Trial
-
-PREPARED = ("dataset", "folder", "backbone", "pretrained")  # keys on which it depends what must be there
+from mixlab.uris import shown
 
 
 def launch(
@@ -41,8 +41,7 @@ def launch(
         missing = [trial for trial in trials if state[trial.key] != "done"]
         to_train = [trial for trial in missing if not complete(saved.get(trial.key))]
         if to_train:
-            prepare(train, to_train, Path(options.data_root))
-            resources = stack.enter_context(cluster.connected(options.address, train))
+            resources = stack.enter_context(preparation.connected(options, train, to_train))
             share = packing.share_of(to_train, train, resources, options, console)
 
         plan = study.plan(trials, options.preset)
@@ -70,8 +69,8 @@ def launch(
             console.print(f"MLflow refused a write: {line}", style="red", markup=False)
         if not written:
             console.print(
-                f"MLflow at {options.tracking_uri} does not answer. Nothing is lost: what it lacks is kept under "
-                f"{options.storage}, and the same command writes it.",
+                f"MLflow at {shown(options.tracking_uri)} does not answer. Nothing is lost: what it lacks is kept "
+                f"under {shown(options.storage)}, and the same command writes it.",
                 style="red",
             )
         if interrupted:
@@ -89,6 +88,7 @@ def dry_run(
 ) -> int:
     """Print each trial's state and what is left to pay; train and write nothing."""
     packing.require_place(options)
+    require_storage(options.storage, writable=False)
     recorded: dict[str, tracking_store.Recorded] = {}
     file = options.tracking_uri.removeprefix("sqlite:///")
     if file == options.tracking_uri or Path(file).exists():
@@ -146,7 +146,7 @@ def _report(
     print(table.text)
     console.print(f"\nTable and plots: {', '.join(str(file) for file in table.files)}", soft_wrap=True)
     console.print(f"One page about all of it: {page}", markup=False, soft_wrap=True)
-    uri = options.tracking_uri
+    uri = shown(options.tracking_uri)
     how = (
         f"open {uri}"
         if uri.startswith("http")
@@ -155,21 +155,22 @@ def _report(
     console.print(f"Every run in the MLflow UI: {how}", soft_wrap=True)
 
 
-def prepare(train: Trainable, trials: Sequence[Trial], data_root: Path) -> None:
-    """Have each data set, and each network's weights, that the trials need; one call each is enough."""
-    configs = {tuple(str(trial.config.get(key)) for key in PREPARED): trial.config for trial in trials}
-    for config in configs.values():
-        try:
-            train.prepare(config, data_root)
-        except (ValueError, OSError) as error:
-            raise BadInput(str(error)) from error
-
-
 def results_folder(storage: str, study: str, make: bool = True) -> Path:
-    """Where tables and logs go: below the storage, or below ``results`` where the storage is remote."""
+    """Where tables and logs go: below the storage, or below ``results`` where the storage is remote.
+
+    Args:
+        storage: a folder or a URI.
+        study: its name.
+        make: also make the folder, and see that the storage can be written.
+
+    Raises:
+        BadInput: it cannot.
+    """
     folder = (Path("results") if "://" in storage else Path(storage)) / study
     if not make:
         return folder
+    if "://" in storage:
+        require_storage(storage)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".lock").touch()
@@ -222,5 +223,5 @@ def _percent(value: float | None) -> str:
 
 
 def command() -> str:
-    """The command line, as it can be typed again."""
-    return shlex.join(["python", *sys.argv])
+    """The command line, as it can be typed again, but for passwords."""
+    return shown(shlex.join(["python", *sys.argv]))

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from mixlab.uris import shown
+
 PACKAGES = ("torch", "torchvision", "ray", "mlflow", "optuna", "numpy", "pandas")
 
 
@@ -67,8 +69,8 @@ def hardware() -> str:
 
 
 def command() -> str:
-    """The command line that was typed, as it can be typed again."""
-    return " ".join(["python", *sys.argv])
+    """The command line that was typed, as it can be typed again, but for passwords."""
+    return shown(" ".join(["python", *sys.argv]))
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -9,6 +9,7 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput
+from mixlab.uris import shown
 
 ANSWER_SECONDS = 20.0
 
@@ -48,8 +49,8 @@ def connect(tracking_uri: str) -> MlflowClient:
     asking.join(ANSWER_SECONDS)
     if not client:
         raise BadInput(
-            f"no MLflow store answers at --tracking-uri {tracking_uri!r} within {ANSWER_SECONDS:.0f} s "
-            f"({failure[0]}); give sqlite:///FILE or the http:// address of a running server"
+            f"no MLflow store answers at --tracking-uri {shown(tracking_uri)!r} within {ANSWER_SECONDS:.0f} s "
+            f"({shown(failure[0])}); give sqlite:///FILE or the http:// address of a running server"
         )
     return client[0]
 

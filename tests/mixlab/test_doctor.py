@@ -15,6 +15,7 @@ from mixlab.doctor.checks import OK, RED, WARNING, Finding, judge
 from mixlab.doctor.entry import judge_entry
 from mixlab.doctor.facts import Facts, Question
 from mixlab.doctor.probes import Gpus
+from mixlab.storage_probe import probe
 
 ASKED = Question("http://head:5000", "/shared/results", "/data", "cifar10", ".doctor-1")
 H200 = Gpus(("NVIDIA H200",), "570.1", 1, "13.0")
@@ -149,10 +150,10 @@ def test_the_storage_is_left_as_it_was(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     kept.mkdir()
     (kept / "marker").write_text("")
-    assert probes.storage(str(kept), "marker") == ("", True)
-    assert probes.storage(str(tmp_path / "new"), "marker") == ("", False)
+    assert probe(str(kept), "marker") == ("", True)
+    assert probe(str(tmp_path / "new"), "marker") == ("", False)
     assert [path.name for path in tmp_path.rglob("*")] == ["kept", "marker"]
-    reason, _ = probes.storage(str(kept / "marker" / "below"), "marker")
+    reason, _ = probe(str(kept / "marker" / "below"), "marker")
     assert reason
     assert "\n" not in reason
 

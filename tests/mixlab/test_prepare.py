@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from mixlab import launch
+from mixlab import preparation
 from mixlab.study import Trial
 from trainables.classify import Classification
 
@@ -21,5 +21,5 @@ def test_data_and_weights_are_had_once_each(tmp_path: Path) -> None:
         for dataset in ("birds", "planes")
         for backbone in ("small", "large")
     ]
-    launch.prepare(Toy(), trials, tmp_path)
+    preparation.prepare(Toy(), trials, tmp_path)
     assert asked == [(d, b) for d in ("birds", "planes") for b in ("small", "large")]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 import torch
+from filelock import FileLock
 from torch import Tensor, nn
 from torchvision import models
 from torchvision.models import WeightsEnum
@@ -72,7 +73,9 @@ def prepare_pretrained(backbone: str, pretrained: Pretrained, data_root: Path) -
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            torch.hub.download_url_to_file(url, str(path), hash_prefix=_hash_prefix(path), progress=False)
+            with FileLock(f"{path}.lock"):  # of the processes of a machine one fetches, while the others wait
+                if not path.exists():
+                    torch.hub.download_url_to_file(url, str(path), hash_prefix=_hash_prefix(path), progress=False)
         except (urllib.error.URLError, OSError, RuntimeError) as error:
             raise DataError(
                 f"the weights {pretrained} of {backbone} are not at {path} and cannot be downloaded from {url}: {error}"

@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor
 
 from trainables.datasets import DATASETS
-from trainables.datasets.dataset import Images, Split, Splits
+from trainables.datasets.dataset import DataError, Images, Split, Splits
 from trainables.datasets.file_list import FileList
 
 Augment = Callable[[Tensor, Generator], Tensor]  # (B, C, H, W) uint8 -> uint8, of any height and width
@@ -112,12 +112,19 @@ def fingerprint(splits: Iterable[Images]) -> str:
 def load_cached(name: str, root: Path) -> Splits:
     """``DATASETS[name].load(root)``, kept for the next trial of the same process; its tensors must not be changed.
 
+    What is missing or broken is fetched first: of the processes of a machine by one, while the others wait.
+
     Raises:
-        DataError: a file is missing or broken.
+        DataError: that is not possible.
     """
     return _load(name, root.resolve())
 
 
 @lru_cache(maxsize=2)
 def _load(name: str, root: Path) -> Splits:
-    return DATASETS[name].load(root)
+    dataset = DATASETS[name]
+    try:
+        return dataset.load(root)
+    except DataError:
+        dataset.prepare(root)
+        return dataset.load(root)

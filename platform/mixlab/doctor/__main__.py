@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from mixlab import cluster
+from mixlab import cluster, storage_probe
 from mixlab.doctor import probes
 from mixlab.doctor.checks import OK, RED, WARNING, Finding, judge
 from mixlab.doctor.entry import examine_entry
@@ -93,20 +93,25 @@ def diagnose(options: argparse.Namespace) -> list[Finding]:
 def _marker(root: str) -> Iterator[str]:
     """The name of a file in the storage, for the length of the block; the storage's own check says if it fails."""
     name = f".doctor-{secrets.token_hex(6)}"
-    written = new = False
-    with contextlib.suppress(OSError, ValueError):
+    new = []
+
+    def leave() -> None:
         filesystem, path = filesystem_of(root)
-        new = probes.absent(filesystem, path)
-        probes.write(filesystem, path, name)
-        written = True
+        new.append(storage_probe.absent(filesystem, path))
+        storage_probe.write(filesystem, path, name)
+
+    def remove() -> None:
+        filesystem, path = filesystem_of(root)
+        filesystem.delete_file(f"{path}/{name}")
+        if new[0]:
+            storage_probe.remove_if_empty(filesystem, path)
+
+    fault = storage_probe.in_time(leave)
     try:
         yield name
     finally:
-        if written:
-            with contextlib.suppress(OSError):
-                filesystem.delete_file(f"{path}/{name}")
-            if new:
-                probes.remove_if_empty(filesystem, path)
+        if not fault:
+            storage_probe.in_time(remove)
 
 
 if __name__ == "__main__":

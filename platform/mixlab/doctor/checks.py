@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from mixlab.doctor.facts import Facts, Question
+from mixlab.uris import shown
 
 OK, WARNING, RED = "ok", "warning", "red"
 
@@ -95,29 +97,29 @@ def check_storage(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
     faults = []
     for facts in machines:
         if facts.storage:
-            text = f"{facts.node} cannot write {asked.storage}: {facts.storage}"
+            text = f"{facts.node} cannot write {shown(asked.storage)}: {facts.storage}"
             faults.append(Finding("storage", RED, text, "give that user write access, or another --storage"))
         elif not facts.sees_marker:
-            text = f"{facts.node} has a {asked.storage} of its own, not the driver's"
+            text = f"{facts.node} has a {shown(asked.storage)} of its own, not the driver's"
             mend = "give --storage a folder that every machine mounts, or a URI such as s3://BUCKET/results"
             faults.append(Finding("storage", RED, text, mend))
-    return faults or [Finding("storage", OK, f"{asked.storage} can be written{everywhere(machines)}")]
+    return faults or [Finding("storage", OK, f"{shown(asked.storage)} can be written{everywhere(machines)}")]
 
 
 def check_tracking(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
     """Red where the server does not answer, or refuses the name by which it is asked."""
     if not asked.tracking_uri.startswith("http"):
-        return [Finding("tracking", OK, f"{asked.tracking_uri}: the driver alone writes to it")]
-    host = asked.tracking_uri.split("://", 1)[1].split("/", 1)[0]
+        return [Finding("tracking", OK, f"{shown(asked.tracking_uri)}: the driver alone writes to it")]
+    host = urlsplit(asked.tracking_uri).netloc.rpartition("@")[2]
     faults = []
     for facts in machines:
         if facts.tracking:
             mend = f"start a server that listens there: mlflow server --host 0.0.0.0 --allowed-hosts {host}"
             if facts.tracking.startswith("HTTP 403"):
                 mend = f"start the server with --allowed-hosts {host}: it refuses the Host header {host!r}"
-            text = f"{facts.node} cannot use {asked.tracking_uri}: {facts.tracking}"
+            text = f"{facts.node} cannot use {shown(asked.tracking_uri)}: {facts.tracking}"
             faults.append(Finding("tracking", RED, text, mend))
-    return faults or [Finding("tracking", OK, f"{asked.tracking_uri} answers{everywhere(machines)}")]
+    return faults or [Finding("tracking", OK, f"{shown(asked.tracking_uri)} answers{everywhere(machines)}")]
 
 
 def check_clocks(asked: Question, machines: Sequence[Facts]) -> list[Finding]:

@@ -13,6 +13,7 @@ import psutil
 from mixlab.doctor import probes
 from mixlab.doctor.probes import Gpus
 from mixlab.provenance import constraints_hash
+from mixlab.storage_probe import probe
 
 PACKAGES = ("ray", "torch", "torchvision", "numpy", "pyarrow", "cloudpickle")
 MIB = 2**20
@@ -55,7 +56,7 @@ class Facts:
 
 def collect(asked: Question, node: str = "driver") -> Facts:
     """The facts of this machine. Takes seconds; a server that swallows packets is waited for 15 s."""
-    storage, sees_marker = probes.storage(asked.storage, asked.marker)
+    storage, sees_marker = probe(asked.storage, asked.marker)
     disk = shutil.disk_usage(tempfile.gettempdir())
     shm = Path("/dev/shm")
     memory_mib, memory_free_mib = memory()

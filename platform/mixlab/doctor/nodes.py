@@ -1,27 +1,22 @@
 """Asks every node of the connected cluster for its facts, by a task that is pinned to it."""
 
 import time
-from collections import Counter
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from mixlab.doctor.checks import OK, RED, Finding
 from mixlab.doctor.facts import Facts, Question, collect
+from mixlab.nodes import alive, call_on, names_of
 
 ANSWER_SECONDS = 120  # the first task of a node may have to unpack the code and import torch
 
 
 def examine(asked: Question, seconds: float = ANSWER_SECONDS) -> tuple[list[Facts], list[Finding]]:
     """The facts of each node that answers, and what is to be said of the others."""
-    nodes = {str(node["NodeID"]): node for node in ray.nodes() if node["Alive"]}
-    names = _names(nodes)
-    # No processor is asked for, so that a busy cluster answers as well.
-    ask = ray.remote(num_cpus=0, max_retries=0)(collect)
-    answers = {node: ask.options(**_on(node)).remote(asked, names[node]) for node in nodes}
+    nodes = alive()
+    names = names_of(nodes)
+    answers = {node: call_on(node, collect, asked, names[node]) for node in nodes}
     ray.wait(list(answers.values()), num_returns=len(answers), timeout=seconds)
     facts, faults = [], []
     for node, answer in answers.items():
@@ -42,11 +37,10 @@ def examine(asked: Question, seconds: float = ANSWER_SECONDS) -> tuple[list[Fact
 
 def _skew(node: str) -> tuple[float, float]:
     """Seconds by which the node's clock is ahead, and by which that may be wrong: the best of three round trips."""
-    ask = ray.remote(num_cpus=0, max_retries=0)(_now).options(**_on(node))
     tries = []
     for _ in range(3):
         before = time.time()
-        there = ray.get(ask.remote(), timeout=30)
+        there = ray.get(call_on(node, _now), timeout=30)
         after = time.time()
         tries.append(((after - before) / 2, there - (before + after) / 2))
     error, skew = min(tries)
@@ -55,14 +49,3 @@ def _skew(node: str) -> tuple[float, float]:
 
 def _now() -> float:
     return time.time()
-
-
-def _on(node: str) -> dict[str, Any]:
-    return {"scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False)}
-
-
-def _names(nodes: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """By node, its host's name, with the address where several bear it, with Ray's id where that is not enough."""
-    full = {node: f"{info['NodeManagerHostname']} ({info['NodeManagerAddress']})" for node, info in nodes.items()}
-    count = Counter(full.values())
-    return {node: name if count[name] == 1 else f"{name[:-1]}, {node[:8]})" for node, name in full.items()}

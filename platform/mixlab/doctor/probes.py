@@ -1,9 +1,7 @@
 """Tries what a study would do on this machine. Each probe answers with the reason of a failure, empty for none."""
 
-import contextlib
 import os
 import pkgutil
-import secrets
 import subprocess
 import sys
 import urllib.error
@@ -12,9 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pyarrow.fs
-
-from mixlab.journal import filesystem_of
+from mixlab.errors import first_line
 
 ANSWER_SECONDS = 15
 # By name: this package knows nothing of images, and imports nothing that does.
@@ -47,44 +43,6 @@ def gpus() -> Gpus:
     return Gpus(tuple(name for name, _ in rows), rows[0][1] if rows else "", int(count or 0), cuda)
 
 
-def storage(root: str, marker: str) -> tuple[str, bool]:
-    """Write, read and delete a file; and whether the driver's ``marker`` is there."""
-    try:
-        filesystem, path = filesystem_of(root)
-        new = absent(filesystem, path)
-        sees_marker = filesystem.get_file_info(f"{path}/{marker}").type == pyarrow.fs.FileType.File
-        try:
-            write(filesystem, path, probe := f".doctor-{secrets.token_hex(6)}")
-            with filesystem.open_input_stream(f"{path}/{probe}") as stream:
-                same = stream.read() == probe.encode()
-            filesystem.delete_file(f"{path}/{probe}")
-        finally:
-            if new:
-                remove_if_empty(filesystem, path)
-    except (OSError, ValueError) as error:
-        return first_line(error), False
-    return "" if same else "what was written is not what is read", sees_marker
-
-
-def absent(filesystem: pyarrow.fs.FileSystem, path: str) -> bool:
-    """Whether nothing is there yet."""
-    return bool(filesystem.get_file_info(path).type == pyarrow.fs.FileType.NotFound)
-
-
-def remove_if_empty(filesystem: pyarrow.fs.FileSystem, path: str) -> None:
-    """Remove a local folder that holds nothing; others cannot be removed without what came into them meanwhile."""
-    if isinstance(filesystem, pyarrow.fs.LocalFileSystem):
-        with contextlib.suppress(OSError):
-            Path(path).rmdir()
-
-
-def write(filesystem: pyarrow.fs.FileSystem, folder: str, name: str) -> None:
-    """Write a file that holds its own name."""
-    filesystem.create_dir(folder)
-    with filesystem.open_output_stream(f"{folder}/{name}") as stream:
-        stream.write(name.encode())
-
-
 def tracking(uri: str) -> str:
     """Ask a server what a client asks, with the Host header that the address gives; nothing is asked of a file."""
     if urlsplit(uri).scheme not in ("http", "https"):
@@ -109,9 +67,3 @@ def dataset(name: str | None, data_root: Path) -> str:
     except (ValueError, OSError, ImportError) as error:
         return first_line(error)
     return ""
-
-
-def first_line(error: BaseException) -> str:
-    """What went wrong, in a line."""
-    reason = getattr(error, "reason", error)  # of a URLError
-    return (str(reason).strip() or type(error).__name__).splitlines()[0]

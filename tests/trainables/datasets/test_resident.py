@@ -138,19 +138,33 @@ def test_fingerprint_changes_with_one_pixel_one_label_or_the_border_between_the_
     assert of(images=whole.images.contiguous(memory_format=torch.channels_last)) == of()  # content, not layout
 
 
-def test_load_cached_reads_the_files_once(tmp_path, monkeypatch):
-    (tmp_path / "FashionMNIST").mkdir()
-    with pytest.raises(DataError):
-        load_cached("fashion_mnist", tmp_path)
+class Remote:
+    """A data set that is fetched by ``prepare``, or cannot be."""
 
-    class Counted:
-        loads = 0
+    def __init__(self, there):
+        self.there, self.calls = there, []
 
-        def load(self, root):
-            Counted.loads += 1
-            return Splits(split(), split())
+    def prepare(self, root):
+        self.calls.append("prepare")
+        if not self.there:
+            raise DataError("it could not be had")
 
-    monkeypatch.setitem(DATASETS, "counted", Counted())
-    first = load_cached("counted", tmp_path)
-    assert load_cached("counted", tmp_path / "FashionMNIST" / "..") is first
-    assert Counted.loads == 1
+    def load(self, root):
+        self.calls.append("load")
+        if "prepare" not in self.calls:
+            raise DataError("a file is missing")
+        return Splits(split(), split())
+
+
+def test_load_cached_fetches_what_is_missing_and_reads_the_files_once(tmp_path, monkeypatch):
+    (tmp_path / "below").mkdir()
+    monkeypatch.setitem(DATASETS, "remote", remote := Remote(there=True))
+    first = load_cached("remote", tmp_path)
+    assert load_cached("remote", tmp_path / "below" / "..") is first
+    assert remote.calls == ["load", "prepare", "load"]
+
+
+def test_load_cached_says_why_nothing_can_be_had(tmp_path, monkeypatch):
+    monkeypatch.setitem(DATASETS, "lost", Remote(there=False))
+    with pytest.raises(DataError, match="could not be had"):
+        load_cached("lost", tmp_path)

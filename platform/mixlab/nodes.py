@@ -1,0 +1,28 @@
+"""Calls a function on nodes of the connected cluster, by tasks that are pinned to them."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+Node = Mapping[str, Any]  # as Ray describes it
+
+
+def alive() -> dict[str, Node]:
+    """Every node by its id."""
+    return {str(node["NodeID"]): node for node in ray.nodes() if node["Alive"]}
+
+
+def names_of(nodes: Mapping[str, Node]) -> dict[str, str]:
+    """By node, its host's name, with the address where several bear it, with Ray's id where that is not enough."""
+    full = {node: f"{info['NodeManagerHostname']} ({info['NodeManagerAddress']})" for node, info in nodes.items()}
+    count = Counter(full.values())
+    return {node: name if count[name] == 1 else f"{name[:-1]}, {node[:8]})" for node, name in full.items()}
+
+
+def call_on(node: str, function: Callable[..., Any], *arguments: Any) -> ray.ObjectRef:
+    """The answer to come. No processor is asked for, so that a busy cluster answers as well."""
+    there = NodeAffinitySchedulingStrategy(node, soft=False)
+    return ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=there)(function).remote(*arguments)

@@ -1,0 +1,34 @@
+"""What is printed and recorded of a URI holds no password."""
+
+import sys
+
+import pytest
+
+from mixlab.provenance import command
+from mixlab.uris import shown
+
+
+@pytest.mark.parametrize(
+    ("uri", "printed"),
+    [
+        ("s3://AKID:se%2Fcret@bucket/results?scheme=http", "s3://AKID:***@bucket/results?scheme=http"),
+        ("s3://AKID:se/cr@et@bucket/results", "s3://AKID:***@bucket/results"),  # not quoted as it should be
+        (
+            "abfs://account:key==@container/x?client_secret=a~b&enable_tls=true",
+            "abfs://account:***@container/x?client_secret=***&enable_tls=true",
+        ),
+        ("postgresql+psycopg2://me:secret@host:5432/db", "postgresql+psycopg2://me:***@host:5432/db"),
+        ("see http://:pass@a:1/x and https://b:2/y", "see http://:***@a:1/x and https://b:2/y"),
+        ("s3://bucket/results?region=eu-west-1&endpoint_override=127.0.0.1:9000", None),
+        ("sqlite:///mlflow.db", None),
+        ("http://head:5000", None),
+        ("/shared/results@2x", None),
+    ],
+)
+def test_a_password_is_not_shown_and_all_else_is(uri: str, printed: str | None) -> None:
+    assert shown(uri) == (uri if printed is None else printed)
+
+
+def test_the_command_that_is_recorded_holds_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["study.py", "--storage", "s3://AKID:secret@bucket/x", "--seeds", "3"])
+    assert command() == "python study.py --storage s3://AKID:***@bucket/x --seeds 3"
