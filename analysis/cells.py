@@ -23,7 +23,7 @@ def cells(level: LevelTable, extra: Sequence[str] = ()) -> pd.DataFrame:
         level: the table.
         extra: metrics whose mean is shown beside, e.g. ``test_top1_last``.
     """
-    table, digits = level.table, 2 if level.metric.startswith("test_top") else 4
+    table, digits = level.table, digits_of(level.metric)
     shown = pd.DataFrame({"arm": [str(arm) for arm in table.index]}, index=table.index)
     shown["n"] = [_n_text(row) for _, row in table.iterrows()]
     shown["mean ± sd"] = [_mean_text(row, digits) for _, row in table.iterrows()]
@@ -40,6 +40,11 @@ def cells(level: LevelTable, extra: Sequence[str] = ()) -> pd.DataFrame:
         shown["paper in our interval"] = [DASH if pd.isna(yes) else "yes" if yes else "no" for yes in table["inside"]]
     shown["verdict"] = table["verdict"]
     return shown
+
+
+def digits_of(metric: str) -> int:
+    """Decimals that are shown of a metric."""
+    return 2 if metric.startswith("test_top") else 4
 
 
 def heading(level: LevelTable) -> str:
@@ -89,7 +94,7 @@ def paper_cells(levels: Sequence[LevelTable]) -> pd.DataFrame:
 
 def power_cells(level: LevelTable) -> pd.DataFrame:
     """The plan of :func:`analysis.captions.power_table` as text cells."""
-    plan, digits = power_table(level), 2 if level.metric.startswith("test_top") else 4
+    plan, digits = power_table(level), digits_of(level.metric)
     beats = level.table["p_beats"]
     shown = pd.DataFrame({"arm": [str(arm) for arm in plan.index]}, index=plan.index)
     shown["seeds so far"] = [str(count) for count in plan["pairs"]]

@@ -1,13 +1,16 @@
 """Lambda as the mixer drew it and as SUMix relearned it (Eq. 4 of arXiv:2407.07805), epoch by epoch.
 
-A run whose lambda is learned logs two histograms an epoch, each of ten bins of width 0.1: ``lam_drawn/0`` to ``/9``
-and ``lam_learned/0`` to ``/9``, shares of the mixed images.
+A finished run that learned lambda has two histograms an epoch in its artifact ``histograms.json``, ``lam_drawn`` and
+``lam_learned``, each of ten bins of width 0.1: shares of the mixed images.
 """
 
 from __future__ import annotations
 
+import json
 import math
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +27,8 @@ from analysis.runs import open_client
 from analysis.tables import LevelTable
 
 BINS = 10
+FILE = "histograms.json"
+LEARNS = "config.sumix.lam"
 MOST_CELLS = 24  # in the figure
 PANEL = (3.4, 1.75)  # inches
 CAPTION = (
@@ -45,30 +50,26 @@ class Histograms(NamedTuple):
 
 
 def load_histograms(tracking_uri: str, levels: Sequence[LevelTable]) -> list[Histograms]:
-    """Of every cell that learned lambda, the histograms of its first finished seed: 20 requests a cell."""
+    """Of every cell that learned lambda, the histograms of its first finished seed: two requests a cell."""
     client = open_client(tracking_uri)
     found: list[Histograms] = []
     for level in levels:
-        if "lam_learned/0" not in level.runs:
+        if LEARNS not in level.runs:
             continue
-        logged = level.runs[(level.runs["status"] == "finished") & level.runs["lam_learned/0"].notna()]
-        for row in logged.sort_values("seed", kind="stable").drop_duplicates("arm").to_dict("records"):
-            if len(found) < MOST_CELLS:
+        learned = level.runs[(level.runs["status"] == "finished") & (level.runs[LEARNS] == "learned")]
+        for row in learned.sort_values("seed", kind="stable").drop_duplicates("arm").to_dict("records"):
+            if len(found) < MOST_CELLS and any(
+                artifact.path == FILE for artifact in client.list_artifacts(row["run_id"])
+            ):
                 found.append(_of_run(client, level, row))
     return found
 
 
 def _of_run(client: MlflowClient, level: LevelTable, row: dict[Any, Any]) -> Histograms:
-    epochs, (drawn, learned) = [], ([], [])  # type: ignore[var-annotated]
-    for columns, name in ((drawn, "lam_drawn"), (learned, "lam_learned")):
-        for place in range(BINS):
-            history = client.get_metric_history(row["run_id"], f"{name}/{place}")
-            # Of an epoch logged twice, by a resumed run, the later value counts.
-            by_epoch = {point.step: point.value for point in sorted(history, key=lambda point: point.timestamp)}
-            epochs = sorted(by_epoch)
-            columns.append([by_epoch[epoch] for epoch in epochs])
-    shares = (np.array(columns, dtype=float).T for columns in (drawn, learned))
-    return Histograms(level.name, row["arm"], int(row["seed"]), np.array(epochs), *shares)
+    with tempfile.TemporaryDirectory() as folder:
+        held = json.loads(Path(client.download_artifacts(row["run_id"], FILE, folder)).read_text(encoding="utf-8"))
+    shares = (np.array(held[name], dtype=float) for name in ("lam_drawn", "lam_learned"))
+    return Histograms(level.name, row["arm"], int(row["seed"]), np.array(held["epochs"]), *shares)
 
 
 def plot_lambda(study: str, histograms: Sequence[Histograms], levels: Sequence[LevelTable]) -> Figure:

@@ -51,12 +51,17 @@ def terminal_text(
 
 def markdown(study: str, levels: Sequence[LevelTable], extra: Sequence[str] = ()) -> str:
     """All tables of a study as Markdown; arguments as :func:`terminal_text`."""
+    return f"# {escape_markdown(study)}\n\n{markdown_tables(levels, extra)}\n"
+
+
+def markdown_tables(levels: Sequence[LevelTable], extra: Sequence[str] = ()) -> str:
+    """The tables as a piece of a page."""
     shared, own = _split_remarks(levels, extra)
-    blocks = [f"# {_escape_markdown(study)}"]
+    blocks = []
     for level, lines in zip(levels, own, strict=True):
-        grid = _grid(cells(level, extra).map(_escape_markdown), "pipe")
-        blocks += [f"## {_escape_markdown(heading(level))}", grid, *map(_escape_markdown, lines)]
-    return "\n\n".join([*blocks, *map(_escape_markdown, [*shared, method_text(*levels)])]) + "\n"
+        grid = _grid(cells(level, extra).map(escape_markdown), "pipe")
+        blocks += [f"## {escape_markdown(heading(level))}", grid, *map(escape_markdown, lines)]
+    return "\n\n".join([*blocks, *map(escape_markdown, [*shared, method_text(*levels)])])
 
 
 def latex(study: str, levels: Sequence[LevelTable], extra: Sequence[str] = ()) -> str:
@@ -134,8 +139,9 @@ def _wrap(line: str) -> str:
     return textwrap.fill(line, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
-def _escape_markdown(text: str) -> str:
-    return re.sub(r"([\\`*_|<>\[\]])", r"\\\1", text)
+def escape_markdown(text: str) -> str:
+    """Text that every renderer shows as it is; MLflow's shows the backslash of ``\\<``."""
+    return re.sub(r"([\\`*_|\[\]])", r"\\\1", text).replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _escape_latex(text: str) -> str:

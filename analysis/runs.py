@@ -118,6 +118,8 @@ def open_client(tracking_uri: str) -> MlflowClient:
     Raises:
         ValueError: there is no such store. MLflow itself would create an empty one.
     """
+    # A progress bar for one small file would be drawn through the table that follows.
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     file = tracking_uri.removeprefix("sqlite:///")
     if file != tracking_uri and not Path(file).is_file():
         raise ValueError(f"no MLflow database at {file!r}: run the study first, or name another with --tracking-uri")
@@ -170,8 +172,6 @@ def _last_touched(run: Run) -> int:
 
 
 def _read_plan(run: Run, study: str, needed: Sequence[str]) -> Plan:
-    # A progress bar for one small file would be drawn through the table that follows.
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     from mlflow.artifacts import load_text
 
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +24,6 @@ from analysis.significance import (
 
 COLUMNS = ("n", "mean", "sd", "gain", "gain_low", "gain_high", "p", "p_holm", "win")
 NOT_METRICS = ("seed", "epochs", "dirty")
-BIN = re.compile(r"lam_(drawn|learned)/\d+")  # a bin of a histogram of lambda
 LOWER_IS_BETTER = ("loss", "error", "ece", "nll", "seconds")
 
 Published = Mapping[tuple[Any, ...], PublishedNumber]  # by (level of each factor ..., arm)
@@ -162,7 +160,7 @@ def compare_with_published(table: pd.DataFrame, published: Mapping[str, Publishe
 def logged_metrics(runs: pd.DataFrame, factors: list[str] | None = None) -> list[str]:
     """The columns that hold a number for at least one run, without those that identify it and bins of histograms."""
     numbers = runs.select_dtypes("number").columns.difference([*NOT_METRICS, *(factors or [])], sort=False)
-    return [str(name) for name in numbers if runs[name].notna().any() and not BIN.fullmatch(str(name))]
+    return [str(name) for name in numbers if runs[name].notna().any()]
 
 
 def higher_is_better(metric: str) -> bool:

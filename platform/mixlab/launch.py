@@ -15,7 +15,7 @@ from typing import Any
 import filelock
 from rich.console import Console
 
-from mixlab import cluster, packing, preparation, provenance, schedule, tracking, tracking_store
+from mixlab import cluster, packing, preparation, provenance, schedule, tracking, tracking_store, views
 from mixlab.cost import print_cost
 from mixlab.display import Display
 from mixlab.errors import BadInput
@@ -134,25 +134,30 @@ def _report(
     """Write the table, beside the published one, plots and page from what MLflow holds; attach and name them."""
     from analysis.ablation_table import write_study_table
     from analysis.report import write_report
+    from analysis.summaries import of_arms, of_study
 
     try:
         table = write_study_table(options.tracking_uri, study.name, out, plan=dict(plan))
     except ValueError as error:  # nothing finished
         console.print(f"no table: {error}", style="red", markup=False)
         return
-    page = write_report(options.tracking_uri, study.name, out / "report.html", dict(plan), table.levels)
-    tracker.attach([*table.files, page], (out / "table.md").read_text())
+    where = (options.tracking_uri, study.name, out / "report.html", dict(plan))
+    page, *figures = write_report(*where, table.levels, figures=out)
+    files = [*table.files, *figures]
+    tracker.attach([*files, page])
+    tracker.describe(*of_study(table.levels))
+    for cell, summary in of_arms(table.levels).items():
+        tracker.describe(*summary, cell)
     tracker.drain()
     print(table.text)
-    console.print(f"\nTable and plots: {', '.join(str(file) for file in table.files)}", soft_wrap=True)
+    names = ", ".join(file.name for file in files)
+    console.print(f"\nTable and plots, in {out}: {names}", markup=False, soft_wrap=True)
     console.print(f"One page about all of it: {page}", markup=False, soft_wrap=True)
     uri = shown(options.tracking_uri)
-    how = (
-        f"open {uri}"
-        if uri.startswith("http")
-        else f"mlflow ui --backend-store-uri {uri}, then open http://127.0.0.1:5000"
-    )
-    console.print(f"Every run in the MLflow UI: {how}", soft_wrap=True)
+    server = uri if uri.startswith("http") else "http://127.0.0.1:5000"
+    how = "open" if uri.startswith("http") else f"mlflow ui --backend-store-uri {uri}, then open"
+    view = views.address(server, tracker.experiment_id, views.arms_key(study.identity))
+    console.print(f"Every run in the MLflow UI: {how} {view}", markup=False, soft_wrap=True)
 
 
 def results_folder(storage: str, study: str, make: bool = True) -> Path:

@@ -6,6 +6,7 @@ while the server is away the queue keeps what is to be written. What a dead driv
 in the journal, and is written at the next start.
 """
 
+import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -16,7 +17,9 @@ from typing import Any
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 
+from mixlab import histograms, views
 from mixlab.errors import BadInput
+from mixlab.journal import read_epochs
 from mixlab.provenance import Provenance
 from mixlab.study import Study, Trial
 from mixlab.tracking_store import Recorded, recorded, search_runs
@@ -100,6 +103,7 @@ class Tracker:
             }
             condition = f"tags.`mixlab.level` = '{middle}' and tags.`mixlab.cell` = '{cell}'"
             self.arm_runs[cell] = self._find_or_create(condition, plan_key, tags)
+        self._offer_views()
 
     def start(self, trial: Trial) -> None:
         """A trial starts, or goes on: its run is RUNNING, with every configuration value."""
@@ -109,9 +113,10 @@ class Tracker:
                 **self._level(self.levels[2], trial.name),
                 **trial.tags,
                 "mlflow.parentRunId": self.arm_runs[trial.cell],
-                "mixlab.error": "",
             }
-            if trial.key not in self.run_ids:
+            if trial.key in self.run_ids:
+                tags["mixlab.error"] = ""  # of an earlier attempt
+            else:
                 self.run_ids[trial.key] = self.client.create_run(self.experiment_id, tags=tags).info.run_id
             run_id = self.run_ids[trial.key]
             params = [Param(key, str(value)) for key, value in trial.config.items()]
@@ -128,7 +133,7 @@ class Tracker:
             Metric(name, float(value), now, int(epoch["epoch"]))
             for epoch in epochs
             for name, value in epoch.items()
-            if name not in NOT_METRICS
+            if name not in NOT_METRICS and not histograms.is_bin(name)
         ]
         data = {str(epoch["data"]) for epoch in epochs if "data" in epoch}
         tags = _tags({"mixlab.data": next(iter(data))}) if data else []
@@ -137,13 +142,16 @@ class Tracker:
             self._writer.put(partial(self._log_batch, trial.key, batch, tags))
 
     def finish(self, trial: Trial, checkpoint: Callable[[], AbstractContextManager[Path]]) -> None:
-        """A trial is done; ``checkpoint`` opens the folder with its ``model.pt`` when it is time to write it."""
+        """A trial is done; ``checkpoint`` opens the folder of its last epoch when it is time to write from it."""
 
         def write() -> None:
             run_id = self.run_ids[trial.key]
             with checkpoint() as folder:
                 if (folder / "model.pt").exists():
                     self.client.log_artifact(run_id, str(folder / "model.pt"))
+                found = histograms.collect(read_epochs(folder))
+            if found:
+                self.client.log_text(run_id, json.dumps(found), histograms.FILE)
             self.client.set_terminated(run_id, "FINISHED")
 
         self._writer.put(write)
@@ -207,15 +215,21 @@ class Tracker:
             self._writer.put(partial(self.client.set_terminated, run_id, statuses[cell]))
         self._writer.put(partial(self.client.set_terminated, self.study_run, status))
 
-    def attach(self, files: Iterable[Path], description: str) -> None:
-        """Put files on the study's run, and a text that the UI shows above them."""
+    def attach(self, files: Iterable[Path]) -> None:
+        """Put files on the study's run."""
 
         def write() -> None:
             for file in files:
                 self.client.log_artifact(self.study_run, str(file))
-            self.client.set_tag(self.study_run, "mlflow.note.content", description)
 
         self._writer.put(write)
+
+    def describe(self, metrics: Mapping[str, float], text: str, cell: str | None = None) -> None:
+        """Give the study's run, or that of a cell, numbers of its own and the text that the UI shows with them."""
+        run_id = self.study_run if cell is None else self.arm_runs[cell]
+        now = int(time.time() * 1000)
+        numbers = [Metric(name, value, now, 0) for name, value in metrics.items()]
+        self._writer.put(partial(self.client.log_batch, run_id, numbers, tags=_tags({"mlflow.note.content": text})))
 
     def drain(self, seconds: float = DRAIN_SECONDS) -> bool:
         """Wait until all is written; False if the store is still away after ``seconds``."""
@@ -231,6 +245,13 @@ class Tracker:
     def refused(self) -> list[str]:
         """What MLflow refused for good, such as a write to a run that somebody deleted meanwhile."""
         return self._writer.refused
+
+    def _offer_views(self) -> None:
+        """Tag the experiment with what the UI shows of it; what somebody has changed there stays."""
+        tags = self.client.get_experiment(self.experiment_id).tags
+        for name, value in views.offered(self.levels, self.plan, self.study.identity).items():
+            if name not in tags:
+                self.client.set_experiment_tag(self.experiment_id, name, value)
 
     def _level(self, level: str, name: str) -> dict[str, str]:
         return {

@@ -62,7 +62,7 @@ def test_the_page_fits_a_laptop_and_a_telephone(track: Any, make_plan: Any, tmp_
     study.add_plan(plan)
     for place, trial in enumerate(plan["trials"]):
         study.add_run(trial, 70.0 + place, curve=(10.0, 20.0))
-    page = write_report(study.uri, study.study, tmp_path / "report.html").read_text(encoding="utf-8")
+    page = write_report(study.uri, study.study, tmp_path / "report.html")[0].read_text(encoding="utf-8")
     measured = html.escape(page.replace("</body>", MEASURE + "</body>"), quote=True)
     frames = "".join(f'<iframe width="{width}" height="800" srcdoc="{measured}"></iframe>' for width in WIDTHS)
     file = tmp_path / "frames.html"

@@ -5,7 +5,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from analysis.report import configuration, main, provenance, summary, write_report
+from analysis.configuration import configuration, provenance
+from analysis.report import main, summary, write_report
 from analysis.runs import load_runs
 from analysis.tables import level_tables
 
@@ -49,7 +50,7 @@ def tracked(track, make_plan):
 
 def test_the_page_is_whole_and_loads_nothing(tracked, tmp_path):
     study, _ = tracked
-    file = write_report(study.uri, study.study, tmp_path / "pages" / "report.html")
+    (file,) = write_report(study.uri, study.study, tmp_path / "pages" / "report.html")
     page = Page(file.read_text(encoding="utf-8"))
     assert len(page.addresses) == 2
     assert all(address.startswith("data:image/png;base64,") for address in page.addresses)

@@ -1,0 +1,31 @@
+"""What the runs of a study were given, and where they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+
+def configuration(runs: pd.DataFrame, factors: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What every run shares, and what makes the cells differ.
+
+    Returns:
+        Columns ``key``, ``value``; and columns of the factors, ``arm``, and one per key that differs. All text.
+    """
+    started = runs[runs["run_id"] != ""]
+    columns = [name for name in map(str, runs) if name.startswith("config.") and name != "config.seed"]
+    shared = [name for name in columns if started[name].nunique() == 1]
+    pairs = [(name.removeprefix("config."), started[name].iloc[0]) for name in shared]
+    differing = [name for name in columns if name not in shared and name.removeprefix("config.") not in factors]
+    cells = started[[*factors, "arm", *differing]].drop_duplicates().astype(str)
+    cells.columns = pd.Index([str(name).removeprefix("config.") for name in cells.columns])
+    return pd.DataFrame(pairs, columns=["key", "value"]), cells
+
+
+def provenance(runs: pd.DataFrame) -> pd.DataFrame:
+    """How many runs come from which code and data: ``commit``, ``uncommitted changes``, ``data``, ``runs``."""
+    started = runs[runs["run_id"] != ""]
+    counts = started.groupby(["commit", "dirty", "data"], sort=False).size().reset_index(name="runs")
+    counts["dirty"] = counts["dirty"].map({True: "yes", False: "no"})
+    return counts.rename(columns={"dirty": "uncommitted changes"}).astype(str)

@@ -1,0 +1,68 @@
+"""What MLflow's UI offers of a study: saved views, each a tag of the experiment that names columns, order and filter.
+
+They are made once; whoever changes one in the UI keeps the change. The form is that of MLflow 3.17's own.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+TAG = "mlflow.sharedViewState."
+BESIDE = ("sd", "gain", "p_holm", "n")  # metrics of an arm's run, besides the one that the study compares
+HOW = "**Views**, above at the right, has what this study is looked at by; its run holds the tables and plots."
+OF_SEARCH = ("tags.`mixlab.state`", "tags.`mixlab.best`")
+NAME, DESCRIPTION = "attributes.`Run Name`", "attributes.`Description`"
+WIDTHS = {NAME: 280, DESCRIPTION: 480}  # pixels
+
+
+def offered(levels: Sequence[str], plan: Mapping[str, Any], key: str) -> dict[str, str]:
+    """The tags of an experiment that make its page one to work with: views, and what the study is for.
+
+    Args:
+        levels: what the runs of the three levels are called.
+        plan: of a study or a search.
+        key: of the plan, as in the tag ``mixlab.plan``.
+    """
+    metric = plan["metric"] if "metric" in plan else plan["objective"]
+    columns = [f"metrics.`{metric}`"]
+    columns += [f"metrics.`{name}`" for name in BESIDE] if "metric" in plan else OF_SEARCH
+    # An arm's run is begun before those of its seeds, so that a page of many runs begins with the arms.
+    tags = {TAG + levels[0]: _view(" > ".join(levels), columns, "attributes.start_time", True, "")}
+    if "metric" in plan:
+        of_plan = f"tags.`mixlab.level` = '{levels[1]}' and tags.`mixlab.plan` = '{key}'"
+        tags[TAG + arms_key(key)] = _view(f"arms · {plan['preset']}", columns, columns[0], False, of_plan)
+    return {**tags, "mlflow.note.content": f"{purpose()}\n\n{HOW}".strip()}
+
+
+def purpose() -> str:
+    """The first paragraph of the study's file; empty where it has none."""
+    text = getattr(sys.modules["__main__"], "__doc__", None) or ""
+    return text.strip().split("\n\n")[0]
+
+
+def arms_key(plan: str) -> str:
+    """What names the view of a plan's arms."""
+    return f"arms-{plan}"
+
+
+def address(server: str, experiment_id: str, key: str) -> str:
+    """Where a view is seen, for a browser."""
+    page = f"#/experiments/{experiment_id}/runs?viewStateShareKey={key}&workflowType=machine_learning"
+    return f"{server.rstrip('/')}/{page}"
+
+
+def _view(name: str, columns: Sequence[str], order: str, rising: bool, condition: str) -> str:
+    state = {
+        "searchFilter": condition,
+        "orderByKey": order,
+        "orderByAsc": rising,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "selectedColumns": [*columns, DESCRIPTION],
+        "columnOrder": [NAME, "runDateAndNestInfo", "duration", *columns, DESCRIPTION],
+        "columnWidths": {**WIDTHS, **dict.fromkeys(columns, 90), columns[0]: 170},
+    }
+    now = int(time.time() * 1000)
+    return json.dumps({"name": name, "createdAt": now, "updatedAt": now, "state": json.dumps(state)})
