@@ -37,7 +37,7 @@ CLASSES = (7, 0)  # a horse and an aeroplane: the first of the test set that the
 COPIES = 48  # of the pair in a batch: so many rows to choose from
 DRAWS = 6
 NO_RATIO = ("none", "cutout", "augmix")  # of one image alone
-NOT_DRAWN = ("transmix", "mixup_cutmix")  # the images that cutmix and mixup make
+NOT_DRAWN = ("transmix", "mixup_cutmix", "automix")  # the images that cutmix and mixup make; masks that are learned
 
 
 def main() -> int:
@@ -64,7 +64,7 @@ def main() -> int:
     drawn = {name: nearest_draws(name, pair, labels, network) for name in tqdm(names, desc="mixers")}
     given.out.parent.mkdir(parents=True, exist_ok=True)
     draw(pair, drawn, given.out)
-    print(f"{len(drawn)} mixers in {given.out}; {' and '.join(NOT_DRAWN)} make the images of cutmix and mixup")
+    print(f"{len(drawn)} mixers in {given.out}; without {', '.join(NOT_DRAWN)}")
     return 0
 
 

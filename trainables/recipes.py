@@ -136,6 +136,7 @@ ALPHA: dict[str, tuple[float, float]] = {
     "manifoldmix": (2.0, 2.0),
     "alignmix": (2.0, 2.0),
     "comixup": (2.0, 2.0),
+    "automix": (2.0, 2.0),
     # Of their own papers: K-image mixing for PyramidNet-110 and ImageNet, SuperMix, AugMix.
     "dmixup": (1 / 3, 1 / 3),
     "dcutmix": (0.2, 0.2),
@@ -173,6 +174,19 @@ def sumix_settings(config: Mapping[str, Any]) -> Recipe:
         settings["mixer.alpha"] = ALPHA[mixer][backbone in TRANSFORMERS]
     zeta = ZETA.get(str(dataset), {}).get(str(backbone), {}).get(str(mixer), ZETA_OF_DATASET.get(str(dataset)))
     return settings if zeta is None else {**settings, "sumix.zeta": zeta}
+
+
+# --- AutoMix: OM configs/classification/cifar100/automix ---
+
+# The rate does not go to 0: what is tested is the slow copy.
+AUTOMIX_ON_CIFAR100: Recipe = {"mixer": "automix", "min_lr": 0.05}
+FEW_EPOCHS = 20
+
+
+def automix_settings(config: Mapping[str, Any]) -> Recipe:
+    """Beside ``sumix_settings``: in a run of few epochs AutoMix needs a copy that leaves its start in time."""
+    short = config.get("mixer") == "automix" and config.get("epochs", FEW_EPOCHS) < FEW_EPOCHS
+    return {"mixer.first_momentum": 0.98, "mixer.last_momentum": 0.98} if short else {}
 
 
 # --- Presets ---

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from trainables import memory
@@ -123,12 +123,19 @@ class Run:
         if self.test_set is not None:
             found = self.evaluate(self.test_set)
             metrics.update(test_top1=found["top1"], test_top5=found["top5"])
+            for name, network in self.method.also_tested.items():
+                metrics[f"test_top1_{name}"] = self.evaluate(self.test_set, network)["top1"]
         return metrics
 
     @torch.no_grad()
-    def evaluate(self, source: BatchSource) -> dict[str, float]:
-        """``top1`` and ``top5``, in percent, and ``loss``, the mean cross-entropy, of ``source``."""
-        network = self.method.evaluated.eval()
+    def evaluate(self, source: BatchSource, network: nn.Module | None = None) -> dict[str, float]:
+        """``top1`` and ``top5``, in percent, and ``loss``, the mean cross-entropy, of ``source``.
+
+        Args:
+            source: of the images.
+            network: what is tested, from pixels to logits, if not the method's ``evaluated``.
+        """
+        network = (self.method.evaluated if network is None else network).eval()
         hits = torch.zeros(2, dtype=torch.long, device=self.device)
         loss = torch.zeros((), dtype=torch.double, device=self.device)
         seen = 0

@@ -35,7 +35,7 @@ TABLES = {
     "table2_cub": 2 * 4 * 2,
     "table2_aircraft": 2 * 4 * 2,
     "table3_vits": 2 * 4 * 2,
-    "table4_saliency_mixers": 2 * 1 * 2,
+    "table4_saliency_mixers": 2 * 2 * 2,
 }
 
 
@@ -110,7 +110,10 @@ def test_each_cell_has_its_own_settings() -> None:
     assert birds["resnext50_imagenet · fmix · SUMix"]["pretrained"] == "IMAGENET1K_V1"
     assert cells("ablation_cub")["saliencymix · + l_u"]["sumix.zeta"] == 0.5
     assert {config["sumix.zeta"] for config in cells("table1_tiny_imagenet").values()} == {1.0}
-    assert {config["mixer.alpha"] for config in cells("table4_saliency_mixers").values()} == {1.0}
+    masks = cells("table4_saliency_mixers")
+    assert masks["resnet18 · puzzlemix · SUMix"]["mixer.alpha"] == 1.0
+    learned = masks["resnext50 · automix · SUMix"]
+    assert (learned["mixer.alpha"], learned["min_lr"], learned["mixer.first_momentum"]) == (2.0, 0.05, 0.999)
 
 
 @pytest.mark.parametrize("name", [name for name in TABLES if name != "ablation_cifar100"])

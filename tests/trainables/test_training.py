@@ -84,6 +84,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "average": {"ema": 0.8},
     "adamw, average, sumix": {**VIT, "ema": 0.8, "sumix.lam": "learned", "sumix.regulariser": "su"},
     "drop_last": {"drop_last": True},
+    "automix": {"mixer": "automix", "mixer.mask_decay": "cosine", "mixer.layer": 2},
 }
 
 

@@ -1,21 +1,18 @@
 """Which method trains with which mixer: plain mixing, unless the mixer brings its own loss."""
 
-import inspect
-from typing import Any
-
 import torch
 from torch import Generator
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from trainables.backbones import BACKBONES
-from trainables.backbones.backbone import Network, initialise, initialise_head
 from trainables.backbones.pretrained import Weights
 from trainables.config import Config
 from trainables.datasets.dataset import Dataset
 from trainables.methods.attentivemix import AttentiveMixing
 from trainables.methods.augmix import AugMixing
+from trainables.methods.automix import AutoMixing
 from trainables.methods.method import Method, Step
 from trainables.methods.mixing import Mixing
+from trainables.methods.network import build_network
 from trainables.methods.supermix import SuperMixing
 from trainables.methods.weight_average import WeightAverage
 from trainables.seeds import derive_seed
@@ -23,25 +20,11 @@ from trainables.seeds import derive_seed
 METHODS: dict[str, type[Mixing]] = {
     "attentivemix": AttentiveMixing,
     "augmix": AugMixing,
+    "automix": AutoMixing,
     "supermix": SuperMixing,
 }
 
 __all__ = ["METHODS", "Method", "Step", "build_method", "build_network", "rehearse"]
-
-
-def build_network(config: Config, dataset: Dataset, seed: int = 0, weights: Weights | None = None) -> Network:
-    """The network of ``config`` on the CPU, its weights drawn from ``seed`` alone, or all but its head ``weights``."""
-    channels, height, _ = dataset.image_shape
-    options: dict[str, Any] = {"image_size": height, "drop_path": config.drop_path}
-    constructor = BACKBONES[config.backbone]
-    options = {key: value for key, value in options.items() if key in inspect.signature(constructor).parameters}
-    if weights is not None:
-        options["weights"] = weights
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, "init"))
-        backbone = constructor(num_classes=dataset.num_classes, in_channels=channels, **options)
-        (initialise if weights is None else initialise_head)(backbone, config.init)
-    return Network(backbone, dataset.mean, dataset.std)
 
 
 def build_method(config: Config, dataset: Dataset, seed: int, weights: Weights | None = None) -> Method:

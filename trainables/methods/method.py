@@ -43,3 +43,8 @@ class Method(nn.Module):
     def evaluated(self) -> Network:
         """The network that is tested and saved."""
         return self.network
+
+    @property
+    def also_tested(self) -> dict[str, nn.Module]:
+        """By name, what else is tested beside ``evaluated``, for the log: from pixels (B, C, H, W) to logits (B, L)."""
+        return {}

@@ -48,19 +48,28 @@ class Mixing(Method):
     def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:
         """See ``Method.forward``. With SUMix or a clean loss the batch before mixing goes through the network first."""
         raw = self.encode_raw(images) if self.sumix or self.clean_loss else None
-        mixed = self.mix(images, labels, rng)
+        loss, log = self.mixed_loss(raw, self.mix(images, labels, rng), labels)
+        if raw is not None and self.clean_loss:
+            loss = loss + self.clean_loss * self.loss(raw[1], labels, alone(images))
+        return Step(loss, log)
+
+    def mixed_loss(self, raw: tuple[Tensor, Tensor] | None, mixed: Mixed, labels: Tensor) -> Step:
+        """The mixed cross-entropy or SUMix's loss of a mixed batch.
+
+        Args:
+            raw: (B, D) features and (B, L) logits of the batch before mixing; ``None`` without SUMix.
+            mixed: the batch after mixing.
+            labels: (B,) int64 of the batch before mixing.
+        """
         features = self.network.forward_features(mixed.images, mixed.depth)
         logits = self.network.head(features)
-        if raw is None:
+        if self.sumix is None or raw is None:
             return Step(self.loss(logits, labels, mixed), {})
-        clean = self.clean_loss * self.loss(raw[1], labels, alone(images)) if self.clean_loss else 0.0
-        if self.sumix is None:
-            return Step(self.loss(logits, labels, mixed) + clean, {})
         parts = self.sumix.parts(*raw, features, logits, labels, mixed)
         log = describe(parts, mixed, features)
         if self.sumix.terms.lam == "learned":
             log |= {"lam_drawn": in_bins(mixed.weights[:, 0]), "lam_learned": in_bins(parts.weights[:, 0])}
-        return Step(parts.loss + clean, log)
+        return Step(parts.loss, log)
 
     def mix(self, images: Tensor, labels: Tensor, rng: Generator) -> Mixed:
         """The mixed batch, with what the mixer asks of the network computed first."""

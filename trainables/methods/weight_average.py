@@ -6,7 +6,7 @@ exponential form of Tarvainen, Valpola, "Mean teachers are better role models", 
 
 from typing import cast
 
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from trainables.backbones.backbone import Network
@@ -36,3 +36,8 @@ class WeightAverage(Method):
     def evaluated(self) -> Network:
         """The average."""
         return cast(Network, self.average.module)
+
+    @property
+    def also_tested(self) -> dict[str, nn.Module]:
+        """See ``Method.also_tested``."""
+        return self.method.also_tested

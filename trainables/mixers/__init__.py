@@ -5,6 +5,7 @@ from collections.abc import Callable
 from trainables.mixers.alignmix import alignmix
 from trainables.mixers.attentivemix import attentivemix
 from trainables.mixers.augmix import augmix
+from trainables.mixers.automix import automix
 from trainables.mixers.comixup import comixup
 from trainables.mixers.cutmix import cutmix
 from trainables.mixers.cutout import cutout
@@ -47,4 +48,5 @@ MIXERS: dict[str, Callable[..., Mixed]] = {
     "attentivemix": attentivemix,
     "augmix": augmix,
     "transmix": transmix,
+    "automix": automix,
 }

@@ -39,7 +39,7 @@ def step(method: Method, seed: int = 0) -> tuple[Tensor, dict[str, Tensor]]:
 
 
 def gradients(method: Method) -> list[Tensor]:
-    found = [p.grad for p in method.parameters()]
+    found = [p.grad for p in method.parameters() if p.requires_grad]
     assert all(g is not None for g in found)
     return [g for g in found if g is not None]
 
