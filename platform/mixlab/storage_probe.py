@@ -1,9 +1,15 @@
-"""Tries a storage as a study will use it, and does not wait for ever: pyarrow alone would for minutes."""
+"""Tries a storage as a study will use it, and does not wait for ever.
+
+A storage behind a URI is tried in a process of its own: pyarrow waits for minutes for a server that does not answer,
+and even then keeps its process from ending.
+"""
 
 import contextlib
+import json
 import secrets
-import threading
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.fs
@@ -12,12 +18,12 @@ from mixlab.errors import BadInput, first_line
 from mixlab.journal import filesystem_of
 from mixlab.uris import shown
 
-ANSWER_SECONDS = 20.0  # one that refuses connections is asked three times, which takes 6
+ANSWER_SECONDS = 20.0  # a server that refuses connections is asked for 6
 
 
 def require_storage(root: str, writable: bool = True) -> None:
     """Raise ``BadInput`` unless the storage answers and, if it is to be ``writable``, takes files."""
-    fault = probe(root)[0] if writable else in_time(lambda: _look(root))
+    fault = probe(root)[0] if writable else _ask("look", root)[0]
     if fault:
         hint = "give a folder, or a URI that pyarrow.fs knows"
         if root.startswith("s3:"):
@@ -27,65 +33,95 @@ def require_storage(root: str, writable: bool = True) -> None:
 
 def probe(root: str, marker: str = "") -> tuple[str, bool]:
     """Why a file cannot be written, read and deleted there, empty for no reason; and whether ``marker`` is there."""
-    seen = []
+    with _left_as_it_was(root):
+        return _ask("probe", root, marker)
 
-    def attempt() -> None:
-        filesystem, path = filesystem_of(root)
-        new = absent(filesystem, path)
-        seen.append(bool(marker) and not absent(filesystem, f"{path}/{marker}"))
+
+@contextlib.contextmanager
+def marked(root: str, name: str) -> Iterator[None]:
+    """A file ``name`` in the storage for the length of the block, where it can be written."""
+    with _left_as_it_was(root):
+        fault, _ = _ask("write", root, name)
         try:
-            write(filesystem, path, name := f".probe-{secrets.token_hex(6)}")
-            with filesystem.open_input_stream(f"{path}/{name}") as stream:
-                same = stream.read() == name.encode()
-            filesystem.delete_file(f"{path}/{name}")
+            yield
         finally:
-            if new:
-                remove_if_empty(filesystem, path)
-        if not same:
-            raise OSError("what was written is not what is read")
-
-    fault = in_time(attempt)
-    return fault, not fault and seen[0]
+            if not fault:
+                _ask("delete", root, name)
 
 
-def in_time(attempt: Callable[[], None]) -> str:
-    """Why an attempt fails, in a line; empty where it does not."""
-    fault = [f"no answer within {ANSWER_SECONDS:g} s"]
-
-    def run() -> None:
-        try:
-            attempt()
-            fault[0] = ""
-        except Exception as error:  # any file system's own exceptions
-            fault[0] = shown(first_line(error)).rstrip(".")
-
-    trying = threading.Thread(target=run, daemon=True)
-    trying.start()
-    trying.join(ANSWER_SECONDS)
-    return fault[0]
+@contextlib.contextmanager
+def _left_as_it_was(root: str) -> Iterator[None]:
+    """Remove a folder of this machine that is new after the block, unless something has come into it."""
+    new = "://" not in root and not Path(root).exists()
+    try:
+        yield
+    finally:
+        if new:
+            with contextlib.suppress(OSError):
+                Path(root).rmdir()
 
 
-def absent(filesystem: pyarrow.fs.FileSystem, path: str) -> bool:
-    """Whether nothing is there yet."""
-    return bool(filesystem.get_file_info(path).type == pyarrow.fs.FileType.NotFound)
+def _ask(what: str, root: str, name: str = "") -> tuple[str, bool]:
+    """Why one of ``ATTEMPTS`` fails, empty for no reason; and what it finds."""
+    if "://" not in root:
+        return _attempt(what, root, name)
+    command = [sys.executable, "-m", "mixlab.storage_probe"]
+    asked = json.dumps([what, root, name])  # not as an argument: everybody can read those, and a URI may hold a key
+    try:
+        child = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=ANSWER_SECONDS)
+    except subprocess.TimeoutExpired:
+        return f"no answer within {ANSWER_SECONDS:g} s", False
+    if child.returncode:
+        return shown((child.stderr.strip().splitlines() or ["its client crashed"])[-1]), False
+    fault, found = json.loads(child.stdout)
+    return fault, found
 
 
-def remove_if_empty(filesystem: pyarrow.fs.FileSystem, path: str) -> None:
-    """Remove a local folder that holds nothing; others cannot be removed without what came into them meanwhile."""
-    if isinstance(filesystem, pyarrow.fs.LocalFileSystem):
-        with contextlib.suppress(OSError):
-            Path(path).rmdir()
+def _attempt(what: str, root: str, name: str) -> tuple[str, bool]:
+    try:
+        return "", ATTEMPTS[what](*filesystem_of(root), name)
+    except Exception as error:  # any file system's own exceptions
+        return shown(first_line(error)).rstrip("."), False
 
 
-def write(filesystem: pyarrow.fs.FileSystem, folder: str, name: str) -> None:
-    """Write a file that holds its own name."""
-    filesystem.create_dir(folder)
-    with filesystem.open_output_stream(f"{folder}/{name}") as stream:
-        stream.write(name.encode())
-
-
-def _look(root: str) -> None:
-    filesystem, path = filesystem_of(root)
-    filesystem.get_file_info(path)
-    if isinstance(filesystem, pyarrow.fs.S3FileSystem) and absent(filesystem, bucket := path.partition("/")[0]):
+def _look(filesystem: pyarrow.fs.FileSystem, path: str, _: str) -> bool:
+    """Whether there is anything yet."""
+    bucket = path.partition("/")[0]
+    if isinstance(filesystem, pyarrow.fs.S3FileSystem) and not _there(filesystem, bucket):
         raise OSError(f"there is no bucket {bucket!r}")
+    return _there(filesystem, path)
+
+
+def _write(filesystem: pyarrow.fs.FileSystem, path: str, name: str) -> bool:
+    """Write a file that holds its own name."""
+    filesystem.create_dir(path)
+    with filesystem.open_output_stream(f"{path}/{name}") as stream:
+        stream.write(name.encode())
+    return True
+
+
+def _delete(filesystem: pyarrow.fs.FileSystem, path: str, name: str) -> bool:
+    filesystem.delete_file(f"{path}/{name}")
+    return True
+
+
+def _probe(filesystem: pyarrow.fs.FileSystem, path: str, marker: str) -> bool:
+    """Write, read and delete a file; whether ``marker`` is there."""
+    name = f".probe-{secrets.token_hex(6)}"
+    _write(filesystem, path, name)
+    with filesystem.open_input_stream(f"{path}/{name}") as stream:
+        same = stream.read() == name.encode()
+    _delete(filesystem, path, name)
+    if not same:
+        raise OSError("what was written is not what is read")
+    return bool(marker) and _there(filesystem, f"{path}/{marker}")
+
+
+def _there(filesystem: pyarrow.fs.FileSystem, path: str) -> bool:
+    return bool(filesystem.get_file_info(path).type != pyarrow.fs.FileType.NotFound)
+
+
+ATTEMPTS = {"look": _look, "write": _write, "delete": _delete, "probe": _probe}
+
+if __name__ == "__main__":
+    print(json.dumps(_attempt(*json.load(sys.stdin))))

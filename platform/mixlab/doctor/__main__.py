@@ -8,25 +8,24 @@ red; 2 bad input, or no cluster.
 """
 
 import argparse
-import contextlib
 import logging
 import pkgutil
 import secrets
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
-from mixlab import cluster, storage_probe
+from mixlab import cluster
 from mixlab.doctor import probes
 from mixlab.doctor.checks import OK, RED, WARNING, Finding, judge
 from mixlab.doctor.entry import examine_entry
 from mixlab.doctor.facts import Question, collect
 from mixlab.doctor.nodes import examine
 from mixlab.errors import BadInput, require_known
-from mixlab.journal import filesystem_of
+from mixlab.storage_probe import marked
 
 STYLES = {OK: "green", WARNING: "yellow", RED: "bold red"}
 
@@ -71,7 +70,8 @@ def diagnose(options: argparse.Namespace) -> list[Finding]:
     if options.dataset is not None:
         require_known("data set", options.dataset, datasets)
     root = options.storage if "://" in options.storage else str(Path(options.storage).absolute())
-    with _marker(root) as marker:
+    marker = f".doctor-{secrets.token_hex(6)}"
+    with marked(root, marker):
         data_root = str(Path(options.data_root).absolute())
         asked = Question(options.tracking_uri, root, data_root, options.dataset, marker)
         machines = [collect(asked)]
@@ -87,31 +87,6 @@ def diagnose(options: argparse.Namespace) -> list[Finding]:
                 machines += facts
                 findings += answers
     return findings + judge(asked, machines)
-
-
-@contextlib.contextmanager
-def _marker(root: str) -> Iterator[str]:
-    """The name of a file in the storage, for the length of the block; the storage's own check says if it fails."""
-    name = f".doctor-{secrets.token_hex(6)}"
-    new = []
-
-    def leave() -> None:
-        filesystem, path = filesystem_of(root)
-        new.append(storage_probe.absent(filesystem, path))
-        storage_probe.write(filesystem, path, name)
-
-    def remove() -> None:
-        filesystem, path = filesystem_of(root)
-        filesystem.delete_file(f"{path}/{name}")
-        if new[0]:
-            storage_probe.remove_if_empty(filesystem, path)
-
-    fault = storage_probe.in_time(leave)
-    try:
-        yield name
-    finally:
-        if not fault:
-            storage_probe.in_time(remove)
 
 
 if __name__ == "__main__":
