@@ -16,7 +16,7 @@ test: $(INSTALLED) lint debian
 	$(BIN)/python -m pytest -m "not slow" -n 2
 	$(BIN)/python -m pytest -m slow
 
-# For the tests of the report's page and of the LaTeX tables, which are skipped where neither can be had.
+# For the tests of the report's page, of MLflow's pages and of the LaTeX tables, which are skipped where they are missing.
 debian:
 	(command -v chromium && command -v pdflatex) || timeout 600 sh -c 'apt-get update -q && apt-get install -yq --no-install-recommends \
 	    chromium texlive-latex-recommended' || echo "no chromium, no pdflatex: their tests will be skipped"

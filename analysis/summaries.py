@@ -37,8 +37,9 @@ def verdict(levels: Sequence[LevelTable]) -> str:
     """How many gains can be claimed."""
     compared, wins = sum(level.comparisons for level in levels), len(claims(levels))
     if not wins:
-        return f"No gain can be claimed: none of the {compared} comparisons is significant."
-    return f"Gains claimed, {wins} of {compared} comparisons:"
+        which = "the one comparison is not" if compared == 1 else f"none of the {compared} comparisons is"
+        return f"No gain can be claimed: {which} significant."
+    return f"Gains claimed, {wins} of {compared} comparison{'s' * (compared != 1)}:"
 
 
 def of_study(levels: Sequence[LevelTable]) -> Summary:
@@ -71,9 +72,10 @@ def of_arms(levels: Sequence[LevelTable]) -> dict[str, Summary]:
 
 def _sentences(level: LevelTable, arm: str, text: dict[Hashable, str], differing: pd.DataFrame) -> str:
     """The row of an arm in words, and the values of what its study varies."""
+    said = "baseline" if arm == level.baseline else text["verdict"]  # first, for MLflow's list shows 50 letters
     mean = f"{text['mean ± sd']} over {text['n']} seed{'s' * (text['n'] != '1')}"
-    gain = f"gain {text['gain']}, 95 % interval {text['95 % interval']}, p (Holm) {text['p (Holm)']}"
-    first = f"{mean}, the baseline." if arm == level.baseline else f"{mean}; {gain}: {text['verdict'] or 'no win'}."
+    gain = f"; gain {text['gain']}, 95 % interval {text['95 % interval']}, p (Holm) {text['p (Holm)']}"
+    first = f"{said}: {mean}{gain if arm != level.baseline else ''}."
     rule = metric_rule(level)
     mine = differing[differing["arm"] == arm]
     for factor, value in level.levels.items():

@@ -14,7 +14,7 @@ BESIDE = ("sd", "gain", "p_holm", "n")  # metrics of an arm's run, besides the o
 HOW = "**Views**, above at the right, has what this study is looked at by; its run holds the tables and plots."
 OF_SEARCH = ("tags.`mixlab.state`", "tags.`mixlab.best`")
 NAME, DESCRIPTION = "attributes.`Run Name`", "attributes.`Description`"
-WIDTHS = {NAME: 280, DESCRIPTION: 480}  # pixels
+WIDTHS = {NAME: 280, DESCRIPTION: 360}  # pixels
 
 
 def offered(levels: Sequence[str], plan: Mapping[str, Any], key: str) -> dict[str, str]:
