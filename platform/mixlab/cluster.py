@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -103,10 +104,12 @@ def connected(address: str, trainable: object) -> Iterator[dict[str, float]]:
         options |= {"num_cpus": cpu_count(), "include_dashboard": False}
     else:
         _require_answer(address)
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=address, **options)
     except (ConnectionError, RuntimeError) as error:
         raise BadInput(f"no Ray cluster at --address {address!r}: {str(error).splitlines()[0]}") from error
+    signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put its own there, which ends the process at once
     try:
         yield ray.cluster_resources()
     finally:

@@ -149,11 +149,16 @@ def test_second_call_trains_nothing_and_a_seed_more_trains_only_it(undisturbed: 
 
 def test_killed_driver_goes_on_and_every_number_is_the_same(undisturbed: Place, tmp_path: Path) -> None:
     place = Place(tmp_path)
-    for _ in range(2):
-        driver = place.start()
-        place.wait_for_new_checkpoint(driver)
-        driver.send_signal(signal.SIGKILL)
-        driver.wait()
+    driver = place.start()
+    place.wait_for_new_checkpoint(driver)
+    driver.send_signal(signal.SIGTERM)  # as a batch system or a container's engine ends it
+    assert driver.wait(30) == 130
+    assert "To go on: python" in (tmp_path / "out.txt").read_text()
+    assert "RUNNING" not in place.statuses()
+    driver = place.start()
+    place.wait_for_new_checkpoint(driver)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
     plan = place.run("--dry-run")
     assert "interrupted" in plan
     out = place.run()
