@@ -67,6 +67,21 @@ def draw_band(axis: Axes, points: pd.DataFrame, x: str, y: str, label: str, colo
     axis.fill_between(by_x.index, by_x["min"], by_x["max"], color=colour, alpha=0.15, linewidth=0)
 
 
+def most_seeds(points: pd.DataFrame) -> int:
+    """The seeds of the arm that has the most, of points with columns ``arm`` and ``seed``."""
+    return int(points.groupby("arm")["seed"].nunique().max()) if len(points) else 0
+
+
+def line_and_band(points: pd.DataFrame, line: str = "mean over seeds") -> str:
+    """What :func:`draw_band` drew: no spread over seeds is claimed where there is one.
+
+    Args:
+        points: columns ``arm`` and ``seed``.
+        line: what the line is of several seeds.
+    """
+    return f"line: {line}, band: lowest to highest seed" if most_seeds(points) > 1 else "line: one seed, so no band"
+
+
 def add_caption(figure: Figure, caption: str) -> SubFigure:
     """Write a caption at the foot of a figure with constrained layout; the part above it, for everything else."""
     width, height = figure.get_size_inches()

@@ -22,6 +22,7 @@ from matplotlib.ticker import MaxNLocator
 from mlflow.tracking import MlflowClient
 from numpy.typing import NDArray
 
+from analysis.captions import provenance_text
 from analysis.figures import BASELINE_COLOUR, STYLE, add_caption, arm_colours
 from analysis.runs import open_client
 from analysis.tables import LevelTable
@@ -34,7 +35,7 @@ PANEL = (3.4, 1.75)  # inches
 CAPTION = (
     "Share of the mixed images by lambda, the weight of an image's own label. Shaded, by epoch: lambda as SUMix "
     "learned it. At the right, all epochs: filled, learned; grey line, as the mixer drew it. Of each cell one seed "
-    "({seeds}), so no bands."
+    "({seeds}), so no bands. {provenance}"
 )
 
 
@@ -87,7 +88,7 @@ def plot_lambda(study: str, histograms: Sequence[Histograms], levels: Sequence[L
     with context(STYLE):
         width = columns * PANEL[0] + 0.4
         figure = Figure(figsize=(width, rows * PANEL[1] + 1.1), layout="constrained")
-        upper = add_caption(figure, CAPTION.format(seeds=_seeds(histograms)))
+        upper = add_caption(figure, CAPTION.format(seeds=_seeds(histograms), provenance=provenance_text(*levels)))
         upper.suptitle(study, x=0.01, ha="left", fontweight="bold")
         axes = upper.subplots(rows, 2 * columns, squeeze=False, gridspec_kw={"width_ratios": [3, 1] * columns})
         for place, pair in enumerate(axes.reshape(rows * columns, 2)):

@@ -26,7 +26,7 @@ from torch import Generator, Tensor
 from analysis import command
 from analysis.captions import provenance_text
 from analysis.evaluate import Result
-from analysis.figures import save
+from analysis.figures import line_and_band, save
 from analysis.landscape_plot import plot_line, plot_plane
 from analysis.rendering import markdown, terminal_text
 from analysis.runs import load_plan, load_runs
@@ -123,7 +123,7 @@ def draw(options: argparse.Namespace) -> int:
     (options.out / "sharpness.md").write_text(text, encoding="utf-8")
     line = line_points(runs, results, plan["factors"], options.steps)
     line.to_csv(options.out / "line.csv", index=False)
-    caption = f"{how} Line: mean over seeds and {options.directions} directions; band: lowest to highest seed."
+    caption = f"{how} Mean over {options.directions} directions; {line_and_band(line)}."
     figure = plot_line(options.study, line, levels, f"{caption} {provenance_text(*levels)}")
     files = [*save(figure, options.out / "line"), options.out / "line.csv", options.out / "sharpness.md"]
     plane_data = plane_points(runs, results, plan["factors"], options.plane)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.style import context
 from torch import Tensor
 
-from analysis.figures import STYLE, arm_colours, arm_line, draw_band, of_level, panels, shape
+from analysis.figures import STYLE, arm_colours, arm_line, draw_band, line_and_band, of_level, panels, shape
 from analysis.tables import LevelTable
 
 STRIP_HEIGHT = 0.75  # inches
@@ -32,7 +32,7 @@ def plot_occlusion(
 
     Args:
         study: its name.
-        curves: columns ``arm``, one per factor, ``masked`` and ``accuracy``, both percent.
+        curves: columns ``arm``, ``seed``, one per factor, ``masked`` and ``accuracy``, both percent.
         levels: at least one table, of the areas under the curves; they stand in the legends.
         strip: shares, percent, and the occluded image (C, H, W) of each, in [0, 1].
         caption: what was masked, and how.
@@ -51,7 +51,7 @@ def plot_occlusion(
         _draw_strip(upper, strip)
         for axis, level in zip(panels(lower, len(levels)), levels, strict=True):
             _draw_panel(axis, of_level(curves, level), level, chance)
-        lower.supxlabel("masked patches, %; line: mean over seeds, band: lowest to highest seed", fontsize=9)
+        lower.supxlabel(f"masked patches, %; {line_and_band(curves)}", fontsize=9)
         lower.supylabel("top-1 accuracy on the test set, %", fontsize=9)
         bottom.text(0.01, 0.98, text, fontsize=7.5, color="#444444", va="top", linespacing=1.35)
         return figure

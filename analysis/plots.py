@@ -15,7 +15,18 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.captions import provenance_text, unit
 from analysis.cells import metric_rule
-from analysis.figures import BASELINE_COLOUR, STYLE, arm_colours, arm_line, draw_band, of_level, panels, shape
+from analysis.figures import (
+    BASELINE_COLOUR,
+    STYLE,
+    add_caption,
+    arm_colours,
+    arm_line,
+    draw_band,
+    line_and_band,
+    of_level,
+    panels,
+    shape,
+)
 from analysis.tables import LevelTable, higher_is_better, paired_differences
 
 PANEL_WIDTH = 3.6  # inches, without the labels of the arms
@@ -59,14 +70,15 @@ def plot_curves(study: str, curves: pd.DataFrame, levels: Sequence[LevelTable], 
 
     Args:
         study: its name.
-        curves: columns ``arm``, one per factor, ``epoch``, ``value`` (:func:`analysis.runs.load_curves`).
+        curves: columns ``arm``, ``seed``, one per factor, ``epoch``, ``value`` (:func:`analysis.runs.load_curves`).
         levels: at least one table.
         metric: what the values are.
     """
     with context(STYLE):
         rows, columns, panel = _shape(len(levels))
-        figure = Figure(figsize=(columns * panel + 1.9, rows * 2.6 + 0.9), layout="constrained")
-        axes = panels(figure, len(levels))
+        figure = Figure(figsize=(columns * panel + 1.9, rows * 2.6 + 1.4), layout="constrained")
+        upper = add_caption(figure, f"{line_and_band(curves).capitalize()}. {provenance_text(*levels)}")
+        axes = panels(upper, len(levels))
         colours = arm_colours(list(levels[0].table.index), levels[0].baseline)
         for axis, level in zip(axes, levels, strict=True):
             here = of_level(curves, level)
@@ -75,11 +87,11 @@ def plot_curves(study: str, curves: pd.DataFrame, levels: Sequence[LevelTable], 
                 draw_band(axis, curve, "epoch", "value", _label(arm), colour, arm_line(place))
             axis.set_title(level.name)
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
-        figure.suptitle(study, x=0.01, ha="left", fontweight="bold")
-        figure.supxlabel("epoch; line: mean over seeds, band: lowest to highest seed", fontsize=9)
+        upper.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
+        upper.suptitle(study, x=0.01, ha="left", fontweight="bold")
+        upper.supxlabel("epoch", fontsize=9)
         names = {"test_top1": "top-1 accuracy on the test set, %", "train_loss": "training loss"}
-        figure.supylabel(names.get(metric, metric), fontsize=9)
+        upper.supylabel(names.get(metric, metric), fontsize=9)
         return figure
 
 
@@ -140,4 +152,6 @@ def _caption(levels: Sequence[LevelTable], width: float, cut: bool) -> str:
     rule = metric_rule(*levels)
     key = "Diamond: mean difference; bar: paired t interval, 95 %, each arm by itself; dot: one seed"
     key += "; arrow: the interval goes on." if cut else "."
+    if max(level.table["pairs"].max() for level in levels) < 2:
+        key = "Diamond and dot: the difference of one seed, which has no interval."
     return textwrap.fill(f"{rule[0].upper()}{rule[1:]}. {key} {provenance_text(*levels)}", int(width / 0.06))

@@ -26,7 +26,7 @@ from analysis import command
 from analysis.captions import provenance_text
 from analysis.cells import tidy
 from analysis.evaluate import Result
-from analysis.figures import save
+from analysis.figures import line_and_band, save
 from analysis.reliability_plot import FEWEST, plot_reliability, reliability_points
 from analysis.rendering import markdown
 from analysis.robustness_measures import measure
@@ -136,9 +136,9 @@ def tabulate_study(options: argparse.Namespace) -> int:
     points = reliability_points(runs, results, plan["factors"])
     points.to_csv(options.out / "reliability.csv", index=False)
     caption = (
-        f"{next(iter(results.values()))['images']} test images a network, 15 bins of equal width. Line: all seeds' "
-        "predictions together; band: lowest to highest seed; dotted: confidence and accuracy agree. Bins of fewer than "
-        f"{FEWEST} predictions count in the ECE and are not drawn. "
+        f"{next(iter(results.values()))['images']} test images a network, 15 bins of equal width; "
+        f"{line_and_band(points, 'predictions of all seeds together')}; dotted: confidence and accuracy agree. "
+        f"Bins of fewer than {FEWEST} predictions count in the ECE and are not drawn. "
         f"{provenance_text(*tables['ece'])}"
     )
     figure = plot_reliability(options.study, points, tables["ece"], caption)

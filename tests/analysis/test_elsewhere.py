@@ -60,8 +60,10 @@ def test_a_fresh_process_without_the_results_makes_the_same_files(track: Any, ma
 def test_the_page_fits_a_laptop_and_a_telephone(track: Any, make_plan: Any, tmp_path: Path) -> None:
     study, plan = track(), make_plan(seeds=2, factors={"mixer": ("cutmix", "a_mixer_with_a_very_long_name_indeed")})
     study.add_plan(plan)
+    bins = {"epochs": [1, 2], "lam_drawn": [[0.1] * 10] * 2, "lam_learned": [[0.1] * 10] * 2}
     for place, trial in enumerate(plan["trials"]):
-        study.add_run(trial, 70.0 + place, curve=(10.0, 20.0))
+        run_id = study.add_run(trial, 70.0 + place, curve=(10.0, 20.0), config={"sumix.lam": "learned"})
+        study.client.log_dict(run_id, bins, "histograms.json")
     page = write_report(study.uri, study.study, tmp_path / "report.html")[0].read_text(encoding="utf-8")
     measured = html.escape(page.replace("</body>", MEASURE + "</body>"), quote=True)
     frames = "".join(f'<iframe width="{width}" height="800" srcdoc="{measured}"></iframe>' for width in WIDTHS)
@@ -75,5 +77,5 @@ def test_the_page_fits_a_laptop_and_a_telephone(track: Any, make_plan: Any, tmp_
     for width, seen in found.items():
         assert seen["wide"] <= seen["screen"], width  # what is too wide scrolls by itself
         assert seen["outside"] == 0
-        assert seen["pictures"] == [True, True]
+        assert seen["pictures"] == [True, True, True]  # gains, curves, lambda
         assert seen["smallest"] >= 14

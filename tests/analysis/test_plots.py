@@ -78,6 +78,30 @@ def test_curves_show_mean_and_range_of_the_seeds(levels):
     assert (band[:, 1].min(), band[:, 1].max()) == (0.0, 32.0)
 
 
+def caption(figure):
+    parts = [figure, *figure.subfigs]
+    return " ".join(text.get_text().replace("\n", " ") for part in parts for text in part.texts)
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_captions_say_where_the_runs_come_from_and_claim_no_spread_of_one_seed(make_plan, planned_runs, seeds):
+    plan = make_plan(seeds=seeds)
+    cells = [(arm, seed) for arm in ARMS for seed in range(seeds)]
+    drawn = level_tables(planned_runs(plan, {cell: 70.0 + len(cell[0]) + cell[1] for cell in cells}), plan)
+    points = [
+        {"mixer": "cutmix", "arm": arm, "seed": seed, "epoch": e, "value": e} for arm, seed in cells for e in (1, 2)
+    ]
+    texts = [caption(plot_gains("tiny", drawn)), caption(plot_curves("tiny", pd.DataFrame(points), drawn))]
+    for text in texts:
+        assert f"20 epochs, n = {seeds}, seed" in text
+        assert "commit 0123456789ab" in text
+    assert [word in texts[0] for word in ("t interval, 95 %", "one seed, which has no interval")] == [
+        seeds > 1,
+        seeds == 1,
+    ]
+    assert [word in texts[1] for word in ("band: lowest to highest", "one seed, so no band")] == [seeds > 1, seeds == 1]
+
+
 def test_figures_leave_the_caller_s_style_alone(levels, tmp_path):
     from matplotlib import rcParams
 
