@@ -144,8 +144,18 @@ def _require_answer(address: str) -> None:
         subprocess.run(command, capture_output=True, timeout=ANSWER_SECONDS, check=True)
     except subprocess.TimeoutExpired:
         raise BadInput(f"no Ray cluster answers at --address {address!r} within {ANSWER_SECONDS} s; {hint}") from None
-    except subprocess.CalledProcessError:
+    except subprocess.CalledProcessError as error:
+        if asks_for_token(error.stderr.decode(errors="replace")):
+            raise BadInput(
+                f"the Ray cluster at --address {address!r} lets nobody in without its token: set RAY_AUTH_TOKEN as on "
+                "its head, or copy the head's ~/.ray/auth_token to this machine"
+            ) from None
         raise BadInput(f"no Ray cluster answers at --address {address!r}; {hint}") from None
+
+
+def asks_for_token(error: str) -> bool:
+    """Whether that is what Ray says where the token is wrong or missing."""
+    return "RAY_AUTH_TOKEN" in error
 
 
 def map_on(function: Callable[[Any], Any], items: Iterable[Any], wanted: Share) -> list[Any]:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
+from mixlab.cluster import asks_for_token
 from mixlab.doctor.checks import OK, RED, Finding
 
 ANSWER_SECONDS = 30
@@ -32,7 +33,7 @@ def judge_entry(ours: str, wrong: str) -> Finding | None:
         return Finding("entry", RED, "the cluster lets anybody in, who can then run anything; no node was asked", mend)
     if ours == "":
         return Finding("entry", OK, "the cluster asks for the token, and the driver has it")
-    if "AuthenticationError" in ours:
+    if asks_for_token(ours):
         mend = "copy the head's ~/.ray/auth_token to this machine, or set RAY_AUTH_TOKEN to the same here"
         return Finding("entry", RED, "the cluster refuses the driver's token; no node was asked", mend)
     return None
