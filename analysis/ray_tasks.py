@@ -50,7 +50,7 @@ def in_ray(
         arguments: the same for every call.
 
     Raises:
-        ValueError: nobody answers at the address.
+        ValueError: nobody answers at the address, or the cluster refuses the token.
     """
     if not waiting:
         return
@@ -68,6 +68,10 @@ def in_ray(
         options |= {"num_cpus": cpus, "include_dashboard": False}
     try:
         ray.init(address=address, **options)
+    except ray.exceptions.AuthenticationError as error:
+        raise ValueError(
+            f"the Ray cluster at --address {address!r} lets nobody in without its token: set RAY_AUTH_TOKEN"
+        ) from error
     except (ConnectionError, RuntimeError) as error:
         raise ValueError(f"no Ray cluster at --address {address!r}: {str(error).splitlines()[0]}") from error
     try:
@@ -85,6 +89,16 @@ def in_ray(
             yield running.pop(done), ray.get(done)
     finally:
         ray.shutdown()
+
+
+def _answer(task: Any) -> Any:
+    """What a task returns; the exception of one that fails is raised as if it had been called here."""
+    import ray
+
+    try:
+        return ray.get(task)
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from None
 
 
 def call_with_file(function: Callable[..., Any], value: Any, content: bytes, *arguments: Any) -> Any:

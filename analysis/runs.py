@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -52,7 +53,7 @@ def load_plan(tracking_uri: str, study: str, plan_hash: str | None = None, level
     if not wanted:
         known = ", ".join(dict.fromkeys(run.data.tags.get("mixlab.plan", "?") for run in reversed(plans)))
         raise ValueError(f"{level} {study!r} has no plan {plan_hash!r}; its plans, latest first: {known}")
-    return _read_plan(wanted[-1], study, PLAN_KEYS if level == "study" else ())
+    return _read_plan(client, wanted[-1], study, PLAN_KEYS if level == "study" else ())
 
 
 def load_runs(tracking_uri: str, study: str, plan: Plan | None = None) -> pd.DataFrame:
@@ -171,11 +172,10 @@ def _last_touched(run: Run) -> int:
     return max(run.info.start_time, run.info.end_time or 0)
 
 
-def _read_plan(run: Run, study: str, needed: Sequence[str]) -> Plan:
-    from mlflow.artifacts import load_text
-
+def _read_plan(client: MlflowClient, run: Run, study: str, needed: Sequence[str]) -> Plan:
     try:
-        plan = json.loads(load_text(f"{run.info.artifact_uri}/plan.json"))
+        with TemporaryDirectory() as folder:  # by the client: what else reads artifacts asks MLflow's default server
+            plan = json.loads(Path(client.download_artifacts(run.info.run_id, "plan.json", folder)).read_text())
     except (MlflowException, OSError, json.JSONDecodeError) as error:
         first_line = (str(error).splitlines() or [""])[0]
         raise ValueError(f"cannot read the plan of study {study!r} (run {run.info.run_id}): {first_line}") from error
