@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import html
 import json
 import re
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from analysis.report import write_report
+from tests.chromium import needs_chromium
 
 ROOT = Path(__file__).resolve().parents[2]
 WIDTHS = (1366, 390)  # pixels: a laptop, a telephone
@@ -56,7 +58,21 @@ def test_a_fresh_process_without_the_results_makes_the_same_files(track: Any, ma
         assert (elsewhere / "again" / name).read_bytes() == (tmp_path / "moved" / name).read_bytes(), name
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium on the PATH")
+@pytest.mark.slow
+def test_checkpoints_are_read_from_mlflow_alone(trained: Any, tmp_path: Path) -> None:
+    study, _, runs = trained
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    where = ("--tracking-uri", study.uri, "--data-root", str(ROOT / "data"))
+    run("occlusion.py", elsewhere, study.study, *where, "--images", "20", "--draws", "1")
+    with (elsewhere / "results" / "occlusion" / "curves.csv").open(newline="") as file:
+        points = list(csv.DictReader(file))
+    assert {(point["arm"], int(point["seed"])) for point in points} == set(runs)
+    assert len(points) == len(runs) * 11  # shares of masked patches
+    assert len({point["accuracy"] for point in points}) > 1
+
+
+@needs_chromium
 def test_the_page_fits_a_laptop_and_a_telephone(track: Any, make_plan: Any, tmp_path: Path) -> None:
     study, plan = track(), make_plan(seeds=2, factors={"mixer": ("cutmix", "a_mixer_with_a_very_long_name_indeed")})
     study.add_plan(plan)
