@@ -19,6 +19,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from PIL import Image
 
 needs_chromium = pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium on the PATH")
 ALONE = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--remote-debugging-port=0")
@@ -114,12 +115,13 @@ async def _connect(port_file: Path) -> tuple[aiohttp.ClientSession, aiohttp.Clie
 
 def main(url: str, picture: str, *runs: str) -> None:
     """See the module."""
-    with chromium(scale=1.5) as page:
+    with chromium(1320, 900, scale=1.5) as page:
         page.open(url)
         for run in runs:
             page.expand(run)
         time.sleep(5)  # for the rows to be drawn
         page.picture(Path(picture))
+    Image.open(picture).convert("RGB").quantize(128).save(picture, optimize=True)
 
 
 if __name__ == "__main__":
