@@ -16,10 +16,11 @@ test: $(INSTALLED) lint debian
 	$(BIN)/python -m pytest -m "not slow" -n 2
 	$(BIN)/python -m pytest -m slow
 
-# For the tests of the report's page, of MLflow's pages and of the LaTeX tables, which are skipped where they are missing.
+# For the tests of pages, of the LaTeX tables and of two machines, which are skipped where these are missing.
 debian:
-	(command -v chromium && command -v pdflatex) || timeout 600 sh -c 'apt-get update -q && apt-get install -yq --no-install-recommends \
-	    chromium texlive-latex-recommended' || echo "no chromium, no pdflatex: their tests will be skipped"
+	(command -v chromium && command -v pdflatex && command -v ip) || timeout 600 sh -c 'apt-get update -q && \
+	    apt-get install -yq --no-install-recommends chromium texlive-latex-recommended iproute2' \
+	    || echo "no chromium, no pdflatex or no ip: their tests will be skipped"
 
 # A quarter of an hour, as root on Debian: builds the image and runs a study and a job in it. STORE=DIR keeps its layers.
 test-images: $(INSTALLED)

@@ -1,4 +1,6 @@
-"""A Ray cluster of plain processes on loopback, each node started as `ray start` starts it on a machine of its own."""
+"""A Ray cluster of plain processes, on loopback where nothing else is said, each node started as `ray start` starts it
+on a machine of its own.
+"""
 
 import contextlib
 import os
@@ -29,9 +31,10 @@ STOP_SECONDS = 30
 class RayCluster:
     """Nodes that end with their block. ``environment`` is what a driver needs to be let in."""
 
-    def __init__(self, stack: contextlib.ExitStack, environment: Mapping[str, str]) -> None:
+    def __init__(self, stack: contextlib.ExitStack, environment: Mapping[str, str], host: str) -> None:
         self._stack = stack
-        self.address = f"127.0.0.1:{free_port()}"
+        self._host = host
+        self.address = f"{host}:{free_port()}"
         self.environment = {
             **os.environ,
             "RAY_AUTH_MODE": "token",
@@ -56,7 +59,7 @@ class RayCluster:
 
     def add(self, *options: str, cwd: Path | None = None, through: Sequence[str] = ()) -> subprocess.Popen[bytes]:
         """Start a node of one processor; options that are given win."""
-        command = [*through, *RAY, "start", "--block", "--node-ip-address", "127.0.0.1", "--num-cpus", "1"]
+        command = [*through, *RAY, "start", "--block", "--node-ip-address", self._host, "--num-cpus", "1"]
         command += ["--object-store-memory", str(100 * 2**20)]
         if "--num-gpus" not in options:
             command += ["--num-gpus", "0"]
@@ -90,7 +93,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def running(**environment: str) -> Iterator[RayCluster]:
+def running(host: str = "127.0.0.1", **environment: str) -> Iterator[RayCluster]:
     """A head without processors; workers are added to it. The environment is that of all nodes."""
     with contextlib.ExitStack() as stack:
-        yield RayCluster(stack, environment)
+        yield RayCluster(stack, environment, host)

@@ -63,7 +63,7 @@ class S3:
         command = [Path(sys.executable).parent / "weed", "server", "-filer", "-s3", "-dir=.", *OFF]
         command += [f"-ip={self.host}", f"-ip.bind={self.host}", "-s3.config=users.json", "-master.telemetry=false"]
         command += ["-filer.localSocket=filer.sock", "-s3.localSocket=s3.sock"]
-        command += ["-volume.max=8", "-master.volumeSizeLimitMB=64"]
+        command += ["-volume.max=100", "-master.volumeSizeLimitMB=64"]
         with (self.folder / "log").open("a") as log:
             self.process = subprocess.Popen(
                 [*command, *(f"{port}={number}" for port, number in numbers.items())],

@@ -62,17 +62,17 @@ def test_a_study_runs_through_all_of_it(tmp_path: Path) -> None:
 
 
 @contextlib.contextmanager
-def mlflow_server(database: str, folder: Path, environment: dict[str, str]) -> Iterator[str]:
-    """The compose file's server on another address, at which it may be called 127.0.0.1 only."""
+def mlflow_server(database: str, folder: Path, environment: dict[str, str], host: str = "127.0.0.1") -> Iterator[str]:
+    """The compose file's server on another address, at which it may be called by that only."""
     service: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())["services"]["mlflow"]
     port = postgresql.free_port()
     ours = {
         "MLFLOW_BACKEND_STORE_URI": database,
         "MLFLOW_ARTIFACTS_DESTINATION": str(folder / "artifacts"),
-        "MLFLOW_SERVER_ALLOWED_HOSTS": f"127.0.0.1:{port}",
+        "MLFLOW_SERVER_ALLOWED_HOSTS": f"{host}:{port}",
     }
     assert set(ours) <= set(service["environment"])
-    command = [{"0.0.0.0": "127.0.0.1", "5000": str(port)}.get(word, word) for word in service["command"]]
+    command = [{"0.0.0.0": host, "5000": str(port)}.get(word, word) for word in service["command"]]
     with (folder / "mlflow.log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", *command],
@@ -85,12 +85,12 @@ def mlflow_server(database: str, folder: Path, environment: dict[str, str]) -> I
         end = time.monotonic() + START_SECONDS
         while True:
             with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5)  # as the health check asks
+                urllib.request.urlopen(f"http://{host}:{port}/health", timeout=5)  # as the health check asks
                 break
             if process.poll() is not None or time.monotonic() > end:
                 raise RuntimeError((folder / "mlflow.log").read_text())
             time.sleep(0.5)
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://{host}:{port}"
     finally:
         ray_cluster.end(process)
 

@@ -1,0 +1,159 @@
+"""The study on two machines that share nothing but the network, and a driver on a third: nothing but its code there.
+
+The head, MLflow and the bucket are on the switch. Every machine sees a folder of its own at the same path; those that
+train see neither this repository nor what is in the driver's folder, and the driver sees no data set.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mlflow.tracking import MlflowClient
+
+from tests import ray_cluster, s3
+from tests.docker.test_topology import mlflow_server
+from tests.isolation import ROOT
+from tests.machines import SWITCH, Machine, machine, make_switch, run_on_the_switch, why_not
+from trainables import classify
+
+STUDY = "ablation_cifar100"
+SMALL = ("--preset", "smoke", "--dataset", "cifar10", "--mixers", "cutmix", "--arms", "+ l_su")
+CODE = [ROOT / name for name in ("platform", "trainables", "analysis", "studies", "tests")]
+# The machines on which the cluster has run a trial.
+WHERE = """
+import json, sys, ray
+from ray._private.state import actors
+ray.init(address=sys.argv[1], log_to_driver=False, logging_level="error")
+names = {node["NodeID"]: node["NodeManagerHostname"] for node in ray.nodes()}
+trials = [actor for actor in actors().values() if "ImplicitFunc" in actor["ActorClassName"]]
+print(json.dumps(sorted({names[actor["Address"]["NodeID"]] for actor in trials})))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(why_not()), reason=why_not())
+def test_two_machines_train_for_a_driver_on_a_third(tmp_path: Path) -> None:
+    run_on_the_switch(__file__, tmp_path, timeout=500)
+
+
+class Driver:
+    """Runs commands on the driver's machine, in its folder."""
+
+    def __init__(self, at: Machine, folder: Path, environment: dict[str, str]) -> None:
+        self.at, self.folder = at, folder
+        self.environment = {**environment, "HOME": str(folder)}  # Ray would find this machine's token below another
+
+    def run(self, *command: str, code: int = 0, without: str = "", **environment: str) -> str:
+        """What it prints, errors after the rest."""
+        environment = {key: value for key, value in {**self.environment, **environment}.items() if key != without}
+        python = self.at.inside(self.folder, sys.executable, *command)
+        done = subprocess.run(python, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == code, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        return done.stdout + done.stderr
+
+
+def run_the_study(folder: Path) -> None:
+    """On the switch."""
+    make_switch()
+    torch.set_num_threads(1)
+    own = {name: folder / name for name in ("node-a", "node-b", "desk", "switch")}
+    here = folder / "here"  # every machine's own folder, seen from there
+    for made in (*own.values(), here):
+        made.mkdir()
+    for name in ("node-a", "node-b"):
+        (own[name] / "data").mkdir()
+    (own["node-a"] / "other").mkdir()
+    (own["node-b"] / "other").write_text("no folder")
+    for name in ("node-a", "node-b", "desk"):
+        (own[name] / "everywhere").mkdir()
+    with contextlib.ExitStack() as stack:
+        store = stack.enter_context(s3.running(SWITCH))
+        cluster = stack.enter_context(ray_cluster.running(SWITCH, **store.environment))
+        hidden = [*own.values(), cluster.folder, store.folder]
+        drawn = [(ROOT / "data", here / "everywhere")]
+        data = [*drawn, (ROOT / "data", here / "data")]
+        machines = {}
+        for number, (name, folders, more) in enumerate(
+            (
+                ("node-a", [*data, (ROOT / "data", here / "other")], [*CODE, ROOT / "data"]),
+                ("node-b", data, [*CODE, ROOT / "data"]),
+                ("desk", drawn, [ROOT / "data"]),
+            ),
+            start=2,
+        ):
+            at = machine(name, number, [(own[name], here), *folders], [*hidden, *more])
+            machines[name] = stack.enter_context(at)
+        uri = stack.enter_context(
+            mlflow_server(f"sqlite:///{own['switch']}/mlflow.db", own["switch"], cluster.environment, SWITCH)
+        )
+        for at in machines.values():
+            cpus = ("--num-cpus", "0") if at.name == "desk" else ()
+            cluster.add_worker(*cpus, "--node-ip-address", at.address, through=at.through)
+        cluster.wait_for(1 + len(machines))
+
+        desk = Driver(machines["desk"], here, cluster.environment)
+        study = str(ROOT / "studies" / f"{STUDY}.py")
+        bucket = store.create_bucket()
+        where = ("--address", cluster.address, "--tracking-uri", uri)
+        results = ("--storage", store.uri(f"{bucket}/results"))
+
+        for token in ({"without": "RAY_AUTH_TOKEN"}, {"RAY_AUTH_TOKEN": "f" * 64}):
+            refused = desk.run(study, *SMALL, *where, *results, code=2, **token)
+            assert refused.startswith("error: ")
+            assert "set RAY_AUTH_TOKEN" in refused, refused
+            assert refused.count("\n") == 1
+
+        desk.run(study, *SMALL, "--seeds", "2", *where, *results)
+        assert json.loads(desk.run("-c", WHERE, cluster.address)) == ["node-a", "node-b"]
+        assert (own["desk"] / "results" / STUDY / "smoke" / "table.md").exists()
+        assert not (own["desk"] / "data").exists()
+        assert store.files(bucket) == []
+        compare(uri, own["switch"])
+
+        occlusion = (str(ROOT / "analysis" / "occlusion.py"), STUDY, *where, "--images", "40", "--data-root")
+        refused = desk.run(*occlusion, "everywhere", code=2, without="RAY_AUTH_TOKEN")
+        assert "set RAY_AUTH_TOKEN" in refused, refused
+        desk.run(*occlusion, "everywhere")  # which draws an image, and so needs the data set here too
+        assert (own["desk"] / "results" / "occlusion").is_dir()
+
+        lacking = desk.run(study, *SMALL, "--seeds", "3", "--data-root", "other", *where, *results, code=2)
+        sentence = lacking.strip().splitlines()[-1]
+        node = f"node-b ({machines['node-b'].address})"
+        assert sentence.startswith(
+            f"error: on the node {node}: CIFAR-10 cannot be written to the data root {here}/other"
+        )
+
+
+def compare(uri: str, folder: Path) -> None:
+    """Every run has the numbers and the network of the same training in this process."""
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name(STUDY)
+    runs = client.search_runs([experiment.experiment_id], "tags.`mixlab.level` = 'seed'")
+    assert len(runs) == 4
+    for run in runs:
+        assert run.info.status == "FINISHED"
+        assert run.info.artifact_uri.startswith("mlflow-artifacts:")  # through the server
+        config = json.loads(Path(client.download_artifacts(run.info.run_id, "config.json", str(folder))).read_text())
+        seed = config.pop("seed")
+
+        def keep(metrics: dict[str, object], save: object) -> None:
+            save(folder)  # type: ignore[operator]
+
+        expected = classify.train({**config, "data_root": str(ROOT / "data")}, seed, keep)
+        for name in ("train_loss", "test_top1", "test_top1_median10"):
+            assert run.data.metrics[name] == expected[name]
+        trained = torch.load(
+            client.download_artifacts(run.info.run_id, "model.pt", str(folder / "..")), weights_only=True
+        )
+        ours = torch.load(folder / "model.pt", weights_only=True)
+        assert all(torch.equal(trained[name], ours[name]) for name in ours)
+
+
+if __name__ == "__main__":
+    run_the_study(Path(sys.argv[1]))
