@@ -45,14 +45,19 @@ def page(title: str, body: str) -> str:
     return _PAGE.format(title=title, body=body)
 
 
-def image(figure: Figure, alternative: str) -> str:
-    """A figure as a piece of a page, which holds the image itself.
-
-    Args:
-        figure: drawn as PNG.
-        alternative: what it shows, for readers who cannot see it; escaped here.
-    """
+def png(figure: Figure) -> bytes:
+    """A figure as the content of a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", bbox_inches="tight")
-    data = base64.b64encode(buffer.getvalue()).decode()
+    return buffer.getvalue()
+
+
+def image(picture: bytes, alternative: str) -> str:
+    """A picture as a piece of a page, which holds the image itself.
+
+    Args:
+        picture: of :func:`png`.
+        alternative: what it shows, for readers who cannot see it; escaped here.
+    """
+    data = base64.b64encode(picture).decode()
     return f'<div class="wide"><img src="data:image/png;base64,{data}" alt="{html.escape(alternative)}"></div>'

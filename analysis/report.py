@@ -23,7 +23,7 @@ from analysis.cells import power_cells
 from analysis.configuration import configuration, provenance
 from analysis.figures import save
 from analysis.lambdas import load_histograms, plot_lambda
-from analysis.page import image, page
+from analysis.page import image, page, png
 from analysis.plots import plot_curves, plot_gains
 from analysis.rendering import html_grid, html_tables
 from analysis.runs import Plan, load_curves, load_plan
@@ -64,12 +64,13 @@ def write_report(
     histograms = load_histograms(tracking_uri, levels)
     if histograms:
         drawn["lambda"] = plot_lambda(study, histograms, levels)
+    pictures = {name: png(figure) for name, figure in drawn.items()}
     sections = [
         ("Summary", summary(levels)),
         ("Results", html_tables(levels)),
-        ("Gains", image(plot_gains(study, levels), "The gain of every arm over the baseline, with its interval")),
-        ("Training", _note(curves, runs) + image(drawn["curves"], "Top-1 accuracy by epoch")),
-        *([("Lambda", image(drawn["lambda"], "Learned and drawn lambda by epoch"))] if histograms else []),
+        ("Gains", image(png(plot_gains(study, levels)), "The gain of every arm over the baseline, with its interval")),
+        ("Training", _note(curves, runs) + image(pictures["curves"], "Top-1 accuracy by epoch")),
+        *([("Lambda", image(pictures["lambda"], "Learned and drawn lambda by epoch"))] if histograms else []),
         ("How many seeds it would take", _power(levels)),
         ("Configuration", _configuration(runs, list(plan["factors"]))),
         ("Where the runs come from", html_grid(provenance(runs), words=True)),
@@ -80,7 +81,12 @@ def write_report(
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(page(title, f"<h1>{title}</h1>\n{body}"), encoding="utf-8")
-    saved = [file for name, figure in drawn.items() if figures for file in save(figure, figures / name)]
+    saved = []
+    if figures is not None:
+        for name, figure in drawn.items():
+            picture = figures / f"{name}.png"
+            picture.write_bytes(pictures[name])
+            saved += [picture, *save(figure, picture, ("pdf",))]
     return [out, *saved]
 
 

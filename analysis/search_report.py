@@ -19,7 +19,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis import command
-from analysis.page import image, page
+from analysis.page import image, page, png
 from analysis.rendering import html_grid, html_tables
 from analysis.runs import load_plan, load_runs
 from analysis.search_findings import EVALUATOR, Landscape, cautions, claims, landscape
@@ -121,11 +121,11 @@ def _arm(arm: Tuned, found: SearchReport) -> str:
         figures.append((f"Map of {axes[0]} and {axes[1]}", plot_map(arm, axes[0], axes[1], objective)))
     if arm.complete:
         figures += [("Slices", plot_slices(arm, objective)), ("Parallel coordinates", plot_parallel(arm, objective))]
-    parts = [f"<h3>{html.escape(name)}</h3>{image(figure, f'{name}, {arm.name}')}" for name, figure in figures]
+    parts = [f"<h3>{html.escape(name)}</h3>{image(png(figure), f'{name}, {arm.name}')}" for name, figure in figures]
     seen = found.landscapes[arm.name]
     parts.append(f"<h3>Importance ({EVALUATOR})</h3><p>{html.escape(_importance_text(seen))}</p>")
     if len(seen.importance):
-        parts.append(image(plot_importance(arm, seen), f"Importance, {arm.name}"))
+        parts.append(image(png(plot_importance(arm, seen)), f"Importance, {arm.name}"))
     return "\n".join(parts)
 
 
