@@ -38,7 +38,7 @@ print(json.dumps(sorted({names[actor["Address"]["NodeID"]] for actor in trials})
 @pytest.mark.slow
 @pytest.mark.skipif(bool(why_not()), reason=why_not())
 def test_two_machines_train_for_a_driver_on_a_third(tmp_path: Path) -> None:
-    run_on_the_switch(__file__, tmp_path, timeout=500)
+    run_on_the_switch(__file__, tmp_path, timeout=800)
 
 
 class Driver:
