@@ -7,6 +7,7 @@ import itertools
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,19 +114,25 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-@pytest.fixture
-def track(empty_store: Path, tmp_path: Path) -> Callable[..., TrackedStudy]:
-    """Starts a study in this test's own store."""
+@pytest.fixture(scope="session")
+def track_in(empty_store: Path) -> Callable[..., TrackedStudy]:
+    """Starts a study in the store of a folder."""
 
-    def start(study: str = "ablation_tiny") -> TrackedStudy:
-        if not (tmp_path / "mlflow.db").exists():
-            shutil.copy(empty_store, tmp_path / "mlflow.db")
-        return TrackedStudy(tmp_path, study)
+    def start(folder: Path, study: str = "ablation_tiny") -> TrackedStudy:
+        if not (folder / "mlflow.db").exists():
+            shutil.copy(empty_store, folder / "mlflow.db")
+        return TrackedStudy(folder, study)
 
     return start
 
 
-@pytest.fixture(name="make_plan")
+@pytest.fixture
+def track(track_in: Callable[..., TrackedStudy], tmp_path: Path) -> Callable[..., TrackedStudy]:
+    """Starts a study in this test's own store."""
+    return partial(track_in, tmp_path)
+
+
+@pytest.fixture(scope="session", name="make_plan")
 def make_plan_fixture() -> Callable[..., dict[str, Any]]:
     return make_plan
 

@@ -72,6 +72,7 @@ def test_checkpoints_are_read_from_mlflow_alone(trained: Any, tmp_path: Path) ->
     assert len({point["accuracy"] for point in points}) > 1
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_the_page_fits_a_laptop_and_a_telephone(track: Any, make_plan: Any, tmp_path: Path) -> None:
     study, plan = track(), make_plan(seeds=2, factors={"mixer": ("cutmix", "a_mixer_with_a_very_long_name_indeed")})
