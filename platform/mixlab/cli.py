@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from rich.console import Console
 
-from mixlab.errors import BadInput
+from mixlab.errors import BadInput, HeadLost
 from mixlab.search import SAMPLERS, SCHEDULERS, Search
 from mixlab.space import describe
 from mixlab.study import Config, Study, Trainable
@@ -31,6 +31,9 @@ def main(study: Study, train: Trainable, argv: Sequence[str] | None = None) -> N
     except BadInput as error:
         Console(stderr=True, highlight=False).print(f"error: {error}", markup=False, soft_wrap=True)
         code = 2
+    except HeadLost as error:
+        Console(stderr=True, highlight=False).print(f"error: {error}", markup=False, soft_wrap=True)
+        code = 1
     except KeyboardInterrupt:
         code = 130
     sys.stdout.flush()

@@ -17,6 +17,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import mixlab
+from mixlab import head
 from mixlab.errors import BadInput
 
 ANSWER_SECONDS = 15
@@ -94,6 +95,7 @@ def connected(address: str, trainable: object) -> Iterator[dict[str, float]]:
 
     Raises:
         BadInput: nobody answers.
+        HeadLost: within the block, from what waits by ``head.while_there``.
     """
     options: dict[str, Any] = {
         "runtime_env": {"py_modules": [str(Path(module.__path__[0])) for module in _modules(trainable)]},
@@ -111,7 +113,8 @@ def connected(address: str, trainable: object) -> Iterator[dict[str, float]]:
         raise BadInput(f"no Ray cluster at --address {address!r}: {str(error).splitlines()[0]}") from error
     signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put its own there, which ends the process at once
     try:
-        yield ray.cluster_resources()
+        with head.watched(address):
+            yield ray.cluster_resources()
     finally:
         ray.shutdown()
 
@@ -175,6 +178,6 @@ def on_every_gpu_node(function: Callable[[Any], Any], item: Any, wanted: Share) 
 def _answers(tasks: list[ray.ObjectRef]) -> list[Any]:
     """What the tasks return; the exception of one that fails is raised as if it had been called here."""
     try:
-        return ray.get(tasks)
+        return head.while_there(lambda: ray.get(tasks))
     except ray.exceptions.RayTaskError as error:
         raise error.cause from None

@@ -1,4 +1,4 @@
-"""What a user got wrong, said in one sentence; the command line ends with exit code 2 on it."""
+"""What ends a command with one sentence: what a user got wrong, by exit code 2; a cluster that is lost, by 1."""
 
 import difflib
 from collections.abc import Iterable
@@ -6,6 +6,10 @@ from collections.abc import Iterable
 
 class BadInput(Exception):
     """Found before anything started; the message quotes the value and says what would be valid."""
+
+
+class HeadLost(Exception):
+    """The head of the Ray cluster has died, or cannot be reached any more; the message is a sentence for the user."""
 
 
 def require_known(what: str, name: str, known: Iterable[str]) -> None:

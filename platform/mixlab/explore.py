@@ -14,9 +14,10 @@ from rich.console import Console
 
 from mixlab import packing, preparation, provenance, schedule, space, tracking, tracking_store, trial_store
 from mixlab.cost import print_cost
+from mixlab.errors import HeadLost
 from mixlab.history import History
 from mixlab.journal import Storage
-from mixlab.launch import chatter_to, command, launch, place, results_folder
+from mixlab.launch import LOST_DRAIN_SECONDS, chatter_to, command, launch, place, results_folder
 from mixlab.objective import Objective
 from mixlab.search import Search
 from mixlab.search_session import LEVELS, SearchSession
@@ -88,7 +89,7 @@ def _explore(history: History, train: Trainable, options: argparse.Namespace, co
         tracker.open({name: cell.arm for name, cell in history.cells.items()})
     session = SearchSession(history, tracker, console, options.quiet)
     session.catch_up(storage.newest())
-    interrupted = False
+    interrupted = lost = False
     if not history.finished():
         trials = [search.trial(cell, {}, 0, train.resolve) for cell in search.cells()]
         with preparation.connected(options, train, trials) as resources:
@@ -103,6 +104,9 @@ def _explore(history: History, train: Trainable, options: argparse.Namespace, co
             except KeyboardInterrupt:
                 interrupted = True
                 console.print("Stopping ...")
+            except HeadLost as error:
+                lost = True
+                console.print(str(error), style="red", markup=False, soft_wrap=True)
             finally:
                 history.release(list(searcher.claims.values()))
         session.catch_up(storage.newest())
@@ -110,13 +114,15 @@ def _explore(history: History, train: Trainable, options: argparse.Namespace, co
             session.close(interrupted=True)
             tracker.drain()
             raise searcher.broken
-    session.close(interrupted)
-    written = tracker.drain()
+    session.close(interrupted or lost)
+    written = tracker.drain(LOST_DRAIN_SECONDS if lost else tracking.DRAIN_SECONDS)
     for line in tracker.refused:
         console.print(f"MLflow refused a write: {line}", style="red", markup=False)
     if interrupted:
         console.print(f"Stopped; finished epochs are kept. To go on: {command()}", markup=False, soft_wrap=True)
         return 130
+    if lost:
+        return 1
     if not written:
         console.print(
             f"MLflow at {shown(options.tracking_uri)} does not answer. Nothing is lost: the history is at "

@@ -18,12 +18,14 @@ from rich.console import Console
 from mixlab import cluster, packing, preparation, provenance, schedule, tracking, tracking_store, views
 from mixlab.cost import print_cost
 from mixlab.display import Display
-from mixlab.errors import BadInput
+from mixlab.errors import BadInput, HeadLost
 from mixlab.journal import Saved, Storage
 from mixlab.session import Session, states
 from mixlab.storage_probe import require_storage
 from mixlab.study import Study, Trainable, Trial
 from mixlab.uris import shown
+
+LOST_DRAIN_SECONDS = 5.0  # for MLflow, once the cluster is lost: it may have been on the same machine
 
 
 def launch(
@@ -50,7 +52,7 @@ def launch(
         done = {t.key: _percent(recorded[t.key].test_top1) for t in trials if state[t.key] == "done"}
         display = Display(console, trials, done, options.quiet)
         session = Session(trials, tracker, storage, display, saved)
-        interrupted = False
+        interrupted = lost = False
         try:
             with display:
                 for trial in missing:
@@ -61,8 +63,11 @@ def launch(
         except KeyboardInterrupt:
             interrupted = True
             console.print("Stopping ...")
-        session.close(interrupted)
-        written = tracker.drain()
+        except HeadLost as death:
+            lost = True
+            console.print(str(death), style="red", markup=False, soft_wrap=True)
+        session.close(interrupted or lost)
+        written = tracker.drain(LOST_DRAIN_SECONDS if lost else tracking.DRAIN_SECONDS)
         if written and not tracker.refused:
             storage.forget(session.done_keys)
         for line in tracker.refused:
@@ -76,6 +81,8 @@ def launch(
         if interrupted:
             console.print(f"Stopped; finished epochs are kept. To go on: {command()}", markup=False, soft_wrap=True)
             return 130
+        if lost:
+            return 1
         if written:
             _report(study, plan, options, folder / options.preset, tracker, console)
         for name, error in session.failures.items():

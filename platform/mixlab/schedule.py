@@ -6,6 +6,7 @@ on, is decided outside: a launch of a study gets just the trials that are missin
 
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +16,16 @@ from ray import cloudpickle, tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from mixlab import packing
+from mixlab import head, packing
 from mixlab.cluster import Share
 from mixlab.journal import Saved, Storage, read_epochs, write_epochs
 from mixlab.objective import Objective
 from mixlab.study import Trainable, Trial
 
+# Crashes in a row without a new epoch between them. So a fault in an epoch is met four times and no more, and a long
+# trial may lose any number of nodes.
 MAX_FAILURES = 3
+LEAVE_SECONDS = 3.0  # for Ray Tune to leave its loop, once interrupted
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,7 @@ def _fit(
 ) -> None:
     """Run ``jobs``, all that are known beforehand by key, and what the searcher of ``config`` suggests."""
     share, storage = place.share, place.storage
+    announcer = _Announcer(listener, jobs)
     # Bound as parameters: in the search space they would end up in folder names and in the results.
     work = tune.with_parameters(
         _work, jobs=jobs, train=train, storage=storage, threads=share.threads, data_root=str(place.data_root)
@@ -134,12 +139,15 @@ def _fit(
             storage_filesystem=storage.filesystem,
             failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
-            callbacks=[_Announcer(listener, jobs)],
+            callbacks=[announcer],
             verbose=0,
             log_to_file=True,
         ),
     )
-    tuner.fit()
+    try:
+        head.while_there(lambda: announcer.until_left(tuner.fit))
+    finally:
+        announcer.leave()
 
 
 def _work(
@@ -203,17 +211,43 @@ class _Announcer(tune.Callback):
     def __init__(self, listener: Listener, jobs: Mapping[str, Job]) -> None:
         self.listener = listener
         self.jobs = jobs
+        self.furthest: dict[str, int] = {}  # by key, the last epoch that was reported
+        self._leave = threading.Event()
+        self._left = threading.Event()
+
+    def until_left(self, fit: Callable[[], object]) -> None:
+        """Run Ray Tune, in a thread, until it is done or has to leave."""
+        try:
+            fit()
+        except _Leave:
+            pass
+        finally:
+            self._left.set()
+
+    def leave(self) -> None:
+        """Have Ray Tune leave its loop, and tell the listener no more; waits a little for that."""
+        self._leave.set()
+        self._left.wait(LEAVE_SECONDS)
 
     def __getstate__(self) -> dict[str, Any]:
         # Ray Tune writes its callbacks to disk for Tuner.restore, which is not used: a relaunch reads the journal.
         return {}
 
+    def on_step_begin(self, iteration: int, trials: list, **info: Any) -> None:
+        if self._leave.is_set():
+            raise _Leave
+
     def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         self.listener.started(self._of(trial))
 
     def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict, **info: Any) -> None:
-        if "metrics" in result:
-            self.listener.reported(self._of(trial), result["metrics"])
+        if "metrics" not in result:
+            return
+        ours, epoch = self._of(trial), result["metrics"]["epoch"]
+        if epoch > self.furthest.get(ours.key, 0):
+            self.furthest[ours.key] = epoch
+            trial.run_metadata.num_failures = 0
+        self.listener.reported(ours, result["metrics"])
 
     def on_trial_recover(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         attempt = f"attempt {trial.num_failures + 1} goes on from its last epoch"
@@ -232,7 +266,13 @@ class _Announcer(tune.Callback):
         self.listener.failed(self._of(trial), _last_error(trial))
 
     def _of(self, ray_trial: Any) -> Trial:
+        if self._leave.is_set():
+            raise _Leave
         return _job(ray_trial.config, self.jobs).trial
+
+
+class _Leave(BaseException):
+    """Ends Ray Tune's loop, as Ctrl-C does: it catches every other exception."""
 
 
 def _last_error(ray_trial: Any) -> str:

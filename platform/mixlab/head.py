@@ -1,0 +1,97 @@
+"""Whether the head of the Ray cluster is still there. Without it nothing goes on, and Ray itself waits a minute, says
+so in its own words, and ends the process on the spot: here it is noticed earlier, and whoever waits can clean up."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotYet
+from typing import TypeVar
+
+import ray
+from ray._raylet import GcsClient  # type: ignore[attr-defined]
+
+from mixlab.errors import HeadLost
+
+ASK_SECONDS = 1.0  # between two questions
+ANSWER_SECONDS = 3.0
+LOST_SECONDS = 10.0  # without any answer
+
+Result = TypeVar("Result")
+
+
+class Head:
+    """The head of the cluster that this process is connected to.
+
+    Args:
+        address: as the user gave it.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.lost = threading.Event()
+        self.over = threading.Event()
+        self._client = GcsClient(address=ray.get_runtime_context().gcs_address)
+
+    def ask(self) -> None:
+        """Ask again and again until it is lost, or all is over."""
+        silent_since: float | None = None
+        while not self.over.wait(ASK_SECONDS):
+            start = time.monotonic()
+            try:
+                self._client.internal_kv_exists(b"mixlab", timeout=ANSWER_SECONDS)
+                silent_since = None
+            except Exception:  # any of Ray's own exceptions
+                silent_since = start if silent_since is None else silent_since
+                if time.monotonic() - silent_since >= LOST_SECONDS:
+                    self.lost.set()
+                    return
+
+
+_connected: Head | None = None
+
+
+@contextlib.contextmanager
+def watched(address: str) -> Iterator[Head]:
+    """Watch the head of the cluster at ``address``, to which Ray is connected, for the length of the block."""
+    global _connected
+    _connected = head = Head(address)
+    threading.Thread(target=head.ask, daemon=True, name="head-watch").start()
+    try:
+        yield head
+    finally:
+        head.over.set()
+        _connected = None
+
+
+def while_there(work: Callable[[], Result]) -> Result:
+    """The result of ``work``, which waits for the connected cluster.
+
+    It runs in a thread of its own, because a call into Ray may not come back from a lost head.
+
+    Raises:
+        HeadLost: the head was lost meanwhile; ``work`` is left alone.
+    """
+    head = _connected
+    future: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True, name="cluster-work").start()
+    while True:
+        try:
+            return future.result(timeout=0.5)
+        except NotYet:
+            if future.done():
+                raise
+            if head is not None and head.lost.is_set():
+                raise HeadLost(
+                    f"the head of the Ray cluster at --address {head.address!r} has died: it has not answered for "
+                    f"{LOST_SECONDS:.0f} s. Finished epochs are kept; the same command goes on, with the --address of "
+                    f"another cluster if there is one"
+                ) from None
