@@ -88,7 +88,7 @@ def _explore(history: History, train: Trainable, options: argparse.Namespace, co
         tracker = tracking.Tracker(client, search, plan, provenance.collect(Path.cwd()), LEVELS)
         tracker.open({name: cell.arm for name, cell in history.cells.items()})
     session = SearchSession(history, tracker, console, options.quiet)
-    session.catch_up(storage.newest())
+    caught_up = session.catch_up(storage.newest())
     interrupted = lost = False
     if not history.finished():
         trials = [search.trial(cell, {}, 0, train.resolve) for cell in search.cells()]
@@ -109,13 +109,13 @@ def _explore(history: History, train: Trainable, options: argparse.Namespace, co
                 console.print(str(error), style="red", markup=False, soft_wrap=True)
             finally:
                 history.release(list(searcher.claims.values()))
-        session.catch_up(storage.newest())
+        caught_up = not lost and session.catch_up(storage.newest())
         if searcher.broken is not None:
             session.close(interrupted=True)
             tracker.drain()
             raise searcher.broken
     session.close(interrupted or lost)
-    written = tracker.drain(LOST_DRAIN_SECONDS if lost else tracking.DRAIN_SECONDS)
+    written = tracker.drain(LOST_DRAIN_SECONDS if lost else tracking.DRAIN_SECONDS) and caught_up
     for line in tracker.refused:
         console.print(f"MLflow refused a write: {line}", style="red", markup=False)
     if interrupted:

@@ -57,7 +57,7 @@ def launch(
             with display:
                 for trial in missing:
                     session.replay(trial)
-                display.expect(sum(trial.config["epochs"] - session.logged[trial.key] for trial in to_train))
+                display.expect(sum(trial.config["epochs"] - session.epochs[trial.key] for trial in to_train))
                 if to_train:
                     schedule.run(to_train, train, session, place(share, storage, options), saved)
         except KeyboardInterrupt:
@@ -216,7 +216,8 @@ def chatter_to(path: Path) -> Iterator[None]:
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # the journal and MLflow hold what they would
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # its banner comes even at verbosity 0
     os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # a second of Ctrl-C is ours to clean up after
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # the writer repeats what failed
+    # The writer repeats what failed, and looks first whether a run was made all the same.
+    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield

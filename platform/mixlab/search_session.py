@@ -26,16 +26,17 @@ class SearchSession:
         self.console = console
         self.quiet = quiet
         self.ends: Mapping[str, End] = {}  # of the searcher, by key
-        self.logged: dict[str, int] = {}  # by key, the last epoch that is in MLflow, or queued for it
+        self.epochs: dict[str, int] = {}  # by key, the last that is done
         self.running: dict[str, Trial] = {}
 
     def follow(self, searcher: HistorySearcher) -> None:
         """Learn from ``searcher`` how trials end."""
         self.ends = searcher.ends
 
-    def catch_up(self, saved: Mapping[str, Saved]) -> None:
-        """Bring MLflow up to the history: what ended while it was away, or without being run."""
-        self.tracker.refresh()
+    def catch_up(self, saved: Mapping[str, Saved]) -> bool:
+        """Bring MLflow up to the history: what ended while it was away, or without being run. False if it is away."""
+        if not self.tracker.refresh():
+            return False
         for name, cell in self.history.cells.items():
             for found in self.history.trials(name):
                 if found.state not in OUTCOMES or TWIN in found.user_attrs:
@@ -48,10 +49,10 @@ class SearchSession:
                     error = found.user_attrs.get(ERROR, "")
                     self._record(trial, End(OUTCOMES[found.state], found.value, error))
         self._mark_best()
+        return True
 
     def taken_over(self, trial: SearchTrial, saved: Saved | None) -> None:
         """See ``searcher.Heir``."""
-        self.tracker.refresh()
         self.tracker.start(trial)
         self._log(trial, saved.epochs if saved else [])
 
@@ -61,11 +62,11 @@ class SearchSession:
             self.running[trial.key] = trial
             self.tracker.start(trial)
             self.tracker.tag(trial.key, {"mixlab.state": "running"})
-            epochs = self.logged.get(trial.key, 0)
+            epochs = self.epochs.get(trial.key, 0)
             self._line(f"{trial.name}: started{f', goes on after epoch {epochs}' if epochs else ''}")
 
     def reported(self, trial: Trial, metrics: Mapping[str, Any]) -> None:
-        """See ``schedule.Listener``. An epoch that a crash made run twice is logged once."""
+        """See ``schedule.Listener``."""
         self._log(trial, [metrics])
 
     def crashed(self, trial: Trial, account: str) -> None:
@@ -80,7 +81,7 @@ class SearchSession:
         self.running.pop(trial.key, None)
         self._record(trial, end)
         value = "" if end.value is None else f", {self.history.search.objective} {end.value:.4g}"
-        after = f" after epoch {self.logged.get(trial.key, 0)}" if end.outcome is Outcome.PRUNED else ""
+        after = f" after epoch {self.epochs.get(trial.key, 0)}" if end.outcome is Outcome.PRUNED else ""
         if end.outcome is not Outcome.FAILED:
             self._line(f"{trial.name}: {end.outcome.value}{after}{value}")
             self._mark_best()
@@ -102,11 +103,9 @@ class SearchSession:
         self.tracker.close("FINISHED" if over and not interrupted else "KILLED", arms)
 
     def _log(self, trial: Trial, epochs: list[Any]) -> None:
-        if trial.key not in self.logged:
-            self.logged[trial.key] = self.tracker.logged_epochs(trial.key)
-        new = [epoch for epoch in epochs if epoch["epoch"] > self.logged[trial.key] and "error" not in epoch]
+        new = [epoch for epoch in epochs if "error" not in epoch]
         if new:
-            self.logged[trial.key] = new[-1]["epoch"]
+            self.epochs[trial.key] = new[-1]["epoch"]
             self.tracker.epochs(trial, new)
 
     def _curve(self, found: FrozenTrial) -> list[dict[str, Any]]:

@@ -41,7 +41,7 @@ class Session:
         self.storage = storage
         self.display = display
         self.saved = saved
-        self.logged = {trial.key: 0 for trial in trials}  # the last epoch that is in MLflow, or queued for it
+        self.epochs = {trial.key: 0 for trial in trials}  # of each trial, the last that is done
         self.metrics: dict[str, Mapping[str, Any]] = {}
         self.running: dict[str, Trial] = {}
         self.done_keys = {key for key, found in tracker.recorded.items() if found.status == "FINISHED"}
@@ -54,9 +54,8 @@ class Session:
         if saved is None:
             return False
         self._begin(trial)
-        logged = self.tracker.logged_epochs(trial.key)
-        self.tracker.epochs(trial, [epoch for epoch in saved.epochs if epoch["epoch"] > logged])
-        self.logged[trial.key] = max(logged, len(saved.epochs))
+        self.tracker.epochs(trial, saved.epochs)
+        self.epochs[trial.key] = len(saved.epochs)
         self.metrics[trial.key] = saved.epochs[-1]
         if saved.epochs[-1]["epoch"] < saved.epochs[-1]["epochs"]:
             return False
@@ -67,15 +66,14 @@ class Session:
         """See ``schedule.Listener``."""
         self.running[trial.key] = trial
         self._begin(trial)
-        self.display.started(trial, self.logged[trial.key])
+        self.display.started(trial, self.epochs[trial.key])
 
     def reported(self, trial: Trial, metrics: Mapping[str, Any]) -> None:
-        """See ``schedule.Listener``. An epoch that a crash made run twice is logged once."""
+        """See ``schedule.Listener``."""
         self.metrics[trial.key] = metrics
+        self.epochs[trial.key] = metrics["epoch"]
         self.display.reported(trial, metrics)
-        if metrics["epoch"] > self.logged[trial.key]:
-            self.logged[trial.key] = metrics["epoch"]
-            self.tracker.epochs(trial, [metrics])
+        self.tracker.epochs(trial, [metrics])
 
     def crashed(self, trial: Trial, account: str) -> None:
         """See ``schedule.Listener``."""

@@ -1,9 +1,9 @@
 """Writes a study to MLflow, study > arm > seed, and a search, search > arm > trial. The only file that does.
 
-Runs are found by their key, so a relaunch goes on with the runs that are there and doubles none.
-Everything is written by one thread, in order, from a queue: training never waits for the server, and
-while the server is away the queue keeps what is to be written. What a dead driver could not write is
-in the journal, and is written at the next start.
+Runs are found by their key, so a relaunch goes on with the runs that are there and doubles none; nor does a write
+that is repeated because its answer was lost. Everything is written by one thread, in order, from a queue: training
+never waits for the server, and while the server is away the queue keeps what is to be written. What a dead driver
+could not write is in the journal, and is written at the next start.
 """
 
 import json
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from mixlab import histograms, views
@@ -23,14 +24,16 @@ from mixlab.journal import read_epochs
 from mixlab.provenance import Provenance
 from mixlab.study import Study, Trial
 from mixlab.tracking_store import Recorded, recorded, search_runs
+from mixlab.uris import shown
 from mixlab.writer import Writer
 
 NOT_METRICS = ("epoch", "epochs", "data")  # reported by the trainable, but no curve
 DRAIN_SECONDS = 60.0
+BATCH = 1000  # the most metrics that MLflow takes at once
 
 
 class Tracker:
-    """One study or search in MLflow. Reading happens at once; writing is queued.
+    """One study or search in MLflow. Reading happens at once, at the start; writing is queued.
 
     Args:
         client: of the store.
@@ -56,23 +59,26 @@ class Tracker:
         self.experiment_id = self._experiment(client.tracking_uri)
         self.recorded: dict[str, Recorded] = {}
         self.run_ids: dict[str, str] = {}
-        self.refresh()
+        self._last_epochs: dict[str, int] = {}  # by key, of its run
+        self._read()
         self.study_run = ""
         self.arm_runs: dict[str, str] = {}
         self._writer = Writer()
 
     # Reading
 
-    def refresh(self) -> None:
-        """Read again which trials have a run: another driver of a search may have begun some."""
-        self.recorded = recorded(self.client, self.study.name, self.levels[2])
-        self.run_ids = {key: found.run_id for key, found in self.recorded.items()} | self.run_ids
+    def refresh(self) -> bool:
+        """Read again which trials have a run, as other drivers of a search may begin some. False if MLflow is away."""
+        try:
+            self._read()
+        except MlflowException:
+            return False
+        return True
 
-    def logged_epochs(self, key: str) -> int:
-        """The last epoch that a trial's run has, 0 for none."""
-        if key not in self.recorded:
-            return 0
-        return max((m.step for m in self.client.get_metric_history(self.run_ids[key], "train_loss")), default=0)
+    def _read(self) -> None:
+        self.recorded = recorded(self.client, self.study.name, self.levels[2])
+        for key, found in self.recorded.items():
+            self.run_ids.setdefault(key, found.run_id)
 
     # Writing
 
@@ -81,28 +87,37 @@ class Tracker:
 
         Args:
             cells: by name, the arm.
+
+        Raises:
+            BadInput: the store does not take it.
         """
+        self._writer.put(partial(self._open, cells))
+        if not self.drain() or self.refused:
+            reason = self.refused[0] if self.refused else f"it does not answer within {DRAIN_SECONDS:.0f} s"
+            raise BadInput(f"cannot write to MLflow at {shown(self.client.tracking_uri)!r}: {reason}")
+
+    def _open(self, cells: Mapping[str, str]) -> None:
         root, middle, _ = self.levels
-        plan_key = self.study.identity
+        plan = f"tags.`mixlab.plan` = '{self.study.identity}'"
         tags = {
             **self._level(root, f"{self.study.name} · {self.plan['preset']}"),
-            "mixlab.plan": plan_key,
+            "mixlab.plan": self.study.identity,
             **self.provenance.details,
         }
-        self.study_run = self._find_or_create(f"tags.`mixlab.level` = '{root}'", plan_key, tags)
+        self.study_run = self._find_or_create(f"tags.`mixlab.level` = '{root}' and {plan}", tags)
         self.client.log_dict(self.study_run, dict(self.plan), "plan.json")
         if self.provenance.diff:
             self.client.log_text(self.study_run, self.provenance.diff, "uncommitted.patch")
         for cell, arm in cells.items():
             tags = {
                 **self._level(middle, cell),
-                "mixlab.plan": plan_key,
+                "mixlab.plan": self.study.identity,
                 "mixlab.arm": arm,
                 "mixlab.cell": cell,
                 "mlflow.parentRunId": self.study_run,
             }
-            condition = f"tags.`mixlab.level` = '{middle}' and tags.`mixlab.cell` = '{cell}'"
-            self.arm_runs[cell] = self._find_or_create(condition, plan_key, tags)
+            condition = f"tags.`mixlab.level` = '{middle}' and tags.`mixlab.cell` = '{cell}' and {plan}"
+            self.arm_runs[cell] = self._find_or_create(condition, tags)
         self._offer_views()
 
     def start(self, trial: Trial) -> None:
@@ -116,30 +131,39 @@ class Tracker:
             }
             if trial.key in self.run_ids:
                 tags["mixlab.error"] = ""  # of an earlier attempt
-            else:
-                self.run_ids[trial.key] = self.client.create_run(self.experiment_id, tags=tags).info.run_id
-            run_id = self.run_ids[trial.key]
+            condition = f"tags.`mixlab.level` = '{self.levels[2]}' and tags.`mixlab.key` = '{trial.key}'"
+            run_id = self.run_ids[trial.key] = self._find_or_create(condition, tags, self.run_ids.get(trial.key))
             params = [Param(key, str(value)) for key, value in trial.config.items()]
-            self.client.log_batch(run_id, params=[*params, Param("seed", str(trial.seed))], tags=_tags(tags))
-            self.client.update_run(run_id, "RUNNING")
+            self.client.log_batch(run_id, params=[*params, Param("seed", str(trial.seed))])
             self.client.log_dict(run_id, {**trial.config, "seed": trial.seed}, "config.json")
 
         self._writer.put(write)
 
     def epochs(self, trial: Trial, epochs: Sequence[Mapping[str, Any]]) -> None:
-        """Metrics of finished epochs, one mapping each, the step being its ``epoch``."""
-        now = int(time.time() * 1000)
+        """Metrics of finished epochs, one mapping each, the step being its ``epoch``; those that the run has are left
+        out: after a crash an epoch may run twice."""
+        now = int(time.time() * 1000)  # of a write that is repeated too: MLflow takes the very same point once
+        data = {str(epoch["data"]) for epoch in epochs if "data" in epoch}
+        tags = _tags({"mixlab.data": next(iter(data))}) if data else []
+        at_once = max(1, BATCH // max((len(epoch) for epoch in epochs), default=1))
+        for first in range(0, len(epochs), at_once):
+            self._writer.put(partial(self._log_epochs, trial.key, epochs[first : first + at_once], now, tags))
+
+    def _log_epochs(self, key: str, epochs: Sequence[Mapping[str, Any]], now: int, tags: list[RunTag]) -> None:
+        run_id = self.run_ids[key]
+        if key not in self._last_epochs:
+            history = self.client.get_metric_history(run_id, "train_loss")
+            self._last_epochs[key] = max((metric.step for metric in history), default=0)
         metrics = [
             Metric(name, float(value), now, int(epoch["epoch"]))
             for epoch in epochs
+            if epoch["epoch"] > self._last_epochs[key]
             for name, value in epoch.items()
             if name not in NOT_METRICS and not histograms.is_bin(name)
         ]
-        data = {str(epoch["data"]) for epoch in epochs if "data" in epoch}
-        tags = _tags({"mixlab.data": next(iter(data))}) if data else []
-        for first in range(0, len(metrics), 1000):  # the most that a batch may hold
-            batch = metrics[first : first + 1000]
-            self._writer.put(partial(self._log_batch, trial.key, batch, tags))
+        if metrics:
+            self.client.log_batch(run_id, metrics, tags=tags)
+            self._last_epochs[key] = max(metric.step for metric in metrics)
 
     def finish(self, trial: Trial, checkpoint: Callable[[], AbstractContextManager[Path]]) -> None:
         """A trial is done; ``checkpoint`` opens the folder of its last epoch when it is time to write from it."""
@@ -235,9 +259,6 @@ class Tracker:
         """Wait until all is written; False if the store is still away after ``seconds``."""
         return self._writer.drain(seconds)
 
-    def _log_batch(self, key: str, metrics: list[Metric], tags: list[RunTag]) -> None:
-        self.client.log_batch(self.run_ids[key], metrics, tags=tags)
-
     def _terminate_trial(self, key: str, status: str) -> None:
         self.client.set_terminated(self.run_ids[key], status)
 
@@ -261,11 +282,16 @@ class Tracker:
             **self.provenance.tags,
         }
 
-    def _find_or_create(self, condition: str, plan_key: str, tags: dict[str, str]) -> str:
-        runs = search_runs(self.client, self.experiment_id, f"{condition} and tags.`mixlab.plan` = '{plan_key}'")
-        if not runs:
+    def _find_or_create(self, condition: str, tags: dict[str, str], known: str | None = None) -> str:
+        """The run that meets ``condition``, or a new one, with ``tags``, and RUNNING.
+
+        It is looked for even when this process has made none: the answer to its making may have been lost, and
+        another driver of a search may have made it.
+        """
+        runs = search_runs(self.client, self.experiment_id, condition) if known is None else []
+        if known is None and not runs:
             return self.client.create_run(self.experiment_id, tags=tags).info.run_id
-        run_id = runs[0].info.run_id
+        run_id = known or runs[0].info.run_id
         self.client.log_batch(run_id, tags=_tags(tags))
         self.client.update_run(run_id, "RUNNING")
         return run_id
