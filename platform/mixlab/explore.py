@@ -5,14 +5,17 @@ import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import optuna
+import ray
 from optuna.trial import TrialState
 from rich.console import Console
 
 from mixlab import packing, preparation, provenance, schedule, space, tracking, tracking_store, trial_store
+from mixlab.cluster import Share
 from mixlab.cost import print_cost
 from mixlab.errors import HeadLost
 from mixlab.history import History
@@ -94,13 +97,13 @@ def _explore(history: History, train: Trainable, options: argparse.Namespace, co
         trials = [search.trial(cell, {}, 0, train.resolve) for cell in search.cells()]
         with preparation.connected(options, train, trials) as resources:
             share = packing.share_of(trials, train, resources, options, console)
-            searcher = HistorySearcher(history, storage, session)
+            room = partial(_room, search, share)
+            searcher = HistorySearcher(history, storage, session, room)
             session.follow(searcher)
             objective = Objective(train, search.objective, search.search_seeds)
             where = place(share, storage, options)
             try:
-                most = search.concurrent or share.slots(resources)
-                schedule.explore(searcher, Stopper(searcher), objective, session, where, most)
+                schedule.explore(searcher, Stopper(searcher), objective, session, where)
             except KeyboardInterrupt:
                 interrupted = True
                 console.print("Stopping ...")
@@ -136,6 +139,11 @@ def _explore(history: History, train: Trainable, options: argparse.Namespace, co
         )
     console.print(f"Search over: {session.counts()}", style="bold", highlight=False)
     return 0
+
+
+def _room(search: Search, share: Share) -> int:
+    """How many trials may run at a time, of the nodes that are there just now."""
+    return search.concurrent or share.slots(ray.cluster_resources())
 
 
 def _confirm(history: History, train: Trainable, options: argparse.Namespace, console: Console) -> int:

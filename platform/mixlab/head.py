@@ -5,8 +5,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as NotYet
+from concurrent.futures import Future, wait
 from typing import TypeVar
 
 import ray
@@ -34,19 +33,40 @@ class Head:
         self.over = threading.Event()
         self._client = GcsClient(address=ray.get_runtime_context().gcs_address)
 
-    def ask(self) -> None:
+    def watch(self) -> None:
         """Ask again and again until it is lost, or all is over."""
         silent_since: float | None = None
         while not self.over.wait(ASK_SECONDS):
-            start = time.monotonic()
-            try:
-                self._client.internal_kv_exists(b"mixlab", timeout=ANSWER_SECONDS)
+            asked = time.monotonic()
+            if self.answers():
                 silent_since = None
-            except Exception:  # any of Ray's own exceptions
-                silent_since = start if silent_since is None else silent_since
-                if time.monotonic() - silent_since >= LOST_SECONDS:
-                    self.lost.set()
-                    return
+                continue
+            silent_since = asked if silent_since is None else silent_since
+            if time.monotonic() - silent_since >= LOST_SECONDS:
+                self.lost.set()
+                return
+
+    def answers(self) -> bool:
+        """Whether it answers just now."""
+        try:
+            self._client.internal_kv_exists(b"mixlab", timeout=ANSWER_SECONDS)
+        except Exception:  # any of Ray's own exceptions
+            return False
+        return True
+
+    def stays_silent(self) -> bool:
+        """Whether it is lost; where it is silent just now, waits until that is known."""
+        while not self.lost.is_set() and not self.answers():
+            self.lost.wait(ASK_SECONDS)
+        return self.lost.is_set()
+
+    def loss(self) -> HeadLost:
+        """The sentence for the user."""
+        return HeadLost(
+            f"the head of the Ray cluster at --address {self.address!r} has died: it has not answered for "
+            f"{LOST_SECONDS:.0f} s. Finished epochs are kept; the same command goes on, with the --address of "
+            f"another cluster if there is one"
+        )
 
 
 _connected: Head | None = None
@@ -57,7 +77,7 @@ def watched(address: str) -> Iterator[Head]:
     """Watch the head of the cluster at ``address``, to which Ray is connected, for the length of the block."""
     global _connected
     _connected = head = Head(address)
-    threading.Thread(target=head.ask, daemon=True, name="head-watch").start()
+    threading.Thread(target=head.watch, daemon=True, name="head-watch").start()
     try:
         yield head
     finally:
@@ -83,15 +103,11 @@ def while_there(work: Callable[[], Result]) -> Result:
             future.set_exception(error)
 
     threading.Thread(target=run, daemon=True, name="cluster-work").start()
-    while True:
-        try:
-            return future.result(timeout=0.5)
-        except NotYet:
-            if future.done():
-                raise
-            if head is not None and head.lost.is_set():
-                raise HeadLost(
-                    f"the head of the Ray cluster at --address {head.address!r} has died: it has not answered for "
-                    f"{LOST_SECONDS:.0f} s. Finished epochs are kept; the same command goes on, with the --address of "
-                    f"another cluster if there is one"
-                ) from None
+    while not future.done():
+        if head is not None and head.lost.is_set():
+            raise head.loss()
+        wait([future], timeout=0.5)
+    error = future.exception()
+    if isinstance(error, Exception) and head is not None and head.stays_silent():
+        raise head.loss() from error  # the first sign of it
+    return future.result()

@@ -3,12 +3,13 @@
 import argparse
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ray
 
-from mixlab import cluster
+from mixlab import cluster, head
 from mixlab.errors import BadInput, first_line
 from mixlab.nodes import alive, call_on, names_of
 from mixlab.study import Config, Trainable, Trial
@@ -53,7 +54,7 @@ def _prepare_nodes(train: Trainable, trials: Sequence[Trial], data_root: Path, g
     answers = {node: call_on(node, _fault, train, _different(trials), data_root) for node in working}
     for node, answer in answers.items():
         try:
-            fault = ray.get(answer)
+            fault = head.while_there(partial(ray.get, answer))
         except ray.exceptions.RayError as error:
             last = str(error).strip().splitlines()[-1]
             fault = f"it cannot run a task ({last}); `python -m mixlab.doctor` says more"

@@ -89,7 +89,7 @@ def run(
 
 
 def explore(
-    searcher: Searcher, scheduler: TrialScheduler, objective: Objective, listener: Listener, place: Place, most: int
+    searcher: Searcher, scheduler: TrialScheduler, objective: Objective, listener: Listener, place: Place
 ) -> None:
     """Run what ``searcher`` suggests, such as ``suggestion`` makes it, until it has no more.
 
@@ -99,11 +99,8 @@ def explore(
         objective: trains.
         listener: told of everything, in this process.
         place: where.
-        most: trials at a time.
     """
-    config = tune.TuneConfig(
-        search_alg=searcher, scheduler=scheduler, num_samples=-1, max_concurrent_trials=most, **_NAMED
-    )
+    config = tune.TuneConfig(search_alg=searcher, scheduler=scheduler, num_samples=-1, **_NAMED)
     _fit(objective, listener, place, config, {})
 
 

@@ -1,7 +1,8 @@
 """Between Ray Tune and Optuna: what Ray Tune asks for comes from the history, and what it sees goes there."""
 
 import math
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -36,13 +37,22 @@ class HistorySearcher(Searcher):
     """Suggests what ``history`` lets this driver claim; ends each trial in Optuna as what it was.
 
     Ray's own ``OptunaSearch`` records a trial that was stopped early as complete, with its last value.
+
+    Args:
+        history: of the search.
+        storage: of its checkpoints.
+        heir: told of trials that another driver began.
+        room: how many trials may run just now; more when a node joins.
     """
 
-    def __init__(self, history: History, storage: Storage, heir: Heir) -> None:
+    def __init__(
+        self, history: History, storage: Storage, heir: Heir, room: Callable[[], int] = lambda: sys.maxsize
+    ) -> None:
         super().__init__()
         self.history = history
         self.storage = storage
         self.heir = heir
+        self.room = room
         self.claims: dict[str, Claim] = {}  # by Ray's id of the trial, those that run
         self.ends: dict[str, End] = {}  # by key
         self.broken: BadInput | None = None  # why the search cannot go on
@@ -52,7 +62,9 @@ class HistorySearcher(Searcher):
         return {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next job; None while only other drivers have work, ``FINISHED`` when nobody has."""
+        """The next job; None while there is no room, or only other drivers have work; ``FINISHED`` when nobody has."""
+        if len(self.claims) >= self.room():
+            return None
         while self.broken is None:
             claim = self.history.claim()
             if claim is None:
