@@ -1,26 +1,15 @@
-"""The compose file's topology as plain processes: PostgreSQL, MLflow, a head, two workers; and a study through it.
-
-The MLflow server is started by the compose file's own command and settings, with other addresses.
-"""
+"""The compose file's topology as plain processes: PostgreSQL, MLflow, a head, two workers; and a study through it."""
 
 import contextlib
 import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from mlflow.tracking import MlflowClient
 
-from tests import postgresql, ray_cluster
+from tests import mlflow_server, postgresql, ray_cluster
 from tests.isolation import run_alone
-
-COMPOSE = Path(__file__).parents[2] / "docker" / "compose.yaml"
-START_SECONDS = 120
 
 # Says where it ran; takes long enough for both workers to get a trial.
 STUDY = """
@@ -61,47 +50,13 @@ def test_a_study_runs_through_all_of_it(tmp_path: Path) -> None:
     run_alone(__file__, tmp_path, timeout=600)
 
 
-@contextlib.contextmanager
-def mlflow_server(database: str, folder: Path, environment: dict[str, str], host: str = "127.0.0.1") -> Iterator[str]:
-    """The compose file's server on another address, at which it may be called by that only."""
-    service: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())["services"]["mlflow"]
-    port = postgresql.free_port()
-    ours = {
-        "MLFLOW_BACKEND_STORE_URI": database,
-        "MLFLOW_ARTIFACTS_DESTINATION": str(folder / "artifacts"),
-        "MLFLOW_SERVER_ALLOWED_HOSTS": f"{host}:{port}",
-    }
-    assert set(ours) <= set(service["environment"])
-    command = [{"0.0.0.0": host, "5000": str(port)}.get(word, word) for word in service["command"]]
-    with (folder / "mlflow.log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *command],
-            env={**environment, **service["environment"], **ours, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-            stdout=log,
-            stderr=log,
-            cwd=folder,
-        )
-    try:
-        end = time.monotonic() + START_SECONDS
-        while True:
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"http://{host}:{port}/health", timeout=5)  # as the health check asks
-                break
-            if process.poll() is not None or time.monotonic() > end:
-                raise RuntimeError((folder / "mlflow.log").read_text())
-            time.sleep(0.5)
-        yield f"http://{host}:{port}"
-    finally:
-        ray_cluster.end(process)
-
-
 def run_a_study(folder: Path) -> None:
     """Everything in a network of its own."""
     (folder / "toy_study.py").write_text(STUDY)
     with contextlib.ExitStack() as stack:
         database = stack.enter_context(postgresql.running()).create_database()
         cluster = stack.enter_context(ray_cluster.running())
-        uri = stack.enter_context(mlflow_server(database, folder, cluster.environment))
+        uri = stack.enter_context(mlflow_server.running(database, folder, cluster.environment)).uri
         for number in (1, 2):  # one after another: they look for free ports
             (folder / f"worker{number}").mkdir()
             cluster.add_worker(cwd=folder / f"worker{number}")

@@ -15,8 +15,7 @@ import pytest
 import torch
 from mlflow.tracking import MlflowClient
 
-from tests import ray_cluster, s3
-from tests.docker.test_topology import mlflow_server
+from tests import mlflow_server, ray_cluster, s3
 from tests.isolation import ROOT
 from tests.machines import SWITCH, Machine, machine, make_switch, run_on_the_switch, why_not
 from trainables import classify
@@ -88,9 +87,8 @@ def run_the_study(folder: Path) -> None:
         ):
             at = machine(name, number, [(own[name], here), *folders], [*hidden, *more])
             machines[name] = stack.enter_context(at)
-        uri = stack.enter_context(
-            mlflow_server(f"sqlite:///{own['switch']}/mlflow.db", own["switch"], cluster.environment, SWITCH)
-        )
+        database = f"sqlite:///{own['switch']}/mlflow.db"
+        uri = stack.enter_context(mlflow_server.running(database, own["switch"], cluster.environment, SWITCH)).uri
         for at in machines.values():
             cpus = ("--num-cpus", "0") if at.name == "desk" else ()
             cluster.add_worker(*cpus, "--node-ip-address", at.address, through=at.through)
