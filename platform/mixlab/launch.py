@@ -83,11 +83,10 @@ def launch(
             return 130
         if lost:
             return 1
-        if written:
-            _report(study, plan, options, folder / options.preset, tracker, console)
+        told = written and _report(study, plan, options, folder / options.preset, tracker, console)
         for name, error in session.failures.items():
             console.print(f"failed: {name}: {error}", style="red", markup=False, soft_wrap=True)
-        return 0 if written and not session.failures else 1
+        return 0 if told and not session.failures else 1
 
 
 def dry_run(
@@ -137,19 +136,22 @@ def _report(
     out: Path,
     tracker: tracking.Tracker,
     console: Console,
-) -> None:
-    """Write the table, beside the published one, plots and page from what MLflow holds; attach and name them."""
+) -> bool:
+    """Write the table, beside the published one, plots and page from what MLflow holds; attach and name them.
+
+    False where there is no table: nothing is finished, or MLflow went away.
+    """
     from analysis.ablation_table import write_study_table
     from analysis.report import write_report
     from analysis.summaries import of_arms, of_study
 
+    where = (options.tracking_uri, study.name)
     try:
-        table = write_study_table(options.tracking_uri, study.name, out, plan=dict(plan))
-    except ValueError as error:  # nothing finished
-        console.print(f"no table: {error}", style="red", markup=False)
-        return
-    where = (options.tracking_uri, study.name, out / "report.html", dict(plan))
-    page, *figures = write_report(*where, table.levels, figures=out)
+        table = write_study_table(*where, out, plan=dict(plan))
+        page, *figures = write_report(*where, out / "report.html", dict(plan), table.levels, figures=out)
+    except (ValueError, tracking.MlflowException) as error:
+        console.print(f"no table: {str(error).splitlines()[0]}", style="red", markup=False)
+        return False
     files = [*table.files, *figures]
     tracker.attach([*files, page])
     tracker.describe(*of_study(table.levels))
@@ -165,6 +167,7 @@ def _report(
     how = "open" if uri.startswith("http") else f"mlflow ui --backend-store-uri {uri}, then open"
     view = views.address(server, tracker.experiment_id, views.arms_key(study.identity))
     console.print(f"Every run in the MLflow UI: {how} {view}", markup=False, soft_wrap=True)
+    return True
 
 
 def results_folder(storage: str, study: str, make: bool = True) -> Path:

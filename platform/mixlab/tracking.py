@@ -256,7 +256,7 @@ class Tracker:
         self._writer.put(partial(self.client.log_batch, run_id, numbers, tags=_tags({"mlflow.note.content": text})))
 
     def drain(self, seconds: float = DRAIN_SECONDS) -> bool:
-        """Wait until all is written; False if the store is still away after ``seconds``."""
+        """Wait until all is written; False if the store takes nothing for ``seconds``."""
         return self._writer.drain(seconds)
 
     def _terminate_trial(self, key: str, status: str) -> None:

@@ -27,11 +27,14 @@ class Writer:
         self._queue.put(write)
 
     def drain(self, seconds: float) -> bool:
-        """Wait for the queue; whether it became empty in time."""
-        end = time.monotonic() + seconds
-        while self._queue.unfinished_tasks and time.monotonic() < end:
+        """Wait for the queue; False if for so long nothing is taken from it."""
+        left, end = self._queue.unfinished_tasks, time.monotonic() + seconds
+        while left and time.monotonic() < end:
             time.sleep(0.02)
-        return not self._queue.unfinished_tasks
+            if self._queue.unfinished_tasks < left:
+                end = time.monotonic() + seconds
+            left = self._queue.unfinished_tasks
+        return not left
 
     def _run(self) -> None:
         while True:

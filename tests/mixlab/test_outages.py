@@ -38,6 +38,8 @@ class Toy:
         done = int((resume_from / "epoch").read_text()) if resume_from else 0
         for epoch in range(done + 1, config["epochs"] + 1):
             time.sleep(config["pause"])
+            while seed >= 2 and epoch == 5 and (FOLDER / "closed").exists():
+                time.sleep(0.1)
             with (FOLDER / f"seed-{seed}").open("a") as file:
                 print(epoch, file=file)
             metrics = {"epoch": epoch, "epochs": config["epochs"], "data": "toy", "train_loss": 1 / epoch}
@@ -51,7 +53,7 @@ class Toy:
         (folder / "model.pt").write_text(f"weights of seed {seed}")
 
     def resolve(self, config):
-        return {"epochs": EPOCHS, "pause": 0.5, **config}
+        return {"epochs": EPOCHS, "pause": 0.2, **config}
 
     def prepare(self, config, data_root):
         pass
@@ -126,7 +128,7 @@ def require_everything_once(uri: str, folder: Path) -> None:
         for name, value in (("train_loss", lambda e: 1 / e), ("test_top1", lambda e, seed=seed: 10.0 * seed + e)):
             history = client.get_metric_history(run.info.run_id, name)
             assert [(point.step, point.value) for point in history] == [(e, value(e)) for e in range(1, EPOCHS + 1)]
-        assert run.data.params == {"epochs": str(EPOCHS), "pause": "0.5", "seed": str(seed)}
+        assert run.data.params == {"epochs": str(EPOCHS), "pause": "0.2", "seed": str(seed)}
         model = Path(client.download_artifacts(run.info.run_id, "model.pt", str(folder)))
         assert model.read_text() == f"weights of seed {seed}"
     assert len(trained(folder)) == len(set(trained(folder))) == SEEDS * EPOCHS
@@ -135,18 +137,21 @@ def require_everything_once(uri: str, folder: Path) -> None:
 def test_training_goes_on_while_mlflow_or_its_database_is_away(
     server: MLflowServer, postgresql: PostgreSQL, tmp_path: Path
 ) -> None:
+    (tmp_path / "closed").touch()  # the later trials wait in epoch 5
     with driver(tmp_path, server.uri) as process:
         wait_until(lambda: len(trained(tmp_path)) >= 4, tmp_path)
         server.stop()
         # Away until two trials have ended and others begun: their runs are ended and made later.
-        wait_until(lambda: any(f"seed-{seed} 3" in trained(tmp_path) for seed in (2, 3)), tmp_path)
+        wait_until(lambda: {"seed-2 3", "seed-3 3"} <= set(trained(tmp_path)), tmp_path)
         assert "seed 0: done" in said(tmp_path)
+        assert "seed 1: done" in said(tmp_path)
         server.start()
         wait_until(lambda: len(seed_runs(server.uri)) == SEEDS, tmp_path)
 
         before = len(trained(tmp_path))
         postgresql.stop()
         try:
+            (tmp_path / "closed").unlink()
             wait_until(lambda: len(trained(tmp_path)) >= before + 4, tmp_path)
         finally:
             postgresql.start()
