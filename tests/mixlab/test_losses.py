@@ -32,21 +32,22 @@ from tests.isolation import run_alone
 SAY_SECONDS = 30.0  # the most that a driver may take to notice that its cluster is lost
 EPOCHS = 16
 SEEDS = 3
-# The real trainable, which also notes every epoch that it trains, and can be slowed down.
+# The real trainable, which also notes every epoch that it trains, and waits in one while there is a file "hold".
 STUDY = """
 import os, time
 from pathlib import Path
 from mixlab import Arm, Study, main
 from trainables.classify import Classification
 
-FOLDER, PAUSE = Path.cwd(), float(os.environ.get("PAUSE", 0))
+FOLDER, HOLD = Path.cwd(), int(os.environ["HOLD"])
 
 class Noted(Classification):
     def __call__(self, config, seed, report, resume_from):
         def note(metrics, save):
             with (FOLDER / f"seed-{seed}").open("a") as file:
                 print(metrics["epoch"], file=file)
-            time.sleep(PAUSE)
+            while metrics["epoch"] == HOLD and (FOLDER / "hold").exists():
+                time.sleep(0.1)
             report(metrics, save)
         return super().__call__(config, seed, note, resume_from)
 
@@ -59,9 +60,10 @@ if __name__ == "__main__":
 """.replace("EPOCHS", str(EPOCHS)).replace("SEEDS", str(SEEDS))
 SEARCH = """
 import os, time
+from pathlib import Path
 from mixlab import Arm, Float, Search, main
 
-PAUSE = float(os.environ["PAUSE"])
+FOLDER, HOLD = Path.cwd(), int(os.environ["HOLD"])
 
 class Toy:
     presets = {"paper": {}, "quick": {}, "smoke": {}}
@@ -69,7 +71,8 @@ class Toy:
     def __call__(self, config, seed, report, resume_from):
         done = int((resume_from / "epoch").read_text()) if resume_from else 0
         for epoch in range(done + 1, 7):
-            time.sleep(PAUSE)
+            while epoch == HOLD and (FOLDER / "hold").exists():
+                time.sleep(0.1)
             metrics = {"epoch": epoch, "epochs": 6, "data": "toy", "train_loss": 1 / epoch, "val_top1": config["zeta"]}
             last = {"test_top1_median10": 1.0} if epoch == 6 else {}
             metrics |= {"test_top1": 1.0, **last}
@@ -87,7 +90,7 @@ class Toy:
 
 space = {"zeta": Float(0.1, 1.0)}
 arms = (Arm("plain", {}),)
-study = Search(name="search", base={}, arms=arms, space=space, budget=6, scheduler="none", seeds=range(1))
+study = Search(name="search", base={}, arms=arms, space=space, budget=6, concurrent=1, scheduler="none", seeds=range(1))
 
 if __name__ == "__main__":
     main(study, Toy())
@@ -102,11 +105,13 @@ class Place:
     script: str
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
-    def start(self, *options: str, pause: float = 0) -> subprocess.Popen[bytes]:
+    def start(self, *options: str, hold: int = 0) -> subprocess.Popen[bytes]:
         self.folder.mkdir(exist_ok=True)
+        if hold:
+            (self.folder / "hold").touch()
         data = ("--data-root", str(self.folder.parent), "--preset", "smoke")
         command = [sys.executable, str(self.folder.parent / self.script), *data, *options]
-        environment = {**self.environment, "PAUSE": str(pause)}
+        environment = {**self.environment, "HOLD": str(hold)}
         with (self.folder / "out.txt").open("ab") as out:
             return subprocess.Popen(command, cwd=self.folder, stdout=out, stderr=out, env=environment)
 
@@ -176,17 +181,20 @@ def trains_on(node: subprocess.Popen[bytes]) -> bool:
 def lose_the_head(study: Place, search: Place, cluster: ray_cluster.RayCluster) -> None:
     """Both drivers say so in time, and end; MLflow knows that nothing runs any more."""
     where = ("--address", cluster.address)
-    drivers = [(study, study.start(*where, pause=5)), (search, search.start(*where, pause=5))]
-    for place, driver in drivers:
-        place.wait(driver, lambda place=place: len(place.journals) >= SEEDS)  # type: ignore[misc]
+    drivers = [(study, study.start(*where, hold=3)), (search, search.start(*where, hold=3))]
+    study.wait(drivers[0][1], lambda: [max(epochs, default=0) for epochs in study.noted().values()] == [3] * SEEDS)
+    search.wait(drivers[1][1], lambda: search.journals)
     before = time.monotonic()
     ray_cluster.kill(cluster.head)
-    for place, driver in drivers:
-        assert driver.wait(max(0.1, before + SAY_SECONDS - time.monotonic())) == 1
-        assert f"the head of the Ray cluster at --address '{cluster.address}' has died" in place.said
+    for place, _ in drivers:
+        while f"the head of the Ray cluster at --address '{cluster.address}' has died" not in place.said:
+            assert time.monotonic() - before < SAY_SECONDS
+            time.sleep(0.1)
         assert "the same command goes on" in place.said
+    print(f"{time.monotonic() - before:.1f} s from the head's death to the last driver's word")
+    for place, driver in drivers:
+        assert driver.wait(SAY_SECONDS) == 1
         assert "Traceback" not in place.said
-    print(f"{time.monotonic() - before:.1f} s from the head's death to the end of its drivers")
     for place, name in ((study, "study"), (search, "search")):
         ends = Counter(run.info.status for run in place.runs(name))
         assert ends["KILLED"] >= 3, ends  # the study, the arm, and at least one trial
@@ -197,12 +205,14 @@ def lose_a_node(study: Place, cluster: ray_cluster.RayCluster) -> None:
     """The study goes on; a node that joins takes a trial that waits; the other dies, and its trial moves."""
     first = cluster.add_worker()
     cluster.wait_for(2)
-    driver = study.start("--address", cluster.address, pause=1)
-    study.wait(driver, lambda: trains_on(first))
+    driver = study.start("--address", cluster.address, hold=6)
+    study.wait(driver, lambda: any(max(epochs, default=0) == 6 for epochs in study.noted().values()))
+    assert trains_on(first)
     late = cluster.add_worker()
     study.wait(driver, lambda: trains_on(late))
     assert trains_on(first)
     ray_cluster.kill(first)
+    (study.folder / "hold").unlink()
     study.wait(driver, lambda: "crashed, attempt 2 goes on from its last epoch" in study.said)
     assert driver.wait(200) == 0, study.said[-4000:]
     for epochs in study.noted().values():
@@ -240,9 +250,10 @@ def lose_all_in_turn(folder: Path) -> None:
     with ray_cluster.running() as cluster:
         study = Place(folder / "disturbed", "study.py", cluster.environment)
         search = Place(folder / "search", "search.py", cluster.environment)
-        cluster.add_worker("--num-cpus", str(SEEDS + 2))
+        cluster.add_worker("--num-cpus", str(SEEDS + 1))
         cluster.wait_for(2)
         lose_the_head(study, search, cluster)
+    (search.folder / "hold").unlink()
     with ray_cluster.running() as cluster:
         study = Place(folder / "disturbed", "study.py", cluster.environment)
         search = Place(folder / "search", "search.py", cluster.environment)
