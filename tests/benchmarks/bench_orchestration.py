@@ -112,9 +112,7 @@ def main() -> None:
         )
     bare = found.pop("bare Ray Tune", None)
     for way, (wall, _) in found.items() if bare else ():
-        print(
-            f"\n{way}: {(wall - bare[0]) / given.trials:.2f} s a trial more than bare Ray Tune, table and page included."
-        )
+        print(f"\n{way}: {(wall - bare[0]) / given.trials:.2f} s more a trial than bare Ray Tune, with table and page.")
 
 
 def timed(folder: Path, script: str, options: tuple[str, ...], given: argparse.Namespace) -> tuple[float, float]:
