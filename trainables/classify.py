@@ -11,7 +11,7 @@ from trainables import cost, memory
 from trainables.backbones.pretrained import load_pretrained, prepare_pretrained
 from trainables.config import flatten, parse
 from trainables.datasets.opening import dataset_of, open_dataset, prepare
-from trainables.methods import rehearse
+from trainables.methods import METHODS, rehearse
 from trainables.methods.inputs import asks_the_network
 from trainables.recipes import PRESETS
 from trainables.training import Metrics, Run, device
@@ -74,7 +74,7 @@ class Classification:
     def resolve(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Every key that determines a run's numbers, with defaults; ``ValueError`` for what cannot be run."""
         settings = parse(config)
-        if asks_the_network(settings.mixer) or settings.sumix.preset == "release":
+        if asks_the_network(settings.mixer) or settings.mixer in METHODS or settings.sumix.preset == "release":
             rehearse(settings, dataset_of(settings))  # a layer or token that the backbone lacks, more images than two
         return flatten(settings)
 

@@ -52,6 +52,7 @@ def refuse(study: Study, capsys: pytest.CaptureFixture[str], folder: Path, *opti
         (["--set", "sumix.zeta=NaN"], ["nan", "sumix.zeta"]),
         (["--set", "mixer.alpha=0"], ["0", "mixer.alpha"]),
         (["--set", "mixer.alpha=-1"], ["-1", "mixer.alpha"]),
+        (["--mixers", "automix", "--set", "mixer.layer=9"], ["mixer.layer", "1..3", "9"]),
         (["--cpus-per-trial", "1000"], ["1000", "--cpus-per-trial"]),
         (["--cpus-per-trial", "0"], ["0", "--cpus-per-trial"]),
         (["--gpus-per-trial", "1000"], ["1000", "--gpus-per-trial"]),
