@@ -56,6 +56,11 @@ def method_text(*levels: LevelTable) -> str:
     level, higher = levels[0], higher_is_better(levels[0].metric)
     points = f", in {unit(level.metric)}" if unit(level.metric) != level.metric else ""
     pairs = max(int(each.table["pairs"].max()) for each in levels)
+    if max(int(each.table["n"].max()) for each in levels) == 1:
+        return (
+            f"One seed, so no spread. Gain: arm minus {level.baseline!r} with the same seed{points}; one pair has "
+            "neither an interval nor a p that could tell."
+        )
     test = "exact sign-flip test" if pairs <= EXACT_UP_TO else f"sign-flip test ({RESAMPLES + 1:,} sign patterns)"
     most = max(each.comparisons for each in levels)
     family = " to ".join(map(str, dict.fromkeys((min(each.comparisons for each in levels), most))))

@@ -145,6 +145,12 @@ def test_the_method_names_the_test_the_correction_and_the_unit(level_of):
         assert part in text
 
 
+def test_one_seed_has_no_spread(level_of):
+    text = method_text(level_of(full(1), seeds=1))
+    assert text.startswith("One seed, so no spread. Gain: arm minus 'baseline' with the same seed")
+    assert "sd" not in text
+
+
 def test_an_approximate_p_is_not_called_exact(level_of):
     text = method_text(level_of(full(21), seeds=21))
     assert "exact" not in text
