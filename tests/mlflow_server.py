@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from tests import postgresql, ray_cluster
+from tests.server import started
 
 COMPOSE = Path(__file__).parents[1] / "docker" / "compose.yaml"
 START_SECONDS = 120
@@ -62,9 +63,5 @@ def running(
     database: str, folder: Path, environment: Mapping[str, str], host: str = "127.0.0.1"
 ) -> Iterator[MLflowServer]:
     """A server for the length of the block, on ``host``, which may be called by that name only."""
-    server = MLflowServer(database, folder, environment, host)
-    server.start()
-    try:
+    with started(MLflowServer(database, folder, environment, host)) as server:
         yield server
-    finally:
-        server.stop()

@@ -21,6 +21,8 @@ from typing import Any
 import psycopg2
 import pytest
 
+from tests.server import started
+
 START_SECONDS = 30
 USER = "mixlab"
 
@@ -90,21 +92,14 @@ class PostgreSQL:
 def running() -> Iterator[PostgreSQL]:
     """A server for the length of the block."""
     # Not pytest's own folder: PostgreSQL refuses to run as root, and nobody may not enter that one.
-    folder = Path(tempfile.mkdtemp(prefix="mixlab-postgresql-"))
-    account: dict[str, Any] = {}
-    if os.geteuid() == 0:
-        nobody = pwd.getpwnam("nobody")
-        account = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-    try:
-        server = PostgreSQL(folder, account)
-        server.start()
-        try:
+    with tempfile.TemporaryDirectory(prefix="mixlab-postgresql-") as folder:
+        account: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            nobody = pwd.getpwnam("nobody")
+            account = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+            os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+        with started(PostgreSQL(Path(folder), account)) as server:
             yield server
-        finally:
-            server.stop()
-    finally:
-        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ It listens on one address only, and ends with its block or with ``stop``.
 import contextlib
 import json
 import secrets
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 import pyarrow.fs
 
 from tests.postgresql import free_port
+from tests.server import started
 
 START_SECONDS = 60
 STOP_SECONDS = 30
@@ -106,13 +106,5 @@ class S3:
 @contextlib.contextmanager
 def running(host: str = "127.0.0.1") -> Iterator[S3]:
     """A server for the length of the block."""
-    folder = Path(tempfile.mkdtemp(prefix="mixlab-s3-"))
-    try:
-        server = S3(folder, host)
-        server.start()
-        try:
-            yield server
-        finally:
-            server.stop()
-    finally:
-        shutil.rmtree(folder)
+    with tempfile.TemporaryDirectory(prefix="mixlab-s3-") as folder, started(S3(Path(folder), host)) as server:
+        yield server

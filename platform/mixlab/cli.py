@@ -28,12 +28,9 @@ def main(study: Study, train: Trainable, argv: Sequence[str] | None = None) -> N
     console = Console(stderr=False, highlight=False)
     try:
         code = _run(study, train, argv, console)
-    except BadInput as error:
+    except (BadInput, HeadLost) as error:
         Console(stderr=True, highlight=False).print(f"error: {error}", markup=False, soft_wrap=True)
-        code = 2
-    except HeadLost as error:
-        Console(stderr=True, highlight=False).print(f"error: {error}", markup=False, soft_wrap=True)
-        code = 1
+        code = 2 if isinstance(error, BadInput) else 1
     except KeyboardInterrupt:
         code = 130
     sys.stdout.flush()

@@ -14,11 +14,11 @@ from types import ModuleType
 from typing import Any
 
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import mixlab
 from mixlab import head
 from mixlab.errors import BadInput
+from mixlab.nodes import alive, call_on
 
 ANSWER_SECONDS = 15
 
@@ -169,10 +169,8 @@ def map_on(function: Callable[[Any], Any], items: Iterable[Any], wanted: Share) 
 
 def on_every_gpu_node(function: Callable[[Any], Any], item: Any, wanted: Share) -> list[Any]:
     """Apply ``function`` to ``item`` once on each node that has a GPU, with the resources of a trial."""
-    remote = ray.remote(num_cpus=wanted.cpus, num_gpus=wanted.gpus)(lambda item: function(item))
-    nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU", 0) >= wanted.gpus]
-    pinned = [remote.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)) for node in nodes]
-    return _answers([task.remote(item) for task in pinned])
+    nodes = [node for node, found in alive().items() if found["Resources"].get("GPU", 0) >= wanted.gpus]
+    return _answers([call_on(node, lambda: function(item), cpus=wanted.cpus, gpus=wanted.gpus) for node in nodes])
 
 
 def _answers(tasks: list[ray.ObjectRef]) -> list[Any]:

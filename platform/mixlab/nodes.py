@@ -22,7 +22,10 @@ def names_of(nodes: Mapping[str, Node]) -> dict[str, str]:
     return {node: name if count[name] == 1 else f"{name[:-1]}, {node[:8]})" for node, name in full.items()}
 
 
-def call_on(node: str, function: Callable[..., Any], *arguments: Any) -> ray.ObjectRef:
-    """The answer to come. No processor is asked for, so that a busy cluster answers as well."""
+def call_on(
+    node: str, function: Callable[..., Any], *arguments: Any, cpus: float = 0, gpus: float = 0
+) -> ray.ObjectRef:
+    """The answer to come. Unless processors are asked for, a busy cluster answers as well."""
     there = NodeAffinitySchedulingStrategy(node, soft=False)
-    return ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=there)(function).remote(*arguments)
+    task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0, scheduling_strategy=there)(function)
+    return task.remote(*arguments)

@@ -9,21 +9,18 @@ process of its own, from its start to its end, with table and page. Prints a Mar
 """
 
 import argparse
-import contextlib
+import os
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from mixlab.cluster import cpu_count  # noqa: E402
-from tests.postgresql import free_port  # noqa: E402
+from tests import mlflow_server  # noqa: E402
 
 # What both run: `epochs` seconds of sleep, a report and a checkpoint after each. The last lines differ.
 TRIAL = """
@@ -100,8 +97,11 @@ def main() -> None:
     given = options.parse_args()
     slots = cpu_count()
     ideal = -(-given.trials // slots) * given.seconds
-    with tempfile.TemporaryDirectory() as folder, mlflow_server(Path(folder)) as uri:
-        everything = zip(WAYS, ((BARE, ()), (STUDY, ()), (STUDY, ("--tracking-uri", uri))), strict=True)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mlflow_server.running(f"sqlite:///{folder}/server.db", Path(folder), os.environ) as server,
+    ):
+        everything = zip(WAYS, ((BARE, ()), (STUDY, ()), (STUDY, ("--tracking-uri", server.uri))), strict=True)
         found = {way: timed(Path(folder) / way, *what, given) for way, what in everything if way in given.ways}
     print(f"{given.trials} trials of {given.seconds} s, {slots} at a time, a report a second; the ideal is {ideal} s\n")
     print("| way | wall time, s | over the ideal | a trial, s | over its sleep |\n| --- | ---: | ---: | ---: | ---: |")
@@ -129,26 +129,6 @@ def timed(folder: Path, script: str, options: tuple[str, ...], given: argparse.N
     own = [float(line) for line in (folder / "times").read_text().split()]
     assert len(own) == given.trials
     return wall, sum(own) / len(own)
-
-
-@contextlib.contextmanager
-def mlflow_server(folder: Path) -> Iterator[str]:
-    """An MLflow server on loopback, as `mlflow server` starts it."""
-    port = free_port()
-    command: list[Any] = [sys.executable, "-m", "mlflow", "server", "--port", str(port)]
-    command += ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", folder / "artifacts"]
-    with (folder / "server.log").open("w") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
-    try:
-        for _ in range(240):
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5)
-                break
-            time.sleep(0.5)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()
 
 
 if __name__ == "__main__":

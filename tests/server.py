@@ -1,0 +1,28 @@
+"""What the tests' private servers have in common: each is started for the length of a block."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Protocol, TypeVar
+
+
+class Server(Protocol):
+    """A process that answers at an address of its own."""
+
+    def start(self) -> None:
+        """Returns when it answers."""
+
+    def stop(self) -> None:
+        """Ends it."""
+
+
+S = TypeVar("S", bound=Server)
+
+
+@contextlib.contextmanager
+def started(server: S) -> Iterator[S]:
+    """The server, started, for the length of the block."""
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
