@@ -4,6 +4,9 @@ import os
 
 # Read when ray is first imported. Every node of a cluster must agree, and Ray's default differs by version.
 os.environ.setdefault("RAY_AUTH_MODE", "token")
+# Unasked, both would report to their makers over the internet what is used.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 from mixlab.cli import main
 from mixlab.search import Search

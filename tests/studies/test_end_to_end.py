@@ -191,6 +191,17 @@ def test_it_listens_on_loopback_alone_and_ctrl_c_says_how_to_go_on(tmp_path: Pat
     assert "RUNNING" not in place.statuses()
 
 
+@pytest.mark.parametrize("package", ["mixlab", "analysis"])
+def test_nothing_is_reported_to_the_makers_of_ray_and_mlflow(package: str) -> None:
+    script = f"import {package}, mlflow.telemetry.utils, ray._common.usage.usage_lib as ray; "
+    script += "print(mlflow.telemetry.utils.is_telemetry_disabled(), ray.usage_stats_enabled())"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW", "RAY", "PYTEST", "CI"))}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=kept, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["True", "False"]
+
+
 def test_crashed_trial_goes_on_from_its_checkpoint(undisturbed: Place, tmp_path: Path) -> None:
     place = Place(tmp_path)
     driver = place.start()
