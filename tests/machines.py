@@ -7,6 +7,7 @@ itself on the switch, in a network of its own (``alone``).
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -50,8 +51,18 @@ class Machine:
     def __init__(self, name: str, address: str, keeper: int) -> None:
         self.name = name
         self.address = address
+        self.keeper = keeper  # its first process: all others end with it
         # No folder of the caller's is taken along: it would lead out of the machine.
         self.through = ("nsenter", f"--target={keeper}", *OWN, "env", "--chdir=/")
+
+    def unplug(self) -> None:
+        """Take it from the switch: what is sent to it or from it is lost, and nobody is told."""
+        _ip("link", "set", self.name, "down")
+
+    def lose_power(self) -> None:
+        """All that runs there ends, and not one connection is closed."""
+        self.unplug()
+        os.kill(self.keeper, signal.SIGKILL)
 
     def inside(self, folder: Path, *command: str) -> list[str]:
         """A command that runs there, in ``folder``."""
@@ -76,7 +87,7 @@ def machine(name: str, number: int, folders: Sequence[tuple[Path, Path]], hidden
     try:
         assert keeper.stdout is not None
         assert keeper.stdout.readline() == b"ready\n", f"there is no machine {name}"
-        first = int(Path(f"/proc/{keeper.pid}/task/{keeper.pid}/children").read_text())  # all others end with it
+        first = int(Path(f"/proc/{keeper.pid}/task/{keeper.pid}/children").read_text())
         made = Machine(name, SWITCH.removesuffix("1") + str(number), first)
         _ip("link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", str(first))
         _ip("link", "set", name, "master", "switch", "up")

@@ -1,5 +1,6 @@
 """Connects to Ray: a cluster of its own on this machine, or one that runs already."""
 
+import atexit
 import contextlib
 import importlib
 import os
@@ -112,11 +113,21 @@ def connected(address: str, trainable: object) -> Iterator[dict[str, float]]:
     except (ConnectionError, RuntimeError) as error:
         raise BadInput(f"no Ray cluster at --address {address!r}: {str(error).splitlines()[0]}") from error
     signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put its own there, which ends the process at once
-    try:
-        with head.watched(address):
+    with head.watched(address) as watched:
+        try:
             yield ray.cluster_resources()
-    finally:
-        ray.shutdown()
+        finally:
+            if watched.lost.is_set():
+                atexit.register(_end_at_once)
+            else:
+                ray.shutdown()
+
+
+def _end_at_once() -> None:
+    """End the process before Ray, which registered earlier and is asked later, waits minutes for a silent head."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def _modules(trainable: object) -> list[ModuleType]:
