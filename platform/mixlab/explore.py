@@ -14,13 +14,12 @@ import ray
 from optuna.trial import TrialState
 from rich.console import Console
 
-from mixlab import packing, preparation, provenance, schedule, space, tracking, tracking_store, trial_store
+from mixlab import ending, packing, preparation, provenance, schedule, space, tracking, tracking_store, trial_store
 from mixlab.cluster import Share
 from mixlab.cost import print_cost
-from mixlab.errors import HeadLost
 from mixlab.history import History
 from mixlab.journal import Storage
-from mixlab.launch import LOST_DRAIN_SECONDS, chatter_to, command, launch, place, results_folder
+from mixlab.launch import chatter_to, launch, place, results_folder
 from mixlab.objective import Objective
 from mixlab.search import Search
 from mixlab.search_session import LEVELS, SearchSession
@@ -92,7 +91,7 @@ def _explore(history: History, train: Trainable, options: argparse.Namespace, co
         tracker.open({name: cell.arm for name, cell in history.cells.items()})
     session = SearchSession(history, tracker, console, options.quiet)
     caught_up = session.catch_up(storage.newest())
-    interrupted = lost = False
+    end = ending.Ending()
     if not history.finished():
         trials = [search.trial(cell, {}, 0, train.resolve) for cell in search.cells()]
         with preparation.connected(options, train, trials) as resources:
@@ -103,35 +102,21 @@ def _explore(history: History, train: Trainable, options: argparse.Namespace, co
             objective = Objective(train, search.objective, search.search_seeds)
             where = place(share, storage, options)
             try:
-                schedule.explore(searcher, Stopper(searcher), objective, session, where)
-            except KeyboardInterrupt:
-                interrupted = True
-                console.print("Stopping ...")
-            except HeadLost as error:
-                lost = True
-                console.print(str(error), style="red", markup=False, soft_wrap=True)
+                with ending.noticed(console) as end:
+                    schedule.explore(searcher, Stopper(searcher), objective, session, where)
             finally:
                 history.release(list(searcher.claims.values()))
-        caught_up = not lost and session.catch_up(storage.newest())
+        caught_up = end.lost or session.catch_up(storage.newest())
         if searcher.broken is not None:
             session.close(interrupted=True)
             tracker.drain()
             raise searcher.broken
-    session.close(interrupted or lost)
-    written = tracker.drain(LOST_DRAIN_SECONDS if lost else tracking.DRAIN_SECONDS) and caught_up
-    for line in tracker.refused:
-        console.print(f"MLflow refused a write: {line}", style="red", markup=False)
-    if interrupted:
-        console.print(f"Stopped; finished epochs are kept. To go on: {command()}", markup=False, soft_wrap=True)
-        return 130
-    if lost:
-        return 1
+    session.close(end.early)
+    kept = f"the history is at {trial_store.shown(history.store.url)}"
+    written = ending.write_out(tracker, end, kept, options.tracking_uri, console, caught_up)
+    if end.early:
+        return ending.exit_code(end, console)
     if not written:
-        console.print(
-            f"MLflow at {shown(options.tracking_uri)} does not answer. Nothing is lost: the history is at "
-            f"{trial_store.shown(history.store.url)}, and the same command writes it.",
-            style="red",
-        )
         return 1
     if not tracker.refused:
         storage.forget(

@@ -4,9 +4,7 @@ import argparse
 import contextlib
 import logging
 import os
-import shlex
 import signal
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,17 +13,15 @@ from typing import Any
 import filelock
 from rich.console import Console
 
-from mixlab import cluster, packing, preparation, provenance, schedule, tracking, tracking_store, views
+from mixlab import cluster, ending, packing, preparation, provenance, schedule, tracking, tracking_store, views
 from mixlab.cost import print_cost
 from mixlab.display import Display
-from mixlab.errors import BadInput, HeadLost
+from mixlab.errors import BadInput
 from mixlab.journal import Saved, Storage
 from mixlab.session import Session, states
 from mixlab.storage_probe import require_storage
 from mixlab.study import Study, Trainable, Trial
 from mixlab.uris import shown
-
-LOST_DRAIN_SECONDS = 5.0  # for MLflow, once the cluster is lost: it may have been on the same machine
 
 
 def launch(
@@ -52,37 +48,19 @@ def launch(
         done = {t.key: _percent(recorded[t.key].test_top1) for t in trials if state[t.key] == "done"}
         display = Display(console, trials, done, options.quiet)
         session = Session(trials, tracker, storage, display, saved)
-        interrupted = lost = False
-        try:
-            with display:
-                for trial in missing:
-                    session.replay(trial)
-                display.expect(sum(trial.config["epochs"] - session.epochs[trial.key] for trial in to_train))
-                if to_train:
-                    schedule.run(to_train, train, session, place(share, storage, options), saved)
-        except KeyboardInterrupt:
-            interrupted = True
-            console.print("Stopping ...")
-        except HeadLost as death:
-            lost = True
-            console.print(str(death), style="red", markup=False, soft_wrap=True)
-        session.close(interrupted or lost)
-        written = tracker.drain(LOST_DRAIN_SECONDS if lost else tracking.DRAIN_SECONDS)
+        with ending.noticed(console) as end, display:
+            for trial in missing:
+                session.replay(trial)
+            display.expect(sum(trial.config["epochs"] - session.epochs[trial.key] for trial in to_train))
+            if to_train:
+                schedule.run(to_train, train, session, place(share, storage, options), saved)
+        session.close(end.early)
+        kept = f"what it lacks is kept under {shown(options.storage)}"
+        written = ending.write_out(tracker, end, kept, options.tracking_uri, console)
         if written and not tracker.refused:
             storage.forget(session.done_keys)
-        for line in tracker.refused:
-            console.print(f"MLflow refused a write: {line}", style="red", markup=False)
-        if not written:
-            console.print(
-                f"MLflow at {shown(options.tracking_uri)} does not answer. Nothing is lost: what it lacks is kept "
-                f"under {shown(options.storage)}, and the same command writes it.",
-                style="red",
-            )
-        if interrupted:
-            console.print(f"Stopped; finished epochs are kept. To go on: {command()}", markup=False, soft_wrap=True)
-            return 130
-        if lost:
-            return 1
+        if end.early:
+            return ending.exit_code(end, console)
         told = written and _report(study, plan, options, folder / options.preset, tracker, console)
         for name, error in session.failures.items():
             console.print(f"failed: {name}: {error}", style="red", markup=False, soft_wrap=True)
@@ -236,8 +214,3 @@ def _interrupt(*_: object) -> None:
 
 def _percent(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
-
-
-def command() -> str:
-    """The command line, as it can be typed again, but for passwords."""
-    return shown(shlex.join(["python", *sys.argv]))
