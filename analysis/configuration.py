@@ -24,8 +24,8 @@ def configuration(runs: pd.DataFrame, factors: Sequence[str]) -> tuple[pd.DataFr
 
 
 def provenance(runs: pd.DataFrame) -> pd.DataFrame:
-    """How many runs come from which code and data: ``commit``, ``uncommitted changes``, ``data``, ``runs``."""
+    """How many runs come from which ``commit``, ``uncommitted changes``, ``data`` and ``hardware``: ``runs``."""
     started = runs[runs["run_id"] != ""]
-    counts = started.groupby(["commit", "dirty", "data"], sort=False).size().reset_index(name="runs")
+    counts = started.groupby(["commit", "dirty", "data", "hardware"], sort=False).size().reset_index(name="runs")
     counts["dirty"] = counts["dirty"].map({True: "yes", False: "no"})
     return counts.rename(columns={"dirty": "uncommitted changes"}).astype(str)

@@ -90,6 +90,7 @@ def load_runs(tracking_uri: str, study: str, plan: Plan | None = None) -> pd.Dat
         "commit",
         "dirty",
         "data",
+        "hardware",
         "epochs",
         "run_id",
     ]
@@ -213,6 +214,7 @@ def _row(trial: dict[str, Any], run: Run | None, metrics: list[str], params: lis
         "commit": tags.get("mixlab.commit", ""),
         "dirty": tags.get("mixlab.dirty") == "true",
         "data": tags.get("mixlab.data", ""),
+        "hardware": tags.get("mixlab.hardware", ""),
         "epochs": int(config["epochs"]) if config.get("epochs", "").isdigit() else None,
         "run_id": run.info.run_id if run else "",
         **{name: values.get(name, math.nan) for name in metrics},

@@ -5,6 +5,7 @@ interrupted and goes on from its last finished epoch ends with the same numbers.
 """
 
 import math
+import platform
 import statistics
 import time
 from pathlib import Path
@@ -151,8 +152,9 @@ class Run:
         return {"top1": top1, "top5": top5, "loss": float(loss) / seen}
 
     def metrics(self) -> Metrics:
-        """The last epoch's metrics, ``epochs`` in all, the data's fingerprint; at the end also the summary."""
-        latest = {**self.history[-1], "epochs": self.settings.epochs, "data": self.data}
+        """The last epoch's metrics, ``epochs`` in all, the data's fingerprint, the hardware; at the end the summary."""
+        how = {"epochs": self.settings.epochs, "data": self.data, "hardware": hardware(self.device)}
+        latest = {**self.history[-1], **how}
         if not self.finished:
             return latest
         peak = memory.peak_mib(self.device)
@@ -216,6 +218,13 @@ def test_batch(settings: Config) -> int:
 def device() -> torch.device:
     """The GPU where there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def hardware(device: torch.device) -> str:
+    """What decides, beside the seed, in which order numbers are added up: the GPU, or the CPU's instructions."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()} CPU with {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _precision(wanted: str, device: torch.device) -> torch.dtype:

@@ -57,7 +57,8 @@ class Packing:
 def require_place(options: argparse.Namespace) -> None:
     """Raise ``BadInput`` where no trial can run as the options say, as far as that is known without a cluster."""
     cluster.require_address(options.address)
-    if options.address == "local":
+    wished = options.cpus_per_trial is not None or options.gpus_per_trial is not None
+    if options.address == "local" and wished:  # else there is nothing to ask of torch, which takes seconds to import
         cluster.share(options.cpus_per_trial, options.gpus_per_trial, cluster.this_machine(), "this machine")
 
 

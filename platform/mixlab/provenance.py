@@ -3,6 +3,7 @@
 import hashlib
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -22,7 +23,6 @@ class Provenance:
     dirty: bool
     diff: str  # against the commit; empty when clean
     versions: dict[str, str]
-    hardware: str
     constraints: str = ""  # see ``constraints_hash``
 
     @property
@@ -35,7 +35,7 @@ class Provenance:
     def details(self) -> dict[str, str]:
         """The tags that only the study's run carries."""
         versions = ", ".join(f"{name} {number}" for name, number in self.versions.items())
-        return {"mixlab.versions": versions, "mixlab.hardware": self.hardware, "mixlab.command": command()}
+        return {"mixlab.versions": versions, "mixlab.command": command()}
 
 
 def collect(folder: Path) -> Provenance:
@@ -48,7 +48,7 @@ def collect(folder: Path) -> Provenance:
             versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return Provenance(commit, bool(diff), diff, versions, hardware(), constraints_hash(folder))
+    return Provenance(commit, bool(diff), diff, versions, constraints_hash(folder))
 
 
 def constraints_hash(folder: Path) -> str:
@@ -70,7 +70,7 @@ def hardware() -> str:
 
 def command() -> str:
     """The command line that was typed, as it can be typed again, but for passwords."""
-    return shown(" ".join(["python", *sys.argv]))
+    return shown(shlex.join(["python", *sys.argv]))
 
 
 def _git(folder: Path, *arguments: str) -> str:

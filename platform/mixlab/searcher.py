@@ -15,6 +15,7 @@ from mixlab.history import Claim, History, Outcome
 from mixlab.journal import Saved, Storage
 from mixlab.schedule import InTurn, Job, suggestion
 from mixlab.search import SearchTrial
+from mixlab.study import NOT_METRICS
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class HistorySearcher(Searcher):
             return True
         claim, objective = self.claims[trial_id], self.history.search.objective
         if "error" not in metrics and objective not in metrics:
-            reported = ", ".join(sorted(name for name in metrics if name not in ("epoch", "epochs", "data")))
+            reported = ", ".join(sorted(name for name in metrics if name not in NOT_METRICS))
             self.broken = BadInput(
                 f"the objective {objective!r} was not reported by {claim.trial.name}; it reports {reported}"
             )

@@ -40,13 +40,19 @@ class Cell:
         return " · ".join((*self.levels.values(), self.arm))
 
 
+NOT_METRICS = ("epoch", "epochs", "data", "hardware")  # reported by a trainable, but no curve
+
+
 class Trainable(Protocol):
     """What a study trains. ``trainables.classify.train`` is one."""
 
     presets: Mapping[str, Mapping[str, Any]]  # by name: configuration keys, and "seeds"
 
     def __call__(self, config: Config, seed: int, report: Callable[..., None], resume_from: Any) -> Mapping[str, Any]:
-        """Train once; ``report(metrics, save)`` after every epoch; the metrics of the last epoch."""
+        """Train once; ``report(metrics, save)`` after every epoch; the metrics of the last epoch.
+
+        Of every epoch, beside the curves, ``epoch``, ``epochs``, and in words ``data`` and ``hardware``.
+        """
 
     def resolve(self, config: Config) -> dict[str, Any]:
         """The whole configuration with defaults; ``ValueError``, one sentence, for what cannot be run."""

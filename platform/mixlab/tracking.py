@@ -22,12 +22,12 @@ from mixlab import histograms, views
 from mixlab.errors import BadInput
 from mixlab.journal import read_epochs
 from mixlab.provenance import Provenance
-from mixlab.study import Study, Trial
+from mixlab.study import NOT_METRICS, Study, Trial
 from mixlab.tracking_store import Recorded, recorded, search_runs
 from mixlab.uris import shown
 from mixlab.writer import Writer
 
-NOT_METRICS = ("epoch", "epochs", "data")  # reported by the trainable, but no curve
+HOW = ("data", "hardware")  # reported by the trainable, and tags of its run
 DRAIN_SECONDS = 60.0
 BATCH = 1000  # the most metrics that MLflow takes at once
 
@@ -143,8 +143,7 @@ class Tracker:
         """Metrics of finished epochs, one mapping each, the step being its ``epoch``; those that the run has are left
         out: after a crash an epoch may run twice."""
         now = int(time.time() * 1000)  # of a write that is repeated too: MLflow takes the very same point once
-        data = {str(epoch["data"]) for epoch in epochs if "data" in epoch}
-        tags = _tags({"mixlab.data": next(iter(data))}) if data else []
+        tags = _tags({f"mixlab.{name}": str(epochs[-1][name]) for name in HOW if epochs and name in epochs[-1]})
         at_once = max(1, BATCH // max((len(epoch) for epoch in epochs), default=1))
         for first in range(0, len(epochs), at_once):
             self._writer.put(partial(self._log_epochs, trial.key, epochs[first : first + at_once], now, tags))

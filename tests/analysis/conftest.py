@@ -78,7 +78,7 @@ class TrackedStudy:
     ) -> str:
         every = {"mixlab.level": "seed", "mixlab.key": trial["key"], "mixlab.study": self.study}
         every |= {"mixlab.arm": trial["arm"], "mixlab.seed": str(trial["seed"]), "mixlab.commit": "0123456789abcdef"}
-        every |= {"mixlab.dirty": "false", "mixlab.data": "feedc0de", **(tags or {})}
+        every |= {"mixlab.dirty": "false", "mixlab.data": "feedc0de", "mixlab.hardware": "a CPU", **(tags or {})}
         params = {
             "dataset": "cifar10",
             "backbone": "resnet20",
@@ -145,7 +145,9 @@ def planned_runs() -> Callable[..., pd.DataFrame]:
         frame = pd.DataFrame([{**trial, **trial["levels"]} for trial in plan["trials"]]).drop(columns="levels")
         known = [(arm, seed) in values for arm, seed in zip(frame["arm"], frame["seed"], strict=True)]
         frame["status"] = ["finished" if yes else "missing" for yes in known]
-        frame = frame.assign(error="", commit="0123456789abcdef", dirty=False, data="feedc0de", epochs=20, run_id="r")
+        frame = frame.assign(
+            error="", commit="0123456789abcdef", dirty=False, data="feedc0de", hardware="a CPU", epochs=20, run_id="r"
+        )
         cells = zip(frame["arm"], frame["seed"], strict=True)
         frame["test_top1_median10"] = [values.get(cell, float("nan")) for cell in cells]
         return frame.assign(**{"config.dataset": "cifar10", "config.backbone": "resnet20", **columns})

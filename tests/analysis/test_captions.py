@@ -113,6 +113,7 @@ def test_failed_cells_are_told_with_their_error(level_of):
         ("epochs", 40, "differ in epochs: 40 in 1 run, 20 in 14 runs"),
         ("commit", "ffff", "differ in commit: ffff in 1 run, 0123456789ab in 14 runs"),
         ("data", "beef", "differ in data fingerprint: beef in 1 run, feedc0de in 14 runs"),
+        ("hardware", "a GPU", "differ in hardware: a GPU in 1 run, a CPU in 14 runs"),
         ("dirty", True, "1 run of 15 had uncommitted changes"),
     ],
 )

@@ -14,7 +14,7 @@ def test_every_planned_cell_is_a_row_whatever_became_of_it(track, make_plan):
     study, plan = track(), make_plan(seeds=2)
     study.add_plan(plan)
     trials = plan["trials"]
-    study.add_run(trials[0], 70.25, tags={"mixlab.dirty": "true"})
+    study.add_run(trials[0], 70.25, tags={"mixlab.dirty": "true", "mixlab.hardware": "a GPU"})
     study.add_run(trials[1], None, status="FAILED", tags={"mixlab.error": "RuntimeError: loss is NaN"}, curve=(10.0,))
     study.add_run(trials[2], None, status=None, curve=(10.0, 20.0))
     study.add_run(trials[3], None, status="KILLED")
@@ -28,12 +28,8 @@ def test_every_planned_cell_is_a_row_whatever_became_of_it(track, make_plan):
     assert list(runs["seed"]) == [0, 1, 0, 1, 0, 1]
     assert set(runs["mixer"]) == {"cutmix"}
     first = runs.iloc[0]
-    assert (first["commit"], first["dirty"], first["data"], first["epochs"]) == (
-        "0123456789abcdef",
-        True,
-        "feedc0de",
-        20,
-    )
+    found = (first["commit"], first["dirty"], first["data"], first["hardware"], first["epochs"])
+    assert found == ("0123456789abcdef", True, "feedc0de", "a GPU", 20)
     assert first["test_top1_median10"] == 70.25
     assert first["config.backbone"] == "resnet20"
     assert pd.isna(runs["epochs"].iloc[-1])

@@ -16,6 +16,8 @@ import psutil
 import pytest
 from mlflow.tracking import MlflowClient
 
+from trainables.training import device, hardware
+
 ROOT = Path(__file__).parents[2]
 STUDY = "ablation_cifar100"
 SMALL = (
@@ -122,6 +124,7 @@ def test_runs_are_nested_and_described(undisturbed: Place) -> None:
         if above == "arm":
             assert run.data.params["sumix.zeta"] == "0.5"
             assert run.data.params["backbone"] == "resnet8"
+            assert run.data.tags["mixlab.hardware"] == hardware(device())
             artifacts = {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
             assert {"model.pt", "config.json"} <= artifacts
     study = next(run for run in runs.values() if run.data.tags["mixlab.level"] == "study")
