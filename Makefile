@@ -14,7 +14,8 @@ study: $(INSTALLED)
 test: $(INSTALLED) lint debian
 	$(CIFAR10)
 	$(BIN)/python -m pytest -m "not slow" -n 2
-	$(BIN)/python -m pytest -m slow
+	# Three on two cores: they wait for servers and clusters more than they compute.
+	$(BIN)/python -m pytest -m slow -n 3 --dist loadfile
 
 # For the tests of pages, of the LaTeX tables and of two machines, which are skipped where these are missing.
 debian:
