@@ -23,7 +23,7 @@ from mixlab.errors import BadInput
 from mixlab.journal import read_epochs
 from mixlab.provenance import Provenance
 from mixlab.study import NOT_METRICS, Study, Trial
-from mixlab.tracking_store import Recorded, as_tags, experiment_of, find_or_create, recorded, search_runs
+from mixlab.tracking_store import Recorded, recorded, search_runs
 from mixlab.uris import shown
 from mixlab.writer import Writer
 
@@ -56,7 +56,7 @@ class Tracker:
         self.study = study
         self.plan = plan
         self.provenance = provenance
-        self.experiment_id = experiment_of(client, study.name)
+        self.experiment_id = self._experiment(client.tracking_uri)
         self.recorded: dict[str, Recorded] = {}
         self.run_ids: dict[str, str] = {}
         self._last_epochs: dict[str, int] = {}  # by key, of its run
@@ -143,7 +143,7 @@ class Tracker:
         """Metrics of finished epochs, one mapping each, the step being its ``epoch``; those that the run has are left
         out: after a crash an epoch may run twice."""
         now = int(time.time() * 1000)  # of a write that is repeated too: MLflow takes the very same point once
-        tags = as_tags({f"mixlab.{name}": str(epochs[-1][name]) for name in HOW if epochs and name in epochs[-1]})
+        tags = _tags({f"mixlab.{name}": str(epochs[-1][name]) for name in HOW if epochs and name in epochs[-1]})
         at_once = max(1, BATCH // max((len(epoch) for epoch in epochs), default=1))
         for first in range(0, len(epochs), at_once):
             self._writer.put(partial(self._log_epochs, trial.key, epochs[first : first + at_once], now, tags))
@@ -183,7 +183,7 @@ class Tracker:
         """A trial of a search is over, complete or pruned; ``tags`` say which."""
 
         def write() -> None:
-            self.client.log_batch(self.run_ids[trial.key], tags=as_tags(tags))
+            self.client.log_batch(self.run_ids[trial.key], tags=_tags(tags))
             self.client.set_terminated(self.run_ids[trial.key], "FINISHED")
 
         self._writer.put(write)
@@ -193,7 +193,7 @@ class Tracker:
 
         def write() -> None:
             if key in self.run_ids:
-                self.client.log_batch(self.run_ids[key], tags=as_tags(tags))
+                self.client.log_batch(self.run_ids[key], tags=_tags(tags))
 
         self._writer.put(write)
 
@@ -252,7 +252,7 @@ class Tracker:
         run_id = self.study_run if cell is None else self.arm_runs[cell]
         now = int(time.time() * 1000)
         numbers = [Metric(name, value, now, 0) for name, value in metrics.items()]
-        self._writer.put(partial(self.client.log_batch, run_id, numbers, tags=as_tags({"mlflow.note.content": text})))
+        self._writer.put(partial(self.client.log_batch, run_id, numbers, tags=_tags({"mlflow.note.content": text})))
 
     def drain(self, seconds: float = DRAIN_SECONDS) -> bool:
         """Wait until all is written; False if the store takes nothing for ``seconds``."""
@@ -282,4 +282,36 @@ class Tracker:
         }
 
     def _find_or_create(self, condition: str, tags: dict[str, str], known: str | None = None) -> str:
-        return find_or_create(self.client, self.experiment_id, condition, tags, known)
+        """The run that meets ``condition``, or a new one, with ``tags``, and RUNNING.
+
+        It is looked for even when this process has made none: the answer to its making may have been lost, and
+        another driver of a search may have made it.
+        """
+        runs = search_runs(self.client, self.experiment_id, condition) if known is None else []
+        if known is None and not runs:
+            return self.client.create_run(self.experiment_id, tags=tags).info.run_id
+        run_id = known or runs[0].info.run_id
+        self.client.log_batch(run_id, tags=_tags(tags))
+        self.client.update_run(run_id, "RUNNING")
+        return run_id
+
+    def _experiment(self, tracking_uri: str) -> str:
+        experiment = self.client.get_experiment_by_name(self.study.name)
+        if experiment is not None:
+            if experiment.lifecycle_stage == "deleted":
+                raise BadInput(
+                    f"the MLflow experiment {self.study.name!r} is deleted; restore it in the MLflow UI or by "
+                    f"`mlflow experiments restore --experiment-id {experiment.experiment_id}`"
+                )
+            return experiment.experiment_id
+        # A server stores artifacts itself; beside a file they go to MLflow's usual folder, named absolutely so
+        # that they are found from anywhere.
+        location = None
+        if tracking_uri.startswith("sqlite:///"):
+            folder = Path(tracking_uri.removeprefix("sqlite:///")).absolute().parent
+            location = (folder / "mlruns" / self.study.name).as_uri()
+        return self.client.create_experiment(self.study.name, artifact_location=location)
+
+
+def _tags(tags: Mapping[str, str]) -> list[RunTag]:
+    return [RunTag(key, value) for key, value in tags.items()]

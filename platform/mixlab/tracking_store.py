@@ -1,12 +1,11 @@
-"""Finds an MLflow store, and in it a study's experiment and runs, or makes them."""
+"""Finds an MLflow store and reads what it holds of a study."""
 
 import contextlib
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlflow.entities import Run, RunTag
+from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput
@@ -80,54 +79,6 @@ def search_runs(client: MlflowClient, experiment_id: str, condition: str) -> lis
         token = page.token
         if not token:
             return runs
-
-
-def experiment_of(client: MlflowClient, study: str) -> str:
-    """The id of the study's experiment, which is made where there is none; ``BadInput`` where it is deleted."""
-    experiment = client.get_experiment_by_name(study)
-    if experiment is not None:
-        if experiment.lifecycle_stage == "deleted":
-            raise BadInput(
-                f"the MLflow experiment {study!r} is deleted; restore it in the MLflow UI or by "
-                f"`mlflow experiments restore --experiment-id {experiment.experiment_id}`"
-            )
-        return experiment.experiment_id
-    # A server stores artifacts itself; beside a file they go to MLflow's usual folder, named absolutely so that they
-    # are found from anywhere.
-    location = None
-    if client.tracking_uri.startswith("sqlite:///"):
-        folder = Path(client.tracking_uri.removeprefix("sqlite:///")).absolute().parent
-        location = (folder / "mlruns" / study).as_uri()
-    return client.create_experiment(study, artifact_location=location)
-
-
-def find_or_create(
-    client: MlflowClient, experiment_id: str, condition: str, tags: Mapping[str, str], known: str | None = None
-) -> str:
-    """The id of the run that meets ``condition``, or of a new one, with ``tags``, and RUNNING.
-
-    It is looked for even by a process that has made none: the answer to its making may have been lost, and another
-    driver of a search may have made it.
-
-    Args:
-        client: of the store.
-        experiment_id: where.
-        condition: in MLflow's filter language.
-        tags: set on a run that is there too.
-        known: its id, if the caller has it.
-    """
-    runs = search_runs(client, experiment_id, condition) if known is None else []
-    if known is None and not runs:
-        return client.create_run(experiment_id, tags=dict(tags)).info.run_id
-    run_id = known or runs[0].info.run_id
-    client.log_batch(run_id, tags=as_tags(tags))
-    client.update_run(run_id, "RUNNING")
-    return run_id
-
-
-def as_tags(tags: Mapping[str, str]) -> list[RunTag]:
-    """As a batch takes them."""
-    return [RunTag(key, value) for key, value in tags.items()]
 
 
 def _root_cause(error: BaseException) -> str:
