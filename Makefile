@@ -11,11 +11,11 @@ CIFAR10 := $(BIN)/python -c "from pathlib import Path; from trainables.datasets 
 study: $(INSTALLED)
 	$(BIN)/python studies/ablation_cifar100.py --preset quick --dataset cifar10
 
-# The slow tests three at a time on two cores: they wait for servers and clusters more than they compute.
+# The slow tests two at a time: they wait for servers and clusters more than they compute.
 test: $(INSTALLED) lint debian
 	$(CIFAR10)
 	$(BIN)/python -m pytest -m "not slow" -n 2
-	$(BIN)/python -m pytest -m slow -n 3 --dist loadfile
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile
 
 # For the tests of pages, of the LaTeX tables and of two machines, which are skipped where these are missing.
 debian:

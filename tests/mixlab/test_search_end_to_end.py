@@ -128,6 +128,13 @@ class Place:
             assert time.monotonic() < deadline, f"nobody said {said!r} within three minutes"
             time.sleep(0.05)
 
+    def wait_for_a_trial_in_its_midst(self, driver: subprocess.Popen[bytes]) -> None:
+        """Return when a trial has reported an epoch or two, and will report more."""
+        running: list[FrozenTrial] = []
+        while not any(len(trial.intermediate_values) in (1, 2) for trial in running):
+            assert driver.poll() is None, self.said()[-3000:]
+            running = [t for found in self.trials().values() for t in found if t.state == TrialState.RUNNING]
+
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Place:
@@ -223,6 +230,7 @@ def test_a_killed_driver_goes_on_and_repeats_nothing(tmp_path: Path) -> None:
     for times in (3, 7):
         driver = place.start("--scheduler", "none", PAUSE="0.25")
         place.wait_until("complete", driver, times)
+        place.wait_for_a_trial_in_its_midst(driver)
         driver.send_signal(signal.SIGKILL)
         driver.wait()
     before = place.trials()
