@@ -98,11 +98,14 @@ def notes(level: LevelTable) -> list[str]:
     lines = []
     if table["n"].nunique() > 1:
         lines.append(f"The arms differ in n ({_by_arm(table['n'])}); a gain uses only the seeds that both arms have.")
-    named = {"epochs": "epochs", "commit": "commit", "data": "data fingerprint", "hardware": "hardware"}
-    for column, what in named.items():
+    for column, what, digits in (
+        ("epochs", "epochs", None),
+        ("commit", "commit", 12),
+        ("data", "data fingerprint", 12),
+        ("hardware", "hardware", None),
+    ):
         if finished[column].nunique(dropna=False) > 1:
-            values = finished[column].astype(str)
-            counts = (values if column == "hardware" else values.str[:12]).value_counts(sort=False)
+            counts = finished[column].astype(str).str[:digits].value_counts(sort=False)
             parts = ", ".join(f"{value or 'unknown'} in {_count(count, 'run')}" for value, count in counts.items())
             lines.append(f"The runs differ in {what}: {parts}. Their gains may be due to that.")
     if finished["dirty"].any():

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from tests.server import started
+
 
 class Registry:
     """Answers at ``url``. Made by ``running``."""
@@ -46,6 +48,15 @@ class Registry:
         only = {"name": name, "version": version, "dist": dist}
         described = {"name": name, "dist-tags": {"latest": version}, "versions": {version: only}}
 
+    def start(self) -> None:
+        """It answers from now on."""
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self) -> None:
+        """Give its address back."""
+        self.server.shutdown()
+        self.server.server_close()
+
 
 @contextlib.contextmanager
 def running(package: str, archive: Path, host: str) -> Iterator[Registry]:
@@ -56,10 +67,5 @@ def running(package: str, archive: Path, host: str) -> Iterator[Registry]:
         archive: of the package.
         host: the address to listen at.
     """
-    registry = Registry(package, archive, host)
-    threading.Thread(target=registry.server.serve_forever, daemon=True).start()
-    try:
+    with started(Registry(package, archive, host)) as registry:
         yield registry
-    finally:
-        registry.server.shutdown()
-        registry.server.server_close()

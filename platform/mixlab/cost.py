@@ -1,11 +1,13 @@
 """Says roughly how long the trials that are left will take, from a few timed steps of each arm."""
 
 import argparse
+import os
+import platform
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
-from mixlab import cluster, packing, provenance
+from mixlab import cluster, packing
 from mixlab.cli import AUTO
 from mixlab.display import duration
 from mixlab.journal import Saved
@@ -34,7 +36,7 @@ def print_cost(
     if options.address == "local" and options.gpus_per_trial != AUTO:
         import torch
 
-        resources, where = cluster.this_machine(), provenance.hardware()
+        resources, where = cluster.this_machine(), _hardware()
         share = cluster.share(options.cpus_per_trial, options.gpus_per_trial, resources, "this machine")
         torch.set_num_threads(share.threads)
         with console.status(TIMING):
@@ -59,3 +61,11 @@ def print_cost(
         markup=False,
         soft_wrap=True,
     )
+
+
+def _hardware() -> str:
+    """The processors of this machine, such as ``2 CPU cores (x86_64), no GPU``."""
+    import torch
+
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return f"{os.cpu_count()} CPU cores ({platform.machine()}), {', '.join(gpus) or 'no GPU'}"

@@ -1,4 +1,4 @@
-"""How a result was obtained: commit, uncommitted changes, versions, hardware."""
+"""How a result was obtained, as far as it is known where the study is started: commit, changes, versions."""
 
 import hashlib
 import os
@@ -58,14 +58,6 @@ def constraints_hash(folder: Path) -> str:
     """
     file = Path(os.environ.get("MIXLAB_CONSTRAINTS") or folder / "constraints.txt")
     return hashlib.sha256(file.read_bytes()).hexdigest()[:12] if file.is_file() else ""
-
-
-def hardware() -> str:
-    """The processors of this machine, such as ``2 CPU cores (x86_64), no GPU``."""
-    import torch
-
-    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return f"{os.cpu_count()} CPU cores ({platform.machine()}), {', '.join(gpus) or 'no GPU'}"
 
 
 def command() -> str:

@@ -40,7 +40,8 @@ class Cell:
         return " · ".join((*self.levels.values(), self.arm))
 
 
-NOT_METRICS = ("epoch", "epochs", "data", "hardware")  # reported by a trainable, but no curve
+HOW = ("data", "hardware")  # reported by a trainable in words: how its numbers were obtained
+NOT_METRICS = ("epoch", "epochs", *HOW)  # reported, but no curve
 
 
 class Trainable(Protocol):

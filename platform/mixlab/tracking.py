@@ -22,12 +22,11 @@ from mixlab import histograms, views
 from mixlab.errors import BadInput
 from mixlab.journal import read_epochs
 from mixlab.provenance import Provenance
-from mixlab.study import NOT_METRICS, Study, Trial
+from mixlab.study import HOW, NOT_METRICS, Study, Trial
 from mixlab.tracking_store import Recorded, recorded, search_runs
 from mixlab.uris import shown
 from mixlab.writer import Writer
 
-HOW = ("data", "hardware")  # reported by the trainable, and tags of its run
 DRAIN_SECONDS = 60.0
 BATCH = 1000  # the most metrics that MLflow takes at once
 
@@ -143,7 +142,8 @@ class Tracker:
         """Metrics of finished epochs, one mapping each, the step being its ``epoch``; those that the run has are left
         out: after a crash an epoch may run twice."""
         now = int(time.time() * 1000)  # of a write that is repeated too: MLflow takes the very same point once
-        tags = _tags({f"mixlab.{name}": str(epochs[-1][name]) for name in HOW if epochs and name in epochs[-1]})
+        latest = epochs[-1] if epochs else {}
+        tags = _tags({f"mixlab.{name}": str(latest[name]) for name in HOW if name in latest})
         at_once = max(1, BATCH // max((len(epoch) for epoch in epochs), default=1))
         for first in range(0, len(epochs), at_once):
             self._writer.put(partial(self._log_epochs, trial.key, epochs[first : first + at_once], now, tags))

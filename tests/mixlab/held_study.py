@@ -113,6 +113,13 @@ class Place:
                 found[seed] = {"model": hashlib.sha256(model).hexdigest(), **history}
         return found
 
+    def require_same_as(self, undisturbed: "Place") -> None:
+        """Every epoch of every seed is there once, with the numbers, models and table of the other."""
+        results = self.results()
+        assert [len(of_seed["train_loss"]) for of_seed in results.values()] == [EPOCHS] * SEEDS
+        assert results == undisturbed.results()
+        assert self.table() == undisturbed.table()
+
     def table(self) -> str:
         return (self.folder / "results" / "study" / "smoke" / "table.csv").read_text()
 

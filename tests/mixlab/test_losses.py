@@ -151,10 +151,7 @@ def lose_all_in_turn(folder: Path) -> None:
         search = Place(folder / "search", "search.py", cluster.environment)
         lose_a_node(study, cluster)
         go_on_with_the_search(search, cluster)
-    results = study.results()
-    assert [len(of_seed["train_loss"]) for of_seed in results.values()] == [EPOCHS] * SEEDS
-    assert results == undisturbed.results()
-    assert study.table() == undisturbed.table()
+    study.require_same_as(undisturbed)
 
 
 if __name__ == "__main__":

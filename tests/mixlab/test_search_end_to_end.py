@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,18 +123,23 @@ class Place:
         return [run for run in self.runs() if run.data.tags["mixlab.level"] == level]
 
     def wait_until(self, said: str, driver: subprocess.Popen[bytes], times: int = 1) -> None:
-        deadline = time.monotonic() + 180
-        while self.said().count(said) < times:
-            assert driver.poll() is None, self.said()[-3000:]
-            assert time.monotonic() < deadline, f"nobody said {said!r} within three minutes"
-            time.sleep(0.05)
+        self._wait(lambda: self.said().count(said) >= times, driver, f"nobody said {said!r}")
 
     def wait_for_a_trial_in_its_midst(self, driver: subprocess.Popen[bytes]) -> None:
         """Return when a trial has reported an epoch or two, and will report more."""
-        running: list[FrozenTrial] = []
-        while not any(len(trial.intermediate_values) in (1, 2) for trial in running):
-            assert driver.poll() is None, self.said()[-3000:]
+
+        def is_there() -> bool:
             running = [t for found in self.trials().values() for t in found if t.state == TrialState.RUNNING]
+            return any(len(trial.intermediate_values) in (1, 2) for trial in running)
+
+        self._wait(is_there, driver, "no trial was in its midst")
+
+    def _wait(self, happens: Callable[[], bool], driver: subprocess.Popen[bytes], otherwise: str) -> None:
+        deadline = time.monotonic() + 180
+        while not happens():
+            assert driver.poll() is None, self.said()[-3000:]
+            assert time.monotonic() < deadline, f"{otherwise} within three minutes"
+            time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
