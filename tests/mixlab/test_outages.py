@@ -23,6 +23,7 @@ pytestmark = pytest.mark.slow
 
 EPOCHS = 14
 SEEDS = 4  # of which two train at a time
+AWAY_SECONDS = 60.0  # at least, of the server
 STUDY = """
 import os, time
 from pathlib import Path
@@ -139,10 +140,12 @@ def test_training_goes_on_while_mlflow_or_its_database_is_away(
     with driver(tmp_path, server.uri) as process:
         wait_until(lambda: len(trained(tmp_path)) >= 4, tmp_path)
         server.stop()
+        back = time.monotonic() + AWAY_SECONDS
         # Away until two trials have ended and others begun: their runs are ended and made later.
         wait_until(lambda: {"seed-2 3", "seed-3 3"} <= set(trained(tmp_path)), tmp_path)
         assert "seed 0: done" in said(tmp_path)
         assert "seed 1: done" in said(tmp_path)
+        time.sleep(max(0.0, back - time.monotonic()))
         server.start()
         wait_until(lambda: len(seed_runs(server.uri, tmp_path)) == SEEDS, tmp_path)
 
