@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from analysis import command
-from analysis.published import published_of_runs
-from analysis.runs import Plan, load_plan, load_runs
-from analysis.tables import LevelTable, Published, level_tables, logged_metrics
+from analysis.records.published import published_of_runs
+from analysis.records.runs import Plan, load_plan, load_runs
+from analysis.statistics.tables import LevelTable, Published, level_tables, logged_metrics
 
 BESIDE = ("test_top1_last", "test_top1_best")
 
@@ -57,7 +57,7 @@ def study_table(
     Raises:
         ValueError: unknown store, study or metric, no finished run, or a baseline that is not an arm.
     """
-    from analysis.rendering import terminal_text
+    from analysis.words.rendering import terminal_text
 
     plan = plan if plan is not None else load_plan(tracking_uri, study)
     runs = load_runs(tracking_uri, study, plan)
@@ -99,10 +99,10 @@ def write_study_table(
     Raises:
         ValueError: as :func:`study_table`; nothing is written then.
     """
-    from analysis.cells import tidy
-    from analysis.figures import save
-    from analysis.plots import plot_gains
-    from analysis.rendering import html_page, latex, markdown
+    from analysis.figures.drawing import save
+    from analysis.figures.plots import plot_gains
+    from analysis.words.cells import tidy
+    from analysis.words.rendering import html_page, latex, markdown
 
     result = study_table(
         tracking_uri, study, plan, metric=metric, published=published, extra=extra, power=power, wide=wide

@@ -24,12 +24,12 @@ from captum.attr import LayerGradCam
 from torch import Tensor
 
 from analysis import command
-from analysis.cam_plot import CamRow, plot_cam
-from analysis.captions import provenance_text
-from analysis.evaluate import Result, load_images
-from analysis.figures import save
-from analysis.runs import load_plan, load_runs
-from analysis.tables import LevelTable, level_tables
+from analysis.figures.cam_plot import CamRow, plot_cam
+from analysis.figures.drawing import save
+from analysis.networks.evaluate import Result, load_images
+from analysis.records.runs import load_plan, load_runs
+from analysis.statistics.tables import LevelTable, level_tables
+from analysis.words.captions import provenance_text
 from trainables.backbones.backbone import Backbone, Network
 from trainables.config import Config
 from trainables.datasets.opening import dataset_of

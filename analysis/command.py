@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 if TYPE_CHECKING:
-    from analysis.evaluate import Measure, Result
+    from analysis.networks.evaluate import Measure, Result
     from trainables.config import Config
 
 
@@ -62,8 +62,8 @@ def require_at_least_one(options: argparse.Namespace, *names: str) -> None:
 def evaluate(
     file: str, options: argparse.Namespace, runs: pd.DataFrame, measure: Measure, protocol: Mapping[str, Any]
 ) -> tuple[dict[str, Result], Config | None, list[str]]:
-    """``analysis.evaluate.evaluate_runs`` by the options of ``evaluation_parser``; prints why a run has no result."""
-    from analysis.evaluate import evaluate_runs  # and with it torch, which a table does not need
+    """Call ``evaluate_runs`` by the options of ``evaluation_parser``; print why a run has no result."""
+    from analysis.networks.evaluate import evaluate_runs  # and with it torch, which a table does not need
 
     results, config, problems = evaluate_runs(
         options.tracking_uri,

@@ -24,13 +24,13 @@ import pandas as pd
 from torch import Generator, Tensor
 
 from analysis import command
-from analysis.captions import provenance_text
-from analysis.evaluate import Result
-from analysis.figures import line_and_band, save
-from analysis.landscape_plot import plot_line, plot_plane
-from analysis.rendering import markdown, terminal_text
-from analysis.runs import load_plan, load_runs
-from analysis.tables import level_tables
+from analysis.figures.drawing import line_and_band, save
+from analysis.figures.landscape_plot import plot_line, plot_plane
+from analysis.networks.evaluate import Result
+from analysis.records.runs import load_plan, load_runs
+from analysis.statistics.tables import level_tables
+from analysis.words.captions import provenance_text
+from analysis.words.rendering import markdown, terminal_text
 from trainables.backbones.backbone import Network
 from trainables.config import Config
 from trainables.robustness.landscape import REACH, loss_along, random_direction, sharpness

@@ -22,14 +22,14 @@ import torch
 from torch import Generator, Tensor
 
 from analysis import command
-from analysis.captions import provenance_text
-from analysis.cells import tidy
-from analysis.evaluate import Result, load_images
-from analysis.figures import save
-from analysis.occlusion_plot import plot_occlusion
-from analysis.rendering import markdown, terminal_text
-from analysis.runs import load_plan, load_runs
-from analysis.tables import level_tables
+from analysis.figures.drawing import save
+from analysis.figures.occlusion_plot import plot_occlusion
+from analysis.networks.evaluate import Result, load_images
+from analysis.records.runs import load_plan, load_runs
+from analysis.statistics.tables import level_tables
+from analysis.words.captions import provenance_text
+from analysis.words.cells import tidy
+from analysis.words.rendering import markdown, terminal_text
 from trainables.backbones.backbone import Network
 from trainables.config import Config
 from trainables.datasets.opening import dataset_of

@@ -18,17 +18,17 @@ import pandas as pd
 
 from analysis import command
 from analysis.ablation_table import study_table
-from analysis.captions import power_heading
-from analysis.cells import power_cells
-from analysis.configuration import configuration, provenance
-from analysis.figures import save
-from analysis.lambdas import load_histograms, plot_lambda
-from analysis.page import image, page, png
-from analysis.plots import plot_curves, plot_gains
-from analysis.rendering import html_grid, html_tables
-from analysis.runs import Plan, load_curves, load_plan
-from analysis.summaries import claims, verdict
-from analysis.tables import LevelTable
+from analysis.figures.drawing import save
+from analysis.figures.lambdas import load_histograms, plot_lambda
+from analysis.figures.plots import plot_curves, plot_gains
+from analysis.records.configuration import configuration, provenance
+from analysis.records.runs import Plan, load_curves, load_plan
+from analysis.statistics.tables import LevelTable
+from analysis.words.captions import power_heading
+from analysis.words.cells import power_cells
+from analysis.words.page import image, page, png
+from analysis.words.rendering import html_grid, html_tables
+from analysis.words.summaries import claims, verdict
 
 MOST_CURVES = 500  # runs whose curves are read, a request each
 

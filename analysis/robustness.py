@@ -23,16 +23,16 @@ import pandas as pd
 from tabulate import tabulate
 
 from analysis import command
-from analysis.captions import provenance_text
-from analysis.cells import tidy
-from analysis.evaluate import Result
-from analysis.figures import line_and_band, save
-from analysis.reliability_plot import FEWEST, plot_reliability, reliability_points
-from analysis.rendering import markdown
-from analysis.robustness_measures import measure
-from analysis.runs import load_plan, load_runs
-from analysis.tables import LevelTable, level_tables
-from analysis.transfer import fetch_attacker
+from analysis.figures.drawing import line_and_band, save
+from analysis.figures.reliability_plot import FEWEST, plot_reliability, reliability_points
+from analysis.networks.evaluate import Result
+from analysis.networks.robustness_measures import measure
+from analysis.networks.transfer import fetch_attacker
+from analysis.records.runs import load_plan, load_runs
+from analysis.statistics.tables import LevelTable, level_tables
+from analysis.words.captions import provenance_text
+from analysis.words.cells import tidy
+from analysis.words.rendering import markdown
 
 VERSION = 2  # of the evaluation; raise it when its numbers change
 OFFICIAL = {"cifar10_c": "CIFAR-10-C", "cifar100_c": "CIFAR-100-C"}  # of EVALUATION_SETS, and its folder

@@ -19,13 +19,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis import command
-from analysis.page import image, page, png
-from analysis.rendering import html_grid, html_tables
-from analysis.runs import load_plan, load_runs
-from analysis.search_findings import EVALUATOR, Landscape, cautions, claims, landscape
-from analysis.search_plots import numeric, plot_history, plot_importance, plot_map, plot_parallel, plot_slices
-from analysis.search_trials import SearchRecord, Tuned, load_search
-from analysis.tables import LevelTable, level_tables
+from analysis.figures.search_plots import numeric, plot_history, plot_importance, plot_map, plot_parallel, plot_slices
+from analysis.records.runs import load_plan, load_runs
+from analysis.records.search_trials import SearchRecord, Tuned, load_search
+from analysis.statistics.search_findings import EVALUATOR, Landscape, cautions, claims, landscape
+from analysis.statistics.tables import LevelTable, level_tables
+from analysis.words.page import image, page, png
+from analysis.words.rendering import html_grid, html_tables
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,7 @@ than SUMix reaches: run it with ``--set weight_decay=0.0005`` too before believi
 
 from mixlab import Arm, Study, main
 from trainables import classify
-from trainables.recipes import (
-    CIFAR100_RESNET18,
-    CIFAR100_RESNEXT50,
-    CIFAR100_WRN28_8,
-    ON_CIFAR10,
-    sumix_settings,
-)
+from trainables.recipes import CIFAR100_RESNET18, CIFAR100_RESNEXT50, CIFAR100_WRN28_8, ON_CIFAR10, sumix_settings
 
 study = Study(
     name="table1_cifar100",

@@ -5,7 +5,7 @@ import signal
 import torch
 
 import mixlab  # before any test imports ray, which reads the environment that mixlab sets
-from tests.postgresql import new_database, postgresql
+from tests.servers.postgresql import new_database, postgresql
 
 torch.set_num_threads(1)
 

@@ -51,8 +51,8 @@ def test_only_the_schedule_imports_ray_tune_and_only_tracking_writes_to_mlflow()
         tune = {name for name in imported(path) if name.startswith("ray.tune")}
         assert not tune or path.name in ("schedule.py", "searcher.py"), path
         if "mlflow" in tops(path):
-            assert path.name in ("tracking.py", "tracking_store.py"), path
-    store = (ROOT / "platform" / "mixlab" / "tracking_store.py").read_text()
+            assert path.name in ("tracker.py", "store.py"), path
+    store = (ROOT / "platform" / "mixlab" / "tracking" / "store.py").read_text()
     assert not re.search(r"\.(log|set|create|update|delete)_", store)  # it reads alone
 
 

@@ -17,10 +17,10 @@ from trainables.backbones.backbone import Init
 from trainables.backbones.pretrained import Pretrained, require_pretrained
 from trainables.datasets import DATASETS
 from trainables.datasets.data_config import AugmentConfig, Count, DataConfig, NotNegative, Share, check_data
+from trainables.losses.sumix import Lam, Regulariser, SUMixTerms
 from trainables.mixers import MIXERS
 from trainables.optimisers import OptimiserConfig
 from trainables.schedules import ScheduleConfig, check_schedule
-from trainables.sumix import Lam, Regulariser, SUMixTerms
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,8 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 from mixlab.cli import main
-from mixlab.search import Search
-from mixlab.space import Choice, Float, Int
-from mixlab.study import Arm, Study
+from mixlab.spec.search import Search
+from mixlab.spec.space import Choice, Float, Int
+from mixlab.spec.study import Arm, Study
 
 __all__ = ["Arm", "Choice", "Float", "Int", "Search", "Study", "main"]

@@ -15,9 +15,9 @@ from typing import Any, NoReturn
 from rich.console import Console
 
 from mixlab.errors import BadInput, HeadLost
-from mixlab.search import SAMPLERS, SCHEDULERS, Search
-from mixlab.space import describe
-from mixlab.study import Config, Study, Trainable
+from mixlab.spec.search import SAMPLERS, SCHEDULERS, Search
+from mixlab.spec.space import describe
+from mixlab.spec.study import Config, Study, Trainable
 
 PRESETS = ("paper", "quick", "smoke")
 AUTO = "auto"  # GPUs of a trial: as few as its memory needs
@@ -141,10 +141,10 @@ def _run(study: Study, train: Trainable, argv: Sequence[str] | None, console: Co
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     # Ray, MLflow and Optuna take seconds to import: not before the input has been found good.
     if isinstance(study, Search):
-        from mixlab.explore import dry_run_search, launch_search
+        from mixlab.run.explore import dry_run_search, launch_search
 
         return (dry_run_search if options.dry_run else launch_search)(study, train, options, console)
-    from mixlab.launch import dry_run, launch
+    from mixlab.run.launch import dry_run, launch
 
     return (dry_run if options.dry_run else launch)(study, train, trials, options, console)
 

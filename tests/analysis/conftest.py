@@ -176,5 +176,5 @@ def trained(
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (40, 3, 32, 32), generator=generator, dtype=torch.uint8)
     split = Split(images, torch.arange(40) % 10)
-    monkeypatch.setattr("analysis.evaluate.load_cached", lambda name, root: Splits(split, split))
+    monkeypatch.setattr("analysis.networks.evaluate.load_cached", lambda name, root: Splits(split, split))
     return study, plan, run_ids

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from analysis import occlusion
-from analysis.evaluate import load_images
+from analysis.networks.evaluate import load_images
 from trainables.config import parse
 
 FILES = {"areas.csv", "areas.md", "curves.csv", "curves.pdf", "curves.png", "evaluations.json"}

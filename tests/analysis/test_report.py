@@ -5,10 +5,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from analysis.configuration import configuration, provenance
+from analysis.records.configuration import configuration, provenance
+from analysis.records.runs import load_runs
 from analysis.report import main, summary, write_report
-from analysis.runs import load_runs
-from analysis.tables import level_tables
+from analysis.statistics.tables import level_tables
 
 VOID = {"meta", "img", "link", "br"}
 

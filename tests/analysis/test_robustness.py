@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from analysis import robustness
-from analysis import robustness_measures as measures
+from analysis.networks import robustness_measures as measures
 from trainables.datasets.cifar_c import CORRUPTIONS, EXTRA_CORRUPTIONS
 from trainables.robustness.corruption import CORRUPT
 

@@ -15,10 +15,10 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from analysis.search_findings import cautions, claims, landscape
-from analysis.search_plots import plot_map
+from analysis.figures.search_plots import plot_map
+from analysis.records.search_trials import SearchRecord, Tuned, position
 from analysis.search_report import SearchReport, main, report, write_page
-from analysis.search_trials import SearchRecord, Tuned, position
+from analysis.statistics.search_findings import cautions, claims, landscape
 
 SPACE = {
     "zeta": {"kind": "Float", "low": 0.05, "high": 2, "log": True, "step": None, "when": {}},
@@ -32,7 +32,7 @@ Value = Callable[[dict[str, float]], float]
 
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analysis.search_findings.RESAMPLES", 3)  # each fits a forest
+    monkeypatch.setattr("analysis.statistics.search_findings.RESAMPLES", 3)  # each fits a forest
 
 
 def trial(params: dict[str, Any], value: float | None, state: TrialState = TrialState.COMPLETE) -> FrozenTrial:
@@ -121,7 +121,7 @@ def test_winner_and_confirmation_stand_side_by_side_and_censored_trials_never_wi
 
 @pytest.mark.slow
 def test_a_decisive_parameter_is_claimed_with_its_interval(searched, monkeypatch) -> None:
-    monkeypatch.setattr("analysis.search_findings.RESAMPLES", 20)
+    monkeypatch.setattr("analysis.statistics.search_findings.RESAMPLES", 20)
     trials = {arm: [trial(p, peaked(p)) for p in points(40, place)] for place, arm in enumerate(ARMS)}
     found = judged(searched(trials))
     for arm in ARMS:

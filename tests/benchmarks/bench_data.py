@@ -24,7 +24,7 @@ from torchvision import transforms
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from trainables.augment import crop_and_flip  # noqa: E402
+from trainables.augment.crop_and_flip import crop_and_flip  # noqa: E402
 from trainables.datasets import DATASETS  # noqa: E402
 from trainables.datasets.dataset import Split  # noqa: E402
 from trainables.datasets.resident import Resident, subset  # noqa: E402

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Tensor
 
-from analysis.evaluate import Result
+from analysis.networks.evaluate import Result
 from analysis.occlusion import measure
 from trainables.backbones.backbone import Network
 from trainables.config import parse

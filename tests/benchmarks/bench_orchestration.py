@@ -19,8 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from mixlab.cluster import cpu_count  # noqa: E402
-from tests import mlflow_server  # noqa: E402
+from mixlab.cluster.connect import cpu_count  # noqa: E402
+from tests.servers import mlflow_server  # noqa: E402
 
 # What both run: `epochs` seconds of sleep, a report and a checkpoint after each. The last lines differ.
 TRIAL = """

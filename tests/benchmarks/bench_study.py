@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mlflow.tracking import MlflowClient
 
-from mixlab.cluster import cpu_count
+from mixlab.cluster.connect import cpu_count
 
 ROOT = Path(__file__).parents[2]
 

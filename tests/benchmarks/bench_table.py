@@ -20,7 +20,7 @@ import numpy as np
 from mlflow.tracking import MlflowClient
 
 from analysis.ablation_table import study_table, write_study_table
-from analysis.runs import load_runs
+from analysis.records.runs import load_runs
 
 STUDY = "bench"
 ARMS = ("baseline", "+ lam", "+ l_s", "+ l_u", "+ l_su")

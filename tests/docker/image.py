@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.isolation import isolated  # noqa: E402
+from tests.servers.isolation import isolated  # noqa: E402
 
 PACKAGES = {"buildah": "buildah", "debootstrap": "debootstrap", "docker-compose": "docker-compose"}
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")

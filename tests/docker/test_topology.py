@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from tests import mlflow_server, postgresql, ray_cluster
-from tests.isolation import run_alone
+from tests.servers import mlflow_server, postgresql, ray_cluster
+from tests.servers.isolation import run_alone
 
 # Says where it ran; takes long enough for both workers to get a trial.
 STUDY = """

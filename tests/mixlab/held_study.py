@@ -15,7 +15,7 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from PIL import Image
 
-from tests.machines import Machine
+from tests.servers.machines import Machine
 
 SAY_SECONDS = 30.0  # the most that a driver may take to notice that its cluster is lost
 EPOCHS = 16

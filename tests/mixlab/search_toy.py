@@ -10,11 +10,11 @@ from typing import Any
 import optuna
 
 from mixlab import Arm, Float, Search
-from mixlab.history import History
-from mixlab.journal import Saved
-from mixlab.search import SearchTrial
-from mixlab.searcher import HistorySearcher, Stopper
-from mixlab.trial_store import TrialStore
+from mixlab.search.history import History
+from mixlab.search.searcher import HistorySearcher, Stopper
+from mixlab.search.trial_store import TrialStore
+from mixlab.spec.search import SearchTrial
+from mixlab.storage.journal import Saved
 
 SPACE = {"zeta": Float(0.05, 2, log=True), "alpha": Float(0.1, 4, log=True)}
 BEST = {"zeta": 0.4, "alpha": 1.0}

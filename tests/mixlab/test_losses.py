@@ -18,9 +18,9 @@ from mlflow.tracking import MlflowClient
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from tests import ray_cluster
-from tests.isolation import run_alone
 from tests.mixlab.held_study import EPOCHS, SEEDS, STUDY, Place, draw_images
+from tests.servers import ray_cluster
+from tests.servers.isolation import run_alone
 
 SEARCH = """
 import os, time

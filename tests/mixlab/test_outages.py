@@ -15,9 +15,9 @@ import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from tests import mlflow_server
-from tests.mlflow_server import MLflowServer
-from tests.postgresql import PostgreSQL
+from tests.servers import mlflow_server
+from tests.servers.mlflow_server import MLflowServer
+from tests.servers.postgresql import PostgreSQL
 
 pytestmark = pytest.mark.slow
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import ray_cluster
-from tests.machines import SWITCH, Machine, machine, make_switch, run_on_the_switch, why_not
 from tests.mixlab.held_study import STUDY, Place, draw_images
+from tests.servers import ray_cluster
+from tests.servers.machines import SWITCH, Machine, machine, make_switch, run_on_the_switch, why_not
 
 # When Ray gives up a node that does not answer; by itself only after a minute.
 SOON = {"RAY_health_check_timeout_ms": "2000", "RAY_health_check_failure_threshold": "3"}

@@ -16,9 +16,9 @@ import pytest
 import torch
 from mlflow.tracking import MlflowClient
 
-from tests import mlflow_server, npm_registry, ray_cluster, s3
-from tests.isolation import ROOT
-from tests.machines import SWITCH, Machine, machine, make_switch, run_on_the_switch, why_not
+from tests.servers import mlflow_server, npm_registry, ray_cluster, s3
+from tests.servers.isolation import ROOT
+from tests.servers.machines import SWITCH, Machine, machine, make_switch, run_on_the_switch, why_not
 from trainables import classify
 from trainables.datasets import cifar10, download
 from trainables.datasets.dataset import DataError

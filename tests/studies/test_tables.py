@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import torch
 
-from analysis.published import published_cells, sumix_terms
+from analysis.records.published import published_cells, sumix_terms
 from mixlab import Study
 from mixlab.cli import configure, parser
-from mixlab.study import Trial
+from mixlab.spec.study import Trial
 from trainables import methods
 from trainables.classify import Classification
 from trainables.config import parse

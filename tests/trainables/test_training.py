@@ -12,12 +12,12 @@ from torch import Tensor
 from trainables.config import flatten, parse
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import dataset_of, open_splits
+from trainables.losses.sumix import SUMixLoss, SUMixTerms
+from trainables.losses.sumix_release import ReleasedSUMixLoss
 from trainables.methods import build_method, build_network
 from trainables.mixers.cutmix import cutmix
 from trainables.mixers.mixed import mixed_binary_cross_entropy, mixed_cross_entropy, mixed_targets
 from trainables.seeds import derive_seed, generator
-from trainables.sumix import SUMixLoss, SUMixTerms
-from trainables.sumix_release import ReleasedSUMixLoss
 from trainables.training import Run
 
 IMAGES = 10

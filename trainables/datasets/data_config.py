@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from trainables.augment.resized_crop import Interpolation
 from trainables.datasets import DATASETS
 from trainables.datasets.held_out import held_out_count
-from trainables.resized_crop import Interpolation
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]

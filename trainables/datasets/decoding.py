@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Generator, Tensor
 
+from trainables.augment.resized_crop import DRAWS, Interpolation, random_boxes
 from trainables.datasets.dataset import DataError
 from trainables.datasets.file_list import FileList
-from trainables.resized_crop import DRAWS, Interpolation, random_boxes
 from trainables.seeds import derive_seed
 
 GROUP = 8  # images decoded at full size at a time; their crops are drawn together

@@ -13,10 +13,10 @@ from functools import partial
 import torch
 from torch import Generator, Tensor, nn
 
-from trainables.automix import MixBlock, mask_loss, mask_weight_at, teacher_momentum
 from trainables.backbones.backbone import Network
 from trainables.config import Config
 from trainables.datasets.opening import dataset_of
+from trainables.losses.mix_block import MixBlock, mask_loss, mask_weight_at, teacher_momentum
 from trainables.methods.inputs import evaluation_mode
 from trainables.methods.method import Step
 from trainables.methods.mixing import Mixing

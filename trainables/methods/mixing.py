@@ -11,12 +11,12 @@ from torch import Generator, Tensor
 
 from trainables.backbones.backbone import Network
 from trainables.config import Config
+from trainables.losses.sumix import SUMixLoss, SUMixParts
+from trainables.losses.sumix_release import ReleasedSUMixLoss
 from trainables.methods.inputs import INPUTS, check_inputs, evaluation_mode
 from trainables.methods.method import Method, Step
 from trainables.mixers import MIXERS
 from trainables.mixers.mixed import Mixed, alone, mixed_binary_cross_entropy, mixed_cross_entropy
-from trainables.sumix import SUMixLoss, SUMixParts
-from trainables.sumix_release import ReleasedSUMixLoss
 
 LAM_BINS = 10  # of the histograms of lambda in the log
 

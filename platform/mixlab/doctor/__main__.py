@@ -18,14 +18,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from mixlab import cluster
+from mixlab.cluster import connect
 from mixlab.doctor import probes
 from mixlab.doctor.checks import OK, RED, WARNING, Finding, judge
 from mixlab.doctor.entry import examine_entry
 from mixlab.doctor.facts import Question, collect
 from mixlab.doctor.nodes import examine
 from mixlab.errors import BadInput, require_known
-from mixlab.storage_probe import marked
+from mixlab.storage.probe import marked
 
 STYLES = {OK: "green", WARNING: "yellow", RED: "bold red"}
 
@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
 
 def diagnose(options: argparse.Namespace) -> list[Finding]:
     """Every finding; ``BadInput`` for a wrong option or a cluster that does not answer."""
-    cluster.require_address(options.address)
+    connect.require_address(options.address)
     datasets = pkgutil.resolve_name(probes.DATASETS) if options.dataset is not None else {}
     if options.dataset is not None:
         require_known("data set", options.dataset, datasets)
@@ -82,7 +82,7 @@ def diagnose(options: argparse.Namespace) -> list[Finding]:
             if entry is not None and entry.level == RED:
                 return [entry, *judge(asked, machines)]
             findings = [entry] if entry is not None else []
-            with cluster.connected(options.address, datasets.get(options.dataset)):
+            with connect.connected(options.address, datasets.get(options.dataset)):
                 facts, answers = examine(asked)
                 machines += facts
                 findings += answers

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
-from mixlab.cluster import asks_for_token
+from mixlab.cluster.connect import asks_for_token
 from mixlab.doctor.checks import OK, RED, Finding
 
 ANSWER_SECONDS = 30

@@ -13,7 +13,7 @@ import psutil
 from mixlab.doctor import probes
 from mixlab.doctor.probes import Gpus
 from mixlab.provenance import constraints_hash
-from mixlab.storage_probe import probe
+from mixlab.storage.probe import probe
 
 PACKAGES = ("ray", "torch", "torchvision", "numpy", "pyarrow", "cloudpickle")
 MIB = 2**20

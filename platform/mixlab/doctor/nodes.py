@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import ray
 
+from mixlab.cluster.nodes import alive, call_on, names_of
 from mixlab.doctor.checks import OK, RED, Finding
 from mixlab.doctor.facts import Facts, Question, collect
-from mixlab.nodes import alive, call_on, names_of
 
 ANSWER_SECONDS = 120  # the first task of a node may have to unpack the code and import torch
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from trainables.augment import crop_and_flip
+from trainables.augment.crop_and_flip import crop_and_flip
 from trainables.datasets import DATASETS
 from trainables.datasets.dataset import DataError, Split, Splits
 from trainables.datasets.resident import Resident, fingerprint, load_cached, subset

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from trainables.augment import crop_and_flip, flip
+from trainables.augment.crop_and_flip import crop_and_flip, flip
 from trainables.datasets import streamed
 from trainables.datasets.dataset import DataError
 from trainables.datasets.decoding import View

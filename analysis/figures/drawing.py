@@ -1,0 +1,101 @@
+"""What the figures of the analysis share: one style, an arm's colour, panels, bands over seeds, captions and files.
+
+Colours are those of Okabe and Ito (2008), told apart by readers with any common colour vision. An arm has the colour of
+its place in the study, in every figure.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.style import context
+
+from analysis.statistics.tables import LevelTable
+
+STYLE = Path(__file__).with_name("style.mplstyle")
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#B8A900")
+LINES = ("-", "--", ":")  # the second and third use of the palette
+BASELINE_COLOUR = "#555555"
+MOST_COLUMNS = 3  # of panels
+
+
+def arm_colours(arms: Sequence[str], baseline: str) -> dict[str, str]:
+    """A colour for every arm, by its place among the arms of the study; the baseline is grey."""
+    others = [arm for arm in arms if arm != baseline]
+    return {baseline: BASELINE_COLOUR} | {arm: PALETTE[i % len(PALETTE)] for i, arm in enumerate(others)}
+
+
+def arm_line(place: int) -> str:
+    """The line of the arm at a place in the study, the baseline's being 0: it tells arms of one colour apart."""
+    return LINES[(place - 1) // len(PALETTE) % len(LINES)] if place else "-"
+
+
+def of_level(points: pd.DataFrame, level: LevelTable) -> pd.DataFrame:
+    """The rows of one combination of factor levels."""
+    for factor, value in level.levels.items():
+        points = points[points[factor] == value]
+    return points
+
+
+def shape(count: int) -> tuple[int, int]:
+    """Rows and columns of so many panels."""
+    columns = min(count, MOST_COLUMNS)
+    return math.ceil(count / columns), columns
+
+
+def panels(figure: Figure | SubFigure, count: int) -> list[Axes]:
+    """So many axes that share their scales; the lowest of every column has the labels."""
+    rows, columns = shape(count)
+    axes = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flatten())
+    for place, axis in enumerate(axes):
+        axis.set_visible(place < count)
+        axis.tick_params(labelbottom=place + columns >= count)
+    return axes[:count]
+
+
+def draw_band(axis: Axes, points: pd.DataFrame, x: str, y: str, label: str, colour: str, line: str) -> None:
+    """The mean over seeds of column ``y`` by column ``x``, in a band from the lowest to the highest seed."""
+    by_x = points.groupby(x)[y].agg(["mean", "min", "max"])
+    axis.plot(by_x.index, by_x["mean"], line, color=colour, label=label)
+    axis.fill_between(by_x.index, by_x["min"], by_x["max"], color=colour, alpha=0.15, linewidth=0)
+
+
+def most_seeds(points: pd.DataFrame) -> int:
+    """The seeds of the arm that has the most, of points with columns ``arm`` and ``seed``."""
+    return int(points.groupby("arm")["seed"].nunique().max()) if len(points) else 0
+
+
+def line_and_band(points: pd.DataFrame, line: str = "mean over seeds") -> str:
+    """What :func:`draw_band` drew: no spread over seeds is claimed where there is one.
+
+    Args:
+        points: columns ``arm`` and ``seed``.
+        line: what the line is of several seeds.
+    """
+    return f"line: {line}, band: lowest to highest seed" if most_seeds(points) > 1 else "line: one seed, so no band"
+
+
+def add_caption(figure: Figure, caption: str) -> SubFigure:
+    """Write a caption at the foot of a figure with constrained layout; the part above it, for everything else."""
+    width, height = figure.get_size_inches()
+    text = textwrap.fill(caption, int(width / 0.062))
+    foot = 0.16 * (text.count("\n") + 1) + 0.1  # inches
+    upper, lower = np.ravel(figure.subfigures(2, 1, height_ratios=[height - foot, foot], squeeze=False))
+    lower.text(0.01, 0.98, text, fontsize=7.5, color="#444444", va="top", linespacing=1.35)
+    return upper
+
+
+def save(figure: Figure, stem: Path, endings: Sequence[str] = ("png", "pdf")) -> list[Path]:
+    """Write a figure as ``stem.png`` and ``stem.pdf``; returns the files."""
+    files = [stem.with_suffix(f".{ending}") for ending in endings]
+    with context(STYLE):  # fonts of a PDF are chosen when it is written
+        for file in files:
+            figure.savefig(file)
+    return files

@@ -1,0 +1,131 @@
+"""Lambda as the mixer drew it and as SUMix relearned it (Eq. 4 of arXiv:2407.07805), epoch by epoch.
+
+A finished run that learned lambda has two histograms an epoch in its artifact ``histograms.json``, ``lam_drawn`` and
+``lam_learned``, each of ten bins of width 0.1: shares of the mixed images.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.style import context
+from matplotlib.ticker import MaxNLocator
+from mlflow.tracking import MlflowClient
+from numpy.typing import NDArray
+
+from analysis.figures.drawing import BASELINE_COLOUR, STYLE, add_caption, arm_colours
+from analysis.records.runs import open_client
+from analysis.statistics.tables import LevelTable
+from analysis.words.captions import provenance_text
+
+BINS = 10
+FILE = "histograms.json"
+LEARNS = "config.sumix.lam"
+MOST_CELLS = 24  # in the figure
+PANEL = (3.4, 1.75)  # inches
+CAPTION = (
+    "Share of the mixed images by lambda, the weight of an image's own label. Shaded, by epoch: lambda as SUMix "
+    "learned it. At the right, all epochs: filled, learned; grey line, as the mixer drew it. Of each cell one seed "
+    "({seeds}), so no bands. {provenance}"
+)
+
+
+class Histograms(NamedTuple):
+    """Of one run, rows in order of epoch; every row sums to 1."""
+
+    level: str  # name of its table
+    arm: str
+    seed: int
+    epochs: NDArray[np.int64]  # (E,)
+    drawn: NDArray[np.float64]  # (E, 10)
+    learned: NDArray[np.float64]  # (E, 10)
+
+
+def load_histograms(tracking_uri: str, levels: Sequence[LevelTable]) -> list[Histograms]:
+    """Of every cell that learned lambda, the histograms of its first finished seed: two requests a cell."""
+    client = open_client(tracking_uri)
+    found: list[Histograms] = []
+    for level in levels:
+        if LEARNS not in level.runs:
+            continue
+        learned = level.runs[(level.runs["status"] == "finished") & (level.runs[LEARNS] == "learned")]
+        for row in learned.sort_values("seed", kind="stable").drop_duplicates("arm").to_dict("records"):
+            if len(found) < MOST_CELLS and any(
+                artifact.path == FILE for artifact in client.list_artifacts(row["run_id"])
+            ):
+                found.append(_of_run(client, level, row))
+    return found
+
+
+def _of_run(client: MlflowClient, level: LevelTable, row: dict[Any, Any]) -> Histograms:
+    with tempfile.TemporaryDirectory() as folder:
+        held = json.loads(Path(client.download_artifacts(row["run_id"], FILE, folder)).read_text(encoding="utf-8"))
+    shares = (np.array(held[name], dtype=float) for name in ("lam_drawn", "lam_learned"))
+    return Histograms(level.name, row["arm"], int(row["seed"]), np.array(held["epochs"]), *shares)
+
+
+def plot_lambda(study: str, histograms: Sequence[Histograms], levels: Sequence[LevelTable]) -> Figure:
+    """A strip a cell: epochs to the right, lambda upwards, and at its end learned and drawn lambda side by side.
+
+    Args:
+        study: its name.
+        histograms: at least one.
+        levels: the tables of the study, which give an arm its colour.
+    """
+    colours = arm_colours(list(levels[0].table.index), levels[0].baseline)
+    columns = min(2, len(histograms))
+    rows = math.ceil(len(histograms) / columns)
+    most = max(float(np.max([found.learned.max(), found.drawn.mean(0).max()])) for found in histograms)
+    with context(STYLE):
+        width = columns * PANEL[0] + 0.4
+        figure = Figure(figsize=(width, rows * PANEL[1] + 1.1), layout="constrained")
+        upper = add_caption(figure, CAPTION.format(seeds=_seeds(histograms), provenance=provenance_text(*levels)))
+        upper.suptitle(study, x=0.01, ha="left", fontweight="bold")
+        axes = upper.subplots(rows, 2 * columns, squeeze=False, gridspec_kw={"width_ratios": [3, 1] * columns})
+        for place, pair in enumerate(axes.reshape(rows * columns, 2)):
+            if place >= len(histograms):
+                pair[0].set_visible(False)
+                pair[1].set_visible(False)
+                continue
+            found = histograms[place]
+            _draw_strip(pair[0], found, colours[found.arm], most)
+            _draw_sides(pair[1], found, colours[found.arm], most)
+            if place + columns >= len(histograms):
+                pair[0].set_xlabel("epoch")
+                pair[1].set_xlabel("share, %")
+        upper.supylabel("lambda", fontsize=9)
+        return figure
+
+
+def _draw_strip(axis: Axes, found: Histograms, colour: str, most: float) -> None:
+    shades = LinearSegmentedColormap.from_list("arm", ["white", colour])
+    edges = np.append(found.epochs, found.epochs[-1] + 1) - 0.5
+    axis.pcolormesh(edges, np.linspace(0, 1, BINS + 1), found.learned.T, cmap=shades, vmin=0, vmax=most)
+    axis.set_title(f"{found.level}, {found.arm}" if found.level else found.arm, fontsize=8)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    axis.set_yticks([0, 0.5, 1])
+    axis.grid(visible=False)
+
+
+def _draw_sides(axis: Axes, found: Histograms, colour: str, most: float) -> None:
+    edges = np.linspace(0, 1, BINS + 1)
+    learned, drawn = 100 * found.learned.mean(0), 100 * found.drawn.mean(0)
+    axis.stairs(learned, edges, orientation="horizontal", fill=True, color=colour, alpha=0.6)
+    axis.stairs(drawn, edges, orientation="horizontal", color=BASELINE_COLOUR, linewidth=1.4)
+    axis.set_xlim(0, 105 * most)
+    axis.set_ylim(0, 1)
+    axis.set_yticks([0, 0.5, 1], labels=[])
+
+
+def _seeds(histograms: Sequence[Histograms]) -> str:
+    seeds = sorted({found.seed for found in histograms})
+    return f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}"

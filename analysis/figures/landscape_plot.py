@@ -1,0 +1,108 @@
+"""The figures of ``loss_landscape.py``: the loss along a line, and over a plane, around the minimum of every arm."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.style import context
+
+from analysis.figures.drawing import STYLE, add_caption, arm_colours, arm_line, draw_band, of_level, panels, shape
+from analysis.statistics.tables import LevelTable
+from trainables.robustness.landscape import REACH
+
+PANEL = (3.4, 2.6)  # inches, of a line
+TILE = 1.75  # inches, of a plane
+CONTOURS = 12
+X_LABEL = "step along a random direction, filter lengths"
+Y_LABEL = "loss on test images, nats"
+
+
+def plot_line(study: str, points: pd.DataFrame, levels: Sequence[LevelTable], caption: str) -> Figure:
+    """A panel per combination of factor levels: every arm's loss by step, mean over seeds, lowest to highest seed.
+
+    Args:
+        study: its name.
+        points: columns of the factors, ``arm``, ``seed``, ``step`` and ``loss``.
+        levels: at least one table, of the sharpness.
+        caption: what was measured, and how.
+    """
+    rows, columns = shape(len(levels))
+    with context(STYLE):
+        figure = Figure(figsize=(max(columns * PANEL[0], 5.0) + 1.0, rows * PANEL[1] + 1.3), layout="constrained")
+        upper = add_caption(figure, caption)
+        upper.suptitle(study, x=0.01, ha="left", fontweight="bold")
+        axes = panels(upper, len(levels))
+        for axis, level in zip(axes, levels, strict=True):
+            here = of_level(points, level)
+            for place, (arm, colour) in enumerate(arm_colours(list(level.table.index), level.baseline).items()):
+                draw_band(axis, here[here["arm"] == arm], "step", "loss", arm, colour, arm_line(place))
+            axis.set_title(level.name)
+            axis.set_yscale("log")
+            ticks = _ticks(float(points["loss"].min()), float(points["loss"].max()))
+            axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+            axis.set_xticks([-REACH, -REACH / 2, 0, REACH / 2, REACH])
+            axis.minorticks_off()
+        upper.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
+        upper.supxlabel(X_LABEL, fontsize=9)
+        upper.supylabel(Y_LABEL, fontsize=9)
+        return figure
+
+
+def plot_plane(study: str, points: pd.DataFrame, levels: Sequence[LevelTable], caption: str) -> Figure:
+    """A line of contour maps per combination of factor levels, one an arm, all on one scale of colours.
+
+    Args:
+        study: its name.
+        points: columns of the factors, ``arm``, ``first``, ``second`` and ``loss``, of one seed.
+        levels: at least one table; its arms are the columns.
+        caption: what was measured, and how.
+    """
+    arms = list(levels[0].table.index)
+    colours = arm_colours(arms, levels[0].baseline)
+    low, high = max(float(points["loss"].min()), 1e-9), float(points["loss"].max())
+    steps = np.geomspace(low, max(high, low * 1.01), CONTOURS)
+    with context(STYLE):
+        width, height = max(len(arms) * TILE, 4.5) + 1.2, len(levels) * (TILE + 0.25) + 1.2
+        figure = Figure(figsize=(width, height), layout="constrained")
+        upper = add_caption(figure, caption)
+        upper.suptitle(study, x=0.01, ha="left", fontweight="bold")
+        axes = upper.subplots(len(levels), len(arms), sharex=True, sharey=True, squeeze=False)
+        drawn = None
+        for line, level in zip(axes, levels, strict=True):
+            for axis, arm in zip(line, arms, strict=True):
+                here = of_level(points, level)
+                here = here[here["arm"] == arm]
+                axis.set_title(
+                    f"{level.name}, {arm}" if level.name and arm == arms[0] else arm, fontsize=7.5, color=colours[arm]
+                )
+                axis.set_box_aspect(1)
+                axis.set_xticks([-REACH, 0, REACH])
+                axis.set_yticks([-REACH, 0, REACH])
+                if here.empty:
+                    axis.text(0.5, 0.5, "no network", transform=axis.transAxes, ha="center", color="#777777")
+                    continue
+                table = here.pivot(index="second", columns="first", values="loss")
+                drawn = axis.contourf(
+                    table.columns, table.index, table, steps, cmap="viridis", norm=LogNorm(low, steps[-1])
+                )
+                axis.contour(table.columns, table.index, table, steps, colors="white", linewidths=0.4)
+                axis.plot(0, 0, "+", color="white", markersize=6)
+        if drawn is not None:
+            bar = upper.colorbar(drawn, ax=list(axes.flat), label=Y_LABEL, shrink=0.9, ticks=_ticks(low, steps[-1]))
+            bar.ax.set_yticklabels([f"{tick:g}" for tick in _ticks(low, steps[-1])])
+            bar.ax.minorticks_off()
+        upper.supxlabel("step along the first direction, filter lengths; cross: the network", fontsize=9)
+        upper.supylabel("step along the second", fontsize=9)
+        return figure
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Round numbers between two losses: 1, 2, 3 or 5 times a power of ten."""
+    low = max(low, 1e-9)  # a loss of exactly 0 has no logarithm
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    return [t for power in powers for digit in (1, 2, 3, 5) if low <= (t := digit * 10.0**power) <= high]

@@ -1,0 +1,92 @@
+"""The figure of ``occlusion.py``: an image losing its patches, and under it the curves of every arm."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.style import context
+from torch import Tensor
+
+from analysis.figures.drawing import STYLE, arm_colours, arm_line, draw_band, line_and_band, of_level, panels, shape
+from analysis.statistics.tables import LevelTable
+
+STRIP_HEIGHT = 0.75  # inches
+PANEL = (4.0, 2.9)  # inches
+LINE_HEIGHT = 0.16  # inches of the caption
+
+
+def plot_occlusion(
+    study: str,
+    curves: pd.DataFrame,
+    levels: Sequence[LevelTable],
+    strip: Sequence[tuple[float, Tensor]],
+    caption: str,
+    chance: float,
+) -> Figure:
+    """A panel per combination of factor levels: the mean over seeds by share of masked patches, lowest to highest seed.
+
+    Args:
+        study: its name.
+        curves: columns ``arm``, ``seed``, one per factor, ``masked`` and ``accuracy``, both percent.
+        levels: at least one table, of the areas under the curves; they stand in the legends.
+        strip: shares, percent, and the occluded image (C, H, W) of each, in [0, 1].
+        caption: what was masked, and how.
+        chance: accuracy of a guess, percent.
+    """
+    with context(STYLE):
+        rows, columns = shape(len(levels))
+        width = max(columns * PANEL[0], 7.0)
+        text = textwrap.fill(caption, int(width / 0.062))
+        foot = LINE_HEIGHT * (text.count("\n") + 1) + 0.1
+        height = 0.35 + STRIP_HEIGHT + 0.2 + rows * PANEL[1] + foot
+        figure = Figure(figsize=(width, height), layout="constrained")
+        figure.suptitle(study, x=0.01, ha="left", fontweight="bold")
+        ratios = [STRIP_HEIGHT + 0.2, rows * PANEL[1], foot]
+        upper, lower, bottom = np.ravel(figure.subfigures(3, 1, height_ratios=ratios, squeeze=False))
+        _draw_strip(upper, strip)
+        for axis, level in zip(panels(lower, len(levels)), levels, strict=True):
+            _draw_panel(axis, of_level(curves, level), level, chance)
+        lower.supxlabel(f"masked patches, %; {line_and_band(curves)}", fontsize=9)
+        lower.supylabel("top-1 accuracy on the test set, %", fontsize=9)
+        bottom.text(0.01, 0.98, text, fontsize=7.5, color="#444444", va="top", linespacing=1.35)
+        return figure
+
+
+def _draw_strip(figure: Figure, strip: Sequence[tuple[float, Tensor]]) -> None:
+    axes = figure.subplots(1, len(strip), squeeze=False)[0]
+    for axis, (share, image) in zip(axes, strip, strict=True):
+        pixels = image.permute(1, 2, 0).numpy()
+        axis.imshow(pixels.squeeze(-1) if pixels.shape[2] == 1 else pixels, cmap="gray", vmin=0, vmax=1)
+        axis.set_title(f"{share:g} %", fontsize=7.5, loc="center")
+        axis.set_axis_off()
+
+
+def _draw_panel(axis: Axes, curves: pd.DataFrame, level: LevelTable, chance: float) -> None:
+    axis.axhline(chance, color="#999999", linewidth=1, linestyle=":", zorder=1)
+    for place, (arm, colour) in enumerate(arm_colours(list(level.table.index), level.baseline).items()):
+        points = curves[curves["arm"] == arm]
+        if points.empty:
+            continue
+        draw_band(axis, points, "masked", "accuracy", _label(arm, level), colour, arm_line(place))
+    axis.set_title(level.name)
+    axis.set_xlim(0, 100)
+    axis.set_ylim(bottom=0)
+    if axis.get_legend_handles_labels()[0]:
+        axis.legend(title="area under the curve, gain [95 %]", title_fontsize=7, fontsize=7, loc="upper right")
+    else:
+        axis.text(0.5, 0.5, "no network", transform=axis.transAxes, ha="center", color="#777777")
+
+
+def _label(arm: str, level: LevelTable) -> str:
+    """The arm, the area under its curve, and the interval of its gain over the baseline."""
+    row = level.table.loc[arm]
+    label = f"{textwrap.shorten(str(arm), 24, placeholder='…')}  {row['mean']:.1f}"
+    if pd.isna(row["gain"]):
+        return label
+    interval = "" if pd.isna(row["gain_low"]) else f" [{row['gain_low']:+.1f}, {row['gain_high']:+.1f}]"
+    return f"{label}, {row['gain']:+.1f}{interval}"

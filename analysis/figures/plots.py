@@ -1,0 +1,157 @@
+"""The figures of a study: gains over the baseline with their intervals, and training curves with seed bands."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.style import context
+from matplotlib.ticker import MaxNLocator
+
+from analysis.figures.drawing import (
+    BASELINE_COLOUR,
+    STYLE,
+    add_caption,
+    arm_colours,
+    arm_line,
+    draw_band,
+    line_and_band,
+    of_level,
+    panels,
+    shape,
+)
+from analysis.statistics.tables import LevelTable, higher_is_better, paired_differences
+from analysis.words.captions import provenance_text, unit
+from analysis.words.cells import metric_rule
+
+PANEL_WIDTH = 3.6  # inches, without the labels of the arms
+ROW_HEIGHT = 0.42  # inches an arm
+LETTER = 0.075  # inches, width of a letter of the labels
+
+
+def plot_gains(study: str, levels: Sequence[LevelTable]) -> Figure:
+    """A panel per combination of factor levels: every arm's gain, its 95 % interval, and a dot a seed.
+
+    Args:
+        study: its name.
+        levels: at least one table.
+    """
+    with context(STYLE):
+        arms = [arm for arm in levels[0].table.index if arm != levels[0].baseline]
+        rows, columns, panel = _shape(len(levels))
+        labels = max((len(_label(arm)) for arm in arms), default=1) * LETTER + 0.3
+        width = columns * panel + labels
+        low, high, cut = _limits(levels)
+        caption = _caption(levels, width, cut)
+        caption_height = 0.17 * (caption.count("\n") + 1) + 0.15  # inches
+        foot = caption_height + 0.25
+        height = rows * (ROW_HEIGHT * max(2, len(arms)) + 0.55) + 0.75 + foot
+        layout = ConstrainedLayoutEngine(rect=(0, foot / height, 1, 1 - foot / height), wspace=0.04, hspace=0.06)
+        figure = Figure(figsize=(width, height), layout=layout)
+        for axis, level in zip(panels(figure, len(levels)), levels, strict=True):
+            axis.set_xlim(low, high)
+            _draw_gains(axis, level, arms)
+        figure.suptitle(study, x=0.01, ha="left", fontweight="bold")
+        what = "gain over baseline" if higher_is_better(levels[0].metric) else "difference from baseline"
+        # A layout engine puts supxlabel at the very bottom, on the caption.
+        label = f"{what}, {unit(levels[0].metric)} (paired by seed)"
+        figure.text(0.5 + labels / width / 2, caption_height / height, label, ha="center", va="bottom")
+        figure.text(0.08 / width, 0.08 / height, caption, fontsize=7.5, color="#444444", va="bottom", linespacing=1.35)
+        return figure
+
+
+def plot_curves(study: str, curves: pd.DataFrame, levels: Sequence[LevelTable], metric: str = "test_top1") -> Figure:
+    """A panel per combination of factor levels: the mean over seeds by epoch, in a band from the lowest to the highest.
+
+    Args:
+        study: its name.
+        curves: columns ``arm``, ``seed``, one per factor, ``epoch``, ``value`` (:func:`analysis.runs.load_curves`).
+        levels: at least one table.
+        metric: what the values are.
+    """
+    with context(STYLE):
+        rows, columns, panel = _shape(len(levels))
+        figure = Figure(figsize=(columns * panel + 1.9, rows * 2.6 + 1.4), layout="constrained")
+        upper = add_caption(figure, f"{line_and_band(curves).capitalize()}. {provenance_text(*levels)}")
+        axes = panels(upper, len(levels))
+        colours = arm_colours(list(levels[0].table.index), levels[0].baseline)
+        for axis, level in zip(axes, levels, strict=True):
+            here = of_level(curves, level)
+            for place, (arm, colour) in enumerate(colours.items()):
+                curve = here[here["arm"] == arm]
+                draw_band(axis, curve, "epoch", "value", _label(arm), colour, arm_line(place))
+            axis.set_title(level.name)
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        upper.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
+        upper.suptitle(study, x=0.01, ha="left", fontweight="bold")
+        upper.supxlabel("epoch", fontsize=9)
+        names = {"test_top1": "top-1 accuracy on the test set, %", "train_loss": "training loss"}
+        upper.supylabel(names.get(metric, metric), fontsize=9)
+        return figure
+
+
+def _shape(count: int) -> tuple[int, int, float]:
+    """Rows, columns, and the width of a panel in inches: a single one is wide enough for its axis label."""
+    rows, columns = shape(count)
+    return rows, columns, PANEL_WIDTH if columns > 1 else 5.0
+
+
+def _draw_gains(axis: Axes, level: LevelTable, arms: Sequence[str]) -> None:
+    colours = arm_colours(list(level.table.index), level.baseline)
+    differences = paired_differences(level.runs, level.metric, level.baseline)
+    axis.axvline(0, color=BASELINE_COLOUR, linewidth=1, zorder=1)
+    for y, arm in enumerate(arms):
+        row = level.table.loc[arm]
+        if pd.isna(row["gain"]):
+            axis.text(0, y, "  no value", va="center", color="#777777", fontsize=8)
+            continue
+        axis.plot([row["gain_low"], row["gain_high"]], [y, y], color=colours[arm], linewidth=2.2, solid_capstyle="butt")
+        for end, (edge, arrow) in enumerate(zip(axis.get_xlim(), "<>", strict=True)):
+            beyond = row["gain_low"] < edge if end == 0 else row["gain_high"] > edge
+            if beyond:
+                inside = edge + np.ptp(axis.get_xlim()) * (0.012 if end == 0 else -0.012)
+                axis.plot(inside, y, arrow, color=colours[arm], markersize=7)
+        axis.plot(row["gain"], y, "D", color=colours[arm], markersize=6, markeredgecolor="white", zorder=4)
+        seeds = differences[arm].to_numpy()
+        axis.plot(seeds, np.full(len(seeds), y + 0.24), "o", color=colours[arm], markersize=3.5, alpha=0.65, mew=0)
+    axis.set_yticks(range(len(arms)), [_label(arm) for arm in arms])
+    axis.set_ylim(len(arms) - 0.4, -0.6)
+    axis.grid(axis="y", visible=False)
+    axis.tick_params(axis="y", length=0)
+    axis.set_title(level.name)
+
+
+def _limits(levels: Sequence[LevelTable]) -> tuple[float, float, bool]:
+    """Ends of the axis, and whether they cut an interval.
+
+    Every dot is shown, and of the intervals at most the dots' range on either side: with two seeds one is 18 sd wide.
+    """
+    dots, ends = [0.0], [0.0]
+    for level in levels:
+        for differences in paired_differences(level.runs, level.metric, level.baseline).values():
+            dots += list(differences)
+        ends += list(level.table[["gain_low", "gain_high"]].to_numpy().ravel())
+    reach = max(max(dots) - min(dots), 1e-6)
+    low = max(min(dots) - reach, min(min(dots), np.nanmin(ends)))
+    high = min(max(dots) + reach, max(max(dots), np.nanmax(ends)))
+    pad = 0.05 * (high - low) or 1.0
+    return low - pad, high + pad, bool(np.nanmin(ends) < low - pad or np.nanmax(ends) > high + pad)
+
+
+def _label(arm: str) -> str:
+    return textwrap.shorten(str(arm), 30, placeholder="…")
+
+
+def _caption(levels: Sequence[LevelTable], width: float, cut: bool) -> str:
+    """Lines that fit in ``width`` inches."""
+    rule = metric_rule(*levels)
+    key = "Diamond: mean difference; bar: paired t interval, 95 %, each arm by itself; dot: one seed"
+    key += "; arrow: the interval goes on." if cut else "."
+    if max(level.table["pairs"].max() for level in levels) < 2:
+        key = "Diamond and dot: the difference of one seed, which has no interval."
+    return textwrap.fill(f"{rule[0].upper()}{rule[1:]}. {key} {provenance_text(*levels)}", int(width / 0.06))

@@ -1,0 +1,81 @@
+"""Reliability diagrams: accuracy by confidence, a panel a combination of factor levels, a line an arm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.style import context
+
+from analysis.figures.drawing import STYLE, add_caption, arm_colours, arm_line, of_level, panels, shape
+from analysis.statistics.tables import LevelTable
+
+PANEL = (3.4, 3.2)  # inches
+FEWEST = 20  # predictions of a bin that is drawn: the share of fewer is noise
+
+
+def reliability_points(
+    runs: pd.DataFrame, results: Mapping[str, Mapping[str, Any]], factors: Sequence[str]
+) -> pd.DataFrame:
+    """One row a run and a bin that holds predictions.
+
+    Columns: the factors, ``arm``, ``seed``, ``bin``, ``predictions``, ``confidence`` and ``accuracy``, both percent.
+    """
+    columns = [*factors, "arm", "seed"]
+    rows = [
+        [*(run[name] for name in columns), place, count, 100 * confidence, 100 * accuracy]
+        for run in runs.to_dict("records")
+        for place, (count, confidence, accuracy) in enumerate(results.get(run["run_id"], {}).get("reliability", ()))
+        if count
+    ]
+    return pd.DataFrame(rows, columns=[*columns, "bin", "predictions", "confidence", "accuracy"])
+
+
+def plot_reliability(study: str, points: pd.DataFrame, levels: Sequence[LevelTable], caption: str) -> Figure:
+    """Every arm's accuracy by bin of confidence, its seeds' predictions together, between the lowest and highest seed.
+
+    Args:
+        study: its name.
+        points: of :func:`reliability_points`.
+        levels: at least one table, of the ECE; the means stand in the legends.
+        caption: what was measured, and how.
+    """
+    rows, columns = shape(len(levels))
+    with context(STYLE):
+        figure = Figure(figsize=(max(columns * PANEL[0], 5.0), rows * PANEL[1] + 1.5), layout="constrained")
+        upper = add_caption(figure, caption)
+        upper.suptitle(study, x=0.01, ha="left", fontweight="bold")
+        for axis, level in zip(panels(upper, len(levels)), levels, strict=True):
+            here = of_level(points, level)
+            axis.plot([0, 100], [0, 100], ":", color="#999999", linewidth=1)
+            for place, (arm, colour) in enumerate(arm_colours(list(level.table.index), level.baseline).items()):
+                mine = here[here["arm"] == arm]
+                if mine.empty:
+                    continue
+                bins = _bins(mine)
+                label = f"{arm}  {level.table['mean'][arm]:.1f}"
+                axis.plot(bins["confidence"], bins["accuracy"], arm_line(place), marker=".", color=colour, label=label)
+                axis.fill_between(bins["confidence"], bins["low"], bins["high"], color=colour, alpha=0.12, linewidth=0)
+            axis.set_title(level.name)
+            axis.set_xlim(0, 100)
+            axis.set_ylim(0, 100)
+            axis.set_aspect("equal")
+            axis.legend(title="ECE, %", title_fontsize=7, fontsize=7, loc="upper left")
+        upper.supxlabel("confidence, %", fontsize=9)
+        upper.supylabel("accuracy, %", fontsize=9)
+        return figure
+
+
+def _bins(points: pd.DataFrame) -> pd.DataFrame:
+    """By bin: ``confidence`` and ``accuracy`` of all seeds' predictions together, ``low`` and ``high`` seed."""
+    weighed = points.assign(
+        c=points["confidence"] * points["predictions"], a=points["accuracy"] * points["predictions"]
+    )
+    by_bin = weighed.groupby("bin")
+    total = by_bin["predictions"].sum()
+    found = {"confidence": by_bin["c"].sum() / total, "accuracy": by_bin["a"].sum() / total}
+    bins = pd.DataFrame({**found, "low": by_bin["accuracy"].min(), "high": by_bin["accuracy"].max()}).astype(np.float64)
+    return bins[total >= FEWEST]

@@ -1,0 +1,137 @@
+"""The figures of a search, one arm at a time: Optuna's own, with what they leave out drawn in."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import matplotlib
+import optuna
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from optuna.trial import TrialState
+from optuna.visualization import matplotlib as optuna_plots
+
+from analysis.records.search_trials import Tuned
+from analysis.statistics.search_findings import EVALUATOR, Landscape
+
+FEWEST = 4  # complete trials that a contour can be drawn from
+BEST_COLOUR, CENSORED_COLOUR, FAILED_COLOUR = "#D55E00", "#555555", "#CC79A7"
+
+
+def plot_history(arm: Tuned, objective: str) -> Figure:
+    """The best complete trial so far, by Optuna; trials that were stopped early count for nothing in it."""
+    with _figures():
+        axis = optuna_plots.plot_optimization_history(arm.study, target_name=objective)
+        pruned = [(trial.number, trial.value) for trial in arm.trials(TrialState.PRUNED) if trial.value is not None]
+        if pruned:
+            axis.scatter(
+                *zip(*pruned, strict=True), marker="x", color=CENSORED_COLOUR, alpha=0.6, label="stopped early"
+            )
+        return _finished(axis, f"{arm.name}: best so far")
+
+
+def plot_map(arm: Tuned, x: str, y: str, objective: str) -> Figure:
+    """The objective over two parameters: Optuna's contour of the complete trials, and every sampled point.
+
+    Where fewer than four trials are complete there is no contour.
+    """
+    x, y = sorted((x, y))  # as Optuna does, whatever it is given
+    with _figures():
+        contour = len(arm.complete) >= FEWEST
+        if contour:
+            axis = optuna_plots.plot_contour(arm.study, params=[x, y], target_name=objective)
+        else:
+            axis = plt.subplots()[1]
+            for name, scale in ((x, axis.set_xscale), (y, axis.set_yscale)):
+                scale("log" if arm.space[name].get("log") else "linear")
+            axis.set(xlabel=x, ylabel=y)
+            _scatter(axis, arm, x, y, TrialState.COMPLETE, "o", "black", "complete")
+        _scatter(axis, arm, x, y, TrialState.PRUNED, "x", CENSORED_COLOUR, "stopped early")
+        _scatter(axis, arm, x, y, TrialState.FAIL, "v", FAILED_COLOUR, "failed")
+        if arm.best is not None and {x, y} <= set(arm.best.params):
+            best = arm.best.params
+            axis.plot(
+                best[x], best[y], "*", color=BEST_COLOUR, markersize=16, markeredgecolor="white", label="best", zorder=4
+            )
+        for name, limits in ((x, axis.set_xlim), (y, axis.set_ylim)):
+            limits(*_limits(arm.space[name]))
+        axis.legend(loc="upper left", bbox_to_anchor=(0, -0.12), ncols=4, frameon=False)
+        how = "interpolated between complete trials" if contour else "too few complete trials for a contour"
+        return _finished(axis, f"{arm.name}: {objective}, {how}")
+
+
+def plot_slices(arm: Tuned, objective: str) -> Figure:
+    """The objective against each parameter, by Optuna; complete trials."""
+    return _whole(lambda: optuna_plots.plot_slice(arm.study, target_name=objective), arm.name)
+
+
+def plot_parallel(arm: Tuned, objective: str) -> Figure:
+    """Every complete trial as a line through its parameters, by Optuna."""
+    return _whole(lambda: optuna_plots.plot_parallel_coordinate(arm.study, target_name=objective), arm.name)
+
+
+def plot_importance(arm: Tuned, found: Landscape) -> Figure:
+    """The importance of each parameter with its interval; grey where nothing can be claimed."""
+    with _figures():
+        table: pd.DataFrame = found.importance.iloc[::-1]
+        figure, axis = plt.subplots(figsize=(6.4, 1.2 + 0.5 * max(2, len(table))), layout="constrained")
+        colour = "#0072B2" if found.p < 0.05 else "#999999"
+        axis.barh(list(table.index), table["importance"], color=colour, alpha=0.7)
+        for row, (low, high) in enumerate(zip(table["low"], table["high"], strict=True)):
+            axis.plot([low, high], [row, row], color="black")
+        axis.set(xlim=(0, 1), xlabel=f"share of the variance ({EVALUATOR}; line: 95 % by resampling the trials)")
+        axis.set_title(f"{arm.name}: importance {found.of.when}")
+        return figure
+
+
+def numeric(arm: Tuned) -> list[str]:
+    """The parameters that have an axis."""
+    return [name for name, spec in arm.space.items() if spec["kind"] != "Choice"]
+
+
+def _scatter(axis: Axes, arm: Tuned, x: str, y: str, state: TrialState, marker: str, colour: str, label: str) -> None:
+    points = [t.params for t in arm.trials(state) if {x, y} <= set(t.params)]
+    if points:
+        axis.scatter([p[x] for p in points], [p[y] for p in points], marker=marker, color=colour, label=label, zorder=3)
+
+
+def _limits(spec: dict[str, float]) -> tuple[float, float]:
+    low, high = float(spec["low"]), float(spec["high"])
+    if spec["log"]:
+        pad = (high / low) ** 0.03
+        return low / pad, high * pad
+    return low - 0.03 * (high - low), high + 0.03 * (high - low)
+
+
+def _whole(draw: Callable[[], object], title: str) -> Figure:
+    with _figures():
+        draw()
+        figure = plt.gcf()
+        figure.suptitle(title)
+        return figure
+
+
+def _finished(axis: Axes, title: str) -> Figure:
+    axis.set_title(title)
+    figure = axis.figure
+    assert isinstance(figure, Figure)
+    return figure
+
+
+@contextmanager
+def _figures() -> Iterator[None]:
+    """Optuna draws through pyplot: keep its style and its windows to itself."""
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with matplotlib.rc_context({"backend": "Agg"}), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        plt.switch_backend("Agg")
+        try:
+            yield
+        finally:
+            optuna.logging.set_verbosity(level)
+            plt.close("all")

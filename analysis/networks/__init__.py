@@ -1,0 +1,1 @@
+"""Evaluates the trained networks of a study."""

@@ -1,0 +1,141 @@
+"""What a search tried, as its arms: the plan from MLflow, the trials from Optuna's storage.
+
+Three kinds of end: a complete trial has a value; a pruned one was stopped early, so its last value is only a bound on
+what it might have become; a failed one has none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pandas as pd
+from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from analysis.records.runs import Plan, load_plan
+
+JOURNAL = "journal:///"
+SQLITE = "sqlite:///"
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """One arm of a search."""
+
+    name: str
+    study: optuna.Study
+    space: dict[str, dict[str, Any]]  # by parameter: kind, low, high, log, step, values
+
+    @property
+    def maximise(self) -> bool:
+        """Whether a higher objective is better."""
+        return self.study.direction == optuna.study.StudyDirection.MAXIMIZE
+
+    def trials(self, *states: TrialState) -> list[FrozenTrial]:
+        """The trials that ended so; all without a state."""
+        return [trial for trial in self.study.get_trials(deepcopy=False) if not states or trial.state in states]
+
+    @property
+    def complete(self) -> list[FrozenTrial]:
+        """The trials that trained to the end."""
+        return self.trials(TrialState.COMPLETE)
+
+    @property
+    def best(self) -> FrozenTrial | None:
+        """The best of the complete trials; pruned ones are not candidates, for they have no final value."""
+        sign = -1 if self.maximise else 1
+        return min(self.complete, key=lambda trial: sign * float(trial.value or 0.0), default=None)
+
+    def varied(self, trials: list[FrozenTrial]) -> list[str]:
+        """The parameters that each of ``trials`` has: one under a condition is not comparable over all."""
+        return [name for name in self.space if all(name in trial.params for trial in trials)]
+
+    def counts(self) -> dict[str, int]:
+        """How many trials ended in which way, and how many still run or wait."""
+        states = [trial.state for trial in self.trials()]
+        ended = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+        found = {name: states.count(state) for name, state in ended.items()}
+        return {**found, "unfinished": len(states) - sum(found.values())}
+
+
+@dataclass(frozen=True)
+class SearchRecord:
+    """A search: its plan, and its arms in their order."""
+
+    plan: Plan
+    arms: list[Tuned]
+
+
+def load_search(
+    tracking_uri: str, search: str, storage: str | None = None, plan_hash: str | None = None
+) -> SearchRecord:
+    """The search as it stands.
+
+    Args:
+        tracking_uri: where MLflow keeps its runs.
+        search: its name, which is that of the MLflow experiment.
+        storage: Optuna's storage; by default that of the plan, whose password a server's URL lacks.
+        plan_hash: the search to load where several share the name; by default the one that ran last.
+
+    Raises:
+        ValueError: no such tracking store, search, plan or storage.
+    """
+    plan = load_plan(tracking_uri, search, plan_hash, level="search")
+    opened = _open(storage or plan["storage"])
+    arms = []
+    for name, study in plan["arms"].items():
+        try:
+            arms.append(Tuned(name, optuna.load_study(study_name=study, storage=opened), plan["space"]))
+        except KeyError as error:
+            raise ValueError(f"the storage {storage or plan['storage']!r} has no Optuna study {study!r}") from error
+    return SearchRecord(plan, arms)
+
+
+def unit_points(arm: Tuned, trials: list[FrozenTrial]) -> pd.DataFrame:
+    """The parameters of ``trials`` on [0, 1], on their own scale; a choice becomes one column a value.
+
+    Returns:
+        One row a trial, columns of the parameters that all of them have.
+    """
+    columns: dict[str, Any] = {}
+    for name in arm.varied(trials):
+        values, spec = [trial.params[name] for trial in trials], arm.space[name]
+        if spec["kind"] == "Choice":
+            columns.update({f"{name}={choice}": [float(v == choice) for v in values] for choice in spec["values"][1:]})
+        else:
+            columns[name] = [position(spec, value) for value in values]
+    return pd.DataFrame(columns, dtype=float)
+
+
+def position(spec: dict[str, Any], value: float) -> float:
+    """Where a number lies in its range: 0 at its low end, 1 at its high end, on its own scale."""
+    low, high = float(spec["low"]), float(spec["high"])
+    if spec["log"]:
+        low, high, value = np.log(low), np.log(high), np.log(value)
+    return (value - low) / (high - low)
+
+
+def _open(storage: str) -> BaseStorage:
+    """Optuna's storage; only one that is there, for Optuna itself would make an empty one."""
+    url = storage if "://" in storage else JOURNAL + storage
+    if url.startswith((JOURNAL, SQLITE)):
+        file = Path(url.removeprefix(JOURNAL).removeprefix(SQLITE))
+        if not file.is_file():
+            raise ValueError(f"no trials at {str(file)!r}: name Optuna's storage with --optuna-storage")
+        if url.startswith(JOURNAL):
+            return JournalStorage(JournalFileBackend(str(file)))
+    with contextlib.suppress(ImportError):
+        try:
+            return optuna.storages.RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+        except ImportError:
+            raise
+        except Exception as error:  # any database's own exceptions
+            reason = str(error.__cause__ or error).strip().splitlines()[0]
+            raise ValueError(f"cannot read the trials: {reason}; give the whole URL with --optuna-storage") from error
+    raise ValueError(f"no driver is installed for the database of {url.partition('://')[0]!r}")

@@ -1,0 +1,214 @@
+"""What may be said of a search, and what a reader must be warned of.
+
+Nothing is claimed from the importance of a parameter alone: fANOVA shares out whatever variance there is, so on pure
+noise some parameter has most of it. A parameter is said to matter only where a quadratic surface explains the objective
+better than it explains shuffled ones, corrected over the arms.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import optuna
+import pandas as pd
+from numpy.typing import NDArray
+from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from analysis.records.search_trials import SearchRecord, Tuned, position, unit_points
+from analysis.statistics.significance import ALPHA, holm
+from analysis.statistics.tables import LevelTable
+
+EVALUATOR = "fANOVA"
+RESAMPLES = 30  # of the importance: each fits a forest
+SHUFFLES = 999
+BORDER = 0.02  # of the range, on its own scale
+FAILED_SHARE = 0.25
+PER_PARAMETER = 5  # trials, below which nothing is said about parameters
+
+
+@dataclass(frozen=True)
+class Comparable:
+    """Trials of an arm whose values may be compared: those trained to the end, or all at an epoch that all reached."""
+
+    trials: list[FrozenTrial]
+    values: NDArray[np.float64]  # (N,)
+    epoch: int | None  # None: the last
+
+    @property
+    def when(self) -> str:
+        """In words."""
+        return "of complete trials" if self.epoch is None else f"of all trials, after epoch {self.epoch}"
+
+
+def comparable(arm: Tuned) -> Comparable:
+    """The complete trials; where these are too few because others were stopped early, all at their shortest.
+
+    The last value of a trial that was stopped early is never set beside that of a longer one.
+    """
+    complete = Comparable(arm.complete, np.array([trial.value for trial in arm.complete], dtype=float), None)
+    every = [trial for trial in arm.trials(TrialState.COMPLETE, TrialState.PRUNED) if trial.intermediate_values]
+    if len(arm.complete) >= PER_PARAMETER * len(arm.space) or len(every) <= len(arm.complete):
+        return complete
+    epoch = min(max(trial.intermediate_values) for trial in every)
+    every = [trial for trial in every if epoch in trial.intermediate_values]
+    return Comparable(every, np.array([trial.intermediate_values[epoch] for trial in every]), epoch)
+
+
+@dataclass(frozen=True)
+class Landscape:
+    """What the trials of an arm say about the parameters."""
+
+    of: Comparable
+    importance: pd.DataFrame  # index parameter; columns importance, low, high: 95 %, by resampling trials
+    left_out: list[str]  # parameters under a condition
+    p: float  # that the parameters explain nothing; NaN where there are too few trials to ask
+
+
+def landscape(arm: Tuned, seed: int = 0) -> Landscape:
+    """The importance of each parameter by fANOVA, with intervals, and whether there is anything to explain.
+
+    Args:
+        arm: its comparable trials count.
+        seed: of the resampling.
+    """
+    of = comparable(arm)
+    names, count = arm.varied(of.trials), len(of.trials)
+    left_out = [name for name in arm.space if name not in names]
+    if count < PER_PARAMETER * max(1, len(names)) or np.ptp(of.values) == 0 or not names:
+        return Landscape(of, pd.DataFrame(columns=["importance", "low", "high"], dtype=float), left_out, float("nan"))
+    rng = np.random.default_rng(seed)
+    whole = _importance(arm, of, np.arange(count))
+    resampled = []
+    for _ in range(RESAMPLES):
+        picked = rng.integers(0, count, count)
+        if np.ptp(of.values[picked]) > 0:
+            resampled.append(_importance(arm, of, picked))
+    frame = pd.DataFrame(resampled)
+    table = pd.DataFrame({"importance": whole, "low": frame.quantile(0.025), "high": frame.quantile(0.975)})
+    return Landscape(of, table.sort_values("importance", ascending=False), left_out, explained_p(arm, of, rng))
+
+
+def explained_p(arm: Tuned, of: Comparable, rng: np.random.Generator) -> float:
+    """Permutation p of the share of variance that a quadratic surface explains; NaN with too few trials to ask."""
+    design = _quadratic(unit_points(arm, of.trials).to_numpy())
+    if len(of.values) < design.shape[1] + 4:
+        return float("nan")
+    # Ranks: one trial that nearly diverged must not be all that there is to explain.
+    ranks = np.argsort(np.argsort(of.values)).astype(float)
+    basis, _ = np.linalg.qr(design)
+    observed = _share(basis, ranks)
+    shuffled = [_share(basis, rng.permutation(ranks)) for _ in range(SHUFFLES)]
+    return (1 + sum(share >= observed - 1e-12 for share in shuffled)) / (SHUFFLES + 1)
+
+
+def claims(search: SearchRecord, landscapes: dict[str, Landscape], confirmed: LevelTable | None) -> list[str]:
+    """Sentences that the data bear: gains of the confirmation, and arms whose parameters matter. Often none."""
+    found = []
+    if confirmed is not None:
+        for arm, row in confirmed.table[confirmed.table["win"]].iterrows():
+            gain = f"{row['gain']:.2f} (95 % interval {row['gain_low']:+.2f} to {row['gain_high']:+.2f})"
+            found.append(f"{arm} is better than {confirmed.baseline} by {gain}, both tuned.")
+    p = holm([landscapes[arm.name].p for arm in search.arms])
+    for arm, corrected in zip(search.arms, p, strict=True):
+        if corrected < ALPHA:
+            table = landscapes[arm.name].importance
+            first, when = table.iloc[0], landscapes[arm.name].of.when
+            alone = len(table) == 1 or first["low"] > table.iloc[1]["high"]
+            most = f"; {table.index[0]} most" if alone else ", none clearly more than another"
+            found.append(
+                f"In {arm.name} it matters how {', '.join(table.index)} are set (p {corrected:.3f}, {when}){most}."
+            )
+    return found
+
+
+def cautions(search: SearchRecord, confirmed: LevelTable | None) -> list[str]:
+    """What a reader must be warned of: a best at the border, many failures, a budget that was too small."""
+    found = []
+    for arm in search.arms:
+        found += _border(arm)
+        counts = arm.counts()
+        ended = counts["complete"] + counts["pruned"] + counts["failed"]
+        if ended and counts["failed"] >= FAILED_SHARE * ended:
+            found.append(
+                f"{arm.name}: {counts['failed']} of {ended} trials failed; the space may reach where training diverges."
+            )
+        if counts["unfinished"]:
+            found.append(f"{arm.name}: {counts['unfinished']} trials have not ended.")
+        wanted, there = PER_PARAMETER * len(arm.space), len(comparable(arm).trials)
+        if there < wanted:
+            found.append(
+                f"{arm.name}: {there} trials that can be compared are too few to say how {len(arm.space)} parameters "
+                f"act; at least {wanted} would be needed."
+            )
+    return found + _too_small(search, confirmed)
+
+
+def _too_small(search: SearchRecord, confirmed: LevelTable | None) -> list[str]:
+    if len(search.arms) < 2:
+        return []
+    if confirmed is None:
+        return [
+            "No winner has been confirmed yet: the values of the search are each the best of many, and so too good."
+        ]
+    if confirmed.table["win"].any():
+        return []
+    seeds = int(confirmed.table["n"].max())
+    return [
+        f"The budget was too small to tell the arms apart: on {seeds} fresh seeds no arm differs from "
+        f"{confirmed.baseline} beyond chance. The values of the search cannot settle it, for each is the best of many."
+    ]
+
+
+def _border(arm: Tuned) -> list[str]:
+    if arm.best is None:
+        return [f"{arm.name}: no trial was completed."]
+    found = []
+    for name, value in arm.best.params.items():
+        spec = arm.space[name]
+        if spec["kind"] == "Choice":
+            continue
+        place = position(spec, value)
+        if place <= BORDER or place >= 1 - BORDER:
+            end, bound = ("low", spec["low"]) if place <= BORDER else ("high", spec["high"])
+            found.append(
+                f"{arm.name}: the best {name}, {value:.4g}, lies on the border of the space, whose {end} end is "
+                f"{bound:g}: the optimum may be beyond."
+            )
+    return found
+
+
+def _importance(arm: Tuned, of: Comparable, picked: NDArray[np.int64]) -> dict[str, float]:
+    """Importance of each parameter, which add up to 1, from the trials whose places are ``picked``."""
+    names = arm.varied(of.trials)
+    study = optuna.create_study(direction="maximize" if arm.maximise else "minimize")
+    for place in picked:
+        trial = of.trials[place]
+        params = {name: trial.params[name] for name in names}
+        distributions = {name: trial.distributions[name] for name in names}
+        study.add_trial(create_trial(value=float(of.values[place]), params=params, distributions=distributions))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        evaluator = FanovaImportanceEvaluator(n_trees=32, seed=0)
+        found = get_param_importances(study, evaluator=evaluator, params=names)
+    return {name: float(found[name]) for name in names}
+
+
+def _quadratic(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N, P) to (N, 1 + P + P (P + 1) / 2): a constant, each parameter, every product of two; none twice."""
+    count = points.shape[1]
+    products = [points[:, i] * points[:, j] for i in range(count) for j in range(i, count)]
+    columns = np.column_stack([np.ones(len(points)), points, *products])
+    kept: list[int] = []
+    for column in range(columns.shape[1]):
+        if np.linalg.matrix_rank(columns[:, [*kept, column]]) > len(kept):
+            kept.append(column)
+    return columns[:, kept]
+
+
+def _share(basis: NDArray[np.float64], values: NDArray[np.float64]) -> float:
+    """Share of the variance of (N,) values that lies in the span of an orthonormal (N, K) basis with the constant."""
+    centred = values - values.mean()
+    return float(((basis.T @ centred) ** 2).sum() / (centred**2).sum())

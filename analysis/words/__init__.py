@@ -1,0 +1,1 @@
+"""Tables and captions as text, Markdown, LaTeX and HTML."""

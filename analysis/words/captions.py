@@ -1,0 +1,227 @@
+"""What a reader must know beside the numbers: the metric's rule, where the runs come from, and what is uneven."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from analysis.statistics.significance import ALPHA, EXACT_UP_TO, RESAMPLES, seeds_needed, smallest_p
+from analysis.statistics.tables import LevelTable, fewest_pairs, higher_is_better, paired_differences
+
+METRIC_NAMES = {"test_top1": "top-1 accuracy on the test set, %", "test_top5": "top-5 accuracy on the test set, %"}
+RULES = {
+    "last": "after the last epoch",
+    "best": "best epoch, chosen on the test set and so too high",
+}
+PAPER_RULES = {
+    "median10": "the median of the last 10 epochs",
+    "median5": "the median of the last 5 epochs",
+    "best10": "the best of the last 10 epochs, chosen on the test set and so too high",
+    "best": "the best epoch, chosen on the test set and so too high",
+    "": "read off by a rule that it does not state",
+}
+WINDOW = 10  # epochs of test_top1_median10
+MOST_FAILURES = 10  # lines under one table
+
+
+def metric_text(metric: str, epochs: Iterable[int]) -> str:
+    """The metric and its rule in words.
+
+    Args:
+        metric: as logged, e.g. ``test_top1_median10``.
+        epochs: how long the runs trained; a median over fewer than ten epochs says so.
+    """
+    name, _, rule = metric.rpartition("_")
+    if name not in METRIC_NAMES:
+        return METRIC_NAMES.get(metric, metric) + ("" if higher_is_better(metric) else " (lower is better)")
+    if rule == "median10":
+        fewer = sorted({count for count in epochs if count < WINDOW})
+        whole = f"median of all {' or '.join(map(str, fewer))} epochs" if fewer else ""
+        long = f"median of the last {WINDOW} epochs" if not fewer or any(count >= WINDOW for count in epochs) else ""
+        return f"{METRIC_NAMES[name]}, {' or '.join(part for part in (long, whole) if part)}"
+    return f"{METRIC_NAMES[name]}, {RULES.get(rule, rule)}"
+
+
+def unit(metric: str) -> str:
+    """The unit of a gain: percentage points for an accuracy, else the metric's own."""
+    for prefix, short in (("test_top1", "top-1 percentage points"), ("test_top5", "top-5 percentage points")):
+        if metric.startswith(prefix):
+            return short
+    return metric
+
+
+def method_text(*levels: LevelTable) -> str:
+    """How mean, gain, interval and p were computed."""
+    level, higher = levels[0], higher_is_better(levels[0].metric)
+    points = f", in {unit(level.metric)}" if unit(level.metric) != level.metric else ""
+    pairs = max(int(each.table["pairs"].max()) for each in levels)
+    if max(int(each.table["n"].max()) for each in levels) == 1:
+        return (
+            f"One seed, so no spread. Gain: arm minus {level.baseline!r} with the same seed{points}; one pair has "
+            "neither an interval nor a p that could tell."
+        )
+    test = "exact sign-flip test" if pairs <= EXACT_UP_TO else f"sign-flip test ({RESAMPLES + 1:,} sign patterns)"
+    most = max(each.comparisons for each in levels)
+    family = " to ".join(map(str, dict.fromkeys((min(each.comparisons for each in levels), most))))
+    return (
+        f"Mean ± sd over seeds. Gain: arm minus {level.baseline!r}, paired by seed{points}, with the paired t interval "
+        f"(95 %, each arm by itself). p: {test}; Holm: corrected for the {family} "
+        f"comparison{'s' * (most != 1)} of a table. A win is a gain {'above' if higher else 'below'} zero with "
+        f"p (Holm) < {ALPHA}."
+    )
+
+
+def provenance_text(*levels: LevelTable) -> str:
+    """Data set, backbone, epochs, n, seeds, commit and data fingerprint of the finished runs of one or more tables."""
+    planned = pd.concat([level.runs for level in levels])
+    runs = planned[planned["status"] == "finished"]
+    counts = sorted({int(n) for level in levels for n in level.table["n"]})
+    epochs, seeds = _values(runs, "epochs"), sorted(planned["seed"].unique())
+    subset = [
+        f"only {' or '.join(part)} {what} images"
+        for what in ("train", "test")
+        if (part := [count for count in _distinct(runs, f"config.{what}_images") if count != "None"])
+    ]
+    parts = [_values(runs, "config.dataset"), *subset, _values(runs, "config.backbone")]
+    parts += [f"{epochs} epochs" if epochs else ""]
+    parts += [f"n = {' to '.join(map(str, dict.fromkeys((counts[0], counts[-1]))))}"]
+    parts += [f"{'seeds' if len(seeds) > 1 else 'seed'} {_ranges(seeds)}", _commits(runs)]
+    data = " and ".join(value[:12] for value in _distinct(runs, "data"))
+    return ", ".join(part for part in [*parts, f"data {data}" if data else ""] if part) + "."
+
+
+def notes(level: LevelTable) -> list[str]:
+    """One sentence for everything that makes the cells of a table uneven or incomplete."""
+    runs, table = level.runs, level.table
+    finished = runs[runs["status"] == "finished"]
+    lines = []
+    if table["n"].nunique() > 1:
+        lines.append(f"The arms differ in n ({_by_arm(table['n'])}); a gain uses only the seeds that both arms have.")
+    for column, what, digits in (
+        ("epochs", "epochs", None),
+        ("commit", "commit", 12),
+        ("data", "data fingerprint", 12),
+        ("hardware", "hardware", None),
+    ):
+        if finished[column].nunique(dropna=False) > 1:
+            counts = finished[column].astype(str).str[:digits].value_counts(sort=False)
+            parts = ", ".join(f"{value or 'unknown'} in {_count(count, 'run')}" for value, count in counts.items())
+            lines.append(f"The runs differ in {what}: {parts}. Their gains may be due to that.")
+    if finished["dirty"].any():
+        dirty = int(finished["dirty"].sum())
+        lines.append(
+            f"{_count(dirty, 'run')} of {len(finished)} had uncommitted changes: the commit alone is not the code."
+        )
+    failed = runs.loc[runs["status"] == "failed", ["arm", "seed", "error"]]
+    for arm, seed, error in failed.head(MOST_FAILURES).itertuples(index=False):
+        where = f"{level.name}, " if level.levels else ""
+        lines.append(f"Failed: {where}{arm!r}, seed {seed}: {error or 'no error was recorded'}")
+    if len(failed) > MOST_FAILURES:
+        lines.append(f"Failed: {len(failed) - MOST_FAILURES} more.")
+    for status, says in (("running", "Not finished (running or interrupted)"), ("missing", "Not run yet")):
+        cells = runs[runs["status"] == status]
+        if len(cells):
+            by_arm = [
+                f"{str(arm)!r} seed {_ranges(sorted(group['seed']))}" for arm, group in cells.groupby("arm", sort=False)
+            ]
+            lines.append(f"{says}: {'; '.join(by_arm)}.")
+    lines += published_rules(level)
+    silent = finished[finished[level.metric].isna()]
+    if len(silent):
+        lines.append(f"Finished without a value of {level.metric}: {_count(len(silent), 'run')}.")
+    return lines
+
+
+def published_rules(level: LevelTable) -> list[str]:
+    """A sentence for each rule, other than ours, by which the paper's numbers were read off."""
+    if "published_rule" not in level.table:
+        return []
+    ours = level.metric.rpartition("_")[2]
+    rules = dict.fromkeys(level.table["published_rule"].dropna())
+    return [f"The paper's numbers are {PAPER_RULES[rule]}; ours are not." for rule in rules if rule != ours]
+
+
+def too_few_seeds(level: LevelTable) -> str | None:
+    """The sentence saying that no gain of this table could be significant, whatever its size; None if one could."""
+    pairs, comparisons = int(level.table["pairs"].max()), level.comparisons
+    if len(level.table) == 1:
+        return None
+    if comparisons == 0:
+        return "No arm has a seed in common with the baseline: no gain can be computed."
+    if smallest_p(pairs) * comparisons < ALPHA:
+        return None
+    smallest = f"smallest possible p is {smallest_p(pairs):.3g}"
+    corrected = ""
+    if smallest_p(pairs) < ALPHA:
+        corrected = f" after correction for {_count(comparisons, 'comparison')}"
+        smallest += f", {min(1.0, smallest_p(pairs) * comparisons):.3g} corrected"
+    return (
+        f"{_count(pairs, 'seed')} cannot reach p < {ALPHA}{corrected} ({smallest}): too few seeds to tell; "
+        f"at least {fewest_pairs(level)} seeds would be needed."
+    )
+
+
+def power_table(level: LevelTable, power: float = 0.8) -> pd.DataFrame:
+    """For every arm, the seeds that would show its difference, were it real and as large as observed.
+
+    Returns:
+        Index arm, without the baseline; columns ``pairs``, ``gain``, ``sd`` (of the differences), ``answer``.
+    """
+    rows = {}
+    for arm, differences in paired_differences(level.runs, level.metric, level.baseline).items():
+        answer = "2 to know its spread"
+        if len(differences) > 1:
+            seeds = seeds_needed(differences, power=power, comparisons=level.planned_comparisons)
+            answer = "over 100,000" if seeds is None else str(seeds)
+        rows[arm] = (len(differences), differences.mean(), differences.std(ddof=1), answer)
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["pairs", "gain", "sd", "answer"])
+
+
+def power_heading(level: LevelTable, power: float = 0.8) -> str:
+    """What the numbers of :func:`power_table` mean."""
+    family = _count(level.planned_comparisons, "comparison")
+    return f"Seeds for {power:.0%} power over {family}, were the gains seen so far real (rough: their spread is too)"
+
+
+def power_text(level: LevelTable) -> str:
+    """The plan as a sentence."""
+    answers = power_table(level)["answer"]
+    return f"{power_heading(level)}: {', '.join(f'{arm}: {answer}' for arm, answer in answers.items())}."
+
+
+def _by_arm(counts: pd.Series) -> str:
+    return ", ".join(f"{arm} {count}" for arm, count in counts.items())
+
+
+def _distinct(runs: pd.DataFrame, column: str) -> list[str]:
+    if column not in runs:
+        return []
+    return list(dict.fromkeys(str(value) for value in runs[column].dropna() if str(value)))
+
+
+def _values(runs: pd.DataFrame, column: str) -> str:
+    return " and ".join(_distinct(runs, column))
+
+
+def _commits(runs: pd.DataFrame) -> str:
+    texts = []
+    for commit in _distinct(runs, "commit"):
+        dirty = runs.loc[runs["commit"] == commit, "dirty"].any()
+        texts.append(commit[:12] + (" with uncommitted changes" if dirty else ""))
+    return f"commit {' and '.join(texts)}" if texts else "commit unknown"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _ranges(numbers: Iterable[int]) -> str:
+    """``0–2, 5`` for 0, 1, 2, 5."""
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and number == spans[-1][1] + 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    return ", ".join(f"{first}–{last}" if last > first else str(first) for first, last in spans)

@@ -1,0 +1,129 @@
+"""A table as text cells, and the sentences under it: what every rendering shows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+from analysis.statistics.tables import LevelTable
+from analysis.words.captions import metric_text, notes, power_table, power_text, provenance_text, too_few_seeds
+
+DASH = "–"
+LOST = {"failed": "failed", "running": "unfinished", "missing": "missing"}  # status -> what a reader sees
+LEFT_ALIGNED = ("", "arm", "verdict")
+CHOSEN_ON_TEST = "The column 'best' is the best epoch, chosen on the test set and so too high."
+
+
+def cells(level: LevelTable, extra: Sequence[str] = ()) -> pd.DataFrame:
+    """The table as text: one row an arm, the columns a reader sees.
+
+    Args:
+        level: the table.
+        extra: metrics whose mean is shown beside, e.g. ``test_top1_last``.
+    """
+    table, digits = level.table, digits_of(level.metric)
+    shown = pd.DataFrame({"arm": [str(arm) for arm in table.index]}, index=table.index)
+    shown["n"] = [_n_text(row) for _, row in table.iterrows()]
+    shown["mean ± sd"] = [_mean_text(row, digits) for _, row in table.iterrows()]
+    for metric in extra:
+        means = level.runs.groupby("arm")[metric].mean()
+        shown[metric.removeprefix("test_top1_")] = [_number(means.get(arm, math.nan), digits) for arm in table.index]
+    shown["gain"] = [_number(value, digits, "+") for value in table["gain"]]
+    shown["95 % interval"] = [_interval(*ends, digits) for ends in zip(table.gain_low, table.gain_high, strict=True)]
+    shown["p"] = [p_text(value) for value in table["p"]]
+    shown["p (Holm)"] = [p_text(value) for value in table["p_holm"]]
+    if "published" in table:
+        shown["paper"] = [_number(value, digits) for value in table["published"]]
+        shown["ours − paper"] = [_number(value, digits, "+") for value in table["difference"]]
+        shown["paper in our interval"] = [DASH if pd.isna(yes) else "yes" if yes else "no" for yes in table["inside"]]
+    shown["verdict"] = table["verdict"]
+    return shown
+
+
+def digits_of(metric: str) -> int:
+    """Decimals that are shown of a metric."""
+    return 2 if metric.startswith("test_top") else 4
+
+
+def heading(level: LevelTable) -> str:
+    """The level and the metric with its rule."""
+    rule = metric_rule(level)
+    return f"{level.name}: {rule}" if level.levels else rule[0].upper() + rule[1:]
+
+
+def metric_rule(*levels: LevelTable) -> str:
+    """The metric with its rule, e.g. ``top-1 accuracy on the test set, %, median of the last 10 epochs``."""
+    runs = pd.concat([level.runs for level in levels])
+    epochs = runs.loc[runs["status"] == "finished", "epochs"].dropna()
+    return metric_text(levels[0].metric, [int(count) for count in epochs])
+
+
+def remarks(level: LevelTable, extra: Sequence[str] = ()) -> list[str]:
+    """The sentences under a table: provenance, what is uneven, whether the seeds are enough, and how many would be."""
+    few = too_few_seeds(level)
+    lines = [provenance_text(level), *notes(level), *([few] if few else [])]
+    if few and level.table["pairs"].max() > 1:
+        lines.append(power_text(level))
+    if any(metric.endswith("_best") for metric in extra):
+        lines.append(CHOSEN_ON_TEST)
+    return lines
+
+
+def tidy(levels: Sequence[LevelTable]) -> pd.DataFrame:
+    """All tables as one frame: the factors, the arm, every column of the table, the metric, its rule and provenance."""
+    parts = []
+    for level in levels:
+        part = level.table.reset_index()
+        for position, (factor, value) in enumerate(level.levels.items()):
+            part.insert(position, factor, value)
+        parts.append(part.assign(metric=level.metric, rule=metric_rule(level), provenance=provenance_text(level)))
+    return pd.concat(parts, ignore_index=True)
+
+
+def paper_cells(levels: Sequence[LevelTable]) -> pd.DataFrame:
+    """The means as papers print them: a row a combination of factor levels, a column an arm; text."""
+    rows = [
+        {"": level.name or "all", **dict(zip(shown["arm"], shown["mean ± sd"], strict=True))}
+        for level in levels
+        for shown in [cells(level)]
+    ]
+    return pd.DataFrame(rows)
+
+
+def power_cells(level: LevelTable) -> pd.DataFrame:
+    """The plan of :func:`analysis.words.captions.power_table` as text cells."""
+    plan, digits = power_table(level), digits_of(level.metric)
+    beats = level.table["p_beats"]
+    shown = pd.DataFrame({"arm": [str(arm) for arm in plan.index]}, index=plan.index)
+    shown["seeds so far"] = [str(count) for count in plan["pairs"]]
+    shown["gain"] = [_number(value, digits, "+") for value in plan["gain"]]
+    shown["sd of the differences"] = [_number(value, digits) for value in plan["sd"]]
+    shown["P(beats baseline)"] = [_number(beats[arm], 2) if plan["pairs"][arm] > 1 else DASH for arm in plan.index]
+    shown["seeds needed"] = plan["answer"]
+    return shown
+
+
+def _n_text(row: pd.Series) -> str:
+    lost = [f"{int(row[status])} {word}" for status, word in LOST.items() if row[status]]
+    return f"{int(row['n'])} ({', '.join(lost)})" if lost else str(int(row["n"]))
+
+
+def _mean_text(row: pd.Series, digits: int) -> str:
+    if row["n"] == 0:
+        return next((word for status, word in LOST.items() if row[status]), DASH)
+    return f"{row['mean']:.{digits}f} ± {_number(row['sd'], digits)}"
+
+
+def _number(value: float, digits: int, sign: str = "") -> str:
+    return DASH if math.isnan(value) else f"{value:{sign}.{digits}f}"
+
+
+def _interval(low: float, high: float, digits: int) -> str:
+    return DASH if math.isnan(low) else f"[{low:+.{digits}f}, {high:+.{digits}f}]"
+
+
+def p_text(value: float) -> str:
+    """Four decimals, and never a zero."""
+    return DASH if math.isnan(value) else "< 0.0001" if value < 0.0001 else f"{value:.4f}"

@@ -1,0 +1,148 @@
+"""The tables of a study as terminal text, Markdown, LaTeX and HTML."""
+
+from __future__ import annotations
+
+import html
+import re
+import textwrap
+from collections.abc import Sequence
+
+import pandas as pd
+from tabulate import tabulate
+
+from analysis.statistics.tables import LevelTable
+from analysis.words.captions import method_text, power_heading
+from analysis.words.cells import DASH, LEFT_ALIGNED, cells, heading, paper_cells, power_cells, remarks
+from analysis.words.page import page
+
+WIDTH = 110  # characters of a terminal line
+WIN_CLASS = ' class="win"'
+WORDS_CLASS = ' class="text"'
+LATEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}"}
+LATEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "<": "$<$", ">": "$>$"}
+LATEX |= {"±": r"$\pm$", DASH: "--", "+": "$+$", "−": "$-$", "×": r"$\times$", "≤": r"$\leq$", "≥": r"$\geq$"}
+LATEX |= {"α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "ζ": r"$\zeta$", "λ": r"$\lambda$", "σ": r"$\sigma$"}
+
+
+def terminal_text(
+    study: str, levels: Sequence[LevelTable], extra: Sequence[str] = (), *, power: bool = False, wide: bool = False
+) -> str:
+    """All tables of a study for a terminal; a remark that every table shares is printed once, at the end.
+
+    Args:
+        study: its name.
+        levels: at least one table.
+        extra: metrics whose mean is shown beside.
+        power: also say how many seeds would show each difference.
+        wide: first the means alone, a row a combination of factor levels and a column an arm.
+    """
+    shared, own = _split_remarks(levels, extra)
+    blocks = [study]
+    for level, lines in zip(levels, own, strict=True):
+        grid = _grid(cells(level, extra), "simple")
+        blocks.append("\n".join([_wrap(heading(level)), "", grid, *([""] if lines else []), *map(_wrap, lines)]))
+        if power:
+            blocks.append(f"{_wrap(power_heading(level))}\n\n{_grid(power_cells(level), 'simple')}")
+    if wide:
+        blocks.insert(1, _grid(paper_cells(levels), "simple"))
+    blocks.append("\n".join(_wrap(line) for line in [*shared, method_text(*levels)]))
+    return "\n\n".join(blocks) + "\n"
+
+
+def markdown(study: str, levels: Sequence[LevelTable], extra: Sequence[str] = ()) -> str:
+    """All tables of a study as Markdown; arguments as :func:`terminal_text`."""
+    return f"# {escape_markdown(study)}\n\n{markdown_tables(levels, extra)}\n"
+
+
+def markdown_tables(levels: Sequence[LevelTable], extra: Sequence[str] = ()) -> str:
+    """The tables as a piece of a page."""
+    shared, own = _split_remarks(levels, extra)
+    blocks = []
+    for level, lines in zip(levels, own, strict=True):
+        grid = _grid(cells(level, extra).map(escape_markdown), "pipe")
+        blocks += [f"## {escape_markdown(heading(level))}", grid, *map(escape_markdown, lines)]
+    return "\n\n".join([*blocks, *map(escape_markdown, [*shared, method_text(*levels)])])
+
+
+def latex(study: str, levels: Sequence[LevelTable], extra: Sequence[str] = ()) -> str:
+    """All tables of a study as LaTeX floats for a document that loads ``booktabs``; arguments as `terminal_text`."""
+    blocks = [r"% Needs \usepackage{booktabs}. Written by analysis/ablation_table.py; do not edit."]
+    for level in levels:
+        shown = cells(level, extra)
+        sentences = [heading(level), *remarks(level, extra), method_text(level)]
+        caption = " ".join(line if line.endswith(".") else f"{line}." for line in sentences)
+        label = re.sub(r"[^a-z0-9]+", "-", f"{study} {level.name}".lower()).strip("-")
+        align = "".join("l" if name in LEFT_ALIGNED else "r" for name in shown.columns)
+        rows = [" & ".join(map(_escape_latex, row)) + r" \\" for row in [list(shown.columns), *_data(shown)]]
+        lines = [r"\begin{table}", r"\centering", rf"\caption{{{_escape_latex(caption)}}}", rf"\label{{tab:{label}}}"]
+        lines += [rf"\begin{{tabular}}{{{align}}}", r"\toprule", rows[0], r"\midrule", *rows[1:], r"\bottomrule"]
+        blocks.append("\n".join([*lines, r"\end{tabular}", r"\end{table}"]))
+    return "\n\n".join(blocks) + "\n"
+
+
+def html_page(study: str, levels: Sequence[LevelTable], extra: Sequence[str] = ()) -> str:
+    """All tables of a study as one self-contained page; arguments as :func:`terminal_text`."""
+    title = html.escape(study)
+    return page(title, f"<h1>{title}</h1>\n{html_tables(levels, extra)}")
+
+
+def html_tables(levels: Sequence[LevelTable], extra: Sequence[str] = ()) -> str:
+    """The tables as a piece of a page."""
+    shared, own = _split_remarks(levels, extra)
+    parts = []
+    for level, lines in zip(levels, own, strict=True):
+        grid = html_grid(cells(level, extra), wins=list(level.table["win"]))
+        parts += [f"<h3>{html.escape(heading(level))}</h3>", grid, *map(_paragraph, lines)]
+    return "\n".join([*parts, *map(_paragraph, [*shared, method_text(*levels)])])
+
+
+def html_grid(shown: pd.DataFrame, wins: Sequence[bool] = (), *, words: bool = False) -> str:
+    """A table that scrolls by itself where it is too wide.
+
+    Args:
+        shown: text cells.
+        wins: which rows are bold.
+        words: the cells hold words, and are aligned to the left.
+    """
+    head = "".join(f'<th scope="col">{html.escape(str(name))}</th>' for name in shown.columns)
+    rows = "\n".join(
+        f"<tr{WIN_CLASS if win else ''}>{''.join(f'<td>{html.escape(text)}</td>' for text in row)}</tr>"
+        for row, win in zip(_data(shown), wins or [False] * len(shown), strict=True)
+    )
+    kind = WORDS_CLASS if words else ""
+    grid = f"<table{kind}>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>"
+    return f'<div class="wide">{grid}</div>'
+
+
+def _split_remarks(levels: Sequence[LevelTable], extra: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """What every table says, and what each says alone."""
+    every = [remarks(level, extra) for level in levels]
+    shared = [line for line in every[0] if all(line in lines for lines in every)]
+    return shared, [[line for line in lines if line not in shared] for lines in every]
+
+
+def _grid(shown: pd.DataFrame, form: str) -> str:
+    align = ["left" if name in LEFT_ALIGNED else "right" for name in shown.columns]
+    # Without disable_numparse an arm called "1e3" would be printed as 1000.
+    return str(tabulate(_data(shown), list(shown.columns), form, disable_numparse=True, colalign=align))
+
+
+def _data(shown: pd.DataFrame) -> list[list[str]]:
+    return [list(row) for row in shown.itertuples(index=False, name=None)]
+
+
+def _paragraph(text: str) -> str:
+    return f"<p>{html.escape(text)}</p>"
+
+
+def _wrap(line: str) -> str:
+    return textwrap.fill(line, WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def escape_markdown(text: str) -> str:
+    """Text that every renderer shows as it is; MLflow's shows the backslash of ``\\<``."""
+    return re.sub(r"([\\`*_|\[\]])", r"\\\1", text).replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _escape_latex(text: str) -> str:
+    return "".join(LATEX.get(letter, letter) for letter in text)

@@ -1,0 +1,84 @@
+"""What a study and each of its arms came to, in numbers and in a sentence: what MLflow shows above the seeds' runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
+
+import pandas as pd
+
+from analysis.records.configuration import configuration
+from analysis.statistics.tables import LevelTable
+from analysis.words.cells import cells, digits_of, metric_rule, p_text
+from analysis.words.rendering import escape_markdown, markdown_tables
+
+OF_ARM = ("sd", "gain", "gain_low", "gain_high", "p_holm", "n")  # columns of the table
+
+
+class Summary(NamedTuple):
+    """Of one run."""
+
+    metrics: dict[str, float]
+    text: str  # Markdown
+
+
+def claims(levels: Sequence[LevelTable]) -> list[str]:
+    """A line for every gain that is a win."""
+    return [
+        f"{f'{level.name}, ' if level.levels else ''}{arm}: {row['gain']:+.2f} (95 % interval "
+        f"{row['gain_low']:+.2f} to {row['gain_high']:+.2f}, p after Holm's correction {p_text(row['p_holm'])})"
+        for level in levels
+        for arm, row in level.table[level.table["win"]].iterrows()
+    ]
+
+
+def verdict(levels: Sequence[LevelTable]) -> str:
+    """How many gains can be claimed."""
+    compared, wins = sum(level.comparisons for level in levels), len(claims(levels))
+    if not wins:
+        which = "the one comparison is not" if compared == 1 else f"none of the {compared} comparisons is"
+        return f"No gain can be claimed: {which} significant."
+    return f"Gains claimed, {wins} of {compared} comparison{'s' * (compared != 1)}:"
+
+
+def of_study(levels: Sequence[LevelTable]) -> Summary:
+    """Of a study's run: how many gains were tested and how many are wins, of how many runs; and the tables."""
+    finished = sum(int(level.table["n"].sum()) for level in levels)
+    compared = sum(level.comparisons for level in levels)
+    metrics = {"wins": float(len(claims(levels))), "comparisons": float(compared), "runs": float(finished)}
+    lines = [verdict(levels), *(f"- {escape_markdown(claim)}" for claim in claims(levels))]
+    return Summary(metrics, "\n".join(lines) + f"\n\n{markdown_tables(levels)}\n")
+
+
+def of_arms(levels: Sequence[LevelTable]) -> dict[str, Summary]:
+    """By cell, such as ``cutmix · + lam``, of its run: its row of the table, and what its configuration is.
+
+    The mean has the name of the metric, so that it stands in one column with the values of the seeds.
+    """
+    runs = pd.concat([level.runs for level in levels])
+    _, differing = configuration(runs, list(levels[0].levels))
+    found = {}
+    for level in levels:
+        shown = cells(level)
+        for (arm, row), text in zip(level.table.iterrows(), shown.to_dict("records"), strict=True):
+            cell = " · ".join((*map(str, level.levels.values()), str(arm)))
+            values = {level.metric: row["mean"], **{name: row[name] for name in OF_ARM}}
+            digits = {name: 4 if name == "p_holm" else digits_of(level.metric) for name in values}
+            metrics = {name: round(float(v), digits[name]) for name, v in values.items() if not math.isnan(v)}
+            found[cell] = Summary(metrics, _sentences(level, str(arm), text, differing))
+    return found
+
+
+def _sentences(level: LevelTable, arm: str, text: dict[Hashable, str], differing: pd.DataFrame) -> str:
+    """The row of an arm in words, and the values of what its study varies."""
+    said = "baseline" if arm == level.baseline else text["verdict"]  # first, for MLflow's list shows 50 letters
+    mean = f"{text['mean ± sd']} over {text['n']} seed{'s' * (text['n'] != '1')}"
+    gain = f"; gain {text['gain']}, 95 % interval {text['95 % interval']}, p (Holm) {text['p (Holm)']}"
+    first = f"{said}: {mean}{gain if arm != level.baseline else ''}."
+    rule = metric_rule(level)
+    mine = differing[differing["arm"] == arm]
+    for factor, value in level.levels.items():
+        mine = mine[mine[factor] == str(value)]
+    settings = [f"- `{key} = {' or '.join(mine[key].unique())}`" for key in differing if key != "arm" and len(mine)]
+    return "\n\n".join([escape_markdown(first), f"{rule[0].upper()}{rule[1:]}.", "\n".join(settings)]).strip()

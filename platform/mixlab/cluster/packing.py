@@ -1,0 +1,111 @@
+"""How many trials share a GPU: the memory that one needs, as measured, against what the GPU has free."""
+
+import argparse
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+
+from mixlab.cli import AUTO
+from mixlab.cluster import connect
+from mixlab.cluster.connect import Share
+from mixlab.errors import BadInput
+from mixlab.spec.study import Trainable, Trial
+
+MARGIN = 0.1  # of a GPU's free memory: fragments, and steps that need more than those measured
+STEPS = 10_000  # Ray counts a GPU in ten-thousandths
+FULL = re.compile(
+    r"^(torch\.(cuda\.)?OutOfMemoryError|RuntimeError: CUDA error: (out of memory|CUBLAS_STATUS_ALLOC_FAILED))", re.M
+)
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How trials share GPUs.
+
+    Args:
+        needed: MiB of the cell that needs most.
+        free: MiB of the GPU that has least.
+        cell: which needs most.
+    """
+
+    needed: float
+    free: float
+    cell: str
+
+    @property
+    def count(self) -> int:
+        """Trials a GPU, at least one."""
+        return max(1, int(self.free * (1 - MARGIN) / self.needed))
+
+    @property
+    def gpus(self) -> float:
+        """What each trial asks Ray for: rounded down, so that ``count`` of them are no more than a GPU."""
+        return math.floor(STEPS / self.count) / STEPS
+
+    def __str__(self) -> str:
+        """One line for the terminal."""
+        return (
+            f"{self.count} trials to a GPU: {self.cell}, which needs most, takes {self.needed:,.0f} MiB (measured); "
+            f"a GPU has {self.free:,.0f} MiB free, of which {MARGIN:.0%} stay so."
+        )
+
+
+def require_place(options: argparse.Namespace) -> None:
+    """Raise ``BadInput`` where no trial can run as the options say, as far as that is known without a cluster."""
+    connect.require_address(options.address)
+    wished = options.cpus_per_trial is not None or options.gpus_per_trial is not None
+    if options.address == "local" and wished:  # else there is nothing to ask of torch, which takes seconds to import
+        connect.share(options.cpus_per_trial, options.gpus_per_trial, connect.this_machine(), "this machine")
+
+
+def share_of(
+    trials: Sequence[Trial],
+    train: Trainable,
+    resources: Mapping[str, float],
+    options: argparse.Namespace,
+    console: Console,
+) -> Share:
+    """The resources of each of ``trials`` on the connected cluster; measured, where the options ask for that."""
+    share = connect.share(options.cpus_per_trial, options.gpus_per_trial, resources, "the Ray cluster")
+    if options.gpus_per_trial != AUTO or not share.gpus:
+        return share
+    with console.status("measuring the GPU memory of a trial of each arm ..."):
+        packing = measure(trials, train, share, Path(options.data_root).absolute())
+    console.print(str(packing), markup=False, soft_wrap=True)
+    return replace(share, gpus=packing.gpus)
+
+
+def measure(trials: Sequence[Trial], train: Trainable, whole: Share, data_root: Path) -> Packing:
+    """Measure a trial of every cell on the connected cluster, and the one that needs most on every node with a GPU.
+
+    Args:
+        trials: those to run.
+        train: asked for ``gpu_memory``.
+        whole: the processors of a trial, and one GPU.
+        data_root: the folder of the data sets, where the trials run.
+
+    Raises:
+        BadInput: a trial does not fit, or its memory cannot be measured.
+    """
+    configs = {trial.cell: {**trial.config, "data_root": str(data_root)} for trial in trials}
+    try:
+        needed = [needed for needed, _ in connect.map_on(train.gpu_memory, configs.values(), whole)]
+        cell = list(configs)[needed.index(max(needed))]
+        nodes = connect.on_every_gpu_node(train.gpu_memory, configs[cell], whole)
+    except (ValueError, OSError) as error:
+        raise BadInput(f"--gpus-per-trial {AUTO}: {error}") from error
+    return min((Packing(needed, free, cell) for needed, free in nodes), key=lambda packing: packing.count)
+
+
+def ran_out(traceback: str) -> bool:
+    """Whether a traceback ends in a GPU that has no memory left."""
+    return FULL.search(traceback) is not None
+
+
+def more(gpus: float) -> float:
+    """The share of a trial that ran out of memory: twice what it had, until it has a GPU to itself."""
+    return min(1.0, 2 * gpus) if gpus < 1 else gpus

@@ -1,0 +1,1 @@
+"""What a search has tried, in Optuna's storage, and what it tries next."""

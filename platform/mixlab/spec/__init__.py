@@ -1,0 +1,1 @@
+"""What is asked: studies, arms, searches and their spaces. Imports the standard library only."""

@@ -1,0 +1,1 @@
+"""Checkpoints and the journal of epochs, in a folder or behind a URI."""

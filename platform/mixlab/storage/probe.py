@@ -1,0 +1,127 @@
+"""Tries a storage as a study will use it, and does not wait for ever.
+
+A storage behind a URI is tried in a process of its own: pyarrow waits for minutes for a server that does not answer,
+and even then keeps its process from ending.
+"""
+
+import contextlib
+import json
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.fs
+
+from mixlab.errors import BadInput, first_line
+from mixlab.storage.journal import filesystem_of
+from mixlab.uris import shown
+
+ANSWER_SECONDS = 20.0  # a server that refuses connections is asked for 6
+
+
+def require_storage(root: str, writable: bool = True) -> None:
+    """Raise ``BadInput`` unless the storage answers and, if it is to be ``writable``, takes files."""
+    fault = probe(root)[0] if writable else _ask("look", root)[0]
+    if fault:
+        hint = "give a folder, or a URI that pyarrow.fs knows"
+        if root.startswith("s3:"):
+            hint = "give a bucket that is there, and its key in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        raise BadInput(f"--storage {shown(root)!r} cannot be {'written' if writable else 'read'} ({fault}); {hint}")
+
+
+def probe(root: str, marker: str = "") -> tuple[str, bool]:
+    """Why a file cannot be written, read and deleted there, empty for no reason; and whether ``marker`` is there."""
+    with _left_as_it_was(root):
+        return _ask("probe", root, marker)
+
+
+@contextlib.contextmanager
+def marked(root: str, name: str) -> Iterator[None]:
+    """A file ``name`` in the storage for the length of the block, where it can be written."""
+    with _left_as_it_was(root):
+        fault, _ = _ask("write", root, name)
+        try:
+            yield
+        finally:
+            if not fault:
+                _ask("delete", root, name)
+
+
+@contextlib.contextmanager
+def _left_as_it_was(root: str) -> Iterator[None]:
+    """Remove a folder of this machine that is new after the block, unless something has come into it."""
+    new = "://" not in root and not Path(root).exists()
+    try:
+        yield
+    finally:
+        if new:
+            with contextlib.suppress(OSError):
+                Path(root).rmdir()
+
+
+def _ask(what: str, root: str, name: str = "") -> tuple[str, bool]:
+    """Why one of ``ATTEMPTS`` fails, empty for no reason; and what it finds."""
+    if "://" not in root:
+        return _attempt(what, root, name)
+    command = [sys.executable, "-m", "mixlab.storage.probe"]
+    asked = json.dumps([what, root, name])  # not as an argument: everybody can read those, and a URI may hold a key
+    try:
+        child = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=ANSWER_SECONDS)
+    except subprocess.TimeoutExpired:
+        return f"no answer within {ANSWER_SECONDS:g} s", False
+    if child.returncode:
+        return shown((child.stderr.strip().splitlines() or ["its client crashed"])[-1]), False
+    fault, found = json.loads(child.stdout)
+    return fault, found
+
+
+def _attempt(what: str, root: str, name: str) -> tuple[str, bool]:
+    try:
+        return "", ATTEMPTS[what](*filesystem_of(root), name)
+    except Exception as error:  # any file system's own exceptions
+        return shown(first_line(error)).rstrip("."), False
+
+
+def _look(filesystem: pyarrow.fs.FileSystem, path: str, _: str) -> bool:
+    """Whether there is anything yet."""
+    bucket = path.partition("/")[0]
+    if isinstance(filesystem, pyarrow.fs.S3FileSystem) and not _there(filesystem, bucket):
+        raise OSError(f"there is no bucket {bucket!r}")
+    return _there(filesystem, path)
+
+
+def _write(filesystem: pyarrow.fs.FileSystem, path: str, name: str) -> bool:
+    """Write a file that holds its own name."""
+    filesystem.create_dir(path)
+    with filesystem.open_output_stream(f"{path}/{name}") as stream:
+        stream.write(name.encode())
+    return True
+
+
+def _delete(filesystem: pyarrow.fs.FileSystem, path: str, name: str) -> bool:
+    filesystem.delete_file(f"{path}/{name}")
+    return True
+
+
+def _probe(filesystem: pyarrow.fs.FileSystem, path: str, marker: str) -> bool:
+    """Write, read and delete a file; whether ``marker`` is there."""
+    name = f".probe-{secrets.token_hex(6)}"
+    _write(filesystem, path, name)
+    with filesystem.open_input_stream(f"{path}/{name}") as stream:
+        same = stream.read() == name.encode()
+    _delete(filesystem, path, name)
+    if not same:
+        raise OSError("what was written is not what is read")
+    return bool(marker) and _there(filesystem, f"{path}/{marker}")
+
+
+def _there(filesystem: pyarrow.fs.FileSystem, path: str) -> bool:
+    return bool(filesystem.get_file_info(path).type != pyarrow.fs.FileType.NotFound)
+
+
+ATTEMPTS = {"look": _look, "write": _write, "delete": _delete, "probe": _probe}
+
+if __name__ == "__main__":
+    print(json.dumps(_attempt(*json.load(sys.stdin))))

@@ -1,0 +1,1 @@
+"""MLflow: what is written there, and how it is read."""

@@ -1,0 +1,40 @@
+"""Histograms of drawn and learned lambda, read from a real MLflow store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from analysis.ablation_table import study_table
+from analysis.figures.lambdas import load_histograms, plot_lambda
+
+
+def in_bin(place: int) -> list[float]:
+    """All images in one bin."""
+    return [float(bin_ == place) for bin_ in range(10)]
+
+
+def test_one_seed_of_each_arm_that_learned_lambda(track: Any, make_plan: Any) -> None:
+    study, plan = track(), make_plan(arms=("baseline", "+ lam", "+ l_s"), seeds=2)
+    study.add_plan(plan)
+    for trial in plan["trials"]:
+        learns = trial["arm"] != "baseline"
+        run_id = study.add_run(trial, 40.0, config={"sumix.lam": "learned" if learns else "fixed"})
+        if trial["arm"] == "+ lam":
+            learned = [in_bin(5), in_bin(7 + trial["seed"])]
+            held = {"epochs": [1, 2], "lam_drawn": [in_bin(5), in_bin(5)], "lam_learned": learned}
+            study.client.log_dict(run_id, held, "histograms.json")
+    levels = study_table(study.uri, study.study).levels
+    (found,) = load_histograms(study.uri, levels)  # '+ l_s' has none
+    assert (found.arm, found.seed, found.epochs.tolist()) == ("+ lam", 0, [1, 2])
+    assert found.drawn.argmax(axis=1).tolist() == [5, 5]
+    assert found.learned.argmax(axis=1).tolist() == [5, 7]
+    figure = plot_lambda(study.study, [found], levels)
+    assert "seed 0" in " ".join(text.get_text() for sub in figure.subfigs for text in sub.texts)
+
+
+def test_a_study_that_learned_none_has_none(track: Any, make_plan: Any) -> None:
+    study, plan = track(), make_plan(seeds=1)
+    study.add_plan(plan)
+    for trial in plan["trials"]:
+        study.add_run(trial, 40.0)
+    assert load_histograms(study.uri, study_table(study.uri, study.study).levels) == []

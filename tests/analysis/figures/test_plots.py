@@ -1,0 +1,112 @@
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+
+from analysis.figures.drawing import BASELINE_COLOUR, arm_colours, save
+from analysis.figures.plots import plot_curves, plot_gains
+from analysis.statistics.tables import level_tables
+
+ARMS = ("baseline", "+ lam", "+ l_s")
+
+
+@pytest.fixture
+def levels(make_plan, planned_runs):
+    plan = make_plan(factors={"mixer": ("cutmix", "saliencymix")})
+    values = {(arm, seed): 70.0 + number + seed * number for number, arm in enumerate(ARMS) for seed in range(3)}
+    runs = planned_runs(plan, values)
+    runs.loc[(runs["mixer"] == "saliencymix") & (runs["arm"] == "+ l_s"), "test_top1_median10"] = float("nan")
+    return level_tables(runs, plan)
+
+
+def lines_at(axis, y):
+    return [line.get_xdata() for line in axis.lines if np.allclose(line.get_ydata(), y)]
+
+
+def test_gains_are_drawn_where_the_table_says(levels):
+    axis, other = plot_gains("ablation_tiny", levels).axes
+    row = levels[0].table.loc["+ lam"]
+    interval, mean = lines_at(axis, 0)
+    assert list(interval) == [row["gain_low"], row["gain_high"]]
+    assert list(mean) == [row["gain"]]
+    (seeds,) = lines_at(axis, 0.24)
+    assert sorted(seeds) == [1, 2, 3]
+    assert [tick.get_text() for tick in axis.get_yticklabels()] == ["+ lam", "+ l_s"]
+    assert [text.get_text().strip() for text in other.texts] == ["no value"]
+    assert not lines_at(other, 1)
+
+
+def test_every_dot_is_in_view(levels):
+    axis = plot_gains("ablation_tiny", levels).axes[0]
+    low, high = axis.get_xlim()
+    assert low < 0 < 6 < high
+
+
+def test_the_axis_says_what_a_gain_is(levels):
+    texts = [text.get_text() for text in plot_gains("ablation_tiny", levels).texts]
+    assert "gain over baseline, top-1 percentage points (paired by seed)" in texts
+    assert any(
+        "n = 0 to 3" in text.replace("\n", " ") and "commit 0123456789ab" in text.replace("\n", " ") for text in texts
+    )
+
+
+def test_an_arm_has_one_colour_in_every_figure(levels):
+    colours = arm_colours(ARMS, "baseline")
+    assert len(set(colours.values())) == 3
+    assert colours["baseline"] == BASELINE_COLOUR
+    gains = plot_gains("ablation_tiny", levels).axes[0]
+    drawn = {
+        line.get_ydata()[0]: to_hex(line.get_color()).upper() for line in gains.lines if len(line.get_xdata()) == 1
+    }
+    assert drawn == {0: colours["+ lam"], 1: colours["+ l_s"]}
+
+
+def test_curves_show_mean_and_range_of_the_seeds(levels):
+    curves = pd.DataFrame(
+        [
+            {"mixer": "cutmix", "arm": arm, "seed": seed, "epoch": epoch, "value": 10.0 * epoch + seed}
+            for arm in ARMS
+            for seed in range(3)
+            for epoch in range(4)
+        ]
+    )
+    figure = plot_curves("ablation_tiny", curves, levels)
+    axis = figure.axes[0]
+    assert [line.get_label() for line in axis.lines] == list(ARMS)
+    assert list(axis.lines[0].get_ydata()) == [1.0, 11.0, 21.0, 31.0]
+    band = axis.collections[0].get_paths()[0].vertices
+    assert (band[:, 1].min(), band[:, 1].max()) == (0.0, 32.0)
+
+
+def caption(figure):
+    parts = [figure, *figure.subfigs]
+    return " ".join(text.get_text().replace("\n", " ") for part in parts for text in part.texts)
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_captions_say_where_the_runs_come_from_and_claim_no_spread_of_one_seed(make_plan, planned_runs, seeds):
+    plan = make_plan(seeds=seeds)
+    cells = [(arm, seed) for arm in ARMS for seed in range(seeds)]
+    drawn = level_tables(planned_runs(plan, {cell: 70.0 + len(cell[0]) + cell[1] for cell in cells}), plan)
+    points = [
+        {"mixer": "cutmix", "arm": arm, "seed": seed, "epoch": e, "value": e} for arm, seed in cells for e in (1, 2)
+    ]
+    texts = [caption(plot_gains("tiny", drawn)), caption(plot_curves("tiny", pd.DataFrame(points), drawn))]
+    for text in texts:
+        assert f"20 epochs, n = {seeds}, seed" in text
+        assert "commit 0123456789ab" in text
+    assert [word in texts[0] for word in ("t interval, 95 %", "one seed, which has no interval")] == [
+        seeds > 1,
+        seeds == 1,
+    ]
+    assert [word in texts[1] for word in ("band: lowest to highest", "one seed, so no band")] == [seeds > 1, seeds == 1]
+
+
+def test_figures_leave_the_caller_s_style_alone(levels, tmp_path):
+    from matplotlib import rcParams
+
+    rcParams["backend"]  # found out when it is first asked for
+    before = rcParams.copy()
+    files = save(plot_gains("ablation_tiny", levels), tmp_path / "gains")
+    assert [file.name for file in files] == ["gains.png", "gains.pdf"]
+    assert rcParams == before

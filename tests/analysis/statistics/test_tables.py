@@ -1,0 +1,182 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.records.published import PublishedNumber
+from analysis.statistics.tables import ablation_table, higher_is_better, level_tables, logged_metrics
+from analysis.words.captions import published_rules
+
+COLUMNS = ["n", "mean", "sd", "gain", "gain_low", "gain_high", "p", "p_holm", "win"]
+
+
+def runs_of(values):
+    """Rows from {arm: values by seed 0, 1, ...}."""
+    return pd.DataFrame(
+        [{"arm": arm, "seed": seed, "top1": value} for arm, row in values.items() for seed, value in enumerate(row)]
+    )
+
+
+def test_table_by_hand():
+    table = ablation_table(runs_of({"plain": [70, 72, 74], "+ a": [71, 74, 77], "+ b": [69, 72, 75]}), "top1", "plain")
+
+    assert list(table.index) == ["plain", "+ a", "+ b"]
+    assert table.index.name == "arm"
+    assert list(table.columns) == COLUMNS
+    assert list(table["n"]) == [3, 3, 3]
+    assert list(table["mean"]) == [72, 74, 72]
+    assert list(table["sd"]) == [2, 3, 3]
+    # Differences of a: 1, 2, 3; of b: -1, 0, 1. Half width: 4.302653 x 1 / sqrt(3) for both.
+    assert list(table.loc[["+ a", "+ b"], "gain"]) == [2, 0]
+    assert table.loc["+ a", ["gain_low", "gain_high"]].tolist() == pytest.approx([-0.484138, 4.484138], abs=1e-6)
+    assert list(table.loc[["+ a", "+ b"], "p"]) == [0.25, 1.0]
+    assert list(table.loc[["+ a", "+ b"], "p_holm"]) == [0.5, 1.0]
+    assert not table["win"].any()
+    assert table.loc["plain", ["gain", "gain_low", "gain_high", "p", "p_holm"]].isna().all()
+
+
+def test_pairing_removes_what_the_seeds_share():
+    luck = np.array([0, 5, -4, 3, -2, 6, 1, -7])
+    arms = {"plain": 70 + luck, "+ a": 70.5 + luck + np.array([0.1, -0.1] * 4)}
+    table = ablation_table(runs_of(arms), "top1", "plain")
+    assert table.loc["+ a", "gain"] == pytest.approx(0.5)
+    assert table.loc["+ a", "p"] == 2 / 2**8
+    assert table.loc["+ a", "win"]
+    assert table.loc["+ a", "sd"] > 4  # unpaired, half a point would drown
+
+
+def test_rows_may_come_in_any_order():
+    runs = runs_of({"plain": [70, 72, 74, 71], "+ a": [71, 74, 77, 70]})
+    shuffled = runs.sample(frac=1, random_state=3)
+    expected, got = ablation_table(runs, "top1", "plain"), ablation_table(shuffled, "top1", "plain")
+    pd.testing.assert_frame_equal(expected, got.loc[expected.index])
+    assert list(got.index) == list(dict.fromkeys(shuffled["arm"]))
+
+
+def test_only_common_seeds_are_paired_and_failed_runs_are_not_counted():
+    runs = runs_of({"plain": [70, 72, math.nan, 73], "+ a": [71, math.nan, 77, 75]})
+    table = ablation_table(runs, "top1", "plain")
+    assert list(table["n"]) == [3, 3]
+    assert table.loc["+ a", "gain"] == pytest.approx((1 + 2) / 2)  # seeds 0 and 3
+    assert table.loc["+ a", "mean"] == pytest.approx((71 + 77 + 75) / 3)
+    assert table.loc["+ a", "p"] == 0.5
+
+
+def test_an_arm_without_any_value_stays_a_row_and_is_not_a_comparison():
+    runs = runs_of({"plain": [70, 72, 74], "+ a": [71, 74, 77], "+ b": [math.nan] * 3})
+    table = ablation_table(runs, "top1", "plain")
+    assert table.loc["+ b", "n"] == 0
+    assert table.loc["+ b"].drop(["n", "win"]).isna().all()
+    assert table.loc["+ a", "p_holm"] == table.loc["+ a", "p"]
+
+
+def test_one_seed_has_a_gain_but_no_spread():
+    table = ablation_table(runs_of({"plain": [70], "+ a": [71]}), "top1", "plain")
+    assert table.loc["+ a", "gain"] == 1
+    assert table.loc["+ a", ["sd", "gain_low", "gain_high"]].isna().all()
+    assert table.loc["+ a", "p"] == 1.0
+
+
+def test_a_worse_arm_never_wins_unless_lower_is_better():
+    runs = runs_of({"plain": [70 + s for s in range(8)], "+ a": [69 + s for s in range(8)]})
+    assert not ablation_table(runs, "top1", "plain").loc["+ a", "win"]
+    assert ablation_table(runs, "top1", "plain", higher_is_better=False).loc["+ a", "win"]
+
+
+def test_the_caller_s_rows_are_left_alone():
+    runs = runs_of({"plain": [70, 72], "+ a": [71, math.nan]})
+    before = runs.copy()
+    ablation_table(runs, "top1", "plain")
+    pd.testing.assert_frame_equal(runs, before)
+
+
+def test_errors_name_what_there_is():
+    runs = runs_of({"plain": [70], "+ a": [71]})
+    with pytest.raises(ValueError, match=r"baseline 'base' is not an arm; the arms are: plain, \+ a"):
+        ablation_table(runs, "top1", "base")
+    with pytest.raises(ValueError, match="no column 'top5'; available: top1"):
+        ablation_table(runs, "top5", "plain")
+    with pytest.raises(ValueError, match="no column 'seed'"):
+        ablation_table(runs.drop(columns="seed"), "top1", "plain")
+    with pytest.raises(ValueError, match=r"arm '\+ a' has seed 0 twice"):
+        ablation_table(pd.concat([runs, runs.tail(1)]), "top1", "plain")
+    with pytest.raises(ValueError, match="not an arm"):
+        ablation_table(runs.head(0), "top1", "plain")
+
+
+@pytest.mark.parametrize(
+    ("metric", "higher"),
+    [("test_top1_median10", True), ("train_loss", False), ("ece", False), ("train_seconds", False)],
+)
+def test_direction_of_a_metric(metric, higher):
+    assert higher_is_better(metric) is higher
+
+
+def test_one_table_per_level_in_the_order_of_the_plan(make_plan, planned_runs):
+    plan = make_plan(arms=("plain", "+ a"), factors={"mixer": ("puzzlemix", "cutmix"), "backbone": ("r20", "r8")})
+    runs = planned_runs(plan, {(arm, seed): 70.0 + seed for arm in ("plain", "+ a") for seed in range(3)})
+    runs.loc[(runs.mixer == "cutmix") & (runs.backbone == "r8") & (runs.arm == "+ a"), "test_top1_median10"] += 2
+    tables = level_tables(runs.sample(frac=1, random_state=0), plan)
+    assert [table.name for table in tables] == [
+        "mixer = puzzlemix, backbone = r20",
+        "mixer = puzzlemix, backbone = r8",
+        "mixer = cutmix, backbone = r20",
+        "mixer = cutmix, backbone = r8",
+    ]
+    assert [table.table.loc["+ a", "gain"] for table in tables] == [0, 0, 0, 2]
+    assert all(list(table.table.index) == ["plain", "+ a"] for table in tables)
+
+
+def test_without_factors_there_is_one_table(make_plan, planned_runs):
+    plan = make_plan(arms=("plain", "+ a"), factors={})
+    (level,) = level_tables(planned_runs(plan, {("plain", 0): 70.0, ("+ a", 0): 71.0}), plan)
+    assert level.levels == {}
+    assert level.table["missing"].tolist() == [2, 2]
+    assert level.table["verdict"].tolist() == ["", "too few seeds"]
+
+
+def test_verdicts(make_plan, planned_runs):
+    arms = ("plain", "better", "worse", "same", "few", "none")
+    plan = make_plan(arms=arms, seeds=9, factors={})
+    wobble = [0.01, -0.01, 0.02, -0.02, 0.03, -0.03, 0.01, -0.01, 0.02]
+    shift = {"plain": 0.0, "better": 1.0, "worse": -1.0, "few": 1.0}
+    values = {(arm, s): 70 + s + shift[arm] for arm in shift for s in range(9) if arm != "few" or s < 3}
+    values |= {("same", s): 70 + s + wobble[s] for s in range(9)}
+    (level,) = level_tables(planned_runs(plan, values), plan)
+    expected = ["", "win", "worse", "not significant", "too few seeds", "–"]
+    assert level.table["verdict"].tolist() == expected
+
+
+def test_published_values_are_compared_with_the_interval_of_our_mean(make_plan, planned_runs):
+    plan = make_plan(arms=("plain", "+ a", "+ b"))
+    values = {("plain", s): 70.0 + s for s in range(3)} | {("+ a", s): 72.0 + s for s in range(3)}
+    printed = {("cutmix", "plain"): 73.4, ("cutmix", "+ a"): 76.0, ("saliencymix", "+ a"): 73.0}
+    published = {cell: PublishedNumber(value, "best10", "a paper") for cell, value in printed.items()}
+    (level,) = level_tables(planned_runs(plan, values), plan, published=published)
+    table = level.table
+    assert table.loc["plain", "mean_high"] == pytest.approx(71 + 2.484138, abs=1e-6)
+    assert table.loc["+ a", "difference"] == pytest.approx(73 - 76)
+    assert bool(table.loc["plain", "inside"]) is True
+    assert bool(table.loc["+ a", "inside"]) is False
+    assert pd.isna(table.loc["+ b", "inside"])
+    assert pd.isna(table.loc["+ b", "published"])
+    (rule,) = published_rules(level)
+    assert rule.startswith("The paper's numbers are the best of the last 10 epochs, chosen on the test set")
+    same = {cell: PublishedNumber(value, "median10", "a paper") for cell, value in printed.items()}
+    assert not published_rules(*level_tables(planned_runs(plan, values), plan, published=same))
+
+
+def test_logged_metrics_are_those_with_a_number(make_plan, planned_runs):
+    plan = make_plan(factors={"mixer.alpha": (0.2, 1.0)})
+    runs = planned_runs(plan, {("baseline", 0): 70.0}).assign(never=math.nan, test_ece=0.1)
+    assert logged_metrics(runs, ["mixer.alpha"]) == ["test_top1_median10", "test_ece"]
+
+
+def test_no_finished_run_and_unknown_metric(make_plan, planned_runs):
+    plan = make_plan()
+    with pytest.raises(ValueError, match="study 'ablation_tiny' has no finished run: 9 missing"):
+        level_tables(planned_runs(plan, {}), plan)
+    runs = planned_runs(plan, {("baseline", 0): 70.0})
+    with pytest.raises(ValueError, match="metric 'top9'; logged: test_top1_median10"):
+        level_tables(runs, plan, "top9")

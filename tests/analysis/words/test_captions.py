@@ -1,0 +1,174 @@
+import re
+
+import pytest
+
+from analysis.statistics.tables import level_tables
+from analysis.words.captions import (
+    method_text,
+    metric_text,
+    notes,
+    power_table,
+    power_text,
+    provenance_text,
+    too_few_seeds,
+)
+
+ARMS = ("baseline", "+ lam", "+ l_s", "+ l_u", "+ l_su")
+
+
+@pytest.fixture
+def level_of(make_plan, planned_runs):
+    """The one table of a study of five arms, of which ``values`` are known, with some columns changed."""
+
+    def build(values, seeds=3, arms=ARMS, change=None):
+        plan = make_plan(arms=arms, seeds=seeds)
+        runs = planned_runs(plan, values)
+        return level_tables(change(runs) if change else runs, plan)[0]
+
+    return build
+
+
+def full(seeds=3, arms=ARMS):
+    return {
+        (arm, seed): 70.0 + seed + number * (1 + seed / 10) for number, arm in enumerate(arms) for seed in range(seeds)
+    }
+
+
+@pytest.mark.parametrize(
+    ("metric", "epochs", "expected"),
+    [
+        ("test_top1_median10", [200], "top-1 accuracy on the test set, %, median of the last 10 epochs"),
+        ("test_top1_median10", [10], "top-1 accuracy on the test set, %, median of the last 10 epochs"),
+        ("test_top1_median10", [4, 4], "top-1 accuracy on the test set, %, median of all 4 epochs"),
+        ("test_top1_last", [4], "top-1 accuracy on the test set, %, after the last epoch"),
+        ("train_loss", [4], "train_loss (lower is better)"),
+    ],
+)
+def test_the_rule_of_the_metric(metric, epochs, expected):
+    assert metric_text(metric, epochs) == expected
+
+
+def test_both_rules_are_named_when_epochs_differ():
+    text = metric_text("test_top1_median10", [4, 200])
+    assert "median of the last 10 epochs or median of all 4 epochs" in text
+
+
+def test_three_seeds_are_too_few_and_the_text_says_how_many_it_takes(level_of):
+    assert too_few_seeds(level_of(full())) == (
+        "3 seeds cannot reach p < 0.05 (smallest possible p is 0.25): too few seeds to tell; "
+        "at least 8 seeds would be needed."
+    )
+
+
+def test_seeds_that_suffice_for_one_arm_but_not_for_four(level_of):
+    text = too_few_seeds(level_of(full(6), seeds=6))
+    assert "6 seeds cannot reach p < 0.05 after correction for 4 comparisons" in text
+    assert "smallest possible p is 0.0312, 0.125 corrected" in text
+    assert too_few_seeds(level_of(full(6, ARMS[:2]), seeds=6, arms=ARMS[:2])) is None
+
+
+def test_enough_seeds_need_no_warning(level_of):
+    assert too_few_seeds(level_of(full(8), seeds=8)) is None
+
+
+def test_provenance(level_of):
+    assert provenance_text(level_of(full())) == (
+        "cifar10, resnet20, 20 epochs, n = 3, seeds 0–2, commit 0123456789ab, data feedc0de."
+    )
+
+
+def test_a_part_of_the_data_is_told(level_of):
+    def part(runs):
+        return runs.assign(**{"config.train_images": "300", "config.test_images": "None"})
+
+    assert "cifar10, only 300 train images, resnet20" in provenance_text(level_of(full(), change=part))
+
+
+def test_an_even_complete_study_needs_no_notes(level_of):
+    assert notes(level_of(full())) == []
+
+
+def test_unequal_n_and_missing_cells_are_told(level_of):
+    values = full()
+    del values["+ lam", 1]
+    level = level_of(values)
+    text = "\n".join(notes(level))
+    assert "differ in n (baseline 3, + lam 2, + l_s 3, + l_u 3, + l_su 3)" in text
+    assert "Not run yet: '+ lam' seed 1." in text
+    assert "n = 2 to 3" in provenance_text(level)
+
+
+def test_failed_cells_are_told_with_their_error(level_of):
+    def fail(runs):
+        runs.loc[1, ["status", "error", "test_top1_median10"]] = ["failed", "RuntimeError: loss is NaN", float("nan")]
+        return runs
+
+    text = "\n".join(notes(level_of(full(), change=fail)))
+    assert "Failed: mixer = cutmix, 'baseline', seed 1: RuntimeError: loss is NaN" in text
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "told"),
+    [
+        ("epochs", 40, "differ in epochs: 40 in 1 run, 20 in 14 runs"),
+        ("commit", "ffff", "differ in commit: ffff in 1 run, 0123456789ab in 14 runs"),
+        ("data", "beef", "differ in data fingerprint: beef in 1 run, feedc0de in 14 runs"),
+        ("hardware", "a GPU", "differ in hardware: a GPU in 1 run, a CPU in 14 runs"),
+        ("dirty", True, "1 run of 15 had uncommitted changes"),
+    ],
+)
+def test_what_is_uneven_is_told(level_of, column, value, told):
+    def change(runs):
+        runs.loc[0, column] = value
+        return runs
+
+    lines = notes(level_of(full(), change=change))
+    assert len(lines) == 1
+    assert told in lines[0]
+
+
+def test_a_finished_run_without_the_metric_is_told(level_of):
+    def blank(runs):
+        runs.loc[0, "test_top1_median10"] = float("nan")
+        return runs
+
+    assert any("Finished without a value" in line for line in notes(level_of(full(), change=blank)))
+
+
+def test_the_method_names_the_test_the_correction_and_the_unit(level_of):
+    text = method_text(level_of(full()))
+    for part in (
+        "exact sign-flip test",
+        "Holm: corrected for the 4 comparisons",
+        "paired by seed",
+        "percentage points",
+    ):
+        assert part in text
+
+
+def test_one_seed_has_no_spread(level_of):
+    text = method_text(level_of(full(1), seeds=1))
+    assert text.startswith("One seed, so no spread. Gain: arm minus 'baseline' with the same seed")
+    assert "sd" not in text
+
+
+def test_an_approximate_p_is_not_called_exact(level_of):
+    text = method_text(level_of(full(21), seeds=21))
+    assert "exact" not in text
+    assert "10,000 sign patterns" in text
+
+
+def test_power_plan_of_every_arm(level_of):
+    level = level_of(full())
+    plan = power_table(level)
+    assert list(plan.index) == list(ARMS[1:])
+    assert list(plan["pairs"]) == [3] * 4
+    assert plan.loc["+ lam", "gain"] == pytest.approx(1.1)
+    assert plan.loc["+ lam", "sd"] == pytest.approx(0.1)
+    assert plan.loc["+ lam", "answer"] == "8"
+    assert re.search(r"80% power over 4 comparisons.*\+ lam: 8, \+ l_s: 8", power_text(level))
+
+
+def test_power_plan_of_an_arm_with_one_seed(level_of):
+    level = level_of({("baseline", 0): 70.0, ("+ lam", 0): 71.0})
+    assert power_table(level).loc["+ lam", "answer"] == "2 to know its spread"

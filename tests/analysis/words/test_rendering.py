@@ -1,0 +1,188 @@
+import io
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+from analysis.records.published import PublishedNumber
+from analysis.statistics.tables import level_tables
+from analysis.words.cells import cells, paper_cells, power_cells, tidy
+from analysis.words.rendering import html_page, latex, markdown, terminal_text
+
+AWKWARD = r"<b>100% & a_b | ${x}^2~\c#"
+
+
+@pytest.fixture
+def study(make_plan, planned_runs):
+    """Two levels of a factor; in both one arm has a failed and one a missing cell."""
+
+    def build(arms=("baseline", "+ lam", "+ l_s"), **kwargs):
+        plan = make_plan(arms=arms, factors={"mixer": ("cutmix", "saliencymix")})
+        values = {(arm, seed): 78.0 + seed / 4 + number for number, arm in enumerate(arms) for seed in range(3)}
+        runs = planned_runs(plan, values).assign(test_top1_last=77.0, test_top1_best=80.0)
+        runs.loc[runs["key"] == plan["trials"][3]["key"], ["status", "error", "test_top1_median10"]] = [
+            "failed",
+            "RuntimeError: out of memory",
+            float("nan"),
+        ]
+        gone = runs["arm"] == arms[2]
+        runs.loc[gone & (runs["mixer"] == "saliencymix"), ["status", "test_top1_median10"]] = ["missing", float("nan")]
+        return level_tables(runs, plan, **kwargs)
+
+    return build
+
+
+class Cells(HTMLParser):
+    """Collects the text of every table row."""
+
+    def __init__(self):
+        super().__init__()
+        self.rows, self.inside = [], False
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.inside = True
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag):
+        self.inside = self.inside and tag not in ("td", "th")
+
+    def handle_data(self, data):
+        if self.inside:
+            self.rows[-1][-1] += data
+
+
+def test_cells_by_hand(study):
+    shown = cells(study()[0])
+    assert list(shown.columns) == ["arm", "n", "mean ± sd", "gain", "95 % interval", "p", "p (Holm)", "verdict"]
+    assert shown.iloc[0].tolist() == ["baseline", "3", "78.25 ± 0.25", "–", "–", "–", "–", ""]
+    assert shown.iloc[1].tolist()[:4] == ["+ lam", "2 (1 failed)", "79.38 ± 0.18", "+1.00"]
+    assert shown.iloc[2].tolist()[3:7] == ["+2.00", "[+2.00, +2.00]", "0.2500", "0.5000"]
+    assert cells(study()[1]).iloc[2].tolist()[1:3] == ["0 (3 missing)", "missing"]
+
+
+def test_one_seed_shows_a_dash_for_its_spread(make_plan, planned_runs):
+    plan = make_plan(arms=("baseline", "+ lam"), seeds=1, factors={})
+    (level,) = level_tables(planned_runs(plan, {("baseline", 0): 70.0, ("+ lam", 0): 71.0}), plan)
+    assert cells(level).iloc[1].tolist()[2:5] == ["71.00 ± –", "+1.00", "–"]
+    assert "1 seed cannot reach p < 0.05" in terminal_text("tiny", [level])
+
+
+def test_terminal_text_prints_what_all_tables_share_once(study):
+    text = terminal_text("ablation_tiny", study())
+    assert text.count("cannot reach p < 0.05") == 1
+    assert text.count("mixer = cutmix: top-1 accuracy") == 1
+    assert text.count("mixer = saliencymix: top-1 accuracy") == 1
+    assert text.count("RuntimeError: out of memory") == 1
+    assert max(len(line) for line in text.splitlines()) <= 120
+
+
+def test_last_and_best_are_shown_on_request_with_a_warning(study):
+    extra = ("test_top1_last", "test_top1_best")
+    assert cells(study()[0], extra)[["last", "best"]].to_numpy().tolist() == [["77.00", "80.00"]] * 3
+    text = terminal_text("ablation_tiny", study(), extra)
+    assert "chosen on the test set and so too high" in text
+    assert "too high" not in terminal_text("ablation_tiny", study())
+
+
+def test_the_means_alone_in_the_layout_of_papers(study):
+    shown = paper_cells(study())
+    assert list(shown.columns) == ["", "baseline", "+ lam", "+ l_s"]
+    assert shown.to_numpy().tolist() == [
+        ["mixer = cutmix", "78.25 ± 0.25", "79.38 ± 0.18", "80.25 ± 0.25"],
+        ["mixer = saliencymix", "78.25 ± 0.25", "79.25 ± 0.25", "missing"],
+    ]
+    lines = terminal_text("ablation_tiny", study(), wide=True).splitlines()
+    assert [line.split()[-1] for line in lines[2:6]] == ["l_s", "------------", "0.25", "missing"]
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex on the PATH")
+@pytest.mark.parametrize("arms", [("baseline", "+ lam", "+ l_s"), ("baseline", AWKWARD, "α ≥ 0.5 – naïve")])
+def test_latex_compiles_it(study, arms, tmp_path):
+    printed = PublishedNumber(78.17, "best10", "SUMix Table 6")
+    levels = study(arms=arms, published={("cutmix", "baseline"): printed})
+    (tmp_path / "table.tex").write_text(latex("ablation_tiny", levels, ("test_top1_last", "test_top1_best")))
+    document = r"\documentclass{article}\usepackage{booktabs}\begin{document}\input{table}\end{document}"
+    command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "-no-shell-escape", document]
+    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert found.returncode == 0, found.stdout
+    assert len(list(tmp_path.glob("*.pdf"))) == 1
+
+
+def test_with_one_seed_there_is_nothing_to_plan_from(make_plan, planned_runs):
+    plan = make_plan(arms=("baseline", "+ lam"), seeds=1, factors={})
+    (level,) = level_tables(planned_runs(plan, {("baseline", 0): 70.0, ("+ lam", 0): 71.0}), plan)
+    assert "power" not in terminal_text("tiny", [level])
+    assert power_cells(level).iloc[0].tolist() == ["+ lam", "1", "+1.00", "–", "–", "2 to know its spread"]
+
+
+def test_power_is_shown_on_request(study):
+    assert "seeds needed" in terminal_text("ablation_tiny", study(), power=True)
+    assert "seeds needed" not in terminal_text("ablation_tiny", study())
+
+
+def test_published_values_are_shown(study):
+    printed = {("cutmix", "baseline"): 78.17, ("cutmix", "+ l_s"): 79.51}
+    published = {cell: PublishedNumber(value, "median10", "SUMix Table 6") for cell, value in printed.items()}
+    shown = cells(study(published=published)[0])
+    assert list(shown["paper"]) == ["78.17", "–", "79.51"]
+    assert list(shown["ours − paper"]) == ["+0.08", "–", "+0.74"]
+    assert list(shown["paper in our interval"]) == ["yes", "–", "no"]
+
+
+@pytest.mark.parametrize("render", [markdown, latex, html_page, terminal_text])
+def test_every_rendering_states_rule_n_epochs_and_commit(study, render):
+    text = " ".join(render("ablation_tiny", study()).split())
+    for part in ("median of the last 10 epochs", "20 epochs", "n = 2 to 3", "0123456789ab", "cifar10, resnet20"):
+        assert part in text
+    assert "2 (1 failed)" in text
+
+
+def test_markdown_rows_have_one_cell_a_column(study):
+    lines = markdown("a_study", study(("plain", AWKWARD, "c"))).splitlines()
+    rows = [line.replace(r"\|", "") for line in lines if line.startswith("|")]
+    assert len(rows) == 2 * (2 + 3)
+    assert {row.count("|") for row in rows} == {9}
+
+
+def test_html_cells_are_escaped_and_complete(study):
+    levels = study(("plain", AWKWARD, "c"))
+    parser = Cells()
+    parser.feed(html_page("<script>", levels))
+    assert parser.rows[:4] == [list(cells(levels[0]).columns), *cells(levels[0]).to_numpy().tolist()]
+    assert "<script>" not in html_page("<script>", levels)
+
+
+def test_latex_is_balanced_and_escaped(study):
+    text = latex("a_study", study(("plain", AWKWARD, "c")))
+    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 2
+    assert text.count(r"\toprule") == text.count(r"\midrule") == text.count(r"\bottomrule") == 2
+    assert r"$<$b$>$100\% \& a\_b | \$\{x\}\textasciicircum{}2\textasciitilde{}\textbackslash{}c\#" in text
+    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert {row.replace(r"\&", "").count("&") for row in rows} == {7}
+    assert r"\label{tab:a-study-mixer-cutmix}" in text
+
+
+def test_csv_reads_back_with_full_precision(study):
+    levels = study()
+    back = pd.read_csv(io.StringIO(tidy(levels).to_csv(index=False)))
+    assert list(back.columns[:3]) == ["mixer", "arm", "n"]
+    assert len(back) == 6
+    assert back["mean"].tolist()[:2] == levels[0].table["mean"].tolist()[:2]
+    assert back["missing"].tolist() == [0, 0, 0, 0, 0, 3]
+    assert set(back["rule"]) == {"top-1 accuracy on the test set, %, median of the last 10 epochs"}
+    assert back["provenance"].str.contains("commit 0123456789ab").all()
+
+
+def test_an_interrupted_run_is_shown_as_unfinished(make_plan, planned_runs):
+    plan = make_plan(arms=("baseline", "+ lam"), seeds=2, factors={})
+    values = {("baseline", 0): 70.0, ("baseline", 1): 71.0, ("+ lam", 0): 71.0}
+    runs = planned_runs(plan, values)
+    runs.loc[3, "status"] = "running"
+    (level,) = level_tables(runs, plan)
+    assert list(cells(level)["n"]) == ["2", "1 (1 unfinished)"]
+    assert "Not finished (running or interrupted): '+ lam' seed 1." in terminal_text("tiny", [level])

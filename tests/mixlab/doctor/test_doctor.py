@@ -1,0 +1,193 @@
+"""What the doctor makes of facts: each check by machines that are well but for one thing."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mixlab.doctor import __main__ as doctor
+from mixlab.doctor import probes
+from mixlab.doctor.checks import OK, RED, WARNING, Finding, judge
+from mixlab.doctor.entry import judge_entry
+from mixlab.doctor.facts import Facts, Question
+from mixlab.doctor.probes import Gpus
+from mixlab.storage.probe import probe
+
+ASKED = Question("http://head:5000", "/shared/results", "/data", "cifar10", ".doctor-1")
+H200 = Gpus(("NVIDIA H200",), "570.1", 1, "13.0")
+DRIVER = Facts(
+    node="driver",
+    versions={"Python": "3.11.7", "ray": "2.60.0", "torch": "2.15.0", "mixlab": "0.1.0"},
+    commit="",
+    constraints="",
+    cpus=4,
+    gpus=Gpus(),
+    memory_mib=16000,
+    memory_free_mib=12000,
+    shm_mib=2000,
+    disk_mib=200_000,
+    disk_free_mib=100_000,
+    dataset="",
+    storage="",
+    sees_marker=True,
+    tracking="",
+)
+NODE = replace(DRIVER, node="n1", gpus=H200, ray_gpus=1.0, clock_error=0.1)
+
+
+def wrong(asked: Question = ASKED, **changes: Any) -> list[Finding]:
+    """What is said of the second node of two where it differs from the first by ``changes``."""
+    odd = replace(NODE, **{"node": "n2", **changes})
+    return [finding for finding in judge(asked, [DRIVER, NODE, odd]) if finding.level != OK]
+
+
+def test_a_cluster_that_is_well_gets_one_good_line_a_check() -> None:
+    findings = judge(ASKED, [DRIVER, NODE])
+    assert {finding.level for finding in findings} == {OK}
+    assert len({finding.check for finding in findings}) == len(findings) == 8
+
+
+@pytest.mark.parametrize(
+    ("changes", "check", "level", "parts"),
+    [
+        ({"versions": {**NODE.versions, "Python": "3.11.8"}}, "versions", RED, ["3.11.8", "3.11.7", "constraints.txt"]),
+        ({"versions": {**NODE.versions, "mixlab": "0.0.9"}}, "versions", RED, ["0.0.9", "0.1.0"]),
+        ({"versions": {"Python": "3.11.7", "ray": "2.60.0"}}, "versions", RED, ["torch not at all", "2.15.0"]),
+        ({"commit": "abcdef" * 6}, "versions", WARNING, ["commit abcdefabcdef", "of no image"]),
+        ({"gpus": replace(H200, usable=0)}, "GPUs", RED, ["1 GPUs", "torch can use 0", "driver 570.1", "CUDA 13.0"]),
+        ({"gpus": Gpus()}, "GPUs", RED, ["0 GPUs", "Ray counts 1", "--num-gpus 0"]),
+        ({"ray_gpus": 0.0}, "GPUs", WARNING, ["1 GPUs", "Ray counts 0", "--num-gpus 1"]),
+        ({"gpus": replace(H200, driver="550.2")}, "GPUs", WARNING, ["550.2", "570.1", "not all alike"]),
+        ({"dataset": "no file x"}, "data set", RED, ["no file x", "/data", "--data-root"]),
+        ({"storage": "Permission denied"}, "storage", RED, ["/shared/results", "Permission denied"]),
+        ({"sees_marker": False}, "storage", RED, ["of its own", "s3://"]),
+        ({"tracking": "Connection refused"}, "tracking", RED, ["refused", "--host 0.0.0.0"]),
+        ({"tracking": "HTTP 403 Invalid"}, "tracking", RED, ["--allowed-hosts head:5000", "Host header 'head:5000'"]),
+        ({"clock_skew": -90.0}, "clocks", RED, ["90 s behind", "chrony"]),
+        ({"clock_skew": 5.0}, "clocks", WARNING, ["5 s ahead of"]),
+        ({"disk_free_mib": 1500, "disk_mib": 20_000}, "disk", RED, ["1.5 GiB", "--temp-dir"]),
+        ({"disk_free_mib": 90_000, "disk_mib": 2_000_000}, "disk", RED, ["(4 %)"]),  # Ray stops at 5 %, however much
+        ({"disk_free_mib": 8_000, "disk_mib": 100_000}, "disk", WARNING, ["7.8 GiB"]),
+        ({"memory_free_mib": 500}, "memory", RED, ["0.5 GiB", "limit"]),
+        ({"memory_free_mib": 2048}, "memory", WARNING, ["2.0 GiB free for 4", "--cpus-per-trial 2"]),
+        ({"shm_mib": 64}, "memory", WARNING, ["64 MiB", "--shm-size"]),
+    ],
+)
+def test_one_thing_wrong_is_one_finding_that_names_the_node_and_the_mend(
+    changes: dict[str, Any], check: str, level: str, parts: list[str]
+) -> None:
+    (finding,) = wrong(**changes)
+    assert (finding.check, finding.level) == (check, level)
+    assert finding.mend
+    for part in (*parts, *([] if "alike" in finding.text else ["n2"])):
+        assert part in f"{finding.text} {finding.mend}"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"clock_skew": 30.0, "clock_error": 29.0},  # a slow answer is no wrong clock
+        {"versions": {name: NODE.versions[name] for name in ("Python", "ray", "torch")}},  # ours travels with the study
+    ],
+)
+def test_what_is_no_fault(changes: dict[str, Any]) -> None:
+    assert wrong(**changes) == []
+
+
+def test_a_store_in_a_file_and_no_data_set_are_no_faults() -> None:
+    asked = replace(ASKED, tracking_uri="sqlite:///mlflow.db", dataset=None)
+    assert wrong(asked) == []
+
+
+@pytest.mark.parametrize(
+    ("ours", "wrong", "level", "part"),
+    [
+        ("", "set RAY_AUTH_TOKEN", OK, "asks for the token"),
+        ("", "", RED, "lets anybody in"),
+        ("no token was found", "", RED, "lets anybody in"),
+        ("set RAY_AUTH_TOKEN", "set RAY_AUTH_TOKEN", RED, "refuses the driver's token"),
+    ],
+)
+def test_a_cluster_is_entered_with_the_token_only(ours: str, wrong: str, level: str, part: str) -> None:
+    finding = judge_entry(ours, wrong)
+    assert finding is not None
+    assert finding.level == level
+    assert part in finding.text
+    assert judge_entry("no answer", "no answer") is None
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    """Answers as MLflow does: to the host name that it allows, and 403 to others."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            allowed = self.headers["Host"].startswith("localhost:")
+            self.send_response(200 if allowed else 403)
+            self.end_headers()
+            self.wfile.write(b'{"experiments": []}' if allowed else b"Invalid Host header\nmore")
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
+        threading.Thread(target=httpd.serve_forever, daemon=True).start()
+        yield str(httpd.server_address[1])
+        httpd.shutdown()
+
+
+def test_the_tracking_server_is_asked_by_the_name_in_its_address(server: str) -> None:
+    assert probes.tracking(f"http://localhost:{server}") == ""
+    assert probes.tracking(f"http://127.0.0.1:{server}/") == "HTTP 403 Invalid Host header"
+    assert "refused" in probes.tracking("http://127.0.0.1:9")
+
+
+def test_the_storage_is_left_as_it_was(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / "marker").write_text("")
+    assert probe(str(kept), "marker") == ("", True)
+    assert probe(str(tmp_path / "new"), "marker") == ("", False)
+    assert [path.name for path in tmp_path.rglob("*")] == ["kept", "marker"]
+    reason, _ = probe(str(kept / "marker" / "below"), "marker")
+    assert reason
+    assert "\n" not in reason
+
+
+def test_a_data_set_that_is_not_there(tmp_path: Path) -> None:
+    assert probes.dataset(None, tmp_path) == ""
+    assert "cifar" in probes.dataset("cifar10", tmp_path)
+    assert not any(tmp_path.iterdir())  # looking fetches nothing
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        (["--dataset", "cifar11"], ["'cifar11'", "'cifar10'"]),
+        (["--address", "somewhere"], ["'somewhere'", "HOST:PORT"]),
+        (["--address", "127.0.0.1:9"], ["'127.0.0.1:9'", "ray start --head"]),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    options: list[str], parts: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert doctor.main(["--storage", str(tmp_path), *options]) == 2
+    sentence = capsys.readouterr().err
+    assert sentence.count("\n") == 1
+    for part in parts:
+        assert part in sentence
+
+
+def test_this_machine_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 1 if something is red, 0 if nothing is; this machine may be short of memory."""
+    code = doctor.main(["--storage", str(tmp_path / "results")])
+    lines = capsys.readouterr().out.splitlines()
+    assert code == any(line.startswith("red") for line in lines)
+    assert len(lines) >= 9
+    (tmp_path / "file").write_text("")
+    assert doctor.main(["--storage", str(tmp_path / "file" / "below")]) == 1
+    assert "red     storage   driver cannot write" in capsys.readouterr().out

@@ -1,0 +1,69 @@
+"""Searches whose answer is known: 20 repetitions each of the history, searcher and scheduler that Ray Tune drives."""
+
+import hashlib
+import math
+import statistics
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from scipy.stats import wilcoxon
+
+from mixlab.search.history import History
+from tests.mixlab.search_toy import InMemory, accuracy, distance, resolve, run, search
+
+REPETITIONS = 20
+TOLERANCE = 1.0  # percentage points below the optimum, of about 60 that the space spans
+
+
+def regret(history: History, arm: str) -> float:
+    """Percentage points between the arm's pick and the optimum, both trained in full."""
+    best = history.best(arm)
+    assert best is not None
+    return 60 * distance(best.params) ** 2
+
+
+def noise(config: Mapping[str, Any], epoch: int, scale: float) -> float:
+    """Uniform in [-scale, scale], the same for the same run, as with a fixed seed."""
+    text = repr(sorted(config.items())) + str(epoch)
+    return scale * (int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) / 2**31 - 1)
+
+
+def tune(repetition: int, sampler: str, scheduler: str, budget: int) -> tuple[History, int]:
+    """One search of two arms; the repetition is part of its name, and so seeds its samplers."""
+    spec = search(name=f"toy{repetition}", sampler=sampler, scheduler=scheduler, budget=budget)
+    history = History(spec, resolve, InMemory())
+    return history, run(history, lambda config, epoch: accuracy(config, epoch) + noise(config, epoch, 0.2))
+
+
+@pytest.mark.slow
+def test_tpe_finds_the_optimum_and_is_better_than_random() -> None:
+    found = {}
+    for sampler in ("tpe", "random"):
+        found[sampler] = [regret(tune(i, sampler, "none", 60)[0], "low") for i in range(REPETITIONS)]
+    assert sum(each <= TOLERANCE for each in found["tpe"]) >= 18
+    assert statistics.median(found["tpe"]) < statistics.median(found["random"])
+    assert wilcoxon(found["tpe"], found["random"], alternative="less").pvalue < 0.05
+
+
+@pytest.mark.slow
+def test_asha_spends_a_third_at_most_and_picks_within_tolerance() -> None:
+    within = 0
+    for repetition in range(REPETITIONS):
+        history, epochs = tune(repetition, "tpe", "asha", 120)
+        assert epochs <= 120 * 27 / 3
+        within += regret(history, "low") <= TOLERANCE
+    assert within >= 18
+
+
+@pytest.mark.parametrize("scheduler", ["asha", "hyperband", "median"])
+def test_stopping_early_costs_less_than_running_everything(scheduler: str) -> None:
+    history, epochs = tune(0, "random", scheduler, 60)
+    assert epochs < 0.7 * 60 * 27
+    assert regret(history, "low") < 3 * TOLERANCE
+
+
+def test_the_optimum_is_where_the_toy_says() -> None:
+    steps = [math.exp(math.log(0.05) + i * math.log(40) / 200) for i in range(201)]
+    best = max(steps, key=lambda zeta: accuracy({"zeta": zeta, "alpha": 1.0}, 27))
+    assert best == pytest.approx(0.4, rel=0.02)

@@ -1,0 +1,102 @@
+"""From a spec to trials: keys, pairing, overrides, and what is refused."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from mixlab import Arm, Study
+from mixlab.errors import BadInput
+from mixlab.spec.study import digest, trial_key
+
+STUDY = Study(
+    name="toy",
+    base={"lr": 0.1, "zeta": 0.5},
+    factors={"mixer": ("cutmix", "mixup")},
+    arms=(Arm("baseline", {}), Arm("more", {"zeta": 1.0})),
+    seeds=range(2),
+)
+
+
+def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
+    known = {"lr", "zeta", "mixer", "depth"}
+    if unknown := set(config) - known:
+        raise ValueError(f"unknown key {min(unknown)!r}")
+    return {"depth": 18, **config}
+
+
+def test_trials_are_the_product_of_levels_arms_and_seeds() -> None:
+    trials = STUDY.trials(resolve)
+    assert [(t.levels["mixer"], t.arm, t.seed) for t in trials] == [
+        (mixer, arm, seed) for mixer in ("cutmix", "mixup") for arm in ("baseline", "more") for seed in (0, 1)
+    ]
+    assert trials[0].config == {"lr": 0.1, "zeta": 0.5, "mixer": "cutmix", "depth": 18}
+    assert trials[2].config["zeta"] == 1.0
+    assert trials[-1].name == "mixup · more · seed 1"
+
+
+def test_every_arm_runs_the_same_seeds() -> None:
+    trials = STUDY.trials(resolve)
+    by_cell: dict[str, list[int]] = {}
+    for trial in trials:
+        by_cell.setdefault(trial.cell, []).append(trial.seed)
+    assert len(by_cell) == 4
+    assert all(seeds == [0, 1] for seeds in by_cell.values())
+
+
+def test_key_depends_on_configuration_and_seed_alone() -> None:
+    keys = {trial.key for trial in STUDY.trials(resolve)}
+    assert len(keys) == 8
+    renamed = Study(name="other", base=STUDY.base, arms=(Arm("x", {}), Arm("y", {"zeta": 1.0})), factors=STUDY.factors)
+    assert {trial.key for trial in renamed.with_seeds(range(2)).trials(resolve)} == keys
+    assert trial_key({"a": 1, "b": 2}, 0) == trial_key({"b": 2, "a": 1}, 0)
+    assert trial_key({"a": 1}, 0) != trial_key({"a": 1}, 1)
+    assert trial_key({"a": 1}, 0) != trial_key({"a": 1.5}, 0)
+    # A key that changed with a new version would make every finished run be trained again.
+    assert digest({"config": {"lr": 0.1}, "seed": 0}) == "c25877c8a5c52403"
+
+
+def test_more_seeds_or_arms_leave_the_keys_that_were_there() -> None:
+    keys = {trial.key for trial in STUDY.trials(resolve)}
+    more_seeds = {trial.key for trial in STUDY.with_seeds(range(3)).trials(resolve)}
+    assert keys < more_seeds
+    assert len(more_seeds) == 12
+
+
+def test_arms_win_over_levels_and_levels_over_the_base() -> None:
+    study = Study(
+        name="toy",
+        base={"mixer": "none", "zeta": 0.1, "lr": 1.0},
+        factors={"mixer": {"fmix": {"mixer": "fmix", "zeta": 0.2, "lr": 2.0}}},
+        arms=(Arm("baseline", {}), Arm("more", {"zeta": 0.3})),
+        seeds=(7,),
+    )
+    baseline, more = (trial.config for trial in study.trials(resolve))
+    assert (baseline["mixer"], baseline["zeta"], baseline["lr"]) == ("fmix", 0.2, 2.0)
+    assert (more["zeta"], more["lr"]) == (0.3, 2.0)
+
+
+def test_selecting_arms_keeps_the_baseline_and_levels_may_be_new() -> None:
+    assert [arm.name for arm in STUDY.with_arms(["more"]).arms] == ["baseline", "more"]
+    assert list(STUDY.with_levels("mixer", ["mixup", "fmix"]).levels("mixer")) == ["mixup", "fmix"]
+    assert STUDY.with_levels("depth", ["18"]).levels("depth") == {"18": {"depth": "18"}}
+
+
+@pytest.mark.parametrize(
+    ("study", "sentence"),
+    [
+        (STUDY.with_seeds([]), "at least 1 seed"),
+        (STUDY.with_base(zeat=1), "unknown key 'zeat'"),
+        (Study(name="t", base={}, arms=(Arm("a", {}), Arm("b", {}))), "'a' and 'b' are the same configuration"),
+        (Study(name="t", base={}, arms=(Arm("a", {}), Arm("a", {"lr": 1}))), "same name"),
+    ],
+)
+def test_a_wrong_study_is_refused_in_one_sentence(study: Study, sentence: str) -> None:
+    with pytest.raises(BadInput, match=sentence) as error:
+        study.trials(resolve)
+    assert "\n" not in str(error.value)
+
+
+def test_unknown_arm_names_the_nearest() -> None:
+    with pytest.raises(BadInput, match="unknown arm 'mor'; did you mean 'more'"):
+        STUDY.with_arms(["mor"])

@@ -1,0 +1,60 @@
+"""Checkpoints in the storage: the newest complete one is found, half-written ones are not."""
+
+from pathlib import Path
+
+from mixlab.storage.journal import Storage, read_epochs, write_epochs
+
+
+def checkpoint(root: Path, launch: str, key: str, index: int, epochs: int) -> Path:
+    folder = root / "study" / "trials" / launch / key / f"checkpoint_{index:06}"
+    folder.mkdir(parents=True)
+    (folder / "training.pt").write_bytes(b"x" * (100 + epochs))
+    write_epochs(folder, [{"epoch": epoch, "epochs": 9} for epoch in range(1, epochs + 1)])
+    return folder
+
+
+def test_newest_is_the_one_with_most_epochs_over_all_launches(tmp_path: Path) -> None:
+    checkpoint(tmp_path, "20260101-1", "aa", 4, epochs=5)
+    checkpoint(tmp_path, "20260102-1", "aa", 0, epochs=6)
+    checkpoint(tmp_path, "20260103-1", "aa", 0, epochs=2)
+    checkpoint(tmp_path, "20260103-1", "bb", 0, epochs=1)
+    newest = Storage(str(tmp_path), "study").newest()
+    assert {key: len(saved.epochs) for key, saved in newest.items()} == {"aa": 6, "bb": 1}
+    assert "20260102-1" in newest["aa"].path
+
+
+def test_half_written_checkpoints_are_passed_over(tmp_path: Path) -> None:
+    checkpoint(tmp_path, "l", "aa", 0, epochs=1)
+    truncated = checkpoint(tmp_path, "l", "aa", 1, epochs=2)
+    (truncated / "training.pt").write_bytes(b"x" * 7)
+    without_model = checkpoint(tmp_path, "l", "aa", 2, epochs=3)
+    (without_model / "training.pt").unlink()
+    torn = checkpoint(tmp_path, "l", "aa", 3, epochs=4)
+    (torn / "journal.json").write_text((torn / "journal.json").read_text()[:20])
+    missing = checkpoint(tmp_path, "l", "aa", 4, epochs=5)
+    (missing / "journal.json").unlink()
+    assert len(Storage(str(tmp_path), "study").newest()["aa"].epochs) == 1
+
+
+def test_nothing_stored_is_nothing_found(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path / "new"), "study")
+    assert storage.newest() == {}
+    storage.forget({"aa"})
+
+
+def test_forget_deletes_those_trials_and_empty_launches(tmp_path: Path) -> None:
+    checkpoint(tmp_path, "l1", "aa", 0, epochs=1)
+    checkpoint(tmp_path, "l2", "aa", 0, epochs=2)
+    checkpoint(tmp_path, "l2", "bb", 0, epochs=1)
+    storage = Storage(str(tmp_path), "study")
+    storage.forget({"aa"})
+    assert set(storage.newest()) == {"bb"}
+    assert [path.name for path in (tmp_path / "study" / "trials").iterdir()] == ["l2"]
+
+
+def test_a_uri_is_the_same_storage_as_its_folder(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path, "l", "aa", 0, epochs=3)
+    storage = Storage(f"file://{tmp_path}", "study")
+    with storage.open(storage.newest()["aa"].path) as local:
+        assert read_epochs(local) == read_epochs(folder)
+        assert (local / "training.pt").stat().st_size == 103

@@ -1,0 +1,134 @@
+"""Checkpoints in a bucket of a real S3-compatible server: a study stops and goes on; what cannot be used is refused."""
+
+import json
+import os
+import re
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from mixlab import Study, main
+from mixlab.storage import probe
+from tests.servers import s3
+from tests.servers.postgresql import free_port
+from trainables import classify
+
+ROOT = Path(__file__).parents[3]
+STUDY = ROOT / "studies" / "ablation_cifar100.py"
+SMALL = ("--preset", "smoke", "--dataset", "cifar10", "--data-root", str(ROOT / "data"))
+ONE_TRIAL = ("--mixers", "cutmix", "--arms", "baseline", "--train-images", "600", "--epochs", "6")
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[s3.S3]:
+    with s3.running() as started:
+        yield started
+
+
+def test_a_study_stops_and_goes_on_and_the_doctor_finds_nothing_wrong(server: s3.S3, tmp_path: Path) -> None:
+    bucket = server.create_bucket()
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    where = ("--storage", server.uri(f"{bucket}/results"), "--tracking-uri", uri)
+    command = [sys.executable, str(STUDY), *SMALL, *ONE_TRIAL, *where]
+    environment = {**os.environ, **server.environment}
+    with (tmp_path / "out.txt").open("w+") as log:
+        driver = subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=log, stderr=log)
+        deadline = time.monotonic() + 120
+        while not any(file.endswith("journal.json") for file in server.files(f"{bucket}/results")):
+            assert driver.poll() is None, (tmp_path / "out.txt").read_text()[-3000:]
+            assert time.monotonic() < deadline, "no checkpoint within two minutes"
+            time.sleep(0.05)
+        driver.send_signal(signal.SIGINT)
+        assert driver.wait(60) == 130, (tmp_path / "out.txt").read_text()[-3000:]
+    left = server.files(f"{bucket}/results")
+    assert any("/checkpoint_" in file for file in left)
+
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert re.search(r"goes on after epoch [1-5]\b", done.stdout)
+    assert server.files(f"{bucket}/results") == []  # what MLflow holds needs no second copy
+    assert (tmp_path / "results" / "ablation_cifar100" / "smoke" / "table.md").exists()  # beside the driver
+
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("ablation_cifar100")
+    (run,) = client.search_runs([experiment.experiment_id], "tags.`mixlab.level` = 'seed'")
+    config = json.loads(Path(client.download_artifacts(run.info.run_id, "config.json", str(tmp_path))).read_text())
+    seed = config.pop("seed")
+    undisturbed = classify.train({**config, "data_root": str(ROOT / "data")}, seed=seed)
+    for name in ("train_loss", "test_top1", "test_top1_median10", "test_top1_best"):
+        assert run.data.metrics[name] == undisturbed[name]
+
+    doctor = [sys.executable, "-m", "mixlab.doctor", *where]
+    seen = subprocess.run(doctor, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert "ok      storage" in seen.stdout, seen.stdout + seen.stderr
+    assert server.files(bucket) == []
+
+
+def refuse(capsys: pytest.CaptureFixture[str], folder: Path, storage: str, *options: str) -> str:
+    """The sentence on the error stream; nothing may have been started, and it may take half a minute."""
+    study: Study = runpy.run_path(str(STUDY))["study"]
+    where = ("--storage", storage, "--tracking-uri", f"sqlite:///{folder}/mlflow.db")
+    start = time.monotonic()
+    with pytest.raises(SystemExit) as stopped:
+        main(study, classify.train, [*SMALL, *where, *options])
+    assert time.monotonic() - start < 35
+    assert stopped.value.code == 2
+    sentence = capsys.readouterr().err.strip()
+    assert sentence.startswith("error: --storage 's3://")
+    assert sentence.count("\n") == 0
+    assert list(folder.iterdir()) == []
+    return sentence
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)], ids=["train", "dry-run"])
+def test_what_cannot_be_used_is_refused_in_a_sentence(
+    server: s3.S3,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    good = server.uri(f"{server.create_bucket()}/results")
+    nobody = good.replace(str(server.port), str(free_port()))
+    for storage, part in (
+        (server.uri("no-such-bucket/results"), "no-such-bucket"),
+        (good.replace("://", "://AKID:wrong%2Fkey@"), "ACCESS_DENIED"),
+        (nobody, "NETWORK_CONNECTION"),
+        (good.replace("scheme", "sceme"), "'sceme'"),
+        ("s3://AKID:wrong/key@bucket/results", "Cannot parse URI"),
+    ):
+        sentence = refuse(capsys, tmp_path, storage, *options)
+        assert part in sentence
+        assert "AWS_SECRET_ACCESS_KEY" in sentence
+        assert "key@" not in sentence
+    assert ":***@bucket/" in sentence
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    assert "ACCESS_DENIED" in refuse(capsys, tmp_path, good, *options)
+
+
+def test_a_server_that_never_answers_is_not_waited_for(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(probe, "ANSWER_SECONDS", 5)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        host, port = silent.getsockname()
+        storage = f"s3://AKID:hidden@bucket/results?scheme=http&endpoint_override={host}:{port}"
+        sentence = refuse(capsys, tmp_path, storage)
+    assert sentence.startswith("error: --storage 's3://AKID:***@bucket/results?")
+    assert "no answer within 5 s" in sentence

@@ -1,0 +1,121 @@
+"""Machines within one, joined by a switch: each with a network, processes, shared memory and folders of its own.
+
+They are Linux namespaces, kept by a process each; nothing listens outside of them. The program that makes them is
+itself on the switch, in a network of its own (``alone``).
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tests.servers.isolation import ROOT, raise_loopback
+
+SWITCH = "10.77.0.1"
+OWN = ("--net", "--mount", "--uts", "--pid")
+KEEP = "echo ready; exec sleep infinity"
+
+
+def alone(command: Sequence[str]) -> list[str]:
+    """The command in a network of its own, with root's rights over it and over its mounts."""
+    users = () if os.geteuid() == 0 else ("--user", "--map-root-user")
+    return ["unshare", *users, "--net", "--mount", "--uts", *command]
+
+
+def why_not() -> str:
+    """Why there can be no machines here; empty if there can."""
+    if shutil.which("ip") is None:
+        return "needs iproute2"
+    script = "ip link add switch type bridge && ip link add left type veth peer name right && mount -t tmpfs none /mnt"
+    done = subprocess.run(alone(["sh", "-c", script]), capture_output=True, text=True)
+    return f"the kernel grants no namespaces: {done.stderr.strip()}" if done.returncode else ""
+
+
+def make_switch() -> None:
+    """Join this program's network to the switch, at the address ``SWITCH``."""
+    raise_loopback()
+    _ip("link", "add", "switch", "type", "bridge")
+    _ip("address", "add", f"{SWITCH}/24", "dev", "switch")
+    _ip("link", "set", "switch", "up")
+    with contextlib.suppress(OSError):  # then who asks for the world is told at once that there is none
+        Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+
+
+class Machine:
+    """One of them. Made by ``machine``."""
+
+    def __init__(self, name: str, address: str, keeper: int) -> None:
+        self.name = name
+        self.address = address
+        self.keeper = keeper  # its first process: all others end with it
+        # No folder of the caller's is taken along: it would lead out of the machine.
+        self.through = ("nsenter", f"--target={keeper}", *OWN, "env", "--chdir=/")
+
+    def unplug(self) -> None:
+        """Take it from the switch: what is sent to it or from it is lost, and nobody is told."""
+        _ip("link", "set", self.name, "down")
+
+    def lose_power(self) -> None:
+        """All that runs there ends, and not one connection is closed."""
+        self.unplug()
+        os.kill(self.keeper, signal.SIGKILL)
+
+    def inside(self, folder: Path, *command: str) -> list[str]:
+        """A command that runs there, in ``folder``."""
+        return [*self.through[:-1], f"--chdir={folder}", *command]
+
+
+@contextlib.contextmanager
+def machine(name: str, number: int, folders: Sequence[tuple[Path, Path]], hidden: Sequence[Path]) -> Iterator[Machine]:
+    """A machine for the length of the block.
+
+    Args:
+        name: of its host.
+        number: of its address, 2 to 254.
+        folders: pairs of a folder and where it is seen there.
+        hidden: folders that are empty there.
+    """
+    script = [f"hostname {name}", "ip link set lo up", "mount -t tmpfs -o size=1g none /dev/shm"]
+    script += [f"mount --bind '{folder}' '{seen}'" for folder, seen in folders]
+    script += [f"mount -t tmpfs none '{folder}'" for folder in hidden]
+    start = ("unshare", *OWN, "--fork", "--kill-child", "--mount-proc", "sh", "-ec")
+    keeper = subprocess.Popen([*start, "\n".join([*script, KEEP])], stdout=subprocess.PIPE)
+    try:
+        assert keeper.stdout is not None
+        assert keeper.stdout.readline() == b"ready\n", f"there is no machine {name}"
+        first = int(Path(f"/proc/{keeper.pid}/task/{keeper.pid}/children").read_text())
+        made = Machine(name, SWITCH.removesuffix("1") + str(number), first)
+        _ip("link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", str(first))
+        _ip("link", "set", name, "master", "switch", "up")
+        for setting in (
+            ("address", "add", f"{made.address}/24", "dev", "eth0"),
+            ("link", "set", "eth0", "up"),
+            ("route", "add", "default", "via", SWITCH),  # Ray asks by which address the world is reached
+        ):
+            subprocess.run(made.inside(Path("/"), "ip", *setting), check=True)
+        yield made
+    finally:
+        keeper.kill()
+        keeper.wait()
+
+
+def run_on_the_switch(file: str, folder: Path, timeout: float) -> None:
+    """Run a test's own file as the program that makes the machines, the folder its argument; fails with its output.
+
+    Args:
+        file: the test's ``__file__``.
+        folder: for its files.
+        timeout: seconds.
+    """
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'platform'}:{ROOT}"}
+    command = alone([sys.executable, file, str(folder)])
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=timeout)
+    assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+
+
+def _ip(*command: str) -> None:
+    subprocess.run(["ip", *command], check=True)

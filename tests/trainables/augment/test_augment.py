@@ -1,0 +1,128 @@
+"""Images are 16x12, and their pixels carry their own place, so that a swapped axis or channel fails."""
+
+import math
+
+import pytest
+import torch
+
+from trainables.augment.crop_and_flip import crop_and_flip, windows
+
+B, C, H, W = 40, 3, 16, 12
+
+
+def places(batch=B, dtype=torch.uint8):
+    """(B, C, H, W) with a different value at every place of an image, and other images in other rows."""
+    image = torch.arange(C * H * W).view(C, H, W)
+    return ((image + 7 * torch.arange(batch)[:, None, None, None]) % 251).to(dtype)
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def by_hand(image, down, right, mirrored, mode):
+    """One window, pixel by pixel: pad, crop, mirror."""
+    out = torch.zeros_like(image)
+    for y in range(H):
+        for x in range(W):
+            row, col = y + down, (W - 1 - x if mirrored else x) + right
+            if mode == "reflect":
+                row = -row if row < 0 else 2 * (H - 1) - row if row >= H else row
+                col = -col if col < 0 else 2 * (W - 1) - col if col >= W else col
+            if 0 <= row < H and 0 <= col < W:
+                out[:, y, x] = image[:, row, col]
+    return out
+
+
+def test_window_of_a_row_of_pixels():
+    image = torch.tensor([[[[1, 2, 3, 4]] * 3]], dtype=torch.uint8)  # (1, 1, 3, 4)
+
+    def row(right, mirrored, mode):
+        moved = windows(image, torch.tensor([0]), torch.tensor([right]), torch.tensor([mirrored]), mode=mode)
+        return moved[0, 0, 1].tolist()
+
+    assert row(0, False, "reflect") == [1, 2, 3, 4]
+    assert row(0, True, "reflect") == [4, 3, 2, 1]
+    assert row(2, False, "reflect") == [3, 4, 3, 2]
+    assert row(-2, False, "reflect") == [3, 2, 1, 2]
+    assert row(-2, True, "reflect") == [2, 1, 2, 3]
+    assert row(2, False, "zeros") == [3, 4, 0, 0]
+    assert row(-1, True, "zeros") == [3, 2, 1, 0]
+
+
+@pytest.mark.parametrize("mode", ["reflect", "zeros"])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_windows_are_those_cut_by_hand(mode, channels_last):
+    images = places()
+    if channels_last:
+        images = images.contiguous(memory_format=torch.channels_last)
+    down, right = torch.randint(-4, 5, (2, B), generator=seeded())
+    mirrored = torch.rand(B, generator=seeded(1)) < 0.5
+    moved = windows(images, down, right, mirrored, mode=mode)
+    for b in range(B):
+        assert torch.equal(moved[b], by_hand(images[b], int(down[b]), int(right[b]), bool(mirrored[b]), mode)), b
+
+
+@pytest.mark.parametrize("mode", ["reflect", "zeros"])
+@pytest.mark.parametrize("padding", [0, 1, 4])
+def test_every_image_is_one_window_of_its_own(mode, padding):
+    images = places()
+    moved = crop_and_flip(images, seeded(), padding=padding, mode=mode)
+    shifts = range(-padding, padding + 1)
+    for b in range(3):  # up to 162 windows an image, cut by hand
+        possible = torch.stack(
+            [by_hand(images[b], down, right, flip, mode) for down in shifts for right in shifts for flip in (0, 1)]
+        )
+        assert (possible == moved[b]).flatten(1).all(dim=1).sum() == 1
+
+
+def test_draws_are_uniform_and_independent():
+    n = 20_000
+    images = torch.zeros(n, 2, H, W, dtype=torch.uint8)
+    images[:, 0] = torch.arange(H, dtype=torch.uint8)[:, None]  # a pixel's row
+    images[:, 1] = torch.arange(W, dtype=torch.uint8)  # and its column
+    moved = crop_and_flip(images, seeded(), padding=4).long()
+    down = moved[:, 0, 8, 6] - 8
+    mirrored = moved[:, 1, 6, 6] < moved[:, 1, 6, 5]
+    right = moved[:, 1, 6, 5] - torch.where(mirrored, W - 1 - 5, 5)
+    cell = ((down + 4) * 9 + (right + 4)) * 2 + mirrored  # 9 * 9 * 2 equally likely cells
+    counts = cell.bincount(minlength=162).double()
+    assert len(counts) == 162
+    expected = n / 162
+    chi_squared = float(((counts - expected) ** 2 / expected).sum())
+    assert abs(chi_squared - 161) < 4 * math.sqrt(2 * 161)
+    assert abs(float(mirrored.double().mean()) - 0.5) < 4 * 0.5 / math.sqrt(n)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+@pytest.mark.parametrize("mode", ["reflect", "zeros"])
+def test_dtype_and_input_are_kept(dtype, mode):
+    images = places(dtype=dtype)
+    before = images.clone()
+    moved = crop_and_flip(images, seeded(), mode=mode)
+    assert moved.dtype == dtype
+    assert moved.shape == images.shape
+    assert moved.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(images, before)
+    moved.zero_()
+    assert torch.equal(images, before)  # no shared memory, even for an image that was not moved
+
+
+def test_same_generator_same_windows():
+    first, again, other = (crop_and_flip(places(), seeded(seed)) for seed in (3, 3, 4))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"mode": "edge"}, "mode must be reflect or zeros, got 'edge'"),
+        ({"padding": -1}, "padding must not be negative, got -1"),
+        ({"padding": 12}, "reflected padding must be less than the image's 16x12 pixels, got 12"),
+    ],
+)
+def test_wrong_arguments_are_quoted(arguments, sentence):
+    with pytest.raises(ValueError) as caught:
+        crop_and_flip(places(), seeded(), **arguments)
+    assert str(caught.value) == sentence

@@ -1,0 +1,151 @@
+"""Each operation against Pillow, one image at a time; then what a batch of them does. Images are 24x20."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageEnhance, ImageOps
+
+from trainables.augment.randaugment import POLICIES, Drawn, apply, draw, rand_augment
+from trainables.seeds import generator
+
+B, C, H, W = 6, 3, 24, 20
+MEAN = (0.5, 0.4, 0.3)
+FILL = (128, 102, 76)  # 255 times that, rounded; 76.5 to even
+
+
+def pictures(low=0, high=256):
+    """Smooth, so that interpolating differently by a little stays a little; and of few values at the edges."""
+    coarse = torch.randint(low, high, (B, C, 6, 5), generator=torch.Generator().manual_seed(1)).float()
+    return torch.nn.functional.interpolate(coarse, (H, W), mode="bilinear").round().to(torch.uint8)
+
+
+def run(name, *, policy="increasing", level=0.7, sign=1.0, images=None):
+    """Every image through one operation."""
+    images = pictures(20, 200) if images is None else images
+    place = POLICIES[policy].operations.index(name)
+    drawn = Drawn(torch.full((B,), place), torch.full((B,), level), torch.full((B,), sign))
+    return apply(images.float(), POLICIES[policy], drawn, MEAN)
+
+
+def by_pillow(function, images=None):
+    images = pictures(20, 200) if images is None else images
+    changed = [np.array(function(Image.fromarray(image.permute(1, 2, 0).numpy()))) for image in images]
+    return torch.from_numpy(np.stack(changed)).permute(0, 3, 1, 2).float()
+
+
+def affine(*matrix):
+    return lambda image: image.transform(
+        (W, H), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=FILL
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "policy", "level", "sign", "function"),
+    [
+        ("autocontrast", "increasing", 0.7, 1.0, ImageOps.autocontrast),
+        ("equalize", "increasing", 0.7, 1.0, ImageOps.equalize),
+        ("invert", "increasing", 0.7, 1.0, ImageOps.invert),
+        ("solarize", "increasing", 0.7, 1.0, lambda image: ImageOps.solarize(image, 256 - 179)),
+        ("solarize", "fixmatch", 1.0, 1.0, ImageOps.invert),
+        ("posterize", "increasing", 0.7, 1.0, lambda image: ImageOps.posterize(image, 2)),
+        ("posterize", "fixmatch", 0.7, 1.0, lambda image: ImageOps.posterize(image, 7)),
+        ("posterize", "fixmatch", 1.0, 1.0, lambda image: image),
+        (
+            "solarize_add",
+            "increasing",
+            0.7,
+            1.0,
+            lambda image: image.point(lambda v: min(v + 77, 255) if v < 128 else v),
+        ),
+        ("brightness", "increasing", 0.5, 1.0, lambda image: ImageEnhance.Brightness(image).enhance(1.45)),
+        ("brightness", "fixmatch", 1.0, -1.0, lambda image: ImageEnhance.Brightness(image).enhance(0.05)),
+        ("contrast", "increasing", 0.5, -1.0, lambda image: ImageEnhance.Contrast(image).enhance(0.55)),
+        ("color", "increasing", 1.0, 1.0, lambda image: ImageEnhance.Color(image).enhance(1.9)),
+        ("sharpness", "increasing", 1.0, 1.0, lambda image: ImageEnhance.Sharpness(image).enhance(1.9)),
+        ("sharpness", "increasing", 1.0, -1.0, lambda image: ImageEnhance.Sharpness(image).enhance(0.1)),
+    ],
+)
+def test_values_are_pillow_s(name, policy, level, sign, function):
+    result = run(name, policy=policy, level=level, sign=sign)
+    assert (result - by_pillow(function)).abs().max() <= 1
+    assert torch.equal(result, result.round())
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "sign", "function"),
+    [
+        ("translate_x", 1.0, 1.0, affine(1, 0, 9, 0, 1, 0)),  # 0.45 of 20 pixels
+        ("translate_y", 1.0, -1.0, affine(1, 0, 0, 0, 1, -10.8)),
+        ("shear_x", 1.0, 1.0, affine(1, 0.3, -0.3 * 12, 0, 1, 0)),
+        ("shear_y", 1.0, -1.0, affine(1, 0, 0, -0.3, 1, 0.3 * 10)),
+        ("rotate", 1.0, 1.0, lambda image: image.rotate(30, Image.Resampling.BILINEAR, fillcolor=FILL)),
+        ("rotate", 0.5, -1.0, lambda image: image.rotate(-15, Image.Resampling.BILINEAR, fillcolor=FILL)),
+    ],
+)
+def test_moves_are_pillow_s(name, level, sign, function):
+    difference = (run(name, level=level, sign=sign) - by_pillow(function)).abs()
+    assert (difference > 2).float().mean() < 0.02  # where a pixel lies on the border, either may be right
+
+
+def test_moves_bring_in_the_mean_colour():
+    white = torch.full((B, C, H, W), 255, dtype=torch.uint8)
+    shifted = run("translate_x", level=1.0, images=white)
+    assert shifted[0, :, 5, W - 1].tolist() == list(FILL)
+    assert shifted[0, :, 5, 0].tolist() == [255] * 3
+
+
+def test_fixmatch_has_14_operations_and_the_other_15():
+    assert len(set(POLICIES["fixmatch"].operations)) == 14
+    assert len(set(POLICIES["increasing"].operations)) == 15
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_an_image_with_nothing_drawn_is_unchanged_beside_others(policy):
+    noise = torch.randint(0, 256, (B, C, H, W), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    for place, name in enumerate(POLICIES[policy].operations):
+        operation = torch.tensor([place, -1, place, -1, place, -1])
+        drawn = Drawn(operation, torch.full((B,), 0.5), torch.ones(B))
+        result = apply(noise.float(), POLICIES[policy], drawn, MEAN)
+        assert torch.equal(result[1::2], noise[1::2].float()), name
+        assert torch.equal(result[::2], noise[::2].float()) == (name == "identity"), name
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_images_do_not_see_each_other(policy):
+    images = pictures()
+    for place in range(len(POLICIES[policy].operations)):
+        drawn = Drawn(torch.full((B,), place), torch.linspace(0.1, 1, B), torch.tensor([1.0, -1.0] * 3))
+        together = apply(images.float(), POLICIES[policy], drawn, MEAN)
+        for row in range(B):
+            alone = apply(
+                images[row : row + 1].float(), POLICIES[policy], Drawn(*(d[row : row + 1] for d in drawn)), MEAN
+            )
+            assert torch.equal(alone[0], together[row])
+
+
+def test_what_is_drawn():
+    drawn = draw(6000, POLICIES["fixmatch"], generator(0, "augment"), level=7.0, level_std=0.5)
+    assert (drawn.operation == -1).float().mean() == pytest.approx(0.5, abs=0.03)
+    carried_out = drawn.operation[drawn.operation >= 0]
+    assert carried_out.bincount().tolist() == pytest.approx([3000 / 14] * 14, abs=60)
+    assert drawn.level.mean() == pytest.approx(0.7, abs=0.005)
+    assert drawn.level.std() == pytest.approx(0.05, abs=0.005)
+    assert drawn.sign.mean() == pytest.approx(0, abs=0.05)
+    assert draw(6000, POLICIES["fixmatch"], generator(0, "augment"), 9.8, 0.5).level.max() == 1.0
+
+
+def test_a_batch_is_replayed_by_its_seed_and_its_argument_is_left_alone():
+    images = pictures()
+    before = images.clone()
+    first = rand_augment(images, generator(0, "augment"), policy="increasing", mean=MEAN)
+    assert first.dtype == torch.uint8
+    assert first.shape == images.shape
+    assert torch.equal(images, before)
+    assert torch.equal(first, rand_augment(images, generator(0, "augment"), policy="increasing", mean=MEAN))
+    assert not torch.equal(first, rand_augment(images, generator(1, "augment"), policy="increasing", mean=MEAN))
+
+
+def test_grey_images_stay_grey():
+    grey = pictures()[:, :1]
+    result = rand_augment(grey, generator(0, "augment"), policy="increasing", mean=(0.3,), operations=5)
+    assert result.shape == grey.shape

@@ -1,0 +1,66 @@
+"""Erasing and jitter; images are 24x20."""
+
+import pytest
+import torch
+from torchvision.transforms.v2 import functional as v2
+
+from trainables.augment.colour import jitter
+from trainables.augment.random_erasing import random_erasing
+from trainables.seeds import generator
+
+B, C, H, W = 400, 3, 24, 20
+IMAGES = torch.zeros(B, C, H, W, dtype=torch.uint8)
+
+
+def erased(probability=1.0, images=IMAGES):
+    return random_erasing(images, generator(0, "augment"), probability=probability, mean=(0.5,) * 3, std=(0.2,) * 3)
+
+
+def test_a_box_of_each_image_becomes_noise():
+    changed = (erased() != 0).any(dim=1)  # noise is hardly ever black in all channels
+    share = changed.float().mean(dim=(1, 2))
+    assert 0.01 < share.min() < 0.05
+    assert 0.28 < share.max() < 0.38
+    for image in changed[:50]:
+        rows, cols = image.any(dim=1).nonzero().flatten(), image.any(dim=0).nonzero().flatten()
+        box = image[rows.min() : rows.max() + 1, cols.min() : cols.max() + 1]
+        assert box.float().mean() > 0.95  # one box, filled
+    noise = erased()[changed[:, None].expand(B, C, H, W)].float()
+    assert noise.mean() == pytest.approx(127.5, abs=2)
+    assert noise.std() == pytest.approx(51, abs=2)
+
+
+def test_boxes_differ_and_reach_every_place():
+    changed = (erased() != 0).any(dim=1)
+    assert len({image.numpy().tobytes() for image in changed}) > 0.95 * B
+    assert changed.any(dim=0).all()
+
+
+def test_the_probability_is_kept():
+    def share(probability):
+        return (erased(probability) != 0).flatten(1).any(dim=1).float().mean()
+
+    assert share(0.0) == 0
+    assert share(0.25) == pytest.approx(0.25, abs=0.07)
+    assert share(1.0) == 1
+    assert IMAGES.max() == 0
+
+
+def test_jitter_changes_each_image_by_its_own_factors_within_bounds():
+    flat = torch.full((B, C, H, W), 100.0)
+    result = jitter(flat, generator(0, "augment"), 0.4)  # of a flat image only brightness changes anything
+    levels = result[:, 0, 0, 0]
+    assert torch.equal(result, levels[:, None, None, None].expand_as(result))
+    assert 60 <= levels.min() < 63
+    assert 137 < levels.max() <= 140
+    assert torch.equal(jitter(flat, generator(0, "augment"), 0.0), flat)
+
+
+def test_jitter_is_torchvision_s_one_factor_after_another():
+    image = torch.randint(0, 256, (1, C, H, W), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    factors = 1 + 0.4 * (2 * torch.rand(3, 1, generator=generator(0, "augment")) - 1)
+    expected = v2.adjust_brightness(image, float(factors[0]))
+    expected = v2.adjust_contrast(expected, float(factors[1]))
+    expected = v2.adjust_saturation(expected, float(factors[2]))
+    result = jitter(image.float(), generator(0, "augment"), 0.4)
+    assert (result - expected.float()).abs().max() <= 3  # they round after each

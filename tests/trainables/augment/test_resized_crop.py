@@ -1,0 +1,89 @@
+"""Boxes and resizing, against torchvision. Images are 16x12, so that a swapped axis fails."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from trainables.augment.resized_crop import DRAWS, cut, random_boxes, random_resized_crop, resize
+from trainables.seeds import generator
+
+B, C, H, W = 7, 3, 16, 12
+IMAGES = torch.randint(0, 256, (B, C, H, W), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+BOXES = torch.tensor(
+    [[0, 0, 16, 12], [1, 2, 10, 5], [3, 3, 4, 9], [0, 0, 1, 1], [15, 11, 1, 1], [0, 11, 16, 1], [4, 4, 8, 8]]
+)
+
+
+@pytest.mark.parametrize("size", [(7, 9), (32, 40), (16, 12), (3, 30)])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_each_row_is_its_box_resized_as_torchvision_does(size, interpolation):
+    expected = torch.cat(
+        [
+            F.interpolate(
+                image[None, :, top : top + h, left : left + w].float(), size, mode=interpolation, antialias=True
+            )
+            for image, (top, left, h, w) in zip(IMAGES, BOXES.tolist(), strict=True)
+        ]
+    )
+    result = cut(IMAGES, BOXES, size, interpolation)
+    assert result.dtype == torch.uint8
+    assert (result.float() - expected.clamp(0, 255)).abs().max() < 0.51  # rounded
+
+
+def test_resizing_to_the_own_size_changes_nothing():
+    for interpolation in "bilinear", "bicubic":
+        assert torch.equal(resize(IMAGES, (H, W), interpolation), IMAGES)
+
+
+def test_boxes_lie_inside_and_keep_their_share_and_shape():
+    draws = torch.rand(4000, DRAWS, generator=generator(0, "boxes"))
+    top, left, height, width = random_boxes(draws, torch.tensor(300), torch.tensor(200), 0.08).unbind(1)
+    assert (top >= 0).all()
+    assert (left >= 0).all()
+    assert (top + height <= 300).all()
+    assert (left + width <= 200).all()
+    share = height * width / 60_000
+    assert 0.075 < share.min() < 0.1
+    assert share.max() > 0.85  # a box of nearly all of a 3:2 image, of a shape between 3:4 and 4:3
+    ratio = width / height
+    assert ratio.min() > 0.74
+    assert ratio.max() < 1.36
+    assert (top + height == 300).any()  # every place can be drawn, the last too
+    assert (left + width == 200).any()
+
+
+def test_boxes_have_the_distribution_of_torchvision_s():
+    from torchvision.transforms import RandomResizedCrop
+
+    draws = torch.rand(4000, DRAWS, generator=generator(0, "boxes"))
+    ours = random_boxes(draws, torch.tensor(90), torch.tensor(120), 0.25).double()
+    torch.manual_seed(0)
+    image = torch.empty(3, 90, 120)
+    theirs = torch.tensor(
+        [RandomResizedCrop.get_params(image, (0.25, 1), (3 / 4, 4 / 3)) for _ in range(4000)]
+    ).double()
+    # The standard error of a mean of 4,000 is below 0.4 pixels.
+    assert (ours.mean(0) - theirs.mean(0)).abs().max() < 2
+    assert (ours.std(0) - theirs.std(0)).abs().max() < 1.5
+
+
+@pytest.mark.parametrize(("height", "width", "box"), [(10, 100, [0, 43, 10, 13]), (100, 10, [43, 0, 13, 10])])
+def test_where_no_box_fits_it_is_the_largest_in_the_middle(height, width, box):
+    draws = torch.full((2, DRAWS), 0.999)  # the whole area, at 4:3
+    assert random_boxes(draws, torch.tensor(height), torch.tensor(width), 1.0).tolist() == [box, box]
+
+
+def test_the_first_box_that_fits_is_taken():
+    draws = torch.full((1, DRAWS), 0.999)
+    draws[0, 4], draws[0, 5] = 0.0, 0.5  # the third try: the smallest area, square
+    draws[0, -2:] = 0.0
+    assert random_boxes(draws, torch.tensor(100), torch.tensor(100), 0.25).tolist() == [[0, 0, 50, 50]]
+
+
+def test_a_random_crop_differs_by_row_and_is_replayed_by_its_seed():
+    alike = IMAGES[:1].expand(B, C, H, W)
+    crops = random_resized_crop(alike, generator(0, "augment"), size=9)
+    assert crops.shape == (B, C, 9, 9)
+    assert len({crop.numpy().tobytes() for crop in crops}) == B
+    assert torch.equal(crops, random_resized_crop(alike, generator(0, "augment"), size=9))
+    assert not torch.equal(crops, random_resized_crop(alike, generator(1, "augment"), size=9))

@@ -1,0 +1,206 @@
+"""SUMix by the paper's equations: worked by hand, its bounds, and where gradients flow."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from trainables.losses.sumix import SUMixLoss, SUMixTerms, displacement, relearn
+from trainables.mixers import MIXERS
+from trainables.mixers.mixed import Mixed, mixed_cross_entropy
+
+B, D, L = 6, 5, 4
+
+
+def softmax(values: list[float]) -> list[float]:
+    total = sum(math.exp(v) for v in values)
+    return [math.exp(v) / total for v in values]
+
+
+def norm(values: list[float]) -> float:
+    return math.sqrt(sum(v * v for v in values))
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def batch(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Mixed]:
+    """Features and logits before and after mixing, labels, and the mixture."""
+    images = torch.rand(B, 3, 16, 12, generator=torch.Generator().manual_seed(1))
+    mixed = MIXERS["cutmix"](images, torch.Generator().manual_seed(2))
+    labels = torch.tensor([0, 1, 2, 3, 1, 0])
+    tensors = (random(B, D, seed=3), random(B, L, seed=4), random(B, D, seed=5), random(B, L, seed=6))
+    return (*(t.to(dtype).requires_grad_() for t in tensors), labels, mixed)  # type: ignore[return-value]
+
+
+def loss_of(terms: SUMixTerms, dtype: torch.dtype = torch.float64) -> SUMixLoss:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return SUMixLoss(D, L, terms).to(dtype)
+
+
+def test_equation_4_by_hand() -> None:
+    raw_a, raw_b, mixture, lam = [2.0, 0.0, -1.0], [0.0, 1.0, 0.5], [1.5, 0.2, -0.5], 0.6
+    d_a = norm(softmax([m - a for m, a in zip(mixture, raw_a, strict=True)]))
+    d_b = norm(softmax([m - b for m, b in zip(mixture, raw_b, strict=True)]))
+    expected = lam * math.exp(-d_a) / (lam * math.exp(-d_a) + (1 - lam) * math.exp(-d_b))
+    sources = torch.tensor([[raw_a, raw_b]], dtype=torch.float64)
+    shift = displacement(torch.tensor([mixture], dtype=torch.float64), sources)
+    learned = relearn(torch.tensor([[lam, 1 - lam]], dtype=torch.float64), shift)
+    assert learned[0].tolist() == pytest.approx([expected, 1 - expected], abs=1e-12)
+    assert expected > lam  # the mixture is nearer to a
+
+
+def test_equation_5_by_hand() -> None:
+    """The uncertainty vector at unit length; before that, its norm is the paper's scalar u."""
+    sumix = loss_of(SUMixTerms(regulariser="u"))
+    features = random(1, D, seed=8)
+    weight, bias = sumix.uncertainty.weight.tolist(), sumix.uncertainty.bias.tolist()
+    layer = [
+        sum(w * f for w, f in zip(row, features[0].tolist(), strict=True)) + b
+        for row, b in zip(weight, bias, strict=True)
+    ]
+    p = softmax(layer)
+    assert sumix.doubt(features)[0].tolist() == pytest.approx([value / norm(p) for value in p], abs=1e-12)
+
+
+@pytest.mark.parametrize("regulariser", ["s", "u", "su"])
+def test_equations_3_and_6_by_hand(regulariser: str) -> None:
+    terms = SUMixTerms(lam="learned", regulariser=regulariser, zeta=0.7)  # type: ignore[arg-type]
+    sumix = loss_of(terms)
+    features, logits, mixed_features, mixed_logits, labels, mixed = batch()
+    doubt, mixed_doubt = sumix.doubt(features).tolist(), sumix.doubt(mixed_features).tolist()
+    total = 0.0
+    for b in range(B):
+        after = mixed_logits[b].tolist()
+        shifts = []
+        for source in mixed.sources[b].tolist():
+            before = logits[source].tolist()
+            shifts.append(softmax([m - z for m, z in zip(after, before, strict=True)]))
+        scaled = [w * math.exp(-norm(s)) for w, s in zip(mixed.weights[b].tolist(), shifts, strict=True)]
+        log_p = [math.log(p) for p in softmax(after)]
+        for k, source in enumerate(mixed.sources[b].tolist()):
+            label = int(labels[source])
+            total -= scaled[k] / sum(scaled) * log_p[label]
+            energy = [0.0] * L
+            if "s" in regulariser:
+                energy = [e + s / norm(shifts[k]) for e, s in zip(energy, shifts[k], strict=True)]
+            if "u" in regulariser:
+                energy = [e + u + v for e, u, v in zip(energy, doubt[source], mixed_doubt[b], strict=True)]
+            z_su = [math.exp(-e) for e in energy]
+            total -= 0.7 * float(mixed.weights[b, k]) * math.log(softmax(z_su)[label])
+    loss = sumix(features, logits, mixed_features, mixed_logits, labels, mixed)
+    assert loss.item() == pytest.approx(total / B, rel=1e-6)  # the mixer's weights are float32
+
+
+def test_every_term_off_is_plain_mixed_cross_entropy_bit_for_bit() -> None:
+    arguments = batch(torch.float32)
+    *_, mixed_logits, labels, mixed = arguments
+    off = loss_of(SUMixTerms(lam="fixed", regulariser="none"), torch.float32)
+    assert torch.equal(off(*arguments), mixed_cross_entropy(mixed_logits, labels, mixed))
+
+
+def test_each_term_alone_changes_a_gradient() -> None:
+    def gradient(terms: SUMixTerms) -> Tensor:
+        features, logits, mixed_features, mixed_logits, labels, mixed = batch()
+        loss_of(terms)(features, logits, mixed_features, mixed_logits, labels, mixed).backward()
+        found = [features.grad, mixed_features.grad, mixed_logits.grad]
+        return torch.cat([g.flatten() if g is not None else torch.zeros(B * D).double() for g in found])
+
+    plain = gradient(SUMixTerms(lam="fixed", regulariser="none"))
+    for terms in (
+        SUMixTerms(lam="learned", regulariser="none"),
+        SUMixTerms(lam="fixed", regulariser="s"),
+        SUMixTerms(lam="fixed", regulariser="u"),
+        SUMixTerms(lam="fixed", regulariser="su"),
+    ):
+        assert (gradient(terms) - plain).norm() > 1e-3, terms
+
+
+def test_gradients_stop_where_the_definition_says() -> None:
+    """The semantic term reaches the mixture alone; uncertainty reaches the features of both and its layer."""
+    features, logits, mixed_features, mixed_logits, labels, mixed = batch()
+    semantic = loss_of(SUMixTerms(lam="learned", regulariser="s"))
+    semantic(features, logits, mixed_features, mixed_logits, labels, mixed).backward()
+    assert mixed_logits.grad is not None
+    assert logits.grad is None
+    assert features.grad is None
+    assert mixed_features.grad is None
+    assert semantic.uncertainty.weight.grad is None
+
+    features, logits, mixed_features, mixed_logits, labels, mixed = batch()
+    uncertain = loss_of(SUMixTerms(lam="learned", regulariser="u"))
+    uncertain(features, logits, mixed_features, mixed_logits, labels, mixed).backward()
+    assert logits.grad is None
+    for reached in (features, mixed_features, uncertain.uncertainty.weight, uncertain.uncertainty.bias):
+        assert reached.grad is not None
+        assert reached.grad.abs().sum() > 0
+
+    learned = relearn(mixed.weights.double(), displacement(mixed_logits, logits[mixed.sources]))
+    assert not learned.requires_grad
+
+
+def test_lambda_stays_within_its_bounds_and_reaches_towards_them() -> None:
+    """A distance lies in [1 / sqrt(L), 1], so the odds change by a factor of exp(1 - 1 / sqrt(L)) at most."""
+    classes = 100
+    weights = torch.rand(4000, 2, generator=torch.Generator().manual_seed(0)).double() + 1e-3
+    weights = weights / weights.sum(dim=1, keepdim=True)
+    shift = displacement(20 * random(4000, classes), 20 * random(4000, 2, classes, seed=1))
+    learned = relearn(weights, shift)
+    odds = (learned[:, 0] / learned[:, 1]) / (weights[:, 0] / weights[:, 1])
+    bound = math.exp(1 - 1 / math.sqrt(classes))
+    assert odds.max() <= bound
+    assert odds.min() >= 1 / bound
+    extreme = torch.tensor([[[0.0] * classes, [50.0] + [0.0] * (classes - 1)]], dtype=torch.float64)
+    half = relearn(torch.tensor([[0.5, 0.5]], dtype=torch.float64), extreme.softmax(dim=-1))
+    assert half[0, 0].item() == pytest.approx(bound / (1 + bound), abs=1e-9)  # 0.711 of the paper's 0.5
+    torch.testing.assert_close(learned.sum(dim=1), torch.ones(4000).double())
+
+
+def test_equal_distances_leave_lambda_as_it_was() -> None:
+    weights = torch.tensor([[0.3, 0.7], [1.0, 0.0], [0.5, 0.5]])
+    same = displacement(random(3, L).float(), random(3, 1, L, seed=1).float().expand(3, 2, L))
+    torch.testing.assert_close(relearn(weights, same), weights, rtol=0, atol=1e-7)
+
+
+def test_a_large_scale_neither_overflows_nor_loses_a_row() -> None:
+    shift = displacement(random(8, L), random(8, 2, L, seed=1)) * 5000
+    learned = relearn(torch.full((8, 2), 0.5, dtype=torch.float64), shift)
+    assert learned.isfinite().all()
+    torch.testing.assert_close(learned.sum(dim=1), torch.ones(8).double())
+
+
+def test_more_than_two_sources_scale_each_by_its_own_distance() -> None:
+    weights = torch.tensor([[0.5, 0.3, 0.2]], dtype=torch.float64)
+    shift = displacement(random(1, L), random(1, 3, L, seed=1))
+    scaled = [w * math.exp(-norm(s)) for w, s in zip(weights[0].tolist(), shift[0].tolist(), strict=True)]
+    assert relearn(weights, shift)[0].tolist() == pytest.approx([s / sum(scaled) for s in scaled], abs=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("scale", [1.0, 1000.0])
+def test_half_precision_gives_finite_losses_and_gradients(dtype: torch.dtype, scale: float) -> None:
+    features, logits, mixed_features, mixed_logits, labels, mixed = batch(dtype)
+    loss = loss_of(SUMixTerms(), dtype)(features, logits * scale, mixed_features, mixed_logits * scale, labels, mixed)
+    assert loss.dtype == torch.float32
+    assert loss.isfinite()
+    loss.backward()
+    assert mixed_logits.grad is not None
+    assert mixed_logits.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"zeta": -0.1}, "zeta must be at least 0 and finite, got -0.1"),
+        ({"zeta": float("nan")}, "zeta must be at least 0 and finite, got nan"),
+        ({"lam": "free"}, "lam must be fixed or learned, got 'free'"),
+        ({"regulariser": "us"}, "regulariser must be none, s, u or su, got 'us'"),
+        ({"sem_scale": -1}, "sem_scale must be at least 0 and finite, got -1"),
+    ],
+)
+def test_wrong_terms_are_refused(wrong: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        SUMixTerms(**wrong)  # type: ignore[arg-type]

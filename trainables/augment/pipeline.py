@@ -1,0 +1,75 @@
+"""What the keys ``augment`` and ``augment.*`` stand for: functions of a batch of bytes on the device."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import Generator, Tensor
+
+from trainables.augment.colour import jitter
+from trainables.augment.crop_and_flip import crop_and_flip, flip
+from trainables.augment.randaugment import rand_augment
+from trainables.augment.random_erasing import random_erasing
+from trainables.augment.resized_crop import random_resized_crop, resize
+from trainables.datasets.data_config import DataConfig
+from trainables.datasets.dataset import Dataset
+from trainables.datasets.resident import Augment
+
+
+def resident_augment(config: DataConfig, dataset: Dataset, own_size: bool) -> Augment | None:
+    """For images that live on the device.
+
+    Args:
+        config: of the run.
+        dataset: as the network sees it.
+        own_size: whether that is the size of the images.
+    """
+    _, height, width = dataset.image_shape
+    steps: list[Augment] = [crop_and_flip] if config.augment == "crop_flip" else []
+    if config.augment == "rrc_flip":
+        scale = config.augment_options.scale
+        steps.append(partial(random_resized_crop, size=height, scale=scale, interpolation=config.interpolation))
+    elif not own_size:
+        steps.append(lambda images, _: resize(images, (height, width), config.interpolation))
+    if config.augment in ("rrc_flip", "flip"):
+        steps.append(flip)
+    return _one_after_another([*steps, *_after_crop(config, dataset)])
+
+
+def streamed_augment(config: DataConfig, dataset: Dataset) -> Augment | None:
+    """For images that worker processes have cut and, but for ``crop_flip``, mirrored."""
+    steps: list[Augment] = [crop_and_flip] if config.augment == "crop_flip" else []
+    return _one_after_another([*steps, *_after_crop(config, dataset)])
+
+
+def _after_crop(config: DataConfig, dataset: Dataset) -> list[Augment]:
+    options = config.augment_options
+    steps: list[Augment] = []
+    if options.randaugment != "none":
+        steps.append(
+            partial(
+                rand_augment,
+                policy=options.randaugment,
+                mean=dataset.mean,
+                operations=options.operations,
+                level=options.level,
+                level_std=options.level_std,
+            )
+        )
+    if options.jitter:
+        steps.append(lambda images, rng: jitter(images.float(), rng, options.jitter).to(torch.uint8))
+    if options.erasing:
+        steps.append(partial(random_erasing, probability=options.erasing, mean=dataset.mean, std=dataset.std))
+    return steps
+
+
+def _one_after_another(steps: Sequence[Augment]) -> Augment | None:
+    if not steps:
+        return None
+
+    def augment(images: Tensor, rng: Generator) -> Tensor:
+        for step in steps:
+            images = step(images, rng)
+        return images
+
+    return augment

@@ -1,0 +1,219 @@
+"""RandAugment, a whole batch at a time: each image has its own operations, strengths and signs.
+
+E. D. Cubuk, B. Zoph, J. Shlens and Q. V. Le, RandAugment: Practical Automated Data Augmentation with a Reduced Search
+Space, NeurIPS 2020, arXiv:1909.13719. Two sets of operations: ``fixmatch``, the 14 that OpenMixup trains transformers
+with on CIFAR-100, and ``increasing``, the 15 of the DeiT recipe (rand-m9-mstd0.5-inc1), all stronger at a higher level.
+As in both, an operation that is drawn is carried out half of the time, and its level varies normally.
+
+Operations fall into three kinds, and each kind is computed once for the batch: a table of values, a blend, a move of
+pixels. An image that has another kind goes through unchanged. Moved pixels are interpolated bilinearly (the originals:
+bicubic, or either), and what comes from outside is the data set's mean colour.
+
+Shape letters: B batch, C channels, H height, W width.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from trainables.augment.colour import blend, grey, mean_grey, smoothed
+
+PROBABILITY = 0.5  # that an operation which is drawn is carried out
+TOP_LEVEL = 10
+
+
+class Drawn(NamedTuple):
+    """What is done to each image of a batch in one round."""
+
+    operation: Tensor  # (B,) int64, place in the policy; -1: none
+    level: Tensor  # (B,) in [0, 1]
+    sign: Tensor  # (B,) -1 or 1
+
+
+class Policy(NamedTuple):
+    """A set of operations; what each does with a level in [0, 1] and a sign."""
+
+    tables: Mapping[str, Callable[[Tensor, Tensor], Tensor]]  # (histogram, level) -> (B, C, 256) new values
+    factors: Callable[[Drawn], Tensor]  # (B,) of the four blends
+    translation: float  # share of the image's side, at the top
+    identity: bool = False
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """Their names; their places number them."""
+        return (*self.tables, *BLENDS, *MOVES, *(("identity",) if self.identity else ()))
+
+
+BLENDS = ("brightness", "contrast", "color", "sharpness")
+MOVES = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
+ROTATION = 30.0  # degrees, at the top
+SHEAR = 0.3
+
+
+def rand_augment(
+    images: Tensor,  # (B, C, H, W) uint8
+    rng: Generator,
+    *,
+    policy: str,
+    mean: Sequence[float],
+    operations: int = 2,
+    level: float = 9.0,
+    level_std: float = 0.5,
+) -> Tensor:
+    """(B, C, H, W) uint8: each image after ``operations`` random operations; the argument is left unchanged.
+
+    Args:
+        images: of a batch.
+        rng: source of every draw, on the device of ``images``.
+        policy: a name in ``POLICIES``.
+        mean: per channel, of pixels in [0, 1]: the colour that moves in from outside.
+        operations: how many, one after another; one may be drawn twice.
+        level: their mean strength, 0 to 10.
+        level_std: deviation of the strength, which stays between 0 and 10.
+    """
+    pixels = images.float()
+    for _ in range(operations):
+        pixels = apply(pixels, POLICIES[policy], draw(len(images), POLICIES[policy], rng, level, level_std), mean)
+    return pixels.to(torch.uint8)
+
+
+def draw(B: int, policy: Policy, rng: Generator, level: float, level_std: float) -> Drawn:
+    """What one round does to each of ``B`` images."""
+    device = rng.device
+    operation = torch.randint(len(policy.operations), (B,), generator=rng, device=device)
+    carried_out, negative = torch.rand(2, B, generator=rng, device=device) < PROBABILITY
+    levels = level + level_std * torch.randn(B, generator=rng, device=device)
+    return Drawn(
+        operation=torch.where(carried_out, operation, -1),
+        level=levels.clamp(0, TOP_LEVEL) / TOP_LEVEL,
+        sign=1 - 2 * negative.float(),
+    )
+
+
+def apply(pixels: Tensor, policy: Policy, drawn: Drawn, mean: Sequence[float]) -> Tensor:
+    """One round: (B, C, H, W) whole float32 numbers in 0..255, in and out."""
+    names = {name: drawn.operation == place for place, name in enumerate(policy.operations)}  # (B,) bool each
+    pixels = _with_tables(pixels, policy, drawn, names)
+    pixels = _blended(pixels, policy, drawn, names)
+    return _moved(pixels, policy, drawn, names, mean)
+
+
+def _with_tables(pixels: Tensor, policy: Policy, drawn: Drawn, chosen: Mapping[str, Tensor]) -> Tensor:
+    """Every value replaced by the one that its table gives."""
+    values = pixels.flatten(2).long()  # (B, C, HW)
+    ones = torch.ones_like(values, dtype=torch.int32)
+    zeros = torch.zeros(*values.shape[:2], 256, dtype=torch.int32, device=pixels.device)
+    histogram = zeros.scatter_add_(2, values, ones)
+    table = torch.arange(256.0, device=pixels.device).expand(zeros.shape)
+    for name, new_values in policy.tables.items():
+        table = torch.where(chosen[name][:, None, None], new_values(histogram, drawn.level), table)
+    return table.gather(2, values).view(pixels.shape)
+
+
+def _blended(pixels: Tensor, policy: Policy, drawn: Drawn, chosen: Mapping[str, Tensor]) -> Tensor:
+    without = torch.zeros_like(pixels)  # of brightness
+    lacking = {"contrast": mean_grey(pixels), "color": grey(pixels), "sharpness": smoothed(pixels)}
+    for name, image in lacking.items():
+        without = torch.where(chosen[name][:, None, None, None], image, without)
+    any_blend = torch.stack([chosen[name] for name in BLENDS]).any(dim=0)
+    return blend(without, pixels, torch.where(any_blend, policy.factors(drawn), 1))
+
+
+def _moved(pixels: Tensor, policy: Policy, drawn: Drawn, chosen: Mapping[str, Tensor], mean: Sequence[float]) -> Tensor:
+    """Turned, sheared or shifted about the middle."""
+    _, C, H, W = pixels.shape
+    amount = drawn.level * drawn.sign
+
+    def of(name: str, top: float) -> Tensor:
+        return torch.where(chosen[name], top * amount, 0)
+
+    angle = of("rotate", ROTATION).deg2rad()
+    # From a point of the result to the point of the image that it shows, in pixels from the middle.
+    to_x = torch.stack((angle.cos(), of("shear_x", SHEAR) - angle.sin(), of("translate_x", policy.translation * W)), 1)
+    to_y = torch.stack((of("shear_y", SHEAR) + angle.sin(), angle.cos(), of("translate_y", policy.translation * H)), 1)
+    x = torch.arange(W, device=pixels.device) - (W - 1) / 2
+    y = (torch.arange(H, device=pixels.device) - (H - 1) / 2)[:, None]
+    from_x, from_y = (m[:, 0, None, None] * x + m[:, 1, None, None] * y + m[:, 2, None, None] for m in (to_x, to_y))
+    grid = torch.stack((from_x * 2 / W, from_y * 2 / H), dim=-1)  # (B, H, W, 2)
+    inside = ((from_x.abs() < W / 2) & (from_y.abs() < H / 2))[:, None]
+    moved = F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    fill = (255 * pixels.new_tensor(mean)).round().view(1, C, 1, 1)
+    return torch.where(inside, moved, fill).round_().clamp_(0, 255)
+
+
+def autocontrast(histogram: Tensor, level: Tensor) -> Tensor:
+    """(B, C, 256) that stretch what values there are to 0..255."""
+    value = torch.arange(256.0, device=histogram.device)
+    there = histogram > 0
+    low = torch.where(there, value, 255).amin(dim=2, keepdim=True)
+    high = torch.where(there, value, 0).amax(dim=2, keepdim=True)
+    stretched = ((value - low) * (255 / (high - low).clamp_min(1)) + 1e-3).floor().clamp(0, 255)
+    return torch.where(high > low, stretched, value)
+
+
+def equalize(histogram: Tensor, level: Tensor) -> Tensor:
+    """(B, C, 256) that make all values about as frequent."""
+    value = torch.arange(256, device=histogram.device)
+    counts = histogram.long()
+    highest = torch.where(counts > 0, value, 0).amax(dim=2, keepdim=True)
+    step = (counts.sum(dim=2, keepdim=True) - counts.gather(2, highest)) // 255  # (B, C, 1)
+    table = ((step // 2 + counts.cumsum(dim=2) - counts) // step.clamp_min(1)).clamp_max(255)
+    return torch.where(step > 0, table, value).float()
+
+
+def invert(histogram: Tensor, level: Tensor) -> Tensor:
+    """(1, 1, 256) negatives."""
+    return (255 - torch.arange(256.0, device=histogram.device)).view(1, 1, 256)
+
+
+def solarize(histogram: Tensor, level: Tensor) -> Tensor:
+    """(B, 1, 256) that invert what is bright; at the top, everything."""
+    value = torch.arange(256.0, device=histogram.device)
+    threshold = 256 - (256 * level).floor()
+    return torch.where(value < threshold[:, None, None], value, 255 - value)
+
+
+def solarize_add(histogram: Tensor, level: Tensor) -> Tensor:
+    """(B, 1, 256) that lift what is dark, by up to 110."""
+    value = torch.arange(256.0, device=histogram.device)
+    lifted = (value + (110 * level).floor()[:, None, None]).clamp_max(255)
+    return torch.where(value < 128, lifted, value)
+
+
+def posterize_decreasing(histogram: Tensor, level: Tensor) -> Tensor:
+    """(B, 1, 256) that keep the highest 4 bits at level 0 and all 8 at the top, as FixMatch has it."""
+    return _posterized(4 + (4 * level).ceil())
+
+
+def posterize_increasing(histogram: Tensor, level: Tensor) -> Tensor:
+    """(B, 1, 256) that keep the highest 4 bits at level 0 and none at the top."""
+    return _posterized(4 - (4 * level).floor())
+
+
+def _posterized(bits: Tensor) -> Tensor:
+    unit = torch.exp2(8 - bits)[:, None, None]
+    return (torch.arange(256.0, device=bits.device) / unit).floor() * unit
+
+
+POLICIES: dict[str, Policy] = {
+    "fixmatch": Policy(
+        tables={
+            **{"autocontrast": autocontrast, "equalize": equalize},
+            **{"posterize": posterize_decreasing, "solarize": solarize},
+        },
+        factors=lambda drawn: 1 + drawn.sign * (0.05 + 0.9 * drawn.level),
+        translation=0.3,
+        identity=True,
+    ),
+    "increasing": Policy(
+        tables={
+            **{"autocontrast": autocontrast, "equalize": equalize, "invert": invert},
+            **{"posterize": posterize_increasing, "solarize": solarize, "solarize_add": solarize_add},
+        },
+        factors=lambda drawn: 1 + drawn.sign * 0.9 * drawn.level,
+        translation=0.45,
+    ),
+}

@@ -1,0 +1,1 @@
+"""Losses, and the modules that are trained with them."""

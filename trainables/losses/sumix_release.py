@@ -1,0 +1,92 @@
+"""SUMix as its released code computes it: the preset ``release``.
+
+Qin, Jin, Zhu, Liao, El-Yacoubi, Gao, "SUMix: Mixup with Semantic and Uncertain Information",
+ECCV 2024 (arXiv:2407.07805); the released head is ``ClsUncertainMixupHead``.
+
+It is not what the paper defines (``sumix.py``), and a study can compare the two:
+
+- z is the vector of class probabilities, without gradient, and the class of the other source is set to 0 in it;
+- the distance of Eq. 4 is one coordinate, that of the source's own class, of a vector of length N, the batch
+  size. A class that was lost in the mixture has the *small* coordinate, so it gains weight: at N = L = 100 the
+  labels of a calibrated network are all but swapped;
+- only the batch's mean of lambda enters the loss, for the released head averages the cross-entropy first;
+- the regulariser's semantic term carries no gradient, and at N = 100 its logits are about exp(-10), so that
+  neither does much else;
+- a pair of one class has its own class set to 0 too: both distances become those of a class that was gained,
+  and, being nearly equal, leave lambda nearly as the mixer drew it.
+
+The release cannot run as published (its head returns a name it never set); what it would return is clear.
+
+Shape letters: B batch, K = 2 sources of a mixture, D features, L classes.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from trainables.losses.sumix import SUMixLoss, SUMixParts, weighted_cross_entropy, wide
+from trainables.mixers.mixed import Mixed, mixed_cross_entropy
+
+
+class ReleasedSUMixLoss(SUMixLoss):
+    """``SUMixLoss`` in the arithmetic of the released code, for pairs only.
+
+    ``sem_scale`` multiplies N: 1 is the release, 1 / N takes N out.
+    """
+
+    def parts(
+        self,
+        features: Tensor,  # (B, D) of the batch before mixing
+        logits: Tensor,  # (B, L) of the batch before mixing
+        mixed_features: Tensor,  # (B, D)
+        mixed_logits: Tensor,  # (B, L)
+        labels: Tensor,  # (B,) int64
+        mixed: Mixed,
+    ) -> SUMixParts:
+        """The loss and what it was made of; ``weights`` has the same row B times, the batch's mean.
+
+        Raises:
+            ValueError: the mixer does not mix pairs; the release has no rule for that.
+        """
+        if mixed.sources.shape[1] != 2:
+            raise ValueError(
+                f"sumix.preset 'release' is defined for mixtures of 2 images, got {mixed.sources.shape[1]}; "
+                "'paper' takes any number"
+            )
+        logits, mixed_logits = wide(logits), wide(mixed_logits)
+        own = labels[mixed.sources]  # (B, 2)
+        distance = released_distance(logits[mixed.sources], mixed_logits, own)
+        distance = distance * (self.terms.sem_scale * len(labels))  # (B, 2, L)
+
+        weights = mixed.weights
+        if self.terms.lam == "learned":
+            at_label = distance.gather(-1, own[..., None]).squeeze(-1)  # (B, 2)
+            weights = (weights.log() - at_label).softmax(dim=1).mean(dim=0, keepdim=True).expand_as(weights)
+        loss = mixed_cross_entropy(mixed_logits, labels, mixed._replace(weights=weights), self.smoothing)
+        if self.terms.regulariser == "none":
+            return SUMixParts(loss, weights, torch.zeros_like(loss))
+
+        energy = torch.zeros_like(distance)
+        if "s" in self.terms.regulariser:
+            energy = energy + distance
+        if "u" in self.terms.regulariser:
+            energy = energy + self.doubt(features)[mixed.sources] + self.doubt(mixed_features)[:, None]
+        regulariser = weighted_cross_entropy(torch.exp(-energy), labels, mixed)
+        return SUMixParts(loss + self.terms.zeta * regulariser, weights, regulariser)
+
+
+def released_distance(source_logits: Tensor, mixed_logits: Tensor, own: Tensor) -> Tensor:
+    """How far mixing moved each source, per class: unit vectors, before the factor N.
+
+    Args:
+        source_logits: (B, 2, L).
+        mixed_logits: (B, L).
+        own: (B, 2) int64, the class of each source.
+
+    Returns:
+        (B, 2, L) without gradient.
+    """
+    before = source_logits.detach().softmax(dim=-1)
+    before = before.scatter(-1, own.flip(1)[..., None], 0)  # the other source's class
+    after = mixed_logits.detach().softmax(dim=-1)[:, None]
+    return F.normalize((after - before).softmax(dim=-1), dim=-1)
