@@ -1,12 +1,19 @@
-"""What every test process needs first. One thread each: two run side by side, and threads that wait are slow."""
+"""What every test process needs first, and what tests of every package share: empty MLflow stores and a PostgreSQL."""
 
+import shutil
 import signal
+from collections.abc import Callable
+from pathlib import Path
 
+import pytest
 import torch
+from filelock import FileLock
+from mlflow.tracking import MlflowClient
 
 import mixlab  # before any test imports ray, which reads the environment that mixlab sets
 from tests.servers.postgresql import new_database, postgresql
 
+# Two processes run side by side, and threads that wait for each other are slow.
 torch.set_num_threads(1)
 
 # What a shell runs in the background is deaf to SIGINT, with all its children: tests that interrupt one would fail.
@@ -14,3 +21,33 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 __all__ = ["mixlab", "new_database", "postgresql"]
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """Return an empty MLflow database, made once for all workers: its migration takes seconds, a copy none."""
+    folder = tmp_path_factory.getbasetemp()
+    file = (folder if worker_id == "master" else folder.parent) / "mlflow.db"
+    with FileLock(f"{file}.lock"):
+        if not file.exists():
+            made = file.with_suffix(".new")
+            MlflowClient(f"sqlite:///{made}").search_experiments()
+            made.rename(file)
+    return file
+
+
+@pytest.fixture(scope="session")
+def new_store(empty_store: Path) -> Callable[[Path], str]:
+    """Return a function that puts an empty MLflow database into a folder and returns its URI."""
+
+    def new(folder: Path) -> str:
+        shutil.copy(empty_store, folder / "mlflow.db")
+        return f"sqlite:///{folder / 'mlflow.db'}"
+
+    return new
+
+
+@pytest.fixture
+def tracking_uri(new_store: Callable[[Path], str], tmp_path: Path) -> str:
+    """Return the URI of an empty MLflow database of this test's own, ``mlflow.db`` in ``tmp_path``."""
+    return new_store(tmp_path)

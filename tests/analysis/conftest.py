@@ -107,14 +107,6 @@ class TrackedStudy:
 
 
 @pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database: making one takes seconds, copying it none."""
-    file = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{file}").search_experiments()
-    return file
-
-
-@pytest.fixture(scope="session")
 def track_in(empty_store: Path) -> Callable[..., TrackedStudy]:
     """Starts a study in the store of a folder."""
 
