@@ -11,13 +11,16 @@ from __future__ import annotations
 import argparse
 import html
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+from mlflow.exceptions import MlflowException
 
 from analysis import command
-from analysis.ablation_table import study_table
+from analysis.ablation_table import study_table, write_study_table
 from analysis.figures.drawing import save
 from analysis.figures.lambdas import load_histograms, plot_lambda
 from analysis.figures.plots import plot_curves, plot_gains
@@ -28,9 +31,66 @@ from analysis.words.captions import power_heading
 from analysis.words.cells import power_cells
 from analysis.words.page import image, page, png
 from analysis.words.rendering import html_grid, html_tables
-from analysis.words.summaries import claims, verdict
+from analysis.words.summaries import Summary, claims, of_arms, of_study, verdict
 
 MOST_CURVES = 500  # runs whose curves are read, a request each
+
+
+@dataclass(frozen=True)
+class StudyReport:
+    """Everything that a study came to, as a launch prints and attaches it."""
+
+    text: str  # the tables and their remarks, for a terminal
+    tables: list[pd.DataFrame]  # of ablation_table, one a combination of factor levels
+    verdicts: list[dict[str, Any]]  # one a comparison: table, arm, against, verdict, gain, p
+    files: list[Path]  # the tables and figures to attach to the study's run, without the page
+    page: Path
+    summary: Summary  # metrics and Markdown of the study's run
+    arm_summaries: dict[str, Summary]  # the same by cell, such as "cutmix · + lam"
+
+
+def report(tracking_uri: str, study: str, plan: Mapping[str, Any], out: Path) -> StudyReport:
+    """Write the tables, figures and page of a study into a folder, and return what they say.
+
+    Args:
+        tracking_uri: where MLflow keeps its runs.
+        study: its name.
+        plan: the plan whose cells are wanted.
+        out: the folder, made if it is not there; files of the same names are replaced.
+
+    Raises:
+        ValueError: there is no table, because no run has finished or MLflow does not answer; one sentence.
+    """
+    try:
+        table = write_study_table(tracking_uri, study, out, dict(plan))
+        page, *figures = write_report(tracking_uri, study, out / "report.html", dict(plan), table.levels, figures=out)
+    except MlflowException as error:
+        raise ValueError(f"cannot read MLflow: {str(error).splitlines()[0]}") from error
+    return StudyReport(
+        text=table.text,
+        tables=[level.table for level in table.levels],
+        verdicts=[found for level in table.levels for found in verdicts(level)],
+        files=[*table.files, *figures],
+        page=page,
+        summary=of_study(table.levels),
+        arm_summaries=of_arms(table.levels),
+    )
+
+
+def verdicts(level: LevelTable) -> list[dict[str, Any]]:
+    """Return what is said of every comparison of a table, as JSON can hold it."""
+    return [
+        {
+            "table": dict(level.levels),
+            "arm": str(arm),
+            "against": level.baseline,
+            "verdict": row["verdict"],
+            "gain": None if pd.isna(row["gain"]) else float(row["gain"]),
+            "p": None if pd.isna(row["p"]) else float(row["p"]),
+        }
+        for arm, row in level.table.iterrows()
+        if arm != level.baseline
+    ]
 
 
 def write_report(

@@ -7,7 +7,7 @@ import pytest
 
 from analysis.records.configuration import configuration, provenance
 from analysis.records.runs import load_runs
-from analysis.report import main, summary, write_report
+from analysis.report import main, report, summary, write_report
 from analysis.statistics.tables import level_tables
 
 VOID = {"meta", "img", "link", "br"}
@@ -57,6 +57,22 @@ def test_the_page_is_whole_and_loads_nothing(tracked, tmp_path):
     for part in ("No gain can be claimed", "too few seeds to tell", "resnet20", "0123456789ab", "feedc0de"):
         assert part in page.text
     assert page.text.count("RuntimeError: <loss> is NaN") == 2  # under the table, and among the failures
+
+
+def test_a_launch_gets_the_text_the_tables_and_the_files(tracked, tmp_path):
+    study, plan = tracked
+    found = report(study.uri, study.study, plan, tmp_path / "out")
+    assert "too few seeds to tell" in found.text
+    assert [table.loc["+ lam", "gain"] for table in found.tables] == [2.0]
+    assert [verdict["arm"] for verdict in found.verdicts] == ["+ lam", "+ l_s"]
+    assert found.verdicts[0] == {
+        **{"table": {"mixer": "cutmix"}, "arm": "+ lam", "against": "baseline"},
+        **{"verdict": "too few seeds", "gain": 2.0, "p": 0.5},
+    }
+    assert all(file.parent == tmp_path / "out" and file.stat().st_size for file in (*found.files, found.page))
+    assert found.page not in found.files
+    assert found.summary.metrics["runs"] == 5
+    assert set(found.arm_summaries) == {"cutmix · baseline", "cutmix · + lam", "cutmix · + l_s"}
 
 
 def test_configuration_tells_the_shared_from_the_differing(tracked):
