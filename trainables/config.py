@@ -8,37 +8,22 @@ import inspect
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from trainables.backbones import BACKBONES
 from trainables.backbones.backbone import Init
 from trainables.backbones.pretrained import Pretrained, require_pretrained
 from trainables.datasets import DATASETS
-from trainables.datasets.data_config import AugmentConfig, Count, DataConfig, NotNegative, Share, check_data
-from trainables.losses.sumix import Lam, Regulariser, SUMixTerms
+from trainables.datasets.data_config import DataConfig, check_data
+from trainables.losses.sumix import SUMixTerms
 from trainables.mixers import MIXERS
 from trainables.optimisers import OptimiserConfig
+from trainables.ranges import Count, NotNegative, Share, ShareBelowOne
 from trainables.schedules import ScheduleConfig, check_schedule
 
-
-@dataclass(frozen=True, kw_only=True)
-class SUMixConfig:
-    """Which definition of SUMix, and which of its terms; all off by default."""
-
-    preset: Literal["paper", "release"] = "paper"
-    lam: Lam = "fixed"
-    regulariser: Regulariser = "none"
-    zeta: NotNegative = 0.5
-    sem_scale: NotNegative = 1.0  # of the distance of Eq. 4; with "release" it multiplies N, the batch size
-    # How the batch before mixing is run: with gradient, without, or without and in evaluation mode.
-    raw_forward: Literal["train_grad", "train_nograd", "eval_nograd"] = "train_grad"
-
-    @property
-    def terms(self) -> SUMixTerms:
-        """What ``SUMixLoss`` takes."""
-        return SUMixTerms(lam=self.lam, regulariser=self.regulariser, zeta=self.zeta, sem_scale=self.sem_scale)
+NO_SUMIX = SUMixTerms(lam="fixed", regulariser="none")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +33,7 @@ class Config(DataConfig, OptimiserConfig, ScheduleConfig):
     backbone: str = "resnet18"
     init: Init = "om_table"
     pretrained: Pretrained = "none"  # torchvision's weights to start from; ``init`` is then of the head alone
-    drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0  # probability to skip the last block; grows from 0 with depth
+    drop_path: ShareBelowOne = 0.0  # probability to skip the last block; grows from 0 with depth
 
     batch_size: Count = 100
     drop_last: bool = False  # leave out the epoch's last batch where it is smaller
@@ -59,14 +44,13 @@ class Config(DataConfig, OptimiserConfig, ScheduleConfig):
 
     mixer: str = "none"
     mixer_options: dict[str, Any] = field(default_factory=dict)  # written mixer.alpha, mixer.per_batch, ...
-    sumix: SUMixConfig = field(default_factory=SUMixConfig)
+    sumix: SUMixTerms = NO_SUMIX
 
 
-# Keys with a dot, by what stands before it: the field of ``Config``, and its class.
-SECTIONS: dict[str, tuple[str, type]] = {
-    "sumix": ("sumix", SUMixConfig),
-    "augment": ("augment_options", AugmentConfig),
-}
+DEFAULTS = Config()
+
+# Keys with a dot, by what stands before it: the field of ``Config`` whose fields they are.
+SECTIONS = {"sumix": "sumix", "augment": "augment_options"}
 
 
 def parse(config: Mapping[str, Any]) -> Config:
@@ -81,9 +65,11 @@ def parse(config: Mapping[str, Any]) -> Config:
     """
     top, sections, options = _split_keys(config)
     values = {key: _checked(key, top[key], kind) for key, kind in _annotations(Config).items() if key in top}
-    for section, (name, kind) in SECTIONS.items():
-        kinds = _annotations(kind)
-        values[name] = kind(**{k: _checked(f"{section}.{k}", v, kinds[k]) for k, v in sections[section].items()})
+    for section, name in SECTIONS.items():
+        default = getattr(DEFAULTS, name)
+        kinds = _annotations(type(default))
+        given = {k: _checked(f"{section}.{k}", v, kinds[k]) for k, v in sections[section].items()}
+        values[name] = replace(default, **given)
     parsed = Config(**values)
     for key, known in (("dataset", DATASETS), ("backbone", BACKBONES), ("mixer", MIXERS)):
         require_known(key, getattr(parsed, key), known)
@@ -106,8 +92,8 @@ def _check_network_and_loss(config: Config) -> None:
     require_pretrained(config.backbone, config.pretrained)
     if config.drop_path and "drop_path" not in inspect.signature(BACKBONES[config.backbone]).parameters:
         raise ValueError(f"backbone {config.backbone!r} has no drop-path, got drop_path {config.drop_path}")
-    if config.loss == "binary" and (config.label_smoothing or config.sumix.terms.any):
-        with_what = "SUMix" if config.sumix.terms.any else f"label_smoothing {config.label_smoothing}"
+    if config.loss == "binary" and (config.label_smoothing or config.sumix.any):
+        with_what = "SUMix" if config.sumix.any else f"label_smoothing {config.label_smoothing}"
         raise ValueError(f"loss 'binary' is not defined with {with_what}")
     if config.clean_loss and config.sumix.raw_forward != "train_grad":
         how = config.sumix.raw_forward
@@ -150,9 +136,8 @@ def _split_keys(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, di
     top: dict[str, Any] = {}
     sections: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
     options: dict[str, Any] = {}
-    nested = {name for name, _ in SECTIONS.values()}
-    known = [f.name for f in fields(Config) if f.name not in nested | {"mixer_options"}]
-    known += [f"{section}.{f.name}" for section, (_, kind) in SECTIONS.items() for f in fields(kind)]
+    known = [f.name for f in fields(Config) if f.name not in {*SECTIONS.values(), "mixer_options"}]
+    known += [f"{section}.{f.name}" for section, name in SECTIONS.items() for f in fields(getattr(DEFAULTS, name))]
     for key, value in config.items():
         section, dot, name = key.partition(".")
         if dot and section == "mixer":

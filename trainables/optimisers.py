@@ -6,14 +6,13 @@ Loshchilov, Hutter, "Decoupled Weight Decay Regularization", ICLR 2019 (arXiv:17
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
-from trainables.datasets.data_config import NotNegative
+from trainables.ranges import NotNegative, Positive, ShareBelowOne
 
 BETAS = (0.9, 0.999)  # of AdamW and LAMB, as in every recipe
 LAMB_EPS = 1e-6
@@ -25,12 +24,12 @@ class OptimiserConfig:
     """How a gradient becomes a step."""
 
     optimiser: Literal["sgd", "adamw", "lamb"] = "sgd"
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9  # of SGD
+    momentum: ShareBelowOne = 0.9  # of SGD
     nesterov: bool = False
     weight_decay: NotNegative = 1e-4
     weight_decay_on: Literal["all", "matrices"] = "all"  # matrices: no norms, biases, embeddings or layer scales
-    grad_clip: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None  # longest gradient of all weights
-    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0  # tests the moving average of the weights, of this decay; 0: off
+    grad_clip: Positive | None = None  # longest gradient of all weights
+    ema: ShareBelowOne = 0.0  # tests the moving average of the weights, of this decay; 0: off
 
 
 def build_optimiser(config: OptimiserConfig, lr: float, method: nn.Module) -> Optimizer:

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Strict
 
-from trainables.datasets.data_config import Count, NotNegative, Share
+from trainables.ranges import Count, NotNegative, Positive, Share
 
 # A list from the command line will do: JSON has no tuples.
 Milestones = Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Strict(False)]
@@ -23,7 +23,7 @@ class ScheduleConfig:
     """How many epochs, and how the learning rate moves over them."""
 
     epochs: Count = 800
-    lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.1  # at the start, after the warm-up
+    lr: Positive = 0.1  # at the start, after the warm-up
     schedule: Literal["cosine", "multistep"] = "cosine"
     lr_changes: Literal["each_epoch", "each_step"] = "each_epoch"
     min_lr: NotNegative = 0.0  # where the cosine ends

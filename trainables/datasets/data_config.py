@@ -1,6 +1,6 @@
 """The part of a run's configuration that says which images it sees, and how."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -8,10 +8,8 @@ from pydantic import Field
 from trainables.augment.resized_crop import Interpolation
 from trainables.datasets import DATASETS
 from trainables.datasets.held_out import held_out_count
+from trainables.ranges import Count, NotNegative, Share
 
-Count = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Level = Annotated[float, Field(ge=0, le=10)]
 
 
@@ -47,7 +45,7 @@ class DataConfig:
     resize: Count | None = None  # the shorter side before the test's centre crop; None: by the data set's crop ratio
     interpolation: Interpolation = "bicubic"
     augment: Literal["crop_flip", "rrc_flip", "flip", "none"] = "crop_flip"
-    augment_options: AugmentConfig = field(default_factory=AugmentConfig)
+    augment_options: AugmentConfig = AugmentConfig()
 
 
 def check_data(config: DataConfig) -> None:

@@ -12,6 +12,8 @@ weight is scaled by its own distance.
 Shape letters: B batch, K sources of a mixture, D features, L classes.
 """
 
+import math
+import typing
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -20,38 +22,48 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainables.mixers.mixed import Mixed, mixed_cross_entropy
+from trainables.ranges import NotNegative
 
+Preset = Literal["paper", "release"]
 Lam = Literal["fixed", "learned"]
 Regulariser = Literal["none", "s", "u", "su"]
+RawForward = Literal["train_grad", "train_nograd", "eval_nograd"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SUMixTerms:
-    """What is switched on: one row of the paper's Table 6."""
+    """Which definition of SUMix, and which of its terms: one row of the paper's Table 6; written ``sumix.lam``, ..."""
 
+    preset: Preset = "paper"  # release: the arithmetic of the released code, ``sumix_release.py``
     lam: Lam = "learned"
     regulariser: Regulariser = "su"  # s: semantic distance, u: uncertainty, su: both
-    zeta: float = 0.5  # weight of the regulariser, Eq. 3
-    sem_scale: float = 1.0  # multiplies the distance of Eq. 4; the paper has 1
+    zeta: NotNegative = 0.5  # weight of the regulariser, Eq. 3
+    sem_scale: NotNegative = 1.0  # of the distance of Eq. 4; the paper has 1. With "release" it multiplies N
+    # How the batch before mixing is run: with gradient, without, or without and in evaluation mode.
+    raw_forward: RawForward = "train_grad"
+    # keep: the batch norms' running statistics see the batch before mixing too; leave: they see the mixed one alone.
+    raw_statistics: Literal["keep", "leave"] = "keep"
+    distance_gradient: Literal["flow", "detach"] = "flow"  # of the semantic term of Eq. 6; the release has none
+    z: Literal["logits", "features", "probabilities"] = "logits"  # what Eq. 4 and 6 measure the distance in
+    lam_gradient: Literal["detach", "flow"] = "detach"  # of the learned lambda of Eq. 4
 
     def __post_init__(self) -> None:
-        if self.lam not in ("fixed", "learned"):
-            raise ValueError(f"lam must be fixed or learned, got {self.lam!r}")
-        if self.regulariser not in ("none", "s", "u", "su"):
-            raise ValueError(f"regulariser must be none, s, u or su, got {self.regulariser!r}")
-        if not 0 <= self.zeta < float("inf"):
-            raise ValueError(f"zeta must be at least 0 and finite, got {self.zeta}")
-        if not 0 <= self.sem_scale < float("inf"):
-            raise ValueError(f"sem_scale must be at least 0 and finite, got {self.sem_scale}")
+        """Refuse the values that a type checker would refuse, for those who build the terms themselves."""
+        for name, kind in typing.get_type_hints(type(self)).items():
+            value, known = getattr(self, name), typing.get_args(kind)
+            if known and value not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+            if not known and not 0 <= value < math.inf:
+                raise ValueError(f"{name} must be at least 0 and finite, got {value}")
 
     @property
     def any(self) -> bool:
-        """Whether anything differs from plain mixed cross-entropy."""
+        """True where the loss differs from the plain mixed cross-entropy."""
         return self.lam == "learned" or self.regulariser != "none"
 
     @property
     def learns_before_mixing(self) -> bool:
-        """Whether gradient flows into the batch before mixing: only its uncertainty, Eq. 5, passes any."""
+        """True where gradient flows into the batch before mixing: only its uncertainty, Eq. 5, passes any."""
         return "u" in self.regulariser
 
 

@@ -22,7 +22,7 @@ class AugMixing(Mixing):
     """Cross-entropy of the images alone, and 12 times the divergence of the three predictions of each."""
 
     def __init__(self, network: Network, config: Config, num_classes: int) -> None:
-        if config.sumix.terms.any:
+        if config.sumix.any:
             raise ValueError("sumix learns the share of two images; mixer 'augmix' mixes an image with itself")
         if config.clean_loss:
             raise ValueError(

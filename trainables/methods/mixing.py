@@ -37,13 +37,11 @@ class Mixing(Method):
             self.loss = partial(mixed_cross_entropy, smoothing=config.label_smoothing)
         self.raw_forward = config.sumix.raw_forward
         self.clean_loss = config.clean_loss
-        self.learns_before_mixing = config.sumix.terms.learns_before_mixing or config.clean_loss > 0
+        self.learns_before_mixing = config.sumix.learns_before_mixing or config.clean_loss > 0
         self.sumix: SUMixLoss | None = None
-        if config.sumix.terms.any:
+        if config.sumix.any:
             sumix = SUMIX_PRESETS[config.sumix.preset]
-            self.sumix = sumix(
-                network.backbone.head.in_features, num_classes, config.sumix.terms, config.label_smoothing
-            )
+            self.sumix = sumix(network.backbone.head.in_features, num_classes, config.sumix, config.label_smoothing)
 
     def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:
         """See ``Method.forward``. With SUMix or a clean loss the batch before mixing goes through the network first."""

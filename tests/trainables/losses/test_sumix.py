@@ -196,8 +196,8 @@ def test_half_precision_gives_finite_losses_and_gradients(dtype: torch.dtype, sc
     [
         ({"zeta": -0.1}, "zeta must be at least 0 and finite, got -0.1"),
         ({"zeta": float("nan")}, "zeta must be at least 0 and finite, got nan"),
-        ({"lam": "free"}, "lam must be fixed or learned, got 'free'"),
-        ({"regulariser": "us"}, "regulariser must be none, s, u or su, got 'us'"),
+        ({"lam": "free"}, "lam must be one of fixed, learned, got 'free'"),
+        ({"regulariser": "us"}, "regulariser must be one of none, s, u, su, got 'us'"),
         ({"sem_scale": -1}, "sem_scale must be at least 0 and finite, got -1"),
     ],
 )
