@@ -1,0 +1,105 @@
+"""The command ``mixlab``: runs a study by its name, wherever Mixlab is installed, and the tools around it.
+
+    mixlab list                      every study, and what it shows
+    mixlab run STUDY [options]       the same as python studies/STUDY.py [options]
+    mixlab doctor [options]          look for what goes wrong on this machine or on a cluster
+
+The options of a study are known to ``mixlab.cli`` alone; what follows the name of a command is handed on as it is.
+"""
+
+import ast
+import importlib.util
+import runpy
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from mixlab import installation
+from mixlab.errors import BadInput, require_known
+
+
+class Tool(NamedTuple):
+    """A command that another module carries out, run as ``python -m MODULE`` runs it."""
+
+    module: str
+    purpose: str
+
+
+TOOLS = {
+    "doctor": Tool("mixlab.doctor", "look for what goes wrong on this machine or on a cluster"),
+    "table": Tool("analysis.ablation_table", "write the tables of a finished study again"),
+}
+USAGE = """usage: mixlab COMMAND ...
+
+  list        every study, and what it shows
+  run         run a study: mixlab run STUDY [its options; --help lists them]
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command, and return its exit code: 2 for bad input, as every study does."""
+    command, *rest = [*(sys.argv[1:] if argv is None else argv)] or ["--help"]
+    try:
+        installation.check()
+        if command in ("-h", "--help"):
+            print(USAGE + "\n".join(f"  {name:<11} {tool.purpose}" for name, tool in sorted(TOOLS.items())))
+        elif command == "list":
+            _list()
+        elif command == "run":
+            _run(rest)
+        else:
+            require_known("command", command, ("list", "run", *TOOLS))
+            _tool(command, rest)
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def studies() -> dict[str, Path]:
+    """Return the file of every study by its name; one in ``studies/`` of the current folder wins."""
+    found: dict[str, Path] = {}
+    for folder in (Path("studies"), *installation.study_folders()):
+        for file in sorted(folder.glob("*.py")):
+            found.setdefault(file.stem, file)
+    return found
+
+
+def study_file(name: str) -> Path:
+    """Return the file of a study, given by its name or by its path; raise ``BadInput`` if there is none."""
+    if name.endswith(".py"):
+        if not Path(name).is_file():
+            raise BadInput(f"there is no study {name!r}; name a Python file, or one of: {', '.join(studies())}")
+        return Path(name)
+    require_known("study", name, studies())
+    return studies()[name]
+
+
+def _list() -> None:
+    found = studies()
+    width = max(map(len, found), default=0)
+    for name, file in found.items():
+        docstring = ast.get_docstring(ast.parse(file.read_text())) or ""
+        print(f"{name:<{width}}  {docstring.partition(chr(10))[0]}")
+
+
+def _run(arguments: Sequence[str]) -> None:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        raise BadInput(f"mixlab run takes the name of a study first, one of: {', '.join(studies())}")
+    file = study_file(arguments[0])
+    sys.argv = [str(file), *arguments[1:]]
+    sys.path.insert(0, str(file.parent.resolve()))  # as python FILE does
+    runpy.run_path(str(file), run_name="__main__")
+
+
+def _tool(name: str, arguments: Sequence[str]) -> None:
+    module = TOOLS[name].module
+    if importlib.util.find_spec(module.partition(".")[0]) is None:
+        raise BadInput(f"mixlab {name} needs the package {module.partition('.')[0]!r}, which is not installed")
+    sys.argv = [f"mixlab {name}", *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""The command ``mixlab``: studies by name, the tools around them, and packages that hide ours."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from mixlab import installation
+from mixlab.__main__ import TOOLS, main, studies
+
+STUDY = '''"""A study of one print."""
+import sys
+print("given", sys.argv[1:], __name__)
+sys.exit(7)
+'''
+
+
+@pytest.fixture(autouse=True)
+def undisturbed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give back what a command changes for the process: its arguments and the path of imports."""
+    monkeypatch.setattr(sys, "argv", sys.argv)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+
+def test_every_study_is_listed_with_what_it_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(studies())
+    assert any(line.startswith("ablation_cifar100 ") and "What each term of SUMix is worth" in line for line in lines)
+
+
+def test_a_study_of_the_current_folder_wins_and_gets_its_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "ablation_cifar100.py").write_text(STUDY)
+    monkeypatch.chdir(tmp_path)
+    for name in ("ablation_cifar100", "studies/ablation_cifar100.py"):
+        with pytest.raises(SystemExit) as ended:
+            main(["run", name, "--preset", "quick"])
+        assert ended.value.code == 7
+        assert capsys.readouterr().out == "given ['--preset', 'quick'] __main__\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["rum"], "unknown command 'rum'; did you mean 'run'?"),
+        (["run"], "mixlab run takes the name of a study first, one of: ablation_cifar100"),
+        (["run", "ablation_cifar10"], "unknown study 'ablation_cifar10'; did you mean 'ablation_cifar100'?"),
+        (["run", "mine.py"], "there is no study 'mine.py'; name a Python file"),
+    ],
+)
+def test_a_wrong_name_is_one_sentence(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    assert capsys.readouterr().err.startswith(f"error: {sentence}")
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    said = capsys.readouterr().out
+    assert all(f"\n  {name} " in said for name in ("list", "run", *TOOLS))
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_every_tool_is_a_module_with_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--help"])
+    assert ended.value.code == 0
+    assert "usage:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["trainables", "analysis", "platform"])
+def test_a_package_that_hides_ours_is_named(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    assert main(["list"]) == 2
+    assert f"{tmp_path / name} hides" in capsys.readouterr().err
+
+
+def test_a_package_that_was_installed_over_ours_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(installation, "_overwritten", lambda: [tmp_path / "analysis" / "__init__.py"])
+    assert main(["list"]) == 2
+    assert "another package of that name was installed over it" in capsys.readouterr().err

@@ -1,0 +1,79 @@
+"""What is installed: every import is a declared dependency, and the wheel brings the studies along."""
+
+import ast
+import re
+import sys
+import tomllib
+import zipfile
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+from hatchling.builders.wheel import WheelBuilder
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+OURS = {"mixlab", "trainables", "analysis"}
+PRODUCT = [
+    file for folder in ("platform", "trainables", "analysis", "studies") for file in (ROOT / folder).rglob("*.py")
+]
+
+
+def normal(name: str) -> str:
+    """The name of a distribution, without extras and versions, in the one spelling that compares."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[\[<>=!~; ]", name)[0]).lower()
+
+
+def imported(file: Path) -> set[str]:
+    """The first part of every module that a file imports, wherever in the file."""
+    tops: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            tops |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            tops.add(node.module.partition(".")[0])
+    return tops
+
+
+def test_every_import_is_a_declared_dependency() -> None:
+    extras = [name for names in PROJECT["optional-dependencies"].values() for name in names]
+    declared = {normal(name) for name in [*PROJECT["dependencies"], *extras]}
+    distributions = packages_distributions()
+    assert len(PRODUCT) > 100
+    for file in PRODUCT:
+        for top in imported(file) - OURS - sys.stdlib_module_names:
+            from_any = {normal(name) for name in distributions.get(top, [])}
+            assert from_any & declared, (
+                f"{file.relative_to(ROOT)} imports {top}, of {from_any or 'no installed package'}"
+            )
+
+
+def test_every_dependency_is_pinned() -> None:
+    pinned = {normal(line) for line in (ROOT / "constraints.txt").read_text().splitlines()}
+    for names in [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]:
+        assert {normal(name) for name in names} - {"mixlab"} <= pinned
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    folder = tmp_path_factory.mktemp("wheel")
+    (path,) = WheelBuilder(str(ROOT)).build(directory=str(folder), versions=["standard"])
+    return zipfile.ZipFile(path)
+
+
+def test_the_wheel_holds_the_packages_their_types_and_the_studies(wheel: zipfile.ZipFile) -> None:
+    names = wheel.namelist()
+    tops = {name.partition("/")[0] for name in names}
+    assert {top for top in tops if not top.startswith("mixlab-")} == OURS
+    assert {f"{package}/py.typed" for package in OURS} <= set(names)
+    studies = {Path(name).name for name in names if name.endswith(".py") and "/share/mixlab/studies/" in name}
+    assert studies == {file.name for file in (ROOT / "studies").glob("*.py")}
+
+
+def test_the_wheel_says_its_licence_and_has_a_command(wheel: zipfile.ZipFile) -> None:
+    (metadata,) = [name for name in wheel.namelist() if name.endswith("dist-info/METADATA")]
+    assert "License-Expression: Apache-2.0" in wheel.read(metadata).decode()
+    licence = wheel.read(metadata.replace("METADATA", "licenses/LICENSE")).decode()
+    assert "Version 2.0, January 2004" in licence
+    scripts = wheel.read(metadata.replace("METADATA", "entry_points.txt")).decode()
+    assert "mixlab = mixlab.__main__:main" in scripts
