@@ -86,20 +86,20 @@ def cpu_count() -> int:
 
 
 @contextlib.contextmanager
-def connected(address: str, trainable: object) -> Iterator[dict[str, float]]:
+def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
     """Connect to Ray for the length of the block; gives the cluster's resources.
 
     Args:
         address: ``local`` starts a cluster that listens on loopback and ends with the block; ``auto``
             finds the one that runs on this machine; ``HOST:PORT`` is the head of any other.
-        trainable: its top package travels to the workers, beside mixlab.
+        travelling: a trainable, or modules; their top packages travel to the workers together with mixlab.
 
     Raises:
         BadInput: nobody answers.
         HeadLost: within the block, from what waits by ``head.while_there``.
     """
     options: dict[str, Any] = {
-        "runtime_env": {"py_modules": [str(Path(module.__path__[0])) for module in _modules(trainable)]},
+        "runtime_env": {"py_modules": [str(Path(module.__path__[0])) for module in _modules(travelling)]},
         "log_to_driver": False,
         "logging_level": "error",
     }
@@ -130,10 +130,11 @@ def _end_at_once() -> None:
     os._exit(1)
 
 
-def _modules(trainable: object) -> list[ModuleType]:
-    """mixlab and the package of the trainable; one that is defined in a script travels by value instead."""
-    top = importlib.import_module(type(trainable).__module__.split(".")[0])
-    return [module for module in (mixlab, top) if hasattr(module, "__path__")]
+def _modules(travelling: Iterable[object]) -> list[ModuleType]:
+    """Return mixlab and the top packages of some objects; an object of a script travels by value instead."""
+    names = [thing.__name__ if isinstance(thing, ModuleType) else type(thing).__module__ for thing in travelling]
+    tops = [importlib.import_module(name.split(".")[0]) for name in names]
+    return [module for module in (mixlab, *tops) if hasattr(module, "__path__")]
 
 
 def require_address(address: str) -> None:

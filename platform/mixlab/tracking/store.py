@@ -1,17 +1,31 @@
-"""Finds an MLflow store and reads what it holds of a study."""
+"""Opens an MLflow store and finds runs in it, for the driver that writes them and for the analysis that reads them."""
 
-import contextlib
+import difflib
+import gc
+import re
 import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+import filelock
 from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from mixlab.errors import BadInput
-from mixlab.uris import shown
+from mixlab.errors import BadInput, first_line
+from mixlab.uris import shown, sqlite_file
 
 ANSWER_SECONDS = 20.0
+FILE_SECONDS = 120.0  # of an SQLite file, which takes seconds to make, and waits for whoever makes it
+PAUSES = (0.5, 2.0)  # seconds, before a question whose connection was dropped is asked again
+RUNS_PER_PAGE = 5000
+PLAIN = re.compile(r"[^'\"\\\n]*")  # what MLflow's filter language can hold between quotes
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -24,21 +38,30 @@ class Recorded:
     test_top1: float | None  # percent, of the last epoch that was logged
 
 
-def connect(tracking_uri: str) -> MlflowClient:
-    """A client that has been answered; ``BadInput`` where nobody answers.
+def connect(tracking_uri: str, *, make: bool = True) -> MlflowClient:
+    """Return a client of a store that has answered.
 
-    A new SQLite file is created here, once: several writers would crash in its migration.
+    Args:
+        tracking_uri: ``sqlite:///FILE``, another database's URI, or the ``http://`` address of a server.
+        make: make an SQLite file that is not there; MLflow itself would make one whoever asks.
+
+    Raises:
+        BadInput: nobody answers, the file is no database, or it is not there and must not be made.
     """
-    if tracking_uri.startswith("sqlite:///"):
-        with contextlib.suppress(OSError):  # reported below, by the attempt to open the file
-            Path(tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    failure: list[str] = ["it did not answer"]
+    file = sqlite_file(tracking_uri)
+    if file is None and tracking_uri.startswith("sqlite:"):
+        raise BadInput(f"--tracking-uri {tracking_uri!r} names no file; give sqlite:///FILE")
+    if file is not None and not make and not file.is_file():
+        raise BadInput(f"no MLflow database at {str(file)!r}: run the study first, or name another with --tracking-uri")
+    seconds = ANSWER_SECONDS if file is None else FILE_SECONDS
+    failure = [f"it did not answer within {seconds:.0f} s"]
     client: list[MlflowClient] = []
 
     def ask() -> None:
         try:
-            asked = MlflowClient(tracking_uri)
-            asked.search_experiments(max_results=1)
+            with _only_maker(file if make else None):
+                asked = MlflowClient(tracking_uri)
+                asked.search_experiments(max_results=1)
             client.append(asked)
         except Exception as error:  # any of the stores' own exceptions
             failure[0] = _root_cause(error)
@@ -46,21 +69,36 @@ def connect(tracking_uri: str) -> MlflowClient:
     # In a thread: a host that swallows packets would hold the main thread for minutes.
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
-    asking.join(ANSWER_SECONDS)
+    asking.join(seconds)
     if not client:
         raise BadInput(
-            f"no MLflow store answers at --tracking-uri {shown(tracking_uri)!r} within {ANSWER_SECONDS:.0f} s "
-            f"({shown(failure[0])}); give sqlite:///FILE or the http:// address of a running server"
+            f"no MLflow store answers at --tracking-uri {shown(tracking_uri)!r} ({shown(failure[0])}); "
+            "give sqlite:///FILE or the http:// address of a running server"
         )
     return client[0]
 
 
+def experiment_id(client: MlflowClient, study: str) -> str:
+    """Return the id of the experiment of a study.
+
+    Raises:
+        BadInput: there is none; the sentence names the nearest.
+    """
+    experiment = patiently(lambda: client.get_experiment_by_name(study))
+    if experiment is not None:
+        return str(experiment.experiment_id)
+    names = [known.name for known in patiently(client.search_experiments) if known.name != "Default"]
+    if not names:
+        raise BadInput(f"there is no study {study!r}: MLflow holds none")
+    nearest = difflib.get_close_matches(study, names, n=1, cutoff=0.0)[0]
+    raise BadInput(f"there is no study {study!r}; the nearest is {nearest!r}")
+
+
 def recorded(client: MlflowClient, study: str, level: str = "seed") -> dict[str, Recorded]:
-    """By key, the run of each trial that the study's experiment has; a finished one wins over its like."""
+    """Return the run of each trial that the study's experiment has, by key; a finished one wins over its like."""
     experiment = client.get_experiment_by_name(study)
     found: dict[str, Recorded] = {}
-    condition = f"tags.`mixlab.level` = '{level}'"
-    for run in search_runs(client, experiment.experiment_id, condition) if experiment else ():
+    for run in search_runs(client, experiment.experiment_id, {"mixlab.level": level}) if experiment else ():
         tags, metrics = run.data.tags, run.data.metrics
         if tags["mixlab.key"] not in found or run.info.status == "FINISHED":
             found[tags["mixlab.key"]] = Recorded(
@@ -69,21 +107,68 @@ def recorded(client: MlflowClient, study: str, level: str = "seed") -> dict[str,
     return found
 
 
-def search_runs(client: MlflowClient, experiment_id: str, condition: str) -> list[Run]:
-    """Every run of an experiment that meets ``condition``, in MLflow's filter language."""
+def search_runs(client: MlflowClient, experiment: str, tags: Mapping[str, str]) -> list[Run]:
+    """Return every run of an experiment that has all of ``tags``, the latest first.
+
+    MLflow's filter language can quote a value but cannot escape a quote in one, so that a value with one is compared
+    here.
+    """
+    condition = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items() if PLAIN.fullmatch(value))
     runs: list[Run] = []
     token = None
     while True:
-        page = client.search_runs([experiment_id], condition, max_results=1000, page_token=token)
-        runs += page
+        with _collector_paused():
+            page = patiently(
+                lambda token=token: client.search_runs(  # type: ignore[misc]
+                    [experiment], condition, max_results=RUNS_PER_PAGE, page_token=token
+                )
+            )
+        runs += [run for run in page if all(run.data.tags.get(name) == value for name, value in tags.items())]
         token = page.token
         if not token:
             return runs
 
 
+def patiently(ask: Callable[[], Answer]) -> Answer:
+    """Return the answer of a store, which is asked again where the connection was dropped.
+
+    MLflow gives no code to an error of the connection, and one to whatever the store itself refuses.
+    """
+    for pause in PAUSES:
+        try:
+            return ask()
+        except (MlflowException, OSError) as error:
+            if getattr(error, "error_code", "INTERNAL_ERROR") not in ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE"):
+                raise
+            time.sleep(pause)
+    return ask()
+
+
+@contextmanager
+def _only_maker(file: Path | None) -> Iterator[None]:
+    """Let one process at a time make or migrate an SQLite file: two would crash."""
+    if file is None:
+        yield
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(file.with_name(f".{file.name}.lock"), timeout=FILE_SECONDS):
+        yield
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Pause the garbage collector, which takes more than half of the time in which MLflow builds a page of runs."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 def _root_cause(error: BaseException) -> str:
-    """The first line of the error that started a chain, such as ``Connection refused``."""
+    """Return the first line of the error that started a chain, such as ``Connection refused``."""
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return (text.strip() or type(error).__name__).splitlines()[0]
+    return error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)

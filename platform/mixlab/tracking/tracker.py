@@ -97,13 +97,12 @@ class Tracker:
 
     def _open(self, cells: Mapping[str, str]) -> None:
         root, middle, _ = self.levels
-        plan = f"tags.`mixlab.plan` = '{self.study.identity}'"
         tags = {
             **self._level(root, f"{self.study.name} · {self.plan['preset']}"),
             "mixlab.plan": self.study.identity,
             **self.provenance.details,
         }
-        self.study_run = self._find_or_create(f"tags.`mixlab.level` = '{root}' and {plan}", tags)
+        self.study_run = self._find_or_create(("mixlab.level", "mixlab.plan"), tags)
         self.client.log_dict(self.study_run, dict(self.plan), "plan.json")
         if self.provenance.diff:
             self.client.log_text(self.study_run, self.provenance.diff, "uncommitted.patch")
@@ -115,8 +114,7 @@ class Tracker:
                 "mixlab.cell": cell,
                 "mlflow.parentRunId": self.study_run,
             }
-            condition = f"tags.`mixlab.level` = '{middle}' and tags.`mixlab.cell` = '{cell}' and {plan}"
-            self.arm_runs[cell] = self._find_or_create(condition, tags)
+            self.arm_runs[cell] = self._find_or_create(("mixlab.level", "mixlab.cell", "mixlab.plan"), tags)
         self._offer_views()
 
     def start(self, trial: Trial) -> None:
@@ -130,8 +128,8 @@ class Tracker:
             }
             if trial.key in self.run_ids:
                 tags["mixlab.error"] = ""  # of an earlier attempt
-            condition = f"tags.`mixlab.level` = '{self.levels[2]}' and tags.`mixlab.key` = '{trial.key}'"
-            run_id = self.run_ids[trial.key] = self._find_or_create(condition, tags, self.run_ids.get(trial.key))
+            known = self.run_ids.get(trial.key)
+            run_id = self.run_ids[trial.key] = self._find_or_create(("mixlab.level", "mixlab.key"), tags, known)
             params = [Param(key, str(value)) for key, value in trial.config.items()]
             self.client.log_batch(run_id, params=[*params, Param("seed", str(trial.seed))])
             self.client.log_dict(run_id, {**trial.config, "seed": trial.seed}, "config.json")
@@ -201,7 +199,7 @@ class Tracker:
         """Of a search: these trials are the best of their arms, and no others."""
 
         def write() -> None:
-            tagged = search_runs(self.client, self.experiment_id, "tags.`mixlab.best` = 'true'")
+            tagged = search_runs(self.client, self.experiment_id, {"mixlab.best": "true"})
             for run in tagged:
                 ours = run.data.tags.get("mlflow.parentRunId") in self.arm_runs.values()
                 if ours and run.data.tags.get("mixlab.key") not in keys:
@@ -281,13 +279,14 @@ class Tracker:
             **self.provenance.tags,
         }
 
-    def _find_or_create(self, condition: str, tags: dict[str, str], known: str | None = None) -> str:
-        """The run that meets ``condition``, or a new one, with ``tags``, and RUNNING.
+    def _find_or_create(self, identity: Sequence[str], tags: dict[str, str], known: str | None = None) -> str:
+        """Return the run with ``tags``, a new one where none has the same ``identity``, which names some of them.
 
         It is looked for even when this process has made none: the answer to its making may have been lost, and
         another driver of a search may have made it.
         """
-        runs = search_runs(self.client, self.experiment_id, condition) if known is None else []
+        wanted = {name: tags[name] for name in identity}
+        runs = search_runs(self.client, self.experiment_id, wanted) if known is None else []
         if known is None and not runs:
             return self.client.create_run(self.experiment_id, tags=tags).info.run_id
         run_id = known or runs[0].info.run_id

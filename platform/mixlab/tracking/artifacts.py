@@ -1,0 +1,91 @@
+"""Finds the artifacts of a run, also where the folder of a database was moved or copied.
+
+MLflow writes down where a run's artifacts are as an absolute path. The one of a store that is a file is looked for next
+to that file first, so that a results folder can be moved, copied, or mounted elsewhere.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+from mlflow.tracking import MlflowClient
+
+from mixlab.errors import BadInput
+from mixlab.tracking.store import patiently
+from mixlab.uris import sqlite_file
+
+# A progress bar for one small file would be drawn through the table that follows.
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+
+def fetch(client: MlflowClient, run_id: str, name: str, folder: Path) -> Path | None:
+    """Return the file of an artifact: where it lies, or downloaded into ``folder``; None where the run has none.
+
+    Args:
+        client: of the store.
+        run_id: whose artifact it is.
+        name: of the artifact, such as ``plan.json``.
+        folder: for a download; it must exist.
+
+    Raises:
+        BadInput: the folder of the run's artifacts is not there.
+        MlflowException: the store does not answer.
+    """
+    uri = str(patiently(lambda: client.get_run(run_id)).info.artifact_uri)
+    written = local_folder(uri)
+    if written is None or client.tracking_uri.startswith("http"):
+        if not any(found.path == name for found in patiently(lambda: client.list_artifacts(run_id))):
+            return None
+        return Path(patiently(lambda: client.download_artifacts(run_id, name, str(folder))))
+    file = here(written, client.tracking_uri) / name
+    return file if file.is_file() else None
+
+
+def read_json(client: MlflowClient, run_id: str, name: str) -> Any:
+    """Return the content of a JSON artifact; None where the run has none.
+
+    Raises:
+        BadInput: the folder of the run's artifacts is not there, or the artifact is damaged.
+        MlflowException: the store does not answer.
+    """
+    with TemporaryDirectory() as folder:
+        file = fetch(client, run_id, name, Path(folder))
+        try:
+            return None if file is None else json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise BadInput(f"the artifact {name} of run {run_id} is damaged ({error})") from error
+
+
+def here(written: Path, tracking_uri: str) -> Path:
+    """Return the folder that MLflow calls ``written``, as it is found today.
+
+    Raises:
+        BadInput: it is neither next to the database nor where it was written.
+    """
+    for folder in _candidates(written, tracking_uri):
+        if folder.is_dir():
+            return folder
+    database = sqlite_file(tracking_uri)
+    way_out = "put it back there"
+    if database is not None:
+        way_out = f"put the folder {written.parents[2].name!r} next to the database {str(database)!r}, or back there"
+    raise BadInput(f"the artifacts are not in {str(written)!r}, where MLflow wrote them: {way_out}")
+
+
+def local_folder(uri: str) -> Path | None:
+    """Return the folder that a URI of MLflow names on this machine; None for any other URI."""
+    parts = urlparse(uri)
+    return Path(unquote(parts.path)) if parts.scheme in ("", "file") else None
+
+
+def _candidates(written: Path, tracking_uri: str) -> Iterator[Path]:
+    """Yield the places next to the database that end as the written path does, the longest ending first; then it."""
+    database = sqlite_file(tracking_uri)
+    if database is not None:
+        for first in range(1, len(written.parts) - 1):  # the run's id and "artifacts" are always among them
+            yield database.absolute().parent.joinpath(*written.parts[first:])
+    yield written

@@ -1,0 +1,164 @@
+"""The reading half of tracking, on real SQLite stores: opening, finding runs by any tag, and artifacts that moved."""
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from mixlab.errors import BadInput
+from mixlab.tracking import artifacts, store
+from mixlab.uris import sqlite_file
+
+NAMES = ("it's 5%", "both ' and \"", "[1] $a_$", "new\nline", "back\\slash", "🦊 50 %", "a" * 300, "%")
+
+
+@pytest.mark.parametrize(
+    ("uri", "file"),
+    [
+        ("sqlite:///mlflow.db", "mlflow.db"),
+        ("sqlite:////shared/m.db?timeout=60", "/shared/m.db"),
+        ("sqlite:///", None),
+        ("sqlite://", None),
+        ("http://head:5000", None),
+    ],
+)
+def test_the_file_of_a_uri(uri: str, file: str | None) -> None:
+    assert sqlite_file(uri) == (None if file is None else Path(file))
+
+
+@pytest.mark.parametrize(
+    ("uri", "sentence"),
+    [
+        ("sqlite://", "names no file"),
+        ("sqlite:///", "names no file"),
+        ("sqlite:///nowhere/m.db", "no MLflow database at 'nowhere/m.db'"),
+        ("s3://bucket/runs", "no MLflow store answers at --tracking-uri 's3://bucket/runs'"),
+        ("nonsense://x", "no MLflow store answers"),
+    ],
+)
+def test_what_is_no_store_is_a_sentence(uri: str, sentence: str) -> None:
+    with pytest.raises(BadInput, match=sentence) as caught:
+        store.connect(uri, make=False)
+    assert "\n" not in str(caught.value)
+    assert not Path("nowhere").exists()
+
+
+def test_a_file_that_is_no_database_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("these are notes " * 100)
+    with pytest.raises(BadInput, match="file is not a database"):
+        store.connect(f"sqlite:///{tmp_path / 'notes.txt'}", make=False)
+
+
+def test_a_query_string_is_no_part_of_the_file(tracking_uri: str) -> None:
+    assert store.connect(f"{tracking_uri}?timeout=60", make=False).search_experiments()
+    assert not list(Path(tracking_uri.removeprefix("sqlite:///")).parent.glob("*timeout*"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_runs_are_found_by_any_value_and_only_theirs(tracking_uri: str, name: str) -> None:
+    client = MlflowClient(tracking_uri)
+    experiment = client.create_experiment("names")
+    for value in (name, "another"):
+        client.create_run(experiment, tags={"mixlab.level": "arm", "mixlab.cell": value})
+    client.create_run(experiment, tags={"mixlab.level": "seed", "mixlab.cell": name})
+    found = store.search_runs(client, experiment, {"mixlab.level": "arm", "mixlab.cell": name})
+    assert [run.data.tags["mixlab.cell"] for run in found] == [name]
+
+
+def test_every_page_is_read_and_the_nearest_study_is_named(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = MlflowClient(tracking_uri)
+    with pytest.raises(BadInput, match="MLflow holds none"):
+        store.experiment_id(client, "ablation_tiny")
+    experiment = client.create_experiment("ablation_tiny")
+    for number in range(5):
+        client.create_run(experiment, tags={"mixlab.level": "seed", "mixlab.key": str(number)})
+    monkeypatch.setattr(store, "RUNS_PER_PAGE", 2)
+    assert len(store.search_runs(client, store.experiment_id(client, "ablation_tiny"), {"mixlab.level": "seed"})) == 5
+    with pytest.raises(BadInput, match="there is no study 'ablaton'; the nearest is 'ablation_tiny'"):
+        store.experiment_id(client, "ablaton")
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError("gone"), MlflowException("API request failed")])
+def test_a_dropped_connection_is_tried_again(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "PAUSES", (0.0, 0.0))
+    answers: list[Any] = [error, "answer"]
+
+    def ask() -> str:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return str(answer)
+
+    assert store.patiently(ask) == "answer"
+    answers = [error] * 3
+    with pytest.raises(type(error)):
+        store.patiently(ask)
+
+
+def test_what_the_store_refuses_is_not_tried_again(tracking_uri: str) -> None:
+    client, asked = MlflowClient(tracking_uri), []
+
+    def ask() -> None:
+        asked.append(1)
+        client.get_run("0" * 32)
+
+    with pytest.raises(MlflowException, match="not found"):
+        store.patiently(ask)
+    assert asked == [1]
+
+
+@pytest.fixture
+def tracked(tracking_uri: str, tmp_path: Path) -> tuple[Path, str]:
+    """Return the folder of a store, as a driver lays it out, and a run in it with the artifact ``plan.json``."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    shutil.move(tmp_path / "mlflow.db", folder / "mlflow.db")
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    experiment = client.create_experiment("tiny", artifact_location=(folder / "mlruns" / "tiny").as_uri())
+    run_id = client.create_run(experiment).info.run_id
+    client.log_dict(run_id, {"study": "tiny"}, "plan.json")
+    return folder, run_id
+
+
+@pytest.mark.parametrize("move", [shutil.move, shutil.copytree])
+def test_artifacts_are_found_where_the_folder_was_moved_or_copied(tracked: tuple[Path, str], move: Any) -> None:
+    folder, run_id = tracked
+    moved = folder.parent / "elsewhere with space"
+    move(folder, moved)
+    client = store.connect(f"sqlite:///{moved / 'mlflow.db'}", make=False)
+    file = artifacts.fetch(client, run_id, "plan.json", folder)
+    assert file is not None
+    assert file.is_relative_to(moved)
+    assert artifacts.read_json(client, run_id, "plan.json") == {"study": "tiny"}
+    assert artifacts.read_json(client, run_id, "other.json") is None
+
+
+def test_a_database_without_its_folder_says_what_to_do(tracked: tuple[Path, str]) -> None:
+    folder, run_id = tracked
+    alone = folder.parent / "alone.db"
+    shutil.move(folder / "mlflow.db", alone)
+    client = store.connect(f"sqlite:///{alone}", make=False)
+    assert artifacts.read_json(client, run_id, "plan.json") == {"study": "tiny"}  # still where it was written
+    shutil.rmtree(folder)
+    with pytest.raises(BadInput, match=r"not in '.*mlruns.*'.* put the folder 'mlruns' next to the database"):
+        artifacts.read_json(client, run_id, "plan.json")
+
+
+def test_a_damaged_artifact_is_a_sentence(tracked: tuple[Path, str]) -> None:
+    folder, run_id = tracked
+    (file,) = folder.rglob("plan.json")
+    file.write_text("{")
+    with pytest.raises(BadInput, match=r"plan.json of run .* is damaged"):
+        artifacts.read_json(MlflowClient(f"sqlite:///{folder / 'mlflow.db'}"), run_id, "plan.json")
+
+
+@pytest.mark.slow
+def test_two_writers_that_start_at_once_make_one_database(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}"
+    with ThreadPoolExecutor(2) as pool:
+        clients = list(pool.map(store.connect, [uri, uri]))
+    assert all(client.search_experiments() for client in clients)
