@@ -9,8 +9,26 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 from mixlab.cli import main
+from mixlab.options import Options
+from mixlab.spec.designs import add_one_in, factorial, leave_one_out
+from mixlab.spec.epoch import Epoch
+from mixlab.spec.metric import Metric
 from mixlab.spec.search import Search
 from mixlab.spec.space import Choice, Float, Int
 from mixlab.spec.study import Arm, Study
 
-__all__ = ["Arm", "Choice", "Float", "Int", "Search", "Study", "main"]
+__all__ = [
+    "Arm",
+    "Choice",
+    "Epoch",
+    "Float",
+    "Int",
+    "Metric",
+    "Options",
+    "Search",
+    "Study",
+    "add_one_in",
+    "factorial",
+    "leave_one_out",
+    "main",
+]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from mixlab.errors import BadInput, require_known
+from mixlab.spec.metric import Metric
 
 Config = Mapping[str, Any]
 Level = Mapping[str, Any]  # what a factor's level changes in the base
@@ -19,10 +20,21 @@ Level = Mapping[str, Any]  # what a factor's level changes in the base
 
 @dataclass(frozen=True)
 class Arm:
-    """One treatment: its name in the table, and what it changes in the base."""
+    """One treatment.
+
+    Args:
+        name: its name in the table.
+        changes: what it changes in the base.
+        against: the name of the arm that it is compared with, if that is not the baseline.
+        control: the arm shows what else a treatment changes; it makes no claim of its own.
+        signs: in a factorial design, by term, whether it is on (1) or off (-1).
+    """
 
     name: str
     changes: Config
+    against: str | None = None
+    control: bool = False
+    signs: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -109,6 +121,8 @@ class Study:
             that the level changes, such as ``{"fmix": {"mixer": "fmix", "sumix.zeta": 1.0}}``.
         seeds: every arm runs all of them.
         metric: what the table compares.
+        family: over which comparisons the error rate holds: ``study``, all of its tables, or ``table``, each by itself.
+        delta: the smallest difference that matters, in the units of the metric, for claims that two arms are alike.
         settings: keys that a paper sets by the cell, such as a weight by data set, network and mixer: a function of
             the configuration of the base and the levels. An arm, and whatever the command line sets, comes after it.
         presets: by the name of a preset, what it changes in this study besides what it changes in all.
@@ -119,8 +133,10 @@ class Study:
     base: Config
     arms: Sequence[Arm]
     factors: Mapping[str, Sequence[Any] | Mapping[str, Level]] = field(default_factory=dict)
-    seeds: Sequence[int] = range(3)
+    seeds: Sequence[int] = range(6)
     metric: str = "test_top1_median10"
+    family: str = "study"
+    delta: float | None = None
     settings: Callable[[Config], Config] = field(default=lambda config: {})
     presets: Mapping[str, Config] = field(default_factory=dict)
     fixed: Config = field(default_factory=dict)
@@ -216,17 +232,37 @@ class Study:
                 raise BadInput(f"{twin!r} and {cell.name!r} are the same configuration: an arm must change something")
         return trials
 
-    def plan(self, trials: Sequence[Trial], preset: str) -> dict[str, Any]:
-        """What the analysis needs to know of the study, ready for JSON."""
+    def plan(self, trials: Sequence[Trial], preset: str, metrics: Sequence[Metric] = ()) -> dict[str, Any]:
+        """Return what the analysis needs to know of the study, ready for JSON.
+
+        Args:
+            trials: of the study.
+            preset: by whose name it was started.
+            metrics: those of the trainable.
+        """
         return {
             "study": self.name,
             "preset": preset,
             "factors": list(self.factors),
             "arms": [arm.name for arm in self.arms],
             "baseline": self.baseline,
+            "against": {arm.name: arm.against or self.baseline for arm in self.arms[1:]},
+            "controls": [arm.name for arm in self.arms if arm.control],
+            "design": self._design(),
             "metric": self.metric,
+            "metrics": [metric.json() for metric in metrics],
+            "family": self.family,
+            "delta": self.delta,
+            "sequential": None,
             "trials": [{"key": t.key, "arm": t.arm, "levels": dict(t.levels), "seed": t.seed} for t in trials],
         }
+
+    def _design(self) -> dict[str, Any] | None:
+        """Return the factorial design of the arms, if they are of one."""
+        signs = {arm.name: dict(arm.signs) for arm in self.arms}
+        if not all(signs.values()):
+            return None
+        return {"kind": "factorial", "terms": list(self.arms[0].signs), "signs": signs}
 
 
 def trial_key(config: Config, seed: int) -> str:

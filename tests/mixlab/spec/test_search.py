@@ -65,13 +65,13 @@ def test_search_runs_hold_out_and_confirmation_runs_do_not() -> None:
     study = SEARCH.confirmation({name: {"zeta": 1.0, "alpha": 0.2} for name in ("cutmix · plain", "mixup · fast")})
     confirmed = study.trials(resolve)
     assert [(t.arm, t.seed) for t in confirmed] == [
-        (a, s) for a in ("cutmix · plain", "mixup · fast") for s in range(3)
+        (a, s) for a in ("cutmix · plain", "mixup · fast") for s in range(6)
     ]
     for each in confirmed:
         assert (each.config["validation"], each.config["evaluate"], each.config["epochs"]) == (0.0, "test", 9)
         assert (each.config["zeta"], each.config["alpha"]) == (1.0, 0.2)
         assert each.seed not in SEARCH.search_seeds
-    assert [t.config["lr"] for t in confirmed] == [0.1] * 3 + [0.2] * 3
+    assert [t.config["lr"] for t in confirmed] == [0.1] * 6 + [0.2] * 6
 
 
 def test_a_key_depends_on_configuration_and_seeds_alone() -> None:

@@ -1,0 +1,64 @@
+"""Every option of the command line, with its default."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+AUTO = "auto"  # GPUs of a trial: as few as its memory needs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a study is started; ``mixlab.run(study, train, Options(quiet=True))``.
+
+    Args:
+        preset: ``paper``, ``quick``, ``smoke``, or any that the trainable or the study has.
+        dataset: sets the configuration key ``dataset``.
+        data_root: folder of the data sets.
+        mixers: levels of the factor ``mixer``.
+        backbones: levels of the factor ``backbone``.
+        arms: only these arms, and the baseline.
+        seeds: run the seeds from 0 to ``seeds`` - 1 in every arm.
+        epochs: sets the configuration key ``epochs``.
+        train_images: sets the configuration key ``train_images``.
+        changes: configuration keys of the base to change; ``--set`` on the command line.
+        address: of the Ray cluster: ``local``, ``auto`` or ``HOST:PORT``.
+        cpus_per_trial: processors of each trial; 1 by default.
+        gpus_per_trial: GPUs of each trial, or ``auto``; 1 by default where there is one.
+        tracking_uri: of MLflow.
+        storage: folder or URI of results and checkpoints.
+        checkpoint_every: minutes between two checkpoints of a trial; 0 for one after every epoch.
+        dry_run: print the plan and train nothing.
+        listing: print factors, arms and presets; ``--list`` on the command line.
+        quiet: print failures and tables only.
+        trials: of a search, the configurations to try in all arms together.
+        sampler: of a search.
+        scheduler: of a search: which trials are stopped early.
+        concurrent: of a search, the most trials at a time.
+        optuna_storage: of a search, the database of its trials; a file beside the results by default.
+    """
+
+    preset: str = "paper"
+    dataset: str | None = None
+    data_root: str = "data"
+    mixers: Sequence[str] | None = None
+    backbones: Sequence[str] | None = None
+    arms: Sequence[str] | None = None
+    seeds: int | None = None
+    epochs: int | None = None
+    train_images: int | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    address: str = "local"
+    cpus_per_trial: float | None = None
+    gpus_per_trial: float | str | None = None
+    tracking_uri: str = "sqlite:///mlflow.db"
+    storage: str = "results"
+    checkpoint_every: float = 0.0
+    dry_run: bool = False
+    listing: bool = False
+    quiet: bool = False
+    trials: int | None = None
+    sampler: str | None = None
+    scheduler: str | None = None
+    concurrent: int | None = None
+    optuna_storage: str | None = None

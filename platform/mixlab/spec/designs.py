@@ -1,0 +1,40 @@
+"""Designs: the arms of a study from its terms, each a name and the keys that it changes."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mixlab.spec.study import Arm
+
+Term = tuple[str, Mapping[str, Any]]
+
+
+def add_one_in(terms: Sequence[Term], baseline: str = "baseline") -> tuple[Arm, ...]:
+    """Return the baseline, which changes nothing, and an arm ``+ TERM`` for each term by itself."""
+    return (Arm(baseline, {}), *(Arm(f"+ {name}", changes) for name, changes in terms))
+
+
+def leave_one_out(terms: Sequence[Term], baseline: str = "full") -> tuple[Arm, ...]:
+    """Return the baseline, which has every term, and an arm ``- TERM`` for each that lacks it."""
+    without = (Arm(f"- {name}", _all(term for term in terms if term[0] != name)) for name, _ in terms)
+    return (Arm(baseline, _all(terms)), *without)
+
+
+def factorial(terms: Sequence[Term], baseline: str = "baseline") -> tuple[Arm, ...]:
+    """Return an arm for each of the 2^k combinations of ``terms``, the one without any first.
+
+    Each arm knows for every term whether it is on (1) or off (-1), by which the analysis estimates the effect of each
+    term and their interactions.
+    """
+    arms = []
+    for on in sorted(itertools.product((True, False), repeat=len(terms)), key=sum):
+        chosen = [term for term, wanted in zip(terms, on, strict=True) if wanted]
+        signs = {name: 1 if wanted else -1 for (name, _), wanted in zip(terms, on, strict=True)}
+        name = " + ".join(name for name, _ in chosen)
+        arms.append(Arm(f"+ {name}" if name else baseline, _all(chosen), signs=signs))
+    return tuple(arms)
+
+
+def _all(terms: Any) -> dict[str, Any]:
+    """Return the changes of all ``terms``, the later ones over the earlier."""
+    return {key: value for _, changes in terms for key, value in changes.items()}

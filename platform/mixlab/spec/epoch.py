@@ -1,0 +1,88 @@
+"""What a trainable reports after an epoch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from numbers import Real
+from typing import Any
+
+from mixlab.spec.metric import Metric
+
+
+class Refused(ValueError):
+    """A report that is no epoch; the sentence names what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One finished epoch.
+
+    Args:
+        number: of the epoch, from 1.
+        of: how many epochs the run has.
+        metrics: real numbers, by name.
+        words: how the numbers were obtained, such as the fingerprint of the data and the hardware.
+        histograms: by name, the shares of their bins.
+    """
+
+    number: int
+    of: int
+    metrics: Mapping[str, float]
+    words: Mapping[str, str] = field(default_factory=dict)
+    histograms: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+    @property
+    def last(self) -> bool:
+        """Whether no epoch follows."""
+        return self.number >= self.of
+
+    def json(self) -> dict[str, Any]:
+        """Return the fields, ready for JSON."""
+        histograms = {name: list(shares) for name, shares in self.histograms.items()}
+        fields = {"number": self.number, "of": self.of, "metrics": dict(self.metrics)}
+        return {**fields, "words": dict(self.words), "histograms": histograms}
+
+
+def epoch_of(reported: Any) -> Epoch:
+    """Return what was reported as an ``Epoch``.
+
+    Args:
+        reported: anything with the attributes of one.
+
+    Raises:
+        Refused: a metric is not a real number, or the epoch's number is not one of ``of``.
+    """
+    missing = [name for name in ("number", "of", "metrics") if not hasattr(reported, name)]
+    if missing:
+        raise Refused(f"an epoch is reported with number, of and metrics, got {reported!r}")
+    number, of = int(reported.number), int(reported.of)
+    if not 1 <= number <= of:
+        raise Refused(f"the number of an epoch must be from 1 to {of}, got {reported.number!r}")
+    for name, value in reported.metrics.items():
+        if not isinstance(value, Real):
+            raise Refused(f"the metric {name!r} must be a real number, got {value!r}; what is a word goes into words")
+    metrics = {str(name): float(value) for name, value in reported.metrics.items()}
+    words = {str(name): str(value) for name, value in (getattr(reported, "words", None) or {}).items()}
+    histograms = {
+        str(name): tuple(float(share) for share in shares)
+        for name, shares in (getattr(reported, "histograms", None) or {}).items()
+    }
+    return Epoch(number, of, metrics, words, histograms)
+
+
+def from_json(fields: Mapping[str, Any]) -> Epoch:
+    """Return the epoch whose ``json`` was written."""
+    histograms = {name: tuple(shares) for name, shares in fields["histograms"].items()}
+    return Epoch(fields["number"], fields["of"], fields["metrics"], fields["words"], histograms)
+
+
+def summarised(epochs: Sequence[Epoch], metrics: Sequence[Metric]) -> Epoch:
+    """Return the last of ``epochs`` with one value more for each rule of ``metrics``.
+
+    A run that goes on has the values of all its epochs here, so that they are the same as of one that was never
+    interrupted. Epochs without the metric are left out.
+    """
+    found: dict[str, float] = {}
+    for metric in metrics:
+        if metric.name in epochs[-1].metrics:
+            found |= metric.summary([e.metrics[metric.name] for e in epochs if metric.name in e.metrics])
+    return replace(epochs[-1], metrics={**epochs[-1].metrics, **found})

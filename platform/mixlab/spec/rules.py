@@ -1,0 +1,57 @@
+"""The rules by which one value of a run is made of the values of its epochs, and their words.
+
+``last`` is the value of the last epoch; ``medianN`` the median of the last N, of all where there are fewer;
+``best`` the best of all epochs and ``bestN`` of the last N. Where the metric is of a test set, the two best ones choose
+the epoch on it, which their words say.
+"""
+
+import re
+import statistics
+from collections.abc import Callable, Sequence
+
+from mixlab.errors import BadInput
+
+RULE = re.compile(r"(last|best|best[1-9]\d*|median[1-9]\d*)")
+CHOSEN = "chosen on the test set"
+
+
+def require_rule(rule: str, metric: str) -> None:
+    """Raise ``BadInput`` unless ``rule`` is one."""
+    if not RULE.fullmatch(rule):
+        raise BadInput(f"the metric {metric!r} has an unknown rule {rule!r}; rules are last, best, bestN and medianN")
+
+
+def value(rule: str, values: Sequence[float], best: Callable[[Sequence[float]], float] = max) -> float:
+    """Return the one value that ``rule`` makes of the ``values`` of all epochs.
+
+    Args:
+        rule: its name.
+        values: of the epochs in order; at least one.
+        best: ``max`` or ``min``, by the direction of the metric.
+    """
+    if rule == "last":
+        return values[-1]
+    latest = values[-_window(rule) :]
+    return statistics.median(latest) if rule.startswith("median") else best(latest)
+
+
+def words(rule: str, epochs: int | None = None) -> str:
+    """Return the rule in words, such as ``median of the last 10 epochs``.
+
+    Args:
+        rule: its name.
+        epochs: that the run has, where that is known; a run of 3 has no last 10.
+    """
+    if rule == "last":
+        return "last epoch"
+    window = _window(rule)
+    every = window == 0 or (epochs is not None and epochs <= window)
+    if every and epochs == 1:
+        return "the only epoch"
+    which = "all epochs" if every else "the last epoch" if window == 1 else f"the last {window} epochs"
+    return f"median of {which}" if rule.startswith("median") else f"best of {which}, {CHOSEN}"
+
+
+def _window(rule: str) -> int:
+    """Return N of ``medianN`` and ``bestN``; 0, which stands for all epochs, of ``best``."""
+    return int(rule.lstrip("abcdeimnst") or 0)

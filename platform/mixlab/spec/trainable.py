@@ -1,0 +1,195 @@
+"""What a study trains, and the one adapter that supplies what a trainable leaves out.
+
+Only ``__call__`` and ``metrics`` are required. A trainable of a few lines::
+
+    class Line:
+        metrics = (Metric("rmse", "kg", higher_is_better=False, rules=("last", "best")),)
+
+        def __call__(self, settings, seed, report, *, resume_from=None, data_root=Path("data")):
+            for number in range(1, 4):
+                ...
+                report(Epoch(number, 3, {"rmse": rmse}), lambda folder: (folder / "weights").write_bytes(...))
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from mixlab.errors import BadInput
+from mixlab.spec.metric import Metric, MetricLike, find
+
+Config = Mapping[str, Any]
+PRESETS: Mapping[str, Config] = {"paper": {}, "quick": {}, "smoke": {}}
+
+Save = Callable[[Path], None]
+Report = Callable[[Any, Save], None]
+
+
+class Resolved(Protocol):
+    """A configuration as a trainable understands it; a plain dictionary stands for both forms at once."""
+
+    flat: dict[str, Any]  # every key, with its default where it was not given
+    settings: Any  # what the trainable takes, parsed once
+
+
+class Trainable(Protocol):
+    """What a study trains. ``trainables.classify.train`` is one.
+
+    Besides ``metrics`` it may have any of these, which ``complete`` supplies where it has not:
+
+        metric: what a study compares by default; the first metric by its first rule.
+        presets: by name, the configuration keys that the preset sets, and ``seeds``.
+        neutral: by key, the value of an option that leaves every number as it was before there was such an option. At
+            that value a key is left out of a trial's hash, so that adding an option moves no key.
+        numbers: the version of the numbers, 1 at first; it moves when the same configuration gives other numbers.
+        files: keys whose values are paths of files, or None.
+        prepared: keys on which it depends what ``prepare`` has to prepare.
+        held_out: what a search's own runs change, so that they are judged on data that the table never sees.
+        final: exceptions that the same configuration and seed would raise again; they are not tried again.
+        resolve(config): ``Resolved`` or a dictionary; ``ValueError``, one sentence, for what cannot be run.
+        objectives(config): names of the metrics that a search may optimise.
+        prepare(settings, data_root): have on this machine what a run reads.
+        estimate_seconds(settings): roughly how long a run takes on this machine.
+        gpu_memory(settings, data_root): MiB that a run needs on this machine's GPU, and MiB that are free there;
+            ``ValueError`` where no run fits.
+    """
+
+    @property
+    def metrics(self) -> Sequence[MetricLike]:
+        """The metrics that it reports."""
+
+    def __call__(
+        self, settings: Any, seed: int, report: Report, *, resume_from: Path | None = None, data_root: Path = ...
+    ) -> Any:
+        """Train once, and call ``report(epoch, save)`` after every epoch.
+
+        Args:
+            settings: what ``resolve`` gave.
+            seed: of everything random.
+            report: takes an ``Epoch``, and a function that writes a checkpoint into a folder.
+            resume_from: a folder that such a function wrote; training goes on after its epoch.
+            data_root: the folder of the data sets.
+        """
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A configuration in its two forms."""
+
+    flat: dict[str, Any]
+    settings: Any
+
+
+class CompleteTrainable:
+    """A trainable with everything that the platform may ask for."""
+
+    def __init__(self, train: Any) -> None:
+        if not callable(train):
+            raise BadInput(f"a trainable must be callable, got {train!r}")
+        self.train = train
+        self.metrics = tuple(Metric.like(metric).check() for metric in getattr(train, "metrics", ()))
+        self.presets: Mapping[str, Config] = {**PRESETS, **getattr(train, "presets", {})}
+        self.neutral: Config = getattr(train, "neutral", {})
+        self.numbers: int = getattr(train, "numbers", 1)
+        self.files: Sequence[str] = getattr(train, "files", ())
+        self.prepared: Sequence[str] = getattr(train, "prepared", ())
+        self.held_out: Config = getattr(train, "held_out", {})
+        self.final: tuple[type[Exception], ...] = tuple(getattr(train, "final", (ValueError,)))
+        self._resolved: dict[str, Configuration] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_resolved": {}}
+
+    @property
+    def metric(self) -> str:
+        """The name of what a study compares where it does not say: the first metric that has a rule, by that rule."""
+        named = getattr(self.train, "metric", "")
+        with_rule = (f"{metric.name}_{metric.rules[0]}" for metric in self.metrics if metric.rules)
+        return named or next(with_rule, self.metrics[0].name if self.metrics else "")
+
+    def find(self, name: str) -> Metric | None:
+        """Return the metric that is called ``name``, itself or by one of its rules."""
+        return find(self.metrics, name)
+
+    def resolve(self, config: Config) -> Configuration:
+        """Return the whole configuration; each is resolved once.
+
+        Raises:
+            BadInput: the trainable refuses it, in one sentence.
+        """
+        key = json.dumps(dict(config), sort_keys=True)
+        if key not in self._resolved:
+            try:
+                found: Any = self.train.resolve(config) if hasattr(self.train, "resolve") else dict(config)
+            except ValueError as error:
+                raise BadInput(str(error)) from error
+            if isinstance(found, Mapping):
+                self._resolved[key] = Configuration(dict(found), dict(found))
+            else:
+                self._resolved[key] = Configuration(dict(found.flat), found.settings)
+        return self._resolved[key]
+
+    def hashed(self, flat: Config) -> dict[str, Any]:
+        """Return what of a resolved configuration determines the numbers of a run, for a trial's key.
+
+        Options at their neutral value are left out, files stand there by their content, and the version of the numbers
+        by itself once it is above 1.
+        """
+        found = {
+            key: value for key, value in flat.items() if key not in self.neutral or value != self.neutral[key]
+        } | self.contents(flat)
+        return found if self.numbers == 1 else {**found, "numbers": self.numbers}
+
+    def contents(self, flat: Config) -> dict[str, str]:
+        """Return the SHA-256 of each file that the configuration names, by its key.
+
+        Raises:
+            BadInput: there is no such file.
+        """
+        found = {}
+        for key in self.files:
+            if flat.get(key) is None:
+                continue
+            file = Path(flat[key])
+            if not file.is_file():
+                raise BadInput(f"{key} must be a file, but there is none at {str(flat[key])!r}")
+            found[key] = "sha256:" + hashlib.sha256(file.read_bytes()).hexdigest()
+        return found
+
+    def objectives(self, config: Config) -> list[str]:
+        """Return the names of the metrics that a search may optimise."""
+        if hasattr(self.train, "objectives"):
+            return list(self.train.objectives(config))
+        return [metric.name for metric in self.metrics]
+
+    def prepare(self, settings: Any, data_root: Path) -> None:
+        """Have on this machine what a run reads; raise an exception with one sentence where that fails."""
+        if hasattr(self.train, "prepare"):
+            self.train.prepare(settings, data_root)
+
+    def estimate_seconds(self, settings: Any) -> float | None:
+        """Return roughly how long a run takes on this machine; None where nobody knows."""
+        return float(self.train.estimate_seconds(settings)) if hasattr(self.train, "estimate_seconds") else None
+
+    def gpu_memory(self, settings: Any, data_root: Path) -> tuple[float, float]:
+        """Return the MiB that a run needs on this machine's GPU, and those that are free there.
+
+        Raises:
+            ValueError: no run fits, or the trainable cannot tell.
+        """
+        if not hasattr(self.train, "gpu_memory"):
+            raise ValueError("this trainable does not measure what memory it needs: give a number of GPUs")
+        needed, free = self.train.gpu_memory(settings, data_root)
+        return float(needed), float(free)
+
+    def __call__(self, settings: Any, seed: int, report: Report, resume_from: Path | None, data_root: Path) -> None:
+        """Train once; see ``Trainable``."""
+        self.train(settings, seed, report, resume_from=resume_from, data_root=data_root)
+
+
+def complete(train: Any) -> CompleteTrainable:
+    """Return ``train`` with defaults for all that it leaves out."""
+    return train if isinstance(train, CompleteTrainable) else CompleteTrainable(train)

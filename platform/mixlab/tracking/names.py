@@ -1,0 +1,59 @@
+"""Every name that the platform gives to what it writes to MLflow: tags, artifacts, and the keys of ``plan.json``.
+
+The writer and the analysis both take them from here.
+"""
+
+# Tags of a run.
+LEVEL = "mixlab.level"  # one of the three levels of a study or a search
+STUDY = "mixlab.study"
+PLAN = "mixlab.plan"  # identity of the plan
+CELL = "mixlab.cell"  # levels and arm, such as "cutmix · + lam"
+ARM = "mixlab.arm"
+KEY = "mixlab.key"
+SEED = "mixlab.seed"
+TRIAL = "mixlab.trial"  # number of a search's trial in its arm
+STATE = "mixlab.state"  # a ``State`` in words
+BEST = "mixlab.best"  # "true" for the best trial of a search's arm
+ERROR = "mixlab.error"  # first line of what made a trial fail
+COMMIT = "mixlab.commit"
+DIRTY = "mixlab.dirty"
+CONSTRAINTS = "mixlab.constraints"
+VERSIONS = "mixlab.versions"
+COMMAND = "mixlab.command"
+WORD = "mixlab."  # before the name of each word that a trainable reports
+DATA = "mixlab.data"
+HARDWARE = "mixlab.hardware"
+PARENT = "mlflow.parentRunId"
+RUN_NAME = "mlflow.runName"
+NOTE = "mlflow.note.content"
+
+# Levels: of a study, and of a search.
+STUDY_LEVELS = ("study", "arm", "seed")
+SEARCH_LEVELS = ("search", "arm", "trial")
+
+# Artifacts.
+PLAN_FILE = "plan.json"
+PATCH_FILE = "uncommitted.patch"
+CONFIG_FILE = "config.json"
+TRACEBACK_FILE = "traceback.txt"
+HISTOGRAMS_FILE = "histograms.json"  # {"epochs": [1, ...], NAME: [[shares of epoch 1], ...]}
+MODEL_FILE = "model.pt"
+PREDICTIONS_FILE = "predictions.npz"
+
+# Keys of plan.json that every study has.
+PLAN_KEYS = (
+    "study",
+    "preset",
+    "factors",
+    "arms",
+    "baseline",
+    "against",
+    "controls",
+    "design",
+    "metric",
+    "metrics",
+    "family",
+    "delta",
+    "sequential",
+    "trials",
+)
