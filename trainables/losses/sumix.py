@@ -93,7 +93,7 @@ class SUMixLoss(nn.Module):
         labels: Tensor,  # (B,) int64
         mixed: Mixed,
     ) -> Tensor:
-        """() scalar loss; half precision is widened to float32 first."""
+        """Return the loss, (); half precision is widened to float32 first."""
         return self.parts(features, logits, mixed_features, mixed_logits, labels, mixed).loss
 
     def parts(
@@ -105,7 +105,7 @@ class SUMixLoss(nn.Module):
         labels: Tensor,
         mixed: Mixed,
     ) -> SUMixParts:
-        """As ``forward``, with the weights and the regulariser that went into the loss."""
+        """Do as ``forward``, and return the weights and the regulariser that went into the loss too."""
         logits, mixed_logits = wide(logits), wide(mixed_logits)
         shift = displacement(mixed_logits, logits[mixed.sources])  # (B, K, L)
         weights = relearn(mixed.weights, shift * self.terms.sem_scale) if self.terms.lam == "learned" else mixed.weights
@@ -122,12 +122,12 @@ class SUMixLoss(nn.Module):
         return SUMixParts(loss + self.terms.zeta * regulariser, weights, regulariser)
 
     def doubt(self, features: Tensor) -> Tensor:
-        """(B, L) Eq. 5 at unit length: the paper writes its norm, the released code uses the vector."""
+        """Return Eq. 5 at unit length, (B, L): the paper writes its norm, the released code uses the vector."""
         return F.normalize(wide(self.uncertainty(features)).softmax(dim=-1), dim=-1)
 
 
 def displacement(mixed_logits: Tensor, source_logits: Tensor) -> Tensor:
-    """How far mixing moved each source, as the distribution inside the norm of Eq. 4 and 6.
+    """Return how far mixing moved each source, as the distribution inside the norm of Eq. 4 and 6.
 
     Args:
         mixed_logits: (B, L).
@@ -140,7 +140,7 @@ def displacement(mixed_logits: Tensor, source_logits: Tensor) -> Tensor:
 
 
 def relearn(weights: Tensor, shift: Tensor) -> Tensor:
-    """Eq. 4: a source counts for less, the further mixing moved it.
+    """Return the weights of Eq. 4: a source counts for less, the further mixing moved it.
 
     Args:
         weights: (B, K) drawn by the mixer, rows sum to 1.
@@ -156,7 +156,7 @@ def relearn(weights: Tensor, shift: Tensor) -> Tensor:
 
 
 def weighted_cross_entropy(source_logits: Tensor, labels: Tensor, mixed: Mixed) -> Tensor:
-    """() mean cross-entropy of each source's own logits, by the mixer's weights (second term of Eq. 3).
+    """Return the mean cross-entropy, (), of each source's own logits, by the mixer's weights (second term of Eq. 3).
 
     Args:
         source_logits: (B, K, L) one set of logits a source.
@@ -169,5 +169,5 @@ def weighted_cross_entropy(source_logits: Tensor, labels: Tensor, mixed: Mixed) 
 
 
 def wide(x: Tensor) -> Tensor:
-    """``x`` in float32 at least: exponentials and softmax lose too much in half precision."""
+    """Return ``x`` in float32 at least: exponentials and softmax lose too much in half precision."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

@@ -43,7 +43,7 @@ class ReleasedSUMixLoss(SUMixLoss):
         labels: Tensor,  # (B,) int64
         mixed: Mixed,
     ) -> SUMixParts:
-        """The loss and what it was made of; ``weights`` has the same row B times, the batch's mean.
+        """Return the loss and what it was made of; ``weights`` has the same row B times, the batch's mean.
 
         Raises:
             ValueError: the mixer does not mix pairs; the release has no rule for that.
@@ -76,7 +76,7 @@ class ReleasedSUMixLoss(SUMixLoss):
 
 
 def released_distance(source_logits: Tensor, mixed_logits: Tensor, own: Tensor) -> Tensor:
-    """How far mixing moved each source, per class: unit vectors, before the factor N.
+    """Return how far mixing moved each source, per class: unit vectors, before the factor N.
 
     Args:
         source_logits: (B, 2, L).

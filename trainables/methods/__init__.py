@@ -1,4 +1,4 @@
-"""Which method trains with which mixer: plain mixing, unless the mixer brings its own loss."""
+"""The methods that train with a mixer: plain mixing, unless the mixer brings its own loss."""
 
 import torch
 from torch import Generator
@@ -7,13 +7,13 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from trainables.backbones.pretrained import Weights
 from trainables.config import Config
 from trainables.datasets.dataset import Dataset
-from trainables.methods.attentivemix import AttentiveMixing
-from trainables.methods.augmix import AugMixing
-from trainables.methods.automix import AutoMixing
+from trainables.methods.attention_extractor import AttentiveMixing
+from trainables.methods.consistency import AugMixing
+from trainables.methods.frozen_teacher import SuperMixing
+from trainables.methods.mask_learning import AutoMixing
 from trainables.methods.method import Method, Step
 from trainables.methods.mixing import Mixing
 from trainables.methods.network import build_network
-from trainables.methods.supermix import SuperMixing
 from trainables.methods.weight_average import WeightAverage
 from trainables.seeds import derive_seed
 
@@ -28,7 +28,7 @@ __all__ = ["METHODS", "Method", "Step", "build_method", "build_network", "rehear
 
 
 def build_method(config: Config, dataset: Dataset, seed: int, weights: Weights | None = None) -> Method:
-    """The method of ``config`` on the CPU; its network starts the same whatever the method adds to it."""
+    """Return the method of ``config`` on the CPU; its network starts the same whatever the method adds to it."""
     network = build_network(config, dataset, seed, weights)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "init-method"))

@@ -23,10 +23,10 @@ GRADIENT_SCALE = 1024.0
 
 @runtime_checkable
 class HasClassToken(Protocol):
-    """A backbone with a class token: what TransMix reads."""
+    """A backbone with a class token, whose attention TransMix reads."""
 
     def class_attention(self, images: Tensor) -> Tensor:
-        """(B, h, w) what the token pays to each patch in the last block, the mean of the heads.
+        """Return the attention (B, h, w) that the token pays to each patch in the last block, the mean of the heads.
 
         Args:
             images: (B, C, H, W) normalised.
@@ -35,7 +35,7 @@ class HasClassToken(Protocol):
 
 @contextlib.contextmanager
 def evaluation_mode(network: Network) -> Iterator[None]:
-    """Running statistics instead of the batch's, no drop-out; the mode before comes back afterwards."""
+    """Use running statistics instead of the batch's and no drop-out, and bring the mode before back afterwards."""
     was_training = network.training
     network.eval()
     try:
@@ -45,7 +45,7 @@ def evaluation_mode(network: Network) -> Iterator[None]:
 
 
 def gradient_saliency(network: Network, images: Tensor, labels: Tensor) -> Tensor:
-    """(B, H, W) float32 length over channels of the loss' gradient at each pixel, in evaluation mode."""
+    """Return the length over channels of the loss's gradient at each pixel, (B, H, W) float32, in evaluation mode."""
     pixels = images.detach().requires_grad_()
     with evaluation_mode(network), torch.enable_grad():
         loss = F.cross_entropy(network(pixels).float(), labels, reduction="sum") * GRADIENT_SCALE
@@ -54,14 +54,14 @@ def gradient_saliency(network: Network, images: Tensor, labels: Tensor) -> Tenso
 
 
 def map_attention(network: Network, images: Tensor, labels: Tensor) -> Tensor:
-    """(B, h, w) mean over channels of the last feature map, in evaluation mode and without gradient."""
+    """Return the mean over channels of the last feature map, (B, h, w), in evaluation mode and without gradient."""
     with evaluation_mode(network), torch.no_grad():
         maps = network.encode(images, len(network.backbone.stages))
         return network.backbone.grid(maps).mean(dim=1)
 
 
 def token_attention(network: Network, images: Tensor, labels: Tensor) -> Callable[[Tensor], Tensor]:
-    """From pixels (B, C, H, W), mixed or not, to the class token's attention (B, h, w), without gradient."""
+    """Return a function from pixels (B, C, H, W) to the class token's attention (B, h, w), without gradient."""
 
     def attend(pixels: Tensor) -> Tensor:
         with evaluation_mode(network), torch.no_grad():
@@ -71,7 +71,7 @@ def token_attention(network: Network, images: Tensor, labels: Tensor) -> Callabl
 
 
 def classifier(network: Network, images: Tensor, labels: Tensor) -> Callable[[Tensor], Tensor]:
-    """From pixels (B, C, H, W) to logits (B, L), in evaluation mode, with gradient."""
+    """Return a function from pixels (B, C, H, W) to logits (B, L), in evaluation mode, with gradient."""
 
     def teach(pixels: Tensor) -> Tensor:
         with evaluation_mode(network):
@@ -81,12 +81,12 @@ def classifier(network: Network, images: Tensor, labels: Tensor) -> Callable[[Te
 
 
 def encoder(network: Network, images: Tensor, labels: Tensor) -> Callable[[Tensor, int], Tensor]:
-    """Runs pixels through the first stages of the network, with gradient; the stem is stage 0."""
+    """Return what runs pixels through the first stages of the network, with gradient; the stem is stage 0."""
     return network.encode
 
 
 def stage_count(network: Network, images: Tensor, labels: Tensor) -> int:
-    """The depth of the last feature map: how many stages the network has, with the stem."""
+    """Return the depth of the last feature map: how many stages the network has, with the stem."""
     return len(network.backbone.stages)
 
 
@@ -101,7 +101,7 @@ INPUTS: dict[str, Callable[[Network, Tensor, Tensor], object]] = {
 
 
 def asks_the_network(mixer: str) -> bool:
-    """Whether a mixer wants anything of ``INPUTS``."""
+    """Return whether a mixer wants anything of ``INPUTS``."""
     return any(name in inspect.signature(MIXERS[mixer]).parameters for name in INPUTS)
 
 

@@ -13,21 +13,21 @@ from trainables.backbones.backbone import Network
 
 
 class Step(NamedTuple):
-    """What one batch gave."""
+    """The loss of one batch, and what is logged about it."""
 
     loss: Tensor  # ()
     log: dict[str, Tensor]  # (B,), () or (B, M) each; the loop reports the epoch's mean, of M columns apart
 
 
 class Method(nn.Module):
-    """Base of every method. ``forward`` must be given; the rest has a sensible default."""
+    """A way to train a network. ``forward`` must be given; the rest has a sensible default."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:
-        """The loss of a batch.
+        """Return the loss of a batch.
 
         Args:
             images: (B, C, H, W) pixels in [0, 1] before mixing.
@@ -37,14 +37,14 @@ class Method(nn.Module):
         raise NotImplementedError
 
     def after_step(self, progress: float) -> None:
-        """Called after every optimiser step; ``progress`` is the share of the training done, in [0, 1]."""
+        """Do what follows an optimiser step; ``progress`` is the share of the training done, in [0, 1]."""
 
     @property
     def evaluated(self) -> Network:
-        """The network that is tested and saved."""
+        """Return the network that is tested and saved."""
         return self.network
 
     @property
     def also_tested(self) -> dict[str, nn.Module]:
-        """By name, what else is tested beside ``evaluated``, for the log: from pixels (B, C, H, W) to logits (B, L)."""
+        """Return what else is tested, by its name in the log: modules from pixels (B, C, H, W) to logits (B, L)."""
         return {}

@@ -52,7 +52,7 @@ class Mixing(Method):
         return Step(loss, log)
 
     def mixed_loss(self, raw: tuple[Tensor, Tensor] | None, mixed: Mixed, labels: Tensor) -> Step:
-        """The mixed cross-entropy or SUMix's loss of a mixed batch.
+        """Return the mixed cross-entropy or SUMix's loss of a mixed batch.
 
         Args:
             raw: (B, D) features and (B, L) logits of the batch before mixing; ``None`` without SUMix.
@@ -70,12 +70,12 @@ class Mixing(Method):
         return Step(parts.loss, log)
 
     def mix(self, images: Tensor, labels: Tensor, rng: Generator) -> Mixed:
-        """The mixed batch, with what the mixer asks of the network computed first."""
+        """Return the mixed batch, with what the mixer asks of the network computed first."""
         inputs = {name: compute(self.network, images, labels) for name, compute in self.inputs.items()}
         return self.mixer(images, rng, **inputs)
 
     def encode_raw(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, D) features and (B, L) logits of the batch before mixing, by the configured ``raw_forward``.
+        """Return features (B, D) and logits (B, L) of the batch before mixing, by the configured ``raw_forward``.
 
         A graph that no gradient would flow back through is not kept: the same numbers in less memory.
         """
@@ -89,7 +89,7 @@ class Mixing(Method):
 
 
 def describe(parts: SUMixParts, mixed: Mixed, mixed_features: Tensor) -> dict[str, Tensor]:
-    """What SUMix did to a batch, for the log; the training itself is not touched.
+    """Return what SUMix did to a batch, for the log; the training itself is not touched.
 
     ``lam``: the lambda that weighted the loss; ``lam_std``: its spread over the rows; ``lam_shift``: its
     distance from the lambda of the mixer; ``regulariser``: before zeta; ``regulariser_gradient``: the
@@ -111,13 +111,13 @@ def describe(parts: SUMixParts, mixed: Mixed, mixed_features: Tensor) -> dict[st
 
 
 def in_bins(lam: Tensor) -> Tensor:
-    """(B, ``LAM_BINS``) in which bin of equal width each lambda (B,) of [0, 1] lies: the rows of a histogram."""
+    """Return the rows of a histogram, (B, ``LAM_BINS``): the bin of equal width in which each lambda (B,) lies."""
     place = (lam.detach() * LAM_BINS).long().clamp(0, LAM_BINS - 1)
     return F.one_hot(place, LAM_BINS)
 
 
 def gradient_length(mean: Tensor, rows: Tensor) -> Tensor:
-    """(B,) length of each row's gradient of a mean over the batch, times B; 0 where nothing flows.
+    """Return the length of each row's gradient of a mean over the batch, (B,), times B; 0 where nothing flows.
 
     Args:
         mean: () whose graph is kept.

@@ -14,7 +14,7 @@ from trainables.seeds import derive_seed
 
 
 def build_network(config: Config, dataset: Dataset, seed: int = 0, weights: Weights | None = None) -> Network:
-    """The network of ``config`` on the CPU, its weights drawn from ``seed`` alone, or all but its head ``weights``."""
+    """Return the network of ``config`` on the CPU, drawn from ``seed`` alone or, all but its head, with ``weights``."""
     channels, height, _ = dataset.image_shape
     options: dict[str, Any] = {"image_size": height, "drop_path": config.drop_path}
     constructor = BACKBONES[config.backbone]

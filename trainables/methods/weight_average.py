@@ -14,7 +14,7 @@ from trainables.methods.method import Method, Step
 
 
 class WeightAverage(Method):
-    """Any method, tested by the average of what it would be tested by itself."""
+    """Trains as another method does, and tests the average of the network that it would test."""
 
     def __init__(self, method: Method, decay: float) -> None:
         super().__init__(method.network)
@@ -34,7 +34,7 @@ class WeightAverage(Method):
 
     @property
     def evaluated(self) -> Network:
-        """The average."""
+        """Return the average."""
         return cast(Network, self.average.module)
 
     @property

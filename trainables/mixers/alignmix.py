@@ -39,7 +39,7 @@ def alignmix(
         alternate: what every second batch, at random, is mixed by instead, with the same ``alpha``:
             ``manifoldmix`` as in OpenMixup, ``mixup`` as in the official code.
         eps: weight of the entropy in the transport.
-        iterations: of Sinkhorn's algorithm.
+        iterations: how many steps Sinkhorn's algorithm takes.
         encode: runs the images through the first stages of the network, with gradient.
         num_stages: the depth of the last map.
 
@@ -80,7 +80,7 @@ def alignmix(
 
 
 def transport_plan(target: Tensor, moved: Tensor, eps: float, iterations: int) -> Tensor:
-    """Entropic optimal transport between the positions of two maps, by Sinkhorn's algorithm on logarithms.
+    """Return the entropic optimal transport between the positions of two maps, by Sinkhorn's algorithm on logarithms.
 
     Args:
         target: (B, D, R).

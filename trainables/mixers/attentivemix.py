@@ -31,7 +31,7 @@ def attentivemix(
             ``AttentiveMix+``. At least one cell is kept.
         top_k: as published, this number of cells whatever lambda is (6 of 49 in the paper); the share of an
             image is then the same in every row.
-        extractor: read by ``methods/attentivemix.py``, which chooses where ``attention`` comes from.
+        extractor: read by ``methods/attention_extractor.py``, which chooses where ``attention`` comes from.
         attention: (B, M, N) of the images before mixing, M <= H and N <= W; any scale.
 
     Returns:

@@ -2,7 +2,7 @@
 
 D. Hendrycks, N. Mu, E. D. Cubuk, B. Zoph, J. Gilmer and B. Lakshminarayanan, "AugMix: A Simple Data
 Processing Method to Improve Robustness and Uncertainty", ICLR 2020, arXiv:1912.02781. Its loss, which
-compares an image with two such mixtures of it, is in ``methods/augmix.py``.
+compares an image with two such mixtures of it, is in ``methods/consistency.py``.
 
 Shape letters: B batch, C channels, H height, W width.
 """
@@ -66,7 +66,7 @@ def augmix(
 
 
 def apply_one_each(pixels: Tensor, rng: Generator, severity: float) -> Tensor:
-    """(B, C, H, W) each image after one of the nine operations, drawn with its strength; the input stays.
+    """Return each image (B, C, H, W) after one of the nine operations, drawn with its strength; the input stays.
 
     Args:
         pixels: (B, C, H, W) whole numbers in 0..255.
@@ -91,7 +91,7 @@ def apply_one_each(pixels: Tensor, rng: Generator, severity: float) -> Tensor:
 
 
 def moves(drawn: Tensor, signed: Tensor, height: int, width: int) -> Tensor:
-    """(B, 2, 3) matrices of the rows that are moved, the identity for the others.
+    """Return the matrix (B, 2, 3) of each row that is moved, and the identity for the others.
 
     Args:
         drawn: (B,) int64 into ``OPERATIONS``.

@@ -1,8 +1,8 @@
 """AutoMix: a small network learns the mask, so that a slow copy of the classifier recognises both images.
 
 Liu, Li, Wu, Liu, Chen, Wu, Li, "AutoMix: Unveiling the Power of Mixup for Stronger Classifiers", ECCV 2022
-(arXiv:2103.13027). The network that makes the masks is in ``trainables/automix.py``, what trains it in
-``methods/automix.py``.
+(arXiv:2103.13027). The network that makes the masks is in ``losses/mix_block.py``, what trains it in
+``methods/mask_learning.py``.
 
 Shape letters: B batch, C channels, H height, W width.
 """
@@ -41,7 +41,7 @@ def automix(
         per_batch: one lambda for all rows, as in the official code, instead of one a row.
         lam_margin: where lambda is this near to 0 or to 1, the mask is constant.
         layer: stage of the network whose map the masks are made from; the stem is 0. This and what follows is read
-            by ``methods/automix.py``.
+            by ``methods/mask_learning.py``.
         lam_channel: the map gets lambda as one more channel: in OpenMixup for 224 pixels, not for CIFAR.
         mask_weight: gamma, of the loss that keeps a mask's mean near lambda.
         mask_decay: how gamma goes to 0 over the training: in OpenMixup not at all for CIFAR, else by a cosine; in the
@@ -60,11 +60,11 @@ def automix(
 
 
 def draw(size: int, alpha: float, per_batch: bool, rng: Generator) -> tuple[Tensor, Tensor]:
-    """(B,) int64 partners and (B,) lambda."""
+    """Return the partner of each row, (B,) int64, and its lambda, (B,)."""
     partner = partners(size, rng)
     return partner, beta(alpha, 1 if per_batch else size, rng).expand(size)
 
 
 def mix_by(images: Tensor, partner: Tensor, lam: Tensor, mask: Tensor) -> Mixed:
-    """The images (B, C, H, W) with ``mask`` (B, 1, H, W) of their partners, and gradient for the mask."""
+    """Return the images (B, C, H, W) with the share ``mask`` (B, 1, H, W) of their partners; the mask gets gradient."""
     return pair(torch.lerp(images, images[partner], mask.to(images.dtype)), partner, lam)

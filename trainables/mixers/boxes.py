@@ -1,4 +1,4 @@
-"""Rectangles of pixels, one a row: where the cutting mixers cut.
+"""Rectangles of pixels, one for each row, in which the cutting mixers cut.
 
 Shape letters: B batch (or 1, for one box that the whole batch shares), H height, W width.
 """
@@ -21,13 +21,13 @@ class Boxes(NamedTuple):
 
 
 def uniform_pixels(count: int, height: int, width: int, rng: Generator) -> tuple[Tensor, Tensor]:
-    """Rows and columns, two (count,) int64, of uniformly drawn pixels of an image."""
+    """Return the rows and columns, two (count,) int64, of uniformly drawn pixels of an image."""
     rows = torch.randint(height, (count,), generator=rng, device=rng.device)
     return rows, torch.randint(width, (count,), generator=rng, device=rng.device)
 
 
 def clipped_boxes(centre: tuple[Tensor, Tensor], scale: Tensor, height: int, width: int) -> Boxes:
-    """Boxes of the image's shape, ``scale`` times its sides, around ``centre`` and clipped at the border.
+    """Return boxes of the image's shape, ``scale`` times its sides, around ``centre`` and clipped at the border.
 
     Args:
         centre: row and column of each box, two (B,) int64.
@@ -36,7 +36,7 @@ def clipped_boxes(centre: tuple[Tensor, Tensor], scale: Tensor, height: int, wid
         width: of the image.
 
     As in the official code of CutMix, a side is cut down to whole pixels, and half of it, again cut down,
-    lies on either hand of the centre: sides are even.
+    lies on either side of the centre, so that sides are even.
     """
     half_height, half_width = (height / 2 * scale).long(), (width / 2 * scale).long()
     row, column = centre
@@ -49,7 +49,7 @@ def clipped_boxes(centre: tuple[Tensor, Tensor], scale: Tensor, height: int, wid
 
 
 def place(parent: Boxes, sides: tuple[Tensor, Tensor], rng: Generator) -> Boxes:
-    """A box of the given sides, uniform among those that lie in ``parent``."""
+    """Return a box of the given sides, drawn uniformly from those that lie in ``parent``."""
 
     def offset(room: Tensor) -> Tensor:
         uniform = torch.rand(len(room), generator=rng, device=rng.device)
@@ -62,7 +62,7 @@ def place(parent: Boxes, sides: tuple[Tensor, Tensor], rng: Generator) -> Boxes:
 
 
 def centre_in(parent: Boxes, sides: tuple[Tensor, Tensor], row: Tensor, column: Tensor) -> Boxes:
-    """A box of the given sides around a pixel, shifted, not shrunk, until it lies in ``parent``."""
+    """Return a box of the given sides around a pixel, shifted, not shrunk, until it lies in ``parent``."""
     height, width = sides
     top = torch.minimum(torch.maximum(row - height // 2, parent.top), parent.bottom - height)
     left = torch.minimum(torch.maximum(column - width // 2, parent.left), parent.right - width)
@@ -70,19 +70,19 @@ def centre_in(parent: Boxes, sides: tuple[Tensor, Tensor], row: Tensor, column: 
 
 
 def whole(count: int, height: int, width: int, device: torch.device) -> Boxes:
-    """(count,) boxes that are the whole image."""
+    """Return ``count`` boxes that are the whole image."""
     zero = torch.zeros(count, dtype=torch.int64, device=device)
     return Boxes(zero, zero + height, zero, zero + width)
 
 
 def within(first: Tensor, end: Tensor, size: int) -> Tensor:
-    """(B, size) float32: 1 at the positions from ``first`` up to, and without, ``end``, (B,) each; 0 elsewhere."""
+    """Return (B, size) float32: 1 at the positions from ``first`` up to, and without, ``end``, (B,) each; else 0."""
     at = torch.arange(size, device=first.device)
     return ((at >= first[:, None]) & (at < end[:, None])).float()
 
 
 def inside(boxes: Boxes, height: int, width: int) -> Tensor:
-    """(B, 1, H, W) float32: 1 at the pixels of each row's box, 0 elsewhere.
+    """Return (B, 1, H, W) float32: 1 at the pixels of each row's box, 0 elsewhere.
 
     A product of rows and columns: on the CPU several times as fast as a mask of truth values.
     """
@@ -91,17 +91,17 @@ def inside(boxes: Boxes, height: int, width: int) -> Tensor:
 
 
 def outside(boxes: Boxes, height: int, width: int) -> Tensor:
-    """(B, 1, H, W) float32: 1 at the pixels around each row's box, 0 inside."""
+    """Return (B, 1, H, W) float32: 1 at the pixels around each row's box, 0 inside."""
     return inside(boxes, height, width).neg_().add_(1)
 
 
 def areas(boxes: Boxes) -> Tensor:
-    """(B,) int64 number of pixels in each box."""
+    """Return the number of pixels in each box, (B,) int64."""
     return (boxes.bottom - boxes.top) * (boxes.right - boxes.left)
 
 
 def kept_share(boxes: Boxes, height: int, width: int) -> Tensor:
-    """(B,) float32 share of the pixels that lie outside each box: the lambda of a pasted box."""
+    """Return the share of the pixels that lie outside each box, (B,) float32: the lambda of a pasted box."""
     return 1 - areas(boxes) / (height * width)
 
 

@@ -1,6 +1,6 @@
-"""Images cut into a grid of cells: a value for each cell, or a new place for it.
+"""Images cut into a grid of cells, each of which has a value or moves to another place.
 
-Any image size goes: pixel y of H lies in cell floor(y M / H), so sides differ by at most one pixel.
+Any image size will do: pixel y of H lies in cell floor(y M / H), so sides differ by at most one pixel.
 
 Shape letters: B batch, C channels, H height, W width, M rows and N columns of the grid.
 """
@@ -10,12 +10,12 @@ from torch import Tensor
 
 
 def cell_of_pixel(side: int, cells: int, device: torch.device) -> Tensor:
-    """(side,) int64, the cell of each pixel along one side."""
+    """Return the cell of each pixel along one side, (side,) int64."""
     return torch.arange(side, device=device) * cells // side
 
 
 def spread_cells(values: Tensor, height: int, width: int) -> Tensor:
-    """(B, H, W) the value of each pixel's cell.
+    """Return the value of each pixel's cell, (B, H, W).
 
     Args:
         values: (B, M, N).
@@ -28,7 +28,7 @@ def spread_cells(values: Tensor, height: int, width: int) -> Tensor:
 
 
 def move_cells(images: Tensor, cells: Tensor, grid: tuple[int, int]) -> Tensor:
-    """(B, C, H, W) images whose cells are taken from elsewhere in the same image.
+    """Return images (B, C, H, W) whose cells are taken from elsewhere in the same image.
 
     Args:
         images: (B, C, H, W), left unchanged.
@@ -44,7 +44,7 @@ def move_cells(images: Tensor, cells: Tensor, grid: tuple[int, int]) -> Tensor:
 
 
 def _source_pixel(taken: Tensor, side: int, cells: int) -> Tensor:
-    """(B, side, ...) int64: where along the side each pixel comes from, given the cell it comes from."""
+    """Return where along the side each pixel comes from, (B, side, ...) int64, given the cell it comes from."""
     starts = (torch.arange(cells + 1, device=taken.device) * side + cells - 1) // cells
     pixel = torch.arange(side, device=taken.device)
     offset = (pixel - starts[cell_of_pixel(side, cells, taken.device)])[:, None]

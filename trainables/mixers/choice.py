@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def choose(options: Sequence[T], rng: Generator) -> T:
-    """One of ``options``, each as likely, decided by ``rng`` and known without waiting for its device.
+    """Return one of ``options``, all equally likely, decided by ``rng`` and known without waiting for its device.
 
     A number drawn on a GPU would have to be read back, which stalls it once a batch. The state of a
     generator, there a seed and a counter, lies in the memory of the host: its hash decides, and one draw

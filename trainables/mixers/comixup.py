@@ -60,7 +60,7 @@ def comixup(
     together, and each output is found by iterated conditional modes. Between cells the paper's penalty is
     used, half the squared distance of their shares, where the code has 1 for every pair but the closest.
     The official recipe adds the loss on the images before mixing: here ``clean_loss=2`` (the code weighs it by
-    2 / L, beside a loss that is a mean over L classes). Its gradient, in training mode, is the code's saliency;
+    2 / L, next to a loss that is a mean over L classes). Its gradient, in training mode, is the code's saliency;
     here the saliency is that of the evaluation mode.
     """
     for name, value in (("group", group), ("block", block), ("iterations", iterations)):
@@ -90,7 +90,7 @@ def comixup(
 
 
 def _mix(images: Tensor, of_cells: Tensor) -> tuple[Tensor, Tensor]:
-    """The outputs (G, O, C, H, W), and the share of each input in each, in pixels, (G, O, I).
+    """Return the outputs (G, O, C, H, W), and the share of each input in each, in pixels, (G, O, I).
 
     Args:
         images: (G, I, C, H, W).
@@ -110,7 +110,7 @@ def _mix(images: Tensor, of_cells: Tensor) -> tuple[Tensor, Tensor]:
 def _label(
     saliency: Tensor, rng: Generator, inputs: int, cells: int, constants: tuple[float, ...], iterations: int
 ) -> Tensor:
-    """(G, O, M, N, I) the share of every input in every cell of every output.
+    """Return the share of every input in every cell of every output, (G, O, M, N, I).
 
     Args:
         saliency: (G I, H, W).
@@ -146,7 +146,7 @@ def _label(
 
 
 def _label_output(unary: Tensor, used: Tensor, beta: float, *, soft: bool) -> Tensor:
-    """(G, M, N, I) one output's shares, given what the others show.
+    """Return one output's shares, (G, M, N, I), given what the others show.
 
     Args:
         unary: (G, M, N, I) cost of each input in each cell.
@@ -178,7 +178,7 @@ def _label_output(unary: Tensor, used: Tensor, beta: float, *, soft: bool) -> Te
 
 
 def _likeness(saliency: Tensor, omega: float) -> Tensor:
-    """(G, I, I) the paper's compatibility A: each input is like itself, and a little like those salient elsewhere.
+    """Return the paper's compatibility A (G, I, I): an input is like itself, a little like those salient elsewhere.
 
     Args:
         saliency: (G, I, H, W).
@@ -195,7 +195,7 @@ def _likeness(saliency: Tensor, omega: float) -> Tensor:
 
 
 def _tell_twins_apart(shows: Tensor) -> Tensor:
-    """(G, O, I) 1 where an output should give up an input, since another output shows exactly the same inputs.
+    """Return (G, O, I): 1 where an output should give up an input, since another output shows exactly the same inputs.
 
     Args:
         shows: (G, O, I) bool.

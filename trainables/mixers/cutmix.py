@@ -11,7 +11,7 @@ from trainables.mixers.mixed import Mixed, beta, partners
 
 
 def draw(shape: tuple[int, int, int], rng: Generator, *, alpha: float, per_batch: bool) -> tuple[Boxes, Tensor]:
-    """The box that is cut from each row, and the partner that fills it, (B,) int64.
+    """Return the box that is cut from each row, and the partner that fills it, (B,) int64.
 
     Args:
         shape: B, H and W.

@@ -11,7 +11,7 @@ from trainables.mixers.mixed import Mixed, alone, require_positive
 
 
 def draw(shape: tuple[int, int, int], rng: Generator, *, length: int, per_batch: bool) -> Boxes:
-    """The square of each row, clipped at the border.
+    """Return the square of each row, clipped at the border.
 
     Args:
         shape: B, H and W.

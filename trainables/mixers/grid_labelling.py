@@ -30,7 +30,7 @@ class Energy(NamedTuple):
     penalty: Tensor  # (L, L) or (B, 1, 1, L, L), symmetric
 
     def beside(self, beliefs: Tensor) -> Tensor:
-        """(B, M, N, L) cost of each label of each cell, given its neighbours.
+        """Return the cost of each label of each cell, (B, M, N, L), given its neighbours.
 
         Args:
             beliefs: (B, M, N, L) how likely each label of each cell is; one-hot for a labelling.
@@ -45,13 +45,13 @@ class Energy(NamedTuple):
         return cost
 
     def of(self, labels: Tensor) -> Tensor:
-        """(B,) energy of the labelling (B, M, N) int64."""
+        """Return the energy, (B,), of the labelling (B, M, N) int64."""
         chosen = F.one_hot(labels, self.unary.shape[-1]).to(self.unary.dtype)
         return (chosen * (self.unary + self.beside(chosen) / 2)).sum(dim=(1, 2, 3))
 
 
 def minimise(energy: Energy) -> Tensor:
-    """(B, M, N) int64 labels of low energy; the least one is not guaranteed."""
+    """Return labels of low energy, (B, M, N) int64; the lowest is not guaranteed."""
     unary = energy.unary
     count = unary.shape[-1]
     colours = checkerboard(unary)
@@ -72,7 +72,7 @@ def minimise(energy: Energy) -> Tensor:
 
 
 def settle(energy: Energy, labels: Tensor) -> Tensor:
-    """(B, M, N) iterated conditional modes: cell by cell the best label, given its neighbours'; never for worse.
+    """Return labels (B, M, N) of no higher energy: iterated conditional modes give each cell its best label in turn.
 
     Args:
         energy: of the labelling.
@@ -87,12 +87,12 @@ def settle(energy: Energy, labels: Tensor) -> Tensor:
 
 
 def checkerboard(unary: Tensor) -> tuple[Tensor, Tensor]:
-    """The black and the white cells, two (M, N) bool, of a grid of costs (B, M, N, L)."""
+    """Return the black and the white cells, two (M, N) bool, of a grid of costs (B, M, N, L)."""
     at = torch.arange(unary.shape[1], device=unary.device)[:, None] + torch.arange(unary.shape[2], device=unary.device)
     return at % 2 == 0, at % 2 == 1
 
 
 def _all_alike(energy: Energy) -> Tensor:
-    """(B, L) what the pairs cost when every cell has the label l; 0 unless a label is at odds with itself."""
+    """Return what the pairs cost when every cell has the label l, (B, L); 0 unless a label is at odds with itself."""
     weight = energy.vertical.sum(dim=(1, 2)) + energy.horizontal.sum(dim=(1, 2))
     return weight[:, None] * energy.penalty.diagonal(dim1=-2, dim2=-1).reshape(-1, energy.unary.shape[-1])

@@ -25,7 +25,7 @@ class Grids(NamedTuple):
 
 
 def uniform(count: int, low: float, high: float, rng: Generator) -> Tensor:
-    """(count,) float32 drawn from U(low, high)."""
+    """Return ``count`` numbers, float32, drawn from U(low, high)."""
     return low + (high - low) * torch.rand(count, generator=rng, device=rng.device)
 
 
@@ -38,7 +38,7 @@ def draw_grids(
     area: tuple[float, float],
     aspect: tuple[float, float],
 ) -> Grids:
-    """A random grid for each lambda, whose holes are about ``1 - lam`` of its area.
+    """Return a random grid for each lambda, whose holes are about ``1 - lam`` of its area.
 
     Args:
         lam: (B,) or (1,).
@@ -62,7 +62,7 @@ def draw_grids(
 
 
 def holes_of(grids: Grids, shape: tuple[int, int]) -> Tensor:
-    """(B or 1, 1, H, W) float32: 1 in the holes of each grid, 0 elsewhere."""
+    """Return (B or 1, 1, H, W) float32: 1 in the holes of each grid, 0 elsewhere."""
 
     def along(size: int, start: Tensor, extent: Tensor) -> Tensor:
         at = torch.arange(size, device=start.device) - start[:, None]
@@ -74,7 +74,7 @@ def holes_of(grids: Grids, shape: tuple[int, int]) -> Tensor:
 
 
 def draw_cells(lam: Tensor, shape: tuple[int, int], rng: Generator, *, holes: tuple[int, int]) -> Tensor:
-    """(B or 1, 1, H, W) float32: n x n cells over the image, each 1 with probability ``1 - lam``, else 0.
+    """Return (B or 1, 1, H, W) float32: n x n cells over the image, each 1 with probability ``1 - lam``, else 0.
 
     Args:
         lam: (B,) or (1,).

@@ -12,7 +12,7 @@ from trainables.mixers.mixed import Mixed, dirichlet, partners
 
 
 def draw_phi(size: int, rng: Generator, *, alpha: float, num_images: int, per_batch: bool) -> tuple[Tensor, Tensor]:
-    """Shares phi, (B or 1, K) float32, and the sources of each row, (B, K) int64: itself, then permutations."""
+    """Return the shares phi, (B or 1, K) float32, and each row's sources, (B, K) int64: itself, then permutations."""
     if num_images < 2:
         raise ValueError(f"num_images must be at least 2, got {num_images}")
     phi = dirichlet(alpha, (1 if per_batch else size, num_images), rng)
@@ -21,7 +21,7 @@ def draw_phi(size: int, rng: Generator, *, alpha: float, num_images: int, per_ba
 
 
 def patch_sides(phi: Tensor, height: int, width: int) -> list[tuple[Tensor, Tensor]]:
-    """Height and width, two (B,) int64, of each of the K - 1 nested patches: the stick-breaking process.
+    """Return the height and width, two (B,) int64, of each of the K - 1 nested patches: the stick-breaking process.
 
     Args:
         phi: (B, K) shares.
@@ -42,7 +42,7 @@ def patch_sides(phi: Tensor, height: int, width: int) -> list[tuple[Tensor, Tens
 
 
 def layered(boxes: list[Boxes], images: Tensor) -> tuple[Tensor, Tensor]:
-    """Number of the topmost image at each pixel, (B or 1, H, W) int64 in 0..K-1; and weights (B, K) float32.
+    """Return the topmost image at each pixel, (B or 1, H, W) int64 in 0..K-1, and the weights, (B, K) float32.
 
     Args:
         boxes: of the K images, each inside the one before; the first is the whole image.
@@ -56,7 +56,7 @@ def layered(boxes: list[Boxes], images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def stack_layers(images: Tensor, sources: Tensor, layer: Tensor) -> Tensor:
-    """(B, C, H, W) in which each pixel is the same pixel of source number ``layer``.
+    """Return (B, C, H, W) in which each pixel is the same pixel of source number ``layer``.
 
     Args:
         images: (B, C, H, W).

@@ -20,7 +20,7 @@ class Mixed(NamedTuple):
 
 
 def mixed_targets(mixed: Mixed, labels: Tensor, num_classes: int) -> Tensor:
-    """(B, L) soft targets: the label of each source, by its weight. Equal labels add up.
+    """Return soft targets (B, L): the label of each source, by its weight. Equal labels add up.
 
     Args:
         mixed: the batch after mixing.
@@ -36,7 +36,7 @@ def mixed_targets(mixed: Mixed, labels: Tensor, num_classes: int) -> Tensor:
 
 
 def mixed_cross_entropy(logits: Tensor, labels: Tensor, mixed: Mixed, smoothing: float = 0.0) -> Tensor:
-    """() mean over the batch of each row's own weighted cross-entropy (mixup, Eq. 2 of SUMix).
+    """Return the mean over the batch, (), of each row's own weighted cross-entropy (Eq. 2 of SUMix).
 
     Args:
         logits: (B, L) of the mixed images.
@@ -49,7 +49,7 @@ def mixed_cross_entropy(logits: Tensor, labels: Tensor, mixed: Mixed, smoothing:
 
 
 def mixed_binary_cross_entropy(logits: Tensor, labels: Tensor, mixed: Mixed) -> Tensor:
-    """() mean over the batch and the classes: each class is a question of its own ("ResNet strikes back").
+    """Return the mean over the batch and the classes, (): each class is a question of its own ("ResNet strikes back").
 
     As in OpenMixup the answer to a mixed class is its weight; the paper's own code makes it 1 above 0.2.
 
@@ -75,7 +75,7 @@ def require_one_of(name: str, value: str, known: tuple[str, ...]) -> None:
 
 
 def dirichlet(alpha: float, shape: tuple[int, int], rng: Generator) -> Tensor:
-    """(B, K) float32 rows drawn from Dirichlet(alpha, ..., alpha), on the generator's device.
+    """Return rows drawn from Dirichlet(alpha, ..., alpha), (B, K) float32, on the generator's device.
 
     Computed in float64 from the logarithms of gamma draws, so that the small ``alpha`` of the
     cutting mixers (0.2 and below) never divides 0 by 0.
@@ -89,17 +89,17 @@ def dirichlet(alpha: float, shape: tuple[int, int], rng: Generator) -> Tensor:
 
 
 def beta(alpha: float, size: int, rng: Generator) -> Tensor:
-    """(B,) float32 lambdas drawn from Beta(alpha, alpha), one a row, on the generator's device."""
+    """Return a lambda for each row, (B,) float32, drawn from Beta(alpha, alpha) on the generator's device."""
     return dirichlet(alpha, (size, 2), rng)[:, 0]
 
 
 def partners(size: int, rng: Generator) -> Tensor:
-    """(B,) int64 uniform permutation of the batch: which row each row is mixed with."""
+    """Return which row each row is mixed with, (B,) int64: a uniform permutation of the batch."""
     return torch.randperm(size, generator=rng, device=rng.device)
 
 
 def blend(images: Tensor, partner: Tensor, own: Tensor) -> Tensor:
-    """(B, C, H, W) of which ``own`` is the row's own image, and the rest its partner.
+    """Return images (B, C, H, W) that are the row's own image by the share ``own``, and its partner for the rest.
 
     Args:
         images: (B, C, H, W), left unchanged.
@@ -112,7 +112,7 @@ def blend(images: Tensor, partner: Tensor, own: Tensor) -> Tensor:
 
 
 def pair(images: Tensor, partner: Tensor, lam: Tensor) -> Mixed:
-    """A two-source ``Mixed``: row ``b`` keeps ``lam[b]`` of itself, the rest is ``partner[b]``.
+    """Return a two-source ``Mixed``: row ``b`` keeps ``lam[b]`` of itself, the rest is ``partner[b]``.
 
     Args:
         images: (B, C, H, W) already mixed.
@@ -125,7 +125,7 @@ def pair(images: Tensor, partner: Tensor, lam: Tensor) -> Mixed:
 
 
 def alone(images: Tensor) -> Mixed:
-    """A one-source ``Mixed``: every row is its own image, or what is left of it, and keeps its label.
+    """Return a one-source ``Mixed``: every row is its own image, or what is left of it, and keeps its label.
 
     Args:
         images: (B, C, H, W).

@@ -10,7 +10,7 @@ from trainables.mixers.mixed import Mixed, beta, blend, pair, partners
 
 
 def draw(size: int, rng: Generator, *, alpha: float, per_batch: bool) -> tuple[Tensor, Tensor]:
-    """Lambda, (B,) or (1,) float32, and the partner of each row, (B,) int64."""
+    """Return lambda, (B,) or (1,) float32, and the partner of each row, (B,) int64."""
     return beta(alpha, 1 if per_batch else size, rng), partners(size, rng)
 
 

@@ -6,7 +6,7 @@ from trainables.mixers.mixed import Mixed, alone, require_positive
 
 
 def none(images: Tensor, rng: Generator, *, alpha: float = 1.0) -> Mixed:
-    """The batch as it is.
+    """Return the batch as it is.
 
     Args:
         images: (B, C, H, W).

@@ -55,7 +55,7 @@ def solarize(pixels: Tensor, threshold: Tensor) -> Tensor:
 
 
 def affine(pixels: Tensor, matrix: Tensor) -> Tensor:
-    """Pillow's ``Image.transform(AFFINE, BILINEAR)``: black where the result looks outside the image.
+    """Move pixels as Pillow's ``Image.transform(AFFINE, BILINEAR)`` does: black comes from outside the image.
 
     Args:
         pixels: (B, C, H, W).
@@ -75,7 +75,7 @@ def affine(pixels: Tensor, matrix: Tensor) -> Tensor:
 
 
 def rotation(degrees: Tensor, height: int, width: int) -> Tensor:
-    """(B, 2, 3) matrix of a turn counter-clockwise about the middle, (B,) degrees."""
+    """Return the matrix (B, 2, 3) of a turn by (B,) degrees, counter-clockwise about the middle."""
     angle = degrees.double().deg2rad()
     cos, sin = angle.cos(), angle.sin()
     middle_x, middle_y = width / 2, height / 2

@@ -88,7 +88,7 @@ def puzzlemix(
 
 
 def cell_saliency(saliency: Tensor, grid: tuple[int, int]) -> Tensor:
-    """(B, M, N) share of each cell in its image's saliency; equal shares where there is none.
+    """Return the share of each cell in its image's saliency, (B, M, N); equal shares where there is none.
 
     Args:
         saliency: (B, H, W) not negative.
@@ -109,7 +109,7 @@ def puzzle_energy(
     weights: tuple[float, float, float],
     num_labels: int,
 ) -> Energy:
-    """The cost of every mask, label l being the share l / (L - 1) of the own image.
+    """Return the cost of every mask, label l being the share l / (L - 1) of the own image.
 
     Args:
         images: (B, C, H, W) in [0, 1].
@@ -147,7 +147,7 @@ def puzzle_energy(
 
 
 def surprise(lam: Tensor, num_labels: int) -> Tensor:
-    """(B, L) minus the logarithm of the binomial probability of l successes in L - 1 trials of chance ``lam``."""
+    """Return minus the log of the binomial probability, (B, L), of l successes in L - 1 trials of chance ``lam``."""
     n = num_labels - 1
     successes = torch.arange(num_labels, device=lam.device)
     ways = torch.tensor([math.comb(n, k) for k in range(num_labels)], device=lam.device, dtype=torch.float32)
@@ -156,7 +156,7 @@ def surprise(lam: Tensor, num_labels: int) -> Tensor:
 
 
 def border_differences(images: Tensor, partner: Tensor, block: int, axis: int) -> dict[tuple[str, str], Tensor]:
-    """Mean absolute colour difference across each border, for every choice of the images on its two sides.
+    """Return the mean absolute colour difference across each border, for every choice of the images on its two sides.
 
     Args:
         images: (B, C, H, W).
@@ -181,7 +181,7 @@ def border_differences(images: Tensor, partner: Tensor, block: int, axis: int) -
 
 
 def arrange(mask: Tensor, salient: Tensor, t_eps: float) -> Tensor:
-    """(B, MN) int64: which cell comes to each place, so that salient ones are seen and none goes far.
+    """Return which cell comes to each place, (B, MN) int64, so that salient ones are seen and none goes far.
 
     Args:
         mask: (B, M, N) what is seen of each place.

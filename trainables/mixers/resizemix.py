@@ -17,7 +17,7 @@ from trainables.mixers.mixed import Mixed, beta, pair, partners, require_one_of
 def draw(
     shape: tuple[int, int, int], rng: Generator, *, alpha: float, scope: tuple[float, float], per_batch: bool
 ) -> tuple[Boxes, Tensor]:
-    """The box of each row, and the partner that is shrunk into it, (B,) int64.
+    """Return the box of each row, and the partner that is shrunk into it, (B,) int64.
 
     Args:
         shape: B, H and W.
@@ -36,7 +36,7 @@ def draw(
 
 
 def shrink_nearest(images: Tensor, boxes: Boxes) -> Tensor:
-    """(B, C, H, W) in which each row's box holds the whole image, by nearest neighbour; undefined outside.
+    """Return (B, C, H, W) in which each row's box holds the whole image, by nearest neighbour; undefined outside.
 
     Args:
         images: (B, C, H, W).
@@ -53,7 +53,7 @@ def shrink_nearest(images: Tensor, boxes: Boxes) -> Tensor:
 
 
 def shrink_bilinear(images: Tensor, boxes: Boxes) -> Tensor:
-    """As ``shrink_nearest``, by bilinear interpolation between pixel centres (without antialiasing)."""
+    """Do as ``shrink_nearest``, by bilinear interpolation between pixel centres (without antialiasing)."""
     size, _, height, width = images.shape
     rows = torch.arange(height, device=images.device) - boxes.top[:, None] + 0.5
     columns = torch.arange(width, device=images.device) - boxes.left[:, None] + 0.5

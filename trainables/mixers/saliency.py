@@ -17,7 +17,7 @@ NEIGHBOURHOODS = (12, 24, 48, 28, 56, 112)
 
 
 def to_bytes(images: Tensor) -> Tensor:
-    """Pixels in 0..255 as whole float32 numbers.
+    """Return pixels in 0..255 as whole float32 numbers.
 
     Args:
         images: (B, C, H, W) uint8, or floating point in [0, 1].
@@ -26,7 +26,7 @@ def to_bytes(images: Tensor) -> Tensor:
 
 
 def grey(pixels: Tensor) -> Tensor:
-    """(B, H, W) brightness in 0..255, in the fixed-point arithmetic (15 bits) of OpenCV.
+    """Return the brightness (B, H, W) in 0..255, in the fixed-point arithmetic (15 bits) of OpenCV.
 
     Args:
         pixels: (B, 1 or 3, H, W) RGB in 0..255.
@@ -40,7 +40,7 @@ def grey(pixels: Tensor) -> Tensor:
 
 
 def blur(brightness: Tensor) -> Tensor:
-    """(B, H, W) sums under the 3x3 binomial kernel, 16 times the Gaussian blur; the border is reflected.
+    """Return sums (B, H, W) under the 3x3 binomial kernel, 16 times the Gaussian blur; the border is reflected.
 
     Args:
         brightness: (B, H, W).
@@ -74,7 +74,7 @@ def window_lengths(size: int, half: int, device: torch.device) -> Tensor:
 
 
 def stand_out(centre: Tensor, surround: Tensor) -> Tensor:
-    """(B, H, W) saliency in [0, 1], in steps of 1/255.
+    """Return the saliency (B, H, W) in [0, 1], in steps of 1/255.
 
     Args:
         centre: (B, H, W) brightness of the pixels, whole numbers in 0..255.
@@ -96,13 +96,13 @@ def stand_out(centre: Tensor, surround: Tensor) -> Tensor:
 
 
 def scales(size: int) -> list[tuple[int, int]]:
-    """Half the side of each window and how often it counts; windows that hold the whole image are one."""
+    """Return half the side of each window and how often it counts; windows that hold the whole image are one."""
     local = [(half, 1) for half in NEIGHBOURHOODS if half < size]
     return [*local, (size, len(NEIGHBOURHOODS) - len(local))] if len(local) < len(NEIGHBOURHOODS) else local
 
 
 def full_range(contrast: Tensor) -> Tensor:
-    """(B, H, W) scaled to a maximum of 255 in each image and cut to whole numbers; zeros stay zeros.
+    """Return (B, H, W) scaled to a maximum of 255 in each image and cut to whole numbers; zeros stay zeros.
 
     Args:
         contrast: (B, H, W) int32, at least 0.
@@ -116,7 +116,7 @@ def full_range(contrast: Tensor) -> Tensor:
 
 @torch.no_grad()
 def misread_saliency(normalised: Tensor) -> Tensor:
-    """(B, H, W) what OpenCV makes of floats: legacy of SaliencyMix, whose centre it makes almost random.
+    """Return what OpenCV makes of floats, (B, H, W): SaliencyMix's release, whose centre is almost random by this.
 
     Args:
         normalised: (B, 3, H, W) images from which the mean is taken and which are divided by the std.
@@ -137,7 +137,7 @@ def misread_saliency(normalised: Tensor) -> Tensor:
 
 @torch.no_grad()
 def fine_grained_saliency(images: Tensor) -> Tensor:
-    """(B, H, W) float32 saliency in [0, 1]; no gradient flows through it.
+    """Return the saliency (B, H, W) float32 in [0, 1]; no gradient flows through it.
 
     Args:
         images: (B, C, H, W) RGB or grey; uint8, or floating point in [0, 1].
@@ -152,7 +152,7 @@ def fine_grained_saliency(images: Tensor) -> Tensor:
 
 
 def salient_pixel(saliency: Tensor) -> tuple[Tensor, Tensor]:
-    """Row and column, two (B,) int64, of the most salient pixel of each image; the first one of equals.
+    """Return the row and column, two (B,) int64, of the most salient pixel of each image; the first of equals.
 
     Args:
         saliency: (B, H, W).

@@ -60,11 +60,11 @@ def saliency_dcutmix(
 
 
 def stack_moved_layers(images: Tensor, sources: Tensor, layer: Tensor, boxes: list[Boxes], cuts: list[Boxes]) -> Tensor:
-    """As ``stack_layers``, but the pixels of ``boxes[k]`` are those of ``cuts[k]`` of source k."""
+    """Do as ``stack_layers``, but the pixels of ``boxes[k]`` are those of ``cuts[k]`` of source k."""
     size, channels, height, width = images.shape
 
     def moved(start: int, side: int) -> Tensor:
-        """(B, HW) row or column to read at each pixel."""
+        """Return the row or column to read at each pixel, (B, HW)."""
         shift = torch.stack([cut[start] - box[start] for cut, box in zip(cuts, boxes, strict=True)], dim=1)
         at = torch.arange(side, device=images.device)
         at = at[:, None].expand(height, width) if start == 0 else at.expand(height, width)

@@ -26,7 +26,7 @@ def draw(
     per_batch: bool,
     saliency_input: Literal["uint8", "raw_float"],
 ) -> tuple[Boxes, Tensor]:
-    """The box that is cut from each row, and the partner that fills it, (B,) int64; as in ``saliencymix``."""
+    """Return the box that is cut from each row, and the partner that fills it, (B,) int64; see ``saliencymix``."""
     require_one_of("saliency_input", saliency_input, ("uint8", "raw_float"))
     size, _, height, width = images.shape
     lam = beta(alpha, 1 if per_batch else size, rng)
@@ -40,7 +40,7 @@ def draw(
 
 
 def saliency_map(images: Tensor, saliency_input: Literal["uint8", "raw_float"]) -> Tensor:
-    """(B, H, W) saliency of (B, C, H, W) images, from their bytes or, as released, from normalised floats."""
+    """Return the saliency (B, H, W) of images (B, C, H, W): of their bytes or, as released, of normalised floats."""
     if saliency_input == "uint8":
         return fine_grained_saliency(images.detach())
     mean, std = torch.tensor((RELEASE_MEAN, RELEASE_STD), device=images.device)[..., None, None]

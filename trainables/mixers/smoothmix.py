@@ -12,7 +12,7 @@ from trainables.mixers.mixed import Mixed, blend, pair, partners, require_positi
 
 
 def draw(shape: tuple[int, int, int], rng: Generator, *, per_batch: bool) -> tuple[Tensor, Tensor]:
-    """The partner's share of each pixel, (B or 1, H, W) float32 with peak 1, and partners, (B,) int64.
+    """Return the partner's share of each pixel, (B or 1, H, W) float32 with peak 1, and the partners, (B,) int64.
 
     Args:
         shape: B, H and W.

@@ -42,7 +42,7 @@ def supermix(
         sigma: standard deviation, in cells of a mask, of the Gaussian that smooths its gradient.
         sparsity: the paper's lambda_s, weight of the term that makes masks decide.
         max_iter: steps on the masks; each costs a pass of the teacher, there and back.
-        teacher: read by ``methods/supermix.py``, which chooses what ``teach`` is.
+        teacher: read by ``methods/frozen_teacher.py``, which chooses what ``teach`` is.
         teach: from pixels (B, C, H, W) to the teacher's logits (B, L), with a gradient back to the pixels.
 
     Returns:
@@ -91,14 +91,14 @@ def supermix(
 
 
 def distinct_sources(size: int, count: int, rng: Generator) -> Tensor:
-    """(B, K) int64: each row, then those that follow it in a random circle of all rows."""
+    """Return each row, then those that follow it in a random circle of all rows, (B, K) int64."""
     circle = torch.randperm(size, generator=rng, device=rng.device)
     place = circle.argsort()
     return circle[(place[:, None] + torch.arange(count, device=rng.device)) % size]
 
 
 def spread_masks(masks: Tensor, size: torch.Size) -> Tensor:
-    """(B, K, H, W) enlarged, squashed into (0, 1), then divided by their sum over the sources.
+    """Return the masks enlarged, squashed into (0, 1), then divided by their sum over the sources, (B, K, H, W).
 
     Args:
         masks: (B, K, S, S) any numbers.
@@ -109,19 +109,19 @@ def spread_masks(masks: Tensor, size: torch.Size) -> Tensor:
 
 
 def blend(images: Tensor, sources: Tensor, masks: Tensor) -> Tensor:
-    """(B, C, H, W) the sum of each row's sources, by masks (B, K, H, W)."""
+    """Return the sum (B, C, H, W) of each row's sources, by masks (B, K, H, W)."""
     parts = zip(sources.T, masks.to(images.dtype).unbind(1), strict=True)
     return torch.stack([images[source] * mask[:, None] for source, mask in parts]).sum(dim=0)
 
 
 def divergence(logits: Tensor, wanted: Tensor, shares: Tensor) -> Tensor:
-    """(B,) Kullback-Leibler divergence of the prediction from the classes ``wanted`` (B, K) by ``shares`` (B, K)."""
+    """Return the divergence (B,) of the prediction from the classes ``wanted`` by ``shares``, (B, K) each."""
     target = torch.zeros_like(logits).scatter_add_(1, wanted, shares)
     return F.kl_div(logits.log_softmax(dim=1), target, reduction="none").sum(dim=1)
 
 
 def newton_step(loss: Tensor, gradient: Tensor, sigma: float) -> Tensor:
-    """(B, K, S, S) the smoothed gradient, as long as would bring a linear loss to 0, within bounds.
+    """Return the smoothed gradient (B, K, S, S), as long as would bring a linear loss to 0, within bounds.
 
     Args:
         loss: (B,) not negative.

@@ -1,4 +1,4 @@
-"""Which cell of an image comes to which place of it, at nearly the least cost: the transport of PuzzleMix.
+"""The transport of PuzzleMix: which cell of an image comes to which place of it, at nearly the least cost.
 
 Shape letters: B batch, P cells of an image, and as many places for them.
 """
@@ -11,7 +11,7 @@ WORTHWHILE = 1e-7  # a gain below this may be no more than rounding
 
 
 def assign(cost: Tensor) -> Tensor:
-    """One cell for each place, for the whole batch at once, starting from every cell at its own place.
+    """Return one cell for each place, for the whole batch at once, starting from every cell at its own place.
 
     Args:
         cost: (B, P, P) of putting at place p the cell q.

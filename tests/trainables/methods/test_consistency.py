@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from trainables.config import parse
 from trainables.datasets import DATASETS
 from trainables.methods import build_method
-from trainables.methods.augmix import AugMixing, jensen_shannon
+from trainables.methods.consistency import AugMixing, jensen_shannon
 from trainables.mixers import MIXERS
 
 CONFIG = {"dataset": "cifar10", "backbone": "resnet8", "mixer": "augmix"}

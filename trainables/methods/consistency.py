@@ -19,7 +19,7 @@ CONSISTENCY_WEIGHT = 12.0  # the paper's lambda
 
 
 class AugMixing(Mixing):
-    """Cross-entropy of the images alone, and 12 times the divergence of the three predictions of each."""
+    """Adds to the cross-entropy of the images alone 12 times the divergence of the three predictions of each."""
 
     def __init__(self, network: Network, config: Config, num_classes: int) -> None:
         if config.sumix.any:
@@ -31,7 +31,7 @@ class AugMixing(Mixing):
         super().__init__(network, config, num_classes)
 
     def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:
-        """See ``Method.forward``; one pass of the network over 3B images."""
+        """See ``Method.forward``; the network makes one pass over 3B images."""
         views = [self.mix(images, labels, rng).images for _ in range(2)]
         clean, *others = self.network(torch.cat((images, *views))).float().chunk(3)
         consistency = jensen_shannon(torch.stack((clean, *others)))
@@ -40,7 +40,7 @@ class AugMixing(Mixing):
 
 
 def jensen_shannon(logits: Tensor) -> Tensor:
-    """() mean over the batch of the divergence of several predictions from their mean, in nats.
+    """Return the mean over the batch, (), of the divergence of several predictions from their mean, in nats.
 
     Args:
         logits: (number of predictions, B, L).

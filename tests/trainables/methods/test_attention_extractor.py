@@ -9,7 +9,7 @@ from torchvision.models.resnet import resnet18, resnet34
 from trainables.config import parse
 from trainables.datasets import DATASETS
 from trainables.methods import Method, build_method
-from trainables.methods.attentivemix import AttentiveMixing
+from trainables.methods.attention_extractor import AttentiveMixing
 
 IMAGES = torch.rand(4, 3, 16, 12, generator=torch.Generator().manual_seed(0))
 

@@ -12,7 +12,7 @@ from trainables.config import parse
 from trainables.datasets import DATASETS
 from trainables.losses.mix_block import MixBlock, mask_loss, mask_weight_at, teacher_momentum
 from trainables.methods import build_method
-from trainables.methods.automix import AutoMixing
+from trainables.methods.mask_learning import AutoMixing
 from trainables.mixers.automix import automix, draw, mix_by
 from trainables.mixers.mixed import mixed_cross_entropy
 

@@ -19,7 +19,7 @@ from trainables.mixers.mixed import Mixed
 
 
 class SuperMixing(Mixing):
-    """Plain mixing by masks that ``mixer.teacher`` shapes.
+    """Mixes by masks that ``mixer.teacher`` shapes, and else as ``Mixing``.
 
     ``mixer.teacher`` is a file that holds the state_dict of the same backbone, such as the ``model.pt`` of an
     earlier run without mixing, which is what the paper has. Without one the network teaches itself, as it is
@@ -41,7 +41,7 @@ class SuperMixing(Mixing):
 
 
 def frozen_teacher(network: Network, backbone: str, file: Path) -> Network:
-    """A network like ``network``, with the weights of its backbone from ``file``, which are never trained.
+    """Return a network like ``network``, whose backbone has the weights in ``file``, which are never trained.
 
     Raises:
         ValueError: there is no such file, or it does not hold the weights of a ``backbone`` for these classes.

@@ -1,4 +1,4 @@
-"""Where Attentive CutMix looks: a ResNet trained on ImageNet, from a file, or the network that is being trained.
+"""Attentive CutMix's attention: of a ResNet trained on ImageNet, from a file, or of the network that is being trained.
 
 Walawalkar et al., ICASSP 2020 (arXiv:2003.13048). The mixing itself is in ``mixers/attentivemix.py``.
 """
@@ -55,7 +55,7 @@ class Extractor(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 7, 7) mean over channels of the last map, from pixels (B, 3, H, W) in [0, 1]."""
+        """Return the mean over channels of the last map, (B, 7, 7), of pixels (B, 3, H, W) in [0, 1]."""
         enlarged = F.interpolate(images, (SIDE, SIDE), mode="bilinear", align_corners=False)
         return self.eval().stages((enlarged - self.mean) / self.std).mean(dim=1)
 
