@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 
 from trainables.backbones.backbone import Network
 from trainables.config import Config
+from trainables.losses.sumix import wide
 from trainables.methods.method import Step
 from trainables.methods.mixing import Mixing
 from trainables.mixers.mixed import alone
@@ -33,7 +34,7 @@ class AugMixing(Mixing):
     def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:
         """See ``Method.forward``; the network makes one pass over 3B images."""
         views = [self.mix(images, labels, rng).images for _ in range(2)]
-        clean, *others = self.network(torch.cat((images, *views))).float().chunk(3)
+        clean, *others = wide(self.network(torch.cat((images, *views)))).chunk(3)
         consistency = jensen_shannon(torch.stack((clean, *others)))
         loss = self.loss(clean, labels, alone(images)) + CONSISTENCY_WEIGHT * consistency
         return Step(loss, {"consistency": consistency.detach()})

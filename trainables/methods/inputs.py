@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainables.backbones.backbone import Network
+from trainables.losses.sumix import wide
 from trainables.mixers import MIXERS
 
 # Half precision would flush the small gradients of a pixel to zero; a power of two costs no digit.
@@ -48,7 +49,7 @@ def gradient_saliency(network: Network, images: Tensor, labels: Tensor) -> Tenso
     """Return the length over channels of the loss's gradient at each pixel, (B, H, W) float32, in evaluation mode."""
     pixels = images.detach().requires_grad_()
     with evaluation_mode(network), torch.enable_grad():
-        loss = F.cross_entropy(network(pixels).float(), labels, reduction="sum") * GRADIENT_SCALE
+        loss = F.cross_entropy(wide(network(pixels)), labels, reduction="sum") * GRADIENT_SCALE
         (gradient,) = torch.autograd.grad(loss, pixels)
     return gradient.float().square().mean(dim=1).sqrt() / GRADIENT_SCALE
 

@@ -29,9 +29,10 @@ def test_the_divergence_by_loops() -> None:
 
 
 def test_the_loss_is_clean_cross_entropy_and_twelve_divergences_of_two_mixtures() -> None:
-    method = build_method(parse(CONFIG), DATASETS["cifar10"], 0)
+    method = build_method(parse(CONFIG), DATASETS["cifar10"], 0).double()
     assert isinstance(method, AugMixing)
-    images, labels = torch.rand(4, 3, 16, 12, generator=torch.Generator().manual_seed(1)), torch.tensor([1, 2, 3, 4])
+    images = torch.rand(4, 3, 16, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    labels = torch.tensor([1, 2, 3, 4])
     loss, log = method(images, labels, torch.Generator().manual_seed(0))
     rng = torch.Generator().manual_seed(0)
     views = [MIXERS["augmix"](images, rng).images for _ in range(2)]

@@ -20,6 +20,7 @@ from trainables.mixers.resizemix import resizemix
 from trainables.mixers.smoothmix import smoothmix
 
 B, C, H, W = 24, 3, 16, 12
+ROUNDING = H * W * torch.finfo(torch.float32).eps  # of a sum of as many numbers of order 1
 SEEDS = range(4)
 each_seed = pytest.mark.parametrize("seed", SEEDS)
 
@@ -35,7 +36,7 @@ def stream(seed: int) -> Generator:
 def check(mixed: Mixed, rows: list[Tensor], partner: Tensor, lam: list[float]) -> None:
     torch.testing.assert_close(mixed.images, torch.stack(rows))
     assert torch.equal(mixed.sources[:, 1], partner)
-    torch.testing.assert_close(mixed.weights[:, 0], torch.tensor(lam, dtype=torch.float32), rtol=0, atol=1e-6)
+    torch.testing.assert_close(mixed.weights[:, 0], torch.tensor(lam, dtype=torch.float32), rtol=0, atol=ROUNDING)
 
 
 def box_around(row: int, column: int, height: int, width: int) -> tuple[slice, slice]:
@@ -127,7 +128,7 @@ def test_the_noise_of_fmix_is_the_inverse_transform_of_a_scaled_spectrum(height:
                 scale = 1 / max(frequency, 1 / max(height, width)) ** 3
                 spectrum[y, x] = scale * complex(*parts[b, y, x])
         expected = np.fft.irfft2(spectrum, (height, width))
-        np.testing.assert_allclose(noise[b], expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+        np.testing.assert_allclose(noise[b], expected, rtol=0, atol=ROUNDING * np.abs(expected).max())
 
 
 @each_seed
@@ -212,6 +213,6 @@ def test_dcutmix(seed: int, alpha: float) -> None:
             image[:, *box] = images[sources[k][b]][:, *box]
         weights.append(height * width / (H * W))
         assert torch.equal(mixed.images[b], image)
-        torch.testing.assert_close(mixed.weights[b], torch.tensor(weights), rtol=0, atol=1e-6)
+        torch.testing.assert_close(mixed.weights[b], torch.tensor(weights), rtol=0, atol=ROUNDING)
     assert torch.equal(mixed.sources, torch.stack(sources, dim=1))
     assert (mixed.weights - phi).abs().mean() < 0.03  # whole pixels
