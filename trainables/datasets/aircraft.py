@@ -12,20 +12,21 @@ from trainables.datasets.file_list import FileList
 from trainables.datasets.image_files import listed, read_table, require_count
 
 ARCHIVE_FOLDER = "fgvc-aircraft-2013b"
+URL = "https://www.robots.ox.ac.uk/~vgg/data/fgvc-aircraft/archives/fgvc-aircraft-2013b.tar.gz"
 NUM_CLASSES = 100
 NUM_TRAIN = 6_667
 NUM_TEST = 3_333
 
 
 def prepare(root: Path) -> None:
-    """Have every image under ``root``; torchvision downloads them (2.8 GB) where the folder is not there.
+    """Have every image under ``root``; they are downloaded (2.8 GB) where the folder is not there.
 
     Raises:
         DataError: something is missing; it says what belongs where.
     """
     remedy = f"unpack the official fgvc-aircraft-2013b.tar.gz to {root}"
     if not (root / ARCHIVE_FOLDER).exists():
-        download.folders_from_torchvision("FGVCAircraft", root, (ARCHIVE_FOLDER,), remedy=remedy)
+        download.folders_from_torchvision("FGVCAircraft", root, (ARCHIVE_FOLDER,), ((URL, None),), remedy=remedy)
     try:
         load(root)
     except DataError as error:

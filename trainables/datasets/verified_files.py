@@ -52,7 +52,7 @@ def md5_of(content: bytes) -> str:
 
 def unusable(root: Path, md5: Mapping[str, str]) -> list[str]:
     """The paths of ``md5`` that cannot be read under ``root`` or differ from their checksum."""
-    return [path for path, digest in md5.items() if not _is_right(root / path, digest)]
+    return [path for path, digest in md5.items() if not has_md5(root / path, digest)]
 
 
 def read_verified(root: Path, path: str, md5: Mapping[str, str]) -> bytes:
@@ -156,7 +156,8 @@ def locked_scratch(root: Path, title: str) -> Iterator[Path]:
         ) from error
 
 
-def _is_right(file: Path, digest: str) -> bool:
+def has_md5(file: Path, digest: str) -> bool:
+    """Return whether the file can be read and has this checksum."""
     try:
         with file.open("rb") as content:
             return hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest() == digest

@@ -15,12 +15,12 @@ def asked(request, monkeypatch):
     if request.node.get_closest_marker("slow") or request.path.name == "test_download.py":
         return hosts
 
-    def refuse(what, folder, **options):
-        hosts.append(what)
-        raise DataError(f"no route to the host of {what}")
+    def refuse(what, *_):
+        hosts.append(download.host(what) if "://" in what else what)
+        raise DataError(f"no route to {hosts[-1]}")
 
-    monkeypatch.setattr(download, "from_torchvision", refuse)
-    monkeypatch.setattr(download, "npm_pack", refuse)
+    monkeypatch.setattr(download, "fetch_file", refuse)
+    monkeypatch.setattr(download, "npm_archive", refuse)
     return hosts
 
 

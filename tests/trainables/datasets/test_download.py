@@ -1,12 +1,116 @@
-"""The child processes for real, with stand-ins for what they start: a module ``torchvision``, a program ``npm``."""
+"""Downloads from a real server that misbehaves, and the child processes with stand-ins for what they start."""
 
 import stat
 import time
+from pathlib import Path
 
 import pytest
 
+from tests.servers import file_server
 from trainables.datasets import download
 from trainables.datasets.dataset import DataError
+from trainables.datasets.download import fetch_file
+
+CONTENT = bytes(range(256)) * 12  # 3,072 bytes, none of which is its neighbour
+
+
+def is_right(file: Path) -> bool:
+    return file.read_bytes() == CONTENT
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch):
+    monkeypatch.setattr(download, "PAUSE_SECONDS", 0)
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "folder" / "archive.tar.gz"
+
+
+def test_a_connection_that_is_cut_three_times_goes_on_where_it_was(file):
+    with file_server.running(CONTENT, "cut", "cut", "cut") as server:
+        fetch_file(server.url, file, is_right)
+    assert is_right(file)
+    # A third of what is left each time: 1024, then (3072 - 1024) // 3 = 682 more, then 455 more.
+    assert server.asked == [0, 1024, 1706, 2161]
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_a_process_that_was_killed_goes_on_where_it_was(file):
+    file.parent.mkdir()
+    file.with_name("archive.tar.gz.part").write_bytes(CONTENT[:1000])
+    with file_server.running(CONTENT) as server:
+        fetch_file(server.url, file, is_right)
+    assert is_right(file)
+    assert server.asked == [1000]
+
+
+def test_wrong_bytes_are_thrown_away_and_fetched_once_more(file, capfd):
+    with file_server.running(CONTENT, "wrong") as server:
+        fetch_file(server.url, file, is_right)
+    assert is_right(file)
+    assert server.asked == [0, 0]
+    assert "has served wrong bytes" in capfd.readouterr().err
+
+
+def test_a_host_that_serves_something_else_is_given_up_on(file):
+    with file_server.running(CONTENT, "wrong", "wrong") as server, pytest.raises(DataError) as caught:
+        fetch_file(server.url, file, is_right)
+    assert str(caught.value) == f"{download.host(server.url)} serves something else under the name of archive.tar.gz"
+    assert list(file.parent.iterdir()) == []
+
+
+def test_a_host_that_crawls_is_waited_for_beyond_the_limit_on_standing_still(file, monkeypatch):
+    monkeypatch.setattr(download, "STALL_SECONDS", 0.2)
+    with file_server.running(CONTENT, "crawl") as server:
+        start = time.monotonic()
+        fetch_file(server.url, file, is_right)
+    assert time.monotonic() - start > 2 * download.STALL_SECONDS
+    assert is_right(file)
+    assert server.asked == [0]
+
+
+def test_a_host_that_stands_still_is_asked_again_and_then_given_up_on(file, monkeypatch):
+    monkeypatch.setattr(download, "STALL_SECONDS", 0.1)
+    with file_server.running(CONTENT, "cut", *["silent"] * 9) as server, pytest.raises(DataError, match="timed out"):
+        fetch_file(server.url, file, is_right)
+    assert server.asked == [0] + [1024] * download.TRIES
+    with file_server.running(CONTENT, *["silent"] * 9) as server, pytest.raises(DataError, match="timed out"):
+        fetch_file(server.url, file.with_name("other"), is_right)
+    assert server.asked == [0] * download.FIRST_TRIES
+
+
+def test_a_host_that_cannot_serve_a_part_serves_the_whole(file):
+    with file_server.running(CONTENT, "cut", "whole") as server:
+        fetch_file(server.url, file, is_right)
+    assert is_right(file)
+    assert server.asked == [0, 1024]
+
+
+def test_a_part_that_is_whole_already_is_judged_by_its_checksum(file):
+    file.parent.mkdir()
+    for there in (CONTENT, bytes(len(CONTENT))):
+        file.with_name("archive.tar.gz.part").write_bytes(there)
+        with file_server.running(CONTENT) as server:
+            fetch_file(server.url, file, is_right)
+        assert is_right(file)
+        file.unlink()
+    assert server.asked == [len(CONTENT), 0]
+
+
+def test_a_refusal_is_final_unless_it_is_temporary(file):
+    with file_server.running(CONTENT, 404) as server, pytest.raises(DataError, match=r"answers 404 Not Found$"):
+        fetch_file(server.url, file, is_right)
+    with file_server.running(CONTENT, 503) as server:
+        fetch_file(server.url, file, is_right)
+    assert is_right(file)
+
+
+def test_a_right_file_is_not_fetched_again(file):
+    file.parent.mkdir()
+    file.write_bytes(CONTENT)
+    fetch_file("http://nowhere.invalid/archive.tar.gz", file, is_right)
 
 
 @pytest.fixture
@@ -18,11 +122,36 @@ def torchvision(tmp_path, monkeypatch):
         package.mkdir(parents=True)
         (package / "__init__.py").write_text("")
         (package / "datasets.py").write_text(
-            f"import pathlib, socket, sys, time\n\ndef CIFAR10(root, download):\n    assert download\n    {body}\n"
+            f"import pathlib, socket\n\ndef CIFAR10(root, download):\n    assert download\n    {body}\n"
         )
         monkeypatch.setenv("PYTHONPATH", str(package.parent))
 
     return write
+
+
+def test_torchvision_unpacks_what_was_fetched(tmp_path, torchvision, capfd):
+    torchvision("pathlib.Path(root, 'out').write_bytes(pathlib.Path(root, 'archive.tar.gz').read_bytes())")
+    root = tmp_path / "root"
+    with file_server.running(CONTENT, "cut") as server:
+        download.folders_from_torchvision("CIFAR10", root, ("out",), ((server.url, None),), remedy="")
+        download.folders_from_torchvision("CIFAR10", root, ("out",), ((server.url, None),), remedy="")
+    assert (root / "out").read_bytes() == CONTENT
+    assert server.asked == [0, 1024]
+    assert [path.name for path in root.iterdir() if not path.name.endswith(".lock")] == ["out"]
+    assert capfd.readouterr().out == ""
+
+
+def test_torchvision_has_a_time_limit_on_every_connection(tmp_path, torchvision):
+    torchvision("pathlib.Path(root, 'file').write_text(str(socket.getdefaulttimeout()))")
+    download.unpack_by_torchvision("CIFAR10", tmp_path)
+    assert float((tmp_path / "file").read_text()) == download.STALL_SECONDS <= 30
+
+
+def test_torchvision_failure_is_one_line_without_traceback(tmp_path, torchvision, capfd):
+    torchvision("raise OSError('the archive is broken')")
+    with pytest.raises(DataError, match=r"^torchvision failed \(OSError: the archive is broken\)$"):
+        download.unpack_by_torchvision("CIFAR10", tmp_path)
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.fixture
@@ -39,59 +168,27 @@ def npm(tmp_path, monkeypatch):
     return write
 
 
-def test_torchvision_writes_into_the_folder_and_shows_its_progress(tmp_path, torchvision, capfd):
-    torchvision("pathlib.Path(root, 'file').write_text('x'); print('noise'); print('50%', file=sys.stderr)")
-    download.from_torchvision("CIFAR10", tmp_path)
-    assert (tmp_path / "file").read_text() == "x"
-    out, err = capfd.readouterr()
-    assert out == ""
-    assert err == "50%\n"
-
-
-def test_torchvision_has_a_time_limit_on_every_connection(tmp_path, torchvision):
-    torchvision("pathlib.Path(root, 'file').write_text(str(socket.getdefaulttimeout()))")
-    download.from_torchvision("CIFAR10", tmp_path)
-    assert float((tmp_path / "file").read_text()) == download.STALL_SECONDS <= 30
-
-
-def test_torchvision_failure_is_one_line_without_traceback(tmp_path, torchvision, capfd):
-    torchvision("raise OSError('the host refused')")
-    with pytest.raises(DataError, match=r"^the download failed \(OSError: the host refused\)$"):
-        download.from_torchvision("CIFAR10", tmp_path)
-    assert capfd.readouterr() == ("", "")
-
-
-def test_stalled_torchvision_is_ended(tmp_path, torchvision):
-    torchvision("pathlib.Path(root, 'begun').write_text(''); time.sleep(1.5); pathlib.Path(root, 'end').write_text('')")
-    start = time.monotonic()
-    with pytest.raises(DataError, match=r"^no end after 1 s$"):
-        download.from_torchvision("CIFAR10", tmp_path, limit=1)
-    assert time.monotonic() - start < 2.5
-    assert (tmp_path / "begun").exists()
-    time.sleep(1.2)
-    assert not (tmp_path / "end").exists()
-
-
-def test_npm_pack_gives_the_archive(tmp_path, npm):
-    npm('case $1 in view) echo abc;; pack) echo "$@" > arguments; touch it-1.0.0.tgz; echo it-1.0.0.tgz;; esac')
-    assert download.npm_pack("it@1.0.0", tmp_path) == tmp_path / "it-1.0.0.tgz"
-    assert (tmp_path / "it-1.0.0.tgz").exists()
-    assert (tmp_path / "arguments").read_text().startswith("pack it@1.0.0 --ignore-scripts ")
+def test_the_archive_of_an_npm_package_is_fetched_from_where_npm_says(tmp_path, npm):
+    with file_server.running(CONTENT, "cut") as server:
+        npm(f'[ "$1 $2 $3" = "view it@1.0.0 dist.tarball" ] && echo {server.url}')
+        archive = download.npm_archive("it@1.0.0", tmp_path, is_right)
+    assert archive.read_bytes() == CONTENT
 
 
 def test_without_npm_the_reason_is_said(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(DataError, match=r"^npm is not installed$"):
-        download.npm_pack("it@1.0.0", tmp_path)
+        download.npm_archive("it@1.0.0", tmp_path, is_right)
 
 
 def test_npm_failure_is_one_line(tmp_path, npm):
     npm('echo "npm error code ENOTFOUND" >&2; echo "npm error a long log" >&2; exit 1')
     with pytest.raises(DataError, match=r"^npm view failed \(npm error code ENOTFOUND\)$"):
-        download.npm_pack("it@1.0.0", tmp_path)
+        download.npm_archive("it@1.0.0", tmp_path, is_right)
 
 
-def test_silent_registry_is_given_up_on(tmp_path, npm):
+def test_silent_registry_is_given_up_on(tmp_path, npm, monkeypatch):
+    monkeypatch.setattr(download, "STALL_SECONDS", 0.25)
     npm("exec sleep 20")
     with pytest.raises(DataError, match=r"^no end after 0\.5 s$"):
-        download.npm_pack("it@1.0.0", tmp_path, limit=0.5)
+        download.npm_archive("it@1.0.0", tmp_path, is_right)

@@ -48,9 +48,18 @@ def test_packed_files_in_the_data_root_are_unpacked_and_read(tmp_path, asked):
     assert test.labels.tolist() == [2, 8]
 
 
-def test_torchvision_download_is_moved_into_place(tmp_path, monkeypatch):
-    monkeypatch.setattr(download, "from_torchvision", lambda dataset, folder: write(folder, FILES))
+def test_files_from_the_second_page_are_unpacked_into_place(tmp_path, monkeypatch, asked):
+    packed = {f"{path.split('/')[-1]}.gz": gz(content) for path, content in FILES.items()}
+    refuse = download.fetch_file
+
+    def fetched(url, file, is_right):
+        if "github.com" not in url:
+            refuse(url, file)
+        file.write_bytes(packed[download.name_of(url)])
+
+    monkeypatch.setattr(download, "fetch_file", fetched)
     fashion_mnist.prepare(tmp_path, MD5)
+    assert asked == ["fashion-mnist.s3-website.eu-central-1.amazonaws.com"]
     assert {path: (tmp_path / path).read_bytes() for path in FILES} == FILES
 
 

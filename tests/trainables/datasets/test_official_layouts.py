@@ -241,10 +241,10 @@ def test_aircraft_names_what_is_wrong(write):
         load_aircraft(root)
 
 
-def test_aircraft_is_asked_of_torchvision_where_it_is_not_there(tmp_path, asked):
+def test_aircraft_is_fetched_where_it_is_not_there(tmp_path, asked):
     with pytest.raises(DataError, match=r"^FGVCAircraft could not be had \(no route .*\); unpack the official fgvc"):
         DATASETS["aircraft"].prepare(tmp_path)
-    assert asked == ["FGVCAircraft"]
+    assert asked == ["www.robots.ox.ac.uk"]
     assert not (tmp_path / "fgvc-aircraft-2013b").exists()
 
 
@@ -356,7 +356,8 @@ def test_places_is_downloaded_whole_or_not_at_all(tmp_path, write, monkeypatch):
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(content or "image")
 
-    monkeypatch.setattr(download, "from_torchvision", leave)
+    monkeypatch.setattr(download, "fetch_file", lambda url, file, is_right: file.touch())
+    monkeypatch.setattr(download, "unpack_by_torchvision", leave)
     with pytest.raises(DataError, match=r"^Places365 is not complete \(.* has 2 images instead of 1803460"):
         DATASETS["places365"].prepare(tmp_path)
     assert asked == [("Places365", "train-standard", True), ("Places365", "val", True)]

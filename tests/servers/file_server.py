@@ -1,0 +1,78 @@
+"""An HTTP server of one file that can cut connections, serve wrong bytes, crawl and stand still, as it is bidden."""
+
+import contextlib
+import re
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.servers.server import started
+
+SLICE = 64  # bytes that a crawl sends at a time
+
+
+class FileServer:
+    """Serves ``content`` at ``url``. Each request is answered by the next of ``moods``, and well when there is none.
+
+    Moods: ``cut`` sends a third of what is left and hangs up; ``wrong`` sends other bytes; ``crawl`` sends all, slowly;
+    ``silent`` sends nothing; ``whole`` sends the file from its first byte, whatever was asked for; a number is sent as
+    the status of a refusal.
+    """
+
+    def __init__(self, content: bytes, moods: Sequence[str | int]) -> None:
+        left = list(moods)
+        asked = self.asked = list[int]()  # the first byte that each request wanted
+        stopped = self.stopped = threading.Event()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+                start = int(wanted[1]) if wanted else 0
+                asked.append(start)
+                mood = left.pop(0) if left else "well"
+                if isinstance(mood, int):
+                    self.send_error(mood)
+                    return
+                if mood == "whole":
+                    start = 0
+                if start >= len(content):
+                    self.send_error(416)
+                    return
+                part = content[start:] if mood != "wrong" else bytes(len(content) - start)
+                self.send_response(206 if start else 200)
+                if start:
+                    self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+                self.send_header("Content-Length", str(len(part)))
+                self.end_headers()
+                if mood == "silent":
+                    stopped.wait(30)
+                elif mood == "crawl":
+                    for first in range(0, len(part), SLICE):
+                        self.wfile.write(part[first : first + SLICE])
+                        time.sleep(0.01)
+                else:
+                    self.wfile.write(part[: len(part) // 3] if mood == "cut" else part)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/archive.tar.gz"
+
+    def start(self) -> None:
+        """It answers from now on."""
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def stop(self) -> None:
+        """Give its address back."""
+        self.stopped.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@contextlib.contextmanager
+def running(content: bytes, *moods: str | int) -> Iterator[FileServer]:
+    """The server, for the length of the block."""
+    with started(FileServer(content, moods)) as server:
+        yield server
