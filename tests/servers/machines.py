@@ -9,11 +9,11 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.servers.isolation import ROOT, raise_loopback
+from tests.servers import program
+from tests.servers.isolation import PROCESSES, raise_loopback
 
 SWITCH = "10.77.0.1"
 OWN = ("--net", "--mount", "--uts", "--pid")
@@ -21,13 +21,13 @@ KEEP = "echo ready; exec sleep infinity"
 
 
 def alone(command: Sequence[str]) -> list[str]:
-    """The command in a network of its own, with root's rights over it and over its mounts."""
+    """Return the command in a network of its own, with root's rights over it, its mounts and its processes."""
     users = () if os.geteuid() == 0 else ("--user", "--map-root-user")
-    return ["unshare", *users, "--net", "--mount", "--uts", *command]
+    return ["unshare", *users, "--net", "--mount", "--uts", *PROCESSES, *command]
 
 
 def why_not() -> str:
-    """Why there can be no machines here; empty if there can."""
+    """Return why there can be no machines here; an empty text if there can."""
     if shutil.which("ip") is None:
         return "needs iproute2"
     script = "ip link add switch type bridge && ip link add left type veth peer name right && mount -t tmpfs none /mnt"
@@ -46,7 +46,7 @@ def make_switch() -> None:
 
 
 class Machine:
-    """One of them. Made by ``machine``."""
+    """A machine that ``machine`` has made."""
 
     def __init__(self, name: str, address: str, keeper: int) -> None:
         self.name = name
@@ -65,17 +65,17 @@ class Machine:
         os.kill(self.keeper, signal.SIGKILL)
 
     def inside(self, folder: Path, *command: str) -> list[str]:
-        """A command that runs there, in ``folder``."""
+        """Return a command that runs there, in ``folder``."""
         return [*self.through[:-1], f"--chdir={folder}", *command]
 
 
 @contextlib.contextmanager
 def machine(name: str, number: int, folders: Sequence[tuple[Path, Path]], hidden: Sequence[Path]) -> Iterator[Machine]:
-    """A machine for the length of the block.
+    """Give a machine for the length of the block.
 
     Args:
-        name: of its host.
-        number: of its address, 2 to 254.
+        name: its host's name.
+        number: the last part of its address, 2 to 254.
         folders: pairs of a folder and where it is seen there.
         hidden: folders that are empty there.
     """
@@ -103,18 +103,9 @@ def machine(name: str, number: int, folders: Sequence[tuple[Path, Path]], hidden
         keeper.wait()
 
 
-def run_on_the_switch(file: str, folder: Path, timeout: float) -> None:
-    """Run a test's own file as the program that makes the machines, the folder its argument; fails with its output.
-
-    Args:
-        file: the test's ``__file__``.
-        folder: for its files.
-        timeout: seconds.
-    """
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'platform'}:{ROOT}"}
-    command = alone([sys.executable, file, str(folder)])
-    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=timeout)
-    assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+def run_on_the_switch(file: str, folder: Path) -> None:
+    """Run a test's own file as the program that makes the machines; see ``program.run_alone``."""
+    program.run_alone(file, folder, alone)
 
 
 def _ip(*command: str) -> None:

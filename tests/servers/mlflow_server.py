@@ -1,9 +1,7 @@
 """An MLflow server, started by the compose file's own command and settings, with other addresses."""
 
 import contextlib
-import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,11 +9,11 @@ from typing import Any
 
 import yaml
 
-from tests.servers import postgresql, ray_cluster
+from tests.servers import postgresql
+from tests.servers.program import Program
 from tests.servers.server import started
 
 COMPOSE = Path(__file__).parents[2] / "docker" / "compose.yaml"
-START_SECONDS = 120
 
 
 class MLflowServer:
@@ -36,32 +34,29 @@ class MLflowServer:
         self.environment = {**environment, **service["environment"], **ours, **jobs}
         self.command = [{"0.0.0.0": host, "5000": str(port)}.get(word, word) for word in service["command"]]
         self.folder = folder
-        self.log = folder / "mlflow.log"
 
     def start(self) -> None:
         """Start, also again after ``stop``; returns when it answers."""
-        with self.log.open("a") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", *self.command], env=self.environment, stdout=log, stderr=log, cwd=self.folder
-            )
-        end = time.monotonic() + START_SECONDS
-        while True:
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"{self.uri}/health", timeout=5)  # as the health check asks
-                return
-            if self.process.poll() is not None or time.monotonic() > end:
-                raise RuntimeError(self.log.read_text())
-            time.sleep(0.2)
+        self.program = Program(
+            [sys.executable, "-m", *self.command], self.folder, "mlflow.log", environment=self.environment
+        )
+        self.program.until(self._answers)
 
     def stop(self) -> None:
         """End it; clients lose their connections."""
-        ray_cluster.end(self.process)
+        self.program.end()
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(f"{self.uri}/health", timeout=5)  # as the health check asks
+            return True
+        return False
 
 
 @contextlib.contextmanager
 def running(
     database: str, folder: Path, environment: Mapping[str, str], host: str = "127.0.0.1"
 ) -> Iterator[MLflowServer]:
-    """A server for the length of the block, on ``host``, which may be called by that name only."""
+    """Give a server for the length of the block, on ``host``, which may be called by that name only."""
     with started(MLflowServer(database, folder, environment, host)) as server:
         yield server

@@ -5,17 +5,15 @@ on a machine of its own.
 import contextlib
 import os
 import secrets
-import shutil
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import psutil
-
+from tests.servers.folders import temporary
 from tests.servers.postgresql import free_port
+from tests.servers.program import Program
+from tests.waiting import wait_for
 
 RAY = (sys.executable, "-m", "ray.scripts.scripts")
 # The nodes that are alive, counted without joining the cluster.
@@ -26,8 +24,6 @@ from ray.core.generated.gcs_pb2 import GcsNodeInfo
 nodes = GcsClient(address=sys.argv[1]).get_all_node_info(timeout=10).values()
 print(sum(node.state == GcsNodeInfo.GcsNodeState.ALIVE for node in nodes))
 """
-START_SECONDS = 90
-STOP_SECONDS = 30
 
 
 class RayCluster:
@@ -45,66 +41,44 @@ class RayCluster:
             "RAY_USAGE_STATS_ENABLED": "0",
             **environment,
         }
-        # Ray's sockets bear the folder's name, and a socket's name has at most 107 letters.
-        self.folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
-        stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        # A socket's name has at most 107 letters, and Ray's sockets bear the folder's.
+        self.folder = stack.enter_context(temporary("ray"))
         port = self.address.rpartition(":")[2]
         self.head = self.add(
             "--head", "--port", port, "--temp-dir", str(self.folder), "--include-dashboard", "false", "--num-cpus", "0"
         )
 
-    def add_worker(
-        self, *options: str, cwd: Path | None = None, through: Sequence[str] = ()
-    ) -> subprocess.Popen[bytes]:
-        """Start one more node; it ends with SIGTERM to the process. ``through`` is put before the command."""
+    def add_worker(self, *options: str, cwd: Path | None = None, through: Sequence[str] = ()) -> Program:
+        """Start one more node; ``through`` is put before the command."""
         return self.add("--address", self.address, *options, cwd=cwd, through=through)
 
-    def add(self, *options: str, cwd: Path | None = None, through: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+    def add(self, *options: str, cwd: Path | None = None, through: Sequence[str] = ()) -> Program:
         """Start a node of one processor; options that are given win."""
         command = [*through, *RAY, "start", "--block", "--node-ip-address", self._host, "--num-cpus", "1"]
         command += ["--object-store-memory", str(100 * 2**20)]
         if "--num-gpus" not in options:
             command += ["--num-gpus", "0"]
-        log = self._stack.enter_context((self.folder / f"{secrets.token_hex(4)}.log").open("wb"))
-        process = subprocess.Popen([*command, *options], env=self.environment, stdout=log, stderr=log, cwd=cwd)
-        self._stack.callback(end, process)
-        return process
+        log = f"{secrets.token_hex(4)}.log"
+        node = Program([*command, *options], self.folder, log, self.environment, cwd=cwd)
+        return self._stack.enter_context(node)
 
     def wait_for(self, nodes: int) -> None:
-        """Return when so many nodes are there; ``RuntimeError`` where they do not come."""
-        end = time.monotonic() + START_SECONDS
-        while time.monotonic() < end:
-            command = [sys.executable, "-c", COUNT, self.address]
-            done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=START_SECONDS)
-            if done.stdout.strip() == str(nodes):
-                return
-            time.sleep(0.5)
-        logs = "\n\n".join(log.read_text()[-1000:] for log in self.folder.glob("*.log"))
-        count = done.stdout.strip() or done.stderr[-1000:]
-        raise RuntimeError(f"not {nodes} nodes after {START_SECONDS} s, but {count}\n{logs}")
+        """Return when so many nodes are there."""
+        logs = list(self.folder.glob("*.log"))
+        wait_for(
+            lambda: self._count() == str(nodes),
+            standing_still=lambda: (self._count(), [log.stat().st_size for log in logs]),
+            account=lambda: f"not {nodes} nodes, but {self._count()}\n" + "\n".join(log.read_text() for log in logs),
+        )
 
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """Stop a node and what it started."""
-    process.terminate()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def kill(process: subprocess.Popen[bytes]) -> None:
-    """End a node with all that runs on it at one blow, as when its machine loses power."""
-    node = psutil.Process(process.pid)
-    for each in [node, *node.children(recursive=True)]:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            each.kill()
-    process.wait()
+    def _count(self) -> str:
+        command = [sys.executable, "-c", COUNT, self.address]
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True)
+        return done.stdout.strip() or done.stderr[-1000:]
 
 
 @contextlib.contextmanager
 def running(host: str = "127.0.0.1", **environment: str) -> Iterator[RayCluster]:
-    """A head without processors; workers are added to it. The environment is that of all nodes."""
+    """Give a head without processors, to which workers are added. The environment is that of all nodes."""
     with contextlib.ExitStack() as stack:
         yield RayCluster(stack, environment, host)

@@ -6,20 +6,17 @@ It listens on one address only, and ends with its block or with ``stop``.
 import contextlib
 import json
 import secrets
-import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.fs
 
+from tests.servers.folders import temporary
 from tests.servers.postgresql import free_port
+from tests.servers.program import Program
 from tests.servers.server import started
 
-START_SECONDS = 60
-STOP_SECONDS = 30
 # Its parts, each of which listens twice; the ports that it would add by itself are left out.
 PARTS = ("master", "volume", "filer", "s3")
 OFF = ("-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.iam=false", "-s3.autoCreateBucket=false")
@@ -53,7 +50,7 @@ class S3:
         )
 
     def uri(self, path: str) -> str:
-        """Of ``BUCKET/PATH`` here, without the key."""
+        """Return the URI of ``BUCKET/PATH`` here, without the key."""
         return f"s3://{path}?scheme=http&endpoint_override={self.host}:{self.port}"
 
     def start(self) -> None:
@@ -64,32 +61,22 @@ class S3:
         command += [f"-ip={self.host}", f"-ip.bind={self.host}", "-s3.config=users.json", "-master.telemetry=false"]
         command += ["-filer.localSocket=filer.sock", "-s3.localSocket=s3.sock"]
         command += ["-volume.max=100", "-master.volumeSizeLimitMB=64"]
-        with (self.folder / "log").open("a") as log:
-            self.process = subprocess.Popen(
-                [*command, *(f"{port}={number}" for port, number in numbers.items())],
-                stdout=log,
-                stderr=log,
-                cwd=self.folder,
-            )
-        end = time.monotonic() + START_SECONDS
-        while not self._takes_files():
-            if self.process.poll() is not None or time.monotonic() > end:
-                raise RuntimeError(f"SeaweedFS did not start: {(self.folder / 'log').read_text()[-3000:]}")
-            time.sleep(0.1)
+        numbered = [f"{port}={number}" for port, number in numbers.items()]
+        self.program = Program([*command, *numbered], self.folder, "log", ends_by="KILL")
+        self.program.until(self._takes_files)
 
     def stop(self) -> None:
         """Shut down: who asks then is refused."""
-        self.process.kill()
-        self.process.wait(STOP_SECONDS)
+        self.program.end()
 
     def create_bucket(self) -> str:
-        """The name of a new, empty bucket."""
+        """Return the name of a new, empty bucket."""
         name = f"bucket-{secrets.token_hex(6)}"
         self._client.create_dir(name)
         return name
 
     def files(self, path: str) -> list[str]:
-        """Every file below ``BUCKET/PATH``."""
+        """Return every file below ``BUCKET/PATH``."""
         found = self._client.get_file_info(pyarrow.fs.FileSelector(path, recursive=True, allow_not_found=True))
         return sorted(info.path for info in found if info.type == pyarrow.fs.FileType.File)
 
@@ -105,6 +92,6 @@ class S3:
 
 @contextlib.contextmanager
 def running(host: str = "127.0.0.1") -> Iterator[S3]:
-    """A server for the length of the block."""
-    with tempfile.TemporaryDirectory(prefix="mixlab-s3-") as folder, started(S3(Path(folder), host)) as server:
+    """Give a server for the length of the block."""
+    with temporary("s3") as folder, started(S3(folder, host)) as server:
         yield server

@@ -9,10 +9,10 @@ class Server(Protocol):
     """A process that answers at an address of its own."""
 
     def start(self) -> None:
-        """Returns when it answers."""
+        """Start it, and return when it answers."""
 
     def stop(self) -> None:
-        """Ends it."""
+        """End it."""
 
 
 S = TypeVar("S", bound=Server)
@@ -20,7 +20,7 @@ S = TypeVar("S", bound=Server)
 
 @contextlib.contextmanager
 def started(server: S) -> Iterator[S]:
-    """The server, started, for the length of the block."""
+    """Give the server, started, for the length of the block."""
     server.start()
     try:
         yield server

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers import ray_cluster
-from tests.servers.isolation import run_alone
+from tests.servers.program import run_alone
 
 ROOT = Path(__file__).parents[3]
 
@@ -21,7 +21,7 @@ os.execvp(sys.argv[2], sys.argv[2:])
 
 @pytest.mark.slow
 def test_only_the_odd_node_is_named(tmp_path: Path) -> None:
-    run_alone(__file__, tmp_path, timeout=400)
+    run_alone(__file__, tmp_path)
 
 
 def examine_the_cluster(shared: Path) -> None:

@@ -1,0 +1,221 @@
+"""The one trainable of the tests that start studies but need no network, and the studies over it.
+
+    python tests/toy.py NAME [options]     one of ``STUDIES``, in the folder that it is started in
+
+The folder holds what its trials did (``notes``), and files by which a test steers them: in the epochs that ``hold``
+names they wait, and ``fixed`` repairs what is faulty.
+"""
+
+import contextlib
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mixlab import Arm, Float, Search, Study, main
+
+FOLDER = Path.cwd()  # found in the driver, and carried to every worker with the class
+NOISE = "noise"  # the folder of images that the held study trains on
+
+
+def score(config: Mapping[str, Any], seed: int, epoch: int) -> float:
+    """Return the accuracy that the toy reports, in percent: best at zeta = peak and alpha = 0.5, rising by epoch."""
+    off = math.log(config["zeta"] / config["peak"]) ** 2 + math.log(config["alpha"] / 0.5) ** 2
+    return 80 - 3 * off - 20 / epoch + (seed - 1000) / 100
+
+
+class Diverged(Exception):
+    """What the toy raises where zeta is above 1.7."""
+
+
+class Toy:
+    """Trains nothing. Its checkpoint is the number of its last epoch, its network a line of text."""
+
+    presets: Mapping[str, Mapping[str, Any]] = {"paper": {}, "quick": {}, "smoke": {}}
+
+    def __call__(self, config: Any, seed: int, report: Callable[..., None], resume_from: Path | None) -> dict[str, Any]:
+        done = int((resume_from / "epoch").read_text()) if resume_from else 0
+        note("began", config=dict(config), seed=seed, done=done, threads=_threads())
+        metrics: dict[str, Any] = {}
+        for epoch in range(done + 1, config["epochs"] + 1):
+            time.sleep(config["pause"])
+            while held(seed, epoch):
+                time.sleep(0.05)
+            self.fail(config, epoch)
+            note("epochs", seed=seed, epoch=epoch)
+            value = score(config, seed, epoch)
+            metrics = {"epoch": epoch, "epochs": config["epochs"], "data": "toy", "train_loss": 1 / epoch}
+            metrics |= self.where() if config["where"] else {}
+            if config["evaluate"] == "validation":
+                metrics["val_top1"] = value
+            else:
+                last = epoch == config["epochs"]
+                metrics |= {"test_top1": value}
+                metrics |= {f"test_top1_{rule}": value for rule in ("median10", "last", "best") if last}
+            report(metrics, lambda folder, epoch=epoch: self.save(folder, epoch, seed))
+        return metrics
+
+    def fail(self, config: Mapping[str, Any], epoch: int) -> None:
+        if config["zeta"] > 1.7:
+            raise Diverged("the training loss became nan")
+        if epoch == config["fault"] and not (FOLDER / "fixed").exists():
+            raise RuntimeError(f"broken in epoch {epoch}")
+        if epoch == 2 and config["greedy"] and self.where()["share"] < 0.5:
+            import torch
+
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+
+    def save(self, folder: Path, epoch: int, seed: int) -> None:
+        (folder / "epoch").write_text(str(epoch))
+        (folder / "model.pt").write_text(f"weights of seed {seed}")
+
+    def where(self) -> dict[str, float]:
+        """Return the GPU share and the node that Ray gave to this trial."""
+        import ray.tune
+
+        resources = ray.tune.get_context().get_trial_resources().required_resources
+        return {"share": resources.get("GPU", 0), "node": int(ray.get_runtime_context().get_node_id()[:8], 16)}
+
+    def resolve(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        defaults = {"epochs": 3, "pause": 0.0, "evaluate": "test", "validation": 0.0, "where": False}
+        return {**defaults, "fault": 0, "greedy": False, "zeta": 0.2, "peak": 0.2, "alpha": 0.5, **config}
+
+    def prepare(self, config: Any, data_root: Path) -> None:
+        pass
+
+    def estimate_seconds(self, config: Any) -> float:
+        return 1.0
+
+    def gpu_memory(self, config: Mapping[str, Any]) -> tuple[float, float]:
+        if config["mib"] > 16_000:
+            raise ValueError("a trial does not fit the 16000 MiB that the GPU has free: lower batch_size")
+        return config["mib"], 16_000.0
+
+
+def note(file: str, **content: Any) -> None:
+    """Add a line to a file that ``notes`` reads."""
+    with (FOLDER / file).open("a") as lines:
+        lines.write(json.dumps(content, default=str) + "\n")
+
+
+def notes(folder: Path, file: str) -> list[dict[str, Any]]:
+    """Return what trials have noted: ``began`` has every attempt of a trial, ``epochs`` every epoch it trained."""
+    with contextlib.suppress(FileNotFoundError):
+        return [json.loads(line) for line in (folder / file).read_text().splitlines()]
+    return []
+
+
+def epochs_of(folder: Path) -> dict[int, list[int]]:
+    """Return the epochs that each seed was trained, in order."""
+    found: dict[int, list[int]] = {}
+    for each in notes(folder, "epochs"):
+        found.setdefault(each["seed"], []).append(each["epoch"])
+    return found
+
+
+def hold(folder: Path, epoch: int, seeds: tuple[int, ...] | None = None) -> None:
+    """Let the trials of ``seeds``, or all, wait in an epoch until ``release``."""
+    (folder / "hold.new").write_text(json.dumps([epoch, seeds]))
+    (folder / "hold.new").rename(folder / "hold")
+
+
+def release(folder: Path) -> None:
+    """Let every trial go on."""
+    (folder / "hold").unlink()
+
+
+def held(seed: int, epoch: int) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        at, seeds = json.loads((FOLDER / "hold").read_text())
+        return epoch == at and (seeds is None or seed in seeds)
+    return False
+
+
+def _threads() -> int:
+    import torch
+
+    return torch.get_num_threads()
+
+
+def _held_study() -> tuple[Study, Any]:
+    """Return a study that trains a real network on drawn images, and its trainable, which notes and can be held."""
+    from trainables.classify import Classification
+
+    class Noted(Classification):
+        def __call__(self, config: Any, seed: int, report: Any, resume_from: Any) -> Any:
+            def noted(metrics: Any, save: Any) -> None:
+                note("epochs", seed=seed, epoch=metrics["epoch"])
+                while held(seed, metrics["epoch"]):
+                    time.sleep(0.05)
+                report(metrics, save)
+
+            return super().__call__(config, seed, noted, resume_from)
+
+    base = {"dataset": "folder", "folder": NOISE, "num_classes": 4, "mixer": "cutmix"}
+    small = {"image_size": 32, "train_images": 200, "test_images": 40, "epochs": 16, "seeds": 3}
+    study = Study(name="study", base=base, arms=(Arm("plain", {}),), seeds=range(3), presets={"smoke": small})
+    return study, Noted()
+
+
+SEARCH = Search(
+    name="toy",
+    base={"epochs": 9},
+    arms=(Arm("low", {"peak": 0.2}), Arm("high", {"peak": 0.8})),
+    space={"zeta": Float(0.05, 2, log=True), "alpha": Float(0.1, 4, log=True)},
+    objective="val_top1",
+    search_seeds=(1000,),
+    budget=16,
+    seeds=range(2),
+)
+
+
+def _slow(search: Search, pause: float, **changes: Any) -> Search:
+    return replace(search, base={**search.base, "pause": pause}, **changes)
+
+
+def _study(base: Mapping[str, Any], arms: tuple[Arm, ...], seeds: int, name: str = "toy") -> Study:
+    return Study(name=name, base=base, arms=arms, seeds=range(seeds))
+
+
+PLAIN = (Arm("plain", {}),)
+STUDIES: dict[str, Callable[[], Study]] = {
+    "faulty": lambda: _study({}, (Arm("sound", {}), Arm("faulty", {"fault": 3})), seeds=2),
+    "packed": lambda: _study(
+        {"epochs": 2, "mib": 1_000.0, "where": True},
+        (*PLAIN, Arm("large", {"mib": 4_000.0}), Arm("greedy", {"greedy": True})),
+        seeds=2,
+    ),
+    "placed": lambda: _study(
+        {"epochs": 2, "pause": 2.0, "where": True}, (*PLAIN, Arm("other", {"peak": 1.0})), seeds=2
+    ),
+    "recorded": lambda: _study({"epochs": 14, "pause": 0.2}, PLAIN, seeds=4, name=FOLDER.name),
+    "search": lambda: SEARCH,
+    "slow search": lambda: _slow(SEARCH, 0.25),
+    "search over two seeds": lambda: _slow(SEARCH, 0.3, search_seeds=(1000, 1001)),
+    "search for nothing": lambda: _slow(SEARCH, 0.0, objective="val_topp1"),
+    "short search": lambda: replace(
+        SEARCH,
+        name="search",
+        base={"epochs": 6},
+        arms=PLAIN,
+        space={"zeta": Float(0.1, 1.0)},
+        budget=6,
+        concurrent=1,
+        scheduler="none",
+        seeds=range(1),
+    ),
+}
+
+if __name__ == "__main__":
+    name = sys.argv.pop(1)
+    if "DRAIN_SECONDS" in os.environ:
+        from mixlab.run import ending
+
+        ending.DRAIN_SECONDS = float(os.environ["DRAIN_SECONDS"])
+    study, trainable = _held_study() if name == "held" else (STUDIES[name](), Toy())
+    main(study, trainable)

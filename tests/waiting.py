@@ -1,0 +1,37 @@
+"""The one way in which tests wait: for as long as something moves.
+
+A limit on the whole fails on a machine that has other work to do; a limit on standing still fails where something is
+wrong.
+"""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+STANDING_STILL_SECONDS = 120.0
+
+T = TypeVar("T")
+
+
+def wait_for(
+    condition: Callable[[], T],
+    standing_still: Callable[[], object] = lambda: None,
+    account: Callable[[], str] = lambda: "it never came true",
+    seconds: float = STANDING_STILL_SECONDS,
+) -> T:
+    """Return the first true value of ``condition``, which is asked again and again.
+
+    Args:
+        condition: what is waited for; an exception of it ends the wait.
+        standing_still: what changes while all is well, such as the length of a log.
+        account: what a failure says.
+        seconds: the most that ``standing_still`` may stay the same.
+    """
+    before, since = standing_still(), time.monotonic()
+    while not (value := condition()):
+        now = standing_still()
+        if now != before:
+            before, since = now, time.monotonic()
+        assert time.monotonic() - since < seconds, f"nothing moved for {seconds:.0f} s: {account()}"
+        time.sleep(0.05)
+    return value
