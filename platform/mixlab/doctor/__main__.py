@@ -22,8 +22,8 @@ from mixlab.cluster import connect
 from mixlab.doctor import probes
 from mixlab.doctor.checks import OK, RED, WARNING, Finding, judge
 from mixlab.doctor.entry import examine_entry
+from mixlab.doctor.examination import examine
 from mixlab.doctor.facts import Question, collect
-from mixlab.doctor.nodes import examine
 from mixlab.errors import BadInput, require_known
 from mixlab.storage.probe import marked
 
