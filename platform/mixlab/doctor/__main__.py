@@ -1,4 +1,4 @@
-"""A line for each thing that goes wrong in practice, with the mend.
+"""Prints a line for each thing that goes wrong in practice, with the fix.
 
     python -m mixlab.doctor                          this machine
     python -m mixlab.doctor --address HOST:6379      this machine and every node of a cluster
@@ -21,6 +21,7 @@ from rich.text import Text
 from mixlab.cluster import connect
 from mixlab.doctor import probes
 from mixlab.doctor.checks import OK, RED, WARNING, Finding, judge
+from mixlab.doctor.driver import examine_driver
 from mixlab.doctor.entry import examine_entry
 from mixlab.doctor.examination import examine
 from mixlab.doctor.facts import Question, collect
@@ -41,14 +42,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     for finding in findings:
         line = Text.assemble((f"{finding.level:<8}", STYLES[finding.level]), f"{finding.check:<10}{finding.text}")
-        console.print(line.append(f". Mend: {finding.mend}" if finding.mend else ""))
+        console.print(line.append(f". Fix: {finding.fix}" if finding.fix else ""))
     red = sum(finding.level == RED for finding in findings)
-    console.print(f"{red} red: mend them before a study starts" if red else "Nothing is red.")
+    console.print(f"{red} red: fix them before a study starts" if red else "Nothing is red.")
     return 1 if red else 0
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options, named as a study's."""
+    """Return the options, named as a study's."""
     options = argparse.ArgumentParser(
         prog="python -m mixlab.doctor",
         description="Look for what goes wrong in practice. Give the options that the study will get.",
@@ -64,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def diagnose(options: argparse.Namespace) -> list[Finding]:
-    """Every finding; ``BadInput`` for a wrong option or a cluster that does not answer."""
+    """Return every finding; raise ``BadInput`` for a wrong option or a cluster that does not answer."""
     connect.require_address(options.address)
     datasets = pkgutil.resolve_name(probes.DATASETS) if options.dataset is not None else {}
     if options.dataset is not None:
@@ -75,13 +76,13 @@ def diagnose(options: argparse.Namespace) -> list[Finding]:
         data_root = str(Path(options.data_root).absolute())
         asked = Question(options.tracking_uri, root, data_root, options.dataset, marker)
         machines = [collect(asked)]
-        findings: list[Finding] = []
+        findings = examine_driver(asked)
         if options.address != "local":
             logging.getLogger("ray").setLevel(logging.CRITICAL)
             entry = examine_entry(options.address)
             if entry is not None and entry.level == RED:
-                return [entry, *judge(asked, machines)]
-            findings = [entry] if entry is not None else []
+                return [entry, *findings, *judge(asked, machines)]
+            findings = [*([entry] if entry is not None else []), *findings]
             with connect.connected(options.address, datasets.get(options.dataset)):
                 facts, answers = examine(asked)
                 machines += facts

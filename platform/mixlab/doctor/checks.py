@@ -1,4 +1,4 @@
-"""Judges the facts of every machine: what is wrong, and how it is mended. Pure functions."""
+"""Judges the facts of every machine: what is wrong, and the fix. Pure functions."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,25 +15,27 @@ DISK_RED = 0.05  # share that is free; below it Ray stops spilling objects to th
 DISK_RED_MIB, DISK_WARNING_MIB = 2 * 1024, 10 * 1024
 TRIAL_MIB = 1024  # what a small trial takes, most of it torch
 SHM_MIB = 512
+FILES = 1024  # that a process may open; the usual limit of Linux
+RAY_DISK_FIX = "free some, or start the node with `ray start --temp-dir` on a larger disk"
 
-MEND_VERSIONS = "install the same everywhere: pip install -c constraints.txt, or one image on every node"
+FIX_VERSIONS = "install the same everywhere: pip install -c constraints.txt, or one image on every node"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check says of a machine, or of all of them."""
+    """What a check says about one machine or about all of them."""
 
     check: str
     level: str  # ok, warning or red
     text: str
-    mend: str = ""
+    fix: str = ""
 
 
 Check = Callable[[Question, Sequence[Facts]], list[Finding]]
 
 
 def judge(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
-    """Every check in turn, at least one finding each. The first of ``machines`` is the driver."""
+    """Return at least one finding of each check. The first of ``machines`` is the driver."""
     return [finding for check in CHECKS for finding in check(asked, machines)]
 
 
@@ -49,7 +51,7 @@ def check_versions(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
             text = (
                 f"{facts.node} has {name} {facts.versions.get(name, 'not at all')}, the driver {driver.versions[name]}"
             )
-            faults.append(Finding("versions", RED, text, MEND_VERSIONS))
+            faults.append(Finding("versions", RED, text, FIX_VERSIONS))
         for what, its, ours in (
             ("commit", facts.commit, driver.commit),
             ("constraints", facts.constraints, driver.constraints),
@@ -68,12 +70,12 @@ def check_gpus(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
         have, usable = len(facts.gpus.names), facts.gpus.usable
         if usable < have:
             text = f"{facts.node} has {have} GPUs, but torch can use {usable} (driver {facts.gpus.driver})"
-            mend = f"install a driver for CUDA {facts.gpus.cuda or '?'}; in a container start it with --gpus all"
-            faults.append(Finding("GPUs", RED, text, mend))
+            fix = f"install a driver for CUDA {facts.gpus.cuda or '?'}; in a container start it with --gpus all"
+            faults.append(Finding("GPUs", RED, text, fix))
         elif facts.ray_gpus is not None and facts.ray_gpus != usable:
             text = f"{facts.node} has {usable} GPUs, but Ray counts {facts.ray_gpus:g}"
-            mend = f"start that node again with `ray start --num-gpus {usable}`"
-            faults.append(Finding("GPUs", RED if facts.ray_gpus > usable else WARNING, text, mend))
+            fix = f"start that node again with `ray start --num-gpus {usable}`"
+            faults.append(Finding("GPUs", RED if facts.ray_gpus > usable else WARNING, text, fix))
     kinds = {(name, facts.gpus.driver) for facts in machines for name in facts.gpus.names}
     if len(kinds) > 1:
         text = "not all alike: " + ", ".join(sorted(f"{name} (driver {driver})" for name, driver in kinds))
@@ -87,8 +89,8 @@ def check_dataset(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
     """Red where a machine cannot read the data set."""
     if asked.dataset is None:
         return [Finding("data set", OK, "not looked for: --dataset names one")]
-    mend = f"put it under {asked.data_root} there, or name another folder with --data-root"
-    faults = [Finding("data set", RED, f"{f.node}: {f.dataset}", mend) for f in machines if f.dataset]
+    fix = f"put it under {asked.data_root} there, or name another folder with --data-root"
+    faults = [Finding("data set", RED, f"{f.node}: {f.dataset}", fix) for f in machines if f.dataset]
     return faults or [Finding("data set", OK, f"{asked.dataset} under {asked.data_root}{everywhere(machines)}")]
 
 
@@ -101,8 +103,8 @@ def check_storage(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
             faults.append(Finding("storage", RED, text, "give that user write access, or another --storage"))
         elif not facts.sees_marker:
             text = f"{facts.node} has a {shown(asked.storage)} of its own, not the driver's"
-            mend = "give --storage a folder that every machine mounts, or a URI such as s3://BUCKET/results"
-            faults.append(Finding("storage", RED, text, mend))
+            fix = "give --storage a folder that every machine mounts, or a URI such as s3://BUCKET/results"
+            faults.append(Finding("storage", RED, text, fix))
     return faults or [Finding("storage", OK, f"{shown(asked.storage)} can be written{everywhere(machines)}")]
 
 
@@ -114,11 +116,11 @@ def check_tracking(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
     faults = []
     for facts in machines:
         if facts.tracking:
-            mend = f"start a server that listens there: mlflow server --host 0.0.0.0 --allowed-hosts {host}"
+            fix = f"start a server that listens there: mlflow server --host 0.0.0.0 --allowed-hosts {host}"
             if facts.tracking.startswith("HTTP 403"):
-                mend = f"start the server with --allowed-hosts {host}: it refuses the Host header {host!r}"
+                fix = f"start the server with --allowed-hosts {host}: it refuses the Host header {host!r}"
             text = f"{facts.node} cannot use {shown(asked.tracking_uri)}: {facts.tracking}"
-            faults.append(Finding("tracking", RED, text, mend))
+            faults.append(Finding("tracking", RED, text, fix))
     return faults or [Finding("tracking", OK, f"{shown(asked.tracking_uri)} answers{everywhere(machines)}")]
 
 
@@ -137,17 +139,32 @@ def check_clocks(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
 
 
 def check_disk(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
-    """Red where Ray's temporary folder is nearly full."""
+    """Red where the disk of Ray's temporary folder, or the driver's disk of the storage, is nearly full."""
+    use = [(facts, facts.temporary, "Ray keeps its files", RAY_DISK_FIX) for facts in machines]
+    if machines[0].storage_disk is not None:
+        use.append(
+            (machines[0], machines[0].storage_disk, f"{asked.storage} is", "free some, or give another --storage")
+        )
     faults = []
-    for facts in machines:
-        free, share = facts.disk_free_mib, facts.disk_free_mib / facts.disk_mib
+    for facts, disk, what, fix in use:
+        free, share = disk.free_mib, disk.free_mib / max(disk.mib, 1)
         if free < DISK_WARNING_MIB or share < DISK_RED:
             level = RED if free < DISK_RED_MIB or share < DISK_RED else WARNING
-            text = f"{facts.node} has {free / 1024:.1f} GiB free ({100 * share:.0f} %) where Ray keeps its files"
-            mend = "free some, or start the node with `ray start --temp-dir` on a larger disk"
-            faults.append(Finding("disk", level, text, mend))
-    least = min(facts.disk_free_mib for facts in machines)
+            text = f"{facts.node} has {free / 1024:.1f} GiB free ({100 * share:.0f} %) where {what}"
+            faults.append(Finding("disk", level, text, fix))
+    least = min(disk.free_mib for _, disk, _, _ in use)
     return faults or [Finding("disk", OK, f"{least / 1024:.0f} GiB free or more{everywhere(machines)}")]
+
+
+def check_files(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
+    """Warn where a process may open few files: each worker of Ray takes dozens, on the driver's machine and its own."""
+    faults = [
+        Finding("files", WARNING, f"{facts.node} lets a process open {facts.files} files", "ulimit -n 4096, or more")
+        for facts in machines
+        if facts.files < FILES
+    ]
+    least = min(facts.files for facts in machines)
+    return faults or [Finding("files", OK, f"{least} or more may be open{everywhere(machines)}")]
 
 
 def check_memory(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
@@ -157,10 +174,10 @@ def check_memory(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
         free = facts.memory_free_mib
         if free < TRIAL_MIB * facts.cpus:
             text = f"{facts.node} has {free / 1024:.1f} GiB free for {facts.cpus} processors"
-            mend = f"give a trial more of them: --cpus-per-trial {-(-TRIAL_MIB * facts.cpus // max(free, TRIAL_MIB))}"
+            fix = f"give a trial more of them: --cpus-per-trial {-(-TRIAL_MIB * facts.cpus // max(free, TRIAL_MIB))}"
             if free < TRIAL_MIB:
-                mend = "end what else runs there, or raise the container's limit"
-            faults.append(Finding("memory", RED if free < TRIAL_MIB else WARNING, text, mend))
+                fix = "end what else runs there, or raise the container's limit"
+            faults.append(Finding("memory", RED if free < TRIAL_MIB else WARNING, text, fix))
         if facts.shm_mib < SHM_MIB:
             text = f"{facts.node} has {facts.shm_mib} MiB in /dev/shm: Ray falls back to the disk"
             faults.append(Finding("memory", WARNING, text, "start the container with --shm-size 2g"))
@@ -176,11 +193,12 @@ CHECKS: tuple[Check, ...] = (
     check_tracking,
     check_clocks,
     check_disk,
+    check_files,
     check_memory,
 )
 
 
 def everywhere(machines: Sequence[Facts]) -> str:
-    """Of how many machines a finding speaks."""
+    """Return on how many machines a finding is true, as the end of a sentence."""
     nodes = len(machines) - 1
     return f", on the driver and {nodes} node{'s' if nodes > 1 else ''}" if nodes else ""

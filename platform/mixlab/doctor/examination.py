@@ -1,4 +1,4 @@
-"""Asks every node of the connected cluster for its facts, by a task that is pinned to it."""
+"""Asks every node of the connected cluster for its facts, by a task that runs on that node."""
 
 import time
 from dataclasses import replace
@@ -13,7 +13,7 @@ ANSWER_SECONDS = 120  # the first task of a node may have to unpack the code and
 
 
 def examine(asked: Question, seconds: float = ANSWER_SECONDS) -> tuple[list[Facts], list[Finding]]:
-    """The facts of each node that answers, and what is to be said of the others."""
+    """Return the facts of each node that answers, and findings about the others."""
     nodes = alive()
     names = names_of(nodes)
     answers = {node: call_on(node, collect, asked, names[node]) for node in nodes}
@@ -24,8 +24,8 @@ def examine(asked: Question, seconds: float = ANSWER_SECONDS) -> tuple[list[Fact
             found = ray.get(answer, timeout=0)
             skew, error = _skew(node)
         except ray.exceptions.GetTimeoutError:
-            mend = "look at that machine, and at its raylet.log in Ray's session_latest/logs"
-            faults.append(Finding("nodes", RED, f"{names[node]} did not answer within {seconds:g} s", mend))
+            fix = "look at that machine, and at its raylet.log in Ray's session_latest/logs"
+            faults.append(Finding("nodes", RED, f"{names[node]} did not answer within {seconds:g} s", fix))
         except ray.exceptions.RayError as problem:
             text = f"{names[node]} cannot run a task: {str(problem).strip().splitlines()[-1]}"
             faults.append(Finding("nodes", RED, text, "start Ray there again, with the versions of the driver"))
@@ -36,7 +36,7 @@ def examine(asked: Question, seconds: float = ANSWER_SECONDS) -> tuple[list[Fact
 
 
 def _skew(node: str) -> tuple[float, float]:
-    """Seconds by which the node's clock is ahead, and by which that may be wrong: the best of three round trips."""
+    """Return by how many seconds the node's clock is ahead, and the error of that: the best of three round trips."""
     tries = []
     for _ in range(3):
         before = time.time()

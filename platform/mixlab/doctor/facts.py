@@ -1,12 +1,14 @@
-"""What is true of one machine, as far as a study there depends on it. Found out by ``collect``, on that machine."""
+"""What is true of one machine, as far as a study there depends on it; ``collect`` finds it out on that machine."""
 
 import os
 import platform
+import resource
 import shutil
 import tempfile
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -30,9 +32,16 @@ class Question:
     marker: str  # a file that the driver has written to the storage
 
 
+class Disk(NamedTuple):
+    """How full a file system is."""
+
+    mib: int
+    free_mib: int
+
+
 @dataclass(frozen=True)
 class Facts:
-    """Of one machine. An empty text is no problem."""
+    """The facts of one machine. An empty text stands for no problem."""
 
     node: str  # its name for the reader
     versions: dict[str, str]
@@ -43,21 +52,21 @@ class Facts:
     memory_mib: int  # in all, within the container's limit
     memory_free_mib: int
     shm_mib: int  # the size of /dev/shm, where Ray keeps objects; 0 where there is none
-    disk_mib: int  # of Ray's temporary folder
-    disk_free_mib: int
+    temporary: Disk  # of Ray's temporary folder
+    files: int  # that a process may open
     dataset: str  # why the data set cannot be read
     storage: str  # why the storage cannot be written
     sees_marker: bool  # whether it is the driver's storage
     tracking: str  # why the tracking server cannot be used
+    storage_disk: Disk | None = None  # of a storage that is a folder
     clock_skew: float = 0.0  # seconds ahead of the driver
     clock_error: float = 0.0  # seconds by which that may be wrong
     ray_gpus: float | None = None  # GPUs that Ray counts on the node; None for the driver
 
 
 def collect(asked: Question, node: str = "driver") -> Facts:
-    """The facts of this machine. Takes seconds; a server that swallows packets is waited for 15 s."""
+    """Return the facts of this machine. It takes seconds; a server that swallows packets is waited for 15 s."""
     storage, sees_marker = probe(asked.storage, asked.marker)
-    disk = shutil.disk_usage(tempfile.gettempdir())
     shm = Path("/dev/shm")
     memory_mib, memory_free_mib = memory()
     return Facts(
@@ -70,17 +79,24 @@ def collect(asked: Question, node: str = "driver") -> Facts:
         memory_mib=memory_mib,
         memory_free_mib=memory_free_mib,
         shm_mib=shutil.disk_usage(shm).total // MIB if shm.exists() else 0,
-        disk_mib=disk.total // MIB,
-        disk_free_mib=disk.free // MIB,
+        temporary=disk(Path(tempfile.gettempdir())),
+        files=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
         dataset=probes.dataset(asked.dataset, Path(asked.data_root)),
         storage=storage,
         sees_marker=sees_marker,
         tracking=probes.tracking(asked.tracking_uri),
+        storage_disk=None if "://" in asked.storage else disk(Path(asked.storage)),
     )
 
 
+def disk(folder: Path) -> Disk:
+    """Return how full the disk is on which a folder is, or will be."""
+    usage = shutil.disk_usage(next(each for each in (folder, *folder.parents) if each.exists()))
+    return Disk(usage.total // MIB, usage.free // MIB)
+
+
 def versions() -> dict[str, str]:
-    """Of Python and of the packages whose versions must agree; what is not installed is left out."""
+    """Return the versions that must agree, of Python and of each package that is installed."""
     found = {"Python": platform.python_version()}
     for name in (*PACKAGES, "mixlab"):
         try:
@@ -91,7 +107,7 @@ def versions() -> dict[str, str]:
 
 
 def memory() -> tuple[int, int]:
-    """Memory in all and free, MiB: of the container if it has a limit, else of the machine."""
+    """Return the memory in all and free, MiB: of the container if it has a limit, else of the machine."""
     total, free = psutil.virtual_memory().total, psutil.virtual_memory().available
     try:
         limit = int(Path("/sys/fs/cgroup/memory.max").read_text())

@@ -1,4 +1,4 @@
-"""Tries what a study would do on this machine. Each probe answers with the reason of a failure, empty for none."""
+"""Tries what a study would do on this machine. Each probe returns why it fails; an empty text if it does not."""
 
 import os
 import pkgutil
@@ -29,7 +29,7 @@ class Gpus:
 
 
 def gpus() -> Gpus:
-    """What the driver lists and torch can use."""
+    """Return the GPUs that the driver lists, and how many torch can use."""
     query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
     try:
         lines = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout.splitlines()

@@ -13,7 +13,7 @@ from mixlab.doctor import __main__ as doctor
 from mixlab.doctor import probes
 from mixlab.doctor.checks import OK, RED, WARNING, Finding, judge
 from mixlab.doctor.entry import judge_entry
-from mixlab.doctor.facts import Facts, Question
+from mixlab.doctor.facts import Disk, Facts, Question
 from mixlab.doctor.probes import Gpus
 from mixlab.storage.probe import probe
 
@@ -29,12 +29,13 @@ DRIVER = Facts(
     memory_mib=16000,
     memory_free_mib=12000,
     shm_mib=2000,
-    disk_mib=200_000,
-    disk_free_mib=100_000,
+    temporary=Disk(200_000, 100_000),
+    files=4096,
     dataset="",
     storage="",
     sees_marker=True,
     tracking="",
+    storage_disk=Disk(200_000, 100_000),
 )
 NODE = replace(DRIVER, node="n1", gpus=H200, ray_gpus=1.0, clock_error=0.1)
 
@@ -48,7 +49,7 @@ def wrong(asked: Question = ASKED, **changes: Any) -> list[Finding]:
 def test_a_cluster_that_is_well_gets_one_good_line_a_check() -> None:
     findings = judge(ASKED, [DRIVER, NODE])
     assert {finding.level for finding in findings} == {OK}
-    assert len({finding.check for finding in findings}) == len(findings) == 8
+    assert len({finding.check for finding in findings}) == len(findings) == 9
 
 
 @pytest.mark.parametrize(
@@ -69,22 +70,23 @@ def test_a_cluster_that_is_well_gets_one_good_line_a_check() -> None:
         ({"tracking": "HTTP 403 Invalid"}, "tracking", RED, ["--allowed-hosts head:5000", "Host header 'head:5000'"]),
         ({"clock_skew": -90.0}, "clocks", RED, ["90 s behind", "chrony"]),
         ({"clock_skew": 5.0}, "clocks", WARNING, ["5 s ahead of"]),
-        ({"disk_free_mib": 1500, "disk_mib": 20_000}, "disk", RED, ["1.5 GiB", "--temp-dir"]),
-        ({"disk_free_mib": 90_000, "disk_mib": 2_000_000}, "disk", RED, ["(4 %)"]),  # Ray stops at 5 %, however much
-        ({"disk_free_mib": 8_000, "disk_mib": 100_000}, "disk", WARNING, ["7.8 GiB"]),
+        ({"temporary": Disk(20_000, 1500)}, "disk", RED, ["1.5 GiB", "--temp-dir"]),
+        ({"temporary": Disk(2_000_000, 90_000)}, "disk", RED, ["(4 %)"]),  # Ray stops at 5 %, however much
+        ({"temporary": Disk(100_000, 8_000)}, "disk", WARNING, ["7.8 GiB"]),
+        ({"files": 256}, "files", WARNING, ["256 files", "ulimit -n"]),
         ({"memory_free_mib": 500}, "memory", RED, ["0.5 GiB", "limit"]),
         ({"memory_free_mib": 2048}, "memory", WARNING, ["2.0 GiB free for 4", "--cpus-per-trial 2"]),
         ({"shm_mib": 64}, "memory", WARNING, ["64 MiB", "--shm-size"]),
     ],
 )
-def test_one_thing_wrong_is_one_finding_that_names_the_node_and_the_mend(
+def test_one_thing_wrong_is_one_finding_that_names_the_node_and_the_fix(
     changes: dict[str, Any], check: str, level: str, parts: list[str]
 ) -> None:
     (finding,) = wrong(**changes)
     assert (finding.check, finding.level) == (check, level)
-    assert finding.mend
+    assert finding.fix
     for part in (*parts, *([] if "alike" in finding.text else ["n2"])):
-        assert part in f"{finding.text} {finding.mend}"
+        assert part in f"{finding.text} {finding.fix}"
 
 
 @pytest.mark.parametrize(
@@ -96,6 +98,13 @@ def test_one_thing_wrong_is_one_finding_that_names_the_node_and_the_mend(
 )
 def test_what_is_no_fault(changes: dict[str, Any]) -> None:
     assert wrong(**changes) == []
+
+
+def test_a_full_disk_of_the_storage_is_named_by_the_storage() -> None:
+    (finding,) = [each for each in judge(ASKED, [replace(DRIVER, storage_disk=Disk(9_000, 1_000))]) if each.level != OK]
+    assert (finding.check, finding.level) == ("disk", RED)
+    assert "/shared/results" in finding.text
+    assert "--storage" in finding.fix
 
 
 def test_a_store_in_a_file_and_no_data_set_are_no_faults() -> None:
