@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from trainables import cost, memory
 from trainables.backbones.pretrained import load_pretrained, prepare_pretrained
-from trainables.config import flatten, parse
+from trainables.config import NEUTRAL, flatten, parse
 from trainables.datasets.opening import dataset_of, open_dataset, prepare
 from trainables.methods import METHODS, rehearse
 from trainables.methods.inputs import asks_the_network
@@ -30,6 +30,7 @@ class Classification:
     """The trainable of every classification study, and what a platform asks of it before it starts."""
 
     presets = PRESETS
+    neutral = NEUTRAL
 
     def __call__(
         self,

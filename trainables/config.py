@@ -19,6 +19,7 @@ from trainables.datasets import DATASETS
 from trainables.datasets.data_config import DataConfig, check_data
 from trainables.losses.sumix import SUMixTerms
 from trainables.mixers import MIXERS
+from trainables.mixers.options import EveryMixer, SlowCopy, common_options
 from trainables.optimisers import OptimiserConfig
 from trainables.ranges import Count, NotNegative, Share, ShareBelowOne
 from trainables.schedules import ScheduleConfig, check_schedule
@@ -51,6 +52,18 @@ DEFAULTS = Config()
 
 # Keys with a dot, by what stands before it: the field of ``Config`` whose fields they are.
 SECTIONS = {"sumix": "sumix", "augment": "augment_options"}
+
+
+# Options that have been added since the first version, each with the value that leaves every number as it was.
+NEUTRAL: dict[str, Any] = {
+    "sumix.raw_statistics": "keep",
+    "sumix.distance_gradient": "flow",
+    "sumix.z": "logits",
+    "sumix.lam_gradient": "detach",
+    "mixer.probability": 1.0,
+    "mixer.pipeline": None,
+    "mixer.label": "area",
+}
 
 
 def parse(config: Mapping[str, Any]) -> Config:
@@ -103,18 +116,17 @@ def _check_network_and_loss(config: Config) -> None:
 
 
 def mixer_options(mixer: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Every option of ``mixer``: those given, checked against its signature, and its defaults."""
-    parameters = {
-        name: p
-        for name, p in inspect.signature(MIXERS[mixer]).parameters.items()
-        if p.kind is p.KEYWORD_ONLY and p.default is not p.empty
+    """Return every option of ``mixer``: those given, checked against its signature, and its defaults."""
+    parameters = inspect.signature(MIXERS[mixer]).parameters.values()
+    defaults = common_options(given.get("pipeline")) | {
+        p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is not p.empty
     }
     for name in given:
-        require_known(f"option of {mixer}", f"mixer.{name}", [f"mixer.{p}" for p in parameters])
-    kinds = typing.get_type_hints(MIXERS[mixer])
+        require_known(f"option of {mixer}", f"mixer.{name}", [f"mixer.{p}" for p in defaults])
+    kinds = _annotations(EveryMixer) | _annotations(SlowCopy) | _annotations(MIXERS[mixer])
     options = {
-        name: _checked(f"mixer.{name}", given[name], kinds[name]) if name in given else parameter.default
-        for name, parameter in parameters.items()
+        name: _checked(f"mixer.{name}", given[name], kinds[name]) if name in given else default
+        for name, default in defaults.items()
     }
     if "alpha" in options and not 0 < options["alpha"] < float("inf"):
         raise ValueError(f"mixer.alpha must be above 0 and finite, got {options['alpha']}")
@@ -151,7 +163,7 @@ def _split_keys(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, di
     return top, sections, options
 
 
-def _annotations(kind: type) -> dict[str, Any]:
+def _annotations(kind: Any) -> dict[str, Any]:
     return typing.get_type_hints(kind, include_extras=True)
 
 

@@ -4,10 +4,13 @@ Qin, Jin, Zhu, Liao, El-Yacoubi, Gao, "SUMix: Mixup with Semantic and Uncertain 
 ECCV 2024 (arXiv:2407.07805).
 
 This is the paper's definition; ``sumix_release.py`` has the arithmetic of the released code, which
-differs. Where the paper leaves a choice open: z is the vector of class logits (with features or
-probabilities Eq. 4 hardly moves lambda), and Z_su of Eq. 6 is a vector that is read as logits (as a
-scalar it could not enter a cross-entropy). More than two sources are an extension: each source's
-weight is scaled by its own distance.
+differs. Where the paper leaves a choice open, an option has each reading (``SUMixTerms``). Z_su of Eq. 6 is
+always a vector that is read as logits: as a scalar it could not enter a cross-entropy. More than two
+sources are an extension: each source's weight is scaled by its own distance.
+
+Note that l_s pushes against the class. Through the mixed logits its gradient with respect to the logit of a
+source's own class is above 0: the more confident the network is of a class, the higher is l_s, which makes it a
+penalty of confidence. With ``distance_gradient="detach"``, as in the release, l_s has no gradient at all.
 
 Shape letters: B batch, K sources of a mixture, D features, L classes.
 """
@@ -41,11 +44,17 @@ class SUMixTerms:
     sem_scale: NotNegative = 1.0  # of the distance of Eq. 4; the paper has 1. With "release" it multiplies N
     # How the batch before mixing is run: with gradient, without, or without and in evaluation mode.
     raw_forward: RawForward = "train_grad"
-    # keep: the batch norms' running statistics see the batch before mixing too; leave: they see the mixed one alone.
+    # keep: that pass moves the running statistics of batch norm too, as in the release, so that they settle sooner than
+    # those of a baseline; leave: only the mixed batch moves them. The paper does not say.
     raw_statistics: Literal["keep", "leave"] = "keep"
-    distance_gradient: Literal["flow", "detach"] = "flow"  # of the semantic term of Eq. 6; the release has none
-    z: Literal["logits", "features", "probabilities"] = "logits"  # what Eq. 4 and 6 measure the distance in
-    lam_gradient: Literal["detach", "flow"] = "detach"  # of the learned lambda of Eq. 4
+    # Of ||sigma(z~ - z)|| in Eq. 6, through z~. The paper has it flow, the release detaches it.
+    distance_gradient: Literal["flow", "detach"] = "flow"
+    # The z of Eq. 4 and 6, "feature vectors" in the paper. The release takes probabilities, as does its own preset.
+    # With features or probabilities Eq. 4 hardly moves lambda; features have no classes, so that Eq. 6 takes their
+    # norm, as the paper writes it: one number for all classes.
+    z: Literal["logits", "features", "probabilities"] = "logits"
+    # Of lambda~ in Eq. 4, "learnable" in the paper, through z~. The release detaches it.
+    lam_gradient: Literal["detach", "flow"] = "detach"
 
     def __post_init__(self) -> None:
         """Refuse the values that a type checker would refuse, for those who build the terms themselves."""
@@ -55,6 +64,14 @@ class SUMixTerms:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
             if not known and not 0 <= value < math.inf:
                 raise ValueError(f"{name} must be at least 0 and finite, got {value}")
+        if self.z == "features" and self.regulariser == "s":
+            raise ValueError("sumix.regulariser 's' is a constant with sumix.z 'features', which have no classes")
+        if self.preset == "release":
+            for name, value in (("distance_gradient", "flow"), ("z", "logits"), ("lam_gradient", "detach")):
+                if getattr(self, name) != value:
+                    raise ValueError(
+                        f"sumix.{name} is an option of sumix.preset 'paper', got {getattr(self, name)!r} with 'release'"
+                    )
 
     @property
     def any(self) -> bool:
@@ -106,20 +123,31 @@ class SUMixLoss(nn.Module):
         mixed: Mixed,
     ) -> SUMixParts:
         """Do as ``forward``, and return the weights and the regulariser that went into the loss too."""
+        terms = self.terms
         logits, mixed_logits = wide(logits), wide(mixed_logits)
-        shift = displacement(mixed_logits, logits[mixed.sources])  # (B, K, L)
-        weights = relearn(mixed.weights, shift * self.terms.sem_scale) if self.terms.lam == "learned" else mixed.weights
+        shift = displacement(self.z(mixed_features, mixed_logits), self.z(features, logits)[mixed.sources])
+        weights = mixed.weights
+        if terms.lam == "learned":
+            weights = relearn(weights, shift * terms.sem_scale, gradient=terms.lam_gradient == "flow")
         loss = mixed_cross_entropy(mixed_logits, labels, mixed._replace(weights=weights), self.smoothing)
-        if self.terms.regulariser == "none":
+        if terms.regulariser == "none":
             return SUMixParts(loss, weights, torch.zeros_like(loss))
 
-        energy = torch.zeros_like(shift)  # the exponent of Eq. 6, negated
-        if "s" in self.terms.regulariser:
-            energy = energy + F.normalize(shift, dim=-1)
-        if "u" in self.terms.regulariser:
+        energy = logits.new_zeros(())  # the exponent of Eq. 6, negated; (B, K, L) in the end
+        if "s" in terms.regulariser:
+            moved = shift if terms.distance_gradient == "flow" else shift.detach()
+            by_class = terms.z != "features"
+            energy = energy + (F.normalize(moved, dim=-1) if by_class else moved.norm(dim=-1, keepdim=True))
+        if "u" in terms.regulariser:
             energy = energy + self.doubt(features)[mixed.sources] + self.doubt(mixed_features)[:, None]
         regulariser = weighted_cross_entropy(torch.exp(-energy), labels, mixed)
-        return SUMixParts(loss + self.terms.zeta * regulariser, weights, regulariser)
+        return SUMixParts(loss + terms.zeta * regulariser, weights, regulariser)
+
+    def z(self, features: Tensor, logits: Tensor) -> Tensor:
+        """Return the z of Eq. 4 and 6: ``logits`` (B, L), their probabilities, or ``features`` (B, D)."""
+        if self.terms.z == "features":
+            return wide(features)
+        return logits if self.terms.z == "logits" else logits.softmax(dim=-1)
 
     def doubt(self, features: Tensor) -> Tensor:
         """Return Eq. 5 at unit length, (B, L): the paper writes its norm, the released code uses the vector."""
@@ -130,8 +158,8 @@ def displacement(mixed_logits: Tensor, source_logits: Tensor) -> Tensor:
     """Return how far mixing moved each source, as the distribution inside the norm of Eq. 4 and 6.
 
     Args:
-        mixed_logits: (B, L).
-        source_logits: (B, K, L); they get no gradient.
+        mixed_logits: (B, L), or another z of the mixed images.
+        source_logits: (B, K, L) of the sources; they get no gradient.
 
     Returns:
         (B, K, L), softmax of the difference.
@@ -139,19 +167,20 @@ def displacement(mixed_logits: Tensor, source_logits: Tensor) -> Tensor:
     return (mixed_logits[:, None] - source_logits.detach()).softmax(dim=-1)
 
 
-def relearn(weights: Tensor, shift: Tensor) -> Tensor:
+def relearn(weights: Tensor, shift: Tensor, *, gradient: bool = False) -> Tensor:
     """Return the weights of Eq. 4: a source counts for less, the further mixing moved it.
 
     Args:
         weights: (B, K) drawn by the mixer, rows sum to 1.
         shift: (B, K, L) from ``displacement``.
+        gradient: let it flow back through ``shift``.
 
     Returns:
-        (B, K) rows sum to 1, without gradient.
+        (B, K) rows sum to 1.
     """
-    distance = shift.detach().norm(dim=-1)  # (B, K)
+    distance = (shift if gradient else shift.detach()).norm(dim=-1)  # (B, K)
     # The ratio depends on differences alone; the smallest as origin keeps a large scale from underflow.
-    scaled = weights * torch.exp(distance.amin(dim=1, keepdim=True) - distance)
+    scaled = weights * torch.exp(distance.detach().amin(dim=1, keepdim=True) - distance)
     return scaled / scaled.sum(dim=1, keepdim=True)
 
 

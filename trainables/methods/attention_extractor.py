@@ -34,10 +34,10 @@ class AttentiveMixing(Mixing):
         super().__init__(network, replace(config, mixer_options=options), num_classes)
         self.extractor = None if file is None else Extractor(Path(file))
 
-    def mix(self, images: Tensor, labels: Tensor, rng: Generator) -> Mixed:
-        """See ``Mixing.mix``."""
+    def mixture(self, images: Tensor, labels: Tensor, rng: Generator) -> Mixed:
+        """See ``Mixing.mixture``."""
         if self.extractor is None:
-            return super().mix(images, labels, rng)
+            return super().mixture(images, labels, rng)
         return self.mixer(images, rng, attention=self.extractor(images))
 
 

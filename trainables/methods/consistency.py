@@ -30,6 +30,8 @@ class AugMixing(Mixing):
                 f"mixer 'augmix' has its own loss on the images as they are, got clean_loss {config.clean_loss}"
             )
         super().__init__(network, config, num_classes)
+        if self.probability < 1:
+            raise ValueError(f"mixer 'augmix' mixes every batch, got mixer.probability {self.probability}")
 
     def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:
         """See ``Method.forward``; the network makes one pass over 3B images."""

@@ -34,8 +34,8 @@ class SuperMixing(Mixing):
         if file is not None:
             self.teacher = frozen_teacher(network, config.backbone, Path(file))
 
-    def mix(self, images: Tensor, labels: Tensor, rng: Generator) -> Mixed:
-        """See ``Mixing.mix``."""
+    def mixture(self, images: Tensor, labels: Tensor, rng: Generator) -> Mixed:
+        """See ``Mixing.mixture``."""
         teach = INPUTS["teach"](self.teacher or self.network, images, labels)
         return self.mixer(images, rng, teach=teach)
 

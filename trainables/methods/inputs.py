@@ -12,7 +12,7 @@ from typing import Protocol, cast, runtime_checkable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainables.backbones.backbone import Network
 from trainables.losses.sumix import wide
@@ -43,6 +43,19 @@ def evaluation_mode(network: Network) -> Iterator[None]:
         yield
     finally:
         network.train(was_training)
+
+
+@contextlib.contextmanager
+def running_statistics_left(network: Network) -> Iterator[None]:
+    """Have batch norms in training mode use the batch's statistics and leave their running ones as they are."""
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d) and m.track_running_stats]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
 
 
 def gradient_saliency(network: Network, images: Tensor, labels: Tensor) -> Tensor:

@@ -13,10 +13,11 @@ from trainables.backbones.backbone import Network
 from trainables.config import Config
 from trainables.losses.sumix import SUMixLoss, SUMixParts
 from trainables.losses.sumix_release import ReleasedSUMixLoss
-from trainables.methods.inputs import INPUTS, check_inputs, evaluation_mode
+from trainables.methods.inputs import INPUTS, check_inputs, evaluation_mode, running_statistics_left
 from trainables.methods.method import Method, Step
 from trainables.mixers import MIXERS
-from trainables.mixers.mixed import Mixed, alone, mixed_binary_cross_entropy, mixed_cross_entropy
+from trainables.mixers.choice import happens
+from trainables.mixers.mixed import Mixed, alone, mixed_binary_cross_entropy, mixed_cross_entropy, pair
 
 LAM_BINS = 10  # of the histograms of lambda in the log
 
@@ -29,13 +30,16 @@ class Mixing(Method):
     def __init__(self, network: Network, config: Config, num_classes: int) -> None:
         super().__init__(network)
         mixer = MIXERS[config.mixer]
-        self.mixer: Callable[..., Mixed] = partial(mixer, **config.mixer_options)
-        self.inputs = {name: INPUTS[name] for name in INPUTS if name in inspect.signature(mixer).parameters}
+        parameters = inspect.signature(mixer).parameters
+        own_options = {name: value for name, value in config.mixer_options.items() if name in parameters}
+        self.mixer: Callable[..., Mixed] = partial(mixer, **own_options)
+        self.probability: float = config.mixer_options["probability"]
+        self.inputs = {name: INPUTS[name] for name in INPUTS if name in parameters}
         check_inputs(self.inputs, network, config.mixer)
         self.loss: Callable[[Tensor, Tensor, Mixed], Tensor] = mixed_binary_cross_entropy
         if config.loss == "cross_entropy":
             self.loss = partial(mixed_cross_entropy, smoothing=config.label_smoothing)
-        self.raw_forward = config.sumix.raw_forward
+        self.raw_forward, self.raw_statistics = config.sumix.raw_forward, config.sumix.raw_statistics
         self.clean_loss = config.clean_loss
         self.learns_before_mixing = config.sumix.learns_before_mixing or config.clean_loss > 0
         self.sumix: SUMixLoss | None = None
@@ -70,20 +74,33 @@ class Mixing(Method):
         return Step(parts.loss, log)
 
     def mix(self, images: Tensor, labels: Tensor, rng: Generator) -> Mixed:
-        """Return the mixed batch, with what the mixer asks of the network computed first."""
+        """Return the batch after mixing.
+
+        A batch that is not mixed, by ``mixer.probability``, keeps all of each image: its lambda is 1.
+        """
+        if self.probability < 1 and not happens(self.probability, rng):
+            own = torch.arange(len(images), device=images.device)
+            return pair(images, own, torch.ones(1, device=images.device))
+        return self.mixture(images, labels, rng)
+
+    def mixture(self, images: Tensor, labels: Tensor, rng: Generator) -> Mixed:
+        """Return what the mixer makes of the batch, with what it asks of the network computed first."""
         inputs = {name: compute(self.network, images, labels) for name, compute in self.inputs.items()}
         return self.mixer(images, rng, **inputs)
 
     def encode_raw(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return features (B, D) and logits (B, L) of the batch before mixing, by the configured ``raw_forward``.
 
-        A graph that no gradient would flow back through is not kept: the same numbers in less memory.
+        A graph that no gradient would flow back through is not kept: the same numbers in less memory. With
+        ``raw_statistics`` "leave" the pass uses the batch's own statistics, and moves no running ones.
         """
         with contextlib.ExitStack() as how:
             if self.raw_forward != "train_grad" or not self.learns_before_mixing:
                 how.enter_context(torch.no_grad())
             if self.raw_forward == "eval_nograd":
                 how.enter_context(evaluation_mode(self.network))
+            elif self.raw_statistics == "leave":
+                how.enter_context(running_statistics_left(self.network))
             features = self.network.forward_features(images)
             return features, self.network.head(features)
 

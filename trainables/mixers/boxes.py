@@ -3,12 +3,15 @@
 Shape letters: B batch (or 1, for one box that the whole batch shares), H height, W width.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Generator, Tensor
 
-from trainables.mixers.mixed import Mixed, blend, pair
+from trainables.mixers.mixed import Mixed, blend, pair, require_one_of
+
+# What a label is weighed by: the pasted area, or lambda as it was drawn, before a box was clipped at the border.
+Label = Literal["area", "drawn"]
 
 
 class Boxes(NamedTuple):
@@ -105,14 +108,22 @@ def kept_share(boxes: Boxes, height: int, width: int) -> Tensor:
     return 1 - areas(boxes) / (height * width)
 
 
-def paste(images: Tensor, partner: Tensor, boxes: Boxes) -> Mixed:
-    """Fill each row's box with the same pixels of its partner; weights are counted in pixels.
+def paste(images: Tensor, partner: Tensor, boxes: Boxes, lam: Tensor, label: Label = "area") -> Mixed:
+    """Fill each row's box with the same pixels of its partner.
 
     Args:
         images: (B, C, H, W), left unchanged.
         partner: (B,) int64.
         boxes: (B,) or (1,) boxes.
+        lam: (B,) or (1,) as it was drawn.
+        label: weights are the pixels, or ``lam``.
     """
     height, width = images.shape[2:]
     mixed = blend(images, partner, outside(boxes, height, width))
-    return pair(mixed, partner, kept_share(boxes, height, width))
+    return pair(mixed, partner, label_share(boxes, height, width, lam, label))
+
+
+def label_share(boxes: Boxes, height: int, width: int, lam: Tensor, label: Label) -> Tensor:
+    """Return the weight of the row's own label, (B,) or (1,) float32; see ``paste``."""
+    require_one_of("label", label, ("area", "drawn"))
+    return kept_share(boxes, height, width) if label == "area" else lam

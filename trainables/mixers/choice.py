@@ -1,4 +1,4 @@
-"""A random choice that the whole batch shares and that the program itself must know, such as a layer."""
+"""Random choices that the whole batch shares and that the program itself must know, such as a layer."""
 
 import hashlib
 from collections.abc import Sequence
@@ -13,15 +13,26 @@ T = TypeVar("T")
 def choose(options: Sequence[T], rng: Generator) -> T:
     """Return one of ``options``, all equally likely, decided by ``rng`` and known without waiting for its device.
 
-    A number drawn on a GPU would have to be read back, which stalls it once a batch. The state of a
-    generator, there a seed and a counter, lies in the memory of the host: its hash decides, and one draw
-    then moves the generator on.
-
     Raises:
         ValueError: there is nothing to choose from.
     """
     if not options:
         raise ValueError("nothing to choose from")
+    return options[_number(rng) % len(options)]
+
+
+def happens(probability: float, rng: Generator) -> bool:
+    """Return True with this probability, decided by ``rng`` and known without waiting for its device."""
+    return _number(rng) < probability * 2**64
+
+
+def _number(rng: Generator) -> int:
+    """Return a number of 64 bits, all equally likely.
+
+    One that is drawn on a GPU would have to be read back, which stalls it once a batch. The state of a
+    generator, there a seed and a counter, lies in the memory of the host: its hash is the number, and one
+    draw then moves the generator on.
+    """
     digest = hashlib.sha256(bytes(rng.get_state().tolist())).digest()
     torch.rand((), generator=rng, device=rng.device)
-    return options[int.from_bytes(digest[:8], "big") % len(options)]
+    return int.from_bytes(digest[:8], "big")

@@ -6,12 +6,12 @@ Classifiers with Localizable Features", ICCV 2019, arXiv:1905.04899.
 
 from torch import Generator, Tensor
 
-from trainables.mixers.boxes import Boxes, clipped_boxes, paste, uniform_pixels
+from trainables.mixers.boxes import Boxes, Label, clipped_boxes, paste, uniform_pixels
 from trainables.mixers.mixed import Mixed, beta, partners
 
 
-def draw(shape: tuple[int, int, int], rng: Generator, *, alpha: float, per_batch: bool) -> tuple[Boxes, Tensor]:
-    """Return the box that is cut from each row, and the partner that fills it, (B,) int64.
+def draw(shape: tuple[int, int, int], rng: Generator, *, alpha: float, per_batch: bool) -> tuple[Boxes, Tensor, Tensor]:
+    """Return the box that is cut from each row, the partner that fills it, (B,) int64, and lambda, (B,) or (1,).
 
     Args:
         shape: B, H and W.
@@ -21,10 +21,12 @@ def draw(shape: tuple[int, int, int], rng: Generator, *, alpha: float, per_batch
     count = 1 if per_batch else size
     lam = beta(alpha, count, rng)
     centre = uniform_pixels(count, height, width, rng)
-    return clipped_boxes(centre, (1 - lam).sqrt(), height, width), partners(size, rng)
+    return clipped_boxes(centre, (1 - lam).sqrt(), height, width), partners(size, rng), lam
 
 
-def cutmix(images: Tensor, rng: Generator, *, alpha: float = 1.0, per_batch: bool = False) -> Mixed:
+def cutmix(
+    images: Tensor, rng: Generator, *, alpha: float = 1.0, per_batch: bool = False, label: Label = "area"
+) -> Mixed:
     """Paste one rectangle of a partner into every image, at the same place, a different one per row.
 
     Args:
@@ -32,14 +34,16 @@ def cutmix(images: Tensor, rng: Generator, *, alpha: float = 1.0, per_batch: boo
         rng: source of every random draw, on the device of ``images``.
         alpha: draws lambda ~ Beta(alpha, alpha); the box has the area ``1 - lam`` before it is clipped.
         per_batch: one box for the whole batch, as the official code has it.
+        label: ``drawn`` is lambda before the box was clipped, which the labels of many releases had before 2020.
 
     Returns:
-        A ``Mixed`` with K = 2. Its weights are counted in pixels, not drawn: a box clipped at the border
-        gives the image back what it would have lost. At alpha = 1 and 32x32 an image keeps 0.70 on average.
+        A ``Mixed`` with K = 2. Its weights are counted in pixels, as in the official code: a box clipped at
+        the border gives the image back what it would have lost. At alpha = 1 and 32x32 an image keeps 0.70 on average.
 
     The official code draws one box per batch; here each row has its own (equal in distribution, lower in
-    the variance of the gradient). The official code mixes half of the CIFAR batches; here every one.
+    the variance of the gradient). The official code mixes half of the CIFAR batches, here
+    ``mixer.probability=0.5``.
     """
     size, _, height, width = images.shape
-    boxes, partner = draw((size, height, width), rng, alpha=alpha, per_batch=per_batch)
-    return paste(images, partner, boxes)
+    boxes, partner, lam = draw((size, height, width), rng, alpha=alpha, per_batch=per_batch)
+    return paste(images, partner, boxes, lam, label)

@@ -7,15 +7,16 @@ Data Augmentation", arXiv:2002.12047.
 import torch
 from torch import Generator, Tensor
 
-from trainables.mixers.mixed import Mixed, beta, blend, pair, partners
+from trainables.mixers.boxes import Label
+from trainables.mixers.mixed import Mixed, beta, blend, pair, partners, require_one_of
 
 BISECTIONS = 26  # 2^-25, the distance of the float32 numbers in [1/4, 1/2], where the threshold mostly lies
 
 
 def draw(
     shape: tuple[int, int, int], rng: Generator, *, alpha: float, decay: float, per_batch: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Smooth noise (B or 1, H, W), the number of its pixels that stay (B or 1,), and partners (B,) int64.
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return smooth noise (B or 1, H, W), how many of its pixels stay and lambda, (B or 1,), and partners (B,) int64.
 
     Args:
         shape: B, H and W.
@@ -27,11 +28,11 @@ def draw(
     noise = low_frequency_noise(count, height, width, decay, rng)
     up = torch.rand(count, generator=rng, device=rng.device) < 0.5  # ceil or floor, so neither is favoured
     pixels = lam * (height * width)
-    return noise, torch.where(up, pixels.ceil(), pixels.floor()), partners(size, rng)
+    return noise, torch.where(up, pixels.ceil(), pixels.floor()), lam, partners(size, rng)
 
 
 def low_frequency_noise(count: int, height: int, width: int, decay: float, rng: Generator) -> Tensor:
-    """(count, H, W) noise whose amplitude falls as (1 / frequency) ** ``decay``.
+    """Return noise (count, H, W) whose amplitude falls as (1 / frequency) ** ``decay``.
 
     The inverse Fourier transform of complex Gaussian noise, so scaled; the frequency, in cycles per pixel,
     counts as at least that of one cycle over the longer side.
@@ -45,7 +46,7 @@ def low_frequency_noise(count: int, height: int, width: int, decay: float, rng: 
 
 
 def highest(field: Tensor, count: Tensor) -> Tensor:
-    """(B, H, W) float32 mask: 1 at the ``count[b]`` highest pixels of each field, 0 elsewhere.
+    """Return a mask (B, H, W) float32: 1 at the ``count[b]`` highest pixels of each field, 0 elsewhere.
 
     Args:
         field: (B, H, W).
@@ -67,7 +68,15 @@ def highest(field: Tensor, count: Tensor) -> Tensor:
     return torch.gt(flat, high, out=above).view_as(field)
 
 
-def fmix(images: Tensor, rng: Generator, *, alpha: float = 1.0, decay: float = 3.0, per_batch: bool = False) -> Mixed:
+def fmix(
+    images: Tensor,
+    rng: Generator,
+    *,
+    alpha: float = 1.0,
+    decay: float = 3.0,
+    per_batch: bool = False,
+    label: Label = "area",
+) -> Mixed:
     """Keep the high ground of smooth noise, a share lambda of the pixels, and take the rest from a partner.
 
     Args:
@@ -76,14 +85,16 @@ def fmix(images: Tensor, rng: Generator, *, alpha: float = 1.0, decay: float = 3
         alpha: draws lambda ~ Beta(alpha, alpha).
         decay: the power by which the noise loses its high frequencies; the higher, the smoother the mask.
         per_batch: one mask for the whole batch, as the official code has it.
+        label: weights are the mean of the mask or, as in the official code, the drawn lambda.
 
     Returns:
-        A ``Mixed`` with K = 2. Its weights are the mean of the mask; the official code gives the drawn lambda,
-        which is off by less than one pixel.
+        A ``Mixed`` with K = 2. The drawn lambda is off the mean of the mask by less than one pixel.
 
     The official code draws the mask with numpy, once per batch; here one per row, on the device.
     """
     size, _, height, width = images.shape
-    noise, kept, partner = draw((size, height, width), rng, alpha=alpha, decay=decay, per_batch=per_batch)
+    require_one_of("label", label, ("area", "drawn"))
+    noise, kept, lam, partner = draw((size, height, width), rng, alpha=alpha, decay=decay, per_batch=per_batch)
     mask = highest(noise, kept)
-    return pair(blend(images, partner, mask[:, None]), partner, mask.mean(dim=(1, 2)))
+    lam = mask.mean(dim=(1, 2)) if label == "area" else lam
+    return pair(blend(images, partner, mask[:, None]), partner, lam)

@@ -7,7 +7,7 @@ arXiv:2012.12877 (Table 9); R. Wightman, H. Touvron and H. Jegou, arXiv:2110.004
 import torch
 from torch import Generator, Tensor
 
-from trainables.mixers.boxes import kept_share, outside
+from trainables.mixers.boxes import Label, label_share, outside
 from trainables.mixers.cutmix import draw
 from trainables.mixers.mixed import Mixed, beta, blend, pair
 
@@ -20,6 +20,7 @@ def mixup_cutmix(
     mixup_alpha: float = 0.8,
     cutmix_share: float = 0.5,
     per_batch: bool = False,
+    label: Label = "area",
 ) -> Mixed:
     """Mix each image by CutMix or by mixup, drawn for each row.
 
@@ -30,6 +31,7 @@ def mixup_cutmix(
         mixup_alpha: mixup draws lambda ~ Beta(mixup_alpha, mixup_alpha).
         cutmix_share: in [0, 1], of the rows that CutMix mixes.
         per_batch: one of the two, with one lambda, for the whole batch, as the official codes have it.
+        label: of the rows that CutMix mixes, as in ``cutmix``.
 
     Returns:
         A ``Mixed`` with K = 2.
@@ -37,8 +39,9 @@ def mixup_cutmix(
     if not 0 <= cutmix_share <= 1:
         raise ValueError(f"cutmix_share must be between 0 and 1, got {cutmix_share}")
     size, _, height, width = images.shape
-    boxes, partner = draw((size, height, width), rng, alpha=alpha, per_batch=per_batch)
+    boxes, partner, drawn = draw((size, height, width), rng, alpha=alpha, per_batch=per_batch)
     lam = beta(mixup_alpha, 1 if per_batch else size, rng)
     cut = torch.rand(len(lam), generator=rng, device=rng.device) < cutmix_share
     own = torch.where(cut[:, None, None, None], outside(boxes, height, width), lam[:, None, None, None])
-    return pair(blend(images, partner, own), partner, torch.where(cut, kept_share(boxes, height, width), lam))
+    of_cut = label_share(boxes, height, width, drawn, label)
+    return pair(blend(images, partner, own), partner, torch.where(cut, of_cut, lam))

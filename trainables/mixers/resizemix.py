@@ -10,14 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from trainables.mixers.boxes import Boxes, clipped_boxes, kept_share, outside, uniform_pixels
+from trainables.mixers.boxes import Boxes, Label, clipped_boxes, label_share, outside, uniform_pixels
 from trainables.mixers.mixed import Mixed, beta, pair, partners, require_one_of
 
 
 def draw(
     shape: tuple[int, int, int], rng: Generator, *, alpha: float, scope: tuple[float, float], per_batch: bool
-) -> tuple[Boxes, Tensor]:
-    """Return the box of each row, and the partner that is shrunk into it, (B,) int64.
+) -> tuple[Boxes, Tensor, Tensor]:
+    """Return the box of each row, the partner that is shrunk into it, (B,) int64, and tau, (B,) or (1,).
 
     Args:
         shape: B, H and W.
@@ -32,7 +32,7 @@ def draw(
     uniform = low + (high - low) * torch.rand(count, generator=rng, device=rng.device)
     tau = torch.where((tau < low) | (tau > high), uniform, tau)
     centre = uniform_pixels(count, height, width, rng)
-    return clipped_boxes(centre, tau, height, width), partners(size, rng)
+    return clipped_boxes(centre, tau, height, width), partners(size, rng), tau
 
 
 def shrink_nearest(images: Tensor, boxes: Boxes) -> Tensor:
@@ -74,6 +74,7 @@ def resizemix(
     scope: tuple[float, float] = (0.1, 0.8),
     interpolation: Literal["nearest", "bilinear"] = "nearest",
     per_batch: bool = False,
+    label: Label = "area",
 ) -> Mixed:
     """Paste the whole partner, resized, into a box of every image.
 
@@ -85,6 +86,7 @@ def resizemix(
         scope: the least and the largest tau.
         interpolation: of the resizing.
         per_batch: one box for the whole batch, as the code of OpenMixup has it.
+        label: ``drawn`` is ``1 - tau ** 2``, before the box was clipped.
 
     Returns:
         A ``Mixed`` with K = 2 and weights counted in pixels. A box is clipped at the border before the
@@ -92,9 +94,8 @@ def resizemix(
     """
     require_one_of("interpolation", interpolation, ("nearest", "bilinear"))
     size, _, height, width = images.shape
-    boxes, partner = draw((size, height, width), rng, alpha=alpha, scope=scope, per_batch=per_batch)
+    boxes, partner, tau = draw((size, height, width), rng, alpha=alpha, scope=scope, per_batch=per_batch)
     shrink = shrink_nearest if interpolation == "nearest" else shrink_bilinear
     own = outside(boxes, height, width).to(images.dtype)
-    return pair(
-        shrink(images.index_select(0, partner), boxes).lerp_(images, own), partner, kept_share(boxes, height, width)
-    )
+    lam = label_share(boxes, height, width, 1 - tau.square(), label)
+    return pair(shrink(images.index_select(0, partner), boxes).lerp_(images, own), partner, lam)

@@ -46,8 +46,8 @@ def transmix(
     if not 0 <= attention_share <= 1:
         raise ValueError(f"attention_share must be between 0 and 1, got {attention_share}")
     size, _, height, width = images.shape
-    boxes, partner = draw((size, height, width), rng, alpha=alpha, per_batch=per_batch)
-    mixed = paste(images, partner, boxes)
+    boxes, partner, lam = draw((size, height, width), rng, alpha=alpha, per_batch=per_batch)
+    mixed = paste(images, partner, boxes, lam)
 
     attention = attend(mixed.images).detach().float()  # (B, M, N)
     rows, columns = (

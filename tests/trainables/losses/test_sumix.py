@@ -199,8 +199,68 @@ def test_half_precision_gives_finite_losses_and_gradients(dtype: torch.dtype, sc
         ({"lam": "free"}, "lam must be one of fixed, learned, got 'free'"),
         ({"regulariser": "us"}, "regulariser must be one of none, s, u, su, got 'us'"),
         ({"sem_scale": -1}, "sem_scale must be at least 0 and finite, got -1"),
+        ({"z": "features", "regulariser": "s"}, "'s' is a constant with sumix.z 'features'"),
+        ({"preset": "release", "z": "features"}, "sumix.z is an option of sumix.preset 'paper', got 'features'"),
+        ({"preset": "release", "lam_gradient": "flow"}, "sumix.lam_gradient is an option of sumix.preset 'paper'"),
     ],
 )
 def test_wrong_terms_are_refused(wrong: dict[str, object], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         SUMixTerms(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"z": "probabilities"},
+        {"z": "features"},
+        {"distance_gradient": "detach"},
+        {"lam_gradient": "flow"},
+    ],
+)
+def test_each_reading_of_the_paper_by_hand(options: dict[str, str]) -> None:
+    """The loss by loops over rows and sources, and its gradient at the mixed logits and features by differentiation."""
+    sumix = loss_of(SUMixTerms(zeta=0.7, **options))  # type: ignore[arg-type]
+    features, logits, mixed_features, mixed_logits, labels, mixed = batch()
+    z = {"logits": (logits, mixed_logits), "features": (features, mixed_features)}.get(options.get("z", "logits"))
+    before, after = z or (logits.softmax(dim=1), mixed_logits.softmax(dim=1))
+    doubt, mixed_doubt = sumix.doubt(features), sumix.doubt(mixed_features)
+    total = torch.zeros((), dtype=torch.float64)
+    for b in range(B):
+        sources = mixed.sources[b].tolist()
+        shifts = [(after[b] - before[source].detach()).softmax(dim=0) for source in sources]
+        scaled = [mixed.weights[b, k] * torch.exp(-shift.norm()) for k, shift in enumerate(shifts)]
+        learned = [s / sum(scaled) for s in scaled]
+        if options.get("lam_gradient") != "flow":
+            learned = [lam.detach() for lam in learned]
+        for k, source in enumerate(sources):
+            total = total - learned[k] * mixed_logits[b].log_softmax(dim=0)[labels[source]]
+            moved = shifts[k].detach() if options.get("distance_gradient") == "detach" else shifts[k]
+            distance = moved.norm() if options.get("z") == "features" else moved / moved.norm()
+            z_su = torch.exp(-(distance + doubt[source] + mixed_doubt[b]))
+            total = total - 0.7 * mixed.weights[b, k] * z_su.log_softmax(dim=0)[labels[source]]
+    by_hand = torch.autograd.grad(total / B, (mixed_logits, mixed_features, features))
+    loss = sumix(features, logits, mixed_features, mixed_logits, labels, mixed)
+    torch.testing.assert_close(loss, total / B, rtol=1e-6, atol=0)  # the mixer's weights are float32
+    ours = torch.autograd.grad(loss, (mixed_logits, mixed_features, features))
+    for one, other in zip(ours, by_hand, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-7)
+    usual = loss_of(SUMixTerms(zeta=0.7))(features, logits, mixed_features, mixed_logits, labels, mixed)
+    assert (torch.autograd.grad(usual, mixed_logits)[0] - ours[0]).abs().max() > 1e-4  # the option does something
+
+
+def test_the_semantic_term_pushes_against_the_class_and_with_detached_distances_not_at_all() -> None:
+    """In 2,000 random pairs l_s rises with the logit of the source's own class: a penalty of confidence."""
+    rows, classes = 2000, 10
+    after, before = random(rows, classes, seed=1).requires_grad_(), random(rows, classes, seed=2)
+    label = torch.randint(classes, (rows,), generator=torch.Generator().manual_seed(3))
+    shift = displacement(after, before[:, None])
+    own = torch.exp(-torch.nn.functional.normalize(shift, dim=-1)).log_softmax(dim=-1)[:, 0].gather(1, label[:, None])
+    (gradient,) = torch.autograd.grad(-own.sum(), after)
+    assert (gradient.gather(1, label[:, None]) > 0).all()
+
+    *_, mixed_logits, labels, mixed = arguments = batch()
+    terms = SUMixTerms(lam="fixed", regulariser="s", distance_gradient="detach", zeta=1.0)
+    (ours,) = torch.autograd.grad(loss_of(terms)(*arguments), mixed_logits)
+    (plain,) = torch.autograd.grad(mixed_cross_entropy(mixed_logits, labels, mixed), mixed_logits)
+    torch.testing.assert_close(ours, plain)

@@ -227,3 +227,47 @@ def test_saliency_is_the_length_of_the_gradient_of_each_images_own_loss() -> Non
     assert isinstance(saliency, Tensor)
     wanted = gradient[2].square().mean(dim=0).sqrt().float()
     torch.testing.assert_close(saliency[2], wanted)  # the mixers take it in float32
+
+
+@pytest.mark.parametrize("raw_statistics", ["keep", "leave"])
+def test_the_raw_pass_moves_the_running_statistics_or_leaves_them(raw_statistics: str) -> None:
+    """Left, they are a baseline's; either way the pass itself uses the statistics of its own batch."""
+    plain = method_for("cutmix")
+    sumix = method_for("cutmix", sumix__regulariser="s", sumix__zeta=0.0, sumix__raw_statistics=raw_statistics)
+    assert torch.equal(step(plain)[0], step(sumix)[0])
+    same = [torch.equal(*pair) for pair in zip(plain.network.buffers(), sumix.network.buffers(), strict=True)]
+    assert all(same) == (raw_statistics == "leave")
+
+    other = method_for("cutmix", sumix__lam="learned")
+    assert isinstance(sumix, mixing.Mixing)
+    assert isinstance(other, mixing.Mixing)
+    assert torch.equal(sumix.encode_raw(pixels())[0], other.encode_raw(pixels())[0])
+    assert all(norm.track_running_stats for norm in sumix.modules() if isinstance(norm, torch.nn.BatchNorm2d))
+
+
+@pytest.mark.parametrize("mixer", ["cutmix", "manifoldmix", "supermix", "dcutmix"])
+@pytest.mark.parametrize("keys", [{}, {"sumix__lam": "learned", "sumix__regulariser": "su"}])
+def test_a_share_of_the_batches_is_mixed(mixer: str, keys: dict[str, Any]) -> None:
+    always, half = method_for(mixer, **keys), method_for(mixer, mixer__probability=0.25, **keys)
+    never = method_for(mixer, mixer__probability=0.0, **keys)
+    assert isinstance(always, mixing.Mixing)
+    assert isinstance(half, mixing.Mixing)
+    state = torch.Generator().manual_seed(0)
+    always.mix(pixels(), LABELS, state)
+    without = torch.Generator().manual_seed(0)
+    inputs = {name: compute(always.network, pixels(), LABELS) for name, compute in always.inputs.items()}
+    always.mixer(pixels(), without, **inputs)
+    assert torch.equal(state.get_state(), without.get_state())  # at 1 nothing more is drawn than the mixer draws
+
+    if mixer == "cutmix":
+        rng = torch.Generator().manual_seed(1)
+        mixed = [half.mix(pixels(), LABELS, rng) for _ in range(400)]
+        kept = [batch for batch in mixed if (batch.weights[:, 0] == 1).all()]
+        assert 250 < len(kept) < 350
+        assert all(batch.images.equal(pixels()) for batch in kept)
+    loss, log = step(never)
+    if not keys:
+        clean = torch.nn.functional.cross_entropy(method_for("none").network(pixels()), LABELS)
+        torch.testing.assert_close(loss, clean.detach())
+    else:
+        assert torch.equal(log["lam"], torch.ones(B))

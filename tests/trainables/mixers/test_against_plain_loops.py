@@ -100,8 +100,8 @@ def test_resizemix(seed: int, interpolation: str) -> None:
 @each_seed
 def test_fmix(seed: int) -> None:
     images = photographs()
-    noise, kept, partner = draw_fmix((B, H, W), stream(seed), alpha=0.7, decay=3.0, per_batch=False)
-    lam = beta(0.7, B, stream(seed))
+    noise, kept, lam, partner = draw_fmix((B, H, W), stream(seed), alpha=0.7, decay=3.0, per_batch=False)
+    assert torch.equal(lam, beta(0.7, B, stream(seed)))
     rows, shares = [], []
     for b in range(B):
         pixels = lam[b].item() * H * W

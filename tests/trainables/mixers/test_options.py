@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
+from trainables.mixers import MIXERS
 from trainables.mixers.cutout import cutout
 from trainables.mixers.fmix import fmix
 from trainables.mixers.gridmix import gridmix
@@ -39,7 +40,7 @@ def dots(images: int = B) -> tuple[Tensor, Tensor, Tensor]:
 
 def test_saliencymix_centres_each_box_on_the_salient_pixel_of_the_partner() -> None:
     images, row, column = dots()
-    boxes, partner = draw(images, rng(), alpha=1.0, per_batch=False, saliency_input="uint8")
+    boxes, partner, _ = draw(images, rng(), alpha=1.0, per_batch=False, saliency_input="uint8")
     for b in range(B):
         half = int(H * (1 - beta(1.0, B, rng())[b]).sqrt()) // 2
         assert boxes.top[b] == max(row[partner[b]] - half, 0)
@@ -52,7 +53,7 @@ def test_saliencymix_centres_each_box_on_the_salient_pixel_of_the_partner() -> N
 
 def test_saliencymix_per_batch_cuts_around_the_salient_pixel_of_the_partner_of_row_0() -> None:
     images, row, _ = dots()
-    boxes, partner = draw(images, rng(), alpha=1.0, per_batch=True, saliency_input="uint8")
+    boxes, partner, _ = draw(images, rng(), alpha=1.0, per_batch=True, saliency_input="uint8")
     half = int(H * (1 - beta(1.0, 1, rng())).sqrt()) // 2
     assert boxes.top.tolist() == [max(row[partner[0]].item() - half, 0)]
     assert boxes.bottom.tolist() == [min(row[partner[0]].item() + half, H)]
@@ -238,3 +239,22 @@ def test_saliency_dcutmix_with_many_images_and_one_set_of_patches(paste: str) ->
     mixed = saliency_dcutmix(images, rng(), num_images=4, paste=paste, per_batch=True)  # type: ignore[arg-type]
     assert mixed.weights.unique(dim=0).shape[0] == 1
     assert torch.isin(mixed.images, images).all()
+
+
+@pytest.mark.parametrize("per_batch", [False, True])
+@pytest.mark.parametrize("name", ["cutmix", "saliencymix", "resizemix", "fmix", "mixup_cutmix"])
+def test_a_drawn_label_is_lambda_before_the_box_was_clipped(name: str, per_batch: bool) -> None:
+    images, rows = photographs(), 1 if per_batch else B
+    area, drawn = (MIXERS[name](images, rng(), per_batch=per_batch, label=label) for label in ("area", "drawn"))
+    assert torch.equal(area.images, drawn.images)
+    assert torch.equal(area.sources, drawn.sources)
+    lam = beta(1.0, rows, g := rng())
+    if name == "resizemix":  # tau is the side of the box
+        again = 0.1 + 0.7 * torch.rand(rows, generator=g)
+        lam = 1 - torch.where((lam < 0.1) | (lam > 0.8), again, lam).square()
+    cut = area.weights[:, 0] != drawn.weights[:, 0]
+    wanted = lam.expand(B)[cut] if name == "mixup_cutmix" else lam.expand(B)
+    assert torch.equal(drawn.weights[cut, 0] if name == "mixup_cutmix" else drawn.weights[:, 0], wanted)
+    assert cut.any()
+    with pytest.raises(ValueError, match="label must be one of area, drawn, got 'pasted'"):
+        MIXERS[name](images, rng(), label="pasted")

@@ -1,0 +1,38 @@
+"""The options that every mixer has besides its own: which batches are mixed, and how the network learns from them.
+
+They are written like a mixer's own, ``mixer.probability``, and read by the methods.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from trainables.ranges import Share
+
+# The rows of AutoMix's Table 8: no slow copy; a copy of momentum 0, that is, of the same weights; a slow copy;
+# a slow copy and the cross-entropy of plain images.
+Pipeline = Literal["none", "mp_m0", "mp", "mp_ce"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EveryMixer:
+    """Options of every mixer."""
+
+    # The share of the batches that are mixed; the others are trained on as they are. CutMix's and SaliencyMix's codes
+    # have 0.5 for CIFAR, OpenMixup and SUMix 1.
+    probability: Share = 1.0
+    pipeline: Pipeline | None = None  # None: the mixer's own, mp_ce for AutoMix and none for all others
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlowCopy:
+    """Options of every mixer whose pipeline has a slow copy, theta_k of AutoMix's Eq. 12."""
+
+    first_momentum: Share = 0.999  # m; a run of few steps needs less
+    last_momentum: Share = 1.0  # m at the end, by a cosine
+    momentum_from: Share = 0.0  # the share of the training from which on m rises
+
+
+def common_options(pipeline: object) -> dict[str, Any]:
+    """Return the options that a mixer of this pipeline has besides its own, with their defaults."""
+    kinds = (EveryMixer, SlowCopy) if pipeline in ("mp", "mp_ce") else (EveryMixer,)
+    return {f.name: f.default for kind in kinds for f in fields(kind)}
