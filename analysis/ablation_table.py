@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from analysis import command
+from analysis.records.metrics import metric_of
 from analysis.records.published import published_of_runs
 from analysis.records.runs import Plan, load_plan, load_runs
 from analysis.statistics.tables import LevelTable, Published, level_tables, logged_metrics
 
-BESIDE = ("test_top1_last", "test_top1_best")
+BESIDE = ("last", "best")  # rules
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,14 @@ def study_table(
 
     plan = plan if plan is not None else load_plan(tracking_uri, study)
     runs = load_runs(tracking_uri, study, plan)
-    if published is None and (metric or plan["metric"]).startswith("test_top1"):
+    if published is None:
         published = published_of_runs(runs, plan["factors"])
     levels = level_tables(runs, plan, metric, published or None)
     for name in extra:
         if name not in logged_metrics(runs):
-            raise ValueError(f"no finished run logged the metric {name!r}; logged: {', '.join(logged_metrics(runs))}")
+            raise ValueError(
+                f"no run that is done logged the metric {name!r}; logged: {', '.join(logged_metrics(runs))}"
+            )
     return StudyTable(text=terminal_text(study, levels, extra, power=power, wide=wide), levels=levels)
 
 
@@ -118,6 +121,20 @@ def write_study_table(
     return StudyTable(text=result.text, files=files, levels=result.levels)
 
 
+def beside(plan: Plan) -> tuple[str, ...]:
+    """Return the names of the plan's metric after the last and in the best epoch.
+
+    Raises:
+        ValueError: the metric has no such rules.
+    """
+    declared = metric_of(plan, plan["metric"])
+    if not set(BESIDE) <= set(declared.rules):
+        raise ValueError(
+            f"--show-last-best needs a metric with the rules last and best, which {declared.name!r} has not"
+        )
+    return tuple(f"{declared.name}_{rule}" for rule in BESIDE)
+
+
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = command.parser("ablation_table.py", "The table of a study, from MLflow.")
@@ -138,7 +155,7 @@ def show(options: argparse.Namespace) -> int:
         ValueError: unknown store, study, plan or metric, no finished run, or a baseline that is not an arm.
     """
     plan = load_plan(options.tracking_uri, options.study, options.plan)
-    extra = BESIDE if options.show_last_best else ()
+    extra = beside(plan) if options.show_last_best else ()
     kinds = {"metric": options.metric, "extra": extra, "power": options.power, "wide": options.wide}
     if options.out is None:
         result = study_table(options.tracking_uri, options.study, plan, **kinds)

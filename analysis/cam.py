@@ -27,7 +27,7 @@ from analysis import command
 from analysis.figures.cam_plot import CamRow, plot_cam
 from analysis.figures.drawing import save
 from analysis.networks.evaluate import Result, load_images
-from analysis.records.runs import load_plan, load_runs
+from analysis.records.runs import FACTOR, done, load_plan, load_runs
 from analysis.statistics.tables import LevelTable, level_tables
 from analysis.words.captions import provenance_text
 from trainables.backbones.backbone import Backbone, Network
@@ -90,7 +90,7 @@ def chosen(runs: pd.DataFrame, plan: Mapping[str, Any], arms: str | None, seed: 
     for arm in wanted:
         if arm not in plan["arms"]:
             raise ValueError(f"--arms {arm!r} is not an arm; the arms are: {', '.join(plan['arms'])}")
-    finished = runs[(runs["status"] == "finished") & runs["arm"].isin(wanted)]
+    finished = done(runs)[done(runs)["arm"].isin(wanted)]
     if finished.empty:
         raise ValueError("the study has no finished run of these arms: there is nothing to evaluate")
     seeds = sorted(int(known) for known in finished["seed"].unique())
@@ -156,7 +156,7 @@ def draw(options: argparse.Namespace) -> int:
 
 def cell_name(row: Mapping[Any, Any], levels: list[LevelTable]) -> str:
     """Level and arm, e.g. ``cutmix, + lam``."""
-    return ", ".join([*(str(row[factor]) for factor in levels[0].levels), str(row["arm"])])
+    return ", ".join([*(str(row[FACTOR + factor]) for factor in levels[0].levels), str(row["arm"])])
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from mixlab.errors import BadInput
+
 if TYPE_CHECKING:
     from analysis.networks.evaluate import Measure, Result
     from trainables.config import Config
@@ -87,6 +89,6 @@ def run(file: str, work: Callable[[argparse.Namespace], int], options: argparse.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     try:
         return work(options)
-    except (ValueError, OSError) as error:
+    except (BadInput, ValueError, OSError) as error:
         print(f"{file}: {error}", file=sys.stderr)
         return 2

@@ -27,15 +27,16 @@ from analysis import command
 from analysis.figures.drawing import line_and_band, save
 from analysis.figures.landscape_plot import plot_line, plot_plane
 from analysis.networks.evaluate import Result
-from analysis.records.runs import load_plan, load_runs
+from analysis.records.runs import FACTOR, METRIC, done, load_plan, load_runs
 from analysis.statistics.tables import level_tables
 from analysis.words.captions import provenance_text
 from analysis.words.rendering import markdown, terminal_text
+from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
 from trainables.config import Config
 from trainables.robustness.landscape import REACH, loss_along, random_direction, sharpness
 
-RISE = "sharpness_loss"  # mean rise of the loss within half the reach
+RISE = Metric("sharpness_loss", "nats", 4, higher_is_better=False, label="rise of the loss within half the reach")
 VERSION = 1  # of the evaluation; raise it when its numbers change
 
 
@@ -64,7 +65,7 @@ def line_points(runs: pd.DataFrame, results: Mapping[str, Result], factors: Sequ
         if row["run_id"] not in results:
             continue
         means = np.mean(results[row["run_id"]]["line"], axis=0)
-        named = {name: row[name] for name in (*factors, "arm", "seed")}
+        named = {name: row[name] for name in (*(FACTOR + f for f in factors), "arm", "seed")}
         rows += [{**named, "step": step, "loss": loss} for step, loss in zip(grid(steps), means, strict=True)]
     return pd.DataFrame(rows)
 
@@ -73,7 +74,7 @@ def plane_points(runs: pd.DataFrame, results: Mapping[str, Result], factors: Seq
     """One row a run and a point: factors, ``arm``, ``seed``, ``first`` and ``second`` (steps) and ``loss`` (nats)."""
     rows = []
     for row in runs.to_dict("records"):
-        named = {name: row[name] for name in (*factors, "arm", "seed")}
+        named = {name: row[name] for name in (*(FACTOR + f for f in factors), "arm", "seed")}
         for first, losses in zip(grid(steps), results.get(row["run_id"], {}).get("plane", ()), strict=False):
             rows += [
                 {**named, "first": first, "second": s, "loss": v} for s, v in zip(grid(steps), losses, strict=True)
@@ -98,7 +99,7 @@ def draw(options: argparse.Namespace) -> int:
     plan = load_plan(options.tracking_uri, options.study, options.plan)
     runs = load_runs(options.tracking_uri, options.study, plan)
     protocol = {name: getattr(options, name) for name in ("steps", "plane", "directions")}
-    finished = runs[runs["status"] == "finished"]
+    finished = done(runs)
     first_seed = finished["seed"] == finished["seed"].min()
     results: dict[str, Result] = {}
     problems: list[str] = []
@@ -111,7 +112,9 @@ def draw(options: argparse.Namespace) -> int:
             problems += missing
     if not results:
         return 1
-    runs[RISE] = runs["run_id"].map({run_id: result["rise"] for run_id, result in results.items()}).astype(float)
+    runs[METRIC + RISE.name] = (
+        runs["run_id"].map({run_id: result["rise"] for run_id, result in results.items()}).astype(float)
+    )
     levels = level_tables(runs, plan, RISE)
     how = (
         f"Mean cross-entropy on {options.images} test images. Directions: random, normal, each filter as long as the "

@@ -25,11 +25,12 @@ from analysis import command
 from analysis.figures.drawing import save
 from analysis.figures.occlusion_plot import plot_occlusion
 from analysis.networks.evaluate import Result, load_images
-from analysis.records.runs import load_plan, load_runs
+from analysis.records.runs import FACTOR, METRIC, load_plan, load_runs
 from analysis.statistics.tables import level_tables
 from analysis.words.captions import provenance_text
 from analysis.words.cells import tidy
 from analysis.words.rendering import markdown, terminal_text
+from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
 from trainables.config import Config
 from trainables.datasets.opening import dataset_of
@@ -43,7 +44,7 @@ from trainables.robustness.occlusion import (
     patch_of_pixel,
 )
 
-AREA = "test_top1_occluded"
+AREA = Metric("test_top1_occluded", "%", 2, higher_is_better=True, label="top-1 accuracy, mean over masked shares")
 MASK_SEED = 0  # of the masks, the same for every network
 VERSION = 1  # of the evaluation; raise it when its numbers change
 
@@ -90,7 +91,7 @@ def curves(runs: pd.DataFrame, results: Mapping[str, Result], factors: list[str]
         draws = zip(*results[run["run_id"]]["accuracy"], strict=True)
         for share, values in zip(SHARES, draws, strict=True):
             point = {"masked": share, "accuracy": sum(values) / len(values), "spread": max(values) - min(values)}
-            rows.append({**{name: run[name] for name in (*factors, "arm", "seed")}, **point})
+            rows.append({**{name: run[name] for name in (*(FACTOR + f for f in factors), "arm", "seed")}, **point})
     return pd.DataFrame(rows)
 
 
@@ -131,7 +132,9 @@ def draw(options: argparse.Namespace) -> int:
     results, config, problems = command.evaluate("occlusion.py", options, runs, measure, protocol)
     if config is None:
         return 1
-    runs[AREA] = runs["run_id"].map({run_id: result["area"] for run_id, result in results.items()}).astype(float)
+    runs[METRIC + AREA.name] = (
+        runs["run_id"].map({run_id: result["area"] for run_id, result in results.items()}).astype(float)
+    )
     levels = level_tables(runs, plan, AREA)
     points, sentence = curves(runs, results, plan["factors"]), protocol_text(options, results)
     points.to_csv(options.out / "curves.csv", index=False)

@@ -25,13 +25,14 @@ from analysis.figures.drawing import save
 from analysis.figures.lambdas import load_histograms, plot_lambda
 from analysis.figures.plots import plot_curves, plot_gains
 from analysis.records.configuration import configuration, provenance
-from analysis.records.runs import Plan, load_curves, load_plan
+from analysis.records.runs import CONFIG, FACTOR, Plan, load_curves, load_plan
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import power_heading
 from analysis.words.cells import power_cells
 from analysis.words.page import image, page, png
 from analysis.words.rendering import html_grid, html_tables
 from analysis.words.summaries import Summary, claims, of_arms, of_study, verdict
+from mixlab.spec.state import State
 
 MOST_CURVES = 500  # runs whose curves are read, a request each
 
@@ -119,7 +120,7 @@ def write_report(
     if levels is None:
         levels = study_table(tracking_uri, study, plan).levels
     runs = pd.concat([level.runs for level in levels])
-    curves = load_curves(tracking_uri, _first_seeds(runs))
+    curves = load_curves(tracking_uri, _first_seeds(runs), levels[0].declared.name)
     drawn = {"curves": plot_curves(study, curves, levels)}
     histograms = load_histograms(tracking_uri, levels)
     if histograms:
@@ -129,7 +130,7 @@ def write_report(
         ("Summary", summary(levels)),
         ("Results", html_tables(levels)),
         ("Gains", image(png(plot_gains(study, levels)), "The gain of every arm over the baseline, with its interval")),
-        ("Training", _note(curves, runs) + image(pictures["curves"], "Top-1 accuracy by epoch")),
+        ("Training", _note(curves, runs) + image(pictures["curves"], f"{levels[0].declared.label} by epoch")),
         *([("Lambda", image(pictures["lambda"], "Learned and drawn lambda by epoch"))] if histograms else []),
         ("How many seeds it would take", _power(levels)),
         ("Configuration", _configuration(runs, list(plan["factors"]))),
@@ -158,16 +159,17 @@ def summary(levels: Sequence[LevelTable]) -> str:
 
 def _configuration(runs: pd.DataFrame, factors: Sequence[str]) -> str:
     shared, cells = configuration(runs, factors)
+    cells.columns = [str(name).removeprefix(FACTOR).removeprefix(CONFIG) for name in cells.columns]
     return (
         f"<h3>Of each arm</h3>\n{html_grid(cells, words=True)}\n<h3>Of every run</h3>\n{html_grid(shared, words=True)}"
     )
 
 
 def _failures(runs: pd.DataFrame, factors: Sequence[str]) -> str:
-    failed = runs[runs["status"] == "failed"]
+    failed = runs.loc[runs["status"] == State.FAILED.value, [*(FACTOR + f for f in factors), "arm", "seed", "error"]]
     if failed.empty:
         return "<p>Nothing.</p>"
-    return html_grid(failed[[*factors, "arm", "seed", "error"]].astype(str), words=True)
+    return html_grid(failed.set_axis([*factors, "arm", "seed", "error"], axis=1).astype(str), words=True)
 
 
 def _power(levels: Sequence[LevelTable]) -> str:

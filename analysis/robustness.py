@@ -28,11 +28,12 @@ from analysis.figures.reliability_plot import FEWEST, plot_reliability, reliabil
 from analysis.networks.evaluate import Result
 from analysis.networks.robustness_measures import measure
 from analysis.networks.transfer import fetch_attacker
-from analysis.records.runs import load_plan, load_runs
+from analysis.records.runs import FACTOR, METRIC, load_plan, load_runs
 from analysis.statistics.tables import LevelTable, level_tables
-from analysis.words.captions import provenance_text
+from analysis.words.captions import metric_text, provenance_text
 from analysis.words.cells import tidy
 from analysis.words.rendering import markdown
+from mixlab.spec.metric import Metric
 
 VERSION = 2  # of the evaluation; raise it when its numbers change
 OFFICIAL = {"cifar10_c": "CIFAR-10-C", "cifar100_c": "CIFAR-100-C"}  # of EVALUATION_SETS, and its folder
@@ -46,15 +47,19 @@ HEADINGS = {
     "ece": "ECE",
     "adaptive_ece": "Adaptive ECE",
 }
+LABELS = {
+    "test_top1_clean": "top-1 accuracy",
+    "test_top1_corrupted": "mean top-1 accuracy over 19 corruptions and 5 severities",
+    "fgsm_error": "error under FGSM at 8/255 in pixels",
+    "pgd_error": "error under PGD at 8/255 in pixels, 10 steps of 2/255, random start",
+    "transfer_error": "error under FGSM at 8/255 made on another network, a black box",
+    "fgsm_release_error": "error under the FGSM of SUMix's released code, which clamps normalised pixels; legacy",
+    "ece": "expected calibration error, 15 bins of equal width",
+    "adaptive_ece": "the same with 15 bins of equally many predictions",
+}
 MEASURES = {
-    "test_top1_clean": "top-1 accuracy, %.",
-    "test_top1_corrupted": "mean top-1 accuracy over 19 corruptions and 5 severities, %.",
-    "fgsm_error": "error under FGSM at 8/255 in pixels, % (lower is better).",
-    "pgd_error": "error under PGD at 8/255 in pixels, 10 steps of 2/255, random start, % (lower is better).",
-    "transfer_error": "error under FGSM at 8/255 made on another network, a black box, % (lower is better).",
-    "fgsm_release_error": "error under the FGSM of SUMix's released code, which clamps normalised pixels, %; legacy.",
-    "ece": "expected calibration error, 15 bins of equal width, % (lower is better).",
-    "adaptive_ece": "the same with 15 bins of equally many predictions, % (lower is better).",
+    name: Metric(name, "%", 2, higher_is_better=name.startswith("test_top1"), label=label)
+    for name, label in LABELS.items()
 }
 
 
@@ -80,7 +85,7 @@ def protocol_text(results: Mapping[str, Result], metrics: Sequence[str]) -> str:
     """What the columns are, in sentences."""
     result = next(iter(results.values()))
     lines = [f"{result['images']} test images, evenly spaced. In brackets: gain over the baseline, paired by seed."]
-    lines += [f"{HEADINGS[metric]}: {MEASURES[metric]}" for metric in metrics]
+    lines += [f"{HEADINGS[name]}: {metric_text(MEASURES[name], name, ())}." for name in metrics]
     sources = sorted({result["source"] for result in results.values() if "source" in result})
     if sources:
         lines.append(f"Corrupted images: {' and '.join(sources)}.")
@@ -126,11 +131,11 @@ def tabulate_study(options: argparse.Namespace) -> int:
     if not results:
         return 1
     tables = {}
-    for metric in MEASURES:
-        values = {run_id: result[metric] for run_id, result in results.items() if metric in result}
+    for name, metric in MEASURES.items():
+        values = {run_id: result[name] for run_id, result in results.items() if name in result}
         if values:
-            measured = runs.assign(**{metric: runs["run_id"].map(values).astype(float)})
-            tables[metric] = level_tables(measured, plan, metric)
+            measured = runs.assign(**{METRIC + name: runs["run_id"].map(values).astype(float)})
+            tables[name] = level_tables(measured, plan, metric)
     text = f"{summary(tables)}\n\n{protocol_text(results, list(tables))}"
     details = [markdown(HEADINGS[metric], levels) for metric, levels in tables.items()]
     points = reliability_points(runs, results, plan["factors"])
@@ -154,7 +159,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
 
 def by_corruption(runs: pd.DataFrame, results: Mapping[str, Result], factors: Sequence[str]) -> pd.DataFrame:
     """One row a run, corruption and severity, ``test_top1`` being the accuracy in percent."""
-    columns = [*factors, "arm", "seed"]
+    columns = [*(FACTOR + factor for factor in factors), "arm", "seed"]
     rows = [
         [*(run[name] for name in columns), corruption, level, accuracy]
         for run in runs.to_dict("records")

@@ -26,6 +26,7 @@ from analysis.statistics.search_findings import EVALUATOR, Landscape, cautions, 
 from analysis.statistics.tables import LevelTable, level_tables
 from analysis.words.page import image, page, png
 from analysis.words.rendering import html_grid, html_tables
+from mixlab.errors import BadInput
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def _confirmed(tracking_uri: str, search: SearchRecord) -> LevelTable | None:
     try:
         plan = load_plan(tracking_uri, search.plan["search"], search.plan["confirmation"])
         return level_tables(load_runs(tracking_uri, search.plan["search"], plan), plan)[0]
-    except ValueError:  # not begun, or nothing of it is finished
+    except (BadInput, ValueError):  # not begun, or nothing of it is finished
         return None
 
 

@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.style import context
 
+from analysis.records.runs import FACTOR
 from analysis.statistics.tables import LevelTable
 
 STYLE = Path(__file__).with_name("style.mplstyle")
@@ -40,7 +41,7 @@ def arm_line(place: int) -> str:
 def of_level(points: pd.DataFrame, level: LevelTable) -> pd.DataFrame:
     """The rows of one combination of factor levels."""
     for factor, value in level.levels.items():
-        points = points[points[factor] == value]
+        points = points[points[FACTOR + factor] == value]
     return points
 
 

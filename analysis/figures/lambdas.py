@@ -6,12 +6,9 @@ A finished run that learned lambda has two histograms an epoch in its artifact `
 
 from __future__ import annotations
 
-import json
 import math
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,17 +16,16 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.style import context
 from matplotlib.ticker import MaxNLocator
-from mlflow.tracking import MlflowClient
 from numpy.typing import NDArray
 
 from analysis.figures.drawing import BASELINE_COLOUR, STYLE, add_caption, arm_colours
-from analysis.records.runs import open_client
+from analysis.records.runs import CONFIG, done
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import provenance_text
+from mixlab.tracking import artifacts, names, store
 
 BINS = 10
-FILE = "histograms.json"
-LEARNS = "config.sumix.lam"
+LEARNS = CONFIG + "sumix.lam"
 MOST_CELLS = 24  # in the figure
 PANEL = (3.4, 1.75)  # inches
 CAPTION = (
@@ -51,26 +47,26 @@ class Histograms(NamedTuple):
 
 
 def load_histograms(tracking_uri: str, levels: Sequence[LevelTable]) -> list[Histograms]:
-    """Of every cell that learned lambda, the histograms of its first finished seed: two requests a cell."""
-    client = open_client(tracking_uri)
+    """Return the histograms of the first seed that is done of every cell that learned lambda.
+
+    Raises:
+        BadInput: no such tracking store, or the folder of its artifacts is not there.
+    """
+    client = store.connect(tracking_uri, make=False)
     found: list[Histograms] = []
     for level in levels:
         if LEARNS not in level.runs:
             continue
-        learned = level.runs[(level.runs["status"] == "finished") & (level.runs[LEARNS] == "learned")]
+        runs = done(level.runs)
+        learned = runs[runs[LEARNS] == "learned"]
         for row in learned.sort_values("seed", kind="stable").drop_duplicates("arm").to_dict("records"):
-            if len(found) < MOST_CELLS and any(
-                artifact.path == FILE for artifact in client.list_artifacts(row["run_id"])
-            ):
-                found.append(_of_run(client, level, row))
+            if len(found) == MOST_CELLS:
+                return found
+            held = artifacts.read_json(client, row["run_id"], names.HISTOGRAMS_FILE)
+            if held is not None:
+                shares = (np.array(held[name], dtype=float) for name in ("lam_drawn", "lam_learned"))
+                found.append(Histograms(level.name, row["arm"], int(row["seed"]), np.array(held["epochs"]), *shares))
     return found
-
-
-def _of_run(client: MlflowClient, level: LevelTable, row: dict[Any, Any]) -> Histograms:
-    with tempfile.TemporaryDirectory() as folder:
-        held = json.loads(Path(client.download_artifacts(row["run_id"], FILE, folder)).read_text(encoding="utf-8"))
-    shares = (np.array(held[name], dtype=float) for name in ("lam_drawn", "lam_learned"))
-    return Histograms(level.name, row["arm"], int(row["seed"]), np.array(held["epochs"]), *shares)
 
 
 def plot_lambda(study: str, histograms: Sequence[Histograms], levels: Sequence[LevelTable]) -> Figure:

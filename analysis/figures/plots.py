@@ -25,8 +25,8 @@ from analysis.figures.drawing import (
     panels,
     shape,
 )
-from analysis.statistics.tables import LevelTable, higher_is_better, paired_differences
-from analysis.words.captions import provenance_text, unit
+from analysis.statistics.tables import LevelTable, paired_differences
+from analysis.words.captions import metric_text, provenance_text, unit
 from analysis.words.cells import metric_rule
 
 PANEL_WIDTH = 3.6  # inches, without the labels of the arms
@@ -57,22 +57,22 @@ def plot_gains(study: str, levels: Sequence[LevelTable]) -> Figure:
             axis.set_xlim(low, high)
             _draw_gains(axis, level, arms)
         figure.suptitle(study, x=0.01, ha="left", fontweight="bold")
-        what = "gain over baseline" if higher_is_better(levels[0].metric) else "difference from baseline"
+        declared = levels[0].declared
+        what = "gain over baseline" if declared.higher_is_better else "difference from baseline"
         # A layout engine puts supxlabel at the very bottom, on the caption.
-        label = f"{what}, {unit(levels[0].metric)} (paired by seed)"
+        label = f"{what}, {unit(declared)} (paired by seed)"
         figure.text(0.5 + labels / width / 2, caption_height / height, label, ha="center", va="bottom")
         figure.text(0.08 / width, 0.08 / height, caption, fontsize=7.5, color="#444444", va="bottom", linespacing=1.35)
         return figure
 
 
-def plot_curves(study: str, curves: pd.DataFrame, levels: Sequence[LevelTable], metric: str = "test_top1") -> Figure:
+def plot_curves(study: str, curves: pd.DataFrame, levels: Sequence[LevelTable]) -> Figure:
     """A panel per combination of factor levels: the mean over seeds by epoch, in a band from the lowest to the highest.
 
     Args:
         study: its name.
-        curves: columns ``arm``, ``seed``, one per factor, ``epoch``, ``value`` (:func:`analysis.runs.load_curves`).
+        curves: of :func:`analysis.records.runs.load_curves`, for the metric that the tables compare by a rule.
         levels: at least one table.
-        metric: what the values are.
     """
     with context(STYLE):
         rows, columns, panel = _shape(len(levels))
@@ -90,8 +90,7 @@ def plot_curves(study: str, curves: pd.DataFrame, levels: Sequence[LevelTable], 
         upper.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
         upper.suptitle(study, x=0.01, ha="left", fontweight="bold")
         upper.supxlabel("epoch", fontsize=9)
-        names = {"test_top1": "top-1 accuracy on the test set, %", "train_loss": "training loss"}
-        upper.supylabel(names.get(metric, metric), fontsize=9)
+        upper.supylabel(metric_text(levels[0].declared, levels[0].declared.name, ()), fontsize=9)
         return figure
 
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.style import context
 
 from analysis.figures.drawing import STYLE, add_caption, arm_colours, arm_line, of_level, panels, shape
+from analysis.records.runs import FACTOR
 from analysis.statistics.tables import LevelTable
 
 PANEL = (3.4, 3.2)  # inches
@@ -24,7 +25,7 @@ def reliability_points(
 
     Columns: the factors, ``arm``, ``seed``, ``bin``, ``predictions``, ``confidence`` and ``accuracy``, both percent.
     """
-    columns = [*factors, "arm", "seed"]
+    columns = [*(FACTOR + factor for factor in factors), "arm", "seed"]
     rows = [
         [*(run[name] for name in columns), place, count, 100 * confidence, 100 * accuracy]
         for run in runs.to_dict("records")

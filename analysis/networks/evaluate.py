@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pickle
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,7 +24,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from analysis.networks.ray_tasks import in_ray, require_address
-from analysis.records.runs import open_client
+from analysis.records.runs import done
+from mixlab.errors import first_line
+from mixlab.tracking import artifacts, names, store
 from trainables.backbones.backbone import Network
 from trainables.classify import PLACE
 from trainables.config import Config, parse
@@ -86,10 +87,10 @@ def evaluate_runs(
         DataError: the data set is missing or broken.
     """
     require_address(address)
-    finished = runs[runs["status"] == "finished"]
+    finished = done(runs)
     if finished.empty:
         raise ValueError("the study has no finished run: there is nothing to evaluate")
-    client, full_protocol = open_client(tracking_uri), {**protocol, "images": images}
+    client, full_protocol = store.connect(tracking_uri, make=False), {**protocol, "images": images}
     results: dict[str, Result] = {}
     problems, fetched = [], {}
     kept: dict[str, Result] = json.loads(cache.read_text(encoding="utf-8")) if cache.exists() else {}
@@ -131,15 +132,18 @@ def fetch(client: MlflowClient, run_id: str, folder: Path) -> Checkpoint:
 
     Raises:
         CheckpointError: MLflow does not have one of the two.
+        BadInput: the folder of MLflow's artifacts is not there.
     """
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     folder.mkdir(parents=True, exist_ok=True)
     files = []
-    for name in ("config.json", "model.pt"):
+    for name in (names.CONFIG_FILE, names.MODEL_FILE):
         try:
-            files.append(Path(client.download_artifacts(run_id, name, str(folder))))
+            file = artifacts.fetch(client, run_id, name, folder)
         except (MlflowException, OSError) as error:
-            raise CheckpointError(f"MLflow has no {name} of it") from error
+            raise CheckpointError(f"MLflow has no {name} of it ({first_line(error)})") from error
+        if file is None:
+            raise CheckpointError(f"MLflow has no {name} of it")
+        files.append(file)
     try:
         config = json.loads(files[0].read_text(encoding="utf-8"))
     except ValueError as error:

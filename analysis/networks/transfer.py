@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from analysis.networks.evaluate import Checkpoint, CheckpointError, fetch, load_network
-from analysis.records.runs import open_client
+from mixlab.tracking import store
 from trainables.backbones.backbone import Network
 from trainables.config import Config
 from trainables.datasets.opening import dataset_of
@@ -52,7 +52,7 @@ def fetch_attacker(tracking_uri: str, run_id: str) -> Attacker:
     """
     with TemporaryDirectory() as folder:
         try:
-            found = fetch(open_client(tracking_uri), run_id, Path(folder))
+            found = fetch(store.connect(tracking_uri, make=False), run_id, Path(folder))
         except CheckpointError as error:
             raise ValueError(f"--transfer-from {run_id!r}: {error}") from None
         return Attacker(run_id, found.config, found.sha256, found.file.read_bytes())

@@ -6,25 +6,27 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from analysis.records.runs import CONFIG, FACTOR
+
 
 def configuration(runs: pd.DataFrame, factors: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What every run shares, and what makes the cells differ.
+    """Return what every run shares, and what makes the cells differ.
 
     Returns:
-        Columns ``key``, ``value``; and columns of the factors, ``arm``, and one per key that differs. All text.
+        Columns ``key`` and ``value``; and columns ``factor.NAME``, ``arm``, and ``config.KEY`` for every key that
+        differs. All text.
     """
     started = runs[runs["run_id"] != ""]
-    columns = [name for name in map(str, runs) if name.startswith("config.") and name != "config.seed"]
+    columns = [name for name in map(str, runs) if name.startswith(CONFIG) and name != f"{CONFIG}seed"]
     shared = [name for name in columns if started[name].nunique() == 1]
-    pairs = [(name.removeprefix("config."), started[name].iloc[0]) for name in shared]
-    differing = [name for name in columns if name not in shared and name.removeprefix("config.") not in factors]
-    cells = started[[*factors, "arm", *differing]].drop_duplicates().astype(str)
-    cells.columns = pd.Index([str(name).removeprefix("config.") for name in cells.columns])
+    pairs = [(name.removeprefix(CONFIG), started[name].iloc[0]) for name in shared]
+    differing = [name for name in columns if name not in shared and name.removeprefix(CONFIG) not in factors]
+    cells = started[[*(FACTOR + name for name in factors), "arm", *differing]].drop_duplicates().astype(str)
     return pd.DataFrame(pairs, columns=["key", "value"]), cells
 
 
 def provenance(runs: pd.DataFrame) -> pd.DataFrame:
-    """How many runs come from which ``commit``, ``uncommitted changes``, ``data`` and ``hardware``: ``runs``."""
+    """Return how many runs come from which ``commit``, ``uncommitted changes``, ``data`` and ``hardware``: ``runs``."""
     started = runs[runs["run_id"] != ""]
     counts = started.groupby(["commit", "dirty", "data", "hardware"], sort=False).size().reset_index(name="runs")
     counts["dirty"] = counts["dirty"].map({True: "yes", False: "no"})

@@ -9,12 +9,14 @@ them, chosen on the test set); the alpha of the mixer and the weight decay where
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import pandas as pd
+
+from analysis.records.runs import CONFIG, FACTOR
 
 FILE = Path(__file__).with_name("published.csv")
 EXACT = ("dataset", "backbone", "mixer", "epochs")  # keys of a configuration that must be the same
@@ -28,22 +30,6 @@ class PublishedNumber(NamedTuple):
     value: float  # percent
     rule: str  # median10, median5, best10 or best; empty where the paper does not say
     source: str
-
-
-class Cell(Protocol):
-    """What is asked of a trial."""
-
-    @property
-    def levels(self) -> Mapping[str, str]:
-        """Factor to level."""
-
-    @property
-    def arm(self) -> str:
-        """Its name."""
-
-    @property
-    def config(self) -> Mapping[str, Any]:
-        """Resolved, dotted keys."""
 
 
 @cache
@@ -78,32 +64,25 @@ def published_number(config: Mapping[str, Any], metric: str = "top1") -> Publish
     return PublishedNumber(float(row["value"]), row["rule"], row["source"])
 
 
-def published_cells(trials: Iterable[Cell], metric: str = "top1") -> dict[tuple[str, ...], PublishedNumber]:
-    """The published numbers of a study, by (level of each factor ..., arm); what nobody printed is not in it."""
-    found: dict[tuple[str, ...], PublishedNumber] = {}
-    for trial in trials:
-        cell = (*trial.levels.values(), trial.arm)
-        if cell not in found and (number := published_number(trial.config, metric)) is not None:
-            found[cell] = number
-    return found
-
-
 def published_of_runs(
     runs: pd.DataFrame, factors: Sequence[str], metric: str = "top1"
 ) -> dict[tuple[Any, ...], PublishedNumber]:
-    """The same from the parameters that the runs of a study logged.
+    """Return the published numbers of a study, by (level of each factor ..., arm), from what its runs logged.
+
+    What nobody printed is not in it.
 
     Args:
         runs: one row a planned cell (:func:`analysis.runs.load_runs`); one that never started has no parameters.
         factors: of the study, in the order of its plan.
         metric: as in the file.
     """
-    started = runs[runs["run_id"] != ""].drop_duplicates([*factors, "arm"])
+    columns = [*(FACTOR + factor for factor in factors), "arm"]
+    started = runs[runs["run_id"] != ""].drop_duplicates(columns)
     found: dict[tuple[Any, ...], PublishedNumber] = {}
     for row in started.to_dict("records"):
-        config = {str(k).removeprefix("config."): _value(v) for k, v in row.items() if str(k).startswith("config.")}
+        config = {str(k).removeprefix(CONFIG): _value(v) for k, v in row.items() if str(k).startswith(CONFIG)}
         if (number := published_number(config, metric)) is not None:
-            found[*(row[factor] for factor in factors), row["arm"]] = number
+            found[tuple(row[column] for column in columns)] = number
     return found
 
 

@@ -6,55 +6,42 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from analysis.records.metrics import rule_of
+from analysis.records.runs import done
 from analysis.statistics.significance import ALPHA, EXACT_UP_TO, RESAMPLES, seeds_needed, smallest_p
-from analysis.statistics.tables import LevelTable, fewest_pairs, higher_is_better, paired_differences
+from analysis.statistics.tables import LevelTable, fewest_pairs, metric_column, paired_differences
+from mixlab.spec import rules
+from mixlab.spec.metric import Metric
+from mixlab.spec.state import State
 
-METRIC_NAMES = {"test_top1": "top-1 accuracy on the test set, %", "test_top5": "top-5 accuracy on the test set, %"}
-RULES = {
-    "last": "after the last epoch",
-    "best": "best epoch, chosen on the test set and so too high",
-}
-PAPER_RULES = {
-    "median10": "the median of the last 10 epochs",
-    "median5": "the median of the last 5 epochs",
-    "best10": "the best of the last 10 epochs, chosen on the test set and so too high",
-    "best": "the best epoch, chosen on the test set and so too high",
-    "": "read off by a rule that it does not state",
-}
-WINDOW = 10  # epochs of test_top1_median10
+UNSTATED = "read off by a rule that it does not state"
 MOST_FAILURES = 10  # lines under one table
 
 
-def metric_text(metric: str, epochs: Iterable[int]) -> str:
-    """The metric and its rule in words.
+def metric_text(declared: Metric, name: str, epochs: Iterable[int]) -> str:
+    """Return the metric and its rule in words, such as ``top-1 accuracy, %, median of the last 10 epochs``.
 
     Args:
-        metric: as logged, e.g. ``test_top1_median10``.
+        declared: the metric.
+        name: as it was logged, e.g. ``test_top1_median10``.
         epochs: how long the runs trained; a median over fewer than ten epochs says so.
     """
-    name, _, rule = metric.rpartition("_")
-    if name not in METRIC_NAMES:
-        return METRIC_NAMES.get(metric, metric) + ("" if higher_is_better(metric) else " (lower is better)")
-    if rule == "median10":
-        fewer = sorted({count for count in epochs if count < WINDOW})
-        whole = f"median of all {' or '.join(map(str, fewer))} epochs" if fewer else ""
-        long = f"median of the last {WINDOW} epochs" if not fewer or any(count >= WINDOW for count in epochs) else ""
-        return f"{METRIC_NAMES[name]}, {' or '.join(part for part in (long, whole) if part)}"
-    return f"{METRIC_NAMES[name]}, {RULES.get(rule, rule)}"
+    rule, lengths = rule_of(declared, name), sorted(set(epochs), reverse=True)
+    said = [rules.words(rule, count) for count in lengths] or [rules.words(rule)] if rule else []
+    parts = [declared.label or declared.name, declared.unit, " or ".join(dict.fromkeys(said))]
+    lower = " (lower is better)" if declared.higher_is_better is False else ""
+    return ", ".join(part for part in parts if part) + lower
 
 
-def unit(metric: str) -> str:
-    """The unit of a gain: percentage points for an accuracy, else the metric's own."""
-    for prefix, short in (("test_top1", "top-1 percentage points"), ("test_top5", "top-5 percentage points")):
-        if metric.startswith(prefix):
-            return short
-    return metric
+def unit(declared: Metric) -> str:
+    """Return the unit of a gain: percentage points of a metric in percent, else the metric's own, or its name."""
+    return "percentage points" if declared.unit == "%" else declared.unit or declared.label or declared.name
 
 
 def method_text(*levels: LevelTable) -> str:
     """How mean, gain, interval and p were computed."""
-    level, higher = levels[0], higher_is_better(levels[0].metric)
-    points = f", in {unit(level.metric)}" if unit(level.metric) != level.metric else ""
+    level, higher = levels[0], levels[0].declared.higher_is_better
+    points = f", in {unit(level.declared)}" if level.declared.unit else ""
     pairs = max(int(each.table["pairs"].max()) for each in levels)
     if max(int(each.table["n"].max()) for each in levels) == 1:
         return (
@@ -63,19 +50,21 @@ def method_text(*levels: LevelTable) -> str:
         )
     test = "exact sign-flip test" if pairs <= EXACT_UP_TO else f"sign-flip test ({RESAMPLES + 1:,} sign patterns)"
     most = max(each.comparisons for each in levels)
+    wins = f"A win is a gain {'above' if higher else 'below'} zero with p (Holm) < {ALPHA}."
+    if higher is None:
+        wins = "Whether higher or lower is better is not declared, so nothing is a win."
     family = " to ".join(map(str, dict.fromkeys((min(each.comparisons for each in levels), most))))
     return (
         f"Mean ± sd over seeds. Gain: arm minus {level.baseline!r}, paired by seed{points}, with the paired t interval "
         f"(95 %, each arm by itself). p: {test}; Holm: corrected for the {family} "
-        f"comparison{'s' * (most != 1)} of a table. A win is a gain {'above' if higher else 'below'} zero with "
-        f"p (Holm) < {ALPHA}."
+        f"comparison{'s' * (most != 1)} of a table. {wins}"
     )
 
 
 def provenance_text(*levels: LevelTable) -> str:
     """Data set, backbone, epochs, n, seeds, commit and data fingerprint of the finished runs of one or more tables."""
     planned = pd.concat([level.runs for level in levels])
-    runs = planned[planned["status"] == "finished"]
+    runs = done(planned)
     counts = sorted({int(n) for level in levels for n in level.table["n"]})
     epochs, seeds = _values(runs, "epochs"), sorted(planned["seed"].unique())
     subset = [
@@ -94,7 +83,7 @@ def provenance_text(*levels: LevelTable) -> str:
 def notes(level: LevelTable) -> list[str]:
     """One sentence for everything that makes the cells of a table uneven or incomplete."""
     runs, table = level.runs, level.table
-    finished = runs[runs["status"] == "finished"]
+    finished = done(runs)
     lines = []
     if table["n"].nunique() > 1:
         lines.append(f"The arms differ in n ({_by_arm(table['n'])}); a gain uses only the seeds that both arms have.")
@@ -113,21 +102,21 @@ def notes(level: LevelTable) -> list[str]:
         lines.append(
             f"{_count(dirty, 'run')} of {len(finished)} had uncommitted changes: the commit alone is not the code."
         )
-    failed = runs.loc[runs["status"] == "failed", ["arm", "seed", "error"]]
+    failed = runs.loc[runs["status"] == State.FAILED.value, ["arm", "seed", "error"]]
     for arm, seed, error in failed.head(MOST_FAILURES).itertuples(index=False):
         where = f"{level.name}, " if level.levels else ""
         lines.append(f"Failed: {where}{arm!r}, seed {seed}: {error or 'no error was recorded'}")
     if len(failed) > MOST_FAILURES:
         lines.append(f"Failed: {len(failed) - MOST_FAILURES} more.")
-    for status, says in (("running", "Not finished (running or interrupted)"), ("missing", "Not run yet")):
-        cells = runs[runs["status"] == status]
+    for state in (State.RUNNING, State.INTERRUPTED, State.PENDING):
+        says, cells = state.value.capitalize(), runs[runs["status"] == state.value]
         if len(cells):
             by_arm = [
                 f"{str(arm)!r} seed {_ranges(sorted(group['seed']))}" for arm, group in cells.groupby("arm", sort=False)
             ]
             lines.append(f"{says}: {'; '.join(by_arm)}.")
     lines += published_rules(level)
-    silent = finished[finished[level.metric].isna()]
+    silent = finished[finished[metric_column(finished, level.metric)].isna()]
     if len(silent):
         lines.append(f"Finished without a value of {level.metric}: {_count(len(silent), 'run')}.")
     return lines
@@ -137,9 +126,10 @@ def published_rules(level: LevelTable) -> list[str]:
     """A sentence for each rule, other than ours, by which the paper's numbers were read off."""
     if "published_rule" not in level.table:
         return []
-    ours = level.metric.rpartition("_")[2]
-    rules = dict.fromkeys(level.table["published_rule"].dropna())
-    return [f"The paper's numbers are {PAPER_RULES[rule]}; ours are not." for rule in rules if rule != ours]
+    ours = rule_of(level.declared, level.metric)
+    theirs = dict.fromkeys(level.table["published_rule"].dropna())
+    said = {rule: f"the {rules.words(rule)}" if rule else UNSTATED for rule in theirs if rule != ours}
+    return [f"The paper's numbers are {words}; ours are not." for words in said.values()]
 
 
 def too_few_seeds(level: LevelTable) -> str | None:

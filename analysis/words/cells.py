@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.statistics.tables import LevelTable
+from analysis.records.runs import FACTOR, done
+from analysis.statistics.tables import LOST, LevelTable, metric_column
 from analysis.words.captions import metric_text, notes, power_table, power_text, provenance_text, too_few_seeds
 
 DASH = "–"
-LOST = {"failed": "failed", "running": "unfinished", "missing": "missing"}  # status -> what a reader sees
 LEFT_ALIGNED = ("", "arm", "verdict")
 CHOSEN_ON_TEST = "The column 'best' is the best epoch, chosen on the test set and so too high."
 
@@ -23,13 +23,15 @@ def cells(level: LevelTable, extra: Sequence[str] = ()) -> pd.DataFrame:
         level: the table.
         extra: metrics whose mean is shown beside, e.g. ``test_top1_last``.
     """
-    table, digits = level.table, digits_of(level.metric)
+    table, digits = level.table, level.declared.digits
     shown = pd.DataFrame({"arm": [str(arm) for arm in table.index]}, index=table.index)
     shown["n"] = [_n_text(row) for _, row in table.iterrows()]
     shown["mean ± sd"] = [_mean_text(row, digits) for _, row in table.iterrows()]
     for metric in extra:
-        means = level.runs.groupby("arm")[metric].mean()
-        shown[metric.removeprefix("test_top1_")] = [_number(means.get(arm, math.nan), digits) for arm in table.index]
+        means = level.runs.groupby("arm")[metric_column(level.runs, metric)].mean()
+        shown[metric.removeprefix(f"{level.declared.name}_")] = [
+            _number(means.get(arm, math.nan), digits) for arm in table.index
+        ]
     shown["gain"] = [_number(value, digits, "+") for value in table["gain"]]
     shown["95 % interval"] = [_interval(*ends, digits) for ends in zip(table.gain_low, table.gain_high, strict=True)]
     shown["p"] = [p_text(value) for value in table["p"]]
@@ -42,11 +44,6 @@ def cells(level: LevelTable, extra: Sequence[str] = ()) -> pd.DataFrame:
     return shown
 
 
-def digits_of(metric: str) -> int:
-    """Decimals that are shown of a metric."""
-    return 2 if metric.startswith("test_top") else 4
-
-
 def heading(level: LevelTable) -> str:
     """The level and the metric with its rule."""
     rule = metric_rule(level)
@@ -56,8 +53,8 @@ def heading(level: LevelTable) -> str:
 def metric_rule(*levels: LevelTable) -> str:
     """The metric with its rule, e.g. ``top-1 accuracy on the test set, %, median of the last 10 epochs``."""
     runs = pd.concat([level.runs for level in levels])
-    epochs = runs.loc[runs["status"] == "finished", "epochs"].dropna()
-    return metric_text(levels[0].metric, [int(count) for count in epochs])
+    epochs = done(runs)["epochs"].dropna()
+    return metric_text(levels[0].declared, levels[0].metric, [int(count) for count in epochs])
 
 
 def remarks(level: LevelTable, extra: Sequence[str] = ()) -> list[str]:
@@ -77,7 +74,7 @@ def tidy(levels: Sequence[LevelTable]) -> pd.DataFrame:
     for level in levels:
         part = level.table.reset_index()
         for position, (factor, value) in enumerate(level.levels.items()):
-            part.insert(position, factor, value)
+            part.insert(position, FACTOR + factor, value)
         parts.append(part.assign(metric=level.metric, rule=metric_rule(level), provenance=provenance_text(level)))
     return pd.concat(parts, ignore_index=True)
 
@@ -94,7 +91,7 @@ def paper_cells(levels: Sequence[LevelTable]) -> pd.DataFrame:
 
 def power_cells(level: LevelTable) -> pd.DataFrame:
     """The plan of :func:`analysis.words.captions.power_table` as text cells."""
-    plan, digits = power_table(level), digits_of(level.metric)
+    plan, digits = power_table(level), level.declared.digits
     beats = level.table["p_beats"]
     shown = pd.DataFrame({"arm": [str(arm) for arm in plan.index]}, index=plan.index)
     shown["seeds so far"] = [str(count) for count in plan["pairs"]]
@@ -106,13 +103,13 @@ def power_cells(level: LevelTable) -> pd.DataFrame:
 
 
 def _n_text(row: pd.Series) -> str:
-    lost = [f"{int(row[status])} {word}" for status, word in LOST.items() if row[status]]
+    lost = [f"{int(row[status])} {status}" for status in LOST if row[status]]
     return f"{int(row['n'])} ({', '.join(lost)})" if lost else str(int(row["n"]))
 
 
 def _mean_text(row: pd.Series, digits: int) -> str:
     if row["n"] == 0:
-        return next((word for status, word in LOST.items() if row[status]), DASH)
+        return next((status for status in LOST if row[status]), DASH)
     return f"{row['mean']:.{digits}f} ± {_number(row['sd'], digits)}"
 
 

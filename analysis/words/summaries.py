@@ -9,8 +9,9 @@ from typing import NamedTuple
 import pandas as pd
 
 from analysis.records.configuration import configuration
+from analysis.records.runs import CONFIG, FACTOR
 from analysis.statistics.tables import LevelTable
-from analysis.words.cells import cells, digits_of, metric_rule, p_text
+from analysis.words.cells import cells, metric_rule, p_text
 from analysis.words.rendering import escape_markdown, markdown_tables
 
 OF_ARM = ("sd", "gain", "gain_low", "gain_high", "p_holm", "n")  # columns of the table
@@ -64,7 +65,7 @@ def of_arms(levels: Sequence[LevelTable]) -> dict[str, Summary]:
         for (arm, row), text in zip(level.table.iterrows(), shown.to_dict("records"), strict=True):
             cell = " · ".join((*map(str, level.levels.values()), str(arm)))
             values = {level.metric: row["mean"], **{name: row[name] for name in OF_ARM}}
-            digits = {name: 4 if name == "p_holm" else digits_of(level.metric) for name in values}
+            digits = {name: 4 if name == "p_holm" else level.declared.digits for name in values}
             metrics = {name: round(float(v), digits[name]) for name, v in values.items() if not math.isnan(v)}
             found[cell] = Summary(metrics, _sentences(level, str(arm), text, differing))
     return found
@@ -79,6 +80,10 @@ def _sentences(level: LevelTable, arm: str, text: dict[Hashable, str], differing
     rule = metric_rule(level)
     mine = differing[differing["arm"] == arm]
     for factor, value in level.levels.items():
-        mine = mine[mine[factor] == str(value)]
-    settings = [f"- `{key} = {' or '.join(mine[key].unique())}`" for key in differing if key != "arm" and len(mine)]
+        mine = mine[mine[FACTOR + factor] == str(value)]
+    settings = [
+        f"- `{str(key).removeprefix(FACTOR).removeprefix(CONFIG)} = {' or '.join(mine[key].unique())}`"
+        for key in differing
+        if key != "arm" and len(mine)
+    ]
     return "\n\n".join([escape_markdown(first), f"{rule[0].upper()}{rule[1:]}.", "\n".join(settings)]).strip()

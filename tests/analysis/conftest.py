@@ -17,12 +17,18 @@ import torch
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 
+from mixlab.spec.metric import Metric as DeclaredMetric
 from trainables.config import parse
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import dataset_of
 from trainables.methods import build_network
 
 ARMS = ("baseline", "+ lam", "+ l_s")
+RULES = ("median10", "last", "best")
+METRICS = (
+    DeclaredMetric("test_top1", "%", 2, higher_is_better=True, rules=RULES, label="top-1 accuracy"),
+    DeclaredMetric("train_loss", "nats", 4, higher_is_better=False, label="training loss"),
+)
 
 
 def make_plan(
@@ -45,6 +51,7 @@ def make_plan(
         "arms": list(arms),
         "baseline": arms[0],
         "metric": "test_top1_median10",
+        "metrics": [metric.json() for metric in METRICS],
         "trials": trials,
     }
 
@@ -134,14 +141,15 @@ def planned_runs() -> Callable[..., pd.DataFrame]:
     """The rows that ``load_runs`` gives, made from values by (arm, seed); what is not given is missing."""
 
     def rows(plan: dict[str, Any], values: Mapping[tuple[str, int], float], **columns: Any) -> pd.DataFrame:
-        frame = pd.DataFrame([{**trial, **trial["levels"]} for trial in plan["trials"]]).drop(columns="levels")
+        trials = [{**trial, **{f"factor.{k}": v for k, v in trial["levels"].items()}} for trial in plan["trials"]]
+        frame = pd.DataFrame(trials).drop(columns="levels")
         known = [(arm, seed) in values for arm, seed in zip(frame["arm"], frame["seed"], strict=True)]
-        frame["status"] = ["finished" if yes else "missing" for yes in known]
+        frame["status"] = ["done" if yes else "pending" for yes in known]
         frame = frame.assign(
             error="", commit="0123456789abcdef", dirty=False, data="feedc0de", hardware="a CPU", epochs=20, run_id="r"
         )
         cells = zip(frame["arm"], frame["seed"], strict=True)
-        frame["test_top1_median10"] = [values.get(cell, float("nan")) for cell in cells]
+        frame["metric.test_top1_median10"] = [values.get(cell, float("nan")) for cell in cells]
         return frame.assign(**{"config.dataset": "cifar10", "config.backbone": "resnet20", **columns})
 
     return rows

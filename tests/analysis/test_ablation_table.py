@@ -34,7 +34,7 @@ def test_files_of_a_study(tiny, tmp_path):
     assert (tmp_path / "a/b/gains.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "a/b/gains.pdf").read_bytes().startswith(b"%PDF")
     table = pd.read_csv(tmp_path / "a/b/table.csv")
-    assert table.loc[(table.mixer == "cutmix") & (table.arm == "+ l_s"), "gain"].item() == 2.0
+    assert table.loc[(table["factor.mixer"] == "cutmix") & (table.arm == "+ l_s"), "gain"].item() == 2.0
     assert "mixer = saliencymix" in result.text
     assert "2 (1 failed)" in result.text
     assert "too few seeds to tell" in result.text
@@ -59,7 +59,7 @@ def test_the_command_prints_and_writes_and_a_second_time_the_same(tiny, tmp_path
     assert {path.name: path.read_bytes() for path in folder.glob("table.*")} == before
     assert set(before) == {name for name in FILES if name.startswith("table")}
     assert main([tiny.study, "--tracking-uri", tiny.uri, "--metric", "test_top1_last", "--show-last-best"]) == 0
-    assert "after the last epoch" in capsys.readouterr().out
+    assert "top-1 accuracy, %, last epoch" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_the_command_prints_and_writes_and_a_second_time_the_same(tiny, tmp_path
         (["ablation_tiny", "--metric", "top9"], "logged: test_top1_best, test_top1_last, test_top1_median10"),
         (["ablation_tiny", "--plan", "ffff"], "its plans, latest first: aaaa1111"),
         (["ablation_tiny", "--tracking-uri", "sqlite:///nowhere.db"], "no MLflow database at 'nowhere.db'"),
-        (["ablation_tiny", "--tracking-uri", "nonsense://x"], "cannot read MLflow"),
+        (["ablation_tiny", "--tracking-uri", "nonsense://x"], "no MLflow store answers"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(tiny, capsys, arguments, sentence):
@@ -86,7 +86,7 @@ def test_no_finished_run_and_a_baseline_that_is_not_an_arm(track, make_plan, cap
     study.add_plan(plan)
     study.add_run(plan["trials"][0], None, status="FAILED")
     assert main([study.study, "--tracking-uri", study.uri]) == 2
-    assert "no finished run: 2 missing, 1 failed" in capsys.readouterr().err
+    assert "no run that is done: 2 pending, 1 failed" in capsys.readouterr().err
 
     study.add_run(plan["trials"][1], 70.0)
     study.add_plan({**plan, "baseline": "base"}, "bbbb2222")

@@ -36,7 +36,7 @@ def test_lines_planes_and_the_table_of_sharpness(
     centre = line[(line["step"] == 0) & (line["seed"] == 0)].set_index("arm")["loss"]
     middle = plane[(plane["first"] == 0) & (plane["second"] == 0)].set_index("arm")["loss"]
     assert centre["+ lam"] == pytest.approx(middle["+ lam"])
-    assert "sharpness_loss" in capsys.readouterr().out
+    assert "rise of the loss within half the reach, nats (lower is better)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,7 @@ def test_configuration_tells_the_shared_from_the_differing(tracked):
         "backbone": "resnet20",
         "mixer": "cutmix",
     }
+    assert list(cells) == ["factor.mixer", "arm", "config.epochs"]
     assert cells.to_numpy().tolist() == [
         ["cutmix", "baseline", "20"],
         ["cutmix", "+ lam", "20"],

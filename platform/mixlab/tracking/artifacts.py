@@ -63,11 +63,14 @@ def read_json(client: MlflowClient, run_id: str, name: str) -> Any:
 def here(written: Path, tracking_uri: str) -> Path:
     """Return the folder that MLflow calls ``written``, as it is found today.
 
+    A run without artifacts has no folder, but its experiment has one.
+
     Raises:
-        BadInput: it is neither next to the database nor where it was written.
+        BadInput: the experiment's folder is neither next to the database nor where it was written.
     """
-    for folder in _candidates(written, tracking_uri):
-        if folder.is_dir():
+    candidates = list(_candidates(written, tracking_uri))
+    for exists in (Path.is_dir, lambda folder: folder.parents[1].is_dir()):
+        for folder in filter(exists, candidates):
             return folder
     database = sqlite_file(tracking_uri)
     way_out = "put it back there"
@@ -86,6 +89,6 @@ def _candidates(written: Path, tracking_uri: str) -> Iterator[Path]:
     """Yield the places next to the database that end as the written path does, the longest ending first; then it."""
     database = sqlite_file(tracking_uri)
     if database is not None:
-        for first in range(1, len(written.parts) - 1):  # the run's id and "artifacts" are always among them
+        for first in range(1, len(written.parts) - 2):  # EXPERIMENT/RUN/artifacts is always in it
             yield database.absolute().parent.joinpath(*written.parts[first:])
     yield written

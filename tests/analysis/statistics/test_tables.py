@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from analysis.records.published import PublishedNumber
-from analysis.statistics.tables import ablation_table, higher_is_better, level_tables, logged_metrics
+from analysis.statistics.tables import ablation_table, level_tables, logged_metrics
 from analysis.words.captions import published_rules
+from mixlab.spec.metric import Metric
 
 COLUMNS = ["n", "mean", "sd", "gain", "gain_low", "gain_high", "p", "p_holm", "win"]
 
@@ -106,17 +107,33 @@ def test_errors_name_what_there_is():
 
 
 @pytest.mark.parametrize(
-    ("metric", "higher"),
-    [("test_top1_median10", True), ("train_loss", False), ("ece", False), ("train_seconds", False)],
+    ("declared", "verdict"),
+    [(True, "win"), (False, "worse"), (None, "differs")],
 )
-def test_direction_of_a_metric(metric, higher):
-    assert higher_is_better(metric) is higher
+def test_the_direction_is_the_declared_one_and_without_one_nothing_wins(make_plan, planned_runs, declared, verdict):
+    """A metric called wer or perplexity has no direction by its name."""
+    plan = make_plan(arms=("plain", "+ a"), seeds=8, factors={})
+    values = {(arm, s): 70.0 + s + (arm == "+ a") for arm in ("plain", "+ a") for s in range(8)}
+    metric = Metric("perplexity", higher_is_better=declared)
+    runs = planned_runs(plan, values).rename(columns={"metric.test_top1_median10": "metric.perplexity"})
+    (level,) = level_tables(runs, plan, metric)
+    assert level.table.loc["+ a", "verdict"] == verdict
+    assert level.table.loc["+ a", "win"] == (verdict == "win")
+
+
+@pytest.mark.parametrize("name", ["seed", "epochs", "arm", "status", "mean", "key"])
+def test_a_factor_may_have_the_name_of_any_column(make_plan, planned_runs, name):
+    plan = make_plan(arms=("plain", "+ a"), factors={name: (1, 2)})
+    runs = planned_runs(plan, {(arm, seed): 70.0 + seed for arm in ("plain", "+ a") for seed in range(3)})
+    assert [level.name for level in level_tables(runs, plan)] == [f"{name} = 1", f"{name} = 2"]
+    assert logged_metrics(runs) == ["test_top1_median10"]
 
 
 def test_one_table_per_level_in_the_order_of_the_plan(make_plan, planned_runs):
     plan = make_plan(arms=("plain", "+ a"), factors={"mixer": ("puzzlemix", "cutmix"), "backbone": ("r20", "r8")})
     runs = planned_runs(plan, {(arm, seed): 70.0 + seed for arm in ("plain", "+ a") for seed in range(3)})
-    runs.loc[(runs.mixer == "cutmix") & (runs.backbone == "r8") & (runs.arm == "+ a"), "test_top1_median10"] += 2
+    here = (runs["factor.mixer"] == "cutmix") & (runs["factor.backbone"] == "r8") & (runs["arm"] == "+ a")
+    runs.loc[here, "metric.test_top1_median10"] += 2
     tables = level_tables(runs.sample(frac=1, random_state=0), plan)
     assert [table.name for table in tables] == [
         "mixer = puzzlemix, backbone = r20",
@@ -132,7 +149,7 @@ def test_without_factors_there_is_one_table(make_plan, planned_runs):
     plan = make_plan(arms=("plain", "+ a"), factors={})
     (level,) = level_tables(planned_runs(plan, {("plain", 0): 70.0, ("+ a", 0): 71.0}), plan)
     assert level.levels == {}
-    assert level.table["missing"].tolist() == [2, 2]
+    assert level.table["pending"].tolist() == [2, 2]
     assert level.table["verdict"].tolist() == ["", "too few seeds"]
 
 
@@ -169,13 +186,13 @@ def test_published_values_are_compared_with_the_interval_of_our_mean(make_plan, 
 
 def test_logged_metrics_are_those_with_a_number(make_plan, planned_runs):
     plan = make_plan(factors={"mixer.alpha": (0.2, 1.0)})
-    runs = planned_runs(plan, {("baseline", 0): 70.0}).assign(never=math.nan, test_ece=0.1)
-    assert logged_metrics(runs, ["mixer.alpha"]) == ["test_top1_median10", "test_ece"]
+    runs = planned_runs(plan, {("baseline", 0): 70.0}).assign(**{"metric.never": math.nan, "metric.test_ece": 0.1})
+    assert logged_metrics(runs) == ["test_top1_median10", "test_ece"]
 
 
 def test_no_finished_run_and_unknown_metric(make_plan, planned_runs):
     plan = make_plan()
-    with pytest.raises(ValueError, match="study 'ablation_tiny' has no finished run: 9 missing"):
+    with pytest.raises(ValueError, match="study 'ablation_tiny' has no run that is done: 9 pending"):
         level_tables(planned_runs(plan, {}), plan)
     runs = planned_runs(plan, {("baseline", 0): 70.0})
     with pytest.raises(ValueError, match="metric 'top9'; logged: test_top1_median10"):

@@ -12,7 +12,12 @@ from analysis.words.captions import (
     provenance_text,
     too_few_seeds,
 )
+from mixlab.spec.metric import Metric, find
 
+METRICS = (
+    Metric("test_top1", "%", higher_is_better=True, rules=("median10", "last"), label="top-1 accuracy"),
+    Metric("train_loss", "nats", higher_is_better=False, label="training loss"),
+)
 ARMS = ("baseline", "+ lam", "+ l_s", "+ l_u", "+ l_su")
 
 
@@ -37,20 +42,21 @@ def full(seeds=3, arms=ARMS):
 @pytest.mark.parametrize(
     ("metric", "epochs", "expected"),
     [
-        ("test_top1_median10", [200], "top-1 accuracy on the test set, %, median of the last 10 epochs"),
-        ("test_top1_median10", [10], "top-1 accuracy on the test set, %, median of the last 10 epochs"),
-        ("test_top1_median10", [4, 4], "top-1 accuracy on the test set, %, median of all 4 epochs"),
-        ("test_top1_last", [4], "top-1 accuracy on the test set, %, after the last epoch"),
-        ("train_loss", [4], "train_loss (lower is better)"),
+        ("test_top1_median10", [200], "top-1 accuracy, %, median of the last 10 epochs"),
+        ("test_top1_median10", [10], "top-1 accuracy, %, median of all epochs"),
+        ("test_top1_median10", [4, 4], "top-1 accuracy, %, median of all epochs"),
+        ("test_top1_last", [4], "top-1 accuracy, %, last epoch"),
+        ("train_loss", [4], "training loss, nats (lower is better)"),
     ],
 )
 def test_the_rule_of_the_metric(metric, epochs, expected):
-    assert metric_text(metric, epochs) == expected
+    declared = find(METRICS, metric)
+    assert metric_text(declared, metric, epochs) == expected
 
 
 def test_both_rules_are_named_when_epochs_differ():
-    text = metric_text("test_top1_median10", [4, 200])
-    assert "median of the last 10 epochs or median of all 4 epochs" in text
+    text = metric_text(METRICS[0], "test_top1_median10", [4, 200])
+    assert "median of the last 10 epochs or median of all epochs" in text
 
 
 def test_three_seeds_are_too_few_and_the_text_says_how_many_it_takes(level_of):
@@ -94,13 +100,17 @@ def test_unequal_n_and_missing_cells_are_told(level_of):
     level = level_of(values)
     text = "\n".join(notes(level))
     assert "differ in n (baseline 3, + lam 2, + l_s 3, + l_u 3, + l_su 3)" in text
-    assert "Not run yet: '+ lam' seed 1." in text
+    assert "Pending: '+ lam' seed 1." in text
     assert "n = 2 to 3" in provenance_text(level)
 
 
 def test_failed_cells_are_told_with_their_error(level_of):
     def fail(runs):
-        runs.loc[1, ["status", "error", "test_top1_median10"]] = ["failed", "RuntimeError: loss is NaN", float("nan")]
+        runs.loc[1, ["status", "error", "metric.test_top1_median10"]] = [
+            "failed",
+            "RuntimeError: loss is NaN",
+            float("nan"),
+        ]
         return runs
 
     text = "\n".join(notes(level_of(full(), change=fail)))
@@ -129,7 +139,7 @@ def test_what_is_uneven_is_told(level_of, column, value, told):
 
 def test_a_finished_run_without_the_metric_is_told(level_of):
     def blank(runs):
-        runs.loc[0, "test_top1_median10"] = float("nan")
+        runs.loc[0, "metric.test_top1_median10"] = float("nan")
         return runs
 
     assert any("Finished without a value" in line for line in notes(level_of(full(), change=blank)))

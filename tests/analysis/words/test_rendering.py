@@ -21,14 +21,17 @@ def study(make_plan, planned_runs):
     def build(arms=("baseline", "+ lam", "+ l_s"), **kwargs):
         plan = make_plan(arms=arms, factors={"mixer": ("cutmix", "saliencymix")})
         values = {(arm, seed): 78.0 + seed / 4 + number for number, arm in enumerate(arms) for seed in range(3)}
-        runs = planned_runs(plan, values).assign(test_top1_last=77.0, test_top1_best=80.0)
-        runs.loc[runs["key"] == plan["trials"][3]["key"], ["status", "error", "test_top1_median10"]] = [
+        runs = planned_runs(plan, values).assign(**{"metric.test_top1_last": 77.0, "metric.test_top1_best": 80.0})
+        runs.loc[runs["key"] == plan["trials"][3]["key"], ["status", "error", "metric.test_top1_median10"]] = [
             "failed",
             "RuntimeError: out of memory",
             float("nan"),
         ]
         gone = runs["arm"] == arms[2]
-        runs.loc[gone & (runs["mixer"] == "saliencymix"), ["status", "test_top1_median10"]] = ["missing", float("nan")]
+        runs.loc[gone & (runs["factor.mixer"] == "saliencymix"), ["status", "metric.test_top1_median10"]] = [
+            "pending",
+            float("nan"),
+        ]
         return level_tables(runs, plan, **kwargs)
 
     return build
@@ -62,7 +65,7 @@ def test_cells_by_hand(study):
     assert shown.iloc[0].tolist() == ["baseline", "3", "78.25 ± 0.25", "–", "–", "–", "–", ""]
     assert shown.iloc[1].tolist()[:4] == ["+ lam", "2 (1 failed)", "79.38 ± 0.18", "+1.00"]
     assert shown.iloc[2].tolist()[3:7] == ["+2.00", "[+2.00, +2.00]", "0.2500", "0.5000"]
-    assert cells(study()[1]).iloc[2].tolist()[1:3] == ["0 (3 missing)", "missing"]
+    assert cells(study()[1]).iloc[2].tolist()[1:3] == ["0 (3 pending)", "pending"]
 
 
 def test_one_seed_shows_a_dash_for_its_spread(make_plan, planned_runs):
@@ -94,10 +97,10 @@ def test_the_means_alone_in_the_layout_of_papers(study):
     assert list(shown.columns) == ["", "baseline", "+ lam", "+ l_s"]
     assert shown.to_numpy().tolist() == [
         ["mixer = cutmix", "78.25 ± 0.25", "79.38 ± 0.18", "80.25 ± 0.25"],
-        ["mixer = saliencymix", "78.25 ± 0.25", "79.25 ± 0.25", "missing"],
+        ["mixer = saliencymix", "78.25 ± 0.25", "79.25 ± 0.25", "pending"],
     ]
     lines = terminal_text("ablation_tiny", study(), wide=True).splitlines()
-    assert [line.split()[-1] for line in lines[2:6]] == ["l_s", "------------", "0.25", "missing"]
+    assert [line.split()[-1] for line in lines[2:6]] == ["l_s", "------------", "0.25", "pending"]
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex on the PATH")
@@ -170,19 +173,19 @@ def test_latex_is_balanced_and_escaped(study):
 def test_csv_reads_back_with_full_precision(study):
     levels = study()
     back = pd.read_csv(io.StringIO(tidy(levels).to_csv(index=False)))
-    assert list(back.columns[:3]) == ["mixer", "arm", "n"]
+    assert list(back.columns[:3]) == ["factor.mixer", "arm", "n"]
     assert len(back) == 6
     assert back["mean"].tolist()[:2] == levels[0].table["mean"].tolist()[:2]
-    assert back["missing"].tolist() == [0, 0, 0, 0, 0, 3]
-    assert set(back["rule"]) == {"top-1 accuracy on the test set, %, median of the last 10 epochs"}
+    assert back["pending"].tolist() == [0, 0, 0, 0, 0, 3]
+    assert set(back["rule"]) == {"top-1 accuracy, %, median of the last 10 epochs"}
     assert back["provenance"].str.contains("commit 0123456789ab").all()
 
 
-def test_an_interrupted_run_is_shown_as_unfinished(make_plan, planned_runs):
+def test_a_running_cell_is_shown_as_such(make_plan, planned_runs):
     plan = make_plan(arms=("baseline", "+ lam"), seeds=2, factors={})
     values = {("baseline", 0): 70.0, ("baseline", 1): 71.0, ("+ lam", 0): 71.0}
     runs = planned_runs(plan, values)
     runs.loc[3, "status"] = "running"
     (level,) = level_tables(runs, plan)
-    assert list(cells(level)["n"]) == ["2", "1 (1 unfinished)"]
-    assert "Not finished (running or interrupted): '+ lam' seed 1." in terminal_text("tiny", [level])
+    assert list(cells(level)["n"]) == ["2", "1 (1 running)"]
+    assert "Running: '+ lam' seed 1." in terminal_text("tiny", [level])

@@ -12,7 +12,10 @@ def levels(make_plan, planned_runs):
     plan = make_plan(arms=("baseline", "better", "same"), seeds=8)
     values = {(arm, seed): 70.0 + seed + (arm == "better") for arm in plan["arms"] for seed in range(8)}
     runs = planned_runs(plan, values)
-    runs.loc[(runs["arm"] == "same") & (runs["seed"] == 7), ["status", "test_top1_median10"]] = ["failed", float("nan")]
+    runs.loc[(runs["arm"] == "same") & (runs["seed"] == 7), ["status", "metric.test_top1_median10"]] = [
+        "failed",
+        float("nan"),
+    ]
     runs["config.sumix.lam"] = runs["arm"].map({"baseline": "fixed", "better": "learned", "same": "fixed"})
     return level_tables(runs, plan)
 
@@ -27,7 +30,7 @@ def test_an_arm_has_its_row_of_the_table(levels):
     assert row.startswith(
         "win: 74.50 ± 2.45 over 8 seeds; gain +1.00, 95 % interval \\[+1.00, +1.00\\], p (Holm) 0.0156."
     )
-    assert rule == "Top-1 accuracy on the test set, %, median of the last 10 epochs."
+    assert rule == "Top-1 accuracy, %, median of the last 10 epochs."
     assert settings == "- `mixer = cutmix`\n- `sumix.lam = learned`"
 
 

@@ -135,6 +135,8 @@ def test_artifacts_are_found_where_the_folder_was_moved_or_copied(tracked: tuple
     assert file.is_relative_to(moved)
     assert artifacts.read_json(client, run_id, "plan.json") == {"study": "tiny"}
     assert artifacts.read_json(client, run_id, "other.json") is None
+    without = client.create_run(client.get_run(run_id).info.experiment_id).info.run_id
+    assert artifacts.read_json(client, without, "plan.json") is None
 
 
 def test_a_database_without_its_folder_says_what_to_do(tracked: tuple[Path, str]) -> None:
