@@ -74,7 +74,7 @@ def trained_network(data_root: Path) -> Network:
     config |= {"dataset": "cifar10", "mixer": "none", "test_images": 1000}
     network = build_network(parse(config), DATASETS["cifar10"])
     with tempfile.TemporaryDirectory() as folder:
-        train({**config, "data_root": data_root}, 0, lambda metrics, save: save(Path(folder)))
+        train(config, 0, lambda epoch, save: save(Path(folder)), data_root=data_root)
         network.backbone.load_state_dict(torch.load(Path(folder) / "model.pt", weights_only=True))
     return network.eval()
 

@@ -147,14 +147,14 @@ def _held_study() -> tuple[Study, Any]:
     from trainables.classify import Classification
 
     class Noted(Classification):
-        def __call__(self, config: Any, seed: int, report: Any, resume_from: Any) -> Any:
-            def noted(metrics: Any, save: Any) -> None:
-                note("epochs", seed=seed, epoch=metrics["epoch"])
-                while held(seed, metrics["epoch"]):
+        def __call__(self, settings: Any, seed: int, report: Any, **where: Any) -> Any:
+            def noted(epoch: Any, save: Any) -> None:
+                note("epochs", seed=seed, epoch=epoch.number)
+                while held(seed, epoch.number):
                     time.sleep(0.05)
-                report(metrics, save)
+                report(epoch, save)
 
-            return super().__call__(config, seed, noted, resume_from)
+            return super().__call__(settings, seed, noted, **where)
 
     base = {"dataset": "folder", "folder": NOISE, "num_classes": 4, "mixer": "cutmix"}
     small = {"image_size": 32, "train_images": 200, "test_images": 40, "epochs": 16, "seeds": 3}

@@ -56,6 +56,7 @@ SECTIONS = {"sumix": "sumix", "augment": "augment_options"}
 
 # Options that have been added since the first version, each with the value that leaves every number as it was.
 NEUTRAL: dict[str, Any] = {
+    "augment.padding": "reflect",
     "sumix.raw_statistics": "keep",
     "sumix.distance_gradient": "flow",
     "sumix.z": "logits",

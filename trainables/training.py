@@ -6,10 +6,9 @@ interrupted and goes on from its last finished epoch ends with the same numbers.
 
 import math
 import platform
-import statistics
 import time
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -27,9 +26,17 @@ from trainables.schedules import learning_rate
 from trainables.seeds import derive_seed, generator
 
 TEST_BATCH = 500  # images of up to 80 pixels a side; fewer of larger ones, so that memory does not grow with them
-LAST_EPOCHS = 10  # the papers report the median over these
+DRIVER = Path("/sys/module/nvidia/version")  # of the NVIDIA driver, on Linux
 
-Metrics = dict[str, Any]
+
+class Epoch(NamedTuple):
+    """What a finished epoch gave."""
+
+    number: int  # from 1
+    of: int  # epochs of the run
+    metrics: dict[str, float]
+    words: dict[str, str]  # how the numbers were obtained: data, hardware and versions
+    histograms: dict[str, tuple[float, ...]]  # shares of the epoch's rows, by bin
 
 
 class Diverged(Exception):
@@ -48,7 +55,7 @@ class Run:
         self.train_set = data.train
         self.validation_set = data.validation
         self.test_set = data.test
-        self.data = data.fingerprint
+        self.words = {"data": data.fingerprint, **environment(self.device)}
         if self.steps == 0:
             raise ValueError(f"drop_last leaves no batch of {settings.batch_size} in {len(data.train)} training images")
         self.method = build_method(settings, dataset_of(settings), seed, weights)
@@ -56,23 +63,24 @@ class Run:
         self.optimiser = build_optimiser(settings, settings.lr, self.method)
         self.precision = _precision(settings.precision, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == torch.float16)
-        self.history: list[Metrics] = []  # one entry a finished epoch
+        self.history: list[Epoch] = []
 
     @property
     def finished(self) -> bool:
-        """Whether every epoch is done."""
+        """True once every epoch is done."""
         return len(self.history) == self.settings.epochs
 
     def next_epoch(self) -> None:
         """Train and test one more epoch, and add it to the history."""
-        epoch = len(self.history) + 1
-        log, seconds = self.train_epoch(epoch)
+        number = len(self.history) + 1
+        log, seconds, histograms = self.train_epoch(number)
         if not math.isfinite(log["train_loss"]):
-            raise Diverged(f"the training loss became {log['train_loss']} in epoch {epoch}")
-        self.history.append({"epoch": epoch, **log, "train_seconds": seconds, **self.evaluation()})
+            raise Diverged(f"the training loss became {log['train_loss']} in epoch {number}")
+        metrics = {**log, "train_seconds": seconds, **self.evaluation()}
+        self.history.append(Epoch(number, self.settings.epochs, metrics, self.words, histograms))
 
-    def train_epoch(self, epoch: int) -> tuple[dict[str, float], float]:
-        """One pass over the training set: the epoch's mean loss and log, and its seconds."""
+    def train_epoch(self, epoch: int) -> tuple[dict[str, float], float, dict[str, tuple[float, ...]]]:
+        """Make one pass over the training set; return the means of the loss and of the log, seconds, and histograms."""
         torch.manual_seed(derive_seed(self.seed, "network", epoch))  # drop-path and dropout
         order = generator(self.seed, "data", epoch)
         augment = generator(self.seed, "augment", epoch, self.device)
@@ -101,23 +109,24 @@ class Run:
                 # Summed on the device, in float64: reading a number each step would stall a GPU.
                 total = value.detach().double().mean(dim=0) * len(images)  # () or (M,)
                 sums[name] = sums[name] + total if name in sums else total
-        means = {key: float(value) / seen for name, total in sums.items() for key, value in _columns(name, total)}
-        return means, time.perf_counter() - start
+        means = {name: float(total) / seen for name, total in sums.items() if not total.ndim}
+        histograms = {name: tuple(float(bin) / seen for bin in total) for name, total in sums.items() if total.ndim}
+        return means, time.perf_counter() - start, histograms
 
     @property
     def steps(self) -> int:
-        """Batches an epoch; fewer where images cannot be decoded."""
+        """The number of batches in an epoch; there are fewer where images cannot be decoded."""
         whole, rest = divmod(len(self.train_set), self.settings.batch_size)
         return whole + (rest > 0 and not self.settings.drop_last)
 
     def set_lr(self, done: float) -> None:
-        """The learning rate of the step that is taken when ``done`` epochs are over."""
+        """Set the learning rate of the step that is taken when ``done`` epochs are over."""
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.settings, done)
 
-    def evaluation(self) -> Metrics:
-        """``val_*`` of the validation split and ``test_*`` of the test set, as far as the run may see them."""
-        metrics: Metrics = {}
+    def evaluation(self) -> dict[str, float]:
+        """Return ``val_*`` of the validation split and ``test_*`` of the test set, as far as the run may see them."""
+        metrics: dict[str, float] = {}
         if self.validation_set is not None:
             found = self.evaluate(self.validation_set)
             metrics.update(val_top1=found["top1"], val_loss=found["loss"])
@@ -130,7 +139,7 @@ class Run:
 
     @torch.no_grad()
     def evaluate(self, source: BatchSource, network: nn.Module | None = None) -> dict[str, float]:
-        """``top1`` and ``top5``, in percent, and ``loss``, the mean cross-entropy, of ``source``.
+        """Return ``top1`` and ``top5``, in percent, and ``loss``, the mean cross-entropy, of ``source``.
 
         Args:
             source: of the images.
@@ -151,17 +160,21 @@ class Run:
         top1, top5 = (100 * hits.double() / seen).tolist()
         return {"top1": top1, "top5": top5, "loss": float(loss) / seen}
 
-    def metrics(self) -> Metrics:
-        """The last epoch's metrics, ``epochs`` in all, the data's fingerprint, the hardware; at the end the summary."""
-        how = {"epochs": self.settings.epochs, "data": self.data, "hardware": hardware(self.device)}
-        latest = {**self.history[-1], **how}
+    def epoch(self) -> Epoch:
+        """Return the last finished epoch; after the last of all it also says what the whole run took."""
+        latest = self.history[-1]
         if not self.finished:
             return latest
         peak = memory.peak_mib(self.device)
         if self.device.type != "cuda":
             sources = (self.train_set, self.validation_set, self.test_set)
             peak += max(source.workers_mib for source in sources if source is not None)
-        return {**latest, **summary(self.history), "peak_memory_mib": peak}
+        whole = {
+            "train_seconds_total": math.fsum(epoch.metrics["train_seconds"] for epoch in self.history),
+            "params": sum(parameter.numel() for parameter in self.method.evaluated.backbone.parameters()),
+            "peak_memory_mib": peak,
+        }
+        return latest._replace(metrics={**latest.metrics, **whole})
 
     def save(self, folder: Path) -> None:
         """Write ``training.pt``, and after the last epoch ``model.pt``, the backbone's state_dict, into ``folder``."""
@@ -169,7 +182,7 @@ class Run:
             "method": self.method.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "scaler": self.scaler.state_dict(),
-            "history": self.history,
+            "history": [tuple(epoch) for epoch in self.history],
         }
         torch.save(state, folder / "training.pt")
         if self.finished:
@@ -181,54 +194,42 @@ class Run:
         self.method.load_state_dict(state["method"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])
-        self.history = state["history"]
-
-
-def summary(history: list[Metrics]) -> Metrics:
-    """Accuracy of the last epoch, the median of the last ten (of all, if fewer), and the best, in percent.
-
-    Of ``test_top1`` and of ``val_top1``, whichever the run has.
-    """
-    found: Metrics = {}
-    for metric in ("test_top1", "val_top1"):
-        if metric in history[-1]:
-            top1 = [epoch[metric] for epoch in history]
-            found[f"{metric}_last"] = top1[-1]
-            found[f"{metric}_median10"] = statistics.median(top1[-LAST_EPOCHS:])
-            found[f"{metric}_best"] = max(top1)
-    return found
+        self.history = [Epoch(*epoch) for epoch in state["history"]]
 
 
 def model_state(network: Network) -> dict[str, Tensor]:
-    """The backbone's state_dict on the CPU, in the plain memory format: readable anywhere."""
+    """Return the backbone's state_dict on the CPU, in the plain memory format, which is readable anywhere."""
     return {name: value.cpu().contiguous() for name, value in network.backbone.state_dict().items()}
 
 
-def _columns(name: str, total: Tensor) -> list[tuple[str, Tensor]]:
-    """A sum () by its name, or the sums (M,) of a histogram's bins by the name and their number."""
-    return [(f"{name}/{place}", value) for place, value in enumerate(total)] if total.ndim else [(name, total)]
-
-
 def test_batch(settings: Config) -> int:
-    """Images a batch in testing."""
+    """Return the number of images in a batch of testing."""
     side = settings.test_size or dataset_of(settings).image_shape[1]
     return min(TEST_BATCH, max(1, TEST_BATCH * 80**2 // side**2))
 
 
 def device() -> torch.device:
-    """The GPU where there is one."""
+    """Return the GPU where there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def hardware(device: torch.device) -> str:
-    """What decides, beside the seed, in which order numbers are added up: the GPU, or the CPU's instructions."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{platform.machine()} CPU with {torch.backends.cpu.get_cpu_capability()}"
+def environment(device: torch.device) -> dict[str, str]:
+    """Return what decides, besides the seed, in which order numbers are added up: hardware, and versions.
+
+    The hardware is the name of the GPU, or the instructions of the CPU.
+    """
+    words = {"python": platform.python_version(), "torch": str(torch.__version__)}
+    if device.type != "cuda":
+        return {"hardware": f"{platform.machine()} CPU with {torch.backends.cpu.get_cpu_capability()}", **words}
+    words |= {"hardware": torch.cuda.get_device_name(device), "cuda": str(torch.version.cuda)}
+    words["cudnn"] = str(torch.backends.cudnn.version())
+    if DRIVER.exists():
+        words["driver"] = DRIVER.read_text().strip()
+    return words
 
 
 def _precision(wanted: str, device: torch.device) -> torch.dtype:
-    """``auto`` is float32 on the CPU, bfloat16 on a GPU that computes in it, else float16."""
+    """Return the type; ``auto`` is float32 on the CPU, bfloat16 on a GPU that computes in it, else float16."""
     if wanted != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[wanted]
     if device.type != "cuda":

@@ -28,7 +28,6 @@ from analysis.records.runs import done
 from mixlab.errors import first_line
 from mixlab.tracking import artifacts, names, store
 from trainables.backbones.backbone import Network
-from trainables.classify import PLACE
 from trainables.config import Config, parse
 from trainables.datasets.dataset import Splits
 from trainables.datasets.opening import dataset_of, folder_of, open_splits
@@ -149,7 +148,7 @@ def fetch(client: MlflowClient, run_id: str, folder: Path) -> Checkpoint:
     except ValueError as error:
         raise CheckpointError(f"its config.json is damaged ({error})") from error
     digest = hashlib.sha256(files[1].read_bytes()).hexdigest()
-    return Checkpoint(run_id, {k: v for k, v in config.items() if k not in (*PLACE, "seed")}, files[1], digest)
+    return Checkpoint(run_id, {k: v for k, v in config.items() if k != "seed"}, files[1], digest)
 
 
 def result_key(checkpoint: Checkpoint, protocol: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from rich.console import Console
 
 from mixlab.errors import BadInput, HeadLost
+from mixlab.run.typed import Untyped
 from mixlab.spec.search import SAMPLERS, SCHEDULERS, Search
 from mixlab.spec.space import describe
 from mixlab.spec.study import Config, Study, Trainable
@@ -27,7 +28,7 @@ def main(study: Study, train: Trainable, argv: Sequence[str] | None = None) -> N
     """Run ``study`` by the command line, and exit with its code."""
     console = Console(stderr=False, highlight=False)
     try:
-        code = _run(study, train, argv, console)
+        code = _run(study, Untyped(train) if hasattr(train, "metrics") else train, argv, console)
     except (BadInput, HeadLost) as error:
         Console(stderr=True, highlight=False).print(f"error: {error}", markup=False, soft_wrap=True)
         code = 2 if isinstance(error, BadInput) else 1

@@ -132,9 +132,8 @@ def read_epoch(root: Path) -> tuple[int, float]:
 
 def train_epoch(root: Path) -> tuple[int, float]:
     """Train a small network on all images, at 64 pixels, for an epoch: the same numbers."""
-    where = {"data_root": root, "workers": WORKERS}
     small = {"backbone": "resnet8", "image_size": 64, "batch_size": BATCH, "epochs": 1, "mixer": "cutmix"}
-    metrics = train({**CONFIG, **small, **where}, 0)
+    metrics = train({**CONFIG, **small}, 0, data_root=root, workers=WORKERS).metrics
     return sum(1 for _ in (root / "photos" / "train").rglob("*.jpg")), metrics["peak_memory_mib"]
 
 

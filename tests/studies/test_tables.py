@@ -18,7 +18,7 @@ from mixlab import Study
 from mixlab.cli import configure, parser
 from mixlab.spec.study import Trial
 from trainables import methods
-from trainables.classify import Classification
+from trainables.classify import train
 from trainables.config import parse
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import dataset_of, open_splits
@@ -49,8 +49,8 @@ def load(name: str) -> tuple[Study, str]:
 @functools.cache
 def trials(name: str, *options: str) -> tuple[Trial, ...]:
     study, _ = load(name)
-    study = configure(study, Classification(), parser(study).parse_args(options))
-    return tuple(study.trials(Classification().resolve))
+    study = configure(study, train, parser(study).parse_args(options))
+    return tuple(study.trials(lambda config: train.resolve(config).flat))
 
 
 def cells(name: str, *options: str) -> dict[str, Mapping[str, Any]]:
@@ -177,7 +177,7 @@ def test_one_step_of_every_cell(monkeypatch: pytest.MonkeyPatch) -> None:
         head = run.method.network.backbone.head.weight
         before = head.detach().clone()
         # After the warm-up, whose first steps are too short to be seen in a weight.
-        log, _ = run.train_epoch(settings.warmup_epochs + 1)
+        log = run.train_epoch(settings.warmup_epochs + 1)[0]
         assert math.isfinite(log["train_loss"]), cell
         assert head.isfinite().all(), cell
         assert not torch.equal(head, before), cell

@@ -53,7 +53,7 @@ def weights(run: Run) -> dict[str, Tensor]:
 
 
 def numbers(run: Run) -> list[dict[str, Any]]:
-    return [{key: value for key, value in epoch.items() if "seconds" not in key} for epoch in run.history]
+    return [{key: value for key, value in epoch.metrics.items() if "seconds" not in key} for epoch in run.history]
 
 
 def test_all_defaults_are_plain_sgd_bit_for_bit() -> None:

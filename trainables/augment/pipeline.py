@@ -25,7 +25,7 @@ def resident_augment(config: DataConfig, dataset: Dataset, own_size: bool) -> Au
         own_size: whether that is the size of the images.
     """
     _, height, width = dataset.image_shape
-    steps: list[Augment] = [crop_and_flip] if config.augment == "crop_flip" else []
+    steps = _crop_and_flip(config)
     if config.augment == "rrc_flip":
         scale = config.augment_options.scale
         steps.append(partial(random_resized_crop, size=height, scale=scale, interpolation=config.interpolation))
@@ -38,8 +38,13 @@ def resident_augment(config: DataConfig, dataset: Dataset, own_size: bool) -> Au
 
 def streamed_augment(config: DataConfig, dataset: Dataset) -> Augment | None:
     """For images that worker processes have cut and, but for ``crop_flip``, mirrored."""
-    steps: list[Augment] = [crop_and_flip] if config.augment == "crop_flip" else []
-    return _one_after_another([*steps, *_after_crop(config, dataset)])
+    return _one_after_another([*_crop_and_flip(config), *_after_crop(config, dataset)])
+
+
+def _crop_and_flip(config: DataConfig) -> list[Augment]:
+    if config.augment != "crop_flip":
+        return []
+    return [partial(crop_and_flip, mode=config.augment_options.padding)]
 
 
 def _after_crop(config: DataConfig, dataset: Dataset) -> list[Augment]:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from trainables.augment.crop_and_flip import Padding
 from trainables.augment.resized_crop import Interpolation
 from trainables.datasets import DATASETS
 from trainables.datasets.held_out import held_out_count
@@ -17,6 +18,7 @@ Level = Annotated[float, Field(ge=0, le=10)]
 class AugmentConfig:
     """What ``augment`` leaves open; written ``augment.scale``, ``augment.resize``, ..."""
 
+    padding: Padding = "reflect"  # of crop_flip: what is seen beyond the border; zeros in CutMix's own CIFAR code
     scale: Annotated[float, Field(gt=0, le=1)] = 0.08  # of rrc_flip: smallest share of the area that a crop keeps
     resize: Count | None = None  # of rrc_flip, where images are streamed: the shorter side before the crop, pixels
     randaugment: Literal["none", "fixmatch", "increasing"] = "none"  # which set of operations

@@ -222,9 +222,10 @@ class Study:
         trials = []
         for cell in self.cells():
             try:
-                config = resolve(cell.config)
+                found = resolve(cell.config)
             except ValueError as error:
                 raise BadInput(str(error)) from error
+            config = getattr(found, "flat", found)
             for seed in self.seeds:
                 trials.append(Trial(trial_key(config, seed), cell.arm, cell.levels, seed, config))
             twin = names.setdefault(trials[-1].key, cell.name)

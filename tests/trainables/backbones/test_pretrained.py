@@ -19,7 +19,7 @@ from trainables.backbones.pretrained import (
 )
 from trainables.datasets.dataset import DataError, Split, Splits
 from trainables.datasets.opening import open_splits
-from trainables.training import Run
+from trainables.training import Epoch, Run
 
 THEIRS = {
     "resnet18_imagenet": models.resnet18,
@@ -90,12 +90,14 @@ def test_a_run_starts_from_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setattr(classify, "open_dataset", lambda config, root, on, workers: open_splits(config, splits, on))
     splits = Splits(split, split)
     started: list[Tensor] = []
-    monkeypatch.setattr(
-        Run, "next_epoch", lambda run: (started.append(first_weight(run)), run.history.append({"epoch": 1}))
-    )
-    monkeypatch.setattr(Run, "metrics", lambda run: {})
+
+    def start(run: Run) -> None:
+        started.append(first_weight(run))
+        run.history.append(Epoch(1, 1, {"train_seconds": 1.0}, {}, {}))
+
+    monkeypatch.setattr(Run, "next_epoch", start)
     config = {"dataset": "cifar10", "backbone": "mobilenet_v2", "pretrained": "IMAGENET1K_V1", "epochs": 1}
-    classify.train({**config, "data_root": str(tmp_path)}, seed=0)
+    classify.train(config, seed=0, data_root=tmp_path)
     assert torch.equal(started[0].cpu(), donor["features.0.0.weight"])
 
 

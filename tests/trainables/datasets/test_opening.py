@@ -5,6 +5,7 @@ import contextlib
 import pytest
 import torch
 
+from trainables.backbones import BACKBONES
 from trainables.classify import train
 from trainables.config import flatten, parse
 from trainables.datasets.dataset import DataError, Split, Splits
@@ -88,15 +89,16 @@ def test_a_search_gets_no_test_set():
 
 
 def test_what_is_reported_with_a_validation_split(root):
-    small = {**FOLDER, "epochs": 1, "data_root": root, "workers": 0}
-    plain, both = train(small, 0), train({**small, "validation": 9}, 0)
-    search = train({**small, "validation": 9, "evaluate": "validation"}, 0)
+    small, where = {**FOLDER, "epochs": 1}, {"data_root": root, "workers": 0}
+    plain, both = train(small, 0, **where).metrics, train({**small, "validation": 9}, 0, **where).metrics
+    search = train({**small, "validation": 9, "evaluate": "validation"}, 0, **where).metrics
     assert not any(key.startswith("val_") for key in plain)
-    assert {"val_top1", "val_loss", "val_top1_last", "test_top1", "test_top1_last"} <= both.keys()
+    assert {"val_top1", "val_loss", "test_top1", "test_top5"} <= both.keys()
     assert not any(key.startswith("test_") for key in search)
     assert (search["val_top1"], search["val_loss"]) == (both["val_top1"], both["val_loss"])
-    assert search["val_top1_best"] == search["val_top1_median10"] == search["val_top1"]
-    assert plain["peak_memory_mib"] > 100
+    assert {*plain, *search} <= {metric.name for metric in train.metrics}
+    assert plain["params"] == sum(p.numel() for p in BACKBONES["resnet8"](num_classes=3).parameters())
+    assert plain["peak_memory_mib"] > 0
 
 
 @pytest.mark.parametrize(
@@ -191,11 +193,11 @@ def test_labels_out_of_range_are_refused():
 
 def test_bad_images_are_refused_or_skipped_by_choice(root, truncated):
     path = truncated(next((root / "flowers" / "train" / "rose").iterdir()))
-    run = {**FOLDER, "epochs": 1, "data_root": root, "workers": 0}
+    run, where = {**FOLDER, "epochs": 1}, {"data_root": root, "workers": 0}
     with pytest.raises(DataError, match=rf"^{path} is not a whole image"):
-        train(run, 0)
-    skipped = train({**run, "bad_images": "skip"}, 0)
-    assert 0 < skipped["train_loss"] < 10
+        train(run, 0, **where)
+    skipped = train({**run, "bad_images": "skip"}, 0, **where)
+    assert 0 < skipped.metrics["train_loss"] < 10
 
 
 def test_a_set_to_evaluate_on_is_for_its_own_classifiers(root):
@@ -213,22 +215,23 @@ def trained(root, *, workers, stop_after=None, resume_from=None, save_to=None):
     class Stopped(Exception):
         pass
 
-    def report(metrics, save):
-        history.append({key: value for key, value in metrics.items() if "seconds" not in key and "memory" not in key})
+    def report(epoch, save):
+        metrics = {k: v for k, v in epoch.metrics.items() if "seconds" not in k and "memory" not in k}
+        history.append(epoch._replace(metrics=metrics))
         if save_to is not None:
             save(save_to)
         if len(history) == stop_after:
             raise Stopped
 
     with contextlib.suppress(Stopped):
-        train({**FOLDER, "data_root": root, "workers": workers}, 0, report, resume_from)
+        train(FOLDER, 0, report, resume_from=resume_from, data_root=root, workers=workers)
     return history
 
 
 def test_a_run_is_the_same_with_any_number_of_workers_and_after_an_interruption(root, tmp_path):
     whole = trained(root, workers=0)
     assert len(whole) == 3
-    assert len({epoch["train_loss"] for epoch in whole}) == 3
+    assert len({epoch.metrics["train_loss"] for epoch in whole}) == 3
     checkpoint = tmp_path / "checkpoint"
     checkpoint.mkdir()
     begun = trained(root, workers=2, stop_after=1, save_to=checkpoint)
