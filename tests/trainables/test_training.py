@@ -67,7 +67,7 @@ def test_all_defaults_are_plain_sgd_bit_for_bit() -> None:
         mixer = generator(0, "mixer", epoch)
         order, augment = generator(0, "data", epoch), generator(0, "augment", epoch)
         for batch, labels in run.train_set.train_batches(4, order, augment):
-            mixed = cutmix(batch, mixer, **settings.mixer_options)
+            mixed = cutmix(batch, mixer, alpha=settings.mixer_options["alpha"])
             soft = mixed_targets(mixed, labels, 10)
             loss = torch.nn.functional.cross_entropy(method.network(mixed.images), soft)
             sgd.zero_grad()
