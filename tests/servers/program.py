@@ -75,10 +75,10 @@ class Program:
         """Return when it has written ``text`` so often."""
         self.until(lambda: self.said.count(text) >= times)
 
-    def finish(self, code: int = 0, seconds: float = STANDING_STILL_SECONDS) -> str:
-        """Wait for its end, as long as it says something; return what it said if it ended with ``code``."""
+    def finish(self, code: int | None = 0, seconds: float = STANDING_STILL_SECONDS) -> str:
+        """Wait for its end, as long as it says something, and return that; fail where it ends with another code."""
         wait_for(lambda: self.process.poll() is not None, self._size, lambda: self.said[-4000:], seconds)
-        assert self.process.returncode == code, f"exit code {self.process.returncode}: {self.said[-4000:]}"
+        assert code in (None, self.process.returncode), f"exit code {self.process.returncode}: {self.said[-4000:]}"
         return self.said
 
     def interrupt(self, number: int = signal.SIGINT) -> None:

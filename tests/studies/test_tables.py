@@ -3,8 +3,6 @@
 import functools
 import math
 import runpy
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +12,7 @@ import pytest
 import torch
 
 from analysis.records.published import published_cells, sumix_terms
-from mixlab import Study
+from mixlab import Study, main
 from mixlab.cli import configure, parser
 from mixlab.spec.study import Trial
 from trainables import methods
@@ -130,13 +128,14 @@ def test_a_short_preset_is_small_whatever_the_table(name: str, preset: str) -> N
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TABLES)
-def test_dry_run(name: str, tmp_path: Path) -> None:
-    where = ("--tracking-uri", f"sqlite:///{tmp_path}/mlflow.db", "--storage", str(tmp_path / "results"))
-    command = [sys.executable, str(FOLDER / f"{name}.py"), "--preset", "smoke", "--dry-run", *where]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    assert f"{len(trials(name, '--preset', 'smoke'))} pending" in done.stdout
-    assert "Estimated cost" in done.stdout
+def test_dry_run(name: str, tmp_path: Path, tracking_uri: str, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ("--tracking-uri", tracking_uri, "--storage", str(tmp_path / "results"))
+    with pytest.raises(SystemExit) as stopped:
+        main(load(name)[0], train, ["--preset", "smoke", "--dry-run", *where])
+    said = capsys.readouterr().out
+    assert stopped.value.code == 0
+    assert f"{len(trials(name, '--preset', 'smoke'))} pending" in said
+    assert "Estimated cost" in said
 
 
 def steps() -> dict[str, Mapping[str, Any]]:

@@ -1,24 +1,22 @@
 """Checkpoints in a bucket of a real S3-compatible server: a study stops and goes on; what cannot be used is refused."""
 
 import json
-import os
 import re
 import runpy
-import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mlflow.tracking import MlflowClient
 
 from mixlab import Study, main
 from mixlab.storage import probe
 from tests.servers import s3
 from tests.servers.postgresql import free_port
+from tests.servers.program import Program, environment
+from tests.study_folder import StudyFolder
 from trainables import classify
 
 ROOT = Path(__file__).parents[3]
@@ -35,42 +33,35 @@ def server() -> Iterator[s3.S3]:
         yield started
 
 
-def test_a_study_stops_and_goes_on_and_the_doctor_finds_nothing_wrong(server: s3.S3, tmp_path: Path) -> None:
+def test_a_study_stops_and_goes_on_and_the_doctor_finds_nothing_wrong(
+    server: s3.S3, tmp_path: Path, empty_store: Path
+) -> None:
     bucket = server.create_bucket()
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-    where = ("--storage", server.uri(f"{bucket}/results"), "--tracking-uri", uri)
-    command = [sys.executable, str(STUDY), *SMALL, *ONE_TRIAL, *where]
-    environment = {**os.environ, **server.environment}
-    with (tmp_path / "out.txt").open("w+") as log:
-        driver = subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=log, stderr=log)
-        deadline = time.monotonic() + 120
-        while not any(file.endswith("journal.json") for file in server.files(f"{bucket}/results")):
-            assert driver.poll() is None, (tmp_path / "out.txt").read_text()[-3000:]
-            assert time.monotonic() < deadline, "no checkpoint within two minutes"
-            time.sleep(0.05)
-        driver.send_signal(signal.SIGINT)
-        assert driver.wait(60) == 130, (tmp_path / "out.txt").read_text()[-3000:]
-    left = server.files(f"{bucket}/results")
-    assert any("/checkpoint_" in file for file in left)
+    storage = ("--storage", server.uri(f"{bucket}/results"))
+    script = (str(STUDY), *SMALL, *ONE_TRIAL, *storage)
+    given = environment(**server.environment)
+    study = StudyFolder(tmp_path, "ablation_cifar100", script, empty_store, environment=given)
+    driver = study.start()
+    driver.until(lambda: any(file.endswith("journal.json") for file in server.files(f"{bucket}/results")))
+    driver.interrupt()
+    driver.finish(code=130)
+    assert any("/checkpoint_" in file for file in server.files(f"{bucket}/results"))
 
-    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert re.search(r"goes on after epoch [1-5]\b", done.stdout)
+    assert re.search(r"goes on after epoch [1-5]\b", study.run())
     assert server.files(f"{bucket}/results") == []  # what MLflow holds needs no second copy
-    assert (tmp_path / "results" / "ablation_cifar100" / "smoke" / "table.md").exists()  # beside the driver
+    assert study.table("smoke")  # next to the driver
 
-    client = MlflowClient(uri)
-    experiment = client.get_experiment_by_name("ablation_cifar100")
-    (run,) = client.search_runs([experiment.experiment_id], "tags.`mixlab.level` = 'seed'")
+    client = study.client
+    (run,) = study.runs("seed")
     config = json.loads(Path(client.download_artifacts(run.info.run_id, "config.json", str(tmp_path))).read_text())
     seed = config.pop("seed")
     undisturbed = classify.train(config, seed=seed, data_root=ROOT / "data").metrics
     for name in ("train_loss", "test_top1"):
         assert run.data.metrics[name] == undisturbed[name]
 
-    doctor = [sys.executable, "-m", "mixlab.doctor", *where]
-    seen = subprocess.run(doctor, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=100)
-    assert "ok      storage" in seen.stdout, seen.stdout + seen.stderr
+    doctor = [sys.executable, "-m", "mixlab.doctor", *storage, "--tracking-uri", study.uri]
+    with Program(doctor, tmp_path, "doctor.txt", given) as examination:
+        assert "ok      storage" in examination.finish(code=None)
     assert server.files(bucket) == []
 
 

@@ -2,12 +2,7 @@
 
 import os
 import re
-import signal
 import statistics
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +11,8 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from tests.chromium import Page, chromium, needs_chromium
-from tests.servers.postgresql import free_port
+from tests.servers import mlflow_server
+from tests.study_folder import StudyFolder
 
 ROOT = Path(__file__).parents[3]
 SMALL = ("--preset", "smoke", "--dataset", "cifar10", "--mixers", "cutmix", "--arms", "+ lam", "--seeds", "2")
@@ -57,41 +53,14 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("served")
-    uri, port = f"sqlite:///{folder}/mlflow.db", free_port()
-    script = [sys.executable, str(ROOT / "studies" / "ablation_cifar100.py"), *SMALL]
-    where = ("--tracking-uri", uri, "--storage", str(folder / "results"), "--data-root", str(ROOT / "data"))
-    done = subprocess.run([*script, *where], cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--port", str(port), "--workers", "1"],
-        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-        stdout=(folder / "server.log").open("w"),
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
-        client = MlflowClient(uri)
-        experiment = client.get_experiment_by_name("ablation_cifar100").experiment_id
-        address = f"http://127.0.0.1:{port}"
-        wait_for(f"{address}/health", server)
-        yield Served(client, experiment, done.stdout, address)
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(30)
-
-
-def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 90
-    while True:
-        try:
-            urllib.request.urlopen(url, timeout=5)
-            return
-        except OSError:
-            assert server.poll() is None
-            assert time.monotonic() < deadline, "the MLflow server did not start"
-            time.sleep(0.2)
+    script = (str(ROOT / "studies" / "ablation_cifar100.py"), *SMALL, "--data-root", str(ROOT / "data"))
+    study = StudyFolder(folder, "ablation_cifar100", script, empty_store)
+    printed = study.run()
+    with mlflow_server.running(study.uri, folder, os.environ) as server:
+        experiment = study.client.get_experiment_by_name("ablation_cifar100").experiment_id
+        yield Served(study.client, experiment, printed, server.uri)
 
 
 @pytest.fixture(scope="module")
