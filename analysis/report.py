@@ -27,13 +27,14 @@ from analysis.figures.plots import plot_curves, plot_gains
 from analysis.records.configuration import configuration, provenance
 from analysis.records.runs import CONFIG, FACTOR, Plan, load_curves, load_plan
 from analysis.statistics.tables import LevelTable
-from analysis.words.captions import power_heading
 from analysis.words.cells import power_cells
+from analysis.words.method import power_heading
 from analysis.words.page import image, page, png
 from analysis.words.rendering import html_grid, html_tables
 from analysis.words.summaries import Summary, claims, of_arms, of_study, verdict
 from mixlab.spec.state import State
 
+P_OR_E = ("p", "p_family", "e", "e_family")  # columns of a table
 MOST_CURVES = 500  # runs whose curves are read, a request each
 
 
@@ -43,7 +44,7 @@ class StudyReport:
 
     text: str  # the tables and their remarks, for a terminal
     tables: list[pd.DataFrame]  # of ablation_table, one a combination of factor levels
-    verdicts: list[dict[str, Any]]  # one a comparison: table, arm, against, verdict, gain, p
+    verdicts: list[dict[str, Any]]  # one a comparison: table, arm, against, verdict, gain, and those of P_OR_E
     files: list[Path]  # the tables and figures to attach to the study's run, without the page
     page: Path
     summary: Summary  # metrics and Markdown of the study's run
@@ -84,10 +85,10 @@ def verdicts(level: LevelTable) -> list[dict[str, Any]]:
         {
             "table": dict(level.levels),
             "arm": str(arm),
-            "against": level.baseline,
+            "against": level.reference(str(arm)),
             "verdict": row["verdict"],
             "gain": None if pd.isna(row["gain"]) else float(row["gain"]),
-            "p": None if pd.isna(row["p"]) else float(row["p"]),
+            **{name: None if pd.isna(row[name]) else float(row[name]) for name in P_OR_E if name in row},
         }
         for arm, row in level.table.iterrows()
         if arm != level.baseline

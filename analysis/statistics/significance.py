@@ -1,16 +1,19 @@
-"""Is an arm better than the baseline? Intervals, exact tests, correction for many arms, and how many seeds it takes.
+"""Is an arm better than what it is compared with? Intervals, exact tests, and one error rate for a whole study.
 
-Letters: N pairs (seeds that both arms have), M comparisons (arms against the baseline).
+Letters: S seeds, M comparisons of a study, d (M, S) the paired differences: arm minus its reference, same table, same
+seed.
 
-The decision is :func:`is_win`: a gain above zero whose exact sign-flip p, corrected by Holm's method (1979), is below
-0.05. The sign-flip test assumes only that a pair's difference is as likely to be d as -d when the arm changes nothing,
-which running both arms from the same seed provides. With N pairs it cannot give a p below 2 / 2^N, so three seeds
-(0.25) can never be significant, whatever the gain.
+A **win** is a gain in the good direction whose :func:`family_p` is below 0.05. The sign-flip tests assume only that a
+difference is as likely to be d as -d when the arm changes nothing, which running both arms from the same seed provides.
+With S seeds no p can be below 2 / 2^S, so five seeds (0.0625) can never decide anything, and six (0.031) can decide a
+study of any number of comparisons.
+
+Sources: step-down max-T is of Westfall and Young, "Resampling-Based Multiple Testing" (1993), and Romano and Wolf,
+"Exact and Approximate Stepdown Methods for Multiple Hypothesis Testing" (JASA 2005).
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import NamedTuple
 
@@ -19,10 +22,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 ALPHA = 0.05
-EXACT_UP_TO = 20  # pairs; 2^20 sums take 8 MB
-EXACT_SPLITS = 100_000  # ways to split unpaired samples
+FEWEST_PAIRS = 6  # 2 / 2^6 is the first that is below 0.05
+EXACT_UP_TO = 20  # pairs of one comparison; 2^20 sums take 8 MB
 RESAMPLES = 9_999  # random patterns, where there are more than that
-MOST_SEEDS = 100_000
+FAMILY_EXACT_UP_TO = 12  # seeds of a family; beyond, RESAMPLES patterns and the identity
+CHUNK = 2**20  # statistics held at once, 8 MB each
+TIE = 1e-10  # on the scale of _strengths, from 0 to 1: sums that tie may differ in the last bits
 
 
 class Interval(NamedTuple):
@@ -34,10 +39,10 @@ class Interval(NamedTuple):
 
 
 def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
-    """Student's t interval of a mean; given paired differences, the paired t interval.
+    """Return Student's t interval of a mean; given paired differences, it is the paired t interval.
 
     Args:
-        values: (N,) differences of the pairs. With one the ends are NaN, with none the mean too.
+        values: (S,) differences of the pairs. With one the ends are NaN, with none the mean too.
         confidence: the share of such intervals that hold the true mean.
     """
     x = np.asarray(values, dtype=float)
@@ -51,13 +56,15 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
 
 
 def sign_flip_p(differences: ArrayLike) -> float:
-    """Two-sided p of the paired sign-flip test: the share of the 2^N sign patterns at least as far from 0 as observed.
+    """Return the two-sided p of the paired sign-flip test of one comparison by itself.
+
+    It is the share of the 2^S patterns of signs whose sum is at least as far from 0 as that of the data.
 
     Args:
-        differences: (N,) arm minus baseline, one a seed. Without any, p is NaN.
+        differences: (S,) arm minus reference, one a seed. Without any, p is NaN.
 
     Returns:
-        Exact up to 20 pairs; beyond, from 9,999 random patterns with a fixed seed, so that a table is reproducible.
+        The exact p up to 20 pairs; beyond, that of 9,999 random patterns with a fixed seed and the identity.
     """
     d = np.asarray(differences, dtype=float)
     if d.size == 0:
@@ -75,35 +82,101 @@ def sign_flip_p(differences: ArrayLike) -> float:
     return float(np.mean(np.abs(sums) >= abs(d.sum()) - rounding))
 
 
-def permutation_p(x: ArrayLike, y: ArrayLike) -> float:
-    """Two-sided permutation p of a difference in means between unpaired samples.
+def family_p(differences: ArrayLike, *, one_sided: bool = False) -> NDArray[np.float64]:
+    """Return the p of every comparison of a study, corrected for all of them by step-down max-T.
+
+    The statistic is the studentised mean, computed anew for every pattern of signs. A pattern is applied to all
+    comparisons of a seed at once, so that whatever they share (a baseline, a network, the seed) stays shared. The p of
+    the k-th largest statistic is the share of patterns in which the largest of the statistics from the k-th on is at
+    least as large, and never below the p of the one before it.
 
     Args:
-        x: (N,) values of one arm.
-        y: (K,) values of the other. If either is empty, p is NaN.
+        differences: (M, S), NaN where a comparison lacks a seed. Where all are equal and not zero, the statistic is
+            infinite. Patterns that tie with the data count as reaching it.
+        one_sided: ask only whether a mean is above zero; by default, whether it differs from zero.
 
     Returns:
-        Exact while there are at most 100,000 splits; beyond, from 9,999 random splits with a fixed seed.
+        (M,) p; NaN for a comparison without any pair. All 2^S patterns are counted up to 12 seeds; beyond, 10,000 drawn
+        with a fixed seed, the identity among them. A comparison of fewer than 6 pairs is not counted against the
+        others, which would lose everything by an arm that has hardly begun.
+
+    Raises:
+        ValueError: ``differences`` is not a matrix.
     """
-    a, b = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    if a.size == 0 or b.size == 0:
-        return math.nan
-    pooled = np.concatenate((a, b))
-    splits = math.comb(pooled.size, a.size)
-    if splits <= EXACT_SPLITS:
-        chosen = np.array(list(itertools.combinations(range(pooled.size), a.size)))  # (splits, N)
-    else:
-        rows = np.tile(np.arange(pooled.size), (RESAMPLES, 1))
-        chosen = np.random.default_rng(0).permuted(rows, axis=1)[:, : a.size]
-    first = pooled[chosen].sum(axis=1)
-    distances = np.abs(first / a.size - (pooled.sum() - first) / b.size)
-    rounding = 1e-9 * np.abs(pooled).max()
-    extreme = int((distances >= abs(a.mean() - b.mean()) - rounding).sum())
-    return extreme / splits if splits <= EXACT_SPLITS else (extreme + 1) / (RESAMPLES + 1)
+    d = np.asarray(differences, dtype=float)
+    if d.ndim != 2:
+        raise ValueError(f"differences must be (comparisons, seeds), got the shape {d.shape}")
+    pairs = np.isfinite(d).sum(axis=1)
+    p = np.full(len(d), math.nan)
+    if ((pairs > 0) & (pairs < FEWEST_PAIRS)).any():
+        p[pairs > 0] = _step_down(d[pairs > 0], one_sided)
+    if (pairs >= FEWEST_PAIRS).any():
+        p[pairs >= FEWEST_PAIRS] = _step_down(d[pairs >= FEWEST_PAIRS], one_sided)
+    return p
+
+
+def sign_patterns(seeds: int) -> NDArray[np.float64]:
+    """Return the patterns (P, S) of signs -1.0 and 1.0 by which a study's seeds are flipped, the identity first.
+
+    Of all 2^S only the half with a positive first sign is listed: the opposite of a pattern has the opposite statistic.
+    Beyond 12 seeds the patterns are 10,000 drawn with a fixed seed.
+    """
+    if seeds > FAMILY_EXACT_UP_TO:
+        drawn = 1 - 2.0 * np.random.default_rng(0).integers(0, 2, (RESAMPLES, seeds))
+        return np.concatenate((np.ones((1, seeds)), drawn))
+    numbers = np.arange(2 ** max(0, seeds - 1))
+    return (1 - 2 * (numbers[:, None] >> np.arange(seeds) & 1)[:, ::-1]).astype(np.float64)
+
+
+def _step_down(d: NDArray[np.float64], one_sided: bool) -> NDArray[np.float64]:
+    """Return the corrected p (M,) of differences (M, S), every comparison having at least one pair."""
+    d = d[:, np.isfinite(d).any(axis=0)]
+    patterns = sign_patterns(d.shape[1])
+    if one_sided and d.shape[1] <= FAMILY_EXACT_UP_TO:
+        patterns = np.concatenate((patterns, -patterns))
+    observed = _strengths(d, patterns[:1], one_sided)[0]  # (M,)
+    order = np.argsort(-observed, kind="stable")
+    d, observed = d[order], observed[order]
+    reached = np.zeros(len(d))
+    rows = max(1, CHUNK // len(d))
+    for first in range(0, len(patterns), rows):
+        strengths = _strengths(d, patterns[first : first + rows], one_sided)
+        largest = np.maximum.accumulate(strengths[:, ::-1], axis=1)[:, ::-1]  # from the k-th comparison on
+        reached += (largest >= observed - TIE).sum(axis=0)
+    p = np.empty(len(d))
+    p[order] = np.maximum.accumulate(reached / len(patterns))
+    return p
+
+
+def _strengths(d: NDArray[np.float64], patterns: NDArray[np.float64], one_sided: bool) -> NDArray[np.float64]:
+    """Return t^2 / (t^2 + S - 1), 1 for an infinite t: it rises with |t|, and has the sign of t if ``one_sided``.
+
+    With n pairs and z = (sum of d)^2 / (n times the sum of d^2), which lies between 0 and 1, t^2 is
+    (n - 1) z / (1 - z). Flipping signs leaves the sum of squares, so one product of matrices gives every t.
+
+    Args:
+        d: (M, S).
+        patterns: (P, S).
+        one_sided: as of :func:`family_p`.
+
+    Returns:
+        (P, M).
+    """
+    pairs = np.isfinite(d).sum(axis=1)
+    filled = np.where(np.isfinite(d), d, 0.0)
+    squares = pairs * (filled**2).sum(axis=1)
+    sums = patterns @ filled.T
+    z = sums**2 / np.where(squares > 0, squares, 1.0)
+    share = (pairs - 1) / max(1, d.shape[1] - 1)
+    if not (share == 1).all():
+        rest = np.where(1 - z < TIE, 0.0, 1 - z)
+        above = share * z
+        z = np.divide(above, above + rest, out=np.ones_like(z), where=above + rest > 0)
+    return np.copysign(z, sums) if one_sided else z
 
 
 def holm(p: ArrayLike) -> NDArray[np.float64]:
-    """p corrected for several comparisons by Holm's step-down method (1979).
+    """Return p corrected for several comparisons by Holm's step-down method (1979).
 
     Args:
         p: (M,) uncorrected; NaN (no comparison was possible) stays NaN and is not counted.
@@ -119,74 +192,17 @@ def holm(p: ArrayLike) -> NDArray[np.float64]:
     return corrected
 
 
-def is_win(p_holm: float, gain: float, *, higher_is_better: bool = True) -> bool:
-    """Whether a gain is claimed: in the good direction, and its corrected p is below 0.05. NaN is never a win."""
-    return bool(p_holm < ALPHA and (gain > 0 if higher_is_better else gain < 0))
-
-
 def probability_of_beating(x: ArrayLike, y: ArrayLike) -> float:
-    """P(X > Y) for one run of each arm drawn at random, ties counting half; NaN if either is empty.
+    """Return P(X > Y) for one run of each arm drawn at random, ties counting half; NaN if either is empty.
 
     Args:
         x: (N,) values of the arm.
-        y: (K,) values of the baseline.
+        y: (K,) values of its reference.
     """
     a, b = np.asarray(x, dtype=float)[:, None], np.asarray(y, dtype=float)[None, :]
     return float(np.mean((a > b) + 0.5 * (a == b))) if a.size and b.size else math.nan
 
 
 def smallest_p(pairs: int) -> float:
-    """The smallest two-sided p that the sign-flip test can give with so many pairs: 2 / 2^N."""
+    """Return the smallest two-sided p that a sign-flip test can give with so many pairs: 2 / 2^S."""
     return min(1.0, 2.0 / 2.0**pairs)
-
-
-def pairs_to_reach(comparisons: int, alpha: float = ALPHA) -> int:
-    """The fewest pairs with which one arm among so many can be significant after Holm's correction."""
-    return next(n for n in range(1, 1000) if smallest_p(n) * comparisons < alpha)
-
-
-def seeds_needed(
-    differences: ArrayLike, power: float = 0.8, alpha: float = ALPHA, comparisons: int = 1, gain: float | None = None
-) -> int | None:
-    """How many seeds would show a difference, were it real and as large as observed.
-
-    The power is that of the paired t test at ``alpha / comparisons`` (the hardest step of Holm), and never fewer seeds
-    than the sign-flip test needs at all. A spread estimated from few seeds is rough, and so is the answer.
-
-    Args:
-        differences: (N,) arm minus baseline, N at least 2.
-        power: the wanted probability of showing it.
-        alpha: the level of the whole table.
-        comparisons: arms compared with the baseline.
-        gain: the difference to plan for, in the unit of the differences; by default the observed mean.
-
-    Returns:
-        Seeds, or None if more than 100,000 are needed, e.g. because the mean difference is zero.
-
-    Raises:
-        ValueError: fewer than two differences, which have no spread.
-    """
-    d = np.asarray(differences, dtype=float)
-    if d.size < 2:
-        raise ValueError(f"a spread needs at least 2 differences, got {d.size}")
-    wanted = abs(float(d.mean()) if gain is None else gain)
-    fewest = pairs_to_reach(comparisons, alpha)
-    if wanted == 0:
-        return None
-    effect = wanted / float(d.std(ddof=1)) if d.std(ddof=1) > 0 else math.inf
-    if _power(MOST_SEEDS, effect, alpha / comparisons) < power:
-        return None
-    low, high = fewest - 1, MOST_SEEDS
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if _power(middle, effect, alpha / comparisons) >= power else (middle, high)
-    return high
-
-
-def _power(pairs: int, effect: float, alpha: float) -> float:
-    """Power of the two-sided t test of (N,) differences whose mean is ``effect`` standard deviations."""
-    shift = effect * math.sqrt(pairs)
-    critical = float(stats.t.ppf(1 - alpha / 2, pairs - 1))
-    if shift > critical + 30:
-        return 1.0  # out of the range in which scipy's noncentral t is accurate
-    return float(stats.nct.sf(critical, pairs - 1, shift))

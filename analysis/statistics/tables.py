@@ -1,35 +1,52 @@
-"""The table of an ablation: one row an arm, every gain paired by seed with the baseline."""
+"""The tables of a study: one row an arm, every gain paired by seed with the arm that it is compared with.
+
+A study has one table a combination of factor levels. All their comparisons are one family, unless the study says
+otherwise: :func:`level_tables` corrects p for the comparisons of every table at once.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from analysis.records.metrics import metric_of
 from analysis.records.published import PublishedNumber
 from analysis.records.runs import FACTOR, METRIC, Plan, done
+from analysis.statistics.sequential import family_wealth, wealth
 from analysis.statistics.significance import (
-    holm,
-    is_win,
+    ALPHA,
+    family_p,
     mean_interval,
-    pairs_to_reach,
     probability_of_beating,
     sign_flip_p,
-    smallest_p,
 )
+from analysis.statistics.verdicts import WIN, fixed_verdicts, sequential_verdicts
 from mixlab.spec.metric import Metric
 from mixlab.spec.state import State
 
 LOST = tuple(state.value for state in State if state is not State.DONE)  # of cells that have no value
-COLUMNS = ("n", "mean", "sd", "gain", "gain_low", "gain_high", "p", "p_holm", "win")
+COLUMNS = ("n", "mean", "sd", "gain", "gain_low", "gain_high", "p", "p_family", "win")
 NOT_METRICS = ("seed", "epochs", "dirty")
 
 Published = Mapping[tuple[Any, ...], PublishedNumber]  # by (level of each factor ..., arm)
+
+
+@dataclass(frozen=True)
+class Family:
+    """The comparisons that share one error rate, and what decides among them."""
+
+    comparisons: int = 0  # that have a pair
+    planned: int = 1  # of the whole plan
+    scope: str = "study"  # or "table"
+    tables: int = 1  # of the study
+    delta: float | None = None  # a difference that does not matter, in the metric's unit
+    budget: int | None = None  # the most seeds, where they are added until a comparison is decided
 
 
 @dataclass(frozen=True)
@@ -40,81 +57,110 @@ class LevelTable:
     metric: str  # as it was logged, such as test_top1_median10
     declared: Metric  # its unit, direction and decimals
     baseline: str
-    table: pd.DataFrame  # ablation_table, and what detailed() adds
+    table: pd.DataFrame  # as of ablation_table, and what _detailed and _decided add
     runs: pd.DataFrame  # one row a planned cell
+    family: Family = Family()
+    against: Mapping[str, str] = field(default_factory=dict)  # arm -> the arm that it is compared with
+    controls: Sequence[str] = ()  # arms that show what other arms change besides what they are named for
 
     @property
     def name(self) -> str:
-        """E.g. ``mixer = cutmix``; empty for a study without factors."""
+        """Return e.g. ``mixer = cutmix``; empty for a study without factors."""
         return ", ".join(f"{factor} = {level}" for factor, level in self.levels.items())
 
     @property
     def comparisons(self) -> int:
-        """Arms that could be compared with the baseline."""
-        return int(self.table["p"].notna().sum())
+        """Return how many arms have a seed in common with what they are compared with."""
+        return int((self.table["pairs"] > 0).sum())
 
-    @property
-    def planned_comparisons(self) -> int:
-        """Arms to be compared once every cell is there; 1 for a study of a baseline alone."""
-        return max(1, len(self.table) - 1)
+    def reference(self, arm: str) -> str:
+        """Return the arm that an arm is compared with."""
+        return self.against.get(arm, self.baseline)
+
+    def differences(self) -> dict[str, pd.Series]:
+        """Return arm minus reference by seed (N,), for every arm but the baseline."""
+        return paired_differences(self.runs, self.metric, self.baseline, self.against)
 
 
 def ablation_table(
-    runs: pd.DataFrame, metric: str, baseline: str, *, higher_is_better: bool | None = True
+    runs: pd.DataFrame,
+    metric: str,
+    baseline: str,
+    against: Mapping[str, str] | None = None,
+    *,
+    higher_is_better: bool | None = True,
 ) -> pd.DataFrame:
-    """What each arm is worth, compared with the baseline seed by seed.
+    """Return what each arm is worth, compared seed by seed with the baseline or with an arm of its own.
 
     Args:
-        runs: one row a run, columns ``arm``, ``seed`` and ``metric``. A run whose metric is NaN (it failed) is not
+        runs: one row a run, columns ``arm``, ``seed`` and the metric. A run whose metric is NaN (it failed) is not
             counted.
         metric: the number to compare, e.g. ``test_top1_median10``: the column of that name, or of the name after
             ``metric.`` as in the frames of ``load_runs``.
         baseline: the arm that the others are compared with.
+        against: by arm, another arm that it is compared with instead.
         higher_is_better: the direction that counts as a win, None for a number without one, in which nothing wins; a
-            gain is arm minus baseline in any case.
+            gain is arm minus reference in any case.
 
     Returns:
         Index ``arm`` in order of first appearance; columns ``n`` (runs with a value), ``mean``, ``sd`` (ddof 1),
         ``gain`` (mean of the differences over the seeds that both arms have), ``gain_low``, ``gain_high`` (paired t,
-        95 %), ``p`` (sign-flip, exact), ``p_holm`` (corrected over the arms of this table) and ``win`` (bool). What
-        cannot be computed is NaN: the gain of the baseline, the spread of one run.
+        95 %), ``p`` (exact sign flip, of this comparison alone), ``p_family`` (corrected for all comparisons of these
+        runs, see :func:`analysis.statistics.significance.family_p`) and ``win`` (bool: ``p_family`` below 0.05 in the
+        good direction). What cannot be computed is NaN: the gain of the baseline, the spread of one run.
 
     Raises:
-        ValueError: a column is missing, the baseline is not an arm, or an arm has two values for one seed.
+        ValueError: a column is missing, the baseline or a reference is not an arm, or an arm has a seed twice.
     """
-    values = _values_by_arm(runs, metric, baseline)
+    values = _values_by_arm(runs, metric, [baseline, *(against or {}).values()])
+    differences = paired_differences(runs, metric, baseline, against)
     table = pd.DataFrame(index=pd.Index(list(values), name="arm"), columns=list(COLUMNS), dtype=float)
     for arm, series in values.items():
-        differences = series.iloc[:0] if arm == baseline else (series - values[baseline]).dropna()
         table.loc[arm, ["n", "mean", "sd"]] = [len(series), series.mean(), series.std(ddof=1)]
-        table.loc[arm, ["gain", "gain_low", "gain_high"]] = list(mean_interval(differences))
-        table.loc[arm, "p"] = sign_flip_p(differences)
-    table["p_holm"] = holm(table["p"])
-    wins = [
-        higher_is_better is not None and is_win(p, gain, higher_is_better=higher_is_better)
-        for p, gain in zip(table.p_holm, table.gain, strict=True)
-    ]
-    return table.assign(n=table["n"].astype(int), win=np.array(wins, dtype=bool))
+    for arm, pairs in differences.items():
+        table.loc[arm, ["gain", "gain_low", "gain_high"]] = list(mean_interval(pairs))
+        table.loc[arm, "p"] = sign_flip_p(pairs)
+    table.loc[list(differences), "p_family"] = family_p(aligned(differences.values()))
+    good = table["gain"] > 0 if higher_is_better else table["gain"] < 0
+    found = (table["p_family"] < ALPHA) & (higher_is_better is not None)
+    return table.assign(n=table["n"].astype(int), win=found & good)
 
 
-def paired_differences(runs: pd.DataFrame, metric: str, baseline: str) -> dict[str, pd.Series]:
-    """Arm minus baseline, by seed, for every arm but the baseline: (N,) each, indexed by the seeds both have.
+def paired_differences(
+    runs: pd.DataFrame, metric: str, baseline: str, against: Mapping[str, str] | None = None
+) -> dict[str, pd.Series]:
+    """Return arm minus reference, by the seeds that both have (N,), for every arm but the baseline.
 
     Raises:
         ValueError: as :func:`ablation_table`.
     """
-    values = _values_by_arm(runs, metric, baseline)
-    return {arm: (series - values[baseline]).dropna() for arm, series in values.items() if arm != baseline}
+    references = against or {}
+    values = _values_by_arm(runs, metric, [baseline, *references.values()])
+    return {
+        arm: (series - values[references.get(arm, baseline)]).dropna()
+        for arm, series in values.items()
+        if arm != baseline
+    }
+
+
+def aligned(differences: Iterable[pd.Series]) -> NDArray[np.float64]:
+    """Return differences by seed as one matrix (M, S): a column a seed, in their order, NaN where one is missing."""
+    rows = list(differences)
+    seeds = {seed: column for column, seed in enumerate(sorted({seed for row in rows for seed in row.index}))}
+    matrix = np.full((len(rows), len(seeds)), math.nan)
+    for place, row in enumerate(rows):
+        matrix[place, [seeds[seed] for seed in row.index]] = row.to_numpy()
+    return matrix
 
 
 def level_tables(
     runs: pd.DataFrame, plan: Plan, metric: str | Metric | None = None, published: Published | None = None
 ) -> list[LevelTable]:
-    """One table per combination of factor levels, in the order of the plan.
+    """Return one table per combination of factor levels, in the order of the plan, decided as one family.
 
     Args:
-        runs: one row a planned cell (:func:`analysis.runs.load_runs`).
-        plan: names the factors, the baseline and the metric.
+        runs: one row a planned cell (:func:`analysis.records.runs.load_runs`).
+        plan: names the factors, the baseline, the metric, and what decides.
         metric: another metric than the plan's: its logged name, or one that the plan does not declare.
         published: the paper's values by (level of each factor ..., arm), to be put beside ours.
 
@@ -131,19 +177,25 @@ def level_tables(
         known = ", ".join(logged_metrics(runs)) or "none"
         raise ValueError(f"no run that is done logged the metric {name!r}; logged: {known}")
     runs = runs.sort_values("arm", key=lambda arms: arms.map(plan["arms"].index), kind="stable")
+    against, controls = plan.get("against") or {}, plan.get("controls") or []
     tables = []
     for levels in dict.fromkeys(tuple(trial["levels"][factor] for factor in factors) for trial in plan["trials"]):
         mine = runs[[row == levels for row in _rows(runs, [FACTOR + factor for factor in factors])]]
-        table = _detailed(mine, name, declared, baseline)
+        table = _detailed(mine, name, declared, baseline, against)
         if published is not None:
             theirs = {arm: published[*levels, arm] for arm in table.index if (*levels, arm) in published}
             table = compare_with_published(table, theirs)
-        tables.append(LevelTable(dict(zip(factors, levels, strict=True)), name, declared, baseline, table, mine))
-    return tables
+        named = dict(zip(factors, levels, strict=True))
+        tables.append(LevelTable(named, name, declared, baseline, table, mine, against=against, controls=controls))
+    scope = plan.get("family", "study")
+    families = [[level] for level in tables] if scope == "table" else [tables]
+    sequential = plan.get("sequential") or {}
+    rest = {"scope": scope, "tables": len(tables), "delta": plan.get("delta"), "budget": sequential.get("budget")}
+    return [level for family in families for level in _decided(family, rest)]
 
 
 def compare_with_published(table: pd.DataFrame, published: Mapping[str, PublishedNumber]) -> pd.DataFrame:
-    """Our means beside the paper's values.
+    """Return our means beside the paper's values.
 
     Args:
         table: one row an arm, with ``mean``, ``mean_low`` and ``mean_high``.
@@ -155,16 +207,13 @@ def compare_with_published(table: pd.DataFrame, published: Mapping[str, Publishe
     """
     arms = table.index.to_series()
     theirs = arms.map({arm: number.value for arm, number in published.items()}).astype(float)
-    rules = arms.map({arm: number.rule for arm, number in published.items()})
-    sources = arms.map({arm: number.source for arm, number in published.items()})
     inside = theirs.between(table["mean_low"], table["mean_high"]).astype("boolean")
-    known = theirs.notna() & table["mean_low"].notna()
     return table.assign(
         published=theirs,
-        published_rule=rules,
-        source=sources,
+        published_rule=arms.map({arm: number.rule for arm, number in published.items()}),
+        source=arms.map({arm: number.source for arm, number in published.items()}),
         difference=table["mean"] - theirs,
-        inside=inside.where(known),
+        inside=inside.where(theirs.notna() & table["mean_low"].notna()),
     )
 
 
@@ -180,64 +229,78 @@ def metric_column(runs: pd.DataFrame, metric: str) -> str:
     return METRIC + metric if METRIC + metric in runs else metric
 
 
-def verdict(row: pd.Series, comparisons: int, *, directed: bool = True) -> str:
-    """What may be said of an arm: win, worse, not significant, too few seeds, or nothing to compare.
-
-    Args:
-        row: of a table with ``pairs``, ``p_holm``, ``gain`` and ``win``.
-        comparisons: arms compared in that table.
-        directed: a higher or a lower value is better; else a significant arm only differs.
-    """
-    if math.isnan(row["p"]):
-        return "no common seed" if row["n"] else "–"
-    if row["win"]:
-        return "win"
-    if row["p_holm"] < 0.05:
-        return "worse" if directed else "differs"
-    return "too few seeds" if smallest_p(int(row["pairs"])) * comparisons >= 0.05 else "not significant"
-
-
-def fewest_pairs(level: LevelTable) -> int:
-    """The pairs that one arm of this table needs before any gain could be significant."""
-    return pairs_to_reach(level.planned_comparisons)
-
-
-def _values_by_arm(runs: pd.DataFrame, metric: str, baseline: str) -> dict[str, pd.Series]:
-    """The metric by seed of every arm, without NaN."""
-    value = metric_column(runs, metric)
-    for column in ("arm", "seed", value):
-        if column not in runs:
-            known = logged_metrics(runs) if column == value else list(runs.columns)
-            raise ValueError(f"the runs have no column {column!r}; available: {', '.join(map(str, known)) or 'none'}")
+def _values_by_arm(runs: pd.DataFrame, metric: str, references: Sequence[str]) -> dict[str, pd.Series]:
+    """Return the metric by seed of every arm, without NaN."""
+    column = metric_column(runs, metric)
+    for name in ("arm", "seed", column):
+        if name not in runs:
+            known = logged_metrics(runs) if name == column else list(runs.columns)
+            raise ValueError(f"the runs have no column {name!r}; available: {', '.join(map(str, known)) or 'none'}")
     arms = list(dict.fromkeys(runs["arm"]))
-    if baseline not in arms:
-        raise ValueError(
-            f"the baseline {baseline!r} is not an arm; the arms are: {', '.join(map(str, arms)) or 'none'}"
-        )
-    valid = runs[runs[value].notna()]
+    for arm in references:
+        if arm not in arms:
+            what = "baseline" if arm == references[0] else "reference"
+            raise ValueError(f"the {what} {arm!r} is not an arm; the arms are: {', '.join(map(str, arms)) or 'none'}")
+    valid = runs[runs[column].notna()]
     twice = valid[valid.duplicated(["arm", "seed"])]
     if len(twice):
         arm, seed = twice.iloc[0][["arm", "seed"]]
         raise ValueError(f"arm {arm!r} has seed {seed} twice: give one run of each seed, of one level of every factor")
-    return {arm: valid[valid["arm"] == arm].set_index("seed")[value].astype(float) for arm in arms}
+    return {arm: valid[valid["arm"] == arm].set_index("seed")[column].astype(float) for arm in arms}
 
 
-def _detailed(runs: pd.DataFrame, metric: str, declared: Metric, baseline: str) -> pd.DataFrame:
-    """The ablation table with ``pairs``, ``mean_low`` and ``mean_high``, ``p_beats``, counts and ``verdict``."""
-    table = ablation_table(runs, metric, baseline, higher_is_better=declared.higher_is_better)
-    differences, values = paired_differences(runs, metric, baseline), _values_by_arm(runs, metric, baseline)
+def _detailed(
+    runs: pd.DataFrame, metric: str, declared: Metric, baseline: str, against: Mapping[str, str]
+) -> pd.DataFrame:
+    """Return the ablation table with ``pairs``, ``mean_low``, ``mean_high``, ``p_beats`` and counts of what is lost."""
+    table = ablation_table(runs, metric, baseline, against, higher_is_better=declared.higher_is_better)
+    differences = paired_differences(runs, metric, baseline, against)
+    values = _values_by_arm(runs, metric, [baseline])
     table["pairs"] = [len(differences.get(arm, ())) for arm in table.index]
-    beats = {arm: probability_of_beating(values[arm], values[baseline]) for arm in differences}
+    beats = {arm: probability_of_beating(values[arm], values[against.get(arm, baseline)]) for arm in differences}
     intervals = [mean_interval(values[arm]) for arm in table.index]
     table["mean_low"], table["mean_high"] = [i.low for i in intervals], [i.high for i in intervals]
     table["p_beats"] = [beats.get(arm, math.nan) for arm in table.index]
     for status in LOST:
         table[status] = (runs["status"] == status).groupby(runs["arm"]).sum().reindex(table.index).astype(int)
-    comparisons = int(table["p"].notna().sum())
-    directed = declared.higher_is_better is not None
-    verdicts = [verdict(row, comparisons, directed=directed) for _, row in table.iterrows()]
-    table["verdict"] = ["" if arm == baseline else text for arm, text in zip(table.index, verdicts, strict=True)]
     return table
+
+
+def _decided(tables: Sequence[LevelTable], rest: Mapping[str, Any]) -> list[LevelTable]:
+    """Return the tables of one family with the columns ``p_family``, ``win`` and ``verdict`` of the whole family.
+
+    Where seeds are added until a comparison is decided, no p of a fixed plan holds: ``p`` and ``p_family`` are NaN, and
+    ``e`` and ``e_family``, the largest evidence that there has been, stand for them.
+    """
+    found = [(level, arm, row) for level in tables for arm, row in level.differences().items()]
+    matrix = aligned(row for _, _, row in found)  # (M, S)
+    able: NDArray[np.bool_] = np.asarray(np.isfinite(matrix).any(axis=1))
+    columns: dict[str, Any] = {"p_family": family_p(matrix)}
+    higher = tables[0].declared.higher_is_better
+    if rest["budget"] is None:
+        verdicts = fixed_verdicts(matrix, columns["p_family"], delta=rest["delta"], higher_is_better=higher)
+    else:
+        verdicts = sequential_verdicts(matrix, rest["budget"], delta=rest["delta"], higher_is_better=higher)
+        nothing = np.full(len(matrix), math.nan)
+        columns = {"p": nothing, "p_family": nothing, "e": nothing, "e_family": nothing}
+        if matrix.shape[1]:
+            columns |= {"e": wealth(matrix).max(axis=1), "e_family": family_wealth(matrix).max(axis=1)}
+    family = Family(comparisons=int(able.sum()), planned=max(1, len(found)), **rest)
+    decided = []
+    for level in tables:
+        mine = [place for place, (owner, _, _) in enumerate(found) if owner is level]
+        arms = [found[place][1] for place in mine]
+        table = level.table.copy()
+        for name, values in columns.items():
+            table[name] = pd.Series(values[mine], index=arms, dtype=float).reindex(table.index)
+        said = {
+            arm: verdicts[place] if able[place] else ("no common seed" if table.loc[arm, "n"] else "–")
+            for arm, place in zip(arms, mine, strict=True)
+        }
+        table["verdict"] = [said.get(arm, "") for arm in table.index]
+        table["win"] = table["verdict"] == WIN
+        decided.append(replace(level, table=table, family=family))
+    return decided
 
 
 def _rows(runs: pd.DataFrame, columns: list[str]) -> list[tuple[Any, ...]]:

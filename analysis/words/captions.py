@@ -8,8 +8,7 @@ import pandas as pd
 
 from analysis.records.metrics import rule_of
 from analysis.records.runs import done
-from analysis.statistics.significance import ALPHA, EXACT_UP_TO, RESAMPLES, seeds_needed, smallest_p
-from analysis.statistics.tables import LevelTable, fewest_pairs, metric_column, paired_differences
+from analysis.statistics.tables import LevelTable, metric_column
 from mixlab.spec import rules
 from mixlab.spec.metric import Metric
 from mixlab.spec.state import State
@@ -36,29 +35,6 @@ def metric_text(declared: Metric, name: str, epochs: Iterable[int]) -> str:
 def unit(declared: Metric) -> str:
     """Return the unit of a gain: percentage points of a metric in percent, else the metric's own, or its name."""
     return "percentage points" if declared.unit == "%" else declared.unit or declared.label or declared.name
-
-
-def method_text(*levels: LevelTable) -> str:
-    """How mean, gain, interval and p were computed."""
-    level, higher = levels[0], levels[0].declared.higher_is_better
-    points = f", in {unit(level.declared)}" if level.declared.unit else ""
-    pairs = max(int(each.table["pairs"].max()) for each in levels)
-    if max(int(each.table["n"].max()) for each in levels) == 1:
-        return (
-            f"One seed, so no spread. Gain: arm minus {level.baseline!r} with the same seed{points}; one pair has "
-            "neither an interval nor a p that could tell."
-        )
-    test = "exact sign-flip test" if pairs <= EXACT_UP_TO else f"sign-flip test ({RESAMPLES + 1:,} sign patterns)"
-    most = max(each.comparisons for each in levels)
-    wins = f"A win is a gain {'above' if higher else 'below'} zero with p (Holm) < {ALPHA}."
-    if higher is None:
-        wins = "Whether higher or lower is better is not declared, so nothing is a win."
-    family = " to ".join(map(str, dict.fromkeys((min(each.comparisons for each in levels), most))))
-    return (
-        f"Mean ± sd over seeds. Gain: arm minus {level.baseline!r}, paired by seed{points}, with the paired t interval "
-        f"(95 %, each arm by itself). p: {test}; Holm: corrected for the {family} "
-        f"comparison{'s' * (most != 1)} of a table. {wins}"
-    )
 
 
 def provenance_text(*levels: LevelTable) -> str:
@@ -95,12 +71,12 @@ def notes(level: LevelTable) -> list[str]:
     ):
         if finished[column].nunique(dropna=False) > 1:
             counts = finished[column].astype(str).str[:digits].value_counts(sort=False)
-            parts = ", ".join(f"{value or 'unknown'} in {_count(count, 'run')}" for value, count in counts.items())
+            parts = ", ".join(f"{value or 'unknown'} in {count_text(count, 'run')}" for value, count in counts.items())
             lines.append(f"The runs differ in {what}: {parts}. Their gains may be due to that.")
     if finished["dirty"].any():
         dirty = int(finished["dirty"].sum())
         lines.append(
-            f"{_count(dirty, 'run')} of {len(finished)} had uncommitted changes: the commit alone is not the code."
+            f"{count_text(dirty, 'run')} of {len(finished)} had uncommitted changes: the commit alone is not the code."
         )
     failed = runs.loc[runs["status"] == State.FAILED.value, ["arm", "seed", "error"]]
     for arm, seed, error in failed.head(MOST_FAILURES).itertuples(index=False):
@@ -118,7 +94,7 @@ def notes(level: LevelTable) -> list[str]:
     lines += published_rules(level)
     silent = finished[finished[metric_column(finished, level.metric)].isna()]
     if len(silent):
-        lines.append(f"Finished without a value of {level.metric}: {_count(len(silent), 'run')}.")
+        lines.append(f"Finished without a value of {level.metric}: {count_text(len(silent), 'run')}.")
     return lines
 
 
@@ -130,54 +106,6 @@ def published_rules(level: LevelTable) -> list[str]:
     theirs = dict.fromkeys(level.table["published_rule"].dropna())
     said = {rule: f"the {rules.words(rule)}" if rule else UNSTATED for rule in theirs if rule != ours}
     return [f"The paper's numbers are {words}; ours are not." for words in said.values()]
-
-
-def too_few_seeds(level: LevelTable) -> str | None:
-    """The sentence saying that no gain of this table could be significant, whatever its size; None if one could."""
-    pairs, comparisons = int(level.table["pairs"].max()), level.comparisons
-    if len(level.table) == 1:
-        return None
-    if comparisons == 0:
-        return "No arm has a seed in common with the baseline: no gain can be computed."
-    if smallest_p(pairs) * comparisons < ALPHA:
-        return None
-    smallest = f"smallest possible p is {smallest_p(pairs):.3g}"
-    corrected = ""
-    if smallest_p(pairs) < ALPHA:
-        corrected = f" after correction for {_count(comparisons, 'comparison')}"
-        smallest += f", {min(1.0, smallest_p(pairs) * comparisons):.3g} corrected"
-    return (
-        f"{_count(pairs, 'seed')} cannot reach p < {ALPHA}{corrected} ({smallest}): too few seeds to tell; "
-        f"at least {fewest_pairs(level)} seeds would be needed."
-    )
-
-
-def power_table(level: LevelTable, power: float = 0.8) -> pd.DataFrame:
-    """For every arm, the seeds that would show its difference, were it real and as large as observed.
-
-    Returns:
-        Index arm, without the baseline; columns ``pairs``, ``gain``, ``sd`` (of the differences), ``answer``.
-    """
-    rows = {}
-    for arm, differences in paired_differences(level.runs, level.metric, level.baseline).items():
-        answer = "2 to know its spread"
-        if len(differences) > 1:
-            seeds = seeds_needed(differences, power=power, comparisons=level.planned_comparisons)
-            answer = "over 100,000" if seeds is None else str(seeds)
-        rows[arm] = (len(differences), differences.mean(), differences.std(ddof=1), answer)
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["pairs", "gain", "sd", "answer"])
-
-
-def power_heading(level: LevelTable, power: float = 0.8) -> str:
-    """What the numbers of :func:`power_table` mean."""
-    family = _count(level.planned_comparisons, "comparison")
-    return f"Seeds for {power:.0%} power over {family}, were the gains seen so far real (rough: their spread is too)"
-
-
-def power_text(level: LevelTable) -> str:
-    """The plan as a sentence."""
-    answers = power_table(level)["answer"]
-    return f"{power_heading(level)}: {', '.join(f'{arm}: {answer}' for arm, answer in answers.items())}."
 
 
 def _by_arm(counts: pd.Series) -> str:
@@ -202,7 +130,8 @@ def _commits(runs: pd.DataFrame) -> str:
     return f"commit {' and '.join(texts)}" if texts else "commit unknown"
 
 
-def _count(number: int, what: str) -> str:
+def count_text(number: int, what: str) -> str:
+    """Return ``1 seed`` or ``2 seeds``."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 

@@ -9,10 +9,11 @@ import pandas as pd
 
 from analysis.records.runs import FACTOR, done
 from analysis.statistics.tables import LOST, LevelTable, metric_column
-from analysis.words.captions import metric_text, notes, power_table, power_text, provenance_text, too_few_seeds
+from analysis.words.captions import metric_text, notes, provenance_text
+from analysis.words.method import power_table, power_text, too_few_seeds
 
 DASH = "–"
-LEFT_ALIGNED = ("", "arm", "verdict")
+LEFT_ALIGNED = ("", "arm", "against", "verdict")
 CHOSEN_ON_TEST = "The column 'best' is the best epoch, chosen on the test set and so too high."
 
 
@@ -24,7 +25,8 @@ def cells(level: LevelTable, extra: Sequence[str] = ()) -> pd.DataFrame:
         extra: metrics whose mean is shown beside, e.g. ``test_top1_last``.
     """
     table, digits = level.table, level.declared.digits
-    shown = pd.DataFrame({"arm": [str(arm) for arm in table.index]}, index=table.index)
+    names = [f"{arm} (control)" if arm in level.controls else str(arm) for arm in table.index]
+    shown = pd.DataFrame({"arm": names}, index=table.index)
     shown["n"] = [_n_text(row) for _, row in table.iterrows()]
     shown["mean ± sd"] = [_mean_text(row, digits) for _, row in table.iterrows()]
     for metric in extra:
@@ -34,8 +36,15 @@ def cells(level: LevelTable, extra: Sequence[str] = ()) -> pd.DataFrame:
         ]
     shown["gain"] = [_number(value, digits, "+") for value in table["gain"]]
     shown["95 % interval"] = [_interval(*ends, digits) for ends in zip(table.gain_low, table.gain_high, strict=True)]
-    shown["p"] = [p_text(value) for value in table["p"]]
-    shown["p (Holm)"] = [p_text(value) for value in table["p_holm"]]
+    if level.against:
+        arms = ["" if arm == level.baseline else level.reference(str(arm)) for arm in table.index]
+        shown.insert(list(shown).index("gain"), "against", arms)
+    if "e" in table:
+        shown["e"] = [_number(value, 2) for value in table["e"]]
+        shown["e (family)"] = [_number(value, 2) for value in table["e_family"]]
+    else:
+        shown["p"] = [p_text(value) for value in table["p"]]
+        shown["p (family)"] = [p_text(value) for value in table["p_family"]]
     if "published" in table:
         shown["paper"] = [_number(value, digits) for value in table["published"]]
         shown["ours − paper"] = [_number(value, digits, "+") for value in table["difference"]]
@@ -90,7 +99,7 @@ def paper_cells(levels: Sequence[LevelTable]) -> pd.DataFrame:
 
 
 def power_cells(level: LevelTable) -> pd.DataFrame:
-    """The plan of :func:`analysis.words.captions.power_table` as text cells."""
+    """Return the plan of :func:`analysis.words.method.power_table` as text cells."""
     plan, digits = power_table(level), level.declared.digits
     beats = level.table["p_beats"]
     shown = pd.DataFrame({"arm": [str(arm) for arm in plan.index]}, index=plan.index)

@@ -11,8 +11,8 @@ import pandas as pd
 from tabulate import tabulate
 
 from analysis.statistics.tables import LevelTable
-from analysis.words.captions import method_text, power_heading
 from analysis.words.cells import DASH, LEFT_ALIGNED, cells, heading, paper_cells, power_cells, remarks
+from analysis.words.method import method_text, power_heading
 from analysis.words.page import page
 
 WIDTH = 110  # characters of a terminal line

@@ -14,7 +14,7 @@ from analysis.statistics.tables import LevelTable
 from analysis.words.cells import cells, metric_rule, p_text
 from analysis.words.rendering import escape_markdown, markdown_tables
 
-OF_ARM = ("sd", "gain", "gain_low", "gain_high", "p_holm", "n")  # columns of the table
+OF_ARM = ("sd", "gain", "gain_low", "gain_high", "p_family", "n")  # columns of the table
 
 
 class Summary(NamedTuple):
@@ -28,7 +28,7 @@ def claims(levels: Sequence[LevelTable]) -> list[str]:
     """A line for every gain that is a win."""
     return [
         f"{f'{level.name}, ' if level.levels else ''}{arm}: {row['gain']:+.2f} (95 % interval "
-        f"{row['gain_low']:+.2f} to {row['gain_high']:+.2f}, p after Holm's correction {p_text(row['p_holm'])})"
+        f"{row['gain_low']:+.2f} to {row['gain_high']:+.2f}, p (family) {p_text(row['p_family'])})"
         for level in levels
         for arm, row in level.table[level.table["win"]].iterrows()
     ]
@@ -65,7 +65,7 @@ def of_arms(levels: Sequence[LevelTable]) -> dict[str, Summary]:
         for (arm, row), text in zip(level.table.iterrows(), shown.to_dict("records"), strict=True):
             cell = " · ".join((*map(str, level.levels.values()), str(arm)))
             values = {level.metric: row["mean"], **{name: row[name] for name in OF_ARM}}
-            digits = {name: 4 if name == "p_holm" else level.declared.digits for name in values}
+            digits = {name: 4 if name == "p_family" else level.declared.digits for name in values}
             metrics = {name: round(float(v), digits[name]) for name, v in values.items() if not math.isnan(v)}
             found[cell] = Summary(metrics, _sentences(level, str(arm), text, differing))
     return found
@@ -75,7 +75,7 @@ def _sentences(level: LevelTable, arm: str, text: dict[Hashable, str], differing
     """The row of an arm in words, and the values of what its study varies."""
     said = "baseline" if arm == level.baseline else text["verdict"]  # first, for MLflow's list shows 50 letters
     mean = f"{text['mean ± sd']} over {text['n']} seed{'s' * (text['n'] != '1')}"
-    gain = f"; gain {text['gain']}, 95 % interval {text['95 % interval']}, p (Holm) {text['p (Holm)']}"
+    gain = f"; gain {text['gain']}, 95 % interval {text['95 % interval']}, p (family) {text['p (family)']}"
     first = f"{said}: {mean}{gain if arm != level.baseline else ''}."
     rule = metric_rule(level)
     mine = differing[differing["arm"] == arm]

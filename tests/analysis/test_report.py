@@ -67,7 +67,7 @@ def test_a_launch_gets_the_text_the_tables_and_the_files(tracked, tmp_path):
     assert [verdict["arm"] for verdict in found.verdicts] == ["+ lam", "+ l_s"]
     assert found.verdicts[0] == {
         **{"table": {"mixer": "cutmix"}, "arm": "+ lam", "against": "baseline"},
-        **{"verdict": "too few seeds", "gain": 2.0, "p": 0.5},
+        **{"verdict": "too few seeds", "gain": 2.0, "p": 0.5, "p_family": 1.0},
     }
     assert all(file.parent == tmp_path / "out" and file.stat().st_size for file in (*found.files, found.page))
     assert found.page not in found.files
@@ -104,7 +104,7 @@ def test_summary_lists_the_wins_and_only_them(make_plan, planned_runs):
     values = {(arm, s): 70.0 + s + (arm == "better") for arm in plan["arms"] for s in range(8)}
     text = summary(level_tables(planned_runs(plan, values), plan))
     assert re.findall("<li>(.*)</li>", text) == [
-        "mixer = cutmix, better: +1.00 (95 % interval +1.00 to +1.00, p after Holm&#x27;s correction 0.0156)"
+        "mixer = cutmix, better: +1.00 (95 % interval +1.00 to +1.00, p (family) 0.0078)"
     ]
     assert "1 of 2 comparisons" in text
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 TAG = "mlflow.sharedViewState."
-BESIDE = ("sd", "gain", "p_holm", "n")  # metrics of an arm's run, besides the one that the study compares
+BESIDE = ("sd", "gain", "p_family", "n")  # metrics of an arm's run, besides the one that the study compares
 HOW = "**Views**, above at the right, has what this study is looked at by; its run holds the tables and plots."
 OF_SEARCH = ("tags.`mixlab.state`", "tags.`mixlab.best`")
 NAME, DESCRIPTION = "attributes.`Run Name`", "attributes.`Description`"

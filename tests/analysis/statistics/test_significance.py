@@ -10,12 +10,8 @@ from scipy import stats
 from analysis.statistics.significance import (
     EXACT_UP_TO,
     holm,
-    is_win,
     mean_interval,
-    pairs_to_reach,
-    permutation_p,
     probability_of_beating,
-    seeds_needed,
     sign_flip_p,
     smallest_p,
 )
@@ -89,28 +85,6 @@ def test_sign_flip_with_many_pairs_is_close_to_the_t_test_and_repeatable():
     assert sign_flip_p(np.full(30, 2.0)) > 0
 
 
-def test_permutation_by_hand():
-    # Of the 6 splits of 1, 2, 3, 4 into pairs, two are as far apart as {3, 4} and {1, 2}.
-    assert permutation_p([3, 4], [1, 2]) == pytest.approx(2 / 6)
-    # Unequal sizes: {5} against {1, 2, 3}; the means of the 4 splits differ by 3, 1/3, -1, -7/3.
-    assert permutation_p([5], [1, 2, 3]) == pytest.approx(1 / 4)
-    assert permutation_p([1], [2, 3, 5]) == pytest.approx(2 / 4)
-    assert math.isnan(permutation_p([], [1, 2]))
-
-
-def test_permutation_agrees_with_scipy_for_equal_sizes():
-    x, y = np.random.default_rng(4).normal(size=(2, 6))
-    theirs = stats.permutation_test((x, y), lambda a, b: a.mean() - b.mean(), n_resamples=10_000)
-    assert permutation_p(x, y) == pytest.approx(theirs.pvalue)
-
-
-def test_permutation_of_large_samples_is_random_repeatable_and_never_zero():
-    rng = np.random.default_rng(5)
-    x, y = rng.normal(1, 1, 40), rng.normal(0, 1, 30)
-    assert permutation_p(x, y) == permutation_p(x, y)
-    assert 0 < permutation_p(x, y) < 0.01
-
-
 def test_holm_by_hand():
     # Sorted 0.01, 0.02, 0.03, 0.04 times 4, 3, 2, 1: 0.04, 0.06, 0.06, 0.06 (never falling)
     assert holm([0.03, 0.01, 0.04, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
@@ -125,22 +99,6 @@ def test_holm_leaves_out_what_was_not_compared():
     assert np.isnan(holm([math.nan])).all()
 
 
-@pytest.mark.parametrize(
-    ("p", "gain", "higher", "win"),
-    [
-        (0.049, 0.1, True, True),
-        (0.05, 0.1, True, False),
-        (0.01, -0.1, True, False),
-        (0.01, -0.1, False, True),
-        (0.01, 0.1, False, False),
-        (math.nan, 0.1, True, False),
-        (0.01, math.nan, True, False),
-    ],
-)
-def test_win_needs_the_direction_and_the_corrected_p(p, gain, higher, win):
-    assert is_win(p, gain, higher_is_better=higher) is win
-
-
 def test_probability_of_beating():
     assert probability_of_beating([2, 3], [1, 2]) == pytest.approx(3.5 / 4)  # one tie of four pairs
     assert probability_of_beating([1, 2], [1, 2]) == 0.5
@@ -152,35 +110,3 @@ def test_probability_of_beating():
 def test_three_seeds_can_never_be_significant():
     assert smallest_p(3) == 0.25
     assert sign_flip_p([5.0, 5.0, 5.0]) == smallest_p(3)
-
-
-@pytest.mark.parametrize(("comparisons", "pairs"), [(1, 6), (2, 7), (4, 8), (10, 9)])
-def test_pairs_to_reach_by_hand(comparisons, pairs):
-    # 2 / 2^6 = 0.031; 2 x 2 / 2^7 = 0.031; 4 x 2 / 2^8 = 0.031; 10 x 2 / 2^9 = 0.039
-    assert pairs_to_reach(comparisons) == pairs
-    assert smallest_p(pairs) * comparisons < 0.05 <= smallest_p(pairs - 1) * comparisons
-
-
-@pytest.mark.parametrize(("effect", "textbook"), [(0.5, 34), (0.8, 15), (1.0, 10)])
-def test_seeds_needed_agrees_with_the_textbook(effect, textbook):
-    # Cohen (1988): pairs for 80 % power of the two-sided paired t test at 0.05.
-    d = np.array([-1.0, 1.0, -1.0, 1.0])
-    assert seeds_needed(d / d.std(ddof=1) + effect) == textbook
-
-
-def test_seeds_needed_gives_the_promised_power():
-    wanted, effect = 0.8, 0.7
-    d = np.array([-1.0, 1.0, -1.0, 1.0])
-    n = seeds_needed(d / d.std(ddof=1) + effect, power=wanted, comparisons=3)
-    draws = np.random.default_rng(0).normal(effect, 1, (4000, n))
-    assert (stats.ttest_1samp(draws, 0, axis=1).pvalue < 0.05 / 3).mean() == pytest.approx(wanted, abs=0.03)
-
-
-def test_seeds_needed_edges():
-    assert seeds_needed([1.0, 1.0, 1.0], comparisons=4) == pairs_to_reach(4)  # no spread: what the test needs at all
-    assert seeds_needed([-1.0, 1.0]) is None
-    assert seeds_needed([0.5, 1.5, 1.0], gain=0.0) is None
-    assert seeds_needed([0.5, 1.5, 1.0], gain=0.2) > seeds_needed([0.5, 1.5, 1.0], gain=0.5)
-    assert seeds_needed([0.5, 1.5], comparisons=9) >= seeds_needed([0.5, 1.5], comparisons=1)
-    with pytest.raises(ValueError, match="at least 2 differences, got 1"):
-        seeds_needed([1.0])

@@ -5,11 +5,13 @@ import pandas as pd
 import pytest
 
 from analysis.records.published import PublishedNumber
-from analysis.statistics.tables import ablation_table, level_tables, logged_metrics
+from analysis.statistics.significance import family_p
+from analysis.statistics.tables import ablation_table, aligned, level_tables, logged_metrics
 from analysis.words.captions import published_rules
 from mixlab.spec.metric import Metric
 
-COLUMNS = ["n", "mean", "sd", "gain", "gain_low", "gain_high", "p", "p_holm", "win"]
+VALUE = "metric.test_top1_median10"
+COLUMNS = ["n", "mean", "sd", "gain", "gain_low", "gain_high", "p", "p_family", "win"]
 
 
 def runs_of(values):
@@ -32,9 +34,10 @@ def test_table_by_hand():
     assert list(table.loc[["+ a", "+ b"], "gain"]) == [2, 0]
     assert table.loc["+ a", ["gain_low", "gain_high"]].tolist() == pytest.approx([-0.484138, 4.484138], abs=1e-6)
     assert list(table.loc[["+ a", "+ b"], "p"]) == [0.25, 1.0]
-    assert list(table.loc[["+ a", "+ b"], "p_holm"]) == [0.5, 1.0]
+    # 8 patterns: t of a is 2 sqrt(3) in 2, and b reaches that in none (its sums are 0 and 2, of 1, 0, 1: t 0 or 2).
+    assert list(table.loc[["+ a", "+ b"], "p_family"]) == [0.25, 1.0]
     assert not table["win"].any()
-    assert table.loc["plain", ["gain", "gain_low", "gain_high", "p", "p_holm"]].isna().all()
+    assert table.loc["plain", ["gain", "gain_low", "gain_high", "p", "p_family"]].isna().all()
 
 
 def test_pairing_removes_what_the_seeds_share():
@@ -69,7 +72,7 @@ def test_an_arm_without_any_value_stays_a_row_and_is_not_a_comparison():
     table = ablation_table(runs, "top1", "plain")
     assert table.loc["+ b", "n"] == 0
     assert table.loc["+ b"].drop(["n", "win"]).isna().all()
-    assert table.loc["+ a", "p_holm"] == table.loc["+ a", "p"]
+    assert table.loc["+ a", "p_family"] == table.loc["+ a", "p"]
 
 
 def test_one_seed_has_a_gain_but_no_spread():
@@ -161,8 +164,83 @@ def test_verdicts(make_plan, planned_runs):
     values = {(arm, s): 70 + s + shift[arm] for arm in shift for s in range(9) if arm != "few" or s < 3}
     values |= {("same", s): 70 + s + wobble[s] for s in range(9)}
     (level,) = level_tables(planned_runs(plan, values), plan)
-    expected = ["", "win", "worse", "not significant", "too few seeds", "–"]
+    expected = ["", "win", "worse", "not decided", "too few seeds", "–"]
     assert level.table["verdict"].tolist() == expected
+
+
+def test_a_gain_may_be_over_an_arm_of_its_own():
+    runs = runs_of({"plain": [70, 72, 74], "+ a": [71, 74, 77], "+ b": [75, 75, 75]})
+    table = ablation_table(runs, "top1", "plain", {"+ b": "+ a"})
+    assert table.loc["+ a", "gain"] == 2
+    assert table.loc["+ b", "gain"] == pytest.approx((4 + 1 - 2) / 3)
+    with pytest.raises(ValueError, match="the reference '\\+ z' is not an arm"):
+        ablation_table(runs, "top1", "plain", {"+ b": "+ z"})
+
+
+def test_the_metric_may_stand_in_a_namespace():
+    runs = runs_of({"plain": [70, 72], "+ a": [71, 74]}).rename(columns={"top1": "metric.top1"})
+    assert ablation_table(runs, "top1", "plain").loc["+ a", "gain"] == 1.5
+
+
+@pytest.fixture
+def two_tables(make_plan, planned_runs):
+    """A plan of 2 tables, 2 arms, 8 seeds, and its runs: the arm "real" gains about 1 in the second table only."""
+    plan = make_plan(arms=("plain", "real", "null"), seeds=8, factors={"mixer": ("cutmix", "mixup")})
+    runs = planned_runs(plan, {(arm, s): 70.0 for arm in plan["arms"] for s in range(8)})
+    runs[VALUE] += np.random.default_rng(3).normal(0, 0.1, len(runs))
+    runs.loc[(runs["factor.mixer"] == "mixup") & (runs["arm"] == "real"), VALUE] += 1
+    return plan, runs
+
+
+def test_the_family_is_the_whole_study(two_tables):
+    plan, runs = two_tables
+    levels = level_tables(runs, plan)
+    differences = [row for level in levels for row in level.differences().values()]
+    expected = family_p(aligned(differences))
+    found = [level.table.loc[arm, "p_family"] for level in levels for arm in ("real", "null")]
+    assert found == pytest.approx(list(expected))
+    assert [level.family.comparisons for level in levels] == [4, 4]
+    assert [level.table.loc["real", "verdict"] for level in levels] == ["not decided", "win"]
+    assert levels[1].table["win"].tolist() == [False, True, False]
+
+
+def test_a_study_may_make_every_table_its_own_family(two_tables):
+    plan, runs = two_tables
+    for level in level_tables(runs, plan | {"family": "table"}):
+        alone = ablation_table(level.runs, level.metric, "plain")
+        assert level.table["p_family"].dropna().tolist() == alone["p_family"].dropna().tolist()
+        assert (level.family.comparisons, level.family.tables) == (2, 2)
+
+
+def test_seeds_are_aligned_by_their_number():
+    first, second = pd.Series([1.0, 2.0], index=[0, 3]), pd.Series([5.0, 6.0], index=[3, 1])
+    np.testing.assert_array_equal(aligned([first, second]), [[1, math.nan, 2], [math.nan, 6, 5]])
+
+
+def test_verdicts_about_delta(two_tables):
+    plan, runs = two_tables
+    said = [level.table["verdict"].tolist()[1:] for level in level_tables(runs, plan | {"delta": 0.5})]
+    assert said == [["equal within delta"] * 2, ["win", "equal within delta"]]
+    runs.loc[(runs["factor.mixer"] == "cutmix") & (runs["arm"] == "null"), VALUE] += 0.6 * (runs["seed"] % 2) - 0.1
+    assert level_tables(runs, plan | {"delta": 0.5})[0].table.loc["null", "verdict"] == "no worse than delta"
+
+
+def test_lower_is_better_turns_the_verdicts(two_tables):
+    plan, runs = two_tables
+    (_, level) = level_tables(runs.rename(columns={VALUE: "metric.train_loss"}), plan, "train_loss")
+    assert level.table.loc["real", "verdict"] == "worse"
+    (_, level) = level_tables(runs.rename(columns={VALUE: "metric.size"}), plan, "size")
+    assert level.table.loc["real", "verdict"] == "differs"
+    assert not level.table["win"].any()
+
+
+def test_sequential_seeds_have_e_values(two_tables):
+    plan, runs = two_tables
+    runs.loc[runs["arm"] == "real", VALUE] *= 1.1
+    levels = level_tables(runs, plan | {"sequential": {"budget": 20}})
+    assert [level.table.loc["real", "verdict"] for level in levels][1] == "win"
+    assert levels[1].table.loc["real", "e_family"] >= 20
+    assert "null" in levels[0].table.index[levels[0].table["e"] < 20]
 
 
 def test_published_values_are_compared_with_the_interval_of_our_mean(make_plan, planned_runs):

@@ -3,15 +3,8 @@ import re
 import pytest
 
 from analysis.statistics.tables import level_tables
-from analysis.words.captions import (
-    method_text,
-    metric_text,
-    notes,
-    power_table,
-    power_text,
-    provenance_text,
-    too_few_seeds,
-)
+from analysis.words.captions import metric_text, notes, provenance_text
+from analysis.words.method import method_text, pairing_text, power_table, power_text, too_few_seeds
 from mixlab.spec.metric import Metric, find
 
 METRICS = (
@@ -62,19 +55,13 @@ def test_both_rules_are_named_when_epochs_differ():
 def test_three_seeds_are_too_few_and_the_text_says_how_many_it_takes(level_of):
     assert too_few_seeds(level_of(full())) == (
         "3 seeds cannot reach p < 0.05 (smallest possible p is 0.25): too few seeds to tell; "
-        "at least 8 seeds would be needed."
+        "at least 6 seeds would be needed."
     )
 
 
-def test_seeds_that_suffice_for_one_arm_but_not_for_four(level_of):
-    text = too_few_seeds(level_of(full(6), seeds=6))
-    assert "6 seeds cannot reach p < 0.05 after correction for 4 comparisons" in text
-    assert "smallest possible p is 0.0312, 0.125 corrected" in text
-    assert too_few_seeds(level_of(full(6, ARMS[:2]), seeds=6, arms=ARMS[:2])) is None
-
-
-def test_enough_seeds_need_no_warning(level_of):
-    assert too_few_seeds(level_of(full(8), seeds=8)) is None
+def test_six_seeds_are_enough_for_any_number_of_arms(level_of):
+    assert too_few_seeds(level_of(full(6), seeds=6)) is None
+    assert too_few_seeds(level_of(full(5), seeds=5)).startswith("5 seeds cannot reach p < 0.05")
 
 
 def test_provenance(level_of):
@@ -145,15 +132,55 @@ def test_a_finished_run_without_the_metric_is_told(level_of):
     assert any("Finished without a value" in line for line in notes(level_of(full(), change=blank)))
 
 
-def test_the_method_names_the_test_the_correction_and_the_unit(level_of):
+def test_the_method_names_the_tests_the_family_and_the_unit(level_of):
     text = method_text(level_of(full()))
     for part in (
-        "exact sign-flip test",
-        "Holm: corrected for the 4 comparisons",
-        "paired by seed",
-        "percentage points",
+        "exact sign-flip test of one comparison",
+        "p (family): corrected for all 4 comparisons of the study by step-down max-T with joint sign flips (exact)",
+        "paired by seed, in percentage points",
+        "A win is a gain above zero with p (family) < 0.05.",
     ):
         assert part in text
+    assert "Control" not in text
+    assert "Delta" not in text
+
+
+def test_a_family_of_one_table_says_what_is_not_controlled(make_plan, planned_runs):
+    plan = make_plan(arms=ARMS, factors={"mixer": ("cutmix", "mixup")}) | {"family": "table"}
+    text = method_text(*level_tables(planned_runs(plan, full()), plan))
+    assert "corrected for the 4 comparisons of a table alone" in text
+    assert "over the 2 tables of the study the error rate is not controlled" in text
+
+
+def test_controls_references_and_delta_are_named(make_plan, planned_runs):
+    plan = make_plan(arms=ARMS, seeds=8) | {"controls": ["+ lam"], "against": {"+ l_s": "+ lam"}, "delta": 5.0}
+    level = level_tables(planned_runs(plan, full(8)), plan)[0]
+    text = method_text(level)
+    assert "Gain: arm minus the arm named beside it" in text
+    assert "Control: '+ lam', which shows what other arms change" in text
+    assert "Delta" not in text  # no verdict speaks of it: every arm wins
+    equal = {(arm, seed): 70.0 + seed + 0.1 * (seed % 2) * (arm == "+ lam") for arm in ARMS for seed in range(8)}
+    level = level_tables(planned_runs(plan, equal), plan)[0]
+    assert set(level.table["verdict"]) == {"", "equal within delta"}
+    assert "Delta is 5, from the study's file" in method_text(level)
+
+
+def test_sequential_seeds_say_so_and_show_no_p(make_plan, planned_runs):
+    plan = make_plan(arms=ARMS, seeds=9) | {"sequential": {"budget": 20}}
+    level = level_tables(planned_runs(plan, full(9)), plan)[0]
+    text = method_text(level)
+    assert "Seeds were added until a comparison was decided, at most 20, so no p holds" in text
+    assert "sign-flip test" not in text
+    assert level.table[["p", "p_family"]].isna().all(axis=None)
+
+
+def test_the_worth_of_pairing(level_of):
+    values = {("baseline", s): float(s) for s in range(4)} | {("+ lam", s): s + 0.1 * (-1) ** s for s in range(4)}
+    text = pairing_text(level_of(values, seeds=4, arms=ARMS[:2]))
+    # The differences 0.1, -0.1, 0.1, -0.1 have the sd 0.115; 0, 1, 2, 3 have 1.29, and 0.1, 0.9, 2.1, 2.9 have 1.24.
+    assert "the sd of a difference is 0.115 (median), that of unpaired runs would be 1.79" in text
+    assert "worth 2.4e+02 times the seeds" in text
+    assert pairing_text(level_of(full(1), seeds=1)) is None
 
 
 def test_one_seed_has_no_spread(level_of):
@@ -175,8 +202,8 @@ def test_power_plan_of_every_arm(level_of):
     assert list(plan["pairs"]) == [3] * 4
     assert plan.loc["+ lam", "gain"] == pytest.approx(1.1)
     assert plan.loc["+ lam", "sd"] == pytest.approx(0.1)
-    assert plan.loc["+ lam", "answer"] == "8"
-    assert re.search(r"80% power over 4 comparisons.*\+ lam: 8, \+ l_s: 8", power_text(level))
+    assert plan.loc["+ lam", "answer"] == "6"
+    assert re.search(r"80% power over 4 comparisons.*\+ lam: 6, \+ l_s: 6", power_text(level))
 
 
 def test_power_plan_of_an_arm_with_one_seed(level_of):

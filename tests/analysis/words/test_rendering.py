@@ -61,7 +61,7 @@ class Cells(HTMLParser):
 
 def test_cells_by_hand(study):
     shown = cells(study()[0])
-    assert list(shown.columns) == ["arm", "n", "mean ± sd", "gain", "95 % interval", "p", "p (Holm)", "verdict"]
+    assert list(shown.columns) == ["arm", "n", "mean ± sd", "gain", "95 % interval", "p", "p (family)", "verdict"]
     assert shown.iloc[0].tolist() == ["baseline", "3", "78.25 ± 0.25", "–", "–", "–", "–", ""]
     assert shown.iloc[1].tolist()[:4] == ["+ lam", "2 (1 failed)", "79.38 ± 0.18", "+1.00"]
     assert shown.iloc[2].tolist()[3:7] == ["+2.00", "[+2.00, +2.00]", "0.2500", "0.5000"]

@@ -24,11 +24,11 @@ def test_an_arm_has_its_row_of_the_table(levels):
     arms = of_arms(levels)
     assert list(arms) == ["cutmix · baseline", "cutmix · better", "cutmix · same"]
     better = arms["cutmix · better"]
-    gain = {"gain": 1.0, "gain_low": 1.0, "gain_high": 1.0, "p_holm": 0.0156}
+    gain = {"gain": 1.0, "gain_low": 1.0, "gain_high": 1.0, "p_family": 0.0078}
     assert better.metrics == {"test_top1_median10": 74.5, "sd": 2.45, "n": 8.0, **gain}
     row, rule, settings = better.text.split("\n\n")
     assert row.startswith(
-        "win: 74.50 ± 2.45 over 8 seeds; gain +1.00, 95 % interval \\[+1.00, +1.00\\], p (Holm) 0.0156."
+        "win: 74.50 ± 2.45 over 8 seeds; gain +1.00, 95 % interval \\[+1.00, +1.00\\], p (family) 0.0078."
     )
     assert rule == "Top-1 accuracy, %, median of the last 10 epochs."
     assert settings == "- `mixer = cutmix`\n- `sumix.lam = learned`"
@@ -48,4 +48,4 @@ def test_a_study_counts_its_claims_and_holds_its_tables(levels):
     assert first == "Gains claimed, 1 of 2 comparisons:"
     assert claim.startswith("- mixer = cutmix, better: +1.00")
     assert "| better   |" in study.text
-    assert "p (Holm) &lt; 0.05" in study.text  # MLflow shows the backslash of \<
+    assert "p (family) &lt; 0.05" in study.text  # MLflow shows the backslash of \<

@@ -108,11 +108,11 @@ def test_runs_are_nested_study_arm_seed(served: Served, page: Page) -> None:
 def test_the_run_of_a_study_is_described_by_its_table(served: Served, page: Page) -> None:
     served.open_run(page, served.run("study"))
     (table,) = page.until(f"(found => found.length == 1 && found)({TABLES})")
-    assert table[0] == ["arm", "n", "mean ± sd", "gain", "95 % interval", "p", "p (Holm)", "verdict"]
+    assert table[0] == ["arm", "n", "mean ± sd", "gain", "95 % interval", "p", "p (family)", "verdict"]
     assert [row[0] for row in table[1:]] == ["baseline", "+ lam"]
     text = page.evaluate("document.querySelector('table').parentElement.innerText")
     assert text.startswith("No gain can be claimed: the one comparison is not significant.")
-    assert "A win is a gain above zero with p (Holm) < 0.05." in text
+    assert "A win is a gain above zero with p (family) < 0.05." in text
     assert "mixer = cutmix: top-1 accuracy on the test set, %, median of all 2 epochs" in text
 
 

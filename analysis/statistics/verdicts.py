@@ -1,0 +1,111 @@
+"""What may be said of every comparison of a study, in one word or a few.
+
+Letters: S seeds, M comparisons, d (M, S) paired differences, NaN where a comparison lacks a seed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.statistics.sequential import DECISIVE, family_wealth, prospects
+from analysis.statistics.significance import ALPHA, FEWEST_PAIRS, family_p
+
+WIN = "win"
+WORSE = "worse"
+DIFFERS = "differs"  # of a metric that declares no direction
+EQUAL = "equal within delta"
+NO_WORSE = "no worse than delta"
+NO_BETTER = "no better than delta"
+GIVEN_UP = "given up"  # of sequential seeds: no claim, but the budget would not bring one
+UNDECIDED = "not decided"
+TOO_FEW = "too few seeds"
+
+DECIDED = (WIN, WORSE, DIFFERS, EQUAL, NO_BETTER, GIVEN_UP)  # more seeds would not change what is said
+
+
+def fixed_verdicts(
+    differences: NDArray[np.float64],
+    p_family: NDArray[np.float64],
+    *,
+    delta: float | None = None,
+    higher_is_better: bool | None = True,
+) -> list[str]:
+    """Return the verdict of every comparison of a family whose seeds were fixed beforehand.
+
+    "No worse than delta" is a test of its own: the one-sided p of the family for differences above -delta. With the
+    same for differences below delta, it makes the two one-sided tests of "equal within delta" (Schuirmann 1987).
+
+    Args:
+        differences: (M, S) arm minus reference.
+        p_family: (M,) as of :func:`analysis.statistics.significance.family_p`.
+        delta: the largest difference that does not matter, above 0; None where the study names none.
+        higher_is_better: the direction of the metric; None where it declares none.
+    """
+    good = -differences if higher_is_better is False else differences
+    pairs = np.isfinite(good).sum(axis=1)
+    means = _means(good)
+    no_worse = no_better = np.zeros(len(good), dtype=bool)
+    if delta is not None:
+        no_worse = family_p(good + delta, one_sided=True) < ALPHA
+        no_better = family_p(delta - good, one_sided=True) < ALPHA
+    found = []
+    for m, p in enumerate(p_family):
+        if pairs[m] < FEWEST_PAIRS:
+            found.append(TOO_FEW)
+        elif p < ALPHA:
+            found.append(_direction(means[m], higher_is_better))
+        elif no_worse[m]:
+            found.append(EQUAL if no_better[m] else NO_WORSE)
+        else:
+            found.append(UNDECIDED)
+    return found
+
+
+def sequential_verdicts(
+    differences: NDArray[np.float64], budget: int, *, delta: float | None = None, higher_is_better: bool | None = True
+) -> list[str]:
+    """Return the verdict of every comparison of a family that gets seeds until it is decided.
+
+    What was decided once stays so, whatever later seeds bring. A comparison that is not in :data:`DECIDED` needs more.
+
+    Args:
+        differences: (M, S) arm minus reference, in the order in which the seeds were run.
+        budget: the most seeds that a comparison may get.
+        delta: as of :func:`fixed_verdicts`.
+        higher_is_better: as of :func:`fixed_verdicts`.
+    """
+    good = -differences if higher_is_better is False else differences
+    means = _means(good)
+    decided = _ever(family_wealth(good))
+    no_worse = no_better = np.zeros(len(good), dtype=bool)
+    if delta is not None:
+        no_worse = _ever(family_wealth(good, delta=-delta, side="above"))
+        no_better = _ever(family_wealth(good, delta=delta, side="below"))
+    hopeless = ~prospects(good, budget)
+    found = []
+    for m in range(len(good)):
+        if decided[m]:
+            found.append(_direction(means[m], higher_is_better))
+        elif no_better[m]:
+            found.append(EQUAL if no_worse[m] else NO_BETTER)
+        elif no_worse[m]:
+            found.append(NO_WORSE)
+        else:
+            found.append(GIVEN_UP if hopeless[m] else UNDECIDED)
+    return found
+
+
+def _direction(gain: float, higher_is_better: bool | None) -> str:
+    """Return the verdict of a difference that is real; the gain is positive where it is good."""
+    return DIFFERS if higher_is_better is None else WIN if gain > 0 else WORSE
+
+
+def _ever(evidence: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return for evidence (M, S) by seed which comparisons (M,) it decided at some seed."""
+    return np.asarray((evidence >= DECISIVE).any(axis=1))
+
+
+def _means(differences: NDArray[np.float64]) -> NDArray[np.float64]:
+    known = np.isfinite(differences)
+    return np.where(known, differences, 0.0).sum(axis=1) / np.maximum(1, known.sum(axis=1))

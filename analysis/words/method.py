@@ -1,0 +1,160 @@
+"""How the numbers of a table were computed, over what its error rate holds, and what more seeds would do."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+
+import pandas as pd
+
+from analysis.statistics.power import POWER, seeds_needed
+from analysis.statistics.sequential import DECISIVE
+from analysis.statistics.significance import (
+    ALPHA,
+    EXACT_UP_TO,
+    FAMILY_EXACT_UP_TO,
+    FEWEST_PAIRS,
+    RESAMPLES,
+    smallest_p,
+)
+from analysis.statistics.tables import LevelTable
+from analysis.statistics.verdicts import EQUAL, GIVEN_UP, NO_BETTER, NO_WORSE
+from analysis.words.captions import count_text, unit
+
+
+def method_text(*levels: LevelTable) -> str:
+    """Return how mean, gain, interval and p were computed, over which comparisons the error rate holds, and the rule.
+
+    Args:
+        levels: tables of one study.
+    """
+    level = levels[0]
+    points = f", in {unit(level.declared)}" if level.declared.unit else ""
+    reference = "the arm named beside it" if level.against else repr(level.baseline)
+    if max(int(each.table["n"].max()) for each in levels) == 1:
+        return (
+            f"One seed, so no spread. Gain: arm minus {reference} with the same seed{points}; one pair has neither an "
+            "interval nor a p that could tell."
+        )
+    gain = (
+        f"Mean ± sd over seeds. Gain: arm minus {reference}, paired by seed{points}, with the paired t interval (95 %, "
+        "each arm by itself)."
+    )
+    lines = [gain, _sequential_rule(levels) if levels[0].family.budget else _fixed_rule(levels), *_delta_rule(levels)]
+    if level.controls:
+        names = ", ".join(map(repr, level.controls))
+        lines.append(f"Control: {names}, which shows what other arms change besides what they are named for.")
+    return " ".join(lines)
+
+
+def _fixed_rule(levels: Sequence[LevelTable]) -> str:
+    pairs = max(int(each.table["pairs"].max()) for each in levels)
+    seeds = max(each.runs["seed"].nunique() for each in levels)
+    drawn = f"{RESAMPLES + 1:,} sign patterns"
+    test = "exact sign-flip test" if pairs <= EXACT_UP_TO else f"sign-flip test ({drawn})"
+    patterns = "exact" if seeds <= FAMILY_EXACT_UP_TO else drawn
+    higher = levels[0].declared.higher_is_better
+    wins = f"A win is a gain {'above' if higher else 'below'} zero with p (family) < {ALPHA}."
+    if higher is None:
+        wins = "Whether higher or lower is better is not declared, so nothing is a win."
+    return (
+        f"p: {test} of one comparison. p (family): corrected for {family_text(levels)} by step-down max-T with joint "
+        f"sign flips ({patterns}). {wins}"
+    )
+
+
+def _sequential_rule(levels: Sequence[LevelTable]) -> str:
+    return (
+        f"Seeds were added until a comparison was decided, at most {levels[0].family.budget}, so no p holds. e: the "
+        "largest evidence that there has been, the wealth of a bet on the sign of every difference. e (family): "
+        f"corrected for {family_text(levels)} by closed testing with the mean. Decided is what reaches an e (family) "
+        f"of {DECISIVE:.0f}, whenever one looks. {GIVEN_UP.capitalize()}: the budget would not decide it, were the "
+        "effect one standard error larger than it is so far."
+    )
+
+
+def _delta_rule(levels: Sequence[LevelTable]) -> list[str]:
+    """Return the sentence that says what delta is, where a verdict of these tables speaks of it."""
+    said = {text for level in levels for text in level.table["verdict"]}
+    delta = levels[0].family.delta
+    if delta is None or not said & {EQUAL, NO_WORSE, NO_BETTER}:
+        return []
+    how = "one-sided e (family)" if levels[0].family.budget else "one-sided p (family)"
+    return [f"Delta is {delta:g}, from the study's file; a verdict about it is by its own {how}."]
+
+
+def family_text(levels: Sequence[LevelTable]) -> str:
+    """Return the comparisons over which one error rate holds, in words."""
+    family = levels[0].family
+    if family.scope == "study":
+        return f"{'all ' * (family.comparisons > 1)}{count_text(family.comparisons, 'comparison')} of the study"
+    counts = sorted({level.family.comparisons for level in levels})
+    many = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
+    loose = f"; over the {family.tables} tables of the study the error rate is not controlled" * (family.tables > 1)
+    return f"the {many} comparison{'s' * (counts[-1] != 1)} of a table alone (as the study's file says{loose})"
+
+
+def too_few_seeds(level: LevelTable) -> str | None:
+    """Return the sentence saying that no gain of this table could be claimed, whatever its size; None if one could."""
+    pairs = int(level.table["pairs"].max())
+    if len(level.table) == 1 or level.family.budget:
+        return None
+    if level.comparisons == 0:
+        return "No arm has a seed in common with what it is compared with: no gain can be computed."
+    if pairs >= FEWEST_PAIRS:
+        return None
+    return (
+        f"{count_text(pairs, 'seed')} cannot reach p < {ALPHA} (smallest possible p is {smallest_p(pairs):.3g}): too "
+        f"few seeds to tell; at least {FEWEST_PAIRS} seeds would be needed."
+    )
+
+
+def pairing_text(*levels: LevelTable) -> str | None:
+    """Return what pairing by seed is worth: the spread of the differences against that of unpaired ones.
+
+    It is the median over the comparisons of at least three pairs whose arms vary; None where there is none.
+    """
+    paired, unpaired = [], []
+    for level in levels:
+        for arm, differences in level.differences().items():
+            spread = math.hypot(*level.table["sd"][[arm, level.reference(arm)]])
+            if len(differences) >= 3 and spread > 0:
+                paired.append(float(differences.std(ddof=1)))
+                unpaired.append(spread)
+    if not paired:
+        return None
+    ratio = statistics.median(with_pairs / without for with_pairs, without in zip(paired, unpaired, strict=True))
+    return (
+        f"Pairing by seed: the sd of a difference is {statistics.median(paired):.3g} (median), that of unpaired runs "
+        f"would be {statistics.median(unpaired):.3g}"
+        + (f"; pairing is worth {1 / ratio**2:.2g} times the seeds." if ratio > 0 else ".")
+    )
+
+
+def power_table(level: LevelTable, power: float = POWER) -> pd.DataFrame:
+    """Return for every arm the seeds that would show its difference, were it real and as large as observed.
+
+    Returns:
+        Index arm, without the baseline; columns ``pairs``, ``gain``, ``sd`` (of the differences), ``answer``.
+    """
+    rows = {}
+    for arm, differences in level.differences().items():
+        answer = "2 to know its spread"
+        if len(differences) > 1:
+            seeds = seeds_needed(differences, power=power, comparisons=level.family.planned)
+            answer = "over 100,000" if seeds is None else str(seeds)
+        rows[arm] = (len(differences), differences.mean(), differences.std(ddof=1), answer)
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["pairs", "gain", "sd", "answer"])
+
+
+def power_heading(level: LevelTable, power: float = POWER) -> str:
+    """Return what the numbers of :func:`power_table` mean."""
+    family = count_text(level.family.planned, "comparison")
+    return f"Seeds for {power:.0%} power over {family}, were the gains seen so far real (rough: their spread is too)"
+
+
+def power_text(level: LevelTable) -> str:
+    """Return the plan as a sentence."""
+    answers = power_table(level)["answer"]
+    return f"{power_heading(level)}: {', '.join(f'{arm}: {answer}' for arm, answer in answers.items())}."

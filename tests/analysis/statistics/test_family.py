@@ -1,0 +1,130 @@
+"""One error rate for a whole study: step-down max-T against a plain loop, by hand, and at its limits."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from analysis.statistics.significance import family_p, sign_flip_p
+
+
+def t_of(differences):
+    known = [d for d in differences if not math.isnan(d)]
+    n, mean = len(known), sum(known) / len(known)
+    spread = math.sqrt(sum((d - mean) ** 2 for d in known) / (n - 1)) if n > 1 else 0.0
+    if spread < 1e-9 * abs(mean) or n == 1:
+        return math.copysign(math.inf, mean) if mean else 0.0
+    return mean / (spread / math.sqrt(n)) if spread else 0.0
+
+
+def plain_loop(differences, one_sided=False):
+    """The definition, pattern by pattern and comparison by comparison."""
+    comparisons, seeds = len(differences), len(differences[0])
+
+    def statistics(pattern):
+        ts = [t_of([sign * d for sign, d in zip(pattern, row, strict=True)]) for row in differences]
+        return ts if one_sided else [abs(t) for t in ts]
+
+    observed = statistics([1] * seeds)
+    order = sorted(range(comparisons), key=lambda m: -observed[m])
+    reached = [0] * comparisons
+    for pattern in itertools.product((1, -1), repeat=seeds):
+        flipped = statistics(pattern)
+        for k, m in enumerate(order):
+            largest = max(flipped[other] for other in order[k:])
+            reached[m] += (
+                largest >= observed[m] - 1e-9 * abs(observed[m])
+                if math.isfinite(observed[m])
+                else (largest >= observed[m])
+            )
+    p, so_far = [0.0] * comparisons, 0.0
+    for m in order:
+        so_far = max(so_far, reached[m] / 2**seeds)
+        p[m] = so_far
+    return p
+
+
+def random_study(seed):
+    """Up to four comparisons that share a baseline, some real, one of equal differences, some with missing seeds."""
+    rng = np.random.default_rng(seed)
+    arms, seeds = int(rng.integers(1, 5)), int(rng.integers(6, 9))
+    runs = rng.normal(0, 1, (arms + 1, seeds)) + rng.integers(0, 3, (arms + 1, 1))
+    d = runs[1:] - runs[0]
+    if seed % 3 == 0:
+        d[-1] = 0.5
+    if seed % 2 and seeds == 8:
+        d[0, : rng.integers(0, 3)] = math.nan
+    return d
+
+
+@pytest.mark.parametrize("one_sided", [False, True])
+@pytest.mark.parametrize("seed", range(12))
+def test_agrees_with_a_plain_loop(seed, one_sided):
+    d = random_study(seed)
+    assert family_p(d, one_sided=one_sided) == pytest.approx(plain_loop(d.tolist(), one_sided))
+
+
+def test_by_hand():
+    # The first is infinite in the data and in its opposite; the second is infinite where the last sign is flipped, and
+    # in the opposite of that: 4 of 64 patterns reach infinity. The second has a sum of 4: it is reached by 2 patterns
+    # of the sum 6 and 12 of the sum 4.
+    assert family_p([[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, -1]]) == pytest.approx([4 / 64, 14 / 64])
+
+
+def test_of_one_comparison_it_is_the_sign_flip_test():
+    for seed in range(5):
+        d = np.random.default_rng(seed).normal(0.5, 1, (1, 8))
+        assert family_p(d) == pytest.approx([sign_flip_p(d[0])])
+
+
+@pytest.mark.parametrize("comparisons", [1, 10, 1000])
+def test_six_seeds_can_decide_any_study_and_five_none(comparisons):
+    signs = np.random.default_rng(comparisons).choice([-1.0, 1.0], (comparisons, 6))
+    signs[0] = 1
+    sizes = np.random.default_rng(1).uniform(0.5, 1.5, (comparisons, 6))
+    sizes[0] = 1 + 1e-3 * np.arange(6)
+    study = 3.0 * signs * sizes
+    study[1:] -= study[1:].mean(axis=1, keepdims=True) * 0.9  # the others are noise
+    if comparisons == 1:
+        assert family_p(study) == pytest.approx([2 / 2**6])
+    assert family_p(study[:, :5]).min() >= 2 / 2**5 > 0.05
+    everywhere = np.tile(study[0], (comparisons, 1))
+    assert family_p(everywhere) == pytest.approx(np.full(comparisons, 2 / 2**6))
+
+
+def test_neither_scale_nor_order_nor_the_sign_of_a_study_matters():
+    d = np.random.default_rng(2).normal(0.6, 1, (5, 8))
+    expected = family_p(d)
+    rows, columns = np.random.default_rng(3).permutation(5), np.random.default_rng(4).permutation(8)
+    assert family_p(d[rows][:, columns]) == pytest.approx(expected[rows])
+    assert family_p(-d) == pytest.approx(expected)
+    assert family_p(d * np.array([[1e-3], [1], [7], [1e3], [2]])) == pytest.approx(expected)
+
+
+def test_comparisons_of_few_pairs_never_decide_and_do_not_hinder_the_others():
+    d = np.random.default_rng(5).normal(2, 1, (3, 8))
+    alone = family_p(d)
+    begun = np.full((2, 8), math.nan)
+    begun[0, :2], begun[1, :5] = (1.0, 1.1), 1.0
+    together = family_p(np.vstack((begun, d)))
+    assert (together[:2] > 0.05).all()
+    assert together[2:] == pytest.approx(alone)
+
+
+def test_what_cannot_be_compared_has_no_p():
+    d = np.vstack((np.full(6, math.nan), np.arange(1.0, 7.0)))
+    assert np.isnan(family_p(d)[0])
+    assert family_p(d)[1] == 2 / 2**6
+    assert family_p(np.zeros((2, 6))) == pytest.approx([1, 1])
+    assert family_p(np.empty((0, 6))).shape == (0,)
+    assert np.isnan(family_p(np.empty((2, 0)))).all()
+    with pytest.raises(ValueError, match=r"must be \(comparisons, seeds\), got the shape \(6,\)"):
+        family_p(np.ones(6))
+
+
+def test_many_seeds_are_drawn_repeatably_and_close_to_the_exact_p():
+    d = np.random.default_rng(6).normal([[0.0], [0.4], [0.8]], 1, (3, 14))
+    assert family_p(d).tolist() == family_p(d).tolist()
+    assert family_p(d[1:2])[0] == pytest.approx(sign_flip_p(d[1]), abs=0.015)  # 3 standard errors of 10,000 draws
+    assert family_p(np.full((2, 30), 2.0)).tolist() == [1 / 10_000] * 2

@@ -1,0 +1,141 @@
+"""Evidence that may be looked at after every seed: against plain loops, by hand, and what it promises."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from analysis.statistics.sequential import (
+    DECISIVE,
+    EFFECTS,
+    e_value,
+    family_e,
+    family_wealth,
+    growth,
+    prospects,
+    wealth,
+)
+
+
+def plain_loop(differences, delta=0.0, directions=(1, -1)):
+    """The definition, bet by bet."""
+    total = 0.0
+    for mu, direction in itertools.product(EFFECTS, directions):
+        money, sizes = 1.0, []
+        for d in differences:
+            if math.isnan(d):
+                continue
+            sizes.append(abs(d - delta))
+            rms = math.sqrt(sum(size**2 for size in sizes) / len(sizes))
+            sigma = rms / math.sqrt(1 + mu**2)
+            stake = math.tanh(mu * sizes[-1] / sigma) if sigma else 0.0
+            money *= 1 + stake * direction * (1 if d > delta else -1 if d < delta else 0)
+        total += money
+    return total / (len(EFFECTS) * len(directions))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_agrees_with_a_plain_loop(seed):
+    d = np.random.default_rng(seed).normal(0.5, 1, 9)
+    d[seed] = (math.nan, 0.0, 3.0)[seed % 3]
+    assert e_value(d) == pytest.approx(plain_loop(d))
+    assert e_value(d, delta=0.4, side="above") == pytest.approx(plain_loop(d, 0.4, (1,)))
+    assert e_value(d, delta=0.4, side="below") == pytest.approx(plain_loop(d, 0.4, (-1,)))
+
+
+def test_by_hand():
+    # One seed: its size is the root mean square, so the stakes are tanh(mu sqrt(1 + mu^2)), and up and down cancel.
+    assert e_value([0.7]) == pytest.approx(1)
+    stakes = [math.tanh(mu * math.sqrt(1 + mu**2)) for mu in EFFECTS]
+    assert e_value([0.7], side="above") == pytest.approx(1 + sum(stakes) / 5)
+    assert e_value([-0.7], side="above") == pytest.approx(1 - sum(stakes) / 5)
+    # Two equal differences: both directions are bet on again with the same stakes.
+    assert e_value([0.7, 0.7]) == pytest.approx(sum(1 + stake**2 for stake in stakes) / 5)
+    assert e_value([]) == 1.0
+    assert e_value([0.0, math.nan]) == 1.0
+
+
+def test_wealth_is_by_seed_and_stays_where_one_is_missing():
+    d = np.array([[1.0, 2.0, math.nan, 0.5], [math.nan, 1.0, 2.0, 0.5]])
+    found = wealth(d)
+    assert found[0, 2] == found[0, 1]
+    assert found[1, 0] == 1.0
+    assert found[0, 3] == found[1, 3] == pytest.approx(e_value([1.0, 2.0, 0.5]))
+
+
+def test_scale_and_sign_do_not_matter():
+    d = np.random.default_rng(0).normal(0.5, 1, 10)
+    assert e_value(1e3 * d) == pytest.approx(e_value(d))
+    assert e_value(-d) == pytest.approx(e_value(d))
+
+
+def test_mean_wealth_is_one_whatever_the_sizes_are():
+    """Exactly: over all patterns of signs the mean wealth after every seed is 1, which makes it a fair game."""
+    sizes = np.array([0.3, 2.0, 0.1, 1.0, 5.0, 0.7])
+    signs = np.array(list(itertools.product((1, -1), repeat=6)))
+    for side in ("both", "above", "below"):
+        assert wealth(signs * sizes, side=side).mean(axis=0) == pytest.approx(np.ones(6))
+
+
+def closed_testing(e):
+    """Over every set that holds the comparison, the smallest mean."""
+    indices = range(len(e))
+    sets = [s for size in range(1, len(e) + 1) for s in itertools.combinations(indices, size)]
+    return [min(sum(e[i] for i in s) / len(s) for s in sets if m in s) for m in indices]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_closed_testing_agrees_with_every_set(seed):
+    e = np.random.default_rng(seed).lognormal(1, 2, seed + 2)
+    assert family_e(e) == pytest.approx(closed_testing(e))
+
+
+def test_closed_testing_by_hand():
+    # 100 with 1 and 4: alone 100, with 1 it is 50.5, with both 35. 4: 2.5 with 1. 1: alone.
+    assert family_e([100.0, 1.0, 4.0]) == pytest.approx([35, 1, 2.5])
+    assert family_e([]).shape == (0,)
+
+
+@pytest.mark.parametrize("law", ["normal", "t3", "exponential"])
+def test_no_difference_is_rarely_decided_though_one_looks_after_every_seed(law):
+    rng = np.random.default_rng(7)
+    draw = {
+        "normal": rng.standard_normal,
+        "t3": lambda n: rng.standard_t(3, n),
+        "exponential": rng.standard_exponential,
+    }
+    d = draw[law]((2000, 60)) - draw[law]((2000, 60))
+    assert (wealth(d) >= DECISIVE).any(axis=1).mean() <= 0.05
+
+
+@pytest.mark.parametrize(("effect", "median"), [(2.0, 7), (1.0, 13)])
+def test_seeds_to_a_decision(effect, median):
+    found = wealth(np.random.default_rng(8).normal(effect, 1, (1000, 60))) >= DECISIVE
+    assert abs(np.median(found.argmax(axis=1) + 1) - median) <= 1
+
+
+def test_a_study_without_a_difference_is_rarely_decided():
+    rng = np.random.default_rng(9)
+    claims = 0
+    for _ in range(200):
+        runs = rng.normal(0, 1, (6, 20))
+        claims += (family_wealth(runs[1:] - runs[0]) >= DECISIVE).any()
+    assert claims <= 0.05 * 200
+
+
+def test_growth_is_the_logarithm_of_two_for_a_certain_effect_and_nothing_without_one():
+    assert growth(0.0) == growth(math.nan) == 0.0
+    assert growth(math.inf) == pytest.approx(math.log(2), abs=1e-6)
+    rng = np.random.default_rng(10)
+    d = rng.normal(1.0, 1, 200_000)
+    assert growth(1.0) == pytest.approx(np.log1p(np.tanh(np.abs(d)) * np.sign(d)).mean(), abs=0.01)
+
+
+def test_prospects():
+    real, null = np.full(6, 1.0) + 0.1 * np.arange(6), np.array([1.0, -1.0, 0.5, -0.5, 0.2, -0.2])
+    begun = np.array([1.0, -1.0, 0.5, math.nan, math.nan, math.nan])
+    assert prospects(np.vstack((real, null, begun)), 20).tolist() == [True, False, True]
+    assert prospects(null[None], 1000).tolist() == [True]  # the budget is large
+    later = np.vstack((np.append(real, 1.0), np.append(null, math.nan)))
+    assert prospects(later, 20).tolist() == [True, False]  # what was given up stays so
