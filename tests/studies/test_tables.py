@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from analysis.records.published import published_cells, sumix_terms
+from analysis.records.published import PublishedNumber, published_number, sumix_terms
 from mixlab import Study, main
 from mixlab.cli import configure, parser
 from mixlab.spec.study import Trial
@@ -55,6 +55,12 @@ def cells(name: str, *options: str) -> dict[str, Mapping[str, Any]]:
     return {trial.cell: trial.config for trial in trials(name, *options)}
 
 
+def published(name: str, *options: str) -> dict[tuple[str, ...], PublishedNumber]:
+    """Return the published number of each cell that has one, by its levels and arm."""
+    found = {(*trial.levels.values(), trial.arm): published_number(trial.config) for trial in trials(name, *options)}
+    return {cell: number for cell, number in found.items() if number is not None}
+
+
 def test_every_table_is_here() -> None:
     assert set(TABLES) == {file.stem for kind in ("table*.py", "ablation_*.py") for file in FOLDER.glob(kind)}
 
@@ -71,10 +77,10 @@ def test_a_study_bears_the_name_of_its_file_and_has_its_cells(name: str) -> None
 @pytest.mark.parametrize("name", TABLES)
 def test_the_header_prints_the_published_number_of_every_cell(name: str) -> None:
     _, header = load(name)
-    published = published_cells(trials(name))
-    assert len(published) == TABLES[name]
+    numbers = published(name)
+    assert len(numbers) == TABLES[name]
     rows = [line.split() for line in header.splitlines()]
-    for (*levels, _), number in published.items():
+    for (*levels, _), number in numbers.items():
         mixer = levels[-1]
         (row,) = (row for row in rows if len(row) > 1 and row[0].lower() == mixer and row[1][0].isdigit())
         assert f"{number.value:.2f}" in row, (levels, number)
@@ -123,7 +129,7 @@ def test_a_short_preset_is_small_whatever_the_table(name: str, preset: str) -> N
     for config in found.values():
         assert (config["backbone"], config["dataset"], config["pretrained"]) == ("resnet8", "cifar10", "none")
         assert config["epochs"] <= 4
-    assert not published_cells(trials(name, "--preset", preset))
+    assert not published(name, "--preset", preset)
 
 
 @pytest.mark.slow
