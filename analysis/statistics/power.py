@@ -6,15 +6,20 @@ Letters: S seeds, M comparisons of a study.
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from analysis.statistics.significance import ALPHA, FEWEST_PAIRS
+from analysis.statistics.significance import ALPHA, FEWEST_PAIRS, TIE, sign_patterns
 
 POWER = 0.8
 MOST_SEEDS = 100_000
+STUDIES = (50, 200)  # that are simulated, at least and at most
+STATISTICS = 20_000_000  # that a simulation computes, where it is of more than the least
+PATTERNS = 1024  # of signs, where a family draws more
+LARGEST_EFFECT = 40.0  # standard deviations; where nothing smaller is found, something else is wrong
 
 
 def seeds_needed(
@@ -65,3 +70,83 @@ def t_test_power(pairs: int, effect: float, alpha: float) -> float:
     if shift > critical + 30:
         return 1.0  # out of the range in which scipy's noncentral t is accurate
     return float(stats.nct.sf(critical, pairs - 1, shift))
+
+
+@cache
+def detectable_effect(tables: int, arms: int, seeds: int, power: float = POWER) -> float:
+    """Return the gain that the family's test finds with the given power, in standard deviations of a paired difference.
+
+    One arm is real and all others are null, with normal noise and, in each table, a shared baseline. The answer is from
+    a simulation with a fixed seed and good to about 5 %. It is infinite below six seeds, which cannot find anything.
+
+    Args:
+        tables: of the family.
+        arms: compared with the baseline in each table.
+        seeds: pairs of every comparison.
+        power: the wanted probability of a win.
+    """
+    if seeds < FEWEST_PAIRS or tables * arms == 0:
+        return math.inf
+    rest, real, signs = _simulated(tables, arms, seeds)
+    low, high = 0.0, LARGEST_EFFECT
+    while high - low > 0.01:
+        middle = (low + high) / 2
+        low, high = (low, middle) if _power(middle, rest, real, signs) >= power else (middle, high)
+    return high
+
+
+@cache
+def seeds_to_find(effect: float, tables: int, arms: int, power: float = POWER) -> int:
+    """Return the fewest seeds with which the family's test finds an effect, by the same simulation.
+
+    Args:
+        effect: gain in standard deviations of a paired difference, above 0.2.
+        tables: of the family.
+        arms: compared with the baseline in each table.
+        power: the wanted probability of a win.
+
+    Raises:
+        ValueError: the effect is so small that a simulation would take minutes.
+    """
+    if effect <= 0.2:
+        raise ValueError(f"an effect must be above 0.2 standard deviations, got {effect}")
+    low, high = FEWEST_PAIRS - 1, FEWEST_PAIRS
+    while _power(effect, *_simulated(tables, arms, high)) < power:
+        low, high = high, high + max(2, high // 3)
+    while high - low > 1:
+        middle = (low + high) // 2
+        found = _power(effect, *_simulated(tables, arms, middle)) >= power
+        low, high = (low, middle) if found else (middle, high)
+    return high
+
+
+def _simulated(
+    tables: int, arms: int, seeds: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return of every simulated study what does not depend on the effect.
+
+    Returns:
+        (N, P) the largest statistic of the null comparisons in every pattern of signs; (N, S) the noise of the real
+        one; (P, S) the patterns.
+    """
+    signs = sign_patterns(seeds)[:PATTERNS]
+    comparisons = tables * arms
+    studies = int(np.clip(STATISTICS // (comparisons * len(signs)), *STUDIES))
+    rng = np.random.default_rng(0)
+    largest, real = np.zeros((studies, len(signs))), np.empty((studies, seeds))
+    for study in range(studies):
+        runs = rng.normal(0, math.sqrt(0.5), (tables, arms + 1, seeds))
+        d = (runs[:, 1:] - runs[:, :1]).reshape(-1, seeds)
+        real[study] = d[0]
+        if comparisons > 1:
+            squares = seeds * (d[1:] ** 2).sum(axis=1)
+            largest[study] = ((signs @ d[1:].T) ** 2 / squares).max(axis=1)
+    return largest, real, signs
+
+
+def _power(effect: float, rest: NDArray[np.float64], real: NDArray[np.float64], signs: NDArray[np.float64]) -> float:
+    """Return the share of simulated studies in which the real comparison is a win."""
+    d = real + effect  # (N, S)
+    strengths = (d @ signs.T) ** 2 / (d.shape[1] * (d**2).sum(axis=1, keepdims=True))  # (N, P)
+    reached = np.maximum(strengths, rest) >= strengths[:, :1] - TIE
+    return float(((reached.mean(axis=1) < ALPHA) & (d.mean(axis=1) > 0)).mean())

@@ -177,7 +177,8 @@ def level_tables(
         known = ", ".join(logged_metrics(runs)) or "none"
         raise ValueError(f"no run that is done logged the metric {name!r}; logged: {known}")
     runs = runs.sort_values("arm", key=lambda arms: arms.map(plan["arms"].index), kind="stable")
-    against, controls = plan.get("against") or {}, plan.get("controls") or []
+    against = {arm: reference for arm, reference in (plan.get("against") or {}).items() if reference != baseline}
+    controls = plan.get("controls") or []
     tables = []
     for levels in dict.fromkeys(tuple(trial["levels"][factor] for factor in factors) for trial in plan["trials"]):
         mine = runs[[row == levels for row in _rows(runs, [FACTOR + factor for factor in factors])]]

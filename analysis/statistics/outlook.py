@@ -1,0 +1,148 @@
+"""What a plan can conclude before it is trained, and which of its comparisons need no more seeds."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from typing import Any
+
+import pandas as pd
+
+from analysis.records.metrics import metric_of
+from analysis.records.runs import METRIC, Plan, done
+from analysis.statistics.power import POWER, detectable_effect, seeds_to_find
+from analysis.statistics.significance import ALPHA, FEWEST_PAIRS, smallest_p
+from analysis.statistics.tables import LevelTable, level_tables
+from analysis.statistics.verdicts import DECIDED, UNDECIDED
+
+FIRST_KEYS = ("dataset", "backbone", "epochs")  # of a configuration, by which a reader knows it
+SECONDS = METRIC + "train_seconds_total"
+ONE_SD = 1.0
+MOST_SIMULATED = 200  # comparisons, above which the seeds for a gain are not simulated at the start of a command
+
+
+def outlook(plan: Plan, runs: pd.DataFrame | None = None) -> list[str]:
+    """Return sentences that say what a study can conclude, before any of it is trained.
+
+    Args:
+        plan: of the study, with or without the configuration that its trials share (``config``).
+        runs: of an earlier start of the same study (:func:`analysis.records.runs.load_runs`): they tell the spread of
+            the differences and what a run costs.
+    """
+    tables = len({tuple(trial["levels"].values()) for trial in plan["trials"]})
+    arms = len(plan["arms"]) - 1
+    seeds = len({trial["seed"] for trial in plan["trials"]})
+    family_tables = 1 if plan.get("family") == "table" else tables
+    comparisons = family_tables * arms
+    lines = [*_configuration(plan), _size(plan, tables, arms, seeds)]
+    if arms == 0:
+        return [*lines, "There is nothing to compare: the baseline is the only arm."]
+    levels = level_tables(runs, plan) if runs is not None and len(done(runs)) else []
+    per_seed = tables * len(plan["arms"])
+    cost = _seconds(runs)
+    sequential = plan.get("sequential") or {}
+    if sequential:
+        lines.append(
+            f"Seeds are added until every comparison is decided, at most {sequential['budget']} "
+            f"({_runs(sequential['budget'] * per_seed, cost)}); one may look after every seed."
+        )
+    elif seeds < FEWEST_PAIRS:
+        lines.append(
+            f"It cannot claim anything, however large the gains: with {_count(seeds, 'seed')} the smallest possible p "
+            f"is {smallest_p(seeds):.3g}. {FEWEST_PAIRS} seeds could ({_runs(FEWEST_PAIRS * per_seed, cost)})."
+        )
+    else:
+        lines.append(_power(plan, levels, detectable_effect(family_tables, arms, seeds), comparisons, seeds))
+    if not sequential:
+        wanted = seeds_to_find(ONE_SD, family_tables, arms) if comparisons <= MOST_SIMULATED else None
+        if wanted is not None and wanted > seeds:
+            lines.append(f"A gain of 1 sd would take {wanted} seeds ({_runs(wanted * per_seed, cost)}).")
+    if 1 < tables < FEWEST_PAIRS:
+        lines.append(
+            f"What it finds holds for these {tables} tables; to claim that an arm helps in general takes "
+            f"{FEWEST_PAIRS} tables."
+        )
+    return lines
+
+
+def decide(plan: Plan, runs: pd.DataFrame) -> dict[tuple[tuple[Any, ...], str], str]:
+    """Return the verdict of every comparison, for a launch that adds seeds until all are decided.
+
+    Args:
+        plan: of the study; its ``sequential`` names the budget of seeds.
+        runs: its runs so far.
+
+    Returns:
+        By (level of each factor, ...) and arm: one of :data:`analysis.statistics.verdicts.DECIDED`, or "not decided"
+        for a comparison that needs more seeds. The same runs give the same verdicts, and what was decided stays so.
+    """
+    factors = list(plan["factors"])
+    cells = [(tuple(trial["levels"][name] for name in factors), trial["arm"]) for trial in plan["trials"]]
+    verdicts = {cell: UNDECIDED for cell in dict.fromkeys(cells) if cell[1] != plan["baseline"]}
+    if len(done(runs)) == 0:
+        return verdicts
+    for level in level_tables(runs, plan):
+        for arm, verdict in level.table["verdict"].items():
+            if verdict in DECIDED:
+                verdicts[tuple(level.levels.values()), str(arm)] = verdict
+    return verdicts
+
+
+def _configuration(plan: Plan) -> list[str]:
+    """Return what every run of the plan shares, its data set, network and epochs first; nothing if it is not known."""
+    config = plan.get("config") or {}
+    first = [str(config[key]) + " epochs" * (key == "epochs") for key in FIRST_KEYS if config.get(key) is not None]
+    rest = [f"{key} {value}" for key, value in config.items() if key not in FIRST_KEYS and value is not None]
+    if not first and not rest:
+        return []
+    varied = {name: list(dict.fromkeys(trial["levels"][name] for trial in plan["trials"])) for name in plan["factors"]}
+    lines = [f"Every run: {', '.join(first)}." if first else ""]
+    lines += [f"Recipe: {', '.join(rest)}."] if rest else []
+    lines += [f"Tables: {name} = {', '.join(map(str, levels))}." for name, levels in varied.items()]
+    return [line for line in lines if line]
+
+
+def _size(plan: Plan, tables: int, arms: int, seeds: int) -> str:
+    runs = len(plan["trials"])
+    family = "one family" if plan.get("family", "study") == "study" else "every table a family of its own"
+    return (
+        f"{_count(tables, 'table')}, {_count(arms + 1, 'arm')}, {_count(seeds, 'seed')}: {_count(runs, 'run')}, "
+        f"{_count(tables * arms, 'comparison')}" + (f" ({family})." if tables * arms > 1 else ".")
+    )
+
+
+def _power(plan: Plan, levels: list[LevelTable], effect: float, comparisons: int, seeds: int) -> str:
+    """Return which gain the plan would find, in standard deviations and, where the spread is known, in the unit."""
+    metric = metric_of(plan, plan["metric"])
+    unit = "points" if metric.unit == "%" else metric.unit
+    spreads = [row.std(ddof=1) for level in levels for row in level.differences().values() if len(row) >= 3]
+    known = ""
+    if spreads:
+        spread = statistics.median(spreads)
+        known = f", {effect * spread:.{metric.digits}f} {unit}".rstrip() + (
+            f" at the sd of {spread:.{metric.digits}f} of the runs so far"
+        )
+        if plan.get("delta") and spread > 0:
+            known += f"; its delta of {plan['delta']:g} is {plan['delta'] / spread:.1f} sd"
+    return (
+        f"The smallest possible p is {smallest_p(seeds):.2g}, so {_count(seeds, 'seed')} can decide. A gain of "
+        f"{effect:.1f} sd of a paired difference would be found with {POWER:.0%} power (p < {ALPHA} over "
+        f"{_count(comparisons, 'comparison')}){known}."
+    )
+
+
+def _seconds(runs: pd.DataFrame | None) -> float:
+    """Return the mean seconds of a run, NaN where no earlier run tells."""
+    if runs is None or SECONDS not in runs:
+        return math.nan
+    return float(done(runs)[SECONDS].mean())
+
+
+def _runs(number: int, seconds: float) -> str:
+    """Return so many runs in words, with the hours that they take where that is known."""
+    hours = "" if math.isnan(seconds) else f", {number * seconds / 3600:.3g} hours of training"
+    return _count(number, "run") + hours
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

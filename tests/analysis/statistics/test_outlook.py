@@ -1,0 +1,115 @@
+import numpy as np
+import pytest
+
+from analysis.statistics.outlook import decide, outlook
+from analysis.statistics.power import detectable_effect, seeds_to_find
+from analysis.statistics.significance import family_p
+
+VALUE = "metric.test_top1_median10"
+ARMS = ("plain", "real", "null")
+
+
+@pytest.fixture
+def study(make_plan, planned_runs):
+    """A plan of one table and its runs: the arm "real" gains 1 with an sd of 0.1, "null" nothing."""
+
+    def build(seeds, **plan):
+        made = make_plan(arms=ARMS, seeds=seeds) | plan
+        runs = planned_runs(made, {(arm, s): 70.0 + (arm == "real") for arm in ARMS for s in range(seeds)})
+        runs[VALUE] += np.random.default_rng(1).normal(0, 0.1 / 2**0.5, len(runs))
+        return made, runs
+
+    return build
+
+
+def test_three_seeds_cannot_claim_anything_and_the_plan_says_what_could(make_plan):
+    size, verdict, more = outlook(make_plan(arms=ARMS, seeds=3))
+    assert size == "1 table, 3 arms, 3 seeds: 9 runs, 2 comparisons (one family)."
+    assert verdict == (
+        "It cannot claim anything, however large the gains: with 3 seeds the smallest possible p is 0.25. "
+        "6 seeds could (18 runs)."
+    )
+    assert more.startswith("A gain of 1 sd would take ")
+
+
+def test_six_seeds_say_which_gain_they_would_find(make_plan):
+    lines = outlook(make_plan(arms=ARMS, seeds=6))
+    effect = detectable_effect(1, 2, 6)
+    assert lines[1] == (
+        f"The smallest possible p is 0.031, so 6 seeds can decide. A gain of {effect:.1f} sd of a paired difference "
+        "would be found with 80% power (p < 0.05 over 2 comparisons)."
+    )
+
+
+def test_earlier_runs_tell_the_points_and_the_cost(study):
+    plan, runs = study(6, delta=0.3)
+    lines = outlook(plan, runs.assign(**{"metric.train_seconds_total": 600.0}))
+    assert "points at the sd of 0." in lines[1]
+    assert "its delta of 0.3 is " in lines[1]
+    assert lines[2].endswith("hours of training).")
+
+
+def test_the_configuration_is_named_where_the_plan_has_it(make_plan):
+    plan = make_plan(arms=ARMS, seeds=6) | {"config": {"lr": 0.1, "dataset": "cifar100", "epochs": 200}}
+    lines = outlook(plan)
+    assert lines[:3] == ["Every run: cifar100, 200 epochs.", "Recipe: lr 0.1.", "Tables: mixer = cutmix."]
+
+
+def test_few_tables_cannot_claim_in_general_and_a_family_may_be_a_table(make_plan):
+    plan = make_plan(arms=ARMS, seeds=6, factors={"mixer": ("cutmix", "mixup")})
+    assert outlook(plan)[-1].endswith("to claim that an arm helps in general takes 6 tables.")
+    assert "over 4 comparisons" in outlook(plan)[1]
+    assert "over 2 comparisons" in outlook(plan | {"family": "table"})[1]
+
+
+def test_a_baseline_alone_and_sequential_seeds(make_plan):
+    assert outlook(make_plan(arms=("plain",)))[-1].startswith("There is nothing to compare")
+    plan = make_plan(arms=ARMS, seeds=3) | {"sequential": {"budget": 20}}
+    assert outlook(plan)[1] == (
+        "Seeds are added until every comparison is decided, at most 20 (60 runs); one may look after every seed."
+    )
+
+
+def test_the_effect_that_is_promised_is_found():
+    """The simulation of the plan against family_p on fresh data: 2 tables of 3 arms that share a baseline."""
+    effect, rng, wins = detectable_effect(2, 3, 8), np.random.default_rng(5), 0
+    for _ in range(300):
+        runs = rng.normal(0, 0.5**0.5, (2, 4, 8))
+        d = (runs[:, 1:] - runs[:, :1]).reshape(6, 8)
+        d[0] += effect
+        wins += family_p(d)[0] < 0.05
+    assert wins / 300 == pytest.approx(0.8, abs=0.09)  # the standard errors of 200 and of 300 studies, twice
+
+
+def test_more_seeds_find_less_and_more_comparisons_more():
+    assert detectable_effect(1, 1, 5) == np.inf
+    assert detectable_effect(1, 1, 6) > detectable_effect(1, 1, 8) > detectable_effect(1, 1, 12)
+    assert detectable_effect(1, 1, 6) < detectable_effect(1, 4, 6) < detectable_effect(4, 4, 6)
+    assert seeds_to_find(1.0, 1, 1) == pytest.approx(10, abs=1)  # Cohen (1988), for the t test
+    with pytest.raises(ValueError, match=r"above 0\.2 standard deviations, got 0\.1"):
+        seeds_to_find(0.1, 1, 1)
+
+
+def test_decide_names_every_comparison_and_keeps_what_was_decided(study):
+    plan, runs = study(16, sequential={"budget": 20})
+    assert set(decide(plan, runs.assign(status="pending")).values()) == {"not decided"}
+    decided = []
+    for seeds in range(1, 17):
+        seen = runs.copy()
+        seen.loc[seen["seed"] >= seeds, [VALUE, "status"]] = [np.nan, "pending"]
+        decided.append(decide(plan, seen))
+    assert decided[0] == {(("cutmix",), "real"): "not decided", (("cutmix",), "null"): "not decided"}
+    for arm in ("real", "null"):
+        words = [found[("cutmix",), arm] for found in decided]
+        first = next(n for n, word in enumerate(words) if word != "not decided")
+        assert set(words[first:]) == {"win" if arm == "real" else words[first]}
+    assert decided[-1][("cutmix",), "real"] == "win"
+
+
+def test_an_arm_that_was_given_up_gets_no_seed_and_stays_given_up(study):
+    plan, runs = study(16, sequential={"budget": 20})
+    seen = runs.copy()
+    seen.loc[(seen["arm"] == "null") & (seen["seed"] >= 6), [VALUE, "status"]] = [np.nan, "pending"]
+    early = seen.copy()
+    early.loc[early["seed"] >= 6, [VALUE, "status"]] = [np.nan, "pending"]
+    assert decide(plan, early)[("cutmix",), "null"] == decide(plan, seen)[("cutmix",), "null"] == "given up"
