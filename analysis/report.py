@@ -26,6 +26,8 @@ from analysis.figures.lambdas import load_histograms, plot_lambda
 from analysis.figures.plots import plot_curves, plot_gains
 from analysis.records.configuration import configuration, provenance
 from analysis.records.runs import CONFIG, FACTOR, Plan, load_curves, load_plan
+from analysis.statistics.outlook import decide as decide
+from analysis.statistics.outlook import outlook as outlook  # a launch finds both here, beside report()
 from analysis.statistics.tables import LevelTable
 from analysis.words.cells import power_cells
 from analysis.words.method import power_heading
