@@ -8,12 +8,40 @@ Shape letters: B batch, C channels, H height, W width.
 """
 
 from collections.abc import Callable
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Generator, Tensor
 
 from trainables.mixers.mixed import Mixed, beta, pair, partners
+from trainables.ranges import NotNegative, Positive, Share, ShareBelowOne
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoMixDefinition:
+    """Whose AutoMix it is, where nothing else is said; written ``automix.preset``.
+
+    ``release`` is OpenMixup's for ResNets on CIFAR, but for lambda and the loss of a mask's mean, which are each
+    row's own unless ``mixer.per_batch`` and ``mixer.mask_loss="batch"`` say otherwise. ``paper`` is the paper's.
+    """
+
+    preset: Literal["paper", "release"] = "release"
+
+
+# What a preset changes in the defaults of ``automix``; every difference is an option of its own.
+PRESETS: dict[str, dict[str, Any]] = {
+    "release": {},
+    "paper": {
+        "lam_margin": 0.0,
+        "lam_channel": True,
+        "value_of": "query",
+        "mask_decay": "linear",
+        "mask_loss": "row",
+        "last_momentum": 1.0,
+        "momentum_from": 0.0,
+    },
+}
 
 
 def automix(
@@ -25,11 +53,17 @@ def automix(
     lam_margin: float = 0.08,
     layer: int = 3,
     lam_channel: bool = False,
+    value_of: Literal["key", "query"] = "key",
     mask_weight: float = 0.1,
     mask_decay: Literal["none", "cosine", "linear"] = "none",
     mask_loss: Literal["row", "batch"] = "row",
+    epsilon: NotNegative = 0.1,
     first_momentum: float = 0.999,
     last_momentum: float = 0.999999,
+    momentum_from: Share = 0.1,
+    block_lr: Positive | None = None,
+    block_min_lr: NotNegative | None = None,
+    block_momentum: ShareBelowOne | None = None,
     generate: Callable[[Tensor, Tensor], Tensor],
 ) -> Mixed:
     """Mix each image with another by a learned mask; where lambda is near 0 or 1, evenly.
@@ -38,31 +72,42 @@ def automix(
         images: (B, C, H, W), left unchanged.
         rng: source of every random draw, on the device of ``images``.
         alpha: lambda ~ Beta(alpha, alpha).
-        per_batch: one lambda for all rows, as in the official code, instead of one a row.
-        lam_margin: where lambda is this near to 0 or to 1, the mask is constant.
-        layer: stage of the network whose map the masks are made from; the stem is 0. This and what follows is read
-            by ``methods/mask_learning.py``.
-        lam_channel: the map gets lambda as one more channel: in OpenMixup for 224 pixels, not for CIFAR.
-        mask_weight: gamma, of the loss that keeps a mask's mean near lambda.
+        per_batch: one lambda for all rows, as in OpenMixup, instead of one a row.
+        lam_margin: where lambda is this near to 0 or to 1, the mask is constant, as in OpenMixup; 0 in the paper.
+        layer: stage of the network whose map the masks are made from, the paper's l; the stem is 0. This and what
+            follows is read by ``methods/mask_learning.py``.
+        lam_channel: the map gets lambda as one more channel, z_lambda of Eq. 4. OpenMixup does so for 224 pixels, not
+            for CIFAR, where its mask knows nothing of lambda.
+        value_of: the value of a mask is that of the query, z_i, as in Eq. 5, or of the key, z_j, as in OpenMixup.
+        mask_weight: gamma of Eq. 7, weight of the loss that keeps a mask's mean near lambda.
         mask_decay: how gamma goes to 0 over the training: in OpenMixup not at all for CIFAR, else by a cosine; in the
             paper linearly.
-        mask_loss: of each row's own mask (Eq. 7), or of the mean over the batch, as in the official code.
-        first_momentum: of the slow copy, for a tenth of the training; a run of few steps needs less.
-        last_momentum: of the slow copy at the end, for CIFAR; in OpenMixup 0.99999 for ImageNet and CUB.
+        mask_loss: of each row's own mask, as in Eq. 7, or of the mean over the batch, as in OpenMixup.
+        epsilon: how far a mask's mean may be from lambda before that costs, Eq. 7.
+        first_momentum: m of Eq. 12 at the start; a run of few steps needs less.
+        last_momentum: m at the end: 1 in the paper; in OpenMixup 0.999999 for CIFAR, 0.99999 for ImageNet and CUB.
+        momentum_from: the share of the training from which on m rises, by a cosine; in OpenMixup a tenth.
+        block_lr: learning rate of the block, if not the network's: in OpenMixup 0.1 for Tiny-ImageNet, 0.01 for CUB.
+        block_min_lr: where that rate ends, if not at the network's ``min_lr``.
+        block_momentum: SGD's momentum for the block, if not the network's: in OpenMixup 0 for the wide ResNet.
         generate: from partners (B,) int64 and lambda (B,) to the partner's share (B, 1, H, W) of every pixel.
 
-    The label is the drawn lambda, not the mask's mean, as in the paper and its code.
+    The label is the drawn lambda, not the mask's mean, as in the paper and OpenMixup.
     """
     partner, lam = draw(len(images), alpha, per_batch, rng)
-    mask = generate(partner, lam)
-    extreme = ((lam <= lam_margin) | (1 - lam <= lam_margin)).view(-1, 1, 1, 1)
-    return mix_by(images, partner, lam, torch.where(extreme, (1 - lam).view(-1, 1, 1, 1), mask))
+    return mix_by(images, partner, lam, even_near_the_ends(generate(partner, lam), lam, lam_margin))
 
 
 def draw(size: int, alpha: float, per_batch: bool, rng: Generator) -> tuple[Tensor, Tensor]:
     """Return the partner of each row, (B,) int64, and its lambda, (B,)."""
     partner = partners(size, rng)
     return partner, beta(alpha, 1 if per_batch else size, rng).expand(size)
+
+
+def even_near_the_ends(mask: Tensor, lam: Tensor, margin: float) -> Tensor:
+    """Return ``mask`` (B, 1, H, W), but ``1 - lam`` everywhere in rows whose lambda (B,) is near 0 or 1."""
+    extreme = ((lam <= margin) | (1 - lam <= margin)).view(-1, 1, 1, 1)
+    return torch.where(extreme, (1 - lam).view(-1, 1, 1, 1), mask)
 
 
 def mix_by(images: Tensor, partner: Tensor, lam: Tensor, mask: Tensor) -> Mixed:

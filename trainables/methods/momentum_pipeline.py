@@ -1,0 +1,125 @@
+"""The momentum pipeline: a slow copy of the network follows the one that is trained, and is what is tested.
+
+Liu et al., ECCV 2022 (arXiv:2103.13027), section 3.2 and Table 8, where it is tried with mixup and CutMix too. AutoMix
+itself, whose masks come from the slow copy, is in ``mask_learning.py``.
+
+Shape letters: B batch, C channels, L classes.
+"""
+
+import copy
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+
+from trainables.backbones.backbone import Network
+from trainables.config import Config
+from trainables.methods.method import Method, Step
+from trainables.methods.mixing import Mixing
+from trainables.mixers.mixed import alone
+
+
+class MomentumPipeline(Method):
+    """Trains as another method does, and tests a slow copy of its network; written ``mixer.pipeline``.
+
+    With ``mp_ce`` the network learns from the images as they are too, by a head of its own. With ``mp_m0`` the copy has
+    the network's weights after every step, so that it changes nothing. The copy averages the batch norms' statistics
+    as it does the weights: it sees no images of its own, which only AutoMix's must.
+    """
+
+    def __init__(self, method: Mixing, config: Config, num_classes: int) -> None:
+        super().__init__(method.network)
+        self.method = method
+        self.options = config.mixer_options
+        self.teacher = copy.deepcopy(method.network).requires_grad_(False)
+        with_plain = self.options["pipeline"] == "mp_ce"
+        self.heads = plain_heads(method.network, num_classes) if with_plain else None
+
+    def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:
+        """See ``Method.forward``."""
+        if self.heads is None:
+            return self.method(images, labels, rng)
+        one_loss = self.method.loss(self.heads[0](self.network.forward_features(images)), labels, alone(images))
+        loss, log = self.method(images, labels, rng)
+        return Step(loss + one_loss, {**log, "loss_one": one_loss.detach()})
+
+    @torch.no_grad()
+    def after_step(self, progress: float) -> None:
+        """See ``Method.after_step``: the copy follows, Eq. 12."""
+        keep = momentum(progress, self.options)
+        follow(self.teacher, self.network, keep)
+        if self.heads is not None:
+            follow(self.heads[1], self.heads[0], keep)
+        for slow, fast in zip(self.teacher.buffers(), self.network.buffers(), strict=True):
+            if slow.is_floating_point():
+                slow.lerp_(fast, 1 - keep)
+            else:
+                slow.copy_(fast)
+
+    @property
+    def evaluated(self) -> Network:
+        """Return the slow copy."""
+        return self.teacher
+
+    @property
+    def also_tested(self) -> dict[str, nn.Module]:
+        """See ``Method.also_tested``: the network that is trained, and the heads for plain images."""
+        return other_heads(self.network, self.teacher, self.heads)
+
+
+def plain_heads(network: Network, num_classes: int) -> nn.ModuleList:
+    """Return a head for plain images and its slow copy, both of which start as the network's own head."""
+    heads = [nn.Linear(network.backbone.head.in_features, num_classes) for _ in range(2)]
+    for head in heads:
+        head.load_state_dict(network.backbone.head.state_dict())
+    heads[1].requires_grad_(False)
+    return nn.ModuleList(heads)
+
+
+def momentum(progress: float, options: Mapping[str, Any]) -> float:
+    """Return m of Eq. 12 when the share ``progress`` of the training is done: 0 with ``mp_m0``.
+
+    It is ``first_momentum`` up to ``momentum_from``, and then follows a cosine to ``last_momentum``. The cosine runs
+    over the whole training and is cut off, not shifted, as in OpenMixup.
+    """
+    if options["pipeline"] == "mp_m0":
+        return 0.0
+    first, last = options["first_momentum"], options["last_momentum"]
+    if progress < options["momentum_from"]:
+        return first
+    return last - (last - first) * (math.cos(math.pi * progress) + 1) / 2
+
+
+def follow(slow: nn.Module, fast: nn.Module, keep: float) -> None:
+    """Move the weights of ``slow`` towards those of ``fast``, of which they keep the share ``keep``."""
+    for slow_weight, weight in zip(slow.parameters(), fast.parameters(), strict=True):
+        slow_weight.lerp_(weight, 1 - keep)
+
+
+def other_heads(network: Network, teacher: Network, heads: nn.ModuleList | None) -> dict[str, nn.Module]:
+    """Return by name what is tested besides the teacher with its head for mixed images.
+
+    OpenMixup reports the best of the four, which is a choice by the test set.
+    """
+    if heads is None:
+        return {"student_mixed": network}
+    return {
+        "teacher_one": _Headed(teacher, heads[1]),
+        "student_mixed": network,
+        "student_one": _Headed(network, heads[0]),
+    }
+
+
+class _Headed(nn.Module):
+    """A network's features, read by another head."""
+
+    def __init__(self, network: Network, head: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.head = head
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (B, L) from pixels (B, C, H, W)."""
+        return self.head(self.network.forward_features(images))
