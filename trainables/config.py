@@ -19,12 +19,14 @@ from trainables.datasets import DATASETS
 from trainables.datasets.data_config import DataConfig, check_data
 from trainables.losses.sumix import SUMixTerms
 from trainables.mixers import MIXERS
+from trainables.mixers.automix import PRESETS, AutoMixDefinition
 from trainables.mixers.options import EveryMixer, SlowCopy, common_options
 from trainables.optimisers import OptimiserConfig
 from trainables.ranges import Count, NotNegative, Share, ShareBelowOne
 from trainables.schedules import ScheduleConfig, check_schedule
 
 NO_SUMIX = SUMixTerms(lam="fixed", regulariser="none")
+RELEASED_AUTOMIX = AutoMixDefinition()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,13 +48,13 @@ class Config(DataConfig, OptimiserConfig, ScheduleConfig):
     mixer: str = "none"
     mixer_options: dict[str, Any] = field(default_factory=dict)  # written mixer.alpha, mixer.per_batch, ...
     sumix: SUMixTerms = NO_SUMIX
+    automix: AutoMixDefinition = RELEASED_AUTOMIX
 
 
 DEFAULTS = Config()
 
 # Keys with a dot, by what stands before it: the field of ``Config`` whose fields they are.
-SECTIONS = {"sumix": "sumix", "augment": "augment_options"}
-
+SECTIONS = {"sumix": "sumix", "automix": "automix", "augment": "augment_options"}
 
 # Options that have been added since the first version, each with the value that leaves every number as it was.
 NEUTRAL: dict[str, Any] = {
@@ -64,6 +66,13 @@ NEUTRAL: dict[str, Any] = {
     "mixer.probability": 1.0,
     "mixer.pipeline": None,
     "mixer.label": "area",
+    "automix.preset": "release",
+    "mixer.value_of": "key",
+    "mixer.epsilon": 0.1,
+    "mixer.momentum_from": 0.1,
+    "mixer.block_lr": None,
+    "mixer.block_min_lr": None,
+    "mixer.block_momentum": None,
 }
 
 
@@ -90,7 +99,8 @@ def parse(config: Mapping[str, Any]) -> Config:
     check_data(parsed)
     check_schedule(parsed)
     _check_network_and_loss(parsed)
-    return replace(parsed, mixer_options=mixer_options(parsed.mixer, options))
+    preset = PRESETS[parsed.automix.preset] if parsed.mixer == "automix" else {}
+    return replace(parsed, mixer_options=mixer_options(parsed.mixer, {**preset, **options}))
 
 
 def flatten(config: Config) -> dict[str, Any]:

@@ -45,14 +45,17 @@ def build_optimiser(config: OptimiserConfig, lr: float, method: nn.Module) -> Op
 
 
 def parameter_groups(config: OptimiserConfig, method: nn.Module) -> list[dict[str, Any]]:
-    """The weights that decay, then, in a group of its own, those that do not."""
+    """Return the weights that decay, then those that do not; each time those with settings of their own apart."""
     named = list(method.named_parameters())
+    own: list[dict[str, Any]] = getattr(method, "own_groups", list)()
+    apart = {id(p) for group in own for p in group["params"]}
+    groups = [{"params": [p for _, p in named if id(p) not in apart]}, *own]
     if config.weight_decay_on == "all":
-        return [{"params": [p for _, p in named]}]
+        return groups
     free = {id(p) for name, p in named if p.ndim <= 1 or name.rpartition(".")[2] in EMBEDDINGS}
     return [
-        {"params": [p for _, p in named if id(p) not in free]},
-        {"params": [p for _, p in named if id(p) in free], "weight_decay": 0.0},
+        *({**group, "params": [p for p in group["params"] if id(p) not in free]} for group in groups),
+        *({**group, "params": [p for p in group["params"] if id(p) in free], "weight_decay": 0.0} for group in groups),
     ]
 
 

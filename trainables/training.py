@@ -7,6 +7,7 @@ interrupted and goes on from its last finished epoch ends with the same numbers.
 import math
 import platform
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,6 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from trainables import memory
-from trainables.backbones.backbone import Network
 from trainables.backbones.pretrained import Weights
 from trainables.config import Config
 from trainables.datasets.dataset import BatchSource
@@ -122,7 +122,8 @@ class Run:
     def set_lr(self, done: float) -> None:
         """Set the learning rate of the step that is taken when ``done`` epochs are over."""
         for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(self.settings, done)
+            own = {name: group[key] for name, key in (("lr", "peak_lr"), ("min_lr", "min_lr")) if key in group}
+            group["lr"] = learning_rate(replace(self.settings, **own) if own else self.settings, done)
 
     def evaluation(self) -> dict[str, float]:
         """Return ``val_*`` of the validation split and ``test_*`` of the test set, as far as the run may see them."""
@@ -177,7 +178,10 @@ class Run:
         return latest._replace(metrics={**latest.metrics, **whole})
 
     def save(self, folder: Path) -> None:
-        """Write ``training.pt``, and after the last epoch ``model.pt``, the backbone's state_dict, into ``folder``."""
+        """Write ``training.pt``, and after the last epoch ``model.pt``, the backbone's state_dict, into ``folder``.
+
+        Also after the last epoch, what the method keeps besides it, such as AutoMix's ``model_mix_block.pt``.
+        """
         state = {
             "method": self.method.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -186,7 +190,9 @@ class Run:
         }
         torch.save(state, folder / "training.pt")
         if self.finished:
-            torch.save(model_state(self.method.evaluated), folder / "model.pt")
+            torch.save(model_state(self.method.evaluated.backbone), folder / "model.pt")
+            for name, module in self.method.also_saved.items():
+                torch.save(model_state(module), folder / f"model_{name}.pt")
 
     def restore(self, folder: Path) -> None:
         """Go back to the state that ``save`` wrote."""
@@ -197,9 +203,9 @@ class Run:
         self.history = [Epoch(*epoch) for epoch in state["history"]]
 
 
-def model_state(network: Network) -> dict[str, Tensor]:
-    """Return the backbone's state_dict on the CPU, in the plain memory format, which is readable anywhere."""
-    return {name: value.cpu().contiguous() for name, value in network.backbone.state_dict().items()}
+def model_state(module: nn.Module) -> dict[str, Tensor]:
+    """Return a state_dict on the CPU, in the plain memory format, which is readable anywhere."""
+    return {name: value.cpu().contiguous() for name, value in module.state_dict().items()}
 
 
 def test_batch(settings: Config) -> int:

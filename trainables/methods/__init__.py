@@ -4,6 +4,7 @@ import torch
 from torch import Generator
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from trainables.backbones.backbone import Network
 from trainables.backbones.pretrained import Weights
 from trainables.config import Config
 from trainables.datasets.dataset import Dataset
@@ -13,6 +14,7 @@ from trainables.methods.frozen_teacher import SuperMixing
 from trainables.methods.mask_learning import AutoMixing
 from trainables.methods.method import Method, Step
 from trainables.methods.mixing import Mixing
+from trainables.methods.momentum_pipeline import MomentumPipeline
 from trainables.methods.network import build_network
 from trainables.methods.weight_average import WeightAverage
 from trainables.seeds import derive_seed
@@ -32,8 +34,16 @@ def build_method(config: Config, dataset: Dataset, seed: int, weights: Weights |
     network = build_network(config, dataset, seed, weights)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "init-method"))
-        method: Method = METHODS.get(config.mixer, Mixing)(network, config, dataset.num_classes)
+        method: Method = _method(network, config, dataset.num_classes)
     return WeightAverage(method, config.ema) if config.ema else method
+
+
+def _method(network: Network, config: Config, num_classes: int) -> Method:
+    method = METHODS.get(config.mixer, Mixing)(network, config, num_classes)
+    pipeline = config.mixer_options["pipeline"]
+    if isinstance(method, AutoMixing) or pipeline in (None, "none"):
+        return method
+    return MomentumPipeline(method, config, num_classes)
 
 
 def rehearse(config: Config, dataset: Dataset) -> None:

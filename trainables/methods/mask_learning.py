@@ -52,7 +52,6 @@ class AutoMixing(Mixing):
         super().__init__(network, config, num_classes)
         self.block = block
         self.options = {**options, "pipeline": pipeline}
-        self.min_lr = config.min_lr
         self.depth = layer + 1  # stages up to the map, with the stem
         self.teacher: Network | None = None
         if pipeline != "none":
@@ -142,7 +141,7 @@ class AutoMixing(Mixing):
 
 def _check(config: Config, pipeline: str) -> None:
     """Raise ``ValueError`` for what AutoMix does in its own way."""
-    refused = {
+    refused: dict[str, tuple[Any, Any, str]] = {
         "clean_loss": (config.clean_loss, 0, "has its own loss on the images as they are"),
         "mixer.probability": (config.mixer_options["probability"], 1, "mixes every batch"),
     }
@@ -153,3 +152,7 @@ def _check(config: Config, pipeline: str) -> None:
     for key, (value, wanted, reason) in refused.items():
         if value != wanted:
             raise ValueError(f"mixer 'automix' {reason}: {key} must be {wanted!r}, got {value!r}")
+    most, least = (config.mixer_options[f"block_{key}"] for key in ("lr", "min_lr"))
+    most, least = config.lr if most is None else most, config.min_lr if least is None else least
+    if least > most:
+        raise ValueError(f"the learning rate of the block must not end above its start, {most}, got {least}")

@@ -5,7 +5,7 @@ of SUMix, the generator and momentum encoder of AutoMix). The loop draws batches
 optimiser over ``method.parameters()`` and calls ``after_step``; it has no branch on a mixer's name.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Generator, Tensor, nn
 
@@ -39,6 +39,13 @@ class Method(nn.Module):
     def after_step(self, progress: float) -> None:
         """Do what follows an optimiser step; ``progress`` is the share of the training done, in [0, 1]."""
 
+    def own_groups(self) -> list[dict[str, Any]]:
+        """Return the weights with an optimiser's settings of their own, as groups that torch's optimisers take.
+
+        Besides those, ``peak_lr`` and ``min_lr`` are where the learning rate of such a group starts and ends.
+        """
+        return []
+
     @property
     def evaluated(self) -> Network:
         """Return the network that is tested and saved."""
@@ -47,4 +54,9 @@ class Method(nn.Module):
     @property
     def also_tested(self) -> dict[str, nn.Module]:
         """Return what else is tested, by its name in the log: modules from pixels (B, C, H, W) to logits (B, L)."""
+        return {}
+
+    @property
+    def also_saved(self) -> dict[str, nn.Module]:
+        """Return what is kept of a finished run besides ``evaluated``, by the name of its file."""
         return {}

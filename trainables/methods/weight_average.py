@@ -4,7 +4,7 @@ Polyak, Juditsky, "Acceleration of Stochastic Approximation by Averaging", SIAM 
 exponential form of Tarvainen, Valpola, "Mean teachers are better role models", NIPS 2017 (arXiv:1703.01780).
 """
 
-from typing import cast
+from typing import Any, cast
 
 from torch import Generator, Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -32,6 +32,10 @@ class WeightAverage(Method):
         self.method.after_step(progress)
         self.average.update_parameters(self.method.evaluated)
 
+    def own_groups(self) -> list[dict[str, Any]]:
+        """See ``Method.own_groups``."""
+        return self.method.own_groups()
+
     @property
     def evaluated(self) -> Network:
         """Return the average."""
@@ -41,3 +45,8 @@ class WeightAverage(Method):
     def also_tested(self) -> dict[str, nn.Module]:
         """See ``Method.also_tested``."""
         return self.method.also_tested
+
+    @property
+    def also_saved(self) -> dict[str, nn.Module]:
+        """See ``Method.also_saved``."""
+        return self.method.also_saved

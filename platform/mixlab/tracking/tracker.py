@@ -168,8 +168,8 @@ class Tracker:
         def write() -> None:
             run_id = self.run_ids[trial.key]
             with checkpoint() as folder:
-                if (folder / "model.pt").exists():
-                    self.client.log_artifact(run_id, str(folder / "model.pt"))
+                for file in sorted(folder.glob("model*.pt")):
+                    self.client.log_artifact(run_id, str(file))
                 found = histograms.collect(read_epochs(folder))
             if found:
                 self.client.log_text(run_id, json.dumps(found), histograms.FILE)
