@@ -1,6 +1,6 @@
 """Debian's Chromium without a window, driven by the DevTools protocol.
 
-python tests/chromium.py URL PICTURE [TEXT ...]     the page, after a click on the expander of each run named TEXT
+python -m tests.chromium URL PICTURE [TEXT ...]     the page, after a click on the expander of each run named TEXT
 """
 
 import asyncio
@@ -8,7 +8,6 @@ import base64
 import contextlib
 import json
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,6 +19,9 @@ from typing import Any
 import aiohttp
 import pytest
 from PIL import Image
+
+from tests.servers.program import Program
+from tests.waiting import wait_for
 
 needs_chromium = pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium on the PATH")
 ALONE = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--remote-debugging-port=0")
@@ -35,7 +37,7 @@ EXPAND = """(() => {
 
 
 class Page:
-    """One page."""
+    """A page that is open in the browser."""
 
     def __init__(self, runner: asyncio.Runner, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._runner = runner
@@ -50,18 +52,18 @@ class Page:
             self.call("Page.navigate", url=address)
 
     def evaluate(self, expression: str) -> Any:
-        """The value of a JavaScript expression."""
+        """Return the value of a JavaScript expression."""
         found = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         return found["result"].get("value")
 
-    def until(self, expression: str, seconds: float = 40) -> Any:
-        """The value of an expression, as soon as it is true."""
-        deadline = time.monotonic() + seconds
-        while not (value := self.evaluate(expression)):
-            assert time.monotonic() < deadline, f"never true: {expression}\n{self.evaluate('document.body?.innerText')}"
-            time.sleep(0.1)
-        return value
+    def until(self, expression: str) -> Any:
+        """Return the value of an expression as soon as it is true."""
+
+        def text() -> str:
+            return str(self.evaluate("document.body?.innerText"))
+
+        return wait_for(lambda: self.evaluate(expression), text, lambda: f"{expression}\n{text()}")
 
     def expand(self, run: str) -> None:
         """Show what is nested in a run of MLflow's list."""
@@ -72,7 +74,7 @@ class Page:
         file.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """A command of the protocol, and its result."""
+        """Give a command of the protocol, and return its result."""
         return self._runner.run(self._call(method, parameters))
 
     async def _call(self, method: str, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -87,26 +89,19 @@ class Page:
 
 @contextlib.contextmanager
 def chromium(width: int = 1500, height: int = 900, scale: float = 1) -> Iterator[Page]:
-    """A browser with one page, ``width`` by ``height`` pixels, each drawn as ``scale`` squared."""
+    """Give a browser with one page, ``width`` by ``height`` pixels, each drawn as ``scale`` squared."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, asyncio.Runner() as runner:
         size = (f"--window-size={width},{height}", f"--force-device-scale-factor={scale}")
         command = ["chromium", *ALONE, *size, f"--user-data-dir={profile}", "about:blank"]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            session, socket = runner.run(_connect(Path(profile) / "DevToolsActivePort"))
+        port_file = Path(profile) / "DevToolsActivePort"
+        with Program(command, Path(profile), "chromium.txt") as program:
+            program.until(lambda: port_file.exists() and port_file.read_text().strip())
+            session, socket = runner.run(_connect(port_file.read_text().split()[0]))
             yield Page(runner, socket)
             runner.run(session.close())
-        finally:
-            process.terminate()
-            process.wait(30)
 
 
-async def _connect(port_file: Path) -> tuple[aiohttp.ClientSession, aiohttp.ClientWebSocketResponse]:
-    deadline = time.monotonic() + START_SECONDS
-    while not port_file.exists() or not port_file.read_text().strip():
-        assert time.monotonic() < deadline, "Chromium did not start"
-        await asyncio.sleep(0.1)
-    port = port_file.read_text().split()[0]
+async def _connect(port: str) -> tuple[aiohttp.ClientSession, aiohttp.ClientWebSocketResponse]:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/json", timeout=START_SECONDS) as answer:
         (page,) = [target for target in json.load(answer) if target["type"] == "page"]
     session = aiohttp.ClientSession()
@@ -114,7 +109,7 @@ async def _connect(port_file: Path) -> tuple[aiohttp.ClientSession, aiohttp.Clie
 
 
 def main(url: str, picture: str, *runs: str) -> None:
-    """See the module."""
+    """Take the picture that the head of this file describes."""
     with chromium(1320, 900, scale=1.5) as page:
         page.open(url)
         for run in runs:

