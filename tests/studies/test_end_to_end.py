@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.study_folder import StudyFolder
-from trainables.training import device, hardware
+from trainables.training import device, environment
 
 ROOT = Path(__file__).parents[2]
 STUDY = "ablation_cifar100"
@@ -76,7 +76,7 @@ def test_runs_are_nested_and_described(undisturbed: StudyFolder) -> None:
         if above == "arm":
             assert run.data.params["sumix.zeta"] == "0.5"
             assert run.data.params["backbone"] == "resnet8"
-            assert run.data.tags["mixlab.hardware"] == hardware(device())
+            assert run.data.tags["mixlab.hardware"] == environment(device())["hardware"]
             artifacts = {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
             assert {"model.pt", "config.json"} <= artifacts
     study = next(run for run in runs.values() if run.data.tags["mixlab.level"] == "study")
