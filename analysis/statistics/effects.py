@@ -1,0 +1,105 @@
+"""Main effects and interactions of a factorial design, in which every run serves every effect.
+
+Letters: k factors of two levels, S seeds. A full factorial has 2^k arms. For each seed an effect is a contrast over all
+of them, so the seeds' contrasts are tested like any paired difference. With k = 3 a main effect has half the standard
+deviation of the difference of one pair of arms.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.records.runs import FACTOR
+from analysis.statistics.significance import family_p, mean_interval, sign_flip_p
+from analysis.statistics.tables import metric_column
+
+COLUMNS = ("estimate", "low", "high", "p", "p_family")
+BETWEEN = " × "  # the names of an interaction's factors
+
+
+def factorial_effects(runs: pd.DataFrame, metric: str, factors: Sequence[str]) -> pd.DataFrame:
+    """Return what each factor adds on average over the levels of the others, and what each interaction adds to that.
+
+    On data y = mu + a x1 + b x2 + c x1 x2 + seed + noise with x of -1 and 1 the estimates are a, b and c. The effect of
+    a factor whose levels are not numbers is the mean at the level that comes second in ``runs`` minus that at the
+    first; for numbers it is divided by their distance. An interaction says by how much the effect of one factor
+    changes when the other moves from its first level to its second, or by one unit.
+
+    Args:
+        runs: one row a run: columns ``seed``, the metric and the factors, each bare or as in the frames of
+            ``load_runs``. A seed that lacks a combination of levels is not counted.
+        metric: the number to compare.
+        factors: names of the k factors, each of two levels.
+
+    Returns:
+        Index ``effect``: each factor, then the interactions such as ``lam × s``, by order. Columns ``estimate``,
+        ``low``, ``high`` (t interval over the seeds' contrasts, 95 %), ``p`` (exact sign flip), and ``p_family``
+        (corrected for all effects). What too few seeds leave open is NaN.
+
+    Raises:
+        ValueError: a column is missing, a factor has not two levels, or a seed has two runs of one combination.
+    """
+    value = metric_column(runs, metric)
+    columns = [FACTOR + name if FACTOR + name in runs else name for name in factors]
+    for name in ("seed", value, *columns):
+        if name not in runs:
+            raise ValueError(f"the runs have no column {name!r}; available: {', '.join(map(str, runs.columns))}")
+    valid = runs[runs[value].notna()]
+    signs, distances = [], []
+    for name, column in zip(factors, columns, strict=True):
+        levels = list(dict.fromkeys(runs[column]))
+        if len(levels) != 2:
+            raise ValueError(f"the factor {name!r} needs two levels, got {', '.join(map(str, levels)) or 'none'}")
+        numbers = pd.api.types.is_numeric_dtype(runs[column])
+        low, high = sorted(levels) if numbers else levels
+        signs.append(np.where(valid[column] == high, 1, -1))
+        distances.append(float(high) - float(low) if numbers else 1.0)
+    sign = np.array(signs)  # (k, runs)
+    twice = valid[valid.duplicated(["seed", *columns])]
+    if len(twice):
+        raise ValueError(f"seed {twice['seed'].iloc[0]} has two runs of one combination of {', '.join(factors)}")
+    whole = (valid.groupby("seed")["seed"].transform("size") == 2 ** len(factors)).to_numpy()
+    seeds, values = valid["seed"].to_numpy()[whole], valid[value].to_numpy(dtype=float)[whole]
+    contrasts = {}
+    for order in range(1, len(factors) + 1):
+        for chosen in itertools.combinations(range(len(factors)), order):
+            # Of 2^k runs the half with the product +1 minus the other half; a change of order m is 2^m such sums.
+            scale = 2**order / (2 ** len(factors) * math.prod(distances[place] for place in chosen))
+            signed = pd.Series(sign[list(chosen)].prod(axis=0)[whole] * values)
+            by_seed = signed.groupby(seeds).sum() * scale
+            contrasts[BETWEEN.join(factors[place] for place in chosen)] = by_seed.to_numpy()
+    return _tested(contrasts)
+
+
+def design_runs(runs: pd.DataFrame, design: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the runs of the arms of a factorial design, with a column a term: ``off`` or ``on``.
+
+    Args:
+        runs: one row a run, with a column ``arm``.
+        design: of a plan: its ``terms``, and by arm and term the ``signs`` -1 and 1.
+    """
+    mine = runs[runs["arm"].isin(list(design["signs"]))]
+    words = {
+        term: mine["arm"].map(lambda arm, term=term: "on" if design["signs"][arm][term] > 0 else "off")
+        for term in design["terms"]
+    }
+    # The arm without any term first, so that "off" is the first level of every term.
+    terms = mine.assign(**words)
+    return terms.sort_values(list(design["terms"]), kind="stable")
+
+
+def _tested(contrasts: Mapping[str, NDArray[np.float64]]) -> pd.DataFrame:
+    """Return the table of contrasts (S,) by effect."""
+    table = pd.DataFrame(index=pd.Index(list(contrasts), name="effect"), columns=list(COLUMNS), dtype=float)
+    for effect, by_seed in contrasts.items():
+        table.loc[effect, ["estimate", "low", "high"]] = list(mean_interval(by_seed))
+        table.loc[effect, "p"] = sign_flip_p(by_seed)
+    table["p_family"] = family_p(np.array(list(contrasts.values())))
+    return table

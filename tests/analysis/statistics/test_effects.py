@@ -1,0 +1,100 @@
+import itertools
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.statistics.effects import design_runs, factorial_effects
+from analysis.statistics.significance import family_p
+
+
+def runs_of(seeds, coefficients, names=("x1", "x2"), levels=(-1, 1), noise=0.0, seed=0):
+    """Rows of y = mu + the sum of coefficient times the product of its factors + the seed's luck + noise."""
+    rng = np.random.default_rng(seed)
+    luck, rows = rng.normal(0, 5, seeds), []
+    for values in itertools.product(levels, repeat=len(names)):
+        x = dict(zip(names, values, strict=True))
+        y = 70 + sum(size * math.prod(x[name] for name in term) for term, size in coefficients.items())
+        rows += [{**x, "seed": s, "top1": y + luck[s] + rng.normal(0, noise)} for s in range(seeds)]
+    return pd.DataFrame(rows)
+
+
+TRUE = {("x1",): 1.5, ("x2",): -0.5, ("x1", "x2"): 0.25}
+
+
+def test_effects_come_out_as_they_were_put_in():
+    effects = factorial_effects(runs_of(8, TRUE), "top1", ["x1", "x2"])
+    assert effects.index.name == "effect"
+    assert list(effects.columns) == ["estimate", "low", "high", "p", "p_family"]
+    assert effects["estimate"].to_dict() == pytest.approx({"x1": 1.5, "x2": -0.5, "x1 × x2": 0.25})
+    assert effects["p_family"].tolist() == [2 / 2**8] * 3
+
+
+def test_intervals_are_those_of_the_seeds_contrasts():
+    effects = factorial_effects(runs_of(10, TRUE, noise=0.3), "top1", ["x1", "x2"])
+    assert effects["estimate"].tolist() == pytest.approx([1.5, -0.5, 0.25], abs=4 * 0.3 / 40**0.5)
+    assert (effects["high"] - effects["low"]).tolist() == pytest.approx([2 * 2.262 * 0.3 / 40**0.5] * 3, rel=0.5)
+
+
+def test_by_hand():
+    # Two seeds; off-off, off-on, on-off, on-on: 1, 2, 4, 9 and 2, 3, 4, 7. First factor: (4 + 9 - 1 - 2) / 2 = 5 and
+    # (4 + 7 - 2 - 3) / 2 = 3. Second: (2 + 9 - 1 - 4) / 2 = 3 and 2. Interaction: (9 - 4) - (2 - 1) = 4 and 2.
+    values = {("off", "off"): (1, 2), ("off", "on"): (2, 3), ("on", "off"): (4, 4), ("on", "on"): (9, 7)}
+    rows = [
+        {"lam": first, "s": second, "seed": seed, "top1": y}
+        for (first, second), ys in values.items()
+        for seed, y in enumerate(ys)
+    ]
+    effects = factorial_effects(pd.DataFrame(rows), "top1", ["lam", "s"])
+    assert effects["estimate"].to_dict() == {"lam": 4, "s": 2.5, "lam × s": 3}
+    assert effects["p"].tolist() == [0.5] * 3
+
+
+def test_a_main_effect_of_three_factors_spreads_half_as_much_as_one_pair():
+    """By the weight of every run in the effect: the variance is the sum of the squared weights, 2 for one pair."""
+    names, weights = ["x1", "x2", "x3"], []
+    runs = runs_of(1, {}, names, levels=(0, 1))
+    for run in range(8):
+        only = runs.assign(top1=[float(number == run) for number in range(8)])
+        weights.append(factorial_effects(only, "top1", names).loc["x1", "estimate"])
+    assert sum(weight**2 for weight in weights) ** 0.5 == pytest.approx(2**0.5 / 2)
+
+
+def test_the_family_is_of_all_effects():
+    runs = runs_of(8, TRUE, noise=1.0)
+    effects = factorial_effects(runs, "top1", ["x1", "x2"])
+    wide = runs.pivot(index="seed", columns=["x1", "x2"], values="top1")
+    contrasts = [
+        sum(sign(x1, x2) * wide[x1, x2] for x1, x2 in itertools.product((-1, 1), repeat=2)) / 4
+        for sign in (lambda x1, x2: x1, lambda x1, x2: x2, lambda x1, x2: x1 * x2)
+    ]
+    assert effects["estimate"].tolist() == pytest.approx([row.mean() for row in contrasts])
+    assert effects["p_family"].tolist() == pytest.approx(list(family_p(np.array(contrasts))))
+
+
+def test_a_seed_that_lacks_an_arm_is_not_counted():
+    runs = runs_of(7, TRUE, noise=0.2)
+    runs.loc[3, "top1"] = math.nan
+    expected = factorial_effects(runs[runs["seed"] != 3], "top1", ["x1", "x2"])
+    pd.testing.assert_frame_equal(factorial_effects(runs, "top1", ["x1", "x2"]), expected)
+
+
+def test_the_arms_of_a_plan():
+    signs = {"on top": {"lam": 1, "s": 1}, "base": {"lam": -1, "s": -1}, "+ lam": {"lam": 1, "s": -1}}
+    signs["+ s"] = {"lam": -1, "s": 1}
+    gains = {"base": 0.0, "+ lam": 2.0, "+ s": 1.0, "on top": 3.5, "control": 9.0}
+    rows = [{"arm": arm, "seed": s, "metric.top1": 70 + s + gain} for arm, gain in gains.items() for s in range(2)]
+    runs = design_runs(pd.DataFrame(rows).sample(frac=1, random_state=0), {"terms": ["lam", "s"], "signs": signs})
+    effects = factorial_effects(runs, "top1", ["lam", "s"])
+    assert effects["estimate"].to_dict() == pytest.approx({"lam": 2.25, "s": 1.25, "lam × s": 0.5})
+
+
+def test_errors_name_what_is_wrong():
+    runs = runs_of(2, TRUE)
+    with pytest.raises(ValueError, match="no column 'x3'; available: x1, x2, seed, top1"):
+        factorial_effects(runs, "top1", ["x1", "x3"])
+    with pytest.raises(ValueError, match="factor 'x1' needs two levels, got 1"):
+        factorial_effects(runs[runs["x1"] == 1], "top1", ["x1", "x2"])
+    with pytest.raises(ValueError, match="seed 0 has two runs of one combination of x1, x2"):
+        factorial_effects(pd.concat([runs, runs.head(1)]), "top1", ["x1", "x2"])

@@ -1,0 +1,68 @@
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from analysis.statistics.over_tables import here, in_general, over_tables
+from analysis.statistics.significance import mean_interval, sign_flip_p
+from analysis.statistics.tables import level_tables
+
+
+def test_here_flips_all_tables_of_a_seed_together():
+    d = np.random.default_rng(0).normal(0.5, 1, (3, 7))
+    patterns = np.array(list(itertools.product((1, -1), repeat=7)))
+    means = (patterns[:, None, :] * d).mean(axis=(1, 2))
+    found = here(d)
+    assert found.p == pytest.approx((np.abs(means) >= abs(d.mean()) - 1e-12).mean())
+    assert found[:3] == pytest.approx(mean_interval(d.mean(axis=0)))
+    assert found.n == 7
+
+
+def test_in_general_flips_tables():
+    d = np.random.default_rng(1).normal(0.5, 1, (6, 4))
+    found = in_general(d)
+    assert found.p == sign_flip_p(d.mean(axis=1))
+    assert found[:3] == pytest.approx(mean_interval(d.mean(axis=1)))
+    assert found.n == 6
+
+
+def test_by_hand():
+    # Seeds' means 2, 3, 4: effect 3, p 2/8. Tables' means 1 and 5: both signs agree in 2 of 4 patterns.
+    d = [[0.0, 1.0, 2.0], [4.0, 5.0, 6.0]]
+    assert here(d)[0::3] == pytest.approx((3, 0.25))
+    assert in_general(d)[0::3] == pytest.approx((3, 0.5))
+
+
+def test_what_is_missing_is_not_counted():
+    d = np.array([[1.0, math.nan, 3.0], [2.0, 5.0, 6.0], [math.nan] * 3])
+    assert here(d[:2]).n == 2
+    assert here(d[:2]).effect == pytest.approx((1.5 + 4.5) / 2)
+    assert in_general(d).n == 2
+    assert in_general(d).effect == pytest.approx((2 + 13 / 3) / 2)
+    assert math.isnan(here(d).p)
+    assert math.isnan(in_general(d[2:]).effect)
+
+
+def test_tables_that_differ_by_chance_are_no_gain_in_general():
+    """Each table has an effect of its own, of mean 0: "here" finds it, "in general" does not; flipping all would."""
+    rng, general, everything, studies = np.random.default_rng(2), 0, 0, 150
+    for _ in range(studies):
+        d = rng.normal(0, 1, (6, 3)) + rng.normal(0, 1, (6, 1))
+        general += in_general(d).p < 0.05
+        everything += sign_flip_p(d.ravel()) < 0.05
+    assert general <= 0.05 * studies + 2 * (0.05 * 0.95 * studies) ** 0.5
+    assert everything > 0.1 * studies
+
+
+def test_of_a_study(make_plan, planned_runs):
+    plan = make_plan(arms=("plain", "+ a"), seeds=6, factors={"mixer": ("cutmix", "mixup")})
+    runs = planned_runs(plan, {(arm, s): 70.0 + s + (arm == "+ a") for arm in plan["arms"] for s in range(6)})
+    table = over_tables(level_tables(runs, plan))
+    assert list(table.index) == [("+ a", "here"), ("+ a", "in general")]
+    assert table["effect"].tolist() == [1, 1]
+    assert table["p"].tolist() == [2 / 2**6, 0.5]
+    assert table["able"].tolist() == [True, False]
+    single = make_plan(arms=("plain", "+ a"), seeds=6)
+    one = level_tables(planned_runs(single, {(arm, 0): 70.0 for arm in plan["arms"]}), single)
+    assert over_tables(one).empty
