@@ -44,7 +44,7 @@ USERS = {
 PRIVATE = {
     "ray": "mixlab.cluster.head",
     "optuna": "mixlab.search.history",
-    "torch": "trainables.methods",
+    "torch": "trainables.rehearsal",
 }
 PUBLIC = {"_replace", "_asdict", "_fields", "_make", "_exit"}  # of a named tuple, and of os
 # What does not keep a rule yet, by the rule.

@@ -7,12 +7,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from trainables import cost, memory
+from trainables import cost, memory, rehearsal
 from trainables.backbones.pretrained import load_pretrained, prepare_pretrained
 from trainables.config import NEUTRAL, Config, flatten, parse
-from trainables.datasets.opening import dataset_of, open_dataset, prepare
-from trainables.methods import METHODS, rehearse
-from trainables.methods.inputs import asks_the_network
+from trainables.datasets.opening import open_dataset, prepare
 from trainables.metric import METRICS
 from trainables.recipes import PRESETS
 from trainables.training import Diverged, Epoch, Run, device
@@ -89,8 +87,7 @@ class Classification:
     def resolve(self, config: Mapping[str, Any]) -> Resolved:
         """Return the whole configuration; raise ``ValueError``, one sentence, for what cannot be run."""
         settings = parse(config)
-        if asks_the_network(settings.mixer) or settings.mixer in METHODS or settings.sumix.preset == "release":
-            rehearse(settings, dataset_of(settings))  # a layer or token that the backbone lacks, more images than two
+        rehearsal.check(settings)
         return Resolved(flatten(settings), settings)
 
     def prepare(self, settings: Config | Mapping[str, Any], data_root: Path) -> None:

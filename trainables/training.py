@@ -22,6 +22,7 @@ from trainables.datasets.dataset import BatchSource
 from trainables.datasets.opening import Opened, dataset_of
 from trainables.methods import build_method
 from trainables.optimisers import build_optimiser
+from trainables.rehearsal import check_batches
 from trainables.schedules import learning_rate
 from trainables.seeds import derive_seed, generator
 
@@ -56,8 +57,7 @@ class Run:
         self.validation_set = data.validation
         self.test_set = data.test
         self.words = {"data": data.fingerprint, **environment(self.device)}
-        if self.steps == 0:
-            raise ValueError(f"drop_last leaves no batch of {settings.batch_size} in {len(data.train)} training images")
+        check_batches(settings, len(data.train))
         self.method = build_method(settings, dataset_of(settings), seed, weights)
         self.method.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimiser = build_optimiser(settings, settings.lr, self.method)

@@ -9,13 +9,14 @@ import torch
 from torch import Generator, Tensor
 
 Padding = Literal["reflect", "zeros"]
+PADDING = 4  # pixels on each side, as in all the papers
 
 
 def crop_and_flip(
     images: Tensor,  # (B, C, H, W)
     rng: Generator,
     *,
-    padding: int = 4,
+    padding: int = PADDING,
     mode: Padding = "reflect",
 ) -> Tensor:
     """Cut a random window of the padded image, and mirror it half of the time; each image has its own draws.

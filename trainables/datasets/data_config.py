@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from trainables.augment.crop_and_flip import Padding
+from trainables.augment.crop_and_flip import PADDING, Padding
 from trainables.augment.resized_crop import Interpolation
 from trainables.datasets import DATASETS
 from trainables.datasets.held_out import held_out_count
@@ -70,6 +70,11 @@ def check_data(config: DataConfig) -> None:
         held_out_count(config.validation, num_train)
     if config.evaluate == "validation" and not config.validation:
         raise ValueError("evaluate 'validation' needs the key validation, a share or a number of training images")
+    side = config.image_size or dataset.image_shape[1]
+    if config.augment == "crop_flip" and config.augment_options.padding == "reflect" and side <= PADDING:
+        raise ValueError(
+            f"augment 'crop_flip' reflects {PADDING} pixels: image_size must be more than that, got {side}"
+        )
     seen = config.test_size or config.image_size or dataset.image_shape[1]
     if config.resize is not None and config.resize < seen:
         raise ValueError(f"resize must be at least {seen}, the side of the crop that is tested, got {config.resize}")

@@ -1,8 +1,6 @@
 """The methods that train with a mixer: plain mixing, unless the mixer brings its own loss."""
 
 import torch
-from torch import Generator
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from trainables.backbones.backbone import Network
 from trainables.backbones.pretrained import Weights
@@ -26,7 +24,7 @@ METHODS: dict[str, type[Mixing]] = {
     "supermix": SuperMixing,
 }
 
-__all__ = ["METHODS", "Method", "Step", "build_method", "build_network", "rehearse"]
+__all__ = ["METHODS", "Method", "Step", "build_method", "build_network"]
 
 
 def build_method(config: Config, dataset: Dataset, seed: int, weights: Weights | None = None) -> Method:
@@ -34,7 +32,7 @@ def build_method(config: Config, dataset: Dataset, seed: int, weights: Weights |
     network = build_network(config, dataset, seed, weights)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "init-method"))
-        method: Method = _method(network, config, dataset.num_classes)
+        method = _method(network, config, dataset.num_classes)
     return WeightAverage(method, config.ema) if config.ema else method
 
 
@@ -44,17 +42,3 @@ def _method(network: Network, config: Config, num_classes: int) -> Method:
     if isinstance(method, AutoMixing) or pipeline in (None, "none"):
         return method
     return MomentumPipeline(method, config, num_classes)
-
-
-def rehearse(config: Config, dataset: Dataset) -> None:
-    """Raise the ``ValueError`` that a training step of ``config`` would raise, without computing anything.
-
-    One step on a batch of two, on tensors that have a shape but no numbers: a fraction of a second, and no
-    memory. It finds what no single option shows, such as a layer that the network does not have, or a mixer
-    that needs a class token.
-    """
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        # Without the average of weights: it changes no step, and tensors without numbers cannot be copied.
-        method = METHODS.get(config.mixer, Mixing)(build_network(config, dataset), config, dataset.num_classes).train()
-        loss, _ = method(torch.rand(2, *dataset.image_shape), torch.zeros(2, dtype=torch.long), Generator())
-        loss.backward()

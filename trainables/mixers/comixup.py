@@ -15,6 +15,7 @@ from trainables.mixers.grid_labelling import Energy, settle
 from trainables.mixers.mixed import Mixed, dirichlet
 from trainables.mixers.puzzlemix import cell_saliency
 from trainables.mixers.transport import assign
+from trainables.ranges import NotNegative, Share
 
 SOFT_BONUS = 5e-4  # what the official code takes off a cell of two images
 PAIRS = ((0, 1), (0, 2), (1, 2))  # of the three inputs that an output shows most
@@ -27,11 +28,11 @@ def comixup(
     alpha: float = 2.0,
     block: int = 4,
     group: int = 20,
-    beta: float = 0.32,
-    gamma: float = 1.0,
-    threshold: float = 0.83,
-    eta: float = 0.05,
-    omega: float = 0.001,
+    beta: NotNegative = 0.32,
+    gamma: NotNegative = 1.0,
+    threshold: Share = 0.83,
+    eta: NotNegative = 0.05,
+    omega: NotNegative = 0.001,
     iterations: int = 4,
     saliency: Tensor,
 ) -> Mixed:

@@ -8,6 +8,7 @@ from torch import Generator, Tensor
 
 from trainables.mixers.boxes import Boxes, inside, uniform_pixels
 from trainables.mixers.mixed import Mixed, alone, require_positive
+from trainables.ranges import Share
 
 
 def draw(shape: tuple[int, int, int], rng: Generator, *, length: int, per_batch: bool) -> Boxes:
@@ -34,7 +35,7 @@ def cutout(
     *,
     alpha: float = 1.0,
     length: int = 16,
-    fill: float | None = None,
+    fill: Share | None = None,
     per_batch: bool = False,
 ) -> Mixed:
     """Blank out one square of every image, around a random pixel.

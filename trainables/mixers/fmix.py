@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 
 from trainables.mixers.boxes import Label
 from trainables.mixers.mixed import Mixed, beta, blend, pair, partners, require_one_of
+from trainables.ranges import NotNegative
 
 BISECTIONS = 26  # 2^-25, the distance of the float32 numbers in [1/4, 1/2], where the threshold mostly lies
 
@@ -73,7 +74,7 @@ def fmix(
     rng: Generator,
     *,
     alpha: float = 1.0,
-    decay: float = 3.0,
+    decay: NotNegative = 3.0,
     per_batch: bool = False,
     label: Label = "area",
 ) -> Mixed:

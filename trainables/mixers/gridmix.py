@@ -11,6 +11,7 @@ import torch
 from torch import Generator, Tensor
 
 from trainables.mixers.mixed import Mixed, beta, blend, pair, partners, require_one_of
+from trainables.ranges import Positive, Share
 
 
 class Grids(NamedTuple):
@@ -97,8 +98,8 @@ def gridmix(
     alpha: float = 1.0,
     pattern: Literal["holes", "cells"] = "holes",
     holes: tuple[int, int] = (2, 6),
-    area: tuple[float, float] = (0.5, 1.0),
-    aspect: tuple[float, float] = (0.5, 2.0),
+    area: tuple[Share, Share] = (0.5, 1.0),
+    aspect: tuple[Positive, Positive] = (0.5, 2.0),
     per_batch: bool = False,
 ) -> Mixed:
     """Show a partner through a regular pattern, at the same place, a different one per row.

@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 from trainables.mixers.boxes import Label, label_share, outside
 from trainables.mixers.cutmix import draw
 from trainables.mixers.mixed import Mixed, beta, blend, pair
+from trainables.ranges import Positive
 
 
 def mixup_cutmix(
@@ -17,7 +18,7 @@ def mixup_cutmix(
     rng: Generator,
     *,
     alpha: float = 1.0,
-    mixup_alpha: float = 0.8,
+    mixup_alpha: Positive = 0.8,
     cutmix_share: float = 0.5,
     per_batch: bool = False,
     label: Label = "area",

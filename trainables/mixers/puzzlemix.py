@@ -18,6 +18,7 @@ from trainables.mixers.grid_labelling import Energy, minimise
 from trainables.mixers.mixed import Mixed, pair, partners, require_positive
 from trainables.mixers.mixed import beta as draw_lambda
 from trainables.mixers.transport import assign
+from trainables.ranges import Count, NotNegative
 
 NEIGHBOURHOOD = 4  # pixels on either side of a border that its colour difference is averaged over
 
@@ -28,13 +29,13 @@ def puzzlemix(
     *,
     alpha: float = 1.0,
     blocks: tuple[int, ...] = (2, 4, 8, 16),
-    beta: float = 1.2,
-    gamma: float = 0.5,
-    eta: float = 0.2,
+    beta: NotNegative = 1.2,
+    gamma: NotNegative = 0.5,
+    eta: NotNegative = 0.2,
     num_labels: int = 3,
     transport: bool = True,
-    t_eps: float = 0.8,
-    t_size: int = 4,
+    t_eps: NotNegative = 0.8,
+    t_size: Count = 4,
     saliency: Tensor,
 ) -> Mixed:
     """Find the mask and the moves of cells that keep most saliency of both images.

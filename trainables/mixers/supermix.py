@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from trainables.mixers.mixed import Mixed, dirichlet, require_positive
+from trainables.ranges import NotNegative
 
 SMALLEST_STEP, LARGEST_STEP = 1e-4, 2e3
 LOSS_SCALE = 1024.0  # keeps a gradient in half precision from vanishing; a power of two costs no digit
@@ -26,7 +27,7 @@ def supermix(
     num_images: int = 2,
     mask_size: int = 8,
     sigma: float = 1.0,
-    sparsity: float = 25.0,
+    sparsity: NotNegative = 25.0,
     max_iter: int = 10,
     teacher: str | None = None,
     teach: Callable[[Tensor], Tensor],

@@ -7,8 +7,9 @@ import torch
 
 from trainables.config import parse
 from trainables.datasets import DATASETS
-from trainables.methods import Method, build_method, build_network, rehearse
+from trainables.methods import Method, build_method, build_network
 from trainables.methods.frozen_teacher import SuperMixing
+from trainables.rehearsal import rehearse
 
 CONFIG = {"dataset": "cifar10", "backbone": "resnet8", "mixer": "supermix", "mixer.max_iter": 2}
 

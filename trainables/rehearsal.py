@@ -1,0 +1,168 @@
+"""What a configuration is refused for by its arguments alone, found before anything starts and within a second.
+
+A step is taken on tensors that have a shape but no numbers. Configurations that differ in real numbers alone, such as
+alpha or zeta, share one step: what a mixer demands of those shows when it mixes two images of noise.
+
+torch has no public name for tensors without numbers. This is the one file that uses its private ``FakeTensorMode``, and
+that sets aside ``nn.init.trunc_normal_``, which reads a number back since torch 2.15.
+
+Shape letters: B batch, C channels, H height, W width, L classes.
+"""
+
+import contextlib
+import inspect
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import replace
+
+import torch
+from torch import Generator, Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from trainables.config import Config
+from trainables.datasets.dataset import Dataset
+from trainables.datasets.held_out import held_out_count
+from trainables.datasets.opening import dataset_of
+from trainables.methods import METHODS
+from trainables.methods.inputs import asks_the_network
+from trainables.methods.mixing import Mixing
+from trainables.methods.network import build_network
+from trainables.mixers import MIXERS
+
+LONE_IMAGE = "Expected more than 1 value per channel"  # torch's batch norm, of one image whose map is one pixel
+NOISE_SIDE = 32  # pixels
+
+Shapes = tuple[torch.Size, ...]
+
+_shapes: dict[Hashable, Shapes] = {}  # what ``map_shapes`` found
+_rehearsed: set[Hashable] = set()  # the steps that went well
+
+
+def check(config: Config) -> None:
+    """Raise ``ValueError``, one sentence, for what ``config`` is refused for whatever the files hold."""
+    dataset = dataset_of(config)
+    check_mixer(config, dataset, map_shapes(config, dataset))
+    if asks_the_network(config.mixer) or config.mixer in METHODS or config.sumix.any or config.clean_loss:
+        rehearse(config, dataset)
+    num_train = config.train_images or dataset.num_train
+    if num_train is not None:
+        check_batches(config, num_train - held_out_count(config.validation, num_train))
+
+
+def check_batches(config: Config, images: int) -> None:
+    """Raise ``ValueError`` where the batches of so many training images cannot be trained on."""
+    size = config.batch_size
+    if config.drop_last and images < size:
+        raise ValueError(f"drop_last leaves no batch of {size} in {images} training images")
+    last = images % size or size
+    if last > 1 or (config.drop_last and size > 1):
+        return
+    try:
+        rehearse(config, dataset_of(config), images=1)
+    except ValueError as error:
+        if LONE_IMAGE not in str(error):
+            raise
+        raise ValueError(
+            f"the last batch of {images} training images has 1 image, and {config.backbone}'s batch norm cannot learn "
+            f"from one of this size: set drop_last, or another batch_size than {size}"
+        ) from None
+
+
+@contextlib.contextmanager
+def without_numbers() -> Iterator[None]:
+    """Make every new tensor one that has a shape but no numbers, for the length of the block."""
+    draw = nn.init.trunc_normal_
+    nn.init.trunc_normal_ = lambda tensor, *args, **kwargs: tensor
+    try:
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            yield
+    finally:
+        nn.init.trunc_normal_ = draw
+
+
+def rehearse(config: Config, dataset: Dataset, images: int = 2) -> None:
+    """Raise the ``ValueError`` that a training step of ``config`` would raise, without computing anything.
+
+    It finds what no single option shows, such as a layer that the network does not have, or a mixer that needs a class
+    token. Copies that follow the weights are left out: they change no step, and such tensors cannot be copied.
+
+    Args:
+        config: of the run.
+        dataset: as the network sees it.
+        images: of the batch.
+    """
+    options = {name: value for name, value in config.mixer_options.items() if not isinstance(value, float)}
+    terms = replace(config.sumix, zeta=0.0, sem_scale=0.0)
+    key = (_network(config, dataset), images, config.mixer, str(options), terms, config.loss, config.clean_loss > 0)
+    if key in _rehearsed:
+        return
+    with without_numbers():
+        method = METHODS.get(config.mixer, Mixing)(build_network(config, dataset), config, dataset.num_classes).train()
+        pixels, labels = torch.rand(images, *dataset.image_shape), torch.zeros(images, dtype=torch.long)
+        loss, _ = method(pixels, labels, Generator())
+        loss.backward()
+    _rehearsed.add(key)
+
+
+def map_shapes(config: Config, dataset: Dataset) -> Shapes:
+    """Return the shape of an image (C, H, W), and of its map after each stage of the network.
+
+    Raises:
+        ValueError: the network cannot be built for images of this size, or not be run on them.
+    """
+    key = _network(config, dataset)
+    if key in _shapes:
+        return _shapes[key]
+    with without_numbers(), torch.no_grad():
+        backbone = build_network(config, dataset).backbone.eval()
+        maps = torch.rand(2, *dataset.image_shape)
+        shapes = [maps.shape[1:]]
+        try:
+            for stage in backbone.stages:
+                maps = stage(maps)
+                shapes.append(backbone.grid(maps).shape[1:])
+            backbone.head(backbone.pool(maps))
+        except RuntimeError as error:
+            seen, reason = "x".join(map(str, dataset.image_shape[1:])), str(error).splitlines()[0]
+            raise ValueError(f"backbone {config.backbone!r} cannot see images of {seen} pixels ({reason})") from None
+    return _shapes.setdefault(key, tuple(shapes))
+
+
+def check_mixer(config: Config, dataset: Dataset, shapes: Shapes) -> None:
+    """Raise the ``ValueError`` of the mixer of ``config`` by mixing two images of noise.
+
+    Args:
+        config: of the run.
+        dataset: as the network sees it.
+        shapes: of ``map_shapes``; what the mixer asks of the network is noise of these shapes.
+    """
+    mixer, rng = MIXERS[config.mixer], Generator()
+    channels, *sides = dataset.image_shape
+    if asks_the_network(config.mixer):  # these are costly on large images; ``rehearse`` asks them about the true size
+        sides = [min(side, NOISE_SIDE) for side in sides]
+    images = torch.rand(2, channels, *sides, generator=rng)
+    options = {**config.mixer_options, **_noise(images, dataset.num_classes, shapes, rng)}
+    parameters = inspect.signature(mixer).parameters
+    mixer(images, rng, **{name: value for name, value in options.items() if name in parameters})
+
+
+def _noise(images: Tensor, classes: int, shapes: Shapes, rng: Generator) -> Mapping[str, object]:
+    """Return stand-ins, by the name of the parameter, for all that a mixer may ask of the network or of its method."""
+    height, width = shapes[-1][-2:]
+
+    def noise(*shape: int) -> Tensor:
+        return torch.rand(shape, generator=rng)
+
+    return {
+        "saliency": noise(len(images), *images.shape[2:]),
+        "attention": noise(len(images), height, width),
+        "attend": lambda pixels: noise(len(pixels), height, width),
+        "teach": lambda pixels: pixels.mean(dim=(1, 2, 3))[:, None] * noise(classes),
+        "encode": lambda pixels, depth: noise(len(pixels), *shapes[depth]),
+        "num_stages": len(shapes) - 1,
+        "generate": lambda partner, lam: noise(len(images), 1, *images.shape[2:]),
+    }
+
+
+def _network(config: Config, dataset: Dataset) -> Hashable:
+    """Return what decides the shapes in a network."""
+    return config.backbone, config.drop_path > 0, dataset.image_shape, dataset.num_classes
