@@ -63,7 +63,8 @@ def study_table(
     plan = plan if plan is not None else load_plan(tracking_uri, study)
     runs = load_runs(tracking_uri, study, plan)
     if published is None:
-        published = published_of_runs(runs, plan["factors"])
+        declared = metric_of(plan, metric or plan["metric"])
+        published = published_of_runs(runs, plan["factors"], declared.name)
     levels = level_tables(runs, plan, metric, published or None)
     for name in extra:
         if name not in logged_metrics(runs):

@@ -23,15 +23,16 @@ import torch
 from captum.attr import LayerGradCam
 from torch import Tensor
 
-from analysis import command
+from analysis import command, evaluation
 from analysis.figures.cam_plot import CamRow, plot_cam
 from analysis.figures.drawing import save
-from analysis.networks.evaluate import Result, load_images
-from analysis.records.runs import FACTOR, done, load_plan, load_runs
+from analysis.networks.evaluate import Result, all_of, open_images
+from analysis.records.runs import FACTOR, done
 from analysis.statistics.tables import LevelTable, level_tables
 from analysis.words.captions import provenance_text
 from trainables.backbones.backbone import Backbone, Network
 from trainables.config import Config
+from trainables.datasets.dataset import BatchSource
 from trainables.datasets.opening import dataset_of
 
 VERSION = 1  # of the evaluation; raise it when its numbers change
@@ -65,8 +66,9 @@ def half_mixed(images: Tensor) -> Tensor:
     return torch.cat((images[..., :half], images.roll(-1, 0)[..., half:]), dim=3)
 
 
-def measure(network: Network, images: Tensor, labels: Tensor, config: Config, protocol: Mapping[str, Any]) -> Result:
+def measure(network: Network, source: BatchSource, config: Config, protocol: Mapping[str, Any]) -> Result:
     """Maps (N, h, w) of the images' own classes and of both classes of the mixed ones; their two likeliest classes."""
+    images, labels = all_of(source, config)
     mixed = half_mixed(images)
     with torch.no_grad():
         sure = network(mixed).softmax(1).topk(2)
@@ -92,10 +94,10 @@ def chosen(runs: pd.DataFrame, plan: Mapping[str, Any], arms: str | None, seed: 
             raise ValueError(f"--arms {arm!r} is not an arm; the arms are: {', '.join(plan['arms'])}")
     finished = done(runs)[done(runs)["arm"].isin(wanted)]
     if finished.empty:
-        raise ValueError("the study has no finished run of these arms: there is nothing to evaluate")
+        raise ValueError("the study has no run of these arms that is done: there is nothing to evaluate")
     seeds = sorted(int(known) for known in finished["seed"].unique())
     if seed is not None and seed not in seeds:
-        raise ValueError(f"--seed {seed} has no finished run; finished: {', '.join(map(str, seeds))}")
+        raise ValueError(f"--seed {seed} has no run that is done; done: {', '.join(map(str, seeds))}")
     return finished[finished["seed"] == (seeds[0] if seed is None else seed)]
 
 
@@ -114,22 +116,23 @@ def top_two(rows: Sequence[CamRow], names: Sequence[str]) -> pd.DataFrame:
 
 
 def draw(options: argparse.Namespace) -> int:
-    """Evaluate, write the files, print where; the exit code.
+    """Evaluate, write the files, print where; return the exit code.
 
     Raises:
-        ValueError: unknown store, study, arm or seed, no finished run, or an option out of range.
+        ValueError: unknown arm or seed, no run that is done, or an option out of range.
+        BadInput: unknown store or study.
         DataError: the data set is missing or broken.
     """
     if options.images < 2:
         raise ValueError(f"--images must be at least 2, for a mixture, got {options.images}")
-    plan = load_plan(options.tracking_uri, options.study, options.plan)
-    runs = load_runs(options.tracking_uri, options.study, plan)
-    levels = level_tables(runs, plan)
-    picked = chosen(runs, plan, options.arms, options.seed)
-    results, config, problems = command.evaluate("cam.py", options, picked, measure, PROTOCOL)
+    study = evaluation.Evaluation.read("cam.py", options)
+    levels = level_tables(study.runs, study.plan)
+    picked = chosen(study.runs, study.plan, options.arms, options.seed)
+    study.measure(measure, PROTOCOL, picked)
+    config, results = study.found.config, study.found.results
     if config is None:
         return 1
-    images, labels = (part.cpu() for part in load_images(config, options.images, options.data_root))
+    images, labels = (part.cpu() for part in all_of(open_images(config, options.images, options.data_root), config))
     names = CLASS_NAMES.get(config.dataset) or [f"class {n}" for n in range(dataset_of(config).num_classes)]
     rows = [
         CamRow(cell_name(row, levels), row["arm"], labels.tolist(), results[row["run_id"]])
@@ -145,13 +148,10 @@ def draw(options: argparse.Namespace) -> int:
         f"Seed {picked['seed'].iloc[0]}. {provenance_text(*levels)}"
     )
     figure = plot_cam(options.study, rows, levels[0], (images, half_mixed(images)), names, caption)
-    files = save(figure, options.out / "cam")
+    files = [*save(figure, options.out / "cam"), options.out / "top2.csv"]
     both = table.groupby("cell", sort=False)["both"].sum()
-    for cell, count in both.items():
-        print(f"{cell}: names both classes of {count} of {len(labels)} mixed images")
-    for file in [*files, options.out / "top2.csv"]:
-        print(file)
-    return 1 if problems else 0
+    text = [f"{cell}: names both classes of {count} of {len(labels)} mixed images" for cell, count in both.items()]
+    return study.finish("\n".join(text), files)
 
 
 def cell_name(row: Mapping[Any, Any], levels: list[LevelTable]) -> str:
@@ -161,7 +161,7 @@ def cell_name(row: Mapping[Any, Any], levels: list[LevelTable]) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; the exit code."""
-    parser = command.evaluation_parser("cam.py", "Where a study's networks look: Grad-CAM.", images=6)
+    parser = evaluation.parser("cam.py", "Where a study's networks look: Grad-CAM.", images=6)
     parser.add_argument("--arms", metavar="A,B", help="only these arms (default: the baseline and the last arm)")
     parser.add_argument("--seed", type=int, help="whose networks (default: the first that finished)")
     return command.run("cam.py", draw, parser.parse_args(argv))

@@ -1,7 +1,7 @@
 """Accuracy of a study's networks as more and more patches of the test images are masked (SUMix, Figure 5).
 
     python analysis/occlusion.py ablation_cifar100                          random patches, in the mean colour
-    python analysis/occlusion.py ablation_cifar100 --order salient --fill black
+    python analysis/occlusion.py ablation_cifar100 --order salient --fill black --grid 14
 
 Needs the finished runs' ``model.pt``. Writes into results/occlusion: curves.png, .pdf and .csv, and areas.md and .csv,
 the areas under the curves with paired gains. A ResNet-18 on 1000 CIFAR images takes minutes on one CPU; what was
@@ -17,22 +17,20 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
 import torch
 from torch import Generator, Tensor
 
-from analysis import command
+from analysis import command, evaluation
 from analysis.figures.drawing import save
 from analysis.figures.occlusion_plot import plot_occlusion
-from analysis.networks.evaluate import Result, load_images
-from analysis.records.runs import FACTOR, METRIC, load_plan, load_runs
-from analysis.statistics.tables import level_tables
+from analysis.networks.evaluate import Result, all_of, batches, open_images
 from analysis.words.captions import provenance_text
 from analysis.words.cells import tidy
 from analysis.words.rendering import markdown, terminal_text
 from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
 from trainables.config import Config
+from trainables.datasets.dataset import BatchSource
 from trainables.datasets.opening import dataset_of
 from trainables.robustness.occlusion import (
     SHARES,
@@ -40,64 +38,60 @@ from trainables.robustness.occlusion import (
     default_patch_size,
     mask,
     masking_ranks,
-    occlusion_accuracy,
+    occlusion_of_batches,
     patch_of_pixel,
 )
 
 AREA = Metric("test_top1_occluded", "%", 2, higher_is_better=True, label="top-1 accuracy, mean over masked shares")
 MASK_SEED = 0  # of the masks, the same for every network
+SIZES = ("patch_size", "grid")  # options that set the side of a patch
 VERSION = 1  # of the evaluation; raise it when its numbers change
 
 
-def measure(network: Network, images: Tensor, labels: Tensor, config: Config, protocol: Mapping[str, Any]) -> Result:
-    """``accuracy``, percent, by draw and by share of masked patches, with its area, and the masked patches' size."""
-    accuracy = occlusion_accuracy(
+def measure(network: Network, source: BatchSource, config: Config, protocol: Mapping[str, Any]) -> Result:
+    """Return ``accuracy``, percent, by draw and by share of masked patches, its area, and the masked patches' size."""
+    _, height, width = dataset_of(config).image_shape
+    usual = -(-height // protocol["grid"]) if "grid" in protocol else default_patch_size(height)
+    side = protocol.get("patch_size", usual)
+    accuracy = occlusion_of_batches(
         network,
-        images,
-        labels,
+        batches(source, config),
+        len(source),
+        patch_of_pixel(height, width, side),
         Generator().manual_seed(MASK_SEED),
         fill=dataset_of(config).mean if protocol["fill"] == "mean" else None,
         order=protocol["order"],
         draws=protocol["draws"],
     )
-    return {
-        "accuracy": accuracy.tolist(),
-        "area": float(area_under_curve(accuracy.mean(0))),
-        "patch_size": default_patch_size(images.shape[2]),
-        "images": len(images),
-    }
+    area = float(area_under_curve(accuracy.mean(0)))
+    return {"accuracy": accuracy.tolist(), "area": area, "patch_size": side, "images": len(source)}
 
 
-def example_strip(config: Config, options: argparse.Namespace) -> list[tuple[float, Tensor]]:
-    """Shares, percent, and the first test image (C, H, W) with that share masked, as the networks saw it."""
-    image, _ = load_images(config, 1, options.data_root)
+def example_strip(config: Config, options: argparse.Namespace, side: int) -> list[tuple[float, Tensor]]:
+    """Return shares, percent, and the first test image (C, H, W) with that share masked, as the networks saw it."""
+    image, _ = all_of(open_images(config, 1, options.data_root), config)
     fill = image.new_tensor(dataset_of(config).mean if options.fill == "mean" else (0.0,) * image.shape[1])
     height, width = image.shape[2:]
-    patches = patch_of_pixel(height, width, default_patch_size(height)).to(image.device)
+    patches = patch_of_pixel(height, width, side).to(image.device)
     chance = torch.rand(1, int(patches.max()) + 1, generator=Generator().manual_seed(MASK_SEED)).to(image.device)
     ranks = masking_ranks(image, patches, options.order, chance)
     return [(share, mask(image, patches, ranks, share, fill)[0].cpu()) for share in SHARES]
 
 
-def curves(runs: pd.DataFrame, results: Mapping[str, Result], factors: list[str]) -> pd.DataFrame:
-    """One row a run and a share: factors, ``arm``, ``seed``, ``masked`` and ``accuracy`` (percent, mean of the draws).
+def curve(result: Result) -> list[dict[str, float]]:
+    """Return ``masked`` and ``accuracy`` (percent, mean of the draws) of every share.
 
     ``spread`` is the difference between the highest and the lowest draw, percentage points.
     """
-    rows = []
-    for run in runs.to_dict("records"):
-        if run["run_id"] not in results:
-            continue
-        draws = zip(*results[run["run_id"]]["accuracy"], strict=True)
-        for share, values in zip(SHARES, draws, strict=True):
-            point = {"masked": share, "accuracy": sum(values) / len(values), "spread": max(values) - min(values)}
-            rows.append({**{name: run[name] for name in (*(FACTOR + f for f in factors), "arm", "seed")}, **point})
-    return pd.DataFrame(rows)
+    draws = zip(*result.get("accuracy", ()), strict=True)
+    return [
+        {"masked": share, "accuracy": sum(values) / len(values), "spread": max(values) - min(values)}
+        for share, values in zip(SHARES, draws, strict=False)
+    ]
 
 
-def protocol_text(options: argparse.Namespace, results: Mapping[str, Result]) -> str:
-    """The protocol in a sentence."""
-    result = next(iter(results.values()))
+def protocol_text(options: argparse.Namespace, result: Result) -> str:
+    """Return the protocol in a sentence."""
     order = {"random": "random patches", "salient": "the most salient patches first"}
     colour = "the mean colour" if options.fill == "mean" else "black"
     return (
@@ -109,46 +103,47 @@ def protocol_text(options: argparse.Namespace, results: Mapping[str, Result]) ->
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
-    parser = command.evaluation_parser("occlusion.py", "Accuracy of a study's networks under occlusion.")
+    """Return the options of the command line."""
+    parser = evaluation.parser("occlusion.py", "Accuracy of a study's networks under occlusion.")
     parser.add_argument("--fill", choices=("mean", "black"), default="mean", help="colour of the masked patches")
     parser.add_argument("--order", choices=("random", "salient", "non_salient"), default="random")
     parser.add_argument("--draws", type=int, default=3, help="sets of masks an image")
+    size = parser.add_mutually_exclusive_group()
+    usual = "16 of images from 128 pixels, an eighth of smaller ones"
+    size.add_argument("--patch-size", type=int, metavar="PIXELS", help=f"side of a patch (default: {usual})")
+    size.add_argument("--grid", type=int, metavar="N", help="patches in a row, instead of their side")
     return parser.parse_args(argv)
 
 
 def draw(options: argparse.Namespace) -> int:
-    """Evaluate, write the files, print the table; returns the exit code.
+    """Evaluate, write the files, print the table; return the exit code.
 
     Raises:
-        ValueError: unknown store or study, no finished run, or an option out of range.
+        ValueError: no run that is done, or an option out of range.
+        BadInput: unknown store or study.
         DataError: the data set is missing or broken.
     """
-    command.require_at_least_one(options, "draws", "images")
-    plan = load_plan(options.tracking_uri, options.study, options.plan)
-    runs = load_runs(options.tracking_uri, options.study, plan)
-    asked = {name: getattr(options, name) for name in ("fill", "order", "draws")}
-    protocol = {"kind": "occlusion", "version": VERSION, **asked}
-    results, config, problems = command.evaluate("occlusion.py", options, runs, measure, protocol)
+    given = [name for name in SIZES if getattr(options, name) is not None]
+    evaluation.require_at_least_one(options, "draws", "images", *given)
+    study = evaluation.Evaluation.read("occlusion.py", options)
+    asked = {name: getattr(options, name) for name in ("fill", "order", "draws", *given)}
+    study.measure(measure, {"kind": "occlusion", "version": VERSION, **asked})
+    config = study.found.config
     if config is None:
         return 1
-    runs[METRIC + AREA.name] = (
-        runs["run_id"].map({run_id: result["area"] for run_id, result in results.items()}).astype(float)
-    )
-    levels = level_tables(runs, plan, AREA)
-    points, sentence = curves(runs, results, plan["factors"]), protocol_text(options, results)
+    levels, points = study.tables(AREA, "area"), study.points(curve)
+    result = next(iter(study.found.results.values()))
+    sentence = protocol_text(options, result)
     points.to_csv(options.out / "curves.csv", index=False)
     tidy(levels).to_csv(options.out / "areas.csv", index=False)
     text = f"{markdown(options.study, levels)}\n{sentence}\n"
     (options.out / "areas.md").write_text(text, encoding="utf-8")
-    strip, chance = example_strip(config, options), 100 / dataset_of(config).num_classes
+    strip, chance = example_strip(config, options, result["patch_size"]), 100 / dataset_of(config).num_classes
     caption = f"{sentence} Dotted: a guess. {provenance_text(*levels)}"
     figure = plot_occlusion(options.study, points, levels, strip, caption, chance)
     files = save(figure, options.out / "curves")
-    print(f"{terminal_text(options.study, levels)}\n{sentence}")
-    for file in [*files, *(options.out / name for name in ("curves.csv", "areas.md", "areas.csv"))]:
-        print(file)
-    return 1 if problems else 0
+    files += [options.out / name for name in ("curves.csv", "areas.md", "areas.csv")]
+    return study.finish(f"{terminal_text(options.study, levels)}\n{sentence}", files)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -16,26 +16,26 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import pandas as pd
 from tabulate import tabulate
 
-from analysis import command
+from analysis import command, evaluation
 from analysis.figures.drawing import line_and_band, save
 from analysis.figures.reliability_plot import FEWEST, plot_reliability, reliability_points
 from analysis.networks.evaluate import Result
-from analysis.networks.robustness_measures import measure
+from analysis.networks.robustness_measures import STYLE, measure
 from analysis.networks.transfer import fetch_attacker
-from analysis.records.runs import FACTOR, METRIC, load_plan, load_runs
-from analysis.statistics.tables import LevelTable, level_tables
+from analysis.statistics.tables import LevelTable
 from analysis.words.captions import metric_text, provenance_text
 from analysis.words.cells import tidy
-from analysis.words.rendering import markdown
+from analysis.words.rendering import escape_markdown, markdown
 from mixlab.spec.metric import Metric
 
-VERSION = 2  # of the evaluation; raise it when its numbers change
+VERSION = 3  # of the evaluation; raise it when its numbers change
 OFFICIAL = {"cifar10_c": "CIFAR-10-C", "cifar100_c": "CIFAR-100-C"}  # of EVALUATION_SETS, and its folder
 HEADINGS = {
     "test_top1_clean": "Clean",
@@ -64,37 +64,41 @@ MEASURES = {
 
 
 def summary(tables: Mapping[str, list[LevelTable]]) -> str:
-    """The means of every measure and, in brackets, the gains paired by seed, a row an arm; Markdown."""
+    """Return the means of every measure with the gains paired by seed and what the paper printed; Markdown."""
     first = next(iter(tables.values()))
     rows = []
     for place, level in enumerate(first):
         for arm in level.table.index:
             cells = [_cell(levels[place].table.loc[arm]) for levels in tables.values()]
-            rows.append([*map(str, level.levels.values()), str(arm), str(int(level.table.loc[arm, "n"])), *cells])
-    head = [*first[0].levels, "arm", "n", *(HEADINGS[metric] for metric in tables)]
+            names = [escape_markdown(str(name)) for name in (*level.levels.values(), arm)]
+            rows.append([*names, str(int(level.table.loc[arm, "n"])), *cells])
+    head = [*map(escape_markdown, first[0].levels), "arm", "n", *(HEADINGS[metric] for metric in tables)]
     return str(tabulate(rows, head, "pipe", disable_numparse=True))
 
 
 def _cell(row: pd.Series) -> str:
     if pd.isna(row["mean"]):
         return "–"
-    return f"{row['mean']:.2f}" + ("" if pd.isna(row["gain"]) else f" ({row['gain']:+.2f})")
+    gain = "" if pd.isna(row["gain"]) else f" ({row['gain']:+.2f})"
+    return f"{row['mean']:.2f}{gain}" + (f", paper {row['published']:.2f}" if pd.notna(row.get("published")) else "")
 
 
-def protocol_text(results: Mapping[str, Result], metrics: Sequence[str]) -> str:
-    """What the columns are, in sentences."""
+def protocol_text(results: Mapping[str, Result], tables: Mapping[str, list[LevelTable]]) -> str:
+    """Return what the columns are, in sentences."""
     result = next(iter(results.values()))
     lines = [f"{result['images']} test images, evenly spaced. In brackets: gain over the baseline, paired by seed."]
-    lines += [f"{HEADINGS[name]}: {metric_text(MEASURES[name], name, ())}." for name in metrics]
+    lines += [f"{HEADINGS[name]}: {metric_text(MEASURES[name], name, ())}." for name in tables]
     sources = sorted({result["source"] for result in results.values() if "source" in result})
     if sources:
         lines.append(f"Corrupted images: {' and '.join(sources)}.")
+    if any("published" in level.table for levels in tables.values() for level in levels):
+        lines.append("The paper's numbers are of its whole test set.")
     return "\n\n".join(lines)
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = command.evaluation_parser("robustness.py", "Robustness of a study's networks.")
+    parser = evaluation.parser("robustness.py", "Robustness of a study's networks.")
     parser.add_argument("--no-corruptions", action="store_true", help="leave out the corruptions, most of the time")
     parser.add_argument("--pgd", action="store_true", help="also the error under PGD")
     parser.add_argument(
@@ -107,14 +111,15 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def tabulate_study(options: argparse.Namespace) -> int:
-    """Evaluate, write the tables, print the summary; returns the exit code.
+    """Evaluate, write the tables, print the summary; return the exit code.
 
     Raises:
-        ValueError: unknown store or study, no finished run, an option out of range, or no data set.
+        ValueError: no run that is done, or an option out of range.
+        BadInput: unknown store or study.
+        DataError: the data set is missing or broken.
     """
-    command.require_at_least_one(options, "images")
-    plan = load_plan(options.tracking_uri, options.study, options.plan)
-    runs = load_runs(options.tracking_uri, options.study, plan)
+    evaluation.require_at_least_one(options, "images")
+    study = evaluation.Evaluation.read("robustness.py", options)
     root = options.data_root.absolute()
     attacker = fetch_attacker(options.tracking_uri, options.transfer_from) if options.transfer_from else None
     protocol = {
@@ -126,19 +131,19 @@ def tabulate_study(options: argparse.Namespace) -> int:
         "release": options.fgsm_release,
         "transfer": attacker.sha256 if attacker else None,
     }
-    by_attacker = partial(measure, attacker=attacker)
-    results, _, problems = command.evaluate("robustness.py", options, runs, by_attacker, protocol)
+    study.measure(partial(measure, attacker=attacker), protocol)
+    results = study.found.results
     if not results:
         return 1
-    tables = {}
-    for name, metric in MEASURES.items():
-        values = {run_id: result[name] for run_id, result in results.items() if name in result}
-        if values:
-            measured = runs.assign(**{METRIC + name: runs["run_id"].map(values).astype(float)})
-            tables[name] = level_tables(measured, plan, metric)
-    text = f"{summary(tables)}\n\n{protocol_text(results, list(tables))}"
+    logged = {name for result in results.values() for name in result}
+    tables = {name: study.tables(metric, name) for name, metric in MEASURES.items() if name in logged}
+    if any(result.get("source") == STYLE for result in results.values()):
+        tables["test_top1_corrupted"] = study.tables(
+            MEASURES["test_top1_corrupted"], "test_top1_corrupted", compare=False
+        )
+    text = f"{summary(tables)}\n\n{protocol_text(results, tables)}"
     details = [markdown(HEADINGS[metric], levels) for metric, levels in tables.items()]
-    points = reliability_points(runs, results, plan["factors"])
+    points = study.points(reliability_points)
     points.to_csv(options.out / "reliability.csv", index=False)
     caption = (
         f"{next(iter(results.values()))['images']} test images a network, 15 bins of equal width; "
@@ -150,23 +155,17 @@ def tabulate_study(options: argparse.Namespace) -> int:
     files = [*save(figure, options.out / "reliability"), options.out / "reliability.csv"]
     (options.out / "table.md").write_text("\n".join([f"# {options.study}\n\n{text}\n", *details]), encoding="utf-8")
     pd.concat([tidy(levels) for levels in tables.values()]).to_csv(options.out / "table.csv", index=False)
-    by_corruption(runs, results, plan["factors"]).to_csv(options.out / "corruptions.csv", index=False)
-    print(text)
-    for file in [*(options.out / name for name in ("table.md", "table.csv", "corruptions.csv")), *files]:
-        print(file)
-    return 1 if problems else 0
+    study.points(by_corruption).to_csv(options.out / "corruptions.csv", index=False)
+    return study.finish(text, [*(options.out / name for name in ("table.md", "table.csv", "corruptions.csv")), *files])
 
 
-def by_corruption(runs: pd.DataFrame, results: Mapping[str, Result], factors: Sequence[str]) -> pd.DataFrame:
-    """One row a run, corruption and severity, ``test_top1`` being the accuracy in percent."""
-    columns = [*(FACTOR + factor for factor in factors), "arm", "seed"]
-    rows = [
-        [*(run[name] for name in columns), corruption, level, accuracy]
-        for run in runs.to_dict("records")
-        for corruption, accuracies in results.get(run["run_id"], {}).get("corruptions", {}).items()
+def by_corruption(result: Result) -> list[dict[str, Any]]:
+    """Return ``test_top1``, percent, of every corruption and severity."""
+    return [
+        {"corruption": corruption, "severity": level, "test_top1": accuracy}
+        for corruption, accuracies in result.get("corruptions", {}).items()
         for level, accuracy in enumerate(accuracies, 1)
     ]
-    return pd.DataFrame(rows, columns=[*columns, "corruption", "severity", "test_top1"])
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -11,28 +11,19 @@ from matplotlib.figure import Figure
 from matplotlib.style import context
 
 from analysis.figures.drawing import STYLE, add_caption, arm_colours, arm_line, of_level, panels, shape
-from analysis.records.runs import FACTOR
 from analysis.statistics.tables import LevelTable
 
 PANEL = (3.4, 3.2)  # inches
 FEWEST = 20  # predictions of a bin that is drawn: the share of fewer is noise
 
 
-def reliability_points(
-    runs: pd.DataFrame, results: Mapping[str, Mapping[str, Any]], factors: Sequence[str]
-) -> pd.DataFrame:
-    """One row a run and a bin that holds predictions.
-
-    Columns: the factors, ``arm``, ``seed``, ``bin``, ``predictions``, ``confidence`` and ``accuracy``, both percent.
-    """
-    columns = [*(FACTOR + factor for factor in factors), "arm", "seed"]
-    rows = [
-        [*(run[name] for name in columns), place, count, 100 * confidence, 100 * accuracy]
-        for run in runs.to_dict("records")
-        for place, (count, confidence, accuracy) in enumerate(results.get(run["run_id"], {}).get("reliability", ()))
+def reliability_points(result: Mapping[str, Any]) -> list[dict[str, float]]:
+    """Return ``bin``, ``predictions``, ``confidence`` and ``accuracy``, both percent, of every bin with predictions."""
+    return [
+        {"bin": place, "predictions": count, "confidence": 100 * confidence, "accuracy": 100 * accuracy}
+        for place, (count, confidence, accuracy) in enumerate(result.get("reliability", ()))
         if count
     ]
-    return pd.DataFrame(rows, columns=[*columns, "bin", "predictions", "confidence", "accuracy"])
 
 
 def plot_reliability(study: str, points: pd.DataFrame, levels: Sequence[LevelTable], caption: str) -> Figure:

@@ -1,4 +1,4 @@
-"""Evaluates the checkpoints of a study's finished runs, each once, here or as Ray tasks.
+"""Evaluates the checkpoints of a study's runs, each once, here or as Ray tasks.
 
 A result is kept in a JSON file under the checkpoint's SHA-256, the run's configuration and the protocol, so that a
 second call evaluates only what is new. It does not know the data set's files: delete it when those change.
@@ -10,8 +10,7 @@ import hashlib
 import json
 import pickle
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,21 +22,24 @@ from mlflow.tracking import MlflowClient
 from torch import Tensor
 from tqdm import tqdm
 
-from analysis.networks.ray_tasks import in_ray, require_address
+from analysis.networks.ray_tasks import in_ray
 from analysis.records.runs import done
 from mixlab.errors import first_line
 from mixlab.tracking import artifacts, names, store
 from trainables.backbones.backbone import Network
 from trainables.config import Config, parse
-from trainables.datasets.dataset import Splits
+from trainables.datasets.dataset import BatchSource, Splits
 from trainables.datasets.opening import dataset_of, folder_of, open_splits
 from trainables.datasets.resident import load_cached
 from trainables.methods import build_network
 from trainables.training import device
 
+MOST_IMAGES = 500  # in a batch
+MOST_PIXELS = 24 * 224 * 224  # in a batch: with the gradients of a ResNet-50 some hundreds of MiB
+
 Result = dict[str, Any]  # what JSON can hold
-# Takes a network on its device, test images (N, C, H, W) in [0, 1], labels (N,), the configuration and the protocol.
-Measure = Callable[[Network, Tensor, Tensor, Config, Mapping[str, Any]], Result]
+# Takes a network on its device, the test images, the configuration and the protocol.
+Measure = Callable[[Network, BatchSource, Config, Mapping[str, Any]], Result]
 
 
 class CheckpointError(Exception):
@@ -54,6 +56,15 @@ class Checkpoint:
     sha256: str
 
 
+@dataclass
+class Evaluated:
+    """What an evaluation came to."""
+
+    results: dict[str, Result] = field(default_factory=dict)  # by run id
+    config: Config | None = None  # of one of those runs
+    problems: list[str] = field(default_factory=list)  # a sentence for each run without a result
+
+
 def evaluate_runs(
     tracking_uri: str,
     runs: pd.DataFrame,
@@ -64,76 +75,75 @@ def evaluate_runs(
     data_root: Path,
     cache: Path,
     address: str = "none",
-) -> tuple[dict[str, Result], Config | None, list[str]]:
-    """Measure the network of every finished run on the same test images.
+) -> Evaluated:
+    """Measure the network of every run that is done on the same test images.
 
     Args:
         tracking_uri: where MLflow keeps the runs and their ``model.pt``.
-        runs: one row a planned cell (:func:`analysis.runs.load_runs`).
+        runs: one row a planned cell (:func:`analysis.records.load_runs`).
         measure: a function of a module, so that it can travel to a Ray task.
-        protocol: all that determines a result beside the checkpoint, as JSON can hold it.
+        protocol: all that determines a result besides the checkpoint, as JSON can hold it.
         images: how many test images, evenly spaced in the test set.
         data_root: the folder of the data sets.
-        cache: JSON file of earlier results; made, or added to.
-        address: ``none`` for this process, or that of a Ray cluster (:func:`analysis.ray_tasks.in_ray`).
-
-    Returns:
-        Results by run id; the configuration of one of those runs, None where there is none; and one sentence for each
-        run that has no result.
+        cache: JSON file of earlier results; made, or added to after every network.
+        address: ``none`` for this process, or that of a Ray cluster (:func:`analysis.networks.ray_tasks.in_ray`).
 
     Raises:
-        ValueError: no run has finished, or no cluster answers at the address.
+        ValueError: no run is done.
+        BadInput: no such store, or no cluster answers at the address.
         DataError: the data set is missing or broken.
     """
-    require_address(address)
     finished = done(runs)
     if finished.empty:
-        raise ValueError("the study has no finished run: there is nothing to evaluate")
+        raise ValueError("the study has no run that is done: there is nothing to evaluate")
     client, full_protocol = store.connect(tracking_uri, make=False), {**protocol, "images": images}
-    results: dict[str, Result] = {}
-    problems, fetched = [], {}
     kept: dict[str, Result] = json.loads(cache.read_text(encoding="utf-8")) if cache.exists() else {}
-    with _downloads(cache.parent) as folder:
-        waiting: dict[str, Checkpoint] = {}
+    found = Evaluated()
+    keys: dict[str, str] = {}  # by run id, as the configurations
+    configs: dict[str, dict[str, Any]] = {}
+
+    def fetched(folder: Path) -> Iterator[tuple[str, Checkpoint]]:
+        """Yield the checkpoints that have no result yet, one at a time, so that the disk holds few of them."""
         for row in finished.to_dict("records"):
-            name = f"{row['arm']!r}, seed {row['seed']} (run {row['run_id']})"
+            run_id = row["run_id"]
             try:
-                checkpoint = fetch(client, row["run_id"], folder / row["run_id"])
+                checkpoint = fetch(client, run_id, folder)
             except CheckpointError as error:
-                problems.append(f"{name}: {error}")
+                found.problems.append(f"{names_of[run_id]}: {error}")
                 continue
-            key = result_key(checkpoint, full_protocol)
-            fetched[name] = (key, checkpoint)
-            if key not in kept:
-                waiting[key] = checkpoint
-        arguments = (measure, full_protocol, images, data_root.absolute())
-        here = ((key, _evaluate(checkpoint, *arguments)) for key, checkpoint in waiting.items())
+            keys[run_id], configs[run_id] = result_key(checkpoint, full_protocol), checkpoint.config
+            if keys[run_id] not in kept:
+                yield run_id, checkpoint
+
+    rows = finished.to_dict("records")
+    names_of = {row["run_id"]: f"{row['arm']!r}, seed {row['seed']} (run {row['run_id']})" for row in rows}
+    arguments = (measure, full_protocol, images, data_root.absolute())
+    with TemporaryDirectory() as folder:
+        waiting = fetched(Path(folder))
+        here = ((run_id, _evaluate(checkpoint, *arguments)) for run_id, checkpoint in waiting)
         work = here if address == "none" else in_ray(waiting, address, _evaluate, *arguments)
-        failures = {}
-        for key, outcome in tqdm(work, "evaluating", len(waiting), disable=None, leave=False):
-            if isinstance(outcome, str):
-                failures[key] = outcome
-                continue
-            kept[key] = outcome
-            _write(cache, kept)
-    config = None
-    for name, (key, checkpoint) in fetched.items():
-        if key in failures:
-            problems.append(f"{name}: {failures[key]}")
-            continue
-        results[checkpoint.run_id] = kept[key]
-        config = config or parse(checkpoint.config)
-    return results, config, problems
+        try:
+            for run_id, outcome in tqdm(work, "evaluating", len(finished), disable=None, leave=False):
+                if isinstance(outcome, str):
+                    found.problems.append(f"{names_of[run_id]}: {outcome}")
+                    continue
+                kept[keys[run_id]] = outcome
+                _write(cache, kept)
+        except KeyboardInterrupt:
+            ready = sum(key in kept for key in keys.values())
+            raise KeyboardInterrupt(f"{ready} of {len(finished)} networks are evaluated, and kept in {cache}") from None
+    found.results = {run_id: kept[key] for run_id, key in keys.items() if key in kept}
+    found.config = parse(configs[next(iter(found.results))]) if found.results else None
+    return found
 
 
 def fetch(client: MlflowClient, run_id: str, folder: Path) -> Checkpoint:
-    """Download the configuration and the checkpoint of a run into ``folder``.
+    """Return the configuration and the checkpoint of a run, downloaded into ``folder`` where they are elsewhere.
 
     Raises:
         CheckpointError: MLflow does not have one of the two.
         BadInput: the folder of MLflow's artifacts is not there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     files = []
     for name in (names.CONFIG_FILE, names.MODEL_FILE):
         try:
@@ -152,13 +162,13 @@ def fetch(client: MlflowClient, run_id: str, folder: Path) -> Checkpoint:
 
 
 def result_key(checkpoint: Checkpoint, protocol: Mapping[str, Any]) -> str:
-    """SHA-256, in hexadecimal, of the checkpoint's bytes, the run's configuration and the protocol."""
+    """Return the SHA-256, in hexadecimal, of the checkpoint's bytes, the run's configuration and the protocol."""
     text = json.dumps([checkpoint.sha256, checkpoint.config, dict(protocol)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def load_network(checkpoint: Checkpoint) -> tuple[Network, Config]:
-    """The network of the checkpoint, in evaluation mode on the GPU where there is one, and its configuration.
+    """Return the network of the checkpoint, in evaluation mode on the GPU where there is one, and its configuration.
 
     Raises:
         CheckpointError: the file cannot be read, or is of another network than the configuration says.
@@ -179,8 +189,8 @@ def load_network(checkpoint: Checkpoint) -> tuple[Network, Config]:
     return network.to(device()).eval(), config
 
 
-def load_images(config: Config, images: int, data_root: Path) -> tuple[Tensor, Tensor]:
-    """Test images (N, C, H, W) in [0, 1] as a run with ``config`` tests them, and labels (N,) int64, on the device.
+def open_images(config: Config, images: int, data_root: Path) -> BatchSource:
+    """Return test images as a run with ``config`` tests them; :func:`batches` reads them.
 
     Args:
         config: of the run.
@@ -196,31 +206,45 @@ def load_images(config: Config, images: int, data_root: Path) -> tuple[Tensor, T
     plain = replace(config, train_images=None, test_images=None, validation=0.0, evaluate="test")
     source = open_splits(plain, Splits(part, part), device()).test
     assert source is not None  # evaluate is "test"
-    batches = list(source.test_batches(500))
-    return torch.cat([batch for batch, _ in batches]), torch.cat([labels for _, labels in batches])
+    return source
+
+
+def batches(source: BatchSource, config: Config) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield images (B, C, H, W) in [0, 1] and labels (B,) int64, on the device, of as many images as memory bears.
+
+    Images that lie in files are decoded while the batches before them are evaluated, and never held all at once.
+    """
+    _, height, width = dataset_of(config).image_shape
+    return source.test_batches(max(1, min(MOST_IMAGES, MOST_PIXELS // (height * width))))
+
+
+def all_of(source: BatchSource, config: Config) -> tuple[Tensor, Tensor]:
+    """Return few images (N, C, H, W) and their labels (N,) at once."""
+    parts = list(batches(source, config))
+    return torch.cat([images for images, _ in parts]), torch.cat([labels for _, labels in parts])
 
 
 def _evaluate(
     checkpoint: Checkpoint, measure: Measure, protocol: Mapping[str, Any], images: int, data_root: Path
 ) -> Result | str:
-    """A result, or the sentence that says why there is none."""
+    """Return a result, or the sentence that says why there is none.
+
+    What is wrong with the data or the options is wrong for every network, and raised.
+    """
     try:
         network, config = load_network(checkpoint)
+        return measure(network, open_images(config, images, data_root), config, protocol)
     except CheckpointError as error:
         return str(error)
-    return measure(network, *load_images(config, images, data_root), config, protocol)
-
-
-@contextmanager
-def _downloads(folder: Path) -> Iterator[Path]:
-    """A folder for checkpoints that is gone after the block."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".checkpoints-", dir=folder) as name:
-        yield Path(name).absolute()
+    except (ValueError, OSError):
+        raise
+    except Exception as error:  # of this network alone, such as one that is too large for the GPU
+        return f"{type(error).__name__}: {first_line(error)}"
 
 
 def _write(file: Path, results: Mapping[str, Result]) -> None:
-    """Whole or not at all: what is interrupted must not lose the results before."""
+    """Write the file whole or not at all: what is interrupted must not lose the results before."""
+    file.parent.mkdir(parents=True, exist_ok=True)
     new = file.with_suffix(".new")
     new.write_text(json.dumps(results, indent=1), encoding="utf-8")
     new.replace(file)

@@ -14,15 +14,15 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from analysis.networks.evaluate import Result
+from analysis.networks.evaluate import Result, batches
 from analysis.networks.transfer import Attacker
 from trainables.backbones.backbone import Network
 from trainables.config import Config
 from trainables.datasets import EVALUATION_SETS
 from trainables.datasets.cifar_c import SEVERITIES, severity
-from trainables.datasets.dataset import Split
+from trainables.datasets.dataset import BatchSource, Split
 from trainables.datasets.opening import dataset_of
-from trainables.robustness.adversarial import error_under_attack, fgsm, fgsm_sumix_release, pgd
+from trainables.robustness.adversarial import Attack, fgsm, fgsm_sumix_release, logits_under_attack, pgd
 from trainables.robustness.calibration import adaptive_calibration_error, expected_calibration_error, reliability
 from trainables.robustness.classifier import predict, top1
 from trainables.robustness.corruption import CORRUPT, corrupt
@@ -33,72 +33,105 @@ STYLE = "CIFAR-C-style, made here (frost is drawn), not to be compared with publ
 
 def measure(
     network: Network,
-    images: Tensor,
-    labels: Tensor,
+    source: BatchSource,
     config: Config,
     protocol: Mapping[str, Any],
     attacker: Attacker | None = None,
 ) -> Result:
-    """Every measure that the protocol asks for, the bins of a reliability diagram, and each corruption by itself.
+    """Return every measure that the protocol asks for, the bins of a reliability diagram, and each corruption.
+
+    The images are read once, batch by batch; of an image nothing is kept but what the network says of it.
 
     Args:
         network: in evaluation mode.
-        images: (N, C, H, W) pixels in [0, 1].
-        labels: (N,) int64.
+        source: of the test images.
         config: of the network.
         protocol: what is asked for.
         attacker: on which the transferred attack is made; its SHA-256 is in the protocol.
     """
-    logits = predict(network, images)
-    bins = reliability(logits, labels)
-    found: Result = {
-        "test_top1_clean": top1(logits, labels),
-        "ece": expected_calibration_error(logits, labels),
-        "adaptive_ece": adaptive_calibration_error(logits, labels),
-        "fgsm_error": error_under_attack(network, images, labels, fgsm),
-        "reliability": [
-            [count, confidence if count else 0.0, accuracy if count else 0.0]  # JSON has no NaN
-            for count, confidence, accuracy in zip(*(part.tolist() for part in bins), strict=True)
-        ],
-        "images": len(images),
+    attacks = _attacks(config, protocol, attacker)
+    official = _official(config, protocol)
+    made = protocol["corruptions"] and official is None and dataset_of(config).image_shape[0] == 3
+    logits, wanted = [], []
+    fooled: dict[str, list[Tensor]] = {name: [] for name in attacks}
+    right = {corruption: [0] * SEVERITIES for corruption in CORRUPT}
+    for number, (images, labels) in enumerate(batches(source, config)):
+        wanted.append(labels)
+        logits.append(predict(network, images))
+        for name, (attack, victim) in attacks.items():
+            fooled[name].append(logits_under_attack(network, images, labels, attack, source=victim).argmax(1))
+        if made:
+            pixels = (255 * images).round().to(torch.uint8).cpu()
+            for corruption, hits in right.items():
+                for level in range(SEVERITIES):
+                    shown = corrupt(pixels, corruption, level + 1, SEED + number).to(images.device) / 255
+                    hits[level] += int((predict(network, shown).argmax(1) == labels).sum())
+    return {
+        **_of_predictions(torch.cat(logits), truth := torch.cat(wanted)),
+        **{name: 100 - 100 * float((torch.cat(said) == truth).double().mean()) for name, said in fooled.items()},
+        **(
+            _corrupted(STYLE, {name: [100 * n / len(truth) for n in hits] for name, hits in right.items()})
+            if made
+            else {}
+        ),
+        **(_officially_corrupted(network, len(truth), *official) if official else {}),
     }
+
+
+def _attacks(config: Config, protocol: Mapping[str, Any], attacker: Attacker | None) -> dict[str, tuple[Attack, Any]]:
+    """Return by the name of its measure each attack, and the network that it is made on where that is another."""
+    found: dict[str, tuple[Attack, Any]] = {"fgsm_error": (fgsm, None)}
     if protocol["pgd"]:
-        start = Generator().manual_seed(SEED)
-        found["pgd_error"] = error_under_attack(network, images, labels, partial(pgd, rng=start))
+        found["pgd_error"] = partial(pgd, rng=Generator().manual_seed(SEED)), None
     if attacker is not None:
-        found["transfer_error"] = error_under_attack(network, images, labels, fgsm, source=attacker.network(config))
+        found["transfer_error"] = fgsm, attacker.network(config)
     if protocol["release"]:
         dataset = dataset_of(config)
-        release = partial(fgsm_sumix_release, mean=dataset.mean, std=dataset.std)
-        found["fgsm_release_error"] = error_under_attack(network, images, labels, release)
-    if images.shape[1] == 3 and protocol["corruptions"]:
-        name = f"{config.dataset}_c"
-        official = Path(protocol["official"][name]) if name in protocol["official"] else None
-        if official is not None and images.shape[2:] == (32, 32):
-            found["source"], shown = name, partial(official_images, name, official, len(images))
-        else:
-            found["source"], shown = STYLE, partial(corrupted_images, images, labels)
-        accuracy = {
-            corruption: [
-                top1(predict(network, pixels.to(images.device) / 255), wanted.to(images.device))
-                for pixels, wanted in shown(corruption)
-            ]
-            for corruption in CORRUPT
-        }
-        found["corruptions"] = accuracy
-        found["test_top1_corrupted"] = mean(mean(by_severity) for by_severity in accuracy.values())
+        found["fgsm_release_error"] = partial(fgsm_sumix_release, mean=dataset.mean, std=dataset.std), None
     return found
 
 
-def corrupted_images(images: Tensor, labels: Tensor, corruption: str) -> Iterator[tuple[Tensor, Tensor]]:
-    """For severities 1 to 5, images (N, 3, H, W) uint8 and labels (N,), made from clean images (N, 3, H, W)."""
-    pixels = (255 * images).round().to(torch.uint8).cpu()
-    for level in range(1, SEVERITIES + 1):
-        yield corrupt(pixels, corruption, level, SEED), labels
+def _of_predictions(logits: Tensor, labels: Tensor) -> Result:
+    """Return what the logits (N, L) of clean images say."""
+    bins = zip(*(part.tolist() for part in reliability(logits, labels)), strict=True)
+    return {
+        "test_top1_clean": top1(logits, labels),
+        "ece": expected_calibration_error(logits, labels),
+        "adaptive_ece": adaptive_calibration_error(logits, labels),
+        "reliability": [
+            [count, confidence if count else 0.0, accuracy if count else 0.0]  # JSON has no NaN
+            for count, confidence, accuracy in bins
+        ],
+        "images": len(labels),
+    }
+
+
+def _official(config: Config, protocol: Mapping[str, Any]) -> tuple[str, Path] | None:
+    """Return the name and the data root of the official corrupted images of the data set, where they are to be used."""
+    name = f"{config.dataset}_c"
+    usable = protocol["corruptions"] and dataset_of(config).image_shape == (3, 32, 32)
+    return (name, Path(protocol["official"][name])) if usable and name in protocol["official"] else None
+
+
+def _officially_corrupted(network: Network, count: int, name: str, data_root: Path) -> Result:
+    place = next(network.parameters()).device
+    accuracy = {
+        corruption: [
+            top1(predict(network, pixels.to(place) / 255), labels.to(place))
+            for pixels, labels in official_images(name, data_root, count, corruption)
+        ]
+        for corruption in CORRUPT
+    }
+    return _corrupted(name, accuracy)
+
+
+def _corrupted(source: str, accuracy: dict[str, list[float]]) -> Result:
+    whole = mean(mean(by_severity) for by_severity in accuracy.values())
+    return {"source": source, "corruptions": accuracy, "test_top1_corrupted": whole}
 
 
 def official_images(name: str, data_root: Path, count: int, corruption: str) -> Iterator[tuple[Tensor, Tensor]]:
-    """The same from the official files: the ``count`` evenly spaced images that the clean ones are."""
+    """Yield images (N, 3, 32, 32) uint8 and labels (N,) of severities 1 to 5: those of the clean images, by spacing."""
     split = EVALUATION_SETS[name].load(data_root, corruption)
     assert isinstance(split, Split)  # CIFAR is decoded
     for level in range(1, SEVERITIES + 1):

@@ -9,7 +9,7 @@ them, chosen on the test set); the alpha of the mixer and the weight decay where
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,15 +40,21 @@ def published_numbers() -> pd.DataFrame:
     return pd.read_csv(FILE, dtype=kinds, keep_default_na=False, na_values={c: [""] for c in ("epochs", *IF_KNOWN)})
 
 
-def published_number(config: Mapping[str, Any], metric: str = "top1") -> PublishedNumber | None:
-    """What is printed of the run that ``config`` describes; None if nothing is.
+def published_number(config: Mapping[str, Any], metric: str = "test_top1") -> PublishedNumber | None:
+    """Return what is printed of the run that ``config`` describes, in our terms; None if nothing is.
 
     Args:
         config: a resolved configuration, dotted keys.
-        metric: as in the file, e.g. ``top1`` or ``fgsm_error``.
+        metric: ours, without its rule, e.g. ``test_top1`` or ``fgsm_error``.
 
     Where SUMix ran a baseline again and others print another number, SUMix's stands beside its own.
     """
+    found = ((_printed(config, name), ours) for name, ours in printed(metric))
+    return next((number._replace(value=ours(number.value)) for number, ours in found if number is not None), None)
+
+
+def _printed(config: Mapping[str, Any], metric: str) -> PublishedNumber | None:
+    """Return what is printed of a run under a name of the file."""
     if any(config.get(key) is not None for key in WHOLE):
         return None
     rows = published_numbers()
@@ -64,8 +70,36 @@ def published_number(config: Mapping[str, Any], metric: str = "top1") -> Publish
     return PublishedNumber(float(row["value"]), row["rule"], row["source"])
 
 
+def printed(metric: str) -> tuple[tuple[str, Callable[[float], float]], ...]:
+    """Return the names of the file under which a metric of ours is printed, and what makes each number ours.
+
+    A metric that is printed as we log it has its own name in the file, such as ``max_box_acc_v2``.
+    """
+    return PRINTED.get(metric, ((metric, _same),))
+
+
+def _same(value: float) -> float:
+    return value
+
+
+def _hundred_minus(value: float) -> float:
+    """Turn an error into an accuracy, or the other way round, in percent."""
+    return round(100 - value, 2)
+
+
+PRINTED: dict[str, tuple[tuple[str, Callable[[float], float]], ...]] = {
+    "test_top1": (("top1", _same), ("top1_error", _hundred_minus)),
+    "test_top5": (("top5_error", _hundred_minus),),
+    "test_top1_clean": (("clean_top1", _same), ("top1", _same), ("top1_error", _hundred_minus)),
+    "test_top1_corrupted": (("corruption_top1", _same),),
+    "fgsm_error": (("fgsm_error", _same), ("fgsm_top1", _hundred_minus)),
+    "pgd_grey_error": (("pgd_grey_top1", _hundred_minus),),
+    "pgd_black_error": (("pgd_black_top1", _hundred_minus),),
+}
+
+
 def published_of_runs(
-    runs: pd.DataFrame, factors: Sequence[str], metric: str = "top1"
+    runs: pd.DataFrame, factors: Sequence[str], metric: str = "test_top1"
 ) -> dict[tuple[Any, ...], PublishedNumber]:
     """Return the published numbers of a study, by (level of each factor ..., arm), from what its runs logged.
 
@@ -74,7 +108,7 @@ def published_of_runs(
     Args:
         runs: one row a planned cell (:func:`analysis.runs.load_runs`); one that never started has no parameters.
         factors: of the study, in the order of its plan.
-        metric: as in the file.
+        metric: ours, without its rule.
     """
     columns = [*(FACTOR + factor for factor in factors), "arm"]
     started = runs[runs["run_id"] != ""].drop_duplicates(columns)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ import pytest
 import torch
 
 from analysis import occlusion
-from analysis.networks.evaluate import load_images
+from analysis.networks.evaluate import all_of, open_images
 from trainables.config import parse
 
 FILES = {"areas.csv", "areas.md", "curves.csv", "curves.pdf", "curves.png", "evaluations.json"}
@@ -68,6 +71,70 @@ def test_second_call_evaluates_nothing_and_another_protocol_everything(
     assert len(json.loads((out / "evaluations.json").read_text())) == 8
 
 
+def test_the_side_of_a_patch_may_be_given_in_pixels_or_by_the_grid(
+    trained: Any, out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, _, _ = trained
+    monkeypatch.setattr(occlusion, "save", lambda *arguments: [])
+    assert call(study, out, "--patch-size", "8") == 0
+    assert "8 x 8 pixels" in capsys.readouterr().out
+    by_pixels = (out / "curves.csv").read_text()
+    assert call(study, out, "--grid", "4") == 0
+    assert (out / "curves.csv").read_text() == by_pixels
+    capsys.readouterr()
+    for options, sentence in (
+        (("--patch-size", "33"), "patch_size must be between 1 and 32 pixels, got 33"),
+        (("--grid", "0"), "--grid must be at least 1, got 0"),
+    ):
+        assert call(study, out, *options) == 2
+        assert capsys.readouterr().err == f"occlusion.py: {sentence}\n"
+
+
+def test_what_a_network_does_wrong_is_a_sentence_and_the_rest_goes_on(
+    trained: Any, out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, _, _ = trained
+    monkeypatch.setattr(occlusion, "save", lambda *arguments: [])
+    left, real = [RuntimeError("CUDA error: out of memory\nsecond line")], occlusion.measure
+
+    def measure(*arguments: Any) -> Any:
+        if left:
+            raise left.pop()
+        return real(*arguments)
+
+    monkeypatch.setattr(occlusion, "measure", measure)
+    assert call(study, out) == 1
+    error = capsys.readouterr().err
+    assert "not evaluated: 'baseline', seed 0" in error
+    assert error.strip().endswith("RuntimeError: CUDA error: out of memory")
+    assert len(json.loads((out / "evaluations.json").read_text())) == 3
+
+
+def test_sigterm_keeps_what_is_done_and_leaves_nothing_behind(
+    trained: Any, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, _, _ = trained
+    calls, real = [], occlusion.measure
+
+    def measure(*arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(*arguments)
+
+    monkeypatch.setattr(occlusion, "measure", measure)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
+    (tmp_path / "scratch").mkdir()
+    before = signal.getsignal(signal.SIGTERM)
+    assert call(study, out) == 130
+    assert signal.getsignal(signal.SIGTERM) is before
+    said = capsys.readouterr().err
+    assert "occlusion.py: interrupted; 2 of 4 networks are evaluated" in said
+    assert said.strip().endswith("the same command goes on")
+    assert [file.name for file in out.iterdir()] == ["evaluations.json"]
+    assert not list((tmp_path / "scratch").iterdir())
+
+
 def test_bad_checkpoints_are_named_and_the_rest_goes_on(
     trained: Any, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -92,7 +159,7 @@ def test_bad_input_is_one_sentence(trained: Any, out: Path, capsys: pytest.Captu
     for arguments, sentence in (
         (["ablation_tyni"], "there is no study 'ablation_tyni'; the nearest is 'ablation_tiny'"),
         ([study.study, "--draws", "0"], "--draws must be at least 1, got 0"),
-        ([study.study, "--address", "head"], "--address must be none, local, auto or HOST:PORT, got 'head'"),
+        ([study.study, "--address", "head"], "--address must be local, auto or HOST:PORT, got 'head'"),
     ):
         code = occlusion.main([*arguments, "--tracking-uri", study.uri, "--out", str(out)])
         assert (code, capsys.readouterr().err) == (2, f"occlusion.py: {sentence}\n")
@@ -101,13 +168,13 @@ def test_bad_input_is_one_sentence(trained: Any, out: Path, capsys: pytest.Captu
     for run_id in run_ids.values():
         study.client.set_terminated(run_id, "FAILED")
     assert call(study, out) == 2
-    assert "no finished run" in capsys.readouterr().err
+    assert "no run that is done" in capsys.readouterr().err
     assert not out.exists()
 
 
 def test_images_are_evenly_spaced_and_what_the_network_was_trained_on(trained: Any) -> None:
     config = parse({"dataset": "cifar10", "backbone": "resnet8", "test_images": 3})
-    images, labels = load_images(config, 4, Path("data"))
+    images, labels = all_of(open_images(config, 4, Path("data")), config)
     assert images.shape == (4, 3, 32, 32)
     assert images.max() <= 1
     assert labels.tolist() == [0 % 10, 13 % 10, 26 % 10, 39 % 10]

@@ -132,8 +132,21 @@ def error_under_attack(
         source: the model that the attack is computed on (transfer, a black box); None for ``model`` itself.
         batch_size: images at a time.
     """
+    return 100 - top1(logits_under_attack(model, images, labels, attack, source=source, batch_size=batch_size), labels)
+
+
+def logits_under_attack(
+    model: Classifier,
+    images: Tensor,
+    labels: Tensor,
+    attack: Attack,
+    *,
+    source: Classifier | None = None,
+    batch_size: int = 250,
+) -> Tensor:
+    """(N, L) logits of the model for the attacked images; arguments as ``error_under_attack``."""
     logits = [
         predict(model, attack(source or model, batch, wanted), batch_size)
         for batch, wanted in zip(images.split(batch_size), labels.split(batch_size), strict=True)
     ]
-    return 100 - top1(torch.cat(logits), labels)
+    return torch.cat(logits)

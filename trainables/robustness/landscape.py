@@ -8,7 +8,8 @@ as in the authors' figures. One loss is the mean cross-entropy on the images giv
 Shape letters: N images, C channels, H height, W width, S steps.
 """
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -20,7 +21,7 @@ from trainables.robustness.classifier import predict
 Direction = dict[str, Tensor]  # a step for each parameter that moves, by its name
 
 REACH = 1.0  # of a picture: at 1 every filter has moved by its own length
-STEPS = 21
+BATCH = 500
 
 
 def random_direction(network: nn.Module, rng: Generator) -> Direction:
@@ -78,13 +79,35 @@ def loss_along(
     """
     if len(directions) not in (1, 2):
         raise ValueError(f"a landscape has one or two directions, got {len(directions)}")
-    steps = torch.tensor(list(grid), dtype=torch.float64)
-    places = torch.cartesian_prod(*[steps] * len(directions)).view(-1, len(directions))
-    losses = []
-    for place in places.tolist():
-        with moved(network, directions, place):
-            losses.append(float(cross_entropy(predict(network, images).double(), labels)))
-    return torch.tensor(losses, dtype=torch.float64).view([len(steps)] * len(directions))
+    batches = zip(images.split(BATCH), labels.split(BATCH), strict=True)
+    losses = loss_at(network, batches, [(directions, place) for place in places(grid, len(directions))])
+    return losses.view([len(grid)] * len(directions))
+
+
+def places(grid: Sequence[float], axes: int) -> list[tuple[float, ...]]:
+    """Return the points of a grid along one direction or two, the first being the first axis."""
+    return list(itertools.product(grid, repeat=axes))
+
+
+def loss_at(
+    network: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    moves: Sequence[tuple[Sequence[Direction], Sequence[float]]],
+) -> Tensor:
+    """(M,) float64 mean cross-entropy, nats, after each of M moves of the network, of images that are read once.
+
+    Args:
+        network: evaluated in evaluation mode; unchanged afterwards.
+        batches: images (B, C, H, W) in [0, 1] and labels (B,) int64.
+        moves: directions, and the multiple of each.
+    """
+    total, count = torch.zeros(len(moves), dtype=torch.float64), 0
+    for images, labels in batches:
+        count += len(labels)
+        for place, (directions, steps) in enumerate(moves):
+            with moved(network, directions, steps):
+                total[place] += float(cross_entropy(predict(network, images).double(), labels, reduction="sum"))
+    return total / count
 
 
 def sharpness(losses: Tensor, grid: Sequence[float]) -> float:

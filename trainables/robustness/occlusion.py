@@ -7,7 +7,7 @@ has its own set, drawn several times, and the same generator gives every model t
 Shape letters: B batch, C channels, H height, W width, P patches of an image, L classes, N images, S shares, D draws.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import torch
@@ -27,7 +27,13 @@ def default_patch_size(height: int) -> int:
 
 
 def patch_of_pixel(height: int, width: int, patch_size: int) -> Tensor:
-    """(H, W) int64 number of the patch that a pixel is in; patches at the right and lower border may be cut."""
+    """(H, W) int64 number of the patch that a pixel is in; patches at the right and lower border may be cut.
+
+    Raises:
+        ValueError: a patch is larger than the image, or has no pixel.
+    """
+    if not 1 <= patch_size <= min(height, width):
+        raise ValueError(f"patch_size must be between 1 and {min(height, width)} pixels, got {patch_size}")
     columns = -(-width // patch_size)
     rows = torch.arange(height) // patch_size
     return rows[:, None] * columns + torch.arange(width) // patch_size
@@ -100,26 +106,64 @@ def occlusion_accuracy(
     Raises:
         ValueError: a share, the number of draws, or the patch size is out of range.
     """
-    channels, height, width = images.shape[1:]
+    batches = zip(images.split(batch_size), labels.split(batch_size), strict=True)
+    height, width = images.shape[2:]
     side = default_patch_size(height) if patch_size is None else patch_size
-    if not 1 <= side <= min(height, width):
-        raise ValueError(f"patch_size must be between 1 and {min(height, width)} pixels, got {side}")
+    patches = patch_of_pixel(height, width, side)
+    return occlusion_of_batches(
+        model, batches, len(images), patches, rng, fill=fill, order=order, shares=shares, draws=draws
+    )
+
+
+@torch.no_grad()
+def occlusion_of_batches(
+    model: Classifier,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    count: int,
+    patches: Tensor,
+    rng: Generator,
+    *,
+    fill: Sequence[float] | None = None,
+    order: Order = "random",
+    shares: Sequence[float] = SHARES,
+    draws: int = 3,
+) -> Tensor:
+    """Return what ``occlusion_accuracy`` does, of images that come in batches and are read once.
+
+    Args:
+        model: of pixels; run in evaluation mode.
+        batches: images (B, C, H, W) in [0, 1] and labels (B,) int64.
+        count: of the images, N, or more.
+        patches: (H, W) of ``patch_of_pixel``.
+        rng: of the masks, which do not depend on the batches' sizes.
+        fill: colour of masked patches by channel, in [0, 1]; None for black.
+        order: of masking.
+        shares: percent of the patches, each 0 to 100.
+        draws: sets of masks an image.
+
+    Raises:
+        ValueError: a share or the number of draws is out of range.
+    """
     if draws < 1 or not all(0 <= share <= 100 for share in shares):
         raise ValueError(f"draws must be at least 1 and shares between 0 and 100 %, got {draws} and {tuple(shares)}")
-    patches = patch_of_pixel(height, width, side).to(images.device)
-    colour = images.new_zeros(channels) if fill is None else images.new_tensor(fill)
-    hits = torch.zeros(draws, len(shares), dtype=torch.int64, device=images.device)  # read once: a GPU never waits
+    # All at once: the numbers must not depend on the batch size.
+    chances = [torch.rand(count, int(patches.max()) + 1, generator=rng, device=rng.device) for _ in range(draws)]
+    hits: Tensor | None = None  # on the device, and read once: a GPU never waits
+    seen = 0
     with evaluation_mode(model):
-        for draw in range(draws):
-            # All at once: the numbers must not depend on the batch size.
-            chance = torch.rand(len(images), int(patches.max()) + 1, generator=rng, device=rng.device)
-            rows = (part.split(batch_size) for part in (images, labels, chance.to(images.device)))
-            for batch, wanted, uniform in zip(*rows, strict=True):
-                ranks = masking_ranks(batch, patches, order, uniform)
+        for images, labels in batches:
+            if hits is None:
+                hits = torch.zeros(draws, len(shares), dtype=torch.int64, device=images.device)
+                patches = patches.to(images.device)
+                colour = images.new_zeros(images.shape[1]) if fill is None else images.new_tensor(fill)
+            for draw, chance in enumerate(chances):
+                ranks = masking_ranks(images, patches, order, chance[seen : seen + len(images)].to(images.device))
                 for place, share in enumerate(shares):
-                    logits = model(mask(batch, patches, ranks, share, colour))
-                    hits[draw, place] += (logits.argmax(1) == wanted).sum()
-    return 100 * hits.cpu().double() / len(images)
+                    logits = model(mask(images, patches, ranks, share, colour))
+                    hits[draw, place] += (logits.argmax(1) == labels).sum()
+            seen += len(images)
+    assert hits is not None  # there is at least one image
+    return 100 * hits.cpu().double() / seen
 
 
 def area_under_curve(accuracy: Tensor, shares: Sequence[float] = SHARES) -> Tensor:

@@ -79,7 +79,8 @@ def test_masks_are_of_each_image_grow_and_are_the_same_for_every_model_and_batch
     occlusion_accuracy(whole, images, labels, seeded(3), patch_size=4, draws=2)
     occlusion_accuracy(split, images, labels, seeded(3), patch_size=4, draws=2, batch_size=3)
     seen = torch.stack(whole.seen).view(2, 11, 6, 16, 12)
-    assert torch.equal(torch.stack(split.seen).view(2, 2, 11, 3, 16, 12).transpose(1, 2).reshape(seen.shape), seen)
+    in_batches = torch.stack(split.seen).view(2, 2, 11, 3, 16, 12)  # batch, draw, share
+    assert torch.equal(in_batches.permute(1, 2, 0, 3, 4, 5).reshape(seen.shape), seen)
     assert (seen.diff(dim=1) <= 0).all()
     half = seen[:, 5].flatten(2)
     assert len(half.flatten(0, 1).unique(dim=0)) == 12  # no two images, and no two draws, have the same mask

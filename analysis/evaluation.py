@@ -1,0 +1,126 @@
+"""What the commands that evaluate a study's networks share: reading the runs, measuring, tables, points and the end."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis import command
+from analysis.networks.evaluate import Evaluated, Measure, Result, evaluate_runs
+from analysis.records.published import published_of_runs
+from analysis.records.runs import FACTOR, METRIC, Plan, load_plan, load_runs
+from analysis.statistics.tables import LevelTable, level_tables
+from mixlab.spec.metric import Metric
+
+
+def parser(file: str, description: str, *, images: int = 1000) -> argparse.ArgumentParser:
+    """Return the options of a command that evaluates the networks of a study.
+
+    Args:
+        file: name of the script; without its ending, the folder of its files below ``results``.
+        description: one sentence, for ``--help``.
+        images: how many test images are looked at where the user does not say.
+    """
+    options, out = command.parser(file, description), Path("results") / Path(file).stem
+    add = options.add_argument
+    add("--out", type=Path, default=out, metavar="DIR", help="folder of the files (default: %(default)s)")
+    add("--images", type=int, default=images, metavar="N", help="test images, evenly spaced (default: %(default)s)")
+    add("--data-root", type=Path, default=Path("data"), metavar="DIR", help="folder of the data sets")
+    where = "evaluate as Ray tasks: local, auto or HOST:PORT (default: none, in this process)"
+    add("--address", default="none", help=where)
+    return options
+
+
+def require_at_least_one(options: argparse.Namespace, *names: str) -> None:
+    """Raise ``ValueError`` for an option that counts something and is below 1."""
+    for name in names:
+        if getattr(options, name) < 1:
+            raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(options, name)}")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A study whose networks are evaluated by one command.
+
+    Args:
+        file: name of the script.
+        options: of :func:`parser`.
+        plan: of the study.
+        runs: one row a planned cell.
+        found: what was measured so far; :meth:`measure` adds to it.
+    """
+
+    file: str
+    options: argparse.Namespace
+    plan: Plan
+    runs: pd.DataFrame
+    found: Evaluated
+
+    @classmethod
+    def read(cls, file: str, options: argparse.Namespace) -> Evaluation:
+        """Read the study that the options name.
+
+        Raises:
+            BadInput: unknown store, study or plan.
+        """
+        plan = load_plan(options.tracking_uri, options.study, options.plan)
+        return cls(file, options, plan, load_runs(options.tracking_uri, options.study, plan), Evaluated())
+
+    def measure(self, measure: Measure, protocol: Mapping[str, Any], runs: pd.DataFrame | None = None) -> None:
+        """Evaluate the networks of the runs, or of some of them, and say on standard error which could not be.
+
+        Raises:
+            ValueError, BadInput, DataError: as :func:`analysis.networks.evaluate.evaluate_runs`.
+        """
+        options = self.options
+        found = evaluate_runs(
+            options.tracking_uri,
+            self.runs if runs is None else runs,
+            measure,
+            protocol,
+            images=options.images,
+            data_root=options.data_root,
+            cache=options.out / "evaluations.json",
+            address=options.address,
+        )
+        for problem in found.problems:
+            print(f"{self.file}: not evaluated: {problem}", file=sys.stderr)
+        self.found.results.update(found.results)
+        self.found.problems.extend(found.problems)
+        self.found.config = self.found.config or found.config
+
+    def tables(self, metric: Metric, key: str, *, compare: bool = True) -> list[LevelTable]:
+        """Return the tables of a number of the results, with the published numbers that it reproduces.
+
+        Args:
+            metric: what the number is.
+            key: of the results; one that lacks it has no value.
+            compare: published numbers are of the same thing.
+        """
+        values = {run_id: result.get(key) for run_id, result in self.found.results.items()}
+        measured = self.runs.assign(**{METRIC + metric.name: self.runs["run_id"].map(values).astype(float)})
+        published = published_of_runs(measured, self.plan["factors"], metric.name) if compare else None
+        return level_tables(measured, self.plan, metric, published or None)
+
+    def points(self, of: Callable[[Result], Iterable[Mapping[str, Any]]]) -> pd.DataFrame:
+        """Return one row a run and a point: ``factor.NAME``, ``arm``, ``seed``, and what ``of`` says of the result."""
+        named = [*(FACTOR + factor for factor in self.plan["factors"]), "arm", "seed"]
+        rows = [
+            {**{name: run[name] for name in named}, **point}
+            for run in self.runs.to_dict("records")
+            for point in of(self.found.results.get(run["run_id"], {}))
+        ]
+        return pd.DataFrame(rows) if rows else pd.DataFrame(columns=named)
+
+    def finish(self, text: str, files: Iterable[Path]) -> int:
+        """Print what was found and where it is written; return the exit code, 1 where a network has no result."""
+        print(text)
+        for file in files:
+            print(file)
+        return 1 if self.found.problems else 0

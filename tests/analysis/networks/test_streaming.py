@@ -1,0 +1,133 @@
+"""Test images are read batch by batch: how many there are costs no memory, and batches change no number."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from analysis import loss_landscape, occlusion
+from analysis.networks import evaluate, robustness_measures
+from trainables.config import Config, parse
+from trainables.datasets.dataset import Split
+from trainables.datasets.opening import dataset_of
+from trainables.datasets.resident import Resident
+from trainables.methods import build_network
+
+ROBUSTNESS = {"pgd": True, "release": True, "corruptions": False, "official": {}}
+LANDSCAPE = {"steps": 5, "plane": 5, "directions": 2}
+OCCLUSION = {"fill": "mean", "order": "random", "draws": 2}
+
+
+@pytest.fixture
+def config() -> Config:
+    return parse({"dataset": "cifar10", "backbone": "resnet8", "epochs": 1})
+
+
+@pytest.fixture
+def source() -> Resident:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (14, 3, 32, 32), generator=generator, dtype=torch.uint8)
+    return Resident(Split(images, torch.arange(14) % 10), "cpu", augment=None)
+
+
+@pytest.mark.parametrize(
+    ("measure", "protocol"),
+    [
+        (robustness_measures.measure, ROBUSTNESS),
+        (loss_landscape.measure, LANDSCAPE),
+        (occlusion.measure, OCCLUSION),
+    ],
+)
+def test_batches_change_no_number(
+    measure: Any, protocol: Any, config: Config, source: Resident, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = build_network(config, dataset_of(config)).eval().double()
+    monkeypatch.setattr("trainables.datasets.resident.in_unit_range", lambda images: images.double() / 255)
+    whole = measure(network, source, config, protocol)
+    monkeypatch.setattr(evaluate, "MOST_IMAGES", 5)
+    parts = measure(network, source, config, protocol)
+    assert flat(parts) == pytest.approx(flat(whole), rel=1e-9)
+
+
+def flat(result: Any) -> list[float]:
+    """Return every number in a result, in order."""
+    if isinstance(result, dict):
+        return [number for value in result.values() for number in flat(value)]
+    if isinstance(result, list):
+        return [number for value in result for number in flat(value)]
+    return [result] if isinstance(result, int | float) else []
+
+
+class Endless:
+    """A test set of photographs that are made when they are asked for."""
+
+    workers_mib = 0.0
+
+    def __init__(self, count: int) -> None:
+        self.count, self.largest = count, 0
+
+    def __len__(self) -> int:
+        return self.count
+
+    def test_batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        for first in range(0, self.count, batch_size):
+            size = min(batch_size, self.count - first)
+            self.largest = max(self.largest, size)
+            yield torch.zeros(1, 3, 224, 224).expand(size, -1, -1, -1), torch.zeros(size, dtype=torch.int64)
+
+
+def test_a_batch_of_photographs_is_small_and_one_of_small_images_large(config: Config) -> None:
+    photographs = parse({"dataset": "imagenet", "backbone": "resnet18_imagenet"})
+    found = [len(labels) for _, labels in evaluate.batches(Endless(60), photographs)]
+    assert found == [24, 24, 12]
+    assert next(evaluate.batches(Endless(600), config))[1].shape == (500,)
+
+
+MANY = """
+import json, resource, sys
+import torch
+from torch import nn
+from tests.analysis.networks.test_streaming import Endless, OCCLUSION, ROBUSTNESS
+from analysis import occlusion
+from analysis.networks import robustness_measures
+from trainables.config import parse
+
+class Tiny(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Conv2d(3, 1000, 224, 224)
+    def forward(self, images):
+        return self.layer(images).flatten(1)
+
+config, network = parse({"dataset": "imagenet", "backbone": "resnet18_imagenet"}), Tiny().eval()
+source = Endless(int(sys.argv[1]))
+robustness_measures.measure(network, source, config, {**ROBUSTNESS, "pgd": False})
+occlusion.measure(network, source, config, {**OCCLUSION, "draws": 1})
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+@pytest.mark.slow
+def test_a_whole_set_of_photographs_is_evaluated_in_little_memory() -> None:
+    """What grows with the set is a row of logits an image: 50,000 x 1,000 of them are 200 MB."""
+    peaks = [
+        float(
+            subprocess.run(
+                [sys.executable, "-c", MANY, str(count)],
+                cwd=Path(__file__).parents[3],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+        )
+        for count in (200, 2000)
+    ]
+    assert peaks[1] < 2048
+    assert peaks[1] - peaks[0] < 100  # MiB; 1,800 such images are 1 GB in float32
