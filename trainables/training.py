@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -27,6 +28,7 @@ from trainables.schedules import learning_rate
 from trainables.seeds import derive_seed, generator
 
 TEST_BATCH = 500  # images of up to 80 pixels a side; fewer of larger ones, so that memory does not grow with them
+Tested = tuple[Tensor, Tensor]  # logits (B, L) float16 and labels (B,) of a batch, on the CPU
 DRIVER = Path("/sys/module/nvidia/version")  # of the NVIDIA driver, on Linux
 
 
@@ -63,6 +65,7 @@ class Run:
         self.optimiser = build_optimiser(settings, settings.lr, self.method)
         self.precision = _precision(settings.precision, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == torch.float16)
+        self.tested: list[Tested] = []  # batches of the test set, after the last epoch
         self.history: list[Epoch] = []
 
     @property
@@ -132,19 +135,24 @@ class Run:
             found = self.evaluate(self.validation_set)
             metrics.update(val_top1=found["top1"], val_loss=found["loss"])
         if self.test_set is not None:
-            found = self.evaluate(self.test_set)
+            self.tested = []
+            last = len(self.history) + 1 >= self.settings.epochs
+            found = self.evaluate(self.test_set, tested=self.tested if last else None)
             metrics.update(test_top1=found["top1"], test_top5=found["top5"])
             for name, network in self.method.also_tested.items():
                 metrics[f"test_top1_{name}"] = self.evaluate(self.test_set, network)["top1"]
         return metrics
 
     @torch.no_grad()
-    def evaluate(self, source: BatchSource, network: nn.Module | None = None) -> dict[str, float]:
+    def evaluate(
+        self, source: BatchSource, network: nn.Module | None = None, tested: list[Tested] | None = None
+    ) -> dict[str, float]:
         """Return ``top1`` and ``top5``, in percent, and ``loss``, the mean cross-entropy, of ``source``.
 
         Args:
             source: of the images.
             network: what is tested, from pixels to logits, if not the method's ``evaluated``.
+            tested: where each batch's logits and labels are put, if anywhere.
         """
         network = (self.method.evaluated if network is None else network).eval()
         hits = torch.zeros(2, dtype=torch.long, device=self.device)
@@ -158,6 +166,8 @@ class Run:
             hits += torch.stack((hit[:, 0].sum(), hit.sum()))
             loss += cross_entropy(logits.double(), labels, reduction="sum")
             seen += len(labels)
+            if tested is not None:
+                tested.append((logits.to("cpu", torch.float16), labels.cpu()))
         top1, top5 = (100 * hits.double() / seen).tolist()
         return {"top1": top1, "top5": top5, "loss": float(loss) / seen}
 
@@ -180,7 +190,8 @@ class Run:
     def save(self, folder: Path) -> None:
         """Write ``training.pt``, and after the last epoch ``model.pt``, the backbone's state_dict, into ``folder``.
 
-        Also after the last epoch, what the method keeps besides it, such as AutoMix's ``model_mix_block.pt``.
+        Also after the last epoch, what the method keeps besides it, such as AutoMix's ``model_mix_block.pt``, and
+        ``predictions.npz``: ``logits`` (N, L) float16 of the test set and its ``labels`` (N,) int64.
         """
         state = {
             "method": self.method.state_dict(),
@@ -193,6 +204,9 @@ class Run:
             torch.save(model_state(self.method.evaluated.backbone), folder / "model.pt")
             for name, module in self.method.also_saved.items():
                 torch.save(model_state(module), folder / f"model_{name}.pt")
+            if self.tested:
+                logits, labels = (torch.cat(parts).numpy() for parts in zip(*self.tested, strict=True))
+                np.savez_compressed(folder / "predictions.npz", logits=logits, labels=labels)
 
     def restore(self, folder: Path) -> None:
         """Go back to the state that ``save`` wrote."""

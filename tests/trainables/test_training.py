@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -104,6 +105,20 @@ def test_a_run_that_goes_on_ends_with_the_same_bits(kind: str, tmp_path: Path) -
         assert torch.equal(value, weights(second)[key]), key
     moved = (weights(whole)["network.backbone.head.weight"] - weights(run_of())["network.backbone.head.weight"]).norm()
     assert moved > 1e-4
+
+
+def test_the_predictions_of_the_test_set_are_those_of_its_accuracy(tmp_path: Path) -> None:
+    run = run_of()
+    run.next_epoch()
+    run.save(tmp_path)
+    assert not (tmp_path / "predictions.npz").exists()
+    trained(run).save(tmp_path)
+    found = np.load(tmp_path / "predictions.npz")
+    assert found["logits"].dtype == np.float16
+    assert found["labels"].dtype == np.int64
+    assert found["logits"].shape == (len(found["labels"]), 10)
+    top1 = 100 * np.mean(found["logits"].argmax(axis=1) == found["labels"])
+    assert top1 == pytest.approx(run.history[-1].metrics["test_top1"], abs=100 / len(found["labels"]))  # a tie
 
 
 @functools.cache

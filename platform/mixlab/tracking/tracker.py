@@ -23,6 +23,7 @@ from mixlab.provenance import Provenance
 from mixlab.spec.study import HOW, NOT_METRICS, Study, Trial
 from mixlab.storage.journal import read_epochs
 from mixlab.tracking import histograms, views
+from mixlab.tracking.names import PREDICTIONS_FILE
 from mixlab.tracking.store import Recorded, recorded, search_runs
 from mixlab.tracking.writer import Writer
 from mixlab.uris import shown
@@ -168,7 +169,7 @@ class Tracker:
         def write() -> None:
             run_id = self.run_ids[trial.key]
             with checkpoint() as folder:
-                for file in sorted(folder.glob("model*.pt")):
+                for file in sorted((*folder.glob("model*.pt"), *folder.glob(PREDICTIONS_FILE))):
                     self.client.log_artifact(run_id, str(file))
                 found = histograms.collect(read_epochs(folder))
             if found:
