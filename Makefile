@@ -7,7 +7,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 CIFAR10 := $(BIN)/python -c "from pathlib import Path; from trainables.datasets import DATASETS; DATASETS['cifar10'].prepare(Path('data'))"
 
-.PHONY: study test test-images fast lint debian bench setup clean
+.PHONY: study test test-images fast lint docs debian bench setup clean
 
 study: $(INSTALLED)
 	$(BIN)/python studies/ablation_cifar100.py --preset quick --dataset cifar10
@@ -18,11 +18,12 @@ test: $(INSTALLED) lint debian
 	$(BIN)/python -m pytest -m "not slow" -n 2
 	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile
 
-# For the tests of pages, of the LaTeX tables and of two machines, which are skipped where these are missing.
+# For the tests of pages, of the LaTeX tables, of two machines and of SLURM, which are skipped where these are missing.
 debian:
-	(command -v chromium && command -v pdflatex && command -v ip) || timeout 600 sh -c 'apt-get update -q && \
-	    apt-get install -yq --no-install-recommends chromium texlive-latex-recommended iproute2' \
-	    || echo "no chromium, no pdflatex or no ip: their tests will be skipped"
+	(command -v chromium && command -v pdflatex && command -v ip && command -v sbatch && command -v munged) \
+	    || timeout 600 sh -c 'apt-get update -q && apt-get install -yq --no-install-recommends \
+	    chromium texlive-latex-recommended iproute2 slurm-wlm munge' \
+	    || echo "no chromium, pdflatex, ip, sbatch or munged: their tests will be skipped"
 
 # A quarter of an hour, as root on Debian: builds the image and runs a study and a job in it. STORE=DIR keeps its layers.
 test-images: $(INSTALLED)
@@ -36,6 +37,10 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The pages of docs/, in site/; a broken link is an error.
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 bench: $(INSTALLED)
 	$(CIFAR10)

@@ -59,7 +59,8 @@ class StudyFolder:
         self, *options: str, log: str = LOG, at: Machine | None = None, environment: Mapping[str, str] | None = None
     ) -> Program:
         """Start the study, on another machine if one is given; it does not outlive this process."""
-        command = [sys.executable, *self.script, "--tracking-uri", self.uri, *options]
+        # -P: the folder of tests/toy.py holds a folder mixlab too, which would hide the installed package.
+        command = [sys.executable, "-P", *self.script, "--tracking-uri", self.uri, *options]
         command = at.inside(self.folder, *command) if at else command
         return Program(command, self.folder, log, environment or self.environment)
 

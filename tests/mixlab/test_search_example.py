@@ -19,11 +19,10 @@ def example() -> str:
     return textwrap.dedent(found[1])
 
 
-def test_it_is_ten_lines_and_the_readme_has_the_same() -> None:
+def test_it_is_ten_lines_and_the_documentation_has_the_same() -> None:
     assert len(example().splitlines()) == 10
-    shown = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    for block in (block for block in shown if "Search(" in block):
-        assert [line for line in block.splitlines() if line.strip()] == example().splitlines()
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "searches.md").read_text(), re.DOTALL)
+    assert [line for line in block.splitlines() if line.strip()] == example().splitlines()
 
 
 @pytest.mark.slow

@@ -1,0 +1,154 @@
+"""What the documentation says is true: its code runs, its commands are accepted, and what it names exists."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from mixlab.__main__ import TOOLS, main, studies
+from trainables import classify
+from trainables.backbones import BACKBONES
+from trainables.config import parse
+from trainables.datasets import DATASETS
+from trainables.methods import build_method
+from trainables.mixers import MIXERS
+
+ROOT = Path(__file__).parents[1]
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), *(ROOT / name for name in ("README.md", "CONTRIBUTING.md"))]
+PAGE = {page.name: page.read_text() for page in PAGES}
+SHELL = [(page.name, line) for page in PAGES for block in re.findall(r"```sh\n(.*?)```", PAGE[page.name], re.DOTALL)
+         for line in block.splitlines()]  # fmt: skip
+ELSEWHERE = ("make", "mlflow", "ray", "export", "sbatch", "git", "optuna-dashboard")  # commands of other programs
+
+
+@pytest.fixture(autouse=True)
+def as_a_script(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a study that the code of a page starts print what it would do; give back what a command changes."""
+    monkeypatch.setattr(sys, "argv", ["page", "--list"])
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+
+def names_of(page: str) -> dict[str, Any]:
+    """Run the Python of a page, from top to bottom, and return the names that it defines."""
+    names: dict[str, Any] = {"__name__": page}
+    for block in re.findall(r"```python\n(.*?)```", PAGE[page], re.DOTALL):
+        try:
+            exec(compile(block, page, "exec"), names)
+        except SystemExit as ended:
+            if ended.code != 0:
+                raise
+    return names
+
+
+@pytest.mark.parametrize("page", [page for page, text in PAGE.items() if "```python" in text])
+def test_the_code_of_every_page_runs(page: str) -> None:
+    assert len(names_of(page)) > 1
+
+
+@pytest.mark.parametrize(("page", "line"), SHELL)
+def test_every_command_is_accepted(page: str, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = shlex.split(line, comments=True)
+    if not words:
+        return
+    program, *arguments = words
+    if program == "python" and arguments[0].startswith("studies/"):
+        program, arguments = "mixlab", ["run", *arguments]
+    if program == "mixlab" and arguments[0] == "run":
+        # All that can be wrong with the options of a study is found before it lists what it would do.
+        with pytest.raises(SystemExit) as ended:
+            raise SystemExit(main([*arguments, "--list"]))
+        assert ended.value.code == 0, capsys.readouterr().err
+    elif program == "mixlab":
+        assert arguments[0] in ("list", *TOOLS), line
+    elif program == "python":
+        assert (ROOT / arguments[0]).exists() or arguments[0] == "-m", line
+    else:
+        assert program in ELSEWHERE, line
+        if program == "make":
+            assert re.search(rf"^{arguments[0]}:", (ROOT / "Makefile").read_text(), re.MULTILINE), line
+        for script in (word for word in arguments if word.startswith("slurm/")):
+            assert (ROOT / script).exists(), line
+
+
+@pytest.mark.parametrize("page", PAGE)
+def test_every_file_that_a_page_names_exists(page: str) -> None:
+    named = re.findall(r"\b(?:studies|analysis|trainables|platform|docker|slurm|tests)/[\w/.-]*\w", PAGE[page])
+    examples = {"trainables/mixers/halfmix.py"}
+    for path in {re.sub(r"\.$", "", path) for path in named} - examples:
+        if "NAME" not in path and "STUDY" not in path:
+            assert (ROOT / path).exists(), path
+    for link in re.findall(r"\]\((?!http)([^)#]+)", PAGE[page]):
+        assert ((ROOT if page in ("README.md", "CONTRIBUTING.md") else ROOT / "docs") / link).exists(), link
+
+
+def test_every_study_is_in_the_page_of_the_papers() -> None:
+    for name in studies():
+        assert f"`{name}`" in PAGE["papers.md"], name
+
+
+def test_the_mixer_is_a_mixer(monkeypatch: pytest.MonkeyPatch) -> None:
+    halfmix = names_of("extending.md")["halfmix"]
+    images = torch.rand(6, 3, 16, 12)
+    mixed = halfmix(images, torch.Generator().manual_seed(0))
+    partner = mixed.sources[:, 1]
+    assert torch.equal(mixed.images[..., :6], images[..., :6])
+    assert torch.equal(mixed.images[..., 6:], images[partner][..., 6:])
+    assert mixed.weights.tolist() == [[0.5, 0.5]] * 6
+
+    monkeypatch.setitem(MIXERS, "halfmix", halfmix)
+    config = parse({"dataset": "cifar10", "backbone": "resnet8", "mixer": "halfmix", "sumix.lam": "learned"})
+    loss, _ = build_method(config, DATASETS["cifar10"], seed=0)(
+        images, torch.arange(6), torch.Generator().manual_seed(0)
+    )
+    assert loss.isfinite()
+    with pytest.raises(ValueError, match=r"'mixer\.aplha'; did you mean 'mixer\.alpha'"):
+        parse({"mixer": "halfmix", "mixer.aplha": 0.5})
+
+
+def test_the_backbone_and_the_data_set_train(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    names = names_of("extending.md")
+    monkeypatch.setitem(BACKBONES, "small", names["small"])
+    monkeypatch.setitem(DATASETS, "stripes", names["STRIPES"])
+    config = {"dataset": "stripes", "backbone": "small", "epochs": 8, "batch_size": 8, "lr": 0.05, "mixer": "cutmix"}
+    epochs: list[Any] = []
+    classify.train(config, 0, lambda epoch, save: epochs.append(epoch), data_root=tmp_path)
+    assert [epoch.number for epoch in epochs] == list(range(1, 9))
+    assert epochs[-1].metrics["test_top1"] == 100  # stripes are easy
+
+
+def test_the_trainable_declares_reports_and_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
+    names = names_of("extending.md")
+    ridge, study = names["Ridge"](), names["study"]
+    assert [metric.names for metric in ridge.metrics] == [("rmse", "rmse_last", "rmse_best")]
+    assert len(study.arms) * len(study.seeds) == 12
+    with pytest.raises(ValueError, match="rate must be between 0 and 1, got 2"):
+        ridge.resolve({"rate": 2})
+
+    def errors(resume_from: Path | None = None, keep: int = 0) -> list[float]:
+        found: list[float] = []
+
+        def report(epoch: Any, save: Any) -> None:
+            found.append(epoch.metrics["rmse"])
+            if epoch.number == keep:
+                save(tmp_path)
+
+        ridge(ridge.resolve({}), 0, report, resume_from=resume_from)
+        return found
+
+    whole = errors(keep=7)
+    assert whole[-1] < whole[0]
+    assert np.array_equal(errors(resume_from=tmp_path), whole[7:])
+
+
+@pytest.mark.slow
+def test_the_pages_are_built_without_a_warning(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (tmp_path / "site" / "first-study" / "index.html").exists()
