@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from mixlab.__main__ import TOOLS, main, studies
+from mixlab.__main__ import TOOLS, main
+from mixlab.installation import studies
 from trainables import classify
 from trainables.backbones import BACKBONES
 from trainables.config import parse

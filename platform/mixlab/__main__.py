@@ -3,6 +3,7 @@
     mixlab list                      every study, and what it shows
     mixlab run STUDY [options]       the same as python studies/STUDY.py [options]
     mixlab doctor [options]          look for what goes wrong on this machine or on a cluster
+    mixlab slurm STUDY [options]     write a batch script for a SLURM cluster
 
 The options of a study are known to ``mixlab.cli`` alone; what follows the name of a command is handed on as it is.
 """
@@ -12,7 +13,6 @@ import importlib.util
 import runpy
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from mixlab import installation
@@ -28,6 +28,7 @@ class Tool(NamedTuple):
 
 TOOLS = {
     "doctor": Tool("mixlab.doctor", "look for what goes wrong on this machine or on a cluster"),
+    "slurm": Tool("mixlab.slurm", "write a batch script that runs a study on a SLURM cluster"),
     "table": Tool("analysis.ablation_table", "write the tables of a finished study again"),
 }
 USAGE = """usage: mixlab COMMAND ...
@@ -57,27 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def studies() -> dict[str, Path]:
-    """Return the file of every study by its name; one in ``studies/`` of the current folder wins."""
-    found: dict[str, Path] = {}
-    for folder in (Path("studies"), *installation.study_folders()):
-        for file in sorted(folder.glob("*.py")):
-            found.setdefault(file.stem, file)
-    return found
-
-
-def study_file(name: str) -> Path:
-    """Return the file of a study, given by its name or by its path; raise ``BadInput`` if there is none."""
-    if name.endswith(".py"):
-        if not Path(name).is_file():
-            raise BadInput(f"there is no study {name!r}; name a Python file, or one of: {', '.join(studies())}")
-        return Path(name)
-    require_known("study", name, studies())
-    return studies()[name]
-
-
 def _list() -> None:
-    found = studies()
+    found = installation.studies()
     width = max(map(len, found), default=0)
     for name, file in found.items():
         docstring = ast.get_docstring(ast.parse(file.read_text())) or ""
@@ -86,8 +68,8 @@ def _list() -> None:
 
 def _run(arguments: Sequence[str]) -> None:
     if not arguments or arguments[0] in ("-h", "--help"):
-        raise BadInput(f"mixlab run takes the name of a study first, one of: {', '.join(studies())}")
-    file = study_file(arguments[0])
+        raise BadInput(f"mixlab run takes the name of a study first, one of: {', '.join(installation.studies())}")
+    file = installation.study_file(arguments[0])
     sys.argv = [str(file), *arguments[1:]]
     sys.path.insert(0, str(file.parent.resolve()))  # as python FILE does
     runpy.run_path(str(file), run_name="__main__")

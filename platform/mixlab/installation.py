@@ -1,4 +1,4 @@
-"""Where Mixlab is installed, and whether a package of the same name hides a part of it."""
+"""Where Mixlab is installed, what came with it, and whether a package of the same name hides a part of it."""
 
 import base64
 import hashlib
@@ -8,7 +8,7 @@ import sysconfig
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from mixlab.errors import BadInput
+from mixlab.errors import BadInput, require_known
 
 PACKAGE = Path(__file__).resolve().parent
 # Installed, the three packages lie side by side; in the repository, mixlab is in platform/ and the others are above it.
@@ -33,9 +33,33 @@ def check() -> None:
         raise BadInput(f"{file} is no longer Mixlab's: another package of that name was installed over it")
 
 
-def study_folders() -> list[Path]:
-    """Return the folders that may hold the studies that come with Mixlab: the repository's, or the installed ones."""
-    return [PACKAGE.parent.parent / "studies", *(Path(home, "share/mixlab/studies") for home in (sys.prefix, HOMES[0]))]
+def studies() -> dict[str, Path]:
+    """Return the file of every study by its name; one in ``studies/`` of the current folder wins."""
+    found: dict[str, Path] = {}
+    for folder in (Path("studies"), *_shared("studies")):
+        for file in sorted(folder.glob("*.py")):
+            found.setdefault(file.stem, file)
+    return found
+
+
+def study_file(name: str) -> Path:
+    """Return the file of a study, given by its name or by its path; raise ``BadInput`` if there is none."""
+    if name.endswith(".py"):
+        if not Path(name).is_file():
+            raise BadInput(f"there is no study {name!r}; name a Python file, or one of: {', '.join(studies())}")
+        return Path(name)
+    require_known("study", name, studies())
+    return studies()[name]
+
+
+def slurm_script() -> Path:
+    """Return the batch script that comes with Mixlab."""
+    return next(folder / "study.sbatch" for folder in _shared("slurm") if folder.is_dir())
+
+
+def _shared(name: str) -> list[Path]:
+    installed = (Path(home, "share", "mixlab", name) for home in (sys.prefix, PACKAGE.parent))
+    return [PACKAGE.parent.parent / name, *installed]
 
 
 def _location(name: str) -> Path | None:

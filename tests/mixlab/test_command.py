@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from mixlab import installation
-from mixlab.__main__ import TOOLS, main, studies
+from mixlab.__main__ import TOOLS, main
+from mixlab.installation import studies
 
 STUDY = '''"""A study of one print."""
 import sys

@@ -1,0 +1,89 @@
+"""Writes a batch script for SLURM that runs a study until it is done.
+
+    mixlab slurm --time 12:00:00 --gpus 4 --out job.sbatch ablation_cifar100 --gpus-per-trial 0.5
+    sbatch job.sbatch
+
+The script is ``slurm/study.sbatch`` with the job's size, the study and its options filled in. Several studies, with
+commas between them, make an array: a task for each.
+"""
+
+import argparse
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mixlab import installation
+from mixlab.errors import BadInput
+
+# The lines of the script that an option changes, and the options that add a line.
+CHANGED = {"nodes": "nodes", "cpus": "cpus-per-task", "time": "time"}
+ADDED = {"gpus": "gpus-per-node", "partition": "partition", "account": "account"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the script, and return the exit code: 2 for bad input."""
+    options = parser().parse_args(argv)
+    try:
+        text = script(options)
+        if options.out is None:
+            sys.stdout.write(text)
+        else:
+            Path(options.out).write_text(text)
+    except (BadInput, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the job's options; those of the study follow its name and are handed on."""
+    options = argparse.ArgumentParser(
+        prog="mixlab slurm",
+        description="Write a SLURM batch script that runs a study until it is done.",
+        allow_abbrev=False,
+    )
+    add = options.add_argument
+    add("--nodes", metavar="N", type=_count, help="nodes of the job; 1 if not given")
+    add("--cpus", metavar="N", type=_count, help="processors of each node; 8 if not given")
+    add("--gpus", metavar="N", type=_count, help="GPUs of each node; none are asked for if not given")
+    add("--time", metavar="T", help="limit, after which the job goes back into the queue; 24:00:00 if not given")
+    add("--partition", metavar="P")
+    add("--account", metavar="A")
+    add("--out", metavar="FILE", help="where to write the script; the standard output if not given")
+    add("studies", metavar="STUDY[,STUDY...]", help="names or files")
+    add("options", nargs=argparse.REMAINDER, metavar="...", help="options of the study")
+    return options
+
+
+def script(options: argparse.Namespace) -> str:
+    """Return the batch script.
+
+    Raises:
+        BadInput: a study does not exist.
+    """
+    studies = options.studies.split(",")
+    for name in studies:
+        installation.study_file(name)
+    text = installation.slurm_script().read_text()
+    for name, directive in CHANGED.items():
+        if getattr(options, name) is not None:
+            text = re.sub(rf"(?m)^#SBATCH --{directive}=.*$", f"#SBATCH --{directive}={getattr(options, name)}", text)
+    added = [f"#SBATCH --{ADDED[name]}={value}\n" for name in ADDED if (value := getattr(options, name)) is not None]
+    if len(studies) > 1:
+        added.append(f"#SBATCH --array=0-{len(studies) - 1}\n")
+    words = shlex.join([options.studies, *options.options])
+    python = shlex.quote(str(Path(sys.executable).parent))
+    filled = f"set -- {words}\nMIXLAB_BIN=${{MIXLAB_BIN:-{python}}}\n"
+    return text.replace("set -u\n", "".join(added) + "set -u\n" + filled, 1)
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 on, got {text!r}")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
