@@ -9,10 +9,8 @@ the same machine; the table shows the median round. Expected on 2 idle cores: 25
 With other work on the cores 1 thread is the better, since threads that wait for each other then wait for long.
 """
 
-import statistics
 import sys
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -24,6 +22,7 @@ from torchvision import transforms
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from tests.benchmarks.speeds import Batches, compare  # noqa: E402
 from trainables.augment.crop_and_flip import crop_and_flip  # noqa: E402
 from trainables.datasets import DATASETS  # noqa: E402
 from trainables.datasets.dataset import Split  # noqa: E402
@@ -32,10 +31,7 @@ from trainables.seeds import generator  # noqa: E402
 
 BATCH = 100
 WORKERS = 2
-ROUNDS = 5
 IMAGES = 10_000  # a round
-
-Batches = Iterable[tuple[Tensor, Tensor]]
 
 
 class PILImages(Dataset[tuple[Tensor, int]]):
@@ -59,13 +55,6 @@ class PILImages(Dataset[tuple[Tensor, int]]):
         return self.transform(Image.fromarray(self.pixels[index])), self.labels[index]
 
 
-def images_a_second(epoch: Callable[[], Batches]) -> float:
-    """Of one epoch, batch after batch, without a network."""
-    start = time.perf_counter()
-    images = sum(len(labels) for _, labels in epoch())
-    return images / (time.perf_counter() - start)
-
-
 def main() -> None:
     """Print the table."""
     cifar10 = DATASETS["cifar10"]
@@ -84,23 +73,12 @@ def main() -> None:
         torch.set_num_threads(threads)
         return resident.train_batches(BATCH, generator(0, "data"), generator(0, "augment"))
 
-    paths: dict[str, Callable[[], Batches]] = {
+    sources: dict[str, Callable[[], Batches]] = {
         f"torchvision DataLoader, PIL, {WORKERS} workers": lambda: loader,
         "Resident, 1 thread": lambda: ours(1),
         "Resident, 2 threads": lambda: ours(2),
     }
-    for epoch in paths.values():
-        images_a_second(epoch)  # starts the workers, warms the caches
-    rounds = [[images_a_second(epoch) for epoch in paths.values()] for _ in range(ROUNDS)]
-    medians = [statistics.median(speeds) for speeds in zip(*rounds, strict=True)]
-
-    print(
-        f"CIFAR-10, crop and flip, batches of {BATCH}, median of {ROUNDS} rounds in turn, torch {torch.__version__}\n"
-    )
-    print("| data path | images a second | ratio |")
-    print("|---|---:|---:|")
-    for name, speed in zip(paths, medians, strict=True):
-        print(f"| {name} | {speed:,.0f} | {speed / medians[0]:.1f} |")
+    compare(f"CIFAR-10, crop and flip, batches of {BATCH}, torch {torch.__version__}", sources)
 
 
 if __name__ == "__main__":

@@ -13,18 +13,16 @@ reading takes 0.9 GiB, and both stay under 2 GiB.
 
 import argparse
 import concurrent.futures
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
@@ -32,6 +30,7 @@ from torchvision.datasets import ImageFolder
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from tests.benchmarks.speeds import Batches, compare  # noqa: E402
 from trainables import memory  # noqa: E402
 from trainables.classify import train  # noqa: E402
 from trainables.config import parse  # noqa: E402
@@ -41,12 +40,10 @@ from trainables.seeds import generator  # noqa: E402
 
 BATCH = 64
 WORKERS = 2
-ROUNDS = 5
 CLASSES = 10
 TESTED = 100  # images of the test split; the loader needs one
 SIDE = 256
 
-Batches = Iterable[tuple[Tensor, Tensor]]
 CONFIG = {
     "dataset": "folder",
     "folder": "photos",
@@ -57,7 +54,7 @@ CONFIG = {
 
 
 def write(folder: Path, first: int, last: int) -> None:
-    """Images ``first`` up to (not with) ``last``: smooth noise with grain, as large on disk as small photographs."""
+    """Write images ``first`` up to (not with) ``last``: smooth noise with grain, on disk as large as photographs."""
     for number in range(first, last):
         rng = np.random.default_rng(number)
         coarse = Image.fromarray(rng.integers(0, 256, (SIDE // 16, SIDE // 16, 3), dtype=np.uint8))
@@ -68,7 +65,7 @@ def write(folder: Path, first: int, last: int) -> None:
 
 
 def generate(root: Path, images: int) -> None:
-    """``photos/train`` and ``photos/test`` in ``root``."""
+    """Write ``photos/train`` and ``photos/test`` into ``root``."""
     with concurrent.futures.ProcessPoolExecutor(WORKERS) as pool:
         jobs = []
         for split, count in (("train", images), ("test", TESTED)):
@@ -81,45 +78,30 @@ def generate(root: Path, images: int) -> None:
             job.result()
 
 
-def images_a_second(epoch: Callable[[], Batches]) -> float:
-    """Of one pass, batch after batch, without a network."""
-    start = time.perf_counter()
-    images = sum(len(labels) for _, labels in epoch())
-    return images / (time.perf_counter() - start)
-
-
 def ours(root: Path, images: int | None) -> BatchSource:
-    """Our loader of the first ``images``."""
+    """Return our loader of the first ``images``."""
     return open_dataset(parse({**CONFIG, "train_images": images}), root, "cpu", workers=WORKERS).train
 
 
 def torchvision_loader(root: Path, images: int) -> Batches:
-    """torchvision's."""
+    """Return torchvision's loader of as many."""
     steps = [transforms.RandomResizedCrop(224), transforms.RandomHorizontalFlip(), transforms.ToTensor()]
     folder = ImageFolder(root / "photos" / "train", transforms.Compose(steps))
     some = Subset(folder, torch.randperm(len(folder))[:images].tolist())
     return DataLoader(some, BATCH, shuffle=True, num_workers=WORKERS)
 
 
-def compare(root: Path, images: int) -> None:
+def compare_loaders(root: Path, images: int) -> None:
     """Print the table of speeds."""
     torch.set_num_threads(1)  # more would wait for the workers' processors
     source, other = ours(root, images), torchvision_loader(root, images)
-    paths: dict[str, Callable[[], Batches]] = {
+    sources: dict[str, Callable[[], Batches]] = {
         f"torchvision ImageFolder and DataLoader, {WORKERS} workers": lambda: other,
         f"Streamed, {WORKERS} workers": lambda: source.train_batches(
             BATCH, generator(0, "data"), generator(0, "augment")
         ),
     }
-    for epoch in paths.values():
-        images_a_second(epoch)  # the files are then in the system's cache for both
-    rounds = [[images_a_second(epoch) for epoch in paths.values()] for _ in range(ROUNDS)]
-    medians = [statistics.median(speeds) for speeds in zip(*rounds, strict=True)]
-    print(f"{images} JPEG files of {SIDE}x{SIDE} pixels, crops of 224, median of {ROUNDS} rounds in turn\n")
-    print("| loader | images a second | ratio |")
-    print("|---|---:|---:|")
-    for name, speed in zip(paths, medians, strict=True):
-        print(f"| {name} | {speed:,.0f} | {speed / medians[0]:.1f} |")
+    compare(f"{images} JPEG files of {SIDE}x{SIDE} pixels, crops of 224", sources)
 
 
 def read_epoch(root: Path) -> tuple[int, float]:
@@ -154,7 +136,7 @@ def main() -> None:
         start = time.perf_counter()
         generate(Path(folder), options.images)
         print(f"{options.images} images written in {time.perf_counter() - start:.0f} s", file=sys.stderr)
-        compare(Path(folder), min(options.images, 4_000))
+        compare_loaders(Path(folder), min(options.images, 4_000))
         print(flush=True)
         for what in MEASURED:
             subprocess.run([sys.executable, __file__, "--measure", what, folder], check=True)
