@@ -24,6 +24,7 @@ MAY_IMPORT = {
         "trainables",
         "mixlab",  # what is public there
         "mixlab.cluster.connect",
+        "mixlab.cluster.head",
         "mixlab.errors",
         "mixlab.spec",
         "mixlab.tracking",
@@ -53,6 +54,7 @@ NOT_YET: dict[str, set[str]] = {
         "mixlab",
         "mixlab.cli",
         "mixlab.cluster.connect",
+        "mixlab.cluster.head",
         "mixlab.cluster.objective",
         "mixlab.cluster.packing",
         "mixlab.cluster.preparation",
