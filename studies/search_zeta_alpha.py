@@ -11,17 +11,21 @@ costs a quarter of a run of the paper, and of those that ASHA starts one in four
 Expected, from the paper: zeta 0.5 and alpha 0.2 are what it uses with CutMix (79.78 %, Table 6); it gives no search.
 """
 
-from mixlab import Arm, Float, Search, main
+from mixlab import Arm, Float, Search, Study, main
 from trainables import classify
 from trainables.recipes import CIFAR100_RESNET18
 
 QUICK = {"dataset": "cifar10", "train_images": 1000, "validation": 0.25, "test_images": 2000, "epochs": 5, "seeds": 2}
 
 study = Search(
-    name="search_zeta_alpha",
-    base={**CIFAR100_RESNET18, "sumix.lam": "learned", "sumix.regulariser": "su"},
-    factors={"mixer": ("cutmix", "mixup", "saliencymix", "fmix")},
-    arms=(Arm("sumix", {}),),
+    study=Study(
+        name="search_zeta_alpha",
+        base={**CIFAR100_RESNET18, "sumix.lam": "learned", "sumix.regulariser": "su"},
+        factors={"mixer": ("cutmix", "mixup", "saliencymix", "fmix")},
+        arms=(Arm("sumix", {}),),
+        seeds=range(3),
+        presets={"quick": QUICK},
+    ),
     space={"sumix.zeta": Float(0.05, 2, log=True), "mixer.alpha": Float(0.1, 4, log=True)},
     objective="val_top1",
     tuning={"validation": 0.1, "evaluate": "validation", "epochs": 200},
@@ -29,8 +33,6 @@ study = Search(
     budgets={"quick": 24, "smoke": 8},
     sampler="tpe",
     scheduler="asha",
-    seeds=range(3),
-    presets={"quick": QUICK},
 )
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mixlab import Arm, Float, Search, Study, main
+from mixlab import Arm, Epoch, Float, Metric, Search, Study, main
 
 FOLDER = Path.cwd()  # found in the driver, and carried to every worker with the class
 NOISE = "noise"  # the folder of images that the held study trains on
@@ -36,12 +36,24 @@ class Diverged(Exception):
 class Toy:
     """Trains nothing. Its checkpoint is the number of its last epoch, its network a line of text."""
 
-    presets: Mapping[str, Mapping[str, Any]] = {"paper": {}, "quick": {}, "smoke": {}}
+    metrics = (
+        Metric("test_top1", "%", higher_is_better=True, rules=("median10", "last", "best")),
+        Metric("val_top1", "%", higher_is_better=True),
+    )
+    held_out: Mapping[str, Any] = {"validation": 0.1, "evaluate": "validation"}
+    final = (Diverged,)
 
-    def __call__(self, config: Any, seed: int, report: Callable[..., None], resume_from: Path | None) -> dict[str, Any]:
+    def __call__(
+        self,
+        config: Any,
+        seed: int,
+        report: Callable[..., None],
+        *,
+        resume_from: Path | None = None,
+        data_root: Path = Path("data"),
+    ) -> None:
         done = int((resume_from / "epoch").read_text()) if resume_from else 0
         note("began", config=dict(config), seed=seed, done=done, threads=_threads())
-        metrics: dict[str, Any] = {}
         for epoch in range(done + 1, config["epochs"] + 1):
             time.sleep(config["pause"])
             while held(seed, epoch):
@@ -49,16 +61,10 @@ class Toy:
             self.fail(config, epoch)
             note("epochs", seed=seed, epoch=epoch)
             value = score(config, seed, epoch)
-            metrics = {"epoch": epoch, "epochs": config["epochs"], "data": "toy", "train_loss": 1 / epoch}
-            metrics |= self.where() if config["where"] else {}
-            if config["evaluate"] == "validation":
-                metrics["val_top1"] = value
-            else:
-                last = epoch == config["epochs"]
-                metrics |= {"test_top1": value}
-                metrics |= {f"test_top1_{rule}": value for rule in ("median10", "last", "best") if last}
-            report(metrics, lambda folder, epoch=epoch: self.save(folder, epoch, seed))
-        return metrics
+            judged = "val_top1" if config["evaluate"] == "validation" else "test_top1"
+            metrics = {"train_loss": 1 / epoch, judged: value, **(self.where() if config["where"] else {})}
+            done = Epoch(epoch, config["epochs"], metrics, {"data": "toy"})
+            report(done, lambda folder, epoch=epoch: self.save(folder, epoch, seed))
 
     def fail(self, config: Mapping[str, Any], epoch: int) -> None:
         if config["zeta"] > 1.7:
@@ -85,13 +91,13 @@ class Toy:
         defaults = {"epochs": 3, "pause": 0.0, "evaluate": "test", "validation": 0.0, "where": False}
         return {**defaults, "fault": 0, "greedy": False, "zeta": 0.2, "peak": 0.2, "alpha": 0.5, **config}
 
-    def prepare(self, config: Any, data_root: Path) -> None:
-        pass
+    def objectives(self, config: Mapping[str, Any]) -> list[str]:
+        return ["val_top1", "val_top5"] if config.get("validation") else []
 
     def estimate_seconds(self, config: Any) -> float:
         return 1.0
 
-    def gpu_memory(self, config: Mapping[str, Any]) -> tuple[float, float]:
+    def gpu_memory(self, config: Mapping[str, Any], data_root: Path) -> tuple[float, float]:
         if config["mib"] > 16_000:
             raise ValueError("a trial does not fit the 16000 MiB that the GPU has free: lower batch_size")
         return config["mib"], 16_000.0
@@ -163,19 +169,21 @@ def _held_study() -> tuple[Study, Any]:
 
 
 SEARCH = Search(
-    name="toy",
-    base={"epochs": 9},
-    arms=(Arm("low", {"peak": 0.2}), Arm("high", {"peak": 0.8})),
+    study=Study(
+        name="toy",
+        base={"epochs": 9},
+        arms=(Arm("low", {"peak": 0.2}), Arm("high", {"peak": 0.8})),
+        seeds=range(2),
+    ),
     space={"zeta": Float(0.05, 2, log=True), "alpha": Float(0.1, 4, log=True)},
     objective="val_top1",
     search_seeds=(1000,),
     budget=16,
-    seeds=range(2),
 )
 
 
 def _slow(search: Search, pause: float, **changes: Any) -> Search:
-    return replace(search, base={**search.base, "pause": pause}, **changes)
+    return replace(search, study=search.study.with_base(pause=pause), **changes)
 
 
 def _study(base: Mapping[str, Any], arms: tuple[Arm, ...], seeds: int, name: str = "toy") -> Study:
@@ -183,7 +191,7 @@ def _study(base: Mapping[str, Any], arms: tuple[Arm, ...], seeds: int, name: str
 
 
 PLAIN = (Arm("plain", {}),)
-STUDIES: dict[str, Callable[[], Study]] = {
+STUDIES: dict[str, Callable[[], Study | Search]] = {
     "faulty": lambda: _study({}, (Arm("sound", {}), Arm("faulty", {"fault": 3})), seeds=2),
     "packed": lambda: _study(
         {"epochs": 2, "mib": 1_000.0, "where": True},
@@ -197,24 +205,21 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "search": lambda: SEARCH,
     "slow search": lambda: _slow(SEARCH, 0.25),
     "search over two seeds": lambda: _slow(SEARCH, 0.3, search_seeds=(1000, 1001)),
-    "search for nothing": lambda: _slow(SEARCH, 0.0, objective="val_topp1"),
+    "search for nothing": lambda: _slow(SEARCH, 0.0, objective="val_top5"),
     "short search": lambda: replace(
         SEARCH,
-        name="search",
-        base={"epochs": 6},
-        arms=PLAIN,
+        study=Study(name="search", base={"epochs": 6}, arms=PLAIN, seeds=range(1)),
         space={"zeta": Float(0.1, 1.0)},
         budget=6,
         concurrent=1,
         scheduler="none",
-        seeds=range(1),
     ),
 }
 
 if __name__ == "__main__":
     name = sys.argv.pop(1)
     if "DRAIN_SECONDS" in os.environ:
-        from mixlab.run import ending
+        from mixlab.launching import ending
 
         ending.DRAIN_SECONDS = float(os.environ["DRAIN_SECONDS"])
     study, trainable = _held_study() if name == "held" else (STUDIES[name](), Toy())

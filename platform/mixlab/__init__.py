@@ -8,6 +8,7 @@ os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
+from mixlab.api import run
 from mixlab.cli import main
 from mixlab.options import Options
 from mixlab.spec.designs import add_one_in, factorial, leave_one_out
@@ -31,4 +32,5 @@ __all__ = [
     "factorial",
     "leave_one_out",
     "main",
+    "run",
 ]

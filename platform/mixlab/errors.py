@@ -23,6 +23,12 @@ def require_known(what: str, name: str, known: Iterable[str]) -> None:
 
 
 def first_line(error: BaseException) -> str:
-    """What went wrong, in a line."""
+    """Return what went wrong, in a line."""
     reason = getattr(error, "reason", error)  # of a URLError
     return (str(reason).strip() or type(error).__name__).splitlines()[0]
+
+
+def last_line(traceback: str) -> str:
+    """Return the line of a traceback that says what happened: its last that is not indented."""
+    lines = [line for line in traceback.strip().splitlines() if line and not line[0].isspace()]
+    return lines[-1] if lines else "unknown error"

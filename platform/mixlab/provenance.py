@@ -1,4 +1,4 @@
-"""How a result was obtained, as far as it is known where the study is started: commit, changes, versions."""
+"""Tells how a result was obtained, as far as it is known where the study is started: commit, changes, versions."""
 
 import hashlib
 import os
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from mixlab.tracking import names
 from mixlab.uris import shown
 
 PACKAGES = ("torch", "torchvision", "ray", "mlflow", "optuna", "numpy", "pandas")
@@ -27,32 +28,63 @@ class Provenance:
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags that every run carries."""
-        tags = {"mixlab.commit": self.commit, "mixlab.dirty": str(self.dirty).lower()}
-        return {**tags, "mixlab.constraints": self.constraints} if self.constraints else tags
+        """Return the tags that every run carries."""
+        tags = {names.COMMIT: self.commit, names.DIRTY: str(self.dirty).lower()}
+        return {**tags, names.CONSTRAINTS: self.constraints} if self.constraints else tags
 
     @property
     def details(self) -> dict[str, str]:
-        """The tags that only the study's run carries."""
+        """Return the tags that only the study's run carries."""
         versions = ", ".join(f"{name} {number}" for name, number in self.versions.items())
-        return {"mixlab.versions": versions, "mixlab.command": command()}
+        return {names.VERSIONS: versions, names.COMMAND: command()}
 
 
-def collect(folder: Path) -> Provenance:
-    """The provenance of the code in ``folder``. An image without git names its commit in ``MIXLAB_COMMIT``."""
-    commit = _git(folder, "rev-parse", "HEAD") or os.environ.get("MIXLAB_COMMIT", "unknown")
-    diff = _git(folder, "diff", "HEAD")
+def collect(study_file: Path, trainable: object = None) -> Provenance:
+    """Return the provenance of the code that runs: of mixlab, of the package of the trainable, and of the study's file.
+
+    The commit is that of the trainable's repository, else of mixlab's, else of the study's. Sources that git does not
+    know count as changes. An image without git names its commit in ``MIXLAB_COMMIT``.
+    """
+    module = sys.modules.get(type(trainable).__module__.partition(".")[0])
+    files = [Path(file) for file in (getattr(module, "__file__", None), __file__, study_file) if file]
+    roots = {file: _repository(file) for file in files}
+    known = list(dict.fromkeys(root for root in roots.values() if root is not None))
+    commit = _git(known[0], "rev-parse", "HEAD").strip() if known else os.environ.get("MIXLAB_COMMIT", "unknown")
+    diffs = [_changes(root) for root in known]
+    if study_file.is_file() and roots[study_file] is None and known:
+        diffs.append(_added(study_file.parent, study_file.name))
     versions = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
             versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return Provenance(commit, bool(diff), diff, versions, constraints_hash(folder))
+    diff, root = "".join(diffs), known[0] if known else Path.cwd()
+    return Provenance(commit or "unknown", bool(diff), diff, versions, constraints_hash(root))
+
+
+def _repository(file: Path) -> Path | None:
+    """Return the root of the repository that has ``file``; None where there is none, or git ignores the file."""
+    folder = file.absolute().parent
+    root = _git(folder, "rev-parse", "--show-toplevel").strip()
+    if not root or _git(folder, "check-ignore", str(file.absolute())).strip():
+        return None
+    return Path(root)
+
+
+def _changes(root: Path) -> str:
+    """Return what the repository's files have that its commit has not, untracked sources too, as a patch."""
+    untracked = _git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", "*.py").split("\0")
+    return _git(root, "diff", "HEAD") + "".join(_added(root, name) for name in untracked if name)
+
+
+def _added(folder: Path, name: str) -> str:
+    """Return a file as a patch that adds it."""
+    return _git(folder, "diff", "--no-index", "--", os.devnull, name)
 
 
 def constraints_hash(folder: Path) -> str:
-    """The first 12 hex digits of the SHA-256 of ``constraints.txt``; empty where there is none.
+    """Return the first 12 hex digits of the SHA-256 of ``constraints.txt``; empty where there is none.
 
     An image names its own in ``MIXLAB_CONSTRAINTS``; elsewhere it is that of ``folder``.
     """
@@ -61,14 +93,15 @@ def constraints_hash(folder: Path) -> str:
 
 
 def command() -> str:
-    """The command line that was typed, as it can be typed again, but for passwords."""
+    """Return the command line that was typed, as it can be typed again, but for passwords."""
     return shown(shlex.join(["python", *sys.argv]))
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    """What git prints, or nothing where git or the repository is missing."""
+    """Return what git prints, nothing where it or the repository is missing; what is no UTF-8 is replaced."""
     try:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=30, check=True)
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, timeout=30)
     except (OSError, subprocess.SubprocessError):
         return ""
-    return done.stdout.strip()
+    # "diff --no-index" ends with 1 where there is a difference, "check-ignore" where there is none.
+    return done.stdout.decode("utf-8", errors="replace") if done.returncode in (0, 1) else ""

@@ -53,6 +53,7 @@ def test_runs_log_what_the_image_says_of_itself(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("MIXLAB_COMMIT", "0" * 40)
     monkeypatch.setenv("MIXLAB_CONSTRAINTS", str(copy))
     (tmp_path / "elsewhere").mkdir()
+    monkeypatch.setattr(provenance, "_repository", lambda file: None)  # an image has none
     tags = provenance.collect(tmp_path / "elsewhere").tags
     assert tags["mixlab.commit"] == "0" * 40
     monkeypatch.delenv("MIXLAB_CONSTRAINTS")

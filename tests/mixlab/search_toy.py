@@ -1,27 +1,39 @@
-"""A search that needs neither Ray nor files: the real history, searcher and scheduler, driven by a loop."""
+"""A search that needs neither Ray nor files: the real history and source, driven by a loop."""
 
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import optuna
 
-from mixlab import Arm, Float, Search
+from mixlab import Arm, Epoch, Float, Metric, Search, Study
+from mixlab.cluster.source import Job
+from mixlab.launching.proposed import ProposedTrials
 from mixlab.search.history import History
-from mixlab.search.searcher import HistorySearcher, Stopper
 from mixlab.search.trial_store import TrialStore
 from mixlab.spec.search import SearchTrial
+from mixlab.spec.trainable import complete
 from mixlab.storage.journal import Saved
 
 SPACE = {"zeta": Float(0.05, 2, log=True), "alpha": Float(0.1, 4, log=True)}
 BEST = {"zeta": 0.4, "alpha": 1.0}
 
 
-def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {"epochs": 27, **config}
+class Toy:
+    """As much of a trainable as a search needs before anything is trained."""
+
+    metrics = (Metric("val_top1", "%", higher_is_better=True),)
+
+    def __call__(self) -> None:
+        raise NotImplementedError
+
+    def resolve(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        return {"epochs": 27, **config}
+
+
+TRAIN = complete(Toy())
 
 
 def distance(config: Mapping[str, Any]) -> float:
@@ -53,14 +65,12 @@ class NoCheckpoints:
         return {}
 
 
-class Nobody:
-    def taken_over(self, trial: SearchTrial, saved: Saved | None) -> None:
-        pass
-
-
 def search(**changes: Any) -> Search:
     arms = (Arm("low", {"arm": "low"}), Arm("high", {"arm": "high"}))
-    return Search(**{"name": "toy", "base": {}, "arms": arms, "space": SPACE, "budget": 40, "tuning": {}, **changes})
+    of_study = {key: changes.pop(key) for key in ("name", "seeds", "base", "arms") if key in changes}
+    study = Study(**{"name": "toy", "base": {}, "arms": arms, **of_study})
+    found = Search(**{"study": study, "space": SPACE, "budget": 40, "tuning": {}, **changes})
+    return found.completed(TRAIN)
 
 
 def store_of(kind: str, folder: Path) -> TrialStore:
@@ -71,26 +81,29 @@ def store_of(kind: str, folder: Path) -> TrialStore:
 
 def run(history: History, value: Callable[[Mapping[str, Any], int], float] = accuracy, at_a_time: int = 4) -> int:
     """Do what Ray Tune does, on a clock of epochs, ``at_a_time`` trials together; returns the epochs that were run."""
-    searcher = HistorySearcher(history, NoCheckpoints(), Nobody())  # type: ignore[arg-type]
-    stopper = Stopper(searcher)
+    source = proposed(history)
     running: dict[str, tuple[SearchTrial, int]] = {}
-    total = began = 0
+    total = 0
     while True:
         while len(running) < at_a_time:
-            suggested = searcher.suggest(str(began))
-            if not isinstance(suggested, dict):
+            job = source.next(at_a_time)
+            if not isinstance(job, Job):
                 break
-            running[str(began)] = (suggested["job"].trial, 0)
-            began += 1
+            assert isinstance(job.trial, SearchTrial)
+            running[job.trial.key] = (job.trial, 0)
         if not running:
             return total
-        for name, (trial, epoch) in list(running.items()):
+        for key, (trial, epoch) in list(running.items()):
             epoch, total = epoch + 1, total + 1
             epochs = trial.config["epochs"]
-            metrics = {"epoch": epoch, "epochs": epochs, history.search.objective: value(trial.config, epoch)}
-            flat = {f"metrics/{key}": number for key, number in metrics.items()}
-            stop = stopper.on_trial_result(None, SimpleNamespace(trial_id=name), flat) == "STOP"
-            running[name] = (trial, epoch)
-            if stop or epoch == epochs:
-                del running[name]
-                searcher.on_trial_complete(name, flat)
+            metrics = {history.search.objective: value(trial.config, epoch)}
+            end = source.reported(trial, Epoch(epoch, epochs, metrics))
+            running[key] = (trial, epoch)
+            if end is not None:
+                del running[key]
+                source.ended(trial, end)
+
+
+def proposed(history: History) -> ProposedTrials:
+    """Return the source of a history's trials, without checkpoints."""
+    return ProposedTrials(history, NoCheckpoints(), "paper")  # type: ignore[arg-type]

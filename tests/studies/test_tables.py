@@ -13,8 +13,10 @@ import torch
 
 from analysis.records.published import PublishedNumber, published_number, sumix_terms
 from mixlab import Study, main
-from mixlab.cli import configure, parser
+from mixlab.api import configure
+from mixlab.cli import parse as parse_options
 from mixlab.spec.study import Trial
+from mixlab.spec.trainable import complete
 from trainables import methods
 from trainables.classify import train
 from trainables.config import parse
@@ -47,8 +49,8 @@ def load(name: str) -> tuple[Study, str]:
 @functools.cache
 def trials(name: str, *options: str) -> tuple[Trial, ...]:
     study, _ = load(name)
-    study = configure(study, train, parser(study).parse_args(options))
-    return tuple(study.trials(lambda config: train.resolve(config).flat))
+    study = configure(study, complete(train), parse_options(study, options))
+    return tuple(study.trials(train))
 
 
 def cells(name: str, *options: str) -> dict[str, Mapping[str, Any]]:

@@ -16,7 +16,6 @@ from typing import Any
 
 import ray
 
-import mixlab
 from mixlab.cluster import head
 from mixlab.cluster.nodes import alive, call_on
 from mixlab.errors import BadInput
@@ -134,7 +133,7 @@ def _modules(travelling: Iterable[object]) -> list[ModuleType]:
     """Return mixlab and the top packages of some objects; an object of a script travels by value instead."""
     names = [thing.__name__ if isinstance(thing, ModuleType) else type(thing).__module__ for thing in travelling]
     tops = [importlib.import_module(name.split(".")[0]) for name in names]
-    return [module for module in (mixlab, *tops) if hasattr(module, "__path__")]
+    return [module for module in (sys.modules["mixlab"], *tops) if hasattr(module, "__path__")]
 
 
 def require_address(address: str) -> None:

@@ -1,5 +1,5 @@
-"""Whether the head of the Ray cluster is still there. Without it nothing goes on, and Ray itself waits a minute, says
-so in its own words, and ends the process on the spot: here it is noticed earlier, and whoever waits can clean up."""
+"""Watches the head of the Ray cluster. Without it nothing goes on, and Ray itself waits a minute, says so in its own
+words, and ends the process on the spot: here it is noticed earlier, and whoever waits can clean up."""
 
 import contextlib
 import threading
@@ -8,9 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from typing import TypeVar
 
-import ray
-from ray._raylet import GcsClient  # type: ignore[attr-defined]
-
+from mixlab.cluster import ray_private
 from mixlab.errors import HeadLost
 
 ASK_SECONDS = 1.0  # between two questions
@@ -31,14 +29,20 @@ class Head:
         self.address = address
         self.lost = threading.Event()
         self.over = threading.Event()
-        self._client = GcsClient(address=ray.get_runtime_context().gcs_address)
+        self.fault: BaseException | None = None  # why it cannot be watched
+        self._client = ray_private.head_client()
 
     def watch(self) -> None:
-        """Ask again and again until it is lost, or all is over."""
+        """Ask again and again until it is lost, or all is over. Only a missing answer is silence."""
         silent_since: float | None = None
         while not self.over.wait(ASK_SECONDS):
             asked = time.monotonic()
-            if self.answers():
+            try:
+                answers = self.answers()
+            except Exception as fault:
+                self.fault = fault
+                return
+            if answers:
                 silent_since = None
                 continue
             silent_since = asked if silent_since is None else silent_since
@@ -47,21 +51,17 @@ class Head:
                 return
 
     def answers(self) -> bool:
-        """Whether it answers just now."""
-        try:
-            self._client.internal_kv_exists(b"mixlab", timeout=ANSWER_SECONDS)
-        except Exception:  # any of Ray's own exceptions
-            return False
-        return True
+        """Return whether it answers just now."""
+        return ray_private.head_answers(self._client, ANSWER_SECONDS)
 
     def stays_silent(self) -> bool:
-        """Whether it is lost; where it is silent just now, waits until that is known."""
+        """Return whether it is lost; where it is silent just now, wait until that is known."""
         while not self.lost.is_set() and not self.answers():
             self.lost.wait(ASK_SECONDS)
         return self.lost.is_set()
 
     def loss(self) -> HeadLost:
-        """The sentence for the user."""
+        """Return the sentence for the user."""
         return HeadLost(
             f"the head of the Ray cluster at --address {self.address!r} has died: it has not answered for "
             f"{LOST_SECONDS:.0f} s. Finished epochs are kept; the same command goes on, with the --address of "
@@ -86,7 +86,7 @@ def watched(address: str) -> Iterator[Head]:
 
 
 def while_there(work: Callable[[], Result]) -> Result:
-    """The result of ``work``, which waits for the connected cluster.
+    """Return the result of ``work``, which waits for the connected cluster.
 
     It runs in a thread of its own, because a call into Ray may not come back from a lost head.
 
@@ -106,6 +106,8 @@ def while_there(work: Callable[[], Result]) -> Result:
     while not future.done():
         if head is not None and head.lost.is_set():
             raise head.loss()
+        if head is not None and head.fault is not None:
+            raise RuntimeError("the head of the Ray cluster cannot be watched") from head.fault
         wait([future], timeout=0.5)
     error = future.exception()
     if isinstance(error, Exception) and head is not None and head.stays_silent():

@@ -1,24 +1,28 @@
-"""How many trials share a GPU: the memory that one needs, as measured, against what the GPU has free."""
+"""Tells how many trials share a GPU: the memory that one needs, as measured, against what the GPU has free."""
 
-import argparse
 import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
-from mixlab.cli import AUTO
 from mixlab.cluster import connect
 from mixlab.cluster.connect import Share
 from mixlab.errors import BadInput
-from mixlab.spec.study import Trainable, Trial
+from mixlab.options import AUTO, Options
+from mixlab.spec.study import Trial
+from mixlab.spec.trainable import CompleteTrainable
 
 MARGIN = 0.1  # of a GPU's free memory: fragments, and steps that need more than those measured
 STEPS = 10_000  # Ray counts a GPU in ten-thousandths
 FULL = re.compile(
-    r"^(torch\.(cuda\.)?OutOfMemoryError|RuntimeError: CUDA error: (out of memory|CUBLAS_STATUS_ALLOC_FAILED))", re.M
+    r"^torch\.(cuda\.)?OutOfMemoryError"
+    r"|^(RuntimeError|torch\.(accelerator\.)?AcceleratorError): (CUDA error: |cuDNN error: )"
+    r"(out of memory|CUBLAS_STATUS_ALLOC_FAILED|CUBLAS_STATUS_NOT_INITIALIZED|CUDNN_STATUS_ALLOC_FAILED)",
+    re.MULTILINE,
 )
 
 
@@ -38,23 +42,23 @@ class Packing:
 
     @property
     def count(self) -> int:
-        """Trials a GPU, at least one."""
+        """Return the trials that share a GPU, at least one."""
         return max(1, int(self.free * (1 - MARGIN) / self.needed))
 
     @property
     def gpus(self) -> float:
-        """What each trial asks Ray for: rounded down, so that ``count`` of them are no more than a GPU."""
+        """Return what each trial asks Ray for: rounded down, so that ``count`` of them are no more than a GPU."""
         return math.floor(STEPS / self.count) / STEPS
 
     def __str__(self) -> str:
-        """One line for the terminal."""
+        """Return one line for the terminal."""
         return (
             f"{self.count} trials to a GPU: {self.cell}, which needs most, takes {self.needed:,.0f} MiB (measured); "
             f"a GPU has {self.free:,.0f} MiB free, of which {MARGIN:.0%} stay so."
         )
 
 
-def require_place(options: argparse.Namespace) -> None:
+def require_place(options: Options) -> None:
     """Raise ``BadInput`` where no trial can run as the options say, as far as that is known without a cluster."""
     connect.require_address(options.address)
     wished = options.cpus_per_trial is not None or options.gpus_per_trial is not None
@@ -64,12 +68,12 @@ def require_place(options: argparse.Namespace) -> None:
 
 def share_of(
     trials: Sequence[Trial],
-    train: Trainable,
+    train: CompleteTrainable,
     resources: Mapping[str, float],
-    options: argparse.Namespace,
+    options: Options,
     console: Console,
 ) -> Share:
-    """The resources of each of ``trials`` on the connected cluster; measured, where the options ask for that."""
+    """Return the resources of each of ``trials`` on the connected cluster; measured, where the options ask for that."""
     share = connect.share(options.cpus_per_trial, options.gpus_per_trial, resources, "the Ray cluster")
     if options.gpus_per_trial != AUTO or not share.gpus:
         return share
@@ -79,7 +83,7 @@ def share_of(
     return replace(share, gpus=packing.gpus)
 
 
-def measure(trials: Sequence[Trial], train: Trainable, whole: Share, data_root: Path) -> Packing:
+def measure(trials: Sequence[Trial], train: CompleteTrainable, whole: Share, data_root: Path) -> Packing:
     """Measure a trial of every cell on the connected cluster, and the one that needs most on every node with a GPU.
 
     Args:
@@ -91,21 +95,22 @@ def measure(trials: Sequence[Trial], train: Trainable, whole: Share, data_root: 
     Raises:
         BadInput: a trial does not fit, or its memory cannot be measured.
     """
-    configs = {trial.cell: {**trial.config, "data_root": str(data_root)} for trial in trials}
+    settings = {trial.cell: trial.settings for trial in trials}
+    memory = partial(train.gpu_memory, data_root=data_root)
     try:
-        needed = [needed for needed, _ in connect.map_on(train.gpu_memory, configs.values(), whole)]
-        cell = list(configs)[needed.index(max(needed))]
-        nodes = connect.on_every_gpu_node(train.gpu_memory, configs[cell], whole)
+        needed = [needed for needed, _ in connect.map_on(memory, settings.values(), whole)]
+        cell = list(settings)[needed.index(max(needed))]
+        nodes = connect.on_every_gpu_node(memory, settings[cell], whole)
     except (ValueError, OSError) as error:
         raise BadInput(f"--gpus-per-trial {AUTO}: {error}") from error
     return min((Packing(needed, free, cell) for needed, free in nodes), key=lambda packing: packing.count)
 
 
 def ran_out(traceback: str) -> bool:
-    """Whether a traceback ends in a GPU that has no memory left."""
+    """Return whether a traceback ends in a GPU that has no memory left."""
     return FULL.search(traceback) is not None
 
 
 def more(gpus: float) -> float:
-    """The share of a trial that ran out of memory: twice what it had, until it has a GPU to itself."""
+    """Return the share of a trial that ran out of memory: twice what it had, until it has a GPU to itself."""
     return min(1.0, 2 * gpus) if gpus < 1 else gpus

@@ -1,214 +1,118 @@
-"""Runs trials on Ray Tune: concurrently, on reused workers, each again from its checkpoint when it crashes.
+"""Runs trials on Ray Tune: concurrently, on reused workers, each again from its checkpoint when its process is lost.
 
-With ``searcher``, the only file that imports ray.tune. Ray Tune schedules and retries; what to run, and where it goes
-on, is decided outside: a launch of a study gets just the trials that are missing, and a search is asked for the next.
+With ``worker``, the only file that imports ray.tune. Ray Tune schedules and retries; what to run, where it goes on, and
+when it stops is decided by a source.
 """
 
-import shutil
-import tempfile
+import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
-from ray import cloudpickle, tune
+import ray
+from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from mixlab.cluster import head, packing
+from mixlab.cluster import head, packing, ray_private
 from mixlab.cluster.connect import Share
-from mixlab.cluster.objective import Objective
-from mixlab.spec.study import Trainable, Trial
-from mixlab.storage.journal import Saved, Storage, read_epochs, write_epochs
+from mixlab.cluster.source import End, Listener, Source, Wait
+from mixlab.cluster.worker import Work, work
+from mixlab.errors import BadInput, last_line
+from mixlab.spec.epoch import Epoch
+from mixlab.spec.state import State
+from mixlab.spec.study import Trial
 
-# Crashes in a row without a new epoch between them. So a fault in an epoch is met four times and no more, and a long
-# trial may lose any number of nodes.
+# Crashes in a row without a new epoch between them. So a machine that kills every process is met four times and no
+# more, and a long trial may lose any number of nodes.
 MAX_FAILURES = 3
 LEAVE_SECONDS = 3.0  # for Ray Tune to leave its loop, once interrupted
 
 
 @dataclass(frozen=True)
-class Job:
-    """What one Ray trial does."""
-
-    trial: Trial
-    resume_from: str | None  # a checkpoint's folder, in the storage
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where and with what trials run.
+class Allotment:
+    """With what trials run.
 
     Args:
         share: the resources of each trial.
-        storage: where checkpoints go.
         launch: a name that no earlier start of the command had.
-        data_root: the folder of the data sets, on the workers.
     """
 
     share: Share
-    storage: Storage
     launch: str
-    data_root: Path
 
 
-class Listener(Protocol):
-    """Is told what happens to the trials."""
-
-    def started(self, trial: Trial) -> None:
-        """A trial begins, or begins again."""
-
-    def reported(self, trial: Trial, metrics: Mapping[str, Any]) -> None:
-        """A trial has finished an epoch."""
-
-    def crashed(self, trial: Trial, account: str) -> None:
-        """A trial has crashed and will be tried again from its checkpoint; ``account`` says so in words."""
-
-    def done(self, trial: Trial, checkpoint: str) -> None:
-        """A trial is over; ``checkpoint`` is the folder of its last checkpoint, in the storage; empty without one."""
-
-    def failed(self, trial: Trial, traceback: str) -> None:
-        """A trial has crashed for the last time."""
-
-
-def run(
-    trials: Sequence[Trial], train: Trainable, listener: Listener, place: Place, resume: Mapping[str, Saved]
-) -> None:
-    """Run ``trials`` on the connected cluster and return when each is done or has failed.
+def run(source: Source, listener: Listener, task: Work, allotment: Allotment) -> None:
+    """Run what ``source`` gives on the connected cluster, and return when it has no more.
 
     Args:
-        trials: what is missing.
-        train: the trainable.
+        source: chooses trials, and stops them early.
         listener: told of everything, in this process.
-        place: where.
-        resume: by key, the checkpoint that a trial goes on from.
+        task: what a trial does.
+        allotment: with what.
+
+    Raises:
+        BadInput: the source cannot go on by what a trial reports.
+        HeadLost: the cluster was lost.
     """
-    jobs = {t.key: Job(t, resume[t.key].path if t.key in resume else None) for t in trials}
-    _fit(train, listener, place, tune.TuneConfig(scheduler=InTurn(), **_NAMED), jobs)
-
-
-def explore(
-    searcher: Searcher, scheduler: TrialScheduler, objective: Objective, listener: Listener, place: Place
-) -> None:
-    """Run what ``searcher`` suggests, such as ``suggestion`` makes it, until it has no more.
-
-    Args:
-        searcher: chooses the next trial, and learns how each ends.
-        scheduler: stops trials early.
-        objective: trains.
-        listener: told of everything, in this process.
-        place: where.
-    """
-    config = tune.TuneConfig(search_alg=searcher, scheduler=scheduler, num_samples=-1, **_NAMED)
-    _fit(objective, listener, place, config, {})
-
-
-def suggestion(job: Job) -> dict[str, Any]:
-    """A job as a searcher gives it to Ray Tune."""
-    return {"key": job.trial.key, "job": job}
-
-
-_NAMED: dict[str, Any] = {
-    "reuse_actors": True,
-    "trial_name_creator": lambda ray_trial: ray_trial.config["key"],
-    "trial_dirname_creator": lambda ray_trial: ray_trial.config["key"],
-}
-
-
-def _fit(
-    train: Trainable | Objective, listener: Listener, place: Place, config: tune.TuneConfig, jobs: Mapping[str, Job]
-) -> None:
-    """Run ``jobs``, all that are known beforehand by key, and what the searcher of ``config`` suggests."""
-    share, storage = place.share, place.storage
-    announcer = _Announcer(listener, jobs)
-    # Bound as parameters: in the search space they would end up in folder names and in the results.
-    work = tune.with_parameters(
-        _work, jobs=jobs, train=train, storage=storage, threads=share.threads, data_root=str(place.data_root)
-    )
+    room = partial(_room, allotment.share)
+    events = Events(source, listener, room)
+    # Ray Tune would start the trials of a searcher one after another.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(room())
     tuner = tune.Tuner(
-        tune.with_resources(work, {"cpu": share.cpus, "gpu": share.gpus}),
-        param_space={"key": tune.grid_search(list(jobs))} if jobs else {},
-        tune_config=config,
+        # Bound as a parameter: in the search space it would end up in folder names and in the results.
+        tune.with_resources(
+            tune.with_parameters(work, work=task), {"cpu": allotment.share.cpus, "gpu": allotment.share.gpus}
+        ),
+        tune_config=tune.TuneConfig(
+            search_alg=_Suggestions(events),
+            scheduler=_InTurn(events),
+            num_samples=-1,
+            reuse_actors=True,
+            trial_name_creator=lambda ray_trial: ray_trial.config["key"],
+            trial_dirname_creator=lambda ray_trial: ray_trial.config["key"],
+        ),
         run_config=tune.RunConfig(
-            name=place.launch,
-            storage_path=storage.trials,
-            storage_filesystem=storage.filesystem,
+            name=allotment.launch,
+            storage_path=task.storage.trials,
+            storage_filesystem=task.storage.filesystem,
             failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
-            callbacks=[announcer],
+            callbacks=[_Callbacks(events)],
             verbose=0,
             log_to_file=True,
         ),
     )
     try:
-        head.while_there(lambda: announcer.until_left(tuner.fit))
+        head.while_there(lambda: events.until_left(tuner.fit))
     finally:
-        announcer.leave()
+        events.leave()
+    if events.fault is not None:
+        raise events.fault
 
 
-def _work(
-    config: Mapping[str, Any], *, jobs: Mapping[str, Job], train: Any, storage: Storage, threads: int, data_root: str
-) -> None:
-    """In the worker: train one trial, from its checkpoint if there is one."""
-    import torch
-
-    torch.set_num_threads(threads)
-    _keep_to_share(tune.get_context().get_trial_resources().required_resources.get("GPU", 0))
-    job = _job(config, jobs)
-    own = tune.get_checkpoint()
-    source = own.path if own else job.resume_from
-    settings = {**job.trial.config, "data_root": data_root}
-    if source is None:
-        train(settings, job.trial.seed, _Reporter([]), None)
-        return
-    with storage.open(source) as folder:
-        train(settings, job.trial.seed, _Reporter(read_epochs(folder)), folder)
+def _room(share: Share) -> int:
+    """Return how many trials may run at a time, of the nodes that are there just now."""
+    return share.slots(ray.cluster_resources())
 
 
-def _keep_to_share(gpus: float) -> None:
-    """Take no more of a shared GPU's memory than one's share: a greedy trial fails, and not its neighbour."""
-    import torch
-
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()  # of the trial that this process ran before
-        torch.cuda.set_per_process_memory_fraction(min(1.0, gpus) or 1.0)
+class _Leave(BaseException):
+    """Ends Ray Tune's loop, as Ctrl-C does: it catches every other exception."""
 
 
-class InTurn(FIFOScheduler):
-    """First come, first served; a trial that ran out of GPU memory is tried again with a larger share."""
+class Events:
+    """What happens in Ray Tune's loop, handed to the source and the listener."""
 
-    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """See ``TrialScheduler``. Called before a trial is queued again, when its resources may still change."""
-        share = trial.placement_group_factory.required_resources
-        if trial.should_recover() and packing.ran_out(_last_error(trial)) and share.get("GPU", 0) > 0:
-            trial.update_resources({"cpu": share["CPU"], "gpu": packing.more(share["GPU"])})
-
-
-class _Reporter:
-    """Turns the loop's report into Ray Tune's, with a checkpoint that knows all epochs so far."""
-
-    def __init__(self, epochs: list[dict[str, Any]]) -> None:
-        self.epochs = epochs
-
-    def __call__(self, metrics: dict[str, Any], save: Callable[[Path], None]) -> None:
-        self.epochs.append(metrics)
-        folder = Path(tempfile.mkdtemp(prefix="mixlab-"))
-        try:
-            save(folder)
-            write_epochs(folder, self.epochs)
-            tune.report({"metrics": metrics}, checkpoint=tune.Checkpoint.from_directory(str(folder)))
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-class _Announcer(tune.Callback):
-    """Translates Ray Tune's events for the listener."""
-
-    def __init__(self, listener: Listener, jobs: Mapping[str, Job]) -> None:
+    def __init__(self, source: Source, listener: Listener, room: Callable[[], int]) -> None:
+        self.source = source
         self.listener = listener
-        self.jobs = jobs
-        self.furthest: dict[str, int] = {}  # by key, the last epoch that was reported
+        self.room = room
+        self.furthest: dict[str, Epoch] = {}  # by key, the last epoch that was reported
+        self.ends: dict[str, End] = {}  # by key, how a trial has to end
+        self.failures: dict[str, tuple[str, int]] = {}  # by key, the last error's line, and the epochs before it
+        self.fault: BadInput | None = None
         self._leave = threading.Event()
         self._left = threading.Event()
 
@@ -226,61 +130,170 @@ class _Announcer(tune.Callback):
         self._leave.set()
         self._left.wait(LEAVE_SECONDS)
 
+    def go_on(self) -> None:
+        """Leave Ray Tune's loop, by an exception, if it has to be left."""
+        if self._leave.is_set() or self.fault is not None:
+            raise _Leave
+
+    def next(self) -> dict[str, Any] | str | None:
+        """Return the next trial in Ray Tune's form, None while there is none, ``FINISHED`` when none will come."""
+        while True:
+            self.go_on()
+            job = self.source.next(self.room())
+            if job is None:
+                return str(Searcher.FINISHED)
+            if isinstance(job, Wait):
+                return None
+            if job.saved is not None:
+                self.listener.resumed(job.trial, job.saved.epochs)
+                end = None
+                for epoch in job.saved.epochs:
+                    end = end or self.source.reported(job.trial, epoch, fresh=False)
+                if end is not None or job.saved.complete:
+                    self._end(job.trial, end or End(State.DONE), job.saved.path)
+                    continue
+            path = job.saved.path if job.saved else None
+            return {"key": job.trial.key, "trial": job.trial, "resume_from": path}
+
+    def reported(self, trial: Trial, epoch: Epoch) -> bool:
+        """Hand an epoch on; return whether the trial has to stop by it."""
+        self.listener.reported(trial, epoch)
+        if trial.key not in self.furthest or epoch.number > self.furthest[trial.key].number:
+            self.furthest[trial.key] = epoch
+        try:
+            end = self.source.reported(trial, epoch)
+        except BadInput as fault:
+            self.fault = fault
+            return True
+        if end is not None:
+            self.ends[trial.key] = end
+        return end is not None and not epoch.last
+
+    def is_final(self, ray_trial: Any) -> bool:
+        """Return whether an error is the same as the one before, at the same epoch: then it will come again."""
+        trial, failure = _trial_of(ray_trial), ray_private.failure_of(ray_trial)
+        epoch = self.furthest.get(trial.key)
+        seen = (last_line(failure.text), epoch.number if epoch else 0)
+        again = failure.raised and not packing.ran_out(failure.text) and self.failures.get(trial.key) == seen
+        self.failures[trial.key] = seen
+        return again
+
+    def completed(self, trial: Trial, checkpoint: str) -> None:
+        """A trial has returned, or was stopped."""
+        end = self.ends.get(trial.key)
+        if end is None:
+            last = self.furthest.get(trial.key)
+            over = last is not None and last.last
+            end = End(State.DONE) if over else End(State.FAILED, error="it ended before its last epoch")
+        self._end(trial, end, checkpoint)
+
+    def failed(self, trial: Trial, account: str) -> None:
+        """A trial has crashed for the last time."""
+        self._end(trial, End(State.FAILED, error=account), "")
+
+    def _end(self, trial: Trial, end: End, checkpoint: str) -> None:
+        if self.fault is None:
+            self.source.ended(trial, end)
+            self.listener.ended(trial, end, checkpoint)
+
+
+class _Unpickled:
+    """Ray Tune writes such parts to disk for Tuner.restore, which is not used: a relaunch reads the journal."""
+
     def __getstate__(self) -> dict[str, Any]:
-        # Ray Tune writes its callbacks to disk for Tuner.restore, which is not used: a relaunch reads the journal.
         return {}
 
+
+class _Suggestions(_Unpickled, Searcher):
+    """Gives Ray Tune the trials of the source."""
+
+    def __init__(self, events: Events) -> None:
+        super().__init__()
+        self.events = events
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """See ``Searcher``."""
+        return self.events.next()
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """See ``Searcher``; the callbacks tell it, with the trial."""
+
+
+class _InTurn(_Unpickled, FIFOScheduler):
+    """First come, first served; a trial stops when the source says so.
+
+    One that ran out of GPU memory is tried again with a larger share.
+    """
+
+    def __init__(self, events: Events) -> None:
+        super().__init__()
+        self.events = events
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        """See ``TrialScheduler``."""
+        super().on_trial_add(tune_controller, trial)
+        ray_private.ask_before_retry(trial, lambda ray_trial: not self.events.is_final(ray_trial))
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """See ``TrialScheduler``."""
+        self.events.go_on()
+        ours = _trial_of(trial)
+        if "error" in result:
+            self.events.ends[ours.key] = End(State.FAILED, error=result["error"])
+        elif "epoch" in result:
+            before = self.events.furthest.get(ours.key)
+            if before is None or result["epoch"].number > before.number:
+                ray_private.forgive_failures(trial)
+            if self.events.reported(ours, result["epoch"]):
+                return str(TrialScheduler.STOP)
+        return str(TrialScheduler.CONTINUE)
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """See ``TrialScheduler``. Called before a trial is queued again, when its resources may still change."""
+        share = trial.placement_group_factory.required_resources
+        if share.get("GPU", 0) > 0 and packing.ran_out(ray_private.failure_of(trial).text):
+            trial.update_resources({"cpu": share["CPU"], "gpu": packing.more(share["GPU"])})
+
+
+class _Callbacks(_Unpickled, tune.Callback):
+    """Hands Ray Tune's events on."""
+
+    def __init__(self, events: Events) -> None:
+        self.events = events
+
     def on_step_begin(self, iteration: int, trials: list, **info: Any) -> None:
-        if self._leave.is_set():
-            raise _Leave
+        """See ``Callback``."""
+        self.events.go_on()
 
     def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        self.listener.started(self._of(trial))
-
-    def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict, **info: Any) -> None:
-        if "metrics" not in result:
-            return
-        ours, epoch = self._of(trial), result["metrics"]["epoch"]
-        if epoch > self.furthest.get(ours.key, 0):
-            self.furthest[ours.key] = epoch
-            trial.run_metadata.num_failures = 0
-        self.listener.reported(ours, result["metrics"])
+        """See ``Callback``."""
+        self.events.go_on()
+        self.events.listener.started(_trial_of(trial))
 
     def on_trial_recover(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        """See ``Callback``."""
+        self.events.go_on()
         attempt = f"attempt {trial.num_failures + 1} goes on from its last epoch"
         gpus = trial.placement_group_factory.required_resources.get("GPU", 0)
-        if packing.ran_out(_last_error(trial)):
+        failure = ray_private.failure_of(trial)
+        if packing.ran_out(failure.text):
             account = f"ran out of GPU memory, {attempt} with {gpus:.0%} of a GPU"
         else:
-            account = f"crashed, {attempt}"
-        self.listener.crashed(self._of(trial), account)
+            why = f" ({last_line(failure.text)})" if failure.raised else ""
+            account = f"crashed{why}, {attempt}"
+        self.events.listener.crashed(_trial_of(trial), account)
 
     def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        self.listener.done(self._of(trial), trial.checkpoint.path if trial.checkpoint else "")
+        """See ``Callback``."""
+        self.events.go_on()
+        self.events.completed(_trial_of(trial), trial.checkpoint.path if trial.checkpoint else "")
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        # Not trial.get_error(): it reads a copy in the storage, which Ray Tune may not have written yet.
-        self.listener.failed(self._of(trial), _last_error(trial))
-
-    def _of(self, ray_trial: Any) -> Trial:
-        if self._leave.is_set():
-            raise _Leave
-        return _job(ray_trial.config, self.jobs).trial
+        """See ``Callback``."""
+        self.events.go_on()
+        self.events.failed(_trial_of(trial), ray_private.failure_of(trial).text)
 
 
-class _Leave(BaseException):
-    """Ends Ray Tune's loop, as Ctrl-C does: it catches every other exception."""
-
-
-def _last_error(ray_trial: Any) -> str:
-    """The last attempt's traceback; or where Ray Tune could not pickle that, its account of every attempt."""
-    if ray_trial.pickled_error_file:
-        error = cloudpickle.loads(Path(ray_trial.pickled_error_file).read_bytes())
-        return str(error)
-    return Path(ray_trial.error_file).read_text() if ray_trial.error_file else "unknown error"
-
-
-def _job(config: Mapping[str, Any], jobs: Mapping[str, Job]) -> Job:
-    # Ray Tune names a grid's trials before it resolves values that are no text, so a grid is of keys.
-    job: Job = config["job"] if "job" in config else jobs[config["key"]]
-    return job
+def _trial_of(ray_trial: Any) -> Trial:
+    trial: Trial = ray_trial.config["trial"]
+    return trial

@@ -1,4 +1,4 @@
-"""What a search has tried so far: one Optuna study an arm, in a storage that every driver of the search shares.
+"""Keeps what a search has tried so far: one Optuna study an arm, in a storage that every driver of the search shares.
 
 A trial is claimed under a lock, so that no two drivers run the same one; it belongs to its driver until it ends.
 A driver that dies leaves its trials RUNNING: the next one to claim finds that it is gone and goes on with them.
@@ -6,36 +6,28 @@ A driver that dies leaves its trials RUNNING: the next one to claim finds that i
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from mixlab.search import optuna_private
 from mixlab.search.drivers import Drivers
 from mixlab.search.samplers import build_pruner, build_sampler
-from mixlab.search.trial_store import TrialStore
+from mixlab.search.trial_store import TrialStore, exists
 from mixlab.spec import space as ranges
-from mixlab.spec.search import Cell, Resolve, Search, SearchTrial
-from mixlab.spec.study import digest
+from mixlab.spec.search import Search, SearchTrial
+from mixlab.spec.state import State
+from mixlab.spec.study import Cell, digest
+from mixlab.spec.trainable import CompleteTrainable, Config
+
+Found = FrozenTrial  # what Optuna holds of a trial
 
 DRIVER, KEY, ERROR, TWIN = "mixlab.driver", "mixlab.key", "mixlab.error", "mixlab.same_as"
 CONFIRMING = "mixlab.confirming"
 
 
-class Outcome(Enum):
-    """How a trial ended."""
-
-    COMPLETE = "complete"
-    PRUNED = "pruned"
-    FAILED = "failed"
-
-
-STATES = {
-    Outcome.COMPLETE: TrialState.COMPLETE,
-    Outcome.PRUNED: TrialState.PRUNED,
-    Outcome.FAILED: TrialState.FAIL,
-}
-OUTCOMES = {state: outcome for outcome, state in STATES.items()}
+OUTCOMES = {TrialState.COMPLETE: State.DONE, TrialState.PRUNED: State.PRUNED, TrialState.FAIL: State.FAILED}
+STATES = {state: outcome for outcome, state in OUTCOMES.items()}
 
 
 @dataclass(frozen=True)
@@ -50,14 +42,14 @@ class Claim:
 class History:
     """The trials of every arm of one search. Use as a context: it is alive to other drivers within."""
 
-    def __init__(self, search: Search, resolve: Resolve, store: TrialStore) -> None:
+    def __init__(self, search: Search, train: CompleteTrainable, store: TrialStore) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.search = search
-        self.resolve = resolve
+        self.train = train
         self.store = store
         self.drivers = Drivers(self._study(search.name))
-        self.cells = {cell.name: cell for cell in search.cells()}
-        self.arms = {name: self._study(search.history_name(cell, resolve)) for name, cell in self.cells.items()}
+        self.cells = {cell.name: cell for cell in search.study.cells()}
+        self.arms = {name: self._study(search.history_name(cell, train)) for name, cell in self.cells.items()}
         self._held: list[Claim] = []  # same configuration as one that runs elsewhere: waiting for its result
 
     def __enter__(self) -> "History":
@@ -70,7 +62,7 @@ class History:
     # Claiming
 
     def claim(self) -> Claim | None:
-        """The next trial to run, of the arm that has had the fewest; None where there is none at the moment."""
+        """Return the next trial to run, of the arm that has had the fewest; None where there is none at the moment."""
         with self.store.lock():
             self._settle_held()
             self._release_orphans()
@@ -83,7 +75,7 @@ class History:
                     return claim
 
     def finished(self) -> bool:
-        """Whether every trial of the budget has ended, whoever ran it."""
+        """Return whether every trial of the budget has ended, whoever ran it."""
         return all(
             sum(trial.state.is_finished() for trial in self.trials(name)) >= self._budget(cell)
             for name, cell in self.cells.items()
@@ -91,13 +83,13 @@ class History:
 
     @property
     def size(self) -> int:
-        """The trials of all arms."""
+        """Return the number of trials of all arms."""
         return sum(self._budget(cell) for cell in self.cells.values())
 
     def release(self, claims: Sequence[Claim]) -> None:
         """Give back trials that were interrupted: whoever claims next goes on with them."""
         for claim in (*claims, *self._held):
-            self._put_back(claim.trial.cell, claim.trial_in_optuna._trial_id)
+            self._put_back(claim.trial.cell, optuna_private.id_of(claim.trial_in_optuna))
         self._held = []
 
     # Telling
@@ -108,10 +100,10 @@ class History:
             claim.trial_in_optuna.report(value, epoch)
 
     def hopeless(self, claim: Claim) -> bool:
-        """Whether a trial should be stopped for what it last reported."""
+        """Return whether a trial should be stopped for what it last reported."""
         return bool(claim.trial_in_optuna.should_prune())
 
-    def tell(self, claim: Claim, outcome: Outcome, value: float | None = None, error: str = "") -> None:
+    def tell(self, claim: Claim, outcome: State, value: float | None = None, error: str = "") -> None:
         """End a trial: ``value`` of a complete one; a pruned one keeps the last that was reported."""
         if error:
             claim.trial_in_optuna.set_user_attr(ERROR, error[:500])
@@ -120,19 +112,23 @@ class History:
     # Asking
 
     def of(self, trial: SearchTrial) -> FrozenTrial:
-        """What Optuna holds of a trial."""
+        """Return what Optuna holds of a trial."""
         return self.trials(trial.cell)[trial.number]
 
+    def states(self, cell: str) -> list[State]:
+        """Return where every trial of an arm stands that was ever begun, by number."""
+        return states_of(self.arms[cell])
+
     def trials(self, cell: str) -> list[FrozenTrial]:
-        """Of an arm: every trial that was ever begun, by number."""
+        """Return every trial of an arm that was ever begun, by number."""
         return self.arms[cell].get_trials(deepcopy=False)
 
     def as_trial(self, cell: Cell, found: FrozenTrial) -> SearchTrial:
-        """The trial that ``found`` stands for."""
-        return self.search.trial(cell, found.params, found.number, self.resolve)
+        """Return the trial that ``found`` stands for."""
+        return self.search.trial(cell, found.params, found.number, self.train)
 
     def best(self, cell: str) -> FrozenTrial | None:
-        """The best complete trial of an arm; the earliest of equals."""
+        """Return the best complete trial of an arm; the earliest of equals."""
         complete = [trial for trial in self.trials(cell) if trial.state == TrialState.COMPLETE]
         sign = -1 if self.search.direction == "maximize" else 1
         return min(complete, key=lambda trial: sign * (trial.value or 0.0), default=None)
@@ -140,7 +136,7 @@ class History:
     # One driver at a time
 
     def begin_confirmation(self) -> bool:
-        """Whether the winners are this driver's to train; False while another driver does it."""
+        """Return whether the winners are this driver's to train; False while another driver does it."""
         with self.store.lock():
             owner = self.drivers.study.user_attrs.get(CONFIRMING, "")
             if owner not in ("", self.drivers.me) and self.drivers.alive(owner):
@@ -160,11 +156,15 @@ class History:
     def _begun(self, name: str) -> list[FrozenTrial]:
         return [trial for trial in self.trials(name) if trial.state != TrialState.WAITING]
 
+    def _config(self, cell: Cell) -> Config:
+        """Return what a cell's trials have in common, resolved."""
+        return self.train.resolve(self.search.config(cell, {})).flat
+
     def _budget(self, cell: Cell) -> int:
-        """Trials of an arm; a grid may have fewer points than it was given trials."""
+        """Return the number of trials of an arm; a grid may have fewer points than it was given trials."""
         if self.search.sampler != "grid":
             return self.search.per_cell
-        return min(self.search.per_cell, len(ranges.grid(self.search.space, self.search.config(cell, {}))))
+        return min(self.search.per_cell, len(ranges.grid(self.search.space, self._config(cell))))
 
     def _has_room(self, name: str) -> bool:
         trials = self.trials(name)
@@ -180,15 +180,13 @@ class History:
         number = waiting[0].number if waiting else len(trials)
         study.sampler = build_sampler(self.search.sampler, study.study_name, number, self.search.per_cell)
         if waiting:
-            # Not by study.ask(): not every storage looks for an interrupted trial among those before a newer one.
-            study._storage.set_trial_state_values(waiting[0]._trial_id, TrialState.RUNNING)
-            asked = optuna.Trial(study, waiting[0]._trial_id)
+            asked = optuna_private.go_on(study, optuna_private.id_of(waiting[0]))
         else:
             if self.search.sampler == "grid":
                 study.enqueue_trial(self._grid_point(cell, number))
             asked = study.ask()
-        point = ranges.suggest(self.search.space, self.search.config(cell, {}), asked)
-        trial = self.search.trial(cell, point, asked.number, self.resolve)
+        point = ranges.suggest(self.search.space, self._config(cell), asked)
+        trial = self.search.trial(cell, point, asked.number, self.train)
         study.pruner = build_pruner(self.search.scheduler, int(trial.config.get("epochs", 1)) * len(trial.seeds))
         asked.set_user_attr(DRIVER, self.drivers.me)
         asked.set_user_attr(KEY, trial.key)
@@ -200,8 +198,8 @@ class History:
         return None
 
     def _grid_point(self, cell: Cell, number: int) -> dict[str, object]:
-        """The grid in an order of its own, so that half of it is no half of the space."""
-        points = ranges.grid(self.search.space, self.search.config(cell, {}))
+        """Return a point of the grid, which is in an order of its own, so that half of it is no half of the space."""
+        points = ranges.grid(self.search.space, self._config(cell))
         return sorted(points, key=lambda point: digest([self.search.name, point]))[number]
 
     def _twin(self, claim: Claim) -> FrozenTrial | None:
@@ -222,14 +220,31 @@ class History:
                 claim.trial_in_optuna.report(value, epoch)
             claim.trial_in_optuna.set_user_attr(TWIN, twin.number)
             outcome = OUTCOMES[twin.state]
-            value = twin.value if outcome is Outcome.COMPLETE else None
+            value = twin.value if outcome is State.DONE else None
             self.tell(claim, outcome, value, twin.user_attrs.get(ERROR, ""))
 
     def _release_orphans(self) -> None:
         for name in self.arms:
             for trial in self.trials(name):
                 if trial.state == TrialState.RUNNING and not self.drivers.alive(trial.user_attrs.get(DRIVER, "")):
-                    self._put_back(name, trial._trial_id)
+                    self._put_back(name, optuna_private.id_of(trial))
 
     def _put_back(self, name: str, trial_id: int) -> None:
-        self.arms[name]._storage.set_trial_state_values(trial_id, TrialState.WAITING)
+        optuna_private.put_back(self.arms[name], trial_id)
+
+
+def states_of(study: optuna.Study) -> list[State]:
+    """Return where every trial of an Optuna study stands, by number."""
+    words = {**OUTCOMES, TrialState.RUNNING: State.RUNNING, TrialState.WAITING: State.INTERRUPTED}
+    return [words[trial.state] for trial in study.get_trials(deepcopy=False)]
+
+
+def begun(search: Search, cell: Cell, train: CompleteTrainable, url: str) -> list[State]:
+    """Return where the trials of a cell stand that were begun; makes neither a file nor a study."""
+    if not exists(url):
+        return []
+    try:
+        name = search.history_name(cell, train)
+        return states_of(optuna.load_study(study_name=name, storage=TrialStore(url, search.name).storage))
+    except KeyError:
+        return []

@@ -1,4 +1,4 @@
-"""Where Optuna keeps the trials of a search, and the lock under which drivers claim them."""
+"""Opens the store of a search's trials, and the lock under which drivers claim them."""
 
 import contextlib
 import time
@@ -70,7 +70,7 @@ class TrialStore:
 
 
 def _made(url: str, engine: dict[str, Any]) -> RDBStorage:
-    """The database with its tables; of drivers that start together on an empty one, all but one fail to make them."""
+    """Return the database with its tables; of drivers that start together on an empty one, only one can make them."""
     from sqlalchemy.exc import IntegrityError, ProgrammingError
 
     for _ in range(5):
@@ -81,8 +81,19 @@ def _made(url: str, engine: dict[str, Any]) -> RDBStorage:
     return RDBStorage(url, engine_kwargs=engine)
 
 
+def url_of(given: str | None, folder: Path) -> str:
+    """Return the URL of a search's trials: what was given, or a file in the folder of its results."""
+    return given or str(folder / "optuna.journal")
+
+
+def exists(url: str) -> bool:
+    """Return whether the store is there, as far as that is known without asking a server."""
+    url = absolute(url)
+    return not url.startswith((JOURNAL, SQLITE)) or Path(url.removeprefix(JOURNAL).removeprefix(SQLITE)).exists()
+
+
 def absolute(url: str) -> str:
-    """The same store, to be found from any folder."""
+    """Return the same store, to be found from any folder."""
     if "://" not in url:
         url = JOURNAL + url
     for scheme in (JOURNAL, SQLITE):
@@ -92,7 +103,7 @@ def absolute(url: str) -> str:
 
 
 def shown(url: str) -> str:
-    """The URL without its password."""
+    """Return the URL without its password."""
     scheme, separator, rest = url.partition("://")
     user, at, host = rest.rpartition("@")
     return f"{scheme}{separator}{user.partition(':')[0]}{at}{host}" if at else url

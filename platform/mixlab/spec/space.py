@@ -7,7 +7,8 @@
         "sumix.sem_scale": Float(0.5, 2, when={"sumix.regulariser": ("su",)}),
     }
 
-A key whose ``when`` does not hold keeps what the base and the arm say.
+A key whose ``when`` does not hold keeps what the base and the arm say. The order of the keys does not matter: a key is
+drawn after those that its condition looks at.
 """
 
 import itertools
@@ -16,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from mixlab.errors import BadInput
+from mixlab.errors import BadInput, require_known
 
 Condition = Mapping[str, tuple[Any, ...]]  # by key, the values with which a range applies
 Point = dict[str, Any]
@@ -74,9 +75,16 @@ class Suggesting(Protocol):
 
 
 def suggest(space: Space, config: Mapping[str, Any], trial: Suggesting) -> Point:
-    """A value for every key that applies to ``config``; a condition also sees the keys before it."""
+    """Return a value for every key that applies to ``config``; a condition also sees the keys that are drawn.
+
+    Args:
+        space: of the search.
+        config: of the arm, resolved.
+        trial: proposes the values.
+    """
     point: Point = {}
-    for key, values in space.items():
+    for key in ordered(space):
+        values = space[key]
         if not _applies(values, {**config, **point}):
             continue
         if isinstance(values, Float):
@@ -89,7 +97,7 @@ def suggest(space: Space, config: Mapping[str, Any], trial: Suggesting) -> Point
 
 
 def corners(space: Space, config: Mapping[str, Any]) -> Iterator[Point]:
-    """Points that show whether all of ``space`` can be run: the ends of every range and each choice."""
+    """Yield points that show whether all of ``space`` can be run: the ends of every range and each choice."""
     values = {key: list(r.values) if isinstance(r, Choice) else [r.low, r.high] for key, r in space.items()}
     longest = max(map(len, values.values()), default=0)
     for row in range(longest):
@@ -97,7 +105,7 @@ def corners(space: Space, config: Mapping[str, Any]) -> Iterator[Point]:
 
 
 def grid(space: Space, config: Mapping[str, Any]) -> list[Point]:
-    """Every point of ``space`` that applies to ``config``, none twice.
+    """Return every point of ``space`` that applies to ``config``, none twice.
 
     Raises:
         BadInput: a range is continuous.
@@ -111,8 +119,46 @@ def grid(space: Space, config: Mapping[str, Any]) -> list[Point]:
     return points
 
 
+def ordered(space: Space) -> list[str]:
+    """Return the keys as they are written, but each after those that its condition looks at.
+
+    Raises:
+        BadInput: conditions look at one another.
+    """
+    order: list[str] = []
+    left = list(space)
+    while left:
+        ready = next((key for key in left if not set(space[key].when) & set(left)), None)
+        if ready is None:
+            raise BadInput(f"the conditions of {', '.join(left)} look at one another: one of them must do without")
+        order.append(ready)
+        left.remove(ready)
+    return order
+
+
+def check_conditions(space: Space, config: Mapping[str, Any]) -> None:
+    """Raise ``BadInput`` for a condition that can never hold.
+
+    Args:
+        space: of the search.
+        config: of an arm, resolved.
+    """
+    for key, values in space.items():
+        for other, wanted in values.when.items():
+            if isinstance(wanted, str) or not isinstance(wanted, tuple | list | set | frozenset) or not wanted:
+                raise BadInput(f"the condition of {key} on {other} must be a tuple such as ('su',), got {wanted!r}")
+            if other not in space:
+                require_known(f"key in the condition of {key},", other, [*space, *config])
+            elif isinstance(choice := space[other], Choice) and not set(wanted) & set(choice.values):
+                known = ", ".join(map(repr, choice.values))
+                raise BadInput(f"the condition of {key} wants {other} in {list(wanted)}, whose choice is {known}")
+    ordered(space)
+
+
 def check(space: Space) -> None:
     """Raise ``BadInput`` for an empty space, and for a range that is empty, inverted or impossible."""
+    if not isinstance(space, Mapping):
+        raise BadInput(f"the space of a search must be a mapping from keys to ranges, got {space!r}")
     if not space:
         raise BadInput("the space of the search is empty: give at least one key to vary")
     for key, values in space.items():
@@ -125,7 +171,7 @@ def check(space: Space) -> None:
 
 
 def describe(values: Range) -> str:
-    """The range in words, such as ``0.05 to 2, log``."""
+    """Return the range in words, such as ``0.05 to 2, log``."""
     if isinstance(values, Choice):
         text = " | ".join(str(value) for value in values.values)
     else:
@@ -142,12 +188,12 @@ def _applies(values: Range, config: Mapping[str, Any]) -> bool:
 
 
 def _applying(space: Space, config: Mapping[str, Any], full: Point) -> Point:
-    """``full`` without the keys whose condition does not hold."""
+    """Return ``full`` without the keys whose condition does not hold."""
     point: Point = {}
-    for key, value in full.items():
+    for key in ordered(space):
         if _applies(space[key], {**config, **point}):
-            point[key] = value
-    return point
+            point[key] = full[key]
+    return {key: point[key] for key in full if key in point}
 
 
 def _levels(key: str, values: Range) -> list[Any]:

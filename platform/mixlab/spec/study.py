@@ -1,7 +1,7 @@
 """The spec of a study: one base, arms as differences from it, factors, seeds; and the trials it stands for.
 
 Every arm runs the same seeds, so that every gain is a paired comparison. A trial's key is a hash of
-what determines its numbers: the whole configuration and the seed, and nothing else.
+what determines its numbers, the resolved configuration and the seed, and of nothing else.
 """
 
 import hashlib
@@ -9,13 +9,15 @@ import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 from mixlab.errors import BadInput, require_known
-from mixlab.spec.metric import Metric
+from mixlab.spec import border
+from mixlab.spec.trainable import CompleteTrainable, Config, complete
 
-Config = Mapping[str, Any]
 Level = Mapping[str, Any]  # what a factor's level changes in the base
+
+FAMILIES = ("study", "table")
 
 
 @dataclass(frozen=True)
@@ -44,43 +46,12 @@ class Cell:
     levels: Mapping[str, str]  # factor to level
     arm: str
     config: Config  # before defaults
-    changes: Config  # of the config, what the levels and the arm say
+    changes: Config  # what the levels and the arm say of it
 
     @property
     def name(self) -> str:
-        """Such as ``cutmix · + lam``."""
-        return " · ".join((*self.levels.values(), self.arm))
-
-
-HOW = ("data", "hardware")  # reported by a trainable in words: how its numbers were obtained
-NOT_METRICS = ("epoch", "epochs", *HOW)  # reported, but no curve
-
-
-class Trainable(Protocol):
-    """What a study trains. ``trainables.classify.train`` is one."""
-
-    presets: Mapping[str, Mapping[str, Any]]  # by name: configuration keys, and "seeds"
-
-    def __call__(self, config: Config, seed: int, report: Callable[..., None], resume_from: Any) -> Mapping[str, Any]:
-        """Train once; ``report(metrics, save)`` after every epoch; the metrics of the last epoch.
-
-        Of every epoch, beside the curves, ``epoch``, ``epochs``, and in words ``data`` and ``hardware``.
-        """
-
-    def resolve(self, config: Config) -> dict[str, Any]:
-        """The whole configuration with defaults; ``ValueError``, one sentence, for what cannot be run."""
-
-    def prepare(self, config: Config, data_root: Any) -> None:
-        """Have the data set under ``data_root``; an exception with one sentence where that fails."""
-
-    def estimate_seconds(self, config: Config) -> float:
-        """Roughly how long a run takes on this machine."""
-
-    def gpu_memory(self, config: Config) -> tuple[float, float]:
-        """MiB that a run needs on this machine's GPU, measured, and MiB that are free there; ``data_root`` is a key.
-
-        ``ValueError``, one sentence, where no run fits. Asked for only when a study is to pack GPUs.
-        """
+        """Return the levels and the arm, such as ``cutmix · + lam``."""
+        return cell_name(self.levels, self.arm)
 
 
 @dataclass(frozen=True)
@@ -91,22 +62,23 @@ class Trial:
     arm: str
     levels: Mapping[str, str]  # factor to level
     seed: int
-    config: Config  # resolved
+    config: Config  # resolved, flat
+    settings: Any = None  # the same as the trainable takes it
 
     @property
     def cell(self) -> str:
-        """The row of the run among its seeds, such as ``cutmix · + lam``."""
-        return " · ".join((*self.levels.values(), self.arm))
+        """Return the row of the run among its seeds, such as ``cutmix · + lam``."""
+        return cell_name(self.levels, self.arm)
 
     @property
     def name(self) -> str:
-        """How the run is called where people read it."""
+        """Return how the run is called where people read it."""
         return f"{self.cell} · seed {self.seed}"
 
-    @property
-    def tags(self) -> dict[str, str]:
-        """What MLflow finds the run by."""
-        return {"mixlab.key": self.key, "mixlab.arm": self.arm, "mixlab.seed": str(self.seed)}
+
+def cell_name(levels: Mapping[str, str], arm: str) -> str:
+    """Return the name of a cell, such as ``cutmix · + lam``."""
+    return " · ".join((*levels.values(), arm))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,13 +92,15 @@ class Study:
         factors: by key, its levels: plain values of that key, or a mapping from a label to the keys
             that the level changes, such as ``{"fmix": {"mixer": "fmix", "sumix.zeta": 1.0}}``.
         seeds: every arm runs all of them.
-        metric: what the table compares.
+        metric: what the table compares; by default what the trainable says.
         family: over which comparisons the error rate holds: ``study``, all of its tables, or ``table``, each by itself.
         delta: the smallest difference that matters, in the units of the metric, for claims that two arms are alike.
         settings: keys that a paper sets by the cell, such as a weight by data set, network and mixer: a function of
             the configuration of the base and the levels. An arm, and whatever the command line sets, comes after it.
         presets: by the name of a preset, what it changes in this study besides what it changes in all.
         fixed: keys of a preset or of the command line. They win over the base, the levels and ``settings``.
+        tuned: by the name of a cell, what a search has found for it. It wins over all, and a cell without it is left
+            out; None where nothing was tuned.
     """
 
     name: str
@@ -134,20 +108,24 @@ class Study:
     arms: Sequence[Arm]
     factors: Mapping[str, Sequence[Any] | Mapping[str, Level]] = field(default_factory=dict)
     seeds: Sequence[int] = range(6)
-    metric: str = "test_top1_median10"
+    metric: str = ""
     family: str = "study"
     delta: float | None = None
     settings: Callable[[Config], Config] = field(default=lambda config: {})
     presets: Mapping[str, Config] = field(default_factory=dict)
     fixed: Config = field(default_factory=dict)
+    tuned: Mapping[str, Config] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seeds", border.seeds(self.seeds))
 
     @property
     def baseline(self) -> str:
-        """The arm that every gain is measured against."""
+        """Return the name of the arm that gains are measured against, unless an arm names another."""
         return self.arms[0].name
 
     def levels(self, factor: str) -> dict[str, Level]:
-        """The levels of a factor: label to the keys that it changes.
+        """Return the levels of a factor: label to the keys that it changes.
 
         A factor whose own key is fixed has that one level. Of others that differ in nothing but fixed keys the
         first stays.
@@ -164,33 +142,42 @@ class Study:
         return different
 
     def with_base(self, **changes: Any) -> "Study":
-        """The same study from a changed base; keys with dots go in as ``**{"mixer.alpha": 0.2}``."""
+        """Return the same study from a changed base; keys with dots go in as ``**{"mixer.alpha": 0.2}``."""
         return replace(self, base={**self.base, **changes})
 
     def with_fixed(self, **changes: Any) -> "Study":
-        """The same study with these keys the same in every cell, unless an arm changes them."""
+        """Return the same study with these keys the same in every cell, unless an arm changes them."""
         return replace(self.with_base(**changes), fixed={**self.fixed, **changes})
 
     def with_seeds(self, seeds: Sequence[int]) -> "Study":
-        """The same study with these seeds."""
+        """Return the same study with these seeds."""
         return replace(self, seeds=seeds)
 
     def with_arms(self, names: Iterable[str]) -> "Study":
-        """Only these arms; the baseline always stays, for there is no gain without it."""
-        wanted = list(names)
-        for name in wanted:
-            require_known("arm", name, [arm.name for arm in self.arms])
-        return replace(self, arms=[arm for arm in self.arms if arm.name in wanted or arm.name == self.baseline])
+        """Return the study with these arms alone, and those that they are compared with."""
+        wanted = {self.baseline}
+        by_name = {arm.name: arm for arm in self.arms}
+        for name in names:
+            require_known("arm", name, by_name)
+            while name not in wanted:
+                wanted.add(name)
+                name = by_name[name].against or self.baseline
+        return replace(self, arms=[arm for arm in self.arms if arm.name in wanted])
 
     def with_levels(self, factor: str, labels: Sequence[str]) -> "Study":
-        """Only these levels of ``factor``, in this order; a label the study does not have is a value of the key."""
+        """Return the study with these levels of ``factor`` alone, in this order.
+
+        A label that the study does not have is a value of the key.
+        """
+        if not labels:
+            raise BadInput(f"no level of the factor {factor} is named: give at least one")
         have = replace(self, fixed={}).levels(factor) if factor in self.factors else {}
         chosen = {label: have.get(label, {factor: label}) for label in labels}
         fixed = {key: value for key, value in self.fixed.items() if key != factor}
         return replace(self, factors={**self.factors, factor: chosen}, fixed=fixed)
 
     def cells(self) -> list[Cell]:
-        """Every combination of levels and arm, in the order of the factors and arms."""
+        """Return every combination of levels and arm, in the order of the factors and arms."""
         found = []
         for labels in itertools.product(*(self.levels(factor) for factor in self.factors)):
             levels = dict(zip(self.factors, labels, strict=True))
@@ -199,47 +186,101 @@ class Study:
                 changes |= self.levels(factor)[label]
             merged = {**self.base, **changes}
             for arm in self.arms:
-                config = {**merged, **self.settings(merged), **self.fixed, **arm.changes}
-                found.append(Cell(levels, arm.name, config, {**changes, **arm.changes}))
+                name = cell_name(levels, arm.name)
+                if self.tuned is not None and name not in self.tuned:
+                    continue
+                own = {**arm.changes, **(self.tuned or {}).get(name, {})}
+                config = {**merged, **self.settings(merged), **self.fixed, **own}
+                found.append(
+                    Cell(levels, arm.name, border.configuration(config, repr(name)), {**changes, **arm.changes})
+                )
         return found
 
     @property
     def identity(self) -> str:
-        """Tells this plan from others of the same name, whatever its arms and seeds."""
-        return digest({"base": dict(self.base)})
+        """Return what tells this plan from others of the same name, whatever its seeds."""
+        arms = {arm.name: dict(arm.changes) for arm in self.arms}
+        levels = {factor: self.levels(factor) for factor in self.factors}
+        return digest({"base": dict(self.base), "arms": arms, "levels": levels})
 
-    def trials(self, resolve: Callable[[Config], dict[str, Any]]) -> list[Trial]:
-        """Every trial, checked: cell by cell in the order of the factors and arms, seed by seed.
+    def check(self, train: CompleteTrainable) -> None:
+        """Raise ``BadInput``, one sentence, for whatever the study says that cannot be run."""
+        border.require_folder_name("a study", self.name)
+        border.configuration(self.base, "the base of a study")
+        self._check_arms()
+        self._check_factors()
+        border.require_seeds(self.seeds, f"the study {self.name!r}")
+        require_known("family", self.family, FAMILIES)
+        if self.delta is not None and not (isinstance(self.delta, int | float) and 0 < self.delta < float("inf")):
+            raise BadInput(f"delta must be a number above 0, in the units of the metric, got {self.delta!r}")
+        if not isinstance(self.metric, str):
+            raise BadInput(f"the metric of a study must be a name, got {self.metric!r}")
+        if train.metrics and train.find(self.metric or train.metric) is None:
+            require_known("metric", self.metric, [name for metric in train.metrics for name in metric.names])
+
+    def _check_arms(self) -> None:
+        border.require_sequence("the arms of a study", self.arms, 'Arm("baseline", {})')
+        for arm in self.arms:
+            if not isinstance(arm, Arm):
+                raise BadInput(f"the arms of a study must be of the type Arm, got {arm!r}")
+            border.require_name("an arm", arm.name)
+            border.configuration(arm.changes, f"the arm {arm.name!r}")
+        names = [arm.name for arm in self.arms]
+        border.require_different(f"two arms of {self.name}", names)
+        for arm in self.arms:
+            if arm.against is not None:
+                require_known(f"arm that {arm.name!r} is compared with,", arm.against, names)
+        if self.arms[0].against is not None:
+            raise BadInput(f"the baseline {self.baseline!r} is compared with nothing, got {self.arms[0].against!r}")
+        if alone := [arm.name for arm in self.arms if arm.against == arm.name]:
+            raise BadInput(f"the arm {alone[0]!r} is compared with itself: name another arm")
+
+    def _check_factors(self) -> None:
+        if not isinstance(self.factors, Mapping):
+            raise BadInput(f"the factors of a study must be a mapping from keys to levels, got {self.factors!r}")
+        for factor, given in self.factors.items():
+            border.require_name("a factor", factor)
+            if isinstance(given, Mapping):
+                for label, level in given.items():
+                    border.require_name(f"a level of {factor}", label)
+                    border.configuration(level, f"the level {label!r} of {factor}")
+                given = list(given)
+            border.require_sequence(f"the levels of the factor {factor}", given, f'("{given}",)')
+            border.require_different(f"two levels of the factor {factor}", map(str, given))
+
+    def trials(self, train: Any) -> list[Trial]:
+        """Return every trial, checked: cell by cell in the order of the factors and arms, seed by seed.
+
+        Args:
+            train: the trainable.
 
         Raises:
-            BadInput: a configuration is refused, two cells are the same run, or there is nothing to run.
+            BadInput: the study says something that cannot be run, or two cells are the same run.
         """
-        if not self.seeds:
-            raise BadInput("a study needs at least 1 seed, got 0")
-        if len({arm.name for arm in self.arms}) < len(self.arms):
-            raise BadInput(f"two arms of {self.name} have the same name: {', '.join(arm.name for arm in self.arms)}")
+        train = complete(train)
+        self.check(train)
         names: dict[str, str] = {}
         trials = []
-        for cell in self.cells():
-            try:
-                found = resolve(cell.config)
-            except ValueError as error:
-                raise BadInput(str(error)) from error
-            config = getattr(found, "flat", found)
+        cells = self.cells()
+        border.require_different(f"two cells of {self.name}", [cell.name for cell in cells])
+        for cell in cells:
+            found = train.resolve(cell.config)
+            hashed = train.hashed(found.flat)
             for seed in self.seeds:
-                trials.append(Trial(trial_key(config, seed), cell.arm, cell.levels, seed, config))
+                key = trial_key(hashed, seed)
+                trials.append(Trial(key, cell.arm, cell.levels, seed, found.flat, found.settings))
             twin = names.setdefault(trials[-1].key, cell.name)
             if twin != cell.name:
                 raise BadInput(f"{twin!r} and {cell.name!r} are the same configuration: an arm must change something")
         return trials
 
-    def plan(self, trials: Sequence[Trial], preset: str, metrics: Sequence[Metric] = ()) -> dict[str, Any]:
+    def plan(self, trials: Sequence[Trial], preset: str, train: CompleteTrainable) -> dict[str, Any]:
         """Return what the analysis needs to know of the study, ready for JSON.
 
         Args:
             trials: of the study.
             preset: by whose name it was started.
-            metrics: those of the trainable.
+            train: the trainable.
         """
         return {
             "study": self.name,
@@ -250,8 +291,8 @@ class Study:
             "against": {arm.name: arm.against or self.baseline for arm in self.arms[1:]},
             "controls": [arm.name for arm in self.arms if arm.control],
             "design": self._design(),
-            "metric": self.metric,
-            "metrics": [metric.json() for metric in metrics],
+            "metric": self.metric or train.metric,
+            "metrics": [metric.json() for metric in train.metrics],
             "family": self.family,
             "delta": self.delta,
             "sequential": None,
@@ -266,12 +307,12 @@ class Study:
         return {"kind": "factorial", "terms": list(self.arms[0].signs), "signs": signs}
 
 
-def trial_key(config: Config, seed: int) -> str:
-    """16 hexadecimal digits of the SHA-256 of the resolved configuration and the seed."""
-    return digest({"config": dict(config), "seed": seed})
+def trial_key(hashed: Config, seed: int) -> str:
+    """Return 16 hexadecimal digits of the SHA-256 of what determines a run: of its configuration, and the seed."""
+    return digest({"config": dict(hashed), "seed": seed})
 
 
 def digest(value: Any) -> str:
-    """16 hexadecimal digits that identify any JSON value, whatever the order of its keys."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    """Return 16 hexadecimal digits that identify any JSON value, whatever the order of its keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=border.plain)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

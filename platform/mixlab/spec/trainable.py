@@ -47,6 +47,7 @@ class Trainable(Protocol):
         numbers: the version of the numbers, 1 at first; it moves when the same configuration gives other numbers.
         files: keys whose values are paths of files, or None.
         prepared: keys on which it depends what ``prepare`` has to prepare.
+        timed: keys on which it depends how long a run takes; all of them by default.
         held_out: what a search's own runs change, so that they are judged on data that the table never sees.
         final: exceptions that the same configuration and seed would raise again; they are not tried again.
         resolve(config): ``Resolved`` or a dictionary; ``ValueError``, one sentence, for what cannot be run.
@@ -96,6 +97,7 @@ class CompleteTrainable:
         self.numbers: int = getattr(train, "numbers", 1)
         self.files: Sequence[str] = getattr(train, "files", ())
         self.prepared: Sequence[str] = getattr(train, "prepared", ())
+        self.timed: Sequence[str] = getattr(train, "timed", ())
         self.held_out: Config = getattr(train, "held_out", {})
         self.final: tuple[type[Exception], ...] = tuple(getattr(train, "final", (ValueError,)))
         self._resolved: dict[str, Configuration] = {}

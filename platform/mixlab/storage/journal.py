@@ -1,7 +1,7 @@
 """What survives a killed driver and an MLflow outage: the checkpoints that Ray Tune keeps in the storage.
 
-Each checkpoint holds, beside what the trainable saved, ``journal.json``: the metrics of every epoch so
-far and the size of every file, by which a half-written checkpoint is known. Layout:
+Each checkpoint holds, besides what the trainable saved, ``journal.json``: every epoch so far and the size of every
+file, by which a half-written checkpoint is known. Layout:
 
     STORAGE/STUDY/trials/LAUNCH/KEY/checkpoint_000001/{journal.json, training.pt, ...}
 
@@ -11,14 +11,15 @@ A launch is one start of the command; a trial that was interrupted has a folder 
 import contextlib
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
 
 import pyarrow.fs
 
 from mixlab.errors import BadInput, first_line
+from mixlab.spec.epoch import Epoch, from_json
 from mixlab.uris import shown
 
 JOURNAL = "journal.json"
@@ -29,11 +30,16 @@ class Saved:
     """The newest complete checkpoint of a trial."""
 
     path: str  # on the storage's filesystem
-    epochs: list[dict[str, Any]]  # metrics of each finished epoch
+    epochs: list[Epoch]
+
+    @property
+    def complete(self) -> bool:
+        """Whether it is that of the last epoch."""
+        return self.epochs[-1].last
 
 
 def filesystem_of(root: str) -> tuple[pyarrow.fs.FileSystem, str]:
-    """The file system of a folder or URI, and the path in it."""
+    """Return the file system of a folder or URI, and the path in it."""
     if "://" in root:
         filesystem, path = pyarrow.fs.FileSystem.from_uri(root)
     else:
@@ -52,7 +58,7 @@ class Storage:
         self.trials = f"{path}/{study}/trials"
 
     def newest(self) -> dict[str, Saved]:
-        """By key, the checkpoint with the most finished epochs."""
+        """Return the checkpoint with the most finished epochs of each trial, by key."""
         newest: dict[str, Saved] = {}
         for launch in self._folders(self.trials):
             for trial in self._folders(launch):
@@ -64,22 +70,41 @@ class Storage:
         return newest
 
     @contextlib.contextmanager
-    def open(self, path: str) -> Iterator[Path]:
-        """The folder ``path`` of this storage as a local one, copied only if it lies elsewhere."""
+    def open(self, path: str, names: Sequence[str] | None = None) -> Iterator[Path]:
+        """Give the folder ``path`` of this storage as a local one, copied only if it lies elsewhere.
+
+        Args:
+            path: of a checkpoint.
+            names: patterns of the files that are wanted; all by default.
+        """
         if isinstance(self.filesystem, pyarrow.fs.LocalFileSystem):
             yield Path(path)
             return
         with tempfile.TemporaryDirectory() as folder:
-            pyarrow.fs.copy_files(path, folder, self.filesystem, pyarrow.fs.LocalFileSystem())
+            for info in self.filesystem.get_file_info(pyarrow.fs.FileSelector(path, recursive=True)):
+                name = info.path.removeprefix(path).lstrip("/")
+                wanted = names is None or any(fnmatch(name, pattern) for pattern in names)
+                if info.type == pyarrow.fs.FileType.File and wanted:
+                    target = Path(folder) / name
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    local = pyarrow.fs.LocalFileSystem()
+                    pyarrow.fs.copy_files(info.path, str(target), self.filesystem, local)
             yield Path(folder)
 
-    def forget(self, keys: set[str]) -> None:
-        """Delete the checkpoints of these trials, and launches that are empty then."""
-        for launch in self._folders(self.trials):
-            trials = self._folders(launch)
+    def forget(self, keys: set[str], launch: str = "") -> None:
+        """Delete the checkpoints of these trials, and launches that had no others.
+
+        Args:
+            keys: of the trials.
+            launch: this driver's own, which is also deleted where it is empty; that of another driver may just have
+                been made.
+        """
+        for folder in self._folders(self.trials):
+            trials = self._folders(folder)
             done = [trial for trial in trials if trial.rsplit("/", 1)[-1] in keys]
-            for folder in [launch] if len(done) == len(trials) else done:
-                self.filesystem.delete_dir(folder)
+            whole = len(done) == len(trials) and (trials or folder.rsplit("/", 1)[-1] == launch)
+            for each in [folder] if whole else done:
+                self.filesystem.delete_dir(each)
 
     def _folders(self, path: str) -> list[str]:
         selector = pyarrow.fs.FileSelector(path, allow_not_found=True)
@@ -87,7 +112,7 @@ class Storage:
         return sorted(info.path for info in infos if info.type == pyarrow.fs.FileType.Directory)
 
     def _read(self, folder: str) -> Saved | None:
-        """The checkpoint in ``folder``, or None where it is incomplete."""
+        """Return the checkpoint in ``folder``, or None where it is incomplete."""
         selector = pyarrow.fs.FileSelector(folder, allow_not_found=True)
         files = {info.base_name: info.size for info in self.filesystem.get_file_info(selector)}
         if JOURNAL not in files:
@@ -99,15 +124,15 @@ class Storage:
             return None
         if any(files.get(name) != size for name, size in journal["files"].items()):
             return None
-        return Saved(folder, journal["epochs"])
+        return Saved(folder, [from_json(epoch) for epoch in journal["epochs"]])
 
 
-def read_epochs(folder: Path) -> list[dict[str, Any]]:
-    """The metrics of every epoch that the checkpoint in ``folder`` holds."""
-    return json.loads((folder / JOURNAL).read_text())["epochs"]
+def read_epochs(folder: Path) -> list[Epoch]:
+    """Return every epoch that the checkpoint in ``folder`` holds."""
+    return [from_json(epoch) for epoch in json.loads((folder / JOURNAL).read_text())["epochs"]]
 
 
-def write_epochs(folder: Path, epochs: list[dict[str, Any]]) -> None:
+def write_epochs(folder: Path, epochs: Sequence[Epoch]) -> None:
     """Complete the checkpoint in ``folder``: called after all its other files are written."""
     files = {path.name: path.stat().st_size for path in folder.iterdir()}
-    (folder / JOURNAL).write_text(json.dumps({"epochs": epochs, "files": files}))
+    (folder / JOURNAL).write_text(json.dumps({"epochs": [epoch.json() for epoch in epochs], "files": files}))

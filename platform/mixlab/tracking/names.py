@@ -38,7 +38,8 @@ CONFIG_FILE = "config.json"
 TRACEBACK_FILE = "traceback.txt"
 HISTOGRAMS_FILE = "histograms.json"  # {"epochs": [1, ...], NAME: [[shares of epoch 1], ...]}
 MODEL_FILE = "model.pt"
-PREDICTIONS_FILE = "predictions.npz"  # logits and labels of the test set
+PREDICTIONS_FILE = "predictions.npz"
+KEPT_FILES = ("model*.pt", PREDICTIONS_FILE)  # patterns of what goes from a finished trial's checkpoint to MLflow
 
 # Keys of plan.json that every study has.
 PLAN_KEYS = (

@@ -17,6 +17,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput, first_line
+from mixlab.tracking import names
 from mixlab.uris import shown, sqlite_file
 
 ANSWER_SECONDS = 20.0
@@ -35,7 +36,7 @@ class Recorded:
     run_id: str
     status: str  # MLflow's: RUNNING, FINISHED, FAILED, KILLED
     error: str
-    test_top1: float | None  # percent, of the last epoch that was logged
+    metrics: Mapping[str, float]  # the latest value of each
 
 
 def connect(tracking_uri: str, *, make: bool = True) -> MlflowClient:
@@ -98,12 +99,10 @@ def recorded(client: MlflowClient, study: str, level: str = "seed") -> dict[str,
     """Return the run of each trial that the study's experiment has, by key; a finished one wins over its like."""
     experiment = client.get_experiment_by_name(study)
     found: dict[str, Recorded] = {}
-    for run in search_runs(client, experiment.experiment_id, {"mixlab.level": level}) if experiment else ():
-        tags, metrics = run.data.tags, run.data.metrics
-        if tags["mixlab.key"] not in found or run.info.status == "FINISHED":
-            found[tags["mixlab.key"]] = Recorded(
-                run.info.run_id, run.info.status, tags.get("mixlab.error", ""), metrics.get("test_top1")
-            )
+    for run in search_runs(client, experiment.experiment_id, {names.LEVEL: level}) if experiment else ():
+        key, error = run.data.tags[names.KEY], run.data.tags.get(names.ERROR, "")
+        if key not in found or run.info.status == "FINISHED":
+            found[key] = Recorded(run.info.run_id, run.info.status, error, run.data.metrics)
     return found
 
 

@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,16 +21,40 @@ from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput
 from mixlab.provenance import Provenance
-from mixlab.spec.study import HOW, NOT_METRICS, Study, Trial
+from mixlab.spec.epoch import Epoch
+from mixlab.spec.search import SearchTrial
+from mixlab.spec.state import State
+from mixlab.spec.study import Trial
 from mixlab.storage.journal import read_epochs
-from mixlab.tracking import histograms, views
-from mixlab.tracking.names import PREDICTIONS_FILE
+from mixlab.tracking import histograms, names, views
 from mixlab.tracking.store import Recorded, recorded, search_runs
 from mixlab.tracking.writer import Writer
-from mixlab.uris import shown
+from mixlab.uris import shown, sqlite_file
 
 DRAIN_SECONDS = 60.0
 BATCH = 1000  # the most metrics that MLflow takes at once
+ENDED = {State.DONE: "FINISHED", State.PRUNED: "FINISHED", State.FAILED: "FAILED"}  # in MLflow's words
+
+Checkpoint = Callable[[], AbstractContextManager[Path]]
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """What a tracker writes: a study or a search.
+
+    Args:
+        name: of the experiment.
+        identity: of the plan.
+        plan: what the analysis needs to know.
+        levels: what the runs of the three levels are called.
+        cells: by name, the arm.
+    """
+
+    name: str
+    identity: str
+    plan: Mapping[str, Any]
+    levels: tuple[str, str, str]
+    cells: Mapping[str, str]
 
 
 class Tracker:
@@ -37,26 +62,15 @@ class Tracker:
 
     Args:
         client: of the store.
-        study: what is run.
-        plan: what the analysis needs to know of it.
+        tracked: what is written.
         provenance: of the code.
-        levels: what the runs of the three levels are called.
     """
 
-    def __init__(
-        self,
-        client: MlflowClient,
-        study: Study,
-        plan: Mapping[str, Any],
-        provenance: Provenance,
-        levels: tuple[str, str, str] = ("study", "arm", "seed"),
-    ) -> None:
-        self.levels = levels
+    def __init__(self, client: MlflowClient, tracked: Tracked, provenance: Provenance) -> None:
         self.client = client
-        self.study = study
-        self.plan = plan
+        self.tracked = tracked
         self.provenance = provenance
-        self.experiment_id = self._experiment(client.tracking_uri)
+        self.experiment_id = self._experiment()
         self.recorded: dict[str, Recorded] = {}
         self.run_ids: dict[str, str] = {}
         self._last_epochs: dict[str, int] = {}  # by key, of its run
@@ -68,7 +82,7 @@ class Tracker:
     # Reading
 
     def refresh(self) -> bool:
-        """Read again which trials have a run, as other drivers of a search may begin some. False if MLflow is away."""
+        """Read again which trials have a run, as other drivers of a search may begin some; False if MLflow is away."""
         try:
             self._read()
         except MlflowException:
@@ -76,46 +90,43 @@ class Tracker:
         return True
 
     def _read(self) -> None:
-        self.recorded = recorded(self.client, self.study.name, self.levels[2])
+        self.recorded = recorded(self.client, self.tracked.name, self.tracked.levels[2])
         for key, found in self.recorded.items():
             self.run_ids.setdefault(key, found.run_id)
 
     # Writing
 
-    def open(self, cells: Mapping[str, str]) -> None:
+    def open(self) -> None:
         """Create or find the study's run and one run a cell, and put the plan there. Waits for the store.
-
-        Args:
-            cells: by name, the arm.
 
         Raises:
             BadInput: the store does not take it.
         """
-        self._writer.put(partial(self._open, cells))
+        self._writer.put(self._open)
         if not self.drain() or self.refused:
             reason = self.refused[0] if self.refused else f"it does not answer within {DRAIN_SECONDS:.0f} s"
             raise BadInput(f"cannot write to MLflow at {shown(self.client.tracking_uri)!r}: {reason}")
 
-    def _open(self, cells: Mapping[str, str]) -> None:
-        root, middle, _ = self.levels
+    def _open(self) -> None:
+        root, middle, _ = self.tracked.levels
         tags = {
-            **self._level(root, f"{self.study.name} · {self.plan['preset']}"),
-            "mixlab.plan": self.study.identity,
+            **self._level(root, f"{self.tracked.name} · {self.tracked.plan['preset']}"),
+            names.PLAN: self.tracked.identity,
             **self.provenance.details,
         }
-        self.study_run = self._find_or_create(("mixlab.level", "mixlab.plan"), tags)
-        self.client.log_dict(self.study_run, dict(self.plan), "plan.json")
+        self.study_run = self._find_or_create((names.LEVEL, names.PLAN), tags)
+        self.client.log_dict(self.study_run, dict(self.tracked.plan), names.PLAN_FILE)
         if self.provenance.diff:
-            self.client.log_text(self.study_run, self.provenance.diff, "uncommitted.patch")
-        for cell, arm in cells.items():
+            self.client.log_text(self.study_run, self.provenance.diff, names.PATCH_FILE)
+        for cell, arm in self.tracked.cells.items():
             tags = {
                 **self._level(middle, cell),
-                "mixlab.plan": self.study.identity,
-                "mixlab.arm": arm,
-                "mixlab.cell": cell,
-                "mlflow.parentRunId": self.study_run,
+                names.PLAN: self.tracked.identity,
+                names.ARM: arm,
+                names.CELL: cell,
+                names.PARENT: self.study_run,
             }
-            self.arm_runs[cell] = self._find_or_create(("mixlab.level", "mixlab.cell", "mixlab.plan"), tags)
+            self.arm_runs[cell] = self._find_or_create((names.LEVEL, names.CELL, names.PLAN), tags)
         self._offer_views()
 
     def start(self, trial: Trial) -> None:
@@ -123,108 +134,116 @@ class Tracker:
 
         def write() -> None:
             tags = {
-                **self._level(self.levels[2], trial.name),
-                **trial.tags,
-                "mlflow.parentRunId": self.arm_runs[trial.cell],
+                **self._level(self.tracked.levels[2], trial.name),
+                names.KEY: trial.key,
+                names.ARM: trial.arm,
+                names.SEED: str(trial.seed),
+                names.STATE: State.RUNNING.value,
+                names.PARENT: self.arm_runs[trial.cell],
             }
-            if trial.key in self.run_ids:
-                tags["mixlab.error"] = ""  # of an earlier attempt
+            if isinstance(trial, SearchTrial):
+                tags[names.TRIAL] = str(trial.number)
             known = self.run_ids.get(trial.key)
-            run_id = self.run_ids[trial.key] = self._find_or_create(("mixlab.level", "mixlab.key"), tags, known)
+            if known is not None:
+                tags[names.ERROR] = ""  # of an earlier attempt
+            run_id = self.run_ids[trial.key] = self._find_or_create((names.LEVEL, names.KEY), tags, known)
             params = [Param(key, str(value)) for key, value in trial.config.items()]
             self.client.log_batch(run_id, params=[*params, Param("seed", str(trial.seed))])
-            self.client.log_dict(run_id, {**trial.config, "seed": trial.seed}, "config.json")
+            self.client.log_dict(run_id, {**trial.config, "seed": trial.seed}, names.CONFIG_FILE)
 
         self._writer.put(write)
 
-    def epochs(self, trial: Trial, epochs: Sequence[Mapping[str, Any]]) -> None:
-        """Metrics of finished epochs, one mapping each, the step being its ``epoch``; those that the run has are left
-        out: after a crash an epoch may run twice."""
+    def epochs(self, trial: Trial, epochs: Sequence[Epoch]) -> None:
+        """Write the metrics of finished epochs, but for those that the run has: after a crash one may run twice."""
         now = int(time.time() * 1000)  # of a write that is repeated too: MLflow takes the very same point once
-        latest = epochs[-1] if epochs else {}
-        tags = _tags({f"mixlab.{name}": str(latest[name]) for name in HOW if name in latest})
-        at_once = max(1, BATCH // max((len(epoch) for epoch in epochs), default=1))
+        tags = _tags({names.WORD + name: word for name, word in epochs[-1].words.items()}) if epochs else []
+        at_once = max(1, BATCH // max((len(epoch.metrics) for epoch in epochs), default=1))
         for first in range(0, len(epochs), at_once):
             self._writer.put(partial(self._log_epochs, trial.key, epochs[first : first + at_once], now, tags))
 
-    def _log_epochs(self, key: str, epochs: Sequence[Mapping[str, Any]], now: int, tags: list[RunTag]) -> None:
+    def _log_epochs(self, key: str, epochs: Sequence[Epoch], now: int, tags: list[RunTag]) -> None:
         run_id = self.run_ids[key]
         if key not in self._last_epochs:
-            history = self.client.get_metric_history(run_id, "train_loss")
-            self._last_epochs[key] = max((metric.step for metric in history), default=0)
+            self._last_epochs[key] = self._last_epoch(run_id, epochs[0])
         metrics = [
-            Metric(name, float(value), now, int(epoch["epoch"]))
+            Metric(name, value, now, epoch.number)
             for epoch in epochs
-            if epoch["epoch"] > self._last_epochs[key]
-            for name, value in epoch.items()
-            if name not in NOT_METRICS and not histograms.is_bin(name)
+            if epoch.number > self._last_epochs[key]
+            for name, value in epoch.metrics.items()
         ]
         if metrics:
             self.client.log_batch(run_id, metrics, tags=tags)
-            self._last_epochs[key] = max(metric.step for metric in metrics)
+            self._last_epochs[key] = epochs[-1].number
 
-    def finish(self, trial: Trial, checkpoint: Callable[[], AbstractContextManager[Path]]) -> None:
-        """A trial is done; ``checkpoint`` opens the folder of its last epoch when it is time to write from it."""
+    def _last_epoch(self, run_id: str, epoch: Epoch) -> int:
+        """Return the last epoch that a run has, by any metric that is reported of ``epoch``; 0 where it has none."""
+        logged = self.client.get_run(run_id).data.metrics
+        name = next((name for name in epoch.metrics if name in logged), None)
+        history = self.client.get_metric_history(run_id, name) if name is not None else []
+        return max((point.step for point in history), default=0)
+
+    def end(
+        self,
+        trial: Trial,
+        state: State,
+        error: str = "",
+        traceback: str = "",
+        checkpoint: Checkpoint | None = None,
+    ) -> None:
+        """A trial is over.
+
+        Args:
+            trial: whose run is ended.
+            state: done, pruned or failed.
+            error: the first line of what made it fail; ``traceback`` is all of it.
+            traceback: an artifact of the run.
+            checkpoint: opens a folder with the files of its last epoch, when it is time to write from it.
+        """
 
         def write() -> None:
             run_id = self.run_ids[trial.key]
-            with checkpoint() as folder:
-                for file in sorted((*folder.glob("model*.pt"), *folder.glob(PREDICTIONS_FILE))):
+            if checkpoint is not None:
+                self._log_files(run_id, checkpoint)
+            if traceback:
+                self.client.log_text(run_id, traceback, names.TRACEBACK_FILE)
+            error_tag = {names.ERROR: error[:500]} if error else {}
+            self.client.log_batch(run_id, tags=_tags({names.STATE: state.value, **error_tag}))
+            self.client.set_terminated(run_id, ENDED[state])
+
+        self._writer.put(write)
+
+    def _log_files(self, run_id: str, checkpoint: Checkpoint) -> None:
+        with checkpoint() as folder:
+            for pattern in names.KEPT_FILES:
+                for file in sorted(folder.glob(pattern)):
                     self.client.log_artifact(run_id, str(file))
-                found = histograms.collect(read_epochs(folder))
-            if found:
-                self.client.log_text(run_id, json.dumps(found), histograms.FILE)
-            self.client.set_terminated(run_id, "FINISHED")
-
-        self._writer.put(write)
-
-    def end(self, trial: Trial, tags: Mapping[str, str]) -> None:
-        """A trial of a search is over, complete or pruned; ``tags`` say which."""
-
-        def write() -> None:
-            self.client.log_batch(self.run_ids[trial.key], tags=_tags(tags))
-            self.client.set_terminated(self.run_ids[trial.key], "FINISHED")
-
-        self._writer.put(write)
-
-    def tag(self, key: str, tags: Mapping[str, str]) -> None:
-        """Set tags of the run of the trial ``key``, if it has one by then."""
-
-        def write() -> None:
-            if key in self.run_ids:
-                self.client.log_batch(self.run_ids[key], tags=_tags(tags))
-
-        self._writer.put(write)
+            found = histograms.collect(read_epochs(folder))
+        if found:
+            self.client.log_text(run_id, json.dumps(found), names.HISTOGRAMS_FILE)
 
     def mark_best(self, keys: set[str]) -> None:
-        """Of a search: these trials are the best of their arms, and no others."""
+        """Tag the best trial of each arm of a search, and no other."""
 
         def write() -> None:
-            tagged = search_runs(self.client, self.experiment_id, {"mixlab.best": "true"})
+            tagged = search_runs(self.client, self.experiment_id, {names.BEST: "true"})
             for run in tagged:
-                ours = run.data.tags.get("mlflow.parentRunId") in self.arm_runs.values()
-                if ours and run.data.tags.get("mixlab.key") not in keys:
-                    self.client.set_tag(run.info.run_id, "mixlab.best", "false")
+                ours = run.data.tags.get(names.PARENT) in self.arm_runs.values()
+                if ours and run.data.tags.get(names.KEY) not in keys:
+                    self.client.set_tag(run.info.run_id, names.BEST, "false")
             for run_id in {self.run_ids[key] for key in keys if key in self.run_ids} - {r.info.run_id for r in tagged}:
-                self.client.set_tag(run_id, "mixlab.best", "true")
-
-        self._writer.put(write)
-
-    def fail(self, trial: Trial, error: str, traceback: str) -> None:
-        """A trial has failed for good: the first line of its error as a tag, the traceback as an artifact."""
-
-        def write() -> None:
-            run_id = self.run_ids[trial.key]
-            self.client.set_tag(run_id, "mixlab.error", error[:500])
-            self.client.log_text(run_id, traceback, "traceback.txt")
-            self.client.set_terminated(run_id, "FAILED")
+                self.client.set_tag(run_id, names.BEST, "true")
 
         self._writer.put(write)
 
     def stop(self, trials: Iterable[Trial]) -> None:
         """Trials that were interrupted: their runs are KILLED until the next start goes on with them."""
+
+        def write(key: str) -> None:
+            self.client.log_batch(self.run_ids[key], tags=_tags({names.STATE: State.INTERRUPTED.value}))
+            self.client.set_terminated(self.run_ids[key], "KILLED")
+
         for trial in trials:
-            self._writer.put(partial(self._terminate_trial, trial.key, "KILLED"))
+            self._writer.put(partial(write, trial.key))
 
     def close(self, status: str, statuses: Mapping[str, str]) -> None:
         """End the study's run and the arms' runs.
@@ -251,32 +270,30 @@ class Tracker:
         run_id = self.study_run if cell is None else self.arm_runs[cell]
         now = int(time.time() * 1000)
         numbers = [Metric(name, value, now, 0) for name, value in metrics.items()]
-        self._writer.put(partial(self.client.log_batch, run_id, numbers, tags=_tags({"mlflow.note.content": text})))
+        self._writer.put(partial(self.client.log_batch, run_id, numbers, tags=_tags({names.NOTE: text})))
 
     def drain(self, seconds: float = DRAIN_SECONDS) -> bool:
         """Wait until all is written; False if the store takes nothing for ``seconds``."""
         return self._writer.drain(seconds)
 
-    def _terminate_trial(self, key: str, status: str) -> None:
-        self.client.set_terminated(self.run_ids[key], status)
-
     @property
     def refused(self) -> list[str]:
-        """What MLflow refused for good, such as a write to a run that somebody deleted meanwhile."""
+        """Return what MLflow refused for good, such as a write to a run that somebody deleted meanwhile."""
         return self._writer.refused
 
     def _offer_views(self) -> None:
         """Tag the experiment with what the UI shows of it; what somebody has changed there stays."""
         tags = self.client.get_experiment(self.experiment_id).tags
-        for name, value in views.offered(self.levels, self.plan, self.study.identity).items():
+        offered = views.offered(self.tracked.levels, self.tracked.plan, self.tracked.identity)
+        for name, value in offered.items():
             if name not in tags:
                 self.client.set_experiment_tag(self.experiment_id, name, value)
 
     def _level(self, level: str, name: str) -> dict[str, str]:
         return {
-            "mlflow.runName": name,
-            "mixlab.level": level,
-            "mixlab.study": self.study.name,
+            names.RUN_NAME: name,
+            names.LEVEL: level,
+            names.STUDY: self.tracked.name,
             **self.provenance.tags,
         }
 
@@ -295,22 +312,30 @@ class Tracker:
         self.client.update_run(run_id, "RUNNING")
         return run_id
 
-    def _experiment(self, tracking_uri: str) -> str:
-        experiment = self.client.get_experiment_by_name(self.study.name)
-        if experiment is not None:
-            if experiment.lifecycle_stage == "deleted":
-                raise BadInput(
-                    f"the MLflow experiment {self.study.name!r} is deleted; restore it in the MLflow UI or by "
-                    f"`mlflow experiments restore --experiment-id {experiment.experiment_id}`"
-                )
-            return experiment.experiment_id
-        # A server stores artifacts itself; beside a file they go to MLflow's usual folder, named absolutely so
+    def _experiment(self) -> str:
+        name = self.tracked.name
+        experiment = self.client.get_experiment_by_name(name)
+        if experiment is None:
+            return self._new_experiment(name)
+        if experiment.lifecycle_stage == "deleted":
+            raise BadInput(
+                f"the MLflow experiment {name!r} is deleted; restore it in the MLflow UI or by "
+                f"`mlflow experiments restore --experiment-id {experiment.experiment_id}`"
+            )
+        return experiment.experiment_id
+
+    def _new_experiment(self, name: str) -> str:
+        # A server stores artifacts itself; next to a file they go to MLflow's usual folder, named absolutely so
         # that they are found from anywhere.
-        location = None
-        if tracking_uri.startswith("sqlite:///"):
-            folder = Path(tracking_uri.removeprefix("sqlite:///")).absolute().parent
-            location = (folder / "mlruns" / self.study.name).as_uri()
-        return self.client.create_experiment(self.study.name, artifact_location=location)
+        file = sqlite_file(self.client.tracking_uri)
+        location = (file.absolute().parent / "mlruns" / name).as_uri() if file is not None else None
+        try:
+            return self.client.create_experiment(name, artifact_location=location)
+        except MlflowException:
+            made = self.client.get_experiment_by_name(name)  # by another driver that started at the same time
+            if made is None:
+                raise
+            return made.experiment_id
 
 
 def _tags(tags: Mapping[str, str]) -> list[RunTag]:

@@ -7,19 +7,20 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from mixlab.errors import first_line
+from mixlab.tracking.outages import is_outage
+
 LOG = logging.getLogger("mixlab")
 
 RETRY_SECONDS = 2.0
-# MLflow's words for what no repetition mends.
-FINAL = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "PERMISSION_DENIED")
 
 
 class Writer:
-    """Runs queued writes one after another in a thread, each again until it succeeds."""
+    """Runs queued writes one after another in a thread, each again while MLflow is away."""
 
     def __init__(self) -> None:
         self._queue: queue.Queue[Callable[[], Any]] = queue.Queue()
-        self.refused: list[str] = []  # first lines of errors that no repetition will mend
+        self.refused: list[str] = []  # first lines of errors that no repetition will fix
         threading.Thread(target=self._run, daemon=True, name="mlflow-writer").start()
 
     def put(self, write: Callable[[], Any]) -> None:
@@ -44,9 +45,9 @@ class Writer:
                     write()
                     break
                 except Exception as error:
-                    if getattr(error, "error_code", None) in FINAL:
+                    if not is_outage(error):
                         LOG.error("MLflow refused a write", exc_info=True)
-                        self.refused.append(str(error).splitlines()[0])
+                        self.refused.append(first_line(error))
                         break
                     LOG.warning("MLflow did not take a write; trying again", exc_info=True)
                     time.sleep(RETRY_SECONDS)

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,17 @@ import pytest
 from optuna.trial import TrialState
 
 from mixlab import Arm, Choice, Float, Int
+from mixlab.cluster.schedule import Events
+from mixlab.cluster.source import End, Job
 from mixlab.errors import BadInput
-from mixlab.search.history import DRIVER, ERROR, TWIN, Claim, History, Outcome
-from mixlab.search.searcher import HistorySearcher
+from mixlab.launching.proposed import ProposedTrials
+from mixlab.search.history import DRIVER, ERROR, TWIN, Claim, History
 from mixlab.search.trial_store import TrialStore, shown
+from mixlab.spec.epoch import Epoch
+from mixlab.spec.state import State
+from mixlab.spec.study import Trial
 from mixlab.storage.journal import Saved
-from tests.mixlab.search_toy import InMemory, Nobody, NoCheckpoints, accuracy, resolve, run, search, store_of
+from tests.mixlab.search_toy import TRAIN, InMemory, NoCheckpoints, accuracy, proposed, run, search, store_of
 
 KINDS = ("journal", "sqlite", pytest.param("server", marks=pytest.mark.slow))
 
@@ -49,7 +54,7 @@ def die(history: History) -> None:
 
 
 def test_every_arm_gets_the_same_trials_however_good_it_is() -> None:
-    history = History(search(budget=30, scheduler="none"), resolve, InMemory())
+    history = History(search(budget=30, scheduler="none"), TRAIN, InMemory())
     order: list[str] = []
 
     def much_better_in_one(config: Mapping[str, Any], epoch: int) -> float:
@@ -65,11 +70,11 @@ def test_every_arm_gets_the_same_trials_however_good_it_is() -> None:
 
 
 def test_a_driver_that_died_before_the_first_draw_leaves_no_twin() -> None:
-    history = History(search(budget=8, scheduler="none", sampler="random"), resolve, InMemory())
+    history = History(search(budget=8, scheduler="none", sampler="random"), TRAIN, InMemory())
     for arm in history.arms.values():
         arm.ask()
     run(history)
-    undisturbed = History(search(budget=8, scheduler="none", sampler="random"), resolve, InMemory())
+    undisturbed = History(search(budget=8, scheduler="none", sampler="random"), TRAIN, InMemory())
     run(undisturbed)
     for name in history.arms:
         points = [trial.params for trial in history.trials(name)]
@@ -79,7 +84,7 @@ def test_a_driver_that_died_before_the_first_draw_leaves_no_twin() -> None:
 
 @pytest.mark.parametrize("scheduler", ["asha", "hyperband", "median"])
 def test_stopped_trials_are_pruned_with_their_last_value_and_are_never_the_best(scheduler: str) -> None:
-    history = History(search(scheduler=scheduler, budget=60), resolve, InMemory())
+    history = History(search(scheduler=scheduler, budget=60), TRAIN, InMemory())
     epochs = run(history)
     pruned = [t for arm in history.arms for t in history.trials(arm) if t.state == TrialState.PRUNED]
     complete = [t for arm in history.arms for t in history.trials(arm) if t.state == TrialState.COMPLETE]
@@ -102,7 +107,7 @@ def test_stopped_trials_are_pruned_with_their_last_value_and_are_never_the_best(
 
 def test_arms_are_never_pruned_for_being_worse_than_another_arm() -> None:
     """One arm is hopeless against the other: with shared rungs it would never be trained to the end."""
-    history = History(search(budget=40), resolve, InMemory())
+    history = History(search(budget=40), TRAIN, InMemory())
     run(history, lambda config, epoch: accuracy(config, epoch) - 60 * (config["arm"] == "low"))
     for arm in history.arms:
         assert states(history, arm).count("COMPLETE") >= 2
@@ -110,7 +115,7 @@ def test_arms_are_never_pruned_for_being_worse_than_another_arm() -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_a_trial_that_diverges_is_stopped_at_once_and_fails(value: float) -> None:
-    history = History(search(budget=20, scheduler="none"), resolve, InMemory())
+    history = History(search(budget=20, scheduler="none"), TRAIN, InMemory())
     ran: dict[str, int] = {}
 
     def diverging(config: Mapping[str, Any], epoch: int) -> float:
@@ -130,37 +135,88 @@ def test_a_trial_that_diverges_is_stopped_at_once_and_fails(value: float) -> Non
     assert history.finished()
 
 
-def test_a_failure_that_the_trial_reports_is_recorded_with_its_last_line() -> None:
-    history = History(search(budget=2), resolve, InMemory())
-    searcher = HistorySearcher(history, NoCheckpoints(), Nobody())  # type: ignore[arg-type]
-    assert isinstance(searcher.suggest("a"), dict)
-    assert not searcher.judge("a", {"epoch": 1, "epochs": 1, "error": "Traceback\n  x\nDiverged: loss is nan"})
-    searcher.on_trial_complete("a", {})
+def test_a_failure_that_the_trial_reports_is_recorded() -> None:
+    history = History(search(budget=2), TRAIN, InMemory())
+    source = proposed(history)
+    job = source.next(2)
+    assert isinstance(job, Job)
+    source.ended(job.trial, End(State.FAILED, error="Traceback\n  x\nDiverged: loss is nan"))
     assert states(history, "low") == ["FAIL"]
     assert "Diverged" in history.trials("low")[0].user_attrs[ERROR]
 
 
+def test_a_quarter_of_failed_trials_fails_the_search() -> None:
+    history = History(search(budget=8, scheduler="none"), TRAIN, InMemory())
+    source = proposed(history)
+    for failed in (True, True, *[False] * 6):
+        job = source.next(2)
+        assert isinstance(job, Job)
+        source.ended(job.trial, End(State.FAILED, error="broken") if failed else End(State.DONE, 1.0))
+    assert "2 of the search's 8 trials failed" in source.failing()
+    assert source.counts() == "8/8 tried, 2 failed"
+    history = History(search(budget=8, scheduler="none"), TRAIN, InMemory())
+    source = proposed(history)
+    for failed in (True, *[False] * 7):
+        job = source.next(2)
+        assert isinstance(job, Job)
+        source.ended(job.trial, End(State.FAILED, error="broken") if failed else End(State.DONE, 1.0))
+    assert source.failing() == ""
+
+
 def test_an_objective_that_is_never_reported_ends_the_search_in_one_sentence() -> None:
-    history = History(search(objective="val_topp1"), resolve, InMemory())
-    searcher = HistorySearcher(history, NoCheckpoints(), Nobody())  # type: ignore[arg-type]
-    assert isinstance(searcher.suggest("a"), dict)
-    assert searcher.judge("a", {"epoch": 1, "epochs": 3, "val_top1": 5.0, "train_loss": 1.0})
-    assert isinstance(searcher.broken, BadInput)
+    history = History(search(objective="val_topp1"), TRAIN, InMemory())
+    source = proposed(history)
+    job = source.next(2)
+    assert isinstance(job, Job)
+    with pytest.raises(BadInput) as error:
+        source.reported(job.trial, Epoch(1, 3, {"val_top1": 5.0, "train_loss": 1.0}))
     for part in ("'val_topp1'", "val_top1", "train_loss"):
-        assert part in str(searcher.broken)
-    assert searcher.suggest("b") == "FINISHED"
+        assert part in str(error.value)
+
+
+class Heard:
+    """Listens, and remembers how trials ended."""
+
+    def __init__(self) -> None:
+        self.ends: dict[str, State] = {}
+
+    def resumed(self, trial: Trial, epochs: Sequence[Epoch]) -> None:
+        pass
+
+    def started(self, trial: Trial) -> None:
+        pass
+
+    def reported(self, trial: Trial, epoch: Epoch) -> None:
+        pass
+
+    def crashed(self, trial: Trial, account: str) -> None:
+        pass
+
+    def ended(self, trial: Trial, end: End, checkpoint: str) -> None:
+        self.ends[trial.key] = end.state
+
+
+def next_with_journal(history: History, saved: Mapping[str, Saved]) -> tuple[Any, Heard]:
+    """Return what Ray Tune is given next where the journal has ``saved``, and what was heard."""
+
+    class Journal(NoCheckpoints):
+        def newest(self) -> dict[str, Saved]:
+            return dict(saved)
+
+    source, heard = ProposedTrials(history, Journal(), "paper"), Heard()  # type: ignore[arg-type]
+    return Events(source, heard, lambda: 2).next(), heard
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS, indirect=True)
 def test_a_dead_drivers_trials_are_finished_with_their_numbers_and_none_is_repeated(tmp_path: Path, kind: str) -> None:
     spec = search(budget=8)
-    first = History(spec, resolve, store_of(kind, tmp_path))
+    first = History(spec, TRAIN, store_of(kind, tmp_path))
     lost = [claimed(first) for _ in range(3)]
     first.report(lost[0], 1, 42.0)
     die(first)
 
-    second = History(spec, resolve, store_of(kind, tmp_path))
+    second = History(spec, TRAIN, store_of(kind, tmp_path))
     taken = [claimed(second) for _ in range(3)]
     assert all(claim.again for claim in taken)
     assert {claim.trial.key for claim in taken} == {claim.trial.key for claim in lost}
@@ -168,7 +224,7 @@ def test_a_dead_drivers_trials_are_finished_with_their_numbers_and_none_is_repea
     same = next(claim for claim in taken if claim.trial.key == lost[0].trial.key)
     assert second.of(same.trial).intermediate_values == {1: 42.0}
     for claim in taken:
-        second.tell(claim, Outcome.COMPLETE, 1.0)
+        second.tell(claim, State.DONE, 1.0)
     run(second)
     assert second.finished()
     keys = [trial.user_attrs["mixlab.key"] for arm in second.arms for trial in second.trials(arm)]
@@ -178,7 +234,7 @@ def test_a_dead_drivers_trials_are_finished_with_their_numbers_and_none_is_repea
 @pytest.mark.parametrize("kind", KINDS, indirect=True)
 def test_a_live_drivers_trials_are_left_alone(tmp_path: Path, kind: str) -> None:
     spec = search(budget=4)
-    mine, other = (History(spec, resolve, store_of(kind, tmp_path)) for _ in range(2))
+    mine, other = (History(spec, TRAIN, store_of(kind, tmp_path)) for _ in range(2))
     keys = {claimed(history).trial.key for history in (mine, other, mine, other)}
     assert len(keys) == 4
     assert mine.claim() is None
@@ -186,7 +242,7 @@ def test_a_live_drivers_trials_are_left_alone(tmp_path: Path, kind: str) -> None
 
 
 def test_a_driver_of_another_machine_is_gone_when_its_heart_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    history = History(search(budget=4), resolve, InMemory())
+    history = History(search(budget=4), TRAIN, InMemory())
     history.drivers.study.set_user_attr("beat elsewhere/x#7@1", 1000.0)
     monkeypatch.setattr("mixlab.search.drivers.time.time", lambda: 1100.0)
     assert history.drivers.alive("elsewhere/x#7@1")
@@ -197,32 +253,26 @@ def test_a_driver_of_another_machine_is_gone_when_its_heart_is_silent(monkeypatc
 
 def test_more_trials_run_just_the_difference() -> None:
     store = InMemory()
-    run(History(search(budget=40), resolve, store))
-    before = History(search(budget=60), resolve, store)
+    run(History(search(budget=40), TRAIN, store))
+    before = History(search(budget=60), TRAIN, store)
     old = {arm: [trial.params for trial in before.trials(arm)] for arm in before.arms}
     assert not before.finished()
     run(before)
     for arm, params in old.items():
         assert [trial.params for trial in before.trials(arm)][:20] == params
         assert len(before.trials(arm)) == 30
-    assert run(History(search(budget=40), resolve, store)) == 0
+    assert run(History(search(budget=40), TRAIN, store)) == 0
 
 
 def test_the_journal_of_a_killed_trial_completes_it_without_training() -> None:
     spec = search(budget=2, scheduler="none")
-    history = History(spec, resolve, InMemory())
+    history = History(spec, TRAIN, InMemory())
     claim = claimed(history)
     die(history)
-    epochs = [{"epoch": epoch, "epochs": 27, "val_top1": float(epoch)} for epoch in range(1, 28)]
-
-    class Journal(NoCheckpoints):
-        def newest(self) -> dict[str, Saved]:
-            return {claim.trial.key: Saved("somewhere", epochs)}
-
-    searcher = HistorySearcher(history, Journal(), Nobody())  # type: ignore[arg-type]
-    job = searcher.suggest("a")
-    assert isinstance(job, dict)
-    assert job["job"].trial.key != claim.trial.key
+    epochs = [Epoch(number, 27, {"val_top1": float(number)}) for number in range(1, 28)]
+    given, heard = next_with_journal(history, {claim.trial.key: Saved("somewhere", epochs)})
+    assert given["trial"].key != claim.trial.key
+    assert heard.ends == {claim.trial.key: State.DONE}
     found = history.of(claim.trial)
     assert (found.state, found.value, len(found.intermediate_values)) == (TrialState.COMPLETE, 27.0, 27)
 
@@ -230,7 +280,7 @@ def test_the_journal_of_a_killed_trial_completes_it_without_training() -> None:
 def test_the_same_configuration_twice_is_trained_once() -> None:
     space = {"zeta": Choice(0.1, 0.2)}
     spec = search(base={"alpha": 1.0}, space=space, budget=20, sampler="random", scheduler="none")
-    history = History(spec, resolve, InMemory())
+    history = History(spec, TRAIN, InMemory())
     epochs = run(history)
     assert epochs == 2 * 2 * 27
     for arm in history.arms:
@@ -245,7 +295,7 @@ def test_the_same_configuration_twice_is_trained_once() -> None:
 
 def test_a_grid_is_tried_whole_and_once() -> None:
     spec = search(space={"zeta": Float(0.5, 1.5, step=0.5), "alpha": Int(1, 4)}, budget=200, sampler="grid")
-    history = History(spec, resolve, InMemory())
+    history = History(spec, TRAIN, InMemory())
     run(history)
     assert history.finished()
     for arm in history.arms:
@@ -258,8 +308,8 @@ def test_a_grid_is_tried_whole_and_once() -> None:
 def test_every_sampler_covers_the_space_and_a_restart_repeats_no_draw(sampler: str) -> None:
     store = InMemory()
     for budget in (6, 12, 24):  # a new driver each time
-        run(History(search(budget=budget, sampler=sampler, scheduler="none"), resolve, store))
-    history = History(search(budget=24, sampler=sampler), resolve, store)
+        run(History(search(budget=budget, sampler=sampler, scheduler="none"), TRAIN, store))
+    history = History(search(budget=24, sampler=sampler), TRAIN, store)
     for arm in history.arms:
         points = [(trial.params["zeta"], trial.params["alpha"]) for trial in history.trials(arm)]
         assert len(set(points)) == 12
@@ -271,14 +321,14 @@ WORKER = """
 import json, sys
 sys.path.insert(0, sys.argv[3])
 from pathlib import Path
-from tests.mixlab.search_toy import store_of, resolve, run, search
-from mixlab.history import History
+from tests.mixlab.search_toy import TRAIN, store_of, run, search
+from mixlab.search.history import History
 ran = []
 def value(config, epoch):
     if epoch == 1:
         ran.append([config["arm"], config["zeta"], config["alpha"]])
     return float(epoch)
-with History(search(budget=24, sampler="random", scheduler="none", base={"epochs": 2}), resolve,
+with History(search(budget=24, sampler="random", scheduler="none", base={"epochs": 2}), TRAIN,
              store_of(sys.argv[2], Path(sys.argv[1]))) as history:
     run(history, value, at_a_time=2)
 print(json.dumps(ran))
@@ -294,12 +344,12 @@ def test_drivers_that_start_together_share_the_trials_and_double_none(tmp_path: 
     assert [driver.returncode for driver in drivers] == [0, 0, 0]
     everything = [tuple(point) for each in ran for point in each]
     assert len(everything) == len(set(everything)) == 24
-    history = History(search(budget=24, base={"epochs": 2}), resolve, store_of(kind, tmp_path))
+    history = History(search(budget=24, base={"epochs": 2}), TRAIN, store_of(kind, tmp_path))
     assert {arm: states(history, arm) for arm in history.arms} == {arm: ["COMPLETE"] * 12 for arm in ("low", "high")}
 
 
 def test_one_driver_confirms_at_a_time(tmp_path: Path) -> None:
-    history = History(search(budget=4), resolve, store_of("journal", tmp_path))
+    history = History(search(budget=4), TRAIN, store_of("journal", tmp_path))
     host = history.drivers.me.rpartition("#")[0]
     history.drivers.study.set_user_attr("mixlab.confirming", "elsewhere/x#7@1")
     history.drivers.study.set_user_attr("beat elsewhere/x#7@1", 9e12)
@@ -318,22 +368,16 @@ def test_a_store_that_cannot_be_opened_is_one_sentence_without_the_password() ->
 
 
 def test_a_journal_that_is_whole_is_complete_whatever_the_pruner_would_have_said() -> None:
-    history = History(search(budget=7, scheduler="median", arms=(Arm("low", {"arm": "low"}),)), resolve, InMemory())
+    history = History(search(budget=7, scheduler="median", arms=(Arm("low", {"arm": "low"}),)), TRAIN, InMemory())
     claim = claimed(history)
     for other in [claimed(history) for _ in range(5)]:
         for epoch in range(1, 28):
             history.report(other, epoch, 99.0)
-        history.tell(other, Outcome.COMPLETE, 99.0)
+        history.tell(other, State.DONE, 99.0)
     history.report(claim, 1, 1.0)
     history.report(claim, 2, 1.0)
     assert history.hopeless(claim)
     die(history)
-    epochs = [{"epoch": epoch, "epochs": 27, "val_top1": 1.0} for epoch in range(1, 28)]
-
-    class Journal(NoCheckpoints):
-        def newest(self) -> dict[str, Saved]:
-            return {claim.trial.key: Saved("somewhere", epochs)}
-
-    searcher = HistorySearcher(history, Journal(), Nobody())  # type: ignore[arg-type]
-    assert isinstance(searcher.suggest("a"), dict)
+    epochs = [Epoch(number, 27, {"val_top1": 1.0}) for number in range(1, 28)]
+    next_with_journal(history, {claim.trial.key: Saved("somewhere", epochs)})
     assert history.of(claim.trial).state == TrialState.COMPLETE

@@ -1,4 +1,4 @@
-"""Searches whose answer is known: 20 repetitions each of the history, searcher and scheduler that Ray Tune drives."""
+"""Searches whose answer is known: 20 repetitions each of the history, and of the source that Ray Tune asks."""
 
 import hashlib
 import math
@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import wilcoxon
 
 from mixlab.search.history import History
-from tests.mixlab.search_toy import InMemory, accuracy, distance, resolve, run, search
+from tests.mixlab.search_toy import TRAIN, InMemory, accuracy, distance, run, search
 
 REPETITIONS = 20
 TOLERANCE = 1.0  # percentage points below the optimum, of about 60 that the space spans
@@ -32,7 +32,7 @@ def noise(config: Mapping[str, Any], epoch: int, scale: float) -> float:
 def tune(repetition: int, sampler: str, scheduler: str, budget: int) -> tuple[History, int]:
     """One search of two arms; the repetition is part of its name, and so seeds its samplers."""
     spec = search(name=f"toy{repetition}", sampler=sampler, scheduler=scheduler, budget=budget)
-    history = History(spec, resolve, InMemory())
+    history = History(spec, TRAIN, InMemory())
     return history, run(history, lambda config, epoch: accuracy(config, epoch) + noise(config, epoch, 0.2))
 
 

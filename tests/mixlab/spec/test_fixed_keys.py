@@ -1,12 +1,14 @@
 """What a preset and the command line fix wins over levels and settings; levels that are then the same become one."""
 
-import argparse
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
 from mixlab import Arm, Study
-from mixlab.cli import configure, parser
+from mixlab.api import configure
+from mixlab.cli import parse
+from mixlab.options import Options
+from mixlab.spec.trainable import complete
 
 ZETA = {("big", "cutmix"): 0.5, ("big", "fmix"): 1.0, ("huge", "cutmix"): 0.2}
 STUDY = Study(
@@ -31,15 +33,22 @@ class Toy:
         "quick": {"backbone": "small", "lr": 0.05, "seeds": 1},
         "smoke": {"backbone": "small"},
     }
+    metrics = ()
+
+    def __call__(self) -> None:
+        raise NotImplementedError
 
 
-def options(study: Study, *argv: str) -> argparse.Namespace:
-    return parser(study).parse_args(argv)
+TRAIN = complete(Toy())
+
+
+def options(study: Study, *argv: str) -> Options:
+    return parse(study, argv)
 
 
 def cells(study: Study, *argv: str) -> dict[str, Mapping[str, Any]]:
-    configured = configure(study, Toy(), options(study, *argv))  # type: ignore[arg-type]
-    return {trial.cell: trial.config for trial in configured.trials(dict) if trial.seed == 0}
+    configured = configure(study, TRAIN, options(study, *argv))
+    return {trial.cell: trial.config for trial in configured.trials(TRAIN) if trial.seed == 0}
 
 
 def test_settings_come_after_the_levels_and_before_the_arm() -> None:
@@ -101,7 +110,7 @@ def test_one_value_for_a_factor_leaves_one_level() -> None:
 
 def test_a_study_s_own_preset_may_set_the_seeds() -> None:
     study = replace(STUDY, presets={"quick": {"seeds": 5}})
-    configured = configure(study, Toy(), options(study, "--preset", "quick"))  # type: ignore[arg-type]
+    configured = configure(study, TRAIN, options(study, "--preset", "quick"))
     assert list(configured.seeds) == [0, 1, 2, 3, 4]
 
 

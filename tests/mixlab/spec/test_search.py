@@ -9,64 +9,82 @@ from typing import Any, ClassVar
 import optuna
 import pytest
 
-from mixlab import Arm, Choice, Float, Int, Search, main
-from mixlab.cli import configure, parser
+from mixlab import Arm, Choice, Float, Int, Metric, Search, Study, main
+from mixlab.api import configure
+from mixlab.cli import parse
 from mixlab.errors import BadInput
 from mixlab.spec.space import Space, corners, describe, grid, suggest
+from mixlab.spec.trainable import complete
 from trainables import classify
 
 KNOWN = {"zeta", "alpha", "mixer", "layers", "term", "epochs", "validation", "evaluate", "lr"}
-SEARCH = Search(
+
+
+class Toy:
+    """As much of a trainable as is asked before anything starts."""
+
+    metrics = (
+        Metric("val_top1", "%", higher_is_better=True),
+        Metric("val_loss", higher_is_better=False),
+        Metric("test_top1", "%", higher_is_better=True, rules=("last",)),
+    )
+    metric = "test_top1_last"
+    held_out: ClassVar[Mapping[str, Any]] = {"validation": 0.1, "evaluate": "validation"}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}, "quick": {"epochs": 2, "seeds": 2}, "smoke": {}}
+
+    def __call__(self) -> None:
+        raise NotImplementedError
+
+    def resolve(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        if unknown := set(config) - KNOWN:
+            raise ValueError(f"unknown key {min(unknown)!r}")
+        if config.get("alpha", 1) > 10:
+            raise ValueError(f"alpha must be at most 10, got {config['alpha']}")
+        return {"epochs": 1, "evaluate": "test", "validation": 0.0, **config}
+
+    def objectives(self, config: Mapping[str, Any]) -> list[str]:
+        return ["val_top1", "val_loss"]
+
+
+TRAIN = complete(Toy())
+STUDY = Study(
     name="toy",
     base={"zeta": 0.5, "epochs": 9},
     factors={"mixer": ("cutmix", "mixup")},
     arms=(Arm("plain", {"lr": 0.1}), Arm("fast", {"lr": 0.2})),
+)
+SEARCH = Search(
+    study=STUDY,
     space={"zeta": Float(0.05, 2, log=True), "alpha": Float(0.1, 4, log=True)},
     budget=8,
     budgets={"quick": 4},
     tuning={"validation": 0.1, "evaluate": "validation", "epochs": 3},
-)
-
-
-def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
-    if unknown := set(config) - KNOWN:
-        raise ValueError(f"unknown key {min(unknown)!r}")
-    if config.get("alpha", 1) > 10:
-        raise ValueError(f"alpha must be at most 10, got {config['alpha']}")
-    return {"epochs": 1, "evaluate": "test", "validation": 0.0, **config}
-
-
-class Toy:
-    """As much of a trainable as the command line needs."""
-
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}, "quick": {"epochs": 2, "seeds": 2}, "smoke": {}}
-
-    def resolve(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        return resolve(config)
+).completed(TRAIN)
 
 
 def test_every_cell_is_tuned_with_the_same_budget_over_the_same_space() -> None:
-    names = [cell.name for cell in SEARCH.cells()]
+    names = [cell.name for cell in STUDY.cells()]
     assert names == ["cutmix · plain", "cutmix · fast", "mixup · plain", "mixup · fast"]
     assert SEARCH.per_cell == 2
-    SEARCH.check(resolve)
-    histories = {SEARCH.history_name(cell, resolve) for cell in SEARCH.cells()}
+    SEARCH.check(TRAIN)
+    histories = {SEARCH.history_name(cell, TRAIN) for cell in STUDY.cells()}
     assert len(histories) == 4
 
 
 def test_search_runs_hold_out_and_confirmation_runs_do_not() -> None:
-    cell = SEARCH.cells()[0]
-    trial = SEARCH.trial(cell, {"zeta": 1.0, "alpha": 0.2}, 5, resolve)
+    cell = STUDY.cells()[0]
+    trial = SEARCH.trial(cell, {"zeta": 1.0, "alpha": 0.2}, 5, TRAIN)
     assert trial.config["validation"] == 0.1
     assert trial.config["evaluate"] == "validation"
     assert trial.config["epochs"] == 3
     assert trial.name == "cutmix · plain · trial 5"
 
     study = SEARCH.confirmation({name: {"zeta": 1.0, "alpha": 0.2} for name in ("cutmix · plain", "mixup · fast")})
-    confirmed = study.trials(resolve)
-    assert [(t.arm, t.seed) for t in confirmed] == [
+    confirmed = study.trials(TRAIN)
+    assert [(t.cell, t.seed) for t in confirmed] == [
         (a, s) for a in ("cutmix · plain", "mixup · fast") for s in range(6)
     ]
+    assert study.plan(confirmed, "paper", TRAIN)["factors"] == ["mixer"]
     for each in confirmed:
         assert (each.config["validation"], each.config["evaluate"], each.config["epochs"]) == (0.0, "test", 9)
         assert (each.config["zeta"], each.config["alpha"]) == (1.0, 0.2)
@@ -75,26 +93,26 @@ def test_search_runs_hold_out_and_confirmation_runs_do_not() -> None:
 
 
 def test_a_key_depends_on_configuration_and_seeds_alone() -> None:
-    cell = SEARCH.cells()[0]
+    cell = STUDY.cells()[0]
     point = {"zeta": 1.0, "alpha": 0.2}
-    key = SEARCH.trial(cell, point, 0, resolve).key
-    assert SEARCH.trial(cell, point, 7, resolve).key == key
-    assert SEARCH.trial(cell, {**point, "alpha": 0.3}, 0, resolve).key != key
-    assert replace(SEARCH, search_seeds=(1000, 1001)).trial(cell, point, 0, resolve).key != key
+    key = SEARCH.trial(cell, point, 0, TRAIN).key
+    assert SEARCH.trial(cell, point, 7, TRAIN).key == key
+    assert SEARCH.trial(cell, {**point, "alpha": 0.3}, 0, TRAIN).key != key
+    assert replace(SEARCH, search_seeds=(1000, 1001)).trial(cell, point, 0, TRAIN).key != key
 
 
 def test_what_is_optimised_decides_the_history_and_how_it_is_optimised_does_not() -> None:
-    cell = SEARCH.cells()[0]
-    name = SEARCH.history_name(cell, resolve)
-    for same in ({"budget": 40}, {"sampler": "qmc"}, {"scheduler": "none"}, {"seeds": range(5)}):
-        assert replace(SEARCH, **same).history_name(cell, resolve) == name
+    cell = STUDY.cells()[0]
+    name = SEARCH.history_name(cell, TRAIN)
+    for same in ({"budget": 40}, {"sampler": "qmc"}, {"scheduler": "none"}, {"study": STUDY.with_seeds(range(5))}):
+        assert replace(SEARCH, **same).history_name(cell, TRAIN) == name
     for other in ({"objective": "val_loss"}, {"direction": "minimize"}, {"search_seeds": (7,)}, {"tuning": {}}):
-        assert replace(SEARCH, **other).history_name(cell, resolve) != name
+        assert replace(SEARCH, **other).history_name(cell, TRAIN) != name
     assert SEARCH.identity != SEARCH.confirmation({}).identity
 
 
 def configured(*argv: str) -> Search:
-    search = configure(SEARCH, Toy(), parser(SEARCH).parse_args(argv))  # type: ignore[arg-type]
+    search = configure(SEARCH, TRAIN, parse(SEARCH, argv))
     assert isinstance(search, Search)
     return search
 
@@ -102,8 +120,8 @@ def configured(*argv: str) -> Search:
 def test_the_command_line_changes_search_and_confirmation_but_what_is_held_out() -> None:
     search = configured("--epochs", "4", "--set", "validation=0.2", "--seeds", "5")
     assert search.tuning == {"validation": 0.2, "evaluate": "validation", "epochs": 4}
-    winners = {cell.name: {"zeta": 1.0, "alpha": 1.0} for cell in search.cells()}
-    confirmed = search.confirmation(winners).trials(resolve)
+    winners = {cell.name: {"zeta": 1.0, "alpha": 1.0} for cell in search.study.cells()}
+    confirmed = search.confirmation(winners).trials(TRAIN)
     assert {(t.config["epochs"], t.config["validation"]) for t in confirmed} == {(4, 0.0)}
     assert {t.seed for t in confirmed} == set(range(5))
 
@@ -113,7 +131,7 @@ def test_options_of_a_search_and_its_presets() -> None:
     assert configured("--preset", "quick").tuning["epochs"] == 2
     assert configured("--preset", "quick", "--trials", "12").per_cell == 3
     assert configured("--sampler", "gp", "--scheduler", "median", "--concurrent", "3").sampler == "gp"
-    assert len(configured("--mixers", "cutmix").cells()) == 2
+    assert len(configured("--mixers", "cutmix").study.cells()) == 2
 
 
 SPACE: Space = {
@@ -123,7 +141,11 @@ SPACE: Space = {
 }
 
 
-def test_a_condition_sees_the_keys_before_it() -> None:
+def test_a_condition_sees_the_other_keys_in_any_order() -> None:
+    backwards = dict(reversed(SPACE.items()))
+    for term in ("none", "su"):
+        trial = optuna.trial.FixedTrial({"term": term, "zeta": 1.0, "layers": 2})
+        assert suggest(backwards, {}, trial) == suggest(SPACE, {}, trial)
     for term in ("none", "su"):
         point = suggest(SPACE, {}, optuna.trial.FixedTrial({"term": term, "zeta": 1.0, "layers": 2}))
         assert ("zeta" in point) == (term == "su")
@@ -174,8 +196,16 @@ def of(**space: Any) -> Callable[[], Search]:
         (of(zeta=(0, 1)), [], ["zeta", "(0, 1)", "Float"]),
         (of(zeat=Float(0, 1)), [], ["unknown key 'zeat'"]),
         (of(alpha=Float(1, 40)), [], ["alpha", "at most 10", "40"]),
+        (of(zeta=Float(0, 1, when={"mixer": "cutmix"})), [], ["zeta", "mixer", "tuple", "'cutmix'"]),
+        (of(zeta=Float(0, 1, when={"mixxer": ("cutmix",)})), [], ["zeta", "'mixxer'", "'mixer'"]),
+        (of(term=Choice("a", "b"), zeta=Float(0, 1, when={"term": ("c",)})), [], ["zeta", "term", "['c']", "'a'"]),
+        (
+            of(zeta=Float(0, 1, when={"alpha": (1.0,)}), alpha=Float(1, 2, when={"zeta": (1.0,)})),
+            [],
+            ["zeta, alpha", "look at one another"],
+        ),
         (of(lr=Float(1, 4)), [], ["lr", "space", "'cutmix · plain'"]),
-        (lambda: replace(SEARCH, objective="test_top1"), [], ["'test_top1'", "never reads", "'val_top1'"]),
+        (lambda: replace(SEARCH, objective="test_top1"), [], ["'test_top1'", "held-out data", "'val_top1'"]),
         (lambda: replace(SEARCH, tuning={"validation": 0.1, "evaluate": "test"}), [], ["'test'", "'validation'"]),
         (lambda: replace(SEARCH, search_seeds=(2,)), [], ["seed 2", "fresh"]),
         (lambda: replace(SEARCH, search_seeds=()), [], ["at least 1 seed"]),
@@ -188,7 +218,7 @@ def of(**space: Any) -> Callable[[], Search]:
         (lambda: SEARCH, ["--scheduler", "ahsa"], ["'ahsa'", "'asha'"]),
         (lambda: SEARCH, ["--concurrent", "0"], ["0", "at least 1"]),
         (lambda: SEARCH, ["--set", "zeta=1"], ["zeta=1", "varies"]),
-        (lambda: SEARCH, ["--set", "evaluate=test"], ["'test'", "never reads"]),
+        (lambda: SEARCH, ["--set", "evaluate=test"], ["'test'", "held-out data"]),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_2(
@@ -201,7 +231,7 @@ def test_bad_input_is_one_sentence_and_exit_2(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as stopped:
-        main(make(), Toy(), options)  # type: ignore[arg-type]
+        main(make(), Toy(), options)
     assert stopped.value.code == 2
     sentence = capsys.readouterr().err.strip()
     assert sentence.startswith("error: ")
@@ -213,7 +243,7 @@ def test_bad_input_is_one_sentence_and_exit_2(
 
 def test_check_raises_what_main_prints() -> None:
     with pytest.raises(BadInput, match="continuous"):
-        replace(SEARCH, sampler="grid").check(resolve)
+        replace(SEARCH, sampler="grid").check(TRAIN)
 
 
 def test_the_real_search_refuses_an_objective_that_training_never_reports(
@@ -221,7 +251,7 @@ def test_the_real_search_refuses_an_objective_that_training_never_reports(
 ) -> None:
     study = runpy.run_path(str(Path(__file__).parents[3] / "studies" / "search_zeta_alpha.py"))["study"]
     monkeypatch.chdir(tmp_path)
-    for objective, part in (("val_topp1", "did you mean 'val_top1'?"), ("test_top5", "never reads")):
+    for objective, part in (("val_topp1", "did you mean 'val_top1'?"), ("test_top5", "or 'val_top1' or")):
         with pytest.raises(SystemExit) as stopped:
             main(replace(study, objective=objective), classify.train, ["--preset", "smoke"])
         assert stopped.value.code == 2

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from mixlab import Arm, Study
+from mixlab import Arm, Metric, Study
 from mixlab.errors import BadInput
 from mixlab.spec.study import digest, trial_key
+from mixlab.spec.trainable import complete
 
 STUDY = Study(
     name="toy",
@@ -18,15 +19,26 @@ STUDY = Study(
 )
 
 
-def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
-    known = {"lr", "zeta", "mixer", "depth"}
-    if unknown := set(config) - known:
-        raise ValueError(f"unknown key {min(unknown)!r}")
-    return {"depth": 18, **config}
+class Toy:
+    """As much of a trainable as a study asks before anything starts."""
+
+    metrics = (Metric("rmse", "kg", higher_is_better=False, rules=("last", "best")),)
+
+    def __call__(self) -> None:
+        raise NotImplementedError
+
+    def resolve(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        known = {"lr", "zeta", "mixer", "depth", "layers"}
+        if unknown := set(config) - known:
+            raise ValueError(f"unknown key {min(unknown)!r}")
+        return {"depth": 18, **config}
+
+
+TRAIN = complete(Toy())
 
 
 def test_trials_are_the_product_of_levels_arms_and_seeds() -> None:
-    trials = STUDY.trials(resolve)
+    trials = STUDY.trials(TRAIN)
     assert [(t.levels["mixer"], t.arm, t.seed) for t in trials] == [
         (mixer, arm, seed) for mixer in ("cutmix", "mixup") for arm in ("baseline", "more") for seed in (0, 1)
     ]
@@ -36,7 +48,7 @@ def test_trials_are_the_product_of_levels_arms_and_seeds() -> None:
 
 
 def test_every_arm_runs_the_same_seeds() -> None:
-    trials = STUDY.trials(resolve)
+    trials = STUDY.trials(TRAIN)
     by_cell: dict[str, list[int]] = {}
     for trial in trials:
         by_cell.setdefault(trial.cell, []).append(trial.seed)
@@ -45,10 +57,10 @@ def test_every_arm_runs_the_same_seeds() -> None:
 
 
 def test_key_depends_on_configuration_and_seed_alone() -> None:
-    keys = {trial.key for trial in STUDY.trials(resolve)}
+    keys = {trial.key for trial in STUDY.trials(TRAIN)}
     assert len(keys) == 8
     renamed = Study(name="other", base=STUDY.base, arms=(Arm("x", {}), Arm("y", {"zeta": 1.0})), factors=STUDY.factors)
-    assert {trial.key for trial in renamed.with_seeds(range(2)).trials(resolve)} == keys
+    assert {trial.key for trial in renamed.with_seeds(range(2)).trials(TRAIN)} == keys
     assert trial_key({"a": 1, "b": 2}, 0) == trial_key({"b": 2, "a": 1}, 0)
     assert trial_key({"a": 1}, 0) != trial_key({"a": 1}, 1)
     assert trial_key({"a": 1}, 0) != trial_key({"a": 1.5}, 0)
@@ -57,8 +69,8 @@ def test_key_depends_on_configuration_and_seed_alone() -> None:
 
 
 def test_more_seeds_or_arms_leave_the_keys_that_were_there() -> None:
-    keys = {trial.key for trial in STUDY.trials(resolve)}
-    more_seeds = {trial.key for trial in STUDY.with_seeds(range(3)).trials(resolve)}
+    keys = {trial.key for trial in STUDY.trials(TRAIN)}
+    more_seeds = {trial.key for trial in STUDY.with_seeds(range(3)).trials(TRAIN)}
     assert keys < more_seeds
     assert len(more_seeds) == 12
 
@@ -71,7 +83,7 @@ def test_arms_win_over_levels_and_levels_over_the_base() -> None:
         arms=(Arm("baseline", {}), Arm("more", {"zeta": 0.3})),
         seeds=(7,),
     )
-    baseline, more = (trial.config for trial in study.trials(resolve))
+    baseline, more = (trial.config for trial in study.trials(TRAIN))
     assert (baseline["mixer"], baseline["zeta"], baseline["lr"]) == ("fmix", 0.2, 2.0)
     assert (more["zeta"], more["lr"]) == (0.3, 2.0)
 
@@ -93,7 +105,7 @@ def test_selecting_arms_keeps_the_baseline_and_levels_may_be_new() -> None:
 )
 def test_a_wrong_study_is_refused_in_one_sentence(study: Study, sentence: str) -> None:
     with pytest.raises(BadInput, match=sentence) as error:
-        study.trials(resolve)
+        study.trials(TRAIN)
     assert "\n" not in str(error.value)
 
 

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pyarrow.fs
+
+from mixlab import Epoch
 from mixlab.storage.journal import Storage, read_epochs, write_epochs
 
 
@@ -9,7 +12,7 @@ def checkpoint(root: Path, launch: str, key: str, index: int, epochs: int) -> Pa
     folder = root / "study" / "trials" / launch / key / f"checkpoint_{index:06}"
     folder.mkdir(parents=True)
     (folder / "training.pt").write_bytes(b"x" * (100 + epochs))
-    write_epochs(folder, [{"epoch": epoch, "epochs": 9} for epoch in range(1, epochs + 1)])
+    write_epochs(folder, [Epoch(number, 9, {"loss": 1.0}) for number in range(1, epochs + 1)])
     return folder
 
 
@@ -46,10 +49,13 @@ def test_forget_deletes_those_trials_and_empty_launches(tmp_path: Path) -> None:
     checkpoint(tmp_path, "l1", "aa", 0, epochs=1)
     checkpoint(tmp_path, "l2", "aa", 0, epochs=2)
     checkpoint(tmp_path, "l2", "bb", 0, epochs=1)
+    trials = tmp_path / "study" / "trials"
+    for launch in ("mine", "of another driver"):  # that has just started
+        (trials / launch).mkdir()
     storage = Storage(str(tmp_path), "study")
-    storage.forget({"aa"})
+    storage.forget({"aa"}, "mine")
     assert set(storage.newest()) == {"bb"}
-    assert [path.name for path in (tmp_path / "study" / "trials").iterdir()] == ["l2"]
+    assert sorted(path.name for path in trials.iterdir()) == ["l2", "of another driver"]
 
 
 def test_a_uri_is_the_same_storage_as_its_folder(tmp_path: Path) -> None:
@@ -58,3 +64,13 @@ def test_a_uri_is_the_same_storage_as_its_folder(tmp_path: Path) -> None:
     with storage.open(storage.newest()["aa"].path) as local:
         assert read_epochs(local) == read_epochs(folder)
         assert (local / "training.pt").stat().st_size == 103
+
+
+def test_only_the_files_that_are_wanted_are_fetched(tmp_path: Path) -> None:
+    checkpoint(tmp_path, "l", "aa", 0, epochs=1)
+    storage = Storage(f"file://{tmp_path}", "study")
+    storage.filesystem = pyarrow.fs.SubTreeFileSystem("/", pyarrow.fs.LocalFileSystem())  # not a local one by its type
+    with storage.open(storage.newest()["aa"].path, ("journal.json", "model.pt")) as local:
+        assert [path.name for path in local.iterdir()] == ["journal.json"]
+    with storage.open(storage.newest()["aa"].path) as local:
+        assert sorted(path.name for path in local.iterdir()) == ["journal.json", "training.pt"]

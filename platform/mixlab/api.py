@@ -1,0 +1,135 @@
+"""Runs a study from Python, as its command line does: ``mixlab.run(study, train, Options(...))``."""
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from mixlab.errors import BadInput, require_known
+from mixlab.launching.result import Result
+from mixlab.listing import print_list
+from mixlab.options import Options
+from mixlab.spec.border import MOST_SEEDS
+from mixlab.spec.search import Search
+from mixlab.spec.study import Study
+from mixlab.spec.trainable import CompleteTrainable, complete
+
+REPORT = "analysis.report"
+
+
+def run(
+    study: Study | Search,
+    train: Any,
+    options: Options | None = None,
+    *,
+    report: Any = REPORT,
+    console: Console | None = None,
+) -> Result:
+    """Run what is missing of a study or a search, and make its tables.
+
+    Args:
+        study: what is asked.
+        train: the trainable.
+        options: as of the command line.
+        report: the module that makes the tables, or its name.
+        console: where to say what happens; by default the standard output.
+
+    Returns:
+        The tables as data frames, the verdicts, and the exit code that the command line would have.
+
+    Raises:
+        BadInput: something is wrong with what was asked; one sentence.
+    """
+    options = options or Options()
+    console = console or Console(highlight=False)
+    completed = complete(train)
+    spec = configure(study, completed, options)
+    spec.check(completed)
+    if options.address == "local":
+        # Ray keeps to the loopback interface only where it believes that it cannot form a cluster; it reads this when
+        # it is first imported.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    trials = (spec.study if isinstance(spec, Search) else spec).trials(completed)
+    if options.listing:
+        print_list(spec, completed, trials[0].config, console)
+        return Result(0)
+    made_by = importlib.import_module(report) if isinstance(report, str) else report
+    # Ray, MLflow and Optuna take seconds to import: not before the input has been found good.
+    if options.dry_run:
+        from mixlab.launching.plan import print_plan
+
+        print_plan(spec, completed, options, made_by, console)
+        return Result(0)
+    from mixlab.launching.launch import launch
+    from mixlab.launching.start import Start
+
+    return launch(spec, Start(spec.name, completed, options, console, _study_file()), made_by)
+
+
+def _study_file() -> Path:
+    """Return the file that was started; the current folder where there is none, as in a notebook."""
+    return Path(getattr(sys.modules["__main__"], "__file__", None) or Path.cwd() / "notebook")
+
+
+def configure(spec: Study | Search, train: CompleteTrainable, options: Options) -> Any:
+    """Return the study or search as the options change it: first the preset, then each option.
+
+    Raises:
+        BadInput: the study is wrong by itself, or an option does not fit it.
+    """
+    search = spec.completed(train) if isinstance(spec, Search) else None
+    study: Study = search.study if search is not None else spec  # type: ignore[assignment]
+    study.check(train)
+    preset = _preset(study, train, options.preset)
+    changes = {key: value for key, value in preset.items() if key != "seeds"}
+    for key in ("dataset", "epochs", "train_images"):
+        if getattr(options, key) is not None:
+            changes[key] = getattr(options, key)
+    changes |= options.changes
+    seeds = preset.get("seeds") if options.seeds is None else options.seeds
+    if seeds is not None:
+        study = study.with_seeds(range(_count(seeds)))
+    chosen = {"mixer": options.mixers, "backbone": options.backbones}
+    for factor, labels in chosen.items():
+        if labels is not None:
+            study = study.with_levels(factor, labels)  # before the preset, which would leave one level
+    fixed = {key: value for key, value in changes.items() if chosen.get(key) is None}
+    if search is None:
+        study = study.with_fixed(**fixed)
+    else:
+        search = replace(search, study=study).with_fixed(train.held_out, **fixed)
+        study = search.study
+    if options.arms is not None:
+        study = study.with_arms(options.arms)
+    return study if search is None else _configured(replace(search, study=study), options)
+
+
+def _preset(study: Study, train: CompleteTrainable, name: str) -> dict[str, Any]:
+    presets: Mapping[str, Any] = {**{key: {} for key in study.presets}, **train.presets}
+    require_known("preset", name, presets)
+    return {**presets[name], **study.presets.get(name, {})}
+
+
+def _count(seeds: int) -> int:
+    if seeds < 1:
+        raise BadInput(f"--seeds must be at least 1, got {seeds}")
+    if seeds > MOST_SEEDS:
+        raise BadInput(
+            f"--seeds is how many seeds each arm runs, at most {MOST_SEEDS}, got {seeds}; the seed {seeds} alone is "
+            f"written seeds=({seeds},) in the study"
+        )
+    return seeds
+
+
+def _configured(search: Search, options: Options) -> Search:
+    for key, value in options.changes.items():
+        if key in search.space:
+            raise BadInput(f"--set {key}={value} fixes a key that the search varies: take it out of the space first")
+    names = {"budget": "trials", "sampler": "sampler", "scheduler": "scheduler", "concurrent": "concurrent"}
+    given = {name: getattr(options, option) for name, option in names.items() if getattr(options, option) is not None}
+    return replace(search, **{"budget": search.budgets.get(options.preset, search.budget), **given})

@@ -1,0 +1,83 @@
+"""The private parts of Ray that Mixlab depends on, as of the version that ``constraints.txt`` pins.
+
+Each has a test in ``tests/mixlab/cluster/test_ray_private.py`` that names that version when it fails.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import cloudpickle
+from ray._raylet import GcsClient  # type: ignore[attr-defined]
+from ray.exceptions import RayTaskError, RpcError
+
+
+def head_client() -> Any:
+    """Return a client of the head of the connected cluster."""
+    return GcsClient(address=ray.get_runtime_context().gcs_address)
+
+
+def head_answers(client: Any, seconds: float) -> bool:
+    """Return whether the head answers within so many seconds; whatever else goes wrong is raised."""
+    try:
+        client.internal_kv_exists(b"mixlab", timeout=seconds)
+    except (RpcError, TimeoutError, ConnectionError):
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What made a trial fail.
+
+    Args:
+        text: a traceback, or Ray's account.
+        raised: the code raised it; otherwise the process or its machine was lost.
+    """
+
+    text: str
+    raised: bool
+
+
+def failure_of(trial: Any) -> Failure:
+    """Return why a trial of Ray Tune failed last.
+
+    Not by ``trial.get_error()``: that reads a copy in the storage, which Ray Tune may not have written yet.
+    """
+    if trial.pickled_error_file:
+        error = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
+        return Failure(plain(str(error)), isinstance(error, RayTaskError))
+    text = Path(trial.error_file).read_text() if trial.error_file else "unknown error"
+    return Failure(plain(text), False)
+
+
+def ask_before_retry(trial: Any, wanted: Callable[[Any], bool]) -> None:
+    """Let ``wanted`` decide, besides the number of failures, whether Ray Tune tries a failed trial again."""
+    usual = trial.should_recover
+    trial.should_recover = _Both(usual, lambda: wanted(trial))
+
+
+class _Both:
+    """Both of two answers. Ray Tune pickles its trials with the state of an experiment, which is never read."""
+
+    def __init__(self, *questions: Callable[[], bool]) -> None:
+        self.questions = questions
+
+    def __call__(self) -> bool:
+        return all(question() for question in self.questions)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"questions": ()}
+
+
+def forgive_failures(trial: Any) -> None:
+    """Count a trial's failures from 0 again."""
+    trial.run_metadata.num_failures = 0
+
+
+def plain(text: str) -> str:
+    """Return a traceback without the colours that Ray gives it."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)

@@ -1,0 +1,145 @@
+"""What happens in the process of a trial: it trains, and hands every epoch to Ray Tune with a checkpoint."""
+
+import contextlib
+import ctypes
+import gc
+import hashlib
+import shutil
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from mixlab.search.objective import OverSeeds
+from mixlab.spec.epoch import Epoch, Refused, epoch_of, summarised
+from mixlab.spec.search import SearchTrial
+from mixlab.spec.study import Trial
+from mixlab.spec.trainable import CompleteTrainable, Config, Save
+from mixlab.storage.journal import Storage, read_epochs, write_epochs
+
+
+@dataclass(frozen=True)
+class Work:
+    """What every trial of a phase needs, whichever it is.
+
+    Args:
+        train: the trainable.
+        storage: where checkpoints go.
+        threads: of torch.
+        data_root: the folder of the data sets.
+        objective: of a search, the metric whose mean over seeds is reported.
+        checkpoint_every: minutes between two checkpoints; 0 for one after every epoch.
+        files: by the path in the configuration, the content of each file that a trial reads.
+    """
+
+    train: CompleteTrainable
+    storage: Storage
+    threads: int
+    data_root: Path
+    objective: str
+    checkpoint_every: float
+    files: Mapping[str, bytes]
+
+
+def work(config: Mapping[str, Any], *, work: Work) -> None:
+    """Train one trial, from its checkpoint if there is one.
+
+    An exception that the same seed would raise again is reported and ends the trial as complete, so that the process
+    can take another; any other ends the process.
+    """
+    import torch
+
+    _give_back_memory()
+    torch.set_num_threads(work.threads)
+    _keep_to_share(tune.get_context().get_trial_resources().required_resources.get("GPU", 0))
+    trial: Trial = config["trial"]
+    own = tune.get_checkpoint()
+    source = own.path if own else config["resume_from"]
+    train: Any = work.train
+    if isinstance(trial, SearchTrial):
+        train = OverSeeds(work.train, work.objective, trial.seeds)
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(work.storage.open(source)) if source else None
+        settings = stack.enter_context(_settings(trial, work))
+        reporter = Reporter(read_epochs(folder) if folder else [], work)
+        try:
+            train(settings, trial.seed, reporter, folder, work.data_root)
+        except work.train.final + (Refused,):  # noqa: RUF005
+            tune.report({"error": traceback.format_exc()})
+
+
+@contextlib.contextmanager
+def _settings(trial: Trial, work: Work) -> Iterator[Any]:
+    """Give what the trainable takes, with every file that it reads on this machine for the length of the block."""
+    paths = {key: trial.config[key] for key in work.train.files if trial.config.get(key) in work.files}
+    if not paths:
+        yield trial.settings
+        return
+    with tempfile.TemporaryDirectory(prefix="mixlab-") as folder:
+        here: dict[str, Any] = {}
+        for key, path in paths.items():
+            content = work.files[path]
+            file = Path(folder) / hashlib.sha256(content).hexdigest()[:16] / Path(path).name
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(content)
+            here[key] = str(file)
+        yield work.train.resolve({**trial.config, **here}).settings
+
+
+def files_of(train: CompleteTrainable, configs: list[Config]) -> dict[str, bytes]:
+    """Return the content of every file that some configurations name, by its path in them."""
+    paths = {str(config[key]) for config in configs for key in train.files if config.get(key) is not None}
+    return {path: Path(path).read_bytes() for path in sorted(paths)}
+
+
+class Reporter:
+    """Takes what a trainable reports, and hands it to Ray Tune with a checkpoint that knows all epochs so far."""
+
+    def __init__(self, epochs: list[Epoch], work: Work) -> None:
+        self.epochs = epochs
+        self.metrics = work.train.metrics
+        self.seconds = 60 * work.checkpoint_every
+        self.saved_at = time.monotonic()
+
+    def __call__(self, reported: Any, save: Save) -> None:
+        """Called by the trainable after every epoch.
+
+        Raises:
+            Refused: what is reported is no epoch.
+        """
+        self.epochs.append(epoch_of(reported))
+        if self.epochs[-1].last:
+            self.epochs[-1] = summarised(self.epochs, self.metrics)
+        if not self.epochs[-1].last and time.monotonic() - self.saved_at < self.seconds:
+            tune.report({"epoch": self.epochs[-1]})
+            return
+        folder = Path(tempfile.mkdtemp(prefix="mixlab-"))
+        try:
+            save(folder)
+            write_epochs(folder, self.epochs)
+            checkpoint = tune.Checkpoint.from_directory(str(folder))
+            tune.report({"epoch": self.epochs[-1]}, checkpoint=checkpoint)
+            self.saved_at = time.monotonic()
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _give_back_memory() -> None:
+    """Return to the machine what the trial before has left in this process."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # of the GNU C library alone
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def _keep_to_share(gpus: float) -> None:
+    """Take no more of a shared GPU's memory than one's share: a greedy trial fails, and not its neighbour."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()  # of the trial that this process ran before
+        torch.cuda.set_per_process_memory_fraction(min(1.0, gpus) or 1.0)

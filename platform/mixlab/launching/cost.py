@@ -1,0 +1,86 @@
+"""Says roughly how long the trials that are left will take, from a few timed steps of each kind of trial."""
+
+import os
+import platform
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from mixlab.cluster import connect, packing
+from mixlab.launching.display import duration
+from mixlab.options import AUTO, Options
+from mixlab.spec.study import Trial
+from mixlab.spec.trainable import CompleteTrainable
+
+TIMING = "timing a few training steps of each kind of trial ..."
+
+
+@dataclass(frozen=True)
+class Left:
+    """A trial that is not done.
+
+    Args:
+        trial: which.
+        share: of its training that is left, from 0 to 1.
+        times: how often it is run, such as once a seed of a search.
+    """
+
+    trial: Trial
+    share: float = 1.0
+    times: int = 1
+
+
+def print_cost(left: Sequence[Left], train: CompleteTrainable, options: Options, console: Console) -> None:
+    """Print roughly how long the trials that are ``left`` will take.
+
+    Args:
+        left: those that are not done.
+        train: the trainable.
+        options: of the command.
+        console: where to.
+    """
+    kinds = {_kind(each.trial, train): each.trial for each in left}  # one to time of each
+    trials = list(kinds.values())
+    if options.address == "local" and options.gpus_per_trial != AUTO:
+        import torch
+
+        resources, where = connect.this_machine(), _hardware()
+        share = connect.share(options.cpus_per_trial, options.gpus_per_trial, resources, "this machine")
+        torch.set_num_threads(share.threads)
+        with console.status(TIMING):
+            timed = [train.estimate_seconds(trial.settings) for trial in trials]
+    else:
+        with connect.connected(options.address, train.train) as resources:
+            where = f"the cluster ({resources.get('CPU', 0):g} CPUs, {resources.get('GPU', 0):g} GPUs)"
+            share = packing.share_of(trials, train, resources, options, console)
+            with console.status(TIMING):
+                timed = connect.map_on(train.estimate_seconds, [trial.settings for trial in trials], share)
+    if any(seconds is None for seconds in timed):
+        console.print("Cost unknown: this trainable does not estimate how long a run takes.", soft_wrap=True)
+        return
+    seconds = dict(zip(kinds, (each or 0.0 for each in timed), strict=True))
+    for cell, trial in {each.trial.cell: each.trial for each in left}.items():
+        console.print(f"  {cell}: about {duration(seconds[_kind(trial, train)])} a trial", markup=False)
+    slots = min(share.slots(resources), len(left))
+    total = sum(seconds[_kind(each.trial, train)] * each.share * each.times for each in left)
+    console.print(
+        f"Estimated cost: {duration(total)} of training, {duration(total / slots)} with {slots} at a time, on {where}. "
+        "A rough figure, from a few timed steps of each kind of trial.",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _kind(trial: Trial, train: CompleteTrainable) -> tuple[str, ...]:
+    """Return what the time of a trial depends on: the keys that the trainable names, or all."""
+    keys: Iterable[str] = train.timed or sorted(trial.config)
+    return tuple(str(trial.config.get(key)) for key in keys)
+
+
+def _hardware() -> str:
+    """Return the processors of this machine, such as ``2 CPU cores (x86_64), no GPU``."""
+    import torch
+
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return f"{os.cpu_count()} CPU cores ({platform.machine()}), {', '.join(gpus) or 'no GPU'}"

@@ -1,0 +1,167 @@
+"""What the terminal shows of a running phase: arms by seeds, live; or a line an event where there is no terminal."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from mixlab.spec.epoch import Epoch
+from mixlab.spec.metric import Metric
+from mixlab.spec.state import State
+from mixlab.spec.study import Trial
+
+MARKS = {State.DONE: ("✓", "green"), State.PRUNED: ("✂", "dim"), State.FAILED: ("✗", "red")}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Which metric is shown.
+
+    Args:
+        metric: how its values are written; None where the trainable does not declare it.
+        result: the name of a run's value, such as ``test_top1_median10``.
+    """
+
+    metric: Metric | None
+    result: str
+
+    def text(self, metrics: Mapping[str, float]) -> str:
+        """Return the result, or the latest value where there is none yet; empty where there is neither."""
+        names = (self.result, self.metric.name if self.metric else self.result)
+        value = next((metrics[name] for name in names if name in metrics), None)
+        if value is None:
+            return ""
+        return self.metric.text(value) if self.metric else f"{value:.4g}"
+
+
+class Display:
+    """Use as a context; tell it what happens.
+
+    Args:
+        console: where to.
+        rows: the trials of a table that is shown live, in its order; empty where they are not known beforehand.
+        done: by key, the value to show of a trial that an earlier start finished.
+        expected: how many trials are to run from now on, for the time left; None where nobody knows.
+        shown: which metric.
+        counts: how far the phase is, in words.
+        quiet: only failures.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        rows: Sequence[Trial],
+        done: Mapping[str, str],
+        expected: float | None,
+        shown: Shown,
+        counts: Callable[[], str],
+        quiet: bool,
+    ) -> None:
+        self.console = console
+        self.rows = rows
+        self.expected = expected
+        self.shown = shown
+        self.counts = counts
+        self.quiet = quiet
+        self.state: dict[str, Text] = {trial.key: Text("·", "dim") for trial in rows}
+        self.state |= {key: Text(f"✓ {value}", "green") for key, value in done.items()}
+        self.running: dict[str, float] = {}  # by key, the share of the epochs that is done
+        self.run = 0.0  # trials, in parts too, since the start
+        self.started_at = time.monotonic()
+        self._lock = threading.Lock()
+        self._live = Live(
+            console=console, get_renderable=self._render, refresh_per_second=2, vertical_overflow="ellipsis"
+        )
+
+    def __enter__(self) -> "Display":
+        self.started_at = time.monotonic()
+        if self._interactive:
+            self._live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._interactive:
+            self._live.stop()
+
+    def started(self, trial: Trial, latest: Epoch | None) -> None:
+        """A trial runs from now on, after its latest epoch."""
+        with self._lock:
+            self.running[trial.key] = latest.number / latest.of if latest else 0.0
+            self.state[trial.key] = Text(f"{latest.number}/{latest.of}" if latest else "...", "cyan")
+        self._line(f"{trial.name}: started" + (f", goes on after epoch {latest.number}" if latest else ""))
+
+    def reported(self, trial: Trial, epoch: Epoch) -> None:
+        """A trial has finished an epoch."""
+        with self._lock:
+            share = epoch.number / epoch.of
+            self.run += max(0.0, share - self.running.get(trial.key, 0.0))
+            self.running[trial.key] = share
+            self.state[trial.key] = Text(f"{epoch.number}/{epoch.of} {self.shown.text(epoch.metrics)}", "cyan")
+
+    def crashed(self, trial: Trial, account: str) -> None:
+        """A trial will be tried again."""
+        self.console.print(f"{trial.name}: {account}", style="yellow", markup=False, soft_wrap=True)
+
+    def ended(self, trial: Trial, state: State, latest: Epoch | None, error: str) -> None:
+        """A trial is over."""
+        value = self.shown.text(latest.metrics) if latest else ""
+        mark, colour = MARKS[state]
+        with self._lock:
+            self.running.pop(trial.key, None)
+            self.state[trial.key] = Text(f"{mark} {'failed' if error else value}".rstrip(), colour)
+        if state is State.FAILED:
+            line = f"{trial.name}: failed: {error}"
+            self.console.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
+            return
+        after = f" after epoch {latest.number}" if latest and state is State.PRUNED else ""
+        self._line(f"{trial.name}: {state.value}{after}" + (f", {value}" if value else ""))
+
+    @property
+    def _interactive(self) -> bool:
+        return bool(self.rows) and self.console.is_terminal and not self.quiet
+
+    def _line(self, text: str) -> None:
+        if not self._interactive and not self.quiet:
+            self.console.print(f"[{self._progress()}] {text}", markup=False, highlight=False, soft_wrap=True)
+
+    def _progress(self) -> str:
+        left = self._time_left()
+        return f"{self.counts()}, {left}" if left else self.counts()
+
+    def _time_left(self) -> str:
+        if self.expected is None:
+            return ""
+        left = self.expected - self.run
+        if not self.run or left <= 0:
+            return "time left unknown" if left > 0 else "nearly there"
+        return f"{duration((time.monotonic() - self.started_at) / self.run * left)} left"
+
+    def _render(self) -> Group:
+        with self._lock:
+            cells: dict[str, dict[int, Text]] = {}
+            for trial in self.rows:
+                cells.setdefault(trial.cell, {})[trial.seed] = self.state[trial.key]
+            seeds = sorted({trial.seed for trial in self.rows})
+            running = len(self.running)
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        table.add_column("arm")
+        for seed in seeds:
+            table.add_column(f"seed {seed}", min_width=12)
+        for cell, states in cells.items():
+            table.add_row(Text(cell), *(states.get(seed, Text("")) for seed in seeds))
+        return Group(table, Text(f"{self._progress()}, {running} running", "bold"))
+
+
+def duration(seconds: float) -> str:
+    """Return seconds in words, to two units: ``45 s``, ``3 min 20 s``, ``5 h 10 min``, ``12 d 4 h``."""
+    seconds = round(seconds)
+    for name, size, small, small_size in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if seconds >= size:
+            rest = seconds % size // small_size
+            return f"{seconds // size} {name}" + (f" {rest} {small}" if rest else "")
+    return f"{seconds} s"

@@ -1,0 +1,93 @@
+"""Says how work on a cluster ends: when it is done, by Ctrl-C, because the head is lost, or by a fault."""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from mixlab.errors import BadInput, HeadLost, first_line
+from mixlab.provenance import command
+from mixlab.tracking.tracker import DRAIN_SECONDS, Tracker
+from mixlab.uris import shown
+
+LOG = logging.getLogger("mixlab")
+
+LOST_DRAIN_SECONDS = 5.0  # for MLflow, once the cluster is lost: it may have been on the same machine
+
+
+@dataclass
+class Ending:
+    """Why the work ended before it was done, if it did."""
+
+    interrupted: bool = False
+    lost: bool = False
+    fault: BaseException | None = None
+
+    @property
+    def early(self) -> bool:
+        """Return whether something is left to do."""
+        return self.interrupted or self.lost or self.fault is not None
+
+    def code(self, console: Console) -> int:
+        """Return the exit code of work that ended early.
+
+        Raises:
+            BadInput: that is what ended it.
+        """
+        if isinstance(self.fault, BadInput):
+            raise self.fault
+        if self.interrupted:
+            console.print(f"Stopped; finished epochs are kept. To go on: {command()}", markup=False, soft_wrap=True)
+            return 130
+        return 1
+
+
+@contextlib.contextmanager
+def noticed(console: Console) -> Iterator[Ending]:
+    """Give what is known, after the block, of how it ended; every exception stops here, once its reason is said."""
+    ending = Ending()
+    try:
+        yield ending
+    except KeyboardInterrupt:
+        ending.interrupted = True
+        console.print("Stopping ...")
+    except HeadLost as death:
+        ending.lost = True
+        console.print(str(death), style="red", markup=False, soft_wrap=True)
+    except BadInput as fault:
+        ending.fault = fault
+    except Exception as fault:
+        ending.fault = fault
+        LOG.exception("the work ended by a fault")
+        text = f"stopped by {type(fault).__name__}: {first_line(fault)}; finished epochs are kept"
+        console.print(f"{text}, and mixlab.log says more", style="red", markup=False, soft_wrap=True)
+
+
+def write_out(
+    tracker: Tracker, ending: Ending, record: str, tracking_uri: str, console: Console, complete: bool = True
+) -> bool:
+    """Wait until MLflow has everything, and say what it refused.
+
+    Args:
+        tracker: nothing more is given to it meanwhile.
+        ending: of the work.
+        record: what is kept, and where, that MLflow may lack.
+        tracking_uri: of MLflow.
+        console: to say it on.
+        complete: whether the tracker has been given everything; not so where MLflow was away for a question before.
+
+    Returns:
+        Whether MLflow has everything; False, and said, where it went away or refused something.
+    """
+    written = tracker.drain(LOST_DRAIN_SECONDS if ending.lost else DRAIN_SECONDS) and complete
+    for line in tracker.refused:
+        console.print(f"MLflow refused a write: {line}", style="red", markup=False, soft_wrap=True)
+    if not written:
+        console.print(
+            f"MLflow at {shown(tracking_uri)} does not answer. Nothing is lost: {record}, and the same command "
+            "writes it.",
+            style="red",
+        )
+    return written and not tracker.refused

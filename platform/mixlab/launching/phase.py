@@ -1,0 +1,190 @@
+"""What one launch runs: a phase. A study is one, of listed trials; a search is two, of which the first is proposed."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+from mixlab.cluster.source import End, Job, Source, Wait
+from mixlab.launching.display import Shown
+from mixlab.launching.session import Session
+from mixlab.spec.epoch import Epoch
+from mixlab.spec.state import State
+from mixlab.spec.study import Study, Trial
+from mixlab.spec.trainable import CompleteTrainable
+from mixlab.storage.journal import Saved
+from mixlab.tracking import names
+from mixlab.tracking.store import Recorded
+from mixlab.tracking.tracker import Tracked, Tracker
+
+OF_MLFLOW = {"FINISHED": State.DONE, "FAILED": State.FAILED}  # every other run was begun and is not over
+
+
+class Phase(Source, Protocol):
+    """A source of trials, and what is shown and recorded of them."""
+
+    tracked: Tracked
+    shown: Shown
+
+    @property
+    def rows(self) -> Sequence[Trial]:
+        """The trials of a live table."""
+
+    @property
+    def concerned(self) -> Sequence[Trial]:
+        """The trials that may run, or one of each cell, for which data is prepared and memory measured."""
+
+    objective: str  # of a search, the metric that is optimised
+    keeps_files: bool  # whether models go to MLflow
+    record: str  # where it is that MLflow may lack
+
+    def lock(self) -> AbstractContextManager[object]:
+        """Keep other drivers out while the runs of MLflow are made."""
+
+    def done(self) -> Mapping[str, str]:
+        """Return the value to show of each trial that an earlier start finished, by key."""
+
+    def expected(self) -> float | None:
+        """Return how many trials are to run, for the time left; None where nobody knows."""
+
+    def counts(self) -> str:
+        """Return how far the phase is, in words."""
+
+    def catch_up(self, session: Session) -> bool:
+        """Bring MLflow up to what is known without a run; False if MLflow is away."""
+
+    def over(self) -> bool:
+        """Return whether nothing is left to run."""
+
+    def after_end(self, tracker: Tracker) -> None:
+        """A trial has ended."""
+
+    def release(self) -> None:
+        """Let others go on with what this driver has claimed."""
+
+    def state(self, cell: str) -> State:
+        """Return where a cell stands: done, failed, or interrupted."""
+
+    def forgettable(self) -> set[str]:
+        """Return the keys of the trials whose checkpoints are not needed any more."""
+
+
+def states(trials: Sequence[Trial], recorded: Mapping[str, Recorded], saved: Mapping[str, Saved]) -> dict[str, State]:
+    """Return where each trial stands, by key: what MLflow has recorded, then what the journal can complete."""
+    found: dict[str, State] = {}
+    for trial in trials:
+        status = recorded[trial.key].status if trial.key in recorded else ""
+        begun = State.INTERRUPTED if trial.key in saved or status else State.PENDING
+        found[trial.key] = OF_MLFLOW.get(status, begun)
+    return found
+
+
+class ListedTrials:
+    """The trials of a study that are missing; implements ``Phase``.
+
+    Args:
+        study: what is run.
+        train: the trainable.
+        trials: of the study.
+        preset: by whose name it was started.
+        recorded: by key, what MLflow has.
+        saved: by key, what the journal has.
+        storage: where that is, in words.
+    """
+
+    objective = ""
+    keeps_files = True
+
+    def __init__(
+        self,
+        study: Study,
+        train: CompleteTrainable,
+        trials: Sequence[Trial],
+        preset: str,
+        recorded: Mapping[str, Recorded],
+        saved: Mapping[str, Saved],
+        storage: str,
+    ) -> None:
+        self.rows = trials
+        self.recorded = recorded
+        self.saved = saved
+        self.record = f"what it lacks is kept under {storage}"
+        self.states = states(trials, recorded, saved)
+        missing = [trial for trial in trials if self.states[trial.key] is not State.DONE]
+        self.complete = [trial for trial in missing if trial.key in saved and saved[trial.key].complete]
+        self.concerned = [trial for trial in missing if trial not in self.complete]
+        self.states |= {t.key: State.PENDING for t in missing if self.states[t.key] is State.FAILED}  # tried again
+        self._left = list(self.concerned)
+        plan = study.plan(trials, preset, train)
+        cells = {trial.cell: trial.arm for trial in trials}
+        self.tracked = Tracked(study.name, study.identity, plan, names.STUDY_LEVELS, cells)
+        self.shown = Shown(train.find(plan["metric"]), plan["metric"])
+
+    # Source
+
+    def next(self, room: int) -> Job | Wait | None:
+        """See ``Source``."""
+        if not self._left:
+            return None
+        trial = self._left.pop(0)
+        self.states[trial.key] = State.RUNNING
+        return Job(trial, self.saved.get(trial.key))
+
+    def reported(self, trial: Trial, epoch: Epoch, fresh: bool = True) -> End | None:
+        """See ``Source``: a listed trial runs to its end."""
+        return None
+
+    def ended(self, trial: Trial, end: End) -> None:
+        """See ``Source``."""
+        self.states[trial.key] = end.state
+
+    # Phase
+
+    def lock(self) -> AbstractContextManager[object]:
+        """See ``Phase``; no other driver is at work."""
+        return nullcontext()
+
+    def done(self) -> Mapping[str, str]:
+        """See ``Phase``."""
+        of = {trial.key: self.recorded[trial.key].metrics for trial in self.rows if trial.key in self.recorded}
+        return {key: self.shown.text(metrics) for key, metrics in of.items() if self.states[key] is State.DONE}
+
+    def expected(self) -> float:
+        """See ``Phase``."""
+        shares = (s.epochs[-1].number / s.epochs[-1].of for t in self.concerned if (s := self.saved.get(t.key)))
+        return len(self.concerned) - sum(shares)
+
+    def counts(self) -> str:
+        """See ``Phase``."""
+        states = list(self.states.values())
+        failed = states.count(State.FAILED)
+        return f"{states.count(State.DONE)}/{len(states)} done" + (f", {failed} failed" if failed else "")
+
+    def catch_up(self, session: Session) -> bool:
+        """See ``Phase``: ends what the journal completes."""
+        for trial in self.complete:
+            session.resumed(trial, self.saved[trial.key].epochs)
+            self.ended(trial, End(State.DONE))
+            session.ended(trial, End(State.DONE), self.saved[trial.key].path)
+        self.complete = []
+        return True
+
+    def over(self) -> bool:
+        """See ``Phase``."""
+        return not self._left
+
+    def after_end(self, tracker: Tracker) -> None:
+        """See ``Phase``."""
+
+    def release(self) -> None:
+        """See ``Phase``."""
+
+    def state(self, cell: str) -> State:
+        """See ``Phase``."""
+        found = {self.states[trial.key] for trial in self.rows if trial.cell == cell}
+        if State.FAILED in found:
+            return State.FAILED
+        return State.DONE if found == {State.DONE} else State.INTERRUPTED
+
+    def forgettable(self) -> set[str]:
+        """See ``Phase``."""
+        return {key for key, state in self.states.items() if state is State.DONE}

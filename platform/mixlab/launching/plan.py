@@ -1,0 +1,95 @@
+"""What a start of the command would do: every trial's state, what is left to pay, what can be concluded."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+
+from mixlab.cluster import packing
+from mixlab.launching.cost import Left, print_cost
+from mixlab.launching.phase import states
+from mixlab.launching.start import results_folder
+from mixlab.options import Options
+from mixlab.search.history import begun
+from mixlab.search.trial_store import absolute, url_of
+from mixlab.spec import space
+from mixlab.spec.search import Search
+from mixlab.spec.state import State
+from mixlab.spec.study import Study, Trial
+from mixlab.spec.trainable import CompleteTrainable
+from mixlab.storage.journal import Storage
+from mixlab.storage.probe import require_storage
+from mixlab.tracking import store
+from mixlab.uris import sqlite_file
+
+ORDER = (State.DONE, State.FAILED, State.INTERRUPTED, State.PENDING)
+
+
+def print_plan(spec: Study | Search, train: CompleteTrainable, options: Options, report: Any, console: Console) -> None:
+    """Print what is left, what it costs and what it can show; train and write nothing."""
+    packing.require_place(options)
+    if isinstance(spec, Search):
+        left = _left_of_search(spec, train, options, console)
+        study = spec.study
+    else:
+        trials = spec.trials(train)
+        left = _left_of_study(spec, trials, options, console)
+        study = spec
+    print_outlook(study, train, options, report, console)
+    if left:
+        print_cost(left, train, options, console)
+
+
+def print_outlook(study: Study, train: CompleteTrainable, options: Options, report: Any, console: Console) -> None:
+    """Print what the study can conclude, before any of it is trained, where the report's module says so."""
+    outlook = getattr(report, "outlook", None)
+    if outlook is not None:
+        for line in outlook(study.plan(study.trials(train), options.preset, train)):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _left_of_study(study: Study, trials: Sequence[Trial], options: Options, console: Console) -> list[Left]:
+    require_storage(options.storage, writable=False)
+    recorded: dict[str, store.Recorded] = {}
+    file = sqlite_file(options.tracking_uri)
+    if file is None or file.exists():
+        recorded = store.recorded(store.connect(options.tracking_uri, make=False), study.name)
+    saved = Storage(options.storage, study.name).newest()
+    state = states(trials, recorded, saved)
+    left = []
+    for trial in trials:
+        note, share = "", 1.0
+        if state[trial.key] is State.FAILED:
+            note = f": {recorded[trial.key].error}"
+        if state[trial.key] is not State.DONE and trial.key in saved:
+            latest = saved[trial.key].epochs[-1]
+            note, share = f" after epoch {latest.number}{note}", 1 - latest.number / latest.of
+        word = state[trial.key].value
+        console.print(f"{trial.key}  {word:<11}  {trial.name}{note}", markup=False, soft_wrap=True)
+        if state[trial.key] is not State.DONE:
+            left.append(Left(trial, share))
+    found = list(state.values())
+    summary = ", ".join(f"{found.count(word)} {word.value}" for word in ORDER if found.count(word))
+    console.print(f"{len(trials)} trials: {summary}", style="bold")
+    return left
+
+
+def _left_of_search(search: Search, train: CompleteTrainable, options: Options, console: Console) -> list[Left]:
+    """Return the trials to propose, at a corner of the space, and those of the confirmation."""
+    url = absolute(url_of(options.optuna_storage, results_folder(options.storage, search.name, make=False)))
+    left = []
+    seeds = len(search.search_seeds)
+    for cell in search.study.cells():
+        found = begun(search, cell, train, url)
+        words = ", ".join(f"{found.count(state)} {state.value}" for state in State if found.count(state))
+        todo = max(0, search.per_cell - sum(state.over for state in found))
+        line = f"{cell.name}: {words or 'nothing tried'}, {todo} of {search.per_cell} left"
+        console.print(line, markup=False, soft_wrap=True)
+        point = next(space.corners(search.space, train.resolve(search.config(cell, {})).flat))
+        left += [Left(search.trial(cell, point, number, train), times=seeds) for number in range(todo)]
+    console.print(
+        f"{search.budget} trials by {search.sampler}, stopped early by {search.scheduler}; then "
+        f"{len(search.study.cells())} winners on {len(search.study.seeds)} fresh seeds",
+        style="bold",
+    )
+    return [*left, *(Left(trial) for trial in search.study.trials(train))]

@@ -1,0 +1,202 @@
+"""The first phase of a search: trials that its history proposes, until the budget is spent."""
+
+import math
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from typing import Any
+
+from mixlab.cluster.source import WAIT, End, Job, Wait
+from mixlab.errors import BadInput
+from mixlab.launching.display import Shown
+from mixlab.launching.session import Session
+from mixlab.search.history import ERROR, OUTCOMES, TWIN, Claim, Found, History
+from mixlab.search.trial_store import shown as shown_url
+from mixlab.spec.epoch import Epoch
+from mixlab.spec.state import State
+from mixlab.spec.study import Trial
+from mixlab.storage.journal import Storage
+from mixlab.tracking import names
+from mixlab.tracking.tracker import Tracked, Tracker
+
+MOST_FAILED = 0.25  # of the trials; with more the search has failed
+
+
+class ProposedTrials:
+    """What a search's history lets this driver claim; implements ``Phase``.
+
+    Each trial ends in Optuna as what it was; Ray's own ``OptunaSearch`` records one that was stopped early as complete,
+    with its last value.
+
+    Args:
+        history: of the search.
+        storage: of its checkpoints.
+        preset: by whose name it was started.
+    """
+
+    keeps_files = False
+    rows = ()
+
+    def __init__(self, history: History, storage: Storage, preset: str) -> None:
+        self.history = history
+        self.search = history.search
+        self.storage = storage
+        self.objective = self.search.objective
+        self.shown = Shown(history.train.find(self.objective), self.objective)
+        self.concerned = [self.search.trial(cell, {}, 0, history.train) for cell in history.cells.values()]
+        self.claims: dict[str, Claim] = {}  # by key, those that run
+        self.record = f"the history is at {shown_url(history.store.url)}"
+        cells = {name: cell.arm for name, cell in history.cells.items()}
+        plan = describe(history, preset)
+        self.tracked = Tracked(self.search.name, self.search.identity, plan, names.SEARCH_LEVELS, cells)
+
+    # Source
+
+    def next(self, room: int) -> Job | Wait | None:
+        """See ``Source``; ``WAIT`` also while only other drivers have work."""
+        if len(self.claims) >= (self.search.concurrent or room):
+            return WAIT
+        claim = self.history.claim()
+        if claim is None:
+            return None if self.history.finished() else WAIT
+        self.claims[claim.trial.key] = claim
+        return Job(claim.trial, self.storage.newest().get(claim.trial.key) if claim.again else None)
+
+    def reported(self, trial: Trial, epoch: Epoch, fresh: bool = True) -> End | None:
+        """See ``Source``.
+
+        Raises:
+            BadInput: the objective is not among what was reported.
+        """
+        claim = self.claims[trial.key]
+        if self.objective not in epoch.metrics:
+            reported = ", ".join(sorted(epoch.metrics))
+            raise BadInput(f"the objective {self.objective!r} was not reported by {trial.name}; it reports {reported}")
+        value = epoch.metrics[self.objective]
+        if not math.isfinite(value):
+            return End(State.FAILED, error=f"the objective {self.objective} became {value} in epoch {epoch.number}")
+        self.history.report(claim, epoch.number, value)
+        if epoch.last:
+            return End(State.DONE, value)
+        return End(State.PRUNED, value) if fresh and self.history.hopeless(claim) else None
+
+    def ended(self, trial: Trial, end: End) -> None:
+        """See ``Source``."""
+        claim = self.claims.pop(trial.key)
+        self.history.tell(claim, end.state, end.value if end.state is State.DONE else None, end.error)
+
+    # Phase
+
+    def lock(self) -> AbstractContextManager[object]:
+        """See ``Phase``: of two drivers that start together, one makes the runs and the other finds them."""
+        return self.history.store.lock()
+
+    def done(self) -> Mapping[str, str]:
+        """See ``Phase``; no trial has a row."""
+        return {}
+
+    def expected(self) -> None:
+        """See ``Phase``: nobody knows how many will be stopped early."""
+
+    def counts(self) -> str:
+        """Return such as ``12/60 tried, 5 pruned, 1 failed``."""
+        ended = self._ended()
+        pruned, failed = ended.count(State.PRUNED), ended.count(State.FAILED)
+        text = f"{len(ended)}/{self.history.size} tried"
+        return text + (f", {pruned} pruned" if pruned else "") + (f", {failed} failed" if failed else "")
+
+    def catch_up(self, session: Session) -> bool:
+        """See ``Phase``: what ended while MLflow was away, by another driver, or without being run."""
+        tracker, saved = session.tracker, self.storage.newest()
+        if not tracker.refresh():
+            return False
+        for name, cell in self.history.cells.items():
+            for found in self.history.trials(name):
+                if found.state not in OUTCOMES or TWIN in found.user_attrs:
+                    continue
+                trial = self.history.as_trial(cell, found)
+                known = tracker.recorded.get(trial.key)
+                if trial.key in session.ends or (known and known.status in ("FINISHED", "FAILED")):
+                    continue
+                tracker.start(trial)
+                tracker.epochs(trial, saved[trial.key].epochs if trial.key in saved else self._curve(found))
+                error = str(found.user_attrs.get(ERROR, ""))
+                tracker.end(trial, OUTCOMES[found.state], error, error)
+        self.after_end(tracker)
+        return True
+
+    def over(self) -> bool:
+        """See ``Phase``."""
+        return self.history.finished()
+
+    def after_end(self, tracker: Tracker) -> None:
+        """See ``Phase``: marks the best trial of each arm."""
+        best = {name: self.history.best(name) for name in self.history.cells}
+        trials = (self.history.as_trial(self.history.cells[name], found) for name, found in best.items() if found)
+        tracker.mark_best({trial.key for trial in trials})
+
+    def release(self) -> None:
+        """See ``Phase``."""
+        self.history.release(list(self.claims.values()))
+        self.claims = {}
+
+    def state(self, cell: str) -> State:
+        """See ``Phase``."""
+        if not self.history.finished():
+            return State.INTERRUPTED
+        return State.DONE if self.history.best(cell) is not None else State.FAILED
+
+    def forgettable(self) -> set[str]:
+        """See ``Phase``."""
+        cells = self.history.cells
+        return {self.history.as_trial(cells[name], found).key for name in cells for found in self.history.trials(name)}
+
+    # The outcome
+
+    def winners(self) -> dict[str, Found]:
+        """Return the best trial of each cell that has one."""
+        best = {name: self.history.best(name) for name in self.history.cells}
+        return {name: found for name, found in best.items() if found is not None}
+
+    def failing(self) -> str:
+        """Return why the search as a whole has failed, in a sentence; empty where it has not."""
+        ended = self._ended()
+        failed = ended.count(State.FAILED)
+        if failed < MOST_FAILED * len(ended) or not failed:
+            return ""
+        return f"{failed} of the search's {len(ended)} trials failed, of which a quarter is too many to trust the rest"
+
+    def _ended(self) -> list[State]:
+        return [state for name in self.history.cells for state in self.history.states(name) if state.over]
+
+    def _curve(self, found: Found) -> list[Epoch]:
+        """Return what Optuna alone knows of the epochs of a trial."""
+        values = sorted(found.intermediate_values.items())
+        return [Epoch(number, values[-1][0], {self.objective: value}) for number, value in values]
+
+
+def describe(history: History, preset: str) -> dict[str, Any]:
+    """Return what the analysis needs to know of the search, ready for JSON."""
+    search = history.search
+    return {
+        "search": search.name,
+        "preset": preset,
+        "storage": shown_url(history.store.url),
+        "confirmation": search.confirmation({}).identity,
+        "arms": {name: study.study_name for name, study in history.arms.items()},
+        "objective": search.objective,
+        "direction": search.direction,
+        "metrics": [metric.json() for metric in history.train.metrics],
+        "space": {
+            key: {"kind": type(values).__name__, **_json(asdict(values))} for key, values in search.space.items()
+        },
+        "per_arm": search.per_cell,
+        "sampler": search.sampler,
+        "scheduler": search.scheduler,
+        "search_seeds": list(search.search_seeds),
+        "seeds": list(search.study.seeds),
+    }
+
+
+def _json(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}

@@ -1,0 +1,90 @@
+"""Carries what happens to the trials of a phase to MLflow and the terminal."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from mixlab.cluster.source import End
+from mixlab.errors import last_line
+from mixlab.launching.display import Display
+from mixlab.spec.epoch import Epoch
+from mixlab.spec.state import State
+from mixlab.spec.study import Trial
+from mixlab.storage.journal import JOURNAL, Storage
+from mixlab.tracking import names
+from mixlab.tracking.tracker import Tracker
+
+KEPT = (JOURNAL, *names.KEPT_FILES)  # what is read of the checkpoint of a finished trial
+
+
+class Session:
+    """Implements ``source.Listener``.
+
+    Args:
+        tracker: of MLflow.
+        storage: of the checkpoints.
+        display: of the terminal.
+        keep_files: whether the files of a finished trial go to MLflow.
+        after_end: called when a trial has ended.
+    """
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        storage: Storage,
+        display: Display,
+        keep_files: bool,
+        after_end: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.tracker = tracker
+        self.storage = storage
+        self.display = display
+        self.keep_files = keep_files
+        self.after_end = after_end
+        self.latest: dict[str, Epoch] = {}  # by key
+        self.running: dict[str, Trial] = {}
+        self.ends: dict[str, End] = {}  # by key
+        self.failures: dict[str, str] = {}  # by the trial's name, the last line of its error
+        self._begun: set[str] = set()
+
+    def resumed(self, trial: Trial, epochs: Sequence[Epoch]) -> None:
+        """See ``source.Listener``: MLflow may lack what a dead driver could not write."""
+        self._begin(trial)
+        self.tracker.epochs(trial, epochs)
+        self.latest[trial.key] = epochs[-1]
+
+    def started(self, trial: Trial) -> None:
+        """See ``source.Listener``."""
+        self.running[trial.key] = trial
+        self._begin(trial)
+        self.display.started(trial, self.latest.get(trial.key))
+
+    def reported(self, trial: Trial, epoch: Epoch) -> None:
+        """See ``source.Listener``."""
+        self.latest[trial.key] = epoch
+        self.display.reported(trial, epoch)
+        self.tracker.epochs(trial, [epoch])
+
+    def crashed(self, trial: Trial, account: str) -> None:
+        """See ``source.Listener``."""
+        self.display.crashed(trial, account)
+
+    def ended(self, trial: Trial, end: End, checkpoint: str = "") -> None:
+        """See ``source.Listener``."""
+        self._begin(trial)
+        self.running.pop(trial.key, None)
+        self.ends[trial.key] = end
+        error = last_line(end.error) if end.state is State.FAILED else ""
+        files = None
+        if self.keep_files and end.state is State.DONE and checkpoint:
+            files = partial(self.storage.open, checkpoint, KEPT)
+        self.tracker.end(trial, end.state, error, end.error, files)
+        if error:
+            self.failures[trial.name] = error
+        self.after_end()
+        self.display.ended(trial, end.state, self.latest.get(trial.key), error)
+
+    def _begin(self, trial: Trial) -> None:
+        """Announce a trial to MLflow once a start of the command, however often it is retried."""
+        if trial.key not in self._begun:
+            self._begun.add(trial.key)
+            self.tracker.start(trial)

@@ -1,0 +1,151 @@
+"""What is the same for every phase of one start of the command: its console, cluster, storage and MLflow."""
+
+import contextlib
+import logging
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import filelock
+from rich.console import Console
+
+from mixlab import provenance
+from mixlab.cluster import connect, packing, preparation
+from mixlab.errors import BadInput
+from mixlab.options import Options
+from mixlab.spec.study import Trial
+from mixlab.spec.trainable import CompleteTrainable
+from mixlab.storage.journal import Storage
+from mixlab.storage.probe import require_storage
+from mixlab.tracking import store
+
+
+@dataclass
+class Start:
+    """One start of the command. Use as a context: Ray, once started, runs to its end.
+
+    Args:
+        name: of the study.
+        train: the trainable.
+        options: of the command.
+        console: to say things on.
+        study_file: the file that was started, whose code runs.
+    """
+
+    name: str
+    train: CompleteTrainable
+    options: Options
+    console: Console
+    study_file: Path
+    resources: dict[str, float] | None = None  # of the cluster, once connected
+    launch: str = field(default_factory=lambda: time.strftime("%Y%m%d-%H%M%S") + f"-{os.getpid()}")
+
+    def __post_init__(self) -> None:
+        self._stack = contextlib.ExitStack()
+        self.storage = Storage(self.options.storage, self.name)
+
+    def __enter__(self) -> "Start":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
+
+    @cached_property
+    def client(self) -> store.MlflowClient:
+        """Return the client of MLflow; ``BadInput`` where it does not answer."""
+        return store.connect(self.options.tracking_uri)
+
+    @cached_property
+    def provenance(self) -> provenance.Provenance:
+        """Return where the code that runs comes from."""
+        return provenance.collect(self.study_file, self.train.train)
+
+    def share_of(self, trials: Sequence[Trial]) -> connect.Share:
+        """Connect to Ray, if that was not done before, have there what ``trials`` need, and return what each is given.
+
+        Raises:
+            BadInput: nobody answers at the address, something cannot be had, or there is no room for a trial.
+        """
+        data_root = Path(self.options.data_root).absolute()
+        local = self.options.address == "local"
+        if local:
+            preparation.prepare(self.train, trials, Path(self.options.data_root))
+        if self.resources is None:
+            self.resources = self._stack.enter_context(connect.connected(self.options.address, self.train.train))
+        if not local:
+            gpus = self.options.gpus_per_trial != 0 and self.resources.get("GPU", 0) > 0
+            preparation.prepare_nodes(self.train, trials, data_root, gpus)
+        return packing.share_of(trials, self.train, self.resources, self.options, self.console)
+
+
+def results_folder(storage: str, study: str, make: bool = True) -> Path:
+    """Return where tables and logs go: below the storage, or below ``results`` where the storage is remote.
+
+    Args:
+        storage: a folder or a URI.
+        study: its name.
+        make: also make the folder, and see that the storage can be written.
+
+    Raises:
+        BadInput: it cannot.
+    """
+    folder = (Path("results") if "://" in storage else Path(storage)) / study
+    if not make:
+        return folder
+    if "://" in storage:
+        require_storage(storage)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".lock").touch()
+    except OSError as error:
+        raise BadInput(f"--storage {storage!r} cannot be written: {error.strerror}") from error
+    return folder
+
+
+@contextlib.contextmanager
+def only_driver(folder: Path) -> Iterator[None]:
+    """Keep other drivers of the study off the storage: they would run the same trials twice."""
+    try:
+        with filelock.FileLock(folder / ".lock", timeout=0):
+            yield
+    except filelock.Timeout:
+        raise BadInput(f"another start of this study is running on {str(folder)!r}: wait for it, or stop it") from None
+
+
+@contextlib.contextmanager
+def undisturbed(log: Path) -> Iterator[None]:
+    """Send the logs of Ray, MLflow and their libraries to a file; SIGTERM and SIGHUP stop as Ctrl-C does."""
+    handler = logging.FileHandler(log, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    logging.captureWarnings(True)
+    root = logging.getLogger()
+    root.addHandler(handler)
+    for name in ("ray", "mlflow", "alembic", "mixlab", "py.warnings"):
+        logger = logging.getLogger(name)
+        logger.handlers = []
+        logger.propagate = True
+    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # the journal and MLflow hold what they would
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # its banner comes even at verbosity 0
+    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # a second of Ctrl-C is ours to clean up after
+    # The writer repeats what failed, and looks first whether a run was made all the same.
+    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
+    before = {number: signal.signal(number, _interrupt) for number in STOPPING}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+        root.removeHandler(handler)
+        handler.close()
+
+
+STOPPING = (signal.SIGTERM, signal.SIGHUP)  # a time limit, and a terminal that was closed
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,38 @@
+"""Prints what a study is made of."""
+
+from rich.console import Console
+
+from mixlab.spec.search import Search
+from mixlab.spec.space import describe
+from mixlab.spec.study import Study
+from mixlab.spec.trainable import CompleteTrainable, Config
+
+
+def print_list(spec: Study | Search, train: CompleteTrainable, config: Config, console: Console) -> None:
+    """Print factors, arms, presets and seeds, and of a search its space.
+
+    Args:
+        spec: configured.
+        train: the trainable.
+        config: of one trial, resolved, which says what a preset changes.
+        console: where to.
+    """
+    study = spec.study if isinstance(spec, Search) else spec
+    for factor in study.factors:
+        console.print(f"{factor}: {', '.join(study.levels(factor))}", markup=False, soft_wrap=True)
+    for arm in study.arms:
+        changes = ", ".join(f"{key}={value}" for key, value in arm.changes.items()) or "the base"
+        against = f", compared with {arm.against}" if arm.against else ""
+        control = ", a control" if arm.control else ""
+        console.print(f"arm {arm.name}: {changes}{against}{control}", markup=False, soft_wrap=True)
+    usual = {**config, "seeds": len(study.seeds)}
+    for name in train.presets:
+        preset = {**train.presets[name], **study.presets.get(name, {})}
+        different = {key: value for key, value in preset.items() if usual.get(key) != value}
+        text = ", ".join(f"{key}={value}" for key, value in different.items()) or "as written"
+        console.print(f"preset {name}: {text}", markup=False, soft_wrap=True)
+    console.print(f"seeds: {', '.join(str(seed) for seed in study.seeds)}", soft_wrap=True)
+    if isinstance(spec, Search):
+        for key, values in spec.space.items():
+            console.print(f"{key}: {describe(values)}", markup=False, soft_wrap=True)
+        console.print(f"budget: {spec.budget} trials, {spec.per_cell} an arm, by {spec.sampler}")

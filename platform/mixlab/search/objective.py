@@ -1,0 +1,88 @@
+"""What a search optimises: a metric of a trainable, as the mean over several seeds."""
+
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mixlab.spec.epoch import Epoch, epoch_of
+from mixlab.spec.trainable import CompleteTrainable, Report, Save
+
+PAST = "earlier_seeds.json"
+
+
+class OverSeeds:
+    """A trainable made of another: it trains with every seed in turn, and reports the mean of a metric so far.
+
+    Its epochs count through all seeds. After each, the metric is the mean of the seeds that are done, at their last
+    epoch, and of the one that runs, at its latest: at the same epoch, two configurations are compared alike.
+    """
+
+    def __init__(self, train: CompleteTrainable, metric: str, seeds: Sequence[int]) -> None:
+        self.train = train
+        self.metric = metric
+        self.seeds = tuple(seeds)
+
+    def __call__(self, settings: Any, seed: int, report: Report, resume_from: Path | None, data_root: Path) -> None:
+        """Train with every seed; ``seed`` is not used."""
+        mean = _RunningMean(self.metric, len(self.seeds), report, _past(resume_from))
+        if mean.past.over:  # the checkpoint is of a seed's last epoch
+            resume_from = None
+        for each in self.seeds[len(mean.past.values) :]:
+            self.train(settings, each, mean, resume_from, data_root)
+            mean.next_seed()
+            resume_from = None
+
+
+@dataclass(frozen=True)
+class _Past:
+    """Where a trial stands after an epoch."""
+
+    values: tuple[float, ...] = ()  # the metric of each seed that is done
+    epochs: int = 0  # of those
+    over: bool = False  # the epoch was the last of its seed, which ``values`` has
+
+
+def _past(folder: Path | None) -> _Past:
+    if folder is None or not (folder / PAST).exists():
+        return _Past()
+    values, epochs, over = json.loads((folder / PAST).read_text())
+    return _Past(tuple(values), epochs, over)
+
+
+class _RunningMean:
+    """Turns the reports of one seed after another into those of their mean."""
+
+    def __init__(self, metric: str, seeds: int, report: Report, past: _Past) -> None:
+        self.metric = metric
+        self.seeds = seeds
+        self.report = report
+        self.past = past
+        self.latest: Epoch | None = None  # of the seed that runs
+
+    def __call__(self, reported: Any, save: Save) -> None:
+        epoch = self.latest = epoch_of(reported)
+        metrics = dict(epoch.metrics)
+        if self.metric in metrics:
+            metrics[self.metric] = statistics.fmean([*self.past.values, metrics[self.metric]])
+        here = self._after_seed() if epoch.last else self.past
+        text = json.dumps([here.values, here.epochs, here.over])
+
+        def save_all(folder: Path) -> None:
+            save(folder)
+            (folder / PAST).write_text(text)
+
+        number, of = self.past.epochs + epoch.number, epoch.of * self.seeds
+        self.report(replace(epoch, number=number, of=of, metrics=metrics), save_all)
+
+    def next_seed(self) -> None:
+        """A seed is done."""
+        self.past, self.latest = self._after_seed(), None
+
+    def _after_seed(self) -> _Past:
+        if self.latest is None:
+            return self.past
+        value = self.latest.metrics.get(self.metric, float("nan"))
+        return _Past((*self.past.values, value), self.past.epochs + self.latest.number, True)

@@ -1,0 +1,106 @@
+"""Checks of what a study says, before anything is made of it: every fault is one sentence that quotes the value."""
+
+import operator
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Number
+from typing import Any
+
+from mixlab.errors import BadInput
+
+MOST_SEEDS = 1000  # more is a seed typed where a count is meant
+
+
+def plain(value: Any) -> Any:
+    """Return a number of numpy's as Python's own, also within lists; anything else as it is."""
+    if isinstance(value, list | tuple):
+        return type(value)(plain(each) for each in value)
+    return value.item() if isinstance(value, Number) and hasattr(value, "item") else value
+
+
+def configuration(config: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return a configuration with Python's own numbers.
+
+    Args:
+        config: dotted keys.
+        where: what it belongs to, in words.
+
+    Raises:
+        BadInput: it is no mapping, a key is no text, or a value is none that JSON can hold.
+    """
+    if not isinstance(config, Mapping):
+        raise BadInput(f"{where} must be a mapping from configuration keys to values, got {config!r}")
+    found = {}
+    for key, value in config.items():
+        if not isinstance(key, str) or not key:
+            raise BadInput(f"{where} has the key {key!r}: keys of a configuration are text")
+        found[key] = plain(value)
+        if not _storable(found[key]):
+            raise BadInput(f"{key} must be text, a number, true, false, None or a list of those, got {value!r}")
+    return found
+
+
+def _storable(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_storable, value))
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _storable(each) for key, each in value.items())
+    return value is None or isinstance(value, str | int | float | bool)
+
+
+def seeds(given: Any) -> Any:
+    """Return seeds given as any iterable of whole numbers as a tuple; what is none as it is, for ``require_seeds``."""
+    if isinstance(given, str | Mapping) or (hasattr(given, "__len__") and len(given) > MOST_SEEDS):
+        return given
+    try:
+        return tuple(seed if isinstance(seed, bool) else operator.index(seed) for seed in given)
+    except TypeError:
+        return given
+
+
+def require_seeds(given: Any, whose: str) -> None:
+    """Raise ``BadInput`` unless ``given`` are different whole numbers, at least one."""
+    if hasattr(given, "__len__") and len(given) > MOST_SEEDS:
+        raise BadInput(f"{whose} has {len(given)} seeds: give at most {MOST_SEEDS}; a single seed is written as (N,)")
+    if not isinstance(given, tuple) or not all(isinstance(seed, int) and not isinstance(seed, bool) for seed in given):
+        raise BadInput(f"the seeds of {whose} must be whole numbers, such as range(6) or (0, 1, 2), got {given!r}")
+    if not given:
+        raise BadInput(f"{whose} needs at least 1 seed, got 0")
+    if twice := _twice(given):
+        raise BadInput(f"{whose} has the seed {twice[0]} twice: every seed is one run")
+
+
+def require_name(what: str, name: Any) -> None:
+    """Raise ``BadInput`` unless ``name`` is text with a letter to see."""
+    if not isinstance(name, str) or not name.strip():
+        raise BadInput(f"{what} needs a name in text, got {name!r}")
+
+
+def require_folder_name(what: str, name: Any) -> None:
+    """Raise ``BadInput`` unless ``name`` can name a folder within another."""
+    require_name(what, name)
+    if name in (".", "..") or name != name.strip() or not name.isprintable() or set(name) & set("/\\:"):
+        raise BadInput(
+            f"{what} names a folder and an MLflow experiment: {name!r} must have no slash, backslash or colon, "
+            "no invisible character, and no space at its ends"
+        )
+    if len(name.encode()) > 200:
+        raise BadInput(f"{what} must have at most 200 letters, got {len(name)} in {name!r}")
+
+
+def require_sequence(what: str, given: Any, example: str) -> None:
+    """Raise ``BadInput`` unless ``given`` is a list or tuple with something in it, and no text."""
+    if isinstance(given, str | bytes) or not isinstance(given, Sequence):
+        raise BadInput(f"{what} must be a list or tuple, such as {example}, got {given!r}")
+    if not given:
+        raise BadInput(f"{what} must have at least 1 entry, such as {example}, got none")
+
+
+def require_different(what: str, names: Iterable[str]) -> None:
+    """Raise ``BadInput`` where a name is there twice."""
+    if twice := _twice(names):
+        raise BadInput(f"{what} have the same name {twice[0]!r}: give each its own")
+
+
+def _twice(values: Iterable[Any]) -> list[Any]:
+    values = list(values)
+    return [value for place, value in enumerate(values) if value in values[:place]]
