@@ -35,7 +35,7 @@ MAY_IMPORT = {
 WRITING = ("mixlab.tracking.tracker", "mixlab.tracking.writer")
 # By library, the packages or modules that import it.
 USERS = {
-    "argparse": ("mixlab.cli", "mixlab.doctor.__main__", "mixlab.slurm", "analysis"),
+    "argparse": ("mixlab.cli", "mixlab.doctor.__main__", "mixlab.slurm", "analysis", "mixlab.tracking.merge"),
     "mlflow": ("mixlab.tracking", "analysis"),
     "optuna": ("mixlab.search", "analysis"),
     "ray": ("mixlab.cluster", "mixlab.doctor", "analysis.networks.ray_tasks"),

@@ -28,6 +28,7 @@ class Tool(NamedTuple):
 
 TOOLS = {
     "doctor": Tool("mixlab.doctor", "look for what goes wrong on this machine or on a cluster"),
+    "merge": Tool("mixlab.tracking.merge", "add the runs of another MLflow store, each once"),
     "slurm": Tool("mixlab.slurm", "write a batch script that runs a study on a SLURM cluster"),
     "table": Tool("analysis.ablation_table", "write the tables of a finished study again"),
 }

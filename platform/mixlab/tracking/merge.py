@@ -1,0 +1,124 @@
+"""Adds the runs of one MLflow store to another, each once: for work that was done where the other could not be reached.
+
+    mixlab merge OTHER.db                                         into sqlite:///mlflow.db
+    mixlab merge OTHER.db --tracking-uri http://HEAD:5000         into a server
+
+A run that both have is left as it is, unless it is finished in the other store alone; then it takes the place of the
+unfinished one. The same command again adds nothing.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mlflow.entities import Experiment, Metric, Param, Run, RunTag
+from mlflow.tracking import MlflowClient
+
+from mixlab.errors import BadInput
+from mixlab.tracking import names
+from mixlab.tracking.artifacts import fetch
+from mixlab.tracking.store import connect, search_runs
+from mixlab.uris import sqlite_file
+
+# What makes two runs of a level the same, from the study's run down to those of its trials.
+IDENTITY = (
+    (("study", "search"), (names.LEVEL, names.PLAN)),
+    (("arm",), (names.LEVEL, names.CELL, names.PLAN)),
+    (("seed", "trial"), (names.LEVEL, names.KEY)),
+)
+BATCH = 1000  # metrics of one request
+FINISHED = "FINISHED"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Merge, say what was added, and return the exit code: 2 for bad input."""
+    options = argparse.ArgumentParser(prog="mixlab merge", description="Add the runs of another MLflow store.")
+    options.add_argument("other", metavar="OTHER", help="a database file, or the URI of a store")
+    options.add_argument("--tracking-uri", default="sqlite:///mlflow.db", help="the store to add to")
+    given = options.parse_args(argv)
+    try:
+        other = given.other if ":" in given.other else f"sqlite:///{given.other}"
+        added = merge(connect(other, make=False), connect(given.tracking_uri))
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    for study, count in added.items():
+        print(f"{study}: {count} runs added")
+    return 0
+
+
+def merge(source: MlflowClient, target: MlflowClient) -> dict[str, int]:
+    """Add every run of ``source`` that ``target`` lacks, with its history and its artifacts.
+
+    Returns:
+        How many runs of trials were added, by study.
+    """
+    added = {}
+    for experiment in source.search_experiments():
+        if experiment.name != "Default":
+            added[experiment.name] = _merge_experiment(source, target, experiment)
+    return added
+
+
+def _merge_experiment(source: MlflowClient, target: MlflowClient, experiment: Experiment) -> int:
+    there = target.get_experiment_by_name(experiment.name)
+    to = there.experiment_id if there is not None else _new_experiment(target, experiment)
+    counterpart: dict[str, str] = {}  # run of the source: run of the target
+    added = 0
+    for levels, identity in IDENTITY:
+        for level in levels:
+            ours = {_identity(run, identity): run for run in search_runs(target, to, {names.LEVEL: level})}
+            for run in search_runs(source, experiment.experiment_id, {names.LEVEL: level}):
+                known = ours.get(_identity(run, identity))
+                if known is not None and (known.info.status == FINISHED or run.info.status != FINISHED):
+                    counterpart[run.info.run_id] = known.info.run_id
+                    continue
+                counterpart[run.info.run_id] = _copy(source, target, run, to, counterpart)
+                if known is not None:
+                    _take_place(target, known.info.run_id, counterpart[run.info.run_id], to)
+                added += level in ("seed", "trial")
+    return added
+
+
+def _copy(source: MlflowClient, target: MlflowClient, run: Run, experiment: str, counterpart: Mapping[str, str]) -> str:
+    tags = {name: value for name, value in run.data.tags.items() if name != names.PARENT}
+    if (parent := run.data.tags.get(names.PARENT)) is not None:
+        tags[names.PARENT] = counterpart[parent]
+    made = target.create_run(experiment, start_time=run.info.start_time, tags=tags).info.run_id
+    target.log_batch(made, params=[Param(key, value) for key, value in run.data.params.items()])
+    history: list[Metric] = [
+        metric for name in run.data.metrics for metric in source.get_metric_history(run.info.run_id, name)
+    ]
+    for first in range(0, len(history), BATCH):
+        target.log_batch(made, history[first : first + BATCH])
+    with TemporaryDirectory() as folder:
+        for artifact in source.list_artifacts(run.info.run_id):
+            file = fetch(source, run.info.run_id, artifact.path, Path(folder))
+            if file is not None and not artifact.is_dir:
+                target.log_artifact(made, str(file))
+    target.set_terminated(made, run.info.status, run.info.end_time)
+    return str(made)
+
+
+def _take_place(target: MlflowClient, old: str, new: str, experiment: str) -> None:
+    """Delete a run of the target, after what is nested in it was moved to its better copy."""
+    for child in search_runs(target, experiment, {names.PARENT: old}):
+        target.log_batch(child.info.run_id, tags=[RunTag(names.PARENT, new)])
+    target.delete_run(old)
+
+
+def _identity(run: Run, tags: Sequence[str]) -> tuple[str, ...]:
+    return tuple(run.data.tags.get(tag, "") for tag in tags)
+
+
+def _new_experiment(target: MlflowClient, experiment: Experiment) -> str:
+    file = sqlite_file(target.tracking_uri)
+    location = (file.absolute().parent / "mlruns" / experiment.name).as_uri() if file is not None else None
+    tags = {name: value for name, value in experiment.tags.items() if not name.startswith("mlflow.experiment.")}
+    return str(target.create_experiment(experiment.name, artifact_location=location, tags=tags))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

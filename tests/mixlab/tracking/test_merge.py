@@ -1,0 +1,93 @@
+"""Two stores merged: every run once, with its history, its artifacts and its place in the tree."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mlflow.entities import Metric
+from mlflow.tracking import MlflowClient
+
+from mixlab.tracking import names
+from mixlab.tracking.merge import main, merge
+from mixlab.tracking.store import search_runs
+
+HISTORY = [Metric("test_top1", 10.0 * step, 1000 + step, step) for step in (1, 2)]
+
+
+def write(folder: Path, seeds: dict[int, str]) -> MlflowClient:
+    """Write a study of one arm, and of each seed a run with that status."""
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    experiment = client.create_experiment("toy", artifact_location=(folder / "mlruns" / "toy").as_uri())
+    root = client.create_run(experiment, tags={names.LEVEL: "study", names.PLAN: "p"}).info.run_id
+    client.log_dict(root, {"study": "toy"}, names.PLAN_FILE)
+    tags = {names.LEVEL: "arm", names.PLAN: "p", names.CELL: "plain", names.PARENT: root}
+    arm = client.create_run(experiment, tags=tags).info.run_id
+    for seed, status in seeds.items():
+        tags = {names.LEVEL: "seed", names.KEY: f"key-{seed}", names.SEED: str(seed), names.PARENT: arm}
+        run = client.create_run(experiment, tags=tags).info.run_id
+        client.log_param(run, "lr", 0.1)
+        client.log_batch(run, HISTORY[: 2 if status == "FINISHED" else 1])
+        client.log_text(run, f"weights of {folder.name}", "model.pt")
+        client.set_terminated(run, status)
+    for run in (arm, root):
+        client.set_terminated(run, "FINISHED")
+    return client
+
+
+def seeds_of(client: MlflowClient) -> dict[str, tuple[str, str]]:
+    """Return status and weights of every seed; its whole way up the tree is there."""
+    experiment = client.get_experiment_by_name("toy")
+    found = {}
+    for run in search_runs(client, experiment.experiment_id, {names.LEVEL: "seed"}):
+        arm = client.get_run(run.data.tags[names.PARENT])
+        assert arm.data.tags[names.LEVEL] == "arm"
+        assert client.get_run(arm.data.tags[names.PARENT]).data.tags[names.LEVEL] == "study"
+        assert run.data.tags[names.SEED] not in found
+        weights = Path(client.download_artifacts(run.info.run_id, "model.pt")).read_text()
+        found[run.data.tags[names.SEED]] = (run.info.status, weights)
+    return found
+
+
+@pytest.fixture
+def folders(tmp_path: Path, new_store: Callable[[Path], str]) -> tuple[Path, Path]:
+    for name in ("here", "away"):
+        (tmp_path / name).mkdir()
+        new_store(tmp_path / name)
+    return tmp_path / "here", tmp_path / "away"
+
+
+def test_every_run_is_there_once_and_a_finished_one_wins(folders: tuple[Path, Path]) -> None:
+    here, away = folders
+    target = write(here, {0: "FINISHED", 1: "KILLED", 2: "KILLED"})
+    source = write(away, {0: "FINISHED", 1: "FINISHED", 2: "KILLED", 3: "FINISHED"})
+    assert merge(source, target) == {"toy": 2}
+    expected = {
+        "0": ("FINISHED", "weights of here"),
+        "1": ("FINISHED", "weights of away"),
+        "2": ("KILLED", "weights of here"),
+        "3": ("FINISHED", "weights of away"),
+    }
+    assert seeds_of(target) == expected
+    assert merge(source, target) == {"toy": 0}
+    assert seeds_of(target) == expected
+    experiment = target.get_experiment_by_name("toy")
+    (added,) = search_runs(target, experiment.experiment_id, {names.KEY: "key-3"})
+    assert added.data.params == {"lr": "0.1"}
+    history = target.get_metric_history(added.info.run_id, "test_top1")
+    assert [(point.value, point.timestamp, point.step) for point in history] == [(10.0, 1001, 1), (20.0, 1002, 2)]
+    assert len(search_runs(target, experiment.experiment_id, {names.LEVEL: "study"})) == 1
+
+
+def test_a_study_that_only_the_other_has_comes_whole(folders: tuple[Path, Path]) -> None:
+    here, away = folders
+    write(away, {0: "FINISHED"})
+    assert main([str(away / "mlflow.db"), "--tracking-uri", f"sqlite:///{here}/mlflow.db"]) == 0
+    shutil.rmtree(away)
+    target = MlflowClient(f"sqlite:///{here}/mlflow.db")
+    assert seeds_of(target) == {"0": ("FINISHED", "weights of away")}
+
+
+def test_a_store_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path / "no.db")]) == 2
+    assert f"no MLflow database at '{tmp_path}/no.db'" in capsys.readouterr().err
