@@ -22,8 +22,10 @@ from mlflow.exceptions import MlflowException
 from analysis import command
 from analysis.ablation_table import study_table, write_study_table
 from analysis.figures.drawing import save
+from analysis.figures.forest import plot_effects, plot_forest
 from analysis.figures.lambdas import load_histograms, plot_lambda
 from analysis.figures.plots import plot_curves, plot_gains
+from analysis.figures.wealth_plot import plot_wealth
 from analysis.records.configuration import configuration, provenance
 from analysis.records.runs import CONFIG, FACTOR, Plan, load_curves, load_plan
 from analysis.statistics.outlook import decide as decide
@@ -37,6 +39,11 @@ from analysis.words.summaries import Summary, claims, of_arms, of_study, verdict
 from mixlab.spec.state import State
 
 P_OR_E = ("p", "p_family", "e", "e_family")  # columns of a table
+BEFORE = {  # pictures above the curves: heading, and what is shown
+    "forest": ("Over the tables", "The gain of every arm in every table, here and in general"),
+    "effects": ("Effects", "Main effects and interactions with their intervals"),
+    "wealth": ("Evidence by seed", "The wealth of every comparison by the number of seeds"),
+}
 MOST_CURVES = 500  # runs whose curves are read, a request each
 
 
@@ -113,8 +120,8 @@ def write_report(
         out: the file; its folder is made if it is not there.
         plan: the plan whose cells are wanted; by default the one used last.
         levels: the tables of that plan, where they have been made already.
-        figures: the folder in which to put ``curves.png``, ``.pdf`` and, where a lambda was learned, ``lambda.png``,
-            ``.pdf``; by default they are in the page alone.
+        figures: the folder in which to put ``curves.png`` and ``.pdf``, and, where the study has them, ``forest``,
+            ``effects``, ``wealth`` and ``lambda``; by default they are in the page alone.
 
     Raises:
         ValueError: unknown store or study, or no finished run; nothing is written then.
@@ -124,15 +131,20 @@ def write_report(
         levels = study_table(tracking_uri, study, plan).levels
     runs = pd.concat([level.runs for level in levels])
     curves = load_curves(tracking_uri, _first_seeds(runs), levels[0].declared.name)
-    drawn = {"curves": plot_curves(study, curves, levels)}
     histograms = load_histograms(tracking_uri, levels)
-    if histograms:
-        drawn["lambda"] = plot_lambda(study, histograms, levels)
-    pictures = {name: png(figure) for name, figure in drawn.items()}
+    drawn = {
+        "forest": plot_forest(study, levels),
+        "effects": plot_effects(study, levels, plan.get("design")),
+        "wealth": plot_wealth(study, levels) if levels[0].family.budget is not None else None,
+        "curves": plot_curves(study, curves, levels),
+        "lambda": plot_lambda(study, histograms, levels) if histograms else None,
+    }
+    pictures = {name: png(figure) for name, figure in drawn.items() if figure is not None}
     sections = [
         ("Summary", summary(levels)),
         ("Results", html_tables(levels)),
         ("Gains", image(png(plot_gains(study, levels)), "The gain of every arm over the baseline, with its interval")),
+        *((heading, image(pictures[name], shown)) for name, (heading, shown) in BEFORE.items() if name in pictures),
         ("Training", _note(curves, runs) + image(pictures["curves"], f"{levels[0].declared.label} by epoch")),
         *([("Lambda", image(pictures["lambda"], "Learned and drawn lambda by epoch"))] if histograms else []),
         ("How many seeds it would take", _power(levels)),
@@ -148,9 +160,10 @@ def write_report(
     saved = []
     if figures is not None:
         for name, figure in drawn.items():
-            picture = figures / f"{name}.png"
-            picture.write_bytes(pictures[name])
-            saved += [picture, *save(figure, picture, ("pdf",))]
+            if figure is not None:
+                picture = figures / f"{name}.png"
+                picture.write_bytes(pictures[name])
+                saved += [picture, *save(figure, picture, ("pdf",))]
     return [out, *saved]
 
 

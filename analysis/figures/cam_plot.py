@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.style import context
 from torch import Tensor
 
-from analysis.figures.drawing import STYLE, add_caption, arm_colours
+from analysis.figures.drawing import STYLE, add_caption, arm_colours, plain
 from analysis.statistics.tables import LevelTable
 
 TILE = 1.0  # inches
@@ -55,7 +55,7 @@ def plot_cam(
         lines = int(len(caption) / (width / 0.062)) + 2
         figure = Figure(figsize=(width, sum(heights) + 0.6 + 0.16 * lines), layout="constrained")
         upper = add_caption(figure, caption)
-        upper.suptitle(study, x=0.01, ha="left", fontweight="bold")
+        upper.suptitle(plain(study, 80), x=0.01, ha="left", fontweight="bold")
         ratios = {"height_ratios": heights, "width_ratios": [LABEL, *[TILE] * len(images)]}
         axes = upper.subplots(len(heights), 1 + len(images), squeeze=False, gridspec_kw=ratios)
         for axis in axes.flat:
@@ -64,13 +64,13 @@ def plot_cam(
         for place, label in enumerate(rows[0].labels):
             axes[0, place + 1].set_title(names[label], fontsize=7.5, loc="center", pad=2)
         for line, row in enumerate(rows, 1):
-            _line(axes[line], row.name, colours[row.arm], images, row.result["own"])
+            _line(axes[line], plain(row.name, 22), colours[row.arm], images, row.result["own"])
         first = 1 + len(rows)
         _line(axes[first], "mixed, half each", "black", mixed)
         for place, row in enumerate(rows):
             for side, key in enumerate(("left", "right")):
                 line = first + 1 + 2 * place + side
-                _line(axes[line], f"{row.name}\n{key} class", colours[row.arm], mixed, row.result[key])
+                _line(axes[line], f"{plain(row.name, 22)}\n{key} class", colours[row.arm], mixed, row.result[key])
             for column, axis in enumerate(axes[line, 1:]):
                 below = {"transform": axis.transAxes, "ha": "center", "va": "top", "fontsize": 6.5}
                 axis.text(0.5, -0.03, _two(row, column, names), **below)

@@ -1,4 +1,4 @@
-"""What the figures of the analysis share: one style, an arm's colour, panels, bands over seeds, captions and files.
+"""What the figures of the analysis share: one style, an arm's colour, a panel a table, bands over seeds, and captions.
 
 Colours are those of Okabe and Ito (2008), told apart by readers with any common colour vision. An arm has the colour of
 its place in the study, in every figure.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,34 +25,36 @@ PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#B
 LINES = ("-", "--", ":")  # the second and third use of the palette
 BASELINE_COLOUR = "#555555"
 MOST_COLUMNS = 3  # of panels
+LEAST_WIDTH = 5.0  # inches of all panels: one is wide enough for its axis label
+LEGEND = 1.9  # inches, at the right
 
 
 def arm_colours(arms: Sequence[str], baseline: str) -> dict[str, str]:
-    """A colour for every arm, by its place among the arms of the study; the baseline is grey."""
+    """Return a colour for every arm, by its place among the arms of the study; the baseline is grey."""
     others = [arm for arm in arms if arm != baseline]
     return {baseline: BASELINE_COLOUR} | {arm: PALETTE[i % len(PALETTE)] for i, arm in enumerate(others)}
 
 
 def arm_line(place: int) -> str:
-    """The line of the arm at a place in the study, the baseline's being 0: it tells arms of one colour apart."""
+    """Return the line of the arm at a place in the study, the baseline's being 0: it tells arms of one colour apart."""
     return LINES[(place - 1) // len(PALETTE) % len(LINES)] if place else "-"
 
 
 def of_level(points: pd.DataFrame, level: LevelTable) -> pd.DataFrame:
-    """The rows of one combination of factor levels."""
+    """Return the rows of one combination of factor levels."""
     for factor, value in level.levels.items():
         points = points[points[FACTOR + factor] == value]
     return points
 
 
 def shape(count: int) -> tuple[int, int]:
-    """Rows and columns of so many panels."""
+    """Return the rows and columns of so many panels."""
     columns = min(count, MOST_COLUMNS)
     return math.ceil(count / columns), columns
 
 
 def panels(figure: Figure | SubFigure, count: int) -> list[Axes]:
-    """So many axes that share their scales; the lowest of every column has the labels."""
+    """Return so many axes that share their scales; the lowest of every column has the labels."""
     rows, columns = shape(count)
     axes = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flatten())
     for place, axis in enumerate(axes):
@@ -62,19 +64,19 @@ def panels(figure: Figure | SubFigure, count: int) -> list[Axes]:
 
 
 def draw_band(axis: Axes, points: pd.DataFrame, x: str, y: str, label: str, colour: str, line: str) -> None:
-    """The mean over seeds of column ``y`` by column ``x``, in a band from the lowest to the highest seed."""
+    """Draw the mean over seeds of column ``y`` by column ``x``, in a band from the lowest to the highest seed."""
     by_x = points.groupby(x)[y].agg(["mean", "min", "max"])
     axis.plot(by_x.index, by_x["mean"], line, color=colour, label=label)
     axis.fill_between(by_x.index, by_x["min"], by_x["max"], color=colour, alpha=0.15, linewidth=0)
 
 
 def most_seeds(points: pd.DataFrame) -> int:
-    """The seeds of the arm that has the most, of points with columns ``arm`` and ``seed``."""
+    """Return the seeds of the arm that has the most, of points with columns ``arm`` and ``seed``."""
     return int(points.groupby("arm")["seed"].nunique().max()) if len(points) else 0
 
 
 def line_and_band(points: pd.DataFrame, line: str = "mean over seeds") -> str:
-    """What :func:`draw_band` drew: no spread over seeds is claimed where there is one.
+    """Return what :func:`draw_band` drew: no spread over seeds is claimed where there is one.
 
     Args:
         points: columns ``arm`` and ``seed``.
@@ -83,8 +85,66 @@ def line_and_band(points: pd.DataFrame, line: str = "mean over seeds") -> str:
     return f"line: {line}, band: lowest to highest seed" if most_seeds(points) > 1 else "line: one seed, so no band"
 
 
+def plain(name: object, letters: int = 30) -> str:
+    """Return a name as a figure can show it: on one line, shortened, and not taken for a hidden one."""
+    text = " ".join(str(name).split())
+    text = text if len(text) <= letters else f"{text[: letters - 1]}…"
+    return f"\N{THIN SPACE}{text}" if text.startswith("_") else text  # no legend has a name that begins with it
+
+
+def panel_figure(
+    study: str,
+    levels: Sequence[LevelTable],
+    draw: Callable[[Axes, LevelTable], None],
+    *,
+    size: tuple[float, float],
+    labels: tuple[str, str],
+    caption: str,
+    legend: bool = True,
+) -> Figure:
+    """Return a figure with a panel a table, all on one scale, its caption below.
+
+    Args:
+        study: its name.
+        levels: at least one table.
+        draw: draws a table's panel.
+        size: width and height of a panel in inches.
+        labels: of the x and the y axis.
+        caption: what is shown.
+        legend: the arms' legend stands at the right, of the first panel that has one.
+    """
+    rows, columns = shape(len(levels))
+    with context(STYLE):
+        width = max(columns * size[0], LEAST_WIDTH) + (LEGEND if legend else 0)
+        figure = Figure(figsize=(width, rows * size[1] + 1.4), layout="constrained")
+        upper = add_caption(figure, caption)
+        upper.suptitle(plain(study, 80), x=0.01, ha="left", fontweight="bold")
+        axes = panels(upper, len(levels))
+        for axis, level in zip(axes, levels, strict=True):
+            draw(axis, level)
+            axis.set_title(plain(level.name, 60 if columns == 1 else 40))
+        if legend:
+            # Every arm of any panel: the first may lack one that failed.
+            named = {
+                name: handle for axis in axes for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)
+            }
+            upper.legend(list(named.values()), list(named), loc="outside right upper")
+        upper.supxlabel(labels[0], fontsize=9)
+        upper.supylabel(labels[1], fontsize=9)
+        return figure
+
+
+def arms_of(level: LevelTable, points: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, str, str]]:
+    """Yield every arm of a table that has points, its points, its colour and its line."""
+    here = of_level(points, level)
+    for place, (arm, colour) in enumerate(arm_colours(list(level.table.index), level.baseline).items()):
+        mine = here[here["arm"] == arm]
+        if len(mine):
+            yield arm, mine, colour, arm_line(place)
+
+
 def add_caption(figure: Figure, caption: str) -> SubFigure:
-    """Write a caption at the foot of a figure with constrained layout; the part above it, for everything else."""
+    """Write a caption at the foot of a figure with constrained layout; return the part above it."""
     width, height = figure.get_size_inches()
     text = textwrap.fill(caption, int(width / 0.062))
     foot = 0.16 * (text.count("\n") + 1) + 0.1  # inches
@@ -94,7 +154,7 @@ def add_caption(figure: Figure, caption: str) -> SubFigure:
 
 
 def save(figure: Figure, stem: Path, endings: Sequence[str] = ("png", "pdf")) -> list[Path]:
-    """Write a figure as ``stem.png`` and ``stem.pdf``; returns the files."""
+    """Write a figure as ``stem.png`` and ``stem.pdf``; return the files."""
     files = [stem.with_suffix(f".{ending}") for ending in endings]
     with context(STYLE):  # fonts of a PDF are chosen when it is written
         for file in files:

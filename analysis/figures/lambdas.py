@@ -18,7 +18,7 @@ from matplotlib.style import context
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from analysis.figures.drawing import BASELINE_COLOUR, STYLE, add_caption, arm_colours
+from analysis.figures.drawing import BASELINE_COLOUR, STYLE, add_caption, arm_colours, plain
 from analysis.records.runs import CONFIG, done
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import provenance_text
@@ -85,7 +85,7 @@ def plot_lambda(study: str, histograms: Sequence[Histograms], levels: Sequence[L
         width = columns * PANEL[0] + 0.4
         figure = Figure(figsize=(width, rows * PANEL[1] + 1.1), layout="constrained")
         upper = add_caption(figure, CAPTION.format(seeds=_seeds(histograms), provenance=provenance_text(*levels)))
-        upper.suptitle(study, x=0.01, ha="left", fontweight="bold")
+        upper.suptitle(plain(study, 80), x=0.01, ha="left", fontweight="bold")
         axes = upper.subplots(rows, 2 * columns, squeeze=False, gridspec_kw={"width_ratios": [3, 1] * columns})
         for place, pair in enumerate(axes.reshape(rows * columns, 2)):
             if place >= len(histograms):
@@ -106,7 +106,7 @@ def _draw_strip(axis: Axes, found: Histograms, colour: str, most: float) -> None
     shades = LinearSegmentedColormap.from_list("arm", ["white", colour])
     edges = np.append(found.epochs, found.epochs[-1] + 1) - 0.5
     axis.pcolormesh(edges, np.linspace(0, 1, BINS + 1), found.learned.T, cmap=shades, vmin=0, vmax=most)
-    axis.set_title(f"{found.level}, {found.arm}" if found.level else found.arm, fontsize=8)
+    axis.set_title(plain(f"{found.level}, {found.arm}" if found.level else found.arm, 44), fontsize=8)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     axis.set_yticks([0, 0.5, 1])
     axis.grid(visible=False)

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.style import context
 
-from analysis.figures.drawing import STYLE, add_caption, arm_colours, arm_line, draw_band, of_level, panels, shape
+from analysis.figures.drawing import STYLE, add_caption, arm_colours, arms_of, draw_band, of_level, panel_figure, plain
 from analysis.statistics.tables import LevelTable
 from trainables.robustness.landscape import REACH
 
@@ -31,26 +32,17 @@ def plot_line(study: str, points: pd.DataFrame, levels: Sequence[LevelTable], ca
         levels: at least one table, of the sharpness.
         caption: what was measured, and how.
     """
-    rows, columns = shape(len(levels))
-    with context(STYLE):
-        figure = Figure(figsize=(max(columns * PANEL[0], 5.0) + 1.0, rows * PANEL[1] + 1.3), layout="constrained")
-        upper = add_caption(figure, caption)
-        upper.suptitle(study, x=0.01, ha="left", fontweight="bold")
-        axes = panels(upper, len(levels))
-        for axis, level in zip(axes, levels, strict=True):
-            here = of_level(points, level)
-            for place, (arm, colour) in enumerate(arm_colours(list(level.table.index), level.baseline).items()):
-                draw_band(axis, here[here["arm"] == arm], "step", "loss", arm, colour, arm_line(place))
-            axis.set_title(level.name)
-            axis.set_yscale("log")
-            ticks = _ticks(float(points["loss"].min()), float(points["loss"].max()))
-            axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-            axis.set_xticks([-REACH, -REACH / 2, 0, REACH / 2, REACH])
-            axis.minorticks_off()
-        upper.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
-        upper.supxlabel(X_LABEL, fontsize=9)
-        upper.supylabel(Y_LABEL, fontsize=9)
-        return figure
+    ticks = _ticks(float(points["loss"].min()), float(points["loss"].max()))
+
+    def draw(axis: Axes, level: LevelTable) -> None:
+        for arm, mine, colour, line in arms_of(level, points):
+            draw_band(axis, mine, "step", "loss", plain(arm), colour, line)
+        axis.set_yscale("log")
+        axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+        axis.set_xticks([-REACH, -REACH / 2, 0, REACH / 2, REACH])
+        axis.minorticks_off()
+
+    return panel_figure(study, levels, draw, size=PANEL, labels=(X_LABEL, Y_LABEL), caption=caption)
 
 
 def plot_plane(study: str, points: pd.DataFrame, levels: Sequence[LevelTable], caption: str) -> Figure:
@@ -70,16 +62,15 @@ def plot_plane(study: str, points: pd.DataFrame, levels: Sequence[LevelTable], c
         width, height = max(len(arms) * TILE, 4.5) + 1.2, len(levels) * (TILE + 0.25) + 1.2
         figure = Figure(figsize=(width, height), layout="constrained")
         upper = add_caption(figure, caption)
-        upper.suptitle(study, x=0.01, ha="left", fontweight="bold")
+        upper.suptitle(plain(study, 80), x=0.01, ha="left", fontweight="bold")
         axes = upper.subplots(len(levels), len(arms), sharex=True, sharey=True, squeeze=False)
         drawn = None
         for line, level in zip(axes, levels, strict=True):
             for axis, arm in zip(line, arms, strict=True):
                 here = of_level(points, level)
                 here = here[here["arm"] == arm]
-                axis.set_title(
-                    f"{level.name}, {arm}" if level.name and arm == arms[0] else arm, fontsize=7.5, color=colours[arm]
-                )
+                title = f"{level.name}, {arm}" if level.name and arm == arms[0] else arm
+                axis.set_title(plain(title), fontsize=7.5, color=colours[arm])
                 axis.set_box_aspect(1)
                 axis.set_xticks([-REACH, 0, REACH])
                 axis.set_yticks([-REACH, 0, REACH])

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.style import context
 from torch import Tensor
 
-from analysis.figures.drawing import STYLE, arm_colours, arm_line, draw_band, line_and_band, of_level, panels, shape
+from analysis.figures.drawing import STYLE, arms_of, draw_band, line_and_band, panels, plain, shape
 from analysis.statistics.tables import LevelTable
 
 STRIP_HEIGHT = 0.75  # inches
@@ -45,12 +45,12 @@ def plot_occlusion(
         foot = LINE_HEIGHT * (text.count("\n") + 1) + 0.1
         height = 0.35 + STRIP_HEIGHT + 0.2 + rows * PANEL[1] + foot
         figure = Figure(figsize=(width, height), layout="constrained")
-        figure.suptitle(study, x=0.01, ha="left", fontweight="bold")
+        figure.suptitle(plain(study, 80), x=0.01, ha="left", fontweight="bold")
         ratios = [STRIP_HEIGHT + 0.2, rows * PANEL[1], foot]
         upper, lower, bottom = np.ravel(figure.subfigures(3, 1, height_ratios=ratios, squeeze=False))
         _draw_strip(upper, strip)
         for axis, level in zip(panels(lower, len(levels)), levels, strict=True):
-            _draw_panel(axis, of_level(curves, level), level, chance)
+            _draw_panel(axis, curves, level, chance)
         lower.supxlabel(f"masked patches, %; {line_and_band(curves)}", fontsize=9)
         lower.supylabel("top-1 accuracy on the test set, %", fontsize=9)
         bottom.text(0.01, 0.98, text, fontsize=7.5, color="#444444", va="top", linespacing=1.35)
@@ -68,12 +68,9 @@ def _draw_strip(figure: Figure, strip: Sequence[tuple[float, Tensor]]) -> None:
 
 def _draw_panel(axis: Axes, curves: pd.DataFrame, level: LevelTable, chance: float) -> None:
     axis.axhline(chance, color="#999999", linewidth=1, linestyle=":", zorder=1)
-    for place, (arm, colour) in enumerate(arm_colours(list(level.table.index), level.baseline).items()):
-        points = curves[curves["arm"] == arm]
-        if points.empty:
-            continue
-        draw_band(axis, points, "masked", "accuracy", _label(arm, level), colour, arm_line(place))
-    axis.set_title(level.name)
+    for arm, points, colour, line in arms_of(level, curves):
+        draw_band(axis, points, "masked", "accuracy", _label(arm, level), colour, line)
+    axis.set_title(plain(level.name, 40))
     axis.set_xlim(0, 100)
     axis.set_ylim(bottom=0)
     if axis.get_legend_handles_labels()[0]:
@@ -85,7 +82,7 @@ def _draw_panel(axis: Axes, curves: pd.DataFrame, level: LevelTable, chance: flo
 def _label(arm: str, level: LevelTable) -> str:
     """The arm, the area under its curve, and the interval of its gain over the baseline."""
     row = level.table.loc[arm]
-    label = f"{textwrap.shorten(str(arm), 24, placeholder='…')}  {row['mean']:.1f}"
+    label = f"{plain(arm, 24)}  {row['mean']:.1f}"
     if pd.isna(row["gain"]):
         return label
     interval = "" if pd.isna(row["gain_low"]) else f" [{row['gain_low']:+.1f}, {row['gain_high']:+.1f}]"

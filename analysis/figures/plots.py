@@ -16,13 +16,13 @@ from matplotlib.ticker import MaxNLocator
 from analysis.figures.drawing import (
     BASELINE_COLOUR,
     STYLE,
-    add_caption,
     arm_colours,
-    arm_line,
+    arms_of,
     draw_band,
     line_and_band,
-    of_level,
+    panel_figure,
     panels,
+    plain,
     shape,
 )
 from analysis.statistics.tables import LevelTable, paired_differences
@@ -44,7 +44,7 @@ def plot_gains(study: str, levels: Sequence[LevelTable]) -> Figure:
     with context(STYLE):
         arms = [arm for arm in levels[0].table.index if arm != levels[0].baseline]
         rows, columns, panel = _shape(len(levels))
-        labels = max((len(_label(arm)) for arm in arms), default=1) * LETTER + 0.3
+        labels = max((len(plain(arm)) for arm in arms), default=1) * LETTER + 0.3
         width = columns * panel + labels
         low, high, cut = _limits(levels)
         caption = _caption(levels, width, cut)
@@ -56,9 +56,11 @@ def plot_gains(study: str, levels: Sequence[LevelTable]) -> Figure:
         for axis, level in zip(panels(figure, len(levels)), levels, strict=True):
             axis.set_xlim(low, high)
             _draw_gains(axis, level, arms)
-        figure.suptitle(study, x=0.01, ha="left", fontweight="bold")
+        figure.suptitle(plain(study, 80), x=0.01, ha="left", fontweight="bold")
         declared = levels[0].declared
-        what = "gain over baseline" if declared.higher_is_better else "difference from baseline"
+        others = set(levels[0].against.values()) - {levels[0].baseline}
+        reference = "the arm it is compared with" if others else "baseline"
+        what = f"gain over {reference}" if declared.higher_is_better else f"difference from {reference}"
         # A layout engine puts supxlabel at the very bottom, on the caption.
         label = f"{what}, {unit(declared)} (paired by seed)"
         figure.text(0.5 + labels / width / 2, caption_height / height, label, ha="center", va="bottom")
@@ -67,35 +69,26 @@ def plot_gains(study: str, levels: Sequence[LevelTable]) -> Figure:
 
 
 def plot_curves(study: str, curves: pd.DataFrame, levels: Sequence[LevelTable]) -> Figure:
-    """A panel per combination of factor levels: the mean over seeds by epoch, in a band from the lowest to the highest.
+    """Draw a panel a table: the mean over seeds by epoch, in a band from the lowest to the highest seed.
 
     Args:
         study: its name.
         curves: of :func:`analysis.records.runs.load_curves`, for the metric that the tables compare by a rule.
         levels: at least one table.
     """
-    with context(STYLE):
-        rows, columns, panel = _shape(len(levels))
-        figure = Figure(figsize=(columns * panel + 1.9, rows * 2.6 + 1.4), layout="constrained")
-        upper = add_caption(figure, f"{line_and_band(curves).capitalize()}. {provenance_text(*levels)}")
-        axes = panels(upper, len(levels))
-        colours = arm_colours(list(levels[0].table.index), levels[0].baseline)
-        for axis, level in zip(axes, levels, strict=True):
-            here = of_level(curves, level)
-            for place, (arm, colour) in enumerate(colours.items()):
-                curve = here[here["arm"] == arm]
-                draw_band(axis, curve, "epoch", "value", _label(arm), colour, arm_line(place))
-            axis.set_title(level.name)
-            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        upper.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
-        upper.suptitle(study, x=0.01, ha="left", fontweight="bold")
-        upper.supxlabel("epoch", fontsize=9)
-        upper.supylabel(metric_text(levels[0].declared, levels[0].declared.name, ()), fontsize=9)
-        return figure
+
+    def draw(axis: Axes, level: LevelTable) -> None:
+        for arm, mine, colour, line in arms_of(level, curves):
+            draw_band(axis, mine, "epoch", "value", plain(arm), colour, line)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+    metric = metric_text(levels[0].declared, levels[0].declared.name, ())
+    caption = f"{line_and_band(curves).capitalize()}. {provenance_text(*levels)}"
+    return panel_figure(study, levels, draw, size=(PANEL_WIDTH, 2.6), labels=("epoch", metric), caption=caption)
 
 
 def _shape(count: int) -> tuple[int, int, float]:
-    """Rows, columns, and the width of a panel in inches: a single one is wide enough for its axis label."""
+    """Return rows, columns, and the width of a panel in inches: a single one is wide enough for its axis label."""
     rows, columns = shape(count)
     return rows, columns, PANEL_WIDTH if columns > 1 else 5.0
 
@@ -118,11 +111,11 @@ def _draw_gains(axis: Axes, level: LevelTable, arms: Sequence[str]) -> None:
         axis.plot(row["gain"], y, "D", color=colours[arm], markersize=6, markeredgecolor="white", zorder=4)
         seeds = differences[arm].to_numpy()
         axis.plot(seeds, np.full(len(seeds), y + 0.24), "o", color=colours[arm], markersize=3.5, alpha=0.65, mew=0)
-    axis.set_yticks(range(len(arms)), [_label(arm) for arm in arms])
+    axis.set_yticks(range(len(arms)), [plain(arm) for arm in arms])
     axis.set_ylim(len(arms) - 0.4, -0.6)
     axis.grid(axis="y", visible=False)
     axis.tick_params(axis="y", length=0)
-    axis.set_title(level.name)
+    axis.set_title(plain(level.name, 40))
 
 
 def _limits(levels: Sequence[LevelTable]) -> tuple[float, float, bool]:
@@ -140,10 +133,6 @@ def _limits(levels: Sequence[LevelTable]) -> tuple[float, float, bool]:
     high = min(max(dots) + reach, max(max(dots), np.nanmax(ends)))
     pad = 0.05 * (high - low) or 1.0
     return low - pad, high + pad, bool(np.nanmin(ends) < low - pad or np.nanmax(ends) > high + pad)
-
-
-def _label(arm: str) -> str:
-    return textwrap.shorten(str(arm), 30, placeholder="…")
 
 
 def _caption(levels: Sequence[LevelTable], width: float, cut: bool) -> str:

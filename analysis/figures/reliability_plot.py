@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.style import context
 
-from analysis.figures.drawing import STYLE, add_caption, arm_colours, arm_line, of_level, panels, shape
+from analysis.figures.drawing import arms_of, panel_figure, plain
 from analysis.statistics.tables import LevelTable
 
 PANEL = (3.4, 3.2)  # inches
@@ -35,30 +35,21 @@ def plot_reliability(study: str, points: pd.DataFrame, levels: Sequence[LevelTab
         levels: at least one table, of the ECE; the means stand in the legends.
         caption: what was measured, and how.
     """
-    rows, columns = shape(len(levels))
-    with context(STYLE):
-        figure = Figure(figsize=(max(columns * PANEL[0], 5.0), rows * PANEL[1] + 1.5), layout="constrained")
-        upper = add_caption(figure, caption)
-        upper.suptitle(study, x=0.01, ha="left", fontweight="bold")
-        for axis, level in zip(panels(upper, len(levels)), levels, strict=True):
-            here = of_level(points, level)
-            axis.plot([0, 100], [0, 100], ":", color="#999999", linewidth=1)
-            for place, (arm, colour) in enumerate(arm_colours(list(level.table.index), level.baseline).items()):
-                mine = here[here["arm"] == arm]
-                if mine.empty:
-                    continue
-                bins = _bins(mine)
-                label = f"{arm}  {level.table['mean'][arm]:.1f}"
-                axis.plot(bins["confidence"], bins["accuracy"], arm_line(place), marker=".", color=colour, label=label)
-                axis.fill_between(bins["confidence"], bins["low"], bins["high"], color=colour, alpha=0.12, linewidth=0)
-            axis.set_title(level.name)
-            axis.set_xlim(0, 100)
-            axis.set_ylim(0, 100)
-            axis.set_aspect("equal")
-            axis.legend(title="ECE, %", title_fontsize=7, fontsize=7, loc="upper left")
-        upper.supxlabel("confidence, %", fontsize=9)
-        upper.supylabel("accuracy, %", fontsize=9)
-        return figure
+
+    def draw(axis: Axes, level: LevelTable) -> None:
+        axis.plot([0, 100], [0, 100], ":", color="#999999", linewidth=1)
+        for arm, mine, colour, line in arms_of(level, points):
+            bins = _bins(mine)
+            label = f"{plain(arm)}  {level.table['mean'][arm]:.1f}"
+            axis.plot(bins["confidence"], bins["accuracy"], line, marker=".", color=colour, label=label)
+            axis.fill_between(bins["confidence"], bins["low"], bins["high"], color=colour, alpha=0.12, linewidth=0)
+        axis.set_xlim(0, 100)
+        axis.set_ylim(0, 100)
+        axis.set_aspect("equal")
+        axis.legend(title="ECE, %", title_fontsize=7, fontsize=7, loc="upper left")
+
+    labels = ("confidence, %", "accuracy, %")
+    return panel_figure(study, levels, draw, size=PANEL, labels=labels, caption=caption, legend=False)
 
 
 def _bins(points: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,68 @@
+"""The evidence of a sequential study by seed: the wealth of a bettor on every comparison, which decides at 20."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from analysis.figures.drawing import arms_of, panel_figure, plain
+from analysis.records.runs import FACTOR
+from analysis.statistics.sequential import DECISIVE, family_wealth
+from analysis.statistics.tables import LevelTable, aligned
+from analysis.words.captions import provenance_text
+
+PANEL = (3.6, 2.5)  # inches
+FLOOR = 1e-2  # wealth, below which a line is not followed
+CAPTION = (
+    "Evidence for each comparison after every seed, corrected for all comparisons of the study: the wealth of a bettor "
+    "on the sign of the paired differences, who begins with 1. Dashed: {decisive:g}, where a comparison is decided; a "
+    "wealth that ever reaches it where there is no difference has a probability of at most 5 %. {provenance}"
+)
+
+
+def wealth_points(levels: Sequence[LevelTable]) -> pd.DataFrame:
+    """Return one row a comparison and a number of seeds: ``factor.NAME``, ``arm``, ``seed``, ``seeds``, ``wealth``."""
+    found = [(level, arm, row) for level in levels for arm, row in level.differences().items() if len(row)]
+    rows = []
+    matrix = aligned(row for _, _, row in found)
+    by_seed = family_wealth(matrix) if found else matrix
+    for (level, arm, _), d, wealth in zip(found, matrix, by_seed, strict=True):
+        named = {**{FACTOR + factor: value for factor, value in level.levels.items()}, "arm": arm, "seed": 0}
+        last = int(np.flatnonzero(np.isfinite(d))[-1])
+        values = [1.0, *wealth[: last + 1]]  # before any seed, and after each
+        rows += [{**named, "seeds": count, "wealth": max(float(value), FLOOR)} for count, value in enumerate(values)]
+    return pd.DataFrame(rows)
+
+
+def plot_wealth(study: str, levels: Sequence[LevelTable]) -> Figure | None:
+    """Draw a panel a table: the wealth of every arm by the number of seeds; None where nothing has been compared.
+
+    Args:
+        study: its name.
+        levels: the tables of a study whose seeds stop when the question is decided.
+    """
+    points = wealth_points(levels)
+    if points.empty:
+        return None
+    most = max(float(points["wealth"].max()), 2 * DECISIVE)
+    least = float(points["wealth"].min())
+    ticks = [tick for tick in (0.01, 0.1, 1, 20, 100, 1000, 1e4, 1e6) if least / 1.5 <= tick <= most]
+
+    def draw(axis: Axes, level: LevelTable) -> None:
+        axis.axhline(DECISIVE, color="#777777", linewidth=1, linestyle="--")
+        for arm, mine, colour, line in arms_of(level, points):
+            axis.plot(mine["seeds"], mine["wealth"], line, marker=".", color=colour, label=plain(arm))
+        axis.set_yscale("log")
+        axis.set_ylim(least / 1.5, 1.5 * most)
+        axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+        axis.minorticks_off()
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+    caption = CAPTION.format(decisive=DECISIVE, provenance=provenance_text(*levels))
+    labels = ("seeds", "evidence (e-value)")
+    return panel_figure(study, levels, draw, size=PANEL, labels=labels, caption=caption)

@@ -1,0 +1,110 @@
+"""The figures of estimates and of evidence show the numbers of the statistics, and every letter of a name."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from analysis.figures.drawing import plain
+from analysis.figures.forest import plot_effects, plot_forest
+from analysis.figures.plots import plot_curves, plot_gains
+from analysis.figures.wealth_plot import plot_wealth, wealth_points
+from analysis.records.published import PublishedNumber
+from analysis.statistics.over_tables import over_tables
+from analysis.statistics.sequential import e_value
+from analysis.statistics.tables import level_tables
+from analysis.words.page import png
+
+HARD = ("it's 5%", "cost $5 or $6_", "[1] a", "two\nlines", "_hidden", "a, b", "x" * 300, "both ' \"", "é β λ")
+
+
+def texts(figure: Figure) -> str:
+    """Return all text of a figure."""
+    parts = [figure, *figure.subfigs]
+    axes = [axis for part in parts for axis in part.axes]
+    found = [text.get_text() for part in parts for text in part.texts]
+    found += [label.get_text() for axis in axes for label in axis.get_yticklabels()]
+    found += [axis.get_title(loc="left") for axis in axes]
+    found += [text.get_text() for axis in axes for text in axis.texts]
+    found += [text.get_text() for part in parts for legend in part.legends for text in legend.get_texts()]
+    return "\n".join(found)
+
+
+@pytest.fixture
+def levels(make_plan: Any, planned_runs: Any) -> Any:
+    plan = make_plan(arms=("baseline", "+ lam"), seeds=6, factors={"mixer": ("cutmix", "fmix", "resizemix")})
+    rng = np.random.default_rng(0)
+    runs = planned_runs(plan, {(arm, seed): 70.0 + seed for arm in plan["arms"] for seed in range(6)})
+    gain = np.where(runs["arm"] == "+ lam", 1.0, 0.0)
+    runs["metric.test_top1_median10"] += gain + rng.normal(0, 0.3, len(runs))
+    printed = {("cutmix", "baseline"): 78.17, ("cutmix", "+ lam"): 79.13}
+    published = {cell: PublishedNumber(value, "median10", "a paper") for cell, value in printed.items()}
+    return level_tables(runs, plan, published=published)
+
+
+def test_a_forest_has_a_row_a_table_and_both_answers(levels: Any) -> None:
+    figure = plot_forest("tiny", levels)
+    assert figure is not None
+    (axis,) = figure.subfigs[0].axes
+    names = [label.get_text() for label in axis.get_yticklabels()]
+    assert names == ["mixer = cutmix", "mixer = fmix", "mixer = resizemix", "here", "in general"]
+    marks = [line for line in axis.lines if line.get_marker() == "D"]
+    solid = [float(line.get_xdata()[0]) for line in marks if line.get_markerfacecolor() != "white"]
+    answers = over_tables(levels)
+    assert solid[:3] == [level.table.loc["+ lam", "gain"] for level in levels]
+    assert solid[3:] == [answers.loc[("+ lam", q), "effect"] for q in ("here", "in general")]
+    (hollow,) = [line for line in marks if line.get_markerfacecolor() == "white"]
+    assert hollow.get_xdata()[0] == pytest.approx(79.13 - 78.17)
+    assert "n = 3, too few to claim" in texts(figure)
+    assert plot_forest("tiny", levels[:1]) is None
+
+
+def test_effects_of_a_design(make_plan: Any, planned_runs: Any) -> None:
+    arms = {"baseline": (-1, -1), "+ a": (1, -1), "+ b": (-1, 1), "+ a + b": (1, 1)}
+    plan = make_plan(arms=tuple(arms), seeds=6)
+    values = {(arm, s): 70.0 + s + x + 2 * y for arm, (x, y) in arms.items() for s in range(6)}
+    signs = {arm: {"a": x, "b": y} for arm, (x, y) in arms.items()}
+    figure = plot_effects("tiny", level_tables(planned_runs(plan, values), plan), {"terms": ["a", "b"], "signs": signs})
+    assert figure is not None
+    (axis,) = figure.subfigs[0].axes
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "b", "a × b"]
+    marks = [float(line.get_xdata()[0]) for line in axis.lines if line.get_marker() == "D"]
+    assert marks == pytest.approx([2.0, 4.0, 0.0])
+    assert plot_effects("tiny", level_tables(planned_runs(plan, values), plan), None) is None
+
+
+def test_wealth_begins_at_one_and_ends_at_the_e_value(make_plan: Any, planned_runs: Any) -> None:
+    plan = {**make_plan(arms=("baseline", "+ lam"), seeds=9), "sequential": {"budget": 20}}
+    values = {(arm, s): 70.0 + s + (arm == "+ lam") * (1 + s / 20) for arm in plan["arms"] for s in range(9)}
+    levels = level_tables(planned_runs(plan, values), plan)
+    points = wealth_points(levels)
+    assert list(points["seeds"]) == list(range(10))
+    assert points["wealth"].iloc[0] == 1
+    differences = [1 + s / 20 for s in range(9)]
+    assert points["wealth"].iloc[-1] == pytest.approx(e_value(differences))
+    assert plot_wealth("tiny", levels) is not None
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_every_figure_bears_any_name(make_plan: Any, planned_runs: Any, name: str) -> None:
+    factors = {"mixer": (name, "fmix")}
+    plan = {**make_plan(name, arms=("base $x$", name), seeds=3, factors=factors), "sequential": {"budget": 9}}
+    runs = planned_runs(plan, {(arm, s): 70.0 + s for arm in plan["arms"] for s in range(3)})
+    runs.loc[runs["arm"] == name, "metric.test_top1_median10"] += 1
+    levels = level_tables(runs, plan)
+    curves = runs.assign(epoch=1, value=10.0)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # a font need not have every letter
+        for figure in (
+            plot_gains(name, levels),
+            plot_curves(name, curves, levels),
+            plot_forest(name, levels),
+            plot_wealth(name, levels),
+        ):
+            assert figure is not None
+            assert png(figure).startswith(b"\x89PNG")
+            assert plain(name) in texts(figure)
