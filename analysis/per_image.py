@@ -1,0 +1,153 @@
+"""What a study's test images say, from the logits that every run kept: no GPU and no model is needed.
+
+    python analysis/per_image.py ablation_cifar100
+
+For every arm and what it is compared with: McNemar's test of each seed, the uncertainty of the gain over test images
+beside that over seeds, and the classes whose accuracy differs; for every arm the accuracy and calibration of one seed
+and of the ensemble of all, and how often its seeds agree. Exit codes: 0 done; 2 bad input, in one sentence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from tabulate import tabulate
+
+from analysis import command
+from analysis.ablation_table import study_table
+from analysis.records.runs import done, load_plan
+from analysis.statistics import per_image
+from analysis.statistics.tables import LevelTable
+from mixlab.tracking import artifacts, names, store
+
+MOST_CLASSES = 10  # that differ, by the size of their gain
+
+
+class Kept(NamedTuple):
+    """The logits of the runs of one arm."""
+
+    seeds: list[int]
+    logits: NDArray[np.float16]  # (S, N, L)
+    labels: NDArray[np.int64]  # (N,)
+
+
+def kept_logits(tracking_uri: str, level: LevelTable) -> tuple[dict[str, Kept], list[str]]:
+    """Return the logits of a table's runs by arm, and a sentence for every run that has none.
+
+    Raises:
+        ValueError: two runs were tested on different images.
+    """
+    client, found, problems = store.connect(tracking_uri, make=False), {}, []
+    labels: NDArray[np.int64] | None = None
+    with TemporaryDirectory() as folder:
+        for arm, runs in done(level.runs).groupby("arm", sort=False):
+            seeds, parts = [], []
+            for row in runs.sort_values("seed").to_dict("records"):
+                file = artifacts.fetch(client, row["run_id"], names.PREDICTIONS_FILE, Path(folder))
+                if file is None:
+                    problems.append(f"{arm!r}, seed {row['seed']}, kept no {names.PREDICTIONS_FILE}")
+                    continue
+                with np.load(file) as kept:
+                    if labels is not None and not np.array_equal(labels, kept["labels"]):
+                        raise ValueError(
+                            f"{arm!r}, seed {row['seed']}, was tested on other images than the runs before"
+                        )
+                    labels = kept["labels"]
+                    parts.append(kept["logits"])
+                seeds.append(int(row["seed"]))
+            if parts and labels is not None:
+                found[str(arm)] = Kept(seeds, np.stack(parts), labels)
+    return found, problems
+
+
+def arms_table(kept: dict[str, Kept]) -> pd.DataFrame:
+    """Return of every arm: one seed's accuracy and calibration (means), those of the ensemble, and the agreement."""
+    rows = {}
+    for arm, (seeds, logits, labels) in kept.items():
+        single = [per_image.calibration(per_image.probabilities(one), labels) for one in logits]
+        together = per_image.calibration(per_image.probabilities(logits).mean(axis=0), labels)
+        rows[arm] = {
+            "seeds": len(seeds),
+            "top-1": 100.0 * float(per_image.correct(logits, labels).mean()),
+            "ECE": float(np.mean([found.ece for found in single])),
+            "NLL": float(np.mean([found.nll for found in single])),
+            "ensemble top-1": per_image.ensemble_top1(logits, labels),
+            "ensemble ECE": together.ece,
+            "ensemble NLL": together.nll,
+            "agreement of seeds": per_image.agreement(logits),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def comparisons_text(level: LevelTable, kept: dict[str, Kept]) -> list[str]:
+    """Return what the images say of every arm and its reference, as blocks of text."""
+    blocks = []
+    for arm in kept:
+        reference = level.reference(arm)
+        if arm == level.baseline or reference not in kept:
+            continue
+        seeds = [seed for seed in kept[arm].seeds if seed in kept[reference].seeds]
+        if not seeds:
+            continue
+        labels = kept[arm].labels
+        mine, theirs = (
+            per_image.correct(of.logits[[of.seeds.index(seed) for seed in seeds]], labels)
+            for of in (kept[arm], kept[reference])
+        )
+        tested = per_image.mcnemar(mine, theirs)
+        tested.insert(0, "seed", seeds)
+        sure = per_image.uncertainty(mine, theirs)
+        classes = per_image.class_gains(mine, theirs, labels)
+        differ = classes[classes["differs"]].sort_values("gain", key=abs, ascending=False)
+        lines = [
+            f"{arm} against {reference}: gain {sure.gain:+.2f} points; standard error {sure.seeds:.2f} over seeds, "
+            f"{sure.images:.2f} over test images, {sure.both:.2f} over both.",
+            str(tabulate(tested.astype(object), headers="keys", showindex=False, floatfmt=".4f")),
+            f"Classes whose accuracy differs (p over {len(classes)} classes < 0.05): {len(differ)}"
+            + "".join(f"; {name}: {row['gain']:+.1f}" for name, row in differ.head(MOST_CLASSES).iterrows())
+            + ".",
+        ]
+        blocks.append("\n\n".join(lines))
+    return blocks
+
+
+def show(options: argparse.Namespace) -> int:
+    """Print what the kept logits of a study say.
+
+    Raises:
+        ValueError: unknown store, study or plan, no run that is done, or none that kept its logits.
+    """
+    plan = load_plan(options.tracking_uri, options.study, options.plan)
+    blocks = []
+    for level in study_table(options.tracking_uri, options.study, plan).levels:
+        kept, problems = kept_logits(options.tracking_uri, level)
+        for problem in problems:
+            print(f"per_image.py: not counted: {problem}", file=sys.stderr)
+        if kept:
+            arms = tabulate(arms_table(kept).astype(object), headers="keys", floatfmt=".2f")
+            blocks.append("\n\n".join([level.name or options.study, str(arms), *comparisons_text(level, kept)]))
+    if not blocks:
+        raise ValueError(f"no run of the study {options.study!r} kept its {names.PREDICTIONS_FILE}")
+    print("\n\n\n".join(blocks))
+    print(
+        "\nMcNemar's p is of one seed's two networks over test images, and says nothing of other seeds. Top-1, ECE and "
+        "agreement are percentages, NLL is in nats; those of the ensemble are of the mean of the probabilities."
+    )
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; the exit code."""
+    options = command.parser("per_image.py", "What a study's test images say, from the logits of its runs.")
+    return command.run("per_image.py", show, options.parse_args(argv))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

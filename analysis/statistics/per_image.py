@@ -1,0 +1,137 @@
+"""What the kept logits of a study's runs say image by image, without a GPU and without training again.
+
+Letters: S seeds, N test images, L classes. Logits are (S, N, L) of one arm, labels (N,).
+
+McNemar's test is of Q. McNemar, "Note on the sampling error of the difference between correlated proportions"
+(Psychometrika 1947).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from scipy import stats
+
+from analysis.statistics.significance import ALPHA, family_p, mean_interval, sign_flip_p
+from trainables.robustness.calibration import calibration_error, reliability
+
+LOGITS = NDArray[np.floating]
+
+
+class Uncertainty(NamedTuple):
+    """How uncertain a gain is, in percentage points, by what is drawn at random."""
+
+    gain: float
+    seeds: float  # standard error over seeds, for this test set
+    images: float  # standard error over test images, for these seeds
+    both: float
+
+
+class Calibration(NamedTuple):
+    """How well the confidence of one predictor fits its accuracy."""
+
+    ece: float  # expected calibration error with 15 bins of equal width, percent
+    nll: float  # mean negative log-likelihood, nats
+
+
+def correct(logits: LOGITS, labels: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Return which images each seed classifies correctly, (S, N)."""
+    return np.asarray(logits.argmax(axis=-1) == labels)
+
+
+def mcnemar(arm: NDArray[np.bool_], reference: NDArray[np.bool_]) -> pd.DataFrame:
+    """Return the exact two-sided McNemar test of every seed, over its test images.
+
+    It asks whether these two networks differ on such images; it says nothing of other seeds.
+
+    Args:
+        arm: (S, N) which images the arm classifies correctly.
+        reference: (S, N) the same of the arm that it is compared with.
+
+    Returns:
+        Columns ``better`` (images that only the arm gets right), ``worse`` (that only the reference does) and ``p``.
+    """
+    better, worse = (arm & ~reference).sum(axis=1), (~arm & reference).sum(axis=1)
+    p = [
+        float(stats.binomtest(int(b), int(b + w)).pvalue) if b + w else 1.0 for b, w in zip(better, worse, strict=True)
+    ]
+    return pd.DataFrame({"better": better, "worse": worse, "p": p})
+
+
+def uncertainty(arm: NDArray[np.bool_], reference: NDArray[np.bool_]) -> Uncertainty:
+    """Return the uncertainty of a gain that comes of the seeds, beside that of the test images; arguments as `mcnemar`.
+
+    The differences (S, N) are split as in a two-way layout: the means of the seeds vary by the seeds, those of the
+    images by the images, and what is left over counts once.
+    """
+    d = 100.0 * (arm.astype(float) - reference.astype(float))
+    seeds, images = d.shape
+    of_seeds = d.mean(axis=1).var(ddof=1) / seeds if seeds > 1 else math.nan
+    of_images = d.mean(axis=0).var(ddof=1) / images
+    rest = math.nan
+    if seeds > 1:
+        left = d - d.mean(axis=1, keepdims=True) - d.mean(axis=0, keepdims=True) + d.mean()
+        rest = float((left**2).sum() / ((seeds - 1) * (images - 1)) / (seeds * images))
+    both = math.sqrt(max(0.0, of_seeds + of_images - rest)) if seeds > 1 else math.nan
+    return Uncertainty(float(d.mean()), math.sqrt(of_seeds), math.sqrt(of_images), both)
+
+
+def class_gains(arm: NDArray[np.bool_], reference: NDArray[np.bool_], labels: NDArray[np.integer]) -> pd.DataFrame:
+    """Return the gain in the accuracy of every class, paired by seed, the classes being one family.
+
+    Args:
+        arm: (S, N) which images the arm classifies correctly.
+        reference: (S, N) the same of the arm that it is compared with.
+        labels: (N,).
+
+    Returns:
+        Index ``class``; columns ``images``, ``gain``, ``low``, ``high`` (percentage points, 95 % t interval), ``p``
+        (exact sign flip), ``p_family`` (over the classes) and ``differs``.
+    """
+    d = 100.0 * (arm.astype(float) - reference.astype(float))
+    classes = np.unique(labels)
+    by_class = np.array([d[:, labels == number].mean(axis=1) for number in classes])  # (L, S)
+    table = pd.DataFrame([mean_interval(row) for row in by_class], index=pd.Index(classes, name="class"))
+    table.columns = pd.Index(["gain", "low", "high"])
+    table.insert(0, "images", [int((labels == number).sum()) for number in classes])
+    p_family = family_p(by_class)
+    return table.assign(p=[sign_flip_p(row) for row in by_class], p_family=p_family, differs=p_family < ALPHA)
+
+
+def agreement(logits: LOGITS) -> float:
+    """Return the share of images on which two seeds of one arm predict the same class, percent, over all pairs.
+
+    NaN for one seed.
+    """
+    predicted = logits.argmax(axis=-1)  # (S, N)
+    first, second = np.triu_indices(len(predicted), k=1)
+    return 100.0 * float((predicted[first] == predicted[second]).mean()) if len(first) else math.nan
+
+
+def ensemble_top1(logits: LOGITS, labels: NDArray[np.integer]) -> float:
+    """Return the accuracy of the mean of the seeds' probabilities, percent."""
+    return 100.0 * float((probabilities(logits).mean(axis=0).argmax(axis=-1) == labels).mean())
+
+
+def calibration(predicted: NDArray[np.float64], labels: NDArray[np.integer]) -> Calibration:
+    """Return the calibration of one predictor.
+
+    Args:
+        predicted: (N, L) probabilities, of one seed or the mean over seeds.
+        labels: (N,).
+    """
+    logs = np.log(np.maximum(predicted, np.finfo(float).tiny))
+    bins = reliability(torch.from_numpy(logs), torch.from_numpy(np.asarray(labels, dtype=np.int64)))
+    return Calibration(calibration_error(bins), float(-logs[np.arange(len(labels)), labels].mean()))
+
+
+def probabilities(logits: LOGITS) -> NDArray[np.float64]:
+    """Return the softmax over the classes, in float64."""
+    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True).astype(np.float64)
+    exponentials = np.exp(shifted)
+    return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))

@@ -1,0 +1,92 @@
+import math
+
+import numpy as np
+import pytest
+
+from analysis.statistics.per_image import (
+    agreement,
+    calibration,
+    class_gains,
+    correct,
+    ensemble_top1,
+    mcnemar,
+    probabilities,
+    uncertainty,
+)
+from analysis.statistics.significance import family_p
+
+
+def test_mcnemar_by_hand():
+    arm = np.array([[1, 1, 1, 1, 1, 0, 1, 0], [1, 0, 1, 0, 1, 0, 1, 0]], dtype=bool)
+    reference = np.array([[0, 0, 0, 0, 0, 1, 1, 0], [1, 0, 1, 0, 1, 0, 1, 0]], dtype=bool)
+    found = mcnemar(arm, reference)
+    # Of 6 images that differ 5 are better: 2 (C(6, 5) + C(6, 6)) / 2^6 = 14/64. Two equal networks: p is 1.
+    assert found.to_dict("list") == {"better": [5, 0], "worse": [1, 0], "p": [pytest.approx(14 / 64), 1.0]}
+
+
+def test_uncertainty_by_hand():
+    # Differences of 100 x: seed 0: 1, 0, 0, 1; seed 1: 0, 0, 0, 1. Seeds' means 50 and 25, images' 50, 0, 0, 100.
+    arm = np.array([[1, 1, 0, 1], [1, 1, 0, 1]], dtype=bool)
+    reference = np.array([[0, 1, 0, 0], [1, 1, 0, 0]], dtype=bool)
+    found = uncertainty(arm, reference)
+    assert found.gain == 37.5
+    assert found.seeds == pytest.approx(math.sqrt(312.5 / 2))
+    assert found.images == pytest.approx(math.sqrt(np.var([50, 0, 0, 100], ddof=1) / 4))
+    assert math.isnan(uncertainty(arm[:1], reference[:1]).seeds)
+
+
+def test_uncertainty_of_images_alone_is_that_of_a_share():
+    """Seeds that agree on every image: only the images are drawn, and both is the error over them."""
+    rng = np.random.default_rng(0)
+    arm, reference = rng.random(500) < 0.8, rng.random(500) < 0.7
+    found = uncertainty(np.tile(arm, (4, 1)), np.tile(reference, (4, 1)))
+    d = 100.0 * (arm.astype(float) - reference)
+    assert found.seeds == pytest.approx(0)
+    assert found.images == pytest.approx(d.std(ddof=1) / 500**0.5)
+    assert found.both == pytest.approx(found.images)
+
+
+def test_class_gains_are_a_family():
+    rng = np.random.default_rng(1)
+    labels = np.repeat(np.arange(3), 40)
+    reference = rng.random((8, 120)) < 0.5
+    arm = reference.copy()
+    arm[:, :40] |= rng.random((8, 40)) < 0.5  # class 0 gains
+    found = class_gains(arm, reference, labels)
+    assert found["images"].tolist() == [40] * 3
+    assert found["differs"].tolist() == [True, False, False]
+    d = 100 * (arm.astype(float) - reference)
+    by_class = d.reshape(8, 3, 40).mean(axis=2).T
+    assert found["gain"].tolist() == pytest.approx(list(by_class.mean(axis=1)))
+    assert found["p_family"].tolist() == pytest.approx(list(family_p(by_class)))
+
+
+def logits_of(*classes):
+    """Logits (S, N, 3) of seeds that are sure of the given classes."""
+    return np.eye(3, dtype=np.float16)[np.array(classes)] * 8
+
+
+def test_agreement_and_ensemble_by_hand():
+    logits, labels = logits_of([0, 1, 2, 0], [0, 1, 0, 1], [0, 2, 2, 2]), np.array([0, 1, 2, 2])
+    assert correct(logits, labels).tolist() == [
+        [True, True, True, False],
+        [True, True, False, False],
+        [True, False, True, True],
+    ]
+    # Pairs of seeds agree on 2, 2 and 1 of 4 images; the majority is right on the first three.
+    assert agreement(logits) == pytest.approx(100 * 5 / 12)
+    assert ensemble_top1(logits[:, :3], labels[:3]) == 100
+    assert math.isnan(agreement(logits[:1]))
+
+
+def test_calibration_by_hand():
+    # Confidences 0.9 (right), 0.9 (wrong) and 0.6 (right): gaps |1 - 1.8| and |1 - 0.6|, over 3 images.
+    predicted = np.array([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6]])
+    found = calibration(predicted, np.array([0, 1, 1]))
+    assert found.ece == pytest.approx(100 * (0.8 + 0.4) / 3)
+    assert found.nll == pytest.approx(-(math.log(0.9) + math.log(0.1) + math.log(0.6)) / 3)
+
+
+def test_probabilities_of_large_logits_are_finite():
+    found = probabilities(np.array([[60000.0, -60000.0]], dtype=np.float16))
+    assert found.tolist() == [[1.0, 0.0]]
