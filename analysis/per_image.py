@@ -23,7 +23,7 @@ from tabulate import tabulate
 from analysis import command
 from analysis.ablation_table import study_table
 from analysis.records.runs import done, load_plan
-from analysis.statistics import per_image
+from analysis.statistics import predictions
 from analysis.statistics.tables import LevelTable
 from mixlab.tracking import artifacts, names, store
 
@@ -71,17 +71,17 @@ def arms_table(kept: dict[str, Kept]) -> pd.DataFrame:
     """Return of every arm: one seed's accuracy and calibration (means), those of the ensemble, and the agreement."""
     rows = {}
     for arm, (seeds, logits, labels) in kept.items():
-        single = [per_image.calibration(per_image.probabilities(one), labels) for one in logits]
-        together = per_image.calibration(per_image.probabilities(logits).mean(axis=0), labels)
+        single = [predictions.calibration(predictions.probabilities(one), labels) for one in logits]
+        together = predictions.calibration(predictions.probabilities(logits).mean(axis=0), labels)
         rows[arm] = {
             "seeds": len(seeds),
-            "top-1": 100.0 * float(per_image.correct(logits, labels).mean()),
+            "top-1": 100.0 * float(predictions.correct(logits, labels).mean()),
             "ECE": float(np.mean([found.ece for found in single])),
             "NLL": float(np.mean([found.nll for found in single])),
-            "ensemble top-1": per_image.ensemble_top1(logits, labels),
+            "ensemble top-1": predictions.ensemble_top1(logits, labels),
             "ensemble ECE": together.ece,
             "ensemble NLL": together.nll,
-            "agreement of seeds": per_image.agreement(logits),
+            "agreement of seeds": predictions.agreement(logits),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -98,13 +98,13 @@ def comparisons_text(level: LevelTable, kept: dict[str, Kept]) -> list[str]:
             continue
         labels = kept[arm].labels
         mine, theirs = (
-            per_image.correct(of.logits[[of.seeds.index(seed) for seed in seeds]], labels)
+            predictions.correct(of.logits[[of.seeds.index(seed) for seed in seeds]], labels)
             for of in (kept[arm], kept[reference])
         )
-        tested = per_image.mcnemar(mine, theirs)
+        tested = predictions.mcnemar(mine, theirs)
         tested.insert(0, "seed", seeds)
-        sure = per_image.uncertainty(mine, theirs)
-        classes = per_image.class_gains(mine, theirs, labels)
+        sure = predictions.uncertainty(mine, theirs)
+        classes = predictions.class_gains(mine, theirs, labels)
         differ = classes[classes["differs"]].sort_values("gain", key=abs, ascending=False)
         lines = [
             f"{arm} against {reference}: gain {sure.gain:+.2f} points; standard error {sure.seeds:.2f} over seeds, "

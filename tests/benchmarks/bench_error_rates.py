@@ -1,6 +1,6 @@
 """How often a study claims something where there is nothing, and how often it finds what is there.
 
-    python tests/benchmarks/bench_error_rates.py [--studies 2000] [--power-studies 1000] [--only errors|power|tables|time]
+    python tests/benchmarks/bench_error_rates.py [--studies 2000] [--only errors|power|tables|time]
 
 Prints the tables of docs/statistics.md, whose figures are from this command: the share of null studies that claim
 anything, by the family of the study and by what it replaced (Holm's correction of every table by itself); the power;

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis.statistics.per_image import (
+from analysis.statistics.predictions import (
     agreement,
     calibration,
     class_gains,

@@ -1,0 +1,96 @@
+"""Compare two studies, or two plans of one: what differs in configuration, and in what came out.
+
+    python analysis/compare.py ablation_cifar100 ablation_cub
+    python analysis/compare.py ablation_cifar100@1a2b ablation_cifar100@3c4d
+
+A gain is B minus A, paired by seed, of every cell (an arm with one level of each factor) that both have. Exit codes:
+0 done; 2 bad input, in one sentence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import pandas as pd
+from tabulate import tabulate
+
+from analysis import command
+from analysis.records.metrics import metric_of
+from analysis.records.runs import load_plan, load_runs
+from analysis.statistics.comparison import Comparison, compare
+from analysis.words.cells import p_text
+from mixlab.spec.metric import Metric
+
+
+def comparison_text(found: Comparison, metric: str, declared: Metric) -> str:
+    """Return a comparison for a terminal."""
+    digits = declared.digits
+    blocks = [
+        _block("Configuration of the cells that both have", found.configuration, "It is the same in every key."),
+        _block("How the numbers were obtained", found.provenance, "Commit, data and hardware are the same."),
+    ]
+    if found.gains.empty:
+        blocks.append("No cell can be compared: the two have no arm with the same levels in common.")
+    else:
+        shown = pd.DataFrame(index=found.gains.index)
+        shown["pairs"] = found.gains["pairs"].astype(str)
+        for side in ("A", "B"):
+            shown[side] = found.gains[side].map(lambda value: f"{value:.{digits}f}")
+        shown["gain"] = found.gains["gain"].map(lambda value: f"{value:+.{digits}f}")
+        ends = zip(found.gains["gain_low"], found.gains["gain_high"], strict=True)
+        shown["95 % interval"] = [f"[{low:+.{digits}f}, {high:+.{digits}f}]" for low, high in ends]
+        shown["p"], shown["p (family)"] = found.gains["p"].map(p_text), found.gains["p_family"].map(p_text)
+        shown["sd paired"] = found.gains["sd_paired"].map(lambda value: f"{value:.{digits}f}")
+        shown["sd unpaired"] = found.gains["sd_unpaired"].map(lambda value: f"{value:.{digits}f}")
+        blocks.append(f"{metric}: B minus A, paired by seed\n\n{_grid(shown.reset_index(names='cell'))}")
+        blocks.append(
+            f"p (family) is corrected for the {len(shown)} cells; {int(found.gains['differs'].sum())} differ "
+            "(p (family) < 0.05). Sd paired is that of a difference between runs of one seed, sd unpaired what it "
+            "would be between runs of different seeds: where they are alike, pairing by seed is worth nothing."
+        )
+    for side, cells in zip(("A", "B"), found.only, strict=True):
+        if cells:
+            blocks.append(f"Only in {side}: {', '.join(cells)}.")
+    if found.same:
+        blocks.append(f"Runs that both share, and that are not counted: {found.same}.")
+    return "\n\n".join(blocks)
+
+
+def _block(title: str, table: pd.DataFrame, empty: str) -> str:
+    return f"{title}\n\n{_grid(table) if len(table) else empty}"
+
+
+def _grid(table: pd.DataFrame) -> str:
+    return str(tabulate(table.astype(str), headers="keys", showindex=False, disable_numparse=True))
+
+
+def show(options: argparse.Namespace) -> int:
+    """Print the comparison.
+
+    Raises:
+        ValueError: unknown store, study, plan or metric.
+    """
+    runs, plans = [], []
+    for name in (options.a, options.b):
+        study, _, plan_hash = name.partition("@")
+        plans.append(load_plan(options.tracking_uri, study, plan_hash or None))
+        runs.append(load_runs(options.tracking_uri, study, plans[-1]))
+    metric = options.metric or plans[0]["metric"]
+    found = compare(runs[0], runs[1], metric)
+    print(f"A: {options.a}\nB: {options.b}\n\n{comparison_text(found, metric, metric_of(plans[0], metric))}")
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; the exit code."""
+    options = argparse.ArgumentParser(prog="compare.py", description="Compare two studies, or two plans of one.")
+    options.add_argument("a", metavar="A", help="name of a study, or STUDY@HASH for an earlier plan of it")
+    options.add_argument("b", metavar="B", help="the other")
+    options.add_argument("--tracking-uri", default="sqlite:///mlflow.db", help="where MLflow keeps its runs")
+    options.add_argument("--metric", help="compare this metric (default: that of the plan of A)")
+    return command.run("compare.py", show, options.parse_args(argv))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from analysis.statistics.comparison import compare
+
+VALUE = "metric.test_top1_median10"
+
+
+@pytest.fixture
+def two(make_plan, planned_runs):
+    """Two studies of 8 seeds: B has half the learning rate, 1 more in every run of "plain", and an arm of its own."""
+    luck = np.random.default_rng(0).normal(0, 3, 8)
+    wobble = 0.1 * (-1) ** np.arange(8)
+    first = make_plan(arms=("plain", "+ a"), seeds=8)
+    second = make_plan(arms=("plain", "+ a", "+ b"), seeds=8)
+    a = {(arm, s): 70 + luck[s] for arm in first["arms"] for s in range(8)}
+    b = {(arm, s): 70 + luck[s] + wobble[s] + (arm == "plain") for arm in second["arms"] for s in range(8)}
+    rows = planned_runs(first, a, **{"config.lr": "0.1"}), planned_runs(second, b, **{"config.lr": "0.05"})
+    sides = zip("ab", rows, strict=True)
+    return [runs.assign(run_id=[f"{side}{number}" for number in range(len(runs))]) for side, runs in sides]
+
+
+def test_gains_of_comparable_cells(two):
+    found = compare(*two, "test_top1_median10")
+    assert list(found.gains.index) == ["cutmix · plain", "cutmix · + a"]
+    assert found.gains["gain"].tolist() == pytest.approx([1, 0])
+    assert found.gains["pairs"].tolist() == [8, 8]
+    assert found.gains["differs"].tolist() == [True, False]
+    # The first is reached by itself and, where every second seed is flipped, by the equal sizes of the second.
+    assert found.gains["p_family"].iloc[0] == 4 / 2**8
+    assert found.only == ([], ["cutmix · + b"])
+
+
+def test_the_worth_of_pairing(two):
+    gains = compare(*two, "test_top1_median10").gains
+    assert (gains["sd_paired"] < 0.2).all()
+    assert (gains["sd_unpaired"] > 2).all()
+
+
+def test_what_differs_in_what_was_run(two):
+    two[1]["commit"] = "ffff"
+    found = compare(*two, "test_top1_median10")
+    assert found.configuration.to_dict("records") == [{"key": "lr", "A": "0.1", "B": "0.05", "cells": 2}]
+    assert found.provenance.to_dict("records") == [{"what": "commit", "A": "0123456789abcdef", "B": "ffff"}]
+
+
+def test_runs_that_both_share_are_not_counted(two):
+    a, b = two
+    b.loc[b["seed"] == 0, "run_id"] = [a["run_id"].iloc[0], a["run_id"].iloc[8], "b"]
+    found = compare(a, b, "test_top1_median10")
+    assert found.same == 2
+    assert found.gains["pairs"].tolist() == [7, 7]
+
+
+def test_a_factor_that_the_other_lacks_is_refused(two, make_plan, planned_runs):
+    plan = make_plan(arms=("plain",), seeds=1, factors={"mixer": ("cutmix",), "backbone": ("r20", "r8")})
+    runs = planned_runs(plan, {("plain", 0): 70.0})
+    with pytest.raises(ValueError, match="B has several runs of 'cutmix · plain' and one seed"):
+        compare(two[0], runs, "test_top1_median10")
+    with pytest.raises(ValueError, match="no run of A logged the metric 'top9'"):
+        compare(*two, "top9")
