@@ -8,9 +8,13 @@ The integers are those of OpenCV: a brightness of 8 bits, every step rounded or 
 so that even the most salient pixel, decided by ties of whole numbers, is the same.
 """
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from trainables.mixers.mixed import portions
 
 # Half the side of the window that a pixel is compared with, in pixels.
 NEIGHBOURHOODS = (12, 24, 48, 28, 56, 112)
@@ -51,63 +55,80 @@ def blur(brightness: Tensor) -> Tensor:
     return (rows[..., :-2] + rows[..., 2:]).add_(rows[..., 1:-1], alpha=2)
 
 
-def window_sums(values: Tensor, half: int, dim: int) -> Tensor:
-    """Sums along ``dim`` of the 2 ``half`` values around each one, from ``half - 1`` before to ``half`` after.
+class Windows:
+    """Sums over square windows around every pixel, which are clipped at the border, by one integral image.
 
-    Args:
-        values: (B, H, W) running sums along ``dim``; a window is clipped at the border.
-        half: half the length of the window.
-        dim: 1 or 2.
+    A window of half a side n reaches from n - 1 pixels before its pixel to n after it. The integral image goes on
+    beyond its border, by zeros before and by its last value behind, so that a sum is two subtractions of whole images.
     """
-    size = values.shape[dim]
-    half = min(half, size)
-    beyond = values.narrow(dim, size - 1, 1).expand([half if at == dim else -1 for at in range(3)])
-    sums = torch.cat((values.narrow(dim, half, size - half), beyond), dim)
-    sums.narrow(dim, half, size - half).sub_(values.narrow(dim, 0, size - half))
-    return sums
+
+    def __init__(self, values: Tensor, largest: int) -> None:
+        integral = values.cumsum(1).cumsum_(2)  # (B, H, W)
+        self.margin = largest
+        self.size = integral.shape[1:]
+        behind = F.pad(integral[:, None], (0, largest, 0, largest), mode="replicate")[:, 0]
+        self.padded = F.pad(behind, (largest, 0, largest, 0))
+
+    def sums(self, half: int) -> Tensor:
+        """Return the sum of each pixel's window, (B, H, W)."""
+        (height, width), first = self.size, self.margin - half
+        columns = self.padded[:, :, first : first + width + 2 * half]
+        rows = columns[:, first + 2 * half :][:, :height] - columns[:, first:][:, :height]
+        return rows[:, :, 2 * half :] - rows[:, :, :width]
 
 
-def window_lengths(size: int, half: int, device: torch.device) -> Tensor:
-    """(size,) int64 number of values in each clipped window of ``window_sums``."""
-    at = torch.arange(size, device=device)
-    return (at + half).clamp_(max=size - 1) - (at - half).clamp_(min=-1)
+class Scale(NamedTuple):
+    """The windows of one size."""
+
+    half: int  # of their side
+    times: int  # how often they count
+    others: Tensor  # (H, W) float32, pixels in each window besides its own
 
 
-def stand_out(centre: Tensor, surround: Tensor) -> Tensor:
+def stand_out(centre: Tensor, surround: Tensor, scales: list[Scale]) -> Tensor:
     """Return the saliency (B, H, W) in [0, 1], in steps of 1/255.
 
     Args:
         centre: (B, H, W) brightness of the pixels, whole numbers in 0..255.
         surround: (B, H, W) brightness that the surroundings are averaged over.
+        scales: of such images.
     """
-    height, width = centre.shape[1:]
-    integral = surround.cumsum(1).cumsum_(2)
-    on, off = (torch.zeros_like(centre, dtype=torch.int32) for _ in range(2))
-    for half, times in scales(max(height, width)):
-        contrast = window_sums(window_sums(integral, half, 1), half, 2)
-        rows, columns = (window_lengths(size, half, centre.device) for size in (height, width))
-        others = (rows[:, None] * columns - 1).clamp_(min=1).float()
-        contrast.sub_(centre).div_(others)  # the mean of the surroundings, without the pixel itself
-        whole = torch.sub(centre, contrast, out=contrast).to(torch.int32)  # truncated, as OpenCV's bytes are
-        on.add_(whole.clamp(min=0).bitwise_and_(255), alpha=times)
-        off.add_(whole.neg_().clamp_(min=0).bitwise_and_(255), alpha=times)
+    windows = Windows(surround, max(scale.half for scale in scales))
+    total, either = torch.zeros_like(centre), torch.zeros_like(centre)  # of whole numbers, which float32 adds exactly
+    for half, times, others in scales:
+        mean = windows.sums(half).sub_(centre).div_(others)  # of the surroundings, without the pixel itself
+        contrast = torch.sub(centre, mean, out=mean).trunc_()  # as OpenCV's bytes are
+        if surround is not centre:
+            contrast.fmod_(256)  # a byte that overflows starts again at 0; the mean of bytes overflows none
+        total.add_(contrast, alpha=times)
+        either.add_(contrast.abs_(), alpha=times)
+    on, off = (either + total).div_(2), either.sub_(total).div_(2)  # brighter than the surroundings, and darker
     both = full_range(on).add_(full_range(off))
-    return both.sub_((both >= 256).float(), alpha=256).div_(255)  # a byte that overflows starts again at 0
+    return both.sub_(torch.ge(both, 256, out=on), alpha=256).div_(255)
 
 
-def scales(size: int) -> list[tuple[int, int]]:
-    """Return half the side of each window and how often it counts; windows that hold the whole image are one."""
+def scales_of(height: int, width: int, device: torch.device) -> list[Scale]:
+    """Return the six scales of images of this size; windows that hold the whole image are one."""
+    size = max(height, width)
     local = [(half, 1) for half in NEIGHBOURHOODS if half < size]
-    return [*local, (size, len(NEIGHBOURHOODS) - len(local))] if len(local) < len(NEIGHBOURHOODS) else local
+    if len(local) < len(NEIGHBOURHOODS):
+        local.append((size, len(NEIGHBOURHOODS) - len(local)))
+    rows, columns = (torch.arange(side, device=device, dtype=torch.float32) for side in (height, width))
+
+    def lengths(at: Tensor, half: int) -> Tensor:
+        return (at + half).clamp_(max=len(at) - 1) - (at - half).clamp_(min=-1)
+
+    counts = [lengths(rows, half)[:, None] * lengths(columns, half) for half, _ in local]
+    return [Scale(*of, count.sub_(1).clamp_(min=1)) for of, count in zip(local, counts, strict=True)]
 
 
 def full_range(contrast: Tensor) -> Tensor:
     """Return (B, H, W) scaled to a maximum of 255 in each image and cut to whole numbers; zeros stay zeros.
 
     Args:
-        contrast: (B, H, W) int32, at least 0.
+        contrast: (B, H, W) whole numbers, at least 0.
     """
-    share = contrast / contrast.amax(dim=(1, 2), keepdim=True).clamp_(min=1)
+    share = contrast / contrast.flatten(1).amax(dim=1).clamp_(min=1)[:, None, None]
     scaled = (share * 255).floor_()
     # OpenCV multiplies in float64. In float32 a product may round up to the next integer: take that back.
     rounded_up = (share * 256).sub_(scaled).lt_(share)
@@ -132,7 +153,7 @@ def misread_saliency(normalised: Tensor) -> Tensor:
     for _ in range(2):
         brightness = blur(brightness).div_(16)
     read = brightness.contiguous().view(torch.uint8)[..., : brightness.shape[2]].float()
-    return stand_out(read, brightness)
+    return stand_out(read, brightness, scales_of(*brightness.shape[1:], brightness.device))
 
 
 @torch.no_grad()
@@ -145,10 +166,14 @@ def fine_grained_saliency(images: Tensor) -> Tensor:
     Equal to OpenCV's on the same bytes (which it takes as BGR) up to about 256x256 pixels, above which
     its integral image in float32 is no longer exact.
     """
-    brightness = grey(to_bytes(images))
-    for _ in range(2):
-        brightness = blur(brightness).add_(8).div_(16).floor_()
-    return stand_out(brightness, brightness)
+    scales = scales_of(*images.shape[2:], images.device)
+    found = []
+    for rows in portions(images):
+        brightness = grey(to_bytes(images[rows]))
+        for _ in range(2):
+            brightness = blur(brightness).add_(8).div_(16).floor_()
+        found.append(stand_out(brightness, brightness, scales))
+    return torch.cat(found)
 
 
 def salient_pixel(saliency: Tensor) -> tuple[Tensor, Tensor]:
