@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from trainables.backbones.backbone import Network
@@ -17,7 +16,7 @@ from trainables.methods.inputs import INPUTS, check_inputs, evaluation_mode, run
 from trainables.methods.method import Method, Step
 from trainables.mixers import MIXERS
 from trainables.mixers.choice import happens
-from trainables.mixers.mixed import Mixed, alone, mixed_binary_cross_entropy, mixed_cross_entropy, pair
+from trainables.mixers.mixed import Mixed, alone, mixed_binary_cross_entropy, mixed_cross_entropy, one_hot, pair
 
 LAM_BINS = 10  # of the histograms of lambda in the log
 
@@ -130,7 +129,7 @@ def describe(parts: SUMixParts, mixed: Mixed, mixed_features: Tensor) -> dict[st
 def in_bins(lam: Tensor) -> Tensor:
     """Return the rows of a histogram, (B, ``LAM_BINS``): the bin of equal width in which each lambda (B,) lies."""
     place = (lam.detach() * LAM_BINS).long().clamp(0, LAM_BINS - 1)
-    return F.one_hot(place, LAM_BINS)
+    return one_hot(place, LAM_BINS).long()
 
 
 def gradient_length(mean: Tensor, rows: Tensor) -> Tensor:

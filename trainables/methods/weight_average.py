@@ -4,33 +4,55 @@ Polyak, Juditsky, "Acceleration of Stochastic Approximation by Averaging", SIAM 
 exponential form of Tarvainen, Valpola, "Mean teachers are better role models", NIPS 2017 (arXiv:1703.01780).
 """
 
-from typing import Any, cast
+import copy
+from typing import Any
 
+import torch
 from torch import Generator, Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from trainables.backbones.backbone import Network
 from trainables.methods.method import Method, Step
 
 
 class WeightAverage(Method):
-    """Trains as another method does, and tests the average of the network that it would test."""
+    """Trains as another method does, and tests the average of the network that it would test.
+
+    Batch norm's statistics are averaged too. The average begins with the weights after the first step. Torch's
+    ``AveragedModel`` would do, but reads back from the device in every step whether it is the first.
+    """
 
     def __init__(self, method: Method, decay: float) -> None:
         super().__init__(method.network)
         self.method = method
-        # Batch norm's statistics are averaged too; the average begins with the weights after the first step.
-        self.average = AveragedModel(method.evaluated, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
-        self.average.requires_grad_(False)
+        self.average = copy.deepcopy(method.evaluated).requires_grad_(False)
+        self.blend = get_ema_multi_avg_fn(decay)
+        self.begun = False
+
+    def get_extra_state(self) -> bool:
+        """Return whether the average has begun, for the checkpoint."""
+        return self.begun
+
+    def set_extra_state(self, state: bool) -> None:
+        """Take up what ``get_extra_state`` returned."""
+        self.begun = state
 
     def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:
         """See ``Method.forward``."""
         return self.method(images, labels, rng)
 
+    @torch.no_grad()
     def after_step(self, progress: float) -> None:
         """See ``Method.after_step``."""
         self.method.after_step(progress)
-        self.average.update_parameters(self.method.evaluated)
+        now, average = self.method.evaluated.state_dict(), self.average.state_dict()
+        for name in average:
+            if not (self.begun and average[name].is_floating_point()):
+                average[name].copy_(now[name])
+        if self.begun:
+            moving = [name for name in average if average[name].is_floating_point()]
+            self.blend([average[name] for name in moving], [now[name] for name in moving], 0)
+        self.begun = True
 
     def own_groups(self) -> list[dict[str, Any]]:
         """See ``Method.own_groups``."""
@@ -39,7 +61,7 @@ class WeightAverage(Method):
     @property
     def evaluated(self) -> Network:
         """Return the average."""
-        return cast(Network, self.average.module)
+        return self.average
 
     @property
     def also_tested(self) -> dict[str, nn.Module]:

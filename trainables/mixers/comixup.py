@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 
 from trainables.mixers.cells import spread_cells
 from trainables.mixers.grid_labelling import Energy, settle
-from trainables.mixers.mixed import Mixed, dirichlet
+from trainables.mixers.mixed import Mixed, dirichlet, one_hot
 from trainables.mixers.puzzlemix import cell_saliency
 from trainables.mixers.transport import assign
 from trainables.ranges import NotNegative, Share
@@ -129,7 +129,7 @@ def _label(
     cost = -salient.movedim(1, 3) - eta / area * (prior + 1e-8).log()[:, None, None]  # (G, M, N, I)
     likeness = _likeness(saliency.unflatten(0, (-1, inputs)), omega)
     drawn = torch.randint(inputs, (groups, inputs, cells, cells), generator=rng, device=rng.device)
-    shown = torch.nn.functional.one_hot(drawn, inputs).float()  # (G, O, M, N, I)
+    shown = one_hot(drawn, inputs).float()  # (G, O, M, N, I)
 
     apart = torch.zeros(groups, inputs, inputs, device=shown.device)  # cost of input I in output O
     for iteration in range(iterations):
@@ -159,10 +159,11 @@ def _label_output(unary: Tensor, used: Tensor, beta: float, *, soft: bool) -> Te
     shares = torch.eye(inputs, device=used.device).expand(groups, -1, -1)
     if soft and inputs > 1:
         most, which = used.topk(min(3, inputs), dim=1)
-        pairs = torch.tensor([pair for pair in PAIRS if max(pair) < inputs], device=used.device)
-        both = torch.nn.functional.one_hot(which[:, pairs], inputs).float().mean(dim=2)  # (G, 3, I)
+        pairs = [pair for pair in PAIRS if max(pair) < inputs]
+        one = one_hot(which, inputs).float()
+        both = torch.stack([(one[:, i] + one[:, j]) / 2 for i, j in pairs], dim=1)  # (G, 3, I)
         mean = (unary[..., None, :] * both[:, None, None]).sum(dim=-1) - SOFT_BONUS
-        allowed = (most[:, pairs] > 0).all(dim=2)  # both are there
+        allowed = torch.stack([(most[:, i] > 0) & (most[:, j] > 0) for i, j in pairs], dim=1)  # both are there
         unary = torch.cat((unary, mean.masked_fill(~allowed[:, None, None], torch.inf)), dim=3)
         shares = torch.cat((shares, both), dim=1)  # (G, L, I)
     squared = (shares[:, :, None] - shares[:, None]).square().sum(dim=3)

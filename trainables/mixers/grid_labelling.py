@@ -13,8 +13,9 @@ Shape letters: B batch, M rows and N columns of the grid, L labels.
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from trainables.mixers.mixed import one_hot
 
 # From where no label is preferred to where all is decided, in units of a row's own costs.
 TEMPERATURES = torch.logspace(0, -2, 20).tolist()
@@ -29,7 +30,7 @@ class Energy(NamedTuple):
     horizontal: Tensor  # (B, M, N - 1) weight of each pair of cells side by side
     penalty: Tensor  # (L, L) or (B, 1, 1, L, L), symmetric
 
-    def beside(self, beliefs: Tensor) -> Tensor:
+    def given(self, beliefs: Tensor) -> Tensor:
         """Return the cost of each label of each cell, (B, M, N, L), given its neighbours.
 
         Args:
@@ -46,8 +47,8 @@ class Energy(NamedTuple):
 
     def of(self, labels: Tensor) -> Tensor:
         """Return the energy, (B,), of the labelling (B, M, N) int64."""
-        chosen = F.one_hot(labels, self.unary.shape[-1]).to(self.unary.dtype)
-        return (chosen * (self.unary + self.beside(chosen) / 2)).sum(dim=(1, 2, 3))
+        chosen = one_hot(labels, self.unary.shape[-1]).to(self.unary.dtype)
+        return (chosen * (self.unary + self.given(chosen) / 2)).sum(dim=(1, 2, 3))
 
 
 def minimise(energy: Energy) -> Tensor:
@@ -61,7 +62,7 @@ def minimise(energy: Energy) -> Tensor:
     beliefs = torch.full_like(unary, 1 / count)
     for temperature in TEMPERATURES:
         for colour in colours:
-            cost = unary + energy.beside(beliefs)
+            cost = unary + energy.given(beliefs)
             beliefs = torch.where(colour[..., None], (cost / (-temperature * scale)).softmax(dim=-1), beliefs)
 
     labels = settle(energy, beliefs.argmax(dim=-1))
@@ -81,7 +82,7 @@ def settle(energy: Energy, labels: Tensor) -> Tensor:
     colours = checkerboard(energy.unary)
     for _ in range(SWEEPS):
         for colour in colours:
-            cost = energy.unary + energy.beside(F.one_hot(labels, energy.unary.shape[-1]).to(energy.unary.dtype))
+            cost = energy.unary + energy.given(one_hot(labels, energy.unary.shape[-1]).to(energy.unary.dtype))
             labels = torch.where(colour, cost.argmin(dim=-1), labels)
     return labels
 

@@ -65,6 +65,11 @@ def mixed_binary_cross_entropy(logits: Tensor, labels: Tensor, mixed: Mixed) -> 
     return F.binary_cross_entropy_with_logits(logits, targets)
 
 
+def one_hot(classes: Tensor, count: int) -> Tensor:
+    """Return (..., count) bool: True at each class (...). Torch's own reads the classes back on a processor."""
+    return classes[..., None] == torch.arange(count, device=classes.device)
+
+
 def require_positive(name: str, value: float) -> None:
     """Raise ``ValueError`` unless ``value`` is above 0 and finite."""
     if not 0 < value < float("inf"):

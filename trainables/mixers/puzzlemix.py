@@ -151,7 +151,9 @@ def surprise(lam: Tensor, num_labels: int) -> Tensor:
     """Return minus the log of the binomial probability, (B, L), of l successes in L - 1 trials of chance ``lam``."""
     n = num_labels - 1
     successes = torch.arange(num_labels, device=lam.device)
-    ways = torch.tensor([math.comb(n, k) for k in range(num_labels)], device=lam.device, dtype=torch.float32)
+    # The binomial coefficients, computed where they are needed: to bring them to a GPU would stall it.
+    factorials = torch.lgamma(successes.double() + 1)
+    ways = (math.lgamma(n + 1) - factorials - factorials.flip(0)).exp().round().float()
     chance = ways * lam[:, None] ** successes * (1 - lam[:, None]) ** (n - successes)
     return -(chance + 1e-8).log()
 

@@ -153,7 +153,7 @@ def misread_saliency(normalised: Tensor) -> Tensor:
     for _ in range(2):
         brightness = blur(brightness).div_(16)
     read = brightness.contiguous().view(torch.uint8)[..., : brightness.shape[2]].float()
-    return stand_out(read, brightness, scales_of(*brightness.shape[1:], brightness.device))
+    return stand_out(read, brightness, scales_of(brightness.shape[1], brightness.shape[2], brightness.device))
 
 
 @torch.no_grad()
@@ -166,7 +166,7 @@ def fine_grained_saliency(images: Tensor) -> Tensor:
     Equal to OpenCV's on the same bytes (which it takes as BGR) up to about 256x256 pixels, above which
     its integral image in float32 is no longer exact.
     """
-    scales = scales_of(*images.shape[2:], images.device)
+    scales = scales_of(images.shape[2], images.shape[3], images.device)
     found = []
     for rows in portions(images):
         brightness = grey(to_bytes(images[rows]))

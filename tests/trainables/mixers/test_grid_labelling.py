@@ -132,7 +132,7 @@ def test_puzzles_of_real_size_against_minimum_cuts(block: int, labels: int) -> N
 def test_no_single_cell_is_better_off_with_another_label() -> None:
     energy = random_energy(5, 4, potts(4), seed=4)
     labels = minimise(energy)
-    cost = energy.unary + energy.beside(torch.nn.functional.one_hot(labels, 4).float())
+    cost = energy.unary + energy.given(torch.nn.functional.one_hot(labels, 4).float())
     assert torch.equal(cost.argmin(dim=-1), labels)
 
 

@@ -1,0 +1,95 @@
+"""Nothing in a training step reads a value back from its device, which would stall a GPU once a batch."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Generator, Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from trainables.config import parse
+from trainables.datasets import DATASETS
+from trainables.methods import build_method
+from trainables.mixers import MIXERS
+
+READS = {"aten._local_scalar_dense", "aten.nonzero", "aten.masked_select", "aten.equal", "aten.is_nonzero"}
+# Mixers that may read a value back, and why: none. What chooses a layer or a grid (``mixers/choice.py``) hashes the
+# generator's state, which lies in the memory of the host and is no operation on the device.
+ALLOWED: dict[str, str] = {}
+
+SUMIX = {"sumix.lam": "learned", "sumix.regulariser": "su"}
+STEPS: list[tuple[str, dict[str, Any]]] = [
+    *((mixer, {}) for mixer in MIXERS if mixer != "transmix"),
+    *((mixer, {**SUMIX, "sumix.preset": preset}) for mixer in ("cutmix", "automix") for preset in ("paper", "release")),
+    ("dcutmix", {**SUMIX, "sumix.raw_statistics": "leave"}),
+    ("cutmix", {"mixer.pipeline": "mp_ce", "mixer.probability": 0.5}),
+    ("automix", {"mixer.pipeline": "none", "automix.preset": "paper"}),
+    ("cutmix", {"ema": 0.9, "clean_loss": 1.0, "label_smoothing": 0.1}),
+    ("mixup", {"loss": "binary"}),
+    ("saliencymix", {"mixer.saliency_input": "raw_float", "mixer.per_batch": True}),
+]
+
+
+class Reads(TorchDispatchMode):
+    """Collects the operations that wait for a value."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        name = str(func).rsplit(".", 1)[0]
+        masks = name in ("aten.index", "aten.index_put", "aten.index_put_") and any(
+            index is not None and index.dtype in (torch.bool, torch.uint8) for index in args[1]
+        )
+        if name in READS or masks:
+            self.found.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+def reads_of(step: Callable[[], object]) -> list[str]:
+    with Reads() as reads:
+        step()
+    return reads.found
+
+
+@pytest.mark.parametrize(("mixer", "keys"), STEPS, ids=[f"{m}-{'-'.join(map(str, k.values()))}" for m, k in STEPS])
+def test_a_step_reads_nothing_back(mixer: str, keys: dict[str, Any]) -> None:
+    config = parse({"dataset": "cifar10", "backbone": "resnet8", "mixer": mixer, **keys})
+    method = build_method(config, DATASETS["cifar10"], 0).train()
+    images, labels = torch.rand(6, 3, 16, 12, generator=Generator().manual_seed(0)), torch.tensor([3, 1, 4, 1, 5, 9])
+    rng = Generator().manual_seed(0)
+
+    def step() -> None:
+        method(images, labels, rng).loss.backward()
+        method.after_step(0.5)
+
+    assert mixer in ALLOWED or not reads_of(step)
+
+
+def test_transmix_reads_nothing_back() -> None:
+    images, attention = torch.rand(6, 3, 16, 12), torch.rand(6, 4, 3)
+    assert not reads_of(lambda: MIXERS["transmix"](images, Generator(), attend=lambda mixed: attention))
+
+
+@pytest.mark.parametrize(
+    "reads",
+    [
+        lambda x: x.sum().item(),
+        lambda x: x[x > 0],
+        lambda x: (x > 0).nonzero(),
+        lambda x: int(x[0]),
+        lambda x: bool(x[0] > 0),
+        lambda x: x.masked_select(x > 0),
+        lambda x: torch.nn.functional.one_hot(x.long(), 5),
+    ],
+)
+def test_what_reads_a_value_is_seen(reads: Callable[[Tensor], object]) -> None:
+    assert reads_of(lambda: reads(torch.arange(4.0)))
+
+
+def test_what_reads_none_is_not_seen() -> None:
+    assert not reads_of(lambda: torch.arange(4.0)[torch.tensor([1, 2])] + 1)
