@@ -29,13 +29,13 @@ class WeightAverage(Method):
         self.blend = get_ema_multi_avg_fn(decay)
         self.begun = False
 
-    def get_extra_state(self) -> bool:
-        """Return whether the average has begun, for the checkpoint."""
-        return self.begun
+    def get_extra_state(self) -> Tensor:
+        """Return whether the average has begun, (), for the checkpoint."""
+        return torch.tensor(self.begun)
 
-    def set_extra_state(self, state: bool) -> None:
+    def set_extra_state(self, state: Tensor) -> None:
         """Take up what ``get_extra_state`` returned."""
-        self.begun = state
+        self.begun = bool(state)
 
     def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:
         """See ``Method.forward``."""
