@@ -19,8 +19,11 @@ WIDTH = 110  # characters of a terminal line
 WIN_CLASS = ' class="win"'
 WORDS_CLASS = ' class="text"'
 LATEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}"}
+LAST_OF_LATIN, NOT_SET = "ÿ", "ÐðÞþ«»"  # of the letters that LaTeX sets by itself, and those of them that it does not
 LATEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "<": "$<$", ">": "$>$"}
 LATEX |= {"±": r"$\pm$", DASH: "--", "+": "$+$", "−": "$-$", "×": r"$\times$", "≤": r"$\leq$", "≥": r"$\geq$"}
+LATEX |= {"[": "{[}", "]": "{]}"}  # one that follows \\ would be taken for its option
+LATEX |= {"|": r"\textbar{}", "…": r"\ldots{}"}
 LATEX |= {"α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "ζ": r"$\zeta$", "λ": r"$\lambda$", "σ": r"$\sigma$"}
 
 
@@ -115,7 +118,7 @@ def html_grid(shown: pd.DataFrame, wins: Sequence[bool] = (), *, words: bool = F
 
 
 def _split_remarks(levels: Sequence[LevelTable], extra: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """What every table says, and what each says alone."""
+    """Return what every table says, and what each says alone."""
     every = [remarks(level, extra) for level in levels]
     shared = [line for line in every[0] if all(line in lines for lines in every)]
     return shared, [[line for line in lines if line not in shared] for lines in every]
@@ -128,11 +131,12 @@ def _grid(shown: pd.DataFrame, form: str) -> str:
 
 
 def _data(shown: pd.DataFrame) -> list[list[str]]:
-    return [list(row) for row in shown.itertuples(index=False, name=None)]
+    """Return the cells, each on one line whatever a name holds."""
+    return [[_one_line(str(cell)) for cell in row] for row in shown.itertuples(index=False, name=None)]
 
 
 def _paragraph(text: str) -> str:
-    return f"<p>{html.escape(text)}</p>"
+    return f"<p>{html.escape(_one_line(text))}</p>"
 
 
 def _wrap(line: str) -> str:
@@ -140,9 +144,20 @@ def _wrap(line: str) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """Text that every renderer shows as it is; MLflow's shows the backslash of ``\\<``."""
-    return re.sub(r"([\\`*_|\[\]])", r"\\\1", text).replace("<", "&lt;").replace(">", "&gt;")
+    """Return text that every renderer shows as it is, on one line; MLflow's shows the backslash of ``\\<``."""
+    text = _one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_|$~\[\]])", r"\\\1", text)
 
 
 def _escape_latex(text: str) -> str:
-    return "".join(LATEX.get(letter, letter) for letter in text)
+    """Return text as LaTeX; what pdfTeX has no letter for, such as an emoji, by its number."""
+    return "".join(LATEX.get(letter) or _letter(letter) for letter in _one_line(text))
+
+
+def _letter(letter: str) -> str:
+    known = letter <= LAST_OF_LATIN and letter.isprintable() and letter not in NOT_SET
+    return letter if known else rf"\texttt{{U+{ord(letter):04X}}}"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,4 +1,5 @@
 import io
+import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
@@ -12,6 +13,10 @@ from analysis.words.cells import cells, paper_cells, power_cells, tidy
 from analysis.words.rendering import html_page, latex, markdown, terminal_text
 
 AWKWARD = r"<b>100% & a_b | ${x}^2~\c#"
+HARD = (
+    *("it's 5%", "cost $5 or $6_", "[1] of 2", "two\nlines", "both ' and \"", "a, b; c"),
+    *("x" * 300, "🦊 and λ", "_hidden", "*bold*", "# head", "a&amp;b", "tab\there", "Ωμέγα", "«Þ» \x07"),
+)
 
 
 @pytest.fixture
@@ -104,7 +109,14 @@ def test_the_means_alone_in_the_layout_of_papers(study):
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex on the PATH")
-@pytest.mark.parametrize("arms", [("baseline", "+ lam", "+ l_s"), ("baseline", AWKWARD, "α ≥ 0.5 – naïve")])
+@pytest.mark.parametrize(
+    "arms",
+    [
+        ("baseline", "+ lam", "+ l_s"),
+        ("baseline", AWKWARD, "α ≥ 0.5 – naïve"),
+        *zip(HARD[::3], HARD[1::3], HARD[2::3], strict=True),
+    ],
+)
 def test_latex_compiles_it(study, arms, tmp_path):
     printed = PublishedNumber(78.17, "best10", "SUMix Table 6")
     levels = study(arms=arms, published={("cutmix", "baseline"): printed})
@@ -164,10 +176,31 @@ def test_latex_is_balanced_and_escaped(study):
     text = latex("a_study", study(("plain", AWKWARD, "c")))
     assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 2
     assert text.count(r"\toprule") == text.count(r"\midrule") == text.count(r"\bottomrule") == 2
-    assert r"$<$b$>$100\% \& a\_b | \$\{x\}\textasciicircum{}2\textasciitilde{}\textbackslash{}c\#" in text
+    assert r"$<$b$>$100\% \& a\_b \textbar{} \$\{x\}\textasciicircum{}2\textasciitilde{}\textbackslash{}c\#" in text
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert {row.replace(r"\&", "").count("&") for row in rows} == {7}
     assert r"\label{tab:a-study-mixer-cutmix}" in text
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_any_name_is_shown_by_every_rendering(study, name):
+    """Every rendering keeps one row an arm, and the name comes back from those that can be read."""
+    levels = study(("plain", name, "c"))
+    shown = " ".join(name.split())
+    assert shown in terminal_text("tiny", levels).replace("\n", " ") or len(name) == 300
+    rows = [line.replace(r"\|", "") for line in markdown(name, levels).splitlines() if line.startswith("|")]
+    assert [row.count("|") for row in rows] == [9] * 10
+    parser = Cells()
+    parser.feed(html_page(name, levels))
+    assert parser.rows[2][0] == shown
+    back = pd.read_csv(io.StringIO(tidy(levels).to_csv(index=False)), dtype={"arm": str})
+    assert back["arm"][1] == name
+    text = latex(name, levels)
+    body = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert len(body) == 2 * 4
+    assert not any(line.startswith("[") for line in body)
+    assert all(letter <= "ÿ" and (letter.isprintable() or letter == "\n") for letter in text)
+    assert re.sub(r"\\[$]", "", text).count("$") % 2 == 0
 
 
 def test_csv_reads_back_with_full_precision(study):
