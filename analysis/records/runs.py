@@ -40,9 +40,11 @@ IDENTITY = (
     "dirty",
     "data",
     "hardware",
+    "versions",
     "epochs",
     "run_id",
 )
+VERSIONS = ("python", "torch", "cuda", "cudnn", "driver")  # words of a run that are versions
 # What stands before the name of a column that the study chose, so that a factor may be called "seed" or "epochs".
 FACTOR, CONFIG, METRIC = "factor.", "config.", "metric."
 
@@ -89,9 +91,10 @@ def load_runs(tracking_uri: str, study: str, plan: Plan | None = None) -> pd.Dat
 
     Returns:
         Columns ``key``, ``arm``, ``seed``, ``status`` (a ``State`` in words: done, failed, running, interrupted or
-        pending), ``error`` (first line), ``commit``, ``dirty``, ``data`` (fingerprint), ``hardware``, ``epochs`` and
-        ``run_id``; one ``factor.NAME`` a factor, one ``metric.NAME`` a metric, and one ``config.KEY`` a configuration
-        key, as text. The metrics of a run that is not done are NaN: the last value of half a training is not a result.
+        pending), ``error`` (first line), ``commit``, ``dirty``, ``data`` (fingerprint), ``hardware``, ``versions``,
+        ``epochs`` and ``run_id``; one ``factor.NAME`` a factor, one ``metric.NAME`` a metric, and one ``config.KEY`` a
+        configuration key, as text. The metrics of a run that is not done are NaN: the last value of half a training is
+        not a result.
 
     Raises:
         BadInput: no such tracking store or study.
@@ -171,6 +174,7 @@ def _row(trial: dict[str, Any], run: Run | None) -> dict[str, Any]:
         "dirty": tags.get(names.DIRTY) == "true",
         "data": tags.get(names.DATA, ""),
         "hardware": tags.get(names.HARDWARE, ""),
+        "versions": ", ".join(f"{name} {tags[names.WORD + name]}" for name in VERSIONS if names.WORD + name in tags),
         "epochs": int(config["epochs"]) if config.get("epochs", "").isdigit() else math.nan,
         "run_id": run.info.run_id if run else "",
         **{FACTOR + name: level for name, level in trial.get("levels", {}).items()},

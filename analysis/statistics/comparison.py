@@ -15,7 +15,7 @@ from analysis.records.runs import CONFIG, FACTOR, done
 from analysis.statistics.significance import ALPHA, family_p, mean_interval, sign_flip_p
 from analysis.statistics.tables import aligned, metric_column
 
-HOW = ("commit", "data", "hardware")  # how the numbers were obtained
+HOW = ("commit", "data", "hardware", "versions")  # how the numbers were obtained
 SIDES = ("A", "B")
 
 

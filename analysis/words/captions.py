@@ -68,6 +68,7 @@ def notes(level: LevelTable) -> list[str]:
         ("commit", "commit", 12),
         ("data", "data fingerprint", 12),
         ("hardware", "hardware", None),
+        ("versions", "versions", None),
     ):
         if finished[column].nunique(dropna=False) > 1:
             counts = finished[column].astype(str).str[:digits].value_counts(sort=False)

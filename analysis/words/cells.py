@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.records.runs import FACTOR, done
 from analysis.statistics.tables import LOST, LevelTable, metric_column
 from analysis.words.captions import metric_text, notes, provenance_text
-from analysis.words.method import power_table, power_text, too_few_seeds
+from analysis.words.method import pairing_text, power_table, power_text, too_few_seeds
 
 DASH = "–"
 LEFT_ALIGNED = ("", "arm", "against", "verdict")
@@ -67,9 +67,9 @@ def metric_rule(*levels: LevelTable) -> str:
 
 
 def remarks(level: LevelTable, extra: Sequence[str] = ()) -> list[str]:
-    """The sentences under a table: provenance, what is uneven, whether the seeds are enough, and how many would be."""
+    """Return the sentences under a table: provenance, what is uneven, the worth of pairing, and of more seeds."""
     few = too_few_seeds(level)
-    lines = [provenance_text(level), *notes(level), *([few] if few else [])]
+    lines = [line for line in (provenance_text(level), *notes(level), pairing_text(level), few) if line]
     if few and level.table["pairs"].max() > 1:
         lines.append(power_text(level))
     if any(metric.endswith("_best") for metric in extra):

@@ -146,7 +146,14 @@ def planned_runs() -> Callable[..., pd.DataFrame]:
         known = [(arm, seed) in values for arm, seed in zip(frame["arm"], frame["seed"], strict=True)]
         frame["status"] = ["done" if yes else "pending" for yes in known]
         frame = frame.assign(
-            error="", commit="0123456789abcdef", dirty=False, data="feedc0de", hardware="a CPU", epochs=20, run_id="r"
+            error="",
+            commit="0123456789abcdef",
+            dirty=False,
+            data="feedc0de",
+            hardware="a CPU",
+            versions="torch 2",
+            epochs=20,
+            run_id="r",
         )
         cells = zip(frame["arm"], frame["seed"], strict=True)
         frame["metric.test_top1_median10"] = [values.get(cell, float("nan")) for cell in cells]
