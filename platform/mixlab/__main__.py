@@ -2,6 +2,7 @@
 
     mixlab list                      every study, and what it shows
     mixlab run STUDY [options]       the same as python studies/STUDY.py [options]
+    mixlab fetch STUDY [options]     download all that the study reads, for machines without internet
     mixlab doctor [options]          look for what goes wrong on this machine or on a cluster
     mixlab slurm STUDY [options]     write a batch script for a SLURM cluster
 
@@ -36,6 +37,7 @@ USAGE = """usage: mixlab COMMAND ...
 
   list        every study, and what it shows
   run         run a study: mixlab run STUDY [its options; --help lists them]
+  fetch       download all that a study reads: mixlab fetch STUDY [its options]
 """
 
 
@@ -49,9 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         elif command == "list":
             _list()
         elif command == "run":
-            _run(rest)
+            _run(command, rest)
+        elif command == "fetch":
+            _run(command, [*rest, "--fetch"] if rest else rest)
         else:
-            require_known("command", command, ("list", "run", *TOOLS))
+            require_known("command", command, ("list", "run", "fetch", *TOOLS))
             _tool(command, rest)
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
@@ -67,9 +71,9 @@ def _list() -> None:
         print(f"{name:<{width}}  {docstring.partition(chr(10))[0]}")
 
 
-def _run(arguments: Sequence[str]) -> None:
+def _run(command: str, arguments: Sequence[str]) -> None:
     if not arguments or arguments[0] in ("-h", "--help"):
-        raise BadInput(f"mixlab run takes the name of a study first, one of: {', '.join(installation.studies())}")
+        raise BadInput(f"mixlab {command} takes the name of a study first, one of: {', '.join(installation.studies())}")
     file = installation.study_file(arguments[0])
     sys.argv = [str(file), *arguments[1:]]
     sys.path.insert(0, str(file.parent.resolve()))  # as python FILE does

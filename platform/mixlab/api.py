@@ -58,6 +58,12 @@ def run(
     if options.listing:
         print_list(spec, completed, trials[0].config, console)
         return Result(0)
+    if options.fetch:
+        from mixlab.cluster.preparation import prepare
+
+        prepare(completed, trials, Path(options.data_root))
+        console.print(f"All that {spec.name} reads is in {options.data_root}", markup=False, soft_wrap=True)
+        return Result(0)
     made_by = importlib.import_module(report) if isinstance(report, str) else report
     # Ray, MLflow and Optuna take seconds to import: not before the input has been found good.
     if options.dry_run:

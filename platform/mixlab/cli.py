@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from rich.console import Console
 
+from mixlab import installation
 from mixlab.api import REPORT, run
 from mixlab.errors import BadInput, HeadLost
 from mixlab.options import AUTO, Options
@@ -35,6 +36,7 @@ def main(study: Study | Search, train: Any, argv: Sequence[str] | None = None, *
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # letters that the terminal cannot show
     try:
+        installation.check()
         code = run(study, train, parse(study, argv), report=report).exit_code
     except (BadInput, HeadLost) as error:
         Console(stderr=True, highlight=False).print(f"error: {error}", markup=False, soft_wrap=True)
@@ -110,6 +112,7 @@ def parser(study: Study | Search) -> argparse.ArgumentParser:
     )
     add("--dry-run", action="store_true", help="print the plan and train nothing")
     add("--list", action="store_true", help="print factors, arms and presets, and end")
+    add("--fetch", action="store_true", help="have the data sets and weights that it reads in --data-root, and end")
     add("--quiet", action="store_true", help="print failures and the tables only")
     if isinstance(study, Search):
         add("--trials", metavar="N", type=int, help="configurations to try in all arms together")

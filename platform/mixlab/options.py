@@ -30,6 +30,7 @@ class Options:
         checkpoint_every: minutes between two checkpoints of a trial; 0 for one after every epoch.
         dry_run: print the plan and train nothing.
         listing: print factors, arms and presets; ``--list`` on the command line.
+        fetch: have the data sets and weights that the study reads under ``data_root``, and train nothing.
         quiet: print failures and tables only.
         trials: of a search, the configurations to try in all arms together.
         sampler: of a search.
@@ -56,6 +57,7 @@ class Options:
     checkpoint_every: float = 0.0
     dry_run: bool = False
     listing: bool = False
+    fetch: bool = False
     quiet: bool = False
     trials: int | None = None
     sampler: str | None = None

@@ -43,6 +43,37 @@ def test_a_study_of_the_current_folder_wins_and_gets_its_options(
         assert capsys.readouterr().out == "given ['--preset', 'quick'] __main__\n"
 
 
+TRAINABLE = """
+from pathlib import Path
+from mixlab import Arm, Metric, Study, main
+
+class Reader:
+    metrics = (Metric("rmse", higher_is_better=False, rules=("last",)),)
+    prepared = ("data",)
+
+    def __call__(self, settings, seed, report, *, resume_from=None, data_root=Path("data")):
+        raise AssertionError("trained")
+
+    def prepare(self, settings, data_root):
+        (data_root / settings["data"]).touch(exist_ok=False)
+
+arms = (Arm("one", {}), Arm("other", {"data": "b"}), Arm("third", {"more": 1}))
+main(Study(name="reading", base={"data": "a"}, arms=arms, seeds=range(2)), Reader())
+"""
+
+
+def test_what_a_study_reads_is_fetched_once_and_nothing_is_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "reading.py").write_text(TRAINABLE)
+    (tmp_path / "data").mkdir()
+    with pytest.raises(SystemExit) as ended:
+        main(["fetch", str(tmp_path / "reading.py"), "--data-root", str(tmp_path / "data")])
+    assert ended.value.code == 0
+    assert {path.name for path in (tmp_path / "data").iterdir()} == {"a", "b"}
+    assert capsys.readouterr().out == f"All that reading reads is in {tmp_path / 'data'}\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -60,7 +91,7 @@ def test_a_wrong_name_is_one_sentence(arguments: list[str], sentence: str, capsy
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     said = capsys.readouterr().out
-    assert all(f"\n  {name} " in said for name in ("list", "run", *TOOLS))
+    assert all(f"\n  {name} " in said for name in ("list", "run", "fetch", *TOOLS))
 
 
 @pytest.mark.parametrize("name", TOOLS)
