@@ -197,7 +197,7 @@ def _complete(url: str, part: Path) -> None:
         fruitless = 0 if _size(part) > before else fruitless + 1
         if fruitless == (FIRST_TRIES if _size(part) == start else TRIES):
             raise DataError(reason)
-        say(f"{name_of(url)}: {reason}; asking again, from {_size(part) / 1e6:.1f} MB on")
+        say(f"{name_of(url)}: {reason}; asking again, from {_size(part) / 1e6:.1f} MB on ...")
         time.sleep(PAUSE_SECONDS * fruitless)
 
 

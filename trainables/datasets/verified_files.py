@@ -107,7 +107,7 @@ def fetch(root: Path, wanted: Wanted) -> None:
                 _take(source, root, scratch, {path: wanted.md5[path] for path in missing})
             except DataError as error:
                 failures.append(f"{source.name}: {error}")
-                say(f"{wanted.title}: {error}")
+                say(f"{wanted.title}: {source.name} failed ({error})")
             else:
                 say(f"{wanted.title}: complete in {root}")
                 return
