@@ -28,6 +28,7 @@ class Tool(NamedTuple):
 
 
 TOOLS = {
+    "compare": Tool("analysis.compare", "compare two studies, or two plans of one, cell by cell"),
     "doctor": Tool("mixlab.doctor", "look for what goes wrong on this machine or on a cluster"),
     "merge": Tool("mixlab.tracking.merge", "add the runs of another MLflow store, each once"),
     "slurm": Tool("mixlab.slurm", "write a batch script that runs a study on a SLURM cluster"),
