@@ -10,8 +10,8 @@ from torch import Generator, Tensor
 
 from trainables.mixers.boxes import uniform_pixels
 from trainables.mixers.cutmix import cutmix
+from trainables.mixers.fmix import _threshold_by_counting, _threshold_by_sorting, fmix, low_frequency_noise
 from trainables.mixers.fmix import draw as draw_fmix
-from trainables.mixers.fmix import fmix, low_frequency_noise
 from trainables.mixers.gridmix import draw_grids, gridmix
 from trainables.mixers.kimage import dcutmix, dmixup
 from trainables.mixers.mixed import Mixed, beta, dirichlet, partners
@@ -129,6 +129,18 @@ def test_the_noise_of_fmix_is_the_inverse_transform_of_a_scaled_spectrum(height:
                 spectrum[y, x] = scale * complex(*parts[b, y, x])
         expected = np.fft.irfft2(spectrum, (height, width))
         np.testing.assert_allclose(noise[b], expected, rtol=0, atol=ROUNDING * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 12), (32, 32), (7, 4), (1, 1)])
+def test_the_thresholds_of_fmix_are_the_same_by_sorting_and_by_counting(height: int, width: int) -> None:
+    """The first is a processor's way, the second a GPU's; equal pixels, none and all that stay are among the cases."""
+    field = torch.rand(40, height * width, generator=stream(0))
+    field[::4] = (field[::4] * 4).floor() / 4
+    count = (torch.rand(40, 1, generator=stream(1)) * (height * width + 1)).floor()
+    count[:2], count[2:4] = 0, height * width
+    by_sorting, by_counting = _threshold_by_sorting(field, count), _threshold_by_counting(field, count)
+    assert torch.equal(by_sorting, by_counting)
+    assert ((field > by_sorting).sum(dim=1, keepdim=True) <= count).all()
 
 
 @each_seed
