@@ -16,6 +16,8 @@ from analysis.statistics.tables import LevelTable, level_tables
 from analysis.statistics.verdicts import DECIDED, UNDECIDED
 
 FIRST_KEYS = ("dataset", "backbone", "epochs")  # of a configuration, by which a reader knows it
+RECIPE = ("train_images", "batch_size", "optimiser", "lr", "schedule", "weight_decay", "mixer", "mixer.alpha")
+OTHER_KEYS = 8  # that are shown of a configuration without any of RECIPE
 SECONDS = METRIC + "train_seconds_total"
 ONE_SD = 1.0
 MOST_SIMULATED = 200  # comparisons, above which the seeds for a gain are not simulated at the start of a command
@@ -92,7 +94,9 @@ def _configuration(plan: Plan) -> list[str]:
     """Return what every run of the plan shares, its data set, network and epochs first; nothing if it is not known."""
     config = plan.get("config") or {}
     first = [str(config[key]) + " epochs" * (key == "epochs") for key in FIRST_KEYS if config.get(key) is not None]
-    rest = [f"{key} {value}" for key, value in config.items() if key not in FIRST_KEYS and value is not None]
+    others = [key for key, value in config.items() if key not in FIRST_KEYS and value is not None]
+    shown = [key for key in RECIPE if key in others] or others[:OTHER_KEYS]
+    rest = [f"{key} {config[key]}" for key in shown]
     if not first and not rest:
         return []
     varied = {name: list(dict.fromkeys(trial["levels"][name] for trial in plan["trials"])) for name in plan["factors"]}

@@ -31,7 +31,7 @@ PER_PARAMETER = 5  # trials, below which nothing is said about parameters
 
 @dataclass(frozen=True)
 class Comparable:
-    """Trials of an arm whose values may be compared: those trained to the end, or all at an epoch that all reached."""
+    """The trials of an arm whose values may be compared: trained to the end, or all at an epoch that all reached."""
 
     trials: list[FrozenTrial]
     values: NDArray[np.float64]  # (N,)
@@ -39,12 +39,12 @@ class Comparable:
 
     @property
     def when(self) -> str:
-        """In words."""
+        """Return when the values were taken, in words."""
         return "of complete trials" if self.epoch is None else f"of all trials, after epoch {self.epoch}"
 
 
 def comparable(arm: Tuned) -> Comparable:
-    """The complete trials; where these are too few because others were stopped early, all at their shortest.
+    """Return the complete trials, or, where others were stopped early and these are too few, all at their shortest.
 
     The last value of a trial that was stopped early is never set beside that of a longer one.
     """
@@ -68,7 +68,7 @@ class Landscape:
 
 
 def landscape(arm: Tuned, seed: int = 0) -> Landscape:
-    """The importance of each parameter by fANOVA, with intervals, and whether there is anything to explain.
+    """Return the importance of each parameter by fANOVA, with intervals, and a p of there being anything to explain.
 
     Args:
         arm: its comparable trials count.
@@ -92,7 +92,7 @@ def landscape(arm: Tuned, seed: int = 0) -> Landscape:
 
 
 def explained_p(arm: Tuned, of: Comparable, rng: np.random.Generator) -> float:
-    """Permutation p of the share of variance that a quadratic surface explains; NaN with too few trials to ask."""
+    """Return the permutation p of the share of variance that a quadratic surface explains; NaN with too few trials."""
     design = _quadratic(unit_points(arm, of.trials).to_numpy())
     if len(of.values) < design.shape[1] + 4:
         return float("nan")
@@ -105,7 +105,7 @@ def explained_p(arm: Tuned, of: Comparable, rng: np.random.Generator) -> float:
 
 
 def claims(search: SearchRecord, landscapes: dict[str, Landscape], confirmed: LevelTable | None) -> list[str]:
-    """Sentences that the data bear: gains of the confirmation, and arms whose parameters matter. Often none."""
+    """Return the sentences that the data bear: gains of the confirmation, and arms whose parameters matter."""
     found = []
     if confirmed is not None:
         for arm, row in confirmed.table[confirmed.table["win"]].iterrows():
@@ -125,7 +125,7 @@ def claims(search: SearchRecord, landscapes: dict[str, Landscape], confirmed: Le
 
 
 def cautions(search: SearchRecord, confirmed: LevelTable | None) -> list[str]:
-    """What a reader must be warned of: a best at the border, many failures, a budget that was too small."""
+    """Return the warnings that a reader needs: a best at the border, many failures, a budget that was too small."""
     found = []
     for arm in search.arms:
         found += _border(arm)
@@ -181,7 +181,7 @@ def _border(arm: Tuned) -> list[str]:
 
 
 def _importance(arm: Tuned, of: Comparable, picked: NDArray[np.int64]) -> dict[str, float]:
-    """Importance of each parameter, which add up to 1, from the trials whose places are ``picked``."""
+    """Return the importance of each parameter, which add up to 1, from the trials at the positions ``picked``."""
     names = arm.varied(of.trials)
     study = optuna.create_study(direction="maximize" if arm.maximise else "minimize")
     for place in picked:
@@ -197,7 +197,7 @@ def _importance(arm: Tuned, of: Comparable, picked: NDArray[np.int64]) -> dict[s
 
 
 def _quadratic(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N, P) to (N, 1 + P + P (P + 1) / 2): a constant, each parameter, every product of two; none twice."""
+    """Return for (N, P) the (N, 1 + P + P (P + 1) / 2) of a constant, each parameter and every product, none twice."""
     count = points.shape[1]
     products = [points[:, i] * points[:, j] for i in range(count) for j in range(i, count)]
     columns = np.column_stack([np.ones(len(points)), points, *products])
@@ -209,6 +209,6 @@ def _quadratic(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _share(basis: NDArray[np.float64], values: NDArray[np.float64]) -> float:
-    """Share of the variance of (N,) values that lies in the span of an orthonormal (N, K) basis with the constant."""
+    """Return the share of the variance of (N,) values in the span of an orthonormal (N, K) basis with the constant."""
     centred = values - values.mean()
     return float(((basis.T @ centred) ** 2).sum() / (centred**2).sum())

@@ -1,4 +1,4 @@
-"""What a reader must know beside the numbers: the metric's rule, where the runs come from, and what is uneven."""
+"""What a reader must know besides the numbers: the metric's rule, where the runs come from, and what is uneven."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def unit(declared: Metric) -> str:
 
 
 def provenance_text(*levels: LevelTable) -> str:
-    """Data set, backbone, epochs, n, seeds, commit and data fingerprint of the finished runs of one or more tables."""
+    """Return data set, backbone, epochs, n, seeds, commit and data fingerprint of the runs of one or more tables."""
     planned = pd.concat([level.runs for level in levels])
     runs = done(planned)
     counts = sorted({int(n) for level in levels for n in level.table["n"]})
@@ -57,7 +57,7 @@ def provenance_text(*levels: LevelTable) -> str:
 
 
 def notes(level: LevelTable) -> list[str]:
-    """One sentence for everything that makes the cells of a table uneven or incomplete."""
+    """Return a sentence for everything that makes the cells of a table uneven or incomplete."""
     runs, table = level.runs, level.table
     finished = done(runs)
     lines = []
@@ -100,7 +100,7 @@ def notes(level: LevelTable) -> list[str]:
 
 
 def published_rules(level: LevelTable) -> list[str]:
-    """A sentence for each rule, other than ours, by which the paper's numbers were read off."""
+    """Return a sentence for each rule, other than ours, by which the paper's numbers were read off."""
     if "published_rule" not in level.table:
         return []
     ours = rule_of(level.declared, level.metric)
@@ -137,7 +137,7 @@ def count_text(number: int, what: str) -> str:
 
 
 def _ranges(numbers: Iterable[int]) -> str:
-    """``0–2, 5`` for 0, 1, 2, 5."""
+    """Return ``0–2, 5`` for 0, 1, 2, 5."""
     spans: list[list[int]] = []
     for number in numbers:
         if spans and number == spans[-1][1] + 1:

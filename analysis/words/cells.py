@@ -18,11 +18,11 @@ CHOSEN_ON_TEST = "The column 'best' is the best epoch, chosen on the test set an
 
 
 def cells(level: LevelTable, extra: Sequence[str] = ()) -> pd.DataFrame:
-    """The table as text: one row an arm, the columns a reader sees.
+    """Return the table as text: one row an arm, and the columns that a reader sees.
 
     Args:
         level: the table.
-        extra: metrics whose mean is shown beside, e.g. ``test_top1_last``.
+        extra: metrics whose mean is shown too, e.g. ``test_top1_last``.
     """
     table, digits = level.table, level.declared.digits
     names = [f"{arm} (control)" if arm in level.controls else str(arm) for arm in table.index]
@@ -54,13 +54,13 @@ def cells(level: LevelTable, extra: Sequence[str] = ()) -> pd.DataFrame:
 
 
 def heading(level: LevelTable) -> str:
-    """The level and the metric with its rule."""
+    """Return the level and the metric with its rule."""
     rule = metric_rule(level)
     return f"{level.name}: {rule}" if level.levels else rule[0].upper() + rule[1:]
 
 
 def metric_rule(*levels: LevelTable) -> str:
-    """The metric with its rule, e.g. ``top-1 accuracy on the test set, %, median of the last 10 epochs``."""
+    """Return the metric with its rule, e.g. ``top-1 accuracy on the test set, %, median of the last 10 epochs``."""
     runs = pd.concat([level.runs for level in levels])
     epochs = done(runs)["epochs"].dropna()
     return metric_text(levels[0].declared, levels[0].metric, [int(count) for count in epochs])
@@ -78,7 +78,7 @@ def remarks(level: LevelTable, extra: Sequence[str] = ()) -> list[str]:
 
 
 def tidy(levels: Sequence[LevelTable]) -> pd.DataFrame:
-    """All tables as one frame: the factors, the arm, every column of the table, the metric, its rule and provenance."""
+    """Return all tables as one frame: factors, arm, every column of the table, metric, its rule and provenance."""
     parts = []
     for level in levels:
         part = level.table.reset_index()
@@ -89,7 +89,7 @@ def tidy(levels: Sequence[LevelTable]) -> pd.DataFrame:
 
 
 def paper_cells(levels: Sequence[LevelTable]) -> pd.DataFrame:
-    """The means as papers print them: a row a combination of factor levels, a column an arm; text."""
+    """Return the means as papers print them: a row a combination of factor levels, a column an arm; text."""
     rows = [
         {"": level.name or "all", **dict(zip(shown["arm"], shown["mean ± sd"], strict=True))}
         for level in levels
@@ -131,5 +131,5 @@ def _interval(low: float, high: float, digits: int) -> str:
 
 
 def p_text(value: float) -> str:
-    """Four decimals, and never a zero."""
+    """Return a p with four decimals, and never a zero."""
     return DASH if math.isnan(value) else "< 0.0001" if value < 0.0001 else f"{value:.4f}"

@@ -296,6 +296,7 @@ class Study:
             "family": self.family,
             "delta": self.delta,
             "sequential": None,
+            "config": _shared(trials),
             "trials": [{"key": t.key, "arm": t.arm, "levels": dict(t.levels), "seed": t.seed} for t in trials],
         }
 
@@ -305,6 +306,12 @@ class Study:
         if not all(signs.values()):
             return None
         return {"kind": "factorial", "terms": list(self.arms[0].signs), "signs": signs}
+
+
+def _shared(trials: Sequence[Trial]) -> dict[str, Any]:
+    """Return what the configurations of all trials have in common."""
+    first, *others = (trial.config for trial in trials)
+    return {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
 
 
 def trial_key(hashed: Config, seed: int) -> str:

@@ -56,5 +56,6 @@ PLAN_KEYS = (
     "family",
     "delta",
     "sequential",
+    "config",
     "trials",
 )
