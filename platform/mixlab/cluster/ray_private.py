@@ -14,6 +14,8 @@ from ray import cloudpickle
 from ray._raylet import GcsClient  # type: ignore[attr-defined]
 from ray.exceptions import RayTaskError, RpcError
 
+SILENT = (None, 1, 4, 14)  # of gRPC: unknown to Ray, cancelled, deadline exceeded, unavailable
+
 
 def head_client() -> Any:
     """Return a client of the head of the connected cluster."""
@@ -24,7 +26,11 @@ def head_answers(client: Any, seconds: float) -> bool:
     """Return whether the head answers within so many seconds; whatever else goes wrong is raised."""
     try:
         client.internal_kv_exists(b"mixlab", timeout=seconds)
-    except (RpcError, TimeoutError, ConnectionError):
+    except RpcError as error:
+        if error.rpc_code not in SILENT:
+            raise
+        return False
+    except (TimeoutError, ConnectionError):
         return False
     return True
 

@@ -1,0 +1,66 @@
+"""The private parts of Ray that ``mixlab.cluster.ray_private`` touches are as they were."""
+
+import importlib
+import inspect
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import ray
+from ray.exceptions import RpcError
+from ray.tune.execution.tune_controller import TuneController
+from ray.tune.experiment import Trial
+
+from mixlab.cluster import ray_private
+from tests.pins import pinned
+
+PIN = pinned("ray")
+
+
+def require(holds: bool, what: str) -> None:
+    assert holds, f"{what}, as in ray {PIN}, no longer holds in ray {ray.__version__}: change cluster/ray_private.py"
+
+
+def test_a_failed_trial_asks_itself_once_whether_it_recovers() -> None:
+    source = inspect.getsource(TuneController._process_trial_failure)
+    require(source.count("trial.should_recover()") == 1, "TuneController asks trial.should_recover() once")
+    assert inspect.getsource(TuneController).count("should_recover") == 1
+    require("num_failures" in inspect.getsource(Trial.should_recover), "Trial counts run_metadata.num_failures")
+    for name in ("pickled_error_file", "error_file"):
+        require(isinstance(getattr(Trial, name), property), f"Trial.{name} names a file")
+
+
+def test_whether_a_trial_recovers_is_both_answers_and_may_be_pickled() -> None:
+    for usual in (True, False):
+        for ours in (True, False):
+            trial: Any = SimpleNamespace(should_recover=lambda usual=usual: usual)
+            ray_private.ask_before_retry(trial, lambda _, ours=ours: ours)
+            assert trial.should_recover() == (usual and ours)
+            assert trial.should_recover.__getstate__() == {"questions": ()}
+
+
+class Client:
+    """Answers as Ray's client does, or not."""
+
+    def __init__(self, error: Exception | None) -> None:
+        self.error = error
+
+    def internal_kv_exists(self, key: bytes, timeout: float) -> bool:
+        if self.error is not None:
+            raise self.error
+        return False
+
+
+def test_only_a_missing_answer_is_silence() -> None:
+    assert ray_private.head_answers(Client(None), 1.0)
+    for error in (RpcError("unavailable", rpc_code=14), RpcError("late", rpc_code=4), TimeoutError("late")):
+        assert not ray_private.head_answers(Client(error), 1.0)
+    for fault in (TypeError("timeout is no argument"), AttributeError("internal_kv_exists"), RpcError("who?", 16)):
+        with pytest.raises(type(fault)):
+            ray_private.head_answers(Client(fault), 1.0)
+
+
+def test_the_client_of_the_head_can_be_asked() -> None:
+    found = vars(importlib.import_module("ray._raylet"))
+    require("GcsClient" in found, "ray._raylet.GcsClient exists")
+    require(hasattr(found.get("InnerGcsClient"), "internal_kv_exists"), "a client has internal_kv_exists")

@@ -1,0 +1,90 @@
+"""A regressor goes through study, relaunch, search, table and page: right direction, right units, no doubled epoch."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from mixlab import Options, run
+from mixlab.spec.trainable import complete
+from tests.mixlab import regressor
+from tests.study_folder import StudyFolder
+
+SCRIPT = str(Path(__file__).parent / "regressor.py")
+HARD = "it's [5 %] of $1_000"
+
+
+def test_what_it_leaves_out_is_supplied() -> None:
+    train = complete(regressor.Line())
+    assert train.metric == "rmse_last"
+    assert set(train.presets) == {"paper", "quick", "smoke"}
+    assert train.objectives({}) == ["rmse", "slope"]
+    assert train.estimate_seconds({}) is None
+    assert regressor.search.completed(train).direction == "minimize"
+    assert len(regressor.study.trials(train)) == 18
+
+
+@pytest.mark.slow
+def test_a_study_of_a_regressor(tmp_path: Path, empty_store: Path) -> None:
+    study = StudyFolder(tmp_path, "line", (SCRIPT, "study"), empty_store)
+    plan = study.run("--dry-run")
+    assert "18 trials: 18 pending" in plan
+    assert "Cost unknown" in plan
+    said = study.run()
+    assert "[18/18 done" in said
+    assert "kg" in said
+    assert "%" not in said.replace("95 %", "").replace("[5 %]", "").replace("80%", "")
+    assert "nan" not in said
+    table = pd.read_csv(tmp_path / "results" / "line" / "paper" / "table.csv").set_index("arm")
+    assert table.loc[HARD, "gain"] < 0  # of the rmse, less is better
+    assert table.loc[HARD, "win"]
+    assert table.loc["none", "gain"] > 0
+    assert not table.loc["none", "win"]
+
+    client = study.client
+    for found in study.runs("seed"):
+        assert found.data.tags["mixlab.solver"] == "gradient descent"
+        history = client.get_metric_history(found.info.run_id, "rmse")
+        assert [point.step for point in history] == [1, 2, 3, 4, 5]
+        values = [point.value for point in history]
+        assert found.data.metrics["rmse_last"] == values[-1]
+        assert found.data.metrics["rmse_best"] == min(values)
+        assert found.data.metrics["rmse_median2"] == sum(values[-2:]) / 2
+    page = (tmp_path / "results" / "line" / "paper" / "report.html").read_text()
+    for absent in ("Top-1", "accuracy", "nan"):
+        assert absent not in page
+
+    again = study.run()
+    assert "started" not in again.partition("line")[0]
+    assert all(len(client.get_metric_history(r.info.run_id, "rmse")) == 5 for r in study.runs("seed"))
+
+
+@pytest.mark.slow
+def test_a_search_of_a_regressor_keeps_factors_and_baselines(tmp_path: Path, empty_store: Path) -> None:
+    search = StudyFolder(tmp_path, "line search", (SCRIPT, "search"), empty_store)
+    said = search.run()
+    assert "Search over: 12/12 tried" in said
+    assert "8/8 done" in said
+    best = {name: min(trials, key=lambda trial: trial.value) for name, trials in search.trials().items()}
+    assert all(trial.params["step"] > 0.1 for trial in best.values())
+    (plan,) = [run for run in search.runs("study") if run.data.tags["mixlab.level"] == "study"]
+    content = json.loads(Path(search.client.download_artifacts(plan.info.run_id, "plan.json")).read_text())
+    assert content["factors"] == ["rmse"]
+    assert content["arms"] == ["plain", "twice"]
+    assert content["baseline"] == "plain"
+    assert {tuple(trial["levels"].items()) for trial in content["trials"]} == {
+        (("rmse", "short"),),
+        (("rmse", "long"),),
+    }
+
+
+@pytest.mark.slow
+def test_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = Options(quiet=True, arms=["none"], seeds=3)
+    result = run(regressor.study, regressor.Line(), options)
+    assert result.exit_code == 0
+    (table,) = result.tables
+    assert list(table.index) == ["small steps", "none"]
+    assert [found["arm"] for found in result.verdicts] == ["none"]
