@@ -88,6 +88,8 @@ def configure(spec: Study | Search, train: CompleteTrainable, options: Options) 
     Raises:
         BadInput: the study is wrong by itself, or an option does not fit it.
     """
+    if not 0 <= options.checkpoint_every < float("inf"):
+        raise BadInput(f"--checkpoint-every must be minutes, at least 0, got {options.checkpoint_every:g}")
     search = spec.completed(train) if isinstance(spec, Search) else None
     study: Study = search.study if search is not None else spec  # type: ignore[assignment]
     study.check(train)

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from mixlab.cluster.nodes import alive, call_on
 from mixlab.errors import BadInput
 
 ANSWER_SECONDS = 15
+SHORT = 40  # letters of a folder in which Ray's sockets have room
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
         "logging_level": "error",
     }
     if address == "local":
+        _keep_sockets_short()
         options |= {"num_cpus": cpu_count(), "include_dashboard": False}
     else:
         _require_answer(address)
@@ -120,6 +123,23 @@ def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
                 atexit.register(_end_at_once)
             else:
                 ray.shutdown()
+
+
+def _keep_sockets_short() -> None:
+    """Give Ray a short folder for its sockets, whose paths the system limits to 107 bytes.
+
+    Raises:
+        BadInput: there is none that can be written.
+    """
+    usual = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    if len(usual) <= SHORT and usual.isascii():
+        return
+    if not os.access("/tmp", os.W_OK):
+        raise BadInput(
+            f"the folder {usual!r} for temporary files is too long, or has letters that are not ASCII, for the sockets "
+            f"of Ray: set RAY_TMPDIR to one of at most {SHORT} letters"
+        )
+    os.environ["RAY_TMPDIR"] = "/tmp"
 
 
 def _end_at_once() -> None:

@@ -111,7 +111,7 @@ def _wait_for_turn(history: History, console: Console) -> None:
 def _study(study: Study, start: Start, folder: Path, report: Any) -> Result:
     trials = study.trials(start.train)
     options = start.options
-    with only_driver(folder):
+    with only_driver(folder, start.storage):
         recorded = store.recorded(start.client, study.name)
         saved = start.storage.newest()
         phase = ListedTrials(study, start.train, trials, options.preset, recorded, saved, shown(options.storage))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import filelock
+import pyarrow.fs
 from rich.console import Console
 
 from mixlab import provenance
@@ -20,6 +21,7 @@ from mixlab.errors import BadInput
 from mixlab.options import Options
 from mixlab.spec.study import Trial
 from mixlab.spec.trainable import CompleteTrainable
+from mixlab.storage.claim import claimed
 from mixlab.storage.journal import Storage
 from mixlab.storage.probe import require_storage
 from mixlab.tracking import store
@@ -108,10 +110,12 @@ def results_folder(storage: str, study: str, make: bool = True) -> Path:
 
 
 @contextlib.contextmanager
-def only_driver(folder: Path) -> Iterator[None]:
+def only_driver(folder: Path, storage: Storage) -> Iterator[None]:
     """Keep other drivers of the study off the storage: they would run the same trials twice."""
+    remote = not isinstance(storage.filesystem, pyarrow.fs.LocalFileSystem)
+    hold = claimed(storage.filesystem, storage.trials) if remote else contextlib.nullcontext()
     try:
-        with filelock.FileLock(folder / ".lock", timeout=0):
+        with filelock.FileLock(folder / ".lock", timeout=0), hold:
             yield
     except filelock.Timeout:
         raise BadInput(f"another start of this study is running on {str(folder)!r}: wait for it, or stop it") from None

@@ -1,17 +1,16 @@
-"""Which drivers share a search, and which of them are still there.
+"""Tells which drivers share a search, and which of them are still there.
 
 A driver is named by its machine and process. On one machine the process is looked up, so that a killed driver's trials
 are free at once; on others it is the heartbeat that tells.
 """
 
 import logging
-import os
-import socket
 import threading
 import time
 
 import optuna
-import psutil
+
+from mixlab.processes import machine_of, runs_here, this_process
 
 BEAT_SECONDS = 20.0
 GONE_SECONDS = 120.0  # without a beat; clocks of machines that share a storage may differ by less than that
@@ -28,7 +27,7 @@ class Drivers:
 
     def __init__(self, study: optuna.Study) -> None:
         self.study = study
-        self.me = _this_process()
+        self.me = this_process()
         self._over = threading.Event()
 
     def __enter__(self) -> "Drivers":
@@ -40,12 +39,11 @@ class Drivers:
         self._over.set()
 
     def alive(self, driver: str) -> bool:
-        """Whether a driver, by its name, still runs; nobody has the empty name."""
+        """Return whether a driver, by its name, still runs; nobody has the empty name."""
         if driver == self.me:
             return True
-        host, _, process = driver.rpartition("#")
-        if host == self.me.rpartition("#")[0]:
-            return _runs(process)
+        if machine_of(driver) == machine_of(self.me):
+            return runs_here(driver)
         beat = float(self.study.user_attrs.get(f"beat {driver}", 0.0))
         return time.time() - beat < GONE_SECONDS
 
@@ -58,25 +56,3 @@ class Drivers:
                 self._beat()
             except Exception:  # the storage is away for a while; the next beat may arrive
                 LOG.warning("no heartbeat", exc_info=True)
-
-
-def _this_process() -> str:
-    """``HOST/NAMESPACE#PID@START``; containers may share a host's name, but not its processes."""
-    try:
-        namespace = os.readlink("/proc/self/ns/pid")
-    except OSError:
-        namespace = ""
-    return f"{socket.gethostname()}/{namespace}#{_name(psutil.Process())}"
-
-
-def _name(process: psutil.Process) -> str:
-    return f"{process.pid}@{process.create_time():.0f}"
-
-
-def _runs(process: str) -> bool:
-    """Whether this machine still runs the process: its number may have gone to another."""
-    try:
-        found = psutil.Process(int(process.partition("@")[0]))
-        return _name(found) == process and found.status() != psutil.STATUS_ZOMBIE
-    except (psutil.Error, ValueError):
-        return False

@@ -2,7 +2,6 @@
 
 import operator
 from collections.abc import Iterable, Mapping, Sequence
-from numbers import Number
 from typing import Any
 
 from mixlab.errors import BadInput
@@ -14,7 +13,7 @@ def plain(value: Any) -> Any:
     """Return a number of numpy's as Python's own, also within lists; anything else as it is."""
     if isinstance(value, list | tuple):
         return type(value)(plain(each) for each in value)
-    return value.item() if isinstance(value, Number) and hasattr(value, "item") else value
+    return value.item() if hasattr(value, "dtype") and getattr(value, "shape", None) == () else value
 
 
 def configuration(config: Mapping[str, Any], where: str) -> dict[str, Any]:

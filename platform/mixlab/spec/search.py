@@ -144,9 +144,15 @@ class Search:
         """Return the study with each cell's winning point: its factors and baselines, fresh seeds, nothing held out.
 
         Args:
-            winners: by the cell's name, its point; a cell without one is left out.
+            winners: by the cell's name, its point. A cell without one is left out, and so are all cells whose baseline
+                has none: there is nothing to compare them with.
         """
-        return replace(self.study, tuned={name: dict(point) for name, point in winners.items()})
+        baselines = {tuple(cell.levels.items()): cell.name for cell in self.study.cells() if self._is_baseline(cell)}
+        compared = (c for c in self.study.cells() if baselines[tuple(c.levels.items())] in winners)
+        return replace(self.study, tuned={c.name: dict(winners[c.name]) for c in compared if c.name in winners})
+
+    def _is_baseline(self, cell: Cell) -> bool:
+        return cell.arm == self.study.baseline
 
     def check(self, train: CompleteTrainable) -> None:
         """Raise ``BadInput``, one sentence, for whatever can be known to fail before anything starts."""

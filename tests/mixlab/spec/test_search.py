@@ -79,17 +79,19 @@ def test_search_runs_hold_out_and_confirmation_runs_do_not() -> None:
     assert trial.config["epochs"] == 3
     assert trial.name == "cutmix · plain · trial 5"
 
-    study = SEARCH.confirmation({name: {"zeta": 1.0, "alpha": 0.2} for name in ("cutmix · plain", "mixup · fast")})
+    won = ("cutmix · plain", "mixup · plain", "mixup · fast")
+    study = SEARCH.confirmation({name: {"zeta": 1.0, "alpha": 0.2} for name in won})
     confirmed = study.trials(TRAIN)
-    assert [(t.cell, t.seed) for t in confirmed] == [
-        (a, s) for a in ("cutmix · plain", "mixup · fast") for s in range(6)
-    ]
+    assert [(t.cell, t.seed) for t in confirmed] == [(cell, seed) for cell in won for seed in range(6)]
     assert study.plan(confirmed, "paper", TRAIN)["factors"] == ["mixer"]
     for each in confirmed:
         assert (each.config["validation"], each.config["evaluate"], each.config["epochs"]) == (0.0, "test", 9)
         assert (each.config["zeta"], each.config["alpha"]) == (1.0, 0.2)
         assert each.seed not in SEARCH.search_seeds
-    assert [t.config["lr"] for t in confirmed] == [0.1] * 6 + [0.2] * 6
+    assert [t.config["lr"] for t in confirmed] == [0.1] * 12 + [0.2] * 6
+    # Without its baseline there is nothing to compare an arm with.
+    alone = SEARCH.confirmation({name: {} for name in ("cutmix · plain", "mixup · fast")})
+    assert [cell.name for cell in alone.cells()] == ["cutmix · plain"]
 
 
 def test_a_key_depends_on_configuration_and_seeds_alone() -> None:
