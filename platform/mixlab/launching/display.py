@@ -137,8 +137,8 @@ class Display:
         if self.expected is None:
             return ""
         left = self.expected - self.run
-        if not self.run or left <= 0:
-            return "time left unknown" if left > 0 else "nearly there"
+        if not self.run or left <= 1e-9:
+            return "time left unknown" if left > 1e-9 else "nearly there"
         return f"{duration((time.monotonic() - self.started_at) / self.run * left)} left"
 
     def _render(self) -> Group:
