@@ -39,6 +39,10 @@ class Classification:
     numbers = 1  # moves when a configuration gives other numbers than before
     files = ("mixer.teacher", "mixer.extractor")  # keys whose values are paths of files
     prepared = ("dataset", "folder", "num_classes", "backbone", "pretrained")  # keys that ``prepare`` depends on
+    timed = (  # keys on which it depends how long a run takes; what SUMix adds is timed with its largest arm
+        "dataset", "folder", "image_size", "test_size", "train_images", "test_images", "validation", "evaluate",
+        "epochs", "backbone", "batch_size", "precision", "mixer",
+    )  # fmt: skip
     held_out: Mapping[str, Any] = {"validation": 0.1, "evaluate": "validation"}  # what a search's own runs change
     final = (ValueError, Diverged)  # the same configuration and seed would raise them again
 
