@@ -1,4 +1,4 @@
-"""What the platform costs beside the trials: the same trials by Mixlab and by bare Ray Tune, side by side.
+"""What the platform costs besides the trials: the same trials by Mixlab and by bare Ray Tune, side by side.
 
     python tests/benchmarks/bench_orchestration.py                                         about 4 minutes
     python tests/benchmarks/bench_orchestration.py --seconds 60 --ways "Mixlab, HTTP"      about 12 minutes
@@ -33,8 +33,7 @@ def work(report):
     begin = time.time()
     for epoch in range(1, epochs + 1):
         time.sleep(1)
-        metrics = {"epoch": epoch, "epochs": epochs, "data": "none", "train_loss": 1.0, "test_top1": 50.0}
-        report({**metrics, **({"test_top1_median10": 50.0} if epoch == epochs else {})})
+        report(epoch, {"train_loss": 1.0, "test_top1": 50.0})
     with times.open("a") as file:
         file.write(f"{time.time() - begin}\\n")
 """
@@ -46,7 +45,7 @@ from ray import tune
 def trial(config):
     import torch  # as a trial does
 
-    def report(metrics):
+    def report(epoch, metrics):
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / "training.pt").write_text("weights")
             tune.report(metrics, checkpoint=tune.Checkpoint.from_directory(folder))
@@ -66,19 +65,14 @@ tune.Tuner(
 STUDY = (
     TRIAL
     + """
-from mixlab import Arm, Study, main
+from mixlab import Arm, Epoch, Metric, Study, main
 
 class Sleep:
-    presets = {"paper": {}, "quick": {}, "smoke": {}}
+    metrics = (Metric("test_top1", "%", higher_is_better=True, rules=("median10",)), Metric("train_loss"))
 
-    def __call__(self, config, seed, report, resume_from):
-        work(lambda metrics: report(metrics, lambda folder: (folder / "training.pt").write_text("weights")))
-
-    def resolve(self, config):
-        return {"epochs": epochs, **config}
-
-    def prepare(self, config, data_root):
-        pass
+    def __call__(self, settings, seed, report, *, resume_from=None, data_root=None):
+        save = lambda folder: (folder / "training.pt").write_text("weights")
+        work(lambda epoch, metrics: report(Epoch(epoch, epochs, metrics), save))
 
 arms = (Arm("one", {"arm": 1}), Arm("other", {"arm": 2}))
 main(Study(name="sleep", base={}, arms=arms, seeds=range(trials // 2)), Sleep())
@@ -116,7 +110,7 @@ def main() -> None:
 
 
 def timed(folder: Path, script: str, options: tuple[str, ...], given: argparse.Namespace) -> tuple[float, float]:
-    """Seconds from start to end of ``script``, and of a trial in the mean by its own clock."""
+    """Return the seconds from start to end of ``script``, and of a trial in the mean by its own clock."""
     folder.mkdir()
     (folder / "way.py").write_text(script)
     arguments = [str(given.trials), str(given.seconds), str(folder / "times")]

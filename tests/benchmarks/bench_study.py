@@ -13,9 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from mlflow.tracking import MlflowClient
-
 from mixlab.cluster.connect import cpu_count
+from mixlab.tracking import store
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,9 +33,8 @@ def main() -> None:
         command += ["--tracking-uri", uri, "--storage", f"{folder}/results", "--quiet"]
         whole = wall_seconds(command)
         again = wall_seconds(command)
-        client = MlflowClient(uri)
-        experiment = client.get_experiment_by_name("ablation_cifar100")
-        runs = client.search_runs([experiment.experiment_id], "tags.`mixlab.level` = 'seed'")
+        client = store.connect(uri)
+        runs = store.search_runs(client, store.experiment_id(client, "ablation_cifar100"), {"mixlab.level": "seed"})
         training = sum(
             metric.value for run in runs for metric in client.get_metric_history(run.info.run_id, "train_seconds")
         )
@@ -54,7 +52,7 @@ def main() -> None:
 
 
 def wall_seconds(command: list[str]) -> float:
-    """Seconds that ``command`` takes; it must succeed."""
+    """Return the seconds that a command takes; it must succeed."""
     start = time.perf_counter()
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - start

@@ -55,7 +55,7 @@ ray job status smoke 2>&1 | grep -i succeeded
 
 
 def main() -> None:
-    """Everything in turn; the first failure ends it with its output."""
+    """Do everything in turn; the first failure ends it with its output."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--store", type=Path, help="folder of the layers; a temporary one if not given")
     store = options.parse_args().store
@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def install() -> None:
-    """What a fresh Debian lacks."""
+    """Install what a fresh Debian lacks."""
     missing = [package for program, package in PACKAGES.items() if shutil.which(program) is None]
     if missing:
         say(f"installing {', '.join(missing)}")
@@ -85,7 +85,7 @@ def install() -> None:
 
 
 def check_compose() -> None:
-    """The compose file in both profiles; and that it refuses to start without each secret."""
+    """Check the compose file in both profiles, and that it refuses to start without each secret."""
     say("docker-compose config")
     for profile in ("gpu", "study"):
         run(*COMPOSE, "--profile", profile, "config", "--quiet", environment=SECRETS)
@@ -116,7 +116,7 @@ class Buildah:
         self.trust = ("--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro") if CERTIFICATES.exists() else ()
 
     def make_base(self) -> str:
-        """The base image from Debian's packages; returns its Python's version."""
+        """Make the base image from Debian's packages, and return the version of its Python."""
         known = subprocess.run([*self.command, "inspect", "localhost/base"], capture_output=True).returncode == 0
         if not known:
             say("making the base from Debian's packages")
@@ -132,7 +132,7 @@ class Buildah:
         return version.split()[1]
 
     def build(self, python: str, commit: str) -> None:
-        """The Dockerfile of the commit, on that base."""
+        """Build the Dockerfile of the commit on that base."""
         say(f"building {commit[:12]} on Debian's Python {python}")
         context = self.context
         context.mkdir()
@@ -158,7 +158,7 @@ class Buildah:
         )
 
     def check_settings(self, commit: str) -> None:
-        """What the image says of itself."""
+        """Check the settings of the image."""
         config = json.loads(output(*self.command, "inspect", "localhost/mixlab"))["Docker"]["config"]
         assert config["Entrypoint"] == ["tini", "--"]
         assert config["User"] == "10001"
@@ -168,17 +168,16 @@ class Buildah:
         assert not [name for name in names if re.search("PASSWORD|SECRET|TOKEN", name)]
 
     def inside(self, container: str, *command: str) -> str:
-        """The output of a command in a container with the data sets, a network and processes of its own.
+        """Return the output of a command in a container with the data sets, a network and processes of its own.
 
         Under chroot isolation the container itself has neither, and what ``ray start`` leaves behind would go on.
         """
         mounts = ("--volume", f"{ROOT}/data:/data")
-        ran = isolated([*self.command, "run", "--isolation", "chroot", *mounts, container, "--", *command])
-        return output("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", *ran)
+        return output(*isolated([*self.command, "run", "--isolation", "chroot", *mounts, container, "--", *command]))
 
 
 def check_inside(buildah: Buildah, container: str, python: str, commit: str) -> None:
-    """A study, a job, and who they run as."""
+    """Run a study and a job, and check whom they run as."""
     say("looking inside")
     assert buildah.inside(container, "id", "-u").strip() == "10001"
     assert buildah.inside(container, "python", "--version").split() == ["Python", python]
@@ -197,12 +196,12 @@ def check_inside(buildah: Buildah, container: str, python: str, commit: str) -> 
 
 
 def run(*command: str, environment: dict[str, str] | None = None) -> None:
-    """Run, showing the output."""
+    """Run a command, showing its output."""
     subprocess.run(command, check=True, env={**os.environ, **(environment or {})})
 
 
 def output(*command: str) -> str:
-    """Run and return the output; a failure shows it."""
+    """Run a command and return its output; a failure shows it."""
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:
         sys.exit(f"{done.stdout}\n{' '.join(command)}: exit code {done.returncode}")
@@ -210,7 +209,7 @@ def output(*command: str) -> str:
 
 
 def say(text: str) -> None:
-    """A heading."""
+    """Print a heading."""
     print(f"--- {text}", flush=True)
 
 
