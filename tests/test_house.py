@@ -26,6 +26,7 @@ MAY_IMPORT = {
         "mixlab.cluster.connect",
         "mixlab.cluster.head",
         "mixlab.errors",
+        "mixlab.search.trial_store",
         "mixlab.spec",
         "mixlab.tracking",
         "mixlab.uris",

@@ -6,7 +6,6 @@ what it might have become; a failed one has none.
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,12 @@ from typing import Any
 import numpy as np
 import optuna
 import pandas as pd
-from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from analysis.records.runs import Plan, load_plan
-
-JOURNAL = "journal:///"
-SQLITE = "sqlite:///"
+from mixlab.errors import BadInput
+from mixlab.search.trial_store import JOURNAL, SQLITE, TrialStore, absolute
 
 
 @dataclass(frozen=True)
@@ -34,30 +31,30 @@ class Tuned:
 
     @property
     def maximise(self) -> bool:
-        """Whether a higher objective is better."""
+        """Return whether a higher objective is better."""
         return self.study.direction == optuna.study.StudyDirection.MAXIMIZE
 
     def trials(self, *states: TrialState) -> list[FrozenTrial]:
-        """The trials that ended so; all without a state."""
+        """Return the trials that ended so; all without a state."""
         return [trial for trial in self.study.get_trials(deepcopy=False) if not states or trial.state in states]
 
     @property
     def complete(self) -> list[FrozenTrial]:
-        """The trials that trained to the end."""
+        """Return the trials that trained to the end."""
         return self.trials(TrialState.COMPLETE)
 
     @property
     def best(self) -> FrozenTrial | None:
-        """The best of the complete trials; pruned ones are not candidates, for they have no final value."""
+        """Return the best of the complete trials; pruned ones are not candidates, for they have no final value."""
         sign = -1 if self.maximise else 1
         return min(self.complete, key=lambda trial: sign * float(trial.value or 0.0), default=None)
 
     def varied(self, trials: list[FrozenTrial]) -> list[str]:
-        """The parameters that each of ``trials`` has: one under a condition is not comparable over all."""
+        """Return the parameters that each of ``trials`` has: one under a condition is not comparable over all."""
         return [name for name in self.space if all(name in trial.params for trial in trials)]
 
     def counts(self) -> dict[str, int]:
-        """How many trials ended in which way, and how many still run or wait."""
+        """Return how many trials ended in which way, and how many still run or wait."""
         states = [trial.state for trial in self.trials()]
         ended = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
         found = {name: states.count(state) for name, state in ended.items()}
@@ -75,7 +72,7 @@ class SearchRecord:
 def load_search(
     tracking_uri: str, search: str, storage: str | None = None, plan_hash: str | None = None
 ) -> SearchRecord:
-    """The search as it stands.
+    """Return the search as it stands.
 
     Args:
         tracking_uri: where MLflow keeps its runs.
@@ -87,7 +84,7 @@ def load_search(
         ValueError: no such tracking store, search, plan or storage.
     """
     plan = load_plan(tracking_uri, search, plan_hash, level="search")
-    opened = _open(storage or plan["storage"])
+    opened = _open(storage or plan["storage"], search)
     arms = []
     for name, study in plan["arms"].items():
         try:
@@ -98,7 +95,7 @@ def load_search(
 
 
 def unit_points(arm: Tuned, trials: list[FrozenTrial]) -> pd.DataFrame:
-    """The parameters of ``trials`` on [0, 1], on their own scale; a choice becomes one column a value.
+    """Return the parameters of ``trials`` on [0, 1], on their own scale; a choice becomes one column a value.
 
     Returns:
         One row a trial, columns of the parameters that all of them have.
@@ -114,28 +111,21 @@ def unit_points(arm: Tuned, trials: list[FrozenTrial]) -> pd.DataFrame:
 
 
 def position(spec: dict[str, Any], value: float) -> float:
-    """Where a number lies in its range: 0 at its low end, 1 at its high end, on its own scale."""
+    """Return where a number lies in its range: 0 at its low end, 1 at its high end, on its own scale."""
     low, high = float(spec["low"]), float(spec["high"])
     if spec["log"]:
         low, high, value = np.log(low), np.log(high), np.log(value)
     return (value - low) / (high - low)
 
 
-def _open(storage: str) -> BaseStorage:
-    """Optuna's storage; only one that is there, for Optuna itself would make an empty one."""
-    url = storage if "://" in storage else JOURNAL + storage
-    if url.startswith((JOURNAL, SQLITE)):
-        file = Path(url.removeprefix(JOURNAL).removeprefix(SQLITE))
-        if not file.is_file():
-            raise ValueError(f"no trials at {str(file)!r}: name Optuna's storage with --optuna-storage")
-        if url.startswith(JOURNAL):
-            return JournalStorage(JournalFileBackend(str(file)))
-    with contextlib.suppress(ImportError):
-        try:
-            return optuna.storages.RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
-        except ImportError:
-            raise
-        except Exception as error:  # any database's own exceptions
-            reason = str(error.__cause__ or error).strip().splitlines()[0]
-            raise ValueError(f"cannot read the trials: {reason}; give the whole URL with --optuna-storage") from error
-    raise ValueError(f"no driver is installed for the database of {url.partition('://')[0]!r}")
+def _open(storage: str, search: str) -> BaseStorage:
+    """Return Optuna's storage; only a file that is there, for the platform itself would make an empty one.
+
+    Raises:
+        BadInput: there is no such file, or the storage cannot be opened.
+    """
+    url = absolute(storage)
+    file = Path(url.removeprefix(JOURNAL).removeprefix(SQLITE))
+    if url.startswith((JOURNAL, SQLITE)) and not file.is_file():
+        raise BadInput(f"no trials at {str(file)!r}: name Optuna's storage with --optuna-storage")
+    return TrialStore(url, search).storage

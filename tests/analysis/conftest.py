@@ -1,10 +1,9 @@
-"""Studies written to a real MLflow store, in the shape that ``mixlab.tracking`` writes."""
+"""Studies written to a real MLflow store by the platform's own tracker."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
-import json
 import shutil
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -14,10 +13,15 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from mlflow.entities import Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 
-from mixlab.spec.metric import Metric as DeclaredMetric
+from mixlab.provenance import Provenance
+from mixlab.spec.epoch import Epoch
+from mixlab.spec.metric import Metric
+from mixlab.spec.state import State
+from mixlab.spec.study import Trial, cell_name
+from mixlab.tracking import names
+from mixlab.tracking.tracker import Tracked, Tracker
 from trainables.config import parse
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import dataset_of
@@ -26,8 +30,8 @@ from trainables.methods import build_network
 ARMS = ("baseline", "+ lam", "+ l_s")
 RULES = ("median10", "last", "best")
 METRICS = (
-    DeclaredMetric("test_top1", "%", 2, higher_is_better=True, rules=RULES, label="top-1 accuracy"),
-    DeclaredMetric("train_loss", "nats", 4, higher_is_better=False, label="training loss"),
+    Metric("test_top1", "%", 2, higher_is_better=True, rules=RULES, label="top-1 accuracy"),
+    Metric("train_loss", "nats", 4, higher_is_better=False, label="training loss"),
 )
 
 
@@ -56,21 +60,30 @@ def make_plan(
     }
 
 
+PROVENANCE = Provenance(commit="0123456789abcdef", dirty=False, diff="", versions={})
+
+
 class TrackedStudy:
-    """Writes one study; every method is what a driver would do."""
+    """Writes one study as a driver does, by the platform's own tracker; every call waits until all is written."""
 
     def __init__(self, folder: Path, study: str = "ablation_tiny") -> None:
         self.uri = f"sqlite:///{folder / 'mlflow.db'}"
         self.study = study
         self.client = MlflowClient(tracking_uri=self.uri)
-        self.experiment = self.client.create_experiment(study, artifact_location=(folder / "artifacts").as_uri())
+        self.tracker = self._tracker({}, "")
+        self.experiment = self.tracker.experiment_id
+
+    def _tracker(self, plan: Mapping[str, Any], plan_hash: str) -> Tracker:
+        cells = {cell_name(trial["levels"], trial["arm"]): trial["arm"] for trial in plan.get("trials", ())}
+        tracked = Tracked(self.study, plan_hash, plan, names.STUDY_LEVELS, cells)
+        return Tracker(self.client, tracked, PROVENANCE)
 
     def add_plan(self, plan: dict[str, Any], plan_hash: str = "a1b2c3d4") -> str:
-        tags = {"mixlab.level": "study", "mixlab.plan": plan_hash}
-        run_id = str(self.client.create_run(self.experiment, tags=tags).info.run_id)
-        self.client.log_dict(run_id, json.loads(json.dumps(plan)), "plan.json")
-        self.client.set_terminated(run_id)
-        return run_id
+        self.tracker = self._tracker(plan, plan_hash)
+        self.tracker.open()
+        self.tracker.close("FINISHED", dict.fromkeys(self.tracker.arm_runs, "FINISHED"))
+        self._written()
+        return self.tracker.study_run
 
     def add_run(
         self,
@@ -83,30 +96,29 @@ class TrackedStudy:
         curve: tuple[float, ...] = (),
         config: Mapping[str, Any] | None = None,
     ) -> str:
-        every = {"mixlab.level": "seed", "mixlab.key": trial["key"], "mixlab.study": self.study}
-        every |= {"mixlab.arm": trial["arm"], "mixlab.seed": str(trial["seed"]), "mixlab.commit": "0123456789abcdef"}
-        every |= {"mixlab.dirty": "false", "mixlab.data": "feedc0de", "mixlab.hardware": "a CPU", **(tags or {})}
-        params = {
-            "dataset": "cifar10",
-            "backbone": "resnet20",
-            "epochs": str(epochs),
-            **trial["levels"],
-            **(config or {}),
-        }
-        metrics = [Metric("test_top1", point, 0, step) for step, point in enumerate(curve)]
+        known = {"dataset": "cifar10", "backbone": "resnet20", "epochs": epochs, **trial["levels"], **(config or {})}
+        made = Trial(trial["key"], trial["arm"], trial["levels"], trial["seed"], known)
+        points: dict[int, dict[str, float]] = {number: {"test_top1": point} for number, point in enumerate(curve, 1)}
         if value is not None:
             rules = {"median10": value, "last": value - 0.5, "best": value + 0.5}
-            metrics += [Metric(f"test_top1_{rule}", number, 0, epochs) for rule, number in rules.items()]
-        run_id = str(self.client.create_run(self.experiment).info.run_id)
-        self.client.log_batch(
-            run_id,
-            metrics,
-            [Param(key, str(level)) for key, level in params.items()],
-            [RunTag(key, text) for key, text in every.items()],
-        )
-        if status is not None:
-            self.client.set_terminated(run_id, status)
+            last = points.setdefault(max(points, default=epochs), {})
+            last.update({f"test_top1_{rule}": number for rule, number in rules.items()})
+        words = {"data": "feedc0de", "hardware": "a CPU"}
+        self.tracker.start(made)
+        self.tracker.epochs(made, [Epoch(number, epochs, metrics, words) for number, metrics in points.items()])
+        if status == "KILLED":
+            self.tracker.stop([made])
+        elif status is not None:
+            self.tracker.end(made, State.DONE if status == "FINISHED" else State.FAILED)
+        self._written()
+        run_id = self.tracker.run_ids[made.key]
+        for name, text in (tags or {}).items():
+            self.client.set_tag(run_id, name, text)
         return run_id
+
+    def _written(self) -> None:
+        assert self.tracker.drain()
+        assert not self.tracker.refused
 
     def add_all(self, plan: dict[str, Any], values: Mapping[tuple[str, int], float]) -> None:
         for trial in plan["trials"]:
@@ -172,13 +184,12 @@ def trained(
     config = {"dataset": "cifar10", "backbone": "resnet8", "epochs": 1, "mixer": "cutmix"}
     run_ids = {}
     for trial in plan["trials"]:
-        run_id = study.add_run(trial, 40.0)
+        run_id = study.add_run(trial, 40.0, epochs=1, config=config)
         number = 10 * (trial["arm"] == "+ lam") + trial["seed"]
         parsed = parse(config)
         network = build_network(parsed, dataset_of(parsed), seed=number)
         torch.save(network.backbone.state_dict(), tmp_path / "model.pt")
         study.client.log_artifact(run_id, str(tmp_path / "model.pt"))
-        study.client.log_dict(run_id, {**config, "data_root": "elsewhere", "seed": trial["seed"]}, "config.json")
         run_ids[trial["arm"], trial["seed"]] = run_id
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (40, 3, 32, 32), generator=generator, dtype=torch.uint8)
