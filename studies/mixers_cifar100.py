@@ -1,6 +1,6 @@
 """Every mixer, plain, against no mixing: CIFAR-100, ResNet-18.
 
-    python studies/mixers_cifar100.py                                        20 arms x 3 seeds, 800 epochs
+    python studies/mixers_cifar100.py                                        20 arms x 6 seeds, 800 epochs
     python studies/mixers_cifar100.py --preset quick --dataset cifar10       half an hour on a laptop
 
 Published, top-1 %, 800 epochs, median of the last 10 (OpenMixup's CIFAR-100 benchmark)
@@ -28,7 +28,7 @@ study = Study(
     name="mixers_cifar100",
     base={**CIFAR100_RESNET18, "mixer": "none"},
     arms=(Arm("none", {}), *(Arm(name, {"mixer": name, **sumix_settings({"mixer": name})}) for name in MIXERS)),
-    seeds=range(3),
+    seeds=range(6),
 )
 
 if __name__ == "__main__":

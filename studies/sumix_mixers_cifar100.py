@@ -1,6 +1,6 @@
 """Every mixer that cuts, with and without SUMix: CIFAR-100, ResNet-18 (SUMix, Tables 1 and 4, and more).
 
-    python studies/sumix_mixers_cifar100.py                                     9 mixers x 2 arms x 3 seeds, 800 epochs
+    python studies/sumix_mixers_cifar100.py                                     9 mixers x 3 arms x 6 seeds, 800 epochs
     python studies/sumix_mixers_cifar100.py --preset quick --dataset cifar10    half an hour on a laptop
 
 Paper, top-1 %, median of the last 10 epochs
@@ -10,6 +10,7 @@ Paper, top-1 %, median of the last 10 epochs
     saliencymix  79.12  79.91
 gridmix, attentivemix and the mixers of K images are not in the paper; for more than two images SUMix is our
 extension: each source's weight is scaled by its own distance.
+The arm "raw pass", a control, runs the batch before mixing as SUMix does and learns nothing from it.
 """
 
 from mixlab import Arm, Study, main
@@ -35,9 +36,10 @@ study = Study(
     settings=sumix_settings,
     arms=(
         Arm("plain", {}),
+        Arm("raw pass", {"sumix.regulariser": "s", "sumix.zeta": 0.0}, control=True),
         Arm("SUMix", {"sumix.lam": "learned", "sumix.regulariser": "su"}),
     ),
-    seeds=range(3),
+    seeds=range(6),
 )
 
 if __name__ == "__main__":

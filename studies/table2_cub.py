@@ -1,6 +1,6 @@
 """SUMix under four mixers and two networks that are fine-tuned: CUB-200-2011 (SUMix, Table 2, left).
 
-    python studies/table2_cub.py                    2 networks x 4 mixers x 2 arms x 3 seeds, 200 epochs
+    python studies/table2_cub.py                    2 networks x 4 mixers x 3 arms x 6 seeds, 200 epochs
     python studies/table2_cub.py --preset quick     the same arms with ResNet-8 on CIFAR-10, from scratch
 
 Paper, top-1 %, median of the last 10 epochs, without and with SUMix
@@ -12,6 +12,7 @@ Paper, top-1 %, median of the last 10 epochs, without and with SUMix
 
 CutMix and SaliencyMix are the paper's own runs again and stand below OpenMixup's, 78.40 and 77.95 for ResNet-18. All
 start from torchvision's weights of ImageNet-1k, downloaded or found in the data root's folder ``torchvision``.
+The arm "raw pass", a control, runs the batch before mixing as SUMix does and learns nothing from it.
 """
 
 from mixlab import Arm, Study, main
@@ -28,9 +29,10 @@ study = Study(
     settings=sumix_settings,
     arms=(
         Arm("baseline", {}),
+        Arm("raw pass", {"sumix.regulariser": "s", "sumix.zeta": 0.0}, control=True),
         Arm("SUMix", {"sumix.lam": "learned", "sumix.regulariser": "su"}),
     ),
-    seeds=range(3),
+    seeds=range(6),
     presets=ON_CIFAR10,
 )
 

@@ -25,7 +25,7 @@ from trainables.datasets.opening import dataset_of, open_splits
 from trainables.training import Run
 
 FOLDER = Path(__file__).parents[2] / "studies"
-# studies of a table of published numbers: networks x mixers x arms
+# studies of a table of published numbers: networks x mixers x arms, without the control, which no paper has
 TABLES = {
     "ablation_cifar100": 1 * 2 * 5,
     "ablation_cub": 1 * 2 * 5,
@@ -72,8 +72,10 @@ def test_a_study_bears_the_name_of_its_file_and_has_its_cells(name: str) -> None
     study, header = load(name)
     assert study.name == name
     assert f"python studies/{name}.py" in header
-    assert len(cells(name)) == TABLES[name]
-    assert len(trials(name)) == 3 * TABLES[name]
+    controls = len(study.levels("mixer")) * len(study.levels("backbone") if "backbone" in study.factors else "1")
+    assert len(cells(name)) == TABLES[name] + controls
+    assert len(trials(name)) == 6 * (TABLES[name] + controls)
+    assert f"x {len(study.arms)} arms x 6 seeds" in header
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -96,8 +98,32 @@ def test_arms_differ_in_sumix_alone(name: str) -> None:
     for trial in trials(name):
         plain = by_levels[tuple(trial.levels.values())]
         differing = {key for key in plain if plain[key] != trial.config[key]}
-        assert differing <= {"sumix.lam", "sumix.regulariser"}
+        assert differing <= {"sumix.lam", "sumix.regulariser", "sumix.zeta"}
         assert (sumix_terms(trial.config) == "none") == (trial.arm == study.baseline)
+    assert [arm.name for arm in study.arms if arm.control] == ["raw pass"]
+
+
+@pytest.mark.parametrize("name", ["ablation_cifar100", "ablation_cub"])
+def test_each_regulariser_is_compared_with_the_learned_lambda(name: str) -> None:
+    study, _ = load(name)
+    against = {arm.name: arm.against for arm in study.arms}
+    assert {arm for arm, other in against.items() if other == "+ lam"} == {"+ l_s", "+ l_u", "+ l_su"}
+    assert set(against.values()) == {None, "+ lam"}
+
+
+def test_the_factorial_study_crosses_its_terms() -> None:
+    study, header = load("sumix_factorial")
+    assert f"x {len(study.arms)} arms x 6 seeds" in header
+    design = study.plan([], "paper")["design"]
+    assert design["terms"] == ["lam", "l_s", "l_u"]
+    assert len(design["signs"]) == len({tuple(signs.values()) for signs in design["signs"].values()}) == 8
+    for arm in study.arms:
+        if not arm.control:
+            config = {**study.base, **arm.changes}
+            on = {term for term, sign in arm.signs.items() if sign == 1}
+            assert (config["sumix.lam"] == "learned") == ("lam" in on)
+            regulariser = "".join(letter for letter in "su" if f"l_{letter}" in on) or "none"
+            assert config["sumix.regulariser"] == regulariser
 
 
 def test_each_cell_has_its_own_settings() -> None:

@@ -11,12 +11,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Generator, Tensor
 
 from trainables.augment.resized_crop import DRAWS, Interpolation, random_boxes
 from trainables.datasets.dataset import DataError
-from trainables.datasets.file_list import FileList
+from trainables.datasets.file_list import FileList, shown
 from trainables.seeds import derive_seed
 
 GROUP = 8  # images decoded at full size at a time; their crops are drawn together
@@ -128,18 +129,34 @@ def interpolate(image: Tensor, size: tuple[int, int], view: View) -> Tensor:
 
 
 def decode(path: Path) -> Tensor:
-    """(3, H, W) uint8, red, green and blue, whatever the file holds.
+    """Return an image as (3, H, W) uint8, red, green and blue, whatever the file holds.
+
+    Grey values of more than 8 bits, and floating-point ones, are scaled from the file's own least and greatest value to
+    0..255: microscopes and X-ray detectors fill 10, 12 or 16 bits, and no file says how many. What differs between two
+    such files in brightness or contrast alone is lost. The orientation that a camera noted (EXIF) is not applied, as
+    torchvision does not apply it: turn such files first.
 
     Raises:
-        DataError: the file cannot be read, or is no whole image.
+        DataError: the file cannot be read, is no whole image, or has a value that is not finite.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror})") from error
+        raise DataError(f"{shown(path)} cannot be read ({error.strerror})") from error
     try:
-        pixels = np.array(Image.open(io.BytesIO(content)).convert("RGB"))  # (H, W, 3)
+        image = Image.open(io.BytesIO(content))
+        wide = image.mode == "F" or image.mode.startswith("I")
+        pixels = _in_bytes(np.asarray(image, np.float64)) if wide else np.array(image.convert("RGB"))  # (H, W, 3)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         reason = str(error).split(" <_io.BytesIO")[0]
-        raise DataError(f"{path} is not a whole image ({reason})") from error
+        raise DataError(f"{shown(path)} is not a whole image ({reason})") from error
     return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+def _in_bytes(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Return grey values (H, W), scaled from their own range to 0..255, as (H, W, 3)."""
+    low, high = values.min(), values.max()
+    if not np.isfinite(high - low):
+        raise ValueError("it has values that are not finite")
+    scaled = np.rint((values - low) * (255 / ((high - low) or 1))).astype(np.uint8)
+    return np.repeat(scaled[:, :, None], 3, axis=2)

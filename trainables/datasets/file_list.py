@@ -5,6 +5,7 @@ bytes, which the processes share.
 """
 
 import hashlib
+import os
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,20 +23,20 @@ class FileList:
     """Image files under ``root``, and their labels."""
 
     root: Path
-    names: Tensor  # (bytes of all names,) uint8, UTF-8, one after another, relative to ``root``
+    names: Tensor  # (bytes of all names,) uint8, as the file system has them, one after another, relative to ``root``
     starts: Tensor  # (N,) int64, where a name starts
     ends: Tensor  # (N,) int64, where it ends
     labels: Tensor  # (N,) int64
 
     @classmethod
     def of(cls, root: Path, names: Iterable[str], labels: Sequence[int]) -> "FileList":
-        """From names relative to ``root``, and as many labels, in any order.
+        """Return the list of names relative to ``root``, and as many labels, in any order.
 
         The list's own order is random, and the same for the same names: its first n are a fair sample.
         """
         pairs = sorted(zip(names, labels, strict=True))
         random.Random(0).shuffle(pairs)
-        encoded = [name.encode() for name, _ in pairs]
+        encoded = [os.fsencode(name) for name, _ in pairs]
         ends = torch.tensor([len(name) for name in encoded], dtype=torch.int64).cumsum(0)
         starts = torch.cat((ends.new_zeros(1), ends[:-1]))
         block = np.frombuffer(b"".join(encoded), np.uint8).copy()
@@ -46,27 +47,32 @@ class FileList:
         return len(self.labels)
 
     def name(self, index: int) -> str:
-        """Of one image, relative to ``root``."""
-        return bytes(self.names[int(self.starts[index]) : int(self.ends[index])].numpy()).decode()
+        """Return the name of one image, relative to ``root``."""
+        return os.fsdecode(bytes(self.names[int(self.starts[index]) : int(self.ends[index])].numpy()))
 
     def path(self, index: int) -> Path:
-        """Of one image."""
+        """Return the path of one image."""
         return self.root / self.name(index)
 
     def take(self, indices: Tensor) -> "FileList":
-        """The images at ``indices`` (n,), in that order."""
+        """Return the images at ``indices`` (n,), in that order."""
         return FileList(self.root, self.names, self.starts[indices], self.ends[indices], self.labels[indices])
 
     def digest(self) -> bytes:
-        """Of every name and label, and of the bytes of 64 files spread over the list; reading all would take hours.
+        """Return a digest of every name and label, and of 64 files spread over the list; reading all would take hours.
 
         Raises:
             OSError: one of the 64 cannot be read.
         """
         digest = hashlib.sha256(f"{len(self)} files".encode())
         for index in range(len(self)):
-            digest.update(self.name(index).encode() + b"\0")
+            digest.update(os.fsencode(self.name(index)) + b"\0")
         digest.update(self.labels.numpy().data)
         for index in torch.linspace(0, len(self) - 1, min(SAMPLED, len(self)), dtype=torch.float64).long().tolist():
             digest.update(self.path(index).read_bytes())
         return digest.digest()
+
+
+def shown(path: Path) -> str:
+    """Return ``path`` as it can be printed, whatever bytes its name has."""
+    return os.fsencode(path).decode("utf-8", "replace")

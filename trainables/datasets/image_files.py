@@ -4,13 +4,17 @@ Everything is checked where it is read: an error names the first file or folder 
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 from trainables.datasets.dataset import DataError
-from trainables.datasets.file_list import FileList
+from trainables.datasets.file_list import FileList, shown
+from trainables.datasets.verified_files import say
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp")
+# Those of torchvision's ImageFolder, and more that Pillow reads.
+ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+ENDINGS += (".jfif", ".jpe", ".gif", ".pbm", ".pnm", ".jp2", ".avif")
 
 
 def class_names(folder: Path, num_classes: int | None = None) -> list[str]:
@@ -28,23 +32,30 @@ def class_names(folder: Path, num_classes: int | None = None) -> list[str]:
 
 
 def in_class_folders(folder: Path, classes: Sequence[str], *, inner: str = "") -> FileList:
-    """Every image of ``folder/<class>/<inner>``; its label is the place of the class in ``classes``.
+    """Return every image in and below ``folder/<class>/<inner>``; its label is the place of the class in ``classes``.
+
+    As in torchvision's ImageFolder the folders of a class may have folders. Hidden files are left out, and files that
+    are no images too, which is said once.
 
     Raises:
         DataError: a class folder is missing or has no image, or there is one that is not among ``classes``.
     """
     if unknown := sorted(set(class_names(folder)) - set(classes)):
-        raise DataError(f"{folder / unknown[0]} is none of the {len(classes)} classes")
+        raise DataError(f"{shown(folder / unknown[0])} is none of the {len(classes)} classes")
     names: list[str] = []
     labels: list[int] = []
+    others: list[str] = []
     for label, name in enumerate(classes):
-        there = folder / name / inner
-        found = [entry.name for entry in _entries(there) if entry.name.lower().endswith(ENDINGS)]
-        if not found:
-            raise DataError(f"the class folder {there} has no image")
         prefix = f"{name}/{inner}/" if inner else f"{name}/"
-        names += [prefix + file for file in found]
+        files = [prefix + file for file in _below(folder / prefix)]
+        found = [file for file in files if file.lower().endswith(ENDINGS)]
+        if not found:
+            raise DataError(f"the class folder {shown(folder / prefix)} has no image")
+        names += found
         labels += [label] * len(found)
+        others += [file for file in files if not file.lower().endswith(ENDINGS)]
+    if others:
+        _say_once(f"{shown(folder)}: {len(others)} files are not read, such as {shown(Path(others[0]))}: no images ...")
     return FileList.of(folder, names, labels)
 
 
@@ -60,7 +71,7 @@ def listed(root: Path, names: Sequence[str], labels: Sequence[int]) -> FileList:
         if folder not in there:
             there[folder] = {entry.name for entry in _entries(root / folder)}
         if file not in there[folder]:
-            raise DataError(f"{root / name} is missing")
+            raise DataError(f"{shown(root / name)} is missing")
     return FileList.of(root, names, labels)
 
 
@@ -97,6 +108,22 @@ def integers(path: Path, words: Iterable[str]) -> list[int]:
         except ValueError:
             raise DataError(f"{path} is broken: {word!r} is no whole number") from None
     return numbers
+
+
+def _below(folder: Path) -> Iterator[str]:
+    """Yield the files in and below ``folder``, by their names relative to it, without hidden ones."""
+    for entry in _entries(folder):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            yield from (f"{entry.name}/{name}" for name in _below(folder / entry.name))
+        else:
+            yield entry.name
+
+
+@cache
+def _say_once(line: str) -> None:
+    say(line)
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

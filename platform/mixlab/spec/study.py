@@ -301,8 +301,8 @@ class Study:
         }
 
     def _design(self) -> dict[str, Any] | None:
-        """Return the factorial design of the arms, if they are of one."""
-        signs = {arm.name: dict(arm.signs) for arm in self.arms}
+        """Return the factorial design of the arms, if all but the controls are of one."""
+        signs = {arm.name: dict(arm.signs) for arm in self.arms if not arm.control}
         if not all(signs.values()):
             return None
         return {"kind": "factorial", "terms": list(self.arms[0].signs), "signs": signs}

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
+from trainables.classify import train
 from trainables.datasets.dataset import DataError
 from trainables.datasets.decoding import Decoder, View, decode
 from trainables.datasets.file_list import FileList
@@ -33,6 +34,47 @@ def test_whatever_the_file_holds_it_is_red_green_blue(tmp_path, picture, name, o
     assert image.shape == (3, 16, 20)
     assert image.dtype == torch.uint8
     assert torch.equal(image, pillow(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("16.png", np.linspace(0, 65535, 320).round().astype(np.uint16)),
+        ("12-in-16.png", np.linspace(0, 4095, 320).round().astype(np.uint16)),
+        ("16.tif", np.linspace(1000, 1255, 320).round().astype(np.uint16)),
+        ("32.tif", np.linspace(-70000, 70000, 320).round().astype(np.int32)),
+        ("float.tif", np.linspace(-0.25, 0.75, 320).astype(np.float32)),
+    ],
+)
+def test_grey_values_of_more_than_8_bits_are_scaled_by_their_own_range(tmp_path, name, values):
+    Image.fromarray(values.reshape(16, 20)).save(tmp_path / name)
+    image = decode(tmp_path / name)
+    low, high = values.astype(float).min(), values.astype(float).max()
+    wanted = np.rint((values.astype(float) - low) / (high - low) * 255).reshape(16, 20)
+    for channel in image:
+        np.testing.assert_allclose(channel.numpy(), wanted, atol=1)  # a half may fall to either side
+    assert (image.min(), image.max()) == (0, 255)
+
+
+def test_a_picture_of_one_value_is_black_and_one_that_is_not_finite_is_refused(tmp_path):
+    Image.fromarray(np.full((16, 20), 700, np.uint16)).save(tmp_path / "flat.png")
+    assert not decode(tmp_path / "flat.png").any()
+    Image.fromarray(np.array([[0.0, np.nan]], np.float32)).save(tmp_path / "nan.tif")
+    with pytest.raises(DataError, match=r"nan.tif is not a whole image \(it has values that are not finite\)$"):
+        decode(tmp_path / "nan.tif")
+
+
+def test_two_classes_of_16_bit_pictures_are_told_apart(tmp_path):
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 32), ("test", 16)):
+        for label, name in enumerate(("across", "down")):
+            (tmp_path / split / name).mkdir(parents=True)
+            for number in range(count):
+                stripes = np.indices((16, 16))[label] // 2 % 2 * 1500 + rng.integers(0, 2500, (16, 16))  # 12 bits
+                Image.fromarray(stripes.astype(np.uint16)).save(tmp_path / split / name / f"{number}.png")
+    keys = {"dataset": "folder", "folder": ".", "num_classes": 2, "image_size": 16, "resize": 16, "backbone": "resnet8"}
+    keys |= {"init": "torch_default", "augment": "none", "epochs": 6, "batch_size": 8, "lr": 0.05}
+    assert train(keys, 0, data_root=tmp_path, workers=0).metrics["test_top1"] == 100
 
 
 def test_a_truncated_file_is_named(tmp_path, truncated):

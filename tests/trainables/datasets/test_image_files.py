@@ -1,6 +1,11 @@
+import os
+from pathlib import Path
+
 import pytest
+from torchvision.datasets import ImageFolder
 
 from trainables.datasets.dataset import DataError
+from trainables.datasets.decoding import decode
 from trainables.datasets.image_files import class_names, in_class_folders, integers, listed, read_table, require_count
 
 
@@ -18,6 +23,38 @@ def test_images_of_class_folders_have_the_label_of_their_folder(tmp_path, pictur
     (tmp_path / ".cache").mkdir()
     assert class_names(tmp_path) == ["a", "b"]
     assert pairs(in_class_folders(tmp_path, ["a", "b"])) == {("a/3.JPEG", 0), ("b/1.jpg", 1), ("b/2.PNG", 1)}
+
+
+def test_folders_of_a_class_are_walked_as_torchvision_walks_them_without_hidden_files(tmp_path, picture, capsys):
+    for name in "a/1.jpg", "a/x/y/2.png", "a/x/3.JPE", "b/4.jpg", "b/z/5.pgm":
+        picture(tmp_path / name, format="PNG")
+    theirs = ImageFolder(str(tmp_path), is_valid_file=lambda path: True)
+    assert pairs(in_class_folders(tmp_path, ["a", "b"])) == {
+        (str(Path(p).relative_to(tmp_path)), n) for p, n in theirs.imgs
+    }
+    assert capsys.readouterr().err == ""
+    before = pairs(in_class_folders(tmp_path, ["a", "b"]))
+    picture(tmp_path / "b" / "6.jfif", format="JPEG")
+    for name in "a/._1.jpg", "b/.DS_Store", "a/.thumbnails/1.jpg", "a/x/Thumbs.db", "b/list.csv":
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"no image")
+    for _ in range(2):
+        assert pairs(in_class_folders(tmp_path, ["a", "b"])) == before | {("b/6.jfif", 1)}
+    said = capsys.readouterr().err.splitlines()
+    assert said == [f"{tmp_path}: 2 files are not read, such as a/x/Thumbs.db: no images ..."]
+
+
+def test_names_in_any_encoding(tmp_path, picture):
+    latin = os.fsdecode("caf\xe9".encode("latin-1"))
+    picture(tmp_path / latin / f"{latin}.jpg")
+    files = in_class_folders(tmp_path, class_names(tmp_path))
+    assert decode(files.path(0)).shape == (3, 16, 20)
+    assert len(files.digest()) == 32
+    (tmp_path / latin / f"{latin}.jpg").write_text("no image")
+    with pytest.raises(DataError) as error:
+        decode(files.path(0))
+    str(error.value).encode()  # can be printed
+    assert "caf\ufffd.jpg" in str(error.value)
 
 
 def test_what_is_wrong_with_class_folders_is_named(tmp_path, picture):

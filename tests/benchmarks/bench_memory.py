@@ -1,0 +1,63 @@
+"""What a process holds after each of many short trials, each in a thread of its own, as Ray Tune runs them.
+
+    python tests/benchmarks/bench_memory.py [--trials 200] [--data-root data]
+
+Prints resident memory every ten trials, MiB, and the peak that the trial reports as its own. Growth comes from what C
+libraries keep: no Python object of a trial is left.
+"""
+
+import argparse
+import gc
+import threading
+from pathlib import Path
+
+import psutil
+import torch
+
+from trainables import classify
+from trainables.memory import MIB
+
+CONFIG = {"dataset": "cifar10", "backbone": "resnet8", "init": "torch_default", "batch_size": 32, "epochs": 1}
+SMALL = {"train_images": 320, "test_images": 200}
+MIXERS = ("none", "cutmix", "mixup", "saliencymix", "fmix", "puzzlemix")  # trials of a study differ
+
+
+def resident_mib() -> float:
+    """Return the resident memory of this process."""
+    return psutil.Process().memory_info().rss / MIB
+
+
+def trial(number: int, data_root: Path) -> float:
+    """Train once in a new thread; return the peak that is reported."""
+    peaks: list[float] = []
+    config = {**CONFIG, **SMALL, "mixer": MIXERS[number % len(MIXERS)]}
+
+    def work() -> None:
+        peaks.append(classify.train(config, number, data_root=data_root).metrics["peak_memory_mib"])
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    return peaks[0]
+
+
+def main() -> None:
+    """Train and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--data-root", type=Path, default=Path("data"))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    print("| trials | resident MiB | above the first | peak of the trial |\n|---:|---:|---:|---:|")
+    first = 0.0
+    for number in range(options.trials):
+        peak = trial(number, options.data_root)
+        gc.collect()
+        held = resident_mib()
+        first = first or held
+        if number == 0 or (number + 1) % 10 == 0:
+            print(f"| {number + 1} | {held:.0f} | {held - first:+.0f} | {peak:.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
