@@ -1,7 +1,7 @@
 """What a configuration is refused for by its arguments alone, found before anything starts and within a second.
 
-A step is taken on tensors that have a shape but no numbers. Configurations that differ in real numbers alone, such as
-alpha or zeta, share one step: what a mixer demands of those shows when it mixes two images of noise.
+The mixer mixes two images of noise, with noise for what it asks of the network; the network and its method are built of
+tensors that have a shape but no numbers, once for all configurations that differ in real numbers alone.
 
 torch has no public name for tensors without numbers. This is the one file that uses its private ``FakeTensorMode``, and
 that sets aside ``nn.init.trunc_normal_``, which reads a number back since torch 2.15.
@@ -12,7 +12,6 @@ Shape letters: B batch, C channels, H height, W width, L classes.
 import contextlib
 import inspect
 from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import replace
 
 import torch
 from torch import Generator, Tensor, nn
@@ -24,9 +23,10 @@ from trainables.datasets.held_out import held_out_count
 from trainables.datasets.opening import dataset_of
 from trainables.methods import METHODS
 from trainables.methods.inputs import asks_the_network
-from trainables.methods.mixing import Mixing
+from trainables.methods.mixing import SUMIX_PRESETS, Mixing
 from trainables.methods.network import build_network
 from trainables.mixers import MIXERS
+from trainables.mixers.mixed import Mixed
 
 LONE_IMAGE = "Expected more than 1 value per channel"  # torch's batch norm, of one image whose map is one pixel
 NOISE_SIDE = 32  # pixels
@@ -34,15 +34,20 @@ NOISE_SIDE = 32  # pixels
 Shapes = tuple[torch.Size, ...]
 
 _shapes: dict[Hashable, Shapes] = {}  # what ``map_shapes`` found
-_rehearsed: set[Hashable] = set()  # the steps that went well
+_built: set[Hashable] = set()  # the methods that could be built
 
 
 def check(config: Config) -> None:
     """Raise ``ValueError``, one sentence, for what ``config`` is refused for whatever the files hold."""
     dataset = dataset_of(config)
-    check_mixer(config, dataset, map_shapes(config, dataset))
-    if asks_the_network(config.mixer) or config.mixer in METHODS or config.sumix.any or config.clean_loss:
-        rehearse(config, dataset)
+    mixed = mix_noise(config, dataset, map_shapes(config, dataset))
+    if config.sumix.any:
+        features, logits = torch.zeros(2, 2), torch.zeros(2, dataset.num_classes)
+        with torch.random.fork_rng(devices=[]):  # for the layer of Eq. 5 is drawn
+            sumix = SUMIX_PRESETS[config.sumix.preset](2, dataset.num_classes, config.sumix)
+        sumix(features, logits, features, logits, torch.zeros(2, dtype=torch.long), mixed)
+    if config.mixer in METHODS or asks_the_network(config.mixer):
+        build(config, dataset)
     num_train = config.train_images or dataset.num_train
     if num_train is not None:
         check_batches(config, num_train - held_out_count(config.validation, num_train))
@@ -79,28 +84,39 @@ def without_numbers() -> Iterator[None]:
         nn.init.trunc_normal_ = draw
 
 
-def rehearse(config: Config, dataset: Dataset, images: int = 2) -> None:
-    """Raise the ``ValueError`` that a training step of ``config`` would raise, without computing anything.
+def build(config: Config, dataset: Dataset) -> None:
+    """Raise the ``ValueError`` that the method of ``config`` raises when it is built around its network.
 
     It finds what no single option shows, such as a layer that the network does not have, or a mixer that needs a class
-    token. Copies that follow the weights are left out: they change no step, and such tensors cannot be copied.
+    token.
+    """
+    options = {name: value for name, value in config.mixer_options.items() if not isinstance(value, float)}
+    sumix = (config.sumix.any, config.sumix.raw_forward) if config.mixer in METHODS else None
+    key = (_network(config, dataset), config.mixer, str(options), sumix, config.clean_loss > 0)
+    if key not in _built:
+        with without_numbers():
+            _method(config, dataset)
+        _built.add(key)
+
+
+def rehearse(config: Config, dataset: Dataset, images: int = 2) -> None:
+    """Take a training step of ``config`` on tensors without numbers, and raise what it raises.
 
     Args:
         config: of the run.
         dataset: as the network sees it.
         images: of the batch.
     """
-    options = {name: value for name, value in config.mixer_options.items() if not isinstance(value, float)}
-    terms = replace(config.sumix, zeta=0.0, sem_scale=0.0)
-    key = (_network(config, dataset), images, config.mixer, str(options), terms, config.loss, config.clean_loss > 0)
-    if key in _rehearsed:
-        return
     with without_numbers():
-        method = METHODS.get(config.mixer, Mixing)(build_network(config, dataset), config, dataset.num_classes).train()
         pixels, labels = torch.rand(images, *dataset.image_shape), torch.zeros(images, dtype=torch.long)
-        loss, _ = method(pixels, labels, Generator())
+        loss, _ = _method(config, dataset)(pixels, labels, Generator())
         loss.backward()
-    _rehearsed.add(key)
+
+
+def _method(config: Config, dataset: Dataset) -> Mixing:
+    """Return the method, but for copies that follow its weights: tensors without numbers cannot be copied."""
+    network = build_network(config, dataset)
+    return METHODS.get(config.mixer, Mixing)(network, config, dataset.num_classes).train()
 
 
 def map_shapes(config: Config, dataset: Dataset) -> Shapes:
@@ -127,8 +143,8 @@ def map_shapes(config: Config, dataset: Dataset) -> Shapes:
     return _shapes.setdefault(key, tuple(shapes))
 
 
-def check_mixer(config: Config, dataset: Dataset, shapes: Shapes) -> None:
-    """Raise the ``ValueError`` of the mixer of ``config`` by mixing two images of noise.
+def mix_noise(config: Config, dataset: Dataset, shapes: Shapes) -> Mixed:
+    """Return two images of noise, mixed by ``config``; the mixer raises ``ValueError`` for options that it refuses.
 
     Args:
         config: of the run.
@@ -137,12 +153,12 @@ def check_mixer(config: Config, dataset: Dataset, shapes: Shapes) -> None:
     """
     mixer, rng = MIXERS[config.mixer], Generator()
     channels, *sides = dataset.image_shape
-    if asks_the_network(config.mixer):  # these are costly on large images; ``rehearse`` asks them about the true size
+    if asks_the_network(config.mixer):  # on large images these take seconds
         sides = [min(side, NOISE_SIDE) for side in sides]
     images = torch.rand(2, channels, *sides, generator=rng)
     options = {**config.mixer_options, **_noise(images, dataset.num_classes, shapes, rng)}
     parameters = inspect.signature(mixer).parameters
-    mixer(images, rng, **{name: value for name, value in options.items() if name in parameters})
+    return mixer(images, rng, **{name: value for name, value in options.items() if name in parameters})
 
 
 def _noise(images: Tensor, classes: int, shapes: Shapes, rng: Generator) -> Mapping[str, object]:
