@@ -114,7 +114,7 @@ def test_each_regulariser_is_compared_with_the_learned_lambda(name: str) -> None
 def test_the_factorial_study_crosses_its_terms() -> None:
     study, header = load("sumix_factorial")
     assert f"x {len(study.arms)} arms x 6 seeds" in header
-    design = study.plan([], "paper")["design"]
+    design = study.plan([], "paper", complete(train))["design"]
     assert design["terms"] == ["lam", "l_s", "l_u"]
     assert len(design["signs"]) == len({tuple(signs.values()) for signs in design["signs"].values()}) == 8
     for arm in study.arms:
