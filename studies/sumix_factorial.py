@@ -15,8 +15,6 @@ In the released arithmetic l_s has no gradient: there its arms differ from those
 arm "raw pass", a control, runs the batch before mixing as SUMix does and learns nothing from it.
 """
 
-from dataclasses import replace
-
 from mixlab import Arm, Study, factorial, main
 from trainables import classify
 from trainables.recipes import CIFAR100_RESNET18
@@ -31,7 +29,7 @@ TERMS = (
 def with_both(arm: Arm) -> Arm:
     """Return the arm with l_su where it has l_s and l_u, which are values of one key."""
     both = arm.signs["l_s"] == arm.signs["l_u"] == 1
-    return replace(arm, changes={**arm.changes, "sumix.regulariser": "su"}) if both else arm
+    return Arm(arm.name, {**arm.changes, "sumix.regulariser": "su"}, signs=arm.signs) if both else arm
 
 
 study = Study(

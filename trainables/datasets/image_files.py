@@ -13,8 +13,10 @@ from trainables.datasets.file_list import FileList, shown
 from trainables.datasets.verified_files import say
 
 # Those of torchvision's ImageFolder, and more that Pillow reads.
-ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
-ENDINGS += (".jfif", ".jpe", ".gif", ".pbm", ".pnm", ".jp2", ".avif")
+ENDINGS = (
+    *(".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"),
+    *(".jfif", ".jpe", ".gif", ".pbm", ".pnm", ".jp2", ".avif"),
+)
 
 
 def class_names(folder: Path, num_classes: int | None = None) -> list[str]:
