@@ -7,6 +7,8 @@ from one recipe, a level may change to another, and an arm changes what it is ab
 from collections.abc import Mapping
 from typing import Any
 
+from trainables.config import DEFAULTS, flatten
+
 Recipe = dict[str, Any]
 
 # --- Convolutional networks: SUMix section 5.3, OM configs/classification/{cifar100,tiny_imagenet,imagenet} ---
@@ -29,48 +31,91 @@ CIFAR100_RESNET18: Recipe = {
 CIFAR100_RESNEXT50: Recipe = {**CIFAR100_RESNET18, "backbone": "resnext50"}
 CIFAR100_WRN28_8: Recipe = {
     **CIFAR100_RESNET18,
-    **{"backbone": "wrn28_8", "epochs": 400, "lr": 0.03, "weight_decay": 1e-3},
+    "backbone": "wrn28_8",
+    "epochs": 400,
+    "lr": 0.03,
+    "weight_decay": 1e-3,
 }
 TINY_IMAGENET: Recipe = {
     **CIFAR100_RESNET18,
-    **{"dataset": "tiny_imagenet", "augment": "rrc_flip", "epochs": 400, "lr": 0.2, "sumix.zeta": 1.0},
+    "dataset": "tiny_imagenet",
+    "augment": "rrc_flip",
+    "epochs": 400,
+    "lr": 0.2,
+    "sumix.zeta": 1.0,
 }
 # "PyTorch-style": 4 devices of 64 images.
 IMAGENET_100: Recipe = {
     **CIFAR100_RESNET18,
-    **{"dataset": "imagenet", "backbone": "resnet18_imagenet", "augment": "rrc_flip", "epochs": 100, "batch_size": 256},
+    "dataset": "imagenet",
+    "backbone": "resnet18_imagenet",
+    "augment": "rrc_flip",
+    "epochs": 100,
+    "batch_size": 256,
 }
 IMAGENET_300: Recipe = {**IMAGENET_100, "epochs": 300}
 
 # --- Fine-tuning of torchvision's weights: SUMix section 5.3, OM configs/classification/{cub200,aircrafts} ---
 
 CUB200: Recipe = {
-    **{"dataset": "cub200", "backbone": "resnet18_imagenet", "pretrained": "IMAGENET1K_V1", "init": "om_table"},
-    **{"augment": "rrc_flip", "augment.resize": 256, "augment.scale": 0.5, "interpolation": "bilinear"},
-    **{"epochs": 200, "batch_size": 16, "drop_last": True, "lr": 0.001, "momentum": 0.9, "weight_decay": 5e-4},
-    **{"mixer.alpha": 0.2, "sumix.zeta": 0.5},
+    "dataset": "cub200",
+    "backbone": "resnet18_imagenet",
+    "pretrained": "IMAGENET1K_V1",
+    "init": "om_table",
+    "augment": "rrc_flip",
+    "augment.resize": 256,
+    "augment.scale": 0.5,
+    "interpolation": "bilinear",
+    "epochs": 200,
+    "batch_size": 16,
+    "drop_last": True,
+    "lr": 0.001,
+    "momentum": 0.9,
+    "weight_decay": 5e-4,
+    "mixer.alpha": 0.2,
+    "sumix.zeta": 0.5,
 }
 AIRCRAFT: Recipe = {**CUB200, "dataset": "aircraft"}
 
 # --- CIFAR-100 at 224 pixels: SUMix section 5.3, OM configs/classification/cifar100/mixups/vits ---
 
 _ADAMW: Recipe = {
-    **{"optimiser": "adamw", "weight_decay": 0.05, "weight_decay_on": "matrices", "grad_clip": 5.0},
-    **{"lr_changes": "each_step", "warmup_start": 1e-5, "label_smoothing": 0.1},
+    "optimiser": "adamw",
+    "weight_decay": 0.05,
+    "weight_decay_on": "matrices",
+    "grad_clip": 5.0,
+    "lr_changes": "each_step",
+    "warmup_start": 1e-5,
+    "label_smoothing": 0.1,
 }
 # OM's DeiT-S passes its drop-path, 0.1, under a name that its class ignores: its numbers are without.
 CIFAR100_DEIT_SMALL: Recipe = {
     **_ADAMW,
-    **{"dataset": "cifar100", "image_size": 224, "backbone": "deit_small", "init": "om_table"},
-    **{"augment": "rrc_flip", "augment.scale": 0.8, "augment.randaugment": "fixmatch"},
-    **{"augment.operations": 2, "augment.level": 7.0, "augment.level_std": 0.5},
-    **{"epochs": 200, "batch_size": 100, "lr": 1e-3, "min_lr": 1e-6, "warmup_epochs": 20},
-    **{"mixer.alpha": 2.0, "sumix.zeta": 0.5},
+    "dataset": "cifar100",
+    "image_size": 224,
+    "backbone": "deit_small",
+    "init": "om_table",
+    "augment": "rrc_flip",
+    "augment.scale": 0.8,
+    "augment.randaugment": "fixmatch",
+    "augment.operations": 2,
+    "augment.level": 7.0,
+    "augment.level_std": 0.5,
+    "epochs": 200,
+    "batch_size": 100,
+    "lr": 1e-3,
+    "min_lr": 1e-6,
+    "warmup_epochs": 20,
+    "mixer.alpha": 2.0,
+    "sumix.zeta": 0.5,
 }
 CIFAR100_SWIN_TINY: Recipe = {**CIFAR100_DEIT_SMALL, "backbone": "swin_tiny", "lr": 5e-4, "drop_path": 0.2}
 CIFAR100_CONVNEXT_TINY: Recipe = {
     **CIFAR100_DEIT_SMALL,
-    **{"image_size": 32, "backbone": "convnext_tiny_cifar", "drop_path": 0.3, "grad_clip": None},
+    "image_size": 32,
+    "backbone": "convnext_tiny_cifar",
+    "drop_path": 0.3,
+    "grad_clip": None,
 }
 
 # --- ImageNet in the style of DeiT (arXiv:2012.12877) and Swin (arXiv:2103.14030), OM configs/.../imagenet ---
@@ -78,11 +123,24 @@ CIFAR100_CONVNEXT_TINY: Recipe = {
 
 DEIT: Recipe = {
     **_ADAMW,
-    **{"dataset": "imagenet", "backbone": "deit_small", "init": "om_table", "drop_path": 0.1},
+    "dataset": "imagenet",
+    "backbone": "deit_small",
+    "init": "om_table",
+    "drop_path": 0.1,
     "mixer": "mixup_cutmix",
-    **{"augment": "rrc_flip", "augment.randaugment": "increasing", "augment.operations": 2, "augment.level": 9.0},
-    **{"augment.level_std": 0.5, "augment.jitter": 0.4, "augment.erasing": 0.25},
-    **{"epochs": 300, "batch_size": 1024, "lr": 1e-3, "min_lr": 1e-5, "warmup_epochs": 5, "warmup_start": 1e-6},
+    "augment": "rrc_flip",
+    "augment.randaugment": "increasing",
+    "augment.operations": 2,
+    "augment.level": 9.0,
+    "augment.level_std": 0.5,
+    "augment.jitter": 0.4,
+    "augment.erasing": 0.25,
+    "epochs": 300,
+    "batch_size": 1024,
+    "lr": 1e-3,
+    "min_lr": 1e-5,
+    "warmup_epochs": 5,
+    "warmup_start": 1e-6,
 }
 SWIN: Recipe = {**DEIT, "backbone": "swin_tiny", "drop_path": 0.2, "warmup_epochs": 20}
 
@@ -90,16 +148,39 @@ SWIN: Recipe = {**DEIT, "backbone": "swin_tiny", "drop_path": 0.2, "warmup_epoch
 # A2 shows each image of a batch three times; OM and this do not.
 
 RSB_A2: Recipe = {
-    **{"dataset": "imagenet", "backbone": "resnet50_imagenet", "init": "om_table", "drop_path": 0.05},
-    **{"mixer": "mixup_cutmix", "mixer.mixup_alpha": 0.1},
-    **{"augment": "rrc_flip", "augment.randaugment": "increasing", "augment.operations": 2, "augment.level": 7.0},
-    **{"augment.level_std": 0.5, "image_size": 224, "test_size": 224, "resize": 236},
-    **{"optimiser": "lamb", "weight_decay": 0.02, "weight_decay_on": "matrices", "grad_clip": 1.0, "loss": "binary"},
-    **{"epochs": 300, "batch_size": 2048, "lr": 0.005, "min_lr": 1e-6, "warmup_epochs": 5, "warmup_start": 1e-5},
+    "dataset": "imagenet",
+    "backbone": "resnet50_imagenet",
+    "init": "om_table",
+    "drop_path": 0.05,
+    "mixer": "mixup_cutmix",
+    "mixer.mixup_alpha": 0.1,
+    "augment": "rrc_flip",
+    "augment.randaugment": "increasing",
+    "augment.operations": 2,
+    "augment.level": 7.0,
+    "augment.level_std": 0.5,
+    "image_size": 224,
+    "test_size": 224,
+    "resize": 236,
+    "optimiser": "lamb",
+    "weight_decay": 0.02,
+    "weight_decay_on": "matrices",
+    "grad_clip": 1.0,
+    "loss": "binary",
+    "epochs": 300,
+    "batch_size": 2048,
+    "lr": 0.005,
+    "min_lr": 1e-6,
+    "warmup_epochs": 5,
+    "warmup_start": 1e-5,
 }
 RSB_A3: Recipe = {
     **RSB_A2,
-    **{"drop_path": 0.0, "augment.level": 6.0, "image_size": 160, "epochs": 100, "lr": 0.008},
+    "drop_path": 0.0,
+    "augment.level": 6.0,
+    "image_size": 160,
+    "epochs": 100,
+    "lr": 0.008,
 }
 
 # --- K-image mixing (Jeong et al., IEEE Access 2023) and Co-Mixup (arXiv:2102.03065), from their released code ---
@@ -107,14 +188,25 @@ RSB_A3: Recipe = {
 # The CutMix baselines of the paper have weight decay 1e-4 and milestones 0.5, 0.75.
 CIFAR100_PYRAMIDNET110: Recipe = {
     **CIFAR100_RESNET18,
-    **{"backbone": "pyramidnet110", "epochs": 300, "batch_size": 64, "lr": 0.25, "nesterov": True},
-    **{"weight_decay": 4e-5, "schedule": "multistep", "milestones": (0.75, 0.9)},
+    "backbone": "pyramidnet110",
+    "epochs": 300,
+    "batch_size": 64,
+    "lr": 0.25,
+    "nesterov": True,
+    "weight_decay": 4e-5,
+    "schedule": "multistep",
+    "milestones": (0.75, 0.9),
 }
 CIFAR100_PYRAMIDNET200: Recipe = {**CIFAR100_PYRAMIDNET110, "backbone": "pyramidnet200", "mixer.alpha": 1.0}
 CIFAR100_PREACT_RESNET18: Recipe = {
     **CIFAR100_RESNET18,
-    **{"backbone": "preact_resnet18", "epochs": 300, "lr": 0.2, "nesterov": True},
-    **{"schedule": "multistep", "milestones": (1 / 3, 2 / 3), "mixer.alpha": 2.0},
+    "backbone": "preact_resnet18",
+    "epochs": 300,
+    "lr": 0.2,
+    "nesterov": True,
+    "schedule": "multistep",
+    "milestones": (1 / 3, 2 / 3),
+    "mixer.alpha": 2.0,
 }
 
 # --- Strengths ---
@@ -191,22 +283,19 @@ def automix_settings(config: Mapping[str, Any]) -> Recipe:
 
 # --- Presets ---
 
+# What a study is about, and stays in a short preset.
+_ABOUT = ("dataset", "mixer", "sumix")
+_RECIPES = [value for value in list(vars().values()) if isinstance(value, dict) and "lr" in value]
+
 # Real images and a network that learns something, on two processor cores. A residual branch that starts at zero,
-# as the papers' does, needs more epochs than these to catch up. What recipes of larger networks set goes back to SGD.
+# as the papers' does, needs more epochs than these to catch up. What else a recipe may set goes back to its default.
 _LAPTOP: Recipe = {
-    **{"backbone": "resnet8", "init": "torch_default", "pretrained": "none", "drop_path": 0.0, "ema": 0.0},
-    **{"batch_size": 32, "drop_last": False, "lr": 0.05, "min_lr": 0.0, "schedule": "cosine", "warmup_epochs": 0},
-    **{"optimiser": "sgd", "momentum": 0.9, "nesterov": False, "weight_decay": 1e-4, "weight_decay_on": "all"},
-    **{
-        "milestones": (0.5, 0.75),
-        "lr_changes": "each_step",
-        "warmup_start": 0.0,
-        "grad_clip": None,
-        "label_smoothing": 0.0,
-    },
-    **{"loss": "cross_entropy", "image_size": None, "test_size": None, "resize": None, "interpolation": "bicubic"},
-    **{"augment": "crop_flip", "augment.scale": 0.08, "augment.resize": None, "augment.randaugment": "none"},
-    **{"augment.level": 9.0, "augment.jitter": 0.0, "augment.erasing": 0.0},
+    **{key: flatten(DEFAULTS)[key] for recipe in _RECIPES for key in recipe if not key.startswith(_ABOUT)},
+    "backbone": "resnet8",
+    "init": "torch_default",
+    "batch_size": 32,
+    "lr": 0.05,
+    "lr_changes": "each_step",
 }
 
 # What `--preset` changes in a study: configuration keys, and the number of seeds.
