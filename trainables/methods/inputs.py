@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainables.backbones.backbone import Network
+from trainables.backbones.modes import evaluation_mode
 from trainables.losses.sumix import wide
 from trainables.mixers import MIXERS
 
@@ -32,17 +33,6 @@ class HasClassToken(Protocol):
         Args:
             images: (B, C, H, W) normalised.
         """
-
-
-@contextlib.contextmanager
-def evaluation_mode(network: Network) -> Iterator[None]:
-    """Use running statistics instead of the batch's and no drop-out, and bring the mode before back afterwards."""
-    was_training = network.training
-    network.eval()
-    try:
-        yield
-    finally:
-        network.train(was_training)
 
 
 @contextlib.contextmanager

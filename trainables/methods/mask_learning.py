@@ -15,10 +15,10 @@ import torch
 from torch import Generator, Tensor, nn
 
 from trainables.backbones.backbone import Network
+from trainables.backbones.modes import evaluation_mode
 from trainables.config import Config
 from trainables.datasets.opening import dataset_of
 from trainables.losses.mix_block import MixBlock, mask_loss, mask_weight_at
-from trainables.methods.inputs import evaluation_mode
 from trainables.methods.method import Step
 from trainables.methods.mixing import Mixing
 from trainables.methods.momentum_pipeline import follow, momentum, other_heads, plain_heads

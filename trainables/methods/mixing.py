@@ -9,10 +9,11 @@ import torch
 from torch import Generator, Tensor
 
 from trainables.backbones.backbone import Network
+from trainables.backbones.modes import evaluation_mode
 from trainables.config import Config
 from trainables.losses.sumix import SUMixLoss, SUMixParts
 from trainables.losses.sumix_release import ReleasedSUMixLoss
-from trainables.methods.inputs import INPUTS, check_inputs, evaluation_mode, running_statistics_left
+from trainables.methods.inputs import INPUTS, check_inputs, running_statistics_left
 from trainables.methods.method import Method, Step
 from trainables.mixers import MIXERS
 from trainables.mixers.choice import happens

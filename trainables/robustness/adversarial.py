@@ -15,7 +15,8 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import cross_entropy
 
-from trainables.robustness.classifier import Classifier, evaluation_mode, predict, top1
+from trainables.backbones.modes import evaluation_mode
+from trainables.robustness.classifier import Classifier, predict, top1
 
 EPSILON = 8 / 255  # bound of the perturbation, in pixels of [0, 1]
 STEP = 2 / 255

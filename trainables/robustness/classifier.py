@@ -3,27 +3,14 @@
 Shape letters: B batch, C channels, H height, W width, L classes, N images.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from trainables.backbones.modes import evaluation_mode
 
 Classifier = Callable[[Tensor], Tensor]  # (B, C, H, W) pixels in [0, 1] -> (B, L) logits; it normalises them itself
-
-
-@contextmanager
-def evaluation_mode(model: Classifier) -> Iterator[None]:
-    """Every module of ``model`` in evaluation mode for the length of the block, then in the mode that it was in."""
-    modules = list(model.modules()) if isinstance(model, nn.Module) else []
-    modes = [module.training for module in modules]
-    for module in modules:
-        module.training = False
-    try:
-        yield
-    finally:
-        for module, mode in zip(modules, modes, strict=True):
-            module.training = mode
 
 
 @torch.no_grad()

@@ -13,8 +13,9 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor
 
+from trainables.backbones.modes import evaluation_mode
 from trainables.mixers.saliency import fine_grained_saliency
-from trainables.robustness.classifier import Classifier, evaluation_mode
+from trainables.robustness.classifier import Classifier
 
 Order = Literal["random", "salient", "non_salient"]
 

@@ -1,0 +1,23 @@
+"""Modes of a network: evaluation for a while."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+
+@contextmanager
+def evaluation_mode(model: object) -> Iterator[None]:
+    """Put every module of ``model`` into evaluation mode for the length of the block, then back into its own mode.
+
+    A function that is no module has no mode, and is left alone.
+    """
+    modules = list(model.modules()) if isinstance(model, nn.Module) else []
+    modes = [module.training for module in modules]
+    for module in modules:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module, mode in zip(modules, modes, strict=True):
+            module.training = mode
