@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from trainables import cost, memory, rehearsal
+from trainables import cost, rehearsal
 from trainables.backbones.pretrained import load_pretrained, prepare_pretrained
 from trainables.config import NEUTRAL, Config, flatten, parse
 from trainables.datasets.opening import open_dataset, prepare
@@ -78,7 +78,6 @@ class Classification:
             Diverged: the loss is not finite.
         """
         settings = parsed(settings)
-        memory.forget_peak()
         data = open_dataset(settings, data_root, device(), workers=workers)
         run = Run(settings, seed, data, load_pretrained(settings.backbone, settings.pretrained, data_root))
         if resume_from is not None:

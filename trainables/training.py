@@ -53,6 +53,7 @@ class Run:
         self.settings = settings
         self.seed = seed
         self.device = device()
+        self.held_mib = memory.forget_peak()  # before this run, with the data set, which is kept for the next
         torch.backends.cudnn.benchmark = True
         torch.set_float32_matmul_precision("high")
         self.train_set = data.train
@@ -179,7 +180,7 @@ class Run:
         peak = memory.peak_mib(self.device)
         if self.device.type != "cuda":
             sources = (self.train_set, self.validation_set, self.test_set)
-            peak += max(source.workers_mib for source in sources if source is not None)
+            peak = max(0.0, peak - self.held_mib) + max(source.workers_mib for source in sources if source is not None)
         whole = {
             "train_seconds_total": math.fsum(epoch.metrics["train_seconds"] for epoch in self.history),
             "params": sum(parameter.numel() for parameter in self.method.evaluated.backbone.parameters()),

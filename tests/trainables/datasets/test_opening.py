@@ -98,7 +98,7 @@ def test_what_is_reported_with_a_validation_split(root):
     assert (search["val_top1"], search["val_loss"]) == (both["val_top1"], both["val_loss"])
     assert {*plain, *search} <= {metric.name for metric in train.metrics}
     assert plain["params"] == sum(p.numel() for p in BACKBONES["resnet8"](num_classes=3).parameters())
-    assert plain["peak_memory_mib"] > 0
+    assert 0 <= plain["peak_memory_mib"] < 500  # the run's own; libraries and data were there before
 
 
 @pytest.mark.parametrize(
