@@ -18,7 +18,7 @@ def written(*arguments: str, capsys: pytest.CaptureFixture[str]) -> str:
 
 def started(script: str, folder: Path, **variables: str) -> list[str]:
     """The study and its options as the script understands them."""
-    before, _, _ = script.partition("\ncluster=\n")
+    before, _, _ = script.partition("\ncluster=")
     variables = {"SLURM_JOB_ID": "7", "PATH": "/usr/bin:/bin", **variables}
     done = subprocess.run(
         ["bash", "-c", f"{before}\n{PROBE}"], cwd=folder, env=variables, capture_output=True, text=True
