@@ -34,15 +34,16 @@ def examine_driver(asked: Question) -> list[Finding]:
 
 
 def check_temporary(folder: str) -> Finding:
-    """Red where Ray's sockets do not fit below the temporary folder, or its name has letters that Ray cannot take."""
+    """Warn where Ray's sockets do not fit below the temporary folder; a study puts them under /tmp if it can."""
     longest = SOCKET_BYTES - RAY_ADDS
-    fix = "export TMPDIR=/tmp, or another short folder"
-    if not folder.isascii():
-        return Finding("temporary", RED, f"TMPDIR={folder!r} has letters that are not ASCII", fix)
-    if len(folder) > longest:
+    if folder.isascii() and len(folder) <= longest:
+        return Finding("temporary", OK, f"{folder} is short enough for Ray's sockets")
+    text = f"TMPDIR={folder!r} has letters that are not ASCII"
+    if folder.isascii():
         text = f"TMPDIR={folder!r} has {len(folder)} letters, and Ray's sockets leave room for {longest}"
-        return Finding("temporary", RED, text, fix)
-    return Finding("temporary", OK, f"{folder} is short enough for Ray's sockets")
+    if os.access("/tmp", os.W_OK):
+        return Finding("temporary", WARNING, f"{text}: they go to /tmp", "export RAY_TMPDIR, a short folder")
+    return Finding("temporary", RED, text, "export RAY_TMPDIR, a short folder")
 
 
 def check_output(stream: TextIO) -> Finding:
