@@ -1,12 +1,6 @@
-"""The most memory that a run took: of the GPU where it has one, else of its process and the workers that decode.
-
-A process runs many trials, each in a thread of its own. Two things made it grow from trial to trial although no Python
-object stayed: glibc opens a new arena for each thread and gives none back, and keeps what is freed for the next
-request. So there is one arena, and what is free goes back before a run begins.
-"""
+"""The most memory that a run took: of the GPU where it has one, else of its process and the workers that decode."""
 
 import contextlib
-import ctypes
 import resource
 import sys
 from pathlib import Path
@@ -15,7 +9,6 @@ import psutil
 import torch
 
 MIB = 2**20
-M_ARENA_MAX = -8  # of glibc's malloc.h
 
 
 def forget_peak() -> float:
@@ -25,11 +18,6 @@ def forget_peak() -> float:
     """
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
-            libc = ctypes.CDLL(None)
-            libc.mallopt(M_ARENA_MAX, 1)
-            libc.malloc_trim(0)
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # Linux: resets the peak of the resident set
     return psutil.Process().memory_info().rss / MIB

@@ -100,7 +100,12 @@ def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
         HeadLost: within the block, from what waits by ``head.while_there``.
     """
     options: dict[str, Any] = {
-        "runtime_env": {"py_modules": [str(Path(module.__path__[0])) for module in _modules(travelling)]},
+        "runtime_env": {
+            "py_modules": [str(Path(module.__path__[0])) for module in _modules(travelling)],
+            # A worker runs each trial in a thread of its own, and glibc keeps an arena for each thread: with one arena
+            # for all, a worker that is used again does not grow.
+            "env_vars": {"MALLOC_ARENA_MAX": "1"},
+        },
         "log_to_driver": False,
         "logging_level": "error",
     }
