@@ -147,6 +147,7 @@ def write_report(
         *((heading, image(pictures[name], shown)) for name, (heading, shown) in BEFORE.items() if name in pictures),
         ("Training", _note(curves, runs) + image(pictures["curves"], f"{levels[0].declared.label} by epoch")),
         *([("Lambda", image(pictures["lambda"], "Learned and drawn lambda by epoch"))] if histograms else []),
+        ("What the plan could conclude", "\n".join(f"<p>{html.escape(line)}</p>" for line in outlook(plan))),
         ("How many seeds it would take", _power(levels)),
         ("Configuration", _configuration(runs, list(plan["factors"]))),
         ("Where the runs come from", html_grid(provenance(runs), words=True)),

@@ -13,6 +13,7 @@ from mixlab.cluster.worker import Work, files_of
 from mixlab.launching import ending
 from mixlab.launching.display import Display
 from mixlab.launching.phase import ListedTrials, Phase
+from mixlab.launching.plan import print_outlook
 from mixlab.launching.proposed import ProposedTrials
 from mixlab.launching.result import Result
 from mixlab.launching.session import Session
@@ -115,6 +116,8 @@ def _study(study: Study, start: Start, folder: Path, report: Any) -> Result:
         recorded = store.recorded(start.client, study.name)
         saved = start.storage.newest()
         phase = ListedTrials(study, start.train, trials, options.preset, recorded, saved, shown(options.storage))
+        if not options.quiet and not phase.over():
+            print_outlook(phase.tracked.plan, report, start.console)
         found = _run(phase, start)
         if found.early:
             return Result(found.code)

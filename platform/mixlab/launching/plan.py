@@ -1,6 +1,6 @@
 """What a start of the command would do: every trial's state, what is left to pay, what can be concluded."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -35,16 +35,16 @@ def print_plan(spec: Study | Search, train: CompleteTrainable, options: Options,
         trials = spec.trials(train)
         left = _left_of_study(spec, trials, options, console)
         study = spec
-    print_outlook(study, train, options, report, console)
+    print_outlook(study.plan(study.trials(train), options.preset, train), report, console)
     if left:
         print_cost(left, train, options, console)
 
 
-def print_outlook(study: Study, train: CompleteTrainable, options: Options, report: Any, console: Console) -> None:
-    """Print what the study can conclude, before any of it is trained, where the report's module says so."""
+def print_outlook(plan: Mapping[str, Any], report: Any, console: Console) -> None:
+    """Print what a plan can conclude, before any of it is trained, where the report's module says so."""
     outlook = getattr(report, "outlook", None)
     if outlook is not None:
-        for line in outlook(study.plan(study.trials(train), options.preset, train)):
+        for line in outlook(plan):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
