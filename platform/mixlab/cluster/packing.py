@@ -18,10 +18,11 @@ from mixlab.spec.trainable import CompleteTrainable
 
 MARGIN = 0.1  # of a GPU's free memory: fragments, and steps that need more than those measured
 STEPS = 10_000  # Ray counts a GPU in ten-thousandths
+# What torch's allocator, CUDA, cuBLAS and cuDNN say of a full GPU; cuDNN was seen to call it an internal error.
 FULL = re.compile(
     r"^torch\.(cuda\.)?OutOfMemoryError"
-    r"|^(RuntimeError|torch\.(accelerator\.)?AcceleratorError): (CUDA error: |cuDNN error: )"
-    r"(out of memory|CUBLAS_STATUS_ALLOC_FAILED|CUBLAS_STATUS_NOT_INITIALIZED|CUDNN_STATUS_ALLOC_FAILED)",
+    r"|^(RuntimeError|torch\.(accelerator\.)?AcceleratorError): (CUDA (driver )?error: |cuDNN error: )"
+    r"(out of memory|CUBLAS_STATUS_(ALLOC_FAILED|NOT_INITIALIZED)|CUDNN_STATUS_(ALLOC_FAILED|INTERNAL_ERROR))",
     re.MULTILINE,
 )
 
