@@ -11,7 +11,7 @@ from trainables.datasets import DATASETS
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import dataset_of, folder_of, open_splits
 from trainables.datasets.resident import load_cached, subset
-from trainables.memory import MIB
+from trainables.memory import MIB, ran_out
 from trainables.training import Run, device, test_batch
 
 SLOW_STEP = 0.5  # seconds; a timed step that takes longer is repeated once only, and tried on no larger batch
@@ -57,22 +57,25 @@ def gpu_memory(settings: Config, data_root: Path) -> tuple[float, float]:
     if not torch.cuda.is_available():
         raise ValueError("the memory of a trial cannot be measured: torch sees no GPU")
     splits = load_cached(settings.dataset, folder_of(settings, data_root))
-    torch.cuda.empty_cache()
-    torch.cuda.reset_peak_memory_stats()
-    free = torch.cuda.mem_get_info()[0] / MIB  # this process's context exists by now, and is not part of it
     few = Splits(
         subset(splits.train, min(settings.batch_size, len(splits.train.labels))),
         subset(splits.test, min(test_batch(settings), len(splits.test.labels))),
     )
+    free = 0.0
     try:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        free = torch.cuda.mem_get_info()[0] / MIB  # this process's context exists by now, and is not part of it
         run = _run(settings, few)
         for epoch in (1, 2):  # the second has the optimiser's state from the start
             run.train_epoch(epoch)
         run.evaluation()
-    except torch.OutOfMemoryError:
+    except RuntimeError as error:
+        if not ran_out(error):
+            raise
         raise ValueError(
             f"a trial of {settings.backbone} with batches of {settings.batch_size} does not fit the {free:.0f} MiB "
-            "that the GPU has free: lower batch_size"
+            "that the GPU has free: lower batch_size, or end what else uses the GPU"
         ) from None
     resident = sum(split.images.nbytes for split in splits if isinstance(split, Split)) / MIB
     return torch.cuda.max_memory_reserved() / MIB + resident + CONTEXT_MIB, free + CONTEXT_MIB

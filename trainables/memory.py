@@ -1,6 +1,7 @@
 """The most memory that a run took: of the GPU where it has one, else of its process and the workers that decode."""
 
 import contextlib
+import re
 import resource
 import sys
 from pathlib import Path
@@ -9,6 +10,16 @@ import psutil
 import torch
 
 MIB = 2**20
+# What CUDA, cuBLAS and cuDNN say of a full GPU; torch's own allocator has an exception for it.
+FULL = re.compile(
+    r"CUDA (driver )?error: (out of memory|CUBLAS_STATUS_(ALLOC_FAILED|NOT_INITIALIZED))"
+    r"|cuDNN error: CUDNN_STATUS_(ALLOC_FAILED|INTERNAL_ERROR)"
+)
+
+
+def ran_out(error: RuntimeError) -> bool:
+    """Return whether an error says that a GPU has no memory left."""
+    return isinstance(error, torch.OutOfMemoryError) or FULL.search(str(error)) is not None
 
 
 def forget_peak() -> float:

@@ -1,0 +1,53 @@
+"""What a run costs: a GPU that is full, and a first test that is slow."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from trainables import cost
+from trainables.config import parse
+from trainables.datasets.dataset import Split, Splits
+
+SETTINGS = parse({"dataset": "cifar10", "backbone": "resnet8", "batch_size": 4})
+# As torch 2.11 raised them on an H100 that was full.
+FULL = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."),
+    torch.AcceleratorError("CUDA error: out of memory\nSearch for `cudaErrorMemoryAllocation' in the documentation."),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR"),
+]
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let torch say that there is a GPU, with four images in its data set."""
+    split = Split(torch.zeros(4, 3, 32, 32, dtype=torch.uint8), torch.arange(4))
+    monkeypatch.setattr(cost, "load_cached", lambda *_: Splits(split, split))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: None)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (512 * 2**20, 2**35))
+
+
+def raises(error: Exception) -> None:
+    raise error
+
+
+@pytest.mark.parametrize("error", FULL, ids=repr)
+@pytest.mark.parametrize(("noticed", "free"), [("context", 0), ("step", 512)])
+@pytest.mark.usefixtures("gpu")
+def test_a_full_gpu_is_one_sentence_whoever_notices(
+    error: Exception, noticed: str, free: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if noticed == "context":
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: raises(error))
+    monkeypatch.setattr(cost, "_run", lambda *_: raises(error))
+    with pytest.raises(ValueError, match=f"resnet8 with batches of 4 does not fit the {free} MiB that the GPU has"):
+        cost.gpu_memory(SETTINGS, tmp_path)
+
+
+@pytest.mark.usefixtures("gpu")
+def test_another_error_stays_what_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(cost, "_run", lambda *_: raises(RuntimeError("CUDA error: device-side assert triggered")))
+    with pytest.raises(RuntimeError, match="device-side assert"):
+        cost.gpu_memory(SETTINGS, tmp_path)
