@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixlab.cluster.packing import Packing, more, ran_out
+from mixlab.cluster.worker import CONTEXT_BYTES, share_of_tensors
 from tests.servers import ray_cluster
 from tests.servers.program import run_alone
 from tests.study_folder import toy_folder
@@ -57,6 +58,19 @@ def test_what_running_out_of_gpu_memory_is(error: str, full: bool) -> None:
 
 def test_the_share_doubles_up_to_a_whole_gpu() -> None:
     assert [more(gpus) for gpus in (0.125, 0.3333, 0.6666, 1.0, 2.0)] == [0.25, 0.6666, 1.0, 1.0, 2.0]
+
+
+@given(count=st.integers(2, 64), gib=st.integers(16, 192))
+def test_the_tensors_and_contexts_of_all_trials_fit_a_gpu(count: int, gib: int) -> None:
+    memory = gib * 2**30
+    tensors = share_of_tensors(1 / count, memory) * memory
+    assert tensors > 0
+    if 2 * CONTEXT_BYTES * count <= memory:  # else a context alone takes more than half of a share
+        assert count * (tensors + CONTEXT_BYTES) <= memory * (1 + 1e-9)
+
+
+def test_a_trial_with_a_gpu_to_itself_may_take_all_of_it() -> None:
+    assert [share_of_tensors(gpus, 2**36) for gpus in (0, 1, 2)] == [1, 1, 1]
 
 
 @pytest.mark.slow
