@@ -2,10 +2,11 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -18,6 +19,7 @@ from mixlab.spec.trainable import CompleteTrainable
 
 MARGIN = 0.1  # of a GPU's free memory: fragments, and steps that need more than those measured
 STEPS = 10_000  # Ray counts a GPU in ten-thousandths
+ABREAST = 8  # trials measured at once on a GPU: each is a process, which takes longer to start than to measure
 # What torch's allocator, CUDA, cuBLAS and cuDNN say of a full GPU; cuDNN was seen to call it an internal error.
 FULL = re.compile(
     r"^torch\.(cuda\.)?OutOfMemoryError"
@@ -99,12 +101,21 @@ def measure(trials: Sequence[Trial], train: CompleteTrainable, whole: Share, dat
     settings = {trial.cell: trial.settings for trial in trials}
     memory = partial(train.gpu_memory, data_root=data_root)
     try:
-        needed = [needed for needed, _ in connect.map_on(memory, settings.values(), whole)]
+        needed = _needed(memory, list(settings.values()), whole)
         cell = list(settings)[needed.index(max(needed))]
         nodes = connect.on_every_gpu_node(memory, settings[cell], whole)
     except (ValueError, OSError) as error:
         raise BadInput(f"--gpus-per-trial {AUTO}: {error}") from error
     return min((Packing(needed, free, cell) for needed, free in nodes), key=lambda packing: packing.count)
+
+
+def _needed(memory: Callable[[Any], tuple[float, float]], settings: Sequence[Any], whole: Share) -> list[float]:
+    """Return the MiB of each, several measured at once, or one after another where together they do not fit."""
+    try:
+        found = connect.map_on(memory, settings, replace(whole, gpus=whole.gpus / ABREAST))
+    except ValueError:
+        found = connect.map_on(memory, settings, whole)
+    return [needed for needed, _ in found]
 
 
 def ran_out(traceback: str) -> bool:

@@ -3,12 +3,16 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixlab.cluster.packing import Packing, more, ran_out
+from mixlab.cluster import connect
+from mixlab.cluster.connect import Share
+from mixlab.cluster.packing import Packing, measure, more, ran_out
 from mixlab.cluster.worker import CONTEXT_BYTES, share_of_tensors
 from tests.servers import ray_cluster
 from tests.servers.program import run_alone
@@ -58,6 +62,26 @@ def test_what_running_out_of_gpu_memory_is(error: str, full: bool) -> None:
 
 def test_the_share_doubles_up_to_a_whole_gpu() -> None:
     assert [more(gpus) for gpus in (0.125, 0.3333, 0.6666, 1.0, 2.0)] == [0.25, 0.6666, 1.0, 1.0, 2.0]
+
+
+@pytest.mark.parametrize(("room", "asked"), [(16_000, [0.125]), (5_000, [0.125, 1])])
+def test_arms_are_measured_at_once_where_they_fit_and_alone_where_not(
+    room: float, asked: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares = []
+
+    def map_on(memory: Callable[[Any], Any], settings: Any, wanted: Share) -> list[Any]:
+        shares.append(wanted.gpus)
+        if wanted.gpus < 1 and sum(settings) > room:
+            raise ValueError("a trial does not fit")
+        return [memory(each) for each in settings]
+
+    monkeypatch.setattr(connect, "map_on", map_on)
+    monkeypatch.setattr(connect, "on_every_gpu_node", lambda memory, settings, _: [memory(settings)])
+    train: Any = SimpleNamespace(gpu_memory=lambda settings, data_root: (settings, room))
+    trials: Any = [SimpleNamespace(cell=f"needs {mib}", settings=mib) for mib in (4_000, 2_000, 3_000)]
+    assert measure(trials, train, Share(1, 1), Path()) == Packing(4_000, room, "needs 4000")
+    assert shares == asked
 
 
 @given(count=st.integers(2, 64), gib=st.integers(16, 192))
