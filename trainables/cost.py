@@ -41,9 +41,14 @@ def step_seconds(settings: Config, size: int) -> tuple[float, float]:
     first = run.train_epoch(1)[1]
     # The fastest of a few: the first also builds kernels and caches, and others may be using the machine.
     train_seconds = min(first, *(run.train_epoch(1)[1] for _ in range(1 if first > SLOW_STEP else 2)))
+    return train_seconds, min(_test_seconds(run) for _ in range(1 if train_seconds > SLOW_STEP else 2))
+
+
+def _test_seconds(run: Run) -> float:
+    """Return how long a test on the images of a run takes."""
     start = time.perf_counter()
     run.evaluate(run.train_set)
-    return train_seconds, time.perf_counter() - start
+    return time.perf_counter() - start
 
 
 def gpu_memory(settings: Config, data_root: Path) -> tuple[float, float]:

@@ -1,6 +1,7 @@
 """What a run costs: a GPU that is full, and a first test that is slow."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -51,3 +52,19 @@ def test_another_error_stays_what_it_is(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setattr(cost, "_run", lambda *_: raises(RuntimeError("CUDA error: device-side assert triggered")))
     with pytest.raises(RuntimeError, match="device-side assert"):
         cost.gpu_memory(SETTINGS, tmp_path)
+
+
+@pytest.mark.parametrize(("step", "tests", "estimate"), [(0.1, [5.0, 1.0], 1.0), (0.6, [5.0], 5.0)])
+def test_the_first_test_which_also_chooses_kernels_is_not_what_a_test_takes(
+    step: float, tests: list[float], estimate: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, left = [0.0], iter(tests)
+
+    def evaluate(_: object) -> None:
+        now[0] += next(left)
+
+    run = SimpleNamespace(train_epoch=lambda _: ({}, step, {}), evaluate=evaluate, train_set=None)
+    monkeypatch.setattr(cost, "_run", lambda *_: run)
+    monkeypatch.setattr(cost, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    assert cost.step_seconds(SETTINGS, 4) == (step, estimate)
+    assert next(left, None) is None
