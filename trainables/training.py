@@ -54,7 +54,9 @@ class Run:
         self.seed = seed
         self.device = device()
         self.held_mib = memory.forget_peak()  # before this run, with the data set, which is kept for the next
-        torch.backends.cudnn.benchmark = True
+        # By rule: which algorithm a timing finds fastest differs between processes, and with it the order of a sum.
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.deterministic = True
         torch.set_float32_matmul_precision("high")
         self.train_set = data.train
         self.validation_set = data.validation

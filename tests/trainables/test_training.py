@@ -107,6 +107,14 @@ def test_a_run_that_goes_on_ends_with_the_same_bits(kind: str, tmp_path: Path) -
     assert moved > 1e-4
 
 
+def test_no_timing_decides_by_which_algorithm_a_gpu_adds_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    run_of()
+    assert torch.backends.cudnn.deterministic
+    assert not torch.backends.cudnn.benchmark
+
+
 def test_the_predictions_of_the_test_set_are_those_of_its_accuracy(tmp_path: Path) -> None:
     run = run_of()
     run.next_epoch()
