@@ -1,9 +1,12 @@
 """What every test process needs first, and what tests of every package share: empty MLflow stores and a PostgreSQL."""
 
+import os
 import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
+
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch looks: the tests put data on the CPU, and know the CPU's numbers
 
 import pytest
 import torch

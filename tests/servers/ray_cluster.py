@@ -56,10 +56,13 @@ class RayCluster:
         """Start a node of one processor; options that are given win."""
         command = [*through, *RAY, "start", "--block", "--node-ip-address", self._host, "--num-cpus", "1"]
         command += ["--object-store-memory", str(100 * 2**20)]
-        if "--num-gpus" not in options:
+        environment = dict(self.environment)
+        if "--num-gpus" in options:
+            environment.pop("CUDA_VISIBLE_DEVICES", None)  # Ray believes in no more GPUs than this names
+        else:
             command += ["--num-gpus", "0"]
         log = f"{secrets.token_hex(4)}.log"
-        node = Program([*command, *options], self.folder, log, self.environment, cwd=cwd)
+        node = Program([*command, *options], self.folder, log, environment, cwd=cwd)
         return self._stack.enter_context(node)
 
     def wait_for(self, nodes: int) -> None:
