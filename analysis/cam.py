@@ -82,7 +82,7 @@ def measure(network: Network, source: BatchSource, config: Config, protocol: Map
 
 
 def chosen(runs: pd.DataFrame, plan: Mapping[str, Any], arms: str | None, seed: int | None) -> pd.DataFrame:
-    """One run of each arm and level: those of one seed.
+    """Return one run of each arm and level: those of one seed.
 
     Raises:
         ValueError: an arm or the seed is not of the study.

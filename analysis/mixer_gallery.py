@@ -69,7 +69,7 @@ def main() -> int:
 
 
 def trained_network(data_root: Path) -> Network:
-    """A ResNet-8 after the epochs of the preset ``quick``."""
+    """Return a ResNet-8 after the epochs of the preset ``quick``."""
     config = {key: value for key, value in PRESETS["quick"].items() if key != "seeds"}
     config |= {"dataset": "cifar10", "mixer": "none", "test_images": 1000}
     network = build_network(parse(config), DATASETS["cifar10"])

@@ -198,7 +198,7 @@ def _power(levels: Sequence[LevelTable]) -> str:
 
 
 def _first_seeds(runs: pd.DataFrame) -> pd.DataFrame:
-    """All runs, or those of the first seeds where reading each run's curve would take minutes."""
+    """Return all runs, or those of the first seeds where reading each run's curve would take minutes."""
     seeds = sorted(runs["seed"].unique())
     most = max(1, MOST_CURVES * len(seeds) // max(1, len(runs)))
     return runs[runs["seed"].isin(seeds[:most])]

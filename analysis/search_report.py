@@ -146,7 +146,7 @@ def _importance_text(seen: Landscape) -> str:
 
 
 def _confirmed(tracking_uri: str, search: SearchRecord) -> LevelTable | None:
-    """The table of the confirmation runs, or None while there is none."""
+    """Return the table of the confirmation runs, or None while there is none."""
     try:
         plan = load_plan(tracking_uri, search.plan["search"], search.plan["confirmation"])
         return level_tables(load_runs(tracking_uri, search.plan["search"], plan), plan)[0]

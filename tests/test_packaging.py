@@ -20,12 +20,12 @@ PRODUCT = [
 
 
 def normal(name: str) -> str:
-    """The name of a distribution, without extras and versions, in the one spelling that compares."""
+    """Return the name of a distribution, without extras and versions, in the one spelling that compares."""
     return re.sub(r"[-_.]+", "-", re.split(r"[\[<>=!~; ]", name)[0]).lower()
 
 
 def imported(file: Path) -> set[str]:
-    """The first part of every module that a file imports, wherever in the file."""
+    """Return the first part of every module that a file imports, wherever in the file."""
     tops: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):

@@ -1,4 +1,4 @@
-"""Trains an image classifier, one epoch after another; and answers what a platform asks before it starts.
+"""Trains an image classifier, one epoch after another, and answers what a platform asks before it starts.
 
 last = train({"dataset": "cifar10", "backbone": "resnet8", "epochs": 2}, seed=0)
 """
@@ -27,7 +27,7 @@ class Report(Protocol):
     """Takes a finished epoch, and a function that writes a checkpoint into a folder."""
 
     def __call__(self, epoch: Epoch, save: Callable[[Path], None]) -> None:
-        """Called by the loop after every epoch."""
+        """Receive an epoch; the loop calls this after each."""
 
 
 class Classification:
@@ -35,15 +35,15 @@ class Classification:
 
     metrics = METRICS
     presets = PRESETS
-    neutral = NEUTRAL  # options that came later, at the value that leaves every number as it was
-    numbers = 1  # moves when a configuration gives other numbers than before
+    neutral = NEUTRAL  # options added later, at the value that leaves every number as it was
+    numbers = 1  # raised when a configuration gives other numbers than before
     files = ("mixer.teacher", "mixer.extractor")  # keys whose values are paths of files
     prepared = ("dataset", "folder", "num_classes", "backbone", "pretrained")  # keys that ``prepare`` depends on
-    timed = (  # keys on which it depends how long a run takes; what SUMix adds is timed with its largest arm
+    timed = (  # keys that decide how long a run takes; what SUMix adds is timed with its largest arm
         "dataset", "folder", "image_size", "test_size", "train_images", "test_images", "validation", "evaluate",
         "epochs", "backbone", "batch_size", "precision", "mixer",
     )  # fmt: skip
-    held_out: Mapping[str, Any] = {"validation": 0.1, "evaluate": "validation"}  # what a search's own runs change
+    held_out: Mapping[str, Any] = {"validation": 0.1, "evaluate": "validation"}  # what the runs of a search change
     final = (ValueError, Diverged)  # the same configuration and seed would raise them again
 
     def __call__(
@@ -59,15 +59,15 @@ class Classification:
         """Train and test one network.
 
         Args:
-            settings: of the run, as ``resolve`` gives them, or the dotted keys of ``trainables.config``.
-            seed: of everything random.
+            settings: the run's settings as ``resolve`` returns them, or the dotted keys of ``trainables.config``.
+            seed: the seed of everything random.
             report: called after each epoch. Its metrics are those of ``trainables.metric``: always ``train_loss`` and
                 ``train_seconds``; ``test_top1`` and ``test_top5``, unless ``evaluate`` leaves the test set unread;
                 ``val_top1`` and ``val_loss`` with a validation split; after the last epoch also
                 ``train_seconds_total``, ``params`` and ``peak_memory_mib``.
             resume_from: a folder that ``save`` wrote to; training goes on after its last epoch.
             data_root: the folder of the data sets.
-            workers: processes that decode images which are streamed; ``None`` takes as many as torch has threads.
+            workers: the number of processes that decode streamed images; ``None`` takes as many as torch has threads.
 
         Returns:
             The last epoch.
@@ -94,7 +94,7 @@ class Classification:
         return Resolved(flatten(settings), settings)
 
     def prepare(self, settings: Config | Mapping[str, Any], data_root: Path) -> None:
-        """Have the data set and weights verified under ``data_root``; ``DataError`` where they cannot be had."""
+        """Verify the data set and weights under ``data_root``; raise ``DataError`` where they cannot be fetched."""
         settings = parsed(settings)
         prepare(settings, data_root)
         if settings.pretrained != "none":

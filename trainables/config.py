@@ -31,18 +31,18 @@ RELEASED_AUTOMIX = AutoMixDefinition()
 
 @dataclass(frozen=True, kw_only=True)
 class Config(DataConfig, OptimiserConfig, ScheduleConfig):
-    """Everything that determines the numbers of a run, but its seed."""
+    """Everything that determines the numbers of a run, except its seed."""
 
     backbone: str = "resnet18"
     init: Init = "om_table"
-    pretrained: Pretrained = "none"  # torchvision's weights to start from; ``init`` is then of the head alone
+    pretrained: Pretrained = "none"  # torchvision's weights to start from; ``init`` then concerns the head alone
     drop_path: ShareBelowOne = 0.0  # probability to skip the last block; grows from 0 with depth
 
     batch_size: Count = 100
     drop_last: bool = False  # leave out the epoch's last batch where it is smaller
     loss: Literal["cross_entropy", "binary"] = "cross_entropy"  # binary: one sigmoid a class
     label_smoothing: Share = 0.0  # share of each target that is spread over all classes
-    clean_loss: NotNegative = 0.0  # weight of the loss on the batch before mixing, beside that on the mixed batch
+    clean_loss: NotNegative = 0.0  # weight of the loss on the unmixed batch, besides that on the mixed batch
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  # auto: half on a GPU, float32 elsewhere
 
     mixer: str = "none"
@@ -53,7 +53,7 @@ class Config(DataConfig, OptimiserConfig, ScheduleConfig):
 
 DEFAULTS = Config()
 
-# Keys with a dot, by what stands before it: the field of ``Config`` whose fields they are.
+# Keys with a dot: the part before it, and the field of ``Config`` that holds their values.
 SECTIONS = {"sumix": "sumix", "automix": "automix", "augment": "augment_options"}
 
 # Options that have been added since the first version, each with the value that leaves every number as it was.
@@ -104,7 +104,7 @@ def parse(config: Mapping[str, Any]) -> Config:
 
 
 def flatten(config: Config) -> dict[str, Any]:
-    """The flat form with every default written out; ``parse`` of it gives ``config`` again."""
+    """Return the flat form with every default written out; ``parse`` of it gives ``config`` again."""
     flat: dict[str, Any] = {}
     for key, value in asdict(config).items():
         prefix = key.removesuffix("_options")  # mixer_options is written mixer.alpha, ...
@@ -155,7 +155,7 @@ def require_known(what: str, name: str, known: Iterable[str]) -> None:
 
 
 def _split_keys(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Any]], dict[str, Any]]:
-    """Keys of ``Config``, of each of ``SECTIONS`` and of the mixer; an unknown key is an error."""
+    """Return the keys of ``Config``, of each of ``SECTIONS`` and of the mixer; raise for an unknown key."""
     top: dict[str, Any] = {}
     sections: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
     options: dict[str, Any] = {}
@@ -179,7 +179,7 @@ def _annotations(kind: Any) -> dict[str, Any]:
 
 
 def _checked(key: str, value: Any, kind: Any) -> Any:
-    """``value`` as ``kind``; an int where a float is wanted becomes one, nothing else is converted."""
+    """Return ``value`` as ``kind``; an int where a float is wanted becomes one, nothing else is converted."""
     value = tuple(value) if isinstance(value, list) else value  # JSON has no tuples
     try:
         return TypeAdapter(kind, config=ConfigDict(strict=True)).validate_python(value)

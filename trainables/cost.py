@@ -1,4 +1,4 @@
-"""What a run costs, from a few of its steps: seconds, and GPU memory."""
+"""The cost of a run in seconds and GPU memory, estimated from a few of its steps."""
 
 import time
 from dataclasses import replace
@@ -15,17 +15,17 @@ from trainables.memory import MIB, ran_out
 from trainables.training import Run, device, test_batch
 
 SLOW_STEP = 0.5  # seconds; a timed step that takes longer is repeated once only, and tried on no larger batch
-UNKNOWN_IMAGES = 10_000  # what an estimate takes a folder to hold
+UNKNOWN_IMAGES = 10_000  # the number of images that an estimate assumes in a folder
 CONTEXT_MIB = 800  # of a process besides its tensors: the CUDA context and libraries, which torch does not count
 
 
 def seconds(settings: Config) -> float:
-    """Roughly how long a run takes on this machine, from a few timed steps on noise."""
+    """Return roughly how long a run takes on this machine, from a few timed steps on noise."""
     dataset = DATASETS[settings.dataset]
     sizes = (settings.batch_size,) if torch.cuda.is_available() else (4, 20)
     for size in sizes:
         train_seconds, test_seconds = step_seconds(settings, min(size, settings.batch_size))
-        if train_seconds > SLOW_STEP:  # of a large network a larger batch would tell little more
+        if train_seconds > SLOW_STEP:  # for a large network a larger batch would add little
             break
     num_train = settings.train_images or dataset.num_train or UNKNOWN_IMAGES
     num_test = settings.test_images or dataset.num_test or UNKNOWN_IMAGES
@@ -34,7 +34,7 @@ def seconds(settings: Config) -> float:
 
 
 def step_seconds(settings: Config, size: int) -> tuple[float, float]:
-    """How long a step on ``size`` images of noise takes in training, and in testing."""
+    """Return the seconds of a step on ``size`` images of noise in training, and in testing."""
     noise = torch.randint(0, 256, (size, *DATASETS[settings.dataset].image_shape), dtype=torch.uint8)
     split = Split(noise, torch.arange(size) % dataset_of(settings).num_classes)
     run = _run(settings, Splits(split, split))
@@ -52,9 +52,9 @@ def _test_seconds(run: Run) -> float:
 
 
 def gpu_memory(settings: Config, data_root: Path) -> tuple[float, float]:
-    """MiB that a run needs on this process's GPU, and MiB that are free there for runs.
+    """Return the MiB that a run needs on this process's GPU, and the MiB that are free there for runs.
 
-    Two steps and a test on a batch of the run's own images, and the room of a whole data set that lives on the device.
+    The run takes two steps and a test on a batch of its own images; a data set that lives on the device is added whole.
 
     Raises:
         ValueError: there is no GPU, or the run does not fit it.
@@ -87,6 +87,6 @@ def gpu_memory(settings: Config, data_root: Path) -> tuple[float, float]:
 
 
 def _run(settings: Config, splits: Splits) -> Run:
-    """A run on these images and no others."""
+    """Return a run on these images and no others."""
     whole = replace(settings, train_images=None, test_images=None, validation=0.0, evaluate="test", drop_last=False)
     return Run(whole, 0, open_splits(whole, splits, device()))

@@ -1,4 +1,4 @@
-"""The most memory that a run took: of the GPU where it has one, else of its process and the workers that decode."""
+"""The most memory that a run took: on the GPU where it has one, else in its process and the workers that decode."""
 
 import contextlib
 import re
@@ -23,9 +23,9 @@ def ran_out(error: RuntimeError) -> bool:
 
 
 def forget_peak() -> float:
-    """Count from here on; return the MiB that this process holds now, which are not the next run's.
+    """Start counting afresh; return the MiB that this process holds now, which do not belong to the next run.
 
-    Where the system cannot count anew, the process's peak stays.
+    Where the system cannot reset its count, the process's earlier peak remains.
     """
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()

@@ -8,8 +8,8 @@ metric these two are chosen on the test set.
 
 from dataclasses import dataclass
 
-# The first is what a study compares: most tables of the papers have the median of the last 10 epochs, SUMix's Table 1
-# on ImageNet that of the last 5, and its Table 3 the best of the last 10.
+# A study compares the first: most tables of the papers have the median of the last 10 epochs, SUMix's Table 1 on
+# ImageNet that of the last 5, and its Table 3 the best of the last 10.
 RULES = ("median10", "last", "median5", "best", "best10")
 
 
@@ -32,17 +32,17 @@ METRICS = (
     Metric("val_loss", "nats", 4, False, (), "validation loss"),
     Metric("train_loss", "nats", 4, False, (), "training loss"),
     Metric("train_seconds", "s", 1, None, (), "training time of an epoch"),
-    # After the last epoch.
+    # Reported after the last epoch.
     Metric("train_seconds_total", "s", 0, None, (), "training time"),
     Metric("params", "", 0, None, (), "parameters of the network"),
     Metric("peak_memory_mib", "MiB", 0, None, (), "peak memory"),
-    # With SUMix.
+    # Reported with SUMix.
     Metric("lam", "", 3, None, (), "lambda of the loss"),
     Metric("lam_std", "", 3, None, (), "spread of lambda over a batch"),
     Metric("lam_shift", "", 3, None, (), "distance of lambda from the mixer's"),
     Metric("regulariser", "nats", 4, None, (), "regulariser before zeta"),
     Metric("regulariser_gradient", "", 4, None, (), "gradient of the regulariser at a mixed image's features"),
-    # With AugMix, and with AutoMix.
+    # Reported with AugMix, and with AutoMix.
     Metric("consistency", "nats", 4, None, (), "divergence of the predictions of an image's mixtures"),
     Metric("loss_one", "nats", 4, None, (), "loss of the images as they are"),
     Metric("loss_block", "nats", 4, None, (), "loss of the block that makes the masks"),

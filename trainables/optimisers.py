@@ -1,4 +1,4 @@
-"""What moves the weights: SGD, AdamW or LAMB, which weights decay, and how long a gradient may be.
+"""The optimisers: SGD, AdamW and LAMB, which weights decay, and how long a gradient may be.
 
 Loshchilov, Hutter, "Decoupled Weight Decay Regularization", ICLR 2019 (arXiv:1711.05101); You, Li, Reddi et al.,
 "Large Batch Optimization for Deep Learning: Training BERT in 76 minutes", ICLR 2020 (arXiv:1904.00962).
@@ -21,19 +21,19 @@ EMBEDDINGS = ("class_token", "pos_embedding", "relative_position_bias_table", "l
 
 @dataclass(frozen=True, kw_only=True)
 class OptimiserConfig:
-    """How a gradient becomes a step."""
+    """The options that turn a gradient into a step."""
 
     optimiser: Literal["sgd", "adamw", "lamb"] = "sgd"
     momentum: ShareBelowOne = 0.9  # of SGD
     nesterov: bool = False
     weight_decay: NotNegative = 1e-4
-    weight_decay_on: Literal["all", "matrices"] = "all"  # matrices: no norms, biases, embeddings or layer scales
-    grad_clip: Positive | None = None  # longest gradient of all weights
-    ema: ShareBelowOne = 0.0  # tests the moving average of the weights, of this decay; 0: off
+    weight_decay_on: Literal["all", "matrices"] = "all"  # matrices: not norms, biases, embeddings or layer scales
+    grad_clip: Positive | None = None  # the greatest length of the gradient of all weights together
+    ema: ShareBelowOne = 0.0  # the decay of the moving average of the weights, which is then tested; 0: off
 
 
 def build_optimiser(config: OptimiserConfig, lr: float, method: nn.Module) -> Optimizer:
-    """The optimiser of every weight of ``method``."""
+    """Return the optimiser of every weight of ``method``."""
     groups = parameter_groups(config, method)
     if config.optimiser == "adamw":
         return torch.optim.AdamW(groups, lr=lr, betas=BETAS, weight_decay=config.weight_decay)
@@ -45,7 +45,7 @@ def build_optimiser(config: OptimiserConfig, lr: float, method: nn.Module) -> Op
 
 
 def parameter_groups(config: OptimiserConfig, method: nn.Module) -> list[dict[str, Any]]:
-    """Return the weights that decay, then those that do not; each time those with settings of their own apart."""
+    """Return the weights that decay, then those that do not; in both, weights with settings of their own are apart."""
     named = list(method.named_parameters())
     own: list[dict[str, Any]] = getattr(method, "own_groups", list)()
     apart = {id(p) for group in own for p in group["params"]}
@@ -60,9 +60,9 @@ def parameter_groups(config: OptimiserConfig, method: nn.Module) -> list[dict[st
 
 
 class Lamb(Optimizer):
-    """AdamW whose step in each weight tensor is as long as the tensor, times the learning rate.
+    """AdamW with a step in each weight tensor that is as long as the tensor, times the learning rate.
 
-    As in the implementations that the recipes were tuned with (Apex, timm), and not in the paper: a group without
+    Unlike the paper, and like the implementations that the recipes were tuned with (Apex, timm), a group without
     weight decay takes AdamW's step as it is. Their clipping of the whole gradient at length 1 is ``grad_clip``.
     """
 
@@ -86,7 +86,7 @@ class Lamb(Optimizer):
         return loss
 
     def _direction(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
-        """What is subtracted from ``weight``, per unit of the learning rate; of its shape."""
+        """Return what is subtracted from ``weight`` per unit of the learning rate, in its shape."""
         state = self.state[weight]
         if not state:
             state["mean"], state["square"] = torch.zeros_like(weight), torch.zeros_like(weight)
@@ -98,5 +98,5 @@ class Lamb(Optimizer):
             return adam
         direction = adam + group["weight_decay"] * weight
         length, wanted = direction.norm(), weight.norm()
-        # On the device: a comparison in Python would wait for a GPU once a tensor.
+        # This stays on the device: a comparison in Python would wait for the GPU once per tensor.
         return direction * torch.where((length > 0) & (wanted > 0), wanted / length, 1.0)

@@ -1,7 +1,7 @@
 """The papers' training recipes as plain values with dotted keys, and the strengths of SUMix and of every mixer.
 
 OM is the configuration of OpenMixup that SUMix and AutoMix follow (Li et al. 2022, arXiv:2209.04851). A study starts
-from one recipe, a level may change to another, and an arm changes what it is about.
+from one recipe, a level may switch to another, and an arm changes the keys that it is about.
 """
 
 from collections.abc import Mapping
@@ -88,7 +88,7 @@ _ADAMW: Recipe = {
     "warmup_start": 1e-5,
     "label_smoothing": 0.1,
 }
-# OM's DeiT-S passes its drop-path, 0.1, under a name that its class ignores: its numbers are without.
+# OM's DeiT-S passes its drop-path, 0.1, under a name that its class ignores: its numbers are without drop-path.
 CIFAR100_DEIT_SMALL: Recipe = {
     **_ADAMW,
     "dataset": "cifar100",
@@ -145,7 +145,7 @@ DEIT: Recipe = {
 SWIN: Recipe = {**DEIT, "backbone": "swin_tiny", "drop_path": 0.2, "warmup_epochs": 20}
 
 # --- "ResNet strikes back": Wightman, Touvron, Jegou 2021 (arXiv:2110.00476), procedures A2 and A3 ---
-# A2 shows each image of a batch three times; OM and this do not.
+# A2 shows each image of a batch three times; OM and this recipe do not.
 
 RSB_A2: Recipe = {
     "dataset": "imagenet",
@@ -213,7 +213,7 @@ CIFAR100_PREACT_RESNET18: Recipe = {
 
 TRANSFORMERS = ("deit_small", "swin_tiny", "convnext_tiny", "convnext_tiny_cifar")
 
-# alpha by mixer, of convolutional networks and of transformers: SUMix section 5.2; what it does not have, OM's tables.
+# alpha by mixer, for convolutional networks and for transformers: SUMix section 5.2, or OM's tables where it has none.
 ALPHA: dict[str, tuple[float, float]] = {
     "mixup": (1.0, 0.8),
     "cutmix": (0.2, 2.0),
@@ -229,7 +229,7 @@ ALPHA: dict[str, tuple[float, float]] = {
     "alignmix": (2.0, 2.0),
     "comixup": (2.0, 2.0),
     "automix": (2.0, 2.0),
-    # Of their own papers: K-image mixing for PyramidNet-110 and ImageNet, SuperMix, AugMix.
+    # From their own papers: K-image mixing for PyramidNet-110 and ImageNet, SuperMix, AugMix.
     "dmixup": (1 / 3, 1 / 3),
     "dcutmix": (0.2, 0.2),
     "saliency_dcutmix": (1 / 3, 1 / 3),
@@ -259,7 +259,7 @@ ZETA_OF_DATASET = {"tiny_imagenet": 1.0, "imagenet": 0.5}  # whatever the mixer:
 
 
 def sumix_settings(config: Mapping[str, Any]) -> Recipe:
-    """The alpha and zeta of SUMix's tables for a cell; nothing of what they do not have."""
+    """Return the alpha and zeta of SUMix's tables for a cell, and nothing that they do not have."""
     dataset, backbone, mixer = (config.get(key) for key in ("dataset", "backbone", "mixer"))
     settings: Recipe = {}
     if mixer in ALPHA:
@@ -270,25 +270,25 @@ def sumix_settings(config: Mapping[str, Any]) -> Recipe:
 
 # --- AutoMix: OM configs/classification/cifar100/automix ---
 
-# The rate does not go to 0: what is tested is the slow copy.
+# The rate does not go to 0, because the slow copy is tested.
 AUTOMIX_ON_CIFAR100: Recipe = {"mixer": "automix", "min_lr": 0.05}
 FEW_EPOCHS = 20
 
 
 def automix_settings(config: Mapping[str, Any]) -> Recipe:
-    """Beside ``sumix_settings``: in a run of few epochs AutoMix needs a copy that leaves its start in time."""
+    """Return settings besides ``sumix_settings``: in a short run AutoMix needs a copy that leaves its start in time."""
     short = config.get("mixer") == "automix" and config.get("epochs", FEW_EPOCHS) < FEW_EPOCHS
     return {"mixer.first_momentum": 0.98, "mixer.last_momentum": 0.98} if short else {}
 
 
 # --- Presets ---
 
-# What a study is about, and stays in a short preset.
+# The keys that a study is about, which stay in a short preset.
 _ABOUT = ("dataset", "mixer", "sumix")
 _RECIPES = [value for value in list(vars().values()) if isinstance(value, dict) and "lr" in value]
 
 # Real images and a network that learns something, on two processor cores. A residual branch that starts at zero,
-# as the papers' does, needs more epochs than these to catch up. What else a recipe may set goes back to its default.
+# as the papers' does, needs more epochs than these to catch up. Whatever else a recipe may set returns to its default.
 _LAPTOP: Recipe = {
     **{key: flatten(DEFAULTS)[key] for recipe in _RECIPES for key in recipe if not key.startswith(_ABOUT)},
     "backbone": "resnet8",
@@ -298,12 +298,12 @@ _LAPTOP: Recipe = {
     "lr_changes": "each_step",
 }
 
-# What `--preset` changes in a study: configuration keys, and the number of seeds.
+# The values that `--preset` changes in a study: configuration keys, and the number of seeds.
 PRESETS: dict[str, Recipe] = {
     "paper": {},
     "quick": {**_LAPTOP, "train_images": 4000, "epochs": 3},  # minutes
     "smoke": {**_LAPTOP, "train_images": 300, "test_images": 1000, "epochs": 2, "seeds": 1},  # shows that it runs
 }
 
-# For a study whose own data set is not fetched by itself: its short presets run on CIFAR-10.
+# For a study whose own data set cannot be fetched automatically: its short presets run on CIFAR-10.
 ON_CIFAR10: dict[str, Recipe] = {"quick": {"dataset": "cifar10"}, "smoke": {"dataset": "cifar10"}}

@@ -1,7 +1,7 @@
-"""What a configuration is refused for by its arguments alone, found before anything starts and within a second.
+"""Finds within a second, before anything starts, what a configuration must be refused for by its arguments alone.
 
 The mixer mixes two images of noise, with noise for what it asks of the network; the network and its method are built of
-tensors that have a shape but no numbers, once for all configurations that differ in real numbers alone.
+tensors that have a shape but no numbers, once for all configurations that differ only in real numbers.
 
 torch has no public name for tensors without numbers. This is the one file that uses its private ``FakeTensorMode``, and
 that sets aside ``nn.init.trunc_normal_``, which reads a number back since torch 2.15.
@@ -33,17 +33,17 @@ NOISE_SIDE = 32  # pixels
 
 Shapes = tuple[torch.Size, ...]
 
-_shapes: dict[Hashable, Shapes] = {}  # what ``map_shapes`` found
+_shapes: dict[Hashable, Shapes] = {}  # the results of ``map_shapes``
 _built: set[Hashable] = set()  # the methods that could be built
 
 
 def check(config: Config) -> None:
-    """Raise ``ValueError``, one sentence, for what ``config`` is refused for whatever the files hold."""
+    """Raise ``ValueError``, one sentence, for whatever makes ``config`` wrong without reading a file."""
     dataset = dataset_of(config)
     mixed = mix_noise(config, dataset, map_shapes(config, dataset))
     if config.sumix.any:
         features, logits = torch.zeros(2, 2), torch.zeros(2, dataset.num_classes)
-        with torch.random.fork_rng(devices=[]):  # for the layer of Eq. 5 is drawn
+        with torch.random.fork_rng(devices=[]):  # because the layer of Eq. 5 is drawn
             sumix = SUMIX_PRESETS[config.sumix.preset](2, dataset.num_classes, config.sumix)
         sumix(features, logits, features, logits, torch.zeros(2, dtype=torch.long), mixed)
     if config.mixer in METHODS or asks_the_network(config.mixer):
@@ -54,7 +54,7 @@ def check(config: Config) -> None:
 
 
 def check_batches(config: Config, images: int) -> None:
-    """Raise ``ValueError`` where the batches of so many training images cannot be trained on."""
+    """Raise ``ValueError`` if the network cannot be trained on the batches of so many training images."""
     size = config.batch_size
     if config.drop_last and images < size:
         raise ValueError(f"drop_last leaves no batch of {size} in {images} training images")
@@ -103,9 +103,9 @@ def rehearse(config: Config, dataset: Dataset, images: int = 2) -> None:
     """Take a training step of ``config`` on tensors without numbers, and raise what it raises.
 
     Args:
-        config: of the run.
-        dataset: as the network sees it.
-        images: of the batch.
+        config: the configuration of the run.
+        dataset: the data set as the network sees it.
+        images: the number of images in the batch.
     """
     with without_numbers():
         pixels, labels = torch.rand(images, *dataset.image_shape), torch.zeros(images, dtype=torch.long)
@@ -114,7 +114,7 @@ def rehearse(config: Config, dataset: Dataset, images: int = 2) -> None:
 
 
 def _method(config: Config, dataset: Dataset) -> Mixing:
-    """Return the method, but for copies that follow its weights: tensors without numbers cannot be copied."""
+    """Return the method without the copies that follow its weights: tensors without numbers cannot be copied."""
     network = build_network(config, dataset)
     return METHODS.get(config.mixer, Mixing)(network, config, dataset.num_classes).train()
 
@@ -123,7 +123,7 @@ def map_shapes(config: Config, dataset: Dataset) -> Shapes:
     """Return the shape of an image (C, H, W), and of its map after each stage of the network.
 
     Raises:
-        ValueError: the network cannot be built for images of this size, or not be run on them.
+        ValueError: the network cannot be built for images of this size, or cannot be run on them.
     """
     key = _network(config, dataset)
     if key in _shapes:
@@ -147,9 +147,9 @@ def mix_noise(config: Config, dataset: Dataset, shapes: Shapes) -> Mixed:
     """Return two images of noise, mixed by ``config``; the mixer raises ``ValueError`` for options that it refuses.
 
     Args:
-        config: of the run.
-        dataset: as the network sees it.
-        shapes: of ``map_shapes``; what the mixer asks of the network is noise of these shapes.
+        config: the configuration of the run.
+        dataset: the data set as the network sees it.
+        shapes: the result of ``map_shapes``; what the mixer asks of the network is noise of these shapes.
     """
     mixer, rng = MIXERS[config.mixer], Generator()
     channels, *sides = dataset.image_shape
@@ -180,5 +180,5 @@ def _noise(images: Tensor, classes: int, shapes: Shapes, rng: Generator) -> Mapp
 
 
 def _network(config: Config, dataset: Dataset) -> Hashable:
-    """Return what decides the shapes in a network."""
+    """Return the settings that decide the shapes in a network."""
     return config.backbone, config.drop_path > 0, dataset.image_shape, dataset.num_classes

@@ -1,4 +1,4 @@
-"""The learning rate over a run: a cosine or steps down, after a linear warm-up.
+"""The learning rate over a run: a cosine, or steps down, after a linear warm-up.
 
 Loshchilov, Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", ICLR 2017 (arXiv:1608.03983), without
 restarts; the warm-up of Goyal et al., "Accurate, Large Minibatch SGD" (2017, arXiv:1706.02677).
@@ -14,22 +14,22 @@ from pydantic import Field, Strict
 
 from trainables.ranges import Count, NotNegative, Positive, Share
 
-# A list from the command line will do: JSON has no tuples.
+# A list from the command line is accepted: JSON has no tuples.
 Milestones = Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Strict(False)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleConfig:
-    """How many epochs, and how the learning rate moves over them."""
+    """The number of epochs, and the course of the learning rate over them."""
 
     epochs: Count = 800
     lr: Positive = 0.1  # at the start, after the warm-up
     schedule: Literal["cosine", "multistep"] = "cosine"
     lr_changes: Literal["each_epoch", "each_step"] = "each_epoch"
     min_lr: NotNegative = 0.0  # where the cosine ends
-    milestones: Milestones = (0.5, 0.75)  # of multistep: shares of the run after which the rate is divided by 10
+    milestones: Milestones = (0.5, 0.75)  # for multistep: the shares of the run after which the rate is divided by 10
     warmup_epochs: Annotated[int, Field(ge=0)] = 0
-    warmup_start: Share = 0.0  # the share of the rate that the first step of the warm-up has
+    warmup_start: Share = 0.0  # the share of the rate at the first step of the warm-up
 
 
 def check_schedule(config: ScheduleConfig) -> None:
@@ -41,10 +41,10 @@ def check_schedule(config: ScheduleConfig) -> None:
 
 
 def learning_rate(config: ScheduleConfig, done: float) -> float:
-    """The rate of the step that is taken when ``done`` epochs are over.
+    """Return the rate of the step that is taken when ``done`` epochs are over.
 
-    During the warm-up the schedule's own rate is multiplied by a line from ``warmup_start`` to 1, in every step
-    whatever ``lr_changes`` says, as in OpenMixup; others go in a line to the highest rate.
+    During the warm-up the schedule's own rate is multiplied by a factor that rises linearly from ``warmup_start`` to 1,
+    in every step whatever ``lr_changes`` says, as in OpenMixup; others rise linearly to the highest rate.
     """
     at = math.floor(done) if config.lr_changes == "each_epoch" else done
     if config.schedule == "cosine":
@@ -58,5 +58,5 @@ def learning_rate(config: ScheduleConfig, done: float) -> float:
 
 
 def cosine(lr: float, done: float, epochs: int, min_lr: float = 0.0) -> float:
-    """The rate after ``done`` of ``epochs`` epochs, from ``lr`` to ``min_lr``."""
+    """Return the rate after ``done`` of ``epochs`` epochs, from ``lr`` to ``min_lr``."""
     return min_lr + (lr - min_lr) * (1 + math.cos(math.pi * done / epochs)) / 2

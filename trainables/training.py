@@ -1,7 +1,7 @@
 """One training run: what a checkpoint holds, and how an epoch changes it.
 
 Every random number comes from a generator derived from (seed, purpose, epoch), so a run that is
-interrupted and goes on from its last finished epoch ends with the same numbers.
+interrupted and resumed after its last finished epoch ends with the same numbers.
 """
 
 import math
@@ -29,14 +29,14 @@ from trainables.seeds import derive_seed, generator
 
 TEST_BATCH = 500  # images of up to 80 pixels a side; fewer of larger ones, so that memory does not grow with them
 Tested = tuple[Tensor, Tensor]  # logits (B, L) float16 and labels (B,) of a batch, on the CPU
-DRIVER = Path("/sys/module/nvidia/version")  # of the NVIDIA driver, on Linux
+DRIVER = Path("/sys/module/nvidia/version")  # the version of the NVIDIA driver, on Linux
 
 
 class Epoch(NamedTuple):
-    """What a finished epoch gave."""
+    """The results of a finished epoch."""
 
-    number: int  # from 1
-    of: int  # epochs of the run
+    number: int  # counted from 1
+    of: int  # the number of epochs of the run
     metrics: dict[str, float]
     words: dict[str, str]  # how the numbers were obtained: data, hardware and versions
     histograms: dict[str, tuple[float, ...]]  # shares of the epoch's rows, by bin
@@ -53,8 +53,8 @@ class Run:
         self.settings = settings
         self.seed = seed
         self.device = device()
-        self.held_mib = memory.forget_peak()  # before this run, with the data set, which is kept for the next
-        # By rule: which algorithm a timing finds fastest differs between processes, and with it the order of a sum.
+        self.held_mib = memory.forget_peak()  # held before this run, with the data set, which is kept for the next
+        # Which algorithm a timing finds fastest differs between processes, and so does the order of a sum.
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
         torch.set_float32_matmul_precision("high")
@@ -73,7 +73,7 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """True once every epoch is done."""
+        """Return whether every epoch is done."""
         return len(self.history) == self.settings.epochs
 
     def next_epoch(self) -> None:
@@ -153,9 +153,9 @@ class Run:
         """Return ``top1`` and ``top5``, in percent, and ``loss``, the mean cross-entropy, of ``source``.
 
         Args:
-            source: of the images.
-            network: what is tested, from pixels to logits, if not the method's ``evaluated``.
-            tested: where each batch's logits and labels are put, if anywhere.
+            source: the source of the images.
+            network: the network to test, from pixels to logits; by default the method's ``evaluated``.
+            tested: a list to which each batch's logits and labels are appended, if given.
         """
         network = (self.method.evaluated if network is None else network).eval()
         hits = torch.zeros(2, dtype=torch.long, device=self.device)
@@ -175,7 +175,7 @@ class Run:
         return {"top1": top1, "top5": top5, "loss": float(loss) / seen}
 
     def epoch(self) -> Epoch:
-        """Return the last finished epoch; after the last of all it also says what the whole run took."""
+        """Return the last finished epoch; the run's last also says how much time and memory the whole run took."""
         latest = self.history[-1]
         if not self.finished:
             return latest
@@ -193,7 +193,7 @@ class Run:
     def save(self, folder: Path) -> None:
         """Write ``training.pt``, and after the last epoch ``model.pt``, the backbone's state_dict, into ``folder``.
 
-        Also after the last epoch, what the method keeps besides it, such as AutoMix's ``model_mix_block.pt``, and
+        After the last epoch, also write what the method keeps besides it, such as AutoMix's ``model_mix_block.pt``, and
         ``predictions.npz``: ``logits`` (N, L) float16 of the test set and its ``labels`` (N,) int64.
         """
         state = {
@@ -237,7 +237,7 @@ def device() -> torch.device:
 
 
 def environment(device: torch.device) -> dict[str, str]:
-    """Return what decides, besides the seed, in which order numbers are added up: hardware, and versions.
+    """Return what decides, besides the seed, the order in which numbers are added up: hardware and versions.
 
     The hardware is the name of the GPU, or the instructions of the CPU.
     """
@@ -252,7 +252,7 @@ def environment(device: torch.device) -> dict[str, str]:
 
 
 def _precision(wanted: str, device: torch.device) -> torch.dtype:
-    """Return the type; ``auto`` is float32 on the CPU, bfloat16 on a GPU that computes in it, else float16."""
+    """Return the dtype; ``auto`` is float32 on the CPU, bfloat16 on a GPU that computes in it, else float16."""
     if wanted != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[wanted]
     if device.type != "cuda":

@@ -89,7 +89,7 @@ def plot_importance(arm: Tuned, found: Landscape) -> Figure:
 
 
 def numeric(arm: Tuned) -> list[str]:
-    """The parameters that have an axis."""
+    """Return the parameters that have an axis."""
     return [name for name, spec in arm.space.items() if spec["kind"] != "Choice"]
 
 

@@ -24,7 +24,7 @@ class Attacker:
     content: bytes
 
     def network(self, attacked: Config) -> Network:
-        """The network, on its device in evaluation mode.
+        """Return the network, on its device in evaluation mode.
 
         Args:
             attacked: the configuration of the network that the attack is for.
@@ -45,7 +45,7 @@ class Attacker:
 
 
 def fetch_attacker(tracking_uri: str, run_id: str) -> Attacker:
-    """The network of a run of any study.
+    """Return the network of a run of any study.
 
     Raises:
         ValueError: MLflow has no such run, or no checkpoint of it.

@@ -121,7 +121,7 @@ def published_of_runs(
 
 
 def _value(text: str) -> Any:
-    """A parameter as it was before MLflow made it text."""
+    """Return a parameter as it was before MLflow made it text."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):

@@ -36,7 +36,7 @@ p, li {{ max-width: 48rem; overflow-wrap: anywhere; }} img {{ max-width: 100%; h
 
 
 def page(title: str, body: str) -> str:
-    """A whole page.
+    """Return a whole page.
 
     Args:
         title: escaped by the caller.

@@ -30,7 +30,7 @@ LATEX |= {"α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "ζ": r"$\zeta
 def terminal_text(
     study: str, levels: Sequence[LevelTable], extra: Sequence[str] = (), *, power: bool = False, wide: bool = False
 ) -> str:
-    """All tables of a study for a terminal; a remark that every table shares is printed once, at the end.
+    """Return all tables of a study for a terminal; a remark that every table shares is printed once, at the end.
 
     Args:
         study: its name.
@@ -53,12 +53,12 @@ def terminal_text(
 
 
 def markdown(study: str, levels: Sequence[LevelTable], extra: Sequence[str] = ()) -> str:
-    """All tables of a study as Markdown; arguments as :func:`terminal_text`."""
+    """Return all tables of a study as Markdown; arguments as :func:`terminal_text`."""
     return f"# {escape_markdown(study)}\n\n{markdown_tables(levels, extra)}\n"
 
 
 def markdown_tables(levels: Sequence[LevelTable], extra: Sequence[str] = ()) -> str:
-    """The tables as a piece of a page."""
+    """Return the tables as a piece of a page."""
     shared, own = _split_remarks(levels, extra)
     blocks = []
     for level, lines in zip(levels, own, strict=True):
@@ -84,13 +84,13 @@ def latex(study: str, levels: Sequence[LevelTable], extra: Sequence[str] = ()) -
 
 
 def html_page(study: str, levels: Sequence[LevelTable], extra: Sequence[str] = ()) -> str:
-    """All tables of a study as one self-contained page; arguments as :func:`terminal_text`."""
+    """Return all tables of a study as one self-contained page; arguments as :func:`terminal_text`."""
     title = html.escape(study)
     return page(title, f"<h1>{title}</h1>\n{html_tables(levels, extra)}")
 
 
 def html_tables(levels: Sequence[LevelTable], extra: Sequence[str] = ()) -> str:
-    """The tables as a piece of a page."""
+    """Return the tables as a piece of a page."""
     shared, own = _split_remarks(levels, extra)
     parts = []
     for level, lines in zip(levels, own, strict=True):
@@ -100,7 +100,7 @@ def html_tables(levels: Sequence[LevelTable], extra: Sequence[str] = ()) -> str:
 
 
 def html_grid(shown: pd.DataFrame, wins: Sequence[bool] = (), *, words: bool = False) -> str:
-    """A table that scrolls by itself where it is too wide.
+    """Return a table that scrolls by itself where it is too wide.
 
     Args:
         shown: text cells.

@@ -25,7 +25,7 @@ class Summary(NamedTuple):
 
 
 def claims(levels: Sequence[LevelTable]) -> list[str]:
-    """A line for every gain that is a win."""
+    """Return a line for every gain that is a win."""
     return [
         f"{f'{level.name}, ' if level.levels else ''}{arm}: {row['gain']:+.2f} (95 % interval "
         f"{row['gain_low']:+.2f} to {row['gain_high']:+.2f}, p (family) {p_text(row['p_family'])})"
@@ -72,7 +72,7 @@ def of_arms(levels: Sequence[LevelTable]) -> dict[str, Summary]:
 
 
 def _sentences(level: LevelTable, arm: str, text: dict[Hashable, str], differing: pd.DataFrame) -> str:
-    """The row of an arm in words, and the values of what its study varies."""
+    """Return the row of an arm in words, and the values of what its study varies."""
     said = "baseline" if arm == level.baseline else text["verdict"]  # first, for MLflow's list shows 50 letters
     mean = f"{text['mean ± sd']} over {text['n']} seed{'s' * (text['n'] != '1')}"
     gain = f"; gain {text['gain']}, 95 % interval {text['95 % interval']}, p (family) {text['p (family)']}"

@@ -150,7 +150,7 @@ def make_plan_fixture() -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def planned_runs() -> Callable[..., pd.DataFrame]:
-    """The rows that ``load_runs`` gives, made from values by (arm, seed); what is not given is missing."""
+    """Return the rows that ``load_runs`` gives, made from values by (arm, seed); what is not given is missing."""
 
     def rows(plan: dict[str, Any], values: Mapping[tuple[str, int], float], **columns: Any) -> pd.DataFrame:
         trials = [{**trial, **{f"factor.{k}": v for k, v in trial["levels"].items()}} for trial in plan["trials"]]

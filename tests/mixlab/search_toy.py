@@ -74,7 +74,7 @@ def search(**changes: Any) -> Search:
 
 
 def store_of(kind: str, folder: Path) -> TrialStore:
-    """A journal or SQLite file in ``folder``; of any other kind, the URL of a server."""
+    """Return a journal or SQLite file in ``folder``; of any other kind, the URL of a server."""
     urls = {"journal": str(folder / "optuna.journal"), "sqlite": f"sqlite:///{folder}/optuna.db"}
     return TrialStore(urls.get(kind, kind), "toy")
 

@@ -73,6 +73,6 @@ class FileServer:
 
 @contextlib.contextmanager
 def running(content: bytes, *moods: str | int) -> Iterator[FileServer]:
-    """The server, for the length of the block."""
+    """Yield the server, for the length of the block."""
     with started(FileServer(content, moods)) as server:
         yield server

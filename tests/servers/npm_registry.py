@@ -60,7 +60,7 @@ class Registry:
 
 @contextlib.contextmanager
 def running(package: str, archive: Path, host: str) -> Iterator[Registry]:
-    """The registry, for the length of the block.
+    """Yield the registry, for the length of the block.
 
     Args:
         package: name@version.

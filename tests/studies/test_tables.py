@@ -41,7 +41,7 @@ TABLES = {
 
 @functools.cache
 def load(name: str) -> tuple[Study, str]:
-    """The study of a file and the file's header."""
+    """Return the study of a file and the file's header."""
     found = runpy.run_path(str(FOLDER / f"{name}.py"))
     return found["study"], found["__doc__"]
 
@@ -175,7 +175,7 @@ def test_dry_run(name: str, tmp_path: Path, tracking_uri: str, capsys: pytest.Ca
 
 
 def steps() -> dict[str, Mapping[str, Any]]:
-    """One configuration for every (network, shape of the images, mixer, terms of SUMix) that any study names."""
+    """Return one configuration for every (network, shape of the images, mixer, terms of SUMix) that any study names."""
     found: dict[str, Mapping[str, Any]] = {}
     for name in TABLES:
         for trial in trials(name):

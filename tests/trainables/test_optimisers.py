@@ -23,7 +23,7 @@ def gradients(model: nn.Module, steps: int) -> list[list[Tensor]]:
 
 
 def walk(model: nn.Module, steps: int = 3, **keys: Any) -> list[Tensor]:
-    """The weights after some steps by given gradients."""
+    """Return the weights after some steps by given gradients."""
     config = parse({"lr": 0.1, **keys})
     optimiser = build_optimiser(config, config.lr, model)
     for step in gradients(model, steps):

@@ -1,1 +1,1 @@
-"""What is done to each training image before the batch is mixed."""
+"""The augmentation of each training image before the batch is mixed."""

@@ -1,4 +1,4 @@
-"""Brightness, contrast, saturation and sharpness as Pillow defines them: a blend with what lacks the quality.
+"""Brightness, contrast, saturation and sharpness as Pillow defines them: a blend with an image that lacks the quality.
 
 Images are bytes as whole float32 numbers, (B, C, H, W) in 0..255, left unchanged. One channel is grey already.
 
@@ -9,23 +9,23 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-LUMA = (19595 / 65536, 38470 / 65536, 7471 / 65536)  # of red, green and blue in a grey value
+LUMA = (19595 / 65536, 38470 / 65536, 7471 / 65536)  # the weights of red, green and blue in a grey value
 
 
 def grey(pixels: Tensor) -> Tensor:
-    """(B, 1, H, W) brightness of each pixel."""
+    """Return the brightness of each pixel, (B, 1, H, W)."""
     if pixels.shape[1] == 1:
         return pixels
     return (pixels * pixels.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True).add_(0.5).floor_()
 
 
 def mean_grey(pixels: Tensor) -> Tensor:
-    """(B, 1, 1, 1) the mean brightness of each image."""
+    """Return the mean brightness of each image, (B, 1, 1, 1)."""
     return grey(pixels).mean(dim=(2, 3), keepdim=True).add_(0.5).floor_()
 
 
 def smoothed(pixels: Tensor) -> Tensor:
-    """Each pixel with its eight neighbours, itself weighing 5; the border stays."""
+    """Average each pixel with its eight neighbours, itself with weight 5; the border stays."""
     C = pixels.shape[1]
     weights = pixels.new_ones(C, 1, 3, 3)
     weights[:, :, 1, 1] = 5
@@ -35,15 +35,15 @@ def smoothed(pixels: Tensor) -> Tensor:
 
 
 def blend(without: Tensor, pixels: Tensor, factor: Tensor) -> Tensor:
-    """From ``without`` (factor 0) over ``pixels`` (factor 1) and beyond, in whole numbers.
+    """Blend from ``without`` (factor 0) through ``pixels`` (factor 1) and beyond, in whole numbers.
 
     Args:
-        without: what broadcasts to (B, C, H, W).
+        without: anything that broadcasts to (B, C, H, W).
         pixels: (B, C, H, W).
         factor: (B,) at least 0.
     """
     mixed = without + factor[:, None, None, None] * (pixels - without)
-    return mixed.add_(1e-3).floor_().clamp_(0, 255)  # what is a whole number but for rounding stays that number
+    return mixed.add_(1e-3).floor_().clamp_(0, 255)  # a whole number up to rounding stays that number
 
 
 def jitter(pixels: Tensor, rng: Generator, strength: float) -> Tensor:
@@ -53,7 +53,7 @@ def jitter(pixels: Tensor, rng: Generator, strength: float) -> Tensor:
 
     Args:
         pixels: (B, C, H, W).
-        rng: source of every draw, on the device of ``pixels``.
+        rng: the source of every draw, on the device of ``pixels``.
         strength: factors are uniform in 1 - strength .. 1 + strength.
     """
     factors = 1 + strength * (2 * torch.rand(3, len(pixels), generator=rng, device=pixels.device) - 1)

@@ -23,9 +23,9 @@ def crop_and_flip(
 
     Args:
         images: of any dtype, left unchanged.
-        rng: source of every random draw, on the device of ``images``.
+        rng: the source of every random draw, on the device of ``images``.
         padding: pixels added on each side; the window moves by up to as many pixels in each direction.
-        mode: what the padding shows, the image reflected at its border (without repeating it) or zeros.
+        mode: what fills the padding: the image reflected at its border (without repeating it), or zeros.
 
     Returns:
         (B, C, H, W) of the dtype of ``images``, in the channels_last memory format.
@@ -62,7 +62,7 @@ def windows(
     *,
     mode: Padding,
 ) -> Tensor:
-    """Each image seen through a window of its own size, moved by ``down`` and ``right`` pixels, then mirrored.
+    """Show each image through a window of its own size, moved by ``down`` and ``right`` pixels, then mirror it.
 
     One gather of whole pixels: the padding is never built, the index is reflected instead. On a CPU this took less
     time than gathering channel by channel or unfolding a padded batch, and it copies no channels_last image first.
@@ -83,7 +83,7 @@ def windows(
 
 
 def _reflected(index: Tensor, size: int) -> Tensor:
-    """An index up to ``size - 1`` outside an axis, reflected into it: -1 becomes 1, ``size`` becomes ``size - 2``."""
+    """Reflect an index up to ``size - 1`` outside an axis into it: -1 becomes 1, ``size`` becomes ``size - 2``."""
     return (size - 1 - (size - 1 - index.abs()).abs()).clamp_(min=0)
 
 

@@ -1,4 +1,4 @@
-"""What the keys ``augment`` and ``augment.*`` stand for: functions of a batch of bytes on the device."""
+"""The functions that the keys ``augment`` and ``augment.*`` stand for; they take a batch of bytes on the device."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -17,12 +17,12 @@ from trainables.datasets.resident import Augment
 
 
 def resident_augment(config: DataConfig, dataset: Dataset, own_size: bool) -> Augment | None:
-    """For images that live on the device.
+    """Return the augmentation of images that live on the device.
 
     Args:
-        config: of the run.
-        dataset: as the network sees it.
-        own_size: whether that is the size of the images.
+        config: the configuration of the run.
+        dataset: the data set as the network sees it.
+        own_size: whether the network sees images in their own size.
     """
     _, height, width = dataset.image_shape
     steps = _crop_and_flip(config)
@@ -37,7 +37,7 @@ def resident_augment(config: DataConfig, dataset: Dataset, own_size: bool) -> Au
 
 
 def streamed_augment(config: DataConfig, dataset: Dataset) -> Augment | None:
-    """For images that worker processes have cut and, but for ``crop_flip``, mirrored."""
+    """Return the augmentation of images that worker processes have cut and, except for ``crop_flip``, mirrored."""
     return _one_after_another([*_crop_and_flip(config), *_after_crop(config, dataset)])
 
 

@@ -1,13 +1,13 @@
 """RandAugment, a whole batch at a time: each image has its own operations, strengths and signs.
 
 E. D. Cubuk, B. Zoph, J. Shlens and Q. V. Le, RandAugment: Practical Automated Data Augmentation with a Reduced Search
-Space, NeurIPS 2020, arXiv:1909.13719. Two sets of operations: ``fixmatch``, the 14 that OpenMixup trains transformers
-with on CIFAR-100, and ``increasing``, the 15 of the DeiT recipe (rand-m9-mstd0.5-inc1), all stronger at a higher level.
-As in both, an operation that is drawn is carried out half of the time, and its level varies normally.
+Space, NeurIPS 2020, arXiv:1909.13719. There are two sets of operations: ``fixmatch``, the 14 that OpenMixup trains
+transformers with on CIFAR-100, and ``increasing``, the 15 of the DeiT recipe (rand-m9-mstd0.5-inc1), all stronger at a
+higher level. As in both, an operation that is drawn is carried out half of the time, and its level varies normally.
 
 Operations fall into three kinds, and each kind is computed once for the batch: a table of values, a blend, a move of
-pixels. An image that has another kind goes through unchanged. Moved pixels are interpolated bilinearly (the originals:
-bicubic, or either), and what comes from outside is the data set's mean colour.
+pixels. An image that has another kind passes unchanged. Moved pixels are interpolated bilinearly (the originals use
+bicubic, or either), and whatever moves in from outside has the data set's mean colour.
 
 Shape letters: B batch, C channels, H height, W width.
 """
@@ -21,20 +21,20 @@ from torch import Generator, Tensor
 
 from trainables.augment.colour import blend, grey, mean_grey, smoothed
 
-PROBABILITY = 0.5  # that an operation which is drawn is carried out
+PROBABILITY = 0.5  # the probability that an operation which is drawn is carried out
 TOP_LEVEL = 10
 
 
 class Drawn(NamedTuple):
-    """What is done to each image of a batch in one round."""
+    """The operation that each image of a batch gets in one round."""
 
-    operation: Tensor  # (B,) int64, place in the policy; -1: none
+    operation: Tensor  # (B,) int64, index in the policy; -1: none
     level: Tensor  # (B,) in [0, 1]
     sign: Tensor  # (B,) -1 or 1
 
 
 class Policy(NamedTuple):
-    """A set of operations; what each does with a level in [0, 1] and a sign."""
+    """A set of operations, and what each does with a level in [0, 1] and a sign."""
 
     tables: Mapping[str, Callable[[Tensor, Tensor], Tensor]]  # (histogram, level) -> (B, C, 256) new values
     factors: Callable[[Drawn], Tensor]  # (B,) of the four blends
@@ -43,7 +43,7 @@ class Policy(NamedTuple):
 
     @property
     def operations(self) -> tuple[str, ...]:
-        """Their names; their places number them."""
+        """Return the names of the operations, in the order that numbers them."""
         return (*self.tables, *BLENDS, *MOVES, *(("identity",) if self.identity else ()))
 
 
@@ -63,16 +63,16 @@ def rand_augment(
     level: float = 9.0,
     level_std: float = 0.5,
 ) -> Tensor:
-    """(B, C, H, W) uint8: each image after ``operations`` random operations; the argument is left unchanged.
+    """Apply ``operations`` random operations to each image, (B, C, H, W) uint8; the argument is left unchanged.
 
     Args:
-        images: of a batch.
-        rng: source of every draw, on the device of ``images``.
+        images: the images of a batch.
+        rng: the source of every draw, on the device of ``images``.
         policy: a name in ``POLICIES``.
-        mean: per channel, of pixels in [0, 1]: the colour that moves in from outside.
-        operations: how many, one after another; one may be drawn twice.
-        level: their mean strength, 0 to 10.
-        level_std: deviation of the strength, which stays between 0 and 10.
+        mean: the colour that moves in from outside, per channel, for pixels in [0, 1].
+        operations: the number of operations, one after another; one may be drawn twice.
+        level: the mean strength, 0 to 10.
+        level_std: the standard deviation of the strength, which stays between 0 and 10.
     """
     pixels = images.float()
     for _ in range(operations):
@@ -81,7 +81,7 @@ def rand_augment(
 
 
 def draw(B: int, policy: Policy, rng: Generator, level: float, level_std: float) -> Drawn:
-    """What one round does to each of ``B`` images."""
+    """Draw what one round does to each of ``B`` images."""
     device = rng.device
     operation = torch.randint(len(policy.operations), (B,), generator=rng, device=device)
     carried_out, negative = torch.rand(2, B, generator=rng, device=device) < PROBABILITY
@@ -94,7 +94,7 @@ def draw(B: int, policy: Policy, rng: Generator, level: float, level_std: float)
 
 
 def apply(pixels: Tensor, policy: Policy, drawn: Drawn, mean: Sequence[float]) -> Tensor:
-    """One round: (B, C, H, W) whole float32 numbers in 0..255, in and out."""
+    """Carry out one round; both the argument and the result are (B, C, H, W) whole float32 numbers in 0..255."""
     names = {name: drawn.operation == place for place, name in enumerate(policy.operations)}  # (B,) bool each
     pixels = _with_tables(pixels, policy, drawn, names)
     pixels = _blended(pixels, policy, drawn, names)
@@ -102,7 +102,7 @@ def apply(pixels: Tensor, policy: Policy, drawn: Drawn, mean: Sequence[float]) -
 
 
 def _with_tables(pixels: Tensor, policy: Policy, drawn: Drawn, chosen: Mapping[str, Tensor]) -> Tensor:
-    """Every value replaced by the one that its table gives."""
+    """Replace every value by the one in its table."""
     values = pixels.flatten(2).long()  # (B, C, HW)
     ones = torch.ones_like(values, dtype=torch.int32)
     zeros = torch.zeros(*values.shape[:2], 256, dtype=torch.int32, device=pixels.device)
@@ -114,7 +114,7 @@ def _with_tables(pixels: Tensor, policy: Policy, drawn: Drawn, chosen: Mapping[s
 
 
 def _blended(pixels: Tensor, policy: Policy, drawn: Drawn, chosen: Mapping[str, Tensor]) -> Tensor:
-    without = torch.zeros_like(pixels)  # of brightness
+    without = torch.zeros_like(pixels)  # black, for brightness
     lacking = {"contrast": mean_grey(pixels), "color": grey(pixels), "sharpness": smoothed(pixels)}
     for name, image in lacking.items():
         without = torch.where(chosen[name][:, None, None, None], image, without)
@@ -123,7 +123,7 @@ def _blended(pixels: Tensor, policy: Policy, drawn: Drawn, chosen: Mapping[str, 
 
 
 def _moved(pixels: Tensor, policy: Policy, drawn: Drawn, chosen: Mapping[str, Tensor], mean: Sequence[float]) -> Tensor:
-    """Turned, sheared or shifted about the middle."""
+    """Turn, shear or shift the chosen images about the middle."""
     _, C, H, W = pixels.shape
     amount = drawn.level * drawn.sign
 
@@ -131,7 +131,7 @@ def _moved(pixels: Tensor, policy: Policy, drawn: Drawn, chosen: Mapping[str, Te
         return torch.where(chosen[name], top * amount, 0)
 
     angle = of("rotate", ROTATION).deg2rad()
-    # From a point of the result to the point of the image that it shows, in pixels from the middle.
+    # These map a point of the result to the point of the image that it shows, in pixels from the middle.
     to_x = torch.stack((angle.cos(), of("shear_x", SHEAR) - angle.sin(), of("translate_x", policy.translation * W)), 1)
     to_y = torch.stack((of("shear_y", SHEAR) + angle.sin(), angle.cos(), of("translate_y", policy.translation * H)), 1)
     x = torch.arange(W, device=pixels.device) - (W - 1) / 2
@@ -145,7 +145,7 @@ def _moved(pixels: Tensor, policy: Policy, drawn: Drawn, chosen: Mapping[str, Te
 
 
 def autocontrast(histogram: Tensor, level: Tensor) -> Tensor:
-    """(B, C, 256) that stretch what values there are to 0..255."""
+    """Return tables (B, C, 256) that stretch the values of an image to 0..255."""
     value = torch.arange(256.0, device=histogram.device)
     there = histogram > 0
     low = torch.where(there, value, 255).amin(dim=2, keepdim=True)
@@ -155,7 +155,7 @@ def autocontrast(histogram: Tensor, level: Tensor) -> Tensor:
 
 
 def equalize(histogram: Tensor, level: Tensor) -> Tensor:
-    """(B, C, 256) that make all values about as frequent."""
+    """Return tables (B, C, 256) that make all values about equally frequent."""
     value = torch.arange(256, device=histogram.device)
     counts = histogram.long()
     highest = torch.where(counts > 0, value, 0).amax(dim=2, keepdim=True)
@@ -165,31 +165,31 @@ def equalize(histogram: Tensor, level: Tensor) -> Tensor:
 
 
 def invert(histogram: Tensor, level: Tensor) -> Tensor:
-    """(1, 1, 256) negatives."""
+    """Return the table (1, 1, 256) of the negative."""
     return (255 - torch.arange(256.0, device=histogram.device)).view(1, 1, 256)
 
 
 def solarize(histogram: Tensor, level: Tensor) -> Tensor:
-    """(B, 1, 256) that invert what is bright; at the top, everything."""
+    """Return tables (B, 1, 256) that invert what is bright; at the top level, everything."""
     value = torch.arange(256.0, device=histogram.device)
     threshold = 256 - (256 * level).floor()
     return torch.where(value < threshold[:, None, None], value, 255 - value)
 
 
 def solarize_add(histogram: Tensor, level: Tensor) -> Tensor:
-    """(B, 1, 256) that lift what is dark, by up to 110."""
+    """Return tables (B, 1, 256) that lift what is dark, by up to 110."""
     value = torch.arange(256.0, device=histogram.device)
     lifted = (value + (110 * level).floor()[:, None, None]).clamp_max(255)
     return torch.where(value < 128, lifted, value)
 
 
 def posterize_decreasing(histogram: Tensor, level: Tensor) -> Tensor:
-    """(B, 1, 256) that keep the highest 4 bits at level 0 and all 8 at the top, as FixMatch has it."""
+    """Return tables (B, 1, 256) that keep the highest 4 bits at level 0 and all 8 at the top, as in FixMatch."""
     return _posterized(4 + (4 * level).ceil())
 
 
 def posterize_increasing(histogram: Tensor, level: Tensor) -> Tensor:
-    """(B, 1, 256) that keep the highest 4 bits at level 0 and none at the top."""
+    """Return tables (B, 1, 256) that keep the highest 4 bits at level 0 and none at the top."""
     return _posterized(4 - (4 * level).floor())
 
 

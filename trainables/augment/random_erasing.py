@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 
-AREA = (0.02, 1 / 3)  # share of the image
+AREA = (0.02, 1 / 3)  # the box's share of the image
 RATIO = (0.3, 1 / 0.3)  # of height to width
 TRIES = 10
 
@@ -30,11 +30,11 @@ def random_erasing(
     DeiT's code erases after normalising and does not bound the noise; here it is cut off at black and white.
 
     Args:
-        images: of a batch.
-        rng: source of every draw, on the device of ``images``.
-        probability: of each image to have a box erased.
-        mean: per channel, of pixels in [0, 1].
-        std: per channel.
+        images: the images of a batch.
+        rng: the source of every draw, on the device of ``images``.
+        probability: the probability that a box of an image is erased.
+        mean: the mean of each channel, for pixels in [0, 1].
+        std: the standard deviation of each channel.
     """
     B, C, H, W = images.shape
     draws = torch.rand(5, B, TRIES, generator=rng, device=images.device)

@@ -1,8 +1,8 @@
 """Random resized crops, and resizing: where to cut, and how a batch is cut and resized on the device.
 
 The crop is that of C. Szegedy et al., Going Deeper with Convolutions, CVPR 2015, arXiv:1409.4842, with torchvision's
-rule for boxes that do not fit. Resizing weighs as Pillow does: a triangle or a cubic (a = -0.5) as wide as the step,
-within the box.
+rule for boxes that do not fit. Resizing weighs pixels as Pillow does, by a triangle or a cubic (a = -0.5) as wide as
+the step, within the box.
 
 Shape letters: B batch, C channels, H height, W width, S side of the result.
 """
@@ -26,13 +26,13 @@ def random_boxes(
     widths: Tensor,  # (B,) or () pixels
     scale: float,
 ) -> Tensor:
-    """Where to cut: the first of ten boxes that fits, else the largest centred one of an allowed shape.
+    """Return where to cut: the first of ten boxes that fits, else the largest centred one of an allowed shape.
 
     Args:
-        draws: two for each of the ten boxes, area and shape, and two for the place.
-        heights: of the images.
-        widths: of the images.
-        scale: smallest share of the image's area; the largest is 1.
+        draws: two for each of the ten boxes, area and shape, and two for the position.
+        heights: the heights of the images.
+        widths: the widths of the images.
+        scale: the smallest share of the image's area; the largest is 1.
 
     Returns:
         (B, 4) int64: top, left, height, width.
@@ -64,13 +64,13 @@ def random_resized_crop(
     scale: float = 0.08,
     interpolation: Interpolation = "bicubic",
 ) -> Tensor:
-    """Cut a random box out of each image, another one per row, and resize it to ``size`` x ``size`` pixels.
+    """Cut a random box out of each image, a different one per row, and resize it to ``size`` x ``size`` pixels.
 
     Args:
         images: left unchanged.
-        rng: source of every random draw, on the device of ``images``.
-        size: side of the result, pixels.
-        scale: smallest share of the image's area that a box takes; the largest is 1.
+        rng: the source of every random draw, on the device of ``images``.
+        size: the side of the result, in pixels.
+        scale: the smallest share of the image's area that a box takes; the largest is 1.
         interpolation: how pixels are weighed.
 
     Returns:
@@ -83,7 +83,7 @@ def random_resized_crop(
 
 
 def resize(images: Tensor, size: tuple[int, int], interpolation: Interpolation = "bicubic") -> Tensor:
-    """The whole of each image (B, C, H, W) uint8, resized to (height, width) ``size``."""
+    """Return the whole of each image (B, C, H, W) uint8, resized to (height, width) ``size``."""
     B, _, H, W = images.shape
     return cut(images, torch.tensor([[0, 0, H, W]], device=images.device).expand(B, 4), size, interpolation)
 
@@ -94,9 +94,9 @@ def cut(
     size: tuple[int, int],
     interpolation: Interpolation,
 ) -> Tensor:
-    """Each image's box, resized to (height, width) ``size``: (B, C, height, width) uint8.
+    """Return each image's box, resized to (height, width) ``size``: (B, C, height, width) uint8.
 
-    Two matrix products a row of the batch, rows then columns: one kernel for boxes of all sizes.
+    Each row of the batch takes two matrix products, rows then columns: one kernel serves boxes of all sizes.
     """
     down = _weights(boxes[:, 0], boxes[:, 2], images.shape[2], size[0], interpolation)  # (B, S, H)
     across = _weights(boxes[:, 1], boxes[:, 3], images.shape[3], size[1], interpolation)  # (B, S, W)
@@ -105,13 +105,13 @@ def cut(
 
 
 def _weights(start: Tensor, length: Tensor, pixels: int, size: int, interpolation: Interpolation) -> Tensor:
-    """(B, size, pixels) what each pixel of an axis gives to each pixel of the result; rows sum to 1.
+    """Return what each pixel of an axis gives to each pixel of the result, (B, size, pixels); rows sum to 1.
 
     Args:
         start: (B,) int64, first pixel of the box.
         length: (B,) int64, pixels of the box.
-        pixels: of the axis.
-        size: pixels of the result.
+        pixels: the number of pixels of the axis.
+        size: the number of pixels of the result.
         interpolation: how pixels are weighed.
     """
     step = (length.double() / size)[:, None, None]  # (B, 1, 1)

@@ -1,4 +1,4 @@
-"""Every backbone by its name. A family is one file and its lines here."""
+"""Every backbone by its name. A family of backbones is one file, and its lines here."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What every backbone offers: stages that can be run one by one, features, and a linear head.
+"""The parts that every backbone offers: stages that can be run one by one, features, and a linear head.
 
 Shape letters: B batch, C channels, H height, W width, D features, L classes.
 """
@@ -15,7 +15,7 @@ Init = Literal["om_table", "torch_default"]
 
 
 class Backbone(nn.Module):
-    """``stages`` one after another, the mean over the last map, what ``neck`` does to it, a linear ``head``.
+    """A network that applies ``stages`` in turn, the mean over the last map, ``neck``, and a linear ``head``.
 
     Stage 0 is the stem, and stage k of a ResNet is ``stages[k]``. A network whose maps are not (B, C, H, W)
     grids says in its class what they are, and overrides ``grid`` and ``pool``.
@@ -32,32 +32,32 @@ class Backbone(nn.Module):
         self.head = nn.Linear(num_features, num_classes)
 
     def encode(self, x: Tensor, first: int = 0, last: int | None = None) -> Tensor:
-        """The feature map after stages ``first`` up to (not with) ``last``; (B, C, H, W) in and out."""
+        """Return the feature map after stages ``first`` up to ``last``, exclusive; both maps are (B, C, H, W)."""
         for stage in self.stages[first:last]:
             x = stage(x)
         return x
 
     def grid(self, maps: Tensor) -> Tensor:
-        """(B, C, H, W) what a map says of each place of the image; here the map itself."""
+        """Return a map as features of each position of the image, (B, C, H, W); here the map itself."""
         return maps
 
     def pool(self, maps: Tensor) -> Tensor:
-        """(B, D) features from the last stage's map (B, D, H, W)."""
+        """Return features (B, D) from the last stage's map (B, D, H, W)."""
         return self.neck(maps.mean(dim=(2, 3)))
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """(B, D) from normalised images (B, C, H, W)."""
+        """Return features (B, D) from normalised images (B, C, H, W)."""
         return self.pool(self.encode(x))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, L) logits from normalised images (B, C, H, W)."""
+        """Return logits (B, L) from normalised images (B, C, H, W)."""
         return self.head(self.forward_features(x))
 
 
 class Network(nn.Module):
     """A backbone that takes pixels in [0, 1] and normalises them itself.
 
-    So mixing, saliency, occlusion and attacks all work on pixels, and only this class knows the
+    Mixing, saliency, occlusion and attacks therefore all work on pixels, and only this class knows the
     mean and the standard deviation of the data set.
     """
 
@@ -71,30 +71,30 @@ class Network(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
 
     def normalise(self, images: Tensor) -> Tensor:
-        """(B, C, H, W) pixels in [0, 1] to zero mean and unit deviation per channel."""
+        """Bring pixels (B, C, H, W) in [0, 1] to zero mean and unit deviation per channel."""
         return (images - self.mean) / self.std
 
     def encode(self, images: Tensor, depth: int) -> Tensor:
-        """Pixels (B, C, H, W) after ``depth`` stages of the backbone; 0 gives the pixels back."""
+        """Return pixels (B, C, H, W) after ``depth`` stages of the backbone; 0 returns the pixels themselves."""
         return images if depth == 0 else self.backbone.encode(self.normalise(images), 0, depth)
 
     def forward_features(self, maps: Tensor, depth: int = 0) -> Tensor:
-        """(B, D) from what ``encode`` returns: pixels, or maps that have been through ``depth`` stages."""
+        """Return features (B, D) of what ``encode`` returns: pixels, or maps after ``depth`` stages."""
         if depth == 0:
             return self.backbone.forward_features(self.normalise(maps))
         return self.backbone.pool(self.backbone.encode(maps, depth))
 
     def head(self, features: Tensor) -> Tensor:
-        """(B, L) logits from features (B, D)."""
+        """Return logits (B, L) from features (B, D)."""
         return self.backbone.head(features)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, L) logits from pixels (B, C, H, W)."""
+        """Return logits (B, L) from pixels (B, C, H, W)."""
         return self.head(self.forward_features(images))
 
 
 def layer_defaults(network: N) -> N:
-    """``network`` with every layer drawn anew as PyTorch draws it; torchvision's constructors draw otherwise."""
+    """Return ``network`` with every layer redrawn as PyTorch draws it; torchvision's constructors draw otherwise."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear | nn.BatchNorm2d | nn.LayerNorm):
             module.reset_parameters()
@@ -104,9 +104,9 @@ def layer_defaults(network: N) -> N:
 def initialise(backbone: Backbone, init: Init) -> None:
     """Set every weight of ``backbone`` in place, from torch's global generator.
 
-    ``om_table`` is what the published tables of OpenMixup were trained from. Of a convolutional network:
-    Kaiming-normal (fan out) convolutions, the last batch norm of each residual block at zero, a linear head
-    from N(0, 0.01). Of a transformer, and of ConvNeXt: every matrix, and the position and class embeddings,
+    ``om_table`` is what the published tables of OpenMixup were trained from. A convolutional network has
+    Kaiming-normal (fan out) convolutions, the last batch norm of each residual block at zero, and a linear head
+    from N(0, 0.01). A transformer, and ConvNeXt, draw every matrix, and the position and class embeddings,
     from N(0, 0.02) cut off at two (DeiT, Swin). ``torch_default`` leaves PyTorch's values: later releases, and
     the SUMix code, train from those, although they compare with the former.
     """
@@ -119,7 +119,7 @@ def initialise(backbone: Backbone, init: Init) -> None:
 
 
 def initialise_head(backbone: Backbone, init: Init) -> None:
-    """The same for the head alone: of a network whose other weights were trained before."""
+    """Set only the head's weights in the same way, for a network whose other weights were trained before."""
     if init == "om_table":
         nn.init.normal_(backbone.head.weight, std=0.01)
         nn.init.zeros_(backbone.head.bias)
@@ -136,7 +136,7 @@ def _kaiming_normal(backbone: nn.Module) -> None:
             nn.init.zeros_(module.bias)
     for module in backbone.modules():
         if isinstance(module, BasicBlock | Bottleneck):
-            # Never the inner norm of a pre-activation block: nothing would flow through its branch again.
+            # The inner norm of a pre-activation block is never zeroed: nothing would flow through its branch again.
             nn.init.zeros_((module.bn3 if isinstance(module, Bottleneck) else module.bn2).weight)
 
 

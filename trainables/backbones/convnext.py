@@ -13,7 +13,7 @@ from trainables.backbones.pretrained import Weights, torchvision_network
 
 
 class ConvNeXt(Backbone):
-    """A convolutional network whose weights are drawn as a transformer's; a layer norm comes after the mean."""
+    """A convolutional network with weights drawn as a transformer's; a layer norm comes after the mean."""
 
     drawn_as: ClassVar[Literal["convolutional", "transformer"]] = "transformer"
 
@@ -29,7 +29,7 @@ def _convnext(full: models.ConvNeXt, num_classes: int) -> ConvNeXt:
 def convnext_tiny(
     *, num_classes: int, in_channels: int = 3, drop_path: float = 0.0, weights: Weights | None = None
 ) -> Backbone:
-    """ConvNeXt-T, 28.6 M parameters at 1000 classes; 7x7 map at 224 pixels. The paper's drop-path is 0.1."""
+    """Build ConvNeXt-T, 28.6 M parameters at 1000 classes; 7x7 map at 224 pixels. The paper's drop-path is 0.1."""
     full = models.convnext_tiny(stochastic_depth_prob=drop_path)
     if in_channels != 3:
         full.features[0][0] = nn.Conv2d(in_channels, 96, 4, 4)
@@ -37,7 +37,7 @@ def convnext_tiny(
 
 
 def convnext_tiny_cifar(*, num_classes: int, in_channels: int = 3, drop_path: float = 0.0) -> Backbone:
-    """ConvNeXt-T with a 3x3 stem of stride 1, 27.9 M parameters at 100 classes; 4x4 map at 32 pixels."""
+    """Build ConvNeXt-T with a 3x3 stem of stride 1, 27.9 M parameters at 100 classes; 4x4 map at 32 pixels."""
     full = models.convnext_tiny(stochastic_depth_prob=drop_path)
     full.features[0][0] = nn.Conv2d(in_channels, 96, 3, padding=1)
     return _convnext(torchvision_network(full, None), num_classes)

@@ -1,9 +1,9 @@
-"""DeiT-S: a vision transformer with a class token, of torchvision's layers.
+"""DeiT-S: a vision transformer with a class token, built of torchvision's layers.
 
 Touvron, Cord, Douze, Massa, Sablayrolles, Jegou, "Training data-efficient image transformers & distillation through
 attention", ICML 2021 (arXiv:2012.12877), without distillation: patches of 16 pixels, 12 blocks, 6 heads, width 384.
 
-Shape letters: B batch, D features, T tokens: the class token, then the patches row by row; h and w of their grid.
+Shape letters: B batch, D features, T tokens (the class token, then the patches row by row), h and w of their grid.
 """
 
 from typing import ClassVar, Literal
@@ -19,7 +19,7 @@ WIDTH, DEPTH, HEADS, PATCH = 384, 12, 6, 16
 
 
 class Tokens(nn.Module):
-    """The stem: an image to its class token and patches, each with its place added."""
+    """The stem: it turns an image into its class token and patches, each with its position embedding added."""
 
     def __init__(self, full: VisionTransformer) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class Tokens(nn.Module):
         self.pos_embedding = full.encoder.pos_embedding  # (1, T, D)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, D, 1, T) from (B, C, H, W)."""
+        """Return tokens (B, D, 1, T) from images (B, C, H, W)."""
         patches = self.conv_proj(images).flatten(2).mT  # (B, T - 1, D)
         if patches.shape[1] + 1 != self.pos_embedding.shape[1]:
             raise ValueError(
@@ -47,7 +47,7 @@ class Block(EncoderBlock):
         self.drop_path = StochasticDepth(drop_path, "row")
 
     def forward(self, maps: Tensor) -> Tensor:
-        """(B, D, 1, T) in and out."""
+        """Map tokens (B, D, 1, T) to tokens of the same shape."""
         tokens = maps[:, :, 0].mT
         query = self.ln_1(tokens)
         attended, _ = self.self_attention(query, query, query, need_weights=False)
@@ -56,15 +56,15 @@ class Block(EncoderBlock):
         return tokens.mT[:, :, None]
 
     def attention(self, maps: Tensor) -> Tensor:
-        """(B, T, T) what each token pays to each, rows sum to 1, the mean of the heads."""
+        """Return the attention of each token to each, (B, T, T), the mean of the heads; rows sum to 1."""
         query = self.ln_1(maps[:, :, 0].mT)
         return self.self_attention(query, query, query, need_weights=True)[1]
 
 
 class DeiT(Backbone):
-    """Stage 0 makes tokens, stage k is block k. A map is (B, D, 1, T), one row of tokens, the class token first.
+    """Stage 0 makes tokens, and stage k is block k. A map is (B, D, 1, T), one row of tokens, the class token first.
 
-    So a mixer of hidden layers mixes all tokens, the class token too, and ``grid`` gives the patches alone.
+    A mixer of hidden layers therefore mixes all tokens, the class token too; ``grid`` returns the patches alone.
     """
 
     drawn_as: ClassVar[Literal["convolutional", "transformer"]] = "transformer"
@@ -80,15 +80,15 @@ class DeiT(Backbone):
         self.side = image_size // PATCH
 
     def grid(self, maps: Tensor) -> Tensor:
-        """(B, D, h, w) the patches of (B, D, 1, T)."""
+        """Return the patches (B, D, h, w) of tokens (B, D, 1, T)."""
         return maps[:, :, 0, 1:].unflatten(2, (self.side, self.side))
 
     def pool(self, maps: Tensor) -> Tensor:
-        """(B, D) the class token of (B, D, 1, T), normalised."""
+        """Return the class token (B, D) of tokens (B, D, 1, T), normalised."""
         return self.neck(maps[:, :, 0, 0])
 
     def class_attention(self, images: Tensor) -> Tensor:
-        """(B, h, w) what the class token pays to each patch in the last block, the mean of the heads.
+        """Return the attention of the class token to each patch in the last block, (B, h, w), the mean of the heads.
 
         Args:
             images: (B, C, H, W) normalised.
@@ -100,5 +100,5 @@ class DeiT(Backbone):
 
 
 def deit_small(*, num_classes: int, in_channels: int = 3, image_size: int = 224, drop_path: float = 0.0) -> Backbone:
-    """DeiT-S, 22.1 M parameters at 224 pixels and 1000 classes; the paper's drop-path is 0.1."""
+    """Build DeiT-S, 22.1 M parameters at 224 pixels and 1000 classes; the paper's drop-path is 0.1."""
     return DeiT(image_size=image_size, num_classes=num_classes, in_channels=in_channels, drop_path=drop_path)

@@ -23,12 +23,12 @@ class DropPathNorm(nn.BatchNorm2d):
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) normalised; in training some rows zero and the others larger by as much."""
+        """Normalise (B, C, H, W); in training some rows become zero, and the others larger to make up for them."""
         return stochastic_depth(super().forward(x), self.p, "row", self.training)
 
 
 def with_drop_path(network: ResNet, rate: float) -> ResNet:
-    """``network`` whose blocks are dropped with probabilities from 0, the first, to ``rate``, the last."""
+    """Return ``network`` with blocks that are dropped with probabilities from 0, the first, to ``rate``, the last."""
     blocks = [module for module in network.modules() if isinstance(module, BasicBlock | Bottleneck)]
     for index, block in enumerate(blocks):
         name = "bn3" if isinstance(block, Bottleneck) else "bn2"
@@ -47,7 +47,7 @@ def _resnet(
     groups: int = 1,
     group_width: int = 64,
 ) -> Backbone:
-    """The network; ``drop_path`` is the probability to drop the last block, ``weights`` are torchvision's."""
+    """Build the network; ``drop_path`` is the probability to drop the last block, ``weights`` are torchvision's."""
     full = ResNet(block, blocks, groups=groups, width_per_group=group_width)
     if drop_path > 0:
         full = with_drop_path(full, drop_path)

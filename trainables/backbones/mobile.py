@@ -15,7 +15,7 @@ DROPOUT = 0.2  # before the head, as in both papers' code
 
 
 def mobilenet_v2(*, num_classes: int, in_channels: int = 3, weights: Weights | None = None) -> Backbone:
-    """MobileNetV2 of width 1, 3.5 M parameters at 1000 classes."""
+    """Build MobileNetV2 of width 1, 3.5 M parameters at 1000 classes."""
     full = models.mobilenet_v2()
     if in_channels != 3:
         full.features[0][0] = nn.Conv2d(in_channels, 32, 3, 2, padding=1, bias=False)
@@ -27,7 +27,7 @@ def mobilenet_v2(*, num_classes: int, in_channels: int = 3, weights: Weights | N
 def efficientnet_b0(
     *, num_classes: int, in_channels: int = 3, drop_path: float = 0.0, weights: Weights | None = None
 ) -> Backbone:
-    """EfficientNet-B0, 5.3 M parameters at 1000 classes; the paper's drop-path is 0.2."""
+    """Build EfficientNet-B0, 5.3 M parameters at 1000 classes; the paper's drop-path is 0.2."""
     full = models.efficientnet_b0(stochastic_depth_prob=drop_path)
     if in_channels != 3:
         full.features[0][0] = nn.Conv2d(in_channels, 32, 3, 2, padding=1, bias=False)

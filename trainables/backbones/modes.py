@@ -1,4 +1,4 @@
-"""Modes of a network: evaluation for a while."""
+"""The modes of a network: a block that runs in evaluation mode."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from torch import nn
 def evaluation_mode(model: object) -> Iterator[None]:
     """Put every module of ``model`` into evaluation mode for the length of the block, then back into its own mode.
 
-    A function that is no module has no mode, and is left alone.
+    A function that is not a module has no mode, and is left alone.
     """
     modules = list(model.modules()) if isinstance(model, nn.Module) else []
     modes = [module.training for module in modules]

@@ -22,7 +22,7 @@ class Block(nn.Module):
         self.shortcut = nn.Conv2d(width, out_width, 1, stride, bias=False) if changes else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, out width, H / stride, W / stride)."""
+        """Map (B, C, H, W) to (B, out width, H / stride, W / stride)."""
         active = F.relu(self.norm1(x))
         branch = self.conv2(F.relu(self.norm2(self.conv1(active))))
         return branch + (x if self.shortcut is None else self.shortcut(active))
@@ -33,10 +33,10 @@ def _stage(width: int, out_width: int, stride: int) -> list[nn.Module]:
 
 
 def preact_resnet18(*, num_classes: int, in_channels: int = 3) -> Backbone:
-    """PreAct-ResNet-18 with a 3x3 stem, 11.2 M parameters.
+    """Build PreAct-ResNet-18 with a 3x3 stem, 11.2 M parameters.
 
     The mixup papers' code pools the last block's sum as it is; here a batch norm and a ReLU come between, as in He
-    et al., 1024 parameters more.
+    et al., which adds 1024 parameters.
     """
     stages = (
         nn.Conv2d(in_channels, 64, 3, padding=1, bias=False),

@@ -1,7 +1,7 @@
 """torchvision's weights of networks trained on ImageNet-1k, for fine-tuning: found or downloaded, and verified.
 
-A file is looked for under its own name in ``<data root>/torchvision``, and downloaded to there from where torchvision
-has it. The name ends in the first digits of the file's SHA-256, which are checked.
+A file is looked for under its own name in ``<data root>/torchvision``, or else downloaded there from torchvision's
+address. The name ends in the first digits of the file's SHA-256, which are checked.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ PRETRAINED: dict[str, type[WeightsEnum]] = {
 
 
 def torchvision_network(network: N, weights: Weights | None) -> N:
-    """``network`` of torchvision with PyTorch's initial values, or with ``weights`` but for its classifier's."""
+    """Return torchvision's ``network`` with PyTorch's initial values, or with ``weights`` except in its classifier."""
     if weights is None:
         return layer_defaults(network)
     own = network.state_dict()
@@ -52,7 +52,7 @@ def torchvision_network(network: N, weights: Weights | None) -> N:
 
 
 def require_pretrained(backbone: str, pretrained: str) -> None:
-    """``ValueError`` unless torchvision has such weights for ``backbone``."""
+    """Raise ``ValueError`` unless torchvision has such weights for ``backbone``."""
     if pretrained == "none":
         return
     known = [weights.name for weights in PRETRAINED[backbone]] if backbone in PRETRAINED else []
@@ -62,10 +62,10 @@ def require_pretrained(backbone: str, pretrained: str) -> None:
 
 
 def prepare_pretrained(backbone: str, pretrained: Pretrained, data_root: Path) -> Path:
-    """The verified file, downloaded if it is not there.
+    """Return the verified file, downloaded if it is not there.
 
     Raises:
-        DataError: neither is it there nor can it be downloaded, or it is not what its name says.
+        DataError: it is missing and cannot be downloaded, or it is not what its name says.
     """
     require_pretrained(backbone, pretrained)
     url = PRETRAINED[backbone][pretrained].url
@@ -73,7 +73,7 @@ def prepare_pretrained(backbone: str, pretrained: Pretrained, data_root: Path) -
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(f"{path}.lock"):  # of the processes of a machine one fetches, while the others wait
+            with FileLock(f"{path}.lock"):  # one process of the machine fetches, while the others wait
                 if not path.exists():
                     fetch_file(url, path, lambda part: _sha256(part).startswith(_hash_prefix(path)))
         except (DataError, OSError) as error:
@@ -87,7 +87,7 @@ def prepare_pretrained(backbone: str, pretrained: Pretrained, data_root: Path) -
 
 
 def load_pretrained(backbone: str, pretrained: Pretrained, data_root: Path) -> Weights | None:
-    """torchvision's state_dict, or None where nothing is wanted; errors as ``prepare_pretrained``."""
+    """Return torchvision's state_dict, or None where nothing is wanted; errors as ``prepare_pretrained``."""
     if pretrained == "none":
         return None
     path = prepare_pretrained(backbone, pretrained, data_root)
@@ -100,13 +100,13 @@ def _sha256(file: Path) -> str:
 
 
 def _hash_prefix(path: Path) -> str:
-    """The digits before the ending: ``f37072fd`` of ``resnet18-f37072fd.pth``."""
+    """Return the digits before the ending: ``f37072fd`` of ``resnet18-f37072fd.pth``."""
     found = re.search(r"-([0-9a-f]{8,})\.pth$", path.name)
     assert found is not None, path.name
     return found[1]
 
 
 def _classifier(network: nn.Module) -> list[str]:
-    """Names of the parameters of the last linear layer."""
+    """Return the names of the parameters of the last linear layer."""
     last = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)][-1]
     return [f"{last}.weight", f"{last}.bias"]

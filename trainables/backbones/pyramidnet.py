@@ -1,4 +1,4 @@
-"""PyramidNet: a ResNet whose every block is a little wider than the one before.
+"""PyramidNet: a ResNet in which every block is a little wider than the one before.
 
 Han, Kim, Kim, "Deep Pyramidal Residual Networks", CVPR 2017 (arXiv:1610.02915): bottleneck blocks, from 16 to
 16 + alpha channels by equal steps, as CutMix and the K-image paper train them.
@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from trainables.backbones.backbone import Backbone
 
-EXPANSION = 4  # a block's output over its inner width
+EXPANSION = 4  # the ratio of a block's output width to its inner width
 
 
 class Block(nn.Module):
-    """Batch norm first and no ReLU before the first convolution; a shortcut of pooling and zeros, no weights."""
+    """A block with batch norm first and no ReLU before the first convolution; its shortcut is pooling and zeros."""
 
     def __init__(self, width: int, inner: int, stride: int) -> None:
         super().__init__()
@@ -32,13 +32,13 @@ class Block(nn.Module):
         self.new_channels = inner * EXPANSION - width
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, 4 x inner, H / stride, W / stride)."""
+        """Map (B, C, H, W) to (B, 4 x inner, H / stride, W / stride)."""
         shortcut = x if self.stride == 1 else F.avg_pool2d(x, self.stride, ceil_mode=True)
         return self.branch(x) + F.pad(shortcut, (0, 0, 0, 0, 0, self.new_channels))
 
 
 def _pyramidnet(depth: int, alpha: int, num_classes: int, in_channels: int) -> Backbone:
-    blocks = (depth - 2) // 9  # a stage
+    blocks = (depth - 2) // 9  # in each stage
     stem = nn.Sequential(nn.Conv2d(in_channels, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16))
     stages: list[nn.Module] = [stem]
     width, exact = 16, 16.0
@@ -54,10 +54,10 @@ def _pyramidnet(depth: int, alpha: int, num_classes: int, in_channels: int) -> B
 
 
 def pyramidnet110(*, num_classes: int, in_channels: int = 3) -> Backbone:
-    """PyramidNet-110, alpha 64, bottleneck, 1.7 M parameters."""
+    """Build PyramidNet-110, alpha 64, bottleneck, 1.7 M parameters."""
     return _pyramidnet(110, 64, num_classes, in_channels)
 
 
 def pyramidnet200(*, num_classes: int, in_channels: int = 3) -> Backbone:
-    """PyramidNet-200, alpha 240, bottleneck, 26.8 M parameters."""
+    """Build PyramidNet-200, alpha 240, bottleneck, 26.8 M parameters."""
     return _pyramidnet(200, 240, num_classes, in_channels)

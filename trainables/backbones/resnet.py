@@ -33,27 +33,27 @@ def _resnet(
 
 
 def resnet18(*, num_classes: int, in_channels: int = 3) -> Backbone:
-    """ResNet-18 with a 3x3 stem, 11.2 M parameters."""
+    """Build ResNet-18 with a 3x3 stem, 11.2 M parameters."""
     return _resnet(BasicBlock, [2, 2, 2, 2], num_classes, in_channels)
 
 
 def resnet34(*, num_classes: int, in_channels: int = 3) -> Backbone:
-    """ResNet-34 with a 3x3 stem, 21.3 M parameters."""
+    """Build ResNet-34 with a 3x3 stem, 21.3 M parameters."""
     return _resnet(BasicBlock, [3, 4, 6, 3], num_classes, in_channels)
 
 
 def resnet50(*, num_classes: int, in_channels: int = 3) -> Backbone:
-    """ResNet-50 with a 3x3 stem, 23.7 M parameters."""
+    """Build ResNet-50 with a 3x3 stem, 23.7 M parameters."""
     return _resnet(Bottleneck, [3, 4, 6, 3], num_classes, in_channels)
 
 
 def resnext50(*, num_classes: int, in_channels: int = 3) -> Backbone:
-    """ResNeXt-50 32x4d with a 3x3 stem, 23.2 M parameters."""
+    """Build ResNeXt-50 32x4d with a 3x3 stem, 23.2 M parameters."""
     return _resnet(Bottleneck, [3, 4, 6, 3], num_classes, in_channels, groups=32, group_width=4)
 
 
 def resnext29(*, num_classes: int, in_channels: int = 3) -> Backbone:
-    """ResNeXt-29 4x24d of section 5.3 of the paper and of Co-Mixup: three stages, 8x8 map at 32 pixels, 4.9 M."""
+    """Build ResNeXt-29 4x24d of the paper's section 5.3 and of Co-Mixup: three stages, 8x8 map at 32 pixels, 4.9 M."""
     full = layer_defaults(ResNet(Bottleneck, [3, 3, 3, 1], groups=4, width_per_group=24))
     stages = (_stem(in_channels), full.layer1, full.layer2, full.layer3)
     return Backbone(stages, num_features=1024, num_classes=num_classes)

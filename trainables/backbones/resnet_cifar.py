@@ -12,7 +12,7 @@ from trainables.backbones.backbone import Backbone
 
 
 class PaddedShortcut(nn.Module):
-    """The paper's option A: every second pixel, and zeros for the channels that are new."""
+    """The paper's option A: it takes every second pixel, and fills the new channels with zeros."""
 
     def __init__(self, stride: int, new_channels: int) -> None:
         super().__init__()
@@ -20,7 +20,7 @@ class PaddedShortcut(nn.Module):
         self.new_channels = new_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, C + new channels, H / stride, W / stride)."""
+        """Map (B, C, H, W) to (B, C + new channels, H / stride, W / stride)."""
         return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.new_channels))
 
 
@@ -40,15 +40,15 @@ def _resnet(depth: int, num_classes: int, in_channels: int) -> Backbone:
 
 
 def resnet8(*, num_classes: int, in_channels: int = 3) -> Backbone:
-    """ResNet-8, 0.08 M parameters: small enough to learn on a laptop's processor."""
+    """Build ResNet-8, 0.08 M parameters: small enough to learn on a laptop's processor."""
     return _resnet(8, num_classes, in_channels)
 
 
 def resnet20(*, num_classes: int, in_channels: int = 3) -> Backbone:
-    """ResNet-20, 0.27 M parameters."""
+    """Build ResNet-20, 0.27 M parameters."""
     return _resnet(20, num_classes, in_channels)
 
 
 def resnet56(*, num_classes: int, in_channels: int = 3) -> Backbone:
-    """ResNet-56, 0.85 M parameters."""
+    """Build ResNet-56, 0.85 M parameters."""
     return _resnet(56, num_classes, in_channels)

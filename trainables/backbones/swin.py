@@ -1,7 +1,7 @@
 """Swin-T: torchvision's shifted-window transformer; 7x7 map at 224 pixels.
 
 Liu, Lin, Cao, Hu, Wei, Zhang, Lin, Guo, "Swin Transformer: Hierarchical Vision Transformer using Shifted Windows",
-ICCV 2021 (arXiv:2103.14030). It has no class token: its tokens are the places of a map, (B, D, h, w) between stages.
+ICCV 2021 (arXiv:2103.14030). It has no class token: its tokens are the positions of a map, (B, D, h, w) between stages.
 """
 
 from typing import ClassVar, Literal
@@ -15,10 +15,10 @@ from trainables.backbones.pretrained import Weights, torchvision_network
 
 
 class ChannelsFirst(nn.Sequential):
-    """Layers that take and give (B, H, W, C), between maps of (B, C, H, W); only the strides change."""
+    """Layers that take and return (B, H, W, C), between maps of (B, C, H, W); only the strides change."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) in and out."""
+        """Map (B, C, H, W) to a map in the same order of axes."""
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
@@ -31,7 +31,7 @@ class Swin(Backbone):
 def swin_tiny(
     *, num_classes: int, in_channels: int = 3, drop_path: float = 0.0, weights: Weights | None = None
 ) -> Backbone:
-    """Swin-T, 28.3 M parameters at 1000 classes; the paper's drop-path is 0.2. Any image size, padded to windows."""
+    """Build Swin-T, 28.3 M parameters at 1000 classes; the paper's drop-path is 0.2. Any size is padded to windows."""
     full = models.SwinTransformer([4, 4], 96, [2, 2, 6, 2], [3, 6, 12, 24], [7, 7], stochastic_depth_prob=drop_path)
     if in_channels != 3:
         full.features[0][0] = nn.Conv2d(in_channels, 96, 4, 4)

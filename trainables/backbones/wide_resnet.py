@@ -2,7 +2,7 @@
 
 Zagoruyko, Komodakis, "Wide Residual Networks", BMVC 2016 (arXiv:1605.07146).
 
-``wrn28_8`` is what the CIFAR-100 tables of SUMix and AutoMix use, OpenMixup's copy of FixMatch's variant: its
+The CIFAR-100 tables of SUMix and AutoMix use ``wrn28_8``, OpenMixup's copy of FixMatch's variant: its
 convolutions have a bias, its batch norms forget slowly (momentum 0.001, so that a short run is tested with
 statistics of its beginning) and its activation leaks. The others are the paper's.
 """
@@ -16,20 +16,20 @@ from trainables.backbones.backbone import Backbone
 
 @dataclass(frozen=True)
 class Variant:
-    """What sets the two apart."""
+    """The settings in which OpenMixup's network and the paper's differ."""
 
     conv_bias: bool = False
     norm_momentum: float = 0.1
     norm_eps: float = 1e-5
-    leak: float = 0.0  # slope of the activation below zero
+    leak: float = 0.0  # the slope of the activation below zero
     shortcut_sees: str = "activated"  # what a 1x1 shortcut is applied to; "activated first" in the first block only
 
     def norm(self, width: int) -> nn.BatchNorm2d:
-        """A batch norm of ``width`` channels."""
+        """Return a batch norm of ``width`` channels."""
         return nn.BatchNorm2d(width, eps=self.norm_eps, momentum=self.norm_momentum)
 
     def conv(self, width: int, out_width: int, size: int, stride: int = 1) -> nn.Conv2d:
-        """A convolution that keeps the map's size, but for its stride."""
+        """Return a convolution that keeps the map's size, except for its stride."""
         return nn.Conv2d(width, out_width, size, stride, padding=size // 2, bias=self.conv_bias)
 
 
@@ -51,7 +51,7 @@ class Block(nn.Module):
         self.activate_shortcut = activate_shortcut and width != out_width
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, out width, H / stride, W / stride)."""
+        """Map (B, C, H, W) to (B, out width, H / stride, W / stride)."""
         active = self.act(self.norm1(x))
         branch = self.conv2(self.act(self.norm2(self.conv1(active))))
         return branch + self.shortcut(active if self.activate_shortcut else x)
@@ -77,15 +77,15 @@ def _wrn(depth: int, widen: int, num_classes: int, in_channels: int, variant: Va
 
 
 def wrn28_8(*, num_classes: int, in_channels: int = 3) -> Backbone:
-    """WRN-28-8 as OpenMixup has it, 23.4 M parameters."""
+    """Build WRN-28-8 as OpenMixup has it, 23.4 M parameters."""
     return _wrn(28, 8, num_classes, in_channels, FIXMATCH)
 
 
 def wrn28_8_paper(*, num_classes: int, in_channels: int = 3) -> Backbone:
-    """WRN-28-8 as Zagoruyko and Komodakis have it, without dropout, 23.4 M parameters."""
+    """Build WRN-28-8 as Zagoruyko and Komodakis have it, without dropout, 23.4 M parameters."""
     return _wrn(28, 8, num_classes, in_channels)
 
 
 def wrn16_8(*, num_classes: int, in_channels: int = 3) -> Backbone:
-    """WRN-16-8 without dropout, 11.0 M parameters: a network of Co-Mixup's and the K-image paper's tables."""
+    """Build WRN-16-8 without dropout, 11.0 M parameters: a network in the tables of Co-Mixup and the K-image paper."""
     return _wrn(16, 8, num_classes, in_channels)

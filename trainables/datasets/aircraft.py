@@ -19,7 +19,7 @@ NUM_TEST = 3_333
 
 
 def prepare(root: Path) -> None:
-    """Have every image under ``root``; they are downloaded (2.8 GB) where the folder is not there.
+    """Make sure that every image is under ``root``; download them (2.8 GB) if the folder is missing.
 
     Raises:
         DataError: something is missing; it says what belongs where.

@@ -37,7 +37,7 @@ TRAIN_BATCHES = tuple(f"data_batch_{i}" for i in range(1, 6))
 BATCHES = (*TRAIN_BATCHES, "test_batch")
 RECORD_BYTES = 1 + 3 * 32 * 32
 
-# Of the official files, by their path under the data root.
+# The checksums of the official files, by their path under the data root.
 MD5: Mapping[str, str] = {
     "cifar-10-batches-bin/data_batch_1.bin": "5dd7e06a14cb22eb9f671a540d1b7c25",
     "cifar-10-batches-bin/data_batch_2.bin": "5ea93a67294ea407fff1d09f752e9692",
@@ -64,12 +64,12 @@ NPM_SHA256 = "141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf9fb"
 
 
 def binary_path(batch: str) -> str:
-    """Where the official binary version keeps ``batch``, under the data root."""
+    """Return the path of ``batch`` in the official binary version, relative to the data root."""
     return f"cifar-10-batches-bin/{batch}.bin"
 
 
 def prepare(root: Path, md5: Mapping[str, str] = MD5) -> None:
-    """Have the six batches of the binary version right under ``root``; fetch what is not.
+    """Make sure that the six batches of the binary version are intact under ``root``; fetch those that are not.
 
     Raises:
         DataError: no source can serve, or ``root`` cannot be written.
@@ -126,7 +126,7 @@ def _split(root: Path, batches: Iterable[str], md5: Mapping[str, str]) -> Split:
 
 
 def binary_batch(labels: npt.ArrayLike, pixels: npt.NDArray[np.uint8]) -> bytes:
-    """A batch as the binary version writes it, from N labels and pixels (N, 3072), ordered by channel, row, column."""
+    """Return N labels and pixels (N, 3072), ordered by channel, row, column, as a batch of the binary version."""
     return np.column_stack((np.asarray(labels, np.uint8), pixels)).tobytes()
 
 
@@ -138,7 +138,7 @@ def from_python_folder(root: Path, md5: Mapping[str, str]) -> Contents:
 
 
 def from_python_archive(root: Path, md5: Mapping[str, str]) -> Contents:
-    """The same from ``cifar-10-python.tar.gz`` in ``root``, which is not unpacked to disk."""
+    """Yield the same from ``cifar-10-python.tar.gz`` in ``root``, which is not unpacked to disk."""
     paths = [f"cifar-10-batches-py/{batch}" for batch in BATCHES]
     members = archive_members(root, "cifar-10-python.tar.gz", md5, paths)
     for batch, (_, content) in zip(BATCHES, members, strict=True):

@@ -22,7 +22,7 @@ TRAIN = "cifar-100-python/train"
 TEST = "cifar-100-python/test"
 ARCHIVE = "cifar-100-python.tar.gz"
 
-# Of the official files, by their path under the data root.
+# The checksums of the official files, by their path under the data root.
 MD5: Mapping[str, str] = {
     TRAIN: "16019d7e3df5f24257cddd939b257f8d",
     TEST: "f0ef6b0ae62326f3e7ffdfab6717acfc",
@@ -36,7 +36,7 @@ URLS = (
 
 
 def prepare(root: Path, md5: Mapping[str, str] = MD5) -> None:
-    """Have ``cifar-100-python/train`` and ``test`` right under ``root``; fetch what is not.
+    """Make sure that ``cifar-100-python/train`` and ``test`` are intact under ``root``; fetch what is not.
 
     Raises:
         DataError: no source can serve, or ``root`` cannot be written.

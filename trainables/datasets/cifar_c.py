@@ -24,14 +24,14 @@ SEVERITIES = 5
 
 
 def load_corrupted(root: Path, corruption: str, *, folder: str, num_classes: int, images: int = 10_000) -> Split:
-    """One corruption at all severities: (50000, 3, 32, 32) uint8, the test set from severity 1 to severity 5.
+    """Return one corruption at all severities: (50000, 3, 32, 32) uint8, the test set from severity 1 to severity 5.
 
     Args:
         root: the data root.
-        corruption: name of the file.
+        corruption: the name of the file.
         folder: where it is, in the data root.
-        num_classes: of the labels.
-        images: of a severity.
+        num_classes: the number of classes of the labels.
+        images: the number of images of each severity.
 
     Raises:
         DataError: a file is missing, broken or of another shape, or a label is out of range.
@@ -46,7 +46,7 @@ def load_corrupted(root: Path, corruption: str, *, folder: str, num_classes: int
 
 
 def severity(split: Split, level: int) -> Split:
-    """The images of one severity, 1 to 5, of what ``load_corrupted`` gives."""
+    """Return the images of one severity, 1 to 5, of what ``load_corrupted`` gives."""
     if not 1 <= level <= SEVERITIES:
         raise ValueError(f"severity must be between 1 and {SEVERITIES}, got {level}")
     images = len(split.labels) // SEVERITIES

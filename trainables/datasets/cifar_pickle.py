@@ -24,7 +24,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 def read_batch(content: bytes) -> dict[str, Any]:
-    """The dictionary of one batch file: ``data`` (N, 3072) uint8, ``labels`` or ``fine_labels``, N integers.
+    """Return the dictionary of one batch file: ``data`` (N, 3072) uint8, ``labels`` or ``fine_labels``, N integers.
 
     Only arrays, lists, strings and numbers are read: a file that names any other object is refused.
 

@@ -16,7 +16,7 @@ NUM_TEST = 5_794
 
 
 def prepare(root: Path) -> None:
-    """Check that every image is there.
+    """Check that every image is present.
 
     Raises:
         DataError: something is missing; it says what belongs where.

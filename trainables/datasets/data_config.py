@@ -1,4 +1,4 @@
-"""The part of a run's configuration that says which images it sees, and how."""
+"""The part of a run's configuration that says which images it sees, and how they are prepared."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -16,14 +16,14 @@ Level = Annotated[float, Field(ge=0, le=10)]
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
-    """What ``augment`` leaves open; written ``augment.scale``, ``augment.resize``, ..."""
+    """The options of ``augment``; a study writes them ``augment.scale``, ``augment.resize``, ..."""
 
-    padding: Padding = "reflect"  # of crop_flip: what is seen beyond the border; zeros in CutMix's own CIFAR code
-    scale: Annotated[float, Field(gt=0, le=1)] = 0.08  # of rrc_flip: smallest share of the area that a crop keeps
-    resize: Count | None = None  # of rrc_flip, where images are streamed: the shorter side before the crop, pixels
-    randaugment: Literal["none", "fixmatch", "increasing"] = "none"  # which set of operations
-    operations: Count = 2  # of RandAugment, one after another
-    level: Level = 9.0  # of RandAugment, its strength
+    padding: Padding = "reflect"  # of crop_flip: what lies beyond the border; zeros in CutMix's own CIFAR code
+    scale: Annotated[float, Field(gt=0, le=1)] = 0.08  # of rrc_flip: the smallest share of the area that a crop keeps
+    resize: Count | None = None  # of rrc_flip, where images are streamed: the shorter side before the crop, in pixels
+    randaugment: Literal["none", "fixmatch", "increasing"] = "none"  # the set of operations
+    operations: Count = 2  # how many operations RandAugment applies, one after another
+    level: Level = 9.0  # the strength of RandAugment
     level_std: NotNegative = 0.5
     jitter: Share = 0.0  # of brightness, contrast and saturation
     erasing: Share = 0.0  # probability that a box of an image becomes noise
@@ -34,15 +34,15 @@ class DataConfig:
     """Which images a run trains on and is judged on, and what is done to them first."""
 
     dataset: str = "cifar100"
-    folder: str | None = None  # of the data set "folder": its name in the data root
-    num_classes: Count | None = None  # of the data set "folder"; None elsewhere
+    folder: str | None = None  # only for the data set "folder": the folder's name in the data root
+    num_classes: Count | None = None  # only for the data set "folder"; None for every other
     train_images: Count | None = None  # the first n of the training set; None for all
     test_images: Count | None = None
     validation: NotNegative = 0.0  # held out of those training images: a share below 1, else a number of images
-    evaluate: Literal["test", "validation"] = "test"  # validation: whatever is selected; the test set is not read
-    bad_images: Literal["refuse", "skip"] = "refuse"  # streamed images that cannot be decoded
+    evaluate: Literal["test", "validation"] = "test"  # validation: for whatever is selected; the test set is not read
+    bad_images: Literal["refuse", "skip"] = "refuse"  # what to do with streamed images that cannot be decoded
 
-    image_size: Count | None = None  # pixels a side of what the network sees; None: as the data set has it
+    image_size: Count | None = None  # the side in pixels of what the network sees; None: the data set's own
     test_size: Count | None = None  # the same in testing, where images are streamed; None: image_size
     resize: Count | None = None  # the shorter side before the test's centre crop; None: by the data set's crop ratio
     interpolation: Interpolation = "bicubic"
@@ -51,7 +51,7 @@ class DataConfig:
 
 
 def check_data(config: DataConfig) -> None:
-    """Raise ``ValueError``, one sentence, for what is wrong whatever the files hold; the data set is a known one."""
+    """Raise ``ValueError``, one sentence, for whatever is wrong without reading a file; the data set is a known one."""
     dataset = DATASETS[config.dataset]
     for key in "folder", "num_classes":
         given = getattr(config, key)

@@ -1,4 +1,4 @@
-"""What a data set is to the rest of the code: a description, a way to fetch it, a way to read it."""
+"""A data set as the rest of the code sees it: a description, a way to fetch it and a way to read it."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from trainables.datasets.file_list import FileList
 
 
 class DataError(ValueError):
-    """A data set that cannot be had or is not what it should be; the message is one sentence for the user."""
+    """A data set is unavailable, or is not what it should be; the message is one sentence for the user."""
 
 
 class Split(NamedTuple):
@@ -21,7 +21,7 @@ class Split(NamedTuple):
     labels: Tensor  # (N,) int64
 
     def take(self, indices: Tensor) -> "Split":
-        """The images at ``indices`` (n,), in that order."""
+        """Return the images at ``indices`` (n,), in that order."""
         return Split(self.images[indices], self.labels[indices])
 
 
@@ -36,24 +36,24 @@ class Splits(NamedTuple):
 
 
 class BatchSource(Protocol):
-    """What the training loop reads, whether the images live on the device or are streamed from files."""
+    """A source of batches for the training loop; the images live on the device or are streamed from files."""
 
-    workers_mib: float  # the most memory that its worker processes were seen to take, MiB
+    workers_mib: float  # the most memory that its worker processes were seen to take, in MiB
 
     def __len__(self) -> int:
-        """The number of images, N."""
+        """Return the number of images, N."""
 
     def train_batches(self, batch_size: int, order: Generator, augment: Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """One epoch in random order, augmented: images (B, C, H, W) float32 in [0, 1] and labels (B,) int64.
+        """Yield one epoch in random order, augmented: images (B, C, H, W) float32 in [0, 1] and labels (B,) int64.
 
         Args:
-            batch_size: images a batch, at least 1; the last batch may be smaller.
+            batch_size: the number of images in a batch, at least 1; the last batch may be smaller.
             order: a CPU generator; the same state gives the same order.
             augment: a generator on the device, fresh for the epoch.
         """
 
     def test_batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every image once, in the order of the split, without augmentation."""
+        """Yield every image once, in the order of the split, without augmentation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ class Dataset:
     num_test: int | None
     mean: tuple[float, ...]  # per channel, of pixels in [0, 1]
     std: tuple[float, ...]
-    prepare: Callable[[Path], None]  # fetch and verify; returns at once when all is there; DataError otherwise
+    prepare: Callable[[Path], None]  # fetch and verify; returns at once when all is there; DataError if that fails
     load: Callable[[Path], Splits]  # read verified files; DataError when they are missing or broken
     crop_ratio: float = 1.0  # the side of the test's centre crop, as a share of the shorter side it is cut from
 

@@ -1,4 +1,4 @@
-"""From image files to batches of bytes of one size: what a worker process does.
+"""The work of a worker process: it turns image files into batches of bytes of one size.
 
 Shape letters: n images of a chunk, S side of the result.
 """
@@ -25,17 +25,17 @@ GROUP = 8  # images decoded at full size at a time; their crops are drawn togeth
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """What is shown of an image of any size: a square of ``size`` pixels a side."""
+    """The part of an image of any size that is shown: a square of ``size`` pixels a side."""
 
     size: int
     resize: int | None  # the shorter side is brought to this first; None: the image stays as it is
-    scale: float | None = None  # a random box of at least this share of the area, resized; None: the centre, cut
+    scale: float | None = None  # a random box of at least this share of the area, resized; None: the centre, cropped
     interpolation: Interpolation = "bicubic"
     mirror: bool = False  # left to right, half of the time
 
 
 class Chunk(NamedTuple):
-    """Part of a batch, as it comes from a worker process."""
+    """A part of a batch, as it comes from a worker process."""
 
     images: Tensor  # (n, S, S, 3) uint8
     labels: Tensor  # (n,) int64
@@ -43,7 +43,7 @@ class Chunk(NamedTuple):
 
 
 class Place(NamedTuple):
-    """What is cut out of one image, pixels, and whether it is then mirrored."""
+    """The box that is cut out of one image, in pixels, and whether it is then mirrored."""
 
     top: int
     left: int
@@ -53,7 +53,7 @@ class Place(NamedTuple):
 
 
 class Decoder(torch.utils.data.Dataset[Chunk]):
-    """Decodes the files of a list; what is shown of an image depends on the seed and its index alone."""
+    """The decoded files of a list; what is shown of an image depends only on the seed and on its index."""
 
     def __init__(self, files: FileList, view: View, seed: int = 0) -> None:
         self.files = files
@@ -61,7 +61,7 @@ class Decoder(torch.utils.data.Dataset[Chunk]):
         self.seed = seed
 
     def __getitems__(self, indices: list[int]) -> Chunk:
-        """The images at ``indices``; those that cannot be decoded are left out, and named."""
+        """Return the images at ``indices``; those that cannot be decoded are left out, and named."""
         images = torch.empty(len(indices), self.view.size, self.view.size, 3, dtype=torch.uint8)
         kept: list[int] = []
         failures: list[str] = []
@@ -81,7 +81,7 @@ class Decoder(torch.utils.data.Dataset[Chunk]):
         return Chunk(images[: len(kept)], self.files.labels[kept], failures)
 
     def _places(self, images: list[Tensor], indices: list[int]) -> list[Place]:
-        """Where each image is cut, and whether it is mirrored."""
+        """Return where each image is cut, and whether it is mirrored."""
         if not images:
             return []
         rng = Generator()
@@ -99,7 +99,7 @@ class Decoder(torch.utils.data.Dataset[Chunk]):
         ]
 
     def _shown(self, image: Tensor, place: Place) -> Tensor:
-        """(3, S, S) uint8 of an image (3, H, W)."""
+        """Return the shown part, (3, S, S) uint8, of an image (3, H, W)."""
         seen = image[:, place.top : place.top + place.height, place.left : place.left + place.width]
         square = interpolate(seen, (self.view.size, self.view.size), self.view)
         return square.flip(2) if place.mirrored else square
@@ -114,14 +114,14 @@ class Decoder(torch.utils.data.Dataset[Chunk]):
 
 
 def centre(image: Tensor, size: int) -> list[int]:
-    """The box of ``size`` pixels a side in the middle of an image (3, H, W), or the whole of a smaller one."""
+    """Return the box of ``size`` pixels a side in the middle of an image (3, H, W), or the whole of a smaller one."""
     height, width = image.shape[1:]
     tall, wide = min(size, height), min(size, width)
     return [round((height - tall) / 2), round((width - wide) / 2), tall, wide]
 
 
 def interpolate(image: Tensor, size: tuple[int, int], view: View) -> Tensor:
-    """An image (3, H, W) uint8 resized to (height, width) ``size``."""
+    """Return an image (3, H, W) uint8 resized to (height, width) ``size``."""
     if tuple(image.shape[1:]) == size:
         return image
     batch = image.permute(1, 2, 0)[None].permute(0, 3, 1, 2)  # known to be channels_last, and so is the result

@@ -1,4 +1,4 @@
-"""Downloads that arrive: they go on where they were cut, and end when they stand still, however long they take."""
+"""Downloads that resume where they were cut off, take as long as they need, and fail only when they stand still."""
 
 import http.client
 import json
@@ -21,12 +21,12 @@ from tqdm import tqdm
 from trainables.datasets.dataset import DataError
 from trainables.datasets.verified_files import Contents, Source, has_md5, locked_scratch, say
 
-STALL_SECONDS = 20.0  # without one byte from the host, or before it answers; there is no limit on the whole
-TRIES = 4  # in a row that bring no new byte, from a host that has sent some; an attempt that does starts again
+STALL_SECONDS = 20.0  # without a byte from the host, or before it answers; the whole download has no limit
+TRIES = 4  # in a row without a new byte, from a host that has sent some; an attempt that brings one resets the count
 FIRST_TRIES = 2  # from a host that has sent nothing so far: the next source may be better
 PAUSE_SECONDS = 1.0  # after the first of them, twice as long after the second, and so on
 CHUNK = 1 << 16
-TEMPORARY = (408, 425, 429)  # and everything from 500 on; the other refusals will not change
+TEMPORARY = (408, 425, 429)  # and every code from 500 on; the other refusals will not change
 
 # torchvision unpacks what is there already; in a child, because what it prints and raises is its own.
 _TORCHVISION = """
@@ -42,15 +42,15 @@ except BaseException as error:
 
 
 def fetch_file(url: str, file: Path, is_right: Callable[[Path], bool]) -> None:
-    """Have ``file``, downloading what is missing of it from ``url``.
+    """Complete ``file`` by downloading what is missing of it from ``url``.
 
     The bytes that have arrived stay in ``file.part``: a connection that is cut, a process that is killed and the next
     address of the same file all go on from there. Bytes that turn out wrong are thrown away and fetched once more.
 
     Args:
-        url: of the file; ``http``, ``https`` or ``file``.
+        url: the address of the file; ``http``, ``https`` or ``file``.
         file: where it belongs. Only one process at a time may fetch it.
-        is_right: tells from the bytes, by their checksum, whether a file is the one that is wanted.
+        is_right: says by the checksum whether a file is the one that is wanted.
 
     Raises:
         DataError: the host refuses, has stood still too often, or has twice served other bytes.
@@ -74,8 +74,8 @@ def web_sources(urls: Sequence[str], file: Path, md5: str, contents: Callable[[]
 
     Args:
         urls: addresses that serve the same bytes, so that each goes on with what the ones before have brought.
-        file: where the archive belongs while it is read; it is deleted when it has been.
-        md5: of the archive.
+        file: where the archive belongs while it is read; it is deleted afterwards.
+        md5: the checksum of the archive.
         contents: yields what is in the archive, once it is there.
     """
 
@@ -99,16 +99,16 @@ def folders_from_torchvision(
     remedy: str,
     **options: Any,
 ) -> None:
-    """Have the files and folders ``names`` in ``root``, all or none, as torchvision unpacks them.
+    """Put the files and folders ``names`` into ``root``, all or none, as torchvision unpacks them.
 
     Args:
-        dataset: name of the class in torchvision.
-        root: folder that holds the result.
+        dataset: the name of the class in torchvision.
+        root: the folder that holds the result.
         names: what the class leaves there.
         archives: address and md5 (None where none is published) of every file that the class would download. They are
             fetched here, because torchvision starts again at the first byte whenever a connection is cut.
         remedy: ends the message of the error.
-        options: of the class.
+        options: the arguments of the class.
 
     Raises:
         DataError: an archive cannot be fetched, or torchvision cannot unpack it.
@@ -202,13 +202,13 @@ def _complete(url: str, part: Path) -> None:
 
 
 def _append(url: str, part: Path) -> bool:
-    """Ask for the bytes that ``part`` lacks, and return whether it has them all now, as far as the host tells."""
+    """Ask for the bytes that ``part`` lacks, and return whether it now has them all, as far as the host says."""
     there = _size(part)
     headers = {"User-Agent": "mixlab", **({"Range": f"bytes={there}-"} if there else {})}
     try:
         response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=STALL_SECONDS)
     except urllib.error.HTTPError as error:
-        if error.code == 416:  # nothing after these bytes: its checksum will tell whether they are the whole file
+        if error.code == 416:  # nothing follows these bytes: their checksum shows whether they are the whole file
             return True
         raise
     with response:

@@ -1,4 +1,4 @@
-"""What a set is that a trained classifier is only evaluated on."""
+"""A set that trained classifiers are only evaluated on."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from trainables.datasets.dataset import Images
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSet:
-    """One set. ``load`` takes the data root and one of ``parts``; labels are those of ``trained_on``."""
+    """One such set. ``load`` takes the data root and one of ``parts``; labels are those of ``trained_on``."""
 
     name: str
     trained_on: str  # the data set, by its name in DATASETS, whose classifiers are evaluated

@@ -41,7 +41,7 @@ GZ_MD5: Mapping[str, str] = {
 
 
 def prepare(root: Path, md5: Mapping[str, str] = MD5) -> None:
-    """Have the four files right under ``root``; fetch what is not.
+    """Make sure that the four files are intact under ``root``; fetch those that are not.
 
     Raises:
         DataError: no source can serve, or ``root`` cannot be written.
@@ -78,7 +78,7 @@ def _split(root: Path, prefix: str, md5: Mapping[str, str]) -> Split:
 
 
 def read_idx(content: bytes) -> npt.NDArray[np.uint8]:
-    """The array of an IDX file of bytes: two zeros, 8, the number of axes, their sizes (big-endian), the values."""
+    """Return the array of an IDX file: two zeros, 8, the number of axes, their sizes (big-endian), the values."""
     if content[:3] != b"\0\0\x08":
         raise DataError(f"not an IDX file of bytes (it begins with {content[:3]!r})")
     axes = content[3]

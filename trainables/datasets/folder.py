@@ -10,10 +10,10 @@ from trainables.datasets.image_files import class_names, in_class_folders
 
 
 def prepare(folder: Path) -> None:
-    """Check that both splits are there, with the same classes, none of them empty.
+    """Check that both splits exist, with the same classes, none of them empty.
 
     Raises:
-        DataError: they are not; it names the folder.
+        DataError: they do not; it names the folder.
     """
     load(folder)
 
@@ -35,7 +35,7 @@ def load(folder: Path) -> Splits:
 
 FOLDER = Dataset(
     name="folder",
-    num_classes=1000,  # of an estimate; a run has what its key num_classes says
+    num_classes=1000,  # for an estimate only; a run has as many as its key num_classes says
     image_shape=(3, 224, 224),
     num_train=None,
     num_test=None,

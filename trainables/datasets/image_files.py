@@ -20,10 +20,10 @@ ENDINGS = (
 
 
 def class_names(folder: Path, num_classes: int | None = None) -> list[str]:
-    """Names of the class folders in ``folder``, sorted: the order that numbers the classes.
+    """Return the names of the class folders in ``folder``, sorted: the order that numbers the classes.
 
     Raises:
-        DataError: there is no such folder, or it has not ``num_classes`` class folders.
+        DataError: there is no such folder, or it does not have ``num_classes`` class folders.
     """
     names = sorted(entry.name for entry in _entries(folder) if entry.is_dir() and not entry.name.startswith("."))
     if not names:
@@ -34,10 +34,10 @@ def class_names(folder: Path, num_classes: int | None = None) -> list[str]:
 
 
 def in_class_folders(folder: Path, classes: Sequence[str], *, inner: str = "") -> FileList:
-    """Return every image in and below ``folder/<class>/<inner>``; its label is the place of the class in ``classes``.
+    """Return every image in and below ``folder/<class>/<inner>``; its label is the index of the class in ``classes``.
 
-    As in torchvision's ImageFolder the folders of a class may have folders. Hidden files are left out, and files that
-    are no images too, which is said once.
+    As in torchvision's ImageFolder, the folders of a class may have folders. Hidden files are left out; so are files
+    that are not images, which is reported once.
 
     Raises:
         DataError: a class folder is missing or has no image, or there is one that is not among ``classes``.
@@ -62,10 +62,10 @@ def in_class_folders(folder: Path, classes: Sequence[str], *, inner: str = "") -
 
 
 def listed(root: Path, names: Sequence[str], labels: Sequence[int]) -> FileList:
-    """Images that a text file lists, by names relative to ``root``.
+    """Return the images that a text file lists, by names relative to ``root``.
 
     Raises:
-        DataError: an image is not there; it names the first.
+        DataError: an image is missing; it names the first.
     """
     there: dict[str, set[str]] = {}
     for name in names:
@@ -78,14 +78,14 @@ def listed(root: Path, names: Sequence[str], labels: Sequence[int]) -> FileList:
 
 
 def require_count(images: FileList, count: int) -> FileList:
-    """``images``, or ``DataError`` where they are not ``count``."""
+    """Return ``images``; raise ``DataError`` unless there are ``count`` of them."""
     if len(images) != count:
         raise DataError(f"{images.root} has {len(images)} images instead of {count}: the copy is not complete")
     return images
 
 
 def read_table(path: Path, columns: int, *, separator: str | None = None) -> list[list[str]]:
-    """The lines of a text file, each cut into ``columns`` words; the last word may contain the separator.
+    """Return the lines of a text file, each cut into ``columns`` words; the last word may contain the separator.
 
     Raises:
         DataError: the file cannot be read, or a line has fewer words; it names the line.
@@ -102,7 +102,7 @@ def read_table(path: Path, columns: int, *, separator: str | None = None) -> lis
 
 
 def integers(path: Path, words: Iterable[str]) -> list[int]:
-    """``words`` of the file ``path`` as whole numbers; ``DataError`` names the first that is none."""
+    """Return ``words`` of the file ``path`` as whole numbers; ``DataError`` names the first that is not one."""
     numbers: list[int] = []
     for word in words:
         try:

@@ -3,8 +3,8 @@
 From O. Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, IJCV 2015, arXiv:1409.0575.
 
 ``imagenet/train/<wnid>/`` and ``imagenet/val/<wnid>/`` in the data root; or the validation images flat in
-``imagenet/val/``, as their archive has them, beside ``imagenet/ILSVRC2012_devkit_t12/``. The official validation set
-is what is tested on, as everywhere. Classes are numbered in the order of their wnids.
+``imagenet/val/``, as their archive has them, beside ``imagenet/ILSVRC2012_devkit_t12/``. Networks are tested on the
+official validation set, as everywhere. Classes are numbered in the order of their wnids.
 """
 
 from pathlib import Path
@@ -23,7 +23,7 @@ NUM_TEST = 50_000
 
 
 def prepare(root: Path) -> None:
-    """Check that both splits are there, whole; ImageNet cannot be downloaded without an account.
+    """Check that both splits are complete; ImageNet cannot be downloaded without an account.
 
     Raises:
         DataError: something is missing; it says what belongs where.
@@ -50,7 +50,7 @@ def load(root: Path, *, num_classes: int = NUM_CLASSES, num_train: int = NUM_TRA
 
 
 def validation(root: Path, classes: list[str]) -> FileList:
-    """The validation images, in class folders or flat.
+    """Return the validation images, in class folders or flat.
 
     Raises:
         DataError: a folder or an image is missing.
@@ -62,7 +62,7 @@ def validation(root: Path, classes: list[str]) -> FileList:
 
 
 def flat_validation(folder: Path, classes: list[str]) -> FileList:
-    """The validation images as their archive has them, all in one folder, with the labels of the development kit.
+    """Return the validation images, all in one folder as in their archive, with the labels of the development kit.
 
     Raises:
         DataError: the kit or an image is missing, or a label is out of range.

@@ -2,7 +2,7 @@
 
 From D. Hendrycks, K. Zhao, S. Basart, J. Steinhardt and D. Song, Natural Adversarial Examples, CVPR 2021,
 arXiv:1907.07174. ``imagenet-a/<wnid>/`` and ``imagenet-o/<wnid>/`` in the data root, as the official archives unpack.
-Only the logits of the 200 classes that have a folder count; which of the 1,000 they are, the folders of ImageNet say.
+Only the logits of the 200 classes that have a folder count; ImageNet's own folders say which of the 1,000 they are.
 """
 
 from functools import partial
@@ -22,7 +22,7 @@ OUTSIDE, INSIDE = "outside", "inside"  # the two parts of ImageNet-O
 
 
 def imagenet_classes(root: Path, *, num_classes: int = imagenet.NUM_CLASSES) -> list[str]:
-    """The wnids of ImageNet's classes in the order of their labels, from the names of its class folders.
+    """Return the wnids of ImageNet's classes in the order of their labels, from the names of its class folders.
 
     Raises:
         DataError: neither split is there with all its class folders, which may be empty.
@@ -40,10 +40,10 @@ def imagenet_classes(root: Path, *, num_classes: int = imagenet.NUM_CLASSES) -> 
 
 
 def subset_classes(root: Path, folder: str, *, num_classes: int = imagenet.NUM_CLASSES) -> Tensor:
-    """(200,) int64, rising: which of ImageNet's classes the folders of ``folder`` are.
+    """Return which of ImageNet's classes the folders of ``folder`` are, (200,) int64, ascending.
 
     Raises:
-        DataError: a folder is none of ImageNet's classes, or they are not 200.
+        DataError: a folder is none of ImageNet's classes, or there are not 200 of them.
     """
     place = {wnid: label for label, wnid in enumerate(imagenet_classes(root, num_classes=num_classes))}
     wnids = class_names(root / folder, SUBSET_CLASSES)
@@ -55,14 +55,14 @@ def subset_classes(root: Path, folder: str, *, num_classes: int = imagenet.NUM_C
 def load_subset(
     root: Path, part: str, *, folder: str, images: int, num_classes: int = imagenet.NUM_CLASSES
 ) -> FileList:
-    """Every image of ``folder``; a label is that of ImageNet (of ImageNet-O: of the class it is mistaken for)."""
+    """Return every image of ``folder`` with ImageNet's label (in ImageNet-O: of the class it is mistaken for)."""
     labels = subset_classes(root, folder, num_classes=num_classes)
     found = require_count(in_class_folders(root / folder, class_names(root / folder)), images)
     return FileList(found.root, found.names, found.starts, found.ends, labels[found.labels])
 
 
 def load_imagenet_o(root: Path, part: str, *, images: int = 2_000, num_classes: int = imagenet.NUM_CLASSES) -> FileList:
-    """``outside``: its 2,000 images; ``inside``: the 10,000 of ImageNet's validation set in the same 200 classes."""
+    """Return 2,000 images ``outside``, or ``inside``: the 10,000 validation images of ImageNet in the 200 classes."""
     if part == OUTSIDE:
         return load_subset(root, part, folder="imagenet-o", images=images, num_classes=num_classes)
     classes = subset_classes(root, "imagenet-o", num_classes=num_classes)

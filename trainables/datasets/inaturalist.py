@@ -3,7 +3,7 @@
 From G. Van Horn et al., The iNaturalist Species Classification and Detection Dataset, CVPR 2018, arXiv:1707.06642.
 In the data root ``inat2017/`` with ``train2017.json``, ``val2017.json`` and ``train_val_images/``, and ``inat2018/``
 with ``train2018.json``, ``val2018.json`` and ``train_val2018/``, as the official archives unpack. The official
-validation set is what is tested on, as everywhere.
+validation set is the test set, as everywhere.
 """
 
 import json
@@ -17,7 +17,7 @@ from trainables.datasets.image_files import listed, require_count
 
 
 class Edition(NamedTuple):
-    """What differs from year to year."""
+    """The names and numbers that differ from year to year."""
 
     year: int
     num_classes: int
@@ -27,7 +27,7 @@ class Edition(NamedTuple):
 
     @property
     def folder(self) -> str:
-        """In the data root."""
+        """The folder of the edition in the data root."""
         return f"inat{self.year}"
 
 
@@ -36,7 +36,7 @@ INAT2018_EDITION = Edition(2018, 8_142, 437_513, 24_426, "train_val2018")
 
 
 def prepare(root: Path, edition: Edition) -> None:
-    """Check that every image is there.
+    """Check that every image is present.
 
     Raises:
         DataError: something is missing; it says what belongs where.
@@ -52,7 +52,7 @@ def prepare(root: Path, edition: Edition) -> None:
 
 
 def load(root: Path, edition: Edition) -> Splits:
-    """List both splits; the label is the place of the category's number among all of them.
+    """List both splits; the label is the rank of the category's number among all of them.
 
     Raises:
         DataError: a file is missing or broken, or a label is out of range.

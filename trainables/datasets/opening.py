@@ -1,4 +1,4 @@
-"""From a configuration to what the training loop reads: sources of training, validation and test batches."""
+"""Opens what a configuration asks for: the sources of training, validation and test batches."""
 
 from dataclasses import replace
 from functools import partial
@@ -20,16 +20,16 @@ from trainables.datasets.streamed import Streamed
 
 
 class Opened(NamedTuple):
-    """What a run reads."""
+    """The sources that a run reads."""
 
     train: BatchSource
-    validation: BatchSource | None  # of held-out training images
+    validation: BatchSource | None  # held-out training images
     test: BatchSource | None  # None where the run may not see it
     fingerprint: str  # 16 hex digits, of all that the run reads
 
 
 def dataset_of(config: DataConfig) -> Dataset:
-    """The data set of ``config`` as its network sees it: with the classes and the image size that it sets."""
+    """Return the data set of ``config`` as its network sees it: with the classes and the image size that it sets."""
     dataset = DATASETS[config.dataset]
     channels, height, width = dataset.image_shape
     if config.image_size is not None:
@@ -39,15 +39,15 @@ def dataset_of(config: DataConfig) -> Dataset:
 
 
 def folder_of(config: DataConfig, data_root: Path) -> Path:
-    """What the data set's ``prepare`` and ``load`` take: the data root, or the image folder in it."""
+    """Return the argument of the data set's ``prepare`` and ``load``: the data root, or the image folder in it."""
     return data_root if config.folder is None else data_root / config.folder
 
 
 def prepare(config: DataConfig, data_root: Path) -> None:
-    """Have the data set verified under ``data_root``, with as many classes as ``config`` says.
+    """Verify the data set under ``data_root``, fetching what is missing; it must have ``config``'s number of classes.
 
     Raises:
-        DataError: something is missing or broken and cannot be had; one sentence.
+        DataError: something is missing or broken and cannot be fetched; one sentence.
     """
     dataset = DATASETS[config.dataset]
     dataset.prepare(folder_of(config, data_root))
@@ -59,13 +59,13 @@ def prepare(config: DataConfig, data_root: Path) -> None:
 def open_dataset(
     config: DataConfig, data_root: Path, device: torch.device | str, *, workers: int | None = None
 ) -> Opened:
-    """What ``config`` trains, validates and tests on.
+    """Return what ``config`` trains, validates and tests on.
 
     Args:
-        config: of the run.
+        config: the configuration of the run.
         data_root: the folder of the data sets.
         device: where batches go.
-        workers: processes that decode what is streamed; ``None`` takes as many as torch has threads.
+        workers: the number of processes that decode streamed images; ``None`` takes as many as torch has threads.
 
     Raises:
         DataError: a file is missing or broken, or a label is out of range.
@@ -77,7 +77,7 @@ def open_dataset(
 def open_splits(
     config: DataConfig, splits: Splits, device: torch.device | str, *, workers: int | None = None
 ) -> Opened:
-    """The same from splits that have been read."""
+    """Return the same as ``open_dataset``, from splits that have been read."""
     dataset = dataset_of(config)
     for images in splits:
         _check_labels(images, dataset)
@@ -110,7 +110,7 @@ def open_splits(
 def open_evaluation(
     name: str, part: str, config: DataConfig, data_root: Path, device: torch.device | str, *, workers: int | None = None
 ) -> BatchSource:
-    """One part of ``EVALUATION_SETS[name]``, shown as a run with ``config`` tests; read it by ``test_batches``.
+    """Return one part of ``EVALUATION_SETS[name]``, shown as a run with ``config`` tests; read it by ``test_batches``.
 
     Raises:
         DataError: a file is missing or broken.

@@ -3,7 +3,7 @@
 From B. Zhou, A. Lapedriza, A. Khosla, A. Oliva and A. Torralba, Places: A 10 Million Image Database for Scene
 Recognition, TPAMI 2018. In the data root ``places365/train/<class>/`` and ``places365/val/<class>/``, as the archive
 "easyformat" unpacks; or what torchvision downloads, ``places365/data_256_standard/`` and ``places365/val_256/`` beside
-the official lists. The official validation set is what is tested on.
+the official lists. Networks are tested on the official validation set.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ NUM_CLASSES = 365
 NUM_TRAIN = 1_803_460
 NUM_TEST = 36_500
 
-# From the list of a split, and the folder that its names are in.
+# The list of each split, and the folder that its names are in.
 LISTS = (("places365_train_standard.txt", "data_256_standard"), ("places365_val.txt", "val_256"))
 URL = "http://data.csail.mit.edu/places/places365/"
 LISTS_ARCHIVE = (f"{URL}filelist_places365-standard.tar", "35a0585fee1fa656440f3ab298f8479c")
@@ -35,7 +35,7 @@ DOWNLOADS = (
 
 
 def prepare(root: Path) -> None:
-    """Have every image under ``root``; they are downloaded (24 GB) where the folder is not there.
+    """Make sure that every image is under ``root``; download them (24 GB) if the folder is missing.
 
     Raises:
         DataError: something is missing; it says what belongs where.

@@ -16,8 +16,8 @@ from trainables.datasets.dataset import DataError, Images, Split, Splits
 from trainables.datasets.file_list import FileList
 
 Augment = Callable[[Tensor, Generator], Tensor]  # (B, C, H, W) uint8 -> uint8, of any height and width
-TestView = Callable[[Tensor], Tensor]  # the same without chance
-HASHED = 4096  # images at a time
+TestView = Callable[[Tensor], Tensor]  # the same without randomness
+HASHED = 4096  # images that are hashed at a time
 
 
 class Resident:
@@ -35,7 +35,7 @@ class Resident:
         augment: Augment | None,
         test_view: TestView | None = None,
     ) -> None:
-        # Rows, columns, channels in memory: a batch is then channels_last without a copy.
+        # Memory is ordered by row, column, channel: a batch is then channels_last without a copy.
         self.images = split.images.permute(0, 2, 3, 1).contiguous().to(device)  # (N, H, W, C)
         self.labels = split.labels.to(device)  # (N,)
         self.augment = augment
@@ -43,14 +43,14 @@ class Resident:
         self.workers_mib = 0.0
 
     def __len__(self) -> int:
-        """The number of images, N."""
+        """Return the number of images, N."""
         return len(self.labels)
 
     def train_batches(self, batch_size: int, order: Generator, augment: Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """One epoch: every image once, in an order drawn from ``order``, augmented by draws from ``augment``.
+        """Yield one epoch: every image once, in an order drawn from ``order``, augmented by draws from ``augment``.
 
         Args:
-            batch_size: images a batch, at least 1.
+            batch_size: the number of images in a batch, at least 1.
             order: a CPU generator, so that the order does not depend on the device.
             augment: a generator on the device.
         """
@@ -62,7 +62,7 @@ class Resident:
             yield in_unit_range(images), self.labels[chosen]
 
     def test_batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every image once, in the order of the split, without augmentation."""
+        """Yield every image once, in the order of the split, without augmentation."""
         batches = self.images.split(checked(batch_size)), self.labels.split(batch_size)
         for images, labels in zip(*batches, strict=True):
             images = images.permute(0, 3, 1, 2)
@@ -70,19 +70,19 @@ class Resident:
 
 
 def in_unit_range(images: Tensor) -> Tensor:
-    """Bytes (B, C, H, W) as float32 in [0, 1], channels_last."""
+    """Return bytes (B, C, H, W) as float32 in [0, 1], channels_last."""
     return images.to(torch.float32, memory_format=torch.channels_last).div_(255)
 
 
 def checked(batch_size: int) -> int:
-    """``batch_size``; ``ValueError`` where it is below 1."""
+    """Return ``batch_size``; raise ``ValueError`` if it is below 1."""
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     return batch_size
 
 
 def subset(images: Images, n: int) -> Images:
-    """The first ``n`` images: the same for every seed and every arm of a study.
+    """Return the first ``n`` images: the same for every seed and every arm of a study.
 
     Raises:
         ValueError: ``n`` is not between 1 and the number of images.
@@ -93,9 +93,9 @@ def subset(images: Images, n: int) -> Images:
 
 
 def fingerprint(splits: Iterable[Images]) -> str:
-    """16 hex digits of a SHA-256 over shapes, images and labels: what a run has really seen.
+    """Return 16 hex digits of a SHA-256 over shapes, images and labels, which identify what a run really saw.
 
-    Of images that stay on disk, it is over ``FileList.digest``.
+    For images that stay on disk, ``FileList.digest`` is hashed.
     """
     digest = hashlib.sha256()
     for split in splits:
@@ -110,12 +110,12 @@ def fingerprint(splits: Iterable[Images]) -> str:
 
 
 def load_cached(name: str, root: Path) -> Splits:
-    """``DATASETS[name].load(root)``, kept for the next trial of the same process; its tensors must not be changed.
+    """Return ``DATASETS[name].load(root)``, cached for the next trial of this process; do not change its tensors.
 
-    What is missing or broken is fetched first: of the processes of a machine by one, while the others wait.
+    Whatever is missing or broken is fetched first, by one process of the machine while the others wait.
 
     Raises:
-        DataError: that is not possible.
+        DataError: it cannot be fetched.
     """
     return _load(name, root.resolve())
 

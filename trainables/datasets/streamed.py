@@ -1,6 +1,6 @@
-"""A split that stays on disk: worker processes decode and crop, the device does the rest, one batch ahead.
+"""A split that stays on disk: worker processes decode and crop, and the device does the rest, one batch ahead.
 
-What a worker hands over does not depend on how many there are: an image's crop is drawn from (seed, epoch, index).
+The images do not depend on how many workers there are: an image's crop is drawn from (seed, epoch, index).
 Workers hand over a few images at a time, so memory is bounded whatever the size of a batch or of the split.
 
 Shape letters: N images of the split, B batch, S side of the images.
@@ -23,7 +23,7 @@ from trainables.memory import workers_mib
 
 CHUNK = 64  # images that a worker hands over at once
 AHEAD = 2  # chunks that each worker may be ahead
-NOTED = 50  # batches from one look at the workers' memory to the next
+NOTED = 50  # the number of batches between two readings of the workers' memory
 
 
 class Streamed:
@@ -43,17 +43,17 @@ class Streamed:
         skip_bad: bool = False,
         workers: int | None = None,
     ) -> None:
-        """Nothing is read yet.
+        """Prepare the split without reading anything yet.
 
         Args:
-            files: of the split.
+            files: the files of the split.
             device: where batches go.
-            train_view: what ``train_batches`` shows of an image.
-            test_view: what ``test_batches`` shows of it.
+            train_view: the part of an image that ``train_batches`` shows.
+            test_view: the part of an image that ``test_batches`` shows.
             augment: applied to batches of bytes on the device, in training.
             skip_bad: leave out images that cannot be decoded, and say so, instead of stopping at the first.
-            workers: processes that decode; 0 decodes in this one; ``None`` takes as many as torch has threads here,
-                which is what Ray sets to the processors of a trial.
+            workers: the number of processes that decode; 0 decodes in this one; ``None`` takes as many as torch has
+                threads here, a number that Ray sets to the processors of a trial.
         """
         self.files = files
         self.device = torch.device(device)
@@ -62,18 +62,18 @@ class Streamed:
         self.augment = augment
         self.skip_bad = skip_bad
         self.workers = min(torch.get_num_threads(), os.cpu_count() or 1) if workers is None else workers
-        self.skipped: set[str] = set()  # what was said of the images left out
+        self.skipped: set[str] = set()  # the reasons reported for the images left out
         self.workers_mib = 0.0
 
     def __len__(self) -> int:
-        """The number of images, N."""
+        """Return the number of images, N."""
         return len(self.files)
 
     def train_batches(self, batch_size: int, order: Generator, augment: Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """One epoch: every image once, in an order drawn from ``order``, augmented by draws from ``augment``.
+        """Yield one epoch: every image once, in an order drawn from ``order``, augmented by draws from ``augment``.
 
         Args:
-            batch_size: images a batch, at least 1.
+            batch_size: the number of images in a batch, at least 1.
             order: a CPU generator, so that the order does not depend on the device.
             augment: a generator on the device; crops are drawn from its initial seed, the rest from itself.
 
@@ -85,12 +85,12 @@ class Streamed:
             yield in_unit_range(images if self.augment is None else self.augment(images, augment)), labels
 
     def test_batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every image once, in the order of the split, without augmentation."""
+        """Yield every image once, in the order of the split, without augmentation."""
         for images, labels in self._batches(torch.arange(len(self)), batch_size, self.test_view, 0):
             yield in_unit_range(images), labels
 
     def _batches(self, indices: Tensor, batch_size: int, view: View, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches (B, 3, S, S) uint8 on the device, in the order of ``indices``."""
+        """Yield batches (B, 3, S, S) uint8 on the device, in the order of ``indices``."""
         batches = [batch.tolist() for batch in indices.split(checked(batch_size))] if len(indices) else []
         chunks = [[batch[i : i + CHUNK] for i in range(0, len(batch), CHUNK)] for batch in batches]
         workers = min(self.workers, sum(map(len, chunks)))
@@ -101,7 +101,7 @@ class Streamed:
             num_workers=workers,
             prefetch_factor=AHEAD if workers else None,
             pin_memory=self.device.type == "cuda",
-            generator=Generator(),  # else it draws from torch's global generator
+            generator=Generator(),  # otherwise it draws from torch's global generator
         )
         arriving = iter(loader)
         whole = (self._usable([next(arriving) for _ in batch]) for batch in chunks)
@@ -125,7 +125,7 @@ def _as_it_is(chunk: Any) -> Any:
 
 
 def _uploaded(batches: Iterable[list[Chunk]], device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
-    """Each batch as one tensor (B, 3, S, S) uint8 on the device; on a GPU copied while the batch before is in use."""
+    """Yield each batch as one tensor (B, 3, S, S) uint8 on the device; a GPU copies it while the last one is in use."""
     if device.type != "cuda":
         yield from (_joined(chunks, device) for chunks in batches)
         return
@@ -143,7 +143,7 @@ def _uploaded(batches: Iterable[list[Chunk]], device: torch.device) -> Iterator[
 def _copy_beside(
     chunks: list[Chunk], device: torch.device, side: torch.cuda.Stream
 ) -> Callable[[], tuple[Tensor, Tensor]]:
-    """Start the copy on the stream ``side``; the function returned makes the current stream wait for it."""
+    """Start the copy on the stream ``side``; return a function that makes the current stream wait for it."""
     with torch.cuda.stream(side):
         batch = _joined(chunks, device)
         copied = side.record_event()

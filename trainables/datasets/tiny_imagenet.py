@@ -1,8 +1,8 @@
 """Tiny-ImageNet: 100,000 training and 10,000 validation images of 64x64 pixels in 200 classes.
 
 From Le and Yang, Tiny ImageNet Visual Recognition Challenge, Stanford CS 231N, 2015. ``tiny-imagenet-200/`` in the
-data root, as the official archive unpacks. The labels of its test set were never published: its validation set is
-what is tested on, as everywhere. Decoded once and kept whole, 1.3 GB.
+data root, as the official archive unpacks. The labels of its test set were never published: networks are tested on its
+validation set, as everywhere. The images are decoded once and kept in memory, 1.3 GB.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ NUM_TEST = 10_000
 
 
 def prepare(root: Path) -> None:
-    """Check that every image is there.
+    """Check that every image is present.
 
     Raises:
         DataError: something is missing; it says what belongs where.
@@ -71,7 +71,7 @@ def load(root: Path) -> Splits:
 
 
 def decoded(images: FileList) -> Split:
-    """Every image of the list, which must all be of 64x64 pixels; those that are not are named."""
+    """Return every image of the list; each must have 64x64 pixels, and the error names those that do not."""
     pixels = torch.empty(len(images), SIZE, SIZE, 3, dtype=torch.uint8)  # as they are kept on the device: no copy
     for index in range(len(images)):
         image = decode(images.path(index))

@@ -1,4 +1,4 @@
-"""Files known by their checksums: looked for, fetched under a lock, and never used unless they are right.
+"""Files known by their checksums: they are looked for, fetched under a lock, and never used unless they are right.
 
 A data set names the files it wants (``Wanted``) and where they can come from (``Source``). Whatever a source gives is
 checked, written to a scratch folder and moved into place in one step, so a reader sees a right file or none.
@@ -25,8 +25,8 @@ Contents = Iterator[tuple[str, bytes]]  # paths under the data root, and what be
 class Source(NamedTuple):
     """One place that files can come from."""
 
-    name: str  # as the user reads it: "trying {name} ..."
-    contents: Callable[[Path], Contents]  # of a scratch folder; DataError when the source cannot serve
+    name: str  # shown to the user: "trying {name} ..."
+    contents: Callable[[Path], Contents]  # takes a scratch folder; DataError when the source cannot serve
     needs: Path | None = None  # the source is tried only if this exists
 
 
@@ -41,22 +41,22 @@ class Wanted:
 
 
 def say(line: str) -> None:
-    """One line of progress on stderr, for work that takes more than a moment."""
+    """Print one line of progress on stderr, for work that takes more than a moment."""
     print(line, file=sys.stderr, flush=True)
 
 
 def md5_of(content: bytes) -> str:
-    """Hex digest. MD5 is what the official pages publish; here it guards against accidents only."""
+    """Return the hex digest. The official pages publish MD5; here it guards against accidents only."""
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def unusable(root: Path, md5: Mapping[str, str]) -> list[str]:
-    """The paths of ``md5`` that cannot be read under ``root`` or differ from their checksum."""
+    """Return the paths of ``md5`` that cannot be read under ``root`` or differ from their checksum."""
     return [path for path, digest in md5.items() if not has_md5(root / path, digest)]
 
 
 def read_verified(root: Path, path: str, md5: Mapping[str, str]) -> bytes:
-    """The content of ``root / path``; DataError when the file is missing or its checksum is wrong."""
+    """Return the content of ``root / path``; DataError when the file is missing or its checksum is wrong."""
     try:
         content = (root / path).read_bytes()
     except OSError as error:
@@ -67,7 +67,7 @@ def read_verified(root: Path, path: str, md5: Mapping[str, str]) -> bytes:
 
 
 def read_member(archive: tarfile.TarFile, name: str) -> bytes:
-    """The content of one file of an open archive; DataError when it is not in there."""
+    """Return the content of one file of an open archive; DataError when the archive lacks it."""
     try:
         member = archive.extractfile(name)
     except KeyError:
@@ -87,7 +87,7 @@ def archive_members(root: Path, archive: str, md5: Mapping[str, str], paths: Ite
 
 
 def fetch(root: Path, wanted: Wanted) -> None:
-    """Make every file of ``wanted`` right under ``root``; returns at once when they are.
+    """Make sure that every file of ``wanted`` is intact under ``root``; return at once when they all are.
 
     Raises:
         DataError: no source can serve, or the data root cannot be written.
@@ -132,7 +132,7 @@ def _take(source: Source, root: Path, scratch: Path, md5: Mapping[str, str]) -> 
 
 @contextmanager
 def locked_scratch(root: Path, title: str) -> Iterator[Path]:
-    """An empty folder in the data root (so that moving out of it is atomic), for one process at a time."""
+    """Yield an empty folder in the data root (so that moving out of it is atomic), for one process at a time."""
     scratch = root / f".{title.lower()}-partial"
     try:
         root.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,7 @@ Liu, Li, Wu, Liu, Chen, Wu, Li, "AutoMix: Unveiling the Power of Mixup for Stron
 (arXiv:2103.13027), Eq. 4 to 7. The paper and OpenMixup, the released code, differ in what the mask is made of: the
 paper embeds lambda in both maps (``lam_channel``) and takes the value W_Z z of the image i whose share s_i is wanted,
 OpenMixup embeds no lambda for small images and takes the value of the other image j (``value_of``). These are two
-different functions. Enlarging a mask by the nearest neighbour before the sigmoid or after it is the same.
+different functions. Enlarging a mask by the nearest neighbour gives the same before the sigmoid as after it.
 
 Shape letters: B batch, C channels, h and w of a map, H and W of the image.
 """
@@ -74,7 +74,7 @@ def mask_loss(mask: Tensor, lam: Tensor, of: Of, epsilon: float = 0.1) -> Tensor
     Args:
         mask: (B, 1, H, W) the partner's share.
         lam: (B,) the own image's share, as drawn.
-        of: each row's own mean, as in the paper, or that of the whole batch, as in OpenMixup.
+        of: whether to take each row's own mean, as in the paper, or that of the whole batch, as in OpenMixup.
         epsilon: 0.1 in both.
     """
     gap = 1 - mask.mean(dim=(1, 2, 3)) - lam  # (B,)

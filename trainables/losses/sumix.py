@@ -1,4 +1,4 @@
-"""SUMix: a mixing ratio learned from what the network sees, and a regulariser of its uncertainty.
+"""SUMix: a mixing ratio that is learned from what the network sees, and a regulariser of its uncertainty.
 
 Qin, Jin, Zhu, Liao, El-Yacoubi, Gao, "SUMix: Mixup with Semantic and Uncertain Information",
 ECCV 2024 (arXiv:2407.07805).
@@ -10,7 +10,7 @@ sources are an extension: each source's weight is scaled by its own distance.
 
 Note that l_s pushes against the class. Through the mixed logits its gradient with respect to the logit of a
 source's own class is above 0: the more confident the network is of a class, the higher is l_s, which makes it a
-penalty of confidence. With ``distance_gradient="detach"``, as in the release, l_s has no gradient at all.
+penalty on confidence. With ``distance_gradient="detach"``, as in the release, l_s has no gradient at all.
 
 Shape letters: B batch, K sources of a mixture, D features, L classes.
 """
@@ -35,7 +35,7 @@ RawForward = Literal["train_grad", "train_nograd", "eval_nograd"]
 
 @dataclass(frozen=True, kw_only=True)
 class SUMixTerms:
-    """Which definition of SUMix, and which of its terms: one row of the paper's Table 6; written ``sumix.lam``, ..."""
+    """The definition and the terms of SUMix, one row of the paper's Table 6; a study writes them ``sumix.lam``, ..."""
 
     preset: Preset = "paper"  # release: the arithmetic of the released code, ``sumix_release.py``
     lam: Lam = "learned"
@@ -47,13 +47,13 @@ class SUMixTerms:
     # keep: that pass moves the running statistics of batch norm too, as in the release, so that they settle sooner than
     # those of a baseline; leave: only the mixed batch moves them. The paper does not say.
     raw_statistics: Literal["keep", "leave"] = "keep"
-    # Of ||sigma(z~ - z)|| in Eq. 6, through z~. The paper has it flow, the release detaches it.
+    # The gradient of ||sigma(z~ - z)|| in Eq. 6, through z~. The paper lets it flow, the release detaches it.
     distance_gradient: Literal["flow", "detach"] = "flow"
     # The z of Eq. 4 and 6, "feature vectors" in the paper. The release takes probabilities, as does its own preset.
     # With features or probabilities Eq. 4 hardly moves lambda; features have no classes, so that Eq. 6 takes their
     # norm, as the paper writes it: one number for all classes.
     z: Literal["logits", "features", "probabilities"] = "logits"
-    # Of lambda~ in Eq. 4, "learnable" in the paper, through z~. The release detaches it.
+    # The gradient of lambda~ in Eq. 4, "learnable" in the paper, through z~. The release detaches it.
     lam_gradient: Literal["detach", "flow"] = "detach"
 
     def __post_init__(self) -> None:
@@ -75,12 +75,12 @@ class SUMixTerms:
 
     @property
     def any(self) -> bool:
-        """True where the loss differs from the plain mixed cross-entropy."""
+        """Return whether the loss differs from the plain mixed cross-entropy."""
         return self.lam == "learned" or self.regulariser != "none"
 
     @property
     def learns_before_mixing(self) -> bool:
-        """True where gradient flows into the batch before mixing: only its uncertainty, Eq. 5, passes any."""
+        """Return whether gradient flows into the batch before mixing: only its uncertainty, Eq. 5, passes any."""
         return "u" in self.regulariser
 
 
@@ -168,7 +168,7 @@ def displacement(mixed_logits: Tensor, source_logits: Tensor) -> Tensor:
 
 
 def relearn(weights: Tensor, shift: Tensor, *, gradient: bool = False) -> Tensor:
-    """Return the weights of Eq. 4: a source counts for less, the further mixing moved it.
+    """Return the weights of Eq. 4: the further mixing moved a source, the less it counts.
 
     Args:
         weights: (B, K) drawn by the mixer, rows sum to 1.

@@ -15,7 +15,7 @@ It is not what the paper defines (``sumix.py``), and a study can compare the two
 - a pair of one class has its own class set to 0 too: both distances become those of a class that was gained,
   and, being nearly equal, leave lambda nearly as the mixer drew it.
 
-The release cannot run as published (its head returns a name it never set); what it would return is clear.
+The release cannot run as published (its head returns a name that it never set); what it would return is clear.
 
 Shape letters: B batch, K = 2 sources of a mixture, D features, L classes.
 """

@@ -1,4 +1,4 @@
-"""Attentive CutMix's attention: of a ResNet trained on ImageNet, from a file, or of the network that is being trained.
+"""Attentive CutMix's attention, from a file with a ResNet trained on ImageNet or from the network being trained.
 
 Walawalkar et al., ICASSP 2020 (arXiv:2003.13048). The mixing itself is in ``mixers/attentivemix.py``.
 """
@@ -17,7 +17,7 @@ from trainables.config import Config
 from trainables.methods.mixing import Mixing
 from trainables.mixers.mixed import Mixed
 
-SIDE = 224  # pixels: what the extractors were trained on, and a map of 7 x 7 cells
+SIDE = 224  # pixels: the extractors were trained on this size, which gives a map of 7 x 7 cells
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -25,7 +25,7 @@ class AttentiveMixing(Mixing):
     """Plain mixing by an attention that ``mixer.extractor`` computes.
 
     ``mixer.extractor`` is a file that holds torchvision's weights of a ResNet-18 (as OpenMixup has it) or a
-    ResNet-50 (as the paper has it); nothing is fetched. Without one the network attends for itself.
+    ResNet-50 (as the paper has it); nothing is fetched. Without a file the trained network's own attention is used.
     """
 
     def __init__(self, network: Network, config: Config, num_classes: int) -> None:

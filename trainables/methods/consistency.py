@@ -1,4 +1,4 @@
-"""AugMix's loss: the images are classified, and two mixtures of each are to be seen as the image is.
+"""AugMix's loss: the images are classified, and two mixtures of each should get the same prediction as the image.
 
 Hendrycks et al., ICLR 2020 (arXiv:1912.02781), with its Jensen-Shannon consistency. The mixtures
 themselves are in ``mixers/augmix.py``.

@@ -19,10 +19,10 @@ from trainables.mixers.mixed import Mixed
 
 
 class SuperMixing(Mixing):
-    """Mixes by masks that ``mixer.teacher`` shapes, and else as ``Mixing``.
+    """Mixes by masks that ``mixer.teacher`` shapes, and is otherwise as ``Mixing``.
 
     ``mixer.teacher`` is a file that holds the state_dict of the same backbone, such as the ``model.pt`` of an
-    earlier run without mixing, which is what the paper has. Without one the network teaches itself, as it is
+    earlier run without mixing, as in the paper. Without a file the network teaches itself, as it is
     at each step: then hardly a row is mixed before it has learned something.
     """
 
@@ -41,7 +41,7 @@ class SuperMixing(Mixing):
 
 
 def frozen_teacher(network: Network, backbone: str, file: Path) -> Network:
-    """Return a network like ``network``, whose backbone has the weights in ``file``, which are never trained.
+    """Return a network like ``network`` with the weights in ``file`` for its backbone, which are never trained.
 
     Raises:
         ValueError: there is no such file, or it does not hold the weights of a ``backbone`` for these classes.

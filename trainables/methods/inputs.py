@@ -1,4 +1,4 @@
-"""What a mixer may ask of the network, by the name of its keyword parameter.
+"""The inputs that a mixer may ask of the network, by the name of its keyword parameter.
 
 Every entry is computed afresh for each batch from (network, images, labels): images are (B, C, H, W)
 pixels in [0, 1] before mixing, labels (B,) int64. ``check_inputs`` says, before any training, what
@@ -37,7 +37,7 @@ class HasClassToken(Protocol):
 
 @contextlib.contextmanager
 def running_statistics_left(network: Network) -> Iterator[None]:
-    """Have batch norms in training mode use the batch's statistics and leave their running ones as they are."""
+    """Let batch norms in training mode use the batch's statistics and leave their running ones as they are."""
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d) and m.track_running_stats]
     for norm in norms:
         norm.track_running_stats = False
@@ -85,12 +85,12 @@ def classifier(network: Network, images: Tensor, labels: Tensor) -> Callable[[Te
 
 
 def encoder(network: Network, images: Tensor, labels: Tensor) -> Callable[[Tensor, int], Tensor]:
-    """Return what runs pixels through the first stages of the network, with gradient; the stem is stage 0."""
+    """Return a function that runs pixels through the network's first stages, with gradient; the stem is stage 0."""
     return network.encode
 
 
 def stage_count(network: Network, images: Tensor, labels: Tensor) -> int:
-    """Return the depth of the last feature map: how many stages the network has, with the stem."""
+    """Return the depth of the last feature map: the number of stages of the network, with the stem."""
     return len(network.backbone.stages)
 
 

@@ -1,9 +1,9 @@
-"""AutoMix: a classifier, its slow copy, and between them the block that makes the masks.
+"""AutoMix: it trains a classifier, its slow copy, and between them the block that makes the masks.
 
 Liu et al., ECCV 2022 (arXiv:2103.13027), Eq. 8 and 10 to 12. The classifier learns from images as they are, by a head
 of its own, and from mixed ones; the block learns from how well the slow copy, the teacher, recognises both images in
-what it mixes. The teacher is what is tested: with its head for mixed images, whatever the other three would give (all
-are logged). With SUMix the loss of the classifier's mixed images is SUMix's.
+its mixtures. The teacher is tested, with its head for mixed images; the other three combinations are only logged.
+With SUMix the loss of the classifier's mixed images is SUMix's.
 
 Shape letters: B batch, C channels, D features, L classes.
 """
@@ -30,7 +30,7 @@ from trainables.mixers.mixed import Mixed, alone
 class AutoMixing(Mixing):
     """Trains a Mix Block and a classifier by ``mixer.pipeline``: the rows of the paper's Table 8.
 
-    By default ``mp_ce``, the whole of AutoMix. ``mp`` leaves out the images as they are, and so does ``mp_m0``, where
+    The default ``mp_ce`` is the whole of AutoMix. ``mp`` leaves out the unmixed images, and so does ``mp_m0``, where
     the teacher has the classifier's weights after every step. With ``none`` there is no teacher: one network sees the
     images, gets the masks' gradient, which flows on through the maps, and is tested.
     """
@@ -47,7 +47,7 @@ class AutoMixing(Mixing):
             raise ValueError(f"mixer.layer must lie in 1..{last} for {config.backbone}, got {layer}")
         with evaluation_mode(network), torch.no_grad():
             maps = network.backbone.grid(network.encode(torch.zeros(1, *dataset.image_shape), layer + 1))
-        # First, so that it starts the same with SUMix.
+        # This comes first, so that it starts the same with SUMix.
         block = MixBlock(maps.shape[1], options["lam_channel"], options["value_of"])
         super().__init__(network, config, num_classes)
         self.block = block
@@ -58,7 +58,7 @@ class AutoMixing(Mixing):
             self.teacher = build_network(config, dataset).requires_grad_(False)
             self.teacher.load_state_dict(network.state_dict())
         self.heads = plain_heads(network, num_classes) if pipeline == "mp_ce" else None
-        self.register_buffer("mask_weight", torch.tensor(options["mask_weight"]))  # a run goes on with it
+        self.register_buffer("mask_weight", torch.tensor(options["mask_weight"]))  # a checkpoint holds it
 
     def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:
         """See ``Method.forward``: Eq. 8, in up to four passes of the two networks, on plain and on mixed images."""
@@ -140,7 +140,7 @@ class AutoMixing(Mixing):
 
 
 def _check(config: Config, pipeline: str) -> None:
-    """Raise ``ValueError`` for what AutoMix does in its own way."""
+    """Raise ``ValueError`` for options that AutoMix replaces by its own."""
     refused: dict[str, tuple[Any, Any, str]] = {
         "clean_loss": (config.clean_loss, 0, "has its own loss on the images as they are"),
         "mixer.probability": (config.mixer_options["probability"], 1, "mixes every batch"),

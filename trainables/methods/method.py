@@ -1,4 +1,4 @@
-"""What the training loop knows: a method turns a batch into a loss.
+"""The interface that the training loop knows: a method turns a batch into a loss.
 
 A method owns its modules: the network, and whatever else is trained with it (the uncertainty layer
 of SUMix, the generator and momentum encoder of AutoMix). The loop draws batches, steps the
@@ -16,11 +16,11 @@ class Step(NamedTuple):
     """The loss of one batch, and what is logged about it."""
 
     loss: Tensor  # ()
-    log: dict[str, Tensor]  # (B,), () or (B, M) each; the loop reports the epoch's mean, of M columns apart
+    log: dict[str, Tensor]  # (B,), () or (B, M) each; the loop reports the epoch's mean, of M columns one by one
 
 
 class Method(nn.Module):
-    """A way to train a network. ``forward`` must be given; the rest has a sensible default."""
+    """A way to train a network. ``forward`` must be overridden; the rest has a sensible default."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()

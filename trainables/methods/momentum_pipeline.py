@@ -1,4 +1,4 @@
-"""The momentum pipeline: a slow copy of the network follows the one that is trained, and is what is tested.
+"""The momentum pipeline: a slow copy of the network follows the one that is trained, and the copy is tested.
 
 Liu et al., ECCV 2022 (arXiv:2103.13027), section 3.2 and Table 8, where it is tried with mixup and CutMix too. AutoMix
 itself, whose masks come from the slow copy, is in ``mask_learning.py``.
@@ -24,9 +24,9 @@ from trainables.mixers.mixed import alone
 class MomentumPipeline(Method):
     """Trains as another method does, and tests a slow copy of its network; written ``mixer.pipeline``.
 
-    With ``mp_ce`` the network learns from the images as they are too, by a head of its own. With ``mp_m0`` the copy has
+    With ``mp_ce`` the network learns from the unmixed images too, by a head of its own. With ``mp_m0`` the copy has
     the network's weights after every step, so that it changes nothing. The copy averages the batch norms' statistics
-    as it does the weights: it sees no images of its own, which only AutoMix's must.
+    as it does the weights, because it sees no images itself; only AutoMix's copy does.
     """
 
     def __init__(self, method: Mixing, config: Config, num_classes: int) -> None:
@@ -99,7 +99,7 @@ def follow(slow: nn.Module, fast: nn.Module, keep: float) -> None:
 
 
 def other_heads(network: Network, teacher: Network, heads: nn.ModuleList | None) -> dict[str, nn.Module]:
-    """Return by name what is tested besides the teacher with its head for mixed images.
+    """Return by name the networks that are tested besides the teacher with its head for mixed images.
 
     OpenMixup reports the best of the four, which is a choice by the test set.
     """

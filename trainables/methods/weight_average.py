@@ -19,7 +19,7 @@ class WeightAverage(Method):
     """Trains as another method does, and tests the average of the network that it would test.
 
     Batch norm's statistics are averaged too. The average begins with the weights after the first step. Torch's
-    ``AveragedModel`` would do, but reads back from the device in every step whether it is the first.
+    ``AveragedModel`` would serve, but it reads back from the device in every step whether this is the first.
     """
 
     def __init__(self, method: Method, decay: float) -> None:

@@ -30,7 +30,7 @@ def alignmix(
     encode: Callable[[Tensor, int], Tensor],
     num_stages: int,
 ) -> Mixed:
-    """Mix the last feature maps of two images after moving the vectors of one to where the other has their like.
+    """Mix the last feature maps of two images after moving the vectors of one to where the other has similar ones.
 
     Args:
         images: (B, C, H, W), left unchanged.

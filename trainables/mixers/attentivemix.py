@@ -40,8 +40,8 @@ def attentivemix(
     The paper takes the attention from a ResNet-50, OpenMixup from a ResNet-18, trained on ImageNet and shown
     the images at 224 pixels, in 7 x 7 cells. Here, unless ``extractor`` names such a network, it is the last
     feature map of the network that is being trained, so that nothing has to be fetched and no image of
-    another data set is used. OpenMixup's manual
-    has lambda ~ Beta(alpha, 8), its code, as here, Beta(alpha, alpha).
+    another data set is used. OpenMixup's manual has lambda ~ Beta(alpha, 8); its code, as here, has
+    Beta(alpha, alpha).
     """
     require_positive("alpha", alpha)
     cells = attention[0].numel()

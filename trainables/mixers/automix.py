@@ -20,7 +20,7 @@ from trainables.ranges import NotNegative, Positive, Share, ShareBelowOne
 
 @dataclass(frozen=True, kw_only=True)
 class AutoMixDefinition:
-    """Whose AutoMix it is, where nothing else is said; written ``automix.preset``.
+    """The preset of AutoMix's options: the paper's or the release's; a study writes it ``automix.preset``.
 
     ``release`` is OpenMixup's for ResNets on CIFAR, but for lambda and the loss of a mask's mean, which are each
     row's own unless ``mixer.per_batch`` and ``mixer.mask_loss="batch"`` say otherwise. ``paper`` is the paper's.
@@ -66,7 +66,7 @@ def automix(
     block_momentum: ShareBelowOne | None = None,
     generate: Callable[[Tensor, Tensor], Tensor],
 ) -> Mixed:
-    """Mix each image with another by a learned mask; where lambda is near 0 or 1, evenly.
+    """Mix each image with another by a learned mask, or evenly where lambda is near 0 or 1.
 
     Args:
         images: (B, C, H, W), left unchanged.

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from trainables.mixers.mixed import Mixed, blend, pair, require_one_of
 
-# What a label is weighed by: the pasted area, or lambda as it was drawn, before a box was clipped at the border.
+# The weight of a label: the pasted area, or lambda as it was drawn, before a box was clipped at the border.
 Label = Literal["area", "drawn"]
 
 

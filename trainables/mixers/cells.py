@@ -1,4 +1,4 @@
-"""Images cut into a grid of cells, each of which has a value or moves to another place.
+"""Images cut into a grid of cells, each of which has a value or moves to another position.
 
 Any image size will do: pixel y of H lies in cell floor(y M / H), so sides differ by at most one pixel.
 
@@ -32,8 +32,8 @@ def move_cells(images: Tensor, cells: Tensor, grid: tuple[int, int]) -> Tensor:
 
     Args:
         images: (B, C, H, W), left unchanged.
-        cells: (B, MN) int64, which cell comes to each place.
-        grid: M and N. Where a cell is a pixel too small for its place, its last row or column is repeated.
+        cells: (B, MN) int64, the cell that comes to each position.
+        grid: M and N. Where a cell is a pixel too small for its position, its last row or column is repeated.
     """
     height, width = images.shape[2:]
     taken = spread_cells(cells.unflatten(1, grid), height, width)  # (B, H, W)

@@ -197,7 +197,7 @@ def _likeness(saliency: Tensor, omega: float) -> Tensor:
 
 
 def _tell_twins_apart(shows: Tensor) -> Tensor:
-    """Return (G, O, I): 1 where an output should give up an input, since another output shows exactly the same inputs.
+    """Return (G, O, I): 1 where an output should give up an input, since another output shows exactly the same.
 
     Args:
         shows: (G, O, I) bool.

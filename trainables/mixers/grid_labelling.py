@@ -1,4 +1,4 @@
-"""One label for each cell of a small grid, at the least cost: what PuzzleMix and Co-Mixup cut graphs for.
+"""One label for each cell of a small grid, at the least cost, which PuzzleMix and Co-Mixup find by cutting graphs.
 
 The energy of a labelling z is sum_i unary_i(z_i) + sum_ij weight_ij * penalty(z_i, z_j), over the cells i
 and the pairs ij of neighbours. The official codes solve it image by image on the processor (alpha-beta swap
@@ -19,7 +19,7 @@ from trainables.mixers.mixed import one_hot
 
 # From where no label is preferred to where all is decided, in units of a row's own costs.
 TEMPERATURES = torch.logspace(0, -2, 20).tolist()
-SWEEPS = 4  # of iterated conditional modes
+SWEEPS = 4  # the number of passes of iterated conditional modes
 
 
 class Energy(NamedTuple):

@@ -70,7 +70,7 @@ def stack_layers(images: Tensor, sources: Tensor, layer: Tensor) -> Tensor:
 def dmixup(
     images: Tensor, rng: Generator, *, alpha: float = 1.0, num_images: int = 5, per_batch: bool = False
 ) -> Mixed:
-    """Every image becomes the mean of K images, weighted by phi ~ Dirichlet(alpha, ..., alpha).
+    """Replace every image by the mean of K images, weighted by phi ~ Dirichlet(alpha, ..., alpha).
 
     Args:
         images: (B, C, H, W), left unchanged.

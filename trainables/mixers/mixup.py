@@ -15,7 +15,7 @@ def draw(size: int, rng: Generator, *, alpha: float, per_batch: bool) -> tuple[T
 
 
 def mixup(images: Tensor, rng: Generator, *, alpha: float = 1.0, per_batch: bool = False) -> Mixed:
-    """Every image becomes ``lam * image + (1 - lam) * partner``, with a lambda of its own.
+    """Replace every image by ``lam * image + (1 - lam) * partner``, with a lambda of its own.
 
     Args:
         images: (B, C, H, W), left unchanged.

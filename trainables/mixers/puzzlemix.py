@@ -184,11 +184,11 @@ def border_differences(images: Tensor, partner: Tensor, block: int, axis: int) -
 
 
 def arrange(mask: Tensor, salient: Tensor, t_eps: float) -> Tensor:
-    """Return which cell comes to each place, (B, MN) int64, so that salient ones are seen and none goes far.
+    """Return which cell comes to each position, (B, MN) int64, so that salient ones are seen and none moves far.
 
     Args:
-        mask: (B, M, N) what is seen of each place.
-        salient: (B, M, N) of each cell.
+        mask: (B, M, N) the share of each position that is seen.
+        salient: (B, M, N) the saliency of each cell.
         t_eps: cost of crossing the grid along one side.
     """
     rows, columns = mask.shape[1:]

@@ -38,7 +38,7 @@ def saliency_dcutmix(
     Returns:
         A ``Mixed`` with K sources and weights counted in pixels.
 
-    No code is released and the paper leaves both the place and what happens at the border open.
+    No code is released, and the paper leaves open both the position and what happens at the border.
     """
     require_one_of("paste", paste, ("same", "random_in_parent"))
     size, _, height, width = images.shape

@@ -31,7 +31,7 @@ def draw(shape: tuple[int, int, int], rng: Generator, *, per_batch: bool) -> tup
 def smoothmix(
     images: Tensor, rng: Generator, *, alpha: float = 1.0, per_batch: bool = False, legacy_label: bool = False
 ) -> Mixed:
-    """Every image becomes ``image * (1 - G) + partner * G``, G a Gaussian around a random pixel.
+    """Replace every image by ``image * (1 - G) + partner * G``, where G is a Gaussian around a random pixel.
 
     Args:
         images: (B, C, H, W), left unchanged.
@@ -44,7 +44,7 @@ def smoothmix(
     Returns:
         A ``Mixed`` with K = 2. Its weights are 1 - mean(G) and mean(G): ``legacy_label`` exchanges them.
 
-    Where the image is not square, G is as much wider as the image is.
+    Where the image is not square, G is stretched by as much as the image is.
     """
     require_positive("alpha", alpha)
     size, _, height, width = images.shape

@@ -1,4 +1,4 @@
-"""The transport of PuzzleMix: which cell of an image comes to which place of it, at nearly the least cost.
+"""The transport of PuzzleMix: it decides which cell of an image comes to which place, at nearly the least cost.
 
 Shape letters: B batch, P cells of an image, and as many places for them.
 """

@@ -1,1 +1,1 @@
-"""What a trained classifier withstands: occlusion, corruption, attacks, and how far its confidence can be trusted."""
+"""The robustness of a trained classifier to occlusion, corruption and attacks, and how well it is calibrated."""

@@ -2,7 +2,7 @@
 
 FGSM: I. Goodfellow et al., ICLR 2015, arXiv:1412.6572. PGD: A. Madry et al., ICLR 2018, arXiv:1706.06083. The mixup
 papers report the error under FGSM at 8/255. SUMix's released code adds 8/255 to the *normalised* image and clamps that
-to [0, 1], which destroys every pixel below the mean even at a bound of zero; ``fgsm_sumix_release`` is that, to
+to [0, 1], which destroys every pixel below the mean even at a bound of zero; ``fgsm_sumix_release`` does the same, to
 reproduce its Table 5 and for nothing else. OpenMixup's PGD multiplies its step by the standard deviation and moves the
 reference image; here both stay as the paper has them.
 
@@ -26,12 +26,12 @@ Attack = Callable[[Classifier, Tensor, Tensor], Tensor]  # model, images (B, C, 
 
 
 def loss_gradient(model: Classifier, images: Tensor, labels: Tensor) -> Tensor:
-    """(B, C, H, W) gradient of each image's own cross-entropy; the model's parameters get none.
+    """Return the gradient of each image's own cross-entropy, (B, C, H, W); the model's parameters get none.
 
-    The loss is in float64: in float32 a confident prediction has a gradient of exactly zero, and no attack.
+    The loss is in float64: in float32 the gradient of a confident prediction is exactly zero, so no attack is found.
 
     Args:
-        model: in the mode that it is to be attacked in.
+        model: a model in the mode in which it is attacked.
         images: (B, C, H, W).
         labels: (B,) int64.
     """
@@ -42,13 +42,13 @@ def loss_gradient(model: Classifier, images: Tensor, labels: Tensor) -> Tensor:
 
 
 def fgsm(model: Classifier, images: Tensor, labels: Tensor, *, epsilon: float = EPSILON) -> Tensor:
-    """(B, C, H, W) images in [0, 1], one step of ``epsilon`` along the sign of the gradient away.
+    """Return images (B, C, H, W) in [0, 1], moved one step of ``epsilon`` along the sign of the gradient.
 
     Args:
-        model: of pixels; attacked in evaluation mode.
+        model: a model that takes pixels; it is attacked in evaluation mode.
         images: (B, C, H, W) pixels in [0, 1].
         labels: (B,) int64.
-        epsilon: bound of the change of a pixel of [0, 1].
+        epsilon: the bound of the change of a pixel in [0, 1].
     """
     with evaluation_mode(model):
         return (images + epsilon * loss_gradient(model, images, labels).sign()).clamp(0, 1)
@@ -64,16 +64,16 @@ def pgd(
     step: float = STEP,
     iterations: int = ITERATIONS,
 ) -> Tensor:
-    """(B, C, H, W) images in [0, 1] after gradient ascent within ``epsilon`` of the originals.
+    """Return images (B, C, H, W) in [0, 1] after gradient ascent within ``epsilon`` of the originals.
 
     Args:
-        model: of pixels; attacked in evaluation mode.
+        model: a model that takes pixels; it is attacked in evaluation mode.
         images: (B, C, H, W) pixels in [0, 1].
         labels: (B,) int64.
-        rng: of the random start, uniform within the bound; None starts from the images.
-        epsilon: bound of the change of a pixel of [0, 1].
-        step: of an iteration, in the same unit.
-        iterations: steps.
+        rng: draws the random start, uniform within the bound; None starts from the images.
+        epsilon: the bound of the change of a pixel in [0, 1].
+        step: the length of a step, in the same unit.
+        iterations: the number of steps.
     """
     attacked = images.clone()
     if rng is not None:
@@ -95,16 +95,16 @@ def fgsm_sumix_release(
     std: Sequence[float],
     epsilon: float = EPSILON,
 ) -> Tensor:
-    """(B, C, H, W) pixels whose normalised form is what SUMix's released code feeds the network; legacy.
+    """Return pixels (B, C, H, W) that, once normalised, are what SUMix's released code feeds the network; legacy.
 
-    Not bounded by ``epsilon`` in pixels: whatever is darker than the mean becomes the mean.
+    They are not bounded by ``epsilon`` in pixels: whatever is darker than the mean becomes the mean.
 
     Args:
-        model: of pixels; attacked in evaluation mode.
+        model: a model that takes pixels; it is attacked in evaluation mode.
         images: (B, C, H, W) pixels in [0, 1].
         labels: (B,) int64.
-        mean: by channel, what the model subtracts from pixels.
-        std: by channel, what it divides by.
+        mean: the value of each channel that the model subtracts from pixels.
+        std: the value of each channel that the model divides by.
         epsilon: added to normalised pixels.
     """
     centre, scale = (images.new_tensor(values)[:, None, None] for values in (mean, std))
@@ -123,15 +123,15 @@ def error_under_attack(
     source: Classifier | None = None,
     batch_size: int = 250,
 ) -> float:
-    """Share of images that the model gets wrong after ``attack``, percent.
+    """Return the share of images that the model gets wrong after ``attack``, in percent.
 
     Args:
-        model: that is judged, in evaluation mode.
+        model: the model that is judged, in evaluation mode.
         images: (N, C, H, W) pixels in [0, 1].
         labels: (N,) int64.
         attack: ``fgsm``, or ``functools.partial(pgd, rng=...)``.
         source: the model that the attack is computed on (transfer, a black box); None for ``model`` itself.
-        batch_size: images at a time.
+        batch_size: the number of images at a time.
     """
     return 100 - top1(logits_under_attack(model, images, labels, attack, source=source, batch_size=batch_size), labels)
 
@@ -145,7 +145,7 @@ def logits_under_attack(
     source: Classifier | None = None,
     batch_size: int = 250,
 ) -> Tensor:
-    """(N, L) logits of the model for the attacked images; arguments as ``error_under_attack``."""
+    """Return the model's logits (N, L) for the attacked images; arguments as ``error_under_attack``."""
     logits = [
         predict(model, attack(source or model, batch, wanted), batch_size)
         for batch, wanted in zip(images.split(batch_size), labels.split(batch_size), strict=True)

@@ -1,7 +1,7 @@
 """CIFAR-C-style corruptions that move pixels or lay something over them: blurs, snow, frost, fog, spatter, elastic.
 
 Severities are those published with CIFAR-10-C (``corruption.py``). Every function takes images (N, H, W, 3) float64 in
-[0, 1], a severity from 1 to 5 and a generator, and gives the same shape; the caller clamps. The original blurs motion
+[0, 1], a severity from 1 to 5 and a generator, and returns the same shape; the caller clamps. The original blurs motion
 and snow with ImageMagick, and lays photographs of frozen windows over the images: here motion is a Gaussian line, and
 frost is drawn (``frost``).
 """
@@ -18,13 +18,13 @@ Grey = NDArray[np.float64]  # (N, H, W), or a kernel (K, K)
 
 
 def gaussian_blur(images: Pixels, severity: int, rng: Generator) -> Pixels:
-    """Convolution with a Gaussian."""
+    """Convolve with a Gaussian."""
     sd = (0.4, 0.6, 0.7, 0.8, 1)[severity - 1]
     return gaussian_filter(images, (0, sd, sd, 0), mode="nearest", truncate=4)
 
 
 def defocus_blur(images: Pixels, severity: int, rng: Generator) -> Pixels:
-    """Convolution with a disk whose edge is softened by a Gaussian."""
+    """Convolve with a disk that has an edge softened by a Gaussian."""
     radius, alias = ((0.3, 0.4), (0.4, 0.5), (0.5, 0.6), (1, 0.2), (1.5, 0.1))[severity - 1]
     at = np.arange(-8, 9)
     disk = (at[:, None] ** 2 + at**2 <= radius**2).astype(float)
@@ -33,9 +33,9 @@ def defocus_blur(images: Pixels, severity: int, rng: Generator) -> Pixels:
 
 
 def glass_blur(images: Pixels, severity: int, rng: Generator) -> Pixels:
-    """Blurred, each pixel replaced by a random one of its 3 x 3 neighbourhood (once or twice), and blurred again.
+    """Blur, replace each pixel by a random one of its 3 x 3 neighbourhood (once or twice), and blur again.
 
-    The original swaps pixels in turn, in place; all at once, no pixel can be carried further than its neighbourhood.
+    The original swaps pixels in turn, in place; here all move at once, and none further than its neighbourhood.
     """
     sd, reach, times = ((0.05, 1, 1), (0.25, 1, 1), (0.4, 1, 1), (0.25, 1, 2), (0.4, 1, 2))[severity - 1]
     out = gaussian_filter(images, (0, sd, sd, 0), mode="nearest")
@@ -49,19 +49,19 @@ def glass_blur(images: Pixels, severity: int, rng: Generator) -> Pixels:
 
 
 def motion_blur(images: Pixels, severity: int, rng: Generator) -> Pixels:
-    """Convolution with a line of Gaussian weights that starts at the pixel, at an angle of -45 to 45 degrees."""
+    """Convolve with a line of Gaussian weights that starts at the pixel, at an angle of -45 to 45 degrees."""
     radius, sd = ((6, 1), (6, 1.5), (6, 2), (8, 2), (9, 2.5))[severity - 1]
     return _move(images, radius, sd, rng.uniform(-45, 45, len(images)))
 
 
 def zoom_blur(images: Pixels, severity: int, rng: Generator) -> Pixels:
-    """The mean of the image and its centre at factors from 1 in steps of 0.01."""
+    """Average the image and its centre, magnified by factors from 1 in steps of 0.01."""
     factors = np.arange(1, (1.06, 1.11, 1.16, 1.21, 1.26)[severity - 1] - 1e-9, 0.01)
     return (images + sum(_magnify(images, factor) for factor in factors)) / (len(factors) + 1)
 
 
 def snow(images: Pixels, severity: int, rng: Generator) -> Pixels:
-    """Flakes that fall at a slant, over an image that has become paler."""
+    """Let flakes fall at a slant over an image that has become paler."""
     mean, sd, size, threshold, radius, blur, mix = (
         (0.1, 0.2, 1, 0.6, 8, 3, 0.95),
         (0.1, 0.2, 1, 0.5, 10, 4, 0.9),
@@ -77,7 +77,7 @@ def snow(images: Pixels, severity: int, rng: Generator) -> Pixels:
 
 
 def frost(images: Pixels, severity: int, rng: Generator) -> Pixels:
-    """Ice over the image. Drawn: pale crystals between random points, not the photographs of the original."""
+    """Lay ice over the image: pale crystals drawn between random points, not the photographs of the original."""
     of_image, of_ice = ((1, 0.2), (1, 0.3), (0.9, 0.4), (0.85, 0.4), (0.75, 0.45))[severity - 1]
     count, height, width, _ = images.shape
     seeds = rng.random((count, height, width)) > 0.02  # False where a crystal starts
@@ -88,7 +88,7 @@ def frost(images: Pixels, severity: int, rng: Generator) -> Pixels:
 
 
 def fog(images: Pixels, severity: int, rng: Generator) -> Pixels:
-    """A cloud laid over the image, which is made darker so that its maximum stays."""
+    """Lay a cloud over the image, which is made darker so that its maximum stays."""
     amount, decay = ((0.2, 3), (0.5, 3), (0.75, 2.5), (1, 2), (1.5, 1.75))[severity - 1]
     brightest = images.max((1, 2, 3), keepdims=True)
     cloud = _plasma(len(images), (images.shape[1], images.shape[2]), decay, rng)[..., None]
@@ -96,7 +96,7 @@ def fog(images: Pixels, severity: int, rng: Generator) -> Pixels:
 
 
 def spatter(images: Pixels, severity: int, rng: Generator) -> Pixels:
-    """Drops of water (severities 1 to 3) or mud (4 and 5) on the lens."""
+    """Put drops of water (severities 1 to 3) or mud (4 and 5) on the lens."""
     mean, sd, blur, threshold, amount, mud = (
         (0.62, 0.1, 0.7, 0.7, 0.5, 0),
         (0.65, 0.1, 0.8, 0.7, 0.5, 0),
@@ -116,7 +116,7 @@ def spatter(images: Pixels, severity: int, rng: Generator) -> Pixels:
 
 
 def elastic_transform(images: Pixels, severity: int, rng: Generator) -> Pixels:
-    """A random affine map and, from severity 2, a random smooth displacement."""
+    """Apply a random affine map and, from severity 2, a random smooth displacement."""
     strength, smoothness, affine = (
         (0.0, 0.0, 0.08),
         (0.05, 0.2, 0.07),
@@ -143,7 +143,7 @@ def elastic_transform(images: Pixels, severity: int, rng: Generator) -> Pixels:
 
 
 def _move(images: Pixels, radius: int, sd: float, degrees: NDArray[np.float64]) -> Pixels:
-    """(N, H, W, C) images smeared along a line of 2 ``radius`` + 1 pixels that starts at each pixel."""
+    """Return images (N, H, W, C) smeared along a line of 2 ``radius`` + 1 pixels that starts at each pixel."""
     distance = np.arange(2 * radius + 1)
     weights = np.exp(-(distance**2) / (2 * sd**2))
     angle = np.deg2rad(degrees)[:, None]  # (N, 1)
@@ -159,7 +159,7 @@ def _move(images: Pixels, radius: int, sd: float, degrees: NDArray[np.float64]) 
 
 
 def _magnify(images: Pixels, factor: float) -> Pixels:
-    """(N, H, W, C) the centre of the images, ``factor`` times as large."""
+    """Return the centre of the images, ``factor`` times as large, (N, H, W, C)."""
     height, width = images.shape[1:3]
     top, left = ((side - int(np.ceil(side / factor))) // 2 for side in (height, width))
     centre = images[:, top : height - top or None, left : width - left or None]
@@ -169,13 +169,13 @@ def _magnify(images: Pixels, factor: float) -> Pixels:
 
 
 def _resize(images: Pixels, height: int, width: int) -> Pixels:
-    """(N, height, width, C) bilinear, the corners staying corners."""
+    """Resize bilinearly to (N, height, width, C); the corners stay corners."""
     channels_first = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
     return interpolate(channels_first, (height, width), mode="bilinear", align_corners=True).permute(0, 2, 3, 1).numpy()
 
 
 def _plasma(count: int, size: tuple[int, int], decay: float, rng: Generator) -> Grey:
-    """(N, H, W) fractal clouds in [0, 1]: random grids of 2, 4, 8, ... points, each ``decay`` times weaker.
+    """Return fractal clouds (N, H, W) in [0, 1]: random grids of 2, 4, 8, ... points, each ``decay`` times weaker.
 
     The original draws them by the diamond-square algorithm, with the same decay from one grid to the next.
     """

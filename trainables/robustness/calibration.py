@@ -1,4 +1,4 @@
-"""How far a classifier's confidence is from its accuracy: the expected calibration error (ECE).
+"""The expected calibration error (ECE): the distance of a classifier's confidence from its accuracy.
 
 C. Guo et al., "On calibration of modern neural networks", ICML 2017, arXiv:1706.04599: 15 bins of equal width. With
 bins of equally many predictions (J. Nixon et al., CVPR workshops 2019, arXiv:1904.01685) it is the adaptive one.
@@ -18,15 +18,15 @@ Binning = Literal["width", "count"]
 
 
 class Reliability(NamedTuple):
-    """What a reliability diagram shows, a row a bin; NaN in a bin without predictions."""
+    """The values of a reliability diagram, one row per bin; NaN in a bin without predictions."""
 
-    predictions: Tensor  # (M,) int64 how many
+    predictions: Tensor  # (M,) int64, the number in each bin
     confidence: Tensor  # (M,) float64 mean of the largest probability, in [0, 1]
     accuracy: Tensor  # (M,) float64, in [0, 1]
 
 
 def reliability(logits: Tensor, labels: Tensor, bins: int = BINS, binning: Binning = "width") -> Reliability:
-    """Confidence and accuracy by bin of confidence.
+    """Return confidence and accuracy by bin of confidence.
 
     Args:
         logits: (N, L).
@@ -36,7 +36,7 @@ def reliability(logits: Tensor, labels: Tensor, bins: int = BINS, binning: Binni
             confidence are cut into M parts whose sizes differ by at most one.
 
     Raises:
-        ValueError: no prediction, or ``bins`` is below 1.
+        ValueError: there is no prediction, or ``bins`` is below 1.
     """
     if bins < 1 or len(logits) == 0:
         raise ValueError(f"calibration needs at least one bin and one prediction, got {bins} and {len(logits)}")
@@ -56,13 +56,13 @@ def reliability(logits: Tensor, labels: Tensor, bins: int = BINS, binning: Binni
 
 
 def calibration_error(bins: Reliability) -> float:
-    """Mean distance of accuracy and confidence, weighted by the predictions of a bin, percent."""
+    """Return the mean distance of accuracy and confidence, weighted by the predictions of a bin, in percent."""
     gap = (bins.accuracy - bins.confidence).abs().nan_to_num(0.0)
     return 100 * float((gap * bins.predictions).sum() / bins.predictions.sum())
 
 
 def expected_calibration_error(logits: Tensor, labels: Tensor, bins: int = BINS) -> float:
-    """ECE with bins of equal width, percent.
+    """Return the ECE with bins of equal width, in percent.
 
     Args:
         logits: (N, L).
@@ -73,5 +73,5 @@ def expected_calibration_error(logits: Tensor, labels: Tensor, bins: int = BINS)
 
 
 def adaptive_calibration_error(logits: Tensor, labels: Tensor, bins: int = BINS) -> float:
-    """ECE with bins of equally many predictions, percent; arguments as ``expected_calibration_error``."""
+    """Return the ECE with bins of equally many predictions, in percent; arguments as ``expected_calibration_error``."""
     return calibration_error(reliability(logits, labels, bins, "count"))

@@ -1,4 +1,4 @@
-"""What every evaluation here asks of a model: logits from pixels, in evaluation mode.
+"""The one thing that every evaluation here asks of a model: logits from pixels, in evaluation mode.
 
 Shape letters: B batch, C channels, H height, W width, L classes, N images.
 """
@@ -15,19 +15,19 @@ Classifier = Callable[[Tensor], Tensor]  # (B, C, H, W) pixels in [0, 1] -> (B, 
 
 @torch.no_grad()
 def predict(model: Classifier, images: Tensor, batch_size: int = 500) -> Tensor:
-    """(N, L) logits.
+    """Return logits (N, L).
 
     Args:
         model: run in evaluation mode.
         images: (N, C, H, W) pixels in [0, 1].
-        batch_size: images at a time.
+        batch_size: the number of images at a time.
     """
     with evaluation_mode(model):
         return torch.cat([model(batch) for batch in images.split(batch_size)])
 
 
 def top1(logits: Tensor, labels: Tensor) -> float:
-    """Share of the rows whose largest logit is the label's, percent.
+    """Return the share of rows in which the largest logit is the label's, in percent.
 
     Args:
         logits: (N, L).

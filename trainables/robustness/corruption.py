@@ -1,4 +1,4 @@
-"""CIFAR-C-style corruptions of test images, for where the official files are not at hand.
+"""CIFAR-C-style corruptions of test images, for use where the official files are not at hand.
 
 After D. Hendrycks and T. Dietterich, "Benchmarking neural network robustness to common corruptions and perturbations",
 ICLR 2019, arXiv:1903.12261: its 15 corruptions, the 4 extra ones, and its severities for CIFAR. The pictures are not
@@ -30,16 +30,16 @@ CORRUPT: dict[str, Callable[[Pixels, int, np.random.Generator], Pixels]] = {
 
 
 def corrupt(images: Tensor, corruption: str, severity: int, seed: int = 0) -> Tensor:
-    """(N, 3, H, W) uint8 corrupted images, the same for the same arguments.
+    """Return corrupted images (N, 3, H, W) uint8, the same for the same arguments.
 
     Args:
         images: (N, 3, H, W) uint8, H and W of at least 16.
         corruption: one of ``CORRUPT``.
         severity: 1 to 5.
-        seed: of the random numbers.
+        seed: the seed of the random numbers.
 
     Raises:
-        ValueError: an unknown corruption, a severity out of range, or images of another type or shape.
+        ValueError: the corruption is unknown, the severity is out of range, or the images have another type or shape.
     """
     if corruption not in CORRUPT:
         raise ValueError(f"unknown corruption {corruption!r}; there are {', '.join(CORRUPT)}")

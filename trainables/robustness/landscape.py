@@ -1,7 +1,7 @@
 """The loss around a trained network, along random directions that are scaled filter by filter.
 
 H. Li et al., "Visualizing the loss landscape of neural nets", NeurIPS 2018, arXiv:1712.09913, Sections 3 and 4: a
-random direction whose every filter has the length of the network's own filter, so that networks whose weights have
+random direction in which every filter has the length of the network's own filter, so that networks with weights of
 different scales can be set side by side. Biases, and the weights and statistics of normalisation, stay where they are,
 as in the authors' figures. One loss is the mean cross-entropy on the images given, in evaluation mode.
 
@@ -20,18 +20,18 @@ from trainables.robustness.classifier import predict
 
 Direction = dict[str, Tensor]  # a step for each parameter that moves, by its name
 
-REACH = 1.0  # of a picture: at 1 every filter has moved by its own length
+REACH = 1.0  # the extent of a picture: at 1 every filter has moved by its own length
 BATCH = 500
 
 
 def random_direction(network: nn.Module, rng: Generator) -> Direction:
-    """A normal direction whose every filter has the length of the network's own (Li et al., Section 4).
+    """Return a normal direction in which every filter has the length of the network's own (Li et al., Section 4).
 
-    A filter is what makes one output: the weights ``parameter[i]``. Parameters of fewer than two axes do not move.
+    A filter makes one output: it is the weights ``parameter[i]``. Parameters of fewer than two axes do not move.
 
     Args:
-        network: whose parameters' shapes and lengths count.
-        rng: on the CPU; one of the same seed gives networks of one architecture the same direction but for its scale.
+        network: its parameters set the shapes and the lengths.
+        rng: on the CPU; the same seed gives networks of one architecture the same direction, except for its scale.
     """
     direction = {}
     for name, parameter in network.named_parameters():
@@ -46,7 +46,7 @@ def random_direction(network: nn.Module, rng: Generator) -> Direction:
 
 @contextmanager
 def moved(network: nn.Module, directions: Sequence[Direction], steps: Sequence[float]) -> Iterator[None]:
-    """The network with each direction added so many times, for the length of the block; then bit for bit as before."""
+    """Add ``steps`` times each direction to the network inside the block; then restore it bit for bit."""
     parameters = dict(network.named_parameters())
     touched = {name for direction in directions for name in direction}
     before = {name: parameters[name].detach().clone() for name in touched}
@@ -65,7 +65,7 @@ def moved(network: nn.Module, directions: Sequence[Direction], steps: Sequence[f
 def loss_along(
     network: nn.Module, images: Tensor, labels: Tensor, directions: Sequence[Direction], grid: Sequence[float]
 ) -> Tensor:
-    """Mean cross-entropy, nats, on a grid around the network: (S,) along one direction, (S, S) along two.
+    """Return the mean cross-entropy, in nats, on a grid around the network: (S,) along one direction, (S, S) along two.
 
     Args:
         network: evaluated in evaluation mode; unchanged afterwards.
@@ -94,12 +94,12 @@ def loss_at(
     batches: Iterable[tuple[Tensor, Tensor]],
     moves: Sequence[tuple[Sequence[Direction], Sequence[float]]],
 ) -> Tensor:
-    """(M,) float64 mean cross-entropy, nats, after each of M moves of the network, of images that are read once.
+    """Return the mean cross-entropy, in nats, (M,) float64, after each of M moves of the network; images are read once.
 
     Args:
         network: evaluated in evaluation mode; unchanged afterwards.
         batches: images (B, C, H, W) in [0, 1] and labels (B,) int64.
-        moves: directions, and the multiple of each.
+        moves: the directions, and the multiple of each.
     """
     total, count = torch.zeros(len(moves), dtype=torch.float64), 0
     for images, labels in batches:
@@ -111,10 +111,10 @@ def loss_at(
 
 
 def sharpness(losses: Tensor, grid: Sequence[float]) -> float:
-    """Mean rise of the loss over the centre's, nats, within half the reach; of a line (S,) or a plane (S, S).
+    """Return the mean rise of the loss over the centre's within half the reach, in nats; (S,) line or (S, S) plane.
 
     Raises:
-        ValueError: the grid has no zero, the network itself.
+        ValueError: the grid lacks zero, the network itself.
     """
     if 0.0 not in grid:
         raise ValueError("the grid lacks 0, the network itself")

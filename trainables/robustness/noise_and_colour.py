@@ -1,7 +1,7 @@
 """CIFAR-C-style corruptions of noise, brightness, contrast, saturation, JPEG and pixelation.
 
 Severities are those published with CIFAR-10-C (``corruption.py``). Every function takes images (N, H, W, 3) float64 in
-[0, 1], a severity from 1 to 5 and a generator, and gives the same shape; the caller clamps.
+[0, 1], a severity from 1 to 5 and a generator, and returns the same shape; the caller clamps.
 """
 
 import io
@@ -15,29 +15,29 @@ Pixels = NDArray[np.float64]  # (N, H, W, 3)
 
 
 def gaussian_noise(images: Pixels, severity: int, rng: Generator) -> Pixels:
-    """Normal noise of a fixed standard deviation."""
+    """Add normal noise of a fixed standard deviation."""
     return images + rng.normal(0, (0.04, 0.06, 0.08, 0.09, 0.10)[severity - 1], images.shape)
 
 
 def shot_noise(images: Pixels, severity: int, rng: Generator) -> Pixels:
-    """Poisson noise of so many photons at white."""
+    """Draw each value from a Poisson distribution, with a fixed number of photons at white."""
     photons = (500, 250, 100, 75, 50)[severity - 1]
     return rng.poisson(images * photons) / photons
 
 
 def impulse_noise(images: Pixels, severity: int, rng: Generator) -> Pixels:
-    """Salt and pepper: a share of the values becomes 0 or 1, either with the same probability."""
+    """Add salt and pepper: a share of the values becomes 0 or 1, either with the same probability."""
     uniform, share = rng.random(images.shape), (0.01, 0.02, 0.03, 0.05, 0.07)[severity - 1]
     return np.where(uniform < share / 2, 0.0, np.where(uniform < share, 1.0, images))
 
 
 def speckle_noise(images: Pixels, severity: int, rng: Generator) -> Pixels:
-    """Normal noise in proportion to the pixel."""
+    """Add normal noise in proportion to the pixel."""
     return images + images * rng.normal(0, (0.06, 0.1, 0.12, 0.16, 0.2)[severity - 1], images.shape)
 
 
 def brightness(images: Pixels, severity: int, rng: Generator) -> Pixels:
-    """A constant added to the value of HSV, which scales the three channels alike and keeps hue and saturation."""
+    """Add a constant to the value of HSV, which scales the three channels alike and keeps hue and saturation."""
     value = images.max(-1, keepdims=True)
     brighter = np.minimum(value + (0.05, 0.1, 0.15, 0.2, 0.3)[severity - 1], 1)
     # Black has no hue: it becomes grey.
@@ -45,7 +45,7 @@ def brightness(images: Pixels, severity: int, rng: Generator) -> Pixels:
 
 
 def saturate(images: Pixels, severity: int, rng: Generator) -> Pixels:
-    """The saturation of HSV times a factor, plus a constant; value and hue stay."""
+    """Multiply the saturation of HSV by a factor, and add a constant; value and hue stay."""
     factor, constant = ((0.3, 0), (0.1, 0), (1.5, 0), (2, 0.1), (2.5, 0.2))[severity - 1]
     value, low = images.max(-1, keepdims=True), images.min(-1, keepdims=True)
     saturation = (value - low) / np.where(value > 0, value, 1)
@@ -57,13 +57,13 @@ def saturate(images: Pixels, severity: int, rng: Generator) -> Pixels:
 
 
 def contrast(images: Pixels, severity: int, rng: Generator) -> Pixels:
-    """The distance from each channel's mean over the image times a factor."""
+    """Multiply the distance from each channel's mean over the image by a factor."""
     mean = images.mean((1, 2), keepdims=True)
     return mean + (images - mean) * (0.75, 0.5, 0.4, 0.3, 0.15)[severity - 1]
 
 
 def jpeg_compression(images: Pixels, severity: int, rng: Generator) -> Pixels:
-    """Written as JPEG of a quality and read again."""
+    """Write the image as JPEG of some quality and read it again."""
     out = []
     for picture in _pictures(images):
         file = io.BytesIO()
@@ -73,7 +73,7 @@ def jpeg_compression(images: Pixels, severity: int, rng: Generator) -> Pixels:
 
 
 def pixelate(images: Pixels, severity: int, rng: Generator) -> Pixels:
-    """Made smaller and larger again, by box filters."""
+    """Make the image smaller and then larger again, by box filters."""
     height, width = images.shape[1:3]
     share = (0.95, 0.9, 0.85, 0.75, 0.65)[severity - 1]
     small = (int(width * share), int(height * share))

@@ -1,4 +1,4 @@
-"""Accuracy on images of which more and more patches are masked.
+"""The accuracy on images in which more and more patches are masked.
 
 M. Naseer et al., "Intriguing properties of vision transformers", NeurIPS 2021, arXiv:2105.10497, and Figure 5 of
 H. Qin et al., "SUMix", ECCV 2024, arXiv:2407.07805. SUMix's code draws one set of patches a batch; here every image
@@ -23,12 +23,12 @@ SHARES = tuple(range(0, 101, 10))  # percent of the patches that are masked
 
 
 def default_patch_size(height: int) -> int:
-    """Side of a patch, pixels: 16 of a photograph (224 pixels), an eighth of a small image (4 of 32 pixels)."""
+    """Return the side of a patch in pixels: 16 for a photograph (224 pixels), an eighth of a small image (4 of 32)."""
     return 16 if height >= 128 else max(1, height // 8)
 
 
 def patch_of_pixel(height: int, width: int, patch_size: int) -> Tensor:
-    """(H, W) int64 number of the patch that a pixel is in; patches at the right and lower border may be cut.
+    """Return the number of the patch that each pixel is in, (H, W) int64; patches at the far borders may be cut.
 
     Raises:
         ValueError: a patch is larger than the image, or has no pixel.
@@ -41,13 +41,13 @@ def patch_of_pixel(height: int, width: int, patch_size: int) -> Tensor:
 
 
 def masking_ranks(images: Tensor, patches: Tensor, order: Order, chance: Tensor) -> Tensor:
-    """(B, P) int64 rank of each patch in the order of masking: of k masked patches, those of a rank below k.
+    """Return the rank of each patch in the order of masking, (B, P) int64; k masked patches are those of rank below k.
 
     Args:
         images: (B, C, H, W) pixels in [0, 1].
-        patches: (H, W) of ``patch_of_pixel``.
+        patches: (H, W), from ``patch_of_pixel``.
         order: ``random``; by mean saliency, the most salient patch first; or the least salient first.
-        chance: (B, P) random numbers, whose order is the random one and decides between equally salient patches.
+        chance: (B, P) random numbers; their order is the random one, and decides between equally salient patches.
     """
     shuffled = chance.argsort(1)
     if order == "random":
@@ -61,12 +61,12 @@ def masking_ranks(images: Tensor, patches: Tensor, order: Order, chance: Tensor)
 
 
 def mask(images: Tensor, patches: Tensor, ranks: Tensor, share: float, fill: Tensor) -> Tensor:
-    """(B, C, H, W) images with ``share`` percent of the patches, rounded to whole ones, in one colour.
+    """Return images (B, C, H, W) with ``share`` percent of the patches, rounded to whole ones, in one colour.
 
     Args:
         images: (B, C, H, W) pixels in [0, 1].
-        patches: (H, W) of ``patch_of_pixel``.
-        ranks: (B, P) of ``masking_ranks``.
+        patches: (H, W), from ``patch_of_pixel``.
+        ranks: (B, P), from ``masking_ranks``.
         share: percent, 0 to 100.
         fill: (C,) colour of the masked patches, in [0, 1].
     """
@@ -88,21 +88,21 @@ def occlusion_accuracy(
     draws: int = 3,
     batch_size: int = 500,
 ) -> Tensor:
-    """(D, S) float64 top-1 accuracy, percent, by draw of the masks and by share of masked patches.
+    """Return the top-1 accuracy in percent, (D, S) float64, by draw of the masks and by share of masked patches.
 
     Within a draw the masks grow: what is masked at 10 % is masked at 20 %.
 
     Args:
-        model: of pixels; run in evaluation mode.
+        model: a model that takes pixels; it is run in evaluation mode.
         images: (N, C, H, W) pixels in [0, 1].
         labels: (N,) int64.
-        rng: a fresh one of the same seed gives the same masks, whatever the model, device and batch size.
-        fill: colour of masked patches by channel, in [0, 1]; the data set's mean colour, or None for black.
-        order: of masking. A saliency order leaves to chance only which of equally salient patches comes first.
+        rng: a fresh generator of the same seed gives the same masks, whatever the model, device and batch size.
+        fill: the colour of masked patches by channel, in [0, 1]; the data set's mean colour, or None for black.
+        order: the order of masking. A saliency order leaves only the order of equally salient patches to chance.
         patch_size: side in pixels; None for 16 of images from 128 pixels, an eighth of smaller ones.
         shares: percent of the patches, each 0 to 100.
-        draws: sets of masks an image.
-        batch_size: images at a time.
+        draws: the number of sets of masks for each image.
+        batch_size: the number of images at a time.
 
     Raises:
         ValueError: a share, the number of draws, or the patch size is out of range.
@@ -129,18 +129,18 @@ def occlusion_of_batches(
     shares: Sequence[float] = SHARES,
     draws: int = 3,
 ) -> Tensor:
-    """Return what ``occlusion_accuracy`` does, of images that come in batches and are read once.
+    """Return what ``occlusion_accuracy`` does, for images that come in batches and are read once.
 
     Args:
-        model: of pixels; run in evaluation mode.
+        model: a model that takes pixels; it is run in evaluation mode.
         batches: images (B, C, H, W) in [0, 1] and labels (B,) int64.
-        count: of the images, N, or more.
-        patches: (H, W) of ``patch_of_pixel``.
-        rng: of the masks, which do not depend on the batches' sizes.
-        fill: colour of masked patches by channel, in [0, 1]; None for black.
-        order: of masking.
+        count: the number of images, N, or more.
+        patches: (H, W), from ``patch_of_pixel``.
+        rng: draws the masks, which do not depend on the batches' sizes.
+        fill: the colour of masked patches by channel, in [0, 1]; None for black.
+        order: the order of masking.
         shares: percent of the patches, each 0 to 100.
-        draws: sets of masks an image.
+        draws: the number of sets of masks for each image.
 
     Raises:
         ValueError: a share or the number of draws is out of range.
@@ -168,10 +168,10 @@ def occlusion_of_batches(
 
 
 def area_under_curve(accuracy: Tensor, shares: Sequence[float] = SHARES) -> Tensor:
-    """(...) mean accuracy over the shares, percent, by the trapezoidal rule.
+    """Return the mean accuracy over the shares, (...), in percent, by the trapezoidal rule.
 
     Args:
         accuracy: (..., S) percent.
-        shares: S percentages in rising order.
+        shares: S percentages in ascending order.
     """
     return torch.trapezoid(accuracy, torch.tensor(shares, dtype=accuracy.dtype)) / (shares[-1] - shares[0])

@@ -47,7 +47,7 @@ class Share:
 def share(
     cpus_per_trial: float | None, gpus_per_trial: float | str | None, resources: Mapping[str, float], where: str
 ) -> Share:
-    """The resources of a trial, checked against what there is.
+    """Return the resources of a trial, checked against what there is.
 
     Args:
         cpus_per_trial: wished for; without a wish one processor.

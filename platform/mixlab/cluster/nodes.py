@@ -11,7 +11,7 @@ Node = Mapping[str, Any]  # as Ray describes it
 
 
 def alive() -> dict[str, Node]:
-    """Every node by its id."""
+    """Return every node by its id."""
     return {str(node["NodeID"]): node for node in ray.nodes() if node["Alive"]}
 
 

@@ -203,7 +203,7 @@ class History:
         return sorted(points, key=lambda point: digest([self.search.name, point]))[number]
 
     def _twin(self, claim: Claim) -> FrozenTrial | None:
-        """An earlier trial with the same key: its numbers would be the same, so it is not trained again."""
+        """Return an earlier trial with the same key: its numbers would be the same, so it is not trained again."""
         for trial in self.trials(claim.trial.cell):
             if trial.user_attrs.get(KEY) == claim.trial.key and trial.number < claim.trial.number:
                 return trial

@@ -12,7 +12,7 @@ REDUCTION = 4  # of ASHA and Hyperband: one in so many trials goes on at each ru
 
 
 def build_sampler(name: str, study: str, number: int, per_arm: int) -> BaseSampler:
-    """The sampler for one trial.
+    """Return the sampler for one trial.
 
     Args:
         name: one of ``search.SAMPLERS``; ``grid`` takes its points from the queue, and needs none of its own.
@@ -39,7 +39,7 @@ def build_sampler(name: str, study: str, number: int, per_arm: int) -> BaseSampl
 
 
 def build_pruner(name: str, epochs: int) -> BasePruner:
-    """The rule that stops trials of one arm.
+    """Return the rule that stops trials of one arm.
 
     The rules are Optuna's and not those of ``ray.tune.schedulers``: theirs live in the driver's memory, so they
     would forget the rungs when a driver is killed, could not see a second driver, and would compare arms with

@@ -65,13 +65,13 @@ class Suggesting(Protocol):
     """What proposes a value of a key; an Optuna trial is one."""
 
     def suggest_float(self, name: str, low: float, high: float, *, step: float | None, log: bool) -> float:
-        """A number within the bounds."""
+        """Return a number within the bounds."""
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int:
-        """A whole number within the bounds."""
+        """Return a whole number within the bounds."""
 
     def suggest_categorical(self, name: str, choices: Any) -> Any:
-        """One of the choices."""
+        """Return one of the choices."""
 
 
 def suggest(space: Space, config: Mapping[str, Any], trial: Suggesting) -> Point:

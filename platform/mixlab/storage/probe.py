@@ -39,7 +39,7 @@ def probe(root: str, marker: str = "") -> tuple[str, bool]:
 
 @contextlib.contextmanager
 def marked(root: str, name: str) -> Iterator[None]:
-    """A file ``name`` in the storage for the length of the block, where it can be written."""
+    """Yield a file ``name`` in the storage for the length of the block, where it can be written."""
     with _left_as_it_was(root):
         fault, _ = _ask("write", root, name)
         try:

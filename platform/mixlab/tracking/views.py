@@ -18,7 +18,7 @@ WIDTHS = {NAME: 280, DESCRIPTION: 360}  # pixels
 
 
 def offered(levels: Sequence[str], plan: Mapping[str, Any], key: str) -> dict[str, str]:
-    """The tags of an experiment that make its page one to work with: views, and what the study is for.
+    """Return the tags of an experiment that make its page one to work with: views, and what the study is for.
 
     Args:
         levels: what the runs of the three levels are called.
@@ -37,7 +37,7 @@ def offered(levels: Sequence[str], plan: Mapping[str, Any], key: str) -> dict[st
 
 
 def purpose() -> str:
-    """The first paragraph of the study's file; empty where it has none."""
+    """Return the first paragraph of the study's file; empty where it has none."""
     text = getattr(sys.modules["__main__"], "__doc__", None) or ""
     return text.strip().split("\n\n")[0]
 

@@ -9,7 +9,7 @@ from analysis.figures.lambdas import load_histograms, plot_lambda
 
 
 def in_bin(place: int) -> list[float]:
-    """All images in one bin."""
+    """Return all images in one bin."""
     return [float(bin_ == place) for bin_ in range(10)]
 
 

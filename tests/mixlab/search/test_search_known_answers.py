@@ -30,7 +30,7 @@ def noise(config: Mapping[str, Any], epoch: int, scale: float) -> float:
 
 
 def tune(repetition: int, sampler: str, scheduler: str, budget: int) -> tuple[History, int]:
-    """One search of two arms; the repetition is part of its name, and so seeds its samplers."""
+    """Return one search of two arms; the repetition is part of its name, and so seeds its samplers."""
     spec = search(name=f"toy{repetition}", sampler=sampler, scheduler=scheduler, budget=budget)
     history = History(spec, TRAIN, InMemory())
     return history, run(history, lambda config, epoch: accuracy(config, epoch) + noise(config, epoch, 0.2))

@@ -43,7 +43,7 @@ class Served:
     address: str
 
     def run(self, level: str, arm: str = "") -> str:
-        """The id of the first run of a level, or of an arm's."""
+        """Return the id of the first run of a level, or of an arm's."""
         of_arm = f" and tags.`mixlab.arm` = '{arm}'" if arm else ""
         found = self.client.search_runs([self.experiment], f"tags.`mixlab.level` = '{level}'{of_arm}")
         return str(found[0].info.run_id)

@@ -52,7 +52,7 @@ def test_weights_of_another_network_are_refused() -> None:
 
 @pytest.fixture
 def published(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[str, bytes]:
-    """The name that torchvision would give to a file of our own, and its bytes."""
+    """Return the name that torchvision would give to a file of our own, and its bytes."""
     source = tmp_path / "theirs.pth"
     torch.save({"conv1.weight": torch.ones(2)}, source)
     content = source.read_bytes()

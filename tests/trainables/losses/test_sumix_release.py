@@ -42,7 +42,7 @@ def unit(values: list[float]) -> list[float]:
 
 
 def by_hand(loss: ReleasedSUMixLoss, zeta: float) -> tuple[float, float, float]:
-    """The loss, lambda and the regulariser with every term on, one number at a time."""
+    """Return the loss, lambda and the regulariser with every term on, one number at a time."""
     features, logits, mixed_features, mixed_logits = (x.tolist() for x in batch())
     weight, bias = loss.uncertainty.weight.tolist(), loss.uncertainty.bias.tolist()
     drawn = mixed_pairs().weights.tolist()

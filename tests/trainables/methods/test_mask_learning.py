@@ -177,7 +177,7 @@ def test_the_presets_differ_in_what_the_paper_and_openmixup_do() -> None:
 
 
 def means(method: AutoMixing, maps: Tensor, lams: tuple[float, ...]) -> list[float]:
-    """The mean of the own image's share at each lambda, of all rows and pixels."""
+    """Return the mean of the own image's share at each lambda, of all rows and pixels."""
     partner = torch.arange(B).roll(1)
     with torch.no_grad():
         return [1 - method.masks(maps, (16, 12), partner, torch.full((B,), lam)).mean().item() for lam in lams]

@@ -41,7 +41,7 @@ def by_loops(energy: Energy, row: int, labels: Tensor) -> float:
 
 
 def minimum_cut(energy: Energy, row: int) -> float:
-    """The least energy of squared differences of labels, exactly: Ishikawa's graph, cut by scipy.
+    """Return the least energy of squared differences of labels, exactly: Ishikawa's graph, cut by scipy.
 
     x_ia = [label of cell i >= a], a = 1 .. L - 1. Then (l_i - l_j)^2 = sum_ab |x_ia - x_jb| + sum_a (2a - L)
     (x_ia + x_ja), every term of which an edge of the graph can carry.

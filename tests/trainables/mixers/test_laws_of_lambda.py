@@ -29,7 +29,7 @@ def rounded(shares: Law) -> Law:
 
 
 def box_shares(scale: Law, row: NDArray[np.int64], column: NDArray[np.int64]) -> Law:
-    """The share of an image outside a box of ``scale`` times its sides around a pixel, clipped."""
+    """Return the share of an image outside a box of ``scale`` times its sides around a pixel, clipped."""
     half_height, half_width = (H * scale).astype(int) // 2, (W * scale).astype(int) // 2
     height = np.clip(row + half_height, 0, H) - np.clip(row - half_height, 0, H)
     width = np.clip(column + half_width, 0, W) - np.clip(column - half_width, 0, W)

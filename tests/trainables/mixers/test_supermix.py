@@ -19,7 +19,7 @@ def pixels() -> Tensor:
 
 
 def teach(images: Tensor) -> Tensor:
-    """A class for each channel, by how much of it there is."""
+    """Return a class for each channel, by how much of it there is."""
     return 60 * images.mean(dim=(2, 3))
 
 
