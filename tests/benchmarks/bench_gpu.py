@@ -1,0 +1,234 @@
+"""Times training on a GPU against what the GPU can do, and several trials that share it against one.
+
+    python tests/benchmarks/bench_gpu.py [--backbones resnet18,resnet20] [--batches 100,1024] [--processes 1,2,4,8]
+
+Prints Markdown tables, on images of noise: two ceilings, a large bfloat16 matrix product and a copy; a step of
+the training loop, and its mixing, forward, backward and optimiser replayed as one CUDA graph, which shows what the
+host's launches cost; the loader and the test, each with what it must keep up with; and the images a second of several
+processes at once. The operations of a step are those of the forward pass, counted and taken three times. Where there is
+no GPU it says so, and that is all. About two minutes. Expected on an H100, from ``docs/gpu.md``: a step at batch 100
+waits for the host, and a graph of it takes about a third of its time.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from trainables.config import parse
+from trainables.datasets.dataset import Split, Splits
+from trainables.datasets.opening import open_splits
+from trainables.seeds import generator
+from trainables.training import Run, device, test_batch
+
+STEPS = 50  # an epoch
+ROUNDS = 5
+SIDE = 8192  # of the square matrices
+COPIED = 2**30  # bytes
+
+
+def main() -> None:
+    """Measure, and print the tables."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--backbones", default="resnet18,resnet20")
+    options.add_argument("--batches", default="100,1024")
+    options.add_argument("--mixer", default="cutmix")
+    options.add_argument("--precision", default="auto")
+    options.add_argument("--processes", default="1,2,4,8")
+    options.add_argument("--seconds", type=float, default=5.0, help="how long the processes train")
+    options.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    given = options.parse_args()
+    keys = {"mixer": given.mixer, "precision": given.precision}
+    backbones, batches = given.backbones.split(","), [int(batch) for batch in given.batches.split(",")]
+    if not torch.cuda.is_available():
+        print("No GPU can be used here, so nothing was measured.")
+        return
+    if given.child:
+        train_on_signal(run_of({**keys, "backbone": backbones[0], "batch_size": batches[0]}), given.seconds)
+        return
+
+    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {given.mixer}, precision {given.precision}\n")
+    peak = matmul_tflops()
+    print(f"bfloat16 matrix product {peak:.0f} TFLOP/s, copy {copy_terabytes():.2f} TB/s (read and written)\n")
+    runs = {
+        (backbone, batch): run_of({**keys, "backbone": backbone, "batch_size": batch})
+        for backbone in backbones
+        for batch in batches
+    }
+    print("| backbone | batch | ms a step | of it graph | images/s | TFLOP/s | of the product |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for (backbone, batch), run in runs.items():
+        step, graph = step_seconds(run), graph_seconds(run)
+        rate = 3 * forward_flops(run) * batch / step / 1e12
+        print(f"| {backbone} | {batch} | {1000 * step:.2f} | {1000 * graph:.2f} | {batch / step:,.0f} | ", end="")
+        print(f"{rate:.1f} | {rate / peak:.1%} |", flush=True)
+
+    print("\n| backbone | loader, images/s | a step needs | test, images/s | forward alone |")
+    print("| --- | ---: | ---: | ---: | ---: |")
+    for backbone in backbones:
+        run = runs[backbone, batches[0]]
+        rates = [loader_rate(run), batches[0] / step_seconds(run), *test_rates(run)]
+        print(f"| {backbone} | " + " | ".join(f"{rate:,.0f}" for rate in rates) + " |", flush=True)
+
+    print(f"\nSeveral processes at once, batch {batches[0]}\n\n| backbone | processes | images/s | times one |")
+    print("| --- | ---: | ---: | ---: |")
+    for backbone in backbones:
+        alone = 0.0
+        for count in (int(count) for count in given.processes.split(",")):
+            rate = together(backbone, batches[0], count, given)
+            alone = alone or rate / count
+            print(f"| {backbone} | {count} | {rate:,.0f} | {rate / alone:.2f} |", flush=True)
+
+
+def run_of(keys: dict[str, Any]) -> Run:
+    """Return a run on ``STEPS`` batches of noise, warmed up."""
+    settings = parse({"dataset": "cifar10", **keys})
+    count = settings.batch_size * STEPS
+    noise = torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8)
+    split = Split(noise, torch.arange(count) % 10)
+    run = Run(settings, 0, open_splits(settings, Splits(split, split), device()))
+    run.train_epoch(1)
+    return run
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return the median time of ``work``, measured until the GPU has finished."""
+    times = []
+    for _ in range(ROUNDS + 1):
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        work()
+        torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[1:])
+
+
+def matmul_tflops() -> float:
+    """Return the speed of ten products of random bfloat16 matrices."""
+    a, b = (torch.randn(SIDE, SIDE, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    return 10 * 2 * SIDE**3 / seconds(lambda: [a @ b for _ in range(10)]) / 1e12
+
+
+def copy_terabytes() -> float:
+    """Return the terabytes that a copy reads and writes in a second."""
+    source = torch.randint(256, (COPIED,), device="cuda", dtype=torch.uint8)
+    target = torch.empty_like(source)
+    return 10 * 2 * COPIED / seconds(lambda: [target.copy_(source) for _ in range(10)]) / 1e12
+
+
+def step_seconds(run: Run) -> float:
+    """Return the time of a step of the training loop, with its share of what is done once an epoch."""
+    return seconds(lambda: run.train_epoch(2)) / STEPS
+
+
+def graph_seconds(run: Run) -> float:
+    """Return the time of mixing, forward, backward and SGD on one batch as one CUDA graph, without any launch."""
+    images, labels = first_batch(run)
+    rng = generator(0, "mixer", 1, "cuda")
+    weights = list(run.method.parameters())
+    sgd = torch.optim.SGD(weights, lr=torch.tensor(0.1, device="cuda"), momentum=0.9, weight_decay=1e-4, fused=True)
+
+    def step() -> None:
+        with torch.autocast("cuda", run.precision, enabled=run.precision != torch.float32):
+            loss, _ = run.method(images, labels, rng)
+        sgd.zero_grad(set_to_none=True)
+        loss.backward()
+        sgd.step()
+
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            step()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    graph.register_generator_state(rng)
+    with torch.cuda.graph(graph):
+        step()
+    return seconds(lambda: [graph.replay() for _ in range(10)]) / 10
+
+
+def first_batch(run: Run) -> tuple[Tensor, Tensor]:
+    """Return the images and labels of a run's first step."""
+    run.method.train()
+    order, augment = generator(0, "data", 1), generator(0, "augment", 1, "cuda")
+    return next(iter(run.train_set.train_batches(run.settings.batch_size, order, augment)))
+
+
+def forward_flops(run: Run) -> float:
+    """Return the operations of an image's forward pass; a multiplication and an addition are two."""
+    images, _ = first_batch(run)
+    network = run.method.network.eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(images[:1])
+    return counter.get_total_flops()
+
+
+def loader_rate(run: Run) -> float:
+    """Return the images a second of the training batches, without a network."""
+    size = run.settings.batch_size
+
+    def epoch() -> None:
+        for _ in run.train_set.train_batches(size, generator(0, "data", 1), generator(0, "augment", 1, "cuda")):
+            pass
+
+    return size * STEPS / seconds(epoch)
+
+
+def test_rates(run: Run) -> tuple[float, float]:
+    """Return the images a second of the test, and of its forward passes alone on a batch that is on the device."""
+    assert run.test_set is not None
+    source, network = run.test_set, run.method.evaluated.eval()
+    images = next(iter(source.test_batches(test_batch(run.settings))))[0]
+
+    def forward() -> None:
+        with torch.no_grad(), torch.autocast("cuda", run.precision, enabled=run.precision != torch.float32):
+            for _ in range(10):
+                network(images)
+
+    return len(source) / seconds(lambda: run.evaluate(source)), 10 * len(images) / seconds(forward)
+
+
+def train_on_signal(run: Run, duration: float) -> None:
+    """Say that the run is ready, wait for a line, train for ``duration`` seconds, and print the images a second."""
+    torch.set_num_threads(1)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    epochs, start = 0, time.perf_counter()
+    while time.perf_counter() - start < duration:
+        run.train_epoch(2)
+        epochs += 1
+    print(epochs * STEPS * run.settings.batch_size / (time.perf_counter() - start), flush=True)
+
+
+def together(backbone: str, batch: int, count: int, given: argparse.Namespace) -> float:
+    """Return the images a second of ``count`` processes that train at once, added up."""
+    command = [sys.executable, __file__, "--child", "--backbones", backbone, "--batches", str(batch)]
+    command += ["--mixer", given.mixer, "--precision", given.precision, "--seconds", str(given.seconds)]
+    children = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(count)
+    ]
+    return sum(rates(children))
+
+
+def rates(children: Sequence[subprocess.Popen[str]]) -> list[float]:
+    """Start all children once all are ready, and return what each prints."""
+    for child in children:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdout.readline()
+    for child in children:
+        child.stdin.write("go\n")  # type: ignore[union-attr]
+        child.stdin.flush()  # type: ignore[union-attr]
+    return [float(child.communicate()[0]) for child in children]
+
+
+if __name__ == "__main__":
+    main()
