@@ -1,10 +1,10 @@
-"""From tracked runs to tables, statistics and figures: reads MLflow, never trains and never writes to it."""
+"""Makes tables, statistics and figures from tracked runs: it reads MLflow, never writes to it, and never trains."""
 
 import os
 import sys
 from pathlib import Path
 
-# Unless asked, both would report to their makers over the internet what is used.
+# Without this, both would report their use to their makers over the internet.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 

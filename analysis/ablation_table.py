@@ -1,9 +1,9 @@
-"""The table of a study, from what MLflow holds.
+"""The table of a study, made from what MLflow holds.
 
-    python analysis/ablation_table.py ablation_cifar100                     print it
+    python analysis/ablation_table.py ablation_cifar100                print it
     python analysis/ablation_table.py ablation_cifar100 --out tables   and write its files and plots
 
-Takes seconds, and 10,000 runs less than 20. Exit codes: 0 done; 2 bad input, in one sentence.
+It takes seconds, less than 20 for 10,000 runs. Exit codes: 0 done; 2 bad input, in one sentence.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BESIDE = ("last", "best")  # rules
 
 @dataclass(frozen=True)
 class StudyTable:
-    """The tables of a study: text for a terminal, the files written, and one table a combination of factor levels."""
+    """The tables of a study: text for a terminal, the files written, and one table per combination of factor levels."""
 
     text: str
     files: list[Path] = field(default_factory=list)
@@ -42,16 +42,16 @@ def study_table(
     power: bool = False,
     wide: bool = False,
 ) -> StudyTable:
-    """Read the runs of a study and compare its arms; writes nothing.
+    """Read the runs of a study and compare its arms; write nothing.
 
     Args:
         tracking_uri: where MLflow keeps its runs, e.g. ``sqlite:///mlflow.db``.
-        study: name of the study.
+        study: the name of the study.
         plan: the plan whose cells are wanted; by default the one used last.
         metric: another metric than the plan's.
         published: the paper's values by (level of each factor ..., arm); by default those of ``published.csv`` that
             the runs reproduce.
-        extra: metrics whose mean is shown beside.
+        extra: metrics to show besides, as means.
         power: also say in the text how many seeds would show each difference.
         wide: begin the text with the means alone, a row a combination of factor levels and a column an arm.
 
@@ -90,18 +90,18 @@ def write_study_table(
 
     Args:
         tracking_uri: where MLflow keeps its runs, e.g. ``sqlite:///mlflow.db``.
-        study: name of the study.
-        out: folder of the files, made if it is not there; files of the same names are replaced.
+        study: the name of the study.
+        out: the folder of the files, created if missing; files of the same names are replaced.
         plan: the plan whose cells are wanted; by default the one used last.
         metric: another metric than the plan's.
         published: the paper's values by (level of each factor ..., arm); by default those of ``published.csv`` that
             the runs reproduce.
-        extra: metrics whose mean is shown beside.
+        extra: metrics to show besides, as means.
         power: also say in the text how many seeds would show each difference.
         wide: begin the text with the means alone, a row a combination of factor levels and a column an arm.
 
     Raises:
-        ValueError: as :func:`study_table`; nothing is written then.
+        ValueError: as for :func:`study_table`; nothing is written then.
     """
     from analysis.figures.drawing import save
     from analysis.figures.plots import plot_gains
@@ -137,7 +137,7 @@ def beside(plan: Plan) -> tuple[str, ...]:
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Return the options of the command line."""
     parser = command.parser("ablation_table.py", "The table of a study, from MLflow.")
     parser.add_argument("--metric", help="compare this metric (default: the plan's)")
     parser.add_argument(
@@ -169,7 +169,7 @@ def show(options: argparse.Namespace) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; the exit code."""
+    """Run the command and return the exit code."""
     return command.run("ablation_table.py", show, parse(argv))
 
 

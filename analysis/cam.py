@@ -1,12 +1,12 @@
-"""Where a study's networks look: Grad-CAM on test images, and on mixed images of two classes.
+"""Shows where a study's networks look: Grad-CAM on test images, and on mixed images of two classes.
 
     python analysis/cam.py ablation_cifar100                        the baseline and the last arm, 6 images
     python analysis/cam.py ablation_cifar100 --arms baseline,"+ l_su" --images 8 --seed 1
 
 Grad-CAM (Selvaraju et al., ICCV 2017, arXiv:1610.02391) by Captum, on the last feature map. All arms see the same
 images: on a test image the map of its own class; on a CutMix of two of them, half each, the maps of the two classes,
-and the two classes that the network predicts. Needs the finished runs' ``model.pt``; takes seconds a network. Writes
-into results/cam: cam.png, .pdf and top2.csv.
+and the two classes that the network predicts. The command needs the finished runs' ``model.pt``, takes seconds per
+network, and writes cam.png, .pdf and top2.csv into results/cam.
 
 Exit codes: 0 done; 1 done, but some checkpoint could not be evaluated (named); 2 bad input, in one sentence.
 """
@@ -35,22 +35,22 @@ from trainables.config import Config
 from trainables.datasets.dataset import BatchSource
 from trainables.datasets.opening import dataset_of
 
-VERSION = 1  # of the evaluation; raise it when its numbers change
+VERSION = 1  # the version of the evaluation; raise it when its numbers change
 PROTOCOL = {"kind": "cam", "version": VERSION}
 CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck"
-CLASS_NAMES = {"cifar10": CIFAR10.split()}  # of other data sets: class 17
+CLASS_NAMES = {"cifar10": CIFAR10.split()}  # other data sets have "class 17"
 
 
 def grad_cam(network: Network, images: Tensor, classes: Tensor) -> Tensor:
-    """(B, h, w) Grad-CAM of the last feature map, at least 0: what speaks for a class, place by place.
+    """Return Grad-CAM of the last feature map, (B, h, w), at least 0: the evidence for a class at each position.
 
     Args:
-        network: in evaluation mode, with a grid of places as its last map (``Backbone.grid``).
+        network: a network in evaluation mode, with a grid of positions as its last map (``Backbone.grid``).
         images: (B, C, H, W) pixels in [0, 1].
-        classes: (B,) int64, the class explained of each image.
+        classes: (B,) int64, the class that is explained for each image.
 
     Raises:
-        ValueError: the network reads its class from a token, and its last map's places have no gradient.
+        ValueError: the network reads its class from a token, so the positions of its last map have no gradient.
     """
     if type(network.backbone).grid is not Backbone.grid:
         name = type(network.backbone).__name__
@@ -61,13 +61,13 @@ def grad_cam(network: Network, images: Tensor, classes: Tensor) -> Tensor:
 
 
 def half_mixed(images: Tensor) -> Tensor:
-    """(N, C, H, W) CutMix at lambda 0.5: each image with the right half of the next; the last takes the first's."""
+    """Return CutMix at lambda 0.5, (N, C, H, W): each image gets the right half of the next, the last the first's."""
     half = images.shape[3] // 2
     return torch.cat((images[..., :half], images.roll(-1, 0)[..., half:]), dim=3)
 
 
 def measure(network: Network, source: BatchSource, config: Config, protocol: Mapping[str, Any]) -> Result:
-    """Maps (N, h, w) of the images' own classes and of both classes of the mixed ones; their two likeliest classes."""
+    """Return maps (N, h, w) of the own class and of both classes of mixed images, and their two likeliest classes."""
     images, labels = all_of(source, config)
     mixed = half_mixed(images)
     with torch.no_grad():
@@ -82,10 +82,10 @@ def measure(network: Network, source: BatchSource, config: Config, protocol: Map
 
 
 def chosen(runs: pd.DataFrame, plan: Mapping[str, Any], arms: str | None, seed: int | None) -> pd.DataFrame:
-    """Return one run of each arm and level: those of one seed.
+    """Return one run of each arm and level, all of one seed.
 
     Raises:
-        ValueError: an arm or the seed is not of the study.
+        ValueError: the study does not have the arm or the seed.
     """
     ends = [plan["baseline"], plan["arms"][-1]]
     wanted = ends if arms is None else [arm.strip() for arm in arms.split(",")]
@@ -102,7 +102,7 @@ def chosen(runs: pd.DataFrame, plan: Mapping[str, Any], arms: str | None, seed: 
 
 
 def top_two(rows: Sequence[CamRow], names: Sequence[str]) -> pd.DataFrame:
-    """One row a network and mixed image: its two likeliest classes, in percent, and whether they are the two in it."""
+    """Return, per network and mixed image, the two likeliest classes, in percent, and whether they are those in it."""
     found = []
     for row in rows:
         for place, (two, sure) in enumerate(zip(row.result["classes"], row.result["confidence"], strict=True)):
@@ -116,7 +116,7 @@ def top_two(rows: Sequence[CamRow], names: Sequence[str]) -> pd.DataFrame:
 
 
 def draw(options: argparse.Namespace) -> int:
-    """Evaluate, write the files, print where; return the exit code.
+    """Evaluate, write the files and print where they are; return the exit code.
 
     Raises:
         ValueError: unknown arm or seed, no run that is done, or an option out of range.
@@ -155,12 +155,12 @@ def draw(options: argparse.Namespace) -> int:
 
 
 def cell_name(row: Mapping[Any, Any], levels: list[LevelTable]) -> str:
-    """Level and arm, e.g. ``cutmix, + lam``."""
+    """Return level and arm, e.g. ``cutmix, + lam``."""
     return ", ".join([*(str(row[FACTOR + factor]) for factor in levels[0].levels), str(row["arm"])])
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; the exit code."""
+    """Run the command and return the exit code."""
     parser = evaluation.parser("cam.py", "Where a study's networks look: Grad-CAM.", images=6)
     parser.add_argument("--arms", metavar="A,B", help="only these arms (default: the baseline and the last arm)")
     parser.add_argument("--seed", type=int, help="whose networks (default: the first that finished)")

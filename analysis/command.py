@@ -1,4 +1,4 @@
-"""What the commands of the analysis share: their options, their patience with MLflow, and how they end."""
+"""The parts that the commands of the analysis share: options, patience with MLflow, and exit codes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def parser(
     """Return a command line with the options that every command has.
 
     Args:
-        file: name of the script.
+        file: the name of the script.
         description: one sentence, for ``--help``.
-        what: the command reads, its one positional argument.
-        example: of its name.
+        what: what the command reads, its one positional argument.
+        example: an example of that argument.
     """
     options = argparse.ArgumentParser(prog=file, description=description)
     options.add_argument(what, help=f"name of the {what}, e.g. {example}")
@@ -32,9 +32,9 @@ def parser(
 
 
 def run(file: str, work: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
-    """Do the work and return the exit code: 2 with one sentence for bad input, 130 for what was interrupted.
+    """Do the work and return the exit code: 2 with one sentence for bad input, 130 for an interruption.
 
-    SIGTERM, which batch systems send at a time limit, ends a command as Ctrl-C does.
+    SIGTERM, which batch systems send at a time limit, ends a command just as Ctrl-C does.
     """
     # A server that is down must be reported in seconds, not after MLflow's minutes of retries.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -53,7 +53,7 @@ def run(file: str, work: Callable[[argparse.Namespace], int], options: argparse.
 
 @contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
-    """Raise ``KeyboardInterrupt`` at SIGTERM for the length of the block, where this is the main thread."""
+    """Raise ``KeyboardInterrupt`` at SIGTERM inside the block, if this is the main thread."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

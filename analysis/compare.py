@@ -1,4 +1,4 @@
-"""Compare two studies, or two plans of one: what differs in configuration, and in what came out.
+"""Compares two studies, or two plans of one: their configurations, and their results.
 
     python analysis/compare.py ablation_cifar100 ablation_cub
     python analysis/compare.py ablation_cifar100@1a2b ablation_cifar100@3c4d
@@ -83,7 +83,7 @@ def show(options: argparse.Namespace) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; the exit code."""
+    """Run the command and return the exit code."""
     options = argparse.ArgumentParser(prog="compare.py", description="Compare two studies, or two plans of one.")
     options.add_argument("a", metavar="A", help="name of a study, or STUDY@HASH for an earlier plan of it")
     options.add_argument("b", metavar="B", help="the other")

@@ -1,4 +1,4 @@
-"""What the commands that evaluate a study's networks share: reading the runs, measuring, tables, points and the end."""
+"""The steps that the commands which evaluate networks share: reading runs, measuring, tables, points and the end."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def parser(file: str, description: str, *, images: int = 1000) -> argparse.Argum
     """Return the options of a command that evaluates the networks of a study.
 
     Args:
-        file: name of the script; without its ending, the folder of its files below ``results``.
+        file: the name of the script; without its ending, the folder of its files below ``results``.
         description: one sentence, for ``--help``.
-        images: how many test images are looked at where the user does not say.
+        images: the default number of test images.
     """
     options, out = command.parser(file, description), Path("results") / Path(file).stem
     add = options.add_argument
@@ -49,11 +49,11 @@ class Evaluation:
     """A study whose networks are evaluated by one command.
 
     Args:
-        file: name of the script.
-        options: of :func:`parser`.
-        plan: of the study.
-        runs: one row a planned cell.
-        found: what was measured so far; :meth:`measure` adds to it.
+        file: the name of the script.
+        options: the options of :func:`parser`.
+        plan: the plan of the study.
+        runs: one row per planned cell.
+        found: the measurements so far; :meth:`measure` adds to them.
     """
 
     file: str
@@ -73,10 +73,10 @@ class Evaluation:
         return cls(file, options, plan, load_runs(options.tracking_uri, options.study, plan), Evaluated())
 
     def measure(self, measure: Measure, protocol: Mapping[str, Any], runs: pd.DataFrame | None = None) -> None:
-        """Evaluate the networks of the runs, or of some of them, and say on standard error which could not be.
+        """Evaluate the networks of all runs or of some, and say on standard error which could not be evaluated.
 
         Raises:
-            ValueError, BadInput, DataError: as :func:`analysis.networks.evaluate.evaluate_runs`.
+            ValueError, BadInput, DataError: as for :func:`analysis.networks.evaluate.evaluate_runs`.
         """
         options = self.options
         found = evaluate_runs(
@@ -96,12 +96,12 @@ class Evaluation:
         self.found.config = self.found.config or found.config
 
     def tables(self, metric: Metric, key: str, *, compare: bool = True) -> list[LevelTable]:
-        """Return the tables of a number of the results, with the published numbers that it reproduces.
+        """Return the tables of one number of the results, with the published numbers that it reproduces.
 
         Args:
-            metric: what the number is.
-            key: of the results; one that lacks it has no value.
-            compare: published numbers are of the same thing.
+            metric: the metric that the number is.
+            key: its key in the results; a result that lacks it has no value.
+            compare: whether published numbers measure the same thing.
         """
         values = {run_id: result.get(key) for run_id, result in self.found.results.items()}
         measured = self.runs.assign(**{METRIC + metric.name: self.runs["run_id"].map(values).astype(float)})
@@ -109,7 +109,7 @@ class Evaluation:
         return level_tables(measured, self.plan, metric, published or None)
 
     def points(self, of: Callable[[Result], Iterable[Mapping[str, Any]]]) -> pd.DataFrame:
-        """Return one row a run and a point: ``factor.NAME``, ``arm``, ``seed``, and what ``of`` says of the result."""
+        """Return a row per run and point: ``factor.NAME``, ``arm``, ``seed``, and what ``of`` returns for a result."""
         named = [*(FACTOR + factor for factor in self.plan["factors"]), "arm", "seed"]
         rows = [
             {**{name: run[name] for name in named}, **point}

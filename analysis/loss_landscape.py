@@ -3,11 +3,12 @@
     python analysis/loss_landscape.py ablation_cifar100                     every arm, the first seed, 500 test images
     python analysis/loss_landscape.py ablation_cifar100 --images 2000 --steps 31
 
-Filter-normalised (Li et al., NeurIPS 2018, arXiv:1712.09913): at 1 every filter has moved by its own length. All
-networks move along the same directions but for that scale. The line is the mean of several directions and of the seeds;
-the plane is that of one seed. Needs the runs' ``model.pt``. A network takes some 60 passes over the images, and
-the one with the plane 180: minutes a network for a ResNet-18 on one CPU; --plane 0 leaves it out. Writes into
-results/loss_landscape: line.png, .pdf and .csv, plane.png, .pdf and .csv, and sharpness.md.
+Directions are filter-normalised (Li et al., NeurIPS 2018, arXiv:1712.09913): at 1 every filter has moved by its own
+length. All networks move along the same directions, except for that scale. The line is the mean of several directions
+and of the seeds; the plane is that of one seed. The command needs the runs' ``model.pt``. A network takes some 60
+passes over the images, and the one with the plane 180: minutes per network for a ResNet-18 on one CPU; --plane 0 leaves
+it out. The command writes into results/loss_landscape: line.png, .pdf and .csv, plane.png, .pdf and .csv, and
+sharpness.md.
 
 Exit codes: 0 done; 1 done, but some checkpoint could not be evaluated (named); 2 bad input, in one sentence.
 """
@@ -37,16 +38,16 @@ from trainables.datasets.dataset import BatchSource
 from trainables.robustness.landscape import REACH, Direction, loss_at, places, random_direction, sharpness
 
 RISE = Metric("sharpness_loss", "nats", 4, higher_is_better=False, label="rise of the loss within half the reach")
-VERSION = 1  # of the evaluation; raise it when its numbers change
+VERSION = 1  # the version of the evaluation; raise it when its numbers change
 
 
 def grid(steps: int, reach: float = REACH) -> list[float]:
-    """``steps`` multiples of a direction from ``-reach`` to ``reach``; the middle one is 0, the network itself."""
+    """Return ``steps`` multiples of a direction from ``-reach`` to ``reach``; the middle one, 0, is the network."""
     return [reach * (place - steps // 2) / (steps // 2) for place in range(steps)]
 
 
 def measure(network: Network, source: BatchSource, config: Config, protocol: Mapping[str, Any]) -> Result:
-    """Return ``line``, the loss (nats) by direction and step, its ``rise``, and ``plane``, by steps of two."""
+    """Return ``line``, the loss (nats) by direction and step, its ``rise``, and ``plane``, by two directions' steps."""
     along, across = grid(protocol["steps"]), grid(protocol["plane"]) if protocol["plane"] else []
     directions = [random_direction(network, Generator().manual_seed(seed)) for seed in range(protocol["directions"])]
     moves: list[tuple[Sequence[Direction], Sequence[float]]] = [
@@ -99,7 +100,7 @@ def draw(options: argparse.Namespace) -> int:
     protocol = {name: getattr(options, name) for name in ("steps", "plane", "directions")}
     finished = done(study.runs)
     first_seed = finished["seed"] == finished["seed"].min()
-    # The plane takes most of the time: that of one seed an arm is drawn.
+    # The plane takes most of the time, so it is drawn for one seed of each arm.
     for part, plane in ((finished[first_seed], options.plane), (finished[~first_seed], 0)):
         if len(part) or finished.empty:
             study.measure(measure, {"kind": "landscape", "version": VERSION, **protocol, "plane": plane}, part)
@@ -129,7 +130,7 @@ def draw(options: argparse.Namespace) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; the exit code."""
+    """Run the command and return the exit code."""
     parser = evaluation.parser("loss_landscape.py", "The loss around the minimum of each network.", images=500)
     add = parser.add_argument
     add("--steps", type=int, default=21, metavar="N", help="points on a line, an odd number (default: %(default)s)")

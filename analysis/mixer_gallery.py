@@ -33,15 +33,15 @@ from trainables.mixers.mixed import Mixed
 from trainables.recipes import PRESETS
 
 LAMBDAS = (0.3, 0.5, 0.7)
-CLASSES = (7, 0)  # a horse and an aeroplane: the first of the test set that the network knows
-COPIES = 48  # of the pair in a batch: so many rows to choose from
+CLASSES = (7, 0)  # a horse and an aeroplane: the first of each in the test set that the network recognises
+COPIES = 48  # the copies of the pair in a batch, which are the rows to choose from
 DRAWS = 6
-NO_RATIO = ("none", "cutout", "augmix")  # of one image alone
+NO_RATIO = ("none", "cutout", "augmix")  # mixers of one image alone
 NOT_DRAWN = ("transmix", "mixup_cutmix", "automix")  # the images that cutmix and mixup make; masks that are learned
 
 
 def main() -> int:
-    """Write the picture, and say where."""
+    """Write the picture, and say where it is."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--out", type=Path, default=Path("results/mixer_gallery.png"))
     options.add_argument("--data-root", type=Path, default=Path("data"))
@@ -80,13 +80,13 @@ def trained_network(data_root: Path) -> Network:
 
 
 def nearest_draws(name: str, pair: Tensor, labels: Tensor, network: Network) -> list[tuple[Tensor, float]]:
-    """For each lambda of ``LAMBDAS`` the image (C, H, W), or map, and the first image's share of it.
+    """Return for each of ``LAMBDAS`` the image (C, H, W), or map, and the first image's share of it.
 
     Args:
-        name: of the mixer.
+        name: the name of the mixer.
         pair: (2, C, H, W) pixels in [0, 1].
         labels: (2,) int64.
-        network: asked for what the mixer wants of one.
+        network: the network that the mixer may ask where to look.
     """
     images, repeated = pair.repeat(COPIES, 1, 1, 1), labels.repeat(COPIES)
     wanted = [key for key in INPUTS if key in inspect.signature(MIXERS[name]).parameters]
@@ -103,12 +103,12 @@ def nearest_draws(name: str, pair: Tensor, labels: Tensor, network: Network) -> 
 
 
 def share_of_first(mixed: Mixed) -> Tensor:
-    """(B,) of each row, the weight of its sources that are the pair's first image: those with even rows."""
+    """Return for each row, (B,), the weight of the sources that are the pair's first image: those with even rows."""
     return (mixed.weights * (mixed.sources % 2 == 0)).sum(dim=1)
 
 
 def draw(pair: Tensor, drawn: Mapping[str, list[tuple[Tensor, float]]], out: Path) -> None:
-    """Two mixers a line, each with its three images; the pair on top."""
+    """Draw two mixers per row, each with its three images, and the pair on top."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -138,7 +138,7 @@ def draw(pair: Tensor, drawn: Mapping[str, list[tuple[Tensor, float]]], out: Pat
 
 
 def show(axis: Any, image: Tensor, caption: str) -> None:
-    """One image (3, H, W), or the channels' mean of a feature map (C, h, w), with a line below."""
+    """Show an image (3, H, W), or the channels' mean of a feature map (C, h, w), with a line of text below."""
     axis.set_xticks([])
     axis.set_yticks([])
     if image.shape[0] == 3:

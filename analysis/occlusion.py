@@ -1,11 +1,11 @@
-"""Accuracy of a study's networks as more and more patches of the test images are masked (SUMix, Figure 5).
+"""The accuracy of a study's networks as more and more patches of the test images are masked (SUMix, Figure 5).
 
     python analysis/occlusion.py ablation_cifar100                          random patches, in the mean colour
     python analysis/occlusion.py ablation_cifar100 --order salient --fill black --grid 14
 
-Needs the finished runs' ``model.pt``. Writes into results/occlusion: curves.png, .pdf and .csv, and areas.md and .csv,
-the areas under the curves with paired gains. A ResNet-18 on 1000 CIFAR images takes minutes on one CPU; what was
-evaluated before is read from evaluations.json.
+The command needs the finished runs' ``model.pt``, and writes into results/occlusion: curves.png, .pdf and .csv, and
+areas.md and .csv, the areas under the curves with paired gains. A ResNet-18 on 1000 CIFAR images takes minutes on one
+CPU; networks that were evaluated before are read from evaluations.json.
 
 Exit codes: 0 done; 1 done, but some checkpoint could not be evaluated (named); 2 bad input, in one sentence.
 """
@@ -43,13 +43,13 @@ from trainables.robustness.occlusion import (
 )
 
 AREA = Metric("test_top1_occluded", "%", 2, higher_is_better=True, label="top-1 accuracy, mean over masked shares")
-MASK_SEED = 0  # of the masks, the same for every network
+MASK_SEED = 0  # the seed of the masks, the same for every network
 SIZES = ("patch_size", "grid")  # options that set the side of a patch
-VERSION = 1  # of the evaluation; raise it when its numbers change
+VERSION = 1  # the version of the evaluation; raise it when its numbers change
 
 
 def measure(network: Network, source: BatchSource, config: Config, protocol: Mapping[str, Any]) -> Result:
-    """Return ``accuracy``, percent, by draw and by share of masked patches, its area, and the masked patches' size."""
+    """Return ``accuracy`` in percent by draw and by share of masked patches, its area, and the size of the patches."""
     _, height, width = dataset_of(config).image_shape
     usual = -(-height // protocol["grid"]) if "grid" in protocol else default_patch_size(height)
     side = protocol.get("patch_size", usual)
@@ -68,7 +68,7 @@ def measure(network: Network, source: BatchSource, config: Config, protocol: Map
 
 
 def example_strip(config: Config, options: argparse.Namespace, side: int) -> list[tuple[float, Tensor]]:
-    """Return shares, percent, and the first test image (C, H, W) with that share masked, as the networks saw it."""
+    """Return shares in percent, and the first test image (C, H, W) with that share masked, as the networks saw it."""
     image, _ = all_of(open_images(config, 1, options.data_root), config)
     fill = image.new_tensor(dataset_of(config).mean if options.fill == "mean" else (0.0,) * image.shape[1])
     height, width = image.shape[2:]
@@ -79,9 +79,9 @@ def example_strip(config: Config, options: argparse.Namespace, side: int) -> lis
 
 
 def curve(result: Result) -> list[dict[str, float]]:
-    """Return ``masked`` and ``accuracy`` (percent, mean of the draws) of every share.
+    """Return ``masked`` and ``accuracy`` (in percent, the mean of the draws) for every share.
 
-    ``spread`` is the difference between the highest and the lowest draw, percentage points.
+    ``spread`` is the difference between the highest and the lowest draw, in percentage points.
     """
     draws = zip(*result.get("accuracy", ()), strict=True)
     return [
@@ -147,7 +147,7 @@ def draw(options: argparse.Namespace) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; the exit code."""
+    """Run the command and return the exit code."""
     return command.run("occlusion.py", draw, parse(argv))
 
 

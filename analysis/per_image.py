@@ -1,10 +1,10 @@
-"""What a study's test images say, from the logits that every run kept: no GPU and no model is needed.
+"""Compares a study's arms image by image, from the logits that every run saved: no GPU and no model is needed.
 
     python analysis/per_image.py ablation_cifar100
 
-For every arm and what it is compared with: McNemar's test of each seed, the uncertainty of the gain over test images
-beside that over seeds, and the classes whose accuracy differs; for every arm the accuracy and calibration of one seed
-and of the ensemble of all, and how often its seeds agree. Exit codes: 0 done; 2 bad input, in one sentence.
+For every arm and its reference it prints McNemar's test of each seed, the uncertainty of the gain over test images
+besides that over seeds, and the classes in which accuracy differs; for every arm, the accuracy and calibration of one
+seed and of the ensemble of all, and how often its seeds agree. Exit codes: 0 done; 2 bad input, in one sentence.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from analysis.statistics import predictions
 from analysis.statistics.tables import LevelTable
 from mixlab.tracking import artifacts, names, store
 
-MOST_CLASSES = 10  # that differ, by the size of their gain
+MOST_CLASSES = 10  # the most classes that are listed, by the size of their gain
 
 
 class Kept(NamedTuple):
@@ -68,7 +68,7 @@ def kept_logits(tracking_uri: str, level: LevelTable) -> tuple[dict[str, Kept], 
 
 
 def arms_table(kept: dict[str, Kept]) -> pd.DataFrame:
-    """Return of every arm: one seed's accuracy and calibration (means), those of the ensemble, and the agreement."""
+    """Return for every arm the mean accuracy and calibration of a seed, those of the ensemble, and the agreement."""
     rows = {}
     for arm, (seeds, logits, labels) in kept.items():
         single = [predictions.calibration(predictions.probabilities(one), labels) for one in logits]
@@ -87,7 +87,7 @@ def arms_table(kept: dict[str, Kept]) -> pd.DataFrame:
 
 
 def comparisons_text(level: LevelTable, kept: dict[str, Kept]) -> list[str]:
-    """Return what the images say of every arm and its reference, as blocks of text."""
+    """Return the comparison of every arm with its reference over the images, as blocks of text."""
     blocks = []
     for arm in kept:
         reference = level.reference(arm)
@@ -119,10 +119,10 @@ def comparisons_text(level: LevelTable, kept: dict[str, Kept]) -> list[str]:
 
 
 def show(options: argparse.Namespace) -> int:
-    """Print what the kept logits of a study say.
+    """Print the comparison from the saved logits of a study.
 
     Raises:
-        ValueError: unknown store, study or plan, no run that is done, or none that kept its logits.
+        ValueError: unknown store, study or plan, no run that is done, or none that saved its logits.
     """
     plan = load_plan(options.tracking_uri, options.study, options.plan)
     blocks = []
@@ -144,7 +144,7 @@ def show(options: argparse.Namespace) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; the exit code."""
+    """Run the command and return the exit code."""
     options = command.parser("per_image.py", "What a study's test images say, from the logits of its runs.")
     return command.run("per_image.py", show, options.parse_args(argv))
 

@@ -3,11 +3,11 @@
     python analysis/robustness.py ablation_cifar100                         every finished run, 1000 test images
     python analysis/robustness.py ablation_cifar100 --images 10000 --pgd
 
-Needs the finished runs' ``model.pt``. Writes into results/robustness: table.md and .csv, every measure with paired
-gains, corruptions.csv, and reliability.png, .pdf and .csv, accuracy by confidence. Corrupted images are the official
-ones where CIFAR-10-C or CIFAR-100-C lies in the data root, else "CIFAR-C-style" ones made here, which no published
-number may be compared with. A network takes about 100 passes over the images; what was evaluated before is read from
-evaluations.json.
+The command needs the finished runs' ``model.pt``, and writes into results/robustness: table.md and .csv, every measure
+with paired gains, corruptions.csv, and reliability.png, .pdf and .csv, accuracy by confidence. Corrupted images are the
+official ones where CIFAR-10-C or CIFAR-100-C lies in the data root, else "CIFAR-C-style" ones made here, which no
+published number may be compared with. A network takes about 100 passes over the images; networks that were evaluated
+before are read from evaluations.json.
 
 Exit codes: 0 done; 1 done, but some checkpoint could not be evaluated (named); 2 bad input, in one sentence.
 """
@@ -35,8 +35,8 @@ from analysis.words.cells import tidy
 from analysis.words.rendering import escape_markdown, markdown
 from mixlab.spec.metric import Metric
 
-VERSION = 3  # of the evaluation; raise it when its numbers change
-OFFICIAL = {"cifar10_c": "CIFAR-10-C", "cifar100_c": "CIFAR-100-C"}  # of EVALUATION_SETS, and its folder
+VERSION = 3  # the version of the evaluation; raise it when its numbers change
+OFFICIAL = {"cifar10_c": "CIFAR-10-C", "cifar100_c": "CIFAR-100-C"}  # the name in EVALUATION_SETS, and the folder
 HEADINGS = {
     "test_top1_clean": "Clean",
     "test_top1_corrupted": "Corruption",
@@ -64,7 +64,7 @@ MEASURES = {
 
 
 def summary(tables: Mapping[str, list[LevelTable]]) -> str:
-    """Return the means of every measure with the gains paired by seed and what the paper printed; Markdown."""
+    """Return as Markdown the means of every measure, with the gains paired by seed and the published numbers."""
     first = next(iter(tables.values()))
     rows = []
     for place, level in enumerate(first):
@@ -84,7 +84,7 @@ def _cell(row: pd.Series) -> str:
 
 
 def protocol_text(results: Mapping[str, Result], tables: Mapping[str, list[LevelTable]]) -> str:
-    """Return what the columns are, in sentences."""
+    """Return sentences that explain the columns."""
     result = next(iter(results.values()))
     lines = [f"{result['images']} test images, evenly spaced. In brackets: gain over the baseline, paired by seed."]
     lines += [f"{HEADINGS[name]}: {metric_text(MEASURES[name], name, ())}." for name in tables]
@@ -97,7 +97,7 @@ def protocol_text(results: Mapping[str, Result], tables: Mapping[str, list[Level
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Return the options of the command line."""
     parser = evaluation.parser("robustness.py", "Robustness of a study's networks.")
     parser.add_argument("--no-corruptions", action="store_true", help="leave out the corruptions, most of the time")
     parser.add_argument("--pgd", action="store_true", help="also the error under PGD")
@@ -160,7 +160,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
 
 
 def by_corruption(result: Result) -> list[dict[str, Any]]:
-    """Return ``test_top1``, percent, of every corruption and severity."""
+    """Return ``test_top1``, in percent, for every corruption and severity."""
     return [
         {"corruption": corruption, "severity": level, "test_top1": accuracy}
         for corruption, accuracies in result.get("corruptions", {}).items()
@@ -169,7 +169,7 @@ def by_corruption(result: Result) -> list[dict[str, Any]]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; the exit code."""
+    """Run the command and return the exit code."""
     return command.run("robustness.py", tabulate_study, parse(argv))
 
 

@@ -1,8 +1,8 @@
-"""One self-contained page about a search: winners, their confirmation, maps, importance, and what to beware of.
+"""One self-contained page about a search: winners, their confirmation, maps, importance, and warnings.
 
     python analysis/search_report.py search_zeta_alpha --out search.html
 
-Reads what MLflow and Optuna's storage hold; takes some seconds an arm, most of them for the intervals of importance.
+The command reads MLflow and Optuna's storage, and takes some seconds per arm, mostly for the intervals of importance.
 Exit codes: 0 done; 2 bad input, in one sentence. The page loads nothing from elsewhere.
 """
 
@@ -31,18 +31,18 @@ from mixlab.errors import BadInput
 
 @dataclass(frozen=True)
 class SearchReport:
-    """What is said of a search, before it is drawn."""
+    """The content of the page about a search, before it is drawn."""
 
     search: SearchRecord
     confirmed: LevelTable | None  # None while no winner has been trained again
-    winners: pd.DataFrame  # text cells, one row an arm
+    winners: pd.DataFrame  # text cells, one row per arm
     landscapes: dict[str, Landscape]
     claims: list[str]
     cautions: list[str]
 
     @property
     def text(self) -> str:
-        """For a terminal."""
+        """Return the report for a terminal."""
         lines = [self.winners.to_string(index=False), ""]
         lines += [f"Claim: {claim}" for claim in self.claims] or ["No claim: nothing here is beyond chance."]
         return "\n".join([*lines, *(f"Beware: {caution}" for caution in self.cautions)])
@@ -74,7 +74,7 @@ def report(tracking_uri: str, search: str, storage: str | None = None, plan_hash
 
 
 def winners(search: SearchRecord, confirmed: LevelTable | None) -> pd.DataFrame:
-    """The best configuration of each arm, its value in the search, and what it came to on fresh seeds; text cells."""
+    """Return as text cells the best configuration of each arm, its value in the search, and that on fresh seeds."""
     rows = []
     for arm in search.arms:
         counts, best = arm.counts(), arm.best
@@ -89,7 +89,7 @@ def winners(search: SearchRecord, confirmed: LevelTable | None) -> pd.DataFrame:
 
 
 def write_page(found: SearchReport, out: Path) -> Path:
-    """Write the page; returns its file."""
+    """Write the page and return its file."""
     plan = found.search.plan
     title = html.escape(f"{plan['search']} · {plan['preset']}")
     sections = [
@@ -150,7 +150,7 @@ def _confirmed(tracking_uri: str, search: SearchRecord) -> LevelTable | None:
     try:
         plan = load_plan(tracking_uri, search.plan["search"], search.plan["confirmation"])
         return level_tables(load_runs(tracking_uri, search.plan["search"], plan), plan)[0]
-    except (BadInput, ValueError):  # not begun, or nothing of it is finished
+    except (BadInput, ValueError):  # it has not begun, or nothing of it is finished
         return None
 
 
@@ -184,7 +184,7 @@ def show(options: argparse.Namespace) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; the exit code."""
+    """Run the command and return the exit code."""
     about = "One self-contained page about a search."
     parser = command.parser("search_report.py", about, what="search", example="search_zeta_alpha")
     parser.add_argument("--optuna-storage", metavar="URL", help="Optuna's storage (default: that of the plan)")

@@ -1,4 +1,4 @@
-"""The figure of ``cam.py``: test images and mixed images, and under each what every network looks at."""
+"""The figure of ``cam.py``: test images and mixed images, and under each where every network looks."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from analysis.figures.drawing import STYLE, add_caption, arm_colours, plain
 from analysis.statistics.tables import LevelTable
 
 TILE = 1.0  # inches
-LABEL = 1.45  # inches, of the names at the left
-TEXT = 0.26  # inches below a tile of the two classes
-SHADES = "inferno"  # of a map, from nothing to its maximum; its lightness alone tells the order
+LABEL = 1.45  # inches, the width of the names at the left
+TEXT = 0.26  # inches, the height of the two classes below a tile
+SHADES = "inferno"  # the colours of a map, from nothing to its maximum; their lightness alone shows the order
 
 
 class CamRow(NamedTuple):
@@ -25,8 +25,8 @@ class CamRow(NamedTuple):
 
     name: str  # level and arm
     arm: str
-    labels: list[int]  # of the N test images
-    result: dict[str, Any]  # of ``cam.measure``
+    labels: list[int]  # the classes of the N test images
+    result: dict[str, Any]  # from ``cam.measure``
 
 
 def plot_cam(
@@ -37,14 +37,14 @@ def plot_cam(
     names: Sequence[str],
     caption: str,
 ) -> Figure:
-    """Two blocks, a column an image: the test images over a line a network, the mixed ones over two lines a network.
+    """Draw two blocks with a column per image: test images above one row per network, mixed ones above two rows each.
 
     Args:
-        study: its name.
+        study: the name of the study.
         rows: at least one network.
         level: any table of the study, which gives an arm its colour.
         shown: test images (N, C, H, W) in [0, 1], and the mixed ones of ``cam.half_mixed``.
-        names: of the classes.
+        names: the names of the classes.
         caption: what is shown.
     """
     images, mixed = shown
@@ -91,7 +91,7 @@ def _line(axes: Sequence[Axes], name: str, colour: str, images: Tensor, maps: Se
 
 
 def _two(row: CamRow, place: int, names: Sequence[str]) -> str:
-    """The two likeliest classes, a tick at each that is in the mixture."""
+    """Return the two likeliest classes, with a tick at each that is in the mixture."""
     inside = (row.labels[place], row.labels[(place + 1) % len(row.labels)])
     pairs = zip(row.result["classes"][place], row.result["confidence"][place], strict=True)
     return "\n".join(f"{names[label]} {sure:.0f} %{' ✓' if label in inside else ''}" for label, sure in pairs)

@@ -1,7 +1,7 @@
-"""What the figures of the analysis share: one style, an arm's colour, a panel a table, bands over seeds, and captions.
+"""The style that the figures of the analysis share: arms' colours, one panel per table, bands over seeds, captions.
 
-Colours are those of Okabe and Ito (2008), told apart by readers with any common colour vision. An arm has the colour of
-its place in the study, in every figure.
+Colours are those of Okabe and Ito (2008), which readers with any common colour vision can tell apart. An arm has the
+colour of its position in the study, in every figure.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ STYLE = Path(__file__).with_name("style.mplstyle")
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#B8A900")
 LINES = ("-", "--", ":")  # the second and third use of the palette
 BASELINE_COLOUR = "#555555"
-MOST_COLUMNS = 3  # of panels
-LEAST_WIDTH = 5.0  # inches of all panels: one is wide enough for its axis label
+MOST_COLUMNS = 3  # the most columns of panels
+LEAST_WIDTH = 5.0  # inches of all panels together: a single one is wide enough for its axis label
 LEGEND = 1.9  # inches, at the right
 
 
 def arm_colours(arms: Sequence[str], baseline: str) -> dict[str, str]:
-    """Return a colour for every arm, by its place among the arms of the study; the baseline is grey."""
+    """Return a colour for every arm, by its position among the arms of the study; the baseline is grey."""
     others = [arm for arm in arms if arm != baseline]
     return {baseline: BASELINE_COLOUR} | {arm: PALETTE[i % len(PALETTE)] for i, arm in enumerate(others)}
 
 
 def arm_line(place: int) -> str:
-    """Return the line of the arm at a place in the study, the baseline's being 0: it tells arms of one colour apart."""
+    """Return the line style of the arm at a position in the study, 0 for the baseline; it separates equal colours."""
     return LINES[(place - 1) // len(PALETTE) % len(LINES)] if place else "-"
 
 
@@ -48,13 +48,13 @@ def of_level(points: pd.DataFrame, level: LevelTable) -> pd.DataFrame:
 
 
 def shape(count: int) -> tuple[int, int]:
-    """Return the rows and columns of so many panels."""
+    """Return the numbers of rows and columns for ``count`` panels."""
     columns = min(count, MOST_COLUMNS)
     return math.ceil(count / columns), columns
 
 
 def panels(figure: Figure | SubFigure, count: int) -> list[Axes]:
-    """Return so many axes that share their scales; the lowest of every column has the labels."""
+    """Return ``count`` axes that share their scales; the lowest of every column has the labels."""
     rows, columns = shape(count)
     axes = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flatten())
     for place, axis in enumerate(axes):
@@ -71,25 +71,25 @@ def draw_band(axis: Axes, points: pd.DataFrame, x: str, y: str, label: str, colo
 
 
 def most_seeds(points: pd.DataFrame) -> int:
-    """Return the seeds of the arm that has the most, of points with columns ``arm`` and ``seed``."""
+    """Return the largest number of seeds of an arm, from points with columns ``arm`` and ``seed``."""
     return int(points.groupby("arm")["seed"].nunique().max()) if len(points) else 0
 
 
 def line_and_band(points: pd.DataFrame, line: str = "mean over seeds") -> str:
-    """Return what :func:`draw_band` drew: no spread over seeds is claimed where there is one.
+    """Return in words what :func:`draw_band` drew; with one seed, no spread over seeds is claimed.
 
     Args:
         points: columns ``arm`` and ``seed``.
-        line: what the line is of several seeds.
+        line: what the line shows of several seeds.
     """
     return f"line: {line}, band: lowest to highest seed" if most_seeds(points) > 1 else "line: one seed, so no band"
 
 
 def plain(name: object, letters: int = 30) -> str:
-    """Return a name as a figure can show it: on one line, shortened, and not taken for a hidden one."""
+    """Return a name as a figure can show it: on one line, shortened, and never hidden."""
     text = " ".join(str(name).split())
     text = text if len(text) <= letters else f"{text[: letters - 1]}…"
-    return f"\N{THIN SPACE}{text}" if text.startswith("_") else text  # no legend has a name that begins with it
+    return f"\N{THIN SPACE}{text}" if text.startswith("_") else text  # a legend leaves out names with a leading _
 
 
 def panel_figure(
@@ -102,16 +102,16 @@ def panel_figure(
     caption: str,
     legend: bool = True,
 ) -> Figure:
-    """Return a figure with a panel a table, all on one scale, its caption below.
+    """Return a figure with one panel per table, all on one scale, and its caption below.
 
     Args:
-        study: its name.
+        study: the name of the study.
         levels: at least one table.
-        draw: draws a table's panel.
+        draw: draws the panel of a table.
         size: width and height of a panel in inches.
-        labels: of the x and the y axis.
+        labels: the labels of the x and the y axis.
         caption: what is shown.
-        legend: the arms' legend stands at the right, of the first panel that has one.
+        legend: put the arms' legend at the right, taken from the first panel that has one.
     """
     rows, columns = shape(len(levels))
     with context(STYLE):
@@ -124,7 +124,7 @@ def panel_figure(
             draw(axis, level)
             axis.set_title(plain(level.name, 60 if columns == 1 else 40))
         if legend:
-            # Every arm of any panel: the first may lack one that failed.
+            # Every arm of any panel is listed: the first panel may lack one that failed.
             named = {
                 name: handle for axis in axes for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)
             }
@@ -156,7 +156,7 @@ def add_caption(figure: Figure, caption: str) -> SubFigure:
 def save(figure: Figure, stem: Path, endings: Sequence[str] = ("png", "pdf")) -> list[Path]:
     """Write a figure as ``stem.png`` and ``stem.pdf``; return the files."""
     files = [stem.with_suffix(f".{ending}") for ending in endings]
-    with context(STYLE):  # fonts of a PDF are chosen when it is written
+    with context(STYLE):  # the fonts of a PDF are chosen when it is written
         for file in files:
             figure.savefig(file)
     return files

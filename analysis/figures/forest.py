@@ -1,8 +1,8 @@
 """Estimates with their intervals, one below the other: an arm's gain in every table and over all, and the effects of a
 factorial design.
 
-"Here" is the mean gain over these tables, "in general" that over tables as a sample of tables; the two questions and
-their tests are those of ``analysis.statistics.over_tables``.
+"Here" is the mean gain over these tables, and "in general" that over the tables as a sample of all tables; the two
+questions and their tests are those of ``analysis.statistics.over_tables``.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from analysis.statistics.tables import LevelTable
 from analysis.words.captions import provenance_text, unit
 from analysis.words.cells import metric_rule, p_text
 
-ROW = 0.27  # inches an estimate
+ROW = 0.27  # inches, the height of an estimate
 PANEL_WIDTH = 4.2  # inches, without the names of the rows
-LETTER = 0.075  # inches of a name
-MOST_ARMS = 12  # in one figure
+LETTER = 0.075  # inches, the width of a letter of a name
+MOST_ARMS = 12  # the most arms in one figure
 EFFECT_COLOUR = "#0072B2"
 
 
@@ -37,16 +37,16 @@ class Row(NamedTuple):
     estimate: float
     low: float
     high: float
-    said: str = ""  # at the right of the interval
+    said: str = ""  # the text at the right of the interval
     published: float = float("nan")  # the paper's difference
     summary: bool = False
 
 
 def plot_forest(study: str, levels: Sequence[LevelTable]) -> Figure | None:
-    """Draw a panel an arm: its gain in every table, then here and in general; None where no two tables share an arm.
+    """Draw one panel per arm: its gain in every table, then here and in general; None if no two tables share an arm.
 
     Args:
-        study: its name.
+        study: the name of the study.
         levels: the tables of the study.
     """
     answers = over_tables(levels)
@@ -70,12 +70,12 @@ def plot_forest(study: str, levels: Sequence[LevelTable]) -> Figure | None:
 
 
 def plot_effects(study: str, levels: Sequence[LevelTable], design: Mapping[str, Any] | None) -> Figure | None:
-    """Draw a panel a table: the main effects and interactions of its factorial design; None without a design.
+    """Draw one panel per table: the main effects and interactions of its factorial design; None without a design.
 
     Args:
-        study: its name.
+        study: the name of the study.
         levels: the tables of the study.
-        design: of its plan.
+        design: the design in its plan.
     """
     if design is None:
         return None
@@ -124,7 +124,7 @@ def _of_answers(answers: pd.DataFrame, arm: str) -> list[Row]:
 def _draw(
     study: str, panels: dict[str, list[Row]], titles: dict[str, str], colours: dict[str, str], label: str, caption: str
 ) -> Figure:
-    """Draw a panel below the other, all on one scale."""
+    """Draw the panels one below the other, all on one scale."""
     names = max(len(plain(row.name, 44)) for rows in panels.values() for row in rows) * LETTER
     heights = [ROW * len(rows) + 0.45 for rows in panels.values()]
     limits = _limits([row for rows in panels.values() for row in rows])
@@ -169,7 +169,7 @@ def _draw_rows(axis: Axes, rows: Sequence[Row], colour: str) -> None:
 
 
 def _limits(rows: Sequence[Row]) -> tuple[float, float]:
-    """Return ends of the axis that show every mark, and of an interval at most the marks' range on either side."""
+    """Return ends of the axis that show every mark, and at most the marks' range of an interval on either side."""
     marks = [value for row in rows for value in (row.estimate, row.published) if np.isfinite(value)] + [0.0]
     ends = [value for row in rows for value in (row.low, row.high) if np.isfinite(value)] + [0.0]
     reach = max(max(marks) - min(marks), 1e-6)

@@ -1,7 +1,7 @@
 """Lambda as the mixer drew it and as SUMix relearned it (Eq. 4 of arXiv:2407.07805), epoch by epoch.
 
-A finished run that learned lambda has two histograms an epoch in its artifact ``histograms.json``, ``lam_drawn`` and
-``lam_learned``, each of ten bins of width 0.1: shares of the mixed images.
+A finished run that learned lambda has two histograms per epoch in its artifact ``histograms.json``, ``lam_drawn`` and
+``lam_learned``, each with ten bins of width 0.1: shares of the mixed images.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from mixlab.tracking import artifacts, names, store
 
 BINS = 10
 LEARNS = CONFIG + "sumix.lam"
-MOST_CELLS = 24  # in the figure
+MOST_CELLS = 24  # the most cells in the figure
 PANEL = (3.4, 1.75)  # inches
 CAPTION = (
     "Share of the mixed images by lambda, the weight of an image's own label. Shaded, by epoch: lambda as SUMix "
@@ -36,9 +36,9 @@ CAPTION = (
 
 
 class Histograms(NamedTuple):
-    """Of one run, rows in order of epoch; every row sums to 1."""
+    """The histograms of one run, rows in order of epoch; every row sums to 1."""
 
-    level: str  # name of its table
+    level: str  # the name of its table
     arm: str
     seed: int
     epochs: NDArray[np.int64]  # (E,)
@@ -70,10 +70,10 @@ def load_histograms(tracking_uri: str, levels: Sequence[LevelTable]) -> list[His
 
 
 def plot_lambda(study: str, histograms: Sequence[Histograms], levels: Sequence[LevelTable]) -> Figure:
-    """A strip a cell: epochs to the right, lambda upwards, and at its end learned and drawn lambda side by side.
+    """Draw one strip per cell: epochs to the right, lambda upwards, and learned beside drawn lambda at its end.
 
     Args:
-        study: its name.
+        study: the name of the study.
         histograms: at least one.
         levels: the tables of the study, which give an arm its colour.
     """

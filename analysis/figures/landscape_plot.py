@@ -16,20 +16,20 @@ from analysis.figures.drawing import STYLE, add_caption, arm_colours, arms_of, d
 from analysis.statistics.tables import LevelTable
 from trainables.robustness.landscape import REACH
 
-PANEL = (3.4, 2.6)  # inches, of a line
-TILE = 1.75  # inches, of a plane
+PANEL = (3.4, 2.6)  # inches, the size of a panel with lines
+TILE = 1.75  # inches, the side of a plane
 CONTOURS = 12
 X_LABEL = "step along a random direction, filter lengths"
 Y_LABEL = "loss on test images, nats"
 
 
 def plot_line(study: str, points: pd.DataFrame, levels: Sequence[LevelTable], caption: str) -> Figure:
-    """A panel per combination of factor levels: every arm's loss by step, mean over seeds, lowest to highest seed.
+    """Draw one panel per combination of factor levels: every arm's mean loss by step, between lowest and highest seed.
 
     Args:
-        study: its name.
+        study: the name of the study.
         points: columns of the factors, ``arm``, ``seed``, ``step`` and ``loss``.
-        levels: at least one table, of the sharpness.
+        levels: at least one table of the sharpness.
         caption: what was measured, and how.
     """
     ticks = _ticks(float(points["loss"].min()), float(points["loss"].max()))
@@ -46,10 +46,10 @@ def plot_line(study: str, points: pd.DataFrame, levels: Sequence[LevelTable], ca
 
 
 def plot_plane(study: str, points: pd.DataFrame, levels: Sequence[LevelTable], caption: str) -> Figure:
-    """A line of contour maps per combination of factor levels, one an arm, all on one scale of colours.
+    """Draw a row of contour maps per combination of factor levels, one per arm, all on one scale of colours.
 
     Args:
-        study: its name.
+        study: the name of the study.
         points: columns of the factors, ``arm``, ``first``, ``second`` and ``loss``, of one seed.
         levels: at least one table; its arms are the columns.
         caption: what was measured, and how.
@@ -93,7 +93,7 @@ def plot_plane(study: str, points: pd.DataFrame, levels: Sequence[LevelTable], c
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Round numbers between two losses: 1, 2, 3 or 5 times a power of ten."""
+    """Return round numbers between two losses: 1, 2, 3 or 5 times a power of ten."""
     low = max(low, 1e-9)  # a loss of exactly 0 has no logarithm
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     return [t for power in powers for digit in (1, 2, 3, 5) if low <= (t := digit * 10.0**power) <= high]

@@ -1,4 +1,4 @@
-"""The figure of ``occlusion.py``: an image losing its patches, and under it the curves of every arm."""
+"""The figure of ``occlusion.py``: an image that loses its patches, and under it the curves of every arm."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from analysis.statistics.tables import LevelTable
 
 STRIP_HEIGHT = 0.75  # inches
 PANEL = (4.0, 2.9)  # inches
-LINE_HEIGHT = 0.16  # inches of the caption
+LINE_HEIGHT = 0.16  # inches, the height of a line of the caption
 
 
 def plot_occlusion(
@@ -28,15 +28,15 @@ def plot_occlusion(
     caption: str,
     chance: float,
 ) -> Figure:
-    """A panel per combination of factor levels: the mean over seeds by share of masked patches, lowest to highest seed.
+    """Draw one panel per combination of factor levels: accuracy by share of masked patches, with a band over seeds.
 
     Args:
-        study: its name.
+        study: the name of the study.
         curves: columns ``arm``, ``seed``, one per factor, ``masked`` and ``accuracy``, both percent.
-        levels: at least one table, of the areas under the curves; they stand in the legends.
-        strip: shares, percent, and the occluded image (C, H, W) of each, in [0, 1].
+        levels: at least one table of the areas under the curves, which the legends show.
+        strip: shares in percent, and the occluded image (C, H, W) of each, in [0, 1].
         caption: what was masked, and how.
-        chance: accuracy of a guess, percent.
+        chance: the accuracy of a guess, in percent.
     """
     with context(STYLE):
         rows, columns = shape(len(levels))
@@ -80,7 +80,7 @@ def _draw_panel(axis: Axes, curves: pd.DataFrame, level: LevelTable, chance: flo
 
 
 def _label(arm: str, level: LevelTable) -> str:
-    """The arm, the area under its curve, and the interval of its gain over the baseline."""
+    """Return the arm, the area under its curve, and the interval of its gain over the baseline."""
     row = level.table.loc[arm]
     label = f"{plain(arm, 24)}  {row['mean']:.1f}"
     if pd.isna(row["gain"]):

@@ -30,15 +30,15 @@ from analysis.words.captions import metric_text, provenance_text, unit
 from analysis.words.cells import metric_rule
 
 PANEL_WIDTH = 3.6  # inches, without the labels of the arms
-ROW_HEIGHT = 0.42  # inches an arm
+ROW_HEIGHT = 0.42  # inches, the height of an arm
 LETTER = 0.075  # inches, width of a letter of the labels
 
 
 def plot_gains(study: str, levels: Sequence[LevelTable]) -> Figure:
-    """A panel per combination of factor levels: every arm's gain, its 95 % interval, and a dot a seed.
+    """Draw one panel per combination of factor levels: every arm's gain, its 95 % interval, and one dot per seed.
 
     Args:
-        study: its name.
+        study: the name of the study.
         levels: at least one table.
     """
     with context(STYLE):
@@ -69,11 +69,11 @@ def plot_gains(study: str, levels: Sequence[LevelTable]) -> Figure:
 
 
 def plot_curves(study: str, curves: pd.DataFrame, levels: Sequence[LevelTable]) -> Figure:
-    """Draw a panel a table: the mean over seeds by epoch, in a band from the lowest to the highest seed.
+    """Draw one panel per table: the mean over seeds by epoch, in a band from the lowest to the highest seed.
 
     Args:
-        study: its name.
-        curves: of :func:`analysis.records.runs.load_curves`, for the metric that the tables compare by a rule.
+        study: the name of the study.
+        curves: from :func:`analysis.records.runs.load_curves`, for the metric that the tables compare by a rule.
         levels: at least one table.
     """
 
@@ -119,9 +119,9 @@ def _draw_gains(axis: Axes, level: LevelTable, arms: Sequence[str]) -> None:
 
 
 def _limits(levels: Sequence[LevelTable]) -> tuple[float, float, bool]:
-    """Ends of the axis, and whether they cut an interval.
+    """Return the ends of the axis, and whether they cut an interval.
 
-    Every dot is shown, and of the intervals at most the dots' range on either side: with two seeds one is 18 sd wide.
+    Every dot is shown, but at most the dots' range of an interval on either side: with two seeds one is 18 sd wide.
     """
     dots, ends = [0.0], [0.0]
     for level in levels:
@@ -136,7 +136,7 @@ def _limits(levels: Sequence[LevelTable]) -> tuple[float, float, bool]:
 
 
 def _caption(levels: Sequence[LevelTable], width: float, cut: bool) -> str:
-    """Lines that fit in ``width`` inches."""
+    """Return the caption in lines that fit in ``width`` inches."""
     rule = metric_rule(*levels)
     key = "Diamond: mean difference; bar: paired t interval, 95 %, each arm by itself; dot: one seed"
     key += "; arrow: the interval goes on." if cut else "."

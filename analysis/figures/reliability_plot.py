@@ -1,4 +1,4 @@
-"""Reliability diagrams: accuracy by confidence, a panel a combination of factor levels, a line an arm."""
+"""Reliability diagrams: accuracy by confidence, one panel per combination of factor levels, one line per arm."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from analysis.figures.drawing import arms_of, panel_figure, plain
 from analysis.statistics.tables import LevelTable
 
 PANEL = (3.4, 3.2)  # inches
-FEWEST = 20  # predictions of a bin that is drawn: the share of fewer is noise
+FEWEST = 20  # the fewest predictions of a bin that is drawn: the share of fewer is noise
 
 
 def reliability_points(result: Mapping[str, Any]) -> list[dict[str, float]]:
@@ -27,12 +27,12 @@ def reliability_points(result: Mapping[str, Any]) -> list[dict[str, float]]:
 
 
 def plot_reliability(study: str, points: pd.DataFrame, levels: Sequence[LevelTable], caption: str) -> Figure:
-    """Every arm's accuracy by bin of confidence, its seeds' predictions together, between the lowest and highest seed.
+    """Draw every arm's accuracy by bin of confidence, pooled over seeds, between the lowest and the highest seed.
 
     Args:
-        study: its name.
-        points: of :func:`reliability_points`.
-        levels: at least one table, of the ECE; the means stand in the legends.
+        study: the name of the study.
+        points: from :func:`reliability_points`.
+        levels: at least one table of the ECE; the legends show the means.
         caption: what was measured, and how.
     """
 
@@ -53,7 +53,7 @@ def plot_reliability(study: str, points: pd.DataFrame, levels: Sequence[LevelTab
 
 
 def _bins(points: pd.DataFrame) -> pd.DataFrame:
-    """By bin: ``confidence`` and ``accuracy`` of all seeds' predictions together, ``low`` and ``high`` seed."""
+    """Return by bin ``confidence`` and ``accuracy`` of all seeds' predictions, and the ``low`` and ``high`` seed."""
     weighed = points.assign(
         c=points["confidence"] * points["predictions"], a=points["accuracy"] * points["predictions"]
     )

@@ -1,4 +1,4 @@
-"""The figures of a search, one arm at a time: Optuna's own, with what they leave out drawn in."""
+"""The figures of a search, one arm at a time: Optuna's own, completed by what they leave out."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BEST_COLOUR, CENSORED_COLOUR, FAILED_COLOUR = "#D55E00", "#555555", "#CC79A7"
 
 
 def plot_history(arm: Tuned, objective: str) -> Figure:
-    """The best complete trial so far, by Optuna; trials that were stopped early count for nothing in it."""
+    """Draw the best complete trial so far, by Optuna; trials that were stopped early do not count."""
     with _figures():
         axis = optuna_plots.plot_optimization_history(arm.study, target_name=objective)
         pruned = [(trial.number, trial.value) for trial in arm.trials(TrialState.PRUNED) if trial.value is not None]
@@ -35,11 +35,11 @@ def plot_history(arm: Tuned, objective: str) -> Figure:
 
 
 def plot_map(arm: Tuned, x: str, y: str, objective: str) -> Figure:
-    """The objective over two parameters: Optuna's contour of the complete trials, and every sampled point.
+    """Draw the objective over two parameters: Optuna's contour of the complete trials, and every sampled point.
 
     Where fewer than four trials are complete there is no contour.
     """
-    x, y = sorted((x, y))  # as Optuna does, whatever it is given
+    x, y = sorted((x, y))  # as Optuna does, whatever order it is given
     with _figures():
         contour = len(arm.complete) >= FEWEST
         if contour:
@@ -65,17 +65,17 @@ def plot_map(arm: Tuned, x: str, y: str, objective: str) -> Figure:
 
 
 def plot_slices(arm: Tuned, objective: str) -> Figure:
-    """The objective against each parameter, by Optuna; complete trials."""
+    """Draw the objective of the complete trials against each parameter, by Optuna."""
     return _whole(lambda: optuna_plots.plot_slice(arm.study, target_name=objective), arm.name)
 
 
 def plot_parallel(arm: Tuned, objective: str) -> Figure:
-    """Every complete trial as a line through its parameters, by Optuna."""
+    """Draw every complete trial as a line through its parameters, by Optuna."""
     return _whole(lambda: optuna_plots.plot_parallel_coordinate(arm.study, target_name=objective), arm.name)
 
 
 def plot_importance(arm: Tuned, found: Landscape) -> Figure:
-    """The importance of each parameter with its interval; grey where nothing can be claimed."""
+    """Draw the importance of each parameter with its interval; grey where nothing can be claimed."""
     with _figures():
         table: pd.DataFrame = found.importance.iloc[::-1]
         figure, axis = plt.subplots(figsize=(6.4, 1.2 + 0.5 * max(2, len(table))), layout="constrained")
@@ -124,7 +124,7 @@ def _finished(axis: Axes, title: str) -> Figure:
 
 @contextmanager
 def _figures() -> Iterator[None]:
-    """Optuna draws through pyplot: keep its style and its windows to itself."""
+    """Keep the style and the windows of Optuna, which draws through pyplot, inside the block."""
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with matplotlib.rc_context({"backend": "Agg"}), warnings.catch_warnings():

@@ -17,7 +17,7 @@ from analysis.statistics.tables import LevelTable, aligned
 from analysis.words.captions import provenance_text
 
 PANEL = (3.6, 2.5)  # inches
-FLOOR = 1e-2  # wealth, below which a line is not followed
+FLOOR = 1e-2  # the wealth below which a line is not followed
 CAPTION = (
     "Evidence for each comparison after every seed, corrected for all comparisons of the study: the wealth of a bettor "
     "on the sign of the paired differences, who begins with 1. Dashed: {decisive:g}, where a comparison is decided; a "
@@ -26,7 +26,7 @@ CAPTION = (
 
 
 def wealth_points(levels: Sequence[LevelTable]) -> pd.DataFrame:
-    """Return one row a comparison and a number of seeds: ``factor.NAME``, ``arm``, ``seed``, ``seeds``, ``wealth``."""
+    """Return one row per comparison and number of seeds: ``factor.NAME``, ``arm``, ``seed``, ``seeds``, ``wealth``."""
     found = [(level, arm, row) for level in levels for arm, row in level.differences().items() if len(row)]
     rows = []
     matrix = aligned(row for _, _, row in found)
@@ -40,11 +40,11 @@ def wealth_points(levels: Sequence[LevelTable]) -> pd.DataFrame:
 
 
 def plot_wealth(study: str, levels: Sequence[LevelTable]) -> Figure | None:
-    """Draw a panel a table: the wealth of every arm by the number of seeds; None where nothing has been compared.
+    """Draw one panel per table: the wealth of every arm by number of seeds; None where nothing has been compared.
 
     Args:
-        study: its name.
-        levels: the tables of a study whose seeds stop when the question is decided.
+        study: the name of the study.
+        levels: the tables of a study that adds seeds until its questions are decided.
     """
     points = wealth_points(levels)
     if points.empty:

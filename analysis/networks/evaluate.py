@@ -1,7 +1,7 @@
 """Evaluates the checkpoints of a study's runs, each once, here or as Ray tasks.
 
-A result is kept in a JSON file under the checkpoint's SHA-256, the run's configuration and the protocol, so that a
-second call evaluates only what is new. It does not know the data set's files: delete it when those change.
+Results are stored in a JSON file by the checkpoint's SHA-256, the run's configuration and the protocol, so that a
+second call evaluates only what is new. The file does not notice when the data set's files change: delete it then.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from trainables.training import device
 MOST_IMAGES = 500  # in a batch
 MOST_PIXELS = 24 * 224 * 224  # in a batch: with the gradients of a ResNet-50 some hundreds of MiB
 
-Result = dict[str, Any]  # what JSON can hold
-# Takes a network on its device, the test images, the configuration and the protocol.
+Result = dict[str, Any]  # anything that JSON can hold
+# It takes a network on its device, the test images, the configuration and the protocol.
 Measure = Callable[[Network, BatchSource, Config, Mapping[str, Any]], Result]
 
 
 class CheckpointError(Exception):
-    """A checkpoint is missing, damaged, or of another network; one sentence."""
+    """A checkpoint is missing, damaged, or of another network; the message is one sentence."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,10 @@ class Checkpoint:
 
 @dataclass
 class Evaluated:
-    """What an evaluation came to."""
+    """The outcome of an evaluation."""
 
     results: dict[str, Result] = field(default_factory=dict)  # by run id
-    config: Config | None = None  # of one of those runs
+    config: Config | None = None  # the configuration of one of those runs
     problems: list[str] = field(default_factory=list)  # a sentence for each run without a result
 
 
@@ -80,12 +80,12 @@ def evaluate_runs(
 
     Args:
         tracking_uri: where MLflow keeps the runs and their ``model.pt``.
-        runs: one row a planned cell (:func:`analysis.records.load_runs`).
-        measure: a function of a module, so that it can travel to a Ray task.
-        protocol: all that determines a result besides the checkpoint, as JSON can hold it.
-        images: how many test images, evenly spaced in the test set.
+        runs: one row per planned cell (:func:`analysis.records.load_runs`).
+        measure: a module's function, so that it can travel to a Ray task.
+        protocol: everything that determines a result besides the checkpoint, as JSON can hold it.
+        images: the number of test images, evenly spaced in the test set.
         data_root: the folder of the data sets.
-        cache: JSON file of earlier results; made, or added to after every network.
+        cache: the JSON file of earlier results; it is created, or extended after every network.
         address: ``none`` for this process, or that of a Ray cluster (:func:`analysis.networks.ray_tasks.in_ray`).
 
     Raises:
@@ -99,7 +99,7 @@ def evaluate_runs(
     client, full_protocol = store.connect(tracking_uri, make=False), {**protocol, "images": images}
     kept: dict[str, Result] = json.loads(cache.read_text(encoding="utf-8")) if cache.exists() else {}
     found = Evaluated()
-    keys: dict[str, str] = {}  # by run id, as the configurations
+    keys: dict[str, str] = {}  # by run id, like the configurations
     configs: dict[str, dict[str, Any]] = {}
 
     def fetched(folder: Path) -> Iterator[tuple[str, Checkpoint]]:
@@ -193,8 +193,8 @@ def open_images(config: Config, images: int, data_root: Path) -> BatchSource:
     """Return test images as a run with ``config`` tests them; :func:`batches` reads them.
 
     Args:
-        config: of the run.
-        images: how many, evenly spaced in the test set: the first ones may be of one class.
+        config: the configuration of the run.
+        images: the number of images, evenly spaced in the test set: the first ones may be of one class.
         data_root: the folder of the data sets.
 
     Raises:
@@ -210,16 +210,16 @@ def open_images(config: Config, images: int, data_root: Path) -> BatchSource:
 
 
 def batches(source: BatchSource, config: Config) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield images (B, C, H, W) in [0, 1] and labels (B,) int64, on the device, of as many images as memory bears.
+    """Yield images (B, C, H, W) in [0, 1] and labels (B,) int64, on the device, in batches that fit into memory.
 
-    Images that lie in files are decoded while the batches before them are evaluated, and never held all at once.
+    Images in files are decoded while the batches before them are evaluated, and are never all held at once.
     """
     _, height, width = dataset_of(config).image_shape
     return source.test_batches(max(1, min(MOST_IMAGES, MOST_PIXELS // (height * width))))
 
 
 def all_of(source: BatchSource, config: Config) -> tuple[Tensor, Tensor]:
-    """Return few images (N, C, H, W) and their labels (N,) at once."""
+    """Return a small number of images (N, C, H, W) and their labels (N,) at once."""
     parts = list(batches(source, config))
     return torch.cat([images for images, _ in parts]), torch.cat([labels for _, labels in parts])
 
@@ -229,7 +229,7 @@ def _evaluate(
 ) -> Result | str:
     """Return a result, or the sentence that says why there is none.
 
-    What is wrong with the data or the options is wrong for every network, and raised.
+    Anything wrong with the data or the options is wrong for every network, and is raised.
     """
     try:
         network, config = load_network(checkpoint)
@@ -238,12 +238,12 @@ def _evaluate(
         return str(error)
     except (ValueError, OSError):
         raise
-    except Exception as error:  # of this network alone, such as one that is too large for the GPU
+    except Exception as error:  # concerns this network alone, such as one that is too large for the GPU
         return f"{type(error).__name__}: {first_line(error)}"
 
 
 def _write(file: Path, results: Mapping[str, Result]) -> None:
-    """Write the file whole or not at all: what is interrupted must not lose the results before."""
+    """Write the file whole or not at all: an interruption must not lose earlier results."""
     file.parent.mkdir(parents=True, exist_ok=True)
     new = file.with_suffix(".new")
     new.write_text(json.dumps(results, indent=1), encoding="utf-8")

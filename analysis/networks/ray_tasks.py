@@ -1,4 +1,4 @@
-"""Calls a function once for each of many files, as tasks of a Ray cluster: one of this loop's own, or one that runs."""
+"""Calls a function once for each of many files, as tasks of a Ray cluster: a cluster of its own, or a running one."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-AHEAD = 2  # files on their way for each processor or GPU
+AHEAD = 2  # files under way for each processor or GPU
 
 
 class HasFile(Protocol):
-    """What a task is given first: a dataclass whose file is on this machine."""
+    """The first argument of a task: a dataclass with a file on this machine."""
 
     @property
     def file(self) -> Path:
-        """The file, which is read here and written again where the task runs."""
+        """Return the file, which is read here and written again where the task runs."""
 
 
 F = TypeVar("F", bound=HasFile)
@@ -31,15 +31,15 @@ def in_ray(
     """Yield each key with ``function(value, *arguments)``, as the tasks end; a task has one processor, and one GPU.
 
     Args:
-        waiting: keys, and what the function is to be called with; a value's file is read when its turn comes.
+        waiting: keys, and the values to call the function with; a value's file is read when its turn comes.
         address: ``local`` starts a cluster that ends with this loop; ``auto`` or ``HOST:PORT`` joins one.
-        function: of a module of ``analysis`` or ``trainables``, which travel with it.
+        function: a function from a module of ``analysis`` or ``trainables``, which travel with it.
         arguments: the same for every call.
 
     Raises:
         BadInput: nobody answers at the address.
         HeadLost: the cluster's head has died.
-        Exception: whatever the function raised, as if it had been called here.
+        Exception: anything that the function raised, as if it had been called here.
     """
     if address == "local":  # read when ray is first imported: then it listens on loopback alone
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"

@@ -1,6 +1,6 @@
-"""What one network is worth beside its accuracy: under corruption, under attack, and as a judge of itself.
+"""The robustness of one network: its accuracy under corruption and under attack, and its calibration.
 
-The numbers of SUMix's Table 5; ``robustness.py`` makes a study's table of them.
+These are the numbers of SUMix's Table 5; ``robustness.py`` makes a study's table of them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from trainables.robustness.calibration import adaptive_calibration_error, expect
 from trainables.robustness.classifier import predict, top1
 from trainables.robustness.corruption import CORRUPT, corrupt
 
-SEED = 0  # of the corruptions and of PGD's start, the same for every network
+SEED = 0  # the seed of the corruptions and of PGD's start, the same for every network
 STYLE = "CIFAR-C-style, made here (frost is drawn), not to be compared with published numbers"
 
 
@@ -40,14 +40,14 @@ def measure(
 ) -> Result:
     """Return every measure that the protocol asks for, the bins of a reliability diagram, and each corruption.
 
-    The images are read once, batch by batch; of an image nothing is kept but what the network says of it.
+    The images are read once, batch by batch; only the network's output for an image is stored.
 
     Args:
-        network: in evaluation mode.
-        source: of the test images.
-        config: of the network.
-        protocol: what is asked for.
-        attacker: on which the transferred attack is made; its SHA-256 is in the protocol.
+        network: a network in evaluation mode.
+        source: the source of the test images.
+        config: the configuration of the network.
+        protocol: the measures that are asked for.
+        attacker: the network on which the transferred attack is made; its SHA-256 is in the protocol.
     """
     attacks = _attacks(config, protocol, attacker)
     official = _official(config, protocol)
@@ -79,7 +79,7 @@ def measure(
 
 
 def _attacks(config: Config, protocol: Mapping[str, Any], attacker: Attacker | None) -> dict[str, tuple[Attack, Any]]:
-    """Return by the name of its measure each attack, and the network that it is made on where that is another."""
+    """Return each attack by the name of its measure, and the network that it is made on where that is another."""
     found: dict[str, tuple[Attack, Any]] = {"fgsm_error": (fgsm, None)}
     if protocol["pgd"]:
         found["pgd_error"] = partial(pgd, rng=Generator().manual_seed(SEED)), None
@@ -92,7 +92,7 @@ def _attacks(config: Config, protocol: Mapping[str, Any], attacker: Attacker | N
 
 
 def _of_predictions(logits: Tensor, labels: Tensor) -> Result:
-    """Return what the logits (N, L) of clean images say."""
+    """Return the measures of the logits (N, L) of clean images."""
     bins = zip(*(part.tolist() for part in reliability(logits, labels)), strict=True)
     return {
         "test_top1_clean": top1(logits, labels),
@@ -107,7 +107,7 @@ def _of_predictions(logits: Tensor, labels: Tensor) -> Result:
 
 
 def _official(config: Config, protocol: Mapping[str, Any]) -> tuple[str, Path] | None:
-    """Return the name and the data root of the official corrupted images of the data set, where they are to be used."""
+    """Return the name and the data root of the official corrupted images of the data set, if they are to be used."""
     name = f"{config.dataset}_c"
     usable = protocol["corruptions"] and dataset_of(config).image_shape == (3, 32, 32)
     return (name, Path(protocol["official"][name])) if usable and name in protocol["official"] else None

@@ -1,4 +1,4 @@
-"""The network on which a transferred attack is made: that of any run in MLflow."""
+"""The network on which a transferred attack is made; it may be that of any run in MLflow."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def fetch_attacker(tracking_uri: str, run_id: str) -> Attacker:
     """Return the network of a run of any study.
 
     Raises:
-        ValueError: MLflow has no such run, or no checkpoint of it.
+        ValueError: MLflow does not have such a run, or its checkpoint.
     """
     with TemporaryDirectory() as folder:
         try:

@@ -1,4 +1,4 @@
-"""What the runs of a study were given, and where they come from."""
+"""The configuration of the runs of a study, and their provenance."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from analysis.records.runs import CONFIG, FACTOR
 
 
 def configuration(runs: pd.DataFrame, factors: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return what every run shares, and what makes the cells differ.
+    """Return the settings that all runs share, and those in which the cells differ.
 
     Returns:
         Columns ``key`` and ``value``; and columns ``factor.NAME``, ``arm``, and ``config.KEY`` for every key that
@@ -26,7 +26,7 @@ def configuration(runs: pd.DataFrame, factors: Sequence[str]) -> tuple[pd.DataFr
 
 
 def provenance(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return how many runs come from which ``commit``, ``uncommitted changes``, ``data`` and ``hardware``: ``runs``."""
+    """Return the number of ``runs`` from each ``commit``, ``uncommitted changes``, ``data`` and ``hardware``."""
     started = runs[runs["run_id"] != ""]
     counts = started.groupby(["commit", "dirty", "data", "hardware"], sort=False).size().reset_index(name="runs")
     counts["dirty"] = counts["dirty"].map({True: "yes", False: "no"})

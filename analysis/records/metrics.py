@@ -1,4 +1,4 @@
-"""What the name of a number that a run logged stands for, as the plan of its study declares it."""
+"""The metric behind the name of a logged number, as the plan of the study declares it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 from mixlab.spec.metric import Metric, find
 
-UNKNOWN_DIGITS = 4  # of a metric that nobody declared
+UNKNOWN_DIGITS = 4  # the decimals of a metric that nobody declared
 
 
 def metric_of(plan: Mapping[str, Any], name: str) -> Metric:
     """Return the metric behind a logged name such as ``test_top1_median10``.
 
-    A name that the trainable did not declare is a metric without unit and direction: it can be shown, and no gain in it
-    is a win.
+    A name that the trainable did not declare is a metric without unit and direction: it can be shown, but no gain in
+    it is a win.
     """
     declared = [Metric(**{**fields, "rules": tuple(fields["rules"])}) for fields in plan.get("metrics", ())]
     return find(declared, name) or Metric(name, digits=UNKNOWN_DIGITS)

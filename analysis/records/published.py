@@ -1,9 +1,9 @@
-"""The numbers that papers print, and the one that a trial of ours reproduces.
+"""The numbers that papers print, and the one that a trial of this project reproduces.
 
-``published.csv`` holds each once: the data set, backbone, mixer, terms of SUMix and epochs it is of; its metric, in
-percent, and the rule by which it was read off (``median10``: the median of the last 10 epochs; ``best10``: the best of
-them, chosen on the test set); the alpha of the mixer and the weight decay where they are known; and its source.
-``lam+su`` is the whole of SUMix.
+``published.csv`` holds each once: its data set, backbone, mixer, terms of SUMix and epochs; its metric, in percent, and
+the rule by which it was read off (``median10``: the median of the last 10 epochs; ``best10``: the best of them, chosen
+on the test set); the alpha of the mixer and the weight decay where they are known; and its source. ``lam+su`` is the
+whole of SUMix.
 """
 
 from __future__ import annotations
@@ -34,27 +34,27 @@ class PublishedNumber(NamedTuple):
 
 @cache
 def published_numbers() -> pd.DataFrame:
-    """The whole file; one row a number. Not to be changed by the caller."""
+    """Return the whole file, one row per number; the caller must not change it."""
     text = ("dataset", "backbone", "mixer", "sumix", "metric", "rule", "source")
     kinds: dict[str, Any] = {**dict.fromkeys(text, "str"), "epochs": "Int64"}
     return pd.read_csv(FILE, dtype=kinds, keep_default_na=False, na_values={c: [""] for c in ("epochs", *IF_KNOWN)})
 
 
 def published_number(config: Mapping[str, Any], metric: str = "test_top1") -> PublishedNumber | None:
-    """Return what is printed of the run that ``config`` describes, in our terms; None if nothing is.
+    """Return the published number of the run that ``config`` describes, in our terms; None if there is none.
 
     Args:
-        config: a resolved configuration, dotted keys.
-        metric: ours, without its rule, e.g. ``test_top1`` or ``fgsm_error``.
+        config: a resolved configuration with dotted keys.
+        metric: our metric, without its rule, e.g. ``test_top1`` or ``fgsm_error``.
 
-    Where SUMix ran a baseline again and others print another number, SUMix's stands beside its own.
+    Where SUMix ran a baseline again and others print another number, SUMix's is compared with SUMix's own baseline.
     """
     found = ((_printed(config, name), ours) for name, ours in printed(metric))
     return next((number._replace(value=ours(number.value)) for number, ours in found if number is not None), None)
 
 
 def _printed(config: Mapping[str, Any], metric: str) -> PublishedNumber | None:
-    """Return what is printed of a run under a name of the file."""
+    """Return the number that is published for a run under a name of the file."""
     if any(config.get(key) is not None for key in WHOLE):
         return None
     rows = published_numbers()
@@ -103,12 +103,12 @@ def published_of_runs(
 ) -> dict[tuple[Any, ...], PublishedNumber]:
     """Return the published numbers of a study, by (level of each factor ..., arm), from what its runs logged.
 
-    What nobody printed is not in it.
+    Numbers that nobody published are missing.
 
     Args:
-        runs: one row a planned cell (:func:`analysis.runs.load_runs`); one that never started has no parameters.
-        factors: of the study, in the order of its plan.
-        metric: ours, without its rule.
+        runs: one row per planned cell (:func:`analysis.runs.load_runs`); one that never started has no parameters.
+        factors: the factors of the study, in the order of its plan.
+        metric: our metric, without its rule.
     """
     columns = [*(FACTOR + factor for factor in factors), "arm"]
     started = runs[runs["run_id"] != ""].drop_duplicates(columns)
@@ -129,7 +129,7 @@ def _value(text: str) -> Any:
 
 
 def sumix_terms(config: Mapping[str, Any]) -> str:
-    """``none``, ``lam``, ``su``, ``lam+su``, ...: what of SUMix a configuration switches on."""
+    """Return the terms of SUMix that a configuration switches on: ``none``, ``lam``, ``su``, ``lam+su``, ..."""
     learned = ["lam"] if config.get("sumix.lam") == "learned" else []
     regulariser = config.get("sumix.regulariser", "none")
     return "+".join([*learned, *([] if regulariser == "none" else [regulariser])]) or "none"

@@ -1,6 +1,6 @@
-"""The runs of a study as a table: what was planned, joined with what MLflow holds.
+"""The runs of a study as a table: the planned cells, joined with what MLflow holds.
 
-Every planned cell is a row. A cell without a run is a row whose status is ``pending``, so that a table made from these
+Every planned cell is a row. A cell without a run is a row with the status ``pending``, so that a table made from these
 rows can say what it lacks.
 """
 
@@ -44,8 +44,8 @@ IDENTITY = (
     "epochs",
     "run_id",
 )
-VERSIONS = ("python", "torch", "cuda", "cudnn", "driver")  # words of a run that are versions
-# What stands before the name of a column that the study chose, so that a factor may be called "seed" or "epochs".
+VERSIONS = ("python", "torch", "cuda", "cudnn", "driver")  # the words of a run that are versions
+# Prefixes of the columns that a study names, so that a factor may be called "seed" or "epochs".
 FACTOR, CONFIG, METRIC = "factor.", "config.", "metric."
 
 
@@ -54,12 +54,12 @@ def load_plan(tracking_uri: str, study: str, plan_hash: str | None = None, level
 
     Args:
         tracking_uri: where MLflow keeps its runs, e.g. ``sqlite:///mlflow.db``.
-        study: name of the study, which is the name of the MLflow experiment.
+        study: the name of the study, which is the name of the MLflow experiment.
         plan_hash: the plan to load, or the first characters of its hash; by default the one used last.
-        level: ``search`` for the plan of a search instead, which has keys of its own.
+        level: ``search`` loads the plan of a search instead, which has keys of its own.
 
     Raises:
-        BadInput: no such tracking store, study or plan. The sentence names the nearest study, or the plans there are.
+        BadInput: no such tracking store, study or plan. The sentence names the nearest study, or the existing plans.
     """
     client = store.connect(tracking_uri, make=False)
     try:
@@ -82,11 +82,11 @@ def load_plan(tracking_uri: str, study: str, plan_hash: str | None = None, level
 
 
 def load_runs(tracking_uri: str, study: str, plan: Plan | None = None) -> pd.DataFrame:
-    """Return one row a planned cell, in the order of the plan.
+    """Return one row per planned cell, in the order of the plan.
 
     Args:
         tracking_uri: where MLflow keeps its runs.
-        study: name of the study.
+        study: the name of the study.
         plan: the plan whose cells are wanted; by default the one used last (:func:`load_plan`).
 
     Returns:
@@ -117,9 +117,9 @@ def load_runs(tracking_uri: str, study: str, plan: Plan | None = None) -> pd.Dat
 
 
 def load_curves(tracking_uri: str, runs: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return a metric by epoch, of the rows of :func:`load_runs` that have a run.
+    """Return a metric by epoch, for the rows of :func:`load_runs` that have a run.
 
-    One request a run; of an epoch that was logged twice (a resumed trial) the later value counts.
+    It takes one request per run; if an epoch was logged twice (a resumed trial), the later value counts.
 
     Returns:
         The columns of ``runs``, ``epoch`` and ``value``.
@@ -140,12 +140,12 @@ def done(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _last_touched(run: Run) -> int:
-    """Return milliseconds: a relaunch continues the run of its plan, so the start alone does not tell the latest."""
+    """Return milliseconds: a relaunch continues the run of its plan, so the start alone does not show the latest."""
     return max(run.info.start_time, run.info.end_time or 0)
 
 
 def _best_run_by_key(runs: Iterable[Run]) -> dict[str, Run]:
-    """Return one run a cell: a finished one counts before a running and a failed one, then the later start."""
+    """Return one run per cell: a finished one counts before a running and a failed one, then the later start."""
 
     def rank(run: Run) -> tuple[int, int]:
         return -PREFERENCE.index(STATES[run.info.status]), run.info.start_time

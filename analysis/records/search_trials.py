@@ -1,7 +1,7 @@
-"""What a search tried, as its arms: the plan from MLflow, the trials from Optuna's storage.
+"""The arms of a search and their trials: the plan comes from MLflow, the trials from Optuna's storage.
 
-Three kinds of end: a complete trial has a value; a pruned one was stopped early, so its last value is only a bound on
-what it might have become; a failed one has none.
+A trial ends in one of three ways: a complete trial has a value; a pruned one was stopped early, so its last value is
+only a bound on what it might have become; a failed one has none.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Tuned:
         return self.study.direction == optuna.study.StudyDirection.MAXIMIZE
 
     def trials(self, *states: TrialState) -> list[FrozenTrial]:
-        """Return the trials that ended so; all without a state."""
+        """Return the trials that ended in one of ``states``, or all if none is given."""
         return [trial for trial in self.study.get_trials(deepcopy=False) if not states or trial.state in states]
 
     @property
@@ -50,11 +50,11 @@ class Tuned:
         return min(self.complete, key=lambda trial: sign * float(trial.value or 0.0), default=None)
 
     def varied(self, trials: list[FrozenTrial]) -> list[str]:
-        """Return the parameters that each of ``trials`` has: one under a condition is not comparable over all."""
+        """Return the parameters that all of ``trials`` have: one under a condition is not comparable over all."""
         return [name for name in self.space if all(name in trial.params for trial in trials)]
 
     def counts(self) -> dict[str, int]:
-        """Return how many trials ended in which way, and how many still run or wait."""
+        """Return how many trials ended in each way, and how many still run or wait."""
         states = [trial.state for trial in self.trials()]
         ended = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
         found = {name: states.count(state) for name, state in ended.items()}
@@ -77,7 +77,7 @@ def load_search(
     Args:
         tracking_uri: where MLflow keeps its runs.
         search: its name, which is that of the MLflow experiment.
-        storage: Optuna's storage; by default that of the plan, whose password a server's URL lacks.
+        storage: Optuna's storage; by default that of the plan, which lacks the password of a server's URL.
         plan_hash: the search to load where several share the name; by default the one that ran last.
 
     Raises:
@@ -95,10 +95,10 @@ def load_search(
 
 
 def unit_points(arm: Tuned, trials: list[FrozenTrial]) -> pd.DataFrame:
-    """Return the parameters of ``trials`` on [0, 1], on their own scale; a choice becomes one column a value.
+    """Return the parameters of ``trials`` on [0, 1], on their own scale; a choice becomes one column per value.
 
     Returns:
-        One row a trial, columns of the parameters that all of them have.
+        One row per trial, with columns for the parameters that all of them have.
     """
     columns: dict[str, Any] = {}
     for name in arm.varied(trials):
@@ -119,7 +119,7 @@ def position(spec: dict[str, Any], value: float) -> float:
 
 
 def _open(storage: str, search: str) -> BaseStorage:
-    """Return Optuna's storage; only a file that is there, for the platform itself would make an empty one.
+    """Return Optuna's storage; a file must exist, because opening a missing one would create an empty one.
 
     Raises:
         BadInput: there is no such file, or the storage cannot be opened.

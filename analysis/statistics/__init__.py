@@ -1,1 +1,1 @@
-"""What the numbers of a study can claim."""
+"""The statistics of a study: what its numbers allow to claim."""

@@ -1,4 +1,4 @@
-"""Two studies, or two plans of one, cell by cell: what differs in what they ran, and in what came out.
+"""Compares two studies, or two plans of one, cell by cell: their configurations, and their results.
 
 A cell is an arm with one level of every factor. Two cells are comparable if both studies have them.
 """
@@ -20,10 +20,10 @@ SIDES = ("A", "B")
 
 
 class Comparison(NamedTuple):
-    """What differs between study A and study B."""
+    """The differences between study A and study B."""
 
-    configuration: pd.DataFrame  # columns key, A, B, cells: of comparable cells, how many differ in that key
-    provenance: pd.DataFrame  # columns what, A, B: only what differs
+    configuration: pd.DataFrame  # columns key, A, B, cells: the number of comparable cells that differ in that key
+    provenance: pd.DataFrame  # columns what, A, B: only the differences
     gains: pd.DataFrame  # index cell; B minus A, paired by seed
     only: tuple[list[str], list[str]]  # cells that only A has, and only B
     same: int  # runs that both plans share
@@ -33,12 +33,12 @@ def compare(a: pd.DataFrame, b: pd.DataFrame, metric: str) -> Comparison:
     """Compare the runs of two studies.
 
     Args:
-        a: one row a planned cell (:func:`analysis.records.runs.load_runs`).
-        b: the same of the other study.
+        a: one row per planned cell (:func:`analysis.records.runs.load_runs`).
+        b: the same for the other study.
         metric: the number to compare.
 
     Returns:
-        What differs. The gains have the columns ``pairs``, ``A`` and ``B`` (means), ``gain``, ``gain_low``,
+        The differences. The gains have the columns ``pairs``, ``A`` and ``B`` (means), ``gain``, ``gain_low``,
         ``gain_high``, ``p``, ``sd_paired`` and ``sd_unpaired`` (of a difference, as it is and as it would be between
         runs of different seeds), ``p_family`` (over the comparable cells) and ``differs``. Runs that both share are not
         counted in them.

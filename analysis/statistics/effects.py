@@ -25,7 +25,7 @@ BETWEEN = " × "  # the names of an interaction's factors
 
 
 def factorial_effects(runs: pd.DataFrame, metric: str, factors: Sequence[str]) -> pd.DataFrame:
-    """Return what each factor adds on average over the levels of the others, and what each interaction adds to that.
+    """Return what each factor adds, averaged over the levels of the others, and what each interaction adds to that.
 
     On data y = mu + a x1 + b x2 + c x1 x2 + seed + noise with x of -1 and 1 the estimates are a, b and c. The effect of
     a factor whose levels are not numbers is the mean at the level that comes second in ``runs`` minus that at the
@@ -33,7 +33,7 @@ def factorial_effects(runs: pd.DataFrame, metric: str, factors: Sequence[str]) -
     changes when the other moves from its first level to its second, or by one unit.
 
     Args:
-        runs: one row a run: columns ``seed``, the metric and the factors, each bare or as in the frames of
+        runs: one row per run: columns ``seed``, the metric and the factors, each bare or as in the frames of
             ``load_runs``. A seed that lacks a combination of levels is not counted.
         metric: the number to compare.
         factors: names of the k factors, each of two levels.
@@ -41,10 +41,10 @@ def factorial_effects(runs: pd.DataFrame, metric: str, factors: Sequence[str]) -
     Returns:
         Index ``effect``: each factor, then the interactions such as ``lam × s``, by order. Columns ``estimate``,
         ``low``, ``high`` (t interval over the seeds' contrasts, 95 %), ``p`` (exact sign flip), and ``p_family``
-        (corrected for all effects). What too few seeds leave open is NaN.
+        (corrected for all effects). Values that too few seeds leave open are NaN.
 
     Raises:
-        ValueError: a column is missing, a factor has not two levels, or a seed has two runs of one combination.
+        ValueError: a column is missing, a factor does not have two levels, or a seed has two runs of one combination.
     """
     value = metric_column(runs, metric)
     columns = [FACTOR + name if FACTOR + name in runs else name for name in factors]
@@ -79,18 +79,18 @@ def factorial_effects(runs: pd.DataFrame, metric: str, factors: Sequence[str]) -
 
 
 def design_runs(runs: pd.DataFrame, design: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the runs of the arms of a factorial design, with a column a term: ``off`` or ``on``.
+    """Return the runs of the arms of a factorial design, with one column per term: ``off`` or ``on``.
 
     Args:
-        runs: one row a run, with a column ``arm``.
-        design: of a plan: its ``terms``, and by arm and term the ``signs`` -1 and 1.
+        runs: one row per run, with a column ``arm``.
+        design: the design of a plan: its ``terms``, and by arm and term the ``signs`` -1 and 1.
     """
     mine = runs[runs["arm"].isin(list(design["signs"]))]
     words = {
         term: mine["arm"].map(lambda arm, term=term: "on" if design["signs"][arm][term] > 0 else "off")
         for term in design["terms"]
     }
-    # The arm without any term first, so that "off" is the first level of every term.
+    # The arm without any term comes first, so that "off" is the first level of every term.
     terms = mine.assign(**words)
     return terms.sort_values(list(design["terms"]), kind="stable")
 

@@ -1,4 +1,4 @@
-"""What a plan can conclude before it is trained, and which of its comparisons need no more seeds."""
+"""The conclusions that a plan can reach before it is trained, and the comparisons that need no more seeds."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from analysis.statistics.significance import ALPHA, FEWEST_PAIRS, smallest_p
 from analysis.statistics.tables import LevelTable, level_tables
 from analysis.statistics.verdicts import DECIDED, UNDECIDED
 
-FIRST_KEYS = ("dataset", "backbone", "epochs")  # of a configuration, by which a reader knows it
+FIRST_KEYS = ("dataset", "backbone", "epochs")  # the keys by which a reader recognises a configuration
 RECIPE = ("train_images", "batch_size", "optimiser", "lr", "schedule", "weight_decay", "mixer", "mixer.alpha")
-OTHER_KEYS = 8  # that are shown of a configuration without any of RECIPE
+OTHER_KEYS = 8  # the number of keys that are shown of a configuration without any of RECIPE
 SECONDS = METRIC + "train_seconds_total"
 ONE_SD = 1.0
-MOST_SIMULATED = 200  # comparisons, above which the seeds for a gain are not simulated at the start of a command
+MOST_SIMULATED = 200  # comparisons; with more, the seeds for a gain are not simulated at the start of a command
 
 
 def outlook(plan: Plan, runs: pd.DataFrame | None = None) -> list[str]:
     """Return sentences that say what a study can conclude, before any of it is trained.
 
     Args:
-        plan: of the study, with or without the configuration that its trials share (``config``).
-        runs: of an earlier start of the same study (:func:`analysis.records.runs.load_runs`): they tell the spread of
-            the differences and what a run costs.
+        plan: the plan of the study, with or without the configuration that its trials share (``config``).
+        runs: the runs of an earlier start of the same study (:func:`analysis.records.runs.load_runs`): they show the
+            spread of the differences and the cost of a run.
     """
     tables = len({tuple(trial["levels"].values()) for trial in plan["trials"]})
     arms = len(plan["arms"]) - 1
@@ -71,12 +71,12 @@ def decide(plan: Plan, runs: pd.DataFrame) -> dict[tuple[tuple[Any, ...], str], 
     """Return the verdict of every comparison, for a launch that adds seeds until all are decided.
 
     Args:
-        plan: of the study; its ``sequential`` names the budget of seeds.
+        plan: the plan of the study; its ``sequential`` names the budget of seeds.
         runs: its runs so far.
 
     Returns:
         By (level of each factor, ...) and arm: one of :data:`analysis.statistics.verdicts.DECIDED`, or "not decided"
-        for a comparison that needs more seeds. The same runs give the same verdicts, and what was decided stays so.
+        for a comparison that needs more seeds. The same runs give the same verdicts, and a decision stands.
     """
     factors = list(plan["factors"])
     cells = [(tuple(trial["levels"][name] for name in factors), trial["arm"]) for trial in plan["trials"]]
@@ -91,7 +91,7 @@ def decide(plan: Plan, runs: pd.DataFrame) -> dict[tuple[tuple[Any, ...], str], 
 
 
 def _configuration(plan: Plan) -> list[str]:
-    """Return what every run of the plan shares, its data set, network and epochs first; nothing if it is not known."""
+    """Return the settings that all runs share, with data set, network and epochs first; nothing if they are unknown."""
     config = plan.get("config") or {}
     first = [str(config[key]) + " epochs" * (key == "epochs") for key in FIRST_KEYS if config.get(key) is not None]
     others = [key for key, value in config.items() if key not in FIRST_KEYS and value is not None]
@@ -116,7 +116,7 @@ def _size(plan: Plan, tables: int, arms: int, seeds: int) -> str:
 
 
 def _power(plan: Plan, levels: list[LevelTable], effect: float, comparisons: int, seeds: int) -> str:
-    """Return which gain the plan would find, in standard deviations and, where the spread is known, in the unit."""
+    """Return the gain that the plan would find, in standard deviations and, where the spread is known, in the unit."""
     metric = metric_of(plan, plan["metric"])
     unit = "points" if metric.unit == "%" else metric.unit
     spreads = [row.std(ddof=1) for level in levels for row in level.differences().values() if len(row) >= 3]
@@ -136,14 +136,14 @@ def _power(plan: Plan, levels: list[LevelTable], effect: float, comparisons: int
 
 
 def _seconds(runs: pd.DataFrame | None) -> float:
-    """Return the mean seconds of a run, NaN where no earlier run tells."""
+    """Return the mean seconds of a run, NaN without earlier runs."""
     if runs is None or SECONDS not in runs:
         return math.nan
     return float(done(runs)[SECONDS].mean())
 
 
 def _runs(number: int, seconds: float) -> str:
-    """Return so many runs in words, with the hours that they take where that is known."""
+    """Return a number of runs in words, with the hours that they take where those are known."""
     hours = "" if math.isnan(seconds) else f", {number * seconds / 3600:.3g} hours of training"
     return _count(number, "run") + hours
 

@@ -1,6 +1,6 @@
 """Does an arm help in these tables, and does it help in general? Two questions with two tests.
 
-Letters: T tables of a study (one a combination of factor levels), S seeds, d (T, S) the paired differences of one arm.
+Letters: T tables of a study (one per combination of factor levels), S seeds, d (T, S) the paired differences of an arm.
 
 Flipping all T x S differences independently answers neither: it takes the runs for T x S independent answers to the
 second question, and claims in 15 % of the studies whose tables differ by chance alone (``docs/statistics.md``).
@@ -36,7 +36,7 @@ def here(differences: ArrayLike) -> Answer:
     All tables of a seed are flipped together, so the test is that of the seeds' means over the tables.
 
     Args:
-        differences: (T, S); a seed that a table lacks is not counted.
+        differences: (T, S); a seed that any table lacks is not counted.
     """
     d = np.asarray(differences, dtype=float)
     means = d[:, np.isfinite(d).all(axis=0)].mean(axis=0)  # (S,)

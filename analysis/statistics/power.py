@@ -1,4 +1,4 @@
-"""What a plan can find: the power of the family's test, and how many seeds it takes.
+"""The power of a plan: the gain that the family's test finds, and how many seeds it takes.
 
 Letters: S seeds, M comparisons of a study.
 """
@@ -16,25 +16,25 @@ from analysis.statistics.significance import ALPHA, FEWEST_PAIRS, TIE, sign_patt
 
 POWER = 0.8
 MOST_SEEDS = 100_000
-STUDIES = (50, 200)  # that are simulated, at least and at most
-STATISTICS = 20_000_000  # that a simulation computes, where it is of more than the least
-PATTERNS = 1024  # of signs, where a family draws more
+STUDIES = (50, 200)  # the least and the greatest number of studies that are simulated
+STATISTICS = 20_000_000  # the number of statistics that a simulation of more than the least computes
+PATTERNS = 1024  # the patterns of signs, where a family draws more
 LARGEST_EFFECT = 40.0  # standard deviations; where nothing smaller is found, something else is wrong
 
 
 def seeds_needed(
     differences: ArrayLike, power: float = POWER, alpha: float = ALPHA, comparisons: int = 1, gain: float | None = None
 ) -> int | None:
-    """Return how many seeds would show a difference, were it real and as large as observed.
+    """Return how many seeds would show a difference if it were real and as large as observed.
 
     The power is that of the paired t test at ``alpha / comparisons``, and the seeds are never fewer than the six that
     the sign-flip test needs at all. A spread estimated from few seeds is rough, and so is the answer.
 
     Args:
         differences: (S,) arm minus reference, S at least 2.
-        power: the wanted probability of showing it.
+        power: the desired probability of showing it.
         alpha: the level of the whole family.
-        comparisons: how many the family has.
+        comparisons: the number of comparisons in the family.
         gain: the difference to plan for, in the unit of the differences; by default the observed mean.
 
     Returns:
@@ -80,8 +80,8 @@ def detectable_effect(tables: int, arms: int, seeds: int, power: float = POWER) 
     a simulation with a fixed seed and good to about 5 %. It is infinite below six seeds, which cannot find anything.
 
     Args:
-        tables: of the family.
-        arms: compared with the baseline in each table.
+        tables: the number of tables of the family.
+        arms: the number of arms compared with the baseline in each table.
         seeds: pairs of every comparison.
         power: the wanted probability of a win.
     """
@@ -101,8 +101,8 @@ def seeds_to_find(effect: float, tables: int, arms: int, power: float = POWER) -
 
     Args:
         effect: gain in standard deviations of a paired difference, above 0.2.
-        tables: of the family.
-        arms: compared with the baseline in each table.
+        tables: the number of tables of the family.
+        arms: the number of arms compared with the baseline in each table.
         power: the wanted probability of a win.
 
     Raises:

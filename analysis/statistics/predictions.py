@@ -1,8 +1,8 @@
-"""What the kept logits of a study's runs say image by image, without a GPU and without training again.
+"""Tests and measures of single images from the saved logits of a study's runs, without a GPU or any new training.
 
 Letters: S seeds, N test images, L classes. Logits are (S, N, L) of one arm, labels (N,).
 
-McNemar's test is of Q. McNemar, "Note on the sampling error of the difference between correlated proportions"
+McNemar's test is from Q. McNemar, "Note on the sampling error of the difference between correlated proportions"
 (Psychometrika 1947).
 """
 
@@ -24,7 +24,7 @@ LOGITS = NDArray[np.floating]
 
 
 class Uncertainty(NamedTuple):
-    """How uncertain a gain is, in percentage points, by what is drawn at random."""
+    """The uncertainty of a gain, in percentage points, by the source of randomness."""
 
     gain: float
     seeds: float  # standard error over seeds, for this test set
@@ -33,7 +33,7 @@ class Uncertainty(NamedTuple):
 
 
 class Calibration(NamedTuple):
-    """How well the confidence of one predictor fits its accuracy."""
+    """The measures of how well the confidence of one predictor fits its accuracy."""
 
     ece: float  # expected calibration error with 15 bins of equal width, percent
     nll: float  # mean negative log-likelihood, nats
@@ -47,7 +47,7 @@ def correct(logits: LOGITS, labels: NDArray[np.integer]) -> NDArray[np.bool_]:
 def mcnemar(arm: NDArray[np.bool_], reference: NDArray[np.bool_]) -> pd.DataFrame:
     """Return the exact two-sided McNemar test of every seed, over its test images.
 
-    It asks whether these two networks differ on such images; it says nothing of other seeds.
+    It asks whether these two networks differ on such images; it says nothing about other seeds.
 
     Args:
         arm: (S, N) which images the arm classifies correctly.
@@ -64,7 +64,7 @@ def mcnemar(arm: NDArray[np.bool_], reference: NDArray[np.bool_]) -> pd.DataFram
 
 
 def uncertainty(arm: NDArray[np.bool_], reference: NDArray[np.bool_]) -> Uncertainty:
-    """Return the uncertainty of a gain that comes of the seeds, beside that of the test images; arguments as `mcnemar`.
+    """Return the uncertainty of a gain from the seeds, and that from the test images; arguments as `mcnemar`.
 
     The differences (S, N) are split as in a two-way layout: the means of the seeds vary by the seeds, those of the
     images by the images, and what is left over counts once.

@@ -1,6 +1,6 @@
-"""What may be said of a search, and what a reader must be warned of.
+"""The claims that a search supports, and the warnings that its reader needs.
 
-Nothing is claimed from the importance of a parameter alone: fANOVA shares out whatever variance there is, so on pure
+Nothing is claimed from the importance of a parameter alone: fANOVA distributes whatever variance there is, so on pure
 noise some parameter has most of it. A parameter is said to matter only where a quadratic surface explains the objective
 better than it explains shuffled ones, corrected over the arms.
 """
@@ -22,20 +22,20 @@ from analysis.statistics.significance import ALPHA, holm
 from analysis.statistics.tables import LevelTable
 
 EVALUATOR = "fANOVA"
-RESAMPLES = 30  # of the importance: each fits a forest
+RESAMPLES = 30  # the resamples for an importance: each fits a forest
 SHUFFLES = 999
-BORDER = 0.02  # of the range, on its own scale
+BORDER = 0.02  # a share of the range, on its own scale
 FAILED_SHARE = 0.25
-PER_PARAMETER = 5  # trials, below which nothing is said about parameters
+PER_PARAMETER = 5  # the number of trials below which nothing is said about parameters
 
 
 @dataclass(frozen=True)
 class Comparable:
-    """The trials of an arm whose values may be compared: trained to the end, or all at an epoch that all reached."""
+    """The comparable trials of an arm: they trained to the end, or are taken at an epoch that all reached."""
 
     trials: list[FrozenTrial]
     values: NDArray[np.float64]  # (N,)
-    epoch: int | None  # None: the last
+    epoch: int | None  # None: the last epoch
 
     @property
     def when(self) -> str:
@@ -44,7 +44,7 @@ class Comparable:
 
 
 def comparable(arm: Tuned) -> Comparable:
-    """Return the complete trials, or, where others were stopped early and these are too few, all at their shortest.
+    """Return the complete trials or, if they are too few and others were stopped early, all at the shortest's epoch.
 
     The last value of a trial that was stopped early is never set beside that of a longer one.
     """
@@ -59,20 +59,20 @@ def comparable(arm: Tuned) -> Comparable:
 
 @dataclass(frozen=True)
 class Landscape:
-    """What the trials of an arm say about the parameters."""
+    """The influence of the parameters in an arm's trials."""
 
     of: Comparable
     importance: pd.DataFrame  # index parameter; columns importance, low, high: 95 %, by resampling trials
     left_out: list[str]  # parameters under a condition
-    p: float  # that the parameters explain nothing; NaN where there are too few trials to ask
+    p: float  # the p of the parameters explaining nothing; NaN with too few trials to ask
 
 
 def landscape(arm: Tuned, seed: int = 0) -> Landscape:
     """Return the importance of each parameter by fANOVA, with intervals, and a p of there being anything to explain.
 
     Args:
-        arm: its comparable trials count.
-        seed: of the resampling.
+        arm: the arm; its comparable trials count.
+        seed: the seed of the resampling.
     """
     of = comparable(arm)
     names, count = arm.varied(of.trials), len(of.trials)
@@ -96,7 +96,7 @@ def explained_p(arm: Tuned, of: Comparable, rng: np.random.Generator) -> float:
     design = _quadratic(unit_points(arm, of.trials).to_numpy())
     if len(of.values) < design.shape[1] + 4:
         return float("nan")
-    # Ranks: one trial that nearly diverged must not be all that there is to explain.
+    # Ranks are used because one trial that nearly diverged must not be all that there is to explain.
     ranks = np.argsort(np.argsort(of.values)).astype(float)
     basis, _ = np.linalg.qr(design)
     observed = _share(basis, ranks)
@@ -105,7 +105,7 @@ def explained_p(arm: Tuned, of: Comparable, rng: np.random.Generator) -> float:
 
 
 def claims(search: SearchRecord, landscapes: dict[str, Landscape], confirmed: LevelTable | None) -> list[str]:
-    """Return the sentences that the data bear: gains of the confirmation, and arms whose parameters matter."""
+    """Return the sentences that the data support: gains of the confirmation, and arms with parameters that matter."""
     found = []
     if confirmed is not None:
         for arm, row in confirmed.table[confirmed.table["win"]].iterrows():
@@ -181,7 +181,7 @@ def _border(arm: Tuned) -> list[str]:
 
 
 def _importance(arm: Tuned, of: Comparable, picked: NDArray[np.int64]) -> dict[str, float]:
-    """Return the importance of each parameter, which add up to 1, from the trials at the positions ``picked``."""
+    """Return the importances of the parameters, which add up to 1, from the trials at the positions ``picked``."""
     names = arm.varied(of.trials)
     study = optuna.create_study(direction="maximize" if arm.maximise else "minimize")
     for place in picked:

@@ -20,8 +20,8 @@ from numpy.typing import ArrayLike, NDArray
 from analysis.statistics.significance import ALPHA
 
 DECISIVE = 1 / ALPHA  # wealth
-EFFECTS = (0.25, 0.5, 1.0, 2.0, 4.0)  # the means, in standard deviations, that the bettor is prepared for
-LEAST_TO_GIVE_UP = 4  # seeds, below which a spread is too rough to give up by
+EFFECTS = (0.25, 0.5, 1.0, 2.0, 4.0)  # the means, in standard deviations, for which the bettor is prepared
+LEAST_TO_GIVE_UP = 4  # the number of seeds below which a spread is too rough to give up by
 
 Side = Literal["both", "above", "below"]
 
@@ -42,14 +42,14 @@ def wealth(differences: ArrayLike, *, delta: float = 0.0, side: Side = "both") -
     """Return the wealth (M, S) of every comparison after every seed.
 
     Against an effect of mu standard deviations the stake that grows fastest is tanh(mu |d| / sigma). Sigma is what the
-    root mean square of the sizes so far would make it, were that the effect. The wealth is the mean over several mu,
+    root mean square of the sizes so far would make it if that were the effect. The wealth is the mean over several mu,
     and over both directions unless ``side`` says one. One direction alone is fair or unfavourable for every mean on the
     other side of delta if the differences are symmetric about their mean and most likely near it.
 
     Args:
         differences: (M, S), NaN where a comparison lacks a seed: its wealth stays as it is.
-        delta: as of :func:`e_value`.
-        side: as of :func:`e_value`.
+        delta: as for :func:`e_value`.
+        side: as for :func:`e_value`.
     """
     d = np.asarray(differences, dtype=float) - delta
     known = np.isfinite(d)
@@ -93,13 +93,13 @@ def family_wealth(differences: ArrayLike, *, delta: float = 0.0, side: Side = "b
 def prospects(differences: ArrayLike, budget: int) -> NDArray[np.bool_]:
     """Return for every comparison (M,) whether more seeds, up to a budget, may still decide it.
 
-    They may if its wealth would reach what its family asks for, were the effect one standard error larger than it is so
-    far. Each comparison is judged by the seeds up to its own last one, so that what was given up stays so. Giving up
+    They may if its wealth would reach what its family asks for with an effect one standard error larger than it is so
+    far. Each comparison is judged by the seeds up to its own last one, so that one given up remains so. Giving up
     claims nothing and cannot raise the share of false claims.
 
     Args:
         differences: (M, S), NaN where a comparison lacks a seed.
-        budget: seeds in all.
+        budget: the total number of seeds.
     """
     d = np.asarray(differences, dtype=float)
     by_seed = wealth(d)
@@ -118,7 +118,7 @@ def prospects(differences: ArrayLike, budget: int) -> NDArray[np.bool_]:
 
 
 def growth(effect: float) -> float:
-    """Return the mean logarithm of what a seed multiplies the wealth by, betting on the true effect; 0 for NaN.
+    """Return the mean logarithm of the factor by which a seed multiplies a bet on the true effect; 0 for NaN.
 
     Args:
         effect: mean of normal differences, in standard deviations.
@@ -134,5 +134,5 @@ def growth(effect: float) -> float:
 
 def _asked_for(e: NDArray[np.float64]) -> float:
     """Return the wealth at which a comparison is decided while all e-values (M,) of its family stay as they are."""
-    counts = np.arange(len(e))  # of others, the smallest first
+    counts = np.arange(len(e))  # the number of others, the smallest first
     return float(max(DECISIVE, (DECISIVE * (counts + 1) - np.concatenate(([0.0], np.cumsum(np.sort(e))[:-1]))).max()))

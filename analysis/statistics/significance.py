@@ -1,4 +1,4 @@
-"""Is an arm better than what it is compared with? Intervals, exact tests, and one error rate for a whole study.
+"""Intervals, exact tests, and one error rate for a whole study: is an arm better than its reference?
 
 Letters: S seeds, M comparisons of a study, d (M, S) the paired differences: arm minus its reference, same table, same
 seed.
@@ -8,7 +8,7 @@ difference is as likely to be d as -d when the arm changes nothing, which runnin
 With S seeds no p can be below 2 / 2^S, so five seeds (0.0625) can never decide anything, and six (0.031) can decide a
 study of any number of comparisons.
 
-Sources: step-down max-T is of Westfall and Young, "Resampling-Based Multiple Testing" (1993), and Romano and Wolf,
+Sources: step-down max-T is from Westfall and Young, "Resampling-Based Multiple Testing" (1993), and Romano and Wolf,
 "Exact and Approximate Stepdown Methods for Multiple Hypothesis Testing" (JASA 2005).
 """
 
@@ -24,10 +24,10 @@ from scipy import stats
 ALPHA = 0.05
 FEWEST_PAIRS = 6  # 2 / 2^6 is the first that is below 0.05
 EXACT_UP_TO = 20  # pairs of one comparison; 2^20 sums take 8 MB
-RESAMPLES = 9_999  # random patterns, where there are more than that
-FAMILY_EXACT_UP_TO = 12  # seeds of a family; beyond, RESAMPLES patterns and the identity
+RESAMPLES = 9_999  # random patterns, drawn where more exist
+FAMILY_EXACT_UP_TO = 12  # seeds of a family; with more, RESAMPLES patterns and the identity
 CHUNK = 2**20  # statistics held at once, 8 MB each
-TIE = 1e-10  # on the scale of _strengths, from 0 to 1: sums that tie may differ in the last bits
+TIE = 1e-10  # on the scale of _strengths, from 0 to 1: tied sums may differ in the last bits
 
 
 class Interval(NamedTuple):
@@ -42,7 +42,7 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     """Return Student's t interval of a mean; given paired differences, it is the paired t interval.
 
     Args:
-        values: (S,) differences of the pairs. With one the ends are NaN, with none the mean too.
+        values: (S,) differences of the pairs. With one pair the ends are NaN, with none the mean is too.
         confidence: the share of such intervals that hold the true mean.
     """
     x = np.asarray(values, dtype=float)
@@ -61,7 +61,7 @@ def sign_flip_p(differences: ArrayLike) -> float:
     It is the share of the 2^S patterns of signs whose sum is at least as far from 0 as that of the data.
 
     Args:
-        differences: (S,) arm minus reference, one a seed. Without any, p is NaN.
+        differences: (S,) arm minus reference, one per seed. Without any, p is NaN.
 
     Returns:
         The exact p up to 20 pairs; beyond, that of 9,999 random patterns with a fixed seed and the identity.
@@ -98,7 +98,7 @@ def family_p(differences: ArrayLike, *, one_sided: bool = False) -> NDArray[np.f
     Returns:
         (M,) p; NaN for a comparison without any pair. All 2^S patterns are counted up to 12 seeds; beyond, 10,000 drawn
         with a fixed seed, the identity among them. A comparison of fewer than 6 pairs is not counted against the
-        others, which would lose everything by an arm that has hardly begun.
+        others, which would otherwise lose everything to an arm that has hardly begun.
 
     Raises:
         ValueError: ``differences`` is not a matrix.
@@ -157,7 +157,7 @@ def _strengths(d: NDArray[np.float64], patterns: NDArray[np.float64], one_sided:
     Args:
         d: (M, S).
         patterns: (P, S).
-        one_sided: as of :func:`family_p`.
+        one_sided: as for :func:`family_p`.
 
     Returns:
         (P, M).

@@ -1,6 +1,6 @@
-"""The tables of a study: one row an arm, every gain paired by seed with the arm that it is compared with.
+"""The tables of a study: one row per arm, every gain paired by seed with the arm that it is compared with.
 
-A study has one table a combination of factor levels. All their comparisons are one family, unless the study says
+A study has one table per combination of factor levels. All their comparisons are one family, unless the study says
 otherwise: :func:`level_tables` corrects p for the comparisons of every table at once.
 """
 
@@ -30,7 +30,7 @@ from analysis.statistics.verdicts import WIN, fixed_verdicts, sequential_verdict
 from mixlab.spec.metric import Metric
 from mixlab.spec.state import State
 
-LOST = tuple(state.value for state in State if state is not State.DONE)  # of cells that have no value
+LOST = tuple(state.value for state in State if state is not State.DONE)  # the states of cells that have no value
 COLUMNS = ("n", "mean", "sd", "gain", "gain_low", "gain_high", "p", "p_family", "win")
 NOT_METRICS = ("seed", "epochs", "dirty")
 
@@ -39,12 +39,12 @@ Published = Mapping[tuple[Any, ...], PublishedNumber]  # by (level of each facto
 
 @dataclass(frozen=True)
 class Family:
-    """The comparisons that share one error rate, and what decides among them."""
+    """The comparisons that share one error rate, and the rule that decides them."""
 
-    comparisons: int = 0  # that have a pair
-    planned: int = 1  # of the whole plan
+    comparisons: int = 0  # those that have a pair
+    planned: int = 1  # those of the whole plan
     scope: str = "study"  # or "table"
-    tables: int = 1  # of the study
+    tables: int = 1  # the tables of the study
     delta: float | None = None  # a difference that does not matter, in the metric's unit
     budget: int | None = None  # the most seeds, where they are added until a comparison is decided
 
@@ -57,8 +57,8 @@ class LevelTable:
     metric: str  # as it was logged, such as test_top1_median10
     declared: Metric  # its unit, direction and decimals
     baseline: str
-    table: pd.DataFrame  # as of ablation_table, and what _detailed and _decided add
-    runs: pd.DataFrame  # one row a planned cell
+    table: pd.DataFrame  # from ablation_table, and what _detailed and _decided add
+    runs: pd.DataFrame  # one row per planned cell
     family: Family = Family()
     against: Mapping[str, str] = field(default_factory=dict)  # arm -> the arm that it is compared with
     controls: Sequence[str] = ()  # arms that show what other arms change besides what they are named for
@@ -90,10 +90,10 @@ def ablation_table(
     *,
     higher_is_better: bool | None = True,
 ) -> pd.DataFrame:
-    """Return what each arm is worth, compared seed by seed with the baseline or with an arm of its own.
+    """Return the gain of each arm, compared seed by seed with the baseline or with an arm of its own.
 
     Args:
-        runs: one row a run, columns ``arm``, ``seed`` and the metric. A run whose metric is NaN (it failed) is not
+        runs: one row per run, columns ``arm``, ``seed`` and the metric. A run whose metric is NaN (it failed) is not
             counted.
         metric: the number to compare, e.g. ``test_top1_median10``: the column of that name, or of the name after
             ``metric.`` as in the frames of ``load_runs``.
@@ -107,7 +107,7 @@ def ablation_table(
         ``gain`` (mean of the differences over the seeds that both arms have), ``gain_low``, ``gain_high`` (paired t,
         95 %), ``p`` (exact sign flip, of this comparison alone), ``p_family`` (corrected for all comparisons of these
         runs, see :func:`analysis.statistics.significance.family_p`) and ``win`` (bool: ``p_family`` below 0.05 in the
-        good direction). What cannot be computed is NaN: the gain of the baseline, the spread of one run.
+        good direction). Values that cannot be computed are NaN: the gain of the baseline, the spread of one run.
 
     Raises:
         ValueError: a column is missing, the baseline or a reference is not an arm, or an arm has a seed twice.
@@ -132,7 +132,7 @@ def paired_differences(
     """Return arm minus reference, by the seeds that both have (N,), for every arm but the baseline.
 
     Raises:
-        ValueError: as :func:`ablation_table`.
+        ValueError: as for :func:`ablation_table`.
     """
     references = against or {}
     values = _values_by_arm(runs, metric, [baseline, *references.values()])
@@ -144,7 +144,7 @@ def paired_differences(
 
 
 def aligned(differences: Iterable[pd.Series]) -> NDArray[np.float64]:
-    """Return differences by seed as one matrix (M, S): a column a seed, in their order, NaN where one is missing."""
+    """Return differences by seed as one matrix (M, S): one column per seed, in order, NaN where one is missing."""
     rows = list(differences)
     seeds = {seed: column for column, seed in enumerate(sorted({seed for row in rows for seed in row.index}))}
     matrix = np.full((len(rows), len(seeds)), math.nan)
@@ -159,8 +159,8 @@ def level_tables(
     """Return one table per combination of factor levels, in the order of the plan, decided as one family.
 
     Args:
-        runs: one row a planned cell (:func:`analysis.records.runs.load_runs`).
-        plan: names the factors, the baseline, the metric, and what decides.
+        runs: one row per planned cell (:func:`analysis.records.runs.load_runs`).
+        plan: names the factors, the baseline, the metric, and the rule that decides.
         metric: another metric than the plan's: its logged name, or one that the plan does not declare.
         published: the paper's values by (level of each factor ..., arm), to be put beside ours.
 
@@ -196,15 +196,15 @@ def level_tables(
 
 
 def compare_with_published(table: pd.DataFrame, published: Mapping[str, PublishedNumber]) -> pd.DataFrame:
-    """Return our means beside the paper's values.
+    """Return our means next to the paper's values.
 
     Args:
-        table: one row an arm, with ``mean``, ``mean_low`` and ``mean_high``.
+        table: one row per arm, with ``mean``, ``mean_low`` and ``mean_high``.
         published: the paper's number by arm; an arm without one gets NaN.
 
     Returns:
         The table with ``published``, ``published_rule``, ``source``, ``difference`` (ours minus theirs) and ``inside``:
-        whether the paper's value lies in the 95 % t interval of our mean; missing where either is.
+        whether the paper's value lies in the 95 % t interval of our mean; missing where either is missing.
     """
     arms = table.index.to_series()
     theirs = arms.map({arm: number.value for arm, number in published.items()}).astype(float)
@@ -219,7 +219,7 @@ def compare_with_published(table: pd.DataFrame, published: Mapping[str, Publishe
 
 
 def logged_metrics(runs: pd.DataFrame) -> list[str]:
-    """Return the names of the metrics that at least one run has a value of."""
+    """Return the names of the metrics for which at least one run has a value."""
     named = [str(name) for name in runs if str(name).startswith(METRIC)]
     numbers = named or [str(name) for name in runs.select_dtypes("number") if name not in NOT_METRICS]
     return [name.removeprefix(METRIC) for name in numbers if runs[name].notna().any()]
@@ -253,7 +253,7 @@ def _values_by_arm(runs: pd.DataFrame, metric: str, references: Sequence[str]) -
 def _detailed(
     runs: pd.DataFrame, metric: str, declared: Metric, baseline: str, against: Mapping[str, str]
 ) -> pd.DataFrame:
-    """Return the ablation table with ``pairs``, ``mean_low``, ``mean_high``, ``p_beats`` and counts of what is lost."""
+    """Return the ablation table with ``pairs``, ``mean_low``, ``mean_high``, ``p_beats`` and counts of lost cells."""
     table = ablation_table(runs, metric, baseline, against, higher_is_better=declared.higher_is_better)
     differences = paired_differences(runs, metric, baseline, against)
     values = _values_by_arm(runs, metric, [baseline])
@@ -271,7 +271,7 @@ def _decided(tables: Sequence[LevelTable], rest: Mapping[str, Any]) -> list[Leve
     """Return the tables of one family with the columns ``p_family``, ``win`` and ``verdict`` of the whole family.
 
     Where seeds are added until a comparison is decided, no p of a fixed plan holds: ``p`` and ``p_family`` are NaN, and
-    ``e`` and ``e_family``, the largest evidence that there has been, stand for them.
+    ``e`` and ``e_family``, the largest evidence so far, replace them.
     """
     found = [(level, arm, row) for level in tables for arm, row in level.differences().items()]
     matrix = aligned(row for _, _, row in found)  # (M, S)

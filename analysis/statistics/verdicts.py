@@ -1,4 +1,4 @@
-"""What may be said of every comparison of a study, in one word or a few.
+"""The verdict on every comparison of a study, in one word or a few.
 
 Letters: S seeds, M comparisons, d (M, S) paired differences, NaN where a comparison lacks a seed.
 """
@@ -13,15 +13,15 @@ from analysis.statistics.significance import ALPHA, FEWEST_PAIRS, family_p
 
 WIN = "win"
 WORSE = "worse"
-DIFFERS = "differs"  # of a metric that declares no direction
+DIFFERS = "differs"  # for a metric that declares no direction
 EQUAL = "equal within delta"
 NO_WORSE = "no worse than delta"
 NO_BETTER = "no better than delta"
-GIVEN_UP = "given up"  # of sequential seeds: no claim, but the budget would not bring one
+GIVEN_UP = "given up"  # with sequential seeds: no claim, and the budget would not bring one
 UNDECIDED = "not decided"
 TOO_FEW = "too few seeds"
 
-DECIDED = (WIN, WORSE, DIFFERS, EQUAL, NO_BETTER, GIVEN_UP)  # more seeds would not change what is said
+DECIDED = (WIN, WORSE, DIFFERS, EQUAL, NO_BETTER, GIVEN_UP)  # more seeds would not change these
 
 
 def fixed_verdicts(
@@ -31,14 +31,14 @@ def fixed_verdicts(
     delta: float | None = None,
     higher_is_better: bool | None = True,
 ) -> list[str]:
-    """Return the verdict of every comparison of a family whose seeds were fixed beforehand.
+    """Return the verdict on every comparison of a family with seeds that were fixed beforehand.
 
     "No worse than delta" is a test of its own: the one-sided p of the family for differences above -delta. With the
     same for differences below delta, it makes the two one-sided tests of "equal within delta" (Schuirmann 1987).
 
     Args:
         differences: (M, S) arm minus reference.
-        p_family: (M,) as of :func:`analysis.statistics.significance.family_p`.
+        p_family: (M,) from :func:`analysis.statistics.significance.family_p`.
         delta: the largest difference that does not matter, above 0; None where the study names none.
         higher_is_better: the direction of the metric; None where it declares none.
     """
@@ -65,15 +65,15 @@ def fixed_verdicts(
 def sequential_verdicts(
     differences: NDArray[np.float64], budget: int, *, delta: float | None = None, higher_is_better: bool | None = True
 ) -> list[str]:
-    """Return the verdict of every comparison of a family that gets seeds until it is decided.
+    """Return the verdict on every comparison of a family that gets seeds until it is decided.
 
-    What was decided once stays so, whatever later seeds bring. A comparison that is not in :data:`DECIDED` needs more.
+    A decision stands, whatever later seeds bring. A comparison that is not in :data:`DECIDED` needs more seeds.
 
     Args:
         differences: (M, S) arm minus reference, in the order in which the seeds were run.
         budget: the most seeds that a comparison may get.
-        delta: as of :func:`fixed_verdicts`.
-        higher_is_better: as of :func:`fixed_verdicts`.
+        delta: as for :func:`fixed_verdicts`.
+        higher_is_better: as for :func:`fixed_verdicts`.
     """
     good = -differences if higher_is_better is False else differences
     means = _means(good)
@@ -97,12 +97,12 @@ def sequential_verdicts(
 
 
 def _direction(gain: float, higher_is_better: bool | None) -> str:
-    """Return the verdict of a difference that is real; the gain is positive where it is good."""
+    """Return the verdict on a difference that is real; the gain is positive where it is good."""
     return DIFFERS if higher_is_better is None else WIN if gain > 0 else WORSE
 
 
 def _ever(evidence: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return for evidence (M, S) by seed which comparisons (M,) it decided at some seed."""
+    """Return which comparisons (M,) were decided at some seed by the evidence (M, S)."""
     return np.asarray((evidence >= DECISIVE).any(axis=1))
 
 

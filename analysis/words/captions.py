@@ -1,4 +1,4 @@
-"""What a reader must know besides the numbers: the metric's rule, where the runs come from, and what is uneven."""
+"""The text that a reader needs besides the numbers: the metric's rule, the runs' provenance, and what is uneven."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mixlab.spec.metric import Metric
 from mixlab.spec.state import State
 
 UNSTATED = "read off by a rule that it does not state"
-MOST_FAILURES = 10  # lines under one table
+MOST_FAILURES = 10  # the most lines under one table
 
 
 def metric_text(declared: Metric, name: str, epochs: Iterable[int]) -> str:
@@ -22,7 +22,7 @@ def metric_text(declared: Metric, name: str, epochs: Iterable[int]) -> str:
 
     Args:
         declared: the metric.
-        name: as it was logged, e.g. ``test_top1_median10``.
+        name: its logged name, e.g. ``test_top1_median10``.
         epochs: how long the runs trained; a median over fewer than ten epochs says so.
     """
     rule, lengths = rule_of(declared, name), sorted(set(epochs), reverse=True)
@@ -33,12 +33,12 @@ def metric_text(declared: Metric, name: str, epochs: Iterable[int]) -> str:
 
 
 def unit(declared: Metric) -> str:
-    """Return the unit of a gain: percentage points of a metric in percent, else the metric's own, or its name."""
+    """Return the unit of a gain: percentage points for a metric in percent, else the metric's own unit, or its name."""
     return "percentage points" if declared.unit == "%" else declared.unit or declared.label or declared.name
 
 
 def provenance_text(*levels: LevelTable) -> str:
-    """Return data set, backbone, epochs, n, seeds, commit and data fingerprint of the runs of one or more tables."""
+    """Return data set, backbone, epochs, n, seeds, commit and data fingerprint of the runs of one or several tables."""
     planned = pd.concat([level.runs for level in levels])
     runs = done(planned)
     counts = sorted({int(n) for level in levels for n in level.table["n"]})
@@ -57,7 +57,7 @@ def provenance_text(*levels: LevelTable) -> str:
 
 
 def notes(level: LevelTable) -> list[str]:
-    """Return a sentence for everything that makes the cells of a table uneven or incomplete."""
+    """Return a sentence for each thing that makes the cells of a table uneven or incomplete."""
     runs, table = level.runs, level.table
     finished = done(runs)
     lines = []

@@ -1,4 +1,4 @@
-"""A table as text cells, and the sentences under it: what every rendering shows."""
+"""A table as text cells, and the sentences under it, which every rendering shows."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ CHOSEN_ON_TEST = "The column 'best' is the best epoch, chosen on the test set an
 
 
 def cells(level: LevelTable, extra: Sequence[str] = ()) -> pd.DataFrame:
-    """Return the table as text: one row an arm, and the columns that a reader sees.
+    """Return the table as text: one row per arm, and the columns that a reader sees.
 
     Args:
         level: the table.
-        extra: metrics whose mean is shown too, e.g. ``test_top1_last``.
+        extra: metrics to show too, as means, e.g. ``test_top1_last``.
     """
     table, digits = level.table, level.declared.digits
     names = [f"{arm} (control)" if arm in level.controls else str(arm) for arm in table.index]
@@ -67,7 +67,7 @@ def metric_rule(*levels: LevelTable) -> str:
 
 
 def remarks(level: LevelTable, extra: Sequence[str] = ()) -> list[str]:
-    """Return the sentences under a table: provenance, what is uneven, the worth of pairing, and of more seeds."""
+    """Return the sentences under a table: provenance, unevenness, the worth of pairing, and that of more seeds."""
     few = too_few_seeds(level)
     lines = [line for line in (provenance_text(level), *notes(level), pairing_text(level), few) if line]
     if few and level.table["pairs"].max() > 1:
@@ -89,7 +89,7 @@ def tidy(levels: Sequence[LevelTable]) -> pd.DataFrame:
 
 
 def paper_cells(levels: Sequence[LevelTable]) -> pd.DataFrame:
-    """Return the means as papers print them: a row a combination of factor levels, a column an arm; text."""
+    """Return the means as papers print them, as text: one row per combination of factor levels, one column per arm."""
     rows = [
         {"": level.name or "all", **dict(zip(shown["arm"], shown["mean ± sd"], strict=True))}
         for level in levels

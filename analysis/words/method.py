@@ -1,4 +1,4 @@
-"""How the numbers of a table were computed, over what its error rate holds, and what more seeds would do."""
+"""Sentences on how a table's numbers were computed, where its error rate holds, and what more seeds would do."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def method_text(*levels: LevelTable) -> str:
     """Return how mean, gain, interval and p were computed, over which comparisons the error rate holds, and the rule.
 
     Args:
-        levels: tables of one study.
+        levels: the tables of one study.
     """
     level = levels[0]
     points = f", in {unit(level.declared)}" if level.declared.unit else ""
@@ -96,7 +96,7 @@ def family_text(levels: Sequence[LevelTable]) -> str:
 
 
 def too_few_seeds(level: LevelTable) -> str | None:
-    """Return the sentence saying that no gain of this table could be claimed, whatever its size; None if one could."""
+    """Return the sentence that no gain of this table could be claimed, whatever its size; None if one could."""
     pairs = int(level.table["pairs"].max())
     if len(level.table) == 1 or level.family.budget:
         return None
@@ -111,9 +111,9 @@ def too_few_seeds(level: LevelTable) -> str | None:
 
 
 def pairing_text(*levels: LevelTable) -> str | None:
-    """Return what pairing by seed is worth: the spread of the differences against that of unpaired ones.
+    """Return the worth of pairing by seed: the spread of the differences against that of unpaired ones.
 
-    It is the median over the comparisons of at least three pairs whose arms vary; None where there is none.
+    It is the median over the comparisons with at least three pairs and arms that vary; None where there is none.
     """
     paired, unpaired = [], []
     for level in levels:
@@ -133,7 +133,7 @@ def pairing_text(*levels: LevelTable) -> str | None:
 
 
 def power_table(level: LevelTable, power: float = POWER) -> pd.DataFrame:
-    """Return for every arm the seeds that would show its difference, were it real and as large as observed.
+    """Return for every arm the seeds that would show its difference if it were real and as large as observed.
 
     Returns:
         Index arm, without the baseline; columns ``pairs``, ``gain``, ``sd`` (of the differences), ``answer``.
@@ -149,7 +149,7 @@ def power_table(level: LevelTable, power: float = POWER) -> pd.DataFrame:
 
 
 def power_heading(level: LevelTable, power: float = POWER) -> str:
-    """Return what the numbers of :func:`power_table` mean."""
+    """Return a heading that explains the numbers of :func:`power_table`."""
     family = count_text(level.family.planned, "comparison")
     return f"Seeds for {power:.0%} power over {family}, were the gains seen so far real (rough: their spread is too)"
 

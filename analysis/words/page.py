@@ -46,17 +46,17 @@ def page(title: str, body: str) -> str:
 
 
 def png(figure: Figure) -> bytes:
-    """A figure as the content of a PNG file."""
+    """Return a figure as the content of a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", bbox_inches="tight")
     return buffer.getvalue()
 
 
 def image(picture: bytes, alternative: str) -> str:
-    """A picture as a piece of a page, which holds the image itself.
+    """Return a picture as a piece of a page that contains the image itself.
 
     Args:
-        picture: of :func:`png`.
+        picture: from :func:`png`.
         alternative: what it shows, for readers who cannot see it; escaped here.
     """
     data = base64.b64encode(picture).decode()

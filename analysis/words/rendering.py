@@ -19,10 +19,10 @@ WIDTH = 110  # characters of a terminal line
 WIN_CLASS = ' class="win"'
 WORDS_CLASS = ' class="text"'
 LATEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}"}
-LAST_OF_LATIN, NOT_SET = "ÿ", "ÐðÞþ«»"  # of the letters that LaTeX sets by itself, and those of them that it does not
+LAST_OF_LATIN, NOT_SET = "ÿ", "ÐðÞþ«»"  # the last letter that LaTeX sets by itself, and those that it does not
 LATEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "<": "$<$", ">": "$>$"}
 LATEX |= {"±": r"$\pm$", DASH: "--", "+": "$+$", "−": "$-$", "×": r"$\times$", "≤": r"$\leq$", "≥": r"$\geq$"}
-LATEX |= {"[": "{[}", "]": "{]}"}  # one that follows \\ would be taken for its option
+LATEX |= {"[": "{[}", "]": "{]}"}  # a bracket that follows \\ would be taken for its option
 LATEX |= {"|": r"\textbar{}", "…": r"\ldots{}"}
 LATEX |= {"α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "ζ": r"$\zeta$", "λ": r"$\lambda$", "σ": r"$\sigma$"}
 
@@ -33,11 +33,11 @@ def terminal_text(
     """Return all tables of a study for a terminal; a remark that every table shares is printed once, at the end.
 
     Args:
-        study: its name.
+        study: the name of the study.
         levels: at least one table.
-        extra: metrics whose mean is shown beside.
+        extra: metrics to show besides, as means.
         power: also say how many seeds would show each difference.
-        wide: first the means alone, a row a combination of factor levels and a column an arm.
+        wide: begin with the means alone, one row per combination of factor levels and one column per arm.
     """
     shared, own = _split_remarks(levels, extra)
     blocks = [study]
@@ -68,7 +68,7 @@ def markdown_tables(levels: Sequence[LevelTable], extra: Sequence[str] = ()) -> 
 
 
 def latex(study: str, levels: Sequence[LevelTable], extra: Sequence[str] = ()) -> str:
-    """All tables of a study as LaTeX floats for a document that loads ``booktabs``; arguments as `terminal_text`."""
+    """Return all tables as LaTeX floats for a document that loads ``booktabs``; arguments as `terminal_text`."""
     blocks = [r"% Needs \usepackage{booktabs}. Written by analysis/ablation_table.py; do not edit."]
     for level in levels:
         shown = cells(level, extra)
@@ -105,7 +105,7 @@ def html_grid(shown: pd.DataFrame, wins: Sequence[bool] = (), *, words: bool = F
     Args:
         shown: text cells.
         wins: which rows are bold.
-        words: the cells hold words, and are aligned to the left.
+        words: whether the cells hold words and are aligned to the left.
     """
     head = "".join(f'<th scope="col">{html.escape(str(name))}</th>' for name in shown.columns)
     rows = "\n".join(
@@ -118,7 +118,7 @@ def html_grid(shown: pd.DataFrame, wins: Sequence[bool] = (), *, words: bool = F
 
 
 def _split_remarks(levels: Sequence[LevelTable], extra: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """Return what every table says, and what each says alone."""
+    """Return the remarks that all tables share, and those of each alone."""
     every = [remarks(level, extra) for level in levels]
     shared = [line for line in every[0] if all(line in lines for lines in every)]
     return shared, [[line for line in lines if line not in shared] for lines in every]
@@ -150,7 +150,7 @@ def escape_markdown(text: str) -> str:
 
 
 def _escape_latex(text: str) -> str:
-    """Return text as LaTeX; what pdfTeX has no letter for, such as an emoji, by its number."""
+    """Return text as LaTeX; a character that pdfTeX lacks, such as an emoji, is replaced by its number."""
     return "".join(LATEX.get(letter) or _letter(letter) for letter in _one_line(text))
 
 

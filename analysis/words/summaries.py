@@ -1,4 +1,4 @@
-"""What a study and each of its arms came to, in numbers and in a sentence: what MLflow shows above the seeds' runs."""
+"""The results of a study and of each arm, in numbers and a sentence, which MLflow shows above the seeds' runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OF_ARM = ("sd", "gain", "gain_low", "gain_high", "p_family", "n")  # columns of 
 
 
 class Summary(NamedTuple):
-    """Of one run."""
+    """The metrics and the text of one run."""
 
     metrics: dict[str, float]
     text: str  # Markdown
@@ -35,7 +35,7 @@ def claims(levels: Sequence[LevelTable]) -> list[str]:
 
 
 def verdict(levels: Sequence[LevelTable]) -> str:
-    """How many gains can be claimed."""
+    """Return a sentence on how many gains can be claimed."""
     compared, wins = sum(level.comparisons for level in levels), len(claims(levels))
     if not wins:
         which = "the one comparison is not" if compared == 1 else f"none of the {compared} comparisons is"
@@ -44,7 +44,7 @@ def verdict(levels: Sequence[LevelTable]) -> str:
 
 
 def of_study(levels: Sequence[LevelTable]) -> Summary:
-    """Of a study's run: how many gains were tested and how many are wins, of how many runs; and the tables."""
+    """Return the summary of a study's run: how many gains were tested, how many are wins, and the tables."""
     finished = sum(int(level.table["n"].sum()) for level in levels)
     compared = sum(level.comparisons for level in levels)
     metrics = {"wins": float(len(claims(levels))), "comparisons": float(compared), "runs": float(finished)}
@@ -53,9 +53,9 @@ def of_study(levels: Sequence[LevelTable]) -> Summary:
 
 
 def of_arms(levels: Sequence[LevelTable]) -> dict[str, Summary]:
-    """By cell, such as ``cutmix · + lam``, of its run: its row of the table, and what its configuration is.
+    """Return the summary of every cell's run, such as ``cutmix · + lam``: its row of the table and its configuration.
 
-    The mean has the name of the metric, so that it stands in one column with the values of the seeds.
+    The mean has the name of the metric, so that it appears in one column with the values of the seeds.
     """
     runs = pd.concat([level.runs for level in levels])
     _, differing = configuration(runs, list(levels[0].levels))
@@ -72,8 +72,8 @@ def of_arms(levels: Sequence[LevelTable]) -> dict[str, Summary]:
 
 
 def _sentences(level: LevelTable, arm: str, text: dict[Hashable, str], differing: pd.DataFrame) -> str:
-    """Return the row of an arm in words, and the values of what its study varies."""
-    said = "baseline" if arm == level.baseline else text["verdict"]  # first, for MLflow's list shows 50 letters
+    """Return the row of an arm in words, and the values that its study varies."""
+    said = "baseline" if arm == level.baseline else text["verdict"]  # first, because MLflow's list shows 50 letters
     mean = f"{text['mean ± sd']} over {text['n']} seed{'s' * (text['n'] != '1')}"
     gain = f"; gain {text['gain']}, 95 % interval {text['95 % interval']}, p (family) {text['p (family)']}"
     first = f"{said}: {mean}{gain if arm != level.baseline else ''}."
