@@ -47,7 +47,7 @@ def published_number(config: Mapping[str, Any], metric: str = "test_top1") -> Pu
         config: a resolved configuration with dotted keys.
         metric: our metric, without its rule, e.g. ``test_top1`` or ``fgsm_error``.
 
-    Where SUMix ran a baseline again and others print another number, SUMix's is compared with SUMix's own baseline.
+    Where SUMix ran a baseline again and others print another number, SUMix's is returned, to compare with its method.
     """
     found = ((_printed(config, name), ours) for name, ours in printed(metric))
     return next((number._replace(value=ours(number.value)) for number, ours in found if number is not None), None)
@@ -71,7 +71,7 @@ def _printed(config: Mapping[str, Any], metric: str) -> PublishedNumber | None:
 
 
 def printed(metric: str) -> tuple[tuple[str, Callable[[float], float]], ...]:
-    """Return the names of the file under which a metric of ours is printed, and what makes each number ours.
+    """Return the names in the file under which our metric is published, and functions that turn each number into ours.
 
     A metric that is printed as we log it has its own name in the file, such as ``max_box_acc_v2``.
     """

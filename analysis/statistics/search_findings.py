@@ -64,7 +64,7 @@ class Landscape:
     of: Comparable
     importance: pd.DataFrame  # index parameter; columns importance, low, high: 95 %, by resampling trials
     left_out: list[str]  # parameters under a condition
-    p: float  # the p of the parameters explaining nothing; NaN with too few trials to ask
+    p: float  # tests that the parameters explain nothing; NaN with too few trials to ask
 
 
 def landscape(arm: Tuned, seed: int = 0) -> Landscape:

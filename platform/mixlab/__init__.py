@@ -1,10 +1,10 @@
-"""Ablation studies on Ray Tune that a reader can trust. Knows nothing of images."""
+"""Ablation studies on Ray Tune that a reader can trust. The package knows nothing about images."""
 
 import os
 
 # Read when ray is first imported. Every node of a cluster must agree, and Ray's default differs by version.
 os.environ.setdefault("RAY_AUTH_MODE", "token")
-# Unasked, both would report to their makers over the internet what is used.
+# Without this, both would report their use to their makers over the internet.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 

@@ -6,7 +6,7 @@
     mixlab doctor [options]          look for what goes wrong on this machine or on a cluster
     mixlab slurm STUDY [options]     write a batch script for a SLURM cluster
 
-The options of a study are known to ``mixlab.cli`` alone; what follows the name of a command is handed on as it is.
+Only ``mixlab.cli`` knows the options of a study; whatever follows the name of a command is passed on as it is.
 """
 
 import ast

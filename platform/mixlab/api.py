@@ -30,20 +30,20 @@ def run(
     report: Any = REPORT,
     console: Console | None = None,
 ) -> Result:
-    """Run what is missing of a study or a search, and make its tables.
+    """Run the missing trials of a study or a search, and make its tables.
 
     Args:
-        study: what is asked.
+        study: the study or search.
         train: the trainable.
-        options: as of the command line.
+        options: those of the command line.
         report: the module that makes the tables, or its name.
-        console: where to say what happens; by default the standard output.
+        console: receives the messages; by default the standard output.
 
     Returns:
         The tables as data frames, the verdicts, and the exit code that the command line would have.
 
     Raises:
-        BadInput: something is wrong with what was asked; one sentence.
+        BadInput: the study or an option is wrong; one sentence.
     """
     options = options or Options()
     console = console or Console(highlight=False)
@@ -65,7 +65,7 @@ def run(
         console.print(f"All that {spec.name} reads is in {options.data_root}", markup=False, soft_wrap=True)
         return Result(0)
     made_by = importlib.import_module(report) if isinstance(report, str) else report
-    # Ray, MLflow and Optuna take seconds to import: not before the input has been found good.
+    # Ray, MLflow and Optuna take seconds to import, so they wait until the input has been found good.
     if options.dry_run:
         from mixlab.launching.plan import print_plan
 
@@ -83,10 +83,10 @@ def _study_file() -> Path:
 
 
 def configure(spec: Study | Search, train: CompleteTrainable, options: Options) -> Any:
-    """Return the study or search as the options change it: first the preset, then each option.
+    """Return the study or search changed by the options: first the preset, then each option.
 
     Raises:
-        BadInput: the study is wrong by itself, or an option does not fit it.
+        BadInput: the study itself is wrong, or an option does not fit it.
     """
     if not 0 <= options.checkpoint_every < float("inf"):
         raise BadInput(f"--checkpoint-every must be minutes, at least 0, got {options.checkpoint_every:g}")

@@ -1,15 +1,15 @@
-"""What ends a command with one sentence: what a user got wrong, by exit code 2; a cluster that is lost, by 1."""
+"""The errors that end a command with one sentence: bad input, with exit code 2, and a lost cluster, with 1."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class BadInput(Exception):
-    """Found before anything started; the message quotes the value and says what would be valid."""
+    """The input is wrong, which is found before anything starts; the message quotes the value and a valid one."""
 
 
 class HeadLost(Exception):
-    """The head of the Ray cluster has died, or cannot be reached any more; the message is a sentence for the user."""
+    """The head of the Ray cluster has died or become unreachable; the message is a sentence for the user."""
 
 
 def require_known(what: str, name: str, known: Iterable[str]) -> None:
@@ -23,12 +23,12 @@ def require_known(what: str, name: str, known: Iterable[str]) -> None:
 
 
 def first_line(error: BaseException) -> str:
-    """Return what went wrong, in a line."""
+    """Return what went wrong, in one line."""
     reason = getattr(error, "reason", error)  # of a URLError
     return (str(reason).strip() or type(error).__name__).splitlines()[0]
 
 
 def last_line(traceback: str) -> str:
-    """Return the line of a traceback that says what happened: its last that is not indented."""
+    """Return the line of a traceback that says what happened: the last one that is not indented."""
     lines = [line for line in traceback.strip().splitlines() if line and not line[0].isspace()]
     return lines[-1] if lines else "unknown error"

@@ -1,4 +1,4 @@
-"""Where Mixlab is installed, what came with it, and whether a package of the same name hides a part of it."""
+"""Finds where Mixlab is installed and what came with it, and checks that no package of the same name hides a part."""
 
 import base64
 import hashlib
@@ -18,7 +18,7 @@ HOMES = (PACKAGE.parent, PACKAGE.parent.parent)
 def check() -> None:
     """Raise ``BadInput`` if a package of another project is imported in place of one of Mixlab's.
 
-    ``trainables``, ``analysis`` and ``platform`` are common names: a folder of that name beside a study's script wins
+    ``trainables``, ``analysis`` and ``platform`` are common names: a folder of that name next to a study's script wins
     over the installed package, and a distribution that is installed later overwrites its files.
     """
     for name in ("trainables", "analysis"):
@@ -63,7 +63,7 @@ def _shared(name: str) -> list[Path]:
 
 
 def _location(name: str) -> Path | None:
-    """Return the folder that an import of ``name`` would take it from; None if there is no such package."""
+    """Return the folder from which ``name`` would be imported; None if there is no such package."""
     spec = importlib.util.find_spec(name)
     if spec is None:
         return None
@@ -73,7 +73,7 @@ def _location(name: str) -> Path | None:
 
 
 def _overwritten() -> list[Path]:
-    """Return the packages' first files that differ from the record of the installation; none in a repository."""
+    """Return each package's first file that differs from the installation's record; none in a repository."""
     try:
         recorded = distribution("mixlab").files or []
     except PackageNotFoundError:

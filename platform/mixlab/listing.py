@@ -1,4 +1,4 @@
-"""Prints what a study is made of."""
+"""Prints the parts of a study."""
 
 from rich.console import Console
 
@@ -9,13 +9,13 @@ from mixlab.spec.trainable import CompleteTrainable, Config
 
 
 def print_list(spec: Study | Search, train: CompleteTrainable, config: Config, console: Console) -> None:
-    """Print factors, arms, presets and seeds, and of a search its space.
+    """Print factors, arms, presets and seeds, and the space of a search.
 
     Args:
-        spec: configured.
+        spec: the configured study or search.
         train: the trainable.
-        config: of one trial, resolved, which says what a preset changes.
-        console: where to.
+        config: the resolved configuration of one trial, which shows what a preset changes.
+        console: where to print.
     """
     study = spec.study if isinstance(spec, Search) else spec
     for factor in study.factors:

@@ -4,39 +4,39 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-AUTO = "auto"  # GPUs of a trial: as few as its memory needs
+AUTO = "auto"  # the GPUs of a trial: as few as its memory needs
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How a study is started; ``mixlab.run(study, train, Options(quiet=True))``.
+    """The options with which a study is started: ``mixlab.run(study, train, Options(quiet=True))``.
 
     Args:
-        preset: ``paper``, ``quick``, ``smoke``, or any that the trainable or the study has.
+        preset: ``paper``, ``quick``, ``smoke``, or any other preset of the trainable or the study.
         dataset: sets the configuration key ``dataset``.
-        data_root: folder of the data sets.
-        mixers: levels of the factor ``mixer``.
-        backbones: levels of the factor ``backbone``.
-        arms: only these arms, and the baseline.
+        data_root: the folder of the data sets.
+        mixers: the levels of the factor ``mixer``.
+        backbones: the levels of the factor ``backbone``.
+        arms: run only these arms, and the baseline.
         seeds: run the seeds from 0 to ``seeds`` - 1 in every arm.
         epochs: sets the configuration key ``epochs``.
         train_images: sets the configuration key ``train_images``.
         changes: configuration keys of the base to change; ``--set`` on the command line.
-        address: of the Ray cluster: ``local``, ``auto`` or ``HOST:PORT``.
+        address: the address of the Ray cluster: ``local``, ``auto`` or ``HOST:PORT``.
         cpus_per_trial: processors of each trial; 1 by default.
         gpus_per_trial: GPUs of each trial, or ``auto``; 1 by default where there is one.
-        tracking_uri: of MLflow.
-        storage: folder or URI of results and checkpoints.
-        checkpoint_every: minutes between two checkpoints of a trial; 0 for one after every epoch.
+        tracking_uri: the URI of MLflow.
+        storage: the folder or URI of results and checkpoints.
+        checkpoint_every: the minutes between two checkpoints of a trial; 0 for one after every epoch.
         dry_run: print the plan and train nothing.
         listing: print factors, arms and presets; ``--list`` on the command line.
-        fetch: have the data sets and weights that the study reads under ``data_root``, and train nothing.
+        fetch: download the data sets and weights that the study reads to ``data_root``, and train nothing.
         quiet: print failures and tables only.
-        trials: of a search, the configurations to try in all arms together.
-        sampler: of a search.
-        scheduler: of a search: which trials are stopped early.
-        concurrent: of a search, the most trials at a time.
-        optuna_storage: of a search, the database of its trials; a file beside the results by default.
+        trials: in a search, the configurations to try in all arms together.
+        sampler: in a search, the sampler that proposes configurations.
+        scheduler: in a search, the rule that stops trials early.
+        concurrent: in a search, the most trials at a time.
+        optuna_storage: in a search, the database of its trials; by default a file next to the results.
     """
 
     preset: str = "paper"

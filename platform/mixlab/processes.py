@@ -1,4 +1,4 @@
-"""Names a process so that others can tell whether it still runs: by its machine, its number and its start."""
+"""Names a process by its machine, its number and its start, so that others can tell whether it still runs."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""Tells how a result was obtained, as far as it is known where the study is started: commit, changes, versions."""
+"""Records how a result was obtained, as far as is known where the study is started: commit, changes, versions."""
 
 import hashlib
 import os
@@ -18,11 +18,11 @@ PACKAGES = ("torch", "torchvision", "ray", "mlflow", "optuna", "numpy", "pandas"
 
 @dataclass(frozen=True)
 class Provenance:
-    """Read once, where the study is started."""
+    """The provenance of a result, read once where the study is started."""
 
     commit: str  # full hash, or "unknown" outside a repository
     dirty: bool
-    diff: str  # against the commit; empty when clean
+    diff: str  # the changes since the commit; empty when clean
     versions: dict[str, str]
     constraints: str = ""  # see ``constraints_hash``
 
@@ -42,8 +42,8 @@ class Provenance:
 def collect(study_file: Path, trainable: object = None) -> Provenance:
     """Return the provenance of the code that runs: of mixlab, of the package of the trainable, and of the study's file.
 
-    The commit is that of the trainable's repository, else of mixlab's, else of the study's. Sources that git does not
-    know count as changes. An image without git names its commit in ``MIXLAB_COMMIT``.
+    The commit is that of the trainable's repository, else of mixlab's, else of the study's. Sources unknown to git
+    count as changes. An image without git names its commit in ``MIXLAB_COMMIT``.
     """
     module = sys.modules.get(type(trainable).__module__.partition(".")[0])
     files = [Path(file) for file in (getattr(module, "__file__", None), __file__, study_file) if file]
@@ -64,7 +64,7 @@ def collect(study_file: Path, trainable: object = None) -> Provenance:
 
 
 def _repository(file: Path) -> Path | None:
-    """Return the root of the repository that has ``file``; None where there is none, or git ignores the file."""
+    """Return the root of the repository that holds ``file``; None if there is none, or git ignores the file."""
     folder = file.absolute().parent
     root = _git(folder, "rev-parse", "--show-toplevel").strip()
     if not root or _git(folder, "check-ignore", str(file.absolute())).strip():
@@ -73,7 +73,7 @@ def _repository(file: Path) -> Path | None:
 
 
 def _changes(root: Path) -> str:
-    """Return what the repository's files have that its commit has not, untracked sources too, as a patch."""
+    """Return the changes of the repository's files since its commit, untracked sources included, as a patch."""
     untracked = _git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", "*.py").split("\0")
     return _git(root, "diff", "HEAD") + "".join(_added(root, name) for name in untracked if name)
 
@@ -93,15 +93,15 @@ def constraints_hash(folder: Path) -> str:
 
 
 def command() -> str:
-    """Return the command line that was typed, as it can be typed again, but for passwords."""
+    """Return the command line in a form that can be typed again, without passwords."""
     return shown(shlex.join(["python", *sys.argv]))
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    """Return what git prints, nothing where it or the repository is missing; what is no UTF-8 is replaced."""
+    """Return git's output, or nothing if git or the repository is missing; bytes that are not UTF-8 are replaced."""
     try:
         done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, timeout=30)
     except (OSError, subprocess.SubprocessError):
         return ""
-    # "diff --no-index" ends with 1 where there is a difference, "check-ignore" where there is none.
+    # "diff --no-index" exits with 1 if there is a difference, "check-ignore" if there is none.
     return done.stdout.decode("utf-8", errors="replace") if done.returncode in (0, 1) else ""

@@ -4,7 +4,7 @@
     sbatch job.sbatch
 
 The script is ``slurm/study.sbatch`` with the job's size, the study and its options filled in. Several studies, with
-commas between them, make an array: a task for each.
+commas between them, make an array with a task for each.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of the job's options; those of the study follow its name and are handed on."""
+    """Return the parser of the job's options; those of the study follow its name and are passed on."""
     options = argparse.ArgumentParser(
         prog="mixlab slurm",
         description="Write a SLURM batch script that runs a study until it is done.",

@@ -1,14 +1,14 @@
-"""URIs as they may be printed and recorded, without their passwords, and the file that one of them names."""
+"""URIs in a form that may be printed and recorded, without passwords, and the file that an SQLite URI names."""
 
 import re
 from pathlib import Path
 
-PASSWORD = re.compile(r"(://[^:/@\s]*):\S*@")  # to the last @: who forgets to quote one has it in the password
+PASSWORD = re.compile(r"(://[^:/@\s]*):\S*@")  # up to the last @, because a password may contain one that nobody quoted
 SECRET = re.compile(r"([?&]\w*(?:secret|password|token|signature)\w*=)[^&\s]*", re.IGNORECASE)
 
 
 def shown(text: str) -> str:
-    """``text`` with ``***`` for every password that a URI in it bears, before its host or in its query."""
+    """Return ``text`` with ``***`` for every password in a URI, before its host or in its query."""
     return SECRET.sub(r"\1***", PASSWORD.sub(r"\1:***@", text))
 
 

@@ -1,1 +1,1 @@
-"""Ray: the connection, the nodes, what each trial is given, and the trials themselves."""
+"""Ray: the connection, the nodes, the resources of each trial, and the trials themselves."""

@@ -1,4 +1,4 @@
-"""Connects to Ray: a cluster of its own on this machine, or one that runs already."""
+"""Connects to Ray: to a cluster of its own on this machine, or to one that already runs."""
 
 import atexit
 import contextlib
@@ -22,23 +22,23 @@ from mixlab.cluster.nodes import alive, call_on
 from mixlab.errors import BadInput
 
 ANSWER_SECONDS = 15
-SHORT = 40  # letters of a folder in which Ray's sockets have room
+SHORT = 40  # the most letters of a folder in which Ray's sockets have room
 
 
 @dataclass(frozen=True)
 class Share:
-    """What one trial is given."""
+    """The resources of one trial."""
 
     cpus: float
     gpus: float
 
     @property
     def threads(self) -> int:
-        """Torch threads of a trial: its whole processors, at least one."""
+        """Return the torch threads of a trial: its whole processors, at least one."""
         return max(1, int(self.cpus))
 
     def slots(self, resources: Mapping[str, float]) -> int:
-        """How many trials fit at a time, at least one."""
+        """Return how many trials fit at a time, at least one."""
         by_cpu = int(resources.get("CPU", 0) / self.cpus + 1e-9)
         by_gpu = int(resources.get("GPU", 0) / self.gpus + 1e-9) if self.gpus else sys.maxsize
         return max(1, min(by_cpu, by_gpu))
@@ -50,13 +50,13 @@ def share(
     """Return the resources of a trial, checked against what there is.
 
     Args:
-        cpus_per_trial: wished for; without a wish one processor.
-        gpus_per_trial: wished for; without a wish, and before ``auto`` is measured, one GPU if there is any.
+        cpus_per_trial: the requested processors; one without a request.
+        gpus_per_trial: the requested GPUs; without a request, and before ``auto`` is measured, one GPU if there is any.
         resources: ``CPU`` and ``GPU`` of the machine or cluster.
-        where: how to call that.
+        where: the name of that machine or cluster in messages.
 
     Raises:
-        BadInput: a wish makes no sense, or there is no room for a single trial.
+        BadInput: a request makes no sense, or there is no room for a single trial.
     """
     cpus = 1.0 if cpus_per_trial is None else cpus_per_trial
     some = float(resources.get("GPU", 0) > 0)
@@ -75,20 +75,20 @@ def share(
 
 
 def this_machine() -> dict[str, float]:
-    """Its resources, in Ray's names."""
+    """Return the resources of this machine, under Ray's names."""
     import torch
 
     return {"CPU": cpu_count(), "GPU": torch.cuda.device_count()}
 
 
 def cpu_count() -> int:
-    """Processors that this process may use, which in a container is fewer than the machine has."""
+    """Return the number of processors that this process may use; a container may allow fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextlib.contextmanager
 def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
-    """Connect to Ray for the length of the block; gives the cluster's resources.
+    """Connect to Ray inside the block, and yield the cluster's resources.
 
     Args:
         address: ``local`` starts a cluster that listens on loopback and ends with the block; ``auto``
@@ -97,7 +97,7 @@ def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
 
     Raises:
         BadInput: nobody answers.
-        HeadLost: within the block, from what waits by ``head.while_there``.
+        HeadLost: raised inside the block by anything that waits through ``head.while_there``.
     """
     options: dict[str, Any] = {
         "runtime_env": {
@@ -131,7 +131,7 @@ def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
 
 
 def _keep_sockets_short() -> None:
-    """Give Ray a short folder for its sockets, whose paths the system limits to 107 bytes.
+    """Give Ray a short folder for its sockets, because the system limits their paths to 107 bytes.
 
     Raises:
         BadInput: there is none that can be written.
@@ -148,14 +148,14 @@ def _keep_sockets_short() -> None:
 
 
 def _end_at_once() -> None:
-    """End the process before Ray, which registered earlier and is asked later, waits minutes for a silent head."""
+    """End the process before Ray, which registered earlier and so runs later, waits minutes for a silent head."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(1)
 
 
 def _modules(travelling: Iterable[object]) -> list[ModuleType]:
-    """Return mixlab and the top packages of some objects; an object of a script travels by value instead."""
+    """Return mixlab and the top-level packages of some objects; an object of a script travels by value instead."""
     names = [thing.__name__ if isinstance(thing, ModuleType) else type(thing).__module__ for thing in travelling]
     tops = [importlib.import_module(name.split(".")[0]) for name in names]
     return [module for module in (sys.modules["mixlab"], *tops) if hasattr(module, "__path__")]
@@ -193,7 +193,7 @@ def _require_answer(address: str) -> None:
 
 
 def asks_for_token(error: str) -> bool:
-    """Whether that is what Ray says where the token is wrong or missing."""
+    """Return whether ``error`` is Ray's message for a wrong or missing token."""
     return "RAY_AUTH_TOKEN" in error
 
 
@@ -210,7 +210,7 @@ def on_every_gpu_node(function: Callable[[Any], Any], item: Any, wanted: Share) 
 
 
 def _answers(tasks: list[ray.ObjectRef]) -> list[Any]:
-    """What the tasks return; the exception of one that fails is raised as if it had been called here."""
+    """Return the results of the tasks; the exception of a failed one is raised as if it had been called here."""
     try:
         return head.while_there(lambda: ray.get(tasks))
     except ray.exceptions.RayTaskError as error:

@@ -1,5 +1,5 @@
-"""Watches the head of the Ray cluster. Without it nothing goes on, and Ray itself waits a minute, says so in its own
-words, and ends the process on the spot: here it is noticed earlier, and whoever waits can clean up."""
+"""Watches the head of the Ray cluster. Without it nothing continues, and Ray itself waits a minute, says so in its own
+words, and ends the process on the spot: here the loss is noticed earlier, and whoever waits can clean up."""
 
 import contextlib
 import threading
@@ -11,9 +11,9 @@ from typing import TypeVar
 from mixlab.cluster import ray_private
 from mixlab.errors import HeadLost
 
-ASK_SECONDS = 1.0  # between two questions
+ASK_SECONDS = 1.0  # the pause between two questions
 ANSWER_SECONDS = 3.0
-LOST_SECONDS = 10.0  # without any answer
+LOST_SECONDS = 10.0  # the time without any answer
 
 Result = TypeVar("Result")
 
@@ -33,7 +33,7 @@ class Head:
         self._client = ray_private.head_client()
 
     def watch(self) -> None:
-        """Ask again and again until it is lost, or all is over. Only a missing answer is silence."""
+        """Ask repeatedly until the head is lost, or everything is over. Only a missing answer is silence."""
         silent_since: float | None = None
         while not self.over.wait(ASK_SECONDS):
             asked = time.monotonic()
@@ -51,11 +51,11 @@ class Head:
                 return
 
     def answers(self) -> bool:
-        """Return whether it answers just now."""
+        """Return whether the head answers now."""
         return ray_private.head_answers(self._client, ANSWER_SECONDS)
 
     def stays_silent(self) -> bool:
-        """Return whether it is lost; where it is silent just now, wait until that is known."""
+        """Return whether the head is lost; if it is silent now, wait until that is known."""
         while not self.lost.is_set() and not self.answers():
             self.lost.wait(ASK_SECONDS)
         return self.lost.is_set()
@@ -74,7 +74,7 @@ _connected: Head | None = None
 
 @contextlib.contextmanager
 def watched(address: str) -> Iterator[Head]:
-    """Watch the head of the cluster at ``address``, to which Ray is connected, for the length of the block."""
+    """Watch the head of the cluster at ``address``, to which Ray is connected, inside the block."""
     global _connected
     _connected = head = Head(address)
     threading.Thread(target=head.watch, daemon=True, name="head-watch").start()
@@ -91,7 +91,7 @@ def while_there(work: Callable[[], Result]) -> Result:
     It runs in a thread of its own, because a call into Ray may not come back from a lost head.
 
     Raises:
-        HeadLost: the head was lost meanwhile; ``work`` is left alone.
+        HeadLost: the head was lost meanwhile; ``work`` is abandoned.
     """
     head = _connected
     future: Future[Result] = Future()
@@ -111,5 +111,5 @@ def while_there(work: Callable[[], Result]) -> Result:
         wait([future], timeout=0.5)
     error = future.exception()
     if isinstance(error, Exception) and head is not None and head.stays_silent():
-        raise head.loss() from error  # the first sign of it
+        raise head.loss() from error  # the first sign of the loss
     return future.result()

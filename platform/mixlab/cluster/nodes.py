@@ -16,7 +16,7 @@ def alive() -> dict[str, Node]:
 
 
 def names_of(nodes: Mapping[str, Node]) -> dict[str, str]:
-    """By node, its host's name, with the address where several bear it, with Ray's id where that is not enough."""
+    """Return the host name of each node, with the address if several share it, and Ray's id if that is not enough."""
     full = {node: f"{info['NodeManagerHostname']} ({info['NodeManagerAddress']})" for node, info in nodes.items()}
     count = Counter(full.values())
     return {node: name if count[name] == 1 else f"{name[:-1]}, {node[:8]})" for node, name in full.items()}
@@ -25,7 +25,7 @@ def names_of(nodes: Mapping[str, Node]) -> dict[str, str]:
 def call_on(
     node: str, function: Callable[..., Any], *arguments: Any, cpus: float = 0, gpus: float = 0
 ) -> ray.ObjectRef:
-    """The answer to come. Unless processors are asked for, a busy cluster answers as well."""
+    """Return a reference to the answer. Unless processors are requested, a busy cluster answers as well."""
     there = NodeAffinitySchedulingStrategy(node, soft=False)
     task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0, scheduling_strategy=there)(function)
     return task.remote(*arguments)

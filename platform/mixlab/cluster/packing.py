@@ -1,4 +1,4 @@
-"""Tells how many trials share a GPU: the memory that one needs, as measured, against what the GPU has free."""
+"""Decides how many trials share a GPU: the memory that one needs, as measured, against the GPU's free memory."""
 
 import math
 import re
@@ -17,10 +17,10 @@ from mixlab.options import AUTO, Options
 from mixlab.spec.study import Trial
 from mixlab.spec.trainable import CompleteTrainable
 
-MARGIN = 0.1  # of a GPU's free memory: fragments, and steps that need more than those measured
+MARGIN = 0.1  # the share of a GPU's free memory left for fragments, and for steps that need more than those measured
 STEPS = 10_000  # Ray counts a GPU in ten-thousandths
-ABREAST = 8  # trials measured at once on a GPU: each is a process, which takes longer to start than to measure
-# What torch's allocator, CUDA, cuBLAS and cuDNN say of a full GPU; cuDNN was seen to call it an internal error.
+ABREAST = 8  # trials measured at once on a GPU: each is a process that takes longer to start than to measure
+# The messages of torch's allocator, CUDA, cuBLAS and cuDNN on a full GPU; cuDNN was seen to call it an internal error.
 FULL = re.compile(
     r"^torch\.(cuda\.)?OutOfMemoryError"
     r"|^(RuntimeError|torch\.(accelerator\.)?AcceleratorError): (CUDA (driver )?error: |cuDNN error: )"
@@ -34,9 +34,9 @@ class Packing:
     """How trials share GPUs.
 
     Args:
-        needed: MiB of the cell that needs most.
-        free: MiB of the GPU that has least.
-        cell: which needs most.
+        needed: the MiB of the cell that needs most.
+        free: the MiB of the GPU that has least.
+        cell: the cell that needs most.
     """
 
     needed: float
@@ -45,12 +45,12 @@ class Packing:
 
     @property
     def count(self) -> int:
-        """Return the trials that share a GPU, at least one."""
+        """Return the number of trials that share a GPU, at least one."""
         return max(1, int(self.free * (1 - MARGIN) / self.needed))
 
     @property
     def gpus(self) -> float:
-        """Return what each trial asks Ray for: rounded down, so that ``count`` of them are no more than a GPU."""
+        """Return the GPUs that each trial requests, rounded down so that ``count`` of them are at most one GPU."""
         return math.floor(STEPS / self.count) / STEPS
 
     def __str__(self) -> str:
@@ -62,10 +62,10 @@ class Packing:
 
 
 def require_place(options: Options) -> None:
-    """Raise ``BadInput`` where no trial can run as the options say, as far as that is known without a cluster."""
+    """Raise ``BadInput`` if no trial can run with the options, as far as that is known without a cluster."""
     connect.require_address(options.address)
     wished = options.cpus_per_trial is not None or options.gpus_per_trial is not None
-    if options.address == "local" and wished:  # else there is nothing to ask of torch, which takes seconds to import
+    if options.address == "local" and wished:  # otherwise torch, which takes seconds to import, is not needed
         connect.share(options.cpus_per_trial, options.gpus_per_trial, connect.this_machine(), "this machine")
 
 
@@ -76,7 +76,7 @@ def share_of(
     options: Options,
     console: Console,
 ) -> Share:
-    """Return the resources of each of ``trials`` on the connected cluster; measured, where the options ask for that."""
+    """Return the resources of each of ``trials`` on the connected cluster; measured, if the options ask for that."""
     share = connect.share(options.cpus_per_trial, options.gpus_per_trial, resources, "the Ray cluster")
     if options.gpus_per_trial != AUTO or not share.gpus:
         return share
@@ -90,8 +90,8 @@ def measure(trials: Sequence[Trial], train: CompleteTrainable, whole: Share, dat
     """Measure a trial of every cell on the connected cluster, and the one that needs most on every node with a GPU.
 
     Args:
-        trials: those to run.
-        train: asked for ``gpu_memory``.
+        trials: the trials to run.
+        train: the trainable, whose ``gpu_memory`` is called.
         whole: the processors of a trial, and one GPU.
         data_root: the folder of the data sets, where the trials run.
 
@@ -110,7 +110,7 @@ def measure(trials: Sequence[Trial], train: CompleteTrainable, whole: Share, dat
 
 
 def _needed(memory: Callable[[Any], tuple[float, float]], settings: Sequence[Any], whole: Share) -> list[float]:
-    """Return the MiB of each, several measured at once, or one after another where together they do not fit."""
+    """Return the MiB of each, several measured at once, or one after another if they do not fit together."""
     try:
         found = connect.map_on(memory, settings, replace(whole, gpus=whole.gpus / ABREAST))
     except ValueError:

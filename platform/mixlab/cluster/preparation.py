@@ -1,4 +1,4 @@
-"""Has what trials need, data sets and weights, on every machine where they will run, before any of them starts."""
+"""Fetches the data sets and weights that trials need to every machine where they will run, before any trial starts."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -15,26 +15,26 @@ from mixlab.spec.trainable import CompleteTrainable
 
 
 def prepare(train: CompleteTrainable, trials: Sequence[Trial], data_root: Path) -> None:
-    """Have each data set, and each network's weights, on this machine; ``BadInput`` where that is not possible."""
+    """Fetch each data set and each network's weights to this machine; raise ``BadInput`` if that is impossible."""
     fault = _fault(train, _different(train, trials), data_root)
     if fault:
         raise BadInput(fault)
 
 
 def prepare_nodes(train: CompleteTrainable, trials: Sequence[Trial], data_root: Path, gpus: bool) -> None:
-    """Have the same on each node of the connected cluster that may run a trial, all at once.
+    """Fetch the same to each node of the connected cluster that may run a trial, all at once.
 
-    The nodes have it, each under a data root of its own, and not this machine. A node that joins later has it by its
-    first trial.
+    The nodes need it, each under a data root of its own, and this machine does not. A node that joins later fetches it
+    with its first trial.
 
     Args:
         train: the trainable.
-        trials: those that will run.
+        trials: the trials that will run.
         data_root: the folder of the data sets on each node.
         gpus: whether trials use GPUs.
 
     Raises:
-        BadInput: something cannot be had.
+        BadInput: something cannot be fetched.
     """
     nodes = alive()
     names = names_of(nodes)
@@ -56,7 +56,7 @@ def prepare_nodes(train: CompleteTrainable, trials: Sequence[Trial], data_root: 
 
 
 def _fault(train: CompleteTrainable, settings: Sequence[Any], data_root: Path) -> str:
-    """Return why what is needed cannot be had on the machine where this is called; empty when it is there."""
+    """Return why the machine where this is called cannot get what is needed; empty when it has everything."""
     try:
         for each in settings:
             train.prepare(each, data_root)
@@ -66,6 +66,6 @@ def _fault(train: CompleteTrainable, settings: Sequence[Any], data_root: Path) -
 
 
 def _different(train: CompleteTrainable, trials: Sequence[Trial]) -> list[Any]:
-    """Return one setting of all that need the same."""
+    """Return one setting for each group of trials that need the same."""
     found: Mapping[Any, Any] = {tuple(str(t.config.get(key)) for key in train.prepared): t.settings for t in trials}
     return list(found.values())

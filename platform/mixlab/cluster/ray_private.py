@@ -1,4 +1,4 @@
-"""The private parts of Ray that Mixlab depends on, as of the version that ``constraints.txt`` pins.
+"""The private parts of Ray that Mixlab depends on, in the version that ``constraints.txt`` pins.
 
 Each has a test in ``tests/mixlab/cluster/test_ray_private.py`` that names that version when it fails.
 """
@@ -14,7 +14,7 @@ from ray import cloudpickle
 from ray._raylet import GcsClient  # type: ignore[attr-defined]
 from ray.exceptions import RayTaskError, RpcError
 
-SILENT = (None, 1, 4, 14)  # of gRPC: unknown to Ray, cancelled, deadline exceeded, unavailable
+SILENT = (None, 1, 4, 14)  # codes of gRPC: unknown to Ray, cancelled, deadline exceeded, unavailable
 
 
 def head_client() -> Any:
@@ -23,7 +23,7 @@ def head_client() -> Any:
 
 
 def head_answers(client: Any, seconds: float) -> bool:
-    """Return whether the head answers within so many seconds; whatever else goes wrong is raised."""
+    """Return whether the head answers within ``seconds``; any other fault is raised."""
     try:
         client.internal_kv_exists(b"mixlab", timeout=seconds)
     except RpcError as error:
@@ -37,11 +37,11 @@ def head_answers(client: Any, seconds: float) -> bool:
 
 @dataclass(frozen=True)
 class Failure:
-    """What made a trial fail.
+    """The reason why a trial failed.
 
     Args:
         text: a traceback, or Ray's account.
-        raised: the code raised it; otherwise the process or its machine was lost.
+        raised: whether the code raised it; otherwise the process or its machine was lost.
     """
 
     text: str
@@ -51,7 +51,7 @@ class Failure:
 def failure_of(trial: Any) -> Failure:
     """Return why a trial of Ray Tune failed last.
 
-    Not by ``trial.get_error()``: that reads a copy in the storage, which Ray Tune may not have written yet.
+    ``trial.get_error()`` would not do: it reads a copy in the storage, which Ray Tune may not have written yet.
     """
     if trial.pickled_error_file:
         error = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
@@ -67,7 +67,7 @@ def ask_before_retry(trial: Any, wanted: Callable[[Any], bool]) -> None:
 
 
 class _Both:
-    """Both of two answers. Ray Tune pickles its trials with the state of an experiment, which is never read."""
+    """The conjunction of two answers. Ray Tune pickles it with an experiment's state, which is never read."""
 
     def __init__(self, *questions: Callable[[], bool]) -> None:
         self.questions = questions

@@ -1,7 +1,7 @@
-"""Runs trials on Ray Tune: concurrently, on reused workers, each again from its checkpoint when its process is lost.
+"""Runs trials on Ray Tune: concurrently, on reused workers, and again from its checkpoint if a process is lost.
 
-With ``worker``, the only file that imports ray.tune. Ray Tune schedules and retries; what to run, where it goes on, and
-when it stops is decided by a source.
+Besides ``worker``, this is the only file that imports ray.tune. Ray Tune schedules and retries; a source decides what
+to run, where it continues, and when it stops.
 """
 
 import os
@@ -25,15 +25,15 @@ from mixlab.spec.epoch import Epoch
 from mixlab.spec.state import State
 from mixlab.spec.study import Trial
 
-# Crashes in a row without a new epoch between them. So a machine that kills every process is met four times and no
-# more, and a long trial may lose any number of nodes.
+# The most crashes in a row without a new epoch between them. A machine that kills every process is thus met four times
+# and no more, while a long trial may lose any number of nodes.
 MAX_FAILURES = 3
-LEAVE_SECONDS = 3.0  # for Ray Tune to leave its loop, once interrupted
+LEAVE_SECONDS = 3.0  # the time for Ray Tune to leave its loop, once interrupted
 
 
 @dataclass(frozen=True)
 class Allotment:
-    """With what trials run.
+    """The resources with which trials run.
 
     Args:
         share: the resources of each trial.
@@ -45,16 +45,16 @@ class Allotment:
 
 
 def run(source: Source, listener: Listener, task: Work, allotment: Allotment) -> None:
-    """Run what ``source`` gives on the connected cluster, and return when it has no more.
+    """Run the trials of ``source`` on the connected cluster, and return when it has no more.
 
     Args:
         source: chooses trials, and stops them early.
-        listener: told of everything, in this process.
-        task: what a trial does.
-        allotment: with what.
+        listener: receives every event, in this process.
+        task: the work of a trial.
+        allotment: the resources of the trials.
 
     Raises:
-        BadInput: the source cannot go on by what a trial reports.
+        BadInput: the source cannot continue with what a trial reports.
         HeadLost: the cluster was lost.
     """
     room = partial(_room, allotment.share)
@@ -62,7 +62,7 @@ def run(source: Source, listener: Listener, task: Work, allotment: Allotment) ->
     # Ray Tune would start the trials of a searcher one after another.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(room())
     tuner = tune.Tuner(
-        # Bound as a parameter: in the search space it would end up in folder names and in the results.
+        # The task is bound as a parameter: in the search space it would end up in folder names and in the results.
         tune.with_resources(
             tune.with_parameters(work, work=task), {"cpu": allotment.share.cpus, "gpu": allotment.share.gpus}
         ),
@@ -94,16 +94,16 @@ def run(source: Source, listener: Listener, task: Work, allotment: Allotment) ->
 
 
 def _room(share: Share) -> int:
-    """Return how many trials may run at a time, of the nodes that are there just now."""
+    """Return how many trials may run at a time on the nodes that are there now."""
     return share.slots(ray.cluster_resources())
 
 
 class _Leave(BaseException):
-    """Ends Ray Tune's loop, as Ctrl-C does: it catches every other exception."""
+    """Ends Ray Tune's loop, as Ctrl-C does; the loop catches every other exception."""
 
 
 class Events:
-    """What happens in Ray Tune's loop, handed to the source and the listener."""
+    """Passes the events of Ray Tune's loop to the source and the listener."""
 
     def __init__(self, source: Source, listener: Listener, room: Callable[[], int]) -> None:
         self.source = source
@@ -126,12 +126,12 @@ class Events:
             self._left.set()
 
     def leave(self) -> None:
-        """Have Ray Tune leave its loop, and tell the listener no more; waits a little for that."""
+        """Make Ray Tune leave its loop, and tell the listener nothing more; wait a little for that."""
         self._leave.set()
         self._left.wait(LEAVE_SECONDS)
 
     def go_on(self) -> None:
-        """Leave Ray Tune's loop, by an exception, if it has to be left."""
+        """Leave Ray Tune's loop by an exception if it must be left."""
         if self._leave.is_set() or self.fault is not None:
             raise _Leave
 
@@ -156,7 +156,7 @@ class Events:
             return {"key": job.trial.key, "trial": job.trial, "resume_from": path}
 
     def reported(self, trial: Trial, epoch: Epoch) -> bool:
-        """Hand an epoch on; return whether the trial has to stop by it."""
+        """Pass an epoch on; return whether the trial must stop after it."""
         self.listener.reported(trial, epoch)
         if trial.key not in self.furthest or epoch.number > self.furthest[trial.key].number:
             self.furthest[trial.key] = epoch
@@ -170,7 +170,7 @@ class Events:
         return end is not None and not epoch.last
 
     def is_final(self, ray_trial: Any) -> bool:
-        """Return whether an error is the same as the one before, at the same epoch: then it will come again."""
+        """Return whether an error is the same as the last one, at the same epoch: it would then come again."""
         trial, failure = _trial_of(ray_trial), ray_private.failure_of(ray_trial)
         epoch = self.furthest.get(trial.key)
         seen = (last_line(failure.text), epoch.number if epoch else 0)
@@ -179,7 +179,7 @@ class Events:
         return again
 
     def completed(self, trial: Trial, checkpoint: str) -> None:
-        """A trial has returned, or was stopped."""
+        """Note that a trial has returned, or was stopped."""
         end = self.ends.get(trial.key)
         if end is None:
             last = self.furthest.get(trial.key)
@@ -188,7 +188,7 @@ class Events:
         self._end(trial, end, checkpoint)
 
     def failed(self, trial: Trial, account: str) -> None:
-        """A trial has crashed for the last time."""
+        """Note that a trial has crashed for the last time."""
         self._end(trial, End(State.FAILED, error=account), "")
 
     def _end(self, trial: Trial, end: End, checkpoint: str) -> None:
@@ -205,7 +205,7 @@ class _Unpickled:
 
 
 class _Suggestions(_Unpickled, Searcher):
-    """Gives Ray Tune the trials of the source."""
+    """Hands the trials of the source to Ray Tune."""
 
     def __init__(self, events: Events) -> None:
         super().__init__()
@@ -216,13 +216,13 @@ class _Suggestions(_Unpickled, Searcher):
         return self.events.next()
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """See ``Searcher``; the callbacks tell it, with the trial."""
+        """See ``Searcher``; the callbacks report this, with the trial."""
 
 
 class _InTurn(_Unpickled, FIFOScheduler):
-    """First come, first served; a trial stops when the source says so.
+    """Serves trials in their order, and stops a trial when the source says so.
 
-    One that ran out of GPU memory is tried again with a larger share.
+    A trial that ran out of GPU memory is tried again with a larger share.
     """
 
     def __init__(self, events: Events) -> None:
@@ -249,14 +249,14 @@ class _InTurn(_Unpickled, FIFOScheduler):
         return str(TrialScheduler.CONTINUE)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """See ``TrialScheduler``. Called before a trial is queued again, when its resources may still change."""
+        """See ``TrialScheduler``. Ray Tune calls it before it queues a trial again, when its resources may change."""
         share = trial.placement_group_factory.required_resources
         if share.get("GPU", 0) > 0 and packing.ran_out(ray_private.failure_of(trial).text):
             trial.update_resources({"cpu": share["CPU"], "gpu": packing.more(share["GPU"])})
 
 
 class _Callbacks(_Unpickled, tune.Callback):
-    """Hands Ray Tune's events on."""
+    """Passes Ray Tune's events on."""
 
     def __init__(self, events: Events) -> None:
         self.events = events

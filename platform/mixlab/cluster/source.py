@@ -1,4 +1,4 @@
-"""What a schedule asks for trials, and what it tells."""
+"""The interfaces of a schedule: a source that gives it trials, and a listener that receives its events."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Job:
 
 
 class Wait(Enum):
-    """Nothing is to be run just now."""
+    """The answer that nothing is to be run now."""
 
     WAIT = "wait"
 
@@ -30,12 +30,12 @@ WAIT = Wait.WAIT
 
 @dataclass(frozen=True)
 class End:
-    """How a trial ended.
+    """The end of a trial.
 
     Args:
         state: done, pruned or failed.
-        value: of a search, the objective's last value.
-        error: of a failed trial, a traceback or a sentence.
+        value: in a search, the objective's last value.
+        error: for a failed trial, a traceback or a sentence.
     """
 
     state: State
@@ -47,42 +47,42 @@ class Source(Protocol):
     """Chooses the trials. A study lists them; a search proposes them."""
 
     def next(self, room: int) -> Job | Wait | None:
-        """Return the next trial; ``WAIT`` while there is none, and None when none will come any more.
+        """Return the next trial, ``WAIT`` while there is none, or None when no more will come.
 
         Args:
-            room: how many trials may run just now; more when a node joins.
+            room: the number of trials that may run now; more when a node joins.
         """
 
     def reported(self, trial: Trial, epoch: Epoch, fresh: bool = True) -> End | None:
-        """A trial has finished an epoch; return how it has to end, if it has to stop by that.
+        """Note that a trial has finished an epoch; return how it must end, if it must stop now.
 
         Args:
-            trial: which.
-            epoch: what it reports.
-            fresh: False of an epoch that the journal holds from an earlier start.
+            trial: the trial.
+            epoch: its report.
+            fresh: False for an epoch that the journal holds from an earlier start.
 
         Raises:
-            BadInput: nothing can go on by such reports.
+            BadInput: the source cannot continue with such reports.
         """
 
     def ended(self, trial: Trial, end: End) -> None:
-        """A trial is over."""
+        """Note that a trial is over."""
 
 
 class Listener(Protocol):
-    """Is told what happens to the trials."""
+    """Receives the events of the trials."""
 
     def resumed(self, trial: Trial, epochs: Sequence[Epoch]) -> None:
-        """A trial will go on after ``epochs``, which an earlier start has run."""
+        """Note that a trial will continue after ``epochs``, which an earlier start has run."""
 
     def started(self, trial: Trial) -> None:
-        """A trial begins, or begins again."""
+        """Note that a trial begins, or begins again."""
 
     def reported(self, trial: Trial, epoch: Epoch) -> None:
-        """A trial has finished an epoch."""
+        """Note that a trial has finished an epoch."""
 
     def crashed(self, trial: Trial, account: str) -> None:
-        """A trial has crashed and will be tried again from its checkpoint; ``account`` says so in words."""
+        """Note that a trial has crashed and will be tried again from its checkpoint; ``account`` describes it."""
 
     def ended(self, trial: Trial, end: End, checkpoint: str) -> None:
-        """A trial is over; ``checkpoint`` is the folder of its last checkpoint in the storage, empty without one."""
+        """Note that a trial is over; ``checkpoint`` is the folder of its last one in the storage, or empty."""

@@ -1,4 +1,4 @@
-"""What happens in the process of a trial: it trains, and hands every epoch to Ray Tune with a checkpoint."""
+"""Runs in the process of a trial: it trains, and hands every epoch to Ray Tune with a checkpoint."""
 
 import contextlib
 import ctypes
@@ -27,16 +27,16 @@ CONTEXT_BYTES = 800 * 2**20  # what a process takes of a GPU besides its tensors
 
 @dataclass(frozen=True)
 class Work:
-    """What every trial of a phase needs, whichever it is.
+    """Everything that the trials of a phase have in common.
 
     Args:
         train: the trainable.
         storage: where checkpoints go.
-        threads: of torch.
+        threads: the number of torch's threads.
         data_root: the folder of the data sets.
-        objective: of a search, the metric whose mean over seeds is reported.
+        objective: in a search, the metric to report as a mean over seeds.
         checkpoint_every: minutes between two checkpoints; 0 for one after every epoch.
-        files: by the path in the configuration, the content of each file that a trial reads.
+        files: the content of each file that a trial reads, by its path in the configuration.
     """
 
     train: CompleteTrainable
@@ -77,7 +77,7 @@ def work(config: Mapping[str, Any], *, work: Work) -> None:
 
 @contextlib.contextmanager
 def _settings(trial: Trial, work: Work) -> Iterator[Any]:
-    """Give what the trainable takes, with every file that it reads on this machine for the length of the block."""
+    """Yield the trainable's settings, with every file that it reads on this machine inside the block."""
     paths = {key: trial.config[key] for key in work.train.files if trial.config.get(key) in work.files}
     if not paths:
         yield trial.settings
@@ -100,7 +100,7 @@ def files_of(train: CompleteTrainable, configs: list[Config]) -> dict[str, bytes
 
 
 class Reporter:
-    """Takes what a trainable reports, and hands it to Ray Tune with a checkpoint that knows all epochs so far."""
+    """Takes a trainable's reports, and hands them to Ray Tune with a checkpoint that holds all epochs so far."""
 
     def __init__(self, epochs: list[Epoch], work: Work) -> None:
         self.epochs = epochs
@@ -109,10 +109,10 @@ class Reporter:
         self.saved_at = time.monotonic()
 
     def __call__(self, reported: Any, save: Save) -> None:
-        """Called by the trainable after every epoch.
+        """Take a report; the trainable calls this after every epoch.
 
         Raises:
-            Refused: what is reported is no epoch.
+            Refused: the report is not an epoch.
         """
         self.epochs.append(epoch_of(reported))
         if self.epochs[-1].last:
@@ -132,18 +132,18 @@ class Reporter:
 
 
 def _give_back_memory() -> None:
-    """Return to the machine what the trial before has left in this process."""
+    """Return to the machine the memory that the last trial has left in this process."""
     gc.collect()
-    with contextlib.suppress(OSError, AttributeError):  # of the GNU C library alone
+    with contextlib.suppress(OSError, AttributeError):  # only the GNU C library has it
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def _keep_to_share(gpus: float) -> None:
-    """Take no more of a shared GPU's memory than one's share: a greedy trial fails, and not its neighbour."""
+    """Limit this process to its share of a GPU's memory, so that a greedy trial fails instead of its neighbour."""
     import torch
 
     if torch.cuda.is_available():
-        torch.cuda.empty_cache()  # of the trial that this process ran before
+        torch.cuda.empty_cache()  # left by the trial that this process ran before
         torch.cuda.set_per_process_memory_fraction(share_of_tensors(gpus, torch.cuda.mem_get_info()[1]))
 
 
@@ -151,8 +151,8 @@ def share_of_tensors(gpus: float, memory: int) -> float:
     """Return the share of a GPU's memory that the tensors of a trial may take; its context takes the rest.
 
     Args:
-        gpus: that the trial was given.
-        memory: of one GPU, in bytes.
+        gpus: the GPUs that the trial was given.
+        memory: the memory of one GPU, in bytes.
     """
     if not 0 < gpus < 1:
         return 1.0

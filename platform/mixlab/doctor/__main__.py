@@ -1,4 +1,4 @@
-"""Prints a line for each thing that goes wrong in practice, with the fix.
+"""Prints one line for each thing that can go wrong in practice, with its fix.
 
     python -m mixlab.doctor                          this machine
     python -m mixlab.doctor --address HOST:6379      this machine and every node of a cluster
@@ -32,7 +32,7 @@ STYLES = {OK: "green", WARNING: "yellow", RED: "bold red"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Examine, print, and return the exit code."""
+    """Examine, print the findings, and return the exit code."""
     options = parser().parse_args(argv)
     console = Console(highlight=False, soft_wrap=True)
     try:

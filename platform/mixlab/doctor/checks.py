@@ -1,4 +1,4 @@
-"""Judges the facts of every machine: what is wrong, and the fix. Pure functions."""
+"""Judges the facts of every machine, by pure functions: each finding says what is wrong, and how to fix it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from mixlab.uris import shown
 
 OK, WARNING, RED = "ok", "warning", "red"
 
-# Drivers of a search that share a storage take each other for dead after 120 s without a beat.
+# Drivers of a search that share a storage consider each other dead after 120 s without a beat.
 SKEW_RED, SKEW_WARNING = 60.0, 2.0  # seconds
-DISK_RED = 0.05  # share that is free; below it Ray stops spilling objects to the disk
+DISK_RED = 0.05  # the free share below which Ray stops spilling objects to the disk
 DISK_RED_MIB, DISK_WARNING_MIB = 2 * 1024, 10 * 1024
-TRIAL_MIB = 1024  # what a small trial takes, most of it torch
+TRIAL_MIB = 1024  # the memory of a small trial, most of it torch
 SHM_MIB = 512
-FILES = 1024  # that a process may open; the usual limit of Linux
+FILES = 1024  # the files that a process may open; the usual limit of Linux
 RAY_DISK_FIX = "free some, or start the node with `ray start --temp-dir` on a larger disk"
 
 FIX_VERSIONS = "install the same everywhere: pip install -c constraints.txt, or one image on every node"
@@ -23,7 +23,7 @@ FIX_VERSIONS = "install the same everywhere: pip install -c constraints.txt, or 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check says about one machine or about all of them."""
+    """The result of a check for one machine or for all of them."""
 
     check: str
     level: str  # ok, warning or red
@@ -35,17 +35,17 @@ Check = Callable[[Question, Sequence[Facts]], list[Finding]]
 
 
 def judge(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
-    """Return at least one finding of each check. The first of ``machines`` is the driver."""
+    """Return at least one finding from each check. The first of ``machines`` is the driver."""
     return [finding for check in CHECKS for finding in check(asked, machines)]
 
 
 def check_versions(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
-    """Red where a machine differs from the driver."""
+    """Return a red finding for a machine that differs from the driver."""
     driver = machines[0]
     faults = []
     for facts in machines[1:]:
         names = [name for name in driver.versions if facts.versions.get(name, "") != driver.versions[name]]
-        # Ours travels with the study: a node need not have it.
+        # Our own package travels with the study: a node need not have it.
         names = [name for name in names if name != "mixlab" or name in facts.versions]
         for name in names:
             text = (
@@ -64,7 +64,7 @@ def check_versions(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
 
 
 def check_gpus(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
-    """Red where torch or Ray does not see the GPUs that a machine has."""
+    """Return a red finding where torch or Ray does not see the GPUs that a machine has."""
     faults = []
     for facts in machines:
         have, usable = len(facts.gpus.names), facts.gpus.usable
@@ -86,7 +86,7 @@ def check_gpus(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
 
 
 def check_dataset(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
-    """Red where a machine cannot read the data set."""
+    """Return a red finding where a machine cannot read the data set."""
     if asked.dataset is None:
         return [Finding("data set", OK, "not looked for: --dataset names one")]
     fix = f"put it under {asked.data_root} there, or name another folder with --data-root"
@@ -95,7 +95,7 @@ def check_dataset(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
 
 
 def check_storage(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
-    """Red where a machine cannot write, or writes to a folder of its own."""
+    """Return a red finding where a machine cannot write, or writes to a folder of its own."""
     faults = []
     for facts in machines:
         if facts.storage:
@@ -109,7 +109,7 @@ def check_storage(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
 
 
 def check_tracking(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
-    """Red where the server does not answer, or refuses the name by which it is asked."""
+    """Return a red finding where the server does not answer, or refuses the host name by which it is addressed."""
     if not asked.tracking_uri.startswith("http"):
         return [Finding("tracking", OK, f"{shown(asked.tracking_uri)}: the driver alone writes to it")]
     host = urlsplit(asked.tracking_uri).netloc.rpartition("@")[2]
@@ -125,7 +125,7 @@ def check_tracking(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
 
 
 def check_clocks(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
-    """Red where a clock is a minute from the driver's."""
+    """Return a red finding where a clock differs from the driver's by a minute."""
     faults = []
     for facts in machines:
         skew = abs(facts.clock_skew) - facts.clock_error
@@ -139,7 +139,7 @@ def check_clocks(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
 
 
 def check_disk(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
-    """Red where the disk of Ray's temporary folder, or the driver's disk of the storage, is nearly full."""
+    """Return a red finding where the disk of Ray's temporary folder, or the driver's storage, is nearly full."""
     use = [(facts, facts.temporary, "Ray keeps its files", RAY_DISK_FIX) for facts in machines]
     if machines[0].storage_disk is not None:
         use.append(
@@ -157,7 +157,7 @@ def check_disk(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
 
 
 def check_files(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
-    """Warn where a process may open few files: each worker of Ray takes dozens, on the driver's machine and its own."""
+    """Warn where a process may open few files: each worker of Ray takes dozens, on its own and the driver's machine."""
     faults = [
         Finding("files", WARNING, f"{facts.node} lets a process open {facts.files} files", "ulimit -n 4096, or more")
         for facts in machines
@@ -168,7 +168,7 @@ def check_files(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
 
 
 def check_memory(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
-    """Red where not one trial fits, a warning where fewer fit than there are processors."""
+    """Return a red finding where not one trial fits, and a warning where fewer fit than there are processors."""
     faults = []
     for facts in machines:
         free = facts.memory_free_mib
@@ -199,6 +199,6 @@ CHECKS: tuple[Check, ...] = (
 
 
 def everywhere(machines: Sequence[Facts]) -> str:
-    """Return on how many machines a finding is true, as the end of a sentence."""
+    """Return on how many machines a finding holds, as the end of a sentence."""
     nodes = len(machines) - 1
     return f", on the driver and {nodes} node{'s' if nodes > 1 else ''}" if nodes else ""

@@ -1,4 +1,4 @@
-"""Examines what only the driver's machine has: its temporary folder, terminal, repository, and store in a file."""
+"""Examines the parts that only the driver's machine has: temporary folder, terminal, repository, store in a file."""
 
 import os
 import sqlite3
@@ -15,15 +15,15 @@ from mixlab.errors import first_line
 from mixlab.storage.probe import probe
 from mixlab.uris import shown, sqlite_file
 
-# A UNIX socket's path has at most 107 bytes, and this is what Ray adds to the temporary folder.
+# A UNIX socket's path has at most 107 bytes, and Ray adds this to the temporary folder.
 SOCKET_BYTES = 107
 RAY_ADDS = len("/ray/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store")
-LETTERS = "·±→≤×…"  # that progress lines and tables are written with
+LETTERS = "·±→≤×…"  # the letters in progress lines and tables
 LOCK_SECONDS = 2.0  # a writer holds a database for milliseconds
 
 
 def examine_driver(asked: Question) -> list[Finding]:
-    """Return one finding of each check."""
+    """Return one finding from each check."""
     checks: tuple[Callable[[], Finding], ...] = (
         lambda: check_temporary(tempfile.gettempdir()),
         lambda: check_output(sys.stdout),
@@ -34,7 +34,7 @@ def examine_driver(asked: Question) -> list[Finding]:
 
 
 def check_temporary(folder: str) -> Finding:
-    """Warn where Ray's sockets do not fit below the temporary folder; a study puts them under /tmp if it can."""
+    """Warn if Ray's sockets do not fit below the temporary folder; a study puts them under /tmp if it can."""
     longest = SOCKET_BYTES - RAY_ADDS
     if folder.isascii() and len(folder) <= longest:
         return Finding("temporary", OK, f"{folder} is short enough for Ray's sockets")
@@ -47,7 +47,7 @@ def check_temporary(folder: str) -> Finding:
 
 
 def check_output(stream: TextIO) -> Finding:
-    """Warn where the terminal cannot show every letter of a table."""
+    """Warn if the terminal cannot show every letter of a table."""
     encoding = stream.encoding or "ascii"
     try:
         LETTERS.encode(encoding)
@@ -57,7 +57,7 @@ def check_output(stream: TextIO) -> Finding:
 
 
 def check_git(folder: Path) -> Finding:
-    """Warn where runs cannot be told the commit that they come from."""
+    """Warn if the commit that runs come from cannot be recorded."""
     if os.environ.get("MIXLAB_COMMIT"):
         return Finding("commit", OK, f"the image names {os.environ['MIXLAB_COMMIT'][:12]}")
     command = ["git", "-C", str(folder), "rev-parse", "HEAD"]
@@ -76,7 +76,7 @@ def check_git(folder: Path) -> Finding:
 
 
 def check_store(tracking_uri: str) -> Finding:
-    """Red where a file is no MLflow database, is locked, or has nowhere to put artifacts."""
+    """Return a red finding if a file is not an MLflow database, is locked, or has no folder for artifacts."""
     file = sqlite_file(tracking_uri)
     if file is None:
         return Finding("store", OK, f"{shown(tracking_uri)} is no file")
@@ -111,13 +111,13 @@ def check_store(tracking_uri: str) -> Finding:
 
 
 def _unwritable(folder: Path) -> str:
-    """Return why a folder cannot be written; nothing is left there."""
+    """Return why a folder cannot be written; leave nothing in it."""
     nearest = next(each for each in (folder, *folder.parents) if each.exists())
     return probe(str(nearest))[0]
 
 
 def _tables(file: Path) -> set[str]:
-    """Return the names of a database's tables once it has let us write to it."""
+    """Return the names of a database's tables after a successful write to it."""
     database = sqlite3.connect(f"file:{file.absolute()}?mode=rw", uri=True, timeout=LOCK_SECONDS)
     try:
         database.execute("BEGIN IMMEDIATE")
@@ -129,7 +129,7 @@ def _tables(file: Path) -> set[str]:
 
 
 def _other_version(tracking_uri: str) -> str:
-    """Return what MLflow says against a database of its own; importing it takes seconds."""
+    """Return MLflow's objection to a database of its own; importing MLflow takes seconds."""
     from mixlab.errors import BadInput
     from mixlab.tracking import store
 

@@ -1,4 +1,4 @@
-"""Checks who is let into the cluster: the driver with its token, and nobody without."""
+"""Checks who may enter the cluster: the driver with its token, and nobody without one."""
 
 import os
 import socket
@@ -14,7 +14,7 @@ WRONG = "0" * 64  # a token that no cluster has
 
 
 def examine_entry(address: str) -> Finding | None:
-    """Try the driver's token and a wrong one; return None where nobody answers at ``address``."""
+    """Try the driver's token and a wrong one; return None if nobody answers at ``address``."""
     host, _, port = address.rpartition(":")
     try:
         if host:
@@ -27,7 +27,7 @@ def examine_entry(address: str) -> Finding | None:
 
 
 def judge_entry(ours: str, wrong: str) -> Finding | None:
-    """Return the finding for the answers to our token and to a wrong one; an empty answer lets in."""
+    """Return the finding for the answers to our token and to a wrong one; an empty answer grants entry."""
     if wrong == "":
         fix = "start Ray everywhere with RAY_AUTH_MODE=token and one RAY_AUTH_TOKEN"
         return Finding("entry", RED, "the cluster lets anybody in, who can then run anything; no node was asked", fix)
@@ -51,7 +51,7 @@ def _try(address: str, environment: Mapping[str, str]) -> subprocess.Popen[str]:
 
 
 def _answer(attempt: subprocess.Popen[str]) -> str:
-    """Return why an attempt was refused; an empty text if it was let in."""
+    """Return why an attempt was refused; an empty text if it was allowed."""
     try:
         error = attempt.communicate(timeout=ANSWER_SECONDS)[1]
     except subprocess.TimeoutExpired:

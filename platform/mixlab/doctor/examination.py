@@ -36,7 +36,7 @@ def examine(asked: Question, seconds: float = ANSWER_SECONDS) -> tuple[list[Fact
 
 
 def _skew(node: str) -> tuple[float, float]:
-    """Return by how many seconds the node's clock is ahead, and the error of that: the best of three round trips."""
+    """Return how many seconds the node's clock is ahead, and the error of that: the best of three round trips."""
     tries = []
     for _ in range(3):
         before = time.time()

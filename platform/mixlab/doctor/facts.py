@@ -1,4 +1,4 @@
-"""What is true of one machine, as far as a study there depends on it; ``collect`` finds it out on that machine."""
+"""The facts about one machine on which a study there depends; ``collect`` finds them out on that machine."""
 
 import os
 import platform
@@ -23,7 +23,7 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class Question:
-    """What a study would use; the names are those of its options."""
+    """The machine's resources that a study would use; the names are those of its options."""
 
     tracking_uri: str
     storage: str  # absolute, or a URI
@@ -33,7 +33,7 @@ class Question:
 
 
 class Disk(NamedTuple):
-    """How full a file system is."""
+    """The free and the total space of a file system."""
 
     mib: int
     free_mib: int
@@ -43,29 +43,29 @@ class Disk(NamedTuple):
 class Facts:
     """The facts of one machine. An empty text stands for no problem."""
 
-    node: str  # its name for the reader
+    node: str  # its name, for the reader
     versions: dict[str, str]
-    commit: str  # that the image was built from; empty outside an image
+    commit: str  # the commit that the image was built from; empty outside an image
     constraints: str  # the hash of the image's constraints.txt; empty outside an image
     cpus: int
     gpus: Gpus
-    memory_mib: int  # in all, within the container's limit
+    memory_mib: int  # the total, within the container's limit
     memory_free_mib: int
     shm_mib: int  # the size of /dev/shm, where Ray keeps objects; 0 where there is none
-    temporary: Disk  # of Ray's temporary folder
-    files: int  # that a process may open
+    temporary: Disk  # the disk of Ray's temporary folder
+    files: int  # the number that a process may open
     dataset: str  # why the data set cannot be read
     storage: str  # why the storage cannot be written
-    sees_marker: bool  # whether it is the driver's storage
+    sees_marker: bool  # whether this is the driver's storage
     tracking: str  # why the tracking server cannot be used
-    storage_disk: Disk | None = None  # of a storage that is a folder
+    storage_disk: Disk | None = None  # for a storage that is a folder
     clock_skew: float = 0.0  # seconds ahead of the driver
-    clock_error: float = 0.0  # seconds by which that may be wrong
+    clock_error: float = 0.0  # the seconds by which that may be wrong
     ray_gpus: float | None = None  # GPUs that Ray counts on the node; None for the driver
 
 
 def collect(asked: Question, node: str = "driver") -> Facts:
-    """Return the facts of this machine. It takes seconds; a server that swallows packets is waited for 15 s."""
+    """Return the facts of this machine. It takes seconds, and waits 15 s for a server that swallows packets."""
     storage, sees_marker = probe(asked.storage, asked.marker)
     shm = Path("/dev/shm")
     memory_mib, memory_free_mib = memory()
@@ -90,13 +90,13 @@ def collect(asked: Question, node: str = "driver") -> Facts:
 
 
 def disk(folder: Path) -> Disk:
-    """Return how full the disk is on which a folder is, or will be."""
+    """Return how full the disk is that holds, or will hold, a folder."""
     usage = shutil.disk_usage(next(each for each in (folder, *folder.parents) if each.exists()))
     return Disk(usage.total // MIB, usage.free // MIB)
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that must agree, of Python and of each package that is installed."""
+    """Return the versions that must agree: those of Python and of each package that is installed."""
     found = {"Python": platform.python_version()}
     for name in (*PACKAGES, "mixlab"):
         try:
@@ -107,7 +107,7 @@ def versions() -> dict[str, str]:
 
 
 def memory() -> tuple[int, int]:
-    """Return the memory in all and free, MiB: of the container if it has a limit, else of the machine."""
+    """Return the total and the free memory in MiB: of the container if it has a limit, else of the machine."""
     total, free = psutil.virtual_memory().total, psutil.virtual_memory().available
     try:
         limit = int(Path("/sys/fs/cgroup/memory.max").read_text())

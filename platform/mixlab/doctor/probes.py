@@ -1,4 +1,4 @@
-"""Tries what a study would do on this machine. Each probe returns why it fails; an empty text if it does not."""
+"""Tries what a study would do on this machine. Each probe returns why it fails, or an empty text if it does not."""
 
 import os
 import pkgutil
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from mixlab.errors import first_line
 
 ANSWER_SECONDS = 15
-# By name: this package knows nothing of images, and imports nothing that does.
+# These are given by name: this package knows nothing about images, and imports nothing that does.
 DATASETS = "trainables.datasets:DATASETS"
 COUNT_GPUS = "import torch; print(torch.cuda.device_count() if torch.cuda.is_available() else 0, torch.version.cuda)"
 
@@ -22,10 +22,10 @@ COUNT_GPUS = "import torch; print(torch.cuda.device_count() if torch.cuda.is_ava
 class Gpus:
     """The GPUs of a machine."""
 
-    names: tuple[str, ...] = ()  # as the driver lists them
+    names: tuple[str, ...] = ()  # the driver's list
     driver: str = ""  # its version
-    usable: int = 0  # as torch counts them
-    cuda: str = ""  # that torch was built for
+    usable: int = 0  # torch's count
+    cuda: str = ""  # the version that torch was built for
 
 
 def gpus() -> Gpus:
@@ -36,7 +36,7 @@ def gpus() -> Gpus:
     except (OSError, subprocess.SubprocessError):
         return Gpus()
     rows = [line.rsplit(", ", 1) for line in lines if ", " in line]
-    # In a process of its own: Ray hides the GPUs from a task that has not asked for one.
+    # This runs in a process of its own: Ray hides the GPUs from a task that has not asked for one.
     environment = {key: value for key, value in os.environ.items() if key != "CUDA_VISIBLE_DEVICES"}
     counted = subprocess.run([sys.executable, "-c", COUNT_GPUS], capture_output=True, text=True, env=environment)
     count, _, cuda = counted.stdout.strip().partition(" ")
@@ -44,7 +44,7 @@ def gpus() -> Gpus:
 
 
 def tracking(uri: str) -> str:
-    """Ask a server what a client asks, with the Host header that the address gives; nothing is asked of a file."""
+    """Ask a server what a client asks, with the Host header that the address gives; ask nothing of a file."""
     if urlsplit(uri).scheme not in ("http", "https"):
         return ""
     request = f"{uri.rstrip('/')}/api/2.0/mlflow/experiments/search?max_results=1"
@@ -59,7 +59,7 @@ def tracking(uri: str) -> str:
 
 
 def dataset(name: str | None, data_root: Path) -> str:
-    """Read the data set, without fetching it; nothing is read where none is named."""
+    """Read the data set without fetching it; read nothing if none is named."""
     if name is None:
         return ""
     try:

@@ -1,1 +1,1 @@
-"""What a search has tried, in Optuna's storage, and what it tries next."""
+"""The trials of a search, which Optuna's storage holds, and the choice of the next ones."""

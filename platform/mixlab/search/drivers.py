@@ -1,7 +1,7 @@
-"""Tells which drivers share a search, and which of them are still there.
+"""Finds which drivers share a search, and which of them are still alive.
 
 A driver is named by its machine and process. On one machine the process is looked up, so that a killed driver's trials
-are free at once; on others it is the heartbeat that tells.
+are free at once; across machines the heartbeat decides.
 """
 
 import logging
@@ -13,16 +13,16 @@ import optuna
 from mixlab.processes import machine_of, runs_here, this_process
 
 BEAT_SECONDS = 20.0
-GONE_SECONDS = 120.0  # without a beat; clocks of machines that share a storage may differ by less than that
+GONE_SECONDS = 120.0  # without a beat; the clocks of machines that share a storage must differ by less
 
 LOG = logging.getLogger("mixlab")
 
 
 class Drivers:
-    """The drivers of a search, as one of them sees them. Use as a context: it is alive to others within.
+    """The drivers of a search, as one of them sees them. Use as a context, in which it is alive to the others.
 
     Args:
-        study: an Optuna study that holds no trials but what drivers tell each other.
+        study: an Optuna study without trials, which holds the drivers' messages to each other.
     """
 
     def __init__(self, study: optuna.Study) -> None:
@@ -39,7 +39,7 @@ class Drivers:
         self._over.set()
 
     def alive(self, driver: str) -> bool:
-        """Return whether a driver, by its name, still runs; nobody has the empty name."""
+        """Return whether the driver of this name still runs; nobody has the empty name."""
         if driver == self.me:
             return True
         if machine_of(driver) == machine_of(self.me):

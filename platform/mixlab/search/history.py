@@ -1,7 +1,7 @@
-"""Keeps what a search has tried so far: one Optuna study an arm, in a storage that every driver of the search shares.
+"""Keeps the trials of a search so far: one Optuna study per arm, in a storage that all drivers of the search share.
 
 A trial is claimed under a lock, so that no two drivers run the same one; it belongs to its driver until it ends.
-A driver that dies leaves its trials RUNNING: the next one to claim finds that it is gone and goes on with them.
+A driver that dies leaves its trials RUNNING: the next one to claim finds that it is gone and continues them.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from mixlab.spec.state import State
 from mixlab.spec.study import Cell, digest
 from mixlab.spec.trainable import CompleteTrainable, Config
 
-Found = FrozenTrial  # what Optuna holds of a trial
+Found = FrozenTrial  # a trial as Optuna holds it
 
 DRIVER, KEY, ERROR, TWIN = "mixlab.driver", "mixlab.key", "mixlab.error", "mixlab.same_as"
 CONFIRMING = "mixlab.confirming"
@@ -40,7 +40,7 @@ class Claim:
 
 
 class History:
-    """The trials of every arm of one search. Use as a context: it is alive to other drivers within."""
+    """The trials of every arm of one search. Use as a context, in which it is alive to other drivers."""
 
     def __init__(self, search: Search, train: CompleteTrainable, store: TrialStore) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -50,7 +50,7 @@ class History:
         self.drivers = Drivers(self._study(search.name))
         self.cells = {cell.name: cell for cell in search.study.cells()}
         self.arms = {name: self._study(search.history_name(cell, train)) for name, cell in self.cells.items()}
-        self._held: list[Claim] = []  # same configuration as one that runs elsewhere: waiting for its result
+        self._held: list[Claim] = []  # these have the configuration of one that runs elsewhere, and wait for its result
 
     def __enter__(self) -> "History":
         self.drivers.__enter__()
@@ -62,7 +62,7 @@ class History:
     # Claiming
 
     def claim(self) -> Claim | None:
-        """Return the next trial to run, of the arm that has had the fewest; None where there is none at the moment."""
+        """Return the next trial to run, from the arm that has had the fewest; None if there is none at the moment."""
         with self.store.lock():
             self._settle_held()
             self._release_orphans()
@@ -87,7 +87,7 @@ class History:
         return sum(self._budget(cell) for cell in self.cells.values())
 
     def release(self, claims: Sequence[Claim]) -> None:
-        """Give back trials that were interrupted: whoever claims next goes on with them."""
+        """Give back trials that were interrupted: whoever claims next continues them."""
         for claim in (*claims, *self._held):
             self._put_back(claim.trial.cell, optuna_private.id_of(claim.trial_in_optuna))
         self._held = []
@@ -95,16 +95,16 @@ class History:
     # Telling
 
     def report(self, claim: Claim, epoch: int, value: float) -> None:
-        """Record the objective after an epoch, unless it is known already."""
+        """Record the objective after an epoch, unless it is already known."""
         if epoch not in self.of(claim.trial).intermediate_values:
             claim.trial_in_optuna.report(value, epoch)
 
     def hopeless(self, claim: Claim) -> bool:
-        """Return whether a trial should be stopped for what it last reported."""
+        """Return whether a trial should be stopped because of its last report."""
         return bool(claim.trial_in_optuna.should_prune())
 
     def tell(self, claim: Claim, outcome: State, value: float | None = None, error: str = "") -> None:
-        """End a trial: ``value`` of a complete one; a pruned one keeps the last that was reported."""
+        """End a trial: a complete one with ``value``; a pruned one keeps the last reported value."""
         if error:
             claim.trial_in_optuna.set_user_attr(ERROR, error[:500])
         self.arms[claim.trial.cell].tell(claim.trial_in_optuna, value, STATES[outcome])
@@ -112,11 +112,11 @@ class History:
     # Asking
 
     def of(self, trial: SearchTrial) -> FrozenTrial:
-        """Return what Optuna holds of a trial."""
+        """Return a trial as Optuna holds it."""
         return self.trials(trial.cell)[trial.number]
 
     def states(self, cell: str) -> list[State]:
-        """Return where every trial of an arm stands that was ever begun, by number."""
+        """Return the state of every trial of an arm that was ever begun, by number."""
         return states_of(self.arms[cell])
 
     def trials(self, cell: str) -> list[FrozenTrial]:
@@ -128,7 +128,7 @@ class History:
         return self.search.trial(cell, found.params, found.number, self.train)
 
     def best(self, cell: str) -> FrozenTrial | None:
-        """Return the best complete trial of an arm; the earliest of equals."""
+        """Return the best complete trial of an arm, the earliest among equals."""
         complete = [trial for trial in self.trials(cell) if trial.state == TrialState.COMPLETE]
         sign = -1 if self.search.direction == "maximize" else 1
         return min(complete, key=lambda trial: sign * (trial.value or 0.0), default=None)
@@ -136,7 +136,7 @@ class History:
     # One driver at a time
 
     def begin_confirmation(self) -> bool:
-        """Return whether the winners are this driver's to train; False while another driver does it."""
+        """Return whether this driver is to train the winners; False while another driver does it."""
         with self.store.lock():
             owner = self.drivers.study.user_attrs.get(CONFIRMING, "")
             if owner not in ("", self.drivers.me) and self.drivers.alive(owner):
@@ -145,7 +145,7 @@ class History:
             return True
 
     def end_confirmation(self) -> None:
-        """Let another driver look at the confirmation."""
+        """Let another driver proceed to the confirmation."""
         self.drivers.study.set_user_attr(CONFIRMING, "")
 
     def _study(self, name: str) -> optuna.Study:
@@ -157,11 +157,11 @@ class History:
         return [trial for trial in self.trials(name) if trial.state != TrialState.WAITING]
 
     def _config(self, cell: Cell) -> Config:
-        """Return what a cell's trials have in common, resolved."""
+        """Return the resolved configuration that a cell's trials have in common."""
         return self.train.resolve(self.search.config(cell, {})).flat
 
     def _budget(self, cell: Cell) -> int:
-        """Return the number of trials of an arm; a grid may have fewer points than it was given trials."""
+        """Return the number of trials of an arm; a grid may have fewer points than its budget of trials."""
         if self.search.sampler != "grid":
             return self.search.per_cell
         return min(self.search.per_cell, len(ranges.grid(self.search.space, self._config(cell))))
@@ -172,11 +172,11 @@ class History:
         return min([*waiting, len(trials)]) < self._budget(self.cells[name])
 
     def _ask(self, cell: Cell) -> Claim | None:
-        """Claim a trial of ``cell``; None where its result is known, or on its way, from one just like it."""
+        """Claim a trial of ``cell``; None if its result is known, or under way, from one just like it."""
         study = self.arms[cell.name]
         trials = self.trials(cell.name)
         waiting = [trial for trial in trials if trial.state == TrialState.WAITING]
-        # By the trial's own number: one that died before its first draw must not draw what the next new one will.
+        # The trial's own number decides: one that died before its first draw must not draw what the next new one will.
         number = waiting[0].number if waiting else len(trials)
         study.sampler = build_sampler(self.search.sampler, study.study_name, number, self.search.per_cell)
         if waiting:
@@ -198,7 +198,7 @@ class History:
         return None
 
     def _grid_point(self, cell: Cell, number: int) -> dict[str, object]:
-        """Return a point of the grid, which is in an order of its own, so that half of it is no half of the space."""
+        """Return a point of the grid, which is shuffled so that half of it does not cover only half of the space."""
         points = ranges.grid(self.search.space, self._config(cell))
         return sorted(points, key=lambda point: digest([self.search.name, point]))[number]
 
@@ -210,7 +210,7 @@ class History:
         return None
 
     def _settle_held(self) -> None:
-        """Give each trial that waits for its twin the twin's result, where that is there."""
+        """Give each trial that waits for its twin the twin's result, once it exists."""
         for claim in list(self._held):
             twin = self._twin(claim)
             if twin is None or not twin.state.is_finished():
@@ -234,13 +234,13 @@ class History:
 
 
 def states_of(study: optuna.Study) -> list[State]:
-    """Return where every trial of an Optuna study stands, by number."""
+    """Return the state of every trial of an Optuna study, by number."""
     words = {**OUTCOMES, TrialState.RUNNING: State.RUNNING, TrialState.WAITING: State.INTERRUPTED}
     return [words[trial.state] for trial in study.get_trials(deepcopy=False)]
 
 
 def begun(search: Search, cell: Cell, train: CompleteTrainable, url: str) -> list[State]:
-    """Return where the trials of a cell stand that were begun; makes neither a file nor a study."""
+    """Return the states of the trials of a cell that were begun; create neither a file nor a study."""
     if not exists(url):
         return []
     try:

@@ -1,4 +1,4 @@
-"""What a search optimises: a metric of a trainable, as the mean over several seeds."""
+"""The objective of a search: a metric of a trainable, as the mean over several seeds."""
 
 import json
 import statistics
@@ -14,10 +14,10 @@ PAST = "earlier_seeds.json"
 
 
 class OverSeeds:
-    """A trainable made of another: it trains with every seed in turn, and reports the mean of a metric so far.
+    """A trainable made of another: it trains with each seed in turn, and reports the mean of a metric so far.
 
-    Its epochs count through all seeds. After each, the metric is the mean of the seeds that are done, at their last
-    epoch, and of the one that runs, at its latest: at the same epoch, two configurations are compared alike.
+    Its epochs count through all seeds. After each, the metric is the mean over the seeds that are done, at their last
+    epoch, and the one that runs, at its latest: at the same epoch, two configurations are compared alike.
     """
 
     def __init__(self, train: CompleteTrainable, metric: str, seeds: Sequence[int]) -> None:
@@ -38,11 +38,11 @@ class OverSeeds:
 
 @dataclass(frozen=True)
 class _Past:
-    """Where a trial stands after an epoch."""
+    """The progress of a trial after an epoch."""
 
     values: tuple[float, ...] = ()  # the metric of each seed that is done
-    epochs: int = 0  # of those
-    over: bool = False  # the epoch was the last of its seed, which ``values`` has
+    epochs: int = 0  # the epochs of those
+    over: bool = False  # whether the epoch was the last of its seed, which ``values`` then includes
 
 
 def _past(folder: Path | None) -> _Past:
@@ -60,7 +60,7 @@ class _RunningMean:
         self.seeds = seeds
         self.report = report
         self.past = past
-        self.latest: Epoch | None = None  # of the seed that runs
+        self.latest: Epoch | None = None  # the latest epoch of the seed that runs
 
     def __call__(self, reported: Any, save: Save) -> None:
         epoch = self.latest = epoch_of(reported)
@@ -78,7 +78,7 @@ class _RunningMean:
         self.report(replace(epoch, number=number, of=of, metrics=metrics), save_all)
 
     def next_seed(self) -> None:
-        """A seed is done."""
+        """Move on to the next seed, because one is done."""
         self.past, self.latest = self._after_seed(), None
 
     def _after_seed(self) -> _Past:

@@ -1,4 +1,4 @@
-"""Optuna's part of a search: which sampler proposes, and which rule stops a trial early."""
+"""Optuna's part of a search: the sampler that proposes trials, and the rule that stops a trial early."""
 
 import warnings
 
@@ -8,7 +8,7 @@ from optuna.samplers import BaseSampler, GPSampler, QMCSampler, RandomSampler, T
 
 from mixlab.spec.study import digest
 
-REDUCTION = 4  # of ASHA and Hyperband: one in so many trials goes on at each rung
+REDUCTION = 4  # for ASHA and Hyperband: one in this many trials continues at each rung
 
 
 def build_sampler(name: str, study: str, number: int, per_arm: int) -> BaseSampler:
@@ -16,9 +16,9 @@ def build_sampler(name: str, study: str, number: int, per_arm: int) -> BaseSampl
 
     Args:
         name: one of ``search.SAMPLERS``; ``grid`` takes its points from the queue, and needs none of its own.
-        study: of the arm, the source of randomness with ``number``, so that a driver that starts again
+        study: the name of the arm's study, the source of randomness with ``number``, so that a driver that starts again
             neither repeats its draws nor changes them.
-        number: of the trial within its arm.
+        number: the number of the trial within its arm.
         per_arm: the arm's budget; a third of it, 10 at most, is drawn at random before a model is fitted.
     """
     seed = int(digest([study, number]), 16) % 2**32
@@ -30,7 +30,7 @@ def build_sampler(name: str, study: str, number: int, per_arm: int) -> BaseSampl
         if name == "gp":
             return GPSampler(seed=seed, n_startup_trials=first, warn_independent_sampling=False)
         if name == "qmc":
-            # One sequence an arm: its seed must not depend on the trial.
+            # Each arm has one sequence: its seed must not depend on the trial.
             seed = int(digest([study]), 16) % 2**32
             return QMCSampler(
                 seed=seed, scramble=True, warn_independent_sampling=False, warn_asynchronous_seeding=False
@@ -41,13 +41,13 @@ def build_sampler(name: str, study: str, number: int, per_arm: int) -> BaseSampl
 def build_pruner(name: str, epochs: int) -> BasePruner:
     """Return the rule that stops trials of one arm.
 
-    The rules are Optuna's and not those of ``ray.tune.schedulers``: theirs live in the driver's memory, so they
+    The rules are Optuna's and not those of ``ray.tune.schedulers``, which live in the driver's memory: they
     would forget the rungs when a driver is killed, could not see a second driver, and would compare arms with
     one another. Ray Tune asks through its scheduler interface (``mixlab.search.searcher``).
 
     Args:
         name: one of ``search.SCHEDULERS``.
-        epochs: reports of a trial that is not stopped.
+        epochs: the number of reports of a trial that is not stopped.
     """
     first = max(1, epochs // REDUCTION**2)  # epochs before a trial can be stopped
     if name == "asha":

@@ -15,7 +15,7 @@ from mixlab.errors import BadInput
 
 JOURNAL = "journal:///"
 SQLITE = "sqlite:///"
-WAIT_SECONDS = 60  # for another driver's claim or write
+WAIT_SECONDS = 60  # the wait for another driver's claim or write
 
 
 class TrialStore:
@@ -24,10 +24,10 @@ class TrialStore:
     Args:
         url: a path or ``journal:///PATH`` for a journal file, ``sqlite:///PATH``, or any other URL of SQLAlchemy, such
             as ``postgresql+psycopg2://USER:PASSWORD@HOST/DATABASE``.
-        search: whose trials are claimed under ``lock``.
+        search: the name of the search; its trials are claimed under ``lock``.
 
     Raises:
-        BadInput: it cannot be opened.
+        BadInput: the store cannot be opened.
     """
 
     def __init__(self, url: str, search: str) -> None:
@@ -42,14 +42,14 @@ class TrialStore:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep every other driver of the search out of such a block."""
+        """Keep all other drivers of the search out of such blocks."""
         if self._file is not None:
             with filelock.FileLock(f"{self._file}.claim", timeout=WAIT_SECONDS):
                 yield
             return
         from sqlalchemy import text
 
-        # A row of its own: whoever writes to the others would wait for the lock that it holds itself.
+        # The lock has a row of its own: whoever writes to the others would wait for the lock that it holds itself.
         name = f"{self._search}/lock"
         optuna.create_study(storage=self.storage, study_name=name, load_if_exists=True)
         with self._engine.begin() as connection:
@@ -70,7 +70,7 @@ class TrialStore:
 
 
 def _made(url: str, engine: dict[str, Any]) -> RDBStorage:
-    """Return the database with its tables; of drivers that start together on an empty one, only one can make them."""
+    """Return the database with its tables; if drivers start together on an empty one, only one can make them."""
     from sqlalchemy.exc import IntegrityError, ProgrammingError
 
     for _ in range(5):
@@ -82,18 +82,18 @@ def _made(url: str, engine: dict[str, Any]) -> RDBStorage:
 
 
 def url_of(given: str | None, folder: Path) -> str:
-    """Return the URL of a search's trials: what was given, or a file in the folder of its results."""
+    """Return the URL of a search's trials: the given one, or a file in the folder of its results."""
     return given or str(folder / "optuna.journal")
 
 
 def exists(url: str) -> bool:
-    """Return whether the store is there, as far as that is known without asking a server."""
+    """Return whether the store exists, as far as is known without asking a server."""
     url = absolute(url)
     return not url.startswith((JOURNAL, SQLITE)) or Path(url.removeprefix(JOURNAL).removeprefix(SQLITE)).exists()
 
 
 def absolute(url: str) -> str:
-    """Return the same store, to be found from any folder."""
+    """Return the URL of the same store in a form that holds in any folder."""
     if "://" not in url:
         url = JOURNAL + url
     for scheme in (JOURNAL, SQLITE):

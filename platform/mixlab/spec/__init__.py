@@ -1,1 +1,1 @@
-"""What is asked: studies, arms, searches and their spaces. Imports the standard library only."""
+"""The specs: studies, arms, searches and their spaces. The package imports the standard library only."""

@@ -1,4 +1,4 @@
-"""Checks of what a study says, before anything is made of it: every fault is one sentence that quotes the value."""
+"""Checks the fields of a study before anything is made of them: every fault is one sentence that quotes the value."""
 
 import operator
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,25 +6,25 @@ from typing import Any
 
 from mixlab.errors import BadInput
 
-MOST_SEEDS = 1000  # more is a seed typed where a count is meant
+MOST_SEEDS = 1000  # a larger number is a seed typed where a count is meant
 
 
 def plain(value: Any) -> Any:
-    """Return a number of numpy's as Python's own, also within lists; anything else as it is."""
+    """Return a NumPy number as a Python number, also within lists; anything else as it is."""
     if isinstance(value, list | tuple):
         return type(value)(plain(each) for each in value)
     return value.item() if hasattr(value, "dtype") and getattr(value, "shape", None) == () else value
 
 
 def configuration(config: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Return a configuration with Python's own numbers.
+    """Return a configuration with Python numbers.
 
     Args:
-        config: dotted keys.
-        where: what it belongs to, in words.
+        config: a mapping with dotted keys.
+        where: the part that it belongs to, in words.
 
     Raises:
-        BadInput: it is no mapping, a key is no text, or a value is none that JSON can hold.
+        BadInput: it is not a mapping, a key is not text, or JSON cannot hold a value.
     """
     if not isinstance(config, Mapping):
         raise BadInput(f"{where} must be a mapping from configuration keys to values, got {config!r}")
@@ -47,7 +47,7 @@ def _storable(value: Any) -> bool:
 
 
 def seeds(given: Any) -> Any:
-    """Return seeds given as any iterable of whole numbers as a tuple; what is none as it is, for ``require_seeds``."""
+    """Return an iterable of whole numbers as a tuple, and anything else as it is, for ``require_seeds``."""
     if isinstance(given, str | Mapping) or (hasattr(given, "__len__") and len(given) > MOST_SEEDS):
         return given
     try:
@@ -69,7 +69,7 @@ def require_seeds(given: Any, whose: str) -> None:
 
 
 def require_name(what: str, name: Any) -> None:
-    """Raise ``BadInput`` unless ``name`` is text with a letter to see."""
+    """Raise ``BadInput`` unless ``name`` is text with a visible letter."""
     if not isinstance(name, str) or not name.strip():
         raise BadInput(f"{what} needs a name in text, got {name!r}")
 
@@ -87,7 +87,7 @@ def require_folder_name(what: str, name: Any) -> None:
 
 
 def require_sequence(what: str, given: Any, example: str) -> None:
-    """Raise ``BadInput`` unless ``given`` is a list or tuple with something in it, and no text."""
+    """Raise ``BadInput`` unless ``given`` is a list or tuple, not text, with something in it."""
     if isinstance(given, str | bytes) or not isinstance(given, Sequence):
         raise BadInput(f"{what} must be a list or tuple, such as {example}, got {given!r}")
     if not given:
@@ -95,7 +95,7 @@ def require_sequence(what: str, given: Any, example: str) -> None:
 
 
 def require_different(what: str, names: Iterable[str]) -> None:
-    """Raise ``BadInput`` where a name is there twice."""
+    """Raise ``BadInput`` if a name occurs twice."""
     if twice := _twice(names):
         raise BadInput(f"{what} have the same name {twice[0]!r}: give each its own")
 

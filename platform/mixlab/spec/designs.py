@@ -1,4 +1,4 @@
-"""Designs: the arms of a study from its terms, each a name and the keys that it changes."""
+"""Designs: they make the arms of a study from its terms, each a name and the keys that it changes."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -15,16 +15,16 @@ def add_one_in(terms: Sequence[Term], baseline: str = "baseline") -> tuple[Arm, 
 
 
 def leave_one_out(terms: Sequence[Term], baseline: str = "full") -> tuple[Arm, ...]:
-    """Return the baseline, which has every term, and an arm ``- TERM`` for each that lacks it."""
+    """Return the baseline, which has every term, and an arm ``- TERM`` without each of them."""
     without = (Arm(f"- {name}", _all(term for term in terms if term[0] != name)) for name, _ in terms)
     return (Arm(baseline, _all(terms)), *without)
 
 
 def factorial(terms: Sequence[Term], baseline: str = "baseline") -> tuple[Arm, ...]:
-    """Return an arm for each of the 2^k combinations of ``terms``, the one without any first.
+    """Return an arm for each of the 2^k combinations of ``terms``, first the one without any.
 
-    Each arm knows for every term whether it is on (1) or off (-1), by which the analysis estimates the effect of each
-    term and their interactions.
+    Each arm records for every term whether it is on (1) or off (-1), from which the analysis estimates the effect of
+    each term and their interactions.
     """
     arms = []
     for on in sorted(itertools.product((True, False), repeat=len(terms)), key=sum):
@@ -36,5 +36,5 @@ def factorial(terms: Sequence[Term], baseline: str = "baseline") -> tuple[Arm, .
 
 
 def _all(terms: Any) -> dict[str, Any]:
-    """Return the changes of all ``terms``, the later ones over the earlier."""
+    """Return the changes of all ``terms``; later ones win over earlier ones."""
     return {key: value for _, changes in terms for key, value in changes.items()}

@@ -1,4 +1,4 @@
-"""What a trainable reports after an epoch."""
+"""The report of a trainable after an epoch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,7 +9,7 @@ from mixlab.spec.metric import Metric
 
 
 class Refused(ValueError):
-    """A report that is no epoch; the sentence names what is wrong with it."""
+    """A report is not an epoch; the sentence says what is wrong with it."""
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,8 @@ class Epoch:
     """One finished epoch.
 
     Args:
-        number: of the epoch, from 1.
-        of: how many epochs the run has.
+        number: the number of the epoch, from 1.
+        of: the number of epochs of the run.
         metrics: real numbers, by name.
         words: how the numbers were obtained, such as the fingerprint of the data and the hardware.
         histograms: by name, the shares of their bins.
@@ -32,7 +32,7 @@ class Epoch:
 
     @property
     def last(self) -> bool:
-        """Whether no epoch follows."""
+        """Return whether no epoch follows."""
         return self.number >= self.of
 
     def json(self) -> dict[str, Any]:
@@ -43,10 +43,10 @@ class Epoch:
 
 
 def epoch_of(reported: Any) -> Epoch:
-    """Return what was reported as an ``Epoch``.
+    """Return a report as an ``Epoch``.
 
     Args:
-        reported: anything with the attributes of one.
+        reported: any object with the attributes of an epoch.
 
     Raises:
         Refused: a metric is not a real number, or the epoch's number is not one of ``of``.
@@ -76,10 +76,10 @@ def from_json(fields: Mapping[str, Any]) -> Epoch:
 
 
 def summarised(epochs: Sequence[Epoch], metrics: Sequence[Metric]) -> Epoch:
-    """Return the last of ``epochs`` with one value more for each rule of ``metrics``.
+    """Return the last of ``epochs`` with one more value for each rule of ``metrics``.
 
-    A run that goes on has the values of all its epochs here, so that they are the same as of one that was never
-    interrupted. Epochs without the metric are left out.
+    A resumed run passes all its epochs, so that its values are those of a run that was never interrupted. Epochs
+    without the metric are left out.
     """
     found: dict[str, float] = {}
     for metric in metrics:

@@ -29,11 +29,11 @@ class Metric:
 
     Args:
         name: the key under which it is reported.
-        unit: what is written after its values, such as ``%``; empty for a number without a unit.
-        digits: decimals that are shown.
+        unit: the unit written after its values, such as ``%``; empty for a number without a unit.
+        digits: the number of decimals that are shown.
         higher_is_better: the direction; None for a number that is only logged, such as a time.
-        rules: how one value of a run is made of all epochs: ``last``, ``best``, ``bestN``, ``medianN``.
-        label: how people call it, such as ``top-1 accuracy``; by default its name in words.
+        rules: the rules that make one value of a run from all epochs: ``last``, ``best``, ``bestN``, ``medianN``.
+        label: its name for people, such as ``top-1 accuracy``; by default its name in words.
     """
 
     name: str
@@ -69,11 +69,11 @@ class Metric:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The metric's own name, and one name for each rule."""
+        """Return the metric's own name, and one name for each rule."""
         return (self.name, *(f"{self.name}_{rule}" for rule in self.rules))
 
     def summary(self, values: list[float]) -> dict[str, float]:
-        """Return ``NAME_RULE`` of every rule, from the values of all epochs in order."""
+        """Return the value of ``NAME_RULE`` for every rule, from the values of all epochs in order."""
         best = max if self.higher_is_better else min
         return {f"{self.name}_{rule}": rules.value(rule, values, best) for rule in self.rules}
 
@@ -87,5 +87,5 @@ class Metric:
 
 
 def find(metrics: Iterable[Metric], name: str) -> Metric | None:
-    """Return the metric that is called ``name`` itself or by one of its rules; None where there is none."""
+    """Return the metric with the name ``name``, its own or that of one of its rules; None if there is none."""
     return next((metric for metric in metrics if name in metric.names), None)

@@ -1,8 +1,8 @@
-"""The rules by which one value of a run is made of the values of its epochs, and their words.
+"""The rules that make one value of a run from the values of its epochs, and their wording.
 
-``last`` is the value of the last epoch; ``medianN`` the median of the last N, of all where there are fewer;
-``best`` the best of all epochs and ``bestN`` of the last N. Where the metric is of a test set, the two best ones choose
-the epoch on it, which their words say.
+``last`` is the value of the last epoch; ``medianN`` the median of the last N, or of all if there are fewer;
+``best`` the best of all epochs and ``bestN`` of the last N. For a metric of a test set the two best ones choose the
+epoch on that set, and their wording says so.
 """
 
 import re
@@ -26,7 +26,7 @@ def value(rule: str, values: Sequence[float], best: Callable[[Sequence[float]], 
 
     Args:
         rule: its name.
-        values: of the epochs in order; at least one.
+        values: the values of the epochs in order, at least one.
         best: ``max`` or ``min``, by the direction of the metric.
     """
     if rule == "last":
@@ -40,7 +40,7 @@ def words(rule: str, epochs: int | None = None) -> str:
 
     Args:
         rule: its name.
-        epochs: that the run has, where that is known; a run of 3 has no last 10.
+        epochs: the number of epochs of the run, if known; a run of 3 has no last 10.
     """
     if rule == "last":
         return "last epoch"

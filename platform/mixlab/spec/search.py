@@ -1,7 +1,7 @@
 """The spec of a search: a study whose arms are tuned first, each by itself, with an equal budget, on held-out data.
 
-What distinguishes the arms is the question; the space holds what has to be right for an arm to show its
-worth. So each arm is tuned by itself, over the same space, with the same number of trials, and only
+The difference between the arms is the question; the space holds what must be right for an arm to show its
+worth. Each arm is therefore tuned by itself, over the same space, with the same number of trials, and only
 the winners, trained again on fresh seeds and the full training set, are compared.
 """
 
@@ -27,11 +27,11 @@ class SearchTrial(Trial):
 
     number: int  # within its cell, from 0
     seeds: tuple[int, ...]
-    point: Mapping[str, Any]  # what the sampler chose
+    point: Mapping[str, Any]  # the values that the sampler chose
 
     @property
     def name(self) -> str:
-        """Return how the trial is called where people read it."""
+        """Return the name of the trial for people."""
         return f"{self.cell} · trial {self.number}"
 
 
@@ -54,19 +54,19 @@ class Search:
     Where there are factors, each combination of an arm and levels is tuned by itself.
 
     Args:
-        study: what is tuned, and how the winners are compared.
-        space: by configuration key, its range; the same for every arm.
-        budget: configurations to try in all arms together, an equal number in each.
-        objective: the metric to optimise, of held-out data, reported after every epoch; by default the first that the
+        study: the arms to tune, and the comparison of the winners.
+        space: the range of each configuration key; the same for every arm.
+        budget: the number of configurations to try in all arms together, an equal number in each.
+        objective: the metric to optimise, on held-out data, reported after every epoch; by default the first that the
             trainable lets a search optimise.
         direction: ``maximize`` or ``minimize``; by default that of the metric.
         sampler: one of ``SAMPLERS``; each arm has its own.
         scheduler: one of ``SCHEDULERS``; all but ``none`` stop a trial early, by comparison within its arm.
         search_seeds: each configuration is trained with all of them, and its objective is their mean.
-        tuning: what only the search's own runs change in the base, by default what the trainable calls held out; the
-            confirmation runs without it.
-        concurrent: the most trials at a time; as many as there is room for if None.
-        budgets: by the name of a preset, its budget.
+        tuning: the keys that only the search's own runs change in the base, by default those that the trainable calls
+            held out; the confirmation runs without them.
+        concurrent: the most trials at a time; if None, as many as there is room for.
+        budgets: the budget of each preset, by its name.
     """
 
     study: Study
@@ -90,7 +90,7 @@ class Search:
         return self.study.name
 
     def completed(self, train: CompleteTrainable) -> "Search":
-        """Return the same search with what the trainable says of it where the search does not."""
+        """Return the same search with the trainable's defaults for the fields that the search leaves open."""
         tuning = dict(train.held_out) if self.tuning is None else self.tuning
         objective = self.objective
         if not objective:
@@ -101,11 +101,11 @@ class Search:
         return replace(self, objective=objective, direction=direction, tuning=tuning)
 
     def with_fixed(self, held_out: Config, **changes: Any) -> "Search":
-        """Return the same search with these keys the same in every cell.
+        """Return the same search with these keys fixed in every cell.
 
         Args:
-            held_out: of the trainable; such a key, where the search tunes with it, concerns tuning alone.
-            changes: by key.
+            held_out: the trainable's; such a key concerns tuning alone if the search tunes with it.
+            changes: the values by key.
         """
         mine = dict(self.tuning or {})
         tuning = {key: changes.get(key, value) for key, value in mine.items()}
@@ -114,20 +114,20 @@ class Search:
 
     @property
     def per_cell(self) -> int:
-        """Return the trials of each cell."""
+        """Return the number of trials of each cell."""
         return self.budget // len(self.study.cells())
 
     @property
     def identity(self) -> str:
-        """Return what tells this search from its own confirmation and from searches that optimise something else."""
+        """Return what distinguishes this search from its confirmation and from searches with another objective."""
         return digest([self.study.identity, dict(self.tuning or {}), self._definition(), self.direction])
 
     def config(self, cell: Cell, point: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what a trial of ``cell`` runs with, before defaults."""
+        """Return the configuration of a trial of ``cell``, before defaults."""
         return {**cell.config, **(self.tuning or {}), **point}
 
     def trial(self, cell: Cell, point: Mapping[str, Any], number: int, train: CompleteTrainable) -> SearchTrial:
-        """Return the trial of ``cell`` at ``point``; its key depends on the configuration and the seeds alone."""
+        """Return the trial of ``cell`` at ``point``; its key depends only on the configuration and the seeds."""
         found = train.resolve(self.config(cell, point))
         seeds = tuple(self.search_seeds)
         key = digest({"config": train.hashed(found.flat), "seeds": list(seeds)})
@@ -144,8 +144,8 @@ class Search:
         """Return the study with each cell's winning point: its factors and baselines, fresh seeds, nothing held out.
 
         Args:
-            winners: by the cell's name, its point. A cell without one is left out, and so are all cells whose baseline
-                has none: there is nothing to compare them with.
+            winners: the point of each cell, by its name. A cell without one is left out, and so are all cells with a
+                baseline that has none: there is nothing to compare them with.
         """
         baselines = {tuple(cell.levels.items()): cell.name for cell in self.study.cells() if self._is_baseline(cell)}
         compared = (c for c in self.study.cells() if baselines[tuple(c.levels.items())] in winners)
@@ -209,7 +209,7 @@ class Search:
             ranges.grid(self.space, known)
 
     def _check_held_out(self, flat: Config, train: CompleteTrainable) -> None:
-        """Refuse to judge other data than what is held out; how much of it is held out may change."""
+        """Refuse to judge on data other than the held-out part; only the size of that part may change."""
         for key, wanted in train.held_out.items():
             if isinstance(wanted, str) and flat.get(key) != wanted:
                 raise BadInput(f"a search judges held-out data: {key} must be {wanted!r}, got {flat.get(key)!r}")

@@ -1,4 +1,4 @@
-"""What a search varies: the range of each configuration key, and when it applies.
+"""The space of a search: the range of each configuration key, and when it applies.
 
     space = {
         "sumix.zeta": Float(0.05, 2, log=True),
@@ -7,8 +7,8 @@
         "sumix.sem_scale": Float(0.5, 2, when={"sumix.regulariser": ("su",)}),
     }
 
-A key whose ``when`` does not hold keeps what the base and the arm say. The order of the keys does not matter: a key is
-drawn after those that its condition looks at.
+If the ``when`` of a key does not hold, the key keeps its value from the base and the arm. The order of the keys does
+not matter: a key is drawn after those that its condition looks at.
 """
 
 import itertools
@@ -19,13 +19,13 @@ from typing import Any, Protocol
 
 from mixlab.errors import BadInput, require_known
 
-Condition = Mapping[str, tuple[Any, ...]]  # by key, the values with which a range applies
+Condition = Mapping[str, tuple[Any, ...]]  # by key, the values for which a range applies
 Point = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Float:
-    """Real numbers from ``low`` to ``high``, both included; in steps of ``step`` if one is given."""
+    """Real numbers from ``low`` to ``high``, both included, in steps of ``step`` if it is given."""
 
     low: float
     high: float
@@ -62,7 +62,7 @@ Space = Mapping[str, Range]
 
 
 class Suggesting(Protocol):
-    """What proposes a value of a key; an Optuna trial is one."""
+    """An object that proposes values of keys; an Optuna trial is one."""
 
     def suggest_float(self, name: str, low: float, high: float, *, step: float | None, log: bool) -> float:
         """Return a number within the bounds."""
@@ -75,11 +75,11 @@ class Suggesting(Protocol):
 
 
 def suggest(space: Space, config: Mapping[str, Any], trial: Suggesting) -> Point:
-    """Return a value for every key that applies to ``config``; a condition also sees the keys that are drawn.
+    """Return a value for every key that applies to ``config``; conditions also see the keys that are drawn.
 
     Args:
-        space: of the search.
-        config: of the arm, resolved.
+        space: the space of the search.
+        config: the resolved configuration of the arm.
         trial: proposes the values.
     """
     point: Point = {}
@@ -105,7 +105,7 @@ def corners(space: Space, config: Mapping[str, Any]) -> Iterator[Point]:
 
 
 def grid(space: Space, config: Mapping[str, Any]) -> list[Point]:
-    """Return every point of ``space`` that applies to ``config``, none twice.
+    """Return every point of ``space`` that applies to ``config``, each once.
 
     Raises:
         BadInput: a range is continuous.
@@ -120,7 +120,7 @@ def grid(space: Space, config: Mapping[str, Any]) -> list[Point]:
 
 
 def ordered(space: Space) -> list[str]:
-    """Return the keys as they are written, but each after those that its condition looks at.
+    """Return the keys in the order in which they are written, but each after those that its condition looks at.
 
     Raises:
         BadInput: conditions look at one another.
@@ -141,7 +141,7 @@ def check_conditions(space: Space, config: Mapping[str, Any]) -> None:
 
     Args:
         space: of the search.
-        config: of an arm, resolved.
+        config: the resolved configuration of an arm.
     """
     for key, values in space.items():
         for other, wanted in values.when.items():

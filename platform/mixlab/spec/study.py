@@ -1,7 +1,7 @@
-"""The spec of a study: one base, arms as differences from it, factors, seeds; and the trials it stands for.
+"""The spec of a study: one base, arms as differences from it, factors, seeds; and the trials that it stands for.
 
 Every arm runs the same seeds, so that every gain is a paired comparison. A trial's key is a hash of
-what determines its numbers, the resolved configuration and the seed, and of nothing else.
+everything that determines its numbers, the resolved configuration and the seed, and of nothing else.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from mixlab.errors import BadInput, require_known
 from mixlab.spec import border
 from mixlab.spec.trainable import CompleteTrainable, Config, complete
 
-Level = Mapping[str, Any]  # what a factor's level changes in the base
+Level = Mapping[str, Any]  # the keys that a factor's level changes in the base
 
 FAMILIES = ("study", "table")
 
@@ -26,10 +26,10 @@ class Arm:
 
     Args:
         name: its name in the table.
-        changes: what it changes in the base.
+        changes: the keys that it changes in the base.
         against: the name of the arm that it is compared with, if that is not the baseline.
-        control: the arm shows what else a treatment changes; it makes no claim of its own.
-        signs: in a factorial design, by term, whether it is on (1) or off (-1).
+        control: whether the arm only shows what else a treatment changes, and makes no claim of its own.
+        signs: in a factorial design, whether each term is on (1) or off (-1).
     """
 
     name: str
@@ -46,7 +46,7 @@ class Cell:
     levels: Mapping[str, str]  # factor to level
     arm: str
     config: Config  # before defaults
-    changes: Config  # what the levels and the arm say of it
+    changes: Config  # the part of it that the levels and the arm set
 
     @property
     def name(self) -> str:
@@ -63,7 +63,7 @@ class Trial:
     levels: Mapping[str, str]  # factor to level
     seed: int
     config: Config  # resolved, flat
-    settings: Any = None  # the same as the trainable takes it
+    settings: Any = None  # the same in the trainable's form
 
     @property
     def cell(self) -> str:
@@ -72,7 +72,7 @@ class Trial:
 
     @property
     def name(self) -> str:
-        """Return how the run is called where people read it."""
+        """Return the name of the run for people."""
         return f"{self.cell} · seed {self.seed}"
 
 
@@ -86,21 +86,21 @@ class Study:
     """One table or figure of a paper.
 
     Args:
-        name: names the MLflow experiment and the folder of the results.
-        base: the configuration that every trial starts from, dotted keys.
+        name: the name of the MLflow experiment and of the folder of results.
+        base: the configuration that every trial starts from, with dotted keys.
         arms: the rows of the table; the first is the baseline.
-        factors: by key, its levels: plain values of that key, or a mapping from a label to the keys
+        factors: the levels of each key: plain values of that key, or a mapping from a label to the keys
             that the level changes, such as ``{"fmix": {"mixer": "fmix", "sumix.zeta": 1.0}}``.
-        seeds: every arm runs all of them.
-        metric: what the table compares; by default what the trainable says.
-        family: over which comparisons the error rate holds: ``study``, all of its tables, or ``table``, each by itself.
+        seeds: the seeds, all of which every arm runs.
+        metric: the metric that the table compares; by default that of the trainable.
+        family: the comparisons over which the error rate holds: ``study``, all tables, or ``table``, each by itself.
         delta: the smallest difference that matters, in the units of the metric, for claims that two arms are alike.
-        settings: keys that a paper sets by the cell, such as a weight by data set, network and mixer: a function of
+        settings: keys that a paper sets for each cell, such as a weight by data set, network and mixer: a function of
             the configuration of the base and the levels. An arm, and whatever the command line sets, comes after it.
-        presets: by the name of a preset, what it changes in this study besides what it changes in all.
+        presets: by the name of a preset, the keys that it changes in this study besides those that it changes in all.
         fixed: keys of a preset or of the command line. They win over the base, the levels and ``settings``.
-        tuned: by the name of a cell, what a search has found for it. It wins over all, and a cell without it is left
-            out; None where nothing was tuned.
+        tuned: by the name of a cell, the point that a search has found for it. It wins over everything, and a cell
+            without one is left out; None if nothing was tuned.
     """
 
     name: str
@@ -125,9 +125,9 @@ class Study:
         return self.arms[0].name
 
     def levels(self, factor: str) -> dict[str, Level]:
-        """Return the levels of a factor: label to the keys that it changes.
+        """Return the levels of a factor, from each label to the keys that it changes.
 
-        A factor whose own key is fixed has that one level. Of others that differ in nothing but fixed keys the
+        If a factor's own key is fixed, it has that one level. Of other levels that differ only in fixed keys, the
         first stays.
         """
         if factor in self.fixed:
@@ -142,11 +142,11 @@ class Study:
         return different
 
     def with_base(self, **changes: Any) -> "Study":
-        """Return the same study from a changed base; keys with dots go in as ``**{"mixer.alpha": 0.2}``."""
+        """Return the same study with a changed base; keys with dots are passed as ``**{"mixer.alpha": 0.2}``."""
         return replace(self, base={**self.base, **changes})
 
     def with_fixed(self, **changes: Any) -> "Study":
-        """Return the same study with these keys the same in every cell, unless an arm changes them."""
+        """Return the same study with these keys fixed in every cell, unless an arm changes them."""
         return replace(self.with_base(**changes), fixed={**self.fixed, **changes})
 
     def with_seeds(self, seeds: Sequence[int]) -> "Study":
@@ -154,7 +154,7 @@ class Study:
         return replace(self, seeds=seeds)
 
     def with_arms(self, names: Iterable[str]) -> "Study":
-        """Return the study with these arms alone, and those that they are compared with."""
+        """Return the study with only these arms, and those that they are compared with."""
         wanted = {self.baseline}
         by_name = {arm.name: arm for arm in self.arms}
         for name in names:
@@ -165,7 +165,7 @@ class Study:
         return replace(self, arms=[arm for arm in self.arms if arm.name in wanted])
 
     def with_levels(self, factor: str, labels: Sequence[str]) -> "Study":
-        """Return the study with these levels of ``factor`` alone, in this order.
+        """Return the study with only these levels of ``factor``, in this order.
 
         A label that the study does not have is a value of the key.
         """
@@ -198,13 +198,13 @@ class Study:
 
     @property
     def identity(self) -> str:
-        """Return what tells this plan from others of the same name, whatever its seeds."""
+        """Return what distinguishes this plan from others of the same name, whatever its seeds."""
         arms = {arm.name: dict(arm.changes) for arm in self.arms}
         levels = {factor: self.levels(factor) for factor in self.factors}
         return digest({"base": dict(self.base), "arms": arms, "levels": levels})
 
     def check(self, train: CompleteTrainable) -> None:
-        """Raise ``BadInput``, one sentence, for whatever the study says that cannot be run."""
+        """Raise ``BadInput``, one sentence, for anything in the study that cannot be run."""
         border.require_folder_name("a study", self.name)
         border.configuration(self.base, "the base of a study")
         self._check_arms()
@@ -249,13 +249,13 @@ class Study:
             border.require_different(f"two levels of the factor {factor}", map(str, given))
 
     def trials(self, train: Any) -> list[Trial]:
-        """Return every trial, checked: cell by cell in the order of the factors and arms, seed by seed.
+        """Return every trial after a check: cell by cell in the order of the factors and arms, seed by seed.
 
         Args:
             train: the trainable.
 
         Raises:
-            BadInput: the study says something that cannot be run, or two cells are the same run.
+            BadInput: the study has a part that cannot be run, or two cells are the same run.
         """
         train = complete(train)
         self.check(train)
@@ -275,11 +275,11 @@ class Study:
         return trials
 
     def plan(self, trials: Sequence[Trial], preset: str, train: CompleteTrainable) -> dict[str, Any]:
-        """Return what the analysis needs to know of the study, ready for JSON.
+        """Return what the analysis needs to know about the study, ready for JSON.
 
         Args:
-            trials: of the study.
-            preset: by whose name it was started.
+            trials: the trials of the study.
+            preset: the name of the preset with which it was started.
             train: the trainable.
         """
         return {
@@ -301,7 +301,7 @@ class Study:
         }
 
     def _design(self) -> dict[str, Any] | None:
-        """Return the factorial design of the arms, if all but the controls are of one."""
+        """Return the factorial design of the arms, if all but the controls belong to one."""
         signs = {arm.name: dict(arm.signs) for arm in self.arms if not arm.control}
         if not all(signs.values()):
             return None
@@ -309,13 +309,13 @@ class Study:
 
 
 def _shared(trials: Sequence[Trial]) -> dict[str, Any]:
-    """Return what the configurations of all trials have in common."""
+    """Return the part that the configurations of all trials have in common."""
     first, *others = (trial.config for trial in trials)
     return {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
 
 
 def trial_key(hashed: Config, seed: int) -> str:
-    """Return 16 hexadecimal digits of the SHA-256 of what determines a run: of its configuration, and the seed."""
+    """Return 16 hexadecimal digits of the SHA-256 of what determines a run: its hashed configuration, and the seed."""
     return digest({"config": dict(hashed), "seed": seed})
 
 

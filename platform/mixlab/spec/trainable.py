@@ -1,4 +1,4 @@
-"""What a study trains, and the one adapter that supplies what a trainable leaves out.
+"""The trainable that a study trains, and the one adapter that supplies the parts that a trainable leaves out.
 
 Only ``__call__`` and ``metrics`` are required. A trainable of a few lines::
 
@@ -32,35 +32,35 @@ class Resolved(Protocol):
     """A configuration as a trainable understands it; a plain dictionary stands for both forms at once."""
 
     flat: dict[str, Any]  # every key, with its default where it was not given
-    settings: Any  # what the trainable takes, parsed once
+    settings: Any  # the form that the trainable takes, parsed once
 
 
 class Trainable(Protocol):
-    """What a study trains. ``trainables.classify.train`` is one.
+    """An object that a study trains, such as ``trainables.classify.train``.
 
-    Besides ``metrics`` it may have any of these, which ``complete`` supplies where it has not:
+    Besides ``metrics`` it may have any of these; ``complete`` supplies the missing ones:
 
-        metric: what a study compares by default; the first metric by its first rule.
+        metric: the metric that a study compares by default; the first metric by its first rule.
         presets: by name, the configuration keys that the preset sets, and ``seeds``.
-        neutral: by key, the value of an option that leaves every number as it was before there was such an option. At
-            that value a key is left out of a trial's hash, so that adding an option moves no key.
-        numbers: the version of the numbers, 1 at first; it moves when the same configuration gives other numbers.
-        files: keys whose values are paths of files, or None.
-        prepared: keys on which it depends what ``prepare`` has to prepare.
-        timed: keys on which it depends how long a run takes; all of them by default.
-        held_out: what a search's own runs change, so that they are judged on data that the table never sees.
+        neutral: by key, the value of an option that leaves every number as it was before the option existed. At that
+            value a key is left out of a trial's hash, so that adding an option changes no trial's key.
+        numbers: the version of the numbers, 1 at first; it rises when the same configuration gives other numbers.
+        files: keys with values that are paths of files, or None.
+        prepared: keys that decide what ``prepare`` must prepare.
+        timed: keys that decide how long a run takes; all of them by default.
+        held_out: keys that a search's own runs change, so that they are judged on data that the table never sees.
         final: exceptions that the same configuration and seed would raise again; they are not tried again.
         resolve(config): ``Resolved`` or a dictionary; ``ValueError``, one sentence, for what cannot be run.
         objectives(config): names of the metrics that a search may optimise.
-        prepare(settings, data_root): have on this machine what a run reads.
+        prepare(settings, data_root): fetch to this machine what a run reads.
         estimate_seconds(settings): roughly how long a run takes on this machine.
         gpu_memory(settings, data_root): MiB that a run needs on this machine's GPU, and MiB that are free there;
-            ``ValueError`` where no run fits.
+            ``ValueError`` if no run fits.
     """
 
     @property
     def metrics(self) -> Sequence[MetricLike]:
-        """The metrics that it reports."""
+        """Return the metrics that it reports."""
 
     def __call__(
         self, settings: Any, seed: int, report: Report, *, resume_from: Path | None = None, data_root: Path = ...
@@ -68,8 +68,8 @@ class Trainable(Protocol):
         """Train once, and call ``report(epoch, save)`` after every epoch.
 
         Args:
-            settings: what ``resolve`` gave.
-            seed: of everything random.
+            settings: the settings that ``resolve`` returned.
+            seed: the seed of everything random.
             report: takes an ``Epoch``, and a function that writes a checkpoint into a folder.
             resume_from: a folder that such a function wrote; training goes on after its epoch.
             data_root: the folder of the data sets.
@@ -107,13 +107,13 @@ class CompleteTrainable:
 
     @property
     def metric(self) -> str:
-        """The name of what a study compares where it does not say: the first metric that has a rule, by that rule."""
+        """Return the name of the metric that a study compares by default: the first with a rule, by that rule."""
         named = getattr(self.train, "metric", "")
         with_rule = (f"{metric.name}_{metric.rules[0]}" for metric in self.metrics if metric.rules)
         return named or next(with_rule, self.metrics[0].name if self.metrics else "")
 
     def find(self, name: str) -> Metric | None:
-        """Return the metric that is called ``name``, itself or by one of its rules."""
+        """Return the metric with the name ``name``, its own or that of one of its rules."""
         return find(self.metrics, name)
 
     def resolve(self, config: Config) -> Configuration:
@@ -135,10 +135,10 @@ class CompleteTrainable:
         return self._resolved[key]
 
     def hashed(self, flat: Config) -> dict[str, Any]:
-        """Return what of a resolved configuration determines the numbers of a run, for a trial's key.
+        """Return the part of a resolved configuration that determines the numbers of a run, for a trial's key.
 
-        Options at their neutral value are left out, files stand there by their content, and the version of the numbers
-        by itself once it is above 1.
+        Options at their neutral value are left out, files are represented by their content, and the version of the
+        numbers is included once it is above 1.
         """
         found = {
             key: value for key, value in flat.items() if key not in self.neutral or value != self.neutral[key]
@@ -168,19 +168,19 @@ class CompleteTrainable:
         return [metric.name for metric in self.metrics]
 
     def prepare(self, settings: Any, data_root: Path) -> None:
-        """Have on this machine what a run reads; raise an exception with one sentence where that fails."""
+        """Fetch to this machine what a run reads; raise an exception with one sentence if that fails."""
         if hasattr(self.train, "prepare"):
             self.train.prepare(settings, data_root)
 
     def estimate_seconds(self, settings: Any) -> float | None:
-        """Return roughly how long a run takes on this machine; None where nobody knows."""
+        """Return roughly how long a run takes on this machine; None if nobody knows."""
         return float(self.train.estimate_seconds(settings)) if hasattr(self.train, "estimate_seconds") else None
 
     def gpu_memory(self, settings: Any, data_root: Path) -> tuple[float, float]:
         """Return the MiB that a run needs on this machine's GPU, and those that are free there.
 
         Raises:
-            ValueError: no run fits, or the trainable cannot tell.
+            ValueError: no run fits, or the trainable cannot say.
         """
         if not hasattr(self.train, "gpu_memory"):
             raise ValueError("this trainable does not measure what memory it needs: give a number of GPUs")
@@ -193,5 +193,5 @@ class CompleteTrainable:
 
 
 def complete(train: Any) -> CompleteTrainable:
-    """Return ``train`` with defaults for all that it leaves out."""
+    """Return ``train`` with defaults for everything that it leaves out."""
     return train if isinstance(train, CompleteTrainable) else CompleteTrainable(train)

@@ -1,7 +1,7 @@
 """Keeps a second driver off a study's folder in a storage behind a URI, where no file can be locked.
 
-A driver writes a file with its name and the time, again and again. On its own machine the process is looked up, so that
-a killed driver's folder is free at once; on others it is the time that tells.
+A driver repeatedly writes a file with its name and the time. On its own machine the process is looked up, so that a
+killed driver's folder is free at once; across machines the time decides.
 """
 
 import contextlib
@@ -17,14 +17,14 @@ from mixlab.errors import BadInput
 from mixlab.processes import machine_of, runs_here, this_process
 
 BEAT_SECONDS = 20.0
-GONE_SECONDS = 120.0  # without a beat; clocks of machines that share a storage may differ by less than that
+GONE_SECONDS = 120.0  # without a beat; the clocks of machines that share a storage must differ by less
 
 LOG = logging.getLogger("mixlab")
 
 
 @contextlib.contextmanager
 def claimed(filesystem: pyarrow.fs.FileSystem, folder: str) -> Iterator[None]:
-    """Hold ``folder`` for the length of the block.
+    """Hold ``folder`` inside the block.
 
     Raises:
         BadInput: another driver holds it; the sentence names its machine.
@@ -49,7 +49,7 @@ def claimed(filesystem: pyarrow.fs.FileSystem, folder: str) -> Iterator[None]:
 
 
 def _owner(filesystem: pyarrow.fs.FileSystem, file: str) -> str:
-    """Return the name of the driver that holds the folder and is alive; empty where there is none."""
+    """Return the name of the living driver that holds the folder; empty if there is none."""
     if filesystem.get_file_info(file).type == pyarrow.fs.FileType.NotFound:
         return ""
     try:

@@ -1,7 +1,7 @@
-"""What survives a killed driver and an MLflow outage: the checkpoints that Ray Tune keeps in the storage.
+"""The journal: the checkpoints that Ray Tune keeps in the storage survive a killed driver and an MLflow outage.
 
 Each checkpoint holds, besides what the trainable saved, ``journal.json``: every epoch so far and the size of every
-file, by which a half-written checkpoint is known. Layout:
+file, by which a half-written checkpoint is recognised. The layout is:
 
     STORAGE/STUDY/trials/LAUNCH/KEY/checkpoint_000001/{journal.json, training.pt, ...}
 
@@ -29,12 +29,12 @@ JOURNAL = "journal.json"
 class Saved:
     """The newest complete checkpoint of a trial."""
 
-    path: str  # on the storage's filesystem
+    path: str  # the path on the storage's file system
     epochs: list[Epoch]
 
     @property
     def complete(self) -> bool:
-        """Whether it is that of the last epoch."""
+        """Return whether this is the checkpoint of the last epoch."""
         return self.epochs[-1].last
 
 
@@ -48,7 +48,7 @@ def filesystem_of(root: str) -> tuple[pyarrow.fs.FileSystem, str]:
 
 
 class Storage:
-    """The folder of one study, on a local disk or behind any URI that pyarrow knows; ``BadInput`` for other URIs."""
+    """The folder of one study, on a local disk or behind any URI that pyarrow knows; others raise ``BadInput``."""
 
     def __init__(self, root: str, study: str) -> None:
         try:
@@ -58,7 +58,7 @@ class Storage:
         self.trials = f"{path}/{study}/trials"
 
     def newest(self) -> dict[str, Saved]:
-        """Return the checkpoint with the most finished epochs of each trial, by key."""
+        """Return for each trial, by key, the checkpoint with the most finished epochs."""
         newest: dict[str, Saved] = {}
         for launch in self._folders(self.trials):
             for trial in self._folders(launch):
@@ -71,11 +71,11 @@ class Storage:
 
     @contextlib.contextmanager
     def open(self, path: str, names: Sequence[str] | None = None) -> Iterator[Path]:
-        """Give the folder ``path`` of this storage as a local one, copied only if it lies elsewhere.
+        """Yield the folder ``path`` of this storage as a local one, copied only if it lies elsewhere.
 
         Args:
-            path: of a checkpoint.
-            names: patterns of the files that are wanted; all by default.
+            path: the path of a checkpoint.
+            names: patterns of the wanted files; all by default.
         """
         if isinstance(self.filesystem, pyarrow.fs.LocalFileSystem):
             yield Path(path)
@@ -95,9 +95,9 @@ class Storage:
         """Delete the checkpoints of these trials, and launches that had no others.
 
         Args:
-            keys: of the trials.
-            launch: this driver's own, which is also deleted where it is empty; that of another driver may just have
-                been made.
+            keys: the keys of the trials.
+            launch: this driver's own launch, which is also deleted if it is empty; another driver's empty one may
+                just have been created.
         """
         for folder in self._folders(self.trials):
             trials = self._folders(folder)
@@ -112,7 +112,7 @@ class Storage:
         return sorted(info.path for info in infos if info.type == pyarrow.fs.FileType.Directory)
 
     def _read(self, folder: str) -> Saved | None:
-        """Return the checkpoint in ``folder``, or None where it is incomplete."""
+        """Return the checkpoint in ``folder``, or None if it is incomplete."""
         selector = pyarrow.fs.FileSelector(folder, allow_not_found=True)
         files = {info.base_name: info.size for info in self.filesystem.get_file_info(selector)}
         if JOURNAL not in files:

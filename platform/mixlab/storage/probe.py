@@ -1,6 +1,6 @@
-"""Tries a storage as a study will use it, and does not wait for ever.
+"""Tries a storage in the way in which a study will use it, and does not wait for ever.
 
-A storage behind a URI is tried in a process of its own: pyarrow waits for minutes for a server that does not answer,
+A storage behind a URI is tried in a process of its own: pyarrow waits minutes for a server that does not answer,
 and even then keeps its process from ending.
 """
 
@@ -18,7 +18,7 @@ from mixlab.errors import BadInput, first_line
 from mixlab.storage.journal import filesystem_of
 from mixlab.uris import shown
 
-ANSWER_SECONDS = 20.0  # a server that refuses connections is asked for 6
+ANSWER_SECONDS = 20.0  # pyarrow asks a server that refuses connections for 6
 
 
 def require_storage(root: str, writable: bool = True) -> None:
@@ -32,14 +32,14 @@ def require_storage(root: str, writable: bool = True) -> None:
 
 
 def probe(root: str, marker: str = "") -> tuple[str, bool]:
-    """Why a file cannot be written, read and deleted there, empty for no reason; and whether ``marker`` is there."""
+    """Return why a file cannot be written, read and deleted there, empty if it can; and whether ``marker`` exists."""
     with _left_as_it_was(root):
         return _ask("probe", root, marker)
 
 
 @contextlib.contextmanager
 def marked(root: str, name: str) -> Iterator[None]:
-    """Yield a file ``name`` in the storage for the length of the block, where it can be written."""
+    """Keep a file ``name`` in the storage inside the block, if it can be written."""
     with _left_as_it_was(root):
         fault, _ = _ask("write", root, name)
         try:
@@ -51,7 +51,7 @@ def marked(root: str, name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _left_as_it_was(root: str) -> Iterator[None]:
-    """Remove a folder of this machine that is new after the block, unless something has come into it."""
+    """Remove a folder on this machine that is new after the block, unless it is no longer empty."""
     new = "://" not in root and not Path(root).exists()
     try:
         yield
@@ -62,11 +62,11 @@ def _left_as_it_was(root: str) -> Iterator[None]:
 
 
 def _ask(what: str, root: str, name: str = "") -> tuple[str, bool]:
-    """Why one of ``ATTEMPTS`` fails, empty for no reason; and what it finds."""
+    """Return why one of ``ATTEMPTS`` fails, empty if it succeeds; and what it finds."""
     if "://" not in root:
         return _attempt(what, root, name)
     command = [sys.executable, "-m", "mixlab.storage.probe"]
-    asked = json.dumps([what, root, name])  # not as an argument: everybody can read those, and a URI may hold a key
+    asked = json.dumps([what, root, name])  # not an argument: everybody can read those, and a URI may hold a key
     try:
         child = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=ANSWER_SECONDS)
     except subprocess.TimeoutExpired:
@@ -85,7 +85,7 @@ def _attempt(what: str, root: str, name: str) -> tuple[str, bool]:
 
 
 def _look(filesystem: pyarrow.fs.FileSystem, path: str, _: str) -> bool:
-    """Whether there is anything yet."""
+    """Return whether anything exists there yet."""
     bucket = path.partition("/")[0]
     if isinstance(filesystem, pyarrow.fs.S3FileSystem) and not _there(filesystem, bucket):
         raise OSError(f"there is no bucket {bucket!r}")
@@ -106,7 +106,7 @@ def _delete(filesystem: pyarrow.fs.FileSystem, path: str, name: str) -> bool:
 
 
 def _probe(filesystem: pyarrow.fs.FileSystem, path: str, marker: str) -> bool:
-    """Write, read and delete a file; whether ``marker`` is there."""
+    """Write, read and delete a file; return whether ``marker`` exists."""
     name = f".probe-{secrets.token_hex(6)}"
     _write(filesystem, path, name)
     with filesystem.open_input_stream(f"{path}/{name}") as stream:

@@ -1,1 +1,1 @@
-"""MLflow: what is written there, and how it is read."""
+"""MLflow: the package writes runs there, and reads them."""

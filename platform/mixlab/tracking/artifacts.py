@@ -1,7 +1,7 @@
-"""Finds the artifacts of a run, also where the folder of a database was moved or copied.
+"""Finds the artifacts of a run, even if the folder of a database was moved or copied.
 
-MLflow writes down where a run's artifacts are as an absolute path. The one of a store that is a file is looked for next
-to that file first, so that a results folder can be moved, copied, or mounted elsewhere.
+MLflow records the place of a run's artifacts as an absolute path. If the store is a file, they are first looked for
+next to that file, so that a results folder can be moved, copied, or mounted elsewhere.
 """
 
 import json
@@ -23,13 +23,13 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
 def fetch(client: MlflowClient, run_id: str, name: str, folder: Path) -> Path | None:
-    """Return the file of an artifact: where it lies, or downloaded into ``folder``; None where the run has none.
+    """Return the file of an artifact, where it lies or downloaded into ``folder``; None if the run has none.
 
     Args:
-        client: of the store.
-        run_id: whose artifact it is.
-        name: of the artifact, such as ``plan.json``.
-        folder: for a download; it must exist.
+        client: the client of the store.
+        run_id: the run that has the artifact.
+        name: the name of the artifact, such as ``plan.json``.
+        folder: the folder for a download; it must exist.
 
     Raises:
         BadInput: the folder of the run's artifacts is not there.
@@ -46,7 +46,7 @@ def fetch(client: MlflowClient, run_id: str, name: str, folder: Path) -> Path | 
 
 
 def read_json(client: MlflowClient, run_id: str, name: str) -> Any:
-    """Return the content of a JSON artifact; None where the run has none.
+    """Return the content of a JSON artifact; None if the run has none.
 
     Raises:
         BadInput: the folder of the run's artifacts is not there, or the artifact is damaged.
@@ -61,7 +61,7 @@ def read_json(client: MlflowClient, run_id: str, name: str) -> Any:
 
 
 def here(written: Path, tracking_uri: str) -> Path:
-    """Return the folder that MLflow calls ``written``, as it is found today.
+    """Return the folder that MLflow recorded as ``written``, where it is now.
 
     A run without artifacts has no folder, but its experiment has one.
 
@@ -80,15 +80,15 @@ def here(written: Path, tracking_uri: str) -> Path:
 
 
 def local_folder(uri: str) -> Path | None:
-    """Return the folder that a URI of MLflow names on this machine; None for any other URI."""
+    """Return the folder on this machine that a URI of MLflow names; None for any other URI."""
     parts = urlparse(uri)
     return Path(unquote(parts.path)) if parts.scheme in ("", "file") else None
 
 
 def _candidates(written: Path, tracking_uri: str) -> Iterator[Path]:
-    """Yield the places next to the database that end as the written path does, the longest ending first; then it."""
+    """Yield paths next to the database that end as ``written`` does, the longest ending first; then ``written``."""
     database = sqlite_file(tracking_uri)
     if database is not None:
-        for first in range(1, len(written.parts) - 2):  # EXPERIMENT/RUN/artifacts is always in it
+        for first in range(1, len(written.parts) - 2):  # EXPERIMENT/RUN/artifacts is always part of it
             yield database.absolute().parent.joinpath(*written.parts[first:])
     yield written

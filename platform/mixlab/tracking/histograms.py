@@ -9,11 +9,11 @@ from typing import Any
 
 from mixlab.spec.epoch import Epoch
 
-DIGITS = 6  # of a share
+DIGITS = 6  # the decimals of a share
 
 
 def collect(epochs: Sequence[Epoch]) -> dict[str, list[Any]]:
-    """Return what ``histograms.json`` holds; empty where the last epoch has no histogram."""
+    """Return the content of ``histograms.json``; it is empty if the last epoch has no histogram."""
     found: dict[str, list[Any]] = {
         name: [[round(share, DIGITS) for share in epoch.histograms[name]] for epoch in epochs]
         for name in sorted(epochs[-1].histograms)

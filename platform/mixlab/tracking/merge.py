@@ -1,10 +1,10 @@
-"""Adds the runs of one MLflow store to another, each once: for work that was done where the other could not be reached.
+"""Adds the runs of one MLflow store to another, each once, for work done where the other could not be reached.
 
     mixlab merge OTHER.db                                         into sqlite:///mlflow.db
     mixlab merge OTHER.db --tracking-uri http://HEAD:5000         into a server
 
-A run that both have is left as it is, unless it is finished in the other store alone; then it takes the place of the
-unfinished one. The same command again adds nothing.
+A run that both have is left as it is, unless it is finished only in the other store; then it replaces the unfinished
+one. The same command, repeated, adds nothing.
 """
 
 import argparse
@@ -22,13 +22,13 @@ from mixlab.tracking.artifacts import fetch
 from mixlab.tracking.store import connect, search_runs
 from mixlab.uris import sqlite_file
 
-# What makes two runs of a level the same, from the study's run down to those of its trials.
+# The tags that identify a run at each level, from the study's run down to those of its trials.
 IDENTITY = (
     (("study", "search"), (names.LEVEL, names.PLAN)),
     (("arm",), (names.LEVEL, names.CELL, names.PLAN)),
     (("seed", "trial"), (names.LEVEL, names.KEY)),
 )
-BATCH = 1000  # metrics of one request
+BATCH = 1000  # the most metrics in one request
 FINISHED = "FINISHED"
 
 
@@ -65,7 +65,7 @@ def merge(source: MlflowClient, target: MlflowClient) -> dict[str, int]:
 def _merge_experiment(source: MlflowClient, target: MlflowClient, experiment: Experiment) -> int:
     there = target.get_experiment_by_name(experiment.name)
     to = there.experiment_id if there is not None else _new_experiment(target, experiment)
-    counterpart: dict[str, str] = {}  # run of the source: run of the target
+    counterpart: dict[str, str] = {}  # from runs of the source to runs of the target
     added = 0
     for levels, identity in IDENTITY:
         for level in levels:
@@ -103,7 +103,7 @@ def _copy(source: MlflowClient, target: MlflowClient, run: Run, experiment: str,
 
 
 def _take_place(target: MlflowClient, old: str, new: str, experiment: str) -> None:
-    """Delete a run of the target, after what is nested in it was moved to its better copy."""
+    """Delete a run of the target, after its nested runs were moved to its better copy."""
     for child in search_runs(target, experiment, {names.PARENT: old}):
         target.log_batch(child.info.run_id, tags=[RunTag(names.PARENT, new)])
     target.delete_run(old)

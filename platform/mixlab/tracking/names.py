@@ -1,4 +1,4 @@
-"""Every name that the platform gives to what it writes to MLflow: tags, artifacts, and the keys of ``plan.json``.
+"""Every name that the platform uses in MLflow: tags, artifacts, and the keys of ``plan.json``.
 
 The writer and the analysis both take them from here.
 """
@@ -6,21 +6,21 @@ The writer and the analysis both take them from here.
 # Tags of a run.
 LEVEL = "mixlab.level"  # one of the three levels of a study or a search
 STUDY = "mixlab.study"
-PLAN = "mixlab.plan"  # identity of the plan
+PLAN = "mixlab.plan"  # the identity of the plan
 CELL = "mixlab.cell"  # levels and arm, such as "cutmix · + lam"
 ARM = "mixlab.arm"
 KEY = "mixlab.key"
 SEED = "mixlab.seed"
-TRIAL = "mixlab.trial"  # number of a search's trial in its arm
+TRIAL = "mixlab.trial"  # the number of a search's trial in its arm
 STATE = "mixlab.state"  # a ``State`` in words
 BEST = "mixlab.best"  # "true" for the best trial of a search's arm
-ERROR = "mixlab.error"  # first line of what made a trial fail
+ERROR = "mixlab.error"  # the first line of the error that made a trial fail
 COMMIT = "mixlab.commit"
 DIRTY = "mixlab.dirty"
 CONSTRAINTS = "mixlab.constraints"
 VERSIONS = "mixlab.versions"
 COMMAND = "mixlab.command"
-WORD = "mixlab."  # before the name of each word that a trainable reports
+WORD = "mixlab."  # precedes the name of each word that a trainable reports
 DATA = "mixlab.data"
 HARDWARE = "mixlab.hardware"
 PARENT = "mlflow.parentRunId"
@@ -39,7 +39,7 @@ TRACEBACK_FILE = "traceback.txt"
 HISTOGRAMS_FILE = "histograms.json"  # {"epochs": [1, ...], NAME: [[shares of epoch 1], ...]}
 MODEL_FILE = "model.pt"
 PREDICTIONS_FILE = "predictions.npz"
-KEPT_FILES = ("model*.pt", PREDICTIONS_FILE)  # patterns of what goes from a finished trial's checkpoint to MLflow
+KEPT_FILES = ("model*.pt", PREDICTIONS_FILE)  # patterns of a finished trial's files that go to MLflow
 
 # Keys of plan.json that every study has.
 PLAN_KEYS = (

@@ -1,4 +1,4 @@
-"""Opens an MLflow store and finds runs in it, for the driver that writes them and for the analysis that reads them."""
+"""Opens an MLflow store and finds runs in it, for the driver that writes them and the analysis that reads them."""
 
 import difflib
 import gc
@@ -21,22 +21,22 @@ from mixlab.tracking import names
 from mixlab.uris import shown, sqlite_file
 
 ANSWER_SECONDS = 20.0
-FILE_SECONDS = 120.0  # of an SQLite file, which takes seconds to make, and waits for whoever makes it
-PAUSES = (0.5, 2.0)  # seconds, before a question whose connection was dropped is asked again
+FILE_SECONDS = 120.0  # for an SQLite file, which takes seconds to create, and waits for whoever creates it
+PAUSES = (0.5, 2.0)  # seconds before a request is repeated after its connection was dropped
 RUNS_PER_PAGE = 5000
-PLAIN = re.compile(r"[^'\"\\\n]*")  # what MLflow's filter language can hold between quotes
+PLAIN = re.compile(r"[^'\"\\\n]*")  # the text that MLflow's filter language can hold between quotes
 
 Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """What MLflow knows of a trial."""
+    """The record of a trial in MLflow."""
 
     run_id: str
     status: str  # MLflow's: RUNNING, FINISHED, FAILED, KILLED
     error: str
-    metrics: Mapping[str, float]  # the latest value of each
+    metrics: Mapping[str, float]  # the latest value of each metric
 
 
 def connect(tracking_uri: str, *, make: bool = True) -> MlflowClient:
@@ -44,10 +44,10 @@ def connect(tracking_uri: str, *, make: bool = True) -> MlflowClient:
 
     Args:
         tracking_uri: ``sqlite:///FILE``, another database's URI, or the ``http://`` address of a server.
-        make: make an SQLite file that is not there; MLflow itself would make one whoever asks.
+        make: create an SQLite file that does not exist; MLflow itself would always create one.
 
     Raises:
-        BadInput: nobody answers, the file is no database, or it is not there and must not be made.
+        BadInput: nobody answers, the file is not a database, or it does not exist and must not be created.
     """
     file = sqlite_file(tracking_uri)
     if file is None and tracking_uri.startswith("sqlite:"):
@@ -67,7 +67,7 @@ def connect(tracking_uri: str, *, make: bool = True) -> MlflowClient:
         except Exception as error:  # any of the stores' own exceptions
             failure[0] = _root_cause(error)
 
-    # In a thread: a host that swallows packets would hold the main thread for minutes.
+    # This runs in a thread: a host that swallows packets would hold the main thread for minutes.
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(seconds)
@@ -83,7 +83,7 @@ def experiment_id(client: MlflowClient, study: str) -> str:
     """Return the id of the experiment of a study.
 
     Raises:
-        BadInput: there is none; the sentence names the nearest.
+        BadInput: there is none; the sentence names the most similar one.
     """
     experiment = patiently(lambda: client.get_experiment_by_name(study))
     if experiment is not None:
@@ -96,7 +96,7 @@ def experiment_id(client: MlflowClient, study: str) -> str:
 
 
 def recorded(client: MlflowClient, study: str, level: str = "seed") -> dict[str, Recorded]:
-    """Return the run of each trial that the study's experiment has, by key; a finished one wins over its like."""
+    """Return the run of each trial in the study's experiment, by key; a finished run wins over others of its key."""
     experiment = client.get_experiment_by_name(study)
     found: dict[str, Recorded] = {}
     for run in search_runs(client, experiment.experiment_id, {names.LEVEL: level}) if experiment else ():
@@ -109,7 +109,7 @@ def recorded(client: MlflowClient, study: str, level: str = "seed") -> dict[str,
 def search_runs(client: MlflowClient, experiment: str, tags: Mapping[str, str]) -> list[Run]:
     """Return every run of an experiment that has all of ``tags``, the latest first.
 
-    MLflow's filter language can quote a value but cannot escape a quote in one, so that a value with one is compared
+    MLflow's filter language can quote a value but cannot escape a quote in one, so a value with a quote is compared
     here.
     """
     condition = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items() if PLAIN.fullmatch(value))
@@ -129,9 +129,9 @@ def search_runs(client: MlflowClient, experiment: str, tags: Mapping[str, str]) 
 
 
 def patiently(ask: Callable[[], Answer]) -> Answer:
-    """Return the answer of a store, which is asked again where the connection was dropped.
+    """Return the answer of a store, which is asked again if the connection was dropped.
 
-    MLflow gives no code to an error of the connection, and one to whatever the store itself refuses.
+    MLflow gives no code to an error of the connection, but one to any refusal by the store itself.
     """
     for pause in PAUSES:
         try:
@@ -145,7 +145,7 @@ def patiently(ask: Callable[[], Answer]) -> Answer:
 
 @contextmanager
 def _only_maker(file: Path | None) -> Iterator[None]:
-    """Let one process at a time make or migrate an SQLite file: two would crash."""
+    """Let one process at a time create or migrate an SQLite file: two would crash."""
     if file is None:
         yield
         return

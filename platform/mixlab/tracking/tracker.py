@@ -1,9 +1,9 @@
-"""Writes a study to MLflow, study > arm > seed, and a search, search > arm > trial. The only file that does.
+"""Writes a study to MLflow, study > arm > seed, and a search, search > arm > trial. No other file does.
 
-Runs are found by their key, so a relaunch goes on with the runs that are there and doubles none; nor does a write
-that is repeated because its answer was lost. Everything is written by one thread, in order, from a queue: training
-never waits for the server, and while the server is away the queue keeps what is to be written. What a dead driver
-could not write is in the journal, and is written at the next start.
+Runs are found by their key, so a relaunch continues the existing runs and duplicates none; nor does a write that is
+repeated because its answer was lost. One thread writes everything, in order, from a queue: training never waits for
+the server, and while the server is away the queue keeps the pending writes. Anything that a dead driver could not
+write is in the journal, and is written at the next start.
 """
 
 import json
@@ -40,14 +40,14 @@ Checkpoint = Callable[[], AbstractContextManager[Path]]
 
 @dataclass(frozen=True)
 class Tracked:
-    """What a tracker writes: a study or a search.
+    """The study or search that a tracker writes.
 
     Args:
-        name: of the experiment.
-        identity: of the plan.
-        plan: what the analysis needs to know.
-        levels: what the runs of the three levels are called.
-        cells: by name, the arm.
+        name: the name of the experiment.
+        identity: the identity of the plan.
+        plan: the information that the analysis needs.
+        levels: the names of the three levels of runs.
+        cells: the arm of each cell, by the cell's name.
     """
 
     name: str
@@ -61,9 +61,9 @@ class Tracker:
     """One study or search in MLflow. Reading happens at once, at the start; writing is queued.
 
     Args:
-        client: of the store.
-        tracked: what is written.
-        provenance: of the code.
+        client: the client of the store.
+        tracked: the study or search to write.
+        provenance: the provenance of the code.
     """
 
     def __init__(self, client: MlflowClient, tracked: Tracked, provenance: Provenance) -> None:
@@ -73,7 +73,7 @@ class Tracker:
         self.experiment_id = self._experiment()
         self.recorded: dict[str, Recorded] = {}
         self.run_ids: dict[str, str] = {}
-        self._last_epochs: dict[str, int] = {}  # by key, of its run
+        self._last_epochs: dict[str, int] = {}  # the last epoch of each run, by key
         self._read()
         self.study_run = ""
         self.arm_runs: dict[str, str] = {}
@@ -82,7 +82,7 @@ class Tracker:
     # Reading
 
     def refresh(self) -> bool:
-        """Read again which trials have a run, as other drivers of a search may begin some; False if MLflow is away."""
+        """Read again which trials have a run, since other drivers may begin some; return False if MLflow is away."""
         try:
             self._read()
         except MlflowException:
@@ -97,7 +97,7 @@ class Tracker:
     # Writing
 
     def open(self) -> None:
-        """Create or find the study's run and one run a cell, and put the plan there. Waits for the store.
+        """Create or find the study's run and one run per cell, and put the plan there; wait for the store.
 
         Raises:
             BadInput: the store does not take it.
@@ -130,7 +130,7 @@ class Tracker:
         self._offer_views()
 
     def start(self, trial: Trial) -> None:
-        """A trial starts, or goes on: its run is RUNNING, with every configuration value."""
+        """Start or continue a trial: its run becomes RUNNING, with every configuration value."""
 
         def write() -> None:
             tags = {
@@ -145,7 +145,7 @@ class Tracker:
                 tags[names.TRIAL] = str(trial.number)
             known = self.run_ids.get(trial.key)
             if known is not None:
-                tags[names.ERROR] = ""  # of an earlier attempt
+                tags[names.ERROR] = ""  # clears that of an earlier attempt
             run_id = self.run_ids[trial.key] = self._find_or_create((names.LEVEL, names.KEY), tags, known)
             params = [Param(key, str(value)) for key, value in trial.config.items()]
             self.client.log_batch(run_id, params=[*params, Param("seed", str(trial.seed))])
@@ -154,8 +154,8 @@ class Tracker:
         self._writer.put(write)
 
     def epochs(self, trial: Trial, epochs: Sequence[Epoch]) -> None:
-        """Write the metrics of finished epochs, but for those that the run has: after a crash one may run twice."""
-        now = int(time.time() * 1000)  # of a write that is repeated too: MLflow takes the very same point once
+        """Write the metrics of finished epochs that the run lacks: after a crash an epoch may run twice."""
+        now = int(time.time() * 1000)  # also for a repeated write: MLflow takes the very same point once
         tags = _tags({names.WORD + name: word for name, word in epochs[-1].words.items()}) if epochs else []
         at_once = max(1, BATCH // max((len(epoch.metrics) for epoch in epochs), default=1))
         for first in range(0, len(epochs), at_once):
@@ -176,7 +176,7 @@ class Tracker:
             self._last_epochs[key] = epochs[-1].number
 
     def _last_epoch(self, run_id: str, epoch: Epoch) -> int:
-        """Return the last epoch that a run has, by any metric that is reported of ``epoch``; 0 where it has none."""
+        """Return the last epoch that a run has, by any metric in the report ``epoch``; 0 if it has none."""
         logged = self.client.get_run(run_id).data.metrics
         name = next((name for name in epoch.metrics if name in logged), None)
         history = self.client.get_metric_history(run_id, name) if name is not None else []
@@ -190,14 +190,14 @@ class Tracker:
         traceback: str = "",
         checkpoint: Checkpoint | None = None,
     ) -> None:
-        """A trial is over.
+        """End the run of a trial that is over.
 
         Args:
-            trial: whose run is ended.
+            trial: the trial.
             state: done, pruned or failed.
-            error: the first line of what made it fail; ``traceback`` is all of it.
-            traceback: an artifact of the run.
-            checkpoint: opens a folder with the files of its last epoch, when it is time to write from it.
+            error: the first line of the error that made it fail; ``traceback`` is all of it.
+            traceback: the text that becomes an artifact of the run.
+            checkpoint: opens a folder with the files of its last epoch when it is time to write them.
         """
 
         def write() -> None:
@@ -236,7 +236,7 @@ class Tracker:
         self._writer.put(write)
 
     def stop(self, trials: Iterable[Trial]) -> None:
-        """Trials that were interrupted: their runs are KILLED until the next start goes on with them."""
+        """Mark the runs of interrupted trials as KILLED, until the next start continues them."""
 
         def write(key: str) -> None:
             self.client.log_batch(self.run_ids[key], tags=_tags({names.STATE: State.INTERRUPTED.value}))
@@ -249,8 +249,8 @@ class Tracker:
         """End the study's run and the arms' runs.
 
         Args:
-            status: of the study, MLflow's word.
-            statuses: of each arm, by cell.
+            status: the status of the study, in MLflow's word.
+            statuses: the status of each arm, by cell.
         """
         for cell, run_id in self.arm_runs.items():
             self._writer.put(partial(self.client.set_terminated, run_id, statuses[cell]))
@@ -266,23 +266,23 @@ class Tracker:
         self._writer.put(write)
 
     def describe(self, metrics: Mapping[str, float], text: str, cell: str | None = None) -> None:
-        """Give the study's run, or that of a cell, numbers of its own and the text that the UI shows with them."""
+        """Add numbers, and the text that the UI shows with them, to the study's run or to that of a cell."""
         run_id = self.study_run if cell is None else self.arm_runs[cell]
         now = int(time.time() * 1000)
         numbers = [Metric(name, value, now, 0) for name, value in metrics.items()]
         self._writer.put(partial(self.client.log_batch, run_id, numbers, tags=_tags({names.NOTE: text})))
 
     def drain(self, seconds: float = DRAIN_SECONDS) -> bool:
-        """Wait until all is written; False if the store takes nothing for ``seconds``."""
+        """Wait until everything is written; return False if the store takes nothing for ``seconds``."""
         return self._writer.drain(seconds)
 
     @property
     def refused(self) -> list[str]:
-        """Return what MLflow refused for good, such as a write to a run that somebody deleted meanwhile."""
+        """Return the writes that MLflow refused for good, such as one to a run that was deleted meanwhile."""
         return self._writer.refused
 
     def _offer_views(self) -> None:
-        """Tag the experiment with what the UI shows of it; what somebody has changed there stays."""
+        """Tag the experiment with the views that the UI offers; a tag that somebody has changed stays."""
         tags = self.client.get_experiment(self.experiment_id).tags
         offered = views.offered(self.tracked.levels, self.tracked.plan, self.tracked.identity)
         for name, value in offered.items():
@@ -298,10 +298,10 @@ class Tracker:
         }
 
     def _find_or_create(self, identity: Sequence[str], tags: dict[str, str], known: str | None = None) -> str:
-        """Return the run with ``tags``, a new one where none has the same ``identity``, which names some of them.
+        """Return the run with ``tags``, a new one if none has the same ``identity``, which names some of them.
 
-        It is looked for even when this process has made none: the answer to its making may have been lost, and
-        another driver of a search may have made it.
+        It is looked for even if this process has not created it: the answer to its creation may have been lost, and
+        another driver of a search may have created it.
         """
         wanted = {name: tags[name] for name in identity}
         runs = search_runs(self.client, self.experiment_id, wanted) if known is None else []
@@ -325,14 +325,14 @@ class Tracker:
         return experiment.experiment_id
 
     def _new_experiment(self, name: str) -> str:
-        # A server stores artifacts itself; next to a file they go to MLflow's usual folder, named absolutely so
+        # A server stores artifacts itself; next to a file they go to MLflow's usual folder, by an absolute path, so
         # that they are found from anywhere.
         file = sqlite_file(self.client.tracking_uri)
         location = (file.absolute().parent / "mlruns" / name).as_uri() if file is not None else None
         try:
             return self.client.create_experiment(name, artifact_location=location)
         except MlflowException:
-            made = self.client.get_experiment_by_name(name)  # by another driver that started at the same time
+            made = self.client.get_experiment_by_name(name)  # another driver that started at the same time made it
             if made is None:
                 raise
             return made.experiment_id

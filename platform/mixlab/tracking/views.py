@@ -1,6 +1,6 @@
-"""What MLflow's UI offers of a study: saved views, each a tag of the experiment that names columns, order and filter.
+"""The saved views of a study in MLflow's UI: each is a tag of the experiment that names columns, order and filter.
 
-They are made once; whoever changes one in the UI keeps the change. The form is that of MLflow 3.17's own.
+They are created once; a change that somebody makes to one in the UI stays. The form is that of MLflow 3.17 itself.
 """
 
 import json
@@ -18,12 +18,12 @@ WIDTHS = {NAME: 280, DESCRIPTION: 360}  # pixels
 
 
 def offered(levels: Sequence[str], plan: Mapping[str, Any], key: str) -> dict[str, str]:
-    """Return the tags of an experiment that make its page one to work with: views, and what the study is for.
+    """Return the tags that make the page of an experiment useful: its views, and the purpose of the study.
 
     Args:
-        levels: what the runs of the three levels are called.
-        plan: of a study or a search.
-        key: of the plan, as in the tag ``mixlab.plan``.
+        levels: the names of the three levels of runs.
+        plan: the plan of a study or a search.
+        key: the key of the plan, as in the tag ``mixlab.plan``.
     """
     metric = plan["metric"] if "metric" in plan else plan["objective"]
     columns = [f"metrics.`{metric}`"]
@@ -37,18 +37,18 @@ def offered(levels: Sequence[str], plan: Mapping[str, Any], key: str) -> dict[st
 
 
 def purpose() -> str:
-    """Return the first paragraph of the study's file; empty where it has none."""
+    """Return the first paragraph of the study's file; empty if it has none."""
     text = getattr(sys.modules["__main__"], "__doc__", None) or ""
     return text.strip().split("\n\n")[0]
 
 
 def arms_key(plan: str) -> str:
-    """What names the view of a plan's arms."""
+    """Return the key of the view of a plan's arms."""
     return f"arms-{plan}"
 
 
 def address(server: str, experiment_id: str, key: str) -> str:
-    """Where a view is seen, for a browser."""
+    """Return the address of a view, for a browser."""
     page = f"#/experiments/{experiment_id}/runs?viewStateShareKey={key}&workflowType=machine_learning"
     return f"{server.rstrip('/')}/{page}"
 

@@ -1,4 +1,4 @@
-"""A thread that writes what it is given, in order, until the store takes it."""
+"""A thread that carries out writes in order, repeating each until the store takes it."""
 
 import logging
 import queue
@@ -16,19 +16,19 @@ RETRY_SECONDS = 2.0
 
 
 class Writer:
-    """Runs queued writes one after another in a thread, each again while MLflow is away."""
+    """Runs queued writes one after another in a thread, and repeats each while MLflow is away."""
 
     def __init__(self) -> None:
         self._queue: queue.Queue[Callable[[], Any]] = queue.Queue()
-        self.refused: list[str] = []  # first lines of errors that no repetition will fix
+        self.refused: list[str] = []  # the first lines of errors that no repetition will fix
         threading.Thread(target=self._run, daemon=True, name="mlflow-writer").start()
 
     def put(self, write: Callable[[], Any]) -> None:
-        """Queue a write; it must bear being run twice."""
+        """Queue a write; running it twice must do no harm."""
         self._queue.put(write)
 
     def drain(self, seconds: float) -> bool:
-        """Wait for the queue; False if for so long nothing is taken from it."""
+        """Wait for the queue; return False if nothing is taken from it for ``seconds``."""
         left, end = self._queue.unfinished_tasks, time.monotonic() + seconds
         while left and time.monotonic() < end:
             time.sleep(0.02)
