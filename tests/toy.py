@@ -37,7 +37,13 @@ class Toy:
     """Trains nothing. Its checkpoint is the number of its last epoch, its network a line of text."""
 
     metrics = (
-        Metric("test_top1", "%", higher_is_better=True, rules=("median10", "last", "best")),
+        Metric(
+            "test_top1",
+            "%",
+            higher_is_better=True,
+            rules=("median10", "last", "best"),
+            label="top-1 accuracy on the test set",
+        ),
         Metric("val_top1", "%", higher_is_better=True),
     )
     held_out: Mapping[str, Any] = {"validation": 0.1, "evaluate": "validation"}

@@ -58,7 +58,7 @@ def test_optuna_has_every_trial_as_what_it_was(whole: StudyFolder) -> None:
             assert (trial.state == TrialState.COMPLETE) == (len(steps) == 9)
             assert (trial.state == TrialState.FAIL) == (trial.params["zeta"] > 1.7)
             if trial.state == TrialState.FAIL:
-                assert trial.user_attrs["mixlab.error"].endswith("Diverged: the training loss became nan\n")
+                assert trial.user_attrs["mixlab.error"].endswith("Diverged: the training loss became nan")
             else:
                 assert trial.value == trial.intermediate_values[steps[-1]]
 
@@ -83,7 +83,7 @@ def test_mlflow_shows_search_arm_trial_with_states_curves_and_the_best(whole: St
         assert arm.data.tags["mixlab.level"] == "arm"
         assert runs[arm.data.tags["mlflow.parentRunId"]].data.tags["mixlab.level"] == "search"
         trial = optuna_trials[tags["mixlab.arm"]][int(tags["mixlab.trial"])]
-        words = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
+        words = {"COMPLETE": "done", "PRUNED": "pruned", "FAIL": "failed"}
         assert tags["mixlab.state"] == words[trial.state.name]
         assert run.info.status == ("FAILED" if trial.state == TrialState.FAIL else "FINISHED")
         assert float(run.data.params["zeta"]) == trial.params["zeta"]
@@ -125,7 +125,7 @@ def test_a_killed_driver_goes_on_and_repeats_nothing(tmp_path: Path, empty_store
     toy = toy_folder(tmp_path, "slow search", empty_store=empty_store)
     for times in (3, 7):
         driver = toy.start("--scheduler", "none")
-        driver.until(lambda times=times: toy.said().count("complete") >= times)  # type: ignore[misc]
+        driver.until(lambda times=times: toy.said().count(": done") >= times)  # type: ignore[misc]
         wait_for_a_trial_in_its_midst(toy, driver)
         driver.interrupt(signal.SIGKILL)
         driver.process.wait()

@@ -106,7 +106,8 @@ class History:
     def tell(self, claim: Claim, outcome: State, value: float | None = None, error: str = "") -> None:
         """End a trial: a complete one with ``value``; a pruned one keeps the last reported value."""
         if error:
-            claim.trial_in_optuna.set_user_attr(ERROR, error[:500])
+            reason = error.strip()[-500:]  # a traceback says at its end what happened
+            claim.trial_in_optuna.set_user_attr(ERROR, reason)
         self.arms[claim.trial.cell].tell(claim.trial_in_optuna, value, STATES[outcome])
 
     # Asking
