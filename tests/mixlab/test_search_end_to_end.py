@@ -193,6 +193,6 @@ def test_a_crashed_worker_an_interrupt_and_several_seeds(tmp_path: Path, empty_s
 def test_an_objective_that_is_never_reported_is_exit_2_and_one_sentence(tmp_path: Path, empty_store: Path) -> None:
     said = toy_folder(tmp_path, "search for nothing", empty_store=empty_store).run(code=2)
     (error,) = [line for line in said.splitlines() if line.startswith("error: ")]
-    assert "'val_topp1'" in error
+    assert "'val_top5'" in error
     assert "it reports train_loss, val_top1" in error
     assert "Traceback" not in said
