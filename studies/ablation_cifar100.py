@@ -10,7 +10,7 @@ Paper, top-1 %, median of the last 10 epochs
 
 Each regulariser comes on top of the learned lambda, so that the last row is the full SUMix of Table 1, and is
 compared with the learned lambda alone. The arm "raw pass", a control, runs the batch before mixing as SUMix does and
-learns nothing from it: what it gains is batch norm's, whose statistics see images as they are, and not SUMix's.
+learns nothing from it: its gain is due to batch norm, which sees statistics of unmixed images, and not to SUMix.
 """
 
 from mixlab import Arm, Study, main

@@ -10,7 +10,7 @@ Paper, top-1 %, median of the last 10 epochs
 
 Each regulariser comes on top of the learned lambda, so that the last row is the full SUMix of Table 2, and is
 compared with the learned lambda alone. The arm "raw pass", a control, runs the batch before mixing as SUMix does and
-learns nothing from it: what it gains is batch norm's. The paper's text gives 1.75 as FMix's gain by all terms; its
+learns nothing from it: its gain is due to batch norm. The paper's text gives 1.75 as FMix's gain from all terms; its
 table gives 1.96.
 """
 

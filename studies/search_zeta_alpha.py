@@ -6,7 +6,7 @@
 
 A trial is judged on a tenth of the training images, held out. The winner of each mixer is then trained for 800 epochs
 on all training images, with six fresh seeds, and tested: only those runs enter the table. At 200 epochs a trial
-costs a quarter of a run of the paper, and of those that ASHA starts one in four goes on at each of its rungs.
+costs a quarter of a run of the paper, and one in four of those that ASHA starts continues at each of its rungs.
 
 Expected, from the paper: zeta 0.5 and alpha 0.2 are what it uses with CutMix (79.78 %, Table 6); it gives no search.
 """

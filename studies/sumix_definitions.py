@@ -3,7 +3,7 @@
     python studies/sumix_definitions.py                                     11 arms x 6 seeds, 800 epochs
     python studies/sumix_definitions.py --preset quick --dataset cifar10    minutes on a laptop
 
-The paper leaves choices open, and its released code makes some that the paper does not write. Each arm but the
+The paper leaves choices open, and its released code makes some that the paper does not mention. Each arm except the
 baseline, the control and the release changes one choice of "SUMix as in the paper", which it is compared with.
     symbol of the paper       here, as in the paper                    the other reading, and what the release does
     f(x), before mixing       moves batch norm's running statistics    leaves them; the release moves them
@@ -13,7 +13,7 @@ baseline, the control and the release changes one choice of "SUMix as in the pap
     batches that are mixed    all, as in the release                   half, as in CutMix's own code
     lambda of a clipped box   the pasted area, as in the release       as it was drawn
 "release" takes all of its choices at once, and its arithmetic (trainables/losses/sumix_release.py). The control "raw
-pass" runs the batch before mixing and learns nothing from it: what it gains is batch norm's, not SUMix's.
+pass" runs the batch before mixing and learns nothing from it: its gain is due to batch norm, not to SUMix.
 
 Paper, top-1 %, median of the last 10 epochs: baseline 78.17, SUMix 79.78; there is no number for any other arm.
 """

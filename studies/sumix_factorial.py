@@ -4,14 +4,14 @@
     python studies/sumix_factorial.py --preset quick --dataset cifar10    minutes on a laptop
 
 Table 6 of the paper adds each regulariser to the learned lambda only. This crosses {lambda fixed, learned} with
-{none, l_s, l_u, l_su}: a factorial design of three terms, whose effects and interactions are estimated from all arms.
+{none, l_s, l_u, l_su}: a factorial design of three terms; all arms serve to estimate their effects and interactions.
 
 Paper, CutMix, top-1 %, median of the last 10 epochs
     lambda     none   l_s    l_u    l_su
     fixed      78.17  -      -      -
     learned    79.13  79.51  79.60  79.78
 
-In the released arithmetic l_s has no gradient: there its arms differ from those without by nothing but the loss. The
+In the released arithmetic l_s has no gradient: there its arms differ from those without it only in the loss. The
 arm "raw pass", a control, runs the batch before mixing as SUMix does and learns nothing from it.
 """
 

@@ -10,7 +10,7 @@ Paper, top-1 %, median of the last 10 epochs, without and with SUMix
     SaliencyMix  64.60  65.68    66.55  68.92
     ResizeMix    63.74  65.30    65.87  67.49
 
-The paper's baselines are OpenMixup's at alpha 1 (all four), its own runs have alpha 0.2 (but for ResizeMix); here
+The paper's baselines are OpenMixup's at alpha 1 (all four), its own runs have alpha 0.2 (except ResizeMix); here
 both arms have the latter, so that a gain is that of SUMix alone. ``--set mixer.alpha=1`` gives the former.
 The arm "raw pass", a control, runs the batch before mixing as SUMix does and learns nothing from it.
 """

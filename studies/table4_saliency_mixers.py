@@ -8,11 +8,11 @@ Paper, top-1 %, median of the last 10 epochs, without and with SUMix
     PuzzleMix    81.13  81.43    82.85  82.60
     AutoMix      82.04  82.30    83.64  83.82
 
-For ResNeXt-50 the paper itself puts 81.69 and 82.84 beside its own 82.60 and 83.82, but these are OpenMixup's after 200
-epochs; above stand those after 800, as for ResNet-18, and PuzzleMix's is higher than with SUMix. The paper's AdAutoMix,
-82.32 and 83.81, has no SUMix. It does not say which zeta; here it is 0.5. AutoMix is tested by its slow copy, with the
-head for mixed images; OpenMixup, whose numbers the paper has, reports the best of four heads, chosen on the test set.
-With --preset quick the slow copy is less slow: otherwise it would hardly have left its start.
+For ResNeXt-50 the paper itself puts 81.69 and 82.84 next to its own 82.60 and 83.82, but these are OpenMixup's after
+200 epochs; the table above has those after 800, as for ResNet-18, and PuzzleMix's is higher than with SUMix. The
+paper's AdAutoMix, 82.32 and 83.81, has no SUMix. It does not say which zeta; here it is 0.5. AutoMix is tested by its
+slow copy, with the head for mixed images; OpenMixup, the source of the paper's numbers, reports the best of four heads,
+chosen on the test set. With --preset quick the slow copy is less slow: otherwise it would hardly have left its start.
 The arm "raw pass", a control, runs the batch before mixing as SUMix does and learns nothing from it.
 """
 

@@ -47,7 +47,7 @@ class Page:
         self.call("Page.addScriptToEvaluateOnNewDocument", source=f"try {{ {NO_ASSISTANT} }} catch {{}}")
 
     def open(self, url: str) -> None:
-        """Go to an address, as if there had been no page before: MLflow's are all one document."""
+        """Go to an address as if there had been no page before: MLflow's pages are all one document."""
         for address in ("about:blank", url):
             self.call("Page.navigate", url=address)
 
@@ -70,7 +70,7 @@ class Page:
         self.until(EXPAND % json.dumps(run))
 
     def picture(self, file: Path) -> None:
-        """Write what is seen as PNG."""
+        """Write a screenshot as PNG."""
         file.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class Page:
 
 @contextlib.contextmanager
 def chromium(width: int = 1500, height: int = 900, scale: float = 1) -> Iterator[Page]:
-    """Give a browser with one page, ``width`` by ``height`` pixels, each drawn as ``scale`` squared."""
+    """Yield a browser with one page, ``width`` by ``height`` pixels, each drawn as ``scale`` squared."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, asyncio.Runner() as runner:
         size = (f"--window-size={width},{height}", f"--force-device-scale-factor={scale}")
         command = ["chromium", *ALONE, *size, f"--user-data-dir={profile}", "about:blank"]

@@ -1,4 +1,4 @@
-"""What every test process needs first, and what tests of every package share: empty MLflow stores and a PostgreSQL."""
+"""The set-up of every test process, and the fixtures that all packages share: empty MLflow stores and a PostgreSQL."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ from tests.servers.postgresql import new_database, postgresql
 # Two processes run side by side, and threads that wait for each other are slow.
 torch.set_num_threads(1)
 
-# As Ctrl-C, so that what a test has started is ended by its own means.
+# This acts as Ctrl-C, so that whatever a test has started is ended by its own means.
 signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
 
 # What a shell runs in the background is deaf to SIGINT, with all its children: tests that interrupt one would fail.
@@ -31,7 +31,7 @@ __all__ = ["mixlab", "new_database", "postgresql"]
 
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """Return an empty MLflow database, made once for all workers: its migration takes seconds, a copy none."""
+    """Return an empty MLflow database, made once for all workers: its migration takes seconds, a copy takes none."""
     folder = tmp_path_factory.getbasetemp()
     file = (folder if worker_id == "master" else folder.parent) / "mlflow.db"
     with FileLock(f"{file}.lock"):

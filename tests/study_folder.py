@@ -1,4 +1,4 @@
-"""A folder in which a study is started as a user starts it, and what it leaves there and in MLflow."""
+"""A folder in which a study is started as a user starts it, and readers of its results there and in MLflow."""
 
 import hashlib
 import shutil
@@ -70,7 +70,7 @@ class StudyFolder:
             return driver.finish(code)
 
     def said(self, log: str = LOG) -> str:
-        """Return what every start has said."""
+        """Return the output of all starts."""
         return (self.folder / log).read_text(errors="replace")
 
     def journals(self) -> set[Path]:
@@ -78,7 +78,7 @@ class StudyFolder:
         return set((self.folder / "results").glob(f"{self.study}/trials/*/*/checkpoint_*/journal.json"))
 
     def wait_for_new_checkpoint(self, driver: Program) -> None:
-        """Return when a trial has written a checkpoint that was not there."""
+        """Return once a trial has written a new checkpoint."""
         before = self.journals()
         driver.until(lambda: self.journals() - before)
 
@@ -96,9 +96,9 @@ class StudyFolder:
         return {run.info.status for run in self.runs()}
 
     def results(self) -> dict[tuple[str, str], dict[str, Any]]:
-        """Return of each (arm, seed) every metric's history but the times, and the hash of the model.
+        """Return for each (arm, seed) the history of every metric except the times, and the hash of the model.
 
-        Every run is finished, and there once.
+        Check that every run is finished, and exists once.
         """
         client = self.client
         found: dict[tuple[str, str], dict[str, Any]] = {}

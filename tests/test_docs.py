@@ -1,4 +1,4 @@
-"""What the documentation says is true: its code runs, its commands are accepted, and what it names exists."""
+"""The documentation is true: its code runs, its commands are accepted, and everything that it names exists."""
 
 import re
 import shlex
@@ -30,7 +30,7 @@ ELSEWHERE = ("make", "mlflow", "ray", "export", "sbatch", "git", "optuna-dashboa
 
 @pytest.fixture(autouse=True)
 def as_a_script(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a study that the code of a page starts print what it would do; give back what a command changes."""
+    """Make a study that the code of a page starts print its plan only; restore what a command changes."""
     monkeypatch.setattr(sys, "argv", ["page", "--list"])
     monkeypatch.setattr(sys, "path", [*sys.path])
 

@@ -90,7 +90,7 @@ def is_within(name: str, packages: tuple[str, ...] | set[str] | frozenset[str]) 
 
 
 def test_no_file_imports_itself_by_way_of_others() -> None:
-    """A package's ``__init__`` counts where it is imported by its name, not where only something below it is."""
+    """A package's ``__init__`` counts if it is imported by its name, not if only something below it is."""
     graph = {name: {other for other in imported(path) if other in modules()} for name, path in modules().items()}
     graph = {name: others - {name} for name, others in graph.items()}
     try:

@@ -1,4 +1,4 @@
-"""What is installed: every import is a declared dependency, and the wheel brings the studies along."""
+"""The installed package: every import is a declared dependency, and the wheel brings the studies along."""
 
 import ast
 import re
@@ -25,7 +25,7 @@ def normal(name: str) -> str:
 
 
 def imported(file: Path) -> set[str]:
-    """Return the first part of every module that a file imports, wherever in the file."""
+    """Return the first part of the name of every module that a file imports, anywhere in the file."""
     tops: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):

@@ -30,7 +30,7 @@ def score(config: Mapping[str, Any], seed: int, epoch: int) -> float:
 
 
 class Diverged(Exception):
-    """What the toy raises where zeta is above 1.7."""
+    """The error that the toy raises if zeta is above 1.7."""
 
 
 class Toy:
@@ -116,7 +116,7 @@ def note(file: str, **content: Any) -> None:
 
 
 def notes(folder: Path, file: str) -> list[dict[str, Any]]:
-    """Return what trials have noted: ``began`` has every attempt of a trial, ``epochs`` every epoch it trained."""
+    """Return the notes of trials: ``began`` has every attempt of a trial, ``epochs`` every epoch that it trained."""
     with contextlib.suppress(FileNotFoundError):
         return [json.loads(line) for line in (folder / file).read_text().splitlines()]
     return []

@@ -1,7 +1,7 @@
 """The one way in which tests wait: for as long as something moves.
 
-A limit on the whole fails on a machine that has other work to do; a limit on standing still fails where something is
-wrong.
+A limit on the total time fails on a machine that has other work to do; a limit on standing still fails only if
+something is wrong.
 """
 
 import time
@@ -19,13 +19,13 @@ def wait_for(
     account: Callable[[], str] = lambda: "it never came true",
     seconds: float = STANDING_STILL_SECONDS,
 ) -> T:
-    """Return the first true value of ``condition``, which is asked again and again.
+    """Return the first true value of ``condition``, which is called repeatedly.
 
     Args:
-        condition: what is waited for; an exception of it ends the wait.
-        standing_still: what changes while all is well, such as the length of a log.
-        account: what a failure says.
-        seconds: the most that ``standing_still`` may stay the same.
+        condition: the condition to wait for; an exception in it ends the wait.
+        standing_still: returns a value that changes while all is well, such as the length of a log.
+        account: returns the message of a failure.
+        seconds: the longest time for which ``standing_still`` may stay the same.
     """
     before, since = standing_still(), time.monotonic()
     while not (value := condition()):

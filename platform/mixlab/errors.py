@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 
 class BadInput(Exception):
-    """The input is wrong, which is found before anything starts; the message quotes the value and a valid one."""
+    """The input is wrong, which is found before anything starts; the message quotes it and says what would be valid."""
 
 
 class HeadLost(Exception):

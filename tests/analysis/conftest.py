@@ -127,7 +127,7 @@ class TrackedStudy:
 
 @pytest.fixture(scope="session")
 def track_in(empty_store: Path) -> Callable[..., TrackedStudy]:
-    """Starts a study in the store of a folder."""
+    """Return a function that starts a study in the store of a folder."""
 
     def start(folder: Path, study: str = "ablation_tiny") -> TrackedStudy:
         if not (folder / "mlflow.db").exists():
@@ -139,7 +139,7 @@ def track_in(empty_store: Path) -> Callable[..., TrackedStudy]:
 
 @pytest.fixture
 def track(track_in: Callable[..., TrackedStudy], tmp_path: Path) -> Callable[..., TrackedStudy]:
-    """Starts a study in this test's own store."""
+    """Return a function that starts a study in this test's own store."""
     return partial(track_in, tmp_path)
 
 
@@ -150,7 +150,7 @@ def make_plan_fixture() -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def planned_runs() -> Callable[..., pd.DataFrame]:
-    """Return the rows that ``load_runs`` gives, made from values by (arm, seed); what is not given is missing."""
+    """Return a function that makes the rows of ``load_runs`` from values by (arm, seed); others are missing."""
 
     def rows(plan: dict[str, Any], values: Mapping[tuple[str, int], float], **columns: Any) -> pd.DataFrame:
         trials = [{**trial, **{f"factor.{k}": v for k, v in trial["levels"].items()}} for trial in plan["trials"]]
@@ -178,7 +178,7 @@ def planned_runs() -> Callable[..., pd.DataFrame]:
 def trained(
     track: Callable[..., TrackedStudy], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[TrackedStudy, dict[str, Any], dict[tuple[str, int], str]]:
-    """A study of two arms and two seeds with untrained networks as checkpoints, and its run ids; 40 test images."""
+    """Return a study of two arms and two seeds with untrained networks as checkpoints, and its run ids."""
     study, plan = track(), make_plan(arms=("baseline", "+ lam"), seeds=2)
     study.add_plan(plan)
     config = {"dataset": "cifar10", "backbone": "resnet8", "epochs": 1, "mixer": "cutmix"}

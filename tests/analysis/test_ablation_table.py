@@ -16,7 +16,7 @@ FILES = ["table.md", "table.csv", "table.tex", "table.html", "gains.png", "gains
 
 @pytest.fixture(scope="module")
 def tiny(track_in, make_plan, tmp_path_factory):
-    """A study of 2 mixers x 3 arms x 3 seeds with one failed cell, which no test changes."""
+    """Return a study of 2 mixers x 3 arms x 3 seeds with one failed cell, which no test changes."""
     study, plan = track_in(tmp_path_factory.mktemp("tiny")), make_plan(factors={"mixer": ("cutmix", "saliencymix")})
     study.add_plan(plan, "aaaa1111")
     for position, trial in enumerate(plan["trials"]):
@@ -96,7 +96,7 @@ def test_no_finished_run_and_a_baseline_that_is_not_an_arm(track, make_plan, cap
 
 @pytest.mark.slow
 def test_the_script_runs_from_the_root(tiny):
-    """As a user types it: its own folder comes first on the path, and must shadow no standard module."""
+    """If a user types it, its own folder comes first on the path, and must shadow no standard module."""
     done = subprocess.run(
         [sys.executable, "analysis/ablation_table.py", tiny.study, "--tracking-uri", tiny.uri],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""Grad-CAM against the form it has by hand, the mixed images, and the command on checkpoints in a real store."""
+"""Grad-CAM agrees with its formula by hand; the mixed images, and the command on checkpoints in a real store."""
 
 from __future__ import annotations
 

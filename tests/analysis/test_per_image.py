@@ -6,7 +6,7 @@ from analysis import per_image
 
 @pytest.fixture
 def tracked(track, make_plan, tmp_path):
-    """A study of two arms and two seeds, of 40 images and 4 classes; the arm gets 8 more of them right."""
+    """Return a study of two arms and two seeds, of 40 images and 4 classes; the arm gets 8 more of them right."""
     study, plan = track(), make_plan(arms=("baseline", "+ lam"), seeds=2)
     study.add_plan(plan)
     labels = np.arange(40) % 4

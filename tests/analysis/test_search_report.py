@@ -1,4 +1,4 @@
-"""The report of a search, on real Optuna and MLflow stores: what it claims, what it warns of, what it draws."""
+"""The report of a search, on real Optuna and MLflow stores: its claims, its warnings and its figures."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ def points(count: int, seed: int) -> list[dict[str, float]]:
 
 
 def peaked(params: dict[str, float]) -> float:
-    """Best at zeta 0.4; alpha hardly matters."""
+    """Return an objective that is best at zeta 0.4; alpha hardly matters."""
     return 60 - 5 * math.log(params["zeta"] / 0.4) ** 2 - 0.05 * math.log(params["alpha"]) ** 2
 
 
 @pytest.fixture
 def searched(track, make_plan, tmp_path) -> Callable[..., Any]:
-    """Writes a search: by arm its trials, and the confirmation's values by (arm, seed)."""
+    """Return a function that writes a search from each arm's trials and the confirmation's values by (arm, seed)."""
 
     def write(trials: dict[str, list[FrozenTrial]], confirmed: dict[tuple[str, int], float] | None = None, **plan: Any):
         tracked = track("search_toy")
@@ -166,7 +166,7 @@ def test_the_map_marks_the_best_where_it_is() -> None:
 
 @pytest.mark.slow
 def test_on_a_null_objective_nothing_is_claimed() -> None:
-    """Of 20 searches of two arms in pure noise, at most 3 claim anything: each may with probability 0.05."""
+    """At most 3 of 20 searches of two arms in pure noise claim anything: each may with probability 0.05."""
     claimed = 0
     for repetition in range(20):
         rng = np.random.default_rng(repetition)

@@ -48,7 +48,7 @@ Step = Callable[[], None]
 
 
 def main() -> None:
-    """Time and print."""
+    """Time every backbone, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
@@ -92,7 +92,7 @@ def ours(name: str, side: int) -> nn.Module:
 
 
 def theirs(name: str) -> nn.Module:
-    """torchvision's network, with the stem that ours has."""
+    """Return torchvision's network, with our stem."""
     network = without_drop_path(THEIRS[name]())
     classifier = [key for key, module in network.named_modules() if isinstance(module, nn.Linear)][-1]
     place, _, last = classifier.rpartition(".")
@@ -106,7 +106,7 @@ def theirs(name: str) -> nn.Module:
 
 
 def without_drop_path(network: nn.Module) -> nn.Module:
-    """What torchvision builds with drop-path, without it, as ours are unless told otherwise."""
+    """Return torchvision's network without its drop-path, which ours lack by default."""
     for module in network.modules():
         if type(module).__name__ == "StochasticDepth":
             module.p = 0.0
@@ -114,7 +114,7 @@ def without_drop_path(network: nn.Module) -> nn.Module:
 
 
 def step(network: nn.Module, side: int, batch: int, device: str) -> Step:
-    """One step of training on the same noise."""
+    """Return a function that takes one step of training on the same noise."""
     network = network.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     images = torch.rand(batch, 3, side, side, device=device).to(memory_format=torch.channels_last)
     labels = torch.arange(batch, device=device) % CLASSES
@@ -134,7 +134,7 @@ def step(network: nn.Module, side: int, batch: int, device: str) -> Step:
 
 
 def alternate(steps: dict[str, Step], rounds: int) -> dict[str, float]:
-    """Seconds of the fastest step of each, all taking their turn in every round after a first one."""
+    """Return the seconds of the fastest step of each, all taking their turn in every round after a first one."""
     best = {who: timed(once) for who, once in steps.items()}
     if max(best.values()) < SLOW:
         for _ in range(rounds):
@@ -143,7 +143,7 @@ def alternate(steps: dict[str, Step], rounds: int) -> dict[str, float]:
 
 
 def timed(once: Step) -> float:
-    """Seconds of a step."""
+    """Return the seconds of a step."""
     start = time.perf_counter()
     once()
     return time.perf_counter() - start

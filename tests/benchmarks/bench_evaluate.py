@@ -33,14 +33,14 @@ DRAWS = 1
 
 @torch.no_grad()
 def forward(network: Network, images: Tensor, passes: int) -> None:
-    """The network and nothing else."""
+    """Run the network and nothing else."""
     for _ in range(passes):
         for batch in images.split(BATCH):
             network(batch)
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Of one call: of all cores of the process, or until a GPU has finished."""
+    """Return the seconds of one call, summed over the process's cores, or until a GPU has finished."""
     clock = time.perf_counter if torch.cuda.is_available() else time.process_time
     start = clock()
     work()

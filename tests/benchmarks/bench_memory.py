@@ -42,7 +42,7 @@ def trial(number: int, data_root: Path) -> float:
 
 
 def main() -> None:
-    """Train and print."""
+    """Train, and print the memory."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--data-root", type=Path, default=Path("data"))

@@ -36,7 +36,7 @@ Step = Callable[[], object]
 
 
 def main() -> None:
-    """Time and print."""
+    """Time every mixer, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=7)
@@ -74,13 +74,13 @@ def main() -> None:
 
 
 def mixes_pixels(name: str) -> bool:
-    """Whether the mixer needs nothing but images."""
+    """Return whether the mixer needs nothing but images."""
     parameters = inspect.signature(MIXERS[name]).parameters.values()
     return all(p.default is not p.empty for p in parameters if p.kind is p.KEYWORD_ONLY)
 
 
 def candidates(name: str, images: Tensor, labels: Tensor) -> dict[str, Step]:
-    """What to time, by who it is from: each mixes ``images`` (B, C, H, W) and ``labels`` (B,)."""
+    """Return the steps to time, by their authors: each mixes ``images`` (B, C, H, W) and ``labels`` (B,)."""
     rng = Generator(images.device).manual_seed(0)
 
     def mixlab(**options: bool) -> Step:
@@ -104,7 +104,7 @@ def candidates(name: str, images: Tensor, labels: Tensor) -> dict[str, Step]:
 
 
 def peers(name: str, images: Tensor, labels: Tensor) -> Iterator[tuple[str, Step]]:
-    """Everyone else who has the mixer."""
+    """Yield the step of everyone else who has the mixer."""
     transforms = {"mixup": v2.MixUp, "cutmix": v2.CutMix}
     if name in transforms:
         transform = transforms[name](num_classes=CLASSES)
@@ -139,7 +139,7 @@ def peers(name: str, images: Tensor, labels: Tensor) -> Iterator[tuple[str, Step
 
 
 def fmix_loop(images: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """FMix image by image: (B, C, H, W) and (B, L)."""
+    """Apply FMix image by image, and return (B, C, H, W) and (B, L)."""
     size, _, height, width = images.shape
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width))
     scale = 1 / np.maximum(frequency, 1 / max(height, width)) ** 3
@@ -157,7 +157,7 @@ def fmix_loop(images: np.ndarray, labels: np.ndarray, rng: np.random.Generator) 
 
 
 def saliencymix_loop(images: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """SaliencyMix image by image, with OpenCV's saliency: (B, C, H, W) and (B, L)."""
+    """Apply SaliencyMix image by image, with OpenCV's saliency, and return (B, C, H, W) and (B, L)."""
     size, _, height, width = images.shape
     detector = cv2.saliency.StaticSaliencyFineGrained_create()
     mixed, targets, partner = images.copy(), np.empty_like(labels), rng.permutation(size)
@@ -178,7 +178,7 @@ def saliencymix_loop(images: np.ndarray, labels: np.ndarray, rng: np.random.Gene
 
 
 def alternate(steps: dict[str, Step], rounds: int) -> dict[str, float]:
-    """Seconds of one call of each, the least of all rounds, each at least 20 ms a candidate and in all about 2 s."""
+    """Return the least seconds of a call of each over all rounds of at least 20 ms a candidate and about 2 s in all."""
     once = {who: seconds_of(step, 1) for who, step in steps.items()}  # the first call, which also warms up
     if max(once.values()) > 1:
         return once
@@ -192,7 +192,7 @@ def alternate(steps: dict[str, Step], rounds: int) -> dict[str, float]:
 
 
 def seconds_of(step: Step, calls: int) -> float:
-    """Mean seconds of one of ``calls`` calls."""
+    """Return the mean seconds of one of ``calls`` calls."""
     begin = time.perf_counter()
     for _ in range(calls):
         step()

@@ -27,7 +27,7 @@ ARMS = {
 
 
 def step_seconds(run: Run) -> float:
-    """Seconds of one epoch of one batch."""
+    """Return the seconds of one epoch of one batch."""
     if run.device.type == "cuda":
         torch.cuda.synchronize()
     start = time.perf_counter()

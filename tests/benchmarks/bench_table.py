@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def fill(folder: Path, uri: str, count: int) -> None:
-    """A study of ``count`` runs, each with what a run of SUMix has: 52 params, 13 metrics and 11 tags."""
+    """Write a study of ``count`` runs, each with the data of a run of SUMix: 52 params, 13 metrics and 11 tags."""
     client = MlflowClient(tracking_uri=uri)
     experiment = client.create_experiment(STUDY, artifact_location=(folder / "artifacts").as_uri())
     seeds = count // (len(ARMS) * len(MIXERS))

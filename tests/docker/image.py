@@ -101,8 +101,8 @@ class Buildah:
     """Builds and runs images as root of this machine.
 
     Args:
-        store: of layers.
-        folder: for what is temporary.
+        store: the folder of layers.
+        folder: the folder of temporary files.
     """
 
     def __init__(self, store: Path, folder: Path) -> None:

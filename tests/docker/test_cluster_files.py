@@ -1,4 +1,4 @@
-"""The files that start a cluster: by Ray's own schema, and by what they must agree on with each other.
+"""The files that start a cluster fit Ray's own schema, and agree with each other.
 
 ``image.py`` asks docker-compose about the compose file, also whether it refuses to start without a secret.
 """

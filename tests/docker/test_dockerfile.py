@@ -1,4 +1,4 @@
-"""The image's recipe: clean by hadolint, one Python, and what it copies is what the build is given.
+"""The image's recipe: hadolint finds it clean, it has one Python, and it copies the files that the build is given.
 
 ``image.py`` builds it, and looks at the user, the entry point and the environment of the image itself.
 """

@@ -17,7 +17,7 @@ def test_a_study_runs_through_all_of_it(tmp_path: Path) -> None:
 
 
 def run_a_study(folder: Path) -> None:
-    """Everything in a network of its own."""
+    """Run everything in a network of its own."""
     with contextlib.ExitStack() as stack:
         database = stack.enter_context(postgresql.running()).create_database()
         cluster = stack.enter_context(ray_cluster.running())

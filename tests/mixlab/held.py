@@ -22,7 +22,7 @@ def held_folder(folder: Path, environment: Mapping[str, str] | None = None) -> S
 
 
 def options(folder: StudyFolder) -> tuple[str, ...]:
-    """Return what each start of the study is given."""
+    """Return the options of each start of the study."""
     return ("--data-root", str(folder.folder.parent), "--preset", "smoke")
 
 
@@ -32,7 +32,7 @@ def furthest(folder: StudyFolder) -> list[int]:
 
 
 def wait_for_word_of_the_head(driver: Program, address: str) -> None:
-    """Return when the driver has said that the head is lost; it was there until now."""
+    """Return once the driver has said that the head is lost; until now it was there."""
     word = f"the head of the Ray cluster at --address '{address}' has died"
     wait_for(lambda: word in driver.said, account=lambda: driver.said[-4000:], seconds=SAY_SECONDS)
     assert "the same command goes on" in driver.said

@@ -22,7 +22,7 @@ BEST = {"zeta": 0.4, "alpha": 1.0}
 
 
 class Toy:
-    """As much of a trainable as a search needs before anything is trained."""
+    """The part of a trainable that a search needs before anything is trained."""
 
     metrics = (Metric("val_top1", "%", higher_is_better=True),)
 
@@ -37,14 +37,14 @@ TRAIN = complete(Toy())
 
 
 def distance(config: Mapping[str, Any]) -> float:
-    """From the optimum: 0 there, and at most about 1 per key, on the log scale of the space."""
+    """Return the distance from the optimum: 0 there, and at most about 1 per key, on the space's log scale."""
     return math.hypot(
         math.log(config["zeta"] / BEST["zeta"]) / math.log(40), math.log(config["alpha"] / BEST["alpha"]) / math.log(40)
     )
 
 
 def accuracy(config: Mapping[str, Any], epoch: int) -> float:
-    """Percent: rises with the epochs, to 80 at the optimum."""
+    """Return the accuracy in percent: it rises with the epochs, to 80 at the optimum."""
     return 80 - 60 * distance(config) ** 2 - 20 / epoch
 
 
@@ -74,7 +74,7 @@ def search(**changes: Any) -> Search:
 
 
 def store_of(kind: str, folder: Path) -> TrialStore:
-    """Return a journal or SQLite file in ``folder``; of any other kind, the URL of a server."""
+    """Return a store in a journal or SQLite file in ``folder``; any other ``kind`` is the URL of a server."""
     urls = {"journal": str(folder / "optuna.journal"), "sqlite": f"sqlite:///{folder}/optuna.db"}
     return TrialStore(urls.get(kind, kind), "toy")
 

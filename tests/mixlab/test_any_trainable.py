@@ -1,4 +1,4 @@
-"""A regressor goes through study, relaunch, search, table and page: right direction, right units, no doubled epoch."""
+"""A regressor goes through study, relaunch, search, table and page: right direction and units, no doubled epoch."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Whatever a user types wrong: exit code 2 and one sentence that quotes it, before anything starts."""
+"""Every mistake of a user ends with exit code 2 and one sentence that quotes it, before anything starts."""
 
 import runpy
 import socket
@@ -19,7 +19,7 @@ def study() -> Study:
 
 
 def refuse(study: Study, capsys: pytest.CaptureFixture[str], folder: Path, *options: str) -> str:
-    """The sentence on the error stream; nothing may have been written."""
+    """Return the sentence on the error stream; nothing may have been written."""
     where = ("--tracking-uri", f"sqlite:///{folder}/mlflow.db", "--storage", f"{folder}/results")
     with pytest.raises(SystemExit) as stopped:
         main(study, classify.train, ["--preset", "smoke", "--dataset", "cifar10", *where, *options])
@@ -89,7 +89,7 @@ def test_a_tracking_server_that_nobody_runs(study: Study, capsys: pytest.Capture
 def test_an_address_that_no_cluster_answers(
     study: Study, capsys: pytest.CaptureFixture[str], tmp_path: Path, listens: bool
 ) -> None:
-    """Refused at once, or accepted by something that is no Ray and never answers."""
+    """The connection is refused at once, or accepted by something that is not Ray and never answers."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         if listens:

@@ -18,7 +18,7 @@ sys.exit(7)
 
 @pytest.fixture(autouse=True)
 def undisturbed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give back what a command changes for the process: its arguments and the path of imports."""
+    """Restore what a command changes for the process: its arguments and the path of imports."""
     monkeypatch.setattr(sys, "argv", sys.argv)
     monkeypatch.setattr(sys, "path", [*sys.path])
 

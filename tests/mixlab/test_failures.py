@@ -1,4 +1,4 @@
-"""Trials that crash: retried from their checkpoint, recorded as failed in the end, and the rest goes on."""
+"""Trials that crash are retried from their checkpoint and finally recorded as failed, while the rest goes on."""
 
 from pathlib import Path
 

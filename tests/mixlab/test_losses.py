@@ -35,12 +35,12 @@ def test_what_is_lost_moves_no_number(tmp_path: Path, new_store: Callable[[Path]
 
 
 def trains_on(node: Program) -> bool:
-    """Tell whether a trial runs on a node."""
+    """Return whether a trial runs on a node."""
     return bool(node.children("ray::Implicit"))
 
 
 def lose_the_head(study: StudyFolder, search: StudyFolder, cluster: ray_cluster.RayCluster) -> None:
-    """Both drivers say so in time, and end; MLflow knows that nothing runs any more."""
+    """Check that both drivers say so in time, and end, and that MLflow knows that nothing runs any more."""
     for folder in (study, search):
         hold(folder.folder, epoch=3)
     where = ("--address", cluster.address)
@@ -60,7 +60,7 @@ def lose_the_head(study: StudyFolder, search: StudyFolder, cluster: ray_cluster.
 
 
 def lose_a_node(study: StudyFolder, cluster: ray_cluster.RayCluster) -> None:
-    """The study goes on; a node that joins takes a trial that waits; the other dies, and its trial moves."""
+    """Check that the study goes on: a joining node takes a waiting trial; the other dies, and its trial moves."""
     first = cluster.add_worker()
     cluster.wait_for(2)
     hold(study.folder, epoch=6)
@@ -81,7 +81,7 @@ def lose_a_node(study: StudyFolder, cluster: ray_cluster.RayCluster) -> None:
 
 
 def go_on_with_the_search(search: StudyFolder, cluster: ray_cluster.RayCluster) -> None:
-    """On another cluster: every trial of the budget once, and the winner confirmed."""
+    """Check on another cluster that every trial of the budget exists once, and that the winner is confirmed."""
     search.run("--address", cluster.address)
     states = Counter(trial.state.name for trials in search.trials().values() for trial in trials)
     assert states == {"COMPLETE": 6}
@@ -94,7 +94,7 @@ def go_on_with_the_search(search: StudyFolder, cluster: ray_cluster.RayCluster) 
 
 
 def lose_all_in_turn(folder: Path) -> None:
-    """Everything in a network of its own."""
+    """Run everything in a network of its own."""
     draw_images(folder)
     undisturbed = held_folder(folder / "undisturbed")
     undisturbed.run(*options(undisturbed))

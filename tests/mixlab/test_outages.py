@@ -1,5 +1,5 @@
-"""MLflow's server, and the database behind it, away in the middle of a study: training goes on, nothing is lost or
-doubled. Answers that are lost are no answers: what was written then is not written twice."""
+"""MLflow's server, and the database behind it, go away in the middle of a study: training goes on, and nothing is lost
+or doubled. A write that got no answer is repeated, but it is not recorded twice."""
 
 import contextlib
 import os
@@ -111,7 +111,7 @@ def test_a_write_whose_answer_was_lost_is_not_written_twice(server: MLflowServer
 
 
 class Deaf:
-    """Passes requests on to ``server``; hangs up, once it is answered, on every making of a run and some batches."""
+    """Passes requests on to ``server``; after the answer it hangs up on every creation of a run and some batches."""
 
     def __init__(self, server: str) -> None:
         self.server = server

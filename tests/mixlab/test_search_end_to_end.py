@@ -1,4 +1,4 @@
-"""A search through Ray, Optuna, MLflow and the table: whole, extended, killed, shared, and told nonsense."""
+"""A search through Ray, Optuna, MLflow and the table: whole, extended, killed, shared, and given nonsense."""
 
 import math
 import signal
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 
 def wait_for_a_trial_in_its_midst(toy: StudyFolder, driver: Program) -> None:
-    """Return when a trial has reported an epoch or two, and will report more."""
+    """Return once a trial has reported an epoch or two, and will report more."""
 
     def is_there() -> bool:
         running = [t for found in toy.trials().values() for t in found if t.state == TrialState.RUNNING]
@@ -28,7 +28,7 @@ def wait_for_a_trial_in_its_midst(toy: StudyFolder, driver: Program) -> None:
 
 
 def began(toy: StudyFolder) -> list[dict[str, Any]]:
-    """Return what every attempt of a trial began with."""
+    """Return the notes with which every attempt of a trial began."""
     return [{**each["config"], "seed": each["seed"], "done": each["done"]} for each in notes(toy.folder, "began")]
 
 

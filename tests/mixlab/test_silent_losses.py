@@ -1,4 +1,4 @@
-"""Machines that fall silent, as they do without power or cable: no connection is closed, and yet no number moves."""
+"""Machines that fall silent, as without power or cable: no connection is closed, and yet no number changes."""
 
 import contextlib
 import sys
@@ -26,7 +26,7 @@ def test_what_falls_silent_moves_no_number(tmp_path: Path, new_store: Callable[[
 
 
 def lose_the_drivers_network(study: StudyFolder, cluster: ray_cluster.RayCluster, desk: Machine) -> None:
-    """To the driver, head and MLflow are gone."""
+    """Cut the driver's network, so that head and MLflow are gone for it."""
     hold(study.folder, epoch=3)
     driver = study.start(*options(study), "--address", cluster.address, at=desk)
     driver.until(lambda: furthest(study) == [3, 3])
@@ -38,7 +38,7 @@ def lose_the_drivers_network(study: StudyFolder, cluster: ray_cluster.RayCluster
 
 
 def lose_a_machines_power(study: StudyFolder, cluster: ray_cluster.RayCluster, far: Machine) -> None:
-    """Its trial goes on elsewhere."""
+    """Cut a machine's power; its trial goes on elsewhere."""
     hold(study.folder, epoch=6)
     driver = study.start(*options(study), "--address", cluster.address)
     driver.until(lambda: furthest(study).count(6) == 2)
@@ -51,7 +51,7 @@ def lose_a_machines_power(study: StudyFolder, cluster: ray_cluster.RayCluster, f
 
 
 def lose_them(folder: Path) -> None:
-    """On the switch. The folder is shared by all machines."""
+    """Run on the switch. All machines share the folder."""
     make_switch()
     draw_images(folder)
     with contextlib.ExitStack() as stack:

@@ -7,7 +7,7 @@ import pytest
 
 from mixlab.slurm import main
 
-# What the script does once a job has started it, up to the study: SLURM's variables are given.
+# The part of the script between a job's start and the study: SLURM's variables are given.
 PROBE = 'study_and_options() { echo "$study" "${options[@]}" "$@"; }; study_and_options "$@"; exit\n'
 
 
@@ -17,7 +17,7 @@ def written(*arguments: str, capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def started(script: str, folder: Path, **variables: str) -> list[str]:
-    """The study and its options as the script understands them."""
+    """Return the study and its options as the script understands them."""
     before, _, _ = script.partition("\ncluster=")
     variables = {"SLURM_JOB_ID": "7", "PATH": "/usr/bin:/bin", **variables}
     done = subprocess.run(

@@ -1,8 +1,8 @@
-"""The study on two machines that share nothing but the network, and a driver on a third: nothing but its code there.
+"""The study on two machines that share nothing but the network, and a driver on a third that holds only its code.
 
 The head, MLflow, the bucket and a registry of data sets are on the switch. Every machine sees a folder of its own at
-the same path; those that train see neither this repository nor what is in the driver's folder. No machine has a data
-set: each of those that train fetches it.
+the same path; those that train see neither this repository nor the content of the driver's folder. No machine has a
+data set: each of those that train fetches it.
 """
 
 import contextlib
@@ -57,14 +57,14 @@ class Driver:
         self.environment = {**environment, "HOME": str(folder)}  # Ray would find this machine's token below another
 
     def run(self, *command: str, code: int = 0, without: str = "", **environment: str) -> str:
-        """Return what a command prints."""
+        """Return the output of a command."""
         environment = {key: value for key, value in {**self.environment, **environment}.items() if key != without}
         python = self.at.inside(self.folder, sys.executable, *command)
         return program.run(python, self.folder, code, environment)
 
 
 def run_the_study(folder: Path) -> None:
-    """On the switch."""
+    """Run on the switch."""
     make_switch()
     torch.set_num_threads(1)
     own = {name: folder / name for name in ("node-a", "node-b", "desk", "switch")}
@@ -137,7 +137,7 @@ def run_the_study(folder: Path) -> None:
 
 
 def compare(uri: str, folder: Path) -> None:
-    """Every run has the numbers and the network of the same training in this process."""
+    """Check that every run has the numbers and the network of the same training in this process."""
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name(STUDY)

@@ -1,4 +1,4 @@
-"""What is printed and recorded of a URI holds no password."""
+"""A URI holds no password when it is printed or recorded."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""An HTTP server of one file that can cut connections, serve wrong bytes, crawl and stand still, as it is bidden."""
+"""An HTTP server of one file that cuts connections, serves wrong bytes, crawls or stands still, as a test demands."""
 
 import contextlib
 import re
@@ -61,11 +61,11 @@ class FileServer:
         self.url = f"http://127.0.0.1:{self.server.server_port}/archive.tar.gz"
 
     def start(self) -> None:
-        """It answers from now on."""
+        """Answer from now on."""
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
     def stop(self) -> None:
-        """Give its address back."""
+        """Release its address."""
         self.stopped.set()
         self.server.shutdown()
         self.server.server_close()
@@ -73,6 +73,6 @@ class FileServer:
 
 @contextlib.contextmanager
 def running(content: bytes, *moods: str | int) -> Iterator[FileServer]:
-    """Yield the server, for the length of the block."""
+    """Yield the server inside the block."""
     with started(FileServer(content, moods)) as server:
         yield server

@@ -1,4 +1,4 @@
-"""Folders for servers, directly below /tmp: a leftover of a test run that was killed goes when the next one begins."""
+"""Folders for servers, directly below /tmp: the next test run removes the leftovers of one that was killed."""
 
 import contextlib
 import fcntl
@@ -14,10 +14,10 @@ MAKING_SECONDS = 10.0  # a lock that is younger may be about to be taken
 
 @contextlib.contextmanager
 def temporary(kind: str, parent: Path = Path("/tmp")) -> Iterator[Path]:
-    """Give a new folder for the length of the block.
+    """Yield a new folder inside the block.
 
-    Its lock is held for that long by this process, so that a folder whose lock is free is known to be nobody's: no
-    number of a process says so in another's process namespace.
+    This process holds its lock for that long, so that a folder with a free lock is known to be nobody's: the number of
+    a process would not say so in another process namespace.
     """
     remove_leftovers(parent)
     folder = parent / f"{PREFIX}{kind}-{secrets.token_hex(4)}"
@@ -40,7 +40,7 @@ def remove_leftovers(parent: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(file: Path) -> Iterator[None]:
-    """Hold the lock of a file for the length of the block, then remove it; ``OSError`` where another holds it."""
+    """Hold the lock of a file inside the block, then remove it; raise ``OSError`` if another process holds it."""
     with file.open("a") as opened:
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:

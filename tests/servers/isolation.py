@@ -1,5 +1,5 @@
-"""A network and processes of its own for a program: what listens everywhere is reached by nobody, and nothing of the
-program goes on once it has ended, however it ended.
+"""Gives a program a network and processes of its own: nobody can reach a server that listens everywhere, and no part
+of the program goes on once it has ended, however it ended.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ PROCESSES = ("--pid", "--fork", "--kill-child", "--mount-proc")
 def isolated(command: Sequence[str]) -> list[str]:
     """Return the command with a network and processes of its own.
 
-    It is the command itself where the kernel grants none, as in some containers.
+    It is the command itself if the kernel grants none, as in some containers.
     """
     prefix = _prefix()
     with contextlib.suppress(OSError, subprocess.CalledProcessError):

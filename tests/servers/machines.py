@@ -1,6 +1,6 @@
 """Machines within one, joined by a switch: each with a network, processes, shared memory and folders of its own.
 
-They are Linux namespaces, kept by a process each; nothing listens outside of them. The program that makes them is
+They are Linux namespaces, each held by a process; nothing listens outside them. The program that makes them is
 itself on the switch, in a network of its own (``alone``).
 """
 
@@ -56,11 +56,11 @@ class Machine:
         self.through = ("nsenter", f"--target={keeper}", *OWN, "env", "--chdir=/")
 
     def unplug(self) -> None:
-        """Take it from the switch: what is sent to it or from it is lost, and nobody is told."""
+        """Take it from the switch: everything sent to it or from it is lost, and nobody is notified."""
         _ip("link", "set", self.name, "down")
 
     def lose_power(self) -> None:
-        """All that runs there ends, and not one connection is closed."""
+        """End everything that runs there, without closing a single connection."""
         self.unplug()
         os.kill(self.keeper, signal.SIGKILL)
 
@@ -71,12 +71,12 @@ class Machine:
 
 @contextlib.contextmanager
 def machine(name: str, number: int, folders: Sequence[tuple[Path, Path]], hidden: Sequence[Path]) -> Iterator[Machine]:
-    """Give a machine for the length of the block.
+    """Yield a machine inside the block.
 
     Args:
         name: its host's name.
         number: the last part of its address, 2 to 254.
-        folders: pairs of a folder and where it is seen there.
+        folders: pairs of a folder and its path there.
         hidden: folders that are empty there.
     """
     script = [f"hostname {name}", "ip link set lo up", "mount -t tmpfs -o size=1g none /dev/shm"]

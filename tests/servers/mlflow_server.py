@@ -36,7 +36,7 @@ class MLflowServer:
         self.folder = folder
 
     def start(self) -> None:
-        """Start, also again after ``stop``; returns when it answers."""
+        """Start, or start again after ``stop``; return once it answers."""
         self.program = Program(
             [sys.executable, "-m", *self.command], self.folder, "mlflow.log", environment=self.environment
         )
@@ -57,6 +57,6 @@ class MLflowServer:
 def running(
     database: str, folder: Path, environment: Mapping[str, str], host: str = "127.0.0.1"
 ) -> Iterator[MLflowServer]:
-    """Give a server for the length of the block, on ``host``, which may be called by that name only."""
+    """Yield a server inside the block, on ``host``; it may be called only by that name."""
     with started(MLflowServer(database, folder, environment, host)) as server:
         yield server

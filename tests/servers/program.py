@@ -56,13 +56,13 @@ class Program:
 
     @property
     def said(self) -> str:
-        """What it has written since it was started."""
+        """Return the output since it was started."""
         with self.log.open("rb") as file:
             file.seek(self._offset)
             return file.read().decode(errors="replace")
 
     def until(self, condition: Callable[[], T], seconds: float = STANDING_STILL_SECONDS) -> T:
-        """Return the first true value of ``condition``; fail where the program ends or says nothing for long."""
+        """Return the first true value of ``condition``; fail if the program ends or says nothing for long."""
 
         def asked() -> T:
             value = condition()
@@ -72,11 +72,11 @@ class Program:
         return wait_for(asked, self._size, lambda: self.said[-4000:], seconds)
 
     def until_said(self, text: str, times: int = 1) -> None:
-        """Return when it has written ``text`` so often."""
+        """Return once it has written ``text`` this many times."""
         self.until(lambda: self.said.count(text) >= times)
 
     def finish(self, code: int | None = 0, seconds: float = STANDING_STILL_SECONDS) -> str:
-        """Wait for its end, as long as it says something, and return that; fail where it ends with another code."""
+        """Wait for its end, as long as it says something, and return that; fail if it ends with another code."""
         wait_for(lambda: self.process.poll() is not None, self._size, lambda: self.said[-4000:], seconds)
         assert code in (None, self.process.returncode), f"exit code {self.process.returncode}: {self.said[-4000:]}"
         return self.said
@@ -86,7 +86,7 @@ class Program:
         self.process.send_signal(number)
 
     def end(self) -> None:
-        """Stop it, gently at first if it is to be ended so."""
+        """Stop it, gently at first if it ends by a signal of its own."""
         self.process.send_signal(self.ends_by)
         try:
             self.process.wait(END_SECONDS)
@@ -95,7 +95,7 @@ class Program:
             self.process.wait()
 
     def kill(self) -> None:
-        """End it and all that it has started at one blow, as when its machine loses power."""
+        """End it and everything that it has started at one blow, as when its machine loses power."""
         try:
             every = [psutil.Process(self.process.pid), *self.children()]
         except psutil.NoSuchProcess:
@@ -137,12 +137,12 @@ def run(
 
 
 def run_alone(file: str, folder: Path, within: Callable[[Sequence[str]], list[str]] = isolated) -> None:
-    """Run a test's own file as a program with its own network, the folder its argument; it fails with its output.
+    """Run a test's file as a program in its own network, with the folder as argument; show its output if it fails.
 
     Args:
         file: the test's ``__file__``.
-        folder: for its files.
-        within: puts what isolates it around its command.
+        folder: the folder of its files.
+        within: wraps its command in the isolation.
     """
     command = within([sys.executable, file, str(folder)])
     paths = environment(PYTHONPATH=f"{ROOT / 'platform'}:{ROOT}")

@@ -1,5 +1,5 @@
-"""A Ray cluster of plain processes, on loopback where nothing else is said, each node started as `ray start` starts it
-on a machine of its own.
+"""A Ray cluster of plain processes, on loopback unless another host is given; each node is started as `ray start`
+starts it on a machine of its own.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ print(sum(node.state == GcsNodeInfo.GcsNodeState.ALIVE for node in nodes))
 
 
 class RayCluster:
-    """Nodes that end with their block. ``environment`` is what a driver needs to be let in."""
+    """Nodes that end with their block. A driver needs ``environment`` to be let in."""
 
     def __init__(self, stack: contextlib.ExitStack, environment: Mapping[str, str], host: str) -> None:
         self._stack = stack
@@ -66,7 +66,7 @@ class RayCluster:
         return self._stack.enter_context(node)
 
     def wait_for(self, nodes: int) -> None:
-        """Return when so many nodes are there."""
+        """Return once this many nodes are there."""
         logs = list(self.folder.glob("*.log"))
         wait_for(
             lambda: self._count() == str(nodes),
@@ -82,6 +82,6 @@ class RayCluster:
 
 @contextlib.contextmanager
 def running(host: str = "127.0.0.1", **environment: str) -> Iterator[RayCluster]:
-    """Give a head without processors, to which workers are added. The environment is that of all nodes."""
+    """Yield a head without processors, to which workers are added. The environment is that of all nodes."""
     with contextlib.ExitStack() as stack:
         yield RayCluster(stack, environment, host)

@@ -54,7 +54,7 @@ class S3:
         return f"s3://{path}?scheme=http&endpoint_override={self.host}:{self.port}"
 
     def start(self) -> None:
-        """Start, also again after ``stop``; returns when files can be written."""
+        """Start, or start again after ``stop``; return once files can be written."""
         ports = [option for part in PARTS for option in (f"-{part}.port", f"-{part}.port.grpc")]
         numbers = {port: free_port() for port in ports} | {"-s3.port": self.port}
         command = [Path(sys.executable).parent / "weed", "server", "-filer", "-s3", "-dir=.", *OFF]
@@ -66,7 +66,7 @@ class S3:
         self.program.until(self._takes_files)
 
     def stop(self) -> None:
-        """Shut down: who asks then is refused."""
+        """Shut down: later requests are refused."""
         self.program.end()
 
     def create_bucket(self) -> str:
@@ -92,6 +92,6 @@ class S3:
 
 @contextlib.contextmanager
 def running(host: str = "127.0.0.1") -> Iterator[S3]:
-    """Give a server for the length of the block."""
+    """Yield a server inside the block."""
     with temporary("s3") as folder, started(S3(folder, host)) as server:
         yield server

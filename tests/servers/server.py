@@ -1,4 +1,4 @@
-"""What the tests' private servers have in common: each is started for the length of a block."""
+"""The interface of the tests' private servers: each is started for the length of a block."""
 
 import contextlib
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ S = TypeVar("S", bound=Server)
 
 @contextlib.contextmanager
 def started(server: S) -> Iterator[S]:
-    """Give the server, started, for the length of the block."""
+    """Yield the server, started, inside the block."""
     server.start()
     try:
         yield server

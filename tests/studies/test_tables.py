@@ -1,4 +1,4 @@
-"""Every study is the table it says it is: its cells, their settings, its header, its presets; and each cell trains."""
+"""Every study is the table that it names: its cells, their settings, its header, its presets; and each cell trains."""
 
 import functools
 import math
@@ -187,7 +187,7 @@ def steps() -> dict[str, Mapping[str, Any]]:
 
 @pytest.mark.slow
 def test_one_step_of_every_cell(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of two images. In one test, so that each network is built once for its many cells: a minute on one thread."""
+    """The step has two images. One test builds each network once for its many cells: a minute on one thread."""
     build = methods.build_network
     cells = steps()  # resolving rehearses some on tensors without numbers: not with the networks that are kept here
 

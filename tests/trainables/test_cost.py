@@ -1,4 +1,4 @@
-"""What a run costs: a GPU that is full, and a first test that is slow."""
+"""The cost of a run: a GPU that is full, and a first test that is slow."""
 
 from pathlib import Path
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Every optimiser against its formula, and which weights decay."""
+"""Every optimiser agrees with its formula, and the right weights decay."""
 
 import math
 from typing import Any

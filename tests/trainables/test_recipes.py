@@ -136,7 +136,7 @@ def test_a_recipe_has_the_printed_values(name: str) -> None:
 @pytest.mark.parametrize("name", RECIPES)
 @pytest.mark.parametrize("preset", ["quick", "smoke"])
 def test_a_short_preset_leaves_nothing_of_a_large_recipe(name: str, preset: str) -> None:
-    """On the same data every recipe becomes the one small run, but for what a study is about: mixer and zeta."""
+    """On the same data every recipe becomes the one small run, except for the subject of a study: mixer and zeta."""
     keys = {key: value for key, value in PRESETS[preset].items() if key != "seeds"}
     mixer = {key: value for key, value in RECIPES[name].items() if key.startswith("mixer")}
     about = {"mixer": "cutmix", **mixer, "dataset": "cifar10", "mixer.alpha": 1.0, "sumix.zeta": 0.5}

@@ -1,4 +1,4 @@
-"""Whatever arguments alone decide is refused before anything starts: by every mixer, backbone and data set."""
+"""Every fault of the arguments alone is refused before anything starts: by each mixer, backbone and data set."""
 
 import inspect
 import time
@@ -50,7 +50,7 @@ def test_such_a_tensor_would_raise() -> None:
 
 
 def test_the_private_parts_of_torch_are_there() -> None:
-    """Fails where an upgrade of the pinned torch has moved them: see ``trainables/rehearsal.py``."""
+    """This fails if an upgrade of the pinned torch has moved them: see ``trainables/rehearsal.py``."""
     draw, drawn = torch.nn.init.trunc_normal_, torch.nn.init.trunc_normal_(torch.zeros(100), std=1.0)
     assert drawn.unique().numel() > 1
     with rehearsal.without_numbers():
@@ -61,7 +61,7 @@ def test_the_private_parts_of_torch_are_there() -> None:
 
 
 def wrong(value: Any, kind: Any) -> list[Any]:
-    """Values of the right type that no option can have, by the option's default or, where that is None, its type."""
+    """Return values of the right type that no option can have, by the option's default or, if it is None, its type."""
     if isinstance(value, bool):
         return []
     if isinstance(value, tuple):
@@ -180,7 +180,7 @@ def test_a_transformer_is_resolved_with_what_asks_it(backbone: str, mixer: str) 
 @pytest.mark.slow
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_every_backbone_is_resolved_with_every_mixer_that_asks_it(backbone: str) -> None:
-    """All but TransMix, of networks without a class token; and with the released SUMix."""
+    """All are, except TransMix with networks without a class token; also with the released SUMix."""
     given = {**BASE, "backbone": backbone, "image_size": 64}
     for mixer in ASKING:
         config = {**given, "mixer": mixer, **({"mixer.layer": 2} if mixer == "automix" else {})}

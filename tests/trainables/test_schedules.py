@@ -1,4 +1,4 @@
-"""The learning rate at hand-computed times, and a schedule whose values do not fit together."""
+"""The learning rate at hand-computed times, and a schedule with values that do not fit together."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""Test images are read batch by batch: how many there are costs no memory, and batches change no number."""
+"""Test images are read batch by batch: their number costs no memory, and batches change no result."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def flat(result: Any) -> list[float]:
 
 
 class Endless:
-    """A test set of photographs that are made when they are asked for."""
+    """A test set of photographs that are made on request."""
 
     workers_mib = 0.0
 
@@ -116,7 +116,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 @pytest.mark.slow
 def test_a_whole_set_of_photographs_is_evaluated_in_little_memory() -> None:
-    """What grows with the set is a row of logits an image: 50,000 x 1,000 of them are 200 MB."""
+    """Only a row of logits per image grows with the set: 50,000 x 1,000 of them are 200 MB."""
     peaks = [
         float(
             subprocess.run(

@@ -1,4 +1,4 @@
-"""The published numbers add up as their papers say, name what is there, and are found for the runs they are of."""
+"""The published numbers add up as their papers say, name things that exist, and are found for their own runs."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Against a real MLflow store."""
+"""The runs of a study are read from a real MLflow store."""
 
 import math
 import time
@@ -57,7 +57,7 @@ def test_a_diverged_metric_is_nan(track, make_plan):
 
 @pytest.mark.parametrize("order", [("FINISHED", "FAILED"), ("FAILED", "FINISHED")])
 def test_of_two_runs_of_a_cell_the_finished_one_counts(track, make_plan, order):
-    """Two drivers that could not see each other may both have made one."""
+    """Two drivers that could not see each other may both have made a run."""
     study, plan = track(), make_plan(seeds=1)
     study.add_plan(plan)
     for status in order:

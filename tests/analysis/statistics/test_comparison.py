@@ -8,7 +8,7 @@ VALUE = "metric.test_top1_median10"
 
 @pytest.fixture
 def two(make_plan, planned_runs):
-    """Two studies of 8 seeds: B has half the learning rate, 1 more in every run of "plain", and an arm of its own."""
+    """Return two studies of 8 seeds: B has half the learning rate, 1 more in all runs of "plain", and an own arm."""
     luck = np.random.default_rng(0).normal(0, 3, 8)
     wobble = 0.1 * (-1) ** np.arange(8)
     first = make_plan(arms=("plain", "+ a"), seeds=8)

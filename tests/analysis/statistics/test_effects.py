@@ -10,7 +10,7 @@ from analysis.statistics.significance import family_p
 
 
 def runs_of(seeds, coefficients, names=("x1", "x2"), levels=(-1, 1), noise=0.0, seed=0):
-    """Rows of y = mu + the sum of coefficient times the product of its factors + the seed's luck + noise."""
+    """Return rows of y = mu + the sum of coefficient times the product of its factors + the seed's luck + noise."""
     rng = np.random.default_rng(seed)
     luck, rows = rng.normal(0, 5, seeds), []
     for values in itertools.product(levels, repeat=len(names)):
@@ -52,7 +52,7 @@ def test_by_hand():
 
 
 def test_a_main_effect_of_three_factors_spreads_half_as_much_as_one_pair():
-    """By the weight of every run in the effect: the variance is the sum of the squared weights, 2 for one pair."""
+    """The weights of the runs in the effect show it: the variance is the sum of their squares, 2 for one pair."""
     names, weights = ["x1", "x2", "x3"], []
     runs = runs_of(1, {}, names, levels=(0, 1))
     for run in range(8):

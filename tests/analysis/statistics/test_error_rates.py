@@ -1,4 +1,4 @@
-"""Do the statistics keep their promises? Simulated studies whose truth is known.
+"""Do the statistics keep their promises? Simulated studies have a known truth.
 
 ``tests/benchmarks/bench_error_rates.py`` asks the same of many more studies.
 """
@@ -25,7 +25,7 @@ def test_intervals_cover_the_true_gain(n):
 
 
 def null_study(rng, tables, arms, seeds):
-    """Paired differences (M, S) of arms that do nothing, beside a baseline that those of a table share."""
+    """Return paired differences (M, S) of arms that do nothing, with one baseline for the arms of a table."""
     runs = rng.exponential(0.3, (tables, arms + 1, seeds))
     return (runs[:, 1:] - runs[:, :1]).reshape(-1, seeds)
 
@@ -39,7 +39,7 @@ def test_at_most_one_study_of_twenty_claims_anything_without_cause(tables, arms,
 
 
 def test_holm_of_every_table_by_itself_would_claim_in_one_study_of_five():
-    """Shows that the test above can fail."""
+    """This shows that the test above can fail."""
     rng = np.random.default_rng(108)
     studies, claims = 200, 0
     for _ in range(studies):

@@ -1,4 +1,4 @@
-"""One error rate for a whole study: step-down max-T against a plain loop, by hand, and at its limits."""
+"""One error rate holds for a whole study: step-down max-T against a plain loop, by hand, and at its limits."""
 
 import itertools
 import math
@@ -19,7 +19,7 @@ def t_of(differences):
 
 
 def plain_loop(differences, one_sided=False):
-    """The definition, pattern by pattern and comparison by comparison."""
+    """Compute the definition, pattern by pattern and comparison by comparison."""
     comparisons, seeds = len(differences), len(differences[0])
 
     def statistics(pattern):
@@ -46,7 +46,7 @@ def plain_loop(differences, one_sided=False):
 
 
 def random_study(seed):
-    """Up to four comparisons that share a baseline, some real, one of equal differences, some with missing seeds."""
+    """Return up to four comparisons with one baseline: some real, one of equal differences, some with missing seeds."""
     rng = np.random.default_rng(seed)
     arms, seeds = int(rng.integers(1, 5)), int(rng.integers(6, 9))
     runs = rng.normal(0, 1, (arms + 1, seeds)) + rng.integers(0, 3, (arms + 1, 1))

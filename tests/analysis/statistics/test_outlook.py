@@ -11,7 +11,7 @@ ARMS = ("plain", "real", "null")
 
 @pytest.fixture
 def study(make_plan, planned_runs):
-    """A plan of one table and its runs: the arm "real" gains 1 with an sd of 0.1, "null" nothing."""
+    """Return a plan of one table and its runs: the arm "real" gains 1 with an sd of 0.1, "null" nothing."""
 
     def build(seeds, **plan):
         made = make_plan(arms=ARMS, seeds=seeds) | plan
@@ -71,7 +71,7 @@ def test_a_baseline_alone_and_sequential_seeds(make_plan):
 
 
 def test_the_effect_that_is_promised_is_found():
-    """The simulation of the plan against family_p on fresh data: 2 tables of 3 arms that share a baseline."""
+    """The simulation of the plan agrees with family_p on fresh data: 2 tables of 3 arms that share a baseline."""
     effect, rng, wins = detectable_effect(2, 3, 8), np.random.default_rng(5), 0
     for _ in range(300):
         runs = rng.normal(0, 0.5**0.5, (2, 4, 8))

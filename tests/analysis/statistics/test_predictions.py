@@ -36,7 +36,7 @@ def test_uncertainty_by_hand():
 
 
 def test_uncertainty_of_images_alone_is_that_of_a_share():
-    """Seeds that agree on every image: only the images are drawn, and both is the error over them."""
+    """If seeds agree on every image, only the images are drawn, and the error is that over the images."""
     rng = np.random.default_rng(0)
     arm, reference = rng.random(500) < 0.8, rng.random(500) < 0.7
     found = uncertainty(np.tile(arm, (4, 1)), np.tile(reference, (4, 1)))
@@ -62,7 +62,7 @@ def test_class_gains_are_a_family():
 
 
 def logits_of(*classes):
-    """Logits (S, N, 3) of seeds that are sure of the given classes."""
+    """Return logits (S, N, 3) of seeds that are sure of the given classes."""
     return np.eye(3, dtype=np.float16)[np.array(classes)] * 8
 
 

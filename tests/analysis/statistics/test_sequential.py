@@ -1,4 +1,4 @@
-"""Evidence that may be looked at after every seed: against plain loops, by hand, and what it promises."""
+"""The evidence that may be looked at after every seed agrees with plain loops, and keeps its promises."""
 
 import itertools
 import math
@@ -19,7 +19,7 @@ from analysis.statistics.sequential import (
 
 
 def plain_loop(differences, delta=0.0, directions=(1, -1)):
-    """The definition, bet by bet."""
+    """Compute the definition, bet by bet."""
     total = 0.0
     for mu, direction in itertools.product(EFFECTS, directions):
         money, sizes = 1.0, []
@@ -71,7 +71,7 @@ def test_scale_and_sign_do_not_matter():
 
 
 def test_mean_wealth_is_one_whatever_the_sizes_are():
-    """Exactly: over all patterns of signs the mean wealth after every seed is 1, which makes it a fair game."""
+    """Over all patterns of signs the mean wealth after every seed is exactly 1, which makes it a fair game."""
     sizes = np.array([0.3, 2.0, 0.1, 1.0, 5.0, 0.7])
     signs = np.array(list(itertools.product((1, -1), repeat=6)))
     for side in ("both", "above", "below"):
@@ -79,7 +79,7 @@ def test_mean_wealth_is_one_whatever_the_sizes_are():
 
 
 def closed_testing(e):
-    """Over every set that holds the comparison, the smallest mean."""
+    """Return the smallest mean over all sets that hold the comparison."""
     indices = range(len(e))
     sets = [s for size in range(1, len(e) + 1) for s in itertools.combinations(indices, size)]
     return [min(sum(e[i] for i in s) / len(s) for s in sets if m in s) for m in indices]

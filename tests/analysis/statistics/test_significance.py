@@ -1,4 +1,4 @@
-"""Every function against a case worked by hand, and against an independent computation."""
+"""Every function agrees with a case worked by hand, and with an independent computation."""
 
 import itertools
 import math

@@ -15,7 +15,7 @@ COLUMNS = ["n", "mean", "sd", "gain", "gain_low", "gain_high", "p", "p_family", 
 
 
 def runs_of(values):
-    """Rows from {arm: values by seed 0, 1, ...}."""
+    """Return rows from {arm: values by seed 0, 1, ...}."""
     return pd.DataFrame(
         [{"arm": arm, "seed": seed, "top1": value} for arm, row in values.items() for seed, value in enumerate(row)]
     )
@@ -114,7 +114,7 @@ def test_errors_name_what_there_is():
     [(True, "win"), (False, "worse"), (None, "differs")],
 )
 def test_the_direction_is_the_declared_one_and_without_one_nothing_wins(make_plan, planned_runs, declared, verdict):
-    """A metric called wer or perplexity has no direction by its name."""
+    """The name of a metric such as wer or perplexity gives no direction."""
     plan = make_plan(arms=("plain", "+ a"), seeds=8, factors={})
     values = {(arm, s): 70.0 + s + (arm == "+ a") for arm in ("plain", "+ a") for s in range(8)}
     metric = Metric("perplexity", higher_is_better=declared)
@@ -184,7 +184,7 @@ def test_the_metric_may_stand_in_a_namespace():
 
 @pytest.fixture
 def two_tables(make_plan, planned_runs):
-    """A plan of 2 tables, 2 arms, 8 seeds, and its runs: the arm "real" gains about 1 in the second table only."""
+    """Return a plan of 2 tables, 2 arms, 8 seeds, and its runs: "real" gains about 1 in the second table only."""
     plan = make_plan(arms=("plain", "real", "null"), seeds=8, factors={"mixer": ("cutmix", "mixup")})
     runs = planned_runs(plan, {(arm, s): 70.0 for arm in plan["arms"] for s in range(8)})
     runs[VALUE] += np.random.default_rng(3).normal(0, 0.1, len(runs))

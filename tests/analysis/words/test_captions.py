@@ -16,7 +16,7 @@ ARMS = ("baseline", "+ lam", "+ l_s", "+ l_u", "+ l_su")
 
 @pytest.fixture
 def level_of(make_plan, planned_runs):
-    """The one table of a study of five arms, of which ``values`` are known, with some columns changed."""
+    """Return the one table of a study of five arms with known ``values``, with some columns changed."""
 
     def build(values, seeds=3, arms=ARMS, change=None):
         plan = make_plan(arms=arms, seeds=seeds)

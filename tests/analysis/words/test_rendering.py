@@ -21,7 +21,7 @@ HARD = (
 
 @pytest.fixture
 def study(make_plan, planned_runs):
-    """Two levels of a factor; in both one arm has a failed and one a missing cell."""
+    """Return a study with two levels of a factor; in both, one arm has a failed cell and one a missing cell."""
 
     def build(arms=("baseline", "+ lam", "+ l_s"), **kwargs):
         plan = make_plan(arms=arms, factors={"mixer": ("cutmix", "saliencymix")})
@@ -184,7 +184,7 @@ def test_latex_is_balanced_and_escaped(study):
 
 @pytest.mark.parametrize("name", HARD)
 def test_any_name_is_shown_by_every_rendering(study, name):
-    """Every rendering keeps one row an arm, and the name comes back from those that can be read."""
+    """Every rendering keeps one row per arm, and the name comes back from those that can be read."""
     levels = study(("plain", name, "c"))
     shown = " ".join(name.split())
     assert shown in terminal_text("tiny", levels).replace("\n", " ") or len(name) == 300

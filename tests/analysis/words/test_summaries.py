@@ -1,4 +1,4 @@
-"""What a study and its arms say of themselves in MLflow, against values by hand."""
+"""The summaries of a study and its arms in MLflow agree with values by hand."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from analysis.words.summaries import of_arms, of_study
 
 @pytest.fixture
 def levels(make_plan, planned_runs):
-    """Eight seeds, of which one arm gains exactly 1 in each, and the other nothing; one run of that one failed."""
+    """Return eight seeds in which one arm gains exactly 1 and the other nothing; one run of the latter failed."""
     plan = make_plan(arms=("baseline", "better", "same"), seeds=8)
     values = {(arm, seed): 70.0 + seed + (arm == "better") for arm in plan["arms"] for seed in range(8)}
     runs = planned_runs(plan, values)

@@ -1,4 +1,4 @@
-"""How many trials share a GPU; and trials that run out of its memory, on a GPU that Ray only believes in."""
+"""Trials share a GPU by their memory, and some run out of it, on a GPU in which only Ray believes."""
 
 import sys
 from collections.abc import Callable
@@ -106,7 +106,7 @@ def test_trials_are_packed_and_one_that_runs_out_gets_more_room(
 
 
 def run_studies(folder: Path) -> None:
-    """In a network of its own. Need and memory are stated, not measured; a "greedy" trial needs more than it said."""
+    """Run in a network of its own. Need and memory are stated, not measured; a "greedy" trial needs more than that."""
     with ray_cluster.running() as cluster:
         cluster.add_worker("--num-gpus", "1", "--num-cpus", "4")
         cluster.wait_for(2)

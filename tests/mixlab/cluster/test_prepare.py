@@ -1,4 +1,4 @@
-"""What the cells of a study need is had once each."""
+"""The data sets and weights that the cells of a study need are each fetched once."""
 
 from pathlib import Path
 from typing import Any

@@ -40,7 +40,7 @@ def test_whether_a_trial_recovers_is_both_answers_and_may_be_pickled() -> None:
 
 
 class Client:
-    """Answers as Ray's client does, or not."""
+    """A stand-in that answers as Ray's client does, or not at all."""
 
     def __init__(self, error: Exception | None) -> None:
         self.error = error

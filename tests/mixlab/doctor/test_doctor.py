@@ -1,4 +1,4 @@
-"""What the doctor makes of facts: each check by machines that are well but for one thing."""
+"""The doctor judges facts: each check is tried on machines that have one fault and no other."""
 
 import threading
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ NODE = replace(DRIVER, node="n1", gpus=H200, ray_gpus=1.0, clock_error=0.1)
 
 
 def wrong(asked: Question = ASKED, **changes: Any) -> list[Finding]:
-    """What is said of the second node of two where it differs from the first by ``changes``."""
+    """Return the findings about the second of two nodes, which differs from the first by ``changes``."""
     odd = replace(NODE, **{"node": "n2", **changes})
     return [finding for finding in judge(asked, [DRIVER, NODE, odd]) if finding.level != OK]
 
@@ -131,7 +131,7 @@ def test_a_cluster_is_entered_with_the_token_only(ours: str, wrong: str, level: 
 
 @pytest.fixture
 def server() -> Iterator[str]:
-    """Answers as MLflow does: to the host name that it allows, and 403 to others."""
+    """Yield a server that answers as MLflow does: to the host name that it allows, and 403 to others."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -192,7 +192,7 @@ def test_bad_input_is_one_sentence(
 
 
 def test_this_machine_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit code 1 if something is red, 0 if nothing is; this machine may be short of memory."""
+    """The exit code is 1 if something is red, 0 if nothing is; this machine may be short of memory."""
     code = doctor.main(["--storage", str(tmp_path / "results")])
     lines = capsys.readouterr().out.splitlines()
     assert code == any(line.startswith("red") for line in lines)

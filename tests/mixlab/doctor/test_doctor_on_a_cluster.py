@@ -1,4 +1,4 @@
-"""The doctor on real nodes: all is well, then one joins that shares neither disk nor GPUs with what it claims."""
+"""The doctor on real nodes: all is well, then a node joins that has neither the shared disk nor the GPUs it claims."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from tests.servers.program import run_alone
 
 ROOT = Path(__file__).parents[3]
 
-# Puts an empty disk over a folder, and runs the rest. By the system call: the command asks for root's number.
+# This puts an empty disk over a folder, and runs the rest. It uses the system call: the command asks for root's number.
 HIDE = """
 import ctypes, os, sys
 assert ctypes.CDLL(None).mount(b"none", sys.argv[1].encode(), b"tmpfs", 0, None) == 0
@@ -25,7 +25,7 @@ def test_only_the_odd_node_is_named(tmp_path: Path) -> None:
 
 
 def examine_the_cluster(shared: Path) -> None:
-    """In a network of its own, with root's rights over its mounts."""
+    """Run in a network of its own, with root's rights over its mounts."""
     (shared / "data").symlink_to(ROOT / "data")
     with ray_cluster.running() as cluster:
 

@@ -1,4 +1,4 @@
-"""What the doctor finds on the driver's machine: each condition is made, found, and given its fix."""
+"""The doctor's findings on the driver's machine: each condition is made, found, and given its fix."""
 
 import io
 import sqlite3

@@ -28,7 +28,7 @@ KINDS = ("journal", "sqlite", pytest.param("server", marks=pytest.mark.slow))
 
 @pytest.fixture
 def kind(request: pytest.FixtureRequest) -> str:
-    """Where the trials are kept; for ``server``, the URL of an empty PostgreSQL database."""
+    """Return the kind of store that holds the trials; for ``server``, the URL of an empty PostgreSQL database."""
     if request.param != "server":
         return str(request.param)
     return str(request.getfixturevalue("new_database")())
@@ -45,7 +45,7 @@ def claimed(history: History) -> Claim:
 
 
 def die(history: History) -> None:
-    """Give the running trials to a driver of this machine that is no more."""
+    """Give the running trials to a driver of this machine that no longer exists."""
     host = history.drivers.me.rpartition("#")[0]
     for arm in history.arms.values():
         for trial in arm.get_trials():
@@ -106,7 +106,7 @@ def test_stopped_trials_are_pruned_with_their_last_value_and_are_never_the_best(
 
 
 def test_arms_are_never_pruned_for_being_worse_than_another_arm() -> None:
-    """One arm is hopeless against the other: with shared rungs it would never be trained to the end."""
+    """One arm is far worse than the other: with shared rungs it would never be trained to the end."""
     history = History(search(budget=40), TRAIN, InMemory())
     run(history, lambda config, epoch: accuracy(config, epoch) - 60 * (config["arm"] == "low"))
     for arm in history.arms:
@@ -197,7 +197,7 @@ class Heard:
 
 
 def next_with_journal(history: History, saved: Mapping[str, Saved]) -> tuple[Any, Heard]:
-    """Return what Ray Tune is given next where the journal has ``saved``, and what was heard."""
+    """Return what Ray Tune receives next if the journal has ``saved``, and the events that were heard."""
 
     class Journal(NoCheckpoints):
         def newest(self) -> dict[str, Saved]:

@@ -1,4 +1,4 @@
-"""Searches whose answer is known: 20 repetitions each of the history, and of the source that Ray Tune asks."""
+"""Searches with a known answer: 20 repetitions each of the history, and of the source that Ray Tune asks."""
 
 import hashlib
 import math
@@ -17,14 +17,14 @@ TOLERANCE = 1.0  # percentage points below the optimum, of about 60 that the spa
 
 
 def regret(history: History, arm: str) -> float:
-    """Percentage points between the arm's pick and the optimum, both trained in full."""
+    """Return the percentage points between the arm's pick and the optimum, both trained in full."""
     best = history.best(arm)
     assert best is not None
     return 60 * distance(best.params) ** 2
 
 
 def noise(config: Mapping[str, Any], epoch: int, scale: float) -> float:
-    """Uniform in [-scale, scale], the same for the same run, as with a fixed seed."""
+    """Return a number uniform in [-scale, scale], the same for the same run, as with a fixed seed."""
     text = repr(sorted(config.items())) + str(epoch)
     return scale * (int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) / 2**31 - 1)
 

@@ -18,7 +18,7 @@ from mixlab.spec.trainable import complete
 
 
 class Toy:
-    """Takes any configuration."""
+    """A trainable that takes any configuration."""
 
     metrics = (Metric("rmse", "kg", higher_is_better=False, rules=("last",)),)
 

@@ -1,4 +1,4 @@
-"""What a preset and the command line fix wins over levels and settings; levels that are then the same become one."""
+"""Keys that a preset or the command line fixes win over levels and settings; levels that become equal are merged."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -26,7 +26,7 @@ STUDY = Study(
 
 
 class Toy:
-    """As much of a trainable as the command line needs."""
+    """The part of a trainable that the command line needs."""
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {},

@@ -1,4 +1,4 @@
-"""The keys of trials: those of the studies that ship stay; an option with a neutral default moves none."""
+"""The keys of trials: those of the shipped studies stay; an option with a neutral default changes none."""
 
 from collections.abc import Mapping
 from pathlib import Path

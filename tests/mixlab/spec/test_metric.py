@@ -1,4 +1,4 @@
-"""Metrics and their rules, and what may be reported of an epoch."""
+"""Metrics and their rules, and the values that a report of an epoch may hold."""
 
 import statistics
 

@@ -1,4 +1,4 @@
-"""The spec of a search: what each arm tries, what is confirmed, and whatever is refused in one sentence."""
+"""The spec of a search: the trials of each arm, the confirmation, and the refusals in one sentence."""
 
 import runpy
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ KNOWN = {"zeta", "alpha", "mixer", "layers", "term", "epochs", "validation", "ev
 
 
 class Toy:
-    """As much of a trainable as is asked before anything starts."""
+    """The part of a trainable that is used before anything starts."""
 
     metrics = (
         Metric("val_top1", "%", higher_is_better=True),

@@ -1,4 +1,4 @@
-"""From a spec to trials: keys, pairing, overrides, and what is refused."""
+"""A spec becomes trials: keys, pairing, overrides, and refusals."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +20,7 @@ STUDY = Study(
 
 
 class Toy:
-    """As much of a trainable as a study asks before anything starts."""
+    """The part of a trainable that a study uses before anything starts."""
 
     metrics = (Metric("rmse", "kg", higher_is_better=False, rules=("last", "best")),)
 

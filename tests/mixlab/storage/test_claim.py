@@ -1,4 +1,4 @@
-"""Of two drivers on one storage behind a URI, the second says that the first is at work."""
+"""If two drivers use one storage behind a URI, the second says that the first is at work."""
 
 import json
 import time

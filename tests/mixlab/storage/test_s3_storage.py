@@ -1,4 +1,4 @@
-"""Checkpoints in a bucket of a real S3-compatible server: a study stops and goes on; what cannot be used is refused."""
+"""Checkpoints in a bucket of a real S3-compatible server: a study stops and resumes; unusable storage is refused."""
 
 import json
 import re
@@ -66,7 +66,7 @@ def test_a_study_stops_and_goes_on_and_the_doctor_finds_nothing_wrong(
 
 
 def refuse(capsys: pytest.CaptureFixture[str], folder: Path, storage: str, *options: str) -> str:
-    """The sentence on the error stream; nothing may have been started, and it may take half a minute."""
+    """Return the sentence on the error stream; nothing may have been started, and it may take half a minute."""
     study: Study = runpy.run_path(str(STUDY))["study"]
     where = ("--storage", storage, "--tracking-uri", f"sqlite:///{folder}/mlflow.db")
     start = time.monotonic()

@@ -1,4 +1,4 @@
-"""Two stores merged: every run once, with its history, its artifacts and its place in the tree."""
+"""Two stores are merged: every run exists once, with its history, its artifacts and its place in the tree."""
 
 import shutil
 from collections.abc import Callable
@@ -16,7 +16,7 @@ HISTORY = [Metric("test_top1", 10.0 * step, 1000 + step, step) for step in (1, 2
 
 
 def write(folder: Path, seeds: dict[int, str]) -> MlflowClient:
-    """Write a study of one arm, and of each seed a run with that status."""
+    """Write a study of one arm, with a run of the given status for each seed."""
     client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
     experiment = client.create_experiment("toy", artifact_location=(folder / "mlruns" / "toy").as_uri())
     root = client.create_run(experiment, tags={names.LEVEL: "study", names.PLAN: "p"}).info.run_id
@@ -36,7 +36,7 @@ def write(folder: Path, seeds: dict[int, str]) -> MlflowClient:
 
 
 def seeds_of(client: MlflowClient) -> dict[str, tuple[str, str]]:
-    """Return status and weights of every seed; its whole way up the tree is there."""
+    """Return status and weights of every seed; check that its whole way up the tree exists."""
     experiment = client.get_experiment_by_name("toy")
     found = {}
     for run in search_runs(client, experiment.experiment_id, {names.LEVEL: "seed"}):

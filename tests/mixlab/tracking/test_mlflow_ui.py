@@ -1,4 +1,4 @@
-"""What a reader sees of a study that really ran, in MLflow's own pages: names, nesting, numbers, table, plot."""
+"""The view of a study that really ran, in MLflow's own pages: names, nesting, numbers, table, plot."""
 
 import os
 import re
@@ -43,7 +43,7 @@ class Served:
     address: str
 
     def run(self, level: str, arm: str = "") -> str:
-        """Return the id of the first run of a level, or of an arm's."""
+        """Return the id of the first run of a level, or of that of an arm."""
         of_arm = f" and tags.`mixlab.arm` = '{arm}'" if arm else ""
         found = self.client.search_runs([self.experiment], f"tags.`mixlab.level` = '{level}'{of_arm}")
         return str(found[0].info.run_id)

@@ -1,4 +1,4 @@
-"""Images are 16x12, and their pixels carry their own place, so that a swapped axis or channel fails."""
+"""Images are 16x12, and their pixels encode their own position, so that a swapped axis or channel fails."""
 
 import math
 
@@ -11,7 +11,7 @@ B, C, H, W = 40, 3, 16, 12
 
 
 def places(batch=B, dtype=torch.uint8):
-    """(B, C, H, W) with a different value at every place of an image, and other images in other rows."""
+    """Return (B, C, H, W) with a different value at every position of an image, and different images in each row."""
     image = torch.arange(C * H * W).view(C, H, W)
     return ((image + 7 * torch.arange(batch)[:, None, None, None]) % 251).to(dtype)
 
@@ -21,7 +21,7 @@ def seeded(seed=0):
 
 
 def by_hand(image, down, right, mirrored, mode):
-    """One window, pixel by pixel: pad, crop, mirror."""
+    """Compute one window, pixel by pixel: pad, crop, mirror."""
     out = torch.zeros_like(image)
     for y in range(H):
         for x in range(W):

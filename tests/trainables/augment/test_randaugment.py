@@ -1,4 +1,4 @@
-"""Each operation against Pillow, one image at a time; then what a batch of them does. Images are 24x20."""
+"""Each operation agrees with Pillow, one image at a time; then batches are tested. Images are 24x20."""
 
 import numpy as np
 import pytest
@@ -14,13 +14,13 @@ FILL = (128, 102, 76)  # 255 times that, rounded; 76.5 to even
 
 
 def pictures(low=0, high=256):
-    """Smooth, so that interpolating differently by a little stays a little; and of few values at the edges."""
+    """Return smooth images, so that small differences of interpolation stay small, with few values at the edges."""
     coarse = torch.randint(low, high, (B, C, 6, 5), generator=torch.Generator().manual_seed(1)).float()
     return torch.nn.functional.interpolate(coarse, (H, W), mode="bilinear").round().to(torch.uint8)
 
 
 def run(name, *, policy="increasing", level=0.7, sign=1.0, images=None):
-    """Every image through one operation."""
+    """Send every image through one operation."""
     images = pictures(20, 200) if images is None else images
     place = POLICIES[policy].operations.index(name)
     drawn = Drawn(torch.full((B,), place), torch.full((B,), level), torch.full((B,), sign))

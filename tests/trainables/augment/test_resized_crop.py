@@ -1,4 +1,4 @@
-"""Boxes and resizing, against torchvision. Images are 16x12, so that a swapped axis fails."""
+"""Boxes and resizing agree with torchvision. Images are 16x12, so that a swapped axis fails."""
 
 import pytest
 import torch

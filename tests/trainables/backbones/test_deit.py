@@ -1,4 +1,4 @@
-"""What the tokens of DeiT are, and its class attention."""
+"""The tokens of DeiT, and its class attention."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""What holds for every backbone. A new member of BACKBONES is tested as soon as it is there.
+"""The laws of every backbone. A new member of BACKBONES is tested as soon as it exists.
 
 Sizes and shapes are computed on the ``meta`` device, which stores no numbers; the numbers are checked on one
 member of each family, on images that are not square where the network takes such.
@@ -76,7 +76,7 @@ def pixels(name: str, rows: int = 2) -> Tensor:
 
 @functools.cache
 def scrambled(name: str) -> Backbone:
-    """The network in evaluation mode, no weight or statistic at a value such as 0 or 1 that hides a slip."""
+    """Return the network in evaluation mode, without any weight or statistic of 0 or 1, which could hide a slip."""
     torch.manual_seed(1)
     backbone = build(name, 32, num_classes=7).eval()
     for parameter in backbone.parameters():
@@ -107,7 +107,7 @@ def test_as_many_parameters_as_published(name: str) -> None:
 
 
 def test_resnext29_has_the_parameters_of_its_layers_counted_by_hand() -> None:
-    """The 4x24d of Co-Mixup: inner widths 96, 192, 384, a quarter of them to each group."""
+    """The 4x24d of Co-Mixup has inner widths 96, 192, 384, and each group takes a quarter of them."""
     total = 3 * 3 * 3 * 64 + 2 * 64
     width = 64
     for inner, out in ((96, 256), (192, 512), (384, 1024)):

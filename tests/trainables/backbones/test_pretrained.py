@@ -1,4 +1,4 @@
-"""torchvision's weights: into every network, from a file, by download, and the errors where they are not there."""
+"""torchvision's weights: into every network, from a file, by download, and the errors if they are missing."""
 
 import hashlib
 from pathlib import Path

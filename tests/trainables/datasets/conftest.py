@@ -1,4 +1,4 @@
-"""No test here reaches a host: both downloads refuse, unless a test puts files where they would."""
+"""No test here reaches a host: both kinds of download refuse, unless a test puts files where they would go."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from trainables.datasets.dataset import DataError
 
 @pytest.fixture(autouse=True)
 def asked(request, monkeypatch):
-    """The hosts that were asked, in order; not for the tests of the downloads themselves, nor for slow ones."""
+    """Return the hosts that were asked, in order; not for the tests of the downloads themselves, nor for slow ones."""
     hosts: list[str] = []
     if request.node.get_closest_marker("slow") or request.path.name == "test_download.py":
         return hosts
@@ -26,7 +26,7 @@ def asked(request, monkeypatch):
 
 @pytest.fixture
 def picture():
-    """Writes an image file of noise, 20x16 pixels unless told otherwise; the same content for the same number."""
+    """Return a function that writes an image of noise, 20x16 pixels by default, with the same content per number."""
 
     def write(path, number=0, *, width=20, height=16, mode="RGB", **options):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,7 +39,7 @@ def picture():
 
 @pytest.fixture
 def truncated(picture):
-    """Writes a JPEG file and cuts its second half off."""
+    """Return a function that writes a JPEG file and cuts its second half off."""
 
     def write(path):
         picture(path, width=64, height=64)

@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def batches():
-    """Name -> (labels, images (3, 32, 32, 3) in the order of row, column, channel)."""
+    """Return name -> (labels, images (3, 32, 32, 3) in the order of row, column, channel)."""
     rng = np.random.default_rng(0)
     made = {
         name: (list(range(i, i + 3)), rng.integers(0, 256, (3, 32, 32, 3), np.uint8)) for i, name in enumerate(NAMES)

@@ -1,4 +1,4 @@
-"""One file at a time, against torchvision."""
+"""Decoding agrees with torchvision, one file at a time."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Downloads from a real server that misbehaves, and the child processes with stand-ins for what they start."""
+"""Downloads from a real server that misbehaves, and child processes with stand-ins for the programs they start."""
 
 import stat
 import time
@@ -115,7 +115,7 @@ def test_a_right_file_is_not_fetched_again(file):
 
 @pytest.fixture
 def torchvision(tmp_path, monkeypatch):
-    """Write the body of the constructor of ``torchvision.datasets.CIFAR10``."""
+    """Return a function that writes the body of the constructor of ``torchvision.datasets.CIFAR10``."""
 
     def write(body):
         package = tmp_path / "modules" / "torchvision"
@@ -156,7 +156,7 @@ def test_torchvision_failure_is_one_line_without_traceback(tmp_path, torchvision
 
 @pytest.fixture
 def npm(tmp_path, monkeypatch):
-    """Write the body of a shell script that stands where npm would."""
+    """Return a function that writes the body of a shell script in the place of npm."""
 
     def write(body):
         folder = tmp_path / "bin"

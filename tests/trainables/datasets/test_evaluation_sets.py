@@ -71,7 +71,7 @@ def test_there_are_fifteen_corruptions_and_four_more():
 
 @pytest.fixture
 def root(tmp_path, picture, monkeypatch):
-    """Six classes of ImageNet with two validation images each; three of them in ImageNet-O and ImageNet-A."""
+    """Return a root with six classes of ImageNet, two validation images each; ImageNet-O and ImageNet-A have three."""
     monkeypatch.setattr(imagenet_subsets, "SUBSET_CLASSES", 3)
     for i in range(6):
         for j in range(2):

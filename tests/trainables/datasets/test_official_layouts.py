@@ -1,4 +1,4 @@
-"""Every data set of image files, on a few images in its official layout; the pictures tell which image is which."""
+"""Every data set of image files, on a few images in its official layout; each picture identifies its image."""
 
 import json
 
@@ -19,7 +19,7 @@ def pairs(files):
 
 @pytest.fixture
 def write(tmp_path, picture):
-    """Text files and, where the content is ``None``, pictures, by their path under the data root."""
+    """Return a function that writes text files, or pictures where the content is ``None``, under the data root."""
 
     def files(contents):
         for path, content in contents.items():

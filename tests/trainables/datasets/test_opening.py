@@ -1,4 +1,4 @@
-"""From keys to sources: image sizes, validation, what a search may see, and what is refused."""
+"""Keys become sources: image sizes, validation, the images that a search may see, and refusals."""
 
 import contextlib
 
@@ -38,7 +38,7 @@ def root(tmp_path, picture):
 
 
 def cifar(n=60, size=32):
-    """Splits of random images, ``n`` and 20."""
+    """Return splits of random images, ``n`` and 20."""
     rng = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (n + 20, 3, size, size), dtype=torch.uint8, generator=rng)
     labels = torch.arange(n + 20) % 10
@@ -209,7 +209,7 @@ def test_a_set_to_evaluate_on_is_for_its_own_classifiers(root):
 
 
 def trained(root, *, workers, stop_after=None, resume_from=None, save_to=None):
-    """The metrics of each epoch, but for its time and memory."""
+    """Return the metrics of each epoch, except its time and memory."""
     history = []
 
     class Stopped(Exception):

@@ -27,7 +27,7 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 
 
 def batch(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Mixed]:
-    """Features and logits before and after mixing, labels, and the mixture."""
+    """Return features and logits before and after mixing, labels, and the mixture."""
     images = torch.rand(B, 3, 16, 12, generator=torch.Generator().manual_seed(1))
     mixed = MIXERS["cutmix"](images, torch.Generator().manual_seed(2))
     labels = torch.tensor([0, 1, 2, 3, 1, 0])
@@ -54,7 +54,7 @@ def test_equation_4_by_hand() -> None:
 
 
 def test_equation_5_by_hand() -> None:
-    """The uncertainty vector at unit length; before that, its norm is the paper's scalar u."""
+    """The uncertainty vector has unit length; before that, its norm is the paper's scalar u."""
     sumix = loss_of(SUMixTerms(regulariser="u"))
     features = random(1, D, seed=8)
     weight, bias = sumix.uncertainty.weight.tolist(), sumix.uncertainty.bias.tolist()
@@ -219,7 +219,7 @@ def test_wrong_terms_are_refused(wrong: dict[str, object], sentence: str) -> Non
     ],
 )
 def test_each_reading_of_the_paper_by_hand(options: dict[str, str]) -> None:
-    """The loss by loops over rows and sources, and its gradient at the mixed logits and features by differentiation."""
+    """The loss agrees with loops over rows and sources, and its gradient at the mixed logits with differentiation."""
     sumix = loss_of(SUMixTerms(zeta=0.7, **options))  # type: ignore[arg-type]
     features, logits, mixed_features, mixed_logits, labels, mixed = batch()
     z = {"logits": (logits, mixed_logits), "features": (features, mixed_features)}.get(options.get("z", "logits"))
@@ -250,7 +250,7 @@ def test_each_reading_of_the_paper_by_hand(options: dict[str, str]) -> None:
 
 
 def test_the_semantic_term_pushes_against_the_class_and_with_detached_distances_not_at_all() -> None:
-    """In 2,000 random pairs l_s rises with the logit of the source's own class: a penalty of confidence."""
+    """In 2,000 random pairs l_s rises with the logit of the source's own class: it penalises confidence."""
     rows, classes = 2000, 10
     after, before = random(rows, classes, seed=1).requires_grad_(), random(rows, classes, seed=2)
     label = torch.randint(classes, (rows,), generator=torch.Generator().manual_seed(3))

@@ -94,7 +94,7 @@ def test_every_number_is_that_of_plain_loops() -> None:
 def test_lambda_of_a_calibrated_network(
     num_classes: int, batch_size: int, scale: float, digits: int, wanted: tuple[float, ...]
 ) -> None:
-    """95 % sure of every image, and of a mixture exactly in its proportion: each row is its own study."""
+    """It is 95 % sure of every image, and of a mixture exactly in its proportion: each row is its own study."""
     labels = torch.arange(batch_size) % 2
     confident = torch.full((2, num_classes), 0.05 / (num_classes - 1), dtype=torch.float64)
     confident[0, 0] = confident[1, 1] = 0.95
@@ -135,7 +135,7 @@ def test_the_semantic_regulariser_alone_has_no_gradient(regulariser: str, flows:
 
 
 def test_the_regulariser_is_almost_inert_in_a_batch_of_100() -> None:
-    """Logits of about exp(-10): a constant, log L, whatever the network does."""
+    """Its logits are about exp(-10), so that it is a constant, log L, whatever the network does."""
     rng = torch.Generator().manual_seed(0)
     features, logits, mixed_logits = (torch.randn(100, 100, generator=rng, dtype=torch.float64) for _ in range(3))
     own = torch.arange(100)

@@ -1,4 +1,4 @@
-"""Attentive CutMix's extractor: from a file, frozen; or refused with a sentence that says why."""
+"""Attentive CutMix's extractor comes from a file and is frozen, or is refused with a sentence that says why."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""AugMix's method: the loss by hand, and what it cannot be combined with."""
+"""AugMix's method: the loss by hand, and the options that it cannot be combined with."""
 
 import math
 

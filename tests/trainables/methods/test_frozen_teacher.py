@@ -1,4 +1,4 @@
-"""SuperMix's teacher: from a file, frozen; or refused with a sentence that says why."""
+"""SuperMix's teacher comes from a file and is frozen, or is refused with a sentence that says why."""
 
 from pathlib import Path
 

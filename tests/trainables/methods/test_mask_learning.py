@@ -1,4 +1,4 @@
-"""AutoMix's mask by plain loops, its losses and schedules by hand, and who learns from what."""
+"""AutoMix's mask by plain loops, its losses and schedules by hand, and the flow of its gradients."""
 
 import math
 from typing import Any
@@ -43,7 +43,7 @@ def with_teacher(**keys: Any) -> tuple[AutoMixing, Network, nn.ModuleList]:
 
 
 def mask_by_loops(block: MixBlock, own: Tensor, other: Tensor, lam: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B, 1, H, W) the partner's share, by Eq. 4 to 6 position by position, with gradient."""
+    """Return the partner's share, (B, 1, H, W), by Eq. 4 to 6 position by position, with gradient."""
     rows, _, height, width = own.shape
     embed, value = block.embed.weight[:, :, 0, 0], block.value.weight[0, :, 0, 0]
     assert block.embed.bias is not None
@@ -185,7 +185,7 @@ def means(method: AutoMixing, maps: Tensor, lams: tuple[float, ...]) -> list[flo
 
 @pytest.mark.parametrize("preset", ["paper", "release"])
 def test_the_masks_of_the_paper_follow_lambda_after_a_short_training_and_the_releases_cannot(preset: str) -> None:
-    """The block learns from Eq. 7, at maps that stay; a whole step takes a hundred times as long."""
+    """The block learns from Eq. 7, at fixed maps; a whole step takes a hundred times as long."""
     method = method_for(automix__preset=preset)
     optimiser = torch.optim.SGD(method.block.parameters(), lr=0.1, momentum=0.9)
     rng = Generator().manual_seed(0)
@@ -353,7 +353,7 @@ def test_what_cannot_be_is_refused(keys: dict[str, Any], message: str) -> None:
 
 @pytest.mark.parametrize("pipeline", ["none", "mp_m0", "mp", "mp_ce"])
 def test_each_row_of_table_8_by_hand(pipeline: str) -> None:
-    """The loss from the networks of another method that starts alike, who learns, and what is tested."""
+    """The loss agrees with the networks of another method that starts alike; the right parts learn and are tested."""
     method, other = (method_for(mixer__pipeline=pipeline).double() for _ in range(2))
     images, rng = pixels(torch.float64), Generator().manual_seed(0)
     loss, log = method(images, LABELS, Generator().manual_seed(0))

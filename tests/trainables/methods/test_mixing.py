@@ -1,4 +1,4 @@
-"""Every mixer trains through its method; SUMix's switches and its log change nothing they should not."""
+"""Every mixer trains through its method; SUMix's switches and its log change nothing that they should not."""
 
 import inspect
 from typing import Any
@@ -70,7 +70,7 @@ def test_every_mixer_of_two_or_more_trains_with_sumix(mixer: str) -> None:
 
 @pytest.mark.parametrize("mixer", CONVOLUTIONAL)
 def test_every_mixer_trains_in_half_precision(mixer: str) -> None:
-    """As the loop does on a GPU: about the loss of full precision, and gradients in full precision."""
+    """As in the loop on a GPU, the loss is close to that of full precision, and gradients are in full precision."""
     half, full = method_for(mixer), method_for(mixer)
     with torch.autocast("cpu", torch.bfloat16):
         loss, _ = half(pixels(), LABELS, torch.Generator().manual_seed(0))
@@ -231,7 +231,7 @@ def test_saliency_is_the_length_of_the_gradient_of_each_images_own_loss() -> Non
 
 @pytest.mark.parametrize("raw_statistics", ["keep", "leave"])
 def test_the_raw_pass_moves_the_running_statistics_or_leaves_them(raw_statistics: str) -> None:
-    """Left, they are a baseline's; either way the pass itself uses the statistics of its own batch."""
+    """If left, they are a baseline's; either way the pass itself uses the statistics of its own batch."""
     plain = method_for("cutmix")
     sumix = method_for("cutmix", sumix__regulariser="s", sumix__zeta=0.0, sumix__raw_statistics=raw_statistics)
     assert torch.equal(step(plain)[0], step(sumix)[0])

@@ -1,4 +1,4 @@
-"""Each mixer against a loop over the rows, written from its paper, that makes the same random draws."""
+"""Each mixer agrees with a loop over the rows, written from its paper, that makes the same random draws."""
 
 import math
 
@@ -40,7 +40,7 @@ def check(mixed: Mixed, rows: list[Tensor], partner: Tensor, lam: list[float]) -
 
 
 def box_around(row: int, column: int, height: int, width: int) -> tuple[slice, slice]:
-    """The box of the official code of CutMix: half of each side, cut to whole pixels, on either hand; clipped."""
+    """Return the clipped box of CutMix's official code: half of each side, in whole pixels, on either hand."""
     rows = slice(max(row - height // 2, 0), min(row + height // 2, H))
     return rows, slice(max(column - width // 2, 0), min(column + width // 2, W))
 
@@ -133,7 +133,7 @@ def test_the_noise_of_fmix_is_the_inverse_transform_of_a_scaled_spectrum(height:
 
 @pytest.mark.parametrize(("height", "width"), [(16, 12), (32, 32), (7, 4), (1, 1)])
 def test_the_thresholds_of_fmix_are_the_same_by_sorting_and_by_counting(height: int, width: int) -> None:
-    """The first is a processor's way, the second a GPU's; equal pixels, none and all that stay are among the cases."""
+    """A processor sorts, a GPU counts; the cases include equal pixels, no pixel that stays, and all that stay."""
     field = torch.rand(40, height * width, generator=stream(0))
     field[::4] = (field[::4] * 4).floor() / 4
     count = (torch.rand(40, 1, generator=stream(1)) * (height * width + 1)).floor()

@@ -41,7 +41,7 @@ def test_the_plan_has_its_marginals() -> None:
 
 
 def test_with_little_entropy_the_plan_is_the_optimal_assignment() -> None:
-    """Against an independent exact solver."""
+    """The plan agrees with an independent exact solver."""
     target, moved = normal(5, 8, 10), normal(5, 8, 10).flip(0).roll(1, 2)
     plan = transport_plan(target, moved, eps=0.02, iterations=2000) * 10
     for row in range(5):

@@ -11,7 +11,7 @@ B = 8
 
 
 def colours() -> Tensor:
-    """Each image one value, its row's number."""
+    """Return images of one value each, the row's number."""
     return torch.arange(float(B))[:, None, None, None].expand(B, 3, 16, 12) / B
 
 
@@ -25,7 +25,7 @@ def mix(seed: int = 0, **options: object) -> Mixed:
 
 
 def kept_cells(mixed: Mixed) -> list[Tensor]:
-    """For each row with a partner of its own, which 4 x 4 cells show its own image."""
+    """Return which 4 x 4 cells show the own image, for each row with another image as its partner."""
     shown = mixed.images[:, 0].unfold(1, 4, 4).unfold(2, 4, 4).flatten(3)  # (B, 4, 3, 16)
     assert (shown == shown[..., :1]).all()  # a cell is never torn
     return [shown[row, ..., 0] == row / B if mixed.sources[row, 1] != row else None for row in range(B)]

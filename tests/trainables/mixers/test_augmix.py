@@ -1,4 +1,4 @@
-"""AugMix: mixtures of an image with its own chains, and what is refused."""
+"""AugMix: mixtures of an image with its own chains, and refusals."""
 
 import importlib
 
@@ -34,7 +34,7 @@ def test_without_operations_the_image_comes_back(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_mixture_is_the_papers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every operation adds 1/255 to a pixel: what is added is m times the mean length of the chains."""
+    """Every operation adds 1/255 to a pixel, so that the sum is m times the mean length of the chains."""
     monkeypatch.setattr(module, "apply_one_each", lambda chains, rng, severity: chains + 1)
     images = torch.full((400, 1, 2, 3), 0.2)
     added = (mix(images=images) - images)[:, 0, 0, 0] * 255

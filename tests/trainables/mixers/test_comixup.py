@@ -19,7 +19,7 @@ def pixels(size: int) -> Tensor:
 
 
 def salient(size: int) -> Tensor:
-    """Blobs."""
+    """Return a saliency of blobs."""
     noise = torch.randn(size, 1, 16, 12, generator=torch.Generator().manual_seed(6)).abs() ** 3
     return torch.nn.functional.avg_pool2d(noise, 5, 1, 2)[:, 0] ** 2
 
@@ -30,14 +30,14 @@ def mix(size: int, seed: int = 0, **options: object) -> Mixed:
 
 
 def shares(mixed: Mixed) -> Tensor:
-    """(B, B) the weight of each row of the batch in each output."""
+    """Return the weight of each row of the batch in each output, (B, B)."""
     size = len(mixed.sources)
     return torch.zeros(size, size).scatter_add_(1, mixed.sources, mixed.weights)
 
 
 @pytest.mark.parametrize("soft", [False, True])
 def test_an_output_is_labelled_nearly_as_well_as_can_be(soft: bool) -> None:
-    """Against every labelling of 2 x 2 cells, by the energy of the paper written out."""
+    """The labelling is compared with every one of 2 x 2 cells, by the energy of the paper written out."""
     rng = torch.Generator().manual_seed(0)
     unary, beta = torch.rand(30, 2, 2, 4, generator=rng), 0.1  # about as strong as in a real group
     used = torch.tensor([2.0, 1.0, 1.0, 0.0]).expand(30, 4)
@@ -79,7 +79,7 @@ def test_twins_give_up_one_input_each_and_a_single_input_stays() -> None:
 
 
 def test_the_weights_are_the_pixels_of_each_source() -> None:
-    """Images that are one-hot in their channels: a channel's mean is a source's share."""
+    """The images are one-hot in their channels, so that a channel's mean is a source's share."""
     size = 9
     colours = torch.eye(size)[:, :, None, None].expand(size, size, 16, 12).contiguous()
     mixed = comixup(colours, torch.Generator().manual_seed(0), group=4, saliency=salient(size))
@@ -103,7 +103,7 @@ def test_every_input_is_shown_about_once_and_no_two_outputs_are_alike() -> None:
 
 
 def test_what_is_shown_is_salient() -> None:
-    """Of each input's saliency more is seen than by cells drawn blindly, which would show as much as area."""
+    """More of each input's saliency is seen than by cells drawn blindly, which would show as much as their area."""
     size = 20
     colours = torch.eye(size)[:, :, None, None].expand(size, size, 16, 12).contiguous()
     mixed = comixup(colours, torch.Generator().manual_seed(0), saliency=salient(size))

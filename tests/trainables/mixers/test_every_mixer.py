@@ -1,4 +1,4 @@
-"""What holds for every mixer of pixels, whatever it mixes by; a new member of MIXERS is tested at once."""
+"""The laws of every mixer of pixels, whatever it mixes by; a new member of MIXERS is tested at once."""
 
 import inspect
 from collections.abc import Callable
@@ -40,12 +40,12 @@ def mix(name: str, images: Tensor, seed: int = 0, **options: object) -> Mixed:
 
 
 def photographs(*shape: int) -> Tensor:
-    """Every pixel different."""
+    """Return images in which every pixel is different."""
     return torch.rand(shape or (B, C, H, W), generator=Generator().manual_seed(7))
 
 
 def flat(dtype: torch.dtype = torch.float32) -> Tensor:
-    """Each image one colour."""
+    """Return images of one colour each."""
     return photographs(B, C, 1, 1).to(dtype).expand(B, C, H, W).contiguous()
 
 
@@ -90,7 +90,7 @@ def test_each_row_has_its_own_lambda(name: str) -> None:
 
 
 def own_share(name: str, seed: int, **options: object) -> Tensor:
-    """(rows, H, W) share of the own image at each pixel, of the rows whose partner is another image.
+    """Return the share of the own image at each pixel, (rows, H, W), for rows that have another image as partner.
 
     The images are a red, a green and a blue one, so that a channel of the mixed image is the share of a source.
     """
@@ -185,7 +185,7 @@ def test_an_impossible_alpha_is_refused(name: str, alpha: float) -> None:
 
 @every_mixer
 def test_nothing_waits_for_the_device(name: str) -> None:
-    """Shapes alone are known here: reading a value back, or a shape that depends on one, raises."""
+    """Only shapes are known here: reading a value back, or a shape that depends on one, raises."""
     rng = Generator()
     inputs = {key: INPUTS[key](photographs()) for key in required(name)}
     with FakeTensorMode(allow_non_fake_inputs=True):

@@ -113,7 +113,7 @@ def test_the_exact_solver_agrees_with_every_labelling(labels: int) -> None:
 
 @pytest.mark.parametrize(("block", "labels"), [(4, 2), (4, 3), (8, 3), (16, 2), (16, 3)])
 def test_puzzles_of_real_size_against_minimum_cuts(block: int, labels: int) -> None:
-    """Blobs for images, peaked blobs for saliency; PuzzleMix's own weights."""
+    """Images are blobs, saliency is peaked blobs, and the weights are PuzzleMix's own."""
     rng = torch.Generator().manual_seed(block)
     coarse = torch.rand(6, 3, 6, 6, generator=rng)
     images = torch.nn.functional.interpolate(coarse, (32, 32), mode="bilinear")

@@ -24,7 +24,7 @@ def lambdas(name: str, **options: object) -> Law:
 
 
 def rounded(shares: Law) -> Law:
-    """Far finer than a pixel: equal counts of pixels are equal shares, in float32 and in float64."""
+    """Round far finer than a pixel: equal counts of pixels become equal shares, in float32 and in float64."""
     return np.round(shares, 6)
 
 
@@ -143,7 +143,7 @@ def test_lambda_of_saliencymix_is_that_of_boxes_around_the_salient_pixel() -> No
 
 
 def test_cutmix_keeps_as_much_as_the_official_code() -> None:
-    """Known of the official code at 32x32: the mean, and the share of images that keep more than 0.99."""
+    """The official code at 32x32 has a known mean, and a known share of images that keep more than 0.99."""
     for alpha, mean, whole in ((0.2, 0.72, 0.23), (1.0, 0.70, 0.02)):
         images = torch.zeros(B, 1, 32, 32)
         lam: Tensor = MIXERS["cutmix"](images, Generator().manual_seed(0), alpha=alpha).weights[:, 0]

@@ -1,4 +1,4 @@
-"""Manifold Mixup: where it mixes, by what, and what goes on from there."""
+"""Manifold Mixup: the layer at which it mixes, the lambda, and the pass from there on."""
 
 import itertools
 

@@ -18,7 +18,7 @@ def mix(**options: float) -> Mixed:
 
 
 def blended(mixed: Mixed) -> torch.Tensor:
-    """(B,) bool: the rows that are a blend of whole images."""
+    """Return the rows that are a blend of whole images, (B,) bool."""
     lam = mixed.weights[:, :1, None, None]
     wanted = lam * IMAGES + (1 - lam) * IMAGES[mixed.sources[:, 1]]
     return (mixed.images - wanted).abs().amax(dim=(1, 2, 3)) < 1e-5

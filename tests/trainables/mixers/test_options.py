@@ -1,4 +1,4 @@
-"""The named options of the mixers of pixels: what the released codes do otherwise, and what the papers leave open."""
+"""The named options of the mixers of pixels, by which released codes differ, and choices that the papers leave open."""
 
 import pytest
 import torch
@@ -28,7 +28,7 @@ def photographs() -> Tensor:
 
 
 def dots(images: int = B) -> tuple[Tensor, Tensor, Tensor]:
-    """Black images with one grey pixel each, away from the border, and its row and column."""
+    """Return black images with one grey pixel each, away from the border, and its row and column."""
     row, column = (
         torch.randint(3, H - 3, (images,), generator=rng(1)),
         torch.randint(3, W - 3, (images,), generator=rng(2)),
@@ -172,7 +172,7 @@ def test_mixtures_have_k_sources_and_at_least_two(mixer: object) -> None:
 
 
 def coordinates(count: int = 64) -> Tensor:
-    """Images whose pixels differ and tell where they were: channel 1 the row, channel 2 the column."""
+    """Return images in which pixels differ and encode their position: channel 1 the row, channel 2 the column."""
     images = torch.rand(count, C, H, W, generator=rng(5)) / 4
     images[:, 1] = torch.arange(H)[:, None] / 16
     images[:, 2] = torch.arange(W) / 16
@@ -180,7 +180,7 @@ def coordinates(count: int = 64) -> Tensor:
 
 
 def origins(mixed: Mixed, images: Tensor, b: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Where the patch of a row is, (P, 2), and where it was cut from, two (P,), with K = 2."""
+    """Return where the patch of a row is, (P, 2), and where it was cut from, two (P,), with K = 2."""
     patch = (mixed.images[b] != images[b]).any(dim=0)
     shown = mixed.images[b][:, patch] * 16
     return patch.nonzero(), shown[1].round().long(), shown[2].round().long()

@@ -1,4 +1,4 @@
-"""Every operation gives what Pillow gives, on photographs' kind of bytes."""
+"""Every operation gives the same as Pillow, on bytes like those of photographs."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ H, W = 16, 12
 
 
 def photographs(size: int = 8, height: int = H, width: int = W) -> Tensor:
-    """Smooth images with some noise, of few and of many values, one of a single colour."""
+    """Return smooth images with some noise, of few and of many values, and one of a single colour."""
     rng = torch.Generator().manual_seed(3)
     smooth = torch.nn.functional.interpolate(
         torch.rand(size, 3, 4, 4, generator=rng), (height, width), mode="bilinear", align_corners=True
@@ -84,7 +84,7 @@ def test_shear_and_translation(matrix: tuple[float, ...]) -> None:
 
 
 def compare(found: Tensor, wanted: Tensor, images: Tensor, moved: bool = True) -> None:
-    """Equal to Pillow's up to a value of 1 in few places, where a rounding falls the other way."""
+    """Check equality with Pillow up to a value of 1 in few positions, where a rounding falls the other way."""
     difference = (found - wanted).abs()
     assert difference.max() <= 1
     assert (difference > 0).float().mean() < 0.02
@@ -92,7 +92,7 @@ def compare(found: Tensor, wanted: Tensor, images: Tensor, moved: bool = True) -
 
 
 def test_the_operation_of_a_row_is_pillows_with_the_strength_of_augmix() -> None:
-    """The strengths of the official code: whole degrees and pixels, and which way x and y go."""
+    """The strengths are those of the official code: whole degrees and pixels, and the directions of x and y."""
     name = {name: number for number, name in enumerate(OPERATIONS)}
     drawn = torch.tensor([name[n] for n in ("rotate", "shear_x", "shear_y", "translate_x", "translate_y", "equalize")])
     signed = torch.tensor([-0.29, 0.2, -0.1, 0.3, -0.2, 0.3])
@@ -104,7 +104,7 @@ def test_the_operation_of_a_row_is_pillows_with_the_strength_of_augmix() -> None
 
 
 def test_each_row_gets_one_operation_of_its_own_and_all_are_drawn() -> None:
-    """Those that change the image each on about a ninth of the rows, by a strength in the range of AugMix."""
+    """Each operation changes about a ninth of the rows, by a strength in the range of AugMix."""
     image = photographs(8, 32, 32)[6]
     images = image.repeat(200, 1, 1, 1)
     results = apply_one_each(images, torch.Generator().manual_seed(0), severity=3.0)

@@ -29,7 +29,7 @@ def mix(seed: int = 0, images: Tensor | None = None, saliency: Tensor | None = N
 
 
 def test_the_energy_is_that_of_the_paper_by_loops() -> None:
-    """Every cell a pixel of a 2 x 2 image, so that each border has one colour on either side; up to a constant."""
+    """Every cell is a pixel of a 2 x 2 image, so that each border has one colour on either side; up to a constant."""
     images, saliency = pixels(2, 2), salient(2, 2)
     partner, lam = torch.arange(B).roll(1), torch.rand(B, generator=torch.Generator().manual_seed(7))
     beta, gamma, eta = 1.2, 0.5, 0.2

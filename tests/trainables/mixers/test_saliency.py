@@ -1,4 +1,4 @@
-"""The batched fine-grained saliency against OpenCV's own detector, image by image."""
+"""The batched fine-grained saliency agrees with OpenCV's own detector, image by image."""
 
 from pathlib import Path
 
@@ -16,18 +16,18 @@ DATA = Path(__file__).parents[3] / "data"
 
 
 def opencv(images: NDArray[np.generic]) -> Tensor:
-    """(B, H, W) of (B, H, W, 3) images in OpenCV's order of channels, blue first."""
+    """Return OpenCV's saliency (B, H, W) of images (B, H, W, 3) in its order of channels, blue first."""
     detector = cv2.saliency.StaticSaliencyFineGrained_create()
     return torch.stack([torch.from_numpy(detector.computeSaliency(np.ascontiguousarray(i))[1]) for i in images])
 
 
 def blue_first(images: Tensor) -> NDArray[np.generic]:
-    """(B, 3, H, W) red first to (B, H, W, 3) blue first."""
+    """Turn (B, 3, H, W), red first, into (B, H, W, 3), blue first."""
     return images.flip(1).permute(0, 2, 3, 1).numpy()
 
 
 def scenes(count: int, height: int, width: int) -> Tensor:
-    """(count, 3, H, W) uint8: noise of many scales, and something of another colour."""
+    """Return images (count, 3, H, W) uint8: noise of many scales, and a patch of another colour."""
     rng = np.random.default_rng(0)
     images = [
         cv2.GaussianBlur(rng.integers(0, 256, (height, width, 3), dtype=np.uint8), (0, 0), 1 + i % 4)
@@ -40,7 +40,7 @@ def scenes(count: int, height: int, width: int) -> Tensor:
 
 
 def correlation(one: Tensor, two: Tensor) -> Tensor:
-    """(B,) Pearson correlation of each pair of maps."""
+    """Return the Pearson correlation of each pair of maps, (B,)."""
     one, two = (m.flatten(1) - m.flatten(1).mean(dim=1, keepdim=True) for m in (one, two))
     return (one * two).sum(1) / (one.norm(dim=1) * two.norm(dim=1))
 

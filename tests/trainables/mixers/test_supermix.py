@@ -1,4 +1,4 @@
-"""SuperMix: the masks do what they are for, with a teacher that can be read."""
+"""SuperMix: the masks serve their purpose, with a teacher that can be read."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ def pixels() -> Tensor:
 
 
 def teach(images: Tensor) -> Tensor:
-    """Return a class for each channel, by how much of it there is."""
+    """Return logits with a class for each channel, by the amount of it."""
     return 60 * images.mean(dim=(2, 3))
 
 
@@ -49,7 +49,7 @@ def test_masks_that_took_steps_fit_the_shares_better_than_plain_averages() -> No
 
 def test_a_row_without_masks_stays_as_it_is() -> None:
     def stubborn(images: Tensor) -> Tensor:
-        """Sees what is drawn while it is drawn alone, and class 0 in every mixture."""
+        """Recognise an image that is shown alone, and see class 0 in every mixture."""
         alone = (images.amax(dim=(1, 2, 3)) > 0.999).float()[:, None]
         return alone * teach(images) + (1 - alone) * (torch.eye(L)[0] * 50 + 0.01 * teach(images) * torch.eye(L)[0])
 

@@ -10,7 +10,7 @@ from trainables.mixers.transport import assign
 
 
 def puzzle_cost(side: int, t_eps: float, peakedness: int) -> Tensor:
-    """The costs of PuzzleMix on a grid: saliency of heavy tails, a mask of blobs."""
+    """Return the costs of PuzzleMix on a grid: saliency with heavy tails, and a mask of blobs."""
     rng = torch.Generator().manual_seed(side)
     salient = torch.randn(8, side, side, generator=rng).abs() ** peakedness
     salient = salient / salient.sum(dim=(1, 2), keepdim=True)

@@ -13,7 +13,7 @@ from trainables.robustness.calibration import (
 
 
 def logits_of(confidences: list[float]) -> Tensor:
-    """Two classes; class 0 has the given probability."""
+    """Return logits of two classes; class 0 has the given probability."""
     p = torch.tensor(confidences, dtype=torch.float64)
     return torch.stack((p.log(), (1 - p).log()), 1)
 

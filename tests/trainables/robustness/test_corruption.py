@@ -14,7 +14,7 @@ NOT_MONOTONE = {"glass_blur", "frost", "saturate", "elastic_transform", "spatter
 
 @pytest.fixture(scope="module")
 def images() -> Tensor:
-    """Smooth pictures of several scales, like photographs, oblong."""
+    """Return smooth oblong pictures of several scales, like photographs."""
     generator, pictures = torch.Generator().manual_seed(0), torch.zeros(24, 3, 40, 32)
     for cells in 3, 6, 12, 24:
         grid = torch.rand(24, 3, cells, cells, generator=generator)
