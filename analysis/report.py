@@ -2,8 +2,8 @@
 
     python analysis/report.py ablation_cifar100 --out report.html
 
-Reads what MLflow holds, takes seconds and a request a run for the curves. Exit codes: 0 done; 2 bad input, in one
-sentence. The page loads nothing from elsewhere, so it can be sent by mail.
+The command reads MLflow, and takes seconds and one request per run for the curves. Exit codes: 0 done; 2 bad input, in
+one sentence. The page loads nothing from elsewhere, so it can be sent by mail.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ MOST_CURVES = 500  # runs whose curves are read, a request each
 
 @dataclass(frozen=True)
 class StudyReport:
-    """Everything that a study came to, as a launch prints and attaches it."""
+    """All results of a study, as a launch prints and attaches them."""
 
     text: str  # the tables and their remarks, for a terminal
     tables: list[pd.DataFrame]  # of ablation_table, one a combination of factor levels
@@ -89,7 +89,7 @@ def report(tracking_uri: str, study: str, plan: Mapping[str, Any], out: Path) ->
 
 
 def verdicts(level: LevelTable) -> list[dict[str, Any]]:
-    """Return what is said of every comparison of a table, as JSON can hold it."""
+    """Return the verdict on every comparison of a table, as JSON can hold it."""
     return [
         {
             "table": dict(level.levels),
@@ -112,12 +112,12 @@ def write_report(
     levels: Sequence[LevelTable] | None = None,
     figures: Path | None = None,
 ) -> list[Path]:
-    """Write the page; returns its file, and after it those of its figures.
+    """Write the page; return its file, and after it those of its figures.
 
     Args:
         tracking_uri: where MLflow keeps its runs, e.g. ``sqlite:///mlflow.db``.
-        study: name of the study.
-        out: the file; its folder is made if it is not there.
+        study: the name of the study.
+        out: the file; its folder is created if missing.
         plan: the plan whose cells are wanted; by default the one used last.
         levels: the tables of that plan, where they have been made already.
         figures: the folder in which to put ``curves.png`` and ``.pdf``, and, where the study has them, ``forest``,
@@ -169,7 +169,7 @@ def write_report(
 
 
 def summary(levels: Sequence[LevelTable]) -> str:
-    """The claims of all tables, as a list; and that there is none where there is none."""
+    """Return the claims of all tables as a list, or the statement that there is none."""
     items = "\n".join(f"<li>{html.escape(claim)}</li>" for claim in claims(levels))
     return f"<p>{html.escape(verdict(levels))}</p>" + (f"\n<ul>\n{items}\n</ul>" if items else "")
 
@@ -222,7 +222,7 @@ def show(options: argparse.Namespace) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; the exit code."""
+    """Run the command and return the exit code."""
     parser = command.parser("report.py", "One self-contained page about a study.")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the page (default: STUDY.html)")
     return command.run("report.py", show, parser.parse_args(argv))

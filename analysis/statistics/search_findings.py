@@ -46,7 +46,7 @@ class Comparable:
 def comparable(arm: Tuned) -> Comparable:
     """Return the complete trials or, if they are too few and others were stopped early, all at the shortest's epoch.
 
-    The last value of a trial that was stopped early is never set beside that of a longer one.
+    The last value of a trial that was stopped early is never compared with that of a longer one.
     """
     complete = Comparable(arm.complete, np.array([trial.value for trial in arm.complete], dtype=float), None)
     every = [trial for trial in arm.trials(TrialState.COMPLETE, TrialState.PRUNED) if trial.intermediate_values]

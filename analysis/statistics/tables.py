@@ -162,7 +162,7 @@ def level_tables(
         runs: one row per planned cell (:func:`analysis.records.runs.load_runs`).
         plan: names the factors, the baseline, the metric, and the rule that decides.
         metric: another metric than the plan's: its logged name, or one that the plan does not declare.
-        published: the paper's values by (level of each factor ..., arm), to be put beside ours.
+        published: the paper's values by (level of each factor ..., arm), to be put next to ours.
 
     Raises:
         ValueError: no run has finished, the metric was not logged, or the baseline is not an arm.

@@ -31,7 +31,7 @@ FULL = re.compile(
 
 @dataclass(frozen=True)
 class Packing:
-    """How trials share GPUs.
+    """The share of a GPU that each trial gets.
 
     Args:
         needed: the MiB of the cell that needs most.

@@ -1,1 +1,1 @@
-"""One start of the command: what is missing, what it costs, what is shown, how it ends."""
+"""One start of the command: it finds what is missing and what that costs, runs it, shows it, and ends."""

@@ -1,4 +1,4 @@
-"""Says roughly how long the trials that are left will take, from a few timed steps of each kind of trial."""
+"""Estimates how long the remaining trials will take, from a few timed steps of each kind of trial."""
 
 import os
 import platform
@@ -21,9 +21,9 @@ class Left:
     """A trial that is not done.
 
     Args:
-        trial: which.
-        share: of its training that is left, from 0 to 1.
-        times: how often it is run, such as once a seed of a search.
+        trial: the trial.
+        share: the share of its training that is left, from 0 to 1.
+        times: how often it is run, such as once per seed of a search.
     """
 
     trial: Trial
@@ -35,12 +35,12 @@ def print_cost(left: Sequence[Left], train: CompleteTrainable, options: Options,
     """Print roughly how long the trials that are ``left`` will take.
 
     Args:
-        left: those that are not done.
+        left: the trials that are not done.
         train: the trainable.
-        options: of the command.
-        console: where to.
+        options: the options of the command.
+        console: where to print.
     """
-    kinds = {_kind(each.trial, train): each.trial for each in left}  # one to time of each
+    kinds = {_kind(each.trial, train): each.trial for each in left}  # one trial of each kind to time
     trials = list(kinds.values())
     if options.address == "local" and options.gpus_per_trial != AUTO:
         import torch
@@ -73,7 +73,7 @@ def print_cost(left: Sequence[Left], train: CompleteTrainable, options: Options,
 
 
 def _kind(trial: Trial, train: CompleteTrainable) -> tuple[str, ...]:
-    """Return what the time of a trial depends on: the keys that the trainable names, or all."""
+    """Return the settings on which the time of a trial depends: the keys that the trainable names, or all."""
     keys: Iterable[str] = train.timed or sorted(trial.config)
     return tuple(str(trial.config.get(key)) for key in keys)
 

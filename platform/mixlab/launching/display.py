@@ -1,4 +1,4 @@
-"""What the terminal shows of a running phase: arms by seeds, live; or a line an event where there is no terminal."""
+"""The display of a running phase: a live table of arms by seeds, or one line per event without a terminal."""
 
 import threading
 import time
@@ -20,10 +20,10 @@ MARKS = {State.DONE: ("✓", "green"), State.PRUNED: ("✂", "dim"), State.FAILE
 
 @dataclass(frozen=True)
 class Shown:
-    """Which metric is shown.
+    """The metric that is shown.
 
     Args:
-        metric: how its values are written; None where the trainable does not declare it.
+        metric: the metric, by which its values are formatted; None if the trainable does not declare it.
         result: the name of a run's value, such as ``test_top1_median10``.
     """
 
@@ -31,7 +31,7 @@ class Shown:
     result: str
 
     def text(self, metrics: Mapping[str, float]) -> str:
-        """Return the result, or the latest value where there is none yet; empty where there is neither."""
+        """Return the result, or the latest value if there is none yet; empty without either."""
         names = (self.result, self.metric.name if self.metric else self.result)
         value = next((metrics[name] for name in names if name in metrics), None)
         if value is None:
@@ -40,16 +40,16 @@ class Shown:
 
 
 class Display:
-    """Use as a context; tell it what happens.
+    """The display; use it as a context, and report events to it.
 
     Args:
-        console: where to.
-        rows: the trials of a table that is shown live, in its order; empty where they are not known beforehand.
-        done: by key, the value to show of a trial that an earlier start finished.
-        expected: how many trials are to run from now on, for the time left; None where nobody knows.
-        shown: which metric.
-        counts: how far the phase is, in words.
-        quiet: only failures.
+        console: where to print.
+        rows: the trials of a table that is shown live, in its order; empty if they are not known beforehand.
+        done: by key, the value to show for a trial that an earlier start finished.
+        expected: how many trials are to run from now on, for the time left; None if nobody knows.
+        shown: the metric to show.
+        counts: returns the progress of the phase, in words.
+        quiet: whether to show only failures.
     """
 
     def __init__(
@@ -89,14 +89,14 @@ class Display:
             self._live.stop()
 
     def started(self, trial: Trial, latest: Epoch | None) -> None:
-        """A trial runs from now on, after its latest epoch."""
+        """Note that a trial runs from now on, after its latest epoch."""
         with self._lock:
             self.running[trial.key] = latest.number / latest.of if latest else 0.0
             self.state[trial.key] = Text(f"{latest.number}/{latest.of}" if latest else "...", "cyan")
         self._line(f"{trial.name}: started" + (f", goes on after epoch {latest.number}" if latest else ""))
 
     def reported(self, trial: Trial, epoch: Epoch) -> None:
-        """A trial has finished an epoch."""
+        """Note that a trial has finished an epoch."""
         with self._lock:
             share = epoch.number / epoch.of
             self.run += max(0.0, share - self.running.get(trial.key, 0.0))
@@ -104,11 +104,11 @@ class Display:
             self.state[trial.key] = Text(f"{epoch.number}/{epoch.of} {self.shown.text(epoch.metrics)}", "cyan")
 
     def crashed(self, trial: Trial, account: str) -> None:
-        """A trial will be tried again."""
+        """Note that a trial will be tried again."""
         self.console.print(f"{trial.name}: {account}", style="yellow", markup=False, soft_wrap=True)
 
     def ended(self, trial: Trial, state: State, latest: Epoch | None, error: str) -> None:
-        """A trial is over."""
+        """Note that a trial is over."""
         value = self.shown.text(latest.metrics) if latest else ""
         mark, colour = MARKS[state]
         with self._lock:

@@ -1,4 +1,4 @@
-"""Says how work on a cluster ends: when it is done, by Ctrl-C, because the head is lost, or by a fault."""
+"""Handles the end of work on a cluster: it is done, or stopped by Ctrl-C, a lost head, or a fault."""
 
 import contextlib
 import logging
@@ -19,7 +19,7 @@ LOST_DRAIN_SECONDS = 5.0  # for MLflow, once the cluster is lost: it may have be
 
 @dataclass
 class Ending:
-    """Why the work ended before it was done, if it did."""
+    """The reason why work ended before it was done, if it did."""
 
     interrupted: bool = False
     lost: bool = False
@@ -46,7 +46,7 @@ class Ending:
 
 @contextlib.contextmanager
 def noticed(console: Console) -> Iterator[Ending]:
-    """Give what is known, after the block, of how it ended; every exception stops here, once its reason is said."""
+    """Yield a record of how the block ended, filled in after it; every exception stops here once its reason is said."""
     ending = Ending()
     try:
         yield ending
@@ -71,15 +71,15 @@ def write_out(
     """Wait until MLflow has everything, and say what it refused.
 
     Args:
-        tracker: nothing more is given to it meanwhile.
-        ending: of the work.
-        record: what is kept, and where, that MLflow may lack.
-        tracking_uri: of MLflow.
-        console: to say it on.
-        complete: whether the tracker has been given everything; not so where MLflow was away for a question before.
+        tracker: the tracker, which receives nothing more meanwhile.
+        ending: the end of the work.
+        record: the place of the records that MLflow may lack.
+        tracking_uri: the URI of MLflow.
+        console: where to say it.
+        complete: whether the tracker has received everything; it has not if MLflow did not answer an earlier request.
 
     Returns:
-        Whether MLflow has everything; False, and said, where it went away or refused something.
+        Whether MLflow has everything; if it went away or refused something, that is said, and False returned.
     """
     written = tracker.drain(LOST_DRAIN_SECONDS if ending.lost else DRAIN_SECONDS) and complete
     for line in tracker.refused:

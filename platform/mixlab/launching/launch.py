@@ -1,4 +1,4 @@
-"""Runs a study, which is one phase, or a search, which is two: what is missing of each."""
+"""Runs the missing trials of a study, which is one phase, or of a search, which is two."""
 
 import time
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ MLFLOW_WORDS = {State.DONE: "FINISHED", State.FAILED: "FAILED", State.INTERRUPTE
 
 @dataclass(frozen=True)
 class Finished:
-    """What a phase came to; ``code`` is 0 where MLflow has everything of it."""
+    """The outcome of a phase; ``code`` is 0 if MLflow has everything of it."""
 
     code: int
     early: bool
@@ -41,11 +41,11 @@ class Finished:
 
 
 def launch(spec: Study | Search, start: Start, report: Any) -> Result:
-    """Train every trial that is not done, write the tables, and return what it came to.
+    """Train every trial that is not done, write the tables, and return the result.
 
     Args:
-        spec: checked and configured.
-        start: of the command.
+        spec: the study or search, checked and configured.
+        start: the start of the command.
         report: the module that makes the tables.
     """
     packing.require_place(start.options)
@@ -57,7 +57,7 @@ def launch(spec: Study | Search, start: Start, report: Any) -> Result:
 
 
 def _search(search: Search, start: Start, folder: Path, report: Any) -> Result:
-    """Try what is left of the budget, then train each arm's winner on fresh seeds: only those runs are compared."""
+    """Try the rest of the budget, then train each arm's winner on fresh seeds: only those runs are compared."""
     console = start.console
     trials = TrialStore(url_of(start.options.optuna_storage, folder), search.name)
     with History(search, start.train, trials) as history:
@@ -100,7 +100,7 @@ def _print_winners(search: Search, history: History, console: Console) -> None:
 
 
 def _wait_for_turn(history: History, console: Console) -> None:
-    """Return when the winners are this driver's to train."""
+    """Return once this driver may train the winners."""
     said = False
     while not history.begin_confirmation():
         if not said:
@@ -132,7 +132,7 @@ def _study(study: Study, start: Start, folder: Path, report: Any) -> Result:
 
 
 def _run(phase: Phase, start: Start) -> Finished:
-    """Run what is missing of a phase, and bring MLflow up to it."""
+    """Run the missing trials of a phase, and bring MLflow up to date."""
     options, console = start.options, start.console
     share = start.share_of(phase.concerned) if not phase.over() else None
     with phase.lock():
@@ -169,9 +169,9 @@ def _run(phase: Phase, start: Start) -> Finished:
 
 
 def _report(study: Study, plan: Mapping[str, Any], start: Start, out: Path, tracker: Tracker, report: Any) -> Result:
-    """Write the tables, plots and page from what MLflow holds; attach and name them.
+    """Write the tables, plots and page from MLflow's records; attach and name them.
 
-    The exit code is 1 where there is no table: nothing is finished, or MLflow went away.
+    The exit code is 1 if there is no table, because nothing is finished or MLflow went away.
     """
     options, console = start.options, start.console
     try:

@@ -1,4 +1,4 @@
-"""What one launch runs: a phase. A study is one, of listed trials; a search is two, of which the first is proposed."""
+"""The phases that a launch runs: a study is one, of listed trials; a search is two, and proposes the first one's."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -20,56 +20,56 @@ OF_MLFLOW = {"FINISHED": State.DONE, "FAILED": State.FAILED}  # every other run 
 
 
 class Phase(Source, Protocol):
-    """A source of trials, and what is shown and recorded of them."""
+    """A source of trials, and the facts about them that are shown and recorded."""
 
     tracked: Tracked
     shown: Shown
 
     @property
     def rows(self) -> Sequence[Trial]:
-        """The trials of a live table."""
+        """Return the trials of a live table."""
 
     @property
     def concerned(self) -> Sequence[Trial]:
-        """The trials that may run, or one of each cell, for which data is prepared and memory measured."""
+        """Return the trials that may run, or one of each cell, for which data is prepared and memory measured."""
 
-    objective: str  # of a search, the metric that is optimised
+    objective: str  # in a search, the metric that is optimised
     keeps_files: bool  # whether models go to MLflow
-    record: str  # where it is that MLflow may lack
+    record: str  # the place of the records that MLflow may lack
 
     def lock(self) -> AbstractContextManager[object]:
-        """Keep other drivers out while the runs of MLflow are made."""
+        """Keep other drivers out while MLflow's runs are created."""
 
     def done(self) -> Mapping[str, str]:
-        """Return the value to show of each trial that an earlier start finished, by key."""
+        """Return the value to show for each trial that an earlier start finished, by key."""
 
     def expected(self) -> float | None:
-        """Return how many trials are to run, for the time left; None where nobody knows."""
+        """Return how many trials are to run, for the time left; None if nobody knows."""
 
     def counts(self) -> str:
-        """Return how far the phase is, in words."""
+        """Return the progress of the phase, in words."""
 
     def catch_up(self, session: Session) -> bool:
-        """Bring MLflow up to what is known without a run; False if MLflow is away."""
+        """Bring MLflow up to date without running anything; return False if MLflow is away."""
 
     def over(self) -> bool:
         """Return whether nothing is left to run."""
 
     def after_end(self, tracker: Tracker) -> None:
-        """A trial has ended."""
+        """Act on the end of a trial."""
 
     def release(self) -> None:
-        """Let others go on with what this driver has claimed."""
+        """Let other drivers continue the trials that this one has claimed."""
 
     def state(self, cell: str) -> State:
-        """Return where a cell stands: done, failed, or interrupted."""
+        """Return the state of a cell: done, failed, or interrupted."""
 
     def forgettable(self) -> set[str]:
         """Return the keys of the trials whose checkpoints are not needed any more."""
 
 
 def states(trials: Sequence[Trial], recorded: Mapping[str, Recorded], saved: Mapping[str, Saved]) -> dict[str, State]:
-    """Return where each trial stands, by key: what MLflow has recorded, then what the journal can complete."""
+    """Return the state of each trial, by key, from MLflow's records and then from the journal, which completes them."""
     found: dict[str, State] = {}
     for trial in trials:
         status = recorded[trial.key].status if trial.key in recorded else ""
@@ -79,16 +79,16 @@ def states(trials: Sequence[Trial], recorded: Mapping[str, Recorded], saved: Map
 
 
 class ListedTrials:
-    """The trials of a study that are missing; implements ``Phase``.
+    """The missing trials of a study; implements ``Phase``.
 
     Args:
-        study: what is run.
+        study: the study.
         train: the trainable.
-        trials: of the study.
-        preset: by whose name it was started.
-        recorded: by key, what MLflow has.
-        saved: by key, what the journal has.
-        storage: where that is, in words.
+        trials: the trials of the study.
+        preset: the name of the preset with which it was started.
+        recorded: MLflow's records, by key.
+        saved: the journal's checkpoints, by key.
+        storage: the place of the journal, in words.
     """
 
     objective = ""
@@ -160,7 +160,7 @@ class ListedTrials:
         return f"{states.count(State.DONE)}/{len(states)} done" + (f", {failed} failed" if failed else "")
 
     def catch_up(self, session: Session) -> bool:
-        """See ``Phase``: ends what the journal completes."""
+        """See ``Phase``; end the trials that the journal completes."""
         for trial in self.complete:
             session.resumed(trial, self.saved[trial.key].epochs)
             self.ended(trial, End(State.DONE))

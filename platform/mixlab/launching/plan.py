@@ -1,4 +1,4 @@
-"""What a start of the command would do: every trial's state, what is left to pay, what can be concluded."""
+"""Prints what a start of the command would do: the state of every trial, the remaining cost, possible conclusions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -26,7 +26,7 @@ ORDER = (State.DONE, State.FAILED, State.INTERRUPTED, State.PENDING)
 
 
 def print_plan(spec: Study | Search, train: CompleteTrainable, options: Options, report: Any, console: Console) -> None:
-    """Print what is left, what it costs and what it can show; train and write nothing."""
+    """Print the remaining trials, their cost and what they can show; train and write nothing."""
     packing.require_place(options)
     if isinstance(spec, Search):
         left = _left_of_search(spec, train, options, console)
@@ -41,7 +41,7 @@ def print_plan(spec: Study | Search, train: CompleteTrainable, options: Options,
 
 
 def print_outlook(plan: Mapping[str, Any], report: Any, console: Console) -> None:
-    """Print what a plan can conclude, before any of it is trained, where the report's module says so."""
+    """Print what a plan can conclude before any of it is trained, if the report's module says so."""
     outlook = getattr(report, "outlook", None)
     if outlook is not None:
         for line in outlook(plan):

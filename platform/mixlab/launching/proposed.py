@@ -19,19 +19,19 @@ from mixlab.storage.journal import Storage
 from mixlab.tracking import names
 from mixlab.tracking.tracker import Tracked, Tracker
 
-MOST_FAILED = 0.25  # of the trials; with more the search has failed
+MOST_FAILED = 0.25  # the share of trials above which the search has failed
 
 
 class ProposedTrials:
-    """What a search's history lets this driver claim; implements ``Phase``.
+    """The trials that a search's history lets this driver claim; implements ``Phase``.
 
-    Each trial ends in Optuna as what it was; Ray's own ``OptunaSearch`` records one that was stopped early as complete,
-    with its last value.
+    Each trial ends in Optuna with its true state; Ray's own ``OptunaSearch`` records one that was stopped early as
+    complete, with its last value.
 
     Args:
-        history: of the search.
-        storage: of its checkpoints.
-        preset: by whose name it was started.
+        history: the history of the search.
+        storage: the storage of its checkpoints.
+        preset: the name of the preset with which it was started.
     """
 
     keeps_files = False
@@ -44,7 +44,7 @@ class ProposedTrials:
         self.objective = self.search.objective
         self.shown = Shown(history.train.find(self.objective), self.objective)
         self.concerned = [self.search.trial(cell, {}, 0, history.train) for cell in history.cells.values()]
-        self.claims: dict[str, Claim] = {}  # by key, those that run
+        self.claims: dict[str, Claim] = {}  # the claims that run, by key
         self.record = f"the history is at {shown_url(history.store.url)}"
         cells = {name: cell.arm for name, cell in history.cells.items()}
         plan = describe(history, preset)
@@ -66,7 +66,7 @@ class ProposedTrials:
         """See ``Source``.
 
         Raises:
-            BadInput: the objective is not among what was reported.
+            BadInput: the objective is not among the reported metrics.
         """
         claim = self.claims[trial.key]
         if self.objective not in epoch.metrics:
@@ -88,7 +88,7 @@ class ProposedTrials:
     # Phase
 
     def lock(self) -> AbstractContextManager[object]:
-        """See ``Phase``: of two drivers that start together, one makes the runs and the other finds them."""
+        """See ``Phase``: if two drivers start together, one creates the runs and the other finds them."""
         return self.history.store.lock()
 
     def done(self) -> Mapping[str, str]:
@@ -99,14 +99,14 @@ class ProposedTrials:
         """See ``Phase``: nobody knows how many will be stopped early."""
 
     def counts(self) -> str:
-        """Return such as ``12/60 tried, 5 pruned, 1 failed``."""
+        """Return words such as ``12/60 tried, 5 pruned, 1 failed``."""
         ended = self._ended()
         pruned, failed = ended.count(State.PRUNED), ended.count(State.FAILED)
         text = f"{len(ended)}/{self.history.size} tried"
         return text + (f", {pruned} pruned" if pruned else "") + (f", {failed} failed" if failed else "")
 
     def catch_up(self, session: Session) -> bool:
-        """See ``Phase``: what ended while MLflow was away, by another driver, or without being run."""
+        """See ``Phase``: some trials ended while MLflow was away, by another driver, or without being run."""
         tracker, saved = session.tracker, self.storage.newest()
         if not tracker.refresh():
             return False
@@ -170,13 +170,13 @@ class ProposedTrials:
         return [state for name in self.history.cells for state in self.history.states(name) if state.over]
 
     def _curve(self, found: Found) -> list[Epoch]:
-        """Return what Optuna alone knows of the epochs of a trial."""
+        """Return the epochs of a trial as far as Optuna alone knows them."""
         values = sorted(found.intermediate_values.items())
         return [Epoch(number, values[-1][0], {self.objective: value}) for number, value in values]
 
 
 def describe(history: History, preset: str) -> dict[str, Any]:
-    """Return what the analysis needs to know of the search, ready for JSON."""
+    """Return what the analysis needs to know about the search, ready for JSON."""
     search = history.search
     return {
         "search": search.name,

@@ -1,4 +1,4 @@
-"""What a start of the command came to."""
+"""The result of a start of the command."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,12 +7,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Result:
-    """What a start of the command came to.
+    """The result of a start of the command.
 
     Args:
         exit_code: 0 every cell is done; 1 some trial failed, or MLflow lacks something; 130 interrupted.
-        tables: data frames as of ``ablation_table``, one a combination of factor levels; empty where there is none.
-        verdicts: what is said of each comparison.
+        tables: data frames as from ``ablation_table``, one per combination of factor levels; empty if there is none.
+        verdicts: the verdict on each comparison.
         page: the page about the study.
     """
 

@@ -1,4 +1,4 @@
-"""Carries what happens to the trials of a phase to MLflow and the terminal."""
+"""Carries the events of a phase's trials to MLflow and the terminal."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -13,16 +13,16 @@ from mixlab.storage.journal import JOURNAL, Storage
 from mixlab.tracking import names
 from mixlab.tracking.tracker import Tracker
 
-KEPT = (JOURNAL, *names.KEPT_FILES)  # what is read of the checkpoint of a finished trial
+KEPT = (JOURNAL, *names.KEPT_FILES)  # the files that are read from the checkpoint of a finished trial
 
 
 class Session:
     """Implements ``source.Listener``.
 
     Args:
-        tracker: of MLflow.
-        storage: of the checkpoints.
-        display: of the terminal.
+        tracker: the tracker, which writes to MLflow.
+        storage: the storage of the checkpoints.
+        display: the display on the terminal.
         keep_files: whether the files of a finished trial go to MLflow.
         after_end: called when a trial has ended.
     """
@@ -84,7 +84,7 @@ class Session:
         self.display.ended(trial, end.state, self.latest.get(trial.key), error)
 
     def _begin(self, trial: Trial) -> None:
-        """Announce a trial to MLflow once a start of the command, however often it is retried."""
+        """Announce a trial to MLflow once per start of the command, however often it is retried."""
         if trial.key not in self._begun:
             self._begun.add(trial.key)
             self.tracker.start(trial)

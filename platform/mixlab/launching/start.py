@@ -1,4 +1,4 @@
-"""What is the same for every phase of one start of the command: its console, cluster, storage and MLflow."""
+"""The parts of one start of the command that its phases share: console, cluster, storage and MLflow."""
 
 import contextlib
 import logging
@@ -32,10 +32,10 @@ class Start:
     """One start of the command. Use as a context: Ray, once started, runs to its end.
 
     Args:
-        name: of the study.
+        name: the name of the study.
         train: the trainable.
-        options: of the command.
-        console: to say things on.
+        options: the options of the command.
+        console: where to print messages.
         study_file: the file that was started, whose code runs.
     """
 
@@ -44,7 +44,7 @@ class Start:
     options: Options
     console: Console
     study_file: Path
-    resources: dict[str, float] | None = None  # of the cluster, once connected
+    resources: dict[str, float] | None = None  # those of the cluster, once connected
     launch: str = field(default_factory=lambda: time.strftime("%Y%m%d-%H%M%S") + f"-{os.getpid()}")
 
     def __post_init__(self) -> None:
@@ -59,19 +59,19 @@ class Start:
 
     @cached_property
     def client(self) -> store.MlflowClient:
-        """Return the client of MLflow; ``BadInput`` where it does not answer."""
+        """Return the client of MLflow; raise ``BadInput`` if it does not answer."""
         return store.connect(self.options.tracking_uri)
 
     @cached_property
     def provenance(self) -> provenance.Provenance:
-        """Return where the code that runs comes from."""
+        """Return the provenance of the code that runs."""
         return provenance.collect(self.study_file, self.train.train)
 
     def share_of(self, trials: Sequence[Trial]) -> connect.Share:
-        """Connect to Ray, if that was not done before, have there what ``trials`` need, and return what each is given.
+        """Connect to Ray if necessary, fetch there what ``trials`` need, and return the resources of each.
 
         Raises:
-            BadInput: nobody answers at the address, something cannot be had, or there is no room for a trial.
+            BadInput: nobody answers at the address, something cannot be fetched, or there is no room for a trial.
         """
         data_root = Path(self.options.data_root).absolute()
         local = self.options.address == "local"
@@ -86,15 +86,15 @@ class Start:
 
 
 def results_folder(storage: str, study: str, make: bool = True) -> Path:
-    """Return where tables and logs go: below the storage, or below ``results`` where the storage is remote.
+    """Return where tables and logs go: below the storage, or below ``results`` if the storage is remote.
 
     Args:
         storage: a folder or a URI.
         study: its name.
-        make: also make the folder, and see that the storage can be written.
+        make: also create the folder, and check that the storage can be written.
 
     Raises:
-        BadInput: it cannot.
+        BadInput: it cannot be written.
     """
     folder = (Path("results") if "://" in storage else Path(storage)) / study
     if not make:
@@ -133,7 +133,7 @@ def undisturbed(log: Path) -> Iterator[None]:
         logger = logging.getLogger(name)
         logger.handlers = []
         logger.propagate = True
-    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # the journal and MLflow hold what they would
+    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # the journal and MLflow hold the same
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # its banner comes even at verbosity 0
     os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # a second of Ctrl-C is ours to clean up after
     # The writer repeats what failed, and looks first whether a run was made all the same.
