@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from mixlab.cluster.source import WAIT, End, Job, Wait
-from mixlab.errors import BadInput
+from mixlab.errors import BadInput, last_line
 from mixlab.launching.display import Shown
 from mixlab.launching.session import Session
 from mixlab.search.history import ERROR, OUTCOMES, TWIN, Claim, Found, History
@@ -159,12 +159,19 @@ class ProposedTrials:
         return {name: found for name, found in best.items() if found is not None}
 
     def failing(self) -> str:
-        """Return why the search as a whole has failed, in a sentence; empty where it has not."""
-        ended = self._ended()
-        failed = ended.count(State.FAILED)
-        if failed < MOST_FAILED * len(ended) or not failed:
+        """Return why the search as a whole has failed, in a sentence; empty where it has not.
+
+        A failure that the trainable names in ``final``, such as a training that diverges, is an answer about the
+        configuration and does not count.
+        """
+        trials = [trial for name in self.history.cells for trial in self.history.trials(name)]
+        ended = len(self._ended())
+        errors = [trial.user_attrs.get(ERROR, "") for trial in trials if OUTCOMES.get(trial.state) is State.FAILED]
+        answers = {error.__name__ for error in self.history.train.final}
+        failed = sum(last_line(error).partition(":")[0].rpartition(".")[2] not in answers for error in errors)
+        if failed < MOST_FAILED * ended or not failed:
             return ""
-        return f"{failed} of the search's {len(ended)} trials failed, of which a quarter is too many to trust the rest"
+        return f"{failed} of the search's {ended} trials failed, of which a quarter is too many to trust the rest"
 
     def _ended(self) -> list[State]:
         return [state for name in self.history.cells for state in self.history.states(name) if state.over]

@@ -145,22 +145,23 @@ def test_a_failure_that_the_trial_reports_is_recorded() -> None:
     assert "Diverged" in history.trials("low")[0].user_attrs[ERROR]
 
 
-def test_a_quarter_of_failed_trials_fails_the_search() -> None:
-    history = History(search(budget=8, scheduler="none"), TRAIN, InMemory())
-    source = proposed(history)
-    for failed in (True, True, *[False] * 6):
+@pytest.mark.parametrize(
+    ("failures", "error", "said"),
+    [
+        (2, "RuntimeError: broken", "2 of the search's 8 trials failed"),
+        (1, "RuntimeError: broken", ""),
+        (8, "Traceback\n  x\nValueError: such a configuration cannot be trained", ""),  # an answer, and no failure
+    ],
+)
+def test_a_quarter_of_failed_trials_fails_the_search(failures: int, error: str, said: str) -> None:
+    source = proposed(History(search(budget=8, scheduler="none"), TRAIN, InMemory()))
+    for number in range(8):
         job = source.next(2)
         assert isinstance(job, Job)
-        source.ended(job.trial, End(State.FAILED, error="broken") if failed else End(State.DONE, 1.0))
-    assert "2 of the search's 8 trials failed" in source.failing()
-    assert source.counts() == "8/8 tried, 2 failed"
-    history = History(search(budget=8, scheduler="none"), TRAIN, InMemory())
-    source = proposed(history)
-    for failed in (True, *[False] * 7):
-        job = source.next(2)
-        assert isinstance(job, Job)
-        source.ended(job.trial, End(State.FAILED, error="broken") if failed else End(State.DONE, 1.0))
-    assert source.failing() == ""
+        source.ended(job.trial, End(State.FAILED, error=error) if number < failures else End(State.DONE, 1.0))
+    assert said in source.failing()
+    assert bool(said) == bool(source.failing())
+    assert source.counts() == f"8/8 tried, {failures} failed"
 
 
 def test_an_objective_that_is_never_reported_ends_the_search_in_one_sentence() -> None:
