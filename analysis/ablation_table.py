@@ -53,7 +53,7 @@ def study_table(
             the runs reproduce.
         extra: metrics to show besides, as means.
         power: also say in the text how many seeds would show each difference.
-        wide: begin the text with the means alone, a row a combination of factor levels and a column an arm.
+        wide: begin the text with the means alone, one row per combination of factor levels and one column per arm.
 
     Raises:
         ValueError: unknown store, study or metric, no finished run, or a baseline that is not an arm.
@@ -98,7 +98,7 @@ def write_study_table(
             the runs reproduce.
         extra: metrics to show besides, as means.
         power: also say in the text how many seeds would show each difference.
-        wide: begin the text with the means alone, a row a combination of factor levels and a column an arm.
+        wide: begin the text with the means alone, one row per combination of factor levels and one column per arm.
 
     Raises:
         ValueError: as for :func:`study_table`; nothing is written then.

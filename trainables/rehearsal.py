@@ -38,7 +38,7 @@ _built: set[Hashable] = set()  # the methods that could be built
 
 
 def check(config: Config) -> None:
-    """Raise ``ValueError``, one sentence, for whatever makes ``config`` wrong without reading a file."""
+    """Raise ``ValueError``, one sentence, for any fault of ``config`` that no file could fix."""
     dataset = dataset_of(config)
     mixed = mix_noise(config, dataset, map_shapes(config, dataset))
     if config.sumix.any:
@@ -74,7 +74,7 @@ def check_batches(config: Config, images: int) -> None:
 
 @contextlib.contextmanager
 def without_numbers() -> Iterator[None]:
-    """Make every new tensor one that has a shape but no numbers, for the length of the block."""
+    """Make every new tensor inside the block one that has a shape but no numbers."""
     draw = nn.init.trunc_normal_
     nn.init.trunc_normal_ = lambda tensor, *args, **kwargs: tensor
     try:

@@ -76,7 +76,7 @@ def lose_a_node(study: StudyFolder, cluster: ray_cluster.RayCluster) -> None:
     driver.finish()
     for epochs in epochs_of(study.folder).values():
         assert set(epochs) == set(range(1, EPOCHS + 1))
-        # Of what was done before a loss, no more is done again than the epochs that were not reported yet.
+        # After a loss, only the epochs that were not reported yet are repeated.
         assert all(after - before in (1, 0, -1) for before, after in pairwise(epochs)), epochs
 
 

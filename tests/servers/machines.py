@@ -41,7 +41,7 @@ def make_switch() -> None:
     _ip("link", "add", "switch", "type", "bridge")
     _ip("address", "add", f"{SWITCH}/24", "dev", "switch")
     _ip("link", "set", "switch", "up")
-    with contextlib.suppress(OSError):  # then who asks for the world is told at once that there is none
+    with contextlib.suppress(OSError):  # requests to the outside then fail at once
         Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
 
 

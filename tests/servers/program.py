@@ -30,7 +30,7 @@ class Program:
         log: the name of that file, to which another start with the same name adds.
         environment: all of its variables; this process's if not given.
         ends_by: the name of the signal that ends it, also when this process ends, however that ends.
-        options: of ``subprocess.Popen``.
+        options: the arguments of ``subprocess.Popen``.
     """
 
     def __init__(

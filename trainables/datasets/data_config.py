@@ -51,7 +51,7 @@ class DataConfig:
 
 
 def check_data(config: DataConfig) -> None:
-    """Raise ``ValueError``, one sentence, for whatever is wrong without reading a file; the data set is a known one."""
+    """Raise ``ValueError``, one sentence, for any fault that no file could fix; the data set is a known one."""
     dataset = DATASETS[config.dataset]
     for key in "folder", "num_classes":
         given = getattr(config, key)

@@ -137,7 +137,7 @@ def decode(path: Path) -> Tensor:
     torchvision does not apply it: turn such files first.
 
     Raises:
-        DataError: the file cannot be read, is no whole image, or has a value that is not finite.
+        DataError: the file cannot be read, is not a whole image, or has a value that is not finite.
     """
     try:
         content = path.read_bytes()

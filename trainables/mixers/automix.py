@@ -22,7 +22,7 @@ from trainables.ranges import NotNegative, Positive, Share, ShareBelowOne
 class AutoMixDefinition:
     """The preset of AutoMix's options: the paper's or the release's; a study writes it ``automix.preset``.
 
-    ``release`` is OpenMixup's for ResNets on CIFAR, but for lambda and the loss of a mask's mean, which are each
+    ``release`` is OpenMixup's for ResNets on CIFAR, except lambda and the loss of a mask's mean, which are each
     row's own unless ``mixer.per_batch`` and ``mixer.mask_loss="batch"`` say otherwise. ``paper`` is the paper's.
     """
 

@@ -22,7 +22,7 @@ from mixlab.spec.study import Trial
 from mixlab.spec.trainable import CompleteTrainable, Config, Save
 from mixlab.storage.journal import Storage, read_epochs, write_epochs
 
-CONTEXT_BYTES = 800 * 2**20  # what a process takes of a GPU besides its tensors: 620 to 750 MiB were seen on an H100
+CONTEXT_BYTES = 800 * 2**20  # a process takes this of a GPU besides its tensors: 620 to 750 MiB were seen on an H100
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ def write_out(
     Args:
         tracker: the tracker, which receives nothing more meanwhile.
         ending: the end of the work.
-        record: the place of the records that MLflow may lack.
+        record: a clause that says where the records are that MLflow may lack.
         tracking_uri: the URI of MLflow.
         console: where to say it.
         complete: whether the tracker has received everything; it has not if MLflow did not answer an earlier request.

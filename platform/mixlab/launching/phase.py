@@ -35,7 +35,7 @@ class Phase(Source, Protocol):
 
     objective: str  # in a search, the metric that is optimised
     keeps_files: bool  # whether models go to MLflow
-    record: str  # the place of the records that MLflow may lack
+    record: str  # a clause that says where the records are that MLflow may lack
 
     def lock(self) -> AbstractContextManager[object]:
         """Keep other drivers out while MLflow's runs are created."""

@@ -140,7 +140,7 @@ def check_conditions(space: Space, config: Mapping[str, Any]) -> None:
     """Raise ``BadInput`` for a condition that can never hold.
 
     Args:
-        space: of the search.
+        space: the space of the search.
         config: the resolved configuration of an arm.
     """
     for key, values in space.items():

@@ -92,7 +92,7 @@ def test_one_thing_wrong_is_one_finding_that_names_the_node_and_the_fix(
 @pytest.mark.parametrize(
     "changes",
     [
-        {"clock_skew": 30.0, "clock_error": 29.0},  # a slow answer is no wrong clock
+        {"clock_skew": 30.0, "clock_error": 29.0},  # a slow answer does not mean a wrong clock
         {"versions": {name: NODE.versions[name] for name in ("Python", "ray", "torch")}},  # ours travels with the study
     ],
 )

@@ -18,7 +18,7 @@ from tests.servers import file_server
 from trainables.datasets import cifar10, download
 from trainables.datasets.dataset import DataError
 
-FETCH_FILE = download.fetch_file  # every test here has it refuse, but for one
+FETCH_FILE = download.fetch_file  # it refuses in every test here except one
 
 NAMES = ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch")
 ROOT = Path(__file__).resolve().parents[3]

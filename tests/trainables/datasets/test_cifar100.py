@@ -12,7 +12,7 @@ from tests.servers import file_server
 from trainables.datasets import DATASETS, cifar100, download
 from trainables.datasets.dataset import DataError
 
-FETCH_FILE = download.fetch_file  # every test here has it refuse, but for one
+FETCH_FILE = download.fetch_file  # it refuses in every test here except one
 
 
 def batch(labels):
