@@ -77,7 +77,7 @@ NEUTRAL: dict[str, Any] = {
 
 
 def parse(config: Mapping[str, Any]) -> Config:
-    """The typed configuration of a flat one.
+    """Return the typed configuration of a flat one.
 
     Args:
         config: dotted keys, ``{"dataset": "cifar100", "mixer": "cutmix", "mixer.alpha": 0.2, ...}``;

@@ -86,7 +86,7 @@ class Program:
         self.process.send_signal(number)
 
     def end(self) -> None:
-        """Stop it, gently at first if it ends by a signal of its own."""
+        """Stop it by its signal, and kill it if that takes too long."""
         self.process.send_signal(self.ends_by)
         try:
             self.process.wait(END_SECONDS)

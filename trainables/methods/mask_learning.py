@@ -140,7 +140,7 @@ class AutoMixing(Mixing):
 
 
 def _check(config: Config, pipeline: str) -> None:
-    """Raise ``ValueError`` for options that AutoMix replaces by its own."""
+    """Raise ``ValueError`` for options that contradict the way in which AutoMix works."""
     refused: dict[str, tuple[Any, Any, str]] = {
         "clean_loss": (config.clean_loss, 0, "has its own loss on the images as they are"),
         "mixer.probability": (config.mixer_options["probability"], 1, "mixes every batch"),
