@@ -108,3 +108,9 @@ def test_the_script_runs_from_the_root(tiny):
     assert done.returncode == 0, done.stderr
     assert "too few seeds to tell" in done.stdout
     assert not {path.stem for path in (ROOT / "analysis").glob("*.py")} & set(sys.stdlib_module_names)
+
+
+def test_a_command_in_a_folder_with_statistics_finds_pythons_own() -> None:
+    script = "import sys; sys.path.insert(0, 'analysis'); import statistics; print(statistics.median([3, 1, 2]))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "2\n"
