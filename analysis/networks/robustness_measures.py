@@ -52,14 +52,21 @@ def measure(
     attacks = _attacks(config, protocol, attacker)
     official = _official(config, protocol)
     made = protocol["corruptions"] and official is None and dataset_of(config).image_shape[0] == 3
-    logits, wanted = [], []
-    fooled: dict[str, list[Tensor]] = {name: [] for name in attacks}
+    # One tensor for all images: many small ones that stay, between the large ones of a batch, would keep the allocator
+    # from using the memory of one batch for the next.
+    logits = torch.empty(0)
+    truth = torch.empty(len(source), dtype=torch.int64)
+    fooled = {name: torch.empty_like(truth) for name in attacks}
     right = {corruption: [0] * SEVERITIES for corruption in CORRUPT}
+    first = 0
     for number, (images, labels) in enumerate(batches(source, config)):
-        wanted.append(labels)
-        logits.append(predict(network, images))
+        found = predict(network, images)
+        if not number:
+            logits = torch.empty(len(source), found.shape[1], dtype=found.dtype)
+        rows = slice(first, first + len(labels))
+        logits[rows], truth[rows], first = found, labels, rows.stop
         for name, (attack, victim) in attacks.items():
-            fooled[name].append(logits_under_attack(network, images, labels, attack, source=victim).argmax(1))
+            fooled[name][rows] = logits_under_attack(network, images, labels, attack, source=victim).argmax(1)
         if made:
             pixels = (255 * images).round().to(torch.uint8).cpu()
             for corruption, hits in right.items():
@@ -67,8 +74,8 @@ def measure(
                     shown = corrupt(pixels, corruption, level + 1, SEED + number).to(images.device) / 255
                     hits[level] += int((predict(network, shown).argmax(1) == labels).sum())
     return {
-        **_of_predictions(torch.cat(logits), truth := torch.cat(wanted)),
-        **{name: 100 - 100 * float((torch.cat(said) == truth).double().mean()) for name, said in fooled.items()},
+        **_of_predictions(logits, truth),
+        **{name: 100 - 100 * float((said == truth).double().mean()) for name, said in fooled.items()},
         **(
             _corrupted(STYLE, {name: [100 * n / len(truth) for n in hits] for name, hits in right.items()})
             if made
