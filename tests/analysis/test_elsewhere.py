@@ -94,5 +94,5 @@ def test_the_page_fits_a_laptop_and_a_telephone(track: Any, make_plan: Any, tmp_
     for width, seen in found.items():
         assert seen["wide"] <= seen["screen"], width  # what is too wide scrolls by itself
         assert seen["outside"] == 0
-        assert seen["pictures"] == [True, True, True]  # gains, curves, lambda
+        assert seen["pictures"] == [True] * 4  # gains, forest, curves, lambda
         assert seen["smallest"] >= 14
