@@ -47,6 +47,13 @@ def filesystem_of(root: str) -> tuple[pyarrow.fs.FileSystem, str]:
     return filesystem, path.rstrip("/")
 
 
+def usable(root: str) -> str:
+    """Return what to give instead of a storage that cannot be used."""
+    if root.startswith("s3:"):
+        return "give a bucket that is there, and its key in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    return "give a folder, or a URI that pyarrow.fs knows"
+
+
 class Storage:
     """The folder of one study, on a local disk or behind any URI that pyarrow knows; others raise ``BadInput``."""
 
@@ -54,7 +61,8 @@ class Storage:
         try:
             self.filesystem, path = filesystem_of(root)
         except (OSError, ValueError, NotImplementedError) as error:
-            raise BadInput(f"--storage {shown(root)!r} cannot be opened: {shown(first_line(error))}") from None
+            reason = shown(first_line(error)).rstrip(".")
+            raise BadInput(f"--storage {shown(root)!r} cannot be opened ({reason}); {usable(root)}") from None
         self.trials = f"{path}/{study}/trials"
 
     def newest(self) -> dict[str, Saved]:

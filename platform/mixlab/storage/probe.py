@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow.fs
 
 from mixlab.errors import BadInput, first_line
-from mixlab.storage.journal import filesystem_of
+from mixlab.storage.journal import filesystem_of, usable
 from mixlab.uris import shown
 
 ANSWER_SECONDS = 20.0  # pyarrow asks a server that refuses connections for 6
@@ -25,10 +25,8 @@ def require_storage(root: str, writable: bool = True) -> None:
     """Raise ``BadInput`` unless the storage answers and, if it is to be ``writable``, takes files."""
     fault = probe(root)[0] if writable else _ask("look", root)[0]
     if fault:
-        hint = "give a folder, or a URI that pyarrow.fs knows"
-        if root.startswith("s3:"):
-            hint = "give a bucket that is there, and its key in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-        raise BadInput(f"--storage {shown(root)!r} cannot be {'written' if writable else 'read'} ({fault}); {hint}")
+        wanted = "written" if writable else "read"
+        raise BadInput(f"--storage {shown(root)!r} cannot be {wanted} ({fault}); {usable(root)}")
 
 
 def probe(root: str, marker: str = "") -> tuple[str, bool]:
