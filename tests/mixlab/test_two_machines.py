@@ -142,7 +142,7 @@ def compare(uri: str, folder: Path) -> None:
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name(STUDY)
     runs = client.search_runs([experiment.experiment_id], "tags.`mixlab.level` = 'seed'")
-    assert len(runs) == 4
+    assert len(runs) == 6
     for run in runs:
         assert run.info.status == "FINISHED"
         assert run.info.artifact_uri.startswith("mlflow-artifacts:")  # through the server

@@ -116,9 +116,7 @@ def _study(study: Study, start: Start, folder: Path, report: Any) -> Result:
         recorded = store.recorded(start.client, study.name)
         saved = start.storage.newest()
         phase = ListedTrials(study, start.train, trials, options.preset, recorded, saved, shown(options.storage))
-        if not options.quiet and not phase.over():
-            print_outlook(phase.tracked.plan, report, start.console)
-        found = _run(phase, start)
+        found = _run(phase, start, outlook=report)
         if found.early:
             return Result(found.code)
         result = Result(1)
@@ -131,10 +129,18 @@ def _study(study: Study, start: Start, folder: Path, report: Any) -> Result:
         return Result(code, result.tables, result.verdicts, result.page)
 
 
-def _run(phase: Phase, start: Start) -> Finished:
-    """Run the missing trials of a phase, and bring MLflow up to date."""
+def _run(phase: Phase, start: Start, outlook: Any = None) -> Finished:
+    """Run what is missing of a phase, and bring MLflow up to it.
+
+    Args:
+        phase: what is run.
+        start: the start of the command.
+        outlook: the module that says, before anything is trained, what the phase can conclude.
+    """
     options, console = start.options, start.console
     share = start.share_of(phase.concerned) if not phase.over() else None
+    if share is not None and not options.quiet:
+        print_outlook(phase.tracked.plan, outlook, console)
     with phase.lock():
         tracker = Tracker(start.client, phase.tracked, start.provenance)
         tracker.open()
