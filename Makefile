@@ -12,7 +12,7 @@ CIFAR10 := $(BIN)/python -c "from pathlib import Path; from trainables.datasets 
 # As much of the study as decides something within ten minutes on two processors.
 study: $(INSTALLED)
 	$(BIN)/python studies/ablation_cifar100.py --preset quick --dataset cifar10 --mixers cutmix \
-	    --arms "raw pass,+ lam,+ l_su" --seeds 8
+	    --arms "raw pass,+ lam" --seeds 8
 
 # The slow tests two at a time: they wait for servers and clusters more than they compute.
 test: $(INSTALLED) lint debian
