@@ -31,6 +31,7 @@ from trainables.config import Config, parse
 from trainables.datasets.dataset import BatchSource, Splits
 from trainables.datasets.opening import dataset_of, folder_of, open_splits
 from trainables.datasets.resident import load_cached
+from trainables.memory import give_back_large_blocks
 from trainables.methods import build_network
 from trainables.training import device
 
@@ -214,6 +215,7 @@ def batches(source: BatchSource, config: Config) -> Iterator[tuple[Tensor, Tenso
 
     Images in files are decoded while the batches before them are evaluated, and are never all held at once.
     """
+    give_back_large_blocks()
     _, height, width = dataset_of(config).image_shape
     return source.test_batches(max(1, min(MOST_IMAGES, MOST_PIXELS // (height * width))))
 
