@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from trainables.backbones.backbone import Backbone
 from trainables.backbones.convnext import convnext_tiny, convnext_tiny_cifar
-from trainables.backbones.deit import deit_small
+from trainables.backbones.deit import deit_small, vit_tiny_32
 from trainables.backbones.imagenet_resnet import (
     resnet18_imagenet,
     resnet34_imagenet,
@@ -39,6 +39,7 @@ BACKBONES: dict[str, Callable[..., Backbone]] = {
     "pyramidnet110": pyramidnet110,
     "pyramidnet200": pyramidnet200,
     "convnext_tiny_cifar": convnext_tiny_cifar,
+    "vit_tiny_32": vit_tiny_32,
     # for images of 160 pixels and more
     "resnet18_imagenet": resnet18_imagenet,
     "resnet34_imagenet": resnet34_imagenet,

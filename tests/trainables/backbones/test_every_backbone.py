@@ -41,9 +41,10 @@ SMALL_STEM = {
     "resnext50": models.ResNeXt50_32X4D_Weights.IMAGENET1K_V1,
 }
 SMALL_IMAGES = [*list(BACKBONES)[: list(BACKBONES).index("resnet18_imagenet")]]
+TRANSFORMERS = {"deit_small": 16, "vit_tiny_32": 4}  # with a class token, and the side of a patch
 SECONDS_EACH = ("pyramidnet110", "resnet18_imagenet", "mobilenet_v2", "efficientnet_b0", "deit_small", "swin_tiny")
 ONE_A_FAMILY = (
-    *("resnet8", "resnext29", "wrn28_8", "preact_resnet18"),
+    *("resnet8", "resnext29", "wrn28_8", "preact_resnet18", "vit_tiny_32"),
     *(pytest.param(name, marks=pytest.mark.slow) for name in (*SECONDS_EACH, "convnext_tiny_cifar")),
 )
 one_a_family = pytest.mark.parametrize("name", ONE_A_FAMILY)
@@ -70,7 +71,7 @@ def size(name: str, num_classes: int) -> int:
 
 
 def pixels(name: str, rows: int = 2) -> Tensor:
-    shape = (16, 12) if name in SMALL_IMAGES else (32, 32) if name == "deit_small" else (32, 64)
+    shape = (32, 32) if name in TRANSFORMERS else (16, 12) if name in SMALL_IMAGES else (32, 64)
     return torch.randn(rows, 3, *shape, generator=torch.Generator().manual_seed(3))
 
 
@@ -118,15 +119,29 @@ def test_resnext29_has_the_parameters_of_its_layers_counted_by_hand() -> None:
     assert size("resnext29", 100) == total + 1024 * 100 + 100
 
 
+def test_the_small_transformer_has_the_parameters_of_its_layers_counted_by_hand() -> None:
+    width, hidden = 96, 4 * 96
+    tokens = (3 * 4 * 4 + 1) * width + width + (8 * 8 + 1) * width
+    block = 4 * width + (width + 1) * 3 * width + (width + 1) * width + (width + 1) * hidden + (hidden + 1) * width
+    with torch.device("meta"):
+        backbone = build("vit_tiny_32", 32, num_classes=10)
+    counted = tokens + 4 * block + 2 * width + (width + 1) * 10
+    assert sum(p.numel() for p in backbone.parameters()) == counted
+
+
 def test_every_backbone_has_a_published_number_or_one_by_hand() -> None:
-    counted = {*PUBLISHED, *PRETRAINED, *SMALL_STEM, "resnext29"}
+    counted = {*PUBLISHED, *PRETRAINED, *SMALL_STEM, "resnext29", "vit_tiny_32"}
     # resnet8 is resnet20 with fewer blocks; the small ConvNeXt differs from torchvision's by its stem.
     assert set(BACKBONES) - counted == {"resnet8", "convnext_tiny_cifar"}
 
 
 @pytest.mark.parametrize(
     ("name", "side"),
-    [*((name, 32 if name in SMALL_IMAGES else 224) for name in BACKBONES), ("resnet18", 64), ("resnext50", 64)],
+    [
+        *((name, 32 if name in SMALL_IMAGES and name not in TRANSFORMERS else 224) for name in BACKBONES),
+        ("resnet18", 64),
+        ("resnext50", 64),
+    ],
 )
 def test_shapes(name: str, side: int) -> None:
     backbone = on_meta(name)
@@ -136,7 +151,7 @@ def test_shapes(name: str, side: int) -> None:
     assert isinstance(backbone.head, nn.Linear)
     assert features.shape == (2, backbone.head.in_features)
     assert backbone.head(features).shape == (2, 7)
-    down = {"deit_small": 16}.get(name, 2 ** (len(backbone.stages) - 2) if name in SMALL_IMAGES else 32)
+    down = TRANSFORMERS.get(name, 2 ** (len(backbone.stages) - 2) if name in SMALL_IMAGES else 32)
     assert backbone.grid(maps).shape == (*features.shape, side // down, side // down)
 
 
