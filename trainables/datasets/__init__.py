@@ -12,6 +12,7 @@ from trainables.datasets.folder import FOLDER
 from trainables.datasets.imagenet import IMAGENET
 from trainables.datasets.imagenet_subsets import IMAGENET_A, IMAGENET_O
 from trainables.datasets.inaturalist import INAT2017, INAT2018
+from trainables.datasets.places205 import PLACES205
 from trainables.datasets.places365 import PLACES365
 from trainables.datasets.tiny_imagenet import TINY_IMAGENET
 
@@ -25,6 +26,7 @@ DATASETS: dict[str, Dataset] = {
     "aircraft": AIRCRAFT,
     "inat2017": INAT2017,
     "inat2018": INAT2018,
+    "places205": PLACES205,
     "places365": PLACES365,
     "folder": FOLDER,
 }

@@ -7,33 +7,24 @@ arXiv:1306.5151. ``fgvc-aircraft-2013b/`` in the data root, as the official arch
 from pathlib import Path
 
 from trainables.datasets import download
-from trainables.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD, DataError, Dataset, Splits
+from trainables.datasets.dataset import DataError
 from trainables.datasets.file_list import FileList
-from trainables.datasets.image_files import listed, read_table, require_count
+from trainables.datasets.image_files import listed, read_table
+from trainables.datasets.photographs import photographs
 
 ARCHIVE_FOLDER = "fgvc-aircraft-2013b"
 URL = "https://www.robots.ox.ac.uk/~vgg/data/fgvc-aircraft/archives/fgvc-aircraft-2013b.tar.gz"
-NUM_CLASSES = 100
-NUM_TRAIN = 6_667
-NUM_TEST = 3_333
+REMEDY = "unpack the official fgvc-aircraft-2013b.tar.gz to {root}"
 
 
-def prepare(root: Path) -> None:
-    """Make sure that every image is under ``root``; download them (2.8 GB) if the folder is missing.
-
-    Raises:
-        DataError: something is missing; it says what belongs where.
-    """
-    remedy = f"unpack the official fgvc-aircraft-2013b.tar.gz to {root}"
+def fetch(root: Path) -> None:
+    """Download the archive (2.8 GB) if its folder is missing; raise ``DataError`` if that fails."""
     if not (root / ARCHIVE_FOLDER).exists():
+        remedy = REMEDY.format(root=root)
         download.folders_from_torchvision("FGVCAircraft", root, (ARCHIVE_FOLDER,), ((URL, None),), remedy=remedy)
-    try:
-        load(root)
-    except DataError as error:
-        raise DataError(f"FGVC-Aircraft is not complete ({error}); {remedy}") from error
 
 
-def load(root: Path, *, num_classes: int = NUM_CLASSES, num_train: int = NUM_TRAIN, num_test: int = NUM_TEST) -> Splits:
+def files(root: Path, num_classes: int) -> tuple[FileList, FileList]:
     """List both splits; the label is the line of the variant in ``variants.txt``.
 
     Raises:
@@ -43,10 +34,7 @@ def load(root: Path, *, num_classes: int = NUM_CLASSES, num_train: int = NUM_TRA
     variants = {name: label for label, (name,) in enumerate(read_table(data / "variants.txt", 1, separator="\n"))}
     if len(variants) != num_classes:
         raise DataError(f"{data / 'variants.txt'} lists {len(variants)} variants instead of {num_classes}")
-    return Splits(
-        require_count(_split(data, "trainval", variants), num_train),
-        require_count(_split(data, "test", variants), num_test),
-    )
+    return _split(data, "trainval", variants), _split(data, "test", variants)
 
 
 def _split(data: Path, split: str, variants: dict[str, int]) -> FileList:
@@ -61,15 +49,13 @@ def _split(data: Path, split: str, variants: dict[str, int]) -> FileList:
     return listed(data / "images", names, labels)
 
 
-AIRCRAFT = Dataset(
+AIRCRAFT = photographs(
     name="aircraft",
-    num_classes=NUM_CLASSES,
-    image_shape=(3, 224, 224),
-    num_train=NUM_TRAIN,
-    num_test=NUM_TEST,
-    mean=IMAGENET_MEAN,
-    std=IMAGENET_STD,
-    crop_ratio=0.875,
-    prepare=prepare,
-    load=load,
+    title="FGVC-Aircraft",
+    num_classes=100,
+    num_train=6_667,
+    num_test=3_333,
+    files=files,
+    remedy=REMEDY,
+    fetch=fetch,
 )

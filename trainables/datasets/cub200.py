@@ -6,30 +6,15 @@ From C. Wah, S. Branson, P. Welinder, P. Perona and S. Belongie, The Caltech-UCS
 
 from pathlib import Path
 
-from trainables.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD, DataError, Dataset, Splits
-from trainables.datasets.image_files import integers, listed, read_table, require_count
+from trainables.datasets.dataset import DataError
+from trainables.datasets.file_list import FileList
+from trainables.datasets.image_files import integers, listed, read_table
+from trainables.datasets.photographs import photographs
 
 FOLDER = "CUB_200_2011"
-NUM_CLASSES = 200
-NUM_TRAIN = 5_994
-NUM_TEST = 5_794
 
 
-def prepare(root: Path) -> None:
-    """Check that every image is present.
-
-    Raises:
-        DataError: something is missing; it says what belongs where.
-    """
-    try:
-        load(root)
-    except DataError as error:
-        raise DataError(
-            f"CUB-200-2011 is not complete ({error}); unpack the official CUB_200_2011.tgz to {root}"
-        ) from error
-
-
-def load(root: Path, *, num_classes: int = NUM_CLASSES, num_train: int = NUM_TRAIN, num_test: int = NUM_TEST) -> Splits:
+def files(root: Path, num_classes: int) -> tuple[FileList, FileList]:
     """List both splits; the label is the official class number less one.
 
     Raises:
@@ -54,18 +39,15 @@ def load(root: Path, *, num_classes: int = NUM_CLASSES, num_train: int = NUM_TRA
         names.append(name)
         labels.append(number - 1)
     train, test = (listed(folder / "images", *chosen[half]) for half in ("1", "0"))
-    return Splits(require_count(train, num_train), require_count(test, num_test))
+    return train, test
 
 
-CUB200 = Dataset(
+CUB200 = photographs(
     name="cub200",
-    num_classes=NUM_CLASSES,
-    image_shape=(3, 224, 224),
-    num_train=NUM_TRAIN,
-    num_test=NUM_TEST,
-    mean=IMAGENET_MEAN,
-    std=IMAGENET_STD,
-    crop_ratio=0.875,
-    prepare=prepare,
-    load=load,
+    title="CUB-200-2011",
+    num_classes=200,
+    num_train=5_994,
+    num_test=5_794,
+    files=files,
+    remedy="unpack the official CUB_200_2011.tgz to {root}",
 )

@@ -3,7 +3,7 @@
 From O. Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, IJCV 2015, arXiv:1409.0575.
 
 ``imagenet/train/<wnid>/`` and ``imagenet/val/<wnid>/`` in the data root; or the validation images flat in
-``imagenet/val/``, as their archive has them, beside ``imagenet/ILSVRC2012_devkit_t12/``. Networks are tested on the
+``imagenet/val/``, as their archive has them, next to ``imagenet/ILSVRC2012_devkit_t12/``. Networks are tested on the
 official validation set, as everywhere. Classes are numbered in the order of their wnids.
 """
 
@@ -11,33 +11,17 @@ from pathlib import Path
 
 import scipy.io
 
-from trainables.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD, DataError, Dataset, Splits
+from trainables.datasets.dataset import DataError
 from trainables.datasets.file_list import FileList
-from trainables.datasets.image_files import class_names, in_class_folders, integers, listed, read_table, require_count
+from trainables.datasets.image_files import class_names, in_class_folders, integers, listed, read_table
+from trainables.datasets.photographs import photographs
 
 FOLDER = "imagenet"
 DEVKIT = "ILSVRC2012_devkit_t12/data"
 NUM_CLASSES = 1000
-NUM_TRAIN = 1_281_167
-NUM_TEST = 50_000
 
 
-def prepare(root: Path) -> None:
-    """Check that both splits are complete; ImageNet cannot be downloaded without an account.
-
-    Raises:
-        DataError: something is missing; it says what belongs where.
-    """
-    try:
-        load(root)
-    except DataError as error:
-        raise DataError(
-            f"ImageNet is not complete ({error}); unpack ILSVRC2012_img_train.tar to {root / FOLDER}/train/<wnid>/ and "
-            f"ILSVRC2012_img_val.tar to {root / FOLDER}/val/<wnid>/"
-        ) from error
-
-
-def load(root: Path, *, num_classes: int = NUM_CLASSES, num_train: int = NUM_TRAIN, num_test: int = NUM_TEST) -> Splits:
+def files(root: Path, num_classes: int) -> tuple[FileList, FileList]:
     """List both splits.
 
     Raises:
@@ -45,8 +29,7 @@ def load(root: Path, *, num_classes: int = NUM_CLASSES, num_train: int = NUM_TRA
     """
     folder = root / FOLDER
     classes = class_names(folder / "train", num_classes)
-    train = require_count(in_class_folders(folder / "train", classes), num_train)
-    return Splits(train, require_count(validation(root, classes), num_test))
+    return in_class_folders(folder / "train", classes), validation(root, classes)
 
 
 def validation(root: Path, classes: list[str]) -> FileList:
@@ -89,15 +72,13 @@ def flat_validation(folder: Path, classes: list[str]) -> FileList:
     return listed(folder / "val", names, labels)
 
 
-IMAGENET = Dataset(
+IMAGENET = photographs(
     name="imagenet",
+    title="ImageNet",
     num_classes=NUM_CLASSES,
-    image_shape=(3, 224, 224),
-    num_train=NUM_TRAIN,
-    num_test=NUM_TEST,
-    mean=IMAGENET_MEAN,
-    std=IMAGENET_STD,
-    crop_ratio=0.875,
-    prepare=prepare,
-    load=load,
+    num_train=1_281_167,
+    num_test=50_000,
+    files=files,
+    remedy="unpack ILSVRC2012_img_train.tar to {root}/imagenet/train/<wnid>/ and ILSVRC2012_img_val.tar to "
+    "{root}/imagenet/val/<wnid>/",
 )

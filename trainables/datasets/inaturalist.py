@@ -9,58 +9,22 @@ validation set is the test set, as everywhere.
 import json
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
-from trainables.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD, DataError, Dataset, Splits
+from trainables.datasets.dataset import DataError, Dataset
 from trainables.datasets.file_list import FileList
-from trainables.datasets.image_files import listed, require_count
+from trainables.datasets.image_files import listed
+from trainables.datasets.photographs import photographs
 
 
-class Edition(NamedTuple):
-    """The names and numbers that differ from year to year."""
-
-    year: int
-    num_classes: int
-    num_train: int
-    num_test: int
-    images: str  # the folder that the official archive of images unpacks to
-
-    @property
-    def folder(self) -> str:
-        """The folder of the edition in the data root."""
-        return f"inat{self.year}"
-
-
-INAT2017_EDITION = Edition(2017, 5_089, 579_184, 95_986, "train_val_images")
-INAT2018_EDITION = Edition(2018, 8_142, 437_513, 24_426, "train_val2018")
-
-
-def prepare(root: Path, edition: Edition) -> None:
-    """Check that every image is present.
-
-    Raises:
-        DataError: something is missing; it says what belongs where.
-    """
-    try:
-        load(root, edition)
-    except DataError as error:
-        folder, year = root / edition.folder, edition.year
-        raise DataError(
-            f"iNaturalist {year} is not complete ({error}); put the official train{year}.json, val{year}.json and "
-            f"{edition.images}/ in {folder}"
-        ) from error
-
-
-def load(root: Path, edition: Edition) -> Splits:
+def files(root: Path, num_classes: int, *, year: int) -> tuple[FileList, FileList]:
     """List both splits; the label is the rank of the category's number among all of them.
 
     Raises:
         DataError: a file is missing or broken, or a label is out of range.
     """
-    folder = root / edition.folder
-    train = _split(folder, folder / f"train{edition.year}.json", edition.num_classes)
-    test = _split(folder, folder / f"val{edition.year}.json", edition.num_classes)
-    return Splits(require_count(train, edition.num_train), require_count(test, edition.num_test))
+    folder = root / f"inat{year}"
+    train, test = (_split(folder, folder / f"{split}{year}.json", num_classes) for split in ("train", "val"))
+    return train, test
 
 
 def _split(folder: Path, file: Path, num_classes: int) -> FileList:
@@ -88,20 +52,18 @@ def _split(folder: Path, file: Path, num_classes: int) -> FileList:
     return listed(folder, names, labels)
 
 
-def _dataset(edition: Edition) -> Dataset:
-    return Dataset(
-        name=f"inat{edition.year}",
-        num_classes=edition.num_classes,
-        image_shape=(3, 224, 224),
-        num_train=edition.num_train,
-        num_test=edition.num_test,
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
-        crop_ratio=0.875,
-        prepare=partial(prepare, edition=edition),
-        load=partial(load, edition=edition),
+def _edition(year: int, *, num_classes: int, num_train: int, num_test: int, images: str) -> Dataset:
+    """Return the data set of a year; its archive of images unpacks to the folder ``images``."""
+    return photographs(
+        name=f"inat{year}",
+        title=f"iNaturalist {year}",
+        num_classes=num_classes,
+        num_train=num_train,
+        num_test=num_test,
+        files=partial(files, year=year),
+        remedy=f"put the official train{year}.json, val{year}.json and {images}/ in {{root}}/inat{year}",
     )
 
 
-INAT2017 = _dataset(INAT2017_EDITION)
-INAT2018 = _dataset(INAT2018_EDITION)
+INAT2017 = _edition(2017, num_classes=5_089, num_train=579_184, num_test=95_986, images="train_val_images")
+INAT2018 = _edition(2018, num_classes=8_142, num_train=437_513, num_test=24_426, images="train_val2018")

@@ -5,6 +5,7 @@ data root, as the official archive unpacks. The labels of its test set were neve
 validation set, as everywhere. The images are decoded once and kept in memory, 1.3 GB.
 """
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,26 +14,13 @@ from trainables.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD, DataError, 
 from trainables.datasets.decoding import decode
 from trainables.datasets.file_list import FileList
 from trainables.datasets.image_files import in_class_folders, listed, read_table, require_count
+from trainables.datasets.photographs import require_complete
 
 FOLDER = "tiny-imagenet-200"
 SIZE = 64
 NUM_CLASSES = 200
 NUM_TRAIN = 100_000
 NUM_TEST = 10_000
-
-
-def prepare(root: Path) -> None:
-    """Check that every image is present.
-
-    Raises:
-        DataError: something is missing; it says what belongs where.
-    """
-    try:
-        files(root)
-    except DataError as error:
-        raise DataError(
-            f"Tiny-ImageNet is not complete ({error}); unpack the official tiny-imagenet-200.zip to {root}"
-        ) from error
 
 
 def files(
@@ -90,6 +78,11 @@ TINY_IMAGENET = Dataset(
     num_test=NUM_TEST,
     mean=IMAGENET_MEAN,
     std=IMAGENET_STD,
-    prepare=prepare,
+    prepare=partial(
+        require_complete,
+        load=files,
+        title="Tiny-ImageNet",
+        remedy="unpack the official tiny-imagenet-200.zip to {root}",
+    ),
     load=load,
 )

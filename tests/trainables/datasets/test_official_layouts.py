@@ -6,11 +6,21 @@ import numpy as np
 import pytest
 import scipy.io
 
-from trainables.datasets import DATASETS, aircraft, cub200, download, folder, imagenet, inaturalist, places365
+from trainables.datasets import (
+    DATASETS,
+    aircraft,
+    cub200,
+    download,
+    folder,
+    imagenet,
+    inaturalist,
+    places205,
+    places365,
+)
 from trainables.datasets import tiny_imagenet as tiny
 from trainables.datasets.dataset import DataError
 from trainables.datasets.decoding import decode
-from trainables.datasets.inaturalist import Edition
+from trainables.datasets.photographs import load_whole
 
 
 def pairs(files):
@@ -46,7 +56,7 @@ def imagenet_root(write):
 
 
 def load_imagenet(root, **counts):
-    return imagenet.load(root, **{"num_classes": 3, "num_train": 6, "num_test": 3, **counts})
+    return load_whole(root, files=imagenet.files, **{"num_classes": 3, "num_train": 6, "num_test": 3, **counts})
 
 
 def test_imagenet_numbers_its_classes_by_wnid(imagenet_root):
@@ -169,7 +179,7 @@ CUB = {
 
 
 def load_cub(root):
-    return cub200.load(root, num_classes=2, num_train=2, num_test=2)
+    return load_whole(root, files=cub200.files, num_classes=2, num_train=2, num_test=2)
 
 
 def test_cub_splits_by_its_lists(write):
@@ -218,7 +228,7 @@ AIRCRAFT = {
 
 
 def load_aircraft(root):
-    return aircraft.load(root, num_classes=2, num_train=2, num_test=1)
+    return aircraft.files(root, 2)
 
 
 def test_aircraft_reads_variants_with_spaces(write):
@@ -250,8 +260,6 @@ def test_aircraft_is_fetched_where_it_is_not_there(tmp_path, asked):
 
 # --- iNaturalist
 
-EDITION = Edition(2018, 3, 2, 1, "train_val2018")
-
 
 def inat(images, annotations):
     return json.dumps(
@@ -273,7 +281,7 @@ INAT = {
 
 
 def test_inaturalist_joins_images_with_annotations(write):
-    train, test = inaturalist.load(write(INAT), EDITION)
+    train, test = inaturalist.files(write(INAT), 3, year=2018)
     assert pairs(train) == {("train_val2018/Aves/2/a.jpg", 2), ("train_val2018/Fungi/0/b.jpg", 0)}
     assert pairs(test) == {("train_val2018/Aves/1/c.jpg", 1)}
 
@@ -294,7 +302,7 @@ def test_inaturalist_joins_images_with_annotations(write):
 def test_inaturalist_names_what_is_wrong(write, content, message):
     root = write({**INAT, "inat2018/val2018.json": content})
     with pytest.raises(DataError, match=message):
-        inaturalist.load(root, EDITION)
+        inaturalist.files(root, 3, year=2018)
 
 
 def test_both_editions_say_what_belongs_where(tmp_path):
@@ -317,7 +325,7 @@ PLACES = {
 
 
 def load_places(root):
-    return places365.load(root, num_classes=2, num_train=2, num_test=1)
+    return places365.files(root, 2)
 
 
 def test_places_reads_the_official_lists(write):
@@ -331,7 +339,7 @@ def test_places_reads_class_folders(write):
     with pytest.raises(DataError, match=r"^the folder .*/val/airfield is missing$"):
         load_places(root)
     write({"places365/val/airfield/4.jpg": None})
-    train, test = places365.load(root, num_classes=2, num_train=2, num_test=2)
+    train, test = load_places(root)
     assert pairs(train) == {("airfield/1.jpg", 0), ("zoo/2.jpg", 1)}
     assert pairs(test) == {("airfield/4.jpg", 0), ("zoo/3.jpg", 1)}
 
@@ -361,7 +369,24 @@ def test_places_is_downloaded_whole_or_not_at_all(tmp_path, write, monkeypatch):
     with pytest.raises(DataError, match=r"^Places365 is not complete \(.* has 2 images instead of 1803460"):
         DATASETS["places365"].prepare(tmp_path)
     assert asked == [("Places365", "train-standard", True), ("Places365", "val", True)]
-    assert len(load_places(tmp_path).train) == 2
+    assert len(load_places(tmp_path)[0]) == 2
+
+
+def test_places205_reads_the_official_lists(write):
+    root = write(
+        {
+            f"{places205.LISTS}/train_places205.csv": "a/abbey/gsun_1.jpg 0\ny/yard/gsun_2.jpg 1\n",
+            f"{places205.LISTS}/val_places205.csv": "y/yard/gsun_3.jpg 1\n",
+            **{f"{places205.IMAGES}/{name}.jpg": None for name in ("a/abbey/gsun_1", "y/yard/gsun_2", "y/yard/gsun_3")},
+        }
+    )
+    train, test = places205.files(root, 2)
+    assert pairs(train) == {("a/abbey/gsun_1.jpg", 0), ("y/yard/gsun_2.jpg", 1)}
+    assert pairs(test) == {("y/yard/gsun_3.jpg", 1)}
+    with pytest.raises(DataError, match=r"train_places205.csv has a label out of range, 1 for y/yard/gsun_2.jpg$"):
+        places205.files(root, 1)
+    with pytest.raises(DataError, match=r"^Places205 is not complete \(.* has 2 images instead of 2448873.*; unpack"):
+        DATASETS["places205"].prepare(root)
 
 
 # --- any folder

@@ -1,0 +1,94 @@
+"""What data sets of photographs have in common: networks see 224 pixels, and the images stay on disk.
+
+Each is a function that lists its images, the numbers of its classes and images, and what its user must do where it
+cannot be downloaded.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from trainables.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD, DataError, Dataset, Splits
+from trainables.datasets.file_list import FileList
+from trainables.datasets.image_files import integers, listed, read_table, require_count
+
+Lister = Callable[[Path, int], tuple[FileList, FileList]]  # from the data root and the number of classes
+
+
+def photographs(
+    *,
+    name: str,
+    title: str,
+    num_classes: int,
+    num_train: int,
+    num_test: int,
+    files: Lister,
+    remedy: str,
+    fetch: Callable[[Path], None] | None = None,
+) -> Dataset:
+    """Return a data set of photographs that is tested on the centre of the image, 224 of 256 pixels.
+
+    Args:
+        name: its name in ``DATASETS``.
+        title: its name for people.
+        num_classes: the number of its classes.
+        num_train: the number of its training images.
+        num_test: the number of its test images.
+        files: lists both splits, and raises ``DataError`` where a file is missing or broken.
+        remedy: what to do where it is not complete; ``{root}`` stands for the data root.
+        fetch: downloads what is missing under the data root, if it can be downloaded.
+    """
+    load = partial(load_whole, files=files, num_classes=num_classes, num_train=num_train, num_test=num_test)
+    return Dataset(
+        name=name,
+        num_classes=num_classes,
+        image_shape=(3, 224, 224),
+        num_train=num_train,
+        num_test=num_test,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        crop_ratio=0.875,
+        prepare=partial(require_complete, load=load, title=title, remedy=remedy, fetch=fetch),
+        load=load,
+    )
+
+
+def load_whole(root: Path, *, files: Lister, num_classes: int, num_train: int, num_test: int) -> Splits:
+    """List both splits; raise ``DataError`` where a file is missing or broken, or an image more or less is there."""
+    train, test = files(root, num_classes)
+    return Splits(require_count(train, num_train), require_count(test, num_test))
+
+
+def require_complete(
+    root: Path,
+    *,
+    load: Callable[[Path], object],
+    title: str,
+    remedy: str,
+    fetch: Callable[[Path], None] | None = None,
+) -> None:
+    """Fetch what is missing, if it can be fetched, and check that everything is there.
+
+    Raises:
+        DataError: something is missing or broken; it says what belongs where.
+    """
+    if fetch is not None:
+        fetch(root)
+    try:
+        load(root)
+    except DataError as error:
+        raise DataError(f"{title} is not complete ({error}); {remedy.format(root=root)}") from error
+
+
+def listed_with_labels(table: Path, images: Path, num_classes: int) -> FileList:
+    """Return the images in the folder ``images`` that a text file lists, a name and a label in each line.
+
+    Raises:
+        DataError: the file cannot be read, an image is missing, or a label is out of range.
+    """
+    rows = read_table(table, 2)
+    labels = integers(table, (label for _, label in rows))
+    for (name, _), label in zip(rows, labels, strict=True):
+        if not 0 <= label < num_classes:
+            raise DataError(f"{table} has a label out of range, {label} for {name}")
+    return listed(images, [name.lstrip("/") for name, _ in rows], labels)
