@@ -1,6 +1,6 @@
 """What each choice in the definition of SUMix is worth: CIFAR-100, ResNet-18, CutMix.
 
-    python studies/sumix_definitions.py                                     11 arms x 6 seeds, 800 epochs
+    python studies/sumix_definitions.py                                     12 arms x 6 seeds, 800 epochs
     python studies/sumix_definitions.py --preset quick --dataset cifar10    minutes on a laptop
 
 The paper leaves choices open, and its released code makes some that the paper does not mention. Each arm except the
@@ -12,6 +12,7 @@ baseline, the control and the release changes one choice of "SUMix as in the pap
     lambda~, Eq. 4            without gradient, as in the release      with gradient through z~: "learnable"
     batches that are mixed    all, as in the release                   half, as in CutMix's own code
     lambda of a clipped box   the pasted area, as in the release       as it was drawn
+    border of a crop          by reflection, as in the release         zeros, as in CutMix's own code
 "release" takes all of its choices at once, and its arithmetic (trainables/losses/sumix_release.py). The control "raw
 pass" runs the batch before mixing and learns nothing from it: its gain is due to batch norm, not to SUMix.
 
@@ -39,6 +40,7 @@ study = Study(
         Arm("lambda with gradient", {**SUMIX, "sumix.lam_gradient": "flow"}, against=PAPER),
         Arm("half of the batches", {**SUMIX, "mixer.probability": 0.5}, against=PAPER),
         Arm("label as drawn", {**SUMIX, "mixer.label": "drawn"}, against=PAPER),
+        Arm("padded with zeros", {**SUMIX, "augment.padding": "zeros"}, against=PAPER),
         Arm("release", {**SUMIX, "sumix.preset": "release"}, against=PAPER),
     ),
     seeds=range(6),

@@ -2,8 +2,8 @@
 
 ``published.csv`` holds each once: its data set, backbone, mixer, terms of SUMix and epochs; its metric, in percent, and
 the rule by which it was read off (``median10``: the median of the last 10 epochs; ``best10``: the best of them, chosen
-on the test set); the alpha of the mixer and the weight decay where they are known; and its source. ``lam+su`` is the
-whole of SUMix.
+on the test set); the alpha of the mixer, the weight decay and SUMix's zeta where they are known; and its source.
+``lam+su`` is the whole of SUMix.
 """
 
 from __future__ import annotations
@@ -17,10 +17,15 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from analysis.records.runs import CONFIG, FACTOR
+from trainables.config import NEUTRAL
 
 FILE = Path(__file__).with_name("published.csv")
 EXACT = ("dataset", "backbone", "mixer", "epochs")  # keys of a configuration that must be the same
-IF_KNOWN = {"alpha": "mixer.alpha", "weight_decay": "weight_decay"}  # those that must be where the paper has them
+IF_KNOWN = {
+    "alpha": "mixer.alpha",
+    "weight_decay": "weight_decay",
+    "zeta": "sumix.zeta",
+}  # those that must be where the paper has them
 WHOLE = ("train_images", "test_images")  # a part of the data is another task
 
 
@@ -55,10 +60,11 @@ def published_number(config: Mapping[str, Any], metric: str = "test_top1") -> Pu
 
 def _printed(config: Mapping[str, Any], metric: str) -> PublishedNumber | None:
     """Return the number that is published for a run under a name of the file."""
-    if any(config.get(key) is not None for key in WHOLE):
+    terms = sumix_terms(config)
+    if any(config.get(key) is not None for key in WHOLE) or (terms != "none" and _is_another_sumix(config)):
         return None
     rows = published_numbers()
-    rows = rows[(rows["metric"] == metric) & (rows["sumix"] == sumix_terms(config))]
+    rows = rows[(rows["metric"] == metric) & (rows["sumix"] == terms)]
     for key in EXACT:
         rows = rows[rows[key] == config.get(key)]
     for column, key in IF_KNOWN.items():
@@ -68,6 +74,14 @@ def _printed(config: Mapping[str, Any], metric: str) -> PublishedNumber | None:
     own = rows[rows["source"].str.startswith("SUMix")]
     row = (rows if own.empty else own).iloc[0]
     return PublishedNumber(float(row["value"]), row["rule"], row["source"])
+
+
+def _is_another_sumix(config: Mapping[str, Any]) -> bool:
+    """Return whether a choice that SUMix leaves open is made otherwise than in the runs that it prints."""
+    about = [
+        key for key in NEUTRAL if key.startswith(("sumix.", "augment.")) or key in ("mixer.probability", "mixer.label")
+    ]
+    return any(config.get(key, NEUTRAL[key]) != NEUTRAL[key] for key in about)
 
 
 def printed(metric: str) -> tuple[tuple[str, Callable[[float], float]], ...]:
@@ -92,7 +106,7 @@ PRINTED: dict[str, tuple[tuple[str, Callable[[float], float]], ...]] = {
     "test_top5": (("top5_error", _hundred_minus),),
     "test_top1_clean": (("clean_top1", _same), ("top1", _same), ("top1_error", _hundred_minus)),
     "test_top1_corrupted": (("corruption_top1", _same),),
-    "fgsm_error": (("fgsm_error", _same), ("fgsm_top1", _hundred_minus)),
+    "fgsm_error": (("fgsm_error", _same), ("fgsm_top1", _hundred_minus)),  # SUMix's own is fgsm_release_error
     "pgd_grey_error": (("pgd_grey_top1", _hundred_minus),),
     "pgd_black_error": (("pgd_black_top1", _hundred_minus),),
 }

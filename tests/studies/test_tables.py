@@ -2,7 +2,6 @@
 
 import functools
 import math
-import runpy
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,20 +10,18 @@ from typing import Any
 import pytest
 import torch
 
-from analysis.records.published import PublishedNumber, published_number, sumix_terms
-from mixlab import Study, main
-from mixlab.api import configure
-from mixlab.cli import parse as parse_options
-from mixlab.spec.study import Trial
+from analysis.records.published import sumix_terms
+from mixlab import main
 from mixlab.spec.trainable import complete
+from tests.studies.cells import FOLDER, cells, load, published, trials
+from tests.studies.test_sumix import SUMIX
 from trainables import methods
 from trainables.classify import train
-from trainables.config import parse
+from trainables.config import NEUTRAL, parse
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import dataset_of, open_splits
 from trainables.training import Run
 
-FOLDER = Path(__file__).parents[2] / "studies"
 # studies of a table of published numbers: networks x mixers x arms, without the control, which no paper has
 TABLES = {
     "ablation_cifar100": 1 * 2 * 5,
@@ -37,30 +34,6 @@ TABLES = {
     "table3_vits": 2 * 4 * 2,
     "table4_saliency_mixers": 2 * 2 * 2,
 }
-
-
-@functools.cache
-def load(name: str) -> tuple[Study, str]:
-    """Return the study of a file and the file's header."""
-    found = runpy.run_path(str(FOLDER / f"{name}.py"))
-    return found["study"], found["__doc__"]
-
-
-@functools.cache
-def trials(name: str, *options: str) -> tuple[Trial, ...]:
-    study, _ = load(name)
-    study = configure(study, complete(train), parse_options(study, options))
-    return tuple(study.trials(train))
-
-
-def cells(name: str, *options: str) -> dict[str, Mapping[str, Any]]:
-    return {trial.cell: trial.config for trial in trials(name, *options)}
-
-
-def published(name: str, *options: str) -> dict[tuple[str, ...], PublishedNumber]:
-    """Return the published number of each cell that has one, by its levels and arm."""
-    found = {(*trial.levels.values(), trial.arm): published_number(trial.config) for trial in trials(name, *options)}
-    return {cell: number for cell, number in found.items() if number is not None}
 
 
 def test_every_table_is_here() -> None:
@@ -163,7 +136,7 @@ def test_a_short_preset_is_small_whatever_the_table(name: str, preset: str) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", [*TABLES, *SUMIX])
 def test_dry_run(name: str, tmp_path: Path, tracking_uri: str, capsys: pytest.CaptureFixture[str]) -> None:
     where = ("--tracking-uri", tracking_uri, "--storage", str(tmp_path / "results"))
     with pytest.raises(SystemExit) as stopped:
@@ -175,13 +148,17 @@ def test_dry_run(name: str, tmp_path: Path, tracking_uri: str, capsys: pytest.Ca
 
 
 def steps() -> dict[str, Mapping[str, Any]]:
-    """Return one configuration for every (network, shape of the images, mixer, terms of SUMix) that any study names."""
+    """Return one configuration for every (network, images, mixer, definition of SUMix) that any study names."""
     found: dict[str, Mapping[str, Any]] = {}
-    for name in TABLES:
+    for name in (*TABLES, *SUMIX):
         for trial in trials(name):
             config = parse(trial.config)
             shape = "x".join(map(str, dataset_of(config).image_shape))
-            found.setdefault(f"{config.backbone} {shape} {config.mixer} {sumix_terms(trial.config)}", trial.config)
+            added = [
+                f"{key}={trial.config[key]}" for key in NEUTRAL if trial.config.get(key, NEUTRAL[key]) != NEUTRAL[key]
+            ]
+            terms = " ".join([config.sumix.preset, sumix_terms(trial.config), *added])
+            found.setdefault(f"{config.backbone} {shape} {config.mixer} {terms}", trial.config)
     return found
 
 

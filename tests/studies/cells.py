@@ -1,0 +1,41 @@
+"""The studies of the folder as they are started: their trials, cells and published numbers."""
+
+import functools
+import runpy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from analysis.records.published import PublishedNumber, published_number
+from mixlab import Study
+from mixlab.api import configure
+from mixlab.cli import parse as parse_options
+from mixlab.spec.study import Trial
+from mixlab.spec.trainable import complete
+from trainables.classify import train
+
+FOLDER = Path(__file__).parents[2] / "studies"
+
+
+@functools.cache
+def load(name: str) -> tuple[Study, str]:
+    """Return the study of a file and the file's header."""
+    found = runpy.run_path(str(FOLDER / f"{name}.py"))
+    return found["study"], found["__doc__"]
+
+
+@functools.cache
+def trials(name: str, *options: str) -> tuple[Trial, ...]:
+    study, _ = load(name)
+    study = configure(study, complete(train), parse_options(study, options))
+    return tuple(study.trials(train))
+
+
+def cells(name: str, *options: str) -> dict[str, Mapping[str, Any]]:
+    return {trial.cell: trial.config for trial in trials(name, *options)}
+
+
+def published(name: str, *options: str) -> dict[tuple[str, ...], PublishedNumber]:
+    """Return the published number of each cell that has one, by its levels and arm."""
+    found = {(*trial.levels.values(), trial.arm): published_number(trial.config) for trial in trials(name, *options)}
+    return {cell: number for cell, number in found.items() if number is not None}

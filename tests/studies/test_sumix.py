@@ -1,0 +1,62 @@
+"""The studies of SUMix beyond its tables: definitions, factorial, zeta, maps and mixers."""
+
+from tests.studies.cells import FOLDER, cells, load, published, trials
+
+SUMIX = ("sumix_cam", "sumix_definitions", "sumix_factorial", "sumix_mixers_cifar100", "sumix_zeta")
+
+
+def test_every_study_of_sumix_is_here_with_its_cells_and_the_control() -> None:
+    assert set(SUMIX) == {file.stem for file in FOLDER.glob("sumix_*.py")}
+    for name in SUMIX:
+        study, header = load(name)
+        assert study.name == name
+        assert f"python studies/{name}.py" in header
+        assert f"{len(study.arms)} arms x 6 seeds" in header
+        assert [arm.name for arm in study.arms if arm.control] == ["raw pass"]
+        assert len(trials(name)) == 6 * len(cells(name))
+
+
+def test_the_networks_of_the_maps_are_those_of_the_paper() -> None:
+    _, header = load("sumix_cam")
+    found = published("sumix_cam")
+    values = {arm: number.value for (arm,), number in found.items()}
+    assert values == {"none": 70.04, "CutMix": 68.95, "CutMix + SUMix": 69.71}
+    for arm, value in values.items():
+        assert f"    {arm:<14}  {value:.2f}" in header
+    small = cells("sumix_cam", "--preset", "quick")
+    assert {(config["dataset"], config["backbone"]) for config in small.values()} == {("cifar10", "resnet8")}
+    assert [config["mixer"] for config in small.values()] == ["none", "cutmix", "cutmix", "cutmix"]
+
+
+def test_zeta_and_alpha_are_crossed_and_the_papers_choice_is_among_them() -> None:
+    study, header = load("sumix_zeta")
+    found = cells("sumix_zeta")
+    crossed = {(config["mixer"], config["mixer.alpha"], config["sumix.zeta"]) for config in found.values()}
+    assert {(0.2, zeta) for zeta in (0.1, 0.2, 0.5, 1.0)} <= {(alpha, zeta) for _, alpha, zeta in crossed}
+    assert len(found) == 4 * 2 * len(study.arms)
+    printed = {cell: number.value for cell, number in published("sumix_zeta").items()}
+    assert len(printed) == 2 * 4  # a zeta and an alpha of each mixer, without and with SUMix
+    for mixer, alpha, zeta in (
+        ("cutmix", 0.2, 0.5),
+        ("fmix", 0.2, 1.0),
+        ("saliencymix", 0.2, 0.5),
+        ("resizemix", 1.0, 0.2),
+    ):
+        row = next(line.split() for line in header.splitlines() if line.lower().strip().startswith(mixer))
+        pair = [printed[mixer, str(alpha), arm] for arm in ("baseline", f"zeta {zeta}")]
+        assert row[1:] == [str(alpha), f"{pair[0]:.2f}", str(zeta), f"{pair[1]:.2f}"]
+
+
+def test_each_definition_changes_one_choice_of_the_paper_and_has_no_published_number() -> None:
+    found = cells("sumix_definitions")
+    paper = found["SUMix as in the paper"]
+    changed = {arm: {key for key in paper if config[key] != paper[key]} for arm, config in found.items()}
+    choices = {
+        arm: keys for arm, keys in changed.items() if arm not in ("baseline", "raw pass", "SUMix as in the paper")
+    }
+    assert all(len(keys) == 1 for keys in choices.values())
+    assert set().union(*choices.values()) == {
+        *("sumix.raw_statistics", "sumix.distance_gradient", "sumix.z", "sumix.lam_gradient", "sumix.preset"),
+        *("augment.padding", "mixer.probability", "mixer.label"),
+    }
+    assert set(published("sumix_definitions")) == {("baseline",), ("SUMix as in the paper",), ("release",)}
