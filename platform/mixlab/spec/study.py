@@ -96,7 +96,7 @@ class Study:
         family: the comparisons over which the error rate holds: ``study``, all tables, or ``table``, each by itself.
         delta: the smallest difference that matters, in the units of the metric, for claims that two arms are alike.
         settings: keys that a paper sets for each cell, such as a weight by data set, network and mixer: a function of
-            the configuration of the base and the levels. An arm, and whatever the command line sets, comes after it.
+            the cell's configuration. The cell's arm, and whatever the command line sets, wins over it.
         presets: by the name of a preset, the keys that it changes in this study besides those that it changes in all.
         fixed: keys of a preset or of the command line. They win over the base, the levels and ``settings``.
         tuned: by the name of a cell, the point that a search has found for it. It wins over everything, and a cell
@@ -190,7 +190,7 @@ class Study:
                 if self.tuned is not None and name not in self.tuned:
                     continue
                 own = {**arm.changes, **(self.tuned or {}).get(name, {})}
-                config = {**merged, **self.settings(merged), **self.fixed, **own}
+                config = {**merged, **self.settings({**merged, **own}), **self.fixed, **own}
                 found.append(
                     Cell(levels, arm.name, border.configuration(config, repr(name)), {**changes, **arm.changes})
                 )

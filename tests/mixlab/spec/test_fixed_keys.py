@@ -65,6 +65,13 @@ def test_settings_come_after_the_levels_and_before_the_arm() -> None:
     assert found["cutmix · huge · baseline"]["lr"] == 0.03
 
 
+def test_settings_see_the_arm() -> None:
+    study = replace(STUDY, arms=(*STUDY.arms, Arm("like fmix", {"mixer": "fmix"}))).with_levels("mixer", ["cutmix"])
+    found = cells(study)
+    assert found["cutmix · big · baseline"]["zeta"] == ZETA["big", "cutmix"]
+    assert found["cutmix · big · like fmix"]["zeta"] == ZETA["big", "fmix"]
+
+
 def test_a_preset_replaces_the_heavy_networks_by_its_own() -> None:
     found = cells(STUDY, "--preset", "quick")
     assert list(found) == [f"{m} · small · {a}" for m in ("cutmix", "fmix") for a in ("baseline", "none at all")]
