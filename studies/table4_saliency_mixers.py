@@ -19,7 +19,6 @@ The arm "raw pass", a control, runs the batch before mixing as SUMix does and le
 from mixlab import Arm, Study, main
 from trainables import classify
 from trainables.recipes import (
-    AUTOMIX_ON_CIFAR100,
     CIFAR100_RESNET18,
     CIFAR100_RESNEXT50,
     ON_CIFAR10,
@@ -32,7 +31,7 @@ study = Study(
     base={**CIFAR100_RESNET18, "sumix.lam": "fixed", "sumix.regulariser": "none"},
     factors={
         "backbone": {"resnet18": CIFAR100_RESNET18, "resnext50": CIFAR100_RESNEXT50},
-        "mixer": {"puzzlemix": {"mixer": "puzzlemix"}, "automix": AUTOMIX_ON_CIFAR100},
+        "mixer": ("puzzlemix", "automix"),
     },
     settings=lambda config: {**sumix_settings(config), **automix_settings(config)},
     arms=(

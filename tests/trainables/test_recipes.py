@@ -10,12 +10,14 @@ from trainables.backbones import BACKBONES
 from trainables.config import Config, flatten, parse
 from trainables.datasets import DATASETS
 from trainables.mixers import MIXERS
-from trainables.recipes import ALPHA, PRESETS, TRANSFORMERS, ZETA, sumix_settings
+from trainables.mixers.automix import automix
+from trainables.recipes import ALPHA, PRESETS, TRANSFORMERS, ZETA, automix_settings, recipe_of, sumix_settings
+from trainables.recipes.by_cell import RECIPES as BY_CELL
+from trainables.recipes.learned_masks import ALPHA_OF_DATASET, RELEASED, strengths
 
 RECIPES = {
     name: value for name, value in vars(recipes).items() if isinstance(value, dict) and name.isupper() and "lr" in value
 }
-RECIPES = {name: value for name, value in RECIPES.items() if not name.startswith("_")}
 
 # SUMix, appendix A.1, as printed.
 TABLE_7 = """
@@ -96,7 +98,9 @@ def test_every_recipe_is_here() -> None:
         *(("cifar100", b) for b in ("convnext_tiny_cifar", "pyramidnet110", "pyramidnet200", "preact_resnet18")),
         *(("tiny_imagenet", "resnet18"), ("imagenet", "resnet18_imagenet"), ("imagenet", "resnet50_imagenet")),
         *(("cub200", "resnet18_imagenet"), ("aircraft", "resnet18_imagenet")),
-        *(("imagenet", "deit_small"), ("imagenet", "swin_tiny")),
+        *(("imagenet", "deit_small"), ("imagenet", "swin_tiny"), ("imagenet", "convnext_tiny")),
+        *(("cifar10", "resnet18"), ("cifar10", "resnext50"), ("tiny_imagenet", "resnext50")),
+        *(("inat2017", "resnet50_imagenet"), ("inat2018", "resnet50_imagenet"), ("places205", "resnet18_imagenet")),
     }
 
 
@@ -144,3 +148,70 @@ def test_a_short_preset_leaves_nothing_of_a_large_recipe(name: str, preset: str)
     assert small == parse({**keys, **about})
     assert isinstance(small, Config)
     assert small.backbone == "resnet8"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "backbone", "wanted"),
+    [
+        ("cifar100", "wrn28_8", {"epochs": 400, "lr": 0.03, "weight_decay": 1e-3}),
+        ("cifar100", "resnet34", {"epochs": 800, "lr": 0.1, "backbone": "resnet34"}),  # as every other ResNet
+        ("cifar100", "deit_small", {"epochs": 200, "lr": 1e-3, "optimiser": "adamw", "image_size": 224}),
+        ("cifar10", "resnext50", {"epochs": 800, "lr": 0.1, "dataset": "cifar10"}),
+        ("imagenet", "resnet101_imagenet", {"epochs": 100, "batch_size": 256}),
+        ("imagenet", "convnext_tiny", {"epochs": 300, "batch_size": 1024, "optimiser": "adamw"}),
+        ("inat2018", "resnext101_imagenet", {"epochs": 100, "dataset": "inat2018"}),
+        ("aircraft", "resnext50_imagenet", {"epochs": 200, "pretrained": "IMAGENET1K_V1"}),
+    ],
+)
+def test_each_data_set_and_network_has_its_recipe(dataset: str, backbone: str, wanted: dict[str, Any]) -> None:
+    found = recipe_of({"dataset": dataset, "backbone": backbone})
+    assert {key: found[key] for key in wanted} == wanted
+    assert found["backbone"] == backbone
+    assert not any(key.startswith("mixer") for key in found)
+    parse(found)
+
+
+def test_recipes_stand_under_their_own_data_set() -> None:
+    assert all(recipe["dataset"] == dataset for dataset, recipes in BY_CELL.items() for recipe in recipes)
+    assert recipe_of({"dataset": "fashion_mnist", "backbone": "resnet8"}) == {}
+
+
+# OpenMixup's AutoMix: lambda channel, gamma's decay, where the rate and that of the block end, m at the end, layer.
+SETTINGS = {
+    ("cifar100", "resnet18"): (False, "none", 0.05, None, 0.999999, 3),
+    ("cifar100", "wrn28_8"): (False, "none", 0.001, None, 0.999999, 2),
+    ("tiny_imagenet", "resnet18"): (False, "none", 0.05, 0.001, 0.999999, 3),
+    ("imagenet", "resnet18_imagenet"): (True, "cosine", 0.0, 0.001, 0.99999, 3),
+    ("cub200", "resnet18_imagenet"): (True, "cosine", 0.0, 0.0005, 0.99999, 3),
+    ("cifar100", "deit_small"): (True, "cosine", 0.0001, 0.0001, 0.99996, 6),
+    ("cifar100", "swin_tiny"): (True, "cosine", 0.0001, 0.0001, 0.99996, 3),
+}
+
+
+@pytest.mark.parametrize(("cell", "wanted"), SETTINGS.items())
+def test_the_settings_of_automix(cell: tuple[str, str], wanted: tuple[Any, ...]) -> None:
+    about = {"dataset": cell[0], "backbone": cell[1], "mixer": "automix"}
+    recipe = {**about, **recipe_of(about)}
+    found = flatten(parse({**recipe, **automix_settings(recipe)}))
+    keys = ("mixer.lam_channel", "mixer.mask_decay", "min_lr", "mixer.block_min_lr", "mixer.last_momentum")
+    assert tuple(found[key] for key in (*keys, "mixer.layer")) == wanted
+    assert automix_settings({**recipe, "mixer": "cutmix"}) == {}
+    paper = {**recipe, "automix.preset": "paper"}
+    ours = flatten(parse({**paper, **automix_settings(paper)}))
+    assert (ours["mixer.lam_channel"], ours["mixer.mask_decay"], ours["mixer.last_momentum"]) == (True, "linear", 1.0)
+    short = flatten(parse({**recipe, **automix_settings({**recipe, "epochs": 3})}))
+    assert short["mixer.first_momentum"] == short["mixer.last_momentum"] == 0.98
+
+
+def test_the_settings_of_automix_name_what_is_there() -> None:
+    options = inspect.signature(automix).parameters
+    for kinds in RELEASED.values():
+        for settings in kinds:
+            assert all(key == "lr" or key == "min_lr" or key.removeprefix("mixer.") in options for key in settings)
+    assert set(RELEASED) == set(BY_CELL)
+    assert set(ALPHA_OF_DATASET) <= set(DATASETS)
+    assert {mixer for alphas in ALPHA_OF_DATASET.values() for mixer in alphas} <= set(ALPHA)
+    imagenet = {"dataset": "imagenet", "mixer": "cutmix"}
+    assert strengths({**imagenet, "backbone": "resnet18_imagenet"})["mixer.alpha"] == 0.2
+    assert strengths({**imagenet, "backbone": "resnet50_imagenet"})["mixer.alpha"] == 1.0
+    assert strengths({**imagenet, "backbone": "deit_small"})["mixer.alpha"] == 2.0

@@ -1,0 +1,49 @@
+"""The recipe of every data set and network, so that a level that changes the network changes the recipe with it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from trainables.recipes import large_images as large
+from trainables.recipes import small_images as small
+from trainables.recipes.k_image import CIFAR100_PREACT_RESNET18, CIFAR100_PYRAMIDNET110, CIFAR100_PYRAMIDNET200
+from trainables.recipes.learned_masks import automix_settings, strengths
+from trainables.recipes.recipe import Recipe
+
+# The first recipe of a data set is that of every network that has none of its own.
+RECIPES: dict[str, tuple[Recipe, ...]] = {
+    "cifar10": (small.CIFAR10_RESNET18, small.CIFAR10_RESNEXT50),
+    "cifar100": (
+        small.CIFAR100_RESNET18,
+        small.CIFAR100_RESNEXT50,
+        small.CIFAR100_WRN28_8,
+        small.CIFAR100_DEIT_SMALL,
+        small.CIFAR100_SWIN_TINY,
+        small.CIFAR100_CONVNEXT_TINY,
+        CIFAR100_PYRAMIDNET110,
+        CIFAR100_PYRAMIDNET200,
+        CIFAR100_PREACT_RESNET18,
+    ),
+    "tiny_imagenet": (small.TINY_IMAGENET, small.TINY_IMAGENET_RESNEXT50),
+    "imagenet": (large.IMAGENET_100, large.DEIT, large.SWIN, large.CONVNEXT),
+    "inat2017": (large.INAT2017,),
+    "inat2018": (large.INAT2018,),
+    "places205": (large.PLACES205,),
+    "cub200": (large.CUB200,),
+    "aircraft": (large.AIRCRAFT,),
+}
+
+
+def recipe_of(config: Mapping[str, Any]) -> Recipe:
+    """Return the recipe of the cell's data set and network, without a mixer; nothing for a data set without recipes."""
+    recipes = RECIPES.get(str(config.get("dataset")), ())
+    if not recipes:
+        return {}
+    backbone = config.get("backbone")
+    found = next((recipe for recipe in recipes if recipe["backbone"] == backbone), recipes[0])
+    kept = {key: value for key, value in found.items() if not key.startswith("mixer")}
+    return {**kept, "backbone": backbone}
+
+
+def cell_settings(config: Mapping[str, Any]) -> Recipe:
+    """Return all that AutoMix's tables set for a cell: the network's recipe, the mixer's strength, AutoMix's own."""
+    return {**recipe_of(config), **strengths(config), **automix_settings(config)}

@@ -1,0 +1,130 @@
+"""AutoMix's settings for each data set and network, and the strengths of the mixers in AutoMix's tables.
+
+Those of AutoMix are OM configs/classification/*/automix, where they differ from the defaults of the mixer. The
+strengths are those that OM's benchmark tables name. The paper itself has one set of settings for all, which is the
+preset ``paper``; only the layer must be said for a network without four stages.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from trainables.recipes.recipe import Recipe
+from trainables.recipes.strengths import ALPHA, TRANSFORMERS, sumix_settings
+
+FEW_EPOCHS = 20
+LEARNED = ("automix", "samix", "adautomix")  # mixers whose masks a network learns
+
+# The middle of the network; for all others it is stage 3, as in the paper.
+LAYER: dict[str, int] = {
+    "deit_small": 6,
+    "vit_tiny_32": 2,
+}
+
+# The rate does not go to 0, because the slow copy is tested.
+CIFAR: Recipe = {
+    "min_lr": 0.05,
+}
+WIDE_RESNET: Recipe = {
+    "min_lr": 0.001,
+    "mixer.layer": 2,
+    "mixer.block_momentum": 0.0,
+}
+TINY_IMAGENET: Recipe = {
+    "min_lr": 0.05,
+    "mixer.block_lr": 0.1,
+    "mixer.block_min_lr": 0.001,
+}
+PHOTOGRAPHS: Recipe = {
+    "mixer.lam_channel": True,
+    "mixer.mask_decay": "cosine",
+    "mixer.last_momentum": 0.99999,
+    "mixer.block_lr": 0.1,
+    "mixer.block_min_lr": 0.001,
+}
+FINE_TUNING: Recipe = {
+    **PHOTOGRAPHS,
+    "mixer.block_lr": 0.01,
+    "mixer.block_min_lr": 0.0005,
+}
+TRANSFORMER: Recipe = {
+    "mixer.lam_channel": True,
+    "mixer.mask_decay": "cosine",
+    "mixer.last_momentum": 0.99996,
+    "mixer.momentum_from": 0.25,
+    "mixer.block_lr": 0.001,
+    "mixer.block_min_lr": 0.0001,
+}
+TRANSFORMER_ON_CIFAR100: Recipe = {
+    **TRANSFORMER,
+    "lr": 5e-4,
+    "min_lr": 1e-4,
+}
+
+# data set: settings for convolutional networks, and for transformers
+RELEASED: dict[str, tuple[Recipe, Recipe]] = {
+    "cifar10": (CIFAR, TRANSFORMER_ON_CIFAR100),
+    "cifar100": (CIFAR, TRANSFORMER_ON_CIFAR100),
+    "tiny_imagenet": (TINY_IMAGENET, TRANSFORMER),
+    "imagenet": (PHOTOGRAPHS, TRANSFORMER),
+    "inat2017": (PHOTOGRAPHS, TRANSFORMER),
+    "inat2018": (PHOTOGRAPHS, TRANSFORMER),
+    "places205": (PHOTOGRAPHS, TRANSFORMER),
+    "cub200": (FINE_TUNING, TRANSFORMER),
+    "aircraft": (FINE_TUNING, TRANSFORMER),
+}
+
+# alpha by data set and mixer, where it is not that of ``ALPHA``: OM docs/en/mixup_benchmarks
+ALPHA_OF_DATASET: dict[str, dict[str, float]] = {
+    "tiny_imagenet": {
+        "cutmix": 1.0,
+        "saliencymix": 1.0,
+        "fmix": 1.0,
+        "manifoldmix": 0.2,
+    },
+    "imagenet": {
+        "mixup": 0.2,
+        "cutmix": 1.0,
+    },
+    "cub200": {
+        "mixup": 0.2,
+        "cutmix": 1.0,
+        "manifoldmix": 0.5,
+    },
+}
+ALPHA_OF_DATASET |= {
+    "inat2017": ALPHA_OF_DATASET["imagenet"],
+    "inat2018": ALPHA_OF_DATASET["imagenet"],
+    "places205": ALPHA_OF_DATASET["imagenet"],
+    "aircraft": ALPHA_OF_DATASET["cub200"],
+}
+
+
+def automix_settings(config: Mapping[str, Any]) -> Recipe:
+    """Return what AutoMix sets for a cell besides its alpha, and nothing for a mixer whose masks are not learned.
+
+    In a run of few epochs its slow copy must leave its start in time. With the preset ``paper`` nothing of OpenMixup's
+    is set.
+    """
+    dataset, backbone = str(config.get("dataset")), str(config.get("backbone"))
+    if config.get("mixer") not in LEARNED:
+        return {}
+    settings: Recipe = {"mixer.layer": LAYER[backbone]} if backbone in LAYER else {}
+    if config.get("epochs", FEW_EPOCHS) < FEW_EPOCHS:
+        settings |= {"mixer.first_momentum": 0.98, "mixer.last_momentum": 0.98}
+    elif config.get("automix.preset") != "paper" and dataset in RELEASED:
+        settings |= RELEASED[dataset][backbone in TRANSFORMERS]
+        if backbone.startswith("wrn"):
+            settings |= WIDE_RESNET
+    return settings
+
+
+def strengths(config: Mapping[str, Any]) -> Recipe:
+    """Return the alpha of AutoMix's tables for a cell, and the zeta of SUMix's."""
+    dataset, backbone, mixer = (str(config.get(key)) for key in ("dataset", "backbone", "mixer"))
+    settings = sumix_settings(config)
+    of_dataset = ALPHA_OF_DATASET.get(dataset, {})
+    if mixer in of_dataset and backbone not in TRANSFORMERS:
+        settings["mixer.alpha"] = of_dataset[mixer]
+    if (dataset, backbone, mixer) == ("imagenet", "resnet18_imagenet", "cutmix"):
+        settings["mixer.alpha"] = ALPHA["cutmix"][0]
+    return settings

@@ -1,0 +1,60 @@
+"""The strengths of the mixers and of SUMix: alpha by mixer, zeta by data set, network and mixer."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from trainables.recipes.recipe import Recipe
+
+TRANSFORMERS = ("deit_small", "vit_tiny_32", "swin_tiny", "convnext_tiny", "convnext_tiny_cifar")
+
+# alpha by mixer, for convolutional networks and for transformers: SUMix section 5.2, or OM's tables where it has none.
+ALPHA: dict[str, tuple[float, float]] = {
+    "mixup": (1.0, 0.8),
+    "cutmix": (0.2, 2.0),
+    "mixup_cutmix": (1.0, 1.0),
+    "fmix": (0.2, 1.0),
+    "gridmix": (0.2, 1.0),
+    "resizemix": (1.0, 1.0),
+    "saliencymix": (0.2, 0.2),
+    "smoothmix": (0.2, 0.2),
+    "attentivemix": (2.0, 2.0),
+    "puzzlemix": (1.0, 2.0),
+    "manifoldmix": (2.0, 2.0),
+    "alignmix": (2.0, 2.0),
+    "comixup": (2.0, 2.0),
+    "automix": (2.0, 2.0),
+    # From their own papers: K-image mixing for PyramidNet-110 and ImageNet, SuperMix, AugMix.
+    "dmixup": (1 / 3, 1 / 3),
+    "dcutmix": (0.2, 0.2),
+    "saliency_dcutmix": (1 / 3, 1 / 3),
+    "supermix": (3.0, 3.0),
+    "augmix": (1.0, 1.0),
+}
+
+# zeta by data set, backbone and mixer: SUMix Tables 7 to 9.
+ZETA: dict[str, dict[str, dict[str, float]]] = {
+    "cifar100": {
+        "resnet18": {"cutmix": 0.5, "fmix": 1.0, "saliencymix": 0.5, "resizemix": 0.2},
+        "resnext50": {"cutmix": 0.5, "fmix": 1.0, "saliencymix": 1.0, "resizemix": 0.5},
+        "wrn28_8": {"cutmix": 0.5, "fmix": 0.5, "saliencymix": 0.5, "resizemix": 0.5},
+        "deit_small": {"cutmix": 0.5, "fmix": 0.5, "saliencymix": 0.5, "resizemix": 0.5},
+        "swin_tiny": {"cutmix": 0.5, "fmix": 0.5, "saliencymix": 0.5, "resizemix": 0.5},
+    },
+    "cub200": {
+        "resnet18_imagenet": {"cutmix": 1.0, "fmix": 0.5, "saliencymix": 0.5, "resizemix": 0.5},
+        "resnext50_imagenet": {"cutmix": 0.5, "fmix": 0.1, "saliencymix": 0.2, "resizemix": 0.5},
+    },
+    "aircraft": {
+        "resnet18_imagenet": {"cutmix": 1.0, "fmix": 0.5, "saliencymix": 1.0, "resizemix": 0.5},
+        "resnext50_imagenet": {"cutmix": 0.5, "fmix": 0.5, "saliencymix": 0.5, "resizemix": 0.5},
+    },
+}
+ZETA_OF_DATASET = {"tiny_imagenet": 1.0, "imagenet": 0.5}  # whatever the mixer: section 5.2
+
+
+def sumix_settings(config: Mapping[str, Any]) -> Recipe:
+    """Return the alpha and zeta of SUMix's tables for a cell, and nothing that they do not have."""
+    dataset, backbone, mixer = (config.get(key) for key in ("dataset", "backbone", "mixer"))
+    settings: Recipe = {"mixer.alpha": ALPHA[mixer][backbone in TRANSFORMERS]} if mixer in ALPHA else {}
+    zeta = ZETA.get(str(dataset), {}).get(str(backbone), {}).get(str(mixer), ZETA_OF_DATASET.get(str(dataset)))
+    return settings if zeta is None else {**settings, "sumix.zeta": zeta}
