@@ -7,6 +7,7 @@ names they wait, and ``fixed`` repairs what is faulty.
 """
 
 import contextlib
+import importlib
 import json
 import math
 import os
@@ -222,11 +223,17 @@ STUDIES: dict[str, Callable[[], Study | Search]] = {
     ),
 }
 
+# What the environment may change, for tests that would wait for long.
+LIMITS = {
+    "DRAIN_SECONDS": "mixlab.launching.ending",
+    "BEAT_SECONDS": "mixlab.storage.claim",
+    "GONE_SECONDS": "mixlab.storage.claim",
+}
+
 if __name__ == "__main__":
     name = sys.argv.pop(1)
-    if "DRAIN_SECONDS" in os.environ:
-        from mixlab.launching import ending
-
-        ending.DRAIN_SECONDS = float(os.environ["DRAIN_SECONDS"])
+    for limit, module in LIMITS.items():
+        if limit in os.environ:
+            setattr(importlib.import_module(module), limit, float(os.environ[limit]))
     study, trainable = _held_study() if name == "held" else (STUDIES[name](), Toy())
     main(study, trainable)

@@ -80,11 +80,20 @@ class S3:
         found = self._client.get_file_info(pyarrow.fs.FileSelector(path, recursive=True, allow_not_found=True))
         return sorted(info.path for info in found if info.type == pyarrow.fs.FileType.File)
 
+    def read(self, file: str) -> bytes:
+        """Return the content of ``BUCKET/FILE``."""
+        with self._client.open_input_stream(file) as stream:
+            return bytes(stream.read())
+
+    def write(self, file: str, content: bytes) -> None:
+        """Write ``BUCKET/FILE``."""
+        with self._client.open_output_stream(file) as stream:
+            stream.write(content)
+
     def _takes_files(self) -> bool:
         try:
             self._client.create_dir("ready")
-            with self._client.open_output_stream("ready/file") as stream:
-                stream.write(b"ready")
+            self.write("ready/file", b"ready")
         except OSError:
             return False
         return True

@@ -1,5 +1,6 @@
 """Runs the missing trials of a study, which is one phase, or of a search, which is two."""
 
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from mixlab.launching.plan import print_outlook
 from mixlab.launching.proposed import ProposedTrials
 from mixlab.launching.result import Result
 from mixlab.launching.session import Session
-from mixlab.launching.start import Start, only_driver, results_folder, undisturbed
+from mixlab.launching.start import Start, only_driver, only_machine, results_folder, undisturbed
 from mixlab.search.history import History
 from mixlab.search.trial_store import TrialStore, url_of
 from mixlab.spec.search import Search
@@ -60,7 +61,9 @@ def _search(search: Search, start: Start, folder: Path, report: Any) -> Result:
     """Try the rest of the budget, then train each arm's winner on fresh seeds: only those runs are compared."""
     console = start.console
     trials = TrialStore(url_of(start.options.optuna_storage, folder), search.name)
-    with History(search, start.train, trials) as history:
+    # A history in a file is this machine's own: a driver elsewhere would propose the same trials once more.
+    elsewhere = only_machine(start, "searching") if trials.in_a_file else contextlib.nullcontext()
+    with elsewhere, History(search, start.train, trials) as history:
         phase = ProposedTrials(history, start.storage, start.options.preset)
         found = _run(phase, start)
         if found.early or found.code:
@@ -112,7 +115,7 @@ def _wait_for_turn(history: History, console: Console) -> None:
 def _study(study: Study, start: Start, folder: Path, report: Any) -> Result:
     trials = study.trials(start.train)
     options = start.options
-    with only_driver(folder, start.storage):
+    with only_driver(folder, start):
         recorded = store.recorded(start.client, study.name)
         saved = start.storage.newest()
         phase = ListedTrials(study, start.train, trials, options.preset, recorded, saved, shown(options.storage))

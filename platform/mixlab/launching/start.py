@@ -1,5 +1,6 @@
 """The parts of one start of the command that its phases share: console, cluster, storage and MLflow."""
 
+import _thread
 import contextlib
 import logging
 import os
@@ -110,15 +111,40 @@ def results_folder(storage: str, study: str, make: bool = True) -> Path:
 
 
 @contextlib.contextmanager
-def only_driver(folder: Path, storage: Storage) -> Iterator[None]:
-    """Keep other drivers of the study off the storage: they would run the same trials twice."""
-    remote = not isinstance(storage.filesystem, pyarrow.fs.LocalFileSystem)
-    hold = claimed(storage.filesystem, storage.trials) if remote else contextlib.nullcontext()
+def only_driver(folder: Path, start: Start) -> Iterator[None]:
+    """Keep other drivers of the study off the storage: they would run the same trials twice.
+
+    Args:
+        folder: where its tables and logs go.
+        start: the start of the command.
+
+    Raises:
+        BadInput: another driver is at work.
+    """
     try:
-        with filelock.FileLock(folder / ".lock", timeout=0), hold:
+        with filelock.FileLock(folder / ".lock", timeout=0), only_machine(start, "drivers", neighbours=False):
             yield
     except filelock.Timeout:
         raise BadInput(f"another start of this study is running on {str(folder)!r}: wait for it, or stop it") from None
+
+
+def only_machine(start: Start, name: str, *, neighbours: bool = True) -> contextlib.AbstractContextManager[None]:
+    """Keep drivers on other machines off a storage behind a URI inside the block.
+
+    Args:
+        start: the start of the command.
+        name: the name of the claim.
+        neighbours: allow others on this machine, which share its files.
+    """
+    storage, console = start.storage, start.console
+    if isinstance(storage.filesystem, pyarrow.fs.LocalFileSystem):
+        return contextlib.nullcontext()
+
+    def lost(sentence: str) -> None:
+        console.print(sentence, style="red", markup=False, soft_wrap=True)
+        _thread.interrupt_main(signal.SIGTERM)
+
+    return claimed(storage.filesystem, f"{storage.folder}/{name}", lost, neighbours=neighbours)
 
 
 @contextlib.contextmanager

@@ -40,6 +40,11 @@ class TrialStore:
         except Exception as error:  # any database's own exceptions
             raise BadInput(f"--optuna-storage {shown(url)!r} cannot be opened: {_reason(error)}") from error
 
+    @property
+    def in_a_file(self) -> bool:
+        """Return whether the store is a file, and no server."""
+        return self._file is not None
+
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Keep all other drivers of the search out of such blocks."""

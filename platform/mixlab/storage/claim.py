@@ -1,7 +1,9 @@
-"""Keeps a second driver off a study's folder in a storage behind a URI, where no file can be locked.
+"""Keeps a second driver off a study in a storage behind a URI, where no file can be locked.
 
-A driver repeatedly writes a file with its name and the time. On its own machine the process is looked up, so that a
-killed driver's folder is free at once; across machines the time decides.
+Every driver has a file of its own there: its name, its start, its last heartbeat, and whether it is at work. It first
+writes that it asks, and is at work once it has looked and found nobody else; of two that ask at once, the one with the
+later name withdraws. On its own machine the process is looked up, so that a killed driver's claim is free at once;
+across machines the heartbeat decides.
 """
 
 import contextlib
@@ -9,7 +11,10 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import PurePosixPath
+from urllib.parse import quote, unquote
 
 import pyarrow.fs
 
@@ -18,59 +23,151 @@ from mixlab.processes import machine_of, runs_here, this_process
 
 BEAT_SECONDS = 20.0
 GONE_SECONDS = 120.0  # without a beat; the clocks of machines that share a storage must differ by less
+LOOK_SECONDS = 0.5  # the pause before another driver, which also asks, is looked at again
 
 LOG = logging.getLogger("mixlab")
 
 
+@dataclass(frozen=True)
+class Driver:
+    """A driver, as its file describes it.
+
+    Args:
+        name: the name of its process.
+        since: the time of its start, in seconds since 1970.
+        beat: the time of its last heartbeat.
+        at_work: whether it holds the claim, and no longer asks for it.
+    """
+
+    name: str
+    since: float
+    beat: float
+    at_work: bool
+
+    def alive(self, machine: str) -> bool:
+        """Return whether it still runs, as seen from a machine."""
+        if machine_of(self.name) == machine:
+            return runs_here(self.name)
+        return time.time() - self.beat < GONE_SECONDS
+
+    def __str__(self) -> str:
+        """Return who it is, for people."""
+        host, process = self.name.partition("/")[0], self.name.rpartition("#")[2].partition("@")[0]
+        started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
+        return f"on {host} (process {process}), is at work in this storage since {started}"
+
+
 @contextlib.contextmanager
-def claimed(filesystem: pyarrow.fs.FileSystem, folder: str) -> Iterator[None]:
-    """Hold ``folder`` inside the block.
+def claimed(
+    filesystem: pyarrow.fs.FileSystem,
+    folder: str,
+    lost: Callable[[str], None],
+    *,
+    neighbours: bool = False,
+    me: str = "",
+) -> Iterator[None]:
+    """Hold the claim on ``folder`` inside the block.
+
+    Args:
+        filesystem: the storage.
+        folder: where the drivers have their files, and nothing else is.
+        lost: called in another thread, with a sentence, when this driver was taken for dead, as after its computer
+            has slept, and another one has taken over.
+        neighbours: allow other drivers on the same machine.
+        me: the name of this driver; by default that of this process.
 
     Raises:
-        BadInput: another driver holds it; the sentence names its machine.
+        BadInput: another driver is at work; the sentence says where and since when.
     """
-    file, me, over = f"{folder}/driver.json", this_process(), threading.Event()
-    owner = _owner(filesystem, file)
-    if owner and owner != me:
-        host = owner.partition("/")[0]
-        raise BadInput(
-            f"another start of this study, on {host}, is at work in this storage: wait for it, or stop it; "
-            f"{GONE_SECONDS:.0f} s after its end its place is free"
-        )
-    filesystem.create_dir(folder)
-    _beat(filesystem, file, me)
-    threading.Thread(target=_keep_beating, args=(filesystem, file, me, over), daemon=True, name="claim").start()
+    claim = _Claim(filesystem, folder, me or this_process(), neighbours)
+    claim.take()
+    over = threading.Event()
+    threading.Thread(target=claim.keep, args=(over, lost), daemon=True, name="claim").start()
     try:
         yield
     finally:
         over.set()
-        with contextlib.suppress(OSError):
-            filesystem.delete_file(file)
+        claim.withdraw()
 
 
-def _owner(filesystem: pyarrow.fs.FileSystem, file: str) -> str:
-    """Return the name of the living driver that holds the folder; empty if there is none."""
-    if filesystem.get_file_info(file).type == pyarrow.fs.FileType.NotFound:
-        return ""
-    try:
-        with filesystem.open_input_stream(file) as stream:
-            found = json.loads(stream.read().decode())
-    except (OSError, ValueError):
-        return ""
-    name = str(found["driver"])
-    if machine_of(name) == machine_of(this_process()):
-        return name if runs_here(name) else ""
-    return name if time.time() - found["beat"] < GONE_SECONDS else ""
+class _Claim:
+    """The claim of one driver."""
 
+    def __init__(self, filesystem: pyarrow.fs.FileSystem, folder: str, me: str, neighbours: bool) -> None:
+        now = time.time()
+        self.filesystem = filesystem
+        self.folder = folder
+        self.neighbours = neighbours
+        self.mine = Driver(me, now, now, at_work=False)
+        self._lock = threading.Lock()  # a beat must not write the file again after it was withdrawn
 
-def _beat(filesystem: pyarrow.fs.FileSystem, file: str, me: str) -> None:
-    with filesystem.open_output_stream(file) as stream:
-        stream.write(json.dumps({"driver": me, "beat": time.time()}).encode())
+    def take(self) -> None:
+        """Return once this driver is at work; raise ``BadInput`` if it is another one."""
+        self.filesystem.create_dir(self.folder)
+        self._write()
+        while others := self._others():
+            first = next((other for other in others if other.at_work), None)
+            if first is not None or any(other.name < self.mine.name for other in others):
+                self.withdraw()
+                raise BadInput(
+                    f"another start of this study, {first or others[0]}: wait for it, or stop it; "
+                    f"{GONE_SECONDS:.0f} s after its end the same command takes over"
+                )
+            time.sleep(LOOK_SECONDS)
+        self.mine = replace(self.mine, at_work=True)
+        self._write()
 
+    def keep(self, over: threading.Event, lost: Callable[[str], None]) -> None:
+        """Beat until it is over, or until another driver has taken over."""
+        while not over.wait(BEAT_SECONDS):
+            try:
+                if not self._beat():
+                    lost("another start of this study has taken over, because this one had not written for long")
+                    return
+            except OSError:  # the storage is away for a while; the next beat may arrive
+                LOG.warning("no heartbeat", exc_info=True)
 
-def _keep_beating(filesystem: pyarrow.fs.FileSystem, file: str, me: str, over: threading.Event) -> None:
-    while not over.wait(BEAT_SECONDS):
+    def withdraw(self) -> None:
+        """Delete this driver's file."""
+        with self._lock, contextlib.suppress(OSError):
+            self.filesystem.delete_file(self._file(self.mine.name))
+
+    def _beat(self) -> bool:
+        """Write the time; return False if this driver's file was removed, or a later one is at work."""
+        with self._lock:
+            if self.filesystem.get_file_info(self._file(self.mine.name)).type == pyarrow.fs.FileType.NotFound:
+                return False
+            self._write()
+        return not any(other.at_work and other.since > self.mine.since for other in self._others())
+
+    def _others(self) -> list[Driver]:
+        """Return the other drivers that are alive, by name, and remove the files of the dead."""
+        machine = machine_of(self.mine.name)
+        found = []
+        for info in self.filesystem.get_file_info(pyarrow.fs.FileSelector(self.folder, allow_not_found=True)):
+            other = self._read(info.path)
+            if other is None or other.name == self.mine.name:
+                continue
+            if not other.alive(machine):
+                with contextlib.suppress(OSError):
+                    self.filesystem.delete_file(info.path)
+            elif not self.neighbours or machine_of(other.name) != machine:
+                found.append(other)
+        return sorted(found, key=lambda driver: driver.name)
+
+    def _read(self, file: str) -> Driver | None:
         try:
-            _beat(filesystem, file, me)
-        except OSError:  # the storage is away for a while; the next beat may arrive
-            LOG.warning("no heartbeat", exc_info=True)
+            with self.filesystem.open_input_stream(file) as stream:
+                return Driver(**json.loads(stream.read().decode()))
+        except FileNotFoundError:
+            return None
+        except ValueError:  # it is being written
+            return Driver(unquote(PurePosixPath(file).stem), time.time(), time.time(), at_work=False)
+
+    def _write(self) -> None:
+        self.mine = replace(self.mine, beat=time.time())
+        with self.filesystem.open_output_stream(self._file(self.mine.name)) as stream:
+            stream.write(json.dumps(asdict(self.mine)).encode())
+
+    def _file(self, name: str) -> str:
+        return f"{self.folder}/{quote(name, safe='')}.json"

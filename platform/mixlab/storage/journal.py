@@ -63,7 +63,8 @@ class Storage:
         except (OSError, ValueError, NotImplementedError) as error:
             reason = shown(first_line(error)).rstrip(".")
             raise BadInput(f"--storage {shown(root)!r} cannot be opened ({reason}); {usable(root)}") from None
-        self.trials = f"{path}/{study}/trials"
+        self.folder = f"{path}/{study}"
+        self.trials = f"{self.folder}/trials"
 
     def newest(self) -> dict[str, Saved]:
         """Return for each trial, by key, the checkpoint with the most finished epochs."""

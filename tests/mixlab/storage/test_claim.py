@@ -1,45 +1,132 @@
-"""If two drivers use one storage behind a URI, the second says that the first is at work."""
+"""If two drivers use one storage behind a URI, one is at work, and the other says who that is."""
 
 import json
+import os
+import threading
 import time
 from pathlib import Path
+from urllib.parse import quote
 
+import psutil
 import pyarrow.fs
 import pytest
 
 from mixlab.errors import BadInput
 from mixlab.processes import machine_of, runs_here, this_process
+from mixlab.storage import claim
 from mixlab.storage.claim import claimed
 
 LOCAL = pyarrow.fs.LocalFileSystem()
+NODE7 = "node7/pid:[1]#12@34"
+DEAD_HERE = f"{machine_of(this_process())}#999999999@1"
 
 
-def held_by(folder: Path, driver: str, beat: float) -> None:
-    (folder / "driver.json").write_text(json.dumps({"driver": driver, "beat": beat}))
+def held_by(folder: Path, driver: str, beat: float, at_work: bool = True) -> Path:
+    file = folder / f"{quote(driver, safe='')}.json"
+    file.write_text(json.dumps({"name": driver, "since": 1_700_000_000.0, "beat": beat, "at_work": at_work}))
+    return file
+
+
+def fail(sentence: str) -> None:
+    raise AssertionError(sentence)
 
 
 def test_a_folder_is_held_and_given_back(tmp_path: Path) -> None:
-    with claimed(LOCAL, str(tmp_path)):
-        assert json.loads((tmp_path / "driver.json").read_text())["driver"] == this_process()
+    with claimed(LOCAL, str(tmp_path), fail):
+        (file,) = tmp_path.iterdir()
+        assert json.loads(file.read_text())["name"] == this_process()
+        assert json.loads(file.read_text())["at_work"]
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_living_driver_of_another_machine_is_named(tmp_path: Path) -> None:
-    held_by(tmp_path, "node7/pid:[1]#12@34", time.time() - 60)
-    with pytest.raises(BadInput, match="on node7, is at work"), claimed(LOCAL, str(tmp_path)):
+    file = held_by(tmp_path, NODE7, time.time() - 60)
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(1_700_000_000))
+    with (
+        pytest.raises(BadInput, match=rf"on node7 \(process 12\), is at work in this storage since {since}: wait"),
+        claimed(LOCAL, str(tmp_path), fail),
+    ):
         pass
-    assert (tmp_path / "driver.json").exists()
+    assert list(tmp_path.iterdir()) == [file]
 
 
-@pytest.mark.parametrize("driver", ["node7/pid:[1]#12@34", f"{machine_of(this_process())}#999999999@1"])
+@pytest.mark.parametrize("driver", [NODE7, DEAD_HERE])
 def test_a_dead_driver_holds_nothing(tmp_path: Path, driver: str) -> None:
-    held_by(tmp_path, driver, time.time() - 300)
-    with claimed(LOCAL, str(tmp_path)):
-        pass
+    file = held_by(tmp_path, driver, time.time() - 300)
+    with claimed(LOCAL, str(tmp_path), fail):
+        assert not file.exists()
 
 
 def test_a_killed_driver_of_this_machine_is_gone_at_once(tmp_path: Path) -> None:
-    held_by(tmp_path, f"{machine_of(this_process())}#999999999@1", time.time())
-    with claimed(LOCAL, str(tmp_path)):
+    held_by(tmp_path, DEAD_HERE, time.time())
+    with claimed(LOCAL, str(tmp_path), fail):
         pass
     assert runs_here(this_process())
+
+
+def test_drivers_of_one_machine_may_share_a_claim(tmp_path: Path) -> None:
+    parent = psutil.Process(os.getppid())
+    neighbour = f"{machine_of(this_process())}#{parent.pid}@{parent.create_time():.0f}"
+    with claimed(LOCAL, str(tmp_path), fail, neighbours=True, me=neighbour):
+        with claimed(LOCAL, str(tmp_path), fail, neighbours=True):
+            assert len(list(tmp_path.iterdir())) == 2
+        with pytest.raises(BadInput, match="at work"), claimed(LOCAL, str(tmp_path), fail):
+            pass
+        with pytest.raises(BadInput, match="at work"), claimed(LOCAL, str(tmp_path), fail, neighbours=True, me=NODE7):
+            pass
+
+
+def test_of_many_that_start_at_once_one_is_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claim, "LOOK_SECONDS", 0.005)
+    gate, counting = threading.Barrier(8), threading.Lock()
+    at_work, most, refused = 0, 0, []
+
+    def start(number: int) -> None:
+        nonlocal at_work, most
+        gate.wait()
+        try:
+            with claimed(LOCAL, str(tmp_path), fail, me=f"node{number}/pid:[1]#1@1"):
+                with counting:
+                    at_work += 1
+                    most = max(most, at_work)
+                time.sleep(0.2)
+                with counting:
+                    at_work -= 1
+        except BadInput as error:
+            refused.append(str(error))
+
+    threads = [threading.Thread(target=start, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
+    assert len(refused) == 7
+
+
+@pytest.mark.parametrize("taken_over", ["and is at work", "and is done"])
+def test_a_driver_that_was_taken_for_dead_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken_over: str
+) -> None:
+    monkeypatch.setattr(claim, "BEAT_SECONDS", 0.01)
+    lost = threading.Event()
+    with claimed(LOCAL, str(tmp_path), lambda sentence: lost.set()):
+        if taken_over == "and is done":
+            next(tmp_path.iterdir()).unlink()
+        else:
+            file = held_by(tmp_path, NODE7, time.time())
+            later = json.loads(file.read_text()) | {"since": time.time() + 1}
+            file.write_text(json.dumps(later))
+        assert lost.wait(10)
+
+
+def test_the_heart_beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claim, "BEAT_SECONDS", 0.01)
+    with claimed(LOCAL, str(tmp_path), fail):
+        (file,) = tmp_path.iterdir()
+        first = file.read_text()
+        for _ in range(1000):
+            if file.read_text() not in (first, ""):
+                break
+            time.sleep(0.01)
+        assert json.loads(file.read_text())["at_work"]

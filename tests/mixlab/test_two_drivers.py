@@ -1,0 +1,104 @@
+"""Two drivers on two machines with one bucket: one trains, the other says who is at work, and takes over from the dead.
+
+The machines are processes with a host's name, a home and a working folder of their own.
+"""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.servers import s3
+from tests.servers.program import Program, environment
+from tests.study_folder import StudyFolder, toy_folder
+from tests.toy import epochs_of, hold, notes, release
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.slow
+
+EPOCHS = 5
+GONE_SECONDS = 4.0
+OPTIONS = ("--epochs", str(EPOCHS), "--seeds", "2")
+UNSHARE = ("unshare", *(() if os.geteuid() == 0 else ("--user", "--map-root-user")), "--uts")
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host's name for a driver, in place of a ``Machine``."""
+
+    name: str
+
+    def inside(self, folder: Path, *command: str) -> list[str]:
+        """Return the command as it runs on that host."""
+        return [*UNSHARE, "sh", "-c", f'hostname {self.name} && exec "$@"', self.name, *command]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[s3.S3]:
+    if subprocess.run([*UNSHARE, "true"], capture_output=True).returncode:
+        pytest.skip("the kernel grants no host's name of its own")
+    with s3.running() as started:
+        yield started
+
+
+def beats(server: s3.S3, bucket: str) -> list[float]:
+    """Return the last heartbeat of each driver that has claimed the study."""
+    files = [file for file in server.files(bucket) if "/drivers/" in file]
+    return [json.loads(server.read(file))["beat"] for file in files]
+
+
+def test_one_trains_and_the_other_takes_over_from_the_dead(server: s3.S3, tmp_path: Path, tracking_uri: str) -> None:
+    bucket = server.create_bucket()
+    given = environment(**server.environment, BEAT_SECONDS="1", GONE_SECONDS=str(GONE_SECONDS))
+    options = (*OPTIONS, "--storage", server.uri(f"{bucket}/results"))
+    studies: dict[str, StudyFolder] = {}
+    with ExitStack() as stack:
+        drivers: dict[str, Program] = {}
+        for name in ("node-a", "node-b"):
+            folder = tmp_path / name / "study"
+            folder.mkdir(parents=True)
+            own = {**given, "HOME": str(folder)}
+            studies[name] = toy_folder(folder, "recorded", "study", tracking_uri=tracking_uri, environment=own)
+            hold(folder, epoch=2)
+        for name, study in studies.items():  # at once
+            drivers[name] = stack.enter_context(study.start(*options, at=Host(name)))
+
+        def training() -> list[str]:
+            return [name for name in studies if epochs_of(studies[name].folder) == {0: [1], 1: [1]}]
+
+        (at_work,) = wait_for(training, lambda: [driver.said for driver in drivers.values()])
+        (other,) = studies.keys() - {at_work}
+        said = drivers[other].finish(code=2)
+        assert f"error: another start of this study, on {at_work} (process " in said, said
+        assert "is at work in this storage since 20" in said
+        assert not notes(studies[other].folder, "began")
+
+        drivers[at_work].until(lambda: sum(file.endswith("journal.json") for file in server.files(bucket)) == 2)
+        drivers[at_work].kill()
+        wait_for(lambda: all(time.time() - beat > GONE_SECONDS for beat in beats(server, bucket)))
+        release(studies[other].folder)
+        stack.enter_context(studies[other].start(*options, at=Host(other), log="again.txt")).finish()
+    together = [epochs_of(studies[name].folder) for name in (at_work, other)]
+    for seed in (0, 1):
+        assert [epochs[seed] for epochs in together] == [[1], [2, 3, 4, 5]]
+    assert studies[other].statuses() == {"FINISHED"}
+    assert len(studies[other].runs("seed")) == 2
+    assert server.files(bucket) == []
+
+
+def test_a_search_whose_history_is_a_file_is_one_machines_own(server: s3.S3, tmp_path: Path, tracking_uri: str) -> None:
+    bucket = server.create_bucket()
+    found = {"name": "node7/pid:[1]#12@34", "since": time.time(), "beat": time.time(), "at_work": True}
+    server.write(f"{bucket}/results/search/searching/node7.json", json.dumps(found).encode())
+    search = toy_folder(
+        tmp_path, "short search", "search", tracking_uri=tracking_uri, environment=environment(**server.environment)
+    )
+    said = search.run("--storage", server.uri(f"{bucket}/results"), code=2)
+    assert "error: another start of this study, on node7 (process 12), is at work" in said, said
+    assert not notes(tmp_path, "began")
