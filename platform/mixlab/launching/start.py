@@ -1,6 +1,5 @@
 """The parts of one start of the command that its phases share: console, cluster, storage and MLflow."""
 
-import _thread
 import contextlib
 import logging
 import os
@@ -142,7 +141,7 @@ def only_machine(start: Start, name: str, *, neighbours: bool = True) -> context
 
     def lost(sentence: str) -> None:
         console.print(sentence, style="red", markup=False, soft_wrap=True)
-        _thread.interrupt_main(signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     return claimed(storage.filesystem, f"{storage.folder}/{name}", lost, neighbours=neighbours)
 
