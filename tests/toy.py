@@ -60,7 +60,8 @@ class Toy:
         data_root: Path = Path("data"),
     ) -> None:
         done = int((resume_from / "epoch").read_text()) if resume_from else 0
-        note("began", config=dict(config), seed=seed, done=done, threads=_threads())
+        threads = _threads() if config["fault"] else None
+        note("began", config=dict(config), seed=seed, done=done, threads=threads)
         for epoch in range(done + 1, config["epochs"] + 1):
             time.sleep(config["pause"])
             while held(seed, epoch):
@@ -150,7 +151,7 @@ def held(seed: int, epoch: int) -> bool:
 
 
 def _threads() -> int:
-    import torch
+    import torch  # takes seconds: only where it is asked for
 
     return torch.get_num_threads()
 

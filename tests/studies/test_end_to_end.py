@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 STUDY = "ablation_cifar100"
 SMALL = (
     *("--preset", "smoke", "--dataset", "cifar10", "--data-root", str(ROOT / "data")),
-    *("--mixers", "cutmix", "--arms", "+ l_su", "--seeds", "2", "--epochs", "4"),
+    *("--mixers", "cutmix", "--arms", "+ lam", "--seeds", "2", "--epochs", "4"),
 )
 
 pytestmark = pytest.mark.slow
@@ -49,7 +49,7 @@ def require_same(disturbed: StudyFolder, undisturbed: StudyFolder) -> None:
 
 def test_whole_study_ends_with_table_and_true_states(undisturbed: StudyFolder) -> None:
     results = undisturbed.results()
-    assert set(results) == {(arm, seed) for arm in ("baseline", "+ lam", "+ l_su") for seed in ("0", "1")}
+    assert set(results) == {(arm, seed) for arm in ("baseline", "+ lam") for seed in ("0", "1")}
     for histories in results.values():
         for name in ("train_loss", "test_top1", "test_top5"):
             assert [step for step, _ in histories[name]] == [1, 2, 3, 4]
@@ -68,7 +68,7 @@ def test_runs_are_nested_and_described(undisturbed: StudyFolder) -> None:
     client = undisturbed.client
     runs = {run.info.run_id: run for run in undisturbed.runs()}
     levels = [run.data.tags["mixlab.level"] for run in runs.values()]
-    assert sorted(levels) == ["arm"] * 3 + ["seed"] * 6 + ["study"]
+    assert sorted(levels) == ["arm"] * 2 + ["seed"] * 4 + ["study"]
     for run in runs.values():
         parent = runs.get(run.data.tags.get("mlflow.parentRunId", ""))
         above = {"seed": "arm", "arm": "study"}.get(run.data.tags["mixlab.level"])
@@ -88,15 +88,15 @@ def test_second_call_trains_nothing_and_a_seed_more_trains_only_it(undisturbed: 
     before = undisturbed.results()
     out = undisturbed.run()
     assert "started" not in out
-    assert "+ l_su" in out
+    assert "+ lam" in out
     plan = undisturbed.run("--seeds", "3", "--dry-run")
-    assert "9 trials: 6 done, 3 pending" in plan
+    assert "6 trials: 4 done, 2 pending" in plan
     out = undisturbed.run("--seeds", "3")
     started = [line for line in out.splitlines() if line.endswith("started")]
-    assert len(started) == 3
+    assert len(started) == 2
     assert all("seed 2" in line for line in started)
     after = undisturbed.results()
-    assert len(after) == 9
+    assert len(after) == 6
     assert {cell: after[cell] for cell in before} == before
 
 
