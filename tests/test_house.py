@@ -160,7 +160,7 @@ def private_attributes(path: Path) -> set[str]:
 
 
 def is_private(name: str) -> bool:
-    return name.startswith("_") and not name.startswith("__") and name not in PUBLIC
+    return name.startswith("_") and not name.startswith("__") and name not in PUBLIC | sys.stdlib_module_names
 
 
 def of_self(node: ast.Attribute) -> bool:

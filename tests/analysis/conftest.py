@@ -19,7 +19,7 @@ from mixlab.provenance import Provenance
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.metric import Metric
 from mixlab.spec.state import State
-from mixlab.spec.study import Trial, cell_name
+from mixlab.spec.trial import Trial, cell_name
 from mixlab.tracking import names
 from mixlab.tracking.tracker import Tracked, Tracker
 from trainables.config import parse

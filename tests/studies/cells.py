@@ -10,8 +10,8 @@ from analysis.records.published import PublishedNumber, published_number
 from mixlab import Study
 from mixlab.api import configure
 from mixlab.cli import parse as parse_options
-from mixlab.spec.study import Trial
 from mixlab.spec.trainable import complete
+from mixlab.spec.trial import Trial
 from trainables.classify import train
 
 FOLDER = Path(__file__).parents[2] / "studies"

@@ -14,8 +14,8 @@ from mixlab.cluster import connect
 from mixlab.cluster.connect import Share
 from mixlab.errors import BadInput
 from mixlab.options import AUTO, Options
-from mixlab.spec.study import Trial
 from mixlab.spec.trainable import CompleteTrainable
+from mixlab.spec.trial import Trial
 
 MARGIN = 0.1  # the share of a GPU's free memory left for fragments, and for steps that need more than those measured
 STEPS = 10_000  # Ray counts a GPU in ten-thousandths

@@ -10,8 +10,8 @@ import ray
 from mixlab.cluster import head
 from mixlab.cluster.nodes import alive, call_on, names_of
 from mixlab.errors import BadInput, first_line
-from mixlab.spec.study import Trial
 from mixlab.spec.trainable import CompleteTrainable
+from mixlab.spec.trial import Trial
 
 
 def prepare(train: CompleteTrainable, trials: Sequence[Trial], data_root: Path) -> None:

@@ -23,7 +23,7 @@ from mixlab.cluster.worker import Work, work
 from mixlab.errors import BadInput, last_line
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.state import State
-from mixlab.spec.study import Trial
+from mixlab.spec.trial import Trial
 
 # The most crashes in a row without a new epoch between them. A machine that kills every process is thus met four times
 # and no more, while a long trial may lose any number of nodes.

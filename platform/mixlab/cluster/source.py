@@ -7,7 +7,7 @@ from typing import Protocol
 
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.state import State
-from mixlab.spec.study import Trial
+from mixlab.spec.trial import Trial
 from mixlab.storage.journal import Saved
 
 

@@ -18,8 +18,8 @@ from ray import tune
 from mixlab.search.objective import OverSeeds
 from mixlab.spec.epoch import Epoch, Refused, epoch_of, summarised
 from mixlab.spec.search import SearchTrial
-from mixlab.spec.study import Trial
 from mixlab.spec.trainable import CompleteTrainable, Config, Save
+from mixlab.spec.trial import Trial
 from mixlab.storage.journal import Storage, read_epochs, write_epochs
 
 CONTEXT_BYTES = 800 * 2**20  # a process takes this of a GPU besides its tensors: 620 to 750 MiB were seen on an H100

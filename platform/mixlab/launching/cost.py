@@ -10,8 +10,8 @@ from rich.console import Console
 from mixlab.cluster import connect, packing
 from mixlab.launching.display import duration
 from mixlab.options import AUTO, Options
-from mixlab.spec.study import Trial
 from mixlab.spec.trainable import CompleteTrainable
+from mixlab.spec.trial import Trial
 
 TIMING = "timing a few training steps of each kind of trial ..."
 

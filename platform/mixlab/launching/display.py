@@ -13,7 +13,7 @@ from rich.text import Text
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.metric import Metric
 from mixlab.spec.state import State
-from mixlab.spec.study import Trial
+from mixlab.spec.trial import Trial
 
 MARKS = {State.DONE: ("✓", "green"), State.PRUNED: ("✂", "dim"), State.FAILED: ("✗", "red")}
 

@@ -9,8 +9,9 @@ from mixlab.launching.display import Shown
 from mixlab.launching.session import Session
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.state import State
-from mixlab.spec.study import Study, Trial
+from mixlab.spec.study import Study
 from mixlab.spec.trainable import CompleteTrainable
+from mixlab.spec.trial import Trial
 from mixlab.storage.journal import Saved
 from mixlab.tracking import names
 from mixlab.tracking.store import Recorded

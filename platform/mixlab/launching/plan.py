@@ -15,8 +15,9 @@ from mixlab.search.trial_store import absolute, url_of
 from mixlab.spec import space
 from mixlab.spec.search import Search
 from mixlab.spec.state import State
-from mixlab.spec.study import Study, Trial
+from mixlab.spec.study import Study
 from mixlab.spec.trainable import CompleteTrainable
+from mixlab.spec.trial import Trial
 from mixlab.storage.journal import Storage
 from mixlab.storage.probe import require_storage
 from mixlab.tracking import store

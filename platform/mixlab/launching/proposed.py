@@ -14,7 +14,7 @@ from mixlab.search.history import ERROR, OUTCOMES, TWIN, Claim, Found, History
 from mixlab.search.trial_store import shown as shown_url
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.state import State
-from mixlab.spec.study import Trial
+from mixlab.spec.trial import Trial
 from mixlab.storage.journal import Storage
 from mixlab.tracking import names
 from mixlab.tracking.tracker import Tracked, Tracker

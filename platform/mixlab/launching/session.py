@@ -8,7 +8,7 @@ from mixlab.errors import last_line
 from mixlab.launching.display import Display
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.state import State
-from mixlab.spec.study import Trial
+from mixlab.spec.trial import Trial
 from mixlab.storage.journal import JOURNAL, Storage
 from mixlab.tracking import names
 from mixlab.tracking.tracker import Tracker

@@ -19,8 +19,8 @@ from mixlab import provenance
 from mixlab.cluster import connect, packing, preparation
 from mixlab.errors import BadInput
 from mixlab.options import Options
-from mixlab.spec.study import Trial
 from mixlab.spec.trainable import CompleteTrainable
+from mixlab.spec.trial import Trial
 from mixlab.storage.claim import claimed
 from mixlab.storage.journal import Storage
 from mixlab.storage.probe import require_storage

@@ -17,8 +17,9 @@ from mixlab.search.trial_store import TrialStore, exists
 from mixlab.spec import space as ranges
 from mixlab.spec.search import Search, SearchTrial
 from mixlab.spec.state import State
-from mixlab.spec.study import Cell, digest
+from mixlab.spec.study import Cell
 from mixlab.spec.trainable import CompleteTrainable, Config
+from mixlab.spec.trial import digest
 
 Found = FrozenTrial  # a trial as Optuna holds it
 

@@ -6,7 +6,7 @@ import optuna
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, GPSampler, QMCSampler, RandomSampler, TPESampler
 
-from mixlab.spec.study import digest
+from mixlab.spec.trial import digest
 
 REDUCTION = 4  # for ASHA and Hyperband: one in this many trials continues at each rung
 

@@ -13,8 +13,9 @@ from mixlab.errors import BadInput, require_known
 from mixlab.spec import border
 from mixlab.spec import space as ranges
 from mixlab.spec.space import Space
-from mixlab.spec.study import Cell, Study, Trial, digest
+from mixlab.spec.study import Cell, Study
 from mixlab.spec.trainable import CompleteTrainable, Config
+from mixlab.spec.trial import Trial, digest
 
 SAMPLERS = ("tpe", "qmc", "gp", "random", "grid")
 SCHEDULERS = ("none", "asha", "hyperband", "median")

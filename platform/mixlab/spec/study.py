@@ -1,12 +1,9 @@
 """The spec of a study: one base, arms as differences from it, factors, seeds; and the trials that it stands for.
 
-Every arm runs the same seeds, so that every gain is a paired comparison. A trial's key is a hash of
-everything that determines its numbers, the resolved configuration and the seed, and of nothing else.
+Every arm runs the same seeds, so that every gain is a paired comparison.
 """
 
-import hashlib
 import itertools
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,6 +11,7 @@ from typing import Any
 from mixlab.errors import BadInput, require_known
 from mixlab.spec import border
 from mixlab.spec.trainable import CompleteTrainable, Config, complete
+from mixlab.spec.trial import Trial, cell_name, digest, trial_key
 
 Level = Mapping[str, Any]  # the keys that a factor's level changes in the base
 
@@ -52,33 +50,6 @@ class Cell:
     def name(self) -> str:
         """Return the levels and the arm, such as ``cutmix · + lam``."""
         return cell_name(self.levels, self.arm)
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One training run of a study."""
-
-    key: str
-    arm: str
-    levels: Mapping[str, str]  # factor to level
-    seed: int
-    config: Config  # resolved, flat
-    settings: Any = None  # the same in the trainable's form
-
-    @property
-    def cell(self) -> str:
-        """Return the row of the run among its seeds, such as ``cutmix · + lam``."""
-        return cell_name(self.levels, self.arm)
-
-    @property
-    def name(self) -> str:
-        """Return the name of the run for people."""
-        return f"{self.cell} · seed {self.seed}"
-
-
-def cell_name(levels: Mapping[str, str], arm: str) -> str:
-    """Return the name of a cell, such as ``cutmix · + lam``."""
-    return " · ".join((*levels.values(), arm))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -312,14 +283,3 @@ def _shared(trials: Sequence[Trial]) -> dict[str, Any]:
     """Return the part that the configurations of all trials have in common."""
     first, *others = (trial.config for trial in trials)
     return {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
-
-
-def trial_key(hashed: Config, seed: int) -> str:
-    """Return 16 hexadecimal digits of the SHA-256 of what determines a run: its hashed configuration, and the seed."""
-    return digest({"config": dict(hashed), "seed": seed})
-
-
-def digest(value: Any) -> str:
-    """Return 16 hexadecimal digits that identify any JSON value, whatever the order of its keys."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=border.plain)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -24,7 +24,7 @@ from mixlab.provenance import Provenance
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.search import SearchTrial
 from mixlab.spec.state import State
-from mixlab.spec.study import Trial
+from mixlab.spec.trial import Trial
 from mixlab.storage.journal import read_epochs
 from mixlab.tracking import histograms, names, views
 from mixlab.tracking.store import Recorded, recorded, search_runs

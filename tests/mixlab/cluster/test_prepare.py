@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from mixlab.cluster import preparation
-from mixlab.spec.study import Trial
 from mixlab.spec.trainable import complete
+from mixlab.spec.trial import Trial
 
 
 def test_data_and_weights_are_had_once_each(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from mixlab.search.history import DRIVER, ERROR, TWIN, Claim, History
 from mixlab.search.trial_store import TrialStore, shown
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.state import State
-from mixlab.spec.study import Trial
+from mixlab.spec.trial import Trial
 from mixlab.storage.journal import Saved
 from tests.mixlab.search_toy import TRAIN, InMemory, NoCheckpoints, accuracy, proposed, run, search, store_of
 

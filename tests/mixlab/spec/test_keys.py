@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from mixlab.spec.study import digest
 from mixlab.spec.trainable import complete
+from mixlab.spec.trial import digest
 
 
 class Toy:

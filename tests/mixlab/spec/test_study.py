@@ -7,8 +7,8 @@ import pytest
 
 from mixlab import Arm, Metric, Study
 from mixlab.errors import BadInput
-from mixlab.spec.study import digest, trial_key
 from mixlab.spec.trainable import complete
+from mixlab.spec.trial import digest, trial_key
 
 STUDY = Study(
     name="toy",

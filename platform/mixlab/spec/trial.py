@@ -1,0 +1,52 @@
+"""One training run of a study, its names, and its key.
+
+The key is a hash of everything that determines the run's numbers, the resolved configuration and the seed, and of
+nothing else.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mixlab.spec import border
+from mixlab.spec.trainable import Config
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training run of a study."""
+
+    key: str
+    arm: str
+    levels: Mapping[str, str]  # factor to level
+    seed: int
+    config: Config  # resolved, flat
+    settings: Any = None  # the same in the trainable's form
+
+    @property
+    def cell(self) -> str:
+        """Return the row of the run among its seeds, such as ``cutmix · + lam``."""
+        return cell_name(self.levels, self.arm)
+
+    @property
+    def name(self) -> str:
+        """Return the name of the run for people."""
+        return f"{self.cell} · seed {self.seed}"
+
+
+def cell_name(levels: Mapping[str, str], arm: str) -> str:
+    """Return the name of a cell, such as ``cutmix · + lam``."""
+    return " · ".join((*levels.values(), arm))
+
+
+def trial_key(hashed: Config, seed: int) -> str:
+    """Return 16 hexadecimal digits of the SHA-256 of what determines a run: its hashed configuration, and the seed."""
+    return digest({"config": dict(hashed), "seed": seed})
+
+
+def digest(value: Any) -> str:
+    """Return 16 hexadecimal digits that identify any JSON value, whatever the order of its keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=border.plain)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
