@@ -2,12 +2,17 @@
 
     python analysis/robustness.py ablation_cifar100                         every finished run, 1000 test images
     python analysis/robustness.py ablation_cifar100 --images 10000 --pgd
+    python analysis/robustness.py STUDY --substitutes none:1,torchvision/resnet152_imagenet
+
+With substitutes FGSM and PGD are also made on other networks, and each network of the study is tested on the images
+that fool those: a grey box where the substitute has its architecture (another seed), a black box where it has another
+(K-image mixing, Table 5).
 
 The command needs the finished runs' ``model.pt``, and writes into results/robustness: table.md and .csv, every measure
-with paired gains, corruptions.csv, and reliability.png, .pdf and .csv, accuracy by confidence. Corrupted images are the
-official ones where CIFAR-10-C or CIFAR-100-C lies in the data root, else "CIFAR-C-style" ones made here, which no
-published number may be compared with. A network takes about 100 passes over the images; networks that were evaluated
-before are read from evaluations.json.
+with paired gains, corruptions.csv, transfers.csv, and reliability.png, .pdf and .csv, accuracy by confidence. Corrupted
+images are the official ones where CIFAR-10-C or CIFAR-100-C lies in the data root, else "CIFAR-C-style" ones made here,
+which no published number may be compared with. A network takes about 100 passes over the images; networks that were
+evaluated before are read from evaluations.json.
 
 Exit codes: 0 done; 1 done, but some checkpoint could not be evaluated (named); 2 bad input, in one sentence.
 """
@@ -28,21 +33,24 @@ from analysis.figures.drawing import line_and_band, save
 from analysis.figures.reliability_plot import FEWEST, plot_reliability, reliability_points
 from analysis.networks.evaluate import Result
 from analysis.networks.robustness_measures import STYLE, measure
-from analysis.networks.transfer import fetch_attacker
+from analysis.networks.transfer import find_substitutes
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import metric_text, provenance_text
 from analysis.words.cells import tidy
 from analysis.words.rendering import escape_markdown, markdown
 from mixlab.spec.metric import Metric
 
-VERSION = 3  # the version of the evaluation; raise it when its numbers change
+VERSION = 4  # the version of the evaluation; raise it when its numbers change
 OFFICIAL = {"cifar10_c": "CIFAR-10-C", "cifar100_c": "CIFAR-100-C"}  # the name in EVALUATION_SETS, and the folder
 HEADINGS = {
     "test_top1_clean": "Clean",
     "test_top1_corrupted": "Corruption",
     "fgsm_error": "FGSM",
     "pgd_error": "PGD",
-    "transfer_error": "FGSM (transfer)",
+    "fgsm_grey_error": "FGSM, grey box",
+    "fgsm_black_error": "FGSM, black box",
+    "pgd_grey_error": "PGD, grey box",
+    "pgd_black_error": "PGD, black box",
     "fgsm_release_error": "FGSM (release)",
     "ece": "ECE",
     "adaptive_ece": "Adaptive ECE",
@@ -52,7 +60,10 @@ LABELS = {
     "test_top1_corrupted": "mean top-1 accuracy over 19 corruptions and 5 severities",
     "fgsm_error": "error under FGSM at 8/255 in pixels",
     "pgd_error": "error under PGD at 8/255 in pixels, 10 steps of 2/255, random start",
-    "transfer_error": "error under FGSM at 8/255 made on another network, a black box",
+    "fgsm_grey_error": "error under FGSM at 8/255 made on another network of the same architecture",
+    "fgsm_black_error": "error under FGSM at 8/255 made on a network of another architecture",
+    "pgd_grey_error": "error under PGD as above, made on another network of the same architecture",
+    "pgd_black_error": "error under PGD as above, made on a network of another architecture",
     "fgsm_release_error": "error under the FGSM of SUMix's released code, which clamps normalised pixels; legacy",
     "ece": "expected calibration error, 15 bins of equal width",
     "adaptive_ece": "the same with 15 bins of equally many predictions",
@@ -105,7 +116,10 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         "--fgsm-release", action="store_true", help="also FGSM as SUMix's released code has it (legacy)"
     )
     parser.add_argument(
-        "--transfer-from", metavar="RUN", help="also FGSM made on the network of this MLflow run, of any study"
+        "--substitutes",
+        metavar="A,B",
+        help="also FGSM and PGD made on these networks: ARM:SEED of the study, the id of any MLflow run, or "
+        "torchvision/BACKBONE with torchvision's weights of ImageNet",
     )
     return parser.parse_args(argv)
 
@@ -121,7 +135,8 @@ def tabulate_study(options: argparse.Namespace) -> int:
     evaluation.require_at_least_one(options, "images")
     study = evaluation.Evaluation.read("robustness.py", options)
     root = options.data_root.absolute()
-    attacker = fetch_attacker(options.tracking_uri, options.transfer_from) if options.transfer_from else None
+    named = [name.strip() for name in options.substitutes.split(",")] if options.substitutes else []
+    substitutes = find_substitutes(named, options.tracking_uri, study.runs, root)
     protocol = {
         "kind": "robustness",
         "version": VERSION,
@@ -129,9 +144,9 @@ def tabulate_study(options: argparse.Namespace) -> int:
         "official": {name: str(root) for name, folder in OFFICIAL.items() if (root / folder).is_dir()},
         "pgd": options.pgd,
         "release": options.fgsm_release,
-        "transfer": attacker.sha256 if attacker else None,
+        "substitutes": {one.name: one.sha256 for one in substitutes},
     }
-    study.measure(partial(measure, attacker=attacker), protocol)
+    study.measure(partial(measure, substitutes=substitutes), protocol)
     results = study.found.results
     if not results:
         return 1
@@ -156,7 +171,11 @@ def tabulate_study(options: argparse.Namespace) -> int:
     (options.out / "table.md").write_text("\n".join([f"# {options.study}\n\n{text}\n", *details]), encoding="utf-8")
     pd.concat([tidy(levels) for levels in tables.values()]).to_csv(options.out / "table.csv", index=False)
     study.points(by_corruption).to_csv(options.out / "corruptions.csv", index=False)
-    return study.finish(text, [*(options.out / name for name in ("table.md", "table.csv", "corruptions.csv")), *files])
+    named_files = ["table.md", "table.csv", "corruptions.csv"]
+    if substitutes:
+        study.points(lambda result: result.get("transfers", [])).to_csv(options.out / "transfers.csv", index=False)
+        named_files.append("transfers.csv")
+    return study.finish(text, [*(options.out / name for name in named_files), *files])
 
 
 def by_corruption(result: Result) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ These are the numbers of SUMix's Table 5; ``robustness.py`` makes a study's tabl
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import mean
@@ -15,7 +15,7 @@ import torch
 from torch import Generator, Tensor
 
 from analysis.networks.evaluate import Result, batches
-from analysis.networks.transfer import Attacker
+from analysis.networks.transfer import Substitute
 from trainables.backbones.backbone import Network
 from trainables.config import Config
 from trainables.datasets import EVALUATION_SETS
@@ -36,7 +36,7 @@ def measure(
     source: BatchSource,
     config: Config,
     protocol: Mapping[str, Any],
-    attacker: Attacker | None = None,
+    substitutes: Sequence[Substitute] = (),
 ) -> Result:
     """Return every measure that the protocol asks for, the bins of a reliability diagram, and each corruption.
 
@@ -47,9 +47,9 @@ def measure(
         source: the source of the test images.
         config: the configuration of the network.
         protocol: the measures that are asked for.
-        attacker: the network on which the transferred attack is made; its SHA-256 is in the protocol.
+        substitutes: the networks on which transferred attacks are made; their SHA-256 are in the protocol.
     """
-    attacks = _attacks(config, protocol, attacker)
+    attacks = _attacks(network, config, protocol, substitutes)
     official = _official(config, protocol)
     made = protocol["corruptions"] and official is None and dataset_of(config).image_shape[0] == 3
     # One tensor for all images: many small ones that stay, between the large ones of a batch, would keep the allocator
@@ -65,17 +65,19 @@ def measure(
             logits = torch.empty(len(source), found.shape[1], dtype=found.dtype)
         rows = slice(first, first + len(labels))
         logits[rows], truth[rows], first = found, labels, rows.stop
-        for name, (attack, victim) in attacks.items():
-            fooled[name][rows] = logits_under_attack(network, images, labels, attack, source=victim).argmax(1)
+        for name, (attack, other) in attacks.items():
+            fooled[name][rows] = logits_under_attack(network, images, labels, attack, source=other).argmax(1)
         if made:
             pixels = (255 * images).round().to(torch.uint8).cpu()
             for corruption, hits in right.items():
                 for level in range(SEVERITIES):
                     shown = corrupt(pixels, corruption, level + 1, SEED + number).to(images.device) / 255
                     hits[level] += int((predict(network, shown).argmax(1) == labels).sum())
+    errors = {name: 100 - 100 * float((said == truth).double().mean()) for name, said in fooled.items()}
     return {
         **_of_predictions(logits, truth),
-        **{name: 100 - 100 * float((said == truth).double().mean()) for name, said in fooled.items()},
+        **{name: error for name, error in errors.items() if isinstance(name, str)},
+        **_of_transfers(errors, config, substitutes),
         **(
             _corrupted(STYLE, {name: [100 * n / len(truth) for n in hits] for name, hits in right.items()})
             if made
@@ -85,17 +87,44 @@ def measure(
     }
 
 
-def _attacks(config: Config, protocol: Mapping[str, Any], attacker: Attacker | None) -> dict[str, tuple[Attack, Any]]:
-    """Return each attack by the name of its measure, and the network that it is made on where that is another."""
-    found: dict[str, tuple[Attack, Any]] = {"fgsm_error": (fgsm, None)}
+Name = str | tuple[str, str]  # of a measure, or of a substitute and of the attack that is made on it
+
+
+def _attacks(
+    network: Network, config: Config, protocol: Mapping[str, Any], substitutes: Sequence[Substitute]
+) -> dict[Name, tuple[Attack, Network | None]]:
+    """Return each attack by its name, and the network that it is made on where that is another."""
+    found: dict[Name, tuple[Attack, Network | None]] = {"fgsm_error": (fgsm, None)}
     if protocol["pgd"]:
         found["pgd_error"] = partial(pgd, rng=Generator().manual_seed(SEED)), None
-    if attacker is not None:
-        found["transfer_error"] = fgsm, attacker.network(config)
     if protocol["release"]:
         dataset = dataset_of(config)
         found["fgsm_release_error"] = partial(fgsm_sumix_release, mean=dataset.mean, std=dataset.std), None
+    for substitute in substitutes:
+        other = substitute.network(config)
+        if not _same_weights(network, other):  # a network is no substitute for itself
+            found[substitute.name, "fgsm"] = fgsm, other
+            found[substitute.name, "pgd"] = partial(pgd, rng=Generator().manual_seed(SEED)), other
     return found
+
+
+def _same_weights(one: Network, other: Network) -> bool:
+    mine, theirs = one.backbone.state_dict(), other.backbone.state_dict()
+    return mine.keys() == theirs.keys() and all(torch.equal(mine[name].cpu(), theirs[name].cpu()) for name in mine)
+
+
+def _of_transfers(errors: Mapping[Name, float], config: Config, substitutes: Sequence[Substitute]) -> Result:
+    """Return the error from each substitute, and the mean over those of the same and of another architecture."""
+    points = [
+        {"substitute": one.name, "box": one.box(config), "attack": attack, "error": errors[one.name, attack]}
+        for one in substitutes
+        for attack in ("fgsm", "pgd")
+        if (one.name, attack) in errors
+    ]
+    groups: dict[str, list[float]] = {}
+    for point in points:
+        groups.setdefault(f"{point['attack']}_{point['box']}_error", []).append(float(point["error"]))
+    return {**{name: mean(values) for name, values in groups.items()}, **({"transfers": points} if points else {})}
 
 
 def _of_predictions(logits: Tensor, labels: Tensor) -> Result:

@@ -1,24 +1,45 @@
-"""The network on which a transferred attack is made; it may be that of any run in MLflow."""
+"""The networks on which transferred attacks are made, in place of those that are attacked.
+
+A substitute is the network of any run in MLflow, the networks of an arm of the study, or one of torchvision's.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pandas as pd
+import torch
+
 from analysis.networks.evaluate import Checkpoint, CheckpointError, fetch, load_network
+from analysis.records.runs import done
 from mixlab.tracking import store
 from trainables.backbones.backbone import Network
-from trainables.config import Config
+from trainables.backbones.pretrained import Pretrained, load_classifier, load_pretrained
+from trainables.config import Config, parse
 from trainables.datasets.opening import dataset_of
+from trainables.methods import build_network
+
+TORCHVISION = "torchvision/"  # before the name of a backbone with torchvision's weights
+WEIGHTS: Pretrained = "IMAGENET1K_V1"  # which of them
 
 
 @dataclass(frozen=True)
-class Attacker:
-    """A checkpoint that can travel to a Ray task."""
+class Substitute:
+    """A checkpoint that can travel to a Ray task.
 
-    run_id: str
+    Args:
+        name: what the command line calls it.
+        config: the flat configuration of its run.
+        sha256: of ``content``, a state_dict of the backbone.
+    """
+
+    name: str
     config: dict[str, Any]
     sha256: str
     content: bytes
@@ -36,23 +57,74 @@ class Attacker:
             file = Path(folder) / "model.pt"
             file.write_bytes(self.content)
             try:
-                network, own = load_network(Checkpoint(self.run_id, self.config, file, self.sha256))
+                network, own = load_network(Checkpoint(self.name, self.config, file, self.sha256))
             except CheckpointError as error:
-                raise ValueError(f"--transfer-from {self.run_id!r}: {error}") from None
+                raise ValueError(f"--substitutes {self.name!r}: {error}") from None
         if (own.dataset, dataset_of(own).image_shape) != (attacked.dataset, dataset_of(attacked).image_shape):
-            raise ValueError(f"--transfer-from {self.run_id!r} is of {own.dataset}, the study of {attacked.dataset}")
+            raise ValueError(f"--substitutes {self.name!r} is of {own.dataset}, the study of {attacked.dataset}")
         return network
 
+    def box(self, attacked: Config) -> str:
+        """Return ``grey`` if it has the architecture of the attacked network, ``black`` if it has another."""
+        return "grey" if self.config.get("backbone") == attacked.backbone else "black"
 
-def fetch_attacker(tracking_uri: str, run_id: str) -> Attacker:
-    """Return the network of a run of any study.
+
+def find_substitutes(names: Sequence[str], tracking_uri: str, runs: pd.DataFrame, data_root: Path) -> list[Substitute]:
+    """Return the substitutes that a command line names, all read before anything is attacked.
+
+    Args:
+        names: ``ARM:SEED`` for the networks of an arm of the study, one for each combination of factor levels;
+            ``torchvision/BACKBONE``; or the id of any run in MLflow.
+        tracking_uri: where MLflow keeps the runs.
+        runs: one row per planned cell of the study.
+        data_root: the folder of the data sets, with torchvision's weights.
 
     Raises:
-        ValueError: MLflow does not have such a run, or its checkpoint.
+        ValueError: there is no such network, or its checkpoint cannot be had.
+        DataError: torchvision's weights are not there and cannot be downloaded.
     """
+    found: list[Substitute] = []
+    for name in dict.fromkeys(names):
+        if name.startswith(TORCHVISION):
+            found.append(of_torchvision(name, data_root))
+            continue
+        ids = _runs_of(name, runs) if ":" in name else [name]
+        found += [
+            _of_run(name if len(ids) == 1 else f"{name}, run {run_id[:8]}", tracking_uri, run_id) for run_id in ids
+        ]
+    return found
+
+
+def of_torchvision(name: str, data_root: Path) -> Substitute:
+    """Return torchvision's network with its own classifier of ImageNet's 1,000 classes."""
+    backbone = name.removeprefix(TORCHVISION)
+    config: dict[str, Any] = {"dataset": "imagenet", "backbone": backbone, "pretrained": WEIGHTS}
+    try:
+        parsed = parse(config)
+    except ValueError as error:
+        raise ValueError(f"--substitutes {name!r}: {error}") from None
+    network = build_network(parsed, dataset_of(parsed), weights=load_pretrained(backbone, WEIGHTS, data_root))
+    network.backbone.head.load_state_dict(load_classifier(backbone, WEIGHTS, data_root))
+    content = io.BytesIO()
+    torch.save(network.backbone.state_dict(), content)
+    return Substitute(name, config, hashlib.sha256(content.getvalue()).hexdigest(), content.getvalue())
+
+
+def _runs_of(name: str, runs: pd.DataFrame) -> list[str]:
+    """Return the ids of the runs of ``ARM:SEED`` that are done."""
+    arm, _, seed = name.rpartition(":")
+    finished = done(runs)
+    wanted = finished[(finished["arm"] == arm) & (finished["seed"].astype(str) == seed)]
+    if wanted.empty:
+        known = ", ".join(f"{row['arm']}:{row['seed']}" for row in finished.drop_duplicates("arm").to_dict("records"))
+        raise ValueError(f"--substitutes {name!r} has no run that is done; there are, for instance: {known}")
+    return [str(run_id) for run_id in wanted["run_id"]]
+
+
+def _of_run(name: str, tracking_uri: str, run_id: str) -> Substitute:
     with TemporaryDirectory() as folder:
         try:
             found = fetch(store.connect(tracking_uri, make=False), run_id, Path(folder))
         except CheckpointError as error:
-            raise ValueError(f"--transfer-from {run_id!r}: {error}") from None
-        return Attacker(run_id, found.config, found.sha256, found.file.read_bytes())
+            raise ValueError(f"--substitutes {name!r}: {error}") from None
+        return Substitute(name, found.config, found.sha256, found.file.read_bytes())

@@ -10,12 +10,23 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torchvision import models
 
 from analysis import robustness
 from analysis.networks import robustness_measures as measures
+from analysis.networks import transfer
+from analysis.networks.evaluate import all_of, open_images
+from analysis.networks.transfer import find_substitutes
+from trainables.backbones import pretrained
+from trainables.config import parse
 from trainables.datasets.cifar_c import CORRUPTIONS, EXTRA_CORRUPTIONS
+from trainables.datasets.opening import dataset_of
+from trainables.methods import build_network
+from trainables.robustness.adversarial import fgsm
+from trainables.robustness.classifier import predict, top1
 from trainables.robustness.corruption import CORRUPT
 
+PLAIN = {"pgd": False, "release": False, "corruptions": False, "official": {}}
 TWO = {name: CORRUPT[name] for name in ("contrast", "gaussian_noise")}
 
 
@@ -26,9 +37,14 @@ def call(study: Any, out: Path, *options: str) -> int:
 def test_table_holds_every_measure_with_gains_paired_by_seed(
     trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    study, _, run_ids = trained
+    study, plan, _ = trained
     monkeypatch.setattr(measures, "CORRUPT", TWO)
-    all_measures = ("--pgd", "--fgsm-release", "--transfer-from", run_ids["baseline", 1])
+    config = {"dataset": "cifar10", "backbone": "resnet20", "epochs": 1, "mixer": "none"}
+    other_network = study.add_run({**plan["trials"][0], "key": "another"}, 40.0, epochs=1, config=config)
+    network = build_network(parse(config), dataset_of(parse(config)))
+    torch.save(network.backbone.state_dict(), tmp_path / "model.pt")
+    study.client.log_artifact(other_network, str(tmp_path / "model.pt"))
+    all_measures = ("--pgd", "--fgsm-release", "--substitutes", f"baseline:0,baseline:1,{other_network}")
     assert call(study, tmp_path / "out", *all_measures, "--data-root", str(tmp_path)) == 0
     shown = capsys.readouterr().out
     assert "| mixer   | arm      | n   | Clean" in shown
@@ -45,14 +61,69 @@ def test_table_holds_every_measure_with_gains_paired_by_seed(
     assert means["+ lam"] == pytest.approx(by_hand["+ lam"])
 
 
-def test_an_attack_from_the_network_itself_is_the_white_box_and_the_bins_hold_every_image(
+def test_a_network_is_no_substitute_for_itself_and_the_mean_is_over_the_others(trained: Any, tmp_path: Path) -> None:
+    study, _, run_ids = trained
+    options = ("--no-corruptions", "--substitutes", f"baseline:0,{run_ids['baseline', 1]}")
+    assert call(study, tmp_path / "out", *options) == 0
+    table = pd.read_csv(tmp_path / "out" / "table.csv").set_index(["metric", "arm"])["mean"]
+    points = pd.read_csv(tmp_path / "out" / "transfers.csv")
+    assert len(points) == 2 * (1 + 1 + 2 + 2)
+    assert set(points["box"]) == {"grey"}
+    by_network = points[points["attack"] == "pgd"].groupby(["arm", "seed"])["error"].mean()
+    assert table["pgd_grey_error", "+ lam"] == pytest.approx(by_network["+ lam"].mean())
+    assert table["pgd_grey_error", "baseline"] == pytest.approx(by_network["baseline"].mean())
+    own = points[(points["arm"] == "baseline") & (points["seed"] == 0)]
+    assert set(own["substitute"]) == {run_ids["baseline", 1]}
+
+
+def test_a_transferred_attack_is_the_attack_on_the_substitute(trained: Any, tmp_path: Path) -> None:
+    """What fools the substitute by its own error is what any other network is shown."""
+    study, _, run_ids = trained
+    config = parse({"dataset": "cifar10", "backbone": "resnet8", "epochs": 1, "mixer": "cutmix"})
+    victim, other = (build_network(config, dataset_of(config), seed=seed).eval() for seed in (10, 0))
+    source = open_images(config, 10, tmp_path)
+    images, labels = all_of(source, config)
+    (substitute,) = find_substitutes([run_ids["baseline", 0]], study.uri, pd.DataFrame(), tmp_path)
+    result = measures.measure(victim, source, config, PLAIN, [substitute])
+    shown = fgsm(other, images, labels)
+    assert result["fgsm_grey_error"] == pytest.approx(100 - top1(predict(victim, shown), labels))
+    assert "pgd_black_error" not in result
+
+
+def test_the_substitutes_are_found_before_anything_is_attacked(
     trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    study, _, run_ids = trained
-    options = ("--no-corruptions", "--transfer-from", run_ids["baseline", 0])
-    assert call(study, tmp_path / "out", *options) == 0
+    study, _, _ = trained
+    for name, sentence in (
+        ("0" * 32, f"--substitutes {'0' * 32!r}: MLflow has no config.json of it"),
+        (
+            "baseline:7",
+            "--substitutes 'baseline:7' has no run that is done; there are, for instance: baseline:0, + lam:0",
+        ),
+        ("torchvision/resnet8", "--substitutes 'torchvision/resnet8': there are no weights 'IMAGENET1K_V1'"),
+    ):
+        assert call(study, tmp_path / "out", "--substitutes", name) == 2
+        assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@torch.no_grad()
+def test_a_network_of_torchvision_keeps_its_classifier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = models.resnet18().eval()
+    monkeypatch.setattr(pretrained, "load_pretrained", lambda *_: theirs.state_dict())
+    monkeypatch.setattr(transfer, "load_pretrained", lambda *_: theirs.state_dict())
+    config = parse({"dataset": "imagenet", "backbone": "resnet50_imagenet"})
+    substitute = transfer.of_torchvision("torchvision/resnet18_imagenet", tmp_path)
+    assert substitute.box(config) == "black"
+    network = substitute.network(config)
+    images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(network(images), theirs(network.normalise(images)), rtol=1e-4, atol=1e-5)
+
+
+def test_the_bins_hold_every_image(trained: Any, tmp_path: Path) -> None:
+    study, _, _ = trained
+    assert call(study, tmp_path / "out", "--no-corruptions") == 0
     kept = json.loads((tmp_path / "out" / "evaluations.json").read_text())
-    assert any(found["transfer_error"] == found["fgsm_error"] for found in kept.values())
     bins = pd.read_csv(tmp_path / "out" / "reliability.csv")
     assert (bins.groupby(["arm", "seed"])["predictions"].sum() == 10).all()
     ece = {tuple(key): 0.0 for key in bins[["arm", "seed"]].drop_duplicates().to_numpy()}
@@ -61,9 +132,6 @@ def test_an_attack_from_the_network_itself_is_the_white_box_and_the_bins_hold_ev
     assert sorted(ece.values()) == pytest.approx(sorted(found["ece"] for found in kept.values()))
     for ending in ("png", "pdf"):
         assert (tmp_path / "out" / f"reliability.{ending}").stat().st_size > 5000
-    capsys.readouterr()
-    assert call(study, tmp_path / "out", "--transfer-from", "0" * 32) == 2
-    assert f"--transfer-from {'0' * 32!r}: MLflow has no config.json of it" in capsys.readouterr().err
 
 
 def test_corruptions_can_be_left_out(trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

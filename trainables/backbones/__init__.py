@@ -10,6 +10,7 @@ from trainables.backbones.imagenet_resnet import (
     resnet34_imagenet,
     resnet50_imagenet,
     resnet101_imagenet,
+    resnet152_imagenet,
     resnext50_imagenet,
     resnext101_imagenet,
 )
@@ -45,6 +46,7 @@ BACKBONES: dict[str, Callable[..., Backbone]] = {
     "resnet34_imagenet": resnet34_imagenet,
     "resnet50_imagenet": resnet50_imagenet,
     "resnet101_imagenet": resnet101_imagenet,
+    "resnet152_imagenet": resnet152_imagenet,
     "resnext50_imagenet": resnext50_imagenet,
     "resnext101_imagenet": resnext101_imagenet,
     "mobilenet_v2": mobilenet_v2,

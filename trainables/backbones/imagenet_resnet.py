@@ -64,6 +64,7 @@ resnet18_imagenet = partial(_resnet, BasicBlock, [2, 2, 2, 2])  # 11.7
 resnet34_imagenet = partial(_resnet, BasicBlock, [3, 4, 6, 3])  # 21.8
 resnet50_imagenet = partial(_resnet, Bottleneck, [3, 4, 6, 3])  # 25.6
 resnet101_imagenet = partial(_resnet, Bottleneck, [3, 4, 23, 3])  # 44.5
+resnet152_imagenet = partial(_resnet, Bottleneck, [3, 8, 36, 3])  # 60.2
 resnext50_imagenet = partial(_resnet, Bottleneck, [3, 4, 6, 3], groups=32, group_width=4)  # 25.0
 # The 32x4d of OpenMixup's tables, 44.2; torchvision has weights of wider ones only.
 resnext101_imagenet = partial(_resnet, Bottleneck, [3, 4, 23, 3], groups=32, group_width=4)

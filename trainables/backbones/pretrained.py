@@ -29,6 +29,7 @@ PRETRAINED: dict[str, type[WeightsEnum]] = {
     "resnet34_imagenet": models.ResNet34_Weights,
     "resnet50_imagenet": models.ResNet50_Weights,
     "resnet101_imagenet": models.ResNet101_Weights,
+    "resnet152_imagenet": models.ResNet152_Weights,
     "resnext50_imagenet": models.ResNeXt50_32X4D_Weights,
     "mobilenet_v2": models.MobileNet_V2_Weights,
     "efficientnet_b0": models.EfficientNet_B0_Weights,
@@ -92,6 +93,13 @@ def load_pretrained(backbone: str, pretrained: Pretrained, data_root: Path) -> W
         return None
     path = prepare_pretrained(backbone, pretrained, data_root)
     return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def load_classifier(backbone: str, pretrained: Pretrained, data_root: Path) -> dict[str, Tensor]:
+    """Return the weights of torchvision's last linear layer, ``weight`` (1000, D) and ``bias`` (1000,)."""
+    weights = load_pretrained(backbone, pretrained, data_root)
+    assert weights is not None
+    return dict(zip(("weight", "bias"), list(weights.values())[-2:], strict=True))  # a state_dict is in order
 
 
 def _sha256(file: Path) -> str:
