@@ -15,6 +15,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from trainables.backbones import BACKBONES
 from trainables.backbones.backbone import Init
 from trainables.backbones.pretrained import Pretrained, require_pretrained
+from trainables.backbones.regularised import RESIDUAL
 from trainables.datasets import DATASETS
 from trainables.datasets.data_config import DataConfig, check_data
 from trainables.losses.sumix import SUMixTerms
@@ -37,6 +38,8 @@ class Config(DataConfig, OptimiserConfig, ScheduleConfig):
     init: Init = "om_table"
     pretrained: Pretrained = "none"  # torchvision's weights to start from; ``init`` then concerns the head alone
     drop_path: ShareBelowOne = 0.0  # probability to skip the last block; grows from 0 with depth
+    drop_block: ShareBelowOne = 0.0  # of residual networks of small images: the share of a late map that is blanked
+    drop_block_size: Count = 7  # the side of a blanked square, in pixels of the map
 
     batch_size: Count = 100
     drop_last: bool = False  # leave out the epoch's last batch where it is smaller
@@ -73,6 +76,9 @@ NEUTRAL: dict[str, Any] = {
     "mixer.block_lr": None,
     "mixer.block_min_lr": None,
     "mixer.block_momentum": None,
+    "drop_block": 0.0,
+    "drop_block_size": 7,
+    "augment.lighting": 0.0,
 }
 
 
@@ -114,8 +120,13 @@ def flatten(config: Config) -> dict[str, Any]:
 
 def _check_network_and_loss(config: Config) -> None:
     require_pretrained(config.backbone, config.pretrained)
-    if config.drop_path and "drop_path" not in inspect.signature(BACKBONES[config.backbone]).parameters:
+    has_drop_path = "drop_path" in inspect.signature(BACKBONES[config.backbone]).parameters
+    if config.drop_path and not has_drop_path and config.backbone not in RESIDUAL:
         raise ValueError(f"backbone {config.backbone!r} has no drop-path, got drop_path {config.drop_path}")
+    if config.drop_block and config.backbone not in RESIDUAL:
+        raise ValueError(
+            f"drop_block is for {', '.join(RESIDUAL)}, got {config.drop_block} with backbone {config.backbone!r}"
+        )
     if config.loss == "binary" and (config.label_smoothing or config.sumix.any):
         with_what = "SUMix" if config.sumix.any else f"label_smoothing {config.label_smoothing}"
         raise ValueError(f"loss 'binary' is not defined with {with_what}")

@@ -12,6 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from trainables import rehearsal
 from trainables.backbones import BACKBONES
 from trainables.backbones.pretrained import PRETRAINED
+from trainables.backbones.regularised import RESIDUAL
 from trainables.classify import train
 from trainables.config import parse
 from trainables.datasets import DATASETS
@@ -95,7 +96,7 @@ def of_backbones() -> list[tuple[str, dict[str, Any], str]]:
     found: list[tuple[str, dict[str, Any], str]] = []
     for name, backbone in BACKBONES.items():
         parameters = inspect.signature(backbone).parameters
-        drop_path = 1.0 if "drop_path" in parameters else 0.1
+        drop_path = 1.0 if "drop_path" in parameters or name in RESIDUAL else 0.1
         found.append((name, {"drop_path": drop_path}, "drop_path"))
         weights = "IMAGENET1K_V2" if name in ("resnet18_imagenet", "resnet34_imagenet") else "IMAGENET1K_V1"
         if name not in PRETRAINED or weights.endswith("2"):
@@ -127,7 +128,7 @@ def test_a_network_that_cannot_see_images_so_small_says_so() -> None:
         *(("evaluate", "elsewhere"), ("evaluate", "validation"), ("bad_images", "elsewhere"), ("num_classes", 0)),
         *(("interpolation", "elsewhere"), ("augment", "elsewhere"), ("augment.padding", "elsewhere")),
         *(("augment.scale", 0.0), ("augment.resize", 0), ("augment.level", 11.0), ("augment.operations", 0)),
-        *(("augment.level_std", -1.0), ("augment.jitter", 2.0), ("augment.erasing", 2.0)),
+        *(("augment.level_std", -1.0), ("augment.jitter", 2.0), ("augment.lighting", -1.0), ("augment.erasing", 2.0)),
         ("augment.randaugment", "elsewhere"),
     ],
 )

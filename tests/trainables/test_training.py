@@ -248,7 +248,12 @@ def test_sumix_smooths_its_first_term_alone(loss: type[SUMixLoss]) -> None:
     [
         ({"loss": "binary", "label_smoothing": 0.1}, "loss 'binary' is not defined with label_smoothing 0.1"),
         ({"loss": "binary", "sumix.lam": "learned"}, "loss 'binary' is not defined with SUMix"),
-        ({"drop_path": 0.1}, "backbone 'resnet8' has no drop-path, got drop_path 0.1"),
+        (
+            {"backbone": "mobilenet_v2", "drop_path": 0.1},
+            "backbone 'mobilenet_v2' has no drop-path, got drop_path 0.1",
+        ),
+        ({"backbone": "vit_tiny_32", "drop_block": 0.1}, "got 0.1 with backbone 'vit_tiny_32'"),
+        ({"dataset": "fashion_mnist", "augment.lighting": 0.1}, "three channels, got 0.1 with dataset 'fashion_mnist'"),
         ({"pretrained": "IMAGENET1K_V1"}, "no weights 'IMAGENET1K_V1' of torchvision for backbone 'resnet8'"),
     ],
 )

@@ -9,6 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+# The principal components of ImageNet's colours, a column each, and their standard deviations for pixels in 0..1, as
+# the CutMix code has them.
+COMPONENTS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
+DEVIATIONS = (0.2175, 0.0188, 0.0045)
+
 LUMA = (19595 / 65536, 38470 / 65536, 7471 / 65536)  # the weights of red, green and blue in a grey value
 
 
@@ -60,3 +65,20 @@ def jitter(pixels: Tensor, rng: Generator, strength: float) -> Tensor:
     pixels = blend(torch.zeros_like(pixels), pixels, factors[0])
     pixels = blend(mean_grey(pixels), pixels, factors[1])
     return blend(grey(pixels), pixels, factors[2])
+
+
+def lighting(images: Tensor, rng: Generator, *, strength: float) -> Tensor:
+    """Move all pixels of an image by one colour, drawn along the principal components of ImageNet's colours.
+
+    Krizhevsky, Sutskever, Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", NeurIPS 2012,
+    section 4.1. The CutMix code adds the noise to floating-point pixels; here bytes stay bytes, rounded and clipped.
+
+    Args:
+        images: (B, 3, H, W) bytes, left unchanged.
+        rng: the source of every draw, on the device of ``images``.
+        strength: the standard deviation of the three factors; 0.1 in the papers.
+    """
+    factors = torch.randn(len(images), 3, generator=rng, device=images.device) * strength
+    scaled = factors * factors.new_tensor(DEVIATIONS)
+    colour = 255 * scaled @ factors.new_tensor(COMPONENTS).T  # (B, 3)
+    return (images.float() + colour[:, :, None, None]).round_().clamp_(0, 255).to(torch.uint8)

@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Generator, Tensor
 
-from trainables.augment.colour import jitter
+from trainables.augment.colour import jitter, lighting
 from trainables.augment.crop_and_flip import crop_and_flip, flip
 from trainables.augment.randaugment import rand_augment
 from trainables.augment.random_erasing import random_erasing
@@ -63,6 +63,8 @@ def _after_crop(config: DataConfig, dataset: Dataset) -> list[Augment]:
         )
     if options.jitter:
         steps.append(lambda images, rng: jitter(images.float(), rng, options.jitter).to(torch.uint8))
+    if options.lighting:
+        steps.append(partial(lighting, strength=options.lighting))
     if options.erasing:
         steps.append(partial(random_erasing, probability=options.erasing, mean=dataset.mean, std=dataset.std))
     return steps

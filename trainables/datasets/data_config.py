@@ -26,6 +26,7 @@ class AugmentConfig:
     level: Level = 9.0  # the strength of RandAugment
     level_std: NotNegative = 0.5
     jitter: Share = 0.0  # of brightness, contrast and saturation
+    lighting: NotNegative = 0.0  # the standard deviation of PCA noise; of images of three channels
     erasing: Share = 0.0  # probability that a box of an image becomes noise
 
 
@@ -70,6 +71,11 @@ def check_data(config: DataConfig) -> None:
         held_out_count(config.validation, num_train)
     if config.evaluate == "validation" and not config.validation:
         raise ValueError("evaluate 'validation' needs the key validation, a share or a number of training images")
+    if config.augment_options.lighting and dataset.image_shape[0] != 3:
+        raise ValueError(
+            f"augment.lighting is for images of three channels, got {config.augment_options.lighting} with dataset "
+            f"{dataset.name!r}"
+        )
     side = config.image_size or dataset.image_shape[1]
     if config.augment == "crop_flip" and config.augment_options.padding == "reflect" and side <= PADDING:
         raise ValueError(

@@ -8,6 +8,7 @@ import torch
 from trainables.backbones import BACKBONES
 from trainables.backbones.backbone import Network, initialise, initialise_head
 from trainables.backbones.pretrained import Weights
+from trainables.backbones.regularised import RESIDUAL, add_drop_block, add_drop_path
 from trainables.config import Config
 from trainables.datasets.dataset import Dataset
 from trainables.seeds import derive_seed
@@ -25,4 +26,8 @@ def build_network(config: Config, dataset: Dataset, seed: int = 0, weights: Weig
         torch.manual_seed(derive_seed(seed, "init"))
         backbone = constructor(num_classes=dataset.num_classes, in_channels=channels, **options)
         (initialise if weights is None else initialise_head)(backbone, config.init)
+    if config.drop_path and config.backbone in RESIDUAL:
+        add_drop_path(backbone, config.drop_path)
+    if config.drop_block:
+        add_drop_block(backbone, config.drop_block, config.drop_block_size)
     return Network(backbone, dataset.mean, dataset.std)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as v2
 
-from trainables.augment.colour import jitter
+from trainables.augment.colour import COMPONENTS, DEVIATIONS, jitter, lighting
 from trainables.augment.random_erasing import random_erasing
 from trainables.seeds import generator
 
@@ -64,3 +64,15 @@ def test_jitter_is_torchvision_s_one_factor_after_another():
     expected = v2.adjust_saturation(expected, float(factors[2]))
     result = jitter(image.float(), generator(0, "augment"), 0.4)
     assert (result - expected.float()).abs().max() <= 3  # they round after each
+
+
+def test_lighting_moves_an_image_by_one_colour_along_the_components():
+    images = torch.full((4000, 3, 2, 3), 128, dtype=torch.uint8)
+    moved = lighting(images, generator(0, "augment"), strength=0.1).float() - 128
+    assert torch.equal(moved.amax((2, 3)), moved.amin((2, 3)))  # the same for every pixel
+    colours = moved[:, :, 0, 0]
+    components = torch.tensor(COMPONENTS)
+    wanted = components @ torch.diag((25.5 * torch.tensor(DEVIATIONS)) ** 2) @ components.T
+    # Rounding to whole bytes adds a variance of 1/12; the covariance of 4000 draws is within 2/sqrt(4000) of its size.
+    torch.testing.assert_close(colours.T.cov(), wanted + torch.eye(3) / 12, rtol=0.1, atol=0.2)
+    assert torch.equal(images, torch.full_like(images, 128))

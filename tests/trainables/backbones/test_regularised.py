@@ -1,0 +1,95 @@
+"""Stochastic depth drops whole branches of a row, DropBlock whole squares; maps are 16x12."""
+
+import copy
+
+import pytest
+import torch
+
+from trainables.backbones import BACKBONES
+from trainables.backbones.backbone import Backbone
+from trainables.backbones.regularised import (
+    BRANCH_END,
+    RESIDUAL,
+    add_drop_block,
+    add_drop_path,
+    drop_block,
+    residual_blocks,
+)
+
+
+def built(name: str) -> Backbone:
+    torch.manual_seed(0)
+    return BACKBONES[name](num_classes=4)
+
+
+def test_the_residual_networks_are_those_with_blocks_and_no_drop_path_of_their_own() -> None:
+    for name in RESIDUAL:
+        with torch.device("meta"):
+            blocks = residual_blocks(built(name))
+        assert all(hasattr(block, BRANCH_END[type(block)]) for block in blocks)
+        assert len(blocks) >= 3, name
+    small = [*BACKBONES][: [*BACKBONES].index("resnet18_imagenet")]
+    assert set(small) - set(RESIDUAL) == {"convnext_tiny_cifar", "vit_tiny_32"}
+
+
+@pytest.mark.parametrize("name", ["resnet8", "preact_resnet18", "wrn16_8", "pyramidnet110", "resnext29"])
+@pytest.mark.parametrize("kind", ["path", "block"])
+def test_testing_and_the_weights_names_stay_as_they_are(name: str, kind: str) -> None:
+    plain = built(name)
+    changed = copy.deepcopy(plain)
+    add_drop_path(changed, 0.5) if kind == "path" else add_drop_block(changed, 0.3, 3)
+    changed = copy.deepcopy(changed)  # a method copies the network, and the copy drops too
+    assert changed.state_dict().keys() == plain.state_dict().keys()
+    images = torch.rand(3, 3, 16, 12)
+    with torch.no_grad():
+        assert torch.equal(changed.eval()(images), plain.eval()(images))
+        assert not torch.equal(changed.train()(images), plain.train()(images))
+
+
+def test_a_dropped_branch_leaves_the_shortcut_and_a_kept_one_is_scaled_up() -> None:
+    """The last block of four images: what remains of its branch is 0 or twice as much at a rate of one half."""
+    backbone = built("preact_resnet18")
+    last = residual_blocks(backbone)[-1]
+    maps = torch.rand(40, 512, 4, 3)
+    last.eval()
+    with torch.no_grad():
+        branch = last(maps) - maps
+        add_drop_path(backbone, 0.5)
+        last.conv2.train()
+        dropped = last(maps) - maps
+    kept = [torch.allclose(row, 2 * whole, atol=1e-4) for row, whole in zip(dropped, branch, strict=True)]
+    gone = [torch.allclose(row, torch.zeros(()), atol=1e-6) for row in dropped]
+    assert [not one for one in gone] == kept
+    assert 8 < sum(kept) < 32  # of 40 tosses of a coin
+
+
+def test_the_first_block_is_never_dropped_and_the_rates_grow_linearly() -> None:
+    backbone = built("resnet8")
+    add_drop_path(backbone, 0.6)
+    hooks = [next(iter(block.bn2._forward_hooks.values())) for block in residual_blocks(backbone)]
+    assert [hook.args[0] for hook in hooks] == pytest.approx([0.0, 0.3, 0.6])
+
+
+def test_drop_block_drops_whole_squares_and_keeps_the_mean() -> None:
+    torch.manual_seed(1)
+    dropped = drop_block(torch.ones(64, 8, 16, 12), 0.1, 3)
+    assert dropped.mean() == pytest.approx(1.0, abs=1e-5)
+    gone = dropped == 0
+    assert 0.07 < gone.float().mean() < 0.1  # less than a tenth, by the overlap
+    squares = torch.nn.functional.avg_pool2d(gone.float(), 3, stride=1) > 0.99
+    covered = torch.nn.functional.max_pool2d(torch.nn.functional.pad(squares.float(), [2] * 4), 3, stride=1) > 0
+    assert torch.equal(covered, gone)  # every blank pixel lies in a blank square
+    assert not torch.equal(gone[:, 0], gone[:, 1])
+
+
+def test_a_map_smaller_than_the_square_is_dropped_whole() -> None:
+    torch.manual_seed(2)
+    maps = drop_block(torch.ones(50, 4, 2, 2), 0.5, 7)
+    assert {float(value) for value in maps.flatten(2).sum(2).unique() > 0} == {0.0, 1.0}
+    assert torch.equal(maps.amax((2, 3)), maps.amin((2, 3)))
+
+
+def test_drop_block_acts_in_the_last_two_stages_alone() -> None:
+    backbone = built("resnet8")
+    add_drop_block(backbone, 0.2, 3)
+    assert [len(block._forward_hooks) for block in residual_blocks(backbone)] == [0, 1, 1]

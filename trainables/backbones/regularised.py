@@ -1,0 +1,92 @@
+"""Stochastic depth and DropBlock in the residual networks of small images, added to a network that is built.
+
+Huang, Sun, Liu, Sedra, Weinberger, "Deep Networks with Stochastic Depth", ECCV 2016 (arXiv:1603.09382); Ghiasi, Lin,
+Le, "DropBlock: A Regularization Method for Convolutional Networks", NeurIPS 2018 (arXiv:1810.12890).
+
+Both act in training only and are hooks: the weights keep their names, and a ``model.pt`` fits the plain network.
+"""
+
+from functools import partial
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock, Bottleneck
+from torchvision.ops import stochastic_depth
+
+from trainables.backbones import preact_resnet, pyramidnet, wide_resnet
+from trainables.backbones.backbone import Backbone
+
+# By kind of residual block, the name of the module whose output is added to the shortcut.
+BRANCH_END: dict[type[nn.Module], str] = {
+    BasicBlock: "bn2",
+    Bottleneck: "bn3",
+    preact_resnet.Block: "conv2",
+    pyramidnet.Block: "branch",
+    wide_resnet.Block: "conv2",
+}
+# The backbones that are made of such blocks and do not have a drop-path of their own.
+RESIDUAL = (
+    *("resnet8", "resnet20", "resnet56", "resnet18", "resnet34", "resnet50", "resnext29", "resnext50"),
+    *("wrn16_8", "wrn28_8", "wrn28_8_paper", "preact_resnet18", "pyramidnet110", "pyramidnet200"),
+)
+REGULARISED_STAGES = 2  # DropBlock acts in the last stages, as in its paper
+
+
+def residual_blocks(module: nn.Module) -> list[nn.Module]:
+    """Return the residual blocks inside ``module``, in the order in which an image passes them."""
+    return [block for block in module.modules() if type(block) in BRANCH_END]
+
+
+def add_drop_path(backbone: Backbone, rate: float) -> None:
+    """Let each block lose its residual branch, for each image by itself, with a probability that grows with depth.
+
+    Args:
+        backbone: changed in place.
+        rate: the probability of the last block; that of the first is 0. What stays is scaled up in training, where
+            the paper scales down in testing.
+    """
+    blocks = residual_blocks(backbone)
+    for index, block in enumerate(blocks):
+        end = getattr(block, BRANCH_END[type(block)])
+        end.register_forward_hook(partial(_drop_path, rate * index / (len(blocks) - 1)))
+
+
+def add_drop_block(backbone: Backbone, probability: float, size: int) -> None:
+    """Let the output of each block of the last stages lose squares, in each channel its own.
+
+    Args:
+        backbone: changed in place.
+        probability: the share of a map that is dropped, one less the paper's ``keep_prob``.
+        size: the side of a square in pixels of the map; a smaller map is dropped whole.
+
+    The paper drops after every convolution and shortcut, from a share that grows during training; here each block drops
+    once, and the share stays.
+    """
+    for stage in backbone.stages[-REGULARISED_STAGES:]:
+        for block in residual_blocks(stage):
+            block.register_forward_hook(partial(_drop_block, probability, size))
+
+
+def _drop_path(p: float, module: nn.Module, _: object, branch: Tensor) -> Tensor:
+    return stochastic_depth(branch, p, "row", module.training)
+
+
+def _drop_block(p: float, size: int, module: nn.Module, _: object, maps: Tensor) -> Tensor:
+    return drop_block(maps, p, size) if module.training else maps
+
+
+def drop_block(maps: Tensor, p: float, size: int) -> Tensor:
+    """Return maps (B, C, H, W) without random squares; what stays is scaled up to make up for them.
+
+    Args:
+        maps: left unchanged.
+        p: roughly the share that is dropped: squares may overlap.
+        size: the side of a square; a map's own side if that is less.
+    """
+    height, width = maps.shape[2:]
+    size = min(size, height, width)
+    corners = (*maps.shape[:2], height - size + 1, width - size + 1)
+    gamma = p * height * width / (size**2 * corners[2] * corners[3])
+    seeds = maps.new_empty(corners).bernoulli_(min(gamma, 1.0))
+    kept = 1 - F.max_pool2d(F.pad(seeds, [size - 1] * 4), size, stride=1)
+    return maps * kept * (kept.numel() / kept.sum().clamp(min=1))
