@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 TAG = "mlflow.sharedViewState."
-BESIDE = ("sd", "gain", "p_family", "n")  # metrics of an arm's run, besides the one that the study compares
+COMPARED = ("sd", "gain", "p_family", "n")  # the metrics of an arm's run besides the one that the study compares
 HOW = "**Views**, above at the right, has what this study is looked at by; its run holds the tables and plots."
-OF_SEARCH = ("tags.`mixlab.state`", "tags.`mixlab.best`")
+SEARCH_COLUMNS = ("tags.`mixlab.state`", "tags.`mixlab.best`")
 NAME, DESCRIPTION = "attributes.`Run Name`", "attributes.`Description`"
 WIDTHS = {NAME: 280, DESCRIPTION: 360}  # pixels
 
@@ -27,7 +27,7 @@ def offered(levels: Sequence[str], plan: Mapping[str, Any], key: str) -> dict[st
     """
     metric = plan["metric"] if "metric" in plan else plan["objective"]
     columns = [f"metrics.`{metric}`"]
-    columns += [f"metrics.`{name}`" for name in BESIDE] if "metric" in plan else OF_SEARCH
+    columns += [f"metrics.`{name}`" for name in COMPARED] if "metric" in plan else SEARCH_COLUMNS
     # An arm's run is begun before those of its seeds, so that a page of many runs begins with the arms.
     tags = {TAG + levels[0]: _view(" > ".join(levels), columns, "attributes.start_time", True, "")}
     if "metric" in plan:
