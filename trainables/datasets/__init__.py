@@ -1,6 +1,7 @@
 """Every data set by its name, those to train on and those to evaluate on. One is one file and one line here."""
 
 from trainables.datasets.aircraft import AIRCRAFT
+from trainables.datasets.cifar8 import CIFAR8, CIFAR8_O
 from trainables.datasets.cifar10 import CIFAR10
 from trainables.datasets.cifar100 import CIFAR100
 from trainables.datasets.cifar_c import CIFAR10_C, CIFAR100_C
@@ -19,6 +20,7 @@ from trainables.datasets.tiny_imagenet import TINY_IMAGENET
 DATASETS: dict[str, Dataset] = {
     "cifar10": CIFAR10,
     "cifar100": CIFAR100,
+    "cifar8": CIFAR8,
     "fashion_mnist": FASHION_MNIST,
     "tiny_imagenet": TINY_IMAGENET,
     "imagenet": IMAGENET,
@@ -34,6 +36,7 @@ DATASETS: dict[str, Dataset] = {
 EVALUATION_SETS: dict[str, EvaluationSet] = {
     "cifar10_c": CIFAR10_C,
     "cifar100_c": CIFAR100_C,
+    "cifar8_o": CIFAR8_O,
     "imagenet_o": IMAGENET_O,
     "imagenet_a": IMAGENET_A,
 }

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from trainables.datasets.dataset import Images
 
+OUTSIDE, INSIDE = "outside", "inside"  # the two parts of a set with images of none of the classes
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSet:

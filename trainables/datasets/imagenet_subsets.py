@@ -13,12 +13,11 @@ from torch import Tensor
 
 from trainables.datasets import imagenet
 from trainables.datasets.dataset import DataError
-from trainables.datasets.evaluation_set import EvaluationSet
+from trainables.datasets.evaluation_set import INSIDE, OUTSIDE, EvaluationSet
 from trainables.datasets.file_list import FileList
 from trainables.datasets.image_files import class_names, in_class_folders, require_count
 
 SUBSET_CLASSES = 200  # of ImageNet-A and of ImageNet-O, another 200 each
-OUTSIDE, INSIDE = "outside", "inside"  # the two parts of ImageNet-O
 
 
 def imagenet_classes(root: Path, *, num_classes: int = imagenet.NUM_CLASSES) -> list[str]:

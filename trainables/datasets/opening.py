@@ -108,9 +108,25 @@ def open_splits(
 
 
 def open_evaluation(
-    name: str, part: str, config: DataConfig, data_root: Path, device: torch.device | str, *, workers: int | None = None
+    name: str,
+    part: str,
+    config: DataConfig,
+    data_root: Path,
+    device: torch.device | str,
+    *,
+    share: float = 1.0,
+    workers: int | None = None,
 ) -> BatchSource:
     """Return one part of ``EVALUATION_SETS[name]``, shown as a run with ``config`` tests; read it by ``test_batches``.
+
+    Args:
+        name: the name of the set.
+        part: one of its parts.
+        config: the configuration of the run.
+        data_root: the folder of the data sets.
+        device: where batches go.
+        share: the share of the images that is shown, evenly spaced, in (0, 1].
+        workers: the number of processes that decode streamed images; ``None`` takes as many as torch has threads.
 
     Raises:
         DataError: a file is missing or broken.
@@ -119,7 +135,11 @@ def open_evaluation(
     evaluation = EVALUATION_SETS[name]
     if config.dataset != evaluation.trained_on:
         raise ValueError(f"{name} is for classifiers of {evaluation.trained_on}, got one of {config.dataset}")
-    return _source(evaluation.load(data_root, part), config, dataset_of(config), device, workers)
+    images = evaluation.load(data_root, part)
+    if share < 1:
+        total = len(images.labels)
+        images = images.take(torch.linspace(0, total - 1, max(1, round(share * total))).long())
+    return _source(images, config, dataset_of(config), device, workers)
 
 
 def _check_labels(images: Images, dataset: Dataset) -> None:

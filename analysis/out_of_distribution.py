@@ -1,0 +1,163 @@
+"""How sure a study's networks are of images of none of their classes, and how well they do on images that fool others.
+
+    python analysis/out_of_distribution.py STUDY                    ImageNet-O and -A, for networks of ImageNet
+    python analysis/out_of_distribution.py STUDY --images 1000      a tenth of them
+
+K-image mixing, Tables 4 and 5; D. Hendrycks et al., CVPR 2021, arXiv:1907.07174. The area under the precision-recall
+curve (AUPR) is that of finding the images of no known class by their low confidence; by chance it is their share. For
+networks of ``cifar8``, CIFAR-10 without birds and trucks, those two classes are the images of no known class: any study
+takes ``--dataset cifar8``. The command needs the finished runs' ``model.pt``, and writes into
+results/out_of_distribution: table.md and .csv, and confidence.png, .pdf and .csv.
+
+Exit codes: 0 done; 1 done, but some checkpoint could not be evaluated (named); 2 bad input, in one sentence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from analysis import command, evaluation
+from analysis.figures.confidence_plot import plot_confidence
+from analysis.figures.drawing import line_and_band, save
+from analysis.networks.evaluate import Result, batches
+from analysis.records.runs import CONFIG, done
+from analysis.words.captions import metric_text, provenance_text
+from analysis.words.cells import tidy
+from analysis.words.rendering import markdown, terminal_text
+from mixlab.spec.metric import Metric
+from trainables.backbones.backbone import Network
+from trainables.config import Config
+from trainables.datasets import EVALUATION_SETS
+from trainables.datasets.dataset import BatchSource
+from trainables.datasets.evaluation_set import INSIDE, OUTSIDE, EvaluationSet
+from trainables.datasets.opening import open_evaluation
+from trainables.robustness.classifier import predict, top1
+from trainables.robustness.out_of_distribution import aupr_of_outsiders, confidence, subset_top1
+from trainables.training import device
+
+VERSION = 1  # the version of the evaluation; raise it when its numbers change
+WHOLE = 10_000  # with so many images asked for, every image of a set is shown; with fewer, as large a share of each
+STEPS = 50  # of the curve over the confidence
+WITH_CLASSES = "all"  # the part of a set whose images have known classes
+LABELS = {
+    "test_top1_clean": "top-1 accuracy on the test set",
+    "imagenet_a_top1": "top-1 accuracy on ImageNet-A, of its 200 classes",
+    "imagenet_o_aupr": "AUPR of ImageNet-O by low confidence, of its 200 classes",
+    "cifar8_o_aupr": "AUPR of the two held-out classes of CIFAR-10 by low confidence",
+}
+MEASURES = {name: Metric(name, "%", 2, higher_is_better=True, label=label) for name, label in LABELS.items()}
+
+
+def sets_for(dataset: str) -> list[EvaluationSet]:
+    """Return the sets of this command for classifiers of a data set.
+
+    Raises:
+        ValueError: there are none.
+    """
+    kinds = ((OUTSIDE, INSIDE), (WITH_CLASSES,))
+    every = [found for found in EVALUATION_SETS.values() if found.parts in kinds]
+    if wanted := [found for found in every if found.trained_on == dataset]:
+        return wanted
+    known = ", ".join(sorted({found.trained_on for found in every}))
+    raise ValueError(f"there are images of no known class for networks of {known}; those of the study are of {dataset}")
+
+
+def measure(network: Network, source: BatchSource, config: Config, protocol: Mapping[str, Any]) -> Result:
+    """Return the accuracy or the AUPR of each set, and how many images of each part are at least so confident."""
+    found: Result = {"images": len(source), "test_top1_clean": top1(*_outputs(network, source, config))}
+    root, share = Path(protocol["data_root"]), min(1.0, protocol["images"] / WHOLE)
+    for one in sets_for(config.dataset):
+        classes = one.classes(root) if one.classes else None
+        outputs = {
+            part: _outputs(network, open_evaluation(one.name, part, config, root, device(), share=share), config)
+            for part in one.parts
+        }
+        if one.parts == (WITH_CLASSES,):
+            found[f"{one.name}_top1"] = subset_top1(*outputs[WITH_CLASSES], classes)
+            continue
+        sure = {part: confidence(logits, classes) for part, (logits, _) in outputs.items()}
+        found[f"{one.name}_aupr"] = aupr_of_outsiders(sure[INSIDE], sure[OUTSIDE])
+        found["chance"] = 100 * len(sure[OUTSIDE]) / sum(map(len, sure.values()))
+        found["curves"] = {part: _at_least(values) for part, values in sure.items()}
+    return found
+
+
+def _outputs(network: Network, source: BatchSource, config: Config) -> tuple[Tensor, Tensor]:
+    """Return logits (N, L) and labels (N,), on the CPU."""
+    parts = [(predict(network, images).cpu(), labels.cpu()) for images, labels in batches(source, config)]
+    return torch.cat([logits for logits, _ in parts]), torch.cat([labels for _, labels in parts])
+
+
+def _at_least(sure: Tensor) -> list[float]:
+    """Return the share of images, in percent, whose confidence is at least 0, 1 / STEPS, ..., 1."""
+    thresholds = torch.linspace(0, 1, STEPS + 1, dtype=torch.float64)
+    return [100 * float((sure >= threshold).double().mean()) for threshold in thresholds]
+
+
+def curve(result: Result) -> list[dict[str, Any]]:
+    """Return ``part``, ``confidence`` and ``share`` (both percent) of every point of the curves."""
+    return [
+        {"part": part, "confidence": 100 * step / STEPS, "share": share}
+        for part, shares in result.get("curves", {}).items()
+        for step, share in enumerate(shares)
+    ]
+
+
+def tabulate_study(options: argparse.Namespace) -> int:
+    """Evaluate, write the files, print the tables; return the exit code.
+
+    Raises:
+        ValueError: no run that is done, networks of a data set without such images, or an option out of range.
+        BadInput: unknown store or study.
+        DataError: a data set is missing or broken.
+    """
+    evaluation.require_at_least_one(options, "images")
+    study = evaluation.Evaluation.read("out_of_distribution.py", options)
+    root = options.data_root.absolute()
+    for dataset in done(study.runs).get(f"{CONFIG}dataset", pd.Series(dtype=str)).unique():
+        for one in sets_for(str(dataset)):
+            one.prepare(root)
+    protocol = {"kind": "out_of_distribution", "version": VERSION, "data_root": str(root)}
+    study.measure(measure, protocol)
+    results = study.found.results
+    if not results:
+        return 1
+    logged = {name for result in results.values() for name in result}
+    tables = {name: study.tables(metric, name) for name, metric in MEASURES.items() if name in logged}
+    first = next(iter(results.values()))
+    how = (
+        f"{min(100, 100 * options.images / WHOLE):g} % of the images of each set, evenly spaced. A network's "
+        f"confidence is its largest probability; an AUPR by chance is {first['chance']:.1f} %, the share of images of "
+        "no known class."
+    )
+    text = "\n".join(terminal_text(metric_text(MEASURES[name], name, ()), levels) for name, levels in tables.items())
+    pages = [markdown(metric_text(MEASURES[name], name, ()), levels) for name, levels in tables.items()]
+    (options.out / "table.md").write_text("\n".join([f"# {options.study}\n\n{how}\n", *pages]), encoding="utf-8")
+    pd.concat([tidy(levels) for levels in tables.values()]).to_csv(options.out / "table.csv", index=False)
+    points = study.points(curve)
+    points.to_csv(options.out / "confidence.csv", index=False)
+    levels = next(levels for name, levels in tables.items() if name.endswith("_aupr"))
+    caption = f"{how} Solid: images of known classes; dashed: of none; {line_and_band(points)}."
+    figure = plot_confidence(options.study, points, levels, f"{caption} {provenance_text(*levels)}")
+    files = save(figure, options.out / "confidence")
+    return study.finish(
+        f"{text}\n{how}", [*files, *(options.out / name for name in ("confidence.csv", "table.md", "table.csv"))]
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command and return the exit code."""
+    parser = evaluation.parser("out_of_distribution.py", "Images of no known class.", images=WHOLE)
+    return command.run("out_of_distribution.py", tabulate_study, parser.parse_args(argv))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

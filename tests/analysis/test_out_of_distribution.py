@@ -1,0 +1,87 @@
+"""The command on networks of eight classes of CIFAR-10, and the sets that it finds for a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+from analysis import out_of_distribution
+from trainables.config import parse
+from trainables.datasets import cifar10
+from trainables.datasets.dataset import Split, Splits
+from trainables.datasets.opening import dataset_of, open_evaluation
+from trainables.methods import build_network
+from trainables.robustness.classifier import predict
+from trainables.robustness.out_of_distribution import aupr_of_outsiders, confidence
+
+CONFIG = {"dataset": "cifar8", "backbone": "resnet8", "epochs": 1, "mixer": "cutmix"}
+
+
+def call(study: Any, out: Path, *options: str) -> int:
+    where = ["--tracking-uri", study.uri, "--out", str(out), "--data-root", str(out)]
+    return out_of_distribution.main([study.study, *where, *options])
+
+
+@pytest.fixture
+def of_eight_classes(track: Any, make_plan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a study of two arms and two seeds whose untrained networks know eight classes."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (50, 3, 32, 32), generator=generator, dtype=torch.uint8)
+    split = Split(images, torch.arange(50) % 10)
+    monkeypatch.setattr(cifar10, "load", lambda root: Splits(split, split))
+    study, plan = track(), make_plan(arms=("baseline", "+ lam"), seeds=2)
+    study.add_plan(plan)
+    for trial in plan["trials"]:
+        run_id = study.add_run(trial, 40.0, epochs=1, config=CONFIG)
+        network = build_network(
+            parse(CONFIG), dataset_of(parse(CONFIG)), seed=10 * (trial["arm"] == "+ lam") + trial["seed"]
+        )
+        torch.save(network.backbone.state_dict(), tmp_path / "model.pt")
+        study.client.log_artifact(run_id, str(tmp_path / "model.pt"))
+    return study
+
+
+def test_the_aupr_is_that_of_every_held_out_image(
+    of_eight_classes: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert call(of_eight_classes, out) == 0
+    assert "an AUPR by chance is 20.0 %" in " ".join(capsys.readouterr().out.split())
+    names = {f"confidence.{ending}" for ending in ("png", "pdf", "csv")}
+    assert {file.name for file in out.iterdir()} == names | {"table.md", "table.csv", "evaluations.json"}
+    table = pd.read_csv(out / "table.csv").set_index(["metric", "arm"])["mean"]
+    config, auprs = parse(CONFIG), []
+    for seed in (0, 1):
+        network = build_network(config, dataset_of(config), seed=seed).eval()
+        sure = []
+        for part in ("inside", "outside"):
+            ((images, _),) = open_evaluation("cifar8_o", part, config, tmp_path, "cpu").test_batches(50)
+            sure.append(confidence(predict(network, images)))
+        auprs.append(aupr_of_outsiders(*sure))
+    assert table["cifar8_o_aupr", "baseline"] == pytest.approx(sum(auprs) / 2)
+    points = pd.read_csv(out / "confidence.csv")
+    assert (points[points["confidence"] == 0]["share"] == 100).all()
+    assert len(points) == 2 * 2 * 2 * (out_of_distribution.STEPS + 1)
+
+
+def test_fewer_images_keep_the_share_of_the_held_out_ones(of_eight_classes: Any, tmp_path: Path) -> None:
+    config = parse(CONFIG)
+    parts = [open_evaluation("cifar8_o", part, config, tmp_path, "cpu", share=0.5) for part in ("inside", "outside")]
+    assert [len(part) for part in parts] == [20, 5]
+
+
+def test_networks_of_other_images_are_refused_before_anything_is_read(
+    trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, _, _ = trained
+    assert call(study, tmp_path / "out") == 2
+    assert capsys.readouterr().err == (
+        "out_of_distribution.py: there are images of no known class for networks of cifar8, imagenet; "
+        "those of the study are of cifar10\n"
+    )
+    assert not (tmp_path / "out").exists()
+    assert [one.name for one in out_of_distribution.sets_for("imagenet")] == ["imagenet_o", "imagenet_a"]
