@@ -28,6 +28,8 @@ class Metric:
 METRICS = (
     Metric("test_top1", "%", 2, True, RULES, "top-1 accuracy on the test set"),
     Metric("test_top5", "%", 2, True, (), "top-5 accuracy on the test set"),
+    Metric("test_top1_error", "%", 2, False, RULES, "top-1 error on the test set"),
+    Metric("test_top5_error", "%", 2, False, RULES, "top-5 error on the test set"),
     Metric("val_top1", "%", 2, True, RULES, "validation top-1 accuracy"),
     Metric("val_loss", "nats", 4, False, (), "validation loss"),
     Metric("train_loss", "nats", 4, False, (), "training loss"),

@@ -142,6 +142,8 @@ class Run:
             last = len(self.history) + 1 >= self.settings.epochs
             found = self.evaluate(self.test_set, tested=self.tested if last else None)
             metrics.update(test_top1=found["top1"], test_top5=found["top5"])
+            # The same as papers of errors print it.
+            metrics.update(test_top1_error=100 - found["top1"], test_top5_error=100 - found["top5"])
             for name, network in self.method.also_tested.items():
                 metrics[f"test_top1_{name}"] = self.evaluate(self.test_set, network)["top1"]
         return metrics

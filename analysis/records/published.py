@@ -2,14 +2,15 @@
 
 ``published.csv`` holds each once: its data set, backbone, mixer, terms of SUMix and epochs; its metric, in percent, and
 the rule by which it was read off (``median10``: the median of the last 10 epochs; ``best10``: the best of them, chosen
-on the test set); the alpha of the mixer, the weight decay and SUMix's zeta where they are known; and its source.
-``lam+su`` is the whole of SUMix.
+on the test set); the alpha of the mixer, the weight decay and SUMix's zeta where they are known; its source; and other
+settings that it needs. ``lam+su`` is the whole of SUMix.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +27,7 @@ IF_KNOWN = {
     "weight_decay": "weight_decay",
     "zeta": "sumix.zeta",
 }  # those that must be where the paper has them
+SETTINGS = "settings"  # the column of other keys that must be, ``KEY=NUMBER;KEY=NUMBER``; numbers may be fractions
 WHOLE = ("train_images", "test_images")  # a part of the data is another task
 
 
@@ -40,9 +42,10 @@ class PublishedNumber(NamedTuple):
 @cache
 def published_numbers() -> pd.DataFrame:
     """Return the whole file, one row per number; the caller must not change it."""
-    text = ("dataset", "backbone", "mixer", "sumix", "metric", "rule", "source")
+    text = ("dataset", "backbone", "mixer", "sumix", "metric", "rule", "source", SETTINGS)
     kinds: dict[str, Any] = {**dict.fromkeys(text, "str"), "epochs": "Int64"}
-    return pd.read_csv(FILE, dtype=kinds, keep_default_na=False, na_values={c: [""] for c in ("epochs", *IF_KNOWN)})
+    rows = pd.read_csv(FILE, dtype=kinds, keep_default_na=False, na_values={c: [""] for c in ("epochs", *IF_KNOWN)})
+    return rows.fillna({SETTINGS: ""})  # a line may end before its last column
 
 
 def published_number(config: Mapping[str, Any], metric: str = "test_top1") -> PublishedNumber | None:
@@ -69,11 +72,20 @@ def _printed(config: Mapping[str, Any], metric: str) -> PublishedNumber | None:
         rows = rows[rows[key] == config.get(key)]
     for column, key in IF_KNOWN.items():
         rows = rows[rows[column].isna() | (rows[column] == config.get(key))]
+    rows = rows[[_fits(text, config) for text in rows[SETTINGS]]]
     if rows.empty:
         return None
+    # The number of a run with more of its settings named comes first: a regularised network is not the plain one.
+    rows = rows.iloc[sorted(range(len(rows)), key=lambda row: -rows[SETTINGS].iloc[row].count("="))]
     own = rows[rows["source"].str.startswith("SUMix")]
     row = (rows if own.empty else own).iloc[0]
     return PublishedNumber(float(row["value"]), row["rule"], row["source"])
+
+
+def _fits(settings: str, config: Mapping[str, Any]) -> bool:
+    """Return whether a configuration has every number that ``KEY=NUMBER;KEY=NUMBER`` names."""
+    named = (part.split("=") for part in settings.split(";") if part)
+    return all(config.get(key) == float(Fraction(number)) for key, number in named)
 
 
 def _is_another_sumix(config: Mapping[str, Any]) -> bool:
@@ -104,6 +116,8 @@ def _hundred_minus(value: float) -> float:
 PRINTED: dict[str, tuple[tuple[str, Callable[[float], float]], ...]] = {
     "test_top1": (("top1", _same), ("top1_error", _hundred_minus)),
     "test_top5": (("top5_error", _hundred_minus),),
+    "test_top1_error": (("top1_error", _same), ("top1", _hundred_minus)),
+    "test_top5_error": (("top5_error", _same),),
     "test_top1_clean": (("clean_top1", _same), ("top1", _same), ("top1_error", _hundred_minus)),
     "test_top1_corrupted": (("corruption_top1", _same),),
     "fgsm_error": (("fgsm_error", _same), ("fgsm_top1", _hundred_minus)),  # SUMix's own is fgsm_release_error

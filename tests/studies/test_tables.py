@@ -1,26 +1,16 @@
 """Every study is the table that it names: its cells, their settings, its header, its presets; and each cell trains."""
 
-import functools
-import math
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
 
 from analysis.records.published import sumix_terms
 from mixlab import main
 from mixlab.spec.trainable import complete
 from tests.studies.cells import FOLDER, cells, load, published, trials
+from tests.studies.steps import take_steps
 from tests.studies.test_sumix import SUMIX
-from trainables import methods
 from trainables.classify import train
-from trainables.config import NEUTRAL, parse
-from trainables.datasets.dataset import Split, Splits
-from trainables.datasets.opening import dataset_of, open_splits
-from trainables.training import Run
 
 # studies of a table of published numbers: networks x mixers x arms, without the control, which no paper has
 TABLES = {
@@ -147,50 +137,7 @@ def test_dry_run(name: str, tmp_path: Path, tracking_uri: str, capsys: pytest.Ca
     assert "Estimated cost" in said
 
 
-def steps() -> dict[str, Mapping[str, Any]]:
-    """Return one configuration for every (network, images, mixer, definition of SUMix) that any study names."""
-    found: dict[str, Mapping[str, Any]] = {}
-    for name in (*TABLES, *SUMIX):
-        for trial in trials(name):
-            config = parse(trial.config)
-            shape = "x".join(map(str, dataset_of(config).image_shape))
-            added = [
-                f"{key}={trial.config[key]}" for key in NEUTRAL if trial.config.get(key, NEUTRAL[key]) != NEUTRAL[key]
-            ]
-            terms = " ".join([config.sumix.preset, sumix_terms(trial.config), *added])
-            found.setdefault(f"{config.backbone} {shape} {config.mixer} {terms}", trial.config)
-    return found
-
-
 @pytest.mark.slow
 def test_one_step_of_every_cell(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The step has two images. One test builds each network once for its many cells: a minute on one thread."""
-    build = methods.build_network
-    cells = steps()  # resolving rehearses some on tensors without numbers: not with the networks that are kept here
-
-    @functools.cache
-    def network(backbone: str, size: int, classes: int) -> Any:
-        config, dataset = wanted[backbone, size, classes]
-        return build(config, dataset)
-
-    def cached(config: Any, dataset: Any, seed: int = 0, weights: Any = None) -> Any:
-        key = (config.backbone, dataset.image_shape[1], dataset.num_classes)
-        wanted[key] = (config, dataset)
-        return network(*key)
-
-    wanted: dict[tuple[str, int, int], Any] = {}
-    monkeypatch.setattr(methods, "build_network", cached)
-    for cell, config in cells.items():
-        settings = replace(parse(config), batch_size=2)
-        dataset = dataset_of(settings)
-        noise = torch.randint(0, 256, (2, *dataset.image_shape), dtype=torch.uint8)
-        split = Split(noise, torch.tensor([0, dataset.num_classes - 1]))
-        run = Run(settings, 0, open_splits(settings, Splits(split, split), torch.device("cpu")))
-        head = run.method.network.backbone.head.weight
-        before = head.detach().clone()
-        # After the warm-up, whose first steps are too short to be seen in a weight.
-        log = run.train_epoch(settings.warmup_epochs + 1)[0]
-        assert math.isfinite(log["train_loss"]), cell
-        assert head.isfinite().all(), cell
-        assert not torch.equal(head, before), cell
-    assert len(wanted) == 10
+    """One test builds each network once for its many cells: a minute on one thread."""
+    assert take_steps((*TABLES, *SUMIX), monkeypatch) == 10

@@ -5,7 +5,18 @@ from one recipe, a level may switch to another, and an arm changes the keys that
 """
 
 from trainables.recipes.by_cell import cell_settings, recipe_of
-from trainables.recipes.k_image import CIFAR100_PREACT_RESNET18, CIFAR100_PYRAMIDNET110, CIFAR100_PYRAMIDNET200
+from trainables.recipes.k_image import (
+    CIFAR100_PREACT_RESNET18,
+    CIFAR100_PYRAMIDNET110,
+    CIFAR100_PYRAMIDNET200,
+    CIFAR100_RESNEXT29,
+    CIFAR100_WRN16_8,
+    CUTMIX_IMAGENET,
+    CUTMIX_PYRAMIDNET110,
+    CUTMIX_PYRAMIDNET200,
+    PROTOCOLS_110,
+    PROTOCOLS_200,
+)
 from trainables.recipes.large_images import (
     AIRCRAFT,
     CONVNEXT,
@@ -48,11 +59,16 @@ __all__ = [
     "CIFAR100_PYRAMIDNET110",
     "CIFAR100_PYRAMIDNET200",
     "CIFAR100_RESNET18",
+    "CIFAR100_RESNEXT29",
     "CIFAR100_RESNEXT50",
     "CIFAR100_SWIN_TINY",
+    "CIFAR100_WRN16_8",
     "CIFAR100_WRN28_8",
     "CONVNEXT",
     "CUB200",
+    "CUTMIX_IMAGENET",
+    "CUTMIX_PYRAMIDNET110",
+    "CUTMIX_PYRAMIDNET200",
     "DEIT",
     "IMAGENET_100",
     "IMAGENET_300",
@@ -61,6 +77,8 @@ __all__ = [
     "ON_CIFAR10",
     "PLACES205",
     "PRESETS",
+    "PROTOCOLS_110",
+    "PROTOCOLS_200",
     "RSB_A2",
     "RSB_A3",
     "SWIN",

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from trainables.recipes import k_image
 from trainables.recipes import large_images as large
 from trainables.recipes import small_images as small
-from trainables.recipes.k_image import CIFAR100_PREACT_RESNET18, CIFAR100_PYRAMIDNET110, CIFAR100_PYRAMIDNET200
 from trainables.recipes.learned_masks import automix_settings, strengths
 from trainables.recipes.recipe import Recipe
 
@@ -19,9 +19,11 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
         small.CIFAR100_DEIT_SMALL,
         small.CIFAR100_SWIN_TINY,
         small.CIFAR100_CONVNEXT_TINY,
-        CIFAR100_PYRAMIDNET110,
-        CIFAR100_PYRAMIDNET200,
-        CIFAR100_PREACT_RESNET18,
+        k_image.CIFAR100_PYRAMIDNET110,
+        k_image.CIFAR100_PYRAMIDNET200,
+        k_image.CIFAR100_PREACT_RESNET18,
+        k_image.CIFAR100_WRN16_8,
+        k_image.CIFAR100_RESNEXT29,
     ),
     "tiny_imagenet": (small.TINY_IMAGENET, small.TINY_IMAGENET_RESNEXT50),
     "imagenet": (large.IMAGENET_100, large.DEIT, large.SWIN, large.CONVNEXT),

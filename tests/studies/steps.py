@@ -1,0 +1,71 @@
+"""One training step of every cell of a study, on two images of noise."""
+
+import functools
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from analysis.records.published import sumix_terms
+from tests.studies.cells import trials
+from trainables import methods
+from trainables.config import NEUTRAL, parse
+from trainables.datasets.dataset import Split, Splits
+from trainables.datasets.opening import dataset_of, open_splits
+from trainables.training import Run
+
+
+def different(names: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+    """Return one configuration for every (network, images, mixer, definition of SUMix) that the studies name."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for name in names:
+        for trial in trials(name):
+            config = parse(trial.config)
+            shape = "x".join(map(str, dataset_of(config).image_shape))
+            added = [
+                f"{key}={trial.config[key]}" for key in NEUTRAL if trial.config.get(key, NEUTRAL[key]) != NEUTRAL[key]
+            ]
+            terms = " ".join([config.sumix.preset, sumix_terms(trial.config), *added])
+            regularised = (config.drop_path > 0, config.label_smoothing > 0)
+            found.setdefault(f"{config.backbone} {shape} {config.mixer} {terms} {regularised}", trial.config)
+    return found
+
+
+def take_steps(names: Iterable[str], monkeypatch: pytest.MonkeyPatch) -> int:
+    """Take the steps, check that each moves the network's head to finite weights, and return the number of networks.
+
+    Each network is built once for its many cells.
+    """
+    build = methods.build_network
+    cells = different(names)  # resolving rehearses some on tensors without numbers: not with the networks kept here
+
+    @functools.cache
+    def network(backbone: str, size: int, classes: int, regularised: tuple[float, float]) -> Any:
+        config, dataset = wanted[backbone, size, classes, regularised]
+        return build(config, dataset)
+
+    def cached(config: Any, dataset: Any, seed: int = 0, weights: Any = None) -> Any:
+        regularised = (config.drop_path, config.drop_block)
+        key = (config.backbone, dataset.image_shape[1], dataset.num_classes, regularised)
+        wanted[key] = (config, dataset)
+        return network(*key)
+
+    wanted: dict[tuple[str, int, int, tuple[float, float]], Any] = {}
+    monkeypatch.setattr(methods, "build_network", cached)
+    for cell, config in cells.items():
+        settings = replace(parse(config), batch_size=2)
+        dataset = dataset_of(settings)
+        noise = torch.randint(0, 256, (2, *dataset.image_shape), dtype=torch.uint8)
+        split = Split(noise, torch.tensor([0, dataset.num_classes - 1]))
+        run = Run(settings, 0, open_splits(settings, Splits(split, split), torch.device("cpu")))
+        head = run.method.network.backbone.head.weight
+        before = head.detach().clone()
+        # After the warm-up, whose first steps are too short to be seen in a weight.
+        log = run.train_epoch(settings.warmup_epochs + 1)[0]
+        assert math.isfinite(log["train_loss"]), cell
+        assert head.isfinite().all(), cell
+        assert not torch.equal(head, before), cell
+    return len(wanted)

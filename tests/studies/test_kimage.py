@@ -1,0 +1,108 @@
+"""The studies of K-image mixing are its tables: cells, settings, published numbers, presets; and each cell trains."""
+
+from pathlib import Path
+
+import pytest
+
+from analysis.records.published import published_number
+from mixlab import main
+from tests.studies.cells import FOLDER, cells, load, trials
+from tests.studies.steps import take_steps
+from trainables.classify import train
+
+# levels x arms, and how many of the cells have a published error
+KIMAGE = {
+    "kimage_table1_pyramidnet110": (2 * 5, 2 * 5),
+    "kimage_table1_pyramidnet200": (2 * 10, 2 * 10),
+    "kimage_table1_cifar10": (2 * 7, 2 * 7),
+    "kimage_table2": (3 * 7, 3 * 7),
+    "kimage_table3": (7, 7),
+    "kimage_table3_k": (2 * 5, 2 * 5 - 1),
+}
+
+
+def errors(name: str, metric: str = "test_top1_error") -> dict[str, float]:
+    found = {trial.cell: published_number(trial.config, metric) for trial in trials(name)}
+    return {cell: number.value for cell, number in found.items() if number is not None}
+
+
+@pytest.mark.parametrize("name", KIMAGE)
+def test_a_study_has_its_cells_and_prints_their_published_errors(name: str) -> None:
+    study, header = load(name)
+    assert study.name == name
+    assert f"python studies/{name}.py" in header
+    assert f"{len(study.arms)} arms x 6 seeds" in header
+    assert (len(cells(name)), len(errors(name))) == KIMAGE[name]
+    for error in errors(name).values():
+        assert f"{error:.2f}" in header
+    assert study.metric == "test_top1_error_median10"
+
+
+def test_the_errors_are_those_of_their_arms() -> None:
+    first = errors("kimage_table1_pyramidnet200")
+    for protocol in ("CutMix's code", "the authors' code"):
+        assert first[f"{protocol} · none"] == 16.45
+        assert first[f"{protocol} · StochDepth"] == 15.86
+        assert first[f"{protocol} · label smoothing"] == 16.73
+        assert first[f"{protocol} · DropBlock"] == 15.73
+        assert first[f"{protocol} · dcutmix"] == 13.86
+    assert errors("kimage_table1_cifar10")["CutMix's code · dcutmix"] == 2.42
+    assert errors("kimage_table3", "test_top5_error")["dcutmix"] == 5.91
+    by_k = errors("kimage_table3_k", "test_top5_error")
+    assert (by_k["dcutmix · K = 9"], by_k["saliency_dcutmix · K = 7"]) == (6.34, 5.93)
+    assert errors("kimage_table3_k")["dcutmix · K = 3"] == 21.62  # of alpha 1; Table 3, left, has 21.76 of 1/3
+    assert errors("kimage_table2", "time_ratio")["preact_resnet18 · comixup"] == 29.34
+
+
+def test_the_protocols_differ_in_decay_and_milestones_alone() -> None:
+    for name in ("kimage_table1_pyramidnet110", "kimage_table1_pyramidnet200", "kimage_table1_cifar10"):
+        found = cells(name)
+        for arm in load(name)[0].arms:
+            one, other = (found[f"{protocol} · {arm.name}"] for protocol in ("CutMix's code", "the authors' code"))
+            differing = {key: (one[key], other[key]) for key in one if one[key] != other[key]}
+            assert differing == {"weight_decay": (1e-4, 4e-5), "milestones": ((0.5, 0.75), (0.75, 0.9))}
+
+
+def test_the_networks_of_tables_4_and_5_are_in_table_3() -> None:
+    found = {trial.arm: trial.config for trial in trials("kimage_table3")}
+    ood = {arm: published_number(config, "imagenet_o_aupr") for arm, config in found.items()}
+    assert {arm for arm, number in ood.items() if number} == set(found) - {"manifoldmix"}
+    fgsm = {arm: published_number(config, "fgsm_error") for arm, config in found.items()}
+    assert {arm: round(100 - number.value, 2) for arm, number in fgsm.items() if number} == {
+        "none": 14.34,
+        "cutmix": 40.89,
+        "dcutmix": 32.90,
+        "saliency_dcutmix": 41.37,
+    }
+
+
+@pytest.mark.parametrize("name", KIMAGE)
+@pytest.mark.parametrize("preset", ["quick", "smoke"])
+def test_a_short_preset_is_small_and_on_cifar10(name: str, preset: str) -> None:
+    found = cells(name, "--preset", preset)
+    assert len(found) == len(load(name)[0].arms) * (2 if name == "kimage_table3_k" else 1)
+    for config in found.values():
+        assert (config["backbone"], config["dataset"], config["augment.lighting"]) == ("resnet8", "cifar10", 0.0)
+        assert config["epochs"] <= 3
+    assert not any(published_number(config, "test_top1_error") for config in found.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", KIMAGE)
+def test_dry_run(name: str, tmp_path: Path, tracking_uri: str, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ("--tracking-uri", tracking_uri, "--storage", str(tmp_path / "results"))
+    with pytest.raises(SystemExit) as stopped:
+        main(load(name)[0], train, ["--preset", "smoke", "--dry-run", *where])
+    said = capsys.readouterr().out
+    assert stopped.value.code == 0
+    assert f"{len(trials(name, '--preset', 'smoke'))} pending" in said
+    assert "Estimated cost" in said
+
+
+@pytest.mark.slow
+def test_one_step_of_every_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert take_steps(KIMAGE, monkeypatch) == 9
+
+
+def test_every_study_is_here() -> None:
+    assert set(KIMAGE) == {file.stem for file in FOLDER.glob("kimage_*.py")}
