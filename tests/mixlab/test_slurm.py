@@ -1,0 +1,84 @@
+"""A study on a real SLURM: its job meets the time limit, goes back into the queue, and ends with the same numbers."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mixlab import slurm as script
+from tests.servers import slurm
+from tests.servers.machines import make_switch, run_on_the_switch
+from tests.servers.slurm import Slurm
+from tests.study_folder import TOY, StudyFolder, toy_folder
+from tests.toy import epochs_of, hold, release
+from tests.waiting import wait_for
+
+EPOCHS, SEEDS = 14, 4
+# The study of tests/toy.py whose name is that of its folder.
+STUDY = f"""
+import runpy, sys
+
+sys.argv.insert(1, "recorded")
+runpy.run_path({str(TOY)!r}, run_name="__main__")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(slurm.why_not()), reason=slurm.why_not())
+def test_a_job_at_its_time_limit_is_requeued_and_ends_with_the_same_table(tmp_path: Path) -> None:
+    run_on_the_switch(__file__, tmp_path)
+
+
+def run_a_job(folder: Path) -> None:
+    """Run everything in a network and a process namespace of its own."""
+    make_switch()
+    undisturbed, toy = (study_folder(folder / name / "study") for name in ("undisturbed", "limited"))
+    with slurm.running() as cluster:
+        hold(toy.folder, epoch=5)
+        job = submit(cluster, toy.folder)
+        undisturbed.run()
+        # A minute is the shortest limit that SLURM knows. It sends TERM half a minute early, or a little later.
+        wait_until(cluster, job, toy, lambda: cluster.job(job)["Restarts"] == "1")
+        assert epochs_of(toy.folder)
+        assert max(map(max, epochs_of(toy.folder).values())) == 4
+        release(toy.folder)
+        cluster.ask("scontrol", "update", f"jobid={job}", "timelimit=10")
+        wait_until(cluster, job, toy, lambda: cluster.job(job)["JobState"] == "COMPLETED")
+    assert epochs_of(toy.folder) == {seed: list(range(1, EPOCHS + 1)) for seed in range(SEEDS)}
+    assert toy.results() == undisturbed.results()
+    assert toy.table("paper") == undisturbed.table("paper")
+
+
+def study_folder(folder: Path) -> StudyFolder:
+    """Return a folder of the study; its database has the name that the batch script gives it."""
+    folder.mkdir(parents=True)
+    (folder / "study.py").write_text(STUDY)
+    return toy_folder(folder, "recorded", study=folder.name, tracking_uri=f"sqlite:///{folder}/mlflow-study.db")
+
+
+def submit(cluster: Slurm, folder: Path) -> str:
+    """Return the number of a job that runs the study, by the script that ``mixlab slurm`` writes."""
+    batch = folder / "job.sbatch"
+    assert script.main(["--time", "1", "--cpus", "1", "--out", str(batch), str(folder / "study.py"), "--quiet"]) == 0
+    return cluster.ask("sbatch", "--parsable", "--signal=B:TERM@1", str(batch), folder=folder)
+
+
+def wait_until(cluster: Slurm, job: str, toy: StudyFolder, condition: Callable[[], bool]) -> None:
+    """Return once the condition is true; fail if the job has ended in any other way."""
+
+    def asked() -> bool:
+        true, state = condition(), cluster.job(job)["JobState"]
+        assert true or state in ("PENDING", "RUNNING", "COMPLETING"), f"{state}: {output(job, toy)}"
+        return true
+
+    wait_for(asked, lambda: output(job, toy), lambda: output(job, toy))
+
+
+def output(job: str, toy: StudyFolder) -> str:
+    file = toy.folder / f"mixlab-{job}.out"
+    return file.read_text() if file.exists() else ""
+
+
+if __name__ == "__main__":
+    run_a_job(Path(sys.argv[1]))

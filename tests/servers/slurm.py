@@ -1,0 +1,124 @@
+"""A SLURM of one node: a real controller, a real node daemon and munge, as the current user, in a temporary folder.
+
+It needs a network and a process namespace of its own (``machines.run_on_the_switch``): nothing of it, and no job, then
+outlives whoever started it, and its ports are free.
+"""
+
+import contextlib
+import os
+import pwd
+import secrets
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.servers import machines
+from tests.servers.folders import temporary
+from tests.servers.program import Program
+from tests.servers.server import started
+from tests.waiting import wait_for
+
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
+REQUEUED_AFTER = 5  # seconds that a job waits before it may start again
+
+CONFIGURATION = """
+ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+SlurmUser={user}
+SlurmdUser={user}
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket,cred_expire={requeued_after}
+CryptoType=crypto/munge
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SwitchType=switch/none
+MpiDefault=none
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+SelectType=select/cons_tres
+SchedulerParameters=sched_interval=2,bf_interval=2
+SlurmdParameters=config_overrides
+ReturnToService=2
+FirstJobId={first_job}
+NodeName={host} NodeAddr=127.0.0.1 CPUs=1 State=UNKNOWN
+PartitionName=test Nodes={host} Default=YES MaxTime=INFINITE State=UP
+"""
+
+
+def why_not() -> str:
+    """Return why there can be no SLURM here; an empty text if there can."""
+    missing = [name for name in PROGRAMS if shutil.which(name, path=_path()) is None]
+    return f"not installed: {', '.join(missing)} (make debian)" if missing else machines.why_not()
+
+
+class Slurm:
+    """The node and its controller. Made by ``running``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {**os.environ, "PATH": _path(), "SLURM_CONF": str(folder / "slurm.conf")}
+        for name in ("state", "spool"):
+            (folder / name).mkdir()
+        (folder / "munge.key").write_bytes(secrets.token_bytes(128))
+        (folder / "munge.key").chmod(0o400)
+        text = CONFIGURATION.format(
+            host=socket.gethostname().partition(".")[0],
+            user=pwd.getpwuid(os.geteuid()).pw_name,
+            folder=folder,
+            requeued_after=REQUEUED_AFTER,
+            first_job=1 + secrets.randbelow(10**6),
+        )
+        (folder / "slurm.conf").write_text(text)
+
+    def start(self) -> None:
+        """Start munge, the controller and the node; return once the node is idle."""
+        files = {"socket": "socket", "key-file": "key", "pid-file": "pid", "log-file": "log", "seed-file": "seed"}
+        options = [f"--{option}={self.folder}/munge.{ending}" for option, ending in files.items()]
+        # By force, because it wants a folder that every user may enter.
+        self.programs = [self._program("munged", "--foreground", "--force", *options)]
+        wait_for((self.folder / "munge.socket").exists)
+        self.programs += [self._program("slurmctld", "-D"), self._program("slurmd", "-D")]
+        self.programs[-1].until(self._idle)
+
+    def stop(self) -> None:
+        """End the daemons."""
+        for program in reversed(self.programs):
+            program.end()
+
+    def ask(self, *command: str, folder: Path | None = None) -> str:
+        """Return the output of one of SLURM's commands, started in ``folder``."""
+        done = subprocess.run(command, cwd=folder or self.folder, env=self.environment, capture_output=True, text=True)
+        assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
+        return done.stdout.strip()
+
+    def job(self, number: str) -> dict[str, str]:
+        """Return what the controller knows of a job, by its own names, such as ``JobState`` and ``Restarts``."""
+        words = self.ask("scontrol", "show", "job", "--oneliner", number).split()
+        return {name: value for name, equals, value in (word.partition("=") for word in words) if equals}
+
+    def _program(self, *command: str) -> Program:
+        return Program(command, self.folder, f"{command[0]}.txt", self.environment)
+
+    def _idle(self) -> bool:
+        found = subprocess.run(
+            ["sinfo", "--noheader", "--format=%T"], env=self.environment, capture_output=True, text=True
+        )
+        return found.stdout.strip() == "idle"
+
+
+@contextlib.contextmanager
+def running() -> Iterator[Slurm]:
+    """Yield a SLURM inside the block."""
+    with temporary("slurm") as folder, started(Slurm(folder)) as slurm:
+        yield slurm
+
+
+def _path() -> str:
+    """Return where to look for programs: daemons lie in folders that only root searches."""
+    return f"{os.environ['PATH']}:/usr/sbin:/sbin"
