@@ -3,21 +3,21 @@
 ``parse`` turns one into the other and refuses what is unknown, of the wrong type or out of range.
 """
 
-import difflib
 import inspect
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from trainables.backbones import BACKBONES
+from trainables.backbones import constructor_of
 from trainables.backbones.backbone import Init
 from trainables.backbones.pretrained import Pretrained, require_pretrained
 from trainables.backbones.regularised import RESIDUAL
 from trainables.datasets import DATASETS
 from trainables.datasets.data_config import DataConfig, check_data
+from trainables.known import require_known
 from trainables.losses.sumix import SUMixTerms
 from trainables.mixers import MIXERS
 from trainables.mixers.automix import PRESETS, AutoMixDefinition
@@ -36,7 +36,7 @@ class Config(DataConfig, OptimiserConfig, ScheduleConfig):
 
     backbone: str = "resnet18"
     init: Init = "om_table"
-    pretrained: Pretrained = "none"  # torchvision's weights to start from; ``init`` then concerns the head alone
+    pretrained: Pretrained = "none"  # weights to start from; ``init`` then concerns the head alone
     drop_path: ShareBelowOne = 0.0  # probability to skip the last block; grows from 0 with depth
     drop_block: ShareBelowOne = 0.0  # of residual networks of small images: the share of a late map that is blanked
     drop_block_size: Count = 7  # the side of a blanked square, in pixels of the map
@@ -100,8 +100,8 @@ def parse(config: Mapping[str, Any]) -> Config:
         given = {k: _checked(f"{section}.{k}", v, kinds[k]) for k, v in sections[section].items()}
         values[name] = replace(default, **given)
     parsed = Config(**values)
-    for key, known in (("dataset", DATASETS), ("backbone", BACKBONES), ("mixer", MIXERS)):
-        require_known(key, getattr(parsed, key), known)
+    require_known("dataset", parsed.dataset, DATASETS)
+    require_known("mixer", parsed.mixer, MIXERS)
     check_data(parsed)
     check_schedule(parsed)
     _check_network_and_loss(parsed)
@@ -119,8 +119,9 @@ def flatten(config: Config) -> dict[str, Any]:
 
 
 def _check_network_and_loss(config: Config) -> None:
+    constructor = constructor_of(config.backbone)
     require_pretrained(config.backbone, config.pretrained)
-    has_drop_path = "drop_path" in inspect.signature(BACKBONES[config.backbone]).parameters
+    has_drop_path = "drop_path" in inspect.signature(constructor).parameters
     if config.drop_path and not has_drop_path and config.backbone not in RESIDUAL:
         raise ValueError(f"backbone {config.backbone!r} has no drop-path, got drop_path {config.drop_path}")
     if config.drop_block and config.backbone not in RESIDUAL:
@@ -153,16 +154,6 @@ def mixer_options(mixer: str, given: Mapping[str, Any]) -> dict[str, Any]:
     if "alpha" in options and not 0 < options["alpha"] < float("inf"):
         raise ValueError(f"mixer.alpha must be above 0 and finite, got {options['alpha']}")
     return options
-
-
-def require_known(what: str, name: str, known: Iterable[str]) -> None:
-    """Raise ``ValueError`` that names the nearest of ``known`` unless ``name`` is among them."""
-    known = list(known)
-    if name in known:
-        return
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-    raise ValueError(f"unknown {what} {name!r}; {hint}")
 
 
 def _split_keys(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Any]], dict[str, Any]]:

@@ -4,7 +4,8 @@ The mixer mixes two images of noise, with noise for what it asks of the network;
 tensors that have a shape but no numbers, once for all configurations that differ only in real numbers.
 
 torch has no public name for tensors without numbers. This is the one file that uses its private ``FakeTensorMode``, and
-that sets aside ``nn.init.trunc_normal_``, which reads a number back since torch 2.15.
+that sets aside ``nn.init.trunc_normal_``, which reads a number back since torch 2.15. timm reads some while it builds
+a model, so that its models are built outside, on torch's device without numbers, and are then brought in.
 
 Shape letters: B batch, C channels, H height, W width, L classes.
 """
@@ -12,11 +13,13 @@ Shape letters: B batch, C channels, H height, W width, L classes.
 import contextlib
 import inspect
 from collections.abc import Hashable, Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 
+from trainables.backbones import timm_models
 from trainables.config import Config
 from trainables.datasets.dataset import Dataset
 from trainables.datasets.held_out import held_out_count
@@ -75,13 +78,20 @@ def check_batches(config: Config, images: int) -> None:
 @contextlib.contextmanager
 def without_numbers() -> Iterator[None]:
     """Make every new tensor inside the block one that has a shape but no numbers."""
-    draw = nn.init.trunc_normal_
+    draw, create = nn.init.trunc_normal_, timm_models.create_model
+
+    def bring_in(name: str, **options: Any) -> nn.Module:
+        with unset_fake_temporarily(), torch.device("meta"):
+            model = create(name, **options)
+        return model.to_empty(device="cpu")
+
     nn.init.trunc_normal_ = lambda tensor, *args, **kwargs: tensor
+    timm_models.create_model = bring_in
     try:
         with FakeTensorMode(allow_non_fake_inputs=True):
             yield
     finally:
-        nn.init.trunc_normal_ = draw
+        nn.init.trunc_normal_, timm_models.create_model = draw, create
 
 
 def build(config: Config, dataset: Dataset) -> None:
@@ -137,7 +147,7 @@ def map_shapes(config: Config, dataset: Dataset) -> Shapes:
                 maps = stage(maps)
                 shapes.append(backbone.grid(maps).shape[1:])
             backbone.head(backbone.pool(maps))
-        except RuntimeError as error:
+        except (AssertionError, RuntimeError) as error:
             seen, reason = "x".join(map(str, dataset.image_shape[1:])), str(error).splitlines()[0]
             raise ValueError(f"backbone {config.backbone!r} cannot see images of {seen} pixels ({reason})") from None
     return _shapes.setdefault(key, tuple(shapes))

@@ -1,6 +1,7 @@
-"""Every backbone by its name. A family of backbones is one file, and its lines here."""
+"""Every backbone by its name. A family of backbones is one file, and its lines here; timm's are found by name."""
 
 from collections.abc import Callable
+from functools import partial
 
 from trainables.backbones.backbone import Backbone
 from trainables.backbones.convnext import convnext_tiny, convnext_tiny_cifar
@@ -20,7 +21,9 @@ from trainables.backbones.pyramidnet import pyramidnet110, pyramidnet200
 from trainables.backbones.resnet import resnet18, resnet34, resnet50, resnext29, resnext50
 from trainables.backbones.resnet_cifar import resnet8, resnet20, resnet56
 from trainables.backbones.swin import swin_tiny
+from trainables.backbones.timm_models import PREFIX, require_model, timm_backbone
 from trainables.backbones.wide_resnet import wrn16_8, wrn28_8, wrn28_8_paper
+from trainables.known import require_known
 
 # name: constructor(num_classes=..., in_channels=3), some with image_size, drop_path, or torchvision's weights
 BACKBONES: dict[str, Callable[..., Backbone]] = {
@@ -55,3 +58,12 @@ BACKBONES: dict[str, Callable[..., Backbone]] = {
     "deit_small": deit_small,
     "swin_tiny": swin_tiny,
 }
+
+
+def constructor_of(name: str) -> Callable[..., Backbone]:
+    """Return the constructor of one of ``BACKBONES`` or of ``timm/NAME``; raise ``ValueError`` without one."""
+    if name.startswith(PREFIX):
+        require_model(name)
+        return partial(timm_backbone, name.removeprefix(PREFIX))
+    require_known("backbone", name, BACKBONES)
+    return BACKBONES[name]

@@ -21,7 +21,8 @@ class Backbone(nn.Module):
     grids says in its class what they are, and overrides ``grid`` and ``pool``.
     """
 
-    drawn_as: ClassVar[Literal["convolutional", "transformer"]] = "convolutional"  # see ``initialise``
+    # See ``initialise``; "already" keeps what the constructor drew, except in the head.
+    drawn_as: ClassVar[Literal["convolutional", "transformer", "already"]] = "convolutional"
 
     def __init__(
         self, stages: Sequence[nn.Module], num_features: int, num_classes: int, neck: nn.Module | None = None
@@ -112,7 +113,9 @@ def initialise(backbone: Backbone, init: Init) -> None:
     """
     if init == "torch_default":
         return
-    if backbone.drawn_as == "transformer":
+    if backbone.drawn_as == "already":
+        initialise_head(backbone, init)
+    elif backbone.drawn_as == "transformer":
         _truncated_normal(backbone)
     else:
         _kaiming_normal(backbone)

@@ -1,7 +1,8 @@
-"""torchvision's weights of networks trained on ImageNet-1k, for fine-tuning: found or downloaded, and verified.
+"""Weights of networks trained before, for fine-tuning: torchvision's of ImageNet-1k, and timm's.
 
-A file is looked for under its own name in ``<data root>/torchvision``, or else downloaded there from torchvision's
-address. The name ends in the first digits of the file's SHA-256, which are checked.
+torchvision's file is looked for under its own name in ``<data root>/torchvision``, or else downloaded there from
+torchvision's address. The name ends in the first digits of the file's SHA-256, which are checked. Where timm's are
+found, ``timm_models`` says.
 """
 
 import hashlib
@@ -16,12 +17,13 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.models import WeightsEnum
 
+from trainables.backbones import timm_models
 from trainables.backbones.backbone import layer_defaults
 from trainables.datasets.dataset import DataError
 from trainables.datasets.download import fetch_file
 
-Pretrained = Literal["none", "IMAGENET1K_V1", "IMAGENET1K_V2"]  # torchvision's names of its weights
-Weights = Mapping[str, Tensor]  # a state_dict of torchvision's network of the same architecture
+Pretrained = Literal["none", "IMAGENET1K_V1", "IMAGENET1K_V2", "timm"]  # torchvision's names, and those of the tag
+Weights = Mapping[str, Tensor]  # a state_dict of torchvision's or timm's network of the same architecture
 N = TypeVar("N", bound=nn.Module)
 
 PRETRAINED: dict[str, type[WeightsEnum]] = {
@@ -53,9 +55,11 @@ def torchvision_network(network: N, weights: Weights | None) -> N:
 
 
 def require_pretrained(backbone: str, pretrained: str) -> None:
-    """Raise ``ValueError`` unless torchvision has such weights for ``backbone``."""
+    """Raise ``ValueError`` unless there are such weights for ``backbone``."""
     if pretrained == "none":
         return
+    if backbone.startswith(timm_models.PREFIX) and pretrained == timm_models.WEIGHTS:
+        return timm_models.require_weights(backbone)
     known = [weights.name for weights in PRETRAINED[backbone]] if backbone in PRETRAINED else []
     if pretrained not in known:
         there = f"those there are: {', '.join(known)}" if known else f"networks with some: {', '.join(PRETRAINED)}"
@@ -69,6 +73,8 @@ def prepare_pretrained(backbone: str, pretrained: Pretrained, data_root: Path) -
         DataError: it is missing and cannot be downloaded, or it is not what its name says.
     """
     require_pretrained(backbone, pretrained)
+    if pretrained == timm_models.WEIGHTS:
+        return timm_models.prepare_weights(backbone, data_root)
     url = PRETRAINED[backbone][pretrained].url
     path = data_root / "torchvision" / url.rpartition("/")[2]
     if not path.exists():
@@ -88,9 +94,11 @@ def prepare_pretrained(backbone: str, pretrained: Pretrained, data_root: Path) -
 
 
 def load_pretrained(backbone: str, pretrained: Pretrained, data_root: Path) -> Weights | None:
-    """Return torchvision's state_dict, or None where nothing is wanted; errors as ``prepare_pretrained``."""
+    """Return the state_dict, or None where nothing is wanted; errors as ``prepare_pretrained``."""
     if pretrained == "none":
         return None
+    if pretrained == timm_models.WEIGHTS:
+        return timm_models.load_weights(backbone, data_root)
     path = prepare_pretrained(backbone, pretrained, data_root)
     return torch.load(path, map_location="cpu", weights_only=True)
 

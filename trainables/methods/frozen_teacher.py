@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Generator, Tensor
 
-from trainables.backbones import BACKBONES
+from trainables.backbones import constructor_of
 from trainables.backbones.backbone import Network
 from trainables.config import Config
 from trainables.methods.inputs import INPUTS
@@ -47,7 +47,7 @@ def frozen_teacher(network: Network, backbone: str, file: Path) -> Network:
         ValueError: there is no such file, or it does not hold the weights of a ``backbone`` for these classes.
     """
     channels = network.mean.shape[1]
-    unread = BACKBONES[backbone](num_classes=network.backbone.head.out_features, in_channels=channels)
+    unread = constructor_of(backbone)(num_classes=network.backbone.head.out_features, in_channels=channels)
     teacher = Network(unread, [0.0] * channels, [1.0] * channels)
     teacher.mean, teacher.std = network.mean, network.std
     try:

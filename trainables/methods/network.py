@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from trainables.backbones import BACKBONES
+from trainables.backbones import constructor_of
 from trainables.backbones.backbone import Network, initialise, initialise_head
 from trainables.backbones.pretrained import Weights
 from trainables.backbones.regularised import RESIDUAL, add_drop_block, add_drop_path
@@ -18,7 +18,7 @@ def build_network(config: Config, dataset: Dataset, seed: int = 0, weights: Weig
     """Return the network of ``config`` on the CPU, drawn from ``seed`` alone or, all but its head, with ``weights``."""
     channels, height, _ = dataset.image_shape
     options: dict[str, Any] = {"image_size": height, "drop_path": config.drop_path}
-    constructor = BACKBONES[config.backbone]
+    constructor = constructor_of(config.backbone)
     options = {key: value for key, value in options.items() if key in inspect.signature(constructor).parameters}
     if weights is not None:
         options["weights"] = weights

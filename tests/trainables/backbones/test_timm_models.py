@@ -1,0 +1,177 @@
+"""Models of timm: the same numbers as timm's own, cut into stages where that is known, with attention and weights."""
+
+import copy
+import functools
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from trainables.backbones import constructor_of
+from trainables.backbones.backbone import Backbone, initialise
+from trainables.backbones.pretrained import load_pretrained
+from trainables.backbones.timm_models import FAMILIES, FILE, TimmBackbone
+from trainables.classify import train
+from trainables.datasets.dataset import DataError
+from trainables.datasets.opening import dataset_of
+from trainables.methods import build_method
+
+# name: (side of the images, stages with the stem); one of each family, and others, which are one stage
+MODELS: dict[str, tuple[int, int]] = {
+    "test_byobnet": (64, 5),
+    "test_convnext": (64, 5),
+    "test_efficientnet": (64, 6),
+    "test_resnet": (64, 5),
+    "test_vit": (64, 7),
+    "test_vit2": (64, 9),  # no class token
+    "mobilenetv3_small_050": (64, 7),
+    "poolformerv2_s12": (64, 5),
+    "regnetx_002": (64, 5),
+    "densenet121": (64, 1),
+    "eva02_tiny_patch14_224": (56, 1),
+    "maxvit_rmlp_pico_rw_256": (64, 1),
+}
+SLOW = {"swin_tiny_patch4_window7_224": (64, 5), "swinv2_tiny_window8_256": (64, 5)}
+every_model = pytest.mark.parametrize(
+    ("name", "side", "stages"),
+    [
+        *((name, *rest) for name, rest in MODELS.items()),
+        *(pytest.param(name, *rest, marks=pytest.mark.slow) for name, rest in SLOW.items()),
+    ],
+)
+
+
+def build(name: str, side: int, **options: Any) -> Backbone:
+    return constructor_of(f"timm/{name}")(num_classes=7, image_size=side, **options).eval()
+
+
+@functools.cache
+def both(name: str, side: int) -> tuple[Backbone, Any]:
+    """Return our backbone and timm's model, drawn from the same seed."""
+    torch.manual_seed(0)
+    ours = build(name, side)
+    torch.manual_seed(0)
+    resized = {"img_size": side} if timm.get_pretrained_cfg(name, allow_unregistered=True).fixed_input_size else {}
+    return ours, timm.create_model(name, num_classes=0, **resized).eval()
+
+
+def images(side: int) -> Tensor:
+    return torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(1))
+
+
+@every_model
+@torch.no_grad()
+def test_the_features_are_timm_s_bit_for_bit(name: str, side: int, stages: int) -> None:
+    ours, theirs = both(name, side)
+    expected = theirs.forward_head(theirs.forward_features(images(side)), pre_logits=True)
+    assert expected.std() > 1e-3
+    assert torch.equal(ours.forward_features(images(side)), expected)
+    count = sum(p.numel() for p in theirs.parameters())
+    assert sum(p.numel() for p in ours.stages.parameters()) == count
+    assert ours.head.in_features == expected.shape[1]
+
+
+@every_model
+@torch.no_grad()
+def test_the_stages_make_the_whole(name: str, side: int, stages: int) -> None:
+    ours, _ = both(name, side)
+    assert len(ours.stages) == stages
+    whole = ours.encode(images(side))
+    for cut in range(stages + 1):
+        assert torch.equal(ours.encode(ours.encode(images(side), 0, cut), cut), whole), cut
+    assert torch.equal(copy.deepcopy(ours).encode(images(side)), whole)  # as averages of weights copy it
+    grid = ours.grid(whole)
+    assert grid.shape[:2] == whole.shape[:2]
+    assert min(grid.shape[2:]) > 1
+
+
+def test_every_family_is_tested() -> None:
+    assert {type(both(name, side)[1]).__name__ for name, (side, stages) in MODELS.items() if stages > 1} == {
+        family for family in FAMILIES if not family.startswith("Swin")
+    }
+
+
+@torch.no_grad()
+def test_the_attention_is_that_of_the_last_block() -> None:
+    ours, theirs = both("test_vit", 64)
+    found = ours.class_attention(images(64))
+    tokens = theirs.norm_pre(theirs.patch_drop(theirs._pos_embed(theirs.patch_embed(images(64)))))
+    block = theirs.blocks[-1]
+    tokens = block.norm1(theirs.blocks[:-1](tokens))  # (2, T, D)
+    heads = block.attn.num_heads
+    query, key, _ = block.attn.qkv(tokens).unflatten(2, (3, heads, -1)).unbind(2)  # (2, T, heads, D / heads)
+    scores = torch.einsum("bhd,bthd->bht", query[:, 0], key) * query.shape[-1] ** -0.5
+    expected = scores.softmax(dim=-1).mean(dim=1)[:, 1:].unflatten(1, (4, 4))
+    torch.testing.assert_close(found, expected)
+    assert not hasattr(both("test_vit2", 64)[0], "class_attention")
+
+
+def test_init_draws_the_head_alone() -> None:
+    torch.manual_seed(0)
+    ours = build("test_resnet", 64)
+    before = {name: value.clone() for name, value in ours.state_dict().items()}
+    initialise(ours, "om_table")
+    changed = {name for name, value in ours.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {"head.weight", "head.bias"}
+
+
+def test_weights_are_read_from_the_data_root(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    theirs = timm.create_model("test_resnet", num_classes=1000).eval()
+    file = tmp_path / "timm" / "test_resnet.r160_in1k" / FILE
+    file.parent.mkdir(parents=True)
+    save_file(theirs.state_dict(), file)
+    weights = load_pretrained("timm/test_resnet.r160_in1k", "timm", tmp_path)
+    ours = build("test_resnet.r160_in1k", 64, weights=weights)
+    with torch.no_grad():
+        expected = theirs.forward_head(theirs.forward_features(images(64)), pre_logits=True)
+        assert torch.equal(ours.forward_features(images(64)), expected)
+    file.write_bytes(b"not weights")
+    with pytest.raises(DataError, match="cannot be read"):
+        load_pretrained("timm/test_resnet.r160_in1k", "timm", tmp_path)
+
+
+def test_weights_that_cannot_be_fetched_are_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        raise OSError("no route to host\nand more")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", unreachable)
+    with pytest.raises(DataError, match=r"r160_in1k/model\.safetensors and cannot be fetched .*: no route to host$"):
+        load_pretrained("timm/test_resnet", "timm", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ({"backbone": "timm/resnet18x"}, "unknown backbone 'timm/resnet18x'; did you mean 'timm/resnet18'?"),
+        ({"backbone": "timm/resnet18.a9", "pretrained": "timm"}, "those there are: timm/resnet18.a1_in1k"),
+        ({"backbone": "timm/vgg11", "drop_path": 0.1, "image_size": 64}, "'timm/vgg11' cannot be built for images of"),
+        ({"backbone": "timm/test_vit", "image_size": 33}, "cannot see images of 33x33 pixels"),
+        ({"backbone": "timm/test_vit2", "image_size": 64, "mixer": "transmix"}, "needs a backbone with a class token"),
+        ({"backbone": "timm/mixer_s16_224", "image_size": 224}, "whose features have the shape (2, 196, 512)"),
+        ({"backbone": "resnet18", "pretrained": "timm"}, "no weights 'timm' of torchvision for backbone 'resnet18'"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_starts(config: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError) as refused:
+        train.resolve({"dataset": "cifar10", **config})
+    assert sentence in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "mixer"), [("test_vit", "transmix"), ("test_convnext", "manifoldmix"), ("test_resnet", "automix")]
+)
+def test_mixers_that_ask_the_network_train_it(backbone: str, mixer: str) -> None:
+    settings = train.resolve(
+        {"dataset": "cifar10", "backbone": f"timm/{backbone}", "image_size": 64, "mixer": mixer}
+    ).settings
+    method = build_method(settings, dataset_of(settings), seed=0)
+    assert isinstance(method.network.backbone, TimmBackbone)
+    pixels = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    loss, _ = method(pixels, torch.arange(4), torch.Generator().manual_seed(0))
+    loss.backward()
+    assert loss.isfinite()
