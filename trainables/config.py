@@ -70,6 +70,7 @@ NEUTRAL: dict[str, Any] = {
     "mixer.pipeline": None,
     "mixer.label": "area",
     "automix.preset": "release",
+    "mixer.masks": "attention",
     "mixer.value_of": "key",
     "mixer.epsilon": 0.1,
     "mixer.momentum_from": 0.1,

@@ -8,6 +8,7 @@ With SUMix the loss of the classifier's mixed images is SUMix's.
 Shape letters: B batch, C channels, D features, L classes.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -23,7 +24,7 @@ from trainables.methods.method import Step
 from trainables.methods.mixing import Mixing
 from trainables.methods.momentum_pipeline import follow, momentum, other_heads, plain_heads
 from trainables.methods.network import build_network
-from trainables.mixers.automix import draw, even_near_the_ends, mix_by
+from trainables.mixers.automix import draw, even_near_the_ends, mix_by, random_grids
 from trainables.mixers.mixed import Mixed, alone
 
 
@@ -48,7 +49,7 @@ class AutoMixing(Mixing):
         with evaluation_mode(network), torch.no_grad():
             maps = network.backbone.grid(network.encode(torch.zeros(1, *dataset.image_shape), layer + 1))
         # This comes first, so that it starts the same with SUMix.
-        block = MixBlock(maps.shape[1], options["lam_channel"], options["value_of"])
+        block = self.make_block(maps.shape[1], options)
         super().__init__(network, config, num_classes)
         self.block = block
         self.options = {**options, "pipeline": pipeline}
@@ -60,14 +61,19 @@ class AutoMixing(Mixing):
         self.heads = plain_heads(network, num_classes) if pipeline == "mp_ce" else None
         self.register_buffer("mask_weight", torch.tensor(options["mask_weight"]))  # a checkpoint holds it
 
+    @staticmethod
+    def make_block(channels: int, options: Mapping[str, Any]) -> MixBlock:
+        """Return the block that makes masks from maps of so many channels."""
+        return MixBlock(channels, options["lam_channel"], options["value_of"])
+
     def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:
         """See ``Method.forward``: Eq. 8, in up to four passes of the two networks, on plain and on mixed images."""
         maps = self.maps(images)
-        generate = partial(self.masks, maps, (images.shape[2], images.shape[3]))
+        generate = partial(self.masks, maps, (images.shape[2], images.shape[3]), rng)
         partner, lam = draw(len(images), self.options["alpha"], self.options["per_batch"], rng)
         mask = generate(partner, lam)
         gap = mask_loss(mask, lam, self.options["mask_loss"], self.options["epsilon"])
-        if self.teacher is None:
+        if self.teacher is None or self.options["masks"] == "grids":
             even = even_near_the_ends(mask, lam, self.options["lam_margin"])
             loss, log = self.classification(images, mix_by(images, partner, lam, even), labels)
             return Step(loss + self.mask_weight * gap, log | {"mask_gap": gap.detach()})
@@ -101,8 +107,10 @@ class AutoMixing(Mixing):
             self.teacher.forward_features(maps, self.depth)
             return self.teacher.backbone.grid(maps)
 
-    def masks(self, maps: Tensor, size: tuple[int, int], partner: Tensor, lam: Tensor) -> Tensor:
+    def masks(self, maps: Tensor, size: tuple[int, int], rng: Generator, partner: Tensor, lam: Tensor) -> Tensor:
         """Return the partners' share of every pixel, (B, 1, H, W), from the maps (B, C, h, w)."""
+        if self.options["masks"] == "grids":
+            return random_grids(lam, (maps.shape[2], maps.shape[3]), size, rng)
         return self.block(maps, maps[partner], lam, size)
 
     @torch.no_grad()
@@ -136,7 +144,7 @@ class AutoMixing(Mixing):
     @property
     def also_saved(self) -> dict[str, nn.Module]:
         """See ``Method.also_saved``."""
-        return {"mix_block": self.block}
+        return {} if self.options["masks"] == "grids" else {"mix_block": self.block}
 
 
 def _check(config: Config, pipeline: str) -> None:

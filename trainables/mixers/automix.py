@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from trainables.mixers.mixed import Mixed, beta, pair, partners
 from trainables.ranges import NotNegative, Positive, Share, ShareBelowOne
+
+Masks = Literal["attention", "grids"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +54,7 @@ def automix(
     alpha: float = 2.0,
     per_batch: bool = False,
     lam_margin: Share = 0.08,
+    masks: Masks = "attention",
     layer: int = 3,
     lam_channel: bool = False,
     value_of: Literal["key", "query"] = "key",
@@ -74,6 +78,8 @@ def automix(
         alpha: lambda ~ Beta(alpha, alpha).
         per_batch: one lambda for all rows, as in OpenMixup, instead of one a row.
         lam_margin: where lambda is this near to 0 or to 1, the mask is constant, as in OpenMixup; 0 in the paper.
+        masks: made by the Mix Block's attention, or from nothing but lambda: ``grids`` gives the partner as many cells of
+            the map as lambda says, chosen at random, as in the first row of Table 7.
         layer: stage of the network whose map the masks are made from, the paper's l; the stem is 0. This and what
             follows is read by ``methods/mask_learning.py``.
         lam_channel: the map gets lambda as one more channel, z_lambda of Eq. 4. OpenMixup does so for 224 pixels, not
@@ -113,3 +119,18 @@ def even_near_the_ends(mask: Tensor, lam: Tensor, margin: float) -> Tensor:
 def mix_by(images: Tensor, partner: Tensor, lam: Tensor, mask: Tensor) -> Mixed:
     """Return the images (B, C, H, W) with the share ``mask`` (B, 1, H, W) of their partners; the mask gets gradient."""
     return pair(torch.lerp(images, images[partner], mask.to(images.dtype)), partner, lam)
+
+
+def random_grids(lam: Tensor, cells: tuple[int, int], size: tuple[int, int], rng: Generator) -> Tensor:
+    """Return masks (B, 1, H, W) of whole cells of a map, chosen at random: 1 where a pixel is the partner's.
+
+    Args:
+        lam: (B,) the own image's share.
+        cells: (h, w) of the map; the partner gets the nearest whole number of cells to ``(1 - lam) * h * w``.
+        size: (H, W) of the mask.
+        rng: source of every random draw, on the device of ``lam``.
+    """
+    count = cells[0] * cells[1]
+    order = torch.rand(len(lam), count, generator=rng, device=lam.device).argsort(dim=1).argsort(dim=1)  # (B, hw)
+    chosen = order < ((1 - lam) * count).round()[:, None]
+    return F.interpolate(chosen.to(lam.dtype).view(-1, 1, *cells), size=size, mode="nearest")

@@ -15,7 +15,7 @@ from trainables.losses.mix_block import MixBlock, mask_loss, mask_weight_at
 from trainables.methods import build_method
 from trainables.methods.mask_learning import AutoMixing
 from trainables.methods.momentum_pipeline import momentum
-from trainables.mixers.automix import automix, draw, even_near_the_ends, mix_by
+from trainables.mixers.automix import automix, draw, even_near_the_ends, mix_by, random_grids
 from trainables.mixers.mixed import mixed_cross_entropy
 from trainables.optimisers import build_optimiser
 
@@ -180,7 +180,7 @@ def means(method: AutoMixing, maps: Tensor, lams: tuple[float, ...]) -> list[flo
     """Return the mean of the own image's share at each lambda, of all rows and pixels."""
     partner = torch.arange(B).roll(1)
     with torch.no_grad():
-        return [1 - method.masks(maps, (16, 12), partner, torch.full((B,), lam)).mean().item() for lam in lams]
+        return [1 - method.masks(maps, (16, 12), Generator(), partner, torch.full((B,), lam)).mean().item() for lam in lams]
 
 
 @pytest.mark.parametrize("preset", ["paper", "release"])
@@ -193,7 +193,7 @@ def test_the_masks_of_the_paper_follow_lambda_after_a_short_training_and_the_rel
     for _ in range(200):
         optimiser.zero_grad()
         partner, lam = draw(B, 1.0, False, rng)
-        mask_loss(method.masks(maps, (16, 12), partner, lam), lam, "row").backward()
+        mask_loss(method.masks(maps, (16, 12), Generator(), partner, lam), lam, "row").backward()
         optimiser.step()
     low, middle, high = means(method, maps, (0.1, 0.5, 0.9))
     if preset == "paper":
@@ -387,6 +387,28 @@ def test_each_row_of_table_8_by_hand(pipeline: str) -> None:
     assert (method.evaluated is method.network) == (pipeline == "none")
     heads = {"mp_ce": ["teacher_one", "student_mixed", "student_one"], "none": []}
     assert list(method.also_tested) == heads.get(pipeline, ["student_mixed"])
+
+
+def test_random_grids_give_the_partner_as_many_cells_as_lambda_says() -> None:
+    lam = torch.tensor([0.0, 0.25, 0.7, 1.0])
+    masks = random_grids(lam, (4, 3), (16, 12), Generator().manual_seed(0))
+    assert masks.shape == (4, 1, 16, 12)
+    cells = masks[:, 0, ::4, ::4]  # (4, 4, 3)
+    assert torch.equal(masks[:, 0], cells.repeat_interleave(4, 1).repeat_interleave(4, 2))
+    assert cells.sum(dim=(1, 2)).tolist() == [12, 9, 4, 0]  # the nearest to 12, 9, 3.6 and 0
+    again = random_grids(lam, (4, 3), (16, 12), Generator().manual_seed(1))
+    assert not torch.equal(masks[1:3], again[1:3])
+
+
+def test_with_random_grids_everything_but_the_block_learns() -> None:
+    method = method_for(mixer__masks="grids", mixer__lam_margin=0.0)
+    loss, log = method(pixels(), LABELS, Generator().manual_seed(0))
+    loss.backward()
+    learns = {name.split(".")[0] for name, p in method.named_parameters() if p.grad is not None and p.grad.any()}
+    assert learns == {"network", "heads"}
+    assert "loss_block" not in log
+    assert method.also_saved == {}
+    assert method.evaluated is method.teacher
 
 
 def test_the_block_may_have_an_optimiser_of_its_own() -> None:
