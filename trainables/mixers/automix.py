@@ -78,8 +78,8 @@ def automix(
         alpha: lambda ~ Beta(alpha, alpha).
         per_batch: one lambda for all rows, as in OpenMixup, instead of one a row.
         lam_margin: where lambda is this near to 0 or to 1, the mask is constant, as in OpenMixup; 0 in the paper.
-        masks: made by the Mix Block's attention, or from nothing but lambda: ``grids`` gives the partner as many cells of
-            the map as lambda says, chosen at random, as in the first row of Table 7.
+        masks: made by the Mix Block's attention; or ``grids``, which give the partner as many cells of the map as
+            lambda says, chosen at random, the first row of Table 7.
         layer: stage of the network whose map the masks are made from, the paper's l; the stem is 0. This and what
             follows is read by ``methods/mask_learning.py``.
         lam_channel: the map gets lambda as one more channel, z_lambda of Eq. 4. OpenMixup does so for 224 pixels, not

@@ -180,7 +180,9 @@ def means(method: AutoMixing, maps: Tensor, lams: tuple[float, ...]) -> list[flo
     """Return the mean of the own image's share at each lambda, of all rows and pixels."""
     partner = torch.arange(B).roll(1)
     with torch.no_grad():
-        return [1 - method.masks(maps, (16, 12), Generator(), partner, torch.full((B,), lam)).mean().item() for lam in lams]
+        return [
+            1 - method.masks(maps, (16, 12), Generator(), partner, torch.full((B,), lam)).mean().item() for lam in lams
+        ]
 
 
 @pytest.mark.parametrize("preset", ["paper", "release"])
