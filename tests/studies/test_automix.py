@@ -1,0 +1,111 @@
+"""The studies of AutoMix are the tables of its paper: cells, settings, headers and presets; and each cell trains."""
+
+import re
+
+import pytest
+
+from analysis.records.published import matching
+from tests.studies.cells import FOLDER, cells, load, trials
+from tests.studies.steps import different_cells, take_steps
+from trainables.recipes import recipe_of
+
+# studies: how many cells they have, and how many of them have a published number in their header
+AUTOMIX = {
+    "automix_table1_cifar10": (2 * 10, 2 * 10),
+    "automix_table1_cifar100": (3 * 10, 3 * 10),
+    "automix_table1_tiny": (2 * 10, 2 * 10),
+    "automix_table2_imagenet": (2 * 5 * 9, 9 * 9),  # ResNeXt-101 was not trained for 300 epochs
+    "automix_table3_fine_tuned": (2 * 2 * 9, 2 * 2 * 9),
+    "automix_table3_inaturalist": (2 * 2 * 9, 2 * 2 * 9),
+    "automix_table3_places205": (2 * 9, 2 * 9),
+    "automix_deit_imagenet": (3 * 7, 3 * 7),
+    "automix_rsb_imagenet": (2 * 2, 2 * 2),
+    "automix_vits_cifar100": (3 * 11, 3 * 11),
+    "automix_table4_robustness": (6, 0),  # its numbers are of another metric
+    "automix_table7_mix_block": (2 * 4, 2 * 4),
+    "automix_table8_pipeline": (3 * 3 * 4, 30),  # m = 0 for the Mix Block alone
+    "automix_table9_layer": (2 * 5, 2 * 5),
+    "automix_figure9_alpha": (2 * 5, 2),
+    "automix_definitions": (8, 8),
+}
+TRANSFORMERS = ("automix_deit_imagenet", "automix_vits_cifar100", "automix_table9_layer")  # in their short presets
+PERCENT = re.compile(r"\d\d\.\d\d")
+
+
+def test_every_study_is_here() -> None:
+    assert set(AUTOMIX) == {file.stem for file in FOLDER.glob("automix_*.py")}
+
+
+@pytest.mark.parametrize("name", AUTOMIX)
+def test_a_study_bears_the_name_of_its_file_and_has_its_cells(name: str) -> None:
+    study, header = load(name)
+    assert study.name == name
+    assert f"python studies/{name}.py" in header
+    assert len(cells(name)) == AUTOMIX[name][0]
+    assert len(trials(name)) == 6 * AUTOMIX[name][0]
+    assert f"{len(study.arms)} arms x 6 seeds" in header
+
+
+@pytest.mark.parametrize("name", AUTOMIX)
+def test_the_header_prints_the_published_numbers(name: str) -> None:
+    """Each cell has a number that the paper, or OpenMixup's benchmark, prints for its configuration."""
+    _, header = load(name)
+    printed = PERCENT.findall(header)
+    found = 0
+    for cell, config in cells(name).items():
+        numbers = {f"{value:.2f}" for value in matching(config, "top1")["value"]}
+        if name != "automix_table4_robustness" and numbers & set(printed):
+            found += 1
+        else:
+            assert not numbers or AUTOMIX[name][0] > AUTOMIX[name][1], cell
+    assert found == AUTOMIX[name][1]
+
+
+def test_the_table_of_robustness_has_its_numbers() -> None:
+    _, header = load("automix_table4_robustness")
+    rows = {row[0]: row[1:] for row in map(str.split, header.splitlines()) if len(row) == 4}
+    for config in cells("automix_table4_robustness").values():
+        for column, metric in enumerate(("clean_top1", "corruption_top1", "fgsm_error")):
+            (value,) = matching(config, metric)["value"]
+            assert rows[config["mixer"]][column] == f"{value:.2f}"
+
+
+@pytest.mark.parametrize("name", AUTOMIX)
+@pytest.mark.parametrize("preset", ["quick", "smoke"])
+def test_a_short_preset_is_small_whatever_the_table(name: str, preset: str) -> None:
+    found = cells(name, "--preset", preset)
+    network = "vit_tiny_32" if name in TRANSFORMERS else "resnet8"
+    for config in found.values():
+        assert (config["backbone"], config["dataset"], config["pretrained"]) == (network, "cifar10", "none")
+        assert config["epochs"] <= 4
+        if config["mixer"] == "automix" and config["mixer.pipeline"] in (None, "mp", "mp_ce"):
+            assert config["mixer.last_momentum"] == 0.98  # the slow copy leaves its start
+    study, _ = load(name)
+    assert len(found) == len(study.arms) * (3 if "mixer" in study.factors else 1)
+
+
+def test_a_level_that_changes_the_network_changes_to_its_recipe() -> None:
+    for name, backbone in (("automix_table1_cifar100", "deit_small"), ("automix_table1_cifar10", "wrn28_8")):
+        found = cells(name, "--backbones", backbone)
+        for config in found.values():
+            recipe = recipe_of({"dataset": config["dataset"], "backbone": backbone})
+            for key in ("epochs", "weight_decay", "batch_size", "optimiser", "image_size"):
+                assert key not in recipe or config[key] == recipe[key], (key, config["mixer"])
+    found = cells("automix_table1_cifar100")
+    assert {found[f"{b} · automix"]["mixer.layer"] for b in ("resnet18", "resnext50")} == {3}
+    assert found["wrn28_8 · automix"]["mixer.layer"] == 2
+    assert (found["wrn28_8 · none"]["epochs"], found["wrn28_8 · none"]["lr"]) == (400, 0.03)
+    assert (found["resnext50 · cutmix"]["weight_decay"], found["resnext50 · none"]["weight_decay"]) == (5e-4, 1e-4)
+    assert found["resnet18 · none"]["min_lr"] == 0.0
+    assert found["resnet18 · automix"]["min_lr"] == 0.05
+
+
+@pytest.mark.slow
+def test_one_step_of_every_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small images spare minutes; networks for 32 pixels see 32."""
+    all_cells = different_cells(AUTOMIX)
+    small = {cell: config for cell, config in all_cells.items() if "3x32x32" in cell}
+    large = {cell: config for cell, config in all_cells.items() if cell not in small}
+    assert take_steps(small, monkeypatch) > 3
+    monkeypatch.undo()
+    assert take_steps(large, monkeypatch, image_size=64, test_size=64, resize=None) > 10
