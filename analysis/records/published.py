@@ -27,7 +27,9 @@ IF_KNOWN = {
     "weight_decay": "weight_decay",
     "zeta": "sumix.zeta",
 }  # those that must be where the paper has them
-SETTINGS = "settings"  # the column of other keys that must be, ``KEY=NUMBER;KEY=NUMBER``; numbers may be fractions
+SETTINGS = "settings"  # the column of other keys that must be, ``KEY=VALUE;KEY=VALUE``; numbers may be fractions
+# Options that AutoMix's Table 7 varies: the number of a run with another value than these names it.
+USUAL: dict[str, tuple[Any, ...]] = {"mixer.masks": (None, "attention"), "mixer.mask_weight": (None, 0.1)}
 WHOLE = ("train_images", "test_images")  # a part of the data is another task
 
 
@@ -63,29 +65,46 @@ def published_number(config: Mapping[str, Any], metric: str = "test_top1") -> Pu
 
 def _printed(config: Mapping[str, Any], metric: str) -> PublishedNumber | None:
     """Return the number that is published for a run under a name of the file."""
-    terms = sumix_terms(config)
-    if any(config.get(key) is not None for key in WHOLE) or (terms != "none" and _is_another_sumix(config)):
-        return None
-    rows = published_numbers()
-    rows = rows[(rows["metric"] == metric) & (rows["sumix"] == terms)]
-    for key in EXACT:
-        rows = rows[rows[key] == config.get(key)]
-    for column, key in IF_KNOWN.items():
-        rows = rows[rows[column].isna() | (rows[column] == config.get(key))]
-    rows = rows[[_fits(text, config) for text in rows[SETTINGS]]]
+    rows = matching(config, metric)
     if rows.empty:
         return None
-    # The number of a run with more of its settings named comes first: a regularised network is not the plain one.
-    rows = rows.iloc[sorted(range(len(rows)), key=lambda row: -rows[SETTINGS].iloc[row].count("="))]
     own = rows[rows["source"].str.startswith("SUMix")]
     row = (rows if own.empty else own).iloc[0]
     return PublishedNumber(float(row["value"]), row["rule"], row["source"])
 
 
+def matching(config: Mapping[str, Any], metric: str) -> pd.DataFrame:
+    """Return every row of the file about the run that ``config`` describes, those that name the most settings first.
+
+    A regularised network is not the plain one.
+    """
+    terms, rows = sumix_terms(config), published_numbers()
+    if any(config.get(key) is not None for key in WHOLE) or (terms != "none" and _is_another_sumix(config)):
+        return rows[:0]
+    rows = rows[(rows["metric"] == metric) & (rows["sumix"] == terms)]
+    for key in EXACT:
+        rows = rows[rows[key] == config.get(key)]
+    for column, key in IF_KNOWN.items():
+        rows = rows[rows[column].isna() | (rows[column] == config.get(key))]
+    rows = rows[rows[SETTINGS].map(lambda text: _fits(text, config)).astype(bool)]
+    return rows.sort_values(SETTINGS, key=lambda texts: -texts.str.count("="), kind="stable")
+
+
 def _fits(settings: str, config: Mapping[str, Any]) -> bool:
-    """Return whether a configuration has every number that ``KEY=NUMBER;KEY=NUMBER`` names."""
-    named = (part.split("=") for part in settings.split(";") if part)
-    return all(config.get(key) == float(Fraction(number)) for key, number in named)
+    """Return whether a run has every setting that ``KEY=VALUE;KEY=VALUE`` names, and no unusual one besides them."""
+    named = dict(part.split("=") for part in settings.split(";") if part)
+    own_pipeline = "mp_ce" if config.get("mixer") == "automix" else "none"
+    usual = {**USUAL, "mixer.pipeline": (None, own_pipeline)}
+    return all(_is(config.get(key), value) for key, value in named.items()) and all(
+        key in named or config.get(key) in values for key, values in usual.items()
+    )
+
+
+def _is(value: Any, text: str) -> bool:
+    """Return whether a setting is what a row names: a number, which may be a fraction, or a word."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value == float(Fraction(text))
+    return str(value) == text
 
 
 def _is_another_sumix(config: Mapping[str, Any]) -> bool:

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """One training step of every cell of a study, on two images of noise."""
-=======
-"""One training step of each of many cells of studies, on two images of noise."""
->>>>>>> 395a113 (Hold AutoMix's studies to the paper's numbers, and take a step of each cell)
 
 import functools
 import math
@@ -22,13 +18,8 @@ from trainables.datasets.opening import dataset_of, open_splits
 from trainables.training import Run
 
 
-<<<<<<< HEAD
 def different(names: Iterable[str]) -> dict[str, Mapping[str, Any]]:
     """Return one configuration for every (network, images, mixer, definition of SUMix) that the studies name."""
-=======
-def different_cells(names: Iterable[str]) -> dict[str, Mapping[str, Any]]:
-    """Return one configuration for every (network, images, mixer, definition) that any of the studies names."""
->>>>>>> 395a113 (Hold AutoMix's studies to the paper's numbers, and take a step of each cell)
     found: dict[str, Mapping[str, Any]] = {}
     for name in names:
         for trial in trials(name):
@@ -38,16 +29,15 @@ def different_cells(names: Iterable[str]) -> dict[str, Mapping[str, Any]]:
                 f"{key}={trial.config[key]}" for key in NEUTRAL if trial.config.get(key, NEUTRAL[key]) != NEUTRAL[key]
             ]
             terms = " ".join([config.sumix.preset, sumix_terms(trial.config), *added])
-<<<<<<< HEAD
             regularised = (config.drop_path > 0, config.label_smoothing > 0)
             found.setdefault(f"{config.backbone} {shape} {config.mixer} {terms} {regularised}", trial.config)
     return found
 
 
-def take_steps(names: Iterable[str], monkeypatch: pytest.MonkeyPatch) -> int:
+def take_steps(names: Iterable[str], monkeypatch: pytest.MonkeyPatch, side: int | None = None) -> int:
     """Take the steps, check that each moves the network's head to finite weights, and return the number of networks.
 
-    Each network is built once for its many cells.
+    Each network is built once for its many cells, and sees images of at most ``side`` pixels.
     """
     build = methods.build_network
     cells = different(names)  # resolving rehearses some on tensors without numbers: not with the networks kept here
@@ -67,37 +57,10 @@ def take_steps(names: Iterable[str], monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(methods, "build_network", cached)
     for cell, config in cells.items():
         settings = replace(parse(config), batch_size=2)
-=======
-            found.setdefault(f"{config.backbone} {shape} {config.mixer} {terms}", trial.config)
-    return found
-
-
-def take_steps(cells: Mapping[str, Mapping[str, Any]], monkeypatch: pytest.MonkeyPatch, **changes: Any) -> int:
-    """Take a step of each cell, check that it trains, and return how many networks were built for all of them.
-
-    Args:
-        cells: configurations by name; resolving has rehearsed some of them on tensors without numbers.
-        monkeypatch: undoes the cache of networks at the end of the test.
-        changes: fields of the configuration that make a step small.
-    """
-    build = methods.build_network
-
-    @functools.cache
-    def network(backbone: str, size: int, classes: int) -> Any:
-        config, dataset = wanted[backbone, size, classes]
-        return build(config, dataset)
-
-    def cached(config: Any, dataset: Any, seed: int = 0, weights: Any = None) -> Any:
-        key = (config.backbone, dataset.image_shape[1], dataset.num_classes)
-        wanted[key] = (config, dataset)
-        return network(*key)
-
-    wanted: dict[tuple[str, int, int], Any] = {}
-    monkeypatch.setattr(methods, "build_network", cached)
-    for cell, config in cells.items():
-        settings = replace(parse(config), batch_size=2, **changes)
->>>>>>> 395a113 (Hold AutoMix's studies to the paper's numbers, and take a step of each cell)
         dataset = dataset_of(settings)
+        if side is not None and side < dataset.image_shape[1]:
+            settings = replace(settings, image_size=side, test_size=side, resize=None)
+            dataset = dataset_of(settings)
         noise = torch.randint(0, 256, (2, *dataset.image_shape), dtype=torch.uint8)
         split = Split(noise, torch.tensor([0, dataset.num_classes - 1]))
         run = Run(settings, 0, open_splits(settings, Splits(split, split), torch.device("cpu")))

@@ -8,12 +8,7 @@ from analysis.records.published import sumix_terms
 from mixlab import main
 from mixlab.spec.trainable import complete
 from tests.studies.cells import FOLDER, cells, load, published, trials
-<<<<<<< HEAD
 from tests.studies.steps import take_steps
-=======
-from tests.studies.steps import different_cells, take_steps
-from tests.studies.test_automix import AUTOMIX
->>>>>>> 395a113 (Hold AutoMix's studies to the paper's numbers, and take a step of each cell)
 from tests.studies.test_sumix import SUMIX
 from trainables.classify import train
 
@@ -131,7 +126,7 @@ def test_a_short_preset_is_small_whatever_the_table(name: str, preset: str) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*TABLES, *SUMIX, *AUTOMIX])
+@pytest.mark.parametrize("name", [*TABLES, *SUMIX])
 def test_dry_run(name: str, tmp_path: Path, tracking_uri: str, capsys: pytest.CaptureFixture[str]) -> None:
     where = ("--tracking-uri", tracking_uri, "--storage", str(tmp_path / "results"))
     with pytest.raises(SystemExit) as stopped:
@@ -145,8 +140,4 @@ def test_dry_run(name: str, tmp_path: Path, tracking_uri: str, capsys: pytest.Ca
 @pytest.mark.slow
 def test_one_step_of_every_cell(monkeypatch: pytest.MonkeyPatch) -> None:
     """One test builds each network once for its many cells: a minute on one thread."""
-<<<<<<< HEAD
     assert take_steps((*TABLES, *SUMIX), monkeypatch) == 10
-=======
-    assert take_steps(different_cells([*TABLES, *SUMIX]), monkeypatch) == 10
->>>>>>> 395a113 (Hold AutoMix's studies to the paper's numbers, and take a step of each cell)
