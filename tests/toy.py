@@ -27,7 +27,8 @@ NOISE = "noise"  # the folder of images that the held study trains on
 def score(config: Mapping[str, Any], seed: int, epoch: int) -> float:
     """Return the accuracy that the toy reports, in percent: best at zeta = peak and alpha = 0.5, rising by epoch."""
     off = math.log(config["zeta"] / config["peak"]) ** 2 + math.log(config["alpha"] / 0.5) ** 2
-    return 80 - 3 * off - 20 / epoch + (seed - 1000) / 100
+    swing = config["swing"] * math.sin(2 * (seed + 1) ** 2)  # from seed to seed, between -1 and 1
+    return 80 - 3 * off - 20 / epoch + (seed - 1000) / 100 + config["lift"] + swing
 
 
 class Diverged(Exception):
@@ -97,7 +98,8 @@ class Toy:
 
     def resolve(self, config: Mapping[str, Any]) -> dict[str, Any]:
         defaults = {"epochs": 3, "pause": 0.0, "evaluate": "test", "validation": 0.0, "where": False}
-        return {**defaults, "fault": 0, "greedy": False, "zeta": 0.2, "peak": 0.2, "alpha": 0.5, **config}
+        scored = {"zeta": 0.2, "peak": 0.2, "alpha": 0.5, "lift": 0.0, "swing": 0.0}
+        return {**defaults, **scored, "fault": 0, "greedy": False, **config}
 
     def objectives(self, config: Mapping[str, Any]) -> list[str]:
         return ["val_top1", "val_top5"] if config.get("validation") else []
@@ -208,6 +210,11 @@ STUDIES: dict[str, Callable[[], Study | Search]] = {
     ),
     "placed": lambda: _study(
         {"epochs": 2, "pause": 2.0, "where": True}, (*PLAIN, Arm("other", {"peak": 1.0})), seeds=2
+    ),
+    "sequential": lambda: _study(
+        {"epochs": 2},
+        (*PLAIN, Arm("clear", {"lift": 2.0}), Arm("unsure", {"lift": 0.7, "swing": 1.0})),
+        seeds=2,
     ),
     "recorded": lambda: _study({"epochs": 14, "pause": 0.2}, PLAIN, seeds=4, name=FOLDER.name),
     "search": lambda: SEARCH,

@@ -28,6 +28,9 @@ PANEL_WIDTH = 4.2  # inches, without the names of the rows
 LETTER = 0.075  # inches, the width of a letter of a name
 MOST_ARMS = 12  # the most arms in one figure
 EFFECT_COLOUR = "#0072B2"
+ALONE = "p: exact sign-flip test of that line alone."
+OF_EFFECTS = "p: exact sign-flip test, corrected for all effects of a table."
+NO_P = "Seeds were added until each comparison was decided, so no p holds here."
 
 
 class Row(NamedTuple):
@@ -54,7 +57,8 @@ def plot_forest(study: str, levels: Sequence[LevelTable]) -> Figure | None:
     if not arms:
         return None
     colours = arm_colours(list(levels[0].table.index), levels[0].baseline)
-    rows = {arm: [*_of_tables(levels, arm), *_of_answers(answers, arm)] for arm in arms[:MOST_ARMS]}
+    fixed = levels[0].family.budget is None
+    rows = {arm: [*_of_tables(levels, arm), *_of_answers(answers, arm, fixed)] for arm in arms[:MOST_ARMS]}
     titles = {arm: f"{plain(arm)} against {plain(levels[0].reference(arm))}" for arm in rows}
     left_out = f" Of {len(arms)} arms the first {MOST_ARMS}." if len(arms) > MOST_ARMS else ""
     printed = any(np.isfinite(row.published) for found in rows.values() for row in found)
@@ -62,8 +66,8 @@ def plot_forest(study: str, levels: Sequence[LevelTable]) -> Figure | None:
     caption = (
         f"{rule[0].upper()}{rule[1:]}. Diamond and bar: mean gain of a table, paired by seed, with its 95 % interval. "
         "Here: the mean over these tables, whose interval is over seeds. In general: the tables as a sample of tables, "
-        "whose interval is over tables; it can claim something from 6 tables on. p: exact sign-flip test of that line "
-        f"alone.{' Hollow: the difference of the published numbers.' if printed else ''}{left_out} "
+        "whose interval is over tables; it can claim something from 6 tables on. "
+        f"{ALONE if fixed else NO_P}{' Hollow: the difference of the published numbers.' if printed else ''}{left_out} "
         f"{provenance_text(*levels)}"
     )
     return _draw(study, rows, titles, colours, f"gain, {unit(levels[0].declared)}", caption)
@@ -79,17 +83,22 @@ def plot_effects(study: str, levels: Sequence[LevelTable], design: Mapping[str, 
     """
     if design is None:
         return None
+    fixed = levels[0].family.budget is None
+
+    def p_of(p: float) -> str:
+        return f"p (family) {p_text(p)}" if fixed else ""
+
     rows = {}
     for level in levels:
         effects = factorial_effects(design_runs(level.runs, design), level.metric, design["terms"])
         rows[level.name] = [
-            Row(str(name), row["estimate"], row["low"], row["high"], f"p (family) {p_text(row['p_family'])}")
+            Row(str(name), row["estimate"], row["low"], row["high"], p_of(row["p_family"]))
             for name, row in effects.iterrows()
         ]
     caption = (
         "Effects of the factorial design: what a term adds on average over all combinations of the others, and by how "
         "much that changes with another term (×). Every run serves every effect. Bar: 95 % interval over the seeds' "
-        "contrasts; p: exact sign-flip test, corrected for all effects of a table. "
+        f"contrasts. {OF_EFFECTS if fixed else NO_P} "
         f"{provenance_text(*levels)}"
     )
     titles = {name: plain(name, 60) for name in rows}
@@ -112,11 +121,12 @@ def _of_tables(levels: Sequence[LevelTable], arm: str) -> list[Row]:
     return rows
 
 
-def _of_answers(answers: pd.DataFrame, arm: str) -> list[Row]:
+def _of_answers(answers: pd.DataFrame, arm: str, fixed: bool) -> list[Row]:
     found = []
     for question in ("here", "in general"):
         answer = answers.to_dict("index")[arm, question]
         said = f"p {p_text(answer['p'])}" if answer["able"] else f"n = {int(answer['n'])}, too few to claim"
+        said = said if fixed else f"n = {int(answer['n'])}"
         found.append(Row(question, answer["effect"], answer["low"], answer["high"], said, summary=True))
     return found
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,8 +11,8 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.drawing import arms_of, panel_figure, plain
 from analysis.records.runs import FACTOR
-from analysis.statistics.sequential import DECISIVE, family_wealth
-from analysis.statistics.tables import LevelTable, aligned
+from analysis.statistics.sequential import DECISIVE
+from analysis.statistics.tables import LevelTable
 from analysis.words.captions import provenance_text
 
 PANEL = (3.6, 2.5)  # inches
@@ -27,15 +26,15 @@ CAPTION = (
 
 def wealth_points(levels: Sequence[LevelTable]) -> pd.DataFrame:
     """Return one row per comparison and number of seeds: ``factor.NAME``, ``arm``, ``seed``, ``seeds``, ``wealth``."""
-    found = [(level, arm, row) for level in levels for arm, row in level.differences().items() if len(row)]
     rows = []
-    matrix = aligned(row for _, _, row in found)
-    by_seed = family_wealth(matrix) if found else matrix
-    for (level, arm, _), d, wealth in zip(found, matrix, by_seed, strict=True):
-        named = {**{FACTOR + factor: value for factor, value in level.levels.items()}, "arm": arm, "seed": 0}
-        last = int(np.flatnonzero(np.isfinite(d))[-1])
-        values = [1.0, *wealth[: last + 1]]  # before any seed, and after each
-        rows += [{**named, "seeds": count, "wealth": max(float(value), FLOOR)} for count, value in enumerate(values)]
+    for level in levels:
+        factors = {FACTOR + factor: value for factor, value in level.levels.items()}
+        for arm, evidence in level.evidence.items():
+            values = [1.0, *evidence]  # before any seed, and after each
+            rows += [
+                {**factors, "arm": arm, "seed": 0, "seeds": count, "wealth": max(float(value), FLOOR)}
+                for count, value in enumerate(values)
+            ]
     return pd.DataFrame(rows)
 
 

@@ -45,8 +45,7 @@ IDENTITY = (
     "run_id",
 )
 VERSIONS = ("python", "torch", "cuda", "cudnn", "driver")  # the words of a run that are versions
-# Prefixes of the columns that a study names, so that a factor may be called "seed" or "epochs".
-FACTOR, CONFIG, METRIC = "factor.", "config.", "metric."
+FACTOR, CONFIG, METRIC = names.FACTOR, names.CONFIG, names.METRIC
 
 
 def load_plan(tracking_uri: str, study: str, plan_hash: str | None = None, level: str = "study") -> Plan:

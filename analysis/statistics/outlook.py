@@ -9,11 +9,11 @@ from typing import Any
 import pandas as pd
 
 from analysis.records.metrics import metric_of
-from analysis.records.runs import METRIC, Plan, done
+from analysis.records.runs import FACTOR, METRIC, Plan, done
 from analysis.statistics.power import POWER, detectable_effect, seeds_to_find
 from analysis.statistics.significance import ALPHA, FEWEST_PAIRS, smallest_p
-from analysis.statistics.tables import LevelTable, level_tables
-from analysis.statistics.verdicts import DECIDED, UNDECIDED
+from analysis.statistics.tables import LevelTable, aligned, level_tables, logged_metrics, paired_differences
+from analysis.statistics.verdicts import DECIDED, UNDECIDED, sequential_verdicts
 
 FIRST_KEYS = ("dataset", "backbone", "epochs")  # the keys by which a reader recognises a configuration
 RECIPE = ("train_images", "batch_size", "optimiser", "lr", "schedule", "weight_decay", "mixer", "mixer.alpha")
@@ -78,15 +78,25 @@ def decide(plan: Plan, runs: pd.DataFrame) -> dict[tuple[tuple[Any, ...], str], 
         By (level of each factor, ...) and arm: one of :data:`analysis.statistics.verdicts.DECIDED`, or "not decided"
         for a comparison that needs more seeds. The same runs give the same verdicts, and a decision stands.
     """
-    factors = list(plan["factors"])
+    factors, metric = list(plan["factors"]), plan["metric"]
     cells = [(tuple(trial["levels"][name] for name in factors), trial["arm"]) for trial in plan["trials"]]
     verdicts = {cell: UNDECIDED for cell in dict.fromkeys(cells) if cell[1] != plan["baseline"]}
-    if len(done(runs)) == 0:
+    if metric not in logged_metrics(done(runs)):
         return verdicts
-    for level in level_tables(runs, plan):
-        for arm, verdict in level.table["verdict"].items():
-            if verdict in DECIDED:
-                verdicts[tuple(level.levels.values()), str(arm)] = verdict
+    differences: dict[tuple[Any, ...], dict[str, pd.Series]] = {}
+    for levels in dict.fromkeys(levels for levels, _ in cells):
+        mine = runs[(runs[[FACTOR + name for name in factors]] == list(levels)).all(axis=1)]
+        differences[levels] = paired_differences(mine, metric, plan["baseline"], plan.get("against"))
+    families = [[levels] for levels in differences] if plan.get("family") == "table" else [list(differences)]
+    for family in families:
+        rows = {(levels, arm): row for levels in family for arm, row in differences[levels].items()}
+        found, _ = sequential_verdicts(
+            aligned(rows.values()),
+            plan["sequential"]["budget"],
+            delta=plan.get("delta"),
+            higher_is_better=metric_of(plan, metric).higher_is_better,
+        )
+        verdicts |= {cell: said for cell, said in zip(rows, found, strict=True) if said in DECIDED}
     return verdicts
 
 

@@ -12,6 +12,7 @@ calibration, combination and applications" (2021, arXiv:1912.06116), for merging
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -94,8 +95,9 @@ def prospects(differences: ArrayLike, budget: int) -> NDArray[np.bool_]:
     """Return for every comparison (M,) whether more seeds, up to a budget, may still decide it.
 
     They may if its wealth would reach what its family asks for with an effect one standard error larger than it is so
-    far. Each comparison is judged by the seeds up to its own last one, so that one given up remains so. Giving up
-    claims nothing and cannot raise the share of false claims.
+    far. Each comparison is judged by the seeds up to its own last one, so that one given up remains so. A comparison
+    whose runs have all failed has no prospects either. Giving up claims nothing and cannot raise the share of false
+    claims.
 
     Args:
         differences: (M, S), NaN where a comparison lacks a seed.
@@ -107,9 +109,10 @@ def prospects(differences: ArrayLike, budget: int) -> NDArray[np.bool_]:
     for m, row in enumerate(d):
         known = np.flatnonzero(np.isfinite(row))
         if len(known) < LEAST_TO_GIVE_UP:
+            found[m] = len(known) > 0 or d.shape[1] < LEAST_TO_GIVE_UP
             continue
         mean, spread = abs(row[known].mean()), row[known].std(ddof=1)
-        effect = mean / spread + len(known) ** -0.5 if spread > 0 else np.inf * mean
+        effect = mean / spread + len(known) ** -0.5 if spread > 0 else math.inf if mean > 0 else 0.0
         now = by_seed[:, known[-1]]
         if not family_e(now)[m] >= DECISIVE:
             reached = np.log(now[m]) + (budget - len(known)) * growth(effect)

@@ -62,6 +62,7 @@ class LevelTable:
     family: Family = Family()
     against: Mapping[str, str] = field(default_factory=dict)  # arm -> the arm that it is compared with
     controls: Sequence[str] = ()  # arms that show what other arms change besides what they are named for
+    evidence: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)  # sequential: arm -> (S,) e (family)
 
     @property
     def name(self) -> str:
@@ -177,6 +178,9 @@ def level_tables(
         known = ", ".join(logged_metrics(runs)) or "none"
         raise ValueError(f"no run that is done logged the metric {name!r}; logged: {known}")
     runs = runs.sort_values("arm", key=lambda arms: arms.map(plan["arms"].index), kind="stable")
+    sequential = plan.get("sequential") or {}
+    if sequential:
+        runs = _begun(runs, [FACTOR + factor for factor in factors])
     against = {arm: reference for arm, reference in (plan.get("against") or {}).items() if reference != baseline}
     controls = plan.get("controls") or []
     tables = []
@@ -190,7 +194,6 @@ def level_tables(
         tables.append(LevelTable(named, name, declared, baseline, table, mine, against=against, controls=controls))
     scope = plan.get("family", "study")
     families = [[level] for level in tables] if scope == "table" else [tables]
-    sequential = plan.get("sequential") or {}
     rest = {"scope": scope, "tables": len(tables), "delta": plan.get("delta"), "budget": sequential.get("budget")}
     return [level for family in families for level in _decided(family, rest)]
 
@@ -277,15 +280,17 @@ def _decided(tables: Sequence[LevelTable], rest: Mapping[str, Any]) -> list[Leve
     matrix = aligned(row for _, _, row in found)  # (M, S)
     able: NDArray[np.bool_] = np.asarray(np.isfinite(matrix).any(axis=1))
     columns: dict[str, Any] = {"p_family": family_p(matrix)}
+    seen = evidence = matrix
     higher = tables[0].declared.higher_is_better
     if rest["budget"] is None:
         verdicts = fixed_verdicts(matrix, columns["p_family"], delta=rest["delta"], higher_is_better=higher)
     else:
-        verdicts = sequential_verdicts(matrix, rest["budget"], delta=rest["delta"], higher_is_better=higher)
+        verdicts, seen = sequential_verdicts(matrix, rest["budget"], delta=rest["delta"], higher_is_better=higher)
+        evidence = family_wealth(seen)
         nothing = np.full(len(matrix), math.nan)
         columns = {"p": nothing, "p_family": nothing, "e": nothing, "e_family": nothing}
         if matrix.shape[1]:
-            columns |= {"e": wealth(matrix).max(axis=1), "e_family": family_wealth(matrix).max(axis=1)}
+            columns |= {"e": wealth(seen).max(axis=1), "e_family": evidence.max(axis=1)}
     family = Family(comparisons=int(able.sum()), planned=max(1, len(found)), **rest)
     decided = []
     for level in tables:
@@ -300,8 +305,26 @@ def _decided(tables: Sequence[LevelTable], rest: Mapping[str, Any]) -> list[Leve
         }
         table["verdict"] = [said.get(arm, "") for arm in table.index]
         table["win"] = table["verdict"] == WIN
-        decided.append(replace(level, table=table, family=family))
+        by_arm = (
+            {}
+            if rest["budget"] is None
+            else {found[place][1]: evidence[place, : _last(seen[place])] for place in mine if able[place]}
+        )
+        decided.append(replace(level, table=table, family=family, evidence=by_arm))
     return decided
+
+
+def _last(differences: NDArray[np.float64]) -> int:
+    """Return the number of seeds up to the last known difference (S,); 0 without any."""
+    return int(max(np.flatnonzero(np.isfinite(differences)) + 1, default=0))
+
+
+def _begun(runs: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
+    """Return the runs without seeds that nobody has asked for yet, except the first of an arm that has no other."""
+    waiting = runs["status"] == State.PENDING.value
+    only = waiting & ~runs.duplicated([*factors, "arm"])
+    begun = waiting.groupby([runs[name] for name in [*factors, "arm"]]).transform("all")
+    return runs[~waiting | (only & begun)]
 
 
 def _rows(runs: pd.DataFrame, columns: list[str]) -> list[tuple[Any, ...]]:

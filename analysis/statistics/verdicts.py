@@ -8,8 +8,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.statistics.sequential import DECISIVE, family_wealth, prospects
+from analysis.statistics.sequential import DECISIVE, family_e, prospects, wealth
 from analysis.statistics.significance import ALPHA, FEWEST_PAIRS, family_p
+from mixlab.spec.study import UNDECIDED
 
 WIN = "win"
 WORSE = "worse"
@@ -18,7 +19,6 @@ EQUAL = "equal within delta"
 NO_WORSE = "no worse than delta"
 NO_BETTER = "no better than delta"
 GIVEN_UP = "given up"  # with sequential seeds: no claim, and the budget would not bring one
-UNDECIDED = "not decided"
 TOO_FEW = "too few seeds"
 
 DECIDED = (WIN, WORSE, DIFFERS, EQUAL, NO_BETTER, GIVEN_UP)  # more seeds would not change these
@@ -64,46 +64,50 @@ def fixed_verdicts(
 
 def sequential_verdicts(
     differences: NDArray[np.float64], budget: int, *, delta: float | None = None, higher_is_better: bool | None = True
-) -> list[str]:
-    """Return the verdict on every comparison of a family that gets seeds until it is decided.
+) -> tuple[list[str], NDArray[np.float64]]:
+    """Return the verdict on every comparison of a family that gets seeds until it is decided, and what it rests on.
 
-    A decision stands, whatever later seeds bring. A comparison that is not in :data:`DECIDED` needs more seeds.
+    The seeds are gone through one by one, as they were run. A comparison that is in :data:`DECIDED` after a seed stays
+    so, and what later seeds would say of it is not looked at, though other comparisons may have needed them; any other
+    comparison needs more seeds.
 
     Args:
-        differences: (M, S) arm minus reference, in the order in which the seeds were run.
+        differences: (M, S) arm minus reference, in the order of the seeds.
         budget: the most seeds that a comparison may get.
         delta: as for :func:`fixed_verdicts`.
         higher_is_better: as for :func:`fixed_verdicts`.
+
+    Returns:
+        The verdicts; and the differences (M, S) that were looked at, NaN where none was.
     """
-    good = -differences if higher_is_better is False else differences
-    means = _means(good)
-    decided = _ever(family_wealth(good))
-    no_worse = no_better = np.zeros(len(good), dtype=bool)
-    if delta is not None:
-        no_worse = _ever(family_wealth(good, delta=-delta, side="above"))
-        no_better = _ever(family_wealth(good, delta=delta, side="below"))
-    hopeless = ~prospects(good, budget)
-    found = []
-    for m in range(len(good)):
-        if decided[m]:
-            found.append(_direction(means[m], higher_is_better))
-        elif no_better[m]:
-            found.append(EQUAL if no_worse[m] else NO_BETTER)
-        elif no_worse[m]:
-            found.append(NO_WORSE)
-        else:
-            found.append(GIVEN_UP if hopeless[m] else UNDECIDED)
-    return found
+    turn = -1.0 if higher_is_better is False else 1.0
+    good, seen = turn * differences, np.full(differences.shape, np.nan)
+    found = [UNDECIDED] * len(good)
+    claimed, no_worse, no_better = np.zeros((3, len(good)), dtype=bool)
+    for seed in range(min(budget, good.shape[1])):
+        undecided = [m for m, verdict in enumerate(found) if verdict not in DECIDED]
+        seen[undecided, seed] = good[undecided, seed]
+        now = seen[:, : seed + 1]
+        claimed |= family_e(wealth(now)[:, -1]) >= DECISIVE
+        if delta is not None:
+            no_worse |= family_e(wealth(now, delta=-delta, side="above")[:, -1]) >= DECISIVE
+            no_better |= family_e(wealth(now, delta=delta, side="below")[:, -1]) >= DECISIVE
+        means, hopeful = _means(now), prospects(now, budget)
+        for m in undecided:
+            if claimed[m]:
+                found[m] = _direction(means[m], higher_is_better)
+            elif no_better[m]:
+                found[m] = EQUAL if no_worse[m] else NO_BETTER
+            elif no_worse[m]:
+                found[m] = NO_WORSE
+            else:
+                found[m] = UNDECIDED if hopeful[m] else GIVEN_UP
+    return found, turn * seen
 
 
 def _direction(gain: float, higher_is_better: bool | None) -> str:
     """Return the verdict on a difference that is real; the gain is positive where it is good."""
     return DIFFERS if higher_is_better is None else WIN if gain > 0 else WORSE
-
-
-def _ever(evidence: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return which comparisons (M,) were decided at some seed by the evidence (M, S)."""
-    return np.asarray((evidence >= DECISIVE).any(axis=1))
 
 
 def _means(differences: NDArray[np.float64]) -> NDArray[np.float64]:

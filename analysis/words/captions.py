@@ -61,7 +61,7 @@ def notes(level: LevelTable) -> list[str]:
     runs, table = level.runs, level.table
     finished = done(runs)
     lines = []
-    if table["n"].nunique() > 1:
+    if table["n"].nunique() > 1 and not level.family.budget:
         lines.append(f"The arms differ in n ({_by_arm(table['n'])}); a gain uses only the seeds that both arms have.")
     for column, what, digits in (
         ("epochs", "epochs", None),

@@ -37,9 +37,10 @@ def method_text(*levels: LevelTable) -> str:
             f"One seed, so no spread. Gain: arm minus {reference} with the same seed{points}; one pair has neither an "
             "interval nor a p that could tell."
         )
+    stopped = "; it takes the seeds for a number fixed beforehand" if level.family.budget else ""
     gain = (
         f"Mean ± sd over seeds. Gain: arm minus {reference}, paired by seed{points}, with the paired t interval (95 %, "
-        "each arm by itself)."
+        f"each arm by itself{stopped})."
     )
     lines = [gain, _sequential_rule(levels) if levels[0].family.budget else _fixed_rule(levels), *_delta_rule(levels)]
     if level.controls:

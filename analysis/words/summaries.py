@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -11,10 +11,11 @@ import pandas as pd
 from analysis.records.configuration import configuration
 from analysis.records.runs import CONFIG, FACTOR
 from analysis.statistics.tables import LevelTable
-from analysis.words.cells import cells, metric_rule, p_text
+from analysis.words.cells import cells, metric_rule
 from analysis.words.rendering import escape_markdown, markdown_tables
 
-OF_ARM = ("sd", "gain", "gain_low", "gain_high", "p_family", "n")  # columns of the table
+OF_ARM = ("sd", "gain", "gain_low", "gain_high", "p_family", "e_family", "n")  # columns of the table
+EVIDENCE = ("p (family)", "e (family)")  # columns of the cells, of which a table has one
 
 
 class Summary(NamedTuple):
@@ -28,10 +29,16 @@ def claims(levels: Sequence[LevelTable]) -> list[str]:
     """Return a line for every gain that is a win."""
     return [
         f"{f'{level.name}, ' if level.levels else ''}{arm}: {row['gain']:+.2f} (95 % interval "
-        f"{row['gain_low']:+.2f} to {row['gain_high']:+.2f}, p (family) {p_text(row['p_family'])})"
+        f"{row['gain_low']:+.2f} to {row['gain_high']:+.2f}, {_evidence(text[arm])})"
         for level in levels
+        for text in [cells(level).to_dict("index")]
         for arm, row in level.table[level.table["win"]].iterrows()
     ]
+
+
+def _evidence(text: Mapping[Hashable, str]) -> str:
+    """Return what decides a comparison, such as ``p (family) 0.0312``."""
+    return ", ".join(f"{name} {text[name]}" for name in EVIDENCE if name in text)
 
 
 def verdict(levels: Sequence[LevelTable]) -> str:
@@ -64,7 +71,7 @@ def of_arms(levels: Sequence[LevelTable]) -> dict[str, Summary]:
         shown = cells(level)
         for (arm, row), text in zip(level.table.iterrows(), shown.to_dict("records"), strict=True):
             cell = " · ".join((*map(str, level.levels.values()), str(arm)))
-            values = {level.metric: row["mean"], **{name: row[name] for name in OF_ARM}}
+            values = {level.metric: row["mean"], **{name: row[name] for name in OF_ARM if name in row}}
             digits = {name: 4 if name == "p_family" else level.declared.digits for name in values}
             metrics = {name: round(float(v), digits[name]) for name, v in values.items() if not math.isnan(v)}
             found[cell] = Summary(metrics, _sentences(level, str(arm), text, differing))
@@ -75,7 +82,7 @@ def _sentences(level: LevelTable, arm: str, text: dict[Hashable, str], differing
     """Return the row of an arm in words, and the values that its study varies."""
     said = "baseline" if arm == level.baseline else text["verdict"]  # first, because MLflow's list shows 50 letters
     mean = f"{text['mean ± sd']} over {text['n']} seed{'s' * (text['n'] != '1')}"
-    gain = f"; gain {text['gain']}, 95 % interval {text['95 % interval']}, p (family) {text['p (family)']}"
+    gain = f"; gain {text['gain']}, 95 % interval {text['95 % interval']}, {_evidence(text)}"
     first = f"{said}: {mean}{gain if arm != level.baseline else ''}."
     rule = metric_rule(level)
     mine = differing[differing["arm"] == arm]

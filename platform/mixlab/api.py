@@ -13,7 +13,7 @@ from rich.console import Console
 from mixlab.errors import BadInput, require_known
 from mixlab.launching.result import Result
 from mixlab.listing import print_list
-from mixlab.options import Options
+from mixlab.options import BUDGET, DECIDED, Options
 from mixlab.spec.border import MOST_SEEDS
 from mixlab.spec.search import Search
 from mixlab.spec.study import Study
@@ -65,6 +65,8 @@ def run(
         console.print(f"All that {spec.name} reads is in {options.data_root}", markup=False, soft_wrap=True)
         return Result(0)
     made_by = importlib.import_module(report) if isinstance(report, str) else report
+    if (spec.study if isinstance(spec, Search) else spec).sequential and not hasattr(made_by, "decide"):
+        raise BadInput(f"seeds until decided need a report with a function decide, which {report!r} has not")
     # Ray, MLflow and Optuna take seconds to import, so they wait until the input has been found good.
     if options.dry_run:
         from mixlab.launching.plan import print_plan
@@ -100,6 +102,9 @@ def configure(spec: Study | Search, train: CompleteTrainable, options: Options) 
             changes[key] = getattr(options, key)
     changes |= options.changes
     seeds = preset.get("seeds") if options.seeds is None else options.seeds
+    if options.until is not None:
+        require_known("end of --until", options.until, [DECIDED])
+        study, seeds = replace(study, sequential=True), BUDGET if options.seeds is None else options.seeds
     if seeds is not None:
         study = study.with_seeds(range(_count(seeds)))
     chosen = {"mixer": options.mixers, "backbone": options.backbones}

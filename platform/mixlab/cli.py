@@ -17,7 +17,7 @@ from rich.console import Console
 from mixlab import installation
 from mixlab.api import REPORT, run
 from mixlab.errors import BadInput, HeadLost
-from mixlab.options import AUTO, Options
+from mixlab.options import AUTO, BUDGET, Options
 from mixlab.spec.search import SAMPLERS, SCHEDULERS, Search
 from mixlab.spec.study import Study
 from mixlab.spec.trainable import PRESETS
@@ -79,6 +79,12 @@ def parser(study: Study | Search) -> argparse.ArgumentParser:
     add("--backbones", metavar="A,B", type=_names, help="levels of the factor backbone")
     add("--arms", metavar="A,B", type=_names, help="only these arms, and the baseline")
     add("--seeds", metavar="N", type=int, help="run seeds 0 to N-1 in every arm")
+    add(
+        "--until",
+        metavar="decided",
+        help="add seeds one after another, and none to an arm once its comparison is decided; --seeds is then the most "
+        f"that an arm gets, {BUDGET} if not given",
+    )
     add("--epochs", metavar="N", type=int, help="epochs of each trial")
     add("--train-images", metavar="N", type=int, help="only the first N training images")
     add(

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 AUTO = "auto"  # the GPUs of a trial: as few as its memory needs
+DECIDED = "decided"  # the end of seeds that are added one after another
+BUDGET = 20  # the most seeds of an arm until it is decided
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +20,8 @@ class Options:
         mixers: the levels of the factor ``mixer``.
         backbones: the levels of the factor ``backbone``.
         arms: run only these arms, and the baseline.
-        seeds: run the seeds from 0 to ``seeds`` - 1 in every arm.
+        seeds: run the seeds from 0 to ``seeds`` - 1 in every arm; with ``until``, the most that an arm gets.
+        until: ``decided`` adds seeds one after another, and none to an arm whose comparison is decided.
         epochs: sets the configuration key ``epochs``.
         train_images: sets the configuration key ``train_images``.
         changes: configuration keys of the base to change; ``--set`` on the command line.
@@ -46,6 +49,7 @@ class Options:
     backbones: Sequence[str] | None = None
     arms: Sequence[str] | None = None
     seeds: int | None = None
+    until: str | None = None
     epochs: int | None = None
     train_images: int | None = None
     changes: Mapping[str, Any] = field(default_factory=dict)

@@ -17,7 +17,7 @@ from tabulate import tabulate
 from analysis.statistics.power import seeds_for
 from analysis.statistics.sequential import DECISIVE, wealth
 from analysis.statistics.significance import ALPHA, family_p
-from analysis.statistics.verdicts import DECIDED, WIN, WORSE, sequential_verdicts
+from analysis.statistics.verdicts import WIN, WORSE, sequential_verdicts
 
 LOOKS = 60  # seeds
 EFFECTS = (2.0, 1.5, 1.0, 0.7)  # in standard deviations of a paired difference
@@ -80,16 +80,9 @@ def arms(rng: np.random.Generator, seeds: int) -> NDArray[np.float64]:
 
 def race(d: NDArray[np.float64], budget: int) -> tuple[list[bool], int]:
     """Return what is claimed and how many runs it took, those of the baseline included."""
-    seen, runs = np.full(d.shape, np.nan), 0
-    verdicts = [""] * len(d)
-    for seed in range(budget):
-        running = [m for m, verdict in enumerate(verdicts) if verdict not in DECIDED]
-        if not running:
-            break
-        seen[running, seed] = d[running, seed]
-        runs += len(running) + 1
-        verdicts = sequential_verdicts(seen[:, : seed + 1], budget)
-    return [verdict in (WIN, WORSE) for verdict in verdicts], runs
+    verdicts, seen = sequential_verdicts(d, budget)
+    looked = np.isfinite(seen)
+    return [verdict in (WIN, WORSE) for verdict in verdicts], int(looked.sum() + looked.any(axis=0).sum())
 
 
 def shares(found: NDArray[np.bool_]) -> list[str]:

@@ -44,7 +44,7 @@ class Display:
 
     Args:
         console: where to print.
-        rows: the trials of a table that is shown live, in its order; empty if they are not known beforehand.
+        rows: the trials of a table that is shown live, in its order, which may grow; empty if there is no such table.
         done: by key, the value to show for a trial that an earlier start finished.
         expected: how many trials are to run from now on, for the time left; None if nobody knows.
         shown: the metric to show.
@@ -68,8 +68,7 @@ class Display:
         self.shown = shown
         self.counts = counts
         self.quiet = quiet
-        self.state: dict[str, Text] = {trial.key: Text("·", "dim") for trial in rows}
-        self.state |= {key: Text(f"✓ {value}", "green") for key, value in done.items()}
+        self.state: dict[str, Text] = {key: Text(f"✓ {value}", "green") for key, value in done.items()}
         self.running: dict[str, float] = {}  # by key, the share of the epochs that is done
         self.run = 0.0  # trials, in parts too, since the start
         self.started_at = time.monotonic()
@@ -145,7 +144,7 @@ class Display:
         with self._lock:
             cells: dict[str, dict[int, Text]] = {}
             for trial in self.rows:
-                cells.setdefault(trial.cell, {})[trial.seed] = self.state[trial.key]
+                cells.setdefault(trial.cell, {})[trial.seed] = self.state.get(trial.key, Text("·", "dim"))
             seeds = sorted({trial.seed for trial in self.rows})
             running = len(self.running)
         table = Table(box=None, pad_edge=False, header_style="bold")

@@ -17,6 +17,7 @@ from mixlab.launching.phase import ListedTrials, Phase
 from mixlab.launching.plan import print_outlook
 from mixlab.launching.proposed import ProposedTrials
 from mixlab.launching.result import Result
+from mixlab.launching.sequential import SequentialTrials
 from mixlab.launching.session import Session
 from mixlab.launching.start import Start, only_driver, only_machine, results_folder, undisturbed
 from mixlab.search.history import History
@@ -118,7 +119,8 @@ def _study(study: Study, start: Start, folder: Path, report: Any) -> Result:
     with only_driver(folder, start):
         recorded = store.recorded(start.client, study.name)
         saved = start.storage.newest()
-        phase = ListedTrials(study, start.train, trials, options.preset, recorded, saved, shown(options.storage))
+        listed = (study, start.train, trials, options.preset, recorded, saved, shown(options.storage))
+        phase = SequentialTrials(*listed, report.decide) if study.sequential else ListedTrials(*listed)
         found = _run(phase, start, outlook=report)
         if found.early:
             return Result(found.code)

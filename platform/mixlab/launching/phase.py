@@ -146,17 +146,17 @@ class ListedTrials:
 
     def done(self) -> Mapping[str, str]:
         """See ``Phase``."""
-        of = {trial.key: self.recorded[trial.key].metrics for trial in self.rows if trial.key in self.recorded}
-        return {key: self.shown.text(metrics) for key, metrics in of.items() if self.states[key] is State.DONE}
+        done = (key for key, state in self.states.items() if state is State.DONE and key in self.recorded)
+        return {key: self.shown.text(self.recorded[key].metrics) for key in done}
 
-    def expected(self) -> float:
+    def expected(self) -> float | None:
         """See ``Phase``."""
         shares = (s.epochs[-1].number / s.epochs[-1].of for t in self.concerned if (s := self.saved.get(t.key)))
         return len(self.concerned) - sum(shares)
 
     def counts(self) -> str:
         """See ``Phase``."""
-        states = list(self.states.values())
+        states = [self.states[trial.key] for trial in self.rows]
         failed = states.count(State.FAILED)
         return f"{states.count(State.DONE)}/{len(states)} done" + (f", {failed} failed" if failed else "")
 

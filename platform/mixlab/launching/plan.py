@@ -8,6 +8,7 @@ from rich.console import Console
 from mixlab.cluster import packing
 from mixlab.launching.cost import Left, print_cost
 from mixlab.launching.phase import states
+from mixlab.launching.sequential import Rounds, SequentialTrials
 from mixlab.launching.start import results_folder
 from mixlab.options import Options
 from mixlab.search.history import begun
@@ -33,8 +34,7 @@ def print_plan(spec: Study | Search, train: CompleteTrainable, options: Options,
         left = _left_of_search(spec, train, options, console)
         study = spec.study
     else:
-        trials = spec.trials(train)
-        left = _left_of_study(spec, trials, options, console)
+        left = _left_of_study(spec, train, options, report, console)
         study = spec
     print_outlook(study.plan(study.trials(train), options.preset, train), report, console)
     if left:
@@ -49,30 +49,48 @@ def print_outlook(plan: Mapping[str, Any], report: Any, console: Console) -> Non
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _left_of_study(study: Study, trials: Sequence[Trial], options: Options, console: Console) -> list[Left]:
+def _left_of_study(
+    study: Study, train: CompleteTrainable, options: Options, report: Any, console: Console
+) -> list[Left]:
     require_storage(options.storage, writable=False)
     recorded: dict[str, store.Recorded] = {}
     file = sqlite_file(options.tracking_uri)
     if file is None or file.exists():
         recorded = store.recorded(store.connect(options.tracking_uri, make=False), study.name)
     saved = Storage(options.storage, study.name).newest()
+    trials: Sequence[Trial] = study.trials(train)
+    due = trials
     state = states(trials, recorded, saved)
+    if study.sequential:
+        phase = SequentialTrials(study, train, trials, options.preset, recorded, saved, "", report.decide)
+        trials, due = phase.rows, phase.rounds.most()
     left = []
     for trial in trials:
-        note, share = "", 1.0
+        note = ""
         if state[trial.key] is State.FAILED:
             note = f": {recorded[trial.key].error}"
         if state[trial.key] is not State.DONE and trial.key in saved:
-            latest = saved[trial.key].epochs[-1]
-            note, share = f" after epoch {latest.number}{note}", 1 - latest.number / latest.of
+            note = f" after epoch {saved[trial.key].epochs[-1].number}{note}"
         word = state[trial.key].value
         console.print(f"{trial.key}  {word:<11}  {trial.name}{note}", markup=False, soft_wrap=True)
-        if state[trial.key] is not State.DONE:
-            left.append(Left(trial, share))
-    found = list(state.values())
+    found = [state[trial.key] for trial in trials]
     summary = ", ".join(f"{found.count(word)} {word.value}" for word in ORDER if found.count(word))
     console.print(f"{len(trials)} trials: {summary}", style="bold")
+    if study.sequential:
+        _print_rounds(phase.rounds, len(due), console)
+    for trial in due:
+        if state[trial.key] is not State.DONE:
+            latest = saved[trial.key].epochs[-1] if trial.key in saved else None
+            left.append(Left(trial, 1 - latest.number / latest.of if latest else 1.0))
     return left
+
+
+def _print_rounds(rounds: Rounds, most: int, console: Console) -> None:
+    """Print what is decided so far, and how many trials may follow."""
+    for (levels, arm), verdict in rounds.verdicts.items():
+        console.print(f"  {' · '.join((*levels, arm))}: {verdict}", markup=False, highlight=False)
+    after = f"at most {most} trials are left, the cost of which follows" if most else "no trial is left"
+    console.print(f"Seeds are added one at a time to the arms that are not decided: {after}", soft_wrap=True)
 
 
 def _left_of_search(search: Search, train: CompleteTrainable, options: Options, console: Console) -> list[Left]:

@@ -16,6 +16,7 @@ from mixlab.spec.trial import Trial, cell_name, digest, trial_key
 Level = Mapping[str, Any]  # the keys that a factor's level changes in the base
 
 FAMILIES = ("study", "table")
+UNDECIDED = "not decided"  # the verdict on a comparison that needs more seeds
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ class Study:
         metric: the metric that the table compares; by default that of the trainable.
         family: the comparisons over which the error rate holds: ``study``, all tables, or ``table``, each by itself.
         delta: the smallest difference that matters, in the units of the metric, for claims that two arms are alike.
+        sequential: whether seeds are added one after another until every comparison is decided; ``seeds`` are then the
+            most that an arm gets.
         settings: keys that a paper sets for each cell, such as a weight by data set, network and mixer: a function of
             the cell's configuration. The cell's arm, and whatever the command line sets, wins over it.
         presets: by the name of a preset, the keys that it changes in this study besides those that it changes in all.
@@ -82,6 +85,7 @@ class Study:
     metric: str = ""
     family: str = "study"
     delta: float | None = None
+    sequential: bool = False
     settings: Callable[[Config], Config] = field(default=lambda config: {})
     presets: Mapping[str, Config] = field(default_factory=dict)
     fixed: Config = field(default_factory=dict)
@@ -184,6 +188,8 @@ class Study:
         require_known("family", self.family, FAMILIES)
         if self.delta is not None and not (isinstance(self.delta, int | float) and 0 < self.delta < float("inf")):
             raise BadInput(f"delta must be a number above 0, in the units of the metric, got {self.delta!r}")
+        if self.sequential and len(self.arms) < 2:
+            raise BadInput(f"seeds until decided need a comparison, and {self.baseline!r} is the only arm: add another")
         if not isinstance(self.metric, str):
             raise BadInput(f"the metric of a study must be a name, got {self.metric!r}")
         if train.metrics and train.find(self.metric or train.metric) is None:
@@ -266,7 +272,7 @@ class Study:
             "metrics": [metric.json() for metric in train.metrics],
             "family": self.family,
             "delta": self.delta,
-            "sequential": None,
+            "sequential": {"budget": len(self.seeds)} if self.sequential else None,
             "config": _shared(trials),
             "trials": [{"key": t.key, "arm": t.arm, "levels": dict(t.levels), "seed": t.seed} for t in trials],
         }

@@ -41,6 +41,9 @@ MODEL_FILE = "model.pt"
 PREDICTIONS_FILE = "predictions.npz"
 KEPT_FILES = ("model*.pt", PREDICTIONS_FILE)  # patterns of a finished trial's files that go to MLflow
 
+# Prefixes of the columns of a frame of runs, so that a factor may be called "seed" or "epochs".
+FACTOR, CONFIG, METRIC = "factor.", "config.", "metric."
+
 # Keys of plan.json that every study has.
 PLAN_KEYS = (
     "study",

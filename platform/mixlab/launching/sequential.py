@@ -1,0 +1,161 @@
+"""The phase of a study that adds seeds until every comparison is decided: ``--until decided``."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from mixlab.cluster.source import WAIT, End, Job, Wait
+from mixlab.launching.phase import ListedTrials
+from mixlab.spec.epoch import Epoch
+from mixlab.spec.state import State
+from mixlab.spec.study import UNDECIDED, Study, Trial
+from mixlab.spec.trainable import CompleteTrainable
+from mixlab.storage.journal import Saved
+from mixlab.tracking import names
+from mixlab.tracking.store import Recorded
+
+Comparison = tuple[tuple[str, ...], str]  # the level of each factor, and the arm
+Decide = Callable[[Mapping[str, Any], pd.DataFrame], Mapping[Comparison, str]]
+
+
+class Rounds:
+    """The trials that are due, as a function of the results alone.
+
+    A round is one seed of every arm that is not decided and of the arms that those are compared with. When all trials
+    of a round have ended, the rule is asked about the runs of the rounds so far and no others. So a study that was
+    stopped and started again, on a machine of any size, takes the same decisions.
+
+    Args:
+        plan: the plan of the study.
+        trials: every trial up to the budget of seeds.
+        decide: the rule, ``decide`` of the module that makes the report.
+    """
+
+    def __init__(self, plan: Mapping[str, Any], trials: Sequence[Trial], decide: Decide) -> None:
+        self.plan = plan
+        self.decide = decide
+        self.results: dict[str, float] = {}  # by key, the metric of each trial that has ended; NaN if it failed
+        self.asked: list[Trial] = []  # the trials of every round so far, which grows
+        self.verdicts: dict[Comparison, str] = {
+            _comparison(trial): UNDECIDED for trial in trials if trial.arm != plan["baseline"]
+        }
+        self._later: dict[int, list[Trial]] = {}  # the trials of each seed that is still to come, in order
+        for trial in trials:
+            self._later.setdefault(trial.seed, []).append(trial)
+        self._round: list[Trial] = []
+
+    def due(self) -> list[Trial]:
+        """Return the trials of the latest round that have not ended, once the results open no further round."""
+        while not (open_ := [trial for trial in self._round if trial.key not in self.results]) and self._later:
+            if self.asked:
+                self.verdicts |= self.decide(self.plan, self._runs())
+            needed = self._needed()
+            self._round = [trial for trial in self._later.pop(min(self._later)) if _comparison(trial) in needed]
+            if not self._round:
+                self._later = {}
+            self.asked += self._round
+        return open_
+
+    def most(self) -> list[Trial]:
+        """Return every trial that is due or may become so: all that is left if nothing more is decided."""
+        due, needed = self.due(), self._needed()
+        later = [trial for trials in self._later.values() for trial in trials if _comparison(trial) in needed]
+        return [*due, *(trial for trial in later if trial.key not in self.results)]
+
+    def decided(self) -> int:
+        """Return how many comparisons need no more seeds."""
+        return sum(verdict != UNDECIDED for verdict in self.verdicts.values())
+
+    def _needed(self) -> set[Comparison]:
+        open_ = {comparison for comparison, verdict in self.verdicts.items() if verdict == UNDECIDED}
+        return open_ | {(levels, self.plan["against"][arm]) for levels, arm in open_}
+
+    def _runs(self) -> pd.DataFrame:
+        """Return the runs of the rounds so far, with the columns of ``analysis.records.runs.load_runs`` that count."""
+        rows = []
+        for trial in self.asked:
+            value = self.results[trial.key]
+            state = State.FAILED if math.isnan(value) else State.DONE
+            factors = {names.FACTOR + factor: level for factor, level in trial.levels.items()}
+            named = {"key": trial.key, "arm": trial.arm, "seed": trial.seed, "status": state.value}
+            rows.append({**named, **factors, names.METRIC + self.plan["metric"]: value})
+        return pd.DataFrame(rows)
+
+
+def _comparison(trial: Trial) -> Comparison:
+    return tuple(trial.levels.values()), trial.arm
+
+
+class SequentialTrials(ListedTrials):
+    """The trials of a study that are due; ``rows`` are those that have become due so far.
+
+    Args:
+        study: the study; as for ``ListedTrials``.
+        train: the trainable.
+        trials: every trial up to the budget of seeds.
+        preset: the name of the preset with which it was started.
+        recorded: MLflow's records, by key.
+        saved: the journal's checkpoints, by key.
+        storage: the place of the journal, in words.
+        decide: the rule, ``decide`` of the module that makes the report.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        train: CompleteTrainable,
+        trials: Sequence[Trial],
+        preset: str,
+        recorded: Mapping[str, Recorded],
+        saved: Mapping[str, Saved],
+        storage: str,
+        decide: Decide,
+    ) -> None:
+        super().__init__(study, train, trials, preset, recorded, saved, storage)
+        self.rounds = Rounds(self.tracked.plan, trials, decide)
+        self._values: dict[str, float] = {}  # by key, the latest value of the metric
+        for trial in trials:
+            if self.states[trial.key] is State.DONE:
+                self._note(trial.key, recorded[trial.key].metrics)
+                self.rounds.results[trial.key] = self._values[trial.key]
+        for trial in self.complete:
+            self._note(trial.key, saved[trial.key].epochs[-1].metrics)
+            self.rounds.results[trial.key] = self._values[trial.key]
+        self.rounds.due()
+        self.rows = self.rounds.asked
+
+    def next(self, room: int) -> Job | Wait | None:
+        """See ``Source``; ``WAIT`` until the round is over, which decides on the next."""
+        due = self.rounds.due()
+        for trial in due:
+            if self.states[trial.key] is not State.RUNNING:
+                self.states[trial.key] = State.RUNNING
+                return Job(trial, self.saved.get(trial.key))
+        return WAIT if due else None
+
+    def reported(self, trial: Trial, epoch: Epoch, fresh: bool = True) -> End | None:
+        """See ``Source``: a listed trial runs to its end."""
+        self._note(trial.key, epoch.metrics)
+        return None
+
+    def ended(self, trial: Trial, end: End) -> None:
+        """See ``Source``."""
+        super().ended(trial, end)
+        self.rounds.results[trial.key] = self._values[trial.key] if end.state is State.DONE else math.nan
+
+    def expected(self) -> None:
+        """See ``Phase``: nobody knows when the rest will be decided."""
+
+    def counts(self) -> str:
+        """See ``Phase``."""
+        decided = f"{self.rounds.decided()} of {len(self.rounds.verdicts)} comparisons decided"
+        return f"{super().counts()}, {decided}"
+
+    def over(self) -> bool:
+        """See ``Phase``."""
+        return not self.rounds.due()
+
+    def _note(self, key: str, metrics: Mapping[str, float]) -> None:
+        self._values[key] = metrics.get(self.tracked.plan["metric"], math.nan)
