@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from analysis import command
 from analysis.records.metrics import metric_of
 from analysis.records.published import published_of_runs
 from analysis.records.runs import Plan, load_plan, load_runs
+from analysis.statistics.ratios import RATIO, with_ratios
 from analysis.statistics.tables import LevelTable, Published, level_tables, logged_metrics
 
 BESIDE = ("last", "best")  # rules
@@ -29,6 +30,7 @@ class StudyTable:
     text: str
     files: list[Path] = field(default_factory=list)
     levels: list[LevelTable] = field(default_factory=list)
+    extra: tuple[str, ...] = ()  # metrics that are shown besides
 
 
 def study_table(
@@ -39,6 +41,7 @@ def study_table(
     metric: str | None = None,
     published: Published | None = None,
     extra: tuple[str, ...] = (),
+    ratios: tuple[str, ...] = (),
     power: bool = False,
     wide: bool = False,
 ) -> StudyTable:
@@ -52,6 +55,7 @@ def study_table(
         published: the paper's values by (level of each factor ..., arm); by default those of ``published.csv`` that
             the runs reproduce.
         extra: metrics to show besides, as means.
+        ratios: metrics to show besides, as multiples of those of the arm that an arm is compared with.
         power: also say in the text how many seeds would show each difference.
         wide: begin the text with the means alone, one row per combination of factor levels and one column per arm.
 
@@ -66,12 +70,14 @@ def study_table(
         declared = metric_of(plan, metric or plan["metric"])
         published = published_of_runs(runs, plan["factors"], declared.name)
     levels = level_tables(runs, plan, metric, published or None)
-    for name in extra:
+    for name in (*extra, *ratios):
         if name not in logged_metrics(runs):
             raise ValueError(
                 f"no run that is done logged the metric {name!r}; logged: {', '.join(logged_metrics(runs))}"
             )
-    return StudyTable(text=terminal_text(study, levels, extra, power=power, wide=wide), levels=levels)
+    levels = [with_ratios(level, ratios) for level in levels]
+    extra = (*extra, *(name + RATIO for name in ratios))
+    return StudyTable(terminal_text(study, levels, extra, power=power, wide=wide), levels=levels, extra=extra)
 
 
 def write_study_table(
@@ -83,6 +89,7 @@ def write_study_table(
     metric: str | None = None,
     published: Published | None = None,
     extra: tuple[str, ...] = (),
+    ratios: tuple[str, ...] = (),
     power: bool = False,
     wide: bool = False,
 ) -> StudyTable:
@@ -97,6 +104,7 @@ def write_study_table(
         published: the paper's values by (level of each factor ..., arm); by default those of ``published.csv`` that
             the runs reproduce.
         extra: metrics to show besides, as means.
+        ratios: metrics to show besides, as multiples of those of the arm that an arm is compared with.
         power: also say in the text how many seeds would show each difference.
         wide: begin the text with the means alone, one row per combination of factor levels and one column per arm.
 
@@ -109,17 +117,25 @@ def write_study_table(
     from analysis.words.rendering import html_page, latex, markdown
 
     result = study_table(
-        tracking_uri, study, plan, metric=metric, published=published, extra=extra, power=power, wide=wide
+        tracking_uri,
+        study,
+        plan,
+        metric=metric,
+        published=published,
+        extra=extra,
+        ratios=ratios,
+        power=power,
+        wide=wide,
     )
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     texts = {"md": markdown, "tex": latex, "html": html_page}
     for ending, render in texts.items():
-        (out / f"table.{ending}").write_text(render(study, result.levels, extra), encoding="utf-8")
+        (out / f"table.{ending}").write_text(render(study, result.levels, result.extra), encoding="utf-8")
     tidy(result.levels).to_csv(out / "table.csv", index=False)
     files = [out / name for name in ("table.md", "table.csv", "table.tex", "table.html")]
     files += save(plot_gains(study, result.levels), out / "gains")
-    return StudyTable(text=result.text, files=files, levels=result.levels)
+    return replace(result, files=files)
 
 
 def beside(plan: Plan) -> tuple[str, ...]:
@@ -144,6 +160,12 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         "--out", type=Path, metavar="DIR", help="also write table.md, .csv, .tex, .html, gains.png, .pdf"
     )
     parser.add_argument("--show-last-best", action="store_true", help="also show the last and the best epoch")
+    parser.add_argument(
+        "--ratios",
+        default="",
+        metavar="METRIC,...",
+        help="also show these, such as step_seconds, as multiples of those of the arm that an arm is compared with",
+    )
     parser.add_argument("--power", action="store_true", help="also say how many seeds would show each difference")
     parser.add_argument("--wide", action="store_true", help="first the means alone, a column an arm, as papers do")
     return parser.parse_args(argv)
@@ -157,7 +179,8 @@ def show(options: argparse.Namespace) -> int:
     """
     plan = load_plan(options.tracking_uri, options.study, options.plan)
     extra = beside(plan) if options.show_last_best else ()
-    kinds = {"metric": options.metric, "extra": extra, "power": options.power, "wide": options.wide}
+    ratios = tuple(name.strip() for name in options.ratios.split(",") if name.strip())
+    kinds = {"metric": options.metric, "extra": extra, "ratios": ratios, "power": options.power, "wide": options.wide}
     if options.out is None:
         result = study_table(options.tracking_uri, options.study, plan, **kinds)
     else:

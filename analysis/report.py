@@ -21,6 +21,7 @@ from mlflow.exceptions import MlflowException
 
 from analysis import command
 from analysis.ablation_table import study_table, write_study_table
+from analysis.figures.cost_plot import plot_cost
 from analysis.figures.drawing import save
 from analysis.figures.forest import plot_effects, plot_forest
 from analysis.figures.lambdas import load_histograms, plot_lambda
@@ -121,7 +122,7 @@ def write_report(
         plan: the plan whose cells are wanted; by default the one used last.
         levels: the tables of that plan, where they have been made already.
         figures: the folder in which to put ``curves.png`` and ``.pdf``, and, where the study has them, ``forest``,
-            ``effects``, ``wealth`` and ``lambda``; by default they are in the page alone.
+            ``effects``, ``wealth``, ``cost`` and ``lambda``; by default they are in the page alone.
 
     Raises:
         ValueError: unknown store or study, or no finished run; nothing is written then.
@@ -137,6 +138,7 @@ def write_report(
         "effects": plot_effects(study, levels, plan.get("design")),
         "wealth": plot_wealth(study, levels) if levels[0].family.budget is not None else None,
         "curves": plot_curves(study, curves, levels),
+        "cost": plot_cost(study, levels),
         "lambda": plot_lambda(study, histograms, levels) if histograms else None,
     }
     pictures = {name: png(figure) for name, figure in drawn.items() if figure is not None}
@@ -146,6 +148,7 @@ def write_report(
         ("Gains", image(png(plot_gains(study, levels)), "The gain of every arm over the baseline, with its interval")),
         *((heading, image(pictures[name], shown)) for name, (heading, shown) in BEFORE.items() if name in pictures),
         ("Training", _note(curves, runs) + image(pictures["curves"], f"{levels[0].declared.label} by epoch")),
+        *([("Cost", image(pictures["cost"], "What every arm reaches in its time"))] if "cost" in pictures else []),
         *([("Lambda", image(pictures["lambda"], "Learned and drawn lambda by epoch"))] if histograms else []),
         ("What the plan could conclude", "\n".join(f"<p>{html.escape(line)}</p>" for line in outlook(plan))),
         ("How many seeds it would take", _power(levels)),

@@ -20,6 +20,7 @@ from tests.servers.program import Program
 
 TOY = Path(__file__).parent / "toy.py"
 LOG = "out.txt"
+TIMES_AND_MEMORY = {"train_seconds", "train_seconds_total", "step_seconds", "peak_memory_mib"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +107,7 @@ class StudyFolder:
             cell = (run.data.tags["mixlab.arm"], run.data.tags["mixlab.seed"])
             assert cell not in found, f"{cell} is there twice"
             assert run.info.status == "FINISHED"
-            names = sorted(set(run.data.metrics) - {"train_seconds", "train_seconds_total", "peak_memory_mib"})
+            names = sorted(set(run.data.metrics) - TIMES_AND_MEMORY)
             history = {n: [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, n)] for n in names}
             model = Path(client.download_artifacts(run.info.run_id, "model.pt")).read_bytes()
             found[cell] = {"model": hashlib.sha256(model).hexdigest(), **history}

@@ -36,6 +36,7 @@ METRICS = (
     Metric("train_seconds", "s", 1, None, (), "training time of an epoch"),
     # Reported after the last epoch.
     Metric("train_seconds_total", "s", 0, None, (), "training time"),
+    Metric("step_seconds", "s", 4, None, (), "training time of a step"),
     Metric("params", "", 0, None, (), "parameters of the network"),
     Metric("peak_memory_mib", "MiB", 0, None, (), "peak memory"),
     # Reported with SUMix.

@@ -185,8 +185,10 @@ class Run:
         if self.device.type != "cuda":
             sources = (self.train_set, self.validation_set, self.test_set)
             peak = max(0.0, peak - self.held_mib) + max(source.workers_mib for source in sources if source is not None)
+        seconds = math.fsum(epoch.metrics["train_seconds"] for epoch in self.history)
         whole = {
-            "train_seconds_total": math.fsum(epoch.metrics["train_seconds"] for epoch in self.history),
+            "train_seconds_total": seconds,
+            "step_seconds": seconds / (len(self.history) * self.steps),
             "params": sum(parameter.numel() for parameter in self.method.evaluated.backbone.parameters()),
             "peak_memory_mib": peak,
         }

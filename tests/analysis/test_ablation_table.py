@@ -60,6 +60,10 @@ def test_the_command_prints_and_writes_and_a_second_time_the_same(tiny, tmp_path
     assert set(before) == {name for name in FILES if name.startswith("table")}
     assert main([tiny.study, "--tracking-uri", tiny.uri, "--metric", "test_top1_last", "--show-last-best"]) == 0
     assert "top-1 accuracy, %, last epoch" in capsys.readouterr().out
+    assert main([tiny.study, "--tracking-uri", tiny.uri, "--ratios", "test_top1_last, test_top1_best"]) == 0
+    (header, *_) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("arm")]
+    assert "last_ratio" in header
+    assert "best_ratio" in header
 
 
 @pytest.mark.parametrize(
@@ -67,6 +71,7 @@ def test_the_command_prints_and_writes_and_a_second_time_the_same(tiny, tmp_path
     [
         (["ablaton_tiny"], "the nearest is 'ablation_tiny'"),
         (["ablation_tiny", "--metric", "top9"], "logged: test_top1_best, test_top1_last, test_top1_median10"),
+        (["ablation_tiny", "--ratios", "seconds"], "no run that is done logged the metric 'seconds'"),
         (["ablation_tiny", "--plan", "ffff"], "its plans, latest first: aaaa1111"),
         (["ablation_tiny", "--tracking-uri", "sqlite:///nowhere.db"], "no MLflow database at 'nowhere.db'"),
         (["ablation_tiny", "--tracking-uri", "nonsense://x"], "no MLflow store answers"),

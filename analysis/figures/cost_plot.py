@@ -1,0 +1,59 @@
+"""What a study's arms reach, against the time that they take to train (as in AutoMix, Fig. 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.figures.drawing import arm_colours, panel_figure, plain
+from analysis.records.runs import done
+from analysis.statistics.tables import LevelTable, logged_metrics, metric_column
+from analysis.words.captions import provenance_text
+from analysis.words.cells import metric_rule
+
+SECONDS = "train_seconds_total"  # the metric by which a trainable says how long a run has trained
+PANEL = (3.6, 2.8)  # inches
+UNITS = ((3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))
+MARKERS = "oDs^vP*X"
+CAPTION = (
+    "{rule}, against the training time of a run, without tests. Mark: mean over seeds; bars: lowest to highest seed. "
+    "{hardware}{provenance}"
+)
+
+
+def plot_cost(study: str, levels: Sequence[LevelTable]) -> Figure | None:
+    """Draw one panel per table with one mark per arm; None where no run has logged its training time.
+
+    Args:
+        study: the name of the study.
+        levels: at least one table.
+    """
+    runs = done(pd.concat([level.runs for level in levels]))
+    if SECONDS not in logged_metrics(runs):
+        return None
+    longest = runs[metric_column(runs, SECONDS)].max()
+    size, name = next(((size, name) for size, name in UNITS if longest >= size), UNITS[-1])
+
+    def draw(axis: Axes, level: LevelTable) -> None:
+        for place, (arm, colour) in enumerate(arm_colours(list(level.table.index), level.baseline).items()):
+            mine = done(level.runs[level.runs["arm"] == arm])
+            x = mine[metric_column(mine, SECONDS)] / size
+            y = mine[metric_column(mine, level.metric)]
+            if x.notna().any() and y.notna().any():
+                across, up = ([[part.mean() - part.min()], [part.max() - part.mean()]] for part in (x, y))
+                mark = MARKERS[place % len(MARKERS)]
+                axis.errorbar(x.mean(), y.mean(), up, across, fmt=mark, color=colour, label=plain(arm))
+
+    machines = sorted(runs["hardware"].dropna().unique())
+    hardware = f"Trained on {machines[0]}. " if len(machines) == 1 else "The runs differ in hardware. "
+    rule = metric_rule(*levels)
+    caption = CAPTION.format(
+        rule=rule[0].upper() + rule[1:], hardware=hardware if machines else "", provenance=provenance_text(*levels)
+    )
+    declared = levels[0].declared
+    shown = ", ".join(part for part in (declared.label or declared.name, declared.unit) if part)
+    labels = (f"training time of a run, {name}", shown)
+    return panel_figure(study, levels, draw, size=PANEL, labels=labels, caption=caption)

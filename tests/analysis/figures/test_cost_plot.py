@@ -1,0 +1,21 @@
+"""The figure of accuracy against time shows the means of both, in a unit that suits them."""
+
+from typing import Any
+
+import pytest
+
+from analysis.figures.cost_plot import plot_cost
+from analysis.statistics.tables import level_tables
+
+
+def test_marks_stand_at_the_means(make_plan: Any, planned_runs: Any) -> None:
+    plan = make_plan(arms=("baseline", "+ lam"), seeds=2)
+    runs = planned_runs(plan, {("baseline", 0): 70.0, ("baseline", 1): 71.0, ("+ lam", 0): 72.0, ("+ lam", 1): 74.0})
+    assert plot_cost("tiny", level_tables(runs, plan)) is None
+    runs["metric.train_seconds_total"] = [60.0, 120.0, 180.0, 240.0]  # minutes suit them
+    figure = plot_cost("tiny", level_tables(runs, plan))
+    assert figure is not None
+    (axis,) = figure.subfigs[0].axes
+    marks = [container.lines[0].get_xydata()[0].tolist() for container in axis.containers]
+    assert marks == [pytest.approx([1.5, 70.5]), pytest.approx([3.5, 73.0])]
+    assert figure.subfigs[0].get_supxlabel() == "training time of a run, minutes"
