@@ -82,10 +82,14 @@ def dmixup(
     Returns:
         A ``Mixed`` with K sources. A row may meet the same source twice; its weights add up in the loss.
     """
-    phi, sources = draw_phi(len(images), rng, alpha=alpha, num_images=num_images, per_batch=per_batch)
+    return blend_sources(images, *draw_phi(len(images), rng, alpha=alpha, num_images=num_images, per_batch=per_batch))
+
+
+def blend_sources(images: Tensor, phi: Tensor, sources: Tensor) -> Mixed:
+    """Return the mean of each row's sources, (B, K) int64, weighted by phi (B or 1, K): Eq. 2 of the paper."""
     shares = phi.to(images.dtype)[..., None, None, None]
     mixed = images * shares[:, 0]
-    for k in range(1, num_images):
+    for k in range(1, phi.shape[1]):
         mixed.addcmul_(images.index_select(0, sources[:, k]), shares[:, k])
     return Mixed(mixed, sources, phi.expand(len(images), -1))
 
@@ -109,8 +113,13 @@ def dcutmix(
     A patch is uniform inside the one before on each axis. The official code puts it at the corner when it is
     as long as that on either axis.
     """
-    size, _, height, width = images.shape
-    phi, sources = draw_phi(size, rng, alpha=alpha, num_images=num_images, per_batch=per_batch)
+    phi, sources = draw_phi(len(images), rng, alpha=alpha, num_images=num_images, per_batch=per_batch)
+    return nest_sources(images, phi, sources, rng)
+
+
+def nest_sources(images: Tensor, phi: Tensor, sources: Tensor, rng: Generator) -> Mixed:
+    """Return each row's sources, (B, K) int64, in nested patches of shares phi (B or 1, K): Eq. 4 and 5."""
+    height, width = images.shape[2:]
     boxes = [whole(len(phi), height, width, images.device)]
     for sides in patch_sides(phi, height, width):
         boxes.append(place(boxes[-1], sides, rng))

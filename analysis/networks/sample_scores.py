@@ -1,0 +1,163 @@
+"""How uncertain a network is of each image: the spread of its loss over re-mixings of the image with others.
+
+Jeong et al., "Observations on K-image Expansion of Image-Mixing Augmentation", IEEE Access 2023 (arXiv:2110.04248),
+section III.C, Eq. 6 to 9; and the two measures that it compares with, of dropout (Gal, Islam, Ghahramani, ICML 2017,
+arXiv:1703.02910) and of distance (Sener, Savarese, ICLR 2018, arXiv:1708.00489).
+
+Shape letters: B batch, N images, M re-mixings, K images in a mixture, D features, L classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from trainables.backbones.backbone import Network
+from trainables.mixers.kimage import blend_sources, nest_sources
+from trainables.mixers.mixed import Mixed, dirichlet, mixed_targets, partners
+
+ANCHOR = 1 / 3  # phi_i, the share of the image that is scored
+OTHERS = 2  # images besides it
+CONCENTRATION = 2 / 9  # of their shares: what a Dirichlet distribution of alpha 1/3 leaves them
+DROPPED = 0.5  # of the features, for the measure of dropout
+MIXTURES = ("dcutmix", "dmixup")
+
+
+def remix(images: Tensor, rng: Generator, mixture: str = "dcutmix") -> Mixed:
+    """Mix every image with two others; its own share is always a third, and theirs are drawn.
+
+    Args:
+        images: (B, C, H, W) in [0, 1], left unchanged.
+        rng: the source of every random draw, on the device of ``images``.
+        mixture: ``dcutmix`` or ``dmixup``.
+    """
+    size = len(images)
+    rest = (1 - ANCHOR) * dirichlet(CONCENTRATION, (size, OTHERS), rng)
+    phi = torch.cat((torch.full_like(rest[:, :1], ANCHOR), rest), dim=1)
+    own = torch.arange(size, device=images.device)
+    sources = torch.stack([own, *(partners(size, rng) for _ in range(OTHERS))], dim=1)
+    if mixture == "dmixup":
+        return blend_sources(images, phi, sources)
+    return nest_sources(images, phi, sources, rng)
+
+
+@torch.no_grad()
+def mixture_losses(
+    network: Network, images: Tensor, labels: Tensor, rng: Generator, *, mixings: int, mixture: str = "dcutmix"
+) -> Tensor:
+    """Return the loss of each image in each of its mixtures, (B, M) float64, nats.
+
+    Args:
+        network: in evaluation mode.
+        images: (B, C, H, W) in [0, 1]; an image is mixed with others of these.
+        labels: (B,) int64.
+        rng: the source of every random draw, on the device of ``images``.
+        mixings: M.
+        mixture: ``dcutmix`` or ``dmixup``.
+    """
+    losses = []
+    for _ in range(mixings):
+        mixed = remix(images, rng, mixture)
+        logits = network(mixed.images).double()
+        exact = mixed._replace(weights=mixed.weights.double())
+        targets = mixed_targets(exact, labels, logits.shape[1])
+        losses.append(F.cross_entropy(logits, targets, reduction="none"))
+    return torch.stack(losses, dim=1)
+
+
+@torch.no_grad()
+def dropout_uncertainty(network: Network, features: Tensor, rng: Generator, *, passes: int) -> Tensor:
+    """Return what the classes say about the dropped features, their mutual information, (B,) nats.
+
+    Half of the features before the head are dropped, anew in each pass.
+
+    Args:
+        network: in evaluation mode.
+        features: (B, D) of images as they are.
+        rng: the source of every random draw, on the device of ``features``.
+        passes: the number of times features are dropped.
+    """
+    probabilities = []
+    for _ in range(passes):
+        kept = torch.rand(features.shape, generator=rng, device=features.device) >= DROPPED
+        probabilities.append(network.head(features * kept / (1 - DROPPED)).double().softmax(dim=1))
+    each = torch.stack(probabilities)  # (M, B, L)
+    return _entropy(each.mean(dim=0)) - _entropy(each).mean(dim=0)
+
+
+def _entropy(probabilities: Tensor) -> Tensor:
+    return -torch.xlogy(probabilities, probabilities).sum(dim=-1)
+
+
+def k_centre_order(features: Tensor, labels: Tensor) -> Tensor:
+    """Return the place of every image in the greedy K-centre order of its class, (N,) int64, from 0.
+
+    The first is the image nearest to the class's mean; each next is the farthest from all before it. The first k of a
+    class are therefore its k centres, for every k.
+
+    Args:
+        features: (N, D).
+        labels: (N,) int64.
+    """
+    order = torch.zeros(len(labels), dtype=torch.long)
+    for label in labels.unique():
+        members = torch.where(labels == label)[0]
+        points = features[members].float()
+        chosen = int((points - points.mean(dim=0)).square().sum(dim=1).argmin())
+        nearest = torch.full((len(points),), torch.inf)
+        for place in range(len(points)):
+            order[members[chosen]] = place
+            nearest = torch.minimum(nearest, (points - points[chosen]).square().sum(dim=1))
+            nearest[chosen] = -torch.inf
+            chosen = int(nearest.argmax())
+    return order
+
+
+def score(
+    network: Network,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    device: torch.device,
+    *,
+    mixings: int,
+    mixture: str = "dcutmix",
+    baselines: bool = False,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Return the scores of all images, in the order of the batches.
+
+    Args:
+        network: in evaluation mode, on its device.
+        batches: images (B, C, H, W) in [0, 1] and labels (B,), on the same device, in random order.
+        device: that device.
+        mixings: M, at least 2.
+        mixture: ``dcutmix`` or ``dmixup``.
+        baselines: also the measures of dropout and of distance.
+        seed: of everything random.
+
+    Returns:
+        Columns ``label``; ``mean`` and ``std`` of the loss over re-mixings (nats, with M in the denominator) and their
+        ratio ``cv``; with ``baselines`` also ``dropout`` (nats) and ``k_centre``, the place in the greedy order.
+    """
+    rng = Generator(device).manual_seed(seed)
+    parts: dict[str, list[Tensor]] = {}
+    features: list[Tensor] = []
+    for images, labels in batches:
+        losses = mixture_losses(network, images, labels, rng, mixings=mixings, mixture=mixture)
+        found = {"label": labels, "mean": losses.mean(dim=1), "std": losses.std(dim=1, correction=0)}
+        if baselines:
+            with torch.no_grad():
+                own = network.forward_features(images)
+            found["dropout"] = dropout_uncertainty(network, own, rng, passes=mixings)
+            features.append(own.cpu())
+        for name, values in found.items():
+            parts.setdefault(name, []).append(values.cpu())
+    columns = {name: torch.cat(values) for name, values in parts.items()}
+    table = pd.DataFrame({name: values.numpy() for name, values in columns.items()})
+    table.insert(3, "cv", table["std"] / table["mean"])
+    if baselines:
+        table["k_centre"] = k_centre_order(torch.cat(features), columns["label"]).numpy()
+    return table

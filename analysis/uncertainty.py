@@ -1,0 +1,138 @@
+"""How uncertain the network of a run is of each training image (K-image mixing, section III.C), for choosing subsets.
+
+    python analysis/uncertainty.py RUN                        RUN is the id of a run in MLflow
+    python analysis/uncertainty.py RUN --baselines            also the measures that the paper compares with
+
+Every image is mixed with two others ten times, its own share always a third. Its uncertainty is the coefficient of
+variation of the loss over those mixtures: the standard deviation over the mean. It costs as much as ten passes over the
+images. The command needs the run's ``model.pt``, and writes into results/uncertainty: scores.csv, a row an image, which
+``subset.scores`` takes, and extremes.png and .pdf, the most and the least uncertain images.
+
+Exit codes: 0 done; 2 bad input, in one sentence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from analysis import command
+from analysis.figures.drawing import save
+from analysis.figures.extremes_plot import plot_extremes
+from analysis.networks.evaluate import CheckpointError, batches, fetch, load_network
+from analysis.networks.sample_scores import ANCHOR, CONCENTRATION, MIXTURES, OTHERS, score
+from mixlab.tracking import store
+from trainables.config import Config
+from trainables.datasets.dataset import BatchSource, Images, Splits
+from trainables.datasets.opening import folder_of, open_splits
+from trainables.datasets.resident import load_cached, subset
+from trainables.seeds import generator
+from trainables.training import device
+
+SHOWN = 10  # images in a row of the figure
+
+
+def shown(images: Images, indices: Tensor, config: Config) -> BatchSource:
+    """Return some training images as a run with ``config`` tests its own: without augmentation."""
+    part = images.take(indices)
+    plain = replace(config, train_images=None, test_images=None, validation=0.0, evaluate="test", bad_images="refuse")
+    source = open_splits(plain, Splits(part, part), device()).test
+    assert source is not None  # evaluate is "test"
+    return source
+
+
+def at_least_two(source: BatchSource, config: Config) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the batches of a source, with a last one of a single image added to the one before: it needs others."""
+    before: tuple[Tensor, Tensor] | None = None
+    for images, labels in batches(source, config):
+        if before is not None and len(labels) == 1:
+            before = (torch.cat((before[0], images)), torch.cat((before[1], labels)))
+            continue
+        if before is not None:
+            yield before
+        before = (images, labels)
+    if before is not None:
+        yield before
+
+
+def show(options: argparse.Namespace) -> int:
+    """Score the images, write the files and print where they are.
+
+    Raises:
+        ValueError: an option is out of range, or the network cannot be had.
+        BadInput: unknown store.
+        DataError: the data set is missing or broken.
+    """
+    if options.mixings < 2:
+        raise ValueError(f"--mixings must be at least 2, for a spread, got {options.mixings}")
+    with TemporaryDirectory() as folder:
+        try:
+            client = store.connect(options.tracking_uri, make=False)
+            network, config = load_network(fetch(client, options.run, Path(folder)))
+        except CheckpointError as error:
+            raise ValueError(f"run {options.run!r}: {error}") from None
+    images = load_cached(config.dataset, folder_of(config, options.data_root)).train
+    if options.images is not None:
+        images = subset(images, options.images)
+    # In random order, so that an image is not mixed with its neighbours, which may be of its own class.
+    order = torch.randperm(len(images.labels), generator=generator(options.seed, "order"))
+    source = shown(images, order, config)
+    progress = tqdm(at_least_two(source, config), "scoring", disable=None, leave=False)
+    kinds = {"mixings": options.mixings, "mixture": options.mixture, "baselines": options.baselines}
+    scores = score(network, progress, device(), seed=options.seed, **kinds)
+    scores.insert(0, "image", order.numpy())
+    scores = scores.sort_values("image", ignore_index=True)
+    options.out.mkdir(parents=True, exist_ok=True)
+    file = options.out / "scores.csv"
+    scores.to_csv(file, index=False)
+    by_cv = scores.sort_values("cv", ascending=False, kind="stable")
+    rows = [_with_images(part, images, config) for part in (by_cv.head(SHOWN), by_cv.tail(SHOWN)[::-1])]
+    caption = (
+        f"Training images of {config.dataset}, by the coefficient of variation (CV) of the loss over {options.mixings} "
+        f"mixtures with {OTHERS} others ({options.mixture}, own share {ANCHOR:.2f}, the others' from "
+        f"Dir({CONCENTRATION:.2f})); below, mean ± standard deviation, nats. Run {options.run}."
+    )
+    figures = save(plot_extremes(f"{config.backbone}, {config.mixer}", rows, caption), options.out / "extremes")
+    for name in (file, *figures):
+        print(name)
+    return 0
+
+
+def _with_images(scores: pd.DataFrame, images: Images, config: Config) -> tuple[Tensor, pd.DataFrame]:
+    """Return the images (n, C, H, W) of some rows of scores, and those rows."""
+    source = shown(images, torch.tensor(scores["image"].tolist()), config)
+    return torch.cat([pixels.cpu() for pixels, _ in batches(source, config)]), scores
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """Return the options of the command line."""
+    options = argparse.ArgumentParser(prog="uncertainty.py", description="How uncertain a network is of each image.")
+    add = options.add_argument
+    add("run", help="id of a run in MLflow, whose network is asked")
+    add("--tracking-uri", default="sqlite:///mlflow.db", help="where MLflow keeps its runs")
+    add("--data-root", type=Path, default=Path("data"), metavar="DIR", help="folder of the data sets")
+    add("--out", type=Path, default=Path("results/uncertainty"), metavar="DIR", help="folder of the files")
+    add("--images", type=int, metavar="N", help="only the first N training images (default: all)")
+    add("--mixings", type=int, default=10, metavar="M", help="mixtures of each image (default: %(default)s)")
+    add("--mixture", choices=MIXTURES, default=MIXTURES[0], help="how images are mixed (default: %(default)s)")
+    add("--baselines", action="store_true", help="also uncertainty under dropout, and the K-centre order")
+    add("--seed", type=int, default=0, help="of everything random (default: %(default)s)")
+    return options.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command and return the exit code."""
+    return command.run("uncertainty.py", show, parse(argv))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+"""The command on a checkpoint in a real store, and images that are noise."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+from analysis import uncertainty
+from trainables.datasets.dataset import Split, Splits
+
+
+@pytest.fixture
+def called(trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    study, _, run_ids = trained
+    images = torch.randint(0, 256, (41, 3, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    split = Split(images, torch.arange(41) % 10)
+    monkeypatch.setattr(uncertainty, "load_cached", lambda name, root: Splits(split, split))
+    monkeypatch.setattr("analysis.networks.evaluate.MOST_IMAGES", 8)  # the last batch has one image
+
+    def call(out: Path, *options: str, run: str = run_ids["+ lam", 0]) -> int:
+        return uncertainty.main([run, "--tracking-uri", study.uri, "--out", str(out), "--mixings", "3", *options])
+
+    return call
+
+
+def test_every_image_is_scored_once_and_in_its_own_row(called: Any, tmp_path: Path, capsys: Any) -> None:
+    out = tmp_path / "out"
+    assert called(out, "--baselines") == 0
+    scores = pd.read_csv(out / "scores.csv")
+    assert scores["image"].tolist() == list(range(41))
+    assert scores["label"].tolist() == [image % 10 for image in range(41)]
+    assert (scores["std"] / scores["mean"]).tolist() == pytest.approx(scores["cv"].tolist())
+    assert (scores["cv"] > 0).all()
+    assert scores.groupby("label")["k_centre"].apply(lambda places: sorted(places) == list(range(len(places)))).all()
+    assert {file.name for file in out.iterdir()} == {"scores.csv", "extremes.png", "extremes.pdf"}
+    assert str(out / "scores.csv") in capsys.readouterr().out
+
+
+def test_the_same_seed_gives_the_same_scores_of_the_first_images(called: Any, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        assert called(tmp_path / name, "--images", "12") == 0
+    one, two = ((tmp_path / name / "scores.csv").read_text() for name in ("one", "two"))
+    assert one == two
+    assert len(one.splitlines()) == 13
+
+
+def test_bad_input_is_one_sentence(called: Any, tmp_path: Path, capsys: Any) -> None:
+    assert called(tmp_path, run="0123") == 2
+    assert "uncertainty.py: run '0123': MLflow has no config.json of it" in capsys.readouterr().err
+    assert called(tmp_path, "--mixings", "1") == 2
+    assert capsys.readouterr().err == "uncertainty.py: --mixings must be at least 2, for a spread, got 1\n"
