@@ -39,9 +39,9 @@ from trainables.datasets import EVALUATION_SETS
 from trainables.datasets.dataset import BatchSource
 from trainables.datasets.evaluation_set import INSIDE, OUTSIDE, EvaluationSet
 from trainables.datasets.opening import open_evaluation
+from trainables.hardware import device
 from trainables.robustness.classifier import predict, top1
 from trainables.robustness.out_of_distribution import aupr_of_outsiders, confidence, subset_top1
-from trainables.training import device
 
 VERSION = 1  # the version of the evaluation; raise it when its numbers change
 WHOLE = 10_000  # with so many images asked for, every image of a set is shown; with fewer, as large a share of each

@@ -25,7 +25,17 @@ PAGES = [*sorted((ROOT / "docs").glob("*.md")), *(ROOT / name for name in ("READ
 PAGE = {page.name: page.read_text() for page in PAGES}
 SHELL = [(page.name, line) for page in PAGES for block in re.findall(r"```sh\n(.*?)```", PAGE[page.name], re.DOTALL)
          for line in block.splitlines()]  # fmt: skip
-ELSEWHERE = ("make", "mlflow", "ray", "export", "sbatch", "git", "optuna-dashboard")  # commands of other programs
+ELSEWHERE = (
+    "make",
+    "mlflow",
+    "ray",
+    "export",
+    "sbatch",
+    "git",
+    "optuna-dashboard",
+    "nvidia-cuda-mps-control",
+    "sudo",
+)  # commands of other programs
 
 
 @pytest.fixture(autouse=True)

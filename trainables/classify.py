@@ -11,9 +11,10 @@ from trainables import cost, rehearsal
 from trainables.backbones.pretrained import load_pretrained, prepare_pretrained
 from trainables.config import NEUTRAL, Config, flatten, parse
 from trainables.datasets.opening import open_dataset, prepare
+from trainables.hardware import device
 from trainables.metric import METRICS
 from trainables.recipes import PRESETS
-from trainables.training import Diverged, Epoch, Run, device
+from trainables.training import Diverged, Epoch, Run
 
 
 class Resolved(NamedTuple):
@@ -41,7 +42,7 @@ class Classification:
     prepared = ("dataset", "folder", "num_classes", "backbone", "pretrained")  # keys that ``prepare`` depends on
     timed = (  # keys that decide how long a run takes; what SUMix adds is timed with its largest arm
         "dataset", "folder", "image_size", "test_size", "train_images", "test_images", "validation", "evaluate",
-        "epochs", "backbone", "batch_size", "precision", "mixer",
+        "epochs", "backbone", "batch_size", "accumulate", "precision", "compile", "mixer",
     )  # fmt: skip
     held_out: Mapping[str, Any] = {"validation": 0.1, "evaluate": "validation"}  # what the runs of a search change
     final = (ValueError, Diverged)  # the same configuration and seed would raise them again

@@ -42,16 +42,24 @@ class Config(DataConfig, OptimiserConfig, ScheduleConfig):
     drop_block_size: Count = 7  # the side of a blanked square, in pixels of the map
 
     batch_size: Count = 100
+    accumulate: Count = 1  # parts of a batch that are mixed and normalised by themselves, for one step of all
     drop_last: bool = False  # leave out the epoch's last batch where it is smaller
     loss: Literal["cross_entropy", "binary"] = "cross_entropy"  # binary: one sigmoid a class
     label_smoothing: Share = 0.0  # share of each target that is spread over all classes
     clean_loss: NotNegative = 0.0  # weight of the loss on the unmixed batch, besides that on the mixed batch
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  # auto: half on a GPU, float32 elsewhere
+    compile: bool = False  # by torch.compile, stage by stage
+    deterministic: bool = False  # refuse operations of a GPU that may give other numbers each time
 
     mixer: str = "none"
     mixer_options: dict[str, Any] = field(default_factory=dict)  # written mixer.alpha, mixer.per_batch, ...
     sumix: SUMixTerms = NO_SUMIX
     automix: AutoMixDefinition = RELEASED_AUTOMIX
+
+    @property
+    def part_size(self) -> int:
+        """Return the number of images that go through the network at once in training."""
+        return self.batch_size // self.accumulate
 
 
 DEFAULTS = Config()
@@ -66,6 +74,9 @@ NEUTRAL: dict[str, Any] = {
     "sumix.distance_gradient": "flow",
     "sumix.z": "logits",
     "sumix.lam_gradient": "detach",
+    "accumulate": 1,
+    "compile": False,
+    "deterministic": False,
     "mixer.probability": 1.0,
     "mixer.pipeline": None,
     "mixer.label": "area",
@@ -129,6 +140,8 @@ def _check_network_and_loss(config: Config) -> None:
         raise ValueError(
             f"drop_block is for {', '.join(RESIDUAL)}, got {config.drop_block} with backbone {config.backbone!r}"
         )
+    if config.batch_size % config.accumulate:
+        raise ValueError(f"accumulate must divide batch_size {config.batch_size}, got {config.accumulate}")
     if config.loss == "binary" and (config.label_smoothing or config.sumix.any):
         with_what = "SUMix" if config.sumix.any else f"label_smoothing {config.label_smoothing}"
         raise ValueError(f"loss 'binary' is not defined with {with_what}")

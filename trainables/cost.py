@@ -11,8 +11,9 @@ from trainables.datasets import DATASETS
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import dataset_of, folder_of, open_splits
 from trainables.datasets.resident import load_cached, subset
+from trainables.hardware import device
 from trainables.memory import MIB, ran_out
-from trainables.training import Run, device, test_batch
+from trainables.training import Run, test_batch
 
 SLOW_STEP = 0.5  # seconds; a timed step that takes longer is repeated once only, and tried on no larger batch
 UNKNOWN_IMAGES = 10_000  # the number of images that an estimate assumes in a folder

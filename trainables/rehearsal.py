@@ -61,8 +61,7 @@ def check_batches(config: Config, images: int) -> None:
     size = config.batch_size
     if config.drop_last and images < size:
         raise ValueError(f"drop_last leaves no batch of {size} in {images} training images")
-    last = images % size or size
-    if last > 1 or (config.drop_last and size > 1):
+    if config.part_size > 1 and (config.drop_last or images % config.part_size != 1):
         return
     try:
         rehearse(config, dataset_of(config), images=1)

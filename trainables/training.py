@@ -5,7 +5,6 @@ interrupted and resumed after its last finished epoch ends with the same numbers
 """
 
 import math
-import platform
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +16,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from trainables import memory
+from trainables.backbones.backbone import Backbone
 from trainables.backbones.pretrained import Weights
 from trainables.config import Config
 from trainables.datasets.dataset import BatchSource
 from trainables.datasets.opening import Opened, dataset_of
+from trainables.hardware import device, environment, precision_of, set_up
 from trainables.methods import build_method
 from trainables.optimisers import build_optimiser
 from trainables.rehearsal import check_batches
@@ -29,7 +30,6 @@ from trainables.seeds import derive_seed, generator
 
 TEST_BATCH = 500  # images of up to 80 pixels a side; fewer of larger ones, so that memory does not grow with them
 Tested = tuple[Tensor, Tensor]  # logits (B, L) float16 and labels (B,) of a batch, on the CPU
-DRIVER = Path("/sys/module/nvidia/version")  # the version of the NVIDIA driver, on Linux
 
 
 class Epoch(NamedTuple):
@@ -54,10 +54,7 @@ class Run:
         self.seed = seed
         self.device = device()
         self.held_mib = memory.forget_peak()  # held before this run, with the data set, which is kept for the next
-        # Which algorithm a timing finds fastest differs between processes, and so does the order of a sum.
-        torch.backends.cudnn.benchmark = False
-        torch.backends.cudnn.deterministic = True
-        torch.set_float32_matmul_precision("high")
+        set_up(deterministic=settings.deterministic)
         self.train_set = data.train
         self.validation_set = data.validation
         self.test_set = data.test
@@ -65,8 +62,10 @@ class Run:
         check_batches(settings, len(data.train))
         self.method = build_method(settings, dataset_of(settings), seed, weights)
         self.method.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if settings.compile:
+            compile_stages(self.method)
         self.optimiser = build_optimiser(settings, settings.lr, self.method)
-        self.precision = _precision(settings.precision, self.device)
+        self.precision = precision_of(settings.precision, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == torch.float16)
         self.tested: list[Tested] = []  # batches of the test set, after the last epoch
         self.history: list[Epoch] = []
@@ -100,10 +99,16 @@ class Run:
             if self.settings.drop_last and len(images) < self.settings.batch_size:
                 continue
             self.set_lr(epoch - 1 + step / self.steps)
-            with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-                loss, log = self.method(images, labels, mixer)
             self.optimiser.zero_grad(set_to_none=True)
-            self.scaler.scale(loss).backward()
+            # Batch norm sees a part at a time, and so does the mixer: "ghost batch norm" (arXiv:1705.08741).
+            for part in zip(images.split(self.settings.part_size), labels.split(self.settings.part_size), strict=True):
+                with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+                    loss, log = self.method(*part, mixer)
+                self.scaler.scale(loss * (len(part[0]) / len(images))).backward()
+                for name, value in {"train_loss": loss.detach(), **log}.items():
+                    # Summed on the device, in float64: reading a number each step would stall a GPU.
+                    total = value.detach().double().mean(dim=0) * len(part[0])  # () or (M,)
+                    sums[name] = sums[name] + total if name in sums else total
             if self.settings.grad_clip is not None:
                 self.scaler.unscale_(self.optimiser)
                 torch.nn.utils.clip_grad_norm_(self.method.parameters(), self.settings.grad_clip)
@@ -111,10 +116,6 @@ class Run:
             self.scaler.update()
             self.method.after_step((epoch - 1 + (step + 1) / self.steps) / self.settings.epochs)
             seen += len(images)
-            for name, value in {"train_loss": loss.detach(), **log}.items():
-                # Summed on the device, in float64: reading a number each step would stall a GPU.
-                total = value.detach().double().mean(dim=0) * len(images)  # () or (M,)
-                sums[name] = sums[name] + total if name in sums else total
         means = {name: float(total) / seen for name, total in sums.items() if not total.ndim}
         histograms = {name: tuple(float(bin) / seen for bin in total) for name, total in sums.items() if total.ndim}
         return means, time.perf_counter() - start, histograms
@@ -224,6 +225,13 @@ class Run:
         self.history = [Epoch(*epoch) for epoch in state["history"]]
 
 
+def compile_stages(method: nn.Module) -> None:
+    """Let torch compile every stage of every backbone in place; names and numbers of the weights stay."""
+    for backbone in [module for module in method.modules() if isinstance(module, Backbone)]:
+        for stage in backbone.stages:
+            stage.compile()
+
+
 def model_state(module: nn.Module) -> dict[str, Tensor]:
     """Return a state_dict on the CPU, in the plain memory format, which is readable anywhere."""
     return {name: value.cpu().contiguous() for name, value in module.state_dict().items()}
@@ -233,32 +241,3 @@ def test_batch(settings: Config) -> int:
     """Return the number of images in a batch of testing."""
     side = settings.test_size or dataset_of(settings).image_shape[1]
     return min(TEST_BATCH, max(1, TEST_BATCH * 80**2 // side**2))
-
-
-def device() -> torch.device:
-    """Return the GPU where there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def environment(device: torch.device) -> dict[str, str]:
-    """Return what decides, besides the seed, the order in which numbers are added up: hardware and versions.
-
-    The hardware is the name of the GPU, or the instructions of the CPU.
-    """
-    words = {"python": platform.python_version(), "torch": str(torch.__version__)}
-    if device.type != "cuda":
-        return {"hardware": f"{platform.machine()} CPU with {torch.backends.cpu.get_cpu_capability()}", **words}
-    words |= {"hardware": torch.cuda.get_device_name(device), "cuda": str(torch.version.cuda)}
-    words["cudnn"] = str(torch.backends.cudnn.version())
-    if DRIVER.exists():
-        words["driver"] = DRIVER.read_text().strip()
-    return words
-
-
-def _precision(wanted: str, device: torch.device) -> torch.dtype:
-    """Return the dtype; ``auto`` is float32 on the CPU, bfloat16 on a GPU that computes in it, else float16."""
-    if wanted != "auto":
-        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[wanted]
-    if device.type != "cuda":
-        return torch.float32
-    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16

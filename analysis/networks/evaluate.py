@@ -31,9 +31,9 @@ from trainables.config import Config, parse
 from trainables.datasets.dataset import BatchSource, Splits
 from trainables.datasets.opening import dataset_of, folder_of, open_splits
 from trainables.datasets.resident import load_cached
+from trainables.hardware import device
 from trainables.memory import give_back_large_blocks
 from trainables.methods import build_network
-from trainables.training import device
 
 MOST_IMAGES = 500  # in a batch
 MOST_PIXELS = 24 * 224 * 224  # in a batch: with the gradients of a ResNet-50 some hundreds of MiB

@@ -97,7 +97,7 @@ def configure(spec: Study | Search, train: CompleteTrainable, options: Options) 
     study.check(train)
     preset = _preset(study, train, options.preset)
     changes = {key: value for key, value in preset.items() if key != "seeds"}
-    for key in ("dataset", "epochs", "train_images"):
+    for key in ("dataset", "epochs", "train_images", "deterministic"):
         if getattr(options, key) is not None:
             changes[key] = getattr(options, key)
     changes |= options.changes

@@ -87,6 +87,7 @@ def parser(study: Study | Search) -> argparse.ArgumentParser:
     )
     add("--epochs", metavar="N", type=int, help="epochs of each trial")
     add("--train-images", metavar="N", type=int, help="only the first N training images")
+    add("--deterministic", action="store_true", default=None, help="refuse what gives other numbers each time on a GPU")
     add(
         "--set",
         metavar="KEY=VALUE",

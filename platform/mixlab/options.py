@@ -24,6 +24,7 @@ class Options:
         until: ``decided`` adds seeds one after another, and none to an arm whose comparison is decided.
         epochs: sets the configuration key ``epochs``.
         train_images: sets the configuration key ``train_images``.
+        deterministic: sets the configuration key ``deterministic``.
         changes: configuration keys of the base to change; ``--set`` on the command line.
         address: the address of the Ray cluster: ``local``, ``auto`` or ``HOST:PORT``.
         cpus_per_trial: processors of each trial; 1 by default.
@@ -52,6 +53,7 @@ class Options:
     until: str | None = None
     epochs: int | None = None
     train_images: int | None = None
+    deterministic: bool | None = None
     changes: Mapping[str, Any] = field(default_factory=dict)
     address: str = "local"
     cpus_per_trial: float | None = None

@@ -22,10 +22,10 @@ from analysis.occlusion import measure
 from trainables.backbones.backbone import Network
 from trainables.config import parse
 from trainables.datasets import DATASETS
+from trainables.hardware import device
 from trainables.methods import build_network
 from trainables.robustness.classifier import predict
 from trainables.robustness.occlusion import SHARES
-from trainables.training import device
 
 BATCH = 500
 DRAWS = 1

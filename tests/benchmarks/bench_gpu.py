@@ -25,8 +25,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from trainables.config import parse
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import open_splits
+from trainables.hardware import device
 from trainables.seeds import generator
-from trainables.training import Run, device, test_batch
+from trainables.training import Run, test_batch
 
 STEPS = 50  # an epoch
 ROUNDS = 5

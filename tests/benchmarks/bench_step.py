@@ -15,7 +15,8 @@ import torch
 from trainables.config import parse
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import open_splits
-from trainables.training import Run, device
+from trainables.hardware import device
+from trainables.training import Run
 
 ARMS = {
     "baseline": {},

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.study_folder import StudyFolder
-from trainables.training import device, environment
+from trainables.hardware import device, environment
 
 ROOT = Path(__file__).parents[2]
 STUDY = "ablation_cifar100"

@@ -1,0 +1,126 @@
+"""How a batch goes through the network: in parts, compiled, or by deterministic operations only."""
+
+import copy
+from collections.abc import Iterator
+from functools import partialmethod
+from typing import Any
+
+import pytest
+import torch
+from torch import Generator, Tensor, nn
+
+from trainables.classify import train
+from trainables.config import parse
+from trainables.datasets.dataset import Split, Splits
+from trainables.datasets.opening import open_splits
+from trainables.seeds import generator
+from trainables.training import Run
+
+SETTINGS = {
+    **{"dataset": "cifar10", "backbone": "resnet8", "epochs": 2, "batch_size": 8, "lr": 0.05, "precision": "float32"},
+    **{"mixer": "none", "augment": "none"},
+}
+
+
+class InDouble:
+    """A source whose batches are float64, so that two ways of one sum can be compared."""
+
+    def __init__(self, source: Any) -> None:
+        self.source = source
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def train_batches(self, batch_size: int, order: Generator, augment: Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        for images, labels in self.source.train_batches(batch_size, order, augment):
+            yield images.double(), labels
+
+
+def run_of(count: int = 20, **keys: Any) -> Run:
+    rng = torch.Generator().manual_seed(4)
+    pixels = torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8, generator=rng)
+    split = Split(pixels, torch.arange(count) % 10)
+    settings = parse({**SETTINGS, **keys})
+    return Run(settings, 0, open_splits(settings, Splits(split, split), torch.device("cpu")))
+
+
+def in_double(**keys: Any) -> Run:
+    run = run_of(**keys)
+    run.method.double()
+    run.train_set = InDouble(run.train_set)
+    return run
+
+
+def weights(run: Run) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in run.method.named_parameters()}
+
+
+def test_without_batch_norm_parts_give_the_step_of_the_whole_batch() -> None:
+    keys = {"backbone": "vit_tiny_32", "mixer": "none", "weight_decay": 0.0, "label_smoothing": 0.1}
+    whole, parts = in_double(**keys), in_double(**keys, accumulate=4)
+    first, second = whole.train_epoch(1)[0], parts.train_epoch(1)[0]  # the last batch is of 4 images: two parts
+    assert second["train_loss"] == pytest.approx(first["train_loss"], rel=1e-12)
+    torch.testing.assert_close(weights(parts), weights(whole), rtol=1e-10, atol=1e-12)
+    assert not torch.equal(
+        weights(whole)["network.backbone.head.weight"],
+        run_of(**keys).method.double().state_dict()["network.backbone.head.weight"],
+    )
+
+
+def test_batch_norm_sees_one_part_at_a_time() -> None:
+    run = in_double(count=8, accumulate=2, weight_decay=0.0)
+    network: Any = copy.deepcopy(run.method.network).train()
+    ((images, labels),) = run.train_set.train_batches(8, generator(run.seed, "data", 1), torch.Generator())
+    losses = [nn.functional.cross_entropy(network(images[rows]), labels[rows]) for rows in (slice(0, 4), slice(4, 8))]
+    (sum(losses) / 2).backward()
+    run.train_epoch(1)
+    before = dict(network.named_parameters())
+    for name, after in run.method.network.named_parameters():
+        # The first step of SGD with Nesterov's momentum or without it; the learning rate is that of the first epoch.
+        group = run.optimiser.param_groups[0]
+        step = before[name].grad * group["lr"] * (1 + group["momentum"] * group["nesterov"])
+        torch.testing.assert_close(after, before[name] - step, rtol=1e-10, atol=1e-12)
+    means = {name: value for name, value in network.named_buffers() if name.endswith("running_mean")}
+    found = dict(run.method.network.named_buffers())
+    assert len(means) > 5
+    for name, value in means.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        ({"accumulate": 3}, "accumulate must divide batch_size 8, got 3"),
+        ({"accumulate": 0}, "accumulate must be greater than or equal to 1"),
+        ({"accumulate": 8}, "the last batch of 16 training images has 1 image"),
+        ({"accumulate": 2, "train_images": 21}, "the last batch of 21 training images has 1 image"),
+    ],
+)
+def test_parts_that_cannot_be_normalised_are_refused(keys: dict[str, Any], sentence: str) -> None:
+    # Of one image, a map of 4 x 4 pixels can be normalised; that of a network whose last map is a pixel cannot.
+    small = {"backbone": "resnet18_imagenet", "train_images": 16}
+    with pytest.raises(ValueError, match=sentence):
+        train.resolve({**SETTINGS, **small, **keys})
+
+
+def test_deterministic_runs_have_the_same_numbers_and_leave_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    one = run_of(mixer="cutmix", deterministic=True)
+    assert torch.are_deterministic_algorithms_enabled()
+    one.train_epoch(1)
+    two = run_of(mixer="cutmix")
+    assert not torch.are_deterministic_algorithms_enabled()
+    two.train_epoch(1)
+    for name, value in weights(one).items():
+        assert torch.equal(value, weights(two)[name]), name
+
+
+def test_a_compiled_run_has_the_same_numbers_up_to_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Without the C++ compiler of torch's default backend, which takes a minute: the graphs are traced all the same.
+    traced = partialmethod(nn.Module.compile, backend="aot_eager")
+    monkeypatch.setattr(nn.Module, "compile", traced)
+    plain, compiled = run_of(mixer="manifoldmix"), run_of(mixer="manifoldmix", compile=True)
+    assert list(plain.method.state_dict()) == list(compiled.method.state_dict())
+    for run in (plain, compiled):
+        run.train_epoch(1)
+    torch.testing.assert_close(weights(compiled), weights(plain), rtol=1e-4, atol=1e-5)
