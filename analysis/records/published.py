@@ -65,34 +65,53 @@ def published_number(config: Mapping[str, Any], metric: str = "test_top1") -> Pu
 
 def _printed(config: Mapping[str, Any], metric: str) -> PublishedNumber | None:
     """Return the number that is published for a run under a name of the file."""
-    rows = matching(config, metric)
-    if rows.empty:
+    found = matching(config, metric)
+    if not found:
         return None
-    own = rows[rows["source"].str.startswith("SUMix")]
-    row = (rows if own.empty else own).iloc[0]
+    row = next((row for row in found if row["source"].startswith("SUMix")), found[0])
     return PublishedNumber(float(row["value"]), row["rule"], row["source"])
 
 
-def matching(config: Mapping[str, Any], metric: str) -> pd.DataFrame:
+def matching(config: Mapping[str, Any], metric: str) -> list[dict[Any, Any]]:
     """Return every row of the file about the run that ``config`` describes, those that name the most settings first.
 
     A regularised network is not the plain one.
     """
-    terms, rows = sumix_terms(config), published_numbers()
+    terms = sumix_terms(config)
     if any(config.get(key) is not None for key in WHOLE) or (terms != "none" and _is_another_sumix(config)):
-        return rows[:0]
-    rows = rows[(rows["metric"] == metric) & (rows["sumix"] == terms)]
-    for key in EXACT:
-        rows = rows[rows[key] == config.get(key)]
-    for column, key in IF_KNOWN.items():
-        rows = rows[rows[column].isna() | (rows[column] == config.get(key))]
-    rows = rows[rows[SETTINGS].map(lambda text: _fits(text, config)).astype(bool)]
-    return rows.sort_values(SETTINGS, key=lambda texts: -texts.str.count("="), kind="stable")
+        return []
+    cell = (metric, terms, *(config.get(key) for key in EXACT))
+    found = [row for row in _by_cell().get(cell, []) if describes(row, config)]
+    return sorted(found, key=lambda row: -row[SETTINGS].count("="))
 
 
-def _fits(settings: str, config: Mapping[str, Any]) -> bool:
-    """Return whether a run has every setting that ``KEY=VALUE;KEY=VALUE`` names, and no unusual one besides them."""
-    named = dict(part.split("=") for part in settings.split(";") if part)
+@cache
+def _by_cell() -> dict[tuple[Any, ...], list[dict[Any, Any]]]:
+    """Return the rows of the file by metric, terms of SUMix, and the keys that must be the same."""
+    cells: dict[tuple[Any, ...], list[dict[Any, Any]]] = {}
+    for row in published_numbers().to_dict("records"):
+        cells.setdefault((row["metric"], row["sumix"], *(row[key] for key in EXACT)), []).append(row)
+    return cells
+
+
+def describes(row: Mapping[Any, Any], config: Mapping[str, Any]) -> bool:
+    """Return whether a row of the file is of a run with a configuration, whatever the metric."""
+    return (
+        row["sumix"] == sumix_terms(config)
+        and all(row[key] == config.get(key) for key in EXACT)
+        and all(pd.isna(row[column]) or row[column] == config.get(key) for column, key in IF_KNOWN.items())
+        and _fits(row, config)
+    )
+
+
+def settings_of(row: Mapping[Any, Any]) -> dict[str, str]:
+    """Return what a row names as ``KEY=VALUE;KEY=VALUE``."""
+    return dict(part.split("=") for part in row[SETTINGS].split(";") if part)
+
+
+def _fits(row: Mapping[Any, Any], config: Mapping[str, Any]) -> bool:
+    """Return whether a run has every setting that a row names, and no unusual one besides them."""
+    named = settings_of(row)
     own_pipeline = "mp_ce" if config.get("mixer") == "automix" else "none"
     usual = {**USUAL, "mixer.pipeline": (None, own_pipeline)}
     return all(_is(config.get(key), value) for key, value in named.items()) and all(
@@ -161,13 +180,13 @@ def published_of_runs(
     started = runs[runs["run_id"] != ""].drop_duplicates(columns)
     found: dict[tuple[Any, ...], PublishedNumber] = {}
     for row in started.to_dict("records"):
-        config = {str(k).removeprefix(CONFIG): _value(v) for k, v in row.items() if str(k).startswith(CONFIG)}
+        config = {str(k).removeprefix(CONFIG): value_of_text(v) for k, v in row.items() if str(k).startswith(CONFIG)}
         if (number := published_number(config, metric)) is not None:
             found[tuple(row[column] for column in columns)] = number
     return found
 
 
-def _value(text: str) -> Any:
+def value_of_text(text: str) -> Any:
     """Return a parameter as it was before MLflow made it text."""
     try:
         return ast.literal_eval(text)

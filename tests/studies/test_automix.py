@@ -56,7 +56,7 @@ def test_the_header_prints_the_published_numbers(name: str) -> None:
     printed = PERCENT.findall(header)
     found = 0
     for cell, config in cells(name).items():
-        numbers = {f"{value:.2f}" for value in matching(config, "top1")["value"]}
+        numbers = {f"{row['value']:.2f}" for row in matching(config, "top1")}
         if name != "automix_table4_robustness" and numbers & set(printed):
             found += 1
         else:
@@ -69,7 +69,7 @@ def test_the_table_of_robustness_has_its_numbers() -> None:
     rows = {row[0]: row[1:] for row in map(str.split, header.splitlines()) if len(row) == 4}
     for config in cells("automix_table4_robustness").values():
         for column, metric in enumerate(("clean_top1", "corruption_top1", "fgsm_error")):
-            (value,) = matching(config, metric)["value"]
+            (value,) = (row["value"] for row in matching(config, metric))
             assert rows[config["mixer"]][column] == f"{value:.2f}"
 
 

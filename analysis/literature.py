@@ -1,0 +1,104 @@
+"""Everything that papers print for the data, networks and epochs of a study, next to what the study found.
+
+    python analysis/literature.py table1_cifar100                    every method, also those that are not here
+    python analysis/literature.py table1_cifar100 --out DIR          also writes literature.csv there
+
+The study's own table shows the one number that an arm reproduces. Here are the others too: methods without a mixer of
+this project (SAMix, AdAutoMix, ...), and what several sources print for one method.
+
+Exit codes: 0 done; 2 bad input, in one sentence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tabulate import tabulate
+
+from analysis import command
+from analysis.records.published import WHOLE, describes, printed, published_numbers, value_of_text
+from analysis.records.runs import CONFIG, METRIC, done, load_plan, load_runs
+
+SETTING = ("dataset", "backbone", "epochs")  # what a number and a run must share to be shown together
+OURS = ("test_top1", "test_top1_error", "test_top5_error")  # of training; other commands' numbers are shown alone
+CONDITIONS = ("metric", "mixer", "sumix", "alpha", "weight_decay", "settings", "rule")
+COLUMNS = (*SETTING, *CONDITIONS, "paper", "ours")
+
+
+def literature(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return every published number of the settings of the runs, in columns ``COLUMNS`` and ``source``.
+
+    ``paper`` is in the paper's own terms. ``ours``, in the same terms, is the mean over the runs that are done and that
+    the number describes; NaN where there are none, or where training does not measure it.
+
+    Args:
+        runs: one row per planned cell (:func:`analysis.records.load_runs`).
+
+    Raises:
+        ValueError: no run has started on the whole of a data set.
+    """
+    configs = [(row, _config(row)) for row in runs[runs["run_id"] != ""].to_dict("records")]
+    whole = [(row, config) for row, config in configs if all(config.get(key) is None for key in WHOLE)]
+    if not whole:
+        raise ValueError("no run of the study has started on a whole data set, so no published number is of its data")
+    settings = {tuple(config.get(key) for key in SETTING) for _, config in whole}
+    every = published_numbers()
+    here = [tuple(row) in settings for row in every[list(SETTING)].itertuples(index=False)]
+    finished = set(done(runs)["run_id"])
+    ended = [(row, config) for row, config in whole if row["run_id"] in finished]
+    found = every[here].rename(columns={"value": "paper"})
+    return found.assign(ours=[_mean(row, ended) for row in found.to_dict("records")])[[*COLUMNS, "source"]]
+
+
+def _config(row: Mapping[Any, Any]) -> dict[str, Any]:
+    return {
+        str(key).removeprefix(CONFIG): value_of_text(text) for key, text in row.items() if str(key).startswith(CONFIG)
+    }
+
+
+def _mean(number: Mapping[Any, Any], ended: list[tuple[dict[Any, Any], dict[str, Any]]]) -> float:
+    """Return the mean of the runs that a published number describes, in its terms; NaN if there is none."""
+    mine = pd.DataFrame([row for row, config in ended if describes(number, config)])
+    for name in OURS:
+        turn = dict(printed(name)).get(number["metric"])  # an error of an accuracy is the accuracy of that error
+        logged = METRIC + (f"{name}_{number['rule']}" if number["rule"] else name)
+        if turn is not None and logged in mine:
+            return float(mine[logged].map(turn).mean())
+    return float("nan")
+
+
+def show(options: argparse.Namespace) -> int:
+    """Print the numbers, and write them if asked to; return the exit code.
+
+    Raises:
+        ValueError: no run has started on the whole of a data set.
+        BadInput: unknown store or study.
+    """
+    plan = load_plan(options.tracking_uri, options.study, options.plan)
+    found = literature(load_runs(options.tracking_uri, options.study, plan))
+    if found.empty:
+        print("No number is published for the data, networks and epochs of this study.")
+        return 0
+    shown = found.astype(object).where(found.notna(), "–")
+    print(tabulate(shown.to_numpy().tolist(), list(shown), "simple", disable_numparse=True))
+    if options.out is not None:
+        options.out.mkdir(parents=True, exist_ok=True)
+        found.to_csv(options.out / "literature.csv", index=False)
+        print(options.out / "literature.csv")
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command and return the exit code."""
+    parser = command.parser("literature.py", "Every published number of the settings of a study.")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="also write literature.csv there")
+    return command.run("literature.py", show, parser.parse_args(argv))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

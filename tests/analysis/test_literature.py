@@ -1,0 +1,116 @@
+"""Every published number is shown by some command, and those of a study's settings next to its own."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from analysis import literature, out_of_distribution, robustness
+from analysis.records.published import (
+    EXACT,
+    IF_KNOWN,
+    matching,
+    printed,
+    published_number,
+    published_numbers,
+    settings_of,
+)
+from trainables.metric import METRICS
+from trainables.mixers import MIXERS
+from trainables.recipes import CIFAR100_RESNET18
+
+# Each command that measures, and the metrics that it puts next to the papers'.
+SHOWN = {
+    "ablation_table": [metric.name for metric in METRICS],
+    "robustness": list(robustness.MEASURES),
+    "out_of_distribution": list(out_of_distribution.MEASURES),
+    "localisation": ["max_box_acc_v2"],
+    "time_ratios": ["time_ratio"],
+}
+
+
+def config_of(number: dict[Any, Any]) -> dict[str, Any]:
+    """Return the configuration of a run that a published number is of."""
+    terms = number["sumix"].split("+")
+    known = {key: number[column] for column, key in IF_KNOWN.items() if pd.notna(number[column])}
+    regulariser = next((term for term in terms if term not in ("lam", "none")), "none")
+    learned = "learned" if "lam" in terms else "fixed"
+    known |= {key: float(Fraction(text)) if text[0].isdigit() else text for key, text in settings_of(number).items()}
+    return {**{key: number[key] for key in EXACT}, **known, "sumix.lam": learned, "sumix.regulariser": regulariser}
+
+
+def runs_of(number: dict[Any, Any]) -> pd.DataFrame:
+    """Return the one finished run of such a configuration, with nothing measured."""
+    config = {f"config.{key}": str(value) for key, value in config_of(number).items()}
+    return pd.DataFrame([{"run_id": "a", "status": "done", **config}])
+
+
+def commands_for(number: dict[Any, Any]) -> list[str]:
+    """Return the commands that show the number where its run was done."""
+    found = []
+    for name, metrics in SHOWN.items():
+        for metric in metrics:
+            turned = [ours(number["value"]) for theirs, ours in printed(metric) if theirs == number["metric"]]
+            if not turned:
+                continue
+            ours = published_number(config_of(number), metric)
+            if ours is not None and (ours.value, ours.source) in [(value, number["source"]) for value in turned]:
+                found.append(name)
+    return found
+
+
+def test_every_line_is_shown_by_the_command_that_measures_it_or_it_is_no_run_of_ours() -> None:
+    """What no command measures is of a method that is not here, or another source prints the same run as well."""
+    for number in published_numbers().to_dict("records"):
+        if number["mixer"] in MIXERS and not commands_for(number):
+            sources = [row["source"] for row in matching(config_of(number), number["metric"])]
+            assert number["source"] in sources, number
+            assert len(sources) > 1, number
+
+
+def test_what_no_other_command_shows_is_in_the_literature() -> None:
+    left = [number for number in published_numbers().to_dict("records") if not commands_for(number)]
+    assert left
+    for number in left:
+        found = literature.literature(runs_of(number))
+        assert ((found["paper"] == number["value"]) & (found["source"] == number["source"])).any(), number
+
+
+@pytest.mark.parametrize("metric", ["fgsm_release_error", "max_box_acc_v2", "ece", "pgd_grey_top1", "top5_error"])
+def test_the_rare_metrics_are_measured_by_the_command_of_their_name(metric: str) -> None:
+    names = {"max_box_acc_v2": "localisation", "top5_error": "ablation_table"}
+    numbers = published_numbers()[published_numbers()["metric"] == metric].to_dict("records")
+    assert numbers
+    assert {name for number in numbers for name in commands_for(number)} == {names.get(metric, "robustness")}
+
+
+def test_ours_stands_next_to_theirs_in_their_terms(
+    track: Any, make_plan: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, plan = track(), make_plan(arms=("baseline", "+ lam"), seeds=2)
+    study.add_plan(plan)
+    for trial in plan["trials"]:
+        terms = {"sumix.lam": "learned" if trial["arm"] == "+ lam" else "fixed", "sumix.regulariser": "none"}
+        study.add_run(trial, 78.0 + trial["seed"], epochs=800, config={**CIFAR100_RESNET18, "mixer": "cutmix", **terms})
+    assert literature.main([study.study, "--tracking-uri", study.uri, "--out", str(tmp_path / "out")]) == 0
+    assert "adautomix" in capsys.readouterr().out
+    found = (
+        pd.read_csv(tmp_path / "out" / "literature.csv").set_index(["mixer", "sumix", "metric", "source"]).sort_index()
+    )
+    sources = {"none": "OpenMixup docs/en/mixup_benchmarks/Mixup_cifar.md", "lam": "SUMix Table 6"}
+    for terms, theirs in (("none", 78.17), ("lam", 79.13)):
+        row = found.loc[("cutmix", terms, "top1", sources[terms])]
+        assert (row["paper"], row["ours"]) == (theirs, 78.5)
+    assert found.loc["adautomix", "ours"].isna().all()
+
+
+def test_a_study_on_a_part_of_the_data_has_no_literature(track: Any, make_plan: Any, capsys: Any) -> None:
+    study, plan = track(), make_plan(seeds=1)
+    study.add_plan(plan)
+    study.add_run(plan["trials"][0], 40.0, config={"train_images": 4000})
+    assert literature.main([study.study, "--tracking-uri", study.uri]) == 2
+    assert "no run of the study has started on a whole data set" in capsys.readouterr().err
