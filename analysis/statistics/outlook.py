@@ -93,6 +93,7 @@ def decide(plan: Plan, runs: pd.DataFrame) -> dict[tuple[tuple[Any, ...], str], 
         found, _ = sequential_verdicts(
             aligned(rows.values()),
             plan["sequential"]["budget"],
+            tables=[levels for levels, _ in rows],
             delta=plan.get("delta"),
             higher_is_better=metric_of(plan, metric).higher_is_better,
         )

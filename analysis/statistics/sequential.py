@@ -13,7 +13,9 @@ calibration, combination and applications" (2021, arXiv:1912.06116), for merging
 from __future__ import annotations
 
 import math
-from typing import Literal
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,7 +24,8 @@ from analysis.statistics.significance import ALPHA
 
 DECISIVE = 1 / ALPHA  # wealth
 EFFECTS = (0.25, 0.5, 1.0, 2.0, 4.0)  # the means, in standard deviations, for which the bettor is prepared
-LEAST_TO_GIVE_UP = 4  # the number of seeds below which a spread is too rough to give up by
+FIRST_LOOK = 4  # the seeds before which nothing is decided; even a certain effect takes six
+RATIOS = (0.25, 8.0)  # the least and the greatest size of differences, in those of their table, that counts
 
 Side = Literal["both", "above", "below"]
 
@@ -66,7 +69,7 @@ def wealth(differences: ArrayLike, *, delta: float = 0.0, side: Side = "both") -
     return total / (len(EFFECTS) * len(signs))
 
 
-def family_e(e: ArrayLike) -> NDArray[np.float64]:
+def family_e(e: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]:
     """Return the evidence (M,) for every comparison, corrected for all by closed testing with the mean of e-values.
 
     It is the smallest mean of the comparison's own e-value and any set of the others; that set is made of the k
@@ -74,24 +77,56 @@ def family_e(e: ArrayLike) -> NDArray[np.float64]:
 
     Args:
         e: (M,) e-values at one moment.
+        weights: (M,) above 0, of the mean; equal if not given.
     """
     values = np.asarray(e, dtype=float)
+    share = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=float)
     order = np.argsort(values, kind="stable")
-    smaller = np.concatenate(([0.0], np.cumsum(values[order])))  # sums of the k smallest
-    counts = np.arange(1, len(values) + 1)
+    smaller, lighter = _sums(values[order] * share[order]), _sums(share[order])  # of the k smallest
     corrected = np.empty_like(values)
     for rank, m in enumerate(order):  # larger ones only raise the mean
-        corrected[m] = ((values[m] + smaller[: rank + 1]) / counts[: rank + 1]).min()
+        total = values[m] * share[m] + smaller[: rank + 1]
+        corrected[m] = (total / (share[m] + lighter[: rank + 1])).min()
     return corrected
 
 
-def family_wealth(differences: ArrayLike, *, delta: float = 0.0, side: Side = "both") -> NDArray[np.float64]:
+def family_wealth(
+    differences: ArrayLike, *, tables: Sequence[Any] | None = None, delta: float = 0.0, side: Side = "both"
+) -> NDArray[np.float64]:
     """Return the corrected evidence (M, S) of every comparison after every seed; a missing seed adds nothing."""
     by_seed = wealth(differences, delta=delta, side=side)
-    return np.column_stack([family_e(by_seed[:, seed]) for seed in range(by_seed.shape[1])])
+    weights = shares(differences, tables, delta)
+    return np.column_stack([family_e(by_seed[:, seed], weights) for seed in range(by_seed.shape[1])])
 
 
-def prospects(differences: ArrayLike, budget: int) -> NDArray[np.bool_]:
+def shares(differences: ArrayLike, tables: Sequence[Any] | None = None, delta: float = 0.0) -> NDArray[np.float64]:
+    """Return the weight (M,) of every comparison in the mean over a family.
+
+    A comparison whose first differences are large, whatever their signs, is more likely to be real, and gets a larger
+    share of the evidence: the cube of its mean square over the median of its table, between 1/4 and 8. Given the sizes
+    in all comparisons, the signs of a seed are still fair under the null hypothesis of
+    :func:`analysis.statistics.significance.family_p`, so the weighted mean starts at 1 and remains a fair game. Nothing
+    is decided before those seeds are over.
+
+    Args:
+        differences: (M, S), of which the first ``FIRST_LOOK`` seeds count.
+        tables: (M,) what comparisons with one noise have in common; all do if it is not given.
+        delta: the mean under the null hypothesis.
+    """
+    first = np.asarray(differences, dtype=float)[:, :FIRST_LOOK] - delta
+    known = np.isfinite(first)
+    squares = np.where(known, first, 0.0) ** 2
+    sizes = squares.sum(axis=1) / np.maximum(1, known.sum(axis=1))
+    ratios = np.ones(len(sizes))
+    labels = [None] * len(sizes) if tables is None else list(tables)
+    for table in dict.fromkeys(labels):
+        mine = np.array([label == table for label in labels]) & (sizes > 0)
+        if mine.any():
+            ratios[mine] = sizes[mine] / np.median(sizes[mine])
+    return np.clip(ratios, *RATIOS) ** 3
+
+
+def prospects(differences: ArrayLike, budget: int, tables: Sequence[Any] | None = None) -> NDArray[np.bool_]:
     """Return for every comparison (M,) whether more seeds, up to a budget, may still decide it.
 
     They may if its wealth would reach what its family asks for with an effect one standard error larger than it is so
@@ -102,21 +137,22 @@ def prospects(differences: ArrayLike, budget: int) -> NDArray[np.bool_]:
     Args:
         differences: (M, S), NaN where a comparison lacks a seed.
         budget: the total number of seeds.
+        tables: as for :func:`shares`.
     """
     d = np.asarray(differences, dtype=float)
-    by_seed = wealth(d)
+    by_seed, weights = wealth(d), shares(d, tables)
     found = np.ones(len(d), dtype=bool)
     for m, row in enumerate(d):
         known = np.flatnonzero(np.isfinite(row))
-        if len(known) < LEAST_TO_GIVE_UP:
-            found[m] = len(known) > 0 or d.shape[1] < LEAST_TO_GIVE_UP
+        if len(known) < FIRST_LOOK:
+            found[m] = len(known) > 0 or d.shape[1] < FIRST_LOOK
             continue
         mean, spread = abs(row[known].mean()), row[known].std(ddof=1)
         effect = mean / spread + len(known) ** -0.5 if spread > 0 else math.inf if mean > 0 else 0.0
         now = by_seed[:, known[-1]]
-        if not family_e(now)[m] >= DECISIVE:
+        if not family_e(now, weights)[m] >= DECISIVE:
             reached = np.log(now[m]) + (budget - len(known)) * growth(effect)
-            found[m] = reached >= np.log(_asked_for(now))
+            found[m] = reached >= np.log(_asked_for(m, now, weights))
     return found
 
 
@@ -129,13 +165,26 @@ def growth(effect: float) -> float:
     if not effect > 0:
         return 0.0
     effect = min(effect, 6.0)  # every seed doubles it already
-    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+    nodes, weights = _normal()
     values = nodes + effect
     stakes = np.tanh(effect * np.abs(values)) * np.sign(values)
     return float(weights @ np.log(np.maximum(1 + stakes, 1e-12)) / weights.sum())
 
 
-def _asked_for(e: NDArray[np.float64]) -> float:
-    """Return the wealth at which a comparison is decided while all e-values (M,) of its family stay as they are."""
-    counts = np.arange(len(e))  # the number of others, the smallest first
-    return float(max(DECISIVE, (DECISIVE * (counts + 1) - np.concatenate(([0.0], np.cumsum(np.sort(e))[:-1]))).max()))
+@cache
+def _normal() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the nodes and weights of an integral over a normal law."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+    return nodes, weights
+
+
+def _asked_for(m: int, e: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    """Return the wealth at which comparison m is decided while the e-values (M,) of all others stay as they are."""
+    others = [place for place in np.argsort(e, kind="stable") if place != m]
+    smaller, lighter = _sums(e[others] * weights[others]), _sums(weights[others])
+    return float(((DECISIVE * (weights[m] + lighter) - smaller) / weights[m]).max())
+
+
+def _sums(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sums (M + 1,) of the first 0, 1, ..., M values."""
+    return np.concatenate(([0.0], np.cumsum(values)))

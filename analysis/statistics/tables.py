@@ -285,8 +285,11 @@ def _decided(tables: Sequence[LevelTable], rest: Mapping[str, Any]) -> list[Leve
     if rest["budget"] is None:
         verdicts = fixed_verdicts(matrix, columns["p_family"], delta=rest["delta"], higher_is_better=higher)
     else:
-        verdicts, seen = sequential_verdicts(matrix, rest["budget"], delta=rest["delta"], higher_is_better=higher)
-        evidence = family_wealth(seen)
+        of = [tuple(level.levels.values()) for level, _, _ in found]
+        verdicts, seen = sequential_verdicts(
+            matrix, rest["budget"], tables=of, delta=rest["delta"], higher_is_better=higher
+        )
+        evidence = family_wealth(seen, tables=of)
         nothing = np.full(len(matrix), math.nan)
         columns = {"p": nothing, "p_family": nothing, "e": nothing, "e_family": nothing}
         if matrix.shape[1]:

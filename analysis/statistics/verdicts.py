@@ -5,10 +5,13 @@ Letters: S seeds, M comparisons, d (M, S) paired differences, NaN where a compar
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.statistics.sequential import DECISIVE, family_e, prospects, wealth
+from analysis.statistics.sequential import DECISIVE, family_e, prospects, shares, wealth
 from analysis.statistics.significance import ALPHA, FEWEST_PAIRS, family_p
 from mixlab.spec.study import UNDECIDED
 
@@ -63,7 +66,12 @@ def fixed_verdicts(
 
 
 def sequential_verdicts(
-    differences: NDArray[np.float64], budget: int, *, delta: float | None = None, higher_is_better: bool | None = True
+    differences: NDArray[np.float64],
+    budget: int,
+    *,
+    tables: Sequence[Any] | None = None,
+    delta: float | None = None,
+    higher_is_better: bool | None = True,
 ) -> tuple[list[str], NDArray[np.float64]]:
     """Return the verdict on every comparison of a family that gets seeds until it is decided, and what it rests on.
 
@@ -74,6 +82,7 @@ def sequential_verdicts(
     Args:
         differences: (M, S) arm minus reference, in the order of the seeds.
         budget: the most seeds that a comparison may get.
+        tables: (M,) the table of each comparison, by which their noise may differ; all are of one if not given.
         delta: as for :func:`fixed_verdicts`.
         higher_is_better: as for :func:`fixed_verdicts`.
 
@@ -84,15 +93,16 @@ def sequential_verdicts(
     good, seen = turn * differences, np.full(differences.shape, np.nan)
     found = [UNDECIDED] * len(good)
     claimed, no_worse, no_better = np.zeros((3, len(good)), dtype=bool)
+    weights = {shift: shares(good, tables, shift) for shift in (0.0, *((-delta, delta) if delta else ()))}
     for seed in range(min(budget, good.shape[1])):
         undecided = [m for m, verdict in enumerate(found) if verdict not in DECIDED]
         seen[undecided, seed] = good[undecided, seed]
         now = seen[:, : seed + 1]
-        claimed |= family_e(wealth(now)[:, -1]) >= DECISIVE
+        claimed |= family_e(wealth(now)[:, -1], weights[0.0]) >= DECISIVE
         if delta is not None:
-            no_worse |= family_e(wealth(now, delta=-delta, side="above")[:, -1]) >= DECISIVE
-            no_better |= family_e(wealth(now, delta=delta, side="below")[:, -1]) >= DECISIVE
-        means, hopeful = _means(now), prospects(now, budget)
+            no_worse |= family_e(wealth(now, delta=-delta, side="above")[:, -1], weights[-delta]) >= DECISIVE
+            no_better |= family_e(wealth(now, delta=delta, side="below")[:, -1], weights[delta]) >= DECISIVE
+        means, hopeful = _means(now), prospects(now, budget, tables)
         for m in undecided:
             if claimed[m]:
                 found[m] = _direction(means[m], higher_is_better)

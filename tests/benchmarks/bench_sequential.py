@@ -3,25 +3,35 @@
     python tests/benchmarks/bench_sequential.py [--studies 2000] [--races 200]
 
 Prints the tables of docs/statistics.md about ``--until decided``: one comparison that is looked at after every seed up
-to 60, by the law of its noise and its effect; and twelve arms of which three are real, against fixed plans.
+to 60, by the law of its noise and its effect; studies of several tables and arms of which none is real; and twelve arms
+of which three are real, against fixed plans.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 from tabulate import tabulate
 
 from analysis.statistics.power import seeds_for
-from analysis.statistics.sequential import DECISIVE, wealth
+from analysis.statistics.sequential import DECISIVE, family_wealth, wealth
 from analysis.statistics.significance import ALPHA, family_p
 from analysis.statistics.verdicts import WIN, WORSE, sequential_verdicts
 
 LOOKS = 60  # seeds
 EFFECTS = (2.0, 1.5, 1.0, 0.7)  # in standard deviations of a paired difference
 ARMS, REAL, EFFECT = 12, 3, 1.5
+SHAPES = ((1, 4), (12, 1), (2, 4), (12, 4))  # tables x arms
+BUDGET = 20  # seeds of a study without an effect
+LAWS: dict[str, Callable[[np.random.Generator, tuple[int, ...]], NDArray[np.float64]]] = {
+    "normal": lambda rng, shape: rng.standard_normal(shape),
+    "t (3 degrees)": lambda rng, shape: rng.standard_t(3, shape) / 3**0.5,
+    "exponential": lambda rng, shape: rng.standard_exponential(shape),
+    "negative exponential": lambda rng, shape: -rng.standard_exponential(shape),
+}
 
 
 def main() -> None:
@@ -30,18 +40,14 @@ def main() -> None:
     parser.add_argument("--races", type=int, default=200)
     options = parser.parse_args()
     print_one_comparison(options.studies)
+    print_families(options.studies)
     print_race(options.races)
 
 
 def print_one_comparison(count: int) -> None:
     rng, rows = np.random.default_rng(1), []
-    laws = {
-        "normal": rng.standard_normal,
-        "t (3 degrees)": lambda shape: rng.standard_t(3, shape) / 3**0.5,
-        "exponential": rng.standard_exponential,
-    }
-    for name, law in laws.items():
-        noise = (law((count, LOOKS)) - law((count, LOOKS))) / 2**0.5
+    for name, draw in LAWS.items():
+        noise = (draw(rng, (count, LOOKS)) - draw(rng, (count, LOOKS))) / 2**0.5
         wrong = (wealth(noise) >= DECISIVE).any(axis=1).mean()
         medians = []
         for effect in EFFECTS:
@@ -55,9 +61,27 @@ def print_one_comparison(count: int) -> None:
     print()
 
 
+def print_families(count: int) -> None:
+    rows = []
+    for tables, arms_of_table in SHAPES:
+        of = np.repeat(np.arange(tables), arms_of_table).tolist()
+        shares_wrong = []
+        for draw in LAWS.values():
+            rng, wrong = np.random.default_rng(2), 0
+            for _ in range(count):
+                runs = draw(rng, (tables, arms_of_table + 1, BUDGET))
+                d = (runs[:, 1:] - runs[:, :1]).reshape(-1, BUDGET)
+                wrong += bool((family_wealth(d, tables=of) >= DECISIVE).any())
+            shares_wrong.append(f"{100 * wrong / count:.1f} %")
+        rows.append([f"{tables} x {arms_of_table}", *shares_wrong])
+    print(f"Studies without an effect that claim anything, looked at after every seed up to {BUDGET}, {count} a line\n")
+    print(tabulate(rows, ["tables x arms", *LAWS], "pipe"))
+    print()
+
+
 def print_race(count: int) -> None:
     rows = []
-    for seeds in (8, 9, 10, 11, 12, 13, 14):
+    for seeds in range(8, 17):
         rng = np.random.default_rng(seeds)
         found = np.array([family_p(arms(rng, seeds)) < ALPHA for _ in range(count)])
         rows.append([f"fixed, {seeds} seeds", seeds * (ARMS + 1), *shares(found)])

@@ -14,6 +14,7 @@ from analysis.statistics.sequential import (
     family_wealth,
     growth,
     prospects,
+    shares,
     wealth,
 )
 
@@ -78,17 +79,40 @@ def test_mean_wealth_is_one_whatever_the_sizes_are():
         assert wealth(signs * sizes, side=side).mean(axis=0) == pytest.approx(np.ones(6))
 
 
-def closed_testing(e):
-    """Return the smallest mean over all sets that hold the comparison."""
+def closed_testing(e, weights):
+    """Return the smallest weighted mean over all sets that hold the comparison."""
     indices = range(len(e))
     sets = [s for size in range(1, len(e) + 1) for s in itertools.combinations(indices, size)]
-    return [min(sum(e[i] for i in s) / len(s) for s in sets if m in s) for m in indices]
+    means = {s: sum(e[i] * weights[i] for i in s) / sum(weights[i] for i in s) for s in sets}
+    return [min(mean for s, mean in means.items() if m in s) for m in indices]
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_closed_testing_agrees_with_every_set(seed):
-    e = np.random.default_rng(seed).lognormal(1, 2, seed + 2)
-    assert family_e(e) == pytest.approx(closed_testing(e))
+    rng = np.random.default_rng(seed)
+    e, weights = rng.lognormal(1, 2, seed + 2), rng.lognormal(0, 2, seed + 2)
+    assert family_e(e) == pytest.approx(closed_testing(e, np.ones(len(e))))
+    assert family_e(e, weights) == pytest.approx(closed_testing(e, weights))
+
+
+def test_larger_differences_get_a_larger_share_whatever_their_signs():
+    d = np.array([[1.0, -1, 1, 1, 9], [2, 2, -2, 2, 0], [math.nan, 0.1, 0.1, 0.1, 0], [100, 0, 0, 0, 0]])
+    assert shares(d[:3]) == pytest.approx([1, 4**3, 0.25**3])  # the median of 1, 4 and 0.01 is 1
+    assert shares(d[:3]) == pytest.approx(shares(-d[:3] * 7))
+    assert shares(d, tables=("a", "a", "b", "b"))[2:] == pytest.approx([0.25**3, (2500 / 1250.005) ** 3])
+    assert shares(np.zeros((2, 4))) == pytest.approx([1, 1])
+    assert shares(d[:3] + 5, delta=5) == pytest.approx(shares(d[:3]))
+
+
+def test_the_shared_out_wealth_is_a_fair_game_under_joint_flips():
+    """Over all patterns of signs, each flipping whole seeds, its mean stays 1 from the first look on."""
+    d = np.random.default_rng(3).normal(0, 1, (3, 6)) * [[1], [2], [0.5]]
+    weights = shares(d)
+    means = []
+    for signs in itertools.product((1, -1), repeat=6):
+        assert shares(d * signs) == pytest.approx(weights)
+        means.append(weights @ wealth(d * signs)[:, 3:] / weights.sum())
+    assert np.mean(means, axis=0) == pytest.approx(np.ones(3))
 
 
 def test_closed_testing_by_hand():
