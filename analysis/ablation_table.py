@@ -9,6 +9,7 @@ It takes seconds, less than 20 for 10,000 runs. Exit codes: 0 done; 2 bad input,
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -167,6 +168,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         help="also show these, such as step_seconds, as multiples of those of the arm that an arm is compared with",
     )
     parser.add_argument("--power", action="store_true", help="also say how many seeds would show each difference")
+    parser.add_argument("--json", action="store_true", help="print plan, verdicts and files as JSON instead")
     parser.add_argument("--wide", action="store_true", help="first the means alone, a column an arm, as papers do")
     return parser.parse_args(argv)
 
@@ -177,6 +179,8 @@ def show(options: argparse.Namespace) -> int:
     Raises:
         ValueError: unknown store, study, plan or metric, no finished run, or a baseline that is not an arm.
     """
+    from analysis.words.summaries import verdicts
+
     plan = load_plan(options.tracking_uri, options.study, options.plan)
     extra = beside(plan) if options.show_last_best else ()
     ratios = tuple(name.strip() for name in options.ratios.split(",") if name.strip())
@@ -185,6 +189,11 @@ def show(options: argparse.Namespace) -> int:
         result = study_table(options.tracking_uri, options.study, plan, **kinds)
     else:
         result = write_study_table(options.tracking_uri, options.study, options.out, plan, **kinds)
+    if options.json:
+        files = [str(path) for path in result.files]
+        content = {"plan": plan, "verdicts": verdicts(result.levels), "paths": {"files": files}}
+        print(json.dumps(content, indent=2))
+        return 0
     print(result.text)
     for path in result.files:
         print(path)

@@ -10,7 +10,9 @@ A gain is B minus A, paired by seed, of every cell (an arm with one level of eac
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+from typing import Any
 
 import pandas as pd
 from tabulate import tabulate
@@ -57,6 +59,17 @@ def comparison_text(found: Comparison, metric: str, declared: Metric) -> str:
     return "\n\n".join(blocks)
 
 
+def as_json(found: Comparison) -> dict[str, Any]:
+    """Return a comparison as JSON can hold it: a list of records for each table, null where there is no number."""
+    tables = {
+        "configuration": found.configuration,
+        "provenance": found.provenance,
+        "gains": found.gains.reset_index(names="cell"),
+    }
+    records = {name: json.loads(table.to_json(orient="records", double_precision=15)) for name, table in tables.items()}
+    return {**records, "only": dict(zip(("A", "B"), found.only, strict=True)), "shared_runs": found.same}
+
+
 def _block(title: str, table: pd.DataFrame, empty: str) -> str:
     return f"{title}\n\n{_grid(table) if len(table) else empty}"
 
@@ -78,6 +91,9 @@ def show(options: argparse.Namespace) -> int:
         runs.append(load_runs(options.tracking_uri, study, plans[-1]))
     metric = options.metric or plans[0]["metric"]
     found = compare(runs[0], runs[1], metric)
+    if options.json:
+        print(json.dumps({"A": options.a, "B": options.b, "metric": metric, **as_json(found)}, indent=2))
+        return 0
     print(f"A: {options.a}\nB: {options.b}\n\n{comparison_text(found, metric, metric_of(plans[0], metric))}")
     return 0
 
@@ -89,6 +105,7 @@ def main(argv: list[str] | None = None) -> int:
     options.add_argument("b", metavar="B", help="the other")
     options.add_argument("--tracking-uri", default="sqlite:///mlflow.db", help="where MLflow keeps its runs")
     options.add_argument("--metric", help="compare this metric (default: that of the plan of A)")
+    options.add_argument("--json", action="store_true", help="print the comparison as JSON instead")
     return command.run("compare.py", show, options.parse_args(argv))
 
 

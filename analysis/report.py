@@ -36,10 +36,9 @@ from analysis.words.cells import power_cells
 from analysis.words.method import power_heading
 from analysis.words.page import image, page, png
 from analysis.words.rendering import html_grid, html_tables
-from analysis.words.summaries import Summary, claims, of_arms, of_study, verdict
+from analysis.words.summaries import Summary, claims, of_arms, of_study, verdict, verdicts
 from mixlab.spec.state import State
 
-P_OR_E = ("p", "p_family", "e", "e_family")  # columns of a table
 BEFORE = {  # pictures above the curves: heading, and what is shown
     "forest": ("Over the tables", "The gain of every arm in every table, here and in general"),
     "effects": ("Effects", "Main effects and interactions with their intervals"),
@@ -54,7 +53,7 @@ class StudyReport:
 
     text: str  # the tables and their remarks, for a terminal
     tables: list[pd.DataFrame]  # of ablation_table, one a combination of factor levels
-    verdicts: list[dict[str, Any]]  # one a comparison: table, arm, against, verdict, gain, and those of P_OR_E
+    verdicts: list[dict[str, Any]]  # one a comparison: table, arm, against, verdict, gain, and p or e
     files: list[Path]  # the tables and figures to attach to the study's run, without the page
     page: Path
     summary: Summary  # metrics and Markdown of the study's run
@@ -81,28 +80,12 @@ def report(tracking_uri: str, study: str, plan: Mapping[str, Any], out: Path) ->
     return StudyReport(
         text=table.text,
         tables=[level.table for level in table.levels],
-        verdicts=[found for level in table.levels for found in verdicts(level)],
+        verdicts=verdicts(table.levels),
         files=[*table.files, *figures],
         page=page,
         summary=of_study(table.levels),
         arm_summaries=of_arms(table.levels),
     )
-
-
-def verdicts(level: LevelTable) -> list[dict[str, Any]]:
-    """Return the verdict on every comparison of a table, as JSON can hold it."""
-    return [
-        {
-            "table": dict(level.levels),
-            "arm": str(arm),
-            "against": level.reference(str(arm)),
-            "verdict": row["verdict"],
-            "gain": None if pd.isna(row["gain"]) else float(row["gain"]),
-            **{name: None if pd.isna(row[name]) else float(row[name]) for name in P_OR_E if name in row},
-        }
-        for arm, row in level.table.iterrows()
-        if arm != level.baseline
-    ]
 
 
 def write_report(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -15,6 +15,7 @@ from analysis.words.cells import cells, metric_rule
 from analysis.words.rendering import escape_markdown, markdown_tables
 
 OF_ARM = ("sd", "gain", "gain_low", "gain_high", "p_family", "e_family", "n")  # columns of the table
+NUMBERS = ("gain", "gain_low", "gain_high", "p", "p_family", "e", "e_family")  # those of a verdict
 EVIDENCE = ("p (family)", "e (family)")  # columns of the cells, of which a table has one
 
 
@@ -48,6 +49,27 @@ def verdict(levels: Sequence[LevelTable]) -> str:
         which = "the one comparison is not" if compared == 1 else f"none of the {compared} comparisons is"
         return f"No gain can be claimed: {which} significant."
     return f"Gains claimed, {wins} of {compared} comparison{'s' * (compared != 1)}:"
+
+
+def verdicts(levels: Sequence[LevelTable]) -> list[dict[str, Any]]:
+    """Return the verdict on every comparison, as JSON can hold it.
+
+    Each has ``table`` (the level of each factor), ``arm``, ``against``, ``verdict``, ``pairs``, and those of
+    ``NUMBERS`` that its table has, null where there is no number.
+    """
+    return [
+        {
+            "table": dict(level.levels),
+            "arm": str(arm),
+            "against": level.reference(str(arm)),
+            "verdict": row["verdict"],
+            "pairs": int(row["pairs"]),
+            **{name: None if pd.isna(row[name]) else float(row[name]) for name in NUMBERS if name in row},
+        }
+        for level in levels
+        for arm, row in level.table.iterrows()
+        if arm != level.baseline
+    ]
 
 
 def of_study(levels: Sequence[LevelTable]) -> Summary:

@@ -71,8 +71,7 @@ def run(
     if options.dry_run:
         from mixlab.launching.plan import print_plan
 
-        print_plan(spec, completed, options, made_by, console)
-        return Result(0)
+        return print_plan(spec, completed, options, made_by, console)
     from mixlab.launching.launch import launch
     from mixlab.launching.start import Start
 

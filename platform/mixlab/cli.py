@@ -8,6 +8,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import fields
 from io import TextIOWrapper
 from typing import Any, NoReturn
@@ -17,6 +18,7 @@ from rich.console import Console
 from mixlab import installation
 from mixlab.api import REPORT, run
 from mixlab.errors import BadInput, HeadLost
+from mixlab.launching.result import Result
 from mixlab.options import AUTO, BUDGET, Options
 from mixlab.spec.search import SAMPLERS, SCHEDULERS, Search
 from mixlab.spec.study import Study
@@ -35,16 +37,21 @@ def main(study: Study | Search, train: Any, argv: Sequence[str] | None = None, *
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # letters that the terminal cannot show
+    options = Options()
     try:
         installation.check()
-        code = run(study, train, parse(study, argv), report=report).exit_code
+        options = parse(study, argv)
+        with redirect_stdout(sys.stderr) if options.json else nullcontext():
+            result = run(study, train, options, report=report)
     except (BadInput, HeadLost) as error:
         Console(stderr=True, highlight=False).print(f"error: {error}", markup=False, soft_wrap=True)
-        code = 2 if isinstance(error, BadInput) else 1
+        result = Result(2 if isinstance(error, BadInput) else 1)
     except KeyboardInterrupt:
-        code = 130
+        result = Result(130)
+    if options.json:
+        print(result.json())
     sys.stdout.flush()
-    sys.exit(code)
+    sys.exit(result.exit_code)
 
 
 def parse(study: Study | Search, argv: Sequence[str] | None = None) -> Options:
@@ -121,6 +128,7 @@ def parser(study: Study | Search) -> argparse.ArgumentParser:
     add("--list", action="store_true", help="print factors, arms and presets, and end")
     add("--fetch", action="store_true", help="have the data sets and weights that it reads in --data-root, and end")
     add("--quiet", action="store_true", help="print failures and the tables only")
+    add("--json", action="store_true", help="print plan, verdicts and paths as JSON, and all else on standard error")
     if isinstance(study, Search):
         add("--trials", metavar="N", type=int, help="configurations to try in all arms together")
         add("--sampler", metavar="S", help=", ".join(SAMPLERS))

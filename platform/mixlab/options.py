@@ -36,6 +36,7 @@ class Options:
         listing: print factors, arms and presets; ``--list`` on the command line.
         fetch: download the data sets and weights that the study reads to ``data_root``, and train nothing.
         quiet: print failures and tables only.
+        json: print the result as JSON on the standard output, and everything else on the standard error.
         trials: in a search, the configurations to try in all arms together.
         sampler: in a search, the sampler that proposes configurations.
         scheduler: in a search, the rule that stops trials early.
@@ -65,6 +66,7 @@ class Options:
     listing: bool = False
     fetch: bool = False
     quiet: bool = False
+    json: bool = False
     trials: int | None = None
     sampler: str | None = None
     scheduler: str | None = None

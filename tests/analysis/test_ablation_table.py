@@ -1,5 +1,6 @@
 """The command and the function that a study calls, on a real MLflow store."""
 
+import json
 import os
 import subprocess
 import sys
@@ -119,3 +120,12 @@ def test_a_command_in_a_folder_with_statistics_finds_pythons_own() -> None:
     script = "import sys; sys.path.insert(0, 'analysis'); import statistics; print(statistics.median([3, 1, 2]))"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "2\n"
+
+
+def test_it_prints_json_for_programs(tiny, tmp_path, capsys):
+    arguments = [tiny.study, "--tracking-uri", tiny.uri, "--json", "--out", str(tmp_path / "out")]
+    assert main(arguments) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["plan"]["baseline"] == "baseline"
+    assert [verdict["arm"] for verdict in found["verdicts"]] == 2 * ["+ lam", "+ l_s"]
+    assert all(Path(file).is_file() for file in found["paths"]["files"])

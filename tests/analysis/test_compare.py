@@ -1,3 +1,5 @@
+import json
+
 from analysis import compare
 
 
@@ -13,4 +15,9 @@ def test_the_command(track, make_plan, capsys):
     assert ["lr", "0.1", "1.1", "2"] in lines
     assert ["cutmix", "·", "baseline", "6", "72.50", "73.50", "+1.00"] in [line[:7] for line in lines]
     assert "corrected for the 2 cells; 2 differ" in text
+    assert compare.main(["first", "second", "--tracking-uri", study.uri, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["configuration"] == [{"key": "lr", "A": "0.1", "B": "1.1", "cells": 2}]
+    assert [(row["cell"], row["gain"]) for row in found["gains"]] == [("cutmix · baseline", 1), ("cutmix · + lam", 1)]
+    assert (found["only"], found["shared_runs"]) == ({"A": [], "B": []}, 0)
     assert compare.main(["first", "third", "--tracking-uri", study.uri]) == 2

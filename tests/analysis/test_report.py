@@ -67,7 +67,8 @@ def test_a_launch_gets_the_text_the_tables_and_the_files(tracked, tmp_path):
     assert [verdict["arm"] for verdict in found.verdicts] == ["+ lam", "+ l_s"]
     assert found.verdicts[0] == {
         **{"table": {"mixer": "cutmix"}, "arm": "+ lam", "against": "baseline"},
-        **{"verdict": "too few seeds", "gain": 2.0, "p": 0.5, "p_family": 1.0},
+        **{"verdict": "too few seeds", "pairs": 2, "gain": 2.0, "gain_low": 2.0, "gain_high": 2.0},
+        **{"p": 0.5, "p_family": 1.0},
     }
     assert all(file.parent == tmp_path / "out" and file.stat().st_size for file in (*found.files, found.page))
     assert found.page not in found.files

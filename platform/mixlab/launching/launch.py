@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,7 @@ def _search(search: Search, start: Start, folder: Path, report: Any) -> Result:
             console.print(f"failed: {failing}", style="red", markup=False, soft_wrap=True)
         whole = len(winners) == len(history.cells) and not failing
         code = result.exit_code if whole else result.exit_code or 1
-        return Result(code, result.tables, result.verdicts, result.page)
+        return replace(result, exit_code=code)
 
 
 def _print_winners(search: Search, history: History, console: Console) -> None:
@@ -122,16 +122,16 @@ def _study(study: Study, start: Start, folder: Path, report: Any) -> Result:
         listed = (study, start.train, trials, options.preset, recorded, saved, shown(options.storage))
         phase = SequentialTrials(*listed, report.decide) if study.sequential else ListedTrials(*listed)
         found = _run(phase, start, outlook=report)
+        plan = phase.tracked.plan
         if found.early:
-            return Result(found.code)
-        result = Result(1)
+            return Result(found.code, plan=plan, failures=found.session.failures)
+        result = Result(1, plan=plan)
         if not found.code or found.tracker.refused:
-            plan = phase.tracked.plan
             result = _report(study, plan, start, folder / options.preset, found.tracker, report)
         for name, error in found.session.failures.items():
             start.console.print(f"failed: {name}: {error}", style="red", markup=False, soft_wrap=True)
         code = 1 if found.code or found.session.failures else result.exit_code
-        return Result(code, result.tables, result.verdicts, result.page)
+        return replace(result, exit_code=code, failures=found.session.failures)
 
 
 def _run(phase: Phase, start: Start, outlook: Any = None) -> Finished:
@@ -189,7 +189,7 @@ def _report(study: Study, plan: Mapping[str, Any], start: Start, out: Path, trac
         made = report.report(options.tracking_uri, study.name, dict(plan), out)
     except ValueError as error:
         console.print(f"no table: {str(error).splitlines()[0]}", style="red", markup=False, soft_wrap=True)
-        return Result(1)
+        return Result(1, plan=plan)
     tracker.attach([*made.files, made.page])
     tracker.describe(made.summary[0], made.summary[1])
     for cell, summary in made.arm_summaries.items():
@@ -204,7 +204,7 @@ def _report(study: Study, plan: Mapping[str, Any], start: Start, out: Path, trac
     how = "open" if uri.startswith("http") else f"mlflow ui --backend-store-uri {uri}, then open"
     view = views.address(server, tracker.experiment_id, views.arms_key(study.identity))
     console.print(f"Every run in the MLflow UI: {how} {view}", markup=False, soft_wrap=True)
-    return Result(0, made.tables, made.verdicts, made.page)
+    return Result(0, made.tables, made.verdicts, made.page, plan, made.files)
 
 
 def _number(value: Any) -> str:

@@ -8,6 +8,7 @@ from rich.console import Console
 from mixlab.cluster import packing
 from mixlab.launching.cost import Left, print_cost
 from mixlab.launching.phase import states
+from mixlab.launching.result import Result
 from mixlab.launching.sequential import Rounds, SequentialTrials
 from mixlab.launching.start import results_folder
 from mixlab.options import Options
@@ -27,8 +28,10 @@ from mixlab.uris import sqlite_file
 ORDER = (State.DONE, State.FAILED, State.INTERRUPTED, State.PENDING)
 
 
-def print_plan(spec: Study | Search, train: CompleteTrainable, options: Options, report: Any, console: Console) -> None:
-    """Print the remaining trials, their cost and what they can show; train and write nothing."""
+def print_plan(
+    spec: Study | Search, train: CompleteTrainable, options: Options, report: Any, console: Console
+) -> Result:
+    """Print the remaining trials, their cost and what they can show, and return it; train and write nothing."""
     packing.require_place(options)
     if isinstance(spec, Search):
         left = _left_of_search(spec, train, options, console)
@@ -36,17 +39,20 @@ def print_plan(spec: Study | Search, train: CompleteTrainable, options: Options,
     else:
         left = _left_of_study(spec, train, options, report, console)
         study = spec
-    print_outlook(study.plan(study.trials(train), options.preset, train), report, console)
+    plan = study.plan(study.trials(train), options.preset, train)
+    outlook = print_outlook(plan, report, console)
     if left:
         print_cost(left, train, options, console)
+    return Result(0, plan=plan, outlook=outlook)
 
 
-def print_outlook(plan: Mapping[str, Any], report: Any, console: Console) -> None:
-    """Print what a plan can conclude before any of it is trained, if the report's module says so."""
+def print_outlook(plan: Mapping[str, Any], report: Any, console: Console) -> list[str]:
+    """Print and return what a plan can conclude before any of it is trained, if the report's module says so."""
     outlook = getattr(report, "outlook", None)
-    if outlook is not None:
-        for line in outlook(plan):
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    lines: list[str] = outlook(plan) if outlook is not None else []
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    return lines
 
 
 def _left_of_study(

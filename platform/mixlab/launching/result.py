@@ -1,8 +1,12 @@
 """The result of a start of the command."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from mixlab.spec import border
 
 
 @dataclass(frozen=True)
@@ -14,9 +18,30 @@ class Result:
         tables: data frames as from ``ablation_table``, one per combination of factor levels; empty if there is none.
         verdicts: the verdict on each comparison.
         page: the page about the study.
+        plan: the plan of the study; of a search, of its confirmation.
+        files: the tables and figures.
+        failures: by the name of each trial that failed now, the last line of its error.
+        outlook: of a dry run, sentences on what the plan can conclude.
     """
 
     exit_code: int
     tables: list[Any] = field(default_factory=list)
     verdicts: list[dict[str, Any]] = field(default_factory=list)
     page: Path | None = None
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    files: list[Path] = field(default_factory=list)
+    failures: Mapping[str, str] = field(default_factory=dict)
+    outlook: list[str] = field(default_factory=list)
+
+    def json(self) -> str:
+        """Return all of it but the tables as one JSON object, whose paths are below ``paths``."""
+        paths = {"page": str(self.page) if self.page else None, "files": [str(file) for file in self.files]}
+        content = {
+            "exit_code": self.exit_code,
+            "plan": self.plan,
+            "outlook": self.outlook,
+            "verdicts": self.verdicts,
+            "failures": self.failures,
+            "paths": paths,
+        }
+        return json.dumps(content, indent=2, default=border.plain)
