@@ -1,5 +1,9 @@
 """Every data set by its name, those to train on and those to evaluate on. One is one file and one line here."""
 
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from trainables.datasets import cub200
 from trainables.datasets.aircraft import AIRCRAFT
 from trainables.datasets.cifar8 import CIFAR8, CIFAR8_O
 from trainables.datasets.cifar10 import CIFAR10
@@ -32,6 +36,9 @@ DATASETS: dict[str, Dataset] = {
     "places365": PLACES365,
     "folder": FOLDER,
 }
+
+# The boxes around the objects of a data set's images, by the name of the file: (left, top, right, bottom) in pixels.
+BOXES: dict[str, Callable[[Path], Mapping[str, Sequence[float]]]] = {"cub200": cub200.boxes}
 
 EVALUATION_SETS: dict[str, EvaluationSet] = {
     "cifar10_c": CIFAR10_C,

@@ -42,6 +42,26 @@ def files(root: Path, num_classes: int) -> tuple[FileList, FileList]:
     return train, test
 
 
+def boxes(root: Path) -> dict[str, tuple[float, float, float, float]]:
+    """Return the box around the bird of each image, by the image's name: left, top, right, bottom, in pixels.
+
+    Raises:
+        DataError: a file is missing or broken.
+    """
+    folder = root / FOLDER
+    file, found = folder / "bounding_boxes.txt", {}
+    table = {identifier: rest for identifier, *rest in read_table(file, 5)}
+    for identifier, name in read_table(folder / "images.txt", 2):
+        if identifier not in table:
+            raise DataError(f"{file} has no line for image {identifier}, {name}")
+        try:
+            left, top, width, height = map(float, table[identifier])
+        except ValueError as error:
+            raise DataError(f"{file} has a line that is not four numbers: {' '.join(table[identifier])}") from error
+        found[name] = (left, top, left + width, top + height)
+    return found
+
+
 CUB200 = photographs(
     name="cub200",
     title="CUB-200-2011",

@@ -29,6 +29,7 @@ class View:
 
     size: int
     resize: int | None  # the shorter side is brought to this first; None: the image stays as it is
+    squeeze: bool = False  # both sides are brought to ``size`` instead, whatever that does to the image's shape
     scale: float | None = None  # a random box of at least this share of the area, resized; None: the centre, cropped
     interpolation: Interpolation = "bicubic"
     mirror: bool = False  # left to right, half of the time
@@ -73,7 +74,7 @@ class Decoder(torch.utils.data.Dataset[Chunk]):
                 except DataError as error:
                     failures.append(str(error))
                     continue
-                decoded.append(image if self.view.resize is None else self._resized(image))
+                decoded.append(self._resized(image))
                 kept.append(index)
             first = len(kept) - len(decoded)
             for row, (image, place) in enumerate(zip(decoded, self._places(decoded, kept[first:]), strict=True), first):
@@ -105,7 +106,10 @@ class Decoder(torch.utils.data.Dataset[Chunk]):
         return square.flip(2) if place.mirrored else square
 
     def _resized(self, image: Tensor) -> Tensor:
-        assert self.view.resize is not None
+        if self.view.squeeze:
+            return interpolate(image, (self.view.size, self.view.size), self.view)
+        if self.view.resize is None:
+            return image
         height, width = image.shape[1:]
         shorter = min(height, width)
         return interpolate(

@@ -1,0 +1,108 @@
+"""How well a study's classifiers find the object that they name: MaxBoxAccV2 on CUB (AutoMix, Table 6).
+
+    python analysis/localisation.py automix_table3_fine_tuned
+
+For every test image the class activation map of its true class gives boxes, at a thousand thresholds; the accuracy is
+the share of images in which one of them overlaps the true box by 30, 50 or 70 %, each at its best threshold, and
+MaxBoxAccV2 is the mean of the three (the paper does not say whether its number is). Images are squeezed to a square,
+not cropped. The command needs the finished runs' ``model.pt`` and the data set's bounding_boxes.txt, takes minutes per
+network, and writes into results/localisation: table.md and .csv.
+
+Exit codes: 0 done; 1 done, but some checkpoint could not be evaluated (named); 2 bad input, in one sentence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from analysis import command, evaluation
+from analysis.networks.evaluate import Result, batches
+from analysis.records.runs import CONFIG, done
+from analysis.words.captions import metric_text
+from analysis.words.cells import tidy
+from analysis.words.rendering import markdown, terminal_text
+from mixlab.spec.metric import Metric
+from trainables.backbones.backbone import Network
+from trainables.config import Config
+from trainables.datasets import BOXES
+from trainables.datasets.dataset import BatchSource
+from trainables.datasets.decoding import View
+from trainables.datasets.opening import dataset_of
+from trainables.datasets.streamed import Streamed
+from trainables.robustness.localisation import OVERLAPS, MaxBoxAccuracy, as_shown, class_activation_maps, resized
+
+VERSION = 1  # the version of the evaluation; raise it when its numbers change
+AT = [f"max_box_acc_{100 * overlap:.0f}" for overlap in OVERLAPS]
+MEASURES = {
+    "max_box_acc_v2": Metric("max_box_acc_v2", "%", 2, higher_is_better=True, label="MaxBoxAccV2"),
+    **{
+        name: Metric(name, "%", 2, higher_is_better=True, label=f"images with a box that overlaps by {overlap:.0%}")
+        for name, overlap in zip(AT, OVERLAPS, strict=True)
+    },
+}
+
+
+def measure(network: Network, source: BatchSource, config: Config, protocol: Mapping[str, Any]) -> Result:
+    """Return the accuracy at each overlap, and their mean, of the boxes of the maps of the true classes."""
+    assert isinstance(source, Streamed)  # images with boxes are photographs
+    files, side = source.files, dataset_of(config).image_shape[1]
+    boxes = BOXES[config.dataset](Path(protocol["data_root"]))
+    view = View(size=side, resize=None, squeeze=True, interpolation=config.interpolation)
+    squeezed = Streamed(files, source.device, train_view=view, test_view=view, augment=None, workers=source.workers)
+    found, index = MaxBoxAccuracy(), 0
+    for images, labels in batches(squeezed, config):
+        for evidence in class_activation_maps(network, images, labels).float().cpu().numpy():
+            with Image.open(files.path(index)) as image:
+                box = resized(boxes[files.name(index)], image.size, side)
+            found.add(as_shown(evidence, side), np.array([box], np.float64))
+            index += 1
+    accuracies = found.accuracies()
+    mean = sum(accuracies) / len(accuracies)
+    return {"images": found.images, "max_box_acc_v2": mean, **dict(zip(AT, accuracies, strict=True))}
+
+
+def tabulate_study(options: argparse.Namespace) -> int:
+    """Evaluate, write the files, print the tables; return the exit code.
+
+    Raises:
+        ValueError: no run that is done, or networks of a data set without boxes.
+        BadInput: unknown store or study.
+        DataError: the data set or its boxes are missing or broken.
+    """
+    evaluation.require_at_least_one(options, "images")
+    study = evaluation.Evaluation.read("localisation.py", options)
+    root = options.data_root.absolute()
+    for dataset in done(study.runs).get(f"{CONFIG}dataset", pd.Series(dtype=str)).unique():
+        if dataset not in BOXES:
+            raise ValueError(f"there are boxes for networks of {', '.join(BOXES)}; those of the study are of {dataset}")
+        BOXES[dataset](root)
+    study.measure(measure, {"kind": "localisation", "version": VERSION, "data_root": str(root)})
+    results = study.found.results
+    if not results:
+        return 1
+    tables = {metric_text(metric, name, ()): study.tables(metric, name) for name, metric in MEASURES.items()}
+    images = next(iter(results.values()))["images"]
+    how = f"{images} test images, evenly spaced, squeezed to a square; maps of the true class, at the best threshold."
+    text = "\n".join(terminal_text(title, levels) for title, levels in tables.items())
+    pages = [markdown(title, levels) for title, levels in tables.items()]
+    (options.out / "table.md").write_text("\n".join([f"# {options.study}\n\n{how}\n", *pages]), encoding="utf-8")
+    pd.concat([tidy(levels) for levels in tables.values()]).to_csv(options.out / "table.csv", index=False)
+    return study.finish(f"{text}\n{how}", [options.out / "table.md", options.out / "table.csv"])
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command and return the exit code."""
+    parser = evaluation.parser("localisation.py", "MaxBoxAccV2 of a study's classifiers.", images=5794)
+    return command.run("localisation.py", tabulate_study, parser.parse_args(argv))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

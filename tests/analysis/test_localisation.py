@@ -1,0 +1,121 @@
+"""The command finds pasted objects in the layout of CUB, whatever the shape of the image."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from analysis import localisation
+from analysis.networks.evaluate import open_images
+from trainables.backbones.backbone import Backbone, Network
+from trainables.config import Config, parse
+from trainables.datasets import DATASETS, cub200
+from trainables.datasets.opening import dataset_of
+from trainables.datasets.photographs import load_whole
+from trainables.methods import build_network
+
+CONFIG = {"dataset": "cub200", "backbone": "resnet18_imagenet", "image_size": 64, "epochs": 1}
+SHAPES = ((160, 80), (90, 150), (64, 64), (200, 100))  # width, height
+FILES = {"bounding_boxes.txt", "images.txt", "image_class_labels.txt", "train_test_split.txt"}
+
+
+@pytest.fixture
+def birds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a data root with red objects on grey textures, two training and four test images in the layout of CUB."""
+    rng, folder = np.random.default_rng(0), tmp_path / "CUB_200_2011"
+    lines: dict[str, list[str]] = {file: [] for file in FILES}
+    for number, (width, height) in enumerate((*SHAPES, *SHAPES[:2]), 1):
+        label = number % 2
+        name = f"{label + 1:03d}.Bird/{number}.png"
+        pixels = np.repeat(rng.integers(90, 160, (height, width, 1), dtype=np.uint8), 3, axis=2)
+        left, top, across, down = width // 4, height // 3, width // 2, height // 2
+        pixels[top : top + down, left : left + across] = (255, 0, 0)
+        (folder / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(folder / "images" / name)
+        lines["images.txt"].append(f"{number} {name}")
+        lines["bounding_boxes.txt"].append(f"{number} {left:.1f} {top:.1f} {across:.1f} {down:.1f}")
+        lines["image_class_labels.txt"].append(f"{number} {label + 1}")
+        lines["train_test_split.txt"].append(f"{number} {int(number > len(SHAPES))}")
+    for file, rows in lines.items():
+        (folder / file).write_text("\n".join(rows) + "\n")
+
+    def load(root: Path) -> Any:
+        return load_whole(root, files=cub200.files, num_classes=2, num_train=2, num_test=4)
+
+    monkeypatch.setitem(DATASETS, "cub200", replace(DATASETS["cub200"], load=load, num_classes=2))
+    return tmp_path
+
+
+class Red(nn.Module):
+    """Reports how much redder than green each cell of two by two pixels is."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return nn.functional.avg_pool2d(images[:, :1] - images[:, 1:2], 2)
+
+
+def red_seeker(config: Config) -> Network:
+    backbone = Backbone([Red()], 1, 2)
+    nn.init.ones_(backbone.head.weight)
+    dataset = dataset_of(config)
+    return Network(backbone, dataset.mean, dataset.std).eval()
+
+
+def test_pasted_objects_are_found(birds: Path) -> None:
+    config = parse(CONFIG)
+    protocol = {"data_root": str(birds)}
+    result = localisation.measure(red_seeker(config), open_images(config, 4, birds), config, protocol)
+    assert result["images"] == 4
+    assert result["max_box_acc_70"] == 100
+    assert result["max_box_acc_v2"] == 100
+
+
+def test_evidence_against_an_object_finds_it_as_a_hole(birds: Path) -> None:
+    """The texture's own box is the whole image, which overlaps the object by a quarter: too little."""
+    config = parse(CONFIG)
+    network = red_seeker(config)
+    nn.init.constant_(network.backbone.head.weight, -1.0)
+    protocol = {"data_root": str(birds)}
+    result = localisation.measure(network, open_images(config, 4, birds), config, protocol)
+    assert result["max_box_acc_70"] == 100
+
+
+def test_the_command(
+    birds: Path, track: Any, make_plan: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, plan = track(), make_plan(arms=("baseline", "+ lam"), seeds=2)
+    study.add_plan(plan)
+    for trial in plan["trials"]:
+        run_id = study.add_run(trial, 40.0, epochs=1, config=CONFIG)
+        network = build_network(parse(CONFIG), dataset_of(parse(CONFIG)), seed=trial["seed"])
+        torch.save(network.backbone.state_dict(), tmp_path / "model.pt")
+        study.client.log_artifact(run_id, str(tmp_path / "model.pt"))
+    out = tmp_path / "out"
+    where = ["--tracking-uri", study.uri, "--out", str(out), "--data-root", str(birds)]
+    assert localisation.main([study.study, *where]) == 0
+    assert "4 test images" in capsys.readouterr().out
+    table = pd.read_csv(out / "table.csv")
+    assert set(table["metric"]) == set(localisation.MEASURES)
+    means = table.pivot_table(index="arm", columns="metric", values="mean")
+    assert np.allclose(means["max_box_acc_v2"], means[localisation.AT].mean(axis=1))
+    (birds / "CUB_200_2011" / "bounding_boxes.txt").unlink()
+    assert localisation.main([study.study, *where]) == 2
+    assert "bounding_boxes.txt cannot be read" in capsys.readouterr().err
+
+
+def test_networks_of_a_data_set_without_boxes_are_refused(
+    track: Any, make_plan: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, plan = track(), make_plan(arms=("baseline",), seeds=1)
+    study.add_plan(plan)
+    for trial in plan["trials"]:
+        study.add_run(trial, 40.0, epochs=1, config={"dataset": "cifar10", "backbone": "resnet8"})
+    assert localisation.main([study.study, "--tracking-uri", study.uri, "--out", str(tmp_path)]) == 2
+    assert "there are boxes for networks of cub200; those of the study are of cifar10" in capsys.readouterr().err

@@ -1,0 +1,105 @@
+"""Localisation by a classifier that was never shown a box: class activation maps, and how well their boxes fit.
+
+MaxBoxAccV2 is from J. Choe, S. J. Oh, S. Lee, S. Chun, Z. Akata and H. Shim, "Evaluating Weakly Supervised Object
+Localization Methods Right", CVPR 2020, arXiv:2001.07437, computed as their released code computes it; the maps are
+from B. Zhou et al., "Learning Deep Features for Discriminative Localization", CVPR 2016, arXiv:1512.04150.
+
+Shape letters: B batch, C channels, H height, W width, D features, h, w cells of the last map, n boxes.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from trainables.backbones.backbone import Backbone, Network
+
+OVERLAPS = (0.3, 0.5, 0.7)  # the intersections over union from which a box is right
+STEPS = 1000  # thresholds of a map: 0, 1 / STEPS, 2 / STEPS, ... of its greatest value, below 1
+
+
+@torch.no_grad()
+def class_activation_maps(network: Network, images: Tensor, classes: Tensor) -> Tensor:
+    """Return the evidence for a class at each cell of the last feature map, (B, h, w), of either sign.
+
+    Args:
+        network: a network in evaluation mode whose head reads the mean of its last map.
+        images: (B, C, H, W) pixels in [0, 1].
+        classes: (B,) int64, the class that is looked for in each image.
+
+    Raises:
+        ValueError: the network's head reads something else, so that its weights say nothing of a cell.
+    """
+    backbone = network.backbone
+    if type(backbone).pool is not Backbone.pool or not isinstance(backbone.neck, nn.Identity):
+        name = type(backbone).__name__
+        raise ValueError(f"a class activation map needs a head that reads the mean of the last map, unlike {name}")
+    maps = backbone.encode(network.normalise(images))  # (B, D, h, w)
+    return torch.einsum("bdhw,bd->bhw", maps, backbone.head.weight[classes])
+
+
+def as_shown(evidence: NDArray[np.float32], side: int) -> NDArray[np.uint8]:
+    """Return a map (h, w) as bytes (side, side): resized bicubically, then scaled from its own range to 0..255."""
+    large = cv2.resize(evidence, (side, side), interpolation=cv2.INTER_CUBIC)
+    large = large - large.min()
+    return (255 * (large / (large.max() or 1))).astype(np.uint8)
+
+
+def overlaps(shown: NDArray[np.uint8], boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return for each threshold the best overlap of a box of the map with a true one, (STEPS,).
+
+    At a threshold, every contour of the cells above it, also one around a hole, gives a box.
+
+    Args:
+        shown: (H, W), from :func:`as_shown`.
+        boxes: (n, 4), the true boxes: left, top, right, bottom, in pixels of ``shown``.
+    """
+    top = int(shown.max())
+    levels = np.array([int(step / STEPS * top) for step in range(STEPS)])
+    best = {level: _best_overlap(boxes_above(shown, level), boxes) for level in set(levels.tolist())}
+    return np.array([best[level] for level in levels.tolist()])
+
+
+def boxes_above(shown: NDArray[np.uint8], level: int) -> NDArray[np.float64]:
+    """Return the boxes (n, 4) of all contours of what is above a level; one empty box where nothing is."""
+    height, width = shown.shape
+    above = cv2.threshold(shown, level, 255, cv2.THRESH_BINARY)[1]
+    contours, _ = cv2.findContours(above, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
+    found = [cv2.boundingRect(contour) for contour in contours]
+    ends = [(x, y, min(x + w, width - 1), min(y + h, height - 1)) for x, y, w, h in found]
+    return np.array(ends or [(0, 0, 0, 0)], np.float64)
+
+
+def _best_overlap(found: NDArray[np.float64], true: NDArray[np.float64]) -> float:
+    """Return the greatest intersection over union of a found box with a true one; a box includes its last pixels."""
+    low = np.maximum(found[:, None, :2], true[None, :, :2])
+    high = np.minimum(found[:, None, 2:], true[None, :, 2:])
+    shared = np.prod(np.maximum(high - low + 1, 0), axis=2)
+    areas = [np.prod(boxes[:, 2:] - boxes[:, :2] + 1, axis=1) for boxes in (found, true)]
+    return float((shared / (areas[0][:, None] + areas[1][None, :] - shared)).max())
+
+
+def resized(box: Sequence[float], image: tuple[int, int], side: int) -> list[int]:
+    """Return a box of an image of ``image`` (width, height) pixels as one of the image squeezed to ``side`` a side."""
+    width, height = image
+    return [int(value * side / whole) for value, whole in zip(box, (width, height, width, height), strict=True)]
+
+
+class MaxBoxAccuracy:
+    """Counts, at every threshold, in how many images a box of the map fits; each overlap has its own best threshold."""
+
+    def __init__(self) -> None:
+        self.images = 0
+        self.right = np.zeros((len(OVERLAPS), STEPS), np.int64)
+
+    def add(self, shown: NDArray[np.uint8], boxes: NDArray[np.float64]) -> None:
+        """Count one image; the arguments are those of :func:`overlaps`."""
+        self.images += 1
+        self.right += overlaps(shown, boxes)[None] >= np.array(OVERLAPS)[:, None]
+
+    def accuracies(self) -> list[float]:
+        """Return the accuracy in percent at each of ``OVERLAPS``; their mean is MaxBoxAccV2."""
+        return (100 * self.right.max(axis=1) / max(1, self.images)).tolist()
