@@ -68,17 +68,15 @@ def line_points(result: Result, steps: int) -> list[dict[str, float]]:
     return [{"step": step, "loss": float(loss)} for step, loss in zip(grid(steps), means, strict=False)]
 
 
-def plane_points(result: Result, steps: int) -> list[dict[str, float]]:
+def plane_points(result: Result, steps: int, reach: float = REACH) -> list[dict[str, float]]:
     """Return ``first`` and ``second`` (steps) and ``loss`` (nats) of every point of a plane."""
-    return (
-        [
-            {"first": first, "second": second, "loss": loss}
-            for first, losses in zip(grid(steps), result["plane"], strict=True)
-            for second, loss in zip(grid(steps), losses, strict=True)
-        ]
-        if "plane" in result
-        else []
-    )
+    if "plane" not in result:
+        return []
+    return [
+        {"first": first, "second": second, "loss": loss}
+        for first, losses in zip(grid(steps, reach), result["plane"], strict=True)
+        for second, loss in zip(grid(steps, reach), losses, strict=True)
+    ]
 
 
 def draw(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""The figures of ``loss_landscape.py``: the loss along a line, and over a plane, around the minimum of every arm."""
+"""The loss along a line, and over a plane, around the minimum of every arm: ``loss_landscape.py``, ``curvature.py``."""
 
 from __future__ import annotations
 
@@ -21,9 +21,18 @@ TILE = 1.75  # inches, the side of a plane
 CONTOURS = 12
 X_LABEL = "step along a random direction, filter lengths"
 Y_LABEL = "loss on test images, nats"
+PLANE_LABELS = ("step along the first direction, filter lengths", "step along the second")
 
 
-def plot_line(study: str, points: pd.DataFrame, levels: Sequence[LevelTable], caption: str) -> Figure:
+def plot_line(
+    study: str,
+    points: pd.DataFrame,
+    levels: Sequence[LevelTable],
+    caption: str,
+    *,
+    steps: Sequence[float] = (-REACH, -REACH / 2, 0, REACH / 2, REACH),
+    label: str = X_LABEL,
+) -> Figure:
     """Draw one panel per combination of factor levels: every arm's mean loss by step, between lowest and highest seed.
 
     Args:
@@ -31,6 +40,8 @@ def plot_line(study: str, points: pd.DataFrame, levels: Sequence[LevelTable], ca
         points: columns of the factors, ``arm``, ``seed``, ``step`` and ``loss``.
         levels: at least one table of the sharpness.
         caption: what was measured, and how.
+        steps: the ticks of the horizontal axis.
+        label: what a step is.
     """
     ticks = _ticks(float(points["loss"].min()), float(points["loss"].max()))
 
@@ -39,13 +50,20 @@ def plot_line(study: str, points: pd.DataFrame, levels: Sequence[LevelTable], ca
             draw_band(axis, mine, "step", "loss", plain(arm), colour, line)
         axis.set_yscale("log")
         axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-        axis.set_xticks([-REACH, -REACH / 2, 0, REACH / 2, REACH])
+        axis.set_xticks(steps, [f"{step:g}" for step in steps])
         axis.minorticks_off()
 
-    return panel_figure(study, levels, draw, size=PANEL, labels=(X_LABEL, Y_LABEL), caption=caption)
+    return panel_figure(study, levels, draw, size=PANEL, labels=(label, Y_LABEL), caption=caption)
 
 
-def plot_plane(study: str, points: pd.DataFrame, levels: Sequence[LevelTable], caption: str) -> Figure:
+def plot_plane(
+    study: str,
+    points: pd.DataFrame,
+    levels: Sequence[LevelTable],
+    caption: str,
+    *,
+    labels: tuple[str, str] = PLANE_LABELS,
+) -> Figure:
     """Draw a row of contour maps per combination of factor levels, one per arm, all on one scale of colours.
 
     Args:
@@ -53,7 +71,9 @@ def plot_plane(study: str, points: pd.DataFrame, levels: Sequence[LevelTable], c
         points: columns of the factors, ``arm``, ``first``, ``second`` and ``loss``, of one seed.
         levels: at least one table; its arms are the columns.
         caption: what was measured, and how.
+        labels: what the first and the second step are.
     """
+    reach = float(points["first"].max())
     arms = list(levels[0].table.index)
     colours = arm_colours(arms, levels[0].baseline)
     low, high = max(float(points["loss"].min()), 1e-9), float(points["loss"].max())
@@ -72,8 +92,8 @@ def plot_plane(study: str, points: pd.DataFrame, levels: Sequence[LevelTable], c
                 title = f"{level.name}, {arm}" if level.name and arm == arms[0] else arm
                 axis.set_title(plain(title), fontsize=7.5, color=colours[arm])
                 axis.set_box_aspect(1)
-                axis.set_xticks([-REACH, 0, REACH])
-                axis.set_yticks([-REACH, 0, REACH])
+                axis.set_xticks([-reach, 0, reach])
+                axis.set_yticks([-reach, 0, reach])
                 if here.empty:
                     axis.text(0.5, 0.5, "no network", transform=axis.transAxes, ha="center", color="#777777")
                     continue
@@ -87,8 +107,8 @@ def plot_plane(study: str, points: pd.DataFrame, levels: Sequence[LevelTable], c
             bar = upper.colorbar(drawn, ax=list(axes.flat), label=Y_LABEL, shrink=0.9, ticks=_ticks(low, steps[-1]))
             bar.ax.set_yticklabels([f"{tick:g}" for tick in _ticks(low, steps[-1])])
             bar.ax.minorticks_off()
-        upper.supxlabel("step along the first direction, filter lengths; cross: the network", fontsize=9)
-        upper.supylabel("step along the second", fontsize=9)
+        upper.supxlabel(f"{labels[0]}; cross: the network", fontsize=9)
+        upper.supylabel(labels[1], fontsize=9)
         return figure
 
 

@@ -1,0 +1,160 @@
+"""How sharply the loss bends at the minimum that each arm found: under noise, and by the Hessian.
+
+    python analysis/curvature.py ablation_cifar100                     every arm and seed, 200 test images
+    python analysis/curvature.py ablation_cifar100 --images 1000 --sigma 0.05
+
+K-image mixing, Figure 3. On its right, Gaussian noise of rising standard deviation sigma is added to every parameter,
+without any normalisation. On its left, the two leading eigenvalues of the Hessian and the loss along their directions,
+by power iteration, and the trace by Hutchinson's method (PyHessian, arXiv:1912.07145). The command needs the runs'
+``model.pt``, and some 300 passes with gradient through a network: minutes for a ResNet-18 on one CPU. It writes into
+results/curvature: table.md and .csv, noise.png, .pdf and .csv, and plane.png, .pdf and .csv, of the first seed.
+
+Exit codes: 0 done; 1 done, but some checkpoint could not be evaluated (named); 2 bad input, in one sentence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from torch import Generator
+
+from analysis import command, evaluation
+from analysis.figures.drawing import line_and_band, save
+from analysis.figures.landscape_plot import plot_line, plot_plane
+from analysis.loss_landscape import grid, plane_points
+from analysis.networks.evaluate import Result, batches
+from analysis.records.runs import done
+from analysis.words.captions import metric_text, provenance_text
+from analysis.words.cells import tidy
+from analysis.words.rendering import markdown, terminal_text
+from mixlab.spec.metric import Metric
+from trainables.backbones.backbone import Network
+from trainables.config import Config
+from trainables.datasets.dataset import BatchSource
+from trainables.robustness.hessian import gaussian_direction, hessian_product, hutchinson_trace, leading_eigenpairs
+from trainables.robustness.landscape import loss_at, places
+
+VERSION = 1  # the version of the evaluation; raise it when its numbers change
+REACH = 0.5  # of the plane: steps along directions of length 1, as PyHessian draws them
+NOISE_STEPS = 7
+LABELS = {
+    "first_eigenvalue": "leading eigenvalue of the Hessian",
+    "second_eigenvalue": "second eigenvalue of the Hessian",
+    "hessian_trace": "trace of the Hessian",
+    "noise_loss": "rise of the loss under noise, mean over the sigmas",
+}
+MEASURES = {name: Metric(name, "nats", 3, higher_is_better=False, label=label) for name, label in LABELS.items()}
+
+
+def sigmas(most: float) -> list[float]:
+    """Return the standard deviations of the noise, from 0, which is the network, to ``most``."""
+    return [most * step / (NOISE_STEPS - 1) for step in range(NOISE_STEPS)]
+
+
+def measure(network: Network, source: BatchSource, config: Config, protocol: Mapping[str, Any]) -> Result:
+    """Return the eigenvalues, the trace and its standard error, ``noise`` by draw and sigma, and ``plane`` by step."""
+    shown = list(batches(source, config))  # read again for every product
+    product = partial(hessian_product, network, shown)
+    rng = Generator().manual_seed(0)
+    pairs = leading_eigenpairs(product, partial(gaussian_direction, network, rng))
+    trace, error = hutchinson_trace(product, pairs[0].direction, rng, protocol["draws"])
+    noise = [gaussian_direction(network, Generator().manual_seed(seed)) for seed in range(protocol["noises"])]
+    losses = loss_at(network, shown, [([one], (sigma,)) for one in noise for sigma in sigmas(protocol["sigma"])])
+    by_draw = losses.view(len(noise), NOISE_STEPS)
+    found: Result = {
+        "first_eigenvalue": pairs[0].value,
+        "second_eigenvalue": pairs[1].value,
+        "hessian_trace": trace,
+        "trace_error": error,
+        "noise_loss": float((by_draw - by_draw[:, :1]).mean()),
+        "noise": by_draw.tolist(),
+    }
+    if protocol["plane"]:
+        across = grid(protocol["plane"], REACH)
+        directions = [pair.direction for pair in pairs]
+        plane = loss_at(network, shown, [(directions, place) for place in places(across, 2)])
+        found["plane"] = plane.view(len(across), len(across)).tolist()
+    return found
+
+
+def noise_points(result: Result, most: float) -> list[dict[str, float]]:
+    """Return ``step``, which is sigma, and ``loss`` (nats, mean over the draws of the noise)."""
+    means = np.mean(result.get("noise", [[]]), axis=0)
+    return [{"step": sigma, "loss": float(loss)} for sigma, loss in zip(sigmas(most), means, strict=False)]
+
+
+def draw(options: argparse.Namespace) -> int:
+    """Evaluate, write the files, print the tables; return the exit code.
+
+    Raises:
+        ValueError: no run that is done, or an option out of range.
+        BadInput: unknown store or study.
+        DataError: the data set is missing or broken.
+    """
+    evaluation.require_at_least_one(options, "images", "noises")
+    if options.draws < 2:
+        raise ValueError(f"--draws must be at least 2, for a standard error, got {options.draws}")
+    if not 0 < options.sigma < float("inf"):
+        raise ValueError(f"--sigma must be above 0 and finite, got {options.sigma}")
+    if options.plane and (options.plane < 5 or options.plane % 2 == 0):
+        raise ValueError(f"--plane must be 0 or an odd number from 5, with the network in it, got {options.plane}")
+    study = evaluation.Evaluation.read("curvature.py", options)
+    protocol = {"kind": "curvature", "version": VERSION}
+    protocol |= {name: getattr(options, name) for name in ("sigma", "noises", "draws")}
+    finished = done(study.runs)
+    first_seed = finished["seed"] == finished["seed"].min()
+    for part, plane in ((finished[first_seed], options.plane), (finished[~first_seed], 0)):
+        if len(part) or finished.empty:
+            study.measure(measure, {**protocol, "plane": plane}, part)
+    if not study.found.results:
+        return 1
+    tables = {name: study.tables(metric, name) for name, metric in MEASURES.items()}
+    levels = tables["noise_loss"]
+    how = (
+        f"Mean cross-entropy on {options.images} test images. Hessian of every parameter: power iteration, and "
+        f"{options.draws} draws of Hutchinson's estimate. Noise: Gaussian, on every parameter, {options.noises} draws."
+    )
+    pages = [markdown(metric_text(MEASURES[name], name, ()), table) for name, table in tables.items()]
+    (options.out / "table.md").write_text("\n".join([f"# {options.study}\n\n{how}\n", *pages]), encoding="utf-8")
+    pd.concat([tidy(table) for table in tables.values()]).to_csv(options.out / "table.csv", index=False)
+    noise = study.points(partial(noise_points, most=options.sigma))
+    noise.to_csv(options.out / "noise.csv", index=False)
+    caption = f"{how} {line_and_band(noise).capitalize()}. {provenance_text(*levels)}"
+    label = "standard deviation of the noise on every parameter"
+    figure = plot_line(options.study, noise, levels, caption, steps=sigmas(options.sigma)[::2], label=label)
+    files = [
+        *save(figure, options.out / "noise"),
+        *(options.out / name for name in ("noise.csv", "table.md", "table.csv")),
+    ]
+    plane = study.points(partial(plane_points, steps=options.plane, reach=REACH))
+    if len(plane):
+        plane.to_csv(options.out / "plane.csv", index=False)
+        caption = f"{how} Each network along its own two directions, of length 1; seed {plane['seed'].iloc[0]} alone."
+        labels = ("step along the leading eigenvector", "step along the second")
+        figure = plot_plane(options.study, plane, levels, f"{caption} {provenance_text(*levels)}", labels=labels)
+        files += [*save(figure, options.out / "plane"), options.out / "plane.csv"]
+    text = "\n".join(terminal_text(metric_text(MEASURES[name], name, ()), table) for name, table in tables.items())
+    return study.finish(f"{text}\n{how}", files)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command and return the exit code."""
+    parser = evaluation.parser("curvature.py", "How sharply the loss bends at each network.", images=200)
+    add = parser.add_argument
+    add("--sigma", type=float, default=0.03, metavar="S", help="most noise, standard deviation (default: %(default)s)")
+    add(
+        "--noises", type=int, default=3, metavar="N", help="draws of the noise that are averaged (default: %(default)s)"
+    )
+    add("--draws", type=int, default=30, metavar="N", help="draws for the trace (default: %(default)s)")
+    add("--plane", type=int, default=11, metavar="N", help="points a side of the plane; 0: none (default: %(default)s)")
+    return command.run("curvature.py", draw, parser.parse_args(argv))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""The command on checkpoints in a real store: noise, eigenvalues, trace, and the plane of the first seed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from analysis import curvature
+
+
+def call(study: Any, out: Path, *options: str) -> int:
+    few = ["--images", "4", "--noises", "1", "--draws", "2", "--plane", "5"]
+    return curvature.main([study.study, "--tracking-uri", study.uri, "--out", str(out), *few, *options])
+
+
+def test_the_noise_begins_at_the_network_and_so_does_the_plane(
+    trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(curvature, "leading_eigenpairs", lambda *args: leading(*args, iterations=3))
+    study, _, _ = trained
+    out = tmp_path / "out"
+    assert call(study, out) == 0
+    names = {f"{stem}.{ending}" for stem in ("noise", "plane") for ending in ("png", "pdf", "csv")}
+    assert {file.name for file in out.iterdir()} == names | {"table.md", "table.csv", "evaluations.json"}
+    noise, plane = pd.read_csv(out / "noise.csv"), pd.read_csv(out / "plane.csv")
+    assert len(noise) == 2 * 2 * curvature.NOISE_STEPS
+    assert noise["step"].max() == pytest.approx(0.03)
+    assert set(plane["seed"]) == {0}
+    start = noise[(noise["step"] == 0) & (noise["seed"] == 0)].set_index("arm")["loss"]
+    middle = plane[(plane["first"] == 0) & (plane["second"] == 0)].set_index("arm")["loss"]
+    assert start["+ lam"] == pytest.approx(middle["+ lam"])
+    table = pd.read_csv(out / "table.csv").set_index(["metric", "arm"])["mean"]
+    assert list(dict.fromkeys(table.index.get_level_values(0))) == list(curvature.MEASURES)
+    rises = noise[noise["arm"] == "+ lam"].groupby("seed")["loss"].agg(lambda losses: (losses - losses.iloc[0]).mean())
+    assert table["noise_loss", "+ lam"] == pytest.approx(rises.mean())
+    assert abs(table["first_eigenvalue", "+ lam"]) >= abs(table["second_eigenvalue", "+ lam"])
+    assert "trace of the Hessian" in capsys.readouterr().out
+
+
+leading = curvature.leading_eigenpairs
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--sigma", "0"], "--sigma must be above 0 and finite, got 0.0"),
+        (["--draws", "1"], "--draws must be at least 2, for a standard error, got 1"),
+        (["--plane", "4"], "--plane must be 0 or an odd number from 5, with the network in it, got 4"),
+        (["--noises", "0"], "--noises must be at least 1, got 0"),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    options: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["any", "--tracking-uri", "sqlite:///nowhere.db", "--out", str(tmp_path / "out"), *options]
+    assert curvature.main(arguments) == 2
+    assert capsys.readouterr().err == f"curvature.py: {sentence}\n"

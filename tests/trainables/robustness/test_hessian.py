@@ -1,0 +1,132 @@
+"""Power iteration and Hutchinson's estimate, against the exact Hessian of a quadratic and of a small network."""
+
+from functools import partial
+from math import sqrt
+
+import pytest
+import torch
+from torch import Generator, Tensor, nn
+from torch.func import functional_call, hessian
+from torch.nn.functional import cross_entropy
+
+from trainables.robustness.hessian import gaussian_direction, hessian_product, hutchinson_trace, leading_eigenpairs
+from trainables.robustness.landscape import Direction, loss_at
+
+EXACTLY = {"iterations": 5000, "tolerance": 0.0}
+
+
+def symmetric(values: list[float]) -> Tensor:
+    """Return a matrix with given eigenvalues, whose eigenvectors are random."""
+    rng = Generator().manual_seed(0)
+    turn = torch.linalg.qr(torch.randn(len(values), len(values), generator=rng, dtype=torch.float64)).Q
+    return turn @ torch.diag(torch.tensor(values, dtype=torch.float64)) @ turn.T
+
+
+def times(matrix: Tensor, direction: Direction) -> Direction:
+    """Return the product, for a direction in two parts, of 2 and of all other numbers."""
+    moved = matrix @ torch.cat((direction["first"], direction["second"]))
+    return {"first": moved[:2], "second": moved[2:]}
+
+
+def start(size: int, rng: Generator) -> Direction:
+    drawn = torch.randn(size, generator=rng, dtype=torch.float64)
+    return {"first": drawn[:2], "second": drawn[2:]}
+
+
+@pytest.mark.parametrize("values", [[5.0, 3.0, 1.0, 0.5], [-7.0, 4.0, 2.0, 0.0, 1.0]])
+def test_the_leading_directions_of_a_quadratic_are_its_eigenvectors(values: list[float]) -> None:
+    matrix = symmetric(values)
+    pairs = leading_eigenpairs(
+        partial(times, matrix), partial(start, len(values), Generator().manual_seed(1)), **EXACTLY
+    )
+    assert [pair.value for pair in pairs] == pytest.approx(sorted(values, key=abs, reverse=True)[:2])
+    for pair in pairs:
+        vector = torch.cat((pair.direction["first"], pair.direction["second"]))
+        assert float(vector.norm()) == pytest.approx(1)
+        torch.testing.assert_close(matrix @ vector, pair.value * vector, rtol=0, atol=1e-6)
+
+
+def test_nothing_is_left_of_a_matrix_of_rank_one() -> None:
+    matrix = symmetric([2.0, 0.0, 0.0])
+    pairs = leading_eigenpairs(partial(times, matrix), partial(start, 3, Generator().manual_seed(1)), **EXACTLY)
+    assert [pair.value for pair in pairs] == pytest.approx([2.0, 0.0], abs=1e-12)
+
+
+def test_every_draw_of_a_diagonal_matrix_has_its_trace() -> None:
+    matrix = torch.diag(torch.tensor([3.0, -1.0, 0.25, 2.0], dtype=torch.float64))
+    trace, error = hutchinson_trace(partial(times, matrix), start(4, Generator()), Generator().manual_seed(0), 5)
+    assert (trace, error) == (pytest.approx(4.25), pytest.approx(0, abs=1e-12))
+
+
+def network() -> nn.Module:
+    torch.manual_seed(1)
+    layers = (nn.Conv2d(3, 2, 3, stride=4), nn.BatchNorm2d(2), nn.Tanh(), nn.Flatten(), nn.Linear(2 * 4 * 3, 3))
+    return nn.Sequential(*layers).double()
+
+
+def data() -> list[tuple[Tensor, Tensor]]:
+    rng = Generator().manual_seed(2)
+    images, labels = torch.rand(7, 3, 16, 12, generator=rng, dtype=torch.float64), torch.arange(7) % 3
+    return [(images[:4], labels[:4]), (images[4:], labels[4:])]
+
+
+@pytest.fixture(scope="module")
+def exact() -> Tensor:
+    """Return the whole Hessian of the small network's loss, (P, P), by forward-over-reverse differentiation."""
+    net = network().eval()
+    sizes = {name: p.shape for name, p in net.named_parameters()}
+    images, labels = (torch.cat(parts) for parts in zip(*data(), strict=True))
+
+    def loss(flat: Tensor) -> Tensor:
+        parts = flat.split([size.numel() for size in sizes.values()])
+        named = {name: part.view(size) for (name, size), part in zip(sizes.items(), parts, strict=True)}
+        return cross_entropy(functional_call(net, named, images), labels)
+
+    return hessian(loss)(torch.cat([p.detach().flatten() for p in net.parameters()]))
+
+
+def flat(direction: Direction) -> Tensor:
+    return torch.cat([change.flatten() for change in direction.values()])
+
+
+def test_the_product_is_that_with_the_exact_hessian_and_leaves_the_network_alone(exact: Tensor) -> None:
+    net = network().train()
+    direction = gaussian_direction(net, Generator().manual_seed(3))
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    torch.testing.assert_close(flat(hessian_product(net, data(), direction)), exact @ flat(direction))
+    assert net.training
+    assert all(p.grad is None for p in net.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_the_leading_directions_and_the_trace_of_a_network_are_those_of_its_exact_hessian(exact: Tensor) -> None:
+    net, rng = network(), Generator().manual_seed(4)
+    product = partial(hessian_product, net, data())
+    pairs = leading_eigenpairs(product, lambda: gaussian_direction(net, rng), iterations=400, tolerance=1e-12)
+    by_size = torch.linalg.eigvalsh(exact)
+    by_size = by_size[by_size.abs().argsort(descending=True)]
+    assert [pair.value for pair in pairs] == pytest.approx(by_size[:2].tolist(), rel=1e-4)
+    trace, error = hutchinson_trace(product, pairs[0].direction, rng, 200)
+    off_diagonal = exact - torch.diag(exact.diagonal())
+    expected = sqrt(2 * float(off_diagonal.square().sum()) / 200)  # the standard error of Rademacher draws
+    assert error == pytest.approx(expected, rel=0.3)
+    assert abs(trace - float(exact.trace())) < 4 * expected
+
+
+def test_a_step_along_the_leading_direction_raises_the_loss_by_half_the_eigenvalue(exact: Tensor) -> None:
+    """The even part of the loss along a unit direction is eigenvalue / 2 x step squared, up to the fourth power."""
+    net = network()
+    product = partial(hessian_product, net, data())
+    pair = leading_eigenpairs(product, lambda: gaussian_direction(net, Generator().manual_seed(5)), 1)[0]
+    step = 1e-2
+    losses = loss_at(net, data(), [([pair.direction], [move]) for move in (-step, 0.0, step)])
+    bend = float(losses[0] + losses[2] - 2 * losses[1]) / step**2
+    assert bend == pytest.approx(pair.value, rel=2e-3)
+
+
+def test_noise_moves_every_parameter_alike_and_is_the_same_for_a_seed() -> None:
+    net = network()
+    one, two = (gaussian_direction(net, Generator().manual_seed(0)) for _ in range(2))
+    assert set(one) == {name for name, _ in net.named_parameters()}  # biases and batch norm too
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert float(flat(one).std()) == pytest.approx(1, abs=4 / sqrt(2 * len(flat(one))))
