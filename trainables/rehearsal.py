@@ -184,7 +184,7 @@ def _noise(images: Tensor, classes: int, shapes: Shapes, rng: Generator) -> Mapp
         "teach": lambda pixels: pixels.mean(dim=(1, 2, 3))[:, None] * noise(classes),
         "encode": lambda pixels, depth: noise(len(pixels), *shapes[depth]),
         "num_stages": len(shapes) - 1,
-        "generate": lambda partner, lam: noise(len(images), 1, *images.shape[2:]),
+        "generate": lambda sources, lam: noise(len(images), lam[0].numel(), *images.shape[2:]),
     }
 
 

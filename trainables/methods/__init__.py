@@ -6,6 +6,7 @@ from trainables.backbones.backbone import Network
 from trainables.backbones.pretrained import Weights
 from trainables.config import Config
 from trainables.datasets.dataset import Dataset
+from trainables.methods.adversarial_masks import AdAutoMixing
 from trainables.methods.attention_extractor import AttentiveMixing
 from trainables.methods.consistency import AugMixing
 from trainables.methods.frozen_teacher import SuperMixing
@@ -14,13 +15,16 @@ from trainables.methods.method import Method, Step
 from trainables.methods.mixing import Mixing
 from trainables.methods.momentum_pipeline import MomentumPipeline
 from trainables.methods.network import build_network
+from trainables.methods.scenario_agnostic import SAMixing
 from trainables.methods.weight_average import WeightAverage
 from trainables.seeds import derive_seed
 
 METHODS: dict[str, type[Mixing]] = {
+    "adautomix": AdAutoMixing,
     "attentivemix": AttentiveMixing,
     "augmix": AugMixing,
     "automix": AutoMixing,
+    "samix": SAMixing,
     "supermix": SuperMixing,
 }
 

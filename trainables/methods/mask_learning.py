@@ -59,10 +59,10 @@ class AutoMixing(Mixing):
             self.teacher = build_network(config, dataset).requires_grad_(False)
             self.teacher.load_state_dict(network.state_dict())
         self.heads = plain_heads(network, num_classes) if pipeline == "mp_ce" else None
-        self.register_buffer("mask_weight", torch.tensor(options["mask_weight"]))  # a checkpoint holds it
+        self.register_buffer("mask_weight", torch.tensor(options.get("mask_weight", 0.0)))  # a checkpoint holds it
 
     @staticmethod
-    def make_block(channels: int, options: Mapping[str, Any]) -> MixBlock:
+    def make_block(channels: int, options: Mapping[str, Any]) -> nn.Module:
         """Return the block that makes masks from maps of so many channels."""
         return MixBlock(channels, options["lam_channel"], options["value_of"])
 
@@ -72,8 +72,8 @@ class AutoMixing(Mixing):
         generate = partial(self.masks, maps, (images.shape[2], images.shape[3]), rng)
         partner, lam = draw(len(images), self.options["alpha"], self.options["per_batch"], rng)
         mask = generate(partner, lam)
-        gap = mask_loss(mask, lam, self.options["mask_loss"], self.options["epsilon"])
-        if self.teacher is None or self.options["masks"] == "grids":
+        gap = self.mask_gap(mask, lam)
+        if self.teacher is None or self.options.get("masks") == "grids":
             even = even_near_the_ends(mask, lam, self.options["lam_margin"])
             loss, log = self.classification(images, mix_by(images, partner, lam, even), labels)
             return Step(loss + self.mask_weight * gap, log | {"mask_gap": gap.detach()})
@@ -85,6 +85,10 @@ class AutoMixing(Mixing):
         loss, log = self.classification(images, mixed, labels)
         log |= {"loss_block": block_loss.detach(), "mask_gap": gap.detach()}
         return Step(loss + block_loss + self.mask_weight * gap, log)
+
+    def mask_gap(self, mask: Tensor, lam: Tensor) -> Tensor:
+        """Return the loss of the masks themselves, (), before gamma: Eq. 7 for shares (B, 1, H, W) of the partner."""
+        return mask_loss(mask, lam, self.options["mask_loss"], self.options["epsilon"])
 
     def classification(self, images: Tensor, mixed: Mixed, labels: Tensor) -> Step:
         """Return the classifier's loss on the images as they are, if it learns from them, and on the mixed ones."""
@@ -109,7 +113,7 @@ class AutoMixing(Mixing):
 
     def masks(self, maps: Tensor, size: tuple[int, int], rng: Generator, partner: Tensor, lam: Tensor) -> Tensor:
         """Return the partners' share of every pixel, (B, 1, H, W), from the maps (B, C, h, w)."""
-        if self.options["masks"] == "grids":
+        if self.options.get("masks") == "grids":
             return random_grids(lam, (maps.shape[2], maps.shape[3]), size, rng)
         return self.block(maps, maps[partner], lam, size)
 
@@ -121,7 +125,8 @@ class AutoMixing(Mixing):
             follow(self.teacher, self.network, keep)
             if self.heads is not None:
                 follow(self.heads[1], self.heads[0], keep)
-        self.mask_weight.fill_(mask_weight_at(progress, self.options["mask_weight"], self.options["mask_decay"]))
+        if "mask_weight" in self.options:
+            self.mask_weight.fill_(mask_weight_at(progress, self.options["mask_weight"], self.options["mask_decay"]))
 
     def own_groups(self) -> list[dict[str, Any]]:
         """See ``Method.own_groups``: the block, where its learning rate or momentum is its own."""
@@ -144,7 +149,7 @@ class AutoMixing(Mixing):
     @property
     def also_saved(self) -> dict[str, nn.Module]:
         """See ``Method.also_saved``."""
-        return {} if self.options["masks"] == "grids" else {"mix_block": self.block}
+        return {} if self.options.get("masks") == "grids" else {"mix_block": self.block}
 
 
 def _check(config: Config, pipeline: str) -> None:
@@ -159,7 +164,7 @@ def _check(config: Config, pipeline: str) -> None:
         refused["sumix.raw_statistics"] = (config.sumix.raw_statistics, "keep", classifies)
     for key, (value, wanted, reason) in refused.items():
         if value != wanted:
-            raise ValueError(f"mixer 'automix' {reason}: {key} must be {wanted!r}, got {value!r}")
+            raise ValueError(f"mixer {config.mixer!r} {reason}: {key} must be {wanted!r}, got {value!r}")
     most, least = (config.mixer_options[f"block_{key}"] for key in ("lr", "min_lr"))
     most, least = config.lr if most is None else most, config.min_lr if least is None else least
     if least > most:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from trainables.mixers.adautomix import adautomix
 from trainables.mixers.alignmix import alignmix
 from trainables.mixers.attentivemix import attentivemix
 from trainables.mixers.augmix import augmix
@@ -21,6 +22,7 @@ from trainables.mixers.puzzlemix import puzzlemix
 from trainables.mixers.resizemix import resizemix
 from trainables.mixers.saliency_dcutmix import saliency_dcutmix
 from trainables.mixers.saliencymix import saliencymix
+from trainables.mixers.samix import samix
 from trainables.mixers.smoothmix import smoothmix
 from trainables.mixers.supermix import supermix
 from trainables.mixers.transmix import transmix
@@ -49,4 +51,6 @@ MIXERS: dict[str, Callable[..., Mixed]] = {
     "augmix": augmix,
     "transmix": transmix,
     "automix": automix,
+    "samix": samix,
+    "adautomix": adautomix,
 }

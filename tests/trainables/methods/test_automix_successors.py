@@ -1,0 +1,241 @@
+"""SAMix's and AdAutoMix's generators by plain loops, and a step of each by hand."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from trainables.config import flatten, parse
+from trainables.datasets import DATASETS
+from trainables.losses.adversarial_block import AdversarialBlock, likeness
+from trainables.losses.mix_block import mask_loss
+from trainables.losses.samix_block import SAMixBlock, mask_variance, rescaled
+from trainables.methods import build_method
+from trainables.methods.adversarial_masks import AdAutoMixing
+from trainables.methods.scenario_agnostic import SAMixing
+from trainables.mixers.adautomix import adautomix, draw_three, even_near_the_end
+from trainables.mixers.automix import draw, even_near_the_ends, mix_by
+from trainables.mixers.mixed import mixed_cross_entropy
+
+B = 6
+LABELS = torch.tensor([3, 1, 4, 1, 5, 9])
+
+
+def pixels() -> Tensor:
+    return torch.rand(B, 3, 16, 12, dtype=torch.float64, generator=Generator().manual_seed(5))
+
+
+def method_for(mixer: str, **keys: Any) -> Any:
+    dotted = {key.replace("__", "."): value for key, value in keys.items()}
+    config = parse({"dataset": "cifar10", "backbone": "resnet8", "init": "torch_default", "mixer": mixer, **dotted})
+    assert parse(flatten(config)) == config
+    return build_method(config, DATASETS["cifar10"], 0).double().train()
+
+
+def drawn(block: torch.nn.Module, seed: int = 3) -> None:
+    """Draw weights with which the masks are not all the same."""
+    rng = Generator().manual_seed(seed)
+    for parameter in block.parameters():
+        parameter.data.copy_(torch.randn(parameter.shape, generator=rng, dtype=torch.float64) / 4)
+
+
+def same_gradients(block: torch.nn.Module, ours: Tensor, theirs: Tensor) -> None:
+    torch.testing.assert_close(ours, theirs)
+    direction = torch.randn(ours.shape, dtype=ours.dtype, generator=Generator().manual_seed(9))
+    parameters = list(block.parameters())
+    gradients = [torch.autograd.grad((m * direction).sum(), parameters, allow_unused=True) for m in (ours, theirs)]
+    for one, two in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, two)
+
+
+def attended(query: list[Tensor], keys: list[Tensor], values: list[Tensor]) -> list[Tensor]:
+    seen = []
+    for vector in query:
+        scores = [torch.exp(vector @ key / math.sqrt(len(vector))) for key in keys]
+        seen.append(sum(s * v for s, v in zip(scores, values, strict=True)) / sum(scores))
+    return seen
+
+
+def at(conv: torch.nn.Conv2d, vector: Tensor) -> Tensor:
+    return conv.weight[:, :, 0, 0] @ vector + conv.bias
+
+
+def enlarged(rows: list[list[Tensor]], height: int, width: int) -> Tensor:
+    maps = torch.stack([torch.stack(row) for row in rows]).view(len(rows), 1, height, width)
+    return F.interpolate(maps, size=(2 * height, 2 * width), mode="bilinear", align_corners=False)
+
+
+def test_the_mask_of_samix_by_plain_loops() -> None:
+    rng = Generator().manual_seed(0)
+    block = SAMixBlock(4, lam_k=0.25).double().eval()
+    drawn(block)
+    own, other = torch.randn(2, 2, 4, 2, 3, dtype=torch.float64, generator=rng)
+    lam = torch.tensor([0.2, 0.7], dtype=torch.float64)
+    rows = []
+    for b in range(2):
+        bent = (4 / 3 * lam[b] ** 3 - 2 * lam[b] ** 2 + 1.25 * lam[b]) / (1.25 - 2 / 3)
+        places = [(y, x) for y in range(2) for x in range(3)]
+        z_i = [own[b, :, y, x] * (1 + bent) for y, x in places]
+        z_j = [other[b, :, y, x] * (1 + 1 - bent) for y, x in places]
+        both = [torch.cat(pair) for pair in zip(z_i, z_j, strict=True)]
+        first, norm, _, last = block.value
+        normed = [at(first, z) * norm.weight / math.sqrt(1 + norm.eps) + norm.bias for z in z_j]
+        values = [at(last, torch.where(v > 0, v, v.exp() - 1))[0] for v in normed]
+        rows.append(attended([at(block.query, z) for z in both], [at(block.key, z) for z in both], values))
+    same_gradients(block, block(own, other, lam, (4, 6)), enlarged(rows, 2, 3).sigmoid())
+
+
+def test_the_curve_of_lambda() -> None:
+    lam = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)
+    torch.testing.assert_close(rescaled(lam, 0.25), lam)
+    bent = rescaled(torch.tensor([0.1, 0.3], dtype=torch.float64), 0.25)
+    assert 0.1 < bent[0] < bent[1] < 0.5
+    straight = rescaled(torch.tensor([0.3], dtype=torch.float64), 1e6)
+    torch.testing.assert_close(straight, torch.tensor([0.3], dtype=torch.float64), rtol=0, atol=1e-6)
+
+
+def test_the_variance_of_masks() -> None:
+    mask = torch.tensor([[0.0, 1.0], [0.5, 0.5]], dtype=torch.float64).view(2, 1, 1, 2)
+    assert mask_variance(mask, "row").item() == pytest.approx(0.125)  # a quarter, and none
+    assert mask_variance(mask + torch.tensor([0.0, 0.5]).view(2, 1, 1, 1), "batch").item() == pytest.approx(0.1875)
+
+
+def test_a_step_of_samix_by_hand() -> None:
+    ours, other = method_for("samix"), method_for("samix")
+    assert isinstance(ours, SAMixing)
+    for method in (ours, other):
+        drawn(method.block)
+    images, rng = pixels(), Generator().manual_seed(0)
+    loss, log = ours(images, LABELS, Generator().manual_seed(0))
+    with torch.no_grad():
+        maps = other.teacher.encode(images, 4)
+        other.teacher.forward_features(maps, 4)
+    partner, lam = draw(B, 2.0, False, rng)
+    mask = other.block(maps, maps[partner], lam, (16, 12))
+    gap = mask_loss(mask, lam, "row") - 2 * sum(m.var(correction=0) for m in mask) / B
+    first = mix_by(images, partner, lam, mask)
+    wanted = mixed_cross_entropy(other.teacher(first.images), LABELS, first) + 0.1 * gap
+    with torch.no_grad():
+        partner, lam = draw(B, 2.0, False, rng)
+        mask = even_near_the_ends(other.block(maps, maps[partner], lam, (16, 12)), lam, 0.08)
+    second = mix_by(images, partner, lam, mask)
+    wanted = wanted + F.cross_entropy(other.heads[0](other.network.forward_features(images)), LABELS)
+    wanted = wanted + mixed_cross_entropy(other.network(second.images), LABELS, second)
+    torch.testing.assert_close(loss, wanted, rtol=1e-6, atol=0)  # the drawn lambda is float32
+    torch.testing.assert_close(log["mask_gap"], gap.detach(), rtol=1e-6, atol=1e-8)
+    loss.backward()
+    assert all(p.grad is None for p in ours.teacher.parameters())
+    assert ours.block.key.weight.grad.any()
+    assert ours.also_saved == {"mix_block": ours.block}
+
+
+@pytest.mark.parametrize("lam_channel", [False, True])
+def test_the_masks_of_adautomix_by_plain_loops(lam_channel: bool) -> None:
+    block = AdversarialBlock(4, lam_channel).double()
+    drawn(block)
+    rng = Generator().manual_seed(0)
+    maps = torch.randn(2, 3, 4, 2, 3, dtype=torch.float64, generator=rng)
+    lam = torch.tensor([[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]], dtype=torch.float64)
+    masks = block(maps, lam, (4, 6))
+    torch.testing.assert_close(masks.sum(dim=1), torch.ones(2, 4, 6, dtype=torch.float64))
+    of_images = []
+    for i in range(3):
+        rows = []
+        for b in range(2):
+
+            def z(k: int, y: int, x: int, b: int = b) -> Tensor:
+                vector = maps[b, k, :, y, x]
+                return torch.cat((vector, lam[b, k, None])) if lam_channel else vector
+
+            places = [(y, x) for y in range(2) for x in range(3)]
+            queries = [at(block.query, z(i, *p)) for p in places]
+            others = [sum(at(block.key, z(j, *p)) for j in range(3) if j != i) for p in places]
+            rows.append(attended(queries, others, [at(block.value, z(i, *p))[0] for p in places]))
+        of_images.append(enlarged(rows, 2, 3))
+    same_gradients(block, masks, torch.cat(of_images, dim=1).softmax(dim=1))
+
+
+def test_likeness_by_hand() -> None:
+    logits = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
+    sources = torch.tensor([[[2.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]], dtype=torch.float64)
+    lam = torch.tensor([[0.5, 0.3, 0.2]], dtype=torch.float64)
+    assert likeness(logits, sources, lam).item() == pytest.approx(0.5 * 1 + 0.3 * 0 + 0.2 * -1)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_step_of_adautomix_by_hand(number: int) -> None:
+    """Even steps work against the slow copy, odd ones for it."""
+    ours, other = method_for("adautomix"), method_for("adautomix")
+    assert isinstance(ours, AdAutoMixing)
+    for method in (ours, other):
+        drawn(method.block)
+        method.step += number
+    images, rng = pixels(), Generator().manual_seed(0)
+    loss, _ = ours(images, LABELS, Generator().manual_seed(0))
+    with torch.no_grad():
+        maps = other.teacher.encode(images, 4)
+        logits = other.teacher.head(other.teacher.forward_features(maps, 4))
+
+    def mixture(lam_margin: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        sources, lam = draw_three(B, 1.0, False, rng)
+        masks = other.block(torch.stack([maps[sources[:, k]] for k in range(3)], dim=1), lam, (16, 12))
+        rows, even = [], []
+        for b in range(B):
+            shares = lam[b, :, None, None].expand(3, 16, 12) if 1 - lam[b, 0] < lam_margin else masks[b]
+            rows.append(sum(shares[k] * images[sources[b, k]] for k in range(3)))
+            even.append(sum(lam[b, k] * images[sources[b, k]] for k in range(3)))
+        return torch.stack(rows), torch.stack(even), sources, lam
+
+    def cross_entropy(logits: Tensor, sources: Tensor, lam: Tensor) -> Tensor:
+        log_p = logits.log_softmax(dim=1)
+        return -sum(lam[b, k] * log_p[b, LABELS[sources[b, k]]] for b in range(B) for k in range(3)) / B
+
+    x, _, sources, lam = mixture(0.0)
+    of_mixed = other.teacher(x)
+    of_block = cross_entropy(of_mixed, sources, lam)
+    cosine = sum(
+        lam[b, k] * F.cosine_similarity(of_mixed[b], logits[sources[b, k]], dim=0) for b in range(B) for k in range(3)
+    )
+    generation = -0.3 * of_block + 0.7 * cosine / B if number == 0 else of_block
+    with torch.no_grad():
+        x, even, sources, lam = mixture(0.03)
+    wanted = generation + 0.5 * F.cross_entropy(other.heads[0](other.network.forward_features(images)), LABELS)
+    wanted = wanted + 0.5 * cross_entropy(other.network(even), sources, lam)
+    wanted = wanted + cross_entropy(other.network(x), sources, lam)
+    torch.testing.assert_close(loss, wanted, rtol=1e-6, atol=0)
+    for value in (loss, wanted):
+        value.backward()
+    for one, two in zip(ours.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, two.grad, rtol=1e-5, atol=1e-8)
+    assert ours.block.query.weight.grad.any()
+    ours.after_step(0.5)
+    assert ours.step == number + 1
+
+
+def test_the_label_has_the_drawn_shares_and_an_image_that_is_nearly_alone_mixes_evenly() -> None:
+    images = pixels()
+
+    def thirds(sources: Tensor, lam: Tensor) -> Tensor:
+        return torch.full((B, 3, 16, 12), 1 / 3, dtype=torch.float64)
+
+    mixed = adautomix(images, Generator().manual_seed(0), lam_margin=0.0, generate=thirds)
+    sources, lam = draw_three(B, 1.0, False, Generator().manual_seed(0))
+    assert torch.equal(mixed.sources, sources)
+    assert torch.equal(mixed.weights, lam)
+    torch.testing.assert_close(mixed.images, sum(images[sources[:, k]] for k in range(3)) / 3)
+    shares = torch.tensor([[0.98, 0.01, 0.01], [0.96, 0.02, 0.02]])
+    even = even_near_the_end(torch.full((2, 3, 1, 1), 1 / 3), shares, 0.03)
+    assert torch.equal(even[0, :, 0, 0], shares[0])
+    assert torch.equal(even[1, :, 0, 0], torch.full((3,), 1 / 3))
+
+
+def test_what_cannot_be_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"mixer.pipeline must be 'mp_ce', got 'mp'"):
+        method_for("adautomix", mixer__pipeline="mp")
+    with pytest.raises(ValueError, match=r"mixer 'samix' mixes every batch: mixer\.probability must be 1"):
+        method_for("samix", mixer__probability=0.5)
+    with_sumix = method_for("samix", sumix__lam="learned", sumix__regulariser="su")
+    assert "lam_shift" in with_sumix(pixels(), LABELS, Generator().manual_seed(0)).log

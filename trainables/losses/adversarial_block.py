@@ -1,0 +1,62 @@
+"""AdAutoMix's generator, which makes one mask for each of several images.
+
+Jin, Zhu, Li, Wang, Liu, Yu, Wang, El-Yacoubi, "Adversarial AutoMixup", ICLR 2024 (arXiv:2312.11954); the details are
+those of the official code.
+
+Shape letters: B batch, K images of a mixture, C channels, h and w of a map, H and W of the image.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from trainables.losses.sumix import wide
+
+
+class AdversarialBlock(nn.Module):
+    """Attention of each position of an image to the positions of all others together, and a value of its own."""
+
+    def __init__(self, channels: int, lam_channel: bool) -> None:
+        super().__init__()
+        self.lam_channel = lam_channel
+        self.query = nn.Conv2d(channels + lam_channel, channels // 2, 1)
+        self.key = nn.Conv2d(channels + lam_channel, channels // 2, 1)
+        self.value = nn.Conv2d(channels + lam_channel, 1, 1)
+        for conv in (self.query, self.key, self.value):
+            nn.init.normal_(conv.weight, std=0.01)
+            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+
+    def forward(self, maps: Tensor, lam: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return the share of each image in every pixel, (B, K, H, W), float32; the shares of a pixel sum to 1.
+
+        Args:
+            maps: (B, K, C, h, w) of the images of each mixture.
+            lam: (B, K) their shares in the label.
+            size: (H, W) of the mask.
+        """
+        with torch.autocast(maps.device.type, enabled=False):
+            maps = wide(maps)
+            if self.lam_channel:
+                channel = lam.to(maps.dtype)[:, :, None, None, None].expand(-1, -1, 1, *maps.shape[3:])
+                maps = torch.cat((maps, channel), dim=2)
+            flat = maps.flatten(0, 1)  # (BK, C, h, w)
+            queries, keys, values = (
+                layer(flat).flatten(2).unflatten(0, maps.shape[:2]) for layer in (self.query, self.key, self.value)
+            )  # (B, K, C/2 or 1, hw)
+            others = keys.sum(dim=1, keepdim=True) - keys  # the scores are linear in the keys
+            attention = (queries.mT @ others / math.sqrt(keys.shape[2])).softmax(dim=-1)  # (B, K, hw, hw)
+            seen = (attention @ values.mT).squeeze(-1).unflatten(2, maps.shape[3:])  # (B, K, h, w)
+            return F.interpolate(seen, size=size, mode="bilinear", align_corners=False).softmax(dim=1)
+
+
+def likeness(logits: Tensor, source_logits: Tensor, lam: Tensor) -> Tensor:
+    """Return the mean over the batch, (), of the cosine between a mixture's logits and its sources', by their shares.
+
+    Args:
+        logits: (B, L) of the mixtures.
+        source_logits: (B, K, L) of their images.
+        lam: (B, K) shares.
+    """
+    return (lam * F.cosine_similarity(logits[:, None], source_logits, dim=-1)).sum(dim=1).mean()

@@ -1,0 +1,88 @@
+"""AdAutoMix: three images are mixed by masks that are learned against the classifier.
+
+Jin, Zhu, Li, Wang, Liu, Yu, Wang, El-Yacoubi, "Adversarial AutoMixup", ICLR 2024 (arXiv:2312.11954). The generator is
+in ``losses/adversarial_block.py``, what trains it in ``methods/adversarial_masks.py``.
+
+Shape letters: B batch, K images of a mixture, C channels, H height, W width.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Generator, Tensor
+
+from trainables.mixers.mixed import Mixed, beta, partners
+from trainables.ranges import NotNegative, Positive, Share, ShareBelowOne
+
+IMAGES = 3  # K
+
+
+def adautomix(
+    images: Tensor,
+    rng: Generator,
+    *,
+    alpha: float = 1.0,
+    per_batch: bool = False,
+    lam_margin: Share = 0.03,
+    layer: int = 3,
+    lam_channel: bool = False,
+    adversarial_share: Share = 0.3,
+    plain_mixing: Share = 0.5,
+    first_momentum: Share = 0.999,
+    last_momentum: Share = 0.999999,
+    momentum_from: Share = 0.1,
+    block_lr: Positive | None = None,
+    block_min_lr: NotNegative | None = None,
+    block_momentum: ShareBelowOne | None = None,
+    generate: Callable[[Tensor, Tensor], Tensor],
+) -> Mixed:
+    """Mix each image with two others by learned masks, or evenly where its own share is nearly all.
+
+    Args:
+        images: (B, C, H, W), left unchanged.
+        rng: source of every random draw, on the device of ``images``.
+        alpha: each image's share is drawn from Beta(alpha, alpha), and divided by the sum of the three.
+        per_batch: one draw for all rows, as in the official code, instead of one a row.
+        lam_margin: where the own share is within this of 1, all masks are the shares themselves.
+        layer: stage of the network whose map the masks are made from; the stem is 0. This and what follows is read by
+            ``methods/adversarial_masks.py``.
+        lam_channel: the maps get the shares as one more channel; not so for convolutional networks.
+        adversarial_share: beta, by which the generator is rewarded for the slow copy's loss in every second step; the
+            rest rewards mixtures that look unlike their images to it.
+        plain_mixing: share of the linear mixture in the classifier's loss on images without masks.
+        first_momentum: m at the start, as in ``automix``.
+        last_momentum: m at the end.
+        momentum_from: the share of the training from which on m rises.
+        block_lr: learning rate of the generator, if not the network's.
+        block_min_lr: where that rate ends, if not at the network's ``min_lr``.
+        block_momentum: SGD's momentum for the generator, if not the network's.
+        generate: from sources (B, K) int64 and shares (B, K) to the share of each in every pixel, (B, K, H, W).
+
+    Returns:
+        A ``Mixed`` with K = 3; the label has the drawn shares. The test of ``lam_margin`` is the official code's;
+        OpenMixup's copy turns it round, which makes nearly every mask even.
+    """
+    sources, lam = draw_three(len(images), alpha, per_batch, rng)
+    return mix_three(images, sources, lam, even_near_the_end(generate(sources, lam), lam, lam_margin))
+
+
+def draw_three(size: int, alpha: float, per_batch: bool, rng: Generator) -> tuple[Tensor, Tensor]:
+    """Return the sources of each row, itself and two others, (B, K) int64, and their shares, (B, K)."""
+    own = torch.arange(size, device=rng.device)
+    sources = torch.stack([own, *(partners(size, rng) for _ in range(IMAGES - 1))], dim=1)
+    drawn = torch.stack([beta(alpha, 1 if per_batch else size, rng) for _ in range(IMAGES)], dim=1)
+    return sources, (drawn / drawn.sum(dim=1, keepdim=True)).expand(size, -1)
+
+
+def even_near_the_end(masks: Tensor, lam: Tensor, margin: float) -> Tensor:
+    """Return ``masks`` (B, K, H, W), but the shares ``lam`` (B, K) everywhere in rows whose own is nearly all."""
+    extreme = (1 - lam[:, 0] < margin)[:, None, None, None]
+    return torch.where(extreme, lam[:, :, None, None], masks)
+
+
+def mix_three(images: Tensor, sources: Tensor, lam: Tensor, masks: Tensor) -> Mixed:
+    """Return mixtures of the sources (B, K) of each row by masks (B, K, H, W), which get gradient."""
+    masks = masks.to(images.dtype)
+    mixed = sum(masks[:, k, None] * images[sources[:, k]] for k in range(sources.shape[1]))
+    assert isinstance(mixed, Tensor)
+    return Mixed(mixed, sources, lam)
