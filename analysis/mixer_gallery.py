@@ -37,7 +37,8 @@ CLASSES = (7, 0)  # a horse and an aeroplane: the first of each in the test set 
 COPIES = 48  # the copies of the pair in a batch, which are the rows to choose from
 DRAWS = 6
 NO_RATIO = ("none", "cutout", "augmix")  # mixers of one image alone
-NOT_DRAWN = ("transmix", "mixup_cutmix", "automix")  # the images that cutmix and mixup make; masks that are learned
+# The images that cutmix and mixup make; masks that are learned; a mixer of transformers.
+NOT_DRAWN = ("transmix", "mixup_cutmix", "automix", "samix", "adautomix", "mergemix")
 
 
 def main() -> int:

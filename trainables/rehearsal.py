@@ -181,6 +181,7 @@ def _noise(images: Tensor, classes: int, shapes: Shapes, rng: Generator) -> Mapp
         "saliency": noise(len(images), *images.shape[2:]),
         "attention": noise(len(images), height, width),
         "attend": lambda pixels: noise(len(pixels), height, width),
+        "attend_merged": lambda pixels, share: noise(len(pixels), height, width),
         "teach": lambda pixels: pixels.mean(dim=(1, 2, 3))[:, None] * noise(classes),
         "encode": lambda pixels, depth: noise(len(pixels), *shapes[depth]),
         "num_stages": len(shapes) - 1,

@@ -15,7 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainables.backbones.backbone import Network
+from trainables.backbones.deit import DeiT
 from trainables.backbones.modes import evaluation_mode
+from trainables.backbones.token_merging import merged_attention
 from trainables.losses.sumix import wide
 from trainables.mixers import MIXERS
 
@@ -74,6 +76,18 @@ def token_attention(network: Network, images: Tensor, labels: Tensor) -> Callabl
     return attend
 
 
+def merged_token_attention(network: Network, images: Tensor, labels: Tensor) -> Callable[[Tensor, float], Tensor]:
+    """Return a function from pixels (B, C, H, W) and the share of patches that are merged to attention (B, h, w)."""
+
+    def attend(pixels: Tensor, share: float) -> Tensor:
+        backbone = network.backbone
+        assert isinstance(backbone, DeiT)
+        with evaluation_mode(network), torch.no_grad():
+            return merged_attention(backbone, network.normalise(pixels), share)
+
+    return attend
+
+
 def classifier(network: Network, images: Tensor, labels: Tensor) -> Callable[[Tensor], Tensor]:
     """Return a function from pixels (B, C, H, W) to logits (B, L), in evaluation mode, with gradient."""
 
@@ -98,6 +112,7 @@ INPUTS: dict[str, Callable[[Network, Tensor, Tensor], object]] = {
     "saliency": gradient_saliency,
     "attention": map_attention,
     "attend": token_attention,
+    "attend_merged": merged_token_attention,
     "teach": classifier,
     "encode": encoder,
     "num_stages": stage_count,
@@ -111,6 +126,6 @@ def asks_the_network(mixer: str) -> bool:
 
 def check_inputs(wanted: Iterable[str], network: Network, mixer: str) -> None:
     """Raise ``ValueError`` for what ``mixer`` wants and ``network`` cannot give."""
-    if "attend" in wanted and not isinstance(network.backbone, HasClassToken):
+    if {"attend", "attend_merged"} & set(wanted) and not isinstance(network.backbone, HasClassToken):
         name = type(network.backbone).__name__
         raise ValueError(f"mixer {mixer!r} needs a backbone with a class token; {name} has none")

@@ -14,6 +14,7 @@ from trainables.mixers.fmix import fmix
 from trainables.mixers.gridmix import gridmix
 from trainables.mixers.kimage import dcutmix, dmixup
 from trainables.mixers.manifoldmix import manifoldmix
+from trainables.mixers.mergemix import mergemix
 from trainables.mixers.mixed import Mixed
 from trainables.mixers.mixup import mixup
 from trainables.mixers.mixup_cutmix import mixup_cutmix
@@ -50,6 +51,7 @@ MIXERS: dict[str, Callable[..., Mixed]] = {
     "attentivemix": attentivemix,
     "augmix": augmix,
     "transmix": transmix,
+    "mergemix": mergemix,
     "automix": automix,
     "samix": samix,
     "adautomix": adautomix,

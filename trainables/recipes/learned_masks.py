@@ -5,9 +5,11 @@ strengths are those that OM's benchmark tables name. The paper itself has one se
 preset ``paper``; only the layer must be said for a network without four stages.
 """
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from trainables.mixers import MIXERS
 from trainables.recipes.recipe import Recipe
 from trainables.recipes.strengths import ALPHA, TRANSFORMERS, sumix_settings
 
@@ -102,6 +104,7 @@ ALPHA_OF_DATASET |= {
 def automix_settings(config: Mapping[str, Any]) -> Recipe:
     """Return what AutoMix sets for a cell besides its alpha, and nothing for a mixer whose masks are not learned.
 
+    SAMix and AdAutoMix are set as AutoMix, as far as they have its options.
     In a run of few epochs its slow copy must leave its start in time. With the preset ``paper`` nothing of OpenMixup's
     is set.
     """
@@ -115,7 +118,8 @@ def automix_settings(config: Mapping[str, Any]) -> Recipe:
         settings |= RELEASED[dataset][backbone in TRANSFORMERS]
         if backbone.startswith("wrn"):
             settings |= WIDE_RESNET
-    return settings
+    options = inspect.signature(MIXERS[str(config["mixer"])]).parameters
+    return {key: value for key, value in settings.items() if key.removeprefix("mixer.") in options or "." not in key}
 
 
 # OM's notes have this weight decay for ResNeXt-50 under mixers that cut, "for better performances"; AutoMix's Table 1,

@@ -24,6 +24,7 @@ ALPHA: dict[str, tuple[float, float]] = {
     "comixup": (2.0, 2.0),
     "automix": (2.0, 2.0),
     "samix": (2.0, 2.0),
+    "mergemix": (1.0, 1.0),
     "adautomix": (1.0, 1.0),
     # From their own papers: K-image mixing for PyramidNet-110 and ImageNet, SuperMix, AugMix.
     "dmixup": (1 / 3, 1 / 3),

@@ -1,0 +1,133 @@
+"""MergeMix: token merging by plain loops, masks of the most attended patches, and the label."""
+
+import functools
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from trainables.backbones.deit import DeiT, vit_tiny_32
+from trainables.backbones.token_merging import attend, destinations, merge, merged_attention
+from trainables.config import parse
+from trainables.datasets import DATASETS
+from trainables.methods import build_method
+from trainables.mixers.mergemix import mergemix
+from trainables.mixers.mixed import beta, partners
+
+B, M, N = 5, 4, 3
+
+
+@functools.cache
+def network() -> DeiT:
+    torch.manual_seed(0)
+    made = vit_tiny_32(num_classes=5).eval()
+    assert isinstance(made, DeiT)
+    for block in made.stages[1:]:
+        nn.init.normal_(block.self_attention.in_proj_weight, std=0.2)  # far from uniform attention
+    return made.double()
+
+
+def pixels(rows: int = 3) -> Tensor:
+    return torch.randn(rows, 3, 32, 32, generator=Generator().manual_seed(2), dtype=torch.float64)
+
+
+def merged_by_loops(keys: Tensor, merges: int) -> list[int]:
+    """Return the new place of each token of one image."""
+    first, second = range(0, len(keys), 2), range(1, len(keys), 2)
+    best = {}
+    for i in first:
+        if i == 0:
+            continue
+        scores = [F.cosine_similarity(keys[i], keys[j], dim=0).item() for j in second]
+        best[i] = (max(scores), second[scores.index(max(scores))])
+    gone = sorted(best, key=lambda i: -best[i][0])[:merges]
+    order = [i for i in first if i not in gone] + list(second)
+    return [order.index(best[i][1] if i in gone else i) for i in range(len(keys))]
+
+
+@pytest.mark.parametrize("tokens", [8, 9])
+@pytest.mark.parametrize("merges", [1, 3])
+def test_the_most_alike_tokens_become_one(tokens: int, merges: int) -> None:
+    keys = torch.randn(4, tokens, 5, dtype=torch.float64, generator=Generator().manual_seed(0))
+    place = destinations(keys, merges)
+    assert place.tolist() == [merged_by_loops(rows, merges) for rows in keys]
+    assert (place[:, 0] == 0).all()
+    assert all(set(row) == set(range(tokens - merges)) for row in place.tolist())
+
+
+def test_a_merged_token_is_the_mean_of_its_patches() -> None:
+    tokens = torch.randn(1, 3, 2, dtype=torch.float64, generator=Generator().manual_seed(0))
+    size = torch.tensor([[1.0, 3.0, 1.0]], dtype=torch.float64)
+    merged, total = merge(tokens, size, torch.tensor([[0, 1, 1]]), 2)
+    assert total.tolist() == [[1.0, 4.0]]
+    torch.testing.assert_close(merged[0, 1], (3 * tokens[0, 1] + tokens[0, 2]) / 4)
+
+
+def test_a_token_counts_as_often_as_it_has_patches() -> None:
+    """Three equal tokens get what one of three patches gets, and no more is added to the class token."""
+    block = network().stages[1]
+    query = torch.randn(1, 3, 96, dtype=torch.float64, generator=Generator().manual_seed(0))
+    repeated = torch.cat((query, query[:, -1:], query[:, -1:]), dim=1)
+    one, _, paid = attend(block, query, torch.tensor([[1.0, 1.0, 3.0]], dtype=torch.float64))
+    three, _, apart = attend(block, repeated, torch.ones(1, 5, dtype=torch.float64))
+    torch.testing.assert_close(one[:, 0], three[:, 0])
+    torch.testing.assert_close(paid[0, 2], apart[0, 2:].sum())
+
+
+@torch.no_grad()
+def test_without_merging_it_is_the_class_attention_and_with_it_few_values() -> None:
+    backbone, images = network(), pixels()
+    torch.testing.assert_close(merged_attention(backbone, images, 0.0), backbone.class_attention(images))
+    found = merged_attention(backbone, images, 0.5)
+    assert found.shape == (3, 8, 8)
+    assert all(row.unique().numel() <= 32 for row in found)
+    assert all(row.unique().numel() > 20 for row in found)
+
+
+def attention() -> Tensor:
+    return torch.rand(B, M, N, generator=Generator().manual_seed(7))
+
+
+def mix(**options: Any) -> Any:
+    return mergemix(images(), Generator().manual_seed(0), attend_merged=lambda pixels, share: attention(), **options)
+
+
+def images() -> Tensor:
+    return torch.rand(B, 3, 16, 12, generator=Generator().manual_seed(1))
+
+
+def test_the_most_attended_patches_stay_by_plain_loops() -> None:
+    mixed, before, seen = mix(), images(), attention()
+    rng = Generator().manual_seed(0)
+    partner, lam = partners(B, rng), beta(1.0, B, rng)
+    for b in range(B):
+        kept = int(lam[b].item() * M * N)
+        best = sorted(range(M * N), key=lambda p: -seen[b].flatten()[p])[:kept]
+        for y in range(16):
+            for x in range(12):
+                own = (y // 4) * N + x // 4 in best
+                assert torch.equal(mixed.images[b, :, y, x], before[b if own else partner[b], :, y, x])
+        assert mixed.weights[b, 0].item() == pytest.approx(kept / (M * N))
+    assert torch.equal(mixed.sources[:, 1], partner)
+
+
+def test_the_paper_s_label_is_gaussian_and_spans_the_batch() -> None:
+    drawn = mix(label="gaussian").weights[:, 0]
+    assert drawn.min() == 0
+    assert drawn.max().item() == pytest.approx(1.0, abs=1e-4)
+    assert torch.equal(mix(label="gaussian").images, mix().images)
+    one = mix(per_batch=True).weights
+    assert torch.equal(one, one[:1].expand_as(one))
+
+
+def test_a_step_trains_a_transformer_and_another_network_is_refused() -> None:
+    config = parse({"dataset": "cifar10", "backbone": "vit_tiny_32", "mixer": "mergemix"})
+    method = build_method(config, DATASETS["cifar10"], 0).train()
+    rows = torch.rand(4, 3, 32, 32, generator=Generator().manual_seed(0))
+    loss, _ = method(rows, torch.tensor([0, 1, 2, 3]), Generator().manual_seed(0))
+    loss.backward()
+    assert all(p.grad is not None for p in method.network.parameters())
+    with pytest.raises(ValueError, match="mixer 'mergemix' needs a backbone with a class token; Backbone has none"):
+        build_method(parse({"dataset": "cifar10", "backbone": "resnet8", "mixer": "mergemix"}), DATASETS["cifar10"], 0)
