@@ -21,7 +21,8 @@ from trainables.methods.inputs import asks_the_network
 from trainables.mixers import MIXERS
 from trainables.rehearsal import rehearse
 
-CONVOLUTIONAL = [name for name, mixer in MIXERS.items() if "attend" not in inspect.signature(mixer).parameters]
+OF_TOKENS = ("transmix", "mergemix")  # mixers that read a class token's attention
+CONVOLUTIONAL = [name for name in MIXERS if name not in OF_TOKENS]
 ASKING = [name for name in MIXERS if asks_the_network(name) or name in METHODS]
 BASE = {"dataset": "cifar10", "backbone": "resnet8"}
 FOLDER = {"dataset": "folder", "folder": "flowers", "num_classes": 3}
@@ -84,7 +85,7 @@ def options() -> list[tuple[str, str, Any]]:
 @pytest.mark.parametrize(("mixer", "option", "value"), options())
 def test_every_option_of_every_mixer_is_refused_where_it_is_wrong(mixer: str, option: str, value: Any) -> None:
     given = {**BASE, "mixer": mixer, f"mixer.{option}": value}
-    if mixer == "transmix":
+    if mixer in OF_TOKENS:
         given |= {"backbone": "deit_small", "image_size": 32}
     with pytest.raises(ValueError, match=r"^[^\n]*$") as refused:
         train.resolve(given)
@@ -181,12 +182,12 @@ def test_a_transformer_is_resolved_with_what_asks_it(backbone: str, mixer: str) 
 @pytest.mark.slow
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_every_backbone_is_resolved_with_every_mixer_that_asks_it(backbone: str) -> None:
-    """All are, except TransMix with networks without a class token; also with the released SUMix."""
+    """All are, except mixers of tokens with networks without a class token; also with the released SUMix."""
     given = {**BASE, "backbone": backbone, "image_size": 64}
     for mixer in ASKING:
-        config = {**given, "mixer": mixer, **({"mixer.layer": 2} if mixer == "automix" else {})}
-        if mixer == "transmix" and backbone != "deit_small":
-            with pytest.raises(ValueError, match="needs a backbone with a class token"):
+        config = {**given, "mixer": mixer, **({"mixer.layer": 2} if mixer in ("automix", "samix", "adautomix") else {})}
+        if mixer in OF_TOKENS and backbone not in ("deit_small", "vit_tiny_32"):
+            with pytest.raises(ValueError, match=r"needs (a backbone with a class token|the backbone deit_small)"):
                 train.resolve(config)
         else:
             train.resolve(config)

@@ -126,6 +126,10 @@ def asks_the_network(mixer: str) -> bool:
 
 def check_inputs(wanted: Iterable[str], network: Network, mixer: str) -> None:
     """Raise ``ValueError`` for what ``mixer`` wants and ``network`` cannot give."""
-    if {"attend", "attend_merged"} & set(wanted) and not isinstance(network.backbone, HasClassToken):
-        name = type(network.backbone).__name__
+    name = type(network.backbone).__name__
+    if "attend_merged" in wanted and not isinstance(network.backbone, DeiT):
+        raise ValueError(
+            f"mixer {mixer!r} needs the backbone deit_small or vit_tiny_32, whose tokens merge; got {name}"
+        )
+    if "attend" in wanted and not isinstance(network.backbone, HasClassToken):
         raise ValueError(f"mixer {mixer!r} needs a backbone with a class token; {name} has none")

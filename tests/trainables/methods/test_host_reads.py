@@ -20,7 +20,7 @@ ALLOWED: dict[str, str] = {}
 
 SUMIX = {"sumix.lam": "learned", "sumix.regulariser": "su"}
 STEPS: list[tuple[str, dict[str, Any]]] = [
-    *((mixer, {}) for mixer in MIXERS if mixer != "transmix"),
+    *((mixer, {}) for mixer in MIXERS if mixer not in ("transmix", "mergemix")),
     *((mixer, {**SUMIX, "sumix.preset": preset}) for mixer in ("cutmix", "automix") for preset in ("paper", "release")),
     ("dcutmix", {**SUMIX, "sumix.raw_statistics": "leave"}),
     ("cutmix", {"mixer.pipeline": "mp_ce", "mixer.probability": 0.5}),
@@ -73,6 +73,13 @@ def test_a_step_reads_nothing_back(mixer: str, keys: dict[str, Any]) -> None:
 def test_transmix_reads_nothing_back() -> None:
     images, attention = torch.rand(6, 3, 16, 12), torch.rand(6, 4, 3)
     assert not reads_of(lambda: MIXERS["transmix"](images, Generator(), attend=lambda mixed: attention))
+
+
+def test_mergemix_reads_nothing_back() -> None:
+    config = parse({"dataset": "cifar10", "backbone": "vit_tiny_32", "mixer": "mergemix"})
+    method = build_method(config, DATASETS["cifar10"], 0).train()
+    images, labels = torch.rand(6, 3, 32, 32, generator=Generator().manual_seed(0)), torch.tensor([3, 1, 4, 1, 5, 9])
+    assert not reads_of(lambda: method(images, labels, Generator()).loss.backward())
 
 
 @pytest.mark.parametrize(

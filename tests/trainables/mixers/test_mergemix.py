@@ -129,5 +129,5 @@ def test_a_step_trains_a_transformer_and_another_network_is_refused() -> None:
     loss, _ = method(rows, torch.tensor([0, 1, 2, 3]), Generator().manual_seed(0))
     loss.backward()
     assert all(p.grad is not None for p in method.network.parameters())
-    with pytest.raises(ValueError, match="mixer 'mergemix' needs a backbone with a class token; Backbone has none"):
+    with pytest.raises(ValueError, match="mixer 'mergemix' needs the backbone deit_small or vit_tiny_32"):
         build_method(parse({"dataset": "cifar10", "backbone": "resnet8", "mixer": "mergemix"}), DATASETS["cifar10"], 0)
