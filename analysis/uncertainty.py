@@ -32,6 +32,7 @@ from analysis.networks.evaluate import CheckpointError, batches, fetch, load_net
 from analysis.networks.sample_scores import ANCHOR, CONCENTRATION, MIXTURES, OTHERS, score
 from mixlab.tracking import store
 from trainables.config import Config
+from trainables.datasets.data_config import on_all_images
 from trainables.datasets.dataset import BatchSource, Images, Splits
 from trainables.datasets.opening import folder_of, open_splits
 from trainables.datasets.resident import load_cached, subset
@@ -44,7 +45,7 @@ SHOWN = 10  # images in a row of the figure
 def shown(images: Images, indices: Tensor, config: Config) -> BatchSource:
     """Return some training images as a run with ``config`` tests its own: without augmentation."""
     part = images.take(indices)
-    plain = replace(config, train_images=None, test_images=None, validation=0.0, evaluate="test", bad_images="refuse")
+    plain = replace(on_all_images(config), bad_images="refuse")
     source = open_splits(plain, Splits(part, part), device()).test
     assert source is not None  # evaluate is "test"
     return source

@@ -38,11 +38,13 @@ class Classification:
     presets = PRESETS
     neutral = NEUTRAL  # options added later, at the value that leaves every number as it was
     numbers = 1  # raised when a configuration gives other numbers than before
-    files = ("mixer.teacher", "mixer.extractor")  # keys whose values are paths of files
-    prepared = ("dataset", "folder", "num_classes", "backbone", "pretrained")  # keys that ``prepare`` depends on
+    files = ("mixer.teacher", "mixer.extractor", "subset.scores")  # keys whose values are paths of files
+    prepared = (  # keys that ``prepare`` depends on
+        "dataset", "folder", "num_classes", "train_images", "subset.rule", "subset.scores", "backbone", "pretrained",
+    )  # fmt: skip
     timed = (  # keys that decide how long a run takes; what SUMix adds is timed with its largest arm
-        "dataset", "folder", "image_size", "test_size", "train_images", "test_images", "validation", "evaluate",
-        "epochs", "backbone", "batch_size", "accumulate", "precision", "compile", "mixer",
+        "dataset", "folder", "image_size", "test_size", "train_images", "subset.share", "test_images", "validation",
+        "evaluate", "epochs", "backbone", "batch_size", "accumulate", "precision", "compile", "mixer",
     )  # fmt: skip
     held_out: Mapping[str, Any] = {"validation": 0.1, "evaluate": "validation"}  # what the runs of a search change
     final = (ValueError, Diverged)  # the same configuration and seed would raise them again

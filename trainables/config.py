@@ -65,7 +65,7 @@ class Config(DataConfig, OptimiserConfig, ScheduleConfig):
 DEFAULTS = Config()
 
 # Keys with a dot: the part before it, and the field of ``Config`` that holds their values.
-SECTIONS = {"sumix": "sumix", "automix": "automix", "augment": "augment_options"}
+SECTIONS = {"sumix": "sumix", "automix": "automix", "augment": "augment_options", "subset": "subset"}
 
 # Options that have been added since the first version, each with the value that leaves every number as it was.
 NEUTRAL: dict[str, Any] = {
@@ -91,6 +91,11 @@ NEUTRAL: dict[str, Any] = {
     "drop_block": 0.0,
     "drop_block_size": 7,
     "augment.lighting": 0.0,
+    "subset.rule": "none",
+    "subset.share": 1.0,
+    "subset.sampling": "top",
+    "subset.scores": None,
+    "subset.draw": 0,
 }
 
 

@@ -8,6 +8,7 @@ import torch
 
 from trainables.config import Config
 from trainables.datasets import DATASETS
+from trainables.datasets.data_config import on_all_images
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import dataset_of, folder_of, open_splits
 from trainables.datasets.resident import load_cached, subset
@@ -28,7 +29,7 @@ def seconds(settings: Config) -> float:
         train_seconds, test_seconds = step_seconds(settings, min(size, settings.batch_size))
         if train_seconds > SLOW_STEP:  # for a large network a larger batch would add little
             break
-    num_train = settings.train_images or dataset.num_train or UNKNOWN_IMAGES
+    num_train = settings.subset.share * (settings.train_images or dataset.num_train or UNKNOWN_IMAGES)
     num_test = settings.test_images or dataset.num_test or UNKNOWN_IMAGES
     epoch = train_seconds * num_train + test_seconds * num_test
     return settings.epochs * epoch / min(size, settings.batch_size)
@@ -89,5 +90,5 @@ def gpu_memory(settings: Config, data_root: Path) -> tuple[float, float]:
 
 def _run(settings: Config, splits: Splits) -> Run:
     """Return a run on these images and no others."""
-    whole = replace(settings, train_images=None, test_images=None, validation=0.0, evaluate="test", drop_last=False)
+    whole = replace(on_all_images(settings), drop_last=False)
     return Run(whole, 0, open_splits(whole, splits, device()))

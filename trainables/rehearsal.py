@@ -52,7 +52,7 @@ def check(config: Config) -> None:
     if config.mixer in METHODS or asks_the_network(config.mixer):
         build(config, dataset)
     num_train = config.train_images or dataset.num_train
-    if num_train is not None:
+    if num_train is not None and config.subset.rule == "none":  # only its file says how large a subset is
         check_batches(config, num_train - held_out_count(config.validation, num_train))
 
 

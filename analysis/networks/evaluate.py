@@ -10,7 +10,7 @@ import hashlib
 import json
 import pickle
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,6 +28,7 @@ from mixlab.errors import first_line
 from mixlab.tracking import artifacts, names, store
 from trainables.backbones.backbone import Network
 from trainables.config import Config, parse
+from trainables.datasets.data_config import on_all_images
 from trainables.datasets.dataset import BatchSource, Splits
 from trainables.datasets.opening import dataset_of, folder_of, open_splits
 from trainables.datasets.resident import load_cached
@@ -204,8 +205,7 @@ def open_images(config: Config, images: int, data_root: Path) -> BatchSource:
     test = load_cached(config.dataset, folder_of(config, data_root)).test
     total = len(test.labels)
     part = test.take(torch.linspace(0, total - 1, min(images, total)).long())
-    plain = replace(config, train_images=None, test_images=None, validation=0.0, evaluate="test")
-    source = open_splits(plain, Splits(part, part), device()).test
+    source = open_splits(on_all_images(config), Splits(part, part), device()).test
     assert source is not None  # evaluate is "test"
     return source
 

@@ -78,7 +78,8 @@ def matching(config: Mapping[str, Any], metric: str) -> list[dict[Any, Any]]:
     A regularised network is not the plain one.
     """
     terms = sumix_terms(config)
-    if any(config.get(key) is not None for key in WHOLE) or (terms != "none" and _is_another_sumix(config)):
+    part = any(config.get(key) is not None for key in WHOLE) or config.get("subset.rule", "none") != "none"
+    if part or (terms != "none" and _is_another_sumix(config)):
         return []
     cell = (metric, terms, *(config.get(key) for key in EXACT))
     found = [row for row in _by_cell().get(cell, []) if describes(row, config)]

@@ -6,6 +6,10 @@ import pytest
 
 from analysis.records.published import published_number
 from mixlab import main
+from mixlab.api import configure
+from mixlab.cli import parse as parse_options
+from mixlab.errors import BadInput
+from mixlab.spec.trainable import complete
 from tests.studies.cells import FOLDER, cells, load, trials
 from tests.studies.steps import take_steps
 from trainables.classify import train
@@ -105,4 +109,27 @@ def test_one_step_of_every_cell(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_study_is_here() -> None:
-    assert set(KIMAGE) == {file.stem for file in FOLDER.glob("kimage_*.py")}
+    assert {*KIMAGE, "kimage_subsampling"} == {file.stem for file in FOLDER.glob("kimage_*.py")}
+
+
+def test_the_study_of_subsets_needs_scores_and_its_keys_follow_their_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, header = load("kimage_subsampling")
+    assert "4 shares x 7 arms x 6 seeds" in header
+    monkeypatch.chdir(tmp_path)
+    scores = Path(study.arms[1].changes["subset.scores"])
+    with pytest.raises(BadInput, match=r"^subset\.scores must be a file, but there is none at"):
+        study.trials(train)
+    scores.parent.mkdir(parents=True)
+    keys = []
+    for content in ("one", "two"):
+        scores.write_text(content)
+        found = study.trials(train)
+        assert len(found) == 4 * 7 * 6
+        keys.append({trial.name: trial.key for trial in found})
+    one, two = keys
+    assert {name for name in one if one[name] == two[name]} == {name for name in one if "random" in name}
+    quick = configure(study, complete(train), parse_options(study, ["--preset", "quick"])).trials(train)
+    assert len(quick) == 4 * 7 * 3
+    assert {trial.config["backbone"] for trial in quick} == {"resnet8"}

@@ -1,7 +1,7 @@
 """The part of a run's configuration that says which images it sees, and how they are prepared."""
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
 
@@ -9,6 +9,7 @@ from trainables.augment.crop_and_flip import PADDING, Padding
 from trainables.augment.resized_crop import Interpolation
 from trainables.datasets import DATASETS
 from trainables.datasets.held_out import held_out_count
+from trainables.datasets.subsampling import NO_SUBSET, SubsetConfig, check_subset
 from trainables.ranges import Count, NotNegative, Share
 
 Level = Annotated[float, Field(ge=0, le=10)]
@@ -39,6 +40,7 @@ class DataConfig:
     num_classes: Count | None = None  # only for the data set "folder"; None for every other
     train_images: Count | None = None  # the first n of the training set; None for all
     test_images: Count | None = None
+    subset: SubsetConfig = NO_SUBSET  # the part of those training images that is kept
     validation: NotNegative = 0.0  # held out of those training images: a share below 1, else a number of images
     evaluate: Literal["test", "validation"] = "test"  # validation: for whatever is selected; the test set is not read
     bad_images: Literal["refuse", "skip"] = "refuse"  # what to do with streamed images that cannot be decoded
@@ -49,6 +51,14 @@ class DataConfig:
     interpolation: Interpolation = "bicubic"
     augment: Literal["crop_flip", "rrc_flip", "flip", "none"] = "crop_flip"
     augment_options: AugmentConfig = AugmentConfig()
+
+
+C = TypeVar("C", bound=DataConfig)
+
+
+def on_all_images(config: C) -> C:
+    """Return the same configuration for images that are trained and tested on as they are given, all of them."""
+    return replace(config, train_images=None, subset=NO_SUBSET, test_images=None, validation=0.0, evaluate="test")
 
 
 def check_data(config: DataConfig) -> None:
@@ -66,6 +76,7 @@ def check_data(config: DataConfig) -> None:
     ):
         if given is not None and there is not None and given > there:
             raise ValueError(f"{key} must be at most {there}, the size of {dataset.name}, got {given}")
+    check_subset(config.subset)
     num_train = config.train_images or dataset.num_train
     if num_train is not None:
         held_out_count(config.validation, num_train)

@@ -17,6 +17,7 @@ from trainables.datasets.file_list import FileList
 from trainables.datasets.held_out import held_out_count, hold_out
 from trainables.datasets.resident import Resident, fingerprint, load_cached, subset
 from trainables.datasets.streamed import Streamed
+from trainables.datasets.subsampling import chosen
 
 
 class Opened(NamedTuple):
@@ -48,12 +49,16 @@ def prepare(config: DataConfig, data_root: Path) -> None:
 
     Raises:
         DataError: something is missing or broken and cannot be fetched; one sentence.
+        ValueError: the scores of a subset are not those of the training images.
     """
     dataset = DATASETS[config.dataset]
     dataset.prepare(folder_of(config, data_root))
     if config.folder is not None:
         for images in load_cached(config.dataset, folder_of(config, data_root)):
             _check_labels(images, dataset_of(config))
+    if config.subset.scores is not None:
+        labels = load_cached(config.dataset, folder_of(config, data_root)).train.labels
+        chosen(config.subset, labels[: config.train_images])
 
 
 def open_dataset(
@@ -84,6 +89,8 @@ def open_splits(
     train, test = splits
     if config.train_images is not None:
         train = subset(train, config.train_images)
+    if config.subset.rule != "none":
+        train = train.take(chosen(config.subset, train.labels))
     if config.test_images is not None:
         test = subset(test, config.test_images)
     seen: list[Images] = [train]

@@ -1,0 +1,73 @@
+"""The error of each rule by the share of the training images that it keeps (K-image mixing, Fig. 5a).
+
+    python analysis/subsampling.py kimage_subsampling
+
+It draws what the runs of a study logged whose arms or factors change ``subset.share``, and writes into
+results/subsampling: shares.png, .pdf and .csv. Exit codes: 0 done; 2 bad input, in one sentence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import pandas as pd
+from tabulate import tabulate
+
+from analysis import command
+from analysis.figures.drawing import line_and_band, save
+from analysis.figures.shares_plot import plot_shares
+from analysis.records.metrics import metric_of
+from analysis.records.runs import CONFIG, METRIC, done, load_plan, load_runs
+
+SHARE = CONFIG + "subset.share"
+
+
+def share_points(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return ``share``, ``arm``, ``seed`` and ``value`` of every run that is done.
+
+    Raises:
+        ValueError: no such run, or none that logged the metric and its share.
+    """
+    finished = done(runs)
+    if SHARE not in finished or METRIC + metric not in finished or finished.empty:
+        raise ValueError(f"no run that is done logged {metric!r} and a subset.share")
+    points = finished[[SHARE, "arm", "seed", METRIC + metric]]
+    points = points.set_axis(["share", "arm", "seed", "value"], axis="columns")
+    return points.astype({"share": float}).sort_values(["arm", "share", "seed"], ignore_index=True)
+
+
+def show(options: argparse.Namespace) -> int:
+    """Print the means, write the files; return the exit code.
+
+    Raises:
+        BadInput: unknown store, study or plan.
+        ValueError: no run that is done, or none that logged a share.
+    """
+    plan = load_plan(options.tracking_uri, options.study, options.plan)
+    metric = metric_of(plan, plan["metric"])
+    points = share_points(load_runs(options.tracking_uri, options.study, plan), plan["metric"])
+    arms = [arm for arm in plan["arms"] if arm in set(points["arm"])]
+    means = points.pivot_table(values="value", index="arm", columns="share").reindex(arms)
+    print(tabulate(means.astype(object), headers="keys", floatfmt=f".{metric.digits}f"))
+    options.out.mkdir(parents=True, exist_ok=True)
+    points.to_csv(options.out / "shares.csv", index=False)
+    seeds = int(points.groupby(["arm", "share"])["seed"].nunique().max())
+    caption = f"{metric.label}, {plan['metric']}; {line_and_band(points)}; up to {seeds} seeds."
+    figure = plot_shares(options.study, points, arms, f"{metric.label}, {metric.unit}", caption)
+    for file in (*save(figure, options.out / "shares"), options.out / "shares.csv"):
+        print(file)
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command and return the exit code."""
+    options = command.parser("subsampling.py", "Error by share and rule.", example="kimage_subsampling")
+    out = Path("results/subsampling")
+    options.add_argument("--out", type=Path, default=out, metavar="DIR", help="folder of the files")
+    return command.run("subsampling.py", show, options.parse_args(argv))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,37 @@
+"""The figure of shares and rules, from runs in a real store."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis import subsampling
+
+
+def tracked(track: Any, make_plan: Any) -> Any:
+    study, plan = track(), make_plan(arms=("random", "CV"), seeds=2, factors={"subset.share": ("0.05", "0.4")})
+    study.add_plan(plan)
+    for trial in plan["trials"]:
+        value = 60 + trial["seed"] + (5 if trial["arm"] == "CV" else 0) + 50 * float(trial["levels"]["subset.share"])
+        study.add_run(trial, value, config={"subset.share": trial["levels"]["subset.share"]})
+    return study
+
+
+def test_it_writes_the_points_and_prints_the_means(track: Any, make_plan: Any, tmp_path: Path, capsys: Any) -> None:
+    study, out = tracked(track, make_plan), tmp_path / "out"
+    assert subsampling.main([study.study, "--tracking-uri", study.uri, "--out", str(out)]) == 0
+    assert {file.name for file in out.iterdir()} == {"shares.csv", "shares.png", "shares.pdf"}
+    points = pd.read_csv(out / "shares.csv")
+    assert len(points) == 8
+    assert points.groupby(["arm", "share"])["value"].mean().tolist() == [68.0, 85.5, 63.0, 80.5]
+    printed = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["random", "63.00", "80.50"] in printed
+    assert ["CV", "68.00", "85.50"] in printed
+
+
+def test_a_study_without_subsets_is_refused(track: Any, make_plan: Any, tmp_path: Path, capsys: Any) -> None:
+    study, plan = track(), make_plan(seeds=1)
+    study.add_plan(plan)
+    study.add_run(plan["trials"][0], 70.0)
+    assert subsampling.main([study.study, "--tracking-uri", study.uri, "--out", str(tmp_path / "out")]) == 2
+    assert "no run that is done logged 'test_top1_median10' and a subset.share" in capsys.readouterr().err

@@ -1,0 +1,123 @@
+"""A subset takes the same share of each class, by the file's scores, whatever the seed; counted by hand."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Generator
+
+from trainables.classify import train
+from trainables.config import flatten, parse
+from trainables.datasets.dataset import Split, Splits
+from trainables.datasets.opening import open_splits
+from trainables.datasets.subsampling import COLUMNS, choose, chosen
+
+LABELS = torch.tensor([0, 1, 0, 1, 0, 1, 0, 1, 0, 2])
+ROWS = (  # of which images 0, 2, 4, 6, 8 are of class 0: CV falls, the mean rises, the deviation falls
+    "image,label,mean,std,cv,dropout,k_centre",
+    *(f"{i},{int(LABELS[i])},{1 + i},{9 - i},{(9 - i) / (1 + i)},{i % 3},{9 - i}" for i in range(10)),
+)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "scores.csv"
+    path.write_text("\n".join((ROWS[0], *reversed(ROWS[1:]))) + "\n")  # the order of the rows does not matter
+    return str(path)
+
+
+def config(**subset: Any) -> Any:
+    return parse({"dataset": "cifar10", **{f"subset.{key}": value for key, value in subset.items()}}).subset
+
+
+@pytest.mark.parametrize(
+    ("rule", "first"),
+    [
+        ("cv", [0, 1, 2, 3, 9]),  # 2 of 5, 2 of 4, and the only one of class 2
+        ("std", [0, 1, 2, 3, 9]),
+        ("easy", [0, 1, 2, 3, 9]),
+        ("hard", [5, 6, 7, 8, 9]),
+        ("dropout", [1, 2, 5, 8, 9]),  # 2 and 8 have 2; of class 1 image 5 has 2, and 1 is the first that has 1
+        ("k_centre", [5, 6, 7, 8, 9]),
+    ],
+)
+def test_each_rule_takes_the_top_of_its_column_from_every_class(rule: str, first: list[int], file: str) -> None:
+    assert chosen(config(rule=rule, share=0.4, scores=file), LABELS).tolist() == first
+
+
+def test_interval_sampling_takes_every_nth_of_the_sorted_class() -> None:
+    scores, labels = torch.arange(9, 0, -1).double(), torch.zeros(9, dtype=torch.long)
+    assert choose(scores, labels, 1 / 3, "interval").tolist() == [0, 3, 6]
+    assert choose(scores, labels, 0.5, "interval").tolist() == [0, 2, 4, 6]
+    assert choose(scores, labels, 0.5, "top").tolist() == [0, 1, 2, 3]
+    assert choose(scores, labels, 1.0, "interval").tolist() == [*range(9)]
+
+
+@pytest.mark.parametrize("sampling", ["top", "interval"])
+@pytest.mark.parametrize("share", [0.03, 0.25, 0.5, 1.0])
+def test_every_class_gives_the_same_share(share: float, sampling: str) -> None:
+    labels = torch.randint(7, (400,), generator=Generator().manual_seed(0))
+    found = choose(torch.rand(400, generator=Generator().manual_seed(1)).double(), labels, share, sampling)
+    assert found.tolist() == sorted(set(found.tolist()))
+    for label, count in zip(labels.bincount(), labels[found].bincount(), strict=True):
+        assert int(count) == max(1, round(share * int(label)))
+
+
+def test_random_images_are_the_same_for_all_seeds_and_others_for_another_draw() -> None:
+    labels = torch.arange(600) % 10
+    one, two = (chosen(config(rule="random", share=0.1, draw=draw), labels) for draw in (0, 1))
+    assert torch.equal(one, chosen(config(rule="random", share=0.1), labels))
+    assert len(set(one.tolist()) & set(two.tolist())) < 20
+
+
+def test_a_run_sees_the_subset_alone(file: str) -> None:
+    images = torch.arange(10, dtype=torch.uint8)[:, None, None, None].expand(10, 3, 32, 32)
+    settings = parse({"dataset": "cifar10", "subset.rule": "cv", "subset.share": 0.4, "subset.scores": file})
+    split = Split(images, LABELS)
+    opened = open_splits(settings, Splits(split, split), "cpu")
+    assert (len(opened.train), len(opened.test or ())) == (5, 10)
+    ((pixels, labels),) = opened.train.test_batches(10)
+    assert (pixels[:, 0, 0, 0] * 255).round().long().tolist() == [0, 1, 2, 3, 9]
+    assert labels.tolist() == LABELS[[0, 1, 2, 3, 9]].tolist()
+    whole = open_splits(parse({"dataset": "cifar10"}), Splits(split, split), "cpu")
+    assert whole.fingerprint != opened.fingerprint
+
+
+def test_the_keys_survive_the_flat_form_and_the_scores_are_a_file(file: str) -> None:
+    settings = parse({"dataset": "cifar10", "subset.rule": "std", "subset.share": 0.3, "subset.scores": file})
+    assert parse(flatten(settings)) == settings
+    assert "subset.scores" in train.files  # hashed by content into a trial's key
+
+
+def test_every_rule_has_a_column_of_its_own_or_none() -> None:
+    assert set(COLUMNS) == {"cv", "easy", "hard", "std", "dropout", "k_centre"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        ({"share": 0.5}, "need a subset.rule, one of random, cv, easy, hard, std, dropout, k_centre, got 'none'"),
+        ({"rule": "cv"}, "subset.rule 'cv' needs subset.scores, the scores.csv of analysis/uncertainty.py, got None"),
+        ({"rule": "random", "scores": "a.csv"}, "subset.rule 'random' reads no subset.scores, got 'a.csv'"),
+        ({"rule": "random", "share": 0.0}, "subset.share must be greater than 0, got 0.0"),
+        ({"rule": "best"}, "subset.rule must be"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(keys: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        config(**keys)
+
+
+def test_scores_of_other_images_are_refused(file: str, tmp_path: Path) -> None:
+    def refused(sentence: str, labels: torch.Tensor = LABELS, name: str = file, rule: str = "cv") -> None:
+        with pytest.raises(ValueError, match=sentence):
+            chosen(config(rule=rule, share=0.5, scores=name), labels)
+
+    refused("is of other images: its labels are not those", (LABELS + 1) % 3)
+    refused("does not have each of the first 11 training images once", torch.zeros(11, dtype=torch.long))
+    refused("cannot be read", name=str(tmp_path / "nothing.csv"))
+    short = tmp_path / "short.csv"
+    short.write_text("\n".join(row.rsplit(",", 1)[0] for row in ROWS))
+    refused("has no column 'k_centre'", name=str(short), rule="k_centre")
+    assert len(chosen(config(rule="cv", share=0.5, scores=file), LABELS[:6])) == 4  # the first six images alone: 2 + 2

@@ -1,0 +1,121 @@
+"""A part of the training set, chosen by scores of its images: K-image mixing, section III.C.1, Eq. 9 and Fig. 5a.
+
+Jeong et al., IEEE Access 2023 (arXiv:2110.04248). Each class gives the same share of its images. Which images are
+chosen depends on the file of scores and the options alone, not on a trial's seed: every seed trains on the same ones.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from trainables.seeds import generator
+
+# The column of the file that a rule sorts by, and the sign that puts the first choice on top.
+COLUMNS: dict[str, tuple[str, int]] = {
+    "cv": ("cv", 1),  # the paper's own: the coefficient of variation of the loss
+    "easy": ("mean", -1),
+    "hard": ("mean", 1),
+    "std": ("std", 1),
+    "dropout": ("dropout", 1),
+    "k_centre": ("k_centre", -1),
+}
+Rule = Literal["none", "random", "cv", "easy", "hard", "std", "dropout", "k_centre"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubsetConfig:
+    """The options of the subset; a study writes them ``subset.rule``, ``subset.share``, ..."""
+
+    rule: Rule = "none"  # none: all images; random: whatever their scores
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0  # t of the paper, of each class
+    # top: the first of the sorted class; interval: images at equal distances in it, from the first on.
+    sampling: Literal["top", "interval"] = "top"
+    scores: str | None = None  # the file that analysis/uncertainty.py writes
+    draw: Annotated[int, Field(ge=0)] = 0  # of the rule random: another number, another subset
+
+
+NO_SUBSET = SubsetConfig()
+
+
+def check_subset(config: SubsetConfig) -> None:
+    """Raise ``ValueError`` for options that do not go together."""
+    if config.rule == "none" and config != NO_SUBSET:
+        rules = ", ".join(rule for rule in get_args(Rule) if rule != "none")
+        raise ValueError(f"subset.share and the like need a subset.rule, one of {rules}, got 'none'")
+    if config.rule in COLUMNS and config.scores is None:
+        raise ValueError(
+            f"subset.rule {config.rule!r} needs subset.scores, the scores.csv of analysis/uncertainty.py, got None"
+        )
+    if config.rule not in COLUMNS and config.scores is not None:
+        raise ValueError(f"subset.rule {config.rule!r} reads no subset.scores, got {config.scores!r}")
+
+
+def chosen(config: SubsetConfig, labels: Tensor) -> Tensor:
+    """Return the indices of the training images that are kept, (n,) int64, ascending.
+
+    Args:
+        config: the options; the rule is not ``none``.
+        labels: (N,) int64 of the images to choose from, the first N of the training set.
+
+    Raises:
+        ValueError: the file of scores cannot be read, lacks a column, or is of other images.
+    """
+    if config.rule == "random":
+        scores = torch.rand(len(labels), generator=generator(config.draw, "subset"), dtype=torch.double)
+    else:
+        column, sign = COLUMNS[config.rule]
+        scores = sign * read_scores(str(config.scores), column, labels)
+    return choose(scores, labels, config.share, config.sampling)
+
+
+def choose(scores: Tensor, labels: Tensor, share: float, sampling: str) -> Tensor:
+    """Return the indices (n,) int64, ascending, of ``share`` of each class, one image at the least (Eq. 9).
+
+    Args:
+        scores: (N,); the highest is chosen first, and of equal ones the first in order.
+        labels: (N,) int64.
+        share: of each class, in (0, 1].
+        sampling: ``top`` or ``interval``.
+    """
+    kept = []
+    for label in labels.unique():
+        members = torch.where(labels == label)[0]
+        members = members[scores[members].argsort(descending=True, stable=True)]
+        count = max(1, round(share * len(members)))
+        places = torch.arange(count)
+        kept.append(members[places * len(members) // count if sampling == "interval" else places])
+    return torch.cat(kept).sort().values
+
+
+def read_scores(file: str, column: str, labels: Tensor) -> Tensor:
+    """Return one column of a file of scores for the first images of the training set, (N,) float64.
+
+    Args:
+        file: CSV with the columns ``image``, ``label`` and others; its rows may be in any order.
+        column: the name of the column.
+        labels: (N,) int64 of those images.
+
+    Raises:
+        ValueError: the file cannot be read, lacks the column, or is of other images.
+    """
+    try:
+        table = np.genfromtxt(Path(file), delimiter=",", names=True, encoding="utf-8", ndmin=1)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"subset.scores {file!r} cannot be read: {str(error).splitlines()[0]}") from None
+    for name in ("image", "label", column):
+        if name not in (table.dtype.names or ()):
+            raise ValueError(f"subset.scores {file!r} has no column {name!r}; there are {table.dtype.names}")
+    table = np.sort(table, order="image")[: len(labels)]
+    if not np.array_equal(table["image"], np.arange(len(labels))):
+        raise ValueError(f"subset.scores {file!r} does not have each of the first {len(labels)} training images once")
+    if not np.array_equal(table["label"], labels.numpy()):
+        raise ValueError(f"subset.scores {file!r} is of other images: its labels are not those of the training set")
+    found = torch.from_numpy(np.ascontiguousarray(table[column], dtype=np.float64))
+    if not found.isfinite().all():
+        raise ValueError(f"subset.scores {file!r} has a {column!r} that is not a finite number")
+    return found
