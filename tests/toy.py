@@ -73,7 +73,7 @@ class Toy:
             judged = "val_top1" if config["evaluate"] == "validation" else "test_top1"
             metrics = {"train_loss": 1 / epoch, judged: value, **(self.where() if config["where"] else {})}
             done = Epoch(epoch, config["epochs"], metrics, {"data": "toy"})
-            report(done, lambda folder, epoch=epoch: self.save(folder, epoch, seed))
+            report(done, lambda folder, epoch=epoch: self.save(folder, epoch, seed, config["ballast"]))
 
     def fail(self, config: Mapping[str, Any], epoch: int) -> None:
         if config["zeta"] > 1.7:
@@ -85,9 +85,10 @@ class Toy:
 
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
 
-    def save(self, folder: Path, epoch: int, seed: int) -> None:
+    def save(self, folder: Path, epoch: int, seed: int, ballast: int) -> None:
         (folder / "epoch").write_text(str(epoch))
         (folder / "model.pt").write_text(f"weights of seed {seed}")
+        (folder / "optimiser").write_bytes(bytes(ballast))
 
     def where(self) -> dict[str, float]:
         """Return the GPU share and the node that Ray gave to this trial."""
@@ -99,7 +100,7 @@ class Toy:
     def resolve(self, config: Mapping[str, Any]) -> dict[str, Any]:
         defaults = {"epochs": 3, "pause": 0.0, "evaluate": "test", "validation": 0.0, "where": False}
         scored = {"zeta": 0.2, "peak": 0.2, "alpha": 0.5, "lift": 0.0, "swing": 0.0}
-        return {**defaults, **scored, "fault": 0, "greedy": False, **config}
+        return {**defaults, **scored, "fault": 0, "greedy": False, "ballast": 0, **config}
 
     def objectives(self, config: Mapping[str, Any]) -> list[str]:
         return ["val_top1", "val_top5"] if config.get("validation") else []
@@ -203,6 +204,7 @@ def _study(base: Mapping[str, Any], arms: tuple[Arm, ...], seeds: int, name: str
 PLAIN = (Arm("plain", {}),)
 STUDIES: dict[str, Callable[[], Study | Search]] = {
     "faulty": lambda: _study({}, (Arm("sound", {}), Arm("faulty", {"fault": 3})), seeds=2),
+    "large": lambda: _study({"epochs": 3, "ballast": 400_000}, PLAIN, seeds=2),
     "packed": lambda: _study(
         {"epochs": 2, "mib": 1_000.0, "where": True},
         (*PLAIN, Arm("large", {"mib": 4_000.0}), Arm("greedy", {"greedy": True})),

@@ -1,6 +1,7 @@
-"""The errors that end a command with one sentence: bad input, with exit code 2, and a lost cluster, with 1."""
+"""The errors that end a command with one sentence: bad input, with exit code 2; a lost cluster or full disk, with 1."""
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -10,6 +11,15 @@ class BadInput(Exception):
 
 class HeadLost(Exception):
     """The head of the Ray cluster has died or become unreachable; the message is a sentence for the user."""
+
+
+class StorageFull(Exception):
+    """The storage has no room for another checkpoint; the message is a sentence for the user."""
+
+
+def no_room(error: BaseException) -> bool:
+    """Return whether an error says that a disk is full, or a quota used up."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def require_known(what: str, name: str, known: Iterable[str]) -> None:

@@ -3,6 +3,8 @@
 Each has a test in ``tests/mixlab/cluster/test_ray_private.py`` that names that version when it fails.
 """
 
+import contextlib
+import pickle
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,10 +56,11 @@ def failure_of(trial: Any) -> Failure:
     ``trial.get_error()`` would not do: it reads a copy in the storage, which Ray Tune may not have written yet.
     """
     if trial.pickled_error_file:
-        error = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
-        return Failure(plain(str(error)), isinstance(error, RayTaskError))
-    text = Path(trial.error_file).read_text() if trial.error_file else "unknown error"
-    return Failure(plain(text), False)
+        with contextlib.suppress(EOFError, pickle.UnpicklingError):  # on a full disk it is cut off
+            error = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
+            return Failure(plain(str(error)), isinstance(error, RayTaskError))
+    text = Path(trial.error_file).read_text() if trial.error_file else ""
+    return Failure(plain(text) or "unknown error", False)
 
 
 def ask_before_retry(trial: Any, wanted: Callable[[Any], bool]) -> None:

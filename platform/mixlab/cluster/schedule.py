@@ -20,7 +20,7 @@ from mixlab.cluster import head, packing, ray_private
 from mixlab.cluster.connect import Share
 from mixlab.cluster.source import End, Listener, Source, Wait
 from mixlab.cluster.worker import Work, work
-from mixlab.errors import BadInput, last_line
+from mixlab.errors import BadInput, StorageFull, last_line
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.state import State
 from mixlab.spec.trial import Trial
@@ -56,6 +56,7 @@ def run(source: Source, listener: Listener, task: Work, allotment: Allotment) ->
     Raises:
         BadInput: the source cannot continue with what a trial reports.
         HeadLost: the cluster was lost.
+        StorageFull: there is no room for another checkpoint.
     """
     room = partial(_room, allotment.share)
     events = Events(source, listener, room)
@@ -112,7 +113,7 @@ class Events:
         self.furthest: dict[str, Epoch] = {}  # by key, the last epoch that was reported
         self.ends: dict[str, End] = {}  # by key, how a trial has to end
         self.failures: dict[str, tuple[str, int]] = {}  # by key, the last error's line, and the epochs before it
-        self.fault: BadInput | None = None
+        self.fault: BadInput | StorageFull | None = None
         self._leave = threading.Event()
         self._left = threading.Event()
 
@@ -238,8 +239,11 @@ class _InTurn(_Unpickled, FIFOScheduler):
         """See ``TrialScheduler``."""
         self.events.go_on()
         ours = _trial_of(trial)
+        if "full" in result:
+            self.events.fault = StorageFull(result["full"])
+            return str(TrialScheduler.STOP)
         if "error" in result:
-            self.events.ends[ours.key] = End(State.FAILED, error=result["error"])
+            self.events.ends[ours.key] = End(State.FAILED, error=result["error"], answer=result["answer"])
         elif "epoch" in result:
             before = self.events.furthest.get(ours.key)
             if before is None or result["epoch"].number > before.number:

@@ -36,11 +36,14 @@ class End:
         state: done, pruned or failed.
         value: in a search, the objective's last value.
         error: for a failed trial, a traceback or a sentence.
+        answer: whether it failed by an exception that the trainable documents, which is an answer about the
+            configuration; any other failure is a fault.
     """
 
     state: State
     value: float | None = None
     error: str = ""
+    answer: bool = False
 
 
 class Source(Protocol):

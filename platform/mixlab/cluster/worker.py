@@ -10,17 +10,20 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from ray import tune
 
+from mixlab.errors import StorageFull, first_line, no_room
 from mixlab.search.objective import OverSeeds
 from mixlab.spec.epoch import Epoch, Refused, epoch_of, summarised
 from mixlab.spec.search import SearchTrial
 from mixlab.spec.trainable import CompleteTrainable, Config, Save
 from mixlab.spec.trial import Trial
 from mixlab.storage.journal import Storage, read_epochs, write_epochs
+from mixlab.tracking import names
 
 CONTEXT_BYTES = 800 * 2**20  # a process takes this of a GPU besides its tensors: 620 to 750 MiB were seen on an H100
 
@@ -52,7 +55,7 @@ def work(config: Mapping[str, Any], *, work: Work) -> None:
     """Train one trial, from its checkpoint if there is one.
 
     An exception that the same seed would raise again is reported and ends the trial as complete, so that the process
-    can take another; any other ends the process.
+    can take another; so is a full storage, which ends the work. Any other exception ends the process.
     """
     import torch
 
@@ -69,10 +72,14 @@ def work(config: Mapping[str, Any], *, work: Work) -> None:
         folder = stack.enter_context(work.storage.open(source)) if source else None
         settings = stack.enter_context(_settings(trial, work))
         reporter = Reporter(read_epochs(folder) if folder else [], work)
+        if reporter.epochs and reporter.epochs[-1].last:
+            return  # its process was lost after the last report
         try:
             train(settings, trial.seed, reporter, folder, work.data_root)
-        except work.train.final + (Refused,):  # noqa: RUF005
-            tune.report({"error": traceback.format_exc()})
+        except StorageFull as full:
+            tune.report({"full": str(full)})
+        except work.train.final + (Refused,) as error:  # noqa: RUF005
+            tune.report({"error": traceback.format_exc(), "answer": not isinstance(error, Refused)})
 
 
 @contextlib.contextmanager
@@ -113,6 +120,7 @@ class Reporter:
 
         Raises:
             Refused: the report is not an epoch.
+            StorageFull: there is no room for its checkpoint.
         """
         self.epochs.append(epoch_of(reported))
         if self.epochs[-1].last:
@@ -123,12 +131,25 @@ class Reporter:
         folder = Path(tempfile.mkdtemp(prefix="mixlab-"))
         try:
             save(folder)
+            if self.epochs[-1].last:
+                _keep_results(folder)
             write_epochs(folder, self.epochs)
             checkpoint = tune.Checkpoint.from_directory(str(folder))
             tune.report({"epoch": self.epochs[-1]}, checkpoint=checkpoint)
             self.saved_at = time.monotonic()
+        except OSError as error:
+            if no_room(error):
+                raise StorageFull(first_line(error)) from error
+            raise
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _keep_results(folder: Path) -> None:
+    """Delete what only a run that goes on would need, such as the state of the optimiser."""
+    for path in folder.iterdir():
+        if not any(fnmatch(path.name, pattern) for pattern in names.KEPT_FILES):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _give_back_memory() -> None:

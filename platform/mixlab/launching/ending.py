@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from mixlab.errors import BadInput, HeadLost, first_line
+from mixlab.errors import BadInput, HeadLost, StorageFull, first_line, no_room
 from mixlab.provenance import command
 from mixlab.tracking.tracker import DRAIN_SECONDS, Tracker
 from mixlab.uris import shown
@@ -45,8 +45,13 @@ class Ending:
 
 
 @contextlib.contextmanager
-def noticed(console: Console) -> Iterator[Ending]:
-    """Yield a record of how the block ended, filled in after it; every exception stops here once its reason is said."""
+def noticed(console: Console, storage: str) -> Iterator[Ending]:
+    """Yield a record of how the block ended, filled in after it; every exception stops here once its reason is said.
+
+    Args:
+        console: where to say it.
+        storage: the storage, as the user gave it.
+    """
     ending = Ending()
     try:
         yield ending
@@ -60,6 +65,15 @@ def noticed(console: Console) -> Iterator[Ending]:
         ending.fault = fault
     except Exception as fault:
         ending.fault = fault
+        if isinstance(fault, StorageFull) or no_room(fault):
+            console.print(
+                f"stopped, because there is no room left in --storage {shown(storage)!r} ({first_line(fault)}): free "
+                "some; finished epochs are kept, and the same command goes on",
+                style="red",
+                markup=False,
+                soft_wrap=True,
+            )
+            return
         LOG.exception("the work ended by a fault")
         text = f"stopped by {type(fault).__name__}: {first_line(fault)}; finished epochs are kept"
         console.print(f"{text}, and mixlab.log says more", style="red", markup=False, soft_wrap=True)

@@ -152,7 +152,7 @@ def _run(phase: Phase, start: Start, outlook: Any = None) -> Finished:
     display = Display(console, phase.rows, phase.done(), phase.expected(), phase.shown, phase.counts, options.quiet)
     session = Session(tracker, start.storage, display, phase.keeps_files, lambda: phase.after_end(tracker))
     complete = True
-    with ending.noticed(console) as end, display:
+    with ending.noticed(console, options.storage) as end, display:
         complete = phase.catch_up(session)
         if share is not None:
             work = Work(
@@ -187,7 +187,7 @@ def _report(study: Study, plan: Mapping[str, Any], start: Start, out: Path, trac
     options, console = start.options, start.console
     try:
         made = report.report(options.tracking_uri, study.name, dict(plan), out)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         console.print(f"no table: {str(error).splitlines()[0]}", style="red", markup=False, soft_wrap=True)
         return Result(1, plan=plan)
     tracker.attach([*made.files, made.page])

@@ -7,10 +7,10 @@ from dataclasses import asdict
 from typing import Any
 
 from mixlab.cluster.source import WAIT, End, Job, Wait
-from mixlab.errors import BadInput, last_line
+from mixlab.errors import BadInput
 from mixlab.launching.display import Shown
 from mixlab.launching.session import Session
-from mixlab.search.history import ERROR, OUTCOMES, TWIN, Claim, Found, History
+from mixlab.search.history import ANSWER, ERROR, OUTCOMES, TWIN, Claim, Found, History
 from mixlab.search.trial_store import shown as shown_url
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.state import State
@@ -83,7 +83,8 @@ class ProposedTrials:
     def ended(self, trial: Trial, end: End) -> None:
         """See ``Source``."""
         claim = self.claims.pop(trial.key)
-        self.history.tell(claim, end.state, end.value if end.state is State.DONE else None, end.error)
+        value = end.value if end.state is State.DONE else None
+        self.history.tell(claim, end.state, value, end.error, end.answer)
 
     # Phase
 
@@ -166,9 +167,8 @@ class ProposedTrials:
         """
         trials = [trial for name in self.history.cells for trial in self.history.trials(name)]
         ended = len(self._ended())
-        errors = [trial.user_attrs.get(ERROR, "") for trial in trials if OUTCOMES.get(trial.state) is State.FAILED]
-        answers = {error.__name__ for error in self.history.train.final}
-        failed = sum(last_line(error).partition(":")[0].rpartition(".")[2] not in answers for error in errors)
+        failures = [trial for trial in trials if OUTCOMES.get(trial.state) is State.FAILED]
+        failed = sum(ANSWER not in trial.user_attrs for trial in failures)
         if failed < MOST_FAILED * ended or not failed:
             return ""
         return f"{failed} of the search's {ended} trials failed, of which a quarter is too many to trust the rest"

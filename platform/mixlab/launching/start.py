@@ -99,13 +99,11 @@ def results_folder(storage: str, study: str, make: bool = True) -> Path:
     folder = (Path("results") if "://" in storage else Path(storage)) / study
     if not make:
         return folder
-    if "://" in storage:
-        require_storage(storage)
+    require_storage(storage)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".lock").touch()
     except OSError as error:
-        raise BadInput(f"--storage {storage!r} cannot be written: {error.strerror}") from error
+        raise BadInput(f"{str(folder)!r}, where tables go, cannot be made: {error.strerror}") from error
     return folder
 
 
@@ -149,7 +147,7 @@ def only_machine(start: Start, name: str, *, neighbours: bool = True) -> context
 @contextlib.contextmanager
 def undisturbed(log: Path) -> Iterator[None]:
     """Send the logs of Ray, MLflow and their libraries to a file; SIGTERM and SIGHUP stop as Ctrl-C does."""
-    handler = logging.FileHandler(log, encoding="utf-8")
+    handler = _Log(log, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
     logging.captureWarnings(True)
     root = logging.getLogger()
@@ -171,6 +169,18 @@ def undisturbed(log: Path) -> Iterator[None]:
             signal.signal(number, old)
         root.removeHandler(handler)
         handler.close()
+
+
+class _Log(logging.FileHandler):
+    """A log that says nothing on the terminal when its disk is full."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """See ``logging.Handler``."""
+
+    def close(self) -> None:
+        """See ``logging.Handler``."""
+        with contextlib.suppress(OSError):
+            super().close()
 
 
 STOPPING = (signal.SIGTERM, signal.SIGHUP)  # a time limit, and a terminal that was closed

@@ -24,6 +24,7 @@ from mixlab.spec.trial import digest
 Found = FrozenTrial  # a trial as Optuna holds it
 
 DRIVER, KEY, ERROR, TWIN = "mixlab.driver", "mixlab.key", "mixlab.error", "mixlab.same_as"
+ANSWER = "mixlab.answer"  # a failed trial has it if the trainable documents the exception by which it failed
 CONFIRMING = "mixlab.confirming"
 
 
@@ -104,8 +105,20 @@ class History:
         """Return whether a trial should be stopped because of its last report."""
         return bool(claim.trial_in_optuna.should_prune())
 
-    def tell(self, claim: Claim, outcome: State, value: float | None = None, error: str = "") -> None:
-        """End a trial: a complete one with ``value``; a pruned one keeps the last reported value."""
+    def tell(
+        self, claim: Claim, outcome: State, value: float | None = None, error: str = "", answer: bool = False
+    ) -> None:
+        """End a trial: a complete one with ``value``; a pruned one keeps the last reported value.
+
+        Args:
+            claim: the claim on the trial.
+            outcome: how it ended.
+            value: its objective.
+            error: why it failed.
+            answer: whether the failure is an answer about the configuration.
+        """
+        if answer:
+            claim.trial_in_optuna.set_user_attr(ANSWER, True)
         if error:
             reason = error.strip()[-500:]  # a traceback says at its end what happened
             claim.trial_in_optuna.set_user_attr(ERROR, reason)
@@ -223,7 +236,7 @@ class History:
             claim.trial_in_optuna.set_user_attr(TWIN, twin.number)
             outcome = OUTCOMES[twin.state]
             value = twin.value if outcome is State.DONE else None
-            self.tell(claim, outcome, value, twin.user_attrs.get(ERROR, ""))
+            self.tell(claim, outcome, value, twin.user_attrs.get(ERROR, ""), ANSWER in twin.user_attrs)
 
     def _release_orphans(self) -> None:
         for name in self.arms:

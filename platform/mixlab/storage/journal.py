@@ -5,7 +5,8 @@ file, by which a half-written checkpoint is recognised. The layout is:
 
     STORAGE/STUDY/trials/LAUNCH/KEY/checkpoint_000001/{journal.json, training.pt, ...}
 
-A launch is one start of the command; a trial that was interrupted has a folder in several of them.
+A launch is one start of the command; a trial that was interrupted has a folder in several of them. The checkpoint of
+a run's last epoch holds its results alone: nothing goes on from there.
 """
 
 import contextlib

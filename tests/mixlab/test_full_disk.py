@@ -1,0 +1,69 @@
+"""A disk that is full under the storage is said in one sentence, and the same command goes on once there is room."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.servers.program import run_alone
+from tests.study_folder import toy_folder
+from tests.toy import epochs_of
+
+MOUNTS = ("unshare", *(() if os.geteuid() == 0 else ("--user", "--map-root-user")), "--mount")
+
+
+def mount(folder: Path, *options: str) -> None:
+    """Give a folder a disk of its own in memory."""
+    subprocess.run(["mount", "-t", "tmpfs", *options, "none", folder], check=True)
+
+
+def with_mounts(command: Sequence[str]) -> list[str]:
+    return [*MOUNTS, *command]
+
+
+def why_not() -> str:
+    """Return why no disk can be mounted here; an empty text if it can."""
+    done = subprocess.run(with_mounts(["mount", "-t", "tmpfs", "none", "/mnt"]), capture_output=True, text=True)
+    return f"the kernel grants no mounts: {done.stderr.strip()}" if done.returncode else ""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(why_not()), reason=why_not())
+def test_a_full_disk_is_a_sentence(tmp_path: Path, new_store: Callable[[Path], str]) -> None:
+    new_store(tmp_path)
+    run_alone(__file__, tmp_path, with_mounts)
+
+
+def fill_the_disk(folder: Path) -> None:
+    """Run where mounts are allowed."""
+    toy = toy_folder(folder, "large")
+    disk = folder / "results"
+    disk.mkdir()
+    mount(disk, "-o", "size=1m")
+    said = toy.run(code=1)
+    sentence = said.splitlines()[-1]
+    assert sentence.startswith("stopped, because there is no room left in --storage 'results' ([Errno 28] "), said
+    assert sentence.endswith("finished epochs are kept, and the same command goes on"), said
+    assert "Traceback" not in said
+    assert len(said.splitlines()) < 15, said
+    assert [run.info.status for run in toy.runs()] == ["KILLED"] * 4, [run.data.tags for run in toy.runs()]
+
+    with pytest.raises(OSError, match="No space"):
+        (disk / "filler").write_bytes(bytes(2_000_000))
+    refused = toy.run(code=2)
+    assert refused.startswith("error: --storage 'results' cannot be written (")
+    assert "No space left on device" in refused
+    assert refused.count("\n") == 1
+
+    (disk / "filler").unlink()
+    mount(disk, "-o", "remount,size=100m")
+    toy.run()
+    assert {seed: sorted(set(epochs)) for seed, epochs in epochs_of(folder).items()} == {0: [1, 2, 3], 1: [1, 2, 3]}
+    assert toy.statuses() == {"FINISHED"}
+
+
+if __name__ == "__main__":
+    fill_the_disk(Path(sys.argv[1]))
