@@ -16,7 +16,7 @@ from trainables.hardware import device
 from trainables.memory import MIB, ran_out
 from trainables.training import Run, test_batch
 
-SLOW_STEP = 0.5  # seconds; a timed step that takes longer is repeated once only, and tried on no larger batch
+SLOW_STEP = 0.25  # seconds; a timed step that takes longer is neither repeated nor tried on a larger batch
 UNKNOWN_IMAGES = 10_000  # the number of images that an estimate assumes in a folder
 CONTEXT_MIB = 800  # of a process besides its tensors: the CUDA context and libraries, which torch does not count
 
@@ -24,7 +24,7 @@ CONTEXT_MIB = 800  # of a process besides its tensors: the CUDA context and libr
 def seconds(settings: Config) -> float:
     """Return roughly how long a run takes on this machine, from a few timed steps on noise."""
     dataset = DATASETS[settings.dataset]
-    sizes = (settings.batch_size,) if torch.cuda.is_available() else (4, 20)
+    sizes = (settings.batch_size,) if torch.cuda.is_available() else (2, 20)
     for size in sizes:
         train_seconds, test_seconds = step_seconds(settings, min(size, settings.batch_size))
         if train_seconds > SLOW_STEP:  # for a large network a larger batch would add little
@@ -40,10 +40,12 @@ def step_seconds(settings: Config, size: int) -> tuple[float, float]:
     noise = torch.randint(0, 256, (size, *DATASETS[settings.dataset].image_shape), dtype=torch.uint8)
     split = Split(noise, torch.arange(size) % dataset_of(settings).num_classes)
     run = _run(settings, Splits(split, split))
-    first = run.train_epoch(1)[1]
+    train_seconds = run.train_epoch(1)[1]
+    if train_seconds > SLOW_STEP:
+        return train_seconds, _test_seconds(run)
     # The fastest of a few: the first also builds kernels and caches, and others may be using the machine.
-    train_seconds = min(first, *(run.train_epoch(1)[1] for _ in range(1 if first > SLOW_STEP else 2)))
-    return train_seconds, min(_test_seconds(run) for _ in range(1 if train_seconds > SLOW_STEP else 2))
+    train_seconds = min(train_seconds, run.train_epoch(1)[1], run.train_epoch(1)[1])
+    return train_seconds, min(_test_seconds(run), _test_seconds(run))
 
 
 def _test_seconds(run: Run) -> float:
