@@ -94,7 +94,9 @@ def write_study_table(
     power: bool = False,
     wide: bool = False,
 ) -> StudyTable:
-    """Write the tables of a study: ``table.md``, ``.csv``, ``.tex``, ``.html``, ``gains.png`` and ``gains.pdf``.
+    """Write the tables of a study: ``table.md``, ``.csv``, ``.tex``, ``.html``, ``gains.png`` and ``.pdf``.
+
+    With five arms or more over two tables or more, ``ranks.png`` and ``.pdf`` too.
 
     Args:
         tracking_uri: where MLflow keeps its runs, e.g. ``sqlite:///mlflow.db``.
@@ -114,6 +116,7 @@ def write_study_table(
     """
     from analysis.figures.drawing import save
     from analysis.figures.plots import plot_gains
+    from analysis.figures.ranks_plot import plot_ranks
     from analysis.words.cells import tidy
     from analysis.words.rendering import html_page, latex, markdown
 
@@ -136,6 +139,8 @@ def write_study_table(
     tidy(result.levels).to_csv(out / "table.csv", index=False)
     files = [out / name for name in ("table.md", "table.csv", "table.tex", "table.html")]
     files += save(plot_gains(study, result.levels), out / "gains")
+    ranks = plot_ranks(study, result.levels)
+    files += save(ranks, out / "ranks") if ranks is not None else []
     return replace(result, files=files)
 
 

@@ -26,6 +26,7 @@ from analysis.figures.drawing import save
 from analysis.figures.forest import plot_effects, plot_forest
 from analysis.figures.lambdas import load_histograms, plot_lambda
 from analysis.figures.plots import plot_curves, plot_gains
+from analysis.figures.ranks_plot import plot_ranks
 from analysis.figures.wealth_plot import plot_wealth
 from analysis.records.configuration import configuration, provenance
 from analysis.records.runs import CONFIG, FACTOR, Plan, load_curves, load_plan
@@ -124,11 +125,13 @@ def write_report(
         "cost": plot_cost(study, levels),
         "lambda": plot_lambda(study, histograms, levels) if histograms else None,
     }
+    ranks = plot_ranks(study, levels)
     pictures = {name: png(figure) for name, figure in drawn.items() if figure is not None}
     sections = [
         ("Summary", summary(levels)),
         ("Results", html_tables(levels)),
         ("Gains", image(png(plot_gains(study, levels)), "The gain of every arm over the baseline, with its interval")),
+        *([("Ranks over the tables", image(png(ranks), "The mean rank of every arm"))] if ranks is not None else []),
         *((heading, image(pictures[name], shown)) for name, (heading, shown) in BEFORE.items() if name in pictures),
         ("Training", _note(curves, runs) + image(pictures["curves"], f"{levels[0].declared.label} by epoch")),
         *([("Cost", image(pictures["cost"], "What every arm reaches in its time"))] if "cost" in pictures else []),

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from analysis.figures.drawing import plain
 from analysis.figures.forest import plot_effects, plot_forest
 from analysis.figures.plots import plot_curves, plot_gains
+from analysis.figures.ranks_plot import plot_ranks
 from analysis.figures.wealth_plot import plot_wealth, wealth_points
 from analysis.records.published import PublishedNumber
 from analysis.statistics.over_tables import over_tables
@@ -61,6 +62,20 @@ def test_a_forest_has_a_row_a_table_and_both_answers(levels: Any) -> None:
     assert hollow.get_xdata()[0] == pytest.approx(79.13 - 78.17)
     assert "n = 3, too few to claim" in texts(figure)
     assert plot_forest("tiny", levels[:1]) is None
+
+
+def test_ranks_of_many_arms_say_over_how_many_tables(make_plan: Any, planned_runs: Any) -> None:
+    arms = ("none", "mixup", "cutmix", "fmix", "puzzlemix")
+    plan = make_plan(arms=arms, seeds=2, factors={"backbone": ("a", "b")})
+    values = {(arm, seed): 70.0 + arms.index(arm) for arm in arms for seed in range(2)}
+    levels = level_tables(planned_runs(plan, values), plan)
+    figure = plot_ranks("tiny", levels)
+    assert figure is not None
+    said = texts(figure).replace("\n", " ")
+    assert "mean rank over n = 2 tables" in said
+    assert "So few tables cannot tell any two of 5 arms apart" in said
+    assert all(f"  {rank}.00" in said or f"{rank}.00  " in said for rank in range(1, 6))
+    assert plot_ranks("tiny", levels[:1]) is None
 
 
 def test_effects_of_a_design(make_plan: Any, planned_runs: Any) -> None:

@@ -1,0 +1,85 @@
+"""Do arms rank differently over tables? Friedman's test and Nemenyi's critical difference.
+
+Letters: T tables of a study, which are the blocks, K arms. A table is one value of each arm, the mean over its seeds:
+seeds of one table are not further tables, so the question is that of "in general" in ``over_tables``.
+
+Source: Demšar, "Statistical Comparisons of Classifiers over Multiple Data Sets" (JMLR 2006).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from analysis.statistics.significance import ALPHA
+from analysis.statistics.tables import LevelTable
+
+LEAST_ARMS, LEAST_TABLES = 5, 2
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The mean ranks of arms over tables."""
+
+    ranks: pd.Series  # (K,) by arm, the best first; 1 is the best rank
+    tables: int
+    p: float  # Friedman's test in the form of Iman and Davenport: all arms are alike
+    difference: float  # of mean ranks from which two arms differ at 5 %, over all pairs (Nemenyi)
+
+    @property
+    def able(self) -> bool:
+        """Return whether so many tables can tell any two arms apart."""
+        return self.difference <= len(self.ranks) - 1
+
+    def groups(self) -> list[list[str]]:
+        """Return the largest sets of two arms or more that the critical difference does not tell apart."""
+        found: list[list[str]] = []
+        for first in self.ranks.index:
+            near = self.ranks[(self.ranks >= self.ranks[first]) & (self.ranks - self.ranks[first] < self.difference)]
+            group = [str(arm) for arm in near.index]
+            if len(group) > 1 and not any(set(group) <= set(other) for other in found):
+                found.append(group)
+        return found
+
+
+def ranking(values: ArrayLike, arms: Sequence[str], *, higher_is_better: bool = True) -> Ranking:
+    """Return the ranking of arms by their values in every table.
+
+    Args:
+        values: (T, K), T and K at least 2, without NaN; equal values share the mean of their ranks.
+        arms: (K,) their names.
+        higher_is_better: whether the largest value has rank 1.
+    """
+    found = np.asarray(values, dtype=float)
+    tables, count = found.shape
+    ranks = stats.rankdata(-found if higher_is_better else found, axis=1).mean(axis=0)  # (K,)
+    chi2 = 12 * tables / (count * (count + 1)) * ((ranks**2).sum() - count * (count + 1) ** 2 / 4)
+    rest = tables * (count - 1) - chi2
+    f = (tables - 1) * chi2 / rest if rest > 1e-9 else math.inf  # every table ranks them alike
+    p = float(stats.f.sf(f, count - 1, (count - 1) * (tables - 1)))
+    return Ranking(pd.Series(ranks, index=list(arms)).sort_values(kind="stable"), tables, p, _nemenyi(count, tables))
+
+
+def ranking_of(levels: Sequence[LevelTable]) -> Ranking | None:
+    """Return the ranking of a study's arms without its controls, over the tables in which all of them have a value.
+
+    It is None with fewer than five arms or two such tables, and for a metric that declares no direction.
+    """
+    higher = levels[0].declared.higher_is_better
+    means = pd.DataFrame([level.table["mean"] for level in levels]).drop(columns=list(levels[0].controls))
+    means = means.dropna(axis=1, how="all").dropna()
+    if higher is None or means.shape[0] < LEAST_TABLES or means.shape[1] < LEAST_ARMS:
+        return None
+    return ranking(means, [str(arm) for arm in means], higher_is_better=higher)
+
+
+def _nemenyi(count: int, tables: int) -> float:
+    """Return the critical difference of mean ranks of Nemenyi's test."""
+    quantile = float(stats.studentized_range.ppf(1 - ALPHA, count, math.inf)) / math.sqrt(2)
+    return quantile * math.sqrt(count * (count + 1) / (6 * tables))

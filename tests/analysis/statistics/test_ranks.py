@@ -1,0 +1,66 @@
+"""Ranks over tables agree with the example of Demšar (JMLR 2006, Table 6 and Section 3.2.2)."""
+
+import math
+
+import pytest
+
+from analysis.statistics.ranks import ranking, ranking_of
+from analysis.statistics.tables import level_tables
+
+ARMS = ("C4.5", "C4.5+m", "C4.5+cf", "C4.5+m+cf")
+AUC = (  # of 14 data sets; "voting" ties only as it is printed
+    (0.763, 0.768, 0.771, 0.798),
+    (0.599, 0.591, 0.590, 0.569),
+    (0.954, 0.971, 0.968, 0.967),
+    (0.628, 0.661, 0.654, 0.657),
+    (0.882, 0.888, 0.886, 0.898),
+    (0.936, 0.931, 0.916, 0.931),
+    (0.661, 0.668, 0.609, 0.685),
+    (0.583, 0.583, 0.563, 0.625),
+    (0.775, 0.838, 0.866, 0.875),
+    (1.000, 1.000, 1.000, 1.000),
+    (0.940, 0.962, 0.965, 0.962),
+    (0.619, 0.666, 0.614, 0.669),
+    (0.972, 0.981, 0.9751, 0.975),
+    (0.957, 0.978, 0.946, 0.970),
+)
+
+
+def test_the_example_of_demsar():
+    found = ranking(AUC, ARMS)
+    assert found.ranks.round(3).to_dict() == {"C4.5+m+cf": 1.964, "C4.5+m": 2.0, "C4.5+cf": 2.893, "C4.5": 3.143}
+    assert found.tables == 14
+    assert found.difference == pytest.approx(1.25, abs=0.005)  # 2.569 sqrt(4 5 / (6 14))
+    assert found.p == pytest.approx(0.0197, abs=2e-4)  # of F = 3.69 with 3 and 39 degrees; he gives F > 2.85
+    assert found.groups() == [["C4.5+m+cf", "C4.5+m", "C4.5+cf", "C4.5"]]  # "not powerful enough"
+    assert found.able
+
+
+def test_groups_by_hand():
+    found = ranking([(5, 4, 3, 2, 1)] * 9, "abcde")
+    assert list(found.ranks) == [1, 2, 3, 4, 5]
+    assert found.difference == pytest.approx(2.728 * math.sqrt(30 / 54), abs=1e-3)  # 2.03
+    assert found.groups() == [["a", "b", "c"], ["b", "c", "d"], ["c", "d", "e"]]
+    assert found.p == 0
+    assert ranking([(5, 4, 3, 2, 1)] * 9, "abcde", higher_is_better=False).ranks.index[0] == "e"
+
+
+def test_two_tables_cannot_tell_ten_arms_apart():
+    assert not ranking([range(10)] * 2, "abcdefghij").able
+    assert ranking([range(10)] * 3, "abcdefghij").able
+
+
+def test_a_study_counts_complete_tables_and_no_control(make_plan, planned_runs):
+    arms = ("none", "mixup", "cutmix", "fmix", "puzzlemix", "raw pass")
+    plan = make_plan(arms=arms, seeds=2, factors={"backbone": ("a", "b", "c")}) | {"controls": ["raw pass"]}
+    runs = planned_runs(plan, {(arm, seed): 70.0 + arms.index(arm) for arm in arms for seed in range(2)})
+    found = ranking_of(level_tables(runs, plan))
+    assert found is not None
+    assert (list(found.ranks.index), found.tables) == (["puzzlemix", "fmix", "cutmix", "mixup", "none"], 3)
+    runs.loc[(runs["factor.backbone"] == "c") & (runs["arm"] == "fmix"), "metric.test_top1_median10"] = math.nan
+    found = ranking_of(level_tables(runs, plan))
+    assert found is not None
+    assert found.tables == 2
+    four = plan | {"controls": ["raw pass", "none"]}
+    assert ranking_of(level_tables(runs, four)) is None
+    assert ranking_of(level_tables(runs, plan)[:1]) is None
