@@ -13,6 +13,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from trainables.backbones.backbone import Network
+from trainables.backbones.modes import evaluation_mode
 from trainables.config import Config
 from trainables.losses.adversarial_block import AdversarialBlock, likeness
 from trainables.methods.mask_learning import AutoMixing
@@ -52,6 +53,7 @@ class AdAutoMixing(AutoMixing):
             maps = self.teacher.encode(images, self.depth)
             logits = self.teacher.head(self.teacher.forward_features(maps, self.depth))  # (B, L)
             maps = self.teacher.backbone.grid(maps)
+        self.album.see(images)
         generate = partial(self.shares, maps, (images.shape[2], images.shape[3]))
         sources, lam = draw_three(len(images), self.options["alpha"], self.options["per_batch"], rng)
         for_block = mix_three(images, sources, lam, generate(sources, lam))
@@ -84,6 +86,14 @@ class AdAutoMixing(AutoMixing):
     def shares(self, maps: Tensor, size: tuple[int, int], sources: Tensor, lam: Tensor) -> Tensor:
         """Return the share of each source in every pixel, (B, K, H, W), from the maps (B, C, h, w)."""
         return self.block(maps[sources], lam, size)
+
+    def shown_masks(self, images: Tensor, partner: Tensor, lam: Tensor) -> Tensor:
+        """See ``AutoMixing.shown_masks``; a third image, the partner's partner, has no share in the label."""
+        with evaluation_mode(self):
+            sources = torch.stack((torch.arange(len(images), device=images.device), partner, partner[partner]), dim=1)
+            shares = torch.stack((lam, 1 - lam, torch.zeros_like(lam)), dim=1)
+            masks = self.shares(self.maps(images), (images.shape[2], images.shape[3]), sources, shares)
+            return 1 - masks[:, :1]
 
     @torch.no_grad()
     def after_step(self, progress: float) -> None:

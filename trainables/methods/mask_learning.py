@@ -22,6 +22,7 @@ from trainables.datasets.opening import dataset_of
 from trainables.losses.mix_block import MixBlock, mask_loss, mask_weight_at
 from trainables.methods.method import Step
 from trainables.methods.mixing import Mixing
+from trainables.methods.mixture_album import Album
 from trainables.methods.momentum_pipeline import follow, momentum, other_heads, plain_heads
 from trainables.methods.network import build_network
 from trainables.mixers.automix import draw, even_near_the_ends, mix_by, random_grids
@@ -59,6 +60,7 @@ class AutoMixing(Mixing):
             self.teacher = build_network(config, dataset).requires_grad_(False)
             self.teacher.load_state_dict(network.state_dict())
         self.heads = plain_heads(network, num_classes) if pipeline == "mp_ce" else None
+        self.album = Album(dataset.image_shape, config.epochs)
         self.register_buffer("mask_weight", torch.tensor(options.get("mask_weight", 0.0)))  # a checkpoint holds it
 
     @staticmethod
@@ -68,6 +70,7 @@ class AutoMixing(Mixing):
 
     def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:
         """See ``Method.forward``: Eq. 8, in up to four passes of the two networks, on plain and on mixed images."""
+        self.album.see(images)
         maps = self.maps(images)
         generate = partial(self.masks, maps, (images.shape[2], images.shape[3]), rng)
         partner, lam = draw(len(images), self.options["alpha"], self.options["per_batch"], rng)
@@ -128,6 +131,14 @@ class AutoMixing(Mixing):
         if "mask_weight" in self.options:
             self.mask_weight.fill_(mask_weight_at(progress, self.options["mask_weight"], self.options["mask_decay"]))
 
+        self.album.take(progress, self.shown_masks)
+
+    def shown_masks(self, images: Tensor, partner: Tensor, lam: Tensor) -> Tensor:
+        """Return the partners' share of every pixel, (B, 1, H, W), in evaluation mode."""
+        with evaluation_mode(self):
+            size = (images.shape[2], images.shape[3])
+            return self.masks(self.maps(images), size, Generator(images.device), partner, lam)
+
     def own_groups(self) -> list[dict[str, Any]]:
         """See ``Method.own_groups``: the block, where its learning rate or momentum is its own."""
         lr, least, momentum = (self.options[f"block_{name}"] for name in ("lr", "min_lr", "momentum"))
@@ -149,7 +160,9 @@ class AutoMixing(Mixing):
     @property
     def also_saved(self) -> dict[str, nn.Module]:
         """See ``Method.also_saved``."""
-        return {} if self.options.get("masks") == "grids" else {"mix_block": self.block}
+        if self.options.get("masks") == "grids":
+            return {}
+        return {"mix_block": self.block, "mixtures": self.album}
 
 
 def _check(config: Config, pipeline: str) -> None:

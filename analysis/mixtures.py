@@ -1,0 +1,88 @@
+"""Shows how AutoMix, SAMix or AdAutoMix mixed: masks and mixtures over lambda, and over the epochs of the training.
+
+    python analysis/mixtures.py automix_definitions             the first finished run of every arm that learns masks
+    python analysis/mixtures.py automix_definitions --arms paper --seed 1
+
+A run keeps six training images and their masks after some of its epochs in ``model_mixtures.pt``, so that nothing is
+evaluated. Writes mixtures.png and .pdf into results/mixtures: AutoMix, Fig. 4 (left) and 7.
+
+Exit codes: 0 done; 1 done, but some run lacks its file (named); 2 bad input, in one sentence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from analysis import command
+from analysis.figures.drawing import save
+from analysis.figures.mixtures_plot import MixtureRow, plot_mixtures
+from analysis.records.runs import FACTOR, done, load_plan, load_runs
+from mixlab.errors import first_line
+from mixlab.tracking import artifacts
+
+FILE = "model_mixtures.pt"
+
+
+def read(client: MlflowClient, run_id: str) -> dict[str, torch.Tensor] | None:
+    """Return what a run kept: images (N, C, H, W), masks (S, R * N, h, w) and epochs (S,); None if it kept nothing."""
+    with TemporaryDirectory() as folder:
+        try:
+            file = artifacts.fetch(client, run_id, FILE, Path(folder))
+        except (MlflowException, OSError) as error:
+            print(f"mixtures.py: {FILE} of run {run_id} cannot be read ({first_line(error)})", file=sys.stderr)
+            return None
+        return None if file is None else torch.load(file, map_location="cpu", weights_only=True)
+
+
+def draw(options: argparse.Namespace) -> int:
+    """Read, draw, and print where the files are; return the exit code.
+
+    Raises:
+        ValueError: unknown arm or seed, or no finished run that kept mixtures.
+        BadInput: unknown store or study.
+    """
+    plan = load_plan(options.tracking_uri, options.study, options.plan)
+    runs = done(load_runs(options.tracking_uri, options.study, plan))
+    wanted = plan["arms"] if options.arms is None else [arm.strip() for arm in options.arms.split(",")]
+    for arm in wanted:
+        if arm not in plan["arms"]:
+            raise ValueError(f"--arms {arm!r} is not an arm; the arms are: {', '.join(plan['arms'])}")
+    runs = runs[runs["arm"].isin(wanted)]
+    if options.seed is not None:
+        runs = runs[runs["seed"] == options.seed]
+    factors = [FACTOR + factor for factor in plan["factors"]]
+    client = MlflowClient(options.tracking_uri)
+    rows = []
+    for run in runs.drop_duplicates([*factors, "arm"]).to_dict("records"):
+        kept = read(client, run["run_id"])
+        if kept is not None:
+            name = ", ".join([*(str(run[factor]) for factor in factors), run["arm"]])
+            rows.append(MixtureRow(name, int(run["seed"]), kept["images"], kept["masks"], kept["epochs"]))
+    if not rows:
+        raise ValueError(f"no finished run of {options.study!r} has kept mixtures: only methods that learn masks do")
+    options.out.mkdir(parents=True, exist_ok=True)
+    for file in save(plot_mixtures(options.study, rows), options.out / "mixtures"):
+        print(file)
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command and return the exit code."""
+    parser, out = command.parser("mixtures.py", "How a study's learned masks mixed."), Path("results/mixtures")
+    parser.add_argument(
+        "--out", type=Path, default=out, metavar="DIR", help="folder of the files (default: %(default)s)"
+    )
+    parser.add_argument("--arms", metavar="A,B", help="only these arms (default: all that kept mixtures)")
+    parser.add_argument("--seed", type=int, help="whose runs (default: the first that finished)")
+    return command.run("mixtures.py", draw, parser.parse_args(argv))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""The figure of a run's mixtures, from the file that it kept in a real store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from analysis import mixtures
+from analysis.figures.mixtures_plot import MixtureRow, mixture
+from trainables.methods.mixture_album import Album
+
+
+def album() -> Album:
+    kept = Album((3, 32, 32), epochs=4)
+    kept.see(torch.rand(6, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
+    for epoch in range(1, 5):
+        kept.take(epoch / 4, lambda images, partner, lam: (1 - lam).view(-1, 1, 1, 1).expand(-1, 1, 32, 32))
+    return kept
+
+
+def test_a_mixture_is_the_image_and_its_partner_by_the_mask() -> None:
+    kept = album()
+    row = MixtureRow("AutoMix", 0, kept.images, kept.masks, kept.epochs)
+    mixed, own = mixture(row, picture=3, lam=0)  # lambda 0.1
+    share = 1 - 230 / 255
+    images = kept.images.float() / 255
+    torch.testing.assert_close(mixed, share * images[1] + (1 - share) * images[0])
+    torch.testing.assert_close(own, torch.full((32, 32), share))
+
+
+def test_the_command(trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study, _, run_ids = trained
+    out = tmp_path / "out"
+
+    def call(*options: str) -> int:
+        return mixtures.main([study.study, "--tracking-uri", study.uri, "--out", str(out), *options])
+
+    assert call() == 2
+    assert "has kept mixtures: only methods that learn masks do" in capsys.readouterr().err
+    torch.save(album().state_dict(), tmp_path / mixtures.FILE)
+    for (arm, _), run_id in run_ids.items():
+        if arm == "+ lam":
+            study.client.log_artifact(run_id, str(tmp_path / mixtures.FILE))
+    assert call("--arms", "+ lan") == 2
+    assert "--arms '+ lan' is not an arm" in capsys.readouterr().err
+    assert call("--seed", "1") == 0
+    assert {file.name for file in out.iterdir()} == {"mixtures.png", "mixtures.pdf"}

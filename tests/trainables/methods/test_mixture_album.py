@@ -1,0 +1,53 @@
+"""What is kept of a training for its figures: some images, and their masks after some epochs."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Generator, Tensor
+
+from trainables.config import parse
+from trainables.datasets import DATASETS
+from trainables.methods import build_method
+from trainables.methods.mixture_album import LAMBDAS, SHOWN, Album
+
+
+def own_share(images: Tensor, partner: Tensor, lam: Tensor) -> Tensor:
+    assert partner.tolist() == [5, 0, 1, 2, 3, 4]
+    return (1 - lam).view(-1, 1, 1, 1).expand(len(images), 1, *images.shape[2:])
+
+
+def test_pictures_are_taken_at_the_end_of_even_epochs() -> None:
+    album = Album((3, 32, 24), epochs=100)
+    assert len(album.due) == 8
+    assert album.due[-1] == 100
+    images = torch.rand(9, 3, 32, 24, generator=Generator().manual_seed(0))
+    album.see(images)
+    album.see(images.flip(0))
+    assert torch.equal(album.images, (images[:SHOWN] * 255).round().to(torch.uint8))
+    for step in range(1, 2501):  # 25 steps an epoch
+        album.take(step / 2500, own_share)
+    assert album.epochs.tolist() == album.due
+    assert album.masks.shape == (8, len(LAMBDAS) * SHOWN, 16, 16)
+    assert album.masks[0, ::SHOWN, 0, 0].tolist() == [230, 178, 128, 76, 26]  # 255 times what lambda leaves
+    assert Album((3, 32, 32), epochs=3).due == [1, 2, 3]
+
+
+@pytest.mark.parametrize("mixer", ["automix", "samix", "adautomix"])
+def test_a_training_keeps_them_and_nothing_else_changes(mixer: str) -> None:
+    config: dict[str, Any] = {"dataset": "cifar10", "backbone": "resnet8", "mixer": mixer, "epochs": 2}
+    method = build_method(parse(config), DATASETS["cifar10"], 0).train()
+    images, labels = torch.rand(6, 3, 32, 32, generator=Generator().manual_seed(0)), torch.arange(6)
+    method(images, labels, Generator().manual_seed(0))
+    before = {name: value.clone() for name, value in method.teacher.state_dict().items()}
+    method.album.take(0.5, method.shown_masks)
+    assert all(torch.equal(value, before[name]) for name, value in method.teacher.state_dict().items())
+    assert all(module.training for module in method.modules())
+    assert method.album.epochs.tolist() == [1, 0]
+    assert 0 < method.album.masks[0].float().mean() < 255
+    assert method.also_saved["mixtures"] is method.album
+
+    other = build_method(parse(config), DATASETS["cifar10"], 0)
+    other.load_state_dict(method.state_dict())
+    other.album.see(images.flip(0))  # a checkpoint knows that the images are there
+    assert torch.equal(other.album.images, method.album.images)
