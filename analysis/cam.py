@@ -1,12 +1,14 @@
-"""Shows where a study's networks look: Grad-CAM on test images, and on mixed images of two classes.
+"""Shows where a study's networks look: Grad-CAM on test images, and on mixtures of two of them.
 
-    python analysis/cam.py ablation_cifar100                        the baseline and the last arm, 6 images
-    python analysis/cam.py ablation_cifar100 --arms baseline,"+ l_su" --images 8 --seed 1
+    python analysis/cam.py sumix_cam                                the arms, at most three, 6 images
+    python analysis/cam.py ablation_cifar100 --arms baseline,"+ l_su" --pick 3,17,42 --seed 1
 
 Grad-CAM (Selvaraju et al., ICCV 2017, arXiv:1610.02391) by Captum, on the last feature map. All arms see the same
-images: on a test image the map of its own class; on a CutMix of two of them, half each, the maps of the two classes,
-and the two classes that the network predicts. The command needs the finished runs' ``model.pt``, takes seconds per
-network, and writes cam.png, .pdf and top2.csv into results/cam.
+images: on a test image the map of its own class (SUMix, Fig. 3, 6, 7); on a mixture of it and the next one, made by
+the mixer of the network's own run at a lambda near one half, the maps of the two classes that the network finds
+likeliest (AutoMix, Fig. 3). A network that was trained without mixtures sees the left half of one and the right half
+of the other. The command needs the finished runs' ``model.pt``, takes seconds per network, and writes cam.png, .pdf
+and top2.csv into results/cam.
 
 Exit codes: 0 done; 1 done, but some checkpoint could not be evaluated (named); 2 bad input, in one sentence.
 """
@@ -26,19 +28,20 @@ from torch import Tensor
 from analysis import command, evaluation
 from analysis.figures.cam_plot import CamRow, plot_cam
 from analysis.figures.drawing import save
-from analysis.networks.evaluate import Result, all_of, open_images
+from analysis.networks.class_names import class_names
+from analysis.networks.evaluate import Result, all_of, open_images, take_images
+from analysis.networks.own_mixer import ALONE, mixer_of, nearest_mixture
 from analysis.records.runs import FACTOR, done
 from analysis.statistics.tables import LevelTable, level_tables
 from analysis.words.captions import provenance_text
 from trainables.backbones.backbone import Backbone, Network
 from trainables.config import Config
 from trainables.datasets.dataset import BatchSource
-from trainables.datasets.opening import dataset_of
 
-VERSION = 1  # the version of the evaluation; raise it when its numbers change
+VERSION = 2  # the version of the evaluation; raise it when its numbers change
 PROTOCOL = {"kind": "cam", "version": VERSION}
-CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck"
-CLASS_NAMES = {"cifar10": CIFAR10.split()}  # other data sets have "class 17"
+HALF = 0.5  # the lambda of the mixtures, as nearly as the mixer draws it
+MOST_ARMS = 3  # shown by default
 
 
 def grad_cam(network: Network, images: Tensor, classes: Tensor) -> Tensor:
@@ -66,16 +69,41 @@ def half_mixed(images: Tensor) -> Tensor:
     return torch.cat((images[..., :half], images.roll(-1, 0)[..., half:]), dim=3)
 
 
+def mixtures(network: Network, config: Config, images: Tensor, labels: Tensor) -> tuple[Tensor, list[float]]:
+    """Return each image mixed with the next, (N, C, H, W), and what the first of the two weighs in the label.
+
+    Args:
+        network: its own run's mixer may ask it where to look.
+        config: the configuration of the run.
+        images: (N, C, H, W) in [0, 1].
+        labels: (N,) int64.
+
+    Raises:
+        ValueError: the mixer mixes hidden maps, which are no images.
+    """
+    if config.mixer in ALONE:
+        return half_mixed(images), [HALF] * len(images)
+    mix, mixed = mixer_of(network, config), []
+    for place in range(len(images)):
+        two = torch.tensor([place, (place + 1) % len(images)], device=images.device)
+        found = nearest_mixture(mix, images[two], labels[two], HALF)
+        if found.depth:
+            raise ValueError(f"mixer {config.mixer!r} mixes hidden maps, which cannot be shown as images")
+        mixed.append(found)
+    return torch.stack([one.image for one in mixed]), [one.share for one in mixed]
+
+
 def measure(network: Network, source: BatchSource, config: Config, protocol: Mapping[str, Any]) -> Result:
-    """Return maps (N, h, w) of the own class and of both classes of mixed images, and their two likeliest classes."""
+    """Return maps (N, h, w) of the own class, the mixtures, their two likeliest classes, and the maps of these."""
     images, labels = all_of(source, config)
-    mixed = half_mixed(images)
+    mixed, shares = mixtures(network, config, images, labels)
     with torch.no_grad():
         sure = network(mixed).softmax(1).topk(2)
     return {
         "own": grad_cam(network, images, labels).tolist(),
-        "left": grad_cam(network, mixed, labels).tolist(),
-        "right": grad_cam(network, mixed, labels.roll(-1, 0)).tolist(),
+        "mixed": (255 * mixed).round().to(torch.uint8).tolist(),
+        "shares": shares,
+        "maps": [grad_cam(network, mixed, sure.indices[:, place]).tolist() for place in range(2)],
         "classes": sure.indices.tolist(),
         "confidence": (100 * sure.values).tolist(),
     }
@@ -87,8 +115,7 @@ def chosen(runs: pd.DataFrame, plan: Mapping[str, Any], arms: str | None, seed: 
     Raises:
         ValueError: the study does not have the arm or the seed.
     """
-    ends = [plan["baseline"], plan["arms"][-1]]
-    wanted = ends if arms is None else [arm.strip() for arm in arms.split(",")]
+    wanted = default_arms(plan) if arms is None else [arm.strip() for arm in arms.split(",")]
     for arm in wanted:
         if arm not in plan["arms"]:
             raise ValueError(f"--arms {arm!r} is not an arm; the arms are: {', '.join(plan['arms'])}")
@@ -101,18 +128,32 @@ def chosen(runs: pd.DataFrame, plan: Mapping[str, Any], arms: str | None, seed: 
     return finished[finished["seed"] == (seeds[0] if seed is None else seed)]
 
 
+def default_arms(plan: Mapping[str, Any]) -> list[str]:
+    """Return every arm that makes a claim if they are few, else the baseline and the last arm."""
+    claiming = [arm for arm in plan["arms"] if arm not in plan.get("controls", ())]
+    return claiming if len(claiming) <= MOST_ARMS else [plan["baseline"], claiming[-1]]
+
+
 def top_two(rows: Sequence[CamRow], names: Sequence[str]) -> pd.DataFrame:
-    """Return, per network and mixed image, the two likeliest classes, in percent, and whether they are those in it."""
+    """Return, per network and mixture, the two likeliest classes, in percent, and whether they are those in it."""
     found = []
     for row in rows:
         for place, (two, sure) in enumerate(zip(row.result["classes"], row.result["confidence"], strict=True)):
-            inside = {row.labels[place], row.labels[(place + 1) % len(row.labels)]}
-            cells = {"cell": row.name, "image": place, "left": names[row.labels[place]]}
-            cells |= {"right": names[row.labels[(place + 1) % len(row.labels)]]}
+            pair = (row.labels[place], row.labels[(place + 1) % len(row.labels)])
+            cells = {"cell": row.name, "image": place, "first": names[pair[0]], "second": names[pair[1]]}
+            cells["share_of_first"] = row.result["shares"][place]
             cells |= {f"top{n + 1}": names[two[n]] for n in range(2)}
             cells |= {f"top{n + 1}_percent": sure[n] for n in range(2)}
-            found.append({**cells, "both": set(two) == inside})
+            found.append({**cells, "both": set(two) == set(pair)})
     return pd.DataFrame(found)
+
+
+def picked(text: str) -> list[int]:
+    """Return places in the test set from ``3,17,42``."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdigit() for part in parts):
+        raise ValueError(f"--pick must be places in the test set such as 3,17,42, got {text!r}")
+    return [int(part) for part in parts]
 
 
 def draw(options: argparse.Namespace) -> int:
@@ -123,34 +164,39 @@ def draw(options: argparse.Namespace) -> int:
         BadInput: unknown store or study.
         DataError: the data set is missing or broken.
     """
-    if options.images < 2:
-        raise ValueError(f"--images must be at least 2, for a mixture, got {options.images}")
+    if options.pick is not None:
+        options.images = picked(options.pick)
+    count = options.images if isinstance(options.images, int) else len(options.images)
+    if count < 2:
+        raise ValueError(
+            f"--{'images' if options.pick is None else 'pick'} must be at least 2, for a mixture, got {count}"
+        )
     study = evaluation.Evaluation.read("cam.py", options)
     levels = level_tables(study.runs, study.plan)
-    picked = chosen(study.runs, study.plan, options.arms, options.seed)
-    study.measure(measure, PROTOCOL, picked)
+    runs = chosen(study.runs, study.plan, options.arms, options.seed)
+    study.measure(measure, PROTOCOL, runs)
     config, results = study.found.config, study.found.results
     if config is None:
         return 1
     images, labels = (part.cpu() for part in all_of(open_images(config, options.images, options.data_root), config))
-    names = CLASS_NAMES.get(config.dataset) or [f"class {n}" for n in range(dataset_of(config).num_classes)]
+    names = class_names(config, take_images(config, options.images, options.data_root))
     rows = [
         CamRow(cell_name(row, levels), row["arm"], labels.tolist(), results[row["run_id"]])
-        for row in picked.to_dict("records")
+        for row in runs.to_dict("records")
         if row["run_id"] in results
     ]
     table = top_two(rows, names)
     table.to_csv(options.out / "top2.csv", index=False)
     caption = (
-        "Grad-CAM of the last feature map, each map scaled to its own maximum. Test images (first line): the map of "
-        "the image's own class. Mixed images (right half from the next one): the maps of the left and of the right "
-        f"class, and the two classes predicted, %; tick: it is in the mixture. "
-        f"Seed {picked['seed'].iloc[0]}. {provenance_text(*levels)}"
+        "Grad-CAM of the last feature map, each map scaled to its own maximum. Above: test images, and the map of the "
+        "image's own class. Below: each image mixed with the next by the mixer of the network's own run, and the share "
+        "of the first; the maps of the two classes that the network finds likeliest, %; tick: it is in the mixture. "
+        f"Seed {runs['seed'].iloc[0]}. {provenance_text(*levels)}"
     )
-    figure = plot_cam(options.study, rows, levels[0], (images, half_mixed(images)), names, caption)
+    figure = plot_cam(options.study, rows, levels[0], images, names, caption)
     files = [*save(figure, options.out / "cam"), options.out / "top2.csv"]
     both = table.groupby("cell", sort=False)["both"].sum()
-    text = [f"{cell}: names both classes of {count} of {len(labels)} mixed images" for cell, count in both.items()]
+    text = [f"{cell}: names both classes of {number} of {len(labels)} mixtures" for cell, number in both.items()]
     return study.finish("\n".join(text), files)
 
 
@@ -162,8 +208,9 @@ def cell_name(row: Mapping[Any, Any], levels: list[LevelTable]) -> str:
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
     parser = evaluation.parser("cam.py", "Where a study's networks look: Grad-CAM.", images=6)
-    parser.add_argument("--arms", metavar="A,B", help="only these arms (default: the baseline and the last arm)")
+    parser.add_argument("--arms", metavar="A,B", help="these arms (default: all of three, else the first and the last)")
     parser.add_argument("--seed", type=int, help="whose networks (default: the first that finished)")
+    parser.add_argument("--pick", metavar="N,N", help="these images, by their places in the test set")
     return command.run("cam.py", draw, parser.parse_args(argv))
 
 

@@ -25,8 +25,8 @@ import torch
 from torch import Tensor
 
 from analysis import command, evaluation
-from analysis.figures.confidence_plot import plot_confidence
 from analysis.figures.drawing import line_and_band, save
+from analysis.figures.two_lines_plot import plot_two_lines
 from analysis.networks.evaluate import Result, batches
 from analysis.records.runs import CONFIG, done
 from analysis.words.captions import metric_text, provenance_text
@@ -103,9 +103,9 @@ def _at_least(sure: Tensor) -> list[float]:
 
 
 def curve(result: Result) -> list[dict[str, Any]]:
-    """Return ``part``, ``confidence`` and ``share`` (both percent) of every point of the curves."""
+    """Return ``part``, ``x`` (confidence) and ``y`` (the share of images), both percent, of every point."""
     return [
-        {"part": part, "confidence": 100 * step / STEPS, "share": share}
+        {"part": part, "x": 100 * step / STEPS, "y": share}
         for part, shares in result.get("curves", {}).items()
         for step, share in enumerate(shares)
     ]
@@ -146,7 +146,9 @@ def tabulate_study(options: argparse.Namespace) -> int:
     points.to_csv(options.out / "confidence.csv", index=False)
     levels = next(levels for name, levels in tables.items() if name.endswith("_aupr"))
     caption = f"{how} Solid: images of known classes; dashed: of none; {line_and_band(points)}."
-    figure = plot_confidence(options.study, points, levels, f"{caption} {provenance_text(*levels)}")
+    caption, labels = f"{caption} {provenance_text(*levels)}", ("confidence, %", "images at least so confident, %")
+    parts = (INSIDE, OUTSIDE)
+    figure = plot_two_lines(options.study, points, levels, caption, parts=parts, labels=labels, width=100)
     files = save(figure, options.out / "confidence")
     return study.finish(
         f"{text}\n{how}", [*files, *(options.out / name for name in ("confidence.csv", "table.md", "table.csv"))]

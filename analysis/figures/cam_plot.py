@@ -1,4 +1,4 @@
-"""The figure of ``cam.py``: test images and mixed images, and under each where every network looks."""
+"""The figure of ``cam.py``: test images and mixtures, and under each where every network looks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.style import context
@@ -16,7 +17,7 @@ from analysis.statistics.tables import LevelTable
 
 TILE = 1.0  # inches
 LABEL = 1.45  # inches, the width of the names at the left
-TEXT = 0.26  # inches, the height of the two classes below a tile
+TEXT = 0.14  # inches, the height of a text below a tile
 SHADES = "inferno"  # the colours of a map, from nothing to its maximum; their lightness alone shows the order
 
 
@@ -30,26 +31,20 @@ class CamRow(NamedTuple):
 
 
 def plot_cam(
-    study: str,
-    rows: Sequence[CamRow],
-    level: LevelTable,
-    shown: tuple[Tensor, Tensor],
-    names: Sequence[str],
-    caption: str,
+    study: str, rows: Sequence[CamRow], level: LevelTable, images: Tensor, names: Sequence[str], caption: str
 ) -> Figure:
-    """Draw two blocks with a column per image: test images above one row per network, mixed ones above two rows each.
+    """Draw a column per image: test images with a map per network below, then each network's mixtures with two maps.
 
     Args:
         study: the name of the study.
         rows: at least one network.
         level: any table of the study, which gives an arm its colour.
-        shown: test images (N, C, H, W) in [0, 1], and the mixed ones of ``cam.half_mixed``.
+        images: test images (N, C, H, W) in [0, 1].
         names: the names of the classes.
         caption: what is shown.
     """
-    images, mixed = shown
     colours = arm_colours(list(level.table.index), level.baseline)
-    heights = [TILE] * (2 + len(rows)) + [TILE, TILE + TEXT] * len(rows)
+    heights = [TILE] * (1 + len(rows)) + [TILE + TEXT, TILE + TEXT, TILE + TEXT] * len(rows)
     with context(STYLE):
         width = LABEL + TILE * len(images)
         lines = int(len(caption) / (width / 0.062)) + 2
@@ -62,19 +57,24 @@ def plot_cam(
             axis.set_axis_off()
         _line(axes[0], "test image", "black", images)
         for place, label in enumerate(rows[0].labels):
-            axes[0, place + 1].set_title(names[label], fontsize=7.5, loc="center", pad=2)
+            axes[0, place + 1].set_title(plain(names[label], 16), fontsize=7.5, loc="center", pad=2)
         for line, row in enumerate(rows, 1):
             _line(axes[line], plain(row.name, 22), colours[row.arm], images, row.result["own"])
-        first = 1 + len(rows)
-        _line(axes[first], "mixed, half each", "black", mixed)
         for place, row in enumerate(rows):
-            for side, key in enumerate(("left", "right")):
-                line = first + 1 + 2 * place + side
-                _line(axes[line], f"{plain(row.name, 22)}\n{key} class", colours[row.arm], mixed, row.result[key])
-            for column, axis in enumerate(axes[line, 1:]):
-                below = {"transform": axis.transAxes, "ha": "center", "va": "top", "fontsize": 6.5}
-                axis.text(0.5, -0.03, _two(row, column, names), **below)
+            first, name, colour = 1 + len(rows) + 3 * place, plain(row.name, 22), colours[row.arm]
+            mixed = torch.tensor(row.result["mixed"], dtype=torch.uint8).float() / 255
+            _line(axes[first], f"{name}\nmixture", colour, mixed)
+            _below(axes[first], [_shares(row, column, names) for column in range(len(images))])
+            for rank, maps in enumerate(row.result["maps"]):
+                _line(axes[first + 1 + rank], f"{name}\nclass {rank + 1}", colour, mixed, maps)
+                _below(axes[first + 1 + rank], [_class(row, column, rank, names) for column in range(len(images))])
         return figure
+
+
+def _below(axes: Sequence[Axes], texts: Sequence[str]) -> None:
+    """Write a text below each tile of a line."""
+    for axis, text in zip(list(axes)[1:], texts, strict=True):
+        axis.text(0.5, -0.03, text, transform=axis.transAxes, ha="center", va="top", fontsize=6.5)
 
 
 def _line(axes: Sequence[Axes], name: str, colour: str, images: Tensor, maps: Sequence[Any] = ()) -> None:
@@ -90,8 +90,13 @@ def _line(axes: Sequence[Axes], name: str, colour: str, images: Tensor, maps: Se
             axis.imshow(shown / most, SHADES, vmin=0, vmax=1, alpha=0.6, interpolation="bilinear", extent=extent)
 
 
-def _two(row: CamRow, place: int, names: Sequence[str]) -> str:
-    """Return the two likeliest classes, with a tick at each that is in the mixture."""
+def _shares(row: CamRow, place: int, names: Sequence[str]) -> str:
+    """Return the first class of a mixture and its share."""
+    return f"{plain(names[row.labels[place]], 16)} {row.result['shares'][place]:.2f}"
+
+
+def _class(row: CamRow, place: int, rank: int, names: Sequence[str]) -> str:
+    """Return a likeliest class and how likely it is, with a tick if it is in the mixture."""
+    label, sure = row.result["classes"][place][rank], row.result["confidence"][place][rank]
     inside = (row.labels[place], row.labels[(place + 1) % len(row.labels)])
-    pairs = zip(row.result["classes"][place], row.result["confidence"][place], strict=True)
-    return "\n".join(f"{names[label]} {sure:.0f} %{' ✓' if label in inside else ''}" for label, sure in pairs)
+    return f"{plain(names[label], 14)} {sure:.0f} %{' ✓' if label in inside else ''}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +22,7 @@ from mlflow.tracking import MlflowClient
 from torch import Tensor
 from tqdm import tqdm
 
+from analysis.networks.own_mixer import load_block
 from analysis.networks.ray_tasks import in_ray
 from analysis.records.runs import done
 from mixlab.errors import first_line
@@ -29,13 +30,14 @@ from mixlab.tracking import artifacts, names, store
 from trainables.backbones.backbone import Network
 from trainables.config import Config, parse
 from trainables.datasets.data_config import on_all_images
-from trainables.datasets.dataset import BatchSource, Splits
+from trainables.datasets.dataset import BatchSource, Images, Splits
 from trainables.datasets.opening import dataset_of, folder_of, open_splits
 from trainables.datasets.resident import load_cached
 from trainables.hardware import device
 from trainables.memory import give_back_large_blocks
 from trainables.methods import build_network
 
+BLOCK_FILE = "model_mix_block.pt"  # what a run with AutoMix keeps besides its network
 MOST_IMAGES = 500  # in a batch
 MOST_PIXELS = 24 * 224 * 224  # in a batch: with the gradients of a ResNet-50 some hundreds of MiB
 
@@ -56,6 +58,7 @@ class Checkpoint:
     config: dict[str, Any]  # flat, as the run logged it
     file: Path
     sha256: str
+    block: bytes | None = None  # AutoMix's Mix Block, a state_dict, where the run kept one
 
 
 @dataclass
@@ -73,7 +76,7 @@ def evaluate_runs(
     measure: Measure,
     protocol: Mapping[str, Any],
     *,
-    images: int,
+    images: int | Sequence[int],
     data_root: Path,
     cache: Path,
     address: str = "none",
@@ -85,7 +88,7 @@ def evaluate_runs(
         runs: one row per planned cell (:func:`analysis.records.load_runs`).
         measure: a module's function, so that it can travel to a Ray task.
         protocol: everything that determines a result besides the checkpoint, as JSON can hold it.
-        images: the number of test images, evenly spaced in the test set.
+        images: the number of test images, evenly spaced in the test set, or their places in it.
         data_root: the folder of the data sets.
         cache: the JSON file of earlier results; it is created, or extended after every network.
         address: ``none`` for this process, or that of a Ray cluster (:func:`analysis.networks.ray_tasks.in_ray`).
@@ -160,7 +163,9 @@ def fetch(client: MlflowClient, run_id: str, folder: Path) -> Checkpoint:
     except ValueError as error:
         raise CheckpointError(f"its config.json is damaged ({error})") from error
     digest = hashlib.sha256(files[1].read_bytes()).hexdigest()
-    return Checkpoint(run_id, {k: v for k, v in config.items() if k != "seed"}, files[1], digest)
+    block = artifacts.fetch(client, run_id, BLOCK_FILE, folder) if config.get("mixer") == "automix" else None
+    own = {key: value for key, value in config.items() if key != "seed"}
+    return Checkpoint(run_id, own, files[1], digest, block.read_bytes() if block is not None else None)
 
 
 def result_key(checkpoint: Checkpoint, protocol: Mapping[str, Any]) -> str:
@@ -171,6 +176,8 @@ def result_key(checkpoint: Checkpoint, protocol: Mapping[str, Any]) -> str:
 
 def load_network(checkpoint: Checkpoint) -> tuple[Network, Config]:
     """Return the network of the checkpoint, in evaluation mode on the GPU where there is one, and its configuration.
+
+    A Mix Block is kept as the network's ``mix_block``, so that AutoMix can mix with it.
 
     Raises:
         CheckpointError: the file cannot be read, or is of another network than the configuration says.
@@ -188,26 +195,38 @@ def load_network(checkpoint: Checkpoint) -> tuple[Network, Config]:
         network.backbone.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:
         raise CheckpointError(f"its model.pt is of another network than {config.backbone!r}") from error
+    if checkpoint.block is not None:
+        network.mix_block = load_block(network, config, checkpoint.block)
     return network.to(device()).eval(), config
 
 
-def open_images(config: Config, images: int, data_root: Path) -> BatchSource:
+def open_images(config: Config, images: int | Sequence[int], data_root: Path) -> BatchSource:
     """Return test images as a run with ``config`` tests them; :func:`batches` reads them.
 
     Args:
         config: the configuration of the run.
-        images: the number of images, evenly spaced in the test set: the first ones may be of one class.
+        images: the number of images, evenly spaced in the test set, as the first ones may be of one class; or places.
         data_root: the folder of the data sets.
 
     Raises:
+        ValueError: a place is not in the test set.
         DataError: the data set is missing or broken.
     """
-    test = load_cached(config.dataset, folder_of(config, data_root)).test
-    total = len(test.labels)
-    part = test.take(torch.linspace(0, total - 1, min(images, total)).long())
+    part = take_images(config, images, data_root)
     source = open_splits(on_all_images(config), Splits(part, part), device()).test
     assert source is not None  # evaluate is "test"
     return source
+
+
+def take_images(config: Config, images: int | Sequence[int], data_root: Path) -> Images:
+    """Return the test images that :func:`open_images` shows, not yet as a network sees them."""
+    test = load_cached(config.dataset, folder_of(config, data_root)).test
+    total = len(test.labels)
+    if isinstance(images, int):
+        return test.take(torch.linspace(0, total - 1, min(images, total)).long())
+    if wrong := [place for place in images if not 0 <= place < total]:
+        raise ValueError(f"the test set has images 0 to {total - 1}, got {wrong[0]}")
+    return test.take(torch.tensor(list(images)))
 
 
 def batches(source: BatchSource, config: Config) -> Iterator[tuple[Tensor, Tensor]]:
@@ -227,7 +246,11 @@ def all_of(source: BatchSource, config: Config) -> tuple[Tensor, Tensor]:
 
 
 def _evaluate(
-    checkpoint: Checkpoint, measure: Measure, protocol: Mapping[str, Any], images: int, data_root: Path
+    checkpoint: Checkpoint,
+    measure: Measure,
+    protocol: Mapping[str, Any],
+    images: int | Sequence[int],
+    data_root: Path,
 ) -> Result | str:
     """Return a result, or the sentence that says why there is none.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 import torch
 
 from analysis import cam
+from analysis.networks.class_names import CIFAR10, class_names
 from trainables.config import parse
+from trainables.datasets.file_list import FileList
 from trainables.datasets.opening import dataset_of
 from trainables.methods import build_network
 
@@ -60,5 +63,57 @@ def test_the_command(trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture
     assert {file.name for file in out.iterdir()} == {"cam.png", "cam.pdf", "top2.csv", "evaluations.json"}
     table = pd.read_csv(out / "top2.csv")
     assert table["cell"].tolist() == ["cutmix, baseline"] * 3 + ["cutmix, + lam"] * 3
-    assert table["left"].tolist()[1:3] == table["right"].tolist()[:2]
+    assert table["first"].tolist()[1:3] == table["second"].tolist()[:2]
     assert (table["top1_percent"] >= table["top2_percent"]).all()
+    assert table["share_of_first"].between(0.4, 0.6).all()
+    assert set(table["first"]) <= set(CIFAR10)
+
+
+def test_the_images_may_be_picked(trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study, _, _ = trained
+    where = [study.study, "--tracking-uri", study.uri, "--out", str(tmp_path / "out")]
+    assert cam.main([*where, "--pick", "7, 12", "--arms", "baseline"]) == 0
+    assert pd.read_csv(tmp_path / "out" / "top2.csv")["first"].tolist() == [CIFAR10[7], CIFAR10[2]]
+    capsys.readouterr()
+    for text, sentence in (
+        ("7,x", "--pick must be places in the test set such as 3,17,42, got '7,x'"),
+        ("7", "--pick must be at least 2, for a mixture, got 1"),
+        ("7,99", "the test set has images 0 to 39, got 99"),
+    ):
+        assert cam.main([*where, "--pick", text]) == 2
+        assert capsys.readouterr().err == f"cam.py: {sentence}\n"
+
+
+def test_mixtures_are_by_the_mixer_of_the_run_and_half_of_each_without_one() -> None:
+    net, images, labels = network("resnet8"), torch.rand(3, 3, 32, 32), torch.tensor([1, 2, 3])
+    plain = parse({"dataset": "cifar10", "backbone": "resnet8", "mixer": "none"})
+    assert torch.equal(cam.mixtures(net, plain, images, labels)[0], cam.half_mixed(images))
+    mixed, shares = cam.mixtures(net, replace(plain, mixer="mixup"), images, labels)
+    lam = torch.tensor(shares)[:, None, None, None]
+    torch.testing.assert_close(mixed, lam * images + (1 - lam) * images.roll(-1, 0))
+    with pytest.raises(ValueError, match="'manifoldmix' mixes hidden maps"):
+        cam.mixtures(net, replace(plain, mixer="manifoldmix"), images, labels)
+
+
+def test_three_arms_are_shown_and_of_more_the_first_and_the_last() -> None:
+    arms = ["none", "CutMix", "raw pass", "SUMix"]
+    plan = {"arms": arms, "baseline": "none", "controls": ["raw pass"]}
+    assert cam.default_arms(plan) == ["none", "CutMix", "SUMix"]
+    assert cam.default_arms({"arms": arms, "baseline": "none"}) == ["none", "SUMix"]
+
+
+def test_every_class_has_a_name(tmp_path: Path) -> None:
+    for dataset, count in (
+        ("cifar10", 10),
+        ("cifar8", 8),
+        ("cifar100", 100),
+        ("fashion_mnist", 10),
+        ("imagenet", 1000),
+    ):
+        config = parse({"dataset": dataset})
+        names = class_names(config, FileList.of(tmp_path, [], []))
+        assert len(names) == count
+        assert not any(name.startswith("class ") for name in names)
+    birds = FileList.of(tmp_path, ["001.Black_footed_Albatross/a.jpg", "n01443537/images/b.jpg"], [0, 7])
+    names = class_names(parse({"dataset": "cub200"}), birds)
+    assert (names[0], names[7], names[9]) == ("Black footed Albatross", "class 7", "class 9")

@@ -64,7 +64,7 @@ def test_the_aupr_is_that_of_every_held_out_image(
         auprs.append(aupr_of_outsiders(*sure))
     assert table["cifar8_o_aupr", "baseline"] == pytest.approx(sum(auprs) / 2)
     points = pd.read_csv(out / "confidence.csv")
-    assert (points[points["confidence"] == 0]["share"] == 100).all()
+    assert (points[points["x"] == 0]["y"] == 100).all()
     assert len(points) == 2 * 2 * 2 * (out_of_distribution.STEPS + 1)
 
 

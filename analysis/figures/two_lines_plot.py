@@ -1,0 +1,48 @@
+"""Two lines for each arm, solid and dashed: ``out_of_distribution.py`` and ``mixed_accuracy.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.figures.drawing import arms_of, draw_band, panel_figure, plain
+from analysis.statistics.tables import LevelTable
+
+PANEL = (3.6, 2.7)  # inches
+STYLES = ("-", "--")
+
+
+def plot_two_lines(
+    study: str,
+    points: pd.DataFrame,
+    levels: Sequence[LevelTable],
+    caption: str,
+    *,
+    parts: tuple[str, str],
+    labels: tuple[str, str],
+    width: float,
+) -> Figure:
+    """Draw one panel per combination of factor levels, with a solid and a dashed line for each arm.
+
+    Args:
+        study: the name of the study.
+        points: columns of the factors, ``arm``, ``seed``, ``part``, ``x``, and ``y`` in percent.
+        levels: at least one table.
+        caption: what was measured, and what the two lines are.
+        parts: the parts that are drawn solid and dashed.
+        labels: the labels of the axes.
+        width: the end of the horizontal axis, which starts at 0.
+    """
+
+    def draw(axis: Axes, level: LevelTable) -> None:
+        for arm, mine, colour, _ in arms_of(level, points):
+            for part, style in zip(parts, STYLES, strict=True):
+                label = plain(arm) if part == parts[0] else "_dashed"
+                draw_band(axis, mine[mine["part"] == part], "x", "y", label, colour, style)
+        axis.set_xlim(0, width)
+        axis.set_ylim(0, 101)
+
+    return panel_figure(study, levels, draw, size=PANEL, labels=labels, caption=caption)

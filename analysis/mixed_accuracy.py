@@ -1,0 +1,142 @@
+"""How well a study's networks recognise both images of a mixture, over lambda (AutoMix, Figure 4, right).
+
+    python analysis/mixed_accuracy.py mixers_cifar100                       each network on mixtures by its own mixer
+    python analysis/mixed_accuracy.py mixers_cifar100 --mixer cutmix        all of them on CutMix's
+
+A prediction is right at top-1 if the likeliest class is that of any image of the mixture, and at top-2 if the two
+likeliest classes are the two that are in it (with K images: the K likeliest). Pairs of one class do not count. Lambda
+is drawn from Beta(1, 1) whatever the run's alpha, and the means are over ten equal ranges of it. The command needs the
+finished runs' ``model.pt``, and writes into results/mixed_accuracy: table.md and .csv, and curves.png, .pdf and .csv.
+
+Exit codes: 0 done; 1 done, but some network could not be evaluated (named); 2 bad input, in one sentence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Generator, Tensor
+
+from analysis import command, evaluation
+from analysis.figures.drawing import line_and_band, save
+from analysis.figures.two_lines_plot import plot_two_lines
+from analysis.networks.evaluate import Result, batches
+from analysis.networks.own_mixer import ALONE, classify, mixer_of
+from analysis.records.runs import CONFIG
+from analysis.words.captions import metric_text, provenance_text
+from analysis.words.cells import tidy
+from analysis.words.rendering import markdown, terminal_text
+from mixlab.spec.metric import Metric
+from trainables.backbones.backbone import Network
+from trainables.config import Config, mixer_options, require_known
+from trainables.datasets.dataset import BatchSource
+from trainables.mixers import MIXERS
+
+VERSION = 1  # the version of the evaluation; raise it when its numbers change
+BINS = 10  # ranges of lambda
+TOP1, TOP2 = "mixed_top1", "mixed_top2"
+MEASURES = {
+    TOP1: Metric(TOP1, "%", 2, higher_is_better=True, label="top-1 accuracy on mixed images, mean over lambda"),
+    TOP2: Metric(TOP2, "%", 2, higher_is_better=True, label="top-2 accuracy on mixed images, mean over lambda"),
+}
+
+
+def measure(network: Network, source: BatchSource, config: Config, protocol: Mapping[str, Any]) -> Result:
+    """Return the accuracy in every range of lambda that occurs, ``[lambda, top-1, top-2]``, and the two means."""
+    if protocol["mixer"] is not None and protocol["mixer"] != config.mixer:
+        config = replace(config, mixer=protocol["mixer"], mixer_options=mixer_options(protocol["mixer"], {}))
+    mix, sums = mixer_of(network, config), torch.zeros(3, BINS, dtype=torch.float64)
+    for draw in range(protocol["draws"]):
+        rng: Generator | None = None
+        for images, labels in batches(source, config):
+            rng = Generator(images.device).manual_seed(draw) if rng is None else rng
+            mixed = mix(images, labels, rng)
+            right = recognised(classify(network, mixed.images, mixed.depth), labels[mixed.sources])
+            place = (mixed.weights[:, 0] * BINS).long().clamp(0, BINS - 1)
+            for row, values in zip(sums, (right[0], right[0] * right[1], right[0] * right[2]), strict=True):
+                row.index_add_(0, place.cpu(), values.double().cpu())
+    seen = sums[0] > 0
+    lam = (torch.arange(BINS) + 0.5) / BINS
+    curves = [100 * hits[seen] / sums[0][seen] for hits in sums[1:]]
+    points = torch.stack((lam.double()[seen], *curves), dim=1).tolist()
+    return {"points": points, TOP1: float(curves[0].mean()), TOP2: float(curves[1].mean())}
+
+
+def recognised(logits: Tensor, classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return (B,) bool each: whether a mixture counts, and whether it is right at top-1 and at top-K.
+
+    Args:
+        logits: (B, L).
+        classes: (B, K) int64, those of the sources; a mixture counts if they all differ.
+    """
+    in_order = classes.sort(dim=1).values
+    counts = (in_order[:, 1:] != in_order[:, :-1]).all(dim=1)
+    likeliest = logits.topk(classes.shape[1]).indices
+    first = (likeliest[:, :1] == classes).any(dim=1)
+    return counts, first, (likeliest.sort(dim=1).values == in_order).all(dim=1)
+
+
+def curve(result: Result) -> list[dict[str, Any]]:
+    """Return ``part``, ``x`` (lambda) and ``y`` (percent) of every point."""
+    rows = result.get("points", [])
+    return [{"part": part, "x": row[0], "y": row[1 + place]} for place, part in enumerate((TOP1, TOP2)) for row in rows]
+
+
+def tabulate_study(options: argparse.Namespace) -> int:
+    """Evaluate, write the files, print the tables; return the exit code.
+
+    Raises:
+        ValueError: no run that is done, an unknown mixer, or an option out of range.
+        BadInput: unknown store or study.
+        DataError: the data set is missing or broken.
+    """
+    evaluation.require_at_least_one(options, "images", "draws")
+    if options.mixer is not None:
+        known = [name for name in MIXERS if name not in (*ALONE, "automix")]  # a Mix Block is of its own run
+        require_known("--mixer", options.mixer, known)
+    study = evaluation.Evaluation.read("mixed_accuracy.py", options)
+    runs = study.runs
+    if options.mixer is None:
+        runs = runs[~runs.get(f"{CONFIG}mixer", pd.Series("", runs.index)).isin(ALONE)]
+        for arm in sorted(set(study.runs["arm"]) - set(runs["arm"])):
+            print(f"mixed_accuracy.py: left out: {arm!r}, which mixes no two images; see --mixer", file=sys.stderr)
+    protocol = {"kind": "mixed accuracy", "version": VERSION, "mixer": options.mixer, "draws": options.draws}
+    study.measure(measure, protocol, runs)
+    if not study.found.results:
+        return 1
+    tables = {name: study.tables(metric, name) for name, metric in MEASURES.items()}
+    whose = f"Mixtures by {options.mixer}" if options.mixer else "Mixtures by the mixer of each network's own run"
+    how = f"{whose}, lambda from Beta(1, 1); {options.draws} draws of {options.images} test images."
+    pages = [markdown(metric_text(MEASURES[name], name, ()), levels) for name, levels in tables.items()]
+    (options.out / "table.md").write_text("\n".join([f"# {options.study}\n\n{how}\n", *pages]), encoding="utf-8")
+    pd.concat([tidy(levels) for levels in tables.values()]).to_csv(options.out / "table.csv", index=False)
+    points = study.points(curve)
+    points.to_csv(options.out / "curves.csv", index=False)
+    caption = (
+        f"{how} Solid: top-1, the likeliest class is in the mixture; dashed: top-2, so are the two likeliest; "
+        f"{line_and_band(points)}. {provenance_text(*tables[TOP1])}"
+    )
+    labels = ("lambda", "accuracy on mixed images, %")
+    figure = plot_two_lines(options.study, points, tables[TOP1], caption, parts=(TOP1, TOP2), labels=labels, width=1)
+    files = [options.out / name for name in ("table.md", "table.csv", "curves.csv")]
+    files += save(figure, options.out / "curves")
+    text = "\n".join(terminal_text(metric_text(MEASURES[name], name, ()), levels) for name, levels in tables.items())
+    return study.finish(f"{text}\n{how}", files)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command and return the exit code."""
+    parser = evaluation.parser("mixed_accuracy.py", "Accuracy on mixed images over lambda.")
+    parser.add_argument("--mixer", metavar="NAME", help="mix by this one for all networks (default: each run's own)")
+    parser.add_argument("--draws", type=int, default=5, metavar="N", help="mixtures of an image (default: %(default)s)")
+    return command.run("mixed_accuracy.py", tabulate_study, parser.parse_args(argv))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""Mixtures of test images as a network saw them in training: by the mixer of its own run.
+
+A mixer draws lambda itself. Here it draws from Beta(1, 1), so that every lambda occurs, and a mixture of a wanted
+lambda is the nearest of many draws.
+
+Shape letters: B batch, K sources of a mixture, C channels, H height, W width, L classes.
+"""
+
+from __future__ import annotations
+
+import inspect
+import io
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+from trainables.backbones.backbone import Network
+from trainables.config import Config
+from trainables.datasets.opening import dataset_of
+from trainables.losses.mix_block import MixBlock
+from trainables.methods.inputs import INPUTS
+from trainables.mixers import MIXERS
+from trainables.mixers.mixed import Mixed
+
+Mix = Callable[[Tensor, Tensor, Generator], Mixed]  # images (B, C, H, W) in [0, 1], labels (B,), generator
+ALONE = ("none", "cutout", "augmix")  # mixers of one image alone
+COPIES = 24  # the copies of a pair in a batch, which are the rows to choose from
+DRAWS = 6
+
+
+def mixer_of(network: Network, config: Config) -> Mix:
+    """Return the mixer of a network's run, with lambda from Beta(1, 1).
+
+    Raises:
+        ValueError: the mixer has no second image, or the Mix Block of AutoMix was not kept.
+    """
+    if config.mixer in ALONE:
+        raise ValueError(f"mixer {config.mixer!r} mixes no two images")
+    mixer = MIXERS[config.mixer]
+    parameters = inspect.signature(mixer).parameters
+    options = {name: value for name, value in config.mixer_options.items() if name in parameters and name != "alpha"}
+    if "per_batch" in options:
+        options["per_batch"] = False
+
+    def mix(images: Tensor, labels: Tensor, rng: Generator) -> Mixed:
+        inputs = {name: make(network, images, labels) for name, make in INPUTS.items() if name in parameters}
+        if "generate" in parameters:
+            inputs["generate"] = _masks(network, config, images)
+        return mixer(images, rng, alpha=1.0, **{k: v for k, v in options.items() if k != "extractor"}, **inputs)
+
+    return mix
+
+
+def _masks(network: Network, config: Config, images: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    block = getattr(network, "mix_block", None)
+    if block is None:
+        raise ValueError("the run has kept no Mix Block, so AutoMix cannot make its masks")
+    with torch.no_grad():
+        maps = network.backbone.grid(network.encode(images, config.mixer_options["layer"] + 1))
+
+    @torch.no_grad()
+    def generate(partner: Tensor, lam: Tensor) -> Tensor:
+        return block(maps, maps[partner], lam, (images.shape[2], images.shape[3]))
+
+    return generate
+
+
+def load_block(network: Network, config: Config, content: bytes) -> MixBlock:
+    """Return the Mix Block of a run with AutoMix from its state_dict."""
+    options = config.mixer_options
+    with torch.no_grad():
+        pixels = torch.zeros(1, *dataset_of(config).image_shape)
+        maps = network.eval().backbone.grid(network.encode(pixels, options["layer"] + 1))
+    block = MixBlock(maps.shape[1], options["lam_channel"], options["value_of"])
+    block.load_state_dict(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
+    return block
+
+
+class Mixture(NamedTuple):
+    """One mixed image."""
+
+    image: Tensor  # (C, H, W), or (D, h, w) of feature maps
+    share: float  # what the first image of the pair weighs in the label
+    depth: int  # stages of the network that the image has been through, 0 for pixels
+
+
+def nearest_mixture(mix: Mix, pair: Tensor, labels: Tensor, lam: float, draws: int = DRAWS) -> Mixture:
+    """Return the mixture of two images in which the first weighs most nearly ``lam``, of some hundred draws.
+
+    Args:
+        mix: from :func:`mixer_of`.
+        pair: (2, C, H, W) in [0, 1].
+        labels: (2,) int64.
+        lam: the wanted share of the first image.
+        draws: batches that are drawn, each with its own seed.
+    """
+    images, repeated = pair.repeat(COPIES, 1, 1, 1), labels.repeat(COPIES)
+    best: Mixture | None = None
+    for seed in range(draws):
+        mixed = mix(images, repeated, Generator(images.device).manual_seed(seed))
+        first = (mixed.sources % 2 == 0).to(mixed.weights)
+        share = (mixed.weights * first).sum(dim=1)[::2]  # rows that are the pair's first image
+        row = int((share - lam).abs().argmin())
+        if best is None or abs(float(share[row]) - lam) < abs(best.share - lam):
+            best = Mixture(mixed.images[2 * row].detach(), float(share[row]), mixed.depth)
+    assert best is not None
+    return best
+
+
+def classify(network: Network, images: Tensor, depth: int) -> Tensor:
+    """Return logits (B, L) of pixels, or of maps after ``depth`` stages."""
+    with torch.no_grad():
+        return network.head(network.forward_features(images, depth))

@@ -1,0 +1,71 @@
+"""Mixtures by the mixer of a run: of every mixer of two images, and by the Mix Block that a run has kept."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+import torch
+from torch import Generator
+
+from analysis.networks.own_mixer import ALONE, classify, load_block, mixer_of, nearest_mixture
+from trainables.config import parse
+from trainables.datasets.opening import dataset_of
+from trainables.methods import build_method, build_network
+from trainables.mixers import MIXERS
+
+SLOW_ONES = ("supermix", "comixup", "puzzlemix")  # they optimise their masks
+BACKBONE = {"transmix": "vit_tiny_32"}
+
+
+def pair() -> torch.Tensor:
+    return torch.rand(2, 3, 32, 32, generator=Generator().manual_seed(0))
+
+
+def network_with(mixer: str) -> tuple[Any, Any]:
+    own = {"mixer": mixer, "mixer.layer": 2} if mixer == "automix" else {"mixer": mixer}
+    config = parse({"dataset": "cifar10", "backbone": BACKBONE.get(mixer, "resnet8"), **own})
+    return build_network(config, dataset_of(config)).eval(), config
+
+
+@pytest.mark.parametrize("mixer", [name for name in MIXERS if name not in (*ALONE, *SLOW_ONES, "automix")])
+def test_every_mixer_of_two_images_makes_a_mixture_that_its_network_can_classify(mixer: str) -> None:
+    network, config = network_with(mixer)
+    mixture = nearest_mixture(mixer_of(network, config), pair(), torch.tensor([3, 5]), 0.5, draws=2)
+    assert mixture.share == pytest.approx(0.5, abs=0.35)
+    assert classify(network, mixture.image[None], mixture.depth).shape == (1, 10)
+
+
+def test_the_nearest_mixture_of_cutmix_has_its_share_in_pixels() -> None:
+    network, config = network_with("cutmix")
+    images = torch.stack((torch.ones(3, 32, 32), torch.zeros(3, 32, 32)))
+    for lam in (0.3, 0.7):
+        mixture = nearest_mixture(mixer_of(network, config), images, torch.tensor([0, 1]), lam)
+        assert mixture.share == pytest.approx(float(mixture.image.mean()))
+        assert mixture.share == pytest.approx(lam, abs=0.05)
+
+
+def test_automix_mixes_by_the_block_that_was_kept_and_not_without_it() -> None:
+    network, config = network_with("automix")
+    images, labels = pair(), torch.tensor([3, 5])
+    with pytest.raises(ValueError, match="kept no Mix Block"):
+        nearest_mixture(mixer_of(network, config), images, labels, 0.5)
+    method = build_method(config, dataset_of(config), seed=0)
+    content = io.BytesIO()
+    torch.save(method.block.state_dict(), content)  # type: ignore[union-attr]
+    network.mix_block = load_block(network, config, content.getvalue())
+    mixed = mixer_of(network, config)(images, labels, Generator().manual_seed(0))
+    method.eval()
+    with torch.no_grad():
+        maps = network.backbone.grid(network.encode(images, 3))
+        masks = method.masks(maps, (32, 32), Generator(), mixed.sources[:, 1], mixed.weights[:, 0])  # type: ignore[operator]
+    inner = mixed.images * 0 + images * (1 - masks) + images[mixed.sources[:, 1]] * masks
+    far = (mixed.weights[:, 0] > 0.08) & (mixed.weights[:, 0] < 0.92)
+    torch.testing.assert_close(mixed.images[far], inner[far])
+
+
+def test_a_mixer_of_one_image_is_refused() -> None:
+    network, config = network_with("none")
+    with pytest.raises(ValueError, match="'none' mixes no two images"):
+        mixer_of(network, config)

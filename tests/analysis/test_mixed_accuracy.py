@@ -1,0 +1,71 @@
+"""Accuracy on mixtures by hand, the means over lambda, and the command on checkpoints in a real store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from analysis import mixed_accuracy
+from analysis.mixed_accuracy import recognised
+from trainables.config import parse
+from trainables.datasets.dataset import Split
+from trainables.datasets.resident import Resident
+
+
+def test_right_at_top_1_and_at_top_2_by_hand() -> None:
+    logits = torch.tensor([[5.0, 4.0, 0.0], [5.0, 0.0, 4.0], [0.0, 5.0, 4.0], [1.0, 0.0, 9.0], [3.0, 2.0, 1.0]])
+    classes = torch.tensor([[1, 0], [0, 1], [2, 0], [0, 1], [1, 1]])
+    counts, first, both = (part.tolist() for part in recognised(logits, classes))
+    assert counts == [True, True, True, True, False]
+    assert first[:4] == [True, True, False, False]
+    assert both[:4] == [True, False, False, False]
+
+
+def test_with_three_images_the_three_likeliest_count() -> None:
+    logits = torch.tensor([[4.0, 3.0, 2.0, 1.0], [4.0, 3.0, 1.0, 2.0]])
+    counts, first, every = recognised(logits, torch.tensor([[2, 0, 1], [2, 0, 1]]))
+    assert (counts.all(), first.all(), every.tolist()) == (True, True, [True, False])
+
+
+class Brightness(nn.Module):
+    """Two classes, black and white; the likelier is the one that has more of the image."""
+
+    def forward_features(self, images: torch.Tensor, depth: int = 0) -> torch.Tensor:
+        return images.mean(dim=(1, 2, 3))[:, None]
+
+    def head(self, features: torch.Tensor) -> torch.Tensor:
+        return torch.cat((0.5 - features, features - 0.5, torch.full_like(features, -9)), dim=1)
+
+
+def test_a_network_that_sees_the_shares_is_always_right_and_the_bins_hold_lambda() -> None:
+    images = torch.stack((torch.zeros(3, 32, 32), torch.full((3, 32, 32), 255.0))).repeat(30, 1, 1, 1).to(torch.uint8)
+    source = Resident(Split(images, torch.arange(60) % 2), "cpu", augment=None)
+    config = parse({"dataset": "cifar10", "backbone": "resnet8", "mixer": "mixup"})
+    found = mixed_accuracy.measure(Brightness(), source, config, {"mixer": None, "draws": 3})  # type: ignore[arg-type]
+    assert [row[0] for row in found["points"]] == pytest.approx([0.05 + 0.1 * place for place in range(10)])
+    assert (found["mixed_top1"], found["mixed_top2"]) == (100, 100)
+
+
+def call(study: Any, out: Path, *options: str) -> int:
+    where = ["--tracking-uri", study.uri, "--out", str(out), "--images", "20", "--draws", "2"]
+    return mixed_accuracy.main([study.study, *where, *options])
+
+
+def test_the_command(trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study, _, _ = trained
+    out = tmp_path / "out"
+    assert call(study, out) == 0
+    names = {f"curves.{ending}" for ending in ("png", "pdf", "csv")}
+    assert {file.name for file in out.iterdir()} == names | {"table.md", "table.csv", "evaluations.json"}
+    points, table = pd.read_csv(out / "curves.csv"), pd.read_csv(out / "table.csv").set_index(["metric", "arm"])["mean"]
+    mine = points[(points["arm"] == "+ lam") & (points["part"] == "mixed_top1")]
+    assert table["mixed_top1", "+ lam"] == pytest.approx(mine.groupby("seed")["y"].mean().mean())
+    assert call(study, out, "--mixer", "mixup") == 0
+    assert "Mixtures by mixup" in capsys.readouterr().out
+    assert call(study, out, "--mixer", "cutmx") == 2
+    assert capsys.readouterr().err == "mixed_accuracy.py: unknown --mixer 'cutmx'; did you mean 'cutmix'?\n"
