@@ -30,7 +30,7 @@ from trainables.methods import build_network
 from trainables.methods.inputs import INPUTS
 from trainables.mixers import MIXERS
 from trainables.mixers.mixed import Mixed
-from trainables.recipes import PRESETS
+from trainables.recipes.presets import PRESETS
 
 LAMBDAS = (0.3, 0.5, 0.7)
 CLASSES = (7, 0)  # a horse and an aeroplane: the first of each in the test set that the network recognises

@@ -204,7 +204,7 @@ def _study(base: Mapping[str, Any], arms: tuple[Arm, ...], seeds: int, name: str
 PLAIN = (Arm("plain", {}),)
 STUDIES: dict[str, Callable[[], Study | Search]] = {
     "faulty": lambda: _study({}, (Arm("sound", {}), Arm("faulty", {"fault": 3})), seeds=2),
-    "large": lambda: _study({"epochs": 3, "ballast": 400_000}, PLAIN, seeds=2),
+    "large": lambda: _study({"epochs": 3, "ballast": 700_000}, PLAIN, seeds=1),
     "packed": lambda: _study(
         {"epochs": 2, "mib": 1_000.0, "where": True},
         (*PLAIN, Arm("large", {"mib": 4_000.0}), Arm("greedy", {"greedy": True})),

@@ -1,20 +1,22 @@
 """Trains an image classifier, one epoch after another, and answers what a platform asks before it starts.
 
 last = train({"dataset": "cifar10", "backbone": "resnet8", "epochs": 2}, seed=0)
+
+torch takes seconds to import, and is imported with the first configuration: ``--help`` does not wait for it.
 """
+
+from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from trainables import cost, rehearsal
-from trainables.backbones.pretrained import load_pretrained, prepare_pretrained
-from trainables.config import NEUTRAL, Config, flatten, parse
-from trainables.datasets.opening import open_dataset, prepare
-from trainables.hardware import device
 from trainables.metric import METRICS
-from trainables.recipes import PRESETS
-from trainables.training import Diverged, Epoch, Run
+
+if TYPE_CHECKING:
+    from trainables.config import Config
+    from trainables.recipes import Recipe
+    from trainables.training import Epoch
 
 
 class Resolved(NamedTuple):
@@ -35,8 +37,6 @@ class Classification:
     """The trainable of every classification study, and what a platform asks of it before it starts."""
 
     metrics = METRICS
-    presets = PRESETS
-    neutral = NEUTRAL  # options added later, at the value that leaves every number as it was
     numbers = 1  # raised when a configuration gives other numbers than before
     files = ("mixer.teacher", "mixer.extractor", "subset.scores")  # keys whose values are paths of files
     prepared = (  # keys that ``prepare`` depends on
@@ -47,7 +47,27 @@ class Classification:
         "evaluate", "epochs", "backbone", "batch_size", "accumulate", "precision", "compile", "mixer",
     )  # fmt: skip
     held_out: Mapping[str, Any] = {"validation": 0.1, "evaluate": "validation"}  # what the runs of a search change
-    final = (ValueError, Diverged)  # the same configuration and seed would raise them again
+
+    @property
+    def presets(self) -> dict[str, Recipe]:
+        """Return the configuration keys that each preset sets."""
+        from trainables.recipes.presets import PRESETS
+
+        return PRESETS
+
+    @property
+    def neutral(self) -> dict[str, Any]:
+        """Return the options that were added later, at the value that leaves every number as it was."""
+        from trainables.config import NEUTRAL
+
+        return NEUTRAL
+
+    @property
+    def final(self) -> tuple[type[Exception], ...]:
+        """Return the exceptions that the same configuration and seed would raise again."""
+        from trainables.training import Diverged
+
+        return ValueError, Diverged
 
     def __call__(
         self,
@@ -80,6 +100,11 @@ class Classification:
             DataError: the data set is missing or broken.
             Diverged: the loss is not finite.
         """
+        from trainables.backbones.pretrained import load_pretrained
+        from trainables.datasets.opening import open_dataset
+        from trainables.hardware import device
+        from trainables.training import Run
+
         settings = parsed(settings)
         data = open_dataset(settings, data_root, device(), workers=workers)
         run = Run(settings, seed, data, load_pretrained(settings.backbone, settings.pretrained, data_root))
@@ -92,12 +117,18 @@ class Classification:
 
     def resolve(self, config: Mapping[str, Any]) -> Resolved:
         """Return the whole configuration; raise ``ValueError``, one sentence, for what cannot be run."""
+        from trainables import rehearsal
+        from trainables.config import flatten, parse
+
         settings = parse(config)
         rehearsal.check(settings)
         return Resolved(flatten(settings), settings)
 
     def prepare(self, settings: Config | Mapping[str, Any], data_root: Path) -> None:
         """Verify the data set and weights under ``data_root``; raise ``DataError`` where they cannot be fetched."""
+        from trainables.backbones.pretrained import prepare_pretrained
+        from trainables.datasets.opening import prepare
+
         settings = parsed(settings)
         prepare(settings, data_root)
         if settings.pretrained != "none":
@@ -105,10 +136,14 @@ class Classification:
 
     def objectives(self, config: Mapping[str, Any]) -> list[str]:
         """Return the metrics of every epoch that a search may optimise; those of the test set are not among them."""
+        from trainables.config import parse
+
         return ["train_loss", *(("val_top1", "val_loss") if parse(config).validation else ())]
 
     def estimate_seconds(self, settings: Config | Mapping[str, Any]) -> float:
         """Return roughly how long a run takes on this machine, from a few timed steps on noise."""
+        from trainables import cost
+
         return cost.seconds(parsed(settings))
 
     def gpu_memory(self, settings: Config | Mapping[str, Any], data_root: Path) -> tuple[float, float]:
@@ -118,12 +153,16 @@ class Classification:
             ValueError: no GPU can be used, or the run does not fit it.
             DataError: the data set is missing or broken.
         """
+        from trainables import cost
+
         self.prepare(settings, data_root)
         return cost.gpu_memory(parsed(settings), data_root)
 
 
 def parsed(settings: Config | Mapping[str, Any]) -> Config:
     """Return typed settings as they are, and dotted keys parsed."""
+    from trainables.config import Config, parse
+
     return settings if isinstance(settings, Config) else parse(settings)
 
 

@@ -49,15 +49,15 @@ def run(
     console = console or Console(highlight=False)
     completed = complete(train)
     spec = configure(study, completed, options)
+    if options.listing:  # before any configuration is resolved, for which a trainable may import much
+        print_list(spec, completed, console)
+        return Result(0)
     spec.check(completed)
     if options.address == "local":
         # Ray keeps to the loopback interface only where it believes that it cannot form a cluster; it reads this when
         # it is first imported.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     trials = (spec.study if isinstance(spec, Search) else spec).trials(completed)
-    if options.listing:
-        print_list(spec, completed, trials[0].config, console)
-        return Result(0)
     if options.fetch:
         from mixlab.cluster.preparation import prepare
 

@@ -5,16 +5,15 @@ from rich.console import Console
 from mixlab.spec.search import Search
 from mixlab.spec.space import describe
 from mixlab.spec.study import Study
-from mixlab.spec.trainable import CompleteTrainable, Config
+from mixlab.spec.trainable import CompleteTrainable
 
 
-def print_list(spec: Study | Search, train: CompleteTrainable, config: Config, console: Console) -> None:
+def print_list(spec: Study | Search, train: CompleteTrainable, console: Console) -> None:
     """Print factors, arms, presets and seeds, and the space of a search.
 
     Args:
         spec: the configured study or search.
         train: the trainable.
-        config: the resolved configuration of one trial, which shows what a preset changes.
         console: where to print.
     """
     study = spec.study if isinstance(spec, Search) else spec
@@ -25,7 +24,7 @@ def print_list(spec: Study | Search, train: CompleteTrainable, config: Config, c
         against = f", compared with {arm.against}" if arm.against else ""
         control = ", a control" if arm.control else ""
         console.print(f"arm {arm.name}: {changes}{against}{control}", markup=False, soft_wrap=True)
-    usual = {**config, "seeds": len(study.seeds)}
+    usual = {**study.cells()[0].config, "seeds": len(study.seeds)}
     for name in train.presets:
         preset = {**train.presets[name], **study.presets.get(name, {})}
         different = {key: value for key, value in preset.items() if usual.get(key) != value}

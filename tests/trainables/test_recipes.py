@@ -11,9 +11,10 @@ from trainables.config import Config, flatten, parse
 from trainables.datasets import DATASETS
 from trainables.mixers import MIXERS
 from trainables.mixers.automix import automix
-from trainables.recipes import ALPHA, PRESETS, TRANSFORMERS, ZETA, automix_settings, recipe_of, sumix_settings
+from trainables.recipes import ALPHA, TRANSFORMERS, ZETA, automix_settings, recipe_of, sumix_settings
 from trainables.recipes.by_cell import RECIPES as BY_CELL
 from trainables.recipes.learned_masks import ALPHA_OF_DATASET, RELEASED, strengths
+from trainables.recipes.presets import PRESETS
 
 RECIPES = {
     name: value for name, value in vars(recipes).items() if isinstance(value, dict) and name.isupper() and "lr" in value

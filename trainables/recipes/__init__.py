@@ -32,8 +32,8 @@ from trainables.recipes.large_images import (
     SWIN,
 )
 from trainables.recipes.learned_masks import automix_settings
-from trainables.recipes.presets import ON_CIFAR10, PRESETS, TRANSFORMER_ON_CIFAR10
 from trainables.recipes.recipe import Recipe
+from trainables.recipes.short import ON_CIFAR10, TRANSFORMER_ON_CIFAR10
 from trainables.recipes.small_images import (
     CIFAR10_RESNET18,
     CIFAR10_RESNEXT50,
@@ -76,7 +76,6 @@ __all__ = [
     "INAT2018",
     "ON_CIFAR10",
     "PLACES205",
-    "PRESETS",
     "PROTOCOLS_110",
     "PROTOCOLS_200",
     "RSB_A2",

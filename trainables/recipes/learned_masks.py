@@ -9,7 +9,6 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from trainables.mixers import MIXERS
 from trainables.recipes.recipe import Recipe
 from trainables.recipes.strengths import ALPHA, TRANSFORMERS, sumix_settings
 
@@ -118,6 +117,8 @@ def automix_settings(config: Mapping[str, Any]) -> Recipe:
         settings |= RELEASED[dataset][backbone in TRANSFORMERS]
         if backbone.startswith("wrn"):
             settings |= WIDE_RESNET
+    from trainables.mixers import MIXERS  # which imports torch: a study's file is read without it
+
     options = inspect.signature(MIXERS[str(config["mixer"])]).parameters
     return {key: value for key, value in settings.items() if key.removeprefix("mixer.") in options or "." not in key}
 

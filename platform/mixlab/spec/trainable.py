@@ -92,18 +92,31 @@ class CompleteTrainable:
             raise BadInput(f"a trainable must be callable, got {train!r}")
         self.train = train
         self.metrics = tuple(Metric.like(metric).check() for metric in getattr(train, "metrics", ()))
-        self.presets: Mapping[str, Config] = {**PRESETS, **getattr(train, "presets", {})}
-        self.neutral: Config = getattr(train, "neutral", {})
         self.numbers: int = getattr(train, "numbers", 1)
         self.files: Sequence[str] = getattr(train, "files", ())
         self.prepared: Sequence[str] = getattr(train, "prepared", ())
         self.timed: Sequence[str] = getattr(train, "timed", ())
         self.held_out: Config = getattr(train, "held_out", {})
-        self.final: tuple[type[Exception], ...] = tuple(getattr(train, "final", (ValueError,)))
         self._resolved: dict[str, Configuration] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_resolved": {}}
+
+    @property
+    def presets(self) -> Mapping[str, Config]:
+        """Return what each preset sets, by its name."""
+        return {**PRESETS, **getattr(self.train, "presets", {})}
+
+    @property
+    def neutral(self) -> Config:
+        """Return the value of each later option that leaves every number as it was; some trainables look it up."""
+        neutral: Config = getattr(self.train, "neutral", {})
+        return neutral
+
+    @property
+    def final(self) -> tuple[type[Exception], ...]:
+        """Return the exceptions that the same configuration and seed would raise again."""
+        return tuple(getattr(self.train, "final", (ValueError,)))
 
     @property
     def metric(self) -> str:

@@ -17,6 +17,7 @@ from trainables.backbones.pretrained import (
     require_pretrained,
     torchvision_network,
 )
+from trainables.datasets import opening
 from trainables.datasets.dataset import DataError, Split, Splits
 from trainables.datasets.opening import open_splits
 from trainables.training import Epoch, Run
@@ -87,7 +88,7 @@ def test_a_run_starts_from_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     source.rename(tmp_path / "torchvision" / name)
 
     split = Split(torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8), torch.arange(4))
-    monkeypatch.setattr(classify, "open_dataset", lambda config, root, on, workers: open_splits(config, splits, on))
+    monkeypatch.setattr(opening, "open_dataset", lambda config, root, on, workers: open_splits(config, splits, on))
     splits = Splits(split, split)
     started: list[Tensor] = []
 
