@@ -21,6 +21,7 @@ from analysis.records.runs import FACTOR, METRIC, Plan, done
 from analysis.statistics.sequential import family_wealth, wealth
 from analysis.statistics.significance import (
     ALPHA,
+    Interval,
     family_p,
     mean_interval,
     probability_of_beating,
@@ -32,6 +33,7 @@ from mixlab.spec.state import State
 
 LOST = tuple(state.value for state in State if state is not State.DONE)  # the states of cells that have no value
 COLUMNS = ("n", "mean", "sd", "gain", "gain_low", "gain_high", "p", "p_family", "win")
+OVER_BASELINE = ("over_baseline", "over_baseline_low", "over_baseline_high")
 NOT_METRICS = ("seed", "epochs", "dirty")
 
 Published = Mapping[tuple[Any, ...], PublishedNumber]  # by (level of each factor ..., arm)
@@ -256,7 +258,11 @@ def _values_by_arm(runs: pd.DataFrame, metric: str, references: Sequence[str]) -
 def _detailed(
     runs: pd.DataFrame, metric: str, declared: Metric, baseline: str, against: Mapping[str, str]
 ) -> pd.DataFrame:
-    """Return the ablation table with ``pairs``, ``mean_low``, ``mean_high``, ``p_beats`` and counts of lost cells."""
+    """Return the ablation table with ``pairs``, ``mean_low``, ``mean_high``, ``p_beats`` and counts of lost cells.
+
+    If an arm is compared with another than the baseline, ``over_baseline``, ``_low`` and ``_high`` hold what all arms
+    gain over that, for which no test is made.
+    """
     table = ablation_table(runs, metric, baseline, against, higher_is_better=declared.higher_is_better)
     differences = paired_differences(runs, metric, baseline, against)
     values = _values_by_arm(runs, metric, [baseline])
@@ -264,6 +270,10 @@ def _detailed(
     beats = {arm: probability_of_beating(values[arm], values[against.get(arm, baseline)]) for arm in differences}
     intervals = [mean_interval(values[arm]) for arm in table.index]
     table["mean_low"], table["mean_high"] = [i.low for i in intervals], [i.high for i in intervals]
+    if against:
+        over = {arm: mean_interval(row) for arm, row in paired_differences(runs, metric, baseline).items()}
+        ends = [over.get(arm, Interval(math.nan, math.nan, math.nan)) for arm in table.index]
+        table[list(OVER_BASELINE)] = pd.DataFrame(ends, index=table.index)
     table["p_beats"] = [beats.get(arm, math.nan) for arm in table.index]
     for status in LOST:
         table[status] = (runs["status"] == status).groupby(runs["arm"]).sum().reindex(table.index).astype(int)

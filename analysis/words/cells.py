@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.records.runs import FACTOR, done
-from analysis.statistics.tables import LOST, LevelTable, metric_column
+from analysis.statistics.tables import LOST, OVER_BASELINE, LevelTable, metric_column
 from analysis.words.captions import metric_text, notes, provenance_text
 from analysis.words.method import pairing_text, power_table, power_text, too_few_seeds
 
@@ -45,6 +45,9 @@ def cells(level: LevelTable, extra: Sequence[str] = ()) -> pd.DataFrame:
     else:
         shown["p"] = [p_text(value) for value in table["p"]]
         shown["p (family)"] = [p_text(value) for value in table["p_family"]]
+    if level.against:
+        ends = zip(*(table[name] for name in OVER_BASELINE), strict=True)
+        shown[f"over {level.baseline}"] = [_gain_text(gain, low, high, digits) for gain, low, high in ends]
     if "published" in table:
         shown["paper"] = [_number(value, digits) for value in table["published"]]
         shown["ours − paper"] = [_number(value, digits, "+") for value in table["difference"]]
@@ -128,6 +131,10 @@ def _number(value: float, digits: int, sign: str = "") -> str:
 
 def _interval(low: float, high: float, digits: int) -> str:
     return DASH if math.isnan(low) else f"[{low:+.{digits}f}, {high:+.{digits}f}]"
+
+
+def _gain_text(gain: float, low: float, high: float, digits: int) -> str:
+    return f"{_number(gain, digits, '+')} {_interval(low, high, digits)}".removesuffix(f" {DASH}")
 
 
 def p_text(value: float) -> str:

@@ -4,6 +4,7 @@ import pytest
 
 from analysis.statistics.tables import level_tables
 from analysis.words.captions import metric_text, notes, provenance_text
+from analysis.words.cells import cells
 from analysis.words.method import method_text, pairing_text, power_table, power_text, too_few_seeds
 from mixlab.spec.metric import Metric, find
 
@@ -158,6 +159,12 @@ def test_controls_references_and_delta_are_named(make_plan, planned_runs):
     level = level_tables(planned_runs(plan, full(8)), plan)[0]
     text = method_text(level)
     assert "Gain: arm minus the arm named beside it" in text
+    assert "Over baseline: the gain over 'baseline' with its paired t interval; it is not tested." in text
+    gains = level.table["over_baseline"] - level.table["gain"]
+    assert gains["+ lam"] == 0
+    assert gains["+ l_s"] == pytest.approx(level.table.loc["+ lam", "gain"])
+    assert cells(level).loc["baseline", "over baseline"] == "–"
+    assert cells(level).loc["+ l_s", "over baseline"].startswith(f"{level.table.loc['+ l_s', 'over_baseline']:+.2f} [")
     assert "Control: '+ lam', which shows what other arms change" in text
     assert "Delta" not in text  # no verdict speaks of it: every arm wins
     equal = {(arm, seed): 70.0 + seed + 0.1 * (seed % 2) * (arm == "+ lam") for arm in ARMS for seed in range(8)}

@@ -1,0 +1,137 @@
+"""What every study can claim: six seeds, the control of SUMix, answers over its tables, and effects of its design."""
+
+import functools
+import runpy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.figures.forest import plot_effects, plot_forest
+from analysis.records.published import sumix_terms
+from analysis.statistics.over_tables import over_tables
+from analysis.statistics.ranks import LEAST_ARMS, ranking_of
+from analysis.statistics.significance import FEWEST_PAIRS
+from analysis.statistics.tables import LevelTable, level_tables
+from mixlab import Search, Study, add_one_in, leave_one_out
+from mixlab.spec.trainable import complete
+from trainables.classify import train
+
+FOLDER = Path(__file__).parents[2] / "studies"
+TRAIN = complete(train)
+TRAIN.files = ()  # those that another command writes need not be there
+NAMES = sorted(file.stem for file in FOLDER.glob("*.py"))
+TERMS = (("lam", {"sumix.lam": "learned"}), ("l_s", {"sumix.regulariser": "s"}))
+
+
+@functools.cache
+def study_of(name: str) -> Study:
+    found = runpy.run_path(str(FOLDER / f"{name}.py"))["study"]
+    return found.study if isinstance(found, Search) else found
+
+
+@functools.cache
+def configurations(name: str) -> dict[tuple[tuple[str, ...], str], dict[str, Any]]:
+    """Return the configuration of every cell, by its levels and arm."""
+    trials = study_of(name).with_seeds((0,)).trials(TRAIN)
+    return {(tuple(trial.levels.values()), trial.arm): dict(trial.config) for trial in trials}
+
+
+def drawn(study: Study) -> tuple[dict[str, Any], list[LevelTable]]:
+    """Return the plan of a study, and its tables from drawn results."""
+    trials = study.trials(TRAIN)
+    plan = study.plan(trials, "paper", TRAIN)
+    rng = np.random.default_rng(0)
+    rows = [
+        {
+            **{"key": trial.key, "arm": trial.arm, "seed": trial.seed, "status": "done", "epochs": 1, "dirty": False},
+            **dict.fromkeys(("error", "commit", "data", "hardware", "versions", "run_id"), ""),
+            **{f"factor.{factor}": level for factor, level in trial.levels.items()},
+            f"metric.{plan['metric']}": 70 + rng.normal(),
+        }
+        for trial in trials
+    ]
+    return plan, level_tables(pd.DataFrame(rows), plan)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_study_runs_six_seeds(name: str) -> None:
+    assert list(study_of(name).seeds) == list(range(FEWEST_PAIRS))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_study_of_sumix_has_its_control(name: str) -> None:
+    """In every table with an arm of SUMix: the reference, with the batch run before it is mixed and nothing else."""
+    found, study = configurations(name), study_of(name)
+    controls = [arm for arm in study.arms if arm.control]
+    with_sumix = {levels for (levels, arm), config in found.items() if sumix_terms(config) not in ("none", "")}
+    for levels in with_sumix:
+        (control,) = controls
+        mine, reference = found[levels, control.name], found[levels, control.against or study.baseline]
+        assert sumix_terms(reference) == "none"
+        differing = {key for key in mine if mine[key] != reference[key]} - {"sumix.zeta"}
+        assert differing == {"sumix.regulariser"}
+        assert mine["sumix.zeta"] == 0
+    assert bool(controls) == bool(with_sumix)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_study_of_several_tables_answers_here_and_in_general(name: str) -> None:
+    study = study_of(name)
+    _, levels = drawn(study)
+    answers = over_tables(levels)
+    if len(levels) < 2 or len(study.arms) < 2:
+        assert answers.empty
+        assert plot_forest(name, levels) is None
+        return
+    assert list(answers.index) == [
+        (arm.name, question) for arm in study.arms[1:] for question in ("here", "in general")
+    ]
+    assert plot_forest(name, levels) is not None
+    assert (ranking_of(levels) is not None) == (sum(not arm.control for arm in study.arms) >= LEAST_ARMS)
+    assert set(answers["n"].xs("in general", level=1)) == {len(levels)}
+    assert set(answers["n"].xs("here", level=1)) == {6}
+
+
+def test_the_factorial_study_shows_the_effect_of_every_term_and_interaction() -> None:
+    plan, levels = drawn(study_of("sumix_factorial"))
+    figure = plot_effects("sumix_factorial", levels, plan["design"])
+    assert figure is not None
+    axis, *others = figure.subfigs[0].axes
+    assert len(others) == 1
+    assert [label.get_text() for label in axis.get_yticklabels()] == [
+        *("lam", "l_s", "l_u"),
+        *("lam × l_s", "lam × l_u", "l_s × l_u", "lam × l_s × l_u"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["ablation_cifar100", "ablation_cub"])
+def test_the_ablation_compares_with_the_learned_lambda_and_with_the_baseline(name: str) -> None:
+    plan, levels = drawn(study_of(name))
+    on_top = {arm for arm, reference in plan["against"].items() if reference == "+ lam"}
+    assert on_top == {"+ l_s", "+ l_u", "+ l_su"}
+    assert plan["against"]["+ lam"] == "baseline"
+    table = levels[0].table
+    for arm in on_top:
+        assert table.loc[arm, "gain"] == pytest.approx(table.loc[arm, "mean"] - table.loc["+ lam", "mean"])
+        assert table.loc[arm, "over_baseline"] == pytest.approx(table.loc[arm, "mean"] - table.loc["baseline", "mean"])
+
+
+def test_designs_of_the_terms_of_sumix() -> None:
+    """A study of each design is planned, and its arms differ in what their names say."""
+    base = replace(study_of("ablation_cifar100"), factors={}).with_base(mixer="cutmix")
+    one_in = replace(base, arms=add_one_in(TERMS)).trials(TRAIN)
+    assert {trial.arm: sumix_terms(trial.config) for trial in one_in} == {
+        "baseline": "none",
+        "+ lam": "lam",
+        "+ l_s": "s",
+    }
+    one_out = replace(base, arms=leave_one_out(TERMS)).trials(TRAIN)
+    assert {trial.arm: sumix_terms(trial.config) for trial in one_out} == {
+        "full": "lam+s",
+        "- lam": "s",
+        "- l_s": "lam",
+    }
