@@ -22,7 +22,7 @@ from mlflow.tracking import MlflowClient
 from torch import Tensor
 from tqdm import tqdm
 
-from analysis.networks.own_mixer import load_block
+from analysis.networks.own_mixer import learns_masks, load_block
 from analysis.networks.ray_tasks import in_ray
 from analysis.records.runs import done
 from mixlab.errors import first_line
@@ -37,7 +37,7 @@ from trainables.hardware import device
 from trainables.memory import give_back_large_blocks
 from trainables.methods import build_network
 
-BLOCK_FILE = "model_mix_block.pt"  # what a run with AutoMix keeps besides its network
+BLOCK_FILE = "model_mix_block.pt"  # what a run that learns its masks keeps besides its network
 MOST_IMAGES = 500  # in a batch
 MOST_PIXELS = 24 * 224 * 224  # in a batch: with the gradients of a ResNet-50 some hundreds of MiB
 
@@ -58,7 +58,7 @@ class Checkpoint:
     config: dict[str, Any]  # flat, as the run logged it
     file: Path
     sha256: str
-    block: bytes | None = None  # AutoMix's Mix Block, a state_dict, where the run kept one
+    block: bytes | None = None  # what made the masks, a state_dict, where the run learned them
 
 
 @dataclass
@@ -163,7 +163,7 @@ def fetch(client: MlflowClient, run_id: str, folder: Path) -> Checkpoint:
     except ValueError as error:
         raise CheckpointError(f"its config.json is damaged ({error})") from error
     digest = hashlib.sha256(files[1].read_bytes()).hexdigest()
-    block = artifacts.fetch(client, run_id, BLOCK_FILE, folder) if config.get("mixer") == "automix" else None
+    block = artifacts.fetch(client, run_id, BLOCK_FILE, folder) if learns_masks(config.get("mixer", "")) else None
     own = {key: value for key, value in config.items() if key != "seed"}
     return Checkpoint(run_id, own, files[1], digest, block.read_bytes() if block is not None else None)
 

@@ -14,13 +14,14 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from trainables.backbones.backbone import Network
 from trainables.config import Config
 from trainables.datasets.opening import dataset_of
-from trainables.losses.mix_block import MixBlock
+from trainables.methods import METHODS
 from trainables.methods.inputs import INPUTS
+from trainables.methods.mask_learning import AutoMixing
 from trainables.mixers import MIXERS
 from trainables.mixers.mixed import Mixed
 
@@ -46,36 +47,47 @@ def mixer_of(network: Network, config: Config) -> Mix:
 
     def mix(images: Tensor, labels: Tensor, rng: Generator) -> Mixed:
         inputs = {name: make(network, images, labels) for name, make in INPUTS.items() if name in parameters}
-        if "generate" in parameters:
+        if learns_masks(config.mixer):
             inputs["generate"] = _masks(network, config, images)
         return mixer(images, rng, alpha=1.0, **{k: v for k, v in options.items() if k != "extractor"}, **inputs)
 
     return mix
 
 
+def learns_masks(mixer: str) -> bool:
+    """Return whether a mixer's masks are made by a block that is trained with the network."""
+    return mixer in MIXERS and "generate" in inspect.signature(MIXERS[mixer]).parameters
+
+
 def _masks(network: Network, config: Config, images: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the function that ``mixers.automix``, ``mixers.samix`` and ``mixers.adautomix`` call ``generate``."""
     block = getattr(network, "mix_block", None)
     if block is None:
-        raise ValueError("the run has kept no Mix Block, so AutoMix cannot make its masks")
+        raise ValueError(f"the run has kept no Mix Block, so {config.mixer} cannot make its masks")
     with torch.no_grad():
         maps = network.backbone.grid(network.encode(images, config.mixer_options["layer"] + 1))
+    size = (images.shape[2], images.shape[3])
 
     @torch.no_grad()
-    def generate(partner: Tensor, lam: Tensor) -> Tensor:
-        return block(maps, maps[partner], lam, (images.shape[2], images.shape[3]))
+    def generate(others: Tensor, lam: Tensor) -> Tensor:
+        if others.ndim == 1:  # partners
+            return block(maps, maps[others], lam, size)
+        return block(maps[others], lam, size)  # all sources, (B, K)
 
     return generate
 
 
-def load_block(network: Network, config: Config, content: bytes) -> MixBlock:
-    """Return the Mix Block of a run with AutoMix from its state_dict."""
+def load_block(network: Network, config: Config, content: bytes) -> nn.Module:
+    """Return the block that made a run's masks, from its state_dict."""
     options = config.mixer_options
+    method = METHODS[config.mixer]
+    assert issubclass(method, AutoMixing)
     with torch.no_grad():
         pixels = torch.zeros(1, *dataset_of(config).image_shape)
         maps = network.eval().backbone.grid(network.encode(pixels, options["layer"] + 1))
-    block = MixBlock(maps.shape[1], options["lam_channel"], options["value_of"])
+    block = method.make_block(maps.shape[1], options)
     block.load_state_dict(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
-    return block
+    return block.eval()
 
 
 class Mixture(NamedTuple):

@@ -1,0 +1,59 @@
+"""The figure of ``composites.py``: mixtures of K images, and under each the bars of its label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.style import context
+from torch import Tensor
+
+from analysis.figures.drawing import PALETTE, STYLE, add_caption, plain
+
+TILE = 1.3  # inches
+BARS = 0.62  # inches, the height of the bars under a tile
+
+
+class Composite(NamedTuple):
+    """One mixed image."""
+
+    mixer: str
+    image: Tensor  # (C, H, W) in [0, 1]
+    label: list[tuple[str, float]]  # class and weight, the heaviest first
+
+
+def plot_composites(panels: Sequence[Composite], columns: int, caption: str) -> Figure:
+    """Draw a row for each mixer: its composites, and below each one bar for every class of its label.
+
+    Args:
+        panels: the composites, mixer by mixer, ``columns`` of each.
+        columns: the number of composites of a mixer.
+        caption: what is shown.
+    """
+    rows = len(panels) // columns
+    with context(STYLE):
+        figure = Figure(
+            figsize=(max(columns * (TILE + 0.15), 5.0), rows * (TILE + BARS + 0.25) + 0.9), layout="constrained"
+        )
+        upper = add_caption(figure, caption)
+        ratios = [TILE, BARS] * rows
+        axes = upper.subplots(2 * rows, columns, squeeze=False, gridspec_kw={"height_ratios": ratios})
+        for place, panel in enumerate(panels):
+            row, column = divmod(place, columns)
+            picture, bars = axes[2 * row, column], axes[2 * row + 1, column]
+            pixels = panel.image.permute(1, 2, 0).clamp(0, 1).numpy()
+            picture.imshow(pixels.squeeze(-1) if pixels.shape[2] == 1 else pixels, cmap="gray", vmin=0, vmax=1)
+            picture.set_axis_off()
+            if column == 0:
+                picture.set_title(panel.mixer, fontsize=8.5, fontweight="bold", loc="left")
+            heights = np.arange(len(panel.label))[::-1]
+            weights = [weight for _, weight in panel.label]
+            bars.barh(heights, weights, color=[PALETTE[n % len(PALETTE)] for n in range(len(weights))], alpha=0.55)
+            for height, (name, weight) in zip(heights, panel.label, strict=True):
+                bars.text(0.02, height, f"{plain(name, 18)} {weight:.2f}", va="center", fontsize=6.5)
+            bars.set_xlim(0, 1)
+            bars.set_ylim(-0.6, len(panel.label) - 0.4)
+            bars.set_axis_off()
+        return figure
