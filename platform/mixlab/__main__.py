@@ -71,7 +71,7 @@ def _list() -> None:
     found = installation.studies()
     width = max(map(len, found), default=0)
     for name, file in found.items():
-        docstring = ast.get_docstring(ast.parse(file.read_text())) or ""
+        docstring = ast.get_docstring(ast.parse(file.read_bytes())) or ""
         print(f"{name:<{width}}  {docstring.partition(chr(10))[0]}")
 
 

@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.out is None:
             sys.stdout.write(text)
         else:
-            Path(options.out).write_text(text)
+            Path(options.out).write_text(text, encoding="utf-8")
     except (BadInput, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -66,7 +66,7 @@ def script(options: argparse.Namespace) -> str:
     studies = options.studies.split(",")
     for name in studies:
         installation.study_file(name)
-    text = installation.slurm_script().read_text()
+    text = installation.slurm_script().read_text(encoding="utf-8")
     for name, directive in CHANGED.items():
         if getattr(options, name) is not None:
             text = re.sub(rf"(?m)^#SBATCH --{directive}=.*$", f"#SBATCH --{directive}={getattr(options, name)}", text)

@@ -59,7 +59,7 @@ def failure_of(trial: Any) -> Failure:
         with contextlib.suppress(EOFError, pickle.UnpicklingError):  # on a full disk it is cut off
             error = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
             return Failure(plain(str(error)), isinstance(error, RayTaskError))
-    text = Path(trial.error_file).read_text() if trial.error_file else ""
+    text = Path(trial.error_file).read_text(errors="replace") if trial.error_file else ""
     return Failure(plain(text) or "unknown error", False)
 
 

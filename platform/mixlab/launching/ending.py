@@ -99,9 +99,8 @@ def write_out(
     for line in tracker.refused:
         console.print(f"MLflow refused a write: {line}", style="red", markup=False, soft_wrap=True)
     if not written:
-        console.print(
-            f"MLflow at {shown(tracking_uri)} does not answer. Nothing is lost: {record}, and the same command "
-            "writes it.",
-            style="red",
-        )
+        reason = f" ({shown(tracker.outage)})" if tracker.outage else ""
+        silent = f"MLflow at {shown(tracking_uri)} does not answer."
+        text = f"{silent} Nothing is lost: {record}, and the same command writes it{reason}."
+        console.print(text, style="red", markup=False, soft_wrap=True)
     return written and not tracker.refused

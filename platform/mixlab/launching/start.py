@@ -161,7 +161,8 @@ def undisturbed(log: Path) -> Iterator[None]:
     os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # a second of Ctrl-C is ours to clean up after
     # The writer repeats what failed, and looks first whether a run was made all the same.
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
-    before = {number: signal.signal(number, _interrupt) for number in STOPPING}
+    heard = [number for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN]  # nohup ignores SIGHUP
+    before = {number: signal.signal(number, _interrupt) for number in heard}
     try:
         yield
     finally:

@@ -104,7 +104,8 @@ class Tracker:
         """
         self._writer.put(self._open)
         if not self.drain() or self.refused:
-            reason = self.refused[0] if self.refused else f"it does not answer within {DRAIN_SECONDS:.0f} s"
+            late = f"it does not answer within {DRAIN_SECONDS:.0f} s"
+            reason = self.refused[0] if self.refused else self.outage or late
             raise BadInput(f"cannot write to MLflow at {shown(self.client.tracking_uri)!r}: {reason}")
 
     def _open(self) -> None:
@@ -280,6 +281,11 @@ class Tracker:
     def refused(self) -> list[str]:
         """Return the writes that MLflow refused for good, such as one to a run that was deleted meanwhile."""
         return self._writer.refused
+
+    @property
+    def outage(self) -> str:
+        """Return why MLflow does not take writes now; empty if it does."""
+        return self._writer.outage
 
     def _offer_views(self) -> None:
         """Tag the experiment with the views that the UI offers; a tag that somebody has changed stays."""

@@ -21,6 +21,7 @@ class Writer:
     def __init__(self) -> None:
         self._queue: queue.Queue[Callable[[], Any]] = queue.Queue()
         self.refused: list[str] = []  # the first lines of errors that no repetition will fix
+        self.outage = ""  # the first line of the error for which the current write is repeated
         threading.Thread(target=self._run, daemon=True, name="mlflow-writer").start()
 
     def put(self, write: Callable[[], Any]) -> None:
@@ -43,6 +44,7 @@ class Writer:
             while True:
                 try:
                     write()
+                    self.outage = ""
                     break
                 except Exception as error:
                     if not is_outage(error):
@@ -50,5 +52,6 @@ class Writer:
                         self.refused.append(first_line(error))
                         break
                     LOG.warning("MLflow did not take a write; trying again", exc_info=True)
+                    self.outage = first_line(error)
                     time.sleep(RETRY_SECONDS)
             self._queue.task_done()

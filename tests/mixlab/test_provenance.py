@@ -1,0 +1,89 @@
+"""Provenance is that of the code that runs, whatever the working folder and the encoding of its files."""
+
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from mixlab import provenance
+from mixlab.provenance import collect
+
+AUTHOR = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+
+
+def git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(["git", *AUTHOR, *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a repository with a study; mixlab itself lies in it too, as far as the provenance knows."""
+    monkeypatch.delenv("MIXLAB_COMMIT", raising=False)
+    folder = tmp_path / "ours"
+    (folder / "platform").mkdir(parents=True)
+    git(folder, "init", "--quiet")
+    (folder / "study.py").write_text("epochs = 1\n")
+    (folder / "platform" / "provenance.py").write_text("")
+    git(folder, "add", ".")
+    git(folder, "commit", "-qm", "First")
+    monkeypatch.setattr(provenance, "__file__", str(folder / "platform" / "provenance.py"))
+    return folder
+
+
+def test_the_commit_is_that_of_the_code_wherever_it_is_started(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    git(foreign, "init", "--quiet")
+    git(foreign, "commit", "-qm", "Theirs", "--allow-empty")
+    head = git(repository, "rev-parse", "HEAD").strip()
+    for folder in (repository, foreign, tmp_path):
+        monkeypatch.chdir(folder)
+        found = collect(repository / "study.py")
+        assert (found.commit, found.dirty, found.diff) == (head, False, "")
+
+
+def test_untracked_sources_and_files_that_are_not_utf8_are_in_the_patch(repository: Path) -> None:
+    (repository / "new_mixer.py").write_text("def mix():\n    return 42\n")
+    (repository / "study.py").write_bytes("name = 'Größe'\n".encode("latin-1"))
+    (repository / "notes.txt").write_text("no source")
+    found = collect(repository / "study.py")
+    assert found.dirty
+    assert "+    return 42" in found.diff
+    assert "+name = 'Gr\ufffd\ufffde'" in found.diff
+    assert "notes.txt" not in found.diff
+
+
+def test_a_study_outside_the_repository_is_in_the_patch(repository: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text("epochs = 7\n")
+    found = collect(mine)
+    assert found.commit == git(repository, "rev-parse", "HEAD").strip()
+    assert "+epochs = 7" in found.diff
+
+
+def test_a_trainable_of_another_repository_names_its_own_commit(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    git(theirs, "init", "--quiet")
+    (theirs / "their_trainable.py").write_text("")
+    git(theirs, "add", ".")
+    git(theirs, "commit", "-qm", "Theirs")
+    module = ModuleType("their_trainable")
+    module.__file__ = str(theirs / "their_trainable.py")
+    monkeypatch.setitem(sys.modules, "their_trainable", module)
+    trainable = type("Theirs", (), {"__module__": "their_trainable"})()
+    assert collect(repository / "study.py", trainable).commit == git(theirs, "rev-parse", "HEAD").strip()
+
+
+def test_without_git_nothing_is_known_and_nothing_fails(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = collect(repository / "study.py")
+    assert (found.commit, found.dirty) == ("unknown", False)

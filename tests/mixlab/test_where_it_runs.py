@@ -1,0 +1,143 @@
+"""Terminals, signals and folders that are not as usual, tried without Ray."""
+
+import io
+import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from mixlab.cluster import connect
+from mixlab.errors import BadInput
+from mixlab.launching.ending import Ending, write_out
+from mixlab.launching.start import undisturbed
+from mixlab.provenance import Provenance
+from mixlab.tracking import names
+from mixlab.tracking.store import connect as open_store
+from mixlab.tracking.tracker import Tracked, Tracker
+
+LIST = """
+from mixlab import Arm, Metric, Study, main
+
+class Toy:
+    metrics = (Metric("rmse", "µm", higher_is_better=False, rules=("last",)),)
+    def __call__(self, settings, seed, report, *, resume_from=None, data_root=None): ...
+
+arms = (Arm("plain", {}), Arm("Größe · λ ≤ ½ 🙂", {"lr": 1}))
+main(Study(name="Maße", base={"lr": 0}, arms=arms, seeds=range(2)), Toy(), ["--list"])
+"""
+
+
+@pytest.fixture
+def quiet_loggers() -> Iterator[None]:
+    """Restore what ``undisturbed`` changes for the process."""
+    environment = dict(os.environ)
+    handlers = {name: logging.getLogger(name).handlers for name in ("ray", "mlflow", "alembic", "mixlab")}
+    yield
+    os.environ.clear()
+    os.environ.update(environment)
+    for name, before in handlers.items():
+        logging.getLogger(name).handlers = before
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+@pytest.mark.usefixtures("quiet_loggers")
+def test_a_closed_terminal_and_a_time_limit_stop_as_ctrl_c_does(tmp_path: Path, number: signal.Signals) -> None:
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        with pytest.raises(KeyboardInterrupt), undisturbed(tmp_path / "mixlab.log"):
+            signal.raise_signal(number)
+        assert signal.getsignal(number) == signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
+
+
+@pytest.mark.usefixtures("quiet_loggers")
+def test_under_nohup_a_closed_terminal_stops_nothing(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with undisturbed(tmp_path / "mixlab.log"):
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("quiet_loggers")
+def test_a_log_on_a_full_disk_says_nothing_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with undisturbed(Path("/dev/full")):
+        for _ in range(1000):
+            logging.getLogger("mixlab").warning("a line that cannot be written")
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"PYTHONIOENCODING": "ascii"},
+        {"LANG": "C", "LC_ALL": "C"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ],
+)
+def test_letters_that_the_terminal_lacks_are_replaced(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "study.py").write_text(LIST, encoding="utf-8")
+    command = [sys.executable, str(tmp_path / "study.py")]
+    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode(errors="replace")
+    assert b"arm plain: the base" in done.stdout
+    assert b"lr=1" in done.stdout
+
+
+@pytest.mark.parametrize("folder", ["/tmp/" + 90 * "t", "/tmp/büro"])
+def test_sockets_go_to_a_short_folder(monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", "")
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: folder)
+    connect._keep_sockets_short()
+    assert os.environ["RAY_TMPDIR"] == "/tmp"
+
+
+def test_where_there_is_no_short_folder_a_sentence_names_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", "/tmp/" + 90 * "t")
+    monkeypatch.setattr(connect.os, "access", lambda *_: False)
+    with pytest.raises(BadInput, match="set RAY_TMPDIR to one of at most 40 letters"):
+        connect._keep_sockets_short()
+
+
+def test_a_short_folder_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", "/scratch")
+    connect._keep_sockets_short()
+    assert os.environ["RAY_TMPDIR"] == "/scratch"
+
+
+def test_an_artifact_root_that_cannot_be_written_is_refused_at_once(tracking_uri: str, tmp_path: Path) -> None:
+    (tmp_path / "mlruns").write_text("a file where the folder would be")
+    plan = {"study": "toy", "preset": "paper", "metric": "rmse"}
+    tracked = Tracked("toy", "0123", plan, names.STUDY_LEVELS, {"plain": "plain"})
+    began = time.monotonic()
+    with pytest.raises(BadInput, match=r"cannot write to MLflow at .*mlruns"):
+        Tracker(open_store(tracking_uri), tracked, Provenance("c", False, "", {})).open()
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("drained", "refused", "outage", "said"),
+    [
+        (True, [], "", ""),
+        (True, ["Run 'x' not found"], "", "MLflow refused a write: Run 'x' not found"),
+        (False, [], "", "does not answer. Nothing is lost: all is kept"),
+        (False, [], "database or disk is full", "writes it (database or disk is full)."),
+    ],
+)
+def test_only_what_mlflow_has_whole_ends_well(drained: bool, refused: list[str], outage: str, said: str) -> None:
+    tracker: Any = SimpleNamespace(drain=lambda seconds: drained, refused=refused, outage=outage)
+    console = Console(file=io.StringIO(), width=200)
+    assert write_out(tracker, Ending(), "all is kept", "sqlite:///mlflow.db", console) == (not said)
+    assert said in console.file.getvalue()  # type: ignore[attr-defined]
