@@ -110,11 +110,11 @@ def parse(config: Mapping[str, Any]) -> Config:
         ValueError: one sentence that names the key, the value and what would be valid.
     """
     top, sections, options = _split_keys(config)
-    values = {key: _checked(key, top[key], kind) for key, kind in _annotations(Config).items() if key in top}
+    values = {key: checked(key, top[key], kind) for key, kind in annotations(Config).items() if key in top}
     for section, name in SECTIONS.items():
         default = getattr(DEFAULTS, name)
-        kinds = _annotations(type(default))
-        given = {k: _checked(f"{section}.{k}", v, kinds[k]) for k, v in sections[section].items()}
+        kinds = annotations(type(default))
+        given = {k: checked(f"{section}.{k}", v, kinds[k]) for k, v in sections[section].items()}
         values[name] = replace(default, **given)
     parsed = Config(**values)
     require_known("dataset", parsed.dataset, DATASETS)
@@ -165,9 +165,9 @@ def mixer_options(mixer: str, given: Mapping[str, Any]) -> dict[str, Any]:
     }
     for name in given:
         require_known(f"option of {mixer}", f"mixer.{name}", [f"mixer.{p}" for p in defaults])
-    kinds = _annotations(EveryMixer) | _annotations(SlowCopy) | _annotations(MIXERS[mixer])
+    kinds = annotations(EveryMixer) | annotations(SlowCopy) | annotations(MIXERS[mixer])
     options = {
-        name: _checked(f"mixer.{name}", given[name], kinds[name]) if name in given else default
+        name: checked(f"mixer.{name}", given[name], kinds[name]) if name in given else default
         for name, default in defaults.items()
     }
     if "alpha" in options and not 0 < options["alpha"] < float("inf"):
@@ -195,11 +195,12 @@ def _split_keys(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, di
     return top, sections, options
 
 
-def _annotations(kind: Any) -> dict[str, Any]:
+def annotations(kind: Any) -> dict[str, Any]:
+    """Return the types of a class's fields or of a function's parameters, with the ranges that they may lie in."""
     return typing.get_type_hints(kind, include_extras=True)
 
 
-def _checked(key: str, value: Any, kind: Any) -> Any:
+def checked(key: str, value: Any, kind: Any) -> Any:
     """Return ``value`` as ``kind``; an int where a float is wanted becomes one, nothing else is converted."""
     value = tuple(value) if isinstance(value, list) else value  # JSON has no tuples
     try:

@@ -3,15 +3,17 @@
 from pathlib import Path
 
 import pytest
+from mlflow.tracking import MlflowClient
 
 from analysis.records.published import published_number
-from mixlab import main
+from mixlab import Options, main, run
 from mixlab.api import configure
 from mixlab.cli import parse as parse_options
 from mixlab.errors import BadInput
 from mixlab.spec.trainable import complete
 from tests.studies.cells import FOLDER, cells, load, trials
 from tests.studies.steps import take_steps
+from trainables import search_architecture
 from trainables.classify import train
 
 # levels x arms, and how many of the cells have a published error
@@ -22,6 +24,7 @@ KIMAGE = {
     "kimage_table2": (3 * 7, 3 * 7),
     "kimage_table3": (7, 7),
     "kimage_table3_k": (2 * 5, 2 * 5 - 1),
+    "kimage_k": (8, 0),
 }
 
 
@@ -105,11 +108,11 @@ def test_dry_run(name: str, tmp_path: Path, tracking_uri: str, capsys: pytest.Ca
 
 @pytest.mark.slow
 def test_one_step_of_every_cell(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert take_steps(KIMAGE, monkeypatch) == 9
+    assert take_steps(KIMAGE, monkeypatch) == 10
 
 
 def test_every_study_is_here() -> None:
-    assert {*KIMAGE, "kimage_subsampling"} == {file.stem for file in FOLDER.glob("kimage_*.py")}
+    assert {*KIMAGE, "kimage_subsampling", "kimage_nas"} == {file.stem for file in FOLDER.glob("kimage_*.py")}
 
 
 def test_the_study_of_subsets_needs_scores_and_its_keys_follow_their_content(
@@ -133,3 +136,23 @@ def test_the_study_of_subsets_needs_scores_and_its_keys_follow_their_content(
     quick = configure(study, complete(train), parse_options(study, ["--preset", "quick"])).trials(train)
     assert len(quick) == 4 * 7 * 3
     assert {trial.config["backbone"] for trial in quick} == {"resnet8"}
+
+
+@pytest.mark.slow
+def test_a_search_of_architectures_is_a_study(tmp_path: Path, tracking_uri: str) -> None:
+    """It searches and trains on real images in the smallest form, and keeps the network that it found."""
+    study = load("kimage_nas")[0].with_arms(["random t = 0.2"])
+    data, storage = str(FOLDER.parent / "data"), str(tmp_path / "results")
+    options = Options(preset="smoke", tracking_uri=tracking_uri, storage=storage, data_root=data, quiet=True)
+    result = run(study, search_architecture.train, options)
+    assert result.exit_code == 0
+    (table,) = result.tables
+    assert set(table.index) == {"all images", "random t = 0.2"}
+    client = MlflowClient(tracking_uri)
+    experiment = client.get_experiment_by_name("kimage_nas")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], "tags.`mixlab.level` = 'seed'")
+    assert len(runs) == 2
+    for found in runs:
+        assert found.data.metrics.keys() >= {"search_seconds", "params", "mflops", "test_top1_error_median10"}
+        assert "genotype.json" in {file.path for file in client.list_artifacts(found.info.run_id)}

@@ -39,7 +39,7 @@ TRACEBACK_FILE = "traceback.txt"
 HISTOGRAMS_FILE = "histograms.json"  # {"epochs": [1, ...], NAME: [[shares of epoch 1], ...]}
 MODEL_FILE = "model.pt"
 PREDICTIONS_FILE = "predictions.npz"
-KEPT_FILES = ("model*.pt", PREDICTIONS_FILE)  # patterns of a finished trial's files that go to MLflow
+KEPT_FILES = ("model*.pt", PREDICTIONS_FILE, "genotype.json")  # patterns of a finished trial's files that go to MLflow
 
 # Prefixes of the columns of a frame of runs, so that a factor may be called "seed" or "epochs".
 FACTOR, CONFIG, METRIC = "factor.", "config.", "metric."

@@ -1,0 +1,198 @@
+"""The networks of PC-DARTS: published sizes, a known answer, and the same numbers after an interruption."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Generator, Tensor, nn
+
+from trainables.darts import operations
+from trainables.darts.found_network import DartsNetwork, flops, parameters
+from trainables.darts.genotype import NODES, PC_DARTS_CIFAR, PC_DARTS_IMAGENET, Genotype
+from trainables.darts.operations import OPERATIONS
+from trainables.darts.search_config import DEFAULTS, flatten, parse
+from trainables.darts.search_run import SearchRun, search_step
+from trainables.darts.supernet import EDGES, MixedEdge, SuperNet
+from trainables.datasets.dataset import Split, Splits
+from trainables.search_architecture import train
+
+SMALL = {
+    **{"dataset": "cifar10", "search_channels": 4, "search_cells": 3, "search_batch_size": 16, "channels": 4},
+    **{"cells": 3, "batch_size": 16, "auxiliary": 0.0, "search_epochs": 2, "frozen_epochs": 1, "epochs": 2},
+    **{"operations": ("none", "skip_connect", "sep_conv_3x3"), "architecture_lr": 0.01, "cutout": 8},
+}
+
+
+def coloured(count: int = 64) -> Splits:
+    """Return images of noise whose brightness is their class."""
+    labels = torch.arange(count) % 10
+    noise = torch.randint(0, 60, (count, 3, 32, 32), generator=Generator().manual_seed(0))
+    split = Split((noise + 19 * labels[:, None, None, None]).to(torch.uint8), labels)
+    return Splits(split, split)
+
+
+@pytest.mark.parametrize(("genotype", "published"), [(PC_DARTS_CIFAR, (5.3, 586)), (PC_DARTS_IMAGENET, (5.3, 597))])
+def test_the_published_genotypes_have_the_published_sizes_on_imagenet(
+    genotype: Genotype, published: tuple[float, int]
+) -> None:
+    """Xu et al., Table 2; K-image mixing, Table 6: millions of parameters and of operations."""
+    with torch.device("meta"):
+        network = DartsNetwork(genotype, 48, 14, 1000, large=True, auxiliary=False)
+        assert (round(parameters(network) / 1e6, 1), round(flops(network, (3, 224, 224)) / 1e6)) == published
+
+
+def test_the_published_genotype_has_the_published_parameters_on_cifar() -> None:
+    with torch.device("meta"):
+        network = DartsNetwork(PC_DARTS_CIFAR, 36, 20, 10, auxiliary=True)
+        assert round(parameters(network) / 1e6, 1) == 3.6
+        logits, second = network(torch.zeros(2, 3, 32, 32))
+        assert logits.shape == second.shape == (2, 10)
+        assert network.eval()(torch.zeros(2, 3, 32, 32))[1] is None
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("stride", [1, 2])
+def test_every_operation_keeps_the_width_and_divides_the_map(name: str, stride: int) -> None:
+    operation = OPERATIONS[name](6, stride, True)
+    assert operation(torch.rand(2, 6, 16, 12)).shape == (2, 6, 16 // stride, 12 // stride)
+
+
+def test_an_edge_passes_the_other_channels_and_shuffles_them() -> None:
+    edge = MixedEdge(("none", "skip_connect"), width=8, stride=1, partial=4)
+    maps = torch.arange(8.0).view(1, 8, 1, 1).expand(1, 8, 16, 12)
+    out = edge(maps, torch.tensor([0.25, 0.75]))[0, :, 0, 0]
+    # Channels 0 and 1 become three quarters of themselves; four groups of two are then read across.
+    assert out.tolist() == [0.0, 2.0, 4.0, 6.0, 0.75, 3.0, 5.0, 7.0]
+
+
+def test_the_genotype_is_the_strongest_operation_of_the_two_strongest_edges() -> None:
+    net = SuperNet(("none", "skip_connect", "sep_conv_3x3"), 4, 3, 10, 4, Generator())
+    for kind in range(2):
+        nn.init.zeros_(net.alpha[kind])
+        nn.init.zeros_(net.beta[kind])
+    net.alpha[0].data[:, 0] = 5.0  # "none" is never chosen
+    for edge, (node, state) in enumerate(EDGES):
+        if state in (0, node):
+            net.beta[0].data[edge] = 2.0 - 0.1 * state
+        if state == 0:
+            net.alpha[0].data[edge, 2] = 1.0
+    found = net.genotype()
+    assert found.normal[2:4] == (("sep_conv_3x3", 0), ("skip_connect", 1))
+    assert [state for _, state in found.normal] == [0, 1, 0, 1, 0, 2, 0, 3]
+    assert Genotype.of(json.loads(json.dumps(found.json()))) == found
+    for kind in range(2):
+        of_edges = net.of_edges(kind).detach()
+        for node in range(NODES):
+            assert float(sum(of_edges[e] for e, (to, _) in enumerate(EDGES) if to == node)) == pytest.approx(1.0)
+
+
+class Noise(nn.Module):
+    """An operation that no network can use: what comes out has nothing to do with what goes in."""
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return 3 * torch.randn_like(maps[:, :, :: self.stride, :: self.stride])
+
+
+@pytest.mark.slow
+def test_the_one_good_operation_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two sources of noise and one operation that lets the class through, all chosen edges have the latter."""
+    for name in ("noise_a", "noise_b"):
+        monkeypatch.setitem(operations.OPERATIONS, name, lambda width, stride, affine: Noise(stride))
+    torch.manual_seed(0)
+    net = SuperNet(("noise_a", "skip_connect", "noise_b"), 4, 3, 4, 1, Generator().manual_seed(0)).train()
+    optimisers = torch.optim.SGD(net.weights(), 0.05, momentum=0.9), torch.optim.Adam(net.architecture(), 0.05)
+
+    def batch() -> tuple[Tensor, Tensor]:
+        labels = torch.randint(4, (32,))
+        return labels[:, None, None, None] - 1.5 + 0.3 * torch.randn(32, 3, 8, 8), labels
+
+    losses = [search_step(net, optimisers, batch(), batch(), 5.0) for _ in range(60)]
+    assert losses[-1] < losses[0]
+    assert {name for cell in net.genotype() for name, _ in cell} == {"skip_connect"}
+
+
+def test_an_interrupted_run_ends_with_the_same_numbers(tmp_path: Path) -> None:
+    def numbers(run: SearchRun) -> list[dict[str, float]]:
+        timed = ("train_seconds", "search_seconds", "train_seconds_total")
+        return [{k: v for k, v in epoch.metrics.items() if k not in timed} for epoch in run.history]
+
+    whole = SearchRun(parse(SMALL), 0, coloured(), torch.device("cpu"))
+    while not whole.finished:
+        whole.next_epoch()
+        folder = tmp_path / str(len(whole.history))
+        folder.mkdir()
+        whole.save(folder)
+    for epoch in (1, 2, 3):
+        run = SearchRun(parse(SMALL), 0, coloured(), torch.device("cpu"))
+        run.restore(tmp_path / str(epoch))
+        while not run.finished:
+            run.next_epoch()
+        assert numbers(run) == numbers(whole)
+    assert (tmp_path / "2" / "genotype.json").exists()
+    assert not (tmp_path / "1" / "genotype.json").exists()
+    assert set(whole.history[-1].metrics) >= {"search_seconds", "params", "mflops", "test_top1_error"}
+    assert "test_top1" not in whole.history[1].metrics
+    network = whole.network
+    assert network is not None
+    assert whole.history[-1].metrics["params"] == sum(p.numel() for p in network.parameters())
+
+
+def test_the_architecture_stays_as_it_is_while_it_is_frozen() -> None:
+    run = SearchRun(parse(SMALL), 0, coloured(), torch.device("cpu"))
+    before = [p.detach().clone() for p in run.supernet.architecture()]
+    run.next_epoch()
+    assert all(torch.equal(one, other) for one, other in zip(before, run.supernet.architecture(), strict=True))
+    run.next_epoch()
+    assert not any(torch.equal(one, other) for one, other in zip(before, run.supernet.architecture(), strict=True))
+
+
+def test_the_search_sees_the_subset_in_halves_and_the_training_all() -> None:
+    keys = {**SMALL, "subset.rule": "random", "subset.share": 0.5}
+    run = SearchRun(parse(keys), 0, coloured(80), torch.device("cpu"))
+    assert [len(part) for part in run.searched] == [20, 20]
+    assert len(run.train_set) == 80
+
+
+def test_the_configuration_survives_the_flat_form_and_has_the_papers_values() -> None:
+    settings = parse({**SMALL, "subset.rule": "random", "subset.share": 0.2, "augment.padding": "zeros"})
+    assert parse(flatten(settings)) == settings
+    assert (DEFAULTS.search_epochs, DEFAULTS.search_batch_size, DEFAULTS.search_lr) == (50, 256, 0.1)
+    assert (DEFAULTS.architecture_lr, DEFAULTS.architecture_weight_decay, DEFAULTS.frozen_epochs) == (6e-4, 1e-3, 15)
+    assert (DEFAULTS.epochs, DEFAULTS.batch_size, DEFAULTS.lr, DEFAULTS.drop_path) == (600, 96, 0.025, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        ({"search_epoch": 3}, "unknown key 'search_epoch'; did you mean 'search_epochs'"),
+        ({"frozen_epochs": 2}, "frozen_epochs must lie in 0..1, below search_epochs, got 2"),
+        ({"search_channels": 6}, "search_channels must be a multiple of partial, 4, got 6"),
+        ({"operations": ("none",)}, "operations must be different, and one besides 'none'"),
+        ({"operations": ("sep_conv_9x9",)}, "unknown operation 'sep_conv_9x9'"),
+        ({"cells": 2}, "cells must be at least 3, so that two cells halve the map, got 2"),
+        ({"dataset": "tiny_imagenet"}, "images of 32 pixels in three channels, got dataset 'tiny_imagenet'"),
+        ({"validation": 0.1}, "leave validation 0"),
+    ],
+)
+def test_what_cannot_be_run_is_refused(keys: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        train.resolve({**SMALL, **keys})
+
+
+@pytest.mark.slow
+def test_the_small_setting_learns_on_real_images(tmp_path: Path) -> None:
+    """A search with 8 channels and 4 cells on a part of CIFAR-10, and the training of what it finds: two minutes."""
+    small = {**train.presets["quick"], "train_images": 1500, "search_epochs": 3, "epochs": 3, "test_images": 500}
+    data = Path(__file__).parents[3] / "data"
+    saved: list[Any] = []
+    last = train(small, 0, lambda epoch, save: saved.append((epoch.metrics, save(tmp_path))), data_root=data)
+    assert last.metrics["test_top1"] > 20  # twice as often as by chance
+    found = Genotype.of(json.loads((tmp_path / "genotype.json").read_text()))
+    assert {name for cell in found for name, _ in cell} <= set(OPERATIONS) - {"none"}
+    assert last.metrics["search_seconds"] > 0

@@ -1,0 +1,148 @@
+"""The network of a genotype, which is trained from scratch, and its size.
+
+Shape letters: B batch, C channels, H height, W width, L classes.
+"""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torchvision.ops import stochastic_depth
+
+from trainables.darts.genotype import NODES, Edges, Genotype
+from trainables.darts.operations import OPERATIONS, HalvedMap, pointwise
+
+
+class Cell(nn.Module):
+    """Two inputs, and nodes that each add up the operations on two earlier states; the nodes side by side come out."""
+
+    def __init__(self, edges: Edges, widths: tuple[int, int, int], *, halves: bool, after_halving: bool) -> None:
+        super().__init__()
+        before_last, last, width = widths
+        self.first = HalvedMap(before_last, width, True) if after_halving else pointwise(before_last, width, True)
+        self.second = pointwise(last, width, True)
+        self.inputs = [state for _, state in edges]
+        self.operations = nn.ModuleList(
+            OPERATIONS[name](width, 2 if halves and state < 2 else 1, True) for name, state in edges
+        )
+
+    def forward(self, before_last: Tensor, last: Tensor, drop_path: float) -> Tensor:
+        """Return (B, 4 x width, H, W) from the outputs of the last two cells."""
+        states = [self.first(before_last), self.second(last)]
+        for one, other in pairwise(range(0, 2 * NODES + 1, 2)):
+            found = []
+            for edge in range(one, other):
+                operation = self.operations[edge]
+                result = operation(states[self.inputs[edge]])
+                if drop_path and not isinstance(operation, nn.Identity):
+                    result = stochastic_depth(result, drop_path, "row", self.training)
+                found.append(result)
+            states.append(found[0] + found[1])
+        return torch.cat(states[2:], dim=1)
+
+
+class DartsNetwork(nn.Module):
+    """Cells in a row, of which those at a third and at two thirds halve the map and double the width."""
+
+    def __init__(
+        self, genotype: Genotype, channels: int, cells: int, num_classes: int, *, large: bool = False, auxiliary: bool
+    ) -> None:
+        """Build the network.
+
+        Args:
+            genotype: its cells.
+            channels: the width of the first cells.
+            cells: their number.
+            num_classes: L.
+            large: for images of 224 pixels, whose map is halved three times before the cells.
+            auxiliary: add a second head after two thirds of the cells, which is used in training alone.
+        """
+        super().__init__()
+        self.drop_path = 0.0  # probability that an operation is left out for an image
+        stem = 3 * channels
+        if large:
+            stem = channels
+            self.stem: nn.Module = nn.Sequential(
+                nn.Conv2d(3, channels // 2, 3, 2, padding=1, bias=False),
+                nn.BatchNorm2d(channels // 2),
+                nn.ReLU(),
+                nn.Conv2d(channels // 2, channels, 3, 2, padding=1, bias=False),
+                nn.BatchNorm2d(channels),
+            )
+            halving = nn.Conv2d(channels, channels, 3, 2, padding=1, bias=False)
+            self.second_stem: nn.Module = nn.Sequential(nn.ReLU(), halving, nn.BatchNorm2d(channels))
+        else:
+            self.stem = nn.Sequential(nn.Conv2d(3, stem, 3, padding=1, bias=False), nn.BatchNorm2d(stem))
+            self.second_stem = nn.Identity()
+        halved_at = (cells // 3, 2 * cells // 3)
+        self.auxiliary_after = halved_at[1]
+        before_last, last, width = stem, stem, channels
+        self.cells, after_halving = nn.ModuleList(), large
+        for place in range(cells):
+            halves = place in halved_at
+            width *= 2 if halves else 1
+            edges = genotype.reduce if halves else genotype.normal
+            self.cells.append(Cell(edges, (before_last, last, width), halves=halves, after_halving=after_halving))
+            before_last, last, after_halving = last, NODES * width, halves
+            if place == self.auxiliary_after and auxiliary:
+                self.auxiliary: nn.Module | None = _auxiliary_head(last, num_classes)
+        if not auxiliary:
+            self.auxiliary = None
+        self.head = nn.Linear(last, num_classes)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return logits (B, L) of normalised images (B, 3, H, W), and those of the second head in training."""
+        before_last = self.stem(images)
+        last, second = self.second_stem(before_last), None
+        for place, cell in enumerate(self.cells):
+            before_last, last = last, cell(before_last, last, self.drop_path)
+            if place == self.auxiliary_after and self.auxiliary is not None and self.training:
+                second = self.auxiliary(last)
+        return self.head(last.mean(dim=(2, 3))), second
+
+
+def _auxiliary_head(width: int, num_classes: int) -> nn.Module:
+    """Return the second head for a map of 8x8."""
+    return nn.Sequential(
+        nn.ReLU(),
+        nn.AvgPool2d(5, 3, count_include_pad=False),
+        *(nn.Conv2d(width, 128, 1, bias=False), nn.BatchNorm2d(128), nn.ReLU()),
+        *(nn.Conv2d(128, 768, 2, bias=False), nn.BatchNorm2d(768), nn.ReLU()),
+        nn.Flatten(),
+        nn.Linear(768, num_classes),
+    )
+
+
+def parameters(network: DartsNetwork) -> int:
+    """Return the number of parameters in testing: without the second head."""
+    return sum(value.numel() for name, value in network.named_parameters() if not name.startswith("auxiliary."))
+
+
+def flops(network: DartsNetwork, image_shape: tuple[int, int, int]) -> int:
+    """Return the operations for one image, counted as the paper's are.
+
+    They are the multiplications of convolutions and of the head, two for each number that a batch norm sees and one for
+    each that a ReLU sees; pooling and sums are free.
+
+    Args:
+        network: on any device; nothing is computed on the device ``meta``.
+        image_shape: (C, H, W).
+    """
+    counts: list[int] = []
+
+    def count(module: nn.Module, _: object, result: Tensor) -> None:
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            each = module.weight[0].numel()
+        else:
+            each = {nn.BatchNorm2d: 2, nn.ReLU: 1}.get(type(module), 0)
+        counts.append(result.numel() * each)
+
+    counted = (nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.ReLU)
+    hooks = [module.register_forward_hook(count) for module in network.modules() if isinstance(module, counted)]
+    training = network.training
+    with torch.no_grad():
+        network.eval()(torch.zeros(1, *image_shape, device=network.head.weight.device))
+    network.train(training)
+    for hook in hooks:
+        hook.remove()
+    return sum(counts)

@@ -1,0 +1,79 @@
+"""The operations that a search chooses from, as DARTS has them.
+
+Shape letters: B batch, C channels, H height, W width.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+
+class Zero(nn.Module):
+    """No connection."""
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to zeros (B, C, H / stride, W / stride)."""
+        return torch.zeros_like(x[:, :, :: self.stride, :: self.stride])
+
+
+class HalvedMap(nn.Module):
+    """Two 1x1 convolutions of every second pixel, of even and of odd ones, side by side."""
+
+    def __init__(self, width: int, out_width: int, affine: bool) -> None:
+        super().__init__()
+        self.act = nn.ReLU()
+        self.even = nn.Conv2d(width, out_width // 2, 1, 2, bias=False)
+        self.odd = nn.Conv2d(width, out_width - out_width // 2, 1, 2, bias=False)
+        self.norm = nn.BatchNorm2d(out_width, affine=affine)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to (B, out width, H / 2, W / 2)."""
+        x = self.act(x)
+        return self.norm(torch.cat((self.even(x), self.odd(x[:, :, 1:, 1:])), dim=1))
+
+
+def pointwise(width: int, out_width: int, affine: bool) -> nn.Sequential:
+    """Return a ReLU, a 1x1 convolution and a batch norm."""
+    return nn.Sequential(
+        nn.ReLU(), nn.Conv2d(width, out_width, 1, bias=False), nn.BatchNorm2d(out_width, affine=affine)
+    )
+
+
+def _depthwise(width: int, size: int, stride: int, affine: bool, dilation: int = 1) -> list[nn.Module]:
+    padding = dilation * (size // 2)
+    return [
+        nn.ReLU(),
+        nn.Conv2d(width, width, size, stride, padding, dilation, groups=width, bias=False),
+        nn.Conv2d(width, width, 1, bias=False),
+        nn.BatchNorm2d(width, affine=affine),
+    ]
+
+
+def _separable(width: int, size: int, stride: int, affine: bool) -> nn.Module:
+    return nn.Sequential(*_depthwise(width, size, stride, affine), *_depthwise(width, size, 1, affine))
+
+
+def _dilated(width: int, size: int, stride: int, affine: bool) -> nn.Module:
+    return nn.Sequential(*_depthwise(width, size, stride, affine, dilation=2))
+
+
+def _skip(width: int, stride: int, affine: bool) -> nn.Module:
+    return nn.Identity() if stride == 1 else HalvedMap(width, width, affine)
+
+
+# name: constructor(width, stride, affine); maps (B, C, H, W) to (B, C, H / stride, W / stride)
+OPERATIONS: dict[str, Callable[[int, int, bool], nn.Module]] = {
+    "none": lambda width, stride, affine: Zero(stride),
+    "max_pool_3x3": lambda width, stride, affine: nn.MaxPool2d(3, stride, padding=1),
+    "avg_pool_3x3": lambda width, stride, affine: nn.AvgPool2d(3, stride, padding=1, count_include_pad=False),
+    "skip_connect": _skip,
+    "sep_conv_3x3": lambda width, stride, affine: _separable(width, 3, stride, affine),
+    "sep_conv_5x5": lambda width, stride, affine: _separable(width, 5, stride, affine),
+    "dil_conv_3x3": lambda width, stride, affine: _dilated(width, 3, stride, affine),
+    "dil_conv_5x5": lambda width, stride, affine: _dilated(width, 5, stride, affine),
+}

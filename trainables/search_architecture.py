@@ -1,0 +1,104 @@
+"""Searches an architecture by PC-DARTS and trains it, as one trial of a study.
+
+last = train({"dataset": "cifar10", "search_channels": 8, "search_cells": 4, ...}, seed=0)
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from trainables.darts.search_config import SearchConfig, flatten, parse
+from trainables.darts.search_run import SearchRun
+from trainables.datasets.opening import folder_of, prepare
+from trainables.datasets.resident import load_cached
+from trainables.metric import RULES, Metric
+from trainables.training import Diverged, Epoch, device
+
+METRICS = (
+    Metric("test_top1_error", "%", 2, False, RULES, "top-1 error of the network that was found"),
+    Metric("test_top1", "%", 2, True, RULES, "top-1 accuracy of the network that was found"),
+    Metric("search_top1", "%", 2, True, (), "accuracy of the search's network on the half that chooses"),
+    Metric("train_loss", "nats", 4, False, (), "training loss"),
+    Metric("train_seconds", "s", 1, None, (), "time of an epoch"),
+    # Reported after the last epoch.
+    Metric("search_seconds", "s", 0, None, (), "time of the search"),
+    Metric("train_seconds_total", "s", 0, None, (), "time of the training after it"),
+    Metric("params", "", 0, None, (), "parameters of the network"),
+    Metric("mflops", "M", 1, None, (), "operations for one image"),
+)
+_SMALL = {"search_channels": 8, "search_cells": 4, "search_batch_size": 64, "channels": 8, "cells": 4, "auxiliary": 0.0}
+PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "quick": {  # minutes a run
+        **_SMALL,
+        **{"dataset": "cifar10", "train_images": 4000, "test_images": 2000, "architecture_lr": 6e-3},
+        **{"search_epochs": 4, "frozen_epochs": 1, "epochs": 4},
+    },
+    "smoke": {  # shows that it runs
+        **_SMALL,
+        **{"dataset": "cifar10", "train_images": 256, "test_images": 200, "seeds": 1},
+        **{"search_epochs": 2, "frozen_epochs": 1, "epochs": 1},
+    },
+}
+
+
+class Resolved(NamedTuple):
+    """A configuration in its two forms."""
+
+    flat: dict[str, Any]
+    settings: SearchConfig
+
+
+class ArchitectureSearch:
+    """The trainable of studies of architecture search, and what a platform asks of it before it starts."""
+
+    metrics = METRICS
+    presets = PRESETS
+    files = ("subset.scores",)  # keys whose values are paths of files
+    prepared = ("dataset", "train_images", "subset.rule", "subset.scores")  # keys that ``prepare`` depends on
+    final = (ValueError, Diverged)  # the same configuration and seed would raise them again
+
+    def __call__(
+        self,
+        settings: SearchConfig | Mapping[str, Any],
+        seed: int,
+        report: Callable[[Epoch, Callable[[Path], None]], None] = lambda epoch, save: None,
+        *,
+        resume_from: Path | None = None,
+        data_root: Path = Path("data"),
+    ) -> Epoch:
+        """Search, then train and test what was found; return the last epoch.
+
+        Args:
+            settings: the run's settings as ``resolve`` returns them, or the keys of ``trainables.darts.search_config``.
+            seed: the seed of everything random.
+            report: called after each epoch, of the search first. ``genotype.json`` is saved from its last epoch on.
+            resume_from: a folder that ``save`` wrote to; the run goes on after its last epoch.
+            data_root: the folder of the data sets.
+
+        Raises:
+            ValueError: the configuration is wrong.
+            DataError: the data set is missing or broken.
+            Diverged: the loss is not finite.
+        """
+        settings = settings if isinstance(settings, SearchConfig) else parse(settings)
+        splits = load_cached(settings.dataset, folder_of(settings, data_root))
+        run = SearchRun(settings, seed, splits, device())
+        if resume_from is not None:
+            run.restore(Path(resume_from))
+        while not run.finished:
+            run.next_epoch()
+            report(run.history[-1], run.save)
+        return run.history[-1]
+
+    def resolve(self, config: Mapping[str, Any]) -> Resolved:
+        """Return the whole configuration; raise ``ValueError``, one sentence, for what cannot be run."""
+        settings = parse(config)
+        return Resolved(flatten(settings), settings)
+
+    def prepare(self, settings: SearchConfig, data_root: Path) -> None:
+        """Verify the data set under ``data_root``; raise ``DataError`` where it cannot be fetched."""
+        prepare(settings, data_root)
+
+
+train = ArchitectureSearch()
