@@ -1,18 +1,27 @@
 """The documentation is true: its code runs, its commands are accepted, and everything that it names exists."""
 
+import json
 import re
 import shlex
 import subprocess
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
 import torch
 
 from mixlab.__main__ import TOOLS, main
 from mixlab.installation import studies
+from mixlab.search.samplers import build_sampler
+from mixlab.spec.epoch import Epoch
+from mixlab.spec.search import SAMPLERS
+from mixlab.spec.trial import Trial
+from mixlab.tracking import mirroring
+from mixlab.tracking.mirrors import MIRRORS
 from trainables import classify
 from trainables.backbones import BACKBONES
 from trainables.config import parse
@@ -90,7 +99,11 @@ def test_every_command_is_accepted(page: str, line: str, capsys: pytest.CaptureF
 @pytest.mark.parametrize("page", PAGE)
 def test_every_file_that_a_page_names_exists(page: str) -> None:
     named = re.findall(r"\b(?:studies|analysis|trainables|platform|docker|slurm|tests)/[\w/.-]*\w", PAGE[page])
-    examples = {"trainables/mixers/halfmix.py"}
+    examples = {
+        "trainables/mixers/halfmix.py",
+        "platform/mixlab/search/halton.py",
+        "platform/mixlab/tracking/mirrors/jsonlines.py",
+    }
     for path in {re.sub(r"\.$", "", path) for path in named} - examples:
         if "NAME" not in path and "STUDY" not in path:
             assert (ROOT / path).exists(), path
@@ -155,6 +168,42 @@ def test_the_trainable_declares_reports_and_goes_on_from_a_checkpoint(tmp_path: 
     whole = errors(keep=7)
     assert whole[-1] < whole[0]
     assert np.array_equal(errors(resume_from=tmp_path), whole[7:])
+
+
+def test_the_sampler_proposes_one_sequence_for_each_arm(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("halton")
+    module.halton = names_of("extending.md")["halton"]  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "halton", module)
+    monkeypatch.setitem(SAMPLERS, "halton", "halton:halton")
+
+    def proposed(arm: str) -> list[float]:
+        study = optuna.create_study()
+        values = []
+        for number in range(8):
+            study.sampler = build_sampler("halton", arm, number, per_arm=8)
+            trial = study.ask({"zeta": optuna.distributions.FloatDistribution(0, 1)})
+            study.tell(trial, 0.0)
+            values.append(trial.params["zeta"])
+        return values
+
+    first = proposed("arm")
+    assert first == proposed("arm") != proposed("other arm")
+    assert len(set(first)) == 8
+
+
+def test_the_mirror_shows_every_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MIRRORS, "jsonlines", names_of("extending.md")["JsonLines"])
+    trial = Trial("key", "arm", {}, 3, {})
+    mirrors = mirroring.opened(["jsonlines"], "study", tmp_path, pytest.fail)
+    mirrors.start(trial)
+    mirrors.epoch(trial, Epoch(1, 2, {"top1": 50.0}))
+    mirrors.close([trial])
+    lines = [json.loads(line) for line in (tmp_path / "study.jsonl").read_text().splitlines()]
+    assert lines == [
+        {"trial": "arm · seed 3", "began": True},
+        {"trial": "arm · seed 3", "epoch": 1, "top1": 50.0},
+        {"trial": "arm · seed 3", "ended": "interrupted"},
+    ]
 
 
 @pytest.mark.slow

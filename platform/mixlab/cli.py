@@ -23,6 +23,7 @@ from mixlab.options import AUTO, BUDGET, Options
 from mixlab.spec.search import SAMPLERS, SCHEDULERS, Search
 from mixlab.spec.study import Study
 from mixlab.spec.trainable import PRESETS
+from mixlab.tracking.mirrors import MIRRORS
 
 
 def main(study: Study | Search, train: Any, argv: Sequence[str] | None = None, *, report: Any = REPORT) -> NoReturn:
@@ -111,6 +112,8 @@ def parser(study: Study | Search) -> argparse.ArgumentParser:
         help="GPUs of each trial, fractions too; auto: as many trials to a GPU as its memory holds; 1 if there is one",
     )
     add("--tracking-uri", metavar="URI", default="sqlite:///mlflow.db", help="MLflow store (default: %(default)s)")
+    add("--mirrors", metavar="A,B", type=_names, default=(), help=f"other trackers too: {', '.join(MIRRORS)}")
+    add("--system-metrics", action="store_true", help="record what the machine of each trial does, in MLflow too")
     add(
         "--storage",
         metavar="DIR",

@@ -30,6 +30,8 @@ class Options:
         cpus_per_trial: processors of each trial; 1 by default.
         gpus_per_trial: GPUs of each trial, or ``auto``; 1 by default where there is one.
         tracking_uri: the URI of MLflow.
+        mirrors: other trackers that show the trials: ``tensorboard``, ``trackio``, ``wandb``.
+        system_metrics: record what the machine of each trial does: processors, memory, disk, network and GPU.
         storage: the folder or URI of results and checkpoints.
         checkpoint_every: the minutes between two checkpoints of a trial; 0 for one after every epoch.
         dry_run: print the plan and train nothing.
@@ -60,6 +62,8 @@ class Options:
     cpus_per_trial: float | None = None
     gpus_per_trial: float | str | None = None
     tracking_uri: str = "sqlite:///mlflow.db"
+    mirrors: Sequence[str] = ()
+    system_metrics: bool = False
     storage: str = "results"
     checkpoint_every: float = 0.0
     dry_run: bool = False

@@ -9,7 +9,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from mixlab.spec.trainable import CompleteTrainable, Config, Save
 from mixlab.spec.trial import Trial
 from mixlab.storage.journal import Storage, read_epochs, write_epochs
 from mixlab.tracking import names
+from mixlab.tracking.usage import Usage, watched
 
 CONTEXT_BYTES = 800 * 2**20  # a process takes this of a GPU besides its tensors: 620 to 750 MiB were seen on an H100
 
@@ -40,6 +41,7 @@ class Work:
         objective: in a search, the metric to report as a mean over seeds.
         checkpoint_every: minutes between two checkpoints; 0 for one after every epoch.
         files: the content of each file that a trial reads, by its path in the configuration.
+        system_metrics: whether every epoch also reports what the machine did.
     """
 
     train: CompleteTrainable
@@ -49,6 +51,7 @@ class Work:
     objective: str
     checkpoint_every: float
     files: Mapping[str, bytes]
+    system_metrics: bool = False
 
 
 def work(config: Mapping[str, Any], *, work: Work) -> None:
@@ -71,7 +74,8 @@ def work(config: Mapping[str, Any], *, work: Work) -> None:
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(work.storage.open(source)) if source else None
         settings = stack.enter_context(_settings(trial, work))
-        reporter = Reporter(read_epochs(folder) if folder else [], work)
+        usage = stack.enter_context(watched()) if work.system_metrics else None
+        reporter = Reporter(read_epochs(folder) if folder else [], work, usage)
         if reporter.epochs and reporter.epochs[-1].last:
             return  # its process was lost after the last report
         try:
@@ -109,8 +113,9 @@ def files_of(train: CompleteTrainable, configs: list[Config]) -> dict[str, bytes
 class Reporter:
     """Takes a trainable's reports, and hands them to Ray Tune with a checkpoint that holds all epochs so far."""
 
-    def __init__(self, epochs: list[Epoch], work: Work) -> None:
+    def __init__(self, epochs: list[Epoch], work: Work, usage: Usage | None = None) -> None:
         self.epochs = epochs
+        self.usage = usage
         self.metrics = work.train.metrics
         self.seconds = 60 * work.checkpoint_every
         self.saved_at = time.monotonic()
@@ -122,7 +127,9 @@ class Reporter:
             Refused: the report is not an epoch.
             StorageFull: there is no room for its checkpoint.
         """
-        self.epochs.append(epoch_of(reported))
+        epoch = epoch_of(reported)
+        used = self.usage.taken() if self.usage is not None else {}
+        self.epochs.append(replace(epoch, metrics={**epoch.metrics, **used}))
         if self.epochs[-1].last:
             self.epochs[-1] = summarised(self.epochs, self.metrics)
         if not self.epochs[-1].last and time.monotonic() - self.saved_at < self.seconds:

@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from mixlab.search.trial_store import TrialStore, url_of
 from mixlab.spec.search import Search
 from mixlab.spec.state import State
 from mixlab.spec.study import Study
-from mixlab.tracking import store, views
+from mixlab.tracking import mirroring, store, views
 from mixlab.tracking.tracker import Tracker
 from mixlab.uris import shown
 
@@ -143,6 +144,8 @@ def _run(phase: Phase, start: Start, outlook: Any = None) -> Finished:
         outlook: the module that says, before anything is trained, what the phase can conclude.
     """
     options, console = start.options, start.console
+    say = partial(console.print, style="yellow", markup=False, soft_wrap=True)
+    mirrors = mirroring.opened(options.mirrors, start.name, results_folder(options.storage, start.name), say)
     share = start.share_of(phase.concerned) if not phase.over() else None
     if share is not None and not options.quiet:
         print_outlook(phase.tracked.plan, outlook, console)
@@ -150,7 +153,8 @@ def _run(phase: Phase, start: Start, outlook: Any = None) -> Finished:
         tracker = Tracker(start.client, phase.tracked, start.provenance)
         tracker.open()
     display = Display(console, phase.rows, phase.done(), phase.expected(), phase.shown, phase.counts, options.quiet)
-    session = Session(tracker, start.storage, display, phase.keeps_files, lambda: phase.after_end(tracker))
+    keeps_files, after_end = phase.keeps_files, partial(phase.after_end, tracker)
+    session = Session(tracker, start.storage, display, mirrors, keeps_files, after_end)
     complete = True
     with ending.noticed(console, options.storage) as end, display:
         complete = phase.catch_up(session)
@@ -163,12 +167,14 @@ def _run(phase: Phase, start: Start, outlook: Any = None) -> Finished:
                 phase.objective,
                 options.checkpoint_every,
                 files_of(start.train, [trial.config for trial in phase.concerned]),
+                options.system_metrics,
             )
             try:
                 schedule.run(phase, session, work, schedule.Allotment(share, start.launch))
             finally:
                 phase.release()
             complete = phase.catch_up(session)
+    mirrors.close(session.running.values())
     tracker.stop(session.running.values())
     statuses = {cell: MLFLOW_WORDS[phase.state(cell)] for cell in phase.tracked.cells}
     whole = "KILLED" if end.early or "KILLED" in statuses.values() else "FINISHED"

@@ -11,6 +11,7 @@ from mixlab.spec.state import State
 from mixlab.spec.trial import Trial
 from mixlab.storage.journal import JOURNAL, Storage
 from mixlab.tracking import names
+from mixlab.tracking.mirroring import Mirrors
 from mixlab.tracking.tracker import Tracker
 
 KEPT = (JOURNAL, *names.KEPT_FILES)  # the files that are read from the checkpoint of a finished trial
@@ -23,6 +24,7 @@ class Session:
         tracker: the tracker, which writes to MLflow.
         storage: the storage of the checkpoints.
         display: the display on the terminal.
+        mirrors: the other trackers that show the trials.
         keep_files: whether the files of a finished trial go to MLflow.
         after_end: called when a trial has ended.
     """
@@ -32,12 +34,14 @@ class Session:
         tracker: Tracker,
         storage: Storage,
         display: Display,
+        mirrors: Mirrors,
         keep_files: bool,
         after_end: Callable[[], None] = lambda: None,
     ) -> None:
         self.tracker = tracker
         self.storage = storage
         self.display = display
+        self.mirrors = mirrors
         self.keep_files = keep_files
         self.after_end = after_end
         self.latest: dict[str, Epoch] = {}  # by key
@@ -55,6 +59,7 @@ class Session:
     def started(self, trial: Trial) -> None:
         """See ``source.Listener``."""
         self.running[trial.key] = trial
+        self.mirrors.start(trial)
         self._begin(trial)
         self.display.started(trial, self.latest.get(trial.key))
 
@@ -63,6 +68,7 @@ class Session:
         self.latest[trial.key] = epoch
         self.display.reported(trial, epoch)
         self.tracker.epochs(trial, [epoch])
+        self.mirrors.epoch(trial, epoch)
 
     def crashed(self, trial: Trial, account: str) -> None:
         """See ``source.Listener``."""
@@ -78,6 +84,7 @@ class Session:
         if self.keep_files and end.state is State.DONE and checkpoint:
             files = partial(self.storage.open, checkpoint, KEPT)
         self.tracker.end(trial, end.state, error, end.error, files)
+        self.mirrors.end(trial, end.state)
         if error:
             self.failures[trial.name] = error
         self.after_end()

@@ -1,41 +1,75 @@
 """Optuna's part of a search: the sampler that proposes trials, and the rule that stops a trial early."""
 
+import importlib
 import warnings
+from dataclasses import dataclass
+from typing import Any
 
 import optuna
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, GPSampler, QMCSampler, RandomSampler, TPESampler
 
+from mixlab.spec.search import SAMPLERS
 from mixlab.spec.trial import digest
 
 REDUCTION = 4  # for ASHA and Hyperband: one in this many trials continues at each rung
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The randomness of one proposal; a driver that starts again neither repeats its draws nor changes them.
+
+    Args:
+        seed: that of this trial.
+        arm_seed: that of all trials of the arm, for a sampler that follows one sequence.
+        first: how many trials are drawn at random before a model is fitted.
+    """
+
+    seed: int
+    arm_seed: int
+    first: int
 
 
 def build_sampler(name: str, study: str, number: int, per_arm: int) -> BaseSampler:
     """Return the sampler for one trial.
 
     Args:
-        name: one of ``search.SAMPLERS``; ``grid`` takes its points from the queue, and needs none of its own.
-        study: the name of the arm's study, the source of randomness with ``number``, so that a driver that starts again
-            neither repeats its draws nor changes them.
+        name: one of ``search.SAMPLERS``.
+        study: the name of the arm's study, the source of randomness with ``number``.
         number: the number of the trial within its arm.
         per_arm: the arm's budget; a third of it, 10 at most, is drawn at random before a model is fitted.
     """
-    seed = int(digest([study, number]), 16) % 2**32
-    first = min(10, max(3, per_arm // 3))
+    module, _, function = SAMPLERS[name].partition(":")
+    draws = Draws(_seed(study, number), _seed(study), first=min(10, max(3, per_arm // 3)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        if name == "tpe":
-            return TPESampler(seed=seed, n_startup_trials=first, multivariate=True, group=True, constant_liar=True)
-        if name == "gp":
-            return GPSampler(seed=seed, n_startup_trials=first, warn_independent_sampling=False)
-        if name == "qmc":
-            # Each arm has one sequence: its seed must not depend on the trial.
-            seed = int(digest([study]), 16) % 2**32
-            return QMCSampler(
-                seed=seed, scramble=True, warn_independent_sampling=False, warn_asynchronous_seeding=False
-            )
-        return RandomSampler(seed=seed)
+        return getattr(importlib.import_module(module), function)(draws)
+
+
+def _seed(*source: Any) -> int:
+    return int(digest([*source]), 16) % 2**32
+
+
+def tpe(draws: Draws) -> BaseSampler:
+    """Return the tree-structured Parzen estimator, which sees trials that still run as bad ones."""
+    return TPESampler(seed=draws.seed, n_startup_trials=draws.first, multivariate=True, group=True, constant_liar=True)
+
+
+def gp(draws: Draws) -> BaseSampler:
+    """Return the Gaussian process."""
+    return GPSampler(seed=draws.seed, n_startup_trials=draws.first, warn_independent_sampling=False)
+
+
+def qmc(draws: Draws) -> BaseSampler:
+    """Return the scrambled Sobol sequence, one for each arm."""
+    return QMCSampler(
+        seed=draws.arm_seed, scramble=True, warn_independent_sampling=False, warn_asynchronous_seeding=False
+    )
+
+
+def random(draws: Draws) -> BaseSampler:
+    """Return independent draws."""
+    return RandomSampler(seed=draws.seed)
 
 
 def build_pruner(name: str, epochs: int) -> BasePruner:

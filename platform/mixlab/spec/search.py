@@ -17,7 +17,14 @@ from mixlab.spec.study import Cell, Study
 from mixlab.spec.trainable import CompleteTrainable, Config
 from mixlab.spec.trial import Trial, digest
 
-SAMPLERS = ("tpe", "qmc", "gp", "random", "grid")
+# name: module and function of what proposes configurations, which is imported when a search begins
+SAMPLERS = {
+    "tpe": "mixlab.search.samplers:tpe",
+    "qmc": "mixlab.search.samplers:qmc",
+    "gp": "mixlab.search.samplers:gp",
+    "random": "mixlab.search.samplers:random",
+    "grid": "mixlab.search.samplers:random",  # its points are queued beforehand, and nothing is left to propose
+}
 SCHEDULERS = ("none", "asha", "hyperband", "median")
 DIRECTIONS = ("maximize", "minimize")
 

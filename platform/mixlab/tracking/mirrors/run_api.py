@@ -1,0 +1,60 @@
+"""Weights & Biases and trackio, which share an interface: a project is the study, a run a trial, a step an epoch.
+
+Where they keep their runs, and with whose key, are their own settings (``WANDB_MODE``, ``TRACKIO_DIR``, ...).
+"""
+
+import contextvars
+import importlib
+from pathlib import Path
+from typing import Any
+
+from mixlab.spec.epoch import Epoch
+from mixlab.spec.state import State
+from mixlab.spec.trial import Trial
+
+
+class RunApi:
+    """A mirror by ``init``, ``log`` and ``finish``.
+
+    Args:
+        module: the name of the package.
+        study: the name of the study.
+        options: further arguments of ``init``.
+    """
+
+    def __init__(self, module: str, study: str, **options: Any) -> None:
+        self.init = importlib.import_module(module).init
+        self.study = study
+        self.options = options
+        self.runs: dict[str, Any] = {}  # by the trial's key
+
+    def start(self, trial: Trial) -> None:
+        """See ``Mirror.start``."""
+        if trial.key not in self.runs:
+            config = {**trial.config, "seed": trial.seed}
+            run = {"project": self.study, "group": trial.cell, "name": trial.name, "config": config, "resume": "allow"}
+            # Both packages end the run that a context has begun before, but many trials run at a time.
+            self.runs[trial.key] = contextvars.Context().run(lambda: self.init(**run, **self.options))
+
+    def epoch(self, trial: Trial, epoch: Epoch) -> None:
+        """See ``Mirror.epoch``."""
+        self.runs[trial.key].log(dict(epoch.metrics), step=epoch.number)
+
+    def end(self, trial: Trial, state: State) -> None:
+        """See ``Mirror.end``."""
+        if trial.key in self.runs:
+            self.runs.pop(trial.key).finish()
+
+
+class Trackio(RunApi):
+    """trackio: ``trackio show`` opens it."""
+
+    def __init__(self, study: str, folder: Path) -> None:
+        super().__init__("trackio", study, embed=False)
+
+
+class WeightsAndBiases(RunApi):
+    """Weights & Biases."""
+
+    def __init__(self, study: str, folder: Path) -> None:
+        super().__init__("wandb", study, dir=str(folder), reinit="create_new")

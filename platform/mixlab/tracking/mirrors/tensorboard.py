@@ -1,0 +1,35 @@
+"""TensorBoard: event files in the folder ``tensorboard`` of the study's results, one for each trial."""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from mixlab.spec.epoch import Epoch
+from mixlab.spec.state import State
+from mixlab.spec.trial import Trial
+
+
+class TensorBoard:
+    """Writes scalars by epoch: ``tensorboard --logdir results/STUDY/tensorboard`` shows them."""
+
+    def __init__(self, study: str, folder: Path) -> None:
+        self.folder = folder / "tensorboard"
+        self.open: Any = importlib.import_module("tensorboardX").SummaryWriter
+        self.writers: dict[str, Any] = {}  # by the trial's key
+
+    def start(self, trial: Trial) -> None:
+        """See ``Mirror.start``."""
+        if trial.key not in self.writers:
+            place = self.folder / trial.cell.replace("/", "-") / f"seed {trial.seed}"
+            self.writers[trial.key] = self.open(str(place))
+
+    def epoch(self, trial: Trial, epoch: Epoch) -> None:
+        """See ``Mirror.epoch``."""
+        for name, value in epoch.metrics.items():
+            self.writers[trial.key].add_scalar(name, value, epoch.number)
+        self.writers[trial.key].flush()
+
+    def end(self, trial: Trial, state: State) -> None:
+        """See ``Mirror.end``."""
+        if trial.key in self.writers:
+            self.writers.pop(trial.key).close()

@@ -1,0 +1,159 @@
+"""Mirrors show what MLflow records, and can neither stop a study nor lose anything of it."""
+
+import sys
+import threading
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from mixlab.errors import BadInput
+from mixlab.spec.epoch import Epoch
+from mixlab.spec.state import State
+from mixlab.spec.trial import Trial
+from mixlab.tracking import mirroring
+from mixlab.tracking.mirrors import MIRRORS
+from tests.study_folder import toy_folder
+
+
+def trial(seed: int) -> Trial:
+    return Trial(f"key{seed}", "cutmix · + lam", {}, seed, {"lr": 0.1}, None)
+
+
+class Recorder:
+    """A mirror that notes what it is given, and does as it is told in its second epoch."""
+
+    def __init__(self, fault: BaseException | None = None, hang: threading.Event | None = None) -> None:
+        self.events: list[tuple[Any, ...]] = []
+        self.fault = fault
+        self.hang = hang
+
+    def start(self, trial: Trial) -> None:
+        self.events.append(("start", trial.seed))
+
+    def epoch(self, trial: Trial, epoch: Epoch) -> None:
+        if epoch.number == 2 and self.fault is not None:
+            raise self.fault
+        if epoch.number == 2 and self.hang is not None:
+            self.hang.wait()
+        self.events.append(("epoch", trial.seed, epoch.number, epoch.metrics["top1"]))
+
+    def end(self, trial: Trial, state: State) -> None:
+        self.events.append(("end", trial.seed, state))
+
+
+def shown_to(mirrors: mirroring.Mirrors, running: tuple[Trial, ...] = ()) -> None:
+    """Show two seeds of three epochs each."""
+    for seed in (0, 1):
+        mirrors.start(trial(seed))
+        for number in (1, 2, 3):
+            mirrors.epoch(trial(seed), Epoch(number, 3, {"top1": 10.0 * number + seed}))
+        if trial(seed) not in running:
+            mirrors.end(trial(seed), State.DONE)
+    mirrors.close(running)
+
+
+def test_a_mirror_gets_every_event_in_order() -> None:
+    recorder = Recorder()
+    shown_to(mirroring.Mirrors({"one": recorder}, pytest.fail), running=(trial(1),))
+    epochs = {seed: [("epoch", seed, number, 10.0 * number + seed) for number in (1, 2, 3)] for seed in (0, 1)}
+    first = [("start", 0), *epochs[0], ("end", 0, State.DONE)]
+    assert recorder.events == [*first, ("start", 1), *epochs[1], ("end", 1, State.INTERRUPTED)]
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("no\nroute"), SystemExit(3), KeyError("run")])
+def test_a_mirror_that_raises_is_dropped_once_and_the_others_go_on(fault: BaseException) -> None:
+    said: list[str] = []
+    faulty, sound = Recorder(fault), Recorder()
+    shown_to(mirroring.Mirrors({"faulty": faulty, "sound": sound}, said.append))
+    assert faulty.events == [("start", 0), ("epoch", 0, 1, 10.0)]
+    assert len(sound.events) == 10
+    (sentence,) = said
+    assert sentence.startswith("the mirror faulty is dropped: ")
+    assert "\n" not in sentence
+
+
+def test_a_mirror_that_hangs_or_falls_behind_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirroring, "CLOSE_SECONDS", 0.1)
+    said: list[str] = []
+    go_on = threading.Event()
+    sound = Recorder()
+    shown_to(mirroring.Mirrors({"hanging": Recorder(hang=go_on), "sound": sound}, said.append))
+    assert said == ["the mirror hanging is dropped: it does not come to an end; MLflow goes on recording everything"]
+    assert len(sound.events) == 10
+
+    monkeypatch.setattr(mirroring, "MOST_WAITING", 3)
+    shown_to(mirroring.Mirrors({"slow": Recorder(hang=go_on)}, said.append))
+    assert said[1] == "the mirror slow is dropped: it does not keep up; MLflow goes on recording everything"
+    go_on.set()
+
+
+def test_tensorboard_shows_what_it_was_given(tmp_path: Path) -> None:
+    shown_to(mirroring.opened(["tensorboard"], "study", tmp_path, pytest.fail))
+    for seed in (0, 1):
+        events = EventAccumulator(str(tmp_path / "tensorboard" / trial(seed).cell / f"seed {seed}"))
+        events.Reload()
+        assert [(point.step, point.value) for point in events.Scalars("top1")] == [
+            (number, 10.0 * number + seed) for number in (1, 2, 3)
+        ]
+
+
+@pytest.mark.parametrize(("name", "module"), [("trackio", "trackio"), ("wandb", "wandb")])
+def test_packages_with_runs_are_called_by_their_own_names(
+    name: str, module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither package is installed here: this holds the arguments that both document."""
+    calls: list[Any] = []
+
+    class Run:
+        def __init__(self, given: dict[str, Any]) -> None:
+            self.name = given["name"]
+            calls.append(("init", given["project"], given["name"], given["config"], given["resume"]))
+
+        def log(self, metrics: dict[str, float], step: int) -> None:
+            calls.append(("log", self.name, metrics, step))
+
+        def finish(self) -> None:
+            calls.append(("finish", self.name))
+
+    fake = types.ModuleType(module)
+    fake.init = lambda **given: Run(given)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module, fake)
+    shown_to(mirroring.opened([name], "study", tmp_path, pytest.fail))
+    one = trial(0).name
+    assert calls[:2] == [
+        ("init", "study", one, {"lr": 0.1, "seed": 0}, "allow"),
+        ("log", one, {"top1": 10.0}, 1),
+    ]
+    assert calls[4] == ("finish", one)
+    assert len(calls) == 10
+
+
+def test_a_mirror_that_is_not_there_is_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BadInput, match="unknown mirror 'tensorbord'; did you mean 'tensorboard'"):
+        mirroring.opened(["tensorbord"], "study", tmp_path, pytest.fail)
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(BadInput, match="--mirrors wandb needs the package wandb, which is not installed"):
+        mirroring.opened(["wandb"], "study", tmp_path, pytest.fail)
+    assert set(MIRRORS) == {"tensorboard", "trackio", "wandb"}
+
+
+@pytest.mark.slow
+def test_a_study_with_mirrors_and_system_metrics(tmp_path: Path, empty_store: Path) -> None:
+    toy = toy_folder(tmp_path, "recorded", study=tmp_path.name, empty_store=empty_store)
+    toy.run("--mirrors", "tensorboard", "--system-metrics")
+    for run in toy.runs("seed"):
+        history = toy.client.get_metric_history(run.info.run_id, "test_top1")
+        (folder,) = (tmp_path / "results" / tmp_path.name / "tensorboard").glob(
+            f"*/seed {run.data.tags['mixlab.seed']}"
+        )
+        events = EventAccumulator(str(folder))
+        events.Reload()
+        assert [point.step for point in events.Scalars("test_top1")] == [point.step for point in history]
+        assert 0 <= run.data.metrics["system/cpu_utilization_percentage"] <= 100
+        assert run.data.metrics["system/system_memory_usage_megabytes"] > 100
+        # As many points as epochs, like every other metric.
+        used = toy.client.get_metric_history(run.info.run_id, "system/cpu_utilization_percentage")
+        assert [point.step for point in used] == [point.step for point in history]
