@@ -33,6 +33,7 @@ from analysis.records.runs import CONFIG, FACTOR, Plan, load_curves, load_plan
 from analysis.statistics.outlook import decide as decide
 from analysis.statistics.outlook import outlook as outlook  # a launch finds both here, beside report()
 from analysis.statistics.tables import LevelTable
+from analysis.words.answer import answer
 from analysis.words.cells import power_cells
 from analysis.words.method import power_heading
 from analysis.words.page import image, page, png
@@ -40,8 +41,8 @@ from analysis.words.rendering import html_grid, html_tables
 from analysis.words.summaries import Summary, claims, of_arms, of_study, verdict, verdicts
 from mixlab.spec.state import State
 
+FIRST = {"forest": ("Over the tables", "The gain of every arm in every table, here and in general")}
 BEFORE = {  # pictures above the curves: heading, and what is shown
-    "forest": ("Over the tables", "The gain of every arm in every table, here and in general"),
     "effects": ("Effects", "Main effects and interactions with their intervals"),
     "wealth": ("Evidence by seed", "The wealth of every comparison by the number of seeds"),
 }
@@ -127,10 +128,12 @@ def write_report(
     }
     ranks = plot_ranks(study, levels)
     pictures = {name: png(figure) for name, figure in drawn.items() if figure is not None}
+    gains = image(png(plot_gains(study, levels)), "The gain of every arm over the baseline, with its interval")
     sections = [
-        ("Summary", summary(levels)),
+        ("Answer", summary(levels)),
+        *((heading, image(pictures[name], shown)) for name, (heading, shown) in FIRST.items() if name in pictures),
+        ("Gains", gains),
         ("Results", html_tables(levels)),
-        ("Gains", image(png(plot_gains(study, levels)), "The gain of every arm over the baseline, with its interval")),
         *([("Ranks over the tables", image(png(ranks), "The mean rank of every arm"))] if ranks is not None else []),
         *((heading, image(pictures[name], shown)) for name, (heading, shown) in BEFORE.items() if name in pictures),
         ("Training", _note(curves, runs) + image(pictures["curves"], f"{levels[0].declared.label} by epoch")),
@@ -158,9 +161,10 @@ def write_report(
 
 
 def summary(levels: Sequence[LevelTable]) -> str:
-    """Return the claims of all tables as a list, or the statement that there is none."""
+    """Return the answer of the study, and the claims of all tables as a list."""
     items = "\n".join(f"<li>{html.escape(claim)}</li>" for claim in claims(levels))
-    return f"<p>{html.escape(verdict(levels))}</p>" + (f"\n<ul>\n{items}\n</ul>" if items else "")
+    said = f'<p class="answer">{html.escape(answer(levels))}</p>'
+    return said + (f"\n<p>{html.escape(verdict(levels))}</p>\n<ul>\n{items}\n</ul>" if items else "")
 
 
 def _configuration(runs: pd.DataFrame, factors: Sequence[str]) -> str:

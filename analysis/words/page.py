@@ -1,48 +1,43 @@
-"""The frame of a self-contained HTML page: one style for tables and reports, readable on a telephone."""
+"""The frame of a self-contained HTML page: one style for tables and reports, on any screen and on paper.
+
+The style is ``page.css``; ``page.js`` sorts and filters the tables.
+"""
 
 from __future__ import annotations
 
 import base64
 import html
 import io
+from pathlib import Path
 
 from matplotlib.figure import Figure
 
-_PAGE = """<!doctype html>
+STYLE, SCRIPT = (Path(__file__).with_name(f"page.{kind}") for kind in ("css", "js"))
+
+
+def page(title: str, body: str) -> str:
+    """Return a whole page, which loads nothing from elsewhere.
+
+    Args:
+        title: escaped by the caller.
+        body: HTML.
+    """
+    return f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>
-body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color: #1a1a1a; }}
-h1 {{ font-size: 1.6rem; overflow-wrap: anywhere; }} h2 {{ font-size: 1.2rem; margin-top: 2.5rem; }}
-h3 {{ font-size: 1rem; margin-top: 1.8rem; }}
-.wide {{ overflow-x: auto; }} .wide img {{ min-width: 40rem; }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
-th, td {{ padding: .3rem .8rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #ddd; }}
-thead th {{ border-top: 2px solid #1a1a1a; border-bottom: 1px solid #1a1a1a; }}
-th:first-child, td:first-child, th:last-child, td:last-child, table.text th, table.text td {{ text-align: left; }}
-tbody tr:last-child td {{ border-bottom: 2px solid #1a1a1a; }}
-tr.win td {{ font-weight: 600; }}
-p, li {{ max-width: 48rem; overflow-wrap: anywhere; }} img {{ max-width: 100%; height: auto; }}
-</style>
+{STYLE.read_text()}</style>
 </head>
 <body>
 {body}
+<script type="module">
+{SCRIPT.read_text()}</script>
 </body>
 </html>
 """
-
-
-def page(title: str, body: str) -> str:
-    """Return a whole page.
-
-    Args:
-        title: escaped by the caller.
-        body: HTML.
-    """
-    return _PAGE.format(title=title, body=body)
 
 
 def png(figure: Figure) -> bytes:

@@ -16,6 +16,7 @@ from analysis.words.method import method_text, power_heading
 from analysis.words.page import page
 
 WIDTH = 110  # characters of a terminal line
+LONG = 12  # rows of a table, above which its head sticks and its rows can be filtered
 WIN_CLASS = ' class="win"'
 WORDS_CLASS = ' class="text"'
 LATEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}"}
@@ -100,7 +101,7 @@ def html_tables(levels: Sequence[LevelTable], extra: Sequence[str] = ()) -> str:
 
 
 def html_grid(shown: pd.DataFrame, wins: Sequence[bool] = (), *, words: bool = False) -> str:
-    """Return a table that scrolls by itself where it is too wide.
+    """Return a table that scrolls by itself where it is too wide, and under its head where it is long.
 
     Args:
         shown: text cells.
@@ -114,7 +115,7 @@ def html_grid(shown: pd.DataFrame, wins: Sequence[bool] = (), *, words: bool = F
     )
     kind = WORDS_CLASS if words else ""
     grid = f"<table{kind}>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>"
-    return f'<div class="wide">{grid}</div>'
+    return f'<div class="{"wide long" if len(shown) > LONG else "wide"}">{grid}</div>'
 
 
 def _split_remarks(levels: Sequence[LevelTable], extra: Sequence[str]) -> tuple[list[str], list[list[str]]]:

@@ -1,0 +1,75 @@
+"""The answer of a study in one sentence, which claims no more than the study's family of comparisons allows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import pandas as pd
+
+from analysis.statistics.significance import ALPHA
+from analysis.statistics.tables import LevelTable
+from analysis.statistics.verdicts import DIFFERS, EQUAL, GIVEN_UP, NO_BETTER, NO_WORSE, TOO_FEW, UNDECIDED, WIN, WORSE
+
+# verdict: what one comparison is, and what several are, in the order of the sentence
+WORDS = {
+    WIN: ("is a gain", "are gains"),
+    WORSE: ("is a loss", "are losses"),
+    DIFFERS: ("differs", "differ"),
+    EQUAL: ("is equal", "are equal"),
+    NO_WORSE: ("is no worse", "are no worse"),
+    NO_BETTER: ("is no better", "are no better"),
+    UNDECIDED: ("is not decided", "are not decided"),
+    GIVEN_UP: ("was given up", "were given up"),
+    TOO_FEW: ("has too few seeds", "have too few seeds"),
+}
+WITHIN_DELTA = (EQUAL, NO_WORSE, NO_BETTER)
+
+
+Row = tuple[LevelTable, str, pd.Series]
+
+
+def answer(levels: Sequence[LevelTable]) -> str:
+    """Return what a study says of all its comparisons together, with the numbers of seeds and the largest gain."""
+    rows: list[Row] = [
+        (level, str(arm), row)
+        for level in levels
+        for arm, row in level.table.iterrows()
+        if row["verdict"] in WORDS and arm != level.baseline
+    ]
+    if not rows:
+        return "Nothing was compared: the baseline is the only arm."
+    counts = Counter(row["verdict"] for _, _, row in rows)
+    parts = [_part(verdict, counts[verdict], rows) for verdict in WORDS if counts[verdict]]
+    said = " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
+    if len(rows) == 1:
+        return f"The one comparison, paired over {_seeds(rows)}, {said.removeprefix('1 ')}."
+    family = levels[0].family
+    together = "in each table" if family.scope == "table" and family.tables > 1 else "together"
+    held = f"paired over {_seeds(rows)} and held {together} to an error rate of {100 * ALPHA:g} %"
+    return f"Of {len(rows)} comparisons, {held}, {said}."
+
+
+def _seeds(rows: Sequence[Row]) -> str:
+    pairs = sorted({int(row["pairs"]) for _, _, row in rows})
+    return f"{pairs[0]} seed{'s' * (pairs[0] != 1)}" if len(pairs) == 1 else f"{pairs[0]} to {pairs[-1]} seeds"
+
+
+def _part(verdict: str, count: int, rows: Sequence[Row]) -> str:
+    text = f"{count} {WORDS[verdict][count > 1]}"
+    if verdict in WITHIN_DELTA:
+        text += f" within {rows[0][0].family.delta:g}"
+    if verdict in (WIN, WORSE):
+        largest = max((each for each in rows if each[2]["verdict"] == verdict), key=lambda each: abs(each[2]["gain"]))
+        text += f" ({'' if count == 1 else 'the largest: '}{_named(*largest)})"
+    return text
+
+
+def _named(level: LevelTable, arm: str, row: pd.Series) -> str:
+    digits = level.declared.digits
+    unit = "points" if level.declared.unit == "%" else level.declared.unit
+    gain = f"{row['gain']:+.{digits}f} {unit}".rstrip()
+    interval = f"{row['gain_low']:+.{digits}f} to {row['gain_high']:+.{digits}f}"
+    where = f"{level.name}: " if level.levels else ""
+    control = " (control)" if arm in level.controls else ""
+    return f"{where}{arm}{control} over {level.reference(arm)}, {gain}, 95 % interval {interval}"

@@ -1,0 +1,45 @@
+"""The answer of a study in one sentence."""
+
+import pytest
+
+from analysis.statistics.tables import level_tables
+from analysis.words.answer import answer
+
+
+def answered(make_plan, planned_runs, values, seeds=8, arms=("baseline", "+ lam", "+ l_s"), **changes):
+    plan = make_plan(arms=arms, seeds=seeds, **changes)
+    return answer(level_tables(planned_runs(plan, {(a, s): values(a, s) for a in arms for s in range(seeds)}), plan))
+
+
+def test_the_largest_gain_is_named_with_its_interval(make_plan, planned_runs):
+    shift = {"baseline": 0.0, "+ lam": 1.0, "+ l_s": 2.0}
+    said = answered(make_plan, planned_runs, lambda arm, seed: 70 + seed + shift[arm] + 0.01 * (seed % 2) * shift[arm])
+    held = "paired over 8 seeds and held together to an error rate of 5 %"
+    assert said.startswith(f"Of 2 comparisons, {held}, 2 are gains (the largest: mixer = cutmix: + l_s")
+    assert "+ l_s over baseline, +2.01 points, 95 % interval +2.00 to +2.02" in said
+    assert said.endswith(").")
+
+
+def test_gains_losses_and_the_undecided_are_counted(make_plan, planned_runs):
+    noise = (0.9, -1.1, 0.7, -0.6, 1.2, -0.8, 0.5, -0.9)
+    shift = {"baseline": lambda seed: 0.0, "+ lam": lambda seed: -1.0 - 0.01 * seed, "+ l_s": lambda seed: noise[seed]}
+    said = answered(make_plan, planned_runs, lambda arm, seed: 70 + shift[arm](seed))
+    assert ", 1 is a loss (" in said
+    assert "+ lam over baseline, -1.03 points" in said or "+ lam over baseline, -1.04 points" in said
+    assert said.endswith(" and 1 is not decided.")
+
+
+@pytest.mark.parametrize(("seeds", "word"), [(1, "1 seed"), (3, "3 seeds")])
+def test_too_few_seeds_claim_nothing(make_plan, planned_runs, seeds, word):
+    said = answered(make_plan, planned_runs, lambda arm, seed: 70 + len(arm), seeds)
+    assert said == (
+        f"Of 2 comparisons, paired over {word} and held together to an error rate of 5 %, 2 have too few seeds."
+    )
+
+
+def test_one_comparison_and_none(make_plan, planned_runs):
+    one = answered(make_plan, planned_runs, lambda arm, seed: 70 + seed + len(arm), arms=("baseline", "+ lam"))
+    assert one.startswith("The one comparison, paired over 8 seeds, is a loss (")
+    assert answered(make_plan, planned_runs, lambda arm, seed: 70 + seed, arms=("baseline",)) == (
+        "Nothing was compared: the baseline is the only arm."
+    )

@@ -1,0 +1,80 @@
+"""The page in a browser: long tables stick, sort and filter; it is dark where the reader wants it, and prints whole."""
+
+import pandas as pd
+import pytest
+
+from analysis.words.page import page
+from analysis.words.rendering import LONG, html_grid
+from tests.chromium import chromium, needs_chromium
+
+pytestmark = [pytest.mark.slow, needs_chromium]
+
+ROWS = 40
+SHOWN = "[...document.querySelectorAll('.long tbody tr:not([hidden])')].map(row => row.cells[0].textContent)"
+FILL = """(text => {
+  const input = document.querySelector("input");
+  input.value = text;
+  input.dispatchEvent(new Event("input"));
+})"""
+FIRST = "[...document.querySelectorAll('tbody tr:not([hidden])')].map(row => row.cells[{column}].textContent)"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    gains = ["–", *(f"{(-1) ** number * number / 10:+.2f}" for number in range(1, ROWS))]
+    shown = pd.DataFrame({"arm": [f"arm {number}" for number in range(ROWS)], "gain": gains, "p": ["0.0312"] * ROWS})
+    short = shown.head(LONG)
+    file = tmp_path_factory.mktemp("page") / "page.html"
+    body = "<h1>study</h1>" + html_grid(shown) + html_grid(short, words=True)
+    file.write_text(page("study", body), encoding="utf-8")
+    with chromium(390, 800) as opened:
+        opened.open(file.as_uri())
+        opened.until("document.readyState === 'complete'")
+        yield opened
+
+
+def column(browser, number):
+    return browser.evaluate(FIRST.format(column=number))[:ROWS]
+
+
+def test_a_click_sorts_by_number_and_another_turns_it(browser):
+    head = "document.querySelectorAll('thead th')[1]"
+    browser.evaluate(f"{head}.click()")
+    gains = column(browser, 1)
+    assert gains[-1] == "–"  # what is no number comes last
+    assert [float(gain) for gain in gains[:-1]] == sorted(float(gain) for gain in gains[:-1])
+    assert browser.evaluate(f"{head}.ariaSort") == "ascending"
+    browser.evaluate(f"{head}.click()")
+    numbers = [float(gain) for gain in column(browser, 1) if gain != "–"]
+    assert numbers == sorted(numbers, reverse=True)
+    browser.evaluate("document.querySelectorAll('thead th')[0].click()")
+    assert column(browser, 0) == [f"arm {number}" for number in range(ROWS)]  # 2 before 10
+
+
+def test_a_filter_is_for_long_tables_alone(browser):
+    assert browser.evaluate("document.querySelectorAll('input').length") == 1
+    browser.evaluate(f"{FILL}('ARM +3.')")
+    assert browser.evaluate(SHOWN) == [f"arm {number}" for number in range(30, ROWS, 2)]
+    browser.evaluate(f"{FILL}('')")
+    assert len(browser.evaluate(SHOWN)) == ROWS
+
+
+def test_the_head_stays_and_nothing_is_wider_than_the_telephone(browser):
+    top = "document.querySelector('.long thead th').getBoundingClientRect().top"
+    before = browser.evaluate(top)
+    browser.evaluate("document.querySelector('.long').scrollTop = 300")
+    assert browser.evaluate("document.querySelector('.long').scrollTop") == 300
+    assert abs(browser.evaluate(top) - before) < 2
+    assert browser.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_it_is_dark_on_request_and_whole_on_paper(browser):
+    background = "getComputedStyle(document.body).backgroundColor"
+    browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+    dark = browser.evaluate(background)
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    assert browser.evaluate("getComputedStyle(document.querySelector('.long')).maxHeight") == "none"
+    assert browser.evaluate("getComputedStyle(document.querySelector('input')).display") == "none"
+    paper = browser.evaluate(background)
+    browser.call("Emulation.setEmulatedMedia", media="", features=[])
+    assert (dark, paper) == ("rgb(22, 24, 27)", "rgb(255, 255, 255)")
