@@ -10,12 +10,15 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from mixlab.launching.gpus import GpuMemory
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.metric import Metric
 from mixlab.spec.state import State
 from mixlab.spec.trial import Trial
 
 MARKS = {State.DONE: ("✓", "green"), State.PRUNED: ("✂", "dim"), State.FAILED: ("✗", "red")}
+SEED_WIDTH = 12  # characters of the column of a seed
+ASCII = str.maketrans("✓✂✗·–", "+/x.-")  # for a terminal that has these letters only
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class Display:
         shown: the metric to show.
         counts: returns the progress of the phase, in words.
         quiet: whether to show only failures.
+        verdicts: returns the verdict on every arm that is decided, by cell.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class Display:
         shown: Shown,
         counts: Callable[[], str],
         quiet: bool,
+        verdicts: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self.console = console
         self.rows = rows
@@ -68,6 +73,8 @@ class Display:
         self.shown = shown
         self.counts = counts
         self.quiet = quiet
+        self.verdicts = verdicts
+        self.gpus = GpuMemory()
         self.state: dict[str, Text] = {key: Text(f"✓ {value}", "green") for key, value in done.items()}
         self.running: dict[str, float] = {}  # by key, the share of the epochs that is done
         self.run = 0.0  # trials, in parts too, since the start
@@ -80,12 +87,14 @@ class Display:
     def __enter__(self) -> "Display":
         self.started_at = time.monotonic()
         if self._interactive:
+            self.gpus.start()
             self._live.start()
         return self
 
     def __exit__(self, *error: object) -> None:
         if self._interactive:
             self._live.stop()
+            self.gpus.stop()
 
     def started(self, trial: Trial, latest: Epoch | None) -> None:
         """Note that a trial runs from now on, after its latest epoch."""
@@ -122,7 +131,8 @@ class Display:
 
     @property
     def _interactive(self) -> bool:
-        return bool(self.rows) and self.console.is_terminal and not self.quiet
+        terminal = self.console.is_terminal and not self.console.is_dumb_terminal
+        return bool(self.rows) and terminal and not self.quiet
 
     def _line(self, text: str) -> None:
         if not self._interactive and not self.quiet:
@@ -145,15 +155,38 @@ class Display:
             cells: dict[str, dict[int, Text]] = {}
             for trial in self.rows:
                 cells.setdefault(trial.cell, {})[trial.seed] = self.state.get(trial.key, Text("·", "dim"))
-            seeds = sorted({trial.seed for trial in self.rows})
             running = len(self.running)
+        verdicts = self.verdicts()
+        seeds = sorted({trial.seed for trial in self.rows})
+        needed = max(map(len, cells)) + (SEED_WIDTH + 2) * len(seeds) + max(map(len, verdicts.values()), default=0)
+        wide = needed <= self.console.width
         table = Table(box=None, pad_edge=False, header_style="bold")
-        table.add_column("arm")
-        for seed in seeds:
-            table.add_column(f"seed {seed}", min_width=12)
+        table.add_column("arm", overflow="fold")
+        for name in [f"seed {seed}" for seed in seeds] if wide else ["seeds"]:
+            table.add_column(name, min_width=SEED_WIDTH, overflow="fold")
+        if verdicts:
+            table.add_column("verdict")
         for cell, states in cells.items():
-            table.add_row(Text(cell), *(states.get(seed, Text("")) for seed in seeds))
-        return Group(table, Text(f"{self._progress()}, {running} running", "bold"))
+            row = [Text(cell), *([states.get(seed, Text("")) for seed in seeds] if wide else [_short(states)])]
+            row += [Text(verdicts.get(cell, ""))] if verdicts else []
+            table.add_row(*map(self._letters, row))
+        last = ", ".join(filter(None, [self._progress(), f"{running} running", self.gpus.text]))
+        return Group(table, self._letters(Text(last, "bold")))
+
+    def _letters(self, text: Text) -> Text:
+        if self.console.options.ascii_only:
+            text = text.copy()
+            text.plain = text.plain.translate(ASCII)
+        return text
+
+
+def _short(states: Mapping[int, Text]) -> Text:
+    """Return a letter for each seed: its mark, or the share of its epochs that is done, in tenths."""
+    marks = []
+    for state in states.values():
+        done, slash, of = state.plain.partition(" ")[0].partition("/")
+        marks.append(Text(str(10 * int(done) // int(of)) if slash else state.plain[:1], state.style))
+    return Text().join(marks)
 
 
 def duration(seconds: float) -> str:

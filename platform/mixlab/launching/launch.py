@@ -152,7 +152,8 @@ def _run(phase: Phase, start: Start, outlook: Any = None) -> Finished:
     with phase.lock():
         tracker = Tracker(start.client, phase.tracked, start.provenance)
         tracker.open()
-    display = Display(console, phase.rows, phase.done(), phase.expected(), phase.shown, phase.counts, options.quiet)
+    shown = (phase.done(), phase.expected(), phase.shown, phase.counts, options.quiet, phase.verdicts)
+    display = Display(console, phase.rows, *shown)
     keeps_files, after_end = phase.keeps_files, partial(phase.after_end, tracker)
     session = Session(tracker, start.storage, display, mirrors, keeps_files, after_end)
     complete = True

@@ -50,6 +50,9 @@ class Phase(Source, Protocol):
     def counts(self) -> str:
         """Return the progress of the phase, in words."""
 
+    def verdicts(self) -> Mapping[str, str]:
+        """Return the verdict on every arm that needs no more seeds, by cell."""
+
     def catch_up(self, session: Session) -> bool:
         """Bring MLflow up to date without running anything; return False if MLflow is away."""
 
@@ -168,6 +171,10 @@ class ListedTrials:
             session.ended(trial, End(State.DONE), self.saved[trial.key].path)
         self.complete = []
         return True
+
+    def verdicts(self) -> Mapping[str, str]:
+        """See ``Phase``: nothing is decided before all seeds are done."""
+        return {}
 
     def over(self) -> bool:
         """See ``Phase``."""

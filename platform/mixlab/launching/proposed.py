@@ -126,6 +126,10 @@ class ProposedTrials:
         self.after_end(tracker)
         return True
 
+    def verdicts(self) -> Mapping[str, str]:
+        """See ``Phase``: a search decides nothing about arms."""
+        return {}
+
     def over(self) -> bool:
         """See ``Phase``."""
         return self.history.finished()

@@ -153,6 +153,11 @@ class SequentialTrials(ListedTrials):
         decided = f"{self.rounds.decided()} of {len(self.rounds.verdicts)} comparisons decided"
         return f"{super().counts()}, {decided}"
 
+    def verdicts(self) -> Mapping[str, str]:
+        """See ``Phase``."""
+        found = self.rounds.verdicts.items()
+        return {" · ".join((*levels, arm)): verdict for (levels, arm), verdict in found if verdict != UNDECIDED}
+
     def over(self) -> bool:
         """See ``Phase``."""
         return not self.rounds.due()

@@ -1,0 +1,132 @@
+"""The live table on terminals of every kind, and its lines without one."""
+
+import io
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from mixlab.launching import gpus
+from mixlab.launching.display import Display, Shown
+from mixlab.launching.gpus import GpuMemory, in_words
+from mixlab.spec.epoch import Epoch
+from mixlab.spec.metric import Metric
+from mixlab.spec.state import State
+from mixlab.spec.trial import Trial
+
+TOP1 = Metric("test_top1", "%", higher_is_better=True)
+TRIALS = [
+    Trial(f"{arm}{seed}", arm, {"mixer": "cutmix"}, seed, {}) for arm in ("baseline", "+ lam") for seed in range(4)
+]
+
+
+def shown(width: int = 100, verdicts: Mapping[str, str] = {}, **terminal: Any) -> str:
+    """Return the live table after one trial has ended, one failed and one is in its third epoch of ten."""
+    options = {"force_terminal": True, "color_system": None, "legacy_windows": False, **terminal}
+    console = Console(file=io.StringIO(), width=width, height=40, **options)
+    display = Display(
+        console,
+        TRIALS,
+        {TRIALS[3].key: "70.10"},
+        7,
+        Shown(TOP1, "test_top1"),
+        lambda: "2 of 8 done",
+        False,
+        lambda: verdicts,
+    )
+    done, failed, running = TRIALS[0], TRIALS[1], TRIALS[4]
+    for trial in (done, failed, running):
+        display.started(trial, None)
+    display.reported(done, Epoch(10, 10, {"test_top1": 71.5}))
+    display.ended(done, State.DONE, Epoch(10, 10, {"test_top1": 71.5}), "")
+    display.ended(failed, State.FAILED, None, "out of memory")
+    display.reported(running, Epoch(3, 10, {"test_top1": 41.25}))
+    file = console.file
+    assert isinstance(file, io.StringIO)
+    file.seek(file.truncate(0) or 0)
+    console.print(display._render())
+    return file.getvalue()
+
+
+def test_a_wide_terminal_shows_every_seed_and_the_decided_arms() -> None:
+    head, baseline, lam, last = shown(verdicts={"cutmix · + lam": "win"}).splitlines()
+    assert head.split() == ["arm", "seed", "0", "seed", "1", "seed", "2", "seed", "3", "verdict"]
+    assert baseline.split() == ["cutmix", "·", "baseline", "✓", "71.50", "%", "✗", "failed", "·", "✓", "70.10"]
+    assert lam.split() == ["cutmix", "·", "+", "lam", "3/10", "41.25", "%", "·", "·", "·", "win"]
+    assert last.startswith("2 of 8 done, ")
+    assert " left, 1 running" in last
+    assert "verdict" not in shown()
+
+
+def test_a_narrow_terminal_shows_a_letter_for_each_seed() -> None:
+    head, baseline, lam, *last = shown(width=40).splitlines()
+    assert head.split() == ["arm", "seeds"]
+    assert baseline.split() == ["cutmix", "·", "baseline", "✓✗·✓"]
+    assert lam.split() == ["cutmix", "·", "+", "lam", "3···"]
+    assert all(len(line) <= 40 for line in (head, baseline, lam, *last))
+
+
+def test_a_terminal_without_these_letters_gets_others() -> None:
+    file = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="replace")  # as the command sets it
+    console = Console(file=file, force_terminal=True, width=40, color_system=None)
+    display = Display(console, TRIALS, {TRIALS[3].key: "70"}, 7, Shown(TOP1, "test_top1"), lambda: "2 of 8", False)
+    display.started(TRIALS[0], None)
+    display.ended(TRIALS[0], State.DONE, Epoch(10, 10, {"test_top1": 71.5}), "")
+    display.ended(TRIALS[1], State.FAILED, None, "out of memory")
+    with console.capture() as captured:
+        console.print(display._render())
+    assert captured.get().isascii()
+    assert "+x.+" in captured.get()
+
+
+@pytest.mark.parametrize(("term", "live"), [("xterm-256color", True), ("dumb", False), ("unknown", False)])
+def test_a_dumb_terminal_gets_lines(term: str, live: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", term)
+    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    with Display(console, TRIALS, {}, 8, Shown(TOP1, "test_top1"), lambda: "0 of 8 done", False) as display:
+        display.started(TRIALS[0], None)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert ("cutmix · baseline · seed 0: started" in text) is not live
+    assert ("\x1b[" in text) is live
+
+
+def test_no_color_means_no_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    text = shown(color_system="truecolor")
+    assert "\x1b[32m" not in text
+    assert "\x1b[31m" not in text
+    monkeypatch.delenv("NO_COLOR")
+    assert "\x1b[32m" in shown(color_system="truecolor")
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        ("31744, 81559\n12288, 81559\n", "GPU memory 31 of 80 GB, 12 of 80 GB"),
+        ("[N/A], [N/A]\n1024, 16384\n", "GPU memory 1 of 16 GB"),  # as for a card that is cut into slices
+        ("No devices were found\n", ""),
+        ("", ""),
+    ],
+)
+def test_gpu_memory_in_words(answer: str, text: str) -> None:
+    assert in_words(answer) == text
+
+
+def test_gpu_memory_is_asked_of_the_driver_s_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpus, "EVERY_SECONDS", 0.01)
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho '31744, 81559'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    memory = GpuMemory()
+    memory.start()
+    until = time.monotonic() + 20
+    while not memory.text and time.monotonic() < until:
+        time.sleep(0.01)
+    memory.stop()
+    assert memory.text == "GPU memory 31 of 80 GB"
