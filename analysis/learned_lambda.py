@@ -1,0 +1,175 @@
+"""What SUMix makes of lambda for single pairs: mixtures of one lambda, and the learned lambda below each (Figure 1).
+
+    python analysis/learned_lambda.py sumix_cam                                 two pairs, arms that learn lambda
+    python analysis/learned_lambda.py ablation_cifar100 --pick 3,17,42,8 --lam 0.5 --seed 1
+
+A pair is two test images that follow each other in --pick. Its mixtures, by the mixer of the network's own run, all
+have nearly the lambda of --lam, and differ in what they show of either image; they are sorted by the lambda that the
+network learns for them, from the least to the most for the first image. The command needs the finished runs'
+``model.pt``, takes seconds per network, and writes strip.png, .pdf and .csv into results/learned_lambda.
+
+Exit codes: 0 done; 1 done, but some checkpoint could not be evaluated (named); 2 bad input, in one sentence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Generator, Tensor
+
+from analysis import command, evaluation
+from analysis.cam import cell_name, picked
+from analysis.figures.drawing import save
+from analysis.figures.lambda_strip import Strip, plot_strips
+from analysis.networks.class_names import class_names
+from analysis.networks.evaluate import Result, all_of, open_images, take_images
+from analysis.networks.own_mixer import mixer_of
+from analysis.records.runs import CONFIG, done
+from analysis.statistics.tables import level_tables
+from analysis.words.captions import provenance_text
+from trainables.backbones.backbone import Network
+from trainables.config import Config
+from trainables.datasets.dataset import BatchSource
+from trainables.methods.mixing import SUMIX_PRESETS
+from trainables.mixers.mixed import Mixed
+
+VERSION = 1  # the version of the evaluation; raise it when its numbers change
+SHOWN = 6  # mixtures of a pair
+NEAR = 0.05  # how far from the wanted lambda a mixture may be
+DRAWS = 20  # batches of mixtures of a pair
+
+
+def learned_weights(network: Network, config: Config, images: Tensor, labels: Tensor, mixed: Mixed) -> Tensor:
+    """Return the weights (B, K) that the run's SUMix learns for mixtures, Eq. 4, with the network as it is.
+
+    Args:
+        network: in evaluation mode.
+        config: its ``sumix`` says which definition.
+        images: (B, C, H, W) in [0, 1] before mixing.
+        labels: (B,) int64.
+        mixed: the batch after mixing.
+    """
+    terms = replace(config.sumix, lam="learned", regulariser="none")
+    head = network.backbone.head
+    loss = SUMIX_PRESETS[terms.preset](head.in_features, head.out_features, terms).to(images.device)
+    with torch.no_grad():
+        raw, after = network.forward_features(images), network.forward_features(mixed.images, mixed.depth)
+        return loss.parts(raw, network.head(raw), after, network.head(after), labels, mixed).weights
+
+
+def measure(network: Network, source: BatchSource, config: Config, protocol: Mapping[str, Any]) -> Result:
+    """Return for each pair its mixtures, as bytes, with drawn and learned lambda, in the order of the latter."""
+    images, labels = all_of(source, config)
+    pairs = zip(images.split(2), labels.split(2), strict=True)
+    return {"strips": [strip_of(network, config, *pair, lam=protocol["lam"]) for pair in pairs]}
+
+
+def strip_of(network: Network, config: Config, pair: Tensor, labels: Tensor, lam: float) -> list[dict[str, Any]]:
+    """Return ``SHOWN`` mixtures of a pair (2, C, H, W), evenly spaced in the order of the learned lambda.
+
+    A batch is as large as in training, because the release's arithmetic depends on its size.
+    """
+    copies = max(2, config.batch_size // 2)
+    images, repeated = pair.repeat(copies, 1, 1, 1), labels.repeat(copies)
+    mix = mixer_of(network, config)
+    found: list[dict[str, Any]] = []
+    for seed in range(DRAWS):
+        mixed = mix(images, repeated, Generator(images.device).manual_seed(seed))
+        learned = learned_weights(network, config, images, repeated, mixed)
+        first = mixed.sources % 2 == 0
+        drawn, after = ((weights * first).sum(dim=1) for weights in (mixed.weights, learned))
+        for row in range(0, len(images), 2):
+            if abs(float(drawn[row]) - lam) <= NEAR:
+                pixels = (255 * mixed.images[row]).round().clamp(0, 255).to(torch.uint8)
+                found.append({"image": pixels, "drawn": float(drawn[row]), "learned": float(after[row])})
+    found.sort(key=lambda one: one["learned"])
+    places = [round(place) for place in torch.linspace(0, max(len(found) - 1, 0), min(SHOWN, len(found))).tolist()]
+    return [{**found[place], "image": found[place]["image"].tolist()} for place in places]
+
+
+def rows_of(result: Result) -> list[dict[str, float]]:
+    """Return ``pair``, ``drawn`` and ``learned`` of every mixture."""
+    return [
+        {"pair": pair, "drawn": one["drawn"], "learned": one["learned"]}
+        for pair, strip in enumerate(result.get("strips", []))
+        for one in strip
+    ]
+
+
+def chosen(runs: pd.DataFrame, seed: int | None) -> pd.DataFrame:
+    """Return one run of each arm and level that learns lambda, all of one seed.
+
+    Raises:
+        ValueError: there is none, or the seed has none.
+    """
+    finished = done(runs)
+    learns = finished[finished.get(f"{CONFIG}sumix.lam", pd.Series("", finished.index)) == "learned"]
+    if learns.empty:
+        raise ValueError("the study has no run that is done and learns lambda (sumix.lam=learned)")
+    seeds = sorted(int(known) for known in learns["seed"].unique())
+    if seed is not None and seed not in seeds:
+        raise ValueError(f"--seed {seed} has no such run that is done; done: {', '.join(map(str, seeds))}")
+    return learns[learns["seed"] == (seeds[0] if seed is None else seed)]
+
+
+def draw(options: argparse.Namespace) -> int:
+    """Evaluate, write the files and print where they are; return the exit code.
+
+    Raises:
+        ValueError: no run that learns lambda, or an option out of range.
+        BadInput: unknown store or study.
+        DataError: the data set is missing or broken.
+    """
+    if options.pick is not None:
+        options.images = picked(options.pick)
+    count = options.images if isinstance(options.images, int) else len(options.images)
+    if count < 2 or count % 2:
+        raise ValueError(f"pairs need an even number of images, from 2, got {count}")
+    if not 0 < options.lam < 1:
+        raise ValueError(f"--lam must be between 0 and 1, got {options.lam}")
+    study = evaluation.Evaluation.read("learned_lambda.py", options)
+    levels, runs = level_tables(study.runs, study.plan), chosen(study.runs, options.seed)
+    study.measure(measure, {"kind": "learned lambda", "version": VERSION, "lam": options.lam}, runs)
+    config, results = study.found.config, study.found.results
+    if config is None:
+        return 1
+    images, labels = (part.cpu() for part in all_of(open_images(config, options.images, options.data_root), config))
+    names = class_names(config, take_images(config, options.images, options.data_root))
+    strips = [
+        Strip(cell_name(row, levels), row["arm"], images[2 * pair : 2 * pair + 2], pair_names, strip)
+        for row in runs.to_dict("records")
+        if row["run_id"] in results
+        for pair, strip in enumerate(results[row["run_id"]]["strips"])
+        for pair_names in [[names[label] for label in labels[2 * pair : 2 * pair + 2].tolist()]]
+    ]
+    table = study.points(rows_of)
+    table.to_csv(options.out / "strip.csv", index=False)
+    caption = (
+        f"Mixtures of two test images by the mixer of the network's own run, lambda {options.lam:g}. Below: drawn and "
+        "learned lambda, the share of the first image in the label; sorted by the learned one. "
+        f"Seed {runs['seed'].iloc[0]}. {provenance_text(*levels)}"
+    )
+    figure = plot_strips(options.study, strips, levels[0], SHOWN, caption)
+    files = [*save(figure, options.out / "strip"), options.out / "strip.csv"]
+    spread = table.groupby("arm", sort=False)["learned"].agg(["min", "max"])
+    text = [f"{arm}: learned lambda from {low:.2f} to {high:.2f}" for arm, (low, high) in spread.iterrows()]
+    return study.finish("\n".join(text), files)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command and return the exit code."""
+    parser = evaluation.parser("learned_lambda.py", "The lambda that SUMix learns for single pairs.", images=4)
+    parser.add_argument("--lam", type=float, default=0.5, help="lambda of the mixtures (default: %(default)s)")
+    parser.add_argument("--seed", type=int, help="whose networks (default: the first that finished)")
+    parser.add_argument("--pick", metavar="N,N", help="these images, by their places in the test set")
+    return command.run("learned_lambda.py", draw, parser.parse_args(argv))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

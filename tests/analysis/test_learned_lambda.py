@@ -1,0 +1,77 @@
+"""The learned lambda of single pairs is Eq. 4 by hand, and the command on checkpoints in a real store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Generator
+
+from analysis import learned_lambda
+from trainables.config import parse
+from trainables.datasets.opening import dataset_of
+from trainables.methods import build_network
+from trainables.mixers import MIXERS
+
+CONFIG = {"dataset": "cifar10", "backbone": "resnet8", "mixer": "cutmix", "sumix.lam": "learned", "batch_size": 32}
+
+
+def network() -> Any:
+    config = parse(CONFIG)
+    return build_network(config, dataset_of(config), seed=3).eval()
+
+
+@torch.no_grad()
+def test_the_learned_lambda_is_equation_4_by_hand() -> None:
+    net, config = network(), parse(CONFIG)
+    images, labels = torch.rand(6, 3, 32, 32, generator=Generator().manual_seed(0)), torch.arange(6)
+    mixed = MIXERS["cutmix"](images, Generator().manual_seed(1), alpha=1.0)
+    z, z_mixed = net(images), net(mixed.images)
+    distance = [(z_mixed - z[mixed.sources[:, k]]).softmax(dim=1).norm(dim=1) for k in range(2)]
+    scaled = [mixed.weights[:, k] * torch.exp(-distance[k]) for k in range(2)]
+    expected = scaled[0] / (scaled[0] + scaled[1])
+    found = learned_lambda.learned_weights(net, config, images, labels, mixed)
+    torch.testing.assert_close(found[:, 0], expected)
+
+
+def test_the_mixtures_of_a_pair_are_near_lambda_and_sorted_by_what_is_learned() -> None:
+    pair = torch.rand(2, 3, 32, 32, generator=Generator().manual_seed(0))
+    strip = learned_lambda.strip_of(network(), parse(CONFIG), pair, torch.tensor([3, 5]), 0.4)
+    assert len(strip) == learned_lambda.SHOWN
+    learned = [one["learned"] for one in strip]
+    assert learned == sorted(learned)
+    assert all(abs(one["drawn"] - 0.4) <= learned_lambda.NEAR for one in strip)
+
+
+def test_the_command(trained: Any, track: Any, make_plan: Any, tmp_path: Path, capsys: Any) -> None:
+    study, _, _ = trained
+    out = tmp_path / "out"
+
+    def call(name: str, *options: str) -> int:
+        return learned_lambda.main([name, "--tracking-uri", study.uri, "--out", str(out), *options])
+
+    assert call(study.study) == 2
+    assert "no run that is done and learns lambda" in capsys.readouterr().err
+    other, plan = track(study="sumix"), make_plan(study="sumix", arms=("baseline", "SUMix"), seeds=1)
+    other.add_plan(plan)
+    for trial in plan["trials"]:
+        terms = {"sumix.lam": "learned" if trial["arm"] == "SUMix" else "fixed"}
+        run_id = other.add_run(trial, 40.0, epochs=1, config={**CONFIG, **terms})
+        torch.save(network().backbone.state_dict(), tmp_path / "model.pt")
+        other.client.log_artifact(run_id, str(tmp_path / "model.pt"))
+    assert call("sumix", "--pick", "3,17,8,1") == 0
+    names = {f"strip.{ending}" for ending in ("png", "pdf", "csv")}
+    assert {file.name for file in out.iterdir()} == names | {"evaluations.json"}
+    table = pd.read_csv(out / "strip.csv")
+    assert set(table["arm"]) == {"SUMix"}
+    assert len(table) == 2 * learned_lambda.SHOWN
+    capsys.readouterr()
+    for options, sentence in (
+        (["--pick", "3,17,8"], "pairs need an even number of images, from 2, got 3"),
+        (["--lam", "1"], "--lam must be between 0 and 1, got 1.0"),
+        (["--seed", "4"], "--seed 4 has no such run that is done; done: 0"),
+    ):
+        assert call("sumix", *options) == 2
+        assert capsys.readouterr().err == f"learned_lambda.py: {sentence}\n"
