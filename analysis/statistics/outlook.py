@@ -11,6 +11,7 @@ import pandas as pd
 from analysis.records.metrics import metric_of
 from analysis.records.runs import FACTOR, METRIC, Plan, done
 from analysis.statistics.power import POWER, detectable_effect, seeds_to_find
+from analysis.statistics.sequential import fewest_to_claim
 from analysis.statistics.significance import ALPHA, FEWEST_PAIRS, smallest_p
 from analysis.statistics.tables import LevelTable, aligned, level_tables, logged_metrics, paired_differences
 from analysis.statistics.verdicts import DECIDED, UNDECIDED, sequential_verdicts
@@ -48,6 +49,8 @@ def outlook(plan: Plan, runs: pd.DataFrame | None = None) -> list[str]:
             f"Seeds are added until every comparison is decided, at most {sequential['budget']} "
             f"({_runs(sequential['budget'] * per_seed, cost)}); one may look after every seed."
         )
+        if sequential["budget"] < fewest_to_claim():
+            lines.append(f"It cannot claim anything: even a certain effect takes {fewest_to_claim()} seeds.")
     elif seeds < FEWEST_PAIRS:
         lines.append(
             f"It cannot claim anything, however large the gains: with {_count(seeds, 'seed')} the smallest possible p "

@@ -21,10 +21,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.statistics.significance import ALPHA
+from mixlab.spec.study import FIRST_ROUND
 
 DECISIVE = 1 / ALPHA  # wealth
 EFFECTS = (0.25, 0.5, 1.0, 2.0, 4.0)  # the means, in standard deviations, for which the bettor is prepared
-FIRST_LOOK = 4  # the seeds before which nothing is decided; even a certain effect takes six
+FIRST_LOOK = FIRST_ROUND  # the seeds before which nothing is decided; even a certain effect takes more
 RATIOS = (0.25, 8.0)  # the least and the greatest size of differences, in those of their table, that counts
 
 Side = Literal["both", "above", "below"]
@@ -67,6 +68,13 @@ def wealth(differences: ArrayLike, *, delta: float = 0.0, side: Side = "both") -
         for sign in signs:
             total += np.cumprod(1 + sign * stakes, axis=1)
     return total / (len(EFFECTS) * len(signs))
+
+
+@cache
+def fewest_to_claim() -> int:
+    """Return the number of equal differences that decides the one comparison of a study."""
+    found = wealth(np.ones((1, 99)))[0]
+    return int((found >= DECISIVE).argmax()) + 1
 
 
 def family_e(e: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]:

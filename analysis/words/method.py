@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.statistics.power import POWER, seeds_needed
-from analysis.statistics.sequential import DECISIVE
+from analysis.statistics.sequential import DECISIVE, FIRST_LOOK
 from analysis.statistics.significance import (
     ALPHA,
     EXACT_UP_TO,
@@ -73,8 +73,9 @@ def _sequential_rule(levels: Sequence[LevelTable]) -> str:
     return (
         f"Seeds were added until a comparison was decided, at most {levels[0].family.budget}, so no p holds. e: the "
         "largest evidence that there has been, the wealth of a bet on the sign of every difference. e (family): "
-        f"corrected for {family_text(levels)} by closed testing with the mean. Decided is what reaches an e (family) "
-        f"of {DECISIVE:.0f}, whenever one looks. {GIVEN_UP.capitalize()}: the budget would not decide it, were the "
+        f"corrected for {family_text(levels)} by closed testing with their mean, weighted by the sizes of the first "
+        f"{FIRST_LOOK} differences. Decided is what reaches an e (family) of {DECISIVE:.0f}, whenever one looks. "
+        f"{GIVEN_UP.capitalize()}: the budget would not decide it, were the "
         "effect one standard error larger than it is so far."
     )
 

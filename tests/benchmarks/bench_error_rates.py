@@ -113,7 +113,11 @@ def print_tables(count: int) -> None:
         shares = [np.mean([test(d) < ALPHA for d in noise]) for test in (general_p, here_p, every_pair_p)]
         rows.append([tables, seeds, f"{spread} sd", *map(percent, shares)])
     print(f"An arm that helps on average over tables in nothing, of {count} studies: claims that it helps or harms\n")
-    print(tabulate(rows, ["tables", "seeds", "the tables differ by", "in general", "here", "every pair"], "pipe"))
+    print(
+        tabulate(
+            rows, ["tables", "seeds", "the tables differ by", "in general", "here", "every pair by itself"], "pipe"
+        )
+    )
     print()
 
 

@@ -23,7 +23,7 @@ from mixlab.launching.sequential import Rounds, SequentialTrials
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.search import Search
 from mixlab.spec.state import State
-from mixlab.spec.study import Trial
+from mixlab.spec.study import FIRST_ROUND, Trial
 from mixlab.spec.trainable import complete
 from mixlab.tracking.store import Recorded
 from tests.study_folder import toy_folder
@@ -40,9 +40,9 @@ def study_of(arms: tuple[Arm, ...] = ARMS, budget: int = BUDGET) -> Study:
     return Study(name="toy", base={}, arms=arms, seeds=range(budget), sequential=True)
 
 
-def rounds_of(study: Study, rule: Any = decide) -> Rounds:
+def rounds_of(study: Study, rule: Any = decide, first: int = FIRST_ROUND) -> Rounds:
     trials = study.trials(TRAIN)
-    return Rounds(study.plan(trials, "paper", TRAIN), trials, rule)
+    return Rounds(study.plan(trials, "paper", TRAIN), trials, rule, first)
 
 
 def simulated(trials: list[Trial] | tuple[Trial, ...], seed: int = 3) -> dict[str, float]:
@@ -105,7 +105,7 @@ def test_it_decides_the_same_wherever_it_was_stopped_and_whatever_else_was_run(s
 def test_what_an_undecided_arm_is_compared_with_goes_on_though_it_is_decided_itself() -> None:
     arms = (Arm("plain", {}), Arm("a", {"lift": 1.0}), Arm("b", {"lift": 2.0}, against="a"))
     verdicts = {1: {((), "a"): "win"}, 3: {((), "b"): "given up"}}
-    rounds = rounds_of(study_of(arms), lambda plan, runs: verdicts.get(runs["seed"].nunique(), {}))
+    rounds = rounds_of(study_of(arms), lambda plan, runs: verdicts.get(runs["seed"].nunique(), {}), first=1)
     seeds = seeds_by_arm(asked_of(rounds, dict.fromkeys((t.key for t in study_of(arms).trials(TRAIN)), 1.0)))
     assert seeds == {"plain": [0], "a": [0, 1, 2], "b": [0, 1, 2]}
 
@@ -118,7 +118,7 @@ def test_the_rule_sees_whole_rounds_alone_and_a_failed_run_as_failed() -> None:
         return {}
 
     study = study_of(budget=2)
-    rounds = rounds_of(study, rule)
+    rounds = rounds_of(study, rule, first=1)
     first = rounds.due()
     assert [trial.name for trial in first] == ["plain · seed 0", "real · seed 0", "null · seed 0"]
     rounds.results |= {first[0].key: 70.0, first[2].key: math.nan}
@@ -217,9 +217,9 @@ def test_a_dry_run_says_what_may_come(tmp_path: Path, monkeypatch: pytest.Monkey
     options = Options(until="decided", seeds=12, dry_run=True, tracking_uri=f"sqlite:///{tmp_path}/none.db")
     run(STUDIES["sequential"](), Toy(), options, console=console)
     said = console.export_text()
-    assert "3 trials: 3 pending" in said
+    assert "12 trials: 12 pending" in said
     assert "clear: not decided\n  unsure: not decided" in said
-    assert "Seeds are added one at a time to the arms that are not decided: at most 36 trials are left" in said
+    assert "Seeds are added one by one to the arms that are not decided: at most 36 trials are left" in said
     assert "36 s of training" in said
     assert list(tmp_path.iterdir()) == []
 

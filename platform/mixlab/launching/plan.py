@@ -96,7 +96,7 @@ def _print_rounds(rounds: Rounds, most: int, console: Console) -> None:
     for (levels, arm), verdict in rounds.verdicts.items():
         console.print(f"  {' · '.join((*levels, arm))}: {verdict}", markup=False, highlight=False)
     after = f"at most {most} trials are left, the cost of which follows" if most else "no trial is left"
-    console.print(f"Seeds are added one at a time to the arms that are not decided: {after}", soft_wrap=True)
+    console.print(f"Seeds are added one by one to the arms that are not decided: {after}", soft_wrap=True)
 
 
 def _left_of_search(search: Search, train: CompleteTrainable, options: Options, console: Console) -> list[Left]:

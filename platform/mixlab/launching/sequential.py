@@ -10,7 +10,7 @@ from mixlab.cluster.source import WAIT, End, Job, Wait
 from mixlab.launching.phase import ListedTrials
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.state import State
-from mixlab.spec.study import UNDECIDED, Study, Trial
+from mixlab.spec.study import FIRST_ROUND, UNDECIDED, Study, Trial
 from mixlab.spec.trainable import CompleteTrainable
 from mixlab.storage.journal import Saved
 from mixlab.tracking import names
@@ -23,19 +23,24 @@ Decide = Callable[[Mapping[str, Any], pd.DataFrame], Mapping[Comparison, str]]
 class Rounds:
     """The trials that are due, as a function of the results alone.
 
-    A round is one seed of every arm that is not decided and of the arms that those are compared with. When all trials
-    of a round have ended, the rule is asked about the runs of the rounds so far and no others. So a study that was
-    stopped and started again, on a machine of any size, takes the same decisions.
+    The first round is a few seeds of every arm; each further one is a seed of every arm that is not decided and of the
+    arms that those are compared with. When all trials of a round have ended, the rule is asked about the runs of the
+    rounds so far and no others. So a study that was stopped and started again, on a machine of any size, takes the same
+    decisions.
 
     Args:
         plan: the plan of the study.
         trials: every trial up to the budget of seeds.
         decide: the rule, ``decide`` of the module that makes the report.
+        first: the number of seeds of the first round.
     """
 
-    def __init__(self, plan: Mapping[str, Any], trials: Sequence[Trial], decide: Decide) -> None:
+    def __init__(
+        self, plan: Mapping[str, Any], trials: Sequence[Trial], decide: Decide, first: int = FIRST_ROUND
+    ) -> None:
         self.plan = plan
         self.decide = decide
+        self.first = first
         self.results: dict[str, float] = {}  # by key, the metric of each trial that has ended; NaN if it failed
         self.asked: list[Trial] = []  # the trials of every round so far, which grows
         self.verdicts: dict[Comparison, str] = {
@@ -52,7 +57,9 @@ class Rounds:
             if self.asked:
                 self.verdicts |= self.decide(self.plan, self._runs())
             needed = self._needed()
-            self._round = [trial for trial in self._later.pop(min(self._later)) if _comparison(trial) in needed]
+            seeds = sorted(self._later)[: 1 if self.asked else self.first]
+            trials = [trial for seed in seeds for trial in self._later.pop(seed)]
+            self._round = [trial for trial in trials if _comparison(trial) in needed]
             if not self._round:
                 self._later = {}
             self.asked += self._round

@@ -16,6 +16,7 @@ from mixlab.spec.trial import Trial, cell_name, digest, trial_key
 Level = Mapping[str, Any]  # the keys that a factor's level changes in the base
 
 FAMILIES = ("study", "table")
+FIRST_ROUND = 4  # the seeds that every arm runs before any comparison may be decided
 UNDECIDED = "not decided"  # the verdict on a comparison that needs more seeds
 
 

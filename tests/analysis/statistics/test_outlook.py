@@ -3,6 +3,7 @@ import pytest
 
 from analysis.statistics.outlook import decide, outlook
 from analysis.statistics.power import detectable_effect, seeds_to_find
+from analysis.statistics.sequential import e_value, fewest_to_claim
 from analysis.statistics.significance import family_p
 
 VALUE = "metric.test_top1_median10"
@@ -68,6 +69,10 @@ def test_a_baseline_alone_and_sequential_seeds(make_plan):
     assert outlook(plan)[1] == (
         "Seeds are added until every comparison is decided, at most 20 (60 runs); one may look after every seed."
     )
+    assert not any("cannot claim" in line for line in outlook(plan))
+    few = outlook(plan | {"sequential": {"budget": 5}})
+    assert few[2] == f"It cannot claim anything: even a certain effect takes {fewest_to_claim()} seeds."
+    assert e_value([1.0] * fewest_to_claim()) >= 20 > e_value([1.0] * (fewest_to_claim() - 1))
 
 
 def test_the_effect_that_is_promised_is_found():
