@@ -19,18 +19,21 @@ from analysis.statistics.tables import LevelTable, level_tables
 from mixlab.spec.metric import Metric
 
 
-def parser(file: str, description: str, *, images: int = 1000) -> argparse.ArgumentParser:
+def parser(file: str, description: str, *, images: int | None = 1000) -> argparse.ArgumentParser:
     """Return the options of a command that evaluates the networks of a study.
 
     Args:
         file: the name of the script; without its ending, the folder of its files below ``results``.
         description: one sentence, for ``--help``.
-        images: the default number of test images.
+        images: the default number of test images; None for a command that reads images of its own.
     """
     options, out = command.parser(file, description), Path("results") / Path(file).stem
     add = options.add_argument
     add("--out", type=Path, default=out, metavar="DIR", help="folder of the files (default: %(default)s)")
-    add("--images", type=int, default=images, metavar="N", help="test images, evenly spaced (default: %(default)s)")
+    if images is None:
+        options.set_defaults(images=0)
+    else:
+        add("--images", type=int, default=images, metavar="N", help="test images, evenly spaced (default: %(default)s)")
     add("--data-root", type=Path, default=Path("data"), metavar="DIR", help="folder of the data sets")
     where = "evaluate as Ray tasks: local, auto or HOST:PORT (default: none, in this process)"
     add("--address", default="none", help=where)

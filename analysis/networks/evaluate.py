@@ -42,8 +42,8 @@ MOST_IMAGES = 500  # in a batch
 MOST_PIXELS = 24 * 224 * 224  # in a batch: with the gradients of a ResNet-50 some hundreds of MiB
 
 Result = dict[str, Any]  # anything that JSON can hold
-# It takes a network on its device, the test images, the configuration and the protocol.
-Measure = Callable[[Network, BatchSource, Config, Mapping[str, Any]], Result]
+# It takes a network on its device, the source of the test images or None, the configuration and the protocol.
+Measure = Callable[[Network, Any, Config, Mapping[str, Any]], Result]
 
 
 class CheckpointError(Exception):
@@ -88,7 +88,8 @@ def evaluate_runs(
         runs: one row per planned cell (:func:`analysis.records.load_runs`).
         measure: a module's function, so that it can travel to a Ray task.
         protocol: everything that determines a result besides the checkpoint, as JSON can hold it.
-        images: the number of test images, evenly spaced in the test set, or their places in it.
+        images: the number of test images, evenly spaced in the test set, or their places in it; 0 where the measure
+            reads images of its own, and is given None for their source.
         data_root: the folder of the data sets.
         cache: the JSON file of earlier results; it is created, or extended after every network.
         address: ``none`` for this process, or that of a Ray cluster (:func:`analysis.networks.ray_tasks.in_ray`).
@@ -258,7 +259,8 @@ def _evaluate(
     """
     try:
         network, config = load_network(checkpoint)
-        return measure(network, open_images(config, images, data_root), config, protocol)
+        source = open_images(config, images, data_root) if images else None
+        return measure(network, source, config, protocol)
     except CheckpointError as error:
         return str(error)
     except (ValueError, OSError):

@@ -1,0 +1,160 @@
+"""What a study's classifiers are worth as the start of an object detector (AutoMix, Table 5).
+
+    python analysis/detection.py automix_table2_imagenet --layout voc
+    python analysis/detection.py automix_table2_imagenet --layout coco --address auto
+
+Every finished run's network is fine-tuned as a Faster R-CNN (R50-C4 where it is a ResNet-50) on PASCAL VOC 2007 and
+2012, or on COCO 2017, by Detectron2's recipe, and tested by the official evaluation: VOC's on the test set of 2007,
+COCO's on its validation set. A run's seed is also the seed of its fine-tuning. The paper does not say for how many
+epochs its classifiers were trained; its numbers are shown for those of 100. The command needs ``model.pt`` and the
+photographs in the data root, takes hours per network on a GPU, and writes into results/detection: table.md and .csv.
+A network that is interrupted begins again; those that are done are kept.
+
+Exit codes: 0 done; 1 done, but some checkpoint could not be evaluated (named); 2 bad input, in one sentence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis import command, evaluation
+from analysis.networks.evaluate import Result
+from analysis.records.runs import done
+from analysis.words.captions import metric_text
+from analysis.words.cells import tidy
+from analysis.words.rendering import markdown, terminal_text
+from mixlab.spec.metric import Metric
+from trainables.backbones.backbone import Network
+from trainables.config import Config
+from trainables.detection.annotated import LAYOUTS
+from trainables.detection.average_precision import average_precision
+from trainables.detection.detector import faster_rcnn
+from trainables.detection.fine_tuning import RECIPES, Recipe, detect, fine_tune
+from trainables.detection.voc_precision import voc_average_precision
+
+VERSION = 1  # the version of the evaluation; raise it when its numbers change
+JUDGES = {"voc": voc_average_precision, "coco": average_precision}
+MEASURES = {"ap": "AP of boxes", "ap50": "AP50 of boxes", "ap75": "AP75 of boxes"}
+
+
+def measure(network: Network, source: None, config: Config, protocol: Mapping[str, Any]) -> Result:
+    """Return ``ap``, ``ap50`` and ``ap75``, in percent, of the network fine-tuned as a detector."""
+    place = next(network.parameters()).device
+    train, test, classes = LAYOUTS[protocol["layout"]](Path(protocol["data_root"]))
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in protocol["recipe"].items()
+    }
+    recipe = Recipe(**fields)
+    detector = faster_rcnn(
+        network,
+        len(classes),
+        sides=recipe.sides,
+        longest=recipe.longest,
+        test_side=recipe.test_side,
+        anchors=recipe.anchors,
+        frozen_stages=recipe.frozen_stages,
+        frozen_norm=recipe.frozen_norm,
+    )
+    fine_tune(detector, train, recipe, protocol["seed"], place)
+    found = JUDGES[protocol["layout"]](test, detect(detector, test, place), classes)
+    return {"images": len(test), **found._asdict()}
+
+
+def recipe_of(options: argparse.Namespace) -> Recipe:
+    """Return the layout's recipe with what the options change; milestones move with the number of iterations.
+
+    Raises:
+        ValueError: an option is out of range.
+    """
+    recipe = RECIPES[options.layout]
+    given: dict[str, Any] = {
+        name: value for name in ("iterations", "batch_size") if (value := getattr(options, name)) is not None
+    }
+    evaluation.require_at_least_one(options, *given)
+    if options.lr is not None and not 0 < options.lr < float("inf"):
+        raise ValueError(f"--lr must be above 0, got {options.lr}")
+    if "iterations" in given:
+        share = given["iterations"] / recipe.iterations
+        given["milestones"] = tuple(round(share * milestone) for milestone in recipe.milestones)
+        given["warmup"] = min(recipe.warmup, given["iterations"] // 4)
+    if options.lr is not None:
+        given["lr"] = options.lr
+    if options.side is not None:
+        if options.side < 32:
+            raise ValueError(f"--side must be at least 32 pixels, got {options.side}")
+        anchors = tuple(max(8, round(anchor * options.side / recipe.test_side)) for anchor in recipe.anchors)
+        given |= {"sides": (options.side,), "test_side": options.side, "anchors": anchors}
+    if options.train_all:
+        given |= {"frozen_stages": 0, "frozen_norm": False}
+    return replace(recipe, **given)
+
+
+def tabulate_study(options: argparse.Namespace) -> int:
+    """Fine-tune, evaluate, write the files, print the tables; return the exit code.
+
+    Raises:
+        ValueError: no run that is done, or an option out of range.
+        BadInput: unknown store or study.
+        DataError: the photographs or their annotations are missing or broken.
+    """
+    recipe = recipe_of(options)
+    study = evaluation.Evaluation.read("detection.py", options)
+    root = options.data_root.absolute()
+    LAYOUTS[options.layout](root)
+    protocol = {"kind": "detection", "version": VERSION, "layout": options.layout, "recipe": asdict(recipe)}
+    seeds = sorted(done(study.runs)["seed"].unique())
+    if not seeds:
+        raise ValueError("the study has no run that is done: there is nothing to fine-tune")
+    for seed in seeds:
+        own = {**protocol, "data_root": str(root), "seed": int(seed)}
+        study.measure(measure, own, study.runs[study.runs["seed"] == seed])
+    if not study.found.results:
+        return 1
+    metrics = [
+        Metric(f"{options.layout}_{name}", "%", 2, higher_is_better=True, label=label)
+        for name, label in MEASURES.items()
+    ]
+    paper = recipe == RECIPES[options.layout]
+    tables = {
+        metric_text(metric, metric.name, ()): study.tables(metric, name, compare=paper)
+        for name, metric in zip(MEASURES, metrics, strict=True)
+    }
+    images = next(iter(study.found.results.values()))["images"]
+    how = (
+        f"Faster R-CNN, {recipe.iterations} iterations of {recipe.batch_size} photographs; "
+        f"{images} test photographs of {options.layout.upper()}."
+    )
+    text = "\n".join(terminal_text(title, levels) for title, levels in tables.items())
+    pages = [markdown(title, levels) for title, levels in tables.items()]
+    (options.out / "table.md").write_text("\n".join([f"# {options.study}\n\n{how}\n", *pages]), encoding="utf-8")
+    pd.concat([tidy(levels) for levels in tables.values()]).to_csv(options.out / "table.csv", index=False)
+    return study.finish(f"{text}\n{how}", [options.out / "table.md", options.out / "table.csv"])
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the options of the command."""
+    found = evaluation.parser("detection.py", "A study's classifiers as object detectors.", images=None)
+    add = found.add_argument
+    add("--layout", choices=list(LAYOUTS), default="voc", help="of the photographs (default: %(default)s)")
+    add("--iterations", type=int, metavar="N", help="instead of the recipe's; its milestones move with them")
+    add("--batch-size", type=int, metavar="N", help="instead of the recipe's 16")
+    add("--lr", type=float, metavar="X", help="instead of the recipe's 0.02")
+    add("--side", type=int, metavar="PIXELS", help="of an image's shorter side; the proposed boxes scale with it")
+    add("--train-all", action="store_true", help="also train the first two stages and the batch norms")
+    return found
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command and return the exit code."""
+    return command.run("detection.py", tabulate_study, parser().parse_args(argv))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

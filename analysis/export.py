@@ -1,0 +1,71 @@
+"""Writes the network of a run under torchvision's names, for other programs; or reads such a file back.
+
+    python analysis/export.py RUN --out resnet50.pth            from a run in MLflow, by its id
+    python analysis/export.py resnet50.pth --out model.pt --back   the weights under the names that Mixlab uses
+
+It takes torchvision's residual networks, whose backbones here end in ``_imagenet``. Exit codes: 0 done; 2 bad input,
+in one sentence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from mlflow.exceptions import MlflowException
+
+from analysis import command
+from analysis.networks.evaluate import CheckpointError, fetch
+from mixlab.tracking import store
+from trainables.backbones.torchvision_keys import exportable, from_torchvision, to_torchvision
+
+
+def export(options: argparse.Namespace) -> int:
+    """Write the file and print its path.
+
+    Raises:
+        ValueError: no such run, a run without a network, a damaged file, or a network of another kind.
+        BadInput: unknown store.
+    """
+    if options.back:
+        weights = from_torchvision(_read(Path(options.run)))
+    else:
+        client = store.connect(options.tracking_uri, make=False)
+        with TemporaryDirectory() as folder:
+            try:
+                checkpoint = fetch(client, options.run, Path(folder))
+            except (CheckpointError, MlflowException) as error:
+                raise ValueError(f"run {options.run!r} cannot be exported: {error}") from error
+            backbone = str(checkpoint.config.get("backbone"))
+            if not exportable(backbone):
+                raise ValueError(f"torchvision has no names for {backbone!r}, but for ones such as resnet50_imagenet")
+            weights = to_torchvision(_read(checkpoint.file))
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(weights, options.out)
+    print(options.out)
+    return 0
+
+
+def _read(file: Path) -> dict[str, torch.Tensor]:
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{file} is not a file of weights ({type(error).__name__})") from error
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command and return the exit code."""
+    parser = argparse.ArgumentParser(prog="export.py", description="A run's network under torchvision's names.")
+    parser.add_argument("run", help="the id of a run in MLflow; with --back a file of torchvision's")
+    parser.add_argument("--tracking-uri", default="sqlite:///mlflow.db", help="where MLflow keeps its runs")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write")
+    parser.add_argument("--back", action="store_true", help="from torchvision's names to those of model.pt")
+    return command.run("export.py", export, parser.parse_args(argv))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,140 @@
+"""A study's classifiers become detectors of collages: the command, and a small training on real images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+from analysis import detection, export
+from tests.trainables.detection.collages import squares, write_collages
+from trainables.backbones import BACKBONES
+from trainables.classify import train
+from trainables.config import parse
+from trainables.datasets import cifar10
+from trainables.datasets.opening import dataset_of
+from trainables.detection.fine_tuning import RECIPES
+from trainables.methods import build_network
+
+ROOT = Path(__file__).parents[2]
+CONFIG = {"dataset": "cifar10", "backbone": "resnet8", "epochs": 1}
+SHORT = ("--layout", "coco", "--iterations", "2", "--batch-size", "2", "--side", "96", "--train-all")
+
+
+@pytest.fixture
+def classifiers(track: Any, make_plan: Any, tmp_path: Path) -> Any:
+    """Return a study of two arms and two seeds whose networks are untrained."""
+    study, plan = track(), make_plan(arms=("baseline", "+ lam"), seeds=2)
+    study.add_plan(plan)
+    for trial in plan["trials"]:
+        run_id = study.add_run(trial, 40.0, epochs=1, config=CONFIG)
+        network = build_network(
+            parse(CONFIG), dataset_of(parse(CONFIG)), seed=10 * (trial["arm"] == "+ lam") + trial["seed"]
+        )
+        torch.save(network.backbone.state_dict(), tmp_path / "model.pt")
+        study.client.log_artifact(run_id, str(tmp_path / "model.pt"))
+    return study
+
+
+def call(study: Any, root: Path, *options: str) -> int:
+    where = ("--tracking-uri", study.uri, "--out", str(root / "out"), "--data-root", str(root))
+    return detection.main([study.study, *where, *options])
+
+
+def test_the_command(classifiers: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_collages(tmp_path, *squares(8), ["red", "blue"], train=4, test=2)
+    assert call(classifiers, tmp_path, *SHORT) == 0
+    assert "2 iterations of 2 photographs; 2 test photographs of COCO" in capsys.readouterr().out
+    table = pd.read_csv(tmp_path / "out" / "table.csv")
+    assert set(table["metric"]) == {"coco_ap", "coco_ap50", "coco_ap75"}
+    assert list(table["n"]) == [2] * 6
+    assert (tmp_path / "out" / "evaluations.json").read_text().count('"ap50"') == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--layout", "voc"), "trainval.txt cannot be read"),
+        (("--iterations", "0"), "--iterations must be at least 1, got 0"),
+        (("--lr", "nan"), "--lr must be above 0, got nan"),
+        (("--side", "8"), "--side must be at least 32 pixels, got 8"),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    classifiers: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], sentence: str
+) -> None:
+    assert call(classifiers, tmp_path, *options) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_the_recipes_are_those_of_detectron2() -> None:
+    assert (RECIPES["voc"].iterations, RECIPES["voc"].milestones) == (24_000, (18_000, 22_000))
+    assert (RECIPES["coco"].iterations, RECIPES["coco"].milestones) == (180_000, (120_000, 160_000))
+    for recipe in RECIPES.values():
+        assert (recipe.batch_size, recipe.lr, recipe.weight_decay, recipe.test_side) == (16, 0.02, 1e-4, 800)
+
+
+def test_a_network_is_exported_and_read_back(
+    track: Any, make_plan: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, plan = track(), make_plan(arms=("baseline",), seeds=1)
+    study.add_plan(plan)
+    backbone = BACKBONES["resnet18_imagenet"](num_classes=1000)
+    config = {"dataset": "imagenet", "backbone": "resnet18_imagenet"}
+    run_id = study.add_run(plan["trials"][0], 40.0, epochs=1, config=config)
+    torch.save(backbone.state_dict(), tmp_path / "model.pt")
+    study.client.log_artifact(run_id, str(tmp_path / "model.pt"))
+    out, back = tmp_path / "theirs.pth", tmp_path / "ours.pt"
+    assert export.main([run_id, "--tracking-uri", study.uri, "--out", str(out)]) == 0
+    assert "layer4.1.bn2.weight" in torch.load(out, weights_only=True)
+    assert export.main([str(out), "--back", "--out", str(back)]) == 0
+    found = torch.load(back, weights_only=True)
+    assert all(torch.equal(value, found[name]) for name, value in backbone.state_dict().items())
+    capsys.readouterr()
+    assert export.main(["0" * 32, "--tracking-uri", study.uri, "--out", str(out)]) == 2
+    assert "cannot be exported" in capsys.readouterr().err
+    assert export.main([str(tmp_path / "none.pth"), "--back", "--out", str(out)]) == 2
+    assert "none.pth is not a file of weights" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_pictures_of_cifar_10_are_found_on_grey_noise(tmp_path: Path) -> None:
+    """A classifier of a minute and a detector of a minute find two classes; untrained, they find nothing."""
+    test = cifar10.load(ROOT / "data").test
+    chosen = ((test.labels == 1) | (test.labels == 6)).nonzero()[:, 0]  # automobile, frog
+    names = ["automobile", "frog"]
+    write_collages(tmp_path, test.images[chosen], (test.labels[chosen] == 6).long(), names, train=200, test=60)
+    kinds = {**CONFIG, "train_images": 4000, "test_images": 500, "epochs": 3, "mixer": "none"}
+    weights: dict[str, Any] = {}
+    train(kinds, 0, lambda epoch, save: weights.update(saved(save, tmp_path)), data_root=ROOT / "data")
+    network = build_network(parse(kinds), dataset_of(parse(kinds)))
+    network.backbone.load_state_dict(weights)
+    options = ["--layout", "coco", "--iterations", "150", "--batch-size", "4", "--side", "96", "--train-all"]
+    recipes = [detection.recipe_of(options_of(*options)), detection.recipe_of(options_of(*options, "--lr", "1e-9"))]
+    found, chance = (
+        detection.measure(
+            network.eval(),
+            None,
+            parse(kinds),
+            {"layout": "coco", "data_root": str(tmp_path), "recipe": vars(recipe), "seed": 0},
+        )
+        for recipe in recipes
+    )
+    print(found, chance)
+    assert found["images"] == 60
+    assert chance["ap50"] < 5
+    assert found["ap50"] > 30
+    assert found["ap50"] >= found["ap75"]
+
+
+def options_of(*options: str) -> Any:
+    return detection.parser().parse_args(["study", *options])
+
+
+def saved(save: Any, folder: Path) -> Any:
+    save(folder)
+    file = folder / "model.pt"
+    return torch.load(file, weights_only=True) if file.exists() else {}

@@ -1,0 +1,81 @@
+"""Annotations are read from files in the official layouts, and what is wrong with one is named."""
+
+import json
+
+import pytest
+
+from trainables.datasets.dataset import DataError
+from trainables.detection.annotated import VOC_CLASSES, coco, voc
+
+OBJECT = """<object><name>{name}</name><difficult>{difficult}</difficult>
+<bndbox><xmin>{0}</xmin><ymin>{1}</ymin><xmax>{2}</xmax><ymax>{3}</ymax></bndbox></object>"""
+
+
+@pytest.fixture
+def kit(tmp_path):
+    years = {"VOC2007": {"trainval": ["000005"], "test": ["000001"]}, "VOC2012": {"trainval": ["2008_1"]}}
+    for year, parts in years.items():
+        folder = tmp_path / "VOCdevkit" / year
+        (folder / "ImageSets" / "Main").mkdir(parents=True)
+        (folder / "Annotations").mkdir()
+        for part, names in parts.items():
+            (folder / "ImageSets" / "Main" / f"{part}.txt").write_text("\n".join(names) + "\n")
+            for name in names:
+                objects = OBJECT.format(48, 240, 195, 371, name="dog", difficult=0)
+                objects += OBJECT.format(8, 12, 352, 498, name="person", difficult=1)
+                (folder / "Annotations" / f"{name}.xml").write_text(f"<annotation>{objects}</annotation>")
+    return tmp_path
+
+
+def test_voc_is_trained_on_two_years_and_counts_pixels_from_one(kit):
+    train, test, classes = voc(kit)
+    assert [image.file.name for image in train] == ["000005.jpg", "2008_1.jpg"]
+    (image,) = test
+    assert image.boxes == [(47, 239, 194, 370), (7, 11, 351, 497)]
+    assert [classes[label - 1] for label in image.labels] == ["dog", "person"]
+    assert image.ignored == [False, True]
+    assert len(VOC_CLASSES) == 20
+
+
+@pytest.mark.parametrize("content", ["<object>", OBJECT.format(1, 1, 2, 2, name="gnu", difficult=0)])
+def test_a_broken_annotation_of_voc_is_named(kit, content):
+    file = kit / "VOCdevkit" / "VOC2007" / "Annotations" / "000001.xml"
+    file.write_text(f"<annotation>{content}</annotation>")
+    with pytest.raises(DataError, match=r"000001.xml is broken"):
+        voc(kit)
+    file.unlink()
+    with pytest.raises(DataError, match=r"000001.xml cannot be read \(No such file or directory\)$"):
+        voc(kit)
+
+
+def write_coco(root, annotations):
+    for part in ("train2017", "val2017"):
+        file = root / "coco" / "annotations" / f"instances_{part}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        images = [{"id": 9, "file_name": "a.jpg"}, {"id": 3, "file_name": "b.jpg"}]
+        categories = [{"id": 18, "name": "dog"}, {"id": 1, "name": "person"}]
+        file.write_text(json.dumps({"images": images, "categories": categories, "annotations": annotations}))
+
+
+def test_coco_numbers_its_categories_without_gaps(tmp_path):
+    write_coco(
+        tmp_path,
+        [
+            {"image_id": 9, "category_id": 18, "bbox": [1, 2, 10, 20], "iscrowd": 0},
+            {"image_id": 9, "category_id": 1, "bbox": [5, 5, 4, 4], "iscrowd": 1},
+            {"image_id": 9, "category_id": 1, "bbox": [5, 5, 0, 4], "iscrowd": 0},
+        ],
+    )
+    train, test, classes = coco(tmp_path)
+    assert classes == ["person", "dog"]
+    assert train[0].file == tmp_path / "coco" / "train2017" / "a.jpg"
+    assert test[0].boxes == [(1, 2, 11, 22), (5, 5, 9, 9)]
+    assert test[0].labels == [2, 1]
+    assert test[0].ignored == [False, True]
+    assert test[1].boxes == []
+
+
+def test_a_broken_file_of_coco_is_named(tmp_path):
+    write_coco(tmp_path, [{"image_id": 7, "category_id": 18, "bbox": [1, 2, 10, 20]}])
+    with pytest.raises(DataError, match=r"instances_train2017.json is broken"):
+        coco(tmp_path)

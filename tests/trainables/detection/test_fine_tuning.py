@@ -1,0 +1,102 @@
+"""The detector starts from the classifier's weights, and its training follows the recipe."""
+
+import pytest
+import torch
+
+from tests.trainables.detection.collages import squares, write_collages
+from trainables.config import parse
+from trainables.datasets.opening import dataset_of
+from trainables.detection.annotated import coco
+from trainables.detection.detector import faster_rcnn
+from trainables.detection.fine_tuning import Photographs, Recipe, detect, fine_tune, mirrored, rate
+from trainables.methods import build_network
+
+SMALL = Recipe(
+    iterations=2, milestones=(1,), sides=(96,), test_side=96, anchors=(24,), batch_size=2, lr=0.01, warmup=1,
+    frozen_stages=1, frozen_norm=False,
+)  # fmt: skip
+
+
+def classifier(backbone="resnet8"):
+    config = parse({"dataset": "cifar10", "backbone": backbone})
+    return build_network(config, dataset_of(config), seed=3)
+
+
+def detector(network, **changes):
+    shape = {"sides": (96,), "longest": 1333, "test_side": 96, "anchors": (24,)}
+    return faster_rcnn(network, 2, **{**shape, **changes})
+
+
+def test_the_parts_are_those_of_the_classifier():
+    network = classifier().eval()
+    found = detector(network).eval()
+    images = torch.rand(2, 3, 96, 96)
+    maps = network.backbone.encode(network.normalise(images), 0, len(network.backbone.stages) - 1)
+    transformed = found.transform([*images])[0].tensors
+    torch.testing.assert_close(found.backbone(transformed), maps)
+    regions = torch.rand(3, maps.shape[1], 14, 14)
+    torch.testing.assert_close(found.roi_heads.box_head(regions), network.backbone.stages[-1](regions).mean((2, 3)))
+
+
+def test_frozen_parts_stay_and_the_classifier_is_left_alone(tmp_path):
+    write_collages(tmp_path, *squares(8), ["red", "blue"], train=4, test=2)
+    network = classifier()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    found = detector(network, frozen_stages=1, frozen_norm=True)
+    images = coco(tmp_path).train
+    body = {name: value.clone() for name, value in found.backbone.state_dict().items()}
+    fine_tune(found, images, SMALL, 0, torch.device("cpu"))
+    moved = {name for name, value in found.backbone.state_dict().items() if not torch.equal(value, body[name])}
+    assert moved
+    assert not any(name.startswith("stages.0.") for name in moved)
+    assert all(name.endswith("weight") for name in moved)  # neither statistics nor biases of a norm
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_the_same_seed_gives_the_same_detector_and_leaves_the_global_generator_alone(tmp_path):
+    write_collages(tmp_path, *squares(8), ["red", "blue"], train=4, test=2)
+    images = coco(tmp_path).train
+    weights = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(5)
+        found = detector(classifier())
+        state = torch.get_rng_state()
+        fine_tune(found, images, SMALL, seed, torch.device("cpu"))
+        assert torch.equal(torch.get_rng_state(), state)
+        weights.append(found.roi_heads.box_predictor.cls_score.weight.detach().clone())
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_a_detection_has_the_places_of_the_photograph(tmp_path):
+    write_collages(tmp_path, *squares(8), ["red", "blue"], train=2, test=3)
+    images = coco(tmp_path).test
+    found = detect(detector(classifier()), images, torch.device("cpu"))
+    assert len(found) == 3
+    for one in found:
+        assert len(one.boxes) == len(one.labels) == len(one.scores) <= 100
+        assert all(0 <= value <= 96 for box in one.boxes for value in box)
+
+
+def cut(image, box):
+    left, top, right, bottom = box
+    return image[:, top:bottom, left:right]
+
+
+def test_boxes_are_mirrored_with_their_photograph(tmp_path):
+    write_collages(tmp_path, *squares(8), ["red", "blue"], train=3, test=1)
+    for image, target in map(Photographs(coco(tmp_path).train).__getitem__, range(3)):
+        flipped, moved = mirrored(image, target)
+        for before, after in zip(target["boxes"].int().tolist(), moved["boxes"].int().tolist(), strict=True):
+            assert torch.equal(cut(flipped, after), cut(image, before).flip(2))
+
+
+def test_the_rate_warms_up_and_falls():
+    recipe = Recipe(iterations=100, milestones=(60, 80), sides=(96,), warmup=10)
+    assert [round(rate(step, recipe), 6) for step in (0, 5, 10, 59, 60, 80)] == [0.001, 0.5005, 1, 1, 0.1, 0.01]
+
+
+def test_a_network_that_reads_a_token_is_refused():
+    config = parse({"dataset": "cifar100", "backbone": "deit_small", "image_size": 32})
+    with pytest.raises(ValueError, match="needs a network of stages that ends with the mean of its last map, unlike"):
+        detector(build_network(config, dataset_of(config)))

@@ -1,0 +1,110 @@
+"""Faster R-CNN on a trained classifier: all stages but the last see the whole image, the last sees each region (C4).
+
+S. Ren, K. He, R. Girshick and J. Sun, Faster R-CNN, NeurIPS 2015, arXiv:1506.01497; torchvision's, with the heads that
+Detectron2 calls C4, which AutoMix's Table 5 has.
+
+Shape letters: B regions, C channels, H height, W width of a map, D features.
+"""
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection import FasterRCNN
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
+from torchvision.models.detection.rpn import AnchorGenerator
+from torchvision.ops import MultiScaleRoIAlign
+from torchvision.ops.misc import FrozenBatchNorm2d
+
+from trainables.backbones.backbone import Backbone, Network
+
+ASPECTS = (0.5, 1.0, 2.0)
+REGION = 14  # cells a side of a region, before the last stage
+
+
+class Body(nn.Module):
+    """Every stage but the last: images (B, 3, H, W) to the map in which regions are proposed."""
+
+    def __init__(self, stages: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(stages)
+        with torch.no_grad():
+            self.out_channels = self.eval()(torch.zeros(1, 3, 64, 64)).shape[1]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the map (B, C, H, W)."""
+        for stage in self.stages:
+            images = stage(images)
+        return images
+
+
+class Head(nn.Module):
+    """The last stage and the mean: regions (B, C, 14, 14) to features (B, D)."""
+
+    def __init__(self, stage: nn.Module) -> None:
+        super().__init__()
+        self.stage = stage
+
+    def forward(self, regions: Tensor) -> Tensor:
+        """Return the features (B, D)."""
+        return self.stage(regions).mean(dim=(2, 3))
+
+
+def faster_rcnn(
+    network: Network,
+    num_classes: int,
+    *,
+    sides: Sequence[int],
+    longest: int,
+    test_side: int,
+    anchors: Sequence[int],
+    frozen_stages: int = 0,
+    frozen_norm: bool = False,
+) -> FasterRCNN:
+    """Return a detector whose parts start from a copy of a classifier.
+
+    Args:
+        network: the classifier.
+        num_classes: the number of classes without the background.
+        sides: the lengths in pixels of an image's shorter side in training, one of which is drawn for each.
+        longest: the most pixels of its longer side.
+        test_side: the length of the shorter side in tests.
+        anchors: the sides of the boxes that are proposed, in pixels.
+        frozen_stages: the number of first stages that are not trained.
+        frozen_norm: keep the statistics and the scales of every batch norm as they are.
+
+    Raises:
+        ValueError: the classifier does not end with the mean of a map that a convolution made.
+    """
+    backbone = copy.deepcopy(network.backbone).cpu()
+    if type(backbone).grid is not Backbone.grid or type(backbone).pool is not Backbone.pool or len(backbone.stages) < 3:
+        name = type(backbone).__name__
+        raise ValueError(f"a detector needs a network of stages that ends with the mean of its last map, unlike {name}")
+    stages = [_with_frozen_norm(stage) if frozen_norm else stage for stage in backbone.stages]
+    for stage in stages[:frozen_stages]:
+        stage.requires_grad_(False)
+    detector = FasterRCNN(
+        Body(stages[:-1]),
+        min_size=test_side,
+        max_size=longest,
+        image_mean=network.mean.flatten().tolist(),
+        image_std=network.std.flatten().tolist(),
+        rpn_anchor_generator=AnchorGenerator((tuple(anchors),), (ASPECTS,)),
+        box_roi_pool=MultiScaleRoIAlign(["0"], output_size=REGION, sampling_ratio=0),
+        box_head=Head(stages[-1]),
+        box_predictor=FastRCNNPredictor(backbone.head.in_features, num_classes + 1),
+    )
+    detector.transform.min_size = (*sides, test_side)  # torchvision tests at the last, and draws from all in training
+    return detector
+
+
+def _with_frozen_norm(module: nn.Module) -> nn.Module:
+    """Return the module with every batch norm replaced by one that never changes."""
+    if isinstance(module, nn.BatchNorm2d):
+        frozen = FrozenBatchNorm2d(module.num_features, eps=module.eps)
+        frozen.load_state_dict({name: value for name, value in module.state_dict().items() if "num" not in name})
+        return frozen
+    for name, child in module.named_children():
+        setattr(module, name, _with_frozen_norm(child))
+    return module
