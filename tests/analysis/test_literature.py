@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from analysis import literature, out_of_distribution, robustness
+from analysis import detection, literature, out_of_distribution, robustness
 from analysis.records.published import (
     EXACT,
     IF_KNOWN,
@@ -29,6 +29,7 @@ SHOWN = {
     "robustness": list(robustness.MEASURES),
     "out_of_distribution": list(out_of_distribution.MEASURES),
     "localisation": ["max_box_acc_v2"],
+    "detection": [f"{layout}_{name}" for layout in detection.JUDGES for name in detection.MEASURES],
     "time_ratios": ["time_ratio"],
 }
 
