@@ -21,7 +21,7 @@ from analysis.records.runs import Plan, load_plan, load_runs
 from analysis.statistics.ratios import RATIO, with_ratios
 from analysis.statistics.tables import LevelTable, Published, level_tables, logged_metrics
 
-BESIDE = ("last", "best")  # rules
+OTHER_RULES = ("last", "best")
 
 
 @dataclass(frozen=True)
@@ -144,18 +144,18 @@ def write_study_table(
     return replace(result, files=files)
 
 
-def beside(plan: Plan) -> tuple[str, ...]:
+def by_other_rules(plan: Plan) -> tuple[str, ...]:
     """Return the names of the plan's metric after the last and in the best epoch.
 
     Raises:
         ValueError: the metric has no such rules.
     """
     declared = metric_of(plan, plan["metric"])
-    if not set(BESIDE) <= set(declared.rules):
+    if not set(OTHER_RULES) <= set(declared.rules):
         raise ValueError(
             f"--show-last-best needs a metric with the rules last and best, which {declared.name!r} has not"
         )
-    return tuple(f"{declared.name}_{rule}" for rule in BESIDE)
+    return tuple(f"{declared.name}_{rule}" for rule in OTHER_RULES)
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -187,7 +187,7 @@ def show(options: argparse.Namespace) -> int:
     from analysis.words.summaries import verdicts
 
     plan = load_plan(options.tracking_uri, options.study, options.plan)
-    extra = beside(plan) if options.show_last_best else ()
+    extra = by_other_rules(plan) if options.show_last_best else ()
     ratios = tuple(name.strip() for name in options.ratios.split(",") if name.strip())
     kinds = {"metric": options.metric, "extra": extra, "ratios": ratios, "power": options.power, "wide": options.wide}
     if options.out is None:

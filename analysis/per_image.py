@@ -30,7 +30,7 @@ from mixlab.tracking import artifacts, names, store
 MOST_CLASSES = 10  # the most classes that are listed, by the size of their gain
 
 
-class Kept(NamedTuple):
+class Predictions(NamedTuple):
     """The logits of the runs of one arm."""
 
     seeds: list[int]
@@ -38,7 +38,7 @@ class Kept(NamedTuple):
     labels: NDArray[np.int64]  # (N,)
 
 
-def kept_logits(tracking_uri: str, level: LevelTable) -> tuple[dict[str, Kept], list[str]]:
+def load_predictions(tracking_uri: str, level: LevelTable) -> tuple[dict[str, Predictions], list[str]]:
     """Return the logits of a table's runs by arm, and a sentence for every run that has none.
 
     Raises:
@@ -52,25 +52,25 @@ def kept_logits(tracking_uri: str, level: LevelTable) -> tuple[dict[str, Kept], 
             for row in runs.sort_values("seed").to_dict("records"):
                 file = artifacts.fetch(client, row["run_id"], names.PREDICTIONS_FILE, Path(folder))
                 if file is None:
-                    problems.append(f"{arm!r}, seed {row['seed']}, kept no {names.PREDICTIONS_FILE}")
+                    problems.append(f"{arm!r}, seed {row['seed']}, has no {names.PREDICTIONS_FILE}")
                     continue
-                with np.load(file) as kept:
-                    if labels is not None and not np.array_equal(labels, kept["labels"]):
+                with np.load(file) as content:
+                    if labels is not None and not np.array_equal(labels, content["labels"]):
                         raise ValueError(
                             f"{arm!r}, seed {row['seed']}, was tested on other images than the runs before"
                         )
-                    labels = kept["labels"]
-                    parts.append(kept["logits"])
+                    labels = content["labels"]
+                    parts.append(content["logits"])
                 seeds.append(int(row["seed"]))
             if parts and labels is not None:
-                found[str(arm)] = Kept(seeds, np.stack(parts), labels)
+                found[str(arm)] = Predictions(seeds, np.stack(parts), labels)
     return found, problems
 
 
-def arms_table(kept: dict[str, Kept]) -> pd.DataFrame:
+def arms_table(by_arm: dict[str, Predictions]) -> pd.DataFrame:
     """Return for every arm the mean accuracy and calibration of a seed, those of the ensemble, and the agreement."""
     rows = {}
-    for arm, (seeds, logits, labels) in kept.items():
+    for arm, (seeds, logits, labels) in by_arm.items():
         single = [predictions.calibration(predictions.probabilities(one), labels) for one in logits]
         together = predictions.calibration(predictions.probabilities(logits).mean(axis=0), labels)
         rows[arm] = {
@@ -86,20 +86,20 @@ def arms_table(kept: dict[str, Kept]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def comparisons_text(level: LevelTable, kept: dict[str, Kept]) -> list[str]:
+def comparisons_text(level: LevelTable, by_arm: dict[str, Predictions]) -> list[str]:
     """Return the comparison of every arm with its reference over the images, as blocks of text."""
     blocks = []
-    for arm in kept:
+    for arm in by_arm:
         reference = level.reference(arm)
-        if arm == level.baseline or reference not in kept:
+        if arm == level.baseline or reference not in by_arm:
             continue
-        seeds = [seed for seed in kept[arm].seeds if seed in kept[reference].seeds]
+        seeds = [seed for seed in by_arm[arm].seeds if seed in by_arm[reference].seeds]
         if not seeds:
             continue
-        labels = kept[arm].labels
+        labels = by_arm[arm].labels
         mine, theirs = (
             predictions.correct(of.logits[[of.seeds.index(seed) for seed in seeds]], labels)
-            for of in (kept[arm], kept[reference])
+            for of in (by_arm[arm], by_arm[reference])
         )
         tested = predictions.mcnemar(mine, theirs)
         tested.insert(0, "seed", seeds)
@@ -127,14 +127,14 @@ def show(options: argparse.Namespace) -> int:
     plan = load_plan(options.tracking_uri, options.study, options.plan)
     blocks = []
     for level in study_table(options.tracking_uri, options.study, plan).levels:
-        kept, problems = kept_logits(options.tracking_uri, level)
+        by_arm, problems = load_predictions(options.tracking_uri, level)
         for problem in problems:
             print(f"per_image.py: not counted: {problem}", file=sys.stderr)
-        if kept:
-            arms = tabulate(arms_table(kept).astype(object), headers="keys", floatfmt=".2f")
-            blocks.append("\n\n".join([level.name or options.study, str(arms), *comparisons_text(level, kept)]))
+        if by_arm:
+            arms = tabulate(arms_table(by_arm).astype(object), headers="keys", floatfmt=".2f")
+            blocks.append("\n\n".join([level.name or options.study, str(arms), *comparisons_text(level, by_arm)]))
     if not blocks:
-        raise ValueError(f"no run of the study {options.study!r} kept its {names.PREDICTIONS_FILE}")
+        raise ValueError(f"no run of the study {options.study!r} has {names.PREDICTIONS_FILE}")
     print("\n\n\n".join(blocks))
     print(
         "\nMcNemar's p is of one seed's two networks over test images, and says nothing of other seeds. Top-1, ECE and "

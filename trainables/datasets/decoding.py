@@ -43,7 +43,7 @@ class Chunk(NamedTuple):
     failures: list[str]  # one sentence for each image that is missing in the above
 
 
-class Place(NamedTuple):
+class Cut(NamedTuple):
     """The box that is cut out of one image, in pixels, and whether it is then mirrored."""
 
     top: int
@@ -77,11 +77,11 @@ class Decoder(torch.utils.data.Dataset[Chunk]):
                 decoded.append(self._resized(image))
                 kept.append(index)
             first = len(kept) - len(decoded)
-            for row, (image, place) in enumerate(zip(decoded, self._places(decoded, kept[first:]), strict=True), first):
-                images[row] = self._shown(image, place).permute(1, 2, 0)
+            for row, (image, cut) in enumerate(zip(decoded, self._cuts(decoded, kept[first:]), strict=True), first):
+                images[row] = self._shown(image, cut).permute(1, 2, 0)
         return Chunk(images[: len(kept)], self.files.labels[kept], failures)
 
-    def _places(self, images: list[Tensor], indices: list[int]) -> list[Place]:
+    def _cuts(self, images: list[Tensor], indices: list[int]) -> list[Cut]:
         """Return where each image is cut, and whether it is mirrored."""
         if not images:
             return []
@@ -95,15 +95,15 @@ class Decoder(torch.utils.data.Dataset[Chunk]):
             boxes = random_boxes(draws[:, :DRAWS], heights, widths, self.view.scale).tolist()
         mirrored = ((draws[:, DRAWS] < 0.5) & self.view.mirror).tolist()
         return [
-            Place(top, left, height, width, mirror)
+            Cut(top, left, height, width, mirror)
             for (top, left, height, width), mirror in zip(boxes, mirrored, strict=True)
         ]
 
-    def _shown(self, image: Tensor, place: Place) -> Tensor:
+    def _shown(self, image: Tensor, cut: Cut) -> Tensor:
         """Return the shown part, (3, S, S) uint8, of an image (3, H, W)."""
-        seen = image[:, place.top : place.top + place.height, place.left : place.left + place.width]
+        seen = image[:, cut.top : cut.top + cut.height, cut.left : cut.left + cut.width]
         square = interpolate(seen, (self.view.size, self.view.size), self.view)
-        return square.flip(2) if place.mirrored else square
+        return square.flip(2) if cut.mirrored else square
 
     def _resized(self, image: Tensor) -> Tensor:
         if self.view.squeeze:
