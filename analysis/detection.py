@@ -59,6 +59,7 @@ def measure(network: Network, source: None, config: Config, protocol: Mapping[st
         longest=recipe.longest,
         test_side=recipe.test_side,
         anchors=recipe.anchors,
+        regions=recipe.regions,
         frozen_stages=recipe.frozen_stages,
         frozen_norm=recipe.frozen_norm,
     )

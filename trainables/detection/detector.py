@@ -59,6 +59,7 @@ def faster_rcnn(
     longest: int,
     test_side: int,
     anchors: Sequence[int],
+    regions: int = 512,
     frozen_stages: int = 0,
     frozen_norm: bool = False,
 ) -> FasterRCNN:
@@ -71,6 +72,7 @@ def faster_rcnn(
         longest: the most pixels of its longer side.
         test_side: the length of the shorter side in tests.
         anchors: the sides of the boxes that are proposed, in pixels.
+        regions: the number of proposed boxes of an image that the head learns from.
         frozen_stages: the number of first stages that are not trained.
         frozen_norm: keep the statistics and the scales of every batch norm as they are.
 
@@ -93,6 +95,7 @@ def faster_rcnn(
         rpn_anchor_generator=AnchorGenerator((tuple(anchors),), (ASPECTS,)),
         box_roi_pool=MultiScaleRoIAlign(["0"], output_size=REGION, sampling_ratio=0),
         box_head=Head(stages[-1]),
+        box_batch_size_per_image=regions,
         box_predictor=FastRCNNPredictor(backbone.head.in_features, num_classes + 1),
     )
     detector.transform.min_size = (*sides, test_side)  # torchvision tests at the last, and draws from all in training

@@ -37,6 +37,7 @@ class Recipe:
     longest: int = 1333
     test_side: int = 800
     anchors: tuple[int, ...] = (32, 64, 128, 256, 512)
+    regions: int = 512  # of a photograph that the head learns from
     frozen_stages: int = 2  # the stem and the first stage
     frozen_norm: bool = True
 
