@@ -38,7 +38,7 @@ from trainables.backbones.backbone import Network
 from trainables.config import Config
 from trainables.datasets.dataset import BatchSource
 from trainables.robustness.hessian import gaussian_direction, hessian_product, hutchinson_trace, leading_eigenpairs
-from trainables.robustness.landscape import loss_at, places
+from trainables.robustness.landscape import Direction, loss_at, places
 
 VERSION = 1  # the version of the evaluation; raise it when its numbers change
 REACH = 0.5  # of the plane: steps along directions of length 1, as PyHessian draws them
@@ -59,13 +59,18 @@ def sigmas(most: float) -> list[float]:
 
 def measure(network: Network, source: BatchSource, config: Config, protocol: Mapping[str, Any]) -> Result:
     """Return the eigenvalues, the trace and its standard error, ``noise`` by draw and sigma, and ``plane`` by step."""
-    shown = list(batches(source, config))  # read again for every product
-    product = partial(hessian_product, network, shown)
+
+    def product(direction: Direction) -> Direction:
+        """Read the images again for every product: they are never all held at once."""
+        return hessian_product(network, batches(source, config), len(source), direction)
+
     rng = Generator().manual_seed(0)
     pairs = leading_eigenpairs(product, partial(gaussian_direction, network, rng))
     trace, error = hutchinson_trace(product, pairs[0].direction, rng, protocol["draws"])
     noise = [gaussian_direction(network, Generator().manual_seed(seed)) for seed in range(protocol["noises"])]
-    losses = loss_at(network, shown, [([one], (sigma,)) for one in noise for sigma in sigmas(protocol["sigma"])])
+    losses = loss_at(
+        network, batches(source, config), [([one], (sigma,)) for one in noise for sigma in sigmas(protocol["sigma"])]
+    )
     by_draw = losses.view(len(noise), NOISE_STEPS)
     found: Result = {
         "first_eigenvalue": pairs[0].value,
@@ -78,7 +83,7 @@ def measure(network: Network, source: BatchSource, config: Config, protocol: Map
     if protocol["plane"]:
         across = grid(protocol["plane"], REACH)
         directions = [pair.direction for pair in pairs]
-        plane = loss_at(network, shown, [(directions, place) for place in places(across, 2)])
+        plane = loss_at(network, batches(source, config), [(directions, place) for place in places(across, 2)])
         found["plane"] = plane.view(len(across), len(across)).tolist()
     return found
 

@@ -8,7 +8,7 @@ parameter.
 Shape letters: B batch, C channels, H height, W width, P parameters.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import sqrt
 from typing import NamedTuple
 
@@ -31,17 +31,19 @@ class Eigenpair(NamedTuple):
     direction: Direction
 
 
-def hessian_product(network: nn.Module, batches: Sequence[tuple[Tensor, Tensor]], direction: Direction) -> Direction:
+def hessian_product(
+    network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], count: int, direction: Direction
+) -> Direction:
     """Return the Hessian of the mean cross-entropy times a direction.
 
     Args:
         network: run in evaluation mode; its parameters get no gradient.
         batches: images (B, C, H, W) in [0, 1] and labels (B,) int64; read once.
+        count: the number of images in them all.
         direction: a tensor for each parameter that counts, by its name.
     """
     parameters = [dict(network.named_parameters())[name] for name in direction]
     total = {name: torch.zeros_like(change) for name, change in direction.items()}
-    count = sum(len(labels) for _, labels in batches)
     with evaluation_mode(network), torch.enable_grad():
         for images, labels in batches:
             loss = cross_entropy(network(images).double(), labels, reduction="sum") / count

@@ -93,7 +93,7 @@ def test_the_product_is_that_with_the_exact_hessian_and_leaves_the_network_alone
     net = network().train()
     direction = gaussian_direction(net, Generator().manual_seed(3))
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    torch.testing.assert_close(flat(hessian_product(net, data(), direction)), exact @ flat(direction))
+    torch.testing.assert_close(flat(hessian_product(net, data(), 7, direction)), exact @ flat(direction))
     assert net.training
     assert all(p.grad is None for p in net.parameters())
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
@@ -101,7 +101,7 @@ def test_the_product_is_that_with_the_exact_hessian_and_leaves_the_network_alone
 
 def test_the_leading_directions_and_the_trace_of_a_network_are_those_of_its_exact_hessian(exact: Tensor) -> None:
     net, rng = network(), Generator().manual_seed(4)
-    product = partial(hessian_product, net, data())
+    product = partial(hessian_product, net, data(), 7)
     pairs = leading_eigenpairs(product, lambda: gaussian_direction(net, rng), iterations=400, tolerance=1e-12)
     by_size = torch.linalg.eigvalsh(exact)
     by_size = by_size[by_size.abs().argsort(descending=True)]
@@ -116,7 +116,7 @@ def test_the_leading_directions_and_the_trace_of_a_network_are_those_of_its_exac
 def test_a_step_along_the_leading_direction_raises_the_loss_by_half_the_eigenvalue(exact: Tensor) -> None:
     """The even part of the loss along a unit direction is eigenvalue / 2 x step squared, up to the fourth power."""
     net = network()
-    product = partial(hessian_product, net, data())
+    product = partial(hessian_product, net, data(), 7)
     pair = leading_eigenpairs(product, lambda: gaussian_direction(net, Generator().manual_seed(5)), 1)[0]
     step = 1e-2
     losses = loss_at(net, data(), [([pair.direction], [move]) for move in (-step, 0.0, step)])
