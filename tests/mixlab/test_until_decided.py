@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,13 @@ from analysis.report import decide
 from analysis.statistics.verdicts import sequential_verdicts
 from mixlab import Arm, Options, Study, run
 from mixlab.api import configure
-from mixlab.cluster.source import WAIT, End, Job
+from mixlab.cluster import schedule
+from mixlab.cluster.connect import Share
+from mixlab.cluster.source import WAIT, End, Job, Listener, Source
 from mixlab.errors import BadInput
 from mixlab.launching.phase import ListedTrials
 from mixlab.launching.sequential import Rounds, SequentialTrials
+from mixlab.launching.start import Start
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.search import Search
 from mixlab.spec.state import State
@@ -222,6 +225,63 @@ def test_a_dry_run_says_what_may_come(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "Seeds are added one by one to the arms that are not decided: at most 36 trials are left" in said
     assert "36 s of training" in said
     assert list(tmp_path.iterdir()) == []
+
+
+def in_this_process(stop_after: int) -> Callable[..., None]:
+    """Return what runs the trials of a source one by one, instead of Ray, and is interrupted in a trial."""
+
+    def run_trials(source: Source, listener: Listener, *_: Any) -> None:
+        begun = 0
+        while isinstance(job := source.next(1), Job):
+            listener.started(job.trial)
+            begun += 1
+            if begun > stop_after:
+                raise KeyboardInterrupt
+            value = score(job.trial.config, job.trial.seed, 1)
+            epoch = Epoch(1, 1, {"test_top1": value, "test_top1_median10": value})
+            listener.reported(job.trial, epoch)
+            source.reported(job.trial, epoch)
+            source.ended(job.trial, End(State.DONE))
+            listener.ended(job.trial, End(State.DONE), "")
+
+    return run_trials
+
+
+def test_a_launch_that_is_stopped_twice_decides_the_same_and_its_table_and_page_say_how(
+    tmp_path: Path, tracking_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole launch, with MLflow and the report, but without Ray."""
+    study = STUDIES["sequential"]()
+    options = Options(
+        until="decided", seeds=12, tracking_uri=tracking_uri, storage=str(tmp_path / "results"), quiet=True
+    )
+    configured = configure(study, TRAIN, options)
+    values = {trial.key: score(trial.config, trial.seed, 1) for trial in configured.trials(TRAIN)}
+    expected = seeds_by_arm(asked_of(rounds_of(configured), values))
+    monkeypatch.setattr(Start, "share_of", lambda *_: Share(cpus=1, gpus=0))
+    for stop_after, code in ((7, 130), (9, 130), (99, 0)):
+        monkeypatch.setattr(schedule, "run", in_this_process(stop_after))
+        result = run(study, Toy(), options)
+        assert result.exit_code == code
+    assert result.plan["sequential"] == {"budget": 12}
+    (table,) = result.tables
+    assert table["n"].to_dict() == {arm: len(seeds) for arm, seeds in expected.items()}
+    assert table.loc["clear", "n"] < table.loc["unsure", "n"] == table.loc["plain", "n"] < 12
+    assert [(verdict["arm"], verdict["verdict"]) for verdict in result.verdicts] == [
+        ("clear", "win"),
+        ("unsure", "given up"),
+    ]
+    assert result.verdicts[0]["e_family"] >= 20
+    assert {verdict["p_family"] for verdict in result.verdicts} == {None}
+    assert result.page is not None
+    page = result.page.read_text()
+    assert "Evidence by seed" in page
+    assert "no p holds" in page
+    assert "wealth.png" in {file.name for file in result.files}
+    said = io.StringIO()
+    run(study, Toy(), replace(options, dry_run=True), console=Console(file=said))
+    assert "clear: win\n  unsure: given up" in said.getvalue()
+    assert "no trial is left" in said.getvalue()
 
 
 @pytest.mark.slow
