@@ -38,7 +38,8 @@ class Classification:
 
     metrics = METRICS
     numbers = 1  # raised when a configuration gives other numbers than before
-    files = ("mixer.teacher", "mixer.extractor", "subset.scores")  # keys whose values are paths of files
+    # Keys whose values are paths of files.
+    files = ("mixer.teacher", "mixer.extractor", "mixer.codec_file", "subset.scores")
     prepared = (  # keys that ``prepare`` depends on
         "dataset", "folder", "num_classes", "train_images", "subset.rule", "subset.scores", "backbone", "pretrained",
     )  # fmt: skip

@@ -30,6 +30,7 @@ from trainables.methods.mixing import SUMIX_PRESETS, Mixing
 from trainables.methods.network import build_network
 from trainables.mixers import MIXERS
 from trainables.mixers.mixed import Mixed
+from trainables.mixers.stylemix import Codec
 
 LONE_IMAGE = "Expected more than 1 value per channel"  # torch's batch norm, of one image whose map is one pixel
 NOISE_SIDE = 32  # pixels
@@ -183,6 +184,7 @@ def _noise(images: Tensor, classes: int, shapes: Shapes, rng: Generator) -> Mapp
         "attend": lambda pixels: noise(len(pixels), height, width),
         "attend_merged": lambda pixels, share: noise(len(pixels), height, width),
         "teach": lambda pixels: pixels.mean(dim=(1, 2, 3))[:, None] * noise(classes),
+        "codec": Codec(lambda pixels: pixels, lambda maps: maps),
         "encode": lambda pixels, depth: noise(len(pixels), *shapes[depth]),
         "num_stages": len(shapes) - 1,
         "generate": lambda sources, lam: noise(len(images), lam[0].numel(), *images.shape[2:]),

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from mlflow.tracking import MlflowClient
 
 from analysis.records.published import published_number
@@ -112,7 +113,27 @@ def test_one_step_of_every_cell(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_study_is_here() -> None:
-    assert {*KIMAGE, "kimage_subsampling", "kimage_nas"} == {file.stem for file in FOLDER.glob("kimage_*.py")}
+    assert {*KIMAGE, "kimage_subsampling", "kimage_nas", "kimage_style"} == {
+        file.stem for file in FOLDER.glob("kimage_*.py")
+    }
+
+
+def test_the_study_of_styles_needs_its_file_and_prints_the_published_errors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, header = load("kimage_style")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadInput, match=r"^mixer\.codec_file must hold the weights of AdaIN's encoder and decoder, got"):
+        study.trials(train)
+    convolution = {"0.weight": torch.zeros(3, 3, 3, 3), "0.bias": torch.zeros(3)}
+    (tmp_path / "data").mkdir()
+    torch.save({"encoder": convolution, "decoder": convolution}, tmp_path / "data" / "adain.pt")
+    found = {trial.cell: published_number(trial.config, "test_top1_error") for trial in study.trials(train)}
+    assert len(found) == 2 * 4
+    assert found["pyramidnet200 · stylecutmix"].value == 14.17
+    assert found["preact_resnet18 · stylecutmix"].value == 20.49
+    assert [cell for cell, number in found.items() if number is None] == ["preact_resnet18 · stylemix"]
+    assert all(f"{number.value:.2f}" in header for number in found.values() if number is not None)
 
 
 def test_the_study_of_subsets_needs_scores_and_its_keys_follow_their_content(

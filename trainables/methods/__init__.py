@@ -16,6 +16,7 @@ from trainables.methods.mixing import Mixing
 from trainables.methods.momentum_pipeline import MomentumPipeline
 from trainables.methods.network import build_network
 from trainables.methods.scenario_agnostic import SAMixing
+from trainables.methods.style_codec import StyleMixing
 from trainables.methods.weight_average import WeightAverage
 from trainables.seeds import derive_seed
 
@@ -25,6 +26,8 @@ METHODS: dict[str, type[Mixing]] = {
     "augmix": AugMixing,
     "automix": AutoMixing,
     "samix": SAMixing,
+    "stylecutmix": StyleMixing,
+    "stylemix": StyleMixing,
     "supermix": SuperMixing,
 }
 

@@ -25,6 +25,7 @@ from trainables.mixers.saliency_dcutmix import saliency_dcutmix
 from trainables.mixers.saliencymix import saliencymix
 from trainables.mixers.samix import samix
 from trainables.mixers.smoothmix import smoothmix
+from trainables.mixers.stylemix import stylecutmix, stylemix
 from trainables.mixers.supermix import supermix
 from trainables.mixers.transmix import transmix
 
@@ -48,6 +49,8 @@ MIXERS: dict[str, Callable[..., Mixed]] = {
     "puzzlemix": puzzlemix,
     "comixup": comixup,
     "supermix": supermix,
+    "stylemix": stylemix,
+    "stylecutmix": stylecutmix,
     "attentivemix": attentivemix,
     "augmix": augmix,
     "transmix": transmix,

@@ -20,7 +20,7 @@ from trainables.config import flatten, parse
 from trainables.datasets import DATASETS
 from trainables.mixers import MIXERS
 
-NOT_HERE = {"samix", "adautomix", "smmix", "stylemix", "stylecutmix"}  # methods without a mixer
+NOT_HERE = {"samix", "adautomix", "smmix"}  # methods without a mixer
 FOUR = ("cutmix", "fmix", "saliencymix", "resizemix")
 SUMIX = {"sumix.lam": "learned", "sumix.regulariser": "su"}
 

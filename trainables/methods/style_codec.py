@@ -1,0 +1,112 @@
+"""The network between pixels and styles that StyleMix asks: AdaIN's, from a file, or the pixels themselves.
+
+Huang, Belongie, "Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization", ICCV 2017
+(arXiv:1703.06868). The mixing itself is in ``mixers/stylemix.py``.
+"""
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from trainables.backbones.backbone import Network
+from trainables.config import Config
+from trainables.methods.mixing import Mixing
+from trainables.mixers.mixed import Mixed
+from trainables.mixers.stylemix import Codec
+
+UNREADABLE = (OSError, RuntimeError, pickle.UnpicklingError, TypeError, AttributeError, LookupError, ValueError)
+PIXELS = Codec(lambda pixels: pixels, lambda features: features)
+
+
+class StyleMixing(Mixing):
+    """Plain mixing by a codec that ``mixer.codec_file`` holds; nothing is fetched.
+
+    The file is what ``torch.save`` writes of ``{"encoder": state_dict, "decoder": state_dict}``: of AdaIN's two
+    official files, ``vgg_normalised.pth`` and ``decoder.pth``, or of smaller networks of the same kind. Without a file
+    a style is the mean and deviation of each colour.
+    """
+
+    def __init__(self, network: Network, config: Config, num_classes: int) -> None:
+        options = dict(config.mixer_options)
+        file, side = options.pop("codec_file"), options.pop("codec_side")
+        super().__init__(network, replace(config, mixer_options=options), num_classes)
+        self.codec = None if file is None else StyleNetwork(Path(file), side)
+
+    def mixture(self, images: Tensor, labels: Tensor, rng: Generator) -> Mixed:
+        """See ``Mixing.mixture``."""
+        if self.codec is None:
+            return self.mixer(images, rng, codec=PIXELS)
+        codec = Codec(self.codec.encode, partial(self.codec.decode, sides=images.shape[2:]))
+        with torch.no_grad():
+            return self.mixer(images, rng, codec=codec)
+
+
+class StyleNetwork(nn.Module):
+    """A frozen encoder and decoder; raises ``ValueError`` for a file that does not hold such weights."""
+
+    def __init__(self, file: Path, side: int) -> None:
+        super().__init__()
+        self.side = side  # pixels at which the network sees the images
+        try:
+            found = torch.load(file, map_location="cpu", weights_only=True)
+            decoder = _convolutions(found["decoder"])
+            self.encoder = _encoder(_convolutions(found["encoder"]), features=decoder[0].in_channels)
+            self.decoder = _decoder(decoder)
+        except UNREADABLE as error:
+            reason = str(error).splitlines()[0]
+            raise ValueError(
+                f"mixer.codec_file must hold the weights of AdaIN's encoder and decoder, got {str(file)!r}: {reason}"
+            ) from None
+        self.requires_grad_(False)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Return features (B, D, h, w) of pixels (B, 3, H, W), which are enlarged to the side first."""
+        return self.encoder(F.interpolate(images, (self.side, self.side), mode="bilinear", align_corners=False))
+
+    def decode(self, features: Tensor, sides: torch.Size) -> Tensor:
+        """Return pixels (B, 3, H, W) of these sides from features (B, D, h, w)."""
+        return F.interpolate(self.decoder(features), tuple(sides), mode="bilinear", align_corners=False)
+
+
+def _convolutions(weights: Mapping[str, Tensor]) -> list[nn.Conv2d]:
+    """Return the convolutions of a sequence of layers, in its order, from its state_dict."""
+    names = sorted((name.removesuffix(".weight") for name in weights if name.endswith(".weight")), key=int)
+    found = []
+    for name in names:
+        weight = weights[f"{name}.weight"]
+        width, inner, size, _ = weight.shape
+        convolution = nn.Conv2d(inner, width, size, padding=size // 2, padding_mode="reflect" if size > 1 else "zeros")
+        convolution.load_state_dict({"weight": weight, "bias": weights[f"{name}.bias"]})
+        found.append(convolution)
+    return found
+
+
+def _encoder(convolutions: list[nn.Conv2d], features: int) -> nn.Sequential:
+    """Return VGG's layers up to the first map of so many channels; it pools before each convolution that widens one."""
+    layers: list[nn.Module] = []
+    for convolution in convolutions:
+        if convolution.kernel_size == (1, 1):  # it normalises the colours
+            layers.append(convolution)
+            continue
+        if convolution.in_channels > 3 and convolution.out_channels > convolution.in_channels:
+            layers.append(nn.MaxPool2d(2, ceil_mode=True))
+        layers += [convolution, nn.ReLU()]
+        if convolution.out_channels == features:
+            return nn.Sequential(*layers)
+    raise IndexError(f"no layer of the encoder has the {features} channels that the decoder takes")
+
+
+def _decoder(convolutions: list[nn.Conv2d]) -> nn.Sequential:
+    """Return the mirror image of the encoder: it doubles the map after a convolution that narrows it, not the last."""
+    layers: list[nn.Module] = []
+    for convolution in convolutions[:-1]:
+        layers += [convolution, nn.ReLU()]
+        if convolution.out_channels < convolution.in_channels:
+            layers.append(nn.Upsample(scale_factor=2))
+    return nn.Sequential(*layers, convolutions[-1])
