@@ -19,7 +19,7 @@ import torch
 from mlflow.exceptions import MlflowException
 
 from analysis import command
-from analysis.networks.evaluate import CheckpointError, fetch
+from analysis.networks.checkpoint import CheckpointError, fetch
 from mixlab.tracking import store
 from trainables.backbones.torchvision_keys import exportable, from_torchvision, to_torchvision
 

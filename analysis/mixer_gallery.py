@@ -21,7 +21,7 @@ import torch
 from torch import Generator, Tensor
 from tqdm import tqdm
 
-from analysis.networks.evaluate import BLOCK_FILE
+from analysis.networks.checkpoint import BLOCK_FILE
 from analysis.networks.own_mixer import ALONE, learns_masks, load_block, mixer_of, nearest_mixture
 from trainables.backbones.backbone import Network
 from trainables.classify import train

@@ -28,7 +28,8 @@ from tqdm import tqdm
 from analysis import command
 from analysis.figures.drawing import save
 from analysis.figures.extremes_plot import plot_extremes
-from analysis.networks.evaluate import CheckpointError, batches, fetch, load_network
+from analysis.networks.checkpoint import CheckpointError, fetch, load_network
+from analysis.networks.evaluate import batches
 from analysis.networks.sample_scores import ANCHOR, CONCENTRATION, MIXTURES, OTHERS, score
 from mixlab.tracking import store
 from trainables.config import Config

@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from analysis.networks.evaluate import Checkpoint, CheckpointError, fetch, load_network
+from analysis.networks.checkpoint import Checkpoint, CheckpointError, fetch, load_network
 from analysis.records.runs import done
 from mixlab.tracking import store
 from trainables.backbones.backbone import Network
