@@ -16,7 +16,8 @@ from trainables.mixers.mixed import Mixed, mixed_cross_entropy
 
 B = 6
 LABELS = torch.tensor([3, 1, 4, 1, 5, 9])
-NEEDS_CLASS_TOKEN = {name for name, mixer in MIXERS.items() if "attend" in inspect.signature(mixer).parameters}
+TOKENS = {"attend", "attend_merged"}  # what only a transformer with a class token can give
+NEEDS_CLASS_TOKEN = {name for name, mixer in MIXERS.items() if TOKENS & inspect.signature(mixer).parameters.keys()}
 CONVOLUTIONAL = sorted(set(MIXERS) - NEEDS_CLASS_TOKEN)
 TWO_OR_MORE = sorted(set(CONVOLUTIONAL) - {"none", "cutout", "augmix"})  # images in a mixture
 
