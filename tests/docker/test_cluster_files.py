@@ -61,3 +61,29 @@ def test_mlflow_allows_the_name_by_which_the_study_asks() -> None:
     allowed = services["mlflow"]["environment"]["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
     assert uri.removeprefix("http://") in allowed
     assert "*" not in "".join(allowed)
+
+
+def test_every_ray_node_asks_for_the_token() -> None:
+    services = load("compose.yaml")["services"]
+    nodes = {name: service for name, service in services.items() if service.get("command", [])[:2] == ["ray", "start"]}
+    assert set(nodes) == {"head", "worker", "worker-gpu"}
+    for name, service in {**nodes, "study": services["study"]}.items():
+        assert service["environment"]["RAY_AUTH_MODE"] == "token", name
+        assert service["environment"]["RAY_AUTH_TOKEN"].startswith("${RAY_AUTH_TOKEN:?"), name  # no start without one
+    assert load("kuberay.yaml")["spec"]["authOptions"] == {"mode": "token"}
+    assert "--env=RAY_AUTH_TOKEN=$RAY_AUTH_TOKEN" in load("cluster-aws.yaml")["docker"]["run_options"]
+    assert any(option.startswith("--env-file=") for option in load("cluster.yaml")["docker"]["run_options"])
+
+
+def test_no_pod_runs_as_root() -> None:
+    spec = load("kuberay.yaml")["spec"]
+    for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"]):
+        context = group["template"]["spec"]["securityContext"]
+        assert context["runAsNonRoot"] is True
+        assert context["runAsUser"] > 0
+
+
+def test_no_service_of_ours_can_gain_rights() -> None:
+    for name, service in load("compose.yaml")["services"].items():
+        assert "no-new-privileges:true" in service["security_opt"], name
+        assert service.get("privileged", False) is False, name

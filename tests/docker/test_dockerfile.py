@@ -62,3 +62,20 @@ def test_runs_log_what_the_image_says_of_itself(monkeypatch: pytest.MonkeyPatch,
     copy.write_text("torch==1.0\n")
     assert provenance.constraints_hash(tmp_path) != tags["mixlab.constraints"]
     assert provenance.constraints_hash(tmp_path / "elsewhere") == ""
+
+
+def test_all_packages_are_those_of_the_constraints() -> None:
+    installs = [command for value in values("RUN") for command in value.split("&&") if "pip install" in command]
+    assert len(installs) == 2
+    for command in installs:
+        words = command.split()
+        # Either by the constraints, or nothing but our own code.
+        assert words[words.index("-c") + 1] == "constraints.txt" if "-c" in words else "--no-deps" in words, command
+
+
+def test_nothing_runs_as_root_and_ray_asks_for_a_token() -> None:
+    (user,) = values("USER")
+    assert int(user) > 0
+    assert f"--uid {user} " in "".join(values("RUN"))
+    environment = dict(word.split("=", 1) for value in values("ENV") for word in value.replace("\\\n", "").split())
+    assert environment["RAY_AUTH_MODE"] == "token"
