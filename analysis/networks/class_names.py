@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from torchvision.models import ResNet18_Weights
 
@@ -46,7 +47,7 @@ def class_names(config: Config, images: Images) -> list[str]:
     names = {label: f"class {label}" for label in range(count)}
     if isinstance(images, FileList):
         for place, label in enumerate(images.labels.tolist()):
-            folder = images.path(place).parent.name
+            folder = Path(images.name(place)).parent.name
             if folder and folder not in ("images", "val", "test"):  # flat: the folder is of no class
                 names[label] = re.sub(r"^\d+[._]", "", folder).replace("_", " ")
     return list(names.values())

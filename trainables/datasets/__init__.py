@@ -17,9 +17,11 @@ from trainables.datasets.folder import FOLDER
 from trainables.datasets.imagenet import IMAGENET
 from trainables.datasets.imagenet_subsets import IMAGENET_A, IMAGENET_O
 from trainables.datasets.inaturalist import INAT2017, INAT2018
+from trainables.datasets.parquet import PARQUET
 from trainables.datasets.places205 import PLACES205
 from trainables.datasets.places365 import PLACES365
 from trainables.datasets.tiny_imagenet import TINY_IMAGENET
+from trainables.datasets.webdataset import WEBDATASET
 
 DATASETS: dict[str, Dataset] = {
     "cifar10": CIFAR10,
@@ -35,6 +37,8 @@ DATASETS: dict[str, Dataset] = {
     "places205": PLACES205,
     "places365": PLACES365,
     "folder": FOLDER,
+    "webdataset": WEBDATASET,
+    "parquet": PARQUET,
 }
 
 # The boxes around the objects of a data set's images, by the name of the file: (left, top, right, bottom) in pixels.

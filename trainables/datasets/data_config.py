@@ -36,8 +36,8 @@ class DataConfig:
     """Which images a run trains on and is judged on, and what is done to them first."""
 
     dataset: str = "cifar100"
-    folder: str | None = None  # only for the data set "folder": the folder's name in the data root
-    num_classes: Count | None = None  # only for the data set "folder"; None for every other
+    folder: str | None = None  # only for data sets in a folder: its name in the data root
+    num_classes: Count | None = None  # only for data sets in a folder; None for every other
     train_images: Count | None = None  # the first n of the training set; None for all
     test_images: Count | None = None
     subset: SubsetConfig = NO_SUBSET  # the part of those training images that is kept
@@ -66,10 +66,11 @@ def check_data(config: DataConfig) -> None:
     dataset = DATASETS[config.dataset]
     for key in "folder", "num_classes":
         given = getattr(config, key)
-        if config.dataset == "folder" and given is None:
-            raise ValueError(f"dataset 'folder' needs the key {key}")
-        if config.dataset != "folder" and given is not None:
-            raise ValueError(f"{key} is for dataset 'folder' only, got {given!r} with dataset {config.dataset!r}")
+        if dataset.in_folder and given is None:
+            raise ValueError(f"dataset {config.dataset!r} needs the key {key}")
+        if not dataset.in_folder and given is not None:
+            others = ", ".join(repr(name) for name, other in DATASETS.items() if other.in_folder)
+            raise ValueError(f"{key} is for the data sets {others} only, got {given!r} with dataset {config.dataset!r}")
     for key, given, there in (
         ("train_images", config.train_images, dataset.num_train),
         ("test_images", config.test_images, dataset.num_test),

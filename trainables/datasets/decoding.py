@@ -70,7 +70,7 @@ class Decoder(torch.utils.data.Dataset[Chunk]):
             decoded: list[Tensor] = []
             for index in indices[start : start + GROUP]:
                 try:
-                    image = decode(self.files.path(index))
+                    image = decode_bytes(_content(self.files, index), self.files.path(index))
                 except DataError as error:
                     failures.append(str(error))
                     continue
@@ -147,6 +147,18 @@ def decode(path: Path) -> Tensor:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{shown(path)} cannot be read ({error.strerror})") from error
+    return decode_bytes(content, path)
+
+
+def _content(files: FileList, index: int) -> bytes:
+    try:
+        return files.read(index)
+    except OSError as error:
+        raise DataError(f"{shown(files.path(index))} cannot be read ({error.strerror})") from error
+
+
+def decode_bytes(content: bytes, path: Path) -> Tensor:
+    """Return the image of a file's content as ``decode`` does; ``path`` names it in errors."""
     try:
         image = Image.open(io.BytesIO(content))
         wide = image.mode == "F" or image.mode.startswith("I")

@@ -7,6 +7,7 @@ bytes, which the processes share.
 import hashlib
 import os
 import random
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+SLICE = re.compile(r"(.+\.tar)@(\d+)\+(\d+)")
 SAMPLED = 64  # files whose bytes are part of the fingerprint
 
 
 @dataclass(frozen=True)
 class FileList:
-    """Image files under ``root``, and their labels."""
+    """Image files under ``root``, and their labels; a name may also be that of a piece of a file (``slice_name``)."""
 
     root: Path
     names: Tensor  # (bytes of all names,) uint8, as the file system has them, one after another, relative to ``root``
@@ -54,6 +56,15 @@ class FileList:
         """Return the path of one image."""
         return self.root / self.name(index)
 
+    def read(self, index: int) -> bytes:
+        """Return the content of one image; raise ``OSError`` if it cannot be read."""
+        piece = SLICE.fullmatch(self.name(index))
+        if piece is None:
+            return self.path(index).read_bytes()
+        with (self.root / piece[1]).open("rb") as file:
+            file.seek(int(piece[2]))
+            return file.read(int(piece[3]))
+
     def take(self, indices: Tensor) -> "FileList":
         """Return the images at ``indices`` (n,), in that order."""
         return FileList(self.root, self.names, self.starts[indices], self.ends[indices], self.labels[indices])
@@ -69,8 +80,13 @@ class FileList:
             digest.update(os.fsencode(self.name(index)) + b"\0")
         digest.update(self.labels.numpy().data)
         for index in torch.linspace(0, len(self) - 1, min(SAMPLED, len(self)), dtype=torch.float64).long().tolist():
-            digest.update(self.path(index).read_bytes())
+            digest.update(self.read(index))
         return digest.digest()
+
+
+def slice_name(archive: str, start: int, size: int) -> str:
+    """Return the name of ``size`` bytes of an archive that is not compressed, from byte ``start`` on."""
+    return f"{archive}@{start}+{size}"
 
 
 def shown(path: Path) -> str:

@@ -1,12 +1,13 @@
-"""Any folder of images: ``train/<class>/`` and ``test/<class>/`` or ``val/<class>/``, named by the key ``folder``.
+"""Any folder of images: ``train/<class>/``, and ``test/<class>/``, or ``val`` or ``validation`` in place of ``test``.
 
-A study says how many classes there are (``num_classes``), so that it can be checked before anything starts.
+A study names it by the key ``folder``, and says how many classes there are (``num_classes``), so that it can be checked
+before anything starts.
 """
 
 from pathlib import Path
 
 from trainables.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD, DataError, Dataset, Splits
-from trainables.datasets.image_files import class_names, in_class_folders
+from trainables.datasets.image_files import class_names, in_class_folders, test_folder
 
 
 def prepare(folder: Path) -> None:
@@ -26,11 +27,9 @@ def load(folder: Path) -> Splits:
     """
     if not folder.is_dir():
         raise DataError(f"the folder {folder} is missing; it should have train/ and test/, a folder a class in each")
-    tests = [folder / name for name in ("test", "val") if (folder / name).is_dir()]
-    if not tests:
-        raise DataError(f"{folder} has neither a folder test nor a folder val")
+    tests = test_folder(folder)
     classes = class_names(folder / "train")
-    return Splits(in_class_folders(folder / "train", classes), in_class_folders(tests[0], classes))
+    return Splits(in_class_folders(folder / "train", classes), in_class_folders(tests, classes))
 
 
 FOLDER = Dataset(
@@ -44,4 +43,5 @@ FOLDER = Dataset(
     crop_ratio=0.875,
     prepare=prepare,
     load=load,
+    in_folder=True,
 )

@@ -33,6 +33,14 @@ def class_names(folder: Path, num_classes: int | None = None) -> list[str]:
     return names
 
 
+def test_folder(folder: Path) -> Path:
+    """Return the folder of the test split, by whichever of its usual names it has; ``DataError`` if there is none."""
+    for name in ("test", "val", "validation"):
+        if (folder / name).is_dir():
+            return folder / name
+    raise DataError(f"{folder} has neither a folder test nor a folder val or validation")
+
+
 def in_class_folders(folder: Path, classes: Sequence[str], *, inner: str = "") -> FileList:
     """Return every image in and below ``folder/<class>/<inner>``; its label is the index of the class in ``classes``.
 

@@ -151,7 +151,7 @@ def open_evaluation(
 
 def _check_labels(images: Images, dataset: Dataset) -> None:
     labels = images.labels
-    if isinstance(images, FileList) and dataset.name == "folder" and int(labels.max()) + 1 != dataset.num_classes:
+    if isinstance(images, FileList) and dataset.in_folder and int(labels.max()) + 1 != dataset.num_classes:
         raise DataError(f"{images.root} has {int(labels.max()) + 1} classes, but num_classes is {dataset.num_classes}")
     wrong = labels[(labels < 0) | (labels >= dataset.num_classes)]
     if len(wrong):

@@ -1,0 +1,162 @@
+"""Data sets packed into large files: WebDataset's shards, and the Parquet files of Hugging Face."""
+
+import io
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+import torch
+from PIL import Image
+
+from trainables.classify import train
+from trainables.datasets import parquet, webdataset
+from trainables.datasets.dataset import DataError
+from trainables.datasets.decoding import Decoder, View
+from trainables.datasets.file_list import FileList
+
+COUNTS = {"train": 12, "test": 6}
+WHOLE = View(size=24, resize=None)
+
+
+def pixels(number: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    return np.random.default_rng(number).integers(0, 256, (24, 24, 3), dtype=np.uint8)
+
+
+def png(number: int) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels(number)).save(file, "png")
+    return file.getvalue()
+
+
+def shard(file: Path, members: Mapping[str, bytes], mode: Any = "w") -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(file, mode) as archive:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+
+
+def shards(folder: Path) -> None:
+    """Write two shards a split, with other members and a folder in one of them; the label is the number modulo 3."""
+    for split, count in COUNTS.items():
+        for half in range(2):
+            members = {"notes.txt": b"no image"} if half else {}
+            for number in range(half, count, 2):
+                key = f"deep/{number:03}" if half else f"{number:03}"
+                members |= {f"{key}.cls": str(number % 3).encode(), f"{key}.png": png(number), f"{key}.json": b"{}"}
+            shard(folder / split / f"{split}-{half:04}.tar", members)
+
+
+def table(file: Path, numbers: range, **columns: Any) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    images = [{"bytes": png(number), "path": f"{number}.png"} for number in numbers]
+    columns = {"image": images, "label": [number % 3 for number in numbers], **columns}
+    pyarrow.parquet.write_table(pa.table(columns), file, row_group_size=2)
+
+
+def tables(folder: Path) -> None:
+    table(folder / "data" / "train-00000-of-00002.parquet", range(8))
+    table(folder / "data" / "train-00001-of-00002.parquet", range(8, 12))
+    table(folder / "data" / "validation-00000-of-00001.parquet", range(6))
+
+
+def require_images(files: FileList, count: int) -> None:
+    """Require every image once, whole, with its label, in an order that is not that of the shards."""
+    assert len(files) == count
+    chunk = Decoder(files, WHOLE).__getitems__(list(range(count)))
+    assert chunk.failures == []
+    found = {image.numpy().tobytes(): int(label) for image, label in zip(chunk.images, chunk.labels, strict=True)}
+    assert found == {pixels(number).tobytes(): number % 3 for number in range(count)}
+    assert files.labels.tolist() != sorted(files.labels.tolist())
+
+
+@pytest.mark.parametrize(("write", "dataset"), [(shards, webdataset.WEBDATASET), (tables, parquet.PARQUET)])
+def test_every_image_is_found_with_its_label(write: Any, dataset: Any, tmp_path: Path) -> None:
+    write(tmp_path)
+    dataset.prepare(tmp_path)
+    splits = dataset.load(tmp_path)
+    require_images(splits.train, 12)
+    require_images(splits.test, 6)
+    assert splits.train.digest() == dataset.load(tmp_path).train.digest()
+
+
+def test_an_index_is_made_once_and_again_when_a_shard_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shards(tmp_path)
+    first = webdataset.load(tmp_path).train
+    read = webdataset.samples
+    monkeypatch.setattr(webdataset, "samples", lambda file: pytest.fail(f"{file} was read again"))
+    assert torch.equal(webdataset.load(tmp_path).train.names, first.names)
+    monkeypatch.setattr(webdataset, "samples", read)
+    shard(tmp_path / "train" / "train-0002.tar", {"new.cls": b"2", "new.png": png(99)})
+    assert len(webdataset.load(tmp_path).train) == 13
+
+
+def test_parquet_is_rewritten_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables(tmp_path)
+    parquet.prepare(tmp_path)
+    monkeypatch.setattr(pyarrow.parquet, "ParquetFile", lambda file: pytest.fail(f"{file} was read again"))
+    parquet.prepare(tmp_path)
+    assert sorted(file.name for file in (tmp_path / "shards" / "train").glob("*.tar")) == [
+        "train-00000-of-00002.tar",
+        "train-00001-of-00002.tar",
+    ]
+    assert not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.parametrize(
+    ("members", "mode", "sentence"),
+    [
+        ({"a.png": b"x"}, "w", r"has no a\.cls, the class of an image"),
+        ({"a.cls": b"1"}, "w", "has no image"),
+        ({"a.png": b"x", "a.cls": b"cat"}, "w", "is not a whole shard .* 'cat'|invalid literal"),
+        ({"a.png": b"x", "a.cls": b"1"}, "w:gz", "is not a whole shard of images and classes, without compression"),
+    ],
+)
+def test_a_faulty_shard_is_named(members: dict[str, bytes], mode: str, sentence: str, tmp_path: Path) -> None:
+    shards(tmp_path)
+    shard(tmp_path / "train" / "train-0001.tar", members, mode)
+    with pytest.raises(DataError, match=sentence) as refused:
+        webdataset.prepare(tmp_path)
+    assert "train-0001.tar" in str(refused.value)
+
+
+def test_a_faulty_table_is_named(tmp_path: Path) -> None:
+    tables(tmp_path)
+    faulty = tmp_path / "data" / "train-00001-of-00002.parquet"
+    pyarrow.parquet.write_table(pa.table({"picture": ["a"], "label": [1]}), faulty)
+    with pytest.raises(DataError, match="has the columns picture, label: none of them is an image, a struct"):
+        parquet.prepare(tmp_path)
+    faulty.write_bytes(b"no table")
+    with pytest.raises(DataError, match=r"train-00001-of-00002\.parquet is no table of images and labels"):
+        parquet.prepare(tmp_path)
+
+
+def test_a_split_that_is_missing_is_named(tmp_path: Path) -> None:
+    tables(tmp_path)
+    for file in (tmp_path / "data").glob("validation-*"):
+        file.unlink()
+    with pytest.raises(DataError, match=r"has no file test or validation or valid or val-\*\.parquet"):
+        parquet.prepare(tmp_path)
+    (tmp_path / "train").mkdir()
+    with pytest.raises(DataError, match="train has no shard"):
+        webdataset.prepare(tmp_path)
+
+
+def test_a_network_trains_on_shards(tmp_path: Path) -> None:
+    shards(tmp_path / "pets")
+    config = {
+        **{"dataset": "webdataset", "folder": "pets", "num_classes": 3, "image_size": 24, "backbone": "resnet8"},
+        **{"epochs": 1, "batch_size": 4, "mixer": "cutmix"},
+    }
+    settings = train.resolve(config).settings
+    train.prepare(settings, tmp_path)
+    last = train(settings, 0, data_root=tmp_path, workers=0)
+    assert 0 <= last.metrics["test_top1"] <= 100
+    with pytest.raises(DataError, match="has 3 classes, but num_classes is 4"):
+        train.prepare(train.resolve({**config, "num_classes": 4}).settings, tmp_path)

@@ -1,0 +1,110 @@
+"""Shards of the WebDataset format: ``train/*.tar`` and ``test/*.tar`` or ``val/*.tar`` in a folder.
+
+Aizman, Maltby, Breuel, "High Performance I/O For Large Scale Deep Learning", IEEE Big Data 2019 (arXiv:2001.01858). A
+sample is the members of one name: the image, such as ``n01440764_18.jpg``, and its class as a number in
+``n01440764_18.cls``. The shards must not be compressed: an image is read where it lies, in any order, and nothing is
+unpacked. An index of each split is kept next to its shards, because ImageNet's takes minutes to make.
+"""
+
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from trainables.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD, DataError, Dataset, Splits
+from trainables.datasets.file_list import FileList, slice_name
+from trainables.datasets.image_files import ENDINGS, test_folder
+
+INDEX = "mixlab-index.json"
+LABEL = ".cls"
+
+
+def prepare(folder: Path) -> None:
+    """Check both splits, and make their indices.
+
+    Raises:
+        DataError: a split is missing, or a shard is broken or compressed; it names the file.
+    """
+    load(folder)
+
+
+def load(folder: Path) -> Splits:
+    """List the images of both splits; errors as ``prepare``."""
+    return Splits(split(folder / "train"), split(test_folder(folder)))
+
+
+def split(folder: Path) -> FileList:
+    """Return the images of the shards in ``folder``, from their index if that is of these shards."""
+    shards = {file.name: [file.stat().st_size, file.stat().st_mtime_ns] for file in sorted(folder.glob("*.tar"))}
+    if not shards:
+        raise DataError(f"{folder} has no shard, which is a file that ends in .tar")
+    file = folder / INDEX
+    try:
+        with FileLock(f"{file}.lock"):
+            index = _read(file)
+            if index.get("shards") != shards:
+                index = {"shards": shards, "samples": [sample for name in shards for sample in samples(folder / name)]}
+                file.write_text(json.dumps(index))
+    except OSError as error:
+        raise DataError(f"the index of the shards cannot be written to {file} ({error.strerror})") from error
+    names, labels = zip(*index["samples"], strict=True)
+    return FileList.of(folder, names, labels)
+
+
+def samples(shard: Path) -> Iterator[tuple[str, int]]:
+    """Yield where each image of a shard lies, as ``FileList`` names it, and its label.
+
+    Raises:
+        DataError: the shard is broken or compressed, or an image has no label.
+    """
+    images: dict[str, str] = {}
+    labels: dict[str, int] = {}
+    try:
+        with tarfile.open(shard, "r:") as archive:
+            for member in archive:
+                key, ending = _key(member.name)
+                if member.isfile() and ending.lower() in ENDINGS:
+                    images[key] = slice_name(shard.name, member.offset_data, member.size)
+                elif member.isfile() and ending == LABEL:
+                    content = archive.extractfile(member)
+                    labels[key] = int(content.read() if content is not None else b"")
+    except (tarfile.TarError, OSError, ValueError) as error:
+        raise DataError(f"{shard} is not a whole shard of images and classes, without compression: {error}") from error
+    for key, name in images.items():
+        if key not in labels:
+            raise DataError(f"{shard} has no {key}{LABEL}, the class of an image")
+        yield name, labels[key]
+    if not images:
+        raise DataError(f"{shard} has no image")
+
+
+def _key(member: str) -> tuple[str, str]:
+    """Return the name of a sample, and the ending: WebDataset's begins at the first full stop of the file's name."""
+    folder, slash, file = member.rpartition("/")
+    name, stop, ending = file.partition(".")
+    return folder + slash + name, stop + ending
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(file.read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+WEBDATASET = Dataset(
+    name="webdataset",
+    num_classes=1000,  # for an estimate only; a run has as many as its key num_classes says
+    image_shape=(3, 224, 224),
+    num_train=None,
+    num_test=None,
+    mean=IMAGENET_MEAN,
+    std=IMAGENET_STD,
+    crop_ratio=0.875,
+    prepare=prepare,
+    load=load,
+    in_folder=True,
+)
