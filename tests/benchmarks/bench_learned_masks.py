@@ -1,0 +1,118 @@
+"""Times a training step of each mixer that learns or optimises its masks against plain mixup's, in turn.
+
+    python tests/benchmarks/bench_learned_masks.py [--backbone vit_tiny_32] [--batch 100] [--rounds 9]
+
+Prints a Markdown table: the median of the ratios to mixup's step of the same round, the ratio of the tensors that a
+step makes and that exist at once, in bytes, and the ratios that are reported. Those of OpenMixup are of DeiT-S on
+CIFAR-100 (docs/en/mixup_benchmarks/Mixup_cifar.md: hours and GB of a training); AutoMix's Table 9 has 1.7 times the
+hours of mixup for ResNet-18 on Tiny-ImageNet. On a GPU it measures the GPU. A backbone without a class token is
+measured without MergeMix.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+import weakref
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from trainables.config import parse
+from trainables.datasets.dataset import Split, Splits
+from trainables.datasets.opening import open_splits
+from trainables.hardware import device
+from trainables.training import Run
+
+# mixer: the reported ratios of time and of memory to mixup's
+REPORTED: dict[str, tuple[float | None, float | None]] = {
+    "mixup": (1.0, 1.0),
+    "puzzlemix": (35 / 27, 8.3 / 8.2),
+    "automix": (59 / 27, 18.2 / 8.2),
+    "samix": (58 / 27, 21.3 / 8.2),
+    "adautomix": (None, None),
+    "mergemix": (None, None),
+}
+
+
+class Held(TorchDispatchMode):
+    """Counts the bytes of the tensors that exist at once, of those that are made inside the block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.live: dict[int, int] = {}
+        self.now = self.peak = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        found = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(found):
+            if isinstance(tensor, torch.Tensor):
+                storage = tensor.untyped_storage()
+                if storage.data_ptr() not in self.live:
+                    self.live[storage.data_ptr()] = storage.nbytes()
+                    self.now += storage.nbytes()
+                    weakref.finalize(storage, self._freed, storage.data_ptr())
+        self.peak = max(self.peak, self.now)
+        return found
+
+    def _freed(self, address: int) -> None:
+        self.now -= self.live.pop(address, 0)
+
+
+def peak_of(run: Run) -> int:
+    """Return the bytes of the tensors that a step makes, at most at once."""
+    with Held() as held:
+        run.train_epoch(1)
+    return held.peak
+
+
+def seconds_of(run: Run) -> float:
+    """Return the seconds of a step."""
+    if run.device.type == "cuda":
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    run.train_epoch(1)
+    if run.device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def shown(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{ratio:.2f}"
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--backbone", default="vit_tiny_32")
+    options.add_argument("--batch", type=int, default=100)
+    options.add_argument("--rounds", type=int, default=9)
+    given = options.parse_args()
+
+    noise = torch.randint(0, 256, (given.batch, 3, 32, 32), dtype=torch.uint8)
+    split = Split(noise, torch.arange(given.batch) % 10)
+    runs: dict[str, Run] = {}
+    for mixer in REPORTED:
+        config = parse({"dataset": "cifar10", "backbone": given.backbone, "mixer": mixer, "batch_size": given.batch})
+        try:
+            runs[mixer] = Run(config, 0, open_splits(config, Splits(split, split), device()))
+        except ValueError as error:
+            print(f"without {mixer}: {error}", file=sys.stderr)
+    peaks = {mixer: peak_of(run) for mixer, run in runs.items()}
+    rounds = [{mixer: seconds_of(run) for mixer, run in runs.items()} for _ in range(given.rounds)]
+
+    where = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} CPU threads"
+    print(f"Training step, {given.backbone}, batch {given.batch} at 32x32, {where}, {given.rounds} rounds in turn\n")
+    print("| mixer | times mixup's step | times its memory | reported, time | reported, memory |")
+    print("| --- | ---: | ---: | ---: | ---: |")
+    for mixer in runs:
+        slower = statistics.median(seconds[mixer] / seconds["mixup"] for seconds in rounds)
+        ours = f"{slower:.2f} | {peaks[mixer] / peaks['mixup']:.2f}"
+        print(f"| {mixer} | {ours} | {' | '.join(map(shown, REPORTED[mixer]))} |")
+
+
+if __name__ == "__main__":
+    main()
