@@ -30,6 +30,7 @@ AUTOMIX = {
     "automix_table9_layer": (2 * 5, 2 * 5),
     "automix_figure9_alpha": (2 * 5, 2),
     "automix_definitions": (8, 8),
+    "automix_successors": (2 * 3, 2 * 3),
 }
 TRANSFORMERS = ("automix_deit_imagenet", "automix_vits_cifar100", "automix_table9_layer")  # in their short presets
 PERCENT = re.compile(r"\d\d\.\d\d")
