@@ -134,6 +134,10 @@ def test_the_rule_sees_whole_rounds_alone_and_a_failed_run_as_failed() -> None:
     assert list(runs["status"]) == ["done", "done", "failed"]
     assert list(runs[METRIC])[:2] == [70.0, 71.5]
     assert math.isnan(runs[METRIC][2])
+    asked_of(rounds, dict.fromkeys((trial.key for trial in study.trials(TRAIN)), 70.0))
+    assert [len(runs) for runs in seen] == [3, 6]  # also when the budget is spent
+    rounds.due()
+    assert len(seen) == 2
 
 
 def test_an_arm_that_always_fails_is_given_up() -> None:

@@ -50,18 +50,18 @@ class Rounds:
         for trial in trials:
             self._later.setdefault(trial.seed, []).append(trial)
         self._round: list[Trial] = []
+        self._over = False  # whether no further round will come
 
     def due(self) -> list[Trial]:
-        """Return the trials of the latest round that have not ended, once the results open no further round."""
-        while not (open_ := [trial for trial in self._round if trial.key not in self.results]) and self._later:
+        """Return the trials of the latest round that have not ended, after opening what the results allow to open."""
+        while not (open_ := [trial for trial in self._round if trial.key not in self.results]) and not self._over:
             if self.asked:
                 self.verdicts |= self.decide(self.plan, self._runs())
             needed = self._needed()
             seeds = sorted(self._later)[: 1 if self.asked else self.first]
             trials = [trial for seed in seeds for trial in self._later.pop(seed)]
             self._round = [trial for trial in trials if _comparison(trial) in needed]
-            if not self._round:
-                self._later = {}
+            self._over = not self._round
             self.asked += self._round
         return open_
 
