@@ -1,11 +1,14 @@
 """Checks the fields of a study before anything is made of them: every fault is one sentence that quotes the value."""
 
 import operator
+import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mixlab.errors import BadInput
 
+RECORDABLE = re.compile(r"[\w.\-: ]{1,250}")  # what MLflow takes as the name of a parameter
 MOST_SEEDS = 1000  # a larger number is a seed typed where a count is meant
 
 
@@ -32,6 +35,10 @@ def configuration(config: Mapping[str, Any], where: str) -> dict[str, Any]:
     for key, value in config.items():
         if not isinstance(key, str) or not key:
             raise BadInput(f"{where} has the key {key!r}: keys of a configuration are text")
+        if not RECORDABLE.fullmatch(key):
+            raise BadInput(
+                f"{where} has the key {key!r}, but MLflow records at most 250 letters, digits, spaces and any of ._-:"
+            )
         found[key] = plain(value)
         if not _storable(found[key]):
             raise BadInput(f"{key} must be text, a number, true, false, None or a list of those, got {value!r}")
@@ -72,6 +79,8 @@ def require_name(what: str, name: Any) -> None:
     """Raise ``BadInput`` unless ``name`` is text with a visible letter."""
     if not isinstance(name, str) or not name.strip():
         raise BadInput(f"{what} needs a name in text, got {name!r}")
+    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name if letter not in "\n\t"):
+        raise BadInput(f"{what} needs a name without control characters, of letters that UTF-8 has, got {name!r}")
 
 
 def require_folder_name(what: str, name: Any) -> None:

@@ -220,11 +220,11 @@ class Study:
             border.require_name("a factor", factor)
             if isinstance(given, Mapping):
                 for label, level in given.items():
-                    border.require_name(f"a level of {factor}", label)
-                    border.configuration(level, f"the level {label!r} of {factor}")
+                    border.require_name(f"a level of {factor!r}", label)
+                    border.configuration(level, f"the level {label!r} of {factor!r}")
                 given = list(given)
-            border.require_sequence(f"the levels of the factor {factor}", given, f'("{given}",)')
-            border.require_different(f"two levels of the factor {factor}", map(str, given))
+            border.require_sequence(f"the levels of the factor {factor!r}", given, f'("{given}",)')
+            border.require_different(f"two levels of the factor {factor!r}", map(str, given))
 
     def trials(self, train: Any) -> list[Trial]:
         """Return every trial after a check: cell by cell in the order of the factors and arms, seed by seed.

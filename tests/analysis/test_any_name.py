@@ -1,0 +1,135 @@
+"""Any name of an arm, a factor or a level is refused in a sentence, or is right in every rendering and in MLflow."""
+
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from analysis.ablation_table import write_study_table
+from analysis.figures.plots import plot_gains
+from analysis.records.runs import load_plan
+from analysis.statistics.tables import level_tables
+from analysis.words.cells import tidy
+from analysis.words.page import png
+from analysis.words.rendering import html_page, latex, markdown, terminal_text
+from mixlab import Arm, Metric, Study
+from mixlab.errors import BadInput
+from mixlab.spec.trainable import complete
+from tests.analysis.words.test_rendering import Cells
+
+LETTERS = st.characters(exclude_categories=("Cc", "Cs"))  # these are refused
+NAMES = st.text(LETTERS | st.sampled_from("$%&_#{}[]|\\<>~^*`'\",;·\n\t /.=+"), min_size=1, max_size=8)
+MANY = st.lists(NAMES, min_size=2, max_size=3, unique=True)
+
+
+class Toy:
+    metrics = (Metric("test_top1", "%", higher_is_better=True, rules=("median10",), label="top-1 accuracy"),)
+
+    def __call__(self) -> None:
+        raise NotImplementedError
+
+
+def drawn_plan(arms: list[str], factor: str, levels: list[str]) -> dict[str, Any] | None:
+    """Return the plan of a study with these names; None if one of them is refused, in one sentence."""
+    train = complete(Toy())
+    study = Study(
+        name="toy",
+        base={},
+        arms=[Arm(name, {"number": number}) for number, name in enumerate(arms)],
+        factors={factor: {level: {"level": number} for number, level in enumerate(levels)}},
+        seeds=range(2),
+    )
+    try:
+        trials = study.trials(train)
+    except BadInput as error:
+        sentence = str(error)
+    else:
+        return study.plan(trials, "paper", train)
+    assert sentence.isprintable(), sentence
+    return None
+
+
+def one_line(name: str) -> str:
+    return " ".join(name.split())
+
+
+@settings(
+    deadline=None,
+    max_examples=10,
+    derandomize=True,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(arms=MANY, factor=NAMES, levels=MANY)
+def test_any_name_is_right_in_every_rendering(
+    planned_runs: Any, arms: list[str], factor: str, levels: list[str]
+) -> None:
+    plan = drawn_plan(arms, factor, levels)
+    if plan is None:
+        return
+    values = {(arm, seed): 70.0 + seed + number for number, arm in enumerate(arms) for seed in range(2)}
+    tables = level_tables(planned_runs(plan, values), plan)
+    assert [list(table.table.index) for table in tables] == [arms] * len(levels)
+
+    terminal_text("toy", tables).encode()
+    rows = [line for line in markdown("toy", tables).splitlines() if line.startswith("|")]
+    assert len(rows) == len(levels) * (len(arms) + 2)
+    parser = Cells()
+    parser.feed(html_page("toy", tables))
+    assert [row[0] for row in parser.rows[1 : len(arms) + 1]] == [one_line(arm) for arm in arms]
+    back = pd.read_csv(io.StringIO(tidy(tables).to_csv(index=False)), dtype=str, keep_default_na=False)
+    assert list(back["arm"]) == arms * len(levels)
+    assert list(dict.fromkeys(back[f"factor.{factor}"])) == levels
+    text = latex("toy", tables)
+    assert len([line for line in text.splitlines() if line.endswith(r"\\")]) == len(levels) * (len(arms) + 1)
+    assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
+
+
+@settings(
+    deadline=None,
+    max_examples=2,
+    derandomize=True,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(arms=MANY, levels=MANY)
+def test_any_name_comes_back_from_mlflow(track: Any, tmp_path: Path, arms: list[str], levels: list[str]) -> None:
+    plan = drawn_plan(arms, "size", levels)
+    if plan is None:
+        return
+    study = track()
+    study.add_plan(plan, plan_hash=str(hash(str(plan))))
+    for trial in plan["trials"]:
+        key = f"{trial['key']}{abs(hash(str(plan)))}"  # one store has the studies of all draws
+        study.add_run({**trial, "key": key}, 70.0 + trial["seed"] + arms.index(trial["arm"]))
+        trial["key"] = key
+    written = write_study_table(study.uri, study.study, tmp_path / "out", plan)
+    assert [list(level.table.index) for level in written.levels] == [arms] * len(levels)
+    assert [list(level.table["gain"])[1:] for level in written.levels] == [
+        [float(number) for number in range(1, len(arms))]
+    ] * len(levels)
+    assert load_plan(study.uri, study.study)["arms"] == arms
+
+
+@settings(
+    deadline=None,
+    max_examples=2,
+    derandomize=True,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(arms=MANY, factor=NAMES, levels=MANY)
+def test_any_name_is_drawn(planned_runs: Any, arms: list[str], factor: str, levels: list[str]) -> None:
+    plan = drawn_plan(arms, factor, levels)
+    if plan is None:
+        return
+    values = {(arm, seed): 70.0 + seed for arm in arms for seed in range(2)}
+    figure = plot_gains("toy", level_tables(planned_runs(plan, values), plan))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # a font need not have every letter
+        drawn = png(figure)
+    assert drawn.startswith(b"\x89PNG")
