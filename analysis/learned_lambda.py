@@ -41,8 +41,8 @@ from trainables.mixers.mixed import Mixed
 
 VERSION = 1  # the version of the evaluation; raise it when its numbers change
 SHOWN = 6  # mixtures of a pair
-NEAR = 0.05  # how far from the wanted lambda a mixture may be
-DRAWS = 20  # batches of mixtures of a pair
+NEAR = 0.02  # how far from the wanted lambda a mixture may be
+DRAWS = 40  # batches of mixtures of a pair
 
 
 def learned_weights(network: Network, config: Config, images: Tensor, labels: Tensor, mixed: Mixed) -> Tensor:

@@ -27,7 +27,7 @@ from analysis import command, evaluation
 from analysis.figures.drawing import line_and_band, save
 from analysis.figures.two_lines_plot import plot_two_lines
 from analysis.networks.evaluate import Result, batches
-from analysis.networks.own_mixer import ALONE, classify, learns_masks, mixer_of
+from analysis.networks.own_mixer import ALONE, classify, learns_masks, mixer_of, needs_weights
 from analysis.records.runs import CONFIG
 from analysis.words.captions import metric_text, provenance_text
 from analysis.words.cells import tidy
@@ -98,7 +98,8 @@ def tabulate_study(options: argparse.Namespace) -> int:
     """
     evaluation.require_at_least_one(options, "images", "draws")
     if options.mixer is not None:
-        known = [name for name in MIXERS if name not in ALONE and not learns_masks(name)]  # a block is its run's
+        left_out = {*ALONE, *filter(learns_masks, MIXERS), *filter(needs_weights, MIXERS)}  # what only a run has
+        known = [name for name in MIXERS if name not in left_out]
         require_known("--mixer", options.mixer, known)
     study = evaluation.Evaluation.read("mixed_accuracy.py", options)
     runs = study.runs

@@ -22,7 +22,7 @@ from torch import Generator, Tensor
 from tqdm import tqdm
 
 from analysis.networks.checkpoint import BLOCK_FILE
-from analysis.networks.own_mixer import ALONE, learns_masks, load_block, mixer_of, nearest_mixture
+from analysis.networks.own_mixer import ALONE, learns_masks, load_block, mixer_of, nearest_mixture, needs_weights
 from trainables.backbones.backbone import Network
 from trainables.classify import train
 from trainables.config import Config, parse
@@ -35,11 +35,13 @@ from trainables.recipes.presets import PRESETS
 
 LAMBDAS = (0.3, 0.5, 0.7)
 CLASSES = (7, 0)  # a horse and an aeroplane: the first of each in the test set that the network recognises
-# The networks that mixers look through, and the settings that these are trained with.
+# The networks that mixers look through, and the settings that these are trained with. The pictures need no more than
+# a start of those besides the first: masks that are learned are then still smooth.
+SHORT: dict[str, Any] = {"epochs": 1, "train_images": 1000}
 NETWORKS: dict[str, dict[str, Any]] = {
     "convolutional": {"mixer": "none"},
-    "transformer": {"mixer": "none", "backbone": "vit_tiny_32", "lr": 0.01},
-    **{name: {"mixer": name, "mixer.layer": 2} for name in MIXERS if learns_masks(name)},
+    "transformer": {"mixer": "none", "backbone": "vit_tiny_32", "lr": 0.01, **SHORT},
+    **{name: {"mixer": name, "mixer.layer": 2, **SHORT} for name in MIXERS if learns_masks(name)},
 }
 LOOKS_THROUGH = {"transmix": "transformer", "mergemix": "transformer", **{name: name for name in NETWORKS}}
 Drawn = tuple[Tensor, float]  # an image (C, H, W), or map, and the share of the first image
@@ -66,19 +68,21 @@ def main(argv: list[str] | None = None) -> int:
     chosen = torch.stack([(known & (labels == wanted)).nonzero()[0, 0] for wanted in CLASSES])
     pair, labels = images[chosen], labels[chosen]
     drawn = {}
-    for name in tqdm(MIXERS, desc="mixers"):
+    left_out = [name for name in MIXERS if needs_weights(name)]
+    for name in tqdm([name for name in MIXERS if name not in left_out], desc="mixers"):
         kind = LOOKS_THROUGH.get(name, "convolutional")
         drawn[name] = draws(networks[kind], config_of(name), pair, labels)
     given.out.parent.mkdir(parents=True, exist_ok=True)
     draw(pair, drawn, given.out)
-    print(f"{len(drawn)} mixers in {given.out}")
+    without = f"; without {', '.join(left_out)}, which need weights of another network" if left_out else ""
+    print(f"{len(drawn)} mixers in {given.out}{without}")
     return 0
 
 
 def config_of(mixer: str) -> Config:
     """Return the configuration of a mixer with the network that it looks through."""
     kind = LOOKS_THROUGH.get(mixer, "convolutional")
-    architecture = {key: value for key, value in NETWORKS[kind].items() if key not in ("mixer", "lr")}
+    architecture = {key: value for key, value in NETWORKS[kind].items() if key not in ("mixer", "lr", *SHORT)}
     return parse({"dataset": "cifar10", "backbone": "resnet8", **architecture, "mixer": mixer})
 
 

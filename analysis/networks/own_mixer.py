@@ -35,10 +35,12 @@ def mixer_of(network: Network, config: Config) -> Mix:
     """Return the mixer of a network's run, with lambda from Beta(1, 1).
 
     Raises:
-        ValueError: the mixer has no second image, or the Mix Block of AutoMix was not kept.
+        ValueError: the mixer has no second image, or needs weights besides the network's.
     """
     if config.mixer in ALONE:
         raise ValueError(f"mixer {config.mixer!r} mixes no two images")
+    if needs_weights(config.mixer):
+        raise ValueError(f"mixer {config.mixer!r} needs weights of another network, which are not kept with a run")
     mixer = MIXERS[config.mixer]
     parameters = inspect.signature(mixer).parameters
     options = {name: value for name, value in config.mixer_options.items() if name in parameters and name != "alpha"}
@@ -52,6 +54,13 @@ def mixer_of(network: Network, config: Config) -> Mix:
         return mixer(images, rng, alpha=1.0, **{k: v for k, v in options.items() if k != "extractor"}, **inputs)
 
     return mix
+
+
+def needs_weights(mixer: str) -> bool:
+    """Return whether a mixer needs the weights of another network, from a file that only its own run names."""
+    parameters = inspect.signature(MIXERS[mixer]).parameters.values()
+    required = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty}
+    return bool(required - {*INPUTS, "alpha", "generate"})
 
 
 def learns_masks(mixer: str) -> bool:

@@ -10,7 +10,7 @@ import torch
 from torch import Generator
 
 from analysis import mixer_gallery
-from analysis.networks.own_mixer import ALONE, learns_masks, load_block
+from analysis.networks.own_mixer import ALONE, learns_masks, load_block, needs_weights
 from trainables.datasets.opening import dataset_of
 from trainables.methods import build_method, build_network
 from trainables.mixers import MIXERS
@@ -19,7 +19,12 @@ SECONDS_EACH = ("supermix", "comixup", "puzzlemix", "alignmix")  # they optimise
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SECONDS_EACH else []) for name in MIXERS]
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name in SECONDS_EACH else [])
+        for name in MIXERS
+        if not needs_weights(name)
+    ],
 )
 def test_every_mixer_is_drawn_near_the_three_lambdas(name: str) -> None:
     config = mixer_gallery.config_of(name)

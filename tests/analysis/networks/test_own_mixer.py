@@ -9,14 +9,22 @@ import pytest
 import torch
 from torch import Generator
 
-from analysis.networks.own_mixer import ALONE, classify, learns_masks, load_block, mixer_of, nearest_mixture
+from analysis.networks.own_mixer import (
+    ALONE,
+    classify,
+    learns_masks,
+    load_block,
+    mixer_of,
+    nearest_mixture,
+    needs_weights,
+)
 from trainables.config import parse
 from trainables.datasets.opening import dataset_of
 from trainables.methods import build_method, build_network
 from trainables.mixers import MIXERS
 
 SLOW_ONES = ("supermix", "comixup", "puzzlemix")  # they optimise their masks
-OF_TWO = [name for name in MIXERS if name not in (*ALONE, *SLOW_ONES) and not learns_masks(name)]
+LEFT_OUT = {*ALONE, *SLOW_ONES, *filter(learns_masks, MIXERS), *filter(needs_weights, MIXERS)}
 BACKBONE = {"transmix": "vit_tiny_32", "mergemix": "vit_tiny_32"}
 
 
@@ -30,9 +38,7 @@ def network_with(mixer: str) -> tuple[Any, Any]:
     return build_network(config, dataset_of(config)).eval(), config
 
 
-@pytest.mark.parametrize(
-    "mixer", [name for name in MIXERS if name not in (*ALONE, *SLOW_ONES) and not learns_masks(name)]
-)
+@pytest.mark.parametrize("mixer", [name for name in MIXERS if name not in LEFT_OUT])
 def test_every_mixer_of_two_images_makes_a_mixture_that_its_network_can_classify(mixer: str) -> None:
     network, config = network_with(mixer)
     mixture = nearest_mixture(mixer_of(network, config), pair(), torch.tensor([3, 5]), 0.5, draws=2)
