@@ -113,7 +113,8 @@ def plot_plane(
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Return round numbers between two losses: 1, 2, 3 or 5 times a power of ten."""
+    """Return 1, 2, 3 or 5 times powers of ten between two losses; where fewer than two fit, three even steps."""
     low = max(low, 1e-9)  # a loss of exactly 0 has no logarithm
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    return [t for power in powers for digit in (1, 2, 3, 5) if low <= (t := digit * 10.0**power) <= high]
+    found = [t for power in powers for digit in (1, 2, 3, 5) if low <= (t := digit * 10.0**power) <= high]
+    return found if len(found) > 1 else [float(f"{tick:.3g}") for tick in np.linspace(low, high, 3)]

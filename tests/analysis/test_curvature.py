@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from analysis import curvature
+from analysis.figures.landscape_plot import _ticks
 
 
 def call(study: Any, out: Path, *options: str) -> int:
@@ -58,3 +59,8 @@ def test_bad_input_is_one_sentence(
     arguments = ["any", "--tracking-uri", "sqlite:///nowhere.db", "--out", str(tmp_path / "out"), *options]
     assert curvature.main(arguments) == 2
     assert capsys.readouterr().err == f"curvature.py: {sentence}\n"
+
+
+def test_an_axis_of_losses_always_has_ticks() -> None:
+    assert _ticks(0.9, 6.0) == [1.0, 2.0, 3.0, 5.0]
+    assert _ticks(1.4, 1.8) == [1.4, 1.6, 1.8]
