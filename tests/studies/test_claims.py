@@ -2,6 +2,7 @@
 
 import functools
 import runpy
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from analysis.figures.forest import plot_effects, plot_forest
 from analysis.records.published import sumix_terms
@@ -28,6 +30,18 @@ OF_CLASSIFIERS = [
     name for name in NAMES if "main(study, classify" in (FOLDER / f"{name}.py").read_text(encoding="utf-8")
 ]
 TERMS = (("lam", {"sumix.lam": "learned"}), ("l_s", {"sumix.regulariser": "s"}))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def style_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Put a small network of styles where the study of StyleMix looks for one."""
+    folder = tmp_path_factory.mktemp("style")
+    convolution = {"0.weight": torch.zeros(3, 3, 3, 3), "0.bias": torch.zeros(3)}
+    (folder / "data").mkdir()
+    torch.save({"encoder": convolution, "decoder": convolution}, folder / "data" / "adain.pt")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        yield
 
 
 @functools.cache
