@@ -158,7 +158,11 @@ class Display:
             running = len(self.running)
         verdicts = self.verdicts()
         seeds = sorted({trial.seed for trial in self.rows})
-        needed = max(map(len, cells)) + (SEED_WIDTH + 2) * len(seeds) + max(map(len, verdicts.values()), default=0)
+        needed = (
+            max(map(len, cells), default=0)
+            + (SEED_WIDTH + 2) * len(seeds)
+            + max(map(len, verdicts.values()), default=0)
+        )
         wide = needed <= self.console.width
         table = Table(box=None, pad_edge=False, header_style="bold")
         table.add_column("arm", overflow="fold")

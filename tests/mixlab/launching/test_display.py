@@ -62,6 +62,15 @@ def test_a_wide_terminal_shows_every_seed_and_the_decided_arms() -> None:
     assert "verdict" not in shown()
 
 
+def test_the_trials_of_a_search_have_no_rows_and_are_told_line_by_line() -> None:
+    console = Console(file=io.StringIO(), width=100, force_terminal=True, color_system=None, legacy_windows=False)
+    with Display(console, (), {}, None, Shown(TOP1, "test_top1"), lambda: "3/8 tried", False) as display:
+        display.started(TRIALS[0], None)
+    file = console.file
+    assert isinstance(file, io.StringIO)
+    assert file.getvalue() == f"[3/8 tried] {TRIALS[0].name}: started\n"
+
+
 def test_a_narrow_terminal_shows_a_letter_for_each_seed() -> None:
     head, baseline, lam, *last = shown(width=40).splitlines()
     assert head.split() == ["arm", "seeds"]
