@@ -36,10 +36,12 @@ def test_every_mixer_is_drawn_near_the_three_lambdas(name: str) -> None:
     pair = torch.rand(2, 3, 32, 32, generator=Generator().manual_seed(0))
     drawn = mixer_gallery.draws(network, config, pair, torch.tensor([7, 0]))
     assert len(drawn) == 3
+    # Co-Mixup chooses among all images of a batch by their saliency; its shares are only roughly those of lambda.
+    near = 0.35 if name == "comixup" else 0.25
     if name not in ALONE:
         for (image, share), lam in zip(drawn, mixer_gallery.LAMBDAS, strict=True):
             assert image.ndim == 3
-            assert share == pytest.approx(lam, abs=0.25)
+            assert share == pytest.approx(lam, abs=near)
 
 
 def test_the_picture_holds_every_mixer(tmp_path: Path) -> None:
