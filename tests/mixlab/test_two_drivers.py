@@ -23,7 +23,7 @@ from tests.waiting import wait_for
 pytestmark = pytest.mark.slow
 
 EPOCHS = 5
-GONE_SECONDS = 4.0
+GONE_SECONDS = 12.0
 OPTIONS = ("--epochs", str(EPOCHS), "--seeds", "2")
 UNSHARE = ("unshare", *(() if os.geteuid() == 0 else ("--user", "--map-root-user")), "--uts")
 
