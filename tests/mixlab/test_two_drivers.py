@@ -85,8 +85,9 @@ def test_one_trains_and_the_other_takes_over_from_the_dead(server: s3.S3, tmp_pa
         release(studies[other].folder)
         stack.enter_context(studies[other].start(*options, at=Host(other), log="again.txt")).finish()
     together = [epochs_of(studies[name].folder) for name in (at_work, other)]
-    for seed in (0, 1):
-        assert [epochs[seed] for epochs in together] == [[1], [2, 3, 4, 5]]
+    for first, then in (([epochs[seed] for epochs in together]) for seed in (0, 1)):
+        # A trial begins again only where its driver died before the end of its first checkpoint.
+        assert (first, then) in (([1], [2, 3, 4, 5]), ([1], [1, 2, 3, 4, 5]))
     assert studies[other].statuses() == {"FINISHED"}
     assert len(studies[other].runs("seed")) == 2
     assert server.files(bucket) == []
