@@ -1,7 +1,6 @@
 """The most memory that a run took: on the GPU where it has one, else in its process and the workers that decode."""
 
 import contextlib
-import ctypes
 import re
 import resource
 import sys
@@ -16,20 +15,6 @@ FULL = re.compile(
     r"CUDA (driver )?error: (out of memory|CUBLAS_STATUS_(ALLOC_FAILED|NOT_INITIALIZED))"
     r"|cuDNN error: CUDNN_STATUS_(ALLOC_FAILED|INTERNAL_ERROR)"
 )
-
-
-M_MMAP_THRESHOLD = -3  # glibc's malloc.h
-LARGE = 128 * 1024  # bytes: glibc's own threshold, before it raises it to the size of what is freed
-
-
-def give_back_large_blocks() -> None:
-    """Let glibc give every large block back to the system once it is freed; do nothing where there is no glibc.
-
-    By default glibc raises the size from which it does so up to 32 MiB. Smaller tensors then share a heap that can
-    only grow where small ones stay between them: by megabytes an image on some machines.
-    """
-    with contextlib.suppress(OSError, AttributeError, TypeError):
-        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE)
 
 
 def ran_out(error: RuntimeError) -> bool:

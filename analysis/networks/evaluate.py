@@ -31,7 +31,6 @@ from trainables.datasets.dataset import BatchSource, Images, Splits
 from trainables.datasets.opening import dataset_of, folder_of, open_splits
 from trainables.datasets.resident import load_cached
 from trainables.hardware import device
-from trainables.memory import give_back_large_blocks
 
 MOST_IMAGES = 500  # in a batch
 MOST_PIXELS = 24 * 224 * 224  # in a batch: with the gradients of a ResNet-50 some hundreds of MiB
@@ -163,7 +162,6 @@ def batches(source: BatchSource, config: Config) -> Iterator[tuple[Tensor, Tenso
 
     Images in files are decoded while the batches before them are evaluated, and are never all held at once.
     """
-    give_back_large_blocks()
     _, height, width = dataset_of(config).image_shape
     return source.test_batches(max(1, min(MOST_IMAGES, MOST_PIXELS // (height * width))))
 

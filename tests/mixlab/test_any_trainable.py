@@ -1,6 +1,7 @@
 """A regressor goes through study, relaunch, search, table and page: right direction and units, no doubled epoch."""
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -52,6 +53,7 @@ def test_a_study_of_a_regressor(tmp_path: Path, empty_store: Path) -> None:
         assert found.data.metrics["rmse_best"] == min(values)
         assert found.data.metrics["rmse_median2"] == sum(values[-2:]) / 2
     page = (tmp_path / "results" / "line" / "paper" / "report.html").read_text()
+    page = re.sub(r"base64,[A-Za-z0-9+/=]*", "", page)  # a picture may spell any word
     for absent in ("Top-1", "accuracy", "nan"):
         assert absent not in page
 
