@@ -1,21 +1,35 @@
-"""One training step of every cell of a study, on two images of noise."""
+"""What every study is tried by: a dry run, and one training step of every cell on two images of noise."""
 
 import functools
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from analysis.records.published import sumix_terms
-from tests.studies.cells import trials
+from mixlab import main
+from tests.studies.cells import load, trials
 from trainables import methods
+from trainables.classify import train
 from trainables.config import NEUTRAL, parse
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import dataset_of, open_splits
 from trainables.training import Run
+
+
+def require_dry_run(name: str, folder: Path, tracking_uri: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Check that a study's dry run ends well, and says how many trials it has and what they cost."""
+    where = ("--tracking-uri", tracking_uri, "--storage", str(folder / "results"))
+    with pytest.raises(SystemExit) as stopped:
+        main(load(name)[0], train, ["--preset", "smoke", "--dry-run", *where])
+    said = capsys.readouterr().out
+    assert stopped.value.code == 0
+    assert f"{len(trials(name, '--preset', 'smoke'))} pending" in said
+    assert "Estimated cost" in said
 
 
 def different(names: Iterable[str]) -> dict[str, Mapping[str, Any]]:

@@ -6,10 +6,8 @@ from pathlib import Path
 import pytest
 
 from analysis.records.published import matching
-from mixlab import main
 from tests.studies.cells import FOLDER, cells, load, trials
-from tests.studies.steps import take_steps
-from trainables.classify import train
+from tests.studies.steps import require_dry_run, take_steps
 from trainables.recipes import recipe_of
 
 # studies: how many cells they have, and how many of them have a published number in their header
@@ -107,11 +105,7 @@ def test_a_level_that_changes_the_network_changes_to_its_recipe() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", AUTOMIX)
 def test_dry_run(name: str, tmp_path: Path, tracking_uri: str, capsys: pytest.CaptureFixture[str]) -> None:
-    where = ("--tracking-uri", tracking_uri, "--storage", str(tmp_path / "results"))
-    with pytest.raises(SystemExit) as stopped:
-        main(load(name)[0], train, ["--preset", "smoke", "--dry-run", *where])
-    assert stopped.value.code == 0
-    assert f"{len(trials(name, '--preset', 'smoke'))} pending" in capsys.readouterr().out
+    require_dry_run(name, tmp_path, tracking_uri, capsys)
 
 
 @pytest.mark.slow

@@ -7,13 +7,13 @@ import torch
 from mlflow.tracking import MlflowClient
 
 from analysis.records.published import published_number
-from mixlab import Options, main, run
+from mixlab import Options, run
 from mixlab.api import configure
 from mixlab.cli import parse as parse_options
 from mixlab.errors import BadInput
 from mixlab.spec.trainable import complete
 from tests.studies.cells import FOLDER, cells, load, trials
-from tests.studies.steps import take_steps
+from tests.studies.steps import require_dry_run, take_steps
 from trainables import search_architecture
 from trainables.classify import train
 
@@ -98,13 +98,7 @@ def test_a_short_preset_is_small_and_on_cifar10(name: str, preset: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", KIMAGE)
 def test_dry_run(name: str, tmp_path: Path, tracking_uri: str, capsys: pytest.CaptureFixture[str]) -> None:
-    where = ("--tracking-uri", tracking_uri, "--storage", str(tmp_path / "results"))
-    with pytest.raises(SystemExit) as stopped:
-        main(load(name)[0], train, ["--preset", "smoke", "--dry-run", *where])
-    said = capsys.readouterr().out
-    assert stopped.value.code == 0
-    assert f"{len(trials(name, '--preset', 'smoke'))} pending" in said
-    assert "Estimated cost" in said
+    require_dry_run(name, tmp_path, tracking_uri, capsys)
 
 
 @pytest.mark.slow

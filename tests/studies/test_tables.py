@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 
 from analysis.records.published import sumix_terms
-from mixlab import main
 from mixlab.spec.trainable import complete
 from tests.studies.cells import FOLDER, cells, load, published, trials
-from tests.studies.steps import take_steps
+from tests.studies.steps import require_dry_run, take_steps
 from tests.studies.test_sumix import SUMIX
 from trainables.classify import train
 
@@ -130,13 +129,7 @@ def test_a_short_preset_is_small_whatever_the_table(name: str, preset: str) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*TABLES, *SUMIX])
 def test_dry_run(name: str, tmp_path: Path, tracking_uri: str, capsys: pytest.CaptureFixture[str]) -> None:
-    where = ("--tracking-uri", tracking_uri, "--storage", str(tmp_path / "results"))
-    with pytest.raises(SystemExit) as stopped:
-        main(load(name)[0], train, ["--preset", "smoke", "--dry-run", *where])
-    said = capsys.readouterr().out
-    assert stopped.value.code == 0
-    assert f"{len(trials(name, '--preset', 'smoke'))} pending" in said
-    assert "Estimated cost" in said
+    require_dry_run(name, tmp_path, tracking_uri, capsys)
 
 
 @pytest.mark.slow

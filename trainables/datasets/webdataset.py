@@ -9,13 +9,15 @@ unpacked. An index of each split is kept next to its shards, because ImageNet's 
 import json
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from trainables.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD, DataError, Dataset, Splits
+from trainables.datasets.dataset import DataError, Splits
 from trainables.datasets.file_list import FileList, slice_name
+from trainables.datasets.folder import FOLDER
 from trainables.datasets.image_files import ENDINGS, test_folder
 
 INDEX = "mixlab-index.json"
@@ -95,16 +97,4 @@ def _read(file: Path) -> dict[str, Any]:
         return {}
 
 
-WEBDATASET = Dataset(
-    name="webdataset",
-    num_classes=1000,  # for an estimate only; a run has as many as its key num_classes says
-    image_shape=(3, 224, 224),
-    num_train=None,
-    num_test=None,
-    mean=IMAGENET_MEAN,
-    std=IMAGENET_STD,
-    crop_ratio=0.875,
-    prepare=prepare,
-    load=load,
-    in_folder=True,
-)
+WEBDATASET = replace(FOLDER, name="webdataset", prepare=prepare, load=load)

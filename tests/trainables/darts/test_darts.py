@@ -101,7 +101,7 @@ class Noise(nn.Module):
 
 @pytest.mark.slow
 def test_the_one_good_operation_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of two sources of noise and one operation that lets the class through, all chosen edges have the latter."""
+    """Every edge takes the one operation that lets the class through, and neither of the two that only make noise."""
     for name in ("noise_a", "noise_b"):
         monkeypatch.setitem(operations.OPERATIONS, name, lambda width, stride, affine: Noise(stride))
     torch.manual_seed(0)
