@@ -1,6 +1,7 @@
 """Checks the fields of a study before anything is made of them: every fault is one sentence that quotes the value."""
 
 import operator
+import posixpath
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,7 +9,7 @@ from typing import Any
 
 from mixlab.errors import BadInput
 
-RECORDABLE = re.compile(r"[\w.\-: ]{1,250}")  # what MLflow takes as the name of a parameter
+RECORDABLE = re.compile(r"[\w.\-: /]{1,250}")  # the letters that MLflow takes in the name of a parameter or a metric
 MOST_SEEDS = 1000  # a larger number is a seed typed where a count is meant
 
 
@@ -35,10 +36,7 @@ def configuration(config: Mapping[str, Any], where: str) -> dict[str, Any]:
     for key, value in config.items():
         if not isinstance(key, str) or not key:
             raise BadInput(f"{where} has the key {key!r}: keys of a configuration are text")
-        if not RECORDABLE.fullmatch(key):
-            raise BadInput(
-                f"{where} has the key {key!r}, but MLflow records at most 250 letters, digits, spaces and any of ._-:"
-            )
+        require_recordable(f"{where} has the key {key!r}", key)
         found[key] = plain(value)
         if not _storable(found[key]):
             raise BadInput(f"{key} must be text, a number, true, false, None or a list of those, got {value!r}")
@@ -81,6 +79,16 @@ def require_name(what: str, name: Any) -> None:
         raise BadInput(f"{what} needs a name in text, got {name!r}")
     if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name if letter not in "\n\t"):
         raise BadInput(f"{what} needs a name without control characters, of letters that UTF-8 has, got {name!r}")
+
+
+def require_recordable(what: str, name: str) -> None:
+    """Raise ``BadInput``, a sentence that begins with ``what``, unless MLflow records a value under ``name``."""
+    if not RECORDABLE.fullmatch(name):
+        raise BadInput(f"{what}, but MLflow records at most 250 letters, digits, spaces and any of ._-:/")
+    if posixpath.normpath(name) != name or name == "." or name.startswith(("/", "..")):
+        raise BadInput(
+            f"{what}, which MLflow takes for a path: it must have no empty part, '.' or '..' between slashes"
+        )
 
 
 def require_folder_name(what: str, name: Any) -> None:

@@ -1,10 +1,13 @@
 """The report of a trainable after an epoch."""
 
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any
 
+from mixlab.errors import BadInput
+from mixlab.spec import border
 from mixlab.spec.metric import Metric
 
 
@@ -49,17 +52,22 @@ def epoch_of(reported: Any) -> Epoch:
         reported: any object with the attributes of an epoch.
 
     Raises:
-        Refused: a metric is not a real number, or the epoch's number is not one of ``of``.
+        Refused: a metric is not a real number or has a name that MLflow cannot record, or the epoch's number is not
+            one of ``of``.
     """
     missing = [name for name in ("number", "of", "metrics") if not hasattr(reported, name)]
-    if missing:
-        raise Refused(f"an epoch is reported with number, of and metrics, got {reported!r}")
-    number, of = int(reported.number), int(reported.of)
+    if missing or not isinstance(reported.metrics, Mapping):
+        raise Refused(f"an epoch is reported with number, of and a mapping of metrics, got {reported!r}")
+    number, of = (_whole(name, getattr(reported, name)) for name in ("number", "of"))
     if not 1 <= number <= of:
-        raise Refused(f"the number of an epoch must be from 1 to {of}, got {reported.number!r}")
+        raise Refused(f"the number of an epoch must be from 1 to {of}, got {number}")
     for name, value in reported.metrics.items():
         if not isinstance(value, Real):
             raise Refused(f"the metric {name!r} must be a real number, got {value!r}; what is a word goes into words")
+        try:
+            border.require_recordable(f"the metric {name!r} was reported", str(name))
+        except BadInput as error:
+            raise Refused(str(error)) from None
     metrics = {str(name): float(value) for name, value in reported.metrics.items()}
     words = {str(name): str(value) for name, value in (getattr(reported, "words", None) or {}).items()}
     histograms = {
@@ -67,6 +75,13 @@ def epoch_of(reported: Any) -> Epoch:
         for name, shares in (getattr(reported, "histograms", None) or {}).items()
     }
     return Epoch(number, of, metrics, words, histograms)
+
+
+def _whole(name: str, value: Any) -> int:
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise Refused(f"{name!r} of an epoch must be a whole number, got {value!r}") from None
 
 
 def from_json(fields: Mapping[str, Any]) -> Epoch:

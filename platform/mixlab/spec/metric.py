@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from mixlab.errors import BadInput
-from mixlab.spec import rules
+from mixlab.spec import border, rules
 
 
 class MetricLike(Protocol):
@@ -21,6 +21,16 @@ class MetricLike(Protocol):
     higher_is_better: bool | None
     rules: tuple[str, ...]
     label: str
+
+
+MOST_DIGITS = 15  # those of a float
+FIELDS: tuple[tuple[str, Any, str], ...] = (
+    ("unit", str, "text"),
+    ("digits", int, "a whole number"),
+    ("higher_is_better", bool | None, "True, False or None"),
+    ("rules", tuple, "a tuple of names"),
+    ("label", str, "text"),
+)
 
 
 @dataclass(frozen=True)
@@ -44,27 +54,37 @@ class Metric:
     label: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rules", tuple(self.rules))
+        object.__setattr__(self, "rules", tuple(self.rules) if isinstance(self.rules, list) else self.rules)
         object.__setattr__(self, "label", self.label or str(self.name).replace("_", " "))
 
     def check(self) -> "Metric":
         """Return the metric itself.
 
         Raises:
-            BadInput: its name is empty, a rule is unknown, or ``best`` is asked for without a direction.
+            BadInput: MLflow cannot record its name, a field has the wrong type, a rule is unknown, or ``best`` is asked
+                for without a direction.
         """
         if not isinstance(self.name, str) or not self.name.strip():
             raise BadInput(f"a metric needs a name, got {self.name!r}")
+        for name, kind, valid in FIELDS:
+            if not isinstance(value := getattr(self, name), kind):
+                raise BadInput(f"{name} of the metric {self.name!r} must be {valid}, got {value!r}")
+        if not 0 <= self.digits <= MOST_DIGITS:
+            raise BadInput(f"digits of the metric {self.name!r} must be from 0 to {MOST_DIGITS}, got {self.digits}")
         for rule in self.rules:
             rules.require_rule(rule, self.name)
             if rule.startswith("best") and self.higher_is_better is None:
                 raise BadInput(f"the rule {rule!r} of the metric {self.name!r} needs higher_is_better, got None")
+        for name in self.names:
+            border.require_recordable(f"a trainable has the metric {name!r}", name)
         return self
 
     @classmethod
     def like(cls, other: MetricLike) -> "Metric":
-        """Return ``other``, an object with the same fields, as a ``Metric``."""
+        """Return ``other``, an object with the same fields, as a ``Metric``; raise ``BadInput`` if it has no name."""
         names = ("name", "unit", "digits", "higher_is_better", "rules", "label")
+        if not hasattr(other, "name"):
+            raise BadInput(f"a trainable's metrics must be of the type Metric, got {other!r}")
         return cls(**{name: getattr(other, name) for name in names if hasattr(other, name)})
 
     @property
@@ -89,3 +109,24 @@ class Metric:
 def find(metrics: Iterable[Metric], name: str) -> Metric | None:
     """Return the metric with the name ``name``, its own or that of one of its rules; None if there is none."""
     return next((metric for metric in metrics if name in metric.names), None)
+
+
+def checked(given: Any) -> tuple[Metric, ...]:
+    """Return the metrics that a trainable declares, each in order.
+
+    Args:
+        given: its metrics, objects with the fields of ``Metric``.
+
+    Raises:
+        BadInput: one of them is wrong, or two have a name in common, or names that differ in the case of letters
+            only, which some databases and file systems take for one.
+    """
+    if not isinstance(given, Iterable) or isinstance(given, str):
+        raise BadInput(f"the metrics of a trainable must be a list or tuple, such as (Metric('loss'),), got {given!r}")
+    metrics = tuple(Metric.like(metric).check() for metric in given)
+    seen: dict[str, str] = {}
+    for name in (name for metric in metrics for name in metric.names):
+        if (other := seen.setdefault(name.casefold(), name)) != name:
+            raise BadInput(f"two metrics are named {other!r} and {name!r}, which some stores take for one: rename one")
+    border.require_different("two metrics", [name for metric in metrics for name in metric.names])
+    return metrics

@@ -8,6 +8,7 @@ epoch on that set, and their wording says so.
 import re
 import statistics
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from mixlab.errors import BadInput
 
@@ -15,9 +16,9 @@ RULE = re.compile(r"(last|best|best[1-9]\d*|median[1-9]\d*)")
 CHOSEN = "chosen on the test set"
 
 
-def require_rule(rule: str, metric: str) -> None:
+def require_rule(rule: Any, metric: str) -> None:
     """Raise ``BadInput`` unless ``rule`` is one."""
-    if not RULE.fullmatch(rule):
+    if not isinstance(rule, str) or not RULE.fullmatch(rule):
         raise BadInput(f"the metric {metric!r} has an unknown rule {rule!r}; rules are last, best, bestN and medianN")
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mixlab.errors import BadInput
-from mixlab.spec.metric import Metric, MetricLike, find
+from mixlab.spec.metric import Metric, MetricLike, checked, find
 
 Config = Mapping[str, Any]
 PRESETS: Mapping[str, Config] = {"paper": {}, "quick": {}, "smoke": {}}
@@ -91,7 +91,7 @@ class CompleteTrainable:
         if not callable(train):
             raise BadInput(f"a trainable must be callable, got {train!r}")
         self.train = train
-        self.metrics = tuple(Metric.like(metric).check() for metric in getattr(train, "metrics", ()))
+        self.metrics = checked(getattr(train, "metrics", ()))
         self.numbers: int = getattr(train, "numbers", 1)
         self.files: Sequence[str] = getattr(train, "files", ())
         self.prepared: Sequence[str] = getattr(train, "prepared", ())

@@ -4,12 +4,14 @@ import statistics
 
 import numpy as np
 import pytest
+from mlflow.utils.validation import _validate_metric_name
 
 from mixlab import Epoch, Metric
 from mixlab.errors import BadInput
 from mixlab.spec import rules
 from mixlab.spec.epoch import Refused, epoch_of, from_json, summarised
 from mixlab.spec.metric import find
+from mixlab.spec.trainable import complete
 
 TOP1 = Metric("test_top1", "%", higher_is_better=True, rules=("last", "median10", "best", "best10"))
 RMSE = Metric("rmse", "kg", digits=3, higher_is_better=False, rules=("best", "median2"))
@@ -60,11 +62,50 @@ def test_a_metric_is_found_by_its_own_name_and_by_its_rules() -> None:
         (Metric("a", rules=("median0",), higher_is_better=True), "unknown rule 'median0'"),
         (Metric("a", rules=("best",)), "needs higher_is_better"),
         (Metric(" "), "needs a name"),
+        (Metric("top-1 (%)"), r"'top-1 \(%\)', but MLflow records at most 250 letters"),
+        (Metric("x" * 250, rules=("last",)), "x_last', but MLflow records at most 250 letters"),
+        (Metric("train/../loss"), "'train/../loss', which MLflow takes for a path"),
+        (Metric("/loss"), "'/loss', which MLflow takes for a path"),
+        (Metric("a", unit=None), "unit of the metric 'a' must be text, got None"),  # type: ignore[arg-type]
+        (Metric("a", digits=2.5), "digits of the metric 'a' must be a whole number, got 2.5"),  # type: ignore[arg-type]
+        (Metric("a", digits=-1), "digits of the metric 'a' must be from 0 to 15, got -1"),
+        (Metric("a", higher_is_better="yes"), "must be True, False or None, got 'yes'"),  # type: ignore[arg-type]
+        (Metric("a", rules="last"), "must be a tuple of names, got 'last'"),  # type: ignore[arg-type]
+        (Metric("a", rules=(5,)), "unknown rule 5"),  # type: ignore[arg-type]
     ],
 )
 def test_a_wrong_metric_is_refused(metric: Metric, sentence: str) -> None:
     with pytest.raises(BadInput, match=sentence):
         metric.check()
+
+
+@pytest.mark.parametrize("name", ["loss", "µm", "train/loss", "a b", "a.b-c:d", ".a", "a.", "x" * 245])
+def test_a_name_that_mlflow_records_is_a_metrics_name(name: str) -> None:
+    metric = Metric(name, rules=("last",)).check()
+    for each in metric.names:
+        _validate_metric_name(each)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "sentence"),
+    [
+        ((Metric("loss"), Metric("loss")), "two metrics have the same name 'loss'"),
+        ((Metric("Loss"), Metric("loss")), "two metrics are named 'Loss' and 'loss'"),
+        ((Metric("loss", rules=("last",)), Metric("Loss_last")), "'loss_last' and 'Loss_last'"),
+        ((Metric("loss", rules=("last", "last")),), "the same name 'loss_last'"),
+        (Metric("loss"), "must be a list or tuple, such as"),
+        ("loss", "must be a list or tuple, such as .* got 'loss'"),
+        (("loss",), "must be of the type Metric, got 'loss'"),
+    ],
+)
+def test_metrics_that_a_trainable_cannot_declare(metrics: object, sentence: str) -> None:
+    class Train:
+        def __call__(self) -> None:
+            raise NotImplementedError
+
+    Train.metrics = metrics  # type: ignore[attr-defined]
+    with pytest.raises(BadInput, match=sentence):
+        complete(Train())
 
 
 def test_an_epoch_takes_real_numbers_of_any_kind_and_goes_through_json() -> None:
@@ -82,7 +123,11 @@ def test_an_epoch_takes_real_numbers_of_any_kind_and_goes_through_json() -> None
         (Epoch(1, 3, {"loss": None}), "'loss' must be a real number, got None"),  # type: ignore[dict-item]
         (Epoch(4, 3, {}), "from 1 to 3"),
         (Epoch(0, 3, {}), "from 1 to 3"),
-        ({"epoch": 1}, "number, of and metrics"),
+        (Epoch(1.5, 3, {}), "'number' of an epoch must be a whole number, got 1.5"),  # type: ignore[arg-type]
+        (Epoch(1, None, {}), "'of' of an epoch must be a whole number, got None"),  # type: ignore[arg-type]
+        (Epoch(1, 3, [0.5]), "a mapping of metrics"),  # type: ignore[arg-type]
+        (Epoch(1, 3, {"loss%": 1.0}), "'loss%' was reported, but MLflow records"),
+        ({"epoch": 1}, "number, of and a mapping of metrics"),
     ],
 )
 def test_what_is_no_epoch_is_refused_by_name(epoch: object, sentence: str) -> None:
