@@ -11,12 +11,13 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 from mixlab.api import run
 from mixlab.cli import main
 from mixlab.options import Options
+from mixlab.spec.arms import Arm
 from mixlab.spec.designs import add_one_in, factorial, leave_one_out
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.metric import Metric
 from mixlab.spec.search import Search
 from mixlab.spec.space import Choice, Float, Int
-from mixlab.spec.study import Arm, Study
+from mixlab.spec.study import Study
 
 __all__ = [
     "Arm",

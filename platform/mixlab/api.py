@@ -14,10 +14,11 @@ from mixlab.errors import BadInput, require_known
 from mixlab.launching.result import Result
 from mixlab.listing import print_list
 from mixlab.options import BUDGET, DECIDED, Options
-from mixlab.spec.border import MOST_SEEDS
+from mixlab.spec import border
 from mixlab.spec.search import Search
 from mixlab.spec.study import Study
 from mixlab.spec.trainable import CompleteTrainable, complete
+from mixlab.tracking.mirrors import MIRRORS
 
 REPORT = "analysis.report"
 
@@ -46,6 +47,8 @@ def run(
         BadInput: the study or an option is wrong; one sentence.
     """
     options = options or Options()
+    options.check()
+    require_spec(study)
     console = console or Console(highlight=False)
     completed = complete(train)
     spec = configure(study, completed, options)
@@ -83,6 +86,14 @@ def _study_file() -> Path:
     return Path(getattr(sys.modules["__main__"], "__file__", None) or Path.cwd() / "notebook")
 
 
+def require_spec(spec: Any) -> None:
+    """Raise ``BadInput`` unless ``spec`` is a study or a search."""
+    if not isinstance(spec, Study | Search):
+        raise BadInput(f"what is run must be a Study or a Search, got {spec!r}")
+    if isinstance(spec, Search) and not isinstance(spec.study, Study):
+        raise BadInput(f"a search holds a Study, got {spec.study!r}")
+
+
 def configure(spec: Study | Search, train: CompleteTrainable, options: Options) -> Any:
     """Return the study or search changed by the options: first the preset, then each option.
 
@@ -91,6 +102,10 @@ def configure(spec: Study | Search, train: CompleteTrainable, options: Options) 
     """
     if not 0 <= options.checkpoint_every < float("inf"):
         raise BadInput(f"--checkpoint-every must be minutes, at least 0, got {options.checkpoint_every:g}")
+    for mirror in options.mirrors:
+        require_known("mirror", mirror, MIRRORS)
+    if isinstance(spec, Search):
+        spec.check_fields()
     search = spec.completed(train) if isinstance(spec, Search) else None
     study: Study = search.study if search is not None else spec  # type: ignore[assignment]
     study.check(train)
@@ -99,7 +114,7 @@ def configure(spec: Study | Search, train: CompleteTrainable, options: Options) 
     for key in ("dataset", "epochs", "train_images", "deterministic"):
         if getattr(options, key) is not None:
             changes[key] = getattr(options, key)
-    changes |= options.changes
+    changes |= border.configuration(options.changes, "--set")
     seeds = preset.get("seeds") if options.seeds is None else options.seeds
     if options.until is not None:
         require_known("end of --until", options.until, [DECIDED])
@@ -117,6 +132,8 @@ def configure(spec: Study | Search, train: CompleteTrainable, options: Options) 
         search = replace(search, study=study).with_fixed(train.held_out, **fixed)
         study = search.study
     if options.arms is not None:
+        if not options.arms:
+            raise BadInput("--arms names no arm: give at least one")
         study = study.with_arms(options.arms)
     return study if search is None else _configured(replace(search, study=study), options)
 
@@ -124,16 +141,15 @@ def configure(spec: Study | Search, train: CompleteTrainable, options: Options) 
 def _preset(study: Study, train: CompleteTrainable, name: str) -> dict[str, Any]:
     presets: Mapping[str, Any] = {**{key: {} for key in study.presets}, **train.presets}
     require_known("preset", name, presets)
-    return {**presets[name], **study.presets.get(name, {})}
+    return {**border.configuration(presets[name], f"the preset {name!r}"), **study.presets.get(name, {})}
 
 
 def _count(seeds: int) -> int:
-    if seeds < 1:
-        raise BadInput(f"--seeds must be at least 1, got {seeds}")
-    if seeds > MOST_SEEDS:
+    border.require_count("--seeds", seeds)
+    if seeds > border.MOST_SEEDS:
         raise BadInput(
-            f"--seeds is how many seeds each arm runs, at most {MOST_SEEDS}, got {seeds}; the seed {seeds} alone is "
-            f"written seeds=({seeds},) in the study"
+            f"--seeds is how many seeds each arm runs, at most {border.MOST_SEEDS}, got {seeds}; "
+            f"the seed {seeds} alone is written seeds=({seeds},) in the study"
         )
     return seeds
 

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from rich.console import Console
 
 from mixlab import installation
-from mixlab.api import REPORT, run
+from mixlab.api import REPORT, require_spec, run
 from mixlab.errors import BadInput, HeadLost
 from mixlab.launching.result import Result
 from mixlab.options import AUTO, BUDGET, Options
@@ -41,6 +41,7 @@ def main(study: Study | Search, train: Any, argv: Sequence[str] | None = None, *
     options = Options()
     try:
         installation.check()
+        require_spec(study)
         options = parse(study, argv)
         with redirect_stdout(sys.stderr) if options.json else nullcontext():
             result = run(study, train, options, report=report)

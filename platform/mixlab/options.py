@@ -1,12 +1,22 @@
 """Every option of the command line, with its default."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from mixlab.errors import BadInput
 
 AUTO = "auto"  # the GPUs of a trial: as few as its memory needs
 DECIDED = "decided"  # the end of seeds that are added one after another
 BUDGET = 20  # the most seeds of an arm until it is decided
+
+
+# What the value of an option may be, by its type, in words.
+WORDS = {str: "text", int: "a whole number", float: "a number", bool: "True or False", Sequence: "a list of names",
+         Mapping: "a mapping from keys to values", type(None): "None"}  # fmt: skip
+PLACES = ("data_root", "tracking_uri", "storage")  # paths too; an empty text would mean the current folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,3 +86,35 @@ class Options:
     scheduler: str | None = None
     concurrent: int | None = None
     optuna_storage: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in PLACES:
+            if isinstance(path := getattr(self, name), os.PathLike):
+                object.__setattr__(self, name, os.fspath(path))
+
+    def check(self) -> None:
+        """Raise ``BadInput`` for an option whose value has the wrong type, or is an empty text."""
+        for name, hint in get_type_hints(type(self)).items():
+            parts = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+            kinds = [get_origin(part) or part for part in parts]
+            if not any(_is(getattr(self, name), kind) for kind in kinds):
+                valid = " or ".join(WORDS[kind] for kind in kinds)
+                raise BadInput(f"{_option(name)} must be {valid}, got {getattr(self, name)!r}")
+        for name in PLACES:
+            if not getattr(self, name).strip():
+                raise BadInput(f"{_option(name)} must name a place, got {getattr(self, name)!r}")
+        if isinstance(self.gpus_per_trial, str) and self.gpus_per_trial != AUTO:
+            raise BadInput(f"{_option('gpus_per_trial')} must be a number or {AUTO!r}, got {self.gpus_per_trial!r}")
+
+
+def _is(value: Any, kind: Any) -> bool:
+    """Return whether a value is of a kind: a whole number is a number, true and false are none, text is no list."""
+    if isinstance(value, bool) or kind is bool:
+        return isinstance(value, bool) and kind is bool
+    if kind is Sequence and isinstance(value, str):
+        return False
+    return isinstance(value, int | float if kind is float else kind)
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")

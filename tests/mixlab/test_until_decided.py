@@ -207,7 +207,7 @@ def test_the_budget_is_the_number_of_seeds_or_twenty() -> None:
     ("study", "options", "sentence"),
     [
         (study_of(), Options(until="deceided"), "unknown end of --until 'deceided'; did you mean 'decided'?"),
-        (study_of(), Options(until="decided", seeds=0), "--seeds must be at least 1, got 0"),
+        (study_of(), Options(until="decided", seeds=0), "--seeds must be a whole number, at least 1, got 0"),
         (study_of(ARMS[:1]), Options(), "seeds until decided need a comparison, and 'plain' is the only arm"),
     ],
 )

@@ -39,7 +39,9 @@ def configuration(config: Mapping[str, Any], where: str) -> dict[str, Any]:
         require_recordable(f"{where} has the key {key!r}", key)
         found[key] = plain(value)
         if not _storable(found[key]):
-            raise BadInput(f"{key} must be text, a number, true, false, None or a list of those, got {value!r}")
+            raise BadInput(
+                f"{key} must be text in UTF-8, a number, true, false, None or a list of those, got {value!r}"
+            )
     return found
 
 
@@ -48,7 +50,9 @@ def _storable(value: Any) -> bool:
         return all(map(_storable, value))
     if isinstance(value, dict):
         return all(isinstance(key, str) and _storable(each) for key, each in value.items())
-    return value is None or isinstance(value, str | int | float | bool)
+    if isinstance(value, str):
+        return value.isascii() or not any(unicodedata.category(letter) == "Cs" for letter in value)
+    return value is None or isinstance(value, int | float | bool)
 
 
 def seeds(given: Any) -> Any:
@@ -100,7 +104,19 @@ def require_folder_name(what: str, name: Any) -> None:
             "no invisible character, and no space at its ends"
         )
     if len(name.encode()) > 200:
-        raise BadInput(f"{what} must have at most 200 letters, got {len(name)} in {name!r}")
+        raise BadInput(f"{what} must have a name of at most 200 bytes in UTF-8, got {len(name.encode())} in {name!r}")
+
+
+def require_flag(what: str, given: Any) -> None:
+    """Raise ``BadInput`` unless ``given`` is true or false; a text such as ``"no"`` would count as true."""
+    if not isinstance(given, bool):
+        raise BadInput(f"{what} must be True or False, got {given!r}")
+
+
+def require_count(what: str, given: Any, least: int = 1) -> None:
+    """Raise ``BadInput`` unless ``given`` is a whole number, ``least`` or more."""
+    if not isinstance(given, int) or isinstance(given, bool) or given < least:
+        raise BadInput(f"{what} must be a whole number, at least {least}, got {given!r}")
 
 
 def require_sequence(what: str, given: Any, example: str) -> None:

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mixlab.spec.study import Arm
+from mixlab.spec.arms import Arm
 
 Term = tuple[str, Mapping[str, Any]]
 

@@ -162,18 +162,27 @@ class Search:
     def _is_baseline(self, cell: Cell) -> bool:
         return cell.arm == self.study.baseline
 
+    def check_fields(self) -> None:
+        """Raise ``BadInput``, one sentence, for a field that has the wrong type."""
+        ranges.check(self.space)
+        border.configuration(self.tuning or {}, "the tuning of a search")
+        border.require_count("the budget of a search", self.budget, 0)
+        if not isinstance(self.budgets, Mapping):
+            raise BadInput(f"the budgets of a search must map presets to numbers, got {self.budgets!r}")
+        for preset, budget in self.budgets.items():
+            border.require_count(f"the budget of the preset {preset!r}", budget)
+        if self.concurrent is not None:
+            border.require_count("the most trials at a time", self.concurrent)
+
     def check(self, train: CompleteTrainable) -> None:
         """Raise ``BadInput``, one sentence, for whatever can be known to fail before anything starts."""
-        if not isinstance(self.study, Study):
-            raise BadInput(f"a search holds a Study, got {self.study!r}")
+        self.check_fields()
         self.study.check(train)
         require_known("sampler", self.sampler, SAMPLERS)
         require_known("scheduler", self.scheduler, SCHEDULERS)
         require_known("direction", self.direction, DIRECTIONS)
-        ranges.check(self.space)
         self._check_budget()
         border.require_seeds(self.search_seeds, "a search")
-        border.configuration(self.tuning or {}, "the tuning of a search")
         if both := set(self.search_seeds) & set(self.study.seeds):
             raise BadInput(f"seed {min(both)} is both of the search and of the confirmation, whose seeds must be fresh")
         for cell in self.study.cells():
@@ -181,7 +190,7 @@ class Search:
 
     def _check_budget(self) -> None:
         arms = len(self.study.cells())
-        if not isinstance(self.budget, int) or self.budget < arms:
+        if self.budget < arms:
             raise BadInput(
                 f"a budget of {self.budget} trials is below the number of arms, {arms}: each needs one or more"
             )
@@ -191,8 +200,6 @@ class Search:
                 f"a budget of {self.budget} trials cannot be divided equally among {arms} arms: "
                 f"give {down} or {down + arms}"
             )
-        if self.concurrent is not None and self.concurrent < 1:
-            raise BadInput(f"the trials at a time must be at least 1, got {self.concurrent}")
 
     def _check_cell(self, cell: Cell, train: CompleteTrainable) -> None:
         for key in self.space:

@@ -18,7 +18,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from mixlab.errors import BadInput, require_known
+from mixlab.spec import border
 
+MOST_WHOLE = 2**53  # above it the samplers, which compute in floats, would miss numbers
 Condition = Mapping[str, tuple[Any, ...]]  # by key, the values for which a range applies
 Point = dict[str, Any]
 
@@ -33,6 +35,9 @@ class Float:
     step: float | None = None
     when: Condition = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        _make_plain(self)
+
 
 @dataclass(frozen=True)
 class Int:
@@ -44,6 +49,9 @@ class Int:
     step: int = 1
     when: Condition = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        _make_plain(self)
+
 
 @dataclass(frozen=True, init=False)
 class Choice:
@@ -53,8 +61,14 @@ class Choice:
     when: Condition
 
     def __init__(self, *values: Any, when: Condition | None = None) -> None:
-        object.__setattr__(self, "values", values)
+        object.__setattr__(self, "values", border.plain(values))
         object.__setattr__(self, "when", when or {})
+
+
+def _make_plain(values: Float | Int) -> None:
+    """Turn the numbers of NumPy into Python's."""
+    for name in ("low", "high", "step"):
+        object.__setattr__(values, name, border.plain(getattr(values, name)))
 
 
 Range = Float | Int | Choice
@@ -162,6 +176,9 @@ def check(space: Space) -> None:
     if not space:
         raise BadInput("the space of the search is empty: give at least one key to vary")
     for key, values in space.items():
+        border.configuration({key: None}, "the space of a search")
+        if isinstance(values, Float | Int | Choice) and not isinstance(values.when, Mapping):
+            raise BadInput(f"the condition of {key} must map keys to values, got {values.when!r}")
         if isinstance(values, Choice):
             _check_choice(key, values)
         elif isinstance(values, Float | Int):
@@ -214,8 +231,9 @@ def _check_choice(key: str, values: Choice) -> None:
     for value in values.values:
         if not isinstance(value, str | int | float | bool | None):
             raise BadInput(f"a choice of {key} must be text, a number, true, false or None, got {value!r}")
-    if len({repr(value) for value in values.values}) < len(values.values):
-        raise BadInput(f"the choice of {key} has a value twice: {list(values.values)}")
+    for place, value in enumerate(values.values):
+        if any(value == other or str(value) == str(other) for other in values.values[:place]):
+            raise BadInput(f"the choice of {key} has the value {value!r} twice: {list(values.values)}")
 
 
 def _check_interval(key: str, values: Float | Int) -> None:
@@ -226,6 +244,8 @@ def _check_interval(key: str, values: Float | Int) -> None:
             raise BadInput(
                 f"the range of {key} must be of finite {'whole ' * (kinds == (int,))}numbers, got {number!r}"
             )
+    if isinstance(values, Int) and max(abs(low), abs(high)) > MOST_WHOLE:
+        raise BadInput(f"the range of {key} must be within {-MOST_WHOLE} and {MOST_WHOLE}, got {low} to {high}")
     if low == high:
         raise BadInput(f"the range of {key} is empty: low and high are both {low:g}; put a fixed value into the base")
     if low > high:

@@ -10,33 +10,14 @@ from typing import Any
 
 from mixlab.errors import BadInput, require_known
 from mixlab.spec import border
+from mixlab.spec.arms import Arm, require_arms
+from mixlab.spec.factors import Level, levels_of, require_factors
 from mixlab.spec.trainable import CompleteTrainable, Config, complete
 from mixlab.spec.trial import Trial, cell_name, digest, trial_key
-
-Level = Mapping[str, Any]  # the keys that a factor's level changes in the base
 
 FAMILIES = ("study", "table")
 FIRST_ROUND = 4  # the seeds that every arm runs before any comparison may be decided
 UNDECIDED = "not decided"  # the verdict on a comparison that needs more seeds
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One treatment.
-
-    Args:
-        name: its name in the table.
-        changes: the keys that it changes in the base.
-        against: the name of the arm that it is compared with, if that is not the baseline.
-        control: whether the arm only shows what else a treatment changes, and makes no claim of its own.
-        signs: in a factorial design, whether each term is on (1) or off (-1).
-    """
-
-    name: str
-    changes: Config
-    against: str | None = None
-    control: bool = False
-    signs: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -108,10 +89,8 @@ class Study:
         """
         if factor in self.fixed:
             return {str(self.fixed[factor]): {}}
-        given = self.factors[factor]
-        levels = given if isinstance(given, Mapping) else {str(value): {factor: value} for value in given}
         different: dict[str, Level] = {}
-        for label, level in levels.items():
+        for label, level in levels_of(factor, self.factors[factor]).items():
             free = {key: value for key, value in level.items() if key not in self.fixed}
             if free not in different.values():
                 different[label] = free
@@ -166,7 +145,7 @@ class Study:
                 if self.tuned is not None and name not in self.tuned:
                     continue
                 own = {**arm.changes, **(self.tuned or {}).get(name, {})}
-                config = {**merged, **self.settings({**merged, **own}), **self.fixed, **own}
+                config = {**merged, **self._settings_of(name, {**merged, **own}), **self.fixed, **own}
                 found.append(
                     Cell(levels, arm.name, border.configuration(config, repr(name)), {**changes, **arm.changes})
                 )
@@ -183,48 +162,45 @@ class Study:
         """Raise ``BadInput``, one sentence, for anything in the study that cannot be run."""
         border.require_folder_name("a study", self.name)
         border.configuration(self.base, "the base of a study")
-        self._check_arms()
-        self._check_factors()
+        border.configuration(self.fixed, "what is fixed in a study")
+        require_arms(self.name, self.arms)
+        require_factors(self.factors)
+        self._check_presets()
         border.require_seeds(self.seeds, f"the study {self.name!r}")
         require_known("family", self.family, FAMILIES)
-        if self.delta is not None and not (isinstance(self.delta, int | float) and 0 < self.delta < float("inf")):
+        number = isinstance(self.delta, int | float) and not isinstance(self.delta, bool)
+        if self.delta is not None and not (number and 0 < self.delta < float("inf")):
             raise BadInput(f"delta must be a number above 0, in the units of the metric, got {self.delta!r}")
+        border.require_flag("sequential", self.sequential)
+        if not callable(self.settings):
+            raise BadInput(
+                f"the settings of a study must be a function of a cell's configuration, got {self.settings!r}"
+            )
         if self.sequential and len(self.arms) < 2:
             raise BadInput(f"seeds until decided need a comparison, and {self.baseline!r} is the only arm: add another")
         if not isinstance(self.metric, str):
             raise BadInput(f"the metric of a study must be a name, got {self.metric!r}")
-        if train.metrics and train.find(self.metric or train.metric) is None:
+        if not train.metrics:
+            raise BadInput("the trainable declares no metrics, so nothing can be compared: give it a tuple of Metric")
+        if train.find(self.metric or train.metric) is None:
             require_known("metric", self.metric, [name for metric in train.metrics for name in metric.names])
 
-    def _check_arms(self) -> None:
-        border.require_sequence("the arms of a study", self.arms, 'Arm("baseline", {})')
-        for arm in self.arms:
-            if not isinstance(arm, Arm):
-                raise BadInput(f"the arms of a study must be of the type Arm, got {arm!r}")
-            border.require_name("an arm", arm.name)
-            border.configuration(arm.changes, f"the arm {arm.name!r}")
-        names = [arm.name for arm in self.arms]
-        border.require_different(f"two arms of {self.name}", names)
-        for arm in self.arms:
-            if arm.against is not None:
-                require_known(f"arm that {arm.name!r} is compared with,", arm.against, names)
-        if self.arms[0].against is not None:
-            raise BadInput(f"the baseline {self.baseline!r} is compared with nothing, got {self.arms[0].against!r}")
-        if alone := [arm.name for arm in self.arms if arm.against == arm.name]:
-            raise BadInput(f"the arm {alone[0]!r} is compared with itself: name another arm")
+    def _check_presets(self) -> None:
+        if not isinstance(self.presets, Mapping):
+            raise BadInput(f"the presets of a study must be a mapping from names to settings, got {self.presets!r}")
+        for name, preset in self.presets.items():
+            border.require_name("a preset", name)
+            border.configuration(preset, f"the preset {name!r}")
+            if "seeds" in preset:
+                border.require_count(f"seeds of the preset {name!r}", preset["seeds"])
 
-    def _check_factors(self) -> None:
-        if not isinstance(self.factors, Mapping):
-            raise BadInput(f"the factors of a study must be a mapping from keys to levels, got {self.factors!r}")
-        for factor, given in self.factors.items():
-            border.require_name("a factor", factor)
-            if isinstance(given, Mapping):
-                for label, level in given.items():
-                    border.require_name(f"a level of {factor!r}", label)
-                    border.configuration(level, f"the level {label!r} of {factor!r}")
-                given = list(given)
-            border.require_sequence(f"the levels of the factor {factor!r}", given, f'("{given}",)')
-            border.require_different(f"two levels of the factor {factor!r}", map(str, given))
+    def _settings_of(self, name: str, config: Config) -> Config:
+        """Return what ``settings`` sets in the cell ``name``."""
+        try:
+            found = self.settings(config)
+        except LookupError as error:
+            raise BadInput(f"the settings of {self.name} have no entry for {name!r}: {error}") from error
+        return border.configuration(found, f"what the settings of {self.name} return for {name!r}")
 
     def trials(self, train: Any) -> list[Trial]:
         """Return every trial after a check: cell by cell in the order of the factors and arms, seed by seed.
@@ -240,6 +216,8 @@ class Study:
         names: dict[str, str] = {}
         trials = []
         cells = self.cells()
+        if not cells:
+            raise BadInput(f"no cell of {self.name} is left to run: none of {list(self.tuned or {})} is one")
         border.require_different(f"two cells of {self.name}", [cell.name for cell in cells])
         for cell in cells:
             found = train.resolve(cell.config)

@@ -13,12 +13,14 @@ Only ``__call__`` and ``metrics`` are required. A trainable of a few lines::
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from mixlab.errors import BadInput
+from mixlab.errors import BadInput, require_known
+from mixlab.spec import border
 from mixlab.spec.metric import Metric, MetricLike, checked, find
 
 Config = Mapping[str, Any]
@@ -88,16 +90,31 @@ class CompleteTrainable:
     """A trainable with everything that the platform may ask for."""
 
     def __init__(self, train: Any) -> None:
-        if not callable(train):
-            raise BadInput(f"a trainable must be callable, got {train!r}")
+        if not callable(train) or isinstance(train, type):
+            hint = ", a class: give an object of it" if isinstance(train, type) else ""
+            raise BadInput(f"a trainable must be a callable object, got {train!r}{hint}")
         self.train = train
         self.metrics = checked(getattr(train, "metrics", ()))
         self.numbers: int = getattr(train, "numbers", 1)
+        border.require_count("numbers of a trainable", self.numbers)
         self.files: Sequence[str] = getattr(train, "files", ())
         self.prepared: Sequence[str] = getattr(train, "prepared", ())
         self.timed: Sequence[str] = getattr(train, "timed", ())
         self.held_out: Config = getattr(train, "held_out", {})
+        self._require_kinds()
         self._resolved: dict[str, Configuration] = {}
+
+    def _require_kinds(self) -> None:
+        for name in ("files", "prepared", "timed"):
+            if isinstance(given := getattr(self, name), str) or not all(isinstance(key, str) for key in given):
+                raise BadInput(f"{name} of a trainable must be a tuple of configuration keys, got {given!r}")
+        for name in ("presets", "neutral", "held_out"):
+            if not isinstance(given := getattr(self.train, name, {}), Mapping):
+                raise BadInput(f"{name} of a trainable must be a mapping, got {given!r}")
+        if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in self.final):
+            raise BadInput(f"final of a trainable must be a tuple of exceptions, got {self.final!r}")
+        if self.metrics:
+            require_known("metric of the trainable", self.metric, [n for metric in self.metrics for n in metric.names])
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_resolved": {}}
@@ -116,7 +133,8 @@ class CompleteTrainable:
     @property
     def final(self) -> tuple[type[Exception], ...]:
         """Return the exceptions that the same configuration and seed would raise again."""
-        return tuple(getattr(self.train, "final", (ValueError,)))
+        given = getattr(self.train, "final", (ValueError,))
+        return tuple(given) if isinstance(given, Iterable) else (given,)
 
     @property
     def metric(self) -> str:
@@ -141,10 +159,11 @@ class CompleteTrainable:
                 found: Any = self.train.resolve(config) if hasattr(self.train, "resolve") else dict(config)
             except ValueError as error:
                 raise BadInput(str(error)) from error
-            if isinstance(found, Mapping):
-                self._resolved[key] = Configuration(dict(found), dict(found))
-            else:
-                self._resolved[key] = Configuration(dict(found.flat), found.settings)
+            if not isinstance(found, Mapping) and not hasattr(found, "settings"):
+                raise BadInput(f"resolve of a trainable must return a mapping, or flat and settings, got {found!r}")
+            flat, settings = (found, found) if isinstance(found, Mapping) else (found.flat, found.settings)
+            flat = border.configuration(flat, "the resolved configuration")
+            self._resolved[key] = Configuration(flat, dict(flat) if settings is found else settings)
         return self._resolved[key]
 
     def hashed(self, flat: Config) -> dict[str, Any]:
@@ -168,16 +187,19 @@ class CompleteTrainable:
         for key in self.files:
             if flat.get(key) is None:
                 continue
-            file = Path(flat[key])
+            file = Path(str(flat[key]))
             if not file.is_file():
                 raise BadInput(f"{key} must be a file, but there is none at {str(flat[key])!r}")
             found[key] = "sha256:" + hashlib.sha256(file.read_bytes()).hexdigest()
         return found
 
     def objectives(self, config: Config) -> list[str]:
-        """Return the names of the metrics that a search may optimise."""
+        """Return the names of the metrics that a search may optimise; raise ``BadInput`` if there are none."""
         if hasattr(self.train, "objectives"):
-            return list(self.train.objectives(config))
+            found = self.train.objectives(config)
+            if isinstance(found, str) or not found:
+                raise BadInput(f"objectives of a trainable must be a list of at least one metric's name, got {found!r}")
+            return list(found)
         return [metric.name for metric in self.metrics]
 
     def prepare(self, settings: Any, data_root: Path) -> None:
@@ -187,7 +209,10 @@ class CompleteTrainable:
 
     def estimate_seconds(self, settings: Any) -> float | None:
         """Return roughly how long a run takes on this machine; None if nobody knows."""
-        return float(self.train.estimate_seconds(settings)) if hasattr(self.train, "estimate_seconds") else None
+        if not hasattr(self.train, "estimate_seconds"):
+            return None
+        seconds = self.train.estimate_seconds(settings)
+        return None if seconds is None or not math.isfinite(seconds) else float(seconds)
 
     def gpu_memory(self, settings: Any, data_root: Path) -> tuple[float, float]:
         """Return the MiB that a run needs on this machine's GPU, and those that are free there.

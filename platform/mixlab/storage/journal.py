@@ -43,6 +43,8 @@ def filesystem_of(root: str) -> tuple[pyarrow.fs.FileSystem, str]:
     """Return the file system of a folder or URI, and the path in it."""
     if "://" in root:
         filesystem, path = pyarrow.fs.FileSystem.from_uri(root)
+        if not path.strip("/"):
+            raise ValueError("it names no bucket or folder")
     else:
         filesystem, path = pyarrow.fs.LocalFileSystem(), str(Path(root).absolute())
     return filesystem, path.rstrip("/")

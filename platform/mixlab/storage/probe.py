@@ -83,10 +83,12 @@ def _attempt(what: str, root: str, name: str) -> tuple[str, bool]:
 
 
 def _look(filesystem: pyarrow.fs.FileSystem, path: str, _: str) -> bool:
-    """Return whether anything exists there yet."""
+    """Return whether the folder exists yet."""
     bucket = path.partition("/")[0]
     if isinstance(filesystem, pyarrow.fs.S3FileSystem) and not _there(filesystem, bucket):
         raise OSError(f"there is no bucket {bucket!r}")
+    if filesystem.get_file_info(path).type == pyarrow.fs.FileType.File:
+        raise NotADirectoryError("it is a file")
     return _there(filesystem, path)
 
 

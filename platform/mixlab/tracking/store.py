@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import filelock
 from mlflow.entities import Run
@@ -50,8 +51,7 @@ def connect(tracking_uri: str, *, make: bool = True) -> MlflowClient:
         BadInput: nobody answers, the file is not a database, or it does not exist and must not be created.
     """
     file = sqlite_file(tracking_uri)
-    if file is None and tracking_uri.startswith("sqlite:"):
-        raise BadInput(f"--tracking-uri {tracking_uri!r} names no file; give sqlite:///FILE")
+    _require_uri(tracking_uri, file)
     if file is not None and not make and not file.is_file():
         raise BadInput(f"no MLflow database at {str(file)!r}: run the study first, or name another with --tracking-uri")
     seconds = ANSWER_SECONDS if file is None else FILE_SECONDS
@@ -77,6 +77,23 @@ def connect(tracking_uri: str, *, make: bool = True) -> MlflowClient:
             "give sqlite:///FILE or the http:// address of a running server"
         )
     return client[0]
+
+
+def _require_uri(uri: str, file: Path | None) -> None:
+    """Raise ``BadInput`` for a URI that names no store; MLflow would take an empty one for a file of its own."""
+    if file is None and uri.startswith("sqlite:"):
+        raise BadInput(f"--tracking-uri {uri!r} names no file; give sqlite:///FILE")
+    if file is not None and file.is_dir():
+        raise BadInput(
+            f"--tracking-uri {uri!r} names a folder; give sqlite:///FILE, such as sqlite:///{file}/mlflow.db"
+        )
+    if "://" not in uri and uri != "databricks":
+        hint = f"did you mean sqlite:///{uri}?" if uri.endswith(".db") else "give sqlite:///FILE, or a server's http://"
+        raise BadInput(f"--tracking-uri {uri!r} is no URI; {hint}")
+    if uri.startswith("file:"):
+        raise BadInput(f"--tracking-uri {uri!r} is a folder, which MLflow writes no more; give sqlite:///FILE")
+    if uri.startswith(("http://", "https://")) and not urlsplit(uri).hostname:
+        raise BadInput(f"--tracking-uri {uri!r} names no host; give http://HOST:PORT")
 
 
 def experiment_id(client: MlflowClient, study: str) -> str:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixlab import Arm, Metric, Options, Study
-from mixlab.api import configure
+from mixlab.api import configure, run
 from mixlab.errors import BadInput
 from mixlab.spec.trainable import complete
 
@@ -73,6 +73,25 @@ STUDY = Study(name="toy", base={"lr": 0.1}, arms=(Arm("a", {}), Arm("b", {"lr": 
         ({"metric": "rmse_median10"}, ["'rmse_median10'", "'rmse_last'"]),
         ({"family": "tables"}, ["'tables'", "'table'"]),
         ({"delta": 0}, ["0", "delta"]),
+        ({"delta": True}, ["True", "delta"]),
+        ({"sequential": "no"}, ["'no'", "True or False"]),
+        ({"base": {"lr": "\udcff"}}, ["lr", "'\\udcff'", "UTF-8"]),
+        ({"arms": (Arm("a", {}), Arm("b", {"lr": 1}, control="no"))}, ["'b'", "'no'", "True or False"]),  # type: ignore[arg-type]
+        ({"arms": (Arm("a", {}), Arm("b", {"lr": 1}, signs={"x": 5}))}, ["'b'", "{'x': 5}", "1 or -1"]),
+        (
+            {"arms": (Arm("a", {}), Arm("b", {"lr": 1}, against="c"), Arm("c", {"lr": 2}, against="b"))},
+            ["'b'", "itself, by way of 'c'"],
+        ),
+        ({"factors": {"x": {"one": {"x": 1}, "two": {"x": 1}}}}, ["'one'", "'two'", "the same"]),
+        ({"factors": {"x": (1, True)}}, ["'1'", "'True'", "the same"]),
+        ({"presets": [1]}, ["[1]", "presets"]),
+        ({"presets": {"smoke": 5}}, ["'smoke'", "5", "mapping"]),
+        ({"presets": {"smoke": {"seeds": "3"}}}, ["'smoke'", "'3'", "whole number"]),
+        ({"settings": {"a": 1}}, ["{'a': 1}", "function"]),
+        ({"settings": lambda config: None}, ["'a'", "None", "mapping"]),
+        ({"settings": lambda config: {}[config["lr"]]}, ["no entry for 'a'", "0.1"]),
+        ({"fixed": [1]}, ["[1]", "mapping"]),
+        ({"tuned": {"z": {}}}, ["'z'", "no cell"]),
         ({"arms": (Arm("a", {}), Arm("b", {}))}, ["'a'", "'b'", "same configuration"]),
     ],
 )
@@ -124,6 +143,10 @@ def test_hard_names_are_names() -> None:
         (Options(mixers=[]), ["mixer", "at least one"]),
         (Options(preset="papper"), ["'papper'", "'paper'"]),
         (Options(arms=["c"]), ["'c'"]),
+        (Options(arms=[]), ["--arms", "at least one"]),
+        (Options(mirrors=["wandbb"]), ["'wandbb'", "'wandb'"]),
+        (Options(changes={"lr%": 1}), ["--set", "'lr%'"]),
+        (Options(changes={5: 1}), ["--set", "5", "text"]),  # type: ignore[dict-item]
     ],
 )
 def test_wrong_options(options: Options, parts: list[str]) -> None:
@@ -131,6 +154,74 @@ def test_wrong_options(options: Options, parts: list[str]) -> None:
         configure(STUDY, TRAIN, options)
     for part in parts:
         assert part in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "parts"),
+    [
+        ({"mixers": "cutmix"}, ["--mixers", "'cutmix'", "a list of names"]),
+        ({"arms": "b"}, ["--arms", "'b'", "a list of names"]),
+        ({"seeds": "3"}, ["--seeds", "'3'", "a whole number"]),
+        ({"seeds": 3.0}, ["--seeds", "3.0", "a whole number"]),
+        ({"seeds": True}, ["--seeds", "True", "a whole number"]),
+        ({"cpus_per_trial": "2"}, ["--cpus-per-trial", "'2'", "a number"]),
+        ({"gpus_per_trial": "all"}, ["--gpus-per-trial", "'all'", "'auto'"]),
+        ({"changes": [("lr", 1)]}, ["--changes", "a mapping"]),
+        ({"quiet": "no"}, ["--quiet", "'no'", "True or False"]),
+        ({"storage": None}, ["--storage", "None", "text"]),
+        ({"storage": ""}, ["--storage", "''", "place"]),
+        ({"tracking_uri": ""}, ["--tracking-uri", "''", "place"]),
+        ({"data_root": " "}, ["--data-root", "' '", "place"]),
+    ],
+)
+def test_options_of_a_wrong_kind(given: Mapping[str, Any], parts: list[str]) -> None:
+    with pytest.raises(BadInput) as error:
+        Options(**given).check()
+    for part in parts:
+        assert part in str(error.value)
+
+
+def test_options_take_paths_and_whole_numbers_for_numbers() -> None:
+    options = Options(storage=Path("x"), data_root=Path("d"), cpus_per_trial=2, gpus_per_trial=1)  # type: ignore[arg-type]
+    options.check()
+    assert (options.storage, options.data_root) == ("x", "d")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("metrics", (), "declares no metrics"),
+        ("metric", "accuracy", "metric of the trainable 'accuracy'"),
+        ("presets", ["paper"], r"presets .* must be a mapping, got \['paper'\]"),
+        ("neutral", [1], r"neutral .* must be a mapping, got \[1\]"),
+        ("held_out", ["a"], r"held_out .* must be a mapping, got \['a'\]"),
+        ("files", "lr", "files .* must be a tuple of configuration keys, got 'lr'"),
+        ("final", ("x",), "final .* must be a tuple of exceptions"),
+        ("numbers", "2", "numbers .* must be a whole number, at least 1, got '2'"),
+        ("resolve", lambda config: None, "resolve .* must return a mapping, or flat and settings, got None"),
+        ("resolve", lambda config: {"x": {1}}, "x must be text"),
+        ("resolve", lambda config: {"x%": 1}, "resolved configuration has the key 'x%'"),
+    ],
+)
+def test_a_trainable_that_is_wrong_is_a_sentence(field: str, value: Any, sentence: str) -> None:
+    train = Toy()
+    setattr(train, field, value)
+    with pytest.raises(BadInput, match=sentence):
+        STUDY.trials(train)
+
+
+def test_a_class_is_no_trainable_and_a_mapping_is_no_study() -> None:
+    with pytest.raises(BadInput, match="a class: give an object of it"):
+        complete(Toy)
+    with pytest.raises(BadInput, match=r"must be a Study or a Search, got \{'name': 'x'\}"):
+        run({"name": "x"}, Toy())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seconds", [None, float("nan"), float("inf")])
+def test_an_estimate_that_is_no_number_is_unknown(seconds: Any) -> None:
+    train = Toy()
+    train.estimate_seconds = lambda settings: seconds  # type: ignore[attr-defined]
+    assert complete(train).estimate_seconds({}) is None
 
 
 def test_plans_differ_by_what_they_contain_but_seeds() -> None:

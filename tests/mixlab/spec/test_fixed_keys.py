@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from mixlab import Arm, Study
+from mixlab import Arm, Metric, Study
 from mixlab.api import configure
 from mixlab.cli import parse
 from mixlab.options import Options
@@ -33,7 +33,7 @@ class Toy:
         "quick": {"backbone": "small", "lr": 0.05, "seeds": 1},
         "smoke": {"backbone": "small"},
     }
-    metrics = ()
+    metrics = (Metric("loss", higher_is_better=False),)
 
     def __call__(self) -> None:
         raise NotImplementedError

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import optuna
 import pytest
 
@@ -13,6 +14,7 @@ from mixlab import Arm, Choice, Float, Int, Metric, Search, Study, main
 from mixlab.api import configure
 from mixlab.cli import parse
 from mixlab.errors import BadInput
+from mixlab.spec import space
 from mixlab.spec.space import Space, corners, describe, grid, suggest
 from mixlab.spec.trainable import complete
 from trainables import classify
@@ -206,6 +208,20 @@ def of(**space: Any) -> Callable[[], Search]:
             [],
             ["zeta, alpha", "look at one another"],
         ),
+        (of(zeta=Float(0, 1, when=["mixer"])), [], ["zeta", "['mixer']", "map keys to values"]),
+        (of(term=Choice(0.1, "0.1")), [], ["term", "'0.1'", "twice"]),
+        (of(term=Choice(True, 1)), [], ["term", "1", "twice"]),
+        (of(layers=Int(1, 10**30)), [], ["layers", "within", "1000000"]),
+        (lambda: replace(SEARCH, space={5: Float(0, 1)}), [], ["5", "text"]),
+        (of(**{"ze%ta": Float(0, 1)}), [], ["'ze%ta'", "MLflow"]),
+        (lambda: replace(SEARCH, space=["zeta"]), [], ["['zeta']", "mapping"]),
+        (lambda: replace(SEARCH, tuning=["evaluate"]), [], ["['evaluate']", "mapping"]),
+        (lambda: replace(SEARCH, budget=4.0), [], ["4.0", "whole number"]),
+        (lambda: replace(SEARCH, budget=True), [], ["True", "whole number"]),
+        (lambda: replace(SEARCH, budgets=[4]), [], ["[4]", "presets"]),
+        (lambda: replace(SEARCH, budgets={"smoke": "4"}), [], ["'smoke'", "'4'", "whole number"]),
+        (lambda: replace(SEARCH, concurrent=1.5), [], ["1.5", "whole number"]),
+        (lambda: replace(SEARCH, study=5), [], ["a Study", "5"]),
         (of(lr=Float(1, 4)), [], ["lr", "space", "'cutmix · plain'"]),
         (lambda: replace(SEARCH, objective="test_top1"), [], ["'test_top1'", "held-out data", "'val_top1'"]),
         (lambda: replace(SEARCH, tuning={"validation": 0.1, "evaluate": "test"}), [], ["'test'", "'validation'"]),
@@ -241,6 +257,20 @@ def test_bad_input_is_one_sentence_and_exit_2(
     for part in parts:
         assert part in sentence
     assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_of_numpy_are_numbers_of_a_space() -> None:
+    assert Float(np.float32(0.5), np.int64(2)) == Float(0.5, 2)
+    assert Choice(np.float64(0.1), np.bool_(True)).values == (0.1, True)
+    space.check({"zeta": Int(np.int64(1), np.int32(3)), "term": Choice(np.float32(0.5), 1)})
+
+
+def test_a_trainable_whose_objectives_are_no_list_is_a_sentence() -> None:
+    for found in ("val_top1", []):
+        train = Toy()
+        train.objectives = lambda config, found=found: found  # type: ignore[method-assign, misc, assignment]
+        with pytest.raises(BadInput, match="must be a list of at least one metric's name, got"):
+            replace(SEARCH, objective="").completed(complete(train))
 
 
 def test_check_raises_what_main_prints() -> None:

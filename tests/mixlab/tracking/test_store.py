@@ -38,6 +38,11 @@ def test_the_file_of_a_uri(uri: str, file: str | None) -> None:
         ("sqlite:///nowhere/m.db", "no MLflow database at 'nowhere/m.db'"),
         ("s3://bucket/runs", "no MLflow store answers at --tracking-uri 's3://bucket/runs'"),
         ("nonsense://x", "no MLflow store answers"),
+        ("mlflow.db", "'mlflow.db' is no URI; did you mean sqlite:///mlflow.db"),
+        ("./mlruns", "'./mlruns' is no URI; give sqlite:///FILE"),
+        ("file:///tmp/mlruns", "is a folder, which MLflow writes no more"),
+        ("sqlite:////tmp", "names a folder; give sqlite:///FILE, such as sqlite:////tmp/mlflow.db"),
+        ("http://", "'http://' names no host"),
     ],
 )
 def test_what_is_no_store_is_a_sentence(uri: str, sentence: str) -> None:

@@ -1,0 +1,62 @@
+"""An arm of a study, and what a study's arms must be."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from mixlab.errors import BadInput, require_known
+from mixlab.spec import border
+from mixlab.spec.trainable import Config
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One treatment.
+
+    Args:
+        name: its name in the table.
+        changes: the keys that it changes in the base.
+        against: the name of the arm that it is compared with, if that is not the baseline.
+        control: whether the arm only shows what else a treatment changes, and makes no claim of its own.
+        signs: in a factorial design, whether each term is on (1) or off (-1).
+    """
+
+    name: str
+    changes: Config
+    against: str | None = None
+    control: bool = False
+    signs: Mapping[str, int] = field(default_factory=dict)
+
+
+def require_arms(study: str, arms: Sequence[Arm]) -> None:
+    """Raise ``BadInput`` unless ``arms`` can be the rows of the table of ``study``."""
+    border.require_sequence("the arms of a study", arms, '(Arm("baseline", {}),)')
+    for arm in arms:
+        if not isinstance(arm, Arm):
+            raise BadInput(f"the arms of a study must be of the type Arm, got {arm!r}")
+        border.require_name("an arm", arm.name)
+        border.configuration(arm.changes, f"the arm {arm.name!r}")
+        border.require_flag(f"control of the arm {arm.name!r}", arm.control)
+        if not isinstance(arm.signs, Mapping) or not set(arm.signs.values()) <= {-1, 1}:
+            raise BadInput(f"the signs of the arm {arm.name!r} must map terms to 1 or -1, got {arm.signs!r}")
+    border.require_different(f"two arms of {study}", [arm.name for arm in arms])
+    _require_comparisons(arms)
+
+
+def _require_comparisons(arms: Sequence[Arm]) -> None:
+    """Raise ``BadInput`` unless every comparison leads to the baseline, the first arm."""
+    against = {arm.name: arm.against for arm in arms}
+    for name, other in against.items():
+        if other is not None:
+            require_known(f"arm that {name!r} is compared with,", other, against)
+    if arms[0].against is not None:
+        raise BadInput(f"the baseline {arms[0].name!r} is compared with nothing, got {arms[0].against!r}")
+    for name, other in against.items():
+        passed = [name]
+        while other is not None:
+            if other == name:
+                way = f", by way of {', '.join(map(repr, passed[1:]))}" if passed[1:] else ""
+                raise BadInput(f"the arm {name!r} is compared with itself{way}: name another arm")
+            if other in passed:
+                break  # another arm's circle
+            passed.append(other)
+            other = against[other]
