@@ -129,7 +129,7 @@ def draw(pair: Tensor, drawn: Mapping[str, list[Drawn]], out: Path) -> None:
     lines = -(-len(drawn) // columns)
     figure = plt.figure(figsize=(3.6 * columns, 1.2 * (lines + 1)), dpi=150)
     grid = figure.add_gridspec(
-        lines + 1, 4 * columns, hspace=0.3, wspace=0.12, left=0.005, right=0.995, top=0.975, bottom=0.01
+        lines + 1, 4 * columns, hspace=0.3, wspace=0.12, left=0.02, right=0.995, top=0.975, bottom=0.01
     )
     for place, (image, name) in enumerate(zip(pair, "ab", strict=True)):
         show(figure.add_subplot(grid[0, 1 + place]), image, f"image {name}")

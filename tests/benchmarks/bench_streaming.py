@@ -64,11 +64,11 @@ def write(folder: Path, first: int, last: int) -> None:
         image.save(folder / f"class{number % CLASSES}" / f"{number:06}.jpg", quality=88)
 
 
-def generate(root: Path, images: int) -> None:
-    """Write ``photos/train`` and ``photos/test`` into ``root``."""
+def generate(root: Path, images: int, test: int = TESTED) -> None:
+    """Write ``photos/train`` with some images, and ``photos/test``, into ``root``."""
     with concurrent.futures.ProcessPoolExecutor(WORKERS) as pool:
         jobs = []
-        for split, count in (("train", images), ("test", TESTED)):
+        for split, count in (("train", images), ("test", test)):
             folder = root / "photos" / split
             for label in range(CLASSES):
                 (folder / f"class{label}").mkdir(parents=True)
