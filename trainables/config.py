@@ -3,6 +3,7 @@
 ``parse`` turns one into the other and refuses what is unknown, of the wrong type or out of range.
 """
 
+import functools
 import inspect
 import typing
 from collections.abc import Mapping
@@ -165,7 +166,7 @@ def mixer_options(mixer: str, given: Mapping[str, Any]) -> dict[str, Any]:
     }
     for name in given:
         require_known(f"option of {mixer}", f"mixer.{name}", [f"mixer.{p}" for p in defaults])
-    kinds = annotations(EveryMixer) | annotations(SlowCopy) | annotations(MIXERS[mixer])
+    kinds = {**annotations(EveryMixer), **annotations(SlowCopy), **annotations(MIXERS[mixer])}
     options = {
         name: checked(f"mixer.{name}", given[name], kinds[name]) if name in given else default
         for name, default in defaults.items()
@@ -195,7 +196,8 @@ def _split_keys(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, di
     return top, sections, options
 
 
-def annotations(kind: Any) -> dict[str, Any]:
+@functools.cache
+def annotations(kind: Any) -> Mapping[str, Any]:
     """Return the types of a class's fields or of a function's parameters, with the ranges that they may lie in."""
     return typing.get_type_hints(kind, include_extras=True)
 
@@ -204,7 +206,13 @@ def checked(key: str, value: Any, kind: Any) -> Any:
     """Return ``value`` as ``kind``; an int where a float is wanted becomes one, nothing else is converted."""
     value = tuple(value) if isinstance(value, list) else value  # JSON has no tuples
     try:
-        return TypeAdapter(kind, config=ConfigDict(strict=True)).validate_python(value)
+        return _strict(kind).validate_python(value)
     except ValidationError as error:
         wanted = error.errors()[0]["msg"].removeprefix("Input should be ").replace("valid ", "")
         raise ValueError(f"{key} must be {wanted}, got {value!r}") from None
+
+
+@functools.cache
+def _strict(kind: Any) -> TypeAdapter[Any]:
+    """Return the check of a type, built once: building them was most of the time that ``parse`` took."""
+    return TypeAdapter(kind, config=ConfigDict(strict=True))

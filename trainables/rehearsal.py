@@ -1,17 +1,19 @@
 """Finds within a second, before anything starts, what a configuration must be refused for by its arguments alone.
 
-The mixer mixes two images of noise, with noise for what it asks of the network; the network and its method are built of
-tensors that have a shape but no numbers, once for all configurations that differ only in real numbers.
+The mixer mixes two images of noise, with noise for what it asks of the network; the network and its method are built on
+torch's device without numbers, ``meta``, once for all configurations that differ only in real numbers.
 
-torch has no public name for tensors without numbers. This is the one file that uses its private ``FakeTensorMode``, and
-that sets aside ``nn.init.trunc_normal_``, which reads a number back since torch 2.15. timm reads some while it builds
-a model, so that its models are built outside, on torch's device without numbers, and are then brought in.
+A whole training step draws numbers as well, for which that device has no generator. Its tensors have a shape and a
+device but no numbers, for which torch has no public name: this is the one file that uses its private
+``FakeTensorMode``, and that sets aside ``nn.init.trunc_normal_``, which reads a number back since torch 2.15. timm
+reads some while it builds a model, so that its models are built outside, on ``meta``, and are then brought in.
 
 Shape letters: B batch, C channels, H height, W width, L classes.
 """
 
 import contextlib
 import inspect
+import warnings
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
@@ -104,7 +106,8 @@ def build(config: Config, dataset: Dataset) -> None:
     sumix = (config.sumix.any, config.sumix.raw_forward) if config.mixer in METHODS else None
     key = (_network(config, dataset), config.mixer, str(options), sumix, config.clean_loss > 0)
     if key not in _built:
-        with without_numbers():
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "for .*: copying from a non-meta parameter")  # a teacher's, of its file
             _method(config, dataset)
         _built.add(key)
 
@@ -138,7 +141,7 @@ def map_shapes(config: Config, dataset: Dataset) -> Shapes:
     key = _network(config, dataset)
     if key in _shapes:
         return _shapes[key]
-    with without_numbers(), torch.no_grad():
+    with torch.device("meta"), torch.no_grad():
         backbone = build_network(config, dataset).backbone.eval()
         maps = torch.rand(2, *dataset.image_shape)
         shapes = [maps.shape[1:]]
