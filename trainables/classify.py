@@ -47,6 +47,7 @@ class Classification:
         "dataset", "folder", "image_size", "test_size", "train_images", "subset.share", "test_images", "validation",
         "evaluate", "epochs", "backbone", "batch_size", "accumulate", "precision", "compile", "mixer",
     )  # fmt: skip
+    parallel = True  # several processes may train one run together
     held_out: Mapping[str, Any] = {"validation": 0.1, "evaluate": "validation"}  # what the runs of a search change
 
     @property
@@ -79,6 +80,7 @@ class Classification:
         resume_from: Path | None = None,
         data_root: Path = Path("data"),
         workers: int | None = None,
+        processes: int = 1,
     ) -> Epoch:
         """Train and test one network.
 
@@ -92,6 +94,8 @@ class Classification:
             resume_from: a folder that ``save`` wrote to; training goes on after its last epoch.
             data_root: the folder of the data sets.
             workers: the number of processes that decode streamed images; ``None`` takes as many as torch has threads.
+            processes: the number of processes that train the network together, each on a GPU of its own where there
+                is one; the numbers are those of one process but for rounding (``trainables.parallel.rows``).
 
         Returns:
             The last epoch.
@@ -100,21 +104,13 @@ class Classification:
             ValueError: the configuration is wrong.
             DataError: the data set is missing or broken.
             Diverged: the loss is not finite.
+            LostProcess: one of several processes has failed or was killed.
         """
-        from trainables.backbones.pretrained import load_pretrained
-        from trainables.datasets.opening import open_dataset
-        from trainables.hardware import device
-        from trainables.training import Run
+        from trainables.parallel.processes import accompanied
 
-        settings = parsed(settings)
-        data = open_dataset(settings, data_root, device(), workers=workers)
-        run = Run(settings, seed, data, load_pretrained(settings.backbone, settings.pretrained, data_root))
-        if resume_from is not None:
-            run.restore(Path(resume_from))
-        while not run.finished:
-            run.next_epoch()
-            report(run.epoch(), run.save)
-        return run.epoch()
+        run = parsed(settings), seed, resume_from, data_root, workers
+        with accompanied(processes, train_epochs, *run):
+            return train_epochs(*run, report)
 
     def resolve(self, config: Mapping[str, Any]) -> Resolved:
         """Return the whole configuration; raise ``ValueError``, one sentence, for what cannot be run."""
@@ -165,6 +161,30 @@ def parsed(settings: Config | Mapping[str, Any]) -> Config:
     from trainables.config import Config, parse
 
     return settings if isinstance(settings, Config) else parse(settings)
+
+
+def train_epochs(
+    settings: Config,
+    seed: int,
+    resume_from: Path | None,
+    data_root: Path,
+    workers: int | None,
+    report: Report = lambda epoch, save: None,
+) -> Epoch:
+    """Train a network in one process, or in one of several; see ``Classification.__call__``."""
+    from trainables.backbones.pretrained import load_pretrained
+    from trainables.datasets.opening import open_dataset
+    from trainables.hardware import device
+    from trainables.training import Run
+
+    data = open_dataset(settings, data_root, device(), workers=workers)
+    run = Run(settings, seed, data, load_pretrained(settings.backbone, settings.pretrained, data_root))
+    if resume_from is not None:
+        run.restore(Path(resume_from))
+    while not run.finished:
+        run.next_epoch()
+        report(run.epoch(), run.save)
+    return run.epoch()
 
 
 train = Classification()

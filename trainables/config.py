@@ -79,6 +79,7 @@ NEUTRAL: dict[str, Any] = {
     "compile": False,
     "deterministic": False,
     "mixer.probability": 1.0,
+    "mixer.groups": 1,
     "mixer.pipeline": None,
     "mixer.label": "area",
     "automix.preset": "release",

@@ -4,6 +4,7 @@ Every random number comes from a generator derived from (seed, purpose, epoch), 
 interrupted and resumed after its last finished epoch ends with the same numbers.
 """
 
+import contextlib
 import math
 import time
 from dataclasses import replace
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.nn.parallel import DistributedDataParallel
 
 from trainables import memory
 from trainables.backbones.backbone import Backbone
@@ -22,8 +24,9 @@ from trainables.config import Config
 from trainables.datasets.dataset import BatchSource
 from trainables.datasets.opening import Opened, dataset_of
 from trainables.hardware import device, environment, precision_of, set_up
-from trainables.methods import build_method
+from trainables.methods import Method, build_method
 from trainables.optimisers import build_optimiser
+from trainables.parallel import rows
 from trainables.rehearsal import check_batches
 from trainables.schedules import learning_rate
 from trainables.seeds import derive_seed, generator
@@ -59,11 +62,14 @@ class Run:
         self.validation_set = data.validation
         self.test_set = data.test
         self.words = {"data": data.fingerprint, **environment(self.device)}
+        if rows.count() > 1:
+            self.words["hardware"] = f"{rows.count()} x {self.words['hardware']}"
         check_batches(settings, len(data.train))
         self.method = build_method(settings, dataset_of(settings), seed, weights)
         self.method.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if settings.compile:
             compile_stages(self.method)
+        self.trained = shared(self.method)
         self.optimiser = build_optimiser(settings, settings.lr, self.method)
         self.precision = precision_of(settings.precision, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == torch.float16)
@@ -86,7 +92,8 @@ class Run:
 
     def train_epoch(self, epoch: int) -> tuple[dict[str, float], float, dict[str, tuple[float, ...]]]:
         """Make one pass over the training set; return the means of the loss and of the log, seconds, and histograms."""
-        torch.manual_seed(derive_seed(self.seed, "network", epoch))  # drop-path and dropout
+        own = f"network {rows.rank()}" if rows.rank() else "network"  # each process draws for other rows
+        torch.manual_seed(derive_seed(self.seed, own, epoch))  # drop-path and dropout
         order = generator(self.seed, "data", epoch)
         augment = generator(self.seed, "augment", epoch, self.device)
         mixer = generator(self.seed, "mixer", epoch, self.device)
@@ -101,10 +108,12 @@ class Run:
             self.set_lr(epoch - 1 + step / self.steps)
             self.optimiser.zero_grad(set_to_none=True)
             # Batch norm sees a part at a time, and so does the mixer: "ghost batch norm" (arXiv:1705.08741).
-            for part in zip(images.split(self.settings.part_size), labels.split(self.settings.part_size), strict=True):
-                with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-                    loss, log = self.method(*part, mixer)
-                self.scaler.scale(loss * (len(part[0]) / len(images))).backward()
+            parts = list(zip(images.split(self.settings.part_size), labels.split(self.settings.part_size), strict=True))
+            for part in parts:
+                with gradients_kept(self.trained, last=part is parts[-1]):
+                    with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+                        loss, log = self.trained(*part, mixer)
+                    self.scaler.scale(loss * (len(part[0]) / len(images))).backward()
                 for name, value in {"train_loss": loss.detach(), **log}.items():
                     # Summed on the device, in float64: reading a number each step would stall a GPU.
                     total = value.detach().double().mean(dim=0) * len(part[0])  # () or (M,)
@@ -223,6 +232,19 @@ class Run:
         self.optimiser.load_state_dict(state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])
         self.history = [Epoch(*epoch) for epoch in state["history"]]
+
+
+def shared(method: Method) -> nn.Module:
+    """Return ``method`` itself, or where several processes train together, with gradients that are their mean."""
+    if rows.count() == 1:
+        return method
+    # Some methods leave weights out of some steps. Statistics of batch norms are the same in every process already.
+    return DistributedDataParallel(method, forward_sync_buffers=False, find_unused_parameters=True)
+
+
+def gradients_kept(method: nn.Module, *, last: bool) -> contextlib.AbstractContextManager[None]:
+    """Return a block whose gradients the processes add up by themselves, until the ``last`` part of a batch."""
+    return method.no_sync() if isinstance(method, DistributedDataParallel) and not last else contextlib.nullcontext()
 
 
 def compile_stages(method: nn.Module) -> None:

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
+from trainables.parallel.rows import spread
+
 N = TypeVar("N", bound=nn.Module)
 Init = Literal["om_table", "torch_default"]
 
@@ -59,7 +61,7 @@ class Network(nn.Module):
     """A backbone that takes pixels in [0, 1] and normalises them itself.
 
     Mixing, saliency, occlusion and attacks therefore all work on pixels, and only this class knows the
-    mean and the standard deviation of the data set.
+    mean and the standard deviation of the data set. Where several processes train together, each computes some rows.
     """
 
     mean: Tensor
@@ -77,13 +79,15 @@ class Network(nn.Module):
 
     def encode(self, images: Tensor, depth: int) -> Tensor:
         """Return pixels (B, C, H, W) after ``depth`` stages of the backbone; 0 returns the pixels themselves."""
-        return images if depth == 0 else self.backbone.encode(self.normalise(images), 0, depth)
+        if depth == 0:
+            return images
+        return spread(lambda rows: self.backbone.encode(self.normalise(rows), 0, depth), images)
 
     def forward_features(self, maps: Tensor, depth: int = 0) -> Tensor:
         """Return features (B, D) of what ``encode`` returns: pixels, or maps after ``depth`` stages."""
         if depth == 0:
-            return self.backbone.forward_features(self.normalise(maps))
-        return self.backbone.pool(self.backbone.encode(maps, depth))
+            return spread(lambda rows: self.backbone.forward_features(self.normalise(rows)), maps)
+        return spread(lambda rows: self.backbone.pool(self.backbone.encode(rows, depth)), maps)
 
     def head(self, features: Tensor) -> Tensor:
         """Return logits (B, L) from features (B, D)."""

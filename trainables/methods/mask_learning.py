@@ -170,6 +170,7 @@ def _check(config: Config, pipeline: str) -> None:
     refused: dict[str, tuple[Any, Any, str]] = {
         "clean_loss": (config.clean_loss, 0, "has its own loss on the images as they are"),
         "mixer.probability": (config.mixer_options["probability"], 1, "mixes every batch"),
+        "mixer.groups": (config.mixer_options["groups"], 1, "makes the masks of a whole batch at once"),
     }
     if pipeline == "mp_ce":
         classifies = "classifies the images as they are in training mode and with gradient"

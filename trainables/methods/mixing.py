@@ -17,7 +17,16 @@ from trainables.methods.inputs import INPUTS, check_inputs, running_statistics_l
 from trainables.methods.method import Method, Step
 from trainables.mixers import MIXERS
 from trainables.mixers.choice import happens
-from trainables.mixers.mixed import Mixed, alone, mixed_binary_cross_entropy, mixed_cross_entropy, one_hot, pair
+from trainables.mixers.mixed import (
+    Mixed,
+    alone,
+    mixed_binary_cross_entropy,
+    mixed_cross_entropy,
+    one_hot,
+    pair,
+    side_by_side,
+)
+from trainables.parallel.rows import shares
 
 LAM_BINS = 10  # of the histograms of lambda in the log
 
@@ -34,8 +43,14 @@ class Mixing(Method):
         own_options = {name: value for name, value in config.mixer_options.items() if name in parameters}
         self.mixer: Callable[..., Mixed] = partial(mixer, **own_options)
         self.probability: float = config.mixer_options["probability"]
+        self.groups: int = config.mixer_options["groups"]
         self.inputs = {name: INPUTS[name] for name in INPUTS if name in parameters}
         check_inputs(self.inputs, network, config.mixer)
+        if self.groups > 1 and "encode" in self.inputs:
+            raise ValueError(
+                f"mixer {config.mixer!r} mixes maps of one depth for a whole batch: mixer.groups must be 1, "
+                f"got {self.groups}"
+            )
         self.loss: Callable[[Tensor, Tensor, Mixed], Tensor] = mixed_binary_cross_entropy
         if config.loss == "cross_entropy":
             self.loss = partial(mixed_cross_entropy, smoothing=config.label_smoothing)
@@ -81,7 +96,10 @@ class Mixing(Method):
         if self.probability < 1 and not happens(self.probability, rng):
             own = torch.arange(len(images), device=images.device)
             return pair(images, own, torch.ones(1, device=images.device))
-        return self.mixture(images, labels, rng)
+        if self.groups == 1:
+            return self.mixture(images, labels, rng)
+        rows = shares(len(images), min(self.groups, len(images)))
+        return side_by_side([self.mixture(images[own], labels[own], rng) for own in rows])
 
     def mixture(self, images: Tensor, labels: Tensor, rng: Generator) -> Mixed:
         """Return what the mixer makes of the batch, with what it asks of the network computed first."""

@@ -4,6 +4,7 @@ Shape letters: B batch, K sources of a mixture, C channels, H height, W width, L
 """
 
 import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -150,6 +151,17 @@ def pair(images: Tensor, partner: Tensor, lam: Tensor) -> Mixed:
     own = torch.arange(len(partner), device=partner.device)
     lam = lam.expand(len(partner))
     return Mixed(images, torch.stack((own, partner), dim=1), torch.stack((lam, 1 - lam), dim=1))
+
+
+def side_by_side(parts: Sequence[Mixed]) -> Mixed:
+    """Return one mixed batch of several, which were mixed from rows that follow each other; all of one depth."""
+    starts = itertools.accumulate((len(part.images) for part in parts[:-1]), initial=0)
+    return Mixed(
+        torch.cat([part.images for part in parts]),
+        torch.cat([part.sources + start for part, start in zip(parts, starts, strict=True)]),
+        torch.cat([part.weights for part in parts]),
+        parts[0].depth,
+    )
 
 
 def alone(images: Tensor) -> Mixed:

@@ -6,7 +6,7 @@ They are written like a mixer's own, ``mixer.probability``, and read by the meth
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from trainables.ranges import Share
+from trainables.ranges import Count, Share
 
 # The rows of AutoMix's Table 8: no slow copy; a copy of momentum 0, that is, of the same weights; a slow copy;
 # a slow copy and the cross-entropy of plain images.
@@ -20,6 +20,9 @@ class EveryMixer:
     # The share of the batches that are mixed; the others are trained on as they are. CutMix's and SaliencyMix's codes
     # have 0.5 for CIFAR, OpenMixup and SUMix 1.
     probability: Share = 1.0
+    # Parts of a batch that are mixed by themselves, as when each of so many processes mixes its own rows; the network
+    # sees them together.
+    groups: Count = 1
     pipeline: Pipeline | None = None  # None: the mixer's own, mp_ce for AutoMix and none for all others
 
 

@@ -78,6 +78,8 @@ def share_of(
 ) -> Share:
     """Return the resources of each of ``trials`` on the connected cluster; measured, if the options ask for that."""
     share = connect.share(options.cpus_per_trial, options.gpus_per_trial, resources, "the Ray cluster")
+    if share.gpus > 1 and not train.parallel:
+        raise BadInput(f"--gpus-per-trial must be at most 1 for what trains in one process, got {share.gpus:g}")
     if options.gpus_per_trial != AUTO or not share.gpus:
         return share
     with console.status("measuring the GPU memory of a trial of each arm ..."):

@@ -64,7 +64,8 @@ def work(config: Mapping[str, Any], *, work: Work) -> None:
 
     _give_back_memory()
     torch.set_num_threads(work.threads)
-    _keep_to_share(tune.get_context().get_trial_resources().required_resources.get("GPU", 0))
+    gpus = tune.get_context().get_trial_resources().required_resources.get("GPU", 0)
+    _keep_to_share(gpus)
     trial: Trial = config["trial"]
     own = tune.get_checkpoint()
     source = own.path if own else config["resume_from"]
@@ -79,7 +80,7 @@ def work(config: Mapping[str, Any], *, work: Work) -> None:
         if reporter.epochs and reporter.epochs[-1].last:
             return  # its process was lost after the last report
         try:
-            train(settings, trial.seed, reporter, folder, work.data_root)
+            train(settings, trial.seed, reporter, folder, work.data_root, max(1, int(gpus)))
         except StorageFull as full:
             tune.report({"full": str(full)})
         except work.train.final + (Refused,) as error:  # noqa: RUF005

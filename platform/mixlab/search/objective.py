@@ -25,13 +25,15 @@ class OverSeeds:
         self.metric = metric
         self.seeds = tuple(seeds)
 
-    def __call__(self, settings: Any, seed: int, report: Report, resume_from: Path | None, data_root: Path) -> None:
+    def __call__(
+        self, settings: Any, seed: int, report: Report, resume_from: Path | None, data_root: Path, processes: int = 1
+    ) -> None:
         """Train with every seed; ``seed`` is not used."""
         mean = _RunningMean(self.metric, len(self.seeds), report, _past(resume_from))
         if mean.past.over:  # the checkpoint is of a seed's last epoch
             resume_from = None
         for each in self.seeds[len(mean.past.values) :]:
-            self.train(settings, each, mean, resume_from, data_root)
+            self.train(settings, each, mean, resume_from, data_root, processes)
             mean.next_seed()
             resume_from = None
 

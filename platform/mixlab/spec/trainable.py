@@ -51,6 +51,8 @@ class Trainable(Protocol):
         prepared: keys that decide what ``prepare`` must prepare.
         timed: keys that decide how long a run takes; all of them by default.
         held_out: keys that a search's own runs change, so that they are judged on data that the table never sees.
+        parallel: True if ``__call__`` also takes ``processes``, the number of processes, with a GPU each, that train a
+            run together. Without it, a trial has one GPU at most.
         final: exceptions that the same configuration and seed would raise again; they are not tried again.
         resolve(config): ``Resolved`` or a dictionary; ``ValueError``, one sentence, for what cannot be run.
         objectives(config): names of the metrics that a search may optimise.
@@ -101,6 +103,7 @@ class CompleteTrainable:
         self.prepared: Sequence[str] = getattr(train, "prepared", ())
         self.timed: Sequence[str] = getattr(train, "timed", ())
         self.held_out: Config = getattr(train, "held_out", {})
+        self.parallel: bool = getattr(train, "parallel", False)
         self._require_kinds()
         self._resolved: dict[str, Configuration] = {}
 
@@ -225,9 +228,12 @@ class CompleteTrainable:
         needed, free = self.train.gpu_memory(settings, data_root)
         return float(needed), float(free)
 
-    def __call__(self, settings: Any, seed: int, report: Report, resume_from: Path | None, data_root: Path) -> None:
-        """Train once; see ``Trainable``."""
-        self.train(settings, seed, report, resume_from=resume_from, data_root=data_root)
+    def __call__(
+        self, settings: Any, seed: int, report: Report, resume_from: Path | None, data_root: Path, processes: int = 1
+    ) -> None:
+        """Train once, by so many processes; see ``Trainable``."""
+        together = {"processes": processes} if self.parallel else {}
+        self.train(settings, seed, report, resume_from=resume_from, data_root=data_root, **together)
 
 
 def complete(train: Any) -> CompleteTrainable:

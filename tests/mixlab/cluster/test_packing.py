@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from mixlab.cluster import connect
 from mixlab.cluster.connect import Share
-from mixlab.cluster.packing import Packing, measure, more, ran_out
+from mixlab.cluster.packing import Packing, measure, more, ran_out, share_of
 from mixlab.cluster.worker import CONTEXT_BYTES, share_of_tensors
+from mixlab.errors import BadInput
+from mixlab.options import Options
 from tests.servers import ray_cluster
 from tests.servers.program import run_alone
 from tests.study_folder import toy_folder
@@ -82,6 +85,12 @@ def test_arms_are_measured_at_once_where_they_fit_and_alone_where_not(
     trials: Any = [SimpleNamespace(cell=f"needs {mib}", settings=mib) for mib in (4_000, 2_000, 3_000)]
     assert measure(trials, train, Share(1, 1), Path()) == Packing(4_000, room, "needs 4000")
     assert shares == asked
+
+
+def test_what_trains_in_one_process_is_refused_several_gpus() -> None:
+    train: Any = SimpleNamespace(parallel=False)
+    with pytest.raises(BadInput, match=r"--gpus-per-trial must be at most 1 .*, got 2$"):
+        share_of([], train, {"GPU": 4, "CPU": 4}, Options(gpus_per_trial=2.0), Console())
 
 
 @given(count=st.integers(2, 64), gib=st.integers(16, 192))

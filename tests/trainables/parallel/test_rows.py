@@ -1,0 +1,144 @@
+"""Two processes on the CPU train to the numbers of one, in float64; a lost one is named."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Generator, Tensor, nn
+
+from trainables.config import parse
+from trainables.datasets.opening import dataset_of
+from trainables.methods import build_method
+from trainables.parallel.processes import LostProcess, accompanied
+from trainables.parallel.rows import count, own_rows, rank, shares, spread
+from trainables.training import gradients_kept, shared
+
+STEPS = 3
+BATCH = 7  # which two processes cannot share evenly
+SUMIX = {"sumix.lam": "learned", "sumix.regulariser": "su"}
+CASES: dict[str, dict[str, Any]] = {
+    "plain": {"mixer": "none"},
+    "cutmix": {"mixer": "cutmix"},
+    "mixup in groups": {"mixer": "mixup", "mixer.groups": 2},
+    "sumix": {"mixer": "cutmix", **SUMIX},
+    "sumix, learning before mixing": {"mixer": "mixup", **SUMIX, "sumix.raw_forward": "train_grad", "clean_loss": 0.5},
+    "saliency": {"mixer": "puzzlemix"},
+    "maps": {"mixer": "manifoldmix"},
+    "automix": {"mixer": "automix", "mixer.layer": 2},
+    "momentum": {"mixer": "mixup", "mixer.pipeline": "mp_ce"},
+    "parts": {"mixer": "cutmix", "accumulate": 2},
+    "no batch norm": {"mixer": "cutmix", "backbone": "vit_tiny_32"},
+}
+Found = dict[str, dict[str, Tensor]]
+
+
+def steps(keys: dict[str, Any]) -> dict[str, Tensor]:
+    """Take some steps in float64, and return every loss, the last gradients, and the state after them."""
+    config = parse({"dataset": "cifar10", "backbone": "resnet8", **keys})
+    method = build_method(config, dataset_of(config), 0).double().train()
+    trained, rng = shared(method), Generator().manual_seed(5)
+    sgd = torch.optim.SGD([weight for weight in method.parameters() if weight.requires_grad], lr=0.1, momentum=0.9)
+    found = {}
+    for step in range(STEPS):
+        images, labels = torch.rand(BATCH, 3, 32, 32, generator=rng).double(), torch.arange(BATCH) % 3
+        sgd.zero_grad()
+        size = -(-BATCH // config.accumulate)
+        parts = list(zip(images.split(size), labels.split(size), strict=True))
+        for number, part in enumerate(parts):
+            with gradients_kept(trained, last=part is parts[-1]):
+                loss, log = trained(*part, rng)
+                (loss * len(part[0]) / BATCH).backward()
+            found |= {f"step {step}.{number} {name}": value for name, value in {"loss": loss.detach(), **log}.items()}
+        found |= {f"gradient {name}": each.grad for name, each in method.named_parameters() if each.grad is not None}
+        sgd.step()
+        method.after_step(step / STEPS)
+    return {name: value.clone() for name, value in (found | method.state_dict()).items()}
+
+
+def all_cases(file: Path) -> None:
+    """Save what this process finds."""
+    found: Found = {name: steps(keys) for name, keys in CASES.items()}
+    found["normalised"] = normalised()
+    torch.save(found, file.with_suffix(f".{rank()}"))
+
+
+def normalised() -> dict[str, Tensor]:
+    """Return what batch norm makes of a batch, its running statistics, and the gradients of a loss across rows."""
+    rng = Generator().manual_seed(3)
+    norm = nn.BatchNorm2d(4).double()
+    batch = torch.randn(BATCH, 4, 3, 2, generator=rng, dtype=torch.float64).mul_(3).add_(100).requires_grad_()
+    weights = torch.randn(BATCH, BATCH, generator=rng, dtype=torch.float64)
+    out = spread(norm, batch).flatten(1)
+    gradients = torch.autograd.grad((weights * (out @ out.T).tanh()).sum(), (batch, norm.weight, norm.bias))
+    names = ("batch", "weight", "bias")
+    return {"out": out.detach(), **norm.state_dict(), **dict(zip(names, gradients, strict=True))}
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> list[Found]:
+    """Return what one process finds alone, and what each of two finds."""
+    alone, together = (tmp_path_factory.mktemp("found") / name for name in ("alone", "together"))
+    all_cases(alone)
+    with accompanied(2, all_cases, together):
+        all_cases(together)
+    return [
+        torch.load(file) for file in (alone.with_suffix(".0"), together.with_suffix(".0"), together.with_suffix(".1"))
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_two_processes_train_to_the_numbers_of_one(found: list[Found], case: str) -> None:
+    alone, *together = (each[case] for each in found)
+    for process in together:
+        assert process.keys() == alone.keys()
+        for name, value in alone.items():
+            # Sums of up to 7 x 32 x 32 numbers, in another order, through some steps.
+            torch.testing.assert_close(process[name], value, rtol=1e-8, atol=1e-10, msg=f"{case}: {name}")
+
+
+@pytest.mark.slow
+def test_batch_norm_is_torchs_over_the_rows_of_all(found: list[Found]) -> None:
+    alone, *together = (each["normalised"] for each in found)
+    rows = [slice(0, 3), slice(3, 7)]
+    for process, own in zip(together, rows, strict=True):
+        for name in ("out", "running_mean", "running_var", "num_batches_tracked", "batch"):
+            torch.testing.assert_close(process[name], alone[name], rtol=1e-11, atol=1e-12, msg=name)
+        assert own == shares(BATCH, 2)[rows.index(own)]
+    for name in ("weight", "bias"):  # of each process's own rows, twice: DistributedDataParallel takes their mean
+        mean = (together[0][name] + together[1][name]) / 2
+        torch.testing.assert_close(mean, alone[name], rtol=1e-11, atol=1e-12)
+
+
+def test_one_process_is_left_as_it_is() -> None:
+    assert (count(), rank(), own_rows(5)) == (1, 0, slice(0, 5))
+    method = nn.Linear(2, 2)
+    assert shared(method) is method  # type: ignore[arg-type]
+    with accompanied(1, fail):
+        pass
+
+
+def fail() -> None:
+    raise ArithmeticError("no such number")
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("end", "account"),
+    [
+        (fail, "process 1 of the 2 that train together ended with exit code 1: ArithmeticError: no such number"),
+        (die, "process 1 of the 2 that train together was ended by SIGKILL"),
+    ],
+)
+def test_a_process_that_is_lost_is_named(end: Callable[[], None], account: str) -> None:
+    with pytest.raises(LostProcess) as lost, accompanied(2, end):
+        torch.distributed.barrier()
+    assert str(lost.value) == account
