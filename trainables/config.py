@@ -115,7 +115,7 @@ def parse(config: Mapping[str, Any]) -> Config:
     values = {key: checked(key, top[key], kind) for key, kind in annotations(Config).items() if key in top}
     for section, name in SECTIONS.items():
         default = getattr(DEFAULTS, name)
-        kinds = annotations(type(default))
+        kinds = annotations(default.__class__)
         given = {k: checked(f"{section}.{k}", v, kinds[k]) for k, v in sections[section].items()}
         values[name] = replace(default, **given)
     parsed = Config(**values)
