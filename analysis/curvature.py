@@ -21,7 +21,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from torch import Generator
 
 from analysis import command, evaluation
@@ -30,9 +29,7 @@ from analysis.figures.landscape_plot import plot_line, plot_plane
 from analysis.loss_landscape import grid, plane_points
 from analysis.networks.evaluate import Result, batches
 from analysis.records.runs import done
-from analysis.words.captions import metric_text, provenance_text
-from analysis.words.cells import tidy
-from analysis.words.rendering import markdown, terminal_text
+from analysis.words.captions import provenance_text
 from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
 from trainables.config import Config
@@ -125,9 +122,7 @@ def draw(options: argparse.Namespace) -> int:
         f"Mean cross-entropy on {options.images} test images. Hessian of every parameter: power iteration, and "
         f"{options.draws} draws of Hutchinson's estimate. Noise: Gaussian, on every parameter, {options.noises} draws."
     )
-    pages = [markdown(metric_text(MEASURES[name], name, ()), table) for name, table in tables.items()]
-    (options.out / "table.md").write_text("\n".join([f"# {options.study}\n\n{how}\n", *pages]), encoding="utf-8")
-    pd.concat([tidy(table) for table in tables.values()]).to_csv(options.out / "table.csv", index=False)
+    text = study.write_tables(tables.values(), how)
     noise = study.points(partial(noise_points, most=options.sigma))
     noise.to_csv(options.out / "noise.csv", index=False)
     caption = f"{how} {line_and_band(noise).capitalize()}. {provenance_text(*levels)}"
@@ -144,8 +139,7 @@ def draw(options: argparse.Namespace) -> int:
         labels = ("step along the leading eigenvector", "step along the second")
         figure = plot_plane(options.study, plane, levels, f"{caption} {provenance_text(*levels)}", labels=labels)
         files += [*save(figure, options.out / "plane"), options.out / "plane.csv"]
-    text = "\n".join(terminal_text(metric_text(MEASURES[name], name, ()), table) for name, table in tables.items())
-    return study.finish(f"{text}\n{how}", files)
+    return study.finish(text, files)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -22,14 +22,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from analysis import command, evaluation
 from analysis.networks.evaluate import Result
 from analysis.records.runs import done
-from analysis.words.captions import metric_text
-from analysis.words.cells import tidy
-from analysis.words.rendering import markdown, terminal_text
 from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
 from trainables.config import Config
@@ -123,20 +118,14 @@ def tabulate_study(options: argparse.Namespace) -> int:
         for name, label in MEASURES.items()
     ]
     paper = recipe == RECIPES[options.layout]
-    tables = {
-        metric_text(metric, metric.name, ()): study.tables(metric, name, compare=paper)
-        for name, metric in zip(MEASURES, metrics, strict=True)
-    }
+    tables = [study.tables(metric, name, compare=paper) for name, metric in zip(MEASURES, metrics, strict=True)]
     images = next(iter(study.found.results.values()))["images"]
     how = (
         f"Faster R-CNN, {recipe.iterations} iterations of {recipe.batch_size} photographs; "
         f"{images} test photographs of {options.layout.upper()}."
     )
-    text = "\n".join(terminal_text(title, levels) for title, levels in tables.items())
-    pages = [markdown(title, levels) for title, levels in tables.items()]
-    (options.out / "table.md").write_text("\n".join([f"# {options.study}\n\n{how}\n", *pages]), encoding="utf-8")
-    pd.concat([tidy(levels) for levels in tables.values()]).to_csv(options.out / "table.csv", index=False)
-    return study.finish(f"{text}\n{how}", [options.out / "table.md", options.out / "table.csv"])
+    text = study.write_tables(tables, how)
+    return study.finish(text, [options.out / "table.md", options.out / "table.csv"])
 
 
 def parser() -> argparse.ArgumentParser:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from analysis.networks.evaluate import Evaluated, Measure, Result, evaluate_runs
 from analysis.records.published import published_of_runs
 from analysis.records.runs import FACTOR, METRIC, Plan, load_plan, load_runs
 from analysis.statistics.tables import LevelTable, level_tables
+from analysis.words.cells import tidy
+from analysis.words.rendering import escape_markdown, markdown_tables, terminal_tables
 from mixlab.spec.metric import Metric
 
 
@@ -120,6 +122,19 @@ class Evaluation:
             for point in of(self.found.results.get(run["run_id"], {}))
         ]
         return pd.DataFrame(rows) if rows else pd.DataFrame(columns=named)
+
+    def write_tables(self, tables: Iterable[Sequence[LevelTable]], how: str) -> str:
+        """Write ``table.md`` and ``table.csv``; return the same for a terminal.
+
+        Args:
+            tables: the tables of each number.
+            how: a sentence that says how the networks were evaluated.
+        """
+        study, out, tables = self.options.study, self.options.out, list(tables)
+        pages = [f"# {escape_markdown(study)}", how, *map(markdown_tables, tables)]
+        (out / "table.md").write_text("\n\n".join(pages) + "\n", encoding="utf-8")
+        pd.concat([tidy(levels) for levels in tables]).to_csv(out / "table.csv", index=False)
+        return "\n\n".join([study, *map(terminal_tables, tables), how])
 
     def finish(self, text: str, files: Iterable[Path]) -> int:
         """Print what was found and where it is written; return the exit code, 1 where a network has no result."""

@@ -26,9 +26,6 @@ from PIL import Image
 from analysis import command, evaluation
 from analysis.networks.evaluate import Result, batches
 from analysis.records.runs import CONFIG, done
-from analysis.words.captions import metric_text
-from analysis.words.cells import tidy
-from analysis.words.rendering import markdown, terminal_text
 from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
 from trainables.config import Config
@@ -88,14 +85,11 @@ def tabulate_study(options: argparse.Namespace) -> int:
     results = study.found.results
     if not results:
         return 1
-    tables = {metric_text(metric, name, ()): study.tables(metric, name) for name, metric in MEASURES.items()}
+    tables = [study.tables(metric, name) for name, metric in MEASURES.items()]
     images = next(iter(results.values()))["images"]
     how = f"{images} test images, evenly spaced, squeezed to a square; maps of the true class, at the best threshold."
-    text = "\n".join(terminal_text(title, levels) for title, levels in tables.items())
-    pages = [markdown(title, levels) for title, levels in tables.items()]
-    (options.out / "table.md").write_text("\n".join([f"# {options.study}\n\n{how}\n", *pages]), encoding="utf-8")
-    pd.concat([tidy(levels) for levels in tables.values()]).to_csv(options.out / "table.csv", index=False)
-    return study.finish(f"{text}\n{how}", [options.out / "table.md", options.out / "table.csv"])
+    text = study.write_tables(tables, how)
+    return study.finish(text, [options.out / "table.md", options.out / "table.csv"])
 
 
 def main(argv: list[str] | None = None) -> int:

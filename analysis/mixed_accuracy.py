@@ -29,9 +29,7 @@ from analysis.figures.two_lines_plot import plot_two_lines
 from analysis.networks.evaluate import Result, batches
 from analysis.networks.own_mixer import ALONE, classify, learns_masks, mixer_of, needs_weights
 from analysis.records.runs import CONFIG
-from analysis.words.captions import metric_text, provenance_text
-from analysis.words.cells import tidy
-from analysis.words.rendering import markdown, terminal_text
+from analysis.words.captions import provenance_text
 from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
 from trainables.config import Config, mixer_options, require_known
@@ -114,9 +112,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
     tables = {name: study.tables(metric, name) for name, metric in MEASURES.items()}
     whose = f"Mixtures by {options.mixer}" if options.mixer else "Mixtures by the mixer of each network's own run"
     how = f"{whose}, lambda from Beta(1, 1); {options.draws} draws of {options.images} test images."
-    pages = [markdown(metric_text(MEASURES[name], name, ()), levels) for name, levels in tables.items()]
-    (options.out / "table.md").write_text("\n".join([f"# {options.study}\n\n{how}\n", *pages]), encoding="utf-8")
-    pd.concat([tidy(levels) for levels in tables.values()]).to_csv(options.out / "table.csv", index=False)
+    text = study.write_tables(tables.values(), how)
     points = study.points(curve)
     points.to_csv(options.out / "curves.csv", index=False)
     caption = (
@@ -127,8 +123,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
     figure = plot_two_lines(options.study, points, tables[TOP1], caption, parts=(TOP1, TOP2), labels=labels, width=1)
     files = [options.out / name for name in ("table.md", "table.csv", "curves.csv")]
     files += save(figure, options.out / "curves")
-    text = "\n".join(terminal_text(metric_text(MEASURES[name], name, ()), levels) for name, levels in tables.items())
-    return study.finish(f"{text}\n{how}", files)
+    return study.finish(text, files)
 
 
 def main(argv: list[str] | None = None) -> int:

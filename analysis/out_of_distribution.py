@@ -29,9 +29,7 @@ from analysis.figures.drawing import line_and_band, save
 from analysis.figures.two_lines_plot import plot_two_lines
 from analysis.networks.evaluate import Result, batches
 from analysis.records.runs import CONFIG, done
-from analysis.words.captions import metric_text, provenance_text
-from analysis.words.cells import tidy
-from analysis.words.rendering import markdown, terminal_text
+from analysis.words.captions import provenance_text
 from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
 from trainables.config import Config
@@ -138,10 +136,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
         f"confidence is its largest probability; an AUPR by chance is {first['chance']:.1f} %, the share of images of "
         "no known class."
     )
-    text = "\n".join(terminal_text(metric_text(MEASURES[name], name, ()), levels) for name, levels in tables.items())
-    pages = [markdown(metric_text(MEASURES[name], name, ()), levels) for name, levels in tables.items()]
-    (options.out / "table.md").write_text("\n".join([f"# {options.study}\n\n{how}\n", *pages]), encoding="utf-8")
-    pd.concat([tidy(levels) for levels in tables.values()]).to_csv(options.out / "table.csv", index=False)
+    text = study.write_tables(tables.values(), how)
     points = study.points(curve)
     points.to_csv(options.out / "confidence.csv", index=False)
     levels = next(levels for name, levels in tables.items() if name.endswith("_aupr"))
@@ -150,9 +145,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
     parts = (INSIDE, OUTSIDE)
     figure = plot_two_lines(options.study, points, levels, caption, parts=parts, labels=labels, width=100)
     files = save(figure, options.out / "confidence")
-    return study.finish(
-        f"{text}\n{how}", [*files, *(options.out / name for name in ("confidence.csv", "table.md", "table.csv"))]
-    )
+    return study.finish(text, [*files, *(options.out / name for name in ("confidence.csv", "table.md", "table.csv"))])
 
 
 def main(argv: list[str] | None = None) -> int:

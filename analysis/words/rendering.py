@@ -40,17 +40,21 @@ def terminal_text(
         power: also say how many seeds would show each difference.
         wide: begin with the means alone, one row per combination of factor levels and one column per arm.
     """
+    means = [_grid(paper_cells(levels), "simple")] if wide else []
+    return "\n\n".join([study, *means, terminal_tables(levels, extra, power=power)]) + "\n"
+
+
+def terminal_tables(levels: Sequence[LevelTable], extra: Sequence[str] = (), *, power: bool = False) -> str:
+    """Return the tables as a piece of a text."""
     shared, own = _split_remarks(levels, extra)
-    blocks = [study]
+    blocks = []
     for level, lines in zip(levels, own, strict=True):
         grid = _grid(cells(level, extra), "simple")
         blocks.append("\n".join([_wrap(heading(level)), "", grid, *([""] if lines else []), *map(_wrap, lines)]))
         if power:
             blocks.append(f"{_wrap(power_heading(level))}\n\n{_grid(power_cells(level), 'simple')}")
-    if wide:
-        blocks.insert(1, _grid(paper_cells(levels), "simple"))
     blocks.append("\n".join(_wrap(line) for line in [*shared, method_text(*levels)]))
-    return "\n\n".join(blocks) + "\n"
+    return "\n\n".join(blocks)
 
 
 def markdown(study: str, levels: Sequence[LevelTable], extra: Sequence[str] = ()) -> str:

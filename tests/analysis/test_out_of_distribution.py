@@ -50,7 +50,10 @@ def test_the_aupr_is_that_of_every_held_out_image(
 ) -> None:
     out = tmp_path / "out"
     assert call(of_eight_classes, out) == 0
-    assert "an AUPR by chance is 20.0 %" in " ".join(capsys.readouterr().out.split())
+    text = capsys.readouterr().out
+    assert "an AUPR by chance is 20.0 %" in " ".join(text.split())
+    for title in ("Top-1 accuracy on the test set, %", "AUPR of the two held-out classes"):
+        assert text.count(title) == (out / "table.md").read_text().count(title) == 1
     names = {f"confidence.{ending}" for ending in ("png", "pdf", "csv")}
     assert {file.name for file in out.iterdir()} == names | {"table.md", "table.csv", "evaluations.json"}
     table = pd.read_csv(out / "table.csv").set_index(["metric", "arm"])["mean"]
