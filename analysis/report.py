@@ -31,7 +31,8 @@ from analysis.figures.wealth_plot import plot_wealth
 from analysis.records.configuration import configuration, provenance
 from analysis.records.runs import CONFIG, FACTOR, Plan, load_curves, load_plan
 from analysis.statistics.outlook import decide as decide
-from analysis.statistics.outlook import outlook as outlook  # a launch finds both here, beside report()
+from analysis.statistics.outlook import outlook as outlook
+from analysis.statistics.racing import race as race  # a launch finds all three here, besides report()
 from analysis.statistics.tables import LevelTable
 from analysis.words.answer import answer
 from analysis.words.cells import power_cells

@@ -25,6 +25,7 @@ from analysis.records.search_trials import SearchRecord, Tuned, load_search
 from analysis.statistics.search_findings import EVALUATOR, Landscape, cautions, claims, landscape
 from analysis.statistics.tables import LevelTable, level_tables
 from analysis.words.page import image, page, png
+from analysis.words.race import race_sentence, race_table
 from analysis.words.rendering import html_grid, html_tables
 from mixlab.errors import BadInput
 
@@ -44,6 +45,7 @@ class SearchReport:
     def text(self) -> str:
         """Return the report for a terminal."""
         lines = [self.winners.to_string(index=False), ""]
+        lines += [race_sentence(arm, len(self.search.plan["search_seeds"])) for arm in self.search.raced]
         lines += [f"Claim: {claim}" for claim in self.claims] or ["No claim: nothing here is beyond chance."]
         return "\n".join([*lines, *(f"Beware: {caution}" for caution in self.cautions)])
 
@@ -122,7 +124,11 @@ def _arm(arm: Tuned, found: SearchReport) -> str:
         figures.append((f"Map of {axes[0]} and {axes[1]}", plot_map(arm, axes[0], axes[1], objective)))
     if arm.complete:
         figures += [("Slices", plot_slices(arm, objective)), ("Parallel coordinates", plot_parallel(arm, objective))]
-    parts = [f"<h3>{html.escape(name)}</h3>{image(png(figure), f'{name}, {arm.name}')}" for name, figure in figures]
+    parts = []
+    if arm in found.search.raced:
+        words = html.escape(race_sentence(arm, len(found.search.plan["search_seeds"])))
+        parts.append(f"<h3>Race</h3><p>{words}</p>{html_grid(race_table(arm), words=True)}")
+    parts += [f"<h3>{html.escape(name)}</h3>{image(png(figure), f'{name}, {arm.name}')}" for name, figure in figures]
     seen = found.landscapes[arm.name]
     parts.append(f"<h3>Importance ({EVALUATOR})</h3><p>{html.escape(_importance_text(seen))}</p>")
     if len(seen.importance):

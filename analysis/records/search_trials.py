@@ -68,6 +68,11 @@ class SearchRecord:
     plan: Plan
     arms: list[Tuned]
 
+    @property
+    def raced(self) -> list[Tuned]:
+        """Return the arms if their configurations raced for seeds, and none otherwise."""
+        return self.arms if self.plan.get("racing") else []
+
 
 def load_search(
     tracking_uri: str, search: str, storage: str | None = None, plan_hash: str | None = None

@@ -13,7 +13,7 @@ from rich.console import Console
 from mixlab.errors import BadInput, require_known
 from mixlab.launching.result import Result
 from mixlab.listing import print_list
-from mixlab.options import BUDGET, DECIDED, Options
+from mixlab.options import BUDGET, DECIDED, RACED, Options
 from mixlab.spec import border
 from mixlab.spec.search import Search
 from mixlab.spec.study import Study
@@ -68,8 +68,11 @@ def run(
         console.print(f"All that {spec.name} reads is in {options.data_root}", markup=False, soft_wrap=True)
         return Result(0)
     made_by = importlib.import_module(report) if isinstance(report, str) else report
-    if (spec.study if isinstance(spec, Search) else spec).sequential and not hasattr(made_by, "decide"):
-        raise BadInput(f"seeds until decided need a report with a function decide, which {report!r} has not")
+    rules = {"decide": (spec.study if isinstance(spec, Search) else spec).sequential}
+    rules["race"] = isinstance(spec, Search) and spec.racing
+    for rule, needed in rules.items():
+        if needed and not hasattr(made_by, rule):
+            raise BadInput(f"seeds until decided need a report with a function {rule}, which {report!r} has not")
     # Ray, MLflow and Optuna take seconds to import, so they wait until the input has been found good.
     if options.dry_run:
         from mixlab.launching.plan import print_plan
@@ -158,6 +161,9 @@ def _configured(search: Search, options: Options) -> Search:
     for key, value in options.changes.items():
         if key in search.space:
             raise BadInput(f"--set {key}={value} fixes a key that the search varies: take it out of the space first")
+    if options.until is not None and len(search.search_seeds) == 1:
+        (first,) = search.search_seeds
+        search = replace(search, search_seeds=range(first, first + RACED))
     names = {"budget": "trials", "sampler": "sampler", "scheduler": "scheduler", "concurrent": "concurrent"}
     given = {name: getattr(options, option) for name, option in names.items() if getattr(options, option) is not None}
     return replace(search, **{"budget": search.budgets.get(options.preset, search.budget), **given})

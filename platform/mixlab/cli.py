@@ -92,7 +92,7 @@ def parser(study: Study | Search) -> argparse.ArgumentParser:
         "--until",
         metavar="decided",
         help="add seeds one after another, and none to an arm once its comparison is decided; --seeds is then the most "
-        f"that an arm gets, {BUDGET} if not given",
+        f"that an arm gets, {BUDGET} if not given; in a search, no more to what cannot be the best any more",
     )
     add("--epochs", metavar="N", type=int, help="epochs of each trial")
     add("--train-images", metavar="N", type=int, help="only the first N training images")

@@ -11,6 +11,7 @@ from mixlab.errors import BadInput
 AUTO = "auto"  # the GPUs of a trial: as few as its memory needs
 DECIDED = "decided"  # the end of seeds that are added one after another
 BUDGET = 20  # the most seeds of an arm until it is decided
+RACED = 6  # the most seeds of a configuration in a search whose study names one alone
 
 
 # What the value of an option may be, by its type, in words.
@@ -31,7 +32,8 @@ class Options:
         backbones: the levels of the factor ``backbone``.
         arms: run only these arms, and the baseline.
         seeds: run the seeds from 0 to ``seeds`` - 1 in every arm; with ``until``, the most that an arm gets.
-        until: ``decided`` adds seeds one after another, and none to an arm whose comparison is decided.
+        until: ``decided`` adds seeds one after another, and none to an arm whose comparison is decided; in a search,
+            none to a configuration that cannot be the best of its arm any more.
         epochs: sets the configuration key ``epochs``.
         train_images: sets the configuration key ``train_images``.
         deterministic: sets the configuration key ``deterministic``.

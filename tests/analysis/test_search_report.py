@@ -279,3 +279,23 @@ def test_cautions_count_what_has_not_ended(searched) -> None:
     running = create_trial(state=TrialState.RUNNING, params={}, distributions={})
     found = judged(searched({"cutmix": [*some, running]}))
     assert any("1 trials have not ended" in caution for caution in cautions(found.search, None))
+
+
+def test_a_race_says_how_many_seeds_every_trial_got_and_why_no_more(searched, tmp_path: Path) -> None:
+    some = points(5, 0)
+    out = "out of reach: even 1 more seed as good as the best so far, 62, would leave its mean behind 60 of trial 0"
+    races = ([58.0, 62.0], ""), ([50.0], out), ([59.0, 60.0], "")
+    trials = [trial(point, 60.0) for point in some[:3]]
+    trials[1].state = TrialState.PRUNED
+    for each, (values, why) in zip(trials, races, strict=True):
+        each.user_attrs = {"mixlab.race": {"values": values, "out": why}}
+    trials += [trial(some[3], 40.0, TrialState.PRUNED), trial(some[4], None, TrialState.FAIL), trial(some[0], 60.0)]
+    trials[5].user_attrs = {"mixlab.same_as": 0}
+    found = judged(searched({"cutmix": trials, "mixup": trials[:1]}, racing=True, search_seeds=[1000, 1001]))
+    assert (
+        "cutmix: 5 of 12 seeds were trained for 6 trials: 1 won, 1 out of reach, 1 had all seeds, "
+        "1 stopped early in its first seed, 1 failed, 1 took the result of an earlier trial just like it." in found.text
+    )
+    page = write_page(found, tmp_path / "search.html").read_text()
+    assert f"<tr><td>1</td><td>1</td><td>50</td><td>{out}</td></tr>" in page
+    assert "<tr><td>0</td><td>2</td><td>60</td><td>won</td></tr>" in page

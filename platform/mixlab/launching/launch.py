@@ -22,6 +22,7 @@ from mixlab.launching.sequential import SequentialTrials
 from mixlab.launching.session import Session
 from mixlab.launching.start import Start, only_driver, only_machine, results_folder, undisturbed
 from mixlab.search.history import History
+from mixlab.search.race import Race
 from mixlab.search.trial_store import TrialStore, url_of
 from mixlab.spec.search import Search
 from mixlab.spec.state import State
@@ -66,7 +67,8 @@ def _search(search: Search, start: Start, folder: Path, report: Any) -> Result:
     # A history in a file is this machine's own: a driver elsewhere would propose the same trials once more.
     elsewhere = only_machine(start, "searching") if trials.in_a_file else contextlib.nullcontext()
     with elsewhere, History(search, start.train, trials) as history:
-        phase = ProposedTrials(history, start.storage, start.options.preset)
+        race = Race(history, report.race) if search.racing else None
+        phase = ProposedTrials(history, start.storage, start.options.preset, race)
         found = _run(phase, start)
         if found.early or found.code:
             return Result(found.code)

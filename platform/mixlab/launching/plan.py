@@ -112,6 +112,12 @@ def _left_of_search(search: Search, train: CompleteTrainable, options: Options, 
         console.print(line, markup=False, soft_wrap=True)
         point = next(space.corners(search.space, train.resolve(search.config(cell, {})).flat))
         left += [Left(search.trial(cell, point, number, train), times=seeds) for number in range(todo)]
+    if search.racing:
+        console.print(
+            f"Each trial begins with 1 of {seeds} seeds and gets more only while it may still be the best of its arm: "
+            "the cost that follows is the most that there can be",
+            soft_wrap=True,
+        )
     console.print(
         f"{search.budget} trials by {search.sampler}, stopped early by {search.scheduler}; then "
         f"{len(search.study.cells())} winners on {len(search.study.seeds)} fresh seeds",

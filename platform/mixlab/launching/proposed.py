@@ -10,9 +10,11 @@ from mixlab.cluster.source import WAIT, End, Job, Wait
 from mixlab.errors import BadInput
 from mixlab.launching.display import Shown
 from mixlab.launching.session import Session
-from mixlab.search.history import ANSWER, ERROR, OUTCOMES, TWIN, Claim, Found, History
+from mixlab.search.history import ANSWER, ERROR, OUTCOMES, Claim, Found, History
+from mixlab.search.race import Race
 from mixlab.search.trial_store import shown as shown_url
 from mixlab.spec.epoch import Epoch
+from mixlab.spec.search import TWIN
 from mixlab.spec.state import State
 from mixlab.spec.trial import Trial
 from mixlab.storage.journal import Storage
@@ -32,13 +34,15 @@ class ProposedTrials:
         history: the history of the search.
         storage: the storage of its checkpoints.
         preset: the name of the preset with which it was started.
+        race: decides which trials get more seeds, in a search that races.
     """
 
     keeps_files = False
     rows = ()
 
-    def __init__(self, history: History, storage: Storage, preset: str) -> None:
+    def __init__(self, history: History, storage: Storage, preset: str, race: Race | None = None) -> None:
         self.history = history
+        self.race = race
         self.search = history.search
         self.storage = storage
         self.objective = self.search.objective
@@ -76,9 +80,12 @@ class ProposedTrials:
         if not math.isfinite(value):
             return End(State.FAILED, error=f"the objective {self.objective} became {value} in epoch {epoch.number}")
         self.history.report(claim, epoch.number, value)
+        out = bool(self.race is not None and self.race.out(claim, epoch, value))
         if epoch.last:
             return End(State.DONE, value)
-        return End(State.PRUNED, value) if fresh and self.history.hopeless(claim) else None
+        if self.race is None or epoch.number * len(claim.trial.seeds) < epoch.of:  # in a race, within the first seed
+            out = out or (fresh and self.history.hopeless(claim))
+        return End(State.PRUNED, value) if out else None
 
     def ended(self, trial: Trial, end: End) -> None:
         """See ``Source``."""
@@ -205,6 +212,7 @@ def describe(history: History, preset: str) -> dict[str, Any]:
         "sampler": search.sampler,
         "scheduler": search.scheduler,
         "search_seeds": list(search.search_seeds),
+        **({"racing": True} if search.racing else {}),
         "seeds": list(search.study.seeds),
     }
 

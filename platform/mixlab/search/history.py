@@ -15,7 +15,7 @@ from mixlab.search.drivers import Drivers
 from mixlab.search.samplers import build_pruner, build_sampler
 from mixlab.search.trial_store import TrialStore, exists
 from mixlab.spec import space as ranges
-from mixlab.spec.search import Search, SearchTrial
+from mixlab.spec.search import TWIN, Search, SearchTrial
 from mixlab.spec.state import State
 from mixlab.spec.study import Cell
 from mixlab.spec.trainable import CompleteTrainable, Config
@@ -23,7 +23,7 @@ from mixlab.spec.trial import digest
 
 Found = FrozenTrial  # a trial as Optuna holds it
 
-DRIVER, KEY, ERROR, TWIN = "mixlab.driver", "mixlab.key", "mixlab.error", "mixlab.same_as"
+DRIVER, KEY, ERROR = "mixlab.driver", "mixlab.key", "mixlab.error"
 ANSWER = "mixlab.answer"  # a failed trial has it if the trainable documents the exception by which it failed
 CONFIRMING = "mixlab.confirming"
 
@@ -202,7 +202,8 @@ class History:
             asked = study.ask()
         point = ranges.suggest(self.search.space, self._config(cell), asked)
         trial = self.search.trial(cell, point, asked.number, self.train)
-        study.pruner = build_pruner(self.search.scheduler, int(trial.config.get("epochs", 1)) * len(trial.seeds))
+        seeds = 1 if self.search.racing else len(trial.seeds)  # in a race, the first alone can be stopped in its midst
+        study.pruner = build_pruner(self.search.scheduler, int(trial.config.get("epochs", 1)) * seeds)
         asked.set_user_attr(DRIVER, self.drivers.me)
         asked.set_user_attr(KEY, trial.key)
         claim = Claim(trial, asked, bool(waiting))

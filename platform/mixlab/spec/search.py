@@ -27,6 +27,9 @@ SAMPLERS = {
 }
 SCHEDULERS = ("none", "asha", "hyperband", "median")
 DIRECTIONS = ("maximize", "minimize")
+# Attributes of a trial in Optuna.
+RACE = "mixlab.race"  # its result with each seed, and why it gets no more
+TWIN = "mixlab.same_as"  # the number of an earlier trial with the same key, whose result it took
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +73,9 @@ class Search:
         direction: ``maximize`` or ``minimize``; by default that of the metric.
         sampler: one of ``SAMPLERS``; each arm has its own.
         scheduler: one of ``SCHEDULERS``; all but ``none`` stop a trial early, by comparison within its arm.
-        search_seeds: each configuration is trained with all of them, and its objective is their mean.
+        search_seeds: each configuration is trained with all of them, and its objective is their mean. Where the study
+            is sequential, a configuration begins with the first and gets more only while it may still be the best of
+            its arm.
         tuning: the keys that only the search's own runs change in the base, by default those that the trainable calls
             held out; the confirmation runs without them.
         concurrent: the most trials at a time; if None, as many as there is room for.
@@ -124,6 +129,11 @@ class Search:
     def per_cell(self) -> int:
         """Return the number of trials of each cell."""
         return self.budget // len(self.study.cells())
+
+    @property
+    def racing(self) -> bool:
+        """Return whether configurations get more seeds only while they may still be the best of their arm."""
+        return self.study.sequential and len(self.search_seeds) > 1
 
     @property
     def identity(self) -> str:
@@ -231,4 +241,4 @@ class Search:
 
     def _definition(self) -> list[Any]:
         spec = {key: [type(values).__name__, asdict(values)] for key, values in self.space.items()}
-        return [spec, self.objective, list(self.search_seeds)]
+        return [spec, self.objective, list(self.search_seeds), *(["racing"] if self.racing else [])]

@@ -15,9 +15,10 @@ from mixlab.cluster.schedule import Events
 from mixlab.cluster.source import End, Job
 from mixlab.errors import BadInput
 from mixlab.launching.proposed import ProposedTrials
-from mixlab.search.history import DRIVER, ERROR, TWIN, Claim, History
+from mixlab.search.history import DRIVER, ERROR, Claim, History
 from mixlab.search.trial_store import TrialStore, shown
 from mixlab.spec.epoch import Epoch
+from mixlab.spec.search import TWIN
 from mixlab.spec.state import State
 from mixlab.spec.trial import Trial
 from mixlab.storage.journal import Saved

@@ -1,0 +1,56 @@
+"""The race of a search in words: how many seeds each configuration of an arm got, and why no more."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+
+import pandas as pd
+from optuna.trial import FrozenTrial, TrialState
+
+from analysis.records.search_trials import Tuned
+from mixlab.spec.search import RACE, TWIN
+
+WON, ALL = "won", "had all seeds"
+EARLY = "stopped early in its first seed"
+REPEATED = "took the result of an earlier trial just like it"
+FAILED = "failed"
+UNFINISHED = "not over"
+
+
+def race_table(arm: Tuned) -> pd.DataFrame:
+    """Return one row of text a trial, in their order: its number, seeds, mean over them, and why it got no more."""
+    rows = []
+    for trial in arm.trials():
+        values = _values(trial)
+        mean = f"{statistics.fmean(values):.4g}" if values else "–"
+        rows.append([str(trial.number), str(len(values)), mean, _why(arm, trial)])
+    return pd.DataFrame(rows, columns=["trial", "seeds", "mean", "why no more"])
+
+
+def race_sentence(arm: Tuned, seeds: int) -> str:
+    """Return what the race of an arm has cost and how its trials ended.
+
+    Args:
+        arm: the arm.
+        seeds: the most seeds of a trial.
+    """
+    trials = arm.trials()
+    spent = sum(len(_values(trial)) for trial in trials)
+    ends = Counter(_why(arm, trial).partition(":")[0] for trial in trials)
+    words = ", ".join(f"{count} {end}" for end, count in ends.items())
+    return f"{arm.name}: {spent} of {seeds * len(trials)} seeds were trained for {len(trials)} trials: {words}."
+
+
+def _values(trial: FrozenTrial) -> list[float]:
+    return list(trial.user_attrs.get(RACE, {}).get("values", []))
+
+
+def _why(arm: Tuned, trial: FrozenTrial) -> str:
+    best, out = arm.best, str(trial.user_attrs.get(RACE, {}).get("out", ""))
+    if best is not None and trial.number == best.number:
+        return WON
+    if TWIN in trial.user_attrs:
+        return REPEATED
+    ends = {TrialState.COMPLETE: ALL, TrialState.PRUNED: out or EARLY, TrialState.FAIL: FAILED}
+    return ends.get(trial.state, UNFINISHED)

@@ -1,0 +1,173 @@
+"""A race in a search's history: who gets more seeds, and that it goes on as if it had not been stopped."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState
+
+from analysis.report import race
+from mixlab import Options, run
+from mixlab.api import configure
+from mixlab.cluster.source import Job
+from mixlab.errors import BadInput
+from mixlab.launching.proposed import ProposedTrials
+from mixlab.search.history import History
+from mixlab.search.race import Race
+from mixlab.spec.epoch import Epoch
+from mixlab.spec.search import RACE, Search, SearchTrial
+from mixlab.spec.state import State
+from tests.mixlab.search_toy import TRAIN, InMemory, NoCheckpoints, accuracy, search
+from tests.toy import SEARCH, Toy
+
+SEEDS = range(1000, 1006)
+EPOCHS = 3  # of a seed
+
+
+def racing(**changes: Any) -> Search:
+    changes = {"base": {"epochs": EPOCHS}, "budget": 24, "scheduler": "none", "search_seeds": SEEDS, **changes}
+    found = search(**changes)
+    return replace(found, study=replace(found.study, sequential=True))
+
+
+def result(config: Mapping[str, Any], seed: int) -> float:
+    """Return the result of a configuration with a seed, which moves it by a point at most."""
+    return accuracy(config, EPOCHS) + math.sin(1e4 * config["zeta"] + seed**2)
+
+
+class Interrupted(Exception):
+    """The driver was stopped."""
+
+
+def proceed(history: History, reports: int = 10**6) -> int:
+    """Run one trial at a time; stop after some reports, as a killed driver does, and return how many there were.
+
+    A trial that goes on repeats its reports up to the last, as a schedule does from the journal.
+    """
+    source = ProposedTrials(history, NoCheckpoints(), "paper", Race(history, race))  # type: ignore[arg-type]
+    count = 0
+    while isinstance(job := source.next(1), Job):
+        trial = job.trial
+        assert isinstance(trial, SearchTrial)
+        known = history.of(trial).intermediate_values
+        values: list[float] = []
+        for number in range(1, EPOCHS * len(trial.seeds) + 1):
+            if number % EPOCHS == 1:
+                values.append(result(trial.config, trial.seeds[number // EPOCHS]))
+            fresh = number not in known
+            if count >= reports:
+                source.release()
+                return count
+            count += fresh
+            mean = math.fsum(values) / len(values)
+            metrics = {history.search.objective: mean}
+            end = source.reported(trial, Epoch(number, EPOCHS * len(trial.seeds), metrics), fresh)
+            if end is not None:
+                source.ended(trial, end)
+                break
+    assert history.finished()
+    return count
+
+
+def account(history: History) -> list[Any]:
+    """Return everything that a search has found and decided."""
+    trials = [trial for arm in history.arms for trial in history.trials(arm)]
+    return [(t.number, t.params, t.state, t.value, t.intermediate_values, t.user_attrs.get(RACE)) for t in trials]
+
+
+def test_every_trial_begins_with_one_seed_and_the_rule_says_which_get_more() -> None:
+    history = History(racing(), TRAIN, InMemory())
+    proceed(history)
+    for name in history.arms:
+        values: dict[int, list[float]] = {}
+        for trial in history.trials(name):
+            mine = trial.user_attrs[RACE]["values"]
+            config = {**TRAIN.resolve({**trial.params}).flat}
+            assert mine == pytest.approx([result(config, seed) for seed in SEEDS[: len(mine)]], rel=1e-10)
+            assert len(trial.intermediate_values) == EPOCHS * len(mine)
+            for over in range(1, len(mine) + 1):
+                values[trial.number] = mine[:over]
+                out = race(values, trial.number, len(SEEDS), True)
+                assert bool(out) == (over == len(mine) < len(SEEDS))
+            assert trial.user_attrs[RACE]["out"] == out
+            assert trial.state == (TrialState.PRUNED if out else TrialState.COMPLETE)
+            assert trial.value == pytest.approx(math.fsum(mine) / len(mine))
+        counts = [len(mine) for mine in values.values()]
+        assert counts[0] == len(SEEDS)
+        assert 1 in counts
+        best = history.best(name)
+        assert best is not None
+        assert len(values[best.number]) == len(SEEDS)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_race_that_is_killed_and_goes_on_decides_the_same(sampler: str) -> None:
+    undisturbed = History(racing(sampler=sampler), TRAIN, InMemory())
+    total = proceed(undisturbed)
+    store, count = InMemory(), 0
+    while (after := proceed(History(racing(sampler=sampler), TRAIN, store), 7)) == 7:
+        count += after
+    assert count + after == total
+    assert account(History(racing(sampler=sampler), TRAIN, store)) == account(undisturbed)
+
+
+def test_what_is_decided_stands_and_is_not_asked_again() -> None:
+    history = History(racing(budget=4), TRAIN, InMemory())
+    asked: list[tuple[int, int]] = []
+
+    def rule(values: Mapping[int, Any], number: int, seeds: int, higher_is_better: bool) -> str:
+        asked.append((number, len(values[number])))
+        return "out of luck" if len(values[number]) == 2 else ""
+
+    claim = history.claim()
+    assert claim is not None
+    for again in (Race(history, rule), Race(history, rule)):
+        said = [again.out(claim, Epoch(number, 18, {}), 80.0) for number in range(1, 7)]
+        assert said == ["", "", "", "", "", "out of luck"]
+    assert asked == [(0, 1), (0, 2)]
+    assert history.of(claim.trial).user_attrs[RACE] == {"values": [80.0, 80.0], "out": "out of luck"}
+
+
+def test_a_scheduler_stops_trials_within_their_first_seed_alone() -> None:
+    history = History(racing(scheduler="median", base={"epochs": 16}, budget=40), TRAIN, InMemory())
+    source = ProposedTrials(history, NoCheckpoints(), "paper", Race(history, lambda *_: ""))  # type: ignore[arg-type]
+    ends = []
+    while isinstance(job := source.next(1), Job):
+        for number in range(1, 16 * len(SEEDS) + 1):
+            value = accuracy(job.trial.config, number) - (number > 16) * job.trial.config["zeta"]
+            end = source.reported(job.trial, Epoch(number, 16 * len(SEEDS), {history.search.objective: value}))
+            if end is not None:
+                ends.append((end.state, number))
+                source.ended(job.trial, end)
+                break
+    assert {state for state, _ in ends} == {State.DONE, State.PRUNED}
+    assert all(number < 16 if state is State.PRUNED else number == 96 for state, number in ends)
+
+
+def test_a_race_has_a_history_of_its_own_and_a_search_that_does_not_race_keeps_its_own() -> None:
+    several = replace(SEARCH, search_seeds=SEEDS)
+    one, sequential = SEARCH, replace(SEARCH, study=replace(SEARCH.study, sequential=True))
+    cell = SEARCH.study.cells()[0]
+    names = [each.history_name(cell, TRAIN) for each in (one, sequential)]
+    assert not sequential.racing
+    assert names[0] == names[1]
+    raced = replace(sequential, search_seeds=SEEDS)
+    assert raced.racing
+    assert raced.history_name(cell, TRAIN) != several.history_name(cell, TRAIN)
+
+
+def test_until_decided_gives_a_search_of_one_seed_more_of_them() -> None:
+    options = Options(until="decided")
+    assert list(configure(SEARCH, TRAIN, options).search_seeds) == list(SEEDS)
+    assert list(configure(replace(SEARCH, search_seeds=(7, 8)), TRAIN, options).search_seeds) == [7, 8]
+    assert list(configure(SEARCH, TRAIN, Options()).search_seeds) == [1000]
+
+
+def test_a_race_needs_a_report_with_its_rule() -> None:
+    class Half:
+        decide = staticmethod(dict)
+
+    with pytest.raises(BadInput, match="need a report with a function race"):
+        run(SEARCH, Toy(), Options(until="decided"), report=Half())
