@@ -19,7 +19,7 @@ import ray
 
 from mixlab.cluster import head
 from mixlab.cluster.nodes import alive, call_on
-from mixlab.errors import BadInput
+from mixlab.errors import BadInput, HeadLost, first_line
 
 ANSWER_SECONDS = 15
 SHORT = 40  # the most letters of a folder in which Ray's sockets have room
@@ -97,7 +97,8 @@ def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
 
     Raises:
         BadInput: nobody answers.
-        HeadLost: raised inside the block by anything that waits through ``head.while_there``.
+        HeadLost: Ray did not start on this machine; or, raised inside the block by anything that waits through
+            ``head.while_there``, the head has died.
     """
     options: dict[str, Any] = {
         "runtime_env": {
@@ -117,8 +118,14 @@ def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
     on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=address, **options)
-    except (ConnectionError, RuntimeError) as error:
-        raise BadInput(f"no Ray cluster at --address {address!r}: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # Ray raises even this one if a process of its own ends while it starts
+        if address != "local":
+            raise BadInput(f"no Ray cluster at --address {address!r}: {first_line(error)}") from error
+        logs = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir(), "ray", "session_latest", "logs")
+        raise HeadLost(
+            f"Ray did not start on this machine ({first_line(error)}): its logs are in {logs}; "
+            "the same command tries again"
+        ) from error
     signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put its own there, which ends the process at once
     with head.watched(address) as watched:
         try:

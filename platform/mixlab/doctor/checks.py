@@ -167,6 +167,18 @@ def check_files(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
     return faults or [Finding("files", OK, f"{least} or more may be open{everywhere(machines)}")]
 
 
+def check_load(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
+    """Warn where other work already keeps every processor busy: trials take longer, and estimates of time are wrong."""
+    fix = "wait for it, end it, or give a trial more processors with --cpus-per-trial, so that fewer run at a time"
+    faults = [
+        Finding("load", WARNING, f"{facts.node} has a load of {facts.load:.1f} on {facts.cpus} processors", fix)
+        for facts in machines
+        if facts.load > facts.cpus
+    ]
+    most = 100 * max(facts.load / max(facts.cpus, 1) for facts in machines)
+    return faults or [Finding("load", OK, f"at most {most:.0f} % of the processors are busy{everywhere(machines)}")]
+
+
 def check_memory(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
     """Return a red finding where not one trial fits, and a warning where fewer fit than there are processors."""
     faults = []
@@ -194,6 +206,7 @@ CHECKS: tuple[Check, ...] = (
     check_clocks,
     check_disk,
     check_files,
+    check_load,
     check_memory,
 )
 

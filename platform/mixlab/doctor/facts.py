@@ -49,6 +49,7 @@ class Facts:
     constraints: str  # the hash of the image's constraints.txt; empty outside an image
     cpus: int
     gpus: Gpus
+    load: float  # the mean number of threads that ran or waited for a processor in the last minute
     memory_mib: int  # the total, within the container's limit
     memory_free_mib: int
     shm_mib: int  # the size of /dev/shm, where Ray keeps objects; 0 where there is none
@@ -76,6 +77,7 @@ def collect(asked: Question, node: str = "driver") -> Facts:
         constraints=constraints_hash(Path("/")),
         cpus=len(os.sched_getaffinity(0)),
         gpus=probes.gpus(),
+        load=os.getloadavg()[0],
         memory_mib=memory_mib,
         memory_free_mib=memory_free_mib,
         shm_mib=shutil.disk_usage(shm).total // MIB if shm.exists() else 0,

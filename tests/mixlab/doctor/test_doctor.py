@@ -26,6 +26,7 @@ DRIVER = Facts(
     constraints="",
     cpus=4,
     gpus=Gpus(),
+    load=0.5,
     memory_mib=16000,
     memory_free_mib=12000,
     shm_mib=2000,
@@ -49,7 +50,7 @@ def wrong(asked: Question = ASKED, **changes: Any) -> list[Finding]:
 def test_a_cluster_that_is_well_gets_one_good_line_a_check() -> None:
     findings = judge(ASKED, [DRIVER, NODE])
     assert {finding.level for finding in findings} == {OK}
-    assert len({finding.check for finding in findings}) == len(findings) == 9
+    assert len({finding.check for finding in findings}) == len(findings) == 10
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,7 @@ def test_a_cluster_that_is_well_gets_one_good_line_a_check() -> None:
         ({"temporary": Disk(2_000_000, 90_000)}, "disk", RED, ["(4 %)"]),  # Ray stops at 5 %, however much
         ({"temporary": Disk(100_000, 8_000)}, "disk", WARNING, ["7.8 GiB"]),
         ({"files": 256}, "files", WARNING, ["256 files", "ulimit -n"]),
+        ({"load": 5.2}, "load", WARNING, ["5.2 on 4 processors", "--cpus-per-trial"]),
         ({"memory_free_mib": 500}, "memory", RED, ["0.5 GiB", "limit"]),
         ({"memory_free_mib": 2048}, "memory", WARNING, ["2.0 GiB free for 4", "--cpus-per-trial 2"]),
         ({"shm_mib": 64}, "memory", WARNING, ["64 MiB", "--shm-size"]),
