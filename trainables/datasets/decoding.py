@@ -4,6 +4,7 @@ Shape letters: n images of a chunk, S side of the result.
 """
 
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,11 @@ from trainables.datasets.dataset import DataError
 from trainables.datasets.file_list import FileList, shown
 from trainables.seeds import derive_seed
 
+UNSIGNED = re.compile(r"I;32B?N")  # Pillow's names of whole numbers without a sign, which it reads as with one
+WIDE_COLOURS = re.compile(
+    r"(RGB[AaX]?|LA);16"
+)  # Pillow's names of colours with 16 bits, of which it reads the highest 8
+FILLED = 64  # the least of those 8 bits that some pixel of a file must reach: 2**6, or 14 bits of 16
 GROUP = 8  # images decoded at full size at a time; their crops are drawn together
 
 
@@ -137,11 +143,13 @@ def decode(path: Path) -> Tensor:
 
     Grey values of more than 8 bits, and floating-point ones, are scaled from the file's own least and greatest value to
     0..255: microscopes and X-ray detectors fill 10, 12 or 16 bits, and no file says how many. What differs between two
-    such files in brightness or contrast alone is lost. The orientation that a camera noted (EXIF) is not applied, as
+    such files in brightness or contrast alone is lost. Colours of 16 bits are read by their highest 8, so that a file
+    that does not fill 16 bits is refused. The orientation that a camera noted (EXIF) is not applied, as
     torchvision does not apply it: turn such files first.
 
     Raises:
-        DataError: the file cannot be read, is not a whole image, or has a value that is not finite.
+        DataError: the file cannot be read, is not a whole image, has a value that is not finite, or colours of 16 bits
+            of which the highest are empty.
     """
     try:
         content = path.read_bytes()
@@ -161,8 +169,14 @@ def decode_bytes(content: bytes, path: Path) -> Tensor:
     """Return the image of a file's content as ``decode`` does; ``path`` names it in errors."""
     try:
         image = Image.open(io.BytesIO(content))
-        wide = image.mode == "F" or image.mode.startswith("I")
-        pixels = _in_bytes(np.asarray(image, np.float64)) if wide else np.array(image.convert("RGB"))  # (H, W, 3)
+        stored = " ".join(str(part.args) for part in image.tile)  # Pillow forgets it once the pixels are read
+        if image.mode == "F" or image.mode.startswith("I"):
+            values = np.asarray(image)
+            pixels = _in_bytes((values.view(np.uint32) if UNSIGNED.search(stored) else values).astype(np.float64))
+        else:
+            pixels = np.array(image.convert("RGB"))  # (H, W, 3)
+        if WIDE_COLOURS.search(stored) and pixels.max() < FILLED:
+            raise ValueError("its colours have 16 bits, of which the highest two are empty: save it with 8 bits")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         reason = str(error).split(" <_io.BytesIO")[0]
         raise DataError(f"{shown(path)} is not a whole image ({reason})") from error

@@ -1,11 +1,13 @@
 """Decoding agrees with torchvision, one file at a time."""
 
+import struct
+import zlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 from torchvision.transforms import v2
 
 from trainables.classify import train
@@ -53,6 +55,41 @@ def test_grey_values_of_more_than_8_bits_are_scaled_by_their_own_range(tmp_path,
     wanted = np.rint((values.astype(float) - low) / (high - low) * 255).reshape(16, 20)
     for channel in image:
         np.testing.assert_allclose(channel.numpy(), wanted, atol=1)  # a half may fall to either side
+    assert (image.min(), image.max()) == (0, 255)
+
+
+def write_png(path, values):
+    """Write (H, W, C) colours of 16 bits, which Pillow reads but does not write; C is 2 (grey, alpha), 3 or 4."""
+    height, width, channels = values.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    kind = {2: 4, 3: 2, 4: 6}[channels]
+    parts = {
+        b"IHDR": struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0),
+        b"IDAT": zlib.compress(rows),
+        b"IEND": b"",
+    }
+    whole = (struct.pack(">I", len(d)) + t + d + struct.pack(">I", zlib.crc32(t + d)) for t, d in parts.items())
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(whole))
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_colours_of_16_bits_are_read_if_they_fill_them_and_refused_if_not(tmp_path, channels):
+    """Pillow reads the highest 8 bits: of 12 bits in 16, a microscope's, 16 values would be left."""
+    values = np.linspace(0, 65535, 320).round().astype(np.uint16).reshape(16, 20, 1).repeat(channels, axis=2)
+    write_png(tmp_path / "16.png", values)
+    assert (decode(tmp_path / "16.png").numpy() == (values[:, :, 0] >> 8)).all()
+    write_png(tmp_path / "12-in-16.png", values >> 4)
+    with pytest.raises(DataError, match=r"12-in-16.png .*colours have 16 bits, of which the highest two are empty"):
+        decode(tmp_path / "12-in-16.png")
+
+
+def test_whole_numbers_of_32_bits_without_a_sign_are_read_as_such(tmp_path):
+    values = np.linspace(0, 2**32 - 1, 320).astype(np.uint32).reshape(16, 20)
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[339] = 1  # the format of a sample: unsigned
+    Image.fromarray(values.view(np.int32)).save(tmp_path / "32.tif", tiffinfo=tags)
+    image = decode(tmp_path / "32.tif")
+    assert (image[0].flatten().diff() >= 0).all()  # not from 127 down to 128 and up again
     assert (image.min(), image.max()) == (0, 255)
 
 
