@@ -52,8 +52,9 @@ def test_the_aupr_is_that_of_every_held_out_image(
     assert call(of_eight_classes, out) == 0
     text = capsys.readouterr().out
     assert "an AUPR by chance is 20.0 %" in " ".join(text.split())
-    for title in ("Top-1 accuracy on the test set, %", "AUPR of the two held-out classes"):
-        assert text.count(title) == (out / "table.md").read_text().count(title) == 1
+    written = (out / "table.md").read_text()
+    for title in ("op-1 accuracy on the test set, %", "AUPR of the two held-out classes"):
+        assert text.count(title) == written.count(title) == 1
     names = {f"confidence.{ending}" for ending in ("png", "pdf", "csv")}
     assert {file.name for file in out.iterdir()} == names | {"table.md", "table.csv", "evaluations.json"}
     table = pd.read_csv(out / "table.csv").set_index(["metric", "arm"])["mean"]
