@@ -12,6 +12,7 @@ from trainables.mixers.boxes import Label
 from trainables.mixers.mixed import Mixed, beta, blend, pair, partners, portions, require_one_of
 from trainables.ranges import NotNegative
 
+FEW = 8  # rows of a portion: of so many at most, each has more pixels than are worth sorting
 BISECTIONS = 26  # 2^-25, the distance of the float32 numbers in [1/4, 1/2], where the threshold mostly lies
 
 
@@ -59,7 +60,7 @@ def highest(field: Tensor, count: Tensor) -> Tensor:
         field: (B, H, W).
         count: (B,) whole numbers in 0..HW.
 
-    The threshold is found by bisection. Two equal pixels at the threshold stay on the same side of it.
+    The threshold is a multiple of 2^-25 once a field is scaled to [0, 1]. Equal pixels stay on the same side of it.
     """
     mask = torch.empty_like(field)
     sorts = field.device.type == "cpu" and type(field) is Tensor  # NumPy cannot sort what has no numbers
@@ -84,19 +85,19 @@ def _threshold_by_counting(flat: Tensor, count: Tensor) -> Tensor:
 
 
 def _threshold_by_sorting(flat: Tensor, count: Tensor) -> Tensor:
-    """Return what ``_threshold_by_counting`` does, by NumPy, whose sorting and small steps cost least on a processor.
+    """Return what ``_threshold_by_counting`` does, by NumPy, whose sorting costs least on a processor.
 
     Too many pixels lie above a threshold where the highest of those that may not stay does.
     """
-    order, stay = np.sort(flat.numpy(), axis=1), count.long().numpy()
-    place = flat.shape[1] - 1 - stay
-    first_out = np.where(place < 0, np.float32(-1), np.take_along_axis(order, place.clip(min=0), axis=1))
-    low, high = np.full_like(first_out, -1), np.ones_like(first_out)
-    for _ in range(BISECTIONS):
-        threshold = (low + high) / 2
-        too_many = first_out > threshold
-        low, high = np.where(too_many, threshold, low), np.where(too_many, high, threshold)
-    return torch.from_numpy(high)
+    place = flat.shape[1] - 1 - count.long().numpy()  # (B, 1) of that pixel, from the lowest; -1 where all stay
+    if len(flat) > FEW:
+        order = np.sort(flat.numpy(), axis=1)
+        first_out = np.take_along_axis(order, place.clip(min=0), axis=1)
+    else:  # sorting only as far as it takes, which NumPy does row by row
+        rows = zip(flat.numpy(), place.clip(min=0)[:, 0], strict=True)
+        first_out = np.array([[np.partition(row, at)[at]] for row, at in rows])
+    steps = np.ldexp(np.where(place < 0, np.float32(-1), first_out), BISECTIONS - 1)
+    return torch.from_numpy(np.ldexp(np.ceil(steps), 1 - BISECTIONS))
 
 
 def fmix(

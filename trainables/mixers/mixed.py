@@ -134,10 +134,27 @@ def blend(images: Tensor, partner: Tensor, own: Tensor) -> Tensor:
     if images.requires_grad and torch.is_grad_enabled():
         return images.index_select(0, partner).lerp_(images, own)
     mixed = torch.empty_like(images)
+    if len(own) == 1 and own.shape[2:] == images.shape[2:]:
+        own = each_channel(own, images)
     for rows in portions(images):
-        shares = own if len(own) == 1 else own[rows]
+        shares = own if len(own) == 1 else each_channel(own[rows], images)
         torch.index_select(images, 0, partner[rows], out=mixed[rows]).lerp_(images[rows], shares)
     return mixed
+
+
+def each_channel(own: Tensor, images: Tensor) -> Tensor:
+    """Return the shares ``own``, as they are or repeated for each channel where this is faster than to broadcast them.
+
+    In channels_last the few channels of an image lie next to each other, and a share would be broadcast to three
+    numbers at a time.
+    """
+    channels = images.shape[1]
+    if own.shape[1:] != (1, *images.shape[2:]) or not 1 < channels < 5 or images.stride(1) != 1:
+        return own
+    repeated = torch.empty_like(images[: len(own)])
+    for channel in range(channels):
+        repeated[:, channel] = own[:, 0]
+    return repeated
 
 
 def pair(images: Tensor, partner: Tensor, lam: Tensor) -> Mixed:

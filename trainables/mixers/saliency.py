@@ -40,7 +40,7 @@ def grey(pixels: Tensor) -> Tensor:
     if pixels.shape[1] != 3:
         raise ValueError(f"saliency needs images of 1 or 3 channels, got {pixels.shape[1]}")
     red, green, blue = pixels.unbind(1)
-    return (red * 9798).add_(green, alpha=19235).add_(blue, alpha=3735).add_(16384).div_(32768).floor_()
+    return (red * 9798).add_(green, alpha=19235).add_(blue, alpha=3735).add_(16384).mul_(2**-15).floor_()
 
 
 def blur(brightness: Tensor) -> Tensor:
@@ -58,23 +58,26 @@ def blur(brightness: Tensor) -> Tensor:
 class Windows:
     """Sums over square windows around every pixel, which are clipped at the border, by one integral image.
 
-    A window of half a side n reaches from n - 1 pixels before its pixel to n after it. The integral image goes on
-    beyond its border, by zeros before and by its last value behind, so that a sum is two subtractions of whole images.
+    A window of half a side n reaches from n - 1 pixels before its pixel to n after it.
     """
 
-    def __init__(self, values: Tensor, largest: int) -> None:
-        integral = values.cumsum(1).cumsum_(2)  # (B, H, W)
-        self.margin = largest
-        self.size = integral.shape[1:]
-        behind = F.pad(integral[:, None], (0, largest, 0, largest), mode="replicate")[:, 0]
-        self.padded = F.pad(behind, (largest, 0, largest, 0))
+    def __init__(self, values: Tensor) -> None:
+        self.integral = values.cumsum(1).cumsum_(2)  # (B, H, W)
 
     def sums(self, half: int) -> Tensor:
         """Return the sum of each pixel's window, (B, H, W)."""
-        (height, width), first = self.size, self.margin - half
-        columns = self.padded[:, :, first : first + width + 2 * half]
-        rows = columns[:, first + 2 * half :][:, :height] - columns[:, first:][:, :height]
-        return rows[:, :, 2 * half :] - rows[:, :, :width]
+        return _differences(_differences(self.integral, half, dim=1), half, dim=2)
+
+
+def _differences(sums: Tensor, half: int, dim: int) -> Tensor:
+    """Return how much running sums grow, along ``dim``, from n pixels before each pixel to n after it, both clipped."""
+    size = sums.shape[dim]
+    within = max(0, size - half)  # pixels that are n or more before the end
+    grown = torch.empty_like(sums)
+    grown.narrow(dim, 0, within).copy_(sums.narrow(dim, size - within, within))
+    grown.narrow(dim, within, size - within).copy_(sums.narrow(dim, size - 1, 1))
+    grown.narrow(dim, size - within, within).sub_(sums.narrow(dim, 0, within))
+    return grown
 
 
 class Scale(NamedTuple):
@@ -93,18 +96,18 @@ def stand_out(centre: Tensor, surround: Tensor, scales: list[Scale]) -> Tensor:
         surround: (B, H, W) brightness that the surroundings are averaged over.
         scales: of such images.
     """
-    windows = Windows(surround, max(scale.half for scale in scales))
-    total, either = torch.zeros_like(centre), torch.zeros_like(centre)  # of whole numbers, which float32 adds exactly
+    windows = Windows(surround)
+    total, either = torch.zeros(2, *centre.shape, dtype=torch.int16, device=centre.device)
     for half, times, others in scales:
         mean = windows.sums(half).sub_(centre).div_(others)  # of the surroundings, without the pixel itself
-        contrast = torch.sub(centre, mean, out=mean).trunc_()  # as OpenCV's bytes are
+        contrast = torch.sub(centre, mean, out=mean).to(torch.int16)  # cut to whole numbers, as OpenCV's bytes are
         if surround is not centre:
             contrast.fmod_(256)  # a byte that overflows starts again at 0; the mean of bytes overflows none
         total.add_(contrast, alpha=times)
         either.add_(contrast.abs_(), alpha=times)
-    on, off = (either + total).div_(2), either.sub_(total).div_(2)  # brighter than the surroundings, and darker
-    both = full_range(on).add_(full_range(off))
-    return both.sub_(torch.ge(both, 256, out=on), alpha=256).div_(255)
+    brighter, darker = either + total, either.sub_(total)  # than the surroundings, twice as large
+    both = full_range(brighter.float()).add_(full_range(darker.float()))  # a byte that overflows starts again at 0
+    return both.float().div_(255)
 
 
 def scales_of(height: int, width: int, device: torch.device) -> list[Scale]:
@@ -123,16 +126,16 @@ def scales_of(height: int, width: int, device: torch.device) -> list[Scale]:
 
 
 def full_range(contrast: Tensor) -> Tensor:
-    """Return (B, H, W) scaled to a maximum of 255 in each image and cut to whole numbers; zeros stay zeros.
+    """Return (B, H, W) uint8, scaled to a maximum of 255 in each image and cut to whole numbers; zeros stay zeros.
 
     Args:
         contrast: (B, H, W) whole numbers, at least 0.
     """
-    share = contrast / contrast.flatten(1).amax(dim=1).clamp_(min=1)[:, None, None]
+    share = contrast.div_(contrast.flatten(1).amax(dim=1).clamp_(min=1)[:, None, None])
     scaled = (share * 255).floor_()
     # OpenCV multiplies in float64. In float32 a product may round up to the next integer: take that back.
     rounded_up = (share * 256).sub_(scaled).lt_(share)
-    return scaled.sub_(rounded_up)
+    return scaled.sub_(rounded_up).to(torch.uint8)
 
 
 @torch.no_grad()
@@ -169,9 +172,9 @@ def fine_grained_saliency(images: Tensor) -> Tensor:
     scales = scales_of(images.shape[2], images.shape[3], images.device)
     found = []
     for rows in portions(images):
-        brightness = grey(to_bytes(images[rows]))
+        brightness = grey(to_bytes(images[rows].contiguous()))
         for _ in range(2):
-            brightness = blur(brightness).add_(8).div_(16).floor_()
+            brightness = blur(brightness).add_(8).mul_(1 / 16).floor_()
         found.append(stand_out(brightness, brightness, scales))
     return torch.cat(found)
 
@@ -182,5 +185,7 @@ def salient_pixel(saliency: Tensor) -> tuple[Tensor, Tensor]:
     Args:
         saliency: (B, H, W).
     """
-    at = saliency.flatten(1).argmax(1)
+    flat = saliency.flatten(1)
+    on_host = flat.device.type == "cpu" and type(flat) is Tensor  # where NumPy's is many times as fast
+    at = torch.from_numpy(flat.numpy().argmax(1)) if on_host else flat.argmax(1)
     return at // saliency.shape[2], at % saliency.shape[2]

@@ -199,3 +199,13 @@ def test_options_have_defaults_and_simple_types(name: str) -> None:
     assert [p.name for p in parameters[:2]] == ["images", "rng"]
     assert all(p.kind is p.KEYWORD_ONLY for p in parameters[2:])
     assert "alpha" in {p.name for p in parameters}
+
+
+@every_mixer
+@pytest.mark.parametrize("seed", range(2))
+def test_the_order_of_memory_changes_nothing(name: str, seed: int) -> None:
+    images = photographs(B, C, H, W)
+    plain, last = mix(name, images, seed), mix(name, images.to(memory_format=torch.channels_last), seed)
+    torch.testing.assert_close(last.images, plain.images, rtol=0, atol=ROUNDING)
+    assert torch.equal(last.sources, plain.sources)
+    assert torch.equal(last.weights, plain.weights)
