@@ -29,7 +29,7 @@ from analysis.records.runs import CONFIG, done
 from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
 from trainables.config import Config
-from trainables.datasets import BOXES
+from trainables.datasets import DATASETS
 from trainables.datasets.dataset import BatchSource
 from trainables.datasets.decoding import View
 from trainables.datasets.opening import dataset_of
@@ -51,7 +51,9 @@ def measure(network: Network, source: BatchSource, config: Config, protocol: Map
     """Return the accuracy at each overlap, and their mean, of the boxes of the maps of the true classes."""
     assert isinstance(source, Streamed)  # images with boxes are photographs
     files, side = source.files, dataset_of(config).image_shape[1]
-    boxes = BOXES[config.dataset](Path(protocol["data_root"]))
+    read_boxes = DATASETS[config.dataset].boxes
+    assert read_boxes is not None  # checked before
+    boxes = read_boxes(Path(protocol["data_root"]))
     view = View(size=side, resize=None, squeeze=True, interpolation=config.interpolation)
     squeezed = Streamed(files, source.device, train_view=view, test_view=view, augment=None, workers=source.workers)
     found, index = MaxBoxAccuracy(), 0
@@ -78,9 +80,11 @@ def tabulate_study(options: argparse.Namespace) -> int:
     study = evaluation.Evaluation.read("localisation.py", options)
     root = options.data_root.absolute()
     for dataset in done(study.runs).get(f"{CONFIG}dataset", pd.Series(dtype=str)).unique():
-        if dataset not in BOXES:
-            raise ValueError(f"there are boxes for networks of {', '.join(BOXES)}; those of the study are of {dataset}")
-        BOXES[dataset](root)
+        read_boxes = DATASETS[dataset].boxes
+        if read_boxes is None:
+            known = ", ".join(name for name, one in DATASETS.items() if one.boxes)
+            raise ValueError(f"there are boxes for networks of {known}; those of the study are of {dataset}")
+        read_boxes(root)
     study.measure(measure, {"kind": "localisation", "version": VERSION, "data_root": str(root)})
     results = study.found.results
     if not results:

@@ -2,21 +2,17 @@
 
 last = train({"dataset": "cifar10", "backbone": "resnet8", "epochs": 2}, seed=0)
 
-torch takes seconds to import, and is imported with the first configuration: ``--help`` does not wait for it.
+torch takes seconds to import, and is imported for a configuration that ``parse`` accepts: ``--help`` does not wait.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from trainables.config import NEUTRAL, Config, flatten, parse
+from trainables.epoch import Diverged, Epoch
 from trainables.metric import METRICS
-
-if TYPE_CHECKING:
-    from trainables.config import Config
-    from trainables.recipes import Recipe
-    from trainables.training import Epoch
+from trainables.recipes.presets import PRESETS
 
 
 class Resolved(NamedTuple):
@@ -37,6 +33,9 @@ class Classification:
     """The trainable of every classification study, and what a platform asks of it before it starts."""
 
     metrics = METRICS
+    presets = PRESETS
+    neutral = NEUTRAL  # later options, at the value that leaves every number as it was
+    final = (ValueError, Diverged)  # the same configuration and seed would raise them again
     numbers = 1  # raised when a configuration gives other numbers than before
     # Keys whose values are paths of files.
     files = ("mixer.teacher", "mixer.extractor", "mixer.codec_file", "subset.scores")
@@ -49,27 +48,6 @@ class Classification:
     )  # fmt: skip
     parallel = True  # several processes may train one run together
     held_out: Mapping[str, Any] = {"validation": 0.1, "evaluate": "validation"}  # what the runs of a search change
-
-    @property
-    def presets(self) -> dict[str, Recipe]:
-        """Return the configuration keys that each preset sets."""
-        from trainables.recipes.presets import PRESETS
-
-        return PRESETS
-
-    @property
-    def neutral(self) -> dict[str, Any]:
-        """Return the options that were added later, at the value that leaves every number as it was."""
-        from trainables.config import NEUTRAL
-
-        return NEUTRAL
-
-    @property
-    def final(self) -> tuple[type[Exception], ...]:
-        """Return the exceptions that the same configuration and seed would raise again."""
-        from trainables.training import Diverged
-
-        return ValueError, Diverged
 
     def __call__(
         self,
@@ -114,10 +92,9 @@ class Classification:
 
     def resolve(self, config: Mapping[str, Any]) -> Resolved:
         """Return the whole configuration; raise ``ValueError``, one sentence, for what cannot be run."""
+        settings = parse(config)  # most faults are found here, before torch is imported
         from trainables import rehearsal
-        from trainables.config import flatten, parse
 
-        settings = parse(config)
         rehearsal.check(settings)
         return Resolved(flatten(settings), settings)
 
@@ -133,8 +110,6 @@ class Classification:
 
     def objectives(self, config: Mapping[str, Any]) -> list[str]:
         """Return the metrics of every epoch that a search may optimise; those of the test set are not among them."""
-        from trainables.config import parse
-
         return ["train_loss", *(("val_top1", "val_loss") if parse(config).validation else ())]
 
     def estimate_seconds(self, settings: Config | Mapping[str, Any]) -> float:
@@ -158,8 +133,6 @@ class Classification:
 
 def parsed(settings: Config | Mapping[str, Any]) -> Config:
     """Return typed settings as they are, and dotted keys parsed."""
-    from trainables.config import Config, parse
-
     return settings if isinstance(settings, Config) else parse(settings)
 
 

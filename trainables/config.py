@@ -12,19 +12,16 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from trainables.backbones import constructor_of
-from trainables.backbones.backbone import Init
-from trainables.backbones.pretrained import Pretrained, require_pretrained
-from trainables.backbones.regularised import RESIDUAL
+from trainables.backbones.names import RESIDUAL, constructor_of, require_backbone
 from trainables.datasets import DATASETS
 from trainables.datasets.data_config import DataConfig, check_data
 from trainables.known import require_known
-from trainables.losses.sumix import SUMixTerms
+from trainables.losses.sumix_terms import SUMixTerms
 from trainables.mixers import MIXERS
-from trainables.mixers.automix import PRESETS, AutoMixDefinition
+from trainables.mixers.automix_presets import PRESETS, AutoMixDefinition
 from trainables.mixers.options import EveryMixer, SlowCopy, common_options
-from trainables.optimisers import OptimiserConfig
-from trainables.ranges import Count, NotNegative, Share, ShareBelowOne
+from trainables.optimiser_config import OptimiserConfig
+from trainables.ranges import Count, Init, NotNegative, Pretrained, Share, ShareBelowOne
 from trainables.schedules import ScheduleConfig, check_schedule
 
 NO_SUMIX = SUMixTerms(lam="fixed", regulariser="none")
@@ -121,11 +118,13 @@ def parse(config: Mapping[str, Any]) -> Config:
     parsed = Config(**values)
     require_known("dataset", parsed.dataset, DATASETS)
     require_known("mixer", parsed.mixer, MIXERS)
-    check_data(parsed)
+    require_backbone(parsed.backbone)
     check_schedule(parsed)
-    _check_network_and_loss(parsed)
+    check_data(parsed)
     preset = PRESETS[parsed.automix.preset] if parsed.mixer == "automix" else {}
-    return replace(parsed, mixer_options=mixer_options(parsed.mixer, {**preset, **options}))
+    parsed = replace(parsed, mixer_options=mixer_options(parsed.mixer, {**preset, **options}))
+    _check_network_and_loss(parsed)
+    return parsed
 
 
 def flatten(config: Config) -> dict[str, Any]:
@@ -139,7 +138,10 @@ def flatten(config: Config) -> dict[str, Any]:
 
 def _check_network_and_loss(config: Config) -> None:
     constructor = constructor_of(config.backbone)
-    require_pretrained(config.backbone, config.pretrained)
+    if config.pretrained != "none":
+        from trainables.backbones.pretrained import require_pretrained  # the names of the weights are torchvision's
+
+        require_pretrained(config.backbone, config.pretrained)
     has_drop_path = "drop_path" in inspect.signature(constructor).parameters
     if config.drop_path and not has_drop_path and config.backbone not in RESIDUAL:
         raise ValueError(f"backbone {config.backbone!r} has no drop-path, got drop_path {config.drop_path}")

@@ -5,31 +5,17 @@ Loshchilov, Hutter, "Decoupled Weight Decay Regularization", ICLR 2019 (arXiv:17
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
-from trainables.ranges import NotNegative, Positive, ShareBelowOne
+from trainables.optimiser_config import OptimiserConfig
 
 BETAS = (0.9, 0.999)  # of AdamW and LAMB, as in every recipe
 LAMB_EPS = 1e-6
 EMBEDDINGS = ("class_token", "pos_embedding", "relative_position_bias_table", "layer_scale")
-
-
-@dataclass(frozen=True, kw_only=True)
-class OptimiserConfig:
-    """The options that turn a gradient into a step."""
-
-    optimiser: Literal["sgd", "adamw", "lamb"] = "sgd"
-    momentum: ShareBelowOne = 0.9  # of SGD
-    nesterov: bool = False
-    weight_decay: NotNegative = 1e-4
-    weight_decay_on: Literal["all", "matrices"] = "all"  # matrices: not norms, biases, embeddings or layer scales
-    grad_clip: Positive | None = None  # the greatest length of the gradient of all weights together
-    ema: ShareBelowOne = 0.0  # the decay of the moving average of the weights, which is then tested; 0: off
 
 
 def build_optimiser(config: OptimiserConfig, lr: float, method: nn.Module) -> Optimizer:

@@ -1,6 +1,10 @@
-"""The ranges that configuration values may lie in, as types that ``trainables.config`` checks."""
+"""The values that options may have, as types that ``trainables.config`` checks: ranges of numbers, and words.
 
-from typing import Annotated
+Like every file that declares options, this one needs no torch, which takes seconds to import: a study is listed, and a
+wrong option refused, without it.
+"""
+
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -9,3 +13,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 ShareBelowOne = Annotated[float, Field(ge=0, lt=1)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+Init = Literal["om_table", "torch_default"]
+Interpolation = Literal["bilinear", "bicubic"]
+Padding = Literal["reflect", "zeros"]
+Pretrained = Literal["none", "IMAGENET1K_V1", "IMAGENET1K_V2", "timm"]  # torchvision's names, and those of the tag

@@ -23,8 +23,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 
 from trainables.backbones import timm_models
 from trainables.config import Config
+from trainables.datasets.data_config import held_out_count
 from trainables.datasets.dataset import Dataset
-from trainables.datasets.held_out import held_out_count
 from trainables.datasets.opening import dataset_of
 from trainables.methods import METHODS
 from trainables.methods.inputs import asks_the_network

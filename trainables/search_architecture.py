@@ -1,6 +1,8 @@
 """Searches an architecture by PC-DARTS and trains it, as one trial of a study.
 
 last = train({"dataset": "cifar10", "search_channels": 8, "search_cells": 4, ...}, seed=0)
+
+torch takes seconds to import, and is imported with the first run: ``--help`` does not wait for it.
 """
 
 from collections.abc import Callable, Mapping
@@ -8,11 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from trainables.darts.search_config import SearchConfig, flatten, parse
-from trainables.darts.search_run import SearchRun
-from trainables.datasets.opening import folder_of, prepare
-from trainables.datasets.resident import load_cached
+from trainables.epoch import Diverged, Epoch
 from trainables.metric import RULES, Metric
-from trainables.training import Diverged, Epoch, device
 
 METRICS = (
     Metric("test_top1_error", "%", 2, False, RULES, "top-1 error of the network that was found"),
@@ -85,6 +84,11 @@ class ArchitectureSearch:
             DataError: the data set is missing or broken.
             Diverged: the loss is not finite.
         """
+        from trainables.darts.search_run import SearchRun
+        from trainables.datasets.opening import folder_of
+        from trainables.datasets.resident import load_cached
+        from trainables.hardware import device
+
         settings = settings if isinstance(settings, SearchConfig) else parse(settings)
         splits = load_cached(settings.dataset, folder_of(settings, data_root))
         run = SearchRun(settings, seed, splits, device())
@@ -102,6 +106,8 @@ class ArchitectureSearch:
 
     def prepare(self, settings: SearchConfig, data_root: Path) -> None:
         """Verify the data set under ``data_root``; raise ``DataError`` where it cannot be fetched."""
+        from trainables.datasets.opening import prepare
+
         prepare(settings, data_root)
 
 

@@ -9,7 +9,6 @@ import math
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from trainables.backbones.pretrained import Weights
 from trainables.config import Config
 from trainables.datasets.dataset import BatchSource
 from trainables.datasets.opening import Opened, dataset_of
+from trainables.epoch import Diverged, Epoch
 from trainables.hardware import device, environment, precision_of, set_up
 from trainables.methods import Method, build_method
 from trainables.optimisers import build_optimiser
@@ -33,20 +33,6 @@ from trainables.seeds import derive_seed, generator
 
 TEST_BATCH = 500  # images of up to 80 pixels a side; fewer of larger ones, so that memory does not grow with them
 Tested = tuple[Tensor, Tensor]  # logits (B, L) float16 and labels (B,) of a batch, on the CPU
-
-
-class Epoch(NamedTuple):
-    """The results of a finished epoch."""
-
-    number: int  # counted from 1
-    of: int  # the number of epochs of the run
-    metrics: dict[str, float]
-    words: dict[str, str]  # how the numbers were obtained: data, hardware and versions
-    histograms: dict[str, tuple[float, ...]]  # shares of the epoch's rows, by bin
-
-
-class Diverged(Exception):
-    """The training loss became infinite or not a number."""
 
 
 class Run:

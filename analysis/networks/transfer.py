@@ -20,10 +20,11 @@ from analysis.networks.checkpoint import Checkpoint, CheckpointError, fetch, loa
 from analysis.records.runs import done
 from mixlab.tracking import store
 from trainables.backbones.backbone import Network
-from trainables.backbones.pretrained import Pretrained, load_classifier, load_pretrained
+from trainables.backbones.pretrained import load_classifier, load_pretrained
 from trainables.config import Config, parse
 from trainables.datasets.opening import dataset_of
 from trainables.methods import build_network
+from trainables.ranges import Pretrained
 
 TORCHVISION = "torchvision/"  # before the name of a backbone with torchvision's weights
 WEIGHTS: Pretrained = "IMAGENET1K_V1"  # which of them

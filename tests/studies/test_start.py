@@ -1,25 +1,59 @@
-"""A study says what it is without importing torch, which takes seconds."""
+"""A study says what it is, and refuses a wrong option, without importing torch, which takes seconds."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-STUDIES = Path(__file__).parents[2] / "studies"
-HELP = """
-import runpy, sys
-sys.argv[1:] = ["--help"]
-try:
-    runpy.run_path(sys.argv[0], run_name="__main__")
-finally:
-    print(sorted({"torch", "ray", "mlflow", "optuna", "pandas"} & set(sys.modules)))
+STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.py"))
+SLOW = {"torch", "torchvision", "timm", "ray", "mlflow", "optuna", "pandas", "scipy"}
+# options, and the exit code; the first three are tried with every study
+STARTS: dict[str, tuple[list[str], int]] = {
+    "help": (["--help"], 0),
+    "the list": (["--list"], 0),
+    "a wrong data set": (["--dataset", "cifar101"], 2),
+    "an option that there is not": (["--epoch", "3"], 2),
+    "a wrong preset": (["--preset", "qick"], 2),
+    "a wrong number": (["--seeds", "0"], 2),
+    "a wrong arm": (["--arms", "baselin"], 2),
+    "a wrong key": (["--set", "dataste=cifar10"], 2),
+    "a wrong type": (["--set", "batch_size=many"], 2),
+    "a wrong range": (["--epochs", "-1"], 2),
+}
+# Starts each study with its options in one process; prints the exit codes, and which slow modules are there by then.
+SCRIPT = """
+import contextlib, io, json, runpy, sys
+slow, starts = json.loads(sys.argv[1])
+found = []
+for study, options in starts:
+    sys.argv[1:] = options
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        try:
+            runpy.run_path(study, run_name="__main__")
+        except SystemExit as ended:
+            found.append((study, options, ended.code, sorted(set(slow) & set(sys.modules))))
+print(json.dumps(found))
 """
 
+Ends = list[tuple[str, list[str], int, list[str]]]
 
-@pytest.mark.parametrize("name", ["ablation_cifar100", "table3_vits", "search_zeta_alpha"])
-def test_help_waits_for_nothing(name: str) -> None:
-    command = [sys.executable, "-c", HELP.replace("sys.argv[0]", repr(str(STUDIES / f"{name}.py")))]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert said.startswith("usage: ")
-    assert said.splitlines()[-1] == "[]"
+
+@pytest.fixture(scope="module")
+def ends() -> Ends:
+    lines = [options for options, _ in STARTS.values()]
+    starts = [(str(study), options) for study in STUDIES for options in (lines[:3] if study != STUDIES[0] else lines)]
+    asked = json.dumps([sorted(SLOW), starts])
+    run = subprocess.run([sys.executable, "-c", SCRIPT, asked], capture_output=True, text=True, check=True)
+    found: Ends = json.loads(run.stdout)
+    assert len(found) == len(starts)
+    return found
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_it_waits_for_nothing(start: str, ends: Ends) -> None:
+    options, code = STARTS[start]
+    for study, given, ended, imported in ends:
+        if given == options:
+            assert (ended, imported) == (code, []), study

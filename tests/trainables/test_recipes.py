@@ -13,7 +13,7 @@ from trainables.mixers import MIXERS
 from trainables.mixers.automix import automix
 from trainables.recipes import ALPHA, TRANSFORMERS, ZETA, automix_settings, recipe_of, sumix_settings
 from trainables.recipes.by_cell import RECIPES as BY_CELL
-from trainables.recipes.learned_masks import ALPHA_OF_DATASET, RELEASED, strengths
+from trainables.recipes.learned_masks import ALPHA_OF_DATASET, LEARNED, RELEASED, strengths
 from trainables.recipes.presets import PRESETS
 
 RECIPES = {
@@ -91,6 +91,17 @@ def test_the_tables_name_what_is_there() -> None:
     assert set(ZETA) <= set(DATASETS)
     assert {backbone for networks in ZETA.values() for backbone in networks} <= set(BACKBONES)
     assert set(TRANSFORMERS) <= set(BACKBONES)
+
+
+@pytest.mark.parametrize("backbone", ["wrn28_8", "deit_small"])
+@pytest.mark.parametrize("mixer", LEARNED)
+def test_a_learned_mixer_gets_all_of_automix_settings_that_it_has(mixer: str, backbone: str) -> None:
+    options = {f"mixer.{name}" for name in inspect.signature(MIXERS[mixer]).parameters}
+    for dataset in RELEASED:
+        cell = {"dataset": dataset, "backbone": backbone}
+        every = automix_settings({**cell, "mixer": "automix"})
+        expected = {key: value for key, value in every.items() if "." not in key or key in options}
+        assert automix_settings({**cell, "mixer": mixer}) == expected
 
 
 def test_every_recipe_is_here() -> None:

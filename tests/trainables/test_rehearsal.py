@@ -11,8 +11,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from trainables import rehearsal
 from trainables.backbones import BACKBONES
+from trainables.backbones.names import RESIDUAL
 from trainables.backbones.pretrained import PRETRAINED
-from trainables.backbones.regularised import RESIDUAL
 from trainables.classify import train
 from trainables.config import parse
 from trainables.datasets import DATASETS

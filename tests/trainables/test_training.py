@@ -13,8 +13,9 @@ from torch import Tensor
 from trainables.config import flatten, parse
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import dataset_of, open_splits
-from trainables.losses.sumix import SUMixLoss, SUMixTerms
+from trainables.losses.sumix import SUMixLoss
 from trainables.losses.sumix_release import ReleasedSUMixLoss
+from trainables.losses.sumix_terms import SUMixTerms
 from trainables.methods import build_method, build_network
 from trainables.mixers.cutmix import cutmix
 from trainables.mixers.mixed import mixed_binary_cross_entropy, mixed_cross_entropy, mixed_targets

@@ -3,13 +3,11 @@
 Shape letters: B batch, C channels, H height, W width.
 """
 
-from typing import Literal
-
 import torch
 from torch import Generator, Tensor
 
-Padding = Literal["reflect", "zeros"]
-PADDING = 4  # pixels on each side, as in all the papers
+from trainables.datasets.data_config import PADDING
+from trainables.ranges import Padding
 
 
 def crop_and_flip(

@@ -8,12 +8,11 @@ Shape letters: B batch, C channels, H height, W width, S side of the result.
 """
 
 import math
-from typing import Literal
 
 import torch
 from torch import Generator, Tensor
 
-Interpolation = Literal["bilinear", "bicubic"]
+from trainables.ranges import Interpolation
 
 RATIO = (3 / 4, 4 / 3)  # of width to height
 TRIES = 10

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from trainables.parallel.rows import spread
+from trainables.ranges import Init
 
 N = TypeVar("N", bound=nn.Module)
-Init = Literal["om_table", "torch_default"]
 
 
 class Backbone(nn.Module):

@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import torch
 from filelock import FileLock
@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.models import WeightsEnum
 
-from trainables.backbones import timm_models
+from trainables.backbones import PREFIX, timm_models
 from trainables.backbones.backbone import layer_defaults
 from trainables.datasets.dataset import DataError
 from trainables.datasets.download import fetch_file
+from trainables.ranges import Pretrained
 
-Pretrained = Literal["none", "IMAGENET1K_V1", "IMAGENET1K_V2", "timm"]  # torchvision's names, and those of the tag
 Weights = Mapping[str, Tensor]  # a state_dict of torchvision's or timm's network of the same architecture
 N = TypeVar("N", bound=nn.Module)
 
@@ -58,7 +58,7 @@ def require_pretrained(backbone: str, pretrained: str) -> None:
     """Raise ``ValueError`` unless there are such weights for ``backbone``."""
     if pretrained == "none":
         return
-    if backbone.startswith(timm_models.PREFIX) and pretrained == timm_models.WEIGHTS:
+    if backbone.startswith(PREFIX) and pretrained == timm_models.WEIGHTS:
         return timm_models.require_weights(backbone)
     known = [weights.name for weights in PRETRAINED[backbone]] if backbone in PRETRAINED else []
     if pretrained not in known:

@@ -24,11 +24,6 @@ BRANCH_END: dict[type[nn.Module], str] = {
     pyramidnet.Block: "branch",
     wide_resnet.Block: "conv2",
 }
-# The backbones that are made of such blocks and do not have a drop-path of their own.
-RESIDUAL = (
-    *("resnet8", "resnet20", "resnet56", "resnet18", "resnet34", "resnet50", "resnext29", "resnext50"),
-    *("wrn16_8", "wrn28_8", "wrn28_8_paper", "preact_resnet18", "pyramidnet110", "pyramidnet200"),
-)
 REGULARISED_STAGES = 2  # DropBlock acts in the last stages, as in its paper
 
 

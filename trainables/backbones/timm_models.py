@@ -15,11 +15,11 @@ from typing import Any, ClassVar, Literal, NamedTuple, cast
 
 from torch import Tensor, nn
 
+from trainables.backbones import PREFIX
 from trainables.backbones.backbone import Backbone
 from trainables.datasets.dataset import DataError
 from trainables.known import require_known
 
-PREFIX = "timm/"
 WEIGHTS = "timm"  # the value of ``pretrained`` for the weights of the model's tag
 FOLDER = "timm"  # of weights, in the data root
 FILE = "model.safetensors"

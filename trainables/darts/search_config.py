@@ -5,13 +5,21 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from trainables.config import annotations, checked, require_known
-from trainables.darts.operations import OPERATIONS
 from trainables.datasets import DATASETS
-from trainables.datasets.data_config import AugmentConfig, DataConfig, check_data
-from trainables.datasets.subsampling import SubsetConfig
+from trainables.datasets.data_config import AugmentConfig, DataConfig, SubsetConfig, check_data
 from trainables.ranges import Count, NotNegative, Positive, ShareBelowOne
 
 SECTIONS = {"augment": "augment_options", "subset": "subset"}  # keys with a dot, and the field of their values
+OPERATIONS = (  # as PC-DARTS names them
+    "none",
+    "max_pool_3x3",
+    "avg_pool_3x3",
+    "skip_connect",
+    "sep_conv_3x3",
+    "sep_conv_5x5",
+    "dil_conv_3x3",
+    "dil_conv_5x5",
+)
 HALVES = 0.5  # of the images that a search sees, half learn the weights and half the architecture
 
 
@@ -19,7 +27,7 @@ HALVES = 0.5  # of the images that a search sees, half learn the weights and hal
 class SearchConfig(DataConfig):
     """Everything that determines the numbers of a run, except its seed. ``subset.*`` is what the search sees."""
 
-    operations: tuple[str, ...] = tuple(OPERATIONS)
+    operations: tuple[str, ...] = OPERATIONS
     search_epochs: Count = 50
     frozen_epochs: int = 15  # the first, in which only the weights are learned
     search_channels: Count = 16

@@ -19,12 +19,13 @@ from trainables.darts.found_network import DartsNetwork, flops, parameters
 from trainables.darts.genotype import Genotype
 from trainables.darts.search_config import HALVES, SearchConfig
 from trainables.darts.supernet import SuperNet
+from trainables.datasets.data_config import NO_SUBSET
 from trainables.datasets.dataset import BatchSource, Splits
 from trainables.datasets.opening import dataset_of, open_splits
-from trainables.datasets.subsampling import NO_SUBSET
+from trainables.epoch import Diverged, Epoch
 from trainables.mixers.cutout import cutout
 from trainables.seeds import derive_seed, generator
-from trainables.training import TEST_BATCH, Diverged, Epoch, environment, model_state
+from trainables.training import TEST_BATCH, environment, model_state
 
 ARCHITECTURE_BETAS = (0.5, 0.999)  # of Adam, as in DARTS
 

@@ -1,16 +1,25 @@
 """The part of a run's configuration that says which images it sees, and how they are prepared."""
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar, get_args
 
 from pydantic import Field
 
-from trainables.augment.crop_and_flip import PADDING, Padding
-from trainables.augment.resized_crop import Interpolation
 from trainables.datasets import DATASETS
-from trainables.datasets.held_out import held_out_count
-from trainables.datasets.subsampling import NO_SUBSET, SubsetConfig, check_subset
-from trainables.ranges import Count, NotNegative, Share
+from trainables.ranges import Count, Interpolation, NotNegative, Padding, Share
+
+PADDING = 4  # pixels on each side that crop_flip adds, as in all the papers
+
+# The column of the file that a rule sorts by, and the sign that puts the first choice on top.
+COLUMNS: dict[str, tuple[str, int]] = {
+    "cv": ("cv", 1),  # the paper's own: the coefficient of variation of the loss
+    "easy": ("mean", -1),
+    "hard": ("mean", 1),
+    "std": ("std", 1),
+    "dropout": ("dropout", 1),
+    "k_centre": ("k_centre", -1),
+}
+Rule = Literal["none", "random", "cv", "easy", "hard", "std", "dropout", "k_centre"]
 
 Level = Annotated[float, Field(ge=0, le=10)]
 
@@ -29,6 +38,21 @@ class AugmentConfig:
     jitter: Share = 0.0  # of brightness, contrast and saturation
     lighting: NotNegative = 0.0  # the standard deviation of PCA noise; of images of three channels
     erasing: Share = 0.0  # probability that a box of an image becomes noise
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubsetConfig:
+    """The options of the subset; a study writes them ``subset.rule``, ``subset.share``, ..."""
+
+    rule: Rule = "none"  # none: all images; random: whatever their scores
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0  # t of the paper, of each class
+    # top: the first of the sorted class; interval: images at equal distances in it, from the first on.
+    sampling: Literal["top", "interval"] = "top"
+    scores: str | None = None  # the file that analysis/uncertainty.py writes
+    draw: Annotated[int, Field(ge=0)] = 0  # of the rule random: another number, another subset
+
+
+NO_SUBSET = SubsetConfig()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,3 +120,32 @@ def check_data(config: DataConfig) -> None:
     seen = config.test_size or config.image_size or dataset.image_shape[1]
     if config.resize is not None and config.resize < seen:
         raise ValueError(f"resize must be at least {seen}, the side of the crop that is tested, got {config.resize}")
+
+
+def check_subset(config: SubsetConfig) -> None:
+    """Raise ``ValueError`` for options that do not go together."""
+    if config.rule == "none" and config != NO_SUBSET:
+        rules = ", ".join(rule for rule in get_args(Rule) if rule != "none")
+        raise ValueError(f"subset.share and the like need a subset.rule, one of {rules}, got 'none'")
+    if config.rule in COLUMNS and config.scores is None:
+        raise ValueError(
+            f"subset.rule {config.rule!r} needs subset.scores, the scores.csv of analysis/uncertainty.py, got None"
+        )
+    if config.rule not in COLUMNS and config.scores is not None:
+        raise ValueError(f"subset.rule {config.rule!r} reads no subset.scores, got {config.scores!r}")
+
+
+def held_out_count(validation: float, images: int) -> int:
+    """Return how many of ``images`` training images to hold out; ``validation`` is a share below 1, else their number.
+
+    Raises:
+        ValueError: it is 1 or more but not a whole number, or nothing would be left to train on.
+    """
+    if validation >= 1 and validation != int(validation):
+        raise ValueError(f"validation must be a share below 1 or a whole number of images, got {validation}")
+    count = int(validation) if validation >= 1 else round(validation * images)
+    if count >= images:
+        raise ValueError(f"validation must leave some of the {images} training images, got {validation:g}")
+    if validation and not count:
+        raise ValueError(f"validation must hold out at least 1 of the {images} training images, got {validation:g}")
+    return count

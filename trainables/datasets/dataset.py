@@ -1,6 +1,6 @@
 """A data set as the rest of the code sees it: a description, a way to fetch it and a way to read it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -25,6 +25,7 @@ class Split(NamedTuple):
         return Split(self.images[indices], self.labels[indices])
 
 
+Boxes = Mapping[str, Sequence[float]]  # around objects, by the image's file: (left, top, right, bottom) in pixels
 Images = Split | FileList  # decoded once and kept on the device, or decoded anew each epoch
 
 
@@ -71,6 +72,7 @@ class Dataset:
     load: Callable[[Path], Splits]  # read verified files; DataError when they are missing or broken
     in_folder: bool = False  # a study names its folder in the data root (``folder``) and its number of classes
     crop_ratio: float = 1.0  # the side of the test's centre crop, as a share of the shorter side it is cut from
+    boxes: Callable[[Path], Boxes] | None = None  # read the boxes around the objects of its images
 
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

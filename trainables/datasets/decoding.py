@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Generator, Tensor
 
-from trainables.augment.resized_crop import DRAWS, Interpolation, random_boxes
+from trainables.augment.resized_crop import DRAWS, random_boxes
 from trainables.datasets.dataset import DataError
 from trainables.datasets.file_list import FileList, shown
+from trainables.ranges import Interpolation
 from trainables.seeds import derive_seed
 
 UNSIGNED = re.compile(r"I;32B?N")  # Pillow's names of whole numbers without a sign, which it reads as with one

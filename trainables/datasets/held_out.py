@@ -10,22 +10,6 @@ from torch import Tensor
 from trainables.seeds import generator
 
 
-def held_out_count(validation: float, images: int) -> int:
-    """Return how many of ``images`` training images to hold out; ``validation`` is a share below 1, else their number.
-
-    Raises:
-        ValueError: it is 1 or more but not a whole number, or nothing would be left to train on.
-    """
-    if validation >= 1 and validation != int(validation):
-        raise ValueError(f"validation must be a share below 1 or a whole number of images, got {validation}")
-    count = int(validation) if validation >= 1 else round(validation * images)
-    if count >= images:
-        raise ValueError(f"validation must leave some of the {images} training images, got {validation:g}")
-    if validation and not count:
-        raise ValueError(f"validation must hold out at least 1 of the {images} training images, got {validation:g}")
-    return count
-
-
 def hold_out(labels: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Split the images into those that train and those that validate; each class gives the same share, up to rounding.
 

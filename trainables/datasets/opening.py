@@ -10,11 +10,11 @@ import torch
 from trainables.augment.pipeline import resident_augment, streamed_augment
 from trainables.augment.resized_crop import resize
 from trainables.datasets import DATASETS, EVALUATION_SETS
-from trainables.datasets.data_config import DataConfig
+from trainables.datasets.data_config import DataConfig, held_out_count
 from trainables.datasets.dataset import BatchSource, DataError, Dataset, Images, Splits
 from trainables.datasets.decoding import View
 from trainables.datasets.file_list import FileList
-from trainables.datasets.held_out import held_out_count, hold_out
+from trainables.datasets.held_out import hold_out
 from trainables.datasets.resident import Resident, fingerprint, load_cached, subset
 from trainables.datasets.streamed import Streamed
 from trainables.datasets.subsampling import chosen

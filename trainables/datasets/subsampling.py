@@ -4,55 +4,14 @@ Jeong et al., IEEE Access 2023 (arXiv:2110.04248). Each class gives the same sha
 chosen depends on the file of scores and the options alone, not on a trial's seed: every seed trains on the same ones.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, get_args
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 
+from trainables.datasets.data_config import COLUMNS, SubsetConfig
 from trainables.seeds import generator
-
-# The column of the file that a rule sorts by, and the sign that puts the first choice on top.
-COLUMNS: dict[str, tuple[str, int]] = {
-    "cv": ("cv", 1),  # the paper's own: the coefficient of variation of the loss
-    "easy": ("mean", -1),
-    "hard": ("mean", 1),
-    "std": ("std", 1),
-    "dropout": ("dropout", 1),
-    "k_centre": ("k_centre", -1),
-}
-Rule = Literal["none", "random", "cv", "easy", "hard", "std", "dropout", "k_centre"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class SubsetConfig:
-    """The options of the subset; a study writes them ``subset.rule``, ``subset.share``, ..."""
-
-    rule: Rule = "none"  # none: all images; random: whatever their scores
-    share: Annotated[float, Field(gt=0, le=1)] = 1.0  # t of the paper, of each class
-    # top: the first of the sorted class; interval: images at equal distances in it, from the first on.
-    sampling: Literal["top", "interval"] = "top"
-    scores: str | None = None  # the file that analysis/uncertainty.py writes
-    draw: Annotated[int, Field(ge=0)] = 0  # of the rule random: another number, another subset
-
-
-NO_SUBSET = SubsetConfig()
-
-
-def check_subset(config: SubsetConfig) -> None:
-    """Raise ``ValueError`` for options that do not go together."""
-    if config.rule == "none" and config != NO_SUBSET:
-        rules = ", ".join(rule for rule in get_args(Rule) if rule != "none")
-        raise ValueError(f"subset.share and the like need a subset.rule, one of {rules}, got 'none'")
-    if config.rule in COLUMNS and config.scores is None:
-        raise ValueError(
-            f"subset.rule {config.rule!r} needs subset.scores, the scores.csv of analysis/uncertainty.py, got None"
-        )
-    if config.rule not in COLUMNS and config.scores is not None:
-        raise ValueError(f"subset.rule {config.rule!r} reads no subset.scores, got {config.scores!r}")
 
 
 def chosen(config: SubsetConfig, labels: Tensor) -> Tensor:

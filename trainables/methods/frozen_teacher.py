@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import Generator, Tensor
 
-from trainables.backbones import constructor_of
 from trainables.backbones.backbone import Network
+from trainables.backbones.names import constructor_of
 from trainables.config import Config
 from trainables.methods.inputs import INPUTS
 from trainables.methods.mixing import Mixing

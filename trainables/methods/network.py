@@ -5,10 +5,10 @@ from typing import Any
 
 import torch
 
-from trainables.backbones import constructor_of
 from trainables.backbones.backbone import Network, initialise, initialise_head
+from trainables.backbones.names import RESIDUAL, constructor_of
 from trainables.backbones.pretrained import Weights
-from trainables.backbones.regularised import RESIDUAL, add_drop_block, add_drop_path
+from trainables.backbones.regularised import add_drop_block, add_drop_path
 from trainables.config import Config
 from trainables.datasets.dataset import Dataset
 from trainables.seeds import derive_seed

@@ -8,8 +8,7 @@ Shape letters: B batch, C channels, H height, W width.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -19,32 +18,6 @@ from trainables.mixers.mixed import Mixed, beta, pair, partners
 from trainables.ranges import NotNegative, Positive, Share, ShareBelowOne
 
 Masks = Literal["attention", "grids"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class AutoMixDefinition:
-    """The preset of AutoMix's options: the paper's or the release's; a study writes it ``automix.preset``.
-
-    ``release`` is OpenMixup's for ResNets on CIFAR, except lambda and the loss of a mask's mean, which are each
-    row's own unless ``mixer.per_batch`` and ``mixer.mask_loss="batch"`` say otherwise. ``paper`` is the paper's.
-    """
-
-    preset: Literal["paper", "release"] = "release"
-
-
-# What a preset changes in the defaults of ``automix``; every difference is an option of its own.
-PRESETS: dict[str, dict[str, Any]] = {
-    "release": {},
-    "paper": {
-        "lam_margin": 0.0,
-        "lam_channel": True,
-        "value_of": "query",
-        "mask_decay": "linear",
-        "mask_loss": "row",
-        "last_momentum": 1.0,
-        "momentum_from": 0.0,
-    },
-}
 
 
 def automix(

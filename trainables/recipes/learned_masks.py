@@ -5,7 +5,6 @@ strengths are those that OM's benchmark tables name. The paper itself has one se
 preset ``paper``; only the layer must be said for a network without four stages.
 """
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from trainables.recipes.strengths import ALPHA, TRANSFORMERS, sumix_settings
 
 FEW_EPOCHS = 20
 LEARNED = ("automix", "samix", "adautomix")  # mixers whose masks a network learns
+LACKING = {"samix": "mixer.lam_channel", "adautomix": "mixer.mask_decay"}  # the option of AutoMix that one lacks
 
 # The middle of the network; for all others it is stage 3, as in the paper.
 LAYER: dict[str, int] = {
@@ -117,10 +117,8 @@ def automix_settings(config: Mapping[str, Any]) -> Recipe:
         settings |= RELEASED[dataset][backbone in TRANSFORMERS]
         if backbone.startswith("wrn"):
             settings |= WIDE_RESNET
-    from trainables.mixers import MIXERS  # which imports torch: a study's file is read without it
-
-    options = inspect.signature(MIXERS[str(config["mixer"])]).parameters
-    return {key: value for key, value in settings.items() if key.removeprefix("mixer.") in options or "." not in key}
+    lacking = LACKING.get(str(config["mixer"]))
+    return {key: value for key, value in settings.items() if key != lacking}
 
 
 # OM's notes have this weight decay for ResNeXt-50 under mixers that cut, "for better performances"; AutoMix's Table 1,

@@ -20,7 +20,8 @@ from trainables.backbones.pretrained import (
 from trainables.datasets import opening
 from trainables.datasets.dataset import DataError, Split, Splits
 from trainables.datasets.opening import open_splits
-from trainables.training import Epoch, Run
+from trainables.epoch import Epoch
+from trainables.training import Run
 
 THEIRS = {
     "resnet18_imagenet": models.resnet18,

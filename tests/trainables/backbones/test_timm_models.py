@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from trainables.backbones import constructor_of
 from trainables.backbones.backbone import Backbone, initialise
+from trainables.backbones.names import constructor_of
 from trainables.backbones.pretrained import load_pretrained
 from trainables.backbones.timm_models import FAMILIES, FILE, TimmBackbone
 from trainables.classify import train

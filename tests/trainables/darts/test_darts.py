@@ -52,6 +52,10 @@ def test_the_published_genotype_has_the_published_parameters_on_cifar() -> None:
         assert network.eval()(torch.zeros(2, 3, 32, 32))[1] is None
 
 
+def test_a_search_tries_every_operation_that_there_is() -> None:
+    assert DEFAULTS.operations == tuple(OPERATIONS)
+
+
 @pytest.mark.parametrize("name", OPERATIONS)
 @pytest.mark.parametrize("stride", [1, 2])
 def test_every_operation_keeps_the_width_and_divides_the_map(name: str, stride: int) -> None:

@@ -9,9 +9,10 @@ from torch import Generator
 
 from trainables.classify import train
 from trainables.config import flatten, parse
+from trainables.datasets.data_config import COLUMNS
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import open_splits
-from trainables.datasets.subsampling import COLUMNS, choose, chosen
+from trainables.datasets.subsampling import choose, chosen
 
 LABELS = torch.tensor([0, 1, 0, 1, 0, 1, 0, 1, 0, 2])
 ROWS = (  # of which images 0, 2, 4, 6, 8 are of class 0: CV falls, the mean rises, the deviation falls

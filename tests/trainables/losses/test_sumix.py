@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.losses.sumix import SUMixLoss, SUMixTerms, displacement, relearn
+from trainables.losses.sumix import SUMixLoss, displacement, relearn
+from trainables.losses.sumix_terms import SUMixTerms
 from trainables.mixers import MIXERS
 from trainables.mixers.mixed import Mixed, mixed_cross_entropy
 

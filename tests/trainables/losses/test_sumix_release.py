@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
-from trainables.losses.sumix import SUMixLoss, SUMixTerms
+from trainables.losses.sumix import SUMixLoss
 from trainables.losses.sumix_release import ReleasedSUMixLoss
+from trainables.losses.sumix_terms import SUMixTerms
 from trainables.mixers.mixed import Mixed, mixed_cross_entropy
 
 B, D, L = 4, 3, 5

@@ -1,0 +1,39 @@
+"""What the name of a backbone says before its file is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from trainables.backbones import BACKBONES, PREFIX
+from trainables.known import require_known
+
+if TYPE_CHECKING:
+    from trainables.backbones.backbone import Backbone
+
+# Networks of residual blocks, for small images, that have no drop-path of their own.
+RESIDUAL = (
+    *("resnet8", "resnet20", "resnet56", "resnet18", "resnet34", "resnet50", "resnext29", "resnext50"),
+    *("wrn16_8", "wrn28_8", "wrn28_8_paper", "preact_resnet18", "pyramidnet110", "pyramidnet200"),
+)
+
+
+def require_backbone(name: str) -> None:
+    """Raise ``ValueError``, which names the nearest, unless ``name`` is one of ``BACKBONES`` or of timm's models."""
+    if name.startswith(PREFIX):
+        from trainables.backbones.timm_models import require_model
+
+        require_model(name)
+    else:
+        require_known("backbone", name, BACKBONES)
+
+
+def constructor_of(name: str) -> Callable[..., Backbone]:
+    """Return the constructor of one of ``BACKBONES`` or of ``timm/NAME``; raise ``ValueError`` without one."""
+    require_backbone(name)
+    if name.startswith(PREFIX):
+        from trainables.backbones.timm_models import timm_backbone
+
+        return partial(timm_backbone, name.removeprefix(PREFIX))
+    return BACKBONES[name]

@@ -1,0 +1,17 @@
+"""The end of an epoch: what a run reports then, or that it has diverged."""
+
+from typing import NamedTuple
+
+
+class Epoch(NamedTuple):
+    """The results of a finished epoch."""
+
+    number: int  # counted from 1
+    of: int  # the number of epochs of the run
+    metrics: dict[str, float]
+    words: dict[str, str]  # how the numbers were obtained: data, hardware and versions
+    histograms: dict[str, tuple[float, ...]]  # shares of the epoch's rows, by bin
+
+
+class Diverged(Exception):
+    """The training loss became infinite or not a number."""

@@ -1,0 +1,64 @@
+"""The definitions and the terms of SUMix that a study chooses from; ``sumix.py`` says what they are."""
+
+import math
+import typing
+from dataclasses import dataclass
+from typing import Literal
+
+from trainables.ranges import NotNegative
+
+Preset = Literal["paper", "release"]
+Lam = Literal["fixed", "learned"]
+Regulariser = Literal["none", "s", "u", "su"]
+RawForward = Literal["train_grad", "train_nograd", "eval_nograd"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SUMixTerms:
+    """The definition and the terms of SUMix, one row of the paper's Table 6; a study writes them ``sumix.lam``, ..."""
+
+    preset: Preset = "paper"  # release: the arithmetic of the released code, ``sumix_release.py``
+    lam: Lam = "learned"
+    regulariser: Regulariser = "su"  # s: semantic distance, u: uncertainty, su: both
+    zeta: NotNegative = 0.5  # weight of the regulariser, Eq. 3
+    sem_scale: NotNegative = 1.0  # of the distance of Eq. 4; the paper has 1. With "release" it multiplies N
+    # How the batch before mixing is run: with gradient, without, or without and in evaluation mode.
+    raw_forward: RawForward = "train_grad"
+    # keep: that pass moves the running statistics of batch norm too, as in the release, so that they settle sooner than
+    # those of a baseline; leave: only the mixed batch moves them. The paper does not say.
+    raw_statistics: Literal["keep", "leave"] = "keep"
+    # The gradient of ||sigma(z~ - z)|| in Eq. 6, through z~. The paper lets it flow, the release detaches it.
+    distance_gradient: Literal["flow", "detach"] = "flow"
+    # The z of Eq. 4 and 6, "feature vectors" in the paper. The release takes probabilities, as does its own preset.
+    # With features or probabilities Eq. 4 hardly moves lambda; features have no classes, so that Eq. 6 takes their
+    # norm, as the paper writes it: one number for all classes.
+    z: Literal["logits", "features", "probabilities"] = "logits"
+    # The gradient of lambda~ in Eq. 4, "learnable" in the paper, through z~. The release detaches it.
+    lam_gradient: Literal["detach", "flow"] = "detach"
+
+    def __post_init__(self) -> None:
+        """Refuse the values that a type checker would refuse, for those who build the terms themselves."""
+        for name, kind in typing.get_type_hints(type(self)).items():
+            value, known = getattr(self, name), typing.get_args(kind)
+            if known and value not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+            if not known and not 0 <= value < math.inf:
+                raise ValueError(f"{name} must be at least 0 and finite, got {value}")
+        if self.z == "features" and self.regulariser == "s":
+            raise ValueError("sumix.regulariser 's' is a constant with sumix.z 'features', which have no classes")
+        if self.preset == "release":
+            for name, value in (("distance_gradient", "flow"), ("z", "logits"), ("lam_gradient", "detach")):
+                if getattr(self, name) != value:
+                    raise ValueError(
+                        f"sumix.{name} is an option of sumix.preset 'paper', got {getattr(self, name)!r} with 'release'"
+                    )
+
+    @property
+    def any(self) -> bool:
+        """Return whether the loss differs from the plain mixed cross-entropy."""
+        return self.lam == "learned" or self.regulariser != "none"
+
+    @property
+    def learns_before_mixing(self) -> bool:
+        """Return whether gradient flows into the batch before mixing: only its uncertainty, Eq. 5, passes any."""
+        return "u" in self.regulariser

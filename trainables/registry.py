@@ -1,0 +1,26 @@
+"""The members of a room by their names, each imported when it is first looked up."""
+
+from collections import UserDict
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+
+class Registry(UserDict[str, Any]):
+    """By name, what a file defines under that name, or under that name in capitals if it is a constant.
+
+    Args:
+        package: the package of the files.
+        files: by name, the file without its ending.
+    """
+
+    def __init__(self, package: str, files: Mapping[str, str]) -> None:
+        super().__init__(files)
+        self.package = package
+
+    def __getitem__(self, name: str) -> Any:
+        """Return the member ``name``; raise ``KeyError`` if there is none."""
+        if isinstance(self.data[name], str):
+            defined = vars(import_module(f"{self.package}.{self.data[name]}"))
+            self.data[name] = defined[name if name in defined else name.upper()]
+        return self.data[name]
