@@ -1,11 +1,13 @@
-"""Finds the artifacts of a run, even if the folder of a database was moved or copied.
+"""Reads and writes the artifacts of a run where they are, even if the folder of a database was moved or copied.
 
 MLflow records the place of a run's artifacts as an absolute path. If the store is a file, they are first looked for
-next to that file, so that a results folder can be moved, copied, or mounted elsewhere.
+next to that file, so that a results folder can be moved, copied, or mounted elsewhere. New ones go where the others
+are: MLflow itself would make the old folder again, in which nobody looks first.
 """
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,14 +37,54 @@ def fetch(client: MlflowClient, run_id: str, name: str, folder: Path) -> Path | 
         BadInput: the folder of the run's artifacts is not there.
         MlflowException: the store does not answer.
     """
-    uri = str(patiently(lambda: client.get_run(run_id)).info.artifact_uri)
-    written = local_folder(uri)
-    if written is None or client.tracking_uri.startswith("http"):
-        if not any(found.path == name for found in patiently(lambda: client.list_artifacts(run_id))):
+    ours = folder_of(client, run_id)
+    if ours is None:
+        if name not in listed(client, run_id):
             return None
         return Path(patiently(lambda: client.download_artifacts(run_id, name, str(folder))))
-    file = here(written, client.tracking_uri) / name
-    return file if file.is_file() else None
+    return ours / name if (ours / name).is_file() else None
+
+
+def listed(client: MlflowClient, run_id: str) -> list[str]:
+    """Return the names of a run's files, without folders; raise as ``fetch`` does."""
+    ours = folder_of(client, run_id)
+    if ours is not None:
+        return sorted(path.name for path in ours.glob("*") if path.is_file())
+    return [found.path for found in patiently(lambda: client.list_artifacts(run_id)) if not found.is_dir]
+
+
+def put(client: MlflowClient, run_id: str, file: Path) -> None:
+    """Add a file to the artifacts of a run, under its own name; a file of that name is replaced."""
+    try:
+        ours = folder_of(client, run_id)
+    except BadInput:  # nothing of the experiment has been written yet
+        ours = None
+    if ours is None:
+        client.log_artifact(run_id, str(file))
+        return
+    ours.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(file, ours / file.name)
+
+
+def put_text(client: MlflowClient, run_id: str, text: str, name: str) -> None:
+    """Add a text file to the artifacts of a run, or replace it."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / name
+        file.write_text(text, encoding="utf-8")
+        put(client, run_id, file)
+
+
+def folder_of(client: MlflowClient, run_id: str) -> Path | None:
+    """Return the folder of a run's artifacts on this machine; None if a server or another storage has them.
+
+    Raises:
+        BadInput: the folder is not there.
+        MlflowException: the store does not answer.
+    """
+    written = local_folder(str(patiently(lambda: client.get_run(run_id)).info.artifact_uri))
+    if written is None or client.tracking_uri.startswith("http"):
+        return None
+    return here(written, client.tracking_uri)
 
 
 def read_json(client: MlflowClient, run_id: str, name: str) -> Any:

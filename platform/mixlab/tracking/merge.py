@@ -17,8 +17,7 @@ from mlflow.entities import Experiment, Metric, Param, Run, RunTag
 from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput
-from mixlab.tracking import names
-from mixlab.tracking.artifacts import fetch
+from mixlab.tracking import artifacts, names
 from mixlab.tracking.store import connect, search_runs
 from mixlab.uris import sqlite_file
 
@@ -94,10 +93,10 @@ def _copy(source: MlflowClient, target: MlflowClient, run: Run, experiment: str,
     for first in range(0, len(history), BATCH):
         target.log_batch(made, history[first : first + BATCH])
     with TemporaryDirectory() as folder:
-        for artifact in source.list_artifacts(run.info.run_id):
-            file = fetch(source, run.info.run_id, artifact.path, Path(folder))
-            if file is not None and not artifact.is_dir:
-                target.log_artifact(made, str(file))
+        for name in artifacts.listed(source, run.info.run_id):
+            file = artifacts.fetch(source, run.info.run_id, name, Path(folder))
+            if file is not None:
+                artifacts.put(target, made, file)
     target.set_terminated(made, run.info.status, run.info.end_time)
     return str(made)
 

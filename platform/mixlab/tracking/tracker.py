@@ -26,7 +26,7 @@ from mixlab.spec.search import SearchTrial
 from mixlab.spec.state import State
 from mixlab.spec.trial import Trial
 from mixlab.storage.journal import read_epochs
-from mixlab.tracking import histograms, names, views
+from mixlab.tracking import artifacts, histograms, names, views
 from mixlab.tracking.store import Recorded, recorded, search_runs
 from mixlab.tracking.writer import Writer
 from mixlab.uris import shown, sqlite_file
@@ -116,9 +116,9 @@ class Tracker:
             **self.provenance.details,
         }
         self.study_run = self._find_or_create((names.LEVEL, names.PLAN), tags)
-        self.client.log_dict(self.study_run, dict(self.tracked.plan), names.PLAN_FILE)
+        artifacts.put_text(self.client, self.study_run, json.dumps(dict(self.tracked.plan), indent=2), names.PLAN_FILE)
         if self.provenance.diff:
-            self.client.log_text(self.study_run, self.provenance.diff, names.PATCH_FILE)
+            artifacts.put_text(self.client, self.study_run, self.provenance.diff, names.PATCH_FILE)
         for cell, arm in self.tracked.cells.items():
             tags = {
                 **self._level(middle, cell),
@@ -150,7 +150,8 @@ class Tracker:
             run_id = self.run_ids[trial.key] = self._find_or_create((names.LEVEL, names.KEY), tags, known)
             params = [Param(key, str(value)) for key, value in trial.config.items()]
             self.client.log_batch(run_id, params=[*params, Param("seed", str(trial.seed))])
-            self.client.log_dict(run_id, {**trial.config, "seed": trial.seed}, names.CONFIG_FILE)
+            config = json.dumps({**trial.config, "seed": trial.seed}, indent=2)
+            artifacts.put_text(self.client, run_id, config, names.CONFIG_FILE)
 
         self._writer.put(write)
 
@@ -206,7 +207,7 @@ class Tracker:
             if checkpoint is not None:
                 self._log_files(run_id, checkpoint)
             if traceback:
-                self.client.log_text(run_id, traceback, names.TRACEBACK_FILE)
+                artifacts.put_text(self.client, run_id, traceback, names.TRACEBACK_FILE)
             error_tag = {names.ERROR: error[:500]} if error else {}
             self.client.log_batch(run_id, tags=_tags({names.STATE: state.value, **error_tag}))
             self.client.set_terminated(run_id, ENDED[state])
@@ -217,10 +218,10 @@ class Tracker:
         with checkpoint() as folder:
             for pattern in names.KEPT_FILES:
                 for file in sorted(folder.glob(pattern)):
-                    self.client.log_artifact(run_id, str(file))
+                    artifacts.put(self.client, run_id, file)
             found = histograms.collect(read_epochs(folder))
         if found:
-            self.client.log_text(run_id, json.dumps(found), names.HISTOGRAMS_FILE)
+            artifacts.put_text(self.client, run_id, json.dumps(found), names.HISTOGRAMS_FILE)
 
     def mark_best(self, keys: set[str]) -> None:
         """Tag the best trial of each arm of a search, and no other."""
@@ -262,7 +263,7 @@ class Tracker:
 
         def write() -> None:
             for file in files:
-                self.client.log_artifact(self.study_run, str(file))
+                artifacts.put(self.client, self.study_run, file)
 
         self._writer.put(write)
 

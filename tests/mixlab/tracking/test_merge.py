@@ -88,6 +88,17 @@ def test_a_study_that_only_the_other_has_comes_whole(folders: tuple[Path, Path])
     assert seeds_of(target) == {"0": ("FINISHED", "weights of away")}
 
 
+def test_files_come_along_from_a_folder_that_was_brought_from_elsewhere(folders: tuple[Path, Path]) -> None:
+    here, away = folders
+    write(away, {0: "FINISHED"})
+    brought = here.parent / "brought"
+    shutil.move(away, brought)
+    target = MlflowClient(f"sqlite:///{here}/mlflow.db")
+    assert merge(MlflowClient(f"sqlite:///{brought}/mlflow.db"), target) == {"toy": 1}
+    assert seeds_of(target) == {"0": ("FINISHED", "weights of away")}
+    assert not away.exists()
+
+
 def test_a_store_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path / "no.db")]) == 2
     assert f"no MLflow database at '{tmp_path}/no.db'" in capsys.readouterr().err

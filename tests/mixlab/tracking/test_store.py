@@ -144,6 +144,23 @@ def test_artifacts_are_found_where_the_folder_was_moved_or_copied(tracked: tuple
     assert artifacts.read_json(client, without, "plan.json") is None
 
 
+@pytest.mark.parametrize("move", [shutil.move, shutil.copytree])
+def test_what_is_written_after_a_move_goes_where_it_is_read(tracked: tuple[Path, str], move: Any) -> None:
+    """MLflow itself would make the old folder again, and the old plan would be read for ever."""
+    folder, run_id = tracked
+    moved = folder.parent / "elsewhere"
+    move(folder, moved)
+    before = sorted(folder.rglob("*"))
+    client = store.connect(f"sqlite:///{moved / 'mlflow.db'}", make=False)
+    artifacts.put_text(client, run_id, '{"study": "changed"}', "plan.json")
+    later = client.create_run(client.get_run(run_id).info.experiment_id).info.run_id
+    artifacts.put_text(client, later, "{}", "plan.json")
+    assert artifacts.read_json(client, run_id, "plan.json") == {"study": "changed"}
+    assert artifacts.read_json(client, later, "plan.json") == {}
+    assert artifacts.listed(client, later) == ["plan.json"]
+    assert sorted(folder.rglob("*")) == before
+
+
 def test_a_database_without_its_folder_says_what_to_do(tracked: tuple[Path, str]) -> None:
     folder, run_id = tracked
     alone = folder.parent / "alone.db"
