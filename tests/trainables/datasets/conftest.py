@@ -47,3 +47,19 @@ def truncated(picture):
         return path
 
     return write
+
+
+@pytest.fixture
+def lay_out(tmp_path, picture):
+    """Return a function that writes text files, or pictures where the content is ``None``, under the data root."""
+
+    def write(contents):
+        for path, content in contents.items():
+            if content is None:
+                picture(tmp_path / path)
+            else:
+                (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+                (tmp_path / path).write_text(content)
+        return tmp_path
+
+    return write

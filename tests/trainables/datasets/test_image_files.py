@@ -4,13 +4,10 @@ from pathlib import Path
 import pytest
 from torchvision.datasets import ImageFolder
 
+from tests.trainables.datasets.pairs import pairs
 from trainables.datasets.dataset import DataError
 from trainables.datasets.decoding import decode
 from trainables.datasets.image_files import class_names, in_class_folders, integers, listed, read_table, require_count
-
-
-def pairs(files):
-    return {(files.name(i), int(files.labels[i])) for i in range(len(files))}
 
 
 def test_images_of_class_folders_have_the_label_of_their_folder(tmp_path, picture):

@@ -1,0 +1,7 @@
+"""What identifies the images of a list: their names and labels."""
+
+from trainables.datasets.file_list import FileList
+
+
+def pairs(files: FileList) -> set[tuple[str, int]]:
+    return {(files.name(i), int(files.labels[i])) for i in range(len(files))}

@@ -1,0 +1,130 @@
+"""ImageNet and Tiny-ImageNet, on a few images in their official layouts; each picture identifies its image."""
+
+import numpy as np
+import pytest
+import scipy.io
+
+from tests.trainables.datasets.pairs import pairs
+from trainables.datasets import DATASETS, imagenet
+from trainables.datasets import tiny_imagenet as tiny
+from trainables.datasets.dataset import DataError
+from trainables.datasets.decoding import decode
+from trainables.datasets.photographs import load_whole
+
+WNIDS = ["n01440764", "n01443537", "n02119789"]
+
+
+@pytest.fixture
+def imagenet_root(lay_out):
+    train = {f"imagenet/train/{wnid}/{wnid}_{i}.JPEG": None for wnid in WNIDS for i in (7, 12)}
+    val = {f"imagenet/val/{wnid}/ILSVRC2012_val_{i:08}.JPEG": None for i, wnid in enumerate(WNIDS, 1)}
+    return lay_out({**train, **val})
+
+
+def load_imagenet(root, **counts):
+    return load_whole(root, files=imagenet.files, **{"num_classes": 3, "num_train": 6, "num_test": 3, **counts})
+
+
+def test_imagenet_numbers_its_classes_by_wnid(imagenet_root):
+    train, test = load_imagenet(imagenet_root)
+    assert ("n02119789/n02119789_12.JPEG", 2) in pairs(train)
+    assert pairs(test) == {(f"{wnid}/ILSVRC2012_val_{i + 1:08}.JPEG", i) for i, wnid in enumerate(WNIDS)}
+
+
+def write_devkit(root, truth):
+    data = root / imagenet.FOLDER / imagenet.DEVKIT
+    data.mkdir(parents=True)
+    # The official identifiers are in another order than the wnids, and go on with inner nodes of the tree.
+    synsets = np.array(
+        [(1, WNIDS[2]), (2, WNIDS[0]), (3, WNIDS[1]), (4, "n00000001")],
+        dtype=[("ILSVRC2012_ID", object), ("WNID", object)],
+    )
+    scipy.io.savemat(data / "meta.mat", {"synsets": synsets.reshape(-1, 1)})
+    (data / "ILSVRC2012_validation_ground_truth.txt").write_text("".join(f"{i}\n" for i in truth))
+
+
+def flatten(root):
+    for path in list((root / "imagenet" / "val").glob("*/*.JPEG")):
+        path.rename(root / "imagenet" / "val" / path.name)
+        path.parent.rmdir()
+
+
+def test_imagenet_s_flat_validation_images_get_the_labels_of_the_development_kit(imagenet_root):
+    flatten(imagenet_root)
+    write_devkit(imagenet_root, [2, 1, 3])
+    _, test = load_imagenet(imagenet_root)
+    assert pairs(test) == {(f"ILSVRC2012_val_{i:08}.JPEG", label) for i, label in ((1, 0), (2, 2), (3, 1))}
+
+
+def test_imagenet_s_flat_images_without_the_kit_or_with_a_label_out_of_range_are_refused(imagenet_root):
+    flatten(imagenet_root)
+    with pytest.raises(DataError, match=r"meta.mat cannot be read, .*unpack ILSVRC2012_devkit_t12.tar.gz to"):
+        load_imagenet(imagenet_root)
+    write_devkit(imagenet_root, [2, 4, 3])
+    with pytest.raises(DataError, match=r"ground_truth.txt has a label out of range, 4 in line 2$"):
+        load_imagenet(imagenet_root)
+
+
+def test_imagenet_says_what_is_missing_and_what_belongs_where(imagenet_root):
+    with pytest.raises(DataError, match=r"val has 3 images instead of 4: the copy is not complete$"):
+        load_imagenet(imagenet_root, num_test=4)
+    with pytest.raises(
+        DataError,
+        match=r"^ImageNet is not complete \(.*/train has 3 class folders instead of 1000\); unpack .*train.tar",
+    ):
+        DATASETS["imagenet"].prepare(imagenet_root)
+    for path in (imagenet_root / "imagenet/train" / WNIDS[1]).iterdir():
+        path.unlink()
+    with pytest.raises(DataError, match=rf"^the class folder .*/{WNIDS[1]} has no image$"):
+        load_imagenet(imagenet_root)
+
+
+@pytest.fixture
+def tiny_root(tmp_path, picture):
+    top = tmp_path / tiny.FOLDER
+    number = 0
+    for wnid in WNIDS:
+        for i in range(2):
+            number += 1
+            picture(top / "train" / wnid / "images" / f"{wnid}_{i}.JPEG", number, width=64, height=64)
+        (top / "train" / wnid / f"{wnid}_boxes.txt").write_text(f"{wnid}_0.JPEG\t0\t0\t62\t62\n")
+    for i in range(3):
+        picture(top / "val" / "images" / f"val_{i}.JPEG", 10 + i, width=64, height=64)
+    (top / "wnids.txt").write_text("".join(f"{wnid}\n" for wnid in WNIDS[::-1]))
+    lines = [f"val_{i}.JPEG\t{WNIDS[(i + 1) % 3]}\t0\t32\t44\t62\n" for i in range(3)]
+    (top / "val" / "val_annotations.txt").write_text("".join(lines))
+    return tmp_path
+
+
+def tiny_files(root, **counts):
+    return tiny.files(root, **{"num_classes": 3, "num_train": 6, "num_test": 3, **counts})
+
+
+def test_tiny_imagenet_is_decoded_with_the_labels_of_its_folders_and_annotations(tiny_root):
+    train, test = tiny_files(tiny_root)
+    assert (f"{WNIDS[1]}/images/{WNIDS[1]}_1.JPEG", 1) in pairs(train)
+    assert pairs(test) == {(f"val_{i}.JPEG", (i + 1) % 3) for i in range(3)}
+    split = tiny.decoded(train)
+    assert split.images.shape == (6, 3, 64, 64)
+    assert split.labels.tolist() == train.labels.tolist()
+    assert all((split.images[i] == decode(train.path(i))).all() for i in range(6))
+
+
+def test_tiny_imagenet_names_what_is_wrong(tiny_root, picture, truncated):
+    with pytest.raises(DataError, match=r"wnids.txt lists 3 classes instead of 200"):
+        tiny.files(tiny_root)
+    with pytest.raises(
+        DataError, match=r"^Tiny-ImageNet is not complete \(.*\); unpack the official tiny-imagenet-200"
+    ):
+        DATASETS["tiny_imagenet"].prepare(tiny_root)
+    train, _ = tiny_files(tiny_root)
+    picture(train.path(2), width=60, height=64)
+    with pytest.raises(DataError, match=rf"^{train.path(2)} has 60x64 pixels instead of 64$".replace("64$", "64x64$")):
+        tiny.decoded(train)
+    truncated(train.path(2))
+    with pytest.raises(DataError, match=rf"^{train.path(2)} is not a whole image"):
+        tiny.decoded(train)
+    annotations = tiny_root / tiny.FOLDER / "val" / "val_annotations.txt"
+    annotations.write_text(annotations.read_text().replace(WNIDS[0], "n99999999"))
+    with pytest.raises(DataError, match=r"gives val_2.JPEG the class 'n99999999', which is not in wnids.txt$"):
+        tiny_files(tiny_root)

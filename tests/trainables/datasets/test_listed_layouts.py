@@ -1,0 +1,229 @@
+"""The data sets whose images are listed, on a few images in their official layouts."""
+
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.trainables.datasets.pairs import pairs
+from trainables.datasets import DATASETS, aircraft, cub200, download, inaturalist, places205, places365
+from trainables.datasets.dataset import DataError
+from trainables.datasets.photographs import load_whole
+
+
+class Layout(NamedTuple):
+    """The files of a small data set, how it is read, and what is found: names and labels."""
+
+    content: Mapping[str, str | None]  # text, or None for a picture
+    read: Callable[[Path], tuple[Any, Any]]
+    train: set[tuple[str, int]]
+    test: set[tuple[str, int]]
+
+
+def pictures(folder: str, *names: str) -> dict[str, None]:
+    return {f"{folder}/{name}.jpg": None for name in names}
+
+
+def annotated(images: Mapping[int, str], categories: Mapping[int, int]) -> str:
+    """Return a list of iNaturalist: images by number, and their categories by the same numbers."""
+    return json.dumps(
+        {
+            "images": [{"id": i, "file_name": f"train_val2018/{name}.jpg"} for i, name in images.items()],
+            "annotations": [{"id": i, "image_id": i, "category_id": c} for i, c in categories.items()],
+            "categories": [{"id": i, "name": f"species {i}"} for i in (2, 0, 1)],
+        }
+    )
+
+
+CUB, DATA, INAT, PLACES = "CUB_200_2011", "fgvc-aircraft-2013b/data", "inat2018", "places365"
+LAYOUTS = {
+    "cub200": Layout(
+        {
+            f"{CUB}/images.txt": "1 001.Auk/a.jpg\n2 001.Auk/b.jpg\n3 002.Jay/c.jpg\n4 002.Jay/d.jpg\n",
+            f"{CUB}/image_class_labels.txt": "1 1\n2 1\n3 2\n4 2\n",
+            f"{CUB}/train_test_split.txt": "1 0\n2 1\n3 1\n4 0\n",
+            **pictures(f"{CUB}/images", "001.Auk/a", "001.Auk/b", "002.Jay/c", "002.Jay/d"),
+        },
+        partial(load_whole, files=cub200.files, num_classes=2, num_train=2, num_test=2),
+        {("001.Auk/b.jpg", 0), ("002.Jay/c.jpg", 1)},
+        {("001.Auk/a.jpg", 0), ("002.Jay/d.jpg", 1)},
+    ),
+    "aircraft": Layout(
+        {
+            f"{DATA}/variants.txt": "Boeing 737-700\nA310\n",
+            f"{DATA}/images_variant_trainval.txt": "0056978 A310\n1025794 Boeing 737-700\n",
+            f"{DATA}/images_variant_test.txt": "1514522 Boeing 737-700\n",
+            **pictures(f"{DATA}/images", "0056978", "1025794", "1514522"),
+        },
+        partial(aircraft.files, num_classes=2),
+        {("0056978.jpg", 1), ("1025794.jpg", 0)},
+        {("1514522.jpg", 0)},
+    ),
+    "inat2018": Layout(
+        {
+            f"{INAT}/train2018.json": annotated({10: "Aves/2/a", 11: "Fungi/0/b"}, {11: 0, 10: 2}),
+            f"{INAT}/val2018.json": annotated({12: "Aves/1/c"}, {12: 1}),
+            **pictures(f"{INAT}/train_val2018", "Aves/2/a", "Fungi/0/b", "Aves/1/c"),
+        },
+        partial(inaturalist.files, num_classes=3, year=2018),
+        {("train_val2018/Aves/2/a.jpg", 2), ("train_val2018/Fungi/0/b.jpg", 0)},
+        {("train_val2018/Aves/1/c.jpg", 1)},
+    ),
+    "places365": Layout(
+        {
+            f"{PLACES}/categories_places365.txt": "/a/airfield 0\n/z/zen_garden 1\n",
+            f"{PLACES}/places365_train_standard.txt": "/a/airfield/00000001.jpg 0\n/z/zen_garden/00000002.jpg 1\n",
+            f"{PLACES}/places365_val.txt": "Places365_val_00000001.jpg 1\n",
+            **pictures(f"{PLACES}/data_256_standard", "a/airfield/00000001", "z/zen_garden/00000002"),
+            **pictures(f"{PLACES}/val_256", "Places365_val_00000001"),
+        },
+        partial(places365.files, num_classes=2),
+        {("a/airfield/00000001.jpg", 0), ("z/zen_garden/00000002.jpg", 1)},
+        {("Places365_val_00000001.jpg", 1)},
+    ),
+    "places365 in class folders": Layout(
+        pictures(PLACES, "train/airfield/1", "train/zoo/2", "val/zoo/3", "val/airfield/4"),
+        partial(places365.files, num_classes=2),
+        {("airfield/1.jpg", 0), ("zoo/2.jpg", 1)},
+        {("airfield/4.jpg", 0), ("zoo/3.jpg", 1)},
+    ),
+    "places205": Layout(
+        {
+            f"{places205.LISTS}/train_places205.csv": "a/abbey/gsun_1.jpg 0\ny/yard/gsun_2.jpg 1\n",
+            f"{places205.LISTS}/val_places205.csv": "y/yard/gsun_3.jpg 1\n",
+            **pictures(places205.IMAGES, "a/abbey/gsun_1", "y/yard/gsun_2", "y/yard/gsun_3"),
+        },
+        partial(places205.files, num_classes=2),
+        {("a/abbey/gsun_1.jpg", 0), ("y/yard/gsun_2.jpg", 1)},
+        {("y/yard/gsun_3.jpg", 1)},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_the_images_have_their_official_splits_and_labels(name, lay_out):
+    layout = LAYOUTS[name]
+    train, test = layout.read(lay_out(layout.content))
+    assert pairs(train) == layout.train
+    assert pairs(test) == layout.test
+
+
+VAL = f"{INAT}/val2018.json"
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "content", "message"),
+    [
+        (
+            *("cub200", f"{CUB}/image_class_labels.txt", "1 1\n2 1\n3 3\n4 2\n"),
+            r"labels.txt has a label out of range, 3 for image 3$",
+        ),
+        (
+            *("cub200", f"{CUB}/image_class_labels.txt", "1 1\n2 1\n3 2\n"),
+            r"labels.txt has no line for image 4, 002.Jay/d.jpg$",
+        ),
+        (
+            *("cub200", f"{CUB}/train_test_split.txt", "1 0\n2 1\n3 1\n4 2\n"),
+            r"must say 1 \(training\) or 0 \(test\), got '2' for image 4$",
+        ),
+        ("cub200", f"{CUB}/train_test_split.txt", "1 0\n2 1\n3 1\n4 1\n", r"images has 3 images instead of 2"),
+        (
+            *("cub200", f"{CUB}/images.txt", "1 001.Auk/z.jpg\n2 001.Auk/b.jpg\n3 002.Jay/c.jpg\n4 002.Jay/d.jpg\n"),
+            r"z.jpg is missing$",
+        ),
+        (
+            *("aircraft", f"{DATA}/images_variant_test.txt", "1514522 A320\n"),
+            r"gives image 1514522 the variant 'A320', which is not in variants.txt$",
+        ),
+        ("aircraft", f"{DATA}/images_variant_test.txt", "1514523 A310\n", r"images/1514523.jpg is missing$"),
+        (
+            *("inat2018", VAL, annotated({12: "Aves/1/c"}, {12: 3})),
+            r"has a label out of range, category 3 for train_val2018/Av",
+        ),
+        ("inat2018", VAL, annotated({12: "Aves/1/c"}, {13: 1}), r"annotates image 13, which it does not list$"),
+        ("inat2018", VAL, annotated({12: "Aves/1/d"}, {12: 1}), r"train_val2018/Aves/1/d.jpg is missing$"),
+        ("inat2018", VAL, '{"images": []}', r"val2018.json is broken \(KeyError: 'categories'\)$"),
+        ("inat2018", VAL, '{"images": [', r"val2018.json is broken \(JSONDecodeError: .*\)$"),
+        (
+            *("places365", f"{PLACES}/places365_val.txt", "Places365_val_00000001.jpg 2\n"),
+            r"_val.txt has a label out of range, 2 for Places365_val_00000001.jpg$",
+        ),
+        (
+            *("places205", f"{places205.LISTS}/train_places205.csv", "y/yard/gsun_2.jpg 2\n"),
+            r"train_places205.csv has a label out of range, 2 for y/yard/gsun_2.jpg$",
+        ),
+    ],
+)
+def test_what_is_wrong_in_a_list_is_named(name, file, content, message, lay_out):
+    layout = LAYOUTS[name]
+    with pytest.raises(DataError, match=message):
+        layout.read(lay_out({**layout.content, file: content}))
+
+
+def test_a_class_folder_that_only_training_has_is_named(lay_out):
+    root = lay_out(pictures(PLACES, "train/airfield/1", "train/zoo/2", "val/zoo/3"))
+    with pytest.raises(DataError, match=r"^the folder .*/val/airfield is missing$"):
+        places365.files(root, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("cub200", r"^CUB-200-2011 is not complete \(.*\); unpack the official CUB_200_2011.tgz to "),
+        ("aircraft", r"^FGVC-Aircraft is not complete \(.*lists 2 variants instead of 100\); unpack "),
+        ("places205", r"^Places205 is not complete \(.* has 2 images instead of 2448873.*; unpack"),
+    ],
+)
+def test_a_part_of_a_data_set_is_refused_with_what_belongs_where(name, message, lay_out):
+    with pytest.raises(DataError, match=message):
+        DATASETS[name].prepare(lay_out(LAYOUTS[name].content))
+
+
+@pytest.mark.parametrize(("year", "images"), [(2017, "train_val_images"), (2018, "train_val2018")])
+def test_both_editions_of_inaturalist_say_what_belongs_where(year, images, tmp_path):
+    message = rf"^iNaturalist {year} is not complete \(.*train{year}.json cannot be read .*\); put .*{images}/ in "
+    with pytest.raises(DataError, match=message):
+        DATASETS[f"inat{year}"].prepare(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "host", "message"),
+    [
+        (
+            "aircraft",
+            "www.robots.ox.ac.uk",
+            r"^FGVCAircraft could not be had \(no route .*\); unpack the official fgvc",
+        ),
+        (
+            "places365",
+            "data.csail.mit.edu",
+            r"^Places365 could not be had \(no route.*\); unpack the official places365stand",
+        ),
+    ],
+)
+def test_what_is_not_there_is_fetched_whole_or_not_at_all(name, host, message, tmp_path, asked):
+    with pytest.raises(DataError, match=message):
+        DATASETS[name].prepare(tmp_path)
+    assert asked == [host]
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".lock"]
+
+
+def test_places_is_taken_from_two_downloads_of_torchvision(tmp_path, monkeypatch):
+    asked = []
+
+    def leave(what, scratch, **options):
+        asked.append((what, options["split"], options["small"]))
+        for path, content in LAYOUTS["places365"].content.items():
+            target = scratch / path.removeprefix("places365/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(content or "image")
+
+    monkeypatch.setattr(download, "fetch_file", lambda url, file, is_right: file.touch())
+    monkeypatch.setattr(download, "unpack_by_torchvision", leave)
+    with pytest.raises(DataError, match=r"^Places365 is not complete \(.* has 2 images instead of 1803460"):
+        DATASETS["places365"].prepare(tmp_path)
+    assert asked == [("Places365", "train-standard", True), ("Places365", "val", True)]
+    assert len(places365.files(tmp_path, 2)[0]) == 2
