@@ -1,54 +1,21 @@
 """SAMix's and AdAutoMix's generators by plain loops, and a step of each by hand."""
 
 import math
-from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from trainables.config import flatten, parse
-from trainables.datasets import DATASETS
+from tests.trainables.methods.small import LABELS, B, draw_weights, method_for, pixels, require_equal_gradients
 from trainables.losses.adversarial_block import AdversarialBlock, likeness
 from trainables.losses.mix_block import mask_loss
 from trainables.losses.samix_block import SAMixBlock, mask_variance, rescaled
-from trainables.methods import build_method
 from trainables.methods.adversarial_masks import AdAutoMixing
 from trainables.methods.scenario_agnostic import SAMixing
 from trainables.mixers.adautomix import adautomix, draw_three, even_near_the_end
 from trainables.mixers.automix import draw, even_near_the_ends, mix_by
 from trainables.mixers.mixed import mixed_cross_entropy
-
-B = 6
-LABELS = torch.tensor([3, 1, 4, 1, 5, 9])
-
-
-def pixels() -> Tensor:
-    return torch.rand(B, 3, 16, 12, dtype=torch.float64, generator=Generator().manual_seed(5))
-
-
-def method_for(mixer: str, **keys: Any) -> Any:
-    dotted = {key.replace("__", "."): value for key, value in keys.items()}
-    config = parse({"dataset": "cifar10", "backbone": "resnet8", "init": "torch_default", "mixer": mixer, **dotted})
-    assert parse(flatten(config)) == config
-    return build_method(config, DATASETS["cifar10"], 0).double().train()
-
-
-def drawn(block: torch.nn.Module, seed: int = 3) -> None:
-    """Draw weights with which the masks are not all the same."""
-    rng = Generator().manual_seed(seed)
-    for parameter in block.parameters():
-        parameter.data.copy_(torch.randn(parameter.shape, generator=rng, dtype=torch.float64) / 4)
-
-
-def same_gradients(block: torch.nn.Module, ours: Tensor, theirs: Tensor) -> None:
-    torch.testing.assert_close(ours, theirs)
-    direction = torch.randn(ours.shape, dtype=ours.dtype, generator=Generator().manual_seed(9))
-    parameters = list(block.parameters())
-    gradients = [torch.autograd.grad((m * direction).sum(), parameters, allow_unused=True) for m in (ours, theirs)]
-    for one, two in zip(*gradients, strict=True):
-        torch.testing.assert_close(one, two)
 
 
 def attended(query: list[Tensor], keys: list[Tensor], values: list[Tensor]) -> list[Tensor]:
@@ -71,7 +38,7 @@ def enlarged(rows: list[list[Tensor]], height: int, width: int) -> Tensor:
 def test_the_mask_of_samix_by_plain_loops() -> None:
     rng = Generator().manual_seed(0)
     block = SAMixBlock(4, lam_k=0.25).double().eval()
-    drawn(block)
+    draw_weights(block)
     own, other = torch.randn(2, 2, 4, 2, 3, dtype=torch.float64, generator=rng)
     lam = torch.tensor([0.2, 0.7], dtype=torch.float64)
     rows = []
@@ -85,7 +52,7 @@ def test_the_mask_of_samix_by_plain_loops() -> None:
         normed = [at(first, z) * norm.weight / math.sqrt(1 + norm.eps) + norm.bias for z in z_j]
         values = [at(last, torch.where(v > 0, v, v.exp() - 1))[0] for v in normed]
         rows.append(attended([at(block.query, z) for z in both], [at(block.key, z) for z in both], values))
-    same_gradients(block, block(own, other, lam, (4, 6)), enlarged(rows, 2, 3).sigmoid())
+    require_equal_gradients(block, block(own, other, lam, (4, 6)), enlarged(rows, 2, 3).sigmoid())
 
 
 def test_the_curve_of_lambda() -> None:
@@ -104,11 +71,11 @@ def test_the_variance_of_masks() -> None:
 
 
 def test_a_step_of_samix_by_hand() -> None:
-    ours, other = method_for("samix"), method_for("samix")
+    ours, other = method_for("samix").double(), method_for("samix").double()
     assert isinstance(ours, SAMixing)
     for method in (ours, other):
-        drawn(method.block)
-    images, rng = pixels(), Generator().manual_seed(0)
+        draw_weights(method.block)
+    images, rng = pixels(dtype=torch.float64), Generator().manual_seed(0)
     loss, log = ours(images, LABELS, Generator().manual_seed(0))
     with torch.no_grad():
         maps = other.teacher.encode(images, 4)
@@ -135,7 +102,7 @@ def test_a_step_of_samix_by_hand() -> None:
 @pytest.mark.parametrize("lam_channel", [False, True])
 def test_the_masks_of_adautomix_by_plain_loops(lam_channel: bool) -> None:
     block = AdversarialBlock(4, lam_channel).double()
-    drawn(block)
+    draw_weights(block)
     rng = Generator().manual_seed(0)
     maps = torch.randn(2, 3, 4, 2, 3, dtype=torch.float64, generator=rng)
     lam = torch.tensor([[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]], dtype=torch.float64)
@@ -155,7 +122,7 @@ def test_the_masks_of_adautomix_by_plain_loops(lam_channel: bool) -> None:
             others = [sum(at(block.key, z(j, *p)) for j in range(3) if j != i) for p in places]
             rows.append(attended(queries, others, [at(block.value, z(i, *p))[0] for p in places]))
         of_images.append(enlarged(rows, 2, 3))
-    same_gradients(block, masks, torch.cat(of_images, dim=1).softmax(dim=1))
+    require_equal_gradients(block, masks, torch.cat(of_images, dim=1).softmax(dim=1))
 
 
 def test_likeness_by_hand() -> None:
@@ -168,12 +135,12 @@ def test_likeness_by_hand() -> None:
 @pytest.mark.parametrize("number", [0, 1])
 def test_a_step_of_adautomix_by_hand(number: int) -> None:
     """Even steps work against the slow copy, odd ones for it."""
-    ours, other = method_for("adautomix"), method_for("adautomix")
+    ours, other = method_for("adautomix").double(), method_for("adautomix").double()
     assert isinstance(ours, AdAutoMixing)
     for method in (ours, other):
-        drawn(method.block)
+        draw_weights(method.block)
         method.step += number
-    images, rng = pixels(), Generator().manual_seed(0)
+    images, rng = pixels(dtype=torch.float64), Generator().manual_seed(0)
     loss, _ = ours(images, LABELS, Generator().manual_seed(0))
     with torch.no_grad():
         maps = other.teacher.encode(images, 4)
@@ -216,7 +183,7 @@ def test_a_step_of_adautomix_by_hand(number: int) -> None:
 
 
 def test_the_label_has_the_drawn_shares_and_an_image_that_is_nearly_alone_mixes_evenly() -> None:
-    images = pixels()
+    images = pixels(dtype=torch.float64)
 
     def thirds(sources: Tensor, lam: Tensor) -> Tensor:
         return torch.full((B, 3, 16, 12), 1 / 3, dtype=torch.float64)
@@ -237,5 +204,5 @@ def test_what_cannot_be_is_refused() -> None:
         method_for("adautomix", mixer__pipeline="mp")
     with pytest.raises(ValueError, match=r"mixer 'samix' mixes every batch: mixer\.probability must be 1"):
         method_for("samix", mixer__probability=0.5)
-    with_sumix = method_for("samix", sumix__lam="learned", sumix__regulariser="su")
-    assert "lam_shift" in with_sumix(pixels(), LABELS, Generator().manual_seed(0)).log
+    with_sumix = method_for("samix", sumix__lam="learned", sumix__regulariser="su").double()
+    assert "lam_shift" in with_sumix(pixels(dtype=torch.float64), LABELS, Generator().manual_seed(0)).log

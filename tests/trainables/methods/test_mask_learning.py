@@ -1,4 +1,4 @@
-"""AutoMix's mask by plain loops, its losses and schedules by hand, and the flow of its gradients."""
+"""AutoMix trains: its presets, pipelines and schedules by hand, and the flow of its gradients."""
 
 import math
 from typing import Any
@@ -8,152 +8,22 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
+from tests.trainables.methods.small import LABELS, B, method_for, pixels
 from trainables.backbones.backbone import Network
 from trainables.config import flatten, parse
-from trainables.datasets import DATASETS
-from trainables.losses.mix_block import MixBlock, mask_loss, mask_weight_at
-from trainables.methods import build_method
+from trainables.losses.mix_block import mask_loss
 from trainables.methods.mask_learning import AutoMixing
 from trainables.methods.momentum_pipeline import momentum
-from trainables.mixers.automix import automix, draw, even_near_the_ends, mix_by, random_grids
+from trainables.mixers.automix import automix, draw, even_near_the_ends, mix_by
 from trainables.mixers.mixed import mixed_cross_entropy
 from trainables.optimisers import build_optimiser
 
-B = 6
-LABELS = torch.tensor([3, 1, 4, 1, 5, 9])
-
-
-def pixels(dtype: torch.dtype = torch.float32) -> Tensor:
-    return torch.rand(B, 3, 16, 12, generator=Generator().manual_seed(5)).to(dtype)
-
-
-def method_for(**keys: Any) -> AutoMixing:
-    dotted = {key.replace("__", "."): value for key, value in keys.items()}
-    config = parse({"dataset": "cifar10", "backbone": "resnet8", "init": "torch_default", "mixer": "automix", **dotted})
-    method = build_method(config, DATASETS["cifar10"], 0).train()
-    assert isinstance(method, AutoMixing)
-    return method
-
 
 def with_teacher(**keys: Any) -> tuple[AutoMixing, Network, nn.ModuleList]:
-    method = method_for(**keys)
+    method = method_for("automix", **keys)
     assert method.teacher is not None
     assert method.heads is not None
     return method, method.teacher, method.heads
-
-
-def mask_by_loops(block: MixBlock, own: Tensor, other: Tensor, lam: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return the partner's share, (B, 1, H, W), by Eq. 4 to 6 position by position, with gradient."""
-    rows, _, height, width = own.shape
-    embed, value = block.embed.weight[:, :, 0, 0], block.value.weight[0, :, 0, 0]
-    assert block.embed.bias is not None
-    assert block.value.bias is not None
-    masks = []
-    for b in range(rows):
-
-        def at(maps: Tensor, y: int, x: int, share: Tensor, b: int = b) -> Tensor:
-            vector = maps[b, :, y, x]
-            return torch.cat((vector, share[None])) if block.lam_channel else vector
-
-        positions = [(y, x) for y in range(height) for x in range(width)]
-        z_i = [at(own, y, x, lam[b]) for y, x in positions]
-        z_j = [at(other, y, x, 1 - lam[b]) for y, x in positions]
-        valued = z_j if block.value_of == "key" else z_i
-        values = [value @ vector + block.value.bias[0] for vector in valued]
-        keys = [embed @ vector + block.embed.bias for vector in z_j]
-        small = []
-        for vector in z_i:
-            query = embed @ vector + block.embed.bias
-            scores = [torch.exp(query @ key / math.sqrt(len(query))) for key in keys]
-            seen = sum(score * v for score, v in zip(scores, values, strict=True)) / sum(scores)
-            sigma = 1 / (1 + torch.exp(-seen))
-            small.append(sigma if block.value_of == "key" else 1 - sigma)
-        pixels = [
-            small[(y * height // size[0]) * width + x * width // size[1]]
-            for y in range(size[0])
-            for x in range(size[1])
-        ]
-        masks.append(torch.stack(pixels).view(1, *size))
-    return torch.stack(masks)
-
-
-@pytest.mark.parametrize("value_of", ["key", "query"])
-@pytest.mark.parametrize("lam_channel", [False, True])
-def test_the_mask_by_plain_loops(lam_channel: bool, value_of: Any) -> None:
-    rng = Generator().manual_seed(0)
-    block = MixBlock(4, lam_channel, value_of).double()
-    for parameter in block.parameters():
-        parameter.data.normal_(generator=rng)
-    own, other = torch.randn(2, 2, 4, 2, 3, dtype=torch.float64, generator=rng)
-    lam = torch.rand(2, dtype=torch.float64, generator=rng)
-    mask = block(own, other, lam, (4, 6))
-    assert mask.shape == (2, 1, 4, 6)
-    by_hand = mask_by_loops(block, own, other, lam, (4, 6))
-    torch.testing.assert_close(mask, by_hand)
-    direction = torch.randn(mask.shape, dtype=torch.float64, generator=rng)
-    gradients = (torch.autograd.grad((m * direction).sum(), list(block.parameters())) for m in (mask, by_hand))
-    for ours, theirs in zip(*gradients, strict=True):
-        torch.testing.assert_close(ours, theirs)
-
-
-@pytest.mark.parametrize("preset", ["paper", "release"])
-def test_a_step_by_plain_loops(preset: str) -> None:
-    """Eq. 4 to 8 give the losses and gradients of a step, Eq. 10 and 11 the weights after it, Eq. 12 the teacher's."""
-    keys = {"automix__preset": preset, "mixer__layer": 3}
-    ours, other = (method_for(**keys).double() for _ in range(2))
-    assert other.teacher is not None
-    assert ours.teacher is not None
-    assert other.heads is not None
-    for method in (ours, other):  # a block whose masks are not all a half
-        rng = Generator().manual_seed(3)
-        for parameter in method.block.parameters():
-            parameter.data.copy_(torch.randn(parameter.shape, generator=rng).double() / 4)
-    images = pixels(torch.float64)
-    loss, log = ours(images, LABELS, Generator().manual_seed(0))
-
-    rng, epsilon, gamma = Generator().manual_seed(0), 0.1, 0.1
-    margin = 0.0 if preset == "paper" else 0.08
-    with torch.no_grad():
-        z = other.teacher.encode(images, 4)
-        other.teacher.forward_features(z, 4)
-
-    def mixture(no_grad: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        partner, lam = draw(B, 2.0, False, rng)
-        lam = lam.double()
-        s_j = mask_by_loops(other.block, z, z[partner], lam, (16, 12))
-        s_j = s_j.detach() if no_grad else s_j
-        rows = []
-        for b in range(B):
-            even = no_grad and (lam[b] <= margin or 1 - lam[b] <= margin)
-            share = 1 - lam[b] if even else s_j[b]
-            rows.append((1 - share) * images[b] + share * images[partner[b]])  # Eq. 4
-        return torch.stack(rows), partner, lam, s_j
-
-    def cross_entropy(logits: Tensor, partner: Tensor, lam: Tensor) -> Tensor:
-        log_p = logits.log_softmax(dim=1)
-        total = sum(lam[b] * log_p[b, LABELS[b]] + (1 - lam[b]) * log_p[b, LABELS[partner[b]]] for b in range(B))
-        return -total / B
-
-    x, partner, lam, s_j = mixture(no_grad=False)
-    generation = cross_entropy(other.teacher(x), partner, lam)
-    gap = sum(((lam[b] - (1 - s_j[b]).sum() / (16 * 12)).abs() - epsilon).clamp(min=0) for b in range(B)) / B  # Eq. 7
-    plain = F.cross_entropy(other.heads[0](other.network.forward_features(images)), LABELS)
-    x, partner, lam, _ = mixture(no_grad=True)
-    classification = cross_entropy(other.network(x), partner, lam)
-    total = plain + classification + generation + gamma * gap  # Eq. 8
-    torch.testing.assert_close(loss, total, rtol=1e-6, atol=0)  # the drawn lambda is float32
-    for name, value in (("loss_one", plain), ("loss_block", generation), ("mask_gap", gap)):
-        torch.testing.assert_close(log[name], value.detach(), rtol=1e-6, atol=1e-8)
-
-    theta_k = [p.clone() for p in other.teacher.parameters()]
-    for method, value in ((ours, loss), (other, total)):
-        value.backward()
-        torch.optim.SGD(method.parameters(), lr=0.1).step()  # Eq. 10 and 11
-    for one, two in zip(ours.parameters(), other.parameters(), strict=True):
-        torch.testing.assert_close(one, two, rtol=1e-6, atol=1e-8)
-    ours.after_step(0.0)
-    for k, before, q in zip(ours.teacher.parameters(), theta_k, other.network.parameters(), strict=True):
-        torch.testing.assert_close(k, 0.999 * before + 0.001 * q, rtol=1e-6, atol=1e-8)  # Eq. 12
 
 
 def test_the_presets_differ_in_what_the_paper_and_openmixup_do() -> None:
@@ -188,7 +58,7 @@ def means(method: AutoMixing, maps: Tensor, lams: tuple[float, ...]) -> list[flo
 @pytest.mark.parametrize("preset", ["paper", "release"])
 def test_the_masks_of_the_paper_follow_lambda_after_a_short_training_and_the_releases_cannot(preset: str) -> None:
     """The block learns from Eq. 7, at fixed maps; a whole step takes a hundred times as long."""
-    method = method_for(automix__preset=preset)
+    method = method_for("automix", automix__preset=preset)
     optimiser = torch.optim.SGD(method.block.parameters(), lr=0.1, momentum=0.9)
     rng = Generator().manual_seed(0)
     maps = method.maps(pixels())
@@ -204,14 +74,6 @@ def test_the_masks_of_the_paper_follow_lambda_after_a_short_training_and_the_rel
         assert low == middle == high
 
 
-def test_the_loss_of_a_masks_mean_by_hand() -> None:
-    shares = torch.tensor([0.2, 0.9], dtype=torch.float64).view(2, 1, 1, 1)  # of the partner: the own are 0.8 and 0.1
-    mask, lam = shares.expand(2, 1, 4, 3), torch.tensor([0.5, 0.15], dtype=torch.float64)
-    assert mask_loss(mask, lam, "row").item() == pytest.approx((0.2 + 0.0) / 2)  # gaps 0.3 and 0.05, less 0.1 each
-    assert mask_loss(mask, lam, "batch").item() == pytest.approx(0.125 - 0.1)  # the mean gap is 0.3 - 0.05 halved
-    assert mask_loss(mask, lam, "row", epsilon=0.0).item() == pytest.approx((0.3 + 0.05) / 2)
-
-
 @pytest.mark.parametrize(
     ("preset", "progress", "kept"),
     [
@@ -223,48 +85,6 @@ def test_the_loss_of_a_masks_mean_by_hand() -> None:
 def test_the_teacher_slows_down(preset: str, progress: float, kept: float) -> None:
     options = parse({"mixer": "automix", "automix.preset": preset}).mixer_options
     assert momentum(progress, options) == pytest.approx(kept, abs=1e-9)
-
-
-@pytest.mark.parametrize(("decay", "half"), [("none", 0.1), ("cosine", 0.05), ("linear", 0.05)])
-def test_gamma_decays(decay: Any, half: float) -> None:
-    assert mask_weight_at(0.0, 0.1, decay) == pytest.approx(0.1)
-    assert mask_weight_at(0.5, 0.1, decay) == pytest.approx(half)
-    assert mask_weight_at(1.0, 0.1, decay) == pytest.approx(0.1 if decay == "none" else 0.0)
-    assert decay == "none" or mask_weight_at(0.25, 0.1, decay) == pytest.approx(
-        {"cosine": 0.1 * (1 + math.sqrt(0.5)) / 2, "linear": 0.075}[decay]
-    )
-
-
-def left_half(partner: Tensor, lam: Tensor) -> Tensor:
-    return (torch.arange(12) < 6).float().expand(len(partner), 1, 16, 12)
-
-
-def test_the_mask_is_the_partners_share_and_the_label_the_drawn_lambda() -> None:
-    images = pixels()
-    mixed = automix(images, Generator().manual_seed(2), lam_margin=0.0, generate=left_half)
-    partner, lam = draw(B, 2.0, False, Generator().manual_seed(2))
-    assert torch.equal(mixed.sources[:, 1], partner)
-    assert torch.equal(mixed.weights[:, 0], lam)
-    assert len(lam.unique()) == B
-    assert torch.equal(mixed.images[..., :6], images[partner][..., :6])
-    assert torch.equal(mixed.images[..., 6:], images[..., 6:])
-    assert torch.equal(images, pixels())
-
-
-def test_a_lambda_near_an_end_mixes_evenly() -> None:
-    images = pixels()
-    mixed = automix(images, Generator().manual_seed(2), lam_margin=0.3, generate=left_half)
-    lam = mixed.weights[:, 0]
-    near = (lam <= 0.3) | (lam >= 0.7)
-    assert 0 < near.sum() < B
-    even = torch.lerp(images[mixed.sources[:, 1]], images, lam.view(-1, 1, 1, 1))
-    torch.testing.assert_close(mixed.images[near], even[near])
-    assert torch.equal(mixed.images[~near][..., 6:], images[~near][..., 6:])
-
-
-def test_per_batch_gives_one_lambda_to_all_rows() -> None:
-    weights = automix(pixels(), Generator().manual_seed(0), per_batch=True, generate=left_half).weights
-    assert torch.equal(weights, weights[:1].expand_as(weights))
 
 
 def test_the_block_learns_from_the_teacher_and_the_student_from_both_batches() -> None:
@@ -324,7 +144,7 @@ def test_the_teacher_with_its_head_for_mixed_images_is_what_is_tested() -> None:
 
 
 def test_sumix_changes_the_students_mixed_loss_and_nothing_else() -> None:
-    plain, sumix = method_for(), method_for(sumix__lam="learned", sumix__regulariser="su")
+    plain, sumix = method_for("automix"), method_for("automix", sumix__lam="learned", sumix__regulariser="su")
     loss, log = plain(pixels(), LABELS, Generator().manual_seed(0))
     with_sumix, described = sumix(pixels(), LABELS, Generator().manual_seed(0))
     for name in ("loss_one", "loss_block", "mask_gap"):
@@ -350,14 +170,14 @@ def test_sumix_changes_the_students_mixed_loss_and_nothing_else() -> None:
 )
 def test_what_cannot_be_is_refused(keys: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        method_for(**keys)
+        method_for("automix", **keys)
 
 
 @pytest.mark.parametrize("pipeline", ["none", "mp_m0", "mp", "mp_ce"])
 def test_each_row_of_table_8_by_hand(pipeline: str) -> None:
     """The loss agrees with the networks of another method that starts alike; the right parts learn and are tested."""
-    method, other = (method_for(mixer__pipeline=pipeline).double() for _ in range(2))
-    images, rng = pixels(torch.float64), Generator().manual_seed(0)
+    method, other = (method_for("automix", mixer__pipeline=pipeline).double() for _ in range(2))
+    images, rng = pixels(dtype=torch.float64), Generator().manual_seed(0)
     loss, log = method(images, LABELS, Generator().manual_seed(0))
     slow = other.network if other.teacher is None else other.teacher
     maps = slow.encode(images, 4)
@@ -391,19 +211,8 @@ def test_each_row_of_table_8_by_hand(pipeline: str) -> None:
     assert list(method.also_tested) == heads.get(pipeline, ["student_mixed"])
 
 
-def test_random_grids_give_the_partner_as_many_cells_as_lambda_says() -> None:
-    lam = torch.tensor([0.0, 0.25, 0.7, 1.0])
-    masks = random_grids(lam, (4, 3), (16, 12), Generator().manual_seed(0))
-    assert masks.shape == (4, 1, 16, 12)
-    cells = masks[:, 0, ::4, ::4]  # (4, 4, 3)
-    assert torch.equal(masks[:, 0], cells.repeat_interleave(4, 1).repeat_interleave(4, 2))
-    assert cells.sum(dim=(1, 2)).tolist() == [12, 9, 4, 0]  # the nearest to 12, 9, 3.6 and 0
-    again = random_grids(lam, (4, 3), (16, 12), Generator().manual_seed(1))
-    assert not torch.equal(masks[1:3], again[1:3])
-
-
 def test_with_random_grids_everything_but_the_block_learns() -> None:
-    method = method_for(mixer__masks="grids", mixer__lam_margin=0.0)
+    method = method_for("automix", mixer__masks="grids", mixer__lam_margin=0.0)
     loss, log = method(pixels(), LABELS, Generator().manual_seed(0))
     loss.backward()
     learns = {name.split(".")[0] for name, p in method.named_parameters() if p.grad is not None and p.grad.any()}
@@ -415,10 +224,10 @@ def test_with_random_grids_everything_but_the_block_learns() -> None:
 
 def test_the_block_may_have_an_optimiser_of_its_own() -> None:
     keys = {"mixer__block_lr": 0.4, "mixer__block_min_lr": 0.2, "mixer__block_momentum": 0.0, "epochs": 4}
-    method = method_for(**keys)
+    method = method_for("automix", **keys)
     config = parse({"mixer": "automix", "backbone": "resnet8", "epochs": 4, "momentum": 0.9, "lr": 0.1})
     rest, block = build_optimiser(config, 0.1, method).param_groups
     assert {id(p) for p in block["params"]} == {id(p) for p in method.block.parameters()}
     assert (rest["momentum"], block["momentum"], block["peak_lr"], block["min_lr"]) == (0.9, 0.0, 0.4, 0.2)
     assert len(rest["params"]) + len(block["params"]) == len(list(method.parameters()))
-    assert len(build_optimiser(config, 0.1, method_for()).param_groups) == 1
+    assert len(build_optimiser(config, 0.1, method_for("automix")).param_groups) == 1

@@ -7,30 +7,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.config import parse
-from trainables.datasets import DATASETS
-from trainables.methods import Method, build_method, mixing
+from tests.trainables.methods.small import LABELS, B, method_for, pixels
+from trainables.methods import Method, mixing
 from trainables.methods.inputs import INPUTS
 from trainables.mixers import MIXERS
 from trainables.mixers.mixed import Mixed, mixed_cross_entropy
 
-B = 6
-LABELS = torch.tensor([3, 1, 4, 1, 5, 9])
 TOKENS = {"attend", "attend_merged"}  # what only a transformer with a class token can give
 NEEDS_CLASS_TOKEN = {name for name, mixer in MIXERS.items() if TOKENS & inspect.signature(mixer).parameters.keys()}
 CONVOLUTIONAL = sorted(set(MIXERS) - NEEDS_CLASS_TOKEN)
 TWO_OR_MORE = sorted(set(CONVOLUTIONAL) - {"none", "cutout", "augmix"})  # images in a mixture
-
-
-def pixels(size: int = B, dtype: torch.dtype = torch.float32) -> Tensor:
-    return torch.rand(size, 3, 16, 12, generator=torch.Generator().manual_seed(5)).to(dtype)
-
-
-def method_for(mixer: str, seed: int = 0, **keys: Any) -> Method:
-    dotted = {key.replace("__", "."): value for key, value in keys.items()}
-    # With the residual branches at zero, as om_table starts them, some weights get no gradient in the first step.
-    config = parse({"dataset": "cifar10", "backbone": "resnet8", "init": "torch_default", "mixer": mixer, **dotted})
-    return build_method(config, DATASETS["cifar10"], seed).train()
 
 
 def step(method: Method, seed: int = 0) -> tuple[Tensor, dict[str, Tensor]]:

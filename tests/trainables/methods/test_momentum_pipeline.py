@@ -5,35 +5,25 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor
+from torch import Generator
 
-from trainables.config import flatten, parse
-from trainables.datasets import DATASETS
-from trainables.methods import Method, build_method
+from tests.trainables.methods.small import LABELS, method_for, pixels
 from trainables.methods.mixing import Mixing
 from trainables.methods.momentum_pipeline import MomentumPipeline
 from trainables.mixers import MIXERS
 from trainables.mixers.mixed import mixed_cross_entropy
 
-B = 6
-LABELS = torch.tensor([3, 1, 4, 1, 5, 9])
+IMAGES = pixels(dtype=torch.float64)
 
 
-def pixels() -> Tensor:
-    return torch.rand(B, 3, 16, 12, dtype=torch.float64, generator=Generator().manual_seed(5))
-
-
-def method_for(mixer: str, pipeline: str | None, **keys: Any) -> Method:
-    keys = {key.replace("__", "."): value for key, value in keys.items()} | {"mixer.pipeline": pipeline}
-    config = parse({"dataset": "cifar10", "backbone": "resnet8", "init": "torch_default", "mixer": mixer, **keys})
-    assert parse(flatten(config)) == config
-    return build_method(config, DATASETS["cifar10"], 0).double().train()
+def pipeline_for(mixer: str, pipeline: str | None, **keys: Any) -> Any:
+    return method_for(mixer, mixer__pipeline=pipeline, **keys).double()
 
 
 @pytest.mark.parametrize("mixer", ["mixup", "cutmix"])
 @pytest.mark.parametrize("pipeline", [None, "none"])
 def test_without_it_there_is_no_copy(mixer: str, pipeline: str | None) -> None:
-    method = method_for(mixer, pipeline)
+    method = pipeline_for(mixer, pipeline)
     assert type(method) is Mixing
     assert method.evaluated is method.network
 
@@ -42,11 +32,11 @@ def test_without_it_there_is_no_copy(mixer: str, pipeline: str | None) -> None:
 @pytest.mark.parametrize("pipeline", ["mp_m0", "mp", "mp_ce"])
 def test_a_step_by_hand(mixer: str, pipeline: str) -> None:
     options = {} if pipeline == "mp_m0" else {"mixer__first_momentum": 0.75, "mixer__last_momentum": 0.75}
-    method, other = method_for(mixer, pipeline, **options), method_for(mixer, None)
+    method, other = pipeline_for(mixer, pipeline, **options), pipeline_for(mixer, None)
     assert isinstance(method, MomentumPipeline)
-    loss, log = method(pixels(), LABELS, Generator().manual_seed(0))
-    mixed = MIXERS[mixer](pixels(), Generator().manual_seed(0))
-    of_plain = other.network(pixels())
+    loss, log = method(IMAGES, LABELS, Generator().manual_seed(0))
+    mixed = MIXERS[mixer](IMAGES, Generator().manual_seed(0))
+    of_plain = other.network(IMAGES)
     wanted = mixed_cross_entropy(other.network(mixed.images), LABELS, mixed)
     if pipeline == "mp_ce":
         one = F.cross_entropy(of_plain, LABELS)  # the head for plain images starts as the other does
@@ -73,11 +63,11 @@ def test_a_step_by_hand(mixer: str, pipeline: str) -> None:
 
 
 def test_it_goes_around_sumix_and_mixers_with_a_method_of_their_own() -> None:
-    plain = method_for("attentivemix", "mp", sumix__lam="learned", sumix__regulariser="su")
-    loss, log = plain(pixels(), LABELS, Generator().manual_seed(0))
+    plain = pipeline_for("attentivemix", "mp", sumix__lam="learned", sumix__regulariser="su")
+    loss, log = plain(IMAGES, LABELS, Generator().manual_seed(0))
     assert loss.isfinite()
     assert "lam_shift" in log
     with pytest.raises(ValueError, match=r"mixer\.pipeline must be .*got 'slow'"):
-        method_for("cutmix", "slow")
+        pipeline_for("cutmix", "slow")
     with pytest.raises(ValueError, match=r"unknown option of cutmix 'mixer\.first_momentum'"):
-        method_for("cutmix", "none", mixer__first_momentum=0.9)
+        pipeline_for("cutmix", "none", mixer__first_momentum=0.9)

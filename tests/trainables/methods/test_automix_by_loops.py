@@ -1,0 +1,116 @@
+"""AutoMix's mask and a whole step of it by plain loops over Eq. 4 to 12 of its paper."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from tests.trainables.methods.small import LABELS, B, draw_weights, method_for, pixels, require_equal_gradients
+from trainables.losses.mix_block import MixBlock
+from trainables.mixers.automix import draw
+
+
+def mask_by_loops(block: MixBlock, own: Tensor, other: Tensor, lam: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return the partner's share, (B, 1, H, W), by Eq. 4 to 6 position by position, with gradient."""
+    rows, _, height, width = own.shape
+    embed, value = block.embed.weight[:, :, 0, 0], block.value.weight[0, :, 0, 0]
+    assert block.embed.bias is not None
+    assert block.value.bias is not None
+    masks = []
+    for b in range(rows):
+
+        def at(maps: Tensor, y: int, x: int, share: Tensor, b: int = b) -> Tensor:
+            vector = maps[b, :, y, x]
+            return torch.cat((vector, share[None])) if block.lam_channel else vector
+
+        positions = [(y, x) for y in range(height) for x in range(width)]
+        z_i = [at(own, y, x, lam[b]) for y, x in positions]
+        z_j = [at(other, y, x, 1 - lam[b]) for y, x in positions]
+        valued = z_j if block.value_of == "key" else z_i
+        values = [value @ vector + block.value.bias[0] for vector in valued]
+        keys = [embed @ vector + block.embed.bias for vector in z_j]
+        small = []
+        for vector in z_i:
+            query = embed @ vector + block.embed.bias
+            scores = [torch.exp(query @ key / math.sqrt(len(query))) for key in keys]
+            seen = sum(score * v for score, v in zip(scores, values, strict=True)) / sum(scores)
+            sigma = 1 / (1 + torch.exp(-seen))
+            small.append(sigma if block.value_of == "key" else 1 - sigma)
+        pixels = [
+            small[(y * height // size[0]) * width + x * width // size[1]]
+            for y in range(size[0])
+            for x in range(size[1])
+        ]
+        masks.append(torch.stack(pixels).view(1, *size))
+    return torch.stack(masks)
+
+
+@pytest.mark.parametrize("value_of", ["key", "query"])
+@pytest.mark.parametrize("lam_channel", [False, True])
+def test_the_mask_by_plain_loops(lam_channel: bool, value_of: Any) -> None:
+    block = MixBlock(4, lam_channel, value_of).double()
+    draw_weights(block)
+    rng = Generator().manual_seed(0)
+    own, other = torch.randn(2, 2, 4, 2, 3, dtype=torch.float64, generator=rng)
+    lam = torch.rand(2, dtype=torch.float64, generator=rng)
+    mask = block(own, other, lam, (4, 6))
+    assert mask.shape == (2, 1, 4, 6)
+    require_equal_gradients(block, mask, mask_by_loops(block, own, other, lam, (4, 6)))
+
+
+@pytest.mark.parametrize("preset", ["paper", "release"])
+def test_a_step_by_plain_loops(preset: str) -> None:
+    """Eq. 4 to 8 give the losses and gradients of a step, Eq. 10 and 11 the weights after it, Eq. 12 the teacher's."""
+    keys = {"automix__preset": preset, "mixer__layer": 3}
+    ours, other = (method_for("automix", **keys).double() for _ in range(2))
+    for method in (ours, other):
+        draw_weights(method.block)
+    images = pixels(dtype=torch.float64)
+    loss, log = ours(images, LABELS, Generator().manual_seed(0))
+
+    rng, epsilon, gamma = Generator().manual_seed(0), 0.1, 0.1
+    margin = 0.0 if preset == "paper" else 0.08
+    with torch.no_grad():
+        z = other.teacher.encode(images, 4)
+        other.teacher.forward_features(z, 4)
+
+    def mixture(no_grad: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        partner, lam = draw(B, 2.0, False, rng)
+        lam = lam.double()
+        s_j = mask_by_loops(other.block, z, z[partner], lam, (16, 12))
+        s_j = s_j.detach() if no_grad else s_j
+        rows = []
+        for b in range(B):
+            even = no_grad and (lam[b] <= margin or 1 - lam[b] <= margin)
+            share = 1 - lam[b] if even else s_j[b]
+            rows.append((1 - share) * images[b] + share * images[partner[b]])  # Eq. 4
+        return torch.stack(rows), partner, lam, s_j
+
+    def cross_entropy(logits: Tensor, partner: Tensor, lam: Tensor) -> Tensor:
+        log_p = logits.log_softmax(dim=1)
+        total = sum(lam[b] * log_p[b, LABELS[b]] + (1 - lam[b]) * log_p[b, LABELS[partner[b]]] for b in range(B))
+        return -total / B
+
+    x, partner, lam, s_j = mixture(no_grad=False)
+    generation = cross_entropy(other.teacher(x), partner, lam)
+    gap = sum(((lam[b] - (1 - s_j[b]).sum() / (16 * 12)).abs() - epsilon).clamp(min=0) for b in range(B)) / B  # Eq. 7
+    plain = F.cross_entropy(other.heads[0](other.network.forward_features(images)), LABELS)
+    x, partner, lam, _ = mixture(no_grad=True)
+    classification = cross_entropy(other.network(x), partner, lam)
+    total = plain + classification + generation + gamma * gap  # Eq. 8
+    torch.testing.assert_close(loss, total, rtol=1e-6, atol=0)  # the drawn lambda is float32
+    for name, value in (("loss_one", plain), ("loss_block", generation), ("mask_gap", gap)):
+        torch.testing.assert_close(log[name], value.detach(), rtol=1e-6, atol=1e-8)
+
+    theta_k = [p.clone() for p in other.teacher.parameters()]
+    for method, value in ((ours, loss), (other, total)):
+        value.backward()
+        torch.optim.SGD(method.parameters(), lr=0.1).step()  # Eq. 10 and 11
+    for one, two in zip(ours.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-6, atol=1e-8)
+    ours.after_step(0.0)
+    for k, before, q in zip(ours.teacher.parameters(), theta_k, other.network.parameters(), strict=True):
+        torch.testing.assert_close(k, 0.999 * before + 0.001 * q, rtol=1e-6, atol=1e-8)  # Eq. 12

@@ -1,0 +1,50 @@
+"""AutoMix's mixtures for given masks, and its random grids."""
+
+import torch
+from torch import Generator, Tensor
+
+from tests.trainables.methods.small import B, pixels
+from trainables.mixers.automix import automix, draw, random_grids
+
+
+def left_half(partner: Tensor, lam: Tensor) -> Tensor:
+    return (torch.arange(12) < 6).float().expand(len(partner), 1, 16, 12)
+
+
+def test_the_mask_is_the_partners_share_and_the_label_the_drawn_lambda() -> None:
+    images = pixels()
+    mixed = automix(images, Generator().manual_seed(2), lam_margin=0.0, generate=left_half)
+    partner, lam = draw(B, 2.0, False, Generator().manual_seed(2))
+    assert torch.equal(mixed.sources[:, 1], partner)
+    assert torch.equal(mixed.weights[:, 0], lam)
+    assert len(lam.unique()) == B
+    assert torch.equal(mixed.images[..., :6], images[partner][..., :6])
+    assert torch.equal(mixed.images[..., 6:], images[..., 6:])
+    assert torch.equal(images, pixels())
+
+
+def test_a_lambda_near_an_end_mixes_evenly() -> None:
+    images = pixels()
+    mixed = automix(images, Generator().manual_seed(2), lam_margin=0.3, generate=left_half)
+    lam = mixed.weights[:, 0]
+    near = (lam <= 0.3) | (lam >= 0.7)
+    assert 0 < near.sum() < B
+    even = torch.lerp(images[mixed.sources[:, 1]], images, lam.view(-1, 1, 1, 1))
+    torch.testing.assert_close(mixed.images[near], even[near])
+    assert torch.equal(mixed.images[~near][..., 6:], images[~near][..., 6:])
+
+
+def test_per_batch_gives_one_lambda_to_all_rows() -> None:
+    weights = automix(pixels(), Generator().manual_seed(0), per_batch=True, generate=left_half).weights
+    assert torch.equal(weights, weights[:1].expand_as(weights))
+
+
+def test_random_grids_give_the_partner_as_many_cells_as_lambda_says() -> None:
+    lam = torch.tensor([0.0, 0.25, 0.7, 1.0])
+    masks = random_grids(lam, (4, 3), (16, 12), Generator().manual_seed(0))
+    assert masks.shape == (4, 1, 16, 12)
+    cells = masks[:, 0, ::4, ::4]  # (4, 4, 3)
+    assert torch.equal(masks[:, 0], cells.repeat_interleave(4, 1).repeat_interleave(4, 2))
+    assert cells.sum(dim=(1, 2)).tolist() == [12, 9, 4, 0]  # the nearest to 12, 9, 3.6 and 0
+    again = random_grids(lam, (4, 3), (16, 12), Generator().manual_seed(1))
+    assert not torch.equal(masks[1:3], again[1:3])
