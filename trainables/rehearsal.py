@@ -22,6 +22,7 @@ from torch import Generator, Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 
 from trainables.backbones import timm_models
+from trainables.backbones.backbone import Network
 from trainables.config import Config
 from trainables.datasets.data_config import held_out_count
 from trainables.datasets.dataset import Dataset
@@ -39,6 +40,7 @@ NOISE_SIDE = 32  # pixels
 
 Shapes = tuple[torch.Size, ...]
 
+_networks: dict[Hashable, Network] = {}  # the results of ``_network``
 _shapes: dict[Hashable, Shapes] = {}  # the results of ``map_shapes``
 _built: set[Hashable] = set()  # the methods that could be built
 
@@ -104,11 +106,11 @@ def build(config: Config, dataset: Dataset) -> None:
     """
     options = {name: value for name, value in config.mixer_options.items() if not isinstance(value, float)}
     sumix = (config.sumix.any, config.sumix.raw_forward) if config.mixer in METHODS else None
-    key = (_network(config, dataset), config.mixer, str(options), sumix, config.clean_loss > 0)
+    key = (_network_key(config, dataset), config.mixer, str(options), sumix, config.clean_loss > 0)
     if key not in _built:
         with torch.device("meta"), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "for .*: copying from a non-meta parameter")  # a teacher's, of its file
-            _method(config, dataset)
+            _method(config, dataset, _network(config, dataset))
         _built.add(key)
 
 
@@ -122,13 +124,12 @@ def rehearse(config: Config, dataset: Dataset, images: int = 2) -> None:
     """
     with without_numbers():
         pixels, labels = torch.rand(images, *dataset.image_shape), torch.zeros(images, dtype=torch.long)
-        loss, _ = _method(config, dataset)(pixels, labels, Generator())
+        loss, _ = _method(config, dataset, build_network(config, dataset))(pixels, labels, Generator())
         loss.backward()
 
 
-def _method(config: Config, dataset: Dataset) -> Mixing:
+def _method(config: Config, dataset: Dataset, network: Network) -> Mixing:
     """Return the method without the copies that follow its weights: tensors without numbers cannot be copied."""
-    network = build_network(config, dataset)
     return METHODS.get(config.mixer, Mixing)(network, config, dataset.num_classes).train()
 
 
@@ -138,11 +139,11 @@ def map_shapes(config: Config, dataset: Dataset) -> Shapes:
     Raises:
         ValueError: the network cannot be built for images of this size, or cannot be run on them.
     """
-    key = _network(config, dataset)
+    key = _network_key(config, dataset)
     if key in _shapes:
         return _shapes[key]
     with torch.device("meta"), torch.no_grad():
-        backbone = build_network(config, dataset).backbone.eval()
+        backbone = _network(config, dataset).backbone.eval()
         maps = torch.rand(2, *dataset.image_shape)
         shapes = [maps.shape[1:]]
         try:
@@ -194,6 +195,15 @@ def _noise(images: Tensor, classes: int, shapes: Shapes, rng: Generator) -> Mapp
     }
 
 
-def _network(config: Config, dataset: Dataset) -> Hashable:
+def _network(config: Config, dataset: Dataset) -> Network:
+    """Return the network without numbers, one for all configurations whose networks have the same shapes."""
+    key = _network_key(config, dataset)
+    if key not in _networks:
+        with torch.device("meta"):
+            _networks[key] = build_network(config, dataset)
+    return _networks[key]
+
+
+def _network_key(config: Config, dataset: Dataset) -> Hashable:
     """Return the settings that decide the shapes in a network."""
     return config.backbone, config.drop_path > 0, dataset.image_shape, dataset.num_classes

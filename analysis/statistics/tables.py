@@ -252,7 +252,9 @@ def _values_by_arm(runs: pd.DataFrame, metric: str, references: Sequence[str]) -
     if len(twice):
         arm, seed = twice.iloc[0][["arm", "seed"]]
         raise ValueError(f"arm {arm!r} has seed {seed} twice: give one run of each seed, of one level of every factor")
-    return {arm: valid[valid["arm"] == arm].set_index("seed")[column].astype(float) for arm in arms}
+    values = valid.set_index("seed")[column].astype(float)
+    by_arm = dict(iter(values.groupby(valid["arm"].to_numpy())))
+    return {arm: by_arm.get(arm, values[:0]) for arm in arms}
 
 
 def _detailed(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.records.published import PublishedNumber, published_number
-from mixlab import Study
+from mixlab import Search, Study
 from mixlab.api import configure
 from mixlab.cli import parse as parse_options
 from mixlab.spec.trainable import complete
@@ -15,6 +15,8 @@ from mixlab.spec.trial import Trial
 from trainables.classify import train
 
 FOLDER = Path(__file__).parents[2] / "studies"
+TRAIN = complete(train)
+TRAIN.files = ()  # those that another command writes need not be there
 
 
 @functools.cache
@@ -27,8 +29,8 @@ def load(name: str) -> tuple[Study, str]:
 @functools.cache
 def trials(name: str, *options: str) -> tuple[Trial, ...]:
     study, _ = load(name)
-    study = configure(study, complete(train), parse_options(study, options))
-    return tuple(study.trials(train))
+    spec = configure(study, TRAIN, parse_options(study, options))
+    return tuple((spec.study if isinstance(spec, Search) else spec).trials(TRAIN))
 
 
 def cells(name: str, *options: str) -> dict[str, Mapping[str, Any]]:

@@ -1,10 +1,7 @@
 """What every study can claim: six seeds, the control of SUMix, answers over its tables, and effects of its design."""
 
-import functools
-import runpy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,12 +16,8 @@ from analysis.statistics.ranks import LEAST_ARMS, ranking_of
 from analysis.statistics.significance import FEWEST_PAIRS
 from analysis.statistics.tables import LevelTable, level_tables
 from mixlab import Search, Study, add_one_in, leave_one_out
-from mixlab.spec.trainable import complete
-from trainables.classify import train
+from tests.studies.cells import FOLDER, TRAIN, load, trials
 
-FOLDER = Path(__file__).parents[2] / "studies"
-TRAIN = complete(train)
-TRAIN.files = ()  # those that another command writes need not be there
 NAMES = sorted(file.stem for file in FOLDER.glob("*.py"))
 OF_CLASSIFIERS = [
     name for name in NAMES if "main(study, classify" in (FOLDER / f"{name}.py").read_text(encoding="utf-8")
@@ -44,23 +37,19 @@ def style_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-@functools.cache
 def study_of(name: str) -> Study:
-    found = runpy.run_path(str(FOLDER / f"{name}.py"))["study"]
+    found, _ = load(name)
     return found.study if isinstance(found, Search) else found
 
 
-@functools.cache
-def configurations(name: str) -> dict[tuple[tuple[str, ...], str], dict[str, Any]]:
+def configurations(name: str) -> dict[tuple[tuple[str, ...], str], Mapping[str, Any]]:
     """Return the configuration of every cell, by its levels and arm."""
-    trials = study_of(name).with_seeds((0,)).trials(TRAIN)
-    return {(tuple(trial.levels.values()), trial.arm): dict(trial.config) for trial in trials}
+    return {(tuple(trial.levels.values()), trial.arm): trial.config for trial in trials(name) if trial.seed == 0}
 
 
-def drawn(study: Study) -> tuple[dict[str, Any], list[LevelTable]]:
+def drawn(name: str) -> tuple[dict[str, Any], list[LevelTable]]:
     """Return the plan of a study, and its tables from drawn results."""
-    trials = study.trials(TRAIN)
-    plan = study.plan(trials, "paper", TRAIN)
+    plan = study_of(name).plan(trials(name), "paper", TRAIN)
     rng = np.random.default_rng(0)
     rows = [
         {
@@ -69,7 +58,7 @@ def drawn(study: Study) -> tuple[dict[str, Any], list[LevelTable]]:
             **{f"factor.{factor}": level for factor, level in trial.levels.items()},
             f"metric.{plan['metric']}": 70 + rng.normal(),
         }
-        for trial in trials
+        for trial in trials(name)
     ]
     return plan, level_tables(pd.DataFrame(rows), plan)
 
@@ -98,7 +87,7 @@ def test_every_study_of_sumix_has_its_control(name: str) -> None:
 @pytest.mark.parametrize("name", OF_CLASSIFIERS)
 def test_every_study_of_several_tables_answers_here_and_in_general(name: str) -> None:
     study = study_of(name)
-    _, levels = drawn(study)
+    _, levels = drawn(name)
     answers = over_tables(levels)
     if len(levels) < 2 or len(study.arms) < 2:
         assert answers.empty
@@ -114,7 +103,7 @@ def test_every_study_of_several_tables_answers_here_and_in_general(name: str) ->
 
 
 def test_the_factorial_study_shows_the_effect_of_every_term_and_interaction() -> None:
-    plan, levels = drawn(study_of("sumix_factorial"))
+    plan, levels = drawn("sumix_factorial")
     figure = plot_effects("sumix_factorial", levels, plan["design"])
     assert figure is not None
     axis, *others = figure.subfigs[0].axes
@@ -127,7 +116,7 @@ def test_the_factorial_study_shows_the_effect_of_every_term_and_interaction() ->
 
 @pytest.mark.parametrize("name", ["ablation_cifar100", "ablation_cub"])
 def test_the_ablation_compares_with_the_learned_lambda_and_with_the_baseline(name: str) -> None:
-    plan, levels = drawn(study_of(name))
+    plan, levels = drawn(name)
     on_top = {arm for arm, reference in plan["against"].items() if reference == "+ lam"}
     assert on_top == {"+ l_s", "+ l_u", "+ l_su"}
     assert plan["against"]["+ lam"] == "baseline"

@@ -115,7 +115,7 @@ def initialise(backbone: Backbone, init: Init) -> None:
     from N(0, 0.02) cut off at two (DeiT, Swin). ``torch_default`` leaves PyTorch's values: later releases, and
     the SUMix code, train from those, although they compare with the former.
     """
-    if init == "torch_default":
+    if init == "torch_default" or backbone.head.weight.is_meta:  # a network without numbers has nothing to draw
         return
     if backbone.drawn_as == "already":
         initialise_head(backbone, init)
