@@ -107,3 +107,8 @@ def run(history: History, value: Callable[[Mapping[str, Any], int], float] = acc
 def proposed(history: History) -> ProposedTrials:
     """Return the source of a history's trials, without checkpoints."""
     return ProposedTrials(history, NoCheckpoints(), "paper")  # type: ignore[arg-type]
+
+
+def states(history: History, arm: str) -> list[str]:
+    """Return the states of an arm's trials, in order."""
+    return [trial.state.name for trial in history.trials(arm)]

@@ -1,0 +1,218 @@
+"""Drivers of one search: those that die, those that share its trials, and what the journal completes."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState
+
+from mixlab import Arm
+from mixlab.cluster.schedule import Events
+from mixlab.cluster.source import End
+from mixlab.errors import BadInput
+from mixlab.launching.proposed import ProposedTrials
+from mixlab.search.history import DRIVER, Claim, History
+from mixlab.search.trial_store import TrialStore, shown
+from mixlab.spec.epoch import Epoch
+from mixlab.spec.state import State
+from mixlab.spec.trial import Trial
+from mixlab.storage.journal import Saved
+from tests.mixlab.search_toy import TRAIN, InMemory, NoCheckpoints, run, search, states, store_of
+
+KINDS = ("journal", "sqlite", pytest.param("server", marks=pytest.mark.slow))
+
+
+@pytest.fixture
+def kind(request: pytest.FixtureRequest) -> str:
+    """Return the kind of store that holds the trials; for ``server``, the URL of an empty PostgreSQL database."""
+    if request.param != "server":
+        return str(request.param)
+    return str(request.getfixturevalue("new_database")())
+
+
+def claimed(history: History) -> Claim:
+    claim = history.claim()
+    assert claim is not None
+    return claim
+
+
+def die(history: History) -> None:
+    """Give the running trials to a driver of this machine that no longer exists."""
+    host = history.drivers.me.rpartition("#")[0]
+    for arm in history.arms.values():
+        for trial in arm.get_trials():
+            if trial.state == TrialState.RUNNING:
+                arm._storage.set_trial_user_attr(trial._trial_id, DRIVER, f"{host}#999999999@1")
+
+
+def test_a_driver_that_died_before_the_first_draw_leaves_no_twin() -> None:
+    history = History(search(budget=8, scheduler="none", sampler="random"), TRAIN, InMemory())
+    for arm in history.arms.values():
+        arm.ask()
+    run(history)
+    undisturbed = History(search(budget=8, scheduler="none", sampler="random"), TRAIN, InMemory())
+    run(undisturbed)
+    for name in history.arms:
+        points = [trial.params for trial in history.trials(name)]
+        assert points == [trial.params for trial in undisturbed.trials(name)]
+        assert len({point["zeta"] for point in points}) == 4
+
+
+class Heard:
+    """Listens, and remembers how trials ended."""
+
+    def __init__(self) -> None:
+        self.ends: dict[str, State] = {}
+
+    def resumed(self, trial: Trial, epochs: Sequence[Epoch]) -> None:
+        pass
+
+    def started(self, trial: Trial) -> None:
+        pass
+
+    def reported(self, trial: Trial, epoch: Epoch) -> None:
+        pass
+
+    def crashed(self, trial: Trial, account: str) -> None:
+        pass
+
+    def ended(self, trial: Trial, end: End, checkpoint: str) -> None:
+        self.ends[trial.key] = end.state
+
+
+def next_with_journal(history: History, saved: Mapping[str, Saved]) -> tuple[Any, Heard]:
+    """Return what Ray Tune receives next if the journal has ``saved``, and the events that were heard."""
+
+    class Journal(NoCheckpoints):
+        def newest(self) -> dict[str, Saved]:
+            return dict(saved)
+
+    source, heard = ProposedTrials(history, Journal(), "paper"), Heard()  # type: ignore[arg-type]
+    return Events(source, heard, lambda: 2).next(), heard
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS, indirect=True)
+def test_a_dead_drivers_trials_are_finished_with_their_numbers_and_none_is_repeated(tmp_path: Path, kind: str) -> None:
+    spec = search(budget=8)
+    first = History(spec, TRAIN, store_of(kind, tmp_path))
+    lost = [claimed(first) for _ in range(3)]
+    first.report(lost[0], 1, 42.0)
+    die(first)
+
+    second = History(spec, TRAIN, store_of(kind, tmp_path))
+    taken = [claimed(second) for _ in range(3)]
+    assert all(claim.again for claim in taken)
+    assert {claim.trial.key for claim in taken} == {claim.trial.key for claim in lost}
+    assert {(c.trial.cell, c.trial.number) for c in taken} == {(c.trial.cell, c.trial.number) for c in lost}
+    same = next(claim for claim in taken if claim.trial.key == lost[0].trial.key)
+    assert second.of(same.trial).intermediate_values == {1: 42.0}
+    for claim in taken:
+        second.tell(claim, State.DONE, 1.0)
+    run(second)
+    assert second.finished()
+    keys = [trial.user_attrs["mixlab.key"] for arm in second.arms for trial in second.trials(arm)]
+    assert len(keys) == len(set(keys)) == 8
+
+
+@pytest.mark.parametrize("kind", KINDS, indirect=True)
+def test_a_live_drivers_trials_are_left_alone(tmp_path: Path, kind: str) -> None:
+    spec = search(budget=4)
+    mine, other = (History(spec, TRAIN, store_of(kind, tmp_path)) for _ in range(2))
+    keys = {claimed(history).trial.key for history in (mine, other, mine, other)}
+    assert len(keys) == 4
+    assert mine.claim() is None
+    assert not mine.finished()
+
+
+def test_a_driver_of_another_machine_is_gone_when_its_heart_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    history = History(search(budget=4), TRAIN, InMemory())
+    history.drivers.study.set_user_attr("beat elsewhere/x#7@1", 1000.0)
+    monkeypatch.setattr("mixlab.search.drivers.time.time", lambda: 1100.0)
+    assert history.drivers.alive("elsewhere/x#7@1")
+    monkeypatch.setattr("mixlab.search.drivers.time.time", lambda: 1200.0)
+    assert not history.drivers.alive("elsewhere/x#7@1")
+    assert not history.drivers.alive("")
+
+
+def test_the_journal_of_a_killed_trial_completes_it_without_training() -> None:
+    spec = search(budget=2, scheduler="none")
+    history = History(spec, TRAIN, InMemory())
+    claim = claimed(history)
+    die(history)
+    epochs = [Epoch(number, 27, {"val_top1": float(number)}) for number in range(1, 28)]
+    given, heard = next_with_journal(history, {claim.trial.key: Saved("somewhere", epochs)})
+    assert given["trial"].key != claim.trial.key
+    assert heard.ends == {claim.trial.key: State.DONE}
+    found = history.of(claim.trial)
+    assert (found.state, found.value, len(found.intermediate_values)) == (TrialState.COMPLETE, 27.0, 27)
+
+
+WORKER = """
+import json, sys
+sys.path.insert(0, sys.argv[3])
+from pathlib import Path
+from tests.mixlab.search_toy import TRAIN, store_of, run, search
+from mixlab.search.history import History
+ran = []
+def value(config, epoch):
+    if epoch == 1:
+        ran.append([config["arm"], config["zeta"], config["alpha"]])
+    return float(epoch)
+with History(search(budget=24, sampler="random", scheduler="none", base={"epochs": 2}), TRAIN,
+             store_of(sys.argv[2], Path(sys.argv[1]))) as history:
+    run(history, value, at_a_time=2)
+print(json.dumps(ran))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS, indirect=True)
+def test_drivers_that_start_together_share_the_trials_and_double_none(tmp_path: Path, kind: str) -> None:
+    command = [sys.executable, "-c", WORKER, str(tmp_path), kind, str(Path(__file__).parents[3])]
+    drivers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    ran = [json.loads(driver.communicate(timeout=120)[0]) for driver in drivers]
+    assert [driver.returncode for driver in drivers] == [0, 0, 0]
+    everything = [tuple(point) for each in ran for point in each]
+    assert len(everything) == len(set(everything)) == 24
+    history = History(search(budget=24, base={"epochs": 2}), TRAIN, store_of(kind, tmp_path))
+    assert {arm: states(history, arm) for arm in history.arms} == {arm: ["COMPLETE"] * 12 for arm in ("low", "high")}
+
+
+def test_one_driver_confirms_at_a_time(tmp_path: Path) -> None:
+    history = History(search(budget=4), TRAIN, store_of("journal", tmp_path))
+    host = history.drivers.me.rpartition("#")[0]
+    history.drivers.study.set_user_attr("mixlab.confirming", "elsewhere/x#7@1")
+    history.drivers.study.set_user_attr("beat elsewhere/x#7@1", 9e12)
+    assert not history.begin_confirmation()
+    history.drivers.study.set_user_attr("mixlab.confirming", f"{host}#999999999@1")
+    assert history.begin_confirmation()
+    history.end_confirmation()
+
+
+def test_a_store_that_cannot_be_opened_is_one_sentence_without_the_password() -> None:
+    with pytest.raises(BadInput, match="cannot be opened") as error:
+        TrialStore("nosuchdatabase://me:secret@host/db", "toy")
+    assert "secret" not in str(error.value)
+    assert "\n" not in str(error.value)
+    assert shown("postgresql://me:secret@host/db") == "postgresql://me@host/db"
+
+
+def test_a_journal_that_is_whole_is_complete_whatever_the_pruner_would_have_said() -> None:
+    history = History(search(budget=7, scheduler="median", arms=(Arm("low", {"arm": "low"}),)), TRAIN, InMemory())
+    claim = claimed(history)
+    for other in [claimed(history) for _ in range(5)]:
+        for epoch in range(1, 28):
+            history.report(other, epoch, 99.0)
+        history.tell(other, State.DONE, 99.0)
+    history.report(claim, 1, 1.0)
+    history.report(claim, 2, 1.0)
+    assert history.hopeless(claim)
+    die(history)
+    epochs = [Epoch(number, 27, {"val_top1": 1.0}) for number in range(1, 28)]
+    next_with_journal(history, {claim.trial.key: Saved("somewhere", epochs)})
+    assert history.of(claim.trial).state == TrialState.COMPLETE
