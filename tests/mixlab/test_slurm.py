@@ -1,4 +1,4 @@
-"""A study on a real SLURM: its job meets the time limit, goes back into the queue, and ends with the same numbers."""
+"""A study on a real SLURM: a job at its time limit is requeued, to the same numbers; another runs on two nodes."""
 
 import sys
 from collections.abc import Callable
@@ -15,11 +15,11 @@ from tests.toy import epochs_of, hold, release
 from tests.waiting import wait_for
 
 EPOCHS, SEEDS = 14, 4
-# The study of tests/toy.py whose name is that of its folder.
+# A study of tests/toy.py.
 STUDY = f"""
 import runpy, sys
 
-sys.argv.insert(1, "recorded")
+sys.argv.insert(1, {{name!r}})
 runpy.run_path({str(TOY)!r}, run_name="__main__")
 """
 
@@ -30,6 +30,25 @@ def test_a_job_at_its_time_limit_is_requeued_and_ends_with_the_same_table(tmp_pa
     run_on_the_switch(__file__, tmp_path)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(bool(slurm.why_not()), reason=slurm.why_not())
+def test_a_job_on_two_nodes_trains_on_both(tmp_path: Path) -> None:
+    (tmp_path / "placed").mkdir()
+    run_on_the_switch(__file__, tmp_path / "placed")
+
+
+def run_on_two_nodes(folder: Path) -> None:
+    """Run everything in a network and a process namespace of its own, in which both nodes are."""
+    make_switch()
+    toy = study_folder(folder / "study", "placed")
+    with slurm.running(nodes=2) as cluster:
+        job = submit(cluster, toy.folder, "--nodes", "2")
+        wait_until(cluster, job, toy, lambda: cluster.job(job)["JobState"] == "COMPLETED")
+    trained_on = [history["node"] for history in toy.results().values()]
+    assert len(trained_on) == 4
+    assert len({node for history in trained_on for _, node in history}) == 2
+
+
 def run_a_job(folder: Path) -> None:
     """Run everything in a network and a process namespace of its own."""
     make_switch()
@@ -38,29 +57,33 @@ def run_a_job(folder: Path) -> None:
         hold(toy.folder, epoch=5)
         job = submit(cluster, toy.folder)
         undisturbed.run()
-        # A minute is the shortest limit that SLURM knows. It sends TERM half a minute early, or a little later.
+        wait_until(cluster, job, toy, lambda: [1, 2, 3, 4] in epochs_of(toy.folder).values())
+        # SLURM counts in minutes, and sends TERM half a minute early, or a little later.
+        hours, minutes, _ = map(int, cluster.job(job)["RunTime"].split(":"))
+        cluster.ask("scontrol", "update", f"jobid={job}", f"timelimit={60 * hours + minutes + 2}")
         wait_until(cluster, job, toy, lambda: cluster.job(job)["Restarts"] == "1")
-        assert epochs_of(toy.folder)
         assert max(map(max, epochs_of(toy.folder).values())) == 4
         release(toy.folder)
-        cluster.ask("scontrol", "update", f"jobid={job}", "timelimit=10")
+        cluster.ask("scontrol", "update", f"jobid={job}", "timelimit=100")
         wait_until(cluster, job, toy, lambda: cluster.job(job)["JobState"] == "COMPLETED")
     assert epochs_of(toy.folder) == {seed: list(range(1, EPOCHS + 1)) for seed in range(SEEDS)}
     assert toy.results() == undisturbed.results()
     assert toy.table("paper") == undisturbed.table("paper")
 
 
-def study_folder(folder: Path) -> StudyFolder:
+def study_folder(folder: Path, name: str = "recorded") -> StudyFolder:
     """Return a folder of the study; its database has the name that the batch script gives it."""
     folder.mkdir(parents=True)
-    (folder / "study.py").write_text(STUDY)
-    return toy_folder(folder, "recorded", study=folder.name, tracking_uri=f"sqlite:///{folder}/mlflow-study.db")
+    (folder / "study.py").write_text(STUDY.format(name=name))
+    study = folder.name if name == "recorded" else "toy"
+    return toy_folder(folder, name, study=study, tracking_uri=f"sqlite:///{folder}/mlflow-study.db")
 
 
-def submit(cluster: Slurm, folder: Path) -> str:
+def submit(cluster: Slurm, folder: Path, *options: str) -> str:
     """Return the number of a job that runs the study, by the script that ``mixlab slurm`` writes."""
     batch = folder / "job.sbatch"
-    assert script.main(["--time", "1", "--cpus", "1", "--out", str(batch), str(folder / "study.py"), "--quiet"]) == 0
+    job = ["--cpus", "1", "--out", str(batch), *options]
+    assert script.main([*job, str(folder / "study.py"), "--quiet"]) == 0
     return cluster.ask("sbatch", "--parsable", "--signal=B:TERM@1", str(batch), folder=folder)
 
 
@@ -81,4 +104,4 @@ def output(job: str, toy: StudyFolder) -> str:
 
 
 if __name__ == "__main__":
-    run_a_job(Path(sys.argv[1]))
+    (run_on_two_nodes if Path(sys.argv[1]).name == "placed" else run_a_job)(Path(sys.argv[1]))

@@ -1,4 +1,4 @@
-"""A SLURM of one node: a real controller, a real node daemon and munge, as the current user, in a temporary folder.
+"""A SLURM on this machine: a real controller, real node daemons and munge, as the current user, in a temporary folder.
 
 It needs a network and a process namespace of its own (``machines.run_on_the_switch``): nothing of it, and no job, then
 outlives whoever started it, and its ports are free.
@@ -32,9 +32,9 @@ AuthType=auth/munge
 AuthInfo=socket={folder}/munge.socket,cred_expire={requeued_after}
 CryptoType=crypto/munge
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={folder}/spool-%n
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
 SwitchType=switch/none
 MpiDefault=none
 ProctrackType=proctrack/linuxproc
@@ -46,8 +46,8 @@ SchedulerParameters=sched_interval=2,bf_interval=2
 SlurmdParameters=config_overrides
 ReturnToService=2
 FirstJobId={first_job}
-NodeName={host} NodeAddr=127.0.0.1 CPUs=1 State=UNKNOWN
-PartitionName=test Nodes={host} Default=YES MaxTime=INFINITE State=UP
+NodeName=n[1-{nodes}] NodeHostname={host} NodeAddr=127.0.0.1 Port=[17001-{last_port}] CPUs=1 State=UNKNOWN
+PartitionName=test Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
 
 
@@ -58,12 +58,13 @@ def why_not() -> str:
 
 
 class Slurm:
-    """The node and its controller. Made by ``running``."""
+    """The nodes and their controller. Made by ``running``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, nodes: int) -> None:
         self.folder = folder
+        self.nodes = [f"n{number + 1}" for number in range(nodes)]
         self.environment = {**os.environ, "PATH": _path(), "SLURM_CONF": str(folder / "slurm.conf")}
-        for name in ("state", "spool"):
+        for name in ("state", *(f"spool-{node}" for node in self.nodes)):
             (folder / name).mkdir()
         (folder / "munge.key").write_bytes(secrets.token_bytes(128))
         (folder / "munge.key").chmod(0o400)
@@ -72,18 +73,23 @@ class Slurm:
             user=pwd.getpwuid(os.geteuid()).pw_name,
             folder=folder,
             requeued_after=REQUEUED_AFTER,
+            nodes=nodes,
+            last_port=17000 + nodes,
             first_job=1 + secrets.randbelow(10**6),
         )
         (folder / "slurm.conf").write_text(text)
 
     def start(self) -> None:
-        """Start munge, the controller and the node; return once the node is idle."""
+        """Start munge, the controller and the nodes; return once the nodes are idle."""
         files = {"socket": "socket", "key-file": "key", "pid-file": "pid", "log-file": "log", "seed-file": "seed"}
         options = [f"--{option}={self.folder}/munge.{ending}" for option, ending in files.items()]
         # By force, because it wants a folder that every user may enter.
-        self.programs = [self._program("munged", "--foreground", "--force", *options)]
+        self.programs: list[Program] = []
+        self._start("munged", "--foreground", "--force", *options)
         wait_for((self.folder / "munge.socket").exists)
-        self.programs += [self._program("slurmctld", "-D"), self._program("slurmd", "-D")]
+        self._start("slurmctld", "-D")
+        for node in self.nodes:
+            self._start("slurmd", "-D", "-N", node)
         self.programs[-1].until(self._idle)
 
     def stop(self) -> None:
@@ -102,20 +108,21 @@ class Slurm:
         words = self.ask("scontrol", "show", "job", "--oneliner", number).split()
         return {name: value for name, equals, value in (word.partition("=") for word in words) if equals}
 
-    def _program(self, *command: str) -> Program:
-        return Program(command, self.folder, f"{command[0]}.txt", self.environment)
+    def _start(self, *command: str) -> None:
+        log = f"{command[0]}-{len(self.programs)}.txt"
+        self.programs.append(Program(command, self.folder, log, self.environment))
 
     def _idle(self) -> bool:
         found = subprocess.run(
-            ["sinfo", "--noheader", "--format=%T"], env=self.environment, capture_output=True, text=True
+            ["sinfo", "--noheader", "--format=%T %D"], env=self.environment, capture_output=True, text=True
         )
-        return found.stdout.strip() == "idle"
+        return found.stdout.strip() == f"idle {len(self.nodes)}"
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Slurm]:
-    """Yield a SLURM inside the block."""
-    with temporary("slurm") as folder, started(Slurm(folder)) as slurm:
+def running(nodes: int = 1) -> Iterator[Slurm]:
+    """Yield a SLURM of so many nodes, of one processor each, inside the block."""
+    with temporary("slurm") as folder, started(Slurm(folder, nodes)) as slurm:
         yield slurm
 
 
