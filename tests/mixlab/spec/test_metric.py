@@ -18,14 +18,14 @@ RMSE = Metric("rmse", "kg", digits=3, higher_is_better=False, rules=("best", "me
 
 
 def test_rules_by_hand() -> None:
-    values = [1.0, 9.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 2.0, 10.0, 4.0, 6.0]
+    values = [11.0, 9.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 2.0, 10.0, 4.0, 6.0]
     assert TOP1.summary(values) == {
         "test_top1_last": 6.0,
         "test_top1_median10": statistics.median(values[-10:]),
-        "test_top1_best": 10.0,
+        "test_top1_best": 11.0,
         "test_top1_best10": 10.0,
     }
-    assert RMSE.summary(values) == {"rmse_best": 1.0, "rmse_median2": 5.0}
+    assert RMSE.summary(values) == {"rmse_best": 2.0, "rmse_median2": 5.0}
     assert RMSE.summary([3.0]) == {"rmse_best": 3.0, "rmse_median2": 3.0}
 
 
