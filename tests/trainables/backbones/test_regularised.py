@@ -7,9 +7,9 @@ import torch
 
 from trainables.backbones import BACKBONES
 from trainables.backbones.backbone import Backbone
+from trainables.backbones.names import RESIDUAL
 from trainables.backbones.regularised import (
     BRANCH_END,
-    RESIDUAL,
     add_drop_block,
     add_drop_path,
     drop_block,
