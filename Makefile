@@ -44,9 +44,10 @@ lint: $(INSTALLED)
 docs: $(INSTALLED)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
+# 20 minutes on two cores that do nothing else: results/bench.json, and the table and figure of docs/performance.md.
 bench: $(INSTALLED)
 	$(CIFAR10)
-	for file in $(sort $(wildcard tests/benchmarks/bench_*.py)); do $(BIN)/python $$file || exit 1; done
+	$(BIN)/python tests/benchmarks
 
 # About 3 minutes and 7 GB, most of which are torch's CUDA libraries; a minute with uv, which is used where it is there.
 setup: $(INSTALLED)

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 
 import torch
+from recording import record
 from tabulate import tabulate
 from torch import nn
 from torchvision import models
@@ -74,6 +75,8 @@ def main() -> None:
         seconds = alternate(steps, options.rounds)
         rate = {who: batch / spent for who, spent in seconds.items()}
         peer = rate.get("torchvision")
+        if peer is not None:
+            record(f"{name}: a step of torchvision's / ours", [rate["mixlab"] / peer])
         rows.append(
             (
                 *(name, f"{side}x{side}", f"{rate['mixlab']:.1f}"),

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from recording import record
 from torch import Generator, Tensor
 
 from analysis.networks.evaluate import Result, all_of
@@ -105,7 +106,8 @@ def row(name: str, images: int, pairs: list[tuple[float, float]]) -> str:
         pairs: the seconds of the measure, and of the bare forward pass, by round.
     """
     rate = images / statistics.median(ours for ours, _ in pairs)
-    return f"| {name} | {rate:.0f} | {statistics.median(ours / bare for ours, bare in pairs):.2f} |"
+    times = record(f"{name}: evaluation / bare forward passes", [ours / bare for ours, bare in pairs])
+    return f"| {name} | {rate:.0f} | {times:.2f} |"
 
 
 def photographs(root: Path, rounds: int) -> list[tuple[float, float]]:

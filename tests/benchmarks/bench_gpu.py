@@ -4,10 +4,10 @@
 
 Prints Markdown tables, on images of noise: two ceilings, a large bfloat16 matrix product and a copy; a step of
 the training loop, and its mixing, forward, backward and optimiser replayed as one CUDA graph, which shows what the
-host's launches cost; the loader and the test, each with what it must keep up with; and the images a second of several
-processes at once. The operations of a step are those of the forward pass, counted and taken three times. Where there is
-no GPU it says so, and that is all. About two minutes. Expected on an H100, from ``docs/gpu.md``: a step at batch 100
-waits for the host, and a graph of it takes about a third of its time.
+host's launches cost; the loader and the test, each with what it must keep up with; how often the host waits in a step;
+and the images a second of several processes at once. The operations of a step are those of the forward pass, counted
+and taken three times. Where there is no GPU it says so, and that is all. About two minutes. Expected on an H100, from
+``docs/gpu.md``: a step at batch 100 waits for the host, and a graph of it takes about a third of its time.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -33,6 +34,7 @@ STEPS = 50  # an epoch
 ROUNDS = 5
 SIDE = 8192  # of the square matrices
 COPIED = 2**30  # bytes
+WATCHED = ("none", "cutmix", "fmix", "saliencymix", "puzzlemix", "comixup", "automix")
 
 
 def main() -> None:
@@ -77,6 +79,11 @@ def main() -> None:
         run = runs[backbone, batches[0]]
         rates = [loader_rate(run), batches[0] / step_seconds(run), *test_rates(run)]
         print(f"| {backbone} | " + " | ".join(f"{rate:,.0f}" for rate in rates) + " |", flush=True)
+
+    print("\n| mixer | waits of the host in a step |\n| --- | ---: |")
+    for mixer in WATCHED:
+        watched = run_of({**keys, "mixer": mixer, "backbone": backbones[0], "batch_size": batches[0]})
+        print(f"| {mixer} | {waits_of_step(watched):.2f} |", flush=True)
 
     print(f"\nSeveral processes at once, batch {batches[0]}\n\n| backbone | processes | images/s | times one |")
     print("| --- | ---: | ---: | ---: |")
@@ -154,6 +161,18 @@ def graph_seconds(run: Run) -> float:
     with torch.cuda.graph(graph):
         step()
     return seconds(lambda: [graph.replay() for _ in range(10)]) / 10
+
+
+def waits_of_step(run: Run) -> float:
+    """Return how often the host waits for the GPU in a step, the waits of an epoch's end included."""
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            run.train_epoch(2)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    return sum("synchroniz" in str(warning.message) for warning in seen) / STEPS
 
 
 def first_batch(run: Run) -> tuple[Tensor, Tensor]:

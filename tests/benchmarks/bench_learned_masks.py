@@ -10,26 +10,22 @@ measured without MergeMix.
 """
 
 import argparse
-import statistics
 import sys
-import time
 import weakref
 from typing import Any
 
 import torch
+from recording import in_turn, ratios, record, run_on_noise, where
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from trainables.config import parse
-from trainables.datasets.dataset import Split, Splits
-from trainables.datasets.opening import open_splits
-from trainables.hardware import device
 from trainables.training import Run
 
 # mixer: the reported ratios of time and of memory to mixup's
 REPORTED: dict[str, tuple[float | None, float | None]] = {
     "mixup": (1.0, 1.0),
     "puzzlemix": (35 / 27, 8.3 / 8.2),
+    "comixup": (None, None),
     "automix": (59 / 27, 18.2 / 8.2),
     "samix": (58 / 27, 21.3 / 8.2),
     "adautomix": (None, None),
@@ -70,17 +66,6 @@ def peak_of(run: Run) -> int:
     return held.peak
 
 
-def seconds_of(run: Run) -> float:
-    """Return the seconds of a step."""
-    if run.device.type == "cuda":
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    run.train_epoch(1)
-    if run.device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
 def shown(ratio: float | None) -> str:
     return "-" if ratio is None else f"{ratio:.2f}"
 
@@ -92,24 +77,20 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=9)
     given = options.parse_args()
 
-    noise = torch.randint(0, 256, (given.batch, 3, 32, 32), dtype=torch.uint8)
-    split = Split(noise, torch.arange(given.batch) % 10)
     runs: dict[str, Run] = {}
     for mixer in REPORTED:
-        config = parse({"dataset": "cifar10", "backbone": given.backbone, "mixer": mixer, "batch_size": given.batch})
         try:
-            runs[mixer] = Run(config, 0, open_splits(config, Splits(split, split), device()))
+            runs[mixer] = run_on_noise({"backbone": given.backbone, "mixer": mixer}, given.batch)
         except ValueError as error:
             print(f"without {mixer}: {error}", file=sys.stderr)
     peaks = {mixer: peak_of(run) for mixer, run in runs.items()}
-    rounds = [{mixer: seconds_of(run) for mixer, run in runs.items()} for _ in range(given.rounds)]
+    seconds = in_turn({mixer: lambda run=run: run.train_epoch(1) for mixer, run in runs.items()}, given.rounds)
 
-    where = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} CPU threads"
-    print(f"Training step, {given.backbone}, batch {given.batch} at 32x32, {where}, {given.rounds} rounds in turn\n")
+    print(f"Training step, {given.backbone}, batch {given.batch} at 32x32, {where()}, {given.rounds} rounds in turn\n")
     print("| mixer | times mixup's step | times its memory | reported, time | reported, memory |")
     print("| --- | ---: | ---: | ---: | ---: |")
     for mixer in runs:
-        slower = statistics.median(seconds[mixer] / seconds["mixup"] for seconds in rounds)
+        slower = record(f"{mixer}: a step of {given.backbone} / mixup", ratios(seconds, mixer, "mixup"))
         ours = f"{slower:.2f} | {peaks[mixer] / peaks['mixup']:.2f}"
         print(f"| {mixer} | {ours} | {' | '.join(map(shown, REPORTED[mixer]))} |")
 

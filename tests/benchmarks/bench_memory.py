@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import torch
+from recording import record
 
 from trainables import classify
 from trainables.memory import MIB
@@ -57,6 +58,7 @@ def main() -> None:
         first = first or held
         if number == 0 or (number + 1) % 10 == 0:
             print(f"| {number + 1} | {held:.0f} | {held - first:+.0f} | {peak:.0f} |", flush=True)
+    record(f"memory after {options.trials} trials / after the first", [held / first])
 
 
 if __name__ == "__main__":

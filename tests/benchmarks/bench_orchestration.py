@@ -19,6 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
+from recording import record  # noqa: E402
+
 from mixlab.cluster.connect import cpu_count  # noqa: E402
 from tests.servers import mlflow_server  # noqa: E402
 
@@ -100,6 +102,7 @@ def main() -> None:
     print(f"{given.trials} trials of {given.seconds} s, {slots} at a time, a report a second; the ideal is {ideal} s\n")
     print("| way | wall time, s | over the ideal | a trial, s | over its sleep |\n| --- | ---: | ---: | ---: | ---: |")
     for way, (wall, own) in found.items():
+        record(f"{given.trials} trials of {given.seconds} s, {way} / ideal", [wall / ideal])
         print(
             f"| {way} | {wall:.1f} | {100 * (wall / ideal - 1):.1f} % "
             f"| {own:.3f} | {100 * (own / given.seconds - 1):.2f} % |"

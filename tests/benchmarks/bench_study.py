@@ -13,6 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from recording import record
+
 from mixlab.cluster.connect import cpu_count
 from mixlab.tracking import store
 
@@ -48,6 +50,7 @@ def main() -> None:
         (f"trials from start to end in MLflow, divided by {slots}", busy / slots),
         ("the same command again, nothing left to train", again),
     ):
+        record(f"a study of {len(runs)} trials: {what}", [seconds], "s")
         print(f"| {what} | {seconds:.1f} | {100 * seconds / whole:.0f} % |")
 
 

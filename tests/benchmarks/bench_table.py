@@ -18,9 +18,11 @@ from typing import Any
 
 import numpy as np
 from mlflow.tracking import MlflowClient
+from recording import record
 
 from analysis.ablation_table import study_table, write_study_table
 from analysis.records.runs import load_runs
+from analysis.report import write_report
 
 STUDY = "bench"
 ARMS = ("baseline", "+ lam", "+ l_s", "+ l_u", "+ l_su")
@@ -48,10 +50,17 @@ def main() -> None:
         print(f"read {len(runs)} runs in {time.perf_counter() - begin:.1f} s")
         begin = time.perf_counter()
         study_table(uri, STUDY)
-        print(f"table in {time.perf_counter() - begin:.1f} s")
+        spent = time.perf_counter() - begin
+        record(f"the table of {len(runs)} runs", [spent], "s")
+        print(f"table in {spent:.1f} s")
         begin = time.perf_counter()
         result = write_study_table(uri, STUDY, folder / "out")
         print(f"table and files in {time.perf_counter() - begin:.1f} s")
+        begin = time.perf_counter()
+        write_report(uri, STUDY, folder / "out" / "report.html")
+        spent = time.perf_counter() - begin
+        record(f"the page of {len(runs)} runs", [spent], "s")
+        print(f"page in {spent:.1f} s")
         print(result.text)
 
 

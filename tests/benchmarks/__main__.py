@@ -1,0 +1,154 @@
+"""Runs every benchmark in about 20 minutes on two quiet cores, and writes what they found.
+
+    python tests/benchmarks [--only step,mixers] [--out results/bench.json] [--page docs/performance.md]
+
+Writes one JSON file with the machine, the versions, and every measurement with its spread; puts its ratios into the
+page between its two comments, and draws them next to it. A benchmark that fails is named, and the others go on. The one
+of a GPU says so where there is none.
+"""
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import psutil
+from recording import RECORD
+from tabulate import tabulate
+
+FOLDER = Path(__file__).resolve().parent
+ROOT = FOLDER.parents[1]
+BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+LIMIT = 360  # seconds of a benchmark
+# Every benchmark and the size that it has here.
+SIZES: dict[str, str] = {
+    "step": "--rounds 9",
+    "mixers": "",
+    "learned_masks": "--backbone resnet8 --rounds 5",
+    "profile": "",
+    "data": "",
+    "streaming": "--images 2000",
+    "evaluate": "--images 1000 --rounds 3",
+    "backbones": "--backbones resnet18,resnet50,convnext_tiny_cifar --rounds 3",
+    "epoch": "",
+    "seeds": "--seeds 1,2,4",
+    "memory": "--trials 30",
+    "study": "",
+    "orchestration": "--trials 10 --seconds 5",
+    "events": "--trials 600",
+    "claims": "",
+    "table": "",
+    "error_rates": "--studies 200 --power-studies 100",
+    "sequential": "--studies 200 --races 20",
+    "gpu": "",
+}
+VERSIONS = ("torch", "torchvision", "timm", "ray", "mlflow", "optuna", "numpy")
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--only", type=lambda text: text.split(","), default=list(SIZES), help="comma-separated")
+    options.add_argument("--out", type=Path, default=ROOT / "results" / "bench.json")
+    options.add_argument("--page", type=Path, default=ROOT / "docs" / "performance.md")
+    given = options.parse_args()
+    if unknown := set(given.only) - SIZES.keys():
+        options.error(f"no benchmark is called {', '.join(sorted(unknown))}; there are {', '.join(SIZES)}")
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    lines = given.out.with_suffix(".jsonl")
+    lines.write_text("")
+    seconds = {name: run(name, lines) for name in given.only}
+    found = {
+        "machine": machine(),
+        "seconds": seconds,
+        "measurements": [json.loads(line) for line in lines.read_text().splitlines()],
+    }
+    given.out.write_text(json.dumps(found, indent=1))
+    write_page(found, given.page)
+    failed = [name for name, spent in seconds.items() if spent is None]
+    print(f"\n{sum(filter(None, seconds.values())) / 60:.0f} minutes in all; see {given.out} and {given.page}")
+    if failed:
+        print(f"failed, or took more than {LIMIT} s: {', '.join(failed)}")
+    return bool(failed)
+
+
+def run(name: str, lines: Path) -> float | None:
+    """Run a benchmark, which appends to ``lines``; return its seconds, or None if it failed."""
+    print(f"\n## {name}\n", flush=True)
+    command = [sys.executable, str(FOLDER / f"bench_{name}.py"), *SIZES[name].split()]
+    start = time.perf_counter()
+    try:
+        done = subprocess.run(command, cwd=ROOT, env={**os.environ, RECORD: str(lines.absolute())}, timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        return None
+    return time.perf_counter() - start if done.returncode == 0 else None
+
+
+def machine() -> dict[str, Any]:
+    """Return the hardware and the versions that the figures depend on."""
+    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    model = next((line.partition(":")[2].strip() for line in info.splitlines() if "model name" in line), "")
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    return {
+        "processor": model or platform.processor() or platform.machine(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30),
+        "load_at_the_end": os.getloadavg()[0],
+        "python": platform.python_version(),
+        "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
+        "commit": commit,
+        "date": time.strftime("%Y-%m-%d"),
+    }
+
+
+def write_page(found: dict[str, Any], page: Path) -> None:
+    """Put the table between the comments of ``page``, and draw the ratios next to it."""
+    rows = [
+        (of["benchmark"].removeprefix("bench_"), of["name"], *(number(of[key], of["unit"]) for key in ("median",)),
+         f"{number(of['low'], '')} to {number(of['high'], '')}" if of["n"] > 1 else "", of["n"])
+        for of in found["measurements"]
+    ]  # fmt: skip
+    at = found["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in at["versions"].items())
+    words = f"{at['processor']}, {at['cores']} cores, Python {at['python']}, {versions}; commit {at['commit'][:12]}"
+    words += f", {at['date']}. No GPU was used."
+    head = ("benchmark", "what", "median", "from, to", "rounds")
+    text = page.read_text()
+    before, after = text[: text.index(BEGIN)], text[text.index(END) :]
+    table = tabulate(rows, head, "github", disable_numparse=True)
+    page.write_text(f"{before}{BEGIN}\n{words}\n\n{table}\n{after}")
+    draw([of for of in found["measurements"] if of["unit"] == "times"], page.with_suffix(".png"))
+
+
+def number(value: float, unit: str) -> str:
+    """Return a value of three digits with its unit."""
+    digits = f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+    return f"{digits} {unit}".strip()
+
+
+def draw(ratios: list[dict[str, Any]], file: Path) -> None:
+    """Draw every ratio with its spread on a logarithmic axis, the first at the top."""
+    figure, axes = plt.subplots(figsize=(8, 1 + 0.18 * len(ratios)))
+    places = range(len(ratios), 0, -1)
+    for place, of in zip(places, ratios, strict=True):
+        axes.plot([of["low"], of["high"]], [place, place], color="0.7", linewidth=3)
+        axes.plot(of["median"], place, "o", color="black", markersize=4)
+    axes.axvline(1, color="0.5", linewidth=0.8)
+    axes.set(xscale="log", xlabel="times (median of the rounds; bar from the least to the greatest)")
+    axes.set_yticks(list(places), [of["name"] for of in ratios], fontsize=6)
+    axes.margins(y=0.01)
+    figure.savefig(file, dpi=150, bbox_inches="tight")
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

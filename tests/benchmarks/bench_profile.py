@@ -1,0 +1,77 @@
+"""Where the time of a training step goes on a processor, and what share of its peak that is.
+
+    python tests/benchmarks/bench_profile.py [--backbones resnet8,resnet20] [--batch 100] [--steps 5]
+
+Prints a Markdown table of the self time of torch's operations by kind, from torch.profiler, on one thread, and the
+operations a second beside those of a large matrix product. The operations of a step are those of the forward pass,
+counted and taken three times. Run it on a quiet machine: it takes the time of the clock.
+"""
+
+import argparse
+from collections import Counter
+
+import torch
+from recording import record, run_on_noise, seconds_of, step_seconds
+from torch.profiler import profile
+from torch.utils.flop_counter import FlopCounterMode
+
+KINDS = {  # by the beginning or a part of an operation's name; the first that fits counts
+    "convolutions": ("mkldnn_convolution", "convolution", "conv2d", "mkldnn_rnn"),
+    "batch norm": ("batch_norm",),
+    "optimiser": ("_foreach", "_fused_sgd", "Optimizer"),
+    "ReLU, additions and other passes over the maps": (
+        *("relu", "threshold", "add", "clamp", "mul", "div", "sub", "mean", "sum", "copy_", "lerp", "fill_", "expand"),
+    ),
+}
+SIDE = 2048  # of the square matrices
+
+
+def kind_of(name: str) -> str:
+    """Return the kind of an operation."""
+    for kind, parts in KINDS.items():
+        if any(part in name for part in parts):
+            return kind
+    return "the rest: loss, draws, indices, Python"
+
+
+def peak() -> float:
+    """Return the operations a second of a product of square matrices."""
+    a, b = torch.randn(SIDE, SIDE), torch.randn(SIDE, SIDE)
+    return 2 * SIDE**3 / min(seconds_of(lambda: a @ b) for _ in range(5))
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--backbones", default="resnet8,resnet20")
+    options.add_argument("--mixer", default="cutmix")
+    options.add_argument("--batch", type=int, default=100)
+    options.add_argument("--steps", type=int, default=5)
+    given = options.parse_args()
+    torch.set_num_threads(1)
+    best = peak()
+    print(
+        f"A step of batch {given.batch} at 32x32 with {given.mixer}, one thread; a product of {SIDE} x {SIDE}: ", end=""
+    )
+    print(f"{best / 1e9:.0f} GFLOP/s\n")
+    for backbone in given.backbones.split(","):
+        run = run_on_noise({"backbone": backbone, "mixer": given.mixer}, given.batch)
+        step_seconds(run)
+        spent = min(step_seconds(run) for _ in range(given.steps))
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            run.method.network(torch.rand(given.batch, 3, 32, 32))
+        share = record(f"a step of {backbone} / the processor's peak", [3 * counter.get_total_flops() / spent / best])
+        with profile() as seen:
+            for _ in range(given.steps):
+                run.train_epoch(1)
+        times: Counter[str] = Counter()
+        for of in seen.key_averages():
+            times[kind_of(of.key)] += of.self_cpu_time_total
+        print(f"{backbone}: {1000 * spent:.0f} ms, {share:.0%} of the peak\n")
+        print("| kind | share of the time |\n| --- | ---: |")
+        for kind, of_kind in times.most_common():
+            print(f"| {kind} | {of_kind / times.total():.0%} |")
+        print()
+
+
+if __name__ == "__main__":
+    main()

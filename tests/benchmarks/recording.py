@@ -1,0 +1,86 @@
+"""How the benchmarks time a training step, take turns, and write down what they find."""
+
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainables.config import parse
+from trainables.datasets.dataset import Split, Splits
+from trainables.datasets.opening import open_splits
+from trainables.hardware import device
+from trainables.training import Run
+
+RECORD = "MIXLAB_BENCH_RECORD"  # names the file to which `make bench` lets every benchmark append
+
+
+def record(name: str, values: Sequence[float], unit: str = "times") -> float:
+    """Return the median of ``values``; append it with its spread to the record, if there is one.
+
+    Args:
+        name: what was measured, and against what if ``unit`` is ``times``.
+        values: one for each round.
+        unit: ``times`` for a ratio.
+    """
+    median = statistics.median(values)
+    if path := os.environ.get(RECORD):
+        line = {"benchmark": Path(sys.argv[0]).stem, "name": name, "unit": unit, "median": median}
+        line |= {"low": min(values), "high": max(values), "n": len(values)}
+        with Path(path).open("a") as file:
+            file.write(json.dumps(line) + "\n")
+    return median
+
+
+def in_turn(
+    steps: Mapping[str, Callable[[], object]], rounds: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, list[float]]:
+    """Return the seconds of every round by the name of the step; all steps take their turn in each round."""
+    found: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(rounds):
+        for name, step in steps.items():
+            found[name].append(seconds_of(step, clock))
+    return found
+
+
+def ratios(seconds: Mapping[str, Sequence[float]], name: str, to: str) -> list[float]:
+    """Return how many times the seconds of ``to`` those of ``name`` are, round by round."""
+    return [one / other for one, other in zip(seconds[name], seconds[to], strict=True)]
+
+
+def seconds_of(work: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
+    """Return the seconds of a call, until a GPU has finished."""
+    synchronise()
+    start = clock()
+    work()
+    synchronise()
+    return clock() - start
+
+
+def synchronise() -> None:
+    """Wait for the GPU, if there is one."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def run_on_noise(keys: Mapping[str, Any], images: int = 100) -> Run:
+    """Return a run of these settings on one batch of CIFAR's size, of noise."""
+    settings = parse({"dataset": "cifar10", "batch_size": images, **keys})
+    noise = torch.randint(0, 256, (images, 3, 32, 32), dtype=torch.uint8)
+    split = Split(noise, torch.arange(images) % 10)
+    return Run(settings, 0, open_splits(settings, Splits(split, split), device()))
+
+
+def step_seconds(run: Run) -> float:
+    """Return the seconds of one epoch of one batch."""
+    return seconds_of(lambda: run.train_epoch(1))
+
+
+def where() -> str:
+    """Return the processor of the measurements, in words."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} CPU threads"
