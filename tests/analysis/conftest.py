@@ -174,25 +174,62 @@ def planned_runs() -> Callable[..., pd.DataFrame]:
     return rows
 
 
-@pytest.fixture
-def trained(
-    track: Callable[..., TrackedStudy], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> tuple[TrackedStudy, dict[str, Any], dict[tuple[str, int], str]]:
-    """Return a study of two arms and two seeds with untrained networks as checkpoints, and its run ids."""
-    study, plan = track(), make_plan(arms=("baseline", "+ lam"), seeds=2)
+Untrained = tuple[TrackedStudy, dict[str, Any], dict[tuple[str, int], str]]
+
+
+def write_untrained(study: TrackedStudy, folder: Path, config: Mapping[str, Any]) -> Untrained:
+    """Write two arms and two seeds with untrained networks as checkpoints; return the study, its plan and run ids.
+
+    The seed of a network is that of its run, and 10 more in the second arm.
+    """
+    plan, run_ids = make_plan(arms=("baseline", "+ lam"), seeds=2), {}
     study.add_plan(plan)
-    config = {"dataset": "cifar10", "backbone": "resnet8", "epochs": 1, "mixer": "cutmix"}
-    run_ids = {}
     for trial in plan["trials"]:
         run_id = study.add_run(trial, 40.0, epochs=1, config=config)
         number = 10 * (trial["arm"] == "+ lam") + trial["seed"]
         parsed = parse(config)
         network = build_network(parsed, dataset_of(parsed), seed=number)
-        torch.save(network.backbone.state_dict(), tmp_path / "model.pt")
-        study.client.log_artifact(run_id, str(tmp_path / "model.pt"))
+        torch.save(network.backbone.state_dict(), folder / "model.pt")
+        study.client.log_artifact(run_id, str(folder / "model.pt"))
         run_ids[trial["arm"], trial["seed"]] = run_id
+    return study, plan, run_ids
+
+
+@pytest.fixture(scope="session")
+def untrained(
+    track_in: Callable[..., TrackedStudy], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Mapping[str, Any]], Untrained]:
+    """Return a function that returns the study of ``write_untrained`` of a configuration, which no test changes."""
+    written: dict[str, Untrained] = {}
+
+    def study(config: Mapping[str, Any]) -> Untrained:
+        if str(config) not in written:
+            folder = tmp_path_factory.mktemp("untrained")
+            written[str(config)] = write_untrained(track_in(folder), folder, config)
+        return written[str(config)]
+
+    return study
+
+
+@pytest.fixture
+def noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let evaluations find 40 images of noise, four of each class, as CIFAR-10's."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (40, 3, 32, 32), generator=generator, dtype=torch.uint8)
     split = Split(images, torch.arange(40) % 10)
     monkeypatch.setattr("analysis.networks.evaluate.load_cached", lambda name, root: Splits(split, split))
-    return study, plan, run_ids
+
+
+RESNET8 = {"dataset": "cifar10", "backbone": "resnet8", "epochs": 1, "mixer": "cutmix"}
+
+
+@pytest.fixture
+def trained(untrained: Callable[..., Untrained], noise: None) -> Untrained:
+    """Return the study of ``write_untrained`` on CIFAR-10, which no test changes, with images to test it on."""
+    return untrained(RESNET8)
+
+
+@pytest.fixture
+def own_trained(track: Callable[..., TrackedStudy], tmp_path: Path, noise: None) -> Untrained:
+    """Return what ``trained`` returns, in this test's own store, for a test that changes it."""
+    return write_untrained(track(), tmp_path, RESNET8)

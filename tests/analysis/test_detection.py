@@ -25,29 +25,14 @@ CONFIG = {"dataset": "cifar10", "backbone": "resnet8", "epochs": 1}
 SHORT = ("--layout", "coco", "--iterations", "2", "--batch-size", "2", "--side", "96", "--train-all")
 
 
-@pytest.fixture
-def classifiers(track: Any, make_plan: Any, tmp_path: Path) -> Any:
-    """Return a study of two arms and two seeds whose networks are untrained."""
-    study, plan = track(), make_plan(arms=("baseline", "+ lam"), seeds=2)
-    study.add_plan(plan)
-    for trial in plan["trials"]:
-        run_id = study.add_run(trial, 40.0, epochs=1, config=CONFIG)
-        network = build_network(
-            parse(CONFIG), dataset_of(parse(CONFIG)), seed=10 * (trial["arm"] == "+ lam") + trial["seed"]
-        )
-        torch.save(network.backbone.state_dict(), tmp_path / "model.pt")
-        study.client.log_artifact(run_id, str(tmp_path / "model.pt"))
-    return study
-
-
 def call(study: Any, root: Path, *options: str) -> int:
     where = ("--tracking-uri", study.uri, "--out", str(root / "out"), "--data-root", str(root))
     return detection.main([study.study, *where, *options])
 
 
-def test_the_command(classifiers: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(untrained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_collages(tmp_path, *squares(8), ["red", "blue"], train=4, test=2)
-    assert call(classifiers, tmp_path, *SHORT) == 0
+    assert call(untrained(CONFIG)[0], tmp_path, *SHORT) == 0
     assert "2 iterations of 2 photographs; 2 test photographs of COCO" in capsys.readouterr().out
     table = pd.read_csv(tmp_path / "out" / "table.csv")
     assert set(table["metric"]) == {"coco_ap", "coco_ap50", "coco_ap75"}
@@ -65,9 +50,9 @@ def test_the_command(classifiers: Any, tmp_path: Path, capsys: pytest.CaptureFix
     ],
 )
 def test_bad_input_is_one_sentence(
-    classifiers: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], sentence: str
+    untrained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], sentence: str
 ) -> None:
-    assert call(classifiers, tmp_path, *options) == 2
+    assert call(untrained(CONFIG)[0], tmp_path, *options) == 2
     assert sentence in capsys.readouterr().err
 
 

@@ -59,8 +59,8 @@ def test_a_fresh_process_without_the_results_makes_the_same_files(track: Any, ma
 
 
 @pytest.mark.slow
-def test_checkpoints_are_read_from_mlflow_alone(trained: Any, tmp_path: Path) -> None:
-    study, _, runs = trained
+def test_checkpoints_are_read_from_mlflow_alone(own_trained: Any, tmp_path: Path) -> None:
+    study, _, runs = own_trained
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     where = ("--tracking-uri", study.uri, "--data-root", str(ROOT / "data"))

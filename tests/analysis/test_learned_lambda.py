@@ -45,8 +45,8 @@ def test_the_mixtures_of_a_pair_are_near_lambda_and_sorted_by_what_is_learned() 
     assert all(abs(one["drawn"] - 0.4) <= learned_lambda.NEAR for one in strip)
 
 
-def test_the_command(trained: Any, track: Any, make_plan: Any, tmp_path: Path, capsys: Any) -> None:
-    study, _, _ = trained
+def test_the_command(own_trained: Any, track: Any, make_plan: Any, tmp_path: Path, capsys: Any) -> None:
+    study, _, _ = own_trained
     out = tmp_path / "out"
 
     def call(name: str, *options: str) -> int:

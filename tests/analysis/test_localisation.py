@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from PIL import Image
 from torch import Tensor, nn
 
@@ -20,7 +19,6 @@ from trainables.config import Config, parse
 from trainables.datasets import DATASETS, cub200
 from trainables.datasets.opening import dataset_of
 from trainables.datasets.photographs import load_whole
-from trainables.methods import build_network
 
 CONFIG = {"dataset": "cub200", "backbone": "resnet18_imagenet", "image_size": 64, "epochs": 1}
 SHAPES = ((160, 80), (90, 150), (64, 64), (200, 100))  # width, height
@@ -87,16 +85,8 @@ def test_evidence_against_an_object_finds_it_as_a_hole(birds: Path) -> None:
     assert result["max_box_acc_70"] == 100
 
 
-def test_the_command(
-    birds: Path, track: Any, make_plan: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    study, plan = track(), make_plan(arms=("baseline", "+ lam"), seeds=2)
-    study.add_plan(plan)
-    for trial in plan["trials"]:
-        run_id = study.add_run(trial, 40.0, epochs=1, config=CONFIG)
-        network = build_network(parse(CONFIG), dataset_of(parse(CONFIG)), seed=trial["seed"])
-        torch.save(network.backbone.state_dict(), tmp_path / "model.pt")
-        study.client.log_artifact(run_id, str(tmp_path / "model.pt"))
+def test_the_command(birds: Path, untrained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study, _, _ = untrained({**CONFIG, "backbone": "resnet8"})
     out = tmp_path / "out"
     where = ["--tracking-uri", study.uri, "--out", str(out), "--data-root", str(birds)]
     assert localisation.main([study.study, *where]) == 0
@@ -111,11 +101,8 @@ def test_the_command(
 
 
 def test_networks_of_a_data_set_without_boxes_are_refused(
-    track: Any, make_plan: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    untrained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    study, plan = track(), make_plan(arms=("baseline",), seeds=1)
-    study.add_plan(plan)
-    for trial in plan["trials"]:
-        study.add_run(trial, 40.0, epochs=1, config={"dataset": "cifar10", "backbone": "resnet8"})
+    study, _, _ = untrained({"dataset": "cifar10", "backbone": "resnet8", "epochs": 1, "mixer": "cutmix"})
     assert localisation.main([study.study, "--tracking-uri", study.uri, "--out", str(tmp_path)]) == 2
     assert "there are boxes for networks of cub200; those of the study are of cifar10" in capsys.readouterr().err

@@ -31,8 +31,8 @@ def test_a_mixture_is_the_image_and_its_partner_by_the_mask() -> None:
     torch.testing.assert_close(own, torch.full((32, 32), share))
 
 
-def test_the_command(trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    study, _, run_ids = trained
+def test_the_command(own_trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study, _, run_ids = own_trained
     out = tmp_path / "out"
 
     def call(*options: str) -> int:

@@ -136,9 +136,9 @@ def test_sigterm_keeps_what_is_done_and_leaves_nothing_behind(
 
 
 def test_bad_checkpoints_are_named_and_the_rest_goes_on(
-    trained: Any, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    own_trained: Any, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    study, _, run_ids = trained
+    study, _, run_ids = own_trained
     damaged = tmp_path / "model.pt"
     damaged.write_bytes(b"not a checkpoint")
     replace_model(study, run_ids["baseline", 1], damaged)
@@ -154,8 +154,8 @@ def test_bad_checkpoints_are_named_and_the_rest_goes_on(
     assert set(pd.read_csv(out / "curves.csv")["arm"]) == {"baseline"}
 
 
-def test_bad_input_is_one_sentence(trained: Any, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    study, _, run_ids = trained
+def test_bad_input_is_one_sentence(own_trained: Any, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study, _, run_ids = own_trained
     for arguments, sentence in (
         (["ablation_tyni"], "there is no study 'ablation_tyni'; the nearest is 'ablation_tiny'"),
         ([study.study, "--draws", "0"], "--draws must be at least 1, got 0"),

@@ -27,21 +27,13 @@ def call(study: Any, out: Path, *options: str) -> int:
 
 
 @pytest.fixture
-def of_eight_classes(track: Any, make_plan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def of_eight_classes(untrained: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a study of two arms and two seeds whose untrained networks know eight classes."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (50, 3, 32, 32), generator=generator, dtype=torch.uint8)
     split = Split(images, torch.arange(50) % 10)
     monkeypatch.setattr(cifar10, "load", lambda root: Splits(split, split))
-    study, plan = track(), make_plan(arms=("baseline", "+ lam"), seeds=2)
-    study.add_plan(plan)
-    for trial in plan["trials"]:
-        run_id = study.add_run(trial, 40.0, epochs=1, config=CONFIG)
-        network = build_network(
-            parse(CONFIG), dataset_of(parse(CONFIG)), seed=10 * (trial["arm"] == "+ lam") + trial["seed"]
-        )
-        torch.save(network.backbone.state_dict(), tmp_path / "model.pt")
-        study.client.log_artifact(run_id, str(tmp_path / "model.pt"))
+    study, _, _ = untrained(CONFIG)
     return study
 
 

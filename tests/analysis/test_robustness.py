@@ -35,9 +35,9 @@ def call(study: Any, out: Path, *options: str) -> int:
 
 
 def test_table_holds_every_measure_with_gains_paired_by_seed(
-    trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    own_trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    study, plan, _ = trained
+    study, plan, _ = own_trained
     monkeypatch.setattr(measures, "CORRUPT", TWO)
     config = {"dataset": "cifar10", "backbone": "resnet20", "epochs": 1, "mixer": "none"}
     other_network = study.add_run({**plan["trials"][0], "key": "another"}, 40.0, epochs=1, config=config)
