@@ -6,6 +6,7 @@ starts; 130 interrupted.
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout
@@ -17,7 +18,7 @@ from rich.console import Console
 
 from mixlab import installation
 from mixlab.api import REPORT, require_spec, run
-from mixlab.errors import BadInput, HeadLost
+from mixlab.errors import BadInput, HeadLost, first_line, no_room
 from mixlab.launching.result import Result
 from mixlab.options import AUTO, BUDGET, Options
 from mixlab.spec.search import SAMPLERS, SCHEDULERS, Search
@@ -35,9 +36,7 @@ def main(study: Study | Search, train: Any, argv: Sequence[str] | None = None, *
         argv: the options; those of the process by default.
         report: the module that makes the tables, or its name.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # letters that the terminal cannot show
+    _open_streams()
     options = Options()
     try:
         installation.check()
@@ -50,10 +49,34 @@ def main(study: Study | Search, train: Any, argv: Sequence[str] | None = None, *
         result = Result(2 if isinstance(error, BadInput) else 1)
     except KeyboardInterrupt:
         result = Result(130)
-    if options.json:
-        print(result.json())
-    sys.stdout.flush()
+    except OSError as error:
+        if not no_room(error):
+            raise
+        result = _output_is_full(error)
+    try:
+        if options.json:
+            print(result.json())
+        sys.stdout.flush()
+    except OSError as error:
+        result = _output_is_full(error)
     sys.exit(result.exit_code)
+
+
+def _open_streams() -> None:
+    """Replace streams that are closed, and let the others replace letters that they cannot write."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+        elif isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _output_is_full(error: OSError) -> Result:
+    """Say that nothing more can be written to the standard output, which is given up, and return the result."""
+    print(f"error: the standard output cannot be written ({first_line(error)})", file=sys.stderr)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in it is flushed at the exit
+    return Result(1)
 
 
 def parse(study: Study | Search, argv: Sequence[str] | None = None) -> Options:

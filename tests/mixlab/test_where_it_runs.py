@@ -96,6 +96,23 @@ def test_letters_that_the_terminal_lacks_are_replaced(environment: dict[str, str
     assert b"lr=1" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("redirection", "code", "error"),
+    [
+        (">&-", 0, ""),  # a closed standard output, as under some daemons
+        ("<&-", 0, ""),
+        ("> /dev/full", 1, "error: the standard output cannot be written ([Errno 28] No space left on device)\n"),
+    ],
+)
+def test_an_output_that_is_closed_or_full_is_no_traceback(
+    redirection: str, code: int, error: str, tmp_path: Path
+) -> None:
+    (tmp_path / "study.py").write_text(LIST, encoding="utf-8")
+    command = f"{sys.executable} {tmp_path / 'study.py'} {redirection}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (code, error)
+
+
 @pytest.mark.parametrize("folder", ["/tmp/" + 90 * "t", "/tmp/büro"])
 def test_sockets_go_to_a_short_folder(monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
     monkeypatch.setenv("RAY_TMPDIR", "")
