@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from tests.servers.program import Program
 from tests.study_folder import StudyFolder, toy_folder
-from tests.toy import notes
+from tests.toy import hold, notes, release
 
 pytestmark = pytest.mark.slow
 
@@ -154,9 +154,14 @@ def test_a_killed_driver_goes_on_and_repeats_nothing(tmp_path: Path, empty_store
 def test_two_drivers_share_the_work_and_the_confirmation(tmp_path: Path, empty_store: Path) -> None:
     toy = toy_folder(tmp_path, "slow search", empty_store=empty_store)
     options = ("--scheduler", "none", "--sampler", "random", "--concurrent", "1")
+    hold(tmp_path, epoch=1, seeds=(0, 1))  # those of the confirmation
     drivers = [toy.start(*options, log=f"{name}.txt") for name in ("one", "two")]
+    waits = "Another driver of this search trains the winners; waiting for it to end"
+    drivers[0].until(lambda: [driver for driver in drivers if waits in driver.said])
+    release(tmp_path)
     for driver in drivers:
         driver.finish()
+    assert [waits in driver.said for driver in drivers].count(True) == 1
     begun = began(toy)
     points = [(run["peak"], run["zeta"]) for run in begun if run["evaluate"] == "validation"]
     assert len(points) == len(set(points)) == 16
