@@ -1,7 +1,8 @@
 """The reading half of tracking, on real SQLite stores: opening, finding runs by any tag, and artifacts that moved."""
 
 import shutil
-from concurrent.futures import ThreadPoolExecutor
+import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput
-from mixlab.tracking import artifacts, store
+from mixlab.tracking import artifacts, names, store
 from mixlab.uris import sqlite_file
+from tests.servers.program import Program
 
 NAMES = ("it's 5%", "both ' and \"", "[1] $a_$", "new\nline", "back\\slash", "🦊 50 %", "a" * 300, "%")
 
@@ -180,9 +182,32 @@ def test_a_damaged_artifact_is_a_sentence(tracked: tuple[Path, str]) -> None:
         artifacts.read_json(MlflowClient(f"sqlite:///{folder / 'mlflow.db'}"), run_id, "plan.json")
 
 
+DRIVER = """
+import sys
+from mixlab.provenance import Provenance
+from mixlab.tracking import names, store
+from mixlab.tracking.tracker import Tracked, Tracker
+
+uri, name = sys.argv[1:]
+plan = {"study": name, "preset": "paper", "metric": "rmse"}
+tracked = Tracked(name, "0123", plan, names.STUDY_LEVELS, {"plain": "plain"})
+Tracker(store.connect(uri), tracked, Provenance("c", False, "", {})).open()
+"""
+
+
 @pytest.mark.slow
-def test_two_writers_that_start_at_once_make_one_database(tmp_path: Path) -> None:
+def test_five_drivers_that_start_at_once_on_a_new_database_all_find_it_whole(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}"
-    with ThreadPoolExecutor(2) as pool:
-        clients = list(pool.map(store.connect, [uri, uri]))
-    assert all(client.search_experiments() for client in clients)
+    studies = ("one", "two", "three", "four", "five")
+    with ExitStack() as stack:
+        commands = [[sys.executable, "-c", DRIVER, uri, name] for name in studies]
+        starts = [Program(command, tmp_path, f"{number}.txt") for number, command in enumerate(commands)]
+        for started in [stack.enter_context(start) for start in starts]:
+            started.finish()
+    client = store.connect(uri, make=False)
+    found = {each.name: each.experiment_id for each in client.search_experiments()}
+    assert set(found) == {*studies, "Default"}
+    for name in studies:
+        (run,) = store.search_runs(client, found[name], {names.LEVEL: "study"})
+        assert artifacts.read_json(client, run.info.run_id, names.PLAN_FILE)["study"] == name
+        assert len(store.search_runs(client, found[name], {names.LEVEL: "arm"})) == 1
