@@ -86,7 +86,12 @@ class Classification:
         """
         from trainables.parallel.processes import accompanied
 
-        run = parsed(settings), seed, resume_from, data_root, workers
+        settings = parsed(settings)
+        if settings.compile and processes > 1:
+            raise ValueError(
+                f"compile is for runs that one process trains: it must be False, got {processes} processes"
+            )
+        run = settings, seed, resume_from, data_root, workers
         with accompanied(processes, train_epochs, *run):
             return train_epochs(*run, report)
 

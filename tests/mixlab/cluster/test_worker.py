@@ -1,6 +1,7 @@
 """What a trial's process writes and reads, tried without Ray."""
 
 import errno
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -111,10 +112,31 @@ def test_files_travel_to_the_worker_by_their_content(tmp_path: Path, monkeypatch
 def test_a_trial_that_was_lost_after_its_last_epoch_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "journal.json").write_text('{"epochs": [], "files": {}}')
     worker.write_epochs(tmp_path, [Epoch(1, 1, {})])
-    resources = SimpleNamespace(required_resources={"CPU": 1})
-    fake = SimpleNamespace(
-        get_context=lambda: SimpleNamespace(get_trial_resources=lambda: resources), get_checkpoint=lambda: None
-    )
-    monkeypatch.setattr(worker, "tune", fake)
+    give(monkeypatch, CPU=1)
     trial = Trial("key", "arm", {}, 0, {}, {})
     worker.work({"trial": trial, "resume_from": str(tmp_path)}, work=work(tmp_path))  # the trainable would raise
+
+
+@pytest.mark.parametrize(("parallel", "gpus", "processes"), [(True, 2, 2), (True, 0.5, 1), (True, 0, 1), (False, 1, 0)])
+def test_a_trial_has_a_process_for_each_gpu_if_they_can_train_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parallel: bool, gpus: float, processes: int
+) -> None:
+    given: list[int] = []
+
+    class Together(Reader):
+        def __call__(self, settings: Any, seed: int, report: Any, processes: int = 0, **where: Any) -> None:
+            given.append(processes)
+
+    Together.parallel = parallel  # type: ignore[attr-defined]
+    give(monkeypatch, CPU=1, GPU=gpus)
+    common = replace(work(tmp_path), train=complete(Together()))
+    worker.work({"trial": Trial("key", "arm", {}, 0, {}, {}), "resume_from": None}, work=common)
+    assert given == [processes]
+
+
+def give(monkeypatch: pytest.MonkeyPatch, **resources: float) -> None:
+    """Let Ray Tune say that a trial was given these resources, and that it has no checkpoint."""
+    found = SimpleNamespace(required_resources=resources)
+    context = SimpleNamespace(get_trial_resources=lambda: found)
+    fake = SimpleNamespace(get_context=lambda: context, get_checkpoint=lambda: None)
+    monkeypatch.setattr(worker, "tune", fake)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
+from trainables.classify import train
 from trainables.config import parse
 from trainables.datasets.opening import dataset_of
 from trainables.methods import build_method
@@ -142,3 +143,8 @@ def test_a_process_that_is_lost_is_named(end: Callable[[], None], account: str) 
     with pytest.raises(LostProcess) as lost, accompanied(2, end):
         torch.distributed.barrier()
     assert str(lost.value) == account
+
+
+def test_compiling_is_for_one_process() -> None:
+    with pytest.raises(ValueError, match=r"compile is for runs that one process trains: .*, got 2 processes$"):
+        train({"dataset": "cifar10", "compile": True}, 0, processes=2)
