@@ -1,7 +1,7 @@
 # The two commands: `make study` runs the SUMix ablation on real images, `make test` checks everything.
 # Each sets up what it needs on a fresh machine: a virtual environment from constraints.txt, and CIFAR-10.
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 UV ?= $(shell command -v uv)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
