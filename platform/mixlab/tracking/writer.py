@@ -32,7 +32,7 @@ class Writer:
         """Wait for the queue; return False if nothing is taken from it for ``seconds``."""
         left, end = self._queue.unfinished_tasks, time.monotonic() + seconds
         while left and time.monotonic() < end:
-            time.sleep(0.002)
+            time.sleep(0.02)
             if self._queue.unfinished_tasks < left:
                 end = time.monotonic() + seconds
             left = self._queue.unfinished_tasks
