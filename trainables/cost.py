@@ -1,12 +1,14 @@
 """The cost of a run in seconds and GPU memory, estimated from a few of its steps."""
 
+import inspect
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import Generator
 
-from trainables.config import Config
+from trainables.config import Config, mixer_options
 from trainables.datasets import DATASETS
 from trainables.datasets.data_config import on_all_images
 from trainables.datasets.dataset import Split, Splits
@@ -14,10 +16,21 @@ from trainables.datasets.opening import dataset_of, folder_of, open_splits
 from trainables.datasets.resident import load_cached, subset
 from trainables.hardware import device
 from trainables.memory import MIB, ran_out
+from trainables.methods import METHODS
+from trainables.methods.inputs import asks_the_network
+from trainables.mixers import MIXERS
 from trainables.training import Run, test_batch
 
-SLOW_STEP = 0.25  # seconds; a timed step that takes longer is neither repeated nor tried on a larger batch
+SLOW_STEP = 0.25  # seconds; a timed step that takes longer is not repeated
+LONG_STEP = 0.05  # seconds; one that takes longer is not tried on a larger batch
+PLAIN = "mixup"  # the mixer with which a network is timed for all that do not ask it
+# The settings that decide how long a step of a network takes, besides SUMix's.
+OF_THE_NETWORK = (
+    *("dataset", "num_classes", "image_size", "test_size", "augment", "augment_options", "backbone", "drop_path"),
+    *("drop_block", "batch_size", "accumulate", "precision", "compile", "clean_loss", "loss", "optimiser", "ema"),
+)
 UNKNOWN_IMAGES = 10_000  # the number of images that an estimate assumes in a folder
+_timed: dict[tuple[str, ...], tuple[float, float]] = {}  # seconds of a network without its mixer, and of its test
 CONTEXT_MIB = 800  # of a process besides its tensors: the CUDA context and libraries, which torch does not count
 
 
@@ -26,13 +39,44 @@ def seconds(settings: Config) -> float:
     dataset = DATASETS[settings.dataset]
     sizes = (settings.batch_size,) if torch.cuda.is_available() else (2, 20)
     for size in sizes:
-        train_seconds, test_seconds = step_seconds(settings, min(size, settings.batch_size))
-        if train_seconds > SLOW_STEP:  # for a large network a larger batch would add little
+        train_seconds, test_seconds = batch_seconds(settings, min(size, settings.batch_size))
+        if train_seconds > LONG_STEP:  # for a large network a larger batch would add little
             break
     num_train = settings.subset.share * (settings.train_images or dataset.num_train or UNKNOWN_IMAGES)
     num_test = settings.test_images or dataset.num_test or UNKNOWN_IMAGES
     epoch = train_seconds * num_train + test_seconds * num_test
     return settings.epochs * epoch / min(size, settings.batch_size)
+
+
+def batch_seconds(settings: Config, size: int) -> tuple[float, float]:
+    """Return the seconds of a step on ``size`` images of noise in training, and in testing.
+
+    A mixer that asks nothing of the network is timed by itself, so that the network is timed once for all of them.
+    """
+    if settings.mixer in METHODS or asks_the_network(settings.mixer) or settings.mixer_options["pipeline"] is not None:
+        return step_seconds(settings, size)
+    key = tuple(str(getattr(settings, name)) for name in OF_THE_NETWORK)
+    key += (str(size), str(settings.sumix.any), settings.sumix.preset, settings.sumix.raw_forward)
+    if key not in _timed:
+        plain = replace(settings, mixer=PLAIN, mixer_options=mixer_options(PLAIN, {}))
+        train_seconds, test_seconds = step_seconds(plain, size)
+        _timed[key] = train_seconds - mixer_seconds(plain, size), test_seconds
+    of_network, test_seconds = _timed[key]
+    return of_network + mixer_seconds(settings, size), test_seconds
+
+
+def mixer_seconds(settings: Config, size: int) -> float:
+    """Return the seconds in which the mixer mixes ``size`` images of noise, the faster of two times."""
+    images = torch.rand(size, *dataset_of(settings).image_shape, device=device())
+    mixer, rng = MIXERS[settings.mixer], Generator(images.device).manual_seed(0)
+    parameters = inspect.signature(mixer).parameters
+    options = {name: value for name, value in settings.mixer_options.items() if name in parameters}
+    times = []
+    for _ in range(2):
+        start = time.perf_counter()
+        mixer(images, rng, **options).images[0, 0, 0, 0].item()  # which waits for the device
+        times.append(time.perf_counter() - start)
+    return min(times)
 
 
 def step_seconds(settings: Config, size: int) -> tuple[float, float]:

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from trainables import cost
-from trainables.config import parse
+from trainables.config import Config, parse
 from trainables.datasets.dataset import Split, Splits
 
-SETTINGS = parse({"dataset": "cifar10", "backbone": "resnet8", "batch_size": 4})
+KEYS = {"dataset": "cifar10", "backbone": "resnet8", "batch_size": 4}
+SETTINGS = parse(KEYS)
 # As torch 2.11 raised them on an H100 that was full.
 FULL = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."),
@@ -68,3 +69,20 @@ def test_the_first_test_which_also_chooses_kernels_is_not_what_a_test_takes(
     monkeypatch.setattr(cost, "time", SimpleNamespace(perf_counter=lambda: now[0]))
     assert cost.step_seconds(SETTINGS, 4) == (step, estimate)
     assert next(left, None) is None
+
+
+def test_a_network_is_timed_once_for_all_mixers_that_do_not_ask_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    timed: list[str] = []
+
+    def step_seconds(settings: Config, size: int) -> tuple[float, float]:
+        timed.append(settings.mixer)
+        return 1.0, 0.5
+
+    monkeypatch.setattr(cost, "_timed", {})
+    monkeypatch.setattr(cost, "step_seconds", step_seconds)
+    monkeypatch.setattr(cost, "mixer_seconds", lambda settings, size: {"mixup": 0.25, "fmix": 0.75}[settings.mixer])
+    mixed = {mixer: cost.batch_seconds(parse({**KEYS, "mixer": mixer}), 4) for mixer in ("fmix", "mixup", "puzzlemix")}
+    assert mixed == {"fmix": (1.5, 0.5), "mixup": (1.0, 0.5), "puzzlemix": (1.0, 0.5)}
+    assert cost.batch_seconds(parse({**KEYS, "mixer": "fmix", "backbone": "resnet20"}), 4) == (1.5, 0.5)
+    assert cost.batch_seconds(parse({**KEYS, "mixer": "fmix", "sumix.lam": "learned"}), 4) == (1.5, 0.5)
+    assert timed == ["mixup", "puzzlemix", "mixup", "mixup"]
