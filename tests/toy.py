@@ -230,6 +230,20 @@ STUDIES: dict[str, Callable[[], Study | Search]] = {
     "slow search": lambda: _slow(SEARCH, 0.25),
     "search over two seeds": lambda: _slow(SEARCH, 0.3, search_seeds=(1000, 1001)),
     "search for nothing": lambda: _slow(SEARCH, 0.0, objective="val_top5"),
+    "racing search": lambda: replace(
+        SEARCH,
+        study=Study(
+            name="toy",
+            base={"epochs": 2, "swing": 1.0},
+            arms=(Arm("low", {"peak": 0.2}), Arm("high", {"peak": 0.8, "lift": 3.0})),
+            seeds=range(2),
+        ),
+        space={"zeta": Float(0.1, 1.6, log=True)},
+        search_seeds=range(1000, 1004),
+        budget=12,
+        concurrent=1,
+        scheduler="none",
+    ),
     "short search": lambda: replace(
         SEARCH,
         study=Study(name="search", base={"epochs": 6}, arms=PLAIN, seeds=range(1)),

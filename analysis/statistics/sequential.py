@@ -24,7 +24,9 @@ from analysis.statistics.significance import ALPHA
 from mixlab.spec.study import FIRST_ROUND
 
 DECISIVE = 1 / ALPHA  # wealth
-EFFECTS = (0.25, 0.5, 1.0, 2.0, 4.0)  # the means, in standard deviations, for which the bettor is prepared
+# The means, in standard deviations, for which the bettor is prepared. One below 0.4 takes more than fifty seeds in any
+# case; to be prepared for it as well would cost every other one a seed.
+EFFECTS = (0.8, 2.0)
 FIRST_LOOK = FIRST_ROUND  # the seeds before which nothing is decided; even a certain effect takes more
 RATIOS = (0.25, 8.0)  # the least and the greatest size of differences, in those of their table, that counts
 
@@ -110,11 +112,13 @@ def family_wealth(
 def shares(differences: ArrayLike, tables: Sequence[Any] | None = None, delta: float = 0.0) -> NDArray[np.float64]:
     """Return the weight (M,) of every comparison in the mean over a family.
 
-    A comparison whose first differences are large, whatever their signs, is more likely to be real, and gets a larger
-    share of the evidence: the cube of its mean square over the median of its table, between 1/4 and 8. Given the sizes
-    in all comparisons, the signs of a seed are still fair under the null hypothesis of
-    :func:`analysis.statistics.significance.family_p`, so the weighted mean starts at 1 and remains a fair game. Nothing
-    is decided before those seeds are over.
+    A comparison whose first differences stand out, whatever their signs, is more likely to be real, and gets a larger
+    share of the evidence: the cube of its mean square over the median of its table, between 1/4 and 8. A difference
+    stands out by its distance from the median of its table and seed, in which the reference counts as one without any
+    difference; what the noise of the reference brings to all of them cancels. Distances stay as they are when all signs
+    of a seed are turned, so given them the signs are still fair under the null hypothesis of
+    :func:`analysis.statistics.significance.family_p`, and the weighted mean starts at 1 and remains a fair game.
+    Nothing is decided before those seeds are over.
 
     Args:
         differences: (M, S), of which the first ``FIRST_LOOK`` seeds count.
@@ -123,14 +127,13 @@ def shares(differences: ArrayLike, tables: Sequence[Any] | None = None, delta: f
     """
     first = np.asarray(differences, dtype=float)[:, :FIRST_LOOK] - delta
     known = np.isfinite(first)
-    squares = np.where(known, first, 0.0) ** 2
-    sizes = squares.sum(axis=1) / np.maximum(1, known.sum(axis=1))
-    ratios = np.ones(len(sizes))
-    labels = [None] * len(sizes) if tables is None else list(tables)
-    for table in dict.fromkeys(labels):
-        mine = np.array([label == table for label in labels]) & (sizes > 0)
-        if mine.any():
-            ratios[mine] = sizes[mine] / np.median(sizes[mine])
+    ratios = np.ones(len(first))
+    for mine in _rows_of_tables(len(first), tables):
+        middle = np.nanmedian(np.vstack((first[mine], np.zeros(first.shape[1]))), axis=0)
+        squares = np.where(known[mine], first[mine] - middle, 0.0) ** 2
+        sizes = squares.sum(axis=1) / np.maximum(1, known[mine].sum(axis=1))
+        if (sizes > 0).any():
+            ratios[mine] = np.where(sizes > 0, sizes / np.median(sizes[sizes > 0]), 1.0)
     return np.clip(ratios, *RATIOS) ** 3
 
 
@@ -138,9 +141,9 @@ def prospects(differences: ArrayLike, budget: int, tables: Sequence[Any] | None 
     """Return for every comparison (M,) whether more seeds, up to a budget, may still decide it.
 
     They may if its wealth would reach what its family asks for with an effect one standard error larger than it is so
-    far. Each comparison is judged by the seeds up to its own last one, so that one given up remains so. A comparison
-    whose runs have all failed has no prospects either. Giving up claims nothing and cannot raise the share of false
-    claims.
+    far, in terms of its own spread or, if that is smaller, of its table's. Each comparison is judged by the seeds up to
+    its own last one, so that one given up remains so. A comparison whose runs have all failed has no prospects either.
+    Giving up claims nothing and cannot raise the share of false claims.
 
     Args:
         differences: (M, S), NaN where a comparison lacks a seed.
@@ -149,19 +152,38 @@ def prospects(differences: ArrayLike, budget: int, tables: Sequence[Any] | None 
     """
     d = np.asarray(differences, dtype=float)
     by_seed, weights = wealth(d), shares(d, tables)
+    of_tables = np.full(len(d), math.inf)
+    for mine in _rows_of_tables(len(d), tables):
+        of_tables[mine] = _common_spread(d[mine])
     found = np.ones(len(d), dtype=bool)
     for m, row in enumerate(d):
         known = np.flatnonzero(np.isfinite(row))
         if len(known) < FIRST_LOOK:
             found[m] = len(known) > 0 or d.shape[1] < FIRST_LOOK
             continue
-        mean, spread = abs(row[known].mean()), row[known].std(ddof=1)
+        mean, spread = abs(row[known].mean()), min(row[known].std(ddof=1), of_tables[m])
         effect = mean / spread + len(known) ** -0.5 if spread > 0 else math.inf if mean > 0 else 0.0
         now = by_seed[:, known[-1]]
         if not family_e(now, weights)[m] >= DECISIVE:
             reached = np.log(now[m]) + (budget - len(known)) * growth(effect)
             found[m] = reached >= np.log(_asked_for(m, now, weights))
     return found
+
+
+def _rows_of_tables(rows: int, tables: Sequence[Any] | None) -> list[NDArray[np.intp]]:
+    """Return the rows of each table."""
+    labels = [None] * rows if tables is None else list(tables)
+    return [np.array([m for m in range(rows) if labels[m] == table]) for table in dict.fromkeys(labels)]
+
+
+def _common_spread(differences: NDArray[np.float64]) -> float:
+    """Return the standard deviation (M, S) -> () that comparisons have in common; infinite if none has two seeds."""
+    known = np.isfinite(differences)
+    counts = known.sum(axis=1)
+    means = np.where(known, differences, 0.0).sum(axis=1) / np.maximum(1, counts)
+    squares = np.where(known, differences - means[:, None], 0.0) ** 2
+    degrees = np.maximum(0, counts - 1).sum()
+    return math.sqrt(squares.sum() / degrees) if degrees else math.inf
 
 
 def growth(effect: float) -> float:

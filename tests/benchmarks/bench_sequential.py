@@ -1,6 +1,6 @@
 """How often seeds that stop when a question is decided decide wrongly, and how many seeds they take.
 
-    python tests/benchmarks/bench_sequential.py [--studies 2000] [--races 400]
+    python tests/benchmarks/bench_sequential.py [--studies 1000] [--races 2000]
 
 Prints the tables of docs/statistics.md about ``--until decided``: one comparison that is looked at after every seed up
 to 60, by the law of its noise and its effect; studies of several tables and arms of which none is real; and twelve arms
@@ -36,8 +36,8 @@ LAWS: dict[str, Callable[[np.random.Generator, tuple[int, ...]], NDArray[np.floa
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--studies", type=int, default=2000)
-    parser.add_argument("--races", type=int, default=400)
+    parser.add_argument("--studies", type=int, default=1000)
+    parser.add_argument("--races", type=int, default=2000)
     options = parser.parse_args()
     print_one_comparison(options.studies)
     print_families(options.studies)
@@ -81,11 +81,11 @@ def print_families(count: int) -> None:
 
 def print_race(count: int) -> None:
     rows = []
-    for seeds in range(8, 17):
+    for seeds in range(11, 16):
         rng = np.random.default_rng(seeds)
         found = np.array([family_p(arms(rng, seeds)) < ALPHA for _ in range(count)])
         rows.append([f"fixed, {seeds} seeds", seeds * (ARMS + 1), *shares(found)])
-    for budget in (20, 25, 30):
+    for budget in (20, 25, 30, 35):
         rng = np.random.default_rng(budget)
         races = [race(arms(rng, budget), budget) for _ in range(count)]
         found = np.array([won for won, _ in races])

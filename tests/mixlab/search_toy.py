@@ -1,7 +1,9 @@
 """A search that needs neither Ray nor files: the real history and source, driven by a loop."""
 
 import contextlib
+import itertools
 import math
+import statistics
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from mixlab import Arm, Epoch, Float, Metric, Search, Study
 from mixlab.cluster.source import Job
 from mixlab.launching.proposed import ProposedTrials
 from mixlab.search.history import History
+from mixlab.search.race import Race
 from mixlab.search.trial_store import TrialStore
 from mixlab.spec.search import SearchTrial
 from mixlab.spec.trainable import complete
@@ -102,6 +105,44 @@ def run(history: History, value: Callable[[Mapping[str, Any], int], float] = acc
             if end is not None:
                 del running[key]
                 source.ended(trial, end)
+
+
+def go_on(history: History, race: Race, result: Callable[[Mapping[str, Any], int, int], float], reports: int) -> int:
+    """Run a race with one trial at a time, seed after seed, until some reports were made, as if the driver was killed.
+
+    A trial that is taken up again repeats its reports up to the last, as a schedule does from the journal.
+
+    Args:
+        history: the history of the search.
+        race: its race.
+        result: gives the objective of a configuration with a seed after an epoch.
+        reports: the most new reports.
+
+    Returns:
+        The number of new reports; fewer than ``reports`` if the search is over.
+    """
+    source = ProposedTrials(history, NoCheckpoints(), "paper", race)  # type: ignore[arg-type]
+    count = 0
+    while isinstance(job := source.next(1), Job):
+        trial = job.trial
+        assert isinstance(trial, SearchTrial)
+        known, epochs = set(history.of(trial).intermediate_values), trial.config["epochs"]
+        done: list[float] = []
+        for seed, epoch in itertools.product(trial.seeds, range(1, epochs + 1)):
+            number = len(done) * epochs + epoch
+            if number not in known and count == reports:
+                source.release()
+                return count
+            count += number not in known
+            value = result(trial.config, seed, epoch)
+            metrics = {history.search.objective: statistics.fmean([*done, value])}
+            done += [value] if epoch == epochs else []
+            end = source.reported(trial, Epoch(number, epochs * len(trial.seeds), metrics), number not in known)
+            if end is not None:
+                source.ended(trial, end)
+                break
+    assert history.finished()
+    return count
 
 
 def proposed(history: History) -> ProposedTrials:

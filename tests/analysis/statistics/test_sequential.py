@@ -49,10 +49,10 @@ def test_by_hand():
     # One seed: its size is the root mean square, so the stakes are tanh(mu sqrt(1 + mu^2)), and up and down cancel.
     assert e_value([0.7]) == pytest.approx(1)
     stakes = [math.tanh(mu * math.sqrt(1 + mu**2)) for mu in EFFECTS]
-    assert e_value([0.7], side="above") == pytest.approx(1 + sum(stakes) / 5)
-    assert e_value([-0.7], side="above") == pytest.approx(1 - sum(stakes) / 5)
+    assert e_value([0.7], side="above") == pytest.approx(1 + sum(stakes) / len(EFFECTS))
+    assert e_value([-0.7], side="above") == pytest.approx(1 - sum(stakes) / len(EFFECTS))
     # Two equal differences: both directions are bet on again with the same stakes.
-    assert e_value([0.7, 0.7]) == pytest.approx(sum(1 + stake**2 for stake in stakes) / 5)
+    assert e_value([0.7, 0.7]) == pytest.approx(sum(1 + stake**2 for stake in stakes) / len(EFFECTS))
     assert e_value([]) == 1.0
     assert e_value([0.0, math.nan]) == 1.0
 
@@ -95,13 +95,26 @@ def test_closed_testing_agrees_with_every_set(seed):
     assert family_e(e, weights) == pytest.approx(closed_testing(e, weights))
 
 
-def test_larger_differences_get_a_larger_share_whatever_their_signs():
-    d = np.array([[1.0, -1, 1, 1, 9], [2, 2, -2, 2, 0], [math.nan, 0.1, 0.1, 0.1, 0], [100, 0, 0, 0, 0]])
-    assert shares(d[:3]) == pytest.approx([1, 4**3, 0.25**3])  # the median of 1, 4 and 0.01 is 1
-    assert shares(d[:3]) == pytest.approx(shares(-d[:3] * 7))
-    assert shares(d, tables=("a", "a", "b", "b"))[2:] == pytest.approx([0.25**3, (2500 / 1250.005) ** 3])
+def test_what_stands_out_gets_a_larger_share_whatever_its_sign():
+    # With the reference, most are 0 in every seed, and so is the median; the mean squares are 1, 4, 0, 0 and 0.
+    d = np.array([[1.0, -1, 1, 1, 9], [2, 2, -2, 2, 0], [math.nan, 0, 0, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0]])
+    assert shares(d) == pytest.approx([0.4**3, 1.6**3, 1, 1, 1])  # in terms of 2.5, the median of 1 and 4
+    assert shares(d) == pytest.approx(shares(d * [7, -7, 7, -7, 1]))
+    assert shares(d + 5, delta=5) == pytest.approx(shares(d))
     assert shares(np.zeros((2, 4))) == pytest.approx([1, 1])
-    assert shares(d[:3] + 5, delta=5) == pytest.approx(shares(d[:3]))
+
+
+def test_the_noise_of_the_reference_makes_nobody_stand_out():
+    noise = np.array([[3.0, 2, 5, 4]])
+    d = np.array([[0.1], [-0.1], [0.2], [-0.2], [1.0]])
+    # The reference is below all others, so the median is the noise; the mean squares are 0.01, 0.01, 0.04, 0.04 and 1.
+    assert shares(d + noise) == pytest.approx([0.25**3, 0.25**3, 1, 1, 8**3])
+
+
+def test_shares_are_those_of_each_table():
+    d = np.random.default_rng(11).normal(size=(7, 4))
+    parts = [shares(d[:3]), shares(d[3:6]), [1.0]]  # one comparison alone cannot stand out
+    assert shares(d, tables=("a", "a", "a", "b", "b", "b", "c")) == pytest.approx(np.concatenate(parts))
 
 
 def test_the_shared_out_wealth_is_a_fair_game_under_joint_flips():
@@ -133,7 +146,7 @@ def test_no_difference_is_rarely_decided_though_one_looks_after_every_seed(law):
     assert (wealth(d) >= DECISIVE).any(axis=1).mean() <= 0.05
 
 
-@pytest.mark.parametrize(("effect", "median"), [(2.0, 7), (1.0, 13)])
+@pytest.mark.parametrize(("effect", "median"), [(2.0, 6), (1.0, 12)])
 def test_seeds_to_a_decision(effect, median):
     found = wealth(np.random.default_rng(8).normal(effect, 1, (1000, 60))) >= DECISIVE
     assert abs(np.median(found.argmax(axis=1) + 1) - median) <= 1
@@ -163,3 +176,9 @@ def test_prospects():
     assert prospects(null[None], 1000).tolist() == [True]  # the budget is large
     later = np.vstack((np.append(real, 1.0), np.append(null, math.nan)))
     assert prospects(later, 20).tolist() == [True, False]  # what was given up stays so
+
+
+def test_a_quiet_table_gives_hope_to_a_noisy_comparison():
+    noisy = np.array([[2.0, -1.5, 2.5, -1.0]])
+    assert prospects(noisy, 23).tolist() == [False]
+    assert prospects(np.vstack((noisy, noisy / 9, -noisy / 9, noisy / 8)), 23)[0]

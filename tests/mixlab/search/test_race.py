@@ -17,9 +17,9 @@ from mixlab.launching.proposed import ProposedTrials
 from mixlab.search.history import History
 from mixlab.search.race import Race
 from mixlab.spec.epoch import Epoch
-from mixlab.spec.search import RACE, Search, SearchTrial
+from mixlab.spec.search import RACE, Search
 from mixlab.spec.state import State
-from tests.mixlab.search_toy import TRAIN, InMemory, NoCheckpoints, accuracy, search
+from tests.mixlab.search_toy import TRAIN, InMemory, NoCheckpoints, accuracy, go_on, search
 from tests.toy import SEARCH, Toy
 
 SEEDS = range(1000, 1006)
@@ -32,43 +32,13 @@ def racing(**changes: Any) -> Search:
     return replace(found, study=replace(found.study, sequential=True))
 
 
-def result(config: Mapping[str, Any], seed: int) -> float:
+def result(config: Mapping[str, Any], seed: int, epoch: int = EPOCHS) -> float:
     """Return the result of a configuration with a seed, which moves it by a point at most."""
-    return accuracy(config, EPOCHS) + math.sin(1e4 * config["zeta"] + seed**2)
-
-
-class Interrupted(Exception):
-    """The driver was stopped."""
+    return accuracy(config, epoch) + math.sin(1e4 * config["zeta"] + seed**2)
 
 
 def proceed(history: History, reports: int = 10**6) -> int:
-    """Run one trial at a time; stop after some reports, as a killed driver does, and return how many there were.
-
-    A trial that goes on repeats its reports up to the last, as a schedule does from the journal.
-    """
-    source = ProposedTrials(history, NoCheckpoints(), "paper", Race(history, race))  # type: ignore[arg-type]
-    count = 0
-    while isinstance(job := source.next(1), Job):
-        trial = job.trial
-        assert isinstance(trial, SearchTrial)
-        known = history.of(trial).intermediate_values
-        values: list[float] = []
-        for number in range(1, EPOCHS * len(trial.seeds) + 1):
-            if number % EPOCHS == 1:
-                values.append(result(trial.config, trial.seeds[number // EPOCHS]))
-            fresh = number not in known
-            if count >= reports:
-                source.release()
-                return count
-            count += fresh
-            mean = math.fsum(values) / len(values)
-            metrics = {history.search.objective: mean}
-            end = source.reported(trial, Epoch(number, EPOCHS * len(trial.seeds), metrics), fresh)
-            if end is not None:
-                source.ended(trial, end)
-                break
-    assert history.finished()
-    return count
+    return go_on(history, Race(history, race), result, reports)
 
 
 def account(history: History) -> list[Any]:
