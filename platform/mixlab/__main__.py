@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mixlab import installation
-from mixlab.errors import BadInput, require_known
+from mixlab.errors import BadInput, first_line, require_known
 
 
 class Tool(NamedTuple):
@@ -71,8 +71,11 @@ def _list() -> None:
     found = installation.studies()
     width = max(map(len, found), default=0)
     for name, file in found.items():
-        docstring = ast.get_docstring(ast.parse(file.read_bytes())) or ""
-        print(f"{name:<{width}}  {docstring.partition(chr(10))[0]}")
+        try:
+            purpose = (ast.get_docstring(ast.parse(file.read_bytes())) or "").partition("\n")[0]
+        except (SyntaxError, ValueError) as error:  # the file of another, or one that is being written
+            purpose = f"cannot be read: {first_line(error)}"
+        print(f"{name:<{width}}  {purpose}")
 
 
 def _run(command: str, arguments: Sequence[str]) -> None:

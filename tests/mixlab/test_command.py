@@ -30,6 +30,18 @@ def test_every_study_is_listed_with_what_it_shows(capsys: pytest.CaptureFixture[
     assert any(line.startswith("ablation_cifar100 ") and "What each term of SUMix is worth" in line for line in lines)
 
 
+def test_a_file_that_is_no_python_is_listed_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "broken.py").write_text("def (")
+    (tmp_path / "studies" / "latin.py").write_bytes('"""Größe"""'.encode("latin-1"))
+    monkeypatch.chdir(tmp_path)
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines if "cannot be read: " in line] == ["broken", "latin"]
+
+
 def test_a_study_of_the_current_folder_wins_and_gets_its_options(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from mixlab.errors import BadInput
 
 RECORDABLE = re.compile(r"[\w.\-: /]{1,250}")  # the letters that MLflow takes in the name of a parameter or a metric
+MOST_SEED = 2**63  # the table of all runs holds seeds in 64 bits
 MOST_SEEDS = 1000  # a larger number is a seed typed where a count is meant
 
 
@@ -73,6 +74,8 @@ def require_seeds(given: Any, whose: str) -> None:
         raise BadInput(f"the seeds of {whose} must be whole numbers, such as range(6) or (0, 1, 2), got {given!r}")
     if not given:
         raise BadInput(f"{whose} needs at least 1 seed, got 0")
+    if large := [seed for seed in given if not -MOST_SEED <= seed < MOST_SEED]:
+        raise BadInput(f"{whose} has the seed {large[0]}: a seed must be below {MOST_SEED}, in 64 bits")
     if twice := _twice(given):
         raise BadInput(f"{whose} has the seed {twice[0]} twice: every seed is one run")
 

@@ -67,6 +67,7 @@ STUDY = Study(name="toy", base={"lr": 0.1}, arms=(Arm("a", {}), Arm("b", {"lr": 
         ({"seeds": [True]}, ["True", "whole numbers"]),
         ({"seeds": [0.5]}, ["0.5", "whole numbers"]),
         ({"seeds": 5}, ["5", "range(6)"]),
+        ({"seeds": (0, 2**63)}, ["9223372036854775808", "64 bits"]),
         ({"seeds": "012"}, ["'012'", "whole numbers"]),
         ({"seeds": range(20240607)}, ["20240607", "1000"]),
         ({"metric": "accuracy"}, ["'accuracy'", "rmse"]),
