@@ -26,6 +26,8 @@ def compare(title: str, sources: Mapping[str, Callable[[], Batches]]) -> None:
     rounds = [[images_a_second(epoch) for epoch in sources.values()] for _ in range(ROUNDS)]
     medians = [statistics.median(speeds) for speeds in zip(*rounds, strict=True)]
     print(f"{title}, median of {ROUNDS} rounds in turn\n\n| source | images a second | ratio |\n|---|---:|---:|")
-    for name, speed, number in zip(sources, medians, range(len(medians)), strict=True):
-        record(f"{title}: {name} / {next(iter(sources))}", [speeds[number] / speeds[0] for speeds in rounds])
+    first = next(iter(sources))
+    for number, (name, speed) in enumerate(zip(sources, medians, strict=True)):
+        if number > 0:
+            record(f"images a second, {name} / {first}", [speeds[number] / speeds[0] for speeds in rounds])
         print(f"| {name} | {speed:,.0f} | {speed / medians[0]:.1f} |")
