@@ -82,7 +82,8 @@ def main() -> None:
         seen = [json.loads(line) for line in (folder / "driver").read_text().splitlines()]
     print(f"{given.trials} trials of a second on {given.nodes} nodes of {given.cpus} logical processors\n")
     print("| trials | s a trial, wall | ms a trial, driver's processor | driver, MiB |\n| --- | ---: | ---: | ---: |")
-    wall, ended, spent, held = np.array(seen).T
+    last = next(number for number, (_, ended, *_) in enumerate(seen) if ended == given.trials)  # then comes the table
+    wall, ended, spent, held = np.array(seen[: last + 1]).T
     costs = []
     for quarter in range(4):
         edges = given.trials * quarter / 4, given.trials * (quarter + 1) / 4
