@@ -18,8 +18,10 @@ from analysis import command
 from analysis.records.metrics import metric_of
 from analysis.records.published import published_of_runs
 from analysis.records.runs import Plan, load_plan, load_runs
+from analysis.statistics.pairs import logged_metrics
+from analysis.statistics.published_means import Published
 from analysis.statistics.ratios import RATIO, with_ratios
-from analysis.statistics.tables import LevelTable, Published, level_tables, logged_metrics
+from analysis.statistics.tables import LevelTable, level_tables
 
 OTHER_RULES = ("last", "best")
 

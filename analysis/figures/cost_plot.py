@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from analysis.figures.drawing import arm_colours, panel_figure, plain
 from analysis.records.runs import done
-from analysis.statistics.tables import LevelTable, logged_metrics, metric_column
+from analysis.statistics.pairs import logged_metrics, metric_column
+from analysis.statistics.tables import LevelTable
 from analysis.words.captions import provenance_text
 from analysis.words.cells import metric_rule
 

@@ -25,7 +25,8 @@ from analysis.figures.drawing import (
     plain,
     shape,
 )
-from analysis.statistics.tables import LevelTable, paired_differences
+from analysis.statistics.pairs import paired_differences
+from analysis.statistics.tables import LevelTable
 from analysis.words.captions import metric_text, provenance_text, unit
 from analysis.words.cells import metric_rule
 

@@ -138,6 +138,14 @@ def done(runs: pd.DataFrame) -> pd.DataFrame:
     return runs[runs["status"] == State.DONE.value]
 
 
+def begun(runs: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
+    """Return the runs without seeds that nobody has asked for yet, except the first of an arm that has no other."""
+    waiting = runs["status"] == State.PENDING.value
+    only = waiting & ~runs.duplicated([*factors, "arm"])
+    begun = waiting.groupby([runs[name] for name in [*factors, "arm"]]).transform("all")
+    return runs[~waiting | (only & begun)]
+
+
 def _last_touched(run: Run) -> int:
     """Return milliseconds: a relaunch continues the run of its plan, so the start alone does not show the latest."""
     return max(run.info.start_time, run.info.end_time or 0)

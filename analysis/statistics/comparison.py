@@ -12,8 +12,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from analysis.records.runs import CONFIG, FACTOR, done
+from analysis.statistics.pairs import aligned, metric_column
 from analysis.statistics.significance import ALPHA, family_p, mean_interval, sign_flip_p
-from analysis.statistics.tables import aligned, metric_column
 
 HOW = ("commit", "data", "hardware", "versions")  # how the numbers were obtained
 SIDES = ("A", "B")

@@ -17,8 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.records.runs import FACTOR
+from analysis.statistics.pairs import metric_column
 from analysis.statistics.significance import family_p, mean_interval, sign_flip_p
-from analysis.statistics.tables import metric_column
 
 COLUMNS = ("estimate", "low", "high", "p", "p_family")
 BETWEEN = " × "  # the names of an interaction's factors

@@ -10,10 +10,11 @@ import pandas as pd
 
 from analysis.records.metrics import metric_of
 from analysis.records.runs import FACTOR, METRIC, Plan, done
+from analysis.statistics.pairs import aligned, logged_metrics, paired_differences
 from analysis.statistics.power import POWER, detectable_effect, seeds_to_find
 from analysis.statistics.sequential import fewest_to_claim
 from analysis.statistics.significance import ALPHA, FEWEST_PAIRS, smallest_p
-from analysis.statistics.tables import LevelTable, aligned, level_tables, logged_metrics, paired_differences
+from analysis.statistics.tables import LevelTable, level_tables
 from analysis.statistics.verdicts import DECIDED, UNDECIDED, sequential_verdicts
 
 FIRST_KEYS = ("dataset", "backbone", "epochs")  # the keys by which a reader recognises a configuration

@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from analysis.statistics.pairs import aligned
 from analysis.statistics.significance import FEWEST_PAIRS, Interval, mean_interval, sign_flip_p
-from analysis.statistics.tables import LevelTable, aligned
+from analysis.statistics.tables import LevelTable
 
 
 class Answer(NamedTuple):

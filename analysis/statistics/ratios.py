@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from analysis.records.runs import METRIC
-from analysis.statistics.tables import LevelTable, metric_column
+from analysis.statistics.pairs import metric_column
+from analysis.statistics.tables import LevelTable
 
 RATIO = "_ratio"  # ends the name of such a column
 

@@ -7,7 +7,7 @@ otherwise: :func:`level_tables` corrects p for the comparisons of every table at
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,8 +16,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.records.metrics import metric_of
-from analysis.records.published import PublishedNumber
-from analysis.records.runs import FACTOR, METRIC, Plan, done
+from analysis.records.runs import FACTOR, Plan, begun, done
+from analysis.statistics.pairs import aligned, logged_metrics, paired_differences, values_by_arm
+from analysis.statistics.published_means import Published, compare_with_published
 from analysis.statistics.sequential import family_wealth, wealth
 from analysis.statistics.significance import (
     ALPHA,
@@ -34,9 +35,6 @@ from mixlab.spec.state import State
 LOST = tuple(state.value for state in State if state is not State.DONE)  # the states of cells that have no value
 COLUMNS = ("n", "mean", "sd", "gain", "gain_low", "gain_high", "p", "p_family", "win")
 OVER_BASELINE = ("over_baseline", "over_baseline_low", "over_baseline_high")
-NOT_METRICS = ("seed", "epochs", "dirty")
-
-Published = Mapping[tuple[Any, ...], PublishedNumber]  # by (level of each factor ..., arm)
 
 
 @dataclass(frozen=True)
@@ -115,7 +113,7 @@ def ablation_table(
     Raises:
         ValueError: a column is missing, the baseline or a reference is not an arm, or an arm has a seed twice.
     """
-    values = _values_by_arm(runs, metric, [baseline, *(against or {}).values()])
+    values = values_by_arm(runs, metric, [baseline, *(against or {}).values()])
     differences = paired_differences(runs, metric, baseline, against)
     table = pd.DataFrame(index=pd.Index(list(values), name="arm"), columns=list(COLUMNS), dtype=float)
     for arm, series in values.items():
@@ -127,33 +125,6 @@ def ablation_table(
     good = table["gain"] > 0 if higher_is_better else table["gain"] < 0
     found = (table["p_family"] < ALPHA) & (higher_is_better is not None)
     return table.assign(n=table["n"].astype(int), win=found & good)
-
-
-def paired_differences(
-    runs: pd.DataFrame, metric: str, baseline: str, against: Mapping[str, str] | None = None
-) -> dict[str, pd.Series]:
-    """Return arm minus reference, by the seeds that both have (N,), for every arm but the baseline.
-
-    Raises:
-        ValueError: as for :func:`ablation_table`.
-    """
-    references = against or {}
-    values = _values_by_arm(runs, metric, [baseline, *references.values()])
-    return {
-        arm: (series - values[references.get(arm, baseline)]).dropna()
-        for arm, series in values.items()
-        if arm != baseline
-    }
-
-
-def aligned(differences: Iterable[pd.Series]) -> NDArray[np.float64]:
-    """Return differences by seed as one matrix (M, S): one column per seed, in order, NaN where one is missing."""
-    rows = list(differences)
-    seeds = {seed: column for column, seed in enumerate(sorted({seed for row in rows for seed in row.index}))}
-    matrix = np.full((len(rows), len(seeds)), math.nan)
-    for place, row in enumerate(rows):
-        matrix[place, [seeds[seed] for seed in row.index]] = row.to_numpy()
-    return matrix
 
 
 def level_tables(
@@ -182,7 +153,7 @@ def level_tables(
     runs = runs.sort_values("arm", key=lambda arms: arms.map(plan["arms"].index), kind="stable")
     sequential = plan.get("sequential") or {}
     if sequential:
-        runs = _begun(runs, [FACTOR + factor for factor in factors])
+        runs = begun(runs, [FACTOR + factor for factor in factors])
     against = {arm: reference for arm, reference in (plan.get("against") or {}).items() if reference != baseline}
     controls = plan.get("controls") or []
     tables = []
@@ -200,63 +171,6 @@ def level_tables(
     return [level for family in families for level in _decided(family, rest)]
 
 
-def compare_with_published(table: pd.DataFrame, published: Mapping[str, PublishedNumber]) -> pd.DataFrame:
-    """Return our means next to the paper's values.
-
-    Args:
-        table: one row per arm, with ``mean``, ``mean_low`` and ``mean_high``.
-        published: the paper's number by arm; an arm without one gets NaN.
-
-    Returns:
-        The table with ``published``, ``published_rule``, ``source``, ``difference`` (ours minus theirs) and ``inside``:
-        whether the paper's value lies in the 95 % t interval of our mean; missing where either is missing.
-    """
-    arms = table.index.to_series()
-    theirs = arms.map({arm: number.value for arm, number in published.items()}).astype(float)
-    inside = theirs.between(table["mean_low"], table["mean_high"]).astype("boolean")
-    return table.assign(
-        published=theirs,
-        published_rule=arms.map({arm: number.rule for arm, number in published.items()}),
-        source=arms.map({arm: number.source for arm, number in published.items()}),
-        difference=table["mean"] - theirs,
-        inside=inside.where(theirs.notna() & table["mean_low"].notna()),
-    )
-
-
-def logged_metrics(runs: pd.DataFrame) -> list[str]:
-    """Return the names of the metrics for which at least one run has a value."""
-    named = [str(name) for name in runs if str(name).startswith(METRIC)]
-    numbers = named or [str(name) for name in runs.select_dtypes("number") if name not in NOT_METRICS]
-    return [name.removeprefix(METRIC) for name in numbers if runs[name].notna().any()]
-
-
-def metric_column(runs: pd.DataFrame, metric: str) -> str:
-    """Return the column of a metric: that of ``load_runs``, or the bare name in a frame of a user's own."""
-    return METRIC + metric if METRIC + metric in runs else metric
-
-
-def _values_by_arm(runs: pd.DataFrame, metric: str, references: Sequence[str]) -> dict[str, pd.Series]:
-    """Return the metric by seed of every arm, without NaN."""
-    column = metric_column(runs, metric)
-    for name in ("arm", "seed", column):
-        if name not in runs:
-            known = logged_metrics(runs) if name == column else list(runs.columns)
-            raise ValueError(f"the runs have no column {name!r}; available: {', '.join(map(str, known)) or 'none'}")
-    arms = list(dict.fromkeys(runs["arm"]))
-    for arm in references:
-        if arm not in arms:
-            what = "baseline" if arm == references[0] else "reference"
-            raise ValueError(f"the {what} {arm!r} is not an arm; the arms are: {', '.join(map(str, arms)) or 'none'}")
-    valid = runs[runs[column].notna()]
-    twice = valid[valid.duplicated(["arm", "seed"])]
-    if len(twice):
-        arm, seed = twice.iloc[0][["arm", "seed"]]
-        raise ValueError(f"arm {arm!r} has seed {seed} twice: give one run of each seed, of one level of every factor")
-    values = valid.set_index("seed")[column].astype(float)
-    by_arm = dict(iter(values.groupby(valid["arm"].to_numpy())))
-    return {arm: by_arm.get(arm, values[:0]) for arm in arms}
-
-
 def _detailed(
     runs: pd.DataFrame, metric: str, declared: Metric, baseline: str, against: Mapping[str, str]
 ) -> pd.DataFrame:
@@ -267,7 +181,7 @@ def _detailed(
     """
     table = ablation_table(runs, metric, baseline, against, higher_is_better=declared.higher_is_better)
     differences = paired_differences(runs, metric, baseline, against)
-    values = _values_by_arm(runs, metric, [baseline])
+    values = values_by_arm(runs, metric, [baseline])
     table["pairs"] = [len(differences.get(arm, ())) for arm in table.index]
     beats = {arm: probability_of_beating(values[arm], values[against.get(arm, baseline)]) for arm in differences}
     intervals = [mean_interval(values[arm]) for arm in table.index]
@@ -320,11 +234,8 @@ def _decided(tables: Sequence[LevelTable], rest: Mapping[str, Any]) -> list[Leve
         }
         table["verdict"] = [said.get(arm, "") for arm in table.index]
         table["win"] = table["verdict"] == WIN
-        by_arm = (
-            {}
-            if rest["budget"] is None
-            else {found[place][1]: evidence[place, : _last(seen[place])] for place in mine if able[place]}
-        )
+        mine_able = [place for place in mine if able[place] and rest["budget"] is not None]
+        by_arm = {found[place][1]: evidence[place, : _last(seen[place])] for place in mine_able}
         decided.append(replace(level, table=table, family=family, evidence=by_arm))
     return decided
 
@@ -332,14 +243,6 @@ def _decided(tables: Sequence[LevelTable], rest: Mapping[str, Any]) -> list[Leve
 def _last(differences: NDArray[np.float64]) -> int:
     """Return the number of seeds up to the last known difference (S,); 0 without any."""
     return int(max(np.flatnonzero(np.isfinite(differences)) + 1, default=0))
-
-
-def _begun(runs: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
-    """Return the runs without seeds that nobody has asked for yet, except the first of an arm that has no other."""
-    waiting = runs["status"] == State.PENDING.value
-    only = waiting & ~runs.duplicated([*factors, "arm"])
-    begun = waiting.groupby([runs[name] for name in [*factors, "arm"]]).transform("all")
-    return runs[~waiting | (only & begun)]
 
 
 def _rows(runs: pd.DataFrame, columns: list[str]) -> list[tuple[Any, ...]]:

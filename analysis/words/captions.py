@@ -8,7 +8,8 @@ import pandas as pd
 
 from analysis.records.metrics import rule_of
 from analysis.records.runs import done
-from analysis.statistics.tables import LevelTable, metric_column
+from analysis.statistics.pairs import metric_column
+from analysis.statistics.tables import LevelTable
 from mixlab.spec import rules
 from mixlab.spec.metric import Metric
 from mixlab.spec.state import State

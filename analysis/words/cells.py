@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.records.runs import FACTOR, done
-from analysis.statistics.tables import LOST, OVER_BASELINE, LevelTable, metric_column
+from analysis.statistics.pairs import metric_column
+from analysis.statistics.tables import LOST, OVER_BASELINE, LevelTable
 from analysis.words.captions import metric_text, notes, provenance_text
 from analysis.words.method import pairing_text, power_table, power_text, too_few_seeds
 

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from analysis.records.published import PublishedNumber
+from analysis.statistics.pairs import aligned, logged_metrics
 from analysis.statistics.significance import family_p
-from analysis.statistics.tables import ablation_table, aligned, level_tables, logged_metrics
+from analysis.statistics.tables import ablation_table, level_tables
 from analysis.words.captions import published_rules
 from mixlab.spec.metric import Metric
 

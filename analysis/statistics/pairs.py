@@ -1,0 +1,79 @@
+"""The values of a metric by arm and seed, and the differences between arms that have a seed in common."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.records.runs import METRIC
+
+NOT_METRICS = ("seed", "epochs", "dirty")
+
+
+def paired_differences(
+    runs: pd.DataFrame, metric: str, baseline: str, against: Mapping[str, str] | None = None
+) -> dict[str, pd.Series]:
+    """Return arm minus reference, by the seeds that both have (N,), for every arm but the baseline.
+
+    Raises:
+        ValueError: a column is missing, the baseline or a reference is not an arm, or an arm has a seed twice.
+    """
+    references = against or {}
+    values = values_by_arm(runs, metric, [baseline, *references.values()])
+    return {
+        arm: (series - values[references.get(arm, baseline)]).dropna()
+        for arm, series in values.items()
+        if arm != baseline
+    }
+
+
+def aligned(differences: Iterable[pd.Series]) -> NDArray[np.float64]:
+    """Return differences by seed as one matrix (M, S): one column per seed, in order, NaN where one is missing."""
+    rows = list(differences)
+    seeds = {seed: column for column, seed in enumerate(sorted({seed for row in rows for seed in row.index}))}
+    matrix = np.full((len(rows), len(seeds)), math.nan)
+    for place, row in enumerate(rows):
+        matrix[place, [seeds[seed] for seed in row.index]] = row.to_numpy()
+    return matrix
+
+
+def values_by_arm(runs: pd.DataFrame, metric: str, references: Sequence[str]) -> dict[str, pd.Series]:
+    """Return the metric by seed of every arm, without NaN; errors as for :func:`paired_differences`.
+
+    Args:
+        runs: one row per run, columns ``arm``, ``seed`` and the metric.
+        metric: its name, as for :func:`metric_column`.
+        references: the baseline, then other arms that must be there.
+    """
+    column = metric_column(runs, metric)
+    for name in ("arm", "seed", column):
+        if name not in runs:
+            known = logged_metrics(runs) if name == column else list(runs.columns)
+            raise ValueError(f"the runs have no column {name!r}; available: {', '.join(map(str, known)) or 'none'}")
+    arms = list(dict.fromkeys(runs["arm"]))
+    for arm in references:
+        if arm not in arms:
+            what = "baseline" if arm == references[0] else "reference"
+            raise ValueError(f"the {what} {arm!r} is not an arm; the arms are: {', '.join(map(str, arms)) or 'none'}")
+    valid = runs[runs[column].notna()]
+    twice = valid[valid.duplicated(["arm", "seed"])]
+    if len(twice):
+        arm, seed = twice.iloc[0][["arm", "seed"]]
+        raise ValueError(f"arm {arm!r} has seed {seed} twice: give one run of each seed, of one level of every factor")
+    values = valid.set_index("seed")[column].astype(float)
+    by_arm = dict(iter(values.groupby(valid["arm"].to_numpy())))
+    return {arm: by_arm.get(arm, values[:0]) for arm in arms}
+
+
+def metric_column(runs: pd.DataFrame, metric: str) -> str:
+    """Return the column of a metric: that of ``load_runs``, or the bare name in a frame of a user's own."""
+    return METRIC + metric if METRIC + metric in runs else metric
+
+
+def logged_metrics(runs: pd.DataFrame) -> list[str]:
+    """Return the names of the metrics for which at least one run has a value."""
+    named = [str(name) for name in runs if str(name).startswith(METRIC)]
+    numbers = named or [str(name) for name in runs.select_dtypes("number") if name not in NOT_METRICS]
+    return [name.removeprefix(METRIC) for name in numbers if runs[name].notna().any()]
