@@ -50,6 +50,7 @@ SIZES: dict[str, str] = {
     "table": "",
     "error_rates": "--studies 200 --power-studies 100",
     "sequential": "--studies 200 --races 20",
+    "racing": "--searches 10",
     "gpu": "",
 }
 VERSIONS = ("torch", "torchvision", "timm", "ray", "mlflow", "optuna", "numpy")
