@@ -7,6 +7,7 @@ rows can say what it lacks.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
@@ -45,6 +46,8 @@ IDENTITY = (
     "run_id",
 )
 VERSIONS = ("python", "torch", "cuda", "cudnn", "driver")  # the words of a run that are versions
+# MLflow keeps an infinite value in an SQL database as the greatest of all floats, which no sum may take for a number.
+INFINITE = {sys.float_info.max: math.inf, -sys.float_info.max: -math.inf}
 FACTOR, CONFIG, METRIC = names.FACTOR, names.CONFIG, names.METRIC
 
 
@@ -127,7 +130,10 @@ def load_curves(tracking_uri: str, runs: pd.DataFrame, metric: str) -> pd.DataFr
     parts = []
     for row in runs[runs["run_id"] != ""].to_dict("records"):
         history = store.patiently(partial(client.get_metric_history, row["run_id"], metric))
-        by_epoch = {point.step: point.value for point in sorted(history, key=lambda point: point.timestamp)}
+        by_epoch = {
+            point.step: INFINITE.get(point.value, point.value)
+            for point in sorted(history, key=lambda point: point.timestamp)
+        }
         parts.append(pd.DataFrame({**row, "epoch": list(by_epoch), "value": list(by_epoch.values())}))
     columns = [*runs.columns, "epoch", "value"]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
@@ -185,6 +191,6 @@ def _row(trial: dict[str, Any], run: Run | None) -> dict[str, Any]:
         "epochs": int(config["epochs"]) if config.get("epochs", "").isdigit() else math.nan,
         "run_id": run.info.run_id if run else "",
         **{FACTOR + name: level for name, level in trial.get("levels", {}).items()},
-        **{METRIC + name: value for name, value in values.items()},
+        **{METRIC + name: INFINITE.get(value, value) for name, value in values.items()},
         **{CONFIG + name: value for name, value in config.items()},
     }

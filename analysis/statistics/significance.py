@@ -61,13 +61,13 @@ def sign_flip_p(differences: ArrayLike) -> float:
     It is the share of the 2^S patterns of signs whose sum is at least as far from 0 as that of the data.
 
     Args:
-        differences: (S,) arm minus reference, one per seed. Without any, p is NaN.
+        differences: (S,) arm minus reference, one per seed. Without any, or with one that is not finite, p is NaN.
 
     Returns:
         The exact p up to 20 pairs; beyond, that of 9,999 random patterns with a fixed seed and the identity.
     """
     d = np.asarray(differences, dtype=float)
-    if d.size == 0:
+    if d.size == 0 or not np.isfinite(d).all():
         return math.nan
     if d.size > EXACT_UP_TO:
         test = stats.permutation_test(

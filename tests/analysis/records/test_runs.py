@@ -95,6 +95,16 @@ def test_curves_take_the_later_value_of_a_repeated_epoch(track, make_plan):
     assert set(curves["arm"]) == {"baseline"}
 
 
+def test_an_infinite_value_comes_back_as_one(track, make_plan):
+    """MLflow's database holds 1.8e308 in its place, of which a mean and a test would be computed."""
+    study, plan = track(), make_plan(arms=("baseline",), seeds=1)
+    study.add_plan(plan)
+    study.add_run(plan["trials"][0], math.inf, curve=(10.0, -math.inf))
+    runs = load_runs(study.uri, study.study)
+    assert runs["metric.test_top1_median10"].tolist() == [math.inf]
+    assert load_curves(study.uri, runs, "test_top1")["value"].tolist() == [10.0, -math.inf]
+
+
 def test_unknown_study_names_the_nearest(track, make_plan):
     study = track("ablation_cifar100")
     track("search_mixers")

@@ -110,3 +110,8 @@ def test_probability_of_beating():
 def test_three_seeds_can_never_be_significant():
     assert smallest_p(3) == 0.25
     assert sign_flip_p([5.0, 5.0, 5.0]) == smallest_p(3)
+
+
+@pytest.mark.parametrize("odd", [math.inf, -math.inf, math.nan])
+def test_a_difference_that_is_not_finite_has_no_p(odd):
+    assert math.isnan(sign_flip_p([1.0, 2.0, 3.0, odd]))
