@@ -222,7 +222,7 @@ STUDIES: dict[str, Callable[[], Study | Search]] = {
     ),
     "sequential": lambda: _study(
         {"epochs": 2},
-        (*PLAIN, Arm("clear", {"lift": 2.0}), Arm("unsure", {"lift": 0.7, "swing": 1.0})),
+        (*PLAIN, Arm("clear", {"lift": 2.0}), Arm("unsure", {"lift": 0.7, "swing": 1.2})),
         seeds=2,
     ),
     "recorded": lambda: _study({"epochs": 14, "pause": 0.2}, PLAIN, seeds=4, name=FOLDER.name),

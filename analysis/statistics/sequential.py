@@ -113,10 +113,10 @@ def shares(differences: ArrayLike, tables: Sequence[Any] | None = None, delta: f
     """Return the weight (M,) of every comparison in the mean over a family.
 
     A comparison whose first differences stand out, whatever their signs, is more likely to be real, and gets a larger
-    share of the evidence: the cube of its mean square over the median of its table, between 1/4 and 8. A difference
-    stands out by its distance from the median of its table and seed, in which the reference counts as one without any
-    difference; what the noise of the reference brings to all of them cancels. Distances stay as they are when all signs
-    of a seed are turned, so given them the signs are still fair under the null hypothesis of
+    share of the evidence: the cube of its mean square over the median of its table, between 1/4 and 8. Added to a
+    square is that of the distance from the median of the table and seed, in which the reference counts as one without
+    any difference; what the noise of the reference brings to all of them cancels there. Sizes and distances stay as
+    they are when all signs of a seed are turned, so given them the signs are still fair under the null hypothesis of
     :func:`analysis.statistics.significance.family_p`, and the weighted mean starts at 1 and remains a fair game.
     Nothing is decided before those seeds are over.
 
@@ -130,7 +130,7 @@ def shares(differences: ArrayLike, tables: Sequence[Any] | None = None, delta: f
     ratios = np.ones(len(first))
     for mine in _rows_of_tables(len(first), tables):
         middle = np.nanmedian(np.vstack((first[mine], np.zeros(first.shape[1]))), axis=0)
-        squares = np.where(known[mine], first[mine] - middle, 0.0) ** 2
+        squares = np.where(known[mine], first[mine] ** 2 + (first[mine] - middle) ** 2, 0.0)
         sizes = squares.sum(axis=1) / np.maximum(1, known[mine].sum(axis=1))
         if (sizes > 0).any():
             ratios[mine] = np.where(sizes > 0, sizes / np.median(sizes[sizes > 0]), 1.0)

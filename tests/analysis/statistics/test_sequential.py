@@ -96,7 +96,7 @@ def test_closed_testing_agrees_with_every_set(seed):
 
 
 def test_what_stands_out_gets_a_larger_share_whatever_its_sign():
-    # With the reference, most are 0 in every seed, and so is the median; the mean squares are 1, 4, 0, 0 and 0.
+    # With the reference, most are 0 in every seed, and so is the median; the mean squares are 1, 4, 0, 0 and 0, twice.
     d = np.array([[1.0, -1, 1, 1, 9], [2, 2, -2, 2, 0], [math.nan, 0, 0, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0]])
     assert shares(d) == pytest.approx([0.4**3, 1.6**3, 1, 1, 1])  # in terms of 2.5, the median of 1 and 4
     assert shares(d) == pytest.approx(shares(d * [7, -7, 7, -7, 1]))
@@ -104,11 +104,10 @@ def test_what_stands_out_gets_a_larger_share_whatever_its_sign():
     assert shares(np.zeros((2, 4))) == pytest.approx([1, 1])
 
 
-def test_the_noise_of_the_reference_makes_nobody_stand_out():
-    noise = np.array([[3.0, 2, 5, 4]])
-    d = np.array([[0.1], [-0.1], [0.2], [-0.2], [1.0]])
-    # The reference is below all others, so the median is the noise; the mean squares are 0.01, 0.01, 0.04, 0.04 and 1.
-    assert shares(d + noise) == pytest.approx([0.25**3, 0.25**3, 1, 1, 8**3])
+def test_the_distance_from_the_median_counts_as_much_as_the_difference():
+    # The median of 0, 1, 2 and 6 is 1.5: the sums of squares are 1 + 0.25, 4 + 0.25 and 36 + 20.25.
+    d = np.array([[1.0], [-2], [6]]) * [[1, -1, 1, -1]] * [[1], [-1], [1]]
+    assert shares(d) == pytest.approx([(1.25 / 4.25) ** 3, 1, 8**3])
 
 
 def test_shares_are_those_of_each_table():
