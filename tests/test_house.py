@@ -33,7 +33,7 @@ MAY_IMPORT = {
     },
 }
 # The writing half of tracking, which analysis leaves alone.
-WRITING = ("mixlab.tracking.tracker", "mixlab.tracking.writer")
+WRITING = ("mixlab.tracking.tracker", "mixlab.tracking.writer", "mixlab.tracking.experiment")
 # By library, the packages or modules that import it.
 USERS = {
     "argparse": ("mixlab.cli", "mixlab.doctor.__main__", "mixlab.slurm", "analysis", "mixlab.tracking.merge"),

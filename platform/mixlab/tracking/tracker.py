@@ -27,9 +27,10 @@ from mixlab.spec.state import State
 from mixlab.spec.trial import Trial
 from mixlab.storage.journal import read_epochs
 from mixlab.tracking import artifacts, histograms, names, views
+from mixlab.tracking.experiment import find_or_create, last_epoch, offer, open_experiment, run_tags
 from mixlab.tracking.store import Recorded, recorded, search_runs
 from mixlab.tracking.writer import Writer
-from mixlab.uris import shown, sqlite_file
+from mixlab.uris import shown
 
 DRAIN_SECONDS = 60.0
 BATCH = 1000  # the most metrics that MLflow takes at once
@@ -70,7 +71,7 @@ class Tracker:
         self.client = client
         self.tracked = tracked
         self.provenance = provenance
-        self.experiment_id = self._experiment()
+        self.experiment_id = open_experiment(client, tracked.name)
         self.recorded: dict[str, Recorded] = {}
         self.run_ids: dict[str, str] = {}
         self._last_epochs: dict[str, int] = {}  # the last epoch of each run, by key
@@ -115,7 +116,7 @@ class Tracker:
             names.PLAN: self.tracked.identity,
             **self.provenance.details,
         }
-        self.study_run = self._find_or_create((names.LEVEL, names.PLAN), tags)
+        self.study_run = self._run((names.LEVEL, names.PLAN), tags)
         artifacts.put_text(self.client, self.study_run, json.dumps(dict(self.tracked.plan), indent=2), names.PLAN_FILE)
         if self.provenance.diff:
             artifacts.put_text(self.client, self.study_run, self.provenance.diff, names.PATCH_FILE)
@@ -127,8 +128,11 @@ class Tracker:
                 names.CELL: cell,
                 names.PARENT: self.study_run,
             }
-            self.arm_runs[cell] = self._find_or_create((names.LEVEL, names.CELL, names.PLAN), tags)
-        self._offer_views()
+            self.arm_runs[cell] = find_or_create(
+                self.client, self.experiment_id, (names.LEVEL, names.CELL, names.PLAN), tags
+            )
+        offered = views.offered(self.tracked.levels, self.tracked.plan, self.tracked.identity)
+        offer(self.client, self.experiment_id, offered)
 
     def start(self, trial: Trial) -> None:
         """Start or continue a trial: its run becomes RUNNING, with every configuration value."""
@@ -147,7 +151,9 @@ class Tracker:
             known = self.run_ids.get(trial.key)
             if known is not None:
                 tags[names.ERROR] = ""  # clears that of an earlier attempt
-            run_id = self.run_ids[trial.key] = self._find_or_create((names.LEVEL, names.KEY), tags, known)
+            run_id = self.run_ids[trial.key] = find_or_create(
+                self.client, self.experiment_id, (names.LEVEL, names.KEY), tags, known
+            )
             params = [Param(key, str(value)) for key, value in trial.config.items()]
             self.client.log_batch(run_id, params=[*params, Param("seed", str(trial.seed))])
             config = json.dumps({**trial.config, "seed": trial.seed}, indent=2)
@@ -158,7 +164,7 @@ class Tracker:
     def epochs(self, trial: Trial, epochs: Sequence[Epoch]) -> None:
         """Write the metrics of finished epochs that the run lacks: after a crash an epoch may run twice."""
         now = int(time.time() * 1000)  # also for a repeated write: MLflow takes the very same point once
-        tags = _tags({names.WORD + name: word for name, word in epochs[-1].words.items()}) if epochs else []
+        tags = run_tags({names.WORD + name: word for name, word in epochs[-1].words.items()}) if epochs else []
         at_once = max(1, BATCH // max((len(epoch.metrics) for epoch in epochs), default=1))
         for first in range(0, len(epochs), at_once):
             self._writer.put(partial(self._log_epochs, trial.key, epochs[first : first + at_once], now, tags))
@@ -166,7 +172,7 @@ class Tracker:
     def _log_epochs(self, key: str, epochs: Sequence[Epoch], now: int, tags: list[RunTag]) -> None:
         run_id = self.run_ids[key]
         if key not in self._last_epochs:
-            self._last_epochs[key] = self._last_epoch(run_id, epochs[0])
+            self._last_epochs[key] = last_epoch(self.client, run_id, epochs[0])
         metrics = [
             Metric(name, value, now, epoch.number)
             for epoch in epochs
@@ -176,13 +182,6 @@ class Tracker:
         if metrics:
             self.client.log_batch(run_id, metrics, tags=tags)
             self._last_epochs[key] = epochs[-1].number
-
-    def _last_epoch(self, run_id: str, epoch: Epoch) -> int:
-        """Return the last epoch that a run has, by any metric in the report ``epoch``; 0 if it has none."""
-        logged = self.client.get_run(run_id).data.metrics
-        name = next((name for name in epoch.metrics if name in logged), None)
-        history = self.client.get_metric_history(run_id, name) if name is not None else []
-        return max((point.step for point in history), default=0)
 
     def end(
         self,
@@ -209,7 +208,7 @@ class Tracker:
             if traceback:
                 artifacts.put_text(self.client, run_id, traceback, names.TRACEBACK_FILE)
             error_tag = {names.ERROR: error[:500]} if error else {}
-            self.client.log_batch(run_id, tags=_tags({names.STATE: state.value, **error_tag}))
+            self.client.log_batch(run_id, tags=run_tags({names.STATE: state.value, **error_tag}))
             self.client.set_terminated(run_id, ENDED[state])
 
         self._writer.put(write)
@@ -241,7 +240,7 @@ class Tracker:
         """Mark the runs of interrupted trials as KILLED, until the next start continues them."""
 
         def write(key: str) -> None:
-            self.client.log_batch(self.run_ids[key], tags=_tags({names.STATE: State.INTERRUPTED.value}))
+            self.client.log_batch(self.run_ids[key], tags=run_tags({names.STATE: State.INTERRUPTED.value}))
             self.client.set_terminated(self.run_ids[key], "KILLED")
 
         for trial in trials:
@@ -272,7 +271,7 @@ class Tracker:
         run_id = self.study_run if cell is None else self.arm_runs[cell]
         now = int(time.time() * 1000)
         numbers = [Metric(name, value, now, 0) for name, value in metrics.items()]
-        self._writer.put(partial(self.client.log_batch, run_id, numbers, tags=_tags({names.NOTE: text})))
+        self._writer.put(partial(self.client.log_batch, run_id, numbers, tags=run_tags({names.NOTE: text})))
 
     def drain(self, seconds: float = DRAIN_SECONDS) -> bool:
         """Wait until everything is written; return False if the store takes nothing for ``seconds``."""
@@ -288,14 +287,6 @@ class Tracker:
         """Return why MLflow does not take writes now; empty if it does."""
         return self._writer.outage
 
-    def _offer_views(self) -> None:
-        """Tag the experiment with the views that the UI offers; a tag that somebody has changed stays."""
-        tags = self.client.get_experiment(self.experiment_id).tags
-        offered = views.offered(self.tracked.levels, self.tracked.plan, self.tracked.identity)
-        for name, value in offered.items():
-            if name not in tags:
-                self.client.set_experiment_tag(self.experiment_id, name, value)
-
     def _level(self, level: str, name: str) -> dict[str, str]:
         return {
             names.RUN_NAME: name,
@@ -304,46 +295,5 @@ class Tracker:
             **self.provenance.tags,
         }
 
-    def _find_or_create(self, identity: Sequence[str], tags: dict[str, str], known: str | None = None) -> str:
-        """Return the run with ``tags``, a new one if none has the same ``identity``, which names some of them.
-
-        It is looked for even if this process has not created it: the answer to its creation may have been lost, and
-        another driver of a search may have created it.
-        """
-        wanted = {name: tags[name] for name in identity}
-        runs = search_runs(self.client, self.experiment_id, wanted) if known is None else []
-        if known is None and not runs:
-            return self.client.create_run(self.experiment_id, tags=tags).info.run_id
-        run_id = known or runs[0].info.run_id
-        self.client.log_batch(run_id, tags=_tags(tags))
-        self.client.update_run(run_id, "RUNNING")
-        return run_id
-
-    def _experiment(self) -> str:
-        name = self.tracked.name
-        experiment = self.client.get_experiment_by_name(name)
-        if experiment is None:
-            return self._new_experiment(name)
-        if experiment.lifecycle_stage == "deleted":
-            raise BadInput(
-                f"the MLflow experiment {name!r} is deleted; restore it in the MLflow UI or by "
-                f"`mlflow experiments restore --experiment-id {experiment.experiment_id}`"
-            )
-        return experiment.experiment_id
-
-    def _new_experiment(self, name: str) -> str:
-        # A server stores artifacts itself; next to a file they go to MLflow's usual folder, by an absolute path, so
-        # that they are found from anywhere.
-        file = sqlite_file(self.client.tracking_uri)
-        location = (file.absolute().parent / "mlruns" / name).as_uri() if file is not None else None
-        try:
-            return self.client.create_experiment(name, artifact_location=location)
-        except MlflowException:
-            made = self.client.get_experiment_by_name(name)  # another driver that started at the same time made it
-            if made is None:
-                raise
-            return made.experiment_id
-
-
-def _tags(tags: Mapping[str, str]) -> list[RunTag]:
-    return [RunTag(key, value) for key, value in tags.items()]
+    def _run(self, identity: Sequence[str], tags: Mapping[str, str], known: str | None = None) -> str:
+        return find_or_create(self.client, self.experiment_id, identity, tags, known)

@@ -1,0 +1,89 @@
+"""Finds an experiment of MLflow and the runs in it, and creates what is not there yet."""
+
+from collections.abc import Mapping, Sequence
+
+from mlflow.entities import RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from mixlab.errors import BadInput
+from mixlab.spec.epoch import Epoch
+from mixlab.tracking.store import search_runs
+from mixlab.uris import sqlite_file
+
+
+def open_experiment(client: MlflowClient, name: str) -> str:
+    """Return the id of the experiment ``name``, which is created if it is not there.
+
+    Raises:
+        BadInput: it is deleted.
+    """
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        return _new_experiment(client, name)
+    if experiment.lifecycle_stage == "deleted":
+        raise BadInput(
+            f"the MLflow experiment {name!r} is deleted; restore it in the MLflow UI or by "
+            f"`mlflow experiments restore --experiment-id {experiment.experiment_id}`"
+        )
+    return str(experiment.experiment_id)
+
+
+def _new_experiment(client: MlflowClient, name: str) -> str:
+    # A server stores artifacts itself; next to a file they go to MLflow's usual folder, by an absolute path, so
+    # that they are found from anywhere.
+    file = sqlite_file(client.tracking_uri)
+    location = (file.absolute().parent / "mlruns" / name).as_uri() if file is not None else None
+    try:
+        return str(client.create_experiment(name, artifact_location=location))
+    except MlflowException:
+        made = client.get_experiment_by_name(name)  # another driver that started at the same time made it
+        if made is None:
+            raise
+        return str(made.experiment_id)
+
+
+def offer(client: MlflowClient, experiment: str, tags: Mapping[str, str]) -> None:
+    """Tag an experiment; a tag that is there already, which somebody may have changed, stays."""
+    there = client.get_experiment(experiment).tags
+    for name, value in tags.items():
+        if name not in there:
+            client.set_experiment_tag(experiment, name, value)
+
+
+def find_or_create(
+    client: MlflowClient, experiment: str, identity: Sequence[str], tags: Mapping[str, str], known: str | None = None
+) -> str:
+    """Return the id of the run with ``tags``, which runs from now on; without one it is created.
+
+    It is looked for even if this process has not created it: the answer to its creation may have been lost, and
+    another driver of a search may have created it.
+
+    Args:
+        client: the client of the store.
+        experiment: the id of the experiment.
+        identity: the names of the tags that no two runs share.
+        tags: all tags of the run.
+        known: its id, where that is known.
+    """
+    wanted = {name: tags[name] for name in identity}
+    runs = search_runs(client, experiment, wanted) if known is None else []
+    if known is None and not runs:
+        return str(client.create_run(experiment, tags=dict(tags)).info.run_id)
+    run_id = known or str(runs[0].info.run_id)
+    client.log_batch(run_id, tags=run_tags(tags))
+    client.update_run(run_id, "RUNNING")
+    return run_id
+
+
+def last_epoch(client: MlflowClient, run_id: str, epoch: Epoch) -> int:
+    """Return the last epoch that a run has, by any metric in the report ``epoch``; 0 if it has none."""
+    logged = client.get_run(run_id).data.metrics
+    name = next((name for name in epoch.metrics if name in logged), None)
+    history = client.get_metric_history(run_id, name) if name is not None else []
+    return max((point.step for point in history), default=0)
+
+
+def run_tags(tags: Mapping[str, str]) -> list[RunTag]:
+    """Return tags as MLflow takes several at once."""
+    return [RunTag(key, value) for key, value in tags.items()]
