@@ -140,6 +140,7 @@ def _other(
     number: int, processes: int, port: int, threads: int, work: Callable[..., object], arguments: tuple[Any, ...]
 ) -> None:
     """Do the work of a further process."""
+    multiprocessing.set_start_method(None, force=True)  # or what decodes images would be started afresh in every epoch
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # because one that is killed can end nothing itself
     store = dist.TCPStore(HOST, port, timeout=PATIENCE)
     try:
