@@ -64,8 +64,13 @@ def drawn(name: str) -> tuple[dict[str, Any], list[LevelTable]]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_study_runs_six_seeds(name: str) -> None:
-    assert list(study_of(name).seeds) == list(range(FEWEST_PAIRS))
+def test_every_study_bears_the_name_of_its_file_and_runs_six_seeds(name: str) -> None:
+    found, header = load(name)
+    study = study_of(name)
+    assert found.name == study.name == name
+    assert f"python studies/{name}.py" in header
+    assert f"{len(study.arms)} arms x 6 seeds" in header or isinstance(found, Search)
+    assert list(study.seeds) == list(range(FEWEST_PAIRS))
 
 
 @pytest.mark.parametrize("name", OF_CLASSIFIERS)
@@ -119,6 +124,7 @@ def test_the_ablation_compares_with_the_learned_lambda_and_with_the_baseline(nam
     plan, levels = drawn(name)
     on_top = {arm for arm, reference in plan["against"].items() if reference == "+ lam"}
     assert on_top == {"+ l_s", "+ l_u", "+ l_su"}
+    assert set(plan["against"].values()) == {"baseline", "+ lam"}
     assert plan["against"]["+ lam"] == "baseline"
     table = levels[0].table
     for arm in on_top:

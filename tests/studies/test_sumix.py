@@ -8,10 +8,7 @@ SUMIX = ("sumix_cam", "sumix_definitions", "sumix_factorial", "sumix_mixers_cifa
 def test_every_study_of_sumix_is_here_with_its_cells_and_the_control() -> None:
     assert set(SUMIX) == {file.stem for file in FOLDER.glob("sumix_*.py")}
     for name in SUMIX:
-        study, header = load(name)
-        assert study.name == name
-        assert f"python studies/{name}.py" in header
-        assert f"{len(study.arms)} arms x 6 seeds" in header
+        study, _ = load(name)
         assert [arm.name for arm in study.arms if arm.control] == ["raw pass"]
         assert len(trials(name)) == 6 * len(cells(name))
 

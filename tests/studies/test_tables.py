@@ -31,15 +31,12 @@ def test_every_table_is_here() -> None:
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_a_study_bears_the_name_of_its_file_and_has_its_cells(name: str) -> None:
-    study, header = load(name)
-    assert study.name == name
-    assert f"python studies/{name}.py" in header
+def test_a_study_has_its_cells(name: str) -> None:
+    study, _ = load(name)
     controls = len(study.levels("mixer")) * len(study.levels("backbone") if "backbone" in study.factors else "1")
     count = TABLES[name] + UNPUBLISHED.get(name, 0) + controls
     assert len(cells(name)) == count
     assert len(trials(name)) == 6 * count
-    assert f"x {len(study.arms)} arms x 6 seeds" in header
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -65,14 +62,6 @@ def test_arms_differ_in_sumix_alone(name: str) -> None:
         assert differing <= {"sumix.lam", "sumix.regulariser", "sumix.zeta"}
         assert (sumix_terms(trial.config) == "none") == (trial.arm == study.baseline)
     assert [arm.name for arm in study.arms if arm.control] == ["raw pass"]
-
-
-@pytest.mark.parametrize("name", ["ablation_cifar100", "ablation_cub"])
-def test_each_regulariser_is_compared_with_the_learned_lambda(name: str) -> None:
-    study, _ = load(name)
-    against = {arm.name: arm.against for arm in study.arms}
-    assert {arm for arm, other in against.items() if other == "+ lam"} == {"+ l_s", "+ l_u", "+ l_su"}
-    assert set(against.values()) == {None, "+ lam"}
 
 
 def test_the_factorial_study_crosses_its_terms() -> None:
