@@ -19,13 +19,13 @@ from trainables.datasets.dataset import Split, Splits
 from trainables.search_architecture import train
 
 SMALL = {
-    **{"dataset": "cifar10", "search_channels": 4, "search_cells": 3, "search_batch_size": 16, "channels": 4},
-    **{"cells": 3, "batch_size": 16, "auxiliary": 0.0, "search_epochs": 2, "frozen_epochs": 1, "epochs": 2},
+    **{"dataset": "cifar10", "search_channels": 4, "search_cells": 3, "search_batch_size": 8, "channels": 4},
+    **{"cells": 3, "batch_size": 8, "auxiliary": 0.0, "search_epochs": 2, "frozen_epochs": 1, "epochs": 2},
     **{"operations": ("none", "skip_connect", "sep_conv_3x3"), "architecture_lr": 0.01, "cutout": 8},
 }
 
 
-def coloured(count: int = 64) -> Splits:
+def coloured(count: int = 32) -> Splits:
     """Return images of noise whose brightness is their class."""
     labels = torch.arange(count) % 10
     noise = torch.randint(0, 60, (count, 3, 32, 32), generator=Generator().manual_seed(0))
