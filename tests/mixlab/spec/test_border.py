@@ -211,6 +211,16 @@ def test_a_trainable_that_is_wrong_is_a_sentence(field: str, value: Any, sentenc
         STUDY.trials(train)
 
 
+def test_a_configuration_is_resolved_once_however_many_trials_ask() -> None:
+    """It may take a second, as that of a mixer that asks the network."""
+    train, asked = Toy(), []
+    train.resolve = lambda config: asked.append(dict(config)) or dict(config)  # type: ignore[attr-defined, func-returns-value]
+    completed = complete(train)
+    for _ in range(2):
+        STUDY.trials(completed)
+    assert asked == [{"lr": 0.1}, {"lr": 0.2}]
+
+
 def test_a_class_is_no_trainable_and_a_mapping_is_no_study() -> None:
     with pytest.raises(BadInput, match="a class: give an object of it"):
         complete(Toy)

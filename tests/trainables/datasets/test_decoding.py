@@ -114,6 +114,15 @@ def test_two_classes_of_16_bit_pictures_are_told_apart(tmp_path):
     assert train(keys, 0, data_root=tmp_path, workers=0).metrics["test_top1"] == 100
 
 
+def test_the_orientation_that_a_camera_noted_is_not_applied_as_torchvision_does_not(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 20, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    Image.fromarray(pixels).save(tmp_path / "turned.png", exif=exif)
+    assert Image.open(tmp_path / "turned.png").getexif()[0x0112] == 6
+    assert torch.equal(decode(tmp_path / "turned.png"), torch.from_numpy(pixels).permute(2, 0, 1))
+
+
 def test_a_truncated_file_is_named(tmp_path, truncated):
     path = truncated(tmp_path / "cut.jpg")
     with pytest.raises(DataError, match=rf"^{path} is not a whole image \(image file is truncated"):
