@@ -1,4 +1,4 @@
-"""What each arm of a study costs: its training time as a multiple of its baseline's (K-image mixing, Table 2).
+"""Tabulates the training time of each arm as a multiple of its baseline's, as in Table 2 of K-image mixing.
 
     python analysis/time_ratios.py kimage_table2
     python analysis/time_ratios.py kimage_table2 --out times.csv

@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Registry(UserDict[str, Any]):
-    """By name, what a file defines under that name, or under that name in capitals if it is a constant.
+    """Maps a name to the object that a file defines under it: a function, or a constant of that name in capitals.
 
     Args:
         package: the package of the files.

@@ -1,4 +1,4 @@
-"""What a study's arms reach, against the time that they take to train (as in AutoMix, Fig. 1)."""
+"""Draws what a study's arms reach against the time that they take to train, as AutoMix does in its Figure 1."""
 
 from __future__ import annotations
 

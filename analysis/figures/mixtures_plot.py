@@ -25,7 +25,7 @@ CAPTION = (
 
 
 class MixtureRow(NamedTuple):
-    """What one run kept."""
+    """The mixtures that one run has kept."""
 
     name: str  # levels and arm
     seed: int

@@ -1,4 +1,4 @@
-"""What an arm costs as a multiple of the arm that it is compared with: K-image mixing prints time so (Table 2)."""
+"""Ratios: the cost of an arm as a multiple of its reference's, as K-image mixing prints time in its Table 2."""
 
 from __future__ import annotations
 

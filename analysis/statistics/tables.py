@@ -234,8 +234,8 @@ def _decided(tables: Sequence[LevelTable], rest: Mapping[str, Any]) -> list[Leve
         }
         table["verdict"] = [said.get(arm, "") for arm in table.index]
         table["win"] = table["verdict"] == WIN
-        mine_able = [place for place in mine if able[place] and rest["budget"] is not None]
-        by_arm = {found[place][1]: evidence[place, : _last(seen[place])] for place in mine_able}
+        with_pairs = [place for place in mine if able[place] and rest["budget"] is not None]
+        by_arm = {found[place][1]: evidence[place, : _last(seen[place])] for place in with_pairs}
         decided.append(replace(level, table=table, family=family, evidence=by_arm))
     return decided
 

@@ -1,4 +1,4 @@
-"""What the name of a backbone says before its file is imported."""
+"""Finds the constructor of a backbone by its name, and refuses unknown names before anything is imported."""
 
 from __future__ import annotations
 

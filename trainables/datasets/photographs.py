@@ -1,4 +1,4 @@
-"""What data sets of photographs have in common: networks see 224 pixels, and the images stay on disk.
+"""The common half of the data sets of photographs: networks see 224 pixels, and the images stay on disk.
 
 Each is a function that lists its images, the numbers of its classes and images, and what its user must do where it
 cannot be downloaded.

@@ -13,7 +13,7 @@ from trainables.detection.annotated import Annotated, Box
 
 
 class Detections(NamedTuple):
-    """What a detector finds in one photograph."""
+    """The objects that a detector finds in one photograph."""
 
     boxes: Sequence[Box]
     labels: Sequence[int]

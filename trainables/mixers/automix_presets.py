@@ -1,4 +1,4 @@
-"""What the presets of AutoMix change in its options."""
+"""The presets of AutoMix's options: the paper's values and those of the release."""
 
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -1,4 +1,4 @@
-"""What the short presets of a study change besides those of every study."""
+"""The values that the short presets of a study change besides those that every study changes."""
 
 from trainables.recipes.recipe import Recipe
 

@@ -1,4 +1,4 @@
-"""What a machine does while a trial runs, by MLflow's own monitors, for the tab "System metrics" of its pages.
+"""Records a machine's load while a trial runs, by MLflow's own monitors, for the tab "System metrics" of its pages.
 
 MLflow would write these from a thread of the trial's process; here they travel with the epochs, as every number does.
 """
