@@ -97,9 +97,9 @@ def test_wealth_begins_at_one_and_ends_at_the_e_value(make_plan: Any, planned_ru
     values = {(arm, s): 70.0 + s + (arm == "+ lam") * (1 + s / 20) for arm in plan["arms"] for s in range(9)}
     levels = level_tables(planned_runs(plan, values), plan)
     points = wealth_points(levels)
-    assert list(points["seeds"]) == list(range(8))  # it is decided after 7 of the 9 seeds
+    assert list(points["seeds"]) == list(range(7))  # it is decided after 6 of the 9 seeds
     assert points["wealth"].iloc[0] == 1
-    differences = [1 + s / 20 for s in range(7)]
+    differences = [1 + s / 20 for s in range(6)]
     assert points["wealth"].iloc[-1] == pytest.approx(e_value(differences))
     assert plot_wealth("tiny", levels) is not None
 
