@@ -65,6 +65,8 @@ def main() -> int:
     given = options.parse_args()
     if unknown := set(given.only) - SIZES.keys():
         options.error(f"no benchmark is called {', '.join(sorted(unknown))}; there are {', '.join(SIZES)}")
+    if not given.page.exists():
+        options.error(f"--page {str(given.page)!r} does not exist; it needs the lines {BEGIN} and {END}")
     given.out.parent.mkdir(parents=True, exist_ok=True)
     lines = given.out.with_suffix(".jsonl")
     lines.write_text("")
