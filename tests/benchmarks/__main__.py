@@ -134,7 +134,8 @@ def write_page(found: dict[str, Any], page: Path) -> None:
     text = page.read_text()
     before, after = text[: text.index(BEGIN)], text[text.index(END) :]
     table = tabulate(rows, head, "github", disable_numparse=True)
-    page.write_text(f"{before}{BEGIN}\n{words}\n\n{table}\n{after}")
+    picture = page.with_suffix(".png").name
+    page.write_text(f"{before}{BEGIN}\n{words}\n\n{table}\n\n![Every ratio with its spread]({picture})\n{after}")
     draw([of for of in found["measurements"] if of["unit"] == "times"], page.with_suffix(".png"))
 
 
