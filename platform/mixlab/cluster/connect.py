@@ -104,13 +104,8 @@ def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
         "runtime_env": {
             "py_modules": [str(Path(module.__path__[0])) for module in _modules(travelling)],
             # A worker runs each trial in a thread of its own, and glibc keeps an arena for each thread: with one arena
-            # for all, a worker that is used again does not grow. Freed memory is kept until the trial ends: fetching it
-            # from the system afresh, page by page, took 5 to 12 % of a step of a small network.
-            "env_vars": {
-                "MALLOC_ARENA_MAX": "1",
-                "MALLOC_MMAP_THRESHOLD_": str(2**30),
-                "MALLOC_TRIM_THRESHOLD_": str(2**30),
-            },
+            # for all, a worker that is used again does not grow.
+            "env_vars": {"MALLOC_ARENA_MAX": "1"},
         },
         "log_to_driver": False,
         "logging_level": "error",
