@@ -39,6 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = options.parse_args(argv)
     try:
         other = given.other if ":" in given.other else f"sqlite:///{given.other}"
+        if (file := sqlite_file(other)) is not None and not file.is_file():
+            raise BadInput(f"no MLflow database at {str(file)!r}, which would be merged")
         added = merge(connect(other, make=False), connect(given.tracking_uri))
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)

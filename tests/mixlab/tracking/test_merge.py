@@ -101,4 +101,6 @@ def test_files_come_along_from_a_folder_that_was_brought_from_elsewhere(folders:
 
 def test_a_store_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path / "no.db")]) == 2
-    assert f"no MLflow database at '{tmp_path}/no.db'" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"no MLflow database at '{tmp_path}/no.db'" in said
+    assert "--tracking-uri" not in said  # that option names the other side
