@@ -24,13 +24,13 @@ from trainables.training import Run, test_batch
 SLOW_STEP = 0.25  # seconds; a timed step that takes longer is not repeated
 LONG_STEP = 0.05  # seconds; one that takes longer is not tried on a larger batch
 PLAIN = "mixup"  # the mixer with which a network is timed for all that do not ask it
-# The settings that decide how long a step of a network takes, besides SUMix's.
-OF_THE_NETWORK = (
+# The settings that decide how long a step takes, besides the mixer's and SUMix's.
+OF_A_STEP = (
     *("dataset", "num_classes", "image_size", "test_size", "augment", "augment_options", "backbone", "drop_path"),
     *("drop_block", "batch_size", "accumulate", "precision", "compile", "clean_loss", "loss", "optimiser", "ema"),
 )
 UNKNOWN_IMAGES = 10_000  # the number of images that an estimate assumes in a folder
-_timed: dict[tuple[str, ...], tuple[float, float]] = {}  # seconds of a network without its mixer, and of its test
+_timed: dict[tuple[str, ...], tuple[float, float]] = {}  # seconds of a step, mostly without its mixer, and of a test
 CONTEXT_MIB = 800  # of a process besides its tensors: the CUDA context and libraries, which torch does not count
 
 
@@ -51,12 +51,16 @@ def seconds(settings: Config) -> float:
 def batch_seconds(settings: Config, size: int) -> tuple[float, float]:
     """Return the seconds of a step on ``size`` images of noise in training, and in testing.
 
-    A mixer that asks nothing of the network is timed by itself, so that the network is timed once for all of them.
+    A mixer that asks nothing of the network is timed by itself, so that the network is timed once for all of them; and
+    nothing is timed again for another number of epochs or of images.
     """
-    if settings.mixer in METHODS or asks_the_network(settings.mixer) or settings.mixer_options["pipeline"] is not None:
-        return step_seconds(settings, size)
-    key = tuple(str(getattr(settings, name)) for name in OF_THE_NETWORK)
+    key = tuple(str(getattr(settings, name)) for name in OF_A_STEP)
     key += (str(size), str(settings.sumix.any), settings.sumix.preset, settings.sumix.raw_forward)
+    if settings.mixer in METHODS or asks_the_network(settings.mixer) or settings.mixer_options["pipeline"] is not None:
+        key += (settings.mixer, str(settings.mixer_options), settings.automix.preset)
+        if key not in _timed:
+            _timed[key] = step_seconds(settings, size)
+        return _timed[key]
     if key not in _timed:
         plain = replace(settings, mixer=PLAIN, mixer_options=mixer_options(PLAIN, {}))
         train_seconds, test_seconds = step_seconds(plain, size)

@@ -85,4 +85,5 @@ def test_a_network_is_timed_once_for_all_mixers_that_do_not_ask_it(monkeypatch: 
     assert mixed == {"fmix": (1.5, 0.5), "mixup": (1.0, 0.5), "puzzlemix": (1.0, 0.5)}
     assert cost.batch_seconds(parse({**KEYS, "mixer": "fmix", "backbone": "resnet20"}), 4) == (1.5, 0.5)
     assert cost.batch_seconds(parse({**KEYS, "mixer": "fmix", "sumix.lam": "learned"}), 4) == (1.5, 0.5)
+    assert cost.batch_seconds(parse({**KEYS, "mixer": "puzzlemix", "epochs": 7}), 4) == (1.0, 0.5)
     assert timed == ["mixup", "puzzlemix", "mixup", "mixup"]
