@@ -20,7 +20,7 @@ from analysis.records.published import published_of_runs
 from analysis.records.runs import Plan, load_plan, load_runs
 from analysis.statistics.pairs import logged_metrics
 from analysis.statistics.published_means import Published
-from analysis.statistics.ratios import RATIO, with_ratios
+from analysis.statistics.ratios import RATIO, ratio_names, with_ratios
 from analysis.statistics.tables import LevelTable, level_tables
 
 OTHER_RULES = ("last", "best")
@@ -78,8 +78,8 @@ def study_table(
             raise ValueError(
                 f"no run that is done logged the metric {name!r}; logged: {', '.join(logged_metrics(runs))}"
             )
-    levels = [with_ratios(level, ratios) for level in levels]
-    extra = (*extra, *(name + RATIO for name in ratios))
+    printed = {name: published_of_runs(runs, plan["factors"], name + RATIO) for name in ratios}
+    levels, extra = [with_ratios(level, printed) for level in levels], (*extra, *ratio_names(printed))
     return StudyTable(terminal_text(study, levels, extra, power=power, wide=wide), levels=levels, extra=extra)
 
 

@@ -2,7 +2,7 @@
 
     python studies/kimage_table2.py                                      3 networks x 7 arms x 6 seeds, 300 epochs
     python studies/kimage_table2.py --preset quick                       a quarter of an hour on a laptop, on CIFAR-10
-    python analysis/time_ratios.py kimage_table2                         what each arm costs, as a multiple of "none"
+    python analysis/ablation_table.py kimage_table2 --ratios train_seconds_total     with what each arm costs
 
 Paper, top-1 error %, the best epoch, and the training time as a multiple of that without mixing
                   none   mixup  cutmix  puzzlemix  comixup  dmixup  dcutmix

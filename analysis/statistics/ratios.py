@@ -2,32 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import replace
 
+from analysis.records.published import PublishedNumber
 from analysis.records.runs import METRIC
 from analysis.statistics.pairs import metric_column
 from analysis.statistics.tables import LevelTable
 
 RATIO = "_ratio"  # ends the name of such a column
+PAPER = ", paper"  # ends that of the published ratio
+Printed = Mapping[str, Mapping[tuple, PublishedNumber]]  # by metric, then by (level of each factor ..., arm)
 
 
-def with_ratios(level: LevelTable, metrics: Sequence[str]) -> LevelTable:
+def with_ratios(level: LevelTable, printed: Printed) -> LevelTable:
     """Return the table with a further column of its runs for each metric, ``metric.NAME_ratio``.
 
     It is the run's value divided by that of the reference arm's run of the same seed; NaN where one is missing, or
-    the divisor is zero. The reference arm itself has 1.
+    the divisor is zero. The reference arm itself has 1. Where ratios were published, a column more has those.
 
     Args:
         level: the table.
-        metrics: the logged names of the metrics, such as ``step_seconds``.
+        printed: the published ratios of each metric that is wanted, by its logged name, such as ``step_seconds``.
     """
     runs = level.runs
-    for metric in metrics:
+    for metric, numbers in printed.items():
         column = metric_column(runs, metric)
         values = runs.set_index(["arm", "seed"])[column]
         references = [level.baseline if arm == level.baseline else level.reference(arm) for arm in runs["arm"]]
         divisors = values.reindex(list(zip(references, runs["seed"], strict=True))).to_numpy()
         ratio = runs[column].div(divisors).where(divisors != 0)
-        runs = runs.assign(**{f"{METRIC if column.startswith(METRIC) else ''}{metric}{RATIO}": ratio})
+        name = f"{METRIC if column.startswith(METRIC) else ''}{metric}{RATIO}"
+        runs = runs.assign(**{name: ratio})
+        if numbers:
+            found = [numbers.get((*level.levels.values(), arm)) for arm in runs["arm"]]
+            runs = runs.assign(**{name + PAPER: [number.value if number else math.nan for number in found]})
     return replace(level, runs=runs)
+
+
+def ratio_names(printed: Printed) -> tuple[str, ...]:
+    """Return the names of the columns that ``with_ratios`` adds."""
+    names: list[str] = []
+    for metric, numbers in printed.items():
+        names += [metric + RATIO, *([metric + RATIO + PAPER] if numbers else [])]
+    return tuple(names)

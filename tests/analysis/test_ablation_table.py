@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 
 from analysis.ablation_table import main, study_table, write_study_table
+from trainables.config import flatten, parse
+from trainables.recipes import CIFAR100_PREACT_RESNET18
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ["table.md", "table.csv", "table.tex", "table.html", "gains.png", "gains.pdf"]
@@ -65,6 +67,22 @@ def test_the_command_prints_and_writes_and_a_second_time_the_same(tiny, tmp_path
     (header, *_) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("arm")]
     assert "last_ratio" in header
     assert "best_ratio" in header
+
+
+def test_a_published_ratio_stands_next_to_ours(track, make_plan, capsys):
+    study, plan = track(), make_plan(arms=("none", "puzzlemix"), seeds=1)
+    study.add_plan(plan)
+    for trial in plan["trials"]:
+        config = flatten(parse({**CIFAR100_PREACT_RESNET18, "mixer": trial["arm"]}))
+        run_id = study.add_run(trial, 78.0, config=config)
+        study.client.log_metric(run_id, "train_seconds_total", 2.0 if trial["arm"] == "none" else 6.0)
+    assert main([study.study, "--tracking-uri", study.uri, "--ratios", "train_seconds_total"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    header = next(line for line in lines if line.startswith("arm"))
+    row = next(line for line in lines if line.startswith("puzzlemix"))
+    at = header.index("train_seconds_total_ratio")
+    assert header[at:].startswith("train_seconds_total_ratio    train_seconds_total_ratio, paper")
+    assert row[at:].split()[:2] == ["3.00", "2.73"]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def test_each_run_is_divided_by_its_references_run_of_the_seed(make_plan: Any, p
     }
     runs["metric.step_seconds"] = [seconds[cell] for cell in zip(runs["arm"], runs["seed"], strict=True)]
     (level,) = level_tables(runs, plan)
-    ratios = with_ratios(level, ["step_seconds"]).runs.set_index(["arm", "seed"])["metric.step_seconds_ratio"]
+    ratios = with_ratios(level, {"step_seconds": {}}).runs.set_index(["arm", "seed"])["metric.step_seconds_ratio"]
     assert list(ratios["baseline"]) == [1, 1]
     assert list(ratios["+ lam"]) == pytest.approx([1.5, 1.25])
     assert ratios["+ l_s"][0] == 2
