@@ -38,7 +38,7 @@ from trainables.robustness.occlusion import (
     default_patch_size,
     mask,
     masking_ranks,
-    occlusion_of_batches,
+    occlusion_accuracy,
     patch_of_pixel,
 )
 
@@ -53,7 +53,7 @@ def measure(network: Network, source: BatchSource, config: Config, protocol: Map
     _, height, width = dataset_of(config).image_shape
     usual = -(-height // protocol["grid"]) if "grid" in protocol else default_patch_size(height)
     side = protocol.get("patch_size", usual)
-    accuracy = occlusion_of_batches(
+    accuracy = occlusion_accuracy(
         network,
         batches(source, config),
         len(source),

@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import cross_entropy
 
 from trainables.backbones.modes import evaluation_mode
-from trainables.robustness.classifier import Classifier, predict, top1
+from trainables.robustness.classifier import Classifier, predict
 
 EPSILON = 8 / 255  # bound of the perturbation, in pixels of [0, 1]
 STEP = 2 / 255
@@ -114,28 +114,6 @@ def fgsm_sumix_release(
     return moved.clamp(0, 1) * scale + centre
 
 
-def error_under_attack(
-    model: Classifier,
-    images: Tensor,
-    labels: Tensor,
-    attack: Attack,
-    *,
-    source: Classifier | None = None,
-    batch_size: int = 250,
-) -> float:
-    """Return the share of images that the model gets wrong after ``attack``, in percent.
-
-    Args:
-        model: the model that is judged, in evaluation mode.
-        images: (N, C, H, W) pixels in [0, 1].
-        labels: (N,) int64.
-        attack: ``fgsm``, or ``functools.partial(pgd, rng=...)``.
-        source: the model that the attack is computed on (transfer, a black box); None for ``model`` itself.
-        batch_size: the number of images at a time.
-    """
-    return 100 - top1(logits_under_attack(model, images, labels, attack, source=source, batch_size=batch_size), labels)
-
-
 def logits_under_attack(
     model: Classifier,
     images: Tensor,
@@ -145,7 +123,16 @@ def logits_under_attack(
     source: Classifier | None = None,
     batch_size: int = 250,
 ) -> Tensor:
-    """Return the model's logits (N, L) for the attacked images; arguments as ``error_under_attack``."""
+    """Return the model's logits (N, L) for the attacked images.
+
+    Args:
+        model: the model that is judged, in evaluation mode.
+        images: (N, C, H, W) pixels in [0, 1].
+        labels: (N,) int64.
+        attack: ``fgsm``, or ``functools.partial(pgd, rng=...)``.
+        source: the model that the attack is computed on (transfer, a black box); None for ``model`` itself.
+        batch_size: the number of images at a time.
+    """
     logits = [
         predict(model, attack(source or model, batch, wanted), batch_size)
         for batch, wanted in zip(images.split(batch_size), labels.split(batch_size), strict=True)

@@ -21,7 +21,6 @@ from trainables.robustness.classifier import predict
 Direction = dict[str, Tensor]  # a step for each parameter that moves, by its name
 
 REACH = 1.0  # the extent of a picture: at 1 every filter has moved by its own length
-BATCH = 500
 
 
 def random_direction(network: nn.Module, rng: Generator) -> Direction:
@@ -60,28 +59,6 @@ def moved(network: nn.Module, directions: Sequence[Direction], steps: Sequence[f
         with torch.no_grad():
             for name, values in before.items():
                 parameters[name].copy_(values)
-
-
-def loss_along(
-    network: nn.Module, images: Tensor, labels: Tensor, directions: Sequence[Direction], grid: Sequence[float]
-) -> Tensor:
-    """Return the mean cross-entropy, in nats, on a grid around the network: (S,) along one direction, (S, S) along two.
-
-    Args:
-        network: evaluated in evaluation mode; unchanged afterwards.
-        images: (N, C, H, W) pixels in [0, 1].
-        labels: (N,) int64.
-        directions: one or two of ``random_direction``; the first is the first axis.
-        grid: S multiples of each direction.
-
-    Raises:
-        ValueError: there are not one or two directions.
-    """
-    if len(directions) not in (1, 2):
-        raise ValueError(f"a landscape has one or two directions, got {len(directions)}")
-    batches = zip(images.split(BATCH), labels.split(BATCH), strict=True)
-    losses = loss_at(network, batches, [(directions, place) for place in places(grid, len(directions))])
-    return losses.view([len(grid)] * len(directions))
 
 
 def places(grid: Sequence[float], axes: int) -> list[tuple[float, ...]]:

@@ -77,48 +77,6 @@ def mask(images: Tensor, patches: Tensor, ranks: Tensor, share: float, fill: Ten
 @torch.no_grad()
 def occlusion_accuracy(
     model: Classifier,
-    images: Tensor,
-    labels: Tensor,
-    rng: Generator,
-    *,
-    fill: Sequence[float] | None = None,
-    order: Order = "random",
-    patch_size: int | None = None,
-    shares: Sequence[float] = SHARES,
-    draws: int = 3,
-    batch_size: int = 500,
-) -> Tensor:
-    """Return the top-1 accuracy in percent, (D, S) float64, by draw of the masks and by share of masked patches.
-
-    Within a draw the masks grow: what is masked at 10 % is masked at 20 %.
-
-    Args:
-        model: a model that takes pixels; it is run in evaluation mode.
-        images: (N, C, H, W) pixels in [0, 1].
-        labels: (N,) int64.
-        rng: a fresh generator of the same seed gives the same masks, whatever the model, device and batch size.
-        fill: the colour of masked patches by channel, in [0, 1]; the data set's mean colour, or None for black.
-        order: the order of masking. A saliency order leaves only the order of equally salient patches to chance.
-        patch_size: side in pixels; None for 16 of images from 128 pixels, an eighth of smaller ones.
-        shares: percent of the patches, each 0 to 100.
-        draws: the number of sets of masks for each image.
-        batch_size: the number of images at a time.
-
-    Raises:
-        ValueError: a share, the number of draws, or the patch size is out of range.
-    """
-    batches = zip(images.split(batch_size), labels.split(batch_size), strict=True)
-    height, width = images.shape[2:]
-    side = default_patch_size(height) if patch_size is None else patch_size
-    patches = patch_of_pixel(height, width, side)
-    return occlusion_of_batches(
-        model, batches, len(images), patches, rng, fill=fill, order=order, shares=shares, draws=draws
-    )
-
-
-@torch.no_grad()
-def occlusion_of_batches(
-    model: Classifier,
     batches: Iterable[tuple[Tensor, Tensor]],
     count: int,
     patches: Tensor,
@@ -129,16 +87,18 @@ def occlusion_of_batches(
     shares: Sequence[float] = SHARES,
     draws: int = 3,
 ) -> Tensor:
-    """Return what ``occlusion_accuracy`` does, for images that come in batches and are read once.
+    """Return the top-1 accuracy in percent, (D, S) float64, by draw of the masks and by share of masked patches.
+
+    Within a draw the masks grow: what is masked at 10 % is masked at 20 %. Images are read once.
 
     Args:
         model: a model that takes pixels; it is run in evaluation mode.
         batches: images (B, C, H, W) in [0, 1] and labels (B,) int64.
         count: the number of images, N, or more.
         patches: (H, W), from ``patch_of_pixel``.
-        rng: draws the masks, which do not depend on the batches' sizes.
-        fill: the colour of masked patches by channel, in [0, 1]; None for black.
-        order: the order of masking.
+        rng: a fresh generator of the same seed gives the same masks, whatever the model, device and sizes of batches.
+        fill: the colour of masked patches by channel, in [0, 1]; the data set's mean colour, or None for black.
+        order: the order of masking. A saliency order leaves only the order of equally salient patches to chance.
         shares: percent of the patches, each 0 to 100.
         draws: the number of sets of masks for each image.
 

@@ -1,11 +1,13 @@
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from trainables.robustness.adversarial import EPSILON, error_under_attack, fgsm, fgsm_sumix_release, pgd
+from trainables.robustness.adversarial import EPSILON, fgsm, fgsm_sumix_release, logits_under_attack, pgd
+from trainables.robustness.classifier import top1
 
 ATTACKS = {"fgsm": fgsm, "pgd": partial(pgd, rng=Generator().manual_seed(0)), "pgd from the image": pgd}
 
@@ -97,9 +99,13 @@ def test_error_counts_by_hand_and_transfers_from_another_model() -> None:
     reach = float(EPSILON * weight.abs().sum())  # how far an attack moves the margin
     labels = torch.tensor([1, 1, 1, 1])
     weak, strong = (Linear(offset=float(-0.5 * weight.sum()) + share * reach) for share in (0.5, 1.5))
-    assert error_under_attack(weak, grey, labels, lambda model, x, y: x) == 0
-    assert error_under_attack(weak, grey, labels, fgsm, batch_size=3) == 100
-    assert error_under_attack(strong, grey, labels, fgsm) == 0
+
+    def error(model: Linear, attack: Any, **options: Any) -> float:
+        return 100 - top1(logits_under_attack(model, grey, labels, attack, **options), labels)
+
+    assert error(weak, lambda model, x, y: x) == 0
+    assert error(weak, fgsm, batch_size=3) == 100
+    assert error(strong, fgsm) == 0
     # The attack on a model of unrelated weights moves the margin by less.
-    assert error_under_attack(weak, grey, labels, fgsm, source=Linear(seed=9)) == 0
-    assert error_under_attack(weak, grey, labels, fgsm, source=strong) == 100  # a margin of 20: float32 would see none
+    assert error(weak, fgsm, source=Linear(seed=9)) == 0
+    assert error(weak, fgsm, source=strong) == 100  # a margin of 20: float32 would see none

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from trainables.robustness.landscape import loss_along, moved, random_direction, sharpness
+from trainables.robustness.landscape import loss_at, moved, places, random_direction, sharpness
 
 
 def network() -> nn.Module:
@@ -43,9 +43,9 @@ def test_the_loss_is_that_of_the_moved_network_and_nothing_stays_moved() -> None
     net, (images, labels) = network(), data()
     before = {name: value.clone() for name, value in net.state_dict().items()}
     directions = [random_direction(net, torch.Generator().manual_seed(seed)) for seed in (0, 1)]
-    plane = loss_along(net, images, labels, directions, (-0.5, 0.0, 1.0))
-    line = loss_along(net, images, labels, directions[:1], (-0.5, 0.0, 1.0))
-    assert plane.shape == (3, 3)
+    batches, grid = list(zip(images.split(4), labels.split(4), strict=True)), (-0.5, 0.0, 1.0)
+    plane = loss_at(net, batches, [(directions, place) for place in places(grid, 2)]).view(3, 3)
+    line = loss_at(net, batches, [(directions[:1], place) for place in places(grid, 1)])
     assert torch.equal(plane[:, 1], line)
     for name, value in net.state_dict().items():
         assert torch.equal(value, before[name])
@@ -76,8 +76,3 @@ def test_sharpness_by_hand() -> None:
     assert sharpness(line[:, None] + line[None], grid) == pytest.approx(2 * (1 + 0 + 2) / 3)
     with pytest.raises(ValueError, match="lacks 0"):
         sharpness(line, (1.0, 2.0, 3.0, 4.0, 5.0))
-
-
-def test_three_directions_are_refused() -> None:
-    with pytest.raises(ValueError, match="one or two directions, got 3"):
-        loss_along(network(), *data(), [{}, {}, {}], (0.0,))

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from torch import Generator, Tensor, nn
@@ -12,6 +14,12 @@ from trainables.robustness.occlusion import (
     occlusion_accuracy,
     patch_of_pixel,
 )
+
+
+def occlude(model: nn.Module, images: Tensor, labels: Tensor, side: int = 4, size: int = 6, **options: Any) -> Tensor:
+    """Return the accuracy on ``images`` in batches of ``size``, with patches of ``side`` pixels."""
+    batches = zip(images.split(size), labels.split(size), strict=True)
+    return occlusion_accuracy(model, batches, len(images), patch_of_pixel(16, 12, side), **options)
 
 
 def seeded(seed: int = 0) -> Generator:
@@ -56,7 +64,7 @@ def test_mask_by_hand() -> None:
 def test_accuracy_falls_at_the_share_that_is_counted_by_hand() -> None:
     model = Recorder().train()
     labels = torch.tensor([1, 1, 1, 0])
-    accuracy = occlusion_accuracy(model, torch.ones(4, 3, 16, 12), labels, seeded(), patch_size=4, draws=2)
+    accuracy = occlude(model, torch.ones(4, 3, 16, 12), labels, rng=seeded(), draws=2)
     # 12 patches; at 50 % six are visible, exactly half: a tie, which argmax gives to class 0.
     assert accuracy.tolist() == [[75.0] * 5 + [25.0] * 6] * 2
     assert model.training
@@ -67,7 +75,7 @@ def test_accuracy_falls_at_the_share_that_is_counted_by_hand() -> None:
 def test_everything_masked_is_one_colour_and_nothing_masked_is_the_image() -> None:
     model = Recorder()
     images = torch.rand(3, 3, 16, 12, generator=seeded())
-    occlusion_accuracy(model, images, torch.zeros(3), seeded(), fill=(0.5, 0.25, 0.125), draws=1)
+    occlude(model, images, torch.zeros(3), rng=seeded(), fill=(0.5, 0.25, 0.125), draws=1)
     assert torch.equal(model.seen[0], images)
     assert torch.equal(model.seen[-1], torch.tensor([0.5, 0.25, 0.125])[:, None, None].expand(3, 3, 16, 12))
 
@@ -76,8 +84,8 @@ def test_masks_are_of_each_image_grow_and_are_the_same_for_every_model_and_batch
     images = torch.ones(6, 1, 16, 12)
     whole, split = Recorder(), Recorder()
     labels = torch.zeros(6)
-    occlusion_accuracy(whole, images, labels, seeded(3), patch_size=4, draws=2)
-    occlusion_accuracy(split, images, labels, seeded(3), patch_size=4, draws=2, batch_size=3)
+    occlude(whole, images, labels, rng=seeded(3), draws=2)
+    occlude(split, images, labels, size=3, rng=seeded(3), draws=2)
     seen = torch.stack(whole.seen).view(2, 11, 6, 16, 12)
     in_batches = torch.stack(split.seen).view(2, 2, 11, 3, 16, 12)  # batch, draw, share
     assert torch.equal(in_batches.permute(1, 2, 0, 3, 4, 5).reshape(seen.shape), seen)
@@ -111,7 +119,7 @@ def test_area_by_hand() -> None:
     assert area_under_curve(torch.tensor([100.0, 0, 0]), (0, 10, 100)).item() == pytest.approx(5)
 
 
-@pytest.mark.parametrize("wrong", [{"draws": 0}, {"shares": (0, 101)}, {"patch_size": 13}, {"patch_size": 0}])
+@pytest.mark.parametrize("wrong", [{"draws": 0}, {"shares": (0, 101)}, {"side": 13}, {"side": 0}])
 def test_out_of_range_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="must be"):
-        occlusion_accuracy(Recorder(), torch.ones(1, 3, 16, 12), torch.zeros(1), seeded(), **wrong)  # type: ignore[arg-type]
+        occlude(Recorder(), torch.ones(1, 3, 16, 12), torch.zeros(1), rng=seeded(), **wrong)  # type: ignore[arg-type]
