@@ -5,8 +5,6 @@ to run, where it continues, and when it stops.
 """
 
 import os
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,17 +16,16 @@ from ray.tune.search import Searcher
 
 from mixlab.cluster import head, packing, ray_private
 from mixlab.cluster.connect import Share
+from mixlab.cluster.events import Events
 from mixlab.cluster.source import End, Listener, Source, Wait
 from mixlab.cluster.worker import Work, work
-from mixlab.errors import BadInput, StorageFull, last_line
-from mixlab.spec.epoch import Epoch
+from mixlab.errors import StorageFull, last_line
 from mixlab.spec.state import State
 from mixlab.spec.trial import Trial
 
 # The most crashes in a row without a new epoch between them. A machine that kills every process is thus met four times
 # and no more, while a long trial may lose any number of nodes.
 MAX_FAILURES = 3
-LEAVE_SECONDS = 3.0  # the time for Ray Tune to leave its loop, once interrupted
 
 
 @dataclass(frozen=True)
@@ -99,105 +96,6 @@ def _room(share: Share) -> int:
     return share.slots(ray.cluster_resources())
 
 
-class _Leave(BaseException):
-    """Ends Ray Tune's loop, as Ctrl-C does; the loop catches every other exception."""
-
-
-class Events:
-    """Passes the events of Ray Tune's loop to the source and the listener."""
-
-    def __init__(self, source: Source, listener: Listener, room: Callable[[], int]) -> None:
-        self.source = source
-        self.listener = listener
-        self.room = room
-        self.furthest: dict[str, Epoch] = {}  # by key, the last epoch that was reported
-        self.ends: dict[str, End] = {}  # by key, how a trial has to end
-        self.failures: dict[str, tuple[str, int]] = {}  # by key, the last error's line, and the epochs before it
-        self.fault: BadInput | StorageFull | None = None
-        self._leave = threading.Event()
-        self._left = threading.Event()
-
-    def until_left(self, fit: Callable[[], object]) -> None:
-        """Run Ray Tune, in a thread, until it is done or has to leave."""
-        try:
-            fit()
-        except _Leave:
-            pass
-        finally:
-            self._left.set()
-
-    def leave(self) -> None:
-        """Make Ray Tune leave its loop, and tell the listener nothing more; wait a little for that."""
-        self._leave.set()
-        self._left.wait(LEAVE_SECONDS)
-
-    def go_on(self) -> None:
-        """Leave Ray Tune's loop by an exception if it must be left."""
-        if self._leave.is_set() or self.fault is not None:
-            raise _Leave
-
-    def next(self) -> dict[str, Any] | str | None:
-        """Return the next trial in Ray Tune's form, None while there is none, ``FINISHED`` when none will come."""
-        while True:
-            self.go_on()
-            job = self.source.next(self.room())
-            if job is None:
-                return str(Searcher.FINISHED)
-            if isinstance(job, Wait):
-                return None
-            if job.saved is not None:
-                self.listener.resumed(job.trial, job.saved.epochs)
-                end = None
-                for epoch in job.saved.epochs:
-                    end = end or self.source.reported(job.trial, epoch, fresh=False)
-                if end is not None or job.saved.complete:
-                    self._end(job.trial, end or End(State.DONE), job.saved.path)
-                    continue
-            path = job.saved.path if job.saved else None
-            return {"key": job.trial.key, "trial": job.trial, "resume_from": path}
-
-    def reported(self, trial: Trial, epoch: Epoch) -> bool:
-        """Pass an epoch on; return whether the trial must stop after it."""
-        self.listener.reported(trial, epoch)
-        if trial.key not in self.furthest or epoch.number > self.furthest[trial.key].number:
-            self.furthest[trial.key] = epoch
-        try:
-            end = self.source.reported(trial, epoch)
-        except BadInput as fault:
-            self.fault = fault
-            return True
-        if end is not None:
-            self.ends[trial.key] = end
-        return end is not None and not epoch.last
-
-    def is_final(self, ray_trial: Any) -> bool:
-        """Return whether an error is the same as the last one, at the same epoch: it would then come again."""
-        trial, failure = _trial_of(ray_trial), ray_private.failure_of(ray_trial)
-        epoch = self.furthest.get(trial.key)
-        seen = (last_line(failure.text), epoch.number if epoch else 0)
-        again = failure.raised and not packing.ran_out(failure.text) and self.failures.get(trial.key) == seen
-        self.failures[trial.key] = seen
-        return again
-
-    def completed(self, trial: Trial, checkpoint: str) -> None:
-        """Note that a trial has returned, or was stopped."""
-        end = self.ends.get(trial.key)
-        if end is None:
-            last = self.furthest.get(trial.key)
-            over = last is not None and last.last
-            end = End(State.DONE) if over else End(State.FAILED, error="it ended before its last epoch")
-        self._end(trial, end, checkpoint)
-
-    def failed(self, trial: Trial, account: str) -> None:
-        """Note that a trial has crashed for the last time."""
-        self._end(trial, End(State.FAILED, error=account), "")
-
-    def _end(self, trial: Trial, end: End, checkpoint: str) -> None:
-        if self.fault is None:
-            self.source.ended(trial, end)
-            self.listener.ended(trial, end, checkpoint)
-
-
 class _Unpickled:
     """Ray Tune writes such parts to disk for Tuner.restore, which is not used: a relaunch reads the journal."""
 
@@ -214,7 +112,12 @@ class _Suggestions(_Unpickled, Searcher):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """See ``Searcher``."""
-        return self.events.next()
+        job = self.events.next()
+        if job is None:
+            return str(Searcher.FINISHED)
+        if isinstance(job, Wait):
+            return None
+        return {"key": job.trial.key, "trial": job.trial, "resume_from": job.saved.path if job.saved else None}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """See ``Searcher``; the callbacks report this, with the trial."""
@@ -233,7 +136,10 @@ class _InTurn(_Unpickled, FIFOScheduler):
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         """See ``TrialScheduler``."""
         super().on_trial_add(tune_controller, trial)
-        ray_private.ask_before_retry(trial, lambda ray_trial: not self.events.is_final(ray_trial))
+        ray_private.ask_before_retry(trial, lambda failed: not self._is_final(failed))
+
+    def _is_final(self, trial: Any) -> bool:
+        return self.events.is_final(_trial_of(trial), ray_private.failure_of(trial))
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """See ``TrialScheduler``."""

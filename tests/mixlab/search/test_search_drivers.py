@@ -11,7 +11,7 @@ import pytest
 from optuna.trial import TrialState
 
 from mixlab import Arm
-from mixlab.cluster.schedule import Events
+from mixlab.cluster.events import Events
 from mixlab.cluster.source import End
 from mixlab.errors import BadInput
 from mixlab.launching.proposed import ProposedTrials
@@ -85,7 +85,7 @@ class Heard:
 
 
 def next_with_journal(history: History, saved: Mapping[str, Saved]) -> tuple[Any, Heard]:
-    """Return what Ray Tune receives next if the journal has ``saved``, and the events that were heard."""
+    """Return what has to run next if the journal has ``saved``, and the events that were heard."""
 
     class Journal(NoCheckpoints):
         def newest(self) -> dict[str, Saved]:
@@ -146,7 +146,7 @@ def test_the_journal_of_a_killed_trial_completes_it_without_training() -> None:
     die(history)
     epochs = [Epoch(number, 27, {"val_top1": float(number)}) for number in range(1, 28)]
     given, heard = next_with_journal(history, {claim.trial.key: Saved("somewhere", epochs)})
-    assert given["trial"].key != claim.trial.key
+    assert given.trial.key != claim.trial.key
     assert heard.ends == {claim.trial.key: State.DONE}
     found = history.of(claim.trial)
     assert (found.state, found.value, len(found.intermediate_values)) == (TrialState.COMPLETE, 27.0, 27)

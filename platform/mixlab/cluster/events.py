@@ -1,0 +1,109 @@
+"""Passes what happens to trials on to the source, which decides, and to the listener, which records."""
+
+import threading
+from collections.abc import Callable
+
+from mixlab.cluster import packing
+from mixlab.cluster.ray_private import Failure
+from mixlab.cluster.source import End, Job, Listener, Source, Wait
+from mixlab.errors import BadInput, StorageFull, last_line
+from mixlab.spec.epoch import Epoch
+from mixlab.spec.state import State
+from mixlab.spec.trial import Trial
+
+LEAVE_SECONDS = 3.0  # the time for Ray Tune to leave its loop, once interrupted
+
+
+class Leave(BaseException):
+    """Ends Ray Tune's loop, as Ctrl-C does; the loop catches every other exception."""
+
+
+class Events:
+    """Passes them on in the driver, and can end Ray Tune's loop."""
+
+    def __init__(self, source: Source, listener: Listener, room: Callable[[], int]) -> None:
+        self.source = source
+        self.listener = listener
+        self.room = room
+        self.furthest: dict[str, Epoch] = {}  # by key, the last epoch that was reported
+        self.ends: dict[str, End] = {}  # by key, how a trial has to end
+        self.failures: dict[str, tuple[str, int]] = {}  # by key, the last error's line, and the epochs before it
+        self.fault: BadInput | StorageFull | None = None
+        self._leave = threading.Event()
+        self._left = threading.Event()
+
+    def until_left(self, fit: Callable[[], object]) -> None:
+        """Run Ray Tune, in a thread, until it is done or has to leave."""
+        try:
+            fit()
+        except Leave:
+            pass
+        finally:
+            self._left.set()
+
+    def leave(self) -> None:
+        """Make Ray Tune leave its loop, and tell the listener nothing more; wait a little for that."""
+        self._leave.set()
+        self._left.wait(LEAVE_SECONDS)
+
+    def go_on(self) -> None:
+        """Leave Ray Tune's loop by an exception if it must be left."""
+        if self._leave.is_set() or self.fault is not None:
+            raise Leave
+
+    def next(self) -> Job | Wait | None:
+        """Return the next trial that has to run, ``Wait`` while there is none, None when none will come."""
+        while True:
+            self.go_on()
+            job = self.source.next(self.room())
+            if job is None or isinstance(job, Wait):
+                return job
+            if job.saved is not None:
+                self.listener.resumed(job.trial, job.saved.epochs)
+                end = None
+                for epoch in job.saved.epochs:
+                    end = end or self.source.reported(job.trial, epoch, fresh=False)
+                if end is not None or job.saved.complete:
+                    self._end(job.trial, end or End(State.DONE), job.saved.path)
+                    continue
+            return job
+
+    def reported(self, trial: Trial, epoch: Epoch) -> bool:
+        """Pass an epoch on; return whether the trial must stop after it."""
+        self.listener.reported(trial, epoch)
+        if trial.key not in self.furthest or epoch.number > self.furthest[trial.key].number:
+            self.furthest[trial.key] = epoch
+        try:
+            end = self.source.reported(trial, epoch)
+        except BadInput as fault:
+            self.fault = fault
+            return True
+        if end is not None:
+            self.ends[trial.key] = end
+        return end is not None and not epoch.last
+
+    def is_final(self, trial: Trial, failure: Failure) -> bool:
+        """Return whether an error is the same as the last one, at the same epoch: it would then come again."""
+        epoch = self.furthest.get(trial.key)
+        seen = (last_line(failure.text), epoch.number if epoch else 0)
+        again = failure.raised and not packing.ran_out(failure.text) and self.failures.get(trial.key) == seen
+        self.failures[trial.key] = seen
+        return again
+
+    def completed(self, trial: Trial, checkpoint: str) -> None:
+        """Note that a trial has returned, or was stopped."""
+        end = self.ends.get(trial.key)
+        if end is None:
+            last = self.furthest.get(trial.key)
+            over = last is not None and last.last
+            end = End(State.DONE) if over else End(State.FAILED, error="it ended before its last epoch")
+        self._end(trial, end, checkpoint)
+
+    def failed(self, trial: Trial, account: str) -> None:
+        """Note that a trial has crashed for the last time."""
+        self._end(trial, End(State.FAILED, error=account), "")
+
+    def _end(self, trial: Trial, end: End, checkpoint: str) -> None:
+        if self.fault is None:
+            self.source.ended(trial, end)
+            self.listener.ended(trial, end, checkpoint)
