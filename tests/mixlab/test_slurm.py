@@ -15,6 +15,7 @@ from tests.toy import epochs_of, hold, release
 from tests.waiting import wait_for
 
 EPOCHS, SEEDS = 14, 4
+ON_ITS_WAY = ("PENDING", "CONFIGURING", "RUNNING", "SIGNALING", "COMPLETING", "REQUEUED")  # states of a job
 # A study of tests/toy.py.
 STUDY = f"""
 import runpy, sys
@@ -92,7 +93,7 @@ def wait_until(cluster: Slurm, job: str, toy: StudyFolder, condition: Callable[[
 
     def asked() -> bool:
         true, state = condition(), cluster.job(job)["JobState"]
-        assert true or state in ("PENDING", "RUNNING", "COMPLETING"), f"{state}: {output(job, toy)}"
+        assert true or state in ON_ITS_WAY, f"{state}: {output(job, toy)}"
         return true
 
     wait_for(asked, lambda: output(job, toy), lambda: output(job, toy))
