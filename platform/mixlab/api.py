@@ -68,8 +68,8 @@ def run(
         console.print(f"All that {spec.name} reads is in {options.data_root}", markup=False, soft_wrap=True)
         return Result(0)
     made_by = importlib.import_module(report) if isinstance(report, str) else report
-    rules = {"decide": (spec.study if isinstance(spec, Search) else spec).sequential}
-    rules["race"] = isinstance(spec, Search) and spec.racing
+    searched = isinstance(spec, Search)
+    rules = {"decide": (spec.study if searched else spec).sequential, "race": searched and spec.racing}
     for rule, needed in rules.items():
         if needed and not hasattr(made_by, rule):
             raise BadInput(f"seeds until decided need a report with a function {rule}, which {report!r} has not")

@@ -15,11 +15,10 @@ into stages that is measured.
 import argparse
 import inspect
 import sys
-import time
 from collections.abc import Callable
 
 import torch
-from recording import record
+from recording import in_turn, record
 from tabulate import tabulate
 from torch import nn
 from torchvision import models
@@ -138,18 +137,10 @@ def step(network: nn.Module, side: int, batch: int, device: str) -> Step:
 
 def alternate(steps: dict[str, Step], rounds: int) -> dict[str, float]:
     """Return the seconds of the fastest step of each, all taking their turn in every round after a first one."""
-    best = {who: timed(once) for who, once in steps.items()}
-    if max(best.values()) < SLOW:
-        for _ in range(rounds):
-            best = {who: min(best[who], timed(once)) for who, once in steps.items()}
-    return best
-
-
-def timed(once: Step) -> float:
-    """Return the seconds of a step."""
-    start = time.perf_counter()
-    once()
-    return time.perf_counter() - start
+    found = in_turn(steps, 1)
+    if max(map(max, found.values())) < SLOW:
+        found = in_turn(steps, rounds)
+    return {who: min(times) for who, times in found.items()}
 
 
 if __name__ == "__main__":

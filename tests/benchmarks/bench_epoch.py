@@ -19,7 +19,7 @@ from recording import in_turn, ratios, record
 from timm.data import Mixup, create_loader
 from timm.loss import SoftTargetCrossEntropy
 from timm.optim import create_optimizer_v2
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 from torchvision import transforms
@@ -58,6 +58,28 @@ def evaluate(network: nn.Module, loader: DataLoader) -> float:
     return hits / len(loader.dataset)
 
 
+def epoch_of(
+    network: nn.Module,
+    train: DataLoader,
+    mix: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+    optimiser: torch.optim.Optimizer,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    test: DataLoader,
+) -> Epoch:
+    """Return a function that trains an epoch and evaluates."""
+
+    def epoch() -> None:
+        network.train()
+        for batch in train:
+            images, targets = mix(*batch)
+            optimiser.zero_grad()
+            loss(network(images), targets).backward()
+            optimiser.step()
+        evaluate(network, test)
+
+    return epoch
+
+
 def script(network: nn.Module, splits: Splits) -> Epoch:
     """Return an epoch as one would write it by hand."""
     plain = PILImages(splits.test)
@@ -67,17 +89,7 @@ def script(network: nn.Module, splits: Splits) -> Epoch:
     train = DataLoader(PILImages(splits.train), BATCH, shuffle=True, **kept)
     test = DataLoader(plain, 500, **kept)
     optimiser = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)
-
-    def epoch() -> None:
-        network.train()
-        for batch in train:
-            images, targets = mix(*batch)
-            optimiser.zero_grad()
-            cross_entropy(network(images), targets).backward()
-            optimiser.step()
-        evaluate(network, test)
-
-    return epoch
+    return epoch_of(network, train, mix, optimiser, cross_entropy, test)
 
 
 def timms(network: nn.Module, splits: Splits) -> Epoch:
@@ -94,18 +106,7 @@ def timms(network: nn.Module, splits: Splits) -> Epoch:
     train, test = loader(splits.train, True), loader(splits.test, False)
     mix = Mixup(mixup_alpha=0.0, cutmix_alpha=1.0, label_smoothing=0.0, num_classes=CLASSES)
     optimiser = create_optimizer_v2(network, opt="momentum", lr=0.1, weight_decay=1e-4, momentum=0.9)
-    loss = SoftTargetCrossEntropy()
-
-    def epoch() -> None:
-        network.train()
-        for batch in train:
-            images, targets = mix(*batch)
-            optimiser.zero_grad()
-            loss(network(images), targets).backward()
-            optimiser.step()
-        evaluate(network, test)
-
-    return epoch
+    return epoch_of(network, train, mix, optimiser, SoftTargetCrossEntropy(), test)
 
 
 def main() -> None:

@@ -15,11 +15,12 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
-from recording import record
+from recording import in_turn, ratios, record
 from torch import Generator, Tensor
 
 from analysis.networks.evaluate import Result, all_of
@@ -42,6 +43,7 @@ from trainables.datasets.opening import open_dataset  # noqa: E402
 
 BATCH = 500
 DRAWS = 1
+OURS, BARE = "ours", "the forward pass"
 PHOTOGRAPHS = 240
 IN_MEMORY = 24  # photographs in a batch, as many as the commands take
 
@@ -52,16 +54,6 @@ def forward(network: Network, images: Tensor, passes: int) -> None:
     for _ in range(passes):
         for batch in images.split(BATCH):
             network(batch)
-
-
-def seconds(work: Callable[[], object], by_clock: bool = torch.cuda.is_available()) -> float:
-    """Return the seconds of one call: by the clock until a GPU has finished, or summed over the process's cores."""
-    clock = time.perf_counter if by_clock else time.process_time
-    start = clock()
-    work()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return clock() - start
 
 
 def main() -> None:
@@ -85,32 +77,32 @@ def main() -> None:
         "occlusion, random patches": (lambda: occlusion("random"), len(SHARES) * DRAWS),
         "occlusion, salient patches first": (lambda: occlusion("salient"), len(SHARES) * DRAWS),
     }
+    clock = time.perf_counter if torch.cuda.is_available() else time.process_time
     forward(network, images, 1)
     print(
         f"Evaluation of {given.images} images of 32x32 by {given.backbone}, batches of {BATCH}, {given.rounds} rounds\n"
     )
     print("| measure | images a second | times the forward pass |\n| --- | ---: | ---: |")
     for name, (work, passes) in ways.items():
-        pairs = [(seconds(work), seconds(lambda: forward(network, images, passes))) for _ in range(given.rounds)]  # noqa: B023
-        print(row(name, passes * given.images, pairs))
+        steps = {OURS: work, BARE: partial(forward, network, images, passes)}
+        print(row(name, passes * given.images, in_turn(steps, given.rounds, clock)))
     with tempfile.TemporaryDirectory(prefix="bench-evaluate-") as folder:
         print(row("photographs of 224 pixels from files", PHOTOGRAPHS, photographs(Path(folder), given.rounds)))
 
 
-def row(name: str, images: int, pairs: list[tuple[float, float]]) -> str:
+def row(name: str, images: int, seconds: Mapping[str, Sequence[float]]) -> str:
     """Return a line of the table.
 
     Args:
         name: the measure.
         images: the number of images that went through the network.
-        pairs: the seconds of the measure, and of the bare forward pass, by round.
+        seconds: those of every round, of ours and of the bare forward pass.
     """
-    rate = images / statistics.median(ours for ours, _ in pairs)
-    times = record(f"{name}: evaluation / bare forward passes", [ours / bare for ours, bare in pairs])
-    return f"| {name} | {rate:.0f} | {times:.2f} |"
+    ratio = record(f"{name}: evaluation / bare forward passes", ratios(seconds, OURS, BARE))
+    return f"| {name} | {images / statistics.median(seconds[OURS]):.0f} | {ratio:.2f} |"
 
 
-def photographs(root: Path, rounds: int) -> list[tuple[float, float]]:
+def photographs(root: Path, rounds: int) -> dict[str, list[float]]:
     """Return, by round, the seconds of evaluating images in files, and of as many that are in memory."""
     generate(root, CLASSES, test=PHOTOGRAPHS)
     config = parse({**CONFIG, "backbone": "resnet18_imagenet"})
@@ -125,11 +117,9 @@ def photographs(root: Path, rounds: int) -> list[tuple[float, float]]:
 
     images = next(source.test_batches(IN_MEMORY))[0]
 
-    def only_forward() -> None:
-        forward(network, images, PHOTOGRAPHS // IN_MEMORY)
-
     evaluate()
-    return [(seconds(evaluate, True), seconds(only_forward, True)) for _ in range(rounds)]
+    steps = {OURS: evaluate, BARE: partial(forward, network, images, PHOTOGRAPHS // IN_MEMORY)}
+    return in_turn(steps, rounds)
 
 
 if __name__ == "__main__":
