@@ -6,14 +6,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from analysis.records.published import PublishedNumber
 from analysis.records.runs import METRIC
 from analysis.statistics.pairs import metric_column
+from analysis.statistics.published_means import Published
 from analysis.statistics.tables import LevelTable
 
 RATIO = "_ratio"  # ends the name of such a column
 PAPER = ", paper"  # ends that of the published ratio
-Printed = Mapping[str, Mapping[tuple, PublishedNumber]]  # by metric, then by (level of each factor ..., arm)
+Printed = Mapping[str, Published]  # by metric
 
 
 def with_ratios(level: LevelTable, printed: Printed) -> LevelTable:
