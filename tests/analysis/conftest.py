@@ -21,7 +21,8 @@ from mixlab.spec.metric import Metric
 from mixlab.spec.state import State
 from mixlab.spec.trial import Trial, cell_name
 from mixlab.tracking import names
-from mixlab.tracking.tracker import Tracked, Tracker
+from mixlab.tracking.tracked import Tracked
+from mixlab.tracking.tracker import Tracker
 from trainables.config import parse
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import dataset_of
@@ -104,14 +105,14 @@ class TrackedStudy:
             last = points.setdefault(max(points, default=epochs), {})
             last.update({f"test_top1_{rule}": number for rule, number in rules.items()})
         words = {"data": "feedc0de", "hardware": "a CPU"}
-        self.tracker.start(made)
-        self.tracker.epochs(made, [Epoch(number, epochs, metrics, words) for number, metrics in points.items()])
+        self.tracker.trials.start(made)
+        self.tracker.trials.epochs(made, [Epoch(number, epochs, metrics, words) for number, metrics in points.items()])
         if status == "KILLED":
-            self.tracker.stop([made])
+            self.tracker.trials.stop([made])
         elif status is not None:
-            self.tracker.end(made, State.DONE if status == "FINISHED" else State.FAILED)
+            self.tracker.trials.end(made, State.DONE if status == "FINISHED" else State.FAILED)
         self._written()
-        run_id = self.tracker.run_ids[made.key]
+        run_id = self.tracker.trials.run_ids[made.key]
         for name, text in (tags or {}).items():
             self.client.set_tag(run_id, name, text)
         return run_id

@@ -23,7 +23,8 @@ from mixlab.launching.start import undisturbed
 from mixlab.provenance import Provenance
 from mixlab.tracking import names
 from mixlab.tracking.store import connect as open_store
-from mixlab.tracking.tracker import Tracked, Tracker
+from mixlab.tracking.tracked import Tracked
+from mixlab.tracking.tracker import Tracker
 
 LIST = """
 from mixlab import Arm, Metric, Study, main

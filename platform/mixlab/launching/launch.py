@@ -156,8 +156,8 @@ def _run(phase: Phase, start: Start, outlook: Any = None) -> Finished:
         tracker.open()
     shown = (phase.done(), phase.expected(), phase.shown, phase.counts, options.quiet, phase.verdicts)
     display = Display(console, phase.rows, *shown)
-    keeps_files, after_end = phase.keeps_files, partial(phase.after_end, tracker)
-    session = Session(tracker, start.storage, display, mirrors, keeps_files, after_end)
+    keeps_files, after_end = phase.keeps_files, partial(phase.after_end, tracker.trials)
+    session = Session(tracker.trials, start.storage, display, mirrors, keeps_files, after_end)
     complete = True
     with ending.noticed(console, options.storage) as end, display:
         complete = phase.catch_up(session)
@@ -178,7 +178,7 @@ def _run(phase: Phase, start: Start, outlook: Any = None) -> Finished:
                 phase.release()
             complete = phase.catch_up(session)
     mirrors.close(session.running.values())
-    tracker.stop(session.running.values())
+    tracker.trials.stop(session.running.values())
     statuses = {cell: MLFLOW_WORDS[phase.state(cell)] for cell in phase.tracked.cells}
     whole = "KILLED" if end.early or "KILLED" in statuses.values() else "FINISHED"
     tracker.close("FAILED" if "FAILED" in statuses.values() and not end.early else whole, statuses)

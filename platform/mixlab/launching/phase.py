@@ -15,7 +15,8 @@ from mixlab.spec.trial import Trial
 from mixlab.storage.journal import Saved
 from mixlab.tracking import names
 from mixlab.tracking.store import Recorded
-from mixlab.tracking.tracker import Tracked, Tracker
+from mixlab.tracking.tracked import Tracked
+from mixlab.tracking.trial_runs import TrialRuns
 
 OF_MLFLOW = {"FINISHED": State.DONE, "FAILED": State.FAILED}  # every other run was begun and is not over
 
@@ -59,7 +60,7 @@ class Phase(Source, Protocol):
     def over(self) -> bool:
         """Return whether nothing is left to run."""
 
-    def after_end(self, tracker: Tracker) -> None:
+    def after_end(self, runs: TrialRuns) -> None:
         """Act on the end of a trial."""
 
     def release(self) -> None:
@@ -180,7 +181,7 @@ class ListedTrials:
         """See ``Phase``."""
         return not self._left
 
-    def after_end(self, tracker: Tracker) -> None:
+    def after_end(self, runs: TrialRuns) -> None:
         """See ``Phase``."""
 
     def release(self) -> None:

@@ -19,7 +19,8 @@ from mixlab.spec.state import State
 from mixlab.spec.trial import Trial
 from mixlab.storage.journal import Storage
 from mixlab.tracking import names
-from mixlab.tracking.tracker import Tracked, Tracker
+from mixlab.tracking.tracked import Tracked
+from mixlab.tracking.trial_runs import TrialRuns
 
 MOST_FAILED = 0.25  # the share of trials above which the search has failed
 
@@ -115,22 +116,22 @@ class ProposedTrials:
 
     def catch_up(self, session: Session) -> bool:
         """See ``Phase``: some trials ended while MLflow was away, by another driver, or without being run."""
-        tracker, saved = session.tracker, self.storage.newest()
-        if not tracker.refresh():
+        runs, saved = session.runs, self.storage.newest()
+        if not runs.refresh():
             return False
         for name, cell in self.history.cells.items():
             for found in self.history.trials(name):
                 if found.state not in OUTCOMES or TWIN in found.user_attrs:
                     continue
                 trial = self.history.as_trial(cell, found)
-                known = tracker.recorded.get(trial.key)
+                known = runs.recorded.get(trial.key)
                 if trial.key in session.ends or (known and known.status in ("FINISHED", "FAILED")):
                     continue
-                tracker.start(trial)
-                tracker.epochs(trial, saved[trial.key].epochs if trial.key in saved else self._curve(found))
+                runs.start(trial)
+                runs.epochs(trial, saved[trial.key].epochs if trial.key in saved else self._curve(found))
                 error = str(found.user_attrs.get(ERROR, ""))
-                tracker.end(trial, OUTCOMES[found.state], error, error)
-        self.after_end(tracker)
+                runs.end(trial, OUTCOMES[found.state], error, error)
+        self.after_end(runs)
         return True
 
     def verdicts(self) -> Mapping[str, str]:
@@ -141,11 +142,11 @@ class ProposedTrials:
         """See ``Phase``."""
         return self.history.finished()
 
-    def after_end(self, tracker: Tracker) -> None:
+    def after_end(self, runs: TrialRuns) -> None:
         """See ``Phase``: marks the best trial of each arm."""
         best = {name: self.history.best(name) for name in self.history.cells}
         trials = (self.history.as_trial(self.history.cells[name], found) for name, found in best.items() if found)
-        tracker.mark_best({trial.key for trial in trials})
+        runs.mark_best({trial.key for trial in trials})
 
     def release(self) -> None:
         """See ``Phase``."""

@@ -12,7 +12,7 @@ from mixlab.spec.trial import Trial
 from mixlab.storage.journal import JOURNAL, Storage
 from mixlab.tracking import names
 from mixlab.tracking.mirroring import Mirrors
-from mixlab.tracking.tracker import Tracker
+from mixlab.tracking.trial_runs import TrialRuns
 
 KEPT = (JOURNAL, *names.KEPT_FILES)  # the files that are read from the checkpoint of a finished trial
 
@@ -21,7 +21,7 @@ class Session:
     """Implements ``source.Listener``.
 
     Args:
-        tracker: the tracker, which writes to MLflow.
+        runs: the runs of the trials in MLflow.
         storage: the storage of the checkpoints.
         display: the display on the terminal.
         mirrors: the other trackers that show the trials.
@@ -31,14 +31,14 @@ class Session:
 
     def __init__(
         self,
-        tracker: Tracker,
+        runs: TrialRuns,
         storage: Storage,
         display: Display,
         mirrors: Mirrors,
         keep_files: bool,
         after_end: Callable[[], None] = lambda: None,
     ) -> None:
-        self.tracker = tracker
+        self.runs = runs
         self.storage = storage
         self.display = display
         self.mirrors = mirrors
@@ -53,7 +53,7 @@ class Session:
     def resumed(self, trial: Trial, epochs: Sequence[Epoch]) -> None:
         """See ``source.Listener``: MLflow may lack what a dead driver could not write."""
         self._begin(trial)
-        self.tracker.epochs(trial, epochs)
+        self.runs.epochs(trial, epochs)
         self.latest[trial.key] = epochs[-1]
 
     def started(self, trial: Trial) -> None:
@@ -67,7 +67,7 @@ class Session:
         """See ``source.Listener``."""
         self.latest[trial.key] = epoch
         self.display.reported(trial, epoch)
-        self.tracker.epochs(trial, [epoch])
+        self.runs.epochs(trial, [epoch])
         self.mirrors.epoch(trial, epoch)
 
     def crashed(self, trial: Trial, account: str) -> None:
@@ -83,7 +83,7 @@ class Session:
         files = None
         if self.keep_files and end.state is State.DONE and checkpoint:
             files = partial(self.storage.open, checkpoint, KEPT)
-        self.tracker.end(trial, end.state, error, end.error, files)
+        self.runs.end(trial, end.state, error, end.error, files)
         self.mirrors.end(trial, end.state)
         if error:
             self.failures[trial.name] = error
@@ -94,4 +94,4 @@ class Session:
         """Announce a trial to MLflow once per start of the command, however often it is retried."""
         if trial.key not in self._begun:
             self._begun.add(trial.key)
-            self.tracker.start(trial)
+            self.runs.start(trial)

@@ -12,7 +12,8 @@ from mixlab.doctor.database import check_results, check_store
 from mixlab.doctor.facts import Question
 from mixlab.provenance import Provenance
 from mixlab.tracking import names
-from mixlab.tracking.tracker import Tracked, Tracker
+from mixlab.tracking.tracked import Tracked
+from mixlab.tracking.tracker import Tracker
 from tests.mixlab.doctor.findings import require
 
 

@@ -186,7 +186,8 @@ DRIVER = """
 import sys
 from mixlab.provenance import Provenance
 from mixlab.tracking import names, store
-from mixlab.tracking.tracker import Tracked, Tracker
+from mixlab.tracking.tracked import Tracked
+from mixlab.tracking.tracker import Tracker
 
 uri, name = sys.argv[1:]
 plan = {"study": name, "preset": "paper", "metric": "rmse"}

@@ -1,0 +1,31 @@
+"""A study or a search as its runs in MLflow say it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mixlab.provenance import Provenance
+from mixlab.tracking import names
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """A study or a search as MLflow shows it.
+
+    Args:
+        name: the name of the experiment.
+        identity: the identity of the plan.
+        plan: the information that the analysis needs.
+        levels: the names of the three levels of runs.
+        cells: the arm of each cell, by the cell's name.
+    """
+
+    name: str
+    identity: str
+    plan: Mapping[str, Any]
+    levels: tuple[str, str, str]
+    cells: Mapping[str, str]
+
+    def tags(self, level: str, name: str, provenance: Provenance) -> dict[str, str]:
+        """Return the tags of a run at ``level`` that is called ``name``."""
+        return {names.RUN_NAME: name, names.LEVEL: level, names.STUDY: self.name, **provenance.tags}

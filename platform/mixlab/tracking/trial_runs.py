@@ -1,0 +1,190 @@
+"""Writes the runs of a study's or a search's trials to MLflow.
+
+A trial's run is found by its key, so a relaunch continues it and makes no second one.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from mixlab.provenance import Provenance
+from mixlab.spec.epoch import Epoch
+from mixlab.spec.search import SearchTrial
+from mixlab.spec.state import State
+from mixlab.spec.trial import Trial
+from mixlab.storage.journal import read_epochs
+from mixlab.tracking import artifacts, histograms, names
+from mixlab.tracking.experiment import find_or_create, last_epoch, run_tags
+from mixlab.tracking.store import Recorded, recorded, search_runs
+from mixlab.tracking.tracked import Tracked
+from mixlab.tracking.writer import Writer
+
+BATCH = 1000  # the most metrics that MLflow takes at once
+ENDED = {State.DONE: "FINISHED", State.PRUNED: "FINISHED", State.FAILED: "FAILED"}  # in MLflow's words
+
+Checkpoint = Callable[[], AbstractContextManager[Path]]
+
+
+class TrialRuns:
+    """The runs of the trials of one study or search. Reading happens at once; writing is queued.
+
+    Args:
+        client: the client of the store.
+        tracked: the study or search.
+        provenance: the provenance of the code.
+        experiment: the id of the experiment.
+        parents: the run of each cell, by the cell's name; it must be there when a trial starts.
+        writer: the queue of writes.
+    """
+
+    def __init__(
+        self,
+        client: MlflowClient,
+        tracked: Tracked,
+        provenance: Provenance,
+        experiment: str,
+        parents: Mapping[str, str],
+        writer: Writer,
+    ) -> None:
+        self.client = client
+        self.tracked = tracked
+        self.provenance = provenance
+        self.experiment = experiment
+        self.parents = parents
+        self.recorded: dict[str, Recorded] = {}
+        self.run_ids: dict[str, str] = {}
+        self._writer = writer
+        self._last_epochs: dict[str, int] = {}  # the last epoch of each run, by key
+        self._read()
+
+    def refresh(self) -> bool:
+        """Read again which trials have a run, since other drivers may begin some; return False if MLflow is away."""
+        try:
+            self._read()
+        except MlflowException:
+            return False
+        return True
+
+    def _read(self) -> None:
+        self.recorded = recorded(self.client, self.tracked.name, self.tracked.levels[2])
+        for key, found in self.recorded.items():
+            self.run_ids.setdefault(key, found.run_id)
+
+    def start(self, trial: Trial) -> None:
+        """Start or continue a trial: its run becomes RUNNING, with every configuration value."""
+
+        def write() -> None:
+            tags = {
+                **self.tracked.tags(self.tracked.levels[2], trial.name, self.provenance),
+                names.KEY: trial.key,
+                names.ARM: trial.arm,
+                names.SEED: str(trial.seed),
+                names.STATE: State.RUNNING.value,
+                names.PARENT: self.parents[trial.cell],
+            }
+            if isinstance(trial, SearchTrial):
+                tags[names.TRIAL] = str(trial.number)
+            known = self.run_ids.get(trial.key)
+            if known is not None:
+                tags[names.ERROR] = ""  # clears that of an earlier attempt
+            run_id = self.run_ids[trial.key] = find_or_create(
+                self.client, self.experiment, (names.LEVEL, names.KEY), tags, known
+            )
+            params = [Param(key, str(value)) for key, value in trial.config.items()]
+            self.client.log_batch(run_id, params=[*params, Param("seed", str(trial.seed))])
+            config = json.dumps({**trial.config, "seed": trial.seed}, indent=2)
+            artifacts.put_text(self.client, run_id, config, names.CONFIG_FILE)
+
+        self._writer.put(write)
+
+    def epochs(self, trial: Trial, epochs: Sequence[Epoch]) -> None:
+        """Write the metrics of finished epochs that the run lacks: after a crash an epoch may run twice."""
+        now = int(time.time() * 1000)  # also for a repeated write: MLflow takes the very same point once
+        tags = run_tags({names.WORD + name: word for name, word in epochs[-1].words.items()}) if epochs else []
+        at_once = max(1, BATCH // max((len(epoch.metrics) for epoch in epochs), default=1))
+        for first in range(0, len(epochs), at_once):
+            self._writer.put(partial(self._log_epochs, trial.key, epochs[first : first + at_once], now, tags))
+
+    def _log_epochs(self, key: str, epochs: Sequence[Epoch], now: int, tags: list[RunTag]) -> None:
+        run_id = self.run_ids[key]
+        if key not in self._last_epochs:
+            self._last_epochs[key] = last_epoch(self.client, run_id, epochs[0])
+        metrics = [
+            Metric(name, value, now, epoch.number)
+            for epoch in epochs
+            if epoch.number > self._last_epochs[key]
+            for name, value in epoch.metrics.items()
+        ]
+        if metrics:
+            self.client.log_batch(run_id, metrics, tags=tags)
+            self._last_epochs[key] = epochs[-1].number
+
+    def end(
+        self,
+        trial: Trial,
+        state: State,
+        error: str = "",
+        traceback: str = "",
+        checkpoint: Checkpoint | None = None,
+    ) -> None:
+        """End the run of a trial that is over.
+
+        Args:
+            trial: the trial.
+            state: done, pruned or failed.
+            error: the first line of the error that made it fail; ``traceback`` is all of it.
+            traceback: the text that becomes an artifact of the run.
+            checkpoint: opens a folder with the files of its last epoch when it is time to write them.
+        """
+
+        def write() -> None:
+            run_id = self.run_ids[trial.key]
+            if checkpoint is not None:
+                self._log_files(run_id, checkpoint)
+            if traceback:
+                artifacts.put_text(self.client, run_id, traceback, names.TRACEBACK_FILE)
+            error_tag = {names.ERROR: error[:500]} if error else {}
+            self.client.log_batch(run_id, tags=run_tags({names.STATE: state.value, **error_tag}))
+            self.client.set_terminated(run_id, ENDED[state])
+
+        self._writer.put(write)
+
+    def _log_files(self, run_id: str, checkpoint: Checkpoint) -> None:
+        with checkpoint() as folder:
+            for pattern in names.KEPT_FILES:
+                for file in sorted(folder.glob(pattern)):
+                    artifacts.put(self.client, run_id, file)
+            found = histograms.collect(read_epochs(folder))
+        if found:
+            artifacts.put_text(self.client, run_id, json.dumps(found), names.HISTOGRAMS_FILE)
+
+    def mark_best(self, keys: set[str]) -> None:
+        """Tag the best trial of each arm of a search, and no other."""
+
+        def write() -> None:
+            tagged = search_runs(self.client, self.experiment, {names.BEST: "true"})
+            for run in tagged:
+                ours = run.data.tags.get(names.PARENT) in self.parents.values()
+                if ours and run.data.tags.get(names.KEY) not in keys:
+                    self.client.set_tag(run.info.run_id, names.BEST, "false")
+            for run_id in {self.run_ids[key] for key in keys if key in self.run_ids} - {r.info.run_id for r in tagged}:
+                self.client.set_tag(run_id, names.BEST, "true")
+
+        self._writer.put(write)
+
+    def stop(self, trials: Iterable[Trial]) -> None:
+        """Mark the runs of interrupted trials as KILLED, until the next start continues them."""
+
+        def write(key: str) -> None:
+            self.client.log_batch(self.run_ids[key], tags=run_tags({names.STATE: State.INTERRUPTED.value}))
+            self.client.set_terminated(self.run_ids[key], "KILLED")
+
+        for trial in trials:
+            self._writer.put(partial(write, trial.key))
