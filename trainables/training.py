@@ -4,7 +4,6 @@ Every random number comes from a generator derived from (seed, purpose, epoch), 
 interrupted and resumed after its last finished epoch ends with the same numbers.
 """
 
-import contextlib
 import math
 import time
 from dataclasses import replace
@@ -14,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torch.nn.parallel import DistributedDataParallel
 
 from trainables import memory
 from trainables.backbones.backbone import Backbone
@@ -24,9 +22,10 @@ from trainables.datasets.dataset import BatchSource
 from trainables.datasets.opening import Opened, dataset_of
 from trainables.epoch import Diverged, Epoch
 from trainables.hardware import device, environment, precision_of, set_up
-from trainables.methods import Method, build_method
+from trainables.methods import build_method
 from trainables.optimisers import build_optimiser
 from trainables.parallel import rows
+from trainables.parallel.gradients import gradients_kept, shared
 from trainables.rehearsal import check_batches
 from trainables.schedules import learning_rate
 from trainables.seeds import derive_seed, generator
@@ -218,19 +217,6 @@ class Run:
         self.optimiser.load_state_dict(state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])
         self.history = [Epoch(*epoch) for epoch in state["history"]]
-
-
-def shared(method: Method) -> nn.Module:
-    """Return ``method`` itself, or where several processes train together, with gradients that are their mean."""
-    if rows.count() == 1:
-        return method
-    # Some methods leave weights out of some steps. Statistics of batch norms are the same in every process already.
-    return DistributedDataParallel(method, forward_sync_buffers=False, find_unused_parameters=True)
-
-
-def gradients_kept(method: nn.Module, *, last: bool) -> contextlib.AbstractContextManager[None]:
-    """Return a block whose gradients the processes add up by themselves, until the ``last`` part of a batch."""
-    return method.no_sync() if isinstance(method, DistributedDataParallel) and not last else contextlib.nullcontext()
 
 
 def compile_stages(method: nn.Module) -> None:

@@ -18,6 +18,7 @@ from analysis.words.page import png
 from analysis.words.rendering import html_page, latex, markdown, terminal_text
 from mixlab import Arm, Metric, Study
 from mixlab.errors import BadInput
+from mixlab.spec.study_plan import study_plan
 from mixlab.spec.trainable import complete
 from tests.analysis.words.test_rendering import Cells
 
@@ -48,7 +49,7 @@ def drawn_plan(arms: list[str], factor: str, levels: list[str]) -> dict[str, Any
     except BadInput as error:
         sentence = str(error)
     else:
-        return study.plan(trials, "paper", train)
+        return study_plan(study, trials, "paper", train)
     assert sentence.isprintable(), sentence
     return None
 

@@ -9,6 +9,7 @@ from analysis.report import decide
 from mixlab import Arm, Study
 from mixlab.launching.sequential import Rounds
 from mixlab.spec.study import FIRST_ROUND, Trial
+from mixlab.spec.study_plan import study_plan
 from mixlab.spec.trainable import complete
 from tests.toy import Toy
 
@@ -23,7 +24,7 @@ def study_of(arms: tuple[Arm, ...] = ARMS, budget: int = BUDGET) -> Study:
 
 def rounds_of(study: Study, rule: Any = decide, first: int = FIRST_ROUND) -> Rounds:
     trials = study.trials(TRAIN)
-    return Rounds(study.plan(trials, "paper", TRAIN), trials, rule, first)
+    return Rounds(study_plan(study, trials, "paper", TRAIN), trials, rule, first)
 
 
 def simulated(trials: list[Trial] | tuple[Trial, ...], seed: int = 3) -> dict[str, float]:

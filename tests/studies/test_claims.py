@@ -16,6 +16,7 @@ from analysis.statistics.ranks import LEAST_ARMS, ranking_of
 from analysis.statistics.significance import FEWEST_PAIRS
 from analysis.statistics.tables import LevelTable, level_tables
 from mixlab import Search, Study, add_one_in, leave_one_out
+from mixlab.spec.study_plan import study_plan
 from tests.studies.cells import FOLDER, TRAIN, load, trials
 
 NAMES = sorted(file.stem for file in FOLDER.glob("*.py"))
@@ -49,7 +50,7 @@ def configurations(name: str) -> dict[tuple[tuple[str, ...], str], Mapping[str, 
 
 def drawn(name: str) -> tuple[dict[str, Any], list[LevelTable]]:
     """Return the plan of a study, and its tables from drawn results."""
-    plan = study_of(name).plan(trials(name), "paper", TRAIN)
+    plan = study_plan(study_of(name), trials(name), "paper", TRAIN)
     rng = np.random.default_rng(0)
     rows = [
         {

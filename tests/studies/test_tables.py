@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from analysis.records.published import sumix_terms
+from mixlab.spec.study_plan import study_plan
 from mixlab.spec.trainable import complete
 from tests.studies.cells import FOLDER, cells, load, published, trials
 from tests.studies.steps import require_dry_run, take_steps
@@ -68,7 +69,7 @@ def test_the_factorial_study_crosses_its_terms() -> None:
     study, header = load("sumix_factorial")
     assert f"x {len(study.arms)} arms x 6 seeds" in header
     completed = complete(train)
-    design = study.plan(study.trials(completed), "paper", completed)["design"]
+    design = study_plan(study, study.trials(completed), "paper", completed)["design"]
     assert design["terms"] == ["lam", "l_s", "l_u"]
     assert len(design["signs"]) == len({tuple(signs.values()) for signs in design["signs"].values()}) == 8
     for arm in study.arms:

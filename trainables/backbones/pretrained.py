@@ -2,7 +2,7 @@
 
 torchvision's file is looked for under its own name in ``<data root>/torchvision``, or else downloaded there from
 torchvision's address. The name ends in the first digits of the file's SHA-256, which are checked. Where timm's are
-found, ``timm_models`` says.
+found, ``timm_weights`` says.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.models import WeightsEnum
 
-from trainables.backbones import PREFIX, timm_models
+from trainables.backbones import PREFIX, timm_weights
 from trainables.backbones.backbone import layer_defaults
 from trainables.datasets.dataset import DataError
 from trainables.datasets.download import fetch_file
@@ -58,8 +58,8 @@ def require_pretrained(backbone: str, pretrained: str) -> None:
     """Raise ``ValueError`` unless there are such weights for ``backbone``."""
     if pretrained == "none":
         return
-    if backbone.startswith(PREFIX) and pretrained == timm_models.WEIGHTS:
-        return timm_models.require_weights(backbone)
+    if backbone.startswith(PREFIX) and pretrained == timm_weights.WEIGHTS:
+        return timm_weights.require_weights(backbone)
     known = [weights.name for weights in PRETRAINED[backbone]] if backbone in PRETRAINED else []
     if pretrained not in known:
         there = f"those there are: {', '.join(known)}" if known else f"networks with some: {', '.join(PRETRAINED)}"
@@ -73,8 +73,8 @@ def prepare_pretrained(backbone: str, pretrained: Pretrained, data_root: Path) -
         DataError: it is missing and cannot be downloaded, or it is not what its name says.
     """
     require_pretrained(backbone, pretrained)
-    if pretrained == timm_models.WEIGHTS:
-        return timm_models.prepare_weights(backbone, data_root)
+    if pretrained == timm_weights.WEIGHTS:
+        return timm_weights.prepare_weights(backbone, data_root)
     url = PRETRAINED[backbone][pretrained].url
     path = data_root / "torchvision" / url.rpartition("/")[2]
     if not path.exists():
@@ -97,8 +97,8 @@ def load_pretrained(backbone: str, pretrained: Pretrained, data_root: Path) -> W
     """Return the state_dict, or None where nothing is wanted; errors as ``prepare_pretrained``."""
     if pretrained == "none":
         return None
-    if pretrained == timm_models.WEIGHTS:
-        return timm_models.load_weights(backbone, data_root)
+    if pretrained == timm_weights.WEIGHTS:
+        return timm_weights.load_weights(backbone, data_root)
     path = prepare_pretrained(backbone, pretrained, data_root)
     return torch.load(path, map_location="cpu", weights_only=True)
 

@@ -10,19 +10,13 @@ Shape letters: B batch, C channels, H height, W width, D features, T tokens, h a
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, cast
 
 from torch import Tensor, nn
 
 from trainables.backbones import PREFIX
 from trainables.backbones.backbone import Backbone
-from trainables.datasets.dataset import DataError
 from trainables.known import require_known
-
-WEIGHTS = "timm"  # the value of ``pretrained`` for the weights of the model's tag
-FOLDER = "timm"  # of weights, in the data root
-FILE = "model.safetensors"
 
 
 class Family(NamedTuple):
@@ -228,52 +222,3 @@ def require_model(backbone: str) -> None:
 
     if not timm.is_model(backbone.removeprefix(PREFIX)):
         require_known("backbone", backbone, [f"{PREFIX}{name}" for name in timm.list_models()])
-
-
-def require_weights(backbone: str) -> None:
-    """Raise ``ValueError``, which names the tags that there are, unless timm has weights for ``backbone``."""
-    import timm
-
-    name = backbone.removeprefix(PREFIX)
-    if not timm.is_model_pretrained(name):
-        model = name.partition(".")[0]
-        tags = [f"{PREFIX}{tagged}" for tagged in timm.list_pretrained(model)]
-        there = f"those there are: {', '.join(tags)}" if tags else "there are none for this model"
-        raise ValueError(f"timm has no weights for backbone {backbone!r}; {there}")
-
-
-def prepare_weights(backbone: str, data_root: Path) -> Path:
-    """Return the file of the weights, ``<data root>/timm/NAME/model.safetensors``, fetched if it is not there.
-
-    Raises:
-        DataError: it is missing and cannot be fetched.
-    """
-    from huggingface_hub import hf_hub_download
-    from timm.models import get_pretrained_cfg
-
-    name = backbone.removeprefix(PREFIX)
-    known = get_pretrained_cfg(name)
-    assert known is not None, backbone
-    tagged = f"{known.architecture}.{known.tag}" if known.tag else str(known.architecture)
-    file = data_root / FOLDER / tagged / FILE
-    if not file.exists():
-        try:
-            hf_hub_download(known.hf_hub_id, FILE, local_dir=file.parent)
-        except Exception as error:
-            reason = str(error).splitlines()[0]
-            raise DataError(
-                f"the weights of {backbone} are not at {file} and cannot be fetched from Hugging Face: {reason}"
-            ) from None
-    return file
-
-
-def load_weights(backbone: str, data_root: Path) -> Mapping[str, Tensor]:
-    """Return timm's state_dict; errors as ``prepare_weights``, and for a file that is broken."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    path = prepare_weights(backbone, data_root)
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise DataError(f"{path} cannot be read: {error}; remove it, and it is fetched again") from None

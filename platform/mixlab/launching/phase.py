@@ -10,6 +10,7 @@ from mixlab.launching.session import Session
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.state import State
 from mixlab.spec.study import Study
+from mixlab.spec.study_plan import study_plan
 from mixlab.spec.trainable import CompleteTrainable
 from mixlab.spec.trial import Trial
 from mixlab.storage.journal import Saved
@@ -119,7 +120,7 @@ class ListedTrials:
         self.concerned = [trial for trial in missing if trial not in self.complete]
         self.states |= {t.key: State.PENDING for t in missing if self.states[t.key] is State.FAILED}  # tried again
         self._left = list(self.concerned)
-        plan = study.plan(trials, preset, train)
+        plan = study_plan(study, trials, preset, train)
         cells = {trial.cell: trial.arm for trial in trials}
         self.tracked = Tracked(study.name, study.identity, plan, names.STUDY_LEVELS, cells)
         self.shown = Shown(train.find(plan["metric"]), plan["metric"])

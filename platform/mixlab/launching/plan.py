@@ -12,12 +12,13 @@ from mixlab.launching.result import Result
 from mixlab.launching.sequential import Rounds, SequentialTrials
 from mixlab.launching.start import results_folder
 from mixlab.options import Options
-from mixlab.search.history import begun
+from mixlab.search.states import begun
 from mixlab.search.trial_store import absolute, url_of
 from mixlab.spec import space
 from mixlab.spec.search import Search
 from mixlab.spec.state import State
 from mixlab.spec.study import Study
+from mixlab.spec.study_plan import study_plan
 from mixlab.spec.trainable import CompleteTrainable
 from mixlab.spec.trial import Trial
 from mixlab.storage.journal import Storage
@@ -39,7 +40,7 @@ def print_plan(
     else:
         left = _left_of_study(spec, train, options, report, console)
         study = spec
-    plan = study.plan(study.trials(train), options.preset, train)
+    plan = study_plan(study, study.trials(train), options.preset, train)
     outlook = print_outlook(plan, report, console)
     if left:
         print_cost(left, train, options, console)

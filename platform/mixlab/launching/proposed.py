@@ -10,8 +10,9 @@ from mixlab.cluster.source import WAIT, End, Job, Wait
 from mixlab.errors import BadInput
 from mixlab.launching.display import Shown
 from mixlab.launching.session import Session
-from mixlab.search.history import ANSWER, ERROR, OUTCOMES, Claim, Found, History
+from mixlab.search.history import ANSWER, ERROR, Claim, Found, History
 from mixlab.search.race import Race
+from mixlab.search.states import OUTCOMES
 from mixlab.search.trial_store import shown as shown_url
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.search import TWIN

@@ -13,7 +13,8 @@ from optuna.trial import FrozenTrial, TrialState
 from mixlab.search import optuna_private
 from mixlab.search.drivers import Drivers
 from mixlab.search.samplers import build_pruner, build_sampler
-from mixlab.search.trial_store import TrialStore, exists
+from mixlab.search.states import OUTCOMES, STATES, states_of
+from mixlab.search.trial_store import TrialStore
 from mixlab.spec import space as ranges
 from mixlab.spec.search import TWIN, Search, SearchTrial
 from mixlab.spec.state import State
@@ -26,10 +27,6 @@ Found = FrozenTrial  # a trial as Optuna holds it
 DRIVER, KEY, ERROR = "mixlab.driver", "mixlab.key", "mixlab.error"
 ANSWER = "mixlab.answer"  # a failed trial has it if the trainable documents the exception by which it failed
 CONFIRMING = "mixlab.confirming"
-
-
-OUTCOMES = {TrialState.COMPLETE: State.DONE, TrialState.PRUNED: State.PRUNED, TrialState.FAIL: State.FAILED}
-STATES = {state: outcome for outcome, state in OUTCOMES.items()}
 
 
 @dataclass(frozen=True)
@@ -247,20 +244,3 @@ class History:
 
     def _put_back(self, name: str, trial_id: int) -> None:
         optuna_private.put_back(self.arms[name], trial_id)
-
-
-def states_of(study: optuna.Study) -> list[State]:
-    """Return the state of every trial of an Optuna study, by number."""
-    words = {**OUTCOMES, TrialState.RUNNING: State.RUNNING, TrialState.WAITING: State.INTERRUPTED}
-    return [words[trial.state] for trial in study.get_trials(deepcopy=False)]
-
-
-def begun(search: Search, cell: Cell, train: CompleteTrainable, url: str) -> list[State]:
-    """Return the states of the trials of a cell that were begun; create neither a file nor a study."""
-    if not exists(url):
-        return []
-    try:
-        name = search.history_name(cell, train)
-        return states_of(optuna.load_study(study_name=name, storage=TrialStore(url, search.name).storage))
-    except KeyError:
-        return []

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from mixlab.errors import BadInput, require_known
-from mixlab.spec import border
+from mixlab.spec import border, space_checks
 from mixlab.spec import space as ranges
 from mixlab.spec.space import Space
 from mixlab.spec.study import Cell, Study
@@ -174,7 +174,7 @@ class Search:
 
     def check_fields(self) -> None:
         """Raise ``BadInput``, one sentence, for a field that has the wrong type."""
-        ranges.check(self.space)
+        space_checks.check(self.space)
         border.configuration(self.tuning or {}, "the tuning of a search")
         border.require_count("the budget of a search", self.budget, 0)
         if not isinstance(self.budgets, Mapping):
@@ -227,7 +227,7 @@ class Search:
                 f"use {' or '.join(map(repr, objectives))}"
             )
         require_known("objective", self.objective, objectives)
-        ranges.check_conditions(self.space, known)
+        space_checks.check_conditions(self.space, known)
         for point in ranges.corners(self.space, known):
             self._check_held_out(train.resolve(self.config(cell, point)).flat, train)
         if self.sampler == "grid":

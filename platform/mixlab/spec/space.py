@@ -17,10 +17,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from mixlab.errors import BadInput, require_known
+from mixlab.errors import BadInput
 from mixlab.spec import border
 
-MOST_WHOLE = 2**53  # above it the samplers, which compute in floats, would miss numbers
 Condition = Mapping[str, tuple[Any, ...]]  # by key, the values for which a range applies
 Point = dict[str, Any]
 
@@ -150,43 +149,6 @@ def ordered(space: Space) -> list[str]:
     return order
 
 
-def check_conditions(space: Space, config: Mapping[str, Any]) -> None:
-    """Raise ``BadInput`` for a condition that can never hold.
-
-    Args:
-        space: the space of the search.
-        config: the resolved configuration of an arm.
-    """
-    for key, values in space.items():
-        for other, wanted in values.when.items():
-            if isinstance(wanted, str) or not isinstance(wanted, tuple | list | set | frozenset) or not wanted:
-                raise BadInput(f"the condition of {key} on {other} must be a tuple such as ('su',), got {wanted!r}")
-            if other not in space:
-                require_known(f"key in the condition of {key},", other, [*space, *config])
-            elif isinstance(choice := space[other], Choice) and not set(wanted) & set(choice.values):
-                known = ", ".join(map(repr, choice.values))
-                raise BadInput(f"the condition of {key} wants {other} in {list(wanted)}, whose choice is {known}")
-    ordered(space)
-
-
-def check(space: Space) -> None:
-    """Raise ``BadInput`` for an empty space, and for a range that is empty, inverted or impossible."""
-    if not isinstance(space, Mapping):
-        raise BadInput(f"the space of a search must be a mapping from keys to ranges, got {space!r}")
-    if not space:
-        raise BadInput("the space of the search is empty: give at least one key to vary")
-    for key, values in space.items():
-        border.configuration({key: None}, "the space of a search")
-        if isinstance(values, Float | Int | Choice) and not isinstance(values.when, Mapping):
-            raise BadInput(f"the condition of {key} must map keys to values, got {values.when!r}")
-        if isinstance(values, Choice):
-            _check_choice(key, values)
-        elif isinstance(values, Float | Int):
-            _check_interval(key, values)
-        else:
-            raise BadInput(f"the range of {key} must be a Float, an Int or a Choice, got {values!r}")
-
-
 def describe(values: Range) -> str:
     """Return the range in words, such as ``0.05 to 2, log``."""
     if isinstance(values, Choice):
@@ -223,36 +185,3 @@ def _levels(key: str, values: Range) -> list[Any]:
         )
     count = math.floor((values.high - values.low) / values.step + 1e-9) + 1
     return [values.low + i * values.step for i in range(count)]
-
-
-def _check_choice(key: str, values: Choice) -> None:
-    if len(values.values) < 2:
-        raise BadInput(f"the choice of {key} needs at least 2 values, got {list(values.values)}")
-    for value in values.values:
-        if not isinstance(value, str | int | float | bool | None):
-            raise BadInput(f"a choice of {key} must be text, a number, true, false or None, got {value!r}")
-    for place, value in enumerate(values.values):
-        if any(value == other or str(value) == str(other) for other in values.values[:place]):
-            raise BadInput(f"the choice of {key} has the value {value!r} twice: {list(values.values)}")
-
-
-def _check_interval(key: str, values: Float | Int) -> None:
-    low, high, step = values.low, values.high, values.step
-    kinds = (int,) if isinstance(values, Int) else (int, float)
-    for number in (low, high) if step is None else (low, high, step):
-        if not isinstance(number, kinds) or isinstance(number, bool) or not math.isfinite(number):
-            raise BadInput(
-                f"the range of {key} must be of finite {'whole ' * (kinds == (int,))}numbers, got {number!r}"
-            )
-    if isinstance(values, Int) and max(abs(low), abs(high)) > MOST_WHOLE:
-        raise BadInput(f"the range of {key} must be within {-MOST_WHOLE} and {MOST_WHOLE}, got {low} to {high}")
-    if low == high:
-        raise BadInput(f"the range of {key} is empty: low and high are both {low:g}; put a fixed value into the base")
-    if low > high:
-        raise BadInput(f"the range of {key} is inverted: low {low:g} is above high {high:g}")
-    if values.log and low <= 0:
-        raise BadInput(f"the range of {key} has a log scale, which cannot reach {low:g}: low must be above 0")
-    if step is not None and not 0 < step <= high - low:
-        raise BadInput(f"the step of {key} must be above 0 and at most {high - low:g}, got {step:g}")
-    if values.log and step is not None and not (isinstance(values, Int) and step == 1):
-        raise BadInput(f"the range of {key} has a log scale and the step {step:g}: only one of the two is possible")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from mixlab import Arm, Metric, Options, Study
 from mixlab.api import configure, run
 from mixlab.errors import BadInput
+from mixlab.spec.study_plan import study_plan
 from mixlab.spec.trainable import complete
 
 
@@ -283,4 +284,4 @@ def test_nothing_that_a_study_says_ends_in_a_traceback(data: st.DataObject) -> N
     study = replace(STUDY, **{field: data.draw(FIELDS[field])})
     with contextlib.suppress(BadInput):
         trials = study.trials(TRAIN)
-        assert study.plan(trials, "paper", TRAIN)["trials"]
+        assert study_plan(study, trials, "paper", TRAIN)["trials"]

@@ -14,8 +14,9 @@ from mixlab import Arm, Choice, Float, Int, Metric, Search, Study, main
 from mixlab.api import configure
 from mixlab.cli import parse
 from mixlab.errors import BadInput
-from mixlab.spec import space
+from mixlab.spec import space_checks
 from mixlab.spec.space import Space, corners, describe, grid, suggest
+from mixlab.spec.study_plan import study_plan
 from mixlab.spec.trainable import complete
 from trainables import classify
 
@@ -85,7 +86,7 @@ def test_search_runs_hold_out_and_confirmation_runs_do_not() -> None:
     study = SEARCH.confirmation({name: {"zeta": 1.0, "alpha": 0.2} for name in won})
     confirmed = study.trials(TRAIN)
     assert [(t.cell, t.seed) for t in confirmed] == [(cell, seed) for cell in won for seed in range(6)]
-    assert study.plan(confirmed, "paper", TRAIN)["factors"] == ["mixer"]
+    assert study_plan(study, confirmed, "paper", TRAIN)["factors"] == ["mixer"]
     for each in confirmed:
         assert (each.config["validation"], each.config["evaluate"], each.config["epochs"]) == (0.0, "test", 9)
         assert (each.config["zeta"], each.config["alpha"]) == (1.0, 0.2)
@@ -262,7 +263,7 @@ def test_bad_input_is_one_sentence_and_exit_2(
 def test_numbers_of_numpy_are_numbers_of_a_space() -> None:
     assert Float(np.float32(0.5), np.int64(2)) == Float(0.5, 2)
     assert Choice(np.float64(0.1), np.bool_(True)).values == (0.1, True)
-    space.check({"zeta": Int(np.int64(1), np.int32(3)), "term": Choice(np.float32(0.5), 1)})
+    space_checks.check({"zeta": Int(np.int64(1), np.int32(3)), "term": Choice(np.float32(0.5), 1)})
 
 
 def test_a_trainable_whose_objectives_are_no_list_is_a_sentence() -> None:

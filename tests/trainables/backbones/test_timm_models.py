@@ -14,7 +14,8 @@ from torch import Tensor
 from trainables.backbones.backbone import Backbone, initialise
 from trainables.backbones.names import constructor_of
 from trainables.backbones.pretrained import load_pretrained
-from trainables.backbones.timm_models import FAMILIES, FILE, TimmBackbone
+from trainables.backbones.timm_models import FAMILIES, TimmBackbone
+from trainables.backbones.timm_weights import FILE
 from trainables.classify import train
 from trainables.datasets.dataset import DataError
 from trainables.datasets.opening import dataset_of

@@ -1,0 +1,50 @@
+"""What the tables and figures need to know about a study, which MLflow keeps on the study's run."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mixlab.spec.study import Study
+from mixlab.spec.trainable import CompleteTrainable
+from mixlab.spec.trial import Trial
+
+
+def study_plan(study: Study, trials: Sequence[Trial], preset: str, train: CompleteTrainable) -> dict[str, Any]:
+    """Return what the analysis needs to know about the study, ready for JSON.
+
+    Args:
+        study: the study.
+        trials: the trials of the study.
+        preset: the name of the preset with which it was started.
+        train: the trainable.
+    """
+    return {
+        "study": study.name,
+        "preset": preset,
+        "factors": list(study.factors),
+        "arms": [arm.name for arm in study.arms],
+        "baseline": study.baseline,
+        "against": {arm.name: arm.against or study.baseline for arm in study.arms[1:]},
+        "controls": [arm.name for arm in study.arms if arm.control],
+        "design": _design(study),
+        "metric": study.metric or train.metric,
+        "metrics": [metric.json() for metric in train.metrics],
+        "family": study.family,
+        "delta": study.delta,
+        "sequential": {"budget": len(study.seeds)} if study.sequential else None,
+        "config": _shared(trials),
+        "trials": [{"key": t.key, "arm": t.arm, "levels": dict(t.levels), "seed": t.seed} for t in trials],
+    }
+
+
+def _design(study: Study) -> dict[str, Any] | None:
+    """Return the factorial design of the arms, if all but the controls belong to one."""
+    signs = {arm.name: dict(arm.signs) for arm in study.arms if not arm.control}
+    if not all(signs.values()):
+        return None
+    return {"kind": "factorial", "terms": list(study.arms[0].signs), "signs": signs}
+
+
+def _shared(trials: Sequence[Trial]) -> dict[str, Any]:
+    """Return the part that the configurations of all trials have in common."""
+    first, *others = (trial.config for trial in trials)
+    return {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
