@@ -40,7 +40,7 @@ def aligned(differences: Iterable[pd.Series]) -> NDArray[np.float64]:
 
 
 def values_by_arm(runs: pd.DataFrame, metric: str, references: Sequence[str]) -> dict[str, pd.Series]:
-    """Return the metric by seed of every arm, without NaN; errors as for :func:`paired_differences`.
+    """Return the metric by seed of every arm, where it is finite; errors as for :func:`paired_differences`.
 
     Args:
         runs: one row per run, columns ``arm``, ``seed`` and the metric.
@@ -57,7 +57,7 @@ def values_by_arm(runs: pd.DataFrame, metric: str, references: Sequence[str]) ->
         if arm not in arms:
             what = "baseline" if arm == references[0] else "reference"
             raise ValueError(f"the {what} {arm!r} is not an arm; the arms are: {', '.join(map(str, arms)) or 'none'}")
-    valid = runs[runs[column].notna()]
+    valid = runs[np.isfinite(runs[column].astype(float))]
     twice = valid[valid.duplicated(["arm", "seed"])]
     if len(twice):
         arm, seed = twice.iloc[0][["arm", "seed"]]

@@ -94,8 +94,8 @@ def ablation_table(
     """Return the gain of each arm, compared seed by seed with the baseline or with an arm of its own.
 
     Args:
-        runs: one row per run, columns ``arm``, ``seed`` and the metric. A run whose metric is NaN (it failed) is not
-            counted.
+        runs: one row per run, columns ``arm``, ``seed`` and the metric. A run whose metric is NaN (it failed) or
+            infinite (it diverged) is not counted.
         metric: the number to compare, e.g. ``test_top1_median10``: the column of that name, or of the name after
             ``metric.`` as in the frames of ``load_runs``.
         baseline: the arm that the others are compared with.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
 import pandas as pd
 
 from analysis.records.metrics import rule_of
@@ -94,9 +95,9 @@ def notes(level: LevelTable) -> list[str]:
             ]
             lines.append(f"{says}: {'; '.join(by_arm)}.")
     lines += published_rules(level)
-    silent = finished[finished[metric_column(finished, level.metric)].isna()]
+    silent = finished[~np.isfinite(finished[metric_column(finished, level.metric)].astype(float))]
     if len(silent):
-        lines.append(f"Finished without a value of {level.metric}: {count_text(len(silent), 'run')}.")
+        lines.append(f"Finished without a finite value of {level.metric}: {count_text(len(silent), 'run')}.")
     return lines
 
 

@@ -12,6 +12,7 @@ from analysis.statistics.pairs import metric_column
 from analysis.statistics.tables import LOST, OVER_BASELINE, LevelTable
 from analysis.words.captions import metric_text, notes, provenance_text
 from analysis.words.method import pairing_text, power_table, power_text, too_few_seeds
+from mixlab.spec.metric import decimals
 
 DASH = "–"
 LEFT_ALIGNED = ("", "arm", "against", "verdict")
@@ -123,15 +124,15 @@ def _n_text(row: pd.Series) -> str:
 def _mean_text(row: pd.Series, digits: int) -> str:
     if row["n"] == 0:
         return next((status for status in LOST if row[status]), DASH)
-    return f"{row['mean']:.{digits}f} ± {_number(row['sd'], digits)}"
+    return f"{decimals(row['mean'], digits)} ± {_number(row['sd'], digits)}"
 
 
 def _number(value: float, digits: int, sign: str = "") -> str:
-    return DASH if math.isnan(value) else f"{value:{sign}.{digits}f}"
+    return DASH if math.isnan(value) else decimals(value, digits, sign)
 
 
 def _interval(low: float, high: float, digits: int) -> str:
-    return DASH if math.isnan(low) else f"[{low:+.{digits}f}, {high:+.{digits}f}]"
+    return DASH if math.isnan(low) else f"[{decimals(low, digits, '+')}, {decimals(high, digits, '+')}]"
 
 
 def _gain_text(gain: float, low: float, high: float, digits: int) -> str:

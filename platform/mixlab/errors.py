@@ -2,7 +2,10 @@
 
 import difflib
 import errno
+import traceback
 from collections.abc import Iterable
+
+MOST_LETTERS = 500  # of an error that is shown
 
 
 class BadInput(Exception):
@@ -15,6 +18,10 @@ class HeadLost(Exception):
 
 class StorageFull(Exception):
     """The storage has no room for another checkpoint; the message is a sentence for the user."""
+
+
+class Crash(Exception):
+    """A trial ended by an exception that its trainable does not document; the message is the account of that."""
 
 
 def no_room(error: BaseException) -> bool:
@@ -35,10 +42,29 @@ def require_known(what: str, name: str, known: Iterable[str]) -> None:
 def first_line(error: BaseException) -> str:
     """Return what went wrong, in one line."""
     reason = getattr(error, "reason", error)  # of a URLError
-    return (str(reason).strip() or type(error).__name__).splitlines()[0]
+    try:
+        text = str(reason).strip()
+    except Exception:  # an exception of somebody's own may fail at this too
+        text = ""
+    return (text or type(error).__name__).splitlines()[0]
 
 
-def last_line(traceback: str) -> str:
-    """Return the line of a traceback that says what happened: the last one that is not indented."""
-    lines = [line for line in traceback.strip().splitlines() if line and not line[0].isspace()]
-    return lines[-1] if lines else "unknown error"
+def account_of(error: BaseException) -> str:
+    """Return the traceback of an error, whose last line says what happened, as storable text."""
+    text = "".join(traceback.format_exception(error)).strip()
+    kind, line = type(error), first_line(error)
+    name = kind.__name__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+    said = name if line == kind.__name__ else f"{name}: {line}"
+    text = text if last_line(text) == said else f"{text}\n{said}"  # the message may have several lines, or none
+    return storable(text)
+
+
+def storable(text: str) -> str:
+    """Return text in letters that every terminal, file and database takes: no NUL, and nothing that UTF-8 lacks."""
+    return text.replace("\0", "\\0").encode(errors="backslashreplace").decode()
+
+
+def last_line(account: str) -> str:
+    """Return the line of a traceback that says what happened: the last one that is not indented, if long its start."""
+    lines = [line for line in account.strip().splitlines() if line and not line[0].isspace()]
+    return lines[-1][:MOST_LETTERS] if lines else "unknown error"

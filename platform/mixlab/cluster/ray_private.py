@@ -16,6 +16,8 @@ from ray import cloudpickle
 from ray._raylet import GcsClient  # type: ignore[attr-defined]
 from ray.exceptions import RayTaskError, RpcError
 
+from mixlab.errors import Crash
+
 SILENT = (None, 1, 4, 14)  # codes of gRPC: unknown to Ray, cancelled, deadline exceeded, unavailable
 
 
@@ -58,7 +60,9 @@ def failure_of(trial: Any) -> Failure:
     if trial.pickled_error_file:
         with contextlib.suppress(EOFError, pickle.UnpicklingError):  # on a full disk it is cut off
             error = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
-            return Failure(plain(str(error)), isinstance(error, RayTaskError))
+            cause = getattr(error, "cause", None)
+            text = str(cause) if isinstance(cause, Crash) else plain(str(error))  # without the lines of Ray's own code
+            return Failure(text, isinstance(error, RayTaskError))
     text = Path(trial.error_file).read_text(errors="replace") if trial.error_file else ""
     return Failure(plain(text) or "unknown error", False)
 

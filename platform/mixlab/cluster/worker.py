@@ -7,7 +7,6 @@ import hashlib
 import shutil
 import tempfile
 import time
-import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
@@ -16,7 +15,7 @@ from typing import Any
 
 from ray import tune
 
-from mixlab.errors import StorageFull, first_line, no_room
+from mixlab.errors import Crash, StorageFull, account_of, first_line, no_room
 from mixlab.search.objective import OverSeeds
 from mixlab.spec.epoch import Epoch, Refused, epoch_of, summarised
 from mixlab.spec.search import SearchTrial
@@ -58,7 +57,8 @@ def work(config: Mapping[str, Any], *, work: Work) -> None:
     """Train one trial, from its checkpoint if there is one.
 
     An exception that the same seed would raise again is reported and ends the trial as complete, so that the process
-    can take another; so is a full storage, which ends the work. Any other exception ends the process.
+    can take another; so is a full storage, which ends the work. Any other exception ends the process, as a ``Crash``:
+    Ray loses some, such as ``SystemExit``, and those that cannot be pickled.
     """
     import torch
 
@@ -84,7 +84,11 @@ def work(config: Mapping[str, Any], *, work: Work) -> None:
         except StorageFull as full:
             tune.report({"full": str(full)})
         except work.train.final + (Refused,) as error:  # noqa: RUF005
-            tune.report({"error": traceback.format_exc(), "answer": not isinstance(error, Refused)})
+            tune.report({"error": account_of(error), "answer": not isinstance(error, Refused)})
+        except BaseException as error:
+            if reporter.stopped:
+                raise
+            raise Crash(account_of(error)) from None
 
 
 @contextlib.contextmanager
@@ -120,6 +124,7 @@ class Reporter:
         self.metrics = work.train.metrics
         self.seconds = 60 * work.checkpoint_every
         self.saved_at = time.monotonic()
+        self.stopped = False  # Ray Tune ends a trial that it stops by SystemExit, out of the report
 
     def __call__(self, reported: Any, save: Save) -> None:
         """Take a report; the trainable calls this after every epoch.
@@ -134,7 +139,7 @@ class Reporter:
         if self.epochs[-1].last:
             self.epochs[-1] = summarised(self.epochs, self.metrics)
         if not self.epochs[-1].last and time.monotonic() - self.saved_at < self.seconds:
-            tune.report({"epoch": self.epochs[-1]})
+            self._hand_over()
             return
         folder = Path(tempfile.mkdtemp(prefix="mixlab-"))
         try:
@@ -142,8 +147,7 @@ class Reporter:
             if self.epochs[-1].last:
                 _keep_results(folder)
             write_epochs(folder, self.epochs)
-            checkpoint = tune.Checkpoint.from_directory(str(folder))
-            tune.report({"epoch": self.epochs[-1]}, checkpoint=checkpoint)
+            self._hand_over(checkpoint=tune.Checkpoint.from_directory(str(folder)))
             self.saved_at = time.monotonic()
         except OSError as error:
             if no_room(error):
@@ -151,6 +155,13 @@ class Reporter:
             raise
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _hand_over(self, **checkpoint: Any) -> None:
+        try:
+            tune.report({"epoch": self.epochs[-1]}, **checkpoint)
+        except SystemExit:
+            self.stopped = True
+            raise
 
 
 def _keep_results(folder: Path) -> None:

@@ -1,12 +1,13 @@
 """The report of a trainable after an epoch."""
 
+import contextlib
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any
 
-from mixlab.errors import BadInput
+from mixlab.errors import BadInput, storable
 from mixlab.spec import border
 from mixlab.spec.metric import Metric
 
@@ -52,8 +53,8 @@ def epoch_of(reported: Any) -> Epoch:
         reported: any object with the attributes of an epoch.
 
     Raises:
-        Refused: a metric is not a real number or has a name that MLflow cannot record, or the epoch's number is not
-            one of ``of``.
+        Refused: a metric is not one real number, of Python, numpy or torch; a metric or word has a name that MLflow
+            cannot record; the epoch's number is not one of ``of``.
     """
     missing = [name for name in ("number", "of", "metrics") if not hasattr(reported, name)]
     if missing or not isinstance(reported.metrics, Mapping):
@@ -61,20 +62,36 @@ def epoch_of(reported: Any) -> Epoch:
     number, of = (_whole(name, getattr(reported, name)) for name in ("number", "of"))
     if not 1 <= number <= of:
         raise Refused(f"the number of an epoch must be from 1 to {of}, got {number}")
-    for name, value in reported.metrics.items():
-        if not isinstance(value, Real):
-            raise Refused(f"the metric {name!r} must be a real number, got {value!r}; what is a word goes into words")
-        try:
-            border.require_recordable(f"the metric {name!r} was reported", str(name))
-        except BadInput as error:
-            raise Refused(str(error)) from None
-    metrics = {str(name): float(value) for name, value in reported.metrics.items()}
-    words = {str(name): str(value) for name, value in (getattr(reported, "words", None) or {}).items()}
+    metrics = {_recordable("metric", name): _real(name, value) for name, value in reported.metrics.items()}
+    words = {
+        _recordable("word", name): storable(str(value))
+        for name, value in (getattr(reported, "words", None) or {}).items()
+    }
     histograms = {
         str(name): tuple(float(share) for share in shares)
         for name, shares in (getattr(reported, "histograms", None) or {}).items()
     }
     return Epoch(number, of, metrics, words, histograms)
+
+
+def _recordable(what: str, name: Any) -> str:
+    try:
+        border.require_recordable(f"the {what} {name!r} was reported", str(name))
+    except BadInput as error:
+        raise Refused(str(error)) from None
+    return str(name)
+
+
+def _real(name: Any, value: Any) -> float:
+    number = value
+    with contextlib.suppress(Exception):  # of several numbers, in the words of numpy or torch
+        number = value.item()
+    if not isinstance(number, Real):
+        raise Refused(f"the metric {name!r} must be a real number, got {value!r}; what is a word goes into words")
+    try:
+        return float(number)
+    except OverflowError:
+        raise Refused(f"the metric {name!r} is beyond the largest number of 64 bits") from None
 
 
 def _whole(name: str, value: Any) -> int:

@@ -4,6 +4,7 @@ A rule turns the values of all epochs into one number of the run. The name of th
 ``test_top1_median10`` is the metric ``test_top1`` by the rule ``median10``.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
@@ -24,6 +25,7 @@ class MetricLike(Protocol):
 
 
 MOST_DIGITS = 15  # those of a float
+BEYOND = 1e12  # from here on, decimals say nothing
 FIELDS: tuple[tuple[str, Any, str], ...] = (
     ("unit", str, "text"),
     ("digits", int, "a whole number"),
@@ -98,12 +100,19 @@ class Metric:
         return {f"{self.name}_{rule}": rules.value(rule, values, best) for rule in self.rules}
 
     def text(self, value: float) -> str:
-        """Return ``value`` with its decimals and its unit, such as ``78.17 %``."""
-        return f"{value:.{self.digits}f}" + (f" {self.unit}" if self.unit else "")
+        """Return ``value`` with its decimals and its unit, such as ``78.17 %``, or ``not a number``."""
+        if math.isnan(value):
+            return "not a number"
+        return decimals(value, self.digits) + (f" {self.unit}" if self.unit else "")
 
     def json(self) -> dict[str, Any]:
         """Return the fields, ready for JSON."""
         return {**asdict(self), "rules": list(self.rules)}
+
+
+def decimals(value: float, digits: int, sign: str = "") -> str:
+    """Return ``value`` with so many decimals; a huge one, of which they say nothing, as a power of ten."""
+    return f"{value:{sign}.{digits}f}" if abs(value) < BEYOND else f"{value:{sign}.4g}"
 
 
 def find(metrics: Iterable[Metric], name: str) -> Metric | None:

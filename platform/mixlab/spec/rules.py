@@ -1,10 +1,11 @@
 """The rules that make one value of a run from the values of its epochs, and their wording.
 
 ``last`` is the value of the last epoch; ``medianN`` the median of the last N, or of all if there are fewer;
-``best`` the best of all epochs and ``bestN`` of the last N. For a metric of a test set the two best ones choose the
-epoch on that set, and their wording says so.
+``best`` the best of all epochs and ``bestN`` of the last N. A rule that looks at a value that is not a number gives
+none either. For a metric of a test set the two best ones choose the epoch on that set, and their wording says so.
 """
 
+import math
 import re
 import statistics
 from collections.abc import Callable, Sequence
@@ -33,6 +34,8 @@ def value(rule: str, values: Sequence[float], best: Callable[[Sequence[float]], 
     if rule == "last":
         return values[-1]
     latest = values[-_window(rule) :]
+    if any(math.isnan(each) for each in latest):
+        return math.nan
     return statistics.median(latest) if rule.startswith("median") else best(latest)
 
 

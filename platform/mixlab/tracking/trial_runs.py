@@ -150,7 +150,7 @@ class TrialRuns:
                 self._log_files(run_id, checkpoint)
             if traceback:
                 artifacts.put_text(self.client, run_id, traceback, names.TRACEBACK_FILE)
-            error_tag = {names.ERROR: error[:500]} if error else {}
+            error_tag = {names.ERROR: error} if error else {}
             self.client.log_batch(run_id, tags=run_tags({names.STATE: state.value, **error_tag}))
             self.client.set_terminated(run_id, ENDED[state])
 

@@ -76,6 +76,14 @@ def test_an_arm_without_any_value_stays_a_row_and_is_not_a_comparison():
     assert table.loc["+ a", "p_family"] == table.loc["+ a", "p"]
 
 
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_a_value_that_is_not_finite_counts_as_none(value):
+    found = ablation_table(runs_of({"plain": [70, 72, 74], "+ a": [value, 74, 77]}), "top1", "plain")
+    left = ablation_table(runs_of({"plain": [math.nan, 72, 74], "+ a": [math.nan, 74, 77]}), "top1", "plain")
+    pd.testing.assert_series_equal(found.loc["+ a"], left.loc["+ a"])
+    assert found.loc["+ a", "n"] == 2
+
+
 def test_one_seed_has_a_gain_but_no_spread():
     table = ablation_table(runs_of({"plain": [70], "+ a": [71]}), "top1", "plain")
     assert table.loc["+ a", "gain"] == 1

@@ -131,7 +131,7 @@ def test_a_finished_run_without_the_metric_is_told(level_of):
         runs.loc[0, "metric.test_top1_median10"] = float("nan")
         return runs
 
-    assert any("Finished without a value" in line for line in notes(level_of(full(), change=blank)))
+    assert any("Finished without a finite value" in line for line in notes(level_of(full(), change=blank)))
 
 
 def test_the_method_names_the_tests_the_family_and_the_unit(level_of):

@@ -1,17 +1,21 @@
 """What a trial's process writes and reads, tried without Ray."""
 
 import errno
+import pickle
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray import cloudpickle
+from ray.exceptions import RayTaskError
 
 from mixlab import Epoch
 from mixlab.cluster import worker
+from mixlab.cluster.ray_private import failure_of
 from mixlab.cluster.worker import Reporter, Work, files_of
-from mixlab.errors import StorageFull
+from mixlab.errors import Crash, StorageFull, last_line
 from mixlab.spec.study import Trial
 from mixlab.spec.trainable import complete
 from mixlab.storage.journal import Storage, read_epochs
@@ -132,6 +136,87 @@ def test_a_trial_has_a_process_for_each_gpu_if_they_can_train_together(
     common = replace(work(tmp_path), train=complete(Together()))
     worker.work({"trial": Trial("key", "arm", {}, 0, {}, {}), "resume_from": None}, work=common)
     assert given == [processes]
+
+
+def raised(error: BaseException, folder: Path, monkeypatch: pytest.MonkeyPatch) -> BaseException:
+    """Return what leaves a trial whose trainable raises ``error``."""
+
+    class Raising(Reader):
+        final = (LookupError,)
+
+        def __call__(self, *settings: Any, **where: Any) -> None:
+            raise error
+
+    give(monkeypatch, CPU=1)
+    common = replace(work(folder), train=complete(Raising()))
+    with pytest.raises(BaseException) as caught:
+        worker.work({"trial": Trial("key", "arm", {}, 0, {}, {}), "resume_from": None}, work=common)
+    return caught.value
+
+
+class Silent(Exception):
+    """An exception without a text."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+class Needy(Exception):
+    """An exception that cannot be copied."""
+
+    def __init__(self, first: str, second: object) -> None:
+        super().__init__(first)
+        self.second = second
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (SystemExit(0), "SystemExit: 0"),
+        (SystemExit("enough"), "SystemExit: enough"),
+        (SystemExit(), "SystemExit"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+        (GeneratorExit(), "GeneratorExit"),
+        (StopIteration(3), "StopIteration: 3"),
+        (RecursionError("too deep"), "RecursionError: too deep"),
+        (MemoryError(), "MemoryError"),
+        (Silent(), "tests.mixlab.cluster.test_worker.Silent"),
+        (Needy("a lock", open), "tests.mixlab.cluster.test_worker.Needy: a lock"),
+        (ExceptionGroup("two", [ValueError("one"), OSError("other")]), "ExceptionGroup: two (2 sub-exceptions)"),
+        (RuntimeError("CUDA error: out of memory\nCompile with TORCH_USE_CUDA_DSA"), "CUDA error: out of memory"),
+        (RuntimeError("\n\n  indented\nmore"), "RuntimeError: indented"),
+        (RuntimeError("cannot read a\udcff\0.png"), "RuntimeError: cannot read a\\udcff\\0.png"),
+        (RuntimeError("x" * 100_000), "RuntimeError: xxx"),
+        (OSError(28, "No space left on device", "/scratch/a"), "[Errno 28] No space left on device: '/scratch/a'"),
+    ],
+)
+def test_whatever_a_trainable_raises_is_carried_to_the_driver_by_name_and_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, line: str
+) -> None:
+    crash = raised(error, tmp_path, monkeypatch)
+    assert isinstance(crash, Crash)
+    remote = RayTaskError("work", "Ray's own lines", pickle.loads(pickle.dumps(crash)))
+    (tmp_path / "error.pkl").write_bytes(cloudpickle.dumps(remote.as_instanceof_cause()))
+    failure = failure_of(SimpleNamespace(pickled_error_file=tmp_path / "error.pkl"))
+    assert failure.raised
+    assert failure.text.encode() == str(crash).encode()
+    assert line in last_line(failure.text)
+    assert len(last_line(failure.text)) <= 500
+
+
+def test_what_ray_tune_raises_to_stop_a_trial_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Reporting(Reader):
+        def __call__(self, settings: Any, seed: int, report: Any, **where: Any) -> None:
+            report(Epoch(1, 2, {}), save)
+
+    def stop(*_: object, **__: object) -> None:
+        raise SystemExit(0)
+
+    give(monkeypatch, CPU=1)
+    worker.tune.report = stop  # type: ignore[attr-defined]
+    common = replace(work(tmp_path, minutes=5), train=complete(Reporting()))
+    with pytest.raises(SystemExit):
+        worker.work({"trial": Trial("key", "arm", {}, 0, {}, {}), "resume_from": None}, work=common)
 
 
 def give(monkeypatch: pytest.MonkeyPatch, **resources: float) -> None:

@@ -1,9 +1,12 @@
 """Metrics and their rules, and the values that a report of an epoch may hold."""
 
+import math
 import statistics
+from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 from mlflow.utils.validation import _validate_metric_name
 
 from mixlab import Epoch, Metric
@@ -53,6 +56,19 @@ def test_a_metric_is_found_by_its_own_name_and_by_its_rules() -> None:
     assert find((RMSE, TOP1), "rmse") is RMSE
     assert find((RMSE, TOP1), "rmse_last") is None
     assert TOP1.text(78.166) == "78.17 %"
+    assert TOP1.text(math.nan) == "not a number"
+    assert TOP1.text(-math.inf) == "-inf %"
+    assert RMSE.text(-1e300) == "-1e+300 kg"
+
+
+def test_a_rule_is_not_a_number_where_it_looks_at_such_a_value_in_any_order() -> None:
+    values = [3.0, math.nan, 1.0, 2.0]
+    for order in (values, values[::-1]):
+        assert math.isnan(rules.value("best", order))
+        assert math.isnan(rules.value("median4", order))
+    assert rules.value("best2", values) == 2.0
+    assert rules.value("median2", values) == 1.5
+    assert rules.value("best", [3.0, math.inf]) == math.inf
 
 
 @pytest.mark.parametrize(
@@ -117,8 +133,36 @@ def test_an_epoch_takes_real_numbers_of_any_kind_and_goes_through_json() -> None
 
 
 @pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        (True, 1.0),
+        (np.bool_(True), 1.0),
+        (np.array(2.0), 2.0),
+        (torch.tensor([0.5], requires_grad=True), 0.5),
+        (torch.tensor(3, dtype=torch.bfloat16), 3.0),
+        (Fraction(1, 4), 0.25),
+        (-math.inf, -math.inf),
+        (5e-324, 5e-324),
+    ],
+)
+def test_one_number_of_any_library_is_a_metric(value: object, number: float) -> None:
+    assert epoch_of(Epoch(1, 1, {"a": value})).metrics == {"a": number}  # type: ignore[dict-item]
+
+
+def test_words_are_stored_whatever_letters_they_have() -> None:
+    epoch = epoch_of(Epoch(1, 1, {}, {"file": "a\udcff\0b", "fox": "🦊"}))
+    assert epoch.words == {"file": "a\\udcff\\0b", "fox": "🦊"}
+
+
+@pytest.mark.parametrize(
     ("epoch", "sentence"),
     [
+        (Epoch(1, 3, {"loss": 10**400}), "'loss' is beyond the largest number of 64 bits"),
+        (Epoch(1, 3, {"loss": 1j}), "'loss' must be a real number, got 1j"),  # type: ignore[dict-item]
+        (Epoch(1, 3, {"loss": np.complex64(1)}), "'loss' must be a real number"),
+        (Epoch(1, 3, {"loss": torch.zeros(2)}), "'loss' must be a real number"),  # type: ignore[dict-item]
+        (Epoch(1, 3, {"loss": np.zeros((1, 2))}), "'loss' must be a real number"),  # type: ignore[dict-item]
+        (Epoch(1, 3, {}, {"data%": "x"}), "the word 'data%' was reported, but MLflow records"),
         (Epoch(1, 3, {"note": "good"}), "'note' must be a real number, got 'good'"),  # type: ignore[dict-item]
         (Epoch(1, 3, {"loss": None}), "'loss' must be a real number, got None"),  # type: ignore[dict-item]
         (Epoch(4, 3, {}), "from 1 to 3"),
