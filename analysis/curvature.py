@@ -1,4 +1,4 @@
-"""How sharply the loss bends at the minimum that each arm found: under noise, and by the Hessian.
+"""Measures how sharply the loss bends at the minimum that each arm found: under noise, and by the Hessian.
 
     python analysis/curvature.py ablation_cifar100                     every arm and seed, 200 test images
     python analysis/curvature.py ablation_cifar100 --images 1000 --sigma 0.05

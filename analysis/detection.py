@@ -1,4 +1,4 @@
-"""What a study's classifiers are worth as the start of an object detector (AutoMix, Table 5).
+"""Fine-tunes a study's classifiers as object detectors (AutoMix, Table 5).
 
     python analysis/detection.py automix_table2_imagenet --layout voc
     python analysis/detection.py automix_table2_imagenet --layout coco --address auto

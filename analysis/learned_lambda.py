@@ -1,4 +1,4 @@
-"""What SUMix makes of lambda for single pairs: mixtures of one lambda, and the learned lambda below each (Figure 1).
+"""Shows how SUMix changes lambda for single pairs: mixtures of one lambda above the learned lambda (Figure 1).
 
     python analysis/learned_lambda.py sumix_cam                                 two pairs, arms that learn lambda
     python analysis/learned_lambda.py ablation_cifar100 --pick 3,17,42,8 --lam 0.5 --seed 1

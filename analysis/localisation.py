@@ -1,4 +1,4 @@
-"""How well a study's classifiers find the object that they name: MaxBoxAccV2 on CUB (AutoMix, Table 6).
+"""Measures how well a study's classifiers find the object that they name: MaxBoxAccV2 on CUB (AutoMix, Table 6).
 
     python analysis/localisation.py automix_table3_fine_tuned
 

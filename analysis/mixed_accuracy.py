@@ -1,4 +1,4 @@
-"""How well a study's networks recognise both images of a mixture, over lambda (AutoMix, Figure 4, right).
+"""Measures how well a study's networks recognise both images of a mixture, over lambda (AutoMix, Figure 4, right).
 
     python analysis/mixed_accuracy.py mixers_cifar100                       each network on mixtures by its own mixer
     python analysis/mixed_accuracy.py mixers_cifar100 --mixer cutmix        all of them on CutMix's

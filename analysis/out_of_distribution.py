@@ -1,4 +1,4 @@
-"""How sure a study's networks are of images of none of their classes, and how well they do on images that fool others.
+"""Tests a study's networks on images of none of their classes, and on images that fool other networks.
 
     python analysis/out_of_distribution.py STUDY                    ImageNet-O and -A, for networks of ImageNet
     python analysis/out_of_distribution.py STUDY --images 1000      a tenth of them

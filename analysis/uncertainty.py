@@ -1,4 +1,4 @@
-"""How uncertain the network of a run is of each training image (K-image mixing, section III.C), for choosing subsets.
+"""Scores how uncertain a run's network is of each training image (K-image mixing, section III.C), for choosing subsets.
 
     python analysis/uncertainty.py RUN                        RUN is the id of a run in MLflow
     python analysis/uncertainty.py RUN --baselines            also the measures that the paper compares with

@@ -1,4 +1,4 @@
-"""What each term of SUMix is worth: CIFAR-100, ResNet-18 (SUMix, Table 6).
+"""Ablation of the terms of SUMix: CIFAR-100, ResNet-18 (SUMix, Table 6).
 
     python studies/ablation_cifar100.py                                      2 mixers x 6 arms x 6 seeds, 800 epochs
     python studies/ablation_cifar100.py --preset quick --dataset cifar10     minutes on a laptop

@@ -1,4 +1,4 @@
-"""What each term of SUMix is worth: CUB-200-2011, ResNet-18, fine-tuned (SUMix, Table 6, right).
+"""Ablation of the terms of SUMix: CUB-200-2011, ResNet-18, fine-tuned (SUMix, Table 6, right).
 
     python studies/ablation_cub.py                    2 mixers x 6 arms x 6 seeds, 200 epochs
     python studies/ablation_cub.py --preset quick     the same arms with ResNet-8 on CIFAR-10, minutes on a laptop

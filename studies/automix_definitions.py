@@ -1,4 +1,4 @@
-"""What AutoMix's definition is worth, the paper's and the released code's: CIFAR-100, ResNet-18.
+"""AutoMix as the paper defines it and as its released code does: CIFAR-100, ResNet-18.
 
     python studies/automix_definitions.py                    8 arms x 6 seeds, 800 epochs
     python studies/automix_definitions.py --preset quick     8 arms x 6 seeds of ResNet-8 on CIFAR-10

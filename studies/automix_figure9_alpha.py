@@ -1,4 +1,4 @@
-"""How lambda is drawn for AutoMix (AutoMix, Fig. 9).
+"""AutoMix under different draws of lambda (AutoMix, Fig. 9).
 
     python studies/automix_figure9_alpha.py                    2 data sets x 5 arms x 6 seeds
     python studies/automix_figure9_alpha.py --preset quick     5 arms x 6 seeds of ResNet-8 on CIFAR-10

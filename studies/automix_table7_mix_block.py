@@ -1,4 +1,4 @@
-"""What each part of the Mix Block is worth: Tiny-ImageNet (AutoMix, Table 7).
+"""Ablation of the parts of the Mix Block: Tiny-ImageNet (AutoMix, Table 7).
 
     python studies/automix_table7_mix_block.py                    2 networks x 4 arms x 6 seeds, 400 epochs
     python studies/automix_table7_mix_block.py --preset quick     4 arms x 6 seeds of ResNet-8 on CIFAR-10

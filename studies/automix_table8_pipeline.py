@@ -1,4 +1,4 @@
-"""What the momentum pipeline is worth to three mixers (AutoMix, Table 8).
+"""The momentum pipeline under three mixers (AutoMix, Table 8).
 
     python studies/automix_table8_pipeline.py                    3 data sets x 3 mixers x 4 arms x 6 seeds
     python studies/automix_table8_pipeline.py --preset quick     3 mixers x 4 arms x 6 seeds of ResNet-8 on CIFAR-10

@@ -1,4 +1,4 @@
-"""Which layer the masks are made from: Tiny-ImageNet (AutoMix, Table 9).
+"""AutoMix with masks from each layer: Tiny-ImageNet (AutoMix, Table 9).
 
     python studies/automix_table9_layer.py                    2 networks x 5 arms x 6 seeds, 400 epochs
     python studies/automix_table9_layer.py --preset quick     5 arms x 6 seeds of a small transformer on CIFAR-10

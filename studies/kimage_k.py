@@ -1,4 +1,4 @@
-"""How many images to mix, from two on: CIFAR-10, DMixup against mixup and DCutMix against CutMix (K-image mixing).
+"""Mixtures of two images and more: CIFAR-10, DMixup against mixup and DCutMix against CutMix (K-image mixing).
 
     python studies/kimage_k.py                    8 arms x 6 seeds of PyramidNet-110, 300 epochs
     python studies/kimage_k.py --preset quick     a quarter of an hour on two processors

@@ -1,4 +1,4 @@
-"""What a search of architectures loses on a part of the images: PC-DARTS, CIFAR-100 (K-image mixing, Fig. 5b, Table 6).
+"""Architecture search on a part of the images: PC-DARTS, CIFAR-100 (K-image mixing, Fig. 5b, Table 6).
 
     python studies/kimage_table1_pyramidnet110.py --arms dcutmix --seeds 1    a network to score the images with
     python analysis/uncertainty.py RUN                                        its scores, in results/uncertainty

@@ -1,4 +1,4 @@
-"""Which part of the training images to keep: share t against rule, CIFAR-100, PyramidNet-110 (K-image mixing, Fig. 5a).
+"""Training on a part of the images: share t against rule, CIFAR-100, PyramidNet-110 (K-image mixing, Fig. 5a).
 
     python studies/kimage_table1_pyramidnet110.py --arms dcutmix --seeds 1    a network to score the images with
     python analysis/uncertainty.py RUN --baselines                            its scores, in results/uncertainty

@@ -1,4 +1,4 @@
-"""How many images to mix: DCutMix with and without saliency, ImageNet, ResNet-50 (K-image mixing, Table 3, right).
+"""Mixtures of three to nine images: DCutMix with and without saliency, ImageNet (K-image mixing, Table 3, right).
 
     python studies/kimage_table3_k.py                    2 mixers x 5 arms x 6 seeds, 300 epochs
     python studies/kimage_table3_k.py --preset quick     minutes on a laptop, on CIFAR-10

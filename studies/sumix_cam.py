@@ -1,4 +1,4 @@
-"""Where three networks look: no mixing, CutMix, and CutMix with SUMix: ImageNet-1k, ResNet-18 (SUMix, Fig. 3, 6, 7).
+"""Class activation maps without mixing, with CutMix, and with SUMix: ImageNet-1k, ResNet-18 (SUMix, Fig. 3, 6, 7).
 
     python studies/sumix_cam.py                    4 arms x 6 seeds, 100 epochs
     python studies/sumix_cam.py --preset quick     the same arms with ResNet-8 on CIFAR-10, minutes on a laptop

@@ -1,4 +1,4 @@
-"""What each choice in the definition of SUMix is worth: CIFAR-100, ResNet-18, CutMix.
+"""Ablation of the choices in the definition of SUMix: CIFAR-100, ResNet-18, CutMix.
 
     python studies/sumix_definitions.py                                     12 arms x 6 seeds, 800 epochs
     python studies/sumix_definitions.py --preset quick --dataset cifar10    minutes on a laptop

@@ -22,7 +22,7 @@ torch.set_num_threads(1)
 # This acts as Ctrl-C, so that whatever a test has started is ended by its own means.
 signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
 
-# What a shell runs in the background is deaf to SIGINT, with all its children: tests that interrupt one would fail.
+# A command in the background of a shell is deaf to SIGINT, with all its children: tests that interrupt one would fail.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -1,4 +1,4 @@
-"""What a benchmark records, and the page that `make bench` writes."""
+"""The record of a benchmark, and the page that `make bench` writes."""
 
 import importlib.util
 import json

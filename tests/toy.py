@@ -254,7 +254,7 @@ STUDIES: dict[str, Callable[[], Study | Search]] = {
     ),
 }
 
-# What the environment may change, for tests that would wait for long.
+# The environment may change these, for tests that would wait for long.
 LIMITS = {
     "DRAIN_SECONDS": "mixlab.launching.ending",
     "BEAT_SECONDS": "mixlab.storage.claim",

@@ -10,7 +10,7 @@ import psutil
 import torch
 
 MIB = 2**20
-# What CUDA, cuBLAS and cuDNN say of a full GPU; torch's own allocator has an exception for it.
+# The messages of CUDA, cuBLAS and cuDNN about a full GPU; torch's own allocator has an exception for it.
 FULL = re.compile(
     r"CUDA (driver )?error: (out of memory|CUBLAS_STATUS_(ALLOC_FAILED|NOT_INITIALIZED))"
     r"|cuDNN error: CUDNN_STATUS_(ALLOC_FAILED|INTERNAL_ERROR)"

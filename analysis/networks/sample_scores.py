@@ -1,4 +1,4 @@
-"""How uncertain a network is of each image: the spread of its loss over re-mixings of the image with others.
+"""Scores how uncertain a network is of each image: the spread of its loss over re-mixings of the image with others.
 
 Jeong et al., "Observations on K-image Expansion of Image-Mixing Augmentation", IEEE Access 2023 (arXiv:2110.04248),
 section III.C, Eq. 6 to 9; and the two measures that it compares with, of dropout (Gal, Islam, Ghahramani, ICML 2017,

@@ -70,7 +70,7 @@ def factorial_effects(runs: pd.DataFrame, metric: str, factors: Sequence[str]) -
     contrasts = {}
     for order in range(1, len(factors) + 1):
         for chosen in itertools.combinations(range(len(factors)), order):
-            # Of 2^k runs the half with the product +1 minus the other half; a change of order m is 2^m such sums.
+            # The half of 2^k runs with the product +1 minus the other half; a change of order m is 2^m such sums.
             scale = 2**order / (2 ** len(factors) * math.prod(distances[place] for place in chosen))
             signed = pd.Series(sign[list(chosen)].prod(axis=0)[whole] * values)
             by_seed = signed.groupby(seeds).sum() * scale

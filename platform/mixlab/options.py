@@ -14,7 +14,7 @@ BUDGET = 20  # the most seeds of an arm until it is decided
 RACED = 6  # the most seeds of a configuration in a search whose study names one alone
 
 
-# What the value of an option may be, by its type, in words.
+# The values that an option may have, in words, by its type.
 WORDS = {str: "text", int: "a whole number", float: "a number", bool: "True or False", Sequence: "a list of names",
          Mapping: "a mapping from keys to values", type(None): "None"}  # fmt: skip
 PLACES = ("data_root", "tracking_uri", "storage")  # paths too; an empty text would mean the current folder

@@ -1,4 +1,4 @@
-"""How long a search takes to claim its next trial, when it has had thousands.
+"""Measures how long a search takes to claim its next trial, when it has had thousands.
 
     python tests/benchmarks/bench_claims.py [--trials 5000] [--claims 20] [--samplers random,tpe]
 

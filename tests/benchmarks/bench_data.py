@@ -1,4 +1,4 @@
-"""How fast training images come: our data path against torchvision's, on the real CIFAR-10.
+"""Measures how fast training images come: our data path against torchvision's, on the real CIFAR-10.
 
     python tests/benchmarks/bench_data.py        about half a minute; fetches CIFAR-10 into data/ if it is not there
 

@@ -1,4 +1,4 @@
-"""How often a study claims something where there is nothing, and how often it finds what is there.
+"""Counts how often a study claims something where there is nothing, and how often it finds what is there.
 
     python tests/benchmarks/bench_error_rates.py [--studies 2000] [--only errors|power|tables|time]
 

@@ -1,4 +1,4 @@
-"""How fast a checkpoint is evaluated: ``analysis.evaluate`` and the measures against the bare forward pass.
+"""Measures how fast a checkpoint is evaluated: ``analysis.evaluate`` and the measures against the bare forward pass.
 
     python tests/benchmarks/bench_evaluate.py [--backbone resnet18] [--images 2000] [--rounds 5]
 

@@ -1,4 +1,4 @@
-"""What a trial costs the driver of a large study, and whether that grows: many short trials on several nodes.
+"""Measures what a trial costs the driver of a large study, and whether that grows: many short trials on several nodes.
 
     python tests/benchmarks/bench_events.py [--trials 2000] [--nodes 4] [--cpus 4]
 

@@ -1,4 +1,4 @@
-"""What a process holds after each of many short trials, each in a thread of its own, as Ray Tune runs them.
+"""Measures what a process holds after each of many short trials, each in a thread of its own, as Ray Tune runs them.
 
     python tests/benchmarks/bench_memory.py [--trials 200] [--data-root data]
 

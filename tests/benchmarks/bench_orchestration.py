@@ -1,4 +1,4 @@
-"""What the platform costs besides the trials: the same trials by Mixlab and by bare Ray Tune, side by side.
+"""Measures what the platform costs besides the trials: the same trials by Mixlab and by bare Ray Tune, side by side.
 
     python tests/benchmarks/bench_orchestration.py                                         about 4 minutes
     python tests/benchmarks/bench_orchestration.py --seconds 60 --ways "Mixlab, HTTP"      about 12 minutes

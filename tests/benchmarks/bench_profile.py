@@ -1,4 +1,4 @@
-"""Where the time of a training step goes on a processor, and what share of its peak that is.
+"""Shows where the time of a training step goes on a processor, and what share of its peak that is.
 
     python tests/benchmarks/bench_profile.py [--backbones resnet8,resnet20] [--batch 100] [--steps 5]
 

@@ -1,4 +1,4 @@
-"""What a race between the configurations of a search costs, and how often it loses the best.
+"""Measures what a race between the configurations of a search costs, and how often it loses the best.
 
     python tests/benchmarks/bench_racing.py [--searches 100]
 

@@ -1,4 +1,4 @@
-"""What K seeds in one batched network would gain over K steps one after another; Mixlab does not do the former.
+"""Measures what K seeds in one batched network would gain over K steps one after another.
 
     python tests/benchmarks/bench_seeds.py [--backbones resnet8,resnet20] [--seeds 1,2,4,8] [--batch 100] [--rounds 3]
 

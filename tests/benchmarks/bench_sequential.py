@@ -1,4 +1,4 @@
-"""How often seeds that stop when a question is decided decide wrongly, and how many seeds they take.
+"""Counts how often seeds that stop when a question is decided decide wrongly, and how many seeds they take.
 
     python tests/benchmarks/bench_sequential.py [--studies 1000] [--races 2000]
 

@@ -1,4 +1,4 @@
-"""How fast images come from files: our streaming loader against torchvision's, and the memory that it takes.
+"""Measures how fast images come from files: our streaming loader against torchvision's, and the memory that it takes.
 
     python tests/benchmarks/bench_streaming.py                   20,000 images: 8 minutes, 0.6 GB of disk for a while
     python tests/benchmarks/bench_streaming.py --images 2000     half a minute

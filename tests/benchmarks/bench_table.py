@@ -1,4 +1,4 @@
-"""How long the table of a study of many runs takes.
+"""Measures how long the table of a study of many runs takes.
 
     python tests/benchmarks/bench_table.py [--runs 10000] [--folder DIR]
 

@@ -1,4 +1,4 @@
-"""How the benchmarks time a training step, take turns, and write down what they find."""
+"""Times training steps and other things in turn, and writes down what a benchmark finds."""
 
 import json
 import os

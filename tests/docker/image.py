@@ -38,7 +38,7 @@ runs = client.search_runs(ids, "tags.`mixlab.level` = 'seed'")
 print(json.dumps([dict(found.data.tags) for found in runs]))
 """
 
-# What docs/cluster.md says of `ray job submit`, on a head that listens nowhere else.
+# As docs/cluster.md describes `ray job submit`, on a head that listens nowhere else.
 JOB = f"""
 set -eu
 export RAY_AUTH_TOKEN=$(python -c 'import secrets; print(secrets.token_hex(32))')

@@ -27,7 +27,7 @@ def test_every_study_is_listed_with_what_it_shows(capsys: pytest.CaptureFixture[
     assert main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(studies())
-    assert any(line.startswith("ablation_cifar100 ") and "What each term of SUMix is worth" in line for line in lines)
+    assert any(line.startswith("ablation_cifar100 ") and "Ablation of the terms of SUMix" in line for line in lines)
 
 
 def test_a_file_that_is_no_python_is_listed_as_such(

@@ -1,4 +1,4 @@
-"""What every study is tried by: a dry run, and one training step of every cell on two images of noise."""
+"""Tries a study by a dry run, and one training step of every cell on two images of noise."""
 
 import functools
 import math

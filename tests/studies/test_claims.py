@@ -1,4 +1,4 @@
-"""What every study can claim: six seeds, the control of SUMix, answers over its tables, and effects of its design."""
+"""The claims that every study can make: six seeds, the control of SUMix, answers over its tables, and effects."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""How a batch goes through the network: in parts, compiled, or by deterministic operations only."""
+"""The ways of a batch through the network: in parts, compiled, or by deterministic operations only."""
 
 import copy
 from collections.abc import Iterator

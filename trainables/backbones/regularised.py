@@ -16,7 +16,7 @@ from torchvision.ops import stochastic_depth
 from trainables.backbones import preact_resnet, pyramidnet, wide_resnet
 from trainables.backbones.backbone import Backbone
 
-# By kind of residual block, the name of the module whose output is added to the shortcut.
+# The name, by kind of residual block, of the module whose output is added to the shortcut.
 BRANCH_END: dict[type[nn.Module], str] = {
     BasicBlock: "bn2",
     Bottleneck: "bn3",

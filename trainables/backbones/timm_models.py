@@ -20,7 +20,7 @@ from trainables.known import require_known
 
 
 class Family(NamedTuple):
-    """Where a model's stages are: attributes one after another, or one attribute that holds them all."""
+    """The place of a model's stages: attributes one after another, or one attribute that holds them all."""
 
     stages: tuple[str, ...]
     end: tuple[str, ...] = ()  # attributes that follow the last stage, and are part of it

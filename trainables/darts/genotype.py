@@ -22,7 +22,7 @@ class Genotype(NamedTuple):
         return cls(*(tuple((str(name), int(state)) for name, state in found[cell]) for cell in cls._fields))
 
 
-# What the paper found on CIFAR-10, as its code prints it.
+# The cells that the paper found on CIFAR-10, as its code prints them.
 PC_DARTS_CIFAR = Genotype(
     normal=(
         *(("sep_conv_3x3", 1), ("skip_connect", 0), ("sep_conv_3x3", 0), ("dil_conv_3x3", 1)),
@@ -33,7 +33,7 @@ PC_DARTS_CIFAR = Genotype(
         *(("sep_conv_3x3", 0), ("sep_conv_3x3", 3), ("sep_conv_3x3", 1), ("sep_conv_3x3", 2)),
     ),
 )
-# What it found on ImageNet.
+# Those that it found on ImageNet.
 PC_DARTS_IMAGENET = Genotype(
     normal=(
         *(("skip_connect", 1), ("sep_conv_3x3", 0), ("sep_conv_3x3", 0), ("skip_connect", 1)),

@@ -57,7 +57,7 @@ NO_SUBSET = SubsetConfig()
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Which images a run trains on and is judged on, and what is done to them first."""
+    """The images that a run trains on and is tested on, and what is done to them first."""
 
     dataset: str = "cifar100"
     folder: str | None = None  # only for data sets in a folder: its name in the data root

@@ -21,7 +21,7 @@ REMEDY = f"unpack the official places365standard_easyformat.tar so that {{root}}
 LISTS = (("places365_train_standard.txt", "data_256_standard"), ("places365_val.txt", "val_256"))
 URL = "http://data.csail.mit.edu/places/places365/"
 LISTS_ARCHIVE = (f"{URL}filelist_places365-standard.tar", "35a0585fee1fa656440f3ab298f8479c")
-# What torchvision is asked for, what it leaves, and the archive of the images.
+# By split: what torchvision is asked for, the folder that it leaves, and the archive of the images.
 DOWNLOADS = (
     (
         "train-standard",

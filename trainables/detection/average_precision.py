@@ -21,7 +21,7 @@ class Detections(NamedTuple):
 
 
 class AveragePrecision(NamedTuple):
-    """In percent: the mean over overlaps of 50, 55, ..., 95 %, and at 50 and 75 %."""
+    """The average precision in percent: the mean over overlaps of 50, 55, ..., 95 %, and at 50 and 75 %."""
 
     ap: float
     ap50: float

@@ -24,7 +24,7 @@ WARMUP_START = 0.001  # of the learning rate
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a detector is fine-tuned; lengths are in pixels, times in iterations."""
+    """The recipe by which a detector is fine-tuned; lengths are in pixels, times in iterations."""
 
     iterations: int
     milestones: tuple[int, ...]  # the learning rate falls to a tenth at each

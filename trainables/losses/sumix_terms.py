@@ -22,7 +22,7 @@ class SUMixTerms:
     regulariser: Regulariser = "su"  # s: semantic distance, u: uncertainty, su: both
     zeta: NotNegative = 0.5  # weight of the regulariser, Eq. 3
     sem_scale: NotNegative = 1.0  # of the distance of Eq. 4; the paper has 1. With "release" it multiplies N
-    # How the batch before mixing is run: with gradient, without, or without and in evaluation mode.
+    # Ways to run the batch before mixing: with gradient, without, or without and in evaluation mode.
     raw_forward: RawForward = "train_grad"
     # keep: that pass moves the running statistics of batch norm too, as in the release, so that they settle sooner than
     # those of a baseline; leave: only the mixed batch moves them. The paper does not say.

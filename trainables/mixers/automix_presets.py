@@ -15,7 +15,7 @@ class AutoMixDefinition:
     preset: Literal["paper", "release"] = "release"
 
 
-# What a preset changes in the defaults of ``automix``; every difference is an option of its own.
+# The changes that a preset makes to the defaults of ``automix``; every difference is an option of its own.
 PRESETS: dict[str, dict[str, Any]] = {
     "release": {},
     "paper": {

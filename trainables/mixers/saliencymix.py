@@ -13,7 +13,7 @@ from trainables.mixers.boxes import Boxes, Label, clipped_boxes, paste
 from trainables.mixers.mixed import Mixed, beta, partners, require_one_of
 from trainables.mixers.saliency import fine_grained_saliency, misread_saliency, salient_pixel
 
-# What the release normalises with, on CIFAR-10 and CIFAR-100 alike.
+# The release normalises with these, on CIFAR-10 and CIFAR-100 alike.
 RELEASE_MEAN = (125.3 / 255, 123.0 / 255, 113.9 / 255)
 RELEASE_STD = (63.0 / 255, 62.1 / 255, 66.7 / 255)
 

@@ -1,4 +1,4 @@
-"""How well a classifier tells images of its classes from others, and how it classifies images of some of its classes.
+"""Measures how well a classifier tells images of its classes from others, and how it does on some of its classes.
 
 D. Hendrycks et al., "Natural adversarial examples", CVPR 2021, arXiv:1907.07174, for ImageNet-A and ImageNet-O: only
 the logits of the 200 classes of the set count, and the largest probability is the classifier's confidence. An image of

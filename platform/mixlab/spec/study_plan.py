@@ -1,4 +1,4 @@
-"""What the tables and figures need to know about a study, which MLflow keeps on the study's run."""
+"""Writes down a study for the tables and figures; MLflow keeps it on the study's run."""
 
 from collections.abc import Sequence
 from typing import Any

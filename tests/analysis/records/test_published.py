@@ -57,7 +57,7 @@ def test_every_number_is_there_once() -> None:
     assert len(set(text.splitlines())) == len(rows) + 1
 
 
-# What SUMix prints under its Tables 1 and 2: the mean over the four mixers of its gain.
+# SUMix prints this under its Tables 1 and 2: the mean over the four mixers of its gain.
 @pytest.mark.parametrize(
     ("recipe", "backbone", "gain"),
     [

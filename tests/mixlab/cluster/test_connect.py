@@ -1,4 +1,4 @@
-"""What connecting to Ray says if Ray does not start, or nobody answers."""
+"""Connecting to Ray says one sentence if Ray does not start, or nobody answers."""
 
 import pytest
 import ray

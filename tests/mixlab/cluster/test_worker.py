@@ -1,4 +1,4 @@
-"""What a trial's process writes and reads, tried without Ray."""
+"""A trial's process writes and reads its checkpoints, tried without Ray."""
 
 import errno
 import pickle

@@ -1,4 +1,4 @@
-"""What the tests of the doctor ask of a finding."""
+"""Questions that the tests of the doctor ask of a finding."""
 
 from mixlab.doctor.checks import OK, Finding
 

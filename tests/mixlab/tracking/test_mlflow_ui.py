@@ -86,7 +86,7 @@ def test_the_address_that_the_study_prints_shows_its_arms(served: Served, page: 
     assert float(rows["cutmix · + lam"]["metrics.`gain`"]) == pytest.approx(means[0] - means[1], abs=0.011)
     assert "too few seeds" in rows["cutmix · + lam"]["attributes.`Description`"]
     text = page.evaluate("document.body.innerText")
-    assert "What each term of SUMix is worth" in text
+    assert "Ablation of the terms of SUMix" in text
     assert "arms · smoke" in text
 
 

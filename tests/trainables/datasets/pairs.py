@@ -1,4 +1,4 @@
-"""What identifies the images of a list: their names and labels."""
+"""The names and labels of the images of a list."""
 
 from trainables.datasets.file_list import FileList
 

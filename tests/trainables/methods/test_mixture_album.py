@@ -1,4 +1,4 @@
-"""What is kept of a training for its figures: some images, and their masks after some epochs."""
+"""A training keeps this for its figures: some images, and their masks after some epochs."""
 
 from typing import Any
 
