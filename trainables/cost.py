@@ -2,11 +2,15 @@
 
 import inspect
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import torch
-from torch import Generator
+from torch import Generator, Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from trainables.config import Config, mixer_options
 from trainables.datasets import DATASETS
@@ -17,21 +21,37 @@ from trainables.datasets.resident import load_cached, subset
 from trainables.hardware import device
 from trainables.memory import MIB, ran_out
 from trainables.methods import METHODS
-from trainables.methods.inputs import asks_the_network
+from trainables.methods.inputs import INPUTS, inputs_of
 from trainables.mixers import MIXERS
+from trainables.rehearsal import map_shapes, noise_inputs
 from trainables.training import Run, test_batch
 
 SLOW_STEP = 0.25  # seconds; a timed step that takes longer is not repeated
 LONG_STEP = 0.05  # seconds; one that takes longer is not tried on a larger batch
-PLAIN = "mixup"  # the mixer with which a network is timed for all that do not ask it
+PLAIN = "mixup"  # the mixer with which a network is timed for all that do not call it
+COMPUTED_FIRST = {"saliency", "attention"}  # the inputs of mixers that the network computes before they are called
+PART_OF_STEP = {"encode", "num_stages"}  # those by which a mixer runs stages that the step runs anyway, and only once
 # The settings that decide how long a step takes, besides the mixer's and SUMix's.
 OF_A_STEP = (
     *("dataset", "num_classes", "image_size", "test_size", "augment", "augment_options", "backbone", "drop_path"),
     *("drop_block", "batch_size", "accumulate", "precision", "compile", "clean_loss", "loss", "optimiser", "ema"),
 )
 UNKNOWN_IMAGES = 10_000  # the number of images that an estimate assumes in a folder
-_timed: dict[tuple[str, ...], tuple[float, float]] = {}  # seconds of a step, mostly without its mixer, and of a test
 CONTEXT_MIB = 800  # of a process besides its tensors: the CUDA context and libraries, which torch does not count
+
+T = TypeVar("T")
+_measured: dict[tuple[str, ...], Any] = {}  # the results of ``once``
+
+
+class Undrawn(TorchFunctionMode):
+    """Sets tensors to zero instead of drawing their numbers, which takes seconds for the weights of a large network."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call ``function``, or zero its tensor if it would draw, as ``nn.init.kaiming_normal_`` does."""
+        kwargs = kwargs or {}
+        if function.__name__.endswith(("normal_", "uniform_")):
+            return nn.init.zeros_(args[0] if args else kwargs["tensor"])
+        return function(*args, **kwargs)
 
 
 def seconds(settings: Config) -> float:
@@ -51,49 +71,90 @@ def seconds(settings: Config) -> float:
 def batch_seconds(settings: Config, size: int) -> tuple[float, float]:
     """Return the seconds of a step on ``size`` images of noise in training, and in testing.
 
-    A mixer that asks nothing of the network is timed by itself, so that the network is timed once for all of them; and
-    nothing is timed again for another number of epochs or of images.
+    Three parts are timed apart and added, each once for all runs that share it: the network's step, what the mixer asks
+    of the network first, and the mixing. A method of its own, and a mixer that sends other images through the network,
+    are timed as a whole. Nothing is timed again for another number of epochs or of images.
     """
-    key = tuple(str(getattr(settings, name)) for name in OF_A_STEP)
-    key += (str(size), str(settings.sumix.any), settings.sumix.preset, settings.sumix.raw_forward)
-    if settings.mixer in METHODS or asks_the_network(settings.mixer) or settings.mixer_options["pipeline"] is not None:
-        key += (settings.mixer, str(settings.mixer_options), settings.automix.preset)
-        if key not in _timed:
-            _timed[key] = step_seconds(settings, size)
-        return _timed[key]
-    if key not in _timed:
-        plain = replace(settings, mixer=PLAIN, mixer_options=mixer_options(PLAIN, {}))
-        train_seconds, test_seconds = step_seconds(plain, size)
-        _timed[key] = train_seconds - mixer_seconds(plain, size), test_seconds
-    of_network, test_seconds = _timed[key]
-    return of_network + mixer_seconds(settings, size), test_seconds
+    network = (*(str(getattr(settings, name)) for name in OF_A_STEP), str(size))
+    step = (*network, str(settings.sumix.any), settings.sumix.preset, settings.sumix.raw_forward)
+    mixer = (settings.mixer, str(settings.mixer_options))
+    asked = inputs_of(settings.mixer)
+    apart = asked.keys() <= COMPUTED_FIRST | PART_OF_STEP and settings.mixer not in METHODS
+    if not apart or settings.mixer_options["pipeline"] is not None:
+        return once((*step, *mixer, settings.automix.preset), lambda: step_seconds(settings, size))
+    plain = replace(settings, mixer=PLAIN, mixer_options=mixer_options(PLAIN, {}))
+    train_seconds, test_seconds = once(step, lambda: step_seconds(plain, size))
+    train_seconds -= mixing_seconds(plain, size)
+    for name in asked.keys() & COMPUTED_FIRST:
+        train_seconds += once((*network, name), partial(input_seconds, name, plain, size))
+    return train_seconds + mixing_seconds(settings, size), test_seconds
 
 
-def mixer_seconds(settings: Config, size: int) -> float:
-    """Return the seconds in which the mixer mixes ``size`` images of noise, the faster of two times."""
-    images = torch.rand(size, *dataset_of(settings).image_shape, device=device())
-    mixer, rng = MIXERS[settings.mixer], Generator(images.device).manual_seed(0)
-    parameters = inspect.signature(mixer).parameters
-    options = {name: value for name, value in settings.mixer_options.items() if name in parameters}
-    times = []
-    for _ in range(2):
+def once(key: tuple[str, ...], measure: Callable[[], T]) -> T:
+    """Return the result of ``measure``, which is called for the first ``key`` of its kind only."""
+    if key not in _measured:
+        _measured[key] = measure()
+    return cast(T, _measured[key])
+
+
+def input_seconds(name: str, settings: Config, size: int) -> float:
+    """Return the seconds in which a network computes the input ``name`` of a mixer for ``size`` images of noise."""
+    run = _run(settings, noise_splits(settings, size))
+    images, labels = noise_images(settings, size), torch.zeros(size, dtype=torch.long, device=device())
+    return least_seconds(lambda: INPUTS[name](run.method.train().network, images, labels))
+
+
+def mixing_seconds(settings: Config, size: int) -> float:
+    """Return the seconds in which the mixer mixes ``size`` images of noise, with noise for what it asks."""
+    dataset = dataset_of(settings)
+    shapes = map_shapes(settings, dataset)
+
+    def measure() -> float:
+        mixer, images = MIXERS[settings.mixer], noise_images(settings, size)
+        rng = Generator(images.device).manual_seed(0)
+        options = {**settings.mixer_options, **noise_inputs(images, dataset.num_classes, shapes, rng)}
+        parameters = inspect.signature(mixer).parameters
+        options = {name: value for name, value in options.items() if name in parameters}
+        return least_seconds(lambda: mixer(images, rng, **options))
+
+    maps = shapes if inputs_of(settings.mixer).keys() - {"saliency"} else ()  # saliency has the shape of the images
+    shown = (str(dataset.image_shape), str(maps), str(size))
+    return once((settings.mixer, str(settings.mixer_options), *shown), measure)
+
+
+def least_seconds(compute: Callable[[], object]) -> float:
+    """Return the seconds that ``compute`` takes; of two calls the faster, unless the first takes long."""
+    times: list[float] = []
+    while len(times) < 2 and sum(times) < SLOW_STEP:
         start = time.perf_counter()
-        mixer(images, rng, **options).images[0, 0, 0, 0].item()  # which waits for the device
+        compute()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
     return min(times)
 
 
 def step_seconds(settings: Config, size: int) -> tuple[float, float]:
     """Return the seconds of a step on ``size`` images of noise in training, and in testing."""
-    noise = torch.randint(0, 256, (size, *DATASETS[settings.dataset].image_shape), dtype=torch.uint8)
-    split = Split(noise, torch.arange(size) % dataset_of(settings).num_classes)
-    run = _run(settings, Splits(split, split))
+    run = _run(settings, noise_splits(settings, size))
     train_seconds = run.train_epoch(1)[1]
     if train_seconds > SLOW_STEP:
         return train_seconds, _test_seconds(run)
     # The fastest of a few: the first also builds kernels and caches, and others may be using the machine.
     train_seconds = min(train_seconds, run.train_epoch(1)[1], run.train_epoch(1)[1])
     return train_seconds, min(_test_seconds(run), _test_seconds(run))
+
+
+def noise_images(settings: Config, size: int) -> Tensor:
+    """Return ``size`` images of noise as a network sees them, (B, C, H, W), on the device."""
+    return torch.rand(size, *dataset_of(settings).image_shape, device=device())
+
+
+def noise_splits(settings: Config, size: int) -> Splits:
+    """Return ``size`` images of noise, as the file of the data set would hold them, for training and for testing."""
+    noise = torch.randint(0, 256, (size, *DATASETS[settings.dataset].image_shape), dtype=torch.uint8)
+    split = Split(noise, torch.arange(size) % dataset_of(settings).num_classes)
+    return Splits(split, split)
 
 
 def _test_seconds(run: Run) -> float:
@@ -139,6 +200,7 @@ def gpu_memory(settings: Config, data_root: Path) -> tuple[float, float]:
 
 
 def _run(settings: Config, splits: Splits) -> Run:
-    """Return a run on these images and no others."""
+    """Return a run on these images and no others, whose weights are zero."""
     whole = replace(on_all_images(settings), drop_last=False)
-    return Run(whole, 0, open_splits(whole, splits, device()))
+    with Undrawn():
+        return Run(whole, 0, open_splits(whole, splits, device()))

@@ -28,7 +28,7 @@ from trainables.datasets.data_config import held_out_count
 from trainables.datasets.dataset import Dataset
 from trainables.datasets.opening import dataset_of
 from trainables.methods import METHODS
-from trainables.methods.inputs import asks_the_network
+from trainables.methods.inputs import inputs_of
 from trainables.methods.mixing import SUMIX_PRESETS, Mixing
 from trainables.methods.network import build_network
 from trainables.mixers import MIXERS
@@ -54,7 +54,7 @@ def check(config: Config) -> None:
         with torch.random.fork_rng(devices=[]):  # because the layer of Eq. 5 is drawn
             sumix = SUMIX_PRESETS[config.sumix.preset](2, dataset.num_classes, config.sumix)
         sumix(features, logits, features, logits, torch.zeros(2, dtype=torch.long), mixed)
-    if config.mixer in METHODS or asks_the_network(config.mixer):
+    if config.mixer in METHODS or inputs_of(config.mixer):
         build(config, dataset)
     num_train = config.train_images or dataset.num_train
     if num_train is not None and config.subset.rule == "none":  # only its file says how large a subset is
@@ -167,20 +167,27 @@ def mix_noise(config: Config, dataset: Dataset, shapes: Shapes) -> Mixed:
     """
     mixer, rng = MIXERS[config.mixer], Generator()
     channels, *sides = dataset.image_shape
-    if asks_the_network(config.mixer):  # on large images these take seconds
+    if inputs_of(config.mixer):  # on large images these take seconds
         sides = [min(side, NOISE_SIDE) for side in sides]
     images = torch.rand(2, channels, *sides, generator=rng)
-    options = {**config.mixer_options, **_noise(images, dataset.num_classes, shapes, rng)}
+    options = {**config.mixer_options, **noise_inputs(images, dataset.num_classes, shapes, rng)}
     parameters = inspect.signature(mixer).parameters
     return mixer(images, rng, **{name: value for name, value in options.items() if name in parameters})
 
 
-def _noise(images: Tensor, classes: int, shapes: Shapes, rng: Generator) -> Mapping[str, object]:
-    """Return stand-ins, by the name of the parameter, for all that a mixer may ask of the network or of its method."""
+def noise_inputs(images: Tensor, classes: int, shapes: Shapes, rng: Generator) -> Mapping[str, object]:
+    """Return noise, by the name of the parameter, for all that a mixer may ask of the network or of its method.
+
+    Args:
+        images: (B, C, H, W).
+        classes: L.
+        shapes: the result of ``map_shapes``.
+        rng: the source of the noise, on the device of ``images``.
+    """
     height, width = shapes[-1][-2:]
 
     def noise(*shape: int) -> Tensor:
-        return torch.rand(shape, generator=rng)
+        return torch.rand(shape, generator=rng, device=images.device)
 
     return {
         "saliency": noise(len(images), *images.shape[2:]),

@@ -9,6 +9,8 @@ import torch
 from trainables import cost
 from trainables.config import Config, parse
 from trainables.datasets.dataset import Split, Splits
+from trainables.datasets.opening import dataset_of
+from trainables.methods import build_method
 
 KEYS = {"dataset": "cifar10", "backbone": "resnet8", "batch_size": 4}
 SETTINGS = parse(KEYS)
@@ -71,19 +73,60 @@ def test_the_first_test_which_also_chooses_kernels_is_not_what_a_test_takes(
     assert next(left, None) is None
 
 
-def test_a_network_is_timed_once_for_all_mixers_that_do_not_ask_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_is_timed_once_for_all_mixers_that_send_no_other_images_through_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     timed: list[str] = []
 
     def step_seconds(settings: Config, size: int) -> tuple[float, float]:
         timed.append(settings.mixer)
         return 1.0, 0.5
 
-    monkeypatch.setattr(cost, "_timed", {})
+    mixing = {"mixup": 0.25, "fmix": 0.75, "puzzlemix": 2.25, "manifoldmix": 0.5}
+    monkeypatch.setattr(cost, "_measured", {})
     monkeypatch.setattr(cost, "step_seconds", step_seconds)
-    monkeypatch.setattr(cost, "mixer_seconds", lambda settings, size: {"mixup": 0.25, "fmix": 0.75}[settings.mixer])
-    mixed = {mixer: cost.batch_seconds(parse({**KEYS, "mixer": mixer}), 4) for mixer in ("fmix", "mixup", "puzzlemix")}
-    assert mixed == {"fmix": (1.5, 0.5), "mixup": (1.0, 0.5), "puzzlemix": (1.0, 0.5)}
+    monkeypatch.setattr(cost, "mixing_seconds", lambda settings, size: mixing[settings.mixer])
+    monkeypatch.setattr(cost, "input_seconds", lambda name, settings, size: {"saliency": 0.625}[name])
+    mixed = {mixer: cost.batch_seconds(parse({**KEYS, "mixer": mixer}), 4) for mixer in (*mixing, "automix")}
+    assert mixed == {
+        "mixup": (1.0, 0.5),
+        "fmix": (1.5, 0.5),
+        "puzzlemix": (3.625, 0.5),
+        "manifoldmix": (1.25, 0.5),
+        "automix": (1.0, 0.5),
+    }
     assert cost.batch_seconds(parse({**KEYS, "mixer": "fmix", "backbone": "resnet20"}), 4) == (1.5, 0.5)
     assert cost.batch_seconds(parse({**KEYS, "mixer": "fmix", "sumix.lam": "learned"}), 4) == (1.5, 0.5)
-    assert cost.batch_seconds(parse({**KEYS, "mixer": "puzzlemix", "epochs": 7}), 4) == (1.0, 0.5)
-    assert timed == ["mixup", "puzzlemix", "mixup", "mixup"]
+    assert cost.batch_seconds(parse({**KEYS, "mixer": "automix", "epochs": 7}), 4) == (1.0, 0.5)
+    assert timed == ["mixup", "automix", "mixup", "mixup"]
+
+
+@pytest.mark.parametrize("mixer", ["attentivemix", "puzzlemix", "manifoldmix", "alignmix", "supermix", "automix"])
+def test_a_mixer_that_asks_the_network_costs_time(mixer: str) -> None:
+    train_seconds, test_seconds = cost.batch_seconds(parse({**KEYS, "mixer": mixer}), 2)
+    assert train_seconds > 0
+    assert test_seconds > 0
+
+
+def test_the_mixing_is_timed_once_for_all_networks_unless_it_depends_on_their_maps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls = [0]
+
+    def least_seconds(compute: object) -> float:
+        calls[0] += 1
+        return 1.0
+
+    monkeypatch.setattr(cost, "_measured", {})
+    monkeypatch.setattr(cost, "least_seconds", least_seconds)
+    for mixer, times in (("puzzlemix", 1), ("manifoldmix", 2)):
+        calls[0] = 0
+        for backbone in ("resnet8", "resnet18"):
+            cost.mixing_seconds(parse({**KEYS, "mixer": mixer, "backbone": backbone}), 2)
+        assert calls == [times]
+
+
+def test_a_timed_network_is_not_drawn_and_a_trained_one_is() -> None:
+    timed = cost._run(SETTINGS, cost.noise_splits(SETTINGS, 2)).method
+    assert all(not parameter.any() for name, parameter in timed.named_parameters() if "conv" in name)
+    assert build_method(SETTINGS, dataset_of(SETTINGS), 0).network.backbone.head.weight.any()

@@ -17,13 +17,13 @@ from trainables.classify import train
 from trainables.config import parse
 from trainables.datasets import DATASETS
 from trainables.methods import METHODS, build_method
-from trainables.methods.inputs import asks_the_network
+from trainables.methods.inputs import inputs_of
 from trainables.mixers import MIXERS
 from trainables.rehearsal import rehearse
 
 OF_TOKENS = ("transmix", "mergemix")  # mixers that read a class token's attention
 CONVOLUTIONAL = [name for name in MIXERS if name not in OF_TOKENS]
-ASKING = [name for name in MIXERS if asks_the_network(name) or name in METHODS]
+ASKING = [name for name in MIXERS if inputs_of(name) or name in METHODS]
 BASE = {"dataset": "cifar10", "backbone": "resnet8"}
 FOLDER = {"dataset": "folder", "folder": "flowers", "num_classes": 3}
 

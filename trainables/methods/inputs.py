@@ -119,9 +119,10 @@ INPUTS: dict[str, Callable[[Network, Tensor, Tensor], object]] = {
 }
 
 
-def asks_the_network(mixer: str) -> bool:
-    """Return whether a mixer wants anything of ``INPUTS``."""
-    return any(name in inspect.signature(MIXERS[mixer]).parameters for name in INPUTS)
+def inputs_of(mixer: str) -> dict[str, Callable[[Network, Tensor, Tensor], object]]:
+    """Return the members of ``INPUTS`` that a mixer asks of the network."""
+    parameters = inspect.signature(MIXERS[mixer]).parameters
+    return {name: compute for name, compute in INPUTS.items() if name in parameters}
 
 
 def check_inputs(wanted: Iterable[str], network: Network, mixer: str) -> None:

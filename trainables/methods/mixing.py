@@ -13,7 +13,7 @@ from trainables.backbones.modes import evaluation_mode
 from trainables.config import Config
 from trainables.losses.sumix import SUMixLoss, SUMixParts
 from trainables.losses.sumix_release import ReleasedSUMixLoss
-from trainables.methods.inputs import INPUTS, check_inputs, running_statistics_left
+from trainables.methods.inputs import check_inputs, inputs_of, running_statistics_left
 from trainables.methods.method import Method, Step
 from trainables.mixers import MIXERS
 from trainables.mixers.choice import happens
@@ -44,7 +44,7 @@ class Mixing(Method):
         self.mixer: Callable[..., Mixed] = partial(mixer, **own_options)
         self.probability: float = config.mixer_options["probability"]
         self.groups: int = config.mixer_options["groups"]
-        self.inputs = {name: INPUTS[name] for name in INPUTS if name in parameters}
+        self.inputs = inputs_of(config.mixer)
         check_inputs(self.inputs, network, config.mixer)
         if self.groups > 1 and "encode" in self.inputs:
             raise ValueError(
