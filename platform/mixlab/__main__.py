@@ -84,7 +84,11 @@ def _run(command: str, arguments: Sequence[str]) -> None:
     file = installation.study_file(arguments[0])
     sys.argv = [str(file), *arguments[1:]]
     sys.path.insert(0, str(file.parent.resolve()))  # as python FILE does
-    runpy.run_path(str(file), run_name="__main__")
+    try:
+        runpy.run_path(str(file), run_name="__main__")
+    except SyntaxError as error:  # of the study, or of a module of the user's that it imports
+        line = f", line {error.lineno}" if error.lineno else ""
+        raise BadInput(f"{error.filename or file}{line}: {error.msg}") from None
 
 
 def _tool(name: str, arguments: Sequence[str]) -> None:
