@@ -118,6 +118,8 @@ def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
     on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=address, **options)
+    except SystemExit:  # from the handler of SIGTERM that Ray puts there while it starts
+        raise KeyboardInterrupt from None
     except Exception as error:  # Ray raises even this one if a process of its own ends while it starts
         if address != "local":
             raise BadInput(f"no Ray cluster at --address {address!r}: {first_line(error)}") from error

@@ -1,0 +1,51 @@
+"""SIGTERM from a batch system that comes before Ray is up: the study stops as at any other time, and is requeued."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from mixlab.slurm import main
+from tests.servers.program import Program
+from tests.study_folder import toy_folder
+from tests.waiting import wait_for
+
+JOB = "987654321"  # of no cluster
+# What the batch script starts: Ray on a node that never answers, and all else just notes what it was asked.
+PROGRAMS = {
+    "python": 'echo "python $*" >> notes',
+    "ray": "echo ray >> notes; exit 1",
+    "srun": "exec /bin/sleep 100",
+    "scontrol": 'echo "scontrol $*" >> notes',
+    "sleep": "exec /bin/sleep 0.01",
+}
+
+
+def test_a_job_that_is_stopped_while_it_waits_for_ray_is_requeued(tmp_path: Path) -> None:
+    for name, content in PROGRAMS.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{content}\n")
+        (tmp_path / name).chmod(0o755)
+    assert main(["--nodes", "2", "--out", str(tmp_path / "job"), "ablation_cifar100"]) == 0
+    own = {"MIXLAB_BIN": str(tmp_path), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    slurm = {"SLURM_JOB_ID": JOB, "SLURM_JOB_NUM_NODES": "2"}
+    with Program(["bash", "job"], tmp_path, environment={**os.environ, **own, **slurm}) as job:
+        notes = tmp_path / "notes"
+        wait_for(lambda: notes.exists() and "ray" in notes.read_text())
+        job.interrupt(signal.SIGTERM)
+        job.finish(code=143)
+    lines = notes.read_text().splitlines()
+    assert lines[-1] == f"scontrol requeue {JOB}"
+    assert not [line for line in lines if "mixlab run" in line]  # the study was not started any more
+
+
+@pytest.mark.slow
+def test_a_study_that_is_stopped_while_ray_starts_has_true_states(tmp_path: Path, empty_store: Path) -> None:
+    toy = toy_folder(tmp_path, "large", empty_store=empty_store)
+    with toy.start() as driver:
+        driver.until(lambda: driver.children("gcs_server"))
+        started = driver.children()
+        driver.interrupt(signal.SIGTERM)
+        assert "Traceback" not in driver.finish(code=130)
+    wait_for(lambda: not any(each.is_running() for each in started))
+    assert "RUNNING" not in toy.statuses()
