@@ -4,7 +4,9 @@ import contextlib
 import ctypes
 import gc
 import hashlib
+import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -60,12 +62,9 @@ def work(config: Mapping[str, Any], *, work: Work) -> None:
     can take another; so is a full storage, which ends the work. Any other exception ends the process, as a ``Crash``:
     Ray loses some, such as ``SystemExit``, and those that cannot be pickled.
     """
-    import torch
-
     _give_back_memory()
-    torch.set_num_threads(work.threads)
     gpus = tune.get_context().get_trial_resources().required_resources.get("GPU", 0)
-    _keep_to_share(gpus)
+    _keep_to_share(work.threads, gpus)
     trial: Trial = config["trial"]
     own = tune.get_checkpoint()
     source = own.path if own else config["resume_from"]
@@ -178,10 +177,17 @@ def _give_back_memory() -> None:
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
-def _keep_to_share(gpus: float) -> None:
-    """Limit this process to its share of a GPU's memory, so that a greedy trial fails instead of its neighbour."""
+def _keep_to_share(threads: int, gpus: float) -> None:
+    """Limit this process to its threads, and to its share of a GPU's memory: a greedy trial fails, not its neighbour.
+
+    Without a GPU, torch is left to the trainable: it takes seconds to import, and some have no use for it.
+    """
+    if not gpus and "torch" not in sys.modules:
+        os.environ |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}  # torch will read them
+        return
     import torch
 
+    torch.set_num_threads(threads)
     if torch.cuda.is_available():
         torch.cuda.empty_cache()  # left by the trial that this process ran before
         torch.cuda.set_per_process_memory_fraction(share_of_tensors(gpus, torch.cuda.mem_get_info()[1]))
