@@ -5,7 +5,6 @@ starts it on a machine of its own.
 import contextlib
 import os
 import secrets
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,13 +15,23 @@ from tests.servers.program import Program
 from tests.waiting import wait_for
 
 RAY = (sys.executable, "-m", "ray.scripts.scripts")
-# The nodes that are alive, counted without joining the cluster.
+# This ends once so many nodes are alive, and says each time how many there are. It does not join the cluster.
 COUNT = """
-import sys
+import sys, time
 from ray._raylet import GcsClient
 from ray.core.generated.gcs_pb2 import GcsNodeInfo
-nodes = GcsClient(address=sys.argv[1]).get_all_node_info(timeout=10).values()
-print(sum(node.state == GcsNodeInfo.GcsNodeState.ALIVE for node in nodes))
+alive = None
+while alive != int(sys.argv[2]):
+    time.sleep(0.1)
+    try:
+        nodes = GcsClient(address=sys.argv[1]).get_all_node_info(timeout=10).values()
+    except Exception as error:
+        print(error, flush=True)
+        continue
+    found = sum(node.state == GcsNodeInfo.GcsNodeState.ALIVE for node in nodes)
+    if found != alive:
+        print(found, "nodes", flush=True)
+    alive = found
 """
 
 
@@ -67,17 +76,15 @@ class RayCluster:
 
     def wait_for(self, nodes: int) -> None:
         """Return once this many nodes are there."""
-        logs = list(self.folder.glob("*.log"))
-        wait_for(
-            lambda: self._count() == str(nodes),
-            standing_still=lambda: (self._count(), [log.stat().st_size for log in logs]),
-            account=lambda: f"not {nodes} nodes, but {self._count()}\n" + "\n".join(log.read_text() for log in logs),
-        )
-
-    def _count(self) -> str:
-        command = [sys.executable, "-c", COUNT, self.address]
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True)
-        return done.stdout.strip() or done.stderr[-1000:]
+        command = [sys.executable, "-c", COUNT, self.address, str(nodes)]
+        with Program(command, self.folder, "count.log", self.environment) as count:
+            logs = list(self.folder.glob("*.log"))
+            wait_for(
+                lambda: count.process.poll() is not None,
+                standing_still=lambda: [log.stat().st_size for log in logs],
+                account=lambda: f"not {nodes} nodes\n" + "\n".join(log.read_text() for log in logs),
+            )
+            assert count.process.returncode == 0, count.said
 
 
 @contextlib.contextmanager
