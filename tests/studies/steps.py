@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from mixlab import main
 from tests.studies.cells import load, trials
 from trainables import methods
 from trainables.classify import train
-from trainables.config import NEUTRAL, parse
+from trainables.config import NEUTRAL, Config, parse
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import dataset_of, open_splits
 from trainables.training import Run
@@ -32,26 +32,37 @@ def require_dry_run(name: str, folder: Path, tracking_uri: str, capsys: pytest.C
     assert "Estimated cost" in said
 
 
-def different(names: Iterable[str]) -> dict[str, Mapping[str, Any]]:
-    """Return one configuration for every (network, images, mixer, definition of SUMix) that the studies name."""
-    found: dict[str, Mapping[str, Any]] = {}
+SIDE = 64  # pixels, to which larger images are reduced: they spare minutes
+
+
+def reduced(config: Config) -> Config:
+    """Return a configuration for a batch of two small images."""
+    config = replace(config, batch_size=2)
+    if dataset_of(config).image_shape[1] <= SIDE:
+        return config
+    return replace(config, image_size=SIDE, test_size=SIDE, resize=None)
+
+
+def different(names: Iterable[str]) -> dict[str, Config]:
+    """Return one reduced configuration for every (network, images, mixer, definition of SUMix) of the studies."""
+    found: dict[str, Config] = {}
     for name in names:
         for trial in trials(name):
-            config = parse(trial.config)
+            config = reduced(parse(trial.config))
             shape = "x".join(map(str, dataset_of(config).image_shape))
             added = [
                 f"{key}={trial.config[key]}" for key in NEUTRAL if trial.config.get(key, NEUTRAL[key]) != NEUTRAL[key]
             ]
             terms = " ".join([config.sumix.preset, sumix_terms(trial.config), *added])
             regularised = (config.drop_path > 0, config.label_smoothing > 0)
-            found.setdefault(f"{config.backbone} {shape} {config.mixer} {terms} {regularised}", trial.config)
+            found.setdefault(f"{config.backbone} {shape} {config.mixer} {terms} {regularised}", config)
     return found
 
 
-def take_steps(names: Iterable[str], monkeypatch: pytest.MonkeyPatch, side: int | None = None) -> int:
+def take_steps(names: Iterable[str], monkeypatch: pytest.MonkeyPatch) -> int:
     """Take the steps, check that each moves the network's head to finite weights, and return the number of networks.
 
-    Each network is built once for its many cells, and sees images of at most ``side`` pixels.
+    Each network is built once for its many cells.
     """
     build = methods.build_network
     cells = different(names)  # resolving rehearses some on tensors without numbers: not with the networks kept here
@@ -69,12 +80,8 @@ def take_steps(names: Iterable[str], monkeypatch: pytest.MonkeyPatch, side: int 
 
     wanted: dict[tuple[str, int, int, tuple[float, float]], Any] = {}
     monkeypatch.setattr(methods, "build_network", cached)
-    for cell, config in cells.items():
-        settings = replace(parse(config), batch_size=2)
+    for cell, settings in cells.items():
         dataset = dataset_of(settings)
-        if side is not None and side < dataset.image_shape[1]:
-            settings = replace(settings, image_size=side, test_size=side, resize=None)
-            dataset = dataset_of(settings)
         noise = torch.randint(0, 256, (2, *dataset.image_shape), dtype=torch.uint8)
         split = Split(noise, torch.tensor([0, dataset.num_classes - 1]))
         run = Run(settings, 0, open_splits(settings, Splits(split, split), torch.device("cpu")))

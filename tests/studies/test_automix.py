@@ -106,5 +106,4 @@ def test_dry_run(name: str, tmp_path: Path, tracking_uri: str, capsys: pytest.Ca
 
 @pytest.mark.slow
 def test_one_step_of_every_cell(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Photographs of 64 pixels spare minutes."""
-    assert take_steps(AUTOMIX, monkeypatch, side=64) > 15
+    assert take_steps(AUTOMIX, monkeypatch) > 15
