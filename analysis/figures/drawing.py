@@ -159,4 +159,5 @@ def save(figure: Figure, stem: Path, endings: Sequence[str] = ("png", "pdf")) ->
     with context(STYLE):  # the fonts of a PDF are chosen when it is written
         for file in files:
             figure.savefig(file)
+            figure.set_layout_engine("none")  # laid out once, which takes longest and is the same in every file
     return files

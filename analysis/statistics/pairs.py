@@ -57,7 +57,7 @@ def values_by_arm(runs: pd.DataFrame, metric: str, references: Sequence[str]) ->
         if arm not in arms:
             what = "baseline" if arm == references[0] else "reference"
             raise ValueError(f"the {what} {arm!r} is not an arm; the arms are: {', '.join(map(str, arms)) or 'none'}")
-    valid = runs[np.isfinite(runs[column].astype(float))]
+    valid = runs.loc[np.isfinite(runs[column].astype(float)), ["arm", "seed", column]]
     twice = valid[valid.duplicated(["arm", "seed"])]
     if len(twice):
         arm, seed = twice.iloc[0][["arm", "seed"]]

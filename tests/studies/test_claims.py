@@ -18,6 +18,7 @@ from analysis.statistics.tables import LevelTable, level_tables
 from mixlab import Search, Study, add_one_in, leave_one_out
 from mixlab.spec.study_plan import study_plan
 from tests.studies.cells import FOLDER, TRAIN, load, trials
+from trainables.classify import train
 
 NAMES = sorted(file.stem for file in FOLDER.glob("*.py"))
 OF_CLASSIFIERS = [
@@ -102,10 +103,19 @@ def test_every_study_of_several_tables_answers_here_and_in_general(name: str) ->
     assert list(answers.index) == [
         (arm.name, question) for arm in study.arms[1:] for question in ("here", "in general")
     ]
-    assert plot_forest(name, levels) is not None
     assert (ranking_of(levels) is not None) == (sum(not arm.control for arm in study.arms) >= LEAST_ARMS)
     assert set(answers["n"].xs("in general", level=1)) == {len(levels)}
     assert set(answers["n"].xs("here", level=1)) == {6}
+
+
+@pytest.mark.parametrize("name", ["kimage_style", "kimage_subsampling", "mixers_cifar100", "search_zeta_alpha"])
+def test_a_study_of_which_no_other_test_takes_a_step_can_be_rehearsed(name: str) -> None:
+    for config in configurations(name).values():
+        train.resolve(config)
+
+
+def test_a_study_of_many_tables_has_a_forest() -> None:
+    assert plot_forest("table1_cifar100", drawn("table1_cifar100")[1]) is not None
 
 
 def test_the_factorial_study_shows_the_effect_of_every_term_and_interaction() -> None:

@@ -115,6 +115,7 @@ def test_deterministic_runs_have_the_same_numbers_and_leave_no_trace(monkeypatch
         assert torch.equal(value, weights(two)[name]), name
 
 
+@pytest.mark.slow
 def test_a_compiled_run_has_the_same_numbers_up_to_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
     # Without the C++ compiler of torch's default backend, which takes a minute: the graphs are traced all the same.
     traced = partialmethod(nn.Module.compile, backend="aot_eager")

@@ -25,7 +25,7 @@ SMALL = {
 }
 
 
-def coloured(count: int = 32) -> Splits:
+def coloured(count: int = 16) -> Splits:
     """Return images of noise whose brightness is their class."""
     labels = torch.arange(count) % 10
     noise = torch.randint(0, 60, (count, 3, 32, 32), generator=Generator().manual_seed(0))

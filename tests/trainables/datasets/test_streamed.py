@@ -37,17 +37,16 @@ def epoch(source, number=1, batch_size=10):
     return torch.cat([images for images, _ in batches]), torch.cat([labels for _, labels in batches])
 
 
-@pytest.mark.parametrize("augment", [None, flip, crop_and_flip])
-def test_the_number_of_workers_changes_nothing(files, augment):
+@pytest.mark.parametrize(("augment", "workers"), [(None, 1), (crop_and_flip, 2)])
+def test_the_number_of_workers_changes_nothing(files, augment, workers):
     train, train_labels = epoch(source(files, augment=augment))
     test = torch.cat([images for images, _ in source(files).test_batches(7)])
-    for workers in 1, 2:
-        other = source(files, augment=augment, workers=workers)
-        images, labels = epoch(other)
-        assert torch.equal(images, train)
-        assert torch.equal(labels, train_labels)
-        assert torch.equal(torch.cat([images for images, _ in other.test_batches(7)]), test)
-        assert other.workers_mib > 0
+    other = source(files, augment=augment, workers=workers)
+    images, labels = epoch(other)
+    assert torch.equal(images, train)
+    assert torch.equal(labels, train_labels)
+    assert torch.equal(torch.cat([images for images, _ in other.test_batches(7)]), test)
+    assert other.workers_mib > 0
 
 
 def test_crops_and_order_do_not_depend_on_the_size_of_a_batch(files):
@@ -58,16 +57,15 @@ def test_crops_and_order_do_not_depend_on_the_size_of_a_batch(files):
 
 
 def test_batches_are_float32_channels_last_and_the_last_is_partial(files):
-    for workers in 0, 2:
-        train = list(source(files, workers=workers).train_batches(10, generator(0, "data"), generator(0, "augment")))
-        for batches in train, list(source(files, workers=workers).test_batches(10)):
-            assert [len(labels) for _, labels in batches] == [10, 10, 10, 10, 5]
-            for images, labels in batches:
-                assert images.shape == (len(labels), 3, 16, 16)
-                assert images.dtype == torch.float32
-                assert images.is_contiguous(memory_format=torch.channels_last)
-                assert 0 <= images.min() < images.max() <= 1
-                assert labels.dtype == torch.int64
+    train = list(source(files).train_batches(10, generator(0, "data"), generator(0, "augment")))
+    for batches in train, list(source(files, workers=1).test_batches(10)):
+        assert [len(labels) for _, labels in batches] == [10, 10, 10, 10, 5]
+        for images, labels in batches:
+            assert images.shape == (len(labels), 3, 16, 16)
+            assert images.dtype == torch.float32
+            assert images.is_contiguous(memory_format=torch.channels_last)
+            assert 0 <= images.min() < images.max() <= 1
+            assert labels.dtype == torch.int64
 
 
 def test_an_epoch_gives_every_image_once_and_can_be_replayed_and_the_next_differs(files):
@@ -105,7 +103,7 @@ def test_the_workers_leave_torch_s_global_generator_alone(files):
     assert torch.equal(torch.rand(3), expected)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, 1])
 def test_a_truncated_image_stops_the_epoch_with_one_sentence(files, truncated, workers):
     path = truncated(files.path(30))
     with pytest.raises(DataError, match=rf"^{path} is not a whole image \([^\n]*\)$"):

@@ -12,8 +12,8 @@ from trainables.detection.fine_tuning import Photographs, Recipe, detect, fine_t
 from trainables.methods import build_network
 
 SMALL = Recipe(
-    iterations=2, milestones=(1,), sides=(96,), test_side=96, anchors=(24,), batch_size=2, lr=0.01, warmup=1,
-    frozen_stages=1, frozen_norm=False,
+    iterations=2, milestones=(1,), sides=(64,), test_side=64, anchors=(24,), batch_size=2, lr=0.01, warmup=1,
+    regions=32, frozen_stages=1, frozen_norm=False,
 )  # fmt: skip
 
 
