@@ -35,7 +35,7 @@ LIMIT, GRACE = 360, 30  # seconds of a benchmark, and to end itself after that
 SIZES: dict[str, str] = {
     "step": "--rounds 9",
     "mixers": "",
-    "learned_masks": "--backbone resnet8 --rounds 5",
+    "learned_masks": "--batch 50 --rounds 5",
     "profile": "",
     "data": "",
     "streaming": "--images 2000",

@@ -1,12 +1,12 @@
 """Times a training step of each mixer that learns or optimises its masks against plain mixup's, in turn.
 
-    python tests/benchmarks/bench_learned_masks.py [--backbone vit_tiny_32] [--batch 100] [--rounds 9]
+    python tests/benchmarks/bench_learned_masks.py [--backbones resnet8,vit_tiny_32] [--batch 100] [--rounds 9]
 
-Prints a Markdown table: the median of the ratios to mixup's step of the same round, the ratio of the tensors that a
-step makes and that exist at once, in bytes, and the ratios that are reported. Those of OpenMixup are of DeiT-S on
-CIFAR-100 (docs/en/mixup_benchmarks/Mixup_cifar.md: hours and GB of a training); AutoMix's Table 9 has 1.7 times the
-hours of mixup for ResNet-18 on Tiny-ImageNet. On a GPU it measures the GPU. A backbone without a class token is
-measured without MergeMix.
+Prints a Markdown table for each backbone: the median of the ratios to mixup's step of the same round, the ratio of the
+tensors that a step makes and that exist at once, in bytes, and the ratios that are reported. Those of OpenMixup are of
+DeiT-S on CIFAR-100 (docs/en/mixup_benchmarks/Mixup_cifar.md: hours and GB of a training); AutoMix's Table 9 has 1.7
+times the hours of mixup for ResNet-18 on Tiny-ImageNet. On a GPU it measures the GPU. A backbone without a class token
+is measured without MergeMix.
 """
 
 import argparse
@@ -70,29 +70,34 @@ def shown(ratio: float | None) -> str:
     return "-" if ratio is None else f"{ratio:.2f}"
 
 
-def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--backbone", default="vit_tiny_32")
-    options.add_argument("--batch", type=int, default=100)
-    options.add_argument("--rounds", type=int, default=9)
-    given = options.parse_args()
-
+def measure(backbone: str, batch: int, rounds: int) -> None:
+    """Print the table of one backbone."""
     runs: dict[str, Run] = {}
     for mixer in REPORTED:
         try:
-            runs[mixer] = run_on_noise({"backbone": given.backbone, "mixer": mixer}, given.batch)
+            runs[mixer] = run_on_noise({"backbone": backbone, "mixer": mixer}, batch)
         except ValueError as error:
             print(f"without {mixer}: {error}", file=sys.stderr)
     peaks = {mixer: peak_of(run) for mixer, run in runs.items()}
-    seconds = in_turn({mixer: lambda run=run: run.train_epoch(1) for mixer, run in runs.items()}, given.rounds)
+    seconds = in_turn({mixer: lambda run=run: run.train_epoch(1) for mixer, run in runs.items()}, rounds)
 
-    print(f"Training step, {given.backbone}, batch {given.batch} at 32x32, {where()}, {given.rounds} rounds in turn\n")
+    print(f"\nTraining step, {backbone}, batch {batch} at 32x32, {where()}, {rounds} rounds in turn\n")
     print("| mixer | times mixup's step | times its memory | reported, time | reported, memory |")
     print("| --- | ---: | ---: | ---: | ---: |")
     for mixer in runs:
-        slower = record(f"{mixer}: a step of {given.backbone} / mixup", ratios(seconds, mixer, "mixup"))
-        ours = f"{slower:.2f} | {peaks[mixer] / peaks['mixup']:.2f}"
-        print(f"| {mixer} | {ours} | {' | '.join(map(shown, REPORTED[mixer]))} |")
+        time = record(f"{mixer}: a step of {backbone} / mixup", ratios(seconds, mixer, "mixup"))
+        memory = record(f"{mixer}: tensors of a step of {backbone} / mixup", [peaks[mixer] / peaks["mixup"]])
+        print(f"| {mixer} | {time:.2f} | {memory:.2f} | {' | '.join(map(shown, REPORTED[mixer]))} |")
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--backbones", default="resnet8,vit_tiny_32")
+    options.add_argument("--batch", type=int, default=100)
+    options.add_argument("--rounds", type=int, default=9)
+    given = options.parse_args()
+    for backbone in given.backbones.split(","):
+        measure(backbone, given.batch, given.rounds)
 
 
 if __name__ == "__main__":
