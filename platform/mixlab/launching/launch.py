@@ -14,7 +14,7 @@ from mixlab.cluster import packing, schedule
 from mixlab.cluster.worker import Work, files_of
 from mixlab.launching import ending
 from mixlab.launching.display import Display
-from mixlab.launching.phase import ListedTrials, Phase
+from mixlab.launching.phase import ListedTrials, Listing, Phase
 from mixlab.launching.plan import print_outlook
 from mixlab.launching.proposed import ProposedTrials
 from mixlab.launching.result import Result
@@ -121,9 +121,9 @@ def _study(study: Study, start: Start, folder: Path, report: Any) -> Result:
     options = start.options
     with only_driver(folder, start):
         recorded = store.recorded(start.client, study.name)
-        saved = start.storage.newest()
-        listed = (study, start.train, trials, options.preset, recorded, saved, shown(options.storage))
-        phase = SequentialTrials(*listed, report.decide) if study.sequential else ListedTrials(*listed)
+        listing = Listing(study, start.train, options.preset, trials, recorded, start.storage.newest())
+        place = shown(options.storage)
+        phase = SequentialTrials(listing, place, report.decide) if study.sequential else ListedTrials(listing, place)
         found = _run(phase, start, outlook=report)
         plan = phase.tracked.plan
         if found.early:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Protocol
 
 from mixlab.cluster.source import End, Job, Source, Wait
@@ -84,32 +85,40 @@ def states(trials: Sequence[Trial], recorded: Mapping[str, Recorded], saved: Map
     return found
 
 
-class ListedTrials:
-    """The missing trials of a study; implements ``Phase``.
+@dataclass(frozen=True)
+class Listing:
+    """Every trial of a study, and what is known of them.
 
     Args:
         study: the study.
         train: the trainable.
-        trials: the trials of the study.
         preset: the name of the preset with which it was started.
+        trials: the trials; up to the budget of seeds, if seeds are added until everything is decided.
         recorded: MLflow's records, by key.
         saved: the journal's checkpoints, by key.
+    """
+
+    study: Study
+    train: CompleteTrainable
+    preset: str
+    trials: Sequence[Trial]
+    recorded: Mapping[str, Recorded]
+    saved: Mapping[str, Saved]
+
+
+class ListedTrials:
+    """The missing trials of a study; implements ``Phase``.
+
+    Args:
+        listing: the trials of the study.
         storage: the place of the journal, in words.
     """
 
     objective = ""
     keeps_files = True
 
-    def __init__(
-        self,
-        study: Study,
-        train: CompleteTrainable,
-        trials: Sequence[Trial],
-        preset: str,
-        recorded: Mapping[str, Recorded],
-        saved: Mapping[str, Saved],
-        storage: str,
-    ) -> None:
+    def __init__(self, listing: Listing, storage: str) -> None:
+        study, trials, recorded, saved = listing.study, listing.trials, listing.recorded, listing.saved
         self.rows = trials
         self.recorded = recorded
         self.saved = saved
@@ -120,10 +129,10 @@ class ListedTrials:
         self.concerned = [trial for trial in missing if trial not in self.complete]
         self.states |= {t.key: State.PENDING for t in missing if self.states[t.key] is State.FAILED}  # tried again
         self._left = list(self.concerned)
-        plan = study_plan(study, trials, preset, train)
+        plan = study_plan(study, trials, listing.preset, listing.train)
         cells = {trial.cell: trial.arm for trial in trials}
         self.tracked = Tracked(study.name, study.identity, plan, names.STUDY_LEVELS, cells)
-        self.shown = Shown(train.find(plan["metric"]), plan["metric"])
+        self.shown = Shown(listing.train.find(plan["metric"]), plan["metric"])
 
     # Source
 

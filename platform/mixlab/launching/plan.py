@@ -7,7 +7,7 @@ from rich.console import Console
 
 from mixlab.cluster import packing
 from mixlab.launching.cost import Left, print_cost
-from mixlab.launching.phase import states
+from mixlab.launching.phase import Listing, states
 from mixlab.launching.result import Result
 from mixlab.launching.sequential import Rounds, SequentialTrials
 from mixlab.launching.start import results_folder
@@ -69,7 +69,7 @@ def _left_of_study(
     due = trials
     state = states(trials, recorded, saved)
     if study.sequential:
-        phase = SequentialTrials(study, train, trials, options.preset, recorded, saved, "", report.decide)
+        phase = SequentialTrials(Listing(study, train, options.preset, trials, recorded, saved), "", report.decide)
         trials, due = phase.rows, phase.rounds.most()
     left = []
     for trial in trials:

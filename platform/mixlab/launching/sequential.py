@@ -7,14 +7,11 @@ from typing import Any
 import pandas as pd
 
 from mixlab.cluster.source import WAIT, End, Job, Wait
-from mixlab.launching.phase import ListedTrials
+from mixlab.launching.phase import ListedTrials, Listing
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.state import State
-from mixlab.spec.study import FIRST_ROUND, UNDECIDED, Study, Trial
-from mixlab.spec.trainable import CompleteTrainable
-from mixlab.storage.journal import Saved
+from mixlab.spec.study import FIRST_ROUND, UNDECIDED, Trial
 from mixlab.tracking import names
-from mixlab.tracking.store import Recorded
 
 Comparison = tuple[tuple[str, ...], str]  # the level of each factor, and the arm
 Decide = Callable[[Mapping[str, Any], pd.DataFrame], Mapping[Comparison, str]]
@@ -99,36 +96,21 @@ class SequentialTrials(ListedTrials):
     """The trials of a study that are due; ``rows`` are those that have become due so far.
 
     Args:
-        study: the study; as for ``ListedTrials``.
-        train: the trainable.
-        trials: every trial up to the budget of seeds.
-        preset: the name of the preset with which it was started.
-        recorded: MLflow's records, by key.
-        saved: the journal's checkpoints, by key.
+        listing: the trials of the study, up to the budget of seeds.
         storage: the place of the journal, in words.
         decide: the rule, ``decide`` of the module that makes the report.
     """
 
-    def __init__(
-        self,
-        study: Study,
-        train: CompleteTrainable,
-        trials: Sequence[Trial],
-        preset: str,
-        recorded: Mapping[str, Recorded],
-        saved: Mapping[str, Saved],
-        storage: str,
-        decide: Decide,
-    ) -> None:
-        super().__init__(study, train, trials, preset, recorded, saved, storage)
-        self.rounds = Rounds(self.tracked.plan, trials, decide)
+    def __init__(self, listing: Listing, storage: str, decide: Decide) -> None:
+        super().__init__(listing, storage)
+        self.rounds = Rounds(self.tracked.plan, listing.trials, decide)
         self._values: dict[str, float] = {}  # by key, the latest value of the metric
-        for trial in trials:
+        for trial in listing.trials:
             if self.states[trial.key] is State.DONE:
-                self._note(trial.key, recorded[trial.key].metrics)
+                self._note(trial.key, self.recorded[trial.key].metrics)
                 self.rounds.results[trial.key] = self._values[trial.key]
         for trial in self.complete:
-            self._note(trial.key, saved[trial.key].epochs[-1].metrics)
+            self._note(trial.key, self.saved[trial.key].epochs[-1].metrics)
             self.rounds.results[trial.key] = self._values[trial.key]
         self.rounds.due()
         self.rows = self.rounds.asked

@@ -12,7 +12,7 @@ from analysis.report import decide
 from analysis.statistics.verdicts import sequential_verdicts
 from mixlab import Arm
 from mixlab.cluster.source import WAIT, End, Job
-from mixlab.launching.phase import ListedTrials
+from mixlab.launching.phase import ListedTrials, Listing
 from mixlab.launching.sequential import SequentialTrials
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.state import State
@@ -130,7 +130,7 @@ def test_the_phase_runs_a_round_after_the_other_and_goes_on_after_what_is_record
             trial.key: Recorded("", "FINISHED", "", {"test_top1_median10": values[trial.key]})
             for trial in asked_of(rounds_of(study), values)[:done]
         }
-        return SequentialTrials(study, TRAIN, trials, "paper", recorded, {}, "here", decide)
+        return SequentialTrials(Listing(study, TRAIN, "paper", trials, recorded, {}), "here", decide)
 
     whole = phase_after(0)
     names = drive(whole, values, at_a_time)
