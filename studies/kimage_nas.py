@@ -5,6 +5,7 @@
     python studies/kimage_nas.py                                              6 arms x 6 seeds, days on a GPU each
     python studies/kimage_nas.py --preset quick --arms "all images (10 epochs)"    without scores, a laptop, CIFAR-10
     python analysis/ablation_table.py kimage_nas --metric search_seconds          the time of each search
+    python analysis/search_time.py kimage_nas                                     Fig. 5b: error by that time
 
 Every run searches first, then trains what it found on all images; ``genotype.json`` is the network. Table 6 tests such
 networks on ImageNet: the search on all of CIFAR-100 gave 23.8 % error in 0.1 GPU days, that on images of a high

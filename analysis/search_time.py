@@ -1,0 +1,83 @@
+"""The error of what each architecture search found by the time that the search took (K-image mixing, Fig. 5b).
+
+    python analysis/search_time.py kimage_nas
+
+It draws what the runs of a study logged that search for an architecture, and writes into results/search_time:
+search_time.png, .pdf and .csv. Exit codes: 0 done; 2 bad input, in one sentence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import pandas as pd
+from tabulate import tabulate
+
+from analysis import command
+from analysis.figures.drawing import save
+from analysis.figures.search_time_plot import plot_search_time
+from analysis.records.metrics import metric_of
+from analysis.records.runs import CONFIG, METRIC, done, load_plan, load_runs
+
+RULE = CONFIG + "subset.rule"
+SECONDS = METRIC + "search_seconds"
+
+
+def search_points(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return ``images`` (the rule by which a search chose its images), ``arm``, ``seed``, ``hours`` and ``value``.
+
+    Raises:
+        ValueError: no run that is done logged the metric and the time of its search.
+    """
+    finished = done(runs)
+    if finished.empty or not {SECONDS, METRIC + metric} <= set(finished):
+        raise ValueError(f"no run that is done logged {metric!r} and search_seconds")
+    finished = finished.dropna(subset=[SECONDS, METRIC + metric])
+    return pd.DataFrame(
+        {
+            "images": finished[RULE].replace("none", "all images"),
+            "arm": finished["arm"],
+            "seed": finished["seed"],
+            "hours": finished[SECONDS].astype(float) / 3600,
+            "value": finished[METRIC + metric].astype(float),
+        }
+    ).reset_index(drop=True)
+
+
+def show(options: argparse.Namespace) -> int:
+    """Print the means, write the files; return the exit code.
+
+    Raises:
+        BadInput: unknown store, study or plan.
+        ValueError: no run that is done, or none that searched.
+    """
+    plan = load_plan(options.tracking_uri, options.study, options.plan)
+    metric = metric_of(plan, plan["metric"])
+    points = search_points(load_runs(options.tracking_uri, options.study, plan), plan["metric"])
+    means = points.groupby(["images", "arm"], sort=False)[["hours", "value"]].mean()
+    print(tabulate(means.reset_index(), headers="keys", floatfmt=f".{metric.digits}f", showindex=False))
+    options.out.mkdir(parents=True, exist_ok=True)
+    points.to_csv(options.out / "search_time.csv", index=False)
+    seeds = int(points.groupby("arm")["seed"].nunique().max())
+    caption = (
+        f"{metric.label}, {plan['metric']}. Disc: mean of an arm over up to {seeds} seeds; dot: one seed; a line joins "
+        "the arms that choose images by one rule."
+    )
+    figure = plot_search_time(options.study, points, f"{metric.label}, {metric.unit}", caption)
+    for file in (*save(figure, options.out / "search_time"), options.out / "search_time.csv"):
+        print(file)
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command and return the exit code."""
+    options = command.parser("search_time.py", "Error by the time of the search.", example="kimage_nas")
+    out = Path("results/search_time")
+    options.add_argument("--out", type=Path, default=out, metavar="DIR", help="folder of the files")
+    return command.run("search_time.py", show, options.parse_args(argv))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""The figure of search time and error, from runs in a real store."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from analysis import search_time
+from analysis.search_time import search_points
+
+METRIC = "metric.test_top1_error_median10"
+
+
+def runs() -> pd.DataFrame:
+    rows = [
+        ("all images", "none", 0, 7200.0, 20.0, "done"),
+        ("all images (10 epochs)", "none", 0, 1800.0, 22.0, "done"),
+        ("CV t = 0.1", "cv", 0, 720.0, 21.0, "done"),
+        ("CV t = 0.1", "cv", 1, 360.0, 23.0, "done"),
+        ("CV t = 0.1", "cv", 2, None, None, "failed"),
+    ]
+    columns = ["arm", "config.subset.rule", "seed", "metric.search_seconds", METRIC, "status"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def test_every_finished_search_is_a_point_by_its_rule() -> None:
+    points = search_points(runs(), "test_top1_error_median10")
+    assert points["images"].tolist() == ["all images", "all images", "cv", "cv"]
+    assert points["hours"].tolist() == [2.0, 0.5, 0.2, 0.1]
+    assert points.groupby("images")["value"].mean().tolist() == [21.0, 22.0]
+
+
+def test_a_study_that_searches_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="no run that is done logged 'test_top1_error_median10' and search_seconds"):
+        search_points(runs().drop(columns="metric.search_seconds"), "test_top1_error_median10")
+
+
+def test_it_draws_and_writes_the_points(
+    monkeypatch: pytest.MonkeyPatch, make_plan: Any, tmp_path: Path, capsys: Any
+) -> None:
+    monkeypatch.setattr(search_time, "load_plan", lambda *_: make_plan() | {"metric": "test_top1_error_median10"})
+    monkeypatch.setattr(search_time, "load_runs", lambda *_: runs())
+    assert search_time.main(["kimage_nas", "--out", str(tmp_path)]) == 0
+    assert {file.name for file in tmp_path.iterdir()} == {"search_time.csv", "search_time.png", "search_time.pdf"}
+    assert len(pd.read_csv(tmp_path / "search_time.csv")) == 4
+    assert "0.15" in capsys.readouterr().out  # the mean hours of the two searches on a tenth of the images
