@@ -1,10 +1,14 @@
 """The set-up of every test process, and the fixtures that all packages share: empty MLflow stores and a PostgreSQL."""
 
+import atexit
+import gc
 import os
 import shutil
 import signal
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch looks: the tests put data on the CPU, and know the CPU's numbers
 
@@ -12,6 +16,7 @@ import pytest
 import torch
 from filelock import FileLock
 from mlflow.tracking import MlflowClient
+from sqlalchemy import Engine, event
 
 import mixlab  # before any test imports ray, which reads the environment that mixlab sets
 from tests.servers.postgresql import new_database, postgresql
@@ -25,6 +30,23 @@ signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
 # A command in the background of a shell is deaf to SIGINT, with all its children: tests that interrupt one would fail.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What is imported and collected stays; to look through it again and again for garbage takes seconds.
+gc.disable()
+atexit.register(gc.unfreeze)
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
+
+
+@event.listens_for(Engine, "connect")
+def _forgo_durability(connection: Any, _: Any) -> None:
+    """Let SQLite not wait for the disk after each write: no test cuts the power."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous = OFF")
+
 
 __all__ = ["mixlab", "new_database", "postgresql"]
 
