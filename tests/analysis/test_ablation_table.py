@@ -30,13 +30,20 @@ def tiny(track_in, make_plan, tmp_path_factory):
     return study
 
 
-def test_files_of_a_study(tiny, tmp_path):
-    result = write_study_table(tiny.uri, tiny.study, tmp_path / "a" / "b")
+@pytest.fixture(scope="module")
+def written(tiny, tmp_path_factory):
+    """Return the folder of the study's files, and what wrote them said."""
+    folder = tmp_path_factory.mktemp("written") / "a" / "b"
+    return folder, write_study_table(tiny.uri, tiny.study, folder)
+
+
+def test_files_of_a_study(written):
+    folder, result = written
     assert [path.name for path in result.files] == FILES
-    assert all(path.parent == tmp_path / "a" / "b" and path.stat().st_size > 500 for path in result.files)
-    assert (tmp_path / "a/b/gains.png").read_bytes().startswith(b"\x89PNG")
-    assert (tmp_path / "a/b/gains.pdf").read_bytes().startswith(b"%PDF")
-    table = pd.read_csv(tmp_path / "a/b/table.csv")
+    assert all(path.parent == folder and path.stat().st_size > 500 for path in result.files)
+    assert (folder / "gains.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "gains.pdf").read_bytes().startswith(b"%PDF")
+    table = pd.read_csv(folder / "table.csv")
     assert table.loc[(table["factor.mixer"] == "cutmix") & (table.arm == "+ l_s"), "gain"].item() == 2.0
     assert "mixer = saliencymix" in result.text
     assert "2 (1 failed)" in result.text
@@ -49,18 +56,14 @@ def test_a_plan_may_be_given(tiny, make_plan):
     assert [level.name for level in result.levels] == ["mixer = cutmix"]
 
 
-def test_the_command_prints_and_writes_and_a_second_time_the_same(tiny, tmp_path, capsys):
-    folder = tmp_path / "out"
-    folder.mkdir()
-    before = {}
-    for _ in range(2):
-        before = {path.name: path.read_bytes() for path in folder.glob("table.*")}
-        assert main([tiny.study, "--tracking-uri", tiny.uri, "--out", str(folder)]) == 0
-        out = capsys.readouterr().out
-        assert "mixer = cutmix" in out
-        assert str(folder / "table.tex") in out
-    assert {path.name: path.read_bytes() for path in folder.glob("table.*")} == before
-    assert set(before) == {name for name in FILES if name.startswith("table")}
+def test_the_command_prints_and_writes_a_second_time_the_same(tiny, written, tmp_path, capsys):
+    assert main([tiny.study, "--tracking-uri", tiny.uri, "--out", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "mixer = cutmix" in out
+    assert str(tmp_path / "table.tex") in out
+    first, second = ({path.name: path.read_bytes() for path in f.glob("table.*")} for f in (written[0], tmp_path))
+    assert first == second
+    assert set(first) == {name for name in FILES if name.startswith("table")}
     assert main([tiny.study, "--tracking-uri", tiny.uri, "--metric", "test_top1_last", "--show-last-best"]) == 0
     assert "top-1 accuracy, %, last epoch" in capsys.readouterr().out
     assert main([tiny.study, "--tracking-uri", tiny.uri, "--ratios", "test_top1_last, test_top1_best"]) == 0

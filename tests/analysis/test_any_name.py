@@ -60,7 +60,7 @@ def one_line(name: str) -> str:
 
 @settings(
     deadline=None,
-    max_examples=10,
+    max_examples=4,
     derandomize=True,
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -92,7 +92,7 @@ def test_any_name_is_right_in_every_rendering(
 
 @settings(
     deadline=None,
-    max_examples=2,
+    max_examples=1,
     derandomize=True,
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -118,7 +118,7 @@ def test_any_name_comes_back_from_mlflow(track: Any, tmp_path: Path, arms: list[
 
 @settings(
     deadline=None,
-    max_examples=2,
+    max_examples=1,
     derandomize=True,
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],

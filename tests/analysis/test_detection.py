@@ -22,7 +22,7 @@ from trainables.methods import build_network
 
 ROOT = Path(__file__).parents[2]
 CONFIG = {"dataset": "cifar10", "backbone": "resnet8", "epochs": 1}
-SHORT = ("--layout", "coco", "--iterations", "2", "--batch-size", "2", "--side", "96", "--train-all")
+SHORT = ("--layout", "coco", "--iterations", "1", "--batch-size", "2", "--side", "64", "--train-all")
 
 
 def call(study: Any, root: Path, *options: str) -> int:
@@ -30,10 +30,13 @@ def call(study: Any, root: Path, *options: str) -> int:
     return detection.main([study.study, *where, *options])
 
 
-def test_the_command(untrained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(
+    untrained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(RECIPES, "coco", replace(RECIPES["coco"], regions=16))
     write_collages(tmp_path, *squares(8), ["red", "blue"], train=4, test=2)
     assert call(untrained(CONFIG)[0], tmp_path, *SHORT) == 0
-    assert "2 iterations of 2 photographs; 2 test photographs of COCO" in capsys.readouterr().out
+    assert "1 iterations of 2 photographs; 2 test photographs of COCO" in capsys.readouterr().out
     table = pd.read_csv(tmp_path / "out" / "table.csv")
     assert set(table["metric"]) == {"coco_ap", "coco_ap50", "coco_ap75"}
     assert list(table["n"]) == [2] * 6
@@ -100,7 +103,16 @@ def test_pictures_of_cifar_10_are_found_on_grey_noise(tmp_path: Path) -> None:
     network.backbone.load_state_dict(weights)
     recipe = replace(
         detection.recipe_of(detection.parser().parse_args(["study", *SHORT])),
-        **{"iterations": 150, "milestones": (120,), "warmup": 20, "batch_size": 4, "anchors": (32,), "regions": 64},
+        **{
+            "iterations": 150,
+            "sides": (96,),
+            "test_side": 96,
+            "milestones": (120,),
+            "warmup": 20,
+            "batch_size": 4,
+            "anchors": (32,),
+            "regions": 64,
+        },
     )
     protocol = {"layout": "coco", "data_root": str(tmp_path), "seed": 0}
     found, chance = (

@@ -45,14 +45,9 @@ def test_the_mixtures_of_a_pair_are_near_lambda_and_sorted_by_what_is_learned() 
     assert all(abs(one["drawn"] - 0.4) <= learned_lambda.NEAR for one in strip)
 
 
-def test_the_command(own_trained: Any, track: Any, make_plan: Any, tmp_path: Path, capsys: Any) -> None:
-    study, _, _ = own_trained
-    out = tmp_path / "out"
-
-    def call(name: str, *options: str) -> int:
-        return learned_lambda.main([name, "--tracking-uri", study.uri, "--out", str(out), *options])
-
-    assert call(study.study) == 2
+def test_the_command(trained: Any, track: Any, make_plan: Any, tmp_path: Path, capsys: Any) -> None:
+    out, none = tmp_path / "out", trained[0]
+    assert learned_lambda.main([none.study, "--tracking-uri", none.uri, "--out", str(out)]) == 2
     assert "no run that is done and learns lambda" in capsys.readouterr().err
     other, plan = track(study="sumix"), make_plan(study="sumix", arms=("baseline", "SUMix"), seeds=1)
     other.add_plan(plan)
@@ -61,7 +56,11 @@ def test_the_command(own_trained: Any, track: Any, make_plan: Any, tmp_path: Pat
         run_id = other.add_run(trial, 40.0, epochs=1, config={**CONFIG, **terms})
         torch.save(network().backbone.state_dict(), tmp_path / "model.pt")
         other.client.log_artifact(run_id, str(tmp_path / "model.pt"))
-    assert call("sumix", "--pick", "3,17,8,1") == 0
+
+    def call(*options: str) -> int:
+        return learned_lambda.main(["sumix", "--tracking-uri", other.uri, "--out", str(out), *options])
+
+    assert call("--pick", "3,17,8,1") == 0
     names = {f"strip.{ending}" for ending in ("png", "pdf", "csv")}
     assert {file.name for file in out.iterdir()} == names | {"evaluations.json"}
     table = pd.read_csv(out / "strip.csv")
@@ -73,5 +72,5 @@ def test_the_command(own_trained: Any, track: Any, make_plan: Any, tmp_path: Pat
         (["--lam", "1"], "--lam must be between 0 and 1, got 1.0"),
         (["--seed", "4"], "--seed 4 has no such run that is done; done: 0"),
     ):
-        assert call("sumix", *options) == 2
+        assert call(*options) == 2
         assert capsys.readouterr().err == f"learned_lambda.py: {sentence}\n"

@@ -34,9 +34,10 @@ class Page(HTMLParser):
         self.text += data
 
 
-@pytest.fixture
-def tracked(track, make_plan):
-    study, plan = track(), make_plan(seeds=2)
+@pytest.fixture(scope="module")
+def tracked(track_in, make_plan, tmp_path_factory):
+    """Return a study with one failed run, which no test changes, and its plan."""
+    study, plan = track_in(tmp_path_factory.mktemp("tracked")), make_plan(seeds=2)
     study.add_plan(plan)
     for position, trial in enumerate(plan["trials"]):
         if position == 5:

@@ -91,9 +91,14 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
+@functools.cache
+def whole_run(kind: str) -> Run:
+    return trained(run_of(**KINDS[kind]))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_run_that_goes_on_ends_with_the_same_bits(kind: str, tmp_path: Path) -> None:
-    whole = trained(run_of(**KINDS[kind]))
+    whole = whole_run(kind)
     first = run_of(**KINDS[kind])
     first.next_epoch()
     first.save(tmp_path)
@@ -130,14 +135,9 @@ def test_the_predictions_of_the_test_set_are_those_of_its_accuracy(tmp_path: Pat
     assert top1 == pytest.approx(run.history[-1].metrics["test_top1"], abs=100 / len(found["labels"]))  # a tie
 
 
-@functools.cache
-def plain_run() -> Run:
-    return trained(run_of())
-
-
 @pytest.mark.parametrize("kind", [k for k in KINDS if k != "sgd"])
 def test_every_key_changes_the_training(kind: str) -> None:
-    plain, other = plain_run(), trained(run_of(**KINDS[kind]))
+    plain, other = whole_run("sgd"), whole_run(kind)
     assert numbers(plain)[-1]["train_loss"] != numbers(other)[-1]["train_loss"] or kind == "average"
     assert plain.method.evaluated.backbone.head.weight.ne(other.method.evaluated.backbone.head.weight).any()
 

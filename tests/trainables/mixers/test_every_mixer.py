@@ -6,7 +6,6 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Generator, Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from trainables.mixers import MIXERS
 from trainables.mixers.mixed import Mixed, mixed_targets
@@ -184,16 +183,6 @@ def test_an_impossible_alpha_is_refused(name: str, alpha: float) -> None:
 
 
 @every_mixer
-def test_nothing_waits_for_the_device(name: str) -> None:
-    """Only shapes are known here: reading a value back, or a shape that depends on one, raises."""
-    rng = Generator()
-    inputs = {key: INPUTS[key](photographs()) for key in required(name)}
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        mixed = MIXERS[name](torch.empty(B, C, H, W), rng, **inputs)
-    assert mixed.images.shape == (B, C, H, W)
-
-
-@every_mixer
 def test_options_have_defaults_and_simple_types(name: str) -> None:
     parameters = list(inspect.signature(MIXERS[name]).parameters.values())
     assert [p.name for p in parameters[:2]] == ["images", "rng"]
@@ -202,10 +191,9 @@ def test_options_have_defaults_and_simple_types(name: str) -> None:
 
 
 @every_mixer
-@pytest.mark.parametrize("seed", range(2))
-def test_the_order_of_memory_changes_nothing(name: str, seed: int) -> None:
+def test_the_order_of_memory_changes_nothing(name: str) -> None:
     images = photographs(B, C, H, W)
-    plain, last = mix(name, images, seed), mix(name, images.to(memory_format=torch.channels_last), seed)
+    plain, last = mix(name, images), mix(name, images.to(memory_format=torch.channels_last))
     torch.testing.assert_close(last.images, plain.images, rtol=0, atol=ROUNDING)
     assert torch.equal(last.sources, plain.sources)
     assert torch.equal(last.weights, plain.weights)
