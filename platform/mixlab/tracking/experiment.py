@@ -7,7 +7,6 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput
-from mixlab.spec.epoch import Epoch
 from mixlab.tracking.store import search_runs
 from mixlab.uris import sqlite_file
 
@@ -76,12 +75,10 @@ def find_or_create(
     return run_id
 
 
-def last_epoch(client: MlflowClient, run_id: str, epoch: Epoch) -> int:
-    """Return the last epoch that a run has, by any metric in the report ``epoch``; 0 if it has none."""
-    logged = client.get_run(run_id).data.metrics
-    name = next((name for name in epoch.metrics if name in logged), None)
-    history = client.get_metric_history(run_id, name) if name is not None else []
-    return max((point.step for point in history), default=0)
+def last_epoch(client: MlflowClient, run_id: str) -> int:
+    """Return the last epoch that a run has, by all its metrics, since not every epoch need report each; 0 without."""
+    names = client.get_run(run_id).data.metrics
+    return max((point.step for name in names for point in client.get_metric_history(run_id, name)), default=0)
 
 
 def run_tags(tags: Mapping[str, str]) -> list[RunTag]:

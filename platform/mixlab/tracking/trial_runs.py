@@ -97,10 +97,9 @@ class TrialRuns:
             run_id = self.run_ids[trial.key] = find_or_create(
                 self.client, self.experiment, (names.LEVEL, names.KEY), tags, known
             )
-            params = [Param(key, str(value)) for key, value in trial.config.items()]
-            self.client.log_batch(run_id, params=[*params, Param("seed", str(trial.seed))])
-            config = json.dumps({**trial.config, "seed": trial.seed}, indent=2)
-            artifacts.put_text(self.client, run_id, config, names.CONFIG_FILE)
+            config = {"seed": trial.seed, **trial.config}  # a trainable may have a key of that name; ours is a tag too
+            self.client.log_batch(run_id, params=[Param(key, str(value)) for key, value in config.items()])
+            artifacts.put_text(self.client, run_id, json.dumps(config, indent=2), names.CONFIG_FILE)
 
         self._writer.put(write)
 
@@ -115,7 +114,7 @@ class TrialRuns:
     def _log_epochs(self, key: str, epochs: Sequence[Epoch], now: int, tags: list[RunTag]) -> None:
         run_id = self.run_ids[key]
         if key not in self._last_epochs:
-            self._last_epochs[key] = last_epoch(self.client, run_id, epochs[0])
+            self._last_epochs[key] = last_epoch(self.client, run_id)
         metrics = [
             Metric(name, value, now, epoch.number)
             for epoch in epochs

@@ -1,7 +1,9 @@
 """A trial's process writes and reads its checkpoints, tried without Ray."""
 
 import errno
+import gc
 import pickle
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -202,6 +204,37 @@ def test_whatever_a_trainable_raises_is_carried_to_the_driver_by_name_and_reason
     assert failure.text.encode() == str(crash).encode()
     assert line in last_line(failure.text)
     assert len(last_line(failure.text)) <= 500
+
+
+@pytest.mark.parametrize("ends_by", [None, LookupError("diverged")])
+def test_a_process_keeps_nothing_of_a_trial_that_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends_by: Exception | None
+) -> None:
+    """A worker trains hundreds of trials; ``tests/benchmarks/bench_memory.py`` measures what it holds then."""
+
+    class Large:
+        """A network, or a set of images."""
+
+    kept: list[weakref.ref[Large]] = []
+
+    class Training(Reader):
+        final = (LookupError,)
+
+        def __call__(self, settings: Any, seed: int, report: Any, **where: Any) -> None:
+            network = Large()
+            kept.extend([weakref.ref(network), weakref.ref(settings)])
+            report(Epoch(1, 2, {}), lambda folder: kept.append(weakref.ref(network)))
+            if ends_by is not None:
+                raise ends_by
+
+    give(monkeypatch, CPU=1)
+    worker.tune.report = lambda *_, **__: None  # type: ignore[attr-defined]
+    common = replace(work(tmp_path, minutes=5), train=complete(Training()))
+    worker.work({"trial": Trial("key", "arm", {}, 0, {}, Large()), "resume_from": None}, work=common)
+    if ends_by is not None:
+        ends_by.__traceback__ = None  # this test keeps the exception
+    gc.collect()
+    assert [each() for each in kept] == [None, None]
 
 
 def test_what_ray_tune_raises_to_stop_a_trial_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """The live table on terminals of every kind, and its lines without one."""
 
 import io
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -90,6 +91,23 @@ def test_a_terminal_without_these_letters_gets_others() -> None:
         console.print(display._render())
     assert captured.get().isascii()
     assert "+x.+" in captured.get()
+
+
+@pytest.mark.parametrize(
+    ("metrics", "words"),
+    [
+        ({}, "cutmix · baseline · seed 0: done"),
+        ({"train_loss": 0.1}, "cutmix · baseline · seed 0: done"),
+        ({"test_top1": math.nan}, "cutmix · baseline · seed 0: done, not a number"),
+        ({"test_top1": 0.0}, "cutmix · baseline · seed 0: done, 0.00 %"),
+    ],
+)
+def test_a_trial_ends_with_its_value_if_it_has_one(metrics: dict[str, float], words: str) -> None:
+    console = Console(file=io.StringIO(), width=200)
+    display = Display(console, TRIALS, {}, None, Shown(TOP1, "test_top1_last"), lambda: "1 of 8 done", False)
+    display.ended(TRIALS[0], State.DONE, Epoch(1, 1, metrics), "")
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue() == f"[1 of 8 done] {words}\n"
 
 
 @pytest.mark.parametrize(("term", "live"), [("xterm-256color", True), ("dumb", False), ("unknown", False)])

@@ -1,0 +1,61 @@
+"""The run of a trial has every key of its configuration, and every epoch once, however often it is reported."""
+
+import math
+from dataclasses import replace
+
+import pytest
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+
+from mixlab.provenance import Provenance
+from mixlab.spec.epoch import Epoch
+from mixlab.spec.trial import Trial
+from mixlab.tracking import names
+from mixlab.tracking.experiment import find_or_create, open_experiment
+from mixlab.tracking.tracked import Tracked
+from mixlab.tracking.trial_runs import TrialRuns
+from mixlab.tracking.writer import Writer
+
+TRIAL = Trial("0123456789abcdef", "plain", {}, 0, {"epochs": 4})
+TRACKED = Tracked("toy", "0123", {}, names.STUDY_LEVELS, {TRIAL.cell: "plain"})
+
+
+def written(uri: str, trial: Trial, epochs: list[Epoch]) -> Run:
+    """Return the run of a trial of which a new driver has written some epochs."""
+    client, writer = MlflowClient(uri), Writer()
+    experiment = open_experiment(client, "toy")
+    parents = {trial.cell: find_or_create(client, experiment, (names.LEVEL,), {names.LEVEL: "arm"})}
+    runs = TrialRuns(client, TRACKED, Provenance("c", False, "", {}), experiment, parents, writer)
+    runs.start(trial)
+    runs.epochs(trial, epochs)
+    assert writer.drain(20)
+    assert not writer.refused
+    return client.get_run(runs.run_ids[trial.key])
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        [{"rmse": 1.0}, {"rmse": 2.0}, {"rmse": 3.0}, {"rmse": 4.0}],
+        [{"loss": 1.0}, {"loss": 2.0, "rmse": 2.0}, {"loss": 3.0}, {"loss": 4.0, "rmse": 4.0, "rmse_best": 2.0}],
+        [{"warm_up": 1.0}, {"rmse": 2.0}, {"rmse": 3.0}, {"tested": 4.0}],
+        [{"loss": math.nan}, {"loss": math.inf}, {"loss": -math.inf}, {"loss": math.nan}],
+    ],
+    ids=["one metric", "some rarely", "others each time", "not finite"],
+)
+def test_a_relaunch_doubles_no_epoch_of_any_metric(tracking_uri: str, metrics: list[dict[str, float]]) -> None:
+    epochs = [Epoch(number, 4, each) for number, each in enumerate(metrics, 1)]
+    for first, last in ((0, 2), (0, 2), (1, 4), (0, 4)):  # each time by a new driver, from its own checkpoint
+        run = written(tracking_uri, TRIAL, epochs[first:last])
+    client = MlflowClient(tracking_uri)
+    for name in {name for each in metrics for name in each}:
+        steps = [point.step for point in client.get_metric_history(run.info.run_id, name)]
+        assert steps == [epoch.number for epoch in epochs if name in epoch.metrics]
+
+
+def test_a_configuration_may_have_keys_with_the_names_of_columns(tracking_uri: str) -> None:
+    config = {"seed": 7, "epochs": 4, "arm": "x", "status": "y", "key": "z"}
+    run = written(tracking_uri, replace(TRIAL, seed=3, config=config), [])
+    assert run.data.params == {key: str(value) for key, value in config.items()}
+    assert run.data.tags[names.SEED] == "3"
+    assert written(tracking_uri, replace(TRIAL, key="other", seed=3), []).data.params == {"seed": "3", "epochs": "4"}
