@@ -26,7 +26,7 @@ def out(tmp_path: Path) -> Path:
 
 
 def call(study: Any, out: Path, *options: str) -> int:
-    where = ["--tracking-uri", study.uri, "--out", str(out), "--images", "10", "--draws", "2"]
+    where = ["--tracking-uri", study.uri, "--out", str(out), "--images", "4", "--draws", "2"]
     return occlusion.main([study.study, *where, *options])
 
 

@@ -26,12 +26,14 @@ from trainables.robustness.adversarial import fgsm
 from trainables.robustness.classifier import predict, top1
 from trainables.robustness.corruption import CORRUPT
 
+IMAGES = 4
 PLAIN = {"pgd": False, "release": False, "corruptions": False, "official": {}}
 TWO = {name: CORRUPT[name] for name in ("contrast", "gaussian_noise")}
 
 
 def call(study: Any, out: Path, *options: str) -> int:
-    return robustness.main([study.study, "--tracking-uri", study.uri, "--out", str(out), "--images", "10", *options])
+    where = ["--tracking-uri", study.uri, "--out", str(out), "--images", str(IMAGES)]
+    return robustness.main([study.study, *where, *options])
 
 
 def test_table_holds_every_measure_with_gains_paired_by_seed(
@@ -120,21 +122,9 @@ def test_a_network_of_torchvision_keeps_its_classifier(tmp_path: Path, monkeypat
     torch.testing.assert_close(network(images), theirs(network.normalise(images)), rtol=1e-4, atol=1e-5)
 
 
-def test_the_bins_hold_every_image(trained: Any, tmp_path: Path) -> None:
-    study, _, _ = trained
-    assert call(study, tmp_path / "out", "--no-corruptions") == 0
-    kept = json.loads((tmp_path / "out" / "evaluations.json").read_text())
-    bins = pd.read_csv(tmp_path / "out" / "reliability.csv")
-    assert (bins.groupby(["arm", "seed"])["predictions"].sum() == 10).all()
-    ece = {tuple(key): 0.0 for key in bins[["arm", "seed"]].drop_duplicates().to_numpy()}
-    for row in bins.to_dict("records"):
-        ece[row["arm"], row["seed"]] += row["predictions"] / 10 * abs(row["accuracy"] - row["confidence"])
-    assert sorted(ece.values()) == pytest.approx(sorted(found["ece"] for found in kept.values()))
-    for ending in ("png", "pdf"):
-        assert (tmp_path / "out" / f"reliability.{ending}").stat().st_size > 5000
-
-
-def test_corruptions_can_be_left_out(trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_corruptions_the_bins_hold_every_image(
+    trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     study, _, _ = trained
     assert call(study, tmp_path / "out", "--no-corruptions") == 0
     assert "Corruption" not in capsys.readouterr().out
@@ -142,6 +132,15 @@ def test_corruptions_can_be_left_out(trained: Any, tmp_path: Path, capsys: pytes
         *("test_top1_clean", "fgsm_error", "ece", "adaptive_ece")
     }
     assert pd.read_csv(tmp_path / "out" / "corruptions.csv").empty
+    kept = json.loads((tmp_path / "out" / "evaluations.json").read_text())
+    bins = pd.read_csv(tmp_path / "out" / "reliability.csv")
+    assert (bins.groupby(["arm", "seed"])["predictions"].sum() == IMAGES).all()
+    ece = {tuple(key): 0.0 for key in bins[["arm", "seed"]].drop_duplicates().to_numpy()}
+    for row in bins.to_dict("records"):
+        ece[row["arm"], row["seed"]] += row["predictions"] / IMAGES * abs(row["accuracy"] - row["confidence"])
+    assert sorted(ece.values()) == pytest.approx(sorted(found["ece"] for found in kept.values()))
+    for ending in ("png", "pdf"):
+        assert (tmp_path / "out" / f"reliability.{ending}").stat().st_size > 5000
 
 
 def test_official_images_are_those_of_the_clean_ones(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from trainables.methods import build_network
 
 SMALL = Recipe(
     iterations=2, milestones=(1,), sides=(64,), test_side=64, anchors=(24,), batch_size=2, lr=0.01, warmup=1,
-    regions=32, frozen_stages=1, frozen_norm=False,
+    regions=8, frozen_stages=1, frozen_norm=False,
 )  # fmt: skip
 
 
