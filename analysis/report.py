@@ -155,9 +155,7 @@ def write_report(
     if figures is not None:
         for name, figure in drawn.items():
             if figure is not None:
-                picture = figures / f"{name}.png"
-                picture.write_bytes(pictures[name])
-                saved += [picture, *save(figure, picture, ("pdf",))]
+                saved += save(figure, figures / name, pictures[name])
     return [out, *saved]
 
 

@@ -4,13 +4,11 @@ import inspect
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import torch
-from torch import Generator, Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torch import Generator
 
 from trainables.config import Config, mixer_options
 from trainables.datasets import DATASETS
@@ -21,15 +19,17 @@ from trainables.datasets.resident import load_cached, subset
 from trainables.hardware import device
 from trainables.memory import MIB, ran_out
 from trainables.methods import METHODS
-from trainables.methods.inputs import INPUTS, inputs_of
+from trainables.methods.inputs import inputs_of
 from trainables.mixers import MIXERS
-from trainables.rehearsal import map_shapes, noise_inputs
+from trainables.rehearsal import Undrawn, map_shapes, noise_inputs
 from trainables.training import Run, test_batch
 
 SLOW_STEP = 0.25  # seconds; a timed step that takes longer is not repeated
 LONG_STEP = 0.05  # seconds; one that takes longer is not tried on a larger batch
 PLAIN = "mixup"  # the mixer with which a network is timed for all that do not call it
-COMPUTED_FIRST = {"saliency", "attention"}  # the inputs of mixers that the network computes before they are called
+# The inputs of mixers that the network computes before they are called, and the share of a step that each takes: a step
+# is three passes of about one length, forward, back to the weights, and back to the maps.
+COMPUTED_FIRST = {"saliency": 2 / 3, "attention": 1 / 3}
 PART_OF_STEP = {"encode", "num_stages"}  # those by which a mixer runs stages that the step runs anyway, and only once
 # The settings that decide how long a step takes, besides the mixer's and SUMix's.
 OF_A_STEP = (
@@ -41,17 +41,6 @@ CONTEXT_MIB = 800  # of a process besides its tensors: the CUDA context and libr
 
 T = TypeVar("T")
 _measured: dict[tuple[str, ...], Any] = {}  # the results of ``once``
-
-
-class Undrawn(TorchFunctionMode):
-    """Sets tensors to zero instead of drawing their numbers, which takes seconds for the weights of a large network."""
-
-    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Call ``function``, or zero its tensor if it would draw, as ``nn.init.kaiming_normal_`` does."""
-        kwargs = kwargs or {}
-        if function.__name__.endswith(("normal_", "uniform_")):
-            return nn.init.zeros_(args[0] if args else kwargs["tensor"])
-        return function(*args, **kwargs)
 
 
 def seconds(settings: Config) -> float:
@@ -71,23 +60,22 @@ def seconds(settings: Config) -> float:
 def batch_seconds(settings: Config, size: int) -> tuple[float, float]:
     """Return the seconds of a step on ``size`` images of noise in training, and in testing.
 
-    Three parts are timed apart and added, each once for all runs that share it: the network's step, what the mixer asks
-    of the network first, and the mixing. A method of its own, and a mixer that sends other images through the network,
+    The network's step and the mixing are timed apart, each once for all runs that share it; what the mixer asks of the
+    network first is a share of a step. A method of its own, and a mixer that sends other images through the network,
     are timed as a whole. Nothing is timed again for another number of epochs or of images.
     """
-    network = (*(str(getattr(settings, name)) for name in OF_A_STEP), str(size))
-    step = (*network, str(settings.sumix.any), settings.sumix.preset, settings.sumix.raw_forward)
+    step = (*(str(getattr(settings, name)) for name in OF_A_STEP), str(size))
+    step += (str(settings.sumix.any), settings.sumix.preset, settings.sumix.raw_forward)
     mixer = (settings.mixer, str(settings.mixer_options))
     asked = inputs_of(settings.mixer)
-    apart = asked.keys() <= COMPUTED_FIRST | PART_OF_STEP and settings.mixer not in METHODS
+    apart = asked.keys() <= COMPUTED_FIRST.keys() | PART_OF_STEP and settings.mixer not in METHODS
     if not apart or settings.mixer_options["pipeline"] is not None:
         return once((*step, *mixer, settings.automix.preset), lambda: step_seconds(settings, size))
     plain = replace(settings, mixer=PLAIN, mixer_options=mixer_options(PLAIN, {}))
     train_seconds, test_seconds = once(step, lambda: step_seconds(plain, size))
     train_seconds -= mixing_seconds(plain, size)
-    for name in asked.keys() & COMPUTED_FIRST:
-        train_seconds += once((*network, name), partial(input_seconds, name, plain, size))
-    return train_seconds + mixing_seconds(settings, size), test_seconds
+    passes = 1 + sum(share for name, share in COMPUTED_FIRST.items() if name in asked)
+    return train_seconds * passes + mixing_seconds(settings, size), test_seconds
 
 
 def once(key: tuple[str, ...], measure: Callable[[], T]) -> T:
@@ -97,20 +85,14 @@ def once(key: tuple[str, ...], measure: Callable[[], T]) -> T:
     return cast(T, _measured[key])
 
 
-def input_seconds(name: str, settings: Config, size: int) -> float:
-    """Return the seconds in which a network computes the input ``name`` of a mixer for ``size`` images of noise."""
-    run = _run(settings, noise_splits(settings, size))
-    images, labels = noise_images(settings, size), torch.zeros(size, dtype=torch.long, device=device())
-    return least_seconds(lambda: INPUTS[name](run.method.train().network, images, labels))
-
-
 def mixing_seconds(settings: Config, size: int) -> float:
     """Return the seconds in which the mixer mixes ``size`` images of noise, with noise for what it asks."""
     dataset = dataset_of(settings)
     shapes = map_shapes(settings, dataset)
 
     def measure() -> float:
-        mixer, images = MIXERS[settings.mixer], noise_images(settings, size)
+        mixer = MIXERS[settings.mixer]
+        images = torch.rand(size, *dataset.image_shape, device=device())
         rng = Generator(images.device).manual_seed(0)
         options = {**settings.mixer_options, **noise_inputs(images, dataset.num_classes, shapes, rng)}
         parameters = inspect.signature(mixer).parameters
@@ -143,11 +125,6 @@ def step_seconds(settings: Config, size: int) -> tuple[float, float]:
     # The fastest of a few: the first also builds kernels and caches, and others may be using the machine.
     train_seconds = min(train_seconds, run.train_epoch(1)[1], run.train_epoch(1)[1])
     return train_seconds, min(_test_seconds(run), _test_seconds(run))
-
-
-def noise_images(settings: Config, size: int) -> Tensor:
-    """Return ``size`` images of noise as a network sees them, (B, C, H, W), on the device."""
-    return torch.rand(size, *dataset_of(settings).image_shape, device=device())
 
 
 def noise_splits(settings: Config, size: int) -> Splits:

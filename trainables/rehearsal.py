@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
+from torch.overrides import TorchFunctionMode
 
 from trainables.backbones import timm_models
 from trainables.backbones.backbone import Network
@@ -43,6 +44,17 @@ Shapes = tuple[torch.Size, ...]
 _networks: dict[Hashable, Network] = {}  # the results of ``_network``
 _shapes: dict[Hashable, Shapes] = {}  # the results of ``map_shapes``
 _built: set[Hashable] = set()  # the methods that could be built
+
+
+class Undrawn(TorchFunctionMode):
+    """Sets tensors to zero instead of drawing their numbers, which takes seconds for the weights of a large network."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call ``function``, or zero its tensor if it would draw, as ``nn.init.kaiming_normal_`` does."""
+        kwargs = kwargs or {}
+        if function.__name__.endswith(("normal_", "uniform_")):
+            return nn.init.zeros_(args[0] if args else kwargs["tensor"])
+        return function(*args, **kwargs)
 
 
 def check(config: Config) -> None:
@@ -108,7 +120,7 @@ def build(config: Config, dataset: Dataset) -> None:
     sumix = (config.sumix.any, config.sumix.raw_forward) if config.mixer in METHODS else None
     key = (_network_key(config, dataset), config.mixer, str(options), sumix, config.clean_loss > 0)
     if key not in _built:
-        with torch.device("meta"), warnings.catch_warnings():
+        with torch.device("meta"), Undrawn(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "for .*: copying from a non-meta parameter")  # a teacher's, of its file
             _method(config, dataset, _network(config, dataset))
         _built.add(key)
@@ -206,7 +218,7 @@ def _network(config: Config, dataset: Dataset) -> Network:
     """Return the network without numbers, one for all configurations whose networks have the same shapes."""
     key = _network_key(config, dataset)
     if key not in _networks:
-        with torch.device("meta"):
+        with torch.device("meta"), Undrawn():
             _networks[key] = build_network(config, dataset)
     return _networks[key]
 

@@ -6,6 +6,7 @@ colour of its position in the study, in every figure.
 
 from __future__ import annotations
 
+import io
 import math
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
@@ -153,11 +154,24 @@ def add_caption(figure: Figure, caption: str) -> SubFigure:
     return upper
 
 
-def save(figure: Figure, stem: Path, endings: Sequence[str] = ("png", "pdf")) -> list[Path]:
-    """Write a figure as ``stem.png`` and ``stem.pdf``; return the files."""
-    files = [stem.with_suffix(f".{ending}") for ending in endings]
+def save(figure: Figure, stem: Path, picture: bytes | None = None) -> list[Path]:
+    """Write a figure as ``stem.png`` and ``stem.pdf``; return the files.
+
+    A PDF whose picture has not changed is kept: to embed its fonts takes longer than all else of a study's page.
+
+    Args:
+        figure: the figure.
+        stem: the files without their endings.
+        picture: the content of the PNG file, if it has been drawn already.
+    """
+    shown, printed = (stem.with_suffix(ending) for ending in (".png", ".pdf"))
     with context(STYLE):  # the fonts of a PDF are chosen when it is written
-        for file in files:
-            figure.savefig(file)
-            figure.set_layout_engine("none")  # laid out once, which takes longest and is the same in every file
-    return files
+        if picture is None:
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format="png")
+            picture = buffer.getvalue()
+        if not (printed.exists() and shown.exists() and shown.read_bytes() == picture):
+            figure.set_layout_engine("none")  # laid out once, which takes longest and is the same in both files
+            figure.savefig(printed)
+            shown.write_bytes(picture)
+    return [shown, printed]

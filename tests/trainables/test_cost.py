@@ -11,6 +11,7 @@ from trainables.config import Config, parse
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import dataset_of
 from trainables.methods import build_method
+from trainables.rehearsal import Undrawn
 
 KEYS = {"dataset": "cifar10", "backbone": "resnet8", "batch_size": 4}
 SETTINGS = parse(KEYS)
@@ -86,12 +87,11 @@ def test_a_network_is_timed_once_for_all_mixers_that_send_no_other_images_throug
     monkeypatch.setattr(cost, "_measured", {})
     monkeypatch.setattr(cost, "step_seconds", step_seconds)
     monkeypatch.setattr(cost, "mixing_seconds", lambda settings, size: mixing[settings.mixer])
-    monkeypatch.setattr(cost, "input_seconds", lambda name, settings, size: {"saliency": 0.625}[name])
     mixed = {mixer: cost.batch_seconds(parse({**KEYS, "mixer": mixer}), 4) for mixer in (*mixing, "automix")}
     assert mixed == {
         "mixup": (1.0, 0.5),
         "fmix": (1.5, 0.5),
-        "puzzlemix": (3.625, 0.5),
+        "puzzlemix": (0.75 * 5 / 3 + 2.25, 0.5),
         "manifoldmix": (1.25, 0.5),
         "automix": (1.0, 0.5),
     }
@@ -124,6 +124,15 @@ def test_the_mixing_is_timed_once_for_all_networks_unless_it_depends_on_their_ma
         for backbone in ("resnet8", "resnet18"):
             cost.mixing_seconds(parse({**KEYS, "mixer": mixer, "backbone": backbone}), 2)
         assert calls == [times]
+
+
+@pytest.mark.parametrize("name", ["kaiming_normal_", "kaiming_uniform_", "xavier_uniform_", "trunc_normal_", "normal_"])
+def test_zeros_stand_in_for_draws_of_every_kind_and_move_no_random_state(name: str) -> None:
+    weight, state = torch.ones(2, 3, requires_grad=True), torch.get_rng_state()
+    with Undrawn():
+        assert getattr(torch.nn.init, name)(weight) is weight
+    assert not weight.any()
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_a_timed_network_is_not_drawn_and_a_trained_one_is() -> None:

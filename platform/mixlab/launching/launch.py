@@ -10,8 +10,8 @@ from typing import Any
 
 from rich.console import Console
 
-from mixlab.cluster import packing, schedule
-from mixlab.cluster.worker import Work, files_of
+from mixlab.cluster import packing
+from mixlab.cluster.connect import Share
 from mixlab.launching import ending
 from mixlab.launching.display import Display
 from mixlab.launching.phase import ListedTrials, Listing, Phase
@@ -162,20 +162,7 @@ def _run(phase: Phase, start: Start, outlook: Any = None) -> Finished:
     with ending.noticed(console, options.storage) as end, display:
         complete = phase.catch_up(session)
         if share is not None:
-            work = Work(
-                start.train,
-                start.storage,
-                share.threads,
-                Path(options.data_root).absolute(),
-                phase.objective,
-                options.checkpoint_every,
-                files_of(start.train, [trial.config for trial in phase.concerned]),
-                options.system_metrics,
-            )
-            try:
-                schedule.run(phase, session, work, schedule.Allotment(share, start.launch))
-            finally:
-                phase.release()
+            _train(phase, session, start, share)
             complete = phase.catch_up(session)
     mirrors.close(session.running.values())
     tracker.trials.stop(session.running.values())
@@ -186,6 +173,28 @@ def _run(phase: Phase, start: Start, outlook: Any = None) -> Finished:
     if written:
         start.storage.forget(phase.forgettable() if not end.early or phase.keeps_files else set(), start.launch)
     return Finished(end.code(console) if end.early else int(not written), end.early, tracker, session)
+
+
+def _train(phase: Phase, session: Session, start: Start, share: Share) -> None:
+    """Train the trials that are missing of a phase, each with a share of the cluster."""
+    # Ray Tune takes a second to import, for which a study that is done does not wait.
+    from mixlab.cluster import schedule
+    from mixlab.cluster.worker import Work, files_of
+
+    work = Work(
+        start.train,
+        start.storage,
+        share.threads,
+        Path(start.options.data_root).absolute(),
+        phase.objective,
+        start.options.checkpoint_every,
+        files_of(start.train, [trial.config for trial in phase.concerned]),
+        start.options.system_metrics,
+    )
+    try:
+        schedule.run(phase, session, work, schedule.Allotment(share, start.launch))
+    finally:
+        phase.release()
 
 
 def _report(study: Study, plan: Mapping[str, Any], start: Start, out: Path, tracker: Tracker, report: Any) -> Result:

@@ -1,7 +1,10 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 
 from analysis.figures.drawing import BASELINE_COLOUR, arm_colours, save
 from analysis.figures.plots import plot_curves, plot_gains
@@ -114,3 +117,18 @@ def test_figures_leave_the_caller_s_style_alone(levels, tmp_path):
     files = save(plot_gains("ablation_tiny", levels), tmp_path / "gains")
     assert [file.name for file in files] == ["gains.png", "gains.pdf"]
     assert rcParams == before
+
+
+def test_a_pdf_is_written_again_only_if_the_picture_has_changed(tmp_path: Path) -> None:
+    figure = Figure()
+    files = save(figure, tmp_path / "curves")
+    assert [file.name for file in files] == ["curves.png", "curves.pdf"]
+    files[1].write_bytes(b"kept")
+    assert save(figure, tmp_path / "curves") == files
+    assert files[1].read_bytes() == b"kept"
+    figure.text(0.5, 0.5, "new")
+    save(figure, tmp_path / "curves")
+    assert files[1].read_bytes().startswith(b"%PDF")
+    files[1].unlink()
+    save(figure, tmp_path / "curves")
+    assert files[1].exists()
