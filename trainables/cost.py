@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 
 import torch
 from torch import Generator
+from torch.utils.flop_counter import FlopCounterMode
 
 from trainables.config import Config, mixer_options
 from trainables.datasets import DATASETS
@@ -20,17 +21,16 @@ from trainables.hardware import device
 from trainables.memory import MIB, ran_out
 from trainables.methods import METHODS
 from trainables.methods.inputs import inputs_of
+from trainables.methods.mask_learning import AutoMixing
+from trainables.methods.mixing import Mixing
 from trainables.mixers import MIXERS
-from trainables.rehearsal import Undrawn, map_shapes, noise_inputs
+from trainables.rehearsal import Undrawn, map_shapes, noise_inputs, rehearse
 from trainables.training import Run, test_batch
 
 SLOW_STEP = 0.25  # seconds; a timed step that takes longer is not repeated
 LONG_STEP = 0.05  # seconds; one that takes longer is not tried on a larger batch
-PLAIN = "mixup"  # the mixer with which a network is timed for all that do not call it
-# The inputs of mixers that the network computes before they are called, and the share of a step that each takes: a step
-# is three passes of about one length, forward, back to the weights, and back to the maps.
-COMPUTED_FIRST = {"saliency": 2 / 3, "attention": 1 / 3}
-PART_OF_STEP = {"encode", "num_stages"}  # those by which a mixer runs stages that the step runs anyway, and only once
+PLAIN = "mixup"  # the mixer with which a network is timed for all
+SALIENCY_SHARE = 2 / 3  # of a step, which is three passes: forward, back to the weights, and back to the pixels
 # The settings that decide how long a step takes, besides the mixer's and SUMix's.
 OF_A_STEP = (
     *("dataset", "num_classes", "image_size", "test_size", "augment", "augment_options", "backbone", "drop_path"),
@@ -60,22 +60,33 @@ def seconds(settings: Config) -> float:
 def batch_seconds(settings: Config, size: int) -> tuple[float, float]:
     """Return the seconds of a step on ``size`` images of noise in training, and in testing.
 
-    The network's step and the mixing are timed apart, each once for all runs that share it; what the mixer asks of the
-    network first is a share of a step. A method of its own, and a mixer that sends other images through the network,
-    are timed as a whole. Nothing is timed again for another number of epochs or of images.
+    A network is timed once, for all mixers and methods. A step of one that sends more images through it takes as much
+    longer as it has more products to compute, which is counted for one network, because it is nearly the same for all.
+    The mixing itself is timed apart, for all networks; only a momentum pipeline is timed as a whole. Nothing is timed
+    again for another number of epochs or of images.
     """
-    step = (*(str(getattr(settings, name)) for name in OF_A_STEP), str(size))
+    step = tuple(str(getattr(settings, name)) for name in OF_A_STEP)
     step += (str(settings.sumix.any), settings.sumix.preset, settings.sumix.raw_forward)
-    mixer = (settings.mixer, str(settings.mixer_options))
-    asked = inputs_of(settings.mixer)
-    apart = asked.keys() <= COMPUTED_FIRST.keys() | PART_OF_STEP and settings.mixer not in METHODS
-    if not apart or settings.mixer_options["pipeline"] is not None:
-        return once((*step, *mixer, settings.automix.preset), lambda: step_seconds(settings, size))
+    mixer = (settings.mixer, str(settings.mixer_options), settings.automix.preset)
+    learns_masks = issubclass(METHODS.get(settings.mixer, Mixing), AutoMixing)
+    if settings.mixer_options["pipeline"] not in (None, "none") and not learns_masks:
+        return once((*step, *mixer, str(size)), lambda: step_seconds(settings, size))
     plain = replace(settings, mixer=PLAIN, mixer_options=mixer_options(PLAIN, {}))
-    train_seconds, test_seconds = once(step, lambda: step_seconds(plain, size))
+    train_seconds, test_seconds = once((*step, str(size)), lambda: step_seconds(plain, size))
     train_seconds -= mixing_seconds(plain, size)
-    passes = 1 + sum(share for name, share in COMPUTED_FIRST.items() if name in asked)
-    return train_seconds * passes + mixing_seconds(settings, size), test_seconds
+    asked = inputs_of(settings.mixer)
+    if "saliency" in asked:
+        train_seconds *= 1 + SALIENCY_SHARE
+    elif asked or settings.mixer in METHODS:
+        train_seconds *= once(mixer, lambda: products(settings) / products(plain))
+    return train_seconds + mixing_seconds(settings, size), test_seconds
+
+
+def products(settings: Config) -> int:
+    """Return the floating-point operations of a step on two images, in convolutions and products of matrices."""
+    with FlopCounterMode(display=False) as counter:
+        rehearse(settings, dataset_of(settings))
+    return int(counter.get_total_flops())
 
 
 def once(key: tuple[str, ...], measure: Callable[[], T]) -> T:

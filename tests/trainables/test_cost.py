@@ -11,6 +11,7 @@ from trainables.config import Config, parse
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import dataset_of
 from trainables.methods import build_method
+from trainables.mixers import MIXERS
 from trainables.rehearsal import Undrawn
 
 KEYS = {"dataset": "cifar10", "backbone": "resnet8", "batch_size": 4}
@@ -74,35 +75,47 @@ def test_the_first_test_which_also_chooses_kernels_is_not_what_a_test_takes(
     assert next(left, None) is None
 
 
-def test_a_network_is_timed_once_for_all_mixers_that_send_no_other_images_through_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_network_is_timed_once_for_all_mixers_and_methods(monkeypatch: pytest.MonkeyPatch) -> None:
     timed: list[str] = []
 
     def step_seconds(settings: Config, size: int) -> tuple[float, float]:
         timed.append(settings.mixer)
         return 1.0, 0.5
 
-    mixing = {"mixup": 0.25, "fmix": 0.75, "puzzlemix": 2.25, "manifoldmix": 0.5}
+    mixing = {"mixup": 0.25, "fmix": 0.75, "puzzlemix": 2.25, "manifoldmix": 0.5, "automix": 0.125}
     monkeypatch.setattr(cost, "_measured", {})
     monkeypatch.setattr(cost, "step_seconds", step_seconds)
     monkeypatch.setattr(cost, "mixing_seconds", lambda settings, size: mixing[settings.mixer])
-    mixed = {mixer: cost.batch_seconds(parse({**KEYS, "mixer": mixer}), 4) for mixer in (*mixing, "automix")}
+    monkeypatch.setattr(
+        cost, "products", lambda settings: {"mixup": 10, "manifoldmix": 10, "automix": 30}[settings.mixer]
+    )
+    mixed = {mixer: cost.batch_seconds(parse({**KEYS, "mixer": mixer}), 4) for mixer in mixing}
     assert mixed == {
         "mixup": (1.0, 0.5),
-        "fmix": (1.5, 0.5),
-        "puzzlemix": (0.75 * 5 / 3 + 2.25, 0.5),
-        "manifoldmix": (1.25, 0.5),
-        "automix": (1.0, 0.5),
+        "fmix": (0.75 + 0.75, 0.5),
+        "puzzlemix": (0.75 * (1 + 2 / 3) + 2.25, 0.5),
+        "manifoldmix": (0.75 + 0.5, 0.5),
+        "automix": (0.75 * 3 + 0.125, 0.5),
     }
     assert cost.batch_seconds(parse({**KEYS, "mixer": "fmix", "backbone": "resnet20"}), 4) == (1.5, 0.5)
     assert cost.batch_seconds(parse({**KEYS, "mixer": "fmix", "sumix.lam": "learned"}), 4) == (1.5, 0.5)
-    assert cost.batch_seconds(parse({**KEYS, "mixer": "automix", "epochs": 7}), 4) == (1.0, 0.5)
-    assert timed == ["mixup", "automix", "mixup", "mixup"]
+    assert cost.batch_seconds(parse({**KEYS, "mixer": "automix", "epochs": 7}), 4) == mixed["automix"]
+    cost.batch_seconds(parse({**KEYS, "mixer": "cutmix", "mixer.pipeline": "mp"}), 4)
+    assert timed == ["mixup", "mixup", "mixup", "cutmix"]
 
 
-@pytest.mark.parametrize("mixer", ["attentivemix", "puzzlemix", "manifoldmix", "alignmix", "supermix", "automix"])
-def test_a_mixer_that_asks_the_network_costs_time(mixer: str) -> None:
+def test_the_products_of_a_step_are_those_of_its_passes_through_the_network() -> None:
+    of = {
+        mixer: cost.products(parse({**KEYS, "mixer": mixer})) for mixer in ("none", "mixup", "attentivemix", "automix")
+    }
+    first, head = 2 * 2 * 32 * 32 * 16 * 3 * 9, 2 * 2 * 64 * 10  # the first convolution passes nothing to the pixels
+    assert of["none"] == of["mixup"]
+    assert of["attentivemix"] == of["mixup"] + (of["mixup"] + first) // 3 - head  # whose map comes before the head
+    assert of["automix"] > 2 * of["mixup"]
+
+
+@pytest.mark.parametrize("mixer", [mixer for mixer in MIXERS if mixer not in ("transmix", "mergemix")])
+def test_every_mixer_has_an_estimate(mixer: str) -> None:
     train_seconds, test_seconds = cost.batch_seconds(parse({**KEYS, "mixer": mixer}), 2)
     assert train_seconds > 0
     assert test_seconds > 0

@@ -25,8 +25,10 @@ def assign(cost: Tensor) -> Tensor:
     """
     place = torch.arange(cost.shape[1], device=cost.device)
     cells = place.expand(cost.shape[:2])
-    for _ in range(ROUNDS):
-        swapped = cost.gather(2, cells[:, None].expand_as(cost))  # (B, P, P) place p with the cell now at place q
+    swapped = cost  # (B, P, P) place p with the cell now at place q
+    for turn in range(ROUNDS):
+        if turn:
+            swapped = cost.gather(2, cells[:, None].expand_as(cost))
         now = swapped.diagonal(dim1=1, dim2=2)
         gain, other = (now[:, None] - swapped).sub_(swapped.mT).max(dim=2)
         agreed = (other.gather(1, other) == place) & (gain + now > WORTHWHILE)
