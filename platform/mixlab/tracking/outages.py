@@ -3,6 +3,8 @@
 A disk that is full is an outage: somebody may free some of it.
 """
 
+import re
+
 from mlflow.exceptions import MlflowException
 from requests.exceptions import HTTPError, RequestException
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -10,7 +12,11 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from mixlab.errors import no_room
 
 AWAY = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")  # MLflow's words
-AWAY_STATUS = (408, 429, 502, 503, 504)  # a server's, for an artifact
+AWAY_STATUS = (408, 429, 500, 502, 503, 504)  # a server's, or a proxy's
+STATUS = re.compile(
+    r"failed with error code (\d{3})"
+)  # MLflow has the word INTERNAL_ERROR for any that it does not know
+LASTING = ("attempt to write a readonly database", "no such table", "no such column")  # SQLite calls it operational
 
 
 def is_outage(error: Exception) -> bool:
@@ -18,9 +24,14 @@ def is_outage(error: Exception) -> bool:
     if no_room(error):
         return True
     if isinstance(error, MlflowException):
-        return error.error_code in AWAY
+        status = STATUS.search(str(error))
+        if status is not None and int(status[1]) not in AWAY_STATUS:
+            return False
+        return error.error_code in AWAY and not any(words in str(error) for words in LASTING)
     if isinstance(error, HTTPError) and error.response is not None:
         return error.response.status_code in AWAY_STATUS
     if type(error).__module__.startswith("botocore"):  # the client of S3 artifacts, which need not be installed
         return not hasattr(error, "response")
-    return isinstance(error, RequestException | ConnectionError | TimeoutError | OperationalError | InterfaceError)
+    if isinstance(error, OperationalError):
+        return not any(words in str(error) for words in LASTING)
+    return isinstance(error, RequestException | ConnectionError | TimeoutError | InterfaceError)
