@@ -1,7 +1,5 @@
 """Checkpoints in a bucket of a real S3-compatible server: a study stops and resumes; unusable storage is refused."""
 
-import json
-import re
 import runpy
 import socket
 import sys
@@ -16,13 +14,13 @@ from mixlab.storage import probe
 from tests.servers import s3
 from tests.servers.postgresql import free_port
 from tests.servers.program import Program, environment
-from tests.study_folder import StudyFolder
+from tests.study_folder import toy_folder
+from tests.toy import epochs_of, hold, notes, release, score
 from trainables import classify
 
 ROOT = Path(__file__).parents[3]
 STUDY = ROOT / "studies" / "ablation_cifar100.py"
 SMALL = ("--preset", "smoke", "--dataset", "cifar10", "--data-root", str(ROOT / "data"))
-ONE_TRIAL = ("--mixers", "cutmix", "--arms", "baseline", "--train-images", "600", "--epochs", "6")
 
 pytestmark = pytest.mark.slow
 
@@ -38,28 +36,26 @@ def test_a_study_stops_and_goes_on_and_the_doctor_finds_nothing_wrong(
 ) -> None:
     bucket = server.create_bucket()
     storage = ("--storage", server.uri(f"{bucket}/results"))
-    script = (str(STUDY), *SMALL, *ONE_TRIAL, *storage)
     given = environment(**server.environment)
-    study = StudyFolder(tmp_path, "ablation_cifar100", script, empty_store, environment=given)
-    driver = study.start()
+    toy = toy_folder(tmp_path, "large", empty_store=empty_store, environment=given)
+    hold(tmp_path, epoch=2)
+    driver = toy.start(*storage)
     driver.until(lambda: any(file.endswith("journal.json") for file in server.files(f"{bucket}/results")))
     driver.interrupt()
-    driver.finish(code=130)
+    assert "To go on: python" in driver.finish(code=130)
     assert any("/checkpoint_" in file for file in server.files(f"{bucket}/results"))
 
-    assert re.search(r"goes on after epoch [1-5]\b", study.run())
+    release(tmp_path)
+    assert "goes on after epoch 1" in toy.run(*storage)
+    assert epochs_of(tmp_path) == {0: [1, 2, 3]}
     assert server.files(f"{bucket}/results") == []  # what MLflow holds needs no second copy
-    assert study.table("smoke")  # next to the driver
+    assert toy.table("paper")  # next to the driver
+    (run,) = toy.runs("seed")
+    history = toy.client.get_metric_history(run.info.run_id, "test_top1")
+    (config, _) = (each["config"] for each in notes(tmp_path, "began"))
+    assert [(point.step, point.value) for point in history] == [(e, score(config, 0, e)) for e in (1, 2, 3)]
 
-    client = study.client
-    (run,) = study.runs("seed")
-    config = json.loads(Path(client.download_artifacts(run.info.run_id, "config.json", str(tmp_path))).read_text())
-    seed = config.pop("seed")
-    undisturbed = classify.train(config, seed=seed, data_root=ROOT / "data").metrics
-    for name in ("train_loss", "test_top1"):
-        assert run.data.metrics[name] == undisturbed[name]
-
-    doctor = [sys.executable, "-m", "mixlab.doctor", *storage, "--tracking-uri", study.uri]
+    doctor = [sys.executable, "-m", "mixlab.doctor", *storage, "--tracking-uri", toy.uri]
     with Program(doctor, tmp_path, "doctor.txt", given) as examination:
         assert "ok      storage" in examination.finish(code=None)
     assert server.files(bucket) == []
