@@ -15,7 +15,22 @@ from tests.servers import mlflow_server
 from tests.study_folder import StudyFolder
 
 ROOT = Path(__file__).parents[3]
-SMALL = ("--preset", "smoke", "--dataset", "cifar10", "--mixers", "cutmix", "--arms", "+ lam", "--seeds", "2")
+SMALL = (
+    "--preset",
+    "smoke",
+    "--dataset",
+    "cifar10",
+    "--mixers",
+    "cutmix",
+    "--arms",
+    "+ lam",
+    "--seeds",
+    "2",
+    "--train-images",
+    "96",
+    "--set",
+    "test_images=96",
+)
 METRIC = "test_top1_median10"
 # The list is drawn in two halves, one that stays in place and one that is moved sideways: a row has a part in each.
 ROWS = """(() => {
