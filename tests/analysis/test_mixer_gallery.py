@@ -10,7 +10,7 @@ import torch
 from torch import Generator
 
 from analysis import mixer_gallery
-from analysis.networks.own_mixer import ALONE, learns_masks, load_block, needs_weights
+from analysis.networks.own_mixer import ALONE, learns_masks, load_block
 from trainables.datasets.opening import dataset_of
 from trainables.methods import build_method, build_network
 from trainables.mixers import MIXERS
@@ -21,12 +21,12 @@ SECONDS_EACH = ("supermix", "comixup", "puzzlemix", "alignmix")  # they optimise
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.slow] if name in SECONDS_EACH else [])
-        for name in MIXERS
-        if not needs_weights(name)
+        *("cutmix", "transmix", *ALONE, *filter(learns_masks, MIXERS)),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in SECONDS_EACH),
     ],
 )
-def test_every_mixer_is_drawn_near_the_three_lambdas(name: str) -> None:
+def test_a_mixer_is_drawn_near_the_three_lambdas(name: str) -> None:
+    """One of each kind, and all that ``test_own_mixer`` does not try."""
     config = mixer_gallery.config_of(name)
     network = build_network(config, dataset_of(config)).eval()
     if learns_masks(name):

@@ -126,20 +126,13 @@ def test_the_generator_decides_everything(name: str) -> None:
 
 
 @every_mixer
-def test_a_generator_moves_on(name: str) -> None:
+def test_a_generator_moves_on_and_the_images_before_mixing_are_left_alone(name: str) -> None:
     rng, images = Generator().manual_seed(0), photographs()
     inputs = {key: INPUTS[key](images) for key in required(name)}
     first, second = (MIXERS[name](images, rng, **inputs).images for _ in range(2))
+    assert torch.equal(images, photographs())
     assert name == "none" or not torch.equal(first, second)
-
-
-@every_mixer
-def test_the_images_before_mixing_are_left_alone(name: str) -> None:
-    images = photographs()
-    before = images.clone()
-    mixed = mix(name, images)
-    assert torch.equal(images, before)
-    assert name == "none" or mixed.images.data_ptr() != images.data_ptr()
+    assert name == "none" or first.data_ptr() != images.data_ptr()
 
 
 @pytest.mark.parametrize("name", [name for name in MIXING if not required(name)])
@@ -176,10 +169,10 @@ def test_the_type_of_the_images_is_kept(name: str, dtype: torch.dtype) -> None:
 
 
 @every_mixer
-@pytest.mark.parametrize("alpha", [0.0, -0.5, float("inf"), float("nan")])
-def test_an_impossible_alpha_is_refused(name: str, alpha: float) -> None:
-    with pytest.raises(ValueError, match=f"alpha must be above 0 and finite, got {alpha}"):
-        mix(name, photographs(), alpha=alpha)
+def test_an_impossible_alpha_is_refused(name: str) -> None:
+    for alpha in (0.0, -0.5, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match=f"alpha must be above 0 and finite, got {alpha}"):
+            mix(name, photographs(), alpha=alpha)
 
 
 @every_mixer
