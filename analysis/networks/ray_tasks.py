@@ -38,7 +38,7 @@ def in_ray(
 
     Raises:
         BadInput: nobody answers at the address.
-        HeadLost: the cluster's head has died.
+        HeadLost: the cluster's head has died; what was yielded before is not lost.
         Exception: anything that the function raised, as if it had been called here.
     """
     if address == "local":  # read when ray is first imported: then it listens on loopback alone

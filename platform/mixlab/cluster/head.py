@@ -11,9 +11,9 @@ from typing import TypeVar
 from mixlab.cluster import ray_private
 from mixlab.errors import HeadLost
 
-ASK_SECONDS = 1.0  # the pause between two questions
-ANSWER_SECONDS = 3.0
-LOST_SECONDS = 10.0  # the time without any answer
+ASK_SECONDS = 0.5  # the pause between two questions
+ANSWER_SECONDS = 1.5
+LOST_SECONDS = 7.0  # the time without any answer; with the pauses, the loss is said within 10
 
 Result = TypeVar("Result")
 

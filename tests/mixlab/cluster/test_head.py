@@ -1,0 +1,58 @@
+"""A lost head is noticed in time, and a silence that ends is none, by a clock that costs no time."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from mixlab.cluster import head
+from mixlab.errors import HeadLost
+
+PATIENCE = 10.0  # seconds from the loss to the sentence
+POLL_SECONDS = 0.5  # the most that whoever waits sleeps between two looks at the watch
+
+
+class Clock:
+    """Stands in for the time: a question takes ``takes`` seconds, and is answered while the head is there."""
+
+    def __init__(self, takes: float, silent: tuple[float, float], until: float = 100.0) -> None:
+        self.now = 0.0
+        self.takes = takes
+        self.silent = silent
+        self.until = until
+
+    def wait(self, seconds: float) -> bool:
+        self.now += seconds
+        return self.now > self.until
+
+    def answers(self, *_: object) -> bool:
+        there = not self.silent[0] <= self.now < self.silent[1]
+        self.now += 0.0 if there else self.takes
+        return there
+
+
+def watched(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> head.Head:
+    """Return a watch that has run until it was over or the head was lost."""
+    monkeypatch.setattr(head.ray_private, "head_client", lambda: None)
+    monkeypatch.setattr(head.ray_private, "head_answers", clock.answers)
+    monkeypatch.setattr(head, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    watch = head.Head("head:6379")
+    monkeypatch.setattr(watch.over, "wait", clock.wait)
+    watch.watch()
+    return watch
+
+
+@pytest.mark.parametrize("takes", [0.0, 0.3, 0.7, head.ANSWER_SECONDS], ids=["refused", "fast", "slow", "silent"])
+@pytest.mark.parametrize("dies", [20.0, 20.4, 20.9])
+def test_a_lost_head_is_said_within_ten_seconds(takes: float, dies: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(takes, (dies, float("inf")))
+    watch = watched(clock, monkeypatch)
+    assert watch.lost.is_set()
+    assert clock.now - dies + POLL_SECONDS <= PATIENCE
+    assert clock.now - dies >= head.LOST_SECONDS
+    with pytest.raises(HeadLost, match="the head of the Ray cluster at --address 'head:6379' has died"):
+        raise watch.loss()
+
+
+@pytest.mark.parametrize("takes", [0.0, head.ANSWER_SECONDS])
+def test_a_silence_that_ends_is_no_loss(takes: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not watched(Clock(takes, (20.0, 25.0)), monkeypatch).lost.is_set()
