@@ -179,7 +179,7 @@ def _held_study() -> tuple[Study, Any]:
             return super().__call__(settings, seed, noted, **where)
 
     base = {"dataset": "folder", "folder": NOISE, "num_classes": 4, "mixer": "cutmix"}
-    small = {"image_size": 32, "train_images": 200, "test_images": 40, "epochs": 16, "seeds": 3}
+    small = {"image_size": 32, "train_images": 96, "test_images": 40, "epochs": 8, "seeds": 3}
     study = Study(name="study", base=base, arms=(Arm("plain", {}),), seeds=range(3), presets={"smoke": small})
     return study, Noted()
 

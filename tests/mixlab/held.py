@@ -12,7 +12,7 @@ from tests.toy import NOISE, epochs_of
 from tests.waiting import wait_for
 
 SAY_SECONDS = 60.0  # the most that a driver may take to notice that its cluster is lost
-EPOCHS = 16
+EPOCHS = 8
 SEEDS = 3
 
 
@@ -47,9 +47,9 @@ def require_same(disturbed: StudyFolder, undisturbed: StudyFolder) -> None:
 
 
 def draw_images(folder: Path) -> None:
-    """Write noise in four classes, 400 images to train on and 40 to test, below ``folder``."""
+    """Write noise in four classes, 96 images to train on and 40 to test, below ``folder``."""
     rng = np.random.default_rng(0)
-    for split, count in (("train", 400), ("test", 40)):
+    for split, count in (("train", 96), ("test", 40)):
         for number in range(count):
             path = folder / NOISE / split / str(number % 4) / f"{number}.png"
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,12 @@ from tests.study_folder import StudyFolder
 from tests.toy import hold, release
 
 # When Ray gives up a node that does not answer; by itself only after a minute.
-SOON = {"RAY_health_check_timeout_ms": "2000", "RAY_health_check_failure_threshold": "3"}
+SOON = {
+    "RAY_health_check_initial_delay_ms": "1000",
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "2000",
+    "RAY_health_check_failure_threshold": "3",
+}
 
 
 @pytest.mark.slow
