@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.servers.program import Program
 from tests.study_folder import StudyFolder
 from trainables.hardware import device, environment
 
@@ -89,8 +90,6 @@ def test_second_call_trains_nothing_and_a_seed_more_trains_only_it(undisturbed: 
     out = undisturbed.run()
     assert "started" not in out
     assert "+ lam" in out
-    plan = undisturbed.run("--seeds", "3", "--dry-run")
-    assert "6 trials: 4 done, 2 pending" in plan
     out = undisturbed.run("--seeds", "3")
     started = [line for line in out.splitlines() if line.endswith("started")]
     assert len(started) == 2
@@ -100,25 +99,8 @@ def test_second_call_trains_nothing_and_a_seed_more_trains_only_it(undisturbed: 
     assert {cell: after[cell] for cell in before} == before
 
 
-def test_killed_driver_goes_on_and_every_number_is_the_same(undisturbed: StudyFolder, study: StudyFolder) -> None:
-    driver = study.start()
-    study.wait_for_new_checkpoint(driver)
-    driver.interrupt(signal.SIGTERM)  # as a batch system or a container's engine ends it
-    assert "To go on: python" in driver.finish(code=130)
-    assert "RUNNING" not in study.statuses()
-    driver = study.start()
-    study.wait_for_new_checkpoint(driver)
-    driver.interrupt(signal.SIGKILL)
-    driver.process.wait()
-    assert "interrupted" in study.run("--dry-run")
-    assert "goes on after epoch" in study.run()
-    require_same(study, undisturbed)
-    assert study.statuses() == {"FINISHED"}
-
-
-def test_it_listens_on_loopback_alone_and_ctrl_c_says_how_to_go_on(study: StudyFolder) -> None:
-    driver = study.start()
-    study.wait_for_new_checkpoint(driver)
+def require_loopback(driver: Program) -> None:
+    """Require that the driver and all that it has started listen on loopback alone."""
     sockets = [
         connection.laddr
         for process in (psutil.Process(driver.process.pid), *driver.children())
@@ -127,9 +109,30 @@ def test_it_listens_on_loopback_alone_and_ctrl_c_says_how_to_go_on(study: StudyF
     ]
     assert len(sockets) > 3
     assert {address.ip.removeprefix("::ffff:") for address in sockets} <= {"127.0.0.1", "::1"}
-    driver.interrupt()
+
+
+def test_whatever_is_stopped_or_killed_goes_on_and_every_number_is_the_same(
+    undisturbed: StudyFolder, study: StudyFolder
+) -> None:
+    driver = study.start()
+    study.wait_for_new_checkpoint(driver)
+    require_loopback(driver)
+    (worker, *_) = driver.children("ray::ImplicitFu")
+    worker.kill()
+    driver.until_said("crashed")
+    study.wait_for_new_checkpoint(driver)
+    driver.interrupt(signal.SIGTERM)  # as a batch system or a container's engine ends it
     assert "To go on: python" in driver.finish(code=130, seconds=30)
     assert "RUNNING" not in study.statuses()
+
+    driver = study.start()
+    study.wait_for_new_checkpoint(driver)
+    driver.interrupt(signal.SIGKILL)
+    driver.process.wait()
+
+    assert "goes on after epoch" in study.run()
+    require_same(study, undisturbed)
+    assert study.statuses() == {"FINISHED"}
 
 
 @pytest.mark.parametrize("package", ["mixlab", "analysis"])
@@ -141,12 +144,3 @@ def test_nothing_is_reported_to_the_makers_of_ray_and_mlflow(package: str) -> No
         [sys.executable, "-c", script], cwd=ROOT, env=kept, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["True", "False"]
-
-
-def test_crashed_trial_goes_on_from_its_checkpoint(undisturbed: StudyFolder, study: StudyFolder) -> None:
-    driver = study.start()
-    study.wait_for_new_checkpoint(driver)
-    (worker, *_) = driver.children("ray::ImplicitFu")
-    worker.kill()
-    assert "crashed" in driver.finish()
-    require_same(study, undisturbed)
