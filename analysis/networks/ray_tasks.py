@@ -39,7 +39,8 @@ def in_ray(
     Raises:
         BadInput: nobody answers at the address.
         HeadLost: the cluster's head has died; what was yielded before is not lost.
-        Exception: anything that the function raised, as if it had been called here.
+        ValueError, OSError: as the function raised it. Any other error, such as that of a worker without a package, is
+            yielded as a sentence.
     """
     if address == "local":  # read when ray is first imported: then it listens on loopback alone
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
@@ -48,6 +49,7 @@ def in_ray(
     import analysis
     import trainables
     from mixlab.cluster import connect, head
+    from mixlab.errors import first_line
 
     connect.require_address(address)
     with connect.connected(address, analysis, trainables) as resources:
@@ -65,7 +67,9 @@ def in_ray(
             try:
                 answer = head.while_there(partial(ray.get, done))
             except ray.exceptions.RayTaskError as error:
-                raise error.cause from None
+                if isinstance(error.cause, ValueError | OSError):
+                    raise error.cause from None
+                answer = f"its task failed: {type(error.cause).__name__}: {first_line(error.cause)}"
             except ray.exceptions.RayError as error:
                 answer = f"its task was lost: {str(error).strip().splitlines()[0]}"
             yield running.pop(done), answer

@@ -1,0 +1,76 @@
+"""What a task of an evaluation raises on another machine, tried without Ray."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import ray
+from ray.exceptions import RayTaskError, WorkerCrashedError
+
+from analysis.networks.ray_tasks import in_ray
+from mixlab.cluster import connect
+
+
+@dataclass(frozen=True)
+class Given:
+    file: Path
+
+
+def answers(error: Exception, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
+    """Return what an evaluation of two files yields if the task of the first ends by ``error``."""
+    (folder / "model.pt").touch()
+
+    @contextlib.contextmanager
+    def connected(*_: object) -> Iterator[dict[str, float]]:
+        yield {"CPU": 1.0}
+
+    def get(task: int) -> str:
+        if task == 0:
+            raise error
+        return "measured"
+
+    numbers = iter(range(2))
+    monkeypatch.setattr(connect, "connected", connected)
+    monkeypatch.setattr(ray, "remote", lambda **_: lambda _: SimpleNamespace(remote=lambda *_: next(numbers)))
+    monkeypatch.setattr(ray, "wait", lambda tasks, num_returns: (tasks[:1], tasks[1:]))
+    monkeypatch.setattr(ray, "get", get)
+    waiting = [(name, Given(folder / "model.pt")) for name in ("first", "second")]
+    return list(in_ray(waiting, "head:6379", print))
+
+
+@pytest.mark.parametrize("cause", [ValueError("images must be positive"), OSError(2, "no data set", "/data")])
+def test_what_is_wrong_for_every_network_is_raised_as_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cause: Exception
+) -> None:
+    error = RayTaskError("task", "Ray's own lines", cause).as_instanceof_cause()
+    with pytest.raises(type(cause)) as caught:
+        answers(error, tmp_path, monkeypatch)
+    assert caught.value is cause
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (
+            RayTaskError("task", "lines", ModuleNotFoundError("No module named 'timm'")),
+            "ModuleNotFoundError: No module",
+        ),
+        (
+            RayTaskError("task", "lines", RuntimeError("CUDA error\nand more")),
+            "its task failed: RuntimeError: CUDA error",
+        ),
+        (WorkerCrashedError(), "its task was lost: The worker died unexpectedly"),
+    ],
+)
+def test_what_concerns_one_task_is_a_sentence_and_the_rest_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str
+) -> None:
+    (name, said), rest = answers(error, tmp_path, monkeypatch)
+    assert name == "first"
+    assert sentence in said
+    assert "\n" not in said
+    assert rest == ("second", "measured")
