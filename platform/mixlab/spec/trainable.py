@@ -11,9 +11,9 @@ Only ``__call__`` and ``metrics`` are required. A trainable of a few lines::
                 report(Epoch(number, 3, {"rmse": rmse}), lambda folder: (folder / "weights").write_bytes(...))
 """
 
+import contextlib
 import hashlib
 import json
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from mixlab.spec import border
 from mixlab.spec.metric import Metric, MetricLike, checked, find
 
 Config = Mapping[str, Any]
+MOST_SECONDS = 1e10  # of a run: three centuries
 PRESETS: Mapping[str, Config] = {"paper": {}, "quick": {}, "smoke": {}}
 
 Save = Callable[[Path], None]
@@ -211,11 +212,14 @@ class CompleteTrainable:
             self.train.prepare(settings, data_root)
 
     def estimate_seconds(self, settings: Any) -> float | None:
-        """Return roughly how long a run takes on this machine; None if nobody knows."""
+        """Return roughly how long a run takes on this machine; None without an estimate that makes sense."""
         if not hasattr(self.train, "estimate_seconds"):
             return None
-        seconds = self.train.estimate_seconds(settings)
-        return None if seconds is None or not math.isfinite(seconds) else float(seconds)
+        found = self.train.estimate_seconds(settings)
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            if 0 <= (seconds := float(found)) < MOST_SECONDS:
+                return seconds
+        return None
 
     def gpu_memory(self, settings: Any, data_root: Path) -> tuple[float, float]:
         """Return the MiB that a run needs on this machine's GPU, and those that are free there.

@@ -229,7 +229,7 @@ def test_a_class_is_no_trainable_and_a_mapping_is_no_study() -> None:
         run({"name": "x"}, Toy())  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("seconds", [None, float("nan"), float("inf")])
+@pytest.mark.parametrize("seconds", [None, float("nan"), float("inf"), -5.0, 1e300, 10**400, "soon", 1j])
 def test_an_estimate_that_is_no_number_is_unknown(seconds: Any) -> None:
     train = Toy()
     train.estimate_seconds = lambda settings: seconds  # type: ignore[attr-defined]
