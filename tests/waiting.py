@@ -18,6 +18,7 @@ def wait_for(
     standing_still: Callable[[], object] = lambda: None,
     account: Callable[[], str] = lambda: "it never came true",
     seconds: float = STANDING_STILL_SECONDS,
+    pause: float = 0.05,
 ) -> T:
     """Return the first true value of ``condition``, which is called repeatedly.
 
@@ -26,6 +27,7 @@ def wait_for(
         standing_still: returns a value that changes while all is well, such as the length of a log.
         account: returns the message of a failure.
         seconds: the longest time for which ``standing_still`` may stay the same.
+        pause: the seconds between two calls.
     """
     before, since = standing_still(), time.monotonic()
     while not (value := condition()):
@@ -33,5 +35,5 @@ def wait_for(
         if now != before:
             before, since = now, time.monotonic()
         assert time.monotonic() - since < seconds, f"nothing moved for {seconds:.0f} s: {account()}"
-        time.sleep(0.05)
+        time.sleep(pause)
     return value

@@ -59,9 +59,10 @@ def run_a_job(folder: Path) -> None:
         job = submit(cluster, toy.folder)
         undisturbed.run()
         wait_until(cluster, job, toy, lambda: [1, 2, 3, 4] in epochs_of(toy.folder).values())
-        # SLURM counts in minutes, and sends TERM half a minute early, or a little later.
-        hours, minutes, _ = map(int, cluster.job(job)["RunTime"].split(":"))
-        cluster.ask("scontrol", "update", f"jobid={job}", f"timelimit={60 * hours + minutes + 2}")
+        # SLURM counts in minutes, and sends TERM half a minute early, or a little later: half a minute must be left.
+        hours, minutes, seconds = map(int, cluster.job(job)["RunTime"].split(":"))
+        limit = 60 * hours + minutes + (1 if seconds < 30 else 2)
+        cluster.ask("scontrol", "update", f"jobid={job}", f"timelimit={limit}")
         wait_until(cluster, job, toy, lambda: cluster.job(job)["Restarts"] == "1")
         assert max(map(max, epochs_of(toy.folder).values())) == 4
         release(toy.folder)
@@ -96,7 +97,7 @@ def wait_until(cluster: Slurm, job: str, toy: StudyFolder, condition: Callable[[
         assert true or state in ON_ITS_WAY, f"{state}: {output(job, toy)}"
         return true
 
-    wait_for(asked, lambda: output(job, toy), lambda: output(job, toy))
+    wait_for(asked, lambda: output(job, toy), lambda: output(job, toy), pause=0.5)  # each asks SLURM by a command
 
 
 def output(job: str, toy: StudyFolder) -> str:
