@@ -29,7 +29,7 @@ def assign(cost: Tensor) -> Tensor:
     for turn in range(ROUNDS):
         if turn:
             swapped = cost.gather(2, cells[:, None].expand_as(cost))
-        now = swapped.diagonal(dim1=1, dim2=2)
+        now = swapped.diagonal(dim1=1, dim2=2).contiguous()  # read once for each place: far apart, it is slow
         gain, other = (now[:, None] - swapped).sub_(swapped.mT).max(dim=2)
         agreed = (other.gather(1, other) == place) & (gain + now > WORTHWHILE)
         cells = torch.where(agreed, cells.gather(1, other), cells)
