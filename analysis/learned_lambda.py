@@ -45,21 +45,21 @@ NEAR = 0.02  # how far from the wanted lambda a mixture may be
 DRAWS = 40  # batches of mixtures of a pair
 
 
-def learned_weights(network: Network, config: Config, images: Tensor, labels: Tensor, mixed: Mixed) -> Tensor:
+def learned_weights(network: Network, config: Config, raw: Tensor, labels: Tensor, mixed: Mixed) -> Tensor:
     """Return the weights (B, K) that the run's SUMix learns for mixtures, Eq. 4, with the network as it is.
 
     Args:
         network: in evaluation mode.
         config: its ``sumix`` says which definition.
-        images: (B, C, H, W) in [0, 1] before mixing.
+        raw: (B, D), the features of the batch before mixing.
         labels: (B,) int64.
         mixed: the batch after mixing.
     """
     terms = replace(config.sumix, lam="learned", regulariser="none")
     head = network.backbone.head
-    loss = SUMIX_PRESETS[terms.preset](head.in_features, head.out_features, terms).to(images.device)
+    loss = SUMIX_PRESETS[terms.preset](head.in_features, head.out_features, terms).to(raw.device)
     with torch.no_grad():
-        raw, after = network.forward_features(images), network.forward_features(mixed.images, mixed.depth)
+        after = network.forward_features(mixed.images, mixed.depth)
         return loss.parts(raw, network.head(raw), after, network.head(after), labels, mixed).weights
 
 
@@ -78,10 +78,12 @@ def strip_of(network: Network, config: Config, pair: Tensor, labels: Tensor, lam
     copies = max(2, config.batch_size // 2)
     images, repeated = pair.repeat(copies, 1, 1, 1), labels.repeat(copies)
     mix = mixer_of(network, config)
+    with torch.no_grad():
+        raw = network.forward_features(images)
     found: list[dict[str, Any]] = []
     for seed in range(DRAWS):
         mixed = mix(images, repeated, Generator(images.device).manual_seed(seed))
-        learned = learned_weights(network, config, images, repeated, mixed)
+        learned = learned_weights(network, config, raw, repeated, mixed)
         first = mixed.sources % 2 == 0
         drawn, after = ((weights * first).sum(dim=1) for weights in (mixed.weights, learned))
         for row in range(0, len(images), 2):

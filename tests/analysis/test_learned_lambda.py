@@ -32,7 +32,7 @@ def test_the_learned_lambda_is_equation_4_by_hand() -> None:
     distance = [(z_mixed - z[mixed.sources[:, k]]).softmax(dim=1).norm(dim=1) for k in range(2)]
     scaled = [mixed.weights[:, k] * torch.exp(-distance[k]) for k in range(2)]
     expected = scaled[0] / (scaled[0] + scaled[1])
-    found = learned_lambda.learned_weights(net, config, images, labels, mixed)
+    found = learned_lambda.learned_weights(net, config, net.forward_features(images), labels, mixed)
     torch.testing.assert_close(found[:, 0], expected)
 
 
