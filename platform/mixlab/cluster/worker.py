@@ -183,7 +183,8 @@ def _keep_to_share(threads: int, gpus: float) -> None:
     Without a GPU, torch is left to the trainable: it takes seconds to import, and some have no use for it.
     """
     if not gpus and "torch" not in sys.modules:
-        os.environ |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}  # torch will read them
+        # torch will read them. ``torch.set_num_threads`` also keeps MKL from taking fewer threads, and so other sums.
+        os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads)) | {"MKL_DYNAMIC": "FALSE"}
         return
     import torch
 
