@@ -4,10 +4,13 @@ import os
 import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from rich.console import Console
 
 from mixlab.cluster import connect, packing
+from mixlab.errors import account_of, last_line
 from mixlab.launching.display import duration
 from mixlab.options import AUTO, Options
 from mixlab.spec.trainable import CompleteTrainable
@@ -49,17 +52,20 @@ def print_cost(left: Sequence[Left], train: CompleteTrainable, options: Options,
         share = connect.share(options.cpus_per_trial, options.gpus_per_trial, resources, "this machine")
         torch.set_num_threads(share.threads)
         with console.status(TIMING):
-            timed = [train.estimate_seconds(trial.settings) for trial in trials]
+            timed = [_estimate(trial.settings, train) for trial in trials]
     else:
         with connect.connected(options.address, train.train) as resources:
             where = f"the cluster ({resources.get('CPU', 0):g} CPUs, {resources.get('GPU', 0):g} GPUs)"
             share = packing.share_of(trials, train, resources, options, console)
             with console.status(TIMING):
-                timed = connect.map_on(train.estimate_seconds, [trial.settings for trial in trials], share)
-    if any(seconds is None for seconds in timed):
+                timed = connect.map_on(partial(_estimate, train=train), [trial.settings for trial in trials], share)
+    if failed := next((error for _, error in timed if error), ""):
+        console.print(f"Cost unknown: the estimate of this trainable failed: {failed}", markup=False, soft_wrap=True)
+        return
+    if any(seconds is None for seconds, _ in timed):
         console.print("Cost unknown: this trainable does not estimate how long a run takes.", soft_wrap=True)
         return
-    seconds = dict(zip(kinds, (each or 0.0 for each in timed), strict=True))
+    seconds = dict(zip(kinds, (each or 0.0 for each, _ in timed), strict=True))
     for cell, trial in {each.trial.cell: each.trial for each in left}.items():
         console.print(f"  {cell}: about {duration(seconds[_kind(trial, train)])} a trial", markup=False)
     slots = min(share.slots(resources), len(left))
@@ -70,6 +76,14 @@ def print_cost(left: Sequence[Left], train: CompleteTrainable, options: Options,
         markup=False,
         soft_wrap=True,
     )
+
+
+def _estimate(settings: Any, train: CompleteTrainable) -> tuple[float | None, str]:
+    """Return the seconds that a run takes, None if the trainable cannot say, and the error by which that failed."""
+    try:
+        return train.estimate_seconds(settings), ""
+    except Exception as error:
+        return None, last_line(account_of(error))
 
 
 def _kind(trial: Trial, train: CompleteTrainable) -> tuple[str, ...]:

@@ -30,3 +30,15 @@ def test_a_dry_run_of_a_search_counts_every_seed_and_the_confirmation(
     assert run(search, Toy(), options, console=console).exit_code == 0
     assert f"Estimated cost: {seconds} s of training, " in console.export_text()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_estimate_that_fails_leaves_the_cost_unknown(tmp_path: Path) -> None:
+    def fail(settings: Any) -> float:
+        raise LookupError("no such\nnetwork")
+
+    toy = Toy()
+    toy.estimate_seconds = fail  # type: ignore[method-assign]
+    console = Console(record=True, width=200, file=io.StringIO())
+    options = Options(dry_run=True, tracking_uri=f"sqlite:///{tmp_path}/none.db", cpus_per_trial=1.0)
+    assert run(SEARCH.study, toy, options, console=console).exit_code == 0
+    assert "Cost unknown: the estimate of this trainable failed: LookupError: no such\n" in console.export_text()
