@@ -24,6 +24,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import psutil
+from matplotlib.ticker import LogLocator, NullFormatter
 from recording import RECORD
 from tabulate import tabulate
 
@@ -154,6 +155,9 @@ def draw(ratios: list[dict[str, Any]], file: Path) -> None:
         axes.plot(of["median"], place, "o", color="black", markersize=4)
     axes.axvline(1, color="0.5", linewidth=0.8)
     axes.set(xscale="log", xlabel="times (median of the rounds; bar from the least to the greatest)")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_yticks(list(places), [of["name"] for of in ratios], fontsize=6)
     axes.margins(y=0.01)
     figure.savefig(file, dpi=150, bbox_inches="tight")
