@@ -49,9 +49,10 @@ def test_every_import_is_a_declared_dependency() -> None:
 
 
 def test_every_dependency_is_pinned() -> None:
+    """But for trackio, which asks for an older pillow than the pinned one."""
     pinned = {normal(line) for line in (ROOT / "constraints.txt").read_text().splitlines()}
     for names in [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]:
-        assert {normal(name) for name in names} - {"mixlab"} <= pinned
+        assert {normal(name) for name in names} - {"mixlab", "trackio"} <= pinned
 
 
 @pytest.fixture(scope="module")

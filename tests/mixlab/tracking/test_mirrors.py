@@ -112,7 +112,7 @@ def test_tensorboard_shows_what_it_was_given(tmp_path: Path) -> None:
 def test_packages_with_runs_are_called_by_their_own_names(
     name: str, module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither package is installed here: this holds the arguments that both document."""
+    """This holds the arguments that both document; trackio itself is tried in ``test_trackio``."""
     calls: list[Any] = []
 
     class Run:

@@ -1,0 +1,38 @@
+"""trackio keeps what it is shown. It asks for an older pillow than ours, so it is installed in a folder of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SHOW = """
+import json, sys
+from pathlib import Path
+import pytest
+from mixlab.tracking import mirroring
+from tests.mixlab.tracking.test_mirrors import shown_to, trial
+shown_to(mirroring.opened(["trackio"], "study", Path(sys.argv[1]), pytest.fail))
+import trackio
+rows = {seed: trackio.SQLiteStorage.get_logs("study", trial(seed).name) for seed in (0, 1)}
+print(json.dumps([[(row["step"], row["top1"]) for row in rows[seed]] for seed in rows]))
+"""
+
+
+@pytest.mark.slow
+def test_trackio_shows_what_it_was_given(tmp_path: Path) -> None:
+    packages = tmp_path / "packages"
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(packages), "trackio"]
+    if subprocess.run(install, capture_output=True, text=True, timeout=300).returncode:
+        pytest.skip("trackio cannot be fetched")
+    path = os.pathsep.join([str(packages), str(Path(__file__).parents[3]), *filter(None, sys.path)])
+    environment = {**os.environ, "PYTHONPATH": path, "TRACKIO_DIR": str(tmp_path / "trackio"), "HF_HUB_OFFLINE": "1"}
+    shown = subprocess.run(
+        [sys.executable, "-c", SHOW, str(tmp_path)], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert json.loads(shown.stdout.splitlines()[-1]) == [
+        [[number, 10.0 * number + seed] for number in (1, 2, 3)] for seed in (0, 1)
+    ]
