@@ -26,7 +26,7 @@ class Family(NamedTuple):
     end: tuple[str, ...] = ()  # attributes that follow the last stage, and are part of it
 
 
-# By the name of the model's class. A subclass may work otherwise, and is not meant.
+# The keys are names of models' classes. A subclass may work otherwise, and is not meant.
 FAMILIES = {
     "ByobNet": Family(("stages",), ("final_conv",)),
     "ConvNeXt": Family(("stages",), ("norm_pre",)),
