@@ -20,7 +20,7 @@ from torch import Generator, Tensor
 
 from analysis import command
 from analysis.figures.composites_plot import Composite, plot_composites
-from analysis.figures.drawing import save
+from analysis.figures.drawing import save_with_points
 from analysis.networks.class_names import class_names
 from analysis.networks.evaluate import all_of, open_images, take_images
 from trainables.config import parse, require_known
@@ -80,14 +80,12 @@ def draw(options: argparse.Namespace) -> int:
             bars = [(names[label], weight) for label, weight in label_bars(mixed, row, labels)]
             panels.append(Composite(mixer, mixed.images[row], bars))
             rows += [{"mixer": mixer, "composite": row, "class": name, "weight": weight} for name, weight in bars]
-    options.out.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(rows).to_csv(options.out / "composites.csv", index=False)
     caption = (
         f"Composites of {options.num_images} images of {options.dataset}, shares from Dirichlet({options.alpha:g}), "
         f"seed {options.seed}. Bars: what each class weighs in the label, counted in pixels for mixers that cut."
     )
     figure = plot_composites(panels, options.columns, caption)
-    for file in [*save(figure, options.out / "composites"), options.out / "composites.csv"]:
+    for file in save_with_points(figure, pd.DataFrame(rows), options.out / "composites"):
         print(file)
     return 0
 

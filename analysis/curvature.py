@@ -24,7 +24,7 @@ import numpy as np
 from torch import Generator
 
 from analysis import command, evaluation
-from analysis.figures.drawing import line_and_band, save
+from analysis.figures.drawing import line_and_band, save_with_points
 from analysis.figures.landscape_plot import plot_line, plot_plane
 from analysis.loss_landscape import grid, plane_points
 from analysis.networks.evaluate import Result, batches
@@ -124,21 +124,17 @@ def draw(options: argparse.Namespace) -> int:
     )
     text = study.write_tables(tables.values(), how)
     noise = study.points(partial(noise_points, most=options.sigma))
-    noise.to_csv(options.out / "noise.csv", index=False)
     caption = f"{how} {line_and_band(noise).capitalize()}. {provenance_text(*levels)}"
     label = "standard deviation of the noise on every parameter"
     figure = plot_line(options.study, noise, levels, caption, steps=sigmas(options.sigma)[::2], label=label)
-    files = [
-        *save(figure, options.out / "noise"),
-        *(options.out / name for name in ("noise.csv", "table.md", "table.csv")),
-    ]
+    files = save_with_points(figure, noise, options.out / "noise")
+    files += [options.out / name for name in ("table.md", "table.csv")]
     plane = study.points(partial(plane_points, steps=options.plane, reach=REACH))
     if len(plane):
-        plane.to_csv(options.out / "plane.csv", index=False)
         caption = f"{how} Each network along its own two directions, of length 1; seed {plane['seed'].iloc[0]} alone."
         labels = ("step along the leading eigenvector", "step along the second")
         figure = plot_plane(options.study, plane, levels, f"{caption} {provenance_text(*levels)}", labels=labels)
-        files += [*save(figure, options.out / "plane"), options.out / "plane.csv"]
+        files += save_with_points(figure, plane, options.out / "plane")
     return study.finish(text, files)
 
 

@@ -25,7 +25,7 @@ from torch import Generator, Tensor
 
 from analysis import command, evaluation
 from analysis.cam import cell_name, picked
-from analysis.figures.drawing import save
+from analysis.figures.drawing import save_with_points
 from analysis.figures.lambda_strip import Strip, plot_strips
 from analysis.networks.class_names import class_names
 from analysis.networks.evaluate import Result, all_of, open_images, take_images
@@ -151,14 +151,13 @@ def draw(options: argparse.Namespace) -> int:
         for pair_names in [[names[label] for label in labels[2 * pair : 2 * pair + 2].tolist()]]
     ]
     table = study.points(rows_of)
-    table.to_csv(options.out / "strip.csv", index=False)
     caption = (
         f"Mixtures of two test images by the mixer of the network's own run, lambda {options.lam:g}. Below: drawn and "
         "learned lambda, the share of the first image in the label; sorted by the learned one. "
         f"Seed {runs['seed'].iloc[0]}. {provenance_text(*levels)}"
     )
     figure = plot_strips(options.study, strips, levels[0], SHOWN, caption)
-    files = [*save(figure, options.out / "strip"), options.out / "strip.csv"]
+    files = save_with_points(figure, table, options.out / "strip")
     spread = table.groupby("arm", sort=False)["learned"].agg(["min", "max"])
     text = [f"{arm}: learned lambda from {low:.2f} to {high:.2f}" for arm, (low, high) in spread.iterrows()]
     return study.finish("\n".join(text), files)

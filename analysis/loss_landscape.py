@@ -25,7 +25,7 @@ import numpy as np
 from torch import Generator
 
 from analysis import command, evaluation
-from analysis.figures.drawing import line_and_band, save
+from analysis.figures.drawing import line_and_band, save_with_points
 from analysis.figures.landscape_plot import plot_line, plot_plane
 from analysis.networks.evaluate import Result, batches
 from analysis.records.runs import done
@@ -114,16 +114,14 @@ def draw(options: argparse.Namespace) -> int:
     text = f"{markdown(options.study, levels)}\n{how} {meaning}\n"
     (options.out / "sharpness.md").write_text(text, encoding="utf-8")
     line = study.points(partial(line_points, steps=options.steps))
-    line.to_csv(options.out / "line.csv", index=False)
     caption = f"{how} Mean over {options.directions} directions; {line_and_band(line)}."
     figure = plot_line(options.study, line, levels, f"{caption} {provenance_text(*levels)}")
-    files = [*save(figure, options.out / "line"), options.out / "line.csv", options.out / "sharpness.md"]
+    files = [*save_with_points(figure, line, options.out / "line"), options.out / "sharpness.md"]
     plane_data = study.points(partial(plane_points, steps=options.plane))
     if len(plane_data):
-        plane_data.to_csv(options.out / "plane.csv", index=False)
         caption = f"{how} The first two directions, of seed {plane_data['seed'].iloc[0]} alone, so without bands."
         figure = plot_plane(options.study, plane_data, levels, f"{caption} {provenance_text(*levels)}")
-        files += [*save(figure, options.out / "plane"), options.out / "plane.csv"]
+        files += save_with_points(figure, plane_data, options.out / "plane")
     return study.finish(f"{terminal_text(options.study, levels)}\n{how} {meaning}", files)
 
 

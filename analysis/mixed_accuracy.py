@@ -24,7 +24,7 @@ import torch
 from torch import Generator, Tensor
 
 from analysis import command, evaluation
-from analysis.figures.drawing import line_and_band, save
+from analysis.figures.drawing import line_and_band, save_with_points
 from analysis.figures.two_lines_plot import plot_two_lines
 from analysis.networks.evaluate import Result, batches
 from analysis.networks.own_mixer import ALONE, classify, learns_masks, mixer_of, needs_weights
@@ -114,15 +114,14 @@ def tabulate_study(options: argparse.Namespace) -> int:
     how = f"{whose}, lambda from Beta(1, 1); {options.draws} draws of {options.images} test images."
     text = study.write_tables(tables.values(), how)
     points = study.points(curve)
-    points.to_csv(options.out / "curves.csv", index=False)
     caption = (
         f"{how} Solid: top-1, the likeliest class is in the mixture; dashed: top-2, so are the two likeliest; "
         f"{line_and_band(points)}. {provenance_text(*tables[TOP1])}"
     )
     labels = ("lambda", "accuracy on mixed images, %")
     figure = plot_two_lines(options.study, points, tables[TOP1], caption, parts=(TOP1, TOP2), labels=labels, width=1)
-    files = [options.out / name for name in ("table.md", "table.csv", "curves.csv")]
-    files += save(figure, options.out / "curves")
+    files = [options.out / name for name in ("table.md", "table.csv")]
+    files += save_with_points(figure, points, options.out / "curves")
     return study.finish(text, files)
 
 

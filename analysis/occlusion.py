@@ -21,7 +21,7 @@ import torch
 from torch import Generator, Tensor
 
 from analysis import command, evaluation
-from analysis.figures.drawing import save
+from analysis.figures.drawing import save_with_points
 from analysis.figures.occlusion_plot import plot_occlusion
 from analysis.networks.evaluate import Result, all_of, batches, open_images
 from analysis.words.captions import provenance_text
@@ -134,15 +134,14 @@ def draw(options: argparse.Namespace) -> int:
     levels, points = study.tables(AREA, "area"), study.points(curve)
     result = next(iter(study.found.results.values()))
     sentence = protocol_text(options, result)
-    points.to_csv(options.out / "curves.csv", index=False)
     tidy(levels).to_csv(options.out / "areas.csv", index=False)
     text = f"{markdown(options.study, levels)}\n{sentence}\n"
     (options.out / "areas.md").write_text(text, encoding="utf-8")
     strip, chance = example_strip(config, options, result["patch_size"]), 100 / dataset_of(config).num_classes
     caption = f"{sentence} Dotted: a guess. {provenance_text(*levels)}"
     figure = plot_occlusion(options.study, points, levels, strip, caption, chance)
-    files = save(figure, options.out / "curves")
-    files += [options.out / name for name in ("curves.csv", "areas.md", "areas.csv")]
+    files = save_with_points(figure, points, options.out / "curves")
+    files += [options.out / name for name in ("areas.md", "areas.csv")]
     return study.finish(f"{terminal_text(options.study, levels)}\n{sentence}", files)
 
 

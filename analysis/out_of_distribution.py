@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from analysis import command, evaluation
-from analysis.figures.drawing import line_and_band, save
+from analysis.figures.drawing import line_and_band, save_with_points
 from analysis.figures.two_lines_plot import plot_two_lines
 from analysis.networks.evaluate import Result, batches
 from analysis.records.runs import CONFIG, done
@@ -138,14 +138,13 @@ def tabulate_study(options: argparse.Namespace) -> int:
     )
     text = study.write_tables(tables.values(), how)
     points = study.points(curve)
-    points.to_csv(options.out / "confidence.csv", index=False)
     levels = next(levels for name, levels in tables.items() if name.endswith("_aupr"))
     caption = f"{how} Solid: images of known classes; dashed: of none; {line_and_band(points)}."
     caption, labels = f"{caption} {provenance_text(*levels)}", ("confidence, %", "images at least so confident, %")
     parts = (INSIDE, OUTSIDE)
     figure = plot_two_lines(options.study, points, levels, caption, parts=parts, labels=labels, width=100)
-    files = save(figure, options.out / "confidence")
-    return study.finish(text, [*files, *(options.out / name for name in ("confidence.csv", "table.md", "table.csv"))])
+    files = save_with_points(figure, points, options.out / "confidence")
+    return study.finish(text, [*files, *(options.out / name for name in ("table.md", "table.csv"))])
 
 
 def main(argv: list[str] | None = None) -> int:

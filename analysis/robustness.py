@@ -29,7 +29,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from analysis import command, evaluation
-from analysis.figures.drawing import line_and_band, save
+from analysis.figures.drawing import line_and_band, save_with_points
 from analysis.figures.reliability_plot import FEWEST, plot_reliability, reliability_points
 from analysis.networks.evaluate import Result
 from analysis.networks.robustness_measures import STYLE, measure
@@ -159,7 +159,6 @@ def tabulate_study(options: argparse.Namespace) -> int:
     text = f"{summary(tables)}\n\n{protocol_text(results, tables)}"
     details = [markdown(HEADINGS[metric], levels) for metric, levels in tables.items()]
     points = study.points(reliability_points)
-    points.to_csv(options.out / "reliability.csv", index=False)
     caption = (
         f"{next(iter(results.values()))['images']} test images a network, 15 bins of equal width; "
         f"{line_and_band(points, 'predictions of all seeds together')}; dotted: confidence and accuracy agree. "
@@ -167,7 +166,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
         f"{provenance_text(*tables['ece'])}"
     )
     figure = plot_reliability(options.study, points, tables["ece"], caption)
-    files = [*save(figure, options.out / "reliability"), options.out / "reliability.csv"]
+    files = save_with_points(figure, points, options.out / "reliability")
     (options.out / "table.md").write_text("\n".join([f"# {options.study}\n\n{text}\n", *details]), encoding="utf-8")
     pd.concat([tidy(levels) for levels in tables.values()]).to_csv(options.out / "table.csv", index=False)
     study.points(by_corruption).to_csv(options.out / "corruptions.csv", index=False)

@@ -16,7 +16,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from analysis import command
-from analysis.figures.drawing import save
+from analysis.figures.drawing import save_with_points
 from analysis.figures.search_time_plot import plot_search_time
 from analysis.records.metrics import metric_of
 from analysis.records.runs import CONFIG, METRIC, done, load_plan, load_runs
@@ -58,15 +58,13 @@ def show(options: argparse.Namespace) -> int:
     points = search_points(load_runs(options.tracking_uri, options.study, plan), plan["metric"])
     means = points.groupby(["images", "arm"], sort=False)[["hours", "value"]].mean()
     print(tabulate(means.reset_index(), headers="keys", floatfmt=f".{metric.digits}f", showindex=False))
-    options.out.mkdir(parents=True, exist_ok=True)
-    points.to_csv(options.out / "search_time.csv", index=False)
     seeds = int(points.groupby("arm")["seed"].nunique().max())
     caption = (
         f"{metric.label}, {plan['metric']}. Disc: mean of an arm over up to {seeds} seeds; dot: one seed; a line joins "
         "the arms that choose images by one rule."
     )
     figure = plot_search_time(options.study, points, f"{metric.label}, {metric.unit}", caption)
-    for file in (*save(figure, options.out / "search_time"), options.out / "search_time.csv"):
+    for file in save_with_points(figure, points, options.out / "search_time"):
         print(file)
     return 0
 

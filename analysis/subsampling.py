@@ -16,7 +16,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from analysis import command
-from analysis.figures.drawing import line_and_band, save
+from analysis.figures.drawing import line_and_band, save_with_points
 from analysis.figures.shares_plot import plot_shares
 from analysis.records.metrics import metric_of
 from analysis.records.runs import CONFIG, METRIC, done, load_plan, load_runs
@@ -51,12 +51,10 @@ def show(options: argparse.Namespace) -> int:
     arms = [arm for arm in plan["arms"] if arm in set(points["arm"])]
     means = points.pivot_table(values="value", index="arm", columns="share").reindex(arms)
     print(tabulate(means.astype(object), headers="keys", floatfmt=f".{metric.digits}f"))
-    options.out.mkdir(parents=True, exist_ok=True)
-    points.to_csv(options.out / "shares.csv", index=False)
     seeds = int(points.groupby(["arm", "share"])["seed"].nunique().max())
     caption = f"{metric.label}, {plan['metric']}; {line_and_band(points)}; up to {seeds} seeds."
     figure = plot_shares(options.study, points, arms, f"{metric.label}, {metric.unit}", caption)
-    for file in (*save(figure, options.out / "shares"), options.out / "shares.csv"):
+    for file in save_with_points(figure, points, options.out / "shares"):
         print(file)
     return 0
 

@@ -175,3 +175,11 @@ def save(figure: Figure, stem: Path, picture: bytes | None = None) -> list[Path]
             figure.savefig(printed)
             shown.write_bytes(picture)
     return [shown, printed]
+
+
+def save_with_points(figure: Figure, points: pd.DataFrame, stem: Path) -> list[Path]:
+    """Write a figure as ``save`` does, and the points in it as ``stem.csv``; return the files."""
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    table = stem.with_suffix(".csv")
+    points.to_csv(table, index=False)
+    return [*save(figure, stem), table]
