@@ -1,6 +1,5 @@
 """The cost of a run in seconds and GPU memory, estimated from a few of its steps."""
 
-import inspect
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,7 +23,7 @@ from trainables.methods.inputs import inputs_of
 from trainables.methods.mask_learning import AutoMixing
 from trainables.methods.mixing import Mixing
 from trainables.mixers import MIXERS
-from trainables.rehearsal import Undrawn, map_shapes, noise_inputs, rehearse
+from trainables.rehearsal import Undrawn, map_shapes, mixer_arguments, rehearse
 from trainables.training import Run, test_batch
 
 SLOW_STEP = 0.25  # seconds; a timed step that takes longer is not repeated
@@ -105,9 +104,7 @@ def mixing_seconds(settings: Config, size: int) -> float:
         mixer = MIXERS[settings.mixer]
         images = torch.rand(size, *dataset.image_shape, device=device())
         rng = Generator(images.device).manual_seed(0)
-        options = {**settings.mixer_options, **noise_inputs(images, dataset.num_classes, shapes, rng)}
-        parameters = inspect.signature(mixer).parameters
-        options = {name: value for name, value in options.items() if name in parameters}
+        options = mixer_arguments(settings, dataset, images, shapes, rng)
         return least_seconds(lambda: mixer(images, rng, **options))
 
     maps = shapes if inputs_of(settings.mixer).keys() - {"saliency"} else ()  # saliency has the shape of the images

@@ -182,20 +182,28 @@ def mix_noise(config: Config, dataset: Dataset, shapes: Shapes) -> Mixed:
     if inputs_of(config.mixer):  # on large images these take seconds
         sides = [min(side, NOISE_SIDE) for side in sides]
     images = torch.rand(2, channels, *sides, generator=rng)
-    options = {**config.mixer_options, **noise_inputs(images, dataset.num_classes, shapes, rng)}
-    parameters = inspect.signature(mixer).parameters
-    return mixer(images, rng, **{name: value for name, value in options.items() if name in parameters})
+    return mixer(images, rng, **mixer_arguments(config, dataset, images, shapes, rng))
 
 
-def noise_inputs(images: Tensor, classes: int, shapes: Shapes, rng: Generator) -> Mapping[str, object]:
-    """Return noise, by the name of the parameter, for all that a mixer may ask of the network or of its method.
+def mixer_arguments(
+    config: Config, dataset: Dataset, images: Tensor, shapes: Shapes, rng: Generator
+) -> dict[str, object]:
+    """Return the options of the mixer, and noise for all that it asks of the network or of its method.
 
     Args:
+        config: names the mixer.
+        dataset: of the images.
         images: (B, C, H, W).
-        classes: L.
         shapes: the result of ``map_shapes``.
         rng: the source of the noise, on the device of ``images``.
     """
+    options = {**config.mixer_options, **_noise(images, dataset.num_classes, shapes, rng)}
+    parameters = inspect.signature(MIXERS[config.mixer]).parameters
+    return {name: value for name, value in options.items() if name in parameters}
+
+
+def _noise(images: Tensor, classes: int, shapes: Shapes, rng: Generator) -> Mapping[str, object]:
+    """Return stand-ins, by the name of the parameter, for all that a mixer may ask of the network or of its method."""
     height, width = shapes[-1][-2:]
 
     def noise(*shape: int) -> Tensor:

@@ -13,9 +13,8 @@ from mixlab.errors import no_room
 
 AWAY = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")  # MLflow's words
 AWAY_STATUS = (408, 429, 500, 502, 503, 504)  # a server's, or a proxy's
-STATUS = re.compile(
-    r"failed with error code (\d{3})"
-)  # MLflow has the word INTERNAL_ERROR for any that it does not know
+# MLflow has the word INTERNAL_ERROR for any status that it does not know.
+STATUS = re.compile(r"failed with error code (\d{3})")
 LASTING = ("attempt to write a readonly database", "no such table", "no such column")  # SQLite calls it operational
 
 
