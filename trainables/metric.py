@@ -50,6 +50,7 @@ METRICS = (
     Metric("loss_one", "nats", 4, None, (), "loss of the images as they are"),
     Metric("loss_block", "nats", 4, None, (), "loss of the block that makes the masks"),
     Metric("mask_gap", "", 4, None, (), "distance of the masks' share from lambda"),
+    Metric("mask_spread", "", 5, None, (), "spread of a mask's pixels"),
     Metric("test_top1_teacher_one", "%", 2, True, (), "top-1 accuracy of the teacher's head for plain images"),
     Metric("test_top1_student_mixed", "%", 2, True, (), "top-1 accuracy of the student's head for mixed images"),
     Metric("test_top1_student_one", "%", 2, True, (), "top-1 accuracy of the student's head for plain images"),

@@ -76,17 +76,18 @@ class AutoMixing(Mixing):
         partner, lam = draw(len(images), self.options["alpha"], self.options["per_batch"], rng)
         mask = generate(partner, lam)
         gap = self.mask_gap(mask, lam)
+        of_masks = {"mask_gap": gap.detach(), "mask_spread": spread(mask.detach())}
         if self.teacher is None or self.options.get("masks") == "grids":
             even = even_near_the_ends(mask, lam, self.options["lam_margin"])
             loss, log = self.classification(images, mix_by(images, partner, lam, even), labels)
-            return Step(loss + self.mask_weight * gap, log | {"mask_gap": gap.detach()})
+            return Step(loss + self.mask_weight * gap, log | of_masks)
 
         for_block = mix_by(images, partner, lam, mask)
         block_loss = self.loss(self.teacher(for_block.images), labels, for_block)  # through the teacher to the mask
         with torch.no_grad():
             mixed = self.mixer(images, rng, generate=generate)
         loss, log = self.classification(images, mixed, labels)
-        log |= {"loss_block": block_loss.detach(), "mask_gap": gap.detach()}
+        log |= {"loss_block": block_loss.detach(), **of_masks}
         return Step(loss + block_loss + self.mask_weight * gap, log)
 
     def mask_gap(self, mask: Tensor, lam: Tensor) -> Tensor:
@@ -163,6 +164,14 @@ class AutoMixing(Mixing):
         if self.options.get("masks") == "grids":
             return {}
         return {"mix_block": self.block, "mixtures": self.album}
+
+
+def spread(mask: Tensor) -> Tensor:
+    """Return how uneven masks (B, 1, H, W) are, (): each one's standard deviation, averaged over the batch.
+
+    It is 0 where every pixel is mixed alike, as mixup does; that is what the paper's Fig. 6 calls a trivial solution.
+    """
+    return mask.flatten(1).std(dim=1, correction=0).mean()
 
 
 def _check(config: Config, pipeline: str) -> None:

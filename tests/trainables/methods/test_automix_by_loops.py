@@ -102,7 +102,9 @@ def test_a_step_by_plain_loops(preset: str) -> None:
     classification = cross_entropy(other.network(x), partner, lam)
     total = plain + classification + generation + gamma * gap  # Eq. 8
     torch.testing.assert_close(loss, total, rtol=1e-6, atol=0)  # the drawn lambda is float32
-    for name, value in (("loss_one", plain), ("loss_block", generation), ("mask_gap", gap)):
+    spread = sum(((s_j[b] - s_j[b].mean()) ** 2).mean().sqrt() for b in range(B)) / B
+    assert spread > 1e-4
+    for name, value in (("loss_one", plain), ("loss_block", generation), ("mask_gap", gap), ("mask_spread", spread)):
         torch.testing.assert_close(log[name], value.detach(), rtol=1e-6, atol=1e-8)
 
     theta_k = [p.clone() for p in other.teacher.parameters()]
