@@ -29,6 +29,7 @@ from trainables.training import Run, test_batch
 SLOW_STEP = 0.25  # seconds; a timed step that takes longer is not repeated
 LONG_STEP = 0.05  # seconds; one that takes longer is not tried on a larger batch
 PLAIN = "mixup"  # the mixer with which a network is timed for all
+MAPS_OF_A_PASS = {"encode", "num_stages"}  # a mixer that asks no more mixes maps amid the pass that is made anyway
 SALIENCY_SHARE = 2 / 3  # of a step, which is three passes: forward, back to the weights, and back to the pixels
 # The settings that decide how long a step takes, besides the mixer's and SUMix's.
 OF_A_STEP = (
@@ -60,7 +61,8 @@ def batch_seconds(settings: Config, size: int) -> tuple[float, float]:
     """Return the seconds of a step on ``size`` images of noise in training, and in testing.
 
     A network is timed once, for all mixers and methods. A step of one that sends more images through it takes as much
-    longer as it has more products to compute, which is counted for one network, because it is nearly the same for all.
+    longer as it has more products to compute, which is counted for one network and one of its layers, because it is
+    nearly the same for all.
     The mixing itself is timed apart, for all networks; only a momentum pipeline is timed as a whole. Nothing is timed
     again for another number of epochs or of images.
     """
@@ -76,8 +78,10 @@ def batch_seconds(settings: Config, size: int) -> tuple[float, float]:
     asked = inputs_of(settings.mixer)
     if "saliency" in asked:
         train_seconds *= 1 + SALIENCY_SHARE
-    elif asked or settings.mixer in METHODS:
-        train_seconds *= once(mixer, lambda: products(settings) / products(plain))
+    elif asked.keys() - MAPS_OF_A_PASS or settings.mixer in METHODS:
+        passes = {name: value for name, value in settings.mixer_options.items() if name != "layer"}
+        counted = (settings.mixer, str(passes), settings.automix.preset)
+        train_seconds *= once(counted, lambda: products(settings) / products(plain))
     return train_seconds + mixing_seconds(settings, size), test_seconds
 
 

@@ -11,6 +11,7 @@ from trainables.config import Config, parse
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import dataset_of
 from trainables.methods import build_method
+from trainables.methods.inputs import inputs_of
 from trainables.mixers import MIXERS
 from trainables.rehearsal import Undrawn
 
@@ -86,9 +87,7 @@ def test_a_network_is_timed_once_for_all_mixers_and_methods(monkeypatch: pytest.
     monkeypatch.setattr(cost, "_measured", {})
     monkeypatch.setattr(cost, "step_seconds", step_seconds)
     monkeypatch.setattr(cost, "mixing_seconds", lambda settings, size: mixing[settings.mixer])
-    monkeypatch.setattr(
-        cost, "products", lambda settings: {"mixup": 10, "manifoldmix": 10, "automix": 30}[settings.mixer]
-    )
+    monkeypatch.setattr(cost, "products", lambda settings: {"mixup": 10, "automix": 30}[settings.mixer])
     mixed = {mixer: cost.batch_seconds(parse({**KEYS, "mixer": mixer}), 4) for mixer in mixing}
     assert mixed == {
         "mixup": (1.0, 0.5),
@@ -100,6 +99,8 @@ def test_a_network_is_timed_once_for_all_mixers_and_methods(monkeypatch: pytest.
     assert cost.batch_seconds(parse({**KEYS, "mixer": "fmix", "backbone": "resnet20"}), 4) == (1.5, 0.5)
     assert cost.batch_seconds(parse({**KEYS, "mixer": "fmix", "sumix.lam": "learned"}), 4) == (1.5, 0.5)
     assert cost.batch_seconds(parse({**KEYS, "mixer": "automix", "epochs": 7}), 4) == mixed["automix"]
+    monkeypatch.setattr(cost, "products", None)  # they are not counted again for another layer
+    assert cost.batch_seconds(parse({**KEYS, "mixer": "automix", "mixer.layer": 1}), 4) == mixed["automix"]
     cost.batch_seconds(parse({**KEYS, "mixer": "cutmix", "mixer.pipeline": "mp"}), 4)
     assert timed == ["mixup", "mixup", "mixup", "cutmix"]
 
@@ -112,6 +113,13 @@ def test_the_products_of_a_step_are_those_of_its_passes_through_the_network() ->
     assert of["none"] == of["mixup"]
     assert of["attentivemix"] == of["mixup"] + (of["mixup"] + first) // 3 - head  # whose map comes before the head
     assert of["automix"] > 2 * of["mixup"]
+
+
+@pytest.mark.parametrize("mixer", [mixer for mixer in MIXERS if "encode" in inputs_of(mixer)])
+def test_a_mixer_of_maps_adds_no_pass_through_the_network(mixer: str) -> None:
+    assert inputs_of(mixer).keys() <= cost.MAPS_OF_A_PASS
+    found, plain = (cost.products(parse({**KEYS, "mixer": name})) for name in (mixer, "mixup"))
+    assert plain <= found < 1.05 * plain  # AlignMix compares maps by a few products of its own
 
 
 @pytest.mark.parametrize("mixer", [mixer for mixer in MIXERS if mixer not in ("transmix", "mergemix")])
