@@ -55,7 +55,7 @@ SIZES: dict[str, str] = {
     "racing": "--searches 10",
     "gpu": "",
 }
-VERSIONS = ("torch", "torchvision", "timm", "ray", "mlflow", "optuna", "numpy")
+VERSIONS = ("torch", "torchvision", "kornia", "timm", "ray", "mlflow", "optuna", "numpy")
 
 
 def main() -> int:

@@ -7,9 +7,10 @@ their turn, so that whatever else the machine does hits them alike; the fastest 
 many times as fast as the fastest peer the column is that does the same as the peer. Soft labels are part of the work,
 here as in the peers. A mixer that needs more than 50 ms at 32x32 is not timed at 224x224. About a minute.
 
-Peers: torchvision; the packages ``mixup`` and ``openmixup`` where they can be imported (the second asks for mmcv 1.x
-and a GPU); for FMix and SaliencyMix also a loop over the images in NumPy and OpenCV, the usual way to give each image
-its own mask. All but the loops draw one lambda, box or mask for the whole batch, like ``per_batch=True`` here.
+Peers: torchvision and kornia; the packages ``mixup`` and ``openmixup`` where they can be imported (the second asks for
+mmcv 1.x and a GPU); for FMix and SaliencyMix also a loop over the images in NumPy and OpenCV, the usual way to give
+each image its own mask. All but the loops and kornia draw one lambda, box or mask for the whole batch, like
+``per_batch=True`` here.
 Expected: no peer is faster than the column that does the same as it, but for CutMix at 32x32, where a batch takes half
 a millisecond, and torchvision's is as fast or faster: it draws one box on the host and copies slices.
 """
@@ -18,13 +19,14 @@ import argparse
 import inspect
 import math
 import sys
-import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 
 import cv2
 import numpy as np
 import torch
-from recording import record
+from recording import in_turn, ratios, record
 from tabulate import tabulate
 from torch import Generator, Tensor
 from torchvision.transforms import v2
@@ -34,7 +36,7 @@ from trainables.mixers.mixed import mixed_targets
 
 CLASSES = 100
 SHAPES = ((100, 3, 32, 32), (64, 3, 224, 224))
-PER_ROW = ("loop", "mixup")  # peers that draw a lambda, box or mask for each image, as ours do by default
+PER_ROW = ("loop", "mixup", "kornia")  # peers that draw a lambda, box or mask for each image, as ours do by default
 Step = Callable[[], object]
 
 
@@ -61,15 +63,16 @@ def main() -> None:
         for name in [name for name in names if name not in slow]:
             sys.stderr.write(f"\r{shape[0]} x {shape[2]}x{shape[3]} {name:20}")
             seconds = alternate(candidates(name, images, labels), options.rounds)
-            slow |= {name} if seconds["mixlab"] > 0.05 else set()
-            rate = {who: f"{shape[0] / spent / 1000:.3g}" for who, spent in seconds.items()}
+            slow |= {name} if min(seconds["mixlab"]) > 0.05 else set()
+            rate = {who: f"{shape[0] / min(spent) / 1000:.3g}" for who, spent in seconds.items()}
             peers = ", ".join(f"{who} {fast}" for who, fast in rate.items() if not who.startswith("mixlab"))
             size = f"{shape[0]} x {shape[2]}x{shape[3]}"
             times = []
-            for who, spent in seconds.items():
+            for who in seconds:
                 if not who.startswith("mixlab"):
-                    same = seconds["mixlab"] if who in PER_ROW else seconds.get("mixlab per batch", seconds["mixlab"])
-                    times.append(record(f"{name} of {shape[2]} pixels, {who.strip('[]')} / ours", [spent / same]))
+                    same = "mixlab" if who in PER_ROW or "mixlab per batch" not in seconds else "mixlab per batch"
+                    name_of_ratio = f"{name} of {shape[2]} pixels, {who.strip('[]')} / ours"
+                    times.append(record(name_of_ratio, ratios(seconds, who, same)))
             least = f"{min(times):.2f}" if times else ""
             rows.append((size, name, rate["mixlab"], rate.get("mixlab per batch", ""), peers, least))
     sys.stderr.write("\r" + " " * 50 + "\r")
@@ -115,6 +118,13 @@ def peers(name: str, images: Tensor, labels: Tensor) -> Iterator[tuple[str, Step
     if name in transforms:
         transform = transforms[name](num_classes=CLASSES)
         yield "[torchvision]", lambda: transform(images, labels)
+    with suppress(ImportError):
+        from kornia.augmentation import RandomCutMixV2, RandomMixUpV2
+
+        kinds = {"mixup": RandomMixUpV2, "cutmix": partial(RandomCutMixV2, use_correct_lambda=True)}
+        if name in kinds:
+            augmentation = kinds[name](p=1.0, data_keys=["input", "class"])
+            yield "kornia", lambda: augmentation(images, labels)
     one_hot = torch.nn.functional.one_hot(labels, CLASSES).float()
     classes = {
         "mixup": "VanillaMixUp",
@@ -183,28 +193,22 @@ def saliencymix_loop(images: np.ndarray, labels: np.ndarray, rng: np.random.Gene
     return mixed, targets
 
 
-def alternate(steps: dict[str, Step], rounds: int) -> dict[str, float]:
-    """Return the least seconds of a call of each over all rounds of at least 20 ms a candidate and about 2 s in all."""
-    once = {who: seconds_of(step, 1) for who, step in steps.items()}  # the first call, which also warms up
+def alternate(steps: dict[str, Step], rounds: int) -> dict[str, list[float]]:
+    """Return the seconds of a call of each in every round, of at least 20 ms a candidate and about 2 s in all."""
+    once = {who: seconds[0] for who, seconds in in_turn(steps, 1).items()}  # the first call, which also warms up
     if max(once.values()) > 1:
-        return once
-    once = {who: seconds_of(step, 1) for who, step in steps.items()}
+        return {who: [seconds] for who, seconds in once.items()}
+    once = {who: min(seconds) for who, seconds in in_turn(steps, 2).items()}
     calls = {who: max(1, round(0.02 / seconds)) for who, seconds in once.items()}
-    spent: dict[str, list[float]] = {who: [] for who in steps}
-    for _ in range(max(3, min(rounds, round(2 / max(once.values()))))):
-        for who, step in steps.items():
-            spent[who].append(seconds_of(step, calls[who]))
-    return {who: min(times) for who, times in spent.items()}
+    many = {who: partial(repeat, step, calls[who]) for who, step in steps.items()}
+    spent = in_turn(many, max(3, min(rounds, round(2 / max(once.values())))))
+    return {who: [seconds / calls[who] for seconds in times] for who, times in spent.items()}
 
 
-def seconds_of(step: Step, calls: int) -> float:
-    """Return the mean seconds of one of ``calls`` calls."""
-    begin = time.perf_counter()
+def repeat(step: Step, calls: int) -> None:
+    """Take a step ``calls`` times."""
     for _ in range(calls):
         step()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return (time.perf_counter() - begin) / calls
 
 
 if __name__ == "__main__":

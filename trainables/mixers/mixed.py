@@ -35,7 +35,7 @@ def mixed_targets(mixed: Mixed, labels: Tensor, num_classes: int) -> Tensor:
     targets = mixed.weights.new_zeros(len(classes), num_classes)
     # One source at a time: then no two numbers meet in one place, and a GPU has no order of adding to choose.
     for of_source, weight in zip(classes.split(1, dim=1), mixed.weights.split(1, dim=1), strict=True):
-        targets = targets.scatter_add(1, of_source, weight)
+        targets.scatter_add_(1, of_source, weight)
     return targets
 
 
