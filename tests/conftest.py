@@ -6,15 +6,18 @@ import os
 import shutil
 import signal
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch looks: the tests put data on the CPU, and know the CPU's numbers
 
+import matplotlib
 import pytest
 import torch
+from alembic.script import ScriptDirectory
 from filelock import FileLock
+from matplotlib.figure import Figure
 from mlflow.tracking import MlflowClient
 from sqlalchemy import Engine, event
 
@@ -31,7 +34,7 @@ signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# What is imported and collected stays; to look through it again and again for garbage takes seconds.
+# Whatever has been imported and collected stays; looking through it again and again for garbage takes seconds.
 gc.disable()
 atexit.register(gc.unfreeze)
 
@@ -39,6 +42,42 @@ atexit.register(gc.unfreeze)
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _only_own_garbage() -> None:
+    """Let each file's tests collect only what they have made themselves."""
+    gc.collect()
+    gc.freeze()
+
+
+# MLflow looks up its newest migration for every store that is opened, and each time imports all of them.
+_of_config = ScriptDirectory.from_config
+_migrations: dict[str | None, ScriptDirectory] = {}
+
+
+def _imported_once(config: Any) -> ScriptDirectory:
+    location = config.get_main_option("script_location")
+    if location not in _migrations:
+        _migrations[location] = _of_config(config)
+    return _migrations[location]
+
+
+ScriptDirectory.from_config = _imported_once  # type: ignore[method-assign]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _coarse_figures() -> Iterator[None]:
+    """Write figures with fewer pixels and without cutting the fonts of a PDF, which takes longer than the drawing."""
+    savefig = Figure.savefig
+
+    def coarse(figure: Figure, *arguments: Any, **options: Any) -> None:
+        with matplotlib.rc_context({"savefig.dpi": 60, "pdf.fonttype": 3}):
+            savefig(figure, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", coarse)
+        yield
 
 
 @event.listens_for(Engine, "connect")

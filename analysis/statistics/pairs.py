@@ -57,14 +57,17 @@ def values_by_arm(runs: pd.DataFrame, metric: str, references: Sequence[str]) ->
         if arm not in arms:
             what = "baseline" if arm == references[0] else "reference"
             raise ValueError(f"the {what} {arm!r} is not an arm; the arms are: {', '.join(map(str, arms)) or 'none'}")
-    valid = runs.loc[np.isfinite(runs[column].astype(float)), ["arm", "seed", column]]
-    twice = valid[valid.duplicated(["arm", "seed"])]
-    if len(twice):
-        arm, seed = twice.iloc[0][["arm", "seed"]]
-        raise ValueError(f"arm {arm!r} has seed {seed} twice: give one run of each seed, of one level of every factor")
-    values = valid.set_index("seed")[column].astype(float)
-    by_arm = dict(iter(values.groupby(valid["arm"].to_numpy())))
-    return {arm: by_arm.get(arm, values[:0]) for arm in arms}
+    values = runs.set_index("seed")[column].astype(float)
+    rows: dict[str, dict[int, int]] = {arm: {} for arm in arms}  # of each arm, the row of each seed
+    for row, (arm, seed, value) in enumerate(zip(runs["arm"], values.index, values, strict=True)):
+        if not math.isfinite(value):
+            continue
+        if seed in rows[arm]:
+            raise ValueError(
+                f"arm {arm!r} has seed {seed} twice: give one run of each seed, of one level of every factor"
+            )
+        rows[arm][seed] = row
+    return {arm: values.iloc[list(of_seeds.values())] for arm, of_seeds in rows.items()}
 
 
 def metric_column(runs: pd.DataFrame, metric: str) -> str:

@@ -96,6 +96,7 @@ class TrackedStudy:
         tags: Mapping[str, str] | None = None,
         curve: tuple[float, ...] = (),
         config: Mapping[str, Any] | None = None,
+        wait: bool = True,
     ) -> str:
         known = {"dataset": "cifar10", "backbone": "resnet20", "epochs": epochs, **trial["levels"], **(config or {})}
         made = Trial(trial["key"], trial["arm"], trial["levels"], trial["seed"], known)
@@ -111,6 +112,8 @@ class TrackedStudy:
             self.tracker.trials.stop([made])
         elif status is not None:
             self.tracker.trials.end(made, State.DONE if status == "FINISHED" else State.FAILED)
+        if not wait:
+            return ""
         self._written()
         run_id = self.tracker.trials.run_ids[made.key]
         for name, text in (tags or {}).items():
@@ -123,7 +126,8 @@ class TrackedStudy:
 
     def add_all(self, plan: dict[str, Any], values: Mapping[tuple[str, int], float]) -> None:
         for trial in plan["trials"]:
-            self.add_run(trial, values[trial["arm"], trial["seed"]])
+            self.add_run(trial, values[trial["arm"], trial["seed"]], wait=False)
+        self._written()
 
 
 @pytest.fixture(scope="session")

@@ -48,4 +48,4 @@ def test_the_picture_holds_every_mixer(tmp_path: Path) -> None:
     pair = torch.rand(2, 3, 32, 32)
     drawn = {name: [(pair[0], lam) for lam in mixer_gallery.LAMBDAS] for name in MIXERS}
     mixer_gallery.draw(pair, drawn, tmp_path / "gallery.png")
-    assert (tmp_path / "gallery.png").stat().st_size > 20_000
+    assert (tmp_path / "gallery.png").stat().st_size > 10_000

@@ -115,7 +115,7 @@ def test_the_command(tracked, tmp_path, capsys):
     study, _ = tracked
     out = tmp_path / "r.html"
     assert main([study.study, "--tracking-uri", study.uri, "--out", str(out)]) == 0
-    assert out.stat().st_size > 20_000
+    assert out.stat().st_size > 10_000
     assert capsys.readouterr().out.strip() == str(out)
     assert main(["ablation_tyni", "--tracking-uri", study.uri]) == 2
     assert "the nearest is 'ablation_tiny'" in capsys.readouterr().err

@@ -132,7 +132,7 @@ def test_an_interrupted_run_ends_with_the_same_numbers(tmp_path: Path) -> None:
         folder = tmp_path / str(len(whole.history))
         folder.mkdir()
         whole.save(folder)
-    for epoch in (1, 2, 3):
+    for epoch in (1, 2, 3):  # in the search, after it, and in the training of what was found
         run = SearchRun(parse(SMALL), 0, coloured(), torch.device("cpu"))
         run.restore(tmp_path / str(epoch))
         while not run.finished:

@@ -59,7 +59,7 @@ def test_the_same_seed_gives_the_same_detector_and_leaves_the_global_generator_a
     weights = []
     for seed in (0, 0, 1):
         torch.manual_seed(5)
-        found = detector(classifier())
+        found = detector(classifier(), sides=(64,), test_side=64)
         state = torch.get_rng_state()
         fine_tune(found, images, SMALL, seed, torch.device("cpu"))
         assert torch.equal(torch.get_rng_state(), state)

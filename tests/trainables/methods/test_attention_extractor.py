@@ -11,7 +11,7 @@ from trainables.datasets import DATASETS
 from trainables.methods import Method, build_method
 from trainables.methods.attention_extractor import AttentiveMixing
 
-IMAGES = torch.rand(4, 3, 16, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+IMAGES = torch.rand(3, 3, 16, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
 
 def method_with(**options: object) -> Method:
@@ -37,12 +37,12 @@ def test_the_extractor_attends_in_7_by_7_cells_and_is_never_trained(tmp_path: Pa
         original((shown - mean[:, None, None]) / std[:, None, None])
     torch.testing.assert_close(method.extractor(IMAGES), maps[0].mean(dim=1))
 
-    loss, _ = method(IMAGES, torch.arange(4), torch.Generator().manual_seed(0))
+    loss, _ = method(IMAGES, torch.arange(3), torch.Generator().manual_seed(0))
     loss.backward()
     assert all(p.grad is None for p in method.extractor.parameters())
     assert torch.equal(method.extractor.stages[0].weight, original.conv1.weight)
-    alone = method_with().mix(IMAGES, torch.arange(4), torch.Generator().manual_seed(0))  # type: ignore[operator]
-    mixed = method.mix(IMAGES, torch.arange(4), torch.Generator().manual_seed(0))
+    alone = method_with().mix(IMAGES, torch.arange(3), torch.Generator().manual_seed(0))  # type: ignore[operator]
+    mixed = method.mix(IMAGES, torch.arange(3), torch.Generator().manual_seed(0))
     assert torch.equal(mixed.sources, alone.sources)
     assert not torch.equal(mixed.images, alone.images)
 
