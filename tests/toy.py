@@ -81,6 +81,9 @@ class Toy:
             os.environ["POISONED"] = "1"  # the environment is the process's, whatever a trial imports again
         if "POISONED" in os.environ:
             raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        if epoch == config["dies"] and not (FOLDER / "died").exists():
+            (FOLDER / "died").touch()
+            os.abort()
         if config["zeta"] > 1.7:
             raise Diverged("the training loss became nan")
         if epoch == config["fault"] and not (FOLDER / "fixed").exists():
@@ -105,7 +108,13 @@ class Toy:
     def resolve(self, config: Mapping[str, Any]) -> dict[str, Any]:
         defaults = {"epochs": 3, "pause": 0.0, "evaluate": "test", "validation": 0.0, "where": False}
         scored = {"zeta": 0.2, "peak": 0.2, "alpha": 0.5, "lift": 0.0, "swing": 0.0}
-        return {**defaults, **scored, "fault": 0, "poison": 0, "greedy": False, "ballast": 0, **config}
+        return {
+            **defaults,
+            **scored,
+            **dict.fromkeys(("fault", "poison", "dies", "ballast"), 0),
+            "greedy": False,
+            **config,
+        }
 
     def objectives(self, config: Mapping[str, Any]) -> list[str]:
         return ["val_top1", "val_top5"] if config.get("validation") else []
@@ -208,7 +217,7 @@ def _study(base: Mapping[str, Any], arms: tuple[Arm, ...], seeds: int, name: str
 
 PLAIN = (Arm("plain", {}),)
 STUDIES: dict[str, Callable[[], Study | Search]] = {
-    "faulty": lambda: _study({}, (Arm("sound", {}), Arm("faulty", {"fault": 3})), seeds=2),
+    "faulty": lambda: _study({}, (Arm("sound", {}), Arm("faulty", {"fault": 3}), Arm("dying", {"dies": 2})), seeds=2),
     "poisoned": lambda: _study({"poison": 2}, PLAIN, seeds=6),
     "poisoned search": lambda: _slow(SEARCH, 0.0, scheduler="none", budget=8, poison=2),
     "large": lambda: _study({"epochs": 3, "ballast": 700_000}, PLAIN, seeds=1),

@@ -1,5 +1,6 @@
 """Trials that crash are retried from their checkpoint and finally recorded as failed, while the rest goes on."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,8 @@ def seed_runs(place: StudyFolder) -> dict[tuple[str, str], Run]:
 
 
 def attempts(folder: Path, fault: int, seed: int) -> list[int]:
-    """Return the epoch after which each attempt of a trial began."""
-    began = notes(folder, "began")
+    """Return the epoch after which each attempt of a trial began, of an arm whose process does not die."""
+    began = [each for each in notes(folder, "began") if not each["config"]["dies"]]
     return [each["done"] for each in began if (each["config"]["fault"], each["seed"]) == (fault, seed)]
 
 
@@ -25,6 +26,13 @@ def test_a_faulty_arm_is_retried_recorded_and_trained_again_once_fixed(tmp_path:
     toy = toy_folder(tmp_path, "faulty", empty_store=empty_store)
     said = toy.run(code=1)
     assert "failed: faulty · seed 0: RuntimeError: broken in epoch 3" in said.replace("\n", " ")
+    ended = (
+        r"dying · seed \d: crashed \(its process ended by SIGABRT at (.*), line \d+, in fail; its log is (.*\.err)\),"
+    )
+    (found,) = re.findall(ended, said)
+    assert found[0].endswith("toy.py")
+    assert "Fatal Python error: Aborted" in Path(found[1]).read_text()
+    assert "raylet" not in said
 
     runs = seed_runs(toy)
     assert {cell: run.info.status for cell, run in runs.items()} == {
@@ -32,6 +40,8 @@ def test_a_faulty_arm_is_retried_recorded_and_trained_again_once_fixed(tmp_path:
         ("sound", "1"): "FINISHED",
         ("faulty", "0"): "FAILED",
         ("faulty", "1"): "FAILED",
+        ("dying", "0"): "FINISHED",
+        ("dying", "1"): "FINISHED",
     }
     for seed in (0, 1):
         # Once more, from the second epoch's checkpoint: the same error at the same epoch is final.
@@ -46,7 +56,7 @@ def test_a_faulty_arm_is_retried_recorded_and_trained_again_once_fixed(tmp_path:
     # The processor that a trial gets by default.
     assert {each["threads"] for each in notes(tmp_path, "began") if each["config"]["fault"]} == {1}
 
-    assert "4 trials: 2 done, 2 failed" in toy.run("--dry-run")
+    assert "6 trials: 4 done, 2 failed" in toy.run("--dry-run")
 
     (tmp_path / "fixed").touch()
     toy.run()

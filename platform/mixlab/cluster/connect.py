@@ -17,7 +17,7 @@ from typing import Any
 
 import ray
 
-from mixlab.cluster import head
+from mixlab.cluster import head, ray_private
 from mixlab.cluster.nodes import alive, call_on
 from mixlab.errors import BadInput, HeadLost, first_line
 
@@ -116,6 +116,7 @@ def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
     else:
         _require_answer(address)
     on_sigterm = signal.getsignal(signal.SIGTERM)
+    ray_private.keep_off_the_terminal()
     try:
         ray.init(address=address, **options)
     except SystemExit:  # from the handler of SIGTERM that Ray puts there while it starts

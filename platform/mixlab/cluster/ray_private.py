@@ -4,6 +4,7 @@ Each has a test in ``tests/mixlab/cluster/test_ray_private.py`` that names that 
 """
 
 import contextlib
+import logging
 import pickle
 import re
 from collections.abc import Callable
@@ -13,11 +14,16 @@ from typing import Any
 
 import ray
 from ray import cloudpickle
+from ray._private import state
+from ray._private import worker as ray_worker
 from ray._raylet import GcsClient  # type: ignore[attr-defined]
-from ray.exceptions import RayTaskError, RpcError
+from ray.exceptions import ActorDiedError, RayTaskError, RpcError
 
 from mixlab.errors import Crash
 
+LOG = logging.getLogger("ray")
+
+ENDED_BY_ITSELF = "Worker exit type: SYSTEM_ERROR"  # in Ray's account of a process that is gone
 SILENT = (None, 1, 4, 14)  # codes of gRPC: unknown to Ray, cancelled, deadline exceeded, unavailable
 
 
@@ -46,10 +52,12 @@ class Failure:
     Args:
         text: a traceback, or Ray's account.
         raised: whether the code raised it; otherwise the process or its machine was lost.
+        process: the node and the number of a process that ended by itself, or was killed there.
     """
 
     text: str
     raised: bool
+    process: tuple[str, int] | None = None
 
 
 def failure_of(trial: Any) -> Failure:
@@ -62,9 +70,27 @@ def failure_of(trial: Any) -> Failure:
             error = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
             cause = getattr(error, "cause", None)
             text = str(cause) if isinstance(cause, Crash) else plain(str(error))  # without the lines of Ray's own code
-            return Failure(text, isinstance(error, RayTaskError))
+            return Failure(text, isinstance(error, RayTaskError), _process_of(error))
     text = Path(trial.error_file).read_text(errors="replace") if trial.error_file else ""
     return Failure(plain(text) or "unknown error", False)
+
+
+def _process_of(error: Exception) -> tuple[str, int] | None:
+    """Return the node and number of the process whose end is the error; None if its node is lost, or Ray ended it."""
+    if not isinstance(error, ActorDiedError) or ENDED_BY_ITSELF not in str(error):
+        return None
+    actor = state.actors(error.actor_id)
+    return actor["Address"]["NodeID"], actor["Pid"]
+
+
+def log_folder() -> Path:
+    """Return the folder of this node in which Ray keeps a log of each of its processes."""
+    return Path(ray_worker._global_node.get_logs_dir_path())
+
+
+def keep_off_the_terminal() -> None:
+    """Send to the log what Ray prints by itself, such as a long paragraph for each process that ends."""
+    ray_worker.print_to_stdstream = lambda data, ignore_prefix: LOG.warning("%s", "\n".join(data["lines"]))
 
 
 def ask_before_retry(trial: Any, wanted: Callable[[Any], bool]) -> None:

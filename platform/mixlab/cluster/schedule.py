@@ -14,7 +14,7 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from mixlab.cluster import head, packing, ray_private
+from mixlab.cluster import head, last_words, packing, ray_private
 from mixlab.cluster.connect import Share
 from mixlab.cluster.events import Events
 from mixlab.cluster.source import End, Listener, Source, Wait
@@ -189,8 +189,8 @@ class _Callbacks(_Unpickled, tune.Callback):
         if packing.ran_out(failure.text):
             account = f"ran out of GPU memory, {attempt} with {gpus:.0%} of a GPU"
         else:
-            why = f" ({last_line(failure.text)})" if failure.raised else ""
-            account = f"crashed{why}, {attempt}"
+            why = last_line(_account(failure)) if failure.raised or failure.process else ""
+            account = f"crashed{f' ({why})' if why else ''}, {attempt}"
         self.events.listener.crashed(_trial_of(trial), account)
 
     def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
@@ -201,7 +201,18 @@ class _Callbacks(_Unpickled, tune.Callback):
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         """See ``Callback``."""
         self.events.go_on()
-        self.events.failed(_trial_of(trial), ray_private.failure_of(trial).text)
+        failure = ray_private.failure_of(trial)
+        account = _account(failure)
+        if failure.process:
+            last = self.events.furthest.get(_trial_of(trial).key)
+            epoch = last.number + 1 if last else 1
+            account = f"{account}; {trial.num_failures} attempts came no further than epoch {epoch}"
+        self.events.failed(_trial_of(trial), account)
+
+
+def _account(failure: ray_private.Failure) -> str:
+    """Return why a trial failed, whose last line says it in short."""
+    return last_words.account(*failure.process) if failure.process else failure.text
 
 
 def _trial_of(ray_trial: Any) -> Trial:

@@ -2,12 +2,18 @@
 
 import importlib
 import inspect
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import ray
-from ray.exceptions import RpcError
+from ray import cloudpickle
+from ray._private import state
+from ray._private import worker as ray_worker
+from ray._private.node import Node
+from ray.core.generated.common_pb2 import ActorDiedErrorContext
+from ray.exceptions import ActorDiedError, RpcError
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 
@@ -58,6 +64,35 @@ def test_only_a_missing_answer_is_silence() -> None:
     for fault in (TypeError("timeout is no argument"), AttributeError("internal_kv_exists"), RpcError("who?", 16)):
         with pytest.raises(type(fault)):
             ray_private.head_answers(Client(fault), 1.0)
+
+
+def test_ray_prints_its_own_words_by_one_function_and_knows_the_process_of_an_actor() -> None:
+    printed = inspect.getsource(ray_worker.listen_error_messages)
+    require(printed.count("print_to_stdstream(") == 1, "listen_error_messages prints by print_to_stdstream")
+    require(hasattr(Node, "get_logs_dir_path"), "a node of Ray has a folder of logs")
+    source = inspect.getsource(state.GlobalState._gen_actor_info)
+    require('"Pid"' in source and '"NodeID"' in source, "state.actors() names an actor's process")
+
+
+@pytest.mark.parametrize(
+    ("text", "process"),
+    [
+        ("The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR", ("node", 7)),
+        ("The actor is dead because its node has died. Node Id: abc", None),
+        ("The actor is dead because it was killed by `ray.kill`.", None),
+    ],
+)
+def test_only_a_process_that_ended_by_itself_has_last_words(
+    text: str, process: tuple[str, int] | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(state, "actors", lambda actor: {"Address": {"NodeID": "node"}, "Pid": 7})
+    error = ActorDiedError(ActorDiedErrorContext(error_message=text, actor_id=b"1234567890123456"))
+    error.args = ()  # the context itself cannot be pickled
+    file = tmp_path / "error.pkl"
+    file.write_bytes(cloudpickle.dumps(error))
+    failure = ray_private.failure_of(SimpleNamespace(pickled_error_file=file))
+    assert (failure.raised, failure.process) == (False, process)
+    assert text in failure.text
 
 
 def test_the_client_of_the_head_can_be_asked() -> None:

@@ -1,0 +1,68 @@
+"""The account of a process that ended by itself, from the log that it left."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mixlab.cluster import last_words, ray_private, schedule
+from mixlab.errors import last_line
+from mixlab.spec.epoch import Epoch
+from mixlab.spec.trial import Trial
+
+# As Ray 2.56 and Python 3.11 left it.
+SEGMENTATION_FAULT = """:job_id:01000000
+:actor_name:ImplicitFunc
+*** SIGSEGV received at time=1795708229 on cpu 0 ***
+PC: @     0x7fc8d7785ad8  (unknown)  (unknown)
+[2026-11-26 15:50:30,133 E 23451 23709] logging.cc:474: *** SIGSEGV received at time=1795708230 on cpu 0 ***
+Fatal Python error: Segmentation fault
+
+Stack (most recent call first):
+  File "/home/me/it's mine/kernel.py", line 519 in <lambda>
+  File "/home/me/study.py", line 15 in __call__
+
+Extension modules: msgpack._cmsgpack (total: 1)
+"""
+AT = "/home/me/it's mine/kernel.py, line 519, in <lambda>"
+SILENT = "its process ended without a word, as by os._exit, SIGKILL or a machine short of memory"
+
+
+def test_a_signal_is_named_with_the_line_at_which_it_came_and_the_stack_is_kept() -> None:
+    account = last_words.in_words("/tmp/ray/w.err", SEGMENTATION_FAULT)
+    assert last_line(account) == f"its process ended by SIGSEGV at {AT}; its log is /tmp/ray/w.err"
+    assert account.splitlines()[1] == '  File "/home/me/study.py", line 15 in __call__'
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "sentence"),
+    [
+        ("w.err on node7", ":job_id:01000000\n", f"{SILENT}; its log is w.err on node7"),
+        ("w.err", "", f"{SILENT}; its log is w.err"),
+        ("", "", SILENT),
+        ("w.err", "*** SIGBUS received at time=1 ***\nno stack", "its process ended by SIGBUS; its log is w.err"),
+        ("w.err", "the text '*** SIGSEGV received' in a line of a trial's own", f"{SILENT}; its log is w.err"),
+    ],
+)
+def test_what_the_log_does_not_say_is_not_made_up(path: str, text: str, sentence: str) -> None:
+    assert last_words.in_words(path, text) == sentence
+
+
+@pytest.mark.parametrize(("last", "epoch"), [(None, 1), (4, 5)])
+def test_a_trial_whose_process_dies_again_and_again_says_how_how_often_and_where(
+    monkeypatch: pytest.MonkeyPatch, last: int | None, epoch: int
+) -> None:
+    accounts: list[str] = []
+    trial = Trial("key", "plain", {}, 0, {})
+    events: Any = SimpleNamespace(
+        go_on=lambda: None,
+        furthest={"key": Epoch(last, 9, {})} if last else {},
+        failed=lambda trial, account: accounts.append(account),
+    )
+    died: Any = SimpleNamespace(config={"trial": trial}, num_failures=4)
+    monkeypatch.setattr(ray_private, "failure_of", lambda _: ray_private.Failure("Ray's words", False, ("node", 7)))
+    monkeypatch.setattr(last_words, "account", lambda node, pid: f"process {pid} of {node} ended")
+    schedule._Callbacks(events).on_trial_error(1, [], died)
+    monkeypatch.setattr(ray_private, "failure_of", lambda _: ray_private.Failure("ValueError: no", True))
+    schedule._Callbacks(events).on_trial_error(1, [], died)
+    assert accounts == [f"process 7 of node ended; 4 attempts came no further than epoch {epoch}", "ValueError: no"]
