@@ -25,6 +25,7 @@ MAY_IMPORT = {
         "mixlab",  # what is public there
         "mixlab.cluster.connect",
         "mixlab.cluster.head",
+        "mixlab.cluster.resources",
         "mixlab.errors",
         "mixlab.search.trial_store",
         "mixlab.spec",
@@ -40,7 +41,7 @@ USERS = {
     "mlflow": ("mixlab.tracking", "analysis"),
     "optuna": ("mixlab.search", "analysis"),
     "ray": ("mixlab.cluster", "mixlab.doctor", "analysis.networks.ray_tasks"),
-    "ray.tune": ("mixlab.cluster.schedule", "mixlab.cluster.worker"),
+    "ray.tune": ("mixlab.cluster.ray_private", "mixlab.cluster.schedule", "mixlab.cluster.worker"),
 }
 # By module that touches private parts of a library, the test that fails, and names the pin, when an upgrade moves them.
 PRIVATE = {

@@ -49,9 +49,10 @@ def in_ray(
     import analysis
     import trainables
     from mixlab.cluster import connect, head
+    from mixlab.cluster.resources import require_address
     from mixlab.errors import first_line
 
-    connect.require_address(address)
+    require_address(address)
     with connect.connected(address, analysis, trainables) as resources:
         gpus = float(resources.get("GPU", 0) > 0)
         task = ray.remote(num_cpus=1, num_gpus=gpus)(call_with_file)

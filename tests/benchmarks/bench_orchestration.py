@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT))
 
 from recording import record  # noqa: E402
 
-from mixlab.cluster.connect import cpu_count  # noqa: E402
+from mixlab.cluster.resources import cpu_count  # noqa: E402
 from tests.servers import mlflow_server  # noqa: E402
 
 # What both run: `epochs` seconds of sleep, a report and a checkpoint after each. The last lines differ.

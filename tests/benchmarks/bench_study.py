@@ -15,7 +15,7 @@ from pathlib import Path
 
 from recording import record
 
-from mixlab.cluster.connect import cpu_count
+from mixlab.cluster.resources import cpu_count
 from mixlab.tracking import store
 
 ROOT = Path(__file__).parents[2]

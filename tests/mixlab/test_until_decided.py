@@ -13,7 +13,7 @@ from rich.console import Console
 from mixlab import Options, Study, run
 from mixlab.api import configure
 from mixlab.cluster import schedule
-from mixlab.cluster.connect import Share
+from mixlab.cluster.resources import Share
 from mixlab.cluster.source import End, Job, Listener, Source
 from mixlab.errors import BadInput
 from mixlab.launching.start import Start

@@ -9,8 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,71 +18,11 @@ import ray
 
 from mixlab.cluster import head, ray_private
 from mixlab.cluster.nodes import alive, call_on
+from mixlab.cluster.resources import Share, cpu_count
 from mixlab.errors import BadInput, HeadLost, first_line
 
 ANSWER_SECONDS = 15
 SHORT = 40  # the most letters of a folder in which Ray's sockets have room
-
-
-@dataclass(frozen=True)
-class Share:
-    """The resources of one trial."""
-
-    cpus: float
-    gpus: float
-
-    @property
-    def threads(self) -> int:
-        """Return the torch threads of a trial: its whole processors, at least one."""
-        return max(1, int(self.cpus))
-
-    def slots(self, resources: Mapping[str, float]) -> int:
-        """Return how many trials fit at a time, at least one."""
-        by_cpu = int(resources.get("CPU", 0) / self.cpus + 1e-9)
-        by_gpu = int(resources.get("GPU", 0) / self.gpus + 1e-9) if self.gpus else sys.maxsize
-        return max(1, min(by_cpu, by_gpu))
-
-
-def share(
-    cpus_per_trial: float | None, gpus_per_trial: float | str | None, resources: Mapping[str, float], where: str
-) -> Share:
-    """Return the resources of a trial, checked against what there is.
-
-    Args:
-        cpus_per_trial: the requested processors; one without a request.
-        gpus_per_trial: the requested GPUs; without a request, and before ``auto`` is measured, one GPU if there is any.
-        resources: ``CPU`` and ``GPU`` of the machine or cluster.
-        where: the name of that machine or cluster in messages.
-
-    Raises:
-        BadInput: a request makes no sense, or there is no room for a single trial.
-    """
-    cpus = 1.0 if cpus_per_trial is None else cpus_per_trial
-    some = float(resources.get("GPU", 0) > 0)
-    gpus = gpus_per_trial if isinstance(gpus_per_trial, float) else some
-    if not 0 < cpus < float("inf"):
-        raise BadInput(f"--cpus-per-trial must be above 0, got {cpus:g}")
-    if not 0 <= gpus < float("inf"):
-        raise BadInput(f"--gpus-per-trial must be at least 0, got {gpus:g}")
-    if gpus > 1 and gpus != int(gpus):
-        raise BadInput(f"--gpus-per-trial above 1 must be a whole number, got {gpus:g}")
-    for option, want, unit in (("--cpus-per-trial", cpus, "CPU"), ("--gpus-per-trial", gpus, "GPU")):
-        have = resources.get(unit, 0)
-        if want > have:
-            raise BadInput(f"{option} {want:g} is more than {where} has: give at most {have:g} ({unit}s)")
-    return Share(cpus, gpus)
-
-
-def this_machine() -> dict[str, float]:
-    """Return the resources of this machine, under Ray's names."""
-    import torch
-
-    return {"CPU": cpu_count(), "GPU": torch.cuda.device_count()}
-
-
-def cpu_count() -> int:
-    """Return the number of processors that this process may use; a container may allow fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextlib.contextmanager
@@ -169,13 +108,6 @@ def _modules(travelling: Iterable[object]) -> list[ModuleType]:
     names = [thing.__name__ if isinstance(thing, ModuleType) else type(thing).__module__ for thing in travelling]
     tops = [importlib.import_module(name.split(".")[0]) for name in names]
     return [module for module in (sys.modules["mixlab"], *tops) if hasattr(module, "__path__")]
-
-
-def require_address(address: str) -> None:
-    """Raise ``BadInput`` unless ``address`` has one of the three forms."""
-    host, _, port = address.rpartition(":")
-    if address not in ("local", "auto") and not (host and port.isdigit()):
-        raise BadInput(f"--address must be local, auto or HOST:PORT, got {address!r}")
 
 
 def _require_answer(address: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from mixlab.cluster import connect
-from mixlab.cluster.connect import Share
+from mixlab.cluster.resources import Share, checked_share
 from mixlab.errors import BadInput
 from mixlab.options import AUTO, Options
 from mixlab.spec.trainable import CompleteTrainable
@@ -61,14 +61,6 @@ class Packing:
         )
 
 
-def require_place(options: Options) -> None:
-    """Raise ``BadInput`` if no trial can run with the options, as far as that is known without a cluster."""
-    connect.require_address(options.address)
-    wished = options.cpus_per_trial is not None or options.gpus_per_trial is not None
-    if options.address == "local" and wished:  # otherwise torch, which takes seconds to import, is not needed
-        connect.share(options.cpus_per_trial, options.gpus_per_trial, connect.this_machine(), "this machine")
-
-
 def share_of(
     trials: Sequence[Trial],
     train: CompleteTrainable,
@@ -77,7 +69,7 @@ def share_of(
     console: Console,
 ) -> Share:
     """Return the resources of each of ``trials`` on the connected cluster; measured, if the options ask for that."""
-    share = connect.share(options.cpus_per_trial, options.gpus_per_trial, resources, "the Ray cluster")
+    share = checked_share(options.cpus_per_trial, options.gpus_per_trial, resources, "the Ray cluster")
     if share.gpus > 1 and not train.parallel:
         raise BadInput(f"--gpus-per-trial must be at most 1 for what trains in one process, got {share.gpus:g}")
     if options.gpus_per_trial != AUTO or not share.gpus:

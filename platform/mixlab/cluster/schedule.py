@@ -15,8 +15,8 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from mixlab.cluster import head, last_words, packing, ray_private
-from mixlab.cluster.connect import Share
 from mixlab.cluster.events import Events
+from mixlab.cluster.resources import Share
 from mixlab.cluster.source import End, Listener, Source, Wait
 from mixlab.cluster.worker import Work, work
 from mixlab.errors import StorageFull, last_line

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.text import Text
 
 from mixlab.cluster import connect
+from mixlab.cluster.resources import require_address
 from mixlab.doctor import probes
 from mixlab.doctor.checks import OK, RED, WARNING, Finding, judge
 from mixlab.doctor.driver import examine_driver
@@ -66,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
 
 def diagnose(options: argparse.Namespace) -> list[Finding]:
     """Return every finding; raise ``BadInput`` for a wrong option or a cluster that does not answer."""
-    connect.require_address(options.address)
+    require_address(options.address)
     datasets = pkgutil.resolve_name(probes.DATASETS) if options.dataset is not None else {}
     if options.dataset is not None:
         require_known("data set", options.dataset, datasets)

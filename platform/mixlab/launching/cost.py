@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from mixlab.cluster import connect, packing
+from mixlab.cluster.resources import checked_share, this_machine
 from mixlab.errors import account_of, last_line
 from mixlab.launching.display import duration
 from mixlab.options import AUTO, Options
@@ -48,12 +48,14 @@ def print_cost(left: Sequence[Left], train: CompleteTrainable, options: Options,
     if options.address == "local" and options.gpus_per_trial != AUTO:
         import torch
 
-        resources, where = connect.this_machine(), _hardware()
-        share = connect.share(options.cpus_per_trial, options.gpus_per_trial, resources, "this machine")
+        resources, where = this_machine(), _hardware()
+        share = checked_share(options.cpus_per_trial, options.gpus_per_trial, resources, "this machine")
         torch.set_num_threads(share.threads)
         with console.status(TIMING):
             timed = [_estimate(trial.settings, train) for trial in trials]
     else:
+        from mixlab.cluster import connect, packing
+
         with connect.connected(options.address, train.train) as resources:
             where = f"the cluster ({resources.get('CPU', 0):g} CPUs, {resources.get('GPU', 0):g} GPUs)"
             share = packing.share_of(trials, train, resources, options, console)

@@ -10,8 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from mixlab.cluster import packing
-from mixlab.cluster.connect import Share
+from mixlab.cluster.resources import Share, require_place
 from mixlab.launching import ending
 from mixlab.launching.display import Display
 from mixlab.launching.phase import ListedTrials, Listing, Phase
@@ -52,7 +51,7 @@ def launch(spec: Study | Search, start: Start, report: Any) -> Result:
         start: the start of the command.
         report: the module that makes the tables.
     """
-    packing.require_place(start.options)
+    require_place(start.options)
     folder = results_folder(start.options.storage, spec.name)
     with undisturbed(folder / "mixlab.log"), start:
         if isinstance(spec, Search):
@@ -177,8 +176,7 @@ def _run(phase: Phase, start: Start, outlook: Any = None) -> Finished:
 
 def _train(phase: Phase, session: Session, start: Start, share: Share) -> None:
     """Train the trials that are missing of a phase, each with a share of the cluster."""
-    # Ray Tune takes a second to import, for which a study that is done does not wait.
-    from mixlab.cluster import schedule
+    from mixlab.cluster import schedule  # it imports Ray
     from mixlab.cluster.worker import Work, files_of
 
     work = Work(

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
-from mixlab.cluster import packing
+from mixlab.cluster.resources import require_place
 from mixlab.launching.cost import Left, print_cost
 from mixlab.launching.phase import Listing, states
 from mixlab.launching.result import Result
@@ -33,7 +33,7 @@ def print_plan(
     spec: Study | Search, train: CompleteTrainable, options: Options, report: Any, console: Console
 ) -> Result:
     """Print the remaining trials, their cost and what they can show, and return it; train and write nothing."""
-    packing.require_place(options)
+    require_place(options)
     if isinstance(spec, Search):
         left = _left_of_search(spec, train, options, console)
         study = spec.study

@@ -16,7 +16,7 @@ import pyarrow.fs
 from rich.console import Console
 
 from mixlab import provenance
-from mixlab.cluster import connect, packing, preparation
+from mixlab.cluster.resources import Share
 from mixlab.errors import BadInput
 from mixlab.options import Options
 from mixlab.spec.trainable import CompleteTrainable
@@ -67,12 +67,15 @@ class Start:
         """Return the provenance of the code that runs."""
         return provenance.collect(self.study_file, self.train.train)
 
-    def share_of(self, trials: Sequence[Trial]) -> connect.Share:
+    def share_of(self, trials: Sequence[Trial]) -> Share:
         """Connect to Ray if necessary, fetch there what ``trials`` need, and return the resources of each.
 
         Raises:
             BadInput: nobody answers at the address, something cannot be fetched, or there is no room for a trial.
         """
+        # Ray takes a second to import, for which a study that is done does not wait.
+        from mixlab.cluster import connect, packing, preparation
+
         data_root = Path(self.options.data_root).absolute()
         local = self.options.address == "local"
         if local:

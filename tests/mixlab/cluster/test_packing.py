@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from mixlab.cluster import connect
-from mixlab.cluster.connect import Share
 from mixlab.cluster.packing import Packing, measure, more, ran_out, share_of
+from mixlab.cluster.resources import Share
 from mixlab.cluster.worker import CONTEXT_BYTES, share_of_tensors
 from mixlab.errors import BadInput
 from mixlab.options import Options

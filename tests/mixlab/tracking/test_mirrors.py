@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import mixlab
 from mixlab.cluster import schedule
-from mixlab.cluster.connect import Share
+from mixlab.cluster.resources import Share
 from mixlab.errors import BadInput
 from mixlab.launching.start import Start
 from mixlab.spec.epoch import Epoch
