@@ -7,7 +7,7 @@ import contextlib
 import logging
 import pickle
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,25 +96,41 @@ def keep_off_the_terminal() -> None:
 def ask_before_retry(trial: Any, wanted: Callable[[Any], bool]) -> None:
     """Let ``wanted`` decide, besides the number of failures, whether Ray Tune tries a failed trial again."""
     usual = trial.should_recover
-    trial.should_recover = _Both(usual, lambda: wanted(trial))
-
-
-class _Both:
-    """The conjunction of two answers. Ray Tune pickles it with an experiment's state, which is never read."""
-
-    def __init__(self, *questions: Callable[[], bool]) -> None:
-        self.questions = questions
-
-    def __call__(self) -> bool:
-        return all(question() for question in self.questions)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"questions": ()}
+    trial.should_recover = lambda: usual() and wanted(trial)
 
 
 def forgive_failures(trial: Any) -> None:
     """Count a trial's failures from 0 again."""
     trial.run_metadata.num_failures = 0
+
+
+@contextlib.contextmanager
+def forgetting() -> Iterator[None]:
+    """Let Ray Tune forget, inside the block, every trial that is over, and write its state at the end alone.
+
+    It would write down all trials whenever one has a checkpoint, so that each would cost more than the one before; only
+    ``Tuner.restore`` reads that, which is not used.
+    """
+    from ray.tune.execution.tune_controller import TuneController
+
+    write = TuneController.checkpoint
+
+    def forget(controller: Any, force: bool = False, wait: bool = False) -> None:
+        """Ray Tune calls this after every event; it waits for the state at the end, which it reads again."""
+        for over in (controller._stopped_trials, controller._failed_trials):
+            for trial in over:
+                controller._trials.remove(trial)
+            over.clear()
+        controller._trials_to_cache.clear()
+        controller._checkpoint_manager._trial_num_checkpoints_since_last_sync.clear()
+        if force:
+            write(controller, force, wait)
+
+    TuneController.checkpoint = forget
+    try:
+        yield
+    finally:
+        TuneController.checkpoint = write
 
 
 def plain(text: str) -> str:

@@ -84,7 +84,8 @@ def run(source: Source, listener: Listener, task: Work, allotment: Allotment) ->
         ),
     )
     try:
-        head.while_there(lambda: events.until_left(tuner.fit))
+        with ray_private.forgetting():
+            head.while_there(lambda: events.until_left(tuner.fit))
     finally:
         events.leave()
     if events.fault is not None:

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+from collections.abc import Sized
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,8 @@ from ray._private import worker as ray_worker
 from ray._private.node import Node
 from ray.core.generated.common_pb2 import ActorDiedErrorContext
 from ray.exceptions import ActorDiedError, RpcError
+from ray.train._internal.storage import StorageContext
+from ray.tune import CheckpointConfig
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 
@@ -36,13 +39,36 @@ def test_a_failed_trial_asks_itself_once_whether_it_recovers() -> None:
         require(isinstance(getattr(Trial, name), property), f"Trial.{name} names a file")
 
 
-def test_whether_a_trial_recovers_is_both_answers_and_may_be_pickled() -> None:
+def test_a_trial_recovers_if_both_answers_are_yes() -> None:
     for usual in (True, False):
         for ours in (True, False):
             trial: Any = SimpleNamespace(should_recover=lambda usual=usual: usual)
             ray_private.ask_before_retry(trial, lambda _, ours=ours: ours)
             assert trial.should_recover() == (usual and ours)
-            assert trial.should_recover.__getstate__() == {"questions": ()}
+
+
+def test_ray_tune_keeps_no_trial_that_is_over_and_writes_no_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUNE_MAX_PENDING_TRIALS_PG", "1")  # otherwise it asks a cluster, and there is none
+    controller = TuneController(storage=StorageContext(tmp_path, "study"), trial_checkpoint_config=CheckpointConfig(1))
+    runs = Trial("stub", stub=True, trial_id="runs")
+    before = {name: len(held) for name, held in vars(controller).items() if isinstance(held, Sized)}
+    controller.add_trial(runs)
+    usual = TuneController.checkpoint
+    with ray_private.forgetting():
+        for number in range(20):
+            controller.add_trial(trial := Trial("stub", stub=True, trial_id=f"{number}"))
+            controller._checkpoint_manager.on_trial_checkpoint(trial)  # Ray Tune would write the state now
+            controller._set_trial_status(trial, Trial.RUNNING)
+            controller._set_trial_status(trial, Trial.ERROR if number % 2 else Trial.TERMINATED)
+            controller._live_trials.discard(trial)
+            controller.checkpoint()
+            require(controller.get_trials() == [runs], "TuneController drops the trials that are over")
+    assert TuneController.checkpoint is usual
+    assert not controller._checkpoint_manager._trial_num_checkpoints_since_last_sync
+    grown = {name for name, size in before.items() if len(vars(controller)[name]) > size + 1}
+    require(grown == {"_pending_trials_list"}, "TuneController holds its trials in the collections that are emptied")
 
 
 class Client:
