@@ -137,13 +137,11 @@ def flatten(config: Config) -> dict[str, Any]:
 
 
 def _check_network_and_loss(config: Config) -> None:
-    constructor = constructor_of(config.backbone)
     if config.pretrained != "none":
         from trainables.backbones.pretrained import require_pretrained  # the names of the weights are torchvision's
 
         require_pretrained(config.backbone, config.pretrained)
-    has_drop_path = "drop_path" in inspect.signature(constructor).parameters
-    if config.drop_path and not has_drop_path and config.backbone not in RESIDUAL:
+    if config.drop_path and config.backbone not in RESIDUAL and not _has_drop_path(config.backbone):
         raise ValueError(f"backbone {config.backbone!r} has no drop-path, got drop_path {config.drop_path}")
     if config.drop_block and config.backbone not in RESIDUAL:
         raise ValueError(
@@ -159,6 +157,11 @@ def _check_network_and_loss(config: Config) -> None:
         raise ValueError(
             f"clean_loss {config.clean_loss} needs a gradient that sumix.raw_forward {how!r} does not keep"
         )
+
+
+def _has_drop_path(backbone: str) -> bool:
+    """Return whether a constructor has the option; its file may import torchvision, which takes seconds."""
+    return "drop_path" in inspect.signature(constructor_of(backbone)).parameters
 
 
 def mixer_options(mixer: str, given: Mapping[str, Any]) -> dict[str, Any]:
