@@ -46,6 +46,7 @@ USERS = {
 # By module that touches private parts of a library, the test that fails, and names the pin, when an upgrade moves them.
 PRIVATE = {
     "mixlab.cluster.ray_private": "mixlab/cluster/test_ray_private.py",
+    "mixlab.tracking.mlflow_private": "mixlab/tracking/test_mlflow_private.py",
     "mixlab.search.optuna_private": "mixlab/search/test_optuna_private.py",
     "trainables.rehearsal": "trainables/test_rehearsal.py",
     "trainables.mixers.mixed": "trainables/mixers/test_torch_private.py",

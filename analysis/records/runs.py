@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
 import pandas as pd
-from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from mixlab.errors import BadInput, first_line
 from mixlab.spec.state import State
 from mixlab.tracking import artifacts, names, store
+from mixlab.tracking.store import StoredRun
 
 Plan = dict[str, Any]
 
@@ -69,11 +69,11 @@ def load_plan(tracking_uri: str, study: str, plan_hash: str | None = None, level
         if not plans:
             raise BadInput(f"{level} {study!r} has no plan in {tracking_uri}: nothing was started yet")
         plans.sort(key=_last_touched)
-        wanted = [run for run in plans if run.data.tags.get(names.PLAN, "").startswith(plan_hash or "")]
+        wanted = [run for run in plans if run.tags.get(names.PLAN, "").startswith(plan_hash or "")]
         if not wanted:
-            known = ", ".join(dict.fromkeys(run.data.tags.get(names.PLAN, "?") for run in reversed(plans)))
+            known = ", ".join(dict.fromkeys(run.tags.get(names.PLAN, "?") for run in reversed(plans)))
             raise BadInput(f"{level} {study!r} has no plan {plan_hash!r}; its plans, latest first: {known}")
-        run_id = wanted[-1].info.run_id
+        run_id = wanted[-1].run_id
         plan = artifacts.read_json(client, run_id, names.PLAN_FILE)
     except MlflowException as error:
         raise BadInput(f"cannot read MLflow: {first_line(error)}") from error
@@ -109,8 +109,8 @@ def load_runs(tracking_uri: str, study: str, plan: Plan | None = None) -> pd.Dat
         raise BadInput(f"cannot read MLflow: {first_line(error)}") from error
     runs = _best_run_by_key(every)
     found = [run for trial in plan["trials"] if (run := runs.get(trial["key"]))]
-    metrics = sorted({METRIC + name for run in found for name in run.data.metrics})
-    params = sorted({CONFIG + name for run in found for name in run.data.params})
+    metrics = sorted({METRIC + name for run in found for name in run.metrics})
+    params = sorted({CONFIG + name for run in found for name in run.params})
     rows = [_row(trial, runs.get(trial["key"])) for trial in plan["trials"]]
     columns = [*IDENTITY, *(FACTOR + name for name in plan["factors"]), *metrics, *params]
     frame = pd.DataFrame(rows, columns=columns)
@@ -152,31 +152,31 @@ def begun(runs: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
     return runs[~waiting | (only & begun)]
 
 
-def _last_touched(run: Run) -> int:
+def _last_touched(run: StoredRun) -> int:
     """Return milliseconds: a relaunch continues the run of its plan, so the start alone does not show the latest."""
-    return max(run.info.start_time, run.info.end_time or 0)
+    return max(run.start_time, run.end_time or 0)
 
 
-def _best_run_by_key(runs: Iterable[Run]) -> dict[str, Run]:
+def _best_run_by_key(runs: Iterable[StoredRun]) -> dict[str, StoredRun]:
     """Return one run per cell: a finished one counts before a running and a failed one, then the later start."""
 
-    def rank(run: Run) -> tuple[int, int]:
-        return -PREFERENCE.index(STATES[run.info.status]), run.info.start_time
+    def rank(run: StoredRun) -> tuple[int, int]:
+        return -PREFERENCE.index(STATES[run.status]), run.start_time
 
-    best: dict[str, Run] = {}
+    best: dict[str, StoredRun] = {}
     for run in runs:
-        key = run.data.tags.get(names.KEY, "")
+        key = run.tags.get(names.KEY, "")
         if key not in best or rank(run) > rank(best[key]):
             best[key] = run
     return best
 
 
-def _row(trial: dict[str, Any], run: Run | None) -> dict[str, Any]:
+def _row(trial: dict[str, Any], run: StoredRun | None) -> dict[str, Any]:
     """Return the cells of one row, by column."""
-    tags: dict[str, str] = run.data.tags if run else {}
-    config: dict[str, str] = run.data.params if run else {}
-    status = STATES[run.info.status] if run else State.PENDING
-    values = run.data.metrics if run and status is State.DONE else {}
+    tags: Mapping[str, str] = run.tags if run else {}
+    config: Mapping[str, str] = run.params if run else {}
+    status = STATES[run.status] if run else State.PENDING
+    values = run.metrics if run and status is State.DONE else {}
     return {
         "key": trial["key"],
         "arm": trial["arm"],
@@ -189,7 +189,7 @@ def _row(trial: dict[str, Any], run: Run | None) -> dict[str, Any]:
         "hardware": tags.get(names.HARDWARE, ""),
         "versions": ", ".join(f"{name} {tags[names.WORD + name]}" for name in VERSIONS if names.WORD + name in tags),
         "epochs": int(config["epochs"]) if config.get("epochs", "").isdigit() else math.nan,
-        "run_id": run.info.run_id if run else "",
+        "run_id": run.run_id if run else "",
         **{FACTOR + name: level for name, level in trial.get("levels", {}).items()},
         **{METRIC + name: INFINITE.get(value, value) for name, value in values.items()},
         **{CONFIG + name: value for name, value in config.items()},

@@ -38,9 +38,9 @@ def main() -> None:
         client = store.connect(uri)
         runs = store.search_runs(client, store.experiment_id(client, "ablation_cifar100"), {"mixlab.level": "seed"})
         training = sum(
-            metric.value for run in runs for metric in client.get_metric_history(run.info.run_id, "train_seconds")
+            metric.value for run in runs for metric in client.get_metric_history(run.run_id, "train_seconds")
         )
-        busy = sum(run.info.end_time - run.info.start_time for run in runs) / 1000
+        busy = sum(run.end_time - run.start_time for run in runs) / 1000
     slots = cpu_count()
     print(f"Study of {len(runs)} trials, {given.epochs} epochs of {given.train_images} images, {slots} at a time\n")
     print("| what | seconds | of the wall time |\n| --- | ---: | ---: |")

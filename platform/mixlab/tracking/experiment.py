@@ -69,7 +69,7 @@ def find_or_create(
     runs = search_runs(client, experiment, wanted) if known is None else []
     if known is None and not runs:
         return str(client.create_run(experiment, tags=dict(tags)).info.run_id)
-    run_id = known or str(runs[0].info.run_id)
+    run_id = known or runs[0].run_id
     client.log_batch(run_id, tags=run_tags(tags))
     client.update_run(run_id, "RUNNING")
     return run_id

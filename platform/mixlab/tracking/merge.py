@@ -13,12 +13,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mlflow.entities import Experiment, Metric, Param, Run, RunTag
+from mlflow.entities import Experiment, Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput
 from mixlab.tracking import artifacts, names
-from mixlab.tracking.store import connect, search_runs
+from mixlab.tracking.store import StoredRun, connect, search_runs
 from mixlab.uris import sqlite_file
 
 # The tags that identify a run at each level, from the study's run down to those of its trials.
@@ -73,45 +73,45 @@ def _merge_experiment(source: MlflowClient, target: MlflowClient, experiment: Ex
             ours = {_identity(run, identity): run for run in search_runs(target, to, {names.LEVEL: level})}
             for run in search_runs(source, experiment.experiment_id, {names.LEVEL: level}):
                 known = ours.get(_identity(run, identity))
-                if known is not None and (known.info.status == FINISHED or run.info.status != FINISHED):
-                    counterpart[run.info.run_id] = known.info.run_id
+                if known is not None and (known.status == FINISHED or run.status != FINISHED):
+                    counterpart[run.run_id] = known.run_id
                     continue
-                counterpart[run.info.run_id] = _copy(source, target, run, to, counterpart)
+                counterpart[run.run_id] = _copy(source, target, run, to, counterpart)
                 if known is not None:
-                    _take_place(target, known.info.run_id, counterpart[run.info.run_id], to)
+                    _take_place(target, known.run_id, counterpart[run.run_id], to)
                 added += level in ("seed", "trial")
     return added
 
 
-def _copy(source: MlflowClient, target: MlflowClient, run: Run, experiment: str, counterpart: Mapping[str, str]) -> str:
-    tags = {name: value for name, value in run.data.tags.items() if name != names.PARENT}
-    if (parent := run.data.tags.get(names.PARENT)) is not None:
+def _copy(
+    source: MlflowClient, target: MlflowClient, run: StoredRun, experiment: str, counterpart: Mapping[str, str]
+) -> str:
+    tags = {name: value for name, value in run.tags.items() if name != names.PARENT}
+    if (parent := run.tags.get(names.PARENT)) is not None:
         tags[names.PARENT] = counterpart[parent]
-    made = target.create_run(experiment, start_time=run.info.start_time, tags=tags).info.run_id
-    target.log_batch(made, params=[Param(key, value) for key, value in run.data.params.items()])
-    history: list[Metric] = [
-        metric for name in run.data.metrics for metric in source.get_metric_history(run.info.run_id, name)
-    ]
+    made = target.create_run(experiment, start_time=run.start_time, tags=tags).info.run_id
+    target.log_batch(made, params=[Param(key, value) for key, value in run.params.items()])
+    history: list[Metric] = [metric for name in run.metrics for metric in source.get_metric_history(run.run_id, name)]
     for first in range(0, len(history), BATCH):
         target.log_batch(made, history[first : first + BATCH])
     with TemporaryDirectory() as folder:
-        for name in artifacts.listed(source, run.info.run_id):
-            file = artifacts.fetch(source, run.info.run_id, name, Path(folder))
+        for name in artifacts.listed(source, run.run_id):
+            file = artifacts.fetch(source, run.run_id, name, Path(folder))
             if file is not None:
                 artifacts.put(target, made, file)
-    target.set_terminated(made, run.info.status, run.info.end_time)
+    target.set_terminated(made, run.status, run.end_time)
     return str(made)
 
 
 def _take_place(target: MlflowClient, old: str, new: str, experiment: str) -> None:
     """Delete a run of the target, after its nested runs were moved to its better copy."""
     for child in search_runs(target, experiment, {names.PARENT: old}):
-        target.log_batch(child.info.run_id, tags=[RunTag(names.PARENT, new)])
+        target.log_batch(child.run_id, tags=[RunTag(names.PARENT, new)])
     target.delete_run(old)
 
 
-def _identity(run: Run, tags: Sequence[str]) -> tuple[str, ...]:
-    return tuple(run.data.tags.get(tag, "") for tag in tags)
+def _identity(run: StoredRun, tags: Sequence[str]) -> tuple[str, ...]:
+    return tuple(run.tags.get(tag, "") for tag in tags)
 
 
 def _new_experiment(target: MlflowClient, experiment: Experiment) -> str:

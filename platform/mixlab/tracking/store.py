@@ -13,12 +13,12 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 import filelock
-from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput, first_line
 from mixlab.tracking import names
+from mixlab.tracking.mlflow_private import database_of
 from mixlab.uris import shown, sqlite_file
 
 ANSWER_SECONDS = 20.0
@@ -38,6 +38,29 @@ class Recorded:
     status: str  # MLflow's: RUNNING, FINISHED, FAILED, KILLED
     error: str
     metrics: Mapping[str, float]  # the latest value of each metric
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run as MLflow holds it.
+
+    Args:
+        run_id: its id.
+        status: MLflow's word: RUNNING, FINISHED, FAILED or KILLED.
+        start_time: milliseconds since 1970.
+        end_time: the same; None while it runs.
+        tags: its tags.
+        params: its parameters, if they were asked for.
+        metrics: the latest value of each metric.
+    """
+
+    run_id: str
+    status: str
+    start_time: int
+    end_time: int | None
+    tags: Mapping[str, str]
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
 
 
 def connect(tracking_uri: str, *, make: bool = True) -> MlflowClient:
@@ -116,21 +139,39 @@ def recorded(client: MlflowClient, study: str, level: str = "seed") -> dict[str,
     """Return the run of each trial in the study's experiment, by key; a finished run wins over others of its key."""
     experiment = client.get_experiment_by_name(study)
     found: dict[str, Recorded] = {}
-    for run in search_runs(client, experiment.experiment_id, {names.LEVEL: level}) if experiment else ():
-        key, error = run.data.tags[names.KEY], run.data.tags.get(names.ERROR, "")
-        if key not in found or run.info.status == "FINISHED":
-            found[key] = Recorded(run.info.run_id, run.info.status, error, run.data.metrics)
+    if experiment is None:
+        return found
+    for run in search_runs(client, experiment.experiment_id, {names.LEVEL: level}, params=False):
+        key, error = run.tags[names.KEY], run.tags.get(names.ERROR, "")
+        if key not in found or run.status == "FINISHED":
+            found[key] = Recorded(run.run_id, run.status, error, run.metrics)
     return found
 
 
-def search_runs(client: MlflowClient, experiment: str, tags: Mapping[str, str]) -> list[Run]:
+def search_runs(
+    client: MlflowClient, experiment: str, tags: Mapping[str, str], *, params: bool = True
+) -> list[StoredRun]:
     """Return every run of an experiment that has all of ``tags``, the latest first.
 
-    MLflow's filter language can quote a value but cannot escape a quote in one, so a value with a quote is compared
-    here.
+    Args:
+        client: the client of the store.
+        experiment: the id of the experiment.
+        tags: the tags and their values.
+        params: whether the parameters are needed, which are most of what a run has.
     """
+    database = database_of(client)
+    if database is None:
+        runs = _ask_server(client, experiment, tags)
+    else:
+        found = patiently(lambda: list(database.runs(experiment, tags, params=params)))
+        runs = [StoredRun(*values) for values in found]
+    return [run for run in runs if all(run.tags.get(name) == value for name, value in tags.items())]
+
+
+def _ask_server(client: MlflowClient, experiment: str, tags: Mapping[str, str]) -> list[StoredRun]:
+    """Return the runs, and others where a tag has a quote, which MLflow's filter language cannot escape."""
     condition = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items() if PLAIN.fullmatch(value))
-    runs: list[Run] = []
+    runs: list[StoredRun] = []
     token = None
     while True:
         with _collector_paused():
@@ -139,7 +180,10 @@ def search_runs(client: MlflowClient, experiment: str, tags: Mapping[str, str]) 
                     [experiment], condition, max_results=RUNS_PER_PAGE, page_token=token
                 )
             )
-        runs += [run for run in page if all(run.data.tags.get(name) == value for name, value in tags.items())]
+        for run in page:
+            info, data = run.info, run.data
+            identity = info.run_id, info.status, info.start_time, info.end_time
+            runs.append(StoredRun(*identity, data.tags, data.params, data.metrics))
         token = page.token
         if not token:
             return runs

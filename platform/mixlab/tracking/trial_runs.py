@@ -170,10 +170,10 @@ class TrialRuns:
         def write() -> None:
             tagged = search_runs(self.client, self.experiment, {names.BEST: "true"})
             for run in tagged:
-                ours = run.data.tags.get(names.PARENT) in self.parents.values()
-                if ours and run.data.tags.get(names.KEY) not in keys:
-                    self.client.set_tag(run.info.run_id, names.BEST, "false")
-            for run_id in {self.run_ids[key] for key in keys if key in self.run_ids} - {r.info.run_id for r in tagged}:
+                ours = run.tags.get(names.PARENT) in self.parents.values()
+                if ours and run.tags.get(names.KEY) not in keys:
+                    self.client.set_tag(run.run_id, names.BEST, "false")
+            for run_id in {self.run_ids[key] for key in keys if key in self.run_ids} - {r.run_id for r in tagged}:
                 self.client.set_tag(run_id, names.BEST, "true")
 
         self._writer.put(write)

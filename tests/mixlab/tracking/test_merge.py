@@ -40,12 +40,12 @@ def seeds_of(client: MlflowClient) -> dict[str, tuple[str, str]]:
     experiment = client.get_experiment_by_name("toy")
     found = {}
     for run in search_runs(client, experiment.experiment_id, {names.LEVEL: "seed"}):
-        arm = client.get_run(run.data.tags[names.PARENT])
+        arm = client.get_run(run.tags[names.PARENT])
         assert arm.data.tags[names.LEVEL] == "arm"
         assert client.get_run(arm.data.tags[names.PARENT]).data.tags[names.LEVEL] == "study"
-        assert run.data.tags[names.SEED] not in found
-        weights = Path(client.download_artifacts(run.info.run_id, "model.pt")).read_text()
-        found[run.data.tags[names.SEED]] = (run.info.status, weights)
+        assert run.tags[names.SEED] not in found
+        weights = Path(client.download_artifacts(run.run_id, "model.pt")).read_text()
+        found[run.tags[names.SEED]] = (run.status, weights)
     return found
 
 
@@ -73,8 +73,8 @@ def test_every_run_is_there_once_and_a_finished_one_wins(folders: tuple[Path, Pa
     assert seeds_of(target) == expected
     experiment = target.get_experiment_by_name("toy")
     (added,) = search_runs(target, experiment.experiment_id, {names.KEY: "key-3"})
-    assert added.data.params == {"lr": "0.1"}
-    history = target.get_metric_history(added.info.run_id, "test_top1")
+    assert added.params == {"lr": "0.1"}
+    history = target.get_metric_history(added.run_id, "test_top1")
     assert [(point.value, point.timestamp, point.step) for point in history] == [(10.0, 1001, 1), (20.0, 1002, 2)]
     assert len(search_runs(target, experiment.experiment_id, {names.LEVEL: "study"})) == 1
 

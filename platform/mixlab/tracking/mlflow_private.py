@@ -1,0 +1,70 @@
+"""Reads many runs of a database at once, through the private parts of MLflow that ``constraints.txt`` pins.
+
+MLflow itself builds several objects for every value of a run, which takes a millisecond a run. Here a row of a table is
+a tuple. ``tests/mixlab/tracking/test_mlflow_private.py`` names the pinned version when it fails.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlParam, SqlRun, SqlTag
+from mlflow.tracking import MlflowClient
+from sqlalchemy import Select, select
+
+# Of a run: its id, its status, the milliseconds of its start and its end, its tags, parameters and latest metrics.
+Values = tuple[str, str, int, int | None, dict[str, str], dict[str, str], dict[str, float]]
+Table = type[SqlTag] | type[SqlParam] | type[SqlLatestMetric]
+
+
+class Database:
+    """The database of a client's store, whose faults are raised as MLflow's exceptions.
+
+    Args:
+        store: MLflow's store.
+    """
+
+    def __init__(self, store: Any) -> None:
+        self._sessions = store.ManagedSessionMaker
+
+    def runs(self, experiment: str, tags: Mapping[str, str], *, params: bool) -> Iterator[Values]:
+        """Yield every run that has all of ``tags``, the latest first.
+
+        Args:
+            experiment: the id of the experiment.
+            tags: the tags and their values.
+            params: whether to read the parameters.
+        """
+        columns = SqlRun.run_uuid, SqlRun.status, SqlRun.start_time, SqlRun.end_time
+        order = SqlRun.start_time.desc(), SqlRun.run_uuid
+        ids = _matching(select(SqlRun.run_uuid), experiment, tags)
+        with self._sessions() as session:
+            found = session.execute(_matching(select(*columns), experiment, tags).order_by(*order)).all()
+            tagged = _values(session, SqlTag, ids)
+            given = _values(session, SqlParam, ids) if params else {}
+            metrics = _values(session, SqlLatestMetric, ids, SqlLatestMetric.is_nan)
+        for run, status, start, end in found:
+            yield run, status, start, end, tagged.get(run, {}), given.get(run, {}), metrics.get(run, {})
+
+
+def database_of(client: MlflowClient) -> Database | None:
+    """Return the database of the client's store; None if the store is behind a server."""
+    store = client._tracking_client.store
+    return Database(store) if hasattr(store, "ManagedSessionMaker") else None
+
+
+def _matching(chosen: Select[Any], experiment: str, tags: Mapping[str, str]) -> Select[Any]:
+    there = chosen.where(SqlRun.experiment_id == int(experiment), SqlRun.lifecycle_stage == "active")
+    for name, value in tags.items():
+        having = select(SqlTag.run_uuid).where(SqlTag.key == name, SqlTag.value == value)
+        there = there.where(SqlRun.run_uuid.in_(having))
+    return there
+
+
+def _values(session: Any, table: Table, ids: Select[Any], *is_nan: Any) -> dict[str, dict[str, Any]]:
+    """Return what a table holds of these runs, by the id of the run and then by key; NaN where ``is_nan`` holds."""
+    found: dict[str, dict[str, Any]] = {}
+    chosen = select(table.run_uuid, table.key, table.value, *is_nan).where(table.run_uuid.in_(ids))
+    for run, key, value, *nan in session.execute(chosen):
+        found.setdefault(run, {})[key] = math.nan if nan == [True] else value
+    return found
