@@ -1,7 +1,7 @@
 """Finds which drivers share a search, and which of them are still alive.
 
 A driver is named by its machine and process. On one machine the process is looked up, so that a killed driver's trials
-are free at once; across machines the heartbeat decides.
+are free at once. Across machines the heartbeat decides, whose clock may be hours off: it is watched for a change.
 """
 
 import logging
@@ -13,7 +13,8 @@ import optuna
 from mixlab.processes import machine_of, runs_here, this_process
 
 BEAT_SECONDS = 20.0
-GONE_SECONDS = 120.0  # without a beat; the clocks of machines that share a storage must differ by less
+GONE_SECONDS = 120.0  # without a beat
+SOON_SECONDS = 2.5 * BEAT_SECONDS  # the same, for one whose last beat seems to be older than that
 
 LOG = logging.getLogger("mixlab")
 
@@ -28,6 +29,7 @@ class Drivers:
     def __init__(self, study: optuna.Study) -> None:
         self.study = study
         self.me = this_process()
+        self._seen: dict[str, tuple[float, float]] = {}  # by driver, its last beat, and when that was first seen here
         self._over = threading.Event()
 
     def __enter__(self) -> "Drivers":
@@ -44,8 +46,13 @@ class Drivers:
             return True
         if machine_of(driver) == machine_of(self.me):
             return runs_here(driver)
-        beat = float(self.study.user_attrs.get(f"beat {driver}", 0.0))
-        return time.time() - beat < GONE_SECONDS
+        beat = self.study.user_attrs.get(f"beat {driver}")
+        if beat is None:
+            return False
+        if driver not in self._seen or self._seen[driver][0] != beat:
+            self._seen[driver] = (beat, time.monotonic())
+        silence = time.monotonic() - self._seen[driver][1]
+        return silence < (GONE_SECONDS if abs(time.time() - beat) < GONE_SECONDS else SOON_SECONDS)
 
     def _beat(self) -> None:
         self.study.set_user_attr(f"beat {self.me}", time.time())

@@ -1,9 +1,9 @@
 """Keeps a second driver off a study in a storage behind a URI, where no file can be locked.
 
-Every driver has a file of its own there: its name, its start, its last heartbeat, and whether it is at work. It first
-writes that it asks, and is at work once it has looked and found nobody else; of two that ask at once, the one with the
-later name withdraws. On its own machine the process is looked up, so that a killed driver's claim is free at once;
-across machines the heartbeat decides.
+Every driver has a file of its own there: its name, its start, and whether it is at work. It first writes that it asks,
+and is at work once it has looked and found nobody else; of two that ask at once, the one with the later name withdraws.
+On its own machine the process is looked up, so that a killed driver's claim is free at once. Across machines it decides
+when a driver has last written its file, by the clock of the storage: those of the machines may differ by hours.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from mixlab.errors import BadInput
 from mixlab.processes import machine_of, runs_here, this_process
 
 BEAT_SECONDS = 20.0
-GONE_SECONDS = 120.0  # without a beat; the clocks of machines that share a storage must differ by less
+GONE_SECONDS = 120.0  # without a beat
 LOOK_SECONDS = 0.5  # the pause before another driver, which also asks, is looked at again
 
 LOG = logging.getLogger("mixlab")
@@ -34,21 +34,17 @@ class Driver:
 
     Args:
         name: the name of its process.
-        since: the time of its start, in seconds since 1970.
-        beat: the time of its last heartbeat.
+        since: the time of its start by its own clock, in seconds since 1970.
         at_work: whether it holds the claim, and no longer asks for it.
     """
 
     name: str
     since: float
-    beat: float
     at_work: bool
 
-    def alive(self, machine: str) -> bool:
-        """Return whether it still runs, as seen from a machine."""
-        if machine_of(self.name) == machine:
-            return runs_here(self.name)
-        return time.time() - self.beat < GONE_SECONDS
+    def alive(self, machine: str, silence: float) -> bool:
+        """Return whether it still runs, as seen from a machine, if it has not written for ``silence`` seconds."""
+        return runs_here(self.name) if machine_of(self.name) == machine else silence < GONE_SECONDS
 
     def __str__(self) -> str:
         """Return who it is, for people."""
@@ -94,11 +90,10 @@ class _Claim:
     """The claim of one driver."""
 
     def __init__(self, filesystem: pyarrow.fs.FileSystem, folder: str, me: str, neighbours: bool) -> None:
-        now = time.time()
         self.filesystem = filesystem
         self.folder = folder
         self.neighbours = neighbours
-        self.mine = Driver(me, now, now, at_work=False)
+        self.mine = Driver(me, time.time(), at_work=False)
         self._lock = threading.Lock()  # a beat must not write the file again after it was withdrawn
 
     def take(self) -> None:
@@ -114,6 +109,7 @@ class _Claim:
                     f"{GONE_SECONDS:.0f} s after its end the same command takes over"
                 )
             time.sleep(LOOK_SECONDS)
+            self._write()
         self.mine = replace(self.mine, at_work=True)
         self._write()
 
@@ -133,7 +129,7 @@ class _Claim:
             self.filesystem.delete_file(self._file(self.mine.name))
 
     def _beat(self) -> bool:
-        """Write the time; return False if this driver's file was removed, or a later one is at work."""
+        """Write the file again; return False if this driver's file was removed, or a later one is at work."""
         with self._lock:
             if self.filesystem.get_file_info(self._file(self.mine.name)).type == pyarrow.fs.FileType.NotFound:
                 return False
@@ -143,12 +139,14 @@ class _Claim:
     def _others(self) -> list[Driver]:
         """Return the other drivers that are alive, by name, and remove the files of the dead."""
         machine = machine_of(self.mine.name)
+        infos = self.filesystem.get_file_info(pyarrow.fs.FileSelector(self.folder, allow_not_found=True))
+        now = max((info.mtime_ns or 0 for info in infos), default=0)  # this driver has just written its own
         found = []
-        for info in self.filesystem.get_file_info(pyarrow.fs.FileSelector(self.folder, allow_not_found=True)):
+        for info in infos:
             other = self._read(info.path)
             if other is None or other.name == self.mine.name:
                 continue
-            if not other.alive(machine):
+            if not other.alive(machine, (now - (info.mtime_ns or now)) / 1e9):
                 with contextlib.suppress(OSError):
                     self.filesystem.delete_file(info.path)
             elif not self.neighbours or machine_of(other.name) != machine:
@@ -161,11 +159,10 @@ class _Claim:
                 return Driver(**json.loads(stream.read().decode()))
         except FileNotFoundError:
             return None
-        except ValueError:  # it is being written
-            return Driver(unquote(PurePosixPath(file).stem), time.time(), time.time(), at_work=False)
+        except (ValueError, TypeError):  # it is being written
+            return Driver(unquote(PurePosixPath(file).stem), time.time(), at_work=False)
 
     def _write(self) -> None:
-        self.mine = replace(self.mine, beat=time.time())
         with self.filesystem.open_output_stream(self._file(self.mine.name)) as stream:
             stream.write(json.dumps(asdict(self.mine)).encode())
 

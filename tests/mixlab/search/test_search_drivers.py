@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from mixlab.cluster.events import Events
 from mixlab.cluster.source import End
 from mixlab.errors import BadInput
 from mixlab.launching.proposed import ProposedTrials
+from mixlab.search.drivers import SOON_SECONDS
 from mixlab.search.history import DRIVER, Claim, History
 from mixlab.search.trial_store import TrialStore, shown
 from mixlab.spec.epoch import Epoch
@@ -129,14 +131,39 @@ def test_a_live_drivers_trials_are_left_alone(tmp_path: Path, kind: str) -> None
     assert not mine.finished()
 
 
-def test_a_driver_of_another_machine_is_gone_when_its_heart_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    history = History(search(budget=4), TRAIN, InMemory())
-    history.drivers.study.set_user_attr("beat elsewhere/x#7@1", 1000.0)
-    monkeypatch.setattr("mixlab.search.drivers.time.time", lambda: 1100.0)
-    assert history.drivers.alive("elsewhere/x#7@1")
-    monkeypatch.setattr("mixlab.search.drivers.time.time", lambda: 1200.0)
-    assert not history.drivers.alive("elsewhere/x#7@1")
+@pytest.mark.parametrize("ahead", [-18_000.0, 0.0, 18_000.0], ids=["five hours behind", "right", "five hours ahead"])
+def test_a_driver_of_another_machine_is_gone_when_its_heart_is_silent_whatever_its_clock_says(
+    ahead: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history, other, now = History(search(budget=4), TRAIN, InMemory()), "elsewhere/x#7@1", [1000.0]
+    clock = SimpleNamespace(time=lambda: now[0] + 1e9, monotonic=lambda: now[0])
+    monkeypatch.setattr("mixlab.search.drivers.time", clock)
+
+    def beats() -> None:
+        history.drivers.study.set_user_attr(f"beat {other}", clock.time() + ahead)
+
+    assert not history.drivers.alive(other)  # it was never there
+    for _ in range(20):
+        beats()
+        assert history.drivers.alive(other)
+        now[0] += 20
+        assert history.drivers.alive(other)
+    now[0] += 200
+    assert not history.drivers.alive(other)
+    beats()  # its machine has slept
+    assert history.drivers.alive(other)
     assert not history.drivers.alive("")
+
+
+def test_a_driver_that_has_been_dead_for_long_is_soon_known_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    history, now = History(search(budget=4), TRAIN, InMemory()), [1000.0]
+    monkeypatch.setattr(
+        "mixlab.search.drivers.time", SimpleNamespace(time=lambda: now[0] + 1e9, monotonic=lambda: now[0])
+    )
+    history.drivers.study.set_user_attr("beat elsewhere/x#7@1", now[0])
+    assert history.drivers.alive("elsewhere/x#7@1")  # it may be alive, and its clock wrong
+    now[0] += SOON_SECONDS
+    assert not history.drivers.alive("elsewhere/x#7@1")
 
 
 def test_the_journal_of_a_killed_trial_completes_it_without_training() -> None:

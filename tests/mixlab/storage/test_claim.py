@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import quote
 
 import psutil
@@ -21,9 +22,10 @@ NODE7 = "node7/pid:[1]#12@34"
 DEAD_HERE = f"{machine_of(this_process())}#999999999@1"
 
 
-def held_by(folder: Path, driver: str, beat: float, at_work: bool = True) -> Path:
+def held_by(folder: Path, driver: str, written: float, since: float = 1_700_000_000.0) -> Path:
     file = folder / f"{quote(driver, safe='')}.json"
-    file.write_text(json.dumps({"name": driver, "since": 1_700_000_000.0, "beat": beat, "at_work": at_work}))
+    file.write_text(json.dumps({"name": driver, "since": since, "at_work": True}))
+    os.utime(file, (written, written))
     return file
 
 
@@ -114,9 +116,7 @@ def test_a_driver_that_was_taken_for_dead_is_told(
         if taken_over == "and is done":
             next(tmp_path.iterdir()).unlink()
         else:
-            file = held_by(tmp_path, NODE7, time.time())
-            later = json.loads(file.read_text()) | {"since": time.time() + 1}
-            file.write_text(json.dumps(later))
+            held_by(tmp_path, NODE7, time.time(), since=time.time() + 1)
         assert lost.wait(10)
 
 
@@ -124,9 +124,33 @@ def test_the_heart_beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(claim, "BEAT_SECONDS", 0.01)
     with claimed(LOCAL, str(tmp_path), fail):
         (file,) = tmp_path.iterdir()
-        first = file.read_text()
+        first = file.stat().st_mtime_ns
         for _ in range(1000):
-            if file.read_text() not in (first, ""):
+            if file.stat().st_mtime_ns > first and file.read_text():
                 break
             time.sleep(0.01)
-        assert json.loads(file.read_text())["at_work"]
+        assert file.stat().st_mtime_ns > first
+
+
+@pytest.mark.parametrize("ahead", [-18_000.0, 18_000.0], ids=["five hours behind", "five hours ahead"])
+def test_the_clock_of_the_storage_decides_and_no_machines_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: float
+) -> None:
+    """This machine's clock is set while a driver of another works, and after that one has died."""
+    true = time.time
+    other = held_by(tmp_path, NODE7, true() - 60, since=true() - 3_600)
+    monkeypatch.setattr(claim, "time", SimpleNamespace(**vars(time) | {"time": lambda: true() + ahead}))
+    with pytest.raises(BadInput, match="at work"), claimed(LOCAL, str(tmp_path), fail):
+        pass
+    os.utime(other, (true() - 300, true() - 300))
+    with claimed(LOCAL, str(tmp_path), fail):
+        assert not other.exists()
+
+
+def test_a_driver_that_asks_and_dies_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claim, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(claim, "GONE_SECONDS", 0.3)
+    asking = tmp_path / f"{quote('zzz/pid:[1]#1@1', safe='')}.json"
+    asking.write_text(json.dumps({"name": "zzz/pid:[1]#1@1", "since": time.time(), "at_work": False}))
+    with claimed(LOCAL, str(tmp_path), fail, me="node1/pid:[1]#1@1"):
+        assert not asking.exists()
