@@ -100,7 +100,9 @@ def write_out(
         console.print(f"MLflow refused a write: {line}", style="red", markup=False, soft_wrap=True)
     if not written:
         reason = f" ({shown(tracker.outage)})" if tracker.outage else ""
-        silent = f"MLflow at {shown(tracking_uri)} does not answer."
-        text = f"{silent} Nothing is lost: {record}, and the same command writes it{reason}."
+        full = not ending.lost and tracker.end_without_room()
+        what = "has no room for the files of its runs" if full else "does not answer"
+        kept = f"Nothing is lost: {record}, and the same command writes it{reason}."
+        text = f"MLflow at {shown(tracking_uri)} {what}. {kept}"
         console.print(text, style="red", markup=False, soft_wrap=True)
     return written and not tracker.refused

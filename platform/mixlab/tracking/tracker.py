@@ -107,12 +107,30 @@ class Tracker:
         """Add numbers, and the text that the UI shows with them, to the study's run or to that of a cell."""
         run_id = self.study_run if cell is None else self.arm_runs[cell]
         now = int(time.time() * 1000)
-        numbers = [Metric(name, value, now, 0) for name, value in metrics.items()]
-        self._writer.put(partial(self.client.log_batch, run_id, numbers, tags=run_tags({names.NOTE: text})))
+
+        def write() -> None:
+            # MLflow shows the point with the latest time; the clock of an earlier start may have been ahead.
+            known = [p for name in list(metrics)[:1] for p in self.client.get_metric_history(run_id, name)]
+            at = max([now, *(point.timestamp + 1 for point in known if point.timestamp > now)])
+            numbers = [Metric(name, value, at, 0) for name, value in metrics.items()]
+            self.client.log_batch(run_id, numbers, tags=run_tags({names.NOTE: text}))
+
+        self._writer.put(write)
 
     def drain(self, seconds: float = DRAIN_SECONDS) -> bool:
         """Wait until everything is written; return False if the store takes nothing for ``seconds``."""
         return self._writer.drain(seconds)
+
+    def end_without_room(self) -> bool:
+        """Leave out what has no room, and end the study's run and the arms' as interrupted; return whether it can be.
+
+        That is possible where a disk is full for the artifacts alone.
+        """
+        if not self._writer.full:
+            return False
+        self._writer.leave_out_what_has_no_room()
+        self.close("KILLED", dict.fromkeys(self.arm_runs, "KILLED"))
+        return self.drain()
 
     @property
     def refused(self) -> list[str]:

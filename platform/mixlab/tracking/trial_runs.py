@@ -14,6 +14,7 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from mixlab.errors import no_room
 from mixlab.provenance import Provenance
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.search import SearchTrial
@@ -146,7 +147,12 @@ class TrialRuns:
         def write() -> None:
             run_id = self.run_ids[trial.key]
             if checkpoint is not None:
-                self._log_files(run_id, checkpoint)
+                try:
+                    self._log_files(run_id, checkpoint)
+                except OSError as full:
+                    if no_room(full):
+                        self._interrupt(run_id)  # until there is room
+                    raise
             if traceback:
                 artifacts.put_text(self.client, run_id, traceback, names.TRACEBACK_FILE)
             error_tag = {names.ERROR: error} if error else {}
@@ -181,9 +187,12 @@ class TrialRuns:
     def stop(self, trials: Iterable[Trial]) -> None:
         """Mark the runs of interrupted trials as KILLED, until the next start continues them."""
 
-        def write(key: str) -> None:
-            self.client.log_batch(self.run_ids[key], tags=run_tags({names.STATE: State.INTERRUPTED.value}))
-            self.client.set_terminated(self.run_ids[key], "KILLED")
-
         for trial in trials:
-            self._writer.put(partial(write, trial.key))
+            self._writer.put(partial(self._stop, trial.key))
+
+    def _stop(self, key: str) -> None:
+        self._interrupt(self.run_ids[key])
+
+    def _interrupt(self, run_id: str) -> None:
+        self.client.log_batch(run_id, tags=run_tags({names.STATE: State.INTERRUPTED.value}))
+        self.client.set_terminated(run_id, "KILLED")

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from mixlab.errors import first_line
+from mixlab.errors import first_line, no_room
 from mixlab.tracking.outages import is_outage
 
 LOG = logging.getLogger("mixlab")
@@ -22,6 +22,8 @@ class Writer:
         self._queue: queue.Queue[Callable[[], Any]] = queue.Queue()
         self.refused: list[str] = []  # the first lines of errors that no repetition will fix
         self.outage = ""  # the first line of the error for which the current write is repeated
+        self.full = False  # that error, or one for which a write was left out, is a disk without room
+        self._leaving_out = False
         threading.Thread(target=self._run, daemon=True, name="mlflow-writer").start()
 
     def put(self, write: Callable[[], Any]) -> None:
@@ -38,13 +40,18 @@ class Writer:
             left = self._queue.unfinished_tasks
         return not left
 
+    def leave_out_what_has_no_room(self) -> None:
+        """Carry out the other writes, where a disk is full for some, such as that of the artifacts."""
+        self._leaving_out = True
+
     def _run(self) -> None:
         while True:
             write = self._queue.get()
             while True:
                 try:
                     write()
-                    self.outage = ""
+                    if not self._leaving_out:
+                        self.outage, self.full = "", False
                     break
                 except Exception as error:
                     if not is_outage(error):
@@ -52,6 +59,8 @@ class Writer:
                         self.refused.append(first_line(error))
                         break
                     LOG.warning("MLflow did not take a write; trying again", exc_info=True)
-                    self.outage = first_line(error)
+                    self.outage, self.full = first_line(error), no_room(error)
+                    if self.full and self._leaving_out:
+                        break
                     time.sleep(RETRY_SECONDS)
             self._queue.task_done()

@@ -1,7 +1,11 @@
 """The run of a trial has every key of its configuration, and every epoch once, however often it is reported."""
 
 import math
+from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import urlparse
 
 import pytest
 from mlflow.entities import Run
@@ -9,10 +13,13 @@ from mlflow.tracking import MlflowClient
 
 from mixlab.provenance import Provenance
 from mixlab.spec.epoch import Epoch
+from mixlab.spec.state import State
 from mixlab.spec.trial import Trial
+from mixlab.storage.journal import write_epochs
 from mixlab.tracking import names
 from mixlab.tracking.experiment import find_or_create, open_experiment
 from mixlab.tracking.tracked import Tracked
+from mixlab.tracking.tracker import Tracker
 from mixlab.tracking.trial_runs import TrialRuns
 from mixlab.tracking.writer import Writer
 
@@ -59,3 +66,61 @@ def test_a_configuration_may_have_keys_with_the_names_of_columns(tracking_uri: s
     assert run.data.params == {key: str(value) for key, value in config.items()}
     assert run.data.tags[names.SEED] == "3"
     assert written(tracking_uri, replace(TRIAL, key="other", seed=3), []).data.params == {"seed": "3", "epochs": "4"}
+
+
+def test_the_latest_summary_is_shown_even_if_the_clock_was_set_back(
+    tracking_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracked = replace(TRACKED, plan={"metric": "test_top1", "preset": "quick"})
+    for day, gain in ((3, 1.0), (1, 2.0), (1, 3.0), (2, 4.0), (4, 5.0)):
+        tracker = Tracker(MlflowClient(tracking_uri), tracked, Provenance("c", False, "", {}))
+        tracker.open()
+        clock = SimpleNamespace(time=lambda day=day: 1.8e9 + 86_400 * day)
+        monkeypatch.setattr("mixlab.tracking.tracker.time", clock)
+        tracker.describe({"gain": gain, "p": gain / 10}, f"gain {gain}")
+        assert tracker.drain(20)
+        shown = tracker.client.get_run(tracker.study_run).data
+        assert (shown.metrics["gain"], shown.metrics["p"]) == (gain, gain / 10)
+
+
+def test_a_disk_that_is_full_for_the_artifacts_alone_leaves_no_run_running_and_is_written_once_there_is_room(
+    tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mixlab.tracking.writer.RETRY_SECONDS", 0.01)
+    (tmp_path / "model.pt").write_text("weights")
+    write_epochs(tmp_path, [Epoch(1, 1, {"test_top1": 50.0})])
+    tracked = replace(TRACKED, plan={"metric": "test_top1", "preset": "quick"})
+
+    def ended(full: bool) -> tuple[Tracker, bool]:
+        tracker = Tracker(MlflowClient(tracking_uri), tracked, Provenance("c", False, "", {}))
+        tracker.open()
+        tracker.trials.start(TRIAL)
+        assert tracker.drain(20)
+        uri = tracker.client.get_run(tracker.trials.run_ids[TRIAL.key]).info.artifact_uri
+        model = Path(urlparse(uri).path) / "model.pt"
+        if full:
+            model.symlink_to("/dev/full")  # where every write finds no room
+        else:
+            model.unlink()
+        tracker.trials.end(TRIAL, State.DONE, checkpoint=lambda: nullcontext(tmp_path))
+        tracker.close("FINISHED", {TRIAL.cell: "FINISHED"})
+        return tracker, tracker.drain(0.5)
+
+    tracker, whole = ended(full=True)
+    assert not whole
+    assert "No space left" in tracker.outage
+    assert tracker.end_without_room()
+    assert statuses(tracker) == {"KILLED"}
+    assert "No space left" in tracker.outage
+
+    tracker, whole = ended(full=False)
+    assert whole
+    assert not tracker.end_without_room()
+    assert statuses(tracker) == {"FINISHED"}
+    file = tracker.client.download_artifacts(tracker.trials.run_ids[TRIAL.key], "model.pt")
+    assert Path(file).read_text() == "weights"
+
+
+def statuses(tracker: Tracker) -> set[str]:
+    """Return the statuses of all runs of an experiment."""
+    return {run.info.status for run in tracker.client.search_runs([tracker.experiment_id])}
