@@ -1,8 +1,8 @@
-"""Tries a study by a dry run, and one training step of every cell on two images of noise."""
+"""Tries a study by a dry run, and by training steps on two images of noise."""
 
 import functools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from analysis.networks.own_mixer import learns_masks
 from analysis.records.published import sumix_terms
 from mixlab import main
 from tests.studies.cells import load, trials
@@ -18,6 +19,7 @@ from trainables.classify import train
 from trainables.config import NEUTRAL, Config, parse
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import dataset_of, open_splits
+from trainables.methods.inputs import inputs_of
 from trainables.training import Run
 
 
@@ -44,19 +46,32 @@ def reduced(config: Config) -> Config:
 
 
 def different(names: Iterable[str]) -> dict[str, Config]:
-    """Return one reduced configuration for every (network, images, mixer, definition of SUMix) of the studies."""
+    """Return reduced configurations that try each network with each loss, and each mixer, of the studies.
+
+    A mixer that asks something of the network, or learns, is tried with every network; any other only once.
+    """
     found: dict[str, Config] = {}
+    seen: set[str] = set()
     for name in names:
         for trial in trials(name):
             config = reduced(parse(trial.config))
-            shape = "x".join(map(str, dataset_of(config).image_shape))
-            added = [
-                f"{key}={trial.config[key]}" for key in NEUTRAL if trial.config.get(key, NEUTRAL[key]) != NEUTRAL[key]
-            ]
-            terms = " ".join([config.sumix.preset, sumix_terms(trial.config), *added])
-            regularised = (config.drop_path > 0, config.label_smoothing > 0)
-            found.setdefault(f"{config.backbone} {shape} {config.mixer} {terms} {regularised}", config)
+            parts = parts_of(trial.config, config)
+            if parts - seen:
+                found[" ".join(sorted(parts))] = config
+                seen |= parts
     return found
+
+
+def parts_of(keys: Mapping[str, Any], config: Config) -> set[str]:
+    """Return what a step of a configuration tries, in words."""
+    shape = "x".join(map(str, dataset_of(config).image_shape))
+    added = {key: keys[key] for key in NEUTRAL if keys.get(key, NEUTRAL[key]) != NEUTRAL[key]}
+    mixer = f"{config.mixer} {added}"
+    of_network = {key: value for key, value in added.items() if not key.startswith("mixer.")}
+    network = f"{config.backbone} {shape} {config.sumix.preset} {sumix_terms(keys)} {of_network}"
+    network += f" {config.drop_path > 0, config.label_smoothing > 0}"
+    together = inputs_of(config.mixer) or learns_masks(config.mixer)
+    return {f"{network} {mixer}"} if together else {network, f"{shape} {mixer}"}
 
 
 def take_steps(names: Iterable[str], monkeypatch: pytest.MonkeyPatch) -> int:

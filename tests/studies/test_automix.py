@@ -1,4 +1,4 @@
-"""The studies of AutoMix are the tables of its paper: cells, settings, headers and presets; and each cell trains."""
+"""The studies of AutoMix are the tables of its paper, and each of their networks and mixers takes a step."""
 
 import re
 from pathlib import Path
@@ -106,5 +106,5 @@ def test_dry_run(name: str, tmp_path: Path, tracking_uri: str, capsys: pytest.Ca
 
 
 @pytest.mark.slow
-def test_one_step_of_every_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_step_with_every_network_and_mixer(monkeypatch: pytest.MonkeyPatch) -> None:
     assert take_steps(AUTOMIX, monkeypatch) > 15

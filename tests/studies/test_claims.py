@@ -77,7 +77,7 @@ def test_every_study_bears_the_name_of_its_file_and_runs_six_seeds(name: str) ->
 
 @pytest.mark.parametrize("name", OF_CLASSIFIERS)
 def test_every_study_of_sumix_has_its_control(name: str) -> None:
-    """In every table with an arm of SUMix: the reference, with the batch run before it is mixed and nothing else."""
+    """The control runs the batch before it is mixed, and else equals the reference, in every table with SUMix."""
     found, study = configurations(name), study_of(name)
     controls = [arm for arm in study.arms if arm.control]
     with_sumix = {levels for (levels, arm), config in found.items() if sumix_terms(config) not in ("none", "")}

@@ -61,7 +61,7 @@ def test_whole_study_ends_with_table_and_true_states(undisturbed: StudyFolder) -
     out = undisturbed.folder / "results" / STUDY / "smoke"
     assert {"table.md", "table.csv", "gains.png", "report.html"} <= {path.name for path in out.iterdir()}
     assert "too few seeds to tell" in (out / "table.md").read_text()
-    # What MLflow holds needs no second copy.
+    # Whatever MLflow holds needs no second copy.
     assert not undisturbed.journals()
 
 

@@ -1,4 +1,4 @@
-"""The studies of K-image mixing are its tables: cells, settings, published numbers, presets; and each cell trains."""
+"""The studies of K-image mixing are its tables, and each of their networks and mixers takes a step."""
 
 from pathlib import Path
 
@@ -99,7 +99,7 @@ def test_dry_run(name: str, tmp_path: Path, tracking_uri: str, capsys: pytest.Ca
 
 
 @pytest.mark.slow
-def test_one_step_of_every_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_step_with_every_network_and_mixer(monkeypatch: pytest.MonkeyPatch) -> None:
     assert take_steps(KIMAGE, monkeypatch) == 10
 
 
@@ -155,7 +155,10 @@ def test_a_search_of_architectures_is_a_study(tmp_path: Path, tracking_uri: str)
     """It searches and trains on real images in the smallest form, and keeps the network that it found."""
     study = load("kimage_nas")[0].with_arms(["random t = 0.2"])
     data, storage = str(FOLDER.parent / "data"), str(tmp_path / "results")
-    options = Options(preset="smoke", tracking_uri=tracking_uri, storage=storage, data_root=data, quiet=True)
+    small = {"search_channels": 4, "search_cells": 3, "search_batch_size": 8, "channels": 4, "cells": 3}
+    small |= {"batch_size": 16, "train_images": 96, "test_images": 40}
+    where = {"tracking_uri": tracking_uri, "storage": storage, "data_root": data}
+    options = Options(preset="smoke", changes=small, quiet=True, **where)
     result = run(study, search_architecture.train, options)
     assert result.exit_code == 0
     (table,) = result.tables

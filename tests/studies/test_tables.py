@@ -1,4 +1,4 @@
-"""Every study is the table that it names: its cells, their settings, its header, its presets; and each cell trains."""
+"""Every study is the table that it names, and each of their networks and mixers takes a step."""
 
 from pathlib import Path
 
@@ -123,6 +123,5 @@ def test_dry_run(name: str, tmp_path: Path, tracking_uri: str, capsys: pytest.Ca
 
 
 @pytest.mark.slow
-def test_one_step_of_every_cell(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One test builds each network once for its many cells: a minute on one thread."""
+def test_one_step_with_every_network_and_mixer(monkeypatch: pytest.MonkeyPatch) -> None:
     assert take_steps((*TABLES, *SUMIX), monkeypatch) == 8
