@@ -218,7 +218,6 @@ def _study(base: Mapping[str, Any], arms: tuple[Arm, ...], seeds: int, name: str
 PLAIN = (Arm("plain", {}),)
 STUDIES: dict[str, Callable[[], Study | Search]] = {
     "faulty": lambda: _study({}, (Arm("sound", {}), Arm("faulty", {"fault": 3}), Arm("dying", {"dies": 2})), seeds=2),
-    "poisoned": lambda: _study({"poison": 2}, PLAIN, seeds=6),
     "poisoned search": lambda: _slow(SEARCH, 0.0, scheduler="none", budget=8, poison=2),
     "large": lambda: _study({"epochs": 3, "ballast": 700_000}, PLAIN, seeds=1),
     "packed": lambda: _study(

@@ -19,7 +19,7 @@ from tests.mixlab.held import (
     furthest,
     held_folder,
     options,
-    require_same,
+    require_undisturbed,
     wait_for_word_of_the_head,
 )
 from tests.servers import ray_cluster
@@ -96,8 +96,6 @@ def go_on_with_the_search(search: StudyFolder, cluster: ray_cluster.RayCluster) 
 def lose_all_in_turn(folder: Path) -> None:
     """Run everything in a network of its own."""
     draw_images(folder)
-    undisturbed = held_folder(folder / "undisturbed")
-    undisturbed.run(*options(undisturbed))
 
     def folders(cluster: ray_cluster.RayCluster) -> tuple[StudyFolder, StudyFolder]:
         given = {"empty_store": folder / "mlflow.db", "environment": cluster.environment}
@@ -114,7 +112,7 @@ def lose_all_in_turn(folder: Path) -> None:
         study, search = folders(cluster)
         lose_a_node(study, cluster)
         go_on_with_the_search(search, cluster)
-    require_same(study, undisturbed)
+    require_undisturbed(study)
 
 
 if __name__ == "__main__":

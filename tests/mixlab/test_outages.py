@@ -11,17 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.mixlab.recorded import SEEDS, require_everything_once
 from tests.servers import mlflow_server
 from tests.servers.mlflow_server import MLflowServer
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.program import environment
 from tests.study_folder import StudyFolder, toy_folder
-from tests.toy import epochs_of, hold, notes, release, score
+from tests.toy import epochs_of, hold, notes, release
 
 pytestmark = pytest.mark.slow
 
-EPOCHS = 14
-SEEDS = 4  # of which two train at a time
 AWAY_SECONDS = 10.0  # at least, of the server: several times what the writer waits between two attempts
 
 
@@ -34,29 +33,6 @@ def server(postgresql: PostgreSQL, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def recorded_folder(folder: Path, uri: str) -> StudyFolder:
     return toy_folder(folder, "recorded", study=folder.name, tracking_uri=uri)
-
-
-def require_everything_once(toy: StudyFolder, uri: str) -> None:
-    """Require each run once, and in it each epoch of each metric once, the parameters and the weights."""
-    toy = recorded_folder(toy.folder, uri)
-    client = toy.client
-    assert len(toy.runs()) == 2 + SEEDS  # the study, its arm, the seeds
-    assert toy.statuses() == {"FINISHED"}
-    runs = toy.runs("seed")
-    assert sorted(run.data.tags["mixlab.seed"] for run in runs) == [str(seed) for seed in range(SEEDS)]
-    (config, *_) = [each["config"] for each in notes(toy.folder, "began")]
-    for run in runs:
-        seed = int(run.data.tags["mixlab.seed"])
-        expected = {
-            "train_loss": [(epoch, 1 / epoch) for epoch in range(1, EPOCHS + 1)],
-            "test_top1": [(epoch, score(config, seed, epoch)) for epoch in range(1, EPOCHS + 1)],
-        }
-        for name, points in expected.items():
-            assert [(p.step, p.value) for p in client.get_metric_history(run.info.run_id, name)] == points
-        assert (run.data.params["epochs"], run.data.params["seed"]) == (str(EPOCHS), str(seed))
-        model = Path(client.download_artifacts(run.info.run_id, "model.pt", str(toy.folder)))
-        assert model.read_text() == f"weights of seed {seed}"
-    assert epochs_of(toy.folder) == {seed: list(range(1, EPOCHS + 1)) for seed in range(SEEDS)}
 
 
 def test_training_goes_on_while_mlflow_or_its_database_is_away(
@@ -84,7 +60,7 @@ def test_training_goes_on_while_mlflow_or_its_database_is_away(
         finally:
             postgresql.start()
         driver.finish()
-    require_everything_once(toy, server.uri)
+    require_everything_once(recorded_folder(tmp_path, server.uri))
 
 
 def test_what_mlflow_missed_is_written_by_the_same_command(server: MLflowServer, tmp_path: Path) -> None:
@@ -98,7 +74,7 @@ def test_what_mlflow_missed_is_written_by_the_same_command(server: MLflowServer,
     server.start()
     assert "RUNNING" in toy.statuses()
     toy.run()
-    require_everything_once(toy, server.uri)
+    require_everything_once(recorded_folder(tmp_path, server.uri))
 
 
 def test_a_write_whose_answer_was_lost_is_not_written_twice(server: MLflowServer, tmp_path: Path) -> None:
@@ -107,7 +83,7 @@ def test_a_write_whose_answer_was_lost_is_not_written_twice(server: MLflowServer
         toy.run()
     assert proxy.cut.count("runs/create") == 2 + SEEDS  # every run was made by a request without an answer
     assert proxy.cut.count("runs/log-batch") >= 4
-    require_everything_once(toy, server.uri)
+    require_everything_once(recorded_folder(tmp_path, server.uri))
 
 
 class Deaf:

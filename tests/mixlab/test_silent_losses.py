@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.mixlab.held import draw_images, furthest, held_folder, options, require_same, wait_for_word_of_the_head
+from tests.mixlab.held import (
+    draw_images,
+    furthest,
+    held_folder,
+    options,
+    require_undisturbed,
+    wait_for_word_of_the_head,
+)
 from tests.servers import ray_cluster
 from tests.servers.machines import SWITCH, Machine, machine, make_switch, run_on_the_switch, why_not
 from tests.study_folder import StudyFolder
@@ -70,9 +77,7 @@ def lose_them(folder: Path) -> None:
         study = held_folder(folder / "disturbed", cluster.environment)
         lose_the_drivers_network(study, cluster, desk)
         lose_a_machines_power(study, cluster, far)
-    undisturbed = held_folder(folder / "undisturbed")
-    undisturbed.run(*options(undisturbed))
-    require_same(study, undisturbed)
+    require_undisturbed(study)
 
 
 if __name__ == "__main__":
