@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = {"mixlab": ROOT / "platform" / "mixlab", "trainables": ROOT / "trainables", "analysis": ROOT / "analysis"}
 STUDIES = sorted((ROOT / "studies").glob("*.py"))
 
-# By package or module, what it may import of the three packages. The longest name that fits a module counts.
+# A package or module may import these of the three packages. The longest name that fits a module counts.
 MAY_IMPORT = {
     "trainables": {"trainables"},
     "mixlab": {"mixlab"},
@@ -35,7 +35,7 @@ MAY_IMPORT = {
 }
 # The writing half of tracking, which analysis leaves alone.
 WRITING = tuple(f"mixlab.tracking.{name}" for name in ("tracker", "trial_runs", "writer", "experiment"))
-# By library, the packages or modules that import it.
+# Each library is imported by these packages or modules alone.
 USERS = {
     "argparse": ("mixlab.cli", "mixlab.doctor.__main__", "mixlab.slurm", "analysis", "mixlab.tracking.merge"),
     "mlflow": ("mixlab.tracking", "analysis"),
@@ -43,7 +43,7 @@ USERS = {
     "ray": ("mixlab.cluster", "mixlab.doctor", "analysis.networks.ray_tasks"),
     "ray.tune": ("mixlab.cluster.ray_private", "mixlab.cluster.schedule", "mixlab.cluster.worker"),
 }
-# By module that touches private parts of a library, the test that fails, and names the pin, when an upgrade moves them.
+# Each module that touches private parts of a library has a test that names the pin when an upgrade moves them.
 PRIVATE = {
     "mixlab.cluster.ray_private": "mixlab/cluster/test_ray_private.py",
     "mixlab.tracking.mlflow_private": "mixlab/tracking/test_mlflow_private.py",

@@ -67,7 +67,7 @@ def test_the_wheel_holds_the_packages_their_types_and_the_studies(wheel: zipfile
     tops = {name.partition("/")[0] for name in names}
     assert {top for top in tops if not top.startswith("mixlab-")} == OURS
     assert {f"{package}/py.typed" for package in OURS} <= set(names)
-    # What a package reads besides its modules is there, too.
+    # The files that a package reads besides its modules are there, too.
     read = [file for package in OURS for file in (ROOT / package).rglob("*") if file.suffix in (".css", ".js", ".csv")]
     assert {str(file.relative_to(ROOT)) for file in read} <= set(names)
     assert len(read) >= 3

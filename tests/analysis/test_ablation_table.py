@@ -123,7 +123,7 @@ def test_no_finished_run_and_a_baseline_that_is_not_an_arm(track, make_plan, cap
 
 @pytest.mark.slow
 def test_the_script_runs_from_the_root(tiny):
-    """If a user types it, its own folder comes first on the path, and must shadow no standard module."""
+    """The folder of a command that a user types comes first on the path, and must shadow no standard module."""
     done = subprocess.run(
         [sys.executable, "analysis/ablation_table.py", tiny.study, "--tracking-uri", tiny.uri],
         cwd=ROOT,

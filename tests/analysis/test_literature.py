@@ -64,7 +64,7 @@ def commands_for(number: dict[Any, Any]) -> list[str]:
 
 
 def test_every_line_is_shown_by_the_command_that_measures_it_or_it_is_no_run_of_ours() -> None:
-    """What no command measures is of a method that is not here, or another source prints the same run as well."""
+    """A number without a command is of a method that is not here, or another source prints the same run as well."""
     for number in published_numbers().to_dict("records"):
         if number["mixer"] in MIXERS and not commands_for(number):
             sources = [row["source"] for row in matching(config_of(number), number["metric"])]

@@ -79,7 +79,7 @@ def test_a_network_is_no_substitute_for_itself_and_the_mean_is_over_the_others(t
 
 
 def test_a_transferred_attack_is_the_attack_on_the_substitute(trained: Any, tmp_path: Path) -> None:
-    """What fools the substitute by its own error is what any other network is shown."""
+    """Any other network is shown the images that fool the substitute by its own error."""
     study, _, run_ids = trained
     config = parse({"dataset": "cifar10", "backbone": "resnet8", "epochs": 1, "mixer": "cutmix"})
     victim, other = (build_network(config, dataset_of(config), seed=seed).eval() for seed in (10, 0))

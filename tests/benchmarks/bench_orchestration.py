@@ -24,7 +24,7 @@ from recording import record  # noqa: E402
 from mixlab.cluster.resources import cpu_count  # noqa: E402
 from tests.servers import mlflow_server  # noqa: E402
 
-# What both run: `epochs` seconds of sleep, a report and a checkpoint after each. The last lines differ.
+# Both run `epochs` seconds of sleep, with a report and a checkpoint after each. The last lines differ.
 TRIAL = """
 import sys, tempfile, time
 from pathlib import Path

@@ -12,7 +12,7 @@ from tests.study_folder import toy_folder
 from tests.waiting import wait_for
 
 JOB = "987654321"  # of no cluster
-# What the batch script starts: Ray on a node that never answers, and all else just notes what it was asked.
+# The batch script starts these: Ray is on a node that never answers, and all others note how they were called.
 PROGRAMS = {
     "python": 'echo "python $*" >> notes',
     "ray": "echo ray >> notes; exit 1",

@@ -85,7 +85,7 @@ class Slurm:
         """Start munge, the controller and the nodes; return once the nodes are idle."""
         files = {"socket": "socket", "key-file": "key", "pid-file": "pid", "log-file": "log", "seed-file": "seed"}
         options = [f"--{option}={self.folder}/munge.{ending}" for option, ending in files.items()]
-        # By force, because it wants a folder that every user may enter.
+        # This is forced, because it wants a folder that every user may enter.
         self.programs: list[Program] = []
         self._start("munged", "--foreground", "--force", *options)
         wait_for((self.folder / "munge.socket").exists)

@@ -183,7 +183,7 @@ def test_a_transformer_is_resolved_with_what_asks_it(backbone: str, mixer: str) 
 @pytest.mark.slow
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_every_backbone_is_resolved_with_every_mixer_that_asks_it(backbone: str) -> None:
-    """All are, except mixers of tokens with networks without a class token; also with the released SUMix."""
+    """Every pair is, except mixers of tokens with networks without a class token; also with the released SUMix."""
     given = {**BASE, "backbone": backbone, "image_size": 64}
     for mixer in ASKING:
         config = {**given, "mixer": mixer, **({"mixer.layer": 2} if mixer in ("automix", "samix", "adautomix") else {})}

@@ -97,7 +97,7 @@ def test_batch_norm_sees_one_part_at_a_time() -> None:
     ],
 )
 def test_parts_that_cannot_be_normalised_are_refused(keys: dict[str, Any], sentence: str) -> None:
-    # Of one image, a map of 4 x 4 pixels can be normalised; that of a network whose last map is a pixel cannot.
+    # A map of 4 x 4 pixels can be normalised even for one image; a last map of one pixel cannot.
     small = {"backbone": "resnet18_imagenet", "train_images": 16}
     with pytest.raises(ValueError, match=sentence):
         train.resolve({**SETTINGS, **small, **keys})

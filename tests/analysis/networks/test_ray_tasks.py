@@ -1,4 +1,4 @@
-"""What a task of an evaluation raises on another machine, tried without Ray."""
+"""An error of an evaluation's task on another machine reaches the driver; tried without Ray."""
 
 import contextlib
 from collections.abc import Iterator

@@ -32,7 +32,7 @@ def test_what_kills_ray_while_it_starts_is_a_sentence(error: Exception, monkeypa
 
 
 def test_a_worker_has_one_arena_for_the_threads_of_all_its_trials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With one arena a thread, it grew by 20 to 60 MiB a trial."""
+    """A process with an arena for each thread grew by 20 to 60 MiB a trial."""
     given: dict[str, Any] = {}
 
     def init(**options: Any) -> None:

@@ -1,4 +1,4 @@
-"""If two drivers use one storage behind a URI, one is at work, and the other says who that is."""
+"""One of two drivers that use a storage behind a URI is at work, and the other says who that is."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Only what passes by itself is waited for: the errors are those that MLflow raises of a real server and database."""
+"""MLflow is waited for only if its error passes by itself; the errors here come from a real server and database."""
 
 import sqlite3
 from collections.abc import Callable, Iterator

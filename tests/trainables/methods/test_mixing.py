@@ -218,7 +218,7 @@ def test_saliency_is_the_length_of_the_gradient_of_each_images_own_loss() -> Non
 
 @pytest.mark.parametrize("raw_statistics", ["keep", "leave"])
 def test_the_raw_pass_moves_the_running_statistics_or_leaves_them(raw_statistics: str) -> None:
-    """If left, they are a baseline's; either way the pass itself uses the statistics of its own batch."""
+    """Statistics that are left are a baseline's; either way the pass itself uses the statistics of its own batch."""
     plain = method_for("cutmix")
     sumix = method_for("cutmix", sumix__regulariser="s", sumix__zeta=0.0, sumix__raw_statistics=raw_statistics)
     assert torch.equal(step(plain)[0], step(sumix)[0])

@@ -75,7 +75,7 @@ def test_the_parts_of_a_mixed_batch_fit_together(name: str) -> None:
 @every_mixing
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 4.0])
 def test_the_weights_are_the_shares_of_the_pixels(name: str, alpha: float) -> None:
-    """On images of one colour the mean pixel is the mean of the sources' colours by their weights."""
+    """The mean pixel of images of one colour is the mean of the sources' colours by their weights."""
     images = flat(torch.float64)
     mixed = mix(name, images, alpha=alpha)
     expected = (mixed.weights[..., None].double() * images[mixed.sources, :, 0, 0]).sum(dim=1)
