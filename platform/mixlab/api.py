@@ -117,6 +117,8 @@ def configure(spec: Study | Search, train: CompleteTrainable, options: Options) 
     for key in ("dataset", "epochs", "train_images", "deterministic"):
         if getattr(options, key) is not None:
             changes[key] = getattr(options, key)
+    if options.epochs is not None:
+        border.require_count("--epochs", options.epochs)
     changes |= border.configuration(options.changes, "--set")
     seeds = preset.get("seeds") if options.seeds is None else options.seeds
     if options.until is not None:

@@ -79,11 +79,19 @@ def _output_is_full(error: OSError) -> Result:
     return Result(1)
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that says in one sentence what is wrong, without its list of all options."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise ``BadInput``."""
+        raise BadInput(f"{message}; --help lists the options")
+
+
 def parse(study: Study | Search, argv: Sequence[str] | None = None) -> Options:
     """Return the options of a command line.
 
     Raises:
-        BadInput: ``--set`` is not followed by KEY=VALUE.
+        BadInput: an option is unknown or has no such value, or ``--set`` is not followed by KEY=VALUE.
     """
     given = vars(parser(study).parse_args(argv))
     changes = dict(_assignment(text) for text in given.pop("set"))
@@ -94,7 +102,7 @@ def parse(study: Study | Search, argv: Sequence[str] | None = None) -> Options:
 
 def parser(study: Study | Search) -> argparse.ArgumentParser:
     """Return the parser of the options, on whose names other programs rely."""
-    options = argparse.ArgumentParser(
+    options = _Parser(
         description=f"Run the study {study.name}. The same command again runs only what is missing.",
         allow_abbrev=False,
     )

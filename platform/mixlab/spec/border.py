@@ -131,9 +131,18 @@ def require_sequence(what: str, given: Any, example: str) -> None:
 
 
 def require_different(what: str, names: Iterable[str]) -> None:
-    """Raise ``BadInput`` if a name occurs twice."""
-    if twice := _twice(names):
-        raise BadInput(f"{what} have the same name {twice[0]!r}: give each its own")
+    """Raise ``BadInput`` if a name occurs twice, or two of them look the same wherever they are printed."""
+    seen: dict[str, str] = {}
+    for name in names:
+        looks = " ".join(unicodedata.normalize("NFC", name).split())
+        if looks in seen:
+            same = (
+                f"have the same name {name!r}"
+                if seen[looks] == name
+                else f"look the same, {seen[looks]!r} and {name!r}"
+            )
+            raise BadInput(f"{what} {same}: give each its own")
+        seen[looks] = name
 
 
 def _twice(values: Iterable[Any]) -> list[Any]:

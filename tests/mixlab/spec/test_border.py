@@ -95,6 +95,10 @@ STUDY = Study(name="toy", base={"lr": 0.1}, arms=(Arm("a", {}), Arm("b", {"lr": 
         ({"fixed": [1]}, ["[1]", "mapping"]),
         ({"tuned": {"z": {}}}, ["'z'", "no cell"]),
         ({"arms": (Arm("a", {}), Arm("b", {}))}, ["'a'", "'b'", "same configuration"]),
+        ({"arms": (Arm("a", {}), Arm("a ", {"lr": 1.0}))}, ["'a'", "'a '", "look the same"]),
+        ({"arms": (Arm("two words", {}), Arm("two\nwords", {"lr": 1.0}))}, ["look the same"]),
+        ({"arms": (Arm("\u00e9", {}), Arm("e\u0301", {"lr": 1.0}))}, ["look the same"]),
+        ({"factors": {"x": ("1 ", "1")}}, ["'1 '", "'1'", "look the same"]),
     ],
 )
 def test_what_cannot_be_run_is_a_sentence(changes: Mapping[str, Any], parts: list[str]) -> None:
