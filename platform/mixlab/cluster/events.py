@@ -107,3 +107,5 @@ class Events:
         if self.fault is None:
             self.source.ended(trial, end)
             self.listener.ended(trial, end, checkpoint)
+        for of_trial in (self.furthest, self.ends, self.failures):
+            of_trial.pop(trial.key, None)

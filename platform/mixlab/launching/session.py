@@ -44,7 +44,7 @@ class Session:
         self.mirrors = mirrors
         self.keep_files = keep_files
         self.after_end = after_end
-        self.latest: dict[str, Epoch] = {}  # by key
+        self.latest: dict[str, Epoch] = {}  # by key, of each trial that is not over
         self.running: dict[str, Trial] = {}
         self.ends: dict[str, End] = {}  # by key
         self.failures: dict[str, str] = {}  # by the trial's name, the last line of its error
@@ -88,7 +88,7 @@ class Session:
         if error:
             self.failures[trial.name] = error
         self.after_end()
-        self.display.ended(trial, end.state, self.latest.get(trial.key), error)
+        self.display.ended(trial, end.state, self.latest.pop(trial.key, None), error)
 
     def _begin(self, trial: Trial) -> None:
         """Announce a trial to MLflow once per start of the command, however often it is retried."""
