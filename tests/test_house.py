@@ -6,6 +6,7 @@ import graphlib
 import re
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -74,8 +75,17 @@ def tree(path: Path) -> ast.Module:
 @functools.cache
 def imported(path: Path) -> frozenset[str]:
     """Return the dotted name of everything that a file imports, wherever in the file; of our own, modules."""
+    return names_of(path, ast.walk(tree(path)))
+
+
+def imported_at_once(path: Path) -> frozenset[str]:
+    """Return the same of what is at the top level of a file."""
+    return names_of(path, tree(path).body)
+
+
+def names_of(path: Path, nodes: Iterable[ast.AST]) -> frozenset[str]:
     names = set()
-    for node in ast.walk(tree(path)):
+    for node in nodes:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -130,6 +140,18 @@ def test_a_library_is_imported_where_it_belongs(library: str) -> None:
     for name, path in modules().items():
         if any(is_within(other, {library}) for other in imported(path)):
             assert is_within(name, USERS[library]), name
+
+
+def test_a_study_that_is_done_imports_no_ray() -> None:
+    """What is imported at the top of a file, not in a function, is imported with it."""
+    seen, left = set(), {"mixlab.launching.launch"}
+    while left:
+        name = left.pop()
+        seen.add(name)
+        names = imported_at_once(modules()[name])
+        assert not any(is_within(other, {"ray"}) for other in names), name
+        left |= {other for other in names if other in modules()} - seen
+    assert "mixlab.launching.session" in seen
 
 
 def test_neither_the_platform_nor_its_users_know_of_torchvision_or_of_a_framework() -> None:
