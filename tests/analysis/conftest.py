@@ -153,7 +153,7 @@ def make_plan_fixture() -> Callable[..., dict[str, Any]]:
     return make_plan
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def planned_runs() -> Callable[..., pd.DataFrame]:
     """Return a function that makes the rows of ``load_runs`` from values by (arm, seed); others are missing."""
 

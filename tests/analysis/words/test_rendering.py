@@ -19,9 +19,19 @@ HARD = (
 )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def study(make_plan, planned_runs):
-    """Return a study with two levels of a factor; in both, one arm has a failed cell and one a missing cell."""
+    """Return a study with two levels of a factor; in both, one arm has a failed cell and one a missing cell.
+
+    Every study is built once for all tests, which must not change it.
+    """
+    built = {}
+
+    def built_once(*arguments, **options):
+        asked = repr((arguments, options))
+        if asked not in built:
+            built[asked] = build(*arguments, **options)
+        return built[asked]
 
     def build(arms=("baseline", "+ lam", "+ l_s"), **kwargs):
         plan = make_plan(arms=arms, factors={"mixer": ("cutmix", "saliencymix")})
@@ -39,7 +49,7 @@ def study(make_plan, planned_runs):
         ]
         return level_tables(runs, plan, **kwargs)
 
-    return build
+    return built_once
 
 
 class Cells(HTMLParser):

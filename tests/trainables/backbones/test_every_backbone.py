@@ -44,7 +44,7 @@ SMALL_IMAGES = [*list(BACKBONES)[: list(BACKBONES).index("resnet18_imagenet")]]
 TRANSFORMERS = {"deit_small": 16, "vit_tiny_32": 4}  # with a class token, and the side of a patch
 SECONDS_EACH = ("pyramidnet110", "resnet18_imagenet", "mobilenet_v2", "efficientnet_b0", "deit_small", "swin_tiny")
 ONE_A_FAMILY = (
-    *("resnet8", "resnext29", "wrn28_8", "preact_resnet18", "vit_tiny_32"),
+    *("resnet8", "resnext29", "wrn16_8", "preact_resnet18", "vit_tiny_32"),
     *(pytest.param(name, marks=pytest.mark.slow) for name in (*SECONDS_EACH, "convnext_tiny_cifar")),
 )
 one_a_family = pytest.mark.parametrize("name", ONE_A_FAMILY)

@@ -23,7 +23,7 @@ def classifier(backbone="resnet8"):
 
 
 def detector(network, **changes):
-    shape = {"sides": (96,), "longest": 1333, "test_side": 96, "anchors": (24,)}
+    shape = {"sides": (96,), "longest": 1333, "test_side": 96, "anchors": (24,), "regions": 8}
     return faster_rcnn(network, 2, **{**shape, **changes})
 
 
