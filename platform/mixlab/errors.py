@@ -60,8 +60,11 @@ def account_of(error: BaseException) -> str:
 
 
 def storable(text: str) -> str:
-    """Return text in letters that every terminal, file and database takes: no NUL, and nothing that UTF-8 lacks."""
-    return text.replace("\0", "\\0").encode(errors="backslashreplace").decode()
+    """Return text in letters that every terminal, file and database takes.
+
+    NUL, the escape that begins a terminal's commands, and what UTF-8 lacks are written as in a Python string.
+    """
+    return text.replace("\0", "\\0").replace("\x1b", "\\x1b").encode(errors="backslashreplace").decode()
 
 
 def last_line(account: str) -> str:

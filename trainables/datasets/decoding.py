@@ -176,7 +176,7 @@ def decode_bytes(content: bytes, path: Path) -> Tensor:
             pixels = np.array(image.convert("RGB"))  # (H, W, 3)
         if WIDE_COLOURS.search(stored) and pixels.max() < FILLED:
             raise ValueError("its colours have 16 bits, of which the highest two are empty: save it with 8 bits")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError) as error:
         reason = str(error).split(" <_io.BytesIO")[0]
         raise DataError(f"{shown(path)} is not a whole image ({reason})") from error
     return torch.from_numpy(pixels).permute(2, 0, 1)

@@ -45,10 +45,11 @@ def in_class_folders(folder: Path, classes: Sequence[str], *, inner: str = "") -
     """Return every image in and below ``folder/<class>/<inner>``; its label is the index of the class in ``classes``.
 
     As in torchvision's ImageFolder, the folders of a class may have folders. Hidden files are left out; so are files
-    that are not images, which is reported once.
+    that are not images, which is reported once, and what is no file, such as a pipe.
 
     Raises:
-        DataError: a class folder is missing or has no image, or there is one that is not among ``classes``.
+        DataError: a class folder is missing or has no image, there is one that is not among ``classes``, or a link
+            leads back to a folder above it.
     """
     if unknown := sorted(set(class_names(folder)) - set(classes)):
         raise DataError(f"{shown(folder / unknown[0])} is none of the {len(classes)} classes")
@@ -120,14 +121,24 @@ def integers(path: Path, words: Iterable[str]) -> list[int]:
     return numbers
 
 
-def _below(folder: Path) -> Iterator[str]:
-    """Yield the files in and below ``folder``, by their names relative to it, without hidden ones."""
+def _below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[str]:
+    """Yield the files in and below ``folder``, by their names relative to it, without hidden ones.
+
+    Args:
+        folder: a folder, or a link to one.
+        above: the folders through which it was reached, without links.
+    """
+    real = folder.resolve()
+    if real in above:
+        raise DataError(f"{shown(folder)} is a link to a folder above it, whose images would be read again and again")
     for entry in _entries(folder):
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
-            yield from (f"{entry.name}/{name}" for name in _below(folder / entry.name))
-        else:
+            yield from (f"{entry.name}/{name}" for name in _below(folder / entry.name, (*above, real)))
+        elif (
+            entry.is_file() or entry.is_symlink()
+        ):  # a broken link is named when it is read; a pipe would be waited for
             yield entry.name
 
 

@@ -86,7 +86,7 @@ def _real(name: Any, value: Any) -> float:
     number = value
     with contextlib.suppress(Exception):  # of several numbers, in the words of numpy or torch
         number = value.item()
-    if not isinstance(number, Real):
+    if not isinstance(number, Real) or getattr(value, "mask", False):  # numpy's number that is masked is 0
         raise Refused(f"the metric {name!r} must be a real number, got {value!r}; what is a word goes into words")
     try:
         return float(number)

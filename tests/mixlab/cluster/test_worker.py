@@ -188,6 +188,7 @@ class Needy(Exception):
         (RuntimeError("CUDA error: out of memory\nCompile with TORCH_USE_CUDA_DSA"), "CUDA error: out of memory"),
         (RuntimeError("\n\n  indented\nmore"), "RuntimeError: indented"),
         (RuntimeError("cannot read a\udcff\0.png"), "RuntimeError: cannot read a\\udcff\\0.png"),
+        (RuntimeError("\x1b[2Jcleared"), "RuntimeError: \\x1b[2Jcleared"),
         (RuntimeError("x" * 100_000), "RuntimeError: xxx"),
         (OSError(28, "No space left on device", "/scratch/a"), "[Errno 28] No space left on device: '/scratch/a'"),
     ],

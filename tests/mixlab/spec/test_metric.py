@@ -159,6 +159,7 @@ def test_words_are_stored_whatever_letters_they_have() -> None:
     [
         (Epoch(1, 3, {"loss": 10**400}), "'loss' is beyond the largest number of 64 bits"),
         (Epoch(1, 3, {"loss": 1j}), "'loss' must be a real number, got 1j"),  # type: ignore[dict-item]
+        (Epoch(1, 3, {"loss": np.ma.masked}), "'loss' must be a real number, got masked"),
         (Epoch(1, 3, {"loss": np.complex64(1)}), "'loss' must be a real number"),
         (Epoch(1, 3, {"loss": torch.zeros(2)}), "'loss' must be a real number"),  # type: ignore[dict-item]
         (Epoch(1, 3, {"loss": np.zeros((1, 2))}), "'loss' must be a real number"),  # type: ignore[dict-item]

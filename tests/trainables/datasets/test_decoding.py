@@ -1,8 +1,10 @@
 """Decoding agrees with torchvision, one file at a time."""
 
+import io
 import struct
 import zlib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from torchvision.transforms import v2
 
 from trainables.classify import train
 from trainables.datasets.dataset import DataError
-from trainables.datasets.decoding import Decoder, View, decode
+from trainables.datasets.decoding import Decoder, View, decode, decode_bytes
 from trainables.datasets.file_list import FileList
 
 
@@ -127,6 +129,25 @@ def test_a_truncated_file_is_named(tmp_path, truncated):
     path = truncated(tmp_path / "cut.jpg")
     with pytest.raises(DataError, match=rf"^{path} is not a whole image \(image file is truncated"):
         decode(path)
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF"])
+@pytest.mark.filterwarnings("ignore")
+def test_whatever_is_broken_in_a_file_is_a_sentence(form, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)  # a broken size may claim all memory
+    rng = np.random.default_rng(0)
+    file = io.BytesIO()
+    Image.fromarray(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)).save(file, form)
+    sentences = []
+    for _ in range(200):
+        content = np.frombuffer(file.getvalue(), np.uint8).copy()
+        content[rng.integers(min(200, len(content)), size=4)] = rng.integers(0, 256, 4)
+        try:
+            decode_bytes(content.tobytes(), Path("broken"))
+        except DataError as error:
+            sentences.append(str(error))
+    assert sentences
+    assert all(sentence.startswith("broken is not a whole image (") for sentence in sentences)
 
 
 def test_a_file_that_is_no_image_is_named(tmp_path):

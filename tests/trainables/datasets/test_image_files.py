@@ -41,6 +41,24 @@ def test_folders_of_a_class_are_walked_as_torchvision_walks_them_without_hidden_
     assert said == [f"{tmp_path}: 2 files are not read, such as a/x/Thumbs.db: no images ..."]
 
 
+def test_a_link_to_a_folder_above_is_named_and_one_to_elsewhere_followed(tmp_path, picture):
+    picture(tmp_path / "images" / "a" / "1.jpg")
+    picture(tmp_path / "elsewhere" / "x" / "2.jpg")
+    (tmp_path / "images" / "a" / "more").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "images" / "a" / "again").symlink_to(tmp_path / "elsewhere")
+    found = pairs(in_class_folders(tmp_path / "images", ["a"]))
+    assert found == {("a/1.jpg", 0), ("a/more/x/2.jpg", 0), ("a/again/x/2.jpg", 0)}
+    (tmp_path / "elsewhere" / "back").symlink_to("../images")
+    with pytest.raises(DataError, match=r"images/a/\w+/back/a is a link to a folder above it"):
+        in_class_folders(tmp_path / "images", ["a"])
+
+
+def test_a_pipe_is_not_waited_for(tmp_path, picture):
+    picture(tmp_path / "a" / "1.jpg")
+    os.mkfifo(tmp_path / "a" / "2.jpg")
+    assert pairs(in_class_folders(tmp_path, ["a"])) == {("a/1.jpg", 0)}
+
+
 def test_names_in_any_encoding(tmp_path, picture):
     latin = os.fsdecode("caf\xe9".encode("latin-1"))
     picture(tmp_path / latin / f"{latin}.jpg")
