@@ -21,7 +21,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from analysis import command
-from analysis.records.published import WHOLE, describes, printed, published_numbers, value_of_text
+from analysis.records.published import WHOLE, cell_of, describes, printed, published_numbers, value_of_text
 from analysis.records.runs import CONFIG, METRIC, done, load_plan, load_runs
 
 SETTING = ("dataset", "backbone", "epochs")  # what a number and a run must share to be shown together
@@ -46,7 +46,7 @@ def literature(runs: pd.DataFrame) -> pd.DataFrame:
     whole = [(row, config) for row, config in configs if all(config.get(key) is None for key in WHOLE)]
     if not whole:
         raise ValueError("no run of the study has started on a whole data set, so no published number is of its data")
-    settings = {tuple(config.get(key) for key in SETTING) for _, config in whole}
+    settings = {(dataset, network, epochs) for dataset, network, _, epochs in (cell_of(config) for _, config in whole)}
     every = published_numbers()
     here = [tuple(row) in settings for row in every[list(SETTING)].itertuples(index=False)]
     finished = set(done(runs)["run_id"])

@@ -90,6 +90,7 @@ NEUTRAL: dict[str, Any] = {
     "drop_block": 0.0,
     "drop_block_size": 7,
     "augment.lighting": 0.0,
+    "augment.hue": 0.0,
     "subset.rule": "none",
     "subset.share": 1.0,
     "subset.sampling": "top",

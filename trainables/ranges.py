@@ -12,6 +12,7 @@ Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 ShareBelowOne = Annotated[float, Field(ge=0, lt=1)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Hue = Annotated[float, Field(ge=0, le=0.5)]  # a share of the circle of colours
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 Init = Literal["om_table", "torch_default"]

@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from trainables.darts.search_config import SearchConfig, flatten, parse
+from trainables.darts.search_config import NEUTRAL, SearchConfig, flatten, parse
 from trainables.epoch import Diverged, Epoch
 from trainables.metric import RULES, Metric
 
 METRICS = (
     Metric("test_top1_error", "%", 2, False, RULES, "top-1 error of the network that was found"),
     Metric("test_top1", "%", 2, True, RULES, "top-1 accuracy of the network that was found"),
+    Metric("test_top5_error", "%", 2, False, RULES, "top-5 error of the network that was found"),
     Metric("search_top1", "%", 2, True, (), "accuracy of the search's network on the half that chooses"),
     Metric("train_loss", "nats", 4, False, (), "training loss"),
     Metric("train_seconds", "s", 1, None, (), "time of an epoch"),
@@ -29,6 +30,7 @@ METRICS = (
 _SMALL = {
     **{"search_channels": 8, "search_cells": 4, "search_batch_size": 64, "channels": 8, "cells": 4},
     **{"batch_size": 32, "lr": 0.1, "auxiliary": 0.0, "cutout": 0, "drop_path": 0.0},
+    **{key: value for key, value in NEUTRAL.items() if key.startswith("retrain.")},
 }
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
@@ -57,8 +59,12 @@ class ArchitectureSearch:
 
     metrics = METRICS
     presets = PRESETS
-    files = ("subset.scores",)  # keys whose values are paths of files
-    prepared = ("dataset", "train_images", "subset.rule", "subset.scores")  # keys that ``prepare`` depends on
+    neutral = NEUTRAL  # later options, at the value that leaves every number as it was
+    files = ("subset.scores", "genotype_file")  # keys whose values are paths of files
+    prepared = (  # keys that ``prepare`` depends on
+        "dataset", "folder", "num_classes", "train_images", "subset.rule", "subset.scores", "genotype", "genotype_file",
+        "retrain.dataset", "retrain.folder", "retrain.num_classes",
+    )  # fmt: skip
     final = (ValueError, Diverged)  # the same configuration and seed would raise them again
 
     def __call__(
@@ -70,7 +76,7 @@ class ArchitectureSearch:
         resume_from: Path | None = None,
         data_root: Path = Path("data"),
     ) -> Epoch:
-        """Search, then train and test what was found; return the last epoch.
+        """Search, then train and test what was found; return the last epoch. A known genotype is trained at once.
 
         Args:
             settings: the run's settings as ``resolve`` returns them, or the keys of ``trainables.darts.search_config``.
@@ -81,7 +87,7 @@ class ArchitectureSearch:
 
         Raises:
             ValueError: the configuration is wrong.
-            DataError: the data set is missing or broken.
+            DataError: a data set is missing or broken.
             Diverged: the loss is not finite.
         """
         from trainables.darts.search_run import SearchRun
@@ -90,8 +96,11 @@ class ArchitectureSearch:
         from trainables.hardware import device
 
         settings = settings if isinstance(settings, SearchConfig) else parse(settings)
-        splits = load_cached(settings.dataset, folder_of(settings, data_root))
-        run = SearchRun(settings, seed, splits, device())
+        retrained = load_cached(settings.retrained.dataset, folder_of(settings.retrained, data_root))
+        searched = None
+        if settings.known_genotype is None:
+            searched = load_cached(settings.dataset, folder_of(settings, data_root))
+        run = SearchRun(settings, seed, searched, retrained, device())
         if resume_from is not None:
             run.restore(Path(resume_from))
         while not run.finished:
@@ -105,10 +114,12 @@ class ArchitectureSearch:
         return Resolved(flatten(settings), settings)
 
     def prepare(self, settings: SearchConfig, data_root: Path) -> None:
-        """Verify the data set under ``data_root``; raise ``DataError`` where it cannot be fetched."""
+        """Verify the data sets under ``data_root``; raise ``DataError`` where one cannot be fetched."""
         from trainables.datasets.opening import prepare
 
-        prepare(settings, data_root)
+        prepare(settings.retrained, data_root)
+        if settings.known_genotype is None:
+            prepare(settings, data_root)
 
 
 train = ArchitectureSearch()

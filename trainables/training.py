@@ -18,6 +18,7 @@ from trainables import memory
 from trainables.backbones.backbone import Backbone
 from trainables.backbones.pretrained import Weights
 from trainables.config import Config
+from trainables.datasets.data_config import DataConfig
 from trainables.datasets.dataset import BatchSource
 from trainables.datasets.opening import Opened, dataset_of
 from trainables.epoch import Diverged, Epoch
@@ -231,7 +232,7 @@ def model_state(module: nn.Module) -> dict[str, Tensor]:
     return {name: value.cpu().contiguous() for name, value in module.state_dict().items()}
 
 
-def test_batch(settings: Config) -> int:
+def test_batch(settings: DataConfig) -> int:
     """Return the number of images in a batch of testing."""
     side = settings.test_size or dataset_of(settings).image_shape[1]
     return min(TEST_BATCH, max(1, TEST_BATCH * 80**2 // side**2))

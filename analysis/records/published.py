@@ -1,6 +1,7 @@
 """The numbers that papers print, and the one that a trial of this project reproduces.
 
-``published.csv`` holds each once: its data set, backbone, mixer, terms of SUMix and epochs; its metric, in percent, and
+``published.csv`` holds each once: its data set, backbone, mixer, terms of SUMix and epochs; its metric, in percent
+unless its name says otherwise, and
 the rule by which it was read off (``median10``: the median of the last 10 epochs; ``best10``: the best of them, chosen
 on the test set); the alpha of the mixer, the weight decay and SUMix's zeta where they are known; its source; and other
 settings that it needs. ``lam+su`` is the whole of SUMix.
@@ -21,16 +22,22 @@ from analysis.records.runs import CONFIG, FACTOR
 from trainables.config import NEUTRAL
 
 FILE = Path(__file__).with_name("published.csv")
-EXACT = ("dataset", "backbone", "mixer", "epochs")  # keys of a configuration that must be the same
+EXACT = ("dataset", "backbone", "mixer", "epochs")  # columns that must be what ``cell_of`` says of a configuration
 IF_KNOWN = {
     "alpha": "mixer.alpha",
     "weight_decay": "weight_decay",
     "zeta": "sumix.zeta",
 }  # those that must be where the paper has them
 SETTINGS = "settings"  # the column of other keys that must be, ``KEY=VALUE;KEY=VALUE``; numbers may be fractions
-# Options that AutoMix's Table 7 varies: the number of a run with another value than these names it.
-USUAL: dict[str, tuple[Any, ...]] = {"mixer.masks": (None, "attention"), "mixer.mask_weight": (None, 0.1)}
-WHOLE = ("train_images", "test_images")  # a part of the data is another task
+# Options that AutoMix's Table 7 varies, and the subset: the number of a run with another value than these names it.
+USUAL: dict[str, tuple[Any, ...]] = {
+    "mixer.masks": (None, "attention"),
+    "mixer.mask_weight": (None, 0.1),
+    "subset.rule": (None, "none"),
+}
+# A part of the data is another task.
+WHOLE = ("train_images", "test_images", "retrain.train_images", "retrain.test_images")
+FOUND = "pc_darts"  # the backbone of a run that searches its network
 
 
 class PublishedNumber(NamedTuple):
@@ -78,12 +85,21 @@ def matching(config: Mapping[str, Any], metric: str) -> list[dict[Any, Any]]:
     A regularised network is not the plain one.
     """
     terms = sumix_terms(config)
-    part = any(config.get(key) is not None for key in WHOLE) or config.get("subset.rule", "none") != "none"
+    part = any(config.get(key) is not None for key in WHOLE)
     if part or (terms != "none" and _is_another_sumix(config)):
         return []
-    cell = (metric, terms, *(config.get(key) for key in EXACT))
-    found = [row for row in _by_cell().get(cell, []) if describes(row, config)]
+    found = [row for row in _by_cell().get((metric, terms, *cell_of(config)), []) if describes(row, config)]
     return sorted(found, key=lambda row: -row[SETTINGS].count("="))
+
+
+def cell_of(config: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return the data set that a configuration is tested on, its network, mixer and epochs.
+
+    One without a backbone searches its network, and may train it on other images than those of the search.
+    """
+    if "retrain.dataset" in config:
+        return config["retrain.dataset"] or config.get("dataset"), FOUND, "none", config.get("epochs")
+    return tuple(config.get(key) for key in EXACT)
 
 
 @cache
@@ -99,7 +115,7 @@ def describes(row: Mapping[Any, Any], config: Mapping[str, Any]) -> bool:
     """Return whether a row of the file is of a run with a configuration, whatever the metric."""
     return (
         row["sumix"] == sumix_terms(config)
-        and all(row[key] == config.get(key) for key in EXACT)
+        and tuple(row[key] for key in EXACT) == cell_of(config)
         and all(pd.isna(row[column]) or row[column] == config.get(key) for column, key in IF_KNOWN.items())
         and _fits(row, config)
     )
@@ -159,6 +175,8 @@ PRINTED: dict[str, tuple[tuple[str, Callable[[float], float]], ...]] = {
     "test_top5_error": (("top5_error", _same),),
     "test_top1_clean": (("clean_top1", _same), ("top1", _same), ("top1_error", _hundred_minus)),
     "test_top1_corrupted": (("corruption_top1", _same),),
+    "params": (("params_millions", lambda millions: 1e6 * millions),),
+    "search_seconds": (("search_gpu_days", lambda days: 86400 * days),),
     "fgsm_error": (("fgsm_error", _same), ("fgsm_top1", _hundred_minus)),  # SUMix's own is fgsm_release_error
     "pgd_grey_error": (("pgd_grey_top1", _hundred_minus),),
     "pgd_black_error": (("pgd_black_top1", _hundred_minus),),

@@ -12,6 +12,7 @@ import pytest
 from analysis import detection, literature, out_of_distribution, robustness
 from analysis.records.published import (
     EXACT,
+    FOUND,
     IF_KNOWN,
     matching,
     printed,
@@ -22,10 +23,14 @@ from analysis.records.published import (
 from trainables.metric import METRICS
 from trainables.mixers import MIXERS
 from trainables.recipes import CIFAR100_RESNET18
+from trainables.search_architecture import METRICS as SEARCH_METRICS
 
 # Each command that measures, and the metrics that it puts next to the papers'.
 SHOWN = {
-    "ablation_table": [*(metric.name for metric in METRICS), "train_seconds_total_ratio"],
+    "ablation_table": [
+        *dict.fromkeys(metric.name for metric in (*METRICS, *SEARCH_METRICS)),
+        "train_seconds_total_ratio",
+    ],
     "robustness": list(robustness.MEASURES),
     "out_of_distribution": list(out_of_distribution.MEASURES),
     "localisation": ["max_box_acc_v2"],
@@ -40,7 +45,10 @@ def config_of(number: dict[Any, Any]) -> dict[str, Any]:
     regulariser = next((term for term in terms if term not in ("lam", "none")), "none")
     learned = "learned" if "lam" in terms else "fixed"
     known |= {key: float(Fraction(text)) if text[0].isdigit() else text for key, text in settings_of(number).items()}
-    return {**{key: number[key] for key in EXACT}, **known, "sumix.lam": learned, "sumix.regulariser": regulariser}
+    cell = {key: number[key] for key in EXACT}
+    if number["backbone"] == FOUND:
+        cell = {"retrain.dataset": number["dataset"], "epochs": number["epochs"]}
+    return {**cell, **known, "sumix.lam": learned, "sumix.regulariser": regulariser}
 
 
 def runs_of(number: dict[Any, Any]) -> pd.DataFrame:

@@ -104,7 +104,7 @@ def test_one_step_with_every_network_and_mixer(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_every_study_is_here() -> None:
-    assert {*KIMAGE, "kimage_subsampling", "kimage_nas", "kimage_style"} == {
+    assert {*KIMAGE, "kimage_subsampling", "kimage_nas", "kimage_table6", "kimage_style"} == {
         file.stem for file in FOLDER.glob("kimage_*.py")
     }
 

@@ -67,6 +67,29 @@ def jitter(pixels: Tensor, rng: Generator, strength: float) -> Tensor:
     return blend(grey(pixels), pixels, factors[2])
 
 
+def turn_hue(images: Tensor, rng: Generator, *, strength: float) -> Tensor:
+    """Turn the hues of an image by one angle; greys, the greatest and the least of a pixel's three values stay.
+
+    Args:
+        images: (B, 3, H, W) bytes, left unchanged.
+        rng: the source of every draw, on the device of ``images``.
+        strength: angles are uniform in -strength .. strength, in turns of the whole circle.
+    """
+    turns = strength * (2 * torch.rand(len(images), generator=rng, device=images.device) - 1)
+    red, green, blue = (pixels := images.float()).unbind(dim=1)  # (B, H, W) each
+    most, least = pixels.amax(dim=1), pixels.amin(dim=1)
+    spread = most - least
+    divisor = spread.clamp_min(1)  # of a grey every difference is 0
+    # Sixths of the circle from red, through green at 2 and blue at 4.
+    blue_most = 4 + (red - green) / divisor
+    hue = torch.where(most == red, (green - blue) / divisor, blue_most)
+    hue = torch.where((most == green) & (most != red), 2 + (blue - red) / divisor, hue) + 6 * turns[:, None, None]
+    # Each colour is at its most within a sixth of its own hue, and at its least beyond a third.
+    away = torch.stack([(hue - own + 3).remainder(6).sub(3).abs() for own in (0, 2, 4)], dim=1)
+    turned = least[:, None] + spread[:, None] * (2 - away).clamp(0, 1)
+    return turned.round_().to(torch.uint8)
+
+
 def lighting(images: Tensor, rng: Generator, *, strength: float) -> Tensor:
     """Move all pixels of an image by one colour, drawn along the principal components of ImageNet's colours.
 

@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Generator, Tensor
 
-from trainables.augment.colour import jitter, lighting
+from trainables.augment.colour import jitter, lighting, turn_hue
 from trainables.augment.crop_and_flip import crop_and_flip, flip
 from trainables.augment.randaugment import rand_augment
 from trainables.augment.random_erasing import random_erasing
@@ -63,6 +63,8 @@ def _after_crop(config: DataConfig, dataset: Dataset) -> list[Augment]:
         )
     if options.jitter:
         steps.append(lambda images, rng: jitter(images.float(), rng, options.jitter).to(torch.uint8))
+    if options.hue:
+        steps.append(partial(turn_hue, strength=options.hue))
     if options.lighting:
         steps.append(partial(lighting, strength=options.lighting))
     if options.erasing:

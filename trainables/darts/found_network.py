@@ -85,7 +85,7 @@ class DartsNetwork(nn.Module):
             self.cells.append(Cell(edges, (before_last, last, width), halves=halves, after_halving=after_halving))
             before_last, last, after_halving = last, NODES * width, halves
             if place == self.auxiliary_after and auxiliary:
-                self.auxiliary: nn.Module | None = _auxiliary_head(last, num_classes)
+                self.auxiliary: nn.Module | None = _auxiliary_head(last, num_classes, large)
         if not auxiliary:
             self.auxiliary = None
         self.head = nn.Linear(last, num_classes)
@@ -101,13 +101,14 @@ class DartsNetwork(nn.Module):
         return self.head(last.mean(dim=(2, 3))), second
 
 
-def _auxiliary_head(width: int, num_classes: int) -> nn.Module:
-    """Return the second head for a map of 8x8."""
+def _auxiliary_head(width: int, num_classes: int, large: bool) -> nn.Module:
+    """Return the second head for a map of 8x8, or of 7x7 where ``large``: there it has one batch norm, as in DARTS."""
     return nn.Sequential(
         nn.ReLU(),
-        nn.AvgPool2d(5, 3, count_include_pad=False),
+        nn.AvgPool2d(5, 2 if large else 3, count_include_pad=False),
         *(nn.Conv2d(width, 128, 1, bias=False), nn.BatchNorm2d(128), nn.ReLU()),
-        *(nn.Conv2d(128, 768, 2, bias=False), nn.BatchNorm2d(768), nn.ReLU()),
+        nn.Conv2d(128, 768, 2, bias=False),
+        *((nn.ReLU(),) if large else (nn.BatchNorm2d(768), nn.ReLU())),
         nn.Flatten(),
         nn.Linear(768, num_classes),
     )

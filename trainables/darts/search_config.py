@@ -2,24 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 from trainables.config import annotations, checked, require_known
+from trainables.darts.genotype import OPERATION_NAMES, PUBLISHED, Genotype, read_genotype
+from trainables.darts.retrain_config import AS_SEARCHED, RetrainConfig, check_retraining, retrained_images
 from trainables.datasets import DATASETS
-from trainables.datasets.data_config import AugmentConfig, DataConfig, SubsetConfig, check_data
+from trainables.datasets.data_config import NO_SUBSET, DataConfig, check_data
 from trainables.ranges import Count, NotNegative, Positive, ShareBelowOne
 
-SECTIONS = {"augment": "augment_options", "subset": "subset"}  # keys with a dot, and the field of their values
-OPERATIONS = (  # as PC-DARTS names them
-    "none",
-    "max_pool_3x3",
-    "avg_pool_3x3",
-    "skip_connect",
-    "sep_conv_3x3",
-    "sep_conv_5x5",
-    "dil_conv_3x3",
-    "dil_conv_5x5",
-)
+# Keys with a dot: the part before it, and the field of ``SearchConfig`` that holds their values.
+SECTIONS = {"augment": "augment_options", "subset": "subset", "retrain": "retrain"}
 HALVES = 0.5  # of the images that a search sees, half learn the weights and half the architecture
 
 
@@ -27,7 +20,12 @@ HALVES = 0.5  # of the images that a search sees, half learn the weights and hal
 class SearchConfig(DataConfig):
     """Everything that determines the numbers of a run, except its seed. ``subset.*`` is what the search sees."""
 
-    operations: tuple[str, ...] = OPERATIONS
+    # None: the architecture is searched. Cells that are known need no search, and ``dataset`` is then not read where
+    # ``retrain.dataset`` is another.
+    genotype: Literal["pc_darts_cifar10", "pc_darts_imagenet"] | None = None
+    genotype_file: str | None = None  # the genotype.json of another run
+
+    operations: tuple[str, ...] = OPERATION_NAMES
     search_epochs: Count = 50
     frozen_epochs: int = 15  # the first, in which only the weights are learned
     search_channels: Count = 16
@@ -40,6 +38,7 @@ class SearchConfig(DataConfig):
     architecture_weight_decay: NotNegative = 1e-3
 
     epochs: Count = 600  # of the network that was found, from scratch, on all images
+    retrain: RetrainConfig = AS_SEARCHED  # where that differs from the search, such as in its data set
     channels: Count = 36
     cells: Count = 20
     batch_size: Count = 96
@@ -51,6 +50,18 @@ class SearchConfig(DataConfig):
     momentum: ShareBelowOne = 0.9  # of both
     weight_decay: NotNegative = 3e-4
     grad_clip: Positive = 5.0
+
+    @property
+    def known_genotype(self) -> Genotype | None:
+        """Return the cells that need no search; None where they are searched."""
+        if self.genotype_file is not None:
+            return read_genotype(self.genotype_file)
+        return None if self.genotype is None else PUBLISHED[self.genotype]
+
+    @property
+    def retrained(self) -> DataConfig:
+        """Return the images that the found network is trained and tested on."""
+        return retrained_images(self.retrain, self)
 
 
 DEFAULTS = SearchConfig()
@@ -69,8 +80,8 @@ def parse(config: Mapping[str, Any]) -> SearchConfig:
         require_known("key", key, flatten(DEFAULTS))
         section, dot, name = key.partition(".")
         if dot:
-            kind = {"augment": AugmentConfig, "subset": SubsetConfig}[section]
-            sections[SECTIONS[section]][name] = checked(key, value, annotations(kind)[name])
+            kind = annotations(getattr(DEFAULTS, SECTIONS[section]).__class__)[name]
+            sections[SECTIONS[section]][name] = checked(key, value, kind)
         else:
             values[key] = checked(key, value, kinds[key])
     nested = {name: replace(getattr(DEFAULTS, name), **given) for name, given in sections.items()}
@@ -81,11 +92,30 @@ def parse(config: Mapping[str, Any]) -> SearchConfig:
 
 def _check(config: SearchConfig) -> None:
     require_known("dataset", config.dataset, DATASETS)
-    check_data(config)
+    if config.genotype is not None and config.genotype_file is not None:
+        raise ValueError(f"genotype and genotype_file are two networks: leave one out, got both, {config.genotype!r}")
+    if config.known_genotype is None:
+        _check_search(config)
+    elif config.subset != NO_SUBSET:
+        raise ValueError(f"subset.* is what a search sees, and a known genotype needs none, got {config.subset.rule!r}")
+    for key in "search_cells", "cells":
+        if getattr(config, key) < 3:
+            raise ValueError(f"{key} must be at least 3, so that two cells halve the map, got {getattr(config, key)}")
+    if config.cutout < 0:
+        raise ValueError(f"cutout must not be negative, got {config.cutout}")
+    if config.channels % 2:
+        raise ValueError(f"channels must be even, got {config.channels}")
     if config.validation or config.evaluate != "test":
         raise ValueError("a search holds out half of its images itself: leave validation 0 and evaluate 'test'")
+    check_retraining(
+        config.retrain, config, epochs=config.epochs, batch_size=config.batch_size, auxiliary=config.auxiliary
+    )
+
+
+def _check_search(config: SearchConfig) -> None:
+    check_data(config)
     for name in config.operations:
-        require_known("operation", name, OPERATIONS)
+        require_known("operation", name, OPERATION_NAMES)
     if not set(config.operations) - {"none"} or len(set(config.operations)) < len(config.operations):
         raise ValueError(f"operations must be different, and one besides 'none', got {config.operations}")
     if not 0 <= config.frozen_epochs < config.search_epochs:
@@ -96,13 +126,6 @@ def _check(config: SearchConfig) -> None:
         raise ValueError(
             f"search_channels must be a multiple of partial, {config.partial}, got {config.search_channels}"
         )
-    for key in "search_cells", "cells":
-        if getattr(config, key) < 3:
-            raise ValueError(f"{key} must be at least 3, so that two cells halve the map, got {getattr(config, key)}")
-    if config.cutout < 0:
-        raise ValueError(f"cutout must not be negative, got {config.cutout}")
-    if config.channels % 2:
-        raise ValueError(f"channels must be even, got {config.channels}")
     if DATASETS[config.dataset].image_shape != (3, 32, 32) or config.image_size not in (None, 32):
         raise ValueError(f"a search is for images of 32 pixels in three channels, got dataset {config.dataset!r}")
 
@@ -114,3 +137,11 @@ def flatten(config: SearchConfig) -> dict[str, Any]:
     for prefix, name in SECTIONS.items():
         flat.update({f"{prefix}.{key}": value for key, value in values[name].items()})
     return flat
+
+
+# Options that have been added since the first version, each with the value that leaves every number as it was.
+NEUTRAL: dict[str, Any] = {
+    key: value
+    for key, value in flatten(DEFAULTS).items()
+    if key in ("genotype", "genotype_file", "augment.hue") or key.startswith("retrain.")
+}

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeVar, get_args
 from pydantic import Field
 
 from trainables.datasets import DATASETS
-from trainables.ranges import Count, Interpolation, NotNegative, Padding, Share
+from trainables.ranges import Count, Hue, Interpolation, NotNegative, Padding, Share
 
 PADDING = 4  # pixels on each side that crop_flip adds, as in all the papers
 
@@ -36,6 +36,7 @@ class AugmentConfig:
     level: Level = 9.0  # the strength of RandAugment
     level_std: NotNegative = 0.5
     jitter: Share = 0.0  # of brightness, contrast and saturation
+    hue: Hue = 0.0  # how far colours may turn; of images of three channels
     lighting: NotNegative = 0.0  # the standard deviation of PCA noise; of images of three channels
     erasing: Share = 0.0  # probability that a box of an image becomes noise
 
@@ -107,11 +108,11 @@ def check_data(config: DataConfig) -> None:
         held_out_count(config.validation, num_train)
     if config.evaluate == "validation" and not config.validation:
         raise ValueError("evaluate 'validation' needs the key validation, a share or a number of training images")
-    if config.augment_options.lighting and dataset.image_shape[0] != 3:
-        raise ValueError(
-            f"augment.lighting is for images of three channels, got {config.augment_options.lighting} with dataset "
-            f"{dataset.name!r}"
-        )
+    for key in "hue", "lighting":
+        if (given := getattr(config.augment_options, key)) and dataset.image_shape[0] != 3:
+            raise ValueError(
+                f"augment.{key} is for images of three channels, got {given} with dataset {dataset.name!r}"
+            )
     side = config.image_size or dataset.image_shape[1]
     if config.augment == "crop_flip" and config.augment_options.padding == "reflect" and side <= PADDING:
         raise ValueError(

@@ -1,10 +1,10 @@
-"""Erasing and jitter; images are 24x20."""
+"""Erasing, jitter, lighting and hue; images are 24x20."""
 
 import pytest
 import torch
 from torchvision.transforms.v2 import functional as v2
 
-from trainables.augment.colour import COMPONENTS, DEVIATIONS, jitter, lighting
+from trainables.augment.colour import COMPONENTS, DEVIATIONS, jitter, lighting, turn_hue
 from trainables.augment.random_erasing import random_erasing
 from trainables.seeds import generator
 
@@ -76,3 +76,16 @@ def test_lighting_moves_an_image_by_one_colour_along_the_components():
     # Rounding to whole bytes adds a variance of 1/12; the covariance of 4000 draws is within 2/sqrt(4000) of its size.
     torch.testing.assert_close(colours.T.cov(), wanted + torch.eye(3) / 12, rtol=0.1, atol=0.2)
     assert torch.equal(images, torch.full_like(images, 128))
+
+
+def test_each_image_s_hue_turns_by_its_own_angle_as_torchvision_turns_it():
+    images = torch.randint(0, 256, (40, C, H, W), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    turns = 0.2 * (2 * torch.rand(40, generator=generator(0, "augment")) - 1)
+    result = turn_hue(images, generator(0, "augment"), strength=0.2)
+    expected = torch.stack([v2.adjust_hue(image, float(turn)) for image, turn in zip(images, turns, strict=True)])
+    assert (result.int() - expected.int()).abs().max() <= 1  # rounded, where torchvision cuts off
+    assert torch.equal(result.amax(dim=1), images.amax(dim=1))
+    assert torch.equal(result.amin(dim=1), images.amin(dim=1))
+    grey = images[:, :1].expand_as(images)
+    assert torch.equal(turn_hue(grey, generator(0, "augment"), strength=0.2), grey)
+    assert torch.equal(turn_hue(images, generator(0, "augment"), strength=0.0), images)

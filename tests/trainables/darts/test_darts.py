@@ -13,7 +13,8 @@ from trainables.darts.found_network import DartsNetwork, flops, parameters
 from trainables.darts.genotype import NODES, PC_DARTS_CIFAR, PC_DARTS_IMAGENET, Genotype
 from trainables.darts.operations import OPERATIONS
 from trainables.darts.search_config import DEFAULTS, flatten, parse
-from trainables.darts.search_run import SearchRun, search_step
+from trainables.darts.search_phase import search_step
+from trainables.darts.search_run import SearchRun
 from trainables.darts.supernet import EDGES, MixedEdge, SuperNet
 from trainables.datasets.dataset import Split, Splits
 from trainables.search_architecture import train
@@ -126,14 +127,14 @@ def test_an_interrupted_run_ends_with_the_same_numbers(tmp_path: Path) -> None:
         timed = ("train_seconds", "search_seconds", "train_seconds_total")
         return [{k: v for k, v in epoch.metrics.items() if k not in timed} for epoch in run.history]
 
-    whole = SearchRun(parse(SMALL), 0, coloured(), torch.device("cpu"))
+    whole = SearchRun(parse(SMALL), 0, coloured(), coloured(), torch.device("cpu"))
     while not whole.finished:
         whole.next_epoch()
         folder = tmp_path / str(len(whole.history))
         folder.mkdir()
         whole.save(folder)
     for epoch in (1, 2, 3):  # in the search, after it, and in the training of what was found
-        run = SearchRun(parse(SMALL), 0, coloured(), torch.device("cpu"))
+        run = SearchRun(parse(SMALL), 0, coloured(), coloured(), torch.device("cpu"))
         run.restore(tmp_path / str(epoch))
         while not run.finished:
             run.next_epoch()
@@ -142,25 +143,27 @@ def test_an_interrupted_run_ends_with_the_same_numbers(tmp_path: Path) -> None:
     assert not (tmp_path / "1" / "genotype.json").exists()
     assert set(whole.history[-1].metrics) >= {"search_seconds", "params", "mflops", "test_top1_error"}
     assert "test_top1" not in whole.history[1].metrics
-    network = whole.network
-    assert network is not None
-    assert whole.history[-1].metrics["params"] == sum(p.numel() for p in network.parameters())
+    assert whole.retraining is not None
+    assert whole.history[-1].metrics["params"] == sum(p.numel() for p in whole.retraining.network.parameters())
 
 
 def test_the_architecture_stays_as_it_is_while_it_is_frozen() -> None:
-    run = SearchRun(parse(SMALL), 0, coloured(), torch.device("cpu"))
-    before = [p.detach().clone() for p in run.supernet.architecture()]
+    run = SearchRun(parse(SMALL), 0, coloured(), coloured(), torch.device("cpu"))
+    assert run.search is not None
+    supernet = run.search.supernet
+    before = [p.detach().clone() for p in supernet.architecture()]
     run.next_epoch()
-    assert all(torch.equal(one, other) for one, other in zip(before, run.supernet.architecture(), strict=True))
+    assert all(torch.equal(one, other) for one, other in zip(before, supernet.architecture(), strict=True))
     run.next_epoch()
-    assert not any(torch.equal(one, other) for one, other in zip(before, run.supernet.architecture(), strict=True))
+    assert not any(torch.equal(one, other) for one, other in zip(before, supernet.architecture(), strict=True))
 
 
 def test_the_search_sees_the_subset_in_halves_and_the_training_all() -> None:
     keys = {**SMALL, "subset.rule": "random", "subset.share": 0.5}
-    run = SearchRun(parse(keys), 0, coloured(80), torch.device("cpu"))
-    assert [len(part) for part in run.searched] == [20, 20]
-    assert len(run.train_set) == 80
+    run = SearchRun(parse(keys), 0, coloured(80), coloured(80), torch.device("cpu"))
+    assert run.search is not None
+    assert [len(part) for part in run.search.sources] == [20, 20]
+    assert len(run.images.train) == 80
 
 
 def test_the_configuration_survives_the_flat_form_and_has_the_papers_values() -> None:

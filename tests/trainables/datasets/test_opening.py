@@ -162,9 +162,11 @@ def test_streamed_sizes_follow_the_keys(root):
     assert open_dataset(parse({**FOLDER, "augment.resize": 36}), root, "cpu").train.train_view.resize == 36
 
 
-@pytest.mark.parametrize("key", ["augment.randaugment", "augment.jitter", "augment.erasing"])
+@pytest.mark.parametrize("key", ["augment.randaugment", "augment.jitter", "augment.hue", "augment.erasing"])
 def test_each_further_augmentation_changes_training_images_alone(root, key):
-    value = {"augment.randaugment": "increasing", "augment.jitter": 0.4, "augment.erasing": 1.0}[key]
+    value = {"augment.randaugment": "increasing", "augment.jitter": 0.4, "augment.hue": 0.2, "augment.erasing": 1.0}[
+        key
+    ]
     for plain, changed in (
         [open_cifar(augment="rrc_flip", **keys) for keys in ({}, {key: value})],
         [open_dataset(parse({**FOLDER, **keys}), root, "cpu", workers=0) for keys in ({}, {key: value})],

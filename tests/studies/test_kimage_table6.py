@@ -1,0 +1,179 @@
+"""Table 6 of K-image mixing: its cells and published numbers, its dry run, and one step of each of its cells."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mlflow.tracking import MlflowClient
+from PIL import Image
+
+from analysis.records.published import published_number
+from mixlab import Options, main, run
+from mixlab.api import configure
+from mixlab.cli import parse as parse_options
+from mixlab.errors import BadInput
+from mixlab.spec.trainable import complete
+from tests.studies.cells import FOLDER, load
+from trainables import search_architecture
+from trainables.darts.genotype import Genotype
+from trainables.darts.search_config import parse
+from trainables.darts.search_run import SearchRun
+from trainables.datasets.dataset import Split, Splits
+from trainables.datasets.opening import dataset_of
+
+NAME = "kimage_table6"
+DATA = FOLDER.parent / "data"
+CELLS = ("all of CIFAR-100", "CV of CIFAR-100", "PC-DARTS, CIFAR-10", "PC-DARTS, ImageNet")
+
+
+@pytest.fixture
+def scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in a folder with scores of as many images as a test takes, ten of each of ten classes."""
+    file = tmp_path / "results" / "uncertainty" / "scores.csv"
+    file.parent.mkdir(parents=True)
+    rows = [f"{image},{image % 10},1.0,{image / 100},{image / 100}" for image in range(100)]
+    file.write_text("\n".join(["image,label,mean,std,cv", *rows]))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def cells(*options: str) -> dict[str, Mapping[str, Any]]:
+    study = load(NAME)[0]
+    train = complete(search_architecture.train)
+    spec = configure(study, train, parse_options(study, options))
+    return {trial.cell: trial.config for trial in spec.trials(train)}
+
+
+def test_the_cells_are_those_of_the_table_and_have_its_numbers(scored: Path) -> None:
+    found, header = cells(), load(NAME)[1]
+    assert tuple(found) == CELLS
+    for metric, published in {
+        "test_top1_error": (23.8, 24.3, 25.1, 24.2),
+        "test_top5_error": (7.09, 7.2, 7.8, 7.3),
+        "mflops": (730, 671, 586, 597),
+        "params": (6.3e6, 5.8e6, 5.3e6, 5.3e6),
+        "search_seconds": (8640, 864, 8640, 3.8 * 86400),
+    }.items():
+        for config, value in zip(found.values(), published, strict=True):
+            number = published_number(config, metric)
+            assert number is not None
+            assert number.value == pytest.approx(value)
+            if metric.endswith("error"):
+                assert f"{value:.2f}" in header
+
+
+def test_a_part_of_the_images_or_another_rule_is_not_the_published_run(scored: Path) -> None:
+    config = cells()["CV of CIFAR-100"]
+    for keys in ({"subset.rule": "random"}, {"retrain.train_images": 1000}, {"train_images": 10}, {"epochs": 90}):
+        assert published_number({**config, **keys}, "test_top1_error") is None
+
+
+def test_the_recipe_is_that_of_pc_darts_for_imagenet(scored: Path) -> None:
+    for config in cells().values():
+        assert config["dataset"] == "cifar100"
+        assert config["retrain.dataset"] == "imagenet"
+        assert (config["epochs"], config["batch_size"], config["lr"]) == (250, 1024, 0.5)
+        assert (config["channels"], config["cells"], config["auxiliary"]) == (48, 14, 0.4)
+        assert (config["weight_decay"], config["retrain.weight_decay"]) == (3e-4, 3e-5)
+        assert (config["retrain.schedule"], config["retrain.warmup_epochs"]) == ("linear", 5)
+        assert (config["retrain.label_smoothing"], config["grad_clip"]) == (0.1, 5.0)
+        assert (config["drop_path"], config["cutout"]) == (0.0, 0)
+
+
+@pytest.mark.parametrize("preset", ["quick", "smoke"])
+def test_a_short_preset_enlarges_cifar10(preset: str, scored: Path) -> None:
+    found = cells("--preset", preset)
+    assert tuple(found) == CELLS
+    for config in found.values():
+        assert (config["dataset"], config["retrain.dataset"], config["retrain.image_size"]) == (
+            "cifar10",
+            "cifar10",
+            64,
+        )
+        assert config["retrain.schedule"] == "cosine"  # what the recipe sets is reset
+        assert published_number(config, "test_top1_error") is None
+
+
+def test_without_scores_the_study_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadInput, match=r"^subset\.scores must be a file, but there is none at"):
+        cells()
+
+
+def test_one_step_of_every_cell(scored: Path) -> None:
+    """A search on 40 images of CIFAR's size, and a step of the whole network on two photographs of 224 pixels."""
+    generator = torch.Generator().manual_seed(0)
+
+    def noise(count: int, side: int) -> Splits:
+        images = torch.randint(0, 256, (count, 3, side, side), generator=generator, dtype=torch.uint8)
+        split = Split(images, torch.arange(count) % 10)
+        return Splits(split, split)
+
+    small = {"search_channels": 4, "search_cells": 3, "search_batch_size": 8, "search_epochs": 1, "frozen_epochs": 0}
+    for cell, config in cells().items():
+        settings = parse({**config, **small, "channels": 4, "cells": 3, "batch_size": 2, "retrain.accumulate": 1})
+        searched = noise(100, 32) if settings.known_genotype is None else None
+        run = SearchRun(settings, 0, searched, noise(2, 224), torch.device("cpu"))
+        if run.search is not None:
+            run.next_epoch()
+        assert run.retraining is not None
+        assert dataset_of(settings.retrained).num_classes == 1000
+        head = run.retraining.network.head.weight
+        before = head.detach().clone()
+        run.next_epoch()
+        assert head.isfinite().all(), cell
+        assert not torch.equal(head, before), cell
+
+
+@pytest.mark.slow
+def test_dry_run(scored: Path, tracking_uri: str, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ("--tracking-uri", tracking_uri, "--storage", str(scored / "out"), "--data-root", str(DATA))
+    with pytest.raises(SystemExit) as stopped:
+        main(load(NAME)[0], search_architecture.train, ["--preset", "smoke", "--dry-run", *where])
+    assert stopped.value.code == 0
+    assert "4 pending" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_search_on_cifar10_and_a_known_genotype_are_trained_on_a_folder_of_photographs(
+    tmp_path: Path, tracking_uri: str
+) -> None:
+    """The data root holds real CIFAR-10, and photographs in ImageNet's layout, a folder for each class."""
+    (tmp_path / "root").mkdir()
+    for entry in DATA.iterdir():
+        (tmp_path / "root" / entry.name).symlink_to(entry.resolve())
+    for split in ("train", "val"):
+        for label in range(3):
+            folder = tmp_path / "root" / "few" / split / f"n{label}"
+            folder.mkdir(parents=True)
+            for number in range(4):
+                Image.new("RGB", (80 + number, 70), (80 * label, 20 * number, 90)).save(folder / f"{number}.jpg")
+    study = replace(load(NAME)[0].with_arms(["PC-DARTS, ImageNet"]), presets={})
+    study = study.with_fixed(
+        **{"retrain.dataset": "folder", "retrain.folder": "few", "retrain.num_classes": 3, "retrain.image_size": 64}
+    )
+    options = Options(
+        preset="smoke",
+        tracking_uri=tracking_uri,
+        storage=str(tmp_path / "results"),
+        data_root=str(tmp_path / "root"),
+        quiet=True,
+    )
+    result = run(study, search_architecture.train, options)
+    assert result.exit_code == 0
+    (table,) = result.tables
+    assert set(table.index) == {"all of CIFAR-100", "PC-DARTS, ImageNet"}
+    client = MlflowClient(tracking_uri)
+    experiment = client.get_experiment_by_name(NAME)
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], "tags.`mixlab.level` = 'seed'")
+    assert len(runs) == 2
+    searched = ["search_seconds" in found.data.metrics for found in runs]
+    assert sorted(searched) == [False, True]
+    for found in runs:
+        file = client.download_artifacts(found.info.run_id, "genotype.json", str(tmp_path))
+        Genotype.of(json.loads(Path(file).read_text()))

@@ -1,0 +1,217 @@
+"""A genotype is trained on other images than those that it was found on, by PC-DARTS's recipe for ImageNet."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from torch import Generator, nn
+
+from mixlab.spec.trainable import complete
+from tests.trainables.darts.test_darts import SMALL, coloured
+from trainables import search_architecture
+from trainables.darts.found_network import DartsNetwork
+from trainables.darts.genotype import PC_DARTS_CIFAR, PC_DARTS_IMAGENET, PUBLISHED, Genotype
+from trainables.darts.learning_rates import retraining_rate
+from trainables.darts.search_config import NEUTRAL, flatten, parse
+from trainables.darts.search_run import SearchRun
+from trainables.datasets.dataset import Split, Splits
+from trainables.datasets.resident import Resident
+from trainables.search_architecture import train
+
+CPU = torch.device("cpu")
+FOLDER = {"retrain.dataset": "folder", "retrain.folder": "few", "retrain.num_classes": 3}
+
+
+def photographs(count: int = 6, side: int = 64) -> Splits:
+    """Return noise in three classes."""
+    noise = torch.randint(0, 256, (count, 3, side, side), generator=Generator().manual_seed(0), dtype=torch.uint8)
+    split = Split(noise, torch.arange(count) % 3)
+    return Splits(split, split)
+
+
+def numbers(run: SearchRun) -> list[dict[str, float]]:
+    """Return the metrics of every epoch but for times."""
+    return [{key: v for key, v in epoch.metrics.items() if "seconds" not in key} for epoch in run.history]
+
+
+def test_a_network_found_on_small_images_is_trained_on_large_ones_and_goes_on_after_any_epoch(tmp_path: Path) -> None:
+    settings = parse({**SMALL, **FOLDER, "retrain.image_size": 64, "batch_size": 4, "retrain.accumulate": 2})
+    whole = SearchRun(settings, 0, coloured(), photographs(), CPU)
+    while not whole.finished:
+        whole.next_epoch()
+        folder = tmp_path / str(len(whole.history))
+        folder.mkdir()
+        whole.save(folder)
+    assert whole.retraining is not None
+    assert whole.retraining.network.head.out_features == 3
+    assert whole.search is not None
+    assert whole.search.supernet.head.out_features == 10
+    assert whole.words["data"] not in (whole.search.fingerprint, whole.images.fingerprint)
+    for epoch in (2, 3):  # 2: between the two phases
+        run = SearchRun(settings, 0, coloured(), photographs(), CPU)
+        run.restore(tmp_path / str(epoch))
+        while not run.finished:
+            run.next_epoch()
+        assert numbers(run) == numbers(whole)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_genotype_is_trained_without_a_search(name: str, tmp_path: Path) -> None:
+    settings = parse({**SMALL, **FOLDER, "retrain.image_size": 64, "genotype": name})
+    run = SearchRun(settings, 0, None, photographs(), CPU)
+    run.next_epoch()
+    run.save(tmp_path)
+    again = SearchRun(settings, 0, None, photographs(), CPU)
+    again.restore(tmp_path)
+    for each in (run, again):
+        each.next_epoch()
+        assert each.finished
+    assert numbers(run) == numbers(again)
+    assert "search_seconds" not in run.history[-1].metrics
+    assert Genotype.of(json.loads((tmp_path / "genotype.json").read_text())) == PUBLISHED[name]
+
+
+def test_the_genotype_of_a_file_gives_the_numbers_of_the_same_genotype_by_its_name(tmp_path: Path) -> None:
+    file = tmp_path / "genotype.json"
+    file.write_text(json.dumps(PC_DARTS_CIFAR.json()))
+    found = []
+    for keys in ({"genotype": "pc_darts_cifar10"}, {"genotype_file": str(file)}):
+        run = SearchRun(parse({**SMALL, **keys}), 0, None, coloured(), CPU)
+        run.next_epoch()
+        found.append(numbers(run))
+    assert found[0] == found[1]
+
+
+def test_a_batch_in_parts_steps_once_by_the_mean_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parts differ in their batch norms alone: where those do not depend on the batch, so does no number."""
+    images, labels = torch.rand(8, 3, 32, 32, dtype=torch.double), torch.arange(8)
+    monkeypatch.setattr(Resident, "train_batches", lambda *_: iter([(images, labels)]))
+    monkeypatch.setattr(Resident, "test_batches", lambda *_: iter([(images, labels)]))
+    monkeypatch.setattr(nn.BatchNorm2d, "train", lambda module, mode=True: nn.Module.train(module, False))
+    heads = []
+    for parts in (1, 4):
+        keys = {"genotype": "pc_darts_imagenet", "batch_size": 8, "retrain.accumulate": parts, "cutout": 0}
+        run = SearchRun(parse({**SMALL, **keys}), 0, None, coloured(8), CPU)
+        assert run.retraining is not None
+        head = run.retraining.network.double().head.weight
+        before = head.detach().clone()
+        run.next_epoch()
+        assert not torch.equal(head, before)
+        heads.append(head.detach().clone())
+    torch.testing.assert_close(*heads)
+
+
+def test_the_second_head_of_large_images_is_that_of_darts() -> None:
+    with torch.device("meta"):
+        network = DartsNetwork(PC_DARTS_IMAGENET, 48, 14, 1000, large=True, auxiliary=True)
+        logits, second = network(torch.zeros(2, 3, 224, 224))
+    assert second is not None
+    assert logits.shape == second.shape == (2, 1000)
+    assert network.auxiliary is not None
+    # Its map has 4 x 192 channels; one batch norm of 128.
+    assert sum(p.numel() for p in network.auxiliary.parameters()) == 768 * 128 + 256 + 128 * 768 * 4 + 769 * 1000
+
+
+def test_the_linear_rate_is_that_of_pc_darts() -> None:
+    def rate(done: int) -> float:
+        return retraining_rate("linear", 0.5, done, 250, 5)
+
+    assert [rate(done) for done in (0, 4, 5)] == pytest.approx([0.5 / 5, 0.5 * 241 / 245, 0.5 * 240 / 245])
+    assert [rate(done) for done in (244, 245, 249)] == pytest.approx([0.5 / 245, 0.5 / 245, 0.5 / (5 * 245)])
+    assert [retraining_rate("linear", 1.0, done, 4, 0) for done in range(4)] == [1.0, 0.75, 0.5, 0.25]
+
+
+def test_the_neutral_values_are_the_defaults_and_leave_every_key_as_it_was() -> None:
+    flat = flatten(parse(SMALL))
+    assert {key: flat[key] for key in NEUTRAL} == NEUTRAL
+    assert not {key for key in complete(train).hashed(flat) if key.startswith(("retrain.", "genotype", "augment.hue"))}
+
+
+def test_the_key_of_a_trial_follows_the_content_of_the_genotype(tmp_path: Path) -> None:
+    file, hashed = tmp_path / "genotype.json", []
+    for genotype in PUBLISHED.values():
+        file.write_text(json.dumps(genotype.json()))
+        hashed.append(complete(train).hashed(flatten(parse({**SMALL, "genotype_file": str(file)}))))
+    assert hashed[0]["genotype_file"] != hashed[1]["genotype_file"]
+    assert str(file) not in hashed[0].values()
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        ({"retrain.dataset": "imagnet"}, "unknown retrain.dataset 'imagnet'; did you mean 'imagenet'"),
+        ({"retrain.dataste": "imagenet"}, "unknown key 'retrain.dataste'; did you mean 'retrain.dataset'"),
+        ({"retrain.image_size": 64}, "retrain.image_size needs the key retrain.dataset, got 64 without it"),
+        ({"retrain.dataset": "folder"}, r"retrain\.\*: dataset 'folder' needs the key folder"),
+        ({"retrain.dataset": "cifar10", "retrain.train_images": 60000}, r"retrain\.\*: train_images must be at most"),
+        ({"retrain.dataset": "fashion_mnist"}, "three channels .* got dataset 'fashion_mnist' at 28 pixels"),
+        ({"retrain.dataset": "imagenet", "retrain.image_size": 100}, "multiple of 32 pixels, got .* at 100 pixels"),
+        ({"retrain.dataset": "imagenet", "retrain.image_size": 64, "auxiliary": 0.4}, "auxiliary must be 0 unless"),
+        ({"retrain.warmup_epochs": 2}, "retrain.warmup_epochs must be less than epochs, 2, got 2"),
+        ({"retrain.accumulate": 3}, "retrain.accumulate must divide batch_size 8, got 3"),
+        ({"retrain.schedule": "steps"}, "retrain.schedule must be 'cosine' or 'linear', got 'steps'"),
+        ({"retrain.hue": 0.7}, "retrain.hue must be less than or equal to 0.5, got 0.7"),
+        ({"genotype": "darts"}, "genotype must be 'pc_darts_cifar10' or 'pc_darts_imagenet'.*, got 'darts'"),
+        ({"genotype": "pc_darts_cifar10", "subset.rule": "random", "subset.share": 0.1}, "a known genotype needs none"),
+        ({"genotype": "pc_darts_cifar10", "genotype_file": "x.json"}, "are two networks: leave one out"),
+        ({"genotype_file": "nowhere.json"}, "genotype_file 'nowhere.json' cannot be read: No such file"),
+    ],
+)
+def test_what_cannot_be_run_is_refused(keys: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        train.resolve({**SMALL, **keys})
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("{", "cannot be read: Expecting property name"),
+        ('{"normal": []}', "must hold the cells normal and reduce"),
+        ("[1, 2]", "must hold the cells normal and reduce"),
+        ('{"normal": [["nor_conv_3x3", 0]], "reduce": []}', "cell 'normal': it must have 8 edges, .* got 1"),
+        (
+            ("skip_connect", "nor_conv_3x3"),
+            "the operation of edge 1 must be one of max_pool_3x3, .* got 'nor_conv_3x3'",
+        ),
+        (("skip_connect", "none"), "the operation of edge 1 must be one of max_pool_3x3, .* got 'none'"),
+        ((0, 5), r"edge 3 must come from a state in 0\.\.2, before its node, got 5"),
+    ],
+)
+def test_a_genotype_of_another_space_is_refused(content: Any, sentence: str, tmp_path: Path) -> None:
+    file = tmp_path / "genotype.json"
+    if isinstance(content, tuple):
+        cells = PC_DARTS_CIFAR.json()
+        place, old = (1, 0) if isinstance(content[0], str) else (3, 1)
+        cells["normal"][place][old] = content[1]
+        content = json.dumps(cells)
+    file.write_text(content)
+    with pytest.raises(ValueError, match=f"genotype_file .*{sentence}"):
+        train.resolve({**SMALL, "genotype_file": str(file)})
+
+
+def test_images_that_are_missing_are_named_before_anything_starts(tmp_path: Path) -> None:
+    keys = {**SMALL, "genotype": "pc_darts_imagenet", "retrain.dataset": "imagenet", "auxiliary": 0.4}
+    with pytest.raises(ValueError, match=r"ImageNet is not complete .*unpack ILSVRC2012_img_train.tar"):
+        train.prepare(train.resolve(keys).settings, tmp_path)
+
+
+def test_a_folder_of_photographs_is_read_from_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In ImageNet's layout, a folder a class; the searched data set is not read where the genotype is known."""
+    for split in ("train", "val"):
+        for label in range(3):
+            folder = tmp_path / "few" / split / f"n{label}"
+            folder.mkdir(parents=True)
+            for number in range(2):
+                noise = torch.randint(0, 256, (70, 80, 3), generator=Generator().manual_seed(number), dtype=torch.uint8)
+                Image.fromarray(noise.numpy()).save(folder / f"{number}.png")
+    keys = {**SMALL, **FOLDER, "genotype": "pc_darts_imagenet", "retrain.image_size": 64, "retrain.augment": "rrc_flip"}
+    keys |= {"retrain.jitter": 0.4, "retrain.hue": 0.2, "retrain.label_smoothing": 0.1, "cutout": 0, "epochs": 1}
+    settings = train.resolve(keys).settings
+    train.prepare(settings, tmp_path)
+    last = search_architecture.train(settings, 0, data_root=tmp_path)
+    assert last.metrics.keys() >= {"test_top1_error", "test_top5_error", "params", "mflops"}
+    with pytest.raises(ValueError, match="has 3 classes, but num_classes is 4"):
+        train.prepare(train.resolve({**keys, "retrain.num_classes": 4}).settings, tmp_path)

@@ -1,0 +1,109 @@
+"""How the network that was found is trained from scratch where that differs from the search: ``retrain.*``.
+
+The defaults train it on the data set of the search, with the recipe of PC-DARTS for CIFAR-10.
+"""
+
+from dataclasses import dataclass, fields, replace
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from trainables.datasets import DATASETS
+from trainables.datasets.data_config import NO_SUBSET, AugmentConfig, DataConfig, check_data
+from trainables.known import require_known
+from trainables.ranges import Count, Hue, Interpolation, NotNegative, Padding, Share
+
+SMALL_SIDE = 32  # pixels; larger images take the stem that halves the map three times
+WITH_SECOND_HEAD = (32, 224, 256)  # the sides of images whose map after the second halving is 7x7 or 8x8
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainImages:
+    """The images of the retraining, named as those of the search are."""
+
+    dataset: str | None = None  # None: that of the search, all of its images, prepared as there
+    folder: str | None = None
+    num_classes: Count | None = None
+    train_images: Count | None = None
+    test_images: Count | None = None
+    image_size: Count | None = None
+    interpolation: Interpolation = "bicubic"
+    augment: Literal["crop_flip", "rrc_flip", "flip", "none"] = "crop_flip"
+    padding: Padding = "reflect"
+    scale: Annotated[float, Field(gt=0, le=1)] = 0.08
+    jitter: Share = 0.0
+    hue: Hue = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainConfig(RetrainImages):
+    """The options of ``retrain``; a study writes them ``retrain.dataset``, ``retrain.schedule``, ..."""
+
+    weight_decay: NotNegative | None = None  # None: that of the search
+    schedule: Literal["cosine", "linear"] = "cosine"  # of the learning rate, which changes after each epoch
+    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    label_smoothing: Share = 0.0  # of both heads
+    accumulate: Count = 1  # parts of a batch, each normalised by itself, for one step of all
+
+
+AS_SEARCHED = RetrainConfig()
+
+
+def retrained_images(retrain: RetrainConfig, searched: DataConfig) -> DataConfig:
+    """Return the images that the found network is trained and tested on: all of the search's data set, or others."""
+    if retrain.dataset is None:
+        return replace(searched, subset=NO_SUBSET)
+    return DataConfig(
+        bad_images=searched.bad_images,
+        dataset=retrain.dataset,
+        folder=retrain.folder,
+        num_classes=retrain.num_classes,
+        train_images=retrain.train_images,
+        test_images=retrain.test_images,
+        image_size=retrain.image_size,
+        interpolation=retrain.interpolation,
+        augment=retrain.augment,
+        augment_options=AugmentConfig(
+            padding=retrain.padding, scale=retrain.scale, jitter=retrain.jitter, hue=retrain.hue
+        ),
+    )
+
+
+def check_retraining(
+    retrain: RetrainConfig, searched: DataConfig, *, epochs: int, batch_size: int, auxiliary: float
+) -> None:
+    """Raise ``ValueError``, one sentence, for values that do not fit together.
+
+    Args:
+        retrain: the options.
+        searched: the images of the search.
+        epochs: of the retraining.
+        batch_size: of the retraining.
+        auxiliary: the weight of the second head's loss.
+    """
+    if retrain.dataset is None:
+        for field in fields(RetrainImages):
+            if (given := getattr(retrain, field.name)) != field.default:
+                raise ValueError(f"retrain.{field.name} needs the key retrain.dataset, got {given!r} without it")
+    else:
+        require_known("retrain.dataset", retrain.dataset, DATASETS)
+    images = retrained_images(retrain, searched)
+    try:
+        check_data(images)
+    except ValueError as error:
+        where = "" if retrain.dataset is None else "retrain.*: "
+        raise ValueError(f"{where}{error}") from None
+    channels, side, _ = DATASETS[images.dataset].image_shape
+    side = images.image_size or side
+    if channels != 3 or side % SMALL_SIDE:
+        raise ValueError(
+            f"a network that was found is for images in three channels whose side is a multiple of {SMALL_SIDE} "
+            f"pixels, got dataset {images.dataset!r} at {side} pixels"
+        )
+    if auxiliary and side not in WITH_SECOND_HEAD:
+        sides = ", ".join(map(str, WITH_SECOND_HEAD))
+        raise ValueError(f"auxiliary must be 0 unless images have a side of {sides} pixels, got {auxiliary} at {side}")
+    if retrain.warmup_epochs >= epochs:
+        raise ValueError(f"retrain.warmup_epochs must be less than epochs, {epochs}, got {retrain.warmup_epochs}")
+    if batch_size % retrain.accumulate:
+        raise ValueError(f"retrain.accumulate must divide batch_size {batch_size}, got {retrain.accumulate}")

@@ -1,0 +1,101 @@
+"""The second phase of a run: the network of a genotype is trained from scratch, and tested."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from trainables.darts.found_network import DartsNetwork, flops, parameters
+from trainables.darts.genotype import Genotype
+from trainables.darts.learning_rates import retraining_rate
+from trainables.darts.retrain_config import SMALL_SIDE
+from trainables.darts.search_config import SearchConfig
+from trainables.darts.testing import accuracies, mean_loss, normalised, sgd
+from trainables.datasets.opening import Opened, dataset_of
+from trainables.mixers.cutout import cutout
+from trainables.seeds import derive_seed, generator
+from trainables.training import test_batch
+
+
+class Retraining:
+    """The network that was found, and its optimiser."""
+
+    def __init__(
+        self, settings: SearchConfig, seed: int, genotype: Genotype, images: Opened, device: torch.device
+    ) -> None:
+        self.settings, self.seed, self.device = settings, seed, device
+        self.dataset = dataset_of(settings.retrained)
+        assert images.test is not None  # evaluate is "test"
+        self.train_set, self.test_set = images.train, images.test
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(seed, "init-found"))
+            sizes = (settings.channels, settings.cells, self.dataset.num_classes)
+            self.large = self.dataset.image_shape[1] > SMALL_SIDE
+            network = DartsNetwork(genotype, *sizes, large=self.large, auxiliary=settings.auxiliary > 0)
+        self.network = network.to(device)
+        decay = settings.weight_decay if settings.retrain.weight_decay is None else settings.retrain.weight_decay
+        self.weights = sgd(self.network.parameters(), settings.lr, settings.momentum, decay)
+
+    def epoch(self, number: int, done: int) -> dict[str, float]:
+        """Make one pass over the training images, and test.
+
+        Args:
+            number: of the epoch in the run; its random numbers follow from it.
+            done: epochs of this phase that are over.
+        """
+        settings, retrain, network = self.settings, self.settings.retrain, self.network
+        network.drop_path = settings.drop_path * (done / settings.epochs)
+        lr = retraining_rate(retrain.schedule, settings.lr, done, settings.epochs, retrain.warmup_epochs)
+        for group in self.weights.param_groups:
+            group["lr"] = lr
+        order, augment = generator(self.seed, "data", number), generator(self.seed, "augment", number, self.device)
+        squares = generator(self.seed, "mixer", number, self.device)
+        losses: list[tuple[float, int]] = []
+        network.train()
+        for images, labels in self.train_set.train_batches(settings.batch_size, order, augment):
+            if settings.cutout:
+                images = cutout(images, squares, length=settings.cutout).images
+            self.weights.zero_grad()
+            part_size = settings.batch_size // retrain.accumulate
+            for part, theirs in zip(images.split(part_size), labels.split(part_size), strict=True):
+                loss = self._loss(part, theirs)
+                (loss * (len(part) / len(images))).backward()
+                losses.append((loss.item(), len(part)))
+            nn.utils.clip_grad_norm_(network.parameters(), settings.grad_clip)
+            self.weights.step()
+        top1, top5 = accuracies(self.predict, self.test_set, self.dataset, test_batch(settings.retrained))
+        errors = {"test_top1_error": 100 - top1, "test_top5_error": 100 - top5}
+        return {"train_loss": mean_loss(losses), **errors, "test_top1": 100 - errors["test_top1_error"]}
+
+    def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        smoothing = self.settings.retrain.label_smoothing
+        pixels = normalised(images, self.dataset)
+        if self.large and self.device.type == "cpu":
+            # In channels_last, oneDNN writes beyond its memory in the backward pass of a 1x1 convolution to fewer than
+            # eight channels that halves a map of 56x56 (torch 2.15).
+            pixels = pixels.contiguous()
+        logits, second = self.network(pixels)
+        loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
+        if second is not None:
+            loss = loss + self.settings.auxiliary * F.cross_entropy(second, labels, label_smoothing=smoothing)
+        return loss
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Return logits (B, L) of normalised images (B, 3, H, W), in evaluation mode."""
+        logits: Tensor = self.network.eval()(images)[0]
+        return logits
+
+    def sizes(self) -> dict[str, float]:
+        """Return the parameters and the millions of operations of the network in testing."""
+        operations = flops(self.network, self.dataset.image_shape)
+        return {"params": float(parameters(self.network)), "mflops": operations / 1e6}
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint holds of this phase."""
+        return {"network": self.network.state_dict(), "weights": self.weights.state_dict()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go back to what ``state`` returned."""
+        self.network.load_state_dict(state["network"])
+        self.weights.load_state_dict(state["weights"])

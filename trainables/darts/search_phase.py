@@ -1,0 +1,110 @@
+"""The first phase of a run: half of the images teach the weights of the supernet, and half its architecture."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from trainables.darts.genotype import Genotype
+from trainables.darts.learning_rates import cosine
+from trainables.darts.search_config import HALVES, SearchConfig
+from trainables.darts.supernet import SuperNet
+from trainables.darts.testing import accuracies, mean_loss, normalised, sgd
+from trainables.datasets.dataset import BatchSource, Splits
+from trainables.datasets.opening import dataset_of, open_splits
+from trainables.seeds import derive_seed, generator
+from trainables.training import TEST_BATCH
+
+ARCHITECTURE_BETAS = (0.5, 0.999)  # of Adam, as in DARTS
+
+
+class SearchPhase:
+    """The supernet, its two optimisers and the halves of the images."""
+
+    def __init__(self, settings: SearchConfig, seed: int, splits: Splits, device: torch.device) -> None:
+        self.settings, self.seed, self.device = settings, seed, device
+        self.dataset = dataset_of(settings)
+        opened = open_splits(replace(settings, validation=HALVES, evaluate="validation"), splits, device)
+        assert opened.validation is not None  # it is a half
+        self.sources: tuple[BatchSource, BatchSource] = (opened.train, opened.validation)
+        self.fingerprint = opened.fingerprint
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(seed, "init"))
+            sizes = (settings.search_channels, settings.search_cells, self.dataset.num_classes, settings.partial)
+            self.supernet = SuperNet(settings.operations, *sizes, generator(seed, "architecture")).to(device)
+        self.weights = sgd(self.supernet.weights(), settings.search_lr, settings.momentum, settings.weight_decay)
+        decay = settings.architecture_weight_decay
+        self.architecture = torch.optim.Adam(
+            self.supernet.architecture(), settings.architecture_lr, ARCHITECTURE_BETAS, weight_decay=decay
+        )
+
+    def epoch(self, number: int) -> dict[str, float]:
+        """First order: a step of the architecture on a batch of one half, then one of the weights on the other half."""
+        settings = self.settings
+        for group in self.weights.param_groups:
+            group["lr"] = cosine(settings.search_lr, settings.search_min_lr, (number - 1) / settings.search_epochs)
+        batches = [
+            source.train_batches(
+                settings.search_batch_size,
+                generator(self.seed, f"data-{half}", number),
+                generator(self.seed, f"augment-{half}", number, self.device),
+            )
+            for half, source in zip(("weights", "architecture"), self.sources, strict=True)
+        ]
+        losses: list[tuple[float, int]] = []
+        self.supernet.train()
+        for (images, labels), (others, theirs) in zip(*batches, strict=False):
+            half = (normalised(others, self.dataset), theirs) if number > settings.frozen_epochs else None
+            batch, optimisers = (normalised(images, self.dataset), labels), (self.weights, self.architecture)
+            losses.append((search_step(self.supernet, optimisers, batch, half, settings.grad_clip), len(images)))
+        top1, _ = accuracies(self.supernet.eval(), self.sources[1], self.dataset, TEST_BATCH)
+        return {"train_loss": mean_loss(losses), "search_top1": top1}
+
+    def genotype(self) -> Genotype:
+        """Return the cells that are the best so far."""
+        return self.supernet.genotype()
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint holds of this phase."""
+        return {
+            "supernet": self.supernet.state_dict(),
+            "weights": self.weights.state_dict(),
+            "architecture": self.architecture.state_dict(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go back to what ``state`` returned."""
+        self.supernet.load_state_dict(state["supernet"])
+        self.weights.load_state_dict(state["weights"])
+        self.architecture.load_state_dict(state["architecture"])
+
+
+def search_step(
+    supernet: SuperNet,
+    optimisers: tuple[torch.optim.Optimizer, torch.optim.Optimizer],
+    batch: tuple[Tensor, Tensor],
+    other: tuple[Tensor, Tensor] | None,
+    grad_clip: float,
+) -> float:
+    """Take a step of the architecture on one batch and then of the weights on another, and return the latter's loss.
+
+    Args:
+        supernet: in training mode.
+        optimisers: of the weights and of the architecture.
+        batch: normalised images (B, 3, H, W) and labels (B,) for the weights.
+        other: the same for the architecture; None while it is frozen.
+        grad_clip: the greatest length of the gradient of all weights together.
+    """
+    of_weights, of_architecture = optimisers
+    if other is not None:
+        of_architecture.zero_grad()
+        F.cross_entropy(supernet(other[0]), other[1]).backward()
+        of_architecture.step()
+    of_weights.zero_grad()
+    loss = F.cross_entropy(supernet(batch[0]), batch[1])
+    loss.backward()
+    nn.utils.clip_grad_norm_(supernet.weights(), grad_clip)
+    of_weights.step()
+    return loss.item()
