@@ -2,10 +2,11 @@
 
     python tests/benchmarks/bench_evaluate.py [--backbone resnet18] [--images 2000] [--rounds 5]
 
-Ours is what the commands of the analysis do with images: ``predict``, and the whole evaluation of
-``analysis/occlusion.py`` with the masks in each order. The other is the network on as many images, in batches of the
-same size, and nothing else. They run in turn; the table shows the median ratio. Expected: at most 1.15. On a CPU the
-time is that of this process on its cores, which other programs hardly disturb. Images are noise: what they show changes
+Ours is what the commands of the analysis do with images: ``predict``, the whole evaluation of
+``analysis/occlusion.py`` with the masks in each order, and the scores of ``analysis/uncertainty.py`` from two mixtures
+of each image, by either mixer. The other is the network on as many images, in batches of the same size, and nothing
+else. They run in turn; the table shows the median ratio. Expected: at most 1.15. On a CPU the time is that of this
+process on its cores, which other programs hardly disturb. Images are noise: what they show changes
 no time. The last row reads photographs of 224 pixels from JPEG files while a ResNet-18 evaluates them; the time is by
 the clock there, because other processes decode.
 """
@@ -23,7 +24,8 @@ import torch
 from recording import in_turn, ratios, record
 from torch import Generator, Tensor
 
-from analysis.networks.evaluate import Result, all_of
+from analysis.networks.evaluate import Result, all_of, batches
+from analysis.networks.sample_scores import MIXTURES, score
 from analysis.occlusion import measure
 from trainables.backbones.backbone import Network
 from trainables.config import parse
@@ -43,6 +45,7 @@ from trainables.datasets.opening import open_dataset  # noqa: E402
 
 BATCH = 500
 DRAWS = 1
+MIXINGS = 2  # of each image; a further one takes as long
 OURS, BARE = "ours", "the forward pass"
 PHOTOGRAPHS = 240
 IN_MEMORY = 24  # photographs in a batch, as many as the commands take
@@ -72,10 +75,14 @@ def main() -> None:
     def occlusion(order: str) -> Result:
         return measure(network, source, config, {"fill": "mean", "order": order, "draws": DRAWS})
 
+    def scores(mixture: str) -> object:
+        return score(network, batches(source, config), device(), mixings=MIXINGS, mixture=mixture)
+
     ways: dict[str, tuple[Callable[[], object], int]] = {
         "predict": (lambda: predict(network, images), 1),
         "occlusion, random patches": (lambda: occlusion("random"), len(SHARES) * DRAWS),
         "occlusion, salient patches first": (lambda: occlusion("salient"), len(SHARES) * DRAWS),
+        **{f"uncertainty, {mixture}": (partial(scores, mixture), MIXINGS) for mixture in MIXTURES},
     }
     clock = time.perf_counter if torch.cuda.is_available() else time.process_time
     forward(network, images, 1)
