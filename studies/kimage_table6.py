@@ -2,15 +2,15 @@
 
     python studies/kimage_table1_pyramidnet110.py --arms dcutmix --seeds 1    a network to score the images with
     python analysis/uncertainty.py RUN                                        its scores, in results/uncertainty
-    python studies/kimage_table6.py                                           4 arms x 6 seeds, weeks on a GPU each
-    python studies/kimage_table6.py --preset quick --arms "PC-DARTS, ImageNet"    without scores, a laptop, CIFAR-10
+    python studies/kimage_table6.py                                           4 arms x 6 seeds, 250 epochs of ImageNet each
+    python studies/kimage_table6.py --preset quick --arms "PC-DARTS of ImageNet"    without scores, a laptop, CIFAR-10
     python analysis/ablation_table.py kimage_table6 --metric search_seconds       the time of each search
 
 Paper: top-1 and top-5 error %, parameters and operations in millions, and the search in GPU days
-    all of CIFAR-100       23.80  7.09  6.3  730  0.1
-    CV of CIFAR-100        24.30  7.20  5.8  671  0.01
-    PC-DARTS, CIFAR-10     25.10  7.80  5.3  586  0.1
-    PC-DARTS, ImageNet     24.20  7.30  5.3  597  3.8
+    all of CIFAR-100         23.80  7.09  6.3  730  0.1
+    CV of CIFAR-100          24.30  7.20  5.8  671  0.01
+    PC-DARTS of CIFAR-10     25.10  7.80  5.3  586  0.1
+    PC-DARTS of ImageNet     24.20  7.30  5.3  597  3.8
 The last two are PC-DARTS's own cells, which are trained without a search: its paper prints these numbers.
 
 A run searches on CIFAR-100 and trains what it found on ImageNet; ``genotype.json`` is the network. Any such file can be
@@ -51,8 +51,8 @@ study = Study(
     arms=(
         Arm("all of CIFAR-100", {}),
         Arm("CV of CIFAR-100", {"subset.rule": "cv", "subset.share": 0.1, "subset.scores": SCORES}),
-        Arm("PC-DARTS, CIFAR-10", {"genotype": "pc_darts_cifar10"}),
-        Arm("PC-DARTS, ImageNet", {"genotype": "pc_darts_imagenet"}),
+        Arm("PC-DARTS of CIFAR-10", {"genotype": "pc_darts_cifar10"}),
+        Arm("PC-DARTS of ImageNet", {"genotype": "pc_darts_imagenet"}),
     ),
     seeds=range(6),
     presets={

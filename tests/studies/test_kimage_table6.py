@@ -27,7 +27,7 @@ from trainables.datasets.opening import dataset_of
 
 NAME = "kimage_table6"
 DATA = FOLDER.parent / "data"
-CELLS = ("all of CIFAR-100", "CV of CIFAR-100", "PC-DARTS, CIFAR-10", "PC-DARTS, ImageNet")
+CELLS = ("all of CIFAR-100", "CV of CIFAR-100", "PC-DARTS of CIFAR-10", "PC-DARTS of ImageNet")
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def test_a_search_on_cifar10_and_a_known_genotype_are_trained_on_a_folder_of_pho
             folder.mkdir(parents=True)
             for number in range(4):
                 Image.new("RGB", (80 + number, 70), (80 * label, 20 * number, 90)).save(folder / f"{number}.jpg")
-    study = replace(load(NAME)[0].with_arms(["PC-DARTS, ImageNet"]), presets={})
+    study = replace(load(NAME)[0].with_arms(["PC-DARTS of ImageNet"]), presets={})
     study = study.with_fixed(
         **{"retrain.dataset": "folder", "retrain.folder": "few", "retrain.num_classes": 3, "retrain.image_size": 64}
     )
@@ -166,7 +166,7 @@ def test_a_search_on_cifar10_and_a_known_genotype_are_trained_on_a_folder_of_pho
     result = run(study, search_architecture.train, options)
     assert result.exit_code == 0
     (table,) = result.tables
-    assert set(table.index) == {"all of CIFAR-100", "PC-DARTS, ImageNet"}
+    assert set(table.index) == {"all of CIFAR-100", "PC-DARTS of ImageNet"}
     client = MlflowClient(tracking_uri)
     experiment = client.get_experiment_by_name(NAME)
     assert experiment is not None
