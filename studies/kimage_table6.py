@@ -2,7 +2,7 @@
 
     python studies/kimage_table1_pyramidnet110.py --arms dcutmix --seeds 1    a network to score the images with
     python analysis/uncertainty.py RUN                                        its scores, in results/uncertainty
-    python studies/kimage_table6.py                                           4 arms x 6 seeds, 250 epochs of ImageNet each
+    python studies/kimage_table6.py                                           4 arms x 6 seeds, 250 epochs of ImageNet
     python studies/kimage_table6.py --preset quick --arms "PC-DARTS of ImageNet"    without scores, a laptop, CIFAR-10
     python analysis/ablation_table.py kimage_table6 --metric search_seconds       the time of each search
 

@@ -50,7 +50,8 @@ def provenance_text(*levels: LevelTable) -> str:
         for what in ("train", "test")
         if (part := [count for count in _distinct(runs, f"config.{what}_images") if count != "None"])
     ]
-    parts = [_values(runs, "config.dataset"), *subset, _values(runs, "config.backbone")]
+    retrained = [f"then {name}" for name in _distinct(runs, "config.retrain.dataset") if name != "None"]
+    parts = [_values(runs, "config.dataset"), *subset, *retrained, _values(runs, "config.backbone")]
     parts += [f"{epochs} epochs" if epochs else ""]
     parts += [f"n = {' to '.join(map(str, dict.fromkeys((counts[0], counts[-1]))))}"]
     parts += [f"{'seeds' if len(seeds) > 1 else 'seed'} {_ranges(seeds)}", _commits(runs)]

@@ -152,10 +152,11 @@ def test_a_search_on_cifar10_and_a_known_genotype_are_trained_on_a_folder_of_pho
             folder.mkdir(parents=True)
             for number in range(4):
                 Image.new("RGB", (80 + number, 70), (80 * label, 20 * number, 90)).save(folder / f"{number}.jpg")
-    study = replace(load(NAME)[0].with_arms(["PC-DARTS of ImageNet"]), presets={})
-    study = study.with_fixed(
-        **{"retrain.dataset": "folder", "retrain.folder": "few", "retrain.num_classes": 3, "retrain.image_size": 64}
-    )
+    smallest = {
+        **{"retrain.dataset": "folder", "retrain.folder": "few", "retrain.num_classes": 3, "retrain.image_size": 64},
+        **{"train_images": 64, "search_batch_size": 16, "search_epochs": 1, "frozen_epochs": 0},
+    }
+    study = replace(load(NAME)[0].with_arms(["PC-DARTS of ImageNet"]), presets={"smoke": smallest})
     options = Options(
         preset="smoke",
         tracking_uri=tracking_uri,
@@ -174,6 +175,7 @@ def test_a_search_on_cifar10_and_a_known_genotype_are_trained_on_a_folder_of_pho
     assert len(runs) == 2
     searched = ["search_seconds" in found.data.metrics for found in runs]
     assert sorted(searched) == [False, True]
+    assert {found.data.params["retrain.dataset"] for found in runs} == {"folder"}
     for found in runs:
         file = client.download_artifacts(found.info.run_id, "genotype.json", str(tmp_path))
         Genotype.of(json.loads(Path(file).read_text()))

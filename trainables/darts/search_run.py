@@ -4,7 +4,6 @@ Every random number comes from a generator derived from (seed, purpose, epoch), 
 after its last finished epoch ends with the same numbers.
 """
 
-import hashlib
 import json
 import math
 import time
@@ -44,21 +43,16 @@ class SearchRun:
         torch.backends.cudnn.deterministic = True
         self.images = open_splits(settings.retrained, retrained, device)
         self.search = None if searched is None else SearchPhase(settings, seed, searched, device)
-        self.words = {"data": self._fingerprint(), **environment(device)}
+        # Arms are compared on the same images, whatever others the search saw; a search on a part of them shows which.
+        fingerprint = self.images.fingerprint
+        if self.search is not None and settings.retrain.dataset is None:
+            fingerprint = self.search.fingerprint
+        self.words = {"data": fingerprint, **environment(device)}
         self.history: list[Epoch] = []
         self.genotype = settings.known_genotype  # None until the search is over
         self.retraining: Retraining | None = None
         if self.genotype is not None:
             self._retrain(self.genotype)
-
-    def _fingerprint(self) -> str:
-        """Return 16 hexadecimal digits of all images that decide the numbers of the run."""
-        if self.search is None:
-            return self.images.fingerprint
-        if self.settings.retrain.dataset is None:
-            return self.search.fingerprint
-        both = self.search.fingerprint + self.images.fingerprint
-        return hashlib.sha256(both.encode()).hexdigest()[:16]
 
     @property
     def search_epochs(self) -> int:

@@ -78,6 +78,13 @@ def test_a_part_of_the_data_is_told(level_of):
     assert "cifar10, only 300 train images, resnet20" in provenance_text(level_of(full(), change=part))
 
 
+def test_other_images_of_the_retraining_are_named(level_of):
+    def retrained(runs):
+        return runs.assign(**{"config.retrain.dataset": "imagenet"})
+
+    assert "cifar10, then imagenet, resnet20" in provenance_text(level_of(full(), change=retrained))
+
+
 def test_an_even_complete_study_needs_no_notes(level_of):
     assert notes(level_of(full())) == []
 
