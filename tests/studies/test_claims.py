@@ -1,5 +1,6 @@
 """The claims that every study can make: six seeds, the control of SUMix, answers over its tables, and effects."""
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -49,6 +50,7 @@ def configurations(name: str) -> dict[tuple[tuple[str, ...], str], Mapping[str, 
     return {(tuple(trial.levels.values()), trial.arm): trial.config for trial in trials(name) if trial.seed == 0}
 
 
+@functools.cache
 def drawn(name: str) -> tuple[dict[str, Any], list[LevelTable]]:
     """Return the plan of a study, and its tables from drawn results."""
     plan = study_plan(study_of(name), trials(name), "paper", TRAIN)
