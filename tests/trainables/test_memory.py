@@ -1,0 +1,53 @@
+"""A process that trains one run after another does not grow, and a run's peak is its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.mixlab.held import draw_images
+from tests.toy import NOISE
+
+ROOT = Path(__file__).parents[2]
+TRIALS = 20
+GROWTH_MIB = 60.0  # before, each run left 20 to 60 MiB
+# As a worker runs them: each in a thread of its own, with one arena of the C library for all, and cleared before each.
+WORKER = """
+import json, sys, threading
+from pathlib import Path
+import psutil, torch
+from mixlab.cluster.worker import _give_back_memory
+from trainables import classify
+
+torch.set_num_threads(1)
+config, folder, trials = json.loads(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+mixers, peaks, held = ("none", "cutmix", "mixup", "saliencymix", "fmix"), [], []
+
+def train(number):
+    end = classify.train({**config, "mixer": mixers[number % len(mixers)]}, number, data_root=folder)
+    peaks.append(end.metrics["peak_memory_mib"])
+
+for number in range(trials):
+    thread = threading.Thread(target=train, args=(number,))
+    thread.start()
+    thread.join()
+    _give_back_memory()
+    held.append(psutil.Process().memory_info().rss / 2**20)
+print(json.dumps([held, peaks]))
+"""
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_used_again_and_again_stays_as_it_is(tmp_path: Path) -> None:
+    draw_images(tmp_path)
+    config = {"dataset": "folder", "folder": NOISE, "num_classes": 4, "image_size": 32, "backbone": "resnet8"}
+    config |= {"train_images": 96, "test_images": 40, "epochs": 1, "batch_size": 16}
+    command = [sys.executable, "-c", WORKER, json.dumps(config), str(tmp_path), str(TRIALS)]
+    paths = {"PYTHONPATH": f"{ROOT / 'platform'}:{ROOT}", "MALLOC_ARENA_MAX": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **paths}, check=True)
+    held, peaks = json.loads(done.stdout.splitlines()[-1])
+    assert held[-1] - held[0] < GROWTH_MIB, held
+    assert max(peaks) < 0.5 * held[0], peaks  # what the process has loaded is no run's own
