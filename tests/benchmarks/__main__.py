@@ -48,6 +48,7 @@ SIZES: dict[str, str] = {
     "study": "",
     "orchestration": "--trials 10 --seconds 5",
     "events": "--trials 600",
+    "driver": "--trials 1000",
     "claims": "",
     "table": "",
     "error_rates": "--studies 200 --power-studies 100",
