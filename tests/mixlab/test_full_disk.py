@@ -1,6 +1,7 @@
 """A disk that is full under the storage is said in one sentence, and the same command goes on once there is room."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ import pytest
 
 from tests.servers.program import run_alone
 from tests.study_folder import toy_folder
-from tests.toy import epochs_of
+from tests.toy import epochs_of, hold, release
 
 MOUNTS = ("unshare", *(() if os.geteuid() == 0 else ("--user", "--map-root-user")), "--mount")
 
@@ -39,6 +40,7 @@ def test_a_full_disk_is_a_sentence(tmp_path: Path, new_store: Callable[[Path], s
 
 def fill_the_disk(folder: Path) -> None:
     """Run where mounts are allowed."""
+    shutil.copy(folder / "mlflow.db", folder / "empty.db")
     toy = toy_folder(folder, "large")
     disk = folder / "results"
     disk.mkdir()
@@ -63,6 +65,33 @@ def fill_the_disk(folder: Path) -> None:
     toy.run()
     assert epochs_of(folder) == {0: [1, 2, 2, 3]}  # the second had no room
     assert toy.statuses() == {"FINISHED"}
+    fill_the_artifacts(folder / "artifacts")
+
+
+def fill_the_artifacts(folder: Path) -> None:
+    """Check the same for a disk that has room for a run's configuration and none for its files."""
+    toy = toy_folder(folder, "large", empty_store=folder.parent / "empty.db")
+    (folder / "mlruns").mkdir()
+    mount(folder / "mlruns", "-o", "size=1m")
+    hold(folder, epoch=3)
+    driver = toy.start(environment={**os.environ, "DRAIN_SECONDS": "5"})
+    driver.until(lambda: epochs_of(folder) == {0: [1, 2]})
+    with pytest.raises(OSError, match="No space"):
+        (folder / "mlruns" / "filler").write_bytes(bytes(2_000_000))
+    release(folder)
+    said = driver.finish(code=1)
+    assert (
+        "mlflow.db has no room for the files of its runs. Nothing is lost: what it lacks is kept under results" in said
+    )
+    assert "and the same command writes it ([Errno 28] No space left on device: '" in said.splitlines()[-1], said
+    assert toy.statuses() == {"KILLED"}
+
+    (folder / "mlruns" / "filler").unlink()
+    toy.run()
+    assert epochs_of(folder) == {0: [1, 2, 3]}
+    assert toy.statuses() == {"FINISHED"}
+    (run,) = toy.runs("seed")
+    assert Path(toy.client.download_artifacts(run.info.run_id, "model.pt")).read_text() == "weights of seed 0"
 
 
 if __name__ == "__main__":
