@@ -23,7 +23,7 @@ AUTOMIX = {
     "automix_rsb_imagenet": (2 * 2, 2 * 2),
     "automix_vits_cifar100": (3 * 11, 3 * 11),
     "automix_table4_robustness": (6, 0),  # its numbers are of another metric
-    "automix_figure6_collapse": (3, 3),
+    "automix_figure6_collapse": (2, 2),
     "automix_table7_mix_block": (2 * 4, 2 * 4),
     "automix_table8_pipeline": (3 * 3 * 4, 30),  # m = 0 for the Mix Block alone
     "automix_table9_layer": (2 * 5, 2 * 5),
