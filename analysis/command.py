@@ -46,8 +46,8 @@ def run(file: str, work: Callable[[argparse.Namespace], int], options: argparse.
         print(f"{file}: {error}", file=sys.stderr)
         return 1 if isinstance(error, HeadLost) else 2
     except KeyboardInterrupt as end:
-        said = f"{end}; " if str(end) else ""
-        print(f"{file}: interrupted; {said}the same command goes on", file=sys.stderr)
+        kept = f"{end}; the same command goes on" if str(end) else "the same command starts again"
+        print(f"{file}: interrupted; {kept}", file=sys.stderr)
         return 130
 
 
