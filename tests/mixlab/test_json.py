@@ -31,10 +31,10 @@ def test_a_dry_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     found = json.loads(out)
     assert set(found) == FIELDS
     assert found["exit_code"] == 0
-    assert found["plan"]["arms"] == ["sound", "faulty"]
-    assert len(found["plan"]["trials"]) == 4
+    assert found["plan"]["arms"] == ["sound", "faulty", "dying"]
+    assert len(found["plan"]["trials"]) == 6
     assert found["outlook"][-1] in err
-    assert "4 trials: 4 pending" in err
+    assert "6 trials: 6 pending" in err
     assert found["paths"] == {"page": None, "files": []}
 
 
