@@ -44,11 +44,11 @@ def wait_for_word_of_the_head(driver: Program, address: str) -> None:
     assert "the same command goes on" in driver.said
 
 
-def require_undisturbed(disturbed: StudyFolder) -> None:
-    """Require every epoch of every seed once, with the numbers and the network of a training in this process."""
+def require_undisturbed(disturbed: StudyFolder, seeds: int = SEEDS, of: int = EPOCHS) -> None:
+    """Require ``of`` epochs of every seed once, with the numbers and the network of a training in this process."""
     torch.set_num_threads(1)  # as many as a trial has
     results = disturbed.results()
-    assert len(results) == SEEDS
+    assert len(results) == seeds
     for run in disturbed.runs("seed"):
         config = json.loads(Path(disturbed.client.download_artifacts(run.info.run_id, "config.json")).read_text())
         seed, undisturbed = config.pop("seed"), disturbed.folder / "undisturbed"
@@ -60,7 +60,7 @@ def require_undisturbed(disturbed: StudyFolder) -> None:
             save(to)
 
         classify.train(config, seed, keep, data_root=disturbed.folder.parent)
-        assert len(epochs) == EPOCHS
+        assert len(epochs) == of
         found = results[run.data.tags["mixlab.arm"], str(seed)]
         for name in epochs[0].keys() - TIMES_AND_MEMORY:
             assert found[name] == [(number, metrics[name]) for number, metrics in enumerate(epochs, 1)], name

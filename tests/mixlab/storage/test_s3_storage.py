@@ -4,18 +4,18 @@ import runpy
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from mixlab import Study, main
 from mixlab.storage import probe
+from tests.mixlab.held import draw_images, held_folder, options, require_undisturbed
 from tests.servers import s3
 from tests.servers.postgresql import free_port
 from tests.servers.program import Program, environment
-from tests.study_folder import toy_folder
-from tests.toy import epochs_of, hold, notes, release, score
+from tests.toy import hold, release
 from trainables import classify
 
 ROOT = Path(__file__).parents[3]
@@ -31,43 +31,42 @@ def server() -> Iterator[s3.S3]:
         yield started
 
 
-def test_a_study_stops_and_goes_on_and_the_doctor_finds_nothing_wrong(
-    server: s3.S3, tmp_path: Path, empty_store: Path
+def test_a_network_stops_and_goes_on_bit_for_bit_and_the_doctor_finds_nothing_wrong(
+    server: s3.S3, tmp_path: Path, new_store: Callable[[Path], str]
 ) -> None:
     bucket = server.create_bucket()
-    storage = ("--storage", server.uri(f"{bucket}/results"))
+    new_store(tmp_path)
+    draw_images(tmp_path)
     given = environment(**server.environment)
-    toy = toy_folder(tmp_path, "large", empty_store=empty_store, environment=given)
-    hold(tmp_path, epoch=2)
-    driver = toy.start(*storage)
+    study = held_folder(tmp_path / "study", given)
+    storage = ("--storage", server.uri(f"{bucket}/results"))
+    chosen = (*options(study), *storage, "--seeds", "1", "--epochs", "3")
+    hold(study.folder, epoch=2)
+    driver = study.start(*chosen)
     driver.until(lambda: any(file.endswith("journal.json") for file in server.files(f"{bucket}/results")))
     driver.interrupt()
     assert "To go on: python" in driver.finish(code=130)
     assert any("/checkpoint_" in file for file in server.files(f"{bucket}/results"))
 
-    release(tmp_path)
-    assert "goes on after epoch 1" in toy.run(*storage)
-    assert epochs_of(tmp_path) == {0: [1, 2, 3]}
+    release(study.folder)
+    assert "goes on after epoch 1" in study.run(*chosen)
     assert server.files(f"{bucket}/results") == []  # what MLflow holds needs no second copy
-    assert toy.table("paper")  # next to the driver
-    (run,) = toy.runs("seed")
-    history = toy.client.get_metric_history(run.info.run_id, "test_top1")
-    (config, _) = (each["config"] for each in notes(tmp_path, "began"))
-    assert [(point.step, point.value) for point in history] == [(e, score(config, 0, e)) for e in (1, 2, 3)]
+    assert study.table("smoke")  # next to the driver
+    require_undisturbed(study, seeds=1, of=3)
 
-    doctor = [sys.executable, "-m", "mixlab.doctor", *storage, "--tracking-uri", toy.uri]
+    doctor = [sys.executable, "-m", "mixlab.doctor", *storage, "--tracking-uri", study.uri]
     with Program(doctor, tmp_path, "doctor.txt", given) as examination:
         assert "ok      storage" in examination.finish(code=None)
     assert server.files(bucket) == []
 
 
-def refuse(capsys: pytest.CaptureFixture[str], folder: Path, storage: str, *options: str) -> str:
+def refuse(capsys: pytest.CaptureFixture[str], folder: Path, storage: str, *more: str) -> str:
     """Return the sentence on the error stream; nothing may have been started, and it may take half a minute."""
     study: Study = runpy.run_path(str(STUDY))["study"]
     where = ("--storage", storage, "--tracking-uri", f"sqlite:///{folder}/mlflow.db")
     start = time.monotonic()
     with pytest.raises(SystemExit) as stopped:
-        main(study, classify.train, [*SMALL, *where, *options])
+        main(study, classify.train, [*SMALL, *where, *more])
     assert time.monotonic() - start < 35
     assert stopped.value.code == 2
     sentence = capsys.readouterr().err.strip()
@@ -77,13 +76,13 @@ def refuse(capsys: pytest.CaptureFixture[str], folder: Path, storage: str, *opti
     return sentence
 
 
-@pytest.mark.parametrize("options", [(), ("--dry-run",)], ids=["train", "dry-run"])
+@pytest.mark.parametrize("given", [(), ("--dry-run",)], ids=["train", "dry-run"])
 def test_what_cannot_be_used_is_refused_in_a_sentence(
     server: s3.S3,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    options: tuple[str, ...],
+    given: tuple[str, ...],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for name, value in server.environment.items():
@@ -97,13 +96,13 @@ def test_what_cannot_be_used_is_refused_in_a_sentence(
         (good.replace("scheme", "sceme"), "'sceme'"),
         ("s3://AKID:wrong/key@bucket/results", "Cannot parse URI"),
     ):
-        sentence = refuse(capsys, tmp_path, storage, *options)
+        sentence = refuse(capsys, tmp_path, storage, *given)
         assert part in sentence
         assert "AWS_SECRET_ACCESS_KEY" in sentence
         assert "key@" not in sentence
     assert ":***@bucket/" in sentence
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-    assert "ACCESS_DENIED" in refuse(capsys, tmp_path, good, *options)
+    assert "ACCESS_DENIED" in refuse(capsys, tmp_path, good, *given)
 
 
 def test_a_server_that_never_answers_is_not_waited_for(
