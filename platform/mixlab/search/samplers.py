@@ -2,6 +2,7 @@
 
 import importlib
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,10 +85,12 @@ def build_pruner(name: str, epochs: int) -> BasePruner:
         epochs: the number of reports of a trial that is not stopped.
     """
     first = max(1, epochs // REDUCTION**2)  # epochs before a trial can be stopped
-    if name == "asha":
-        return SuccessiveHalvingPruner(min_resource=first, reduction_factor=REDUCTION)
-    if name == "hyperband":
-        return HyperbandPruner(min_resource=first, max_resource=max(epochs, first), reduction_factor=REDUCTION)
-    if name == "median":
-        return MedianPruner(n_startup_trials=4, n_warmup_steps=first)
-    return NopPruner()
+    built: dict[str, Callable[[], BasePruner]] = {
+        "none": NopPruner,
+        "asha": lambda: SuccessiveHalvingPruner(min_resource=first, reduction_factor=REDUCTION),
+        "hyperband": lambda: HyperbandPruner(
+            min_resource=first, max_resource=max(epochs, first), reduction_factor=REDUCTION
+        ),
+        "median": lambda: MedianPruner(n_startup_trials=4, n_warmup_steps=first),
+    }
+    return built[name]()
