@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -15,7 +16,7 @@ from mixlab.cluster import connect
 from mixlab.cluster.packing import Packing, measure, more, ran_out, share_of
 from mixlab.cluster.resources import Share
 from mixlab.cluster.worker import CONTEXT_BYTES, share_of_tensors
-from mixlab.errors import BadInput
+from mixlab.errors import BadInput, account_of
 from mixlab.options import Options
 from tests.servers import ray_cluster
 from tests.servers.program import run_alone
@@ -61,6 +62,19 @@ def test_what_running_out_of_gpu_memory_is(error: str, full: bool) -> None:
         f'Traceback (most recent call last):\n  File "a.py", line 1, in f\n    raise torch.OutOfMemoryError()\n{error}'
     )
     assert ran_out(traceback) == full
+
+
+@pytest.mark.parametrize(
+    ("error", "full"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), True),
+        (torch.AcceleratorError("CUDA error: out of memory"), True),
+        (torch.AcceleratorError("CUDA error: device-side assert triggered"), False),
+    ],
+    ids=repr,
+)
+def test_the_exceptions_are_recognised_by_the_names_that_torch_gives_them(error: Exception, full: bool) -> None:
+    assert ran_out(account_of(error)) == full
 
 
 def test_the_share_doubles_up_to_a_whole_gpu() -> None:

@@ -18,6 +18,7 @@ from mixlab.cluster import worker
 from mixlab.cluster.ray_private import failure_of
 from mixlab.cluster.worker import Reporter, Work, files_of
 from mixlab.errors import Crash, StorageFull, last_line
+from mixlab.spec.epoch import Refused
 from mixlab.spec.study import Trial
 from mixlab.spec.trainable import complete
 from mixlab.storage.journal import Storage, read_epochs
@@ -205,6 +206,28 @@ def test_whatever_a_trainable_raises_is_carried_to_the_driver_by_name_and_reason
     assert failure.text.encode() == str(crash).encode()
     assert line in last_line(failure.text)
     assert len(last_line(failure.text)) <= 500
+
+
+@pytest.mark.parametrize(
+    ("error", "answer"), [(LookupError("diverged"), True), (Refused("the metric 'loss' must be a real number"), False)]
+)
+def test_what_a_trainable_documents_is_an_answer_and_leaves_the_process_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, answer: bool
+) -> None:
+    class Refusing(Reader):
+        final = (LookupError,)
+
+        def __call__(self, *settings: Any, **where: Any) -> None:
+            raise error
+
+    reported: list[dict[str, Any]] = []
+    give(monkeypatch, CPU=1)
+    worker.tune.report = reported.append  # type: ignore[attr-defined]
+    common = replace(work(tmp_path), train=complete(Refusing()))
+    worker.work({"trial": Trial("key", "arm", {}, 0, {}, {}), "resume_from": None}, work=common)
+    (found,) = reported
+    assert found["answer"] is answer
+    assert str(error) in last_line(found["error"])
 
 
 @pytest.mark.parametrize("ends_by", [None, LookupError("diverged")])

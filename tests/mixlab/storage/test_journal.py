@@ -5,6 +5,7 @@ from pathlib import Path
 import pyarrow.fs
 
 from mixlab import Epoch
+from mixlab.launching.session import KEPT
 from mixlab.storage.journal import Storage, read_epochs, write_epochs
 
 
@@ -66,11 +67,12 @@ def test_a_uri_is_the_same_storage_as_its_folder(tmp_path: Path) -> None:
         assert (local / "training.pt").stat().st_size == 103
 
 
-def test_only_the_files_that_are_wanted_are_fetched(tmp_path: Path) -> None:
-    checkpoint(tmp_path, "l", "aa", 0, epochs=1)
+def test_of_a_finished_trial_only_its_results_are_fetched(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path, "l", "aa", 0, epochs=1)  # with the state of the optimiser
+    (folder / "model.pt").touch()
     storage = Storage(f"file://{tmp_path}", "study")
     storage.filesystem = pyarrow.fs.SubTreeFileSystem("/", pyarrow.fs.LocalFileSystem())  # not a local one by its type
-    with storage.open(storage.newest()["aa"].path, ("journal.json", "model.pt")) as local:
-        assert [path.name for path in local.iterdir()] == ["journal.json"]
+    with storage.open(storage.newest()["aa"].path, KEPT) as local:
+        assert sorted(path.name for path in local.iterdir()) == ["journal.json", "model.pt"]
     with storage.open(storage.newest()["aa"].path) as local:
-        assert sorted(path.name for path in local.iterdir()) == ["journal.json", "training.pt"]
+        assert sorted(path.name for path in local.iterdir()) == ["journal.json", "model.pt", "training.pt"]

@@ -1,0 +1,52 @@
+"""Which errors are final is decided without Ray: the same one at the same epoch would come again."""
+
+from typing import Any
+
+import pytest
+
+from mixlab.cluster.events import Events
+from mixlab.cluster.ray_private import Failure
+from mixlab.spec.epoch import Epoch
+from mixlab.spec.trial import Trial
+
+TRIAL = Trial("key", "arm", {}, 0, {})
+ERROR = Failure("Traceback\n  File\nRuntimeError: a shape is wrong", raised=True)
+
+
+@pytest.fixture
+def events() -> Events:
+    nobody: Any = None
+    return Events(nobody, nobody, lambda: 1)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "again"),
+    [
+        ((0, ERROR), (0, ERROR), True),
+        ((3, ERROR), (3, ERROR), True),
+        ((3, ERROR), (4, ERROR), False),  # it came further
+        ((3, ERROR), (3, Failure("Traceback\nRuntimeError: another", raised=True)), False),
+        ((3, Failure("a node died", raised=False)), (3, Failure("a node died", raised=False)), False),
+        (
+            (3, Failure("torch.OutOfMemoryError: CUDA out of memory.", raised=True)),
+            (3, Failure("torch.OutOfMemoryError: CUDA out of memory.", raised=True)),
+            False,  # it gets a larger share of the GPU
+        ),
+    ],
+)
+def test_the_same_error_at_the_same_epoch_is_final(
+    events: Events, first: tuple[int, Failure], second: tuple[int, Failure], again: bool
+) -> None:
+    found = []
+    for epoch, failure in (first, second):
+        if epoch:
+            events.furthest[TRIAL.key] = Epoch(epoch, 9, {})
+        found.append(events.is_final(TRIAL, failure))
+    assert found == [False, again]
+
+
+def test_another_trial_with_the_same_error_gets_its_own_second_attempt(events: Events) -> None:
+    other = Trial("other", "arm", {}, 1, {})
+    assert not events.is_final(TRIAL, ERROR)
+    assert not events.is_final(other, ERROR)
+    assert events.is_final(TRIAL, ERROR)

@@ -1,0 +1,135 @@
+"""The whole launch, with MLflow and the report but without Ray: however it ends, its runs say so, and so does it."""
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow.tracking import MlflowClient
+from rich.console import Console
+
+from mixlab import Options, Search, Study, run
+from mixlab.cluster import schedule
+from mixlab.cluster.resources import Share
+from mixlab.cluster.source import End, Job, Listener, Source
+from mixlab.errors import HeadLost
+from mixlab.launching.start import Start
+from mixlab.spec.epoch import Epoch
+from mixlab.spec.search import SearchTrial
+from mixlab.spec.state import State
+from mixlab.spec.trial import Trial
+from tests.toy import SEARCH, STUDIES, Toy, score
+
+Turn = Callable[[Listener, Trial, int], object]  # called as a trial begins, with the number of those before it
+
+
+def in_this_process(begins: Turn) -> Callable[..., None]:
+    """Return what runs the trials of a source one by one, instead of Ray; ``begins`` may return how a trial ends."""
+
+    def run_trials(source: Source, listener: Listener, *_: Any) -> None:
+        begun = 0
+        while isinstance(job := source.next(1), Job):
+            trial, epochs = job.trial, job.trial.config["epochs"]
+            listener.started(trial)
+            end = begins(listener, trial, begun)
+            begun += 1
+            for number in range(1, epochs + 1) if end is None else ():
+                value = score(trial.config, trial.seed, number)
+                epoch = Epoch(number, epochs, {"test_top1": value, "test_top1_median10": value, "val_top1": value})
+                listener.reported(trial, epoch)
+                end = source.reported(trial, epoch)
+            ended = end if isinstance(end, End) else End(State.DONE)
+            source.ended(trial, ended)
+            listener.ended(trial, ended, "")
+
+    return run_trials
+
+
+@pytest.fixture
+def launch(tmp_path: Path, tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
+    """Return a function that launches a study or search, and returns its exit code and what it said."""
+    monkeypatch.setattr(Start, "share_of", lambda *_: Share(cpus=1, gpus=0))
+
+    def launched(spec: Study | Search, begins: Turn = lambda *_: None, **options: Any) -> tuple[int, str]:
+        monkeypatch.setattr(schedule, "run", in_this_process(begins))
+        said = io.StringIO()
+        given = Options(**{"tracking_uri": tracking_uri, "storage": str(tmp_path / "results"), **options})
+        result = run(spec, Toy(), given, console=Console(file=said, width=200))
+        return result.exit_code, said.getvalue()
+
+    return launched
+
+
+def raising(error: BaseException, after: int) -> Turn:
+    def begins(_: Listener, trial: Trial, number: int) -> None:
+        if number == after:
+            raise error
+
+    return begins
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (RuntimeError("a bug\nand more"), 1, "stopped by RuntimeError: a bug; finished epochs are kept"),
+        (KeyError("x"), 1, "stopped by KeyError: 'x'"),
+        (OSError(28, "No space left on device"), 1, "no room left in --storage"),
+        (HeadLost("the head has died"), 1, "the head has died"),
+        (KeyboardInterrupt(), 130, "Stopped; finished epochs are kept. To go on: "),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+def test_whatever_ends_the_schedule_is_said_and_leaves_no_run_running(
+    launch: Any, tracking_uri: str, error: BaseException, code: int, said: str
+) -> None:
+    study = STUDIES["sequential"]()
+    found = launch(study, raising(error, after=2))
+    assert found[0] == code
+    assert said in found[1]
+    assert "Traceback" not in found[1]
+    client = MlflowClient(tracking_uri)
+    (experiment,) = (each.experiment_id for each in client.search_experiments() if each.name == study.name)
+    levels: dict[str, list[str]] = {}
+    for each in client.search_runs([experiment]):
+        levels.setdefault(each.data.tags["mixlab.level"], []).append(each.info.status)
+    assert {level: sorted(statuses) for level, statuses in levels.items()} == {
+        "study": ["KILLED"],
+        "arm": ["FINISHED", "KILLED", "KILLED"],
+        "seed": ["FINISHED", "FINISHED", "KILLED"],
+    }
+
+
+def test_a_write_that_mlflow_refuses_is_exit_1_and_the_table_is_made_all_the_same(
+    launch: Any, tracking_uri: str
+) -> None:
+    def delete_the_run(listener: Any, trial: Trial, number: int) -> None:
+        if number == 1:
+            assert listener.runs._writer.drain(20)
+            MlflowClient(tracking_uri).delete_run(listener.runs.run_ids[trial.key])
+
+    code, said = launch(STUDIES["sequential"](), delete_the_run)
+    assert code == 1
+    assert "MLflow refused a write: " in said
+    assert "Table and plots, in " in said
+
+
+@pytest.mark.parametrize(("failures", "code"), [(1, 0), (2, 1)])
+def test_a_search_of_which_a_quarter_failed_is_exit_1(launch: Any, failures: int, code: int) -> None:
+    def fail(_: Listener, trial: Trial, number: int) -> End | None:
+        fails = isinstance(trial, SearchTrial) and number < failures
+        return End(State.FAILED, error="RuntimeError: CUDA error") if fails else None
+
+    search = replace(SEARCH, budget=8, scheduler="none", sampler="random")
+    found = launch(search, fail)
+    assert found[0] == code, found[1]
+    assert ("2 of the search's 8 trials failed, of which a quarter is too many" in found[1]) == bool(code)
+
+
+def test_a_dry_run_sees_what_is_done_in_a_database_with_a_query_string(launch: Any, tracking_uri: str) -> None:
+    uri = f"{tracking_uri}?timeout=60"
+    assert launch(STUDIES["sequential"](), tracking_uri=uri)[0] == 0
+    code, said = launch(STUDIES["sequential"](), tracking_uri=uri, dry_run=True)
+    assert code == 0
+    assert "6 trials: 6 done" in said
