@@ -37,6 +37,7 @@ def refuse(study: Study, capsys: pytest.CaptureFixture[str], folder: Path, *opti
     [
         (["--dataset", "cifar11"], ["'cifar11'", "'cifar10'"]),
         (["--mixers", "cutmx"], ["'cutmx'", "'cutmix'"]),
+        (["--mixers", ""], ["mixer", "at least one"]),
         (["--backbones", "resnet81"], ["'resnet81'", "'resnet8'"]),
         (["--arms", "+ lamb"], ["'+ lamb'", "'+ lam'"]),
         (["--set", "sumix.zet=1"], ["'sumix.zet'", "'sumix.zeta'"]),
@@ -57,6 +58,10 @@ def refuse(study: Study, capsys: pytest.CaptureFixture[str], folder: Path, *opti
         (["--set", "mixer.alpha=0"], ["0", "mixer.alpha"]),
         (["--set", "mixer.alpha=-1"], ["-1", "mixer.alpha"]),
         (["--mixers", "automix", "--set", "mixer.layer=9"], ["mixer.layer", "1..3", "9"]),
+        (["--mixers", "resizemix", "--set", "mixer.scope=[0.5,0.1]"], ["scope", "rising", "(0.5, 0.1)"]),
+        (["--seeds", "20240607"], ["20240607", "at most 1000"]),
+        (["--tracking-uri", "sqlite:///"], ["'sqlite:///'", "names no file"]),
+        (["--tracking-uri", "sqlite:///", "--dry-run"], ["'sqlite:///'", "names no file"]),
         (["--cpus-per-trial", "1000"], ["1000", "--cpus-per-trial"]),
         (["--cpus-per-trial", "0"], ["0", "--cpus-per-trial"]),
         (["--gpus-per-trial", "1000"], ["1000", "--gpus-per-trial"]),

@@ -1,8 +1,15 @@
 """The runs of the shipped studies are found again after an upgrade: the keys of these cells stay."""
 
+from inspect import get_annotations as annotations
+from pathlib import Path
+
 import pytest
 
+from mixlab.spec.trainable import complete
 from tests.studies.cells import trials
+from trainables.classify import train
+from trainables.config import DEFAULTS
+from trainables.mixers import MIXERS
 
 # the key of seed 0, by study, preset and cell
 KEYS = {
@@ -24,3 +31,17 @@ def test_no_upgrade_trains_a_finished_run_again(study: str, preset: str, cell: s
         "every finished run of this cell would be trained again: give the new option its neutral value in "
         "trainables/config.py, or, if its numbers moved, say so in CHANGELOG.md and write the new key here"
     )
+
+
+def test_every_file_that_a_configuration_may_name_counts_by_its_content(tmp_path: Path) -> None:
+    """Those are the options that are any text at all: the others have names to choose from."""
+    options = {f"mixer.{name}": kind for mixer in MIXERS.values() for name, kind in annotations(mixer).items()}
+    options |= {f"subset.{name}": kind for name, kind in annotations(type(DEFAULTS.subset)).items()}
+    assert {name for name, kind in options.items() if kind == str | None} == set(train.files)
+    first, second, other = (tmp_path / name for name in "abc")
+    for file, content in ((first, b"one"), (second, b"one"), (other, b"two")):
+        file.write_bytes(content)
+    hashed = complete(train).hashed
+    for name in train.files:
+        assert hashed({name: str(first)}) == hashed({name: str(second)})
+        assert hashed({name: str(first)}) != hashed({name: str(other)})

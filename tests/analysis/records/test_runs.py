@@ -9,6 +9,8 @@ from mlflow.entities import Metric
 
 from analysis.records import load_curves, load_plan, load_runs
 from mixlab.errors import BadInput
+from mixlab.spec.epoch import Epoch
+from mixlab.spec.trial import Trial
 from mixlab.tracking import names
 
 
@@ -35,6 +37,25 @@ def test_every_planned_cell_is_a_row_whatever_became_of_it(track, make_plan):
     assert first["metric.test_top1_median10"] == 70.25
     assert first["config.backbone"] == "resnet20"
     assert pd.isna(runs["epochs"].iloc[-1])
+
+
+def test_a_configuration_and_a_metric_may_have_the_names_of_columns(track, make_plan):
+    study, plan = track(), make_plan(arms=("baseline",), seeds=1, factors={"epochs": ("1", "2")})
+    study.add_plan(plan)
+    config = {"seed": 7, "arm": "x", "status": "y", "key": "z", "error": "none", "commit": "c"}
+    for trial in plan["trials"]:
+        study.add_run(trial, 70.0, config=config)
+        study.tracker.trials.epochs(Trial(trial["key"], "", {}, 0, {}), [Epoch(21, 21, {"seed": 3.0, "arm": 4.0})])
+    study._written()
+    runs = load_runs(study.uri, study.study)
+    for row, trial in zip(runs.to_dict("records"), plan["trials"], strict=True):
+        named = {name: row[name] for name in ("seed", "arm", "status", "key", "error")}
+        assert named == {"seed": 0, "arm": "baseline", "status": "done", "key": trial["key"], "error": ""}
+        assert row["factor.epochs"] == trial["levels"]["epochs"]
+        assert {key: row[f"config.{key}"] for key in ("arm", "status", "key", "error")} == {
+            key: config[key] for key in ("arm", "status", "key", "error")
+        }
+        assert (row["metric.seed"], row["metric.arm"]) == (3.0, 4.0)
 
 
 def test_half_a_training_is_not_a_result(track, make_plan):
