@@ -12,6 +12,7 @@ from mixlab.errors import BadInput
 RECORDABLE = re.compile(r"[\w.\-: /]{1,250}")  # the letters that MLflow takes in the name of a parameter or a metric
 MOST_SEED = 2**63  # the table of all runs holds seeds in 64 bits
 MOST_SEEDS = 1000  # a larger number is a seed typed where a count is meant
+MOST_TRIALS = 100_000  # each is held in memory, and nobody trains more
 
 
 def plain(value: Any) -> Any:
@@ -41,7 +42,8 @@ def configuration(config: Mapping[str, Any], where: str) -> dict[str, Any]:
         found[key] = plain(value)
         if not _storable(found[key]):
             raise BadInput(
-                f"{key} must be text in UTF-8, a number, true, false, None or a list of those, got {value!r}"
+                f"{key} must be text in UTF-8, a number of 64 bits, true, false, None or a list of those, "
+                f"got {_quoted(value)}"
             )
     return found
 
@@ -52,8 +54,20 @@ def _storable(value: Any) -> bool:
     if isinstance(value, dict):
         return all(isinstance(key, str) and _storable(each) for key, each in value.items())
     if isinstance(value, str):
-        return value.isascii() or not any(unicodedata.category(letter) == "Cs" for letter in value)
-    return value is None or isinstance(value, int | float | bool)
+        return "\0" not in value and (
+            value.isascii() or not any(unicodedata.category(letter) == "Cs" for letter in value)
+        )
+    if isinstance(value, int):
+        return -MOST_SEED <= value < MOST_SEED
+    return value is None or isinstance(value, float)
+
+
+def _quoted(value: Any) -> str:
+    """Return a value as it is written in Python, or in words where that would take thousands of digits."""
+    try:
+        return repr(value)
+    except ValueError:
+        return "a whole number of thousands of digits"
 
 
 def seeds(given: Any) -> Any:
@@ -75,7 +89,7 @@ def require_seeds(given: Any, whose: str) -> None:
     if not given:
         raise BadInput(f"{whose} needs at least 1 seed, got 0")
     if large := [seed for seed in given if not -MOST_SEED <= seed < MOST_SEED]:
-        raise BadInput(f"{whose} has the seed {large[0]}: a seed must be below {MOST_SEED}, in 64 bits")
+        raise BadInput(f"{whose} has the seed {_quoted(large[0])}: a seed must be below {MOST_SEED}, in 64 bits")
     if twice := _twice(given):
         raise BadInput(f"{whose} has the seed {twice[0]} twice: every seed is one run")
 
@@ -120,6 +134,12 @@ def require_count(what: str, given: Any, least: int = 1) -> None:
     """Raise ``BadInput`` unless ``given`` is a whole number, ``least`` or more."""
     if not isinstance(given, int) or isinstance(given, bool) or given < least:
         raise BadInput(f"{what} must be a whole number, at least {least}, got {given!r}")
+
+
+def require_few(what: str, count: int) -> None:
+    """Raise ``BadInput``, a sentence that begins with ``what``, if there are so many that they would never end."""
+    if count > MOST_TRIALS:
+        raise BadInput(f"{what} {_quoted(count)} trials, but at most {MOST_TRIALS} can be run: leave some out")
 
 
 def require_sequence(what: str, given: Any, example: str) -> None:

@@ -200,6 +200,7 @@ class Search:
 
     def _check_budget(self) -> None:
         arms = len(self.study.cells())
+        border.require_few("the budget of a search is", self.budget)
         if self.budget < arms:
             raise BadInput(
                 f"a budget of {self.budget} trials is below the number of arms, {arms}: each needs one or more"

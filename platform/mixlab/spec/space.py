@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from mixlab.errors import BadInput
 from mixlab.spec import border
 
+OF_GRID = "the sampler 'grid' makes"
 Condition = Mapping[str, tuple[Any, ...]]  # by key, the values for which a range applies
 Point = dict[str, Any]
 
@@ -121,15 +122,12 @@ def grid(space: Space, config: Mapping[str, Any]) -> list[Point]:
     """Return every point of ``space`` that applies to ``config``, each once.
 
     Raises:
-        BadInput: a range is continuous.
+        BadInput: a range is continuous, or there are more points than can be tried.
     """
     axes = [_levels(key, values) for key, values in space.items()]
-    points: list[Point] = []
-    for combination in itertools.product(*axes):
-        point = _applying(space, config, dict(zip(space, combination, strict=True)))
-        if point not in points:
-            points.append(point)
-    return points
+    border.require_few(OF_GRID, math.prod(map(len, axes)))
+    points = (_applying(space, config, dict(zip(space, each, strict=True))) for each in itertools.product(*axes))
+    return [dict(point) for point in dict.fromkeys(tuple(point.items()) for point in points)]
 
 
 def ordered(space: Space) -> list[str]:
@@ -184,4 +182,5 @@ def _levels(key: str, values: Range) -> list[Any]:
             "give it a step, make it a Choice, or use the sampler 'qmc'"
         )
     count = math.floor((values.high - values.low) / values.step + 1e-9) + 1
+    border.require_few(OF_GRID, count)
     return [values.low + i * values.step for i in range(count)]

@@ -4,6 +4,7 @@ Every arm runs the same seeds, so that every gain is a paired comparison.
 """
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -167,6 +168,8 @@ class Study:
         require_factors(self.factors)
         self._check_presets()
         border.require_seeds(self.seeds, f"the study {self.name!r}")
+        cells = math.prod(len(self.levels(factor)) for factor in self.factors) * len(self.arms)
+        border.require_few(f"the study {self.name!r} has", cells * len(self.seeds))
         require_known("family", self.family, FAMILIES)
         number = isinstance(self.delta, int | float) and not isinstance(self.delta, bool)
         if self.delta is not None and not (number and 0 < self.delta < float("inf")):

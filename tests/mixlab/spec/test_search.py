@@ -170,6 +170,7 @@ def test_a_grid_has_every_point_that_applies_once() -> None:
     assert len(points) == 3 + 4 * 3
     assert {"term": "su", "zeta": 1.5, "layers": 2} in points
     assert sum(point == {"term": "none", "layers": 1} for point in points) == 1
+    assert len(grid({"layers": Int(1, 100), "zeta": Float(0, 99, step=1)}, {})) == 10_000
 
 
 def test_ranges_in_words() -> None:
@@ -232,6 +233,13 @@ def of(**space: Any) -> Callable[[], Search]:
         (lambda: SEARCH, ["--trials", "3"], ["3", "below the number of arms, 4"]),
         (lambda: SEARCH, ["--trials", "0"], ["0", "below"]),
         (lambda: SEARCH, ["--trials", "10"], ["10", "equally", "8 or 12"]),
+        (lambda: SEARCH, ["--trials", "20240608"], ["20240608 trials", "at most 100000"]),
+        (of(layers=Int(1, 2**50)), ["--sampler", "grid"], ["grid", "1125899906842624 trials", "at most 100000"]),
+        (
+            of(**{key: Int(1, 10_000) for key in ("zeta", "layers")}),
+            ["--sampler", "grid"],
+            ["grid", "100000000 trials", "at most 100000"],
+        ),
         (lambda: SEARCH, ["--sampler", "tpee"], ["'tpee'", "'tpe'"]),
         (lambda: SEARCH, ["--sampler", "grid"], ["grid", "zeta", "continuous"]),
         (lambda: SEARCH, ["--scheduler", "ahsa"], ["'ahsa'", "'asha'"]),
