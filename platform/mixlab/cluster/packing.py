@@ -11,14 +11,13 @@ from typing import Any
 from rich.console import Console
 
 from mixlab.cluster import connect
-from mixlab.cluster.resources import Share, checked_share
+from mixlab.cluster.resources import STEPS, Share, checked_share
 from mixlab.errors import BadInput
 from mixlab.options import AUTO, Options
 from mixlab.spec.trainable import CompleteTrainable
 from mixlab.spec.trial import Trial
 
 MARGIN = 0.1  # the share of a GPU's free memory left for fragments, and for steps that need more than those measured
-STEPS = 10_000  # Ray counts a GPU in ten-thousandths
 ABREAST = 8  # trials measured at once on a GPU: each is a process that takes longer to start than to measure
 # The messages of torch's allocator, CUDA, cuBLAS and cuDNN on a full GPU; cuDNN was seen to call it an internal error.
 FULL = re.compile(
@@ -45,8 +44,8 @@ class Packing:
 
     @property
     def count(self) -> int:
-        """Return the number of trials that share a GPU, at least one."""
-        return max(1, int(self.free * (1 - MARGIN) / self.needed))
+        """Return the number of trials that share a GPU, at least one, and no more than Ray can count."""
+        return min(STEPS, max(1, int(self.free * (1 - MARGIN) / self.needed)))
 
     @property
     def gpus(self) -> float:

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from mixlab.errors import BadInput
 from mixlab.options import Options
 
+STEPS = 10_000  # Ray counts processors and GPUs in ten-thousandths
+LEAST = 1 / STEPS
+
 
 @dataclass(frozen=True)
 class Share:
@@ -45,10 +48,10 @@ def checked_share(
     cpus = 1.0 if cpus_per_trial is None else cpus_per_trial
     some = float(resources.get("GPU", 0) > 0)
     gpus = gpus_per_trial if isinstance(gpus_per_trial, float) else some
-    if not 0 < cpus < float("inf"):
-        raise BadInput(f"--cpus-per-trial must be above 0, got {cpus:g}")
-    if not 0 <= gpus < float("inf"):
-        raise BadInput(f"--gpus-per-trial must be at least 0, got {gpus:g}")
+    if not LEAST <= cpus < float("inf"):
+        raise BadInput(f"--cpus-per-trial must be at least {LEAST:g}, got {cpus:g}")
+    if gpus and not LEAST <= gpus < float("inf"):
+        raise BadInput(f"--gpus-per-trial must be 0 or at least {LEAST:g}, got {gpus:g}")
     if gpus > 1 and gpus != int(gpus):
         raise BadInput(f"--gpus-per-trial above 1 must be a whole number, got {gpus:g}")
     for option, want, unit in (("--cpus-per-trial", cpus, "CPU"), ("--gpus-per-trial", gpus, "GPU")):

@@ -14,6 +14,7 @@ Only ``__call__`` and ``metrics`` are required. A trainable of a few lines::
 import contextlib
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -225,12 +226,15 @@ class CompleteTrainable:
         """Return the MiB that a run needs on this machine's GPU, and those that are free there.
 
         Raises:
-            ValueError: no run fits, or the trainable cannot say.
+            ValueError: no run fits, or the trainable cannot say, or says what is no memory.
         """
         if not hasattr(self.train, "gpu_memory"):
             raise ValueError("this trainable does not measure what memory it needs: give a number of GPUs")
-        needed, free = self.train.gpu_memory(settings, data_root)
-        return float(needed), float(free)
+        found = self.train.gpu_memory(settings, data_root)
+        needed, free = map(float, found)
+        if not (0 < needed < math.inf and 0 <= free < math.inf):
+            raise ValueError(f"gpu_memory of a trainable must return MiB above 0, and the free MiB, got {found!r}")
+        return needed, free
 
     def __call__(
         self, settings: Any, seed: int, report: Report, resume_from: Path | None, data_root: Path, processes: int = 1

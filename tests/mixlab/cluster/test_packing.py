@@ -1,5 +1,6 @@
 """Trials share a GPU by their memory, and some run out of it, on a GPU in which only Ray believes."""
 
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,9 +19,11 @@ from mixlab.cluster.resources import Share
 from mixlab.cluster.worker import CONTEXT_BYTES, share_of_tensors
 from mixlab.errors import BadInput, account_of
 from mixlab.options import Options
+from mixlab.spec.trainable import complete
 from tests.servers import ray_cluster
 from tests.servers.program import run_alone
 from tests.study_folder import toy_folder
+from tests.toy import Toy
 
 
 def test_by_hand() -> None:
@@ -30,7 +33,23 @@ def test_by_hand() -> None:
     assert Packing(needed=15_000, free=16_000, cell="large").gpus == 1  # the margin is gone, but it fits
 
 
-@given(needed=st.floats(1, 2e5), free=st.floats(1, 2e5))
+@pytest.mark.parametrize("needed", [1e-300, 0.5, 4.0])
+def test_a_trial_of_hardly_any_memory_still_asks_for_a_gpu(needed: float) -> None:
+    packing = Packing(needed, free=80_000, cell="tiny")
+    assert (packing.count, packing.gpus) == (10_000, 0.0001)
+
+
+@pytest.mark.parametrize("found", [(0, 16_000), (-1.0, 16_000), (math.nan, 16_000), (1_000, math.inf)])
+def test_what_is_no_memory_is_a_sentence(found: tuple[float, float], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connect, "map_on", lambda memory, settings, _: [memory(each) for each in settings])
+    train = Toy()
+    train.gpu_memory = lambda *_, **__: found  # type: ignore[method-assign]
+    trials: Any = [SimpleNamespace(cell="a", settings={})]
+    with pytest.raises(BadInput, match=r"must return MiB above 0, and the free MiB, got \("):
+        measure(trials, complete(train), Share(1, 1), Path())
+
+
+@given(needed=st.floats(20, 2e5), free=st.floats(1, 2e5))
 def test_trials_fit_a_gpu_and_no_more_do(needed: float, free: float) -> None:
     packing = Packing(needed, free, "cell")
     assert packing.count * packing.gpus <= 1
