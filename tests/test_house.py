@@ -213,6 +213,23 @@ def test_studies_are_scripts_that_nothing_imports(study: Path) -> None:
         assert study.stem not in {other.partition(".")[0] for other in imported(path)}, name
 
 
+def test_every_text_file_is_read_and_written_as_utf8_whatever_the_locale_says() -> None:
+    for path in (*modules().values(), *STUDIES):
+        for call in (node for node in ast.walk(tree(path)) if isinstance(node, ast.Call)):
+            name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+            modes = {each.value for each in call.args if isinstance(each, ast.Constant)} & {
+                "r",
+                "w",
+                "a",
+                "x",
+                "r+",
+                "w+",
+            }
+            if name in ("read_text", "write_text") or (name == "open" and modes and "tarfile" not in ast.unparse(call)):
+                named = any(keyword.arg == "encoding" for keyword in call.keywords)
+                assert named, f"{path.relative_to(ROOT)}, line {call.lineno}: name the encoding, utf-8"
+
+
 def test_every_module_says_what_it_is() -> None:
     for name, path in modules().items():
         assert ast.get_docstring(tree(path)), name

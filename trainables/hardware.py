@@ -40,7 +40,7 @@ def environment(device: torch.device) -> dict[str, str]:
     words |= {"hardware": torch.cuda.get_device_name(device), "cuda": str(torch.version.cuda)}
     words["cudnn"] = str(torch.backends.cudnn.version())
     if DRIVER.exists():
-        words["driver"] = DRIVER.read_text().strip()
+        words["driver"] = DRIVER.read_text(encoding="utf-8").strip()
     return words
 
 

@@ -30,7 +30,7 @@ def forget_peak() -> float:
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")  # Linux: resets the peak of the resident set
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # Linux: resets the peak of the resident set
     return psutil.Process().memory_info().rss / MIB
 
 
@@ -39,7 +39,7 @@ def peak_mib(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / MIB
     with contextlib.suppress(OSError, StopIteration):
-        status = Path("/proc/self/status").read_text().splitlines()
+        status = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
         return int(next(line for line in status if line.startswith("VmHWM:")).split()[1]) * 1024 / MIB
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MIB

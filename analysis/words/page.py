@@ -29,12 +29,12 @@ def page(title: str, body: str) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>
-{STYLE.read_text()}</style>
+{STYLE.read_text(encoding="utf-8")}</style>
 </head>
 <body>
 {body}
 <script type="module">
-{SCRIPT.read_text()}</script>
+{SCRIPT.read_text(encoding="utf-8")}</script>
 </body>
 </html>
 """

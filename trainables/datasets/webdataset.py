@@ -49,7 +49,7 @@ def split(folder: Path) -> FileList:
             index = _read(file)
             if index.get("shards") != shards:
                 index = {"shards": shards, "samples": [sample for name in shards for sample in samples(folder / name)]}
-                file.write_text(json.dumps(index))
+                file.write_text(json.dumps(index), encoding="utf-8")
     except OSError as error:
         raise DataError(f"the index of the shards cannot be written to {file} ({error.strerror})") from error
     names, labels = zip(*index["samples"], strict=True)
@@ -92,7 +92,7 @@ def _key(member: str) -> tuple[str, str]:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(file.read_text()))
+        return dict(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return {}
 

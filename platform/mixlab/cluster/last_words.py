@@ -52,4 +52,4 @@ def in_words(path: str, text: str) -> str:
 def _log_of(pid: int) -> tuple[str, str]:
     """Return the newest log of a process of this node, its path and its text; both are empty without one."""
     logs = sorted(ray_private.log_folder().glob(f"worker-*-{pid}.err"), key=lambda file: file.stat().st_mtime)
-    return (str(logs[-1]), Path(logs[-1]).read_text(errors="replace")) if logs else ("", "")
+    return (str(logs[-1]), Path(logs[-1]).read_text(encoding="utf-8", errors="replace")) if logs else ("", "")

@@ -71,7 +71,7 @@ def failure_of(trial: Any) -> Failure:
             cause = getattr(error, "cause", None)
             text = str(cause) if isinstance(cause, Crash) else plain(str(error))  # without the lines of Ray's own code
             return Failure(text, isinstance(error, RayTaskError), _process_of(error))
-    text = Path(trial.error_file).read_text(errors="replace") if trial.error_file else ""
+    text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace") if trial.error_file else ""
     return Failure(plain(text) or "unknown error", False)
 
 

@@ -112,8 +112,8 @@ def memory() -> tuple[int, int]:
     """Return the total and the free memory in MiB: of the container if it has a limit, else of the machine."""
     total, free = psutil.virtual_memory().total, psutil.virtual_memory().available
     try:
-        limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
+        limit = int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="utf-8"))
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="utf-8"))
     except (OSError, ValueError):  # no limit: the file is missing, or says "max"
         return total // MIB, free // MIB
     return min(total, limit) // MIB, max(0, min(free, limit - used)) // MIB

@@ -50,7 +50,7 @@ class _Past:
 def _past(folder: Path | None) -> _Past:
     if folder is None or not (folder / PAST).exists():
         return _Past()
-    values, epochs, over = json.loads((folder / PAST).read_text())
+    values, epochs, over = json.loads((folder / PAST).read_text(encoding="utf-8"))
     return _Past(tuple(values), epochs, over)
 
 
@@ -74,7 +74,7 @@ class _RunningMean:
 
         def save_all(folder: Path) -> None:
             save(folder)
-            (folder / PAST).write_text(text)
+            (folder / PAST).write_text(text, encoding="utf-8")
 
         number, of = self.past.epochs + epoch.number, epoch.of * self.seeds
         self.report(replace(epoch, number=number, of=of, metrics=metrics), save_all)

@@ -141,10 +141,11 @@ class Storage:
 
 def read_epochs(folder: Path) -> list[Epoch]:
     """Return every epoch that the checkpoint in ``folder`` holds."""
-    return [from_json(epoch) for epoch in json.loads((folder / JOURNAL).read_text())["epochs"]]
+    return [from_json(epoch) for epoch in json.loads((folder / JOURNAL).read_text(encoding="utf-8"))["epochs"]]
 
 
 def write_epochs(folder: Path, epochs: Sequence[Epoch]) -> None:
     """Complete the checkpoint in ``folder``: called after all its other files are written."""
     files = {path.name: path.stat().st_size for path in folder.iterdir()}
-    (folder / JOURNAL).write_text(json.dumps({"epochs": [epoch.json() for epoch in epochs], "files": files}))
+    content = {"epochs": [epoch.json() for epoch in epochs], "files": files}
+    (folder / JOURNAL).write_text(json.dumps(content), encoding="utf-8")
