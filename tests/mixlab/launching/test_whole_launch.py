@@ -1,20 +1,23 @@
 """The whole launch, with MLflow and the report but without Ray: however it ends, its runs say so, and so does it."""
 
 import io
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from mlflow.tracking import MlflowClient
 from rich.console import Console
 
-from mixlab import Options, Search, Study, run
+from mixlab import Options, Search, Study, main, run
 from mixlab.cluster import schedule
 from mixlab.cluster.resources import Share
 from mixlab.cluster.source import End, Job, Listener, Source
 from mixlab.errors import HeadLost
+from mixlab.launching import launch as launching
 from mixlab.launching.start import Start
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.search import SearchTrial
@@ -125,6 +128,37 @@ def test_a_search_of_which_a_quarter_failed_is_exit_1(launch: Any, failures: int
     found = launch(search, fail)
     assert found[0] == code, found[1]
     assert ("2 of the search's 8 trials failed, of which a quarter is too many" in found[1]) == bool(code)
+
+
+def test_a_terminal_of_ascii_gets_the_whole_table_and_the_files_have_every_letter(
+    launch: Any, tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = STUDIES["sequential"]()
+    study = replace(study, arms=(study.arms[0], replace(study.arms[1], name="Größe λ ≤ ½")))
+    screen = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setattr(schedule, "run", in_this_process(lambda *_: None))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(study, Toy(), ["--tracking-uri", tracking_uri])
+    assert ended.value.code == 0
+    said = screen.buffer.getvalue().decode("ascii")  # type: ignore[attr-defined]
+    assert "[4/4 done" in said
+    assert [line for line in said.splitlines() if line.startswith("Gr??e ? ? ?") and "+2.00" in line]  # of the table
+    for name in ("table.md", "table.csv", "table.html", "report.html"):
+        assert "Größe λ ≤ ½" in (tmp_path / "results" / "toy" / "paper" / name).read_text(encoding="utf-8")
+
+
+def test_a_driver_whose_turn_it_is_not_says_once_why_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [False, False, False, True]
+    history: Any = SimpleNamespace(begin_confirmation=lambda: answers.pop(0))
+    monkeypatch.setattr(launching.time, "sleep", lambda seconds: None)
+    console = Console(file=io.StringIO(), width=200)
+    launching._wait_for_turn(history, console)
+    assert not answers
+    assert console.file.getvalue() == (  # type: ignore[attr-defined]
+        "Another driver of this search trains the winners; waiting for it to end ...\n"
+    )
 
 
 def test_a_dry_run_sees_what_is_done_in_a_database_with_a_query_string(launch: Any, tracking_uri: str) -> None:
