@@ -23,14 +23,16 @@ from trainables.methods.inputs import inputs_of
 from trainables.training import Run
 
 
-def require_dry_run(name: str, folder: Path, tracking_uri: str, capsys: pytest.CaptureFixture[str]) -> None:
+def require_dry_run(
+    name: str, folder: Path, tracking_uri: str, capsys: pytest.CaptureFixture[str], preset: str = "smoke"
+) -> None:
     """Check that a study's dry run ends well, and says how many trials it has and what they cost."""
     where = ("--tracking-uri", tracking_uri, "--storage", str(folder / "results"))
     with pytest.raises(SystemExit) as stopped:
-        main(load(name)[0], train, ["--preset", "smoke", "--dry-run", *where])
+        main(load(name)[0], train, ["--preset", preset, "--dry-run", *where])
     said = capsys.readouterr().out
     assert stopped.value.code == 0
-    assert f"{len(trials(name, '--preset', 'smoke'))} pending" in said
+    assert f"{len(trials(name, '--preset', preset))} pending" in said
     assert "Estimated cost" in said
 
 
