@@ -1,6 +1,7 @@
 """Every fault of the arguments alone is refused before anything starts: by each mixer, backbone and data set."""
 
 import inspect
+import itertools
 import time
 from typing import Any
 
@@ -174,10 +175,19 @@ def test_a_last_batch_of_one_image_is_refused_where_batch_norm_would_fail() -> N
         train.resolve(keys(**{**small, "train_images": 10, "validation": 1}))
 
 
-@pytest.mark.parametrize("backbone", ["deit_small", "convnext_tiny_cifar"])
-@pytest.mark.parametrize("mixer", ["attentivemix", "manifoldmix"])
+@pytest.mark.parametrize(
+    ("backbone", "mixer"),
+    [
+        ("deit_small", "transmix"),
+        *itertools.product(
+            ("deit_small", "swin_tiny", "convnext_tiny_cifar"),
+            ("attentivemix", "manifoldmix", "puzzlemix", "automix", "cutmix"),
+        ),
+    ],
+)
 def test_a_transformer_is_resolved_with_what_asks_it(backbone: str, mixer: str) -> None:
-    train.resolve({**BASE, "backbone": backbone, "mixer": mixer})
+    released = {"sumix.preset": "release", "sumix.lam": "learned"} if mixer == "cutmix" else {}
+    train.resolve({**BASE, "backbone": backbone, "mixer": mixer, "image_size": 32, **released})
 
 
 @pytest.mark.slow
@@ -195,12 +205,18 @@ def test_every_backbone_is_resolved_with_every_mixer_that_asks_it(backbone: str)
     train.resolve({**given, "mixer": "cutmix", "sumix.preset": "release", "sumix.lam": "learned"})
 
 
-def test_a_configuration_that_differs_in_numbers_alone_is_resolved_at_once() -> None:
-    config = {**BASE, "mixer": "puzzlemix", "sumix.lam": "learned", "sumix.regulariser": "su"}
+@pytest.mark.parametrize("mixer", ["puzzlemix", "comixup", "automix"])
+def test_a_configuration_that_differs_in_numbers_alone_is_resolved_at_once(mixer: str) -> None:
+    sumix = {} if mixer == "comixup" else {"sumix.lam": "learned", "sumix.regulariser": "su"}
+    config = {**BASE, "mixer": mixer, **sumix}
     train.resolve(config)
     start = time.thread_time()
-    train.resolve({**config, "mixer.alpha": 0.31, "sumix.zeta": 0.7, "lr": 0.03, "epochs": 7})
+    train.resolve({**config, "mixer.alpha": 0.31, **({"sumix.zeta": 0.7} if sumix else {}), "lr": 0.03, "epochs": 7})
     assert time.thread_time() - start < 0.2
+
+
+def test_a_number_that_is_wrong_is_found_although_another_was_right() -> None:
+    train.resolve({**BASE, "mixer": "augmix", "mixer.severity": 3.0})
     with pytest.raises(ValueError, match="severity"):
         train.resolve({**BASE, "mixer": "augmix", "mixer.severity": 11.0})
 
