@@ -8,9 +8,11 @@ become mixup; top-1 %, median of the last 10 epochs, of ResNet-18 on Tiny-ImageN
     none     64.84
     mp       67.19
 
-The metric mask_spread says how uneven the masks are: 0 is mixup. Its curves are on the study's page, and the masks in
-``python analysis/mixtures.py automix_figure6_collapse``. In a short run the block needs a larger rate than the
-network, and the slow copy a smaller m, to leave their starts in time.
+The metric mask_spread says how uneven the masks are: 0 is mixup.
+    python analysis/ablation_table.py automix_figure6_collapse --metric mask_spread    after the last epoch
+    python analysis/mixtures.py automix_figure6_collapse                               the masks, by lambda and epoch
+In a short run the block needs a larger rate than the network, and the slow copy a smaller m, to leave their starts in
+time.
 """
 
 from mixlab import Arm, Study, main
