@@ -13,7 +13,7 @@ import pandas as pd
 
 from analysis.records.runs import CONFIG, FACTOR, done
 from analysis.statistics.pairs import aligned, metric_column
-from analysis.statistics.significance import ALPHA, family_p, mean_interval, sign_flip_p
+from analysis.statistics.significance import ALPHA, family_p, mean_and_sd, mean_interval, sign_flip_p
 
 HOW = ("commit", "data", "hardware", "versions")  # how the numbers were obtained
 SIDES = ("A", "B")
@@ -59,11 +59,11 @@ def compare(a: pd.DataFrame, b: pd.DataFrame, metric: str) -> Comparison:
         first, second = (_values(mine[cell], metric, shared) for mine in (cells_a, cells_b))
         d = (second - first).dropna()
         interval = mean_interval(d)
-        spreads = [side[d.index].std(ddof=1) for side in (first, second)]
+        spreads = [mean_and_sd(side[d.index])[1] for side in (first, second)]
         rows[cell] = {
             **{"pairs": len(d), "A": first[d.index].mean(), "B": second[d.index].mean()},
             **{"gain": interval.mean, "gain_low": interval.low, "gain_high": interval.high, "p": sign_flip_p(d)},
-            **{"sd_paired": d.std(ddof=1), "sd_unpaired": math.hypot(*spreads)},
+            **{"sd_paired": mean_and_sd(d)[1], "sd_unpaired": math.hypot(*spreads)},
         }
         differences.append(d)
     gains = pd.DataFrame.from_dict(rows, orient="index")

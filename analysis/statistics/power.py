@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from analysis.statistics.significance import ALPHA, FEWEST_PAIRS, TIE, sign_patterns
+from analysis.statistics.significance import ALPHA, FEWEST_PAIRS, TIE, mean_and_sd, sign_patterns
 
 POWER = 0.8
 MOST_SEEDS = 100_000
@@ -46,10 +46,11 @@ def seeds_needed(
     d = np.asarray(differences, dtype=float)
     if d.size < 2:
         raise ValueError(f"a spread needs at least 2 differences, got {d.size}")
-    wanted = abs(float(d.mean()) if gain is None else gain)
+    mean, spread = mean_and_sd(d)
+    wanted = abs(mean if gain is None else gain)
     if wanted == 0:
         return None
-    return seeds_for(wanted / float(d.std(ddof=1)) if d.std(ddof=1) > 0 else math.inf, power, alpha / comparisons)
+    return seeds_for(wanted / spread if spread > 0 else math.inf, power, alpha / comparisons)
 
 
 def seeds_for(effect: float, power: float = POWER, alpha: float = ALPHA) -> int | None:

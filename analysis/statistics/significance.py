@@ -22,6 +22,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from analysis.statistics.scaling import scaled
+
 ALPHA = 0.05
 FEWEST_PAIRS = 6  # 2 / 2^6 is the first that is below 0.05
 EXACT_UP_TO = 20  # pairs of one comparison; 2^20 sums take 8 MB
@@ -46,14 +48,17 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
         values: (S,) differences of the pairs. With one pair the ends are NaN, with none the mean is too.
         confidence: the share of such intervals that hold the true mean.
     """
-    x = np.asarray(values, dtype=float)
-    if x.size == 0:
-        return Interval(math.nan, math.nan, math.nan)
-    mean = float(x.mean())
-    if x.size == 1:
-        return Interval(mean, math.nan, math.nan)
-    half = float(_t_quantile((1 + confidence) / 2, x.size - 1) * x.std(ddof=1) / math.sqrt(x.size))
+    pairs = np.size(values)
+    mean, spread = mean_and_sd(values)
+    half = _t_quantile((1 + confidence) / 2, pairs - 1) * spread / math.sqrt(pairs) if pairs > 1 else math.nan
     return Interval(mean, mean - half, mean + half)
+
+
+def mean_and_sd(values: ArrayLike) -> tuple[float, float]:
+    """Return the mean of values (N,) and their standard deviation; NaN for what takes more of them."""
+    x, exponent = scaled(values)
+    mean = float(np.ldexp(x.mean(), exponent[0])) if x.size else math.nan
+    return mean, float(np.ldexp(x.std(ddof=1), exponent[0])) if x.size > 1 else math.nan
 
 
 @functools.cache
@@ -72,7 +77,7 @@ def sign_flip_p(differences: ArrayLike) -> float:
     Returns:
         The exact p up to 20 pairs; beyond, that of 9,999 random patterns with a fixed seed and the identity.
     """
-    d = np.asarray(differences, dtype=float)
+    d = scaled(differences)[0]
     if d.size == 0 or not np.isfinite(d).all():
         return math.nan
     if d.size > EXACT_UP_TO:
@@ -136,7 +141,7 @@ def sign_patterns(seeds: int) -> NDArray[np.float64]:
 
 def _step_down(d: NDArray[np.float64], one_sided: bool) -> NDArray[np.float64]:
     """Return the corrected p (M,) of differences (M, S), every comparison having at least one pair."""
-    d = d[:, np.isfinite(d).any(axis=0)]
+    d = scaled(d[:, np.isfinite(d).any(axis=0)])[0]
     patterns = sign_patterns(d.shape[1])
     if one_sided and d.shape[1] <= FAMILY_EXACT_UP_TO:
         patterns = np.concatenate((patterns, -patterns))

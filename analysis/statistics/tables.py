@@ -24,6 +24,7 @@ from analysis.statistics.significance import (
     ALPHA,
     Interval,
     family_p,
+    mean_and_sd,
     mean_interval,
     probability_of_beating,
     sign_flip_p,
@@ -117,7 +118,7 @@ def ablation_table(
     differences = paired_differences(runs, metric, baseline, against)
     table = pd.DataFrame(index=pd.Index(list(values), name="arm"), columns=list(COLUMNS), dtype=float)
     for arm, series in values.items():
-        table.loc[arm, ["n", "mean", "sd"]] = [len(series), series.mean(), series.std(ddof=1)]
+        table.loc[arm, ["n", "mean", "sd"]] = [len(series), *mean_and_sd(series)]
     for arm, pairs in differences.items():
         table.loc[arm, ["gain", "gain_low", "gain_high"]] = list(mean_interval(pairs))
         table.loc[arm, "p"] = sign_flip_p(pairs)

@@ -16,6 +16,7 @@ from analysis.statistics.significance import (
     FAMILY_EXACT_UP_TO,
     FEWEST_PAIRS,
     RESAMPLES,
+    mean_and_sd,
     smallest_p,
 )
 from analysis.statistics.tables import LevelTable
@@ -126,7 +127,7 @@ def pairing_text(*levels: LevelTable) -> str | None:
         for arm, differences in level.differences().items():
             spread = math.hypot(*level.table["sd"][[arm, level.reference(arm)]])
             if len(differences) >= 3 and spread > 0:
-                paired.append(float(differences.std(ddof=1)))
+                paired.append(mean_and_sd(differences)[1])
                 unpaired.append(spread)
     if not paired:
         return None
@@ -150,7 +151,7 @@ def power_table(level: LevelTable, power: float = POWER) -> pd.DataFrame:
         if len(differences) > 1:
             seeds = seeds_needed(differences, power=power, comparisons=level.family.planned)
             answer = "over 100,000" if seeds is None else str(seeds)
-        rows[arm] = (len(differences), differences.mean(), differences.std(ddof=1), answer)
+        rows[arm] = (len(differences), *mean_and_sd(differences), answer)
     return pd.DataFrame.from_dict(rows, orient="index", columns=["pairs", "gain", "sd", "answer"])
 
 
