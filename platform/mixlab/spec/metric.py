@@ -111,8 +111,14 @@ class Metric:
 
 
 def decimals(value: float, digits: int, sign: str = "") -> str:
-    """Return ``value`` with so many decimals; a huge one, of which they say nothing, as a power of ten."""
-    return f"{value:{sign}.{digits}f}" if abs(value) < BEYOND else f"{value:{sign}.4g}"
+    """Return ``value`` with so many decimals; a huge one, of which they say nothing, as a power of ten.
+
+    Args:
+        value: the number.
+        digits: the number of decimals.
+        sign: ``+`` for a difference, whose sign says something even where it rounds to zero; a value has none there.
+    """
+    return f"{value:{sign or 'z'}.{digits}f}" if abs(value) < BEYOND else f"{value:{sign}.4g}"
 
 
 def find(metrics: Iterable[Metric], name: str) -> Metric | None:

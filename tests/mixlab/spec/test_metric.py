@@ -13,7 +13,7 @@ from mixlab import Epoch, Metric
 from mixlab.errors import BadInput
 from mixlab.spec import rules
 from mixlab.spec.epoch import Refused, epoch_of, from_json, summarised
-from mixlab.spec.metric import find
+from mixlab.spec.metric import decimals, find
 from mixlab.spec.trainable import complete
 
 TOP1 = Metric("test_top1", "%", higher_is_better=True, rules=("last", "median10", "best", "best10"))
@@ -58,6 +58,8 @@ def test_a_metric_is_found_by_its_own_name_and_by_its_rules() -> None:
     assert TOP1.text(78.166) == "78.17 %"
     assert TOP1.text(math.nan) == "not a number"
     assert TOP1.text(-math.inf) == "-inf %"
+    assert TOP1.text(-0.001) == "0.00 %"
+    assert decimals(-0.001, 2, "+") == "-0.00"
     assert RMSE.text(-1e300) == "-1e+300 kg"
 
 
