@@ -93,7 +93,9 @@ def dirichlet(alpha: float, shape: tuple[int, int], rng: Generator) -> Tensor:
     # Gamma(a) = Gamma(a + 1) * U^(1/a): exact, and the logarithm never underflows.
     concentration = torch.full(shape, alpha + 1.0, dtype=torch.float64, device=rng.device)
     uniform = torch.rand(shape, generator=rng, dtype=torch.float64, device=rng.device)
-    log_gamma = torch._standard_gamma(concentration, generator=rng).log() + torch.log1p(-uniform) / alpha
+    # Below 1e-300 the quotient would be infinite; by then one share is 1 and the others are 0.
+    exponential = torch.log1p(-uniform) / max(alpha, 1e-300)
+    log_gamma = torch._standard_gamma(concentration, generator=rng).log() + exponential
     return log_gamma.softmax(dim=1).float()
 
 
