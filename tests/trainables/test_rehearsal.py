@@ -127,6 +127,7 @@ def test_a_network_that_cannot_see_images_so_small_says_so() -> None:
     [
         *(("train_images", 0), ("train_images", 10**8), ("test_images", 10**8), ("validation", -0.5)),
         *(("validation", 10**8), ("image_size", 0), ("image_size", 4), ("test_size", -1), ("resize", 3)),
+        *(("image_size", 2**31), ("test_size", 5000), ("resize", 5000), ("augment.resize", 5000)),
         *(("evaluate", "elsewhere"), ("evaluate", "validation"), ("bad_images", "elsewhere"), ("num_classes", 0)),
         *(("interpolation", "elsewhere"), ("augment", "elsewhere"), ("augment.padding", "elsewhere")),
         *(("augment.scale", 0.0), ("augment.resize", 0), ("augment.level", 11.0), ("augment.operations", 0)),

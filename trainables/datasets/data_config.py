@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeVar, get_args
 from pydantic import Field
 
 from trainables.datasets import DATASETS
-from trainables.ranges import Count, Hue, Interpolation, NotNegative, Padding, Share
+from trainables.ranges import Count, Hue, Interpolation, NotNegative, Padding, Share, Side
 
 PADDING = 4  # pixels on each side that crop_flip adds, as in all the papers
 
@@ -30,7 +30,7 @@ class AugmentConfig:
 
     padding: Padding = "reflect"  # of crop_flip: what lies beyond the border; zeros in CutMix's own CIFAR code
     scale: Annotated[float, Field(gt=0, le=1)] = 0.08  # of rrc_flip: the smallest share of the area that a crop keeps
-    resize: Count | None = None  # of rrc_flip, where images are streamed: the shorter side before the crop, in pixels
+    resize: Side | None = None  # of rrc_flip, where images are streamed: the shorter side before the crop, in pixels
     randaugment: Literal["none", "fixmatch", "increasing"] = "none"  # the set of operations
     operations: Count = 2  # how many operations RandAugment applies, one after another
     level: Level = 9.0  # the strength of RandAugment
@@ -70,9 +70,9 @@ class DataConfig:
     evaluate: Literal["test", "validation"] = "test"  # validation: for whatever is selected; the test set is not read
     bad_images: Literal["refuse", "skip"] = "refuse"  # what to do with streamed images that cannot be decoded
 
-    image_size: Count | None = None  # the side in pixels of what the network sees; None: the data set's own
-    test_size: Count | None = None  # the same in testing, where images are streamed; None: image_size
-    resize: Count | None = None  # the shorter side before the test's centre crop; None: by the data set's crop ratio
+    image_size: Side | None = None  # the side in pixels of what the network sees; None: the data set's own
+    test_size: Side | None = None  # the same in testing, where images are streamed; None: image_size
+    resize: Side | None = None  # the shorter side before the test's centre crop; None: by the data set's crop ratio
     interpolation: Interpolation = "bicubic"
     augment: Literal["crop_flip", "rrc_flip", "flip", "none"] = "crop_flip"
     augment_options: AugmentConfig = AugmentConfig()
