@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,10 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from analysis.search_report import SearchReport, main, report, write_page
+from analysis.statistics.tables import level_tables
+from mixlab.spec.study_plan import study_plan
 from tests.analysis.tuned_arms import ARMS, SPACE, peaked, points, trial
+from tests.mixlab.spec.test_search import SEARCH, TRAIN
 
 
 @pytest.fixture(autouse=True)
@@ -154,3 +158,19 @@ def test_a_race_says_how_many_seeds_every_trial_got_and_why_no_more(searched, no
     page = write_page(found, tmp_path / "search.html").read_text()
     assert f"<tr><td>1</td><td>1</td><td>50</td><td>{out}</td></tr>" in page
     assert "<tr><td>0</td><td>2</td><td>60</td><td>won</td></tr>" in page
+
+
+def test_a_confirmation_with_factors_compares_an_arm_with_the_baseline_of_its_own_level(planned_runs: Any) -> None:
+    metric = "test_top1_last"
+    winners = {cell.name: {"zeta": 1.0, "alpha": 0.2} for cell in SEARCH.study.cells()}
+    study = SEARCH.confirmation(winners)
+    plan = study_plan(study, study.trials(TRAIN), "paper", TRAIN)
+    values = {(arm, seed): 70.0 + seed + (arm == "fast") for arm in ("plain", "fast") for seed in study.seeds}
+    runs = planned_runs(plan, values).rename(columns={"metric.test_top1_median10": f"metric.{metric}"})
+    runs.loc[runs["factor.mixer"] == "mixup", f"metric.{metric}"] += 20.0  # a level that is better as a whole
+    tables = level_tables(runs, plan)
+    assert [level.name for level in tables] == ["mixer = cutmix", "mixer = mixup"]
+    for level in tables:
+        assert list(level.table.index) == ["plain", "fast"]
+        assert level.table.loc["fast", "gain"] == 1.0
+        assert math.isnan(level.table.loc["plain", "gain"])
