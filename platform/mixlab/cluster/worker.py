@@ -134,7 +134,9 @@ class Reporter:
         """
         epoch = epoch_of(reported)
         used = self.usage.taken() if self.usage is not None else {}
-        self.epochs.append(replace(epoch, metrics={**epoch.metrics, **used}))
+        # A trainable that begins again, without what was saved, reports epochs that are there already.
+        before = (each for each in self.epochs if each.number < epoch.number)
+        self.epochs = [*before, replace(epoch, metrics={**epoch.metrics, **used})]
         if self.epochs[-1].last:
             self.epochs[-1] = summarised(self.epochs, self.metrics)
         if not self.epochs[-1].last and time.monotonic() - self.saved_at < self.seconds:

@@ -13,7 +13,7 @@ import pytest
 from ray import cloudpickle
 from ray.exceptions import RayTaskError
 
-from mixlab import Epoch
+from mixlab import Epoch, Metric
 from mixlab.cluster import worker
 from mixlab.cluster.ray_private import failure_of
 from mixlab.cluster.worker import Reporter, Work, files_of
@@ -86,6 +86,19 @@ def test_checkpoints_come_after_the_minutes_and_at_the_end(
         reporter(Epoch(number, 7, {}), save)
     assert [number for number, _ in reports] == [1, 2, 3, 4, 5, 6, 7]
     assert [number for number, files in reports if files] == saved
+
+
+@pytest.mark.usefixtures("reports")
+def test_an_epoch_that_is_reported_again_takes_the_place_of_the_first(tmp_path: Path) -> None:
+    class Measured(Reader):
+        metrics = (Metric("rmse", higher_is_better=False, rules=("best", "median10")),)  # type: ignore[assignment]
+
+    of_an_earlier_attempt = [Epoch(1, 3, {"rmse": 9.0}), Epoch(2, 3, {"rmse": 0.1})]
+    reporter = Reporter(of_an_earlier_attempt, replace(work(tmp_path), train=complete(Measured())))
+    for number, rmse in ((1, 5.0), (1, 4.0), (2, 2.0), (3, 3.0)):
+        reporter(Epoch(number, 3, {"rmse": rmse}), save)
+    assert [(epoch.number, epoch.metrics["rmse"]) for epoch in reporter.epochs] == [(1, 4.0), (2, 2.0), (3, 3.0)]
+    assert reporter.epochs[-1].metrics == {"rmse": 3.0, "rmse_best": 2.0, "rmse_median10": 3.0}
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
