@@ -47,12 +47,6 @@ def server() -> Iterator[s3.S3]:
         yield started
 
 
-def whole_checkpoints(server: s3.S3, bucket: str) -> int:
-    """Return how many checkpoints have all their files, which are written one after another."""
-    files = server.files(bucket)
-    return min(sum(file.endswith(f"/{name}") for file in files) for name in ("epoch", "model.pt", "journal.json"))
-
-
 def test_one_trains_and_the_other_takes_over_from_the_dead(server: s3.S3, tmp_path: Path, tracking_uri: str) -> None:
     bucket = server.create_bucket()
     given = environment(**server.environment, BEAT_SECONDS="1", GONE_SECONDS=str(GONE_SECONDS))
@@ -79,7 +73,7 @@ def test_one_trains_and_the_other_takes_over_from_the_dead(server: s3.S3, tmp_pa
         assert "is at work in this storage since 20" in said
         assert not notes(studies[other].folder, "began")
 
-        drivers[at_work].until(lambda: whole_checkpoints(server, bucket) == 2)
+        drivers[at_work].until(lambda: server.whole_checkpoints(bucket, "epoch", "model.pt") == 2)
         drivers[at_work].kill()
         killed = time.monotonic()
         wait_for(lambda: time.monotonic() - killed > GONE_SECONDS + 2)  # a bucket keeps whole seconds

@@ -80,6 +80,11 @@ class S3:
         found = self._client.get_file_info(pyarrow.fs.FileSelector(path, recursive=True, allow_not_found=True))
         return sorted(info.path for info in found if info.type == pyarrow.fs.FileType.File)
 
+    def whole_checkpoints(self, path: str, *names: str) -> int:
+        """Return how many checkpoints below ``BUCKET/PATH`` have all of these files, which are written in any order."""
+        files = self.files(path)
+        return min(sum(file.endswith(f"/{name}") for file in files) for name in (*names, "journal.json"))
+
     def read(self, file: str) -> bytes:
         """Return the content of ``BUCKET/FILE``."""
         with self._client.open_input_stream(file) as stream:

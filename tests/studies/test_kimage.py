@@ -100,7 +100,7 @@ def test_dry_run(name: str, tmp_path: Path, tracking_uri: str, capsys: pytest.Ca
 
 @pytest.mark.slow
 def test_one_step_with_every_network_and_mixer(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert take_steps(KIMAGE, monkeypatch) == 10
+    assert take_steps(KIMAGE, monkeypatch) == 9
 
 
 def test_every_study_is_here() -> None:
