@@ -156,7 +156,7 @@ def search_runs(
     Args:
         client: the client of the store.
         experiment: the id of the experiment.
-        tags: the tags and their values.
+        tags: the tags and their values, and last the one that fewest runs have: a database is asked for that alone.
         params: whether the parameters are needed, which are most of what a run has.
     """
     database = database_of(client)
