@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -74,17 +75,22 @@ def fill_the_artifacts(folder: Path) -> None:
     (folder / "mlruns").mkdir()
     mount(folder / "mlruns", "-o", "size=1m")
     hold(folder, epoch=3)
-    driver = toy.start(environment={**os.environ, "DRAIN_SECONDS": "5"})
+    driver = toy.start()
     driver.until(lambda: epochs_of(folder) == {0: [1, 2]})
     with pytest.raises(OSError, match="No space"):
         (folder / "mlruns" / "filler").write_bytes(bytes(2_000_000))
     release(folder)
     said = driver.finish(code=1)
-    assert (
-        "mlflow.db has no room for the files of its runs. Nothing is lost: what it lacks is kept under results" in said
-    )
+    assert "mlflow.db has no room. Nothing is lost: what it lacks is kept under results" in said
     assert "and the same command writes it ([Errno 28] No space left on device: '" in said.splitlines()[-1], said
     assert toy.statuses() == {"KILLED"}
+
+    began = time.monotonic()
+    refused = toy.run(code=2)
+    assert time.monotonic() - began < 20  # 5 seconds after the imports
+    assert refused.startswith("error: cannot write to MLflow at ")
+    assert "No space left on device" in refused
+    assert refused.count("\n") == 1
 
     (folder / "mlruns" / "filler").unlink()
     toy.run()

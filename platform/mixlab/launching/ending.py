@@ -101,7 +101,7 @@ def write_out(
     if not written:
         reason = f" ({shown(tracker.outage)})" if tracker.outage else ""
         full = not ending.lost and tracker.end_without_room()
-        what = "has no room for the files of its runs" if full else "does not answer"
+        what = "has no room" if full else "does not answer"
         kept = f"Nothing is lost: {record}, and the same command writes it{reason}."
         text = f"MLflow at {shown(tracking_uri)} {what}. {kept}"
         console.print(text, style="red", markup=False, soft_wrap=True)

@@ -54,7 +54,7 @@ def listed(client: MlflowClient, run_id: str) -> list[str]:
 
 
 def put(client: MlflowClient, run_id: str, file: Path) -> None:
-    """Add a file to the artifacts of a run, under its own name; a file of that name is replaced."""
+    """Add a file to the artifacts of a run, under its own name; it replaces a file of that name once it is whole."""
     try:
         ours = folder_of(client, run_id)
     except BadInput:  # nothing of the experiment has been written yet
@@ -63,7 +63,12 @@ def put(client: MlflowClient, run_id: str, file: Path) -> None:
         client.log_artifact(run_id, str(file))
         return
     ours.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(file, ours / file.name)
+    whole = ours / f".{file.name}.new"
+    try:
+        shutil.copyfile(file, whole)
+        whole.replace(ours / file.name)
+    finally:
+        whole.unlink(missing_ok=True)
 
 
 def put_text(client: MlflowClient, run_id: str, text: str, name: str) -> None:

@@ -18,9 +18,14 @@ STATUS = re.compile(r"failed with error code (\d{3})")
 LASTING = ("attempt to write a readonly database", "no such table", "no such column")  # SQLite calls it operational
 
 
+def is_full(error: Exception) -> bool:
+    """Return whether ``error`` says that the disk of MLflow's files or of its SQLite database is full."""
+    return no_room(error) or "database or disk is full" in str(error)
+
+
 def is_outage(error: Exception) -> bool:
     """Return whether ``error`` says that MLflow is away for a while."""
-    if no_room(error):
+    if is_full(error):
         return True
     if isinstance(error, MlflowException):
         status = STATUS.search(str(error))

@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from mixlab.errors import first_line, no_room
-from mixlab.tracking.outages import is_outage
+from mixlab.errors import first_line
+from mixlab.tracking.outages import is_full, is_outage
 
 LOG = logging.getLogger("mixlab")
 
 RETRY_SECONDS = 2.0
+FULL_SECONDS = 5.0  # for a disk that is full, since nobody frees some without being told
 
 
 class Writer:
@@ -31,12 +32,12 @@ class Writer:
         self._queue.put(write)
 
     def drain(self, seconds: float) -> bool:
-        """Wait for the queue; return False if nothing is taken from it for ``seconds``."""
-        left, end = self._queue.unfinished_tasks, time.monotonic() + seconds
-        while left and time.monotonic() < end:
+        """Wait for the queue; return False if nothing is taken from it for ``seconds``, or less if a disk is full."""
+        left, since = self._queue.unfinished_tasks, time.monotonic()
+        while left and time.monotonic() - since < (min(seconds, FULL_SECONDS) if self.full else seconds):
             time.sleep(0.02)
             if self._queue.unfinished_tasks < left:
-                end = time.monotonic() + seconds
+                since = time.monotonic()
             left = self._queue.unfinished_tasks
         return not left
 
@@ -59,7 +60,7 @@ class Writer:
                         self.refused.append(first_line(error))
                         break
                     LOG.warning("MLflow did not take a write; trying again", exc_info=True)
-                    self.outage, self.full = first_line(error), no_room(error)
+                    self.outage, self.full = first_line(error), is_full(error)
                     if self.full and self._leaving_out:
                         break
                     time.sleep(RETRY_SECONDS)

@@ -1,16 +1,17 @@
 """The run of a trial has every key of its configuration, and every epoch once, however often it is reported."""
 
 import math
+import shutil
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from urllib.parse import urlparse
 
 import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
+from mixlab.errors import BadInput
 from mixlab.provenance import Provenance
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.state import State
@@ -87,34 +88,39 @@ def test_a_disk_that_is_full_for_the_artifacts_alone_leaves_no_run_running_and_i
     tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mixlab.tracking.writer.RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("mixlab.tracking.writer.FULL_SECONDS", 0.2)
     (tmp_path / "model.pt").write_text("weights")
     write_epochs(tmp_path, [Epoch(1, 1, {"test_top1": 50.0})])
     tracked = replace(TRACKED, plan={"metric": "test_top1", "preset": "quick"})
 
-    def ended(full: bool) -> tuple[Tracker, bool]:
+    def without_room(source: Path, target: Path) -> None:
+        Path("/dev/full").write_bytes(source.read_bytes())
+
+    def opened() -> Tracker:
         tracker = Tracker(MlflowClient(tracking_uri), tracked, Provenance("c", False, "", {}))
         tracker.open()
         tracker.trials.start(TRIAL)
         assert tracker.drain(20)
-        uri = tracker.client.get_run(tracker.trials.run_ids[TRIAL.key]).info.artifact_uri
-        model = Path(urlparse(uri).path) / "model.pt"
-        if full:
-            model.symlink_to("/dev/full")  # where every write finds no room
-        else:
-            model.unlink()
+        return tracker
+
+    def end(tracker: Tracker) -> bool:
         tracker.trials.end(TRIAL, State.DONE, checkpoint=lambda: nullcontext(tmp_path))
         tracker.close("FINISHED", {TRIAL.cell: "FINISHED"})
-        return tracker, tracker.drain(0.5)
+        return tracker.drain(0.5)
 
-    tracker, whole = ended(full=True)
-    assert not whole
-    assert "No space left" in tracker.outage
-    assert tracker.end_without_room()
-    assert statuses(tracker) == {"KILLED"}
-    assert "No space left" in tracker.outage
+    tracker = opened()
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfile", without_room)
+        assert not end(tracker)
+        assert "No space left" in tracker.outage
+        assert tracker.end_without_room()
+        assert statuses(tracker) == {"KILLED"}
+        assert "No space left" in tracker.outage
+        with pytest.raises(BadInput, match="No space left"):
+            opened()
 
-    tracker, whole = ended(full=False)
-    assert whole
+    tracker = opened()
+    assert end(tracker)
     assert not tracker.end_without_room()
     assert statuses(tracker) == {"FINISHED"}
     file = tracker.client.download_artifacts(tracker.trials.run_ids[TRIAL.key], "model.pt")

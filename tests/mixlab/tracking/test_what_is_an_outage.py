@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from mlflow.tracking import MlflowClient
+from sqlalchemy import Engine, event
 
-from mixlab.tracking.outages import is_outage
+from mixlab.tracking.outages import is_full, is_outage
 
 
 class Answering(BaseHTTPRequestHandler):
@@ -93,3 +94,17 @@ def test_a_database_that_another_program_holds_is_an_outage(tracking_uri: str) -
     with sqlite3.connect(tracking_uri.removeprefix("sqlite:///")) as other:
         other.execute("BEGIN EXCLUSIVE")
         assert is_outage(error_of(lambda: client.create_run("0")))
+
+
+def test_a_database_without_room_is_full(tracking_uri: str) -> None:
+    def grow_no_more(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute("PRAGMA max_page_count = 1")
+
+    client = MlflowClient(tracking_uri)
+    event.listen(Engine, "connect", grow_no_more)
+    try:
+        error = error_of(lambda: [client.create_run("0", tags={"a": 5000 * "b"}) for _ in range(1000)])
+    finally:
+        event.remove(Engine, "connect", grow_no_more)
+    assert is_full(error)
+    assert is_outage(error)
