@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from trainables.config import Config, mixer_options
 from trainables.datasets import DATASETS
-from trainables.datasets.data_config import on_all_images
+from trainables.datasets.data_config import DataConfig, on_all_images
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import dataset_of, folder_of, open_splits
 from trainables.datasets.resident import load_cached, subset
@@ -139,7 +139,7 @@ def step_seconds(settings: Config, size: int) -> tuple[float, float]:
     return train_seconds, min(_test_seconds(run), _test_seconds(run))
 
 
-def noise_splits(settings: Config, size: int) -> Splits:
+def noise_splits(settings: DataConfig, size: int) -> Splits:
     """Return ``size`` images of noise, as the file of the data set would hold them, for training and for testing."""
     noise = torch.randint(0, 256, (size, *DATASETS[settings.dataset].image_shape), dtype=torch.uint8)
     split = Split(noise, torch.arange(size) % dataset_of(settings).num_classes)

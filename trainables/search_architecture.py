@@ -121,5 +121,11 @@ class ArchitectureSearch:
         if settings.known_genotype is None:
             prepare(settings, data_root)
 
+    def estimate_seconds(self, settings: SearchConfig) -> float:
+        """Return roughly how long a run takes on this machine, from a few timed steps on noise."""
+        from trainables.darts import cost
+
+        return cost.seconds(settings)
+
 
 train = ArchitectureSearch()

@@ -1,0 +1,65 @@
+"""The seconds of an architecture search and of the training of what it finds, estimated from a few steps on noise."""
+
+from dataclasses import replace
+
+import torch
+
+from trainables.cost import UNKNOWN_IMAGES, least_seconds, noise_splits
+from trainables.darts.genotype import PUBLISHED, Genotype
+from trainables.darts.retrain_config import SMALL_SIDE
+from trainables.darts.retraining import Retraining
+from trainables.darts.search_config import HALVES, SearchConfig
+from trainables.darts.search_phase import SearchPhase
+from trainables.darts.testing import accuracies
+from trainables.datasets.data_config import on_all_images
+from trainables.datasets.opening import dataset_of, open_splits
+from trainables.hardware import device
+from trainables.training import test_batch
+
+FEW = 16  # images of a timed step without a GPU
+FEW_LARGE = 2  # photographs
+
+
+def seconds(settings: SearchConfig) -> float:
+    """Return roughly how long a run takes on this machine; a network that is not found yet is timed as a published one.
+
+    Args:
+        settings: the settings of the run.
+    """
+    known = settings.known_genotype
+    search = 0.0 if known else search_seconds(settings)
+    return search + retraining_seconds(settings, known or PUBLISHED["pc_darts_cifar10"])
+
+
+def search_seconds(settings: SearchConfig) -> float:
+    """Return the seconds of all epochs of the search."""
+    dataset = dataset_of(settings)
+    size = _timed_images(settings.search_batch_size, dataset.image_shape[1])
+    few = replace(on_all_images(settings), search_batch_size=size, search_epochs=2, frozen_epochs=1)
+    phase = SearchPhase(few, 0, noise_splits(few, 2 * size), device())
+    frozen, free = least_seconds(lambda: phase.epoch(1)), least_seconds(lambda: phase.epoch(2))
+    images = settings.subset.share * (settings.train_images or dataset.num_train or UNKNOWN_IMAGES)
+    epochs = frozen * settings.frozen_epochs + free * (settings.search_epochs - settings.frozen_epochs)
+    return epochs * HALVES * images / size
+
+
+def retraining_seconds(settings: SearchConfig, genotype: Genotype) -> float:
+    """Return the seconds in which the network of a genotype is trained and tested after every epoch."""
+    images = settings.retrained
+    dataset = dataset_of(images)
+    size = _timed_images(settings.batch_size // settings.retrain.accumulate, dataset.image_shape[1])
+    few = replace(on_all_images(settings), batch_size=size, retrain=replace(settings.retrain, accumulate=1))
+    opened = open_splits(on_all_images(images), noise_splits(images, size), device())
+    phase = Retraining(few, 0, genotype, opened, device())
+    test = least_seconds(lambda: accuracies(phase.predict, phase.test_set, dataset, test_batch(images)))
+    train = least_seconds(lambda: phase.epoch(1, 0)) - test
+    num_train = images.train_images or dataset.num_train or UNKNOWN_IMAGES
+    num_test = images.test_images or dataset.num_test or UNKNOWN_IMAGES
+    return settings.epochs * (train * num_train + test * num_test) / size
+
+
+def _timed_images(batch_size: int, side: int) -> int:
+    """Return the number of images in a timed step: a whole batch on a GPU, a few without one."""
+    if torch.cuda.is_available():
+        return batch_size
+    return min(batch_size, FEW if side <= SMALL_SIDE else FEW_LARGE)
