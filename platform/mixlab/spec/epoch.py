@@ -5,6 +5,7 @@ import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
+from reprlib import repr as quoted  # of any object, even one whose own ``repr`` fails or has no end
 from typing import Any
 
 from mixlab.errors import BadInput, storable
@@ -54,24 +55,24 @@ def epoch_of(reported: Any) -> Epoch:
 
     Raises:
         Refused: a metric is not one real number, of Python, numpy or torch; a metric or word has a name that MLflow
-            cannot record; the epoch's number is not one of ``of``.
+            cannot record; a word has no text, or a histogram is not made of numbers; the epoch's number is not one of
+            ``of``.
     """
     missing = [name for name in ("number", "of", "metrics") if not hasattr(reported, name)]
     if missing or not isinstance(reported.metrics, Mapping):
-        raise Refused(f"an epoch is reported with number, of and a mapping of metrics, got {reported!r}")
+        raise Refused(f"an epoch is reported with number, of and a mapping of metrics, got {quoted(reported)}")
     number, of = (_whole(name, getattr(reported, name)) for name in ("number", "of"))
     if not 1 <= number <= of:
         raise Refused(f"the number of an epoch must be from 1 to {of}, got {number}")
     metrics = {_recordable("metric", name): _real(name, value) for name, value in reported.metrics.items()}
-    words = {
-        _recordable("word", name): storable(str(value))
-        for name, value in (getattr(reported, "words", None) or {}).items()
-    }
-    histograms = {
-        str(name): tuple(float(share) for share in shares)
-        for name, shares in (getattr(reported, "histograms", None) or {}).items()
-    }
-    return Epoch(number, of, metrics, words, histograms)
+    words, histograms = (getattr(reported, name, None) or {} for name in ("words", "histograms"))
+    return Epoch(
+        number,
+        of,
+        metrics,
+        {_recordable("word", name): _text(name, value) for name, value in words.items()},
+        {str(name): _shares(name, value) for name, value in histograms.items()},
+    )
 
 
 def _recordable(what: str, name: Any) -> str:
@@ -87,18 +88,32 @@ def _real(name: Any, value: Any) -> float:
     with contextlib.suppress(Exception):  # of several numbers, in the words of numpy or torch
         number = value.item()
     if not isinstance(number, Real) or getattr(value, "mask", False):  # numpy's number that is masked is 0
-        raise Refused(f"the metric {name!r} must be a real number, got {value!r}; what is a word goes into words")
+        raise Refused(f"the metric {name!r} must be a real number, got {quoted(value)}; what is a word goes into words")
     try:
         return float(number)
     except OverflowError:
         raise Refused(f"the metric {name!r} is beyond the largest number of 64 bits") from None
 
 
+def _text(name: Any, value: Any) -> str:
+    try:
+        return storable(str(value))
+    except Exception:  # an object's own
+        raise Refused(f"the word {name!r} must have a text, got {quoted(value)}") from None
+
+
+def _shares(name: Any, value: Any) -> tuple[float, ...]:
+    try:
+        return tuple(float(share) for share in value)
+    except (TypeError, ValueError):
+        raise Refused(f"the histogram {name!r} must be the shares of its bins, got {quoted(value)}") from None
+
+
 def _whole(name: str, value: Any) -> int:
     try:
         return operator.index(value)
     except TypeError:
-        raise Refused(f"{name!r} of an epoch must be a whole number, got {value!r}") from None
+        raise Refused(f"{name!r} of an epoch must be a whole number, got {quoted(value)}") from None
 
 
 def from_json(fields: Mapping[str, Any]) -> Epoch:

@@ -126,6 +126,13 @@ def test_metrics_that_a_trainable_cannot_declare(metrics: object, sentence: str)
         complete(Train())
 
 
+class Unspeakable:
+    """An object without a text."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no words")
+
+
 def test_an_epoch_takes_real_numbers_of_any_kind_and_goes_through_json() -> None:
     reported = Epoch(np.int64(2), 3, {"a": np.float32(0.5), "b": 1}, {"data": "x"}, {"lam": (np.float32(0.25), 0.75)})
     epoch = epoch_of(reported)
@@ -168,6 +175,11 @@ def test_words_are_stored_whatever_letters_they_have() -> None:
         (Epoch(1, 3, {}, {"data%": "x"}), "the word 'data%' was reported, but MLflow records"),
         (Epoch(1, 3, {"note": "good"}), "'note' must be a real number, got 'good'"),  # type: ignore[dict-item]
         (Epoch(1, 3, {"loss": None}), "'loss' must be a real number, got None"),  # type: ignore[dict-item]
+        (Epoch(1, 3, {"loss": Unspeakable()}), "'loss' must be a real number, got <Unspeakable instance at"),  # type: ignore[dict-item]
+        (Epoch(1, 3, {"loss": 10**6 * "x"}), "'loss' must be a real number, got 'x{12}...x{13}'; what"),  # type: ignore[dict-item]
+        (Epoch(1, 3, {}, {"data": Unspeakable()}), "'data' must have a text, got <Unspeakable instance at"),  # type: ignore[dict-item]
+        (Epoch(1, 3, {}, {}, {"lam": 1.0}), "'lam' must be the shares of its bins, got 1.0"),  # type: ignore[dict-item]
+        (Epoch(1, 3, {}, {}, {"lam": "abc"}), "'lam' must be the shares of its bins, got 'abc'"),  # type: ignore[dict-item]
         (Epoch(4, 3, {}), "from 1 to 3"),
         (Epoch(0, 3, {}), "from 1 to 3"),
         (Epoch(1.5, 3, {}), "'number' of an epoch must be a whole number, got 1.5"),  # type: ignore[arg-type]
