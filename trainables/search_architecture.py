@@ -123,9 +123,9 @@ class ArchitectureSearch:
 
     def estimate_seconds(self, settings: SearchConfig) -> float:
         """Return roughly how long a run takes on this machine, from a few timed steps on noise."""
-        from trainables.darts import cost
+        from trainables.darts import search_cost
 
-        return cost.seconds(settings)
+        return search_cost.seconds(settings)
 
 
 train = ArchitectureSearch()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from trainables import search_architecture
-from trainables.darts import cost
+from trainables.darts import search_cost
 
 SMALL = {
     **{"dataset": "cifar10", "train_images": 1000, "test_images": 300, "batch_size": 8},
@@ -24,7 +24,7 @@ def _known_times(monkeypatch: pytest.MonkeyPatch) -> None:
         taken.append(None)
         return len(taken)
 
-    monkeypatch.setattr(cost, "least_seconds", count)
+    monkeypatch.setattr(search_cost, "least_seconds", count)
 
 
 def seconds(**keys: object) -> float:
