@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from trainables.augment import value_tables
 from trainables.augment.colour import blend, grey, mean_grey, smoothed
 
 PROBABILITY = 0.5  # the probability that an operation which is drawn is carried out
@@ -103,14 +104,11 @@ def apply(pixels: Tensor, policy: Policy, drawn: Drawn, mean: Sequence[float]) -
 
 def _with_tables(pixels: Tensor, policy: Policy, drawn: Drawn, chosen: Mapping[str, Tensor]) -> Tensor:
     """Replace every value by the one in its table."""
-    values = pixels.flatten(2).long()  # (B, C, HW)
-    ones = torch.ones_like(values, dtype=torch.int32)
-    zeros = torch.zeros(*values.shape[:2], 256, dtype=torch.int32, device=pixels.device)
-    histogram = zeros.scatter_add_(2, values, ones)
-    table = torch.arange(256.0, device=pixels.device).expand(zeros.shape)
+    histogram = value_tables.counted(pixels)
+    table = torch.arange(256.0, device=pixels.device).expand(histogram.shape)
     for name, new_values in policy.tables.items():
         table = torch.where(chosen[name][:, None, None], new_values(histogram, drawn.level), table)
-    return table.gather(2, values).view(pixels.shape)
+    return value_tables.looked_up(pixels, table)
 
 
 def _blended(pixels: Tensor, policy: Policy, drawn: Drawn, chosen: Mapping[str, Tensor]) -> Tensor:
@@ -145,23 +143,16 @@ def _moved(pixels: Tensor, policy: Policy, drawn: Drawn, chosen: Mapping[str, Te
 
 
 def autocontrast(histogram: Tensor, level: Tensor) -> Tensor:
-    """Return tables (B, C, 256) that stretch the values of an image to 0..255."""
+    """Return tables (B, C, 256) that stretch the values of an image to 0..255; whole results are not rounded down."""
     value = torch.arange(256.0, device=histogram.device)
-    there = histogram > 0
-    low = torch.where(there, value, 255).amin(dim=2, keepdim=True)
-    high = torch.where(there, value, 0).amax(dim=2, keepdim=True)
+    low, high = value_tables.extremes(histogram)
     stretched = ((value - low) * (255 / (high - low).clamp_min(1)) + 1e-3).floor().clamp(0, 255)
     return torch.where(high > low, stretched, value)
 
 
 def equalize(histogram: Tensor, level: Tensor) -> Tensor:
     """Return tables (B, C, 256) that make all values about equally frequent."""
-    value = torch.arange(256, device=histogram.device)
-    counts = histogram.long()
-    highest = torch.where(counts > 0, value, 0).amax(dim=2, keepdim=True)
-    step = (counts.sum(dim=2, keepdim=True) - counts.gather(2, highest)) // 255  # (B, C, 1)
-    table = ((step // 2 + counts.cumsum(dim=2) - counts) // step.clamp_min(1)).clamp_max(255)
-    return torch.where(step > 0, table, value).float()
+    return value_tables.equalize(histogram)
 
 
 def invert(histogram: Tensor, level: Tensor) -> Tensor:
@@ -171,9 +162,7 @@ def invert(histogram: Tensor, level: Tensor) -> Tensor:
 
 def solarize(histogram: Tensor, level: Tensor) -> Tensor:
     """Return tables (B, 1, 256) that invert what is bright; at the top level, everything."""
-    value = torch.arange(256.0, device=histogram.device)
-    threshold = 256 - (256 * level).floor()
-    return torch.where(value < threshold[:, None, None], value, 255 - value)
+    return value_tables.solarize(256 - (256 * level).floor())
 
 
 def solarize_add(histogram: Tensor, level: Tensor) -> Tensor:
@@ -185,17 +174,12 @@ def solarize_add(histogram: Tensor, level: Tensor) -> Tensor:
 
 def posterize_decreasing(histogram: Tensor, level: Tensor) -> Tensor:
     """Return tables (B, 1, 256) that keep the highest 4 bits at level 0 and all 8 at the top, as in FixMatch."""
-    return _posterized(4 + (4 * level).ceil())
+    return value_tables.posterize(4 + (4 * level).ceil())
 
 
 def posterize_increasing(histogram: Tensor, level: Tensor) -> Tensor:
     """Return tables (B, 1, 256) that keep the highest 4 bits at level 0 and none at the top."""
-    return _posterized(4 - (4 * level).floor())
-
-
-def _posterized(bits: Tensor) -> Tensor:
-    unit = torch.exp2(8 - bits)[:, None, None]
-    return (torch.arange(256.0, device=bits.device) / unit).floor() * unit
+    return value_tables.posterize(4 - (4 * level).floor())
 
 
 POLICIES: dict[str, Policy] = {

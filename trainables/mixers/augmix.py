@@ -10,8 +10,9 @@ Shape letters: B batch, C channels, H height, W width.
 import torch
 from torch import Generator, Tensor
 
+from trainables.augment import value_tables
 from trainables.mixers.mixed import Mixed, alone, beta, dirichlet
-from trainables.mixers.pillow_operations import affine, autocontrast, equalize, posterize, rotation, solarize
+from trainables.mixers.pillow_operations import affine, rotation
 from trainables.mixers.saliency import to_bytes
 
 OPERATIONS = (
@@ -78,16 +79,19 @@ def apply_one_each(pixels: Tensor, rng: Generator, severity: float) -> Tensor:
     level = (0.1 + (severity - 0.1) * torch.rand(size, generator=rng, device=rng.device)) / 10
     signed = torch.where(torch.rand(size, generator=rng, device=rng.device) < 0.5, -level, level)
 
-    result = affine(pixels, moves(drawn, signed, height, width))
-    by_value = {
-        "autocontrast": autocontrast(pixels),
-        "equalize": equalize(pixels),
-        "posterize": posterize(pixels, 4 - (level * 4).long()),
-        "solarize": solarize(pixels, 256 - (level * 256).long()),
+    histogram = value_tables.counted(pixels)
+    table = torch.arange(256.0, device=pixels.device).expand(histogram.shape)
+    tables = {
+        "autocontrast": value_tables.autocontrast(histogram),
+        "equalize": value_tables.equalize(histogram),
+        "posterize": value_tables.posterize(4 - (level * 4).long()),
+        "solarize": value_tables.solarize(256 - (level * 256).long()),
     }
-    for name, changed in by_value.items():
-        result = torch.where((drawn == OPERATIONS.index(name))[:, None, None, None], changed, result)
-    return result
+    for name, new_values in tables.items():
+        table = torch.where((drawn == OPERATIONS.index(name))[:, None, None], new_values, table)
+    moved = affine(pixels, moves(drawn, signed, height, width))
+    by_value = (drawn < len(tables))[:, None, None, None]  # these come first
+    return torch.where(by_value, value_tables.looked_up(pixels, table), moved)
 
 
 def moves(drawn: Tensor, signed: Tensor, height: int, width: int) -> Tensor:

@@ -1,8 +1,4 @@
-"""The nine operations of AugMix, as Pillow defines them, for a whole batch with a strength for each image.
-
-D. Hendrycks, N. Mu, E. D. Cubuk, B. Zoph, J. Gilmer and B. Lakshminarayanan, "AugMix: A Simple Data
-Processing Method to Improve Robustness and Uncertainty", ICLR 2020, arXiv:1912.02781: what it takes from
-AutoAugment and does not overlap with the corruptions of ImageNet-C.
+"""Pillow's moves of pixels, for a whole batch with a matrix for each image.
 
 Images are bytes as whole float32 numbers, (B, C, H, W) in 0..255, left unchanged. Tested against Pillow.
 """
@@ -10,48 +6,6 @@ Images are bytes as whole float32 numbers, (B, C, H, W) in 0..255, left unchange
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-
-def autocontrast(pixels: Tensor) -> Tensor:
-    """Stretch each channel to 0..255; a channel of one value stays."""
-    low, high = (extreme[..., None, None].double() for extreme in pixels.flatten(2).aminmax(dim=2))
-    scale = torch.full_like(low, 255) / (high - low)  # a plain 255 would be times the rounded reciprocal
-    stretched = (pixels * scale - low * scale).trunc_().clamp_(0, 255).float()
-    return torch.where(high > low, stretched, pixels)
-
-
-def equalize(pixels: Tensor) -> Tensor:
-    """Spread each channel's values so that all are about as frequent."""
-    values = pixels.flatten(2).long()  # (B, C, HW)
-    ones = torch.ones_like(values, dtype=torch.float32)
-    counts = torch.zeros(*values.shape[:2], 256, device=pixels.device).scatter_add_(2, values, ones).long()
-    of_the_highest = counts.gather(2, values.amax(dim=2, keepdim=True))
-    step = (values.shape[2] - of_the_highest) // 255  # (B, C, 1)
-    below = counts.cumsum(dim=2) - counts
-    table = ((step // 2 + below) // step.clamp_min(1)).clamp_max(255).float()  # (B, C, 256)
-    equal = table.gather(2, values).view(pixels.shape)
-    return torch.where(step[..., None] > 0, equal, pixels)
-
-
-def posterize(pixels: Tensor, bits: Tensor) -> Tensor:
-    """Keep the highest bits of every value.
-
-    Args:
-        pixels: (B, C, H, W).
-        bits: (B,) in 0..8.
-    """
-    unit = torch.exp2(8 - bits.float())[:, None, None, None]
-    return (pixels / unit).floor_() * unit
-
-
-def solarize(pixels: Tensor, threshold: Tensor) -> Tensor:
-    """Invert every value from the threshold on.
-
-    Args:
-        pixels: (B, C, H, W).
-        threshold: (B,) in 0..256.
-    """
-    return torch.where(pixels < threshold[:, None, None, None], pixels, 255 - pixels)
 
 
 def affine(pixels: Tensor, matrix: Tensor) -> Tensor:

@@ -1,63 +1,15 @@
-"""Every operation gives the same as Pillow, on bytes like those of photographs."""
+"""Moves give the same as Pillow, on bytes like those of photographs, and each row of AugMix gets its operation."""
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from tests.trainables.pillow import as_pillow, as_tensor, photographs
 from trainables.mixers.augmix import OPERATIONS, apply_one_each, moves
-from trainables.mixers.pillow_operations import affine, autocontrast, equalize, posterize, rotation, solarize
+from trainables.mixers.pillow_operations import affine, rotation
 
 H, W = 16, 12
-
-
-def photographs(size: int = 8, height: int = H, width: int = W) -> Tensor:
-    """Return smooth images with some noise, of few and of many values, and one of a single colour."""
-    rng = torch.Generator().manual_seed(3)
-    smooth = torch.nn.functional.interpolate(
-        torch.rand(size, 3, 4, 4, generator=rng), (height, width), mode="bilinear", align_corners=True
-    )
-    images = smooth * torch.linspace(20, 255, size)[:, None, None, None]
-    images[::2] += 5 * torch.randn(images[::2].shape, generator=rng)
-    images[1] = images[1, :, :1, :1]
-    images[3] = (images[3] / 60).floor() * 60
-    return images.round().clamp(0, 255)
-
-
-def as_pillow(image: Tensor) -> Image.Image:
-    return Image.fromarray(image.byte().permute(1, 2, 0).numpy())
-
-
-def as_tensor(image: Image.Image) -> Tensor:
-    return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).float()
-
-
-def test_autocontrast() -> None:
-    images = photographs()
-    wanted = torch.stack([as_tensor(ImageOps.autocontrast(as_pillow(i))) for i in images])
-    assert torch.equal(autocontrast(images), wanted)
-    assert not torch.equal(wanted, images)
-
-
-@pytest.mark.parametrize(("height", "width"), [(16, 12), (32, 32), (15, 17), (64, 48)])
-def test_equalize(height: int, width: int) -> None:
-    images = photographs(8, height, width)
-    wanted = torch.stack([as_tensor(ImageOps.equalize(as_pillow(i))) for i in images])
-    assert torch.equal(equalize(images), wanted)
-    assert torch.equal(wanted, images) is (height * width < 256)  # fewer pixels than values: Pillow lets them be
-
-
-def test_posterize_and_solarize() -> None:
-    images = photographs()
-    bits = torch.tensor([1, 2, 3, 4, 5, 6, 7, 8])
-    wanted = torch.stack(
-        [as_tensor(ImageOps.posterize(as_pillow(i), int(b))) for i, b in zip(images, bits, strict=True)]
-    )
-    assert torch.equal(posterize(images, bits), wanted)
-    thresholds = torch.tensor([256, 255, 230, 180, 128, 64, 1, 0])
-    solarized = [as_tensor(ImageOps.solarize(as_pillow(i), int(t))) for i, t in zip(images, thresholds, strict=True)]
-    assert torch.equal(solarize(images, thresholds), torch.stack(solarized))
 
 
 @pytest.mark.parametrize("degrees", [-8, -3, 0, 1, 5, 8, 29])

@@ -1,0 +1,35 @@
+"""Every table gives the same as Pillow, on bytes like those of photographs."""
+
+import pytest
+import torch
+from PIL import ImageOps
+
+from tests.trainables.pillow import as_pillow, as_tensor, photographs
+from trainables.augment.value_tables import autocontrast, counted, equalize, looked_up, posterize, solarize
+
+
+def test_autocontrast() -> None:
+    images = photographs()
+    wanted = torch.stack([as_tensor(ImageOps.autocontrast(as_pillow(i))) for i in images])
+    assert torch.equal(looked_up(images, autocontrast(counted(images))), wanted)
+    assert not torch.equal(wanted, images)
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 12), (32, 32), (15, 17), (64, 48)])
+def test_equalize(height: int, width: int) -> None:
+    images = photographs(8, height, width)
+    wanted = torch.stack([as_tensor(ImageOps.equalize(as_pillow(i))) for i in images])
+    assert torch.equal(looked_up(images, equalize(counted(images))), wanted)
+    assert torch.equal(wanted, images) is (height * width < 256)  # fewer pixels than values: Pillow lets them be
+
+
+def test_posterize_and_solarize() -> None:
+    images = photographs()
+    bits = torch.tensor([1, 2, 3, 4, 5, 6, 7, 8])
+    wanted = torch.stack(
+        [as_tensor(ImageOps.posterize(as_pillow(i), int(b))) for i, b in zip(images, bits, strict=True)]
+    )
+    assert torch.equal(looked_up(images, posterize(bits).expand(-1, 3, -1)), wanted)
+    thresholds = torch.tensor([256, 255, 230, 180, 128, 64, 1, 0])
+    solarized = [as_tensor(ImageOps.solarize(as_pillow(i), int(t))) for i, t in zip(images, thresholds, strict=True)]
+    assert torch.equal(looked_up(images, solarize(thresholds).expand(-1, 3, -1)), torch.stack(solarized))
