@@ -97,11 +97,14 @@ class Classification:
 
     def resolve(self, config: Mapping[str, Any]) -> Resolved:
         """Return the whole configuration; raise ``ValueError``, one sentence, for what cannot be run."""
-        settings = parse(config)  # most faults are found here, before torch is imported
-        from trainables import rehearsal
+        settings = parse(config)
+        return Resolved(flatten(settings), settings)
+
+    def check(self, settings: Config) -> None:
+        """Raise ``ValueError``, one sentence, for what cannot be run though each key by itself is right."""
+        from trainables import rehearsal  # it imports torch, for which faults of a key need not wait
 
         rehearsal.check(settings)
-        return Resolved(flatten(settings), settings)
 
     def prepare(self, settings: Config | Mapping[str, Any], data_root: Path) -> None:
         """Verify the data set and weights under ``data_root``; raise ``DataError`` where they cannot be fetched."""

@@ -18,7 +18,9 @@ from mixlab.spec import border
 from mixlab.spec.search import Search
 from mixlab.spec.study import Study
 from mixlab.spec.trainable import CompleteTrainable, complete
+from mixlab.spec.trial import Trial
 from mixlab.tracking.mirrors import MIRRORS
+from mixlab.uris import sqlite_file
 
 REPORT = "analysis.report"
 
@@ -60,7 +62,7 @@ def run(
         # Ray keeps to the loopback interface only where it believes that it cannot form a cluster; it reads this when
         # it is first imported.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-    trials = (spec.study if isinstance(spec, Search) else spec).trials(completed)
+    trials = _trials(spec, completed, options)
     if options.fetch:
         from mixlab.cluster.preparation import prepare
 
@@ -77,11 +79,23 @@ def run(
     if options.dry_run:
         from mixlab.launching.plan import print_plan
 
-        return print_plan(spec, completed, options, made_by, console)
+        return print_plan(spec, trials, completed, options, made_by, console)
     from mixlab.launching.launch import launch
     from mixlab.launching.start import Start
 
     return launch(spec, Start(spec.name, completed, options, console, _study_file()), made_by)
+
+
+def _trials(spec: Study | Search, train: CompleteTrainable, options: Options) -> list[Trial]:
+    """Return the trials of a study, or of the study that a search holds, after a check of those that are not done."""
+    if isinstance(spec, Search):
+        return spec.study.trials(train)
+    file = sqlite_file(options.tracking_uri)
+    if file is not None and not file.exists():
+        return spec.trials(train)
+    from mixlab.tracking import store  # MLflow takes a second to import
+
+    return spec.trials(train, store.finished(store.known(options.tracking_uri, spec.name)))
 
 
 def _study_file() -> Path:

@@ -10,11 +10,11 @@ import torch
 from torch import Generator
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from tests.trainables.refusal import check
 from trainables import rehearsal
 from trainables.backbones import BACKBONES
 from trainables.backbones.names import RESIDUAL
 from trainables.backbones.pretrained import PRETRAINED
-from trainables.classify import train
 from trainables.config import parse
 from trainables.datasets import DATASETS
 from trainables.methods import METHODS, build_method
@@ -89,7 +89,7 @@ def test_every_option_of_every_mixer_is_refused_where_it_is_wrong(mixer: str, op
     if mixer in OF_TOKENS:
         given |= {"backbone": "deit_small", "image_size": 32}
     with pytest.raises(ValueError, match=r"^[^\n]*$") as refused:
-        train.resolve(given)
+        check(given)
     assert option in str(refused.value)
     assert str(value) in str(refused.value)
 
@@ -113,12 +113,12 @@ def test_every_option_of_every_backbone_is_refused_where_it_is_wrong(
     backbone: str, given: dict[str, Any], named: str
 ) -> None:
     with pytest.raises(ValueError, match=rf"^[^\n]*{named}[^\n]*$"):
-        train.resolve({**BASE, "backbone": backbone, **given})
+        check({**BASE, "backbone": backbone, **given})
 
 
 def test_a_network_that_cannot_see_images_so_small_says_so() -> None:
     with pytest.raises(ValueError, match=r"^backbone 'convnext_tiny' cannot see images of 8x8 pixels"):
-        train.resolve({**BASE, "backbone": "convnext_tiny", "image_size": 8})
+        check({**BASE, "backbone": "convnext_tiny", "image_size": 8})
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
@@ -142,7 +142,7 @@ def test_every_key_of_every_data_set_is_refused_where_it_is_wrong(dataset: str, 
     if in_folder and key in whole and value:
         return  # how many images a folder has is not known
     with pytest.raises(ValueError, match=r"^[^\n]*$") as refused:
-        train.resolve(config)
+        check(config)
     assert key in str(refused.value)
 
 
@@ -160,20 +160,20 @@ def test_every_key_of_every_data_set_is_refused_where_it_is_wrong(dataset: str, 
 )
 def test_what_cannot_be_trained_is_found(given: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        train.resolve(keys(**given))
+        check(keys(**given))
 
 
 def test_a_last_batch_of_one_image_is_refused_where_batch_norm_would_fail() -> None:
     small = {"train_images": 9, "batch_size": 8, "backbone": "resnet18", "image_size": 8}
     with pytest.raises(ValueError, match=r"^the last batch of 9 training images has 1 image.*drop_last.*batch_size"):
-        train.resolve(keys(**small))
+        check(keys(**small))
     with pytest.raises(ValueError, match=r"drop_last.*batch_size than 1$"):
-        train.resolve(keys(**{**small, "batch_size": 1}))
+        check(keys(**{**small, "batch_size": 1}))
     for fine in ({"drop_last": True}, {"batch_size": 4, "train_images": 10}, {"image_size": 32}):
-        train.resolve(keys(**{**small, **fine}))
-    train.resolve(keys(**{**small, "train_images": 10, "validation": 2}))
+        check(keys(**{**small, **fine}))
+    check(keys(**{**small, "train_images": 10, "validation": 2}))
     with pytest.raises(ValueError, match="the last batch of 9 training images"):
-        train.resolve(keys(**{**small, "train_images": 10, "validation": 1}))
+        check(keys(**{**small, "train_images": 10, "validation": 1}))
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_a_last_batch_of_one_image_is_refused_where_batch_norm_would_fail() -> N
 )
 def test_a_transformer_is_resolved_with_what_asks_it(backbone: str, mixer: str) -> None:
     released = {"sumix.preset": "release", "sumix.lam": "learned"} if mixer == "cutmix" else {}
-    train.resolve({**BASE, "backbone": backbone, "mixer": mixer, "image_size": 32, **released})
+    check({**BASE, "backbone": backbone, "mixer": mixer, "image_size": 32, **released})
 
 
 @pytest.mark.slow
@@ -200,31 +200,31 @@ def test_every_backbone_is_resolved_with_every_mixer_that_asks_it(backbone: str)
         config = {**given, "mixer": mixer, **({"mixer.layer": 2} if mixer in ("automix", "samix", "adautomix") else {})}
         if mixer in OF_TOKENS and backbone not in ("deit_small", "vit_tiny_32"):
             with pytest.raises(ValueError, match=r"needs (a backbone with a class token|the backbone deit_small)"):
-                train.resolve(config)
+                check(config)
         else:
-            train.resolve(config)
-    train.resolve({**given, "mixer": "cutmix", "sumix.preset": "release", "sumix.lam": "learned"})
+            check(config)
+    check({**given, "mixer": "cutmix", "sumix.preset": "release", "sumix.lam": "learned"})
 
 
 @pytest.mark.parametrize("mixer", ["puzzlemix", "comixup", "automix"])
 def test_a_configuration_that_differs_in_numbers_alone_is_resolved_at_once(mixer: str) -> None:
     sumix = {} if mixer == "comixup" else {"sumix.lam": "learned", "sumix.regulariser": "su"}
     config = {**BASE, "mixer": mixer, **sumix}
-    train.resolve(config)
+    check(config)
     start = time.thread_time()
-    train.resolve({**config, "mixer.alpha": 0.31, **({"sumix.zeta": 0.7} if sumix else {}), "lr": 0.03, "epochs": 7})
+    check({**config, "mixer.alpha": 0.31, **({"sumix.zeta": 0.7} if sumix else {}), "lr": 0.03, "epochs": 7})
     assert time.thread_time() - start < 0.2
 
 
 def test_a_number_that_is_wrong_is_found_although_another_was_right() -> None:
-    train.resolve({**BASE, "mixer": "augmix", "mixer.severity": 3.0})
+    check({**BASE, "mixer": "augmix", "mixer.severity": 3.0})
     with pytest.raises(ValueError, match="severity"):
-        train.resolve({**BASE, "mixer": "augmix", "mixer.severity": 11.0})
+        check({**BASE, "mixer": "augmix", "mixer.severity": 11.0})
 
 
 def test_nothing_is_left_behind() -> None:
     state = torch.get_rng_state()
-    train.resolve(keys(mixer="cutmix", sumix__lam="learned"))
+    check(keys(mixer="cutmix", sumix__lam="learned"))
     assert torch.equal(torch.get_rng_state(), state)
     method = build_method(parse(keys(mixer="cutmix")), DATASETS["cifar10"], 0)
     assert all(type(p) is torch.nn.Parameter for p in method.parameters())

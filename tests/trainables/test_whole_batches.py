@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
-from trainables.classify import train
+from tests.trainables.refusal import check
 from trainables.config import parse
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import open_splits
@@ -100,7 +100,7 @@ def test_parts_that_cannot_be_normalised_are_refused(keys: dict[str, Any], sente
     # A map of 4 x 4 pixels can be normalised even for one image; a last map of one pixel cannot.
     small = {"backbone": "resnet18_imagenet", "train_images": 16}
     with pytest.raises(ValueError, match=sentence):
-        train.resolve({**SETTINGS, **small, **keys})
+        check({**SETTINGS, **small, **keys})
 
 
 def test_deterministic_runs_have_the_same_numbers_and_leave_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,10 +116,10 @@ def _wait_for_turn(history: History, console: Console) -> None:
 
 
 def _study(study: Study, start: Start, folder: Path, report: Any) -> Result:
-    trials = study.trials(start.train)
     options = start.options
     with only_driver(folder, start):
         recorded = store.recorded(start.client, study.name)
+        trials = study.trials(start.train, store.finished(recorded))
         listing = Listing(study, start.train, options.preset, trials, recorded, start.storage.newest())
         place = shown(options.storage)
         phase = SequentialTrials(listing, place, report.decide) if study.sequential else ListedTrials(listing, place)

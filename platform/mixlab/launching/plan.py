@@ -24,23 +24,36 @@ from mixlab.spec.trial import Trial
 from mixlab.storage.journal import Storage
 from mixlab.storage.probe import require_storage
 from mixlab.tracking import store
-from mixlab.uris import sqlite_file
 
 ORDER = (State.DONE, State.FAILED, State.INTERRUPTED, State.PENDING)
 
 
 def print_plan(
-    spec: Study | Search, train: CompleteTrainable, options: Options, report: Any, console: Console
+    spec: Study | Search,
+    trials: Sequence[Trial],
+    train: CompleteTrainable,
+    options: Options,
+    report: Any,
+    console: Console,
 ) -> Result:
-    """Print the remaining trials, their cost and what they can show, and return it; train and write nothing."""
+    """Print the remaining trials, their cost and what they can show, and return it; train and write nothing.
+
+    Args:
+        spec: the study or search.
+        trials: those of the study, or of the study that the search holds.
+        train: the trainable.
+        options: the options of the command.
+        report: the module that makes the tables.
+        console: where to print.
+    """
     require_place(options)
     if isinstance(spec, Search):
-        left = _left_of_search(spec, train, options, console)
+        left = [*_left_of_search(spec, train, options, console), *map(Left, trials)]
         study = spec.study
     else:
-        left = _left_of_study(spec, train, options, report, console)
+        left = _left_of_study(spec, trials, train, options, report, console)
         study = spec
-    plan = study_plan(study, study.trials(train), options.preset, train)
+    plan = study_plan(study, trials, options.preset, train)
     outlook = print_outlook(plan, report, console)
     if left:
         print_cost(left, train, options, console)
@@ -57,15 +70,11 @@ def print_outlook(plan: Mapping[str, Any], report: Any, console: Console) -> lis
 
 
 def _left_of_study(
-    study: Study, train: CompleteTrainable, options: Options, report: Any, console: Console
+    study: Study, trials: Sequence[Trial], train: CompleteTrainable, options: Options, report: Any, console: Console
 ) -> list[Left]:
     require_storage(options.storage, writable=False)
-    recorded: dict[str, store.Recorded] = {}
-    file = sqlite_file(options.tracking_uri)
-    if file is None or file.exists():
-        recorded = store.recorded(store.connect(options.tracking_uri, make=False), study.name)
+    recorded = store.known(options.tracking_uri, study.name)
     saved = Storage(options.storage, study.name).newest()
-    trials: Sequence[Trial] = study.trials(train)
     due = trials
     state = states(trials, recorded, saved)
     if study.sequential:
@@ -101,7 +110,7 @@ def _print_rounds(rounds: Rounds, most: int, console: Console) -> None:
 
 
 def _left_of_search(search: Search, train: CompleteTrainable, options: Options, console: Console) -> list[Left]:
-    """Return the trials to propose, at a corner of the space, and those of the confirmation."""
+    """Return the trials to propose, at a corner of the space."""
     url = absolute(url_of(options.optuna_storage, results_folder(options.storage, search.name, make=False)))
     left = []
     seeds = len(search.search_seeds)
@@ -124,4 +133,4 @@ def _left_of_search(search: Search, train: CompleteTrainable, options: Options, 
         f"{len(search.study.cells())} winners on {len(search.study.seeds)} fresh seeds",
         style="bold",
     )
-    return [*left, *(Left(trial) for trial in search.study.trials(train))]
+    return left

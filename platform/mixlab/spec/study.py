@@ -5,7 +5,7 @@ Every arm runs the same seeds, so that every gain is a paired comparison.
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -205,11 +205,12 @@ class Study:
             raise BadInput(f"the settings of {self.name} have no entry for {name!r}: {error}") from error
         return border.configuration(found, f"what the settings of {self.name} return for {name!r}")
 
-    def trials(self, train: Any) -> list[Trial]:
+    def trials(self, train: Any, done: Collection[str] = ()) -> list[Trial]:
         """Return every trial after a check: cell by cell in the order of the factors and arms, seed by seed.
 
         Args:
             train: the trainable.
+            done: the keys of trials that have run; a configuration that has no others is not rehearsed again.
 
         Raises:
             BadInput: the study has a part that cannot be run, or two cells are the same run.
@@ -217,17 +218,21 @@ class Study:
         train = complete(train)
         self.check(train)
         names: dict[str, str] = {}
-        trials = []
+        trials: list[Trial] = []
+        ran = frozenset(done)
         cells = self.cells()
         if not cells:
             raise BadInput(f"no cell of {self.name} is left to run: none of {list(self.tuned or {})} is one")
         border.require_different(f"two cells of {self.name}", [cell.name for cell in cells])
         for cell in cells:
-            found = train.resolve(cell.config)
+            found = train.read(cell.config)
             hashed = train.hashed(found.flat)
-            for seed in self.seeds:
-                key = trial_key(hashed, seed)
-                trials.append(Trial(key, cell.arm, cell.levels, seed, found.flat, found.settings))
+            keys = {seed: trial_key(hashed, seed) for seed in self.seeds}
+            if not ran.issuperset(keys.values()):
+                train.resolve(cell.config)
+            trials += [
+                Trial(key, cell.arm, cell.levels, seed, found.flat, found.settings) for seed, key in keys.items()
+            ]
             twin = names.setdefault(trials[-1].key, cell.name)
             if twin != cell.name:
                 raise BadInput(f"{twin!r} and {cell.name!r} are the same configuration: an arm must change something")

@@ -15,7 +15,7 @@ import contextlib
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -57,6 +57,8 @@ class Trainable(Protocol):
             run together. Without it, a trial has one GPU at most.
         final: exceptions that the same configuration and seed would raise again; they are not tried again.
         resolve(config): ``Resolved`` or a dictionary; ``ValueError``, one sentence, for what cannot be run.
+        check(settings): ``ValueError`` for what cannot be run, if that takes seconds to find; it is not asked of a run
+            that is done.
         objectives(config): names of the metrics that a search may optimise.
         prepare(settings, data_root): fetch to this machine what a run reads.
         estimate_seconds(settings): roughly how long a run takes on this machine.
@@ -108,6 +110,7 @@ class CompleteTrainable:
         self.parallel: bool = getattr(train, "parallel", False)
         self._require_kinds()
         self._resolved: dict[str, Configuration] = {}
+        self._checked: set[str] = set()
 
     def _require_kinds(self) -> None:
         for name in ("files", "prepared", "timed"):
@@ -122,7 +125,7 @@ class CompleteTrainable:
             require_known("metric of the trainable", self.metric, [n for metric in self.metrics for n in metric.names])
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_resolved": {}}
+        return {**self.__dict__, "_resolved": {}, "_checked": set()}
 
     @property
     def presets(self) -> Mapping[str, Config]:
@@ -153,17 +156,24 @@ class CompleteTrainable:
         return find(self.metrics, name)
 
     def resolve(self, config: Config) -> Configuration:
-        """Return the whole configuration; each is resolved once.
+        """Return the whole configuration; each is resolved and checked once.
 
         Raises:
             BadInput: the trainable refuses it, in one sentence.
         """
+        found, key = self.read(config), json.dumps(dict(config), sort_keys=True)
+        if key not in self._checked and hasattr(self.train, "check"):
+            with _refused():
+                self.train.check(found.settings)
+        self._checked.add(key)
+        return found
+
+    def read(self, config: Config) -> Configuration:
+        """Return the whole configuration of runs that are done; as ``resolve``, without the check that takes long."""
         key = json.dumps(dict(config), sort_keys=True)
         if key not in self._resolved:
-            try:
+            with _refused():
                 found: Any = self.train.resolve(config) if hasattr(self.train, "resolve") else dict(config)
-            except ValueError as error:
-                raise BadInput(str(error)) from error
             if not isinstance(found, Mapping) and not hasattr(found, "settings"):
                 raise BadInput(f"resolve of a trainable must return a mapping, or flat and settings, got {found!r}")
             flat, settings = (found, found) if isinstance(found, Mapping) else (found.flat, found.settings)
@@ -242,6 +252,15 @@ class CompleteTrainable:
         """Train once, by so many processes; see ``Trainable``."""
         together = {"processes": processes} if self.parallel else {}
         self.train(settings, seed, report, resume_from=resume_from, data_root=data_root, **together)
+
+
+@contextlib.contextmanager
+def _refused() -> Iterator[None]:
+    """Turn the sentence by which a trainable refuses a configuration into ``BadInput``."""
+    try:
+        yield
+    except ValueError as error:
+        raise BadInput(str(error)) from error
 
 
 def complete(train: Any) -> CompleteTrainable:

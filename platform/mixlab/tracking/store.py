@@ -148,6 +148,17 @@ def recorded(client: MlflowClient, study: str, level: str = "seed") -> dict[str,
     return found
 
 
+def known(tracking_uri: str, study: str) -> dict[str, Recorded]:
+    """Return what ``recorded`` does, of a store that is not made for it: a database that is not there knows nothing."""
+    file = sqlite_file(tracking_uri)
+    return recorded(connect(tracking_uri, make=False), study) if file is None or file.exists() else {}
+
+
+def finished(runs: Mapping[str, Recorded]) -> set[str]:
+    """Return the keys of the trials that have run to their end."""
+    return {key for key, run in runs.items() if run.status == "FINISHED"}
+
+
 def search_runs(
     client: MlflowClient, experiment: str, tags: Mapping[str, str], *, params: bool = True
 ) -> list[StoredRun]:

@@ -231,6 +231,33 @@ def test_a_configuration_is_resolved_once_however_many_trials_ask() -> None:
     assert asked == [{"lr": 0.1}, {"lr": 0.2}]
 
 
+def test_a_configuration_is_checked_once_and_not_at_all_once_all_its_trials_have_run() -> None:
+    """A check may import torch and build a network, for which a study that is done does not wait."""
+
+    class Checking(Toy):
+        def __init__(self) -> None:
+            self.asked: list[float] = []
+
+        def check(self, settings: Mapping[str, Any]) -> None:
+            self.asked.append(settings["lr"])
+            if settings["lr"] > 1:
+                raise ValueError(f"lr must be at most 1, got {settings['lr']}")
+
+    study, train = STUDY.with_seeds(range(2)), Checking()
+    completed = complete(train)
+    trials = study.trials(completed)
+    study.trials(completed)
+    assert train.asked == [0.1, 0.2]
+    keys = {trial.key for trial in trials if trial.cell == trials[0].cell}
+    completed = complete(train)
+    assert study.trials(completed, keys) == trials
+    assert train.asked[2:] == [0.2]
+    study.trials(completed, {*keys, trials[-1].key})
+    assert train.asked[2:] == [0.2]
+    with pytest.raises(BadInput, match=r"^lr must be at most 1, got 2$"):
+        study.with_base(lr=2).trials(complete(train), keys)
+
+
 def test_a_class_is_no_trainable_and_a_mapping_is_no_study() -> None:
     with pytest.raises(BadInput, match="a class: give an object of it"):
         complete(Toy)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Generator
 
-from trainables.classify import train
+from tests.trainables.refusal import check
 from trainables.config import parse
 from trainables.datasets.opening import dataset_of
 from trainables.methods import build_method
@@ -32,4 +32,4 @@ def test_groups_are_mixed_among_themselves_one_after_another(size: int, edges: l
 @pytest.mark.parametrize("mixer", ["manifoldmix", "alignmix", "automix", "samix", "adautomix"])
 def test_what_mixes_a_whole_batch_at_once_refuses_groups(mixer: str) -> None:
     with pytest.raises(ValueError, match=r"whole batch.*: mixer\.groups must be 1, got 2$"):
-        train.resolve({**CIFAR, "mixer": mixer, "mixer.groups": 2})
+        check({**CIFAR, "mixer": mixer, "mixer.groups": 2})

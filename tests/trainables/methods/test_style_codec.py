@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from trainables.classify import train
+from tests.trainables.refusal import check
 from trainables.config import parse
 from trainables.datasets import DATASETS
 from trainables.methods import build_method
@@ -132,8 +132,8 @@ def test_a_file_that_holds_no_codec_is_refused_with_a_sentence(content: Any, tmp
         torch.save(content, tmp_path / "codec.pt")
     keys = {"dataset": "cifar10", "mixer": "stylemix", "mixer.codec_file": str(tmp_path / "codec.pt")}
     with pytest.raises(ValueError, match=r"^mixer\.codec_file must hold the weights of AdaIN's encoder and decoder"):
-        train.resolve(keys)
+        check(keys)
 
 
 def test_a_file_is_accepted_before_anything_starts(file: str) -> None:
-    train.resolve({"dataset": "cifar10", "mixer": "stylecutmix", "mixer.codec_file": file})
+    check({"dataset": "cifar10", "mixer": "stylecutmix", "mixer.codec_file": file})
