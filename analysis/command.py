@@ -1,7 +1,5 @@
 """The parts that the commands of the analysis share: options, patience with MLflow, and exit codes."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import signal

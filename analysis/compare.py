@@ -7,8 +7,6 @@ A gain is B minus A, paired by seed, of every cell (an arm with one level of eac
 0 done; 2 bad input, in one sentence.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

@@ -9,8 +9,6 @@ The command writes composites.png, .pdf and .csv, one row a bar, into results/co
 Exit codes: 0 done; 2 bad input, in one sentence.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

@@ -1,13 +1,11 @@
 """The steps that the commands which evaluate networks share: reading runs, measuring, tables, points and the end."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 
@@ -68,7 +66,7 @@ class Evaluation:
     found: Evaluated
 
     @classmethod
-    def read(cls, file: str, options: argparse.Namespace) -> Evaluation:
+    def read(cls, file: str, options: argparse.Namespace) -> Self:
         """Read the study that the options name.
 
         Raises:

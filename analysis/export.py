@@ -7,8 +7,6 @@ It takes torchvision's residual networks, whose backbones here end in ``_imagene
 in one sentence.
 """
 
-from __future__ import annotations
-
 import argparse
 import pickle
 import sys

@@ -11,8 +11,6 @@ network learns for them, from the least to the most for the first image. The com
 Exit codes: 0 done; 1 done, but some checkpoint could not be evaluated (named); 2 bad input, in one sentence.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Mapping

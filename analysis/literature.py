@@ -9,8 +9,6 @@ this project (SAMix, AdAutoMix, ...), and what several sources print for one met
 Exit codes: 0 done; 2 bad input, in one sentence.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Mapping

@@ -11,8 +11,6 @@ finished runs' ``model.pt``, and writes into results/mixed_accuracy: table.md an
 Exit codes: 0 done; 1 done, but some network could not be evaluated (named); 2 bad input, in one sentence.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Mapping

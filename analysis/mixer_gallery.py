@@ -8,8 +8,6 @@ are lambda 0.3, 0.5 and 0.7: of some hundred draws the one whose share of the fi
 written below it. Feature maps are drawn as the mean over channels.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 import tempfile

@@ -9,8 +9,6 @@ evaluated. Writes mixtures.png and .pdf into results/mixtures: AutoMix, Fig. 4 (
 Exit codes: 0 done; 1 done, but some run lacks its file (named); 2 bad input, in one sentence.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

@@ -10,8 +10,6 @@ CPU; networks that were evaluated before are read from evaluations.json.
 Exit codes: 0 done; 1 done, but some checkpoint could not be evaluated (named); 2 bad input, in one sentence.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Mapping

@@ -7,8 +7,6 @@ besides that over seeds, and the classes in which accuracy differs; for every ar
 seed and of the ensemble of all, and how often its seeds agree. Exit codes: 0 done; 2 bad input, in one sentence.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

@@ -6,8 +6,6 @@ The command reads MLflow, and takes seconds and one request per run for the curv
 one sentence. The page loads nothing from elsewhere, so it can be sent by mail.
 """
 
-from __future__ import annotations
-
 import argparse
 import html
 import sys

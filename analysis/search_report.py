@@ -6,8 +6,6 @@ The command reads MLflow and Optuna's storage, and takes some seconds per arm, m
 Exit codes: 0 done; 2 bad input, in one sentence. The page loads nothing from elsewhere.
 """
 
-from __future__ import annotations
-
 import argparse
 import html
 import math

@@ -6,8 +6,6 @@ It draws what the runs of a study logged whose arms or factors change ``subset.s
 results/subsampling: shares.png, .pdf and .csv. Exit codes: 0 done; 2 bad input, in one sentence.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

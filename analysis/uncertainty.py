@@ -11,8 +11,6 @@ images. The command needs the run's ``model.pt``, and writes into results/uncert
 Exit codes: 0 done; 2 bad input, in one sentence.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The figure of ``cam.py``: test images and mixtures, and under each where every network looks."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """The figure of ``composites.py``: mixtures of K images, and under each the bars of its label."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

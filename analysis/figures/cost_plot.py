@@ -1,7 +1,5 @@
 """Draws what a study's arms reach against the time that they take to train, as AutoMix does in its Figure 1."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pandas as pd

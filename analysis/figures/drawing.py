@@ -4,8 +4,6 @@ Colours are those of Okabe and Ito (2008), which readers with any common colour 
 colour of its position in the study, in every figure.
 """
 
-from __future__ import annotations
-
 import io
 import math
 import textwrap

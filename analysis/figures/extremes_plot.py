@@ -1,7 +1,5 @@
 """The figure of ``uncertainty.py``: the images with the highest and with the lowest scores."""
 
-from __future__ import annotations
-
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.style import context

@@ -5,8 +5,6 @@ factorial design.
 questions and their tests are those of ``analysis.statistics.over_tables``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 

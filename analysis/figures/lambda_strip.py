@@ -1,7 +1,5 @@
 """The figure of ``learned_lambda.py``: a pair of images, its mixtures, and drawn and learned lambda below each."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 

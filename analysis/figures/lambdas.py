@@ -4,8 +4,6 @@ A finished run that learned lambda has two histograms per epoch in its artifact 
 ``lam_learned``, each with ten bins of width 0.1: shares of the mixed images.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import NamedTuple

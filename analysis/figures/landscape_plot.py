@@ -1,7 +1,5 @@
 """The loss along a line, and over a plane, around the minimum of every arm: ``loss_landscape.py``, ``curvature.py``."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

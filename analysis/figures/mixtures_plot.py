@@ -1,7 +1,5 @@
 """The figure of ``mixtures.py``: for each run, masks and mixtures over lambda, and mixtures over the training."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """The figure of ``occlusion.py``: an image that loses its patches, and under it the curves of every arm."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Sequence
 

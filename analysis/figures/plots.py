@@ -1,7 +1,5 @@
 """The figures of a study: gains over the baseline with their intervals, and training curves with seed bands."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Sequence
 

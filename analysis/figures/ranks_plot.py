@@ -1,7 +1,5 @@
 """The critical-difference diagram of Demšar (JMLR 2006): mean ranks of many arms over the tables of a study."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes

@@ -1,7 +1,5 @@
 """Reliability diagrams: accuracy by confidence, one panel per combination of factor levels, one line per arm."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

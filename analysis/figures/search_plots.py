@@ -1,7 +1,5 @@
 """The figures of a search, one arm at a time: Optuna's own, completed by what they leave out."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

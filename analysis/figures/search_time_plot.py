@@ -1,7 +1,5 @@
 """The figure of ``search_time.py``: a metric of the networks that were found by the time of their search."""
 
-from __future__ import annotations
-
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.style import context

@@ -1,7 +1,5 @@
 """The figure of ``subsampling.py``: a metric by the share of the training images that was kept."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pandas as pd

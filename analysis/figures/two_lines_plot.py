@@ -1,7 +1,5 @@
 """Two lines for each arm, solid and dashed: ``out_of_distribution.py`` and ``mixed_accuracy.py``."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pandas as pd

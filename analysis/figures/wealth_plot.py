@@ -1,7 +1,5 @@
 """The evidence of a sequential study by seed: the wealth of a bettor on every comparison, which decides at 20."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """The trained network of a run: fetched from MLflow, and built again."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import pickle

@@ -1,7 +1,5 @@
 """The names of the classes of a data set, for figures."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

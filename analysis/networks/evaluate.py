@@ -4,8 +4,6 @@ Results are stored in a JSON file by the checkpoint's SHA-256, the run's configu
 second call evaluates only what is new. The file does not notice when the data set's files change: delete it then.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence

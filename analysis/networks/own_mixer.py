@@ -6,8 +6,6 @@ lambda is the nearest of many draws.
 Shape letters: B batch, K sources of a mixture, C channels, H height, W width, L classes.
 """
 
-from __future__ import annotations
-
 import inspect
 import io
 from collections.abc import Callable

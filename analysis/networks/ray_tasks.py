@@ -1,7 +1,5 @@
 """Calls a function once for each of many files, as tasks of a Ray cluster: a cluster of its own, or a running one."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator

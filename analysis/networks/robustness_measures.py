@@ -3,8 +3,6 @@
 These are the numbers of SUMix's Table 5; ``robustness.py`` makes a study's table of them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path

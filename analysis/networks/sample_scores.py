@@ -7,8 +7,6 @@ arXiv:1703.02910) and of distance (Sener, Savarese, ICLR 2018, arXiv:1708.00489)
 Shape letters: B batch, N images, M re-mixings, K images in a mixture, D features, L classes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import pandas as pd

@@ -3,8 +3,6 @@
 A substitute is the network of any run in MLflow, the networks of an arm of the study, or one of torchvision's.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The configuration of the runs of a study, and their provenance."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pandas as pd

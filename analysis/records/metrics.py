@@ -1,7 +1,5 @@
 """The metric behind the name of a logged number, as the plan of the study declares it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -7,8 +7,6 @@ on the test set); the alpha of the mixer, the weight decay and SUMix's zeta wher
 settings that it needs. ``lam+su`` is the whole of SUMix.
 """
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction

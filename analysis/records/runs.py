@@ -4,8 +4,6 @@ Every planned cell is a row. A cell without a run is a row with the status ``pen
 rows can say what it lacks.
 """
 
-from __future__ import annotations
-
 import math
 import sys
 from collections.abc import Iterable, Mapping

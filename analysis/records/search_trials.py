@@ -4,8 +4,6 @@ A trial ends in one of three ways: a complete trial has a value; a pruned one wa
 only a bound on what it might have become; a failed one has none.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

@@ -3,8 +3,6 @@
 A cell is an arm with one level of every factor. Two cells are comparable if both studies have them.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from typing import NamedTuple

@@ -5,8 +5,6 @@ of them, so the seeds' contrasts are tested like any paired difference. With k =
 deviation of the difference of one pair of arms.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """The conclusions that a plan can reach before it is trained, and the comparisons that need no more seeds."""
 
-from __future__ import annotations
-
 import math
 import statistics
 from typing import Any

@@ -6,8 +6,6 @@ Flipping all T x S differences independently answers neither: it takes the runs 
 second question, and claims in 15 % of the studies whose tables differ by chance alone (``docs/statistics.md``).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -3,8 +3,6 @@
 Letters: S seeds, M comparisons of a study.
 """
 
-from __future__ import annotations
-
 import math
 from functools import cache
 

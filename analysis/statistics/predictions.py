@@ -6,8 +6,6 @@ McNemar's test is from Q. McNemar, "Note on the sampling error of the difference
 (Psychometrika 1947).
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

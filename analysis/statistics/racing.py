@@ -7,8 +7,6 @@ racing algorithm for configuring metaheuristics" (GECCO 2002), tests ranks by Fr
 look. The test here is the wealth of :mod:`analysis.statistics.sequential`, which may be looked at after every seed.
 """
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Mapping, Sequence
 

@@ -6,8 +6,6 @@ seeds of one table are not further tables, so the question is that of "in genera
 Source: Demšar, "Statistical Comparisons of Classifiers over Multiple Data Sets" (JMLR 2006).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

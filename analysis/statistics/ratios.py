@@ -1,7 +1,5 @@
 """Ratios: the cost of an arm as a multiple of its reference's, as K-image mixing prints time in its Table 2."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import replace

@@ -3,8 +3,6 @@
 A test of such numbers would compare infinity with infinity, and find a difference where there is none.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 

@@ -5,8 +5,6 @@ noise some parameter has most of it. A parameter is said to matter only where a 
 better than it explains shuffled ones, corrected over the arms.
 """
 
-from __future__ import annotations
-
 import warnings
 from dataclasses import dataclass
 

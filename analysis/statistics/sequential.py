@@ -10,8 +10,6 @@ exponential inequalities for martingales and ratios" (1999), for symmetric diffe
 calibration, combination and applications" (2021, arXiv:1912.06116), for merging by the mean.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from functools import cache

@@ -12,8 +12,6 @@ Sources: step-down max-T is from Westfall and Young, "Resampling-Based Multiple 
 "Exact and Approximate Stepdown Methods for Multiple Hypothesis Testing" (JASA 2005).
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from typing import NamedTuple

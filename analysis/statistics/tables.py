@@ -4,8 +4,6 @@ A study has one table per combination of factor levels. All their comparisons ar
 otherwise: :func:`level_tables` corrects p for the comparisons of every table at once.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -3,8 +3,6 @@
 Letters: S seeds, M comparisons, d (M, S) paired differences, NaN where a comparison lacks a seed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The answer of a study in one sentence, which claims no more than the study's family of comparisons allows."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """The text that a reader needs besides the numbers: the metric's rule, the runs' provenance, and what is uneven."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A table as text cells, and the sentences under it, which every rendering shows."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Sentences on how a table's numbers were computed, where its error rate holds, and what more seeds would do."""
 
-from __future__ import annotations
-
 import math
 import statistics
 from collections.abc import Sequence

@@ -3,8 +3,6 @@
 The style is ``page.css``; ``page.js`` sorts and filters the tables.
 """
 
-from __future__ import annotations
-
 import base64
 import html
 import io

@@ -1,7 +1,5 @@
 """The race of a search in words: how many seeds each configuration of an arm got, and why no more."""
 
-from __future__ import annotations
-
 import statistics
 from collections import Counter
 

@@ -1,7 +1,5 @@
 """The tables of a study as terminal text, Markdown, LaTeX and HTML."""
 
-from __future__ import annotations
-
 import html
 import re
 import textwrap

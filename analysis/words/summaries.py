@@ -1,7 +1,5 @@
 """The results of a study and of each arm, in numbers and a sentence, which MLflow shows above the seeds' runs."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple

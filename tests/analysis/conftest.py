@@ -1,7 +1,5 @@
 """Studies written to a real MLflow store by the platform's own tracker."""
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 import shutil

@@ -1,7 +1,5 @@
 """Grad-CAM agrees with its formula by hand; the mixed images, and the command on checkpoints in a real store."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

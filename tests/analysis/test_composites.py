@@ -1,7 +1,5 @@
 """Composites of K images: the bars are their labels, and the command on made images."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pandas as pd

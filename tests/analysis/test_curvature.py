@@ -1,7 +1,5 @@
 """The command on checkpoints in a real store: noise, eigenvalues, trace, and the plane of the first seed."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

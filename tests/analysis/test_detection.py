@@ -1,7 +1,5 @@
 """A study's classifiers become detectors of collages: the command, and a small training on real images."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

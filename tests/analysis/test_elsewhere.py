@@ -1,7 +1,5 @@
 """Everything is recomputed from MLflow and the checkpoints alone, in a fresh process; the page fits two screens."""
 
-from __future__ import annotations
-
 import csv
 import html
 import json

@@ -1,7 +1,5 @@
 """The learned lambda of single pairs is Eq. 4 by hand, and the command on checkpoints in a real store."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Every published number is shown by some command, and those of a study's settings next to its own."""
 
-from __future__ import annotations
-
 from fractions import Fraction
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The command finds pasted objects in the layout of CUB, whatever the shape of the image."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

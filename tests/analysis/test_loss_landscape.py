@@ -1,7 +1,5 @@
 """The landscape command on checkpoints in a real store."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Accuracy on mixtures by hand, the means over lambda, and the command on checkpoints in a real store."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Every mixer has a picture of the same pair, AutoMix by its block and TransMix through a transformer."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The figure of a run's mixtures, from the file that it kept in a real store."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Evaluating checkpoints from a real MLflow store, and the occlusion curves made from them."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

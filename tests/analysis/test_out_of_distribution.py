@@ -1,7 +1,5 @@
 """The command on networks of eight classes of CIFAR-10, and the sets that it finds for a data set."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The robustness table, from checkpoints in a real MLflow store."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The report of a search, on real Optuna and MLflow stores: its text, its page and the command."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from pathlib import Path

@@ -7,8 +7,6 @@ anything, by the family of the study and by what it replaced (Holm's correction 
 and the time of the largest family. Two minutes for 2,000 studies a line on one core.
 """
 
-from __future__ import annotations
-
 import argparse
 import time
 from collections.abc import Callable

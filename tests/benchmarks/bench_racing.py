@@ -8,8 +8,6 @@ compared with all seeds for every configuration, and with Optuna's WilcoxonPrune
 column is of eleven others that are just as good as the one that is asked: how often it is decided against.
 """
 
-from __future__ import annotations
-
 import argparse
 import warnings
 from collections.abc import Callable, Mapping, Sequence

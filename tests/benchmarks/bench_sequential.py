@@ -7,8 +7,6 @@ to 60, by the law of its noise and its effect; studies of several tables and arm
 of which three are real, against fixed plans.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Callable
 

@@ -7,8 +7,6 @@ what of it is reading, and the same command once more, which finds nothing left 
 cores: the table in 10 seconds, the relaunch in 20, the page in 30.
 """
 
-from __future__ import annotations
-
 import argparse
 import sqlite3
 import tempfile

@@ -1,7 +1,5 @@
 """The figures of estimates and of evidence show the numbers of the statistics, and every letter of a name."""
 
-from __future__ import annotations
-
 import warnings
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Histograms of drawn and learned lambda, read from a real MLflow store."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from analysis.ablation_table import study_table

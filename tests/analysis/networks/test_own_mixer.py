@@ -1,7 +1,5 @@
 """Mixtures by the mixer of a run: of every mixer of two images, and by the Mix Block that a run has kept."""
 
-from __future__ import annotations
-
 import io
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Test images are read batch by batch: their number costs no memory, and batches change no result."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Directions have the length of the network's filters, and the loss on the grid is that of the moved network."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch import nn
