@@ -29,7 +29,6 @@ study = Study(
         Arm("+ l_u", {"sumix.lam": "learned", "sumix.regulariser": "u"}, against="+ lam"),
         Arm("+ l_su", {"sumix.lam": "learned", "sumix.regulariser": "su"}, against="+ lam"),
     ),
-    seeds=range(6),
 )
 
 if __name__ == "__main__":

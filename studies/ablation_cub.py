@@ -31,7 +31,6 @@ study = Study(
         Arm("+ l_u", {"sumix.lam": "learned", "sumix.regulariser": "u"}, against="+ lam"),
         Arm("+ l_su", {"sumix.lam": "learned", "sumix.regulariser": "su"}, against="+ lam"),
     ),
-    seeds=range(6),
     presets=ON_CIFAR10,
 )
 

@@ -38,7 +38,6 @@ study = Study(
         Arm("mask_decay", {**PAPER, "mixer.mask_decay": "none"}, against="paper"),
         Arm("lam_margin", {**PAPER, "mixer.lam_margin": 0.08}, against="paper"),
     ),
-    seeds=range(6),
     presets=ON_CIFAR10,
 )
 

@@ -27,7 +27,6 @@ study = Study(
         Arm("none", {"mixer.pipeline": "none"}),
         Arm("mp", {"mixer.pipeline": "mp"}),
     ),
-    seeds=range(6),
     presets={
         **ON_CIFAR10,
         "quick": {

@@ -23,7 +23,6 @@ study = Study(
     factors={"dataset": {"cifar100": CIFAR100_RESNET18, "tiny_imagenet": TINY_IMAGENET}},
     settings=cell_settings,
     arms=tuple(Arm(f"alpha {alpha:g}", {"mixer.alpha": alpha}) for alpha in (2.0, 0.2, 0.5, 1.0, 4.0)),
-    seeds=range(6),
     presets=ON_CIFAR10,
 )
 

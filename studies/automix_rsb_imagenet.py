@@ -32,7 +32,6 @@ study = Study(
         # The rates of the block that come with ImageNet are SGD's.
         Arm("AutoMix", {"mixer": "automix", "mixer.block_lr": None, "mixer.block_min_lr": None}),
     ),
-    seeds=range(6),
     presets=ON_CIFAR10,
 )
 

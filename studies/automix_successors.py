@@ -27,7 +27,6 @@ study = Study(
         Arm("samix", {"mixer": "samix"}),
         Arm("adautomix", {"mixer": "adautomix"}),
     ),
-    seeds=range(6),
     presets=ON_CIFAR10,
 )
 

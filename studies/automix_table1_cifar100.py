@@ -34,7 +34,6 @@ study = Study(
     factors={"backbone": ("resnet18", "resnext50", "wrn28_8")},
     settings=cell_settings,
     arms=(Arm("none", {}), *(Arm(name, {"mixer": name}) for name in MIXERS)),
-    seeds=range(6),
     presets=ON_CIFAR10,
 )
 

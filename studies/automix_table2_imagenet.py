@@ -23,15 +23,9 @@ definition.
 
 from mixlab import Arm, Study, main
 from trainables import classify
-from trainables.recipes import IMAGENET_100, ON_CIFAR10, Recipe, cell_settings
+from trainables.recipes import IMAGENET_100, ON_CIFAR10, cell_settings
 
 MIXERS = ("mixup", "cutmix", "manifoldmix", "saliencymix", "fmix", "puzzlemix", "resizemix", "automix")
-
-
-def settings(config: Recipe) -> Recipe:
-    """Return the settings of a cell, whose number of epochs is a factor."""
-    return {**cell_settings(config), "epochs": config["epochs"]}
-
 
 study = Study(
     name="automix_table2_imagenet",
@@ -46,9 +40,8 @@ study = Study(
             "resnext101_imagenet",
         ),
     },
-    settings=settings,
+    settings=lambda config: {**cell_settings(config), "epochs": config["epochs"]},
     arms=(Arm("none", {}), *(Arm(name, {"mixer": name}) for name in MIXERS)),
-    seeds=range(6),
     presets=ON_CIFAR10,
 )
 

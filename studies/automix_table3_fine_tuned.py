@@ -34,7 +34,6 @@ study = Study(
     factors={"dataset": ("cub200", "aircraft"), "backbone": ("resnet18_imagenet", "resnext50_imagenet")},
     settings=cell_settings,
     arms=(Arm("none", {}), *(Arm(name, {"mixer": name}) for name in MIXERS)),
-    seeds=range(6),
     presets=ON_CIFAR10,
 )
 

@@ -33,7 +33,6 @@ study = Study(
     factors={"dataset": ("inat2017", "inat2018"), "backbone": ("resnet50_imagenet", "resnext101_imagenet")},
     settings=cell_settings,
     arms=(Arm("none", {}), *(Arm(name, {"mixer": name}) for name in MIXERS)),
-    seeds=range(6),
     presets=ON_CIFAR10,
 )
 

@@ -32,7 +32,6 @@ study = Study(
     factors={"backbone": ("resnet18_imagenet", "resnext50_imagenet")},
     settings=cell_settings,
     arms=(Arm("none", {}), *(Arm(name, {"mixer": name}) for name in MIXERS)),
-    seeds=range(6),
     presets=ON_CIFAR10,
 )
 

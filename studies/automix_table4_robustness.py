@@ -21,22 +21,15 @@ reports the best of four heads, chosen on the test set.
 
 from mixlab import Arm, Study, main
 from trainables import classify
-from trainables.recipes import CIFAR100_RESNEXT50, ON_CIFAR10, Recipe, cell_settings
+from trainables.recipes import CIFAR100_RESNEXT50, ON_CIFAR10, cell_settings
 
 MIXERS = ("mixup", "cutmix", "augmix", "puzzlemix", "automix")
-
-
-def settings(config: Recipe) -> Recipe:
-    """Return the settings of a cell, which is trained for 400 epochs."""
-    return {**cell_settings(config), "epochs": config["epochs"]}
-
 
 study = Study(
     name="automix_table4_robustness",
     base={**CIFAR100_RESNEXT50, "epochs": 400, "mixer": "none"},
-    settings=settings,
+    settings=lambda config: {**cell_settings(config), "epochs": config["epochs"]},
     arms=(Arm("none", {}), *(Arm(name, {"mixer": name}) for name in MIXERS)),
-    seeds=range(6),
     presets=ON_CIFAR10,
 )
 

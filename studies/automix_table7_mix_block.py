@@ -30,7 +30,6 @@ study = Study(
         Arm("+ lambda", {"mixer.mask_weight": 0.0}, against="+ attention"),
         Arm("+ l_lambda", {}, against="+ lambda"),
     ),
-    seeds=range(6),
     presets=ON_CIFAR10,
 )
 

@@ -38,7 +38,6 @@ study = Study(
         Arm("mp", {"mixer.pipeline": "mp"}),
         Arm("mp_ce", {"mixer.pipeline": "mp_ce"}),
     ),
-    seeds=range(6),
     presets=ON_CIFAR10,
 )
 

@@ -30,7 +30,6 @@ study = Study(
         Arm("mixup", {"mixer": "mixup"}),
         *(Arm(f"l{layer}", {"mixer.layer": layer}) for layer in (1, 2, 3, 4)),
     ),
-    seeds=range(6),
     presets=TRANSFORMER_ON_CIFAR10,
 )
 

@@ -44,7 +44,6 @@ study = Study(
     factors={"backbone": ("deit_small", "swin_tiny", "convnext_tiny_cifar")},
     settings=cell_settings,
     arms=(Arm("none", {}), *(Arm(name, {"mixer": name}) for name in MIXERS)),
-    seeds=range(6),
     presets=TRANSFORMER_ON_CIFAR10,
 )
 

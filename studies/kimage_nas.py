@@ -25,7 +25,6 @@ study = Study(
         *(Arm(f"random t = {t}", {"subset.rule": "random", "subset.share": t}) for t in (0.1, 0.2)),
         *(Arm(f"CV t = {t}", {"subset.rule": "cv", "subset.share": t, "subset.scores": SCORES}) for t in (0.1, 0.2)),
     ),
-    seeds=range(6),
 )
 
 if __name__ == "__main__":

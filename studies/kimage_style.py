@@ -37,7 +37,6 @@ study = Study(
         Arm("stylemix", {"mixer": "stylemix", **STYLE}),
         Arm("stylecutmix", {"mixer": "stylecutmix", **STYLE}, against="cutmix"),
     ),
-    seeds=range(6),
     metric="test_top1_error_median10",
     presets=ON_CIFAR10,
 )

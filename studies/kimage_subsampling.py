@@ -38,7 +38,6 @@ study = Study(
         Arm("random", {"subset.rule": "random"}),
         *(Arm(name, {"subset.rule": rule, "subset.scores": SCORES}) for name, rule in RULES.items()),
     ),
-    seeds=range(6),
     metric="test_top1_error_median10",
     presets={**ON_CIFAR10, "quick": {**ON_CIFAR10["quick"], **LONGER}},
 )

@@ -28,7 +28,6 @@ study = Study(
         Arm("dmixup", {"mixer": "dmixup", "mixer.num_images": 3, "mixer.alpha": 1 / 3}, against="mixup"),
         Arm("dcutmix", {"mixer": "dcutmix", "mixer.num_images": 5, "mixer.alpha": 0.2}, against="cutmix"),
     ),
-    seeds=range(6),
     metric="test_top1_error_median10",
     presets=ON_CIFAR10,
 )

@@ -40,7 +40,6 @@ study = Study(
             against="cutmix",
         ),
     ),
-    seeds=range(6),
     metric="test_top1_error_median10",
     presets=ON_CIFAR10,
 )

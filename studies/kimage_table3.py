@@ -36,7 +36,6 @@ study = Study(
         Arm("dcutmix", {"mixer": "dcutmix", **THREE}, against="cutmix"),
         Arm("saliency_dcutmix", {"mixer": "saliency_dcutmix", **THREE}, against="cutmix"),
     ),
-    seeds=range(6),
     metric="test_top1_error_median10",
     presets=ON_CIFAR10,
 )

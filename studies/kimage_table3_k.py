@@ -21,7 +21,6 @@ study = Study(
     base=CUTMIX_IMAGENET,
     factors={"mixer": ("dcutmix", "saliency_dcutmix")},
     arms=tuple(Arm(f"K = {number}", {"mixer.num_images": number}) for number in (3, 4, 5, 7, 9)),
-    seeds=range(6),
     metric="test_top1_error_median10",
     presets=ON_CIFAR10,
 )

@@ -54,7 +54,6 @@ study = Study(
         Arm("PC-DARTS of CIFAR-10", {"genotype": "pc_darts_cifar10"}),
         Arm("PC-DARTS of ImageNet", {"genotype": "pc_darts_imagenet"}),
     ),
-    seeds=range(6),
     presets={
         "quick": {**ENLARGED, "retrain.train_images": 4000, "retrain.test_images": 2000},
         "smoke": {**ENLARGED, "retrain.train_images": 256, "retrain.test_images": 200},

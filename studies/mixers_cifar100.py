@@ -28,7 +28,6 @@ study = Study(
     name="mixers_cifar100",
     base={**CIFAR100_RESNET18, "mixer": "none"},
     arms=(Arm("none", {}), *(Arm(name, {"mixer": name, **sumix_settings({"mixer": name})}) for name in MIXERS)),
-    seeds=range(6),
 )
 
 if __name__ == "__main__":

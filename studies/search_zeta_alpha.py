@@ -29,7 +29,6 @@ study = Search(
             Arm("raw pass", {"sumix.regulariser": "s"}, control=True),
             Arm("sumix", {"sumix.lam": "learned", "sumix.regulariser": "su"}),
         ),
-        seeds=range(6),
         presets={"quick": QUICK},
     ),
     space={

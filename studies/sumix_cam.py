@@ -28,7 +28,6 @@ study = Study(
         Arm("raw pass", {**CUTMIX, "sumix.regulariser": "s", "sumix.zeta": 0.0}, against="CutMix", control=True),
         Arm("CutMix + SUMix", {**CUTMIX, "sumix.lam": "learned", "sumix.regulariser": "su"}, against="CutMix"),
     ),
-    seeds=range(6),
     presets=ON_CIFAR10,
 )
 

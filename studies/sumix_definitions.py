@@ -43,7 +43,6 @@ study = Study(
         Arm("padded with zeros", {**SUMIX, "augment.padding": "zeros"}, against=PAPER),
         Arm("release", {**SUMIX, "sumix.preset": "release"}, against=PAPER),
     ),
-    seeds=range(6),
 )
 
 if __name__ == "__main__":

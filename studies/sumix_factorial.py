@@ -40,7 +40,6 @@ study = Study(
         *map(with_both, factorial(TERMS)),
         Arm("raw pass", {"sumix.regulariser": "s", "sumix.zeta": 0.0}, control=True),
     ),
-    seeds=range(6),
 )
 
 if __name__ == "__main__":

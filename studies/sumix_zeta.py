@@ -33,7 +33,6 @@ study = Study(
         Arm("raw pass", {"sumix.regulariser": "s", "sumix.zeta": 0.0}, control=True),
         *(Arm(f"zeta {zeta}", {**SUMIX, "sumix.zeta": zeta}) for zeta in ZETAS),
     ),
-    seeds=range(6),
 )
 
 if __name__ == "__main__":

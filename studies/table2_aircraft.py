@@ -31,7 +31,6 @@ study = Study(
         Arm("raw pass", {"sumix.regulariser": "s", "sumix.zeta": 0.0}, control=True),
         Arm("SUMix", {"sumix.lam": "learned", "sumix.regulariser": "su"}),
     ),
-    seeds=range(6),
     presets=ON_CIFAR10,
 )
 
