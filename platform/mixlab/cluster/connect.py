@@ -47,7 +47,7 @@ def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
             "env_vars": {"MALLOC_ARENA_MAX": "1"},
         },
         "log_to_driver": False,
-        "logging_level": "error",
+        "configure_logging": False,
     }
     if address == "local":
         _keep_sockets_short()

@@ -17,7 +17,15 @@ from ray import cloudpickle
 from ray._private import state
 from ray._private import worker as ray_worker
 from ray._raylet import GcsClient  # type: ignore[attr-defined]
-from ray.exceptions import ActorDiedError, RayTaskError, RpcError
+from ray.exceptions import (
+    ActorDiedError,
+    NodeDiedError,
+    OutOfMemoryError,
+    RayActorError,
+    RayTaskError,
+    RpcError,
+    WorkerCrashedError,
+)
 
 from mixlab.errors import Crash
 
@@ -25,6 +33,8 @@ LOG = logging.getLogger("ray")
 
 ENDED_BY_ITSELF = "Worker exit type: SYSTEM_ERROR"  # in Ray's account of a process that is gone
 SILENT = (None, 1, 4, 14)  # codes of gRPC: unknown to Ray, cancelled, deadline exceeded, unavailable
+LOSSES = (OutOfMemoryError, WorkerCrashedError, NodeDiedError)  # of a process; a RayActorError is another
+SHORT_OF_MEMORY = "its machine ran short of memory, so that Ray ended its process"
 
 
 def head_client() -> Any:
@@ -59,6 +69,11 @@ class Failure:
     raised: bool
     process: tuple[str, int] | None = None
 
+    @property
+    def explained(self) -> bool:
+        """Return whether the last line of the account says in short what happened."""
+        return self.raised or self.process is not None or self.text.endswith(SHORT_OF_MEMORY)
+
 
 def failure_of(trial: Any) -> Failure:
     """Return why a trial of Ray Tune failed last.
@@ -89,7 +104,11 @@ def log_folder() -> Path:
 
 
 def keep_off_the_terminal() -> None:
-    """Send to the log what Ray prints by itself, such as a long paragraph for each process that ends."""
+    """Send to the log what Ray prints by itself, such as a traceback for each process that ends."""
+    logger = logging.getLogger("ray")  # a handler of its own, for the terminal, is there since Ray was imported
+    logger.handlers.clear()
+    logger.propagate = True
+    logger.setLevel(logging.ERROR)
     ray_worker.print_to_stdstream = lambda data, ignore_prefix: LOG.warning("%s", "\n".join(data["lines"]))
 
 
@@ -131,6 +150,29 @@ def forgetting() -> Iterator[None]:
         yield
     finally:
         TuneController.checkpoint = write
+
+
+@contextlib.contextmanager
+def surviving_losses() -> Iterator[None]:
+    """Let Ray Tune take, inside the block, the loss of a process for a failure of its trial alone.
+
+    It knows only one of Ray's errors that say so, and ends all trials by the others.
+    """
+    from ray.air.execution._internal.actor_manager import RayActorManager
+
+    usual = RayActorManager._actor_task_failed
+
+    def failed(manager: Any, tracked_actor_task: Any, exception: Exception) -> None:
+        if isinstance(exception, LOSSES):
+            reason = [SHORT_OF_MEMORY] if isinstance(exception, OutOfMemoryError) else []
+            exception = RayActorError(error_msg="\n".join([str(exception).strip(), *reason]))
+        usual(manager, tracked_actor_task, exception)
+
+    RayActorManager._actor_task_failed = failed
+    try:
+        yield
+    finally:
+        RayActorManager._actor_task_failed = usual
 
 
 def plain(text: str) -> str:

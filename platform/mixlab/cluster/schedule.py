@@ -84,7 +84,7 @@ def run(source: Source, listener: Listener, task: Work, allotment: Allotment) ->
         ),
     )
     try:
-        with ray_private.forgetting():
+        with ray_private.forgetting(), ray_private.surviving_losses():
             head.while_there(lambda: events.until_left(tuner.fit))
     finally:
         events.leave()
@@ -190,7 +190,7 @@ class _Callbacks(_Unpickled, tune.Callback):
         if packing.ran_out(failure.text):
             account = f"ran out of GPU memory, {attempt} with {gpus:.0%} of a GPU"
         else:
-            why = last_line(_account(failure)) if failure.raised or failure.process else ""
+            why = last_line(_account(failure)) if failure.explained else ""
             account = f"crashed{f' ({why})' if why else ''}, {attempt}"
         self.events.listener.crashed(_trial_of(trial), account)
 

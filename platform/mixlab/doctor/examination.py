@@ -8,6 +8,7 @@ import ray
 from mixlab.cluster.nodes import alive, call_on, names_of
 from mixlab.doctor.checks import OK, RED, Finding
 from mixlab.doctor.facts import Facts, Question, collect
+from mixlab.errors import first_line
 
 ANSWER_SECONDS = 120  # the first task of a node may have to unpack the code and import torch
 
@@ -27,7 +28,7 @@ def examine(asked: Question, seconds: float = ANSWER_SECONDS) -> tuple[list[Fact
             fix = "look at that machine, and at its raylet.log in Ray's session_latest/logs"
             faults.append(Finding("nodes", RED, f"{names[node]} did not answer within {seconds:g} s", fix))
         except ray.exceptions.RayError as problem:
-            text = f"{names[node]} cannot run a task: {str(problem).strip().splitlines()[-1]}"
+            text = f"{names[node]} cannot run a task: {first_line(problem)}"
             faults.append(Finding("nodes", RED, text, "start Ray there again, with the versions of the driver"))
         else:
             gpus = float(nodes[node]["Resources"].get("GPU", 0))

@@ -155,7 +155,7 @@ def undisturbed(log: Path) -> Iterator[None]:
     logging.captureWarnings(True)
     root = logging.getLogger()
     root.addHandler(handler)
-    for name in ("ray", "mlflow", "alembic", "mixlab", "py.warnings"):
+    for name in ("mlflow", "alembic", "mixlab", "py.warnings"):
         logger = logging.getLogger(name)
         logger.handlers = []
         logger.propagate = True

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import logging
 from collections.abc import Sized
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,8 +14,9 @@ from ray import cloudpickle
 from ray._private import state
 from ray._private import worker as ray_worker
 from ray._private.node import Node
+from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.core.generated.common_pb2 import ActorDiedErrorContext
-from ray.exceptions import ActorDiedError, RpcError
+from ray.exceptions import ActorDiedError, NodeDiedError, OutOfMemoryError, RpcError, WorkerCrashedError
 from ray.train._internal.storage import StorageContext
 from ray.tune import CheckpointConfig
 from ray.tune.execution.tune_controller import TuneController
@@ -100,6 +102,15 @@ def test_ray_prints_its_own_words_by_one_function_and_knows_the_process_of_an_ac
     require('"Pid"' in source and '"NodeID"' in source, "state.actors() names an actor's process")
 
 
+def test_what_ray_logs_is_not_on_the_terminal(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    ray_private.keep_off_the_terminal()
+    logging.getLogger("ray.tune.execution.tune_controller").error("Trial task failed", exc_info=ValueError("lost"))
+    assert "ValueError: lost" in caplog.text
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize(
     ("text", "process"),
     [
@@ -119,6 +130,28 @@ def test_only_a_process_that_ended_by_itself_has_last_words(
     failure = ray_private.failure_of(SimpleNamespace(pickled_error_file=file))
     assert (failure.raised, failure.process) == (False, process)
     assert text in failure.text
+
+
+def test_a_machine_short_of_memory_fails_the_trial_and_not_all_trials(tmp_path: Path) -> None:
+    failed: list[Exception] = []
+    manager: Any = SimpleNamespace(_failed_actor_ids=set(), _cleanup_actor=lambda tracked_actor: None)
+    actor = SimpleNamespace(actor_id=1, _on_error=None)
+    task: Any = SimpleNamespace(_tracked_actor=actor, _on_error=lambda _, error: failed.append(error))
+    with pytest.raises(RuntimeError, match="Caught unexpected exception"):
+        RayActorManager._actor_task_failed(manager, task, OutOfMemoryError("95 % is used"))
+    with ray_private.surviving_losses():
+        for loss in (OutOfMemoryError("95 % is used"), WorkerCrashedError(), NodeDiedError("gone")):
+            RayActorManager._actor_task_failed(manager, tracked_actor_task=task, exception=loss)
+    named = list(inspect.signature(RayActorManager._actor_task_failed).parameters)
+    require(named == ["self", "tracked_actor_task", "exception"], "_actor_task_failed is called by these names")
+    file = tmp_path / "error.pkl"
+    found = []
+    for error in failed:
+        file.write_bytes(cloudpickle.dumps(error))
+        found.append(ray_private.failure_of(SimpleNamespace(pickled_error_file=file)))
+    assert not any(failure.raised or failure.process for failure in found)
+    assert [failure.explained for failure in found] == [True, False, False]
+    assert found[0].text == f"95 % is used\n{ray_private.SHORT_OF_MEMORY}"
 
 
 def test_the_client_of_the_head_can_be_asked() -> None:
