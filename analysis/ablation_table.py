@@ -11,6 +11,7 @@ import json
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from analysis import command
 from analysis.records.metrics import metric_of
@@ -86,30 +87,18 @@ def write_study_table(
     study: str,
     out: Path,
     plan: Plan | None = None,
-    *,
-    metric: str | None = None,
-    published: Published | None = None,
-    extra: tuple[str, ...] = (),
-    ratios: tuple[str, ...] = (),
-    power: bool = False,
-    wide: bool = False,
+    **options: Any,
 ) -> StudyTable:
     """Write the tables of a study: ``table.md``, ``.csv``, ``.tex``, ``.html``, ``gains.png`` and ``.pdf``.
 
     With five arms or more over two tables or more, ``ranks.png`` and ``.pdf`` too.
 
     Args:
-        tracking_uri: where MLflow keeps its runs, e.g. ``sqlite:///mlflow.db``.
+        tracking_uri: as for :func:`study_table`, and so ``study``, ``plan`` and ``options``.
         study: the name of the study.
         out: the folder of the files, created if missing; files of the same names are replaced.
-        plan: the plan whose cells are wanted; by default the one used last.
-        metric: another metric than the plan's.
-        published: the paper's values by (level of each factor ..., arm); by default those of ``published.csv`` that
-            the runs reproduce.
-        extra: metrics to show besides, as means.
-        ratios: metrics to show besides, as multiples of those of the arm that an arm is compared with.
-        power: also say in the text how many seeds would show each difference.
-        wide: begin the text with the means alone, one row per combination of factor levels and one column per arm.
+        plan: the plan whose cells are wanted.
+        options: ``metric``, ``published``, ``extra``, ``ratios``, ``power``, ``wide``.
 
     Raises:
         ValueError: as for :func:`study_table`; nothing is written then.
@@ -120,17 +109,7 @@ def write_study_table(
     from analysis.words.cells import tidy
     from analysis.words.rendering import html_page, latex, markdown
 
-    result = study_table(
-        tracking_uri,
-        study,
-        plan,
-        metric=metric,
-        published=published,
-        extra=extra,
-        ratios=ratios,
-        power=power,
-        wide=wide,
-    )
+    result = study_table(tracking_uri, study, plan, **options)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     texts = {"md": markdown, "tex": latex, "html": html_page}
@@ -179,11 +158,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def show(options: argparse.Namespace) -> int:
-    """Print the table, and write the files if asked to.
-
-    Raises:
-        ValueError: unknown store, study, plan or metric, no finished run, or a baseline that is not an arm.
-    """
+    """Print the table, and write the files if asked to."""
     from analysis.words.summaries import verdicts
 
     plan = load_plan(options.tracking_uri, options.study, options.plan)

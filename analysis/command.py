@@ -32,7 +32,9 @@ def parser(
 def run(file: str, work: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
     """Do the work and return the exit code: 2 with one sentence for bad input, 130 for an interruption.
 
-    SIGTERM, which batch systems send at a time limit, ends a command just as Ctrl-C does.
+    Bad input is whatever the options ask for that cannot be done: ``work`` raises ``BadInput``, ``OSError`` or
+    ``ValueError``, of which ``DataError`` is one. SIGTERM, which batch systems send at a time limit, ends a command as
+    Ctrl-C does.
     """
     # A server that is down must be reported in seconds, not after MLflow's minutes of retries.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")

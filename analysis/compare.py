@@ -77,11 +77,7 @@ def _grid(table: pd.DataFrame) -> str:
 
 
 def show(options: argparse.Namespace) -> int:
-    """Print the comparison.
-
-    Raises:
-        ValueError: unknown store, study, plan or metric.
-    """
+    """Print the comparison."""
     runs, plans = [], []
     for name in (options.a, options.b):
         study, _, plan_hash = name.partition("@")

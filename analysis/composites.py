@@ -51,12 +51,7 @@ def label_bars(mixed: Mixed, row: int, labels: Tensor) -> list[tuple[int, float]
 
 
 def draw(options: argparse.Namespace) -> int:
-    """Write the files and print where they are; return the exit code.
-
-    Raises:
-        ValueError: an unknown data set or mixer, or an option out of range.
-        DataError: the data set is missing or broken.
-    """
+    """Write the files and print where they are; return the exit code."""
     mixers = [name.strip() for name in options.mixers.split(",")]
     for name in mixers:
         require_known("--mixers", name, KIMAGE)

@@ -90,13 +90,7 @@ def noise_points(result: Result, most: float) -> list[dict[str, float]]:
 
 
 def draw(options: argparse.Namespace) -> int:
-    """Evaluate, write the files, print the tables; return the exit code.
-
-    Raises:
-        ValueError: no run that is done, or an option out of range.
-        BadInput: unknown store or study.
-        DataError: the data set is missing or broken.
-    """
+    """Evaluate, write the files, print the tables; return the exit code."""
     evaluation.require_at_least_one(options, "images", "noises")
     if options.draws < 2:
         raise ValueError(f"--draws must be at least 2, for a standard error, got {options.draws}")

@@ -91,13 +91,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
 
 
 def tabulate_study(options: argparse.Namespace) -> int:
-    """Fine-tune, evaluate, write the files, print the tables; return the exit code.
-
-    Raises:
-        ValueError: no run that is done, or an option out of range.
-        BadInput: unknown store or study.
-        DataError: the photographs or their annotations are missing or broken.
-    """
+    """Fine-tune, evaluate, write the files, print the tables; return the exit code."""
     recipe = recipe_of(options)
     study = evaluation.Evaluation.read("detection.py", options)
     root = options.data_root.absolute()

@@ -23,12 +23,7 @@ from trainables.backbones.torchvision_keys import exportable, from_torchvision, 
 
 
 def export(options: argparse.Namespace) -> int:
-    """Write the file and print its path.
-
-    Raises:
-        ValueError: no such run, a run without a network, a damaged file, or a network of another kind.
-        BadInput: unknown store.
-    """
+    """Write the file and print its path."""
     if options.back:
         weights = from_torchvision(_read(Path(options.run)))
     else:

@@ -119,13 +119,7 @@ def chosen(runs: pd.DataFrame, seed: int | None) -> pd.DataFrame:
 
 
 def draw(options: argparse.Namespace) -> int:
-    """Evaluate, write the files and print where they are; return the exit code.
-
-    Raises:
-        ValueError: no run that learns lambda, or an option out of range.
-        BadInput: unknown store or study.
-        DataError: the data set is missing or broken.
-    """
+    """Evaluate, write the files and print where they are; return the exit code."""
     if options.pick is not None:
         options.images = picked(options.pick)
     count = options.images if isinstance(options.images, int) else len(options.images)

@@ -71,12 +71,7 @@ def _mean(number: Mapping[Any, Any], ended: list[tuple[dict[Any, Any], dict[str,
 
 
 def show(options: argparse.Namespace) -> int:
-    """Print the numbers, and write them if asked to; return the exit code.
-
-    Raises:
-        ValueError: no run has started on the whole of a data set.
-        BadInput: unknown store or study.
-    """
+    """Print the numbers, and write them if asked to; return the exit code."""
     plan = load_plan(options.tracking_uri, options.study, options.plan)
     found = literature(load_runs(options.tracking_uri, options.study, plan))
     if found.empty:

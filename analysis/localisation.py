@@ -67,13 +67,7 @@ def measure(network: Network, source: BatchSource, config: Config, protocol: Map
 
 
 def tabulate_study(options: argparse.Namespace) -> int:
-    """Evaluate, write the files, print the tables; return the exit code.
-
-    Raises:
-        ValueError: no run that is done, or networks of a data set without boxes.
-        BadInput: unknown store or study.
-        DataError: the data set or its boxes are missing or broken.
-    """
+    """Evaluate, write the files, print the tables; return the exit code."""
     evaluation.require_at_least_one(options, "images")
     study = evaluation.Evaluation.read("localisation.py", options)
     root = options.data_root.absolute()

@@ -78,13 +78,7 @@ def plane_points(result: Result, steps: int, reach: float = REACH) -> list[dict[
 
 
 def draw(options: argparse.Namespace) -> int:
-    """Evaluate, write the files, print the table; return the exit code.
-
-    Raises:
-        ValueError: no run that is done, or an option out of range.
-        BadInput: unknown store or study.
-        DataError: the data set is missing or broken.
-    """
+    """Evaluate, write the files, print the table; return the exit code."""
     evaluation.require_at_least_one(options, "images")
     for name, least in (("steps", 5), ("plane", 5)):
         value = getattr(options, name)

@@ -85,13 +85,7 @@ def curve(result: Result) -> list[dict[str, Any]]:
 
 
 def tabulate_study(options: argparse.Namespace) -> int:
-    """Evaluate, write the files, print the tables; return the exit code.
-
-    Raises:
-        ValueError: no run that is done, an unknown mixer, or an option out of range.
-        BadInput: unknown store or study.
-        DataError: the data set is missing or broken.
-    """
+    """Evaluate, write the files, print the tables; return the exit code."""
     evaluation.require_at_least_one(options, "images", "draws")
     if options.mixer is not None:
         left_out = {*ALONE, *filter(learns_masks, MIXERS), *filter(needs_weights, MIXERS)}  # what only a run has

@@ -40,12 +40,7 @@ def read(client: MlflowClient, run_id: str) -> dict[str, torch.Tensor] | None:
 
 
 def draw(options: argparse.Namespace) -> int:
-    """Read, draw, and print where the files are; return the exit code.
-
-    Raises:
-        ValueError: unknown arm or seed, or no finished run that kept mixtures.
-        BadInput: unknown store or study.
-    """
+    """Read, draw, and print where the files are; return the exit code."""
     plan = load_plan(options.tracking_uri, options.study, options.plan)
     runs = done(load_runs(options.tracking_uri, options.study, plan))
     wanted = plan["arms"] if options.arms is None else [arm.strip() for arm in options.arms.split(",")]

@@ -114,13 +114,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def draw(options: argparse.Namespace) -> int:
-    """Evaluate, write the files, print the table; return the exit code.
-
-    Raises:
-        ValueError: no run that is done, or an option out of range.
-        BadInput: unknown store or study.
-        DataError: the data set is missing or broken.
-    """
+    """Evaluate, write the files, print the table; return the exit code."""
     given = [name for name in SIZES if getattr(options, name) is not None]
     evaluation.require_at_least_one(options, "draws", "images", *given)
     study = evaluation.Evaluation.read("occlusion.py", options)

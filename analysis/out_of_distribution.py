@@ -108,13 +108,7 @@ def curve(result: Result) -> list[dict[str, Any]]:
 
 
 def tabulate_study(options: argparse.Namespace) -> int:
-    """Evaluate, write the files, print the tables; return the exit code.
-
-    Raises:
-        ValueError: no run that is done, networks of a data set without such images, or an option out of range.
-        BadInput: unknown store or study.
-        DataError: a data set is missing or broken.
-    """
+    """Evaluate, write the files, print the tables; return the exit code."""
     evaluation.require_at_least_one(options, "images")
     study = evaluation.Evaluation.read("out_of_distribution.py", options)
     root = options.data_root.absolute()

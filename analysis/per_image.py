@@ -117,11 +117,7 @@ def comparisons_text(level: LevelTable, by_arm: dict[str, Predictions]) -> list[
 
 
 def show(options: argparse.Namespace) -> int:
-    """Print the comparison from the saved logits of a study.
-
-    Raises:
-        ValueError: unknown store, study or plan, no run that is done, or none that saved its logits.
-    """
+    """Print the comparison from the saved logits of a study."""
     plan = load_plan(options.tracking_uri, options.study, options.plan)
     blocks = []
     for level in study_table(options.tracking_uri, options.study, plan).levels:

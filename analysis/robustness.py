@@ -123,13 +123,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def tabulate_study(options: argparse.Namespace) -> int:
-    """Evaluate, write the tables, print the summary; return the exit code.
-
-    Raises:
-        ValueError: no run that is done, or an option out of range.
-        BadInput: unknown store or study.
-        DataError: the data set is missing or broken.
-    """
+    """Evaluate, write the tables, print the summary; return the exit code."""
     evaluation.require_at_least_one(options, "images")
     study = evaluation.Evaluation.read("robustness.py", options)
     root = options.data_root.absolute()

@@ -176,11 +176,7 @@ def _number(value: object) -> str:
 
 
 def show(options: argparse.Namespace) -> int:
-    """Write the page and print its summary.
-
-    Raises:
-        ValueError: no such tracking store, search, plan or storage.
-    """
+    """Write the page and print its summary."""
     found = report(options.tracking_uri, options.search, options.optuna_storage, options.plan)
     out = write_page(found, options.out or Path(f"{options.search}.html"))
     print(f"{found.text}\n{out}")

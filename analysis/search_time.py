@@ -45,12 +45,7 @@ def search_points(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def show(options: argparse.Namespace) -> int:
-    """Print the means, write the files; return the exit code.
-
-    Raises:
-        BadInput: unknown store, study or plan.
-        ValueError: no run that is done, or none that searched.
-    """
+    """Print the means, write the files; return the exit code."""
     plan = load_plan(options.tracking_uri, options.study, options.plan)
     metric = metric_of(plan, plan["metric"])
     points = search_points(load_runs(options.tracking_uri, options.study, plan), plan["metric"])

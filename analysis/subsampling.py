@@ -37,12 +37,7 @@ def share_points(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def show(options: argparse.Namespace) -> int:
-    """Print the means, write the files; return the exit code.
-
-    Raises:
-        BadInput: unknown store, study or plan.
-        ValueError: no run that is done, or none that logged a share.
-    """
+    """Print the means, write the files; return the exit code."""
     plan = load_plan(options.tracking_uri, options.study, options.plan)
     metric = metric_of(plan, plan["metric"])
     points = share_points(load_runs(options.tracking_uri, options.study, plan), plan["metric"])

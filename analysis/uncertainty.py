@@ -65,13 +65,7 @@ def at_least_two(source: BatchSource, config: Config) -> Iterator[tuple[Tensor, 
 
 
 def show(options: argparse.Namespace) -> int:
-    """Score the images, write the files and print where they are.
-
-    Raises:
-        ValueError: an option is out of range, or the network cannot be had.
-        BadInput: unknown store.
-        DataError: the data set is missing or broken.
-    """
+    """Score the images, write the files and print where they are."""
     if options.mixings < 2:
         raise ValueError(f"--mixings must be at least 2, for a spread, got {options.mixings}")
     with TemporaryDirectory() as folder:

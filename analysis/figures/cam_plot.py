@@ -7,10 +7,9 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.style import context
 from torch import Tensor
 
-from analysis.figures.drawing import STYLE, add_caption, arm_colours, plain
+from analysis.figures.drawing import arm_colours, plain, show_image, titled
 from analysis.statistics.tables import LevelTable
 
 TILE = 1.0  # inches
@@ -43,12 +42,9 @@ def plot_cam(
     """
     colours = arm_colours(list(level.table.index), level.baseline)
     heights = [TILE] * (1 + len(rows)) + [TILE + TEXT, TILE + TEXT, TILE + TEXT] * len(rows)
-    with context(STYLE):
-        width = LABEL + TILE * len(images)
-        lines = int(len(caption) / (width / 0.062)) + 2
-        figure = Figure(figsize=(width, sum(heights) + 0.6 + 0.16 * lines), layout="constrained")
-        upper = add_caption(figure, caption)
-        upper.suptitle(plain(study, 80), x=0.01, ha="left", fontweight="bold")
+    width = LABEL + TILE * len(images)
+    lines = int(len(caption) / (width / 0.062)) + 2
+    with titled(study, caption, (width, sum(heights) + 0.6 + 0.16 * lines)) as (figure, upper):
         ratios = {"height_ratios": heights, "width_ratios": [LABEL, *[TILE] * len(images)]}
         axes = upper.subplots(len(heights), 1 + len(images), squeeze=False, gridspec_kw=ratios)
         for axis in axes.flat:
@@ -78,13 +74,11 @@ def _below(axes: Sequence[Axes], texts: Sequence[str]) -> None:
 def _line(axes: Sequence[Axes], name: str, colour: str, images: Tensor, maps: Sequence[Any] = ()) -> None:
     axes[0].text(1, 0.5, name, transform=axes[0].transAxes, ha="right", va="center", fontsize=7.5, color=colour)
     for place, axis in enumerate(list(axes)[1:]):
-        pixels = images[place].permute(1, 2, 0).numpy()
-        height, width = pixels.shape[:2]
-        axis.imshow(pixels.squeeze(-1) if pixels.shape[2] == 1 else pixels, cmap="gray", vmin=0, vmax=1)
+        show_image(axis, images[place])
         if len(maps):
             shown = np.array(maps[place], dtype=float)
             most = shown.max() or 1.0
-            extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+            extent = (-0.5, images.shape[3] - 0.5, images.shape[2] - 0.5, -0.5)
             axis.imshow(shown / most, SHADES, vmin=0, vmax=1, alpha=0.6, interpolation="bilinear", extent=extent)
 
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.style import context
 from torch import Tensor
 
-from analysis.figures.drawing import PALETTE, STYLE, add_caption, plain
+from analysis.figures.drawing import PALETTE, STYLE, add_caption, plain, show_image
 
 TILE = 1.3  # inches
 BARS = 0.62  # inches, the height of the bars under a tile
@@ -41,8 +41,7 @@ def plot_composites(panels: Sequence[Composite], columns: int, caption: str) -> 
         for place, panel in enumerate(panels):
             row, column = divmod(place, columns)
             picture, bars = axes[2 * row, column], axes[2 * row + 1, column]
-            pixels = panel.image.permute(1, 2, 0).clamp(0, 1).numpy()
-            picture.imshow(pixels.squeeze(-1) if pixels.shape[2] == 1 else pixels, cmap="gray", vmin=0, vmax=1)
+            show_image(picture, panel.image.clamp(0, 1))
             picture.set_axis_off()
             if column == 0:
                 picture.set_title(panel.mixer, fontsize=8.5, fontweight="bold", loc="left")

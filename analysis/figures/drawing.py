@@ -8,6 +8,7 @@ import io
 import math
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.style import context
+from torch import Tensor
 
 from analysis.records.runs import FACTOR
 from analysis.statistics.tables import LevelTable
@@ -113,11 +115,8 @@ def panel_figure(
         legend: put the arms' legend at the right, taken from the first panel that has one.
     """
     rows, columns = shape(len(levels))
-    with context(STYLE):
-        width = max(columns * size[0], LEAST_WIDTH) + (LEGEND if legend else 0)
-        figure = Figure(figsize=(width, rows * size[1] + 1.4), layout="constrained")
-        upper = add_caption(figure, caption)
-        upper.suptitle(plain(study, 80), x=0.01, ha="left", fontweight="bold")
+    width = max(columns * size[0], LEAST_WIDTH) + (LEGEND if legend else 0)
+    with titled(study, caption, (width, rows * size[1] + 1.4)) as (figure, upper):
         axes = panels(upper, len(levels))
         for axis, level in zip(axes, levels, strict=True):
             draw(axis, level)
@@ -140,6 +139,21 @@ def arms_of(level: LevelTable, points: pd.DataFrame) -> Iterator[tuple[str, pd.D
         mine = here[here["arm"] == arm]
         if len(mine):
             yield arm, mine, colour, arm_line(place)
+
+
+@contextmanager
+def titled(title: str, caption: str, size: tuple[float, float]) -> Iterator[tuple[Figure, SubFigure]]:
+    """Yield a figure of a size in inches, in the common style, and the part between its title and its caption."""
+    with context(STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        upper = add_caption(figure, caption)
+        upper.suptitle(plain(title, 80), x=0.01, ha="left", fontweight="bold")
+        yield figure, upper
+
+
+def show_image(axis: Axes, image: Tensor) -> None:
+    """Draw an image (C, H, W) in [0, 1], of one channel or of three."""
+    axis.imshow(image.permute(1, 2, 0).numpy(), cmap="gray", vmin=0, vmax=1)
 
 
 def add_caption(figure: Figure, caption: str) -> SubFigure:

@@ -2,10 +2,9 @@
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.style import context
 from torch import Tensor
 
-from analysis.figures.drawing import STYLE, add_caption, plain
+from analysis.figures.drawing import show_image, titled
 
 TILE = 1.0  # inches
 ROWS = ("most uncertain", "most certain")
@@ -20,17 +19,14 @@ def plot_extremes(title: str, rows: list[tuple[Tensor, pd.DataFrame]], caption: 
         caption: what is shown.
     """
     count = max(len(images) for images, _ in rows)
-    with context(STYLE):
-        figure = Figure(figsize=(max(5.0, 0.9 + TILE * count), 4.4), layout="constrained")
-        upper = add_caption(figure, caption)
-        upper.suptitle(plain(title, 80), x=0.01, ha="left", fontweight="bold")
+    with titled(title, caption, (max(5.0, 0.9 + TILE * count), 4.4)) as (figure, upper):
         axes = upper.subplots(2, count, squeeze=False)
         for axis in axes.flat:
             axis.set_axis_off()
         for line, name, (images, scores) in zip(axes, ROWS, rows, strict=True):
             line[0].set_title(name, fontsize=8, loc="left", pad=12)
             for axis, image, row in zip(line, images, scores.to_dict("records"), strict=False):
-                axis.imshow(image.permute(1, 2, 0).expand(-1, -1, 3).numpy())
+                show_image(axis, image)
                 text = f"CV {row['cv']:.2f}\n{row['mean']:.2f} ± {row['std']:.2f}"
                 axis.text(0.5, -0.05, text, transform=axis.transAxes, ha="center", va="top", fontsize=6.5)
         return figure

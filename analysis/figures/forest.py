@@ -12,9 +12,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.style import context
 
-from analysis.figures.drawing import BASELINE_COLOUR, STYLE, add_caption, arm_colours, plain
+from analysis.figures.drawing import BASELINE_COLOUR, arm_colours, plain, titled
 from analysis.statistics.effects import design_runs, factorial_effects
 from analysis.statistics.over_tables import over_tables
 from analysis.statistics.tables import LevelTable
@@ -136,12 +135,9 @@ def _draw(
     names = max(len(plain(row.name, 44)) for rows in panels.values() for row in rows) * LETTER
     heights = [ROW * len(rows) + 0.45 for rows in panels.values()]
     limits = _limits([row for rows in panels.values() for row in rows])
-    with context(STYLE):
-        width = PANEL_WIDTH + names + 1.6
-        lines = int(len(caption) / (width / 0.062)) + 2
-        figure = Figure(figsize=(width, sum(heights) + 0.7 + 0.16 * lines), layout="constrained")
-        upper = add_caption(figure, caption)
-        upper.suptitle(plain(study, 80), x=0.01, ha="left", fontweight="bold")
+    width = PANEL_WIDTH + names + 1.6
+    lines = int(len(caption) / (width / 0.062)) + 2
+    with titled(study, caption, (width, sum(heights) + 0.7 + 0.16 * lines)) as (figure, upper):
         axes = upper.subplots(len(panels), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
         for axis, (key, rows) in zip(axes, panels.items(), strict=True):
             axis.set_xlim(*limits)

@@ -6,10 +6,9 @@ from typing import Any, NamedTuple
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.style import context
 from torch import Tensor
 
-from analysis.figures.drawing import STYLE, add_caption, arm_colours, plain
+from analysis.figures.drawing import arm_colours, plain, show_image, titled
 from analysis.statistics.tables import LevelTable
 
 TILE = 1.05  # inches
@@ -37,11 +36,8 @@ def plot_strips(study: str, strips: Sequence[Strip], level: LevelTable, shown: i
         caption: what is shown.
     """
     colours = arm_colours(list(level.table.index), level.baseline)
-    with context(STYLE):
-        width = LABEL + TILE * (2 + shown)
-        figure = Figure(figsize=(width, len(strips) * (TILE + 0.3) + 1.0), layout="constrained")
-        upper = add_caption(figure, caption)
-        upper.suptitle(plain(study, 80), x=0.01, ha="left", fontweight="bold")
+    size = (LABEL + TILE * (2 + shown), len(strips) * (TILE + 0.3) + 1.0)
+    with titled(study, caption, size) as (figure, upper):
         ratios = {"width_ratios": [LABEL, *[TILE] * (2 + shown)]}
         axes = upper.subplots(len(strips), 3 + shown, squeeze=False, gridspec_kw=ratios)
         for axis in axes.flat:
@@ -58,6 +54,5 @@ def plot_strips(study: str, strips: Sequence[Strip], level: LevelTable, shown: i
 
 
 def _tile(axis: Axes, image: Tensor, text: str) -> None:
-    pixels = image.permute(1, 2, 0).numpy()
-    axis.imshow(pixels.squeeze(-1) if pixels.shape[2] == 1 else pixels, cmap="gray", vmin=0, vmax=1)
+    show_image(axis, image)
     axis.text(0.5, -0.04, text, transform=axis.transAxes, ha="center", va="top", fontsize=7)

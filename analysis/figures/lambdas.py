@@ -12,11 +12,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.style import context
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from analysis.figures.drawing import BASELINE_COLOUR, STYLE, add_caption, arm_colours, plain
+from analysis.figures.drawing import BASELINE_COLOUR, arm_colours, plain, titled
 from analysis.records.runs import CONFIG, done
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import provenance_text
@@ -79,11 +78,8 @@ def plot_lambda(study: str, histograms: Sequence[Histograms], levels: Sequence[L
     columns = min(2, len(histograms))
     rows = math.ceil(len(histograms) / columns)
     most = max(float(np.max([found.learned.max(), found.drawn.mean(0).max()])) for found in histograms)
-    with context(STYLE):
-        width = columns * PANEL[0] + 0.4
-        figure = Figure(figsize=(width, rows * PANEL[1] + 1.1), layout="constrained")
-        upper = add_caption(figure, CAPTION.format(seeds=_seeds(histograms), provenance=provenance_text(*levels)))
-        upper.suptitle(plain(study, 80), x=0.01, ha="left", fontweight="bold")
+    caption = CAPTION.format(seeds=_seeds(histograms), provenance=provenance_text(*levels))
+    with titled(study, caption, (columns * PANEL[0] + 0.4, rows * PANEL[1] + 1.1)) as (figure, upper):
         axes = upper.subplots(rows, 2 * columns, squeeze=False, gridspec_kw={"width_ratios": [3, 1] * columns})
         for place, pair in enumerate(axes.reshape(rows * columns, 2)):
             if place >= len(histograms):

@@ -8,9 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.style import context
 
-from analysis.figures.drawing import STYLE, add_caption, arm_colours, arms_of, draw_band, of_level, panel_figure, plain
+from analysis.figures.drawing import arm_colours, arms_of, draw_band, of_level, panel_figure, plain, titled
 from analysis.statistics.tables import LevelTable
 from trainables.robustness.landscape import REACH
 
@@ -76,11 +75,8 @@ def plot_plane(
     colours = arm_colours(arms, levels[0].baseline)
     low, high = max(float(points["loss"].min()), 1e-9), float(points["loss"].max())
     steps = np.geomspace(low, max(high, low * 1.01), CONTOURS)
-    with context(STYLE):
-        width, height = max(len(arms) * TILE, 4.5) + 1.2, len(levels) * (TILE + 0.25) + 1.2
-        figure = Figure(figsize=(width, height), layout="constrained")
-        upper = add_caption(figure, caption)
-        upper.suptitle(plain(study, 80), x=0.01, ha="left", fontweight="bold")
+    size = (max(len(arms) * TILE, 4.5) + 1.2, len(levels) * (TILE + 0.25) + 1.2)
+    with titled(study, caption, size) as (figure, upper):
         axes = upper.subplots(len(levels), len(arms), sharex=True, sharey=True, squeeze=False)
         drawn = None
         for line, level in zip(axes, levels, strict=True):

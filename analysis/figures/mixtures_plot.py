@@ -7,10 +7,9 @@ import torch
 import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.style import context
 from torch import Tensor
 
-from analysis.figures.drawing import STYLE, add_caption, plain
+from analysis.figures.drawing import plain, show_image, titled
 from trainables.methods.mixture_album import LAMBDAS
 
 TILE = 0.95  # inches
@@ -48,11 +47,7 @@ def plot_mixtures(study: str, rows: Sequence[MixtureRow]) -> Figure:
         rows: at least one run.
     """
     columns = 2 + max(len(LAMBDAS), *(len(row.epochs) for row in rows))
-    with context(STYLE):
-        width = LABEL + TILE * columns
-        figure = Figure(figsize=(width, 3.4 * TILE * len(rows) + 1.2), layout="constrained")
-        upper = add_caption(figure, CAPTION)
-        upper.suptitle(plain(study, 80), x=0.01, ha="left", fontweight="bold")
+    with titled(study, CAPTION, (LABEL + TILE * columns, 3.4 * TILE * len(rows) + 1.2)) as (figure, upper):
         ratios = {"width_ratios": [LABEL, *[TILE] * columns]}
         axes = upper.subplots(3 * len(rows), 1 + columns, squeeze=False, gridspec_kw=ratios)
         for axis in axes.flat:
@@ -80,6 +75,5 @@ def _draw(axes: Sequence[Sequence[Axes]], row: MixtureRow) -> None:
 
 def _show(axis: Axes, image: Tensor, title: str) -> None:
     """Draw an image (C, H, W) in [0, 1]."""
-    pixels = image.permute(1, 2, 0).numpy()
-    axis.imshow(pixels.squeeze(-1) if pixels.shape[2] == 1 else pixels, cmap="gray", vmin=0, vmax=1)
+    show_image(axis, image)
     axis.set_title(title, fontsize=7, loc="center", pad=2)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.style import context
 from torch import Tensor
 
-from analysis.figures.drawing import STYLE, arms_of, draw_band, line_and_band, panels, plain, shape
+from analysis.figures.drawing import STYLE, arms_of, draw_band, line_and_band, panels, plain, shape, show_image
 from analysis.statistics.tables import LevelTable
 
 STRIP_HEIGHT = 0.75  # inches
@@ -58,8 +58,7 @@ def plot_occlusion(
 def _draw_strip(figure: Figure, strip: Sequence[tuple[float, Tensor]]) -> None:
     axes = figure.subplots(1, len(strip), squeeze=False)[0]
     for axis, (share, image) in zip(axes, strip, strict=True):
-        pixels = image.permute(1, 2, 0).numpy()
-        axis.imshow(pixels.squeeze(-1) if pixels.shape[2] == 1 else pixels, cmap="gray", vmin=0, vmax=1)
+        show_image(axis, image)
         axis.set_title(f"{share:g} %", fontsize=7.5, loc="center")
         axis.set_axis_off()
 

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.style import context
 
-from analysis.figures.drawing import BASELINE_COLOUR, STYLE, add_caption, arm_colours, plain
+from analysis.figures.drawing import BASELINE_COLOUR, arm_colours, plain, titled
 from analysis.statistics.ranks import Ranking, ranking_of
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import count_text, provenance_text
@@ -30,10 +29,7 @@ def plot_ranks(study: str, levels: Sequence[LevelTable]) -> Figure | None:
     colours = arm_colours([str(arm) for arm in levels[0].table.index], levels[0].baseline)
     rows = (len(found.ranks) + 1) // 2
     bars = 1 + GROUP * len(found.groups())  # rows
-    with context(STYLE):
-        figure = Figure(figsize=(WIDTH, ROW * (rows + bars) + 2.0), layout="constrained")
-        upper = add_caption(figure, _caption(found, levels))
-        upper.suptitle(plain(study, 80), x=0.01, ha="left", fontweight="bold")
+    with titled(study, _caption(found, levels), (WIDTH, ROW * (rows + bars) + 2.0)) as (figure, upper):
         _draw(upper.subplots(), found, colours, bars)
         return figure
 

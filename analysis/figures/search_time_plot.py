@@ -2,9 +2,8 @@
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.style import context
 
-from analysis.figures.drawing import STYLE, add_caption, arm_colours, plain
+from analysis.figures.drawing import arm_colours, plain, titled
 
 
 def plot_search_time(study: str, points: pd.DataFrame, label: str, caption: str) -> Figure:
@@ -17,10 +16,7 @@ def plot_search_time(study: str, points: pd.DataFrame, label: str, caption: str)
         caption: what is shown.
     """
     rules = list(points["images"].unique())
-    with context(STYLE):
-        figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-        upper = add_caption(figure, caption)
-        upper.suptitle(plain(study, 80), x=0.01, ha="left", fontweight="bold")
+    with titled(study, caption, (6.4, 4.2)) as (figure, upper):
         axis = upper.subplots()
         for rule, colour in arm_colours(rules, rules[0]).items():
             mine = points[points["images"] == rule]

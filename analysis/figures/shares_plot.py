@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.style import context
 
-from analysis.figures.drawing import STYLE, add_caption, arm_colours, arm_line, draw_band, plain
+from analysis.figures.drawing import arm_colours, arm_line, draw_band, plain, titled
 
 
 def plot_shares(study: str, points: pd.DataFrame, arms: Sequence[str], label: str, caption: str) -> Figure:
@@ -19,10 +18,7 @@ def plot_shares(study: str, points: pd.DataFrame, arms: Sequence[str], label: st
         label: of the vertical axis.
         caption: what is shown.
     """
-    with context(STYLE):
-        figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-        upper = add_caption(figure, caption)
-        upper.suptitle(plain(study, 80), x=0.01, ha="left", fontweight="bold")
+    with titled(study, caption, (6.4, 4.2)) as (figure, upper):
         axis = upper.subplots()
         for place, (arm, colour) in enumerate(arm_colours(arms, arms[0]).items()):
             draw_band(axis, points[points["arm"] == arm], "share", "value", plain(arm), colour, arm_line(place))
