@@ -57,7 +57,8 @@ def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
     on_sigterm = signal.getsignal(signal.SIGTERM)
     ray_private.keep_off_the_terminal()
     try:
-        ray.init(address=address, **options)
+        with ray_private.bare_cluster() if address == "local" else contextlib.nullcontext():
+            ray.init(address=address, **options)
     except SystemExit:  # from the handler of SIGTERM that Ray puts there while it starts
         raise KeyboardInterrupt from None
     except Exception as error:  # Ray raises even this one if a process of its own ends while it starts

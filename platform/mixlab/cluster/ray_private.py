@@ -5,6 +5,7 @@ Each has a test in ``tests/mixlab/cluster/test_ray_private.py`` that names that 
 
 import contextlib
 import logging
+import os
 import pickle
 import re
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import ray
 from ray import cloudpickle
 from ray._private import state
 from ray._private import worker as ray_worker
+from ray._private.node import Node
 from ray._raylet import GcsClient  # type: ignore[attr-defined]
 from ray.exceptions import (
     ActorDiedError,
@@ -33,6 +35,7 @@ LOG = logging.getLogger("ray")
 
 ENDED_BY_ITSELF = "Worker exit type: SYSTEM_ERROR"  # in Ray's account of a process that is gone
 SILENT = (None, 1, 4, 14)  # codes of gRPC: unknown to Ray, cancelled, deadline exceeded, unavailable
+PRESTART = "RAY_prestart_worker_first_driver"
 LOSSES = (OutOfMemoryError, WorkerCrashedError, NodeDiedError)  # of a process; a RayActorError is another
 SHORT_OF_MEMORY = "its machine ran short of memory, so that Ray ended its process"
 
@@ -110,6 +113,29 @@ def keep_off_the_terminal() -> None:
     logger.propagate = True
     logger.setLevel(logging.ERROR)
     ray_worker.print_to_stdstream = lambda data, ignore_prefix: LOG.warning("%s", "\n".join(data["lines"]))
+
+
+@contextlib.contextmanager
+def bare_cluster() -> Iterator[None]:
+    """Let a cluster that starts inside the block have only the processes that trials need.
+
+    Its dashboard, autoscaler and log monitor serve nobody on one machine. Workers that start before they are asked for
+    lack the environment of a trial, and are not used.
+    """
+    names = ("start_api_server", "start_monitor", "start_log_monitor")
+    usual = {name: getattr(Node, name) for name in names}
+    set_before = os.environ.get(PRESTART)
+    for name in names:
+        setattr(Node, name, lambda node, **options: None)
+    os.environ[PRESTART] = "0"
+    try:
+        yield
+    finally:
+        for name, method in usual.items():
+            setattr(Node, name, method)
+        del os.environ[PRESTART]
+        if set_before is not None:
+            os.environ[PRESTART] = set_before
 
 
 def ask_before_retry(trial: Any, wanted: Callable[[Any], bool]) -> None:

@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import logging
+import os
 from collections.abc import Sized
 from pathlib import Path
 from types import SimpleNamespace
@@ -109,6 +110,21 @@ def test_what_ray_logs_is_not_on_the_terminal(
     logging.getLogger("ray.tune.execution.tune_controller").error("Trial task failed", exc_info=ValueError("lost"))
     assert "ValueError: lost" in caplog.text
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_cluster_of_one_machine_starts_no_dashboard_autoscaler_or_log_monitor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(ray_private.PRESTART, "1")
+    starting = inspect.getsource(Node.start_head_processes) + inspect.getsource(Node.start_ray_processes)
+    for name in ("start_api_server", "start_monitor", "start_log_monitor"):
+        usual = getattr(Node, name)
+        require(starting.count(f"self.{name}(") == 1, f"a node starts a process by its {name}()")
+        with ray_private.bare_cluster():
+            assert getattr(Node, name)(None) is None
+            assert os.environ[ray_private.PRESTART] == "0"
+        assert getattr(Node, name) is usual
+    assert os.environ[ray_private.PRESTART] == "1"
 
 
 @pytest.mark.parametrize(
