@@ -26,11 +26,10 @@ from torch import Tensor
 from analysis import command, evaluation
 from analysis.figures.cam_plot import CamRow, plot_cam
 from analysis.figures.drawing import save
-from analysis.networks.class_names import class_names
-from analysis.networks.evaluate import Result, all_of, open_images, take_images
+from analysis.networks.evaluate import Result, all_of
 from analysis.networks.own_mixer import ALONE, mixer_of, nearest_mixture
-from analysis.records.runs import FACTOR, done
-from analysis.statistics.tables import LevelTable, level_tables
+from analysis.records.runs import Plan, cell_of_run, of_arms, of_one_seed
+from analysis.statistics.tables import level_tables
 from analysis.words.captions import provenance_text
 from trainables.backbones.backbone import Backbone, Network
 from trainables.config import Config
@@ -107,23 +106,17 @@ def measure(network: Network, source: BatchSource, config: Config, protocol: Map
     }
 
 
-def chosen(runs: pd.DataFrame, plan: Mapping[str, Any], arms: str | None, seed: int | None) -> pd.DataFrame:
+def chosen(runs: pd.DataFrame, plan: Plan, arms: str | None, seed: int | None) -> pd.DataFrame:
     """Return one run of each arm and level, all of one seed.
 
     Raises:
         ValueError: the study does not have the arm or the seed.
     """
     wanted = default_arms(plan) if arms is None else [arm.strip() for arm in arms.split(",")]
-    for arm in wanted:
-        if arm not in plan["arms"]:
-            raise ValueError(f"--arms {arm!r} is not an arm; the arms are: {', '.join(plan['arms'])}")
-    finished = done(runs)[done(runs)["arm"].isin(wanted)]
+    finished = of_arms(runs, plan, wanted)
     if finished.empty:
         raise ValueError("the study has no run of these arms that is done: there is nothing to evaluate")
-    seeds = sorted(int(known) for known in finished["seed"].unique())
-    if seed is not None and seed not in seeds:
-        raise ValueError(f"--seed {seed} has no run that is done; done: {', '.join(map(str, seeds))}")
-    return finished[finished["seed"] == (seeds[0] if seed is None else seed)]
+    return of_one_seed(finished, seed)
 
 
 def default_arms(plan: Mapping[str, Any]) -> list[str]:
@@ -146,20 +139,9 @@ def top_two(rows: Sequence[CamRow], names: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def picked(text: str) -> list[int]:
-    """Return places in the test set from ``3,17,42``."""
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdigit() for part in parts):
-        raise ValueError(f"--pick must be places in the test set such as 3,17,42, got {text!r}")
-    return [int(part) for part in parts]
-
-
 def draw(options: argparse.Namespace) -> int:
     """Evaluate, write the files and print where they are; return the exit code."""
-    if options.pick is not None:
-        options.images = picked(options.pick)
-    count = options.images if isinstance(options.images, int) else len(options.images)
-    if count < 2:
+    if (count := evaluation.choose_images(options)) < 2:
         raise ValueError(
             f"--{'images' if options.pick is None else 'pick'} must be at least 2, for a mixture, got {count}"
         )
@@ -170,10 +152,9 @@ def draw(options: argparse.Namespace) -> int:
     config, results = study.found.config, study.found.results
     if config is None:
         return 1
-    images, labels = (part.cpu() for part in all_of(open_images(config, options.images, options.data_root), config))
-    names = class_names(config, take_images(config, options.images, options.data_root))
+    images, labels, names = study.shown(config)
     rows = [
-        CamRow(cell_name(row, levels), row["arm"], labels.tolist(), results[row["run_id"]])
+        CamRow(cell_of_run(row, study.plan), row["arm"], labels.tolist(), results[row["run_id"]])
         for row in runs.to_dict("records")
         if row["run_id"] in results
     ]
@@ -192,17 +173,10 @@ def draw(options: argparse.Namespace) -> int:
     return study.finish("\n".join(text), files)
 
 
-def cell_name(row: Mapping[Any, Any], levels: list[LevelTable]) -> str:
-    """Return level and arm, e.g. ``cutmix, + lam``."""
-    return ", ".join([*(str(row[FACTOR + factor]) for factor in levels[0].levels), str(row["arm"])])
-
-
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    parser = evaluation.parser("cam.py", "Where a study's networks look: Grad-CAM.", images=6)
+    parser = evaluation.parser("cam.py", "Where a study's networks look: Grad-CAM.", images=6, pick=True)
     parser.add_argument("--arms", metavar="A,B", help="these arms (default: all of three, else the first and the last)")
-    parser.add_argument("--seed", type=int, help="whose networks (default: the first that finished)")
-    parser.add_argument("--pick", metavar="N,N", help="these images, by their places in the test set")
     return command.run("cam.py", draw, parser.parse_args(argv))
 
 

@@ -24,9 +24,8 @@ from torch import Generator
 from analysis import command, evaluation
 from analysis.figures.drawing import line_and_band, save_with_points
 from analysis.figures.landscape_plot import plot_line, plot_plane
-from analysis.loss_landscape import grid, plane_points
+from analysis.loss_landscape import grid, measure_all, plane_points
 from analysis.networks.evaluate import Result, batches
-from analysis.records.runs import done
 from analysis.words.captions import provenance_text
 from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
@@ -101,11 +100,7 @@ def draw(options: argparse.Namespace) -> int:
     study = evaluation.Evaluation.read("curvature.py", options)
     protocol = {"kind": "curvature", "version": VERSION}
     protocol |= {name: getattr(options, name) for name in ("sigma", "noises", "draws")}
-    finished = done(study.runs)
-    first_seed = finished["seed"] == finished["seed"].min()
-    for part, plane in ((finished[first_seed], options.plane), (finished[~first_seed], 0)):
-        if len(part) or finished.empty:
-            study.measure(measure, {**protocol, "plane": plane}, part)
+    measure_all(study, measure, protocol)
     if not study.found.results:
         return 1
     tables = {name: study.tables(metric, name) for name, metric in MEASURES.items()}
@@ -114,13 +109,12 @@ def draw(options: argparse.Namespace) -> int:
         f"Mean cross-entropy on {options.images} test images. Hessian of every parameter: power iteration, and "
         f"{options.draws} draws of Hutchinson's estimate. Noise: Gaussian, on every parameter, {options.noises} draws."
     )
-    text = study.write_tables(tables.values(), how)
+    text, files = study.write_tables(tables.values(), how)
     noise = study.points(partial(noise_points, most=options.sigma))
     caption = f"{how} {line_and_band(noise).capitalize()}. {provenance_text(*levels)}"
     label = "standard deviation of the noise on every parameter"
     figure = plot_line(options.study, noise, levels, caption, steps=sigmas(options.sigma)[::2], label=label)
-    files = save_with_points(figure, noise, options.out / "noise")
-    files += [options.out / name for name in ("table.md", "table.csv")]
+    files += save_with_points(figure, noise, options.out / "noise")
     plane = study.points(partial(plane_points, steps=options.plane, reach=REACH))
     if len(plane):
         caption = f"{how} Each network along its own two directions, of length 1; seed {plane['seed'].iloc[0]} alone."
@@ -135,9 +129,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = evaluation.parser("curvature.py", "How sharply the loss bends at each network.", images=200)
     add = parser.add_argument
     add("--sigma", type=float, default=0.03, metavar="S", help="most noise, standard deviation (default: %(default)s)")
-    add(
-        "--noises", type=int, default=3, metavar="N", help="draws of the noise that are averaged (default: %(default)s)"
-    )
+    add("--noises", type=int, default=3, metavar="N", help="draws of the noise, averaged (default: %(default)s)")
     add("--draws", type=int, default=30, metavar="N", help="draws for the trace (default: %(default)s)")
     add("--plane", type=int, default=11, metavar="N", help="points a side of the plane; 0: none (default: %(default)s)")
     return command.run("curvature.py", draw, parser.parse_args(argv))

@@ -116,8 +116,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
         f"Faster R-CNN, {recipe.iterations} iterations of {recipe.batch_size} photographs; "
         f"{images} test photographs of {options.layout.upper()}."
     )
-    text = study.write_tables(tables, how)
-    return study.finish(text, [options.out / "table.md", options.out / "table.csv"])
+    return study.finish(*study.write_tables(tables, how))
 
 
 def parser() -> argparse.ArgumentParser:

@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import pandas as pd
+from torch import Tensor
 
 from analysis import command
+from analysis.networks import evaluate
+from analysis.networks.class_names import class_names
 from analysis.networks.evaluate import Evaluated, Measure, Result, evaluate_runs
 from analysis.records.published import published_of_runs
 from analysis.records.runs import FACTOR, METRIC, Plan, load_plan, load_runs
@@ -17,15 +20,17 @@ from analysis.statistics.tables import LevelTable, level_tables
 from analysis.words.cells import tidy
 from analysis.words.rendering import escape_markdown, markdown_tables, terminal_tables
 from mixlab.spec.metric import Metric
+from trainables.config import Config
 
 
-def parser(file: str, description: str, *, images: int | None = 1000) -> argparse.ArgumentParser:
+def parser(file: str, description: str, *, images: int | None = 1000, pick: bool = False) -> argparse.ArgumentParser:
     """Return the options of a command that evaluates the networks of a study.
 
     Args:
         file: the name of the script; without its ending, the folder of its files below ``results``.
         description: one sentence, for ``--help``.
         images: the default number of test images; None for a command that reads images of its own.
+        pick: the command shows single images, of the networks of one seed.
     """
     options, out = command.parser(file, description), Path("results") / Path(file).stem
     add = options.add_argument
@@ -34,6 +39,9 @@ def parser(file: str, description: str, *, images: int | None = 1000) -> argpars
         options.set_defaults(images=0)
     else:
         add("--images", type=int, default=images, metavar="N", help="test images, evenly spaced (default: %(default)s)")
+    if pick:
+        add("--seed", type=int, help="whose networks (default: the first that finished)")
+        add("--pick", metavar="N,N", help="these images, by their places in the test set")
     add("--data-root", type=Path, default=Path("data"), metavar="DIR", help="folder of the data sets")
     where = "evaluate as Ray tasks: local, auto or HOST:PORT (default: none, in this process)"
     add("--address", default="none", help=where)
@@ -45,6 +53,17 @@ def require_at_least_one(options: argparse.Namespace, *names: str) -> None:
     for name in names:
         if getattr(options, name) < 1:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(options, name)}")
+
+
+def choose_images(options: argparse.Namespace) -> int:
+    """Let ``--pick``, which must be places in the test set, replace ``--images``; return the number of images."""
+    if options.pick is None:
+        return int(options.images)
+    parts = [part.strip() for part in options.pick.split(",")]
+    if not all(part.isdigit() for part in parts):
+        raise ValueError(f"--pick must be places in the test set such as 3,17,42, got {options.pick!r}")
+    options.images = [int(part) for part in parts]
+    return len(parts)
 
 
 @dataclass(frozen=True)
@@ -111,6 +130,12 @@ class Evaluation:
         published = published_of_runs(measured, self.plan["factors"], metric.name) if compare else None
         return level_tables(measured, self.plan, metric, published or None)
 
+    def shown(self, config: Config) -> tuple[Tensor, Tensor, list[str]]:
+        """Return the images (N, C, H, W) in [0, 1] and their labels (N,), on the CPU, and the names of all classes."""
+        chosen = config, self.options.images, self.options.data_root
+        images, labels = evaluate.all_of(evaluate.open_images(*chosen), config)
+        return images.cpu(), labels.cpu(), class_names(config, evaluate.take_images(*chosen))
+
     def points(self, of: Callable[[Result], Iterable[Mapping[str, Any]]]) -> pd.DataFrame:
         """Return a row per run and point: ``factor.NAME``, ``arm``, ``seed``, and what ``of`` returns for a result."""
         named = [*(FACTOR + factor for factor in self.plan["factors"]), "arm", "seed"]
@@ -121,8 +146,8 @@ class Evaluation:
         ]
         return pd.DataFrame(rows) if rows else pd.DataFrame(columns=named)
 
-    def write_tables(self, tables: Iterable[Sequence[LevelTable]], how: str) -> str:
-        """Write ``table.md`` and ``table.csv``; return the same for a terminal.
+    def write_tables(self, tables: Iterable[Sequence[LevelTable]], how: str) -> tuple[str, list[Path]]:
+        """Write ``table.md`` and ``table.csv``; return the same for a terminal, and the two files.
 
         Args:
             tables: the tables of each number.
@@ -130,9 +155,10 @@ class Evaluation:
         """
         study, out, tables = self.options.study, self.options.out, list(tables)
         pages = [f"# {escape_markdown(study)}", how, *map(markdown_tables, tables)]
-        (out / "table.md").write_text("\n\n".join(pages) + "\n", encoding="utf-8")
-        pd.concat([tidy(levels) for levels in tables]).to_csv(out / "table.csv", index=False)
-        return "\n\n".join([study, *map(terminal_tables, tables), how])
+        page, table = out / "table.md", out / "table.csv"
+        page.write_text("\n\n".join(pages) + "\n", encoding="utf-8")
+        pd.concat([tidy(levels) for levels in tables]).to_csv(table, index=False)
+        return "\n\n".join([study, *map(terminal_tables, tables), how]), [page, table]
 
     def finish(self, text: str, files: Iterable[Path]) -> int:
         """Print what was found and where it is written; return the exit code, 1 where a network has no result."""

@@ -22,13 +22,11 @@ import torch
 from torch import Generator, Tensor
 
 from analysis import command, evaluation
-from analysis.cam import cell_name, picked
 from analysis.figures.drawing import save_with_points
 from analysis.figures.lambda_strip import Strip, plot_strips
-from analysis.networks.class_names import class_names
-from analysis.networks.evaluate import Result, all_of, open_images, take_images
+from analysis.networks.evaluate import Result, all_of
 from analysis.networks.own_mixer import mixer_of
-from analysis.records.runs import CONFIG, done
+from analysis.records.runs import CONFIG, cell_of_run, done, of_one_seed
 from analysis.statistics.tables import level_tables
 from analysis.words.captions import provenance_text
 from trainables.backbones.backbone import Network
@@ -112,17 +110,12 @@ def chosen(runs: pd.DataFrame, seed: int | None) -> pd.DataFrame:
     learns = finished[finished.get(f"{CONFIG}sumix.lam", pd.Series("", finished.index)) == "learned"]
     if learns.empty:
         raise ValueError("the study has no run that is done and learns lambda (sumix.lam=learned)")
-    seeds = sorted(int(known) for known in learns["seed"].unique())
-    if seed is not None and seed not in seeds:
-        raise ValueError(f"--seed {seed} has no such run that is done; done: {', '.join(map(str, seeds))}")
-    return learns[learns["seed"] == (seeds[0] if seed is None else seed)]
+    return of_one_seed(learns, seed)
 
 
 def draw(options: argparse.Namespace) -> int:
     """Evaluate, write the files and print where they are; return the exit code."""
-    if options.pick is not None:
-        options.images = picked(options.pick)
-    count = options.images if isinstance(options.images, int) else len(options.images)
+    count = evaluation.choose_images(options)
     if count < 2 or count % 2:
         raise ValueError(f"pairs need an even number of images, from 2, got {count}")
     if not 0 < options.lam < 1:
@@ -133,10 +126,9 @@ def draw(options: argparse.Namespace) -> int:
     config, results = study.found.config, study.found.results
     if config is None:
         return 1
-    images, labels = (part.cpu() for part in all_of(open_images(config, options.images, options.data_root), config))
-    names = class_names(config, take_images(config, options.images, options.data_root))
+    images, labels, names = study.shown(config)
     strips = [
-        Strip(cell_name(row, levels), row["arm"], images[2 * pair : 2 * pair + 2], pair_names, strip)
+        Strip(cell_of_run(row, study.plan), row["arm"], images[2 * pair : 2 * pair + 2], pair_names, strip)
         for row in runs.to_dict("records")
         if row["run_id"] in results
         for pair, strip in enumerate(results[row["run_id"]]["strips"])
@@ -157,10 +149,8 @@ def draw(options: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    parser = evaluation.parser("learned_lambda.py", "The lambda that SUMix learns for single pairs.", images=4)
+    parser = evaluation.parser("learned_lambda.py", "The lambda that SUMix learns for a pair.", images=4, pick=True)
     parser.add_argument("--lam", type=float, default=0.5, help="lambda of the mixtures (default: %(default)s)")
-    parser.add_argument("--seed", type=int, help="whose networks (default: the first that finished)")
-    parser.add_argument("--pick", metavar="N,N", help="these images, by their places in the test set")
     return command.run("learned_lambda.py", draw, parser.parse_args(argv))
 
 

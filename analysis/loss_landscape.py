@@ -25,7 +25,7 @@ from torch import Generator
 from analysis import command, evaluation
 from analysis.figures.drawing import line_and_band, save_with_points
 from analysis.figures.landscape_plot import plot_line, plot_plane
-from analysis.networks.evaluate import Result, batches
+from analysis.networks.evaluate import Measure, Result, batches
 from analysis.records.runs import done
 from analysis.words.captions import provenance_text
 from analysis.words.rendering import markdown, terminal_text
@@ -77,23 +77,27 @@ def plane_points(result: Result, steps: int, reach: float = REACH) -> list[dict[
     ]
 
 
+def measure_all(study: evaluation.Evaluation, measure: Measure, protocol: Mapping[str, Any]) -> None:
+    """Measure every network, but the plane, which takes most of the time, for the first seed of each arm alone."""
+    finished = done(study.runs)
+    first_seed = finished["seed"] == finished["seed"].min()
+    for part, plane in ((finished[first_seed], study.options.plane), (finished[~first_seed], 0)):
+        if len(part) or finished.empty:
+            study.measure(measure, {**protocol, "plane": plane}, part)
+
+
 def draw(options: argparse.Namespace) -> int:
     """Evaluate, write the files, print the table; return the exit code."""
     evaluation.require_at_least_one(options, "images")
-    for name, least in (("steps", 5), ("plane", 5)):
+    for name in ("steps", "plane"):
         value = getattr(options, name)
-        if (value < least or value % 2 == 0) and (name, value) != ("plane", 0):
-            raise ValueError(f"--{name} must be an odd number from {least}, so that the network is in it, got {value}")
+        if (value < 5 or value % 2 == 0) and (name, value) != ("plane", 0):
+            raise ValueError(f"--{name} must be an odd number from 5, so that the network is in it, got {value}")
     if options.directions < 2:
         raise ValueError(f"--directions must be at least 2, for the plane, got {options.directions}")
     study = evaluation.Evaluation.read("loss_landscape.py", options)
-    protocol = {name: getattr(options, name) for name in ("steps", "plane", "directions")}
-    finished = done(study.runs)
-    first_seed = finished["seed"] == finished["seed"].min()
-    # The plane takes most of the time, so it is drawn for one seed of each arm.
-    for part, plane in ((finished[first_seed], options.plane), (finished[~first_seed], 0)):
-        if len(part) or finished.empty:
-            study.measure(measure, {"kind": "landscape", "version": VERSION, **protocol, "plane": plane}, part)
+    protocol = {name: getattr(options, name) for name in ("steps", "directions")}
+    measure_all(study, measure, {"kind": "landscape", "version": VERSION, **protocol})
     if not study.found.results:
         return 1
     levels = study.tables(RISE, "rise")
@@ -122,13 +126,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = evaluation.parser("loss_landscape.py", "The loss around the minimum of each network.", images=500)
     add = parser.add_argument
     add("--steps", type=int, default=21, metavar="N", help="points on a line, an odd number (default: %(default)s)")
-    add(
-        "--plane",
-        type=int,
-        default=15,
-        metavar="N",
-        help="points a side of the plane; 0 for none (default: %(default)s)",
-    )
+    add("--plane", type=int, default=15, metavar="N", help="points a side of the plane; 0: none (default: %(default)s)")
     add("--directions", type=int, default=3, metavar="N", help="lines that are averaged (default: %(default)s)")
     return command.run("loss_landscape.py", draw, parser.parse_args(argv))
 

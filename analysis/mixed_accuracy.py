@@ -104,7 +104,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
     tables = {name: study.tables(metric, name) for name, metric in MEASURES.items()}
     whose = f"Mixtures by {options.mixer}" if options.mixer else "Mixtures by the mixer of each network's own run"
     how = f"{whose}, lambda from Beta(1, 1); {options.draws} draws of {options.images} test images."
-    text = study.write_tables(tables.values(), how)
+    text, files = study.write_tables(tables.values(), how)
     points = study.points(curve)
     caption = (
         f"{how} Solid: top-1, the likeliest class is in the mixture; dashed: top-2, so are the two likeliest; "
@@ -112,7 +112,6 @@ def tabulate_study(options: argparse.Namespace) -> int:
     )
     labels = ("lambda", "accuracy on mixed images, %")
     figure = plot_two_lines(options.study, points, tables[TOP1], caption, parts=(TOP1, TOP2), labels=labels, width=1)
-    files = [options.out / name for name in ("table.md", "table.csv")]
     files += save_with_points(figure, points, options.out / "curves")
     return study.finish(text, files)
 

@@ -21,7 +21,7 @@ from mlflow.tracking import MlflowClient
 from analysis import command
 from analysis.figures.drawing import save
 from analysis.figures.mixtures_plot import MixtureRow, plot_mixtures
-from analysis.records.runs import FACTOR, done, load_plan, load_runs
+from analysis.records.runs import FACTOR, cell_of_run, load_plan, load_runs, of_arms
 from mixlab.errors import first_line
 from mixlab.tracking import artifacts
 
@@ -42,12 +42,8 @@ def read(client: MlflowClient, run_id: str) -> dict[str, torch.Tensor] | None:
 def draw(options: argparse.Namespace) -> int:
     """Read, draw, and print where the files are; return the exit code."""
     plan = load_plan(options.tracking_uri, options.study, options.plan)
-    runs = done(load_runs(options.tracking_uri, options.study, plan))
     wanted = plan["arms"] if options.arms is None else [arm.strip() for arm in options.arms.split(",")]
-    for arm in wanted:
-        if arm not in plan["arms"]:
-            raise ValueError(f"--arms {arm!r} is not an arm; the arms are: {', '.join(plan['arms'])}")
-    runs = runs[runs["arm"].isin(wanted)]
+    runs = of_arms(load_runs(options.tracking_uri, options.study, plan), plan, wanted)
     if options.seed is not None:
         runs = runs[runs["seed"] == options.seed]
     factors = [FACTOR + factor for factor in plan["factors"]]
@@ -56,7 +52,7 @@ def draw(options: argparse.Namespace) -> int:
     for run in runs.drop_duplicates([*factors, "arm"]).to_dict("records"):
         kept = read(client, run["run_id"])
         if kept is not None:
-            name = ", ".join([*(str(run[factor]) for factor in factors), run["arm"]])
+            name = cell_of_run(run, plan)
             rows.append(MixtureRow(name, int(run["seed"]), kept["images"], kept["masks"], kept["epochs"]))
     if not rows:
         raise ValueError(f"no finished run of {options.study!r} has kept mixtures: only methods that learn masks do")

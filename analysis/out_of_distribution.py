@@ -128,15 +128,15 @@ def tabulate_study(options: argparse.Namespace) -> int:
         f"confidence is its largest probability; an AUPR by chance is {first['chance']:.1f} %, the share of images of "
         "no known class."
     )
-    text = study.write_tables(tables.values(), how)
+    text, files = study.write_tables(tables.values(), how)
     points = study.points(curve)
     levels = next(levels for name, levels in tables.items() if name.endswith("_aupr"))
     caption = f"{how} Solid: images of known classes; dashed: of none; {line_and_band(points)}."
     caption, labels = f"{caption} {provenance_text(*levels)}", ("confidence, %", "images at least so confident, %")
     parts = (INSIDE, OUTSIDE)
     figure = plot_two_lines(options.study, points, levels, caption, parts=parts, labels=labels, width=100)
-    files = save_with_points(figure, points, options.out / "confidence")
-    return study.finish(text, [*files, *(options.out / name for name in ("table.md", "table.csv"))])
+    files += save_with_points(figure, points, options.out / "confidence")
+    return study.finish(text, files)
 
 
 def main(argv: list[str] | None = None) -> int:

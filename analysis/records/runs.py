@@ -6,7 +6,7 @@ rows can say what it lacks.
 
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -140,6 +140,27 @@ def load_curves(tracking_uri: str, runs: pd.DataFrame, metric: str) -> pd.DataFr
 def done(runs: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the runs that are done."""
     return runs[runs["status"] == State.DONE.value]
+
+
+def of_one_seed(runs: pd.DataFrame, seed: int | None) -> pd.DataFrame:
+    """Return the runs of a seed, by default of the least; raise ``ValueError`` for one that none of them has."""
+    seeds = sorted(int(known) for known in runs["seed"].unique())
+    if seed is not None and seed not in seeds:
+        raise ValueError(f"--seed {seed} has no such run that is done; done: {', '.join(map(str, seeds))}")
+    return runs[runs["seed"] == (seeds[0] if seed is None else seed)]
+
+
+def of_arms(runs: pd.DataFrame, plan: Plan, arms: Sequence[str]) -> pd.DataFrame:
+    """Return the runs of some arms that are done; raise ``ValueError`` for one that the study does not have."""
+    for arm in arms:
+        if arm not in plan["arms"]:
+            raise ValueError(f"--arms {arm!r} is not an arm; the arms are: {', '.join(plan['arms'])}")
+    return done(runs)[done(runs)["arm"].isin(arms)]
+
+
+def cell_of_run(run: Mapping[Any, Any], plan: Plan) -> str:
+    """Return the levels and the arm of a row of :func:`load_runs`, e.g. ``cutmix, + lam``."""
+    return ", ".join([*(str(run[FACTOR + factor]) for factor in plan["factors"]), str(run["arm"])])
 
 
 def begun(runs: pd.DataFrame, factors: list[str]) -> pd.DataFrame:

@@ -52,7 +52,7 @@ def test_the_command(trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture
 
     for options, sentence in (
         (["--arms", "baseline,+ lan"], "--arms '+ lan' is not an arm; the arms are: baseline, + lam"),
-        (["--seed", "7"], "--seed 7 has no run that is done; done: 0, 1"),
+        (["--seed", "7"], "--seed 7 has no such run that is done; done: 0, 1"),
         (["--images", "1"], "--images must be at least 2, for a mixture, got 1"),
     ):
         assert call(*options) == 2
