@@ -159,7 +159,7 @@ def test_weights_that_cannot_be_fetched_are_one_sentence(tmp_path: Path, monkeyp
 )
 def test_what_cannot_work_is_refused_before_anything_starts(config: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError) as refused:
-        train.resolve({"dataset": "cifar10", **config})
+        train.check(train.resolve({"dataset": "cifar10", **config}).settings)
     assert sentence in str(refused.value)
 
 
