@@ -12,7 +12,7 @@ from scipy import stats
 
 from analysis.statistics.significance import ALPHA, FEWEST_PAIRS, TIE, mean_and_sd, sign_patterns
 
-POWER = 0.8
+POWER = 0.8  # the probability of a win that is planned for
 MOST_SEEDS = 100_000
 STUDIES = (50, 200)  # the least and the greatest number of studies that are simulated
 STATISTICS = 20_000_000  # the number of statistics that a simulation of more than the least computes
@@ -20,20 +20,15 @@ PATTERNS = 1024  # the patterns of signs, where a family draws more
 LARGEST_EFFECT = 40.0  # standard deviations; where nothing smaller is found, something else is wrong
 
 
-def seeds_needed(
-    differences: ArrayLike, power: float = POWER, alpha: float = ALPHA, comparisons: int = 1, gain: float | None = None
-) -> int | None:
+def seeds_needed(differences: ArrayLike, comparisons: int = 1) -> int | None:
     """Return how many seeds would show a difference if it were real and as large as observed.
 
-    The power is that of the paired t test at ``alpha / comparisons``, and the seeds are never fewer than the six that
-    the sign-flip test needs at all. A spread estimated from few seeds is rough, and so is the answer.
+    The power, 80 %, is that of the paired t test at 0.05 over the comparisons, and the seeds are never fewer than the
+    six that the sign-flip test needs at all. A spread estimated from few seeds is rough, and so is the answer.
 
     Args:
         differences: (S,) arm minus reference, S at least 2.
-        power: the desired probability of showing it.
-        alpha: the level of the whole family.
         comparisons: the number of comparisons in the family.
-        gain: the difference to plan for, in the unit of the differences; by default the observed mean.
 
     Returns:
         The seeds, or None if more than 100,000 are needed, as for a mean difference of zero.
@@ -45,20 +40,19 @@ def seeds_needed(
     if d.size < 2:
         raise ValueError(f"a spread needs at least 2 differences, got {d.size}")
     mean, spread = mean_and_sd(d)
-    wanted = abs(mean if gain is None else gain)
-    if wanted == 0:
+    if mean == 0:
         return None
-    return seeds_for(wanted / spread if spread > 0 else math.inf, power, alpha / comparisons)
+    return seeds_for(abs(mean) / spread if spread > 0 else math.inf, ALPHA / comparisons)
 
 
-def seeds_for(effect: float, power: float = POWER, alpha: float = ALPHA) -> int | None:
+def seeds_for(effect: float, alpha: float = ALPHA) -> int | None:
     """Return the seeds that a mean difference of ``effect`` standard deviations takes; None above 100,000."""
-    if t_test_power(MOST_SEEDS, effect, alpha) < power:
+    if t_test_power(MOST_SEEDS, effect, alpha) < POWER:
         return None
     low, high = FEWEST_PAIRS - 1, MOST_SEEDS
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if t_test_power(middle, effect, alpha) >= power else (middle, high)
+        low, high = (low, middle) if t_test_power(middle, effect, alpha) >= POWER else (middle, high)
     return high
 
 
@@ -72,8 +66,8 @@ def t_test_power(pairs: int, effect: float, alpha: float) -> float:
 
 
 @cache
-def detectable_effect(tables: int, arms: int, seeds: int, power: float = POWER) -> float:
-    """Return the gain that the family's test finds with the given power, in standard deviations of a paired difference.
+def detectable_effect(tables: int, arms: int, seeds: int) -> float:
+    """Return the gain that the family's test finds with 80 % power, in standard deviations of a paired difference.
 
     One arm is real and all others are null, with normal noise and, in each table, a shared baseline. The answer is from
     a simulation with a fixed seed and good to about 5 %. It is infinite below six seeds, which cannot find anything.
@@ -82,7 +76,6 @@ def detectable_effect(tables: int, arms: int, seeds: int, power: float = POWER) 
         tables: the number of tables of the family.
         arms: the number of arms compared with the baseline in each table.
         seeds: pairs of every comparison.
-        power: the wanted probability of a win.
     """
     if seeds < FEWEST_PAIRS or tables * arms == 0:
         return math.inf
@@ -90,19 +83,18 @@ def detectable_effect(tables: int, arms: int, seeds: int, power: float = POWER) 
     low, high = 0.0, LARGEST_EFFECT
     while high - low > 0.01:
         middle = (low + high) / 2
-        low, high = (low, middle) if _power(middle, rest, real, signs) >= power else (middle, high)
+        low, high = (low, middle) if _power(middle, rest, real, signs) >= POWER else (middle, high)
     return high
 
 
 @cache
-def seeds_to_find(effect: float, tables: int, arms: int, power: float = POWER) -> int:
-    """Return the fewest seeds with which the family's test finds an effect, by the same simulation.
+def seeds_to_find(effect: float, tables: int, arms: int) -> int:
+    """Return the fewest seeds with which the family's test finds an effect with 80 % power, by the same simulation.
 
     Args:
         effect: gain in standard deviations of a paired difference, above 0.2.
         tables: the number of tables of the family.
         arms: the number of arms compared with the baseline in each table.
-        power: the wanted probability of a win.
 
     Raises:
         ValueError: the effect is so small that a simulation would take minutes.
@@ -110,11 +102,11 @@ def seeds_to_find(effect: float, tables: int, arms: int, power: float = POWER) -
     if effect <= 0.2:
         raise ValueError(f"an effect must be above 0.2 standard deviations, got {effect}")
     low, high = FEWEST_PAIRS - 1, FEWEST_PAIRS
-    while _power(effect, *_simulated(tables, arms, high)) < power:
+    while _power(effect, *_simulated(tables, arms, high)) < POWER:
         low, high = high, high + max(2, high // 3)
     while high - low > 1:
         middle = (low + high) // 2
-        found = _power(effect, *_simulated(tables, arms, middle)) >= power
+        found = _power(effect, *_simulated(tables, arms, middle)) >= POWER
         low, high = (low, middle) if found else (middle, high)
     return high
 

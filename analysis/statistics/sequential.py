@@ -98,12 +98,9 @@ def family_e(e: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float
     return corrected
 
 
-def family_wealth(
-    differences: ArrayLike, *, tables: Sequence[Any] | None = None, delta: float = 0.0, side: Side = "both"
-) -> NDArray[np.float64]:
+def family_wealth(differences: ArrayLike, *, tables: Sequence[Any] | None = None) -> NDArray[np.float64]:
     """Return the corrected evidence (M, S) of every comparison after every seed; a missing seed adds nothing."""
-    by_seed = wealth(differences, delta=delta, side=side)
-    weights = shares(differences, tables, delta)
+    by_seed, weights = wealth(differences), shares(differences, tables)
     return np.column_stack([family_e(by_seed[:, seed], weights) for seed in range(by_seed.shape[1])])
 
 

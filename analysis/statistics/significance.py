@@ -39,16 +39,15 @@ class Interval(NamedTuple):
     high: float
 
 
-def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
-    """Return Student's t interval of a mean; given paired differences, it is the paired t interval.
+def mean_interval(values: ArrayLike) -> Interval:
+    """Return Student's t interval of a mean, 95 %; given paired differences, it is the paired t interval.
 
     Args:
         values: (S,) differences of the pairs. With one pair the ends are NaN, with none the mean is too.
-        confidence: the share of such intervals that hold the true mean.
     """
     pairs = np.size(values)
     mean, spread = mean_and_sd(values)
-    half = _t_quantile((1 + confidence) / 2, pairs - 1) * spread / math.sqrt(pairs) if pairs > 1 else math.nan
+    half = _t_quantile(1 - ALPHA / 2, pairs - 1) * spread / math.sqrt(pairs) if pairs > 1 else math.nan
     return Interval(mean, mean - half, mean + half)
 
 

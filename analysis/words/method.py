@@ -137,7 +137,7 @@ def pairing_text(*levels: LevelTable) -> str | None:
     )
 
 
-def power_table(level: LevelTable, power: float = POWER) -> pd.DataFrame:
+def power_table(level: LevelTable) -> pd.DataFrame:
     """Return for every arm the seeds that would show its difference if it were real and as large as observed.
 
     Returns:
@@ -147,16 +147,16 @@ def power_table(level: LevelTable, power: float = POWER) -> pd.DataFrame:
     for arm, differences in level.differences().items():
         answer = "2 to know its spread"
         if len(differences) > 1:
-            seeds = seeds_needed(differences, power=power, comparisons=level.family.planned)
+            seeds = seeds_needed(differences, level.family.planned)
             answer = "over 100,000" if seeds is None else str(seeds)
         rows[arm] = (len(differences), *mean_and_sd(differences), answer)
     return pd.DataFrame.from_dict(rows, orient="index", columns=["pairs", "gain", "sd", "answer"])
 
 
-def power_heading(level: LevelTable, power: float = POWER) -> str:
+def power_heading(level: LevelTable) -> str:
     """Return a heading that explains the numbers of :func:`power_table`."""
     family = count_text(level.family.planned, "comparison")
-    return f"Seeds for {power:.0%} power over {family}, were the gains seen so far real (rough: their spread is too)"
+    return f"Seeds for {POWER:.0%} power over {family}, were the gains seen so far real (rough: their spread is too)"
 
 
 def power_text(level: LevelTable) -> str:

@@ -4,6 +4,8 @@ Han, Kim, Kim, "Deep Pyramidal Residual Networks", CVPR 2017 (arXiv:1610.02915):
 16 + alpha channels by equal steps, as CutMix and the K-image paper train them.
 """
 
+from functools import partial
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -37,7 +39,7 @@ class Block(nn.Module):
         return self.branch(x) + F.pad(shortcut, (0, 0, 0, 0, 0, self.new_channels))
 
 
-def _pyramidnet(depth: int, alpha: int, num_classes: int, in_channels: int) -> Backbone:
+def _pyramidnet(depth: int, alpha: int, *, num_classes: int, in_channels: int = 3) -> Backbone:
     blocks = (depth - 2) // 9  # in each stage
     stem = nn.Sequential(nn.Conv2d(in_channels, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16))
     stages: list[nn.Module] = [stem]
@@ -53,11 +55,6 @@ def _pyramidnet(depth: int, alpha: int, num_classes: int, in_channels: int) -> B
     return Backbone(stages, num_features=width, num_classes=num_classes)
 
 
-def pyramidnet110(*, num_classes: int, in_channels: int = 3) -> Backbone:
-    """Build PyramidNet-110, alpha 64, bottleneck, 1.7 M parameters."""
-    return _pyramidnet(110, 64, num_classes, in_channels)
-
-
-def pyramidnet200(*, num_classes: int, in_channels: int = 3) -> Backbone:
-    """Build PyramidNet-200, alpha 240, bottleneck, 26.8 M parameters."""
-    return _pyramidnet(200, 240, num_classes, in_channels)
+# constructor(num_classes=..., in_channels=3), with alpha; millions of parameters
+pyramidnet110 = partial(_pyramidnet, 110, 64)  # 1.7
+pyramidnet200 = partial(_pyramidnet, 200, 240)  # 26.8

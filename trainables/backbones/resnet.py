@@ -6,6 +6,8 @@ The stem is that of OpenMixup's ``ResNet_CIFAR``, which the CIFAR-100 and Tiny-I
 AutoMix use; the last map of an image of 32 pixels is 4x4.
 """
 
+from functools import partial
+
 from torch import nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
@@ -21,35 +23,22 @@ def _stem(in_channels: int) -> nn.Sequential:
 def _resnet(
     block: type[BasicBlock] | type[Bottleneck],
     blocks: list[int],
-    classes: int,
-    in_channels: int,
     *,
+    num_classes: int,
+    in_channels: int = 3,
     groups: int = 1,
     group_width: int = 64,
 ) -> Backbone:
     full = layer_defaults(ResNet(block, blocks, groups=groups, width_per_group=group_width))
     stages = (_stem(in_channels), full.layer1, full.layer2, full.layer3, full.layer4)
-    return Backbone(stages, num_features=512 * block.expansion, num_classes=classes)
+    return Backbone(stages, num_features=512 * block.expansion, num_classes=num_classes)
 
 
-def resnet18(*, num_classes: int, in_channels: int = 3) -> Backbone:
-    """Build ResNet-18 with a 3x3 stem, 11.2 M parameters."""
-    return _resnet(BasicBlock, [2, 2, 2, 2], num_classes, in_channels)
-
-
-def resnet34(*, num_classes: int, in_channels: int = 3) -> Backbone:
-    """Build ResNet-34 with a 3x3 stem, 21.3 M parameters."""
-    return _resnet(BasicBlock, [3, 4, 6, 3], num_classes, in_channels)
-
-
-def resnet50(*, num_classes: int, in_channels: int = 3) -> Backbone:
-    """Build ResNet-50 with a 3x3 stem, 23.7 M parameters."""
-    return _resnet(Bottleneck, [3, 4, 6, 3], num_classes, in_channels)
-
-
-def resnext50(*, num_classes: int, in_channels: int = 3) -> Backbone:
-    """Build ResNeXt-50 32x4d with a 3x3 stem, 23.2 M parameters."""
-    return _resnet(Bottleneck, [3, 4, 6, 3], num_classes, in_channels, groups=32, group_width=4)
+# constructor(num_classes=..., in_channels=3); millions of parameters
+resnet18 = partial(_resnet, BasicBlock, [2, 2, 2, 2])  # 11.2
+resnet34 = partial(_resnet, BasicBlock, [3, 4, 6, 3])  # 21.3
+resnet50 = partial(_resnet, Bottleneck, [3, 4, 6, 3])  # 23.7
+resnext50 = partial(_resnet, Bottleneck, [3, 4, 6, 3], groups=32, group_width=4)  # 32x4d, 23.2
 
 
 def resnext29(*, num_classes: int, in_channels: int = 3) -> Backbone:

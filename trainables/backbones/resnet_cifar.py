@@ -4,6 +4,8 @@ He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", CVPR 2016, 
 (arXiv:1512.03385).
 """
 
+from functools import partial
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
@@ -30,7 +32,7 @@ def _stage(blocks: int, in_width: int, width: int, stride: int) -> nn.Sequential
     return nn.Sequential(first, *(BasicBlock(width, width) for _ in range(blocks - 1)))
 
 
-def _resnet(depth: int, num_classes: int, in_channels: int) -> Backbone:
+def _resnet(depth: int, *, num_classes: int, in_channels: int = 3) -> Backbone:
     blocks = (depth - 2) // 6
     stem = nn.Sequential(
         nn.Conv2d(in_channels, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU(inplace=True)
@@ -39,16 +41,7 @@ def _resnet(depth: int, num_classes: int, in_channels: int) -> Backbone:
     return Backbone(stages, num_features=64, num_classes=num_classes)
 
 
-def resnet8(*, num_classes: int, in_channels: int = 3) -> Backbone:
-    """Build ResNet-8, 0.08 M parameters: small enough to learn on a laptop's processor."""
-    return _resnet(8, num_classes, in_channels)
-
-
-def resnet20(*, num_classes: int, in_channels: int = 3) -> Backbone:
-    """Build ResNet-20, 0.27 M parameters."""
-    return _resnet(20, num_classes, in_channels)
-
-
-def resnet56(*, num_classes: int, in_channels: int = 3) -> Backbone:
-    """Build ResNet-56, 0.85 M parameters."""
-    return _resnet(56, num_classes, in_channels)
+# constructor(num_classes=..., in_channels=3); millions of parameters
+resnet8 = partial(_resnet, 8)  # 0.08: small enough to learn on a laptop's processor
+resnet20 = partial(_resnet, 20)  # 0.27
+resnet56 = partial(_resnet, 56)  # 0.85

@@ -8,6 +8,7 @@ statistics of its beginning) and its activation leaks. The others are the paper'
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor, nn
 
@@ -35,6 +36,7 @@ class Variant:
 
 PAPER = Variant()
 FIXMATCH = Variant(True, 0.001, 0.001, 0.1, "activated first")
+WIDER = 8  # k
 
 
 class Block(nn.Module):
@@ -63,9 +65,9 @@ def _stage(blocks: int, width: int, out_width: int, stride: int, variant: Varian
     return [head, *(Block(out_width, out_width, 1, variant, activate_shortcut=False) for _ in range(blocks - 1))]
 
 
-def _wrn(depth: int, widen: int, num_classes: int, in_channels: int, variant: Variant = PAPER) -> Backbone:
+def _wrn(depth: int, variant: Variant, *, num_classes: int, in_channels: int = 3) -> Backbone:
     blocks = (depth - 4) // 6
-    widths = (16, 16 * widen, 32 * widen, 64 * widen)
+    widths = (16, 16 * WIDER, 32 * WIDER, 64 * WIDER)
     last = (variant.norm(widths[3]), nn.LeakyReLU(variant.leak) if variant.leak else nn.ReLU())
     stages = (
         variant.conv(in_channels, 16, 3),
@@ -76,16 +78,7 @@ def _wrn(depth: int, widen: int, num_classes: int, in_channels: int, variant: Va
     return Backbone(stages, num_features=widths[3], num_classes=num_classes)
 
 
-def wrn28_8(*, num_classes: int, in_channels: int = 3) -> Backbone:
-    """Build WRN-28-8 as OpenMixup has it, 23.4 M parameters."""
-    return _wrn(28, 8, num_classes, in_channels, FIXMATCH)
-
-
-def wrn28_8_paper(*, num_classes: int, in_channels: int = 3) -> Backbone:
-    """Build WRN-28-8 as Zagoruyko and Komodakis have it, without dropout, 23.4 M parameters."""
-    return _wrn(28, 8, num_classes, in_channels)
-
-
-def wrn16_8(*, num_classes: int, in_channels: int = 3) -> Backbone:
-    """Build WRN-16-8 without dropout, 11.0 M parameters: a network in the tables of Co-Mixup and the K-image paper."""
-    return _wrn(16, 8, num_classes, in_channels)
+# constructor(num_classes=..., in_channels=3), none with dropout; millions of parameters
+wrn28_8 = partial(_wrn, 28, FIXMATCH)  # 23.4
+wrn28_8_paper = partial(_wrn, 28, PAPER)  # 23.4
+wrn16_8 = partial(_wrn, 16, PAPER)  # 11.0: a network in the tables of Co-Mixup and the K-image paper

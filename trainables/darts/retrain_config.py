@@ -53,20 +53,9 @@ def retrained_images(retrain: RetrainConfig, searched: DataConfig) -> DataConfig
     """Return the images that the found network is trained and tested on: all of the search's data set, or others."""
     if retrain.dataset is None:
         return replace(searched, subset=NO_SUBSET)
-    return DataConfig(
-        bad_images=searched.bad_images,
-        dataset=retrain.dataset,
-        folder=retrain.folder,
-        num_classes=retrain.num_classes,
-        train_images=retrain.train_images,
-        test_images=retrain.test_images,
-        image_size=retrain.image_size,
-        interpolation=retrain.interpolation,
-        augment=retrain.augment,
-        augment_options=AugmentConfig(
-            padding=retrain.padding, scale=retrain.scale, jitter=retrain.jitter, hue=retrain.hue
-        ),
-    )
+    given = {field.name: getattr(retrain, field.name) for field in fields(RetrainImages)}
+    options = {name: given.pop(name) for name in ("padding", "scale", "jitter", "hue")}
+    return DataConfig(bad_images=searched.bad_images, augment_options=AugmentConfig(**options), **given)
 
 
 def check_retraining(

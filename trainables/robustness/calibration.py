@@ -62,16 +62,10 @@ def calibration_error(bins: Reliability) -> float:
 
 
 def expected_calibration_error(logits: Tensor, labels: Tensor, bins: int = BINS) -> float:
-    """Return the ECE with bins of equal width, in percent.
-
-    Args:
-        logits: (N, L).
-        labels: (N,) int64.
-        bins: M, at least 1.
-    """
+    """Return the ECE with bins of equal width, in percent; arguments as ``reliability``."""
     return calibration_error(reliability(logits, labels, bins, "width"))
 
 
 def adaptive_calibration_error(logits: Tensor, labels: Tensor, bins: int = BINS) -> float:
-    """Return the ECE with bins of equally many predictions, in percent; arguments as ``expected_calibration_error``."""
+    """Return the ECE with bins of equally many predictions, in percent; arguments as ``reliability``."""
     return calibration_error(reliability(logits, labels, bins, "count"))
