@@ -71,7 +71,6 @@ def mixtures(network: Network, config: Config, images: Tensor, labels: Tensor) -
 
     Args:
         network: its own run's mixer may ask it where to look.
-        config: the configuration of the run.
         images: (N, C, H, W) in [0, 1].
         labels: (N,) int64.
 

@@ -53,7 +53,6 @@ def report(tracking_uri: str, search: str, storage: str | None = None, plan_hash
 
     Args:
         tracking_uri: where MLflow keeps its runs.
-        search: its name.
         storage: Optuna's storage; by default that of the plan.
         plan_hash: the search to report where several share the name; by default the one that ran last.
 

@@ -130,7 +130,6 @@ def rehearse(config: Config, dataset: Dataset, images: int = 2) -> None:
     """Take a training step of ``config`` on tensors without numbers, and raise what it raises.
 
     Args:
-        config: the configuration of the run.
         dataset: the data set as the network sees it.
         images: the number of images in the batch.
     """
@@ -173,7 +172,6 @@ def mix_noise(config: Config, dataset: Dataset, shapes: Shapes) -> Mixed:
     """Return two images of noise, mixed by ``config``; the mixer raises ``ValueError`` for options that it refuses.
 
     Args:
-        config: the configuration of the run.
         dataset: the data set as the network sees it.
         shapes: the result of ``map_shapes``; what the mixer asks of the network is noise of these shapes.
     """

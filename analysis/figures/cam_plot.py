@@ -33,12 +33,10 @@ def plot_cam(
     """Draw a column per image: test images with a map per network below, then each network's mixtures with two maps.
 
     Args:
-        study: the name of the study.
         rows: at least one network.
         level: any table of the study, which gives an arm its colour.
         images: test images (N, C, H, W) in [0, 1].
         names: the names of the classes.
-        caption: what is shown.
     """
     colours = arm_colours(list(level.table.index), level.baseline)
     heights = [TILE] * (1 + len(rows)) + [TILE + TEXT, TILE + TEXT, TILE + TEXT] * len(rows)

@@ -28,7 +28,6 @@ def plot_composites(panels: Sequence[Composite], columns: int, caption: str) -> 
     Args:
         panels: the composites, mixer by mixer, ``columns`` of each.
         columns: the number of composites of a mixer.
-        caption: what is shown.
     """
     rows = len(panels) // columns
     with context(STYLE):

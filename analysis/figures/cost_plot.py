@@ -24,12 +24,7 @@ CAPTION = (
 
 
 def plot_cost(study: str, levels: Sequence[LevelTable]) -> Figure | None:
-    """Draw one panel per table with one mark per arm; None where no run has logged its training time.
-
-    Args:
-        study: the name of the study.
-        levels: at least one table.
-    """
+    """Draw one panel per table with one mark per arm; None where no run has logged its training time."""
     runs = done(pd.concat([level.runs for level in levels]))
     if SECONDS not in logged_metrics(runs):
         return None

@@ -106,12 +106,9 @@ def panel_figure(
     """Return a figure with one panel per table, all on one scale, and its caption below.
 
     Args:
-        study: the name of the study.
-        levels: at least one table.
         draw: draws the panel of a table.
         size: width and height of a panel in inches.
         labels: the labels of the x and the y axis.
-        caption: what is shown.
         legend: put the arms' legend at the right, taken from the first panel that has one.
     """
     rows, columns = shape(len(levels))
@@ -172,7 +169,6 @@ def save(figure: Figure, stem: Path, picture: bytes | None = None) -> list[Path]
     A PDF whose picture has not changed is kept: to embed its fonts takes longer than all else of a study's page.
 
     Args:
-        figure: the figure.
         stem: the files without their endings.
         picture: the content of the PNG file, if it has been drawn already.
     """

@@ -16,7 +16,6 @@ def plot_extremes(title: str, rows: list[tuple[Tensor, pd.DataFrame]], caption: 
     Args:
         title: what was scored.
         rows: for the most and the least uncertain images, the images (n, C, H, W) in [0, 1] and their rows of scores.
-        caption: what is shown.
     """
     count = max(len(images) for images, _ in rows)
     with titled(title, caption, (max(5.0, 0.9 + TILE * count), 4.4)) as (figure, upper):

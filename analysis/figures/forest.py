@@ -43,12 +43,7 @@ class Row(NamedTuple):
 
 
 def plot_forest(study: str, levels: Sequence[LevelTable]) -> Figure | None:
-    """Draw one panel per arm: its gain in every table, then here and in general; None if no two tables share an arm.
-
-    Args:
-        study: the name of the study.
-        levels: the tables of the study.
-    """
+    """Draw one panel per arm: its gain in every table, then here and in general; None if no two tables share an arm."""
     answers = over_tables(levels)
     arms = list(dict.fromkeys(arm for arm, _ in answers.index)) if len(answers) else []
     if not arms:
@@ -74,8 +69,6 @@ def plot_effects(study: str, levels: Sequence[LevelTable], design: Mapping[str, 
     """Draw one panel per table: the main effects and interactions of its factorial design; None without a design.
 
     Args:
-        study: the name of the study.
-        levels: the tables of the study.
         design: the design in its plan.
     """
     if design is None:

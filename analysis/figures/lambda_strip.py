@@ -29,11 +29,9 @@ def plot_strips(study: str, strips: Sequence[Strip], level: LevelTable, shown: i
     """Draw a line for each network and pair: the two images, then the mixtures.
 
     Args:
-        study: the name of the study.
         strips: at least one.
         level: any table of the study, which gives an arm its colour.
         shown: the number of mixtures of a line.
-        caption: what is shown.
     """
     colours = arm_colours(list(level.table.index), level.baseline)
     size = (LABEL + TILE * (2 + shown), len(strips) * (TILE + 0.3) + 1.0)

@@ -70,7 +70,6 @@ def plot_lambda(study: str, histograms: Sequence[Histograms], levels: Sequence[L
     """Draw one strip per cell: epochs to the right, lambda upwards, and learned beside drawn lambda at its end.
 
     Args:
-        study: the name of the study.
         histograms: at least one.
         levels: the tables of the study, which give an arm its colour.
     """

@@ -33,7 +33,6 @@ def plot_line(
     """Draw one panel per combination of factor levels: every arm's mean loss by step, between lowest and highest seed.
 
     Args:
-        study: the name of the study.
         points: columns of the factors, ``arm``, ``seed``, ``step`` and ``loss``.
         levels: at least one table of the sharpness.
         caption: what was measured, and how.
@@ -64,7 +63,6 @@ def plot_plane(
     """Draw a row of contour maps per combination of factor levels, one per arm, all on one scale of colours.
 
     Args:
-        study: the name of the study.
         points: columns of the factors, ``arm``, ``first``, ``second`` and ``loss``, of one seed.
         levels: at least one table; its arms are the columns.
         caption: what was measured, and how.

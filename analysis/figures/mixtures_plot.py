@@ -43,7 +43,6 @@ def plot_mixtures(study: str, rows: Sequence[MixtureRow]) -> Figure:
     """Draw three lines of tiles for each run.
 
     Args:
-        study: the name of the study.
         rows: at least one run.
     """
     columns = 2 + max(len(LAMBDAS), *(len(row.epochs) for row in rows))

@@ -29,7 +29,6 @@ def plot_occlusion(
     """Draw one panel per combination of factor levels: accuracy by share of masked patches, with a band over seeds.
 
     Args:
-        study: the name of the study.
         curves: columns ``arm``, ``seed``, one per factor, ``masked`` and ``accuracy``, both percent.
         levels: at least one table of the areas under the curves, which the legends show.
         strip: shares in percent, and the occluded image (C, H, W) of each, in [0, 1].

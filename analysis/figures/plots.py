@@ -34,12 +34,7 @@ LETTER = 0.075  # inches, width of a letter of the labels
 
 
 def plot_gains(study: str, levels: Sequence[LevelTable]) -> Figure:
-    """Draw one panel per combination of factor levels: every arm's gain, its 95 % interval, and one dot per seed.
-
-    Args:
-        study: the name of the study.
-        levels: at least one table.
-    """
+    """Draw one panel per combination of factor levels: every arm's gain, its 95 % interval, and one dot per seed."""
     with context(STYLE):
         arms = [arm for arm in levels[0].table.index if arm != levels[0].baseline]
         rows, columns, panel = _shape(len(levels))
@@ -71,9 +66,7 @@ def plot_curves(study: str, curves: pd.DataFrame, levels: Sequence[LevelTable]) 
     """Draw one panel per table: the mean over seeds by epoch, in a band from the lowest to the highest seed.
 
     Args:
-        study: the name of the study.
         curves: from :func:`analysis.records.runs.load_curves`, for the metric that the tables compare by a rule.
-        levels: at least one table.
     """
 
     def draw(axis: Axes, level: LevelTable) -> None:

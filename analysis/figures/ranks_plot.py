@@ -17,12 +17,7 @@ GROUP = 0.5  # rows, between two bars
 
 
 def plot_ranks(study: str, levels: Sequence[LevelTable]) -> Figure | None:
-    """Draw the mean rank of every arm, and a bar below those that do not differ; None with few arms or one table.
-
-    Args:
-        study: the name of the study.
-        levels: the tables of the study.
-    """
+    """Draw the mean rank of every arm, and a bar below those that do not differ; None with few arms or one table."""
     found = ranking_of(levels)
     if found is None:
         return None

@@ -28,7 +28,6 @@ def plot_reliability(study: str, points: pd.DataFrame, levels: Sequence[LevelTab
     """Draw every arm's accuracy by bin of confidence, pooled over seeds, between the lowest and the highest seed.
 
     Args:
-        study: the name of the study.
         points: from :func:`reliability_points`.
         levels: at least one table of the ECE; the legends show the means.
         caption: what was measured, and how.

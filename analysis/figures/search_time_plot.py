@@ -10,10 +10,8 @@ def plot_search_time(study: str, points: pd.DataFrame, label: str, caption: str)
     """Draw one line per rule through the means of its arms, and a dot for each seed.
 
     Args:
-        study: the name of the study.
         points: columns ``images``, ``arm``, ``seed``, ``hours`` and ``value``.
         label: of the vertical axis.
-        caption: what is shown.
     """
     rules = list(points["images"].unique())
     with titled(study, caption, (6.4, 4.2)) as (figure, upper):

@@ -12,11 +12,9 @@ def plot_shares(study: str, points: pd.DataFrame, arms: Sequence[str], label: st
     """Draw one line per arm, the mean over seeds, in a band from the lowest to the highest seed.
 
     Args:
-        study: the name of the study.
         points: columns ``share``, ``arm``, ``seed`` and ``value``.
         arms: all arms in the order of the study, the baseline first.
         label: of the vertical axis.
-        caption: what is shown.
     """
     with titled(study, caption, (6.4, 4.2)) as (figure, upper):
         axis = upper.subplots()

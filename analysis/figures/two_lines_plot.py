@@ -26,9 +26,7 @@ def plot_two_lines(
     """Draw one panel per combination of factor levels, with a solid and a dashed line for each arm.
 
     Args:
-        study: the name of the study.
         points: columns of the factors, ``arm``, ``seed``, ``part``, ``x``, and ``y`` in percent.
-        levels: at least one table.
         caption: what was measured, and what the two lines are.
         parts: the parts that are drawn solid and dashed.
         labels: the labels of the axes.

@@ -40,7 +40,6 @@ def plot_wealth(study: str, levels: Sequence[LevelTable]) -> Figure | None:
     """Draw one panel per table: the wealth of every arm by number of seeds; None where nothing has been compared.
 
     Args:
-        study: the name of the study.
         levels: the tables of a study that adds seeds until its questions are decided.
     """
     points = wealth_points(levels)

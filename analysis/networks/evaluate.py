@@ -67,7 +67,6 @@ def evaluate_runs(
         protocol: everything that determines a result besides the checkpoint, as JSON can hold it.
         images: the number of test images, evenly spaced in the test set, or their places in it; 0 where the measure
             reads images of its own, and is given None for their source.
-        data_root: the folder of the data sets.
         cache: the JSON file of earlier results; it is created, or extended after every network.
         address: ``none`` for this process, or that of a Ray cluster (:func:`analysis.networks.ray_tasks.in_ray`).
 
@@ -130,9 +129,7 @@ def open_images(config: Config, images: int | Sequence[int], data_root: Path) ->
     """Return test images as a run with ``config`` tests them; :func:`batches` reads them.
 
     Args:
-        config: the configuration of the run.
         images: the number of images, evenly spaced in the test set, as the first ones may be of one class; or places.
-        data_root: the folder of the data sets.
 
     Raises:
         ValueError: a place is not in the test set.

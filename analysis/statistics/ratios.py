@@ -21,7 +21,6 @@ def with_ratios(level: LevelTable, printed: Printed) -> LevelTable:
     the divisor is zero. The reference arm itself has 1. Where ratios were published, a column more has those.
 
     Args:
-        level: the table.
         printed: the published ratios of each metric that is wanted, by its logged name, such as ``step_seconds``.
     """
     runs = level.runs

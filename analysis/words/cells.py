@@ -21,7 +21,6 @@ def cells(level: LevelTable, extra: Sequence[str] = ()) -> pd.DataFrame:
     """Return the table as text: one row per arm, and the columns that a reader sees.
 
     Args:
-        level: the table.
         extra: metrics to show too, as means, e.g. ``test_top1_last``.
     """
     table, digits = level.table, level.declared.digits

@@ -23,11 +23,7 @@ from analysis.words.captions import count_text, unit
 
 
 def method_text(*levels: LevelTable) -> str:
-    """Return how mean, gain, interval and p were computed, over which comparisons the error rate holds, and the rule.
-
-    Args:
-        levels: the tables of one study.
-    """
+    """Return how mean, gain, interval and p were computed, where the error rate holds, and what a win is."""
     level = levels[0]
     points = f", in {unit(level.declared)}" if level.declared.unit else ""
     reference = "the arm named beside it" if level.against else repr(level.baseline)

@@ -30,7 +30,6 @@ def race_sentence(arm: Tuned, seeds: int) -> str:
     """Return what the race of an arm has cost and how its trials ended.
 
     Args:
-        arm: the arm.
         seeds: the most seeds of a trial.
     """
     trials = arm.trials()

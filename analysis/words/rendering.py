@@ -32,8 +32,6 @@ def terminal_text(
     """Return all tables of a study for a terminal; a remark that every table shares is printed once, at the end.
 
     Args:
-        study: the name of the study.
-        levels: at least one table.
         extra: metrics to show besides, as means.
         power: also say how many seeds would show each difference.
         wide: begin with the means alone, one row per combination of factor levels and one column per arm.

@@ -9,13 +9,7 @@ from mixlab.spec.trainable import CompleteTrainable
 
 
 def print_list(spec: Study | Search, train: CompleteTrainable, console: Console) -> None:
-    """Print factors, arms, presets and seeds, and the space of a search.
-
-    Args:
-        spec: the configured study or search.
-        train: the trainable.
-        console: where to print.
-    """
+    """Print factors, arms, presets and seeds, and the space of a search."""
     study = spec.study if isinstance(spec, Search) else spec
     for factor in study.factors:
         console.print(f"{factor}: {', '.join(study.levels(factor))}", markup=False, soft_wrap=True)

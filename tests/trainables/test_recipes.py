@@ -129,7 +129,6 @@ PRINTED: dict[str, dict[str, Any]] = {
     "CIFAR100_WRN28_8": {"epochs": 400, "batch_size": 100, "lr": 0.03, "weight_decay": 1e-3, "momentum": 0.9},
     "TINY_IMAGENET": {"epochs": 400, "batch_size": 100, "lr": 0.2, "weight_decay": 1e-4},
     "IMAGENET_100": {"epochs": 100, "batch_size": 256, "lr": 0.1, "weight_decay": 1e-4},
-    "IMAGENET_300": {"epochs": 300, "batch_size": 256, "lr": 0.1, "weight_decay": 1e-4},
     "CUB200": {"epochs": 200, "batch_size": 16, "lr": 0.001, "weight_decay": 5e-4, "pretrained": "IMAGENET1K_V1"},
     "AIRCRAFT": {"epochs": 200, "batch_size": 16, "lr": 0.001, "weight_decay": 5e-4, "pretrained": "IMAGENET1K_V1"},
     "CIFAR100_DEIT_SMALL": {"epochs": 200, "batch_size": 100, "lr": 1e-3, "weight_decay": 0.05, "optimiser": "adamw"},

@@ -20,7 +20,6 @@ def resident_augment(config: DataConfig, dataset: Dataset, own_size: bool) -> Au
     """Return the augmentation of images that live on the device.
 
     Args:
-        config: the configuration of the run.
         dataset: the data set as the network sees it.
         own_size: whether the network sees images in their own size.
     """

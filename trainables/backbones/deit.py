@@ -6,6 +6,7 @@ attention", ICML 2021 (arXiv:2012.12877), without distillation.
 Shape letters: B batch, D features, T tokens (the class token, then the patches row by row), h and w of their grid.
 """
 
+from functools import partial
 from typing import ClassVar, Literal, NamedTuple
 
 import torch
@@ -80,7 +81,9 @@ class DeiT(Backbone):
 
     drawn_as: ClassVar[Literal["convolutional", "transformer"]] = "transformer"
 
-    def __init__(self, size: Size, *, image_size: int, num_classes: int, in_channels: int, drop_path: float) -> None:
+    def __init__(
+        self, size: Size, *, num_classes: int, in_channels: int = 3, image_size: int = 224, drop_path: float = 0.0
+    ) -> None:
         patch, width, depth, heads = size
         if image_size % patch != 0:
             raise ValueError(f"image_size must be a multiple of {patch}, the side of a patch, got {image_size}")
@@ -111,18 +114,9 @@ class DeiT(Backbone):
         return paid.unflatten(1, (self.side, self.side))
 
 
-def deit_small(*, num_classes: int, in_channels: int = 3, image_size: int = 224, drop_path: float = 0.0) -> Backbone:
-    """Build DeiT-S, 22.1 M parameters at 224 pixels and 1000 classes; the paper's drop-path is 0.1."""
-    return DeiT(
-        DEIT_SMALL, image_size=image_size, num_classes=num_classes, in_channels=in_channels, drop_path=drop_path
-    )
-
-
-def vit_tiny_32(*, num_classes: int, in_channels: int = 3, image_size: int = 32, drop_path: float = 0.0) -> Backbone:
-    """Build a transformer of 0.46 M parameters that learns small images on a laptop's processor; no paper has it.
-
-    It is DeiT with a quarter of the width and a third of the depth, and cuts 32 pixels into 8 x 8 patches.
-    """
-    return DeiT(
-        VIT_TINY_32, image_size=image_size, num_classes=num_classes, in_channels=in_channels, drop_path=drop_path
-    )
+# constructor(num_classes=..., in_channels=3, image_size=..., drop_path=0.0)
+# 22.1 M parameters at 224 pixels and 1000 classes; the paper's drop-path is 0.1.
+deit_small = partial(DeiT, DEIT_SMALL)
+# 0.46 M: DeiT with a quarter of the width and a third of the depth, which cuts 32 pixels into 8 x 8 patches and learns
+# small images on a laptop's processor; no paper has it.
+vit_tiny_32 = partial(DeiT, VIT_TINY_32, image_size=32)

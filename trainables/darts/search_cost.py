@@ -21,11 +21,7 @@ FEW_LARGE = 2  # photographs
 
 
 def seconds(settings: SearchConfig) -> float:
-    """Return roughly how long a run takes on this machine; a network that is not found yet is timed as a published one.
-
-    Args:
-        settings: the settings of the run.
-    """
+    """Return roughly how long a run takes on this machine; a published network stands for one not found yet."""
     known = settings.known_genotype
     search = 0.0 if known else search_seconds(settings)
     return search + retraining_seconds(settings, known or PUBLISHED["pc_darts_cifar10"])

@@ -32,7 +32,6 @@ class SearchRun:
         """Prepare the run without training anything yet.
 
         Args:
-            settings: the configuration.
             seed: the seed of everything random.
             searched: the data set of the search; None where the genotype is known.
             retrained: the data set that the found network is trained and tested on.

@@ -7,6 +7,7 @@ standard deviation are those of CIFAR-10, as in OpenMixup's CIFAR-100 configurat
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 
 from trainables.datasets.cifar10 import CIFAR10
 from trainables.datasets.cifar_pickle import read_batch
-from trainables.datasets.dataset import Dataset, Split, Splits
+from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.download import web_sources
 from trainables.datasets.verified_files import Contents, Source, Wanted, archive_members, fetch, read_verified
 
@@ -75,14 +76,4 @@ def _split(root: Path, path: str, md5: Mapping[str, str]) -> Split:
     )
 
 
-CIFAR100 = Dataset(
-    name="cifar100",
-    num_classes=100,
-    image_shape=(3, 32, 32),
-    num_train=50_000,
-    num_test=10_000,
-    mean=CIFAR10.mean,
-    std=CIFAR10.std,
-    prepare=prepare,
-    load=load,
-)
+CIFAR100 = replace(CIFAR10, name="cifar100", num_classes=100, prepare=prepare, load=load)

@@ -45,11 +45,11 @@ class BatchSource(Protocol):
         """Return the number of images, N."""
 
     def train_batches(self, batch_size: int, order: Generator, augment: Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield one epoch in random order, augmented: images (B, C, H, W) float32 in [0, 1] and labels (B,) int64.
+        """Yield every image once, in random order, augmented: (B, C, H, W) float32 in [0, 1] and labels (B,) int64.
 
         Args:
             batch_size: the number of images in a batch, at least 1; the last batch may be smaller.
-            order: a CPU generator; the same state gives the same order.
+            order: a CPU generator, so that the order does not depend on the device.
             augment: a generator on the device, fresh for the epoch.
         """
 

@@ -67,8 +67,6 @@ def open_dataset(
     """Return what ``config`` trains, validates and tests on.
 
     Args:
-        config: the configuration of the run.
-        data_root: the folder of the data sets.
         device: where batches go.
         workers: the number of processes that decode streamed images; ``None`` takes as many as torch has threads.
 
@@ -129,8 +127,6 @@ def open_evaluation(
     Args:
         name: the name of the set.
         part: one of its parts.
-        config: the configuration of the run.
-        data_root: the folder of the data sets.
         device: where batches go.
         share: the share of the images that is shown, evenly spaced, in (0, 1].
         workers: the number of processes that decode streamed images; ``None`` takes as many as torch has threads.

@@ -47,13 +47,7 @@ class Resident:
         return len(self.labels)
 
     def train_batches(self, batch_size: int, order: Generator, augment: Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield one epoch: every image once, in an order drawn from ``order``, augmented by draws from ``augment``.
-
-        Args:
-            batch_size: the number of images in a batch, at least 1.
-            order: a CPU generator, so that the order does not depend on the device.
-            augment: a generator on the device.
-        """
+        """See ``BatchSource.train_batches``."""
         indices = torch.randperm(len(self), generator=order).to(self.labels.device)
         for chosen in indices.split(checked(batch_size)):
             images = self.images.index_select(0, chosen).permute(0, 3, 1, 2)
@@ -62,7 +56,7 @@ class Resident:
             yield in_unit_range(images), self.labels[chosen]
 
     def test_batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield every image once, in the order of the split, without augmentation."""
+        """See ``BatchSource.test_batches``."""
         batches = self.images.split(checked(batch_size)), self.labels.split(batch_size)
         for images, labels in zip(*batches, strict=True):
             images = images.permute(0, 3, 1, 2)

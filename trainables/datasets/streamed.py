@@ -70,12 +70,7 @@ class Streamed:
         return len(self.files)
 
     def train_batches(self, batch_size: int, order: Generator, augment: Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield one epoch: every image once, in an order drawn from ``order``, augmented by draws from ``augment``.
-
-        Args:
-            batch_size: the number of images in a batch, at least 1.
-            order: a CPU generator, so that the order does not depend on the device.
-            augment: a generator on the device; crops are drawn from its initial seed, the rest from itself.
+        """See ``BatchSource.train_batches``; crops depend on the initial seed of ``augment``, all else on its state.
 
         Raises:
             DataError: an image cannot be decoded, and ``skip_bad`` is off; it names the file.
@@ -85,7 +80,7 @@ class Streamed:
             yield in_unit_range(images if self.augment is None else self.augment(images, augment)), labels
 
     def test_batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield every image once, in the order of the split, without augmentation."""
+        """See ``BatchSource.test_batches``."""
         for images, labels in self._batches(torch.arange(len(self)), batch_size, self.test_view, 0):
             yield in_unit_range(images), labels
 

@@ -82,7 +82,6 @@ def fine_tune(
     """Train a detector in place.
 
     Args:
-        detector: the detector.
         images: the photographs; those without an object to learn are left out, as in Detectron2.
         recipe: how to train.
         seed: the seed of the order, the mirrored images, and of the regions and sizes that are drawn.

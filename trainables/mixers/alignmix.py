@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 
 from trainables.mixers.choice import choose
 from trainables.mixers.manifoldmix import manifoldmix
-from trainables.mixers.mixed import Mixed, beta, pair, partners
+from trainables.mixers.mixed import Mixed, beta, pair, partners, require_one_of, require_positive
 from trainables.mixers.mixup import mixup
 
 
@@ -52,12 +52,10 @@ def alignmix(
     update on the map that is moved to. Note what the plan's marginals imply: aligning permutes and averages
     positions, so a head that averages the map sees plain mixing in so far as the transport has converged.
     """
-    if not 0 < eps < math.inf:
-        raise ValueError(f"eps must be above 0 and finite, got {eps}")
+    require_positive("eps", eps)
+    require_one_of("alternate", alternate, ("manifoldmix", "mixup", "nothing"))
     if iterations < 1:
         raise ValueError(f"iterations must be at least 1, got {iterations}")
-    if alternate not in ("manifoldmix", "mixup", "nothing"):
-        raise ValueError(f"alternate must be 'manifoldmix', 'mixup' or 'nothing', got {alternate!r}")
     if alternate != "nothing" and choose(("align", "alternate"), rng) == "alternate":
         if alternate == "mixup":
             return mixup(images, rng, alpha=alpha)

@@ -23,7 +23,6 @@ from trainables.recipes.large_images import (
     CUB200,
     DEIT,
     IMAGENET_100,
-    IMAGENET_300,
     INAT2017,
     INAT2018,
     PLACES205,
@@ -32,8 +31,8 @@ from trainables.recipes.large_images import (
     SWIN,
 )
 from trainables.recipes.learned_masks import automix_settings
+from trainables.recipes.presets import ON_CIFAR10, TRANSFORMER_ON_CIFAR10
 from trainables.recipes.recipe import Recipe
-from trainables.recipes.short import ON_CIFAR10, TRANSFORMER_ON_CIFAR10
 from trainables.recipes.small_images import (
     CIFAR10_RESNET18,
     CIFAR10_RESNEXT50,
@@ -71,7 +70,6 @@ __all__ = [
     "CUTMIX_PYRAMIDNET200",
     "DEIT",
     "IMAGENET_100",
-    "IMAGENET_300",
     "INAT2017",
     "INAT2018",
     "ON_CIFAR10",

@@ -21,10 +21,6 @@ IMAGENET_100: Recipe = {
     "mixer.alpha": 0.2,
     "sumix.zeta": 0.5,
 }
-IMAGENET_300: Recipe = {
-    **IMAGENET_100,
-    "epochs": 300,
-}
 INAT2017: Recipe = {
     **IMAGENET_100,
     "dataset": "inat2017",

@@ -1,4 +1,4 @@
-"""The presets of the command line: the paper's own values, or runs that are small enough for a laptop."""
+"""The presets of the command line, the paper's own values or small runs, and what a study changes in the small ones."""
 
 from typing import Any
 
@@ -42,4 +42,25 @@ PRESETS: dict[str, Recipe] = {
         "epochs": 2,
         "seeds": 1,
     },
+}
+
+# For a study whose own data set cannot be fetched automatically: its short presets run on CIFAR-10.
+ON_CIFAR10: dict[str, Recipe] = {
+    "quick": {"dataset": "cifar10"},
+    "smoke": {"dataset": "cifar10"},
+}
+
+# For a study of transformers: its short presets train one, for images of 32 pixels.
+_TRANSFORMER: Recipe = {
+    "dataset": "cifar10",
+    "backbone": "vit_tiny_32",
+    "init": "om_table",
+    "optimiser": "adamw",
+    "lr": 1e-3,
+    "weight_decay": 0.05,
+    "weight_decay_on": "matrices",
+}
+TRANSFORMER_ON_CIFAR10: dict[str, Recipe] = {
+    "quick": _TRANSFORMER,
+    "smoke": _TRANSFORMER,
 }

@@ -28,7 +28,6 @@ def prepare_nodes(train: CompleteTrainable, trials: Sequence[Trial], data_root: 
     with its first trial.
 
     Args:
-        train: the trainable.
         trials: the trials that will run.
         data_root: the folder of the data sets on each node.
         gpus: whether trials use GPUs.

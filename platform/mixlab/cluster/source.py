@@ -60,7 +60,6 @@ class Source(Protocol):
         """Note that a trial has finished an epoch; return how it must end, if it must stop now.
 
         Args:
-            trial: the trial.
             epoch: its report.
             fresh: False for an epoch that the journal holds from an earlier start.
 

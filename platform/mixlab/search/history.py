@@ -108,7 +108,6 @@ class History:
         """End a trial: a complete one with ``value``; a pruned one keeps the last reported value.
 
         Args:
-            claim: the claim on the trial.
             outcome: how it ended.
             value: its objective.
             error: why it failed.

@@ -30,7 +30,6 @@ class Race:
         """Return why a trial gets no more seeds; empty if it goes on, or is in the midst of a seed.
 
         Args:
-            claim: the claim on the trial.
             epoch: its report, which counts the epochs of all seeds.
             mean: the objective's mean over the seeds so far.
         """

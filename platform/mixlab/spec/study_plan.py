@@ -12,10 +12,7 @@ def study_plan(study: Study, trials: Sequence[Trial], preset: str, train: Comple
     """Return what the analysis needs to know about the study, ready for JSON.
 
     Args:
-        study: the study.
-        trials: the trials of the study.
         preset: the name of the preset with which it was started.
-        train: the trainable.
     """
     return {
         "study": study.name,

@@ -65,7 +65,6 @@ def claimed(
     """Hold the claim on ``folder`` inside the block.
 
     Args:
-        filesystem: the storage.
         folder: where the drivers have their files, and nothing else is.
         lost: called in another thread, with a sentence, when this driver was taken for dead, as after its computer
             has slept, and another one has taken over.

@@ -28,7 +28,6 @@ def fetch(client: MlflowClient, run_id: str, name: str, folder: Path) -> Path | 
     """Return the file of an artifact, where it lies or downloaded into ``folder``; None if the run has none.
 
     Args:
-        client: the client of the store.
         run_id: the run that has the artifact.
         name: the name of the artifact, such as ``plan.json``.
         folder: the folder for a download; it must exist.

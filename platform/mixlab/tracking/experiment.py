@@ -59,8 +59,6 @@ def find_or_create(
     another driver of a search may have created it.
 
     Args:
-        client: the client of the store.
-        experiment: the id of the experiment.
         identity: the names of the tags that no two runs share.
         tags: all tags of the run.
         known: its id, where that is known.

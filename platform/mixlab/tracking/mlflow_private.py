@@ -35,7 +35,6 @@ class Database:
         of those together.
 
         Args:
-            experiment: the id of the experiment.
             tags: the tags and their values.
             params: whether to read the parameters.
         """

@@ -137,7 +137,6 @@ class TrialRuns:
         """End the run of a trial that is over.
 
         Args:
-            trial: the trial.
             state: done, pruned or failed.
             error: the first line of the error that made it fail; ``traceback`` is all of it.
             traceback: the text that becomes an artifact of the run.
