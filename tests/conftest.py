@@ -1,31 +1,17 @@
-"""The set-up of every test process, and the fixtures that all packages share: empty MLflow stores and a PostgreSQL."""
+"""The set-up of every test process. What takes seconds to import is in ``tests/libraries.py``."""
 
 import atexit
 import gc
 import os
-import shutil
 import signal
-import sqlite3
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch looks: the tests put data on the CPU, and know the CPU's numbers
 
-import matplotlib
 import pytest
-import torch
-from alembic.script import ScriptDirectory
-from filelock import FileLock
-from matplotlib.figure import Figure
-from mlflow.tracking import MlflowClient
-from sqlalchemy import Engine, event
 
 import mixlab  # before any test imports ray, which reads the environment that mixlab sets
-from tests.servers.postgresql import new_database, postgresql
 
-# Two processes run side by side, and threads that wait for each other are slow.
-torch.set_num_threads(1)
+__all__ = ["mixlab"]
 
 # This acts as Ctrl-C, so that whatever a test has started is ended by its own means.
 signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
@@ -39,6 +25,12 @@ gc.disable()
 atexit.register(gc.unfreeze)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Import the libraries, except in the process that hands the tests to others."""
+    if hasattr(config, "workerinput") or getattr(config.option, "dist", "no") == "no":
+        config.pluginmanager.import_plugin("tests.libraries")
+
+
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
@@ -49,72 +41,3 @@ def _only_own_garbage() -> None:
     """Let each file's tests collect only what they have made themselves."""
     gc.collect()
     gc.freeze()
-
-
-# MLflow looks up its newest migration for every store that is opened, and each time imports all of them.
-_of_config = ScriptDirectory.from_config
-_migrations: dict[str | None, ScriptDirectory] = {}
-
-
-def _imported_once(config: Any) -> ScriptDirectory:
-    location = config.get_main_option("script_location")
-    if location not in _migrations:
-        _migrations[location] = _of_config(config)
-    return _migrations[location]
-
-
-ScriptDirectory.from_config = _imported_once  # type: ignore[method-assign]
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _coarse_figures() -> Iterator[None]:
-    """Write figures with fewer pixels and without cutting the fonts of a PDF, which takes longer than the drawing."""
-    savefig = Figure.savefig
-
-    def coarse(figure: Figure, *arguments: Any, **options: Any) -> None:
-        with matplotlib.rc_context({"savefig.dpi": 60, "pdf.fonttype": 3}):
-            savefig(figure, *arguments, **options)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Figure, "savefig", coarse)
-        yield
-
-
-@event.listens_for(Engine, "connect")
-def _forgo_durability(connection: Any, _: Any) -> None:
-    """Let SQLite not wait for the disk after each write: no test cuts the power."""
-    if isinstance(connection, sqlite3.Connection):
-        connection.execute("PRAGMA synchronous = OFF")
-
-
-__all__ = ["mixlab", "new_database", "postgresql"]
-
-
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """Return an empty MLflow database, made once for all workers: its migration takes seconds, a copy takes none."""
-    folder = tmp_path_factory.getbasetemp()
-    file = (folder if worker_id == "master" else folder.parent) / "mlflow.db"
-    with FileLock(f"{file}.lock"):
-        if not file.exists():
-            made = file.with_suffix(".new")
-            MlflowClient(f"sqlite:///{made}").search_experiments()
-            made.rename(file)
-    return file
-
-
-@pytest.fixture(scope="session")
-def new_store(empty_store: Path) -> Callable[[Path], str]:
-    """Return a function that puts an empty MLflow database into a folder and returns its URI."""
-
-    def new(folder: Path) -> str:
-        shutil.copy(empty_store, folder / "mlflow.db")
-        return f"sqlite:///{folder / 'mlflow.db'}"
-
-    return new
-
-
-@pytest.fixture
-def tracking_uri(new_store: Callable[[Path], str], tmp_path: Path) -> str:
-    """Return the URI of an empty MLflow database of this test's own, ``mlflow.db`` in ``tmp_path``."""
-    return new_store(tmp_path)

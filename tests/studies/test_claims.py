@@ -19,7 +19,7 @@ from analysis.statistics.tables import LevelTable, level_tables
 from mixlab import Search, Study, add_one_in, leave_one_out
 from mixlab.spec.study_plan import study_plan
 from tests.studies.cells import FOLDER, TRAIN, load, trials
-from trainables.classify import train
+from tests.trainables.refusal import check
 
 NAMES = sorted(file.stem for file in FOLDER.glob("*.py"))
 OF_CLASSIFIERS = [
@@ -113,7 +113,7 @@ def test_every_study_of_several_tables_answers_here_and_in_general(name: str) ->
 @pytest.mark.parametrize("name", ["kimage_style", "kimage_subsampling", "mixers_cifar100", "search_zeta_alpha"])
 def test_a_study_of_which_no_other_test_takes_a_step_can_be_rehearsed(name: str) -> None:
     for config in configurations(name).values():
-        train.resolve(config)
+        check(config)
 
 
 def test_a_study_of_many_tables_has_a_forest() -> None:

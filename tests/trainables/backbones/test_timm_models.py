@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from tests.trainables.refusal import check
 from trainables.backbones.backbone import Backbone, initialise
 from trainables.backbones.names import constructor_of
 from trainables.backbones.pretrained import load_pretrained
@@ -159,7 +160,7 @@ def test_weights_that_cannot_be_fetched_are_one_sentence(tmp_path: Path, monkeyp
 )
 def test_what_cannot_work_is_refused_before_anything_starts(config: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError) as refused:
-        train.check(train.resolve({"dataset": "cifar10", **config}).settings)
+        check({"dataset": "cifar10", **config})
     assert sentence in str(refused.value)
 
 

@@ -1,0 +1,88 @@
+"""What the tests change in the libraries that they use, and the fixtures that all packages share."""
+
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import pytest
+import torch
+from alembic.script import ScriptDirectory
+from filelock import FileLock
+from matplotlib.figure import Figure
+from mlflow.tracking import MlflowClient
+from sqlalchemy import Engine, event
+
+from tests.servers.postgresql import new_database, postgresql
+
+__all__ = ["new_database", "postgresql"]
+
+# Two processes run side by side, and threads that wait for each other are slow.
+torch.set_num_threads(1)
+
+# MLflow looks up its newest migration for every store that is opened, and each time imports all of them.
+_of_config = ScriptDirectory.from_config
+_migrations: dict[str | None, ScriptDirectory] = {}
+
+
+def _imported_once(config: Any) -> ScriptDirectory:
+    location = config.get_main_option("script_location")
+    if location not in _migrations:
+        _migrations[location] = _of_config(config)
+    return _migrations[location]
+
+
+ScriptDirectory.from_config = _imported_once  # type: ignore[method-assign]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _coarse_figures() -> Iterator[None]:
+    """Write figures with fewer pixels and without cutting the fonts of a PDF, which takes longer than the drawing."""
+    savefig = Figure.savefig
+
+    def coarse(figure: Figure, *arguments: Any, **options: Any) -> None:
+        with matplotlib.rc_context({"savefig.dpi": 60, "pdf.fonttype": 3}):
+            savefig(figure, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", coarse)
+        yield
+
+
+@event.listens_for(Engine, "connect")
+def _forgo_durability(connection: Any, _: Any) -> None:
+    """Let SQLite not wait for the disk after each write: no test cuts the power."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous = OFF")
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """Return an empty MLflow database, made once for all workers: its migration takes seconds, a copy takes none."""
+    folder = tmp_path_factory.getbasetemp()
+    file = (folder if worker_id == "master" else folder.parent) / "mlflow.db"
+    with FileLock(f"{file}.lock"):
+        if not file.exists():
+            made = file.with_suffix(".new")
+            MlflowClient(f"sqlite:///{made}").search_experiments()
+            made.rename(file)
+    return file
+
+
+@pytest.fixture(scope="session")
+def new_store(empty_store: Path) -> Callable[[Path], str]:
+    """Return a function that puts an empty MLflow database into a folder and returns its URI."""
+
+    def new(folder: Path) -> str:
+        shutil.copy(empty_store, folder / "mlflow.db")
+        return f"sqlite:///{folder / 'mlflow.db'}"
+
+    return new
+
+
+@pytest.fixture
+def tracking_uri(new_store: Callable[[Path], str], tmp_path: Path) -> str:
+    """Return the URI of an empty MLflow database of this test's own, ``mlflow.db`` in ``tmp_path``."""
+    return new_store(tmp_path)
