@@ -25,7 +25,7 @@ from trainables.training import Run
 IMAGES = 10
 SETTINGS = {
     **{"dataset": "cifar10", "backbone": "resnet8", "init": "torch_default", "mixer": "cutmix", "epochs": 3},
-    **{"batch_size": 4, "lr": 0.05, "precision": "float32"},
+    **{"image_size": 16, "batch_size": 4, "lr": 0.05, "precision": "float32"},
 }
 VIT = {
     **{"optimiser": "adamw", "lr": 1e-3, "weight_decay": 0.05, "weight_decay_on": "matrices", "grad_clip": 1.0},

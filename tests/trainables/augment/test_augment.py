@@ -64,12 +64,12 @@ def test_windows_are_those_cut_by_hand(mode, channels_last):
 
 
 @pytest.mark.parametrize("mode", ["reflect", "zeros"])
-@pytest.mark.parametrize("padding", [0, 1, 4])
+@pytest.mark.parametrize("padding", [0, 2])
 def test_every_image_is_one_window_of_its_own(mode, padding):
     images = places()
     moved = crop_and_flip(images, seeded(), padding=padding, mode=mode)
     shifts = range(-padding, padding + 1)
-    for b in range(3):  # up to 162 windows an image, cut by hand
+    for b in range(3):  # up to 50 windows an image, cut by hand
         possible = torch.stack(
             [by_hand(images[b], down, right, flip, mode) for down in shifts for right in shifts for flip in (0, 1)]
         )

@@ -6,6 +6,7 @@ from torchvision import models
 
 from trainables.backbones import BACKBONES
 from trainables.backbones.torchvision_keys import exportable, from_torchvision, to_torchvision
+from trainables.rehearsal import Undrawn
 
 
 @pytest.mark.parametrize(
@@ -14,9 +15,10 @@ from trainables.backbones.torchvision_keys import exportable, from_torchvision, 
 def test_torchvision_s_network_computes_the_same_and_the_way_back_is_exact(ours, theirs):
     assert exportable(ours)
     backbone = BACKBONES[ours](num_classes=7).double().eval()
-    network = theirs(num_classes=7).double().eval()
+    with Undrawn():
+        network = theirs(num_classes=7).double().eval()
     network.load_state_dict(to_torchvision(backbone.state_dict()))
-    images = torch.rand(2, 3, 64, 64, dtype=torch.float64)
+    images = torch.rand(1, 3, 32, 32, dtype=torch.float64)
     with torch.no_grad():
         torch.testing.assert_close(network(images), backbone(images))
     back = from_torchvision(network.state_dict())

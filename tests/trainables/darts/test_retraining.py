@@ -38,7 +38,7 @@ def numbers(run: SearchRun) -> list[dict[str, float]]:
 
 
 def test_a_network_found_on_small_images_is_trained_on_large_ones_and_goes_on_after_any_epoch(tmp_path: Path) -> None:
-    settings = parse({**SMALL, **FOLDER, "retrain.image_size": 64, "batch_size": 4, "retrain.accumulate": 2})
+    settings = parse({**SMALL, **FOLDER, "retrain.image_size": 64, "retrain.accumulate": 2})
     whole = SearchRun(settings, 0, coloured(), photographs(), CPU)
     while not whole.finished:
         whole.next_epoch()
@@ -152,7 +152,7 @@ def test_the_key_of_a_trial_follows_the_content_of_the_genotype(tmp_path: Path) 
         ({"retrain.dataset": "imagenet", "retrain.image_size": 100}, "multiple of 32 pixels, got .* at 100 pixels"),
         ({"retrain.dataset": "imagenet", "retrain.image_size": 64, "auxiliary": 0.4}, "auxiliary must be 0 unless"),
         ({"retrain.warmup_epochs": 2}, "retrain.warmup_epochs must be less than epochs, 2, got 2"),
-        ({"retrain.accumulate": 3}, "retrain.accumulate must divide batch_size 8, got 3"),
+        ({"retrain.accumulate": 3}, "retrain.accumulate must divide batch_size 4, got 3"),
         ({"retrain.schedule": "steps"}, "retrain.schedule must be 'cosine' or 'linear', got 'steps'"),
         ({"retrain.hue": 0.7}, "retrain.hue must be less than or equal to 0.5, got 0.7"),
         ({"genotype": "darts"}, "genotype must be 'pc_darts_cifar10' or 'pc_darts_imagenet'.*, got 'darts'"),

@@ -10,7 +10,7 @@ from trainables.darts import search_cost
 SMALL = {
     **{"dataset": "cifar10", "train_images": 1000, "test_images": 300, "batch_size": 8},
     **{"search_epochs": 5, "frozen_epochs": 2, "search_batch_size": 8, "search_channels": 4, "search_cells": 3},
-    **{"epochs": 7, "channels": 4, "cells": 3},
+    **{"epochs": 7, "channels": 4, "cells": 3, "operations": ("none", "skip_connect", "sep_conv_3x3")},
 }
 
 

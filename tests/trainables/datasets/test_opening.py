@@ -19,11 +19,11 @@ FOLDER = {
     "folder": "flowers",
     "num_classes": 3,
     "augment": "rrc_flip",
-    "image_size": 32,
+    "image_size": 16,
     "backbone": "resnet8",
     "init": "torch_default",
-    "batch_size": 8,
-    "epochs": 3,
+    "batch_size": 15,
+    "epochs": 2,
     "mixer": "cutmix",
 }
 
@@ -156,9 +156,9 @@ def test_streamed_sizes_follow_the_keys(root):
         test = next(opened.test.test_batches(4))[0]
         return first(opened.train).shape[2:], test.shape[2:], opened.test.test_view.resize
 
-    assert sizes() == ((32, 32), (32, 32), 37)  # the crop is 0.875 of what it is cut from
-    assert sizes(test_size=40, resize=42) == ((32, 32), (40, 40), 42)
-    assert sizes(augment="crop_flip") == ((32, 32), (32, 32), 37)
+    assert sizes() == ((16, 16), (16, 16), 18)  # the crop is 0.875 of what it is cut from
+    assert sizes(test_size=40, resize=42) == ((16, 16), (40, 40), 42)
+    assert sizes(augment="crop_flip") == ((16, 16), (16, 16), 18)
     assert open_dataset(parse({**FOLDER, "augment.resize": 36}), root, "cpu").train.train_view.resize == 36
 
 
@@ -233,8 +233,7 @@ def trained(root, *, workers, stop_after=None, resume_from=None, save_to=None):
 
 def test_a_run_is_the_same_with_any_number_of_workers_and_after_an_interruption(root, tmp_path):
     whole = trained(root, workers=0)
-    assert len(whole) == 3
-    assert len({epoch.metrics["train_loss"] for epoch in whole}) == 3
+    assert len({epoch.metrics["train_loss"] for epoch in whole}) == 2
     checkpoint = tmp_path / "checkpoint"
     checkpoint.mkdir()
     begun = trained(root, workers=2, stop_after=1, save_to=checkpoint)

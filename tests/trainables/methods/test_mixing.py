@@ -33,16 +33,22 @@ def gradients(method: Method) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("mixer", CONVOLUTIONAL)
-def test_every_mixer_trains_the_whole_network(mixer: str) -> None:
-    method = method_for(mixer)
-    loss, _ = step(method)
+def test_every_mixer_trains_the_whole_network_also_in_half_precision(mixer: str) -> None:
+    """As in the loop on a GPU, the loss is close to that of full precision, and gradients are in full precision."""
+    half, full = method_for(mixer), method_for(mixer)
+    loss, _ = step(full)
     assert loss.isfinite()
     assert loss > 0
-    for name, parameter in method.network.named_parameters():
+    for name, parameter in full.network.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
         assert parameter.grad.any(), name
-    assert all(module.training for module in method.modules())
+    assert all(module.training for module in full.modules())
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded, _ = half(pixels(), LABELS, torch.Generator().manual_seed(0))
+    rounded.backward()
+    assert rounded.item() == pytest.approx(loss.item(), rel=0.1)
+    assert all(g.dtype == torch.float32 and g.isfinite().all() for g in gradients(half))
 
 
 @pytest.mark.parametrize("mixer", TWO_OR_MORE)
@@ -53,17 +59,6 @@ def test_every_mixer_of_two_or_more_trains_with_sumix(mixer: str) -> None:
     assert all(g.isfinite().all() for g in gradients(method))
     assert log["regulariser"] > 0
     assert (log["regulariser_gradient"] > 0).all()
-
-
-@pytest.mark.parametrize("mixer", CONVOLUTIONAL)
-def test_every_mixer_trains_in_half_precision(mixer: str) -> None:
-    """As in the loop on a GPU, the loss is close to that of full precision, and gradients are in full precision."""
-    half, full = method_for(mixer), method_for(mixer)
-    with torch.autocast("cpu", torch.bfloat16):
-        loss, _ = half(pixels(), LABELS, torch.Generator().manual_seed(0))
-    loss.backward()
-    assert loss.item() == pytest.approx(step(full)[0].item(), rel=0.1)
-    assert all(g.dtype == torch.float32 and g.isfinite().all() for g in gradients(half))
 
 
 @pytest.mark.parametrize("preset", ["paper", "release"])
@@ -246,7 +241,7 @@ def test_a_share_of_the_batches_is_mixed(mixer: str, keys: dict[str, Any]) -> No
     always.mixer(pixels(), without, **inputs)
     assert torch.equal(state.get_state(), without.get_state())  # at 1 nothing more is drawn than the mixer draws
 
-    if mixer == "cutmix":
+    if mixer == "cutmix" and not keys:
         rng = torch.Generator().manual_seed(1)
         mixed = [half.mix(pixels(), LABELS, rng) for _ in range(400)]
         kept = [batch for batch in mixed if (batch.weights[:, 0] == 1).all()]
