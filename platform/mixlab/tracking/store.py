@@ -2,6 +2,7 @@
 
 import difflib
 import gc
+import os
 import re
 import threading
 import time
@@ -110,6 +111,10 @@ def _require_uri(uri: str, file: Path | None) -> None:
         raise BadInput(
             f"--tracking-uri {uri!r} names a folder; give sqlite:///FILE, such as sqlite:///{file}/mlflow.db"
         )
+    if file is not None and os.access(file, os.R_OK):
+        with file.open("rb") as content:
+            if content.read(16) not in (b"", b"SQLite format 3\0"):  # which MLflow asks again and again for minutes
+                raise BadInput(f"--tracking-uri {uri!r} names a file that is not a database; give that of MLflow")
     if "://" not in uri and uri != "databricks":
         hint = f"did you mean sqlite:///{uri}?" if uri.endswith(".db") else "give sqlite:///FILE, or a server's http://"
         raise BadInput(f"--tracking-uri {uri!r} is no URI; {hint}")

@@ -56,7 +56,7 @@ def test_what_is_no_store_is_a_sentence(uri: str, sentence: str) -> None:
 
 def test_a_file_that_is_no_database_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("these are notes " * 100)
-    with pytest.raises(BadInput, match="file is not a database"):
+    with pytest.raises(BadInput, match="file that is not a database"):
         store.connect(f"sqlite:///{tmp_path / 'notes.txt'}", make=False)
 
 
