@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from scipy import stats
+from scipy.special import softmax
 
 from analysis.statistics.significance import ALPHA, family_p, mean_interval, sign_flip_p
 from trainables.robustness.calibration import calibration_error, reliability
@@ -82,10 +83,7 @@ def uncertainty(arm: NDArray[np.bool_], reference: NDArray[np.bool_]) -> Uncerta
 def class_gains(arm: NDArray[np.bool_], reference: NDArray[np.bool_], labels: NDArray[np.integer]) -> pd.DataFrame:
     """Return the gain in the accuracy of every class, paired by seed, the classes being one family.
 
-    Args:
-        arm: (S, N) which images the arm classifies correctly.
-        reference: (S, N) the same of the arm that it is compared with.
-        labels: (N,).
+    Arguments as `mcnemar`, and the labels (N,).
 
     Returns:
         Index ``class``; columns ``images``, ``gain``, ``low``, ``high`` (percentage points, 95 % t interval), ``p``
@@ -130,6 +128,4 @@ def calibration(predicted: NDArray[np.float64], labels: NDArray[np.integer]) -> 
 
 def probabilities(logits: LOGITS) -> NDArray[np.float64]:
     """Return the softmax over the classes, in float64."""
-    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True).astype(np.float64)
-    exponentials = np.exp(shifted)
-    return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))
+    return np.asarray(softmax(logits.astype(np.float64), axis=-1))

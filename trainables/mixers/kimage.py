@@ -99,11 +99,8 @@ def dcutmix(
 ) -> Mixed:
     """Paste K - 1 nested patches into every image, each from another image and inside the patch before.
 
-    Args:
-        images: (B, C, H, W), left unchanged.
-        rng: source of every random draw, on the device of ``images``.
+    Args besides those of ``dmixup``:
         alpha: draws phi ~ Dirichlet(alpha, ..., alpha), the share of the area that each image gets.
-        num_images: K, at least 2.
         per_batch: one set of patches for the whole batch; the official code draws one per row, as here.
 
     Returns:

@@ -55,12 +55,8 @@ def mixed_cross_entropy(logits: Tensor, labels: Tensor, mixed: Mixed, smoothing:
 def mixed_binary_cross_entropy(logits: Tensor, labels: Tensor, mixed: Mixed) -> Tensor:
     """Return the mean over the batch and the classes, (): each class is a question of its own ("ResNet strikes back").
 
-    As in OpenMixup the answer to a mixed class is its weight; the paper's own code makes it 1 above 0.2.
-
-    Args:
-        logits: (B, L) of the mixed images.
-        labels: (B,) int64 of the batch before mixing.
-        mixed: the batch after mixing.
+    As in OpenMixup the answer to a mixed class is its weight; the paper's own code makes it 1 above 0.2. Arguments as
+    ``mixed_cross_entropy``.
     """
     targets = mixed_targets(mixed, labels, logits.shape[-1]).to(logits.dtype)
     return F.binary_cross_entropy_with_logits(logits, targets)

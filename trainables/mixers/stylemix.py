@@ -91,15 +91,9 @@ def stylecutmix(
 ) -> Mixed:
     """Paste a box of the partner into every image, and draw each of the two also in the style of the other.
 
-    Args:
-        images: (B, C, H, W) in [0, 1], left unchanged.
-        rng: source of every random draw, on the device of ``images``.
+    Args besides those of ``stylemix``:
         alpha: draws the size of the box, the share of the own style, and how much of it is taken from the pixels as
             they are (the paper's gamma), each from Beta(alpha, alpha).
-        content: the paper's r, how much of a label goes by content; the rest goes by style.
-        codec_file: as in ``stylemix``.
-        codec_side: as in ``stylemix``.
-        codec: the network between pixels and features.
 
     Returns:
         A ``Mixed`` with K = 2. Every row has its own shares. The official code can also set gamma by the distance of

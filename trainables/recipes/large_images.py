@@ -6,6 +6,7 @@ AutoMix's procedure (b), and RSB is "ResNet strikes back" (Wightman, Touvron, Je
 """
 
 from trainables.recipes.recipe import Recipe
+from trainables.recipes.small_images import TRANSFORMER
 
 # 4 devices of 64 images.
 IMAGENET_100: Recipe = {
@@ -61,12 +62,7 @@ AIRCRAFT: Recipe = {
 
 # The mixers' own defaults are theirs: mixup (alpha 0.8) and CutMix (1.0), each for half of the images.
 DEIT: Recipe = {
-    "optimiser": "adamw",
-    "weight_decay": 0.05,
-    "weight_decay_on": "matrices",
-    "grad_clip": 5.0,
-    "lr_changes": "each_step",
-    "label_smoothing": 0.1,
+    **TRANSFORMER,
     "dataset": "imagenet",
     "backbone": "deit_small",
     "init": "om_table",

@@ -54,16 +54,20 @@ TINY_IMAGENET_RESNEXT50: Recipe = {
     "backbone": "resnext50",
 }
 
-# At 224 pixels: OM configs/classification/cifar100/mixups/vits. Its DeiT-S passes its drop-path, 0.1, under a name that
-# its class ignores: its numbers are without drop-path.
-CIFAR100_DEIT_SMALL: Recipe = {
+# What transformers are trained with everywhere: the recipe of DeiT.
+TRANSFORMER: Recipe = {
     "optimiser": "adamw",
     "weight_decay": 0.05,
     "weight_decay_on": "matrices",
     "grad_clip": 5.0,
     "lr_changes": "each_step",
-    "warmup_start": 1e-5,
     "label_smoothing": 0.1,
+}
+# At 224 pixels: OM configs/classification/cifar100/mixups/vits. Its DeiT-S passes its drop-path, 0.1, under a name that
+# its class ignores: its numbers are without drop-path.
+CIFAR100_DEIT_SMALL: Recipe = {
+    **TRANSFORMER,
+    "warmup_start": 1e-5,
     "dataset": "cifar100",
     "image_size": 224,
     "backbone": "deit_small",

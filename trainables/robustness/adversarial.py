@@ -66,12 +66,8 @@ def pgd(
 ) -> Tensor:
     """Return images (B, C, H, W) in [0, 1] after gradient ascent within ``epsilon`` of the originals.
 
-    Args:
-        model: a model that takes pixels; it is attacked in evaluation mode.
-        images: (B, C, H, W) pixels in [0, 1].
-        labels: (B,) int64.
+    Args besides those of ``fgsm``:
         rng: draws the random start, uniform within the bound; None starts from the images.
-        epsilon: the bound of the change of a pixel in [0, 1].
         step: the length of a step, in the same unit.
         iterations: the number of steps.
     """
@@ -99,10 +95,7 @@ def fgsm_sumix_release(
 
     They are not bounded by ``epsilon`` in pixels: whatever is darker than the mean becomes the mean.
 
-    Args:
-        model: a model that takes pixels; it is attacked in evaluation mode.
-        images: (B, C, H, W) pixels in [0, 1].
-        labels: (B,) int64.
+    Args besides those of ``fgsm``:
         mean: the value of each channel that the model subtracts from pixels.
         std: the value of each channel that the model divides by.
         epsilon: added to normalised pixels.

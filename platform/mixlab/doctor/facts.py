@@ -50,8 +50,7 @@ class Facts:
     cpus: int
     gpus: Gpus
     load: float  # the mean number of threads that ran or waited for a processor in the last minute
-    memory_mib: int  # the total, within the container's limit
-    memory_free_mib: int
+    memory_free_mib: int  # within the container's limit
     shm_mib: int  # the size of /dev/shm, where Ray keeps objects; 0 where there is none
     temporary: Disk  # the disk of Ray's temporary folder
     files: int  # the number that a process may open
@@ -69,7 +68,6 @@ def collect(asked: Question, node: str = "driver") -> Facts:
     """Return the facts of this machine. It takes seconds, and waits 15 s for a server that swallows packets."""
     storage, sees_marker = probe(asked.storage, asked.marker)
     shm = Path("/dev/shm")
-    memory_mib, memory_free_mib = memory()
     return Facts(
         node=node,
         versions=versions(),
@@ -78,8 +76,7 @@ def collect(asked: Question, node: str = "driver") -> Facts:
         cpus=len(os.sched_getaffinity(0)),
         gpus=probes.gpus(),
         load=os.getloadavg()[0],
-        memory_mib=memory_mib,
-        memory_free_mib=memory_free_mib,
+        memory_free_mib=free_memory(),
         shm_mib=shutil.disk_usage(shm).total // MIB if shm.exists() else 0,
         temporary=disk(Path(tempfile.gettempdir())),
         files=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
@@ -108,12 +105,12 @@ def versions() -> dict[str, str]:
     return found
 
 
-def memory() -> tuple[int, int]:
-    """Return the total and the free memory in MiB: of the container if it has a limit, else of the machine."""
-    total, free = psutil.virtual_memory().total, psutil.virtual_memory().available
+def free_memory() -> int:
+    """Return the free memory in MiB: of the container if it has a limit, else of the machine."""
+    free = psutil.virtual_memory().available
     try:
         limit = int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="utf-8"))
         used = int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="utf-8"))
     except (OSError, ValueError):  # no limit: the file is missing, or says "max"
-        return total // MIB, free // MIB
-    return min(total, limit) // MIB, max(0, min(free, limit - used)) // MIB
+        return free // MIB
+    return max(0, min(free, limit - used)) // MIB

@@ -38,7 +38,6 @@ class SearchTrial(Trial):
 
     number: int  # within its cell, from 0
     seeds: tuple[int, ...]
-    point: Mapping[str, Any]  # the values that the sampler chose
 
     @property
     def name(self) -> str:
@@ -149,9 +148,7 @@ class Search:
         found = train.resolve(self.config(cell, point))
         seeds = tuple(self.search_seeds)
         key = digest({"config": train.hashed(found.flat), "seeds": list(seeds)})
-        return SearchTrial(
-            key, cell.arm, cell.levels, seeds[0], found.flat, found.settings, number=number, seeds=seeds, point=point
-        )
+        return SearchTrial(key, cell.arm, cell.levels, seeds[0], found.flat, found.settings, number=number, seeds=seeds)
 
     def history_name(self, cell: Cell, train: CompleteTrainable) -> str:
         """Return the name of the cell's Optuna study: trials that are comparable, and only they, are in one."""

@@ -1,4 +1,4 @@
-"""Every name that the platform uses in MLflow: tags, artifacts, and the keys of ``plan.json``.
+"""Every name that the platform uses in MLflow: tags, levels and artifacts.
 
 The writer and the analysis both take them from here.
 """
@@ -43,22 +43,3 @@ KEPT_FILES = ("model*.pt", PREDICTIONS_FILE, "genotype.json")  # patterns of a f
 
 # Prefixes of the columns of a frame of runs, so that a factor may be called "seed" or "epochs".
 FACTOR, CONFIG, METRIC = "factor.", "config.", "metric."
-
-# Keys of plan.json that every study has.
-PLAN_KEYS = (
-    "study",
-    "preset",
-    "factors",
-    "arms",
-    "baseline",
-    "against",
-    "controls",
-    "design",
-    "metric",
-    "metrics",
-    "family",
-    "delta",
-    "sequential",
-    "config",
-    "trials",
-)

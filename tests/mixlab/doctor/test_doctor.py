@@ -27,7 +27,6 @@ DRIVER = Facts(
     cpus=4,
     gpus=Gpus(),
     load=0.5,
-    memory_mib=16000,
     memory_free_mib=12000,
     shm_mib=2000,
     temporary=Disk(200_000, 100_000),
