@@ -1,6 +1,7 @@
 """The set-up of every test process. What takes seconds to import is in ``tests/libraries.py``."""
 
 import atexit
+import ctypes
 import gc
 import os
 import signal
@@ -38,6 +39,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True, scope="module")
 def _only_own_garbage() -> None:
-    """Let each file's tests collect only what they have made themselves."""
+    """Let each file's tests collect only what they have made themselves, with the memory that others have left."""
     gc.collect()
     gc.freeze()
+    ctypes.CDLL(None).malloc_trim(0)

@@ -1,6 +1,5 @@
 """Tries a study by a dry run, and by training steps on two images of noise."""
 
-import functools
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -79,25 +78,25 @@ def parts_of(keys: Mapping[str, Any], config: Config) -> set[str]:
 def take_steps(names: Iterable[str], monkeypatch: pytest.MonkeyPatch) -> int:
     """Take the steps, check that each moves the network's head to finite weights, and return the number of networks.
 
-    Each network is built once for its many cells.
+    Each network is built once for its many cells, which follow one another, and is then forgotten.
     """
     build = methods.build_network
-    cells = different(names)  # resolving rehearses some on tensors without numbers: not with the networks kept here
+    cells = different(names)
 
-    @functools.cache
-    def network(backbone: str, size: int, classes: int, regularised: tuple[float, float]) -> Any:
-        config, dataset = wanted[backbone, size, classes, regularised]
-        return build(config, dataset)
+    def network_of(config: Config) -> tuple[object, ...]:
+        dataset = dataset_of(config)
+        return config.backbone, dataset.image_shape[1], dataset.num_classes, config.drop_path, config.drop_block
 
-    def cached(config: Any, dataset: Any, seed: int = 0, weights: Any = None) -> Any:
-        regularised = (config.drop_path, config.drop_block)
-        key = (config.backbone, dataset.image_shape[1], dataset.num_classes, regularised)
-        wanted[key] = (config, dataset)
-        return network(*key)
+    kept: dict[tuple[object, ...], Any] = {}
 
-    wanted: dict[tuple[str, int, int, tuple[float, float]], Any] = {}
-    monkeypatch.setattr(methods, "build_network", cached)
-    for cell, settings in cells.items():
+    def built_once(config: Any, dataset: Any, seed: int = 0, weights: Any = None) -> Any:
+        if network_of(config) not in kept:
+            kept.clear()
+            kept[network_of(config)] = build(config, dataset)
+        return kept[network_of(config)]
+
+    monkeypatch.setattr(methods, "build_network", built_once)
+    for cell, settings in sorted(cells.items(), key=lambda item: str(network_of(item[1]))):
         dataset = dataset_of(settings)
         noise = torch.randint(0, 256, (2, *dataset.image_shape), dtype=torch.uint8)
         split = Split(noise, torch.tensor([0, dataset.num_classes - 1]))
@@ -109,4 +108,4 @@ def take_steps(names: Iterable[str], monkeypatch: pytest.MonkeyPatch) -> int:
         assert math.isfinite(log["train_loss"]), cell
         assert head.isfinite().all(), cell
         assert not torch.equal(head, before), cell
-    return len(wanted)
+    return len({network_of(settings) for settings in cells.values()})
