@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from trainables.mixers.mixed import Mixed, blend, pair, require_one_of
+from trainables.mixers.mixed import Mixed, blend, blend_rows, pair, require_one_of
 
 # The weight of a label: the pasted area, or lambda as it was drawn, before a box was clipped at the border.
 Label = Literal["area", "drawn"]
@@ -95,7 +95,9 @@ def inside(boxes: Boxes, height: int, width: int) -> Tensor:
 
 def outside(boxes: Boxes, height: int, width: int) -> Tensor:
     """Return (B, 1, H, W) float32: 1 at the pixels around each row's box, 0 inside."""
-    return inside(boxes, height, width).neg_().add_(1)
+    rows, columns = within(boxes.top, boxes.bottom, height), within(boxes.left, boxes.right, width)
+    one = torch.ones((), device=rows.device)
+    return torch.addcmul(one, rows[:, None, :, None], columns[:, None, None, :], value=-1)
 
 
 def areas(boxes: Boxes) -> Tensor:
@@ -119,7 +121,10 @@ def paste(images: Tensor, partner: Tensor, boxes: Boxes, lam: Tensor, label: Lab
         label: weights are the pixels, or ``lam``.
     """
     height, width = images.shape[2:]
-    mixed = blend(images, partner, outside(boxes, height, width))
+    if len(boxes.top) == 1:
+        mixed = blend(images, partner, outside(boxes, height, width))
+    else:
+        mixed = blend_rows(images, partner, lambda rows: outside(Boxes(*(of[rows] for of in boxes)), height, width))
     return pair(mixed, partner, label_share(boxes, height, width, lam, label))
 
 

@@ -54,23 +54,22 @@ def low_frequency_noise(count: int, height: int, width: int, decay: float, rng: 
 
 
 def highest(field: Tensor, count: Tensor) -> Tensor:
-    """Return a mask (B, H, W) float32: 1 at the ``count[b]`` highest pixels of each field, 0 elsewhere.
+    """Turn a field (B, H, W) into a mask, and return it: 1 at its ``count[b]`` highest pixels, 0 elsewhere.
 
     Args:
-        field: (B, H, W).
+        field: (B, H, W) float32, changed in place.
         count: (B,) whole numbers in 0..HW.
 
     The threshold is a multiple of 2^-25 once a field is scaled to [0, 1]. Equal pixels stay on the same side of it.
     """
-    mask = torch.empty_like(field)
     sorts = field.device.type == "cpu" and type(field) is Tensor  # NumPy cannot sort what has no numbers
     for rows in portions(field):
         flat = field[rows].flatten(1)
         least, most = flat.amin(1, keepdim=True), flat.amax(1, keepdim=True)
         flat = (flat - least).div_(most - least)  # in [0, 1]
         find = _threshold_by_sorting if sorts else _threshold_by_counting
-        torch.gt(flat, find(flat, count[rows][:, None]), out=mask[rows].flatten(1))
-    return mask
+        torch.gt(flat, find(flat, count[rows][:, None]), out=field[rows].flatten(1))
+    return field
 
 
 def _threshold_by_counting(flat: Tensor, count: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ Shape letters: B batch, K sources of a mixture, C channels, H height, W width, L
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -129,13 +129,18 @@ def blend(images: Tensor, partner: Tensor, own: Tensor) -> Tensor:
     Exact where the share is 0 or 1. In place on the partners' copy: several times as fast as ``torch.where``.
     """
     own = own.to(images.dtype)
-    if images.requires_grad and torch.is_grad_enabled():
-        return images.index_select(0, partner).lerp_(images, own)
-    mixed = torch.empty_like(images)
     if len(own) == 1 and own.shape[2:] == images.shape[2:]:
         own = each_channel(own, images)
+    return blend_rows(images, partner, lambda rows: own if len(own) == 1 else own[rows])
+
+
+def blend_rows(images: Tensor, partner: Tensor, own: Callable[[slice], Tensor]) -> Tensor:
+    """Do as ``blend``, with the shares of some rows at a time, so that they need not be in memory all at once."""
+    if images.requires_grad and torch.is_grad_enabled():
+        return images.index_select(0, partner).lerp_(images, own(slice(None)).to(images.dtype))
+    mixed = torch.empty_like(images)
     for rows in portions(images):
-        shares = own if len(own) == 1 else each_channel(own[rows], images)
+        shares = each_channel(own(rows).to(images.dtype), images)
         torch.index_select(images, 0, partner[rows], out=mixed[rows]).lerp_(images[rows], shares)
     return mixed
 

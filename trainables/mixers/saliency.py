@@ -11,7 +11,6 @@ so that even the most salient pixel, decided by ties of whole numbers, is the sa
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from trainables.mixers.mixed import portions
@@ -30,7 +29,7 @@ def to_bytes(images: Tensor) -> Tensor:
 
 
 def grey(pixels: Tensor) -> Tensor:
-    """Return the brightness (B, H, W) in 0..255, in the fixed-point arithmetic (15 bits) of OpenCV.
+    """Return the brightness (B, H, W) in 0..255, whole float32 numbers, in the fixed-point arithmetic of OpenCV.
 
     Args:
         pixels: (B, 1 or 3, H, W) RGB in 0..255.
@@ -40,19 +39,27 @@ def grey(pixels: Tensor) -> Tensor:
     if pixels.shape[1] != 3:
         raise ValueError(f"saliency needs images of 1 or 3 channels, got {pixels.shape[1]}")
     red, green, blue = pixels.unbind(1)
-    return (red * 9798).add_(green, alpha=19235).add_(blue, alpha=3735).add_(16384).mul_(2**-15).floor_()
+    weighted = (red * (9798 / 2**15)).add_(green, alpha=19235 / 2**15).add_(blue, alpha=3735 / 2**15)
+    return weighted.add_(0.5).floor_()
 
 
 def blur(brightness: Tensor) -> Tensor:
     """Return sums (B, H, W) under the 3x3 binomial kernel, 16 times the Gaussian blur; the border is reflected.
 
     Args:
-        brightness: (B, H, W).
+        brightness: (B, H, W), floating point, or whole numbers of 16 bits in 0..255.
     """
-    mode = "reflect" if min(brightness.shape[1:]) > 1 else "replicate"
-    padded = F.pad(brightness, (1, 1, 1, 1), mode=mode)
-    rows = (padded[:, :-2] + padded[:, 2:]).add_(padded[:, 1:-1], alpha=2)
-    return (rows[..., :-2] + rows[..., 2:]).add_(rows[..., 1:-1], alpha=2)
+    return _binomial(_binomial(brightness).transpose(1, 2)).transpose(1, 2)
+
+
+def _binomial(values: Tensor) -> Tensor:
+    """Return the sum along dim 1 of each value's two neighbours and of itself, twice."""
+    sums = torch.empty_like(values)
+    torch.add(values[:, :-2], values[:, 2:], out=sums[:, 1:-1])
+    inner = min(1, values.shape[1] - 1)  # the neighbour of an end, which the border reflects
+    torch.mul(values[:, inner], 2, out=sums[:, 0])
+    torch.mul(values[:, -1 - inner], 2, out=sums[:, -1])
+    return sums.add_(values, alpha=2)
 
 
 class Windows:
@@ -63,21 +70,21 @@ class Windows:
 
     def __init__(self, values: Tensor) -> None:
         self.integral = values.cumsum(1).cumsum_(2)  # (B, H, W)
+        self.rows, self.found = torch.empty(2, *values.shape, device=values.device)
 
     def sums(self, half: int) -> Tensor:
-        """Return the sum of each pixel's window, (B, H, W)."""
-        return _differences(_differences(self.integral, half, dim=1), half, dim=2)
+        """Return the sum of each pixel's window, (B, H, W), in memory that the next call uses again."""
+        _differences(self.integral, half, out=self.rows)
+        _differences(self.rows.transpose(1, 2), half, out=self.found.transpose(1, 2))
+        return self.found
 
 
-def _differences(sums: Tensor, half: int, dim: int) -> Tensor:
-    """Return how much running sums grow, along ``dim``, from n pixels before each pixel to n after it, both clipped."""
-    size = sums.shape[dim]
-    within = max(0, size - half)  # pixels that are n or more before the end
-    grown = torch.empty_like(sums)
-    grown.narrow(dim, 0, within).copy_(sums.narrow(dim, size - within, within))
-    grown.narrow(dim, within, size - within).copy_(sums.narrow(dim, size - 1, 1))
-    grown.narrow(dim, size - within, within).sub_(sums.narrow(dim, 0, within))
-    return grown
+def _differences(sums: Tensor, half: int, out: Tensor) -> None:
+    """Put into ``out`` how much running sums grow along dim 1, from n before each pixel to n after it, both clipped."""
+    within = max(0, sums.shape[1] - half)  # pixels that are n or more before the end
+    out[:, :within] = sums[:, half:]
+    out[:, within:] = sums[:, -1:]
+    out[:, half:].sub_(sums[:, :within])
 
 
 class Scale(NamedTuple):
@@ -92,21 +99,22 @@ def stand_out(centre: Tensor, surround: Tensor, scales: list[Scale]) -> Tensor:
     """Return the saliency (B, H, W) in [0, 1], in steps of 1/255.
 
     Args:
-        centre: (B, H, W) brightness of the pixels, whole numbers in 0..255.
-        surround: (B, H, W) brightness that the surroundings are averaged over.
+        centre: (B, H, W) brightness of the pixels, whole float32 numbers in 0..255.
+        surround: (B, H, W) float32, brightness that the surroundings are averaged over.
         scales: of such images.
     """
     windows = Windows(surround)
     total, either = torch.zeros(2, *centre.shape, dtype=torch.int16, device=centre.device)
+    contrast = torch.empty_like(total)
     for half, times, others in scales:
-        mean = windows.sums(half).sub_(centre).div_(others)  # of the surroundings, without the pixel itself
-        contrast = torch.sub(centre, mean, out=mean).to(torch.int16)  # cut to whole numbers, as OpenCV's bytes are
+        sums = windows.sums(half).sub_(centre)  # of the surroundings, without the pixel itself
+        contrast.copy_(torch.addcdiv(centre, sums, others, value=-1, out=sums))  # cut to whole numbers, as in OpenCV
         if surround is not centre:
             contrast.fmod_(256)  # a byte that overflows starts again at 0; the mean of bytes overflows none
         total.add_(contrast, alpha=times)
         either.add_(contrast.abs_(), alpha=times)
     brighter, darker = either + total, either.sub_(total)  # than the surroundings, twice as large
-    both = full_range(brighter.float()).add_(full_range(darker.float()))  # a byte that overflows starts again at 0
+    both = full_range(brighter).add_(full_range(darker)).bitwise_and_(255)  # a byte that overflows starts again at 0
     return both.float().div_(255)
 
 
@@ -126,16 +134,15 @@ def scales_of(height: int, width: int, device: torch.device) -> list[Scale]:
 
 
 def full_range(contrast: Tensor) -> Tensor:
-    """Return (B, H, W) uint8, scaled to a maximum of 255 in each image and cut to whole numbers; zeros stay zeros.
+    """Return (B, H, W) int16, scaled to a maximum of 255 in each image and cut to whole numbers; zeros stay zeros.
+
+    OpenCV divides in float32 and multiplies in float64, where no product is rounded up to the next whole number.
 
     Args:
-        contrast: (B, H, W) whole numbers, at least 0.
+        contrast: (B, H, W) int16, at least 0.
     """
-    share = contrast.div_(contrast.flatten(1).amax(dim=1).clamp_(min=1)[:, None, None])
-    scaled = (share * 255).floor_()
-    # OpenCV multiplies in float64. In float32 a product may round up to the next integer: take that back.
-    rounded_up = (share * 256).sub_(scaled).lt_(share)
-    return scaled.sub_(rounded_up).to(torch.uint8)
+    largest = contrast.flatten(1).amax(dim=1).clamp_(min=1)[:, None, None]
+    return contrast.float().div_(largest).double().mul_(255).to(torch.int16)
 
 
 @torch.no_grad()
@@ -169,14 +176,16 @@ def fine_grained_saliency(images: Tensor) -> Tensor:
     Equal to OpenCV's on the same bytes (which it takes as BGR) up to about 256x256 pixels, above which
     its integral image in float32 is no longer exact.
     """
-    scales = scales_of(images.shape[2], images.shape[3], images.device)
-    found = []
+    count, _, height, width = images.shape
+    scales = scales_of(height, width, images.device)
+    found = torch.empty(count, height, width, device=images.device)
     for rows in portions(images):
-        brightness = grey(to_bytes(images[rows].contiguous()))
+        brightness = grey(to_bytes(images[rows].contiguous())).to(torch.int16)
         for _ in range(2):
-            brightness = blur(brightness).add_(8).mul_(1 / 16).floor_()
-        found.append(stand_out(brightness, brightness, scales))
-    return torch.cat(found)
+            brightness = blur(brightness).add_(8).bitwise_right_shift_(4)
+        centre = brightness.float()
+        found[rows] = stand_out(centre, centre, scales)
+    return found
 
 
 def salient_pixel(saliency: Tensor) -> tuple[Tensor, Tensor]:

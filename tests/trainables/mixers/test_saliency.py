@@ -34,7 +34,7 @@ def scenes(count: int, height: int, width: int) -> Tensor:
         for i in range(count)
     ]
     for image in images:
-        y, x = rng.integers(height - 3), rng.integers(width - 3)
+        y, x = rng.integers(max(1, height - 3)), rng.integers(max(1, width - 3))
         image[y : y + 3, x : x + 3] = rng.integers(0, 256, 3)
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
 
@@ -45,7 +45,9 @@ def correlation(one: Tensor, two: Tensor) -> Tensor:
     return (one * two).sum(1) / (one.norm(dim=1) * two.norm(dim=1))
 
 
-@pytest.mark.parametrize(("height", "width"), [(16, 12), (32, 32), (17, 33), (5, 7), (64, 48), (130, 250)])
+@pytest.mark.parametrize(
+    ("height", "width"), [(16, 12), (32, 32), (17, 33), (5, 7), (64, 48), (130, 250), (1, 12), (12, 1)]
+)
 def test_it_is_opencvs_to_the_last_bit(height: int, width: int) -> None:
     images = scenes(12, height, width)
     torch.testing.assert_close(fine_grained_saliency(images), opencv(blue_first(images)), rtol=0, atol=1e-6)
