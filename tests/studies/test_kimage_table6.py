@@ -105,7 +105,7 @@ def test_without_scores_the_study_says_what_is_missing(tmp_path: Path, monkeypat
 
 
 def test_one_step_of_every_cell(scored: Path) -> None:
-    """A search on 40 images of CIFAR's size, and a step of the whole network on two photographs of 224 pixels."""
+    """A search on 40 images of CIFAR's size, and a step of the whole network on two photographs, of 224 pixels once."""
     generator = torch.Generator().manual_seed(0)
 
     def noise(count: int, side: int) -> Splits:
@@ -114,10 +114,12 @@ def test_one_step_of_every_cell(scored: Path) -> None:
         return Splits(split, split)
 
     small = {"search_channels": 4, "search_cells": 3, "search_batch_size": 8, "search_epochs": 1, "frozen_epochs": 0}
+    small |= {"channels": 4, "cells": 3, "batch_size": 2, "retrain.accumulate": 1}
     for cell, config in cells().items():
-        settings = parse({**config, **small, "channels": 4, "cells": 3, "batch_size": 2, "retrain.accumulate": 1})
+        side = 224 if cell == CELLS[-1] else 64
+        settings = parse({**config, **small, **({} if side == 224 else {"retrain.image_size": side, "auxiliary": 0.0})})
         searched = noise(100, 32) if settings.known_genotype is None else None
-        run = SearchRun(settings, 0, searched, noise(2, 224), torch.device("cpu"))
+        run = SearchRun(settings, 0, searched, noise(2, side), torch.device("cpu"))
         if run.search is not None:
             run.next_epoch()
         assert run.retraining is not None

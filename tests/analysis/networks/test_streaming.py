@@ -19,7 +19,7 @@ from trainables.datasets.resident import Resident
 from trainables.methods import build_network
 
 ROBUSTNESS = {"pgd": True, "release": True, "corruptions": False, "official": {}}
-LANDSCAPE = {"steps": 5, "plane": 5, "directions": 2}
+LANDSCAPE = {"steps": 3, "plane": 3, "directions": 2}
 OCCLUSION = {"fill": "mean", "order": "random", "draws": 2}
 
 
@@ -31,8 +31,8 @@ def config() -> Config:
 @pytest.fixture
 def source() -> Resident:
     generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (14, 3, 32, 32), generator=generator, dtype=torch.uint8)
-    return Resident(Split(images, torch.arange(14) % 10), "cpu", augment=None)
+    images = torch.randint(0, 256, (5, 3, 32, 32), generator=generator, dtype=torch.uint8)
+    return Resident(Split(images, torch.arange(5)), "cpu", augment=None)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_batches_change_no_number(
     network = build_network(config, dataset_of(config)).eval().double()
     monkeypatch.setattr("trainables.datasets.resident.in_unit_range", lambda images: images.double() / 255)
     whole = measure(network, source, config, protocol)
-    monkeypatch.setattr(evaluate, "MOST_IMAGES", 5)
+    monkeypatch.setattr(evaluate, "MOST_IMAGES", 2)
     parts = measure(network, source, config, protocol)
     assert flat(parts) == pytest.approx(flat(whole), rel=1e-9)
 

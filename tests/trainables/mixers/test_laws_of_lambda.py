@@ -58,7 +58,7 @@ def fmix_law(alpha: float) -> Law:
 def gridmix_law(alpha: float) -> Law:
     rng = default_rng(1)
     shares = []
-    for _ in range(20_000):
+    for _ in range(8_000):
         lam, holes = rng.beta(alpha, alpha), int(rng.integers(2, 7))
         area, aspect = rng.uniform(0.5, 1), rng.uniform(0.5, 2)
         width = int(math.sqrt(int(H * W * area) / aspect))
