@@ -1,24 +1,17 @@
 """The spec of a search: the trials of each arm, the confirmation, and the refusals in one sentence."""
 
-import runpy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import optuna
-import pytest
 
-from mixlab import Arm, Choice, Float, Int, Metric, Search, Study, main
+from mixlab import Arm, Choice, Float, Int, Metric, Search, Study
 from mixlab.api import configure
 from mixlab.cli import parse
-from mixlab.errors import BadInput
-from mixlab.spec import space_checks
 from mixlab.spec.space import Space, corners, describe, grid, suggest
 from mixlab.spec.study_plan import study_plan
 from mixlab.spec.trainable import complete
-from trainables import classify
 
 KNOWN = {"zeta", "alpha", "mixer", "layers", "term", "epochs", "validation", "evaluate", "lr"}
 
@@ -177,128 +170,3 @@ def test_ranges_in_words() -> None:
     assert describe(Float(0.05, 2, log=True)) == "0.05 to 2, log"
     assert describe(Int(1, 9, step=2)) == "1 to 9, steps of 2"
     assert describe(Choice("a", "b", when={"term": ("su", "s")})) == "a | b where term in su, s"
-
-
-def of(**space: Any) -> Callable[[], Search]:
-    return lambda: replace(SEARCH, space=space)
-
-
-@pytest.mark.parametrize(
-    ("make", "options", "parts"),
-    [
-        (of(), [], ["empty", "at least one key"]),
-        (of(zeta=Float(0.5, 0.5)), [], ["zeta", "empty", "0.5"]),
-        (of(zeta=Float(2, 0.05)), [], ["zeta", "inverted", "2", "0.05"]),
-        (of(zeta=Float(0, 2, log=True)), [], ["zeta", "log", "above 0", "reach 0"]),
-        (of(zeta=Float(-1, 2, log=True)), [], ["zeta", "log", "-1"]),
-        (of(zeta=Float(0, float("inf"))), [], ["zeta", "inf", "finite"]),
-        (of(zeta=Float("0", 1)), [], ["zeta", "'0'", "number"]),
-        (of(zeta=Float(0, 1, step=2)), [], ["zeta", "step", "2"]),
-        (of(zeta=Float(0.1, 1, step=0.1, log=True)), [], ["zeta", "log", "step"]),
-        (of(layers=Int(1.5, 3)), [], ["layers", "whole", "1.5"]),
-        (of(mixer=Choice("a")), [], ["mixer", "at least 2", "'a'"]),
-        (of(term=Choice("a", "a")), [], ["term", "twice"]),
-        (of(term=Choice("a", ("b",))), [], ["term", "('b',)"]),
-        (of(zeta=(0, 1)), [], ["zeta", "(0, 1)", "Float"]),
-        (of(zeat=Float(0, 1)), [], ["unknown key 'zeat'"]),
-        (of(alpha=Float(1, 40)), [], ["alpha", "at most 10", "40"]),
-        (of(zeta=Float(0, 1, when={"mixer": "cutmix"})), [], ["zeta", "mixer", "tuple", "'cutmix'"]),
-        (of(zeta=Float(0, 1, when={"mixxer": ("cutmix",)})), [], ["zeta", "'mixxer'", "'mixer'"]),
-        (of(term=Choice("a", "b"), zeta=Float(0, 1, when={"term": ("c",)})), [], ["zeta", "term", "['c']", "'a'"]),
-        (
-            of(zeta=Float(0, 1, when={"alpha": (1.0,)}), alpha=Float(1, 2, when={"zeta": (1.0,)})),
-            [],
-            ["zeta, alpha", "look at one another"],
-        ),
-        (of(zeta=Float(0, 1, when=["mixer"])), [], ["zeta", "['mixer']", "map keys to values"]),
-        (of(term=Choice(0.1, "0.1")), [], ["term", "'0.1'", "twice"]),
-        (of(term=Choice(True, 1)), [], ["term", "1", "twice"]),
-        (of(layers=Int(1, 10**30)), [], ["layers", "within", "1000000"]),
-        (lambda: replace(SEARCH, space={5: Float(0, 1)}), [], ["5", "text"]),
-        (of(**{"ze%ta": Float(0, 1)}), [], ["'ze%ta'", "MLflow"]),
-        (lambda: replace(SEARCH, space=["zeta"]), [], ["['zeta']", "mapping"]),
-        (lambda: replace(SEARCH, tuning=["evaluate"]), [], ["['evaluate']", "mapping"]),
-        (lambda: replace(SEARCH, budget=4.0), [], ["4.0", "whole number"]),
-        (lambda: replace(SEARCH, budget=True), [], ["True", "whole number"]),
-        (lambda: replace(SEARCH, budgets=[4]), [], ["[4]", "presets"]),
-        (lambda: replace(SEARCH, budgets={"smoke": "4"}), [], ["'smoke'", "'4'", "whole number"]),
-        (lambda: replace(SEARCH, concurrent=1.5), [], ["1.5", "whole number"]),
-        (lambda: replace(SEARCH, study=5), [], ["a Study", "5"]),
-        (of(lr=Float(1, 4)), [], ["lr", "space", "'cutmix · plain'"]),
-        (lambda: replace(SEARCH, objective="test_top1"), [], ["'test_top1'", "held-out data", "'val_top1'"]),
-        (lambda: replace(SEARCH, tuning={"validation": 0.1, "evaluate": "test"}), [], ["'test'", "'validation'"]),
-        (lambda: replace(SEARCH, search_seeds=(2,)), [], ["seed 2", "fresh"]),
-        (lambda: replace(SEARCH, search_seeds=()), [], ["at least 1 seed"]),
-        (lambda: replace(SEARCH, direction="up"), [], ["'up'", "maximize"]),
-        (lambda: SEARCH, ["--trials", "3"], ["3", "below the number of arms, 4"]),
-        (lambda: SEARCH, ["--trials", "0"], ["0", "below"]),
-        (lambda: SEARCH, ["--trials", "10"], ["10", "equally", "8 or 12"]),
-        (lambda: SEARCH, ["--trials", "20240608"], ["20240608 trials", "at most 100000"]),
-        (of(layers=Int(1, 2**50)), ["--sampler", "grid"], ["grid", "1125899906842624 trials", "at most 100000"]),
-        (
-            of(**{key: Int(1, 10_000) for key in ("zeta", "layers")}),
-            ["--sampler", "grid"],
-            ["grid", "100000000 trials", "at most 100000"],
-        ),
-        (lambda: SEARCH, ["--sampler", "tpee"], ["'tpee'", "'tpe'"]),
-        (lambda: SEARCH, ["--sampler", "grid"], ["grid", "zeta", "continuous"]),
-        (lambda: SEARCH, ["--scheduler", "ahsa"], ["'ahsa'", "'asha'"]),
-        (lambda: SEARCH, ["--concurrent", "0"], ["0", "at least 1"]),
-        (lambda: SEARCH, ["--set", "zeta=1"], ["zeta=1", "varies"]),
-        (lambda: SEARCH, ["--set", "evaluate=test"], ["'test'", "held-out data"]),
-    ],
-)
-def test_bad_input_is_one_sentence_and_exit_2(
-    make: Callable[[], Search],
-    options: list[str],
-    parts: list[str],
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as stopped:
-        main(make(), Toy(), options)
-    assert stopped.value.code == 2
-    sentence = capsys.readouterr().err.strip()
-    assert sentence.startswith("error: ")
-    assert "\n" not in sentence
-    for part in parts:
-        assert part in sentence
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_numbers_of_numpy_are_numbers_of_a_space() -> None:
-    assert Float(np.float32(0.5), np.int64(2)) == Float(0.5, 2)
-    assert Choice(np.float64(0.1), np.bool_(True)).values == (0.1, True)
-    space_checks.check({"zeta": Int(np.int64(1), np.int32(3)), "term": Choice(np.float32(0.5), 1)})
-
-
-def test_a_trainable_whose_objectives_are_no_list_is_a_sentence() -> None:
-    for found in ("val_top1", []):
-        train = Toy()
-        train.objectives = lambda config, found=found: found  # type: ignore[method-assign, misc, assignment]
-        with pytest.raises(BadInput, match="must be a list of at least one metric's name, got"):
-            replace(SEARCH, objective="").completed(complete(train))
-
-
-def test_check_raises_what_main_prints() -> None:
-    with pytest.raises(BadInput, match="continuous"):
-        replace(SEARCH, sampler="grid").check(TRAIN)
-
-
-def test_the_real_search_refuses_an_objective_that_training_never_reports(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    study = runpy.run_path(str(Path(__file__).parents[3] / "studies" / "search_zeta_alpha.py"))["study"]
-    monkeypatch.chdir(tmp_path)
-    for objective, part in (("val_topp1", "did you mean 'val_top1'?"), ("test_top5", "or 'val_top1' or")):
-        with pytest.raises(SystemExit) as stopped:
-            main(replace(study, objective=objective), classify.train, ["--preset", "smoke"])
-        assert stopped.value.code == 2
-        assert part in capsys.readouterr().err
-    with pytest.raises(SystemExit) as stopped:
-        main(replace(study, tuning={}), classify.train, ["--preset", "smoke"])
-    assert stopped.value.code == 2
-    assert "evaluate must be 'validation'" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
