@@ -19,7 +19,7 @@ from trainables.known import require_known
 from trainables.losses.sumix_terms import SUMixTerms
 from trainables.mixers import MIXERS
 from trainables.mixers.automix_presets import PRESETS, AutoMixDefinition
-from trainables.mixers.options import EveryMixer, SlowCopy, common_options
+from trainables.mixers.options import EveryMixer, MaskBlock, common_options
 from trainables.optimiser_config import OptimiserConfig
 from trainables.ranges import Count, Init, NotNegative, Pretrained, Share, ShareBelowOne
 from trainables.schedules import ScheduleConfig, check_schedule
@@ -167,13 +167,13 @@ def _has_drop_path(backbone: str) -> bool:
 
 def mixer_options(mixer: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return every option of ``mixer``: those given, checked against its signature, and its defaults."""
-    parameters = inspect.signature(MIXERS[mixer]).parameters.values()
-    defaults = common_options(given.get("pipeline")) | {
-        p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is not p.empty
+    parameters = inspect.signature(MIXERS[mixer]).parameters
+    defaults = common_options(given.get("pipeline"), learns_masks="generate" in parameters) | {
+        p.name: p.default for p in parameters.values() if p.kind is p.KEYWORD_ONLY and p.default is not p.empty
     }
     for name in given:
         require_known(f"option of {mixer}", f"mixer.{name}", [f"mixer.{p}" for p in defaults])
-    kinds = {**annotations(EveryMixer), **annotations(SlowCopy), **annotations(MIXERS[mixer])}
+    kinds = {**annotations(EveryMixer), **annotations(MaskBlock), **annotations(MIXERS[mixer])}
     options = {
         name: checked(f"mixer.{name}", given[name], kinds[name]) if name in given else default
         for name, default in defaults.items()

@@ -7,10 +7,9 @@ import pytest
 
 from trainables import recipes
 from trainables.backbones import BACKBONES
-from trainables.config import Config, flatten, parse
+from trainables.config import Config, flatten, mixer_options, parse
 from trainables.datasets import DATASETS
 from trainables.mixers import MIXERS
-from trainables.mixers.automix import automix
 from trainables.recipes import ALPHA, TRANSFORMERS, ZETA, automix_settings, recipe_of, sumix_settings
 from trainables.recipes.by_cell import RECIPES as BY_CELL
 from trainables.recipes.learned_masks import ALPHA_OF_DATASET, LEARNED, RELEASED, strengths
@@ -96,7 +95,7 @@ def test_the_tables_name_what_is_there() -> None:
 @pytest.mark.parametrize("backbone", ["wrn28_8", "deit_small"])
 @pytest.mark.parametrize("mixer", LEARNED)
 def test_a_learned_mixer_gets_all_of_automix_settings_that_it_has(mixer: str, backbone: str) -> None:
-    options = {f"mixer.{name}" for name in inspect.signature(MIXERS[mixer]).parameters}
+    options = {f"mixer.{name}" for name in mixer_options(mixer, {})}
     for dataset in RELEASED:
         cell = {"dataset": dataset, "backbone": backbone}
         every = automix_settings({**cell, "mixer": "automix"})
@@ -215,7 +214,7 @@ def test_the_settings_of_automix(cell: tuple[str, str], wanted: tuple[Any, ...])
 
 
 def test_the_settings_of_automix_name_what_is_there() -> None:
-    options = inspect.signature(automix).parameters
+    options = mixer_options("automix", {})
     for kinds in RELEASED.values():
         for settings in kinds:
             assert all(key == "lr" or key == "min_lr" or key.removeprefix("mixer.") in options for key in settings)

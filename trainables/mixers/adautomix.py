@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor
 
 from trainables.mixers.mixed import Mixed, beta, partners
-from trainables.ranges import NotNegative, Positive, Share, ShareBelowOne
+from trainables.ranges import Share
 
 IMAGES = 3  # K
 
@@ -24,16 +24,9 @@ def adautomix(
     alpha: float = 1.0,
     per_batch: bool = False,
     lam_margin: Share = 0.03,
-    layer: int = 3,
     lam_channel: bool = False,
     adversarial_share: Share = 0.3,
     plain_mixing: Share = 0.5,
-    first_momentum: Share = 0.999,
-    last_momentum: Share = 0.999999,
-    momentum_from: Share = 0.1,
-    block_lr: Positive | None = None,
-    block_min_lr: NotNegative | None = None,
-    block_momentum: ShareBelowOne | None = None,
     generate: Callable[[Tensor, Tensor], Tensor],
 ) -> Mixed:
     """Mix each image with two others by learned masks, or evenly where its own share is nearly all.
@@ -44,18 +37,11 @@ def adautomix(
         alpha: each image's share is drawn from Beta(alpha, alpha), and divided by the sum of the three.
         per_batch: one draw for all rows, as in the official code, instead of one a row.
         lam_margin: where the own share is within this of 1, all masks are the shares themselves.
-        layer: stage of the network whose map the masks are made from; the stem is 0. This and what follows is read by
-            ``methods/adversarial_masks.py``.
-        lam_channel: the maps get the shares as one more channel; not so for convolutional networks.
+        lam_channel: the maps get the shares as one more channel; not so for convolutional networks. This and what
+            follows is read, as are the options of ``MaskBlock``, by ``methods/adversarial_masks.py``.
         adversarial_share: beta, by which the generator is rewarded for the slow copy's loss in every second step; the
             rest rewards mixtures that look unlike their images to it.
         plain_mixing: share of the linear mixture in the classifier's loss on images without masks.
-        first_momentum: m at the start, as in ``automix``.
-        last_momentum: m at the end.
-        momentum_from: the share of the training from which on m rises.
-        block_lr: learning rate of the generator, if not the network's.
-        block_min_lr: where that rate ends, if not at the network's ``min_lr``.
-        block_momentum: SGD's momentum for the generator, if not the network's.
         generate: from sources (B, K) int64 and shares (B, K) to the share of each in every pixel, (B, K, H, W).
 
     Returns:

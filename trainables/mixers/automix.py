@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from trainables.mixers.mixed import Mixed, beta, pair, partners
-from trainables.ranges import NotNegative, Positive, Share, ShareBelowOne
+from trainables.ranges import NotNegative, Share
 
 Masks = Literal["attention", "grids"]
 
@@ -28,19 +28,12 @@ def automix(
     per_batch: bool = False,
     lam_margin: Share = 0.08,
     masks: Masks = "attention",
-    layer: int = 3,
     lam_channel: bool = False,
     value_of: Literal["key", "query"] = "key",
     mask_weight: NotNegative = 0.1,
     mask_decay: Literal["none", "cosine", "linear"] = "none",
     mask_loss: Literal["row", "batch"] = "row",
     epsilon: NotNegative = 0.1,
-    first_momentum: Share = 0.999,
-    last_momentum: Share = 0.999999,
-    momentum_from: Share = 0.1,
-    block_lr: Positive | None = None,
-    block_min_lr: NotNegative | None = None,
-    block_momentum: ShareBelowOne | None = None,
     generate: Callable[[Tensor, Tensor], Tensor],
 ) -> Mixed:
     """Mix each image with another by a learned mask, or evenly where lambda is near 0 or 1.
@@ -53,22 +46,15 @@ def automix(
         lam_margin: where lambda is this near to 0 or to 1, the mask is constant, as in OpenMixup; 0 in the paper.
         masks: made by the Mix Block's attention; or ``grids``, which give the partner as many cells of the map as
             lambda says, chosen at random, the first row of Table 7.
-        layer: stage of the network whose map the masks are made from, the paper's l; the stem is 0. This and what
-            follows is read by ``methods/mask_learning.py``.
         lam_channel: the map gets lambda as one more channel, z_lambda of Eq. 4. OpenMixup does so for 224 pixels, not
-            for CIFAR, where its mask knows nothing of lambda.
+            for CIFAR, where its mask knows nothing of lambda. This and what follows is read, as are the options of
+            ``MaskBlock``, by ``methods/mask_learning.py``.
         value_of: the value of a mask is that of the query, z_i, as in Eq. 5, or of the key, z_j, as in OpenMixup.
         mask_weight: gamma of Eq. 7, weight of the loss that keeps a mask's mean near lambda.
         mask_decay: how gamma goes to 0 over the training: in OpenMixup not at all for CIFAR, else by a cosine; in the
             paper linearly.
         mask_loss: of each row's own mask, as in Eq. 7, or of the mean over the batch, as in OpenMixup.
         epsilon: how far a mask's mean may be from lambda before that costs, Eq. 7.
-        first_momentum: m of Eq. 12 at the start; a run of few steps needs less.
-        last_momentum: m at the end: 1 in the paper; in OpenMixup 0.999999 for CIFAR, 0.99999 for ImageNet and CUB.
-        momentum_from: the share of the training from which on m rises, by a cosine; in OpenMixup a tenth.
-        block_lr: learning rate of the block, if not the network's: in OpenMixup 0.1 for Tiny-ImageNet, 0.01 for CUB.
-        block_min_lr: where that rate ends, if not at the network's ``min_lr``.
-        block_momentum: SGD's momentum for the block, if not the network's: in OpenMixup 0 for the wide ResNet.
         generate: from partners (B,) int64 and lambda (B,) to the partner's share (B, 1, H, W) of every pixel.
 
     The label is the drawn lambda, not the mask's mean, as in the paper and OpenMixup.

@@ -6,7 +6,7 @@ They are written like a mixer's own, ``mixer.probability``, and read by the meth
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from trainables.ranges import Count, Share
+from trainables.ranges import Count, NotNegative, Positive, Share, ShareBelowOne
 
 # The rows of AutoMix's Table 8: no slow copy; a copy of momentum 0, that is, of the same weights; a slow copy;
 # a slow copy and the cross-entropy of plain images.
@@ -35,7 +35,22 @@ class SlowCopy:
     momentum_from: Share = 0.0  # the share of the training from which on m rises
 
 
-def common_options(pipeline: object) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class MaskBlock(SlowCopy):
+    """Options of every mixer whose masks are made by a block that is trained with the network, such as AutoMix."""
+
+    # OpenMixup's for CIFAR; for ImageNet and CUB it has 0.99999 at the end, AutoMix's paper 1.
+    last_momentum: Share = 0.999999
+    momentum_from: Share = 0.1
+    layer: int = 3  # stage of the network whose map the masks are made from, AutoMix's l; the stem is 0
+    # Where the block's optimiser differs from the network's. OpenMixup has a rate of 0.1 for Tiny-ImageNet and 0.01 for
+    # CUB, and no momentum for the wide ResNet.
+    block_lr: Positive | None = None
+    block_min_lr: NotNegative | None = None  # where that rate ends
+    block_momentum: ShareBelowOne | None = None
+
+
+def common_options(pipeline: object, learns_masks: bool) -> dict[str, Any]:
     """Return the options that a mixer of this pipeline has besides its own, with their defaults."""
-    kinds = (EveryMixer, SlowCopy) if pipeline in ("mp", "mp_ce") else (EveryMixer,)
-    return {f.name: f.default for kind in kinds for f in fields(kind)}
+    copies = MaskBlock if learns_masks else SlowCopy if pipeline in ("mp", "mp_ce") else None
+    return {f.name: f.default for kind in (EveryMixer, copies) if kind is not None for f in fields(kind)}

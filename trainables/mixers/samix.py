@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 
 from trainables.mixers.automix import draw, even_near_the_ends, mix_by
 from trainables.mixers.mixed import Mixed
-from trainables.ranges import NotNegative, Positive, Share, ShareBelowOne
+from trainables.ranges import NotNegative, Share
 
 
 def samix(
@@ -23,19 +23,12 @@ def samix(
     alpha: float = 2.0,
     per_batch: bool = False,
     lam_margin: Share = 0.08,
-    layer: int = 3,
     lam_k: NotNegative = 0.25,
     mask_weight: NotNegative = 0.1,
     mask_decay: Literal["none", "cosine", "linear"] = "none",
     mask_loss: Literal["row", "batch"] = "row",
     variance_weight: NotNegative = 2.0,
     epsilon: NotNegative = 0.1,
-    first_momentum: Share = 0.999,
-    last_momentum: Share = 0.999999,
-    momentum_from: Share = 0.1,
-    block_lr: Positive | None = None,
-    block_min_lr: NotNegative | None = None,
-    block_momentum: ShareBelowOne | None = None,
     generate: Callable[[Tensor, Tensor], Tensor],
 ) -> Mixed:
     """Mix each image with another by a learned mask, or evenly where lambda is near 0 or 1.
