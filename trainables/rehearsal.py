@@ -57,6 +57,14 @@ class Undrawn(TorchFunctionMode):
         return function(*args, **kwargs)
 
 
+class Unnormalised(TorchFunctionMode):
+    """Leaves out batch norm, which changes no shape: without numbers torch computes it in Python, a dozen lines each."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call ``function``, or return its images if it is ``F.batch_norm``."""
+        return args[0] if function is nn.functional.batch_norm else function(*args, **(kwargs or {}))
+
+
 def check(config: Config) -> None:
     """Raise ``ValueError``, one sentence, for any fault of ``config`` that no file could fix."""
     dataset = dataset_of(config)
@@ -120,7 +128,7 @@ def build(config: Config, dataset: Dataset) -> None:
     sumix = (config.sumix.any, config.sumix.raw_forward) if config.mixer in METHODS else None
     key = (_network_key(config, dataset), config.mixer, str(options), sumix, config.clean_loss > 0)
     if key not in _built:
-        with torch.device("meta"), Undrawn(), warnings.catch_warnings():
+        with torch.device("meta"), Undrawn(), Unnormalised(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "for .*: copying from a non-meta parameter")  # a teacher's, of its file
             _method(config, dataset, _network(config, dataset))
         _built.add(key)
@@ -153,7 +161,7 @@ def map_shapes(config: Config, dataset: Dataset) -> Shapes:
     key = _network_key(config, dataset)
     if key in _shapes:
         return _shapes[key]
-    with torch.device("meta"), torch.no_grad():
+    with torch.device("meta"), torch.no_grad(), Unnormalised():
         backbone = _network(config, dataset).backbone.eval()
         maps = torch.rand(2, *dataset.image_shape)
         shapes = [maps.shape[1:]]
