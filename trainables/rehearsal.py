@@ -58,7 +58,7 @@ class Undrawn(TorchFunctionMode):
 
 
 class Unnormalised(TorchFunctionMode):
-    """Leaves out batch norm, which changes no shape: without numbers torch computes it in Python, a dozen lines each."""
+    """Leaves out batch norm, which changes no shape, and which torch computes in Python where there are no numbers."""
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call ``function``, or return its images if it is ``F.batch_norm``."""
