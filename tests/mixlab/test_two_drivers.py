@@ -73,7 +73,7 @@ def test_one_trains_and_the_other_takes_over_from_the_dead(server: s3.S3, tmp_pa
         assert "is at work in this storage since 20" in said
         assert not notes(studies[other].folder, "began")
 
-        drivers[at_work].until(lambda: server.whole_checkpoints(bucket, "epoch", "model.pt") == 2)
+        drivers[at_work].until(lambda: server.whole_checkpoints(bucket, "epoch", "model.pt", "optimiser") == 2)
         drivers[at_work].kill()
         killed = time.monotonic()
         wait_for(lambda: time.monotonic() - killed > GONE_SECONDS + 2)  # a bucket keeps whole seconds
