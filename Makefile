@@ -17,7 +17,7 @@ study: $(INSTALLED)
 # The slow tests two at a time: they wait for servers and clusters more than they compute.
 test: $(INSTALLED) lint debian
 	$(CIFAR10)
-	$(BIN)/python -m pytest -m "not slow" -n 2
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal
 	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile
 
 # For the tests of pages, of the LaTeX tables, of two machines and of SLURM, which are skipped where these are missing.
@@ -33,7 +33,7 @@ test-images: $(INSTALLED)
 	$(BIN)/python tests/docker/image.py $(if $(STORE),--store $(STORE))
 
 fast: $(INSTALLED)
-	$(BIN)/python -m pytest -m "not slow" -n 2
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -124,7 +124,8 @@ def test_a_search_of_which_a_quarter_failed_is_exit_1(launch: Any, failures: int
         fails = isinstance(trial, SearchTrial) and number < failures
         return End(State.FAILED, error="RuntimeError: CUDA error") if fails else None
 
-    search = replace(SEARCH, budget=8, scheduler="none", sampler="random")
+    short = SEARCH.study.with_base(epochs=2)
+    search = replace(SEARCH, study=short, budget=8, scheduler="none", sampler="random")
     found = launch(search, fail)
     assert found[0] == code, found[1]
     assert ("2 of the search's 8 trials failed, of which a quarter is too many" in found[1]) == bool(code)
