@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from trainables.mixers.mixed import Mixed, blend, blend_rows, pair, require_one_of
+from trainables.mixers.mixed import Mixed, blend, on_host, pair, require_one_of
 
 # The weight of a label: the pasted area, or lambda as it was drawn, before a box was clipped at the border.
 Label = Literal["area", "drawn"]
@@ -96,8 +96,7 @@ def inside(boxes: Boxes, height: int, width: int) -> Tensor:
 def outside(boxes: Boxes, height: int, width: int) -> Tensor:
     """Return (B, 1, H, W) float32: 1 at the pixels around each row's box, 0 inside."""
     rows, columns = within(boxes.top, boxes.bottom, height), within(boxes.left, boxes.right, width)
-    one = torch.ones((), device=rows.device)
-    return torch.addcmul(one, rows[:, None, :, None], columns[:, None, None, :], value=-1)
+    return torch.maximum((1 - rows)[:, None, :, None], (1 - columns)[:, None, None, :])
 
 
 def areas(boxes: Boxes) -> Tensor:
@@ -121,11 +120,30 @@ def paste(images: Tensor, partner: Tensor, boxes: Boxes, lam: Tensor, label: Lab
         label: weights are the pixels, or ``lam``.
     """
     height, width = images.shape[2:]
-    if len(boxes.top) == 1:
-        mixed = blend(images, partner, outside(boxes, height, width))
+    if on_host(images):
+        mixed = _paste_by_box(images, partner, boxes)
     else:
-        mixed = blend_rows(images, partner, lambda rows: outside(Boxes(*(of[rows] for of in boxes)), height, width))
+        mixed = blend(images, partner, outside(boxes, height, width))
     return pair(mixed, partner, label_share(boxes, height, width, lam, label))
+
+
+def _paste_by_box(images: Tensor, partner: Tensor, boxes: Boxes) -> Tensor:
+    """Return what ``blend`` makes of the shares ``outside``, for images that NumPy can read, (B, C, H, W)."""
+    own = images.numpy()
+    mixed = own.copy(order="K")
+    others = partner.numpy().tolist()
+    cuts = [
+        (..., slice(top, bottom), slice(left, right))
+        for top, bottom, left, right in zip(*(edge.numpy().tolist() for edge in boxes), strict=True)
+    ]
+    if len(cuts) == 1:  # which is cut out of the whole batch at once
+        into, out_of = mixed[cuts[0]], own[cuts[0]]
+        for row, other in enumerate(others):
+            into[row] = out_of[other]
+    else:
+        for row, (other, cut) in enumerate(zip(others, cuts, strict=True)):
+            mixed[row][cut] = own[other][cut]
+    return torch.from_numpy(mixed)
 
 
 def label_share(boxes: Boxes, height: int, width: int, lam: Tensor, label: Label) -> Tensor:

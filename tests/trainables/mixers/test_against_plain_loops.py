@@ -75,6 +75,20 @@ def test_cutmix(seed: int) -> None:
 
 
 @each_seed
+@pytest.mark.parametrize("per_batch", [False, True])
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_cutmix_is_the_same_box_by_box_and_by_a_mask(seed: int, per_batch: bool, order: torch.memory_format) -> None:
+    """Images of 32 bits in the memory of a processor are pasted box by box, all others by a mask."""
+    images = photographs().contiguous(memory_format=order)
+    by_box = cutmix(images, stream(seed), per_batch=per_batch)
+    by_mask = cutmix(images.clone().requires_grad_(), stream(seed), per_batch=per_batch)
+    assert torch.equal(by_box.images, by_mask.images)
+    assert torch.equal(by_box.weights, by_mask.weights)
+    assert by_box.images.stride() == images.stride()
+    assert torch.equal(images, photographs())
+
+
+@each_seed
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
 def test_resizemix(seed: int, interpolation: str) -> None:
     """The whole partner is resized into the clipped box, here by PyTorch's own resizing of one image."""
