@@ -7,12 +7,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from mixlab.errors import BadInput, HeadLost
 
 
 def parser(
-    file: str, description: str, *, what: str = "study", example: str = "ablation_cifar100"
+    file: str, description: str, *, what: str = "study", example: str = "ablation_cifar100", out: bool = False
 ) -> argparse.ArgumentParser:
     """Return a command line with the options that every command has.
 
@@ -21,11 +22,15 @@ def parser(
         description: one sentence, for ``--help``.
         what: what the command reads, its one positional argument.
         example: an example of that argument.
+        out: the command writes files, into a folder below ``results`` that is called as the script is.
     """
     options = argparse.ArgumentParser(prog=file, description=description)
     options.add_argument(what, help=f"name of the {what}, e.g. {example}")
     options.add_argument("--tracking-uri", default="sqlite:///mlflow.db", help="where MLflow keeps its runs")
     options.add_argument("--plan", metavar="HASH", help=f"an earlier plan of the {what} (default: the one used last)")
+    if out:
+        usual, words = Path("results") / Path(file).stem, "folder of the files (default: %(default)s)"
+        options.add_argument("--out", type=Path, default=usual, metavar="DIR", help=words)
     return options
 
 

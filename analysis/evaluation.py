@@ -27,14 +27,13 @@ def parser(file: str, description: str, *, images: int | None = 1000, pick: bool
     """Return the options of a command that evaluates the networks of a study.
 
     Args:
-        file: the name of the script; without its ending, the folder of its files below ``results``.
+        file: the name of the script.
         description: one sentence, for ``--help``.
         images: the default number of test images; None for a command that reads images of its own.
         pick: the command shows single images, of the networks of one seed.
     """
-    options, out = command.parser(file, description), Path("results") / Path(file).stem
+    options = command.parser(file, description, out=True)
     add = options.add_argument
-    add("--out", type=Path, default=out, metavar="DIR", help="folder of the files (default: %(default)s)")
     if images is None:
         options.set_defaults(images=0)
     else:

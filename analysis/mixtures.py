@@ -64,10 +64,7 @@ def draw(options: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    parser, out = command.parser("mixtures.py", "How a study's learned masks mixed."), Path("results/mixtures")
-    parser.add_argument(
-        "--out", type=Path, default=out, metavar="DIR", help="folder of the files (default: %(default)s)"
-    )
+    parser = command.parser("mixtures.py", "How a study's learned masks mixed.", out=True)
     parser.add_argument("--arms", metavar="A,B", help="only these arms (default: all that kept mixtures)")
     parser.add_argument("--seed", type=int, help="whose runs (default: the first that finished)")
     return command.run("mixtures.py", draw, parser.parse_args(argv))

@@ -8,7 +8,6 @@ search_time.png, .pdf and .csv. Exit codes: 0 done; 2 bad input, in one sentence
 
 import argparse
 import sys
-from pathlib import Path
 
 import pandas as pd
 from tabulate import tabulate
@@ -64,9 +63,7 @@ def show(options: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    options = command.parser("search_time.py", "Error by the time of the search.", example="kimage_nas")
-    out = Path("results/search_time")
-    options.add_argument("--out", type=Path, default=out, metavar="DIR", help="folder of the files")
+    options = command.parser("search_time.py", "Error by the time of the search.", example="kimage_nas", out=True)
     return command.run("search_time.py", show, options.parse_args(argv))
 
 

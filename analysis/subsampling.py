@@ -8,7 +8,6 @@ results/subsampling: shares.png, .pdf and .csv. Exit codes: 0 done; 2 bad input,
 
 import argparse
 import sys
-from pathlib import Path
 
 import pandas as pd
 from tabulate import tabulate
@@ -54,9 +53,7 @@ def show(options: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    options = command.parser("subsampling.py", "Error by share and rule.", example="kimage_subsampling")
-    out = Path("results/subsampling")
-    options.add_argument("--out", type=Path, default=out, metavar="DIR", help="folder of the files")
+    options = command.parser("subsampling.py", "Error by share and rule.", example="kimage_subsampling", out=True)
     return command.run("subsampling.py", show, options.parse_args(argv))
 
 

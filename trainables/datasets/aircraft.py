@@ -25,11 +25,7 @@ def fetch(root: Path) -> None:
 
 
 def files(root: Path, num_classes: int) -> tuple[FileList, FileList]:
-    """List both splits; the label is the line of the variant in ``variants.txt``.
-
-    Raises:
-        DataError: a file is missing, or an image has an unknown variant.
-    """
+    """List both splits; the label is the line of the variant in ``variants.txt``."""
     data = root / ARCHIVE_FOLDER / "data"
     variants = {name: label for label, (name,) in enumerate(read_table(data / "variants.txt", 1, separator="\n"))}
     if len(variants) != num_classes:

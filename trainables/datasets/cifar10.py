@@ -69,11 +69,7 @@ def binary_path(batch: str) -> str:
 
 
 def prepare(root: Path, md5: Mapping[str, str] = MD5) -> None:
-    """Make sure that the six batches of the binary version are intact under ``root``; fetch those that are not.
-
-    Raises:
-        DataError: no source can serve, or ``root`` cannot be written.
-    """
+    """Make sure that the six batches of the binary version are intact under ``root``; fetch those that are not."""
     sources = (
         Source(
             "cifar-10-batches-py in the data root",
@@ -108,11 +104,7 @@ def prepare(root: Path, md5: Mapping[str, str] = MD5) -> None:
 
 
 def load(root: Path, md5: Mapping[str, str] = MD5) -> Splits:
-    """Read the binary version; images (50000, 3, 32, 32) and (10000, 3, 32, 32) uint8.
-
-    Raises:
-        DataError: a batch is missing or differs from its checksum.
-    """
+    """Read the binary version; images (50000, 3, 32, 32) and (10000, 3, 32, 32) uint8."""
     return Splits(train=_split(root, TRAIN_BATCHES, md5), test=_split(root, ("test_batch",), md5))
 
 

@@ -37,11 +37,7 @@ URLS = (
 
 
 def prepare(root: Path, md5: Mapping[str, str] = MD5) -> None:
-    """Make sure that ``cifar-100-python/train`` and ``test`` are intact under ``root``; fetch what is not.
-
-    Raises:
-        DataError: no source can serve, or ``root`` cannot be written.
-    """
+    """Make sure that ``cifar-100-python/train`` and ``test`` are intact under ``root``; fetch what is not."""
 
     def unpacked() -> Contents:
         return archive_members(root, ARCHIVE, md5, (TRAIN, TEST))
@@ -59,11 +55,7 @@ def prepare(root: Path, md5: Mapping[str, str] = MD5) -> None:
 
 
 def load(root: Path, md5: Mapping[str, str] = MD5) -> Splits:
-    """Read the python version; images (50000, 3, 32, 32) and (10000, 3, 32, 32) uint8, fine labels.
-
-    Raises:
-        DataError: a file is missing or differs from its checksum.
-    """
+    """Read the python version; images (50000, 3, 32, 32) and (10000, 3, 32, 32) uint8, fine labels."""
     return Splits(train=_split(root, TRAIN, md5), test=_split(root, TEST, md5))
 
 

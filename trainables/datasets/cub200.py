@@ -16,11 +16,7 @@ FOLDER = "CUB_200_2011"
 
 
 def files(root: Path, num_classes: int) -> tuple[FileList, FileList]:
-    """List both splits; the label is the official class number less one.
-
-    Raises:
-        DataError: a file is missing or broken, or a label is out of range.
-    """
+    """List both splits; the label is the official class number less one."""
     folder = root / FOLDER
     name_of = dict(read_table(folder / "images.txt", 2))
     labels_file, split_file = folder / "image_class_labels.txt", folder / "train_test_split.txt"

@@ -41,11 +41,7 @@ GZ_MD5: Mapping[str, str] = {
 
 
 def prepare(root: Path, md5: Mapping[str, str] = MD5) -> None:
-    """Make sure that the four files are intact under ``root``; fetch those that are not.
-
-    Raises:
-        DataError: no source can serve, or ``root`` cannot be written.
-    """
+    """Make sure that the four files are intact under ``root``; fetch those that are not."""
     folder = root / "fashion-mnist"
     wanted = Wanted(
         title="Fashion-MNIST",
@@ -60,11 +56,7 @@ def prepare(root: Path, md5: Mapping[str, str] = MD5) -> None:
 
 
 def load(root: Path, md5: Mapping[str, str] = MD5) -> Splits:
-    """Read the four files; images (60000, 1, 28, 28) and (10000, 1, 28, 28) uint8.
-
-    Raises:
-        DataError: a file is missing or differs from its checksum.
-    """
+    """Read the four files; images (60000, 1, 28, 28) and (10000, 1, 28, 28) uint8."""
     return Splits(train=_split(root, "train", md5), test=_split(root, "t10k", md5))
 
 

@@ -11,20 +11,12 @@ from trainables.datasets.image_files import class_names, in_class_folders, test_
 
 
 def prepare(folder: Path) -> None:
-    """Check that both splits exist, with the same classes, none of them empty.
-
-    Raises:
-        DataError: they do not; it names the folder.
-    """
+    """Check that both splits exist, with the same classes, none of them empty."""
     load(folder)
 
 
 def load(folder: Path) -> Splits:
-    """List both splits of ``folder``; classes are numbered in the order of their names.
-
-    Raises:
-        DataError: a split is missing, a class folder is empty, or the splits have different classes.
-    """
+    """List both splits of ``folder``; classes are numbered in the order of their names."""
     if not folder.is_dir():
         raise DataError(f"the folder {folder} is missing; it should have train/ and test/, a folder a class in each")
     tests = test_folder(folder)

@@ -22,11 +22,7 @@ NUM_CLASSES = 1000
 
 
 def files(root: Path, num_classes: int) -> tuple[FileList, FileList]:
-    """List both splits.
-
-    Raises:
-        DataError: a folder, a class or an image is missing.
-    """
+    """List both splits."""
     folder = root / FOLDER
     classes = class_names(folder / "train", num_classes)
     return in_class_folders(folder / "train", classes), validation(root, classes)

@@ -17,11 +17,7 @@ from trainables.datasets.photographs import photographs
 
 
 def files(root: Path, num_classes: int, *, year: int) -> tuple[FileList, FileList]:
-    """List both splits; the label is the rank of the category's number among all of them.
-
-    Raises:
-        DataError: a file is missing or broken, or a label is out of range.
-    """
+    """List both splits; the label is the rank of the category's number among all of them."""
     folder = root / f"inat{year}"
     train, test = (_split(folder, folder / f"{split}{year}.json", num_classes) for split in ("train", "val"))
     return train, test

@@ -25,11 +25,7 @@ ROWS = 256  # that are held at a time
 
 
 def prepare(folder: Path) -> None:
-    """Write the shards that are missing, and check them.
-
-    Raises:
-        DataError: a split or column is missing, a file is broken, or the shards cannot be written.
-    """
+    """Write the shards that are missing, and check them."""
     data = folder / "data" if (folder / "data").is_dir() else folder
     tests = next((found for name in TESTS if (found := sorted(data.glob(f"{name}-*.parquet")))), [])
     for name, files in (("train", sorted(data.glob("train-*.parquet"))), ("test", tests)):

@@ -12,7 +12,8 @@ from trainables.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD, DataError, 
 from trainables.datasets.file_list import FileList
 from trainables.datasets.image_files import integers, listed, read_table, require_count
 
-Lister = Callable[[Path, int], tuple[FileList, FileList]]  # from the data root and the number of classes
+# It takes the data root and the number of classes, and raises ``DataError`` where a file is missing or broken.
+Lister = Callable[[Path, int], tuple[FileList, FileList]]
 
 
 def photographs(
@@ -34,7 +35,7 @@ def photographs(
         num_classes: the number of its classes.
         num_train: the number of its training images.
         num_test: the number of its test images.
-        files: lists both splits, and raises ``DataError`` where a file is missing or broken.
+        files: lists both splits.
         remedy: what to do where it is not complete; ``{root}`` stands for the data root.
         fetch: downloads what is missing under the data root, if it can be downloaded.
     """

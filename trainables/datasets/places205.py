@@ -16,11 +16,7 @@ IMAGES = "places205/data/vision/torralba/deeplearning/images256"
 
 
 def files(root: Path, num_classes: int) -> tuple[FileList, FileList]:
-    """List both splits.
-
-    Raises:
-        DataError: a file is missing, or a label is out of range.
-    """
+    """List both splits."""
     tables = (root / LISTS / f"{split}_places205.csv" for split in ("train", "val"))
     train, test = (listed_with_labels(table, root / IMAGES, num_classes) for table in tables)
     return train, test

@@ -50,11 +50,7 @@ def fetch(root: Path) -> None:
 
 
 def files(root: Path, num_classes: int) -> tuple[FileList, FileList]:
-    """List both splits.
-
-    Raises:
-        DataError: a file or a folder is missing, or a label is out of range.
-    """
+    """List both splits."""
     folder = root / FOLDER
     if (folder / CATEGORIES).exists():
         train, test = (listed_with_labels(folder / file, folder / images, num_classes) for file, images in LISTS)

@@ -26,11 +26,7 @@ NUM_TEST = 10_000
 def files(
     root: Path, *, num_classes: int = NUM_CLASSES, num_train: int = NUM_TRAIN, num_test: int = NUM_TEST
 ) -> tuple[FileList, FileList]:
-    """List both splits; classes are numbered in the order of their wnids.
-
-    Raises:
-        DataError: a file or a folder is missing, or an image has an unknown class.
-    """
+    """List both splits; classes are numbered in the order of their wnids."""
     folder = root / FOLDER
     wnids = sorted(wnid for (wnid,) in read_table(folder / "wnids.txt", 1))
     if len(wnids) != num_classes:
@@ -49,11 +45,7 @@ def files(
 
 
 def load(root: Path) -> Splits:
-    """Decode both splits; images (100000, 3, 64, 64) and (10000, 3, 64, 64) uint8.
-
-    Raises:
-        DataError: a file is missing or broken, or an image has another size.
-    """
+    """Decode both splits; images (100000, 3, 64, 64) and (10000, 3, 64, 64) uint8."""
     train, test = files(root)
     return Splits(decoded(train), decoded(test))
 

@@ -25,16 +25,12 @@ LABEL = ".cls"
 
 
 def prepare(folder: Path) -> None:
-    """Check both splits, and make their indices.
-
-    Raises:
-        DataError: a split is missing, or a shard is broken or compressed; it names the file.
-    """
+    """Check both splits, and make their indices."""
     load(folder)
 
 
 def load(folder: Path) -> Splits:
-    """List the images of both splits; errors as ``prepare``."""
+    """List the images of both splits."""
     return Splits(split(folder / "train"), split(test_folder(folder)))
 
 

@@ -29,17 +29,22 @@ def open_experiment(client: MlflowClient, name: str) -> str:
 
 
 def _new_experiment(client: MlflowClient, name: str) -> str:
-    # A server stores artifacts itself; next to a file they go to MLflow's usual folder, by an absolute path, so
-    # that they are found from anywhere.
-    file = sqlite_file(client.tracking_uri)
-    location = (file.absolute().parent / "mlruns" / name).as_uri() if file is not None else None
     try:
-        return str(client.create_experiment(name, artifact_location=location))
+        return str(client.create_experiment(name, artifact_location=location_of(client, name)))
     except MlflowException:
         made = client.get_experiment_by_name(name)  # another driver that started at the same time made it
         if made is None:
             raise
         return str(made.experiment_id)
+
+
+def location_of(client: MlflowClient, experiment: str) -> str | None:
+    """Return where the artifacts of a new experiment go; None where a server stores them itself.
+
+    Next to a file it is MLflow's usual folder, by an absolute path, so that they are found from anywhere.
+    """
+    file = sqlite_file(client.tracking_uri)
+    return None if file is None else (file.absolute().parent / "mlruns" / experiment).as_uri()
 
 
 def offer(client: MlflowClient, experiment: str, tags: Mapping[str, str]) -> None:

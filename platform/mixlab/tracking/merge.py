@@ -18,6 +18,7 @@ from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput
 from mixlab.tracking import artifacts, names
+from mixlab.tracking.experiment import location_of
 from mixlab.tracking.store import StoredRun, connect, search_runs
 from mixlab.uris import sqlite_file
 
@@ -115,9 +116,8 @@ def _identity(run: StoredRun, tags: Sequence[str]) -> tuple[str, ...]:
 
 
 def _new_experiment(target: MlflowClient, experiment: Experiment) -> str:
-    file = sqlite_file(target.tracking_uri)
-    location = (file.absolute().parent / "mlruns" / experiment.name).as_uri() if file is not None else None
     tags = {name: value for name, value in experiment.tags.items() if not name.startswith("mlflow.experiment.")}
+    location = location_of(target, experiment.name)
     return str(target.create_experiment(experiment.name, artifact_location=location, tags=tags))
 
 
