@@ -14,11 +14,11 @@ study: $(INSTALLED)
 	$(BIN)/python studies/ablation_cifar100.py --preset quick --dataset cifar10 --mixers cutmix \
 	    --arms "raw pass,+ lam" --seeds 8
 
-# The slow tests two at a time: they wait for servers and clusters more than they compute.
+# The slow tests three at a time: they wait for servers and clusters as long as they compute.
 test: $(INSTALLED) lint debian
 	$(CIFAR10)
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal
-	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m slow -n 3 --dist loadfile
 
 # For the tests of pages, of the LaTeX tables, of two machines and of SLURM, which are skipped where these are missing.
 debian:
