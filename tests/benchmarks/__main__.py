@@ -36,6 +36,7 @@ LIMIT, GRACE = 360, 30  # seconds of a benchmark, and to end itself after that
 SIZES: dict[str, str] = {
     "step": "--rounds 9",
     "mixers": "",
+    "mixer_parts": "",
     "learned_masks": "--batch 50 --rounds 5",
     "profile": "",
     "data": "",

@@ -11,8 +11,8 @@ Peers: torchvision and kornia; the packages ``mixup`` and ``openmixup`` where th
 mmcv 1.x and a GPU); for FMix and SaliencyMix also a loop over the images in NumPy and OpenCV, the usual way to give
 each image its own mask. All but the loops and kornia draw one lambda, box or mask for the whole batch, like
 ``per_batch=True`` here.
-Expected: no peer is faster than the column that does the same as it, but for CutMix at 32x32, where a batch takes half
-a millisecond, and torchvision's is as fast or faster: it draws one box on the host and copies slices.
+Expected: no peer is faster than the column that does the same as it. With CutMix at 32x32, where a batch takes half a
+millisecond, torchvision's is as fast: both copy one box.
 """
 
 import argparse
