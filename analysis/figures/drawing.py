@@ -10,16 +10,19 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.style import context
-from torch import Tensor
 
 from analysis.records.runs import FACTOR
 from analysis.statistics.tables import LevelTable
+
+if TYPE_CHECKING:  # it takes seconds to import, and a table needs none of it
+    from torch import Tensor
 
 STYLE = Path(__file__).with_name("style.mplstyle")
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#B8A900")
@@ -148,7 +151,7 @@ def titled(title: str, caption: str, size: tuple[float, float]) -> Iterator[tupl
         yield figure, upper
 
 
-def show_image(axis: Axes, image: Tensor) -> None:
+def show_image(axis: Axes, image: "Tensor") -> None:
     """Draw an image (C, H, W) in [0, 1], of one channel or of three."""
     axis.imshow(image.permute(1, 2, 0).numpy(), cmap="gray", vmin=0, vmax=1)
 

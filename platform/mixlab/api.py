@@ -15,9 +15,9 @@ from mixlab.launching.result import Result
 from mixlab.listing import print_list
 from mixlab.options import BUDGET, DECIDED, RACED, Options
 from mixlab.spec import border
+from mixlab.spec.complete import CompleteTrainable, complete
 from mixlab.spec.search import Search
 from mixlab.spec.study import Study
-from mixlab.spec.trainable import CompleteTrainable, complete
 from mixlab.spec.trial import Trial
 from mixlab.tracking.mirrors import MIRRORS
 from mixlab.uris import sqlite_file

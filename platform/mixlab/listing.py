@@ -2,10 +2,10 @@
 
 from rich.console import Console
 
+from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.search import Search
 from mixlab.spec.space import describe
 from mixlab.spec.study import Study
-from mixlab.spec.trainable import CompleteTrainable
 
 
 def print_list(spec: Study | Search, train: CompleteTrainable, console: Console) -> None:

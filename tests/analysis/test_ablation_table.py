@@ -137,6 +137,12 @@ def test_the_script_runs_from_the_root(tiny):
     assert not {path.stem for path in (ROOT / "analysis").glob("*.py")} & set(sys.stdlib_module_names)
 
 
+def test_a_table_does_not_wait_for_torch() -> None:
+    script = "import sys, analysis.report; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
 def test_a_command_in_a_folder_with_statistics_finds_pythons_own() -> None:
     script = "import sys; sys.path.insert(0, 'analysis'); import statistics; print(statistics.median([3, 1, 2]))"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)

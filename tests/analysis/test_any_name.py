@@ -18,8 +18,8 @@ from analysis.words.page import png
 from analysis.words.rendering import html_page, latex, markdown, terminal_text
 from mixlab import Arm, Metric, Study
 from mixlab.errors import BadInput
+from mixlab.spec.complete import complete
 from mixlab.spec.study_plan import study_plan
-from mixlab.spec.trainable import complete
 from tests.analysis.words.test_rendering import Cells
 
 LETTERS = st.characters(exclude_categories=("Cc", "Cs"))  # these are refused

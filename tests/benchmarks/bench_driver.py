@@ -23,7 +23,7 @@ from mixlab.cluster.events import Events
 from mixlab.launching.display import Display
 from mixlab.launching.phase import ListedTrials, Listing
 from mixlab.launching.session import Session
-from mixlab.spec.trainable import complete
+from mixlab.spec.complete import complete
 from mixlab.storage.journal import Storage
 from mixlab.tracking import mirroring, store
 from mixlab.tracking.tracker import Tracker

@@ -23,8 +23,8 @@ from analysis.ablation_table import study_table, write_study_table
 from analysis.records.runs import load_runs
 from analysis.report import write_report
 from mixlab import Arm, Metric, Options, Study, run
+from mixlab.spec.complete import complete
 from mixlab.spec.study_plan import study_plan
-from mixlab.spec.trainable import complete
 from mixlab.spec.trial import Trial
 
 STUDY = "bench"

@@ -16,8 +16,8 @@ from mixlab.launching.proposed import ProposedTrials
 from mixlab.search.history import History
 from mixlab.search.race import Race
 from mixlab.search.trial_store import TrialStore
+from mixlab.spec.complete import complete
 from mixlab.spec.search import SearchTrial
-from mixlab.spec.trainable import complete
 from mixlab.storage.journal import Saved
 
 SPACE = {"zeta": Float(0.05, 2, log=True), "alpha": Float(0.1, 4, log=True)}

@@ -8,9 +8,9 @@ import numpy as np
 from analysis.report import decide
 from mixlab import Arm, Study
 from mixlab.launching.sequential import Rounds
+from mixlab.spec.complete import complete
 from mixlab.spec.study import FIRST_ROUND, Trial
 from mixlab.spec.study_plan import study_plan
-from mixlab.spec.trainable import complete
 from tests.toy import Toy
 
 TRAIN = complete(Toy())

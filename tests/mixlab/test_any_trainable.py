@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from mixlab import Options, run
-from mixlab.spec.trainable import complete
+from mixlab.spec.complete import complete
 from tests.mixlab import regressor
 from tests.study_folder import StudyFolder
 

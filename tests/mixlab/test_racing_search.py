@@ -15,8 +15,8 @@ from mixlab import Options
 from mixlab.api import configure
 from mixlab.search.history import History
 from mixlab.search.race import Race
+from mixlab.spec.complete import complete
 from mixlab.spec.search import RACE
-from mixlab.spec.trainable import complete
 from tests.mixlab.search_toy import InMemory, go_on
 from tests.study_folder import StudyFolder, toy_folder
 from tests.toy import STUDIES, Toy, hold, notes, release, score

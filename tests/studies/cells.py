@@ -10,7 +10,7 @@ from analysis.records.published import PublishedNumber, published_number
 from mixlab import Search, Study
 from mixlab.api import configure
 from mixlab.cli import parse as parse_options
-from mixlab.spec.trainable import complete
+from mixlab.spec.complete import complete
 from mixlab.spec.trial import Trial
 from trainables.classify import Classification
 from trainables.config import Config

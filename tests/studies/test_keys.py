@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mixlab.spec.trainable import complete
+from mixlab.spec.complete import complete
 from tests.studies.cells import trials
 from trainables.classify import train
 from trainables.config import DEFAULTS

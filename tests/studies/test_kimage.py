@@ -11,7 +11,7 @@ from mixlab import Options, run
 from mixlab.api import configure
 from mixlab.cli import parse as parse_options
 from mixlab.errors import BadInput
-from mixlab.spec.trainable import complete
+from mixlab.spec.complete import complete
 from tests.studies.cells import FOLDER, cells, load, trials
 from tests.studies.steps import require_dry_run, take_steps
 from trainables import search_architecture

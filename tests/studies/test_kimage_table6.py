@@ -16,7 +16,7 @@ from mixlab import Options, main, run
 from mixlab.api import configure
 from mixlab.cli import parse as parse_options
 from mixlab.errors import BadInput
-from mixlab.spec.trainable import complete
+from mixlab.spec.complete import complete
 from tests.studies.cells import FOLDER, load
 from trainables import search_architecture
 from trainables.darts.genotype import Genotype

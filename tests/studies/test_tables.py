@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from analysis.records.published import sumix_terms
+from mixlab.spec.complete import complete
 from mixlab.spec.study_plan import study_plan
-from mixlab.spec.trainable import complete
 from tests.studies.cells import FOLDER, cells, load, published, trials
 from tests.studies.steps import require_dry_run, take_steps
 from tests.studies.test_sumix import SUMIX

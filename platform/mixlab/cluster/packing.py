@@ -14,7 +14,7 @@ from mixlab.cluster import connect
 from mixlab.cluster.resources import STEPS, Share, checked_share
 from mixlab.errors import BadInput
 from mixlab.options import AUTO, Options
-from mixlab.spec.trainable import CompleteTrainable
+from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.trial import Trial
 
 MARGIN = 0.1  # the share of a GPU's free memory left for fragments, and for steps that need more than those measured

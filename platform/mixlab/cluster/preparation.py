@@ -10,7 +10,7 @@ import ray
 from mixlab.cluster import head
 from mixlab.cluster.nodes import alive, call_on, names_of
 from mixlab.errors import BadInput, first_line
-from mixlab.spec.trainable import CompleteTrainable
+from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.trial import Trial
 
 

@@ -19,9 +19,10 @@ from ray import tune
 
 from mixlab.errors import Crash, StorageFull, account_of, first_line, no_room
 from mixlab.search.objective import OverSeeds
+from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.epoch import Epoch, Refused, epoch_of, summarised
 from mixlab.spec.search import SearchTrial
-from mixlab.spec.trainable import CompleteTrainable, Config, Save
+from mixlab.spec.trainable import Config, Save
 from mixlab.spec.trial import Trial
 from mixlab.storage.journal import Storage, read_epochs, write_epochs
 from mixlab.tracking import names

@@ -13,7 +13,7 @@ from mixlab.cluster.resources import checked_share, this_machine
 from mixlab.errors import account_of, last_line
 from mixlab.launching.display import duration
 from mixlab.options import AUTO, Options
-from mixlab.spec.trainable import CompleteTrainable
+from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.trial import Trial
 
 TIMING = "timing a few training steps of each kind of trial ..."

@@ -8,11 +8,11 @@ from typing import Protocol
 from mixlab.cluster.source import End, Job, Source, Wait
 from mixlab.launching.display import Shown
 from mixlab.launching.session import Session
+from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.state import State
 from mixlab.spec.study import Study
 from mixlab.spec.study_plan import study_plan
-from mixlab.spec.trainable import CompleteTrainable
 from mixlab.spec.trial import Trial
 from mixlab.storage.journal import Saved
 from mixlab.tracking import names

@@ -15,11 +15,11 @@ from mixlab.options import Options
 from mixlab.search.states import begun
 from mixlab.search.trial_store import absolute, url_of
 from mixlab.spec import space
+from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.search import Search
 from mixlab.spec.state import State
 from mixlab.spec.study import Study
 from mixlab.spec.study_plan import study_plan
-from mixlab.spec.trainable import CompleteTrainable
 from mixlab.spec.trial import Trial
 from mixlab.storage.journal import Storage
 from mixlab.storage.probe import require_storage

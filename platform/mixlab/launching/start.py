@@ -19,7 +19,7 @@ from mixlab import provenance
 from mixlab.cluster.resources import Share
 from mixlab.errors import BadInput
 from mixlab.options import Options
-from mixlab.spec.trainable import CompleteTrainable
+from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.trial import Trial
 from mixlab.storage.claim import claimed
 from mixlab.storage.journal import Storage

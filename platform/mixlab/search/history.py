@@ -16,10 +16,11 @@ from mixlab.search.samplers import build_pruner, build_sampler
 from mixlab.search.states import OUTCOMES, STATES, states_of
 from mixlab.search.trial_store import TrialStore
 from mixlab.spec import space as ranges
+from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.search import TWIN, Search, SearchTrial
 from mixlab.spec.state import State
 from mixlab.spec.study import Cell
-from mixlab.spec.trainable import CompleteTrainable, Config
+from mixlab.spec.trainable import Config
 from mixlab.spec.trial import digest
 
 Found = FrozenTrial  # a trial as Optuna holds it

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.epoch import Epoch, epoch_of
-from mixlab.spec.trainable import CompleteTrainable, Report, Save
+from mixlab.spec.trainable import Report, Save
 
 PAST = "earlier_seeds.json"
 

@@ -4,10 +4,10 @@ import optuna
 from optuna.trial import TrialState
 
 from mixlab.search.trial_store import TrialStore, exists
+from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.search import Search
 from mixlab.spec.state import State
 from mixlab.spec.study import Cell
-from mixlab.spec.trainable import CompleteTrainable
 
 OUTCOMES = {TrialState.COMPLETE: State.DONE, TrialState.PRUNED: State.PRUNED, TrialState.FAIL: State.FAILED}
 STATES = {state: outcome for outcome, state in OUTCOMES.items()}

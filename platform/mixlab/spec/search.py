@@ -12,9 +12,10 @@ from typing import Any
 from mixlab.errors import BadInput, require_known
 from mixlab.spec import border, space_checks
 from mixlab.spec import space as ranges
+from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.space import Space
 from mixlab.spec.study import Cell, Study
-from mixlab.spec.trainable import CompleteTrainable, Config
+from mixlab.spec.trainable import Config
 from mixlab.spec.trial import Trial, digest
 
 # name: module and function of what proposes configurations, which is imported when a search begins

@@ -12,8 +12,9 @@ from typing import Any
 from mixlab.errors import BadInput, require_known
 from mixlab.spec import border
 from mixlab.spec.arms import Arm, require_arms
+from mixlab.spec.complete import CompleteTrainable, complete
 from mixlab.spec.factors import Level, levels_of, require_factors
-from mixlab.spec.trainable import CompleteTrainable, Config, complete
+from mixlab.spec.trainable import Config
 from mixlab.spec.trial import Trial, cell_name, digest, trial_key
 
 FAMILIES = ("study", "table")

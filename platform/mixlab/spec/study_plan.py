@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.study import Study
-from mixlab.spec.trainable import CompleteTrainable
 from mixlab.spec.trial import Trial
 
 

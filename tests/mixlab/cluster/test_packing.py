@@ -19,7 +19,7 @@ from mixlab.cluster.resources import Share
 from mixlab.cluster.worker import CONTEXT_BYTES, share_of_tensors
 from mixlab.errors import BadInput, account_of
 from mixlab.options import Options
-from mixlab.spec.trainable import complete
+from mixlab.spec.complete import complete
 from tests.servers import ray_cluster
 from tests.servers.program import run_alone
 from tests.study_folder import toy_folder

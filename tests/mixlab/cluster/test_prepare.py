@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from mixlab.cluster import preparation
-from mixlab.spec.trainable import complete
+from mixlab.spec.complete import complete
 from mixlab.spec.trial import Trial
 
 

@@ -18,9 +18,9 @@ from mixlab.cluster import worker
 from mixlab.cluster.ray_private import failure_of
 from mixlab.cluster.worker import Reporter, Work, files_of
 from mixlab.errors import Crash, StorageFull, last_line
+from mixlab.spec.complete import complete
 from mixlab.spec.epoch import Refused
 from mixlab.spec.study import Trial
-from mixlab.spec.trainable import complete
 from mixlab.storage.journal import Storage, read_epochs
 
 

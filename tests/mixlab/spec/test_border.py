@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from mixlab import Arm, Metric, Options, Study
 from mixlab.api import configure, run
 from mixlab.errors import BadInput
+from mixlab.spec.complete import complete
 from mixlab.spec.study_plan import study_plan
-from mixlab.spec.trainable import complete
 
 
 class Toy:

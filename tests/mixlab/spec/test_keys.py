@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from mixlab.spec.trainable import complete
+from mixlab.spec.complete import complete
 from mixlab.spec.trial import digest
 
 

@@ -12,9 +12,9 @@ from mlflow.utils.validation import _validate_metric_name
 from mixlab import Epoch, Metric
 from mixlab.errors import BadInput
 from mixlab.spec import rules
+from mixlab.spec.complete import complete
 from mixlab.spec.epoch import Refused, epoch_of, from_json, summarised
 from mixlab.spec.metric import decimals, find
-from mixlab.spec.trainable import complete
 
 TOP1 = Metric("test_top1", "%", higher_is_better=True, rules=("last", "median10", "best", "best10"))
 RMSE = Metric("rmse", "kg", digits=3, higher_is_better=False, rules=("best", "median2"))

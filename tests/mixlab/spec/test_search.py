@@ -9,9 +9,9 @@ import optuna
 from mixlab import Arm, Choice, Float, Int, Metric, Search, Study
 from mixlab.api import configure
 from mixlab.cli import parse
+from mixlab.spec.complete import complete
 from mixlab.spec.space import Space, corners, describe, grid, suggest
 from mixlab.spec.study_plan import study_plan
-from mixlab.spec.trainable import complete
 
 KNOWN = {"zeta", "alpha", "mixer", "layers", "term", "epochs", "validation", "evaluate", "lr"}
 

@@ -12,7 +12,7 @@ import pytest
 from mixlab import Choice, Float, Int, Search, main
 from mixlab.errors import BadInput
 from mixlab.spec import space_checks
-from mixlab.spec.trainable import complete
+from mixlab.spec.complete import complete
 from tests.mixlab.spec.test_search import SEARCH, TRAIN, Toy
 from trainables import classify
 

@@ -7,7 +7,7 @@ import pytest
 
 from mixlab import Arm, Metric, Study
 from mixlab.errors import BadInput
-from mixlab.spec.trainable import complete
+from mixlab.spec.complete import complete
 from mixlab.spec.trial import digest, trial_key
 
 STUDY = Study(

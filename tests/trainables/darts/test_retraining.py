@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Generator, nn
 
-from mixlab.spec.trainable import complete
+from mixlab.spec.complete import complete
 from tests.trainables.darts.test_darts import SMALL, coloured
 from trainables import search_architecture
 from trainables.darts.found_network import DartsNetwork

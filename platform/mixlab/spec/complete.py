@@ -1,0 +1,199 @@
+"""The adapter that supplies the parts that a trainable leaves out, and resolves and checks a configuration once."""
+
+import contextlib
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mixlab.errors import BadInput, require_known
+from mixlab.spec import border
+from mixlab.spec.metric import Metric, checked, find
+from mixlab.spec.trainable import MOST_SECONDS, PRESETS, Config, Report
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A configuration in its two forms."""
+
+    flat: dict[str, Any]
+    settings: Any
+
+
+class CompleteTrainable:
+    """A trainable with everything that the platform may ask for."""
+
+    def __init__(self, train: Any) -> None:
+        if not callable(train) or isinstance(train, type):
+            hint = ", a class: give an object of it" if isinstance(train, type) else ""
+            raise BadInput(f"a trainable must be a callable object, got {train!r}{hint}")
+        self.train = train
+        self.metrics = checked(getattr(train, "metrics", ()))
+        self.numbers: int = getattr(train, "numbers", 1)
+        border.require_count("numbers of a trainable", self.numbers)
+        self.files: Sequence[str] = getattr(train, "files", ())
+        self.prepared: Sequence[str] = getattr(train, "prepared", ())
+        self.timed: Sequence[str] = getattr(train, "timed", ())
+        self.held_out: Config = getattr(train, "held_out", {})
+        self.parallel: bool = getattr(train, "parallel", False)
+        self._require_kinds()
+        self._resolved: dict[str, Configuration] = {}
+        self._checked: set[str] = set()
+
+    def _require_kinds(self) -> None:
+        for name in ("files", "prepared", "timed"):
+            if isinstance(given := getattr(self, name), str) or not all(isinstance(key, str) for key in given):
+                raise BadInput(f"{name} of a trainable must be a tuple of configuration keys, got {given!r}")
+        for name in ("presets", "neutral", "held_out"):
+            if not isinstance(given := getattr(self.train, name, {}), Mapping):
+                raise BadInput(f"{name} of a trainable must be a mapping, got {given!r}")
+        if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in self.final):
+            raise BadInput(f"final of a trainable must be a tuple of exceptions, got {self.final!r}")
+        if self.metrics:
+            require_known("metric of the trainable", self.metric, [n for metric in self.metrics for n in metric.names])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_resolved": {}, "_checked": set()}
+
+    @property
+    def presets(self) -> Mapping[str, Config]:
+        """Return what each preset sets, by its name."""
+        return {**PRESETS, **getattr(self.train, "presets", {})}
+
+    @property
+    def neutral(self) -> Config:
+        """Return the value of each later option that leaves every number as it was; some trainables look it up."""
+        neutral: Config = getattr(self.train, "neutral", {})
+        return neutral
+
+    @property
+    def final(self) -> tuple[type[Exception], ...]:
+        """Return the exceptions that the same configuration and seed would raise again."""
+        given = getattr(self.train, "final", (ValueError,))
+        return tuple(given) if isinstance(given, Iterable) else (given,)
+
+    @property
+    def metric(self) -> str:
+        """Return the name of the metric that a study compares by default: the first with a rule, by that rule."""
+        named = getattr(self.train, "metric", "")
+        with_rule = (f"{metric.name}_{metric.rules[0]}" for metric in self.metrics if metric.rules)
+        return named or next(with_rule, self.metrics[0].name if self.metrics else "")
+
+    def find(self, name: str) -> Metric | None:
+        """Return the metric with the name ``name``, its own or that of one of its rules."""
+        return find(self.metrics, name)
+
+    def resolve(self, config: Config) -> Configuration:
+        """Return the whole configuration; each is resolved and checked once.
+
+        Raises:
+            BadInput: the trainable refuses it, in one sentence.
+        """
+        found, key = self.read(config), json.dumps(dict(config), sort_keys=True)
+        if key not in self._checked and hasattr(self.train, "check"):
+            with _refused():
+                self.train.check(found.settings)
+        self._checked.add(key)
+        return found
+
+    def read(self, config: Config) -> Configuration:
+        """Return the whole configuration of runs that are done; as ``resolve``, without the check that takes long."""
+        key = json.dumps(dict(config), sort_keys=True)
+        if key not in self._resolved:
+            with _refused():
+                found: Any = self.train.resolve(config) if hasattr(self.train, "resolve") else dict(config)
+            if not isinstance(found, Mapping) and not hasattr(found, "settings"):
+                raise BadInput(f"resolve of a trainable must return a mapping, or flat and settings, got {found!r}")
+            flat, settings = (found, found) if isinstance(found, Mapping) else (found.flat, found.settings)
+            flat = border.configuration(flat, "the resolved configuration")
+            self._resolved[key] = Configuration(flat, dict(flat) if settings is found else settings)
+        return self._resolved[key]
+
+    def hashed(self, flat: Config) -> dict[str, Any]:
+        """Return the part of a resolved configuration that determines the numbers of a run, for a trial's key.
+
+        Options at their neutral value are left out, files are represented by their content, and the version of the
+        numbers is included once it is above 1.
+        """
+        found = {
+            key: value for key, value in flat.items() if key not in self.neutral or value != self.neutral[key]
+        } | self.contents(flat)
+        return found if self.numbers == 1 else {**found, "numbers": self.numbers}
+
+    def contents(self, flat: Config) -> dict[str, str]:
+        """Return the SHA-256 of each file that the configuration names, by its key.
+
+        Raises:
+            BadInput: there is no such file.
+        """
+        found = {}
+        for key in self.files:
+            if flat.get(key) is None:
+                continue
+            file = Path(str(flat[key]))
+            if not file.is_file():
+                raise BadInput(f"{key} must be a file, but there is none at {str(flat[key])!r}")
+            found[key] = "sha256:" + hashlib.sha256(file.read_bytes()).hexdigest()
+        return found
+
+    def objectives(self, config: Config) -> list[str]:
+        """Return the names of the metrics that a search may optimise; raise ``BadInput`` if there are none."""
+        if hasattr(self.train, "objectives"):
+            found = self.train.objectives(config)
+            if isinstance(found, str) or not found:
+                raise BadInput(f"objectives of a trainable must be a list of at least one metric's name, got {found!r}")
+            return list(found)
+        return [metric.name for metric in self.metrics]
+
+    def prepare(self, settings: Any, data_root: Path) -> None:
+        """Fetch to this machine what a run reads; raise an exception with one sentence if that fails."""
+        if hasattr(self.train, "prepare"):
+            self.train.prepare(settings, data_root)
+
+    def estimate_seconds(self, settings: Any) -> float | None:
+        """Return roughly how long a run takes on this machine; None without an estimate that makes sense."""
+        if not hasattr(self.train, "estimate_seconds"):
+            return None
+        found = self.train.estimate_seconds(settings)
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            if 0 <= (seconds := float(found)) < MOST_SECONDS:
+                return seconds
+        return None
+
+    def gpu_memory(self, settings: Any, data_root: Path) -> tuple[float, float]:
+        """Return the MiB that a run needs on this machine's GPU, and those that are free there.
+
+        Raises:
+            ValueError: no run fits, or the trainable cannot say, or says what is no memory.
+        """
+        if not hasattr(self.train, "gpu_memory"):
+            raise ValueError("this trainable does not measure what memory it needs: give a number of GPUs")
+        found = self.train.gpu_memory(settings, data_root)
+        needed, free = map(float, found)
+        if not (0 < needed < math.inf and 0 <= free < math.inf):
+            raise ValueError(f"gpu_memory of a trainable must return MiB above 0, and the free MiB, got {found!r}")
+        return needed, free
+
+    def __call__(
+        self, settings: Any, seed: int, report: Report, resume_from: Path | None, data_root: Path, processes: int = 1
+    ) -> None:
+        """Train once, by so many processes; see ``Trainable``."""
+        together = {"processes": processes} if self.parallel else {}
+        self.train(settings, seed, report, resume_from=resume_from, data_root=data_root, **together)
+
+
+@contextlib.contextmanager
+def _refused() -> Iterator[None]:
+    """Turn the sentence by which a trainable refuses a configuration into ``BadInput``."""
+    try:
+        yield
+    except ValueError as error:
+        raise BadInput(str(error)) from error
+
+
+def complete(train: Any) -> CompleteTrainable:
+    """Return ``train`` with defaults for everything that it leaves out."""
+    return train if isinstance(train, CompleteTrainable) else CompleteTrainable(train)
