@@ -93,7 +93,9 @@ def _trials(spec: Study | Search, train: CompleteTrainable, options: Options) ->
     file = sqlite_file(options.tracking_uri)
     if file is not None and not file.exists():
         return spec.trials(train)
-    from mixlab.tracking import store  # MLflow takes a second to import
+    for cell in spec.cells():
+        train.read(cell.config)  # a key that is wrong is found without MLflow, which takes a second to import
+    from mixlab.tracking import store
 
     return spec.trials(train, store.finished(store.known(options.tracking_uri, spec.name)))
 

@@ -1,4 +1,7 @@
-"""A study says what it is, and refuses a wrong option, without importing torch, which takes seconds."""
+"""A study says what it is, and refuses a wrong option, without importing torch, which takes seconds.
+
+It is started where others have run before: their database is there.
+"""
 
 import json
 import subprocess
@@ -41,11 +44,12 @@ Ends = list[tuple[str, list[str], int, list[str]]]
 
 
 @pytest.fixture(scope="module")
-def ends() -> Ends:
+def ends(empty_store: Path) -> Ends:
     lines = [options for options, _ in STARTS.values()]
     starts = [(str(study), options) for study in STUDIES for options in (lines[:3] if study != STUDIES[0] else lines)]
     asked = json.dumps([sorted(SLOW), starts])
-    run = subprocess.run([sys.executable, "-c", SCRIPT, asked], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", SCRIPT, asked]
+    run = subprocess.run(command, cwd=empty_store.parent, capture_output=True, text=True, check=True)
     found: Ends = json.loads(run.stdout)
     assert len(found) == len(starts)
     return found
