@@ -7,6 +7,8 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 CIFAR10 := $(BIN)/python -c "from pathlib import Path; from trainables.datasets import DATASETS; DATASETS['cifar10'].prepare(Path('data'))"
 
+LONGEST := tests/mixlab/test_losses.py tests/mixlab/cluster/test_several_gpus.py tests/studies/test_end_to_end.py
+
 .PHONY: study test test-images fast lint docs debian bench setup clean
 
 # As much of the study as decides something within ten minutes on two processors.
@@ -14,11 +16,11 @@ study: $(INSTALLED)
 	$(BIN)/python studies/ablation_cifar100.py --preset quick --dataset cifar10 --mixers cutmix \
 	    --arms "raw pass,+ lam" --seeds 8
 
-# The slow tests three at a time: they wait for servers and clusters as long as they compute.
+# The slow tests three at a time, the longest first: they wait for servers and clusters as long as they compute.
 test: $(INSTALLED) lint debian
 	$(CIFAR10)
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal
-	$(BIN)/python -m pytest -m slow -n 3 --dist loadfile
+	$(BIN)/python -m pytest -m slow -n 3 --dist loadfile --no-loadscope-reorder $(LONGEST) tests
 
 # For the tests of pages, of the LaTeX tables, of two machines and of SLURM, which are skipped where these are missing.
 debian:
