@@ -106,7 +106,7 @@ def _settings(trial: Trial, work: Work) -> Iterator[Any]:
             file.parent.mkdir(exist_ok=True)
             file.write_bytes(content)
             here[key] = str(file)
-        yield work.train.resolve({**trial.config, **here}).settings
+        yield work.train.read({**trial.config, **here}).settings
 
 
 def files_of(train: CompleteTrainable, configs: list[Config]) -> dict[str, bytes]:

@@ -100,7 +100,7 @@ class CompleteTrainable:
         return found
 
     def read(self, config: Config) -> Configuration:
-        """Return the whole configuration of runs that are done; as ``resolve``, without the check that takes long."""
+        """Return what ``resolve`` does, without the check that takes long: it has been made, or the runs are done."""
         key = json.dumps(dict(config), sort_keys=True)
         if key not in self._resolved:
             with _refused():
