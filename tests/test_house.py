@@ -142,14 +142,14 @@ def test_a_library_is_imported_where_it_belongs(library: str) -> None:
             assert is_within(name, USERS[library]), name
 
 
-def test_a_study_that_is_done_imports_no_ray() -> None:
+def test_a_study_that_is_done_imports_neither_ray_nor_optuna() -> None:
     """What is imported at the top of a file, not in a function, is imported with it."""
     seen, left = set(), {"mixlab.launching.launch"}
     while left:
         name = left.pop()
         seen.add(name)
         names = imported_at_once(modules()[name])
-        assert not any(is_within(other, {"ray"}) for other in names), name
+        assert not any(is_within(other, {"ray", "optuna"}) for other in names), name
         left |= {other for other in names if other in modules()} - seen
     assert "mixlab.launching.session" in seen
 

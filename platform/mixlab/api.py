@@ -83,7 +83,7 @@ def run(
     from mixlab.launching.launch import launch
     from mixlab.launching.start import Start
 
-    return launch(spec, Start(spec.name, completed, options, console, _study_file()), made_by)
+    return launch(spec, trials, Start(spec.name, completed, options, console, _study_file()), made_by)
 
 
 def _trials(spec: Study | Search, train: CompleteTrainable, options: Options) -> list[Trial]:

@@ -1,20 +1,17 @@
 """Prints what a start of the command would do: the state of every trial, the remaining cost, possible conclusions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
 
 from mixlab.cluster.resources import require_place
 from mixlab.launching.cost import Left, print_cost
+from mixlab.launching.outlook import print_outlook
 from mixlab.launching.phase import Listing, states
 from mixlab.launching.result import Result
 from mixlab.launching.sequential import Rounds, SequentialTrials
-from mixlab.launching.start import results_folder
 from mixlab.options import Options
-from mixlab.search.states import begun
-from mixlab.search.trial_store import absolute, url_of
-from mixlab.spec import space
 from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.search import Search
 from mixlab.spec.state import State
@@ -48,7 +45,9 @@ def print_plan(
     """
     require_place(options)
     if isinstance(spec, Search):
-        left = [*_left_of_search(spec, train, options, console), *map(Left, trials)]
+        from mixlab.launching.search_plan import left_of_search  # it imports Optuna
+
+        left = [*left_of_search(spec, train, options, console), *map(Left, trials)]
         study = spec.study
     else:
         left = _left_of_study(spec, trials, train, options, report, console)
@@ -58,15 +57,6 @@ def print_plan(
     if left:
         print_cost(left, train, options, console)
     return Result(0, plan=plan, outlook=outlook)
-
-
-def print_outlook(plan: Mapping[str, Any], report: Any, console: Console) -> list[str]:
-    """Print and return what a plan can conclude before any of it is trained, if the report's module says so."""
-    outlook = getattr(report, "outlook", None)
-    lines: list[str] = outlook(plan) if outlook is not None else []
-    for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-    return lines
 
 
 def _left_of_study(
@@ -107,30 +97,3 @@ def _print_rounds(rounds: Rounds, most: int, console: Console) -> None:
         console.print(f"  {' · '.join((*levels, arm))}: {verdict}", markup=False, highlight=False)
     after = f"at most {most} trials are left, the cost of which follows" if most else "no trial is left"
     console.print(f"Seeds are added one by one to the arms that are not decided: {after}", soft_wrap=True)
-
-
-def _left_of_search(search: Search, train: CompleteTrainable, options: Options, console: Console) -> list[Left]:
-    """Return the trials to propose, at a corner of the space."""
-    url = absolute(url_of(options.optuna_storage, results_folder(options.storage, search.name, make=False)))
-    left = []
-    seeds = len(search.search_seeds)
-    for cell in search.study.cells():
-        found = begun(search, cell, train, url)
-        words = ", ".join(f"{found.count(state)} {state.value}" for state in State if found.count(state))
-        todo = max(0, search.per_cell - sum(state.over for state in found))
-        line = f"{cell.name}: {words or 'nothing tried'}, {todo} of {search.per_cell} left"
-        console.print(line, markup=False, soft_wrap=True)
-        point = next(space.corners(search.space, train.resolve(search.config(cell, {})).flat))
-        left += [Left(search.trial(cell, point, number, train), times=seeds) for number in range(todo)]
-    if search.racing:
-        console.print(
-            f"Each trial begins with 1 of {seeds} seeds and gets more only while it may still be the best of its arm: "
-            "the cost that follows is the most that there can be",
-            soft_wrap=True,
-        )
-    console.print(
-        f"{search.budget} trials by {search.sampler}, stopped early by {search.scheduler}; then "
-        f"{len(search.study.cells())} winners on {len(search.study.seeds)} fresh seeds",
-        style="bold",
-    )
-    return left

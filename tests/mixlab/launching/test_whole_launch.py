@@ -17,7 +17,7 @@ from mixlab.cluster import schedule
 from mixlab.cluster.resources import Share
 from mixlab.cluster.source import End, Job, Listener, Source
 from mixlab.errors import HeadLost
-from mixlab.launching import launch as launching
+from mixlab.launching import launch_search
 from mixlab.launching.start import Start
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.search import SearchTrial
@@ -153,9 +153,9 @@ def test_a_terminal_of_ascii_gets_the_whole_table_and_the_files_have_every_lette
 def test_a_driver_whose_turn_it_is_not_says_once_why_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = [False, False, False, True]
     history: Any = SimpleNamespace(begin_confirmation=lambda: answers.pop(0))
-    monkeypatch.setattr(launching.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(launch_search.time, "sleep", lambda seconds: None)
     console = Console(file=io.StringIO(), width=200)
-    launching._wait_for_turn(history, console)
+    launch_search._wait_for_turn(history, console)
     assert not answers
     assert console.file.getvalue() == (  # type: ignore[attr-defined]
         "Another driver of this search trains the winners; waiting for it to end ...\n"

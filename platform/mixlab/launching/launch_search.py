@@ -1,0 +1,92 @@
+"""Runs the two phases of a search: the trials that it proposes, then each arm's winner on fresh seeds."""
+
+import contextlib
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from mixlab.launching.launch_study import launch_study
+from mixlab.launching.proposed import ProposedTrials
+from mixlab.launching.result import Result
+from mixlab.launching.run_phase import run_phase
+from mixlab.launching.start import Start, only_machine
+from mixlab.search.history import History
+from mixlab.search.race import Race
+from mixlab.search.trial_store import TrialStore, url_of
+from mixlab.spec.search import Search
+from mixlab.tracking import store
+from mixlab.uris import shown
+
+
+def launch_search(search: Search, start: Start, folder: Path, report: Any) -> Result:
+    """Try the rest of the budget, then train each arm's winner on fresh seeds: only those runs are compared.
+
+    Args:
+        search: the search.
+        start: the start of the command.
+        folder: where tables and logs go.
+        report: the module that makes the tables.
+
+    Raises:
+        BadInput: the store of the trials cannot be opened, or something that the search needs is not there.
+    """
+    console = start.console
+    trials = TrialStore(url_of(start.options.optuna_storage, folder), search.name)
+    # A history in a file is this machine's own: a driver elsewhere would propose the same trials once more.
+    elsewhere = only_machine(start, "searching") if trials.in_a_file else contextlib.nullcontext()
+    with elsewhere, History(search, start.train, trials) as history:
+        race = Race(history, report.race) if search.racing else None
+        phase = ProposedTrials(history, start.storage, start.options.preset, race)
+        found = run_phase(phase, start)
+        if found.early or found.code:
+            return Result(found.code)
+        console.print(f"Search over: {phase.counts()}", style="bold", highlight=False)
+        winners = phase.winners()
+        _print_winners(search, history, console)
+        study = search.confirmation({name: trial.params for name, trial in winners.items()})
+        if not winners:
+            return Result(1)
+        _wait_for_turn(history, console)
+        try:
+            done = store.finished(store.recorded(start.client, study.name))
+            result = launch_study(study, study.trials(start.train, done), start, folder, report)
+        finally:
+            history.end_confirmation()
+        if not start.options.quiet:
+            command = (
+                f"python analysis/search_report.py {search.name} --tracking-uri {shown(start.options.tracking_uri)}"
+            )
+            console.print(f"Everything about the search: {command}", markup=False, soft_wrap=True)
+        if failing := phase.failing():
+            console.print(f"failed: {failing}", style="red", markup=False, soft_wrap=True)
+        whole = len(winners) == len(history.cells) and not failing
+        code = result.exit_code if whole else result.exit_code or 1
+        return replace(result, exit_code=code)
+
+
+def _print_winners(search: Search, history: History, console: Console) -> None:
+    for name in history.cells:
+        found = history.best(name)
+        if found is None:
+            console.print(f"failed: {name}: no trial was completed, so there is nothing to confirm", style="red")
+            continue
+        values = ", ".join(f"{key} = {_number(value)}" for key, value in found.params.items())
+        line = f"best of {name}: {values}; {search.objective} {found.value:.4g} in trial {found.number}"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _wait_for_turn(history: History, console: Console) -> None:
+    """Return once this driver may train the winners."""
+    said = False
+    while not history.begin_confirmation():
+        if not said:
+            console.print("Another driver of this search trains the winners; waiting for it to end ...", soft_wrap=True)
+            said = True
+        time.sleep(1)
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

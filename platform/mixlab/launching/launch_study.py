@@ -1,0 +1,77 @@
+"""Runs the missing trials of a study, and writes its tables."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mixlab.launching.phase import ListedTrials, Listing
+from mixlab.launching.result import Result
+from mixlab.launching.run_phase import run_phase
+from mixlab.launching.sequential import SequentialTrials
+from mixlab.launching.start import Start, only_driver
+from mixlab.spec.study import Study
+from mixlab.spec.trial import Trial
+from mixlab.tracking import store, views
+from mixlab.tracking.tracker import Tracker
+from mixlab.uris import shown
+
+
+def launch_study(study: Study, trials: Sequence[Trial], start: Start, folder: Path, report: Any) -> Result:
+    """Train every trial that is not done, write the tables, and return the result.
+
+    Args:
+        study: the study.
+        trials: all its trials, checked.
+        start: the start of the command.
+        folder: where tables and logs go.
+        report: the module that makes the tables.
+
+    Raises:
+        BadInput: another driver runs the study, or something that it needs is not there.
+    """
+    options = start.options
+    with only_driver(folder, start):
+        recorded = store.recorded(start.client, study.name)
+        listing = Listing(study, start.train, options.preset, trials, recorded, start.storage.newest())
+        place = shown(options.storage)
+        phase = SequentialTrials(listing, place, report.decide) if study.sequential else ListedTrials(listing, place)
+        found = run_phase(phase, start, outlook=report)
+        plan = phase.tracked.plan
+        if found.early:
+            return Result(found.code, plan=plan, failures=found.session.failures)
+        result = Result(1, plan=plan)
+        if not found.code or found.tracker.refused:
+            result = _report(study, plan, start, folder / options.preset, found.tracker, report)
+        for name, error in found.session.failures.items():
+            start.console.print(f"failed: {name}: {error}", style="red", markup=False, soft_wrap=True)
+        code = 1 if found.code or found.session.failures else result.exit_code
+        return replace(result, exit_code=code, failures=found.session.failures)
+
+
+def _report(study: Study, plan: Mapping[str, Any], start: Start, out: Path, tracker: Tracker, report: Any) -> Result:
+    """Write the tables, plots and page from MLflow's records; attach and name them.
+
+    The exit code is 1 if there is no table, because nothing is finished or MLflow went away.
+    """
+    options, console = start.options, start.console
+    try:
+        made = report.report(options.tracking_uri, study.name, dict(plan), out)
+    except (ValueError, OSError) as error:
+        console.print(f"no table: {str(error).splitlines()[0]}", style="red", markup=False, soft_wrap=True)
+        return Result(1, plan=plan)
+    tracker.attach([*made.files, made.page])
+    tracker.describe(made.summary[0], made.summary[1])
+    for cell, summary in made.arm_summaries.items():
+        tracker.describe(summary[0], summary[1], cell)
+    tracker.drain()
+    print(made.text)
+    files = ", ".join(file.name for file in made.files)
+    console.print(f"\nTable and plots, in {out}: {files}", markup=False, soft_wrap=True)
+    console.print(f"One page about all of it: {made.page}", markup=False, soft_wrap=True)
+    uri = shown(options.tracking_uri)
+    server = uri if uri.startswith("http") else "http://127.0.0.1:5000"
+    how = "open" if uri.startswith("http") else f"mlflow ui --backend-store-uri {uri}, then open"
+    view = views.address(server, tracker.experiment_id, views.arms_key(study.identity))
+    console.print(f"Every run in the MLflow UI: {how} {view}", markup=False, soft_wrap=True)
+    return Result(0, made.tables, made.verdicts, made.page, plan, made.files)

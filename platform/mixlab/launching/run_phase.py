@@ -1,0 +1,88 @@
+"""Runs what is missing of a phase on the cluster, and brings MLflow up to it."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mixlab.cluster.resources import Share
+from mixlab.launching import ending
+from mixlab.launching.display import Display
+from mixlab.launching.outlook import print_outlook
+from mixlab.launching.phase import Phase
+from mixlab.launching.session import Session
+from mixlab.launching.start import Start, results_folder
+from mixlab.spec.state import State
+from mixlab.tracking import mirroring
+from mixlab.tracking.tracker import Tracker
+
+MLFLOW_WORDS = {State.DONE: "FINISHED", State.FAILED: "FAILED", State.INTERRUPTED: "KILLED"}
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The outcome of a phase; ``code`` is 0 if MLflow has everything of it."""
+
+    code: int
+    early: bool
+    tracker: Tracker
+    session: Session
+
+
+def run_phase(phase: Phase, start: Start, outlook: Any = None) -> Finished:
+    """Run what is missing of a phase, and bring MLflow up to it.
+
+    Args:
+        phase: what is run.
+        start: the start of the command.
+        outlook: the module that says, before anything is trained, what the phase can conclude.
+    """
+    options, console = start.options, start.console
+    say = partial(console.print, style="yellow", markup=False, soft_wrap=True)
+    mirrors = mirroring.opened(options.mirrors, start.name, results_folder(options.storage, start.name), say)
+    share = start.share_of(phase.concerned) if not phase.over() else None
+    if share is not None and not options.quiet:
+        print_outlook(phase.tracked.plan, outlook, console)
+    with phase.lock():
+        tracker = Tracker(start.client, phase.tracked, start.provenance)
+        tracker.open()
+    shown = (phase.done(), phase.expected(), phase.shown, phase.counts, options.quiet, phase.verdicts)
+    display = Display(console, phase.rows, *shown)
+    keeps_files, after_end = phase.keeps_files, partial(phase.after_end, tracker.trials)
+    session = Session(tracker.trials, start.storage, display, mirrors, keeps_files, after_end)
+    complete = True
+    with ending.noticed(console, options.storage) as end, display:
+        complete = phase.catch_up(session)
+        if share is not None:
+            _train(phase, session, start, share)
+            complete = phase.catch_up(session)
+    mirrors.close(session.running.values())
+    tracker.trials.stop(session.running.values())
+    statuses = {cell: MLFLOW_WORDS[phase.state(cell)] for cell in phase.tracked.cells}
+    whole = "KILLED" if end.early or "KILLED" in statuses.values() else "FINISHED"
+    tracker.close("FAILED" if "FAILED" in statuses.values() and not end.early else whole, statuses)
+    written = ending.write_out(tracker, end, phase.record, options.tracking_uri, console, complete)
+    if written:
+        start.storage.forget(phase.forgettable() if not end.early or phase.keeps_files else set(), start.launch)
+    return Finished(end.code(console) if end.early else int(not written), end.early, tracker, session)
+
+
+def _train(phase: Phase, session: Session, start: Start, share: Share) -> None:
+    """Train the trials that are missing of a phase, each with a share of the cluster."""
+    from mixlab.cluster import schedule  # it imports Ray
+    from mixlab.cluster.worker import Work, files_of
+
+    work = Work(
+        start.train,
+        start.storage,
+        share.threads,
+        Path(start.options.data_root).absolute(),
+        phase.objective,
+        start.options.checkpoint_every,
+        files_of(start.train, [trial.config for trial in phase.concerned]),
+        start.options.system_metrics,
+    )
+    try:
+        schedule.run(phase, session, work, schedule.Allotment(share, start.launch))
+    finally:
+        phase.release()

@@ -1,0 +1,40 @@
+"""Prints how much of a search has been tried, and lists what is left of its budget."""
+
+from rich.console import Console
+
+from mixlab.launching.cost import Left
+from mixlab.launching.start import results_folder
+from mixlab.options import Options
+from mixlab.search.states import begun
+from mixlab.search.trial_store import absolute, url_of
+from mixlab.spec import space
+from mixlab.spec.complete import CompleteTrainable
+from mixlab.spec.search import Search
+from mixlab.spec.state import State
+
+
+def left_of_search(search: Search, train: CompleteTrainable, options: Options, console: Console) -> list[Left]:
+    """Return the trials that are left to propose, each at the same corner of the space, and print their number."""
+    url = absolute(url_of(options.optuna_storage, results_folder(options.storage, search.name, make=False)))
+    left = []
+    seeds = len(search.search_seeds)
+    for cell in search.study.cells():
+        found = begun(search, cell, train, url)
+        words = ", ".join(f"{found.count(state)} {state.value}" for state in State if found.count(state))
+        todo = max(0, search.per_cell - sum(state.over for state in found))
+        line = f"{cell.name}: {words or 'nothing tried'}, {todo} of {search.per_cell} left"
+        console.print(line, markup=False, soft_wrap=True)
+        point = next(space.corners(search.space, train.resolve(search.config(cell, {})).flat))
+        left += [Left(search.trial(cell, point, number, train), times=seeds) for number in range(todo)]
+    if search.racing:
+        console.print(
+            f"Each trial begins with 1 of {seeds} seeds and gets more only while it may still be the best of its arm: "
+            "the cost that follows is the most that there can be",
+            soft_wrap=True,
+        )
+    console.print(
+        f"{search.budget} trials by {search.sampler}, stopped early by {search.scheduler}; then "
+        f"{len(search.study.cells())} winners on {len(search.study.seeds)} fresh seeds",
+        style="bold",
+    )
+    return left
