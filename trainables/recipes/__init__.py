@@ -4,6 +4,8 @@ OM is the configuration of OpenMixup that SUMix and AutoMix follow (Li et al. 20
 from one recipe, a level may switch to another, and an arm changes the keys that it is about.
 """
 
+# ruff: noqa: F401 - the names are imported for the studies.
+
 from trainables.recipes.by_cell import cell_settings, recipe_of
 from trainables.recipes.k_image import (
     CIFAR100_PREACT_RESNET18,
@@ -46,47 +48,3 @@ from trainables.recipes.small_images import (
     TINY_IMAGENET_RESNEXT50,
 )
 from trainables.recipes.strengths import ALPHA, TRANSFORMERS, ZETA, sumix_settings
-
-__all__ = [
-    "AIRCRAFT",
-    "ALPHA",
-    "CIFAR10_RESNET18",
-    "CIFAR10_RESNEXT50",
-    "CIFAR100_CONVNEXT_TINY",
-    "CIFAR100_DEIT_SMALL",
-    "CIFAR100_PREACT_RESNET18",
-    "CIFAR100_PYRAMIDNET110",
-    "CIFAR100_PYRAMIDNET200",
-    "CIFAR100_RESNET18",
-    "CIFAR100_RESNEXT29",
-    "CIFAR100_RESNEXT50",
-    "CIFAR100_SWIN_TINY",
-    "CIFAR100_WRN16_8",
-    "CIFAR100_WRN28_8",
-    "CONVNEXT",
-    "CUB200",
-    "CUTMIX_IMAGENET",
-    "CUTMIX_PYRAMIDNET110",
-    "CUTMIX_PYRAMIDNET200",
-    "DEIT",
-    "IMAGENET_100",
-    "INAT2017",
-    "INAT2018",
-    "ON_CIFAR10",
-    "PLACES205",
-    "PROTOCOLS_110",
-    "PROTOCOLS_200",
-    "RSB_A2",
-    "RSB_A3",
-    "SWIN",
-    "TINY_IMAGENET",
-    "TINY_IMAGENET_RESNEXT50",
-    "TRANSFORMERS",
-    "TRANSFORMER_ON_CIFAR10",
-    "ZETA",
-    "Recipe",
-    "automix_settings",
-    "cell_settings",
-    "recipe_of",
-    "sumix_settings",
-]

@@ -20,23 +20,11 @@ CIFAR100_PYRAMIDNET110: Recipe = {
     "schedule": "multistep",
     "milestones": (0.75, 0.9),
 }
-CIFAR100_PYRAMIDNET200: Recipe = {
-    **CIFAR100_PYRAMIDNET110,
-    "backbone": "pyramidnet200",
-    "mixer.alpha": 1.0,
-}
+CIFAR100_PYRAMIDNET200: Recipe = {**CIFAR100_PYRAMIDNET110, "backbone": "pyramidnet200", "mixer.alpha": 1.0}
 
 # The code of CutMix for the same networks.
-CUTMIX_PYRAMIDNET110: Recipe = {
-    **CIFAR100_PYRAMIDNET110,
-    "weight_decay": 1e-4,
-    "milestones": (0.5, 0.75),
-}
-CUTMIX_PYRAMIDNET200: Recipe = {
-    **CIFAR100_PYRAMIDNET200,
-    "weight_decay": 1e-4,
-    "milestones": (0.5, 0.75),
-}
+CUTMIX_PYRAMIDNET110: Recipe = {**CIFAR100_PYRAMIDNET110, "weight_decay": 1e-4, "milestones": (0.5, 0.75)}
+CUTMIX_PYRAMIDNET200: Recipe = {**CIFAR100_PYRAMIDNET200, "weight_decay": 1e-4, "milestones": (0.5, 0.75)}
 
 # The code of CutMix for ImageNet: a step each 75 epochs, colour jitter and PCA lighting.
 CUTMIX_IMAGENET: Recipe = {
@@ -69,21 +57,9 @@ CIFAR100_PREACT_RESNET18: Recipe = {
     "milestones": (1 / 3, 2 / 3),
     "mixer.alpha": 2.0,
 }
-CIFAR100_WRN16_8: Recipe = {
-    **CIFAR100_PREACT_RESNET18,
-    "backbone": "wrn16_8",
-}
-CIFAR100_RESNEXT29: Recipe = {
-    **CIFAR100_PREACT_RESNET18,
-    "backbone": "resnext29",
-}
+CIFAR100_WRN16_8: Recipe = {**CIFAR100_PREACT_RESNET18, "backbone": "wrn16_8"}
+CIFAR100_RESNEXT29: Recipe = {**CIFAR100_PREACT_RESNET18, "backbone": "resnext29"}
 
 # The two protocols, as the levels of a factor.
-PROTOCOLS_110: dict[str, Recipe] = {
-    "CutMix's code": CUTMIX_PYRAMIDNET110,
-    "the authors' code": CIFAR100_PYRAMIDNET110,
-}
-PROTOCOLS_200: dict[str, Recipe] = {
-    "CutMix's code": CUTMIX_PYRAMIDNET200,
-    "the authors' code": CIFAR100_PYRAMIDNET200,
-}
+PROTOCOLS_110: dict[str, Recipe] = {"CutMix's code": CUTMIX_PYRAMIDNET110, "the authors' code": CIFAR100_PYRAMIDNET110}
+PROTOCOLS_200: dict[str, Recipe] = {"CutMix's code": CUTMIX_PYRAMIDNET200, "the authors' code": CIFAR100_PYRAMIDNET200}

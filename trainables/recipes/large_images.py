@@ -22,19 +22,9 @@ IMAGENET_100: Recipe = {
     "mixer.alpha": 0.2,
     "sumix.zeta": 0.5,
 }
-INAT2017: Recipe = {
-    **IMAGENET_100,
-    "dataset": "inat2017",
-    "backbone": "resnet50_imagenet",
-}
-INAT2018: Recipe = {
-    **INAT2017,
-    "dataset": "inat2018",
-}
-PLACES205: Recipe = {
-    **IMAGENET_100,
-    "dataset": "places205",
-}
+INAT2017: Recipe = {**IMAGENET_100, "dataset": "inat2017", "backbone": "resnet50_imagenet"}
+INAT2018: Recipe = {**INAT2017, "dataset": "inat2018"}
+PLACES205: Recipe = {**IMAGENET_100, "dataset": "places205"}
 
 # torchvision's weights are fine-tuned.
 CUB200: Recipe = {
@@ -55,10 +45,7 @@ CUB200: Recipe = {
     "mixer.alpha": 0.2,
     "sumix.zeta": 0.5,
 }
-AIRCRAFT: Recipe = {
-    **CUB200,
-    "dataset": "aircraft",
-}
+AIRCRAFT: Recipe = {**CUB200, "dataset": "aircraft"}
 
 # The mixers' own defaults are theirs: mixup (alpha 0.8) and CutMix (1.0), each for half of the images.
 DEIT: Recipe = {

@@ -16,25 +16,12 @@ LEARNED = ("automix", "samix", "adautomix")  # mixers whose masks a network lear
 LACKING = {"samix": "mixer.lam_channel", "adautomix": "mixer.mask_decay"}  # the option of AutoMix that one lacks
 
 # The middle of the network; for all others it is stage 3, as in the paper.
-LAYER: dict[str, int] = {
-    "deit_small": 6,
-    "vit_tiny_32": 2,
-}
+LAYER: dict[str, int] = {"deit_small": 6, "vit_tiny_32": 2}
 
 # The rate does not go to 0, because the slow copy is tested.
-CIFAR: Recipe = {
-    "min_lr": 0.05,
-}
-WIDE_RESNET: Recipe = {
-    "min_lr": 0.001,
-    "mixer.layer": 2,
-    "mixer.block_momentum": 0.0,
-}
-TINY_IMAGENET: Recipe = {
-    "min_lr": 0.05,
-    "mixer.block_lr": 0.1,
-    "mixer.block_min_lr": 0.001,
-}
+CIFAR: Recipe = {"min_lr": 0.05}
+WIDE_RESNET: Recipe = {"min_lr": 0.001, "mixer.layer": 2, "mixer.block_momentum": 0.0}
+TINY_IMAGENET: Recipe = {"min_lr": 0.05, "mixer.block_lr": 0.1, "mixer.block_min_lr": 0.001}
 PHOTOGRAPHS: Recipe = {
     "mixer.lam_channel": True,
     "mixer.mask_decay": "cosine",
@@ -42,11 +29,7 @@ PHOTOGRAPHS: Recipe = {
     "mixer.block_lr": 0.1,
     "mixer.block_min_lr": 0.001,
 }
-FINE_TUNING: Recipe = {
-    **PHOTOGRAPHS,
-    "mixer.block_lr": 0.01,
-    "mixer.block_min_lr": 0.0005,
-}
+FINE_TUNING: Recipe = {**PHOTOGRAPHS, "mixer.block_lr": 0.01, "mixer.block_min_lr": 0.0005}
 TRANSFORMER: Recipe = {
     "mixer.lam_channel": True,
     "mixer.mask_decay": "cosine",
@@ -55,11 +38,7 @@ TRANSFORMER: Recipe = {
     "mixer.block_lr": 0.001,
     "mixer.block_min_lr": 0.0001,
 }
-TRANSFORMER_ON_CIFAR100: Recipe = {
-    **TRANSFORMER,
-    "lr": 5e-4,
-    "min_lr": 1e-4,
-}
+TRANSFORMER_ON_CIFAR100: Recipe = {**TRANSFORMER, "lr": 5e-4, "min_lr": 1e-4}
 
 # data set: settings for convolutional networks, and for transformers
 RELEASED: dict[str, tuple[Recipe, Recipe]] = {
@@ -103,9 +82,8 @@ ALPHA_OF_DATASET |= {
 def automix_settings(config: Mapping[str, Any]) -> Recipe:
     """Return what AutoMix sets for a cell besides its alpha, and nothing for a mixer whose masks are not learned.
 
-    SAMix and AdAutoMix are set as AutoMix, as far as they have its options.
-    In a run of few epochs its slow copy must leave its start in time. With the preset ``paper`` nothing of OpenMixup's
-    is set.
+    SAMix and AdAutoMix are set as AutoMix, as far as they have its options. In a run of few epochs its slow copy must
+    leave its start in time. With the preset ``paper`` nothing of OpenMixup's is set.
     """
     dataset, backbone = str(config.get("dataset")), str(config.get("backbone"))
     if config.get("mixer") not in LEARNED:

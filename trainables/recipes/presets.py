@@ -60,7 +60,4 @@ _TRANSFORMER: Recipe = {
     "weight_decay": 0.05,
     "weight_decay_on": "matrices",
 }
-TRANSFORMER_ON_CIFAR10: dict[str, Recipe] = {
-    "quick": _TRANSFORMER,
-    "smoke": _TRANSFORMER,
-}
+TRANSFORMER_ON_CIFAR10: dict[str, Recipe] = {"quick": _TRANSFORMER, "smoke": _TRANSFORMER}

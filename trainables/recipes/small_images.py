@@ -20,10 +20,7 @@ CIFAR100_RESNET18: Recipe = {
     "sumix.zeta": 0.5,
 }
 # OM's notes have weight decay 5e-4 for the mixers that cut, its published rows and SUMix's baselines 1e-4.
-CIFAR100_RESNEXT50: Recipe = {
-    **CIFAR100_RESNET18,
-    "backbone": "resnext50",
-}
+CIFAR100_RESNEXT50: Recipe = {**CIFAR100_RESNET18, "backbone": "resnext50"}
 CIFAR100_WRN28_8: Recipe = {
     **CIFAR100_RESNET18,
     "backbone": "wrn28_8",
@@ -32,14 +29,8 @@ CIFAR100_WRN28_8: Recipe = {
     "weight_decay": 1e-3,
 }
 
-CIFAR10_RESNET18: Recipe = {
-    **CIFAR100_RESNET18,
-    "dataset": "cifar10",
-}
-CIFAR10_RESNEXT50: Recipe = {
-    **CIFAR100_RESNEXT50,
-    "dataset": "cifar10",
-}
+CIFAR10_RESNET18: Recipe = {**CIFAR100_RESNET18, "dataset": "cifar10"}
+CIFAR10_RESNEXT50: Recipe = {**CIFAR100_RESNEXT50, "dataset": "cifar10"}
 
 TINY_IMAGENET: Recipe = {
     **CIFAR100_RESNET18,
@@ -49,10 +40,7 @@ TINY_IMAGENET: Recipe = {
     "lr": 0.2,
     "sumix.zeta": 1.0,
 }
-TINY_IMAGENET_RESNEXT50: Recipe = {
-    **TINY_IMAGENET,
-    "backbone": "resnext50",
-}
+TINY_IMAGENET_RESNEXT50: Recipe = {**TINY_IMAGENET, "backbone": "resnext50"}
 
 # What transformers are trained with everywhere: the recipe of DeiT.
 TRANSFORMER: Recipe = {
