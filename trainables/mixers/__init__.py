@@ -1,4 +1,11 @@
-"""Every mixer by its name. A mixer is one file and one line here."""
+"""Every mixer by its name. A mixer is one file and one line here.
+
+A mixer is called as ``mixer(images, rng, *, alpha, ...)`` and returns a ``Mixed`` batch. The images (B, C, H, W) are
+pixels in [0, 1], not yet normalised, and are left unchanged; every random draw is made by ``rng``, a generator on their
+device. Every mixer takes ``alpha``, so that a study can set it for all of them; most draw a share lambda from
+Beta(alpha, alpha) for each row. A mixer asks for what only the network can tell, such as its attention, by the name of
+a parameter (``trainables.methods.inputs``).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +17,7 @@ from trainables.registry import Registry
 if TYPE_CHECKING:
     from trainables.mixers.mixed import Mixed
 
-# name: the file of mixer(images, rng, *, alpha, ...), of images in [0, 1] before the mean and std are taken out
+# name: its file
 MIXERS: MutableMapping[str, Callable[..., Mixed]] = Registry(
     __name__,
     {

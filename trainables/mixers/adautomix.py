@@ -32,8 +32,6 @@ def adautomix(
     """Mix each image with two others by learned masks, or evenly where its own share is nearly all.
 
     Args:
-        images: (B, C, H, W), left unchanged.
-        rng: source of every random draw, on the device of ``images``.
         alpha: each image's share is drawn from Beta(alpha, alpha), and divided by the sum of the three.
         per_batch: one draw for all rows, as in the official code, instead of one a row.
         lam_margin: where the own share is within this of 1, all masks are the shares themselves.
@@ -44,9 +42,8 @@ def adautomix(
         plain_mixing: share of the linear mixture in the classifier's loss on images without masks.
         generate: from sources (B, K) int64 and shares (B, K) to the share of each in every pixel, (B, K, H, W).
 
-    Returns:
-        A ``Mixed`` with K = 3; the label has the drawn shares. The test of ``lam_margin`` is the official code's;
-        OpenMixup's copy turns it round, which makes nearly every mask even.
+    The label has the drawn shares. The test of ``lam_margin`` is the official code's; OpenMixup's copy turns it round,
+    which makes nearly every mask even.
     """
     sources, lam = draw_three(len(images), alpha, per_batch, rng)
     return mix_three(images, sources, lam, even_near_the_end(generate(sources, lam), lam, lam_margin))

@@ -33,8 +33,6 @@ def alignmix(
     """Mix the last feature maps of two images after moving the vectors of one to where the other has similar ones.
 
     Args:
-        images: (B, C, H, W), left unchanged.
-        rng: source of every random draw, on the device of ``images``.
         alpha: draws lambda ~ Beta(alpha, alpha), one a row.
         alternate: what every second batch, at random, is mixed by instead, with the same ``alpha``:
             ``manifoldmix`` as in OpenMixup, ``mixup`` as in the official code.
@@ -43,14 +41,12 @@ def alignmix(
         encode: runs the images through the first stages of the network, with gradient.
         num_stages: the depth of the last map.
 
-    Returns:
-        A ``Mixed`` with K = 2 whose ``images`` are feature maps, of the depth ``num_stages`` when aligned.
-
-    The official code has one lambda and one direction a batch; here each row has its own. It stops the
-    iterations once a potential moves by less than 0.1 in the batch's mean, which with the distances of a
-    trained network does not happen before its 100th; here they are always ``iterations``, with the last
-    update on the map that is moved to. Note what the plan's marginals imply: aligning permutes and averages
-    positions, so a head that averages the map sees plain mixing in so far as the transport has converged.
+    The ``images`` of the result are feature maps, of the depth ``num_stages`` when aligned. The official code has one
+    lambda and one direction a batch; here each row has its own. It stops the iterations once a potential moves by less
+    than 0.1 in the batch's mean, which with the distances of a trained network does not happen before its 100th; here
+    they are always ``iterations``, with the last update on the map that is moved to. Note what the plan's marginals
+    imply: aligning permutes and averages positions, so a head that averages the map sees plain mixing in so far as the
+    transport has converged.
     """
     require_positive("eps", eps)
     require_one_of("alternate", alternate, ("manifoldmix", "mixup", "nothing"))
@@ -78,17 +74,11 @@ def alignmix(
 
 
 def transport_plan(target: Tensor, moved: Tensor, eps: float, iterations: int) -> Tensor:
-    """Return the entropic optimal transport between the positions of two maps, by Sinkhorn's algorithm on logarithms.
+    """Return the entropic optimal transport between the positions of two maps (B, D, R), (B, R, R) float64 of sum 1.
 
-    Args:
-        target: (B, D, R).
-        moved: (B, D, R).
-        eps: weight of the entropy.
-        iterations: at least 1.
-
-    Returns:
-        (B, R, R) float64, sum 1; its rows, of ``target``, sum to 1 / R exactly, its columns in the limit. The
-        cost is the squared Euclidean distance; with distances of thousands and ``eps`` 0.1 float32 would not do.
+    It is found by Sinkhorn's algorithm on logarithms. The rows, of ``target``, sum to 1 / R exactly, the columns in the
+    limit. The cost is the squared Euclidean distance; with distances of thousands and ``eps``, the weight of the
+    entropy, at 0.1 float32 would not do.
     """
     target, moved = target.double(), moved.double()
     squares = target.square().sum(dim=1)[:, :, None] + moved.square().sum(dim=1)[:, None, :]

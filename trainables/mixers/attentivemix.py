@@ -25,8 +25,6 @@ def attentivemix(
     """Keep the most attended cells of every image, and fill the rest with its partner.
 
     Args:
-        images: (B, C, H, W), left unchanged.
-        rng: source of every random draw, on the device of ``images``.
         alpha: draws lambda ~ Beta(alpha, alpha), one a row, the share of the cells that is kept: OpenMixup's
             ``AttentiveMix+``. At least one cell is kept.
         top_k: as published, this number of cells whatever lambda is (6 of 49 in the paper); the share of an
@@ -34,13 +32,10 @@ def attentivemix(
         extractor: read by ``methods/attention_extractor.py``, which chooses where ``attention`` comes from.
         attention: (B, M, N) of the images before mixing, M <= H and N <= W; any scale.
 
-    Returns:
-        A ``Mixed`` with K = 2 and weights counted in pixels.
-
-    The paper takes the attention from a ResNet-50, OpenMixup from a ResNet-18, trained on ImageNet and shown
-    the images at 224 pixels, in 7 x 7 cells. Here, unless ``extractor`` names such a network, it is the last
-    feature map of the network that is being trained, so that nothing has to be fetched and no image of
-    another data set is used. OpenMixup's manual has lambda ~ Beta(alpha, 8); its code, as here, has
+    The weights are counted in pixels. The paper takes the attention from a ResNet-50, OpenMixup from a ResNet-18,
+    trained on ImageNet and shown the images at 224 pixels, in 7 x 7 cells. Here, unless ``extractor`` names such a
+    network, it is the last feature map of the network that is being trained, so that nothing has to be fetched and no
+    image of another data set is used. OpenMixup's manual has lambda ~ Beta(alpha, 8); its code, as here, has
     Beta(alpha, alpha).
     """
     require_positive("alpha", alpha)

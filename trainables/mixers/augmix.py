@@ -33,19 +33,14 @@ def augmix(
     """Mix every image with ``width`` chains of operations on it, ``(1 - m) image + m sum_i w_i chain_i``.
 
     Args:
-        images: (B, C, H, W) in [0, 1], left unchanged.
-        rng: source of every random draw, on the device of ``images``.
         alpha: draws w ~ Dirichlet(alpha, ...) and m ~ Beta(alpha, alpha), one of each a row.
         severity: how strong the operations are, from 0.1 to 10.
         width: chains.
         depth: operations in a chain; each chain of each row has from 1 to ``depth`` of them.
 
-    Returns:
-        A ``Mixed`` with K = 1: the label stays.
-
-    The operations are those of the official code, on bytes, with its ranges; the mixing is the same on pixels
-    as on normalised images, where the official code does it. Its training recipe alone reaches its numbers:
-    the loss on three views, and no other mixing.
+    The label stays: the ``Mixed`` has K = 1. The operations are those of the official code, on bytes, with its ranges;
+    the mixing is the same on pixels as on normalised images, where the official code does it. Its training recipe alone
+    reaches its numbers: the loss on three views, and no other mixing.
     """
     for name, value in (("width", width), ("depth", depth)):
         if value < 1:
@@ -67,12 +62,9 @@ def augmix(
 
 
 def apply_one_each(pixels: Tensor, rng: Generator, severity: float) -> Tensor:
-    """Return each image (B, C, H, W) after one of the nine operations, drawn with its strength; the input stays.
+    """Return each image, (B, C, H, W) whole numbers in 0..255, after one of the nine operations, at random.
 
-    Args:
-        pixels: (B, C, H, W) whole numbers in 0..255.
-        rng: on the device of ``pixels``.
-        severity: the strength is uniform from 0.1 to this, of 10.
+    The strength is uniform from 0.1 to ``severity``, of 10; the input is left unchanged.
     """
     size, _, height, width = pixels.shape
     drawn = torch.randint(len(OPERATIONS), (size,), generator=rng, device=rng.device)
@@ -97,12 +89,8 @@ def apply_one_each(pixels: Tensor, rng: Generator, severity: float) -> Tensor:
 def moves(drawn: Tensor, signed: Tensor, height: int, width: int) -> Tensor:
     """Return the matrix (B, 2, 3) of each row that is moved, and the identity for the others.
 
-    Args:
-        drawn: (B,) int64 into ``OPERATIONS``.
-        signed: (B,) strength in [-1, 1]: of 30 degrees, a shear of 0.3, or a third of the side; degrees and
-            pixels are cut down to whole ones.
-        height: of the images.
-        width: of the images.
+    ``drawn`` (B,) int64 numbers ``OPERATIONS``. ``signed`` (B,) is the strength in [-1, 1]: of 30 degrees, a shear of
+    0.3, or a third of the side; degrees and pixels are cut down to whole ones.
     """
     matrix = torch.eye(2, 3, device=drawn.device).repeat(len(drawn), 1, 1)
     is_drawn = {name: drawn == number for number, name in enumerate(OPERATIONS)}

@@ -39,16 +39,14 @@ def automix(
     """Mix each image with another by a learned mask, or evenly where lambda is near 0 or 1.
 
     Args:
-        images: (B, C, H, W), left unchanged.
-        rng: source of every random draw, on the device of ``images``.
         alpha: lambda ~ Beta(alpha, alpha).
         per_batch: one lambda for all rows, as in OpenMixup, instead of one a row.
         lam_margin: where lambda is this near to 0 or to 1, the mask is constant, as in OpenMixup; 0 in the paper.
         masks: made by the Mix Block's attention; or ``grids``, which give the partner as many cells of the map as
             lambda says, chosen at random, the first row of Table 7.
         lam_channel: the map gets lambda as one more channel, z_lambda of Eq. 4. OpenMixup does so for 224 pixels, not
-            for CIFAR, where its mask knows nothing of lambda. This and what follows is read, as are the options of
-            ``MaskBlock``, by ``methods/mask_learning.py``.
+            for CIFAR, where its mask does not depend on lambda. This option and those that follow are read, like those
+            of ``MaskBlock``, by ``methods/mask_learning.py``.
         value_of: the value of a mask is that of the query, z_i, as in Eq. 5, or of the key, z_j, as in OpenMixup.
         mask_weight: gamma of Eq. 7, weight of the loss that keeps a mask's mean near lambda.
         mask_decay: how gamma goes to 0 over the training: in OpenMixup not at all for CIFAR, else by a cosine; in the
@@ -83,11 +81,7 @@ def mix_by(images: Tensor, partner: Tensor, lam: Tensor, mask: Tensor) -> Mixed:
 def random_grids(lam: Tensor, cells: tuple[int, int], size: tuple[int, int], rng: Generator) -> Tensor:
     """Return masks (B, 1, H, W) of whole cells of a map, chosen at random: 1 where a pixel is the partner's.
 
-    Args:
-        lam: (B,) the own image's share.
-        cells: (h, w) of the map; the partner gets the nearest whole number of cells to ``(1 - lam) * h * w``.
-        size: (H, W) of the mask.
-        rng: source of every random draw, on the device of ``lam``.
+    Of the (h, w) ``cells`` the partner gets the nearest whole number to ``(1 - lam) * h * w``, with lambda (B,).
     """
     count = cells[0] * cells[1]
     order = torch.rand(len(lam), count, generator=rng, device=lam.device).argsort(dim=1).argsort(dim=1)  # (B, hw)

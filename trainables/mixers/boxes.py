@@ -30,16 +30,10 @@ def uniform_pixels(count: int, height: int, width: int, rng: Generator) -> tuple
 
 
 def clipped_boxes(centre: tuple[Tensor, Tensor], scale: Tensor, height: int, width: int) -> Boxes:
-    """Return boxes of the image's shape, ``scale`` times its sides, around ``centre`` and clipped at the border.
+    """Return boxes of the image's shape, ``scale`` (B,) times its sides, around ``centre`` and clipped at the border.
 
-    Args:
-        centre: row and column of each box, two (B,) int64.
-        scale: (B,) share of each side, in [0, 1].
-        height: of the image.
-        width: of the image.
-
-    As in the official code of CutMix, a side is cut down to whole pixels, and half of it, again cut down,
-    lies on either side of the centre, so that sides are even.
+    ``centre`` is the row and the column of each box, two (B,) int64. As in the official code of CutMix, a side is cut
+    down to whole pixels, and half of it, again cut down, lies on either side of the centre, so that sides are even.
     """
     half_height, half_width = (height / 2 * scale).long(), (width / 2 * scale).long()
     row, column = centre
@@ -87,7 +81,7 @@ def within(first: Tensor, end: Tensor, size: int) -> Tensor:
 def inside(boxes: Boxes, height: int, width: int) -> Tensor:
     """Return (B, 1, H, W) float32: 1 at the pixels of each row's box, 0 elsewhere.
 
-    A product of rows and columns: on the CPU several times as fast as a mask of truth values.
+    It is a product of rows and columns, which on the CPU is several times as fast as a mask of truth values.
     """
     rows, columns = within(boxes.top, boxes.bottom, height), within(boxes.left, boxes.right, width)
     return rows[:, None, :, None] * columns[:, None, None, :]
@@ -110,14 +104,9 @@ def kept_share(boxes: Boxes, height: int, width: int) -> Tensor:
 
 
 def paste(images: Tensor, partner: Tensor, boxes: Boxes, lam: Tensor, label: Label = "area") -> Mixed:
-    """Fill each row's box with the same pixels of its partner.
+    """Fill each row's box, or the one box of all, with the same pixels of its partner (B,) int64.
 
-    Args:
-        images: (B, C, H, W), left unchanged.
-        partner: (B,) int64.
-        boxes: (B,) or (1,) boxes.
-        lam: (B,) or (1,) as it was drawn.
-        label: weights are the pixels, or ``lam``.
+    The weights are counted in pixels, or are ``lam``, (B,) or (1,), as it was drawn. The images are left unchanged.
     """
     height, width = images.shape[2:]
     if on_host(images):
@@ -128,7 +117,7 @@ def paste(images: Tensor, partner: Tensor, boxes: Boxes, lam: Tensor, label: Lab
 
 
 def _paste_by_box(images: Tensor, partner: Tensor, boxes: Boxes) -> Tensor:
-    """Return what ``blend`` makes of the shares ``outside``, for images that NumPy can read, (B, C, H, W)."""
+    """Return what ``blend`` would make of the shares ``outside``, by NumPy, which must be able to read the images."""
     own = images.numpy()
     mixed = own.copy(order="K")
     others = partner.numpy().tolist()
@@ -136,7 +125,7 @@ def _paste_by_box(images: Tensor, partner: Tensor, boxes: Boxes) -> Tensor:
         (..., slice(top, bottom), slice(left, right))
         for top, bottom, left, right in zip(*(edge.numpy().tolist() for edge in boxes), strict=True)
     ]
-    if len(cuts) == 1:  # which is cut out of the whole batch at once
+    if len(cuts) == 1:  # one box for the whole batch, which is cut out at once
         into, out_of = mixed[cuts[0]], own[cuts[0]]
         for row, other in enumerate(others):
             into[row] = out_of[other]

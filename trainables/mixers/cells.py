@@ -15,25 +15,16 @@ def cell_of_pixel(side: int, cells: int, device: torch.device) -> Tensor:
 
 
 def spread_cells(values: Tensor, height: int, width: int) -> Tensor:
-    """Return the value of each pixel's cell, (B, H, W).
-
-    Args:
-        values: (B, M, N).
-        height: H, at least M.
-        width: W, at least N.
-    """
+    """Return the value of each pixel's cell, (B, H, W), from values (B, M, N), with H at least M, and W at least N."""
     rows = cell_of_pixel(height, values.shape[1], values.device)
     columns = cell_of_pixel(width, values.shape[2], values.device)
     return values[:, rows][:, :, columns]
 
 
 def move_cells(images: Tensor, cells: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Return images (B, C, H, W) whose cells are taken from elsewhere in the same image.
+    """Return images (B, C, H, W) in which the cell ``cells`` (B, MN) int64 of the same image is at each position.
 
-    Args:
-        images: (B, C, H, W), left unchanged.
-        cells: (B, MN) int64, the cell that comes to each position.
-        grid: M and N. Where a cell is a pixel too small for its position, its last row or column is repeated.
+    ``grid`` is M and N. Where a cell is a pixel too small for its position, its last row or column is repeated.
     """
     height, width = images.shape[2:]
     taken = spread_cells(cells.unflatten(1, grid), height, width)  # (B, H, W)

@@ -11,11 +11,7 @@ T = TypeVar("T")
 
 
 def choose(options: Sequence[T], rng: Generator) -> T:
-    """Return one of ``options``, all equally likely, decided by ``rng`` and known without waiting for its device.
-
-    Raises:
-        ValueError: there is nothing to choose from.
-    """
+    """Return one of ``options``, all equally likely, decided by ``rng`` and known without waiting for its device."""
     if not options:
         raise ValueError("nothing to choose from")
     return options[_number(rng) % len(options)]

@@ -39,8 +39,6 @@ def comixup(
     """Mix each group of rows by a labelling of its cells, found output by output.
 
     Args:
-        images: (B, C, H, W), left unchanged.
-        rng: source of every random draw, on the device of ``images``.
         alpha: draws the prior of the inputs of a group from Dirichlet(alpha, ...).
         block: cells along a side; fewer where the image is smaller.
         group: images that are mixed among themselves; the last group has what is left.
@@ -52,17 +50,15 @@ def comixup(
         iterations: rounds over the outputs of a group.
         saliency: (B, H, W) not negative, any scale: the length of the loss' gradient at each pixel.
 
-    Returns:
-        A ``Mixed`` with K = ``group``, or B if that is less: every row of the group, by the pixels that it
-        has in the output; most weights are 0. A row's own weight may be 0 too, though outputs are handed to
-        the rows so that it is as large as it can be.
+    The ``Mixed`` has K = ``group``, or B if that is less: every row of the group, by the pixels that it has in the
+    output; most weights are 0. A row's own weight may be 0 too, though outputs are handed to the rows so that it is as
+    large as it can be.
 
-    The official code cuts graphs for one output of one group at a time on the processor; here all groups go
-    together, and each output is found by iterated conditional modes. Between cells the paper's penalty is
-    used, half the squared distance of their shares, where the code has 1 for every pair but the closest.
-    The official recipe adds the loss on the images before mixing: here ``clean_loss=2`` (the code weighs it by
-    2 / L, next to a loss that is a mean over L classes). Its gradient, in training mode, is the code's saliency;
-    here the saliency is that of the evaluation mode.
+    The official code cuts graphs for one output of one group at a time on the processor; here all groups go together,
+    and each output is found by iterated conditional modes. Between cells the paper's penalty is used, half the squared
+    distance of their shares, where the code has 1 for every pair but the closest. The official recipe adds the loss on
+    the images before mixing: here ``clean_loss=2`` (the code weighs it by 2 / L, next to a loss that is a mean over L
+    classes). Its gradient, in training mode, is the code's saliency; here the saliency is that of the evaluation mode.
     """
     for name, value in (("group", group), ("block", block), ("iterations", iterations)):
         if value < 1:
@@ -93,9 +89,7 @@ def comixup(
 def _mix(images: Tensor, of_cells: Tensor) -> tuple[Tensor, Tensor]:
     """Return the outputs (G, O, C, H, W), and the share of each input in each, in pixels, (G, O, I).
 
-    Args:
-        images: (G, I, C, H, W).
-        of_cells: (G, O, M, N, I) rows sum to 1.
+    The ``images`` are (G, I, C, H, W); the rows of ``of_cells``, (G, O, M, N, I), sum to 1.
     """
     height, width = images.shape[3:]
     mixed = torch.zeros_like(images)
@@ -109,18 +103,14 @@ def _mix(images: Tensor, of_cells: Tensor) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def _label(
-    saliency: Tensor, rng: Generator, inputs: int, cells: int, constants: tuple[float, ...], iterations: int
+    saliency: Tensor,  # (G I, H, W)
+    rng: Generator,
+    inputs: int,  # I
+    cells: int,  # M = N
+    constants: tuple[float, ...],
+    iterations: int,
 ) -> Tensor:
-    """Return the share of every input in every cell of every output, (G, O, M, N, I).
-
-    Args:
-        saliency: (G I, H, W).
-        rng: draws the prior and the first labelling.
-        inputs: I.
-        cells: M = N.
-        constants: beta, gamma, threshold, eta, omega, alpha.
-        iterations: rounds over the outputs.
-    """
+    """Return the share of every input in every cell of every output, (G, O, M, N, I)."""
     beta, gamma, threshold, eta, omega, alpha = constants
     area = cells * cells
     salient = cell_saliency(saliency, (cells, cells)).unflatten(0, (-1, inputs))
@@ -147,13 +137,10 @@ def _label(
 
 
 def _label_output(unary: Tensor, used: Tensor, beta: float, *, soft: bool) -> Tensor:
-    """Return one output's shares, (G, M, N, I), given what the others show.
+    """Return one output's shares, (G, M, N, I), by the cost of each input in each cell, ``unary`` (G, M, N, I).
 
-    Args:
-        unary: (G, M, N, I) cost of each input in each cell.
-        used: (G, I) cells that the output now has of each input.
-        beta: cost of two neighbours of different inputs.
-        soft: whether a cell may show two of the output's inputs, half and half.
+    The output now has ``used`` (G, I) cells of each input, two neighbours of different inputs cost ``beta``, and with
+    ``soft`` a cell may show two of the output's inputs, half and half.
     """
     groups, inputs = used.shape
     shares = torch.eye(inputs, device=used.device).expand(groups, -1, -1)
@@ -180,11 +167,9 @@ def _label_output(unary: Tensor, used: Tensor, beta: float, *, soft: bool) -> Te
 
 
 def _likeness(saliency: Tensor, omega: float) -> Tensor:
-    """Return the paper's compatibility A (G, I, I): an input is like itself, a little like those salient elsewhere.
+    """Return the paper's compatibility A (G, I, I): of inputs with themselves and, by ``omega``, with the distant ones.
 
-    Args:
-        saliency: (G, I, H, W).
-        omega: the share of the second; its positions are those of the most salient window of a quarter side.
+    The position of an input is that of the most salient window of a quarter side, by its saliency (G, I, H, W).
     """
     groups, inputs, height, width = saliency.shape
     window = max(1, height // 4), max(1, width // 4)
@@ -197,11 +182,7 @@ def _likeness(saliency: Tensor, omega: float) -> Tensor:
 
 
 def _tell_twins_apart(shows: Tensor) -> Tensor:
-    """Return (G, O, I): 1 where an output should give up an input, since another output shows exactly the same.
-
-    Args:
-        shows: (G, O, I) bool.
-    """
+    """Return (G, O, I): 1 where an output should give up an input, since another ``shows`` (G, O, I) the very same."""
     same = (shows[:, :, None] == shows[:, None]).all(dim=3) & (shows.sum(dim=2) > 1)[:, :, None]
     order = torch.arange(shows.shape[1], device=shows.device)
     later, earlier = (same & (order[:, None] < order)).any(dim=2), (same & (order[:, None] > order)).any(dim=2)

@@ -11,13 +11,8 @@ from trainables.mixers.mixed import Mixed, beta, partners
 
 
 def draw(shape: tuple[int, int, int], rng: Generator, *, alpha: float, per_batch: bool) -> tuple[Boxes, Tensor, Tensor]:
-    """Return the box that is cut from each row, the partner that fills it, (B,) int64, and lambda, (B,) or (1,).
-
-    Args:
-        shape: B, H and W.
-        rng: as in ``cutmix``, and so ``alpha`` and ``per_batch``.
-    """
-    size, height, width = shape
+    """Return the box that is cut from each row, the partner that fills it, (B,) int64, and lambda, (B,) or (1,)."""
+    size, height, width = shape  # B, H, W
     count = 1 if per_batch else size
     lam = beta(alpha, count, rng)
     centre = uniform_pixels(count, height, width, rng)
@@ -30,19 +25,14 @@ def cutmix(
     """Paste one rectangle of a partner into every image, at the same place, a different one per row.
 
     Args:
-        images: (B, C, H, W), left unchanged.
-        rng: source of every random draw, on the device of ``images``.
         alpha: draws lambda ~ Beta(alpha, alpha); the box has the area ``1 - lam`` before it is clipped.
         per_batch: one box for the whole batch, as the official code has it.
         label: ``drawn`` is lambda before the box was clipped, which the labels of many releases had before 2020.
 
-    Returns:
-        A ``Mixed`` with K = 2. Its weights are counted in pixels, as in the official code: a box clipped at
-        the border gives the image back what it would have lost. At alpha = 1 and 32x32 an image keeps 0.70 on average.
-
-    The official code draws one box per batch; here each row has its own (equal in distribution, lower in
-    the variance of the gradient). The official code mixes half of the CIFAR batches, here
-    ``mixer.probability=0.5``.
+    The weights are counted in pixels, as in the official code: a box clipped at the border gives the image back what it
+    would have lost. At alpha = 1 and 32x32 an image keeps 0.70 on average. The official code draws one box per batch;
+    here each row has its own (equal in distribution, lower in the variance of the gradient). The official code mixes
+    half of the CIFAR batches, here ``mixer.probability=0.5``.
     """
     size, _, height, width = images.shape
     boxes, partner, lam = draw((size, height, width), rng, alpha=alpha, per_batch=per_batch)

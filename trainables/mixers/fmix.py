@@ -19,13 +19,8 @@ BISECTIONS = 26  # 2^-25, the distance of the float32 numbers in [1/4, 1/2], whe
 def draw(
     shape: tuple[int, int, int], rng: Generator, *, alpha: float, decay: float, per_batch: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return smooth noise (B or 1, H, W), how many of its pixels stay and lambda, (B or 1,), and partners (B,) int64.
-
-    Args:
-        shape: B, H and W.
-        rng: as in ``fmix``, and so ``alpha``, ``decay`` and ``per_batch``.
-    """
-    size, height, width = shape
+    """Return smooth noise (B or 1, H, W), how many pixels stay and lambda, (B or 1,), and partners (B,) int64."""
+    size, height, width = shape  # B, H, W
     count = 1 if per_batch else size
     lam = beta(alpha, count, rng)
     noise = low_frequency_noise(count, height, width, decay, rng)
@@ -37,8 +32,8 @@ def draw(
 def low_frequency_noise(count: int, height: int, width: int, decay: float, rng: Generator) -> Tensor:
     """Return noise (count, H, W) whose amplitude falls as (1 / frequency) ** ``decay``.
 
-    The inverse Fourier transform of complex Gaussian noise, so scaled; the frequency, in cycles per pixel,
-    counts as at least that of one cycle over the longer side.
+    It is the inverse Fourier transform of scaled complex Gaussian noise. The frequency, in cycles per pixel, counts as
+    at least one cycle over the longer side.
     """
     vertical = torch.fft.fftfreq(height, device=rng.device)[:, None]
     horizontal = torch.fft.rfftfreq(width, device=rng.device)
@@ -54,13 +49,10 @@ def low_frequency_noise(count: int, height: int, width: int, decay: float, rng: 
 
 
 def highest(field: Tensor, count: Tensor) -> Tensor:
-    """Turn a field (B, H, W) into a mask, and return it: 1 at its ``count[b]`` highest pixels, 0 elsewhere.
+    """Turn a field (B, H, W) float32 into a mask in place, and return it: 1 at its ``count[b]`` highest pixels, else 0.
 
-    Args:
-        field: (B, H, W) float32, changed in place.
-        count: (B,) whole numbers in 0..HW.
-
-    The threshold is a multiple of 2^-25 once a field is scaled to [0, 1]. Equal pixels stay on the same side of it.
+    ``count`` (B,) holds whole numbers in 0..HW. The threshold is a multiple of 2^-25 once a field is scaled to [0, 1].
+    Equal pixels stay on the same side of it.
     """
     sorts = field.device.type == "cpu" and type(field) is Tensor  # NumPy cannot sort what has no numbers
     for rows in portions(field):
@@ -84,9 +76,9 @@ def _threshold_by_counting(flat: Tensor, count: Tensor) -> Tensor:
 
 
 def _threshold_by_sorting(flat: Tensor, count: Tensor) -> Tensor:
-    """Return what ``_threshold_by_counting`` does, by NumPy, whose sorting costs least on a processor.
+    """Return what ``_threshold_by_counting`` returns, by NumPy, which sorts fastest on a processor.
 
-    Too many pixels lie above a threshold where the highest of those that may not stay does.
+    Too many pixels lie above a threshold when the highest of those that may not stay does.
     """
     place = flat.shape[1] - 1 - count.long().numpy()  # (B, 1) of that pixel, from the lowest; -1 where all stay
     if len(flat) > FEW:
@@ -111,17 +103,13 @@ def fmix(
     """Keep the high ground of smooth noise, a share lambda of the pixels, and take the rest from a partner.
 
     Args:
-        images: (B, C, H, W), left unchanged.
-        rng: source of every random draw, on the device of ``images``.
         alpha: draws lambda ~ Beta(alpha, alpha).
         decay: the power by which the noise loses its high frequencies; the higher, the smoother the mask.
         per_batch: one mask for the whole batch, as the official code has it.
         label: weights are the mean of the mask or, as in the official code, the drawn lambda.
 
-    Returns:
-        A ``Mixed`` with K = 2. The drawn lambda is off the mean of the mask by less than one pixel.
-
-    The official code draws the mask with numpy, once per batch; here one per row, on the device.
+    The drawn lambda is off the mean of the mask by less than one pixel. The official code draws the mask with numpy,
+    once per batch; here one per row, on the device.
     """
     size, _, height, width = images.shape
     require_one_of("label", label, ("area", "drawn"))

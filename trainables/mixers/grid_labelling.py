@@ -1,11 +1,11 @@
 """One label for each cell of a small grid, at the least cost, which PuzzleMix and Co-Mixup find by cutting graphs.
 
 The energy of a labelling z is sum_i unary_i(z_i) + sum_ij weight_ij * penalty(z_i, z_j), over the cells i
-and the pairs ij of neighbours. The official codes solve it image by image on the processor (alpha-beta swap
-graph cuts). Here the whole batch is solved on its device: mean field under falling temperature, then
-iterated conditional modes (Besag, "On the Statistical Analysis of Dirty Pictures", 1986), by which hardly
-a cell is left that another label would suit better. The cells of one colour of a checkerboard have no neighbours among
-themselves, so all of them are updated at once and the energy never rises.
+and the pairs ij of neighbours. The official codes solve it image by image on the processor (alpha-beta swap graph
+cuts). Here the whole batch is solved on its device: mean field under falling temperature, then iterated conditional
+modes (Besag, "On the Statistical Analysis of Dirty Pictures", 1986), which leave hardly a cell that another label would
+suit better. The cells of one colour of a checkerboard have no neighbours of that colour, so all of them are updated at
+once and the energy never rises.
 
 Shape letters: B batch, M rows and N columns of the grid, L labels.
 """
@@ -33,8 +33,7 @@ class Energy(NamedTuple):
     def given(self, beliefs: Tensor) -> Tensor:
         """Return the cost of each label of each cell, (B, M, N, L), given its neighbours.
 
-        Args:
-            beliefs: (B, M, N, L) how likely each label of each cell is; one-hot for a labelling.
+        ``beliefs`` (B, M, N, L) say how likely each label of each cell is; they are one-hot for a labelling.
         """
         felt = (beliefs[..., None, :] * self.penalty).sum(dim=-1)
         vertical, horizontal = self.vertical[..., None], self.horizontal[..., None]
@@ -73,12 +72,7 @@ def minimise(energy: Energy) -> Tensor:
 
 
 def settle(energy: Energy, labels: Tensor) -> Tensor:
-    """Return labels (B, M, N) of no higher energy: iterated conditional modes give each cell its best label in turn.
-
-    Args:
-        energy: of the labelling.
-        labels: (B, M, N) int64 to start from.
-    """
+    """Return labels (B, M, N) int64 of no higher energy: iterated conditional modes give each cell its best in turn."""
     colours = checkerboard(energy.unary)
     for _ in range(SWEEPS):
         for colour in colours:

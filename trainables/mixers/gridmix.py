@@ -39,14 +39,8 @@ def draw_grids(
     area: tuple[float, float],
     aspect: tuple[float, float],
 ) -> Grids:
-    """Return a random grid for each lambda, whose holes are about ``1 - lam`` of its area.
-
-    Args:
-        lam: (B,) or (1,).
-        shape: H and W of the images.
-        rng: as in ``gridmix``, and so ``holes``, ``area`` and ``aspect``.
-    """
-    height, width = shape
+    """Return a random grid for each lambda, (B,) or (1,), whose holes are about ``1 - lam`` of its area."""
+    height, width = shape  # of the images
     count = len(lam)
     across = torch.randint(holes[0], holes[1] + 1, (count,), generator=rng, device=rng.device)
     pixels = (uniform(count, *area, rng) * (height * width)).floor()
@@ -77,10 +71,7 @@ def holes_of(grids: Grids, shape: tuple[int, int]) -> Tensor:
 def draw_cells(lam: Tensor, shape: tuple[int, int], rng: Generator, *, holes: tuple[int, int]) -> Tensor:
     """Return (B or 1, 1, H, W) float32: n x n cells over the image, each 1 with probability ``1 - lam``, else 0.
 
-    Args:
-        lam: (B,) or (1,).
-        shape: H and W of the images.
-        rng: as in ``gridmix``, and so ``holes``, from which n is drawn.
+    ``lam`` is (B,) or (1,), ``shape`` is H and W, and n is drawn from the range ``holes``.
     """
     (height, width), (fewest, most) = shape, holes
     across = torch.randint(fewest, most + 1, (len(lam), 1), generator=rng, device=rng.device)
@@ -105,8 +96,6 @@ def gridmix(
     """Show a partner through a regular pattern, at the same place, a different one per row.
 
     Args:
-        images: (B, C, H, W), left unchanged.
-        rng: source of every random draw, on the device of ``images``.
         alpha: draws lambda ~ Beta(alpha, alpha): a hole's side is ``sqrt(1 - lam)`` of its cell's, at least 1
             pixel and at least 1 pixel less than the cell; with ``cells``, a cell is kept with that probability.
         pattern: which of the two methods.
@@ -115,11 +104,8 @@ def gridmix(
         aspect: range of the grid's height over its width; only for ``holes``.
         per_batch: one grid for the whole batch, as OpenMixup has it.
 
-    Returns:
-        A ``Mixed`` with K = 2 and weights counted in pixels. Outside a grid of holes lies the own image, so
-        lambda is above what was drawn.
-
-    A drawn rectangle that is longer than the image is cut to it; OpenMixup then writes to negative indices.
+    The weights are counted in pixels. Outside a grid of holes lies the own image, so that lambda is above what was
+    drawn. A drawn rectangle that is longer than the image is cut to it; OpenMixup then writes to negative indices.
     """
     require_one_of("pattern", pattern, ("holes", "cells"))
     if not 1 <= holes[0] <= holes[1]:

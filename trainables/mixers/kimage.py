@@ -23,13 +23,8 @@ def draw_phi(size: int, rng: Generator, *, alpha: float, num_images: int, per_ba
 def patch_sides(phi: Tensor, height: int, width: int) -> list[tuple[Tensor, Tensor]]:
     """Return the height and width, two (B,) int64, of each of the K - 1 nested patches: the stick-breaking process.
 
-    Args:
-        phi: (B, K) shares.
-        height: of the image.
-        width: of the image.
-
-    Patch k takes ``1 - v_k`` of the patch before it, where ``v_k = phi_k / ((1 - v_1) ... (1 - v_{k-1}))`` is
-    the share broken off for image k. That is what is left of the stick after k, over what was left before.
+    Patch k takes ``1 - v_k`` of the patch before it, where ``v_k = phi_k / ((1 - v_1) ... (1 - v_{k-1}))`` is the share
+    broken off for image k, of shares phi (B, K). That is what is left of the stick after k, over what was left before.
     """
     sides = []
     patch = (torch.full_like(phi[:, 0], height), torch.full_like(phi[:, 0], width))
@@ -44,9 +39,7 @@ def patch_sides(phi: Tensor, height: int, width: int) -> list[tuple[Tensor, Tens
 def layered(boxes: list[Boxes], images: Tensor) -> tuple[Tensor, Tensor]:
     """Return the topmost image at each pixel, (B or 1, H, W) int64 in 0..K-1, and the weights, (B, K) float32.
 
-    Args:
-        boxes: of the K images, each inside the one before; the first is the whole image.
-        images: (B, C, H, W) before mixing.
+    The box of each of the K images is inside the one before; the first is the whole image.
     """
     size, _, height, width = images.shape
     layer = torch.stack([inside(box, height, width)[:, 0] for box in boxes[1:]]).sum(dim=0).long()
@@ -56,13 +49,7 @@ def layered(boxes: list[Boxes], images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def stack_layers(images: Tensor, sources: Tensor, layer: Tensor) -> Tensor:
-    """Return (B, C, H, W) in which each pixel is the same pixel of source number ``layer``.
-
-    Args:
-        images: (B, C, H, W).
-        sources: (B, K) int64.
-        layer: (B or 1, H, W) int64.
-    """
+    """Return (B, C, H, W) of the pixels of source number ``layer``, (B or 1, H, W), of ``sources`` (B, K)."""
     row = sources.gather(1, layer.expand(len(images), -1, -1).flatten(1)).view(-1, 1, *images.shape[2:])
     return images.gather(0, row.expand_as(images))
 
@@ -73,14 +60,11 @@ def dmixup(
     """Replace every image by the mean of K images, weighted by phi ~ Dirichlet(alpha, ..., alpha).
 
     Args:
-        images: (B, C, H, W), left unchanged.
-        rng: source of every random draw, on the device of ``images``.
         alpha: concentration of every share.
         num_images: K, at least 2; 2 is mixup.
         per_batch: one phi for the whole batch; the official code draws one per row, as here.
 
-    Returns:
-        A ``Mixed`` with K sources. A row may meet the same source twice; its weights add up in the loss.
+    A row may meet the same source twice; its weights add up in the loss.
     """
     return blend_sources(images, *draw_phi(len(images), rng, alpha=alpha, num_images=num_images, per_batch=per_batch))
 
@@ -103,12 +87,9 @@ def dcutmix(
         alpha: draws phi ~ Dirichlet(alpha, ..., alpha), the share of the area that each image gets.
         per_batch: one set of patches for the whole batch; the official code draws one per row, as here.
 
-    Returns:
-        A ``Mixed`` with K sources. Weights are counted in pixels; sides are whole, so they differ from phi by
-        0.01 on average at 32x32.
-
-    A patch is uniform inside the one before on each axis. The official code puts it at the corner when it is
-    as long as that on either axis.
+    Weights are counted in pixels; sides are whole, so they differ from phi by 0.01 on average at 32x32. A patch is
+    uniform inside the one before on each axis. The official code puts it at the corner when it is as long as that on
+    either axis.
     """
     phi, sources = draw_phi(len(images), rng, alpha=alpha, num_images=num_images, per_batch=per_batch)
     return nest_sources(images, phi, sources, rng)

@@ -26,19 +26,13 @@ def manifoldmix(
     """Mix the batch at one of ``layers``, drawn anew for every batch, by a lambda of each row.
 
     Args:
-        images: (B, C, H, W), left unchanged.
-        rng: source of every random draw, on the device of ``images``.
-        alpha: draws lambda ~ Beta(alpha, alpha).
         layers: the eligible layers S of the paper. 0 is the image, k what the k-th residual stage gives.
         per_batch: one lambda for the whole batch, as the official code has it.
         encode: runs the images through the first stages of the network; stage 0 is the stem.
         num_stages: of the network, with the stem.
 
-    Returns:
-        A ``Mixed`` with K = 2 whose ``images`` are feature maps if its ``depth`` is above 0.
-
-    Raises:
-        ValueError: ``layers`` is empty, or names a layer that the network does not have.
+    The ``images`` of the result are feature maps if its ``depth`` is above 0. A network without one of the layers is
+    refused by ``ValueError``.
     """
     if not layers or min(layers) < 0 or max(layers) >= num_stages:
         raise ValueError(f"layers must lie in 0..{num_stages - 1}, the residual stages of the network, got {layers}")

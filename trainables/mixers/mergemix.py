@@ -32,8 +32,6 @@ def mergemix(
     """Keep of each image the patches that get the most attention, and paste its partner into the others.
 
     Args:
-        images: (B, C, H, W), left unchanged.
-        rng: source of every random draw, on the device of ``images``.
         alpha: lambda ~ Beta(alpha, alpha); the image keeps ``floor(lambda * M * N)`` patches.
         per_batch: one lambda for all rows, as in the released code, instead of one a row.
         merged_share: of the patches that are merged away before the last block.
@@ -41,9 +39,8 @@ def mergemix(
             ``merged_share``, as wide as the kept area, and stretched so that the batch spans 0 to 1, as in the paper.
         attend_merged: from images (B, C, H, W) and ``merged_share`` to the attention (B, M, N) of each patch.
 
-    Returns:
-        A ``Mixed`` with K = 2. The released code also trains on mixup of the same images, for a share of its
-        batches or next to them; here ``clean_loss`` adds the images as they are.
+    The released code also trains on mixup of the same images, for a share of its batches or next to them; here
+    ``clean_loss`` adds the images as they are.
     """
     size, _, height, width = images.shape
     partner = partners(size, rng)

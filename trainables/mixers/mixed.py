@@ -27,10 +27,7 @@ class Mixed(NamedTuple):
 def mixed_targets(mixed: Mixed, labels: Tensor, num_classes: int) -> Tensor:
     """Return soft targets (B, L): the label of each source, by its weight. Equal labels add up.
 
-    Args:
-        mixed: the batch after mixing.
-        labels: (B,) int64 of the batch before mixing.
-        num_classes: L.
+    ``labels`` (B,) int64 are, here and below, those of the batch before mixing.
     """
     classes = labels[mixed.sources]  # (B, K)
     targets = mixed.weights.new_zeros(len(classes), num_classes)
@@ -43,11 +40,7 @@ def mixed_targets(mixed: Mixed, labels: Tensor, num_classes: int) -> Tensor:
 def mixed_cross_entropy(logits: Tensor, labels: Tensor, mixed: Mixed, smoothing: float = 0.0) -> Tensor:
     """Return the mean over the batch, (), of each row's own weighted cross-entropy (Eq. 2 of SUMix).
 
-    Args:
-        logits: (B, L) of the mixed images.
-        labels: (B,) int64 of the batch before mixing.
-        mixed: the batch after mixing.
-        smoothing: share of each target that is spread over all classes.
+    The logits (B, L) are those of the mixed images; ``smoothing`` is the share of a target that all classes get evenly.
     """
     targets = mixed_targets(mixed, labels, logits.shape[-1]).to(logits.dtype)
     return F.cross_entropy(logits, targets, label_smoothing=smoothing)
@@ -56,8 +49,7 @@ def mixed_cross_entropy(logits: Tensor, labels: Tensor, mixed: Mixed, smoothing:
 def mixed_binary_cross_entropy(logits: Tensor, labels: Tensor, mixed: Mixed) -> Tensor:
     """Return the mean over the batch and the classes, (): each class is a question of its own ("ResNet strikes back").
 
-    As in OpenMixup the answer to a mixed class is its weight; the paper's own code makes it 1 above 0.2. Arguments as
-    ``mixed_cross_entropy``.
+    As in OpenMixup the answer to a mixed class is its weight; the paper's own code makes it 1 above 0.2.
     """
     targets = mixed_targets(mixed, labels, logits.shape[-1]).to(logits.dtype)
     return F.binary_cross_entropy_with_logits(logits, targets)
@@ -109,7 +101,7 @@ def partners(size: int, rng: Generator) -> Tensor:
 def on_host(images: Tensor) -> bool:
     """Return whether NumPy can work on the memory of these images.
 
-    A copy of part of an image starts there several times as fast as in torch, and large arrays lie in large pages,
+    NumPy starts to copy a part of an image several times as fast as torch, and it puts large arrays into large pages,
     which are several times as fast to touch for the first time.
     """
     plain = type(images) is Tensor and not images.requires_grad  # a fake tensor has no memory
@@ -119,8 +111,8 @@ def on_host(images: Tensor) -> bool:
 def portions(images: Tensor) -> list[slice]:
     """Return slices of the batch (B, ..., H, W) that are worked on one after another.
 
-    On a processor each is as much as its caches hold through a chain of operations, several times as fast as the
-    whole batch; on a GPU there is one. No slice is one row of several: libraries compute a single one otherwise.
+    On a processor each is as much as its caches hold through a chain of operations, which is several times as fast as
+    the whole batch; on a GPU there is one. No slice is one row of several: libraries compute a single row differently.
     """
     rows = len(images)
     size = max(2, PORTION // (images.shape[-2] * images.shape[-1]))
@@ -132,12 +124,8 @@ def portions(images: Tensor) -> list[slice]:
 def blend(images: Tensor, partner: Tensor, own: Tensor) -> Tensor:
     """Return images (B, C, H, W) that are the row's own image by the share ``own``, and its partner for the rest.
 
-    Args:
-        images: (B, C, H, W), left unchanged.
-        partner: (B,) int64.
-        own: share of the own image at each pixel, in [0, 1], of a shape that broadcasts with ``images``.
-
-    Exact where the share is 0 or 1. In place on the partners' copy: several times as fast as ``torch.where``.
+    The shares, in [0, 1], have a shape that broadcasts with the images, which are left unchanged. The result is exact
+    where a share is 0 or 1. Working in place on the copy of the partners is several times as fast as ``torch.where``.
     """
     own = own.to(images.dtype)
     if images.requires_grad and torch.is_grad_enabled():
@@ -152,10 +140,9 @@ def blend(images: Tensor, partner: Tensor, own: Tensor) -> Tensor:
 
 
 def each_channel(own: Tensor, images: Tensor) -> Tensor:
-    """Return the shares ``own``, as they are or repeated for each channel where this is faster than to broadcast them.
+    """Return the shares ``own``, repeated for each channel where this is faster than broadcasting.
 
-    In channels_last the few channels of an image lie next to each other, and a share would be broadcast to three
-    numbers at a time.
+    In channels_last the few channels of a pixel lie side by side, and a share would be broadcast to three numbers only.
     """
     channels = images.shape[1]
     if own.shape[1:] != (1, *images.shape[2:]) or not 1 < channels < 5 or images.stride(1) != 1:
@@ -167,12 +154,9 @@ def each_channel(own: Tensor, images: Tensor) -> Tensor:
 
 
 def pair(images: Tensor, partner: Tensor, lam: Tensor) -> Mixed:
-    """Return a two-source ``Mixed``: row ``b`` keeps ``lam[b]`` of itself, the rest is ``partner[b]``.
+    """Return a ``Mixed`` with K = 2 of images that are mixed: row ``b`` kept ``lam[b]``, the rest is ``partner[b]``.
 
-    Args:
-        images: (B, C, H, W) already mixed.
-        partner: (B,) int64.
-        lam: (B,) share of the row's own image, or (1,) for all rows.
+    ``lam`` is (B,), or (1,) for all rows.
     """
     own = torch.arange(len(partner), device=partner.device)
     lam = lam.expand(len(partner))
@@ -191,10 +175,6 @@ def side_by_side(parts: Sequence[Mixed]) -> Mixed:
 
 
 def alone(images: Tensor) -> Mixed:
-    """Return a one-source ``Mixed``: every row is its own image, or what is left of it, and keeps its label.
-
-    Args:
-        images: (B, C, H, W).
-    """
+    """Return a ``Mixed`` with K = 1: every row is its own image, or the rest of it, and keeps its label."""
     own = torch.arange(len(images), device=images.device)[:, None]
     return Mixed(images, own, torch.ones(own.shape, device=images.device))

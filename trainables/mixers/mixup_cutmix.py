@@ -26,16 +26,11 @@ def mixup_cutmix(
     """Mix each image by CutMix or by mixup, drawn for each row.
 
     Args:
-        images: (B, C, H, W), left unchanged.
-        rng: source of every random draw, on the device of ``images``.
         alpha: CutMix draws lambda ~ Beta(alpha, alpha), and a box of the area ``1 - lam`` before it is clipped.
         mixup_alpha: mixup draws lambda ~ Beta(mixup_alpha, mixup_alpha).
         cutmix_share: in [0, 1], of the rows that CutMix mixes.
         per_batch: one of the two, with one lambda, for the whole batch, as the official codes have it.
         label: of the rows that CutMix mixes, as in ``cutmix``.
-
-    Returns:
-        A ``Mixed`` with K = 2.
     """
     if not 0 <= cutmix_share <= 1:
         raise ValueError(f"cutmix_share must be between 0 and 1, got {cutmix_share}")

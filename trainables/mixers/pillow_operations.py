@@ -11,9 +11,7 @@ from torch import Tensor
 def affine(pixels: Tensor, matrix: Tensor) -> Tensor:
     """Move pixels as Pillow's ``Image.transform(AFFINE, BILINEAR)`` does: black comes from outside the image.
 
-    Args:
-        pixels: (B, C, H, W).
-        matrix: (B, 2, 3), from the point (x, y, 1) of the result, in pixels, to the point of the image.
+    ``matrix`` (B, 2, 3) maps the point (x, y, 1) of the result, in pixels, to the point of the image.
     """
     height, width = pixels.shape[2:]
     x = torch.arange(width, device=pixels.device, dtype=torch.float32) + 0.5

@@ -41,8 +41,6 @@ def puzzlemix(
     """Find the mask and the moves of cells that keep most saliency of both images.
 
     Args:
-        images: (B, C, H, W) in [0, 1], left unchanged.
-        rng: source of every random draw, on the device of ``images``.
         alpha: draws lambda ~ Beta(alpha, alpha), one a row: what the mask's prior leans to.
         blocks: cells along a side of the grid, drawn anew for every batch; one that exceeds the image's
             smaller side is left out.
@@ -55,13 +53,11 @@ def puzzlemix(
         t_size: side of the cells that are moved, in pixels; the grid's own cells if those are smaller.
         saliency: (B, H, W) not negative, any scale: the length of the loss' gradient at each pixel.
 
-    Returns:
-        A ``Mixed`` with K = 2. Its weights are the mean of the mask, counted in pixels.
-
-    The official code draws one lambda a batch and cuts graphs on the processor, image by image; here both
-    problems are solved for the whole batch on its device, nearly as well (see the tests). It leaves a black
-    hole where a cell was moved away and none came; here cells are permuted, as the paper has it. The loss on
-    clean images that its larger data sets add is ``clean_loss=1``; its adversarial noise is not included.
+    The weights are the mean of the mask, counted in pixels. The official code draws one lambda a batch and cuts graphs
+    on the processor, image by image; here both problems are solved for the whole batch on its device, nearly as well
+    (see the tests). It leaves a black hole where a cell was moved away and none came; here cells are permuted, as the
+    paper has it. The loss on clean images that its larger data sets add is ``clean_loss=1``; its adversarial noise is
+    not included.
     """
     require_positive("alpha", alpha)
     if num_labels < 2:
@@ -89,12 +85,7 @@ def puzzlemix(
 
 
 def cell_saliency(saliency: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Return the share of each cell in its image's saliency, (B, M, N); equal shares where there is none.
-
-    Args:
-        saliency: (B, H, W) not negative.
-        grid: M and N.
-    """
+    """Return the share of each cell of a grid in its image's saliency (B, H, W), (B, M, N); equal shares of none."""
     cells = F.adaptive_avg_pool2d(saliency.float()[:, None], grid)[:, 0]
     total = cells.sum(dim=(1, 2), keepdim=True)
     return torch.where(total > 0, cells / total.clamp_min(torch.finfo(cells.dtype).tiny), 1 / cells[0].numel())
@@ -102,32 +93,22 @@ def cell_saliency(saliency: Tensor, grid: tuple[int, int]) -> Tensor:
 
 @torch.no_grad()
 def puzzle_energy(
-    images: Tensor,
-    saliency: Tensor,
-    partner: Tensor,
-    lam: Tensor,
-    block: int,
+    images: Tensor,  # (B, C, H, W) in [0, 1]
+    saliency: Tensor,  # (B, H, W)
+    partner: Tensor,  # (B,) int64
+    lam: Tensor,  # (B,) that the prior leans to
+    block: int,  # M = N
     weights: tuple[float, float, float],
-    num_labels: int,
+    num_labels: int,  # L
 ) -> Energy:
-    """Return the cost of every mask, label l being the share l / (L - 1) of the own image.
-
-    Args:
-        images: (B, C, H, W) in [0, 1].
-        saliency: (B, H, W).
-        partner: (B,) int64.
-        lam: (B,) that the prior leans to.
-        block: M = N, cells along a side.
-        weights: beta, gamma and eta.
-        num_labels: L.
-    """
+    """Return the cost of every mask, label l being the share l / (L - 1) of the own image."""
     beta, gamma, eta = weights
     beta = beta / (16 * block)
     own = cell_saliency(saliency, (block, block))
     lost_own, lost_other = own.clone(), own[partner]  # saliency lost where the mask is 0, and where it is 1
 
-    # What a border shows depends on the image on its two sides. The part that is linear in the mask goes to
-    # the cells; what is left is paid where the two sides differ.
+    # A border's difference depends on the images on its two sides. The part that is linear in the mask goes to the
+    # cells; the rest is paid where the two sides differ.
     pairwise = []
     for axis in (1, 2):
         difference = {sides: beta * gamma * d for sides, d in border_differences(images, partner, block, axis).items()}
@@ -151,7 +132,7 @@ def surprise(lam: Tensor, num_labels: int) -> Tensor:
     """Return minus the log of the binomial probability, (B, L), of l successes in L - 1 trials of chance ``lam``."""
     n = num_labels - 1
     successes = torch.arange(num_labels, device=lam.device)
-    # The binomial coefficients, computed where they are needed: to bring them to a GPU would stall it.
+    # The binomial coefficients are computed where they are needed, since copying them to a GPU would stall it.
     factorials = torch.lgamma(successes.double() + 1)
     ways = (math.lgamma(n + 1) - factorials - factorials.flip(0)).exp().round().float()
     chance = ways * lam[:, None] ** successes * (1 - lam[:, None]) ** (n - successes)
@@ -161,14 +142,8 @@ def surprise(lam: Tensor, num_labels: int) -> Tensor:
 def border_differences(images: Tensor, partner: Tensor, block: int, axis: int) -> dict[tuple[str, str], Tensor]:
     """Return the mean absolute colour difference across each border, for every choice of the images on its two sides.
 
-    Args:
-        images: (B, C, H, W).
-        partner: (B,) int64.
-        block: M = N, cells along a side.
-        axis: 1 for borders between rows, 2 for borders between columns.
-
-    Returns:
-        By ("own" or "other" before the border, the same after it): (B, M - 1, N) or (B, M, N - 1).
+    With ``axis`` 1 the borders lie between rows, (B, M - 1, N), with 2 between columns, (B, M, N - 1). The keys name
+    the image before the border and the one after it: "own" or "other".
     """
     strips = [max(1, side // (block * NEIGHBOURHOOD)) for side in images.shape[2:]]  # in a cell, along each side
     colours = F.adaptive_avg_pool2d(images.float(), (block * strips[0], block * strips[1]))
@@ -186,19 +161,10 @@ def border_differences(images: Tensor, partner: Tensor, block: int, axis: int) -
 def arrange(mask: Tensor, salient: Tensor, t_eps: float) -> Tensor:
     """Return which cell comes to each position, (B, MN) int64, so that salient ones are seen and none moves far.
 
-    Args:
-        mask: (B, M, N) the share of each position that is seen.
-        salient: (B, M, N) the saliency of each cell.
-        t_eps: cost of crossing the grid along one side.
+    The share ``mask`` (B, M, N) of each position is seen; crossing the grid along one side costs a cell ``t_eps``.
     """
-    rows, columns = mask.shape[1:]
-    at = torch.stack(
-        torch.meshgrid(
-            torch.arange(rows, device=mask.device) / max(rows - 1, 1),
-            torch.arange(columns, device=mask.device) / max(columns - 1, 1),
-            indexing="ij",
-        )
-    ).flatten(1)  # (2, MN)
+    sides = (torch.arange(side, device=mask.device) / max(side - 1, 1) for side in mask.shape[1:])
+    at = torch.stack(torch.meshgrid(*sides, indexing="ij")).flatten(1)  # (2, MN)
     moved = (at[:, :, None] - at[:, None]).square().sum(dim=0)
     seen = (mask > 0).float().flatten(1)
     return assign(t_eps * moved - salient.flatten(1)[:, None, :] * seen[:, :, None])

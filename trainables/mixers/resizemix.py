@@ -14,34 +14,8 @@ from trainables.mixers.boxes import Boxes, Label, clipped_boxes, label_share, ou
 from trainables.mixers.mixed import Mixed, beta, pair, partners, require_one_of
 
 
-def draw(
-    shape: tuple[int, int, int], rng: Generator, *, alpha: float, scope: tuple[float, float], per_batch: bool
-) -> tuple[Boxes, Tensor, Tensor]:
-    """Return the box of each row, the partner that is shrunk into it, (B,) int64, and tau, (B,) or (1,).
-
-    Args:
-        shape: B, H and W.
-        rng: as in ``resizemix``, and so ``alpha``, ``scope`` and ``per_batch``.
-    """
-    size, height, width = shape
-    low, high = scope
-    if not 0 <= low < high <= 1:
-        raise ValueError(f"scope must be two rising shares of a side, in [0, 1], got {scope}")
-    count = 1 if per_batch else size
-    tau = beta(alpha, count, rng)
-    uniform = low + (high - low) * torch.rand(count, generator=rng, device=rng.device)
-    tau = torch.where((tau < low) | (tau > high), uniform, tau)
-    centre = uniform_pixels(count, height, width, rng)
-    return clipped_boxes(centre, tau, height, width), partners(size, rng), tau
-
-
 def shrink_nearest(images: Tensor, boxes: Boxes) -> Tensor:
-    """Return (B, C, H, W) in which each row's box holds the whole image, by nearest neighbour; undefined outside.
-
-    Args:
-        images: (B, C, H, W).
-        boxes: (B,) or (1,) boxes.
-    """
+    """Return (B, C, H, W) in which each row's box holds the whole image, by nearest neighbour; undefined outside."""
     size, channels, height, width = images.shape
     rows = torch.arange(height, device=images.device) - boxes.top[:, None]  # (B, H), 0 at the box's top
     columns = torch.arange(width, device=images.device) - boxes.left[:, None]
@@ -53,7 +27,7 @@ def shrink_nearest(images: Tensor, boxes: Boxes) -> Tensor:
 
 
 def shrink_bilinear(images: Tensor, boxes: Boxes) -> Tensor:
-    """Do as ``shrink_nearest``, by bilinear interpolation between pixel centres (without antialiasing)."""
+    """Return the same as ``shrink_nearest``, by bilinear interpolation between pixel centres, without antialiasing."""
     size, _, height, width = images.shape
     rows = torch.arange(height, device=images.device) - boxes.top[:, None] + 0.5
     columns = torch.arange(width, device=images.device) - boxes.left[:, None] + 0.5
@@ -79,8 +53,6 @@ def resizemix(
     """Paste the whole partner, resized, into a box of every image.
 
     Args:
-        images: (B, C, H, W), left unchanged.
-        rng: source of every random draw, on the device of ``images``.
         alpha: draws tau, the box's share of each side, from Beta(alpha, alpha). A draw outside ``scope`` is
             drawn again, uniformly inside it; alpha = 1 is therefore the paper's tau ~ U(0.1, 0.8).
         scope: the least and the largest tau.
@@ -88,13 +60,20 @@ def resizemix(
         per_batch: one box for the whole batch, as the code of OpenMixup has it.
         label: ``drawn`` is ``1 - tau ** 2``, before the box was clipped.
 
-    Returns:
-        A ``Mixed`` with K = 2 and weights counted in pixels. A box is clipped at the border before the
-        partner is resized into it, so that all of the partner is always seen.
+    The weights are counted in pixels. A box is clipped at the border before the partner is resized into it, so that all
+    of the partner is always seen.
     """
     require_one_of("interpolation", interpolation, ("nearest", "bilinear"))
+    low, high = scope
+    if not 0 <= low < high <= 1:
+        raise ValueError(f"scope must be two rising shares of a side, in [0, 1], got {scope}")
     size, _, height, width = images.shape
-    boxes, partner, tau = draw((size, height, width), rng, alpha=alpha, scope=scope, per_batch=per_batch)
+    count = 1 if per_batch else size
+    tau = beta(alpha, count, rng)
+    uniform = low + (high - low) * torch.rand(count, generator=rng, device=rng.device)
+    tau = torch.where((tau < low) | (tau > high), uniform, tau)
+    boxes = clipped_boxes(uniform_pixels(count, height, width, rng), tau, height, width)
+    partner = partners(size, rng)
     shrink = shrink_nearest if interpolation == "nearest" else shrink_bilinear
     own = outside(boxes, height, width).to(images.dtype)
     lam = label_share(boxes, height, width, 1 - tau.square(), label)

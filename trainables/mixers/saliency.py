@@ -20,20 +20,12 @@ NEIGHBOURHOODS = (12, 24, 48, 28, 56, 112)
 
 
 def to_bytes(images: Tensor) -> Tensor:
-    """Return pixels in 0..255 as whole float32 numbers.
-
-    Args:
-        images: (B, C, H, W) uint8, or floating point in [0, 1].
-    """
+    """Return images (B, C, H, W), uint8 or floating point in [0, 1], as whole float32 numbers in 0..255."""
     return images.float() if images.dtype == torch.uint8 else images.float().mul(255).round_().clamp_(0, 255)
 
 
 def grey(pixels: Tensor) -> Tensor:
-    """Return the brightness (B, H, W) in 0..255, whole float32 numbers, in the fixed-point arithmetic of OpenCV.
-
-    Args:
-        pixels: (B, 1 or 3, H, W) RGB in 0..255.
-    """
+    """Return the brightness (B, H, W) of pixels (B, 1 or 3, H, W) in 0..255, in OpenCV's fixed-point arithmetic."""
     if pixels.shape[1] == 1:
         return pixels[:, 0]
     if pixels.shape[1] != 3:
@@ -46,8 +38,7 @@ def grey(pixels: Tensor) -> Tensor:
 def blur(brightness: Tensor) -> Tensor:
     """Return sums (B, H, W) under the 3x3 binomial kernel, 16 times the Gaussian blur; the border is reflected.
 
-    Args:
-        brightness: (B, H, W), floating point, or whole numbers of 16 bits in 0..255.
+    The brightness (B, H, W) is floating point, or whole numbers of 16 bits in 0..255.
     """
     return _binomial(_binomial(brightness).transpose(1, 2)).transpose(1, 2)
 
@@ -80,7 +71,7 @@ class Windows:
 
 
 def _differences(sums: Tensor, half: int, out: Tensor) -> None:
-    """Put into ``out`` how much running sums grow along dim 1, from n before each pixel to n after it, both clipped."""
+    """Write to ``out`` how much running sums grow along dim 1, from n before each pixel to n after it, both clipped."""
     within = max(0, sums.shape[1] - half)  # pixels that are n or more before the end
     out[:, :within] = sums[:, half:]
     out[:, within:] = sums[:, -1:]
@@ -98,10 +89,8 @@ class Scale(NamedTuple):
 def stand_out(centre: Tensor, surround: Tensor, scales: list[Scale]) -> Tensor:
     """Return the saliency (B, H, W) in [0, 1], in steps of 1/255.
 
-    Args:
-        centre: (B, H, W) brightness of the pixels, whole float32 numbers in 0..255.
-        surround: (B, H, W) float32, brightness that the surroundings are averaged over.
-        scales: of such images.
+    ``centre`` is the brightness of the pixels, (B, H, W) whole float32 numbers in 0..255, and ``surround`` (B, H, W)
+    float32 that of which the surroundings are averaged.
     """
     windows = Windows(surround)
     total, either = torch.zeros(2, *centre.shape, dtype=torch.int16, device=centre.device)
@@ -134,12 +123,9 @@ def scales_of(height: int, width: int, device: torch.device) -> list[Scale]:
 
 
 def full_range(contrast: Tensor) -> Tensor:
-    """Return (B, H, W) int16, scaled to a maximum of 255 in each image and cut to whole numbers; zeros stay zeros.
+    """Return contrasts (B, H, W) int16, scaled to a maximum of 255 in each image and cut to whole numbers; 0 stays 0.
 
     OpenCV divides in float32 and multiplies in float64, where no product is rounded up to the next whole number.
-
-    Args:
-        contrast: (B, H, W) int16, at least 0.
     """
     largest = contrast.flatten(1).amax(dim=1).clamp_(min=1)[:, None, None]
     return contrast.float().div_(largest).double().mul_(255).to(torch.int16)
@@ -147,14 +133,11 @@ def full_range(contrast: Tensor) -> Tensor:
 
 @torch.no_grad()
 def misread_saliency(normalised: Tensor) -> Tensor:
-    """Return what OpenCV makes of floats, (B, H, W): SaliencyMix's release, whose centre is almost random by this.
+    """Return OpenCV's saliency (B, H, W) of normalised floats (B, 3, H, W), as in SaliencyMix's release.
 
-    Args:
-        normalised: (B, 3, H, W) images from which the mean is taken and which are divided by the std.
-
-    OpenCV's detector reads the centre pixel at column x as byte x of the row's float32 numbers, which are
-    mostly digits of a mantissa, and compares it with the true mean of the surroundings. The release also
-    hands over RGB as BGR. Equal to OpenCV's up to float32 rounding, which alone moves the lowest bytes.
+    OpenCV's detector reads the centre pixel at column x as byte x of the row's float32 numbers, which are mostly digits
+    of a mantissa, and compares it with the true mean of the surroundings: the most salient pixel is almost random. The
+    release also passes RGB as BGR. Equal to OpenCV's up to float32 rounding, which alone moves the lowest bytes.
     """
     if normalised.shape[1] != 3:
         raise ValueError(f"the saliency of floats needs images of 3 channels, got {normalised.shape[1]}")
@@ -168,13 +151,10 @@ def misread_saliency(normalised: Tensor) -> Tensor:
 
 @torch.no_grad()
 def fine_grained_saliency(images: Tensor) -> Tensor:
-    """Return the saliency (B, H, W) float32 in [0, 1]; no gradient flows through it.
+    """Return the saliency (B, H, W) float32 in [0, 1], without gradient, of RGB or grey images as ``to_bytes`` takes.
 
-    Args:
-        images: (B, C, H, W) RGB or grey; uint8, or floating point in [0, 1].
-
-    Equal to OpenCV's on the same bytes (which it takes as BGR) up to about 256x256 pixels, above which
-    its integral image in float32 is no longer exact.
+    Equal to OpenCV's on the same bytes (which it takes as BGR) up to about 256x256 pixels, above which its integral
+    image in float32 is no longer exact.
     """
     count, _, height, width = images.shape
     scales = scales_of(height, width, images.device)
@@ -189,11 +169,7 @@ def fine_grained_saliency(images: Tensor) -> Tensor:
 
 
 def salient_pixel(saliency: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the row and column, two (B,) int64, of the most salient pixel of each image; the first of equals.
-
-    Args:
-        saliency: (B, H, W).
-    """
+    """Return the row and column, two (B,) int64, of the most salient pixel by (B, H, W); the first of equal ones."""
     flat = saliency.flatten(1)
     on_host = flat.device.type == "cpu" and type(flat) is Tensor  # where NumPy's is many times as fast
     at = torch.from_numpy(flat.numpy().argmax(1)) if on_host else flat.argmax(1)

@@ -27,18 +27,14 @@ def saliency_dcutmix(
     """Paste K - 1 nested patches into every image, each cut around its image's most salient pixel.
 
     Args:
-        images: (B, 3 or 1, H, W) in [0, 1], left unchanged.
-        rng: source of every random draw, on the device of ``images``.
         alpha: draws phi ~ Dirichlet(alpha, ..., alpha), the share of the area that each image gets.
         num_images: K, at least 2.
         paste: where a patch goes. ``same``: to the coordinates it was cut from, shifted (not shrunk, so
             that areas stay those of phi) into the patch before. ``random_in_parent``: to a uniform place there.
         per_batch: one set of patches for the whole batch, around the salient pixels of the sources of row 0.
 
-    Returns:
-        A ``Mixed`` with K sources and weights counted in pixels.
-
-    No code is released, and the paper leaves open both the position and what happens at the border.
+    The weights are counted in pixels. No code is released, and the paper leaves open both the position and what happens
+    at the border.
     """
     require_one_of("paste", paste, ("same", "random_in_parent"))
     size, _, height, width = images.shape
@@ -60,7 +56,7 @@ def saliency_dcutmix(
 
 
 def stack_moved_layers(images: Tensor, sources: Tensor, layer: Tensor, boxes: list[Boxes], cuts: list[Boxes]) -> Tensor:
-    """Do as ``stack_layers``, but the pixels of ``boxes[k]`` are those of ``cuts[k]`` of source k."""
+    """Return the same as ``stack_layers``, but with the pixels of ``cuts[k]`` of source k in ``boxes[k]``."""
     size, channels, height, width = images.shape
 
     def moved(start: int, side: int) -> Tensor:

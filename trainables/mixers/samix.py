@@ -34,8 +34,6 @@ def samix(
     """Mix each image with another by a learned mask, or evenly where lambda is near 0 or 1.
 
     Args:
-        images: (B, C, H, W), left unchanged.
-        rng: source of every random draw, on the device of ``images``.
         lam_k: how straight the curve is by which lambda strengthens a map; 0 is the most bent.
         variance_weight: weight of the masks' variance, which the loss of a mask rewards, before ``mask_weight``.
         generate: from partners (B,) int64 and lambda (B,) to the partner's share (B, 1, H, W) of every pixel.

@@ -34,10 +34,6 @@ def in_style_of(content: Tensor, style: Tensor) -> Tensor:
     return (content - means[0]) / deviations[0] * deviations[1] + means[1]
 
 
-def _as_weight(share: Tensor) -> Tensor:
-    return share[:, None, None, None]
-
-
 def stylemix(
     images: Tensor,
     rng: Generator,
@@ -51,16 +47,13 @@ def stylemix(
     """Mix the features of every image, in its own style and in its partner's, with those of its partner.
 
     Args:
-        images: (B, C, H, W) in [0, 1], left unchanged.
-        rng: source of every random draw, on the device of ``images``.
         alpha: draws the share of the own content and that of the own style, both from Beta(alpha, alpha).
         content: the paper's r, how much of a label goes by content; the rest goes by style.
         codec_file: read by ``methods/style_codec.py``, which chooses what ``codec`` is.
         codec_side: the side in pixels at which that network sees the images.
         codec: the network between pixels and features.
 
-    Returns:
-        A ``Mixed`` with K = 2. Every row has its own shares; the official code draws one for the batch.
+    Every row has its own shares; the official code draws one for the batch.
     """
     size = len(images)
     own, style = beta(alpha, size, rng), beta(alpha, size, rng)
@@ -69,14 +62,15 @@ def stylemix(
     partner = partners(size, rng)
     features = codec.encode(images)
     others = features[partner]
+    own, style, both = (share.view(-1, 1, 1, 1) for share in (own, style, both))
     mixed = (
-        _as_weight(both) * features
-        + _as_weight(1 - own - style + both) * others
-        + _as_weight(own - both) * in_style_of(features, others)
-        + _as_weight(style - both) * in_style_of(others, features)
+        both * features
+        + (1 - own - style + both) * others
+        + (own - both) * in_style_of(features, others)
+        + (style - both) * in_style_of(others, features)
     )
     pixels = codec.decode(mixed).clamp(0, 1).to(images.dtype)
-    return pair(pixels, partner, content * own + (1 - content) * style)
+    return pair(pixels, partner, (content * own + (1 - content) * style).flatten())
 
 
 def stylecutmix(
@@ -95,9 +89,8 @@ def stylecutmix(
         alpha: draws the size of the box, the share of the own style, and how much of it is taken from the pixels as
             they are (the paper's gamma), each from Beta(alpha, alpha).
 
-    Returns:
-        A ``Mixed`` with K = 2. Every row has its own shares. The official code can also set gamma by the distance of
-        two classes' styles, from a table that it ships; here it is drawn.
+    Every row has its own shares. The official code can also set gamma by the distance of two classes' styles, from a
+    table that it ships; here it is drawn.
     """
     size, _, height, width = images.shape
     boxes, partner, _ = draw((size, height, width), rng, alpha=alpha, per_batch=False)
@@ -106,7 +99,7 @@ def stylecutmix(
     others, features = images[partner], codec.encode(images)
     restyled = codec.decode(in_style_of(features, features[partner])).clamp(0, 1).to(images.dtype)
     restyled_others = codec.decode(in_style_of(features[partner], features)).clamp(0, 1).to(images.dtype)
-    plain, own_style = _as_weight(gamma).to(images.dtype), _as_weight(style).to(images.dtype)
+    plain, own_style = (share.to(images.dtype).view(-1, 1, 1, 1) for share in (gamma, style))
     outside = torch.lerp(torch.lerp(restyled, images, plain), images, own_style)
     within = torch.lerp(others, torch.lerp(restyled_others, others, plain), own_style)
     kept = 1 - pasted.float().mean(dim=(1, 2, 3))

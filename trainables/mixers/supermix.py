@@ -35,8 +35,6 @@ def supermix(
     """Mix every image with others by masks for which the teacher predicts their classes, in the drawn shares.
 
     Args:
-        images: (B, C, H, W), left unchanged.
-        rng: source of every random draw, on the device of ``images``.
         alpha: draws the shares of a row's sources from Dirichlet(alpha, ...).
         num_images: K, at least 2.
         mask_size: S, before a mask is enlarged to the image.
@@ -46,9 +44,7 @@ def supermix(
         teacher: read by ``methods/frozen_teacher.py``, which chooses what ``teach`` is.
         teach: from pixels (B, C, H, W) to the teacher's logits (B, L), with a gradient back to the pixels.
 
-    Returns:
-        A ``Mixed`` with K = ``num_images``. A row for which no masks were found keeps its image and its label:
-        weights 1, 0, ...
+    A row for which no masks were found keeps its image and its label: its weights are 1, 0, ...
 
     The official code makes 500,000 such images beforehand, in at most 50 steps, drops those for which no masks
     were found, and trains a student on the teacher's predictions of them. Here they are made as they are
@@ -79,8 +75,8 @@ def supermix(
             if iteration == max_iter:
                 break
             (gradient,) = torch.autograd.grad(loss.sum() * LOSS_SCALE, masks)
-        masks = torch.where(solved[:, None, None, None], masks, masks - newton_step(loss, gradient / LOSS_SCALE, sigma))
-        masks = masks.detach()
+        step = newton_step(loss, gradient / LOSS_SCALE, sigma)
+        masks = torch.where(solved[:, None, None, None], masks, masks - step).detach()
 
     mixed = blend(images, sources, spread_masks(masks.detach(), images.shape[2:]))
     own = torch.arange(num_images, device=images.device) == 0
@@ -99,12 +95,7 @@ def distinct_sources(size: int, count: int, rng: Generator) -> Tensor:
 
 
 def spread_masks(masks: Tensor, size: torch.Size) -> Tensor:
-    """Return the masks enlarged, squashed into (0, 1), then divided by their sum over the sources, (B, K, H, W).
-
-    Args:
-        masks: (B, K, S, S) any numbers.
-        size: H and W.
-    """
+    """Return masks (B, K, S, S), enlarged to (B, K, H, W) and squashed so that those of a row's sources sum to 1."""
     positive = F.interpolate(masks, size, mode="bilinear").sigmoid()
     return positive / positive.sum(dim=1, keepdim=True)
 
@@ -122,12 +113,9 @@ def divergence(logits: Tensor, wanted: Tensor, shares: Tensor) -> Tensor:
 
 
 def newton_step(loss: Tensor, gradient: Tensor, sigma: float) -> Tensor:
-    """Return the smoothed gradient (B, K, S, S), as long as would bring a linear loss to 0, within bounds.
+    """Return the smoothed gradient (B, K, S, S) of a loss (B,), by which a linear loss would fall to 0, within bounds.
 
-    Args:
-        loss: (B,) not negative.
-        gradient: (B, K, S, S) of it.
-        sigma: of the Gaussian, which has int(5 sigma) taps and zeros beyond the border.
+    The Gaussian of ``sigma`` has int(5 sigma) taps, and there are zeros beyond the border.
     """
     taps = max(1, int(5 * sigma))
     at = torch.arange(taps, device=gradient.device) - (taps - 1) / 2

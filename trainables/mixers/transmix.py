@@ -28,20 +28,15 @@ def transmix(
     """Paste boxes as CutMix does; a source counts by its area and by the attention that its patches get.
 
     Args:
-        images: (B, C, H, W), left unchanged.
-        rng: source of every random draw, on the device of ``images``.
         alpha: draws lambda ~ Beta(alpha, alpha), one box a row.
         attention_share: in [0, 1], of the attention in a weight; the rest is the area. 0 is CutMix.
         per_batch: one box for the whole batch, as the official code has it.
         attend: from mixed images (B, C, H, W) to the attention (B, M, N) that the class token pays to each
             patch, not negative; no gradient flows back.
 
-    Returns:
-        A ``Mixed`` with K = 2. A patch belongs to the image that its first pixel shows.
-
-    The official code reads the attention off the training's own forward pass; here the network runs once
-    more, in evaluation mode and without gradient. It applies TransMix to the share of its batches that CutMix
-    mixes, the others are mixed by mixup; here every batch is CutMix's.
+    A patch belongs to the image that its first pixel shows. The official code reads the attention off the training's
+    own forward pass; here the network runs once more, in evaluation mode and without gradient. It applies TransMix to
+    the share of its batches that CutMix mixes, the others are mixed by mixup; here every batch is CutMix's.
     """
     if not 0 <= attention_share <= 1:
         raise ValueError(f"attention_share must be between 0 and 1, got {attention_share}")

@@ -11,17 +11,11 @@ WORTHWHILE = 1e-7  # a gain below this may be no more than rounding
 
 
 def assign(cost: Tensor) -> Tensor:
-    """Return one cell for each place, for the whole batch at once, starting from every cell at its own place.
+    """Return the cell that comes to each place, (B, P) int64, by the cost (B, P, P) of putting at place p the cell q.
 
-    Args:
-        cost: (B, P, P) of putting at place p the cell q.
-
-    Returns:
-        (B, P) int64, a permutation for each row: the cell that comes to each place.
-
-    In each round every place names the place that it would gain most from swapping with, and those that name
-    each other swap. So the cost falls with every round, and never exceeds that of moving nothing. The official
-    code lets cells choose places greedily, which may leave a place empty.
+    Every cell starts at its own place. In each round every place names the place that it would gain most from swapping
+    with, and those that name each other swap. So the cost falls with every round, and never exceeds that of moving
+    nothing. The official code lets cells choose places greedily, which may leave a place empty.
     """
     place = torch.arange(cost.shape[1], device=cost.device)
     cells = place.expand(cost.shape[:2])
