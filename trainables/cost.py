@@ -62,9 +62,8 @@ def batch_seconds(settings: Config, size: int) -> tuple[float, float]:
 
     A network is timed once, for all mixers and methods. A step of one that sends more images through it takes as much
     longer as it has more products to compute, which is counted for one network and one of its layers, because it is
-    nearly the same for all.
-    The mixing itself is timed apart, for all networks; only a momentum pipeline is timed as a whole. Nothing is timed
-    again for another number of epochs or of images.
+    nearly the same for all. The mixing itself is timed apart, for all networks; only a momentum pipeline is timed as a
+    whole. Nothing is timed again for another number of epochs or of images.
     """
     step = tuple(str(getattr(settings, name)) for name in OF_A_STEP)
     step += (str(settings.sumix.any), settings.sumix.preset, settings.sumix.raw_forward)

@@ -1,7 +1,6 @@
 """The CIFAR ResNets: depth 6n + 2, widths 16, 32, 64, identity shortcuts.
 
-He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", CVPR 2016, section 4.2
-(arXiv:1512.03385).
+He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", CVPR 2016, section 4.2 (arXiv:1512.03385).
 """
 
 from functools import partial

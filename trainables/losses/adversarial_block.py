@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from trainables.losses.mix_block import draw_small
 from trainables.losses.sumix import wide
 
 
@@ -24,9 +25,7 @@ class AdversarialBlock(nn.Module):
         self.query = nn.Conv2d(channels + lam_channel, channels // 2, 1)
         self.key = nn.Conv2d(channels + lam_channel, channels // 2, 1)
         self.value = nn.Conv2d(channels + lam_channel, 1, 1)
-        for conv in (self.query, self.key, self.value):
-            nn.init.normal_(conv.weight, std=0.01)
-            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+        draw_small(self)
 
     def forward(self, maps: Tensor, lam: Tensor, size: tuple[int, int]) -> Tensor:
         """Return the share of each image in every pixel, (B, K, H, W), float32; the shares of a pixel sum to 1.
@@ -54,9 +53,6 @@ class AdversarialBlock(nn.Module):
 def likeness(logits: Tensor, source_logits: Tensor, lam: Tensor) -> Tensor:
     """Return the mean over the batch, (), of the cosine between a mixture's logits and its sources', by their shares.
 
-    Args:
-        logits: (B, L) of the mixtures.
-        source_logits: (B, K, L) of their images.
-        lam: (B, K) shares.
+    The logits are (B, L) of the mixtures and (B, K, L) of their sources; the shares are (B, K).
     """
     return (lam * F.cosine_similarity(logits[:, None], source_logits, dim=-1)).sum(dim=1).mean()

@@ -32,34 +32,44 @@ class MixBlock(nn.Module):
         self.value_of = value_of
         self.embed = nn.Conv2d(channels + lam_channel, channels // 2, 1)  # W_P, of both images
         self.value = nn.Conv2d(channels + lam_channel, 1, 1)  # W_Z
-        for conv in (self.embed, self.value):
-            nn.init.normal_(conv.weight, std=0.01)
-            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+        draw_small(self)
 
     def forward(self, own: Tensor, other: Tensor, lam: Tensor, size: tuple[int, int]) -> Tensor:
-        """Return the partner's share of every pixel, s_j = 1 - s_i.
+        """Return the partner's share of every pixel, s_j = 1 - s_i: (B, 1, H, W) in [0, 1], float32.
+
+        Half precision would overflow. With the value of the query, s_i is sigma(P W_Z z_i), Eq. 5; with that of the key
+        s_j is sigma(P W_Z z_j), as in OpenMixup.
 
         Args:
             own: (B, C, h, w) of the image, z_i: the query.
             other: (B, C, h, w) of its partner, z_j: the key.
             lam: (B,) the image's share.
             size: (H, W) of the mask.
-
-        Returns:
-            (B, 1, H, W) in [0, 1], float32: half precision would overflow. With the value of the query, s_i is
-            sigma(P W_Z z_i), Eq. 5; with that of the key s_j is sigma(P W_Z z_j), as in OpenMixup.
         """
         with torch.autocast(own.device.type, enabled=False):
             own, other = wide(own), wide(other)
             if self.lam_channel:
                 own, other = _with_channel(own, lam), _with_channel(other, 1 - lam)
-            queries = self.embed(own).flatten(2).transpose(1, 2)  # (B, hw, C/2)
-            keys = self.embed(other).flatten(2)  # (B, C/2, hw)
-            attention = (queries @ keys / math.sqrt(keys.shape[1])).softmax(dim=-1)  # (B, hw, hw), Eq. 6
-            values = self.value(other if self.value_of == "key" else own).flatten(2).transpose(1, 2)  # (B, hw, 1)
-            seen = (attention @ values).transpose(1, 2).unflatten(2, own.shape[2:])  # (B, 1, h, w)
+            values = self.value(other if self.value_of == "key" else own)  # (B, 1, h, w)
+            seen = attended(self.embed(own), self.embed(other), values)  # (B, 1, h, w)
             share = F.interpolate(seen.sigmoid(), size=size, mode="nearest")
             return share if self.value_of == "key" else 1 - share
+
+
+def draw_small(block: nn.Module) -> None:
+    """Draw the weights of every convolution of a block from N(0, 0.01), with biases of 0, as OpenMixup does."""
+    for module in block.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.normal_(module.weight, std=0.01)
+            nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+
+
+def attended(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """Return the values (B, 1, h, w) that each position attends to, by its query and all keys, (B, D, h, w) each."""
+    keys = keys.flatten(2)
+    attention = (queries.flatten(2).transpose(1, 2) @ keys / math.sqrt(keys.shape[1])).softmax(dim=-1)  # Eq. 6
+    seen = attention @ values.flatten(2).transpose(1, 2)  # (B, hw, 1), by attention (B, hw, hw)
+    return seen.transpose(1, 2).unflatten(2, values.shape[2:])
 
 
 def _with_channel(maps: Tensor, value: Tensor) -> Tensor:
@@ -69,13 +79,10 @@ def _with_channel(maps: Tensor, value: Tensor) -> Tensor:
 
 
 def mask_loss(mask: Tensor, lam: Tensor, of: Of, epsilon: float = 0.1) -> Tensor:
-    """Return how far the mean of the own image's share is from lambda, beyond ``epsilon`` (), Eq. 7 before gamma.
+    """Return how far the mean of the own image's share is from lambda, beyond ``epsilon``, (): Eq. 7 before gamma.
 
-    Args:
-        mask: (B, 1, H, W) the partner's share.
-        lam: (B,) the own image's share, as drawn.
-        of: whether to take each row's own mean, as in the paper, or that of the whole batch, as in OpenMixup.
-        epsilon: 0.1 in both.
+    The mask (B, 1, H, W) is the partner's share, lambda (B,) the own image's, as drawn. The mean is that of each row,
+    as in the paper, or that of the whole batch, as in OpenMixup.
     """
     gap = 1 - mask.mean(dim=(1, 2, 3)) - lam  # (B,)
     if of == "batch":

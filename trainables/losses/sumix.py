@@ -56,14 +56,14 @@ class SUMixLoss(nn.Module):
 
     def parts(
         self,
-        features: Tensor,
-        logits: Tensor,
-        mixed_features: Tensor,
-        mixed_logits: Tensor,
-        labels: Tensor,
+        features: Tensor,  # (B, D) of the batch before mixing
+        logits: Tensor,  # (B, L) of the batch before mixing
+        mixed_features: Tensor,  # (B, D)
+        mixed_logits: Tensor,  # (B, L)
+        labels: Tensor,  # (B,) int64
         mixed: Mixed,
     ) -> SUMixParts:
-        """Do as ``forward``, and return the weights and the regulariser that went into the loss too."""
+        """Return the loss, and the weights and the regulariser that it was made of; half precision is widened first."""
         terms = self.terms
         logits, mixed_logits = wide(logits), wide(mixed_logits)
         shift = displacement(self.z(mixed_features, mixed_logits), self.z(features, logits)[mixed.sources])
@@ -96,28 +96,18 @@ class SUMixLoss(nn.Module):
 
 
 def displacement(mixed_logits: Tensor, source_logits: Tensor) -> Tensor:
-    """Return how far mixing moved each source, as the distribution inside the norm of Eq. 4 and 6.
+    """Return how far mixing moved each source, (B, K, L): the distribution inside the norm of Eq. 4 and 6.
 
-    Args:
-        mixed_logits: (B, L), or another z of the mixed images.
-        source_logits: (B, K, L) of the sources; they get no gradient.
-
-    Returns:
-        (B, K, L), softmax of the difference.
+    The logits, or another z, are (B, L) of the mixed images and (B, K, L) of the sources, which get no gradient.
     """
     return (mixed_logits[:, None] - source_logits.detach()).softmax(dim=-1)
 
 
 def relearn(weights: Tensor, shift: Tensor, *, gradient: bool = False) -> Tensor:
-    """Return the weights of Eq. 4: the further mixing moved a source, the less it counts.
+    """Return the weights of Eq. 4, (B, K) rows of sum 1: the further mixing moved a source, the less it counts.
 
-    Args:
-        weights: (B, K) drawn by the mixer, rows sum to 1.
-        shift: (B, K, L) from ``displacement``.
-        gradient: let it flow back through ``shift``.
-
-    Returns:
-        (B, K) rows sum to 1.
+    ``weights`` are those that the mixer drew, ``shift`` (B, K, L) is what ``displacement`` returns; the gradient flows
+    back through it if ``gradient`` is set.
     """
     distance = (shift if gradient else shift.detach()).norm(dim=-1)  # (B, K)
     # The ratio depends on differences alone; the smallest as origin keeps a large scale from underflow.
@@ -126,13 +116,7 @@ def relearn(weights: Tensor, shift: Tensor, *, gradient: bool = False) -> Tensor
 
 
 def weighted_cross_entropy(source_logits: Tensor, labels: Tensor, mixed: Mixed) -> Tensor:
-    """Return the mean cross-entropy, (), of each source's own logits, by the mixer's weights (second term of Eq. 3).
-
-    Args:
-        source_logits: (B, K, L) one set of logits a source.
-        labels: (B,) int64 of the batch before mixing.
-        mixed: the batch after mixing.
-    """
+    """Return the mean cross-entropy, (), of each source's own logits (B, K, L), by the mixer's weights (in Eq. 3)."""
     log_p = F.log_softmax(source_logits, dim=-1)
     own_class = log_p.gather(-1, labels[mixed.sources][..., None]).squeeze(-1)  # (B, K)
     return -(mixed.weights * own_class).sum(dim=1).mean()

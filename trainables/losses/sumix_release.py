@@ -43,11 +43,7 @@ class ReleasedSUMixLoss(SUMixLoss):
         labels: Tensor,  # (B,) int64
         mixed: Mixed,
     ) -> SUMixParts:
-        """Return the loss and what it was made of; ``weights`` has the same row B times, the batch's mean.
-
-        Raises:
-            ValueError: the mixer does not mix pairs; the release has no rule for that.
-        """
+        """Return the loss and its parts; ``weights`` has the same row B times, the batch's mean."""
         if mixed.sources.shape[1] != 2:
             raise ValueError(
                 f"sumix.preset 'release' is defined for mixtures of 2 images, got {mixed.sources.shape[1]}; "
@@ -76,15 +72,9 @@ class ReleasedSUMixLoss(SUMixLoss):
 
 
 def released_distance(source_logits: Tensor, mixed_logits: Tensor, own: Tensor) -> Tensor:
-    """Return how far mixing moved each source, per class: unit vectors, before the factor N.
+    """Return how far mixing moved each source, per class: unit vectors (B, 2, L) without gradient, before the factor N.
 
-    Args:
-        source_logits: (B, 2, L).
-        mixed_logits: (B, L).
-        own: (B, 2) int64, the class of each source.
-
-    Returns:
-        (B, 2, L) without gradient.
+    The logits are (B, 2, L) of the sources and (B, L) of the mixed images; ``own`` (B, 2) are the sources' classes.
     """
     before = source_logits.detach().softmax(dim=-1)
     before = before.scatter(-1, own.flip(1)[..., None], 0)  # the other source's class

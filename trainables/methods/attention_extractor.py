@@ -3,22 +3,19 @@
 Walawalkar et al., ICASSP 2020 (arXiv:2003.13048). The mixing itself is in ``mixers/attentivemix.py``.
 """
 
-import pickle
-from dataclasses import replace
-from pathlib import Path
-
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
-from torchvision.models.resnet import ResNet, resnet18, resnet50
+from torchvision.models.resnet import resnet18, resnet50
 
 from trainables.backbones.backbone import Network
 from trainables.config import Config
+from trainables.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD
 from trainables.methods.mixing import Mixing
+from trainables.methods.weight_files import weights_in
 from trainables.mixers.mixed import Mixed
 
 SIDE = 224  # pixels: the extractors were trained on this size, which gives a map of 7 x 7 cells
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class AttentiveMixing(Mixing):
@@ -29,10 +26,9 @@ class AttentiveMixing(Mixing):
     """
 
     def __init__(self, network: Network, config: Config, num_classes: int) -> None:
-        options = dict(config.mixer_options)
-        file = options.pop("extractor", None)
-        super().__init__(network, replace(config, mixer_options=options), num_classes)
-        self.extractor = None if file is None else Extractor(Path(file))
+        super().__init__(network, config, num_classes)
+        file = config.mixer_options["extractor"]
+        self.extractor = None if file is None else Extractor(file)
 
     def mixture(self, images: Tensor, labels: Tensor, rng: Generator) -> Mixed:
         """See ``Mixing.mixture``."""
@@ -47,9 +43,12 @@ class Extractor(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: str) -> None:
         super().__init__()
-        self.stages = nn.Sequential(*list(_read(file).children())[:-2]).requires_grad_(False)
+        with weights_in(file, "mixer.extractor", "a ResNet-18's or -50's weights") as weights:
+            network = resnet50() if "layer1.0.conv3.weight" in weights else resnet18()
+            network.load_state_dict(weights)
+        self.stages = nn.Sequential(*list(network.children())[:-2]).requires_grad_(False)
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
 
@@ -58,16 +57,3 @@ class Extractor(nn.Module):
         """Return the mean over channels of the last map, (B, 7, 7), of pixels (B, 3, H, W) in [0, 1]."""
         enlarged = F.interpolate(images, (SIDE, SIDE), mode="bilinear", align_corners=False)
         return self.eval().stages((enlarged - self.mean) / self.std).mean(dim=1)
-
-
-def _read(file: Path) -> ResNet:
-    try:
-        weights = torch.load(file, map_location="cpu", weights_only=True)
-        network = resnet50() if "layer1.0.conv3.weight" in weights else resnet18()
-        network.load_state_dict(weights)
-    except (OSError, RuntimeError, pickle.UnpicklingError, TypeError, AttributeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(
-            f"mixer.extractor must hold a ResNet-18's or -50's weights, got {str(file)!r}: {reason}"
-        ) from None
-    return network

@@ -3,11 +3,6 @@
 Dabouei et al., CVPR 2021 (arXiv:2003.05034). The masks themselves are in ``mixers/supermix.py``.
 """
 
-import pickle
-from dataclasses import replace
-from pathlib import Path
-
-import torch
 from torch import Generator, Tensor
 
 from trainables.backbones.backbone import Network
@@ -15,24 +10,22 @@ from trainables.backbones.names import constructor_of
 from trainables.config import Config
 from trainables.methods.inputs import INPUTS
 from trainables.methods.mixing import Mixing
+from trainables.methods.weight_files import weights_in
 from trainables.mixers.mixed import Mixed
 
 
 class SuperMixing(Mixing):
-    """Mixes by masks that ``mixer.teacher`` shapes, and is otherwise as ``Mixing``.
+    """Plain mixing by masks that a teacher shapes.
 
-    ``mixer.teacher`` is a file that holds the state_dict of the same backbone, such as the ``model.pt`` of an
-    earlier run without mixing, as in the paper. Without a file the network teaches itself, as it is
-    at each step: then hardly a row is mixed before it has learned something.
+    ``mixer.teacher`` is a file that holds the state_dict of the same backbone, such as the ``model.pt`` of an earlier
+    run without mixing, as in the paper. Without a file the network teaches itself, as it is at each step: then hardly a
+    row is mixed before it has learned something.
     """
 
     def __init__(self, network: Network, config: Config, num_classes: int) -> None:
-        options = dict(config.mixer_options)
-        file = options.pop("teacher", None)
-        super().__init__(network, replace(config, mixer_options=options), num_classes)
-        self.teacher: Network | None = None
-        if file is not None:
-            self.teacher = frozen_teacher(network, config.backbone, Path(file))
+        super().__init__(network, config, num_classes)
+        file = config.mixer_options["teacher"]
+        self.teacher = None if file is None else frozen_teacher(network, config.backbone, file)
 
     def mixture(self, images: Tensor, labels: Tensor, rng: Generator) -> Mixed:
         """See ``Mixing.mixture``."""
@@ -40,21 +33,12 @@ class SuperMixing(Mixing):
         return self.mixer(images, rng, teach=teach)
 
 
-def frozen_teacher(network: Network, backbone: str, file: Path) -> Network:
-    """Return a network like ``network`` with the weights in ``file`` for its backbone, which are never trained.
-
-    Raises:
-        ValueError: there is no such file, or it does not hold the weights of a ``backbone`` for these classes.
-    """
+def frozen_teacher(network: Network, backbone: str, file: str) -> Network:
+    """Return a network like ``network`` with the weights in ``file`` for its backbone, which are never trained."""
     channels = network.mean.shape[1]
     unread = constructor_of(backbone)(num_classes=network.backbone.head.out_features, in_channels=channels)
     teacher = Network(unread, [0.0] * channels, [1.0] * channels)
     teacher.mean, teacher.std = network.mean, network.std
-    try:
-        unread.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
-    except (OSError, RuntimeError, pickle.UnpicklingError, TypeError, AttributeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(
-            f"mixer.teacher must hold the state_dict of a {backbone}, got {str(file)!r}: {reason}"
-        ) from None
+    with weights_in(file, "mixer.teacher", f"the state_dict of a {backbone}") as weights:
+        unread.load_state_dict(weights)
     return teacher.requires_grad_(False)

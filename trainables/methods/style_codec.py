@@ -1,14 +1,11 @@
-"""The network between pixels and styles that StyleMix asks: AdaIN's, from a file, or the pixels themselves.
+"""The network between pixels and styles that StyleMix uses: AdaIN's, from a file, or the pixels themselves.
 
 Huang, Belongie, "Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization", ICCV 2017
 (arXiv:1703.06868). The mixing itself is in ``mixers/stylemix.py``.
 """
 
-import pickle
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -17,10 +14,10 @@ from torch import Generator, Tensor, nn
 from trainables.backbones.backbone import Network
 from trainables.config import Config
 from trainables.methods.mixing import Mixing
+from trainables.methods.weight_files import weights_in
 from trainables.mixers.mixed import Mixed
 from trainables.mixers.stylemix import Codec
 
-UNREADABLE = (OSError, RuntimeError, pickle.UnpicklingError, TypeError, AttributeError, LookupError, ValueError)
 PIXELS = Codec(lambda pixels: pixels, lambda features: features)
 
 
@@ -33,10 +30,9 @@ class StyleMixing(Mixing):
     """
 
     def __init__(self, network: Network, config: Config, num_classes: int) -> None:
-        options = dict(config.mixer_options)
-        file, side = options.pop("codec_file"), options.pop("codec_side")
-        super().__init__(network, replace(config, mixer_options=options), num_classes)
-        self.codec = None if file is None else StyleNetwork(Path(file), side)
+        super().__init__(network, config, num_classes)
+        file, side = (config.mixer_options[name] for name in ("codec_file", "codec_side"))
+        self.codec = None if file is None else StyleNetwork(file, side)
 
     def mixture(self, images: Tensor, labels: Tensor, rng: Generator) -> Mixed:
         """See ``Mixing.mixture``."""
@@ -50,19 +46,13 @@ class StyleMixing(Mixing):
 class StyleNetwork(nn.Module):
     """A frozen encoder and decoder; raises ``ValueError`` for a file that does not hold such weights."""
 
-    def __init__(self, file: Path, side: int) -> None:
+    def __init__(self, file: str, side: int) -> None:
         super().__init__()
         self.side = side  # pixels at which the network sees the images
-        try:
-            found = torch.load(file, map_location="cpu", weights_only=True)
+        with weights_in(file, "mixer.codec_file", "the weights of AdaIN's encoder and decoder") as found:
             decoder = _convolutions(found["decoder"])
             self.encoder = _encoder(_convolutions(found["encoder"]), features=decoder[0].in_channels)
             self.decoder = _decoder(decoder)
-        except UNREADABLE as error:
-            reason = str(error).splitlines()[0]
-            raise ValueError(
-                f"mixer.codec_file must hold the weights of AdaIN's encoder and decoder, got {str(file)!r}: {reason}"
-            ) from None
         self.requires_grad_(False)
 
     def encode(self, images: Tensor) -> Tensor:

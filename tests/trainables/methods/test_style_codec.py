@@ -100,7 +100,7 @@ def test_stylecutmix_keeps_the_content_outside_the_box_and_mixes_styles_everywhe
 
 
 def test_the_networks_of_a_file_are_laid_out_as_adain_s(file: str) -> None:
-    network, (encoder, decoder) = StyleNetwork(Path(file), 32), small_networks()
+    network, (encoder, decoder) = StyleNetwork(file, 32), small_networks()
     images = photographs()
     enlarged = F.interpolate(images, (32, 32), mode="bilinear", align_corners=False)
     features = encoder[:8](enlarged)  # up to the first map of eight channels, which the decoder takes
