@@ -21,7 +21,6 @@ from typing import Any
 from mixlab import Arm, Epoch, Float, Metric, Search, Study, main
 
 FOLDER = Path.cwd()  # found in the driver, and carried to every worker with the class
-NOISE = "noise"  # the folder of images that the held study trains on
 
 
 def score(config: Mapping[str, Any], seed: int, epoch: int) -> float:
@@ -173,26 +172,6 @@ def _threads() -> int:
     return torch.get_num_threads()
 
 
-def _held_study() -> tuple[Study, Any]:
-    """Return a study that trains a real network on drawn images, and its trainable, which notes and can be held."""
-    from trainables.classify import Classification
-
-    class Noted(Classification):
-        def __call__(self, settings: Any, seed: int, report: Any, **where: Any) -> Any:
-            def noted(epoch: Any, save: Any) -> None:
-                note("epochs", seed=seed, epoch=epoch.number)
-                while held(seed, epoch.number):
-                    time.sleep(0.05)
-                report(epoch, save)
-
-            return super().__call__(settings, seed, noted, **where)
-
-    base = {"dataset": "folder", "folder": NOISE, "num_classes": 4, "mixer": "cutmix"}
-    small = {"image_size": 32, "train_images": 96, "test_images": 40, "epochs": 8, "seeds": 3}
-    study = Study(name="study", base=base, arms=(Arm("plain", {}),), seeds=range(3), presets={"smoke": small})
-    return study, Noted()
-
-
 SEARCH = Search(
     study=Study(
         name="toy",
@@ -254,9 +233,9 @@ STUDIES: dict[str, Callable[[], Study | Search]] = {
     ),
     "short search": lambda: replace(
         SEARCH,
-        study=Study(name="search", base={"epochs": 6}, arms=PLAIN, seeds=range(1)),
+        study=Study(name="search", base={"epochs": 4}, arms=PLAIN, seeds=range(1)),
         space={"zeta": Float(0.1, 1.0)},
-        budget=6,
+        budget=3,
         concurrent=1,
         scheduler="none",
     ),
@@ -274,5 +253,4 @@ if __name__ == "__main__":
     for limit, module in LIMITS.items():
         if limit in os.environ:
             setattr(importlib.import_module(module), limit, float(os.environ[limit]))
-    study, trainable = _held_study() if name == "held" else (STUDIES[name](), Toy())
-    main(study, trainable)
+    main(STUDIES[name](), Toy())

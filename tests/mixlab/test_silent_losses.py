@@ -1,4 +1,4 @@
-"""Machines that fall silent, as without power or cable: no connection is closed, and yet no number changes."""
+"""Machines that fall silent, as without power or cable: no connection is closed, and everything is recorded once."""
 
 import contextlib
 import sys
@@ -8,19 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.mixlab.held import (
-    draw_images,
-    furthest,
-    held_folder,
-    options,
-    require_undisturbed,
-    wait_for_word_of_the_head,
-)
+from tests.mixlab.recorded import furthest, require_everything_once, wait_for_word_of_the_head
 from tests.servers import ray_cluster
 from tests.servers.machines import SWITCH, Machine, machine, make_switch, run_on_the_switch, why_not
-from tests.study_folder import StudyFolder
+from tests.study_folder import StudyFolder, toy_folder
 from tests.toy import hold, release
 
+EPOCHS, SEEDS = 6, 3
+OPTIONS = ("--epochs", str(EPOCHS), "--seeds", str(SEEDS))
 # When Ray gives up a node that does not answer; by itself only after a minute.
 SOON = {
     "RAY_health_check_initial_delay_ms": "1000",
@@ -40,8 +35,8 @@ def test_what_falls_silent_moves_no_number(tmp_path: Path, new_store: Callable[[
 def lose_the_drivers_network(study: StudyFolder, cluster: ray_cluster.RayCluster, desk: Machine) -> None:
     """Cut the driver's network, so that head and MLflow are gone for it."""
     hold(study.folder, epoch=3)
-    driver = study.start(*options(study), "--address", cluster.address, at=desk)
-    driver.until(lambda: furthest(study) == [3, 3])
+    driver = study.start(*OPTIONS, "--address", cluster.address, at=desk)
+    driver.until(lambda: furthest(study) == [2, 2])
     unplugged = time.monotonic()
     desk.unplug()
     wait_for_word_of_the_head(driver, cluster.address)
@@ -51,9 +46,9 @@ def lose_the_drivers_network(study: StudyFolder, cluster: ray_cluster.RayCluster
 
 def lose_a_machines_power(study: StudyFolder, cluster: ray_cluster.RayCluster, far: Machine) -> None:
     """Cut a machine's power; its trial goes on elsewhere."""
-    hold(study.folder, epoch=6)
-    driver = study.start(*options(study), "--address", cluster.address)
-    driver.until(lambda: furthest(study).count(6) == 2)
+    hold(study.folder, epoch=5)
+    driver = study.start(*OPTIONS, "--address", cluster.address)
+    driver.until(lambda: furthest(study).count(4) == 2)
     lost = time.monotonic()
     far.lose_power()
     release(study.folder)
@@ -65,7 +60,6 @@ def lose_a_machines_power(study: StudyFolder, cluster: ray_cluster.RayCluster, f
 def lose_them(folder: Path) -> None:
     """Run on the switch. All machines share the folder."""
     make_switch()
-    draw_images(folder)
     with contextlib.ExitStack() as stack:
         cluster = stack.enter_context(ray_cluster.running(SWITCH, **SOON))
         desk = stack.enter_context(machine("desk", 2, [], [cluster.folder]))
@@ -74,10 +68,16 @@ def lose_them(folder: Path) -> None:
         cluster.add_worker("--node-ip-address", far.address, through=far.through)
         cluster.add_worker()
         cluster.wait_for(4)
-        study = held_folder(folder / "disturbed", cluster.environment)
+        study = toy_folder(
+            folder / "disturbed",
+            "recorded",
+            "disturbed",
+            empty_store=folder / "mlflow.db",
+            environment=cluster.environment,
+        )
         lose_the_drivers_network(study, cluster, desk)
         lose_a_machines_power(study, cluster, far)
-    require_undisturbed(study)
+    require_everything_once(study, SEEDS, EPOCHS, repeated=1)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mixlab.held import draw_images
-from tests.toy import NOISE
+from tests.noise_images import CONFIG, draw_images
 
 ROOT = Path(__file__).parents[2]
 TRIALS = 20
@@ -43,8 +42,7 @@ print(json.dumps([held, peaks]))
 @pytest.mark.slow
 def test_a_worker_that_is_used_again_and_again_stays_as_it_is(tmp_path: Path) -> None:
     draw_images(tmp_path)
-    config = {"dataset": "folder", "folder": NOISE, "num_classes": 4, "image_size": 32, "backbone": "resnet8"}
-    config |= {"train_images": 96, "test_images": 40, "epochs": 1, "batch_size": 16}
+    config = {**CONFIG, "train_images": 96, "test_images": 40, "epochs": 1, "batch_size": 16}
     command = [sys.executable, "-c", WORKER, json.dumps(config), str(tmp_path), str(TRIALS)]
     paths = {"PYTHONPATH": f"{ROOT / 'platform'}:{ROOT}", "MALLOC_ARENA_MAX": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **paths}, check=True)

@@ -9,16 +9,14 @@ from typing import Any
 import pytest
 
 from mixlab import Arm, Study, main
-from tests.mixlab.held import draw_images
+from tests.noise_images import CONFIG, draw_images
 from tests.servers import ray_cluster
 from tests.servers.program import run_alone
 from tests.study_folder import StudyFolder
-from tests.toy import NOISE
 from trainables.classify import Classification
 
 KILLED = Path.cwd() / "killed"  # found in the driver, and carried to every worker with the class
-BASE = {"dataset": "folder", "folder": NOISE, "num_classes": 4, "image_size": 32, "backbone": "resnet8"}
-BASE |= {"mixer": "cutmix", "train_images": 40, "test_images": 20, "epochs": 3, "batch_size": 20}
+BASE = {**CONFIG, "mixer": "cutmix", "train_images": 40, "test_images": 20, "epochs": 3, "batch_size": 20}
 
 
 class Deadly(Classification):

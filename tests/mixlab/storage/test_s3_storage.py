@@ -4,17 +4,18 @@ import runpy
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mixlab import Study, main
 from mixlab.storage import probe
-from tests.mixlab.held import draw_images, held_folder, options, require_undisturbed
+from tests.mixlab.recorded import require_everything_once
 from tests.servers import s3
 from tests.servers.postgresql import free_port
 from tests.servers.program import Program, environment
+from tests.study_folder import toy_folder
 from tests.toy import hold, release
 from trainables import classify
 
@@ -31,28 +32,26 @@ def server() -> Iterator[s3.S3]:
         yield started
 
 
-def test_a_network_stops_and_goes_on_bit_for_bit_and_the_doctor_finds_nothing_wrong(
-    server: s3.S3, tmp_path: Path, new_store: Callable[[Path], str]
+def test_a_study_stops_and_goes_on_and_the_doctor_finds_nothing_wrong(
+    server: s3.S3, tmp_path: Path, empty_store: Path
 ) -> None:
     bucket = server.create_bucket()
-    new_store(tmp_path)
-    draw_images(tmp_path)
     given = environment(**server.environment)
-    study = held_folder(tmp_path / "study", given)
+    study = toy_folder(tmp_path / "study", "recorded", "study", empty_store=empty_store, environment=given)
     storage = ("--storage", server.uri(f"{bucket}/results"))
-    chosen = (*options(study), *storage, "--seeds", "1", "--epochs", "3")
+    chosen = (*storage, "--seeds", "1", "--epochs", "3")
     hold(study.folder, epoch=2)
     driver = study.start(*chosen)
-    driver.until(lambda: server.whole_checkpoints(bucket, "training.pt") == 1)
+    driver.until(lambda: server.whole_checkpoints(bucket, "epoch") == 1)
     driver.interrupt()
     assert "To go on: python" in driver.finish(code=130)
-    assert server.whole_checkpoints(bucket, "training.pt") == 1
+    assert server.whole_checkpoints(bucket, "epoch") == 1
 
     release(study.folder)
     assert "goes on after epoch 1" in study.run(*chosen)
     assert server.files(f"{bucket}/results") == []  # what MLflow holds needs no second copy
-    assert study.table("smoke")  # next to the driver
-    require_undisturbed(study, seeds=1, of=3)
+    assert study.table("paper")  # next to the driver
+    require_everything_once(study, seeds=1, epochs=3)
 
     doctor = [sys.executable, "-m", "mixlab.doctor", *storage, "--tracking-uri", study.uri]
     with Program(doctor, tmp_path, "doctor.txt", given) as examination:
