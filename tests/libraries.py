@@ -4,7 +4,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import matplotlib
 import pytest
@@ -37,18 +37,31 @@ def _imported_once(config: Any) -> ScriptDirectory:
 ScriptDirectory.from_config = _imported_once  # type: ignore[method-assign]
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _coarse_figures() -> Iterator[None]:
-    """Write figures with fewer pixels and without cutting the fonts of a PDF, which takes longer than the drawing."""
-    savefig = Figure.savefig
+_paint = Figure.savefig
 
-    def coarse(figure: Figure, *arguments: Any, **options: Any) -> None:
-        with matplotlib.rc_context({"savefig.dpi": 60, "pdf.fonttype": 3}):
-            savefig(figure, *arguments, **options)
+
+@pytest.fixture(autouse=True, scope="session")
+def _unpainted_figures() -> Iterator[None]:
+    """Let figures be drawn but not painted, which takes longer than the drawing; ``painted`` paints them."""
+
+    def savefig(figure: Figure, file: str | Path | IO[bytes], **options: Any) -> None:
+        if isinstance(file, str | Path):
+            Path(file).touch()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Figure, "savefig", coarse)
+        patch.setattr(Figure, "savefig", savefig)
         yield
+
+
+@pytest.fixture
+def painted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this test's figures be painted, with fewer pixels and with the fonts of a PDF whole, for speed."""
+
+    def savefig(figure: Figure, *arguments: Any, **options: Any) -> None:
+        with matplotlib.rc_context({"savefig.dpi": 60, "pdf.fonttype": 3}):
+            _paint(figure, *arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
 
 
 @event.listens_for(Engine, "connect")

@@ -142,16 +142,25 @@ def test_a_library_is_imported_where_it_belongs(library: str) -> None:
             assert is_within(name, USERS[library]), name
 
 
-def test_a_study_that_is_done_imports_neither_ray_nor_optuna() -> None:
-    """What is imported at the top of a file, not in a function, is imported with it."""
-    seen, left = set(), {"mixlab.launching.launch"}
+@pytest.mark.parametrize(
+    ("start", "libraries", "by_way_of"),
+    [
+        ("mixlab.launching.launch", {"ray", "optuna"}, "mixlab.launching.session"),
+        ("analysis.report", {"torch", "torchvision", "timm", "captum"}, "analysis.statistics.tables"),
+    ],
+)
+def test_a_library_that_takes_seconds_is_not_imported_where_it_is_not_needed(
+    start: str, libraries: set[str], by_way_of: str
+) -> None:
+    """What is imported at the top of a file, not in a function, is imported with it, and so are its packages."""
+    seen, left = set(), {start}
     while left:
         name = left.pop()
         seen.add(name)
         names = imported_at_once(modules()[name])
-        assert not any(is_within(other, {"ray", "optuna"}) for other in names), name
-        left |= {other for other in names if other in modules()} - seen
-    assert "mixlab.launching.session" in seen
+        assert not any(is_within(other, libraries) for other in names), name
+        left |= {other for other in {*names, name.rpartition(".")[0]} if other in modules()} - seen
+    assert by_way_of in seen
 
 
 def test_neither_the_platform_nor_its_users_know_of_torchvision_or_of_a_framework() -> None:

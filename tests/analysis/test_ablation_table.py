@@ -30,15 +30,9 @@ def tiny(track_in, make_plan, tmp_path_factory):
     return study
 
 
-@pytest.fixture(scope="module")
-def written(tiny, tmp_path_factory):
-    """Return the folder of the study's files, and what wrote them said."""
-    folder = tmp_path_factory.mktemp("written") / "a" / "b"
-    return folder, write_study_table(tiny.uri, tiny.study, folder)
-
-
-def test_files_of_a_study(written):
-    folder, result = written
+def test_files_of_a_study(tiny, painted, tmp_path):
+    folder = tmp_path / "a" / "b"
+    result = write_study_table(tiny.uri, tiny.study, folder)
     assert [path.name for path in result.files] == FILES
     assert all(path.parent == folder and path.stat().st_size > 500 for path in result.files)
     assert (folder / "gains.png").read_bytes().startswith(b"\x89PNG")
@@ -56,12 +50,15 @@ def test_a_plan_may_be_given(tiny, make_plan):
     assert [level.name for level in result.levels] == ["mixer = cutmix"]
 
 
-def test_the_command_prints_and_writes_a_second_time_the_same(tiny, written, tmp_path, capsys):
+def test_the_command_prints_and_writes_a_second_time_the_same(tiny, tmp_path, capsys):
+    write_study_table(tiny.uri, tiny.study, tmp_path / "first")
     assert main([tiny.study, "--tracking-uri", tiny.uri, "--out", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "mixer = cutmix" in out
     assert str(tmp_path / "table.tex") in out
-    first, second = ({path.name: path.read_bytes() for path in f.glob("table.*")} for f in (written[0], tmp_path))
+    first, second = (
+        {path.name: path.read_bytes() for path in f.glob("table.*")} for f in (tmp_path / "first", tmp_path)
+    )
     assert first == second
     assert set(first) == {name for name in FILES if name.startswith("table")}
     assert main([tiny.study, "--tracking-uri", tiny.uri, "--metric", "test_top1_last", "--show-last-best"]) == 0
@@ -135,12 +132,6 @@ def test_the_script_runs_from_the_root(tiny):
     assert done.returncode == 0, done.stderr
     assert "too few seeds to tell" in done.stdout
     assert not {path.stem for path in (ROOT / "analysis").glob("*.py")} & set(sys.stdlib_module_names)
-
-
-def test_a_table_does_not_wait_for_torch() -> None:
-    script = "import sys, analysis.report; print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"
 
 
 def test_a_command_in_a_folder_with_statistics_finds_pythons_own() -> None:

@@ -1,7 +1,6 @@
 """Any name of an arm, a factor or a level is refused in a sentence, or is right in every rendering and in MLflow."""
 
 import io
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from analysis.ablation_table import write_study_table
-from analysis.figures.plots import plot_gains
 from analysis.records.runs import load_plan
 from analysis.statistics.tables import level_tables
 from analysis.words.cells import tidy
-from analysis.words.page import png
 from analysis.words.rendering import html_page, latex, markdown, terminal_text
 from mixlab import Arm, Metric, Study
 from mixlab.errors import BadInput
@@ -114,23 +111,3 @@ def test_any_name_comes_back_from_mlflow(track: Any, tmp_path: Path, arms: list[
         [float(number) for number in range(1, len(arms))]
     ] * len(levels)
     assert load_plan(study.uri, study.study)["arms"] == arms
-
-
-@settings(
-    deadline=None,
-    max_examples=1,
-    derandomize=True,
-    phases=[Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(arms=MANY, factor=NAMES, levels=MANY)
-def test_any_name_is_drawn(planned_runs: Any, arms: list[str], factor: str, levels: list[str]) -> None:
-    plan = drawn_plan(arms, factor, levels)
-    if plan is None:
-        return
-    values = {(arm, seed): 70.0 + seed for arm in arms for seed in range(2)}
-    figure = plot_gains("toy", level_tables(planned_runs(plan, values), plan))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # a font need not have every letter
-        drawn = png(figure)
-    assert drawn.startswith(b"\x89PNG")

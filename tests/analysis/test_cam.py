@@ -43,7 +43,7 @@ def test_mixed_images_are_half_of_each() -> None:
     assert mixed[..., 6:].mean(dim=(1, 2, 3)).tolist() == [1, 2, 0]
 
 
-def test_the_command(trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(trained: Any, painted: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study, _, _ = trained
     out = tmp_path / "out"
 

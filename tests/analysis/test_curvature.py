@@ -16,7 +16,7 @@ def call(study: Any, out: Path, *options: str) -> int:
 
 
 def test_the_noise_begins_at_the_network_and_so_does_the_plane(
-    trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    trained: Any, painted: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(curvature, "leading_eigenpairs", lambda *args: leading(*args, iterations=3))
     study, _, _ = trained

@@ -43,7 +43,7 @@ def test_the_mixtures_of_a_pair_are_near_lambda_and_sorted_by_what_is_learned() 
     assert all(abs(one["drawn"] - 0.4) <= learned_lambda.NEAR for one in strip)
 
 
-def test_the_command(trained: Any, track: Any, make_plan: Any, tmp_path: Path, capsys: Any) -> None:
+def test_the_command(trained: Any, painted: None, track: Any, make_plan: Any, tmp_path: Path, capsys: Any) -> None:
     out, none = tmp_path / "out", trained[0]
     assert learned_lambda.main([none.study, "--tracking-uri", none.uri, "--out", str(out)]) == 2
     assert "no run that is done and learns lambda" in capsys.readouterr().err

@@ -19,7 +19,7 @@ def test_the_grid_has_the_network_in_its_middle() -> None:
 
 
 def test_lines_planes_and_the_table_of_sharpness(
-    trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained: Any, painted: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study, _, _ = trained
     out = tmp_path / "out"

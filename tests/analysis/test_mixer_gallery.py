@@ -44,7 +44,7 @@ def test_a_mixer_is_drawn_near_its_lambdas(name: str, monkeypatch: pytest.Monkey
         assert [share for _, share in drawn] == pytest.approx(list(mixer_gallery.LAMBDAS), abs=0.25)
 
 
-def test_the_picture_holds_more_than_a_line_of_mixers(tmp_path: Path) -> None:
+def test_the_picture_holds_more_than_a_line_of_mixers(painted: None, tmp_path: Path) -> None:
     pair = torch.rand(2, 3, 32, 32)
     drawn = {name: [(pair[0], lam) for lam in mixer_gallery.LAMBDAS] for name in [*MIXERS][:4]}
     mixer_gallery.draw(pair, drawn, tmp_path / "gallery.png")

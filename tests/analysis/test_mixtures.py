@@ -29,7 +29,7 @@ def test_a_mixture_is_the_image_and_its_partner_by_the_mask() -> None:
     torch.testing.assert_close(own, torch.full((32, 32), share))
 
 
-def test_the_command(own_trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(own_trained: Any, painted: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study, _, run_ids = own_trained
     out = tmp_path / "out"
 

@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from analysis import occlusion
-from analysis.figures import drawing
 from analysis.networks.evaluate import all_of, open_images
 from trainables.config import parse
 
@@ -33,7 +32,9 @@ def replace_model(study: Any, run_id: str, file: Path) -> None:
     study.client.log_artifact(run_id, str(file))
 
 
-def test_curves_areas_and_figure_of_every_run(trained: Any, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_curves_areas_and_figure_of_every_run(
+    trained: Any, painted: None, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     study, _, _ = trained
     assert call(study, out) == 0
     assert {file.name for file in out.iterdir()} == FILES
@@ -58,7 +59,6 @@ def test_second_call_evaluates_nothing_and_another_protocol_everything(
     study, _, _ = trained
     assert call(study, out) == 0
     before = (out / "curves.csv").read_text()
-    monkeypatch.setattr(drawing, "save", lambda *arguments: [])  # drawing is slow, and tested above
     calls = []
     real = occlusion.measure
     monkeypatch.setattr(occlusion, "measure", lambda *arguments: calls.append(1) or real(*arguments))
@@ -71,10 +71,9 @@ def test_second_call_evaluates_nothing_and_another_protocol_everything(
 
 
 def test_the_side_of_a_patch_may_be_given_in_pixels_or_by_the_grid(
-    trained: Any, out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    trained: Any, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study, _, _ = trained
-    monkeypatch.setattr(drawing, "save", lambda *arguments: [])
     assert call(study, out, "--patch-size", "8") == 0
     assert "8 x 8 pixels" in capsys.readouterr().out
     by_pixels = (out / "curves.csv").read_text()
@@ -93,7 +92,6 @@ def test_what_a_network_does_wrong_is_a_sentence_and_the_rest_goes_on(
     trained: Any, out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study, _, _ = trained
-    monkeypatch.setattr(drawing, "save", lambda *arguments: [])
     left, real = [RuntimeError("CUDA error: out of memory\nsecond line")], occlusion.measure
 
     def measure(*arguments: Any) -> Any:

@@ -121,7 +121,7 @@ def test_a_network_of_torchvision_keeps_its_classifier(tmp_path: Path, monkeypat
 
 
 def test_without_corruptions_the_bins_hold_every_image(
-    trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained: Any, painted: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study, _, _ = trained
     assert call(study, tmp_path / "out", "--no-corruptions") == 0

@@ -26,12 +26,6 @@ def small_forests(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def no_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spare the drawing, which is what a page takes longest for."""
-    monkeypatch.setattr("analysis.search_report.png", lambda figure: b"")
-
-
-@pytest.fixture
 def searched(track, make_plan, tmp_path) -> Callable[..., Any]:
     """Return a function that writes a search from each arm's trials and the confirmation's values by (arm, seed)."""
 
@@ -110,7 +104,7 @@ def test_a_gain_that_holds_on_fresh_seeds_is_claimed(searched) -> None:
 
 
 @pytest.mark.parametrize("complete", [0, 1, 12])
-def test_the_page_is_whole_whatever_there_is(searched, no_pixels, tmp_path: Path, complete: int) -> None:
+def test_the_page_is_whole_whatever_there_is(searched, tmp_path: Path, complete: int) -> None:
     some = [trial(p, peaked(p)) for p in points(complete, 0)]
     some += [trial(p, 10.0, TrialState.PRUNED) for p in points(3, 1)]
     some += [trial(points(1, 2)[0], None, TrialState.FAIL)]
@@ -123,7 +117,7 @@ def test_the_page_is_whole_whatever_there_is(searched, no_pixels, tmp_path: Path
         assert part in text
 
 
-def test_the_command(searched, tmp_path, capsys) -> None:
+def test_the_command(searched, painted, tmp_path, capsys) -> None:
     tracked = searched({"cutmix": [trial(p, peaked(p)) for p in points(12, 0)]})
     out = tmp_path / "s.html"
     assert main(["search_toy", "--tracking-uri", tracked.uri, "--out", str(out)]) == 0
@@ -138,7 +132,7 @@ def test_the_command(searched, tmp_path, capsys) -> None:
     assert "--optuna-storage" in capsys.readouterr().err
 
 
-def test_a_race_says_how_many_seeds_every_trial_got_and_why_no_more(searched, no_pixels, tmp_path: Path) -> None:
+def test_a_race_says_how_many_seeds_every_trial_got_and_why_no_more(searched, tmp_path: Path) -> None:
     some = points(5, 0)
     out = "out of reach: even 1 more seed as good as the best so far, 62, would leave its mean behind 60 of trial 0"
     races = ([58.0, 62.0], ""), ([50.0], out), ([59.0, 60.0], "")

@@ -37,7 +37,7 @@ def test_a_study_that_searches_nothing_is_refused() -> None:
 
 
 def test_it_draws_and_writes_the_points(
-    monkeypatch: pytest.MonkeyPatch, make_plan: Any, tmp_path: Path, capsys: Any
+    painted: None, monkeypatch: pytest.MonkeyPatch, make_plan: Any, tmp_path: Path, capsys: Any
 ) -> None:
     monkeypatch.setattr(search_time, "load_plan", lambda *_: make_plan() | {"metric": "test_top1_error_median10"})
     monkeypatch.setattr(search_time, "load_runs", lambda *_: runs())

@@ -17,7 +17,9 @@ def tracked(track: Any, make_plan: Any) -> Any:
     return study
 
 
-def test_it_writes_the_points_and_prints_the_means(track: Any, make_plan: Any, tmp_path: Path, capsys: Any) -> None:
+def test_it_writes_the_points_and_prints_the_means(
+    track: Any, make_plan: Any, painted: None, tmp_path: Path, capsys: Any
+) -> None:
     study, out = tracked(track, make_plan), tmp_path / "out"
     assert subsampling.main([study.study, "--tracking-uri", study.uri, "--out", str(out)]) == 0
     assert {file.name for file in out.iterdir()} == {"shares.csv", "shares.png", "shares.pdf"}

@@ -102,7 +102,7 @@ def test_wealth_begins_at_one_and_ends_at_the_e_value(make_plan: Any, planned_ru
     assert plot_wealth("tiny", levels) is not None
 
 
-def test_every_figure_bears_any_name(make_plan: Any, planned_runs: Any) -> None:
+def test_every_figure_bears_any_name(painted: None, make_plan: Any, planned_runs: Any) -> None:
     factors = {"[1] $a": ("5% of _b", "x" * 300)}
     plan = {**make_plan("x" * 300, ("base $x$", *HARD), 3, factors), "sequential": {"budget": 9}}
     values = {(arm, s): 70.0 + s + number for number, arm in enumerate(plan["arms"]) for s in range(3)}

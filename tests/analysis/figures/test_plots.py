@@ -109,7 +109,7 @@ def test_captions_say_where_the_runs_come_from_and_claim_no_spread_of_one_seed(m
     assert [word in texts[1] for word in ("band: lowest to highest", "one seed, so no band")] == [seeds > 1, seeds == 1]
 
 
-def test_figures_leave_the_caller_s_style_alone(levels, tmp_path):
+def test_figures_leave_the_caller_s_style_alone(levels, painted, tmp_path):
     from matplotlib import rcParams
 
     rcParams["backend"]  # found out when it is first asked for
@@ -119,7 +119,7 @@ def test_figures_leave_the_caller_s_style_alone(levels, tmp_path):
     assert rcParams == before
 
 
-def test_a_pdf_is_written_again_only_if_the_picture_has_changed(tmp_path: Path) -> None:
+def test_a_pdf_is_written_again_only_if_the_picture_has_changed(painted: None, tmp_path: Path) -> None:
     figure = Figure()
     files = save(figure, tmp_path / "curves")
     assert [file.name for file in files] == ["curves.png", "curves.pdf"]
