@@ -43,11 +43,7 @@ class AugMixing(Mixing):
 
 
 def jensen_shannon(logits: Tensor) -> Tensor:
-    """Return the mean over the batch, (), of the divergence of several predictions from their mean, in nats.
-
-    Args:
-        logits: (number of predictions, B, L).
-    """
+    """Return the divergence of predictions (number, B, L) from their mean, averaged over the batch, (), in nats."""
     log_p = logits.log_softmax(dim=-1)
     log_mean = log_p.exp().mean(dim=0).clamp(1e-7, 1).log()
     return (log_p.exp() * (log_p - log_mean)).sum(dim=-1).mean()

@@ -3,12 +3,14 @@
 Dabouei et al., CVPR 2021 (arXiv:2003.05034). The masks themselves are in ``mixers/supermix.py``.
 """
 
+from functools import partial
+
 from torch import Generator, Tensor
 
 from trainables.backbones.backbone import Network
 from trainables.backbones.names import constructor_of
 from trainables.config import Config
-from trainables.methods.inputs import INPUTS
+from trainables.methods.inputs import classify
 from trainables.methods.mixing import Mixing
 from trainables.methods.weight_files import weights_in
 from trainables.mixers.mixed import Mixed
@@ -29,8 +31,7 @@ class SuperMixing(Mixing):
 
     def mixture(self, images: Tensor, labels: Tensor, rng: Generator) -> Mixed:
         """See ``Mixing.mixture``."""
-        teach = INPUTS["teach"](self.teacher or self.network, images, labels)
-        return self.mixer(images, rng, teach=teach)
+        return self.mixer(images, rng, teach=partial(classify, self.teacher or self.network))
 
 
 def frozen_teacher(network: Network, backbone: str, file: str) -> Network:

@@ -7,6 +7,7 @@ before mixing, labels (B,) int64. ``check_inputs`` says, before any training, wh
 import contextlib
 import inspect
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Protocol, cast, runtime_checkable
 
 import torch
@@ -20,7 +21,7 @@ from trainables.backbones.token_merging import merged_attention
 from trainables.losses.sumix import wide
 from trainables.mixers import MIXERS
 
-# Half precision would flush the small gradients of a pixel to zero; a power of two costs no digit.
+# Half precision would round the small gradients of a pixel to zero; a power of two costs no digit.
 GRADIENT_SCALE = 1024.0
 
 
@@ -29,11 +30,7 @@ class HasClassToken(Protocol):
     """A backbone with a class token, whose attention TransMix reads."""
 
     def class_attention(self, images: Tensor) -> Tensor:
-        """Return the attention (B, h, w) that the token pays to each patch in the last block, the mean of the heads.
-
-        Args:
-            images: (B, C, H, W) normalised.
-        """
+        """Return the attention of the token to each patch of normalised images in the last block, (B, h, w)."""
 
 
 @contextlib.contextmanager
@@ -65,56 +62,35 @@ def map_attention(network: Network, images: Tensor, labels: Tensor) -> Tensor:
         return network.backbone.grid(maps).mean(dim=1)
 
 
-def token_attention(network: Network, images: Tensor, labels: Tensor) -> Callable[[Tensor], Tensor]:
-    """Return a function from pixels (B, C, H, W) to the class token's attention (B, h, w), without gradient."""
-
-    def attend(pixels: Tensor) -> Tensor:
-        with evaluation_mode(network), torch.no_grad():
-            return cast(HasClassToken, network.backbone).class_attention(network.normalise(pixels))
-
-    return attend
+def token_attention(network: Network, pixels: Tensor) -> Tensor:
+    """Return the class token's attention (B, h, w) to the patches of pixels (B, C, H, W), without gradient."""
+    with evaluation_mode(network), torch.no_grad():
+        return cast(HasClassToken, network.backbone).class_attention(network.normalise(pixels))
 
 
-def merged_token_attention(network: Network, images: Tensor, labels: Tensor) -> Callable[[Tensor, float], Tensor]:
-    """Return a function from pixels (B, C, H, W) and the share of patches that are merged to attention (B, h, w)."""
-
-    def attend(pixels: Tensor, share: float) -> Tensor:
-        backbone = network.backbone
-        assert isinstance(backbone, DeiT)
-        with evaluation_mode(network), torch.no_grad():
-            return merged_attention(backbone, network.normalise(pixels), share)
-
-    return attend
+def merged_token_attention(network: Network, pixels: Tensor, share: float) -> Tensor:
+    """Return the same after this share of the patches has been merged."""
+    backbone = network.backbone
+    assert isinstance(backbone, DeiT)
+    with evaluation_mode(network), torch.no_grad():
+        return merged_attention(backbone, network.normalise(pixels), share)
 
 
-def classifier(network: Network, images: Tensor, labels: Tensor) -> Callable[[Tensor], Tensor]:
-    """Return a function from pixels (B, C, H, W) to logits (B, L), in evaluation mode, with gradient."""
-
-    def teach(pixels: Tensor) -> Tensor:
-        with evaluation_mode(network):
-            return network(pixels)
-
-    return teach
-
-
-def encoder(network: Network, images: Tensor, labels: Tensor) -> Callable[[Tensor, int], Tensor]:
-    """Return a function that runs pixels through the network's first stages, with gradient; the stem is stage 0."""
-    return network.encode
-
-
-def stage_count(network: Network, images: Tensor, labels: Tensor) -> int:
-    """Return the depth of the last feature map: the number of stages of the network, with the stem."""
-    return len(network.backbone.stages)
+def classify(network: Network, pixels: Tensor) -> Tensor:
+    """Return logits (B, L) of pixels (B, C, H, W), in evaluation mode, with gradient."""
+    with evaluation_mode(network):
+        return network(pixels)
 
 
 INPUTS: dict[str, Callable[[Network, Tensor, Tensor], object]] = {
     "saliency": gradient_saliency,
     "attention": map_attention,
-    "attend": token_attention,
-    "attend_merged": merged_token_attention,
-    "teach": classifier,
-    "encode": encoder,
-    "num_stages": stage_count,
+    # Functions of pixels, because a mixer applies them to its own mixtures.
+    "attend": lambda network, images, labels: partial(token_attention, network),
+    "attend_merged": lambda network, images, labels: partial(merged_token_attention, network),
+    "teach": lambda network, images, labels: partial(classify, network),
+    "encode": lambda network, images, labels: network.encode,  # the first stages, with gradient; the stem is stage 0
+    "num_stages": lambda network, images, labels: len(network.backbone.stages),  # the depth of the last feature map
 }
 
 

@@ -106,7 +106,7 @@ class AutoMixing(Mixing):
     def maps(self, images: Tensor) -> Tensor:
         """Return the maps (B, C, h, w) that the masks are made from: the teacher's, without gradient.
 
-        Its later stages see the images too: a teacher keeps batch statistics of its own, of plain and mixed images.
+        The teacher's later stages see the images too, so that its batch statistics are of plain and of mixed images.
         """
         if self.teacher is None:
             return self.network.backbone.grid(self.network.encode(images, self.depth))
@@ -125,13 +125,9 @@ class AutoMixing(Mixing):
     def after_step(self, progress: float) -> None:
         """See ``Method.after_step``: the teacher's weights follow, Eq. 12; its batch statistics are its own."""
         if self.teacher is not None:
-            keep = momentum(progress, self.options)
-            follow(self.teacher, self.network, keep)
-            if self.heads is not None:
-                follow(self.heads[1], self.heads[0], keep)
+            follow(self.teacher, self.network, self.heads, momentum(progress, self.options))
         if "mask_weight" in self.options:
             self.mask_weight.fill_(mask_weight_at(progress, self.options["mask_weight"], self.options["mask_decay"]))
-
         self.album.take(progress, self.shown_masks)
 
     def shown_masks(self, images: Tensor, partner: Tensor, lam: Tensor) -> Tensor:

@@ -27,12 +27,9 @@ class Method(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:
-        """Return the loss of a batch.
+        """Return the loss of a batch of pixels (B, C, H, W) in [0, 1] before mixing, with labels (B,) int64.
 
-        Args:
-            images: (B, C, H, W) pixels in [0, 1] before mixing.
-            labels: (B,) int64.
-            rng: source of every draw of the method, on the device of ``images``.
+        Every draw of the method is made by ``rng``, on the device of the images.
         """
         raise NotImplementedError
 

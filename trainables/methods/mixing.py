@@ -73,10 +73,7 @@ class Mixing(Method):
     def mixed_loss(self, raw: tuple[Tensor, Tensor] | None, mixed: Mixed, labels: Tensor) -> Step:
         """Return the mixed cross-entropy or SUMix's loss of a mixed batch.
 
-        Args:
-            raw: (B, D) features and (B, L) logits of the batch before mixing; ``None`` without SUMix.
-            mixed: the batch after mixing.
-            labels: (B,) int64 of the batch before mixing.
+        ``raw`` holds the features (B, D) and logits (B, L) of the batch before mixing, and is None without SUMix.
         """
         features = self.network.forward_features(mixed.images, mixed.depth)
         logits = self.network.head(features)
@@ -109,7 +106,7 @@ class Mixing(Method):
     def encode_raw(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return features (B, D) and logits (B, L) of the batch before mixing, by the configured ``raw_forward``.
 
-        A graph that no gradient would flow back through is not kept: the same numbers in less memory. With
+        A graph through which no gradient would flow is not kept: the numbers are the same in less memory. With
         ``raw_statistics`` "leave" the pass uses the batch's own statistics, and moves no running ones.
         """
         with contextlib.ExitStack() as how:
@@ -124,23 +121,14 @@ class Mixing(Method):
 
 
 def describe(parts: SUMixParts, mixed: Mixed, mixed_features: Tensor) -> dict[str, Tensor]:
-    """Return what SUMix did to a batch, for the log; the training itself is not touched.
-
-    ``lam``: the lambda that weighted the loss; ``lam_std``: its spread over the rows; ``lam_shift``: its
-    distance from the lambda of the mixer; ``regulariser``: before zeta; ``regulariser_gradient``: the
-    length of its gradient at a row's mixed features, where both of its terms meet, whatever the batch size.
-
-    Args:
-        parts: of the batch's loss.
-        mixed: the batch after mixing.
-        mixed_features: (B, D) that ``parts`` was computed from.
-    """
+    """Return how SUMix changed a batch, for the log, from the parts of its loss and the mixed features (B, D) in it."""
     lam = parts.weights[:, 0].detach()
     return {
-        "lam": lam,
-        "lam_std": lam.std(correction=0),
-        "lam_shift": (lam - mixed.weights[:, 0]).abs(),
-        "regulariser": parts.regulariser.detach(),
+        "lam": lam,  # that weighted the loss
+        "lam_std": lam.std(correction=0),  # its spread over the rows
+        "lam_shift": (lam - mixed.weights[:, 0]).abs(),  # its distance from the mixer's
+        "regulariser": parts.regulariser.detach(),  # before zeta
+        # At the mixed features both of its terms meet.
         "regulariser_gradient": gradient_length(parts.regulariser, mixed_features),
     }
 
@@ -152,14 +140,12 @@ def in_bins(lam: Tensor) -> Tensor:
 
 
 def gradient_length(mean: Tensor, rows: Tensor) -> Tensor:
-    """Return the length of each row's gradient of a mean over the batch, (B,), times B; 0 where nothing flows.
+    """Return the length of the gradient of a mean over the batch at each row (B, D), (B,), times B; 0 where none flows.
 
-    Args:
-        mean: () whose graph is kept.
-        rows: (B, D) in that graph; nothing before them is differentiated.
+    Nothing before the rows is differentiated, and the graph is kept.
     """
-    if not (mean.requires_grad and rows.requires_grad):
-        return torch.zeros(len(rows), device=rows.device)
-    scale = torch.full_like(mean, len(rows))  # before the division by B, for half precision's sake
-    (gradient,) = torch.autograd.grad(mean, rows, scale, retain_graph=True, allow_unused=True)
+    gradient = None
+    if mean.requires_grad and rows.requires_grad:
+        scale = torch.full_like(mean, len(rows))  # before the division by B, for half precision's sake
+        (gradient,) = torch.autograd.grad(mean, rows, scale, retain_graph=True, allow_unused=True)
     return torch.zeros(len(rows), device=rows.device) if gradient is None else gradient.float().norm(dim=1)

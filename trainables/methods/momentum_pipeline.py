@@ -24,9 +24,9 @@ from trainables.mixers.mixed import alone
 class MomentumPipeline(Method):
     """Trains as another method does, and tests a slow copy of its network; written ``mixer.pipeline``.
 
-    With ``mp_ce`` the network learns from the unmixed images too, by a head of its own. With ``mp_m0`` the copy has
-    the network's weights after every step, so that it changes nothing. The copy averages the batch norms' statistics
-    as it does the weights, because it sees no images itself; only AutoMix's copy does.
+    With ``mp_ce`` the network also learns from the unmixed images, by a second head. With ``mp_m0`` the copy has the
+    network's weights after every step, so that it changes nothing. The copy averages the statistics of batch norms like
+    the weights, because it sees no images itself; only AutoMix's copy does.
     """
 
     def __init__(self, method: Mixing, config: Config, num_classes: int) -> None:
@@ -49,9 +49,7 @@ class MomentumPipeline(Method):
     def after_step(self, progress: float) -> None:
         """See ``Method.after_step``: the copy follows, Eq. 12."""
         keep = momentum(progress, self.options)
-        follow(self.teacher, self.network, keep)
-        if self.heads is not None:
-            follow(self.heads[1], self.heads[0], keep)
+        follow(self.teacher, self.network, self.heads, keep)
         for slow, fast in zip(self.teacher.buffers(), self.network.buffers(), strict=True):
             if slow.is_floating_point():
                 slow.lerp_(fast, 1 - keep)
@@ -92,10 +90,11 @@ def momentum(progress: float, options: Mapping[str, Any]) -> float:
     return last - (last - first) * (math.cos(math.pi * progress) + 1) / 2
 
 
-def follow(slow: nn.Module, fast: nn.Module, keep: float) -> None:
-    """Move the weights of ``slow`` towards those of ``fast``, of which they keep the share ``keep``."""
-    for slow_weight, weight in zip(slow.parameters(), fast.parameters(), strict=True):
-        slow_weight.lerp_(weight, 1 - keep)
+def follow(teacher: Network, network: Network, heads: nn.ModuleList | None, keep: float) -> None:
+    """Let the weights of the slow copy, and of its second head, follow the trained ones: ``keep`` is m of Eq. 12."""
+    for slow, fast in ((teacher, network), *([(heads[1], heads[0])] if heads is not None else [])):
+        for slow_weight, weight in zip(slow.parameters(), fast.parameters(), strict=True):
+            slow_weight.lerp_(weight, 1 - keep)
 
 
 def other_heads(network: Network, teacher: Network, heads: nn.ModuleList | None) -> dict[str, nn.Module]:
