@@ -4,6 +4,7 @@ From S. Maji, E. Rahtu, J. Kannala, M. Blaschko and A. Vedaldi, Fine-Grained Vis
 arXiv:1306.5151. ``fgvc-aircraft-2013b/`` in the data root, as the official archive unpacks.
 """
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from trainables.datasets import download
@@ -30,19 +31,16 @@ def files(root: Path, num_classes: int) -> tuple[FileList, FileList]:
     variants = {name: label for label, (name,) in enumerate(read_table(data / "variants.txt", 1, separator="\n"))}
     if len(variants) != num_classes:
         raise DataError(f"{data / 'variants.txt'} lists {len(variants)} variants instead of {num_classes}")
-    return _split(data, "trainval", variants), _split(data, "test", variants)
+    tables = (data / f"images_variant_{split}.txt" for split in ("trainval", "test"))
+    train, test = (listed(data / "images", _labelled(table, variants)) for table in tables)
+    return train, test
 
 
-def _split(data: Path, split: str, variants: dict[str, int]) -> FileList:
-    table = data / f"images_variant_{split}.txt"
-    names: list[str] = []
-    labels: list[int] = []
+def _labelled(table: Path, variants: Mapping[str, int]) -> Iterator[tuple[str, int]]:
     for image, variant in read_table(table, 2):
         if variant not in variants:
             raise DataError(f"{table} gives image {image} the variant {variant!r}, which is not in variants.txt")
-        names.append(f"{image}.jpg")
-        labels.append(variants[variant])
-    return listed(data / "images", names, labels)
+        yield f"{image}.jpg", variants[variant]
 
 
 AIRCRAFT = photographs(

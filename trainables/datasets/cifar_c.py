@@ -26,12 +26,7 @@ SEVERITIES = 5
 def load_corrupted(root: Path, corruption: str, *, folder: str, num_classes: int, images: int = 10_000) -> Split:
     """Return one corruption at all severities: (50000, 3, 32, 32) uint8, the test set from severity 1 to severity 5.
 
-    Args:
-        root: the data root.
-        corruption: the name of the file.
-        folder: where it is, in the data root.
-        num_classes: the number of classes of the labels.
-        images: the number of images of each severity.
+    The file has the name of the corruption, and lies in ``folder`` in the data root, with ``images`` of each severity.
 
     Raises:
         DataError: a file is missing, broken or of another shape, or a label is out of range.
@@ -68,14 +63,13 @@ def _array(file: Path, shape: tuple[int, ...]) -> npt.NDArray[np.integer]:
     return array
 
 
-def _cifar_c(name: str, folder: str, trained_on: str, num_classes: int) -> EvaluationSet:
+def _cifar_c(num_classes: int) -> EvaluationSet:
     return EvaluationSet(
-        name=name,
-        trained_on=trained_on,
+        name=f"cifar{num_classes}_c",
+        trained_on=f"cifar{num_classes}",
         parts=CORRUPTIONS + EXTRA_CORRUPTIONS,
-        load=partial(load_corrupted, folder=folder, num_classes=num_classes),
+        load=partial(load_corrupted, folder=f"CIFAR-{num_classes}-C", num_classes=num_classes),
     )
 
 
-CIFAR10_C = _cifar_c("cifar10_c", "CIFAR-10-C", "cifar10", 10)
-CIFAR100_C = _cifar_c("cifar100_c", "CIFAR-100-C", "cifar100", 100)
+CIFAR10_C, CIFAR100_C = _cifar_c(10), _cifar_c(100)

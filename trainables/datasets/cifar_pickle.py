@@ -26,10 +26,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 def read_batch(content: bytes) -> dict[str, Any]:
     """Return the dictionary of one batch file: ``data`` (N, 3072) uint8, ``labels`` or ``fine_labels``, N integers.
 
-    Only arrays, lists, strings and numbers are read: a file that names any other object is refused.
-
-    Raises:
-        DataError: the content is not such a file.
+    Only arrays, lists, strings and numbers are read: ``DataError`` refuses a file that names any other object.
     """
     try:
         batch = _ArrayUnpickler(io.BytesIO(content), encoding="latin1").load()

@@ -21,7 +21,7 @@ def files(root: Path, num_classes: int) -> tuple[FileList, FileList]:
     name_of = dict(read_table(folder / "images.txt", 2))
     labels_file, split_file = folder / "image_class_labels.txt", folder / "train_test_split.txt"
     class_of, half_of = dict(read_table(labels_file, 2)), dict(read_table(split_file, 2))
-    chosen: dict[str, tuple[list[str], list[int]]] = {"1": ([], []), "0": ([], [])}  # 1: training
+    chosen: dict[str, list[tuple[str, int]]] = {"1": [], "0": []}  # 1: training
     for identifier, name in name_of.items():
         for table, file in ((class_of, labels_file), (half_of, split_file)):
             if identifier not in table:
@@ -32,19 +32,12 @@ def files(root: Path, num_classes: int) -> tuple[FileList, FileList]:
         half = half_of[identifier]
         if half not in chosen:
             raise DataError(f"{split_file} must say 1 (training) or 0 (test), got {half!r} for image {identifier}")
-        names, labels = chosen[half]
-        names.append(name)
-        labels.append(number - 1)
-    train, test = (listed(folder / "images", *chosen[half]) for half in ("1", "0"))
-    return train, test
+        chosen[half].append((name, number - 1))
+    return listed(folder / "images", chosen["1"]), listed(folder / "images", chosen["0"])
 
 
 def boxes(root: Path) -> dict[str, tuple[float, float, float, float]]:
-    """Return the box around the bird of each image, by the image's name: left, top, right, bottom, in pixels.
-
-    Raises:
-        DataError: a file is missing or broken.
-    """
+    """Return the box around the bird of each image, by the image's name: left, top, right, bottom, in pixels."""
     folder = root / FOLDER
     file, found = folder / "bounding_boxes.txt", {}
     table = {identifier: rest for identifier, *rest in read_table(file, 5)}

@@ -5,7 +5,9 @@ Shape letters: n images of a chunk, S side of the result.
 
 import io
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,7 +77,7 @@ class Decoder(torch.utils.data.Dataset[Chunk]):
             decoded: list[Tensor] = []
             for index in indices[start : start + GROUP]:
                 try:
-                    image = decode_bytes(_content(self.files, index), self.files.path(index))
+                    image = decode_bytes(partial(self.files.read, index), self.files.path(index))
                 except DataError as error:
                     failures.append(str(error))
                     continue
@@ -99,10 +101,7 @@ class Decoder(torch.utils.data.Dataset[Chunk]):
             heights, widths = torch.tensor([image.shape[1:] for image in images]).unbind(1)
             boxes = random_boxes(draws[:, :DRAWS], heights, widths, self.view.scale).tolist()
         mirrored = ((draws[:, DRAWS] < 0.5) & self.view.mirror).tolist()
-        return [
-            Cut(top, left, height, width, mirror)
-            for (top, left, height, width), mirror in zip(boxes, mirrored, strict=True)
-        ]
+        return [Cut._make((*box, mirror)) for box, mirror in zip(boxes, mirrored, strict=True)]
 
     def _shown(self, image: Tensor, cut: Cut) -> Tensor:
         """Return the shown part, (3, S, S) uint8, of an image (3, H, W)."""
@@ -117,9 +116,8 @@ class Decoder(torch.utils.data.Dataset[Chunk]):
             return image
         height, width = image.shape[1:]
         shorter = min(height, width)
-        return interpolate(
-            image, (self.view.resize * height // shorter, self.view.resize * width // shorter), self.view
-        )
+        size = self.view.resize * height // shorter, self.view.resize * width // shorter
+        return interpolate(image, size, self.view)
 
 
 def centre(image: Tensor, size: int) -> list[int]:
@@ -141,31 +139,24 @@ def decode(path: Path) -> Tensor:
     """Return an image as (3, H, W) uint8, red, green and blue, whatever the file holds.
 
     Grey values of more than 8 bits, and floating-point ones, are scaled from the file's own least and greatest value to
-    0..255: microscopes and X-ray detectors fill 10, 12 or 16 bits, and no file says how many. What differs between two
-    such files in brightness or contrast alone is lost. Colours of 16 bits are read by their highest 8, so that a file
-    that does not fill 16 bits is refused. The orientation that a camera noted (EXIF) is not applied, as
-    torchvision does not apply it: turn such files first.
+    0..255: microscopes and X-ray detectors fill 10, 12 or 16 bits, and no file says how many. Two such files that
+    differ in brightness or contrast alone become the same. Colours of 16 bits are read by their highest 8, so that a
+    file that does not fill 16 bits is refused. The orientation that a camera noted (EXIF) is not applied, as in
+    torchvision: turn such files first.
 
     Raises:
         DataError: the file cannot be read, is not a whole image, has a value that is not finite, or colours of 16 bits
             of which the highest are empty.
     """
+    return decode_bytes(path.read_bytes, path)
+
+
+def decode_bytes(read: Callable[[], bytes], path: Path) -> Tensor:
+    """Return the image of the content that ``read`` returns, as ``decode`` does; ``path`` names it in errors."""
     try:
-        content = path.read_bytes()
+        content = read()
     except OSError as error:
         raise DataError(f"{shown(path)} cannot be read ({error.strerror})") from error
-    return decode_bytes(content, path)
-
-
-def _content(files: FileList, index: int) -> bytes:
-    try:
-        return files.read(index)
-    except OSError as error:
-        raise DataError(f"{shown(files.path(index))} cannot be read ({error.strerror})") from error
-
-
-def decode_bytes(content: bytes, path: Path) -> Tensor:
-    """Return the image of a file's content as ``decode`` does; ``path`` names it in errors."""
     try:
         image = Image.open(io.BytesIO(content))
         stored = " ".join(str(part.args) for part in image.tile)  # Pillow forgets it once the pixels are read

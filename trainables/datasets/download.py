@@ -45,12 +45,8 @@ def fetch_file(url: str, file: Path, is_right: Callable[[Path], bool]) -> None:
     """Complete ``file`` by downloading what is missing of it from ``url``.
 
     The bytes that have arrived stay in ``file.part``: a connection that is cut, a process that is killed and the next
-    address of the same file all go on from there. Bytes that turn out wrong are thrown away and fetched once more.
-
-    Args:
-        url: the address of the file; ``http``, ``https`` or ``file``.
-        file: where it belongs. Only one process at a time may fetch it.
-        is_right: says by the checksum whether a file is the one that is wanted.
+    address of the same file all go on from there. Bytes that ``is_right`` refuses, which checks a file by its checksum,
+    are thrown away and fetched once more. Only one process at a time may fetch a file.
 
     Raises:
         DataError: the host refuses, has stood still too often, or has twice served other bytes.
@@ -72,22 +68,16 @@ def fetch_file(url: str, file: Path, is_right: Callable[[Path], bool]) -> None:
 def web_sources(urls: Sequence[str], file: Path, md5: str, contents: Callable[[], Contents]) -> tuple[Source, ...]:
     """Return a source for each address of one archive, to be tried in this order.
 
-    Args:
-        urls: addresses that serve the same bytes, so that each goes on with what the ones before have brought.
-        file: where the archive belongs while it is read; it is deleted afterwards.
-        md5: the checksum of the archive.
-        contents: yields what is in the archive, once it is there.
+    All addresses serve the same bytes, so that each goes on after the last byte that came from the others. The archive
+    is ``file`` while ``contents`` reads it, and is deleted afterwards.
     """
 
-    def served_by(url: str) -> Callable[[Path], Contents]:
-        def fetched(_: Path) -> Contents:
-            fetch_file(url, file, partial(has_md5, digest=md5))
-            yield from contents()
-            file.unlink()
+    def fetched(url: str, _: Path) -> Contents:
+        fetch_file(url, file, partial(has_md5, digest=md5))
+        yield from contents()
+        file.unlink()
 
-        return fetched
-
-    return tuple(Source(f"{file.name} from {host(url)}", served_by(url)) for url in urls)
+    return tuple(Source(f"{file.name} from {host(url)}", partial(fetched, url)) for url in urls)
 
 
 def folders_from_torchvision(
@@ -99,12 +89,9 @@ def folders_from_torchvision(
     remedy: str,
     **options: Any,
 ) -> None:
-    """Put the files and folders ``names`` into ``root``, all or none, as torchvision unpacks them.
+    """Put the files and folders ``names`` into ``root``, all or none, as torchvision's class ``dataset`` unpacks them.
 
     Args:
-        dataset: the name of the class in torchvision.
-        root: the folder that holds the result.
-        names: what the class leaves there.
         archives: address and md5 (None where none is published) of every file that the class would download. They are
             fetched here, because torchvision starts again at the first byte whenever a connection is cut.
         remedy: ends the message of the error.
@@ -132,11 +119,7 @@ def folders_from_torchvision(
 
 
 def unpack_by_torchvision(dataset: str, folder: Path, **options: Any) -> None:
-    """Let ``torchvision.datasets.<dataset>(folder, download=True, **options)`` unpack the archives in ``folder``.
-
-    Raises:
-        DataError: it failed; the reason is one line.
-    """
+    """Let ``torchvision.datasets.<dataset>(folder, download=True, **options)`` unpack the archives in ``folder``."""
     arguments = [dataset, str(folder), str(STALL_SECONDS), json.dumps(options)]
     child = _run([sys.executable, "-P", "-W", "ignore", "-c", _TORCHVISION, *arguments], folder, limit=None)
     if child.returncode:

@@ -26,7 +26,6 @@ MD5: Mapping[str, str] = {
     f"{FOLDER}/t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
 }
 
-
 # The official page and a copy of the same files.
 URLS = (
     "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
@@ -63,10 +62,7 @@ def load(root: Path, md5: Mapping[str, str] = MD5) -> Splits:
 def _split(root: Path, prefix: str, md5: Mapping[str, str]) -> Split:
     images = read_idx(read_verified(root, f"{FOLDER}/{prefix}-images-idx3-ubyte", md5))
     labels = read_idx(read_verified(root, f"{FOLDER}/{prefix}-labels-idx1-ubyte", md5))
-    return Split(
-        images=torch.from_numpy(images.copy())[:, None],
-        labels=torch.from_numpy(labels.astype(np.int64)),
-    )
+    return Split(torch.from_numpy(images.copy())[:, None], torch.from_numpy(labels.astype(np.int64)))
 
 
 def read_idx(content: bytes) -> npt.NDArray[np.uint8]:

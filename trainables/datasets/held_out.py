@@ -11,14 +11,9 @@ from trainables.seeds import generator
 
 
 def hold_out(labels: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Split the images into those that train and those that validate; each class gives the same share, up to rounding.
+    """Return the indices of the images that train, (N - count,), and of those that validate, (count,), both ascending.
 
-    Args:
-        labels: the labels of the training images, (N,) int64.
-        count: the number of images to hold out.
-
-    Returns:
-        The indices that train and those that validate, (N - count,) and (count,) int64, both ascending.
+    Each class of the training images, with labels (N,) int64, gives the same share, up to rounding.
     """
     order = torch.randperm(len(labels), generator=generator(0, "validation"))
     order = order[labels[order].argsort(stable=True)]  # class after class, each in random order

@@ -70,20 +70,21 @@ def in_class_folders(folder: Path, classes: Sequence[str], *, inner: str = "") -
     return FileList.of(folder, names, labels)
 
 
-def listed(root: Path, names: Sequence[str], labels: Sequence[int]) -> FileList:
-    """Return the images that a text file lists, by names relative to ``root``.
+def listed(root: Path, pairs: Iterable[tuple[str, int]]) -> FileList:
+    """Return the images that a text file lists, from their names relative to ``root`` and their labels.
 
     Raises:
         DataError: an image is missing; it names the first.
     """
+    pairs = list(pairs)
     there: dict[str, set[str]] = {}
-    for name in names:
+    for name, _ in pairs:
         folder, _, file = name.rpartition("/")
         if folder not in there:
             there[folder] = {entry.name for entry in _entries(root / folder)}
         if file not in there[folder]:
             raise DataError(f"{shown(root / name)} is missing")
-    return FileList.of(root, names, labels)
+    return FileList.of(root, [name for name, _ in pairs], [label for _, label in pairs])
 
 
 def require_count(images: FileList, count: int) -> FileList:
@@ -124,9 +125,7 @@ def integers(path: Path, words: Iterable[str]) -> list[int]:
 def _below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[str]:
     """Yield the files in and below ``folder``, by their names relative to it, without hidden ones.
 
-    Args:
-        folder: a folder, or a link to one.
-        above: the folders through which it was reached, without links.
+    ``above`` are the folders through which it was reached, without links.
     """
     real = folder.resolve()
     if real in above:
@@ -136,9 +135,8 @@ def _below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[str]:
             continue
         if entry.is_dir():
             yield from (f"{entry.name}/{name}" for name in _below(folder / entry.name, (*above, real)))
-        elif (
-            entry.is_file() or entry.is_symlink()
-        ):  # a broken link is named when it is read; a pipe would be waited for
+        # A broken link is named when it is read; a pipe would be waited for.
+        elif entry.is_file() or entry.is_symlink():
             yield entry.name
 
 

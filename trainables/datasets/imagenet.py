@@ -29,11 +29,7 @@ def files(root: Path, num_classes: int) -> tuple[FileList, FileList]:
 
 
 def validation(root: Path, classes: list[str]) -> FileList:
-    """Return the validation images, in class folders or flat.
-
-    Raises:
-        DataError: a folder or an image is missing.
-    """
+    """Return the validation images, in class folders or flat; raise ``DataError`` if one is missing."""
     folder = root / FOLDER
     if any((folder / "val").glob("ILSVRC2012_val_*")):
         return flat_validation(folder, classes)
@@ -57,15 +53,13 @@ def flat_validation(folder: Path, classes: list[str]) -> FileList:
     place = {wnid: label for label, wnid in enumerate(classes)}
     label_of = {int(synset["ILSVRC2012_ID"]): place.get(str(synset["WNID"])) for synset in synsets}
     truth = folder / DEVKIT / "ILSVRC2012_validation_ground_truth.txt"
-    names: list[str] = []
-    labels: list[int] = []
+    pairs: list[tuple[str, int]] = []
     for number, identifier in enumerate(integers(truth, (word for (word,) in read_table(truth, 1))), 1):
         label = label_of.get(identifier)
         if label is None:
             raise DataError(f"{truth} has a label out of range, {identifier} in line {number}")
-        names.append(f"ILSVRC2012_val_{number:08}.JPEG")
-        labels.append(label)
-    return listed(folder / "val", names, labels)
+        pairs.append((f"ILSVRC2012_val_{number:08}.JPEG", label))
+    return listed(folder / "val", pairs)
 
 
 IMAGENET = photographs(

@@ -21,11 +21,7 @@ SUBSET_CLASSES = 200  # of ImageNet-A and of ImageNet-O, another 200 each
 
 
 def imagenet_classes(root: Path, *, num_classes: int = imagenet.NUM_CLASSES) -> list[str]:
-    """Return the wnids of ImageNet's classes in the order of their labels, from the names of its class folders.
-
-    Raises:
-        DataError: neither split is there with all its class folders, which may be empty.
-    """
+    """Return the wnids of ImageNet's classes in the order of their labels, from the names of its class folders."""
     folder = root / imagenet.FOLDER
     for split in "val", "train":
         if (folder / split).is_dir():
@@ -39,11 +35,7 @@ def imagenet_classes(root: Path, *, num_classes: int = imagenet.NUM_CLASSES) -> 
 
 
 def subset_classes(root: Path, folder: str, *, num_classes: int = imagenet.NUM_CLASSES) -> Tensor:
-    """Return which of ImageNet's classes the folders of ``folder`` are, (200,) int64, ascending.
-
-    Raises:
-        DataError: a folder is none of ImageNet's classes, or there are not 200 of them.
-    """
+    """Return ImageNet's labels of the classes in ``folder``, (200,) int64, ascending, or raise ``DataError``."""
     place = {wnid: label for label, wnid in enumerate(imagenet_classes(root, num_classes=num_classes))}
     wnids = class_names(root / folder, SUBSET_CLASSES)
     if unknown := [wnid for wnid in wnids if wnid not in place]:

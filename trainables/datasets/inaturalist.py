@@ -36,16 +36,14 @@ def _split(folder: Path, file: Path, num_classes: int) -> FileList:
     if len(categories) != num_classes:
         raise DataError(f"{file} lists {len(categories)} categories instead of {num_classes}")
     place = {category: label for label, category in enumerate(categories)}
-    names: list[str] = []
-    labels: list[int] = []
+    pairs: list[tuple[str, int]] = []
     for image, category in annotated:
         if image not in name_of:
             raise DataError(f"{file} annotates image {image}, which it does not list")
         if category not in place:
             raise DataError(f"{file} has a label out of range, category {category} for {name_of[image]}")
-        names.append(name_of[image])
-        labels.append(place[category])
-    return listed(folder, names, labels)
+        pairs.append((name_of[image], place[category]))
+    return listed(folder, pairs)
 
 
 def _edition(year: int, *, num_classes: int, num_train: int, num_test: int, images: str) -> Dataset:

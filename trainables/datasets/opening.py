@@ -48,7 +48,7 @@ def prepare(config: DataConfig, data_root: Path) -> None:
     """Verify the data set under ``data_root``, fetching what is missing; it must have ``config``'s number of classes.
 
     Raises:
-        DataError: something is missing or broken and cannot be fetched; one sentence.
+        DataError: something is missing or broken and cannot be fetched.
         ValueError: the scores of a subset are not those of the training images.
     """
     dataset = DATASETS[config.dataset]
@@ -64,11 +64,7 @@ def prepare(config: DataConfig, data_root: Path) -> None:
 def open_dataset(
     config: DataConfig, data_root: Path, device: torch.device | str, *, workers: int | None = None
 ) -> Opened:
-    """Return what ``config`` trains, validates and tests on.
-
-    Args:
-        device: where batches go.
-        workers: the number of processes that decode streamed images; ``None`` takes as many as torch has threads.
+    """Return what ``config`` trains, validates and tests on, with batches on the device; ``workers`` as ``Streamed``.
 
     Raises:
         DataError: a file is missing or broken, or a label is out of range.
@@ -124,12 +120,7 @@ def open_evaluation(
 ) -> BatchSource:
     """Return one part of ``EVALUATION_SETS[name]``, shown as a run with ``config`` tests; read it by ``test_batches``.
 
-    Args:
-        name: the name of the set.
-        part: one of its parts.
-        device: where batches go.
-        share: the share of the images that is shown, evenly spaced, in (0, 1].
-        workers: the number of processes that decode streamed images; ``None`` takes as many as torch has threads.
+    ``share``, in (0, 1], is that of the images which are shown, evenly spaced.
 
     Raises:
         DataError: a file is missing or broken.

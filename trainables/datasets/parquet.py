@@ -7,7 +7,6 @@ each file is written once as a shard of ``webdataset``, into the folder ``shards
 
 import io
 import tarfile
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,7 +59,9 @@ def _write_shard(file: Path, shard: Path) -> None:
             number = 0
             for batch in table.iter_batches(ROWS, columns=[image, label]):
                 for row in batch.to_pylist():
-                    _add(archive, f"{number:08}.{_ending(row[image]['bytes'])}", row[image]["bytes"])
+                    content = row[image]["bytes"]
+                    ending = "png" if content.startswith(b"\x89PNG") else "jpg"  # the reader looks at the bytes alone
+                    _add(archive, f"{number:08}.{ending}", content)
                     _add(archive, f"{number:08}{webdataset.LABEL}", str(row[label]).encode())
                     number += 1
     except (pa.ArrowException, TypeError, KeyError) as error:
@@ -74,16 +75,9 @@ def _columns(file: Path, schema: pa.Schema) -> tuple[str, str]:
     images = [field.name for field in structs if field.type.get_field_index("bytes") >= 0]
     labels = [name for name in LABELS if name in schema.names]
     if not images or not labels:
-        raise DataError(f"{file} has the columns {', '.join(schema.names)}: none of them is {_lacking(images)}")
+        lacking = f"a label ({', '.join(LABELS)})" if images else "an image, a struct with the field bytes"
+        raise DataError(f"{file} has the columns {', '.join(schema.names)}: none of them is {lacking}")
     return images[0], labels[0]
-
-
-def _lacking(images: Sequence[str]) -> str:
-    return f"a label ({', '.join(LABELS)})" if images else "an image, a struct with the field bytes"
-
-
-def _ending(content: bytes) -> str:
-    return "png" if content.startswith(b"\x89PNG") else "jpg"  # the name alone; the reader looks at the bytes
 
 
 def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:

@@ -1,8 +1,4 @@
-"""The common half of the data sets of photographs: networks see 224 pixels, and the images stay on disk.
-
-Each is a function that lists its images, the numbers of its classes and images, and what its user must do where it
-cannot be downloaded.
-"""
+"""The parts that the data sets of photographs share: networks see 224 pixels, and the images stay on disk."""
 
 from collections.abc import Callable
 from functools import partial
@@ -29,15 +25,9 @@ def photographs(
 ) -> Dataset:
     """Return a data set of photographs that is tested on the centre of the image, 224 of 256 pixels.
 
-    Args:
-        name: its name in ``DATASETS``.
-        title: its name for people.
-        num_classes: the number of its classes.
-        num_train: the number of its training images.
-        num_test: the number of its test images.
-        files: lists both splits.
-        remedy: what to do where it is not complete; ``{root}`` stands for the data root.
-        fetch: downloads what is missing under the data root, if it can be downloaded.
+    ``name`` is its name in ``DATASETS``, ``title`` its name for people, and ``files`` lists both splits. ``remedy``
+    says how to complete it by hand, with ``{root}`` for the data root; ``fetch`` downloads the missing part, if that is
+    allowed.
     """
     load = partial(load_whole, files=files, num_classes=num_classes, num_train=num_train, num_test=num_test)
     return Dataset(
@@ -68,11 +58,7 @@ def require_complete(
     remedy: str,
     fetch: Callable[[Path], None] | None = None,
 ) -> None:
-    """Fetch what is missing, if it can be fetched, and check that everything is there.
-
-    Raises:
-        DataError: something is missing or broken; it says what belongs where.
-    """
+    """Fetch the missing part, if that is possible, and raise ``DataError``, with a remedy, for what is not there."""
     if fetch is not None:
         fetch(root)
     try:
@@ -92,4 +78,4 @@ def listed_with_labels(table: Path, images: Path, num_classes: int) -> FileList:
     for (name, _), label in zip(rows, labels, strict=True):
         if not 0 <= label < num_classes:
             raise DataError(f"{table} has a label out of range, {label} for {name}")
-    return listed(images, [name.lstrip("/") for name, _ in rows], labels)
+    return listed(images, ((name.lstrip("/"), label) for (name, _), label in zip(rows, labels, strict=True)))

@@ -37,16 +37,10 @@ def fetch(root: Path) -> None:
     folder = root / FOLDER
     if (folder / "train").exists():
         return
+    remedy = REMEDY.format(root=root)
     for split, left, images in DOWNLOADS:
-        download.folders_from_torchvision(
-            "Places365",
-            folder,
-            left,
-            (LISTS_ARCHIVE, images),
-            remedy=REMEDY.format(root=root),
-            split=split,
-            small=True,
-        )
+        archives = LISTS_ARCHIVE, images
+        download.folders_from_torchvision("Places365", folder, left, archives, remedy=remedy, split=split, small=True)
 
 
 def files(root: Path, num_classes: int) -> tuple[FileList, FileList]:

@@ -28,12 +28,7 @@ class Resident:
     """
 
     def __init__(
-        self,
-        split: Split,
-        device: torch.device | str,
-        *,
-        augment: Augment | None,
-        test_view: TestView | None = None,
+        self, split: Split, device: torch.device | str, *, augment: Augment | None, test_view: TestView | None = None
     ) -> None:
         # Memory is ordered by row, column, channel: a batch is then channels_last without a copy.
         self.images = split.images.permute(0, 2, 3, 1).contiguous().to(device)  # (N, H, W, C)
@@ -76,11 +71,7 @@ def checked(batch_size: int) -> int:
 
 
 def subset(images: Images, n: int) -> Images:
-    """Return the first ``n`` images: the same for every seed and every arm of a study.
-
-    Raises:
-        ValueError: ``n`` is not between 1 and the number of images.
-    """
+    """Return the first ``n`` images: the same for every seed and every arm of a study."""
     if not 1 <= n <= len(images.labels):
         raise ValueError(f"a subset must have between 1 and {len(images.labels)} images, got {n}")
     return images.take(torch.arange(n)) if isinstance(images, FileList) else Split(images.images[:n], images.labels[:n])
@@ -106,10 +97,8 @@ def fingerprint(splits: Iterable[Images]) -> str:
 def load_cached(name: str, root: Path) -> Splits:
     """Return ``DATASETS[name].load(root)``, cached for the next trial of this process; do not change its tensors.
 
-    Whatever is missing or broken is fetched first, by one process of the machine while the others wait.
-
-    Raises:
-        DataError: it cannot be fetched.
+    Whatever is missing or broken is fetched first, by one process of the machine while the others wait, or else
+    ``DataError`` is raised.
     """
     return _load(name, root.resolve())
 

@@ -46,10 +46,7 @@ class Streamed:
         """Prepare the split without reading anything yet.
 
         Args:
-            files: the files of the split.
-            device: where batches go.
-            train_view: the part of an image that ``train_batches`` shows.
-            test_view: the part of an image that ``test_batches`` shows.
+            train_view: the part of an image that ``train_batches`` shows, and so ``test_view`` for ``test_batches``.
             augment: applied to batches of bytes on the device, in training.
             skip_bad: leave out images that cannot be decoded, and say so, instead of stopping at the first.
             workers: the number of processes that decode; 0 decodes in this one; ``None`` takes as many as torch has
@@ -127,7 +124,7 @@ def _uploaded(batches: Iterable[list[Chunk]], device: torch.device) -> Iterator[
     side = torch.cuda.Stream(device)
     ahead: Callable[[], tuple[Tensor, Tensor]] | None = None
     for chunks in batches:
-        copying = _copy_beside(chunks, device, side)
+        copying = _copied(chunks, device, side)
         if ahead is not None:
             yield ahead()
         ahead = copying
@@ -135,9 +132,7 @@ def _uploaded(batches: Iterable[list[Chunk]], device: torch.device) -> Iterator[
         yield ahead()
 
 
-def _copy_beside(
-    chunks: list[Chunk], device: torch.device, side: torch.cuda.Stream
-) -> Callable[[], tuple[Tensor, Tensor]]:
+def _copied(chunks: list[Chunk], device: torch.device, side: torch.cuda.Stream) -> Callable[[], tuple[Tensor, Tensor]]:
     """Start the copy on the stream ``side``; return a function that makes the current stream wait for it."""
     with torch.cuda.stream(side):
         batch = _joined(chunks, device)

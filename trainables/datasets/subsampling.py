@@ -15,11 +15,9 @@ from trainables.seeds import generator
 
 
 def chosen(config: SubsetConfig, labels: Tensor) -> Tensor:
-    """Return the indices of the training images that are kept, (n,) int64, ascending.
+    """Return the indices of the training images that are kept, (n,) int64, ascending, by a rule that is not ``none``.
 
-    Args:
-        config: the options; the rule is not ``none``.
-        labels: (N,) int64 of the images to choose from, the first N of the training set.
+    The labels (N,) int64 are those of the images to choose from, the first N of the training set.
 
     Raises:
         ValueError: the file of scores cannot be read, lacks a column, or is of other images.
@@ -35,11 +33,8 @@ def chosen(config: SubsetConfig, labels: Tensor) -> Tensor:
 def choose(scores: Tensor, labels: Tensor, share: float, sampling: str) -> Tensor:
     """Return the indices (n,) int64, ascending, of ``share`` of each class, one image at the least (Eq. 9).
 
-    Args:
-        scores: (N,); the highest is chosen first, and of equal ones the first in order.
-        labels: (N,) int64.
-        share: of each class, in (0, 1].
-        sampling: ``top`` or ``interval``.
+    The highest of the scores (N,) is chosen first, and of equal ones the first in order. The share is in (0, 1], the
+    sampling ``top`` or ``interval``.
     """
     kept = []
     for label in labels.unique():
@@ -54,13 +49,7 @@ def choose(scores: Tensor, labels: Tensor, share: float, sampling: str) -> Tenso
 def read_scores(file: str, column: str, labels: Tensor) -> Tensor:
     """Return one column of a file of scores for the first images of the training set, (N,) float64.
 
-    Args:
-        file: CSV with the columns ``image``, ``label`` and others; its rows may be in any order.
-        column: the name of the column.
-        labels: (N,) int64 of those images.
-
-    Raises:
-        ValueError: the file cannot be read, lacks the column, or is of other images.
+    The file is CSV with the columns ``image``, ``label`` and others; its rows may be in any order.
     """
     try:
         table = np.genfromtxt(Path(file), delimiter=",", names=True, encoding="utf-8", ndmin=1)

@@ -18,13 +18,10 @@ from trainables.datasets.photographs import require_complete
 
 FOLDER = "tiny-imagenet-200"
 SIZE = 64
-NUM_CLASSES = 200
-NUM_TRAIN = 100_000
-NUM_TEST = 10_000
 
 
 def files(
-    root: Path, *, num_classes: int = NUM_CLASSES, num_train: int = NUM_TRAIN, num_test: int = NUM_TEST
+    root: Path, *, num_classes: int = 200, num_train: int = 100_000, num_test: int = 10_000
 ) -> tuple[FileList, FileList]:
     """List both splits; classes are numbered in the order of their wnids."""
     folder = root / FOLDER
@@ -34,14 +31,12 @@ def files(
     train = require_count(in_class_folders(folder / "train", wnids, inner="images"), num_train)
     annotations = folder / "val" / "val_annotations.txt"
     place = {wnid: label for label, wnid in enumerate(wnids)}
-    names: list[str] = []
-    labels: list[int] = []
+    pairs: list[tuple[str, int]] = []
     for name, wnid, *_ in read_table(annotations, 6):
         if wnid not in place:
             raise DataError(f"{annotations} gives {name} the class {wnid!r}, which is not in wnids.txt")
-        names.append(name)
-        labels.append(place[wnid])
-    return train, require_count(listed(folder / "val" / "images", names, labels), num_test)
+        pairs.append((name, place[wnid]))
+    return train, require_count(listed(folder / "val" / "images", pairs), num_test)
 
 
 def load(root: Path) -> Splits:
@@ -64,10 +59,10 @@ def decoded(images: FileList) -> Split:
 
 TINY_IMAGENET = Dataset(
     name="tiny_imagenet",
-    num_classes=NUM_CLASSES,
+    num_classes=200,
     image_shape=(3, SIZE, SIZE),
-    num_train=NUM_TRAIN,
-    num_test=NUM_TEST,
+    num_train=100_000,
+    num_test=10_000,
     mean=IMAGENET_MEAN,
     std=IMAGENET_STD,
     prepare=partial(

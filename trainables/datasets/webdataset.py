@@ -53,11 +53,7 @@ def split(folder: Path) -> FileList:
 
 
 def samples(shard: Path) -> Iterator[tuple[str, int]]:
-    """Yield where each image of a shard lies, as ``FileList`` names it, and its label.
-
-    Raises:
-        DataError: the shard is broken or compressed, or an image has no label.
-    """
+    """Yield where each image of a shard lies, as ``FileList`` names it, and its label, or raise ``DataError``."""
     images: dict[str, str] = {}
     labels: dict[str, int] = {}
     try:

@@ -143,7 +143,7 @@ def test_whatever_is_broken_in_a_file_is_a_sentence(form, monkeypatch):
         content = np.frombuffer(file.getvalue(), np.uint8).copy()
         content[rng.integers(min(200, len(content)), size=4)] = rng.integers(0, 256, 4)
         try:
-            decode_bytes(content.tobytes(), Path("broken"))
+            decode_bytes(content.tobytes, Path("broken"))
         except DataError as error:
             sentences.append(str(error))
     assert sentences

@@ -94,11 +94,11 @@ def test_what_is_wrong_with_class_folders_is_named(tmp_path, picture):
 
 def test_the_first_listed_image_that_is_not_there_is_named(tmp_path, picture):
     picture(tmp_path / "x" / "1.jpg")
-    assert pairs(listed(tmp_path, ["x/1.jpg"], [4])) == {("x/1.jpg", 4)}
+    assert pairs(listed(tmp_path, [("x/1.jpg", 4)])) == {("x/1.jpg", 4)}
     with pytest.raises(DataError, match=rf"^{tmp_path}/x/2.jpg is missing$"):
-        listed(tmp_path, ["x/1.jpg", "x/2.jpg", "x/3.jpg"], [4, 4, 4])
+        listed(tmp_path, [(f"x/{number}.jpg", 4) for number in (1, 2, 3)])
     with pytest.raises(DataError, match=rf"^the folder {tmp_path}/y is missing$"):
-        listed(tmp_path, ["y/2.jpg"], [4])
+        listed(tmp_path, [("y/2.jpg", 4)])
 
 
 def test_tables_are_read_line_by_line(tmp_path):
