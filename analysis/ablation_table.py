@@ -3,12 +3,13 @@
     python analysis/ablation_table.py ablation_cifar100                print it
     python analysis/ablation_table.py ablation_cifar100 --out tables   and write its files and plots
 
-It takes seconds, less than 20 for 10,000 runs. Exit codes: 0 done; 2 bad input, in one sentence.
+It takes seconds, less than 20 for 10,000 runs.
 """
 
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,8 @@ def study_table(
     *,
     metric: str | None = None,
     published: Published | None = None,
-    extra: tuple[str, ...] = (),
-    ratios: tuple[str, ...] = (),
+    extra: Sequence[str] = (),
+    ratios: Sequence[str] = (),
     power: bool = False,
     wide: bool = False,
 ) -> StudyTable:
@@ -137,52 +138,37 @@ def by_other_rules(plan: Plan) -> tuple[str, ...]:
     return tuple(f"{declared.name}_{rule}" for rule in OTHER_RULES)
 
 
-def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    """Return the options of the command line."""
-    parser = command.parser("ablation_table.py", "The table of a study, from MLflow.")
-    parser.add_argument("--metric", help="compare this metric (default: the plan's)")
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="also write table.md, .csv, .tex, .html, gains.png, .pdf"
-    )
-    parser.add_argument("--show-last-best", action="store_true", help="also show the last and the best epoch")
-    parser.add_argument(
-        "--ratios",
-        default="",
-        metavar="METRIC,...",
-        help="also show these, such as step_seconds, as multiples of those of the arm that an arm is compared with",
-    )
-    parser.add_argument("--power", action="store_true", help="also say how many seeds would show each difference")
-    parser.add_argument("--json", action="store_true", help="print plan, verdicts and files as JSON instead")
-    parser.add_argument("--wide", action="store_true", help="first the means alone, a column an arm, as papers do")
-    return parser.parse_args(argv)
-
-
 def show(options: argparse.Namespace) -> int:
     """Print the table, and write the files if asked to."""
-    from analysis.words.summaries import verdicts
+    from analysis.words.conclusions import verdicts
 
     plan = load_plan(options.tracking_uri, options.study, options.plan)
     extra = by_other_rules(plan) if options.show_last_best else ()
-    ratios = tuple(name.strip() for name in options.ratios.split(",") if name.strip())
-    kinds = {"metric": options.metric, "extra": extra, "ratios": ratios, "power": options.power, "wide": options.wide}
+    kinds = {name: getattr(options, name) for name in ("metric", "ratios", "power", "wide")} | {"extra": extra}
     if options.out is None:
         result = study_table(options.tracking_uri, options.study, plan, **kinds)
     else:
         result = write_study_table(options.tracking_uri, options.study, options.out, plan, **kinds)
     if options.json:
-        files = [str(path) for path in result.files]
-        content = {"plan": plan, "verdicts": verdicts(result.levels), "paths": {"files": files}}
-        print(json.dumps(content, indent=2))
-        return 0
-    print(result.text)
-    for path in result.files:
-        print(path)
-    return 0
+        paths = {"files": list(map(str, result.files))}
+        text = json.dumps({"plan": plan, "verdicts": verdicts(result.levels), "paths": paths}, indent=2)
+        return command.finish([], text)
+    return command.finish(result.files, result.text)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    return command.run("ablation_table.py", show, parse(argv))
+    parser = command.study_parser("ablation_table.py", "The table of a study, from MLflow.")
+    add = parser.add_argument
+    add("--metric", help="compare this metric (default: the plan's)")
+    add("--out", type=Path, metavar="DIR", help="also write table.md, .csv, .tex, .html, gains.png, .pdf")
+    add("--show-last-best", action="store_true", help="also show the last and the best epoch")
+    ratios = "also show these, such as step_seconds, as multiples of those of the arm that an arm is compared with"
+    add("--ratios", type=command.names, default=[], metavar="METRIC,...", help=ratios)
+    add("--power", action="store_true", help="also say how many seeds would show each difference")
+    add("--json", action="store_true", help="print plan, verdicts and files as JSON instead")
+    add("--wide", action="store_true", help="first the means alone, one column per arm, as papers print them")
+    return command.run(show, parser, argv)
 
 
 if __name__ == "__main__":

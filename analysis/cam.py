@@ -9,8 +9,6 @@ the mixer of the network's own run at a lambda near one half, the maps of the tw
 likeliest (AutoMix, Fig. 3). A network that was trained without mixtures sees the left half of one and the right half
 of the other. The command needs the finished runs' ``model.pt``, takes seconds per network, and writes cam.png, .pdf
 and top2.csv into results/cam.
-
-Exit codes: 0 done; 1 done, but some checkpoint could not be evaluated (named); 2 bad input, in one sentence.
 """
 
 import argparse
@@ -105,14 +103,13 @@ def measure(network: Network, source: BatchSource, config: Config, protocol: Map
     }
 
 
-def chosen(runs: pd.DataFrame, plan: Plan, arms: str | None, seed: int | None) -> pd.DataFrame:
+def chosen(runs: pd.DataFrame, plan: Plan, arms: Sequence[str] | None, seed: int | None) -> pd.DataFrame:
     """Return one run of each arm and level, all of one seed.
 
     Raises:
         ValueError: the study does not have the arm or the seed.
     """
-    wanted = default_arms(plan) if arms is None else [arm.strip() for arm in arms.split(",")]
-    finished = of_arms(runs, plan, wanted)
+    finished = of_arms(runs, plan, default_arms(plan) if arms is None else arms)
     if finished.empty:
         raise ValueError("the study has no run of these arms that is done: there is nothing to evaluate")
     return of_one_seed(finished, seed)
@@ -144,18 +141,15 @@ def draw(options: argparse.Namespace) -> int:
         raise ValueError(
             f"--{'images' if options.pick is None else 'pick'} must be at least 2, for a mixture, got {count}"
         )
-    study = evaluation.Evaluation.read("cam.py", options)
+    study = evaluation.Evaluation.read(options)
     levels = level_tables(study.runs, study.plan)
     runs = chosen(study.runs, study.plan, options.arms, options.seed)
     study.measure(measure, PROTOCOL, runs)
-    config, results = study.found.config, study.found.results
-    if config is None:
-        return 1
-    images, labels, names = study.shown(config)
+    images, labels, names = study.shown()
     rows = [
-        CamRow(cell_of_run(row, study.plan), row["arm"], labels.tolist(), results[row["run_id"]])
+        CamRow(cell_of_run(row, study.plan), row["arm"], labels.tolist(), study.results[row["run_id"]])
         for row in runs.to_dict("records")
-        if row["run_id"] in results
+        if row["run_id"] in study.results
     ]
     table = top_two(rows, names)
     table.to_csv(options.out / "top2.csv", index=False)
@@ -175,8 +169,9 @@ def draw(options: argparse.Namespace) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
     parser = evaluation.parser("cam.py", "Where a study's networks look: Grad-CAM.", images=6, pick=True)
-    parser.add_argument("--arms", metavar="A,B", help="these arms (default: all of three, else the first and the last)")
-    return command.run("cam.py", draw, parser.parse_args(argv))
+    arms = "these arms (default: all of three, else the first and the last)"
+    parser.add_argument("--arms", type=command.names, metavar="A,B", help=arms)
+    return command.run(draw, parser, argv)
 
 
 if __name__ == "__main__":

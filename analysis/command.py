@@ -1,72 +1,115 @@
-"""The parts that the commands of the analysis share: options, patience with MLflow, and exit codes."""
+"""The parts that the commands of the analysis share: options, reading a study, patience with MLflow, and the end."""
 
 import argparse
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pandas as pd
+
+from analysis.records.runs import Plan, load_plan, load_runs
 from mixlab.errors import BadInput, HeadLost
 
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 done, but some network could not be evaluated, which is named; 2 bad input, which one "
+    "sentence explains; 130 interrupted."
+)
 
-def parser(
-    file: str, description: str, *, what: str = "study", example: str = "ablation_cifar100", out: bool = False
-) -> argparse.ArgumentParser:
+
+class NothingEvaluated(Exception):
+    """No network could be evaluated. The reason of each has been printed."""
+
+
+def parser(file: str, description: str, *, tracked: bool = True, out: bool = False) -> argparse.ArgumentParser:
     """Return a command line with the options that every command has.
 
     Args:
         file: the name of the script.
         description: one sentence, for ``--help``.
-        what: what the command reads, its one positional argument.
-        example: an example of that argument.
+        tracked: the command reads MLflow.
         out: the command writes files, into a folder below ``results`` that is called as the script is.
     """
-    options = argparse.ArgumentParser(prog=file, description=description)
-    options.add_argument(what, help=f"name of the {what}, e.g. {example}")
-    options.add_argument("--tracking-uri", default="sqlite:///mlflow.db", help="where MLflow keeps its runs")
-    options.add_argument("--plan", metavar="HASH", help=f"an earlier plan of the {what} (default: the one used last)")
+    options = argparse.ArgumentParser(prog=file, description=description, epilog=EXIT_CODES)
+    if tracked:
+        options.add_argument("--tracking-uri", default="sqlite:///mlflow.db", help="where MLflow keeps its runs")
     if out:
         usual, words = Path("results") / Path(file).stem, "folder of the files (default: %(default)s)"
         options.add_argument("--out", type=Path, default=usual, metavar="DIR", help=words)
     return options
 
 
-def run(file: str, work: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
-    """Do the work and return the exit code: 2 with one sentence for bad input, 130 for an interruption.
+def study_parser(
+    file: str, description: str, *, what: str = "study", example: str = "ablation_cifar100", out: bool = False
+) -> argparse.ArgumentParser:
+    """Return the command line of a command that reads one study, or one search; arguments as for :func:`parser`.
+
+    Args:
+        what: what the command reads, its one positional argument.
+        example: an example of that argument.
+    """
+    options = parser(file, description, out=out)
+    options.add_argument(what, help=f"name of the {what}, e.g. {example}")
+    options.add_argument("--plan", metavar="HASH", help=f"an earlier plan of the {what} (default: the one used last)")
+    return options
+
+
+def names(text: str) -> list[str]:
+    """Return the names in an option such as ``--arms "baseline, + lam"``."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def read_study(options: argparse.Namespace) -> tuple[Plan, pd.DataFrame]:
+    """Return the plan that the options name and its runs, one row per planned cell.
+
+    Raises:
+        BadInput: no such store, study or plan.
+    """
+    plan = load_plan(options.tracking_uri, options.study, options.plan)
+    return plan, load_runs(options.tracking_uri, options.study, plan)
+
+
+def finish(files: Iterable[Path], text: str = "") -> int:
+    """Print a text and the files that were written; return the exit code of success."""
+    print(*([text] if text else []), *files, sep="\n")
+    return 0
+
+
+def run(work: Callable[[argparse.Namespace], int], parser: argparse.ArgumentParser, argv: list[str] | None) -> int:
+    """Do the work that a command line asks for and return one of ``EXIT_CODES``.
 
     Bad input is whatever the options ask for that cannot be done: ``work`` raises ``BadInput``, ``OSError`` or
     ``ValueError``, of which ``DataError`` is one. SIGTERM, which batch systems send at a time limit, ends a command as
     Ctrl-C does.
     """
+    options = parser.parse_args(argv)
     # A server that is down must be reported in seconds, not after MLflow's minutes of retries.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     try:
         with _ended_by_sigterm():
             return work(options)
+    except NothingEvaluated:
+        return 1
     except (BadInput, HeadLost, ValueError, OSError) as error:
-        print(f"{file}: {error}", file=sys.stderr)
+        print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1 if isinstance(error, HeadLost) else 2
     except KeyboardInterrupt as end:
         kept = f"{end}; the same command goes on" if str(end) else "the same command starts again"
-        print(f"{file}: interrupted; {kept}", file=sys.stderr)
+        print(f"{parser.prog}: interrupted; {kept}", file=sys.stderr)
         return 130
 
 
 @contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
     """Raise ``KeyboardInterrupt`` at SIGTERM inside the block, if this is the main thread."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:

@@ -3,8 +3,7 @@
     python analysis/compare.py ablation_cifar100 ablation_cub
     python analysis/compare.py ablation_cifar100@1a2b ablation_cifar100@3c4d
 
-A gain is B minus A, paired by seed, of every cell (an arm with one level of each factor) that both have. Exit codes:
-0 done; 2 bad input, in one sentence.
+A gain is B minus A, paired by seed, of every cell (an arm with one level of each factor) that both have.
 """
 
 import argparse
@@ -85,22 +84,20 @@ def show(options: argparse.Namespace) -> int:
         runs.append(load_runs(options.tracking_uri, study, plans[-1]))
     metric = options.metric or plans[0]["metric"]
     found = compare(runs[0], runs[1], metric)
+    text = f"A: {options.a}\nB: {options.b}\n\n{comparison_text(found, metric, metric_of(plans[0], metric))}"
     if options.json:
-        print(json.dumps({"A": options.a, "B": options.b, "metric": metric, **as_json(found)}, indent=2))
-        return 0
-    print(f"A: {options.a}\nB: {options.b}\n\n{comparison_text(found, metric, metric_of(plans[0], metric))}")
-    return 0
+        text = json.dumps({"A": options.a, "B": options.b, "metric": metric, **as_json(found)}, indent=2)
+    return command.finish([], text)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    options = argparse.ArgumentParser(prog="compare.py", description="Compare two studies, or two plans of one.")
-    options.add_argument("a", metavar="A", help="name of a study, or STUDY@HASH for an earlier plan of it")
-    options.add_argument("b", metavar="B", help="the other")
-    options.add_argument("--tracking-uri", default="sqlite:///mlflow.db", help="where MLflow keeps its runs")
-    options.add_argument("--metric", help="compare this metric (default: that of the plan of A)")
-    options.add_argument("--json", action="store_true", help="print the comparison as JSON instead")
-    return command.run("compare.py", show, options.parse_args(argv))
+    parser = command.parser("compare.py", "Compare two studies, or two plans of one.")
+    parser.add_argument("a", metavar="A", help="name of a study, or STUDY@HASH for an earlier plan of it")
+    parser.add_argument("b", metavar="B", help="the other")
+    parser.add_argument("--metric", help="compare this metric (default: that of the plan of A)")
+    parser.add_argument("--json", action="store_true", help="print the comparison as JSON instead")
+    return command.run(show, parser, argv)
 
 
 if __name__ == "__main__":

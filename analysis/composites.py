@@ -5,8 +5,6 @@
 
 Every mixer gets the same test images. A bar is what a class weighs in the label of a composite. No network is needed.
 The command writes composites.png, .pdf and .csv, one row a bar, into results/composites.
-
-Exit codes: 0 done; 2 bad input, in one sentence.
 """
 
 import argparse
@@ -17,10 +15,9 @@ import pandas as pd
 from torch import Generator, Tensor
 
 from analysis import command
+from analysis.evaluation import require_at_least_one, shown_images
 from analysis.figures.composites_plot import Composite, plot_composites
 from analysis.figures.drawing import save_with_points
-from analysis.networks.class_names import class_names
-from analysis.networks.evaluate import all_of, open_images, take_images
 from trainables.config import parse, require_known
 from trainables.mixers import MIXERS
 from trainables.mixers.mixed import Mixed
@@ -52,19 +49,15 @@ def label_bars(mixed: Mixed, row: int, labels: Tensor) -> list[tuple[int, float]
 
 def draw(options: argparse.Namespace) -> int:
     """Write the files and print where they are; return the exit code."""
-    mixers = [name.strip() for name in options.mixers.split(",")]
-    for name in mixers:
+    for name in options.mixers:
         require_known("--mixers", name, KIMAGE)
     if options.num_images < 2:
         raise ValueError(f"--num-images must be at least 2, got {options.num_images}")
-    if options.columns < 1:
-        raise ValueError(f"--columns must be at least 1, got {options.columns}")
-    config = parse({"dataset": options.dataset})
+    require_at_least_one(options, "columns")
     count = 8 * options.num_images + options.columns  # so that composites of K classes are among them
-    images, labels = (part.cpu() for part in all_of(open_images(config, count, options.data_root), config))
-    names = class_names(config, take_images(config, count, options.data_root))
+    images, labels, names = shown_images(parse({"dataset": options.dataset}), count, options.data_root)
     panels, rows = [], []
-    for mixer in mixers:
+    for mixer in options.mixers:
         mixed = composites(mixer, images, options.num_images, options.alpha, options.seed)
         # Composites of many classes first.
         classes = [len(label_bars(mixed, row, labels)) for row in range(len(images))]
@@ -78,24 +71,21 @@ def draw(options: argparse.Namespace) -> int:
         f"seed {options.seed}. Bars: what each class weighs in the label, counted in pixels for mixers that cut."
     )
     figure = plot_composites(panels, options.columns, caption)
-    for file in save_with_points(figure, pd.DataFrame(rows), options.out / "composites"):
-        print(file)
-    return 0
+    return command.finish(save_with_points(figure, pd.DataFrame(rows), options.out / "composites"))
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    parser = argparse.ArgumentParser(prog="composites.py", description="Composites of K images with their labels.")
-    add = parser.add_argument
+    parser = command.parser("composites.py", "Composites of K images with their labels.", tracked=False, out=True)
+    add, mixers = parser.add_argument, "mixers of K images (default: %(default)s)"
     add("--dataset", default="cifar10", metavar="NAME", help="whose test images (default: %(default)s)")
-    add("--mixers", default=",".join(KIMAGE), metavar="A,B", help="mixers of K images (default: %(default)s)")
+    add("--mixers", type=command.names, default=",".join(KIMAGE), metavar="A,B", help=mixers)
     add("--num-images", type=int, default=3, metavar="K", help="images of a composite (default: %(default)s)")
     add("--alpha", type=float, default=1.0, help="concentration of the shares (default: %(default)s)")
     add("--columns", type=int, default=5, metavar="N", help="composites of each mixer (default: %(default)s)")
     add("--seed", type=int, default=0, help="of all draws (default: %(default)s)")
     add("--data-root", type=Path, default=Path("data"), metavar="DIR", help="folder of the data sets")
-    add("--out", type=Path, default=Path("results/composites"), metavar="DIR", help="folder of the files")
-    return command.run("composites.py", draw, parser.parse_args(argv))
+    return command.run(draw, parser, argv)
 
 
 if __name__ == "__main__":

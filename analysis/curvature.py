@@ -8,8 +8,6 @@ without any normalisation. On its left, the two leading eigenvalues of the Hessi
 by power iteration, and the trace by Hutchinson's method (PyHessian, arXiv:1912.07145). The command needs the runs'
 ``model.pt``, and some 300 passes with gradient through a network: minutes for a ResNet-18 on one CPU. It writes into
 results/curvature: table.md and .csv, noise.png, .pdf and .csv, and plane.png, .pdf and .csv, of the first seed.
-
-Exit codes: 0 done; 1 done, but some checkpoint could not be evaluated (named); 2 bad input, in one sentence.
 """
 
 import argparse
@@ -97,12 +95,9 @@ def draw(options: argparse.Namespace) -> int:
         raise ValueError(f"--sigma must be above 0 and finite, got {options.sigma}")
     if options.plane and (options.plane < 5 or options.plane % 2 == 0):
         raise ValueError(f"--plane must be 0 or an odd number from 5, with the network in it, got {options.plane}")
-    study = evaluation.Evaluation.read("curvature.py", options)
-    protocol = {"kind": "curvature", "version": VERSION}
-    protocol |= {name: getattr(options, name) for name in ("sigma", "noises", "draws")}
-    measure_all(study, measure, protocol)
-    if not study.found.results:
-        return 1
+    study = evaluation.Evaluation.read(options)
+    protocol = {name: getattr(options, name) for name in ("sigma", "noises", "draws")}
+    measure_all(study, measure, {"kind": "curvature", "version": VERSION, **protocol})
     tables = {name: study.tables(metric, name) for name, metric in MEASURES.items()}
     levels = tables["noise_loss"]
     how = (
@@ -132,7 +127,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--noises", type=int, default=3, metavar="N", help="draws of the noise, averaged (default: %(default)s)")
     add("--draws", type=int, default=30, metavar="N", help="draws for the trace (default: %(default)s)")
     add("--plane", type=int, default=11, metavar="N", help="points a side of the plane; 0: none (default: %(default)s)")
-    return command.run("curvature.py", draw, parser.parse_args(argv))
+    return command.run(draw, parser, argv)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,6 @@ COCO's on its validation set. A run's seed is also the seed of its fine-tuning. 
 epochs its classifiers were trained; its numbers are shown for those of 100. The command needs ``model.pt`` and the
 photographs in the data root, takes hours per network on a GPU, and writes into results/detection: table.md and .csv.
 A network that is interrupted begins again; those that are done are kept.
-
-Exit codes: 0 done; 1 done, but some checkpoint could not be evaluated (named); 2 bad input, in one sentence.
 """
 
 import argparse
@@ -93,7 +91,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
 def tabulate_study(options: argparse.Namespace) -> int:
     """Fine-tune, evaluate, write the files, print the tables; return the exit code."""
     recipe = recipe_of(options)
-    study = evaluation.Evaluation.read("detection.py", options)
+    study = evaluation.Evaluation.read(options)
     root = options.data_root.absolute()
     LAYOUTS[options.layout](root)
     protocol = {"kind": "detection", "version": VERSION, "layout": options.layout, "recipe": asdict(recipe)}
@@ -103,15 +101,13 @@ def tabulate_study(options: argparse.Namespace) -> int:
     for seed in seeds:
         own = {**protocol, "data_root": str(root), "seed": int(seed)}
         study.measure(measure, own, study.runs[study.runs["seed"] == seed])
-    if not study.found.results:
-        return 1
     metrics = [
         Metric(f"{options.layout}_{name}", "%", 2, higher_is_better=True, label=label)
         for name, label in MEASURES.items()
     ]
     paper = recipe == RECIPES[options.layout]
     tables = [study.tables(metric, name, compare=paper) for name, metric in zip(MEASURES, metrics, strict=True)]
-    images = next(iter(study.found.results.values()))["images"]
+    images = next(iter(study.results.values()))["images"]
     how = (
         f"Faster R-CNN, {recipe.iterations} iterations of {recipe.batch_size} photographs; "
         f"{images} test photographs of {options.layout.upper()}."
@@ -121,20 +117,20 @@ def tabulate_study(options: argparse.Namespace) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Return the options of the command."""
-    found = evaluation.parser("detection.py", "A study's classifiers as object detectors.", images=None)
-    add = found.add_argument
+    options = evaluation.parser("detection.py", "A study's classifiers as object detectors.", images=None)
+    add = options.add_argument
     add("--layout", choices=list(LAYOUTS), default="voc", help="of the photographs (default: %(default)s)")
     add("--iterations", type=int, metavar="N", help="instead of the recipe's; its milestones move with them")
     add("--batch-size", type=int, metavar="N", help="instead of the recipe's 16")
     add("--lr", type=float, metavar="X", help="instead of the recipe's 0.02")
     add("--side", type=int, metavar="PIXELS", help="of an image's shorter side; the proposed boxes scale with it")
     add("--train-all", action="store_true", help="also train the first two stages and the batch norms")
-    return found
+    return options
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    return command.run("detection.py", tabulate_study, parser().parse_args(argv))
+    return command.run(tabulate_study, parser(), argv)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The steps that the commands which evaluate networks share: reading runs, measuring, tables, points and the end."""
+"""The steps that all commands which evaluate networks share: reading runs, measuring, tables, points and the end."""
 
 import argparse
 import sys
@@ -15,7 +15,7 @@ from analysis.networks import evaluate
 from analysis.networks.class_names import class_names
 from analysis.networks.evaluate import Evaluated, Measure, Result, evaluate_runs
 from analysis.records.published import published_of_runs
-from analysis.records.runs import FACTOR, METRIC, Plan, load_plan, load_runs
+from analysis.records.runs import FACTOR, METRIC, Plan
 from analysis.statistics.tables import LevelTable, level_tables
 from analysis.words.cells import tidy
 from analysis.words.rendering import escape_markdown, markdown_tables, terminal_tables
@@ -32,7 +32,8 @@ def parser(file: str, description: str, *, images: int | None = 1000, pick: bool
         images: the default number of test images; None for a command that reads images of its own.
         pick: the command shows single images, of the networks of one seed.
     """
-    options = command.parser(file, description, out=True)
+    options = command.study_parser(file, description, out=True)
+    options.set_defaults(file=file)
     add = options.add_argument
     if images is None:
         options.set_defaults(images=0)
@@ -67,31 +68,31 @@ def choose_images(options: argparse.Namespace) -> int:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A study whose networks are evaluated by one command.
+    """A study whose networks are evaluated by one command."""
 
-    Args:
-        file: the name of the script.
-        options: the options of :func:`parser`.
-        plan: the plan of the study.
-        runs: one row per planned cell.
-        found: the measurements so far; :meth:`measure` adds to them.
-    """
-
-    file: str
-    options: argparse.Namespace
+    options: argparse.Namespace  # of :func:`parser`
     plan: Plan
-    runs: pd.DataFrame
-    found: Evaluated
+    runs: pd.DataFrame  # one row per planned cell
+    found: Evaluated  # the measurements so far; :meth:`measure` adds to them
 
     @classmethod
-    def read(cls, file: str, options: argparse.Namespace) -> Self:
-        """Read the study that the options name.
+    def read(cls, options: argparse.Namespace) -> Self:
+        """Read the study that the options name; errors as for :func:`analysis.command.read_study`."""
+        return cls(options, *command.read_study(options), Evaluated())
 
-        Raises:
-            BadInput: unknown store, study or plan.
-        """
-        plan = load_plan(options.tracking_uri, options.study, options.plan)
-        return cls(file, options, plan, load_runs(options.tracking_uri, options.study, plan), Evaluated())
+    @property
+    def results(self) -> dict[str, Result]:
+        """Return the results by run id; raise ``NothingEvaluated`` where there is none."""
+        if not self.found.results:
+            raise command.NothingEvaluated
+        return self.found.results
+
+    @property
+    def config(self) -> Config:
+        """Return the configuration of one of the networks that have a result; errors as for :attr:`results`."""
+        if self.found.config is None:
+            raise command.NothingEvaluated
+        return self.found.config
 
     def measure(self, measure: Measure, protocol: Mapping[str, Any], runs: pd.DataFrame | None = None) -> None:
         """Evaluate the networks of all runs or of some, and say on standard error which could not be evaluated.
@@ -111,7 +112,7 @@ class Evaluation:
             address=options.address,
         )
         for problem in found.problems:
-            print(f"{self.file}: not evaluated: {problem}", file=sys.stderr)
+            print(f"{options.file}: not evaluated: {problem}", file=sys.stderr)
         self.found.results.update(found.results)
         self.found.problems.extend(found.problems)
         self.found.config = self.found.config or found.config
@@ -124,16 +125,14 @@ class Evaluation:
             key: its key in the results; a result that lacks it has no value.
             compare: whether published numbers measure the same thing.
         """
-        values = {run_id: result.get(key) for run_id, result in self.found.results.items()}
+        values = {run_id: result.get(key) for run_id, result in self.results.items()}
         measured = self.runs.assign(**{METRIC + metric.name: self.runs["run_id"].map(values).astype(float)})
         published = published_of_runs(measured, self.plan["factors"], metric.name) if compare else None
         return level_tables(measured, self.plan, metric, published or None)
 
-    def shown(self, config: Config) -> tuple[Tensor, Tensor, list[str]]:
+    def shown(self) -> tuple[Tensor, Tensor, list[str]]:
         """Return the images (N, C, H, W) in [0, 1] and their labels (N,), on the CPU, and the names of all classes."""
-        chosen = config, self.options.images, self.options.data_root
-        images, labels = evaluate.all_of(evaluate.open_images(*chosen), config)
-        return images.cpu(), labels.cpu(), class_names(config, evaluate.take_images(*chosen))
+        return shown_images(self.config, self.options.images, self.options.data_root)
 
     def points(self, of: Callable[[Result], Iterable[Mapping[str, Any]]]) -> pd.DataFrame:
         """Return a row per run and point: ``factor.NAME``, ``arm``, ``seed``, and what ``of`` returns for a result."""
@@ -141,7 +140,7 @@ class Evaluation:
         rows = [
             {**{name: run[name] for name in named}, **point}
             for run in self.runs.to_dict("records")
-            for point in of(self.found.results.get(run["run_id"], {}))
+            for point in of(self.results.get(run["run_id"], {}))
         ]
         return pd.DataFrame(rows) if rows else pd.DataFrame(columns=named)
 
@@ -161,7 +160,15 @@ class Evaluation:
 
     def finish(self, text: str, files: Iterable[Path]) -> int:
         """Print what was found and where it is written; return the exit code, 1 where a network has no result."""
-        print(text)
-        for file in files:
-            print(file)
+        command.finish(files, text)
         return 1 if self.found.problems else 0
+
+
+def shown_images(config: Config, images: int | list[int], data_root: Path) -> tuple[Tensor, Tensor, list[str]]:
+    """Return test images (N, C, H, W) in [0, 1] and labels (N,), on the CPU, and the names of all classes.
+
+    Args:
+        images: as for :func:`analysis.networks.evaluate.open_images`.
+    """
+    found, labels = evaluate.all_of(evaluate.open_images(config, images, data_root), config)
+    return found.cpu(), labels.cpu(), class_names(config, evaluate.take_images(config, images, data_root))

@@ -3,8 +3,7 @@
     python analysis/export.py RUN --out resnet50.pth            from a run in MLflow, by its id
     python analysis/export.py resnet50.pth --out model.pt --back   the weights under the names that Mixlab uses
 
-It takes torchvision's residual networks, whose backbones here end in ``_imagenet``. Exit codes: 0 done; 2 bad input,
-in one sentence.
+It takes torchvision's residual networks, whose backbones here end in ``_imagenet``.
 """
 
 import argparse
@@ -39,8 +38,7 @@ def export(options: argparse.Namespace) -> int:
             weights = to_torchvision(_read(checkpoint.file))
     options.out.parent.mkdir(parents=True, exist_ok=True)
     torch.save(weights, options.out)
-    print(options.out)
-    return 0
+    return command.finish([options.out])
 
 
 def _read(file: Path) -> dict[str, torch.Tensor]:
@@ -52,12 +50,11 @@ def _read(file: Path) -> dict[str, torch.Tensor]:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    parser = argparse.ArgumentParser(prog="export.py", description="A run's network under torchvision's names.")
+    parser = command.parser("export.py", "A run's network under torchvision's names.")
     parser.add_argument("run", help="the id of a run in MLflow; with --back a file of torchvision's")
-    parser.add_argument("--tracking-uri", default="sqlite:///mlflow.db", help="where MLflow keeps its runs")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write")
     parser.add_argument("--back", action="store_true", help="from torchvision's names to those of model.pt")
-    return command.run("export.py", export, parser.parse_args(argv))
+    return command.run(export, parser, argv)
 
 
 if __name__ == "__main__":

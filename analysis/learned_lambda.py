@@ -7,8 +7,6 @@ A pair is two test images that follow each other in --pick. Its mixtures, by the
 have nearly the lambda of --lam, and differ in what they show of either image; they are sorted by the lambda that the
 network learns for them, from the least to the most for the first image. The command needs the finished runs'
 ``model.pt``, takes seconds per network, and writes strip.png, .pdf and .csv into results/learned_lambda.
-
-Exit codes: 0 done; 1 done, but some checkpoint could not be evaluated (named); 2 bad input, in one sentence.
 """
 
 import argparse
@@ -120,18 +118,15 @@ def draw(options: argparse.Namespace) -> int:
         raise ValueError(f"pairs need an even number of images, from 2, got {count}")
     if not 0 < options.lam < 1:
         raise ValueError(f"--lam must be between 0 and 1, got {options.lam}")
-    study = evaluation.Evaluation.read("learned_lambda.py", options)
+    study = evaluation.Evaluation.read(options)
     levels, runs = level_tables(study.runs, study.plan), chosen(study.runs, options.seed)
     study.measure(measure, {"kind": "learned lambda", "version": VERSION, "lam": options.lam}, runs)
-    config, results = study.found.config, study.found.results
-    if config is None:
-        return 1
-    images, labels, names = study.shown(config)
+    images, labels, names = study.shown()
     strips = [
         Strip(cell_of_run(row, study.plan), row["arm"], images[2 * pair : 2 * pair + 2], pair_names, strip)
         for row in runs.to_dict("records")
-        if row["run_id"] in results
-        for pair, strip in enumerate(results[row["run_id"]]["strips"])
+        if row["run_id"] in study.results
+        for pair, strip in enumerate(study.results[row["run_id"]]["strips"])
         for pair_names in [[names[label] for label in labels[2 * pair : 2 * pair + 2].tolist()]]
     ]
     table = study.points(rows_of)
@@ -151,7 +146,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
     parser = evaluation.parser("learned_lambda.py", "The lambda that SUMix learns for a pair.", images=4, pick=True)
     parser.add_argument("--lam", type=float, default=0.5, help="lambda of the mixtures (default: %(default)s)")
-    return command.run("learned_lambda.py", draw, parser.parse_args(argv))
+    return command.run(draw, parser, argv)
 
 
 if __name__ == "__main__":

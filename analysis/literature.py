@@ -5,8 +5,6 @@
 
 The study's own table shows the one number that an arm reproduces. Here are the others too: methods without a mixer of
 this project (SAMix, AdAutoMix, ...), and what several sources print for one method.
-
-Exit codes: 0 done; 2 bad input, in one sentence.
 """
 
 import argparse
@@ -20,7 +18,7 @@ from tabulate import tabulate
 
 from analysis import command
 from analysis.records.published import WHOLE, cell_of, describes, printed, published_numbers, value_of_text
-from analysis.records.runs import CONFIG, METRIC, done, load_plan, load_runs
+from analysis.records.runs import CONFIG, METRIC, done
 
 SETTING = ("dataset", "backbone", "epochs")  # what a number and a run must share to be shown together
 OURS = ("test_top1", "test_top1_error", "test_top5_error")  # of training; other commands' numbers are shown alone
@@ -72,25 +70,23 @@ def _mean(number: Mapping[Any, Any], ended: list[tuple[dict[Any, Any], dict[str,
 
 def show(options: argparse.Namespace) -> int:
     """Print the numbers, and write them if asked to; return the exit code."""
-    plan = load_plan(options.tracking_uri, options.study, options.plan)
-    found = literature(load_runs(options.tracking_uri, options.study, plan))
+    found = literature(command.read_study(options)[1])
     if found.empty:
-        print("No number is published for the data, networks and epochs of this study.")
-        return 0
+        return command.finish([], "No number is published for the data, networks and epochs of this study.")
     shown = found.astype(object).where(found.notna(), "–")
-    print(tabulate(shown.to_numpy().tolist(), list(shown), "simple", disable_numparse=True))
-    if options.out is not None:
-        options.out.mkdir(parents=True, exist_ok=True)
-        found.to_csv(options.out / "literature.csv", index=False)
-        print(options.out / "literature.csv")
-    return 0
+    text = tabulate(shown.to_numpy().tolist(), list(shown), "simple", disable_numparse=True)
+    if options.out is None:
+        return command.finish([], text)
+    options.out.mkdir(parents=True, exist_ok=True)
+    found.to_csv(file := options.out / "literature.csv", index=False)
+    return command.finish([file], text)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    parser = command.parser("literature.py", "Every published number of the settings of a study.")
+    parser = command.study_parser("literature.py", "Every published number of the settings of a study.")
     parser.add_argument("--out", type=Path, metavar="DIR", help="also write literature.csv there")
-    return command.run("literature.py", show, parser.parse_args(argv))
+    return command.run(show, parser, argv)
 
 
 if __name__ == "__main__":

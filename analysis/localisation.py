@@ -7,8 +7,6 @@ the share of images in which one of them overlaps the true box by 30, 50 or 70 %
 MaxBoxAccV2 is the mean of the three (the paper does not say whether its number is). Images are squeezed to a square,
 not cropped. The command needs the finished runs' ``model.pt`` and the data set's bounding_boxes.txt, takes minutes per
 network, and writes into results/localisation: table.md and .csv.
-
-Exit codes: 0 done; 1 done, but some checkpoint could not be evaluated (named); 2 bad input, in one sentence.
 """
 
 import argparse
@@ -69,7 +67,7 @@ def measure(network: Network, source: BatchSource, config: Config, protocol: Map
 def tabulate_study(options: argparse.Namespace) -> int:
     """Evaluate, write the files, print the tables; return the exit code."""
     evaluation.require_at_least_one(options, "images")
-    study = evaluation.Evaluation.read("localisation.py", options)
+    study = evaluation.Evaluation.read(options)
     root = options.data_root.absolute()
     for dataset in done(study.runs).get(f"{CONFIG}dataset", pd.Series(dtype=str)).unique():
         read_boxes = DATASETS[dataset].boxes
@@ -78,11 +76,8 @@ def tabulate_study(options: argparse.Namespace) -> int:
             raise ValueError(f"there are boxes for networks of {known}; those of the study are of {dataset}")
         read_boxes(root)
     study.measure(measure, {"kind": "localisation", "version": VERSION, "data_root": str(root)})
-    results = study.found.results
-    if not results:
-        return 1
     tables = [study.tables(metric, name) for name, metric in MEASURES.items()]
-    images = next(iter(results.values()))["images"]
+    images = next(iter(study.results.values()))["images"]
     how = f"{images} test images, evenly spaced, squeezed to a square; maps of the true class, at the best threshold."
     return study.finish(*study.write_tables(tables, how))
 
@@ -90,7 +85,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
     parser = evaluation.parser("localisation.py", "MaxBoxAccV2 of a study's classifiers.", images=5794)
-    return command.run("localisation.py", tabulate_study, parser.parse_args(argv))
+    return command.run(tabulate_study, parser, argv)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,6 @@ and of the seeds; the plane is that of one seed. The command needs the runs' ``m
 passes over the images, and the one with the plane 180: minutes per network for a ResNet-18 on one CPU; --plane 0 leaves
 it out. The command writes into results/loss_landscape: line.png, .pdf and .csv, plane.png, .pdf and .csv, and
 sharpness.md.
-
-Exit codes: 0 done; 1 done, but some checkpoint could not be evaluated (named); 2 bad input, in one sentence.
 """
 
 import argparse
@@ -95,11 +93,9 @@ def draw(options: argparse.Namespace) -> int:
             raise ValueError(f"--{name} must be an odd number from 5, so that the network is in it, got {value}")
     if options.directions < 2:
         raise ValueError(f"--directions must be at least 2, for the plane, got {options.directions}")
-    study = evaluation.Evaluation.read("loss_landscape.py", options)
+    study = evaluation.Evaluation.read(options)
     protocol = {name: getattr(options, name) for name in ("steps", "directions")}
     measure_all(study, measure, {"kind": "landscape", "version": VERSION, **protocol})
-    if not study.found.results:
-        return 1
     levels = study.tables(RISE, "rise")
     how = (
         f"Mean cross-entropy on {options.images} test images. Directions: random, normal, each filter as long as the "
@@ -128,7 +124,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--steps", type=int, default=21, metavar="N", help="points on a line, an odd number (default: %(default)s)")
     add("--plane", type=int, default=15, metavar="N", help="points a side of the plane; 0: none (default: %(default)s)")
     add("--directions", type=int, default=3, metavar="N", help="lines that are averaged (default: %(default)s)")
-    return command.run("loss_landscape.py", draw, parser.parse_args(argv))
+    return command.run(draw, parser, argv)
 
 
 if __name__ == "__main__":

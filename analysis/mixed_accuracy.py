@@ -7,8 +7,6 @@ A prediction is right at top-1 if the likeliest class is that of any image of th
 likeliest classes are the two that are in it (with K images: the K likeliest). Pairs of one class do not count. Lambda
 is drawn from Beta(1, 1) whatever the run's alpha, and the means are over ten equal ranges of it. The command needs the
 finished runs' ``model.pt``, and writes into results/mixed_accuracy: table.md and .csv, and curves.png, .pdf and .csv.
-
-Exit codes: 0 done; 1 done, but some network could not be evaluated (named); 2 bad input, in one sentence.
 """
 
 import argparse
@@ -91,7 +89,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
         left_out = {*ALONE, *filter(learns_masks, MIXERS), *filter(needs_weights, MIXERS)}  # what only a run has
         known = [name for name in MIXERS if name not in left_out]
         require_known("--mixer", options.mixer, known)
-    study = evaluation.Evaluation.read("mixed_accuracy.py", options)
+    study = evaluation.Evaluation.read(options)
     runs = study.runs
     if options.mixer is None:
         runs = runs[~runs.get(f"{CONFIG}mixer", pd.Series("", runs.index)).isin(ALONE)]
@@ -99,8 +97,6 @@ def tabulate_study(options: argparse.Namespace) -> int:
             print(f"mixed_accuracy.py: left out: {arm!r}, which mixes no two images; see --mixer", file=sys.stderr)
     protocol = {"kind": "mixed accuracy", "version": VERSION, "mixer": options.mixer, "draws": options.draws}
     study.measure(measure, protocol, runs)
-    if not study.found.results:
-        return 1
     tables = {name: study.tables(metric, name) for name, metric in MEASURES.items()}
     whose = f"Mixtures by {options.mixer}" if options.mixer else "Mixtures by the mixer of each network's own run"
     how = f"{whose}, lambda from Beta(1, 1); {options.draws} draws of {options.images} test images."
@@ -121,7 +117,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = evaluation.parser("mixed_accuracy.py", "Accuracy on mixed images over lambda.")
     parser.add_argument("--mixer", metavar="NAME", help="mix by this one for all networks (default: each run's own)")
     parser.add_argument("--draws", type=int, default=5, metavar="N", help="mixtures of an image (default: %(default)s)")
-    return command.run("mixed_accuracy.py", tabulate_study, parser.parse_args(argv))
+    return command.run(tabulate_study, parser, argv)
 
 
 if __name__ == "__main__":

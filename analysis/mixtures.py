@@ -5,8 +5,6 @@
 
 A run keeps six training images and their masks after some of its epochs in ``model_mixtures.pt``, so that nothing is
 evaluated. Writes mixtures.png and .pdf into results/mixtures: AutoMix, Fig. 4 (left) and 7.
-
-Exit codes: 0 done; 1 done, but some run lacks its file (named); 2 bad input, in one sentence.
 """
 
 import argparse
@@ -21,7 +19,7 @@ from mlflow.tracking import MlflowClient
 from analysis import command
 from analysis.figures.drawing import save
 from analysis.figures.mixtures_plot import MixtureRow, plot_mixtures
-from analysis.records.runs import FACTOR, cell_of_run, load_plan, load_runs, of_arms
+from analysis.records.runs import FACTOR, cell_of_run, of_arms
 from mixlab.errors import first_line
 from mixlab.tracking import artifacts
 
@@ -41,9 +39,8 @@ def read(client: MlflowClient, run_id: str) -> dict[str, torch.Tensor] | None:
 
 def draw(options: argparse.Namespace) -> int:
     """Read, draw, and print where the files are; return the exit code."""
-    plan = load_plan(options.tracking_uri, options.study, options.plan)
-    wanted = plan["arms"] if options.arms is None else [arm.strip() for arm in options.arms.split(",")]
-    runs = of_arms(load_runs(options.tracking_uri, options.study, plan), plan, wanted)
+    plan, runs = command.read_study(options)
+    runs = of_arms(runs, plan, plan["arms"] if options.arms is None else options.arms)
     if options.seed is not None:
         runs = runs[runs["seed"] == options.seed]
     factors = [FACTOR + factor for factor in plan["factors"]]
@@ -57,17 +54,16 @@ def draw(options: argparse.Namespace) -> int:
     if not rows:
         raise ValueError(f"no finished run of {options.study!r} has kept mixtures: only methods that learn masks do")
     options.out.mkdir(parents=True, exist_ok=True)
-    for file in save(plot_mixtures(options.study, rows), options.out / "mixtures"):
-        print(file)
-    return 0
+    return command.finish(save(plot_mixtures(options.study, rows), options.out / "mixtures"))
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    parser = command.parser("mixtures.py", "How a study's learned masks mixed.", out=True)
-    parser.add_argument("--arms", metavar="A,B", help="only these arms (default: all that kept mixtures)")
+    parser = command.study_parser("mixtures.py", "How a study's learned masks mixed.", out=True)
+    arms = "only these arms (default: all that kept mixtures)"
+    parser.add_argument("--arms", type=command.names, metavar="A,B", help=arms)
     parser.add_argument("--seed", type=int, help="whose runs (default: the first that finished)")
-    return command.run("mixtures.py", draw, parser.parse_args(argv))
+    return command.run(draw, parser, argv)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,6 @@
 The command needs the finished runs' ``model.pt``, and writes into results/occlusion: curves.png, .pdf and .csv, and
 areas.md and .csv, the areas under the curves with paired gains. A ResNet-18 on 1000 CIFAR images takes minutes on one
 CPU; networks that were evaluated before are read from evaluations.json.
-
-Exit codes: 0 done; 1 done, but some checkpoint could not be evaluated (named); 2 bad input, in one sentence.
 """
 
 import argparse
@@ -100,36 +98,21 @@ def protocol_text(options: argparse.Namespace, result: Result) -> str:
     )
 
 
-def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    """Return the options of the command line."""
-    parser = evaluation.parser("occlusion.py", "Accuracy of a study's networks under occlusion.")
-    parser.add_argument("--fill", choices=("mean", "black"), default="mean", help="colour of the masked patches")
-    parser.add_argument("--order", choices=("random", "salient", "non_salient"), default="random")
-    parser.add_argument("--draws", type=int, default=3, help="sets of masks an image")
-    size = parser.add_mutually_exclusive_group()
-    usual = "16 of images from 128 pixels, an eighth of smaller ones"
-    size.add_argument("--patch-size", type=int, metavar="PIXELS", help=f"side of a patch (default: {usual})")
-    size.add_argument("--grid", type=int, metavar="N", help="patches in a row, instead of their side")
-    return parser.parse_args(argv)
-
-
 def draw(options: argparse.Namespace) -> int:
     """Evaluate, write the files, print the table; return the exit code."""
     given = [name for name in SIZES if getattr(options, name) is not None]
     evaluation.require_at_least_one(options, "draws", "images", *given)
-    study = evaluation.Evaluation.read("occlusion.py", options)
+    study = evaluation.Evaluation.read(options)
     asked = {name: getattr(options, name) for name in ("fill", "order", "draws", *given)}
     study.measure(measure, {"kind": "occlusion", "version": VERSION, **asked})
-    config = study.found.config
-    if config is None:
-        return 1
     levels, points = study.tables(AREA, "area"), study.points(curve)
-    result = next(iter(study.found.results.values()))
+    result = next(iter(study.results.values()))
     sentence = protocol_text(options, result)
     tidy(levels).to_csv(options.out / "areas.csv", index=False)
     text = f"{markdown(options.study, levels)}\n{sentence}\n"
     (options.out / "areas.md").write_text(text, encoding="utf-8")
-    strip, chance = example_strip(config, options, result["patch_size"]), 100 / dataset_of(config).num_classes
+    strip = example_strip(study.config, options, result["patch_size"])
+    chance = 100 / dataset_of(study.config).num_classes
     caption = f"{sentence} Dotted: a guess. {provenance_text(*levels)}"
     figure = plot_occlusion(options.study, points, levels, strip, caption, chance)
     files = save_with_points(figure, points, options.out / "curves")
@@ -139,7 +122,15 @@ def draw(options: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    return command.run("occlusion.py", draw, parse(argv))
+    parser = evaluation.parser("occlusion.py", "Accuracy of a study's networks under occlusion.")
+    parser.add_argument("--fill", choices=("mean", "black"), default="mean", help="colour of the masked patches")
+    parser.add_argument("--order", choices=("random", "salient", "non_salient"), default="random")
+    parser.add_argument("--draws", type=int, default=3, help="sets of masks for each image")
+    size = parser.add_mutually_exclusive_group()
+    usual = "16 for images from 128 pixels, an eighth of the side of smaller ones"
+    size.add_argument("--patch-size", type=int, metavar="PIXELS", help=f"side of a patch (default: {usual})")
+    size.add_argument("--grid", type=int, metavar="N", help="patches in a row, instead of their side")
+    return command.run(draw, parser, argv)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,6 @@ curve (AUPR) is that of finding the images of no known class by their low confid
 networks of ``cifar8``, CIFAR-10 without birds and trucks, those two classes are the images of no known class: any study
 takes ``--dataset cifar8``. The command needs the finished runs' ``model.pt``, and writes into
 results/out_of_distribution: table.md and .csv, and confidence.png, .pdf and .csv.
-
-Exit codes: 0 done; 1 done, but some checkpoint could not be evaluated (named); 2 bad input, in one sentence.
 """
 
 import argparse
@@ -110,19 +108,16 @@ def curve(result: Result) -> list[dict[str, Any]]:
 def tabulate_study(options: argparse.Namespace) -> int:
     """Evaluate, write the files, print the tables; return the exit code."""
     evaluation.require_at_least_one(options, "images")
-    study = evaluation.Evaluation.read("out_of_distribution.py", options)
+    study = evaluation.Evaluation.read(options)
     root = options.data_root.absolute()
     for dataset in done(study.runs).get(f"{CONFIG}dataset", pd.Series(dtype=str)).unique():
         for one in sets_for(str(dataset)):
             one.prepare(root)
     protocol = {"kind": "out_of_distribution", "version": VERSION, "data_root": str(root)}
     study.measure(measure, protocol)
-    results = study.found.results
-    if not results:
-        return 1
-    logged = {name for result in results.values() for name in result}
+    logged = {name for result in study.results.values() for name in result}
     tables = {name: study.tables(metric, name) for name, metric in MEASURES.items() if name in logged}
-    first = next(iter(results.values()))
+    first = next(iter(study.results.values()))
     how = (
         f"{min(100, 100 * options.images / WHOLE):g} % of the images of each set, evenly spaced. A network's "
         f"confidence is its largest probability; an AUPR by chance is {first['chance']:.1f} %, the share of images of "
@@ -142,7 +137,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
     parser = evaluation.parser("out_of_distribution.py", "Images of no known class.", images=WHOLE)
-    return command.run("out_of_distribution.py", tabulate_study, parser.parse_args(argv))
+    return command.run(tabulate_study, parser, argv)
 
 
 if __name__ == "__main__":

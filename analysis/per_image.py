@@ -4,7 +4,7 @@
 
 For every arm and its reference it prints McNemar's test of each seed, the uncertainty of the gain over test images
 besides that over seeds, and the classes in which accuracy differs; for every arm, the accuracy and calibration of one
-seed and of the ensemble of all, and how often its seeds agree. Exit codes: 0 done; 2 bad input, in one sentence.
+seed and of the ensemble of all, and how often its seeds agree.
 """
 
 import argparse
@@ -129,18 +129,17 @@ def show(options: argparse.Namespace) -> int:
             blocks.append("\n\n".join([level.name or options.study, str(arms), *comparisons_text(level, by_arm)]))
     if not blocks:
         raise ValueError(f"no run of the study {options.study!r} has {names.PREDICTIONS_FILE}")
-    print("\n\n\n".join(blocks))
-    print(
+    note = (
         "\nMcNemar's p is of one seed's two networks over test images, and says nothing of other seeds. Top-1, ECE and "
         "agreement are percentages, NLL is in nats; those of the ensemble are of the mean of the probabilities."
     )
-    return 0
+    return command.finish([], "\n\n\n".join(blocks) + f"\n{note}")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    options = command.parser("per_image.py", "What a study's test images say, from the logits of its runs.")
-    return command.run("per_image.py", show, options.parse_args(argv))
+    parser = command.study_parser("per_image.py", "What a study's test images say, from the logits of its runs.")
+    return command.run(show, parser, argv)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,14 @@
 
     python analysis/report.py ablation_cifar100 --out report.html
 
-The command reads MLflow, and takes seconds and one request per run for the curves. Exit codes: 0 done; 2 bad input, in
-one sentence. The page loads nothing from elsewhere, so it can be sent by mail.
+The command reads MLflow, and takes seconds and one request per run for the curves. The page loads nothing from
+elsewhere, so it can be sent by mail.
 """
 
 import argparse
 import html
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 
 from analysis import command
-from analysis.ablation_table import study_table, write_study_table
+from analysis.ablation_table import StudyTable, study_table, write_study_table
 from analysis.figures.cost_plot import plot_cost
 from analysis.figures.drawing import save
 from analysis.figures.forest import plot_effects, plot_forest
@@ -32,18 +32,22 @@ from analysis.statistics.outlook import decide as decide
 from analysis.statistics.outlook import outlook as outlook
 from analysis.statistics.racing import race as race  # a launch finds all three here, besides report()
 from analysis.statistics.tables import LevelTable
-from analysis.words.answer import answer
 from analysis.words.cells import power_cells
+from analysis.words.conclusions import answer, claims, verdict, verdicts
 from analysis.words.method import power_heading
-from analysis.words.page import image, page, png
+from analysis.words.page import image, png, write_page
 from analysis.words.rendering import html_grid, html_tables
-from analysis.words.summaries import Summary, claims, of_arms, of_study, verdict, verdicts
+from analysis.words.summaries import Summary, of_arms, of_study
 from mixlab.spec.state import State
 
-FIRST = {"forest": ("Over the tables", "The gain of every arm in every table, here and in general")}
-BEFORE = {  # pictures above the curves: heading, and what is shown
+FIGURES = {  # heading, and what is shown
+    "forest": ("Over the tables", "The gain of every arm in every table, here and in general"),
+    "gains": ("Gains", "The gain of every arm over the baseline, with its interval"),
+    "ranks": ("Ranks over the tables", "The mean rank of every arm"),
     "effects": ("Effects", "Main effects and interactions with their intervals"),
     "wealth": ("Evidence by seed", "The wealth of every comparison by the number of seeds"),
+    "cost": ("Cost", "What every arm reaches in its time"),
+    "lambda": ("Lambda", "Learned and drawn lambda by epoch"),
 }
 MOST_CURVES = 500  # runs whose curves are read, a request each
 
@@ -75,7 +79,7 @@ def report(tracking_uri: str, study: str, plan: Mapping[str, Any], out: Path) ->
     """
     try:
         table = write_study_table(tracking_uri, study, out, dict(plan))
-        page, *figures = write_report(tracking_uri, study, out / "report.html", dict(plan), table.levels, figures=out)
+        page, *figures = write_report(tracking_uri, study, out / "report.html", dict(plan), table, figures=out)
     except MlflowException as error:
         raise ValueError(f"cannot read MLflow: {str(error).splitlines()[0]}") from error
     return StudyReport(
@@ -94,7 +98,7 @@ def write_report(
     study: str,
     out: Path,
     plan: Plan | None = None,
-    levels: Sequence[LevelTable] | None = None,
+    table: StudyTable | None = None,
     figures: Path | None = None,
 ) -> list[Path]:
     """Write the page; return its file, and after it those of its figures.
@@ -104,7 +108,7 @@ def write_report(
         study: the name of the study.
         out: the file; its folder is created if missing.
         plan: the plan whose cells are wanted; by default the one used last.
-        levels: the tables of that plan, where they have been made already.
+        table: the tables of that plan, where they have been written already; their pictures are put into the page.
         figures: the folder in which to put ``curves.png`` and ``.pdf``, and, where the study has them, ``forest``,
             ``effects``, ``wealth``, ``cost`` and ``lambda``; by default they are in the page alone.
 
@@ -112,8 +116,8 @@ def write_report(
         ValueError: unknown store or study, or no finished run; nothing is written then.
     """
     plan = plan if plan is not None else load_plan(tracking_uri, study)
-    if levels is None:
-        levels = study_table(tracking_uri, study, plan).levels
+    table = table if table is not None else study_table(tracking_uri, study, plan)
+    levels = table.levels
     runs = pd.concat([level.runs for level in levels])
     curves = load_curves(tracking_uri, _first_seeds(runs), levels[0].declared.name)
     histograms = load_histograms(tracking_uri, levels)
@@ -125,36 +129,36 @@ def write_report(
         "cost": plot_cost(study, levels),
         "lambda": plot_lambda(study, histograms, levels) if histograms else None,
     }
-    ranks = plot_ranks(study, levels)
-    pictures = {name: png(figure) for name, figure in drawn.items() if figure is not None}
-    gains = image(png(plot_gains(study, levels)), "The gain of every arm over the baseline, with its interval")
+    written = {file.stem: file.read_bytes() for file in table.files if file.suffix == ".png"}
+    if "gains" not in written:
+        drawn |= {"gains": plot_gains(study, levels), "ranks": plot_ranks(study, levels)}
+    pictures = written | {name: png(figure) for name, figure in drawn.items() if figure is not None}
+
+    def shown(*names: str) -> Iterable[tuple[str, str]]:
+        """Yield a section for each of these figures that the study has."""
+        for name in names:
+            if name in pictures:
+                heading, alternative = FIGURES[name]
+                yield heading, image(pictures[name], alternative)
+
     sections = [
         ("Answer", summary(levels)),
-        *((heading, image(pictures[name], shown)) for name, (heading, shown) in FIRST.items() if name in pictures),
-        ("Gains", gains),
+        *shown("forest", "gains"),
         ("Results", html_tables(levels)),
-        *([("Ranks over the tables", image(png(ranks), "The mean rank of every arm"))] if ranks is not None else []),
-        *((heading, image(pictures[name], shown)) for name, (heading, shown) in BEFORE.items() if name in pictures),
+        *shown("ranks", "effects", "wealth"),
         ("Training", _note(curves, runs) + image(pictures["curves"], f"{levels[0].declared.label} by epoch")),
-        *([("Cost", image(pictures["cost"], "What every arm reaches in its time"))] if "cost" in pictures else []),
-        *([("Lambda", image(pictures["lambda"], "Learned and drawn lambda by epoch"))] if histograms else []),
+        *shown("cost", "lambda"),
         ("What the plan could conclude", "\n".join(f"<p>{html.escape(line)}</p>" for line in outlook(plan))),
         ("How many seeds it would take", _power(levels)),
         ("Configuration", _configuration(runs, list(plan["factors"]))),
         ("Where the runs come from", html_grid(provenance(runs), words=True)),
         ("What failed", _failures(runs, list(plan["factors"]))),
     ]
-    title = html.escape(study)
-    body = "\n".join(f"<section>\n<h2>{name}</h2>\n{content}\n</section>" for name, content in sections)
-    out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(page(title, f"<h1>{title}</h1>\n{body}"), encoding="utf-8")
-    saved = []
+    files = [write_page(out, study, sections)]
     if figures is not None:
         for name, figure in drawn.items():
-            if figure is not None:
-                saved += save(figure, figures / name, pictures[name])
-    return [out, *saved]
+            files += save(figure, figures / name, pictures[name]) if figure is not None else []
+    return files
 
 
 def summary(levels: Sequence[LevelTable]) -> str:
@@ -207,15 +211,14 @@ def show(options: argparse.Namespace) -> int:
     """
     plan = load_plan(options.tracking_uri, options.study, options.plan)
     out = options.out or Path(f"{options.study}.html")
-    print(write_report(options.tracking_uri, options.study, out, plan)[0])
-    return 0
+    return command.finish(write_report(options.tracking_uri, options.study, out, plan))
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    parser = command.parser("report.py", "One self-contained page about a study.")
+    parser = command.study_parser("report.py", "One self-contained page about a study.")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the page (default: STUDY.html)")
-    return command.run("report.py", show, parser.parse_args(argv))
+    return command.run(show, parser, argv)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,6 @@ with paired gains, corruptions.csv, transfers.csv, and reliability.png, .pdf and
 images are the official ones where CIFAR-10-C or CIFAR-100-C lies in the data root, else "CIFAR-C-style" ones made here,
 which no published number may be compared with. A network takes about 100 passes over the images; networks that were
 evaluated before are read from evaluations.json.
-
-Exit codes: 0 done; 1 done, but some checkpoint could not be evaluated (named); 2 bad input, in one sentence.
 """
 
 import argparse
@@ -105,30 +103,12 @@ def protocol_text(results: Mapping[str, Result], tables: Mapping[str, list[Level
     return "\n\n".join(lines)
 
 
-def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    """Return the options of the command line."""
-    parser = evaluation.parser("robustness.py", "Robustness of a study's networks.")
-    parser.add_argument("--no-corruptions", action="store_true", help="leave out the corruptions, most of the time")
-    parser.add_argument("--pgd", action="store_true", help="also the error under PGD")
-    parser.add_argument(
-        "--fgsm-release", action="store_true", help="also FGSM as SUMix's released code has it (legacy)"
-    )
-    parser.add_argument(
-        "--substitutes",
-        metavar="A,B",
-        help="also FGSM and PGD made on these networks: ARM:SEED of the study, the id of any MLflow run, or "
-        "torchvision/BACKBONE with torchvision's weights of ImageNet",
-    )
-    return parser.parse_args(argv)
-
-
 def tabulate_study(options: argparse.Namespace) -> int:
     """Evaluate, write the tables, print the summary; return the exit code."""
     evaluation.require_at_least_one(options, "images")
-    study = evaluation.Evaluation.read("robustness.py", options)
+    study = evaluation.Evaluation.read(options)
     root = options.data_root.absolute()
-    named = [name.strip() for name in options.substitutes.split(",")] if options.substitutes else []
-    substitutes = find_substitutes(named, options.tracking_uri, study.runs, root)
+    substitutes = find_substitutes(options.substitutes, options.tracking_uri, study.runs, root)
     protocol = {
         "kind": "robustness",
         "version": VERSION,
@@ -139,9 +119,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
         "substitutes": {one.name: one.sha256 for one in substitutes},
     }
     study.measure(partial(measure, substitutes=substitutes), protocol)
-    results = study.found.results
-    if not results:
-        return 1
+    results = study.results
     logged = {name for result in results.values() for name in result}
     tables = {name: study.tables(metric, name) for name, metric in MEASURES.items() if name in logged}
     if any(result.get("source") == STYLE for result in results.values()):
@@ -180,7 +158,17 @@ def by_corruption(result: Result) -> list[dict[str, Any]]:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    return command.run("robustness.py", tabulate_study, parse(argv))
+    parser = evaluation.parser("robustness.py", "Robustness of a study's networks.")
+    add = parser.add_argument
+    add("--no-corruptions", action="store_true", help="leave out the corruptions, which take most of the time")
+    add("--pgd", action="store_true", help="also the error under PGD")
+    add("--fgsm-release", action="store_true", help="also FGSM as SUMix's released code has it (legacy)")
+    substitutes = (
+        "also FGSM and PGD made on these networks: ARM:SEED of the study, the id of any MLflow run, or "
+        "torchvision/BACKBONE with torchvision's weights of ImageNet"
+    )
+    add("--substitutes", type=command.names, default=[], metavar="A,B", help=substitutes)
+    return command.run(tabulate_study, parser, argv)
 
 
 if __name__ == "__main__":

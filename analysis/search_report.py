@@ -3,7 +3,7 @@
     python analysis/search_report.py search_zeta_alpha --out search.html
 
 The command reads MLflow and Optuna's storage, and takes some seconds per arm, mostly for the intervals of importance.
-Exit codes: 0 done; 2 bad input, in one sentence. The page loads nothing from elsewhere.
+The page loads nothing from elsewhere.
 """
 
 import argparse
@@ -22,9 +22,10 @@ from analysis.records.runs import load_plan, load_runs
 from analysis.records.search_trials import SearchRecord, Tuned, load_search
 from analysis.statistics.search_findings import EVALUATOR, Landscape, cautions, claims, landscape
 from analysis.statistics.tables import LevelTable, level_tables
-from analysis.words.page import image, page, png
-from analysis.words.race import race_sentence, race_table
+from analysis.words import page
+from analysis.words.captions import capitalised
 from analysis.words.rendering import html_grid, html_tables
+from analysis.words.search_race import race_sentence, race_table
 from mixlab.errors import BadInput
 
 
@@ -62,14 +63,8 @@ def report(tracking_uri: str, search: str, storage: str | None = None, plan_hash
     record = load_search(tracking_uri, search, storage, plan_hash)
     confirmed = _confirmed(tracking_uri, record)
     landscapes = {arm.name: landscape(arm) for arm in record.arms}
-    return SearchReport(
-        record,
-        confirmed,
-        winners(record, confirmed),
-        landscapes,
-        claims(record, landscapes, confirmed),
-        cautions(record, confirmed),
-    )
+    said = claims(record, landscapes, confirmed), cautions(record, confirmed)
+    return SearchReport(record, confirmed, winners(record, confirmed), landscapes, *said)
 
 
 def winners(search: SearchRecord, confirmed: LevelTable | None) -> pd.DataFrame:
@@ -77,20 +72,16 @@ def winners(search: SearchRecord, confirmed: LevelTable | None) -> pd.DataFrame:
     rows = []
     for arm in search.arms:
         counts, best = arm.counts(), arm.best
-        row = {"arm": arm.name, **{f"{what}": str(number) for what, number in counts.items()}}
+        row = {"arm": arm.name, **{what: str(number) for what, number in counts.items()}}
         row |= {name: _number(best.params.get(name, "–")) if best else "–" for name in arm.space}
         row[f"{search.plan['objective']} in the search"] = _number(best.value) if best else "–"
-        row[f"{confirmed.metric if confirmed else 'confirmed'} on fresh seeds"] = _confirmation_text(
-            arm.name, confirmed
-        )
-        rows.append(row)
+        fresh = f"{confirmed.metric if confirmed else 'confirmed'} on fresh seeds"
+        rows.append({**row, fresh: _confirmation_text(arm.name, confirmed)})
     return pd.DataFrame(rows)
 
 
 def write_page(found: SearchReport, out: Path) -> Path:
     """Write the page and return its file."""
-    plan = found.search.plan
-    title = html.escape(f"{plan['search']} · {plan['preset']}")
     sections = [
         ("What can be claimed", _list(found.claims) or "<p>Nothing: no difference here is beyond chance.</p>"),
         ("Beware", _list(found.cautions) or "<p>Nothing in particular.</p>"),
@@ -98,10 +89,7 @@ def write_page(found: SearchReport, out: Path) -> Path:
         ("Confirmation", html_tables([found.confirmed]) if found.confirmed else "<p>None yet.</p>"),
         *((arm.name, _arm(arm, found)) for arm in found.search.arms),
     ]
-    body = "\n".join(f"<section>\n<h2>{html.escape(name)}</h2>\n{content}\n</section>" for name, content in sections)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(page(title, f"<h1>{title}</h1>\n{body}"), encoding="utf-8")
-    return out
+    return page.write_page(out, f"{found.search.plan['search']} · {found.search.plan['preset']}", sections)
 
 
 def _setting(search: SearchRecord) -> str:
@@ -125,11 +113,13 @@ def _arm(arm: Tuned, found: SearchReport) -> str:
     if arm in found.search.raced:
         words = html.escape(race_sentence(arm, len(found.search.plan["search_seeds"])))
         parts.append(f"<h3>Race</h3><p>{words}</p>{html_grid(race_table(arm), words=True)}")
-    parts += [f"<h3>{html.escape(name)}</h3>{image(png(figure), f'{name}, {arm.name}')}" for name, figure in figures]
+    parts += [
+        f"<h3>{html.escape(name)}</h3>{page.image(page.png(figure), f'{name}, {arm.name}')}" for name, figure in figures
+    ]
     seen = found.landscapes[arm.name]
     parts.append(f"<h3>Importance ({EVALUATOR})</h3><p>{html.escape(_importance_text(seen))}</p>")
     if len(seen.importance):
-        parts.append(image(png(plot_importance(arm, seen)), f"Importance, {arm.name}"))
+        parts.append(page.image(page.png(plot_importance(arm, seen)), f"Importance, {arm.name}"))
     return "\n".join(parts)
 
 
@@ -141,7 +131,7 @@ def _importance_text(seen: Landscape) -> str:
         f"{name} {row['importance']:.2f} (95 % interval {row['low']:.2f} to {row['high']:.2f}, trials resampled)"
         for name, row in seen.importance.iterrows()
     )
-    shares = f"{seen.of.when[0].upper()}{seen.of.when[1:]}: {values}."
+    shares = f"{capitalised(seen.of.when)}: {values}."
     if math.isnan(seen.p):
         return f"{shares} Too few to test whether the parameters matter at all.{left}"
     verdict = "" if seen.p < 0.05 else " So nothing is claimed: shares are given out even where there is only noise."
@@ -177,18 +167,16 @@ def _number(value: object) -> str:
 def show(options: argparse.Namespace) -> int:
     """Write the page and print its summary."""
     found = report(options.tracking_uri, options.search, options.optuna_storage, options.plan)
-    out = write_page(found, options.out or Path(f"{options.search}.html"))
-    print(f"{found.text}\n{out}")
-    return 0
+    return command.finish([write_page(found, options.out or Path(f"{options.search}.html"))], found.text)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
     about = "One self-contained page about a search."
-    parser = command.parser("search_report.py", about, what="search", example="search_zeta_alpha")
+    parser = command.study_parser("search_report.py", about, what="search", example="search_zeta_alpha")
     parser.add_argument("--optuna-storage", metavar="URL", help="Optuna's storage (default: that of the plan)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the page (default: SEARCH.html)")
-    return command.run("search_report.py", show, parser.parse_args(argv))
+    return command.run(show, parser, argv)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python analysis/search_time.py kimage_nas
 
-It draws what the runs of a study logged that search for an architecture, and writes into results/search_time:
-search_time.png, .pdf and .csv. Exit codes: 0 done; 2 bad input, in one sentence.
+The command draws what the runs of a study logged that search for an architecture, and writes into results/search_time:
+search_time.png, .pdf and .csv.
 """
 
 import argparse
@@ -14,9 +14,9 @@ from tabulate import tabulate
 
 from analysis import command
 from analysis.figures.drawing import save_with_points
-from analysis.figures.search_time_plot import plot_search_time
+from analysis.figures.subset_plots import plot_search_time
 from analysis.records.metrics import metric_of
-from analysis.records.runs import CONFIG, METRIC, done, load_plan, load_runs
+from analysis.records.runs import CONFIG, METRIC, done
 
 RULE = CONFIG + "subset.rule"
 SECONDS = METRIC + "search_seconds"
@@ -45,26 +45,23 @@ def search_points(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 def show(options: argparse.Namespace) -> int:
     """Print the means, write the files; return the exit code."""
-    plan = load_plan(options.tracking_uri, options.study, options.plan)
-    metric = metric_of(plan, plan["metric"])
-    points = search_points(load_runs(options.tracking_uri, options.study, plan), plan["metric"])
+    plan, runs = command.read_study(options)
+    metric, points = metric_of(plan, plan["metric"]), search_points(runs, plan["metric"])
     means = points.groupby(["images", "arm"], sort=False)[["hours", "value"]].mean()
-    print(tabulate(means.reset_index(), headers="keys", floatfmt=f".{metric.digits}f", showindex=False))
+    text = tabulate(means.reset_index(), headers="keys", floatfmt=f".{metric.digits}f", showindex=False)
     seeds = int(points.groupby("arm")["seed"].nunique().max())
     caption = (
         f"{metric.label}, {plan['metric']}. Disc: mean of an arm over up to {seeds} seeds; dot: one seed; a line joins "
         "the arms that choose images by one rule."
     )
     figure = plot_search_time(options.study, points, f"{metric.label}, {metric.unit}", caption)
-    for file in save_with_points(figure, points, options.out / "search_time"):
-        print(file)
-    return 0
+    return command.finish(save_with_points(figure, points, options.out / "search_time"), text)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    options = command.parser("search_time.py", "Error by the time of the search.", example="kimage_nas", out=True)
-    return command.run("search_time.py", show, options.parse_args(argv))
+    parser = command.study_parser("search_time.py", "Error by the time of the search.", example="kimage_nas", out=True)
+    return command.run(show, parser, argv)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python analysis/subsampling.py kimage_subsampling
 
-It draws what the runs of a study logged whose arms or factors change ``subset.share``, and writes into
-results/subsampling: shares.png, .pdf and .csv. Exit codes: 0 done; 2 bad input, in one sentence.
+The command draws what the runs of a study logged whose arms or factors change ``subset.share``, and writes into
+results/subsampling: shares.png, .pdf and .csv.
 """
 
 import argparse
@@ -14,9 +14,9 @@ from tabulate import tabulate
 
 from analysis import command
 from analysis.figures.drawing import line_and_band, save_with_points
-from analysis.figures.shares_plot import plot_shares
+from analysis.figures.subset_plots import plot_shares
 from analysis.records.metrics import metric_of
-from analysis.records.runs import CONFIG, METRIC, done, load_plan, load_runs
+from analysis.records.runs import CONFIG, METRIC, done
 
 SHARE = CONFIG + "subset.share"
 
@@ -37,24 +37,21 @@ def share_points(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 def show(options: argparse.Namespace) -> int:
     """Print the means, write the files; return the exit code."""
-    plan = load_plan(options.tracking_uri, options.study, options.plan)
-    metric = metric_of(plan, plan["metric"])
-    points = share_points(load_runs(options.tracking_uri, options.study, plan), plan["metric"])
+    plan, runs = command.read_study(options)
+    metric, points = metric_of(plan, plan["metric"]), share_points(runs, plan["metric"])
     arms = [arm for arm in plan["arms"] if arm in set(points["arm"])]
     means = points.pivot_table(values="value", index="arm", columns="share").reindex(arms)
-    print(tabulate(means.astype(object), headers="keys", floatfmt=f".{metric.digits}f"))
+    text = tabulate(means.astype(object), headers="keys", floatfmt=f".{metric.digits}f")
     seeds = int(points.groupby(["arm", "share"])["seed"].nunique().max())
     caption = f"{metric.label}, {plan['metric']}; {line_and_band(points)}; up to {seeds} seeds."
     figure = plot_shares(options.study, points, arms, f"{metric.label}, {metric.unit}", caption)
-    for file in save_with_points(figure, points, options.out / "shares"):
-        print(file)
-    return 0
+    return command.finish(save_with_points(figure, points, options.out / "shares"), text)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    options = command.parser("subsampling.py", "Error by share and rule.", example="kimage_subsampling", out=True)
-    return command.run("subsampling.py", show, options.parse_args(argv))
+    parser = command.study_parser("subsampling.py", "Error by share and rule.", example="kimage_subsampling", out=True)
+    return command.run(show, parser, argv)
 
 
 if __name__ == "__main__":

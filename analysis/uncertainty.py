@@ -7,8 +7,6 @@ Every image is mixed with two others ten times, its own share always a third. It
 variation of the loss over those mixtures: the standard deviation over the mean. It costs as much as ten passes over the
 images. The command needs the run's ``model.pt``, and writes into results/uncertainty: scores.csv, a row an image, which
 ``subset.scores`` takes, and extremes.png and .pdf, the most and the least uncertain images.
-
-Exit codes: 0 done; 2 bad input, in one sentence.
 """
 
 import argparse
@@ -96,9 +94,7 @@ def show(options: argparse.Namespace) -> int:
         f"Dir({CONCENTRATION:.2f})); below, mean ± standard deviation, nats. Run {options.run}."
     )
     figures = save(plot_extremes(f"{config.backbone}, {config.mixer}", rows, caption), options.out / "extremes")
-    for name in (file, *figures):
-        print(name)
-    return 0
+    return command.finish([file, *figures])
 
 
 def _with_images(scores: pd.DataFrame, images: Images, config: Config) -> tuple[Tensor, pd.DataFrame]:
@@ -107,25 +103,18 @@ def _with_images(scores: pd.DataFrame, images: Images, config: Config) -> tuple[
     return torch.cat([pixels.cpu() for pixels, _ in batches(source, config)]), scores
 
 
-def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    """Return the options of the command line."""
-    options = argparse.ArgumentParser(prog="uncertainty.py", description="How uncertain a network is of each image.")
-    add = options.add_argument
+def main(argv: list[str] | None = None) -> int:
+    """Run the command and return the exit code."""
+    parser = command.parser("uncertainty.py", "How uncertain a network is of each image.", out=True)
+    add = parser.add_argument
     add("run", help="id of a run in MLflow, whose network is asked")
-    add("--tracking-uri", default="sqlite:///mlflow.db", help="where MLflow keeps its runs")
     add("--data-root", type=Path, default=Path("data"), metavar="DIR", help="folder of the data sets")
-    add("--out", type=Path, default=Path("results/uncertainty"), metavar="DIR", help="folder of the files")
     add("--images", type=int, metavar="N", help="only the first N training images (default: all)")
     add("--mixings", type=int, default=10, metavar="M", help="mixtures of each image (default: %(default)s)")
     add("--mixture", choices=MIXTURES, default=MIXTURES[0], help="how images are mixed (default: %(default)s)")
     add("--baselines", action="store_true", help="also uncertainty under dropout, and the K-centre order")
     add("--seed", type=int, default=0, help="of everything random (default: %(default)s)")
-    return options.parse_args(argv)
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the command and return the exit code."""
-    return command.run("uncertainty.py", show, parse(argv))
+    return command.run(show, parser, argv)
 
 
 if __name__ == "__main__":

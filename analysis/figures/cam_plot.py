@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from analysis.figures.drawing import arm_colours, plain, show_image, titled
+from analysis.figures.drawing import arm_colours, caption_height, plain
+from analysis.figures.tiles import LABEL, name_line, show_image, tile_figure, write_below
 from analysis.statistics.tables import LevelTable
 
 TILE = 1.0  # inches
-LABEL = 1.45  # inches, the width of the names at the left
 TEXT = 0.14  # inches, the height of a text below a tile
 SHADES = "inferno"  # the colours of a map, from nothing to its maximum; their lightness alone shows the order
 
@@ -39,45 +39,38 @@ def plot_cam(
         names: the names of the classes.
     """
     colours = arm_colours(list(level.table.index), level.baseline)
-    heights = [TILE] * (1 + len(rows)) + [TILE + TEXT, TILE + TEXT, TILE + TEXT] * len(rows)
-    width = LABEL + TILE * len(images)
-    lines = int(len(caption) / (width / 0.062)) + 2
-    with titled(study, caption, (width, sum(heights) + 0.6 + 0.16 * lines)) as (figure, upper):
-        ratios = {"height_ratios": heights, "width_ratios": [LABEL, *[TILE] * len(images)]}
-        axes = upper.subplots(len(heights), 1 + len(images), squeeze=False, gridspec_kw=ratios)
-        for axis in axes.flat:
-            axis.set_axis_off()
+    heights = [TILE] * (1 + len(rows)) + [TILE + TEXT] * 3 * len(rows)
+    widths = [LABEL, *[TILE] * len(images)]
+    size = (sum(widths), sum(heights) + 0.6 + caption_height(caption, sum(widths)))
+    ratios = {"height_ratios": heights, "width_ratios": widths}
+    with tile_figure(study, caption, size, (len(heights), len(widths)), **ratios) as (figure, axes):
         _line(axes[0], "test image", "black", images)
-        for place, label in enumerate(rows[0].labels):
-            axes[0, place + 1].set_title(plain(names[label], 16), fontsize=7.5, loc="center", pad=2)
-        for line, row in enumerate(rows, 1):
-            _line(axes[line], plain(row.name, 22), colours[row.arm], images, row.result["own"])
+        for axis, label in zip(axes[0, 1:], rows[0].labels, strict=True):
+            axis.set_title(plain(names[label], 16), fontsize=7.5, loc="center", pad=2)
         for place, row in enumerate(rows):
             first, name, colour = 1 + len(rows) + 3 * place, plain(row.name, 22), colours[row.arm]
+            _line(axes[1 + place], name, colour, images, row.result["own"])
             mixed = torch.tensor(row.result["mixed"], dtype=torch.uint8).float() / 255
             _line(axes[first], f"{name}\nmixture", colour, mixed)
-            _below(axes[first], [_shares(row, column, names) for column in range(len(images))])
             for rank, maps in enumerate(row.result["maps"]):
                 _line(axes[first + 1 + rank], f"{name}\nclass {rank + 1}", colour, mixed, maps)
-                _below(axes[first + 1 + rank], [_class(row, column, rank, names) for column in range(len(images))])
+            for column in range(len(images)):
+                write_below(axes[first, column + 1], _shares(row, column, names))
+                for rank in range(2):
+                    write_below(axes[first + 1 + rank, column + 1], _class(row, column, rank, names))
         return figure
 
 
-def _below(axes: Sequence[Axes], texts: Sequence[str]) -> None:
-    """Write a text below each tile of a line."""
-    for axis, text in zip(list(axes)[1:], texts, strict=True):
-        axis.text(0.5, -0.03, text, transform=axis.transAxes, ha="center", va="top", fontsize=6.5)
-
-
 def _line(axes: Sequence[Axes], name: str, colour: str, images: Tensor, maps: Sequence[Any] = ()) -> None:
-    axes[0].text(1, 0.5, name, transform=axes[0].transAxes, ha="right", va="center", fontsize=7.5, color=colour)
-    for place, axis in enumerate(list(axes)[1:]):
-        show_image(axis, images[place])
-        if len(maps):
-            shown = np.array(maps[place], dtype=float)
-            most = shown.max() or 1.0
-            extent = (-0.5, images.shape[3] - 0.5, images.shape[2] - 0.5, -0.5)
-            axis.imshow(shown / most, SHADES, vmin=0, vmax=1, alpha=0.6, interpolation="bilinear", extent=extent)
+    """Draw a line of images (N, C, H, W), and over each its map if there are any."""
+    name_line(axes[0], name, colour)
+    for axis, image in zip(axes[1:], images, strict=True):
+        show_image(axis, image)
+    extent = (-0.5, images.shape[3] - 0.5, images.shape[2] - 0.5, -0.5)
+    for axis, evidence in zip(axes[1:], maps, strict=False):
+        shown = np.array(evidence, dtype=float)
+        shown /= shown.max() or 1.0
+        axis.imshow(shown, SHADES, vmin=0, vmax=1, alpha=0.6, interpolation="bilinear", extent=extent)
 
 
 def _shares(row: CamRow, place: int, names: Sequence[str]) -> str:

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.style import context
 from torch import Tensor
 
-from analysis.figures.drawing import PALETTE, STYLE, add_caption, plain, show_image
+from analysis.figures.drawing import PALETTE, plain
+from analysis.figures.tiles import show_image, tile_figure
 
 TILE = 1.3  # inches
 BARS = 0.62  # inches, the height of the bars under a tile
@@ -30,18 +30,12 @@ def plot_composites(panels: Sequence[Composite], columns: int, caption: str) -> 
         columns: the number of composites of a mixer.
     """
     rows = len(panels) // columns
-    with context(STYLE):
-        figure = Figure(
-            figsize=(max(columns * (TILE + 0.15), 5.0), rows * (TILE + BARS + 0.25) + 0.9), layout="constrained"
-        )
-        upper = add_caption(figure, caption)
-        ratios = [TILE, BARS] * rows
-        axes = upper.subplots(2 * rows, columns, squeeze=False, gridspec_kw={"height_ratios": ratios})
+    size = (max(columns * (TILE + 0.15), 5.0), rows * (TILE + BARS + 0.25) + 0.9)
+    with tile_figure("", caption, size, (2 * rows, columns), height_ratios=[TILE, BARS] * rows) as (figure, axes):
         for place, panel in enumerate(panels):
             row, column = divmod(place, columns)
             picture, bars = axes[2 * row, column], axes[2 * row + 1, column]
             show_image(picture, panel.image.clamp(0, 1))
-            picture.set_axis_off()
             if column == 0:
                 picture.set_title(panel.mixer, fontsize=8.5, fontweight="bold", loc="left")
             heights = np.arange(len(panel.label))[::-1]
@@ -51,5 +45,4 @@ def plot_composites(panels: Sequence[Composite], columns: int, caption: str) -> 
                 bars.text(0.02, height, f"{plain(name, 18)} {weight:.2f}", va="center", fontsize=6.5)
             bars.set_xlim(0, 1)
             bars.set_ylim(-0.6, len(panel.label) - 0.4)
-            bars.set_axis_off()
         return figure

@@ -10,7 +10,7 @@ from analysis.figures.drawing import arm_colours, panel_figure, plain
 from analysis.records.runs import done
 from analysis.statistics.pairs import logged_metrics, metric_column
 from analysis.statistics.tables import LevelTable
-from analysis.words.captions import provenance_text
+from analysis.words.captions import capitalised, provenance_text
 from analysis.words.cells import metric_rule
 
 SECONDS = "train_seconds_total"  # the metric by which a trainable says how long a run has trained
@@ -18,7 +18,7 @@ PANEL = (3.6, 2.8)  # inches
 UNITS = ((3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))
 MARKERS = "oDs^vP*X"
 CAPTION = (
-    "{rule}, against the training time of a run, without tests. Mark: mean over seeds; bars: lowest to highest seed. "
+    "{rule}, by the training time of a run, without tests. Mark: mean over seeds; bars: lowest to highest seed. "
     "{hardware}{provenance}"
 )
 
@@ -43,10 +43,8 @@ def plot_cost(study: str, levels: Sequence[LevelTable]) -> Figure | None:
 
     machines = sorted(runs["hardware"].dropna().unique())
     hardware = f"Trained on {machines[0]}. " if len(machines) == 1 else "The runs differ in hardware. "
-    rule = metric_rule(*levels)
-    caption = CAPTION.format(
-        rule=rule[0].upper() + rule[1:], hardware=hardware if machines else "", provenance=provenance_text(*levels)
-    )
+    words = {"rule": capitalised(metric_rule(*levels)), "hardware": hardware if machines else ""}
+    caption = CAPTION.format(**words, provenance=provenance_text(*levels))
     declared = levels[0].declared
     shown = ", ".join(part for part in (declared.label or declared.name, declared.unit) if part)
     labels = (f"training time of a run, {name}", shown)

@@ -10,7 +10,6 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -21,9 +20,6 @@ from matplotlib.style import context
 from analysis.records.runs import FACTOR
 from analysis.statistics.tables import LevelTable
 
-if TYPE_CHECKING:  # it takes seconds to import, and a table needs none of it
-    from torch import Tensor
-
 STYLE = Path(__file__).with_name("style.mplstyle")
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#B8A900")
 LINES = ("-", "--", ":")  # the second and third use of the palette
@@ -31,6 +27,7 @@ BASELINE_COLOUR = "#555555"
 MOST_COLUMNS = 3  # the most columns of panels
 LEAST_WIDTH = 5.0  # inches of all panels together: a single one is wide enough for its axis label
 LEGEND = 1.9  # inches, at the right
+LETTER, LINE = 0.062, 0.16  # inches, the width of a letter and the height of a line of a caption
 
 
 def arm_colours(arms: Sequence[str], baseline: str) -> dict[str, str]:
@@ -116,7 +113,8 @@ def panel_figure(
     """
     rows, columns = shape(len(levels))
     width = max(columns * size[0], LEAST_WIDTH) + (LEGEND if legend else 0)
-    with titled(study, caption, (width, rows * size[1] + 1.4)) as (figure, upper):
+    height = rows * size[1] + max(1.4, 0.8 + caption_height(caption, width))
+    with titled(study, caption, (width, height)) as (figure, upper):
         axes = panels(upper, len(levels))
         for axis, level in zip(axes, levels, strict=True):
             draw(axis, level)
@@ -144,26 +142,25 @@ def arms_of(level: LevelTable, points: pd.DataFrame) -> Iterator[tuple[str, pd.D
 @contextmanager
 def titled(title: str, caption: str, size: tuple[float, float]) -> Iterator[tuple[Figure, SubFigure]]:
     """Yield a figure of a size in inches, in the common style, and the part between its title and its caption."""
+    width, height = size
     with context(STYLE):
         figure = Figure(figsize=size, layout="constrained")
-        upper = add_caption(figure, caption)
-        upper.suptitle(plain(title, 80), x=0.01, ha="left", fontweight="bold")
+        foot = caption_height(caption, width)
+        upper, lower = np.ravel(figure.subfigures(2, 1, height_ratios=[height - foot, foot], squeeze=False))
+        text = "\n".join(_lines(caption, width))
+        lower.text(0.01, 0.98, text, fontsize=7.5, color="#444444", va="top", linespacing=1.35)
+        if title:
+            upper.suptitle(plain(title, 80), x=0.01, ha="left", fontweight="bold")
         yield figure, upper
 
 
-def show_image(axis: Axes, image: "Tensor") -> None:
-    """Draw an image (C, H, W) in [0, 1], of one channel or of three."""
-    axis.imshow(image.permute(1, 2, 0).numpy(), cmap="gray", vmin=0, vmax=1)
+def caption_height(caption: str, width: float) -> float:
+    """Return the height in inches of a caption below a figure of a width in inches."""
+    return LINE * len(_lines(caption, width)) + 0.1
 
 
-def add_caption(figure: Figure, caption: str) -> SubFigure:
-    """Write a caption at the foot of a figure with constrained layout; return the part above it."""
-    width, height = figure.get_size_inches()
-    text = textwrap.fill(caption, int(width / 0.062))
-    foot = 0.16 * (text.count("\n") + 1) + 0.1  # inches
-    upper, lower = np.ravel(figure.subfigures(2, 1, height_ratios=[height - foot, foot], squeeze=False))
-    lower.text(0.01, 0.98, text, fontsize=7.5, color="#444444", va="top", linespacing=1.35)
-    return upper
+def _lines(caption: str, width: float) -> list[str]:
+    return textwrap.wrap(caption, int(width / LETTER))
 
 
 def save(figure: Figure, stem: Path, picture: bytes | None = None) -> list[Path]:

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from analysis.figures.drawing import show_image, titled
+from analysis.figures.tiles import show_image, tile_figure, write_below
 
 TILE = 1.0  # inches
 ROWS = ("most uncertain", "most certain")
@@ -18,14 +18,10 @@ def plot_extremes(title: str, rows: list[tuple[Tensor, pd.DataFrame]], caption: 
         rows: for the most and the least uncertain images, the images (n, C, H, W) in [0, 1] and their rows of scores.
     """
     count = max(len(images) for images, _ in rows)
-    with titled(title, caption, (max(5.0, 0.9 + TILE * count), 4.4)) as (figure, upper):
-        axes = upper.subplots(2, count, squeeze=False)
-        for axis in axes.flat:
-            axis.set_axis_off()
+    with tile_figure(title, caption, (max(5.0, 0.9 + TILE * count), 4.4), (2, count)) as (figure, axes):
         for line, name, (images, scores) in zip(axes, ROWS, rows, strict=True):
             line[0].set_title(name, fontsize=8, loc="left", pad=12)
             for axis, image, row in zip(line, images, scores.to_dict("records"), strict=False):
                 show_image(axis, image)
-                text = f"CV {row['cv']:.2f}\n{row['mean']:.2f} ± {row['std']:.2f}"
-                axis.text(0.5, -0.05, text, transform=axis.transAxes, ha="center", va="top", fontsize=6.5)
+                write_below(axis, f"CV {row['cv']:.2f}\n{row['mean']:.2f} ± {row['std']:.2f}")
         return figure

@@ -1,19 +1,18 @@
 """The figure of ``mixtures.py``: for each run, masks and mixtures over lambda, and mixtures over the training."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from analysis.figures.drawing import plain, show_image, titled
+from analysis.figures.drawing import plain
+from analysis.figures.tiles import LABEL, name_line, show_image, tile_figure
 from trainables.methods.mixture_album import LAMBDAS
 
 TILE = 0.95  # inches
-LABEL = 1.3  # inches, the width of the names at the left
 PAIR = 1  # the image that is shown, mixed with the one before it
 CAPTION = (
     "A training image, mixed by lambda with the one at its left: the mixtures and the image's own share (white) after "
@@ -46,33 +45,26 @@ def plot_mixtures(study: str, rows: Sequence[MixtureRow]) -> Figure:
         rows: at least one run.
     """
     columns = 2 + max(len(LAMBDAS), *(len(row.epochs) for row in rows))
-    with titled(study, CAPTION, (LABEL + TILE * columns, 3.4 * TILE * len(rows) + 1.2)) as (figure, upper):
-        ratios = {"width_ratios": [LABEL, *[TILE] * columns]}
-        axes = upper.subplots(3 * len(rows), 1 + columns, squeeze=False, gridspec_kw=ratios)
-        for axis in axes.flat:
-            axis.set_axis_off()
+    size = (LABEL + TILE * columns, 3.4 * TILE * len(rows) + 1.2)
+    widths = [LABEL, *[TILE] * columns]
+    with tile_figure(study, CAPTION, size, (3 * len(rows), 1 + columns), width_ratios=widths) as (figure, axes):
         for place, row in enumerate(rows):
-            _draw([list(line) for line in axes[3 * place : 3 * place + 3]], row)
+            _draw(axes[3 * place : 3 * place + 3], row)
         return figure
 
 
-def _draw(axes: Sequence[Sequence[Axes]], row: MixtureRow) -> None:
+def _draw(axes: Any, row: MixtureRow) -> None:
+    """Draw the mixtures of a run in three lines of axes."""
     names = (f"{plain(row.name, 24)}\nseed {row.seed}: mixtures", "own share", "lambda 0.5, by epoch")
     for line, name in zip(axes, names, strict=True):
-        line[0].text(1, 0.5, name, transform=line[0].transAxes, ha="right", va="center", fontsize=7.5)
+        name_line(line[0], name)
     last = int(row.epochs.argmax())
-    for column, place in ((1, PAIR - 1), (2, PAIR)):
-        _show(axes[0][column], row.images[place].float() / 255, "partner" if place == PAIR - 1 else "image")
+    for axis, place, title in ((axes[0][1], PAIR - 1, "partner"), (axes[0][2], PAIR, "image")):
+        show_image(axis, row.images[place].float() / 255, title)
     for number, lam in enumerate(LAMBDAS):
         mixed, own = mixture(row, last, number)
-        _show(axes[0][3 + number], mixed, f"λ {lam:g}")
-        _show(axes[1][3 + number], own[None], "")
+        show_image(axes[0][3 + number], mixed, f"λ {lam:g}")
+        show_image(axes[1][3 + number], own[None])
     for number, epoch in enumerate(row.epochs.tolist()):
         if epoch:
-            _show(axes[2][3 + number], mixture(row, number, LAMBDAS.index(0.5))[0], str(epoch))
-
-
-def _show(axis: Axes, image: Tensor, title: str) -> None:
-    """Draw an image (C, H, W) in [0, 1]."""
-    show_image(axis, image)
-    axis.set_title(title, fontsize=7, loc="center", pad=2)
+            show_image(axes[2][3 + number], mixture(row, number, LAMBDAS.index(0.5))[0], str(epoch))

@@ -1,21 +1,19 @@
 """The figure of ``occlusion.py``: an image that loses its patches, and under it the curves of every arm."""
 
-import textwrap
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.style import context
+from matplotlib.figure import Figure, SubFigure
 from torch import Tensor
 
-from analysis.figures.drawing import STYLE, arms_of, draw_band, line_and_band, panels, plain, shape, show_image
+from analysis.figures.drawing import arms_of, caption_height, draw_band, line_and_band, panels, plain, shape, titled
+from analysis.figures.tiles import show_image
 from analysis.statistics.tables import LevelTable
 
-STRIP_HEIGHT = 0.75  # inches
+STRIP = 0.95  # inches, the height of the image's strip
 PANEL = (4.0, 2.9)  # inches
-LINE_HEIGHT = 0.16  # inches, the height of a line of the caption
 
 
 def plot_occlusion(
@@ -35,30 +33,24 @@ def plot_occlusion(
         caption: what was masked, and how.
         chance: the accuracy of a guess, in percent.
     """
-    with context(STYLE):
-        rows, columns = shape(len(levels))
-        width = max(columns * PANEL[0], 7.0)
-        text = textwrap.fill(caption, int(width / 0.062))
-        foot = LINE_HEIGHT * (text.count("\n") + 1) + 0.1
-        height = 0.35 + STRIP_HEIGHT + 0.2 + rows * PANEL[1] + foot
-        figure = Figure(figsize=(width, height), layout="constrained")
-        figure.suptitle(plain(study, 80), x=0.01, ha="left", fontweight="bold")
-        ratios = [STRIP_HEIGHT + 0.2, rows * PANEL[1], foot]
-        upper, lower, bottom = np.ravel(figure.subfigures(3, 1, height_ratios=ratios, squeeze=False))
-        _draw_strip(upper, strip)
-        for axis, level in zip(panels(lower, len(levels)), levels, strict=True):
+    rows, columns = shape(len(levels))
+    width = max(columns * PANEL[0], 7.0)
+    height = 0.35 + STRIP + rows * PANEL[1] + caption_height(caption, width)
+    with titled(study, caption, (width, height)) as (figure, upper):
+        parts = upper.subfigures(2, 1, height_ratios=[STRIP, rows * PANEL[1]], squeeze=False)
+        above, below = np.ravel(parts)
+        _draw_strip(above, strip)
+        for axis, level in zip(panels(below, len(levels)), levels, strict=True):
             _draw_panel(axis, curves, level, chance)
-        lower.supxlabel(f"masked patches, %; {line_and_band(curves)}", fontsize=9)
-        lower.supylabel("top-1 accuracy on the test set, %", fontsize=9)
-        bottom.text(0.01, 0.98, text, fontsize=7.5, color="#444444", va="top", linespacing=1.35)
+        below.supxlabel(f"masked patches, %; {line_and_band(curves)}", fontsize=9)
+        below.supylabel("top-1 accuracy on the test set, %", fontsize=9)
         return figure
 
 
-def _draw_strip(figure: Figure, strip: Sequence[tuple[float, Tensor]]) -> None:
+def _draw_strip(figure: SubFigure, strip: Sequence[tuple[float, Tensor]]) -> None:
     axes = figure.subplots(1, len(strip), squeeze=False)[0]
     for axis, (share, image) in zip(axes, strip, strict=True):
-        show_image(axis, image)
-        axis.set_title(f"{share:g} %", fontsize=7.5, loc="center")
+        show_image(axis, image, f"{share:g} %")
         axis.set_axis_off()
 
 

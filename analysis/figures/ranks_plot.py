@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from analysis.figures.drawing import BASELINE_COLOUR, arm_colours, plain, titled
 from analysis.statistics.ranks import Ranking, ranking_of
 from analysis.statistics.tables import LevelTable
-from analysis.words.captions import count_text, provenance_text
+from analysis.words.captions import capitalised, count_text, provenance_text
 from analysis.words.cells import metric_rule, p_text
 
 WIDTH = 7.5  # inches
@@ -52,14 +52,8 @@ def _draw(axis: Axes, found: Ranking, colours: dict[str, str], bars: float) -> N
         colour = colours[str(arm)]
         axis.plot([rank, rank, edge], [0, row, row], color=colour, linewidth=1)
         name = f"{plain(arm, 24)}  {rank:.2f}" if left else f"{rank:.2f}  {plain(arm, 24)}"
-        axis.text(
-            edge - 0.02 * margin if left else edge + 0.02 * margin,
-            row,
-            name,
-            ha="right" if left else "left",
-            va="center",
-            fontsize=8.5,
-        )
+        outside = edge + (-0.02 if left else 0.02) * margin
+        axis.text(outside, row, name, ha="right" if left else "left", va="center", fontsize=8.5)
     for place, group in enumerate(found.groups()):
         y = 0.5 + GROUP * place
         ends = [found.ranks[group[0]] - 0.04, found.ranks[group[-1]] + 0.04]
@@ -67,13 +61,11 @@ def _draw(axis: Axes, found: Ranking, colours: dict[str, str], bars: float) -> N
 
 
 def _caption(found: Ranking, levels: Sequence[LevelTable]) -> str:
-    rule = metric_rule(*levels)
-    few = (
-        "" if found.able else f" So few tables cannot tell any two of {len(found.ranks)} arms apart, however they rank."
-    )
+    few = f" So few tables cannot tell any two of {len(found.ranks)} arms apart, however they rank."
     return (
-        f"{rule[0].upper()}{rule[1:]}: mean rank over n = {count_text(found.tables, 'table')}, of which each is one "
-        "number for every arm, its mean over seeds; 1 is the best. Arms that one bar joins differ by less than the "
-        f"critical difference (Nemenyi, 5 % over all pairs; Demšar 2006).{few} Friedman's test that all are alike "
+        f"{capitalised(metric_rule(*levels))}: mean rank over n = {count_text(found.tables, 'table')}, of which each "
+        "is one number for every arm, its mean over seeds; 1 is the best. Arms that one bar joins differ by less than "
+        "the critical difference (Nemenyi, 5 % over all pairs; Demšar 2006)."
+        f"{'' if found.able else few} Friedman's test that all are alike "
         f"(Iman and Davenport): p {p_text(found.p)}. {provenance_text(*levels)}"
     )

@@ -14,6 +14,7 @@ from analysis.statistics.sequential import fewest_to_claim
 from analysis.statistics.significance import ALPHA, FEWEST_PAIRS, smallest_p
 from analysis.statistics.tables import LevelTable, level_tables
 from analysis.statistics.verdicts import DECIDED, UNDECIDED, sequential_verdicts
+from analysis.words.captions import count_text
 
 FIRST_KEYS = ("dataset", "backbone", "epochs")  # the keys by which a reader recognises a configuration
 RECIPE = ("train_images", "batch_size", "optimiser", "lr", "schedule", "weight_decay", "mixer", "mixer.alpha")
@@ -52,8 +53,9 @@ def outlook(plan: Plan, runs: pd.DataFrame | None = None) -> list[str]:
             lines.append(f"It cannot claim anything: even a certain effect takes {fewest_to_claim()} seeds.")
     elif seeds < FEWEST_PAIRS:
         lines.append(
-            f"It cannot claim anything, however large the gains: with {_count(seeds, 'seed')} the smallest possible p "
-            f"is {smallest_p(seeds):.3g}. {FEWEST_PAIRS} seeds could ({_runs(FEWEST_PAIRS * per_seed, cost)})."
+            f"It cannot claim anything, however large the gains: with {count_text(seeds, 'seed')} the smallest "
+            f"possible p is {smallest_p(seeds):.3g}. {FEWEST_PAIRS} seeds could "
+            f"({_runs(FEWEST_PAIRS * per_seed, cost)})."
         )
     else:
         lines.append(_power(plan, levels, detectable_effect(family_tables, arms, seeds), comparisons, seeds))
@@ -120,12 +122,10 @@ def _configuration(plan: Plan) -> list[str]:
 
 
 def _size(plan: Plan, tables: int, arms: int, seeds: int) -> str:
-    runs = len(plan["trials"])
     family = "one family" if plan.get("family", "study") == "study" else "every table a family of its own"
-    return (
-        f"{_count(tables, 'table')}, {_count(arms + 1, 'arm')}, {_count(seeds, 'seed')}: {_count(runs, 'run')}, "
-        f"{_count(tables * arms, 'comparison')}" + (f" ({family})." if tables * arms > 1 else ".")
-    )
+    size = ", ".join(count_text(*part) for part in ((tables, "table"), (arms + 1, "arm"), (seeds, "seed")))
+    runs, comparisons = count_text(len(plan["trials"]), "run"), count_text(tables * arms, "comparison")
+    return f"{size}: {runs}, {comparisons}" + (f" ({family})." if tables * arms > 1 else ".")
 
 
 def _power(plan: Plan, levels: list[LevelTable], effect: float, comparisons: int, seeds: int) -> str:
@@ -142,9 +142,9 @@ def _power(plan: Plan, levels: list[LevelTable], effect: float, comparisons: int
         if plan.get("delta") and spread > 0:
             known += f"; its delta of {plan['delta']:g} is {plan['delta'] / spread:.1f} sd"
     return (
-        f"The smallest possible p is {smallest_p(seeds):.2g}, so {_count(seeds, 'seed')} can decide. A gain of "
+        f"The smallest possible p is {smallest_p(seeds):.2g}, so {count_text(seeds, 'seed')} can decide. A gain of "
         f"{effect:.1f} sd of a paired difference would be found with {POWER:.0%} power (p < {ALPHA} over "
-        f"{_count(comparisons, 'comparison')}){known}."
+        f"{count_text(comparisons, 'comparison')}){known}."
     )
 
 
@@ -158,8 +158,4 @@ def _seconds(runs: pd.DataFrame | None) -> float:
 def _runs(number: int, seconds: float) -> str:
     """Return a number of runs in words, with the hours that they take where those are known."""
     hours = "" if math.isnan(seconds) else f", {number * seconds / 3600:.3g} hours of training"
-    return _count(number, "run") + hours
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+    return count_text(number, "run") + hours

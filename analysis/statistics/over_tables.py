@@ -6,7 +6,6 @@ Flipping all T x S differences independently answers neither: it takes the runs 
 second question, and claims in 15 % of the studies whose tables differ by chance alone (``docs/statistics.md``).
 """
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,7 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from analysis.statistics.pairs import aligned
-from analysis.statistics.significance import FEWEST_PAIRS, Interval, mean_interval, sign_flip_p
+from analysis.statistics.significance import FEWEST_PAIRS, mean_interval, sign_flip_p
 from analysis.statistics.tables import LevelTable
 
 
@@ -76,5 +75,4 @@ def over_tables(levels: Sequence[LevelTable]) -> pd.DataFrame:
 
 
 def _answer(values: np.ndarray) -> Answer:
-    interval = mean_interval(values) if len(values) else Interval(math.nan, math.nan, math.nan)
-    return Answer(*interval, sign_flip_p(values), len(values))
+    return Answer(*mean_interval(values), sign_flip_p(values), len(values))

@@ -4,11 +4,12 @@ Letters: S seeds, M comparisons of a study.
 """
 
 import math
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 from analysis.statistics.significance import ALPHA, FEWEST_PAIRS, TIE, mean_and_sd, sign_patterns
 
@@ -49,17 +50,23 @@ def seeds_for(effect: float, alpha: float = ALPHA) -> int | None:
     """Return the seeds that a mean difference of ``effect`` standard deviations takes; None above 100,000."""
     if t_test_power(MOST_SEEDS, effect, alpha) < POWER:
         return None
-    low, high = FEWEST_PAIRS - 1, MOST_SEEDS
+    return _fewest(FEWEST_PAIRS - 1, MOST_SEEDS, lambda seeds: t_test_power(seeds, effect, alpha) >= POWER)
+
+
+def _fewest(low: int, high: int, enough: Callable[[int], bool]) -> int:
+    """Return the smallest number above ``low`` that is enough, by bisection; ``high`` is known to be enough."""
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if t_test_power(middle, effect, alpha) >= POWER else (middle, high)
+        low, high = (low, middle) if enough(middle) else (middle, high)
     return high
 
 
 def t_test_power(pairs: int, effect: float, alpha: float) -> float:
     """Return the power of the two-sided t test of (S,) differences whose mean is ``effect`` standard deviations."""
+    from scipy import stats  # it takes half a second to import, and most tables need no power
+
     shift = effect * math.sqrt(pairs)
-    critical = float(stats.t.ppf(1 - alpha / 2, pairs - 1))
+    critical = float(stdtrit(pairs - 1, 1 - alpha / 2))
     if shift > critical + 30:
         return 1.0  # out of the range in which scipy's noncentral t is accurate
     return float(stats.nct.sf(critical, pairs - 1, shift))
@@ -102,13 +109,13 @@ def seeds_to_find(effect: float, tables: int, arms: int) -> int:
     if effect <= 0.2:
         raise ValueError(f"an effect must be above 0.2 standard deviations, got {effect}")
     low, high = FEWEST_PAIRS - 1, FEWEST_PAIRS
-    while _power(effect, *_simulated(tables, arms, high)) < POWER:
+
+    def enough(seeds: int) -> bool:
+        return _power(effect, *_simulated(tables, arms, seeds)) >= POWER
+
+    while not enough(high):
         low, high = high, high + max(2, high // 3)
-    while high - low > 1:
-        middle = (low + high) // 2
-        found = _power(effect, *_simulated(tables, arms, middle)) >= POWER
-        low, high = (low, middle) if found else (middle, high)
-    return high
+    return _fewest(low, high, enough)
 
 
 def _simulated(

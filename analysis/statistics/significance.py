@@ -12,13 +12,12 @@ Sources: step-down max-T is from Westfall and Young, "Resampling-Based Multiple 
 "Exact and Approximate Stepdown Methods for Multiple Hypothesis Testing" (JASA 2005).
 """
 
-import functools
 import math
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 from analysis.statistics.scaling import scaled
 
@@ -47,7 +46,7 @@ def mean_interval(values: ArrayLike) -> Interval:
     """
     pairs = np.size(values)
     mean, spread = mean_and_sd(values)
-    half = _t_quantile(1 - ALPHA / 2, pairs - 1) * spread / math.sqrt(pairs) if pairs > 1 else math.nan
+    half = float(stdtrit(pairs - 1, 1 - ALPHA / 2)) * spread / math.sqrt(pairs) if pairs > 1 else math.nan
     return Interval(mean, mean - half, mean + half)
 
 
@@ -56,11 +55,6 @@ def mean_and_sd(values: ArrayLike) -> tuple[float, float]:
     x, exponent = scaled(values)
     mean = float(np.ldexp(x.mean(), exponent[0])) if x.size else math.nan
     return mean, float(np.ldexp(x.std(ddof=1), exponent[0])) if x.size > 1 else math.nan
-
-
-@functools.cache
-def _t_quantile(share: float, freedom: int) -> float:
-    return float(stats.t.ppf(share, freedom))
 
 
 def sign_flip_p(differences: ArrayLike) -> float:
@@ -78,10 +72,10 @@ def sign_flip_p(differences: ArrayLike) -> float:
     if d.size == 0 or not np.isfinite(d).all():
         return math.nan
     if d.size > EXACT_UP_TO:
-        test = stats.permutation_test(
-            (d,), np.mean, permutation_type="samples", n_resamples=RESAMPLES, batch=1000, rng=np.random.default_rng(0)
-        )
-        return float(test.pvalue)
+        from scipy.stats import permutation_test  # it takes half a second to import, and few studies need it
+
+        drawn = {"n_resamples": RESAMPLES, "batch": 1000, "rng": np.random.default_rng(0)}
+        return float(permutation_test((d,), np.mean, permutation_type="samples", **drawn).pvalue)
     sums = np.zeros(1)
     for size in np.abs(d):
         sums = np.concatenate((sums + size, sums - size))  # (2^n,)

@@ -20,7 +20,6 @@ from analysis.statistics.published_means import Published, compare_with_publishe
 from analysis.statistics.sequential import family_wealth, wealth
 from analysis.statistics.significance import (
     ALPHA,
-    Interval,
     family_p,
     mean_and_sd,
     mean_interval,
@@ -150,14 +149,14 @@ def level_tables(
         known = ", ".join(logged_metrics(runs)) or "none"
         raise ValueError(f"no run that is done logged the metric {name!r}; logged: {known}")
     runs = runs.sort_values("arm", key=lambda arms: arms.map(plan["arms"].index), kind="stable")
-    sequential = plan.get("sequential") or {}
+    sequential, columns = plan.get("sequential") or {}, [FACTOR + factor for factor in factors]
     if sequential:
-        runs = begun(runs, [FACTOR + factor for factor in factors])
+        runs = begun(runs, columns)
     against = {arm: reference for arm, reference in (plan.get("against") or {}).items() if reference != baseline}
     controls = plan.get("controls") or []
     tables = []
     for levels in dict.fromkeys(tuple(trial["levels"][factor] for factor in factors) for trial in plan["trials"]):
-        mine = runs[[row == levels for row in _rows(runs, [FACTOR + factor for factor in factors])]]
+        mine = runs[[row == levels for row in _rows(runs, columns)]]
         table = _detailed(mine, name, declared, baseline, against)
         if published is not None:
             theirs = {arm: published[*levels, arm] for arm in table.index if (*levels, arm) in published}
@@ -181,15 +180,13 @@ def _detailed(
     table = ablation_table(runs, metric, baseline, against, higher_is_better=declared.higher_is_better)
     differences = paired_differences(runs, metric, baseline, against)
     values = values_by_arm(runs, metric, [baseline])
-    table["pairs"] = [len(differences.get(arm, ())) for arm in table.index]
-    beats = {arm: probability_of_beating(values[arm], values[against.get(arm, baseline)]) for arm in differences}
-    intervals = [mean_interval(values[arm]) for arm in table.index]
-    table["mean_low"], table["mean_high"] = [i.low for i in intervals], [i.high for i in intervals]
+    table["pairs"] = [len(differences.get(arm, ())) for arm in values]
+    table[["mean_low", "mean_high"]] = [mean_interval(series)[1:] for series in values.values()]
     if against:
-        over = {arm: mean_interval(row) for arm, row in paired_differences(runs, metric, baseline).items()}
-        ends = [over.get(arm, Interval(math.nan, math.nan, math.nan)) for arm in table.index]
-        table[list(OVER_BASELINE)] = pd.DataFrame(ends, index=table.index)
-    table["p_beats"] = [beats.get(arm, math.nan) for arm in table.index]
+        over = paired_differences(runs, metric, baseline)
+        table[list(OVER_BASELINE)] = [mean_interval(over.get(arm, ())) for arm in values]
+    references = {arm: values[against.get(arm, baseline)] for arm in differences}
+    table["p_beats"] = [probability_of_beating(series, references.get(arm, ())) for arm, series in values.items()]
     for status in LOST:
         table[status] = (runs["status"] == status).groupby(runs["arm"]).sum().reindex(table.index).astype(int)
     return table

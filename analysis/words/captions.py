@@ -132,6 +132,11 @@ def _commits(runs: pd.DataFrame) -> str:
     return f"commit {' and '.join(texts)}" if texts else "commit unknown"
 
 
+def capitalised(text: str) -> str:
+    """Return a text as a sentence begins."""
+    return text[:1].upper() + text[1:]
+
+
 def count_text(number: int, what: str) -> str:
     """Return ``1 seed`` or ``2 seeds``."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -8,7 +8,7 @@ import pandas as pd
 from analysis.records.runs import FACTOR, done
 from analysis.statistics.pairs import metric_column
 from analysis.statistics.tables import LOST, OVER_BASELINE, LevelTable
-from analysis.words.captions import metric_text, notes, provenance_text
+from analysis.words.captions import capitalised, metric_text, notes, provenance_text
 from analysis.words.method import pairing_text, power_table, power_text, too_few_seeds
 from mixlab.spec.metric import decimals
 
@@ -58,7 +58,7 @@ def cells(level: LevelTable, extra: Sequence[str] = ()) -> pd.DataFrame:
 def heading(level: LevelTable) -> str:
     """Return the level and the metric with its rule."""
     rule = metric_rule(level)
-    return f"{level.name}: {rule}" if level.levels else rule[0].upper() + rule[1:]
+    return f"{level.name}: {rule}" if level.levels else capitalised(rule)
 
 
 def metric_rule(*levels: LevelTable) -> str:

@@ -1,4 +1,4 @@
-"""The frame of a self-contained HTML page: one style for tables and reports, on any screen and on paper.
+"""A self-contained HTML page: one style for tables and reports, on any screen and on paper.
 
 The style is ``page.css``; ``page.js`` sorts and filters the tables.
 """
@@ -6,9 +6,12 @@ The style is ``page.css``; ``page.js`` sorts and filters the tables.
 import base64
 import html
 import io
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
+if TYPE_CHECKING:  # it takes half a second to import, and a table without figures needs none of it
+    from matplotlib.figure import Figure
 
 STYLE, SCRIPT = (Path(__file__).with_name(f"page.{kind}") for kind in ("css", "js"))
 
@@ -38,7 +41,21 @@ def page(title: str, body: str) -> str:
 """
 
 
-def png(figure: Figure) -> bytes:
+def write_page(out: Path, title: str, sections: Iterable[tuple[str, str]]) -> Path:
+    """Write a page and return its file; the folder is created if it is missing.
+
+    Args:
+        title: the heading of the page; escaped here.
+        sections: the heading of each, escaped here, and its HTML.
+    """
+    heading = html.escape(title)
+    parts = [f"<section>\n<h2>{html.escape(name)}</h2>\n{content}\n</section>" for name, content in sections]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(page(heading, "\n".join([f"<h1>{heading}</h1>", *parts])), encoding="utf-8")
+    return out
+
+
+def png(figure: "Figure") -> bytes:
     """Return a figure as the content of a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", bbox_inches="tight")

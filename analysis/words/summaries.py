@@ -1,20 +1,20 @@
 """The results of a study and of each arm, in numbers and a sentence, which MLflow shows above the seeds' runs."""
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
 
 import pandas as pd
 
 from analysis.records.configuration import configuration
 from analysis.records.runs import CONFIG, FACTOR
 from analysis.statistics.tables import LevelTable
+from analysis.words.captions import capitalised
 from analysis.words.cells import cells, metric_rule
+from analysis.words.conclusions import claims, evidence, verdict
 from analysis.words.rendering import escape_markdown, markdown_tables
 
 OF_ARM = ("sd", "gain", "gain_low", "gain_high", "p_family", "e_family", "n")  # columns of the table
-NUMBERS = ("gain", "gain_low", "gain_high", "p", "p_family", "e", "e_family")  # those of a verdict
-EVIDENCE = ("p (family)", "e (family)")  # columns of the cells, of which a table has one
 
 
 class Summary(NamedTuple):
@@ -22,52 +22,6 @@ class Summary(NamedTuple):
 
     metrics: dict[str, float]
     text: str  # Markdown
-
-
-def claims(levels: Sequence[LevelTable]) -> list[str]:
-    """Return a line for every gain that is a win."""
-    return [
-        f"{f'{level.name}, ' if level.levels else ''}{arm}: {row['gain']:+.2f} (95 % interval "
-        f"{row['gain_low']:+.2f} to {row['gain_high']:+.2f}, {_evidence(text[arm])})"
-        for level in levels
-        for text in [cells(level).to_dict("index")]
-        for arm, row in level.table[level.table["win"]].iterrows()
-    ]
-
-
-def _evidence(text: Mapping[Hashable, str]) -> str:
-    """Return what decides a comparison, such as ``p (family) 0.0312``."""
-    return ", ".join(f"{name} {text[name]}" for name in EVIDENCE if name in text)
-
-
-def verdict(levels: Sequence[LevelTable]) -> str:
-    """Return a sentence on how many gains can be claimed."""
-    compared, wins = sum(level.comparisons for level in levels), len(claims(levels))
-    if not wins:
-        which = "the one comparison is not" if compared == 1 else f"none of the {compared} comparisons is"
-        return f"No gain can be claimed: {which} significant."
-    return f"Gains claimed, {wins} of {compared} comparison{'s' * (compared != 1)}:"
-
-
-def verdicts(levels: Sequence[LevelTable]) -> list[dict[str, Any]]:
-    """Return the verdict on every comparison, as JSON can hold it.
-
-    Each has ``table`` (the level of each factor), ``arm``, ``against``, ``verdict``, ``pairs``, and those of
-    ``NUMBERS`` that its table has, null where there is no number.
-    """
-    return [
-        {
-            "table": dict(level.levels),
-            "arm": str(arm),
-            "against": level.reference(str(arm)),
-            "verdict": row["verdict"],
-            "pairs": int(row["pairs"]),
-            **{name: None if pd.isna(row[name]) else float(row[name]) for name in NUMBERS if name in row},
-        }
-        for level in levels
-        for arm, row in level.table.iterrows()
-        if arm != level.baseline
-    ]
 
 
 def of_study(levels: Sequence[LevelTable]) -> Summary:
@@ -102,9 +56,8 @@ def _sentences(level: LevelTable, arm: str, text: dict[Hashable, str], differing
     """Return the row of an arm in words, and the values that its study varies."""
     said = "baseline" if arm == level.baseline else text["verdict"]  # first, because MLflow's list shows 50 letters
     mean = f"{text['mean ± sd']} over {text['n']} seed{'s' * (text['n'] != '1')}"
-    gain = f"; gain {text['gain']}, 95 % interval {text['95 % interval']}, {_evidence(text)}"
+    gain = f"; gain {text['gain']}, 95 % interval {text['95 % interval']}, {evidence(text)}"
     first = f"{said}: {mean}{gain if arm != level.baseline else ''}."
-    rule = metric_rule(level)
     mine = differing[differing["arm"] == arm]
     for factor, value in level.levels.items():
         mine = mine[mine[FACTOR + factor] == str(value)]
@@ -113,4 +66,4 @@ def _sentences(level: LevelTable, arm: str, text: dict[Hashable, str], differing
         for key in differing
         if key != "arm" and len(mine)
     ]
-    return "\n\n".join([escape_markdown(first), f"{rule[0].upper()}{rule[1:]}.", "\n".join(settings)]).strip()
+    return "\n\n".join([escape_markdown(first), f"{capitalised(metric_rule(level))}.", "\n".join(settings)]).strip()

@@ -20,5 +20,5 @@ def test_an_interruption_says_whether_something_is_kept(
     def work(_: argparse.Namespace) -> int:
         raise end
 
-    assert command.run("cam.py", work, argparse.Namespace()) == 130
+    assert command.run(work, command.parser("cam.py", ""), []) == 130
     assert capsys.readouterr().err == f"cam.py: interrupted; {said}\n"

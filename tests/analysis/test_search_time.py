@@ -39,8 +39,8 @@ def test_a_study_that_searches_nothing_is_refused() -> None:
 def test_it_draws_and_writes_the_points(
     painted: None, monkeypatch: pytest.MonkeyPatch, make_plan: Any, tmp_path: Path, capsys: Any
 ) -> None:
-    monkeypatch.setattr(search_time, "load_plan", lambda *_: make_plan() | {"metric": "test_top1_error_median10"})
-    monkeypatch.setattr(search_time, "load_runs", lambda *_: runs())
+    plan = make_plan() | {"metric": "test_top1_error_median10"}
+    monkeypatch.setattr("analysis.command.read_study", lambda _: (plan, runs()))
     assert search_time.main(["kimage_nas", "--out", str(tmp_path)]) == 0
     assert {file.name for file in tmp_path.iterdir()} == {"search_time.csv", "search_time.png", "search_time.pdf"}
     assert len(pd.read_csv(tmp_path / "search_time.csv")) == 4

@@ -48,7 +48,7 @@ def test_every_dot_is_in_view(levels):
 
 
 def test_the_axis_says_what_a_gain_is(levels):
-    texts = [text.get_text() for text in plot_gains("ablation_tiny", levels).texts]
+    texts = [text.get_text() for part in plot_gains("ablation_tiny", levels).subfigs for text in part.texts]
     assert "gain over baseline, percentage points (paired by seed)" in texts
     assert any(
         "n = 0 to 3" in text.replace("\n", " ") and "commit 0123456789ab" in text.replace("\n", " ") for text in texts

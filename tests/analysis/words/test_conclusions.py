@@ -3,7 +3,7 @@
 import pytest
 
 from analysis.statistics.tables import level_tables
-from analysis.words.answer import answer
+from analysis.words.conclusions import answer
 
 
 def answered(make_plan, planned_runs, values, seeds=8, arms=("baseline", "+ lam", "+ l_s"), **changes):

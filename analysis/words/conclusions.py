@@ -1,13 +1,16 @@
-"""The answer of a study in one sentence, which claims no more than the study's family of comparisons allows."""
+"""The conclusions of a study, which claim no more than the study's family of comparisons allows."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
 from analysis.statistics.significance import ALPHA
 from analysis.statistics.tables import LevelTable
 from analysis.statistics.verdicts import DIFFERS, EQUAL, GIVEN_UP, NO_BETTER, NO_WORSE, TOO_FEW, UNDECIDED, WIN, WORSE
+from analysis.words.captions import count_text
+from analysis.words.cells import cells
 
 # verdict: what one comparison is, and what several are, in the order of the sentence
 WORDS = {
@@ -22,7 +25,8 @@ WORDS = {
     TOO_FEW: ("has too few seeds", "have too few seeds"),
 }
 WITHIN_DELTA = (EQUAL, NO_WORSE, NO_BETTER)
-
+NUMBERS = ("gain", "gain_low", "gain_high", "p", "p_family", "e", "e_family")  # those of a verdict
+EVIDENCE = ("p (family)", "e (family)")  # columns of the cells, of which a table has one
 
 Row = tuple[LevelTable, str, pd.Series]
 
@@ -50,7 +54,7 @@ def answer(levels: Sequence[LevelTable]) -> str:
 
 def _seeds(rows: Sequence[Row]) -> str:
     pairs = sorted({int(row["pairs"]) for _, _, row in rows})
-    return f"{pairs[0]} seed{'s' * (pairs[0] != 1)}" if len(pairs) == 1 else f"{pairs[0]} to {pairs[-1]} seeds"
+    return count_text(pairs[0], "seed") if len(pairs) == 1 else f"{pairs[0]} to {pairs[-1]} seeds"
 
 
 def _part(verdict: str, count: int, rows: Sequence[Row]) -> str:
@@ -71,3 +75,49 @@ def _named(level: LevelTable, arm: str, row: pd.Series) -> str:
     where = f"{level.name}: " if level.levels else ""
     control = " (control)" if arm in level.controls else ""
     return f"{where}{arm}{control} over {level.reference(arm)}, {gain}, 95 % interval {interval}"
+
+
+def claims(levels: Sequence[LevelTable]) -> list[str]:
+    """Return a line for every gain that is a win."""
+    return [
+        f"{f'{level.name}, ' if level.levels else ''}{arm}: {row['gain']:+.2f} (95 % interval "
+        f"{row['gain_low']:+.2f} to {row['gain_high']:+.2f}, {evidence(text[arm])})"
+        for level in levels
+        for text in [cells(level).to_dict("index")]
+        for arm, row in level.table[level.table["win"]].iterrows()
+    ]
+
+
+def verdict(levels: Sequence[LevelTable]) -> str:
+    """Return a sentence on how many gains can be claimed."""
+    compared, wins = sum(level.comparisons for level in levels), len(claims(levels))
+    if not wins:
+        which = "the one comparison is not" if compared == 1 else f"none of the {compared} comparisons is"
+        return f"No gain can be claimed: {which} significant."
+    return f"Gains claimed, {wins} of {count_text(compared, 'comparison')}:"
+
+
+def verdicts(levels: Sequence[LevelTable]) -> list[dict[str, Any]]:
+    """Return the verdict on every comparison, as JSON can hold it.
+
+    Each has ``table`` (the level of each factor), ``arm``, ``against``, ``verdict``, ``pairs``, and those of
+    ``NUMBERS`` that its table has, null where there is no number.
+    """
+    return [
+        {
+            "table": dict(level.levels),
+            "arm": str(arm),
+            "against": level.reference(str(arm)),
+            "verdict": row["verdict"],
+            "pairs": int(row["pairs"]),
+            **{name: None if pd.isna(row[name]) else float(row[name]) for name in NUMBERS if name in row},
+        }
+        for level in levels
+        for arm, row in level.table.iterrows()
+        if arm != level.baseline
+    ]
+
+
+def evidence(text: Mapping[Hashable, str]) -> str:
+    """Return what decides a comparison, such as ``p (family) 0.0312``."""
+    return ", ".join(f"{name} {text[name]}" for name in EVIDENCE if name in text)

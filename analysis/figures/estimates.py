@@ -1,0 +1,72 @@
+"""Rows of estimates with their intervals, one below the other, as the gains, the forest and the effects draw them."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from analysis.figures.drawing import BASELINE_COLOUR, plain
+
+LETTER = 0.075  # inches, the width of a letter of a name
+
+
+class Estimate(NamedTuple):
+    """One row of a panel."""
+
+    name: str
+    estimate: float
+    low: float
+    high: float
+    colour: str = "black"
+    said: str = ""  # the text at the right of the interval
+    published: float = float("nan")  # the paper's value
+    summary: bool = False  # drawn larger, below a line
+    seeds: Sequence[float] = ()  # the value of each seed
+
+
+def limits_of(rows: Iterable[Estimate]) -> tuple[float, float]:
+    """Return ends of the axis that show every mark, and at most the marks' range of an interval on either side.
+
+    With two seeds an interval is 18 sd wide.
+    """
+    marks, ends = [0.0], [0.0]
+    for row in rows:
+        marks += [value for value in (row.estimate, row.published, *row.seeds) if np.isfinite(value)]
+        ends += [value for value in (row.low, row.high) if np.isfinite(value)]
+    reach = max(max(marks) - min(marks), 1e-6)
+    low, high = max(min(marks) - reach, min(marks + ends)), min(max(marks) + reach, max(marks + ends))
+    pad = 0.06 * (high - low) or 1.0
+    return low - pad, high + pad
+
+
+def draw_estimates(axis: Axes, rows: Sequence[Estimate], limits: tuple[float, float]) -> None:
+    """Draw a diamond and a bar for each row, with an arrow where the bar goes on beyond the limits of the axis."""
+    low, high = limits
+    axis.set_xlim(low, high)
+    axis.axvline(0, color=BASELINE_COLOUR, linewidth=1, zorder=1)
+    for y, row in enumerate(rows):
+        if np.isfinite(row.low):
+            axis.plot([row.low, row.high], [y, y], color=row.colour, linewidth=2.6 if row.summary else 2)
+            inside = 0.012 * (high - low)
+            for place, arrow, beyond in ((low + inside, "<", row.low < low), (high - inside, ">", row.high > high)):
+                if beyond:
+                    axis.plot(place, y, arrow, color=row.colour, markersize=6)
+        if np.isfinite(row.estimate):
+            size = 6.5 if row.summary else 5.5
+            axis.plot(row.estimate, y, "D", color=row.colour, markersize=size, markeredgecolor="white", zorder=4)
+        else:
+            axis.text(0, y, "  no value", va="center", color="#777777", fontsize=8)
+        if np.isfinite(row.published):
+            axis.plot(row.published, y, "D", mfc="white", mec=row.colour, markersize=8, zorder=3)
+        if len(row.seeds):
+            below = np.full(len(row.seeds), y + 0.24)
+            axis.plot(row.seeds, below, "o", color=row.colour, markersize=3.5, alpha=0.65, mew=0)
+        if row.said:
+            axis.text(1.01, y, row.said, transform=axis.get_yaxis_transform(), va="center", fontsize=7.5)
+    if rows and rows[-1].summary:
+        axis.axhline(len(rows) - 2.5, color="#bbbbbb", linewidth=0.8)
+    axis.set_yticks(range(len(rows)), [plain(row.name, 44) for row in rows], fontsize=8)
+    axis.set_ylim(len(rows) - 0.4, -0.6)
+    axis.grid(axis="y", visible=False)
+    axis.tick_params(axis="y", length=0)
