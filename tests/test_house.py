@@ -73,9 +73,14 @@ def tree(path: Path) -> ast.Module:
 
 
 @functools.cache
+def nodes(path: Path) -> list[ast.AST]:
+    return list(ast.walk(tree(path)))
+
+
+@functools.cache
 def imported(path: Path) -> frozenset[str]:
     """Return the dotted name of everything that a file imports, wherever in the file; of our own, modules."""
-    return names_of(path, ast.walk(tree(path)))
+    return names_of(path, nodes(path))
 
 
 def imported_at_once(path: Path) -> frozenset[str]:
@@ -186,9 +191,9 @@ def private_imports(path: Path) -> set[str]:
 
 def private_attributes(path: Path) -> set[str]:
     """Return the private names that are read from anything but ``self`` and what the file itself defines."""
-    own = {node.attr for node in ast.walk(tree(path)) if isinstance(node, ast.Attribute) and of_self(node)}
-    own |= {node.name for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-    read = {node.attr for node in ast.walk(tree(path)) if isinstance(node, ast.Attribute) and not of_self(node)}
+    own = {node.attr for node in nodes(path) if isinstance(node, ast.Attribute) and of_self(node)}
+    own |= {node.name for node in nodes(path) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    read = {node.attr for node in nodes(path) if isinstance(node, ast.Attribute) and not of_self(node)}
     return {name for name in read - own if is_private(name)}
 
 
@@ -225,7 +230,7 @@ def test_studies_are_scripts_that_nothing_imports() -> None:
 
 def test_every_text_file_is_read_and_written_as_utf8_whatever_the_locale_says() -> None:
     for path in (*modules().values(), *STUDIES):
-        for call in (node for node in ast.walk(tree(path)) if isinstance(node, ast.Call)):
+        for call in (node for node in nodes(path) if isinstance(node, ast.Call)):
             name = getattr(call.func, "attr", getattr(call.func, "id", ""))
             modes = {each.value for each in call.args if isinstance(each, ast.Constant)} & {
                 "r",

@@ -1,6 +1,5 @@
 """The installed package: every import is a declared dependency, and the wheel brings the studies along."""
 
-import ast
 import re
 import sys
 import tomllib
@@ -11,12 +10,11 @@ from pathlib import Path
 import pytest
 from hatchling.builders.wheel import WheelBuilder
 
+from tests.test_house import STUDIES, imported, modules
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 OURS = {"mixlab", "trainables", "analysis"}
-PRODUCT = [
-    file for folder in ("platform", "trainables", "analysis", "studies") for file in (ROOT / folder).rglob("*.py")
-]
 
 
 def normal(name: str) -> str:
@@ -24,24 +22,12 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", re.split(r"[\[<>=!~; ]", name)[0]).lower()
 
 
-def imported(file: Path) -> set[str]:
-    """Return the first part of the name of every module that a file imports, anywhere in the file."""
-    tops: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.Import):
-            tops |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            tops.add(node.module.partition(".")[0])
-    return tops
-
-
 def test_every_import_is_a_declared_dependency() -> None:
     extras = [name for names in PROJECT["optional-dependencies"].values() for name in names]
     declared = {normal(name) for name in [*PROJECT["dependencies"], *extras]}
     distributions = packages_distributions()
-    assert len(PRODUCT) > 100
-    for file in PRODUCT:
-        for top in imported(file) - OURS - sys.stdlib_module_names:
+    for file in (*modules().values(), *STUDIES):
+        for top in {name.partition(".")[0] for name in imported(file)} - OURS - sys.stdlib_module_names:
             from_any = {normal(name) for name in distributions.get(top, [])}
             assert from_any & declared, (
                 f"{file.relative_to(ROOT)} imports {top}, of {from_any or 'no installed package'}"

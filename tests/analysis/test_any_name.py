@@ -57,7 +57,7 @@ def one_line(name: str) -> str:
 
 @settings(
     deadline=None,
-    max_examples=4,
+    max_examples=3,
     derandomize=True,
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],

@@ -11,14 +11,14 @@ from analysis.figures.landscape_plot import _ticks
 
 
 def call(study: Any, out: Path, *options: str) -> int:
-    few = ["--images", "4", "--noises", "1", "--draws", "2", "--plane", "5"]
+    few = ["--images", "2", "--noises", "1", "--draws", "2", "--plane", "5"]
     return curvature.main([study.study, "--tracking-uri", study.uri, "--out", str(out), *few, *options])
 
 
 def test_the_noise_begins_at_the_network_and_so_does_the_plane(
     trained: Any, painted: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(curvature, "leading_eigenpairs", lambda *args: leading(*args, iterations=3))
+    monkeypatch.setattr(curvature, "leading_eigenpairs", lambda *args: leading(*args, iterations=2))
     study, _, _ = trained
     out = tmp_path / "out"
     assert call(study, out) == 0

@@ -13,7 +13,7 @@ from trainables.datasets.opening import dataset_of
 from trainables.methods import build_network
 from trainables.mixers import MIXERS
 
-CONFIG = {"dataset": "cifar10", "backbone": "resnet8", "mixer": "cutmix", "sumix.lam": "learned", "batch_size": 32}
+CONFIG = {"dataset": "cifar10", "backbone": "resnet8", "mixer": "cutmix", "sumix.lam": "learned", "batch_size": 24}
 
 
 def network() -> Any:

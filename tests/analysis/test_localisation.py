@@ -84,7 +84,7 @@ def test_evidence_against_an_object_finds_it_as_a_hole(birds: Path) -> None:
 
 
 def test_the_command(birds: Path, untrained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    study, _, _ = untrained({**CONFIG, "backbone": "resnet8"})
+    study, _, _ = untrained({**CONFIG, "backbone": "resnet8", "image_size": 32})
     out = tmp_path / "out"
     where = ["--tracking-uri", study.uri, "--out", str(out), "--data-root", str(birds)]
     assert localisation.main([study.study, *where]) == 0

@@ -10,7 +10,7 @@ from analysis import loss_landscape
 
 
 def call(study: Any, out: Path, *options: str) -> int:
-    few = ["--images", "8", "--steps", "5", "--plane", "5", "--directions", "2"]
+    few = ["--images", "2", "--steps", "5", "--plane", "5", "--directions", "2"]
     return loss_landscape.main([study.study, "--tracking-uri", study.uri, "--out", str(out), *few, *options])
 
 

@@ -50,7 +50,7 @@ def test_a_network_that_sees_the_shares_is_always_right_and_the_bins_hold_lambda
 
 
 def call(study: Any, out: Path, *options: str) -> int:
-    where = ["--tracking-uri", study.uri, "--out", str(out), "--images", "20", "--draws", "2"]
+    where = ["--tracking-uri", study.uri, "--out", str(out), "--images", "10", "--draws", "2"]
     return mixed_accuracy.main([study.study, *where, *options])
 
 
@@ -63,7 +63,7 @@ def test_the_command(trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture
     points, table = pd.read_csv(out / "curves.csv"), pd.read_csv(out / "table.csv").set_index(["metric", "arm"])["mean"]
     mine = points[(points["arm"] == "+ lam") & (points["part"] == "mixed_top1")]
     assert table["mixed_top1", "+ lam"] == pytest.approx(mine.groupby("seed")["y"].mean().mean())
-    assert call(study, out, "--mixer", "mixup") == 0
+    assert call(study, out, "--mixer", "mixup", "--images", "4") == 0
     assert "Mixtures by mixup" in capsys.readouterr().out
     assert call(study, out, "--mixer", "cutmx") == 2
     assert capsys.readouterr().err == "mixed_accuracy.py: unknown --mixer 'cutmx'; did you mean 'cutmix'?\n"

@@ -1,6 +1,7 @@
 """The robustness table, from checkpoints in a real MLflow store."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,18 @@ from trainables.config import parse
 from trainables.datasets.cifar_c import CORRUPTIONS, EXTRA_CORRUPTIONS
 from trainables.datasets.opening import dataset_of
 from trainables.methods import build_network
-from trainables.robustness.adversarial import fgsm
+from trainables.robustness.adversarial import fgsm, pgd
 from trainables.robustness.classifier import predict, top1
 from trainables.robustness.corruption import CORRUPT
 
-IMAGES = 4
+IMAGES = 2
 PLAIN = {"pgd": False, "release": False, "corruptions": False, "official": {}}
 TWO = {name: CORRUPT[name] for name in ("contrast", "gaussian_noise")}
+
+
+@pytest.fixture(autouse=True)
+def short_attacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measures, "pgd", partial(pgd, iterations=2))
 
 
 def call(study: Any, out: Path, *options: str) -> int:
