@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import stochastic_depth
 
+from trainables.backbones.modes import evaluation_mode
 from trainables.darts.genotype import NODES, Edges, Genotype
-from trainables.darts.operations import OPERATIONS, HalvedMap, pointwise
+from trainables.darts.operations import OPERATIONS, cell_inputs
 
 
 class Cell(nn.Module):
@@ -18,12 +19,10 @@ class Cell(nn.Module):
 
     def __init__(self, edges: Edges, widths: tuple[int, int, int], *, halves: bool, after_halving: bool) -> None:
         super().__init__()
-        before_last, last, width = widths
-        self.first = HalvedMap(before_last, width, True) if after_halving else pointwise(before_last, width, True)
-        self.second = pointwise(last, width, True)
+        self.first, self.second = cell_inputs(widths, after_halving=after_halving, affine=True)
         self.inputs = [state for _, state in edges]
         self.operations = nn.ModuleList(
-            OPERATIONS[name](width, 2 if halves and state < 2 else 1, True) for name, state in edges
+            OPERATIONS[name](widths[2], 2 if halves and state < 2 else 1, True) for name, state in edges
         )
 
     def forward(self, before_last: Tensor, last: Tensor, drop_path: float) -> Tensor:
@@ -47,13 +46,9 @@ class DartsNetwork(nn.Module):
     def __init__(
         self, genotype: Genotype, channels: int, cells: int, num_classes: int, *, large: bool = False, auxiliary: bool
     ) -> None:
-        """Build the network.
+        """Build the network of a genotype, whose first cells are ``channels`` wide.
 
         Args:
-            genotype: its cells.
-            channels: the width of the first cells.
-            cells: their number.
-            num_classes: L.
             large: for images of 224 pixels, whose map is halved three times before the cells.
             auxiliary: add a second head after two thirds of the cells, which is used in training alone.
         """
@@ -84,10 +79,9 @@ class DartsNetwork(nn.Module):
             edges = genotype.reduce if halves else genotype.normal
             self.cells.append(Cell(edges, (before_last, last, width), halves=halves, after_halving=after_halving))
             before_last, last, after_halving = last, NODES * width, halves
-            if place == self.auxiliary_after and auxiliary:
-                self.auxiliary: nn.Module | None = _auxiliary_head(last, num_classes, large)
-        if not auxiliary:
-            self.auxiliary = None
+            if place == self.auxiliary_after:
+                second = _auxiliary_head(last, num_classes, large) if auxiliary else None
+                self.auxiliary: nn.Module | None = second
         self.head = nn.Linear(last, num_classes)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -123,11 +117,7 @@ def flops(network: DartsNetwork, image_shape: tuple[int, int, int]) -> int:
     """Return the operations for one image, counted as the paper's are.
 
     They are the multiplications of convolutions and of the head, two for each number that a batch norm sees and one for
-    each that a ReLU sees; pooling and sums are free.
-
-    Args:
-        network: on any device; nothing is computed on the device ``meta``.
-        image_shape: (C, H, W).
+    each that a ReLU sees; pooling and sums are free. Nothing is computed on the device ``meta``.
     """
     counts: list[int] = []
 
@@ -140,10 +130,8 @@ def flops(network: DartsNetwork, image_shape: tuple[int, int, int]) -> int:
 
     counted = (nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.ReLU)
     hooks = [module.register_forward_hook(count) for module in network.modules() if isinstance(module, counted)]
-    training = network.training
-    with torch.no_grad():
-        network.eval()(torch.zeros(1, *image_shape, device=network.head.weight.device))
-    network.train(training)
+    with evaluation_mode(network), torch.no_grad():
+        network(torch.zeros(1, *image_shape, device=network.head.weight.device))
     for hook in hooks:
         hook.remove()
     return sum(counts)

@@ -44,6 +44,13 @@ def pointwise(width: int, out_width: int, affine: bool) -> nn.Sequential:
     )
 
 
+def cell_inputs(widths: tuple[int, int, int], *, after_halving: bool, affine: bool) -> tuple[nn.Module, nn.Module]:
+    """Return what brings the outputs of the last two cells, ``widths[:2]`` wide, to one size and to ``widths[2]``."""
+    before_last, last, width = widths
+    first = HalvedMap(before_last, width, affine) if after_halving else pointwise(before_last, width, affine)
+    return first, pointwise(last, width, affine)
+
+
 def _depthwise(width: int, size: int, stride: int, affine: bool, dilation: int = 1) -> list[nn.Module]:
     padding = dilation * (size // 2)
     return [

@@ -61,15 +61,7 @@ def retrained_images(retrain: RetrainConfig, searched: DataConfig) -> DataConfig
 def check_retraining(
     retrain: RetrainConfig, searched: DataConfig, *, epochs: int, batch_size: int, auxiliary: float
 ) -> None:
-    """Raise ``ValueError``, one sentence, for values that do not fit together.
-
-    Args:
-        retrain: the options.
-        searched: the images of the search.
-        epochs: of the retraining.
-        batch_size: of the retraining.
-        auxiliary: the weight of the second head's loss.
-    """
+    """Raise ``ValueError``, one sentence, for values of the retraining that do not fit together."""
     if retrain.dataset is None:
         for field in fields(RetrainImages):
             if (given := getattr(retrain, field.name)) != field.default:

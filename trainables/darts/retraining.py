@@ -38,11 +38,9 @@ class Retraining:
         self.weights = sgd(self.network.parameters(), settings.lr, settings.momentum, decay)
 
     def epoch(self, number: int, done: int) -> dict[str, float]:
-        """Make one pass over the training images, and test.
+        """Make one pass over the training images, and test; ``done`` epochs of this phase are over.
 
-        Args:
-            number: of the epoch in the run; its random numbers follow from it.
-            done: epochs of this phase that are over.
+        The random numbers follow from the number of the epoch in the run.
         """
         settings, retrain, network = self.settings, self.settings.retrain, self.network
         network.drop_path = settings.drop_path * (done / settings.epochs)

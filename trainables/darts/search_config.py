@@ -122,7 +122,7 @@ def _check_search(config: SearchConfig) -> None:
         raise ValueError(
             f"frozen_epochs must lie in 0..{config.search_epochs - 1}, below search_epochs, got {config.frozen_epochs}"
         )
-    if config.search_channels % config.partial or config.search_channels < config.partial:
+    if config.search_channels % config.partial:
         raise ValueError(
             f"search_channels must be a multiple of partial, {config.partial}, got {config.search_channels}"
         )

@@ -41,7 +41,7 @@ class SearchPhase:
         )
 
     def epoch(self, number: int) -> dict[str, float]:
-        """First order: a step of the architecture on a batch of one half, then one of the weights on the other half."""
+        """Alternate steps of the architecture, on one half, and of the weights, on the other half (first order)."""
         settings = self.settings
         for group in self.weights.param_groups:
             group["lr"] = cosine(settings.search_lr, settings.search_min_lr, (number - 1) / settings.search_epochs)
@@ -90,12 +90,8 @@ def search_step(
 ) -> float:
     """Take a step of the architecture on one batch and then of the weights on another, and return the latter's loss.
 
-    Args:
-        supernet: in training mode.
-        optimisers: of the weights and of the architecture.
-        batch: normalised images (B, 3, H, W) and labels (B,) for the weights.
-        other: the same for the architecture; None while it is frozen.
-        grad_clip: the greatest length of the gradient of all weights together.
+    The first optimiser and ``batch``, normalised images (B, 3, H, W) and labels (B,), are those of the weights;
+    ``other`` is the same for the architecture, None while it is frozen.
     """
     of_weights, of_architecture = optimisers
     if other is not None:

@@ -29,14 +29,7 @@ class SearchRun:
     def __init__(
         self, settings: SearchConfig, seed: int, searched: Splits | None, retrained: Splits, device: torch.device
     ) -> None:
-        """Prepare the run without training anything yet.
-
-        Args:
-            seed: the seed of everything random.
-            searched: the data set of the search; None where the genotype is known.
-            retrained: the data set that the found network is trained and tested on.
-            device: where everything is computed.
-        """
+        """Prepare the run: a search on ``searched``, None if the genotype is known, then training on ``retrained``."""
         self.settings, self.seed, self.device = settings, seed, device
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True

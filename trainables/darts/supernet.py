@@ -12,9 +12,10 @@ import torch
 from torch import Generator, Tensor, nn
 
 from trainables.darts.genotype import NODES, Edges, Genotype
-from trainables.darts.operations import OPERATIONS, HalvedMap, pointwise
+from trainables.darts.operations import OPERATIONS, cell_inputs
 
 EDGES = tuple((node, state) for node in range(NODES) for state in range(node + 2))  # 14
+INTO = [[edge for edge, (to, _) in enumerate(EDGES) if to == node] for node in range(NODES)]  # edges into each node
 INITIAL = 1e-3  # the deviation of the first weights
 
 
@@ -50,25 +51,22 @@ class MixedCell(nn.Module):
         self,
         operations: Sequence[str],
         widths: tuple[int, int, int],
+        partial: int,
         *,
         halves: bool,
         after_halving: bool,
-        partial: int,
     ) -> None:
         super().__init__()
-        before_last, last, width = widths
         self.halves = halves
-        self.first = HalvedMap(before_last, width, False) if after_halving else pointwise(before_last, width, False)
-        self.second = pointwise(last, width, False)
+        self.first, self.second = cell_inputs(widths, after_halving=after_halving, affine=False)
         self.edges = nn.ModuleList(
-            MixedEdge(operations, width, 2 if halves and state < 2 else 1, partial) for _, state in EDGES
+            MixedEdge(operations, widths[2], 2 if halves and state < 2 else 1, partial) for _, state in EDGES
         )
 
     def forward(self, before_last: Tensor, last: Tensor, of_operations: Tensor, of_edges: Tensor) -> Tensor:
         """Return (B, 4 x width, H, W) from two maps, the weights of operations (E, O) and those of edges (E,)."""
         states = [self.first(before_last), self.second(last)]
-        for node in range(NODES):
-            here = [edge for edge, (to, _) in enumerate(EDGES) if to == node]
+        for here in INTO:
             parts = [of_edges[edge] * self.edges[edge](states[EDGES[edge][1]], of_operations[edge]) for edge in here]
             states.append(torch.stack(parts).sum(dim=0))
         return torch.cat(states[2:], dim=1)
@@ -90,9 +88,7 @@ class SuperNet(nn.Module):
             halves = place in (cells // 3, 2 * cells // 3)
             width *= 2 if halves else 1
             widths = (before_last, last, width)
-            self.cells.append(
-                MixedCell(operations, widths, halves=halves, after_halving=after_halving, partial=partial)
-            )
+            self.cells.append(MixedCell(operations, widths, partial, halves=halves, after_halving=after_halving))
             before_last, last, after_halving = last, NODES * width, halves
         self.head = nn.Linear(last, num_classes)
 
@@ -114,8 +110,7 @@ class SuperNet(nn.Module):
 
     def of_edges(self, kind: int) -> Tensor:
         """Return the weights of the edges, (E,); those that lead to one node sum to 1."""
-        nodes = [[edge for edge, (to, _) in enumerate(EDGES) if to == node] for node in range(NODES)]
-        return torch.cat([self.beta[kind][here].softmax(dim=0) for here in nodes])
+        return torch.cat([self.beta[kind][here].softmax(dim=0) for here in INTO])
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, L) of normalised images (B, 3, H, W)."""
@@ -136,8 +131,7 @@ class SuperNet(nn.Module):
             strength[:, self.names.index("none")] = -1
         best, which = strength.max(dim=1)
         found: list[tuple[str, int]] = []
-        for node in range(NODES):
-            here = [edge for edge, (to, _) in enumerate(EDGES) if to == node]
+        for here in INTO:
             strongest = sorted(here, key=lambda edge: -float(best[edge]))[:2]
             found += [(self.names[int(which[edge])], EDGES[edge][1]) for edge in strongest]
         return tuple(found)

@@ -1,4 +1,4 @@
-"""What both phases of a run do alike: they normalise images, average losses and test a network."""
+"""The steps that both phases of a run share: they normalise images, average losses and test a network."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -31,11 +31,7 @@ def accuracies(
 ) -> tuple[float, float]:
     """Return the top-1 and the top-5 accuracy on a source, in percent.
 
-    Args:
-        predict: from normalised images (B, 3, H, W) to logits (B, L), in evaluation mode.
-        source: the images.
-        dataset: the data set that they are of.
-        batch_size: the number of images that are tested at once.
+    ``predict`` maps normalised images (B, 3, H, W) to logits (B, L), in evaluation mode.
     """
     first = among_five = seen = 0
     for images, labels in source.test_batches(batch_size):
