@@ -40,13 +40,7 @@ def smoothed(pixels: Tensor) -> Tensor:
 
 
 def blend(without: Tensor, pixels: Tensor, factor: Tensor) -> Tensor:
-    """Blend from ``without`` (factor 0) through ``pixels`` (factor 1) and beyond, in whole numbers.
-
-    Args:
-        without: anything that broadcasts to (B, C, H, W).
-        pixels: (B, C, H, W).
-        factor: (B,) at least 0.
-    """
+    """Blend from ``without`` (factor 0) through ``pixels`` (factor 1) and beyond, in whole numbers, by factors (B,)."""
     mixed = without + factor[:, None, None, None] * (pixels - without)
     return mixed.add_(1e-3).floor_().clamp_(0, 255)  # a whole number up to rounding stays that number
 
@@ -54,12 +48,7 @@ def blend(without: Tensor, pixels: Tensor, factor: Tensor) -> Tensor:
 def jitter(pixels: Tensor, rng: Generator, strength: float) -> Tensor:
     """Change brightness, contrast and saturation, in this order, each by its own factor per image.
 
-    torchvision's ColorJitter draws the order as well.
-
-    Args:
-        pixels: (B, C, H, W).
-        rng: the source of every draw, on the device of ``pixels``.
-        strength: factors are uniform in 1 - strength .. 1 + strength.
+    Factors are uniform in 1 - strength .. 1 + strength. torchvision's ColorJitter draws the order as well.
     """
     factors = 1 + strength * (2 * torch.rand(3, len(pixels), generator=rng, device=pixels.device) - 1)
     pixels = blend(torch.zeros_like(pixels), pixels, factors[0])
@@ -70,10 +59,7 @@ def jitter(pixels: Tensor, rng: Generator, strength: float) -> Tensor:
 def turn_hue(images: Tensor, rng: Generator, *, strength: float) -> Tensor:
     """Turn the hues of an image by one angle; greys, the greatest and the least of a pixel's three values stay.
 
-    Args:
-        images: (B, 3, H, W) bytes, left unchanged.
-        rng: the source of every draw, on the device of ``images``.
-        strength: angles are uniform in -strength .. strength, in turns of the whole circle.
+    Images are (B, 3, H, W) bytes; angles are uniform in -strength .. strength, in turns of the whole circle.
     """
     turns = strength * (2 * torch.rand(len(images), generator=rng, device=images.device) - 1)
     red, green, blue = (pixels := images.float()).unbind(dim=1)  # (B, H, W) each
@@ -95,11 +81,7 @@ def lighting(images: Tensor, rng: Generator, *, strength: float) -> Tensor:
 
     Krizhevsky, Sutskever, Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", NeurIPS 2012,
     section 4.1. The CutMix code adds the noise to floating-point pixels; here bytes stay bytes, rounded and clipped.
-
-    Args:
-        images: (B, 3, H, W) bytes, left unchanged.
-        rng: the source of every draw, on the device of ``images``.
-        strength: the standard deviation of the three factors; 0.1 in the papers.
+    Images are (B, 3, H, W) bytes; ``strength`` is the standard deviation of the three factors, 0.1 in the papers.
     """
     factors = torch.randn(len(images), 3, generator=rng, device=images.device) * strength
     scaled = factors * factors.new_tensor(DEVIATIONS)

@@ -19,17 +19,8 @@ def crop_and_flip(
 ) -> Tensor:
     """Cut a random window of the padded image, and mirror it half of the time; each image has its own draws.
 
-    Args:
-        images: of any dtype, left unchanged.
-        rng: the source of every random draw, on the device of ``images``.
-        padding: pixels added on each side; the window moves by up to as many pixels in each direction.
-        mode: what fills the padding: the image reflected at its border (without repeating it), or zeros.
-
-    Returns:
-        (B, C, H, W) of the dtype of ``images``, in the channels_last memory format.
-
-    Raises:
-        ValueError: ``mode`` is unknown, or the padding is negative or, reflected, as large as the image.
+    The window moves by up to ``padding`` pixels in each direction. The padding is the image reflected at its border,
+    without repeating it, or zeros. The result is (B, C, H, W) of the same dtype, in the channels_last memory format.
     """
     B, _, H, W = images.shape
     if mode not in ("reflect", "zeros"):
@@ -62,8 +53,8 @@ def windows(
 ) -> Tensor:
     """Show each image through a window of its own size, moved by ``down`` and ``right`` pixels, then mirror it.
 
-    One gather of whole pixels: the padding is never built, the index is reflected instead. On a CPU this took less
-    time than gathering channel by channel or unfolding a padded batch, and it copies no channels_last image first.
+    It is one gather of whole pixels: the padding is never built, the index is reflected instead. On a CPU this is
+    faster than gathering channel by channel or unfolding a padded batch, and no channels_last image is copied first.
     """
     B, C, H, W = images.shape
     x = torch.arange(W, device=images.device)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -17,12 +18,7 @@ from trainables.datasets.resident import Augment
 
 
 def resident_augment(config: DataConfig, dataset: Dataset, own_size: bool) -> Augment | None:
-    """Return the augmentation of images that live on the device.
-
-    Args:
-        dataset: the data set as the network sees it.
-        own_size: whether the network sees images in their own size.
-    """
+    """Return the augmentation of images that live on the device, which the network may see in their ``own_size``."""
     _, height, width = dataset.image_shape
     steps = _crop_and_flip(config)
     if config.augment == "rrc_flip":
@@ -50,16 +46,12 @@ def _after_crop(config: DataConfig, dataset: Dataset) -> list[Augment]:
     options = config.augment_options
     steps: list[Augment] = []
     if options.randaugment != "none":
-        steps.append(
-            partial(
-                rand_augment,
-                policy=options.randaugment,
-                mean=dataset.mean,
-                operations=options.operations,
-                level=options.level,
-                level_std=options.level_std,
-            )
-        )
+        strength: dict[str, Any] = {
+            "operations": options.operations,
+            "level": options.level,
+            "level_std": options.level_std,
+        }
+        steps.append(partial(rand_augment, policy=options.randaugment, mean=dataset.mean, **strength))
     if options.jitter:
         steps.append(lambda images, rng: jitter(images.float(), rng, options.jitter).to(torch.uint8))
     if options.hue:

@@ -64,16 +64,10 @@ def rand_augment(
     level: float = 9.0,
     level_std: float = 0.5,
 ) -> Tensor:
-    """Apply ``operations`` random operations to each image, (B, C, H, W) uint8; the argument is left unchanged.
+    """Apply ``operations`` random operations, one after another, to each image, (B, C, H, W) uint8; one may come twice.
 
-    Args:
-        images: the images of a batch.
-        rng: the source of every draw, on the device of ``images``.
-        policy: a name in ``POLICIES``.
-        mean: the colour that moves in from outside, per channel, for pixels in [0, 1].
-        operations: the number of operations, one after another; one may be drawn twice.
-        level: the mean strength, 0 to 10.
-        level_std: the standard deviation of the strength, which stays between 0 and 10.
+    The policy is a name in ``POLICIES``, and ``mean`` the colour that moves in from outside, for pixels in [0, 1]. The
+    strength has the mean ``level`` and the standard deviation ``level_std``, and stays between 0 and 10.
     """
     pixels = images.float()
     for _ in range(operations):

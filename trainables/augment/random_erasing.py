@@ -25,16 +25,10 @@ def random_erasing(
     mean: Sequence[float],
     std: Sequence[float],
 ) -> Tensor:
-    """Replace a random box by noise in some of the images; (B, C, H, W) uint8, the argument is left unchanged.
+    """Replace a random box by noise in an image with this probability; (B, C, H, W) uint8.
 
-    DeiT's code erases after normalising and does not bound the noise; here it is cut off at black and white.
-
-    Args:
-        images: the images of a batch.
-        rng: the source of every draw, on the device of ``images``.
-        probability: the probability that a box of an image is erased.
-        mean: the mean of each channel, for pixels in [0, 1].
-        std: the standard deviation of each channel.
+    The noise has the data set's mean and deviation, for pixels in [0, 1]. DeiT's code erases after normalising and does
+    not bound the noise; here it is cut off at black and white.
     """
     B, C, H, W = images.shape
     draws = torch.rand(5, B, TRIES, generator=rng, device=images.device)

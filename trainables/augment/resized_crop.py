@@ -27,14 +27,8 @@ def random_boxes(
 ) -> Tensor:
     """Return where to cut: the first of ten boxes that fits, else the largest centred one of an allowed shape.
 
-    Args:
-        draws: two for each of the ten boxes, area and shape, and two for the position.
-        heights: the heights of the images.
-        widths: the widths of the images.
-        scale: the smallest share of the image's area; the largest is 1.
-
-    Returns:
-        (B, 4) int64: top, left, height, width.
+    There are two draws for each of the ten boxes, area and shape, and two for the position. A box has at least the
+    share ``scale`` of the image's area. The result is (B, 4) int64: top, left, height, width.
     """
     draws, heights, widths = draws.double(), heights.double().view(-1, 1), widths.double().view(-1, 1)
     area = heights * widths * (scale + (1 - scale) * draws[:, 0 : 2 * TRIES : 2])  # (B, TRIES)
@@ -63,17 +57,9 @@ def random_resized_crop(
     scale: float = 0.08,
     interpolation: Interpolation = "bicubic",
 ) -> Tensor:
-    """Cut a random box out of each image, a different one per row, and resize it to ``size`` x ``size`` pixels.
+    """Cut a random box out of each image, a different one per row, and resize it: (B, C, size, size) uint8.
 
-    Args:
-        images: left unchanged.
-        rng: the source of every random draw, on the device of ``images``.
-        size: the side of the result, in pixels.
-        scale: the smallest share of the image's area that a box takes; the largest is 1.
-        interpolation: how pixels are weighed.
-
-    Returns:
-        (B, C, size, size) uint8.
+    A box takes at least the share ``scale`` of the image's area.
     """
     B, _, H, W = images.shape
     draws = torch.rand(B, DRAWS, generator=rng, device=images.device)
@@ -104,14 +90,9 @@ def cut(
 
 
 def _weights(start: Tensor, length: Tensor, pixels: int, size: int, interpolation: Interpolation) -> Tensor:
-    """Return what each pixel of an axis gives to each pixel of the result, (B, size, pixels); rows sum to 1.
+    """Return the weight of each pixel of an axis in each pixel of the result, (B, size, pixels); rows sum to 1.
 
-    Args:
-        start: (B,) int64, first pixel of the box.
-        length: (B,) int64, pixels of the box.
-        pixels: the number of pixels of the axis.
-        size: the number of pixels of the result.
-        interpolation: how pixels are weighed.
+    ``start`` and ``length``, (B,) int64, are the first pixel of the box and the number of its pixels.
     """
     step = (length.double() / size)[:, None, None]  # (B, 1, 1)
     pixel = torch.arange(pixels, device=start.device)[None, None]  # (1, 1, pixels)

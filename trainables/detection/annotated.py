@@ -40,8 +40,7 @@ class AnnotatedSplits(NamedTuple):
 def voc(root: Path) -> AnnotatedSplits:
     """Read PASCAL VOC: trained on ``trainval`` of 2007 and 2012, tested on ``test`` of 2007.
 
-    Raises:
-        DataError: a file is missing or broken; it is named.
+    ``DataError`` names the first file that is missing or broken, here and in ``coco``.
     """
     kit = root / "VOCdevkit"
     train = [*_voc_part(kit / "VOC2007", "trainval"), *_voc_part(kit / "VOC2012", "trainval")]
@@ -71,11 +70,7 @@ def _voc_image(folder: Path, name: str) -> Annotated:
 
 
 def coco(root: Path) -> AnnotatedSplits:
-    """Read COCO 2017: trained on ``train2017``, tested on ``val2017``.
-
-    Raises:
-        DataError: a file is missing or broken; it is named.
-    """
+    """Read COCO 2017: trained on ``train2017``, tested on ``val2017``."""
     (train, classes), (test, others) = (_coco_part(root / "coco", part) for part in ("train2017", "val2017"))
     if classes != others:
         raise DataError(f"{root / 'coco' / 'annotations'} has other categories to train on than to test on")

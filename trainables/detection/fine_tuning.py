@@ -79,13 +79,9 @@ def mirrored(image: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, dict[str
 def fine_tune(
     detector: FasterRCNN, images: Sequence[Annotated], recipe: Recipe, seed: int, device: torch.device
 ) -> None:
-    """Train a detector in place.
+    """Train a detector in place; photographs without an object to learn are left out, as in Detectron2.
 
-    Args:
-        images: the photographs; those without an object to learn are left out, as in Detectron2.
-        recipe: how to train.
-        seed: the seed of the order, the mirrored images, and of the regions and sizes that are drawn.
-        device: where to train.
+    The seed is that of the order, of the mirrored images, and of the regions and sizes that are drawn.
 
     Raises:
         DataError: a photograph cannot be decoded.
@@ -131,9 +127,8 @@ def _batches(count: int, recipe: Recipe, rng: torch.Generator) -> list[list[int]
     while len(order) < recipe.iterations * recipe.batch_size:
         indices = torch.randperm(count, generator=rng)
         order += torch.where(torch.rand(count, generator=rng) < 0.5, -1 - indices, indices).tolist()
-    return [order[first : first + recipe.batch_size] for first in range(0, len(order), recipe.batch_size)][
-        : recipe.iterations
-    ]
+    starts = range(0, recipe.iterations * recipe.batch_size, recipe.batch_size)
+    return [order[start : start + recipe.batch_size] for start in starts]
 
 
 def _loader(

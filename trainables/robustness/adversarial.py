@@ -29,11 +29,6 @@ def loss_gradient(model: Classifier, images: Tensor, labels: Tensor) -> Tensor:
     """Return the gradient of each image's own cross-entropy, (B, C, H, W); the model's parameters get none.
 
     The loss is in float64: in float32 the gradient of a confident prediction is exactly zero, so no attack is found.
-
-    Args:
-        model: a model in the mode in which it is attacked.
-        images: (B, C, H, W).
-        labels: (B,) int64.
     """
     with torch.enable_grad():
         pixels = images.detach().clone().requires_grad_(True)
@@ -44,11 +39,7 @@ def loss_gradient(model: Classifier, images: Tensor, labels: Tensor) -> Tensor:
 def fgsm(model: Classifier, images: Tensor, labels: Tensor, *, epsilon: float = EPSILON) -> Tensor:
     """Return images (B, C, H, W) in [0, 1], moved one step of ``epsilon`` along the sign of the gradient.
 
-    Args:
-        model: a model that takes pixels; it is attacked in evaluation mode.
-        images: (B, C, H, W) pixels in [0, 1].
-        labels: (B,) int64.
-        epsilon: the bound of the change of a pixel in [0, 1].
+    The model takes pixels in [0, 1], of which ``epsilon`` bounds the change, and is attacked in evaluation mode.
     """
     with evaluation_mode(model):
         return (images + epsilon * loss_gradient(model, images, labels).sign()).clamp(0, 1)
@@ -66,10 +57,7 @@ def pgd(
 ) -> Tensor:
     """Return images (B, C, H, W) in [0, 1] after gradient ascent within ``epsilon`` of the originals.
 
-    Args besides those of ``fgsm``:
-        rng: draws the random start, uniform within the bound; None starts from the images.
-        step: the length of a step, in the same unit.
-        iterations: the number of steps.
+    The start is drawn by ``rng``, uniformly within the bound; without a generator it is the images themselves.
     """
     attacked = images.clone()
     if rng is not None:
@@ -91,14 +79,10 @@ def fgsm_sumix_release(
     std: Sequence[float],
     epsilon: float = EPSILON,
 ) -> Tensor:
-    """Return pixels (B, C, H, W) that, once normalised, are what SUMix's released code feeds the network; legacy.
+    """Return pixels (B, C, H, W) that, once normalised, are those that SUMix's released code feeds the network; legacy.
 
-    They are not bounded by ``epsilon`` in pixels: whatever is darker than the mean becomes the mean.
-
-    Args besides those of ``fgsm``:
-        mean: the value of each channel that the model subtracts from pixels.
-        std: the value of each channel that the model divides by.
-        epsilon: added to normalised pixels.
+    The model subtracts ``mean`` from each channel and divides it by ``std``; ``epsilon`` is added to normalised pixels.
+    The result is not bounded by it in pixels: whatever is darker than the mean becomes the mean.
     """
     centre, scale = (images.new_tensor(values)[:, None, None] for values in (mean, std))
     with evaluation_mode(model):
@@ -116,15 +100,10 @@ def logits_under_attack(
     source: Classifier | None = None,
     batch_size: int = 250,
 ) -> Tensor:
-    """Return the model's logits (N, L) for the attacked images.
+    """Return the model's logits (N, L), in evaluation mode, for images (N, C, H, W) after an attack.
 
-    Args:
-        model: the model that is judged, in evaluation mode.
-        images: (N, C, H, W) pixels in [0, 1].
-        labels: (N,) int64.
-        attack: ``fgsm``, or ``functools.partial(pgd, rng=...)``.
-        source: the model that the attack is computed on (transfer, a black box); None for ``model`` itself.
-        batch_size: the number of images at a time.
+    The attack, such as ``fgsm`` or ``functools.partial(pgd, rng=...)``, is computed on the model itself, or on another,
+    ``source``, from which it is transferred.
     """
     logits = [
         predict(model, attack(source or model, batch, wanted), batch_size)

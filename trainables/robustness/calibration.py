@@ -26,17 +26,10 @@ class Reliability(NamedTuple):
 
 
 def reliability(logits: Tensor, labels: Tensor, bins: int = BINS, binning: Binning = "width") -> Reliability:
-    """Return confidence and accuracy by bin of confidence.
+    """Return confidence and accuracy by bin of confidence, from logits (N, L) and labels (N,) int64.
 
-    Args:
-        logits: (N, L).
-        labels: (N,) int64.
-        bins: M, at least 1.
-        binning: ``width``, bin m holds confidences in (m / M, (m + 1) / M]; or ``count``, the N predictions in order of
-            confidence are cut into M parts whose sizes differ by at most one.
-
-    Raises:
-        ValueError: there is no prediction, or ``bins`` is below 1.
+    With the binning ``width``, bin m holds confidences in (m / M, (m + 1) / M]; with ``count``, the N predictions in
+    order of confidence are cut into M parts whose sizes differ by at most one.
     """
     if bins < 1 or len(logits) == 0:
         raise ValueError(f"calibration needs at least one bin and one prediction, got {bins} and {len(logits)}")

@@ -1,4 +1,4 @@
-"""The one thing that every evaluation here asks of a model: logits from pixels, in evaluation mode.
+"""The use that every evaluation here makes of a model: logits from pixels, in evaluation mode.
 
 Shape letters: B batch, C channels, H height, W width, L classes, N images.
 """
@@ -15,22 +15,11 @@ Classifier = Callable[[Tensor], Tensor]  # (B, C, H, W) pixels in [0, 1] -> (B, 
 
 @torch.no_grad()
 def predict(model: Classifier, images: Tensor, batch_size: int = 500) -> Tensor:
-    """Return logits (N, L).
-
-    Args:
-        model: run in evaluation mode.
-        images: (N, C, H, W) pixels in [0, 1].
-        batch_size: the number of images at a time.
-    """
+    """Return the logits (N, L) of pixels (N, C, H, W), so many at a time, in evaluation mode."""
     with evaluation_mode(model):
         return torch.cat([model(batch) for batch in images.split(batch_size)])
 
 
 def top1(logits: Tensor, labels: Tensor) -> float:
-    """Return the share of rows in which the largest logit is the label's, in percent.
-
-    Args:
-        logits: (N, L).
-        labels: (N,) int64.
-    """
+    """Return the share of rows in which the largest logit (N, L) is that of the label (N,), in percent."""
     return 100 * float((logits.argmax(1) == labels).double().mean())

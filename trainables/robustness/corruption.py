@@ -30,16 +30,9 @@ CORRUPT: dict[str, Callable[[Pixels, int, np.random.Generator], Pixels]] = {
 
 
 def corrupt(images: Tensor, corruption: str, severity: int, seed: int = 0) -> Tensor:
-    """Return corrupted images (N, 3, H, W) uint8, the same for the same arguments.
+    """Return corrupted images (N, 3, H, W) uint8, H and W of at least 16; the same for the same arguments.
 
-    Args:
-        images: (N, 3, H, W) uint8, H and W of at least 16.
-        corruption: one of ``CORRUPT``.
-        severity: 1 to 5.
-        seed: the seed of the random numbers.
-
-    Raises:
-        ValueError: the corruption is unknown, the severity is out of range, or the images have another type or shape.
+    The corruption is one of ``CORRUPT``, its severity 1 to 5; ``ValueError`` refuses others.
     """
     if corruption not in CORRUPT:
         raise ValueError(f"unknown corruption {corruption!r}; there are {', '.join(CORRUPT)}")

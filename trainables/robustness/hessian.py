@@ -34,13 +34,10 @@ class Eigenpair(NamedTuple):
 def hessian_product(
     network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], count: int, direction: Direction
 ) -> Direction:
-    """Return the Hessian of the mean cross-entropy times a direction.
+    """Return the Hessian of the mean cross-entropy times a direction, a tensor for each parameter that counts.
 
-    Args:
-        network: run in evaluation mode; its parameters get no gradient.
-        batches: images (B, C, H, W) in [0, 1] and labels (B,) int64; read once.
-        count: the number of images in them all.
-        direction: a tensor for each parameter that counts, by its name.
+    The batches, of ``count`` images (B, C, H, W) in [0, 1] and labels (B,) int64 in all, are read once. The network
+    runs in evaluation mode, and its parameters get no gradient.
     """
     parameters = [dict(network.named_parameters())[name] for name in direction]
     total = {name: torch.zeros_like(change) for name, change in direction.items()}
@@ -61,11 +58,8 @@ def gaussian_direction(network: nn.Module, rng: Generator) -> Direction:
     """Return standard normal numbers for every parameter; times sigma, it is noise of that standard deviation.
 
     Nothing is normalised: K-image mixing (Jeong et al. 2023, Figure 3b) perturbs all parameters alike, unlike
-    ``landscape.random_direction``, so networks whose weights are small are moved further, as seen from them.
-
-    Args:
-        network: its parameters set the shapes.
-        rng: on the CPU; the same seed gives networks of one architecture the same noise.
+    ``landscape.random_direction``, so that networks with small weights are moved further, relative to these. The
+    generator is on the CPU; the same seed gives networks of one architecture the same noise.
     """
     return {name: torch.randn(p.shape, generator=rng).to(p) for name, p in network.named_parameters()}
 
@@ -78,14 +72,10 @@ def leading_eigenpairs(
     iterations: int = ITERATIONS,
     tolerance: float = TOLERANCE,
 ) -> list[Eigenpair]:
-    """Return the eigenpairs of the largest absolute values, by power iteration; each is orthogonal to those before.
+    """Return the ``count`` eigenpairs of the largest absolute values, by power iteration, orthogonal to each other.
 
-    Args:
-        product: the matrix times a direction.
-        start: draws a random direction to start from.
-        count: the number of pairs, at most P.
-        iterations: the most products for a pair.
-        tolerance: the relative change of the eigenvalue at which the iteration stops.
+    The iteration for a pair begins at a direction that ``start`` draws, and stops when the relative change of the
+    eigenvalue is below ``tolerance``.
     """
     found: list[Eigenpair] = []
     for _ in range(count):
@@ -103,13 +93,9 @@ def leading_eigenpairs(
 
 
 def hutchinson_trace(product: Product, like: Direction, rng: Generator, draws: int) -> tuple[float, float]:
-    """Return the trace, the mean of v'Hv over random v of +1 and -1, and the standard error of that mean.
+    """Return the trace, the mean of v'Hv over at least 2 random v of +1 and -1, and the standard error of that mean.
 
-    Args:
-        product: the matrix times a direction.
-        like: any direction, for its names and shapes.
-        rng: on the CPU.
-        draws: the number of v, at least 2.
+    The names and shapes of v are those of the direction ``like``; the generator is on the CPU.
     """
     values = []
     for _ in range(draws):
@@ -132,7 +118,7 @@ def _unit(direction: Direction) -> Direction:
 
 
 def _without(direction: Direction, found: Sequence[Eigenpair]) -> Direction:
-    """Return what of a direction is orthogonal to those that were found."""
+    """Return the part of a direction that is orthogonal to those that were found."""
     for pair in found:
         along = _dot(direction, pair.direction)
         direction = {name: change - along * pair.direction[name] for name, change in direction.items()}

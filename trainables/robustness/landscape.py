@@ -26,11 +26,8 @@ REACH = 1.0  # the extent of a picture: at 1 every filter has moved by its own l
 def random_direction(network: nn.Module, rng: Generator) -> Direction:
     """Return a normal direction in which every filter has the length of the network's own (Li et al., Section 4).
 
-    A filter makes one output: it is the weights ``parameter[i]``. Parameters of fewer than two axes do not move.
-
-    Args:
-        network: its parameters set the shapes and the lengths.
-        rng: on the CPU; the same seed gives networks of one architecture the same direction, except for its scale.
+    A filter makes one output: it is the weights ``parameter[i]``. Parameters of fewer than two axes do not move. The
+    generator is on the CPU; the same seed gives networks of one architecture the same direction, except for its scale.
     """
     direction = {}
     for name, parameter in network.named_parameters():
@@ -73,10 +70,7 @@ def loss_at(
 ) -> Tensor:
     """Return the mean cross-entropy, in nats, (M,) float64, after each of M moves of the network; images are read once.
 
-    Args:
-        network: evaluated in evaluation mode; unchanged afterwards.
-        batches: images (B, C, H, W) in [0, 1] and labels (B,) int64.
-        moves: the directions, and the multiple of each.
+    A move has directions and the multiple of each. The network is evaluated in evaluation mode, and is then unchanged.
     """
     total, count = torch.zeros(len(moves), dtype=torch.float64), 0
     for images, labels in batches:
@@ -88,11 +82,7 @@ def loss_at(
 
 
 def sharpness(losses: Tensor, grid: Sequence[float]) -> float:
-    """Return the mean rise of the loss over the centre's within half the reach, in nats; (S,) line or (S, S) plane.
-
-    Raises:
-        ValueError: the grid lacks zero, the network itself.
-    """
+    """Return the mean rise of the loss over the centre's within half the reach, in nats; (S,) line or (S, S) plane."""
     if 0.0 not in grid:
         raise ValueError("the grid lacks 0, the network itself")
     steps = torch.tensor(list(grid), dtype=torch.float64).abs()

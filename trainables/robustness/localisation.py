@@ -23,15 +23,10 @@ STEPS = 1000  # thresholds of a map: 0, 1 / STEPS, 2 / STEPS, ... of its greates
 
 @torch.no_grad()
 def class_activation_maps(network: Network, images: Tensor, classes: Tensor) -> Tensor:
-    """Return the evidence for a class at each cell of the last feature map, (B, h, w), of either sign.
+    """Return the evidence for a class (B,) at each cell of the last feature map, (B, h, w), of either sign.
 
-    Args:
-        network: a network in evaluation mode whose head reads the mean of its last map.
-        images: (B, C, H, W) pixels in [0, 1].
-        classes: (B,) int64, the class that is looked for in each image.
-
-    Raises:
-        ValueError: the network's head reads something else, so that its weights say nothing of a cell.
+    ``ValueError`` refuses a network, in evaluation mode, whose head does not read the mean of its last map: its weights
+    say nothing of a cell.
     """
     backbone = network.backbone
     if type(backbone).pool is not Backbone.pool or not isinstance(backbone.neck, nn.Identity):
@@ -51,11 +46,8 @@ def as_shown(evidence: NDArray[np.float32], side: int) -> NDArray[np.uint8]:
 def overlaps(shown: NDArray[np.uint8], boxes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return for each threshold the best overlap of a box of the map with a true one, (STEPS,).
 
-    At a threshold, every contour of the cells above it, also one around a hole, gives a box.
-
-    Args:
-        shown: (H, W), from :func:`as_shown`.
-        boxes: (n, 4), the true boxes: left, top, right, bottom, in pixels of ``shown``.
+    At a threshold, every contour of the cells above it, also one around a hole, gives a box. The map (H, W) is one that
+    ``as_shown`` returns; the true boxes (n, 4) are left, top, right and bottom in its pixels.
     """
     top = int(shown.max())
     levels = np.array([int(step / STEPS * top) for step in range(STEPS)])
@@ -64,7 +56,7 @@ def overlaps(shown: NDArray[np.uint8], boxes: NDArray[np.float64]) -> NDArray[np
 
 
 def boxes_above(shown: NDArray[np.uint8], level: int) -> NDArray[np.float64]:
-    """Return the boxes (n, 4) of all contours of what is above a level; one empty box where nothing is."""
+    """Return the boxes (n, 4) of all contours around the cells above a level; one empty box where there are none."""
     height, width = shown.shape
     above = cv2.threshold(shown, level, 255, cv2.THRESH_BINARY)[1]
     contours, _ = cv2.findContours(above, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
@@ -96,7 +88,7 @@ class MaxBoxAccuracy:
         self.right = np.zeros((len(OVERLAPS), STEPS), np.int64)
 
     def add(self, shown: NDArray[np.uint8], boxes: NDArray[np.float64]) -> None:
-        """Count one image; the arguments are those of :func:`overlaps`."""
+        """Count one image; the arguments are those of ``overlaps``."""
         self.images += 1
         self.right += overlaps(shown, boxes)[None] >= np.array(OVERLAPS)[:, None]
 

@@ -28,11 +28,7 @@ def default_patch_size(height: int) -> int:
 
 
 def patch_of_pixel(height: int, width: int, patch_size: int) -> Tensor:
-    """Return the number of the patch that each pixel is in, (H, W) int64; patches at the far borders may be cut.
-
-    Raises:
-        ValueError: a patch is larger than the image, or has no pixel.
-    """
+    """Return the number of the patch that each pixel is in, (H, W) int64; patches at the far borders may be cut."""
     if not 1 <= patch_size <= min(height, width):
         raise ValueError(f"patch_size must be between 1 and {min(height, width)} pixels, got {patch_size}")
     columns = -(-width // patch_size)
@@ -43,11 +39,9 @@ def patch_of_pixel(height: int, width: int, patch_size: int) -> Tensor:
 def masking_ranks(images: Tensor, patches: Tensor, order: Order, chance: Tensor) -> Tensor:
     """Return the rank of each patch in the order of masking, (B, P) int64; k masked patches are those of rank below k.
 
-    Args:
-        images: (B, C, H, W) pixels in [0, 1].
-        patches: (H, W), from ``patch_of_pixel``.
-        order: ``random``; by mean saliency, the most salient patch first; or the least salient first.
-        chance: (B, P) random numbers; their order is the random one, and decides between equally salient patches.
+    The order is that of the random numbers ``chance`` (B, P), which also decide between equally salient patches; or
+    that of the mean saliency, the most or the least salient patch first. The patches (H, W) come from
+    ``patch_of_pixel``.
     """
     shuffled = chance.argsort(1)
     if order == "random":
@@ -61,14 +55,9 @@ def masking_ranks(images: Tensor, patches: Tensor, order: Order, chance: Tensor)
 
 
 def mask(images: Tensor, patches: Tensor, ranks: Tensor, share: float, fill: Tensor) -> Tensor:
-    """Return images (B, C, H, W) with ``share`` percent of the patches, rounded to whole ones, in one colour.
+    """Return images (B, C, H, W) with ``share`` percent of the patches, rounded to whole ones, in one colour ``fill``.
 
-    Args:
-        images: (B, C, H, W) pixels in [0, 1].
-        patches: (H, W), from ``patch_of_pixel``.
-        ranks: (B, P), from ``masking_ranks``.
-        share: percent, 0 to 100.
-        fill: (C,) colour of the masked patches, in [0, 1].
+    The patches of the lowest ranks (B, P), from ``masking_ranks``, are masked.
     """
     masked = ranks < round(ranks.shape[1] * share / 100)  # (B, P)
     return torch.where(masked[:, patches][:, None], fill[:, None, None].to(images), images)
@@ -92,18 +81,12 @@ def occlusion_accuracy(
     Within a draw the masks grow: what is masked at 10 % is masked at 20 %. Images are read once.
 
     Args:
-        model: a model that takes pixels; it is run in evaluation mode.
         batches: images (B, C, H, W) in [0, 1] and labels (B,) int64.
         count: the number of images, N, or more.
-        patches: (H, W), from ``patch_of_pixel``.
         rng: a fresh generator of the same seed gives the same masks, whatever the model, device and sizes of batches.
         fill: the colour of masked patches by channel, in [0, 1]; the data set's mean colour, or None for black.
         order: the order of masking. A saliency order leaves only the order of equally salient patches to chance.
-        shares: percent of the patches, each 0 to 100.
         draws: the number of sets of masks for each image.
-
-    Raises:
-        ValueError: a share or the number of draws is out of range.
     """
     if draws < 1 or not all(0 <= share <= 100 for share in shares):
         raise ValueError(f"draws must be at least 1 and shares between 0 and 100 %, got {draws} and {tuple(shares)}")
@@ -128,10 +111,5 @@ def occlusion_accuracy(
 
 
 def area_under_curve(accuracy: Tensor, shares: Sequence[float] = SHARES) -> Tensor:
-    """Return the mean accuracy over the shares, (...), in percent, by the trapezoidal rule.
-
-    Args:
-        accuracy: (..., S) percent.
-        shares: S percentages in ascending order.
-    """
+    """Return the mean of an accuracy (..., S) over ascending shares, (...), in percent, by the trapezoidal rule."""
     return torch.trapezoid(accuracy, torch.tensor(shares, dtype=accuracy.dtype)) / (shares[-1] - shares[0])

@@ -12,22 +12,14 @@ from torch import Tensor
 
 
 def confidence(logits: Tensor, classes: Tensor | None = None) -> Tensor:
-    """Return the largest probability of each image, (N,) float64.
-
-    Args:
-        logits: (N, L).
-        classes: (S,) int64, the classes that count; None for all.
-    """
+    """Return the largest probability of each image, (N,) float64, from logits (N, L) of the classes that count."""
     return of_classes(logits, classes).double().softmax(1).amax(1)
 
 
 def subset_top1(logits: Tensor, labels: Tensor, classes: Tensor | None = None) -> float:
     """Return the share of images whose largest logit of ``classes`` is the label's, in percent.
 
-    Args:
-        logits: (N, L).
-        labels: (N,) int64, numbered 0 to L - 1.
-        classes: (S,) int64, the classes that count; None for all.
+    Labels (N,) int64 are numbered from 0 to L - 1, whatever classes count.
     """
     best = of_classes(logits, classes).argmax(1)
     predicted = best if classes is None else classes.to(best.device)[best]
@@ -35,18 +27,15 @@ def subset_top1(logits: Tensor, labels: Tensor, classes: Tensor | None = None) -
 
 
 def of_classes(logits: Tensor, classes: Tensor | None) -> Tensor:
-    """Return the logits (N, S) of the classes that count."""
+    """Return the logits (N, S) of the classes that count, (S,) int64; all for None."""
     return logits if classes is None else logits[:, classes.to(logits.device)]
 
 
 def aupr_of_outsiders(inside: Tensor, outside: Tensor) -> float:
     """Return the area under the precision-recall curve of finding the outsiders by low confidence, in percent.
 
-    An outsider is a positive, and its score is the negative confidence. By chance it is the outsiders' share.
-
-    Args:
-        inside: confidences of the images of known classes.
-        outside: confidences of the others.
+    ``inside`` are the confidences of images of known classes, ``outside`` those of the others. An outsider is a
+    positive, and its score is the negative confidence. By chance the area is the outsiders' share.
     """
     scores = -torch.cat((outside, inside)).double()
     positive = torch.zeros(len(scores), dtype=torch.bool)
@@ -57,14 +46,8 @@ def aupr_of_outsiders(inside: Tensor, outside: Tensor) -> float:
 def average_precision(scores: Tensor, positive: Tensor) -> float:
     """Return the sum over thresholds of the precision there, times the recall that the threshold adds; in [0, 1].
 
-    Equal scores pass a threshold together, so their order does not matter.
-
-    Args:
-        scores: (N,), higher for a positive.
-        positive: (N,) bool, at least one True.
-
-    Raises:
-        ValueError: nothing is positive.
+    The scores (N,) are higher for a positive, (N,) bool, of which there is one at least. Equal scores pass a threshold
+    together, so that their order does not matter.
     """
     if not positive.any():
         raise ValueError("average precision needs a positive")
