@@ -103,11 +103,7 @@ class DeiT(Backbone):
         return self.neck(maps[:, :, 0, 0])
 
     def class_attention(self, images: Tensor) -> Tensor:
-        """Return the attention of the class token to each patch in the last block, (B, h, w), the mean of the heads.
-
-        Args:
-            images: (B, C, H, W) normalised.
-        """
+        """Return the attention of the class token to each patch in the last block, (B, h, w), the mean of the heads."""
         last = self.stages[-1]
         assert isinstance(last, Block)
         paid = last.attention(self.encode(images, 0, -1))[:, 0, 1:]

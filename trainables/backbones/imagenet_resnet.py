@@ -7,33 +7,12 @@ is that of "ResNet strikes back" (Wightman, Touvron, Jegou 2021, arXiv:2110.0047
 
 from functools import partial
 
-from torch import Tensor, nn
+from torch import nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
-from torchvision.ops import stochastic_depth
 
 from trainables.backbones.backbone import Backbone
 from trainables.backbones.pretrained import Weights, torchvision_network
-
-
-class DropPathNorm(nn.BatchNorm2d):
-    """The last batch norm of a residual branch, which drops the whole branch of a row with probability ``p``."""
-
-    def __init__(self, width: int, p: float) -> None:
-        super().__init__(width)
-        self.p = p
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise (B, C, H, W); in training some rows become zero, and the others larger to make up for them."""
-        return stochastic_depth(super().forward(x), self.p, "row", self.training)
-
-
-def with_drop_path(network: ResNet, rate: float) -> ResNet:
-    """Return ``network`` with blocks that are dropped with probabilities from 0, the first, to ``rate``, the last."""
-    blocks = [module for module in network.modules() if isinstance(module, BasicBlock | Bottleneck)]
-    for index, block in enumerate(blocks):
-        name = "bn3" if isinstance(block, Bottleneck) else "bn2"
-        setattr(block, name, DropPathNorm(getattr(block, name).num_features, rate * index / (len(blocks) - 1)))
-    return network
+from trainables.backbones.regularised import add_drop_path
 
 
 def _resnet(
@@ -49,14 +28,15 @@ def _resnet(
 ) -> Backbone:
     """Build the network; ``drop_path`` is the probability to drop the last block, ``weights`` are torchvision's."""
     full = ResNet(block, blocks, groups=groups, width_per_group=group_width)
-    if drop_path > 0:
-        full = with_drop_path(full, drop_path)
     if in_channels != 3:
         full.conv1 = nn.Conv2d(in_channels, 64, 7, 2, padding=3, bias=False)
     full = torchvision_network(full, weights)
     stem = nn.Sequential(full.conv1, full.bn1, full.relu, full.maxpool)
     stages = (stem, full.layer1, full.layer2, full.layer3, full.layer4)
-    return Backbone(stages, num_features=512 * block.expansion, num_classes=num_classes)
+    backbone = Backbone(stages, num_features=512 * block.expansion, num_classes=num_classes)
+    if drop_path > 0:
+        add_drop_path(backbone, drop_path)
+    return backbone
 
 
 # constructor(num_classes=..., in_channels=3, drop_path=0.0, weights=None); millions of parameters at 1000 classes

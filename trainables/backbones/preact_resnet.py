@@ -28,10 +28,6 @@ class Block(nn.Module):
         return branch + (x if self.shortcut is None else self.shortcut(active))
 
 
-def _stage(width: int, out_width: int, stride: int) -> list[nn.Module]:
-    return [Block(width, out_width, stride), Block(out_width, out_width, 1)]
-
-
 def preact_resnet18(*, num_classes: int, in_channels: int = 3) -> Backbone:
     """Build PreAct-ResNet-18 with a 3x3 stem, 11.2 M parameters.
 
@@ -40,9 +36,9 @@ def preact_resnet18(*, num_classes: int, in_channels: int = 3) -> Backbone:
     """
     stages = (
         nn.Conv2d(in_channels, 64, 3, padding=1, bias=False),
-        nn.Sequential(*_stage(64, 64, 1)),
-        nn.Sequential(*_stage(64, 128, 2)),
-        nn.Sequential(*_stage(128, 256, 2)),
-        nn.Sequential(*_stage(256, 512, 2), nn.BatchNorm2d(512), nn.ReLU()),
+        nn.Sequential(Block(64, 64, 1), Block(64, 64, 1)),
+        nn.Sequential(Block(64, 128, 2), Block(128, 128, 1)),
+        nn.Sequential(Block(128, 256, 2), Block(256, 256, 1)),
+        nn.Sequential(Block(256, 512, 2), Block(512, 512, 1), nn.BatchNorm2d(512), nn.ReLU()),
     )
     return Backbone(stages, num_features=512, num_classes=num_classes)

@@ -67,11 +67,7 @@ def require_pretrained(backbone: str, pretrained: str) -> None:
 
 
 def prepare_pretrained(backbone: str, pretrained: Pretrained, data_root: Path) -> Path:
-    """Return the verified file, downloaded if it is not there.
-
-    Raises:
-        DataError: it is missing and cannot be downloaded, or it is not what its name says.
-    """
+    """Return the verified file, downloaded if it is not there; raise ``DataError`` if it cannot be, or is broken."""
     require_pretrained(backbone, pretrained)
     if pretrained == timm_weights.WEIGHTS:
         return timm_weights.prepare_weights(backbone, data_root)

@@ -1,4 +1,4 @@
-"""Stochastic depth and DropBlock in the residual networks of small images, added to a network that is built.
+"""Stochastic depth (drop-path) and DropBlock in residual networks, added to a network that is built.
 
 Huang, Sun, Liu, Sedra, Weinberger, "Deep Networks with Stochastic Depth", ECCV 2016 (arXiv:1603.09382); Ghiasi, Lin,
 Le, "DropBlock: A Regularization Method for Convolutional Networks", NeurIPS 2018 (arXiv:1810.12890).
@@ -33,12 +33,10 @@ def residual_blocks(module: nn.Module) -> list[nn.Module]:
 
 
 def add_drop_path(backbone: Backbone, rate: float) -> None:
-    """Let each block lose its residual branch, for each image by itself, with a probability that grows with depth.
+    """Let each block lose its residual branch, for each image by itself, with a probability up to ``rate``, in place.
 
-    Args:
-        backbone: changed in place.
-        rate: the probability of the last block; that of the first is 0. What stays is scaled up in training, where
-            the paper scales down in testing.
+    The probability grows linearly with depth, from 0 at the first block. Branches that stay are scaled up in training,
+    where the paper scales down in testing.
     """
     blocks = residual_blocks(backbone)
     for index, block in enumerate(blocks):
@@ -47,15 +45,11 @@ def add_drop_path(backbone: Backbone, rate: float) -> None:
 
 
 def add_drop_block(backbone: Backbone, probability: float, size: int) -> None:
-    """Let the output of each block of the last stages lose squares, in each channel its own.
+    """Let the output of each block of the last stages lose squares, in each channel its own, in place.
 
-    Args:
-        backbone: changed in place.
-        probability: the share of a map that is dropped, one less the paper's ``keep_prob``.
-        size: the side of a square in pixels of the map; a smaller map is dropped whole.
-
-    The paper drops after every convolution and shortcut, from a share that grows during training; here each block drops
-    once, and the share stays.
+    ``probability`` is the share of a map that is dropped, 1 - ``keep_prob`` of the paper; ``size`` is the side of a
+    square in pixels of the map, of which a smaller one is dropped whole. The paper drops after every convolution and
+    shortcut, a share that grows during training; here each block drops once, and the share stays.
     """
     for stage in backbone.stages[-REGULARISED_STAGES:]:
         for block in residual_blocks(stage):
@@ -71,12 +65,9 @@ def _drop_block(p: float, size: int, module: nn.Module, _: object, maps: Tensor)
 
 
 def drop_block(maps: Tensor, p: float, size: int) -> Tensor:
-    """Return maps (B, C, H, W) without random squares; what stays is scaled up to make up for them.
+    """Return maps (B, C, H, W) without random squares, at most as large as a map; the rest is scaled up accordingly.
 
-    Args:
-        maps: left unchanged.
-        p: roughly the share that is dropped: squares may overlap.
-        size: the side of a square; a map's own side if that is less.
+    The share that is dropped is roughly ``p``, because squares may overlap.
     """
     height, width = maps.shape[2:]
     size = min(size, height, width)

@@ -110,11 +110,7 @@ class TimmTransformer(TimmBackbone):
     """A vision transformer with a class token."""
 
     def class_attention(self, images: Tensor) -> Tensor:
-        """Return the attention of the class token to each patch in the last block, (B, h, w), the mean of the heads.
-
-        Args:
-            images: (B, C, H, W) normalised.
-        """
+        """Return the attention of the class token to each patch in the last block, (B, h, w), the mean of the heads."""
         before = as_model_has_it(self.encode(images, 0, -1), "NLC")
         block = cast(nn.Sequential, cast(Stage, self.stages[-1]).part)[0]
         attention: Any = block.attn
@@ -140,7 +136,7 @@ def channels_first(x: Tensor, layout: str) -> Tensor:
 
 
 def as_model_has_it(maps: Tensor, layout: str) -> Tensor:
-    """Return what ``channels_first`` was given."""
+    """Return the map in timm's own layout: the inverse of ``channels_first``."""
     if layout == "NLC":
         return maps[:, :, 0].mT
     return maps.permute(0, 2, 3, 1) if layout == "NHWC" else maps
@@ -183,18 +179,10 @@ def timm_backbone(
     drop_path: float = 0.0,
     weights: Mapping[str, Tensor] | None = None,
 ) -> Backbone:
-    """Build the model ``name``, without timm's classifier.
+    """Build the model ``name``, as timm has it, without timm's classifier; raise ``ValueError`` if it cannot be built.
 
-    Args:
-        name: as timm has it, without ``PREFIX``.
-        num_classes: L of the head.
-        in_channels: C of the images; timm adapts weights to it.
-        image_size: the side of the images in pixels, for models that are built for one size.
-        drop_path: the probability to drop the last block.
-        weights: timm's state_dict of the model.
-
-    Raises:
-        ValueError: the model cannot be built for these.
+    ``image_size`` is the side of the images in pixels, for models that are built for one size, ``drop_path`` the
+    probability to drop the last block, and ``weights`` timm's state_dict, which timm adapts to the channels.
     """
     from timm.models import get_pretrained_cfg
 

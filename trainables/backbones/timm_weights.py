@@ -26,11 +26,7 @@ def require_weights(backbone: str) -> None:
 
 
 def prepare_weights(backbone: str, data_root: Path) -> Path:
-    """Return the file of the weights, ``<data root>/timm/NAME/model.safetensors``, fetched if it is not there.
-
-    Raises:
-        DataError: it is missing and cannot be fetched.
-    """
+    """Return the file of the weights, ``<data root>/timm/NAME/model.safetensors``, fetched if it is not there."""
     from huggingface_hub import hf_hub_download
     from timm.models import get_pretrained_cfg
 

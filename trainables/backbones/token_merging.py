@@ -13,14 +13,11 @@ from trainables.backbones.deit import Block, DeiT
 
 
 def merged_attention(backbone: DeiT, images: Tensor, share: float) -> Tensor:
-    """Return what the class token pays to each patch in the last block, (B, h, w), the mean of the heads.
+    """Return the attention of the class token to each patch in the last block, (B, h, w), the mean of the heads.
 
-    Args:
-        backbone: in evaluation mode, so that no drop-path is drawn.
-        images: (B, C, H, W) normalised.
-        share: of the patches, in [0, 1), that are merged away, the same number in each block but the last.
-
-    Patches that were merged share the attention of the one that they became.
+    The ``share`` of the patches, in [0, 1), is merged away, the same number in each block but the last. Patches that
+    were merged share the attention of the one that they became. Images (B, C, H, W) are normalised, and the backbone is
+    in evaluation mode, so that no drop-path is drawn.
     """
     stem, *blocks = backbone.stages
     tokens = stem(images)[:, :, 0].mT  # (B, T, D)
@@ -42,16 +39,10 @@ def merged_attention(backbone: DeiT, images: Tensor, share: float) -> Tensor:
 
 
 def attend(block: Block, query: Tensor, size: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return a block's self-attention, in which a token counts as often as it has patches.
+    """Return a block's self-attention of tokens (B, T, D), each of which counts for its ``size`` (B, T) patches.
 
-    Args:
-        block: of the transformer.
-        query: (B, T, D) normalised.
-        size: (B, T) patches in a token.
-
-    Returns:
-        What is added to the tokens, (B, T, D); the mean of the keys over the heads, (B, T, D / heads); and what the
-        class token pays to each token, (B, T), the mean over the heads.
+    It is the update of the tokens, (B, T, D); the mean of the keys over the heads, (B, T, D / heads); and the attention
+    of the class token to each token, (B, T), the mean over the heads.
     """
     attention = block.self_attention
     heads = attention.num_heads
@@ -66,11 +57,8 @@ def attend(block: Block, query: Tensor, size: Tensor) -> tuple[Tensor, Tensor, T
 def destinations(keys: Tensor, merges: int) -> Tensor:
     """Return where each token goes, (B, T) int64, when the ``merges`` most alike pairs become one: bipartite matching.
 
-    Args:
-        keys: (B, T, d) by whose angle two tokens are alike.
-        merges: at most half of the patches.
-
-    Every second token, the first among them, looks for its nearest among the others. The class token stays the first.
+    Tokens are alike by the angle between their keys (B, T, d). Every second token, the first among them, looks for its
+    nearest among the others. The class token stays the first.
     """
     unit = F.normalize(keys, dim=-1)
     scores = unit[:, ::2] @ unit[:, 1::2].mT  # (B, T / 2, T / 2)
@@ -87,14 +75,7 @@ def destinations(keys: Tensor, merges: int) -> Tensor:
 
 
 def merge(tokens: Tensor, size: Tensor, place: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Return the means of the tokens of each place, (B, count, D), weighted by their sizes, and the sum of the sizes.
-
-    Args:
-        tokens: (B, T, D).
-        size: (B, T).
-        place: (B, T) int64, below ``count``.
-        count: the number of places.
-    """
+    """Return the means of the tokens (B, T, D) of each place (B, T), by their sizes (B, T), and the sums of these."""
     total = size.new_zeros(len(size), count).scatter_add(1, place, size)
     weighted = (tokens * size[:, :, None]).to(tokens.dtype)
     summed = tokens.new_zeros(len(tokens), count, tokens.shape[2])
