@@ -7,9 +7,10 @@ torch takes seconds to import, and is imported for a configuration that ``parse`
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from trainables.config import NEUTRAL, Config, flatten, parse
+from trainables.datasets.data_config import DataConfig
 from trainables.epoch import Diverged, Epoch
 from trainables.metric import METRICS
 from trainables.recipes.presets import PRESETS
@@ -19,14 +20,11 @@ class Resolved(NamedTuple):
     """A configuration in its two forms."""
 
     flat: dict[str, Any]  # every key that determines a run's numbers, with defaults
-    settings: Config
+    settings: DataConfig  # the typed form: that of the trainable
 
 
-class Report(Protocol):
-    """Takes a finished epoch, and a function that writes a checkpoint into a folder."""
-
-    def __call__(self, epoch: Epoch, save: Callable[[Path], None]) -> None:
-        """Receive an epoch; the loop calls this after each."""
+# It receives each finished epoch, and a function that writes a checkpoint into a folder.
+Report = Callable[[Epoch, Callable[[Path], None]], None]
 
 
 class Classification:

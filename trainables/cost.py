@@ -92,10 +92,7 @@ def products(settings: Config) -> int:
 
 
 def _small(settings: Config) -> Config:
-    """Return the configuration of a network of the same kind with few layers, where a ResNet for photographs has many.
-
-    One layer after another is counted in Python.
-    """
+    """Return ``settings`` with few layers in a ResNet for photographs: they are counted one by one in Python."""
     return replace(settings, backbone="resnet18_imagenet") if settings.backbone.endswith("_imagenet") else settings
 
 

@@ -1,4 +1,4 @@
-"""Finds within a second, before anything starts, what a configuration must be refused for by its arguments alone.
+"""Finds within a second, before anything starts, any fault of a configuration that no file could fix.
 
 The mixer mixes two images of noise, with noise for what it asks of the network; the network and its method are built on
 torch's device without numbers, ``meta``, once for all configurations that differ only in real numbers.
@@ -121,7 +121,7 @@ def without_numbers() -> Iterator[None]:
 def build(config: Config, dataset: Dataset) -> None:
     """Raise the ``ValueError`` that the method of ``config`` raises when it is built around its network.
 
-    It finds what no single option shows, such as a layer that the network does not have, or a mixer that needs a class
+    The fault is one that no single option shows, such as a layer that the network lacks, or a mixer that needs a class
     token.
     """
     options = {name: value for name, value in config.mixer_options.items() if not isinstance(value, float)}
@@ -135,12 +135,7 @@ def build(config: Config, dataset: Dataset) -> None:
 
 
 def rehearse(config: Config, dataset: Dataset, images: int = 2) -> None:
-    """Take a training step of ``config`` on tensors without numbers, and raise what it raises.
-
-    Args:
-        dataset: the data set as the network sees it.
-        images: the number of images in the batch.
-    """
+    """Take a training step of ``config`` on so many images without numbers, and raise the errors that it raises."""
     with without_numbers():
         pixels, labels = torch.rand(images, *dataset.image_shape), torch.zeros(images, dtype=torch.long)
         loss, _ = _method(config, dataset, build_network(config, dataset))(pixels, labels, Generator())
@@ -177,12 +172,7 @@ def map_shapes(config: Config, dataset: Dataset) -> Shapes:
 
 
 def mix_noise(config: Config, dataset: Dataset, shapes: Shapes) -> Mixed:
-    """Return two images of noise, mixed by ``config``; the mixer raises ``ValueError`` for options that it refuses.
-
-    Args:
-        dataset: the data set as the network sees it.
-        shapes: the result of ``map_shapes``; what the mixer asks of the network is noise of these shapes.
-    """
+    """Return two images of noise, mixed by ``config``; the mixer raises ``ValueError`` for options that it refuses."""
     mixer, rng = MIXERS[config.mixer], Generator()
     channels, *sides = dataset.image_shape
     if inputs_of(config.mixer):  # on large images these take seconds
@@ -194,15 +184,7 @@ def mix_noise(config: Config, dataset: Dataset, shapes: Shapes) -> Mixed:
 def mixer_arguments(
     config: Config, dataset: Dataset, images: Tensor, shapes: Shapes, rng: Generator
 ) -> dict[str, object]:
-    """Return the options of the mixer, and noise for all that it asks of the network or of its method.
-
-    Args:
-        config: names the mixer.
-        dataset: of the images.
-        images: (B, C, H, W).
-        shapes: the result of ``map_shapes``.
-        rng: the source of the noise, on the device of ``images``.
-    """
+    """Return the options of the mixer, and noise, by the shapes of the maps, for all that it asks of the network."""
     options = {**config.mixer_options, **_noise(images, dataset.num_classes, shapes, rng)}
     parameters = inspect.signature(MIXERS[config.mixer]).parameters
     return {name: value for name, value in options.items() if name in parameters}

@@ -5,10 +5,11 @@ last = train({"dataset": "cifar10", "search_channels": 8, "search_cells": 4, ...
 torch takes seconds to import, and is imported with the first run: ``--help`` does not wait for it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from trainables.classify import Report, Resolved
 from trainables.darts.search_config import NEUTRAL, SearchConfig, flatten, parse
 from trainables.epoch import Diverged, Epoch
 from trainables.metric import RULES, Metric
@@ -47,13 +48,6 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-class Resolved(NamedTuple):
-    """A configuration in its two forms."""
-
-    flat: dict[str, Any]
-    settings: SearchConfig
-
-
 class ArchitectureSearch:
     """The trainable of studies of architecture search, and what a platform asks of it before it starts."""
 
@@ -71,7 +65,7 @@ class ArchitectureSearch:
         self,
         settings: SearchConfig | Mapping[str, Any],
         seed: int,
-        report: Callable[[Epoch, Callable[[Path], None]], None] = lambda epoch, save: None,
+        report: Report = lambda epoch, save: None,
         *,
         resume_from: Path | None = None,
         data_root: Path = Path("data"),
