@@ -49,6 +49,7 @@ PRIVATE = {
     "mixlab.cluster.ray_private": "mixlab/cluster/test_ray_private.py",
     "mixlab.tracking.mlflow_private": "mixlab/tracking/test_mlflow_private.py",
     "mixlab.search.optuna_private": "mixlab/search/test_optuna_private.py",
+    "trainables.compilation": "trainables/test_compilation.py",
     "trainables.rehearsal": "trainables/test_rehearsal.py",
     "trainables.mixers.mixed": "trainables/mixers/test_torch_private.py",
 }

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from trainables import memory
-from trainables.backbones.backbone import Backbone
 from trainables.backbones.pretrained import Weights
+from trainables.compilation import compile_speedup, compile_stages
 from trainables.config import Config
 from trainables.datasets.data_config import DataConfig
 from trainables.datasets.dataset import BatchSource
@@ -97,9 +97,7 @@ class Run:
             parts = list(zip(images.split(self.settings.part_size), labels.split(self.settings.part_size), strict=True))
             for part in parts:
                 with gradients_kept(self.trained, last=part is parts[-1]):
-                    with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-                        loss, log = self.trained(*part, mixer)
-                    self.scaler.scale(loss * (len(part[0]) / len(images))).backward()
+                    loss, log = self.passes(part, mixer, len(part[0]) / len(images))
                 for name, value in {"train_loss": loss.detach(), **log}.items():
                     # Summed on the device, in float64: reading a number each step would stall a GPU.
                     total = value.detach().double().mean(dim=0) * len(part[0])  # () or (M,)
@@ -114,6 +112,13 @@ class Run:
         means = {name: float(total) / seen for name, total in sums.items() if not total.ndim}
         histograms = {name: tuple(float(bin) / seen for bin in total) for name, total in sums.items() if total.ndim}
         return means, time.perf_counter() - start, histograms
+
+    def passes(self, part: tuple[Tensor, Tensor], mixer: Generator, share: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """Send a part of a batch through the network and back; return its loss, weighted by ``share``, and the log."""
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+            loss, log = self.trained(*part, mixer)
+        self.scaler.scale(loss * share).backward()
+        return loss, log
 
     @property
     def steps(self) -> int:
@@ -188,6 +193,11 @@ class Run:
             "params": sum(parameter.numel() for parameter in self.method.evaluated.backbone.parameters()),
             "peak_memory_mib": peak,
         }
+        if self.settings.compile:
+            shape = (self.settings.part_size, *dataset_of(self.settings).image_shape)
+            part = torch.rand(shape, device=self.device), torch.zeros(shape[0], dtype=torch.long, device=self.device)
+            mixer = generator(self.seed, "compile_speedup", 0, self.device)
+            whole["compile_speedup"] = compile_speedup(self.method, lambda: self.passes(part, mixer, 1.0))
         return latest._replace(metrics={**latest.metrics, **whole})
 
     def save(self, folder: Path) -> None:
@@ -218,13 +228,6 @@ class Run:
         self.optimiser.load_state_dict(state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])
         self.history = [Epoch(*epoch) for epoch in state["history"]]
-
-
-def compile_stages(method: nn.Module) -> None:
-    """Let torch compile every stage of every backbone in place; names and numbers of the weights stay."""
-    for backbone in [module for module in method.modules() if isinstance(module, Backbone)]:
-        for stage in backbone.stages:
-            stage.compile()
 
 
 def model_state(module: nn.Module) -> dict[str, Tensor]:

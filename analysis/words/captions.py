@@ -80,6 +80,11 @@ def notes(level: LevelTable) -> list[str]:
         lines.append(
             f"{count_text(dirty, 'run')} of {len(finished)} had uncommitted changes: the commit alone is not the code."
         )
+    speedup = finished.get("metric.compile_speedup", pd.Series(dtype=float)).median()
+    if speedup < 1:
+        lines.append(
+            f"Compilation slowed the steps down to {speedup:.2f} times their speed without it (median of runs)."
+        )
     failed = runs.loc[runs["status"] == State.FAILED.value, ["arm", "seed", "error"]]
     for arm, seed, error in failed.head(MOST_FAILURES).itertuples(index=False):
         where = f"{level.name}, " if level.levels else ""

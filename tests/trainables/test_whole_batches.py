@@ -1,8 +1,7 @@
-"""The ways of a batch through the network: in parts, compiled, or by deterministic operations only."""
+"""The ways of a batch through the network: in parts, or by deterministic operations only."""
 
 import copy
 from collections.abc import Iterator
-from functools import partialmethod
 from typing import Any
 
 import pytest
@@ -113,15 +112,3 @@ def test_deterministic_runs_have_the_same_numbers_and_leave_no_trace(monkeypatch
     two.train_epoch(1)
     for name, value in weights(one).items():
         assert torch.equal(value, weights(two)[name]), name
-
-
-@pytest.mark.slow
-def test_a_compiled_run_has_the_same_numbers_up_to_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Without the C++ compiler of torch's default backend, which takes a minute: the graphs are traced all the same.
-    traced = partialmethod(nn.Module.compile, backend="aot_eager")
-    monkeypatch.setattr(nn.Module, "compile", traced)
-    plain, compiled = run_of(mixer="manifoldmix"), run_of(mixer="manifoldmix", compile=True)
-    assert list(plain.method.state_dict()) == list(compiled.method.state_dict())
-    for run in (plain, compiled):
-        run.train_epoch(1)
-    torch.testing.assert_close(weights(compiled), weights(plain), rtol=1e-4, atol=1e-5)

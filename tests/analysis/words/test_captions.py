@@ -1,3 +1,4 @@
+import math
 import re
 
 import pytest
@@ -131,6 +132,13 @@ def test_what_is_uneven_is_told(level_of, column, value, told):
     lines = notes(level_of(full(), change=change))
     assert len(lines) == 1
     assert told in lines[0]
+
+
+@pytest.mark.parametrize(("speedup", "said"), [(0.8, True), (1.3, False), (math.nan, False)])
+def test_a_compilation_that_slows_down_is_told(level_of, speedup, said):
+    level = level_of(full(), change=lambda runs: runs.assign(**{"metric.compile_speedup": speedup}))
+    note = "Compilation slowed the steps down to 0.80 times their speed without it (median of runs)."
+    assert notes(level) == ([note] if said else [])
 
 
 def test_a_finished_run_without_the_metric_is_told(level_of):

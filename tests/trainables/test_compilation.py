@@ -1,0 +1,62 @@
+"""A compiled run: what is compiled of it, its numbers, and what is said of its speed."""
+
+import importlib
+from collections.abc import Callable
+from functools import partialmethod
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.fx import GraphModule
+
+from tests.trainables.test_whole_batches import run_of, weights
+
+PIN = "the pin of torch in constraints.txt: trainables.compilation sets torch._dynamo.config.recompile_limit"
+
+
+class Graphs:
+    """A compiler that counts what it is given, and leaves it as it is: torch's own needs a minute."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, graph: GraphModule, inputs: list[Any]) -> Callable[..., Any]:
+        self.count += 1
+        return graph.forward
+
+
+@pytest.fixture
+def graphs(monkeypatch: pytest.MonkeyPatch) -> Graphs:
+    counted = Graphs()
+    monkeypatch.setattr(nn.Module, "compile", partialmethod(nn.Module.compile, backend=counted))
+    return counted
+
+
+def test_the_limit_is_where_the_pinned_torch_has_it() -> None:
+    assert hasattr(importlib.import_module("torch._dynamo.config"), "recompile_limit"), PIN
+
+
+@pytest.mark.slow
+def test_a_compiled_run_has_the_same_numbers_up_to_rounding_and_stays_as_it_is_when_it_is_timed(graphs: Graphs) -> None:
+    plain, compiled = (run_of(mixer="manifoldmix", epochs=1, compile=each) for each in (False, True))
+    assert list(plain.method.state_dict()) == list(compiled.method.state_dict())
+    for run in (plain, compiled):
+        run.next_epoch()
+    torch.testing.assert_close(weights(compiled), weights(plain), rtol=1e-4, atol=1e-5)
+    before = {name: value.clone() for name, value in compiled.method.state_dict().items()}
+    assert compiled.epoch().metrics["compile_speedup"] > 0
+    assert "compile_speedup" not in plain.epoch().metrics
+    assert all(torch.equal(value, before[name]) for name, value in compiled.method.state_dict().items())
+
+
+@pytest.mark.slow
+def test_every_stage_is_compiled_for_training_and_testing_in_each_of_many_runs_of_a_process(graphs: Graphs) -> None:
+    counts = []
+    for _ in range(3):
+        graphs.count = 0
+        run = run_of(mixer="cutmix", compile=True, epochs=1)
+        run.next_epoch()
+        counts.append(graphs.count)
+    stages = len(run.method.network.backbone.stages)  # type: ignore[attr-defined]
+    assert counts == [3 * stages] * 3  # batches of 8 and of 4 in training, and the batch of the test
