@@ -9,6 +9,9 @@ CIFAR10 := $(BIN)/python -c "from pathlib import Path; from trainables.datasets 
 
 LONGEST := tests/mixlab/test_losses.py tests/mixlab/cluster/test_several_gpus.py tests/studies/test_end_to_end.py
 
+# Each file is compiled once for all processes of the tests, also where the environment says otherwise.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: study test test-images fast lint docs debian bench setup clean
 
 # As much of the study as decides something within ten minutes on two processors.

@@ -57,17 +57,20 @@ def values_by_arm(runs: pd.DataFrame, metric: str, references: Sequence[str]) ->
         if arm not in arms:
             what = "baseline" if arm == references[0] else "reference"
             raise ValueError(f"the {what} {arm!r} is not an arm; the arms are: {', '.join(map(str, arms)) or 'none'}")
-    values = runs.set_index("seed")[column].astype(float)
-    rows: dict[str, dict[int, int]] = {arm: {} for arm in arms}  # of each arm, the row of each seed
-    for row, (arm, seed, value) in enumerate(zip(runs["arm"], values.index, values, strict=True)):
+    seeds, dtype = runs["seed"].tolist(), runs["seed"].dtype
+    values: dict[str, dict[int, float]] = {arm: {} for arm in arms}  # by seed
+    for arm, seed, value in zip(runs["arm"].tolist(), seeds, runs[column].astype(float).tolist(), strict=True):
         if not math.isfinite(value):
             continue
-        if seed in rows[arm]:
+        if seed in values[arm]:
             raise ValueError(
                 f"arm {arm!r} has seed {seed} twice: give one run of each seed, of one level of every factor"
             )
-        rows[arm][seed] = row
-    return {arm: values.iloc[list(of_seeds.values())] for arm, of_seeds in rows.items()}
+        values[arm][seed] = value
+    return {
+        arm: pd.Series(list(found.values()), pd.Index(list(found), dtype=dtype, name="seed"), float, column)
+        for arm, found in values.items()
+    }
 
 
 def metric_column(runs: pd.DataFrame, metric: str) -> str:

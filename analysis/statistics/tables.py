@@ -5,6 +5,7 @@ otherwise: :func:`level_tables` corrects p for the comparisons of every table at
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -31,7 +32,7 @@ from mixlab.spec.metric import Metric
 from mixlab.spec.state import State
 
 LOST = tuple(state.value for state in State if state is not State.DONE)  # the states of cells that have no value
-COLUMNS = ("n", "mean", "sd", "gain", "gain_low", "gain_high", "p", "p_family", "win")
+GAINS = ["gain", "gain_low", "gain_high", "p"]
 OVER_BASELINE = ("over_baseline", "over_baseline_low", "over_baseline_high")
 
 
@@ -113,16 +114,14 @@ def ablation_table(
     """
     values = values_by_arm(runs, metric, [baseline, *(against or {}).values()])
     differences = paired_differences(runs, metric, baseline, against)
-    table = pd.DataFrame(index=pd.Index(list(values), name="arm"), columns=list(COLUMNS), dtype=float)
-    for arm, series in values.items():
-        table.loc[arm, ["n", "mean", "sd"]] = [len(series), *mean_and_sd(series)]
-    for arm, pairs in differences.items():
-        table.loc[arm, ["gain", "gain_low", "gain_high"]] = list(mean_interval(pairs))
-        table.loc[arm, "p"] = sign_flip_p(pairs)
-    table.loc[list(differences), "p_family"] = family_p(aligned(differences.values()))
+    means = [(len(series), *mean_and_sd(series)) for series in values.values()]
+    gains = [(*mean_interval(pairs), sign_flip_p(pairs)) for pairs in differences.values()]
+    compared = pd.DataFrame(gains, pd.Index(list(differences)), GAINS, float)
+    compared["p_family"] = family_p(aligned(differences.values()))
+    table = pd.DataFrame(means, pd.Index(list(values), name="arm"), ["n", "mean", "sd"]).join(compared)
     good = table["gain"] > 0 if higher_is_better else table["gain"] < 0
     found = (table["p_family"] < ALPHA) & (higher_is_better is not None)
-    return table.assign(n=table["n"].astype(int), win=found & good)
+    return table.assign(win=found & good)
 
 
 def level_tables(
@@ -187,8 +186,9 @@ def _detailed(
         table[list(OVER_BASELINE)] = [mean_interval(over.get(arm, ())) for arm in values]
     references = {arm: values[against.get(arm, baseline)] for arm in differences}
     table["p_beats"] = [probability_of_beating(series, references.get(arm, ())) for arm, series in values.items()]
+    counts = Counter(zip(runs["arm"].tolist(), runs["status"].tolist(), strict=True))
     for status in LOST:
-        table[status] = (runs["status"] == status).groupby(runs["arm"]).sum().reindex(table.index).astype(int)
+        table[status] = [counts[arm, status] for arm in table.index]
     return table
 
 
