@@ -15,19 +15,19 @@ learns nothing from it: its gain is due to batch norm, which sees statistics of 
 
 from mixlab import Arm, Study, main
 from trainables import classify
-from trainables.recipes import CIFAR100_RESNET18
+from trainables.recipes import CIFAR100_RESNET18, RAW_PASS, SUMIX, WITHOUT_SUMIX
 
 study = Study(
     name="ablation_cifar100",
-    base={**CIFAR100_RESNET18, "sumix.lam": "fixed", "sumix.regulariser": "none"},
+    base={**CIFAR100_RESNET18, **WITHOUT_SUMIX},
     factors={"mixer": ("cutmix", "saliencymix")},
     arms=(
         Arm("baseline", {}),
-        Arm("raw pass", {"sumix.regulariser": "s", "sumix.zeta": 0.0}, control=True),
+        Arm("raw pass", RAW_PASS, control=True),
         Arm("+ lam", {"sumix.lam": "learned"}),
         Arm("+ l_s", {"sumix.lam": "learned", "sumix.regulariser": "s"}, against="+ lam"),
         Arm("+ l_u", {"sumix.lam": "learned", "sumix.regulariser": "u"}, against="+ lam"),
-        Arm("+ l_su", {"sumix.lam": "learned", "sumix.regulariser": "su"}, against="+ lam"),
+        Arm("+ l_su", SUMIX, against="+ lam"),
     ),
 )
 

@@ -16,20 +16,20 @@ table gives 1.96.
 
 from mixlab import Arm, Study, main
 from trainables import classify
-from trainables.recipes import CUB200, ON_CIFAR10, sumix_settings
+from trainables.recipes import CUB200, ON_CIFAR10, RAW_PASS, SUMIX, WITHOUT_SUMIX, sumix_settings
 
 study = Study(
     name="ablation_cub",
-    base={**CUB200, "sumix.lam": "fixed", "sumix.regulariser": "none"},
+    base={**CUB200, **WITHOUT_SUMIX},
     factors={"mixer": ("fmix", "saliencymix")},
     settings=sumix_settings,
     arms=(
         Arm("baseline", {}),
-        Arm("raw pass", {"sumix.regulariser": "s", "sumix.zeta": 0.0}, control=True),
+        Arm("raw pass", RAW_PASS, control=True),
         Arm("+ lam", {"sumix.lam": "learned"}),
         Arm("+ l_s", {"sumix.lam": "learned", "sumix.regulariser": "s"}, against="+ lam"),
         Arm("+ l_u", {"sumix.lam": "learned", "sumix.regulariser": "u"}, against="+ lam"),
-        Arm("+ l_su", {"sumix.lam": "learned", "sumix.regulariser": "su"}, against="+ lam"),
+        Arm("+ l_su", SUMIX, against="+ lam"),
     ),
     presets=ON_CIFAR10,
 )

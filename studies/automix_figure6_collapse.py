@@ -23,10 +23,7 @@ study = Study(
     name="automix_figure6_collapse",
     base={**TINY_IMAGENET, "mixer": "automix", "automix.preset": "paper"},
     settings=cell_settings,
-    arms=(
-        Arm("none", {"mixer.pipeline": "none"}),
-        Arm("mp", {"mixer.pipeline": "mp"}),
-    ),
+    arms=(Arm("none", {"mixer.pipeline": "none"}), Arm("mp", {"mixer.pipeline": "mp"})),
     presets={
         **ON_CIFAR10,
         "quick": {

@@ -22,11 +22,7 @@ study = Study(
     base={**CIFAR100_RESNET18, "mixer": "automix"},
     factors={"backbone": ("resnet18", "resnext50")},
     settings=cell_settings,
-    arms=(
-        Arm("automix", {}),
-        Arm("samix", {"mixer": "samix"}),
-        Arm("adautomix", {"mixer": "adautomix"}),
-    ),
+    arms=(Arm("automix", {}), Arm("samix", {"mixer": "samix"}), Arm("adautomix", {"mixer": "adautomix"})),
     presets=ON_CIFAR10,
 )
 

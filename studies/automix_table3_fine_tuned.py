@@ -16,10 +16,8 @@ CUB-200 with ResNet-18 and ResNeXt-50, Aircraft with both
     resizemix     78.50  84.77  78.10  84.08
     automix       79.87  86.56  81.37  86.72
 
-SUMix ran some of these baselines again with other results, which the table of a run shows. AutoMix is tested by its
-slow copy with the head for mixed images; OpenMixup, the source of the paper's numbers, reports the best of four heads,
-chosen on the test set. It is set as OpenMixup sets it for the data set; --set automix.preset=paper takes the paper's
-definition.
+SUMix ran some of these baselines again with other results, which the table of a run shows. AutoMix is set and tested as
+in automix_table1_cifar100.py.
 """
 
 from mixlab import Arm, Study, main

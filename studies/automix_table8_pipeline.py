@@ -24,11 +24,7 @@ study = Study(
     name="automix_table8_pipeline",
     base=CIFAR100_RESNET18,
     factors={
-        "dataset": {
-            "cifar100": CIFAR100_RESNET18,
-            "tiny_imagenet": TINY_IMAGENET,
-            "imagenet": IMAGENET_100,
-        },
+        "dataset": {"cifar100": CIFAR100_RESNET18, "tiny_imagenet": TINY_IMAGENET, "imagenet": IMAGENET_100},
         "mixer": ("mixup", "cutmix", "automix"),
     },
     settings=cell_settings,

@@ -26,16 +26,8 @@ from trainables import classify
 from trainables.recipes import CIFAR100_DEIT_SMALL, TRANSFORMER_ON_CIFAR10, cell_settings
 
 MIXERS = (
-    "mixup",
-    "cutmix",
-    "mixup_cutmix",
-    "saliencymix",
-    "attentivemix",
-    "fmix",
-    "gridmix",
-    "puzzlemix",
-    "resizemix",
-    "automix",
+    *("mixup", "cutmix", "mixup_cutmix", "saliencymix", "attentivemix"),
+    *("fmix", "gridmix", "puzzlemix", "resizemix", "automix"),
 )
 
 study = Study(

@@ -15,7 +15,7 @@ Expected, from the paper: zeta 0.5 and alpha 0.2 are what it uses with CutMix (7
 
 from mixlab import Arm, Float, Search, Study, main
 from trainables import classify
-from trainables.recipes import CIFAR100_RESNET18
+from trainables.recipes import CIFAR100_RESNET18, SUMIX
 
 QUICK = {"dataset": "cifar10", "train_images": 1000, "validation": 0.25, "test_images": 2000, "epochs": 5, "seeds": 2}
 
@@ -24,11 +24,7 @@ study = Search(
         name="search_zeta_alpha",
         base={**CIFAR100_RESNET18, "sumix.lam": "fixed", "sumix.regulariser": "none", "sumix.zeta": 0.0},
         factors={"mixer": ("cutmix", "mixup", "saliencymix", "fmix")},
-        arms=(
-            Arm("plain", {}),
-            Arm("raw pass", {"sumix.regulariser": "s"}, control=True),
-            Arm("sumix", {"sumix.lam": "learned", "sumix.regulariser": "su"}),
-        ),
+        arms=(Arm("plain", {}), Arm("raw pass", {"sumix.regulariser": "s"}, control=True), Arm("sumix", SUMIX)),
         presets={"quick": QUICK},
     ),
     space={

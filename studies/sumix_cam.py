@@ -15,18 +15,18 @@ mixing as SUMix does and learns nothing from it.
 
 from mixlab import Arm, Study, main
 from trainables import classify
-from trainables.recipes import IMAGENET_100, ON_CIFAR10
+from trainables.recipes import IMAGENET_100, ON_CIFAR10, RAW_PASS, SUMIX, WITHOUT_SUMIX
 
 CUTMIX = {"mixer": "cutmix", "mixer.alpha": 0.2}
 
 study = Study(
     name="sumix_cam",
-    base={**IMAGENET_100, "mixer": "none", "sumix.lam": "fixed", "sumix.regulariser": "none"},
+    base={**IMAGENET_100, "mixer": "none", **WITHOUT_SUMIX},
     arms=(
         Arm("none", {}),
         Arm("CutMix", CUTMIX),
-        Arm("raw pass", {**CUTMIX, "sumix.regulariser": "s", "sumix.zeta": 0.0}, against="CutMix", control=True),
-        Arm("CutMix + SUMix", {**CUTMIX, "sumix.lam": "learned", "sumix.regulariser": "su"}, against="CutMix"),
+        Arm("raw pass", {**CUTMIX, **RAW_PASS}, against="CutMix", control=True),
+        Arm("CutMix + SUMix", {**CUTMIX, **SUMIX}, against="CutMix"),
     ),
     presets=ON_CIFAR10,
 )

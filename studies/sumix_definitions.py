@@ -21,17 +21,16 @@ Paper, top-1 %, median of the last 10 epochs: baseline 78.17, SUMix 79.78; there
 
 from mixlab import Arm, Study, main
 from trainables import classify
-from trainables.recipes import CIFAR100_RESNET18
+from trainables.recipes import CIFAR100_RESNET18, RAW_PASS, SUMIX, WITHOUT_SUMIX
 
-SUMIX = {"sumix.lam": "learned", "sumix.regulariser": "su"}
 PAPER = "SUMix as in the paper"
 
 study = Study(
     name="sumix_definitions",
-    base={**CIFAR100_RESNET18, "mixer": "cutmix", "sumix.lam": "fixed", "sumix.regulariser": "none"},
+    base={**CIFAR100_RESNET18, "mixer": "cutmix", **WITHOUT_SUMIX},
     arms=(
         Arm("baseline", {}),
-        Arm("raw pass", {"sumix.regulariser": "s", "sumix.zeta": 0.0}, control=True),
+        Arm("raw pass", RAW_PASS, control=True),
         Arm(PAPER, SUMIX),
         Arm("statistics left", {**SUMIX, "sumix.raw_statistics": "leave"}, against=PAPER),
         Arm("distance detached", {**SUMIX, "sumix.distance_gradient": "detach"}, against=PAPER),

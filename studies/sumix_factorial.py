@@ -17,13 +17,9 @@ arm "raw pass", a control, runs the batch before mixing as SUMix does and learns
 
 from mixlab import Arm, Study, factorial, main
 from trainables import classify
-from trainables.recipes import CIFAR100_RESNET18
+from trainables.recipes import CIFAR100_RESNET18, RAW_PASS, WITHOUT_SUMIX
 
-TERMS = (
-    ("lam", {"sumix.lam": "learned"}),
-    ("l_s", {"sumix.regulariser": "s"}),
-    ("l_u", {"sumix.regulariser": "u"}),
-)
+TERMS = (("lam", {"sumix.lam": "learned"}), ("l_s", {"sumix.regulariser": "s"}), ("l_u", {"sumix.regulariser": "u"}))
 
 
 def with_both(arm: Arm) -> Arm:
@@ -34,12 +30,9 @@ def with_both(arm: Arm) -> Arm:
 
 study = Study(
     name="sumix_factorial",
-    base={**CIFAR100_RESNET18, "mixer": "cutmix", "sumix.lam": "fixed", "sumix.regulariser": "none"},
+    base={**CIFAR100_RESNET18, "mixer": "cutmix", **WITHOUT_SUMIX},
     factors={"sumix.preset": ("paper", "release")},
-    arms=(
-        *map(with_both, factorial(TERMS)),
-        Arm("raw pass", {"sumix.regulariser": "s", "sumix.zeta": 0.0}, control=True),
-    ),
+    arms=(*map(with_both, factorial(TERMS)), Arm("raw pass", RAW_PASS, control=True)),
 )
 
 if __name__ == "__main__":

@@ -15,30 +15,19 @@ The arm "raw pass", a control, runs the batch before mixing as SUMix does and le
 
 from mixlab import Arm, Study, main
 from trainables import classify
-from trainables.recipes import CIFAR100_RESNET18, sumix_settings
+from trainables.recipes import CIFAR100_RESNET18, RAW_PASS, SUMIX, WITHOUT_SUMIX, sumix_settings
 
 MIXERS = (
-    "cutmix",
-    "fmix",
-    "saliencymix",
-    "resizemix",
-    "gridmix",
-    "attentivemix",
-    "puzzlemix",
-    "dcutmix",
-    "saliency_dcutmix",
+    *("cutmix", "fmix", "saliencymix", "resizemix", "gridmix"),
+    *("attentivemix", "puzzlemix", "dcutmix", "saliency_dcutmix"),
 )
 
 study = Study(
     name="sumix_mixers_cifar100",
-    base={**CIFAR100_RESNET18, "sumix.lam": "fixed", "sumix.regulariser": "none"},
+    base={**CIFAR100_RESNET18, **WITHOUT_SUMIX},
     factors={"mixer": MIXERS},
     settings=sumix_settings,
-    arms=(
-        Arm("plain", {}),
-        Arm("raw pass", {"sumix.regulariser": "s", "sumix.zeta": 0.0}, control=True),
-        Arm("SUMix", {"sumix.lam": "learned", "sumix.regulariser": "su"}),
-    ),
+    arms=(Arm("plain", {}), Arm("raw pass", RAW_PASS, control=True), Arm("SUMix", SUMIX)),
 )
 
 if __name__ == "__main__":

@@ -19,18 +19,17 @@ The arm "raw pass", a control, runs the batch before mixing as SUMix does and le
 
 from mixlab import Arm, Study, main
 from trainables import classify
-from trainables.recipes import CIFAR100_RESNET18
+from trainables.recipes import CIFAR100_RESNET18, RAW_PASS, SUMIX, WITHOUT_SUMIX
 
-SUMIX = {"sumix.lam": "learned", "sumix.regulariser": "su"}
 ZETAS = (0.1, 0.2, 0.5, 1.0)
 
 study = Study(
     name="sumix_zeta",
-    base={**CIFAR100_RESNET18, "sumix.lam": "fixed", "sumix.regulariser": "none"},
+    base={**CIFAR100_RESNET18, **WITHOUT_SUMIX},
     factors={"mixer": ("cutmix", "fmix", "saliencymix", "resizemix"), "mixer.alpha": (0.2, 1.0)},
     arms=(
         Arm("baseline", {}),
-        Arm("raw pass", {"sumix.regulariser": "s", "sumix.zeta": 0.0}, control=True),
+        Arm("raw pass", RAW_PASS, control=True),
         *(Arm(f"zeta {zeta}", {**SUMIX, "sumix.zeta": zeta}) for zeta in ZETAS),
     ),
 )

@@ -18,25 +18,26 @@ The arm "raw pass", a control, runs the batch before mixing as SUMix does and le
 
 from mixlab import Arm, Study, main
 from trainables import classify
-from trainables.recipes import CIFAR100_RESNET18, CIFAR100_RESNEXT50, CIFAR100_WRN28_8, ON_CIFAR10, sumix_settings
+from trainables.recipes import (
+    CIFAR100_RESNET18,
+    CIFAR100_RESNEXT50,
+    CIFAR100_WRN28_8,
+    ON_CIFAR10,
+    RAW_PASS,
+    SUMIX,
+    WITHOUT_SUMIX,
+    sumix_settings,
+)
 
 study = Study(
     name="table1_cifar100",
-    base={**CIFAR100_RESNET18, "sumix.lam": "fixed", "sumix.regulariser": "none"},
+    base={**CIFAR100_RESNET18, **WITHOUT_SUMIX},
     factors={
-        "backbone": {
-            "resnet18": CIFAR100_RESNET18,
-            "resnext50": CIFAR100_RESNEXT50,
-            "wrn28_8": CIFAR100_WRN28_8,
-        },
+        "backbone": {"resnet18": CIFAR100_RESNET18, "resnext50": CIFAR100_RESNEXT50, "wrn28_8": CIFAR100_WRN28_8},
         "mixer": ("cutmix", "fmix", "saliencymix", "resizemix"),
     },
     settings=sumix_settings,
-    arms=(
-        Arm("baseline", {}),
-        Arm("raw pass", {"sumix.regulariser": "s", "sumix.zeta": 0.0}, control=True),
-        Arm("SUMix", {"sumix.lam": "learned", "sumix.regulariser": "su"}),
-    ),
+    arms=(Arm("baseline", {}), Arm("raw pass", RAW_PASS, control=True), Arm("SUMix", SUMIX)),
     presets=ON_CIFAR10,
 )
 

@@ -17,21 +17,14 @@ The arm "raw pass", a control, runs the batch before mixing as SUMix does and le
 
 from mixlab import Arm, Study, main
 from trainables import classify
-from trainables.recipes import ON_CIFAR10, TINY_IMAGENET, sumix_settings
+from trainables.recipes import ON_CIFAR10, RAW_PASS, SUMIX, TINY_IMAGENET, WITHOUT_SUMIX, sumix_settings
 
 study = Study(
     name="table1_tiny_imagenet",
-    base={**TINY_IMAGENET, "sumix.lam": "fixed", "sumix.regulariser": "none"},
-    factors={
-        "backbone": ("resnet18", "resnext50"),
-        "mixer": ("cutmix", "fmix", "saliencymix", "resizemix"),
-    },
+    base={**TINY_IMAGENET, **WITHOUT_SUMIX},
+    factors={"backbone": ("resnet18", "resnext50"), "mixer": ("cutmix", "fmix", "saliencymix", "resizemix")},
     settings=sumix_settings,
-    arms=(
-        Arm("baseline", {}),
-        Arm("raw pass", {"sumix.regulariser": "s", "sumix.zeta": 0.0}, control=True),
-        Arm("SUMix", {"sumix.lam": "learned", "sumix.regulariser": "su"}),
-    ),
+    arms=(Arm("baseline", {}), Arm("raw pass", RAW_PASS, control=True), Arm("SUMix", SUMIX)),
     presets=ON_CIFAR10,
 )
 

@@ -17,21 +17,17 @@ The arm "raw pass", a control, runs the batch before mixing as SUMix does and le
 
 from mixlab import Arm, Study, main
 from trainables import classify
-from trainables.recipes import CUB200, ON_CIFAR10, sumix_settings
+from trainables.recipes import CUB200, ON_CIFAR10, RAW_PASS, SUMIX, WITHOUT_SUMIX, sumix_settings
 
 study = Study(
     name="table2_cub",
-    base={**CUB200, "sumix.lam": "fixed", "sumix.regulariser": "none"},
+    base={**CUB200, **WITHOUT_SUMIX},
     factors={
         "backbone": ("resnet18_imagenet", "resnext50_imagenet"),
         "mixer": ("cutmix", "fmix", "saliencymix", "resizemix"),
     },
     settings=sumix_settings,
-    arms=(
-        Arm("baseline", {}),
-        Arm("raw pass", {"sumix.regulariser": "s", "sumix.zeta": 0.0}, control=True),
-        Arm("SUMix", {"sumix.lam": "learned", "sumix.regulariser": "su"}),
-    ),
+    arms=(Arm("baseline", {}), Arm("raw pass", RAW_PASS, control=True), Arm("SUMix", SUMIX)),
     presets=ON_CIFAR10,
 )
 

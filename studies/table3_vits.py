@@ -17,21 +17,25 @@ The arm "raw pass", a control, runs the batch before mixing as SUMix does and le
 
 from mixlab import Arm, Study, main
 from trainables import classify
-from trainables.recipes import CIFAR100_DEIT_SMALL, CIFAR100_SWIN_TINY, ON_CIFAR10, sumix_settings
+from trainables.recipes import (
+    CIFAR100_DEIT_SMALL,
+    CIFAR100_SWIN_TINY,
+    ON_CIFAR10,
+    RAW_PASS,
+    SUMIX,
+    WITHOUT_SUMIX,
+    sumix_settings,
+)
 
 study = Study(
     name="table3_vits",
-    base={**CIFAR100_DEIT_SMALL, "sumix.lam": "fixed", "sumix.regulariser": "none"},
+    base={**CIFAR100_DEIT_SMALL, **WITHOUT_SUMIX},
     factors={
         "backbone": {"deit_small": CIFAR100_DEIT_SMALL, "swin_tiny": CIFAR100_SWIN_TINY},
         "mixer": ("cutmix", "fmix", "saliencymix", "resizemix"),
     },
     settings=sumix_settings,
-    arms=(
-        Arm("baseline", {}),
-        Arm("raw pass", {"sumix.regulariser": "s", "sumix.zeta": 0.0}, control=True),
-        Arm("SUMix", {"sumix.lam": "learned", "sumix.regulariser": "su"}),
-    ),
+    arms=(Arm("baseline", {}), Arm("raw pass", RAW_PASS, control=True), Arm("SUMix", SUMIX)),
     presets=ON_CIFAR10,
 )
 

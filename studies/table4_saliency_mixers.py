@@ -24,23 +24,22 @@ from trainables.recipes import (
     CIFAR100_RESNET18,
     CIFAR100_RESNEXT50,
     ON_CIFAR10,
+    RAW_PASS,
+    SUMIX,
+    WITHOUT_SUMIX,
     automix_settings,
     sumix_settings,
 )
 
 study = Study(
     name="table4_saliency_mixers",
-    base={**CIFAR100_RESNET18, "sumix.lam": "fixed", "sumix.regulariser": "none"},
+    base={**CIFAR100_RESNET18, **WITHOUT_SUMIX},
     factors={
         "backbone": {"resnet18": CIFAR100_RESNET18, "resnext50": CIFAR100_RESNEXT50},
         "mixer": ("puzzlemix", "automix", "adautomix"),
     },
     settings=lambda config: {**sumix_settings(config), **automix_settings(config)},
-    arms=(
-        Arm("baseline", {}),
-        Arm("raw pass", {"sumix.regulariser": "s", "sumix.zeta": 0.0}, control=True),
-        Arm("SUMix", {"sumix.lam": "learned", "sumix.regulariser": "su"}),
-    ),
+    arms=(Arm("baseline", {}), Arm("raw pass", RAW_PASS, control=True), Arm("SUMix", SUMIX)),
     presets=ON_CIFAR10,
 )
 

@@ -34,6 +34,11 @@ ALPHA: dict[str, tuple[float, float]] = {
     "augmix": (1.0, 1.0),
 }
 
+# What the arms of SUMix's tables change: nothing, only the batch before mixing that is run, and all that SUMix adds.
+WITHOUT_SUMIX: Recipe = {"sumix.lam": "fixed", "sumix.regulariser": "none"}
+RAW_PASS: Recipe = {"sumix.regulariser": "s", "sumix.zeta": 0.0}
+SUMIX: Recipe = {"sumix.lam": "learned", "sumix.regulariser": "su"}
+
 # zeta by data set, backbone and mixer: SUMix Tables 7 to 9.
 ZETA: dict[str, dict[str, dict[str, float]]] = {
     "cifar100": {
