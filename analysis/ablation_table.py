@@ -92,17 +92,9 @@ def write_study_table(
 ) -> StudyTable:
     """Write the tables of a study: ``table.md``, ``.csv``, ``.tex``, ``.html``, ``gains.png`` and ``.pdf``.
 
-    With five arms or more over two tables or more, ``ranks.png`` and ``.pdf`` too.
-
-    Args:
-        tracking_uri: as for :func:`study_table`, and so ``study``, ``plan`` and ``options``.
-        study: the name of the study.
-        out: the folder of the files, created if missing; files of the same names are replaced.
-        plan: the plan whose cells are wanted.
-        options: ``metric``, ``published``, ``extra``, ``ratios``, ``power``, ``wide``.
-
-    Raises:
-        ValueError: as for :func:`study_table`; nothing is written then.
+    With five arms or more over two tables or more, ``ranks.png`` and ``.pdf`` too. The folder ``out`` is made if it is
+    missing, and files of the same names are replaced. All else is as for :func:`study_table`, the errors too, with
+    which nothing is written.
     """
     from analysis.figures.drawing import save
     from analysis.figures.plots import plot_gains

@@ -65,12 +65,7 @@ def half_mixed(images: Tensor) -> Tensor:
 
 
 def mixtures(network: Network, config: Config, images: Tensor, labels: Tensor) -> tuple[Tensor, list[float]]:
-    """Return each image mixed with the next, (N, C, H, W), and what the first of the two weighs in the label.
-
-    Args:
-        network: its own run's mixer may ask it where to look.
-        images: (N, C, H, W) in [0, 1].
-        labels: (N,) int64.
+    """Return each image (N, C, H, W) in [0, 1] mixed with the next, and what the first of the two weighs in the label.
 
     Raises:
         ValueError: the mixer mixes hidden maps, which are no images.

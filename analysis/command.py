@@ -48,8 +48,7 @@ def study_parser(
     """Return the command line of a command that reads one study, or one search; arguments as for :func:`parser`.
 
     Args:
-        what: what the command reads, its one positional argument.
-        example: an example of that argument.
+        what: what the command reads, its one positional argument, of which ``example`` is one.
     """
     options = parser(file, description, out=out)
     options.add_argument(what, help=f"name of the {what}, e.g. {example}")

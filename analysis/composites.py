@@ -26,14 +26,9 @@ KIMAGE = ("dmixup", "dcutmix", "saliency_dcutmix")
 
 
 def composites(mixer: str, images: Tensor, num_images: int, alpha: float, seed: int) -> Mixed:
-    """Return a composite of every image with K - 1 others.
+    """Return a composite of every image (N, C, H, W) in [0, 1] with K - 1 others, by one of the mixers ``KIMAGE``.
 
-    Args:
-        mixer: one of ``KIMAGE``.
-        images: (N, C, H, W) in [0, 1].
-        num_images: K.
-        alpha: of the Dirichlet distribution.
-        seed: of all draws.
+    The shares are drawn from Dirichlet(alpha); the seed is that of all draws.
     """
     return MIXERS[mixer](images, Generator(images.device).manual_seed(seed), alpha=alpha, num_images=num_images)
 

@@ -33,27 +33,17 @@ from trainables.detection.voc_precision import voc_average_precision
 VERSION = 1  # the version of the evaluation; raise it when its numbers change
 JUDGES = {"voc": voc_average_precision, "coco": average_precision}
 MEASURES = {"ap": "AP of boxes", "ap50": "AP50 of boxes", "ap75": "AP75 of boxes"}
+DETECTOR = ("sides", "longest", "test_side", "anchors", "regions", "frozen_stages", "frozen_norm")  # fields of a recipe
 
 
 def measure(network: Network, source: None, config: Config, protocol: Mapping[str, Any]) -> Result:
     """Return ``ap``, ``ap50`` and ``ap75``, in percent, of the network fine-tuned as a detector."""
     place = next(network.parameters()).device
     train, test, classes = LAYOUTS[protocol["layout"]](Path(protocol["data_root"]))
-    fields: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in protocol["recipe"].items()
-    }
+    listed = protocol["recipe"].items()
+    fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in listed}
+    detector = faster_rcnn(network, len(classes), **{name: fields[name] for name in DETECTOR})
     recipe = Recipe(**fields)
-    detector = faster_rcnn(
-        network,
-        len(classes),
-        sides=recipe.sides,
-        longest=recipe.longest,
-        test_side=recipe.test_side,
-        anchors=recipe.anchors,
-        regions=recipe.regions,
-        frozen_stages=recipe.frozen_stages,
-        frozen_norm=recipe.frozen_norm,
-    )
     fine_tune(detector, train, recipe, protocol["seed"], place)
     found = JUDGES[protocol["layout"]](test, detect(detector, test, place), classes)
     return {"images": len(test), **found._asdict()}
@@ -66,9 +56,8 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
         ValueError: an option is out of range.
     """
     recipe = RECIPES[options.layout]
-    given: dict[str, Any] = {
-        name: value for name in ("iterations", "batch_size") if (value := getattr(options, name)) is not None
-    }
+    counts = ("iterations", "batch_size")
+    given: dict[str, Any] = {name: value for name in counts if (value := getattr(options, name)) is not None}
     evaluation.require_at_least_one(options, *given)
     if options.lr is not None and not 0 < options.lr < float("inf"):
         raise ValueError(f"--lr must be above 0, got {options.lr}")
@@ -101,12 +90,14 @@ def tabulate_study(options: argparse.Namespace) -> int:
     for seed in seeds:
         own = {**protocol, "data_root": str(root), "seed": int(seed)}
         study.measure(measure, own, study.runs[study.runs["seed"] == seed])
-    metrics = [
-        Metric(f"{options.layout}_{name}", "%", 2, higher_is_better=True, label=label)
+    tables = [
+        study.tables(
+            Metric(f"{options.layout}_{name}", "%", 2, higher_is_better=True, label=label),
+            name,
+            compare=recipe == RECIPES[options.layout],
+        )
         for name, label in MEASURES.items()
     ]
-    paper = recipe == RECIPES[options.layout]
-    tables = [study.tables(metric, name, compare=paper) for name, metric in zip(MEASURES, metrics, strict=True)]
     images = next(iter(study.results.values()))["images"]
     how = (
         f"Faster R-CNN, {recipe.iterations} iterations of {recipe.batch_size} photographs; "

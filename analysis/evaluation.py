@@ -145,11 +145,9 @@ class Evaluation:
         return pd.DataFrame(rows) if rows else pd.DataFrame(columns=named)
 
     def write_tables(self, tables: Iterable[Sequence[LevelTable]], how: str) -> tuple[str, list[Path]]:
-        """Write ``table.md`` and ``table.csv``; return the same for a terminal, and the two files.
+        """Write the tables of each number, and how the networks were evaluated, as ``table.md`` and ``table.csv``.
 
-        Args:
-            tables: the tables of each number.
-            how: a sentence that says how the networks were evaluated.
+        Return the same for a terminal, and the two files.
         """
         study, out, tables = self.options.study, self.options.out, list(tables)
         pages = [f"# {escape_markdown(study)}", how, *map(markdown_tables, tables)]
@@ -167,8 +165,7 @@ class Evaluation:
 def shown_images(config: Config, images: int | list[int], data_root: Path) -> tuple[Tensor, Tensor, list[str]]:
     """Return test images (N, C, H, W) in [0, 1] and labels (N,), on the CPU, and the names of all classes.
 
-    Args:
-        images: as for :func:`analysis.networks.evaluate.open_images`.
+    Arguments and errors are those of :func:`analysis.networks.evaluate.open_images`.
     """
     found, labels = evaluate.all_of(evaluate.open_images(config, images, data_root), config)
     return found.cpu(), labels.cpu(), class_names(config, evaluate.take_images(config, images, data_root))

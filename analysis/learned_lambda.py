@@ -43,8 +43,7 @@ def learned_weights(network: Network, config: Config, raw: Tensor, labels: Tenso
     """Return the weights (B, K) that the run's SUMix learns for mixtures, Eq. 4, with the network as it is.
 
     Args:
-        network: in evaluation mode.
-        config: its ``sumix`` says which definition.
+        network: in evaluation mode; ``config.sumix`` says by which definition.
         raw: (B, D), the features of the batch before mixing.
         labels: (B,) int64.
         mixed: the batch after mixing.
@@ -122,12 +121,13 @@ def draw(options: argparse.Namespace) -> int:
     levels, runs = level_tables(study.runs, study.plan), chosen(study.runs, options.seed)
     study.measure(measure, {"kind": "learned lambda", "version": VERSION, "lam": options.lam}, runs)
     images, labels, names = study.shown()
+    classes = [[names[label] for label in two] for two in labels.view(-1, 2).tolist()]
+    pairs = list(zip(images.split(2), classes, strict=True))
     strips = [
-        Strip(cell_of_run(row, study.plan), row["arm"], images[2 * pair : 2 * pair + 2], pair_names, strip)
+        Strip(cell_of_run(row, study.plan), row["arm"], *pair, strip)
         for row in runs.to_dict("records")
         if row["run_id"] in study.results
-        for pair, strip in enumerate(study.results[row["run_id"]]["strips"])
-        for pair_names in [[names[label] for label in labels[2 * pair : 2 * pair + 2].tolist()]]
+        for pair, strip in zip(pairs, study.results[row["run_id"]]["strips"], strict=True)
     ]
     table = study.points(rows_of)
     caption = (

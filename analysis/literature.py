@@ -1,4 +1,4 @@
-"""Everything that papers print for the data, networks and epochs of a study, next to what the study found.
+"""Shows everything that papers print for the data, networks and epochs of a study, next to what the study found.
 
     python analysis/literature.py table1_cifar100                    every method, also those that are not here
     python analysis/literature.py table1_cifar100 --out DIR          also writes literature.csv there
@@ -17,8 +17,8 @@ import pandas as pd
 from tabulate import tabulate
 
 from analysis import command
-from analysis.records.published import WHOLE, cell_of, describes, printed, published_numbers, value_of_text
-from analysis.records.runs import CONFIG, METRIC, done
+from analysis.records.published import WHOLE, cell_of, config_of_run, describes, printed, published_numbers
+from analysis.records.runs import METRIC, done
 
 SETTING = ("dataset", "backbone", "epochs")  # what a number and a run must share to be shown together
 OURS = ("test_top1", "test_top1_error", "test_top5_error")  # of training; other commands' numbers are shown alone
@@ -38,7 +38,7 @@ def literature(runs: pd.DataFrame) -> pd.DataFrame:
     Raises:
         ValueError: no run has started on the whole of a data set.
     """
-    configs = [(row, _config(row)) for row in runs[runs["run_id"] != ""].to_dict("records")]
+    configs = [(row, config_of_run(row)) for row in runs[runs["run_id"] != ""].to_dict("records")]
     whole = [(row, config) for row, config in configs if all(config.get(key) is None for key in WHOLE)]
     if not whole:
         raise ValueError("no run of the study has started on a whole data set, so no published number is of its data")
@@ -49,12 +49,6 @@ def literature(runs: pd.DataFrame) -> pd.DataFrame:
     ended = [(row, config) for row, config in whole if row["run_id"] in finished]
     found = every[here].rename(columns={"value": "paper"})
     return found.assign(ours=[_mean(row, ended) for row in found.to_dict("records")])[[*COLUMNS, "source"]]
-
-
-def _config(row: Mapping[Any, Any]) -> dict[str, Any]:
-    return {
-        str(key).removeprefix(CONFIG): value_of_text(text) for key, text in row.items() if str(key).startswith(CONFIG)
-    }
 
 
 def _mean(number: Mapping[Any, Any], ended: list[tuple[dict[Any, Any], dict[str, Any]]]) -> float:

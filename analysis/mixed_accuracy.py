@@ -63,11 +63,9 @@ def measure(network: Network, source: BatchSource, config: Config, protocol: Map
 
 
 def recognised(logits: Tensor, classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return (B,) bool each: whether a mixture counts, and whether it is right at top-1 and at top-K.
+    """Return (B,) bool each: whether a mixture counts, and whether its logits (B, L) are right at top-1 and at top-K.
 
-    Args:
-        logits: (B, L).
-        classes: (B, K) int64, those of the sources; a mixture counts if they all differ.
+    The classes (B, K) int64 are those of the sources; a mixture counts if they all differ.
     """
     in_order = classes.sort(dim=1).values
     counts = (in_order[:, 1:] != in_order[:, :-1]).all(dim=1)

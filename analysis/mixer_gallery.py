@@ -16,9 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from matplotlib.axes import Axes
 from torch import Generator, Tensor
 from tqdm import tqdm
 
+from analysis import command
+from analysis.figures.tiles import name_line, show_image, tile_figure, write_below
 from analysis.networks.checkpoint import BLOCK_FILE
 from analysis.networks.own_mixer import ALONE, learns_masks, load_block, mixer_of, nearest_mixture, needs_weights
 from trainables.backbones.backbone import Network
@@ -33,6 +36,7 @@ from trainables.recipes.presets import PRESETS
 
 LAMBDAS = (0.3, 0.5, 0.7)
 CLASSES = (7, 0)  # a horse and an aeroplane: the first of each in the test set that the network recognises
+CAPTION = "Every mixer on the same two images. Below each: what a and b weigh in its label. Grey: feature maps."
 # The networks that mixers look through, and the settings that these are trained with. The pictures need no more than
 # a start of those besides the first: masks that are learned are then still smooth.
 SHORT: dict[str, Any] = {"epochs": 1, "train_images": 1000}
@@ -45,17 +49,9 @@ LOOKS_THROUGH = {"transmix": "transformer", "mergemix": "transformer", **{name: 
 Drawn = tuple[Tensor, float]  # an image (C, H, W), or map, and the share of the first image
 
 
-def main(argv: list[str] | None = None) -> int:
+def make(given: argparse.Namespace) -> int:
     """Write the picture, and say where it is."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--out", type=Path, default=Path("results/mixer_gallery.png"))
-    options.add_argument("--data-root", type=Path, default=Path("data"))
-    given = options.parse_args(argv)
-    try:
-        DATASETS["cifar10"].prepare(given.data_root)
-    except ValueError as error:
-        print(f"mixer_gallery.py: {error}", file=sys.stderr)
-        return 2
+    DATASETS["cifar10"].prepare(given.data_root)
     test = DATASETS["cifar10"].load(given.data_root).test
     assert isinstance(test, Split)
     print(f"training {len(NETWORKS)} small networks for the mixers that look through one ...", file=sys.stderr)
@@ -73,8 +69,7 @@ def main(argv: list[str] | None = None) -> int:
     given.out.parent.mkdir(parents=True, exist_ok=True)
     draw(pair, drawn, given.out)
     without = f"; without {', '.join(left_out)}, which need weights of another network" if left_out else ""
-    print(f"{len(drawn)} mixers in {given.out}{without}")
-    return 0
+    return command.finish([], f"{len(drawn)} mixers in {given.out}{without}")
 
 
 def config_of(mixer: str) -> Config:
@@ -100,13 +95,9 @@ def trained_network(settings: Mapping[str, Any], data_root: Path) -> Network:
 
 
 def draws(network: Network, config: Config, pair: Tensor, labels: Tensor) -> list[Drawn]:
-    """Return for each of ``LAMBDAS`` what the mixer of a configuration makes of a pair.
+    """Return for each of ``LAMBDAS`` what the configuration's mixer makes of a pair (2, C, H, W) in [0, 1].
 
-    Args:
-        network: the network that the mixer may ask where to look.
-        config: its mixer is drawn.
-        pair: (2, C, H, W) pixels in [0, 1].
-        labels: (2,) int64.
+    The mixer may ask the network where to look. The labels are (2,) int64.
     """
     if config.mixer in ALONE:
         seeds = (Generator().manual_seed(seed) for seed in range(len(LAMBDAS)))
@@ -117,45 +108,36 @@ def draws(network: Network, config: Config, pair: Tensor, labels: Tensor) -> lis
 
 
 def draw(pair: Tensor, drawn: Mapping[str, list[Drawn]], out: Path) -> None:
-    """Draw three mixers per row, each with its three images, and the pair on top."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
+    """Draw three mixers per row, each with its name and its three images, and the pair on top."""
     columns = 3
     lines = -(-len(drawn) // columns)
-    figure = plt.figure(figsize=(3.6 * columns, 1.2 * (lines + 1)), dpi=150)
-    grid = figure.add_gridspec(
-        lines + 1, 4 * columns, hspace=0.3, wspace=0.12, left=0.02, right=0.995, top=0.975, bottom=0.01
-    )
-    for place, (image, name) in enumerate(zip(pair, "ab", strict=True)):
-        show(figure.add_subplot(grid[0, 1 + place]), image, f"image {name}")
-    note = figure.add_subplot(grid[0, 3:])
-    note.axis("off")
-    text = "Every mixer on the same two images. Below each: what a and b weigh in its label.\nGrey: feature maps."
-    note.text(0.02, 0.5, text, va="center", fontsize=9)
-    for index, (name, images) in enumerate(drawn.items()):
-        line, column = index // columns + 1, 4 * (index % columns)
-        title = figure.add_subplot(grid[line, column])
-        title.axis("off")
-        title.text(1.0, 0.5, name.replace("_", "\n"), ha="right", va="center", fontsize=8.5, fontweight="bold")
-        for place, (image, share) in enumerate(images):
-            caption = "a 1.00" if name in ALONE else f"a {share:.2f}  b {1 - share:.2f}"
-            show(figure.add_subplot(grid[line, column + 1 + place]), image, caption)
-    figure.savefig(out)
-    plt.close(figure)
+    size = (3.6 * columns, 1.2 * (lines + 1) + 0.4)
+    with tile_figure("", CAPTION, size, (lines + 1, 4 * columns)) as (figure, axes):
+        for axis, image, name in zip(axes[0, 1:3], pair, "ab", strict=True):
+            _show(axis, image, f"image {name}")
+        for index, (name, images) in enumerate(drawn.items()):
+            line, column = index // columns + 1, 4 * (index % columns)
+            name_line(axes[line, column], name.replace("_", "\n"))
+            for axis, (image, share) in zip(axes[line, column + 1 :], images, strict=False):
+                _show(axis, image, "a 1.00" if name in ALONE else f"a {share:.2f}  b {1 - share:.2f}")
+        figure.savefig(out)
 
 
-def show(axis: Any, image: Tensor, caption: str) -> None:
-    """Show an image (3, H, W), or the channels' mean of a feature map (C, h, w), with a line of text below."""
-    axis.set_xticks([])
-    axis.set_yticks([])
-    if image.shape[0] == 3:
-        axis.imshow(image.permute(1, 2, 0).clamp(0, 1).numpy())
-    else:
-        axis.imshow(image.mean(dim=0).numpy(), cmap="gray")
-    axis.set_xlabel(caption, fontsize=7, labelpad=2)
+def _show(axis: Axes, image: Tensor, text: str) -> None:
+    """Show an image (3, H, W), or the channels' mean of a feature map (C, h, w) scaled to its range, above a text."""
+    if image.shape[0] != 3:
+        image = image.mean(dim=0, keepdim=True)
+        image = (image - image.min()) / (image.max() - image.min()).clamp(min=1e-12)
+    show_image(axis, image.clamp(0, 1))
+    write_below(axis, text)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command and return the exit code."""
+    parser = command.parser("mixer_gallery.py", "What every mixer makes of the same two images.", tracked=False)
+    parser.add_argument("--out", type=Path, default=Path("results/mixer_gallery.png"), help="the picture")
+    parser.add_argument("--data-root", type=Path, default=Path("data"), metavar="DIR", help="folder of the data sets")
+    return command.run(make, parser, argv)
 
 
 if __name__ == "__main__":

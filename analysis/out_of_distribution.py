@@ -126,8 +126,8 @@ def tabulate_study(options: argparse.Namespace) -> int:
     text, files = study.write_tables(tables.values(), how)
     points = study.points(curve)
     levels = next(levels for name, levels in tables.items() if name.endswith("_aupr"))
-    caption = f"{how} Solid: images of known classes; dashed: of none; {line_and_band(points)}."
-    caption, labels = f"{caption} {provenance_text(*levels)}", ("confidence, %", "images at least so confident, %")
+    solid = f"Solid: images of known classes; dashed: of none; {line_and_band(points)}."
+    caption, labels = f"{how} {solid} {provenance_text(*levels)}", ("confidence, %", "images at least so confident, %")
     parts = (INSIDE, OUTSIDE)
     figure = plot_two_lines(options.study, points, levels, caption, parts=parts, labels=labels, width=100)
     files += save_with_points(figure, points, options.out / "confidence")

@@ -55,7 +55,7 @@ def load_predictions(tracking_uri: str, level: LevelTable) -> tuple[dict[str, Pr
                 with np.load(file) as content:
                     if labels is not None and not np.array_equal(labels, content["labels"]):
                         raise ValueError(
-                            f"{arm!r}, seed {row['seed']}, was tested on other images than the runs before"
+                            f"{arm!r}, seed {row['seed']}, was tested on other images than those before"
                         )
                     labels = content["labels"]
                     parts.append(content["logits"])
@@ -87,32 +87,26 @@ def arms_table(by_arm: dict[str, Predictions]) -> pd.DataFrame:
 def comparisons_text(level: LevelTable, by_arm: dict[str, Predictions]) -> list[str]:
     """Return the comparison of every arm with its reference over the images, as blocks of text."""
     blocks = []
-    for arm in by_arm:
-        reference = level.reference(arm)
-        if arm == level.baseline or reference not in by_arm:
+    for arm, mine in by_arm.items():
+        theirs = by_arm.get(level.reference(arm))
+        seeds = [seed for seed in mine.seeds if theirs is not None and seed in theirs.seeds]
+        if arm == level.baseline or theirs is None or not seeds:
             continue
-        seeds = [seed for seed in by_arm[arm].seeds if seed in by_arm[reference].seeds]
-        if not seeds:
-            continue
-        labels = by_arm[arm].labels
-        mine, theirs = (
-            predictions.correct(of.logits[[of.seeds.index(seed) for seed in seeds]], labels)
-            for of in (by_arm[arm], by_arm[reference])
-        )
-        tested = predictions.mcnemar(mine, theirs)
-        tested.insert(0, "seed", seeds)
-        sure = predictions.uncertainty(mine, theirs)
-        classes = predictions.class_gains(mine, theirs, labels)
-        differ = classes[classes["differs"]].sort_values("gain", key=abs, ascending=False)
-        lines = [
-            f"{arm} against {reference}: gain {sure.gain:+.2f} points; standard error {sure.seeds:.2f} over seeds, "
-            f"{sure.images:.2f} over test images, {sure.both:.2f} over both.",
-            str(tabulate(tested.astype(object), headers="keys", showindex=False, floatfmt=".4f")),
-            f"Classes whose accuracy differs (p over {len(classes)} classes < 0.05): {len(differ)}"
-            + "".join(f"; {name}: {row['gain']:+.1f}" for name, row in differ.head(MOST_CLASSES).iterrows())
-            + ".",
+        pair = [
+            predictions.correct(each.logits[[each.seeds.index(seed) for seed in seeds]], mine.labels)
+            for each in (mine, theirs)
         ]
-        blocks.append("\n\n".join(lines))
+        tested, sure = predictions.mcnemar(*pair), predictions.uncertainty(*pair)
+        tested.insert(0, "seed", seeds)
+        classes = predictions.class_gains(pair[0], pair[1], mine.labels)
+        differ = classes[classes["differs"]].sort_values("gain", key=abs, ascending=False)
+        named = [f"; {name}: {row['gain']:+.1f}" for name, row in differ.head(MOST_CLASSES).iterrows()]
+        blocks += [
+            f"{arm} against {level.reference(arm)}: gain {sure.gain:+.2f} points; standard error {sure.seeds:.2f} over "
+            f"seeds, {sure.images:.2f} over test images, {sure.both:.2f} over both.",
+            str(tabulate(tested.astype(object), headers="keys", showindex=False, floatfmt=".4f")),
+            f"Classes whose accuracy differs (p over {len(classes)} classes < 0.05): {len(differ)}{''.join(named)}.",
+        ]
     return blocks
 
 

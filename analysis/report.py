@@ -66,13 +66,7 @@ class StudyReport:
 
 
 def report(tracking_uri: str, study: str, plan: Mapping[str, Any], out: Path) -> StudyReport:
-    """Write the tables, figures and page of a study into a folder, and return what they say.
-
-    Args:
-        tracking_uri: where MLflow keeps its runs.
-        study: its name.
-        plan: the plan whose cells are wanted.
-        out: the folder, made if it is not there; files of the same names are replaced.
+    """Write the tables, figures and page of a study's plan into a folder, and return what they say.
 
     Raises:
         ValueError: there is no table, because no run has finished or MLflow does not answer; one sentence.

@@ -38,36 +38,26 @@ from mixlab.spec.metric import Metric
 
 VERSION = 4  # the version of the evaluation; raise it when its numbers change
 OFFICIAL = {"cifar10_c": "CIFAR-10-C", "cifar100_c": "CIFAR-100-C"}  # the name in EVALUATION_SETS, and the folder
-HEADINGS = {
-    "test_top1_clean": "Clean",
-    "test_top1_corrupted": "Corruption",
-    "fgsm_error": "FGSM",
-    "pgd_error": "PGD",
-    "fgsm_grey_error": "FGSM, grey box",
-    "fgsm_black_error": "FGSM, black box",
-    "pgd_grey_error": "PGD, grey box",
-    "pgd_black_error": "PGD, black box",
-    "fgsm_release_error": "FGSM (release)",
-    "ece": "ECE",
-    "adaptive_ece": "Adaptive ECE",
-}
-LABELS = {
-    "test_top1_clean": "top-1 accuracy",
-    "test_top1_corrupted": "mean top-1 accuracy over 19 corruptions and 5 severities",
-    "fgsm_error": "error under FGSM at 8/255 in pixels",
-    "pgd_error": "error under PGD at 8/255 in pixels, 10 steps of 2/255, random start",
-    "fgsm_grey_error": "error under FGSM at 8/255 made on another network of the same architecture",
-    "fgsm_black_error": "error under FGSM at 8/255 made on a network of another architecture",
-    "pgd_grey_error": "error under PGD as above, made on another network of the same architecture",
-    "pgd_black_error": "error under PGD as above, made on a network of another architecture",
-    "fgsm_release_error": "error under the FGSM of SUMix's released code, which clamps normalised pixels; legacy",
-    "ece": "expected calibration error, 15 bins of equal width",
-    "adaptive_ece": "the same with 15 bins of equally many predictions",
+WORDS = {  # the heading of the column, and the label of the metric
+    "test_top1_clean": ("Clean", "top-1 accuracy"),
+    "test_top1_corrupted": ("Corruption", "mean top-1 accuracy over 19 corruptions and 5 severities"),
+    "fgsm_error": ("FGSM", "error under FGSM at 8/255 in pixels"),
+    "pgd_error": ("PGD", "error under PGD at 8/255 in pixels, 10 steps of 2/255, random start"),
+    "fgsm_grey_error": ("FGSM, grey box", "error under FGSM at 8/255 made on another network of the same architecture"),
+    "fgsm_black_error": ("FGSM, black box", "error under FGSM at 8/255 made on a network of another architecture"),
+    "pgd_grey_error": ("PGD, grey box", "error under PGD as above, made on another network of the same architecture"),
+    "pgd_black_error": ("PGD, black box", "error under PGD as above, made on a network of another architecture"),
+    "fgsm_release_error": (
+        *("FGSM (release)", "error under the FGSM of SUMix's released code, which clamps normalised pixels; legacy"),
+    ),
+    "ece": ("ECE", "expected calibration error, 15 bins of equal width"),
+    "adaptive_ece": ("Adaptive ECE", "the same with 15 bins of equally many predictions"),
 }
 MEASURES = {
     name: Metric(name, "%", 2, higher_is_better=name.startswith("test_top1"), label=label)
-    for name, label in LABELS.items()
+    for name, (_, label) in WORDS.items()
 }
+HEADINGS = {name: heading for name, (heading, _) in WORDS.items()}
 
 
 def summary(tables: Mapping[str, list[LevelTable]]) -> str:
@@ -121,11 +111,12 @@ def tabulate_study(options: argparse.Namespace) -> int:
     study.measure(partial(measure, substitutes=substitutes), protocol)
     results = study.results
     logged = {name for result in results.values() for name in result}
-    tables = {name: study.tables(metric, name) for name, metric in MEASURES.items() if name in logged}
-    if any(result.get("source") == STYLE for result in results.values()):
-        tables["test_top1_corrupted"] = study.tables(
-            MEASURES["test_top1_corrupted"], "test_top1_corrupted", compare=False
-        )
+    made_here = any(result.get("source") == STYLE for result in results.values())
+    tables = {
+        name: study.tables(metric, name, compare=not (made_here and name == "test_top1_corrupted"))
+        for name, metric in MEASURES.items()
+        if name in logged
+    }
     text = f"{summary(tables)}\n\n{protocol_text(results, tables)}"
     details = [markdown(HEADINGS[metric], levels) for metric, levels in tables.items()]
     points = study.points(reliability_points)
@@ -140,11 +131,11 @@ def tabulate_study(options: argparse.Namespace) -> int:
     (options.out / "table.md").write_text("\n".join([f"# {options.study}\n\n{text}\n", *details]), encoding="utf-8")
     pd.concat([tidy(levels) for levels in tables.values()]).to_csv(options.out / "table.csv", index=False)
     study.points(by_corruption).to_csv(options.out / "corruptions.csv", index=False)
-    named_files = ["table.md", "table.csv", "corruptions.csv"]
+    written = [options.out / name for name in ("table.md", "table.csv", "corruptions.csv")]
     if substitutes:
-        study.points(lambda result: result.get("transfers", [])).to_csv(options.out / "transfers.csv", index=False)
-        named_files.append("transfers.csv")
-    return study.finish(text, [*(options.out / name for name in named_files), *files])
+        written.append(options.out / "transfers.csv")
+        study.points(lambda result: result.get("transfers", [])).to_csv(written[-1], index=False)
+    return study.finish(text, [*written, *files])
 
 
 def by_corruption(result: Result) -> list[dict[str, Any]]:

@@ -50,16 +50,7 @@ class SearchReport:
 
 
 def report(tracking_uri: str, search: str, storage: str | None = None, plan_hash: str | None = None) -> SearchReport:
-    """Read a search and judge it.
-
-    Args:
-        tracking_uri: where MLflow keeps its runs.
-        storage: Optuna's storage; by default that of the plan.
-        plan_hash: the search to report where several share the name; by default the one that ran last.
-
-    Raises:
-        ValueError: no such tracking store, search, plan or storage.
-    """
+    """Read a search and judge it; arguments and errors as for :func:`analysis.records.search_trials.load_search`."""
     record = load_search(tracking_uri, search, storage, plan_hash)
     confirmed = _confirmed(tracking_uri, record)
     landscapes = {arm.name: landscape(arm) for arm in record.arms}

@@ -23,12 +23,7 @@ class Composite(NamedTuple):
 
 
 def plot_composites(panels: Sequence[Composite], columns: int, caption: str) -> Figure:
-    """Draw a row for each mixer: its composites, and below each one bar for every class of its label.
-
-    Args:
-        panels: the composites, mixer by mixer, ``columns`` of each.
-        columns: the number of composites of a mixer.
-    """
+    """Draw a row of ``columns`` composites for each mixer, and below each a bar for every class of its label."""
     rows = len(panels) // columns
     size = (max(columns * (TILE + 0.15), 5.0), rows * (TILE + BARS + 0.25) + 0.9)
     with tile_figure("", caption, size, (2 * rows, columns), height_ratios=[TILE, BARS] * rows) as (figure, axes):

@@ -77,12 +77,7 @@ def most_seeds(points: pd.DataFrame) -> int:
 
 
 def line_and_band(points: pd.DataFrame, line: str = "mean over seeds") -> str:
-    """Return in words what :func:`draw_band` drew; with one seed, no spread over seeds is claimed.
-
-    Args:
-        points: columns ``arm`` and ``seed``.
-        line: what the line shows of several seeds.
-    """
+    """Return in words what :func:`draw_band` drew of points with columns ``arm`` and ``seed``; one seed has no band."""
     return f"line: {line}, band: lowest to highest seed" if most_seeds(points) > 1 else "line: one seed, so no band"
 
 
@@ -166,11 +161,8 @@ def _lines(caption: str, width: float) -> list[str]:
 def save(figure: Figure, stem: Path, picture: bytes | None = None) -> list[Path]:
     """Write a figure as ``stem.png`` and ``stem.pdf``; return the files.
 
-    A PDF whose picture has not changed is kept: to embed its fonts takes longer than all else of a study's page.
-
-    Args:
-        stem: the files without their endings.
-        picture: the content of the PNG file, if it has been drawn already.
+    A PDF whose picture has not changed is kept: to embed its fonts takes longer than all else of a study's page. A
+    ``picture``, the content of the PNG file, is not drawn again.
     """
     shown, printed = (stem.with_suffix(ending) for ending in (".png", ".pdf"))
     with context(STYLE):  # the fonts of a PDF are chosen when it is written

@@ -11,12 +11,7 @@ ROWS = ("most uncertain", "most certain")
 
 
 def plot_extremes(title: str, rows: list[tuple[Tensor, pd.DataFrame]], caption: str) -> Figure:
-    """Draw two rows of images with their scores.
-
-    Args:
-        title: what was scored.
-        rows: for the most and the least uncertain images, the images (n, C, H, W) in [0, 1] and their rows of scores.
-    """
+    """Draw the most and the least uncertain images (n, C, H, W) in [0, 1], in two rows, with their rows of scores."""
     count = max(len(images) for images, _ in rows)
     with tile_figure(title, caption, (max(5.0, 0.9 + TILE * count), 4.4), (2, count)) as (figure, axes):
         for line, name, (images, scores) in zip(axes, ROWS, rows, strict=True):

@@ -57,11 +57,7 @@ def plot_forest(study: str, levels: Sequence[LevelTable]) -> Figure | None:
 
 
 def plot_effects(study: str, levels: Sequence[LevelTable], design: Mapping[str, Any] | None) -> Figure | None:
-    """Draw one panel per table: the main effects and interactions of its factorial design; None without a design.
-
-    Args:
-        design: the design in the plan of the study.
-    """
+    """Draw one panel per table: main effects and interactions of the plan's factorial design; None without a design."""
     if design is None:
         return None
     fixed = levels[0].family.budget is None

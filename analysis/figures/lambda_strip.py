@@ -25,12 +25,9 @@ class Strip(NamedTuple):
 
 
 def plot_strips(study: str, strips: Sequence[Strip], level: LevelTable, shown: int, caption: str) -> Figure:
-    """Draw a line for each network and pair: the two images, then the mixtures.
+    """Draw a line for each network and pair, at least one: the two images, then as many mixtures as are ``shown``.
 
-    Args:
-        strips: at least one.
-        level: any table of the study, which gives an arm its colour.
-        shown: the number of mixtures of a line.
+    An arm has the colour that it has in ``level``, any table of the study.
     """
     colours = arm_colours(list(level.table.index), level.baseline)
     size = (LABEL + TILE * (2 + shown), len(strips) * (TILE + 0.3) + 1.0)

@@ -67,12 +67,7 @@ def load_histograms(tracking_uri: str, levels: Sequence[LevelTable]) -> list[His
 
 
 def plot_lambda(study: str, histograms: Sequence[Histograms], levels: Sequence[LevelTable]) -> Figure:
-    """Draw one strip per cell: epochs to the right, lambda upwards, and learned beside drawn lambda at its end.
-
-    Args:
-        histograms: at least one.
-        levels: the tables of the study, which give an arm its colour.
-    """
+    """Draw one strip per cell: epochs to the right, lambda upwards, and learned beside drawn lambda at its end."""
     colours = arm_colours(list(levels[0].table.index), levels[0].baseline)
     columns = min(2, len(histograms))
     rows = math.ceil(len(histograms) / columns)

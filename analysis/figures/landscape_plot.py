@@ -30,12 +30,10 @@ def plot_line(
     steps: Sequence[float] = (-REACH, -REACH / 2, 0, REACH / 2, REACH),
     label: str = X_LABEL,
 ) -> Figure:
-    """Draw one panel per combination of factor levels: every arm's mean loss by step, between lowest and highest seed.
+    """Draw one panel per table: every arm's mean loss by step, between lowest and highest seed.
 
     Args:
         points: columns of the factors, ``arm``, ``seed``, ``step`` and ``loss``.
-        levels: at least one table of the sharpness.
-        caption: what was measured, and how.
         steps: the ticks of the horizontal axis.
         label: what a step is.
     """
@@ -60,12 +58,10 @@ def plot_plane(
     *,
     labels: tuple[str, str] = PLANE_LABELS,
 ) -> Figure:
-    """Draw a row of contour maps per combination of factor levels, one per arm, all on one scale of colours.
+    """Draw a row of contour maps per table, one per arm, all on one scale of colours.
 
     Args:
         points: columns of the factors, ``arm``, ``first``, ``second`` and ``loss``, of one seed.
-        levels: at least one table; its arms are the columns.
-        caption: what was measured, and how.
         labels: what the first and the second step are.
     """
     reach = float(points["first"].max())

@@ -39,11 +39,7 @@ def mixture(row: MixtureRow, picture: int, lam: int) -> tuple[Tensor, Tensor]:
 
 
 def plot_mixtures(study: str, rows: Sequence[MixtureRow]) -> Figure:
-    """Draw three lines of tiles for each run.
-
-    Args:
-        rows: at least one run.
-    """
+    """Draw three lines of tiles for each run, of which there is at least one."""
     columns = 2 + max(len(LAMBDAS), *(len(row.epochs) for row in rows))
     size = (LABEL + TILE * columns, 3.4 * TILE * len(rows) + 1.2)
     widths = [LABEL, *[TILE] * columns]

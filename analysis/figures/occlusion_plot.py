@@ -24,13 +24,12 @@ def plot_occlusion(
     caption: str,
     chance: float,
 ) -> Figure:
-    """Draw one panel per combination of factor levels: accuracy by share of masked patches, with a band over seeds.
+    """Draw one panel per table: accuracy by share of masked patches, with a band over seeds.
 
     Args:
         curves: columns ``arm``, ``seed``, one per factor, ``masked`` and ``accuracy``, both percent.
         levels: at least one table of the areas under the curves, which the legends show.
         strip: shares in percent, and the occluded image (C, H, W) of each, in [0, 1].
-        caption: what was masked, and how.
         chance: the accuracy of a guess, in percent.
     """
     rows, columns = shape(len(levels))

@@ -45,8 +45,8 @@ def plot_gains(study: str, levels: Sequence[LevelTable]) -> Figure:
 def plot_curves(study: str, curves: pd.DataFrame, levels: Sequence[LevelTable]) -> Figure:
     """Draw one panel per table: the mean over seeds by epoch, in a band from the lowest to the highest seed.
 
-    Args:
-        curves: from :func:`analysis.records.runs.load_curves`, for the metric that the tables compare by a rule.
+    The curves are those that :func:`analysis.records.runs.load_curves` returns for the metric that the tables compare
+    by a rule.
     """
 
     def draw(axis: Axes, level: LevelTable) -> None:

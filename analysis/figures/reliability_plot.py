@@ -27,10 +27,8 @@ def reliability_points(result: Mapping[str, Any]) -> list[dict[str, float]]:
 def plot_reliability(study: str, points: pd.DataFrame, levels: Sequence[LevelTable], caption: str) -> Figure:
     """Draw every arm's accuracy by bin of confidence, pooled over seeds, between the lowest and the highest seed.
 
-    Args:
-        points: from :func:`reliability_points`.
-        levels: at least one table of the ECE; the legends show the means.
-        caption: what was measured, and how.
+    The points are those of :func:`reliability_points`, and the tables, at least one, those of the ECE: the legends show
+    its means.
     """
 
     def draw(axis: Axes, level: LevelTable) -> None:

@@ -14,9 +14,8 @@ def plot_shares(study: str, points: pd.DataFrame, arms: Sequence[str], label: st
     """Draw one line per arm, the mean over seeds, in a band from the lowest to the highest seed.
 
     Args:
-        points: columns ``share``, ``arm``, ``seed`` and ``value``.
+        points: columns ``share``, ``arm``, ``seed`` and ``value``; ``label`` is that of ``value``.
         arms: all arms in the order of the study, the baseline first.
-        label: the label of the vertical axis.
     """
     with _one_panel(study, caption, ("share of the training images, t", label)) as (figure, axis):
         for place, (arm, colour) in enumerate(arm_colours(arms, arms[0]).items()):
@@ -30,9 +29,8 @@ def plot_shares(study: str, points: pd.DataFrame, arms: Sequence[str], label: st
 def plot_search_time(study: str, points: pd.DataFrame, label: str, caption: str) -> Figure:
     """Draw one line per rule through the means of its arms, and a dot for each seed.
 
-    Args:
-        points: columns ``images`` (the rule), ``arm``, ``seed``, ``hours`` and ``value``.
-        label: the label of the vertical axis.
+    The points have the columns ``images`` (the rule), ``arm``, ``seed``, ``hours`` and ``value``, which ``label``
+    names.
     """
     rules = list(points["images"].unique())
     with _one_panel(study, caption, ("time of the search, hours", label)) as (figure, axis):

@@ -17,10 +17,9 @@ LABEL = 1.45  # inches, the width of the names at the left
 def tile_figure(
     title: str, caption: str, size: tuple[float, float], grid: tuple[int, int], **ratios: list[float]
 ) -> Iterator[tuple[Figure, Any]]:
-    """Yield a figure and its axes (rows, columns), of which only what is drawn in them is seen.
+    """Yield a figure of a size in inches and its axes (rows, columns), of which only what is drawn in them is seen.
 
     Args:
-        size: width and height in inches.
         grid: the numbers of rows and columns.
         ratios: ``width_ratios`` and ``height_ratios``.
     """

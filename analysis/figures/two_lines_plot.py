@@ -23,11 +23,10 @@ def plot_two_lines(
     labels: tuple[str, str],
     width: float,
 ) -> Figure:
-    """Draw one panel per combination of factor levels, with a solid and a dashed line for each arm.
+    """Draw one panel per table, with a solid and a dashed line for each arm.
 
     Args:
         points: columns of the factors, ``arm``, ``seed``, ``part``, ``x``, and ``y`` in percent.
-        caption: what was measured, and what the two lines are.
         parts: the parts that are drawn solid and dashed.
         labels: the labels of the axes.
         width: the end of the horizontal axis, which starts at 0.

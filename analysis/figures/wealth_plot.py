@@ -39,8 +39,7 @@ def wealth_points(levels: Sequence[LevelTable]) -> pd.DataFrame:
 def plot_wealth(study: str, levels: Sequence[LevelTable]) -> Figure | None:
     """Draw one panel per table: the wealth of every arm by number of seeds; None where nothing has been compared.
 
-    Args:
-        levels: the tables of a study that adds seeds until its questions are decided.
+    The study is one that adds seeds until its questions are decided.
     """
     points = wealth_points(levels)
     if points.empty:

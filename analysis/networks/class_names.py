@@ -35,9 +35,7 @@ KNOWN = {
 def class_names(config: Config, images: Images) -> list[str]:
     """Return a name for every class: its own, that of the folder of its images, or "class 17".
 
-    Args:
-        config: the configuration of a run.
-        images: images of the data set, at least those that are shown.
+    The images are some of the data set, at least those that are shown.
     """
     count = dataset_of(config).num_classes
     if config.dataset in KNOWN and len(KNOWN[config.dataset]) == count:

@@ -75,9 +75,10 @@ def evaluate_runs(
         BadInput: no such store, or no cluster answers at the address.
         DataError: the data set is missing or broken.
     """
-    finished = done(runs)
-    if finished.empty:
+    rows = done(runs).to_dict("records")
+    if not rows:
         raise ValueError("the study has no run that is done: there is nothing to evaluate")
+    names_of = {row["run_id"]: f"{row['arm']!r}, seed {row['seed']} (run {row['run_id']})" for row in rows}
     client, full_protocol = store.connect(tracking_uri, make=False), {**protocol, "images": images}
     kept: dict[str, Result] = json.loads(cache.read_text(encoding="utf-8")) if cache.exists() else {}
     found = Evaluated()
@@ -86,26 +87,23 @@ def evaluate_runs(
 
     def fetched(folder: Path) -> Iterator[tuple[str, Checkpoint]]:
         """Yield the checkpoints that have no result yet, one at a time, so that the disk holds few of them."""
-        for row in finished.to_dict("records"):
-            run_id = row["run_id"]
+        for run_id, name in names_of.items():
             try:
                 checkpoint = fetch(client, run_id, folder)
             except CheckpointError as error:
-                found.problems.append(f"{names_of[run_id]}: {error}")
+                found.problems.append(f"{name}: {error}")
                 continue
             keys[run_id], configs[run_id] = result_key(checkpoint, full_protocol), checkpoint.config
             if keys[run_id] not in kept:
                 yield run_id, checkpoint
 
-    rows = finished.to_dict("records")
-    names_of = {row["run_id"]: f"{row['arm']!r}, seed {row['seed']} (run {row['run_id']})" for row in rows}
     arguments = (measure, full_protocol, images, data_root.absolute())
     with TemporaryDirectory() as folder:
         waiting = fetched(Path(folder))
         here = ((run_id, _evaluate(checkpoint, *arguments)) for run_id, checkpoint in waiting)
         work = here if address == "none" else in_ray(waiting, address, _evaluate, *arguments)
         try:
-            for run_id, outcome in tqdm(work, "evaluating", len(finished), disable=None, leave=False):
+            for run_id, outcome in tqdm(work, "evaluating", len(rows), disable=None, leave=False):
                 if isinstance(outcome, str):
                     found.problems.append(f"{names_of[run_id]}: {outcome}")
                     continue
@@ -113,7 +111,7 @@ def evaluate_runs(
                 _write(cache, kept)
         except KeyboardInterrupt:
             ready = sum(key in kept for key in keys.values())
-            raise KeyboardInterrupt(f"{ready} of {len(finished)} networks are evaluated, and kept in {cache}") from None
+            raise KeyboardInterrupt(f"{ready} of {len(rows)} networks are evaluated, and kept in {cache}") from None
     found.results = {run_id: kept[key] for run_id, key in keys.items() if key in kept}
     found.config = parse(configs[next(iter(found.results))]) if found.results else None
     return found

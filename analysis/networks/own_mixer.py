@@ -112,7 +112,6 @@ def nearest_mixture(mix: Mix, pair: Tensor, labels: Tensor, lam: float, draws: i
         mix: from :func:`mixer_of`.
         pair: (2, C, H, W) in [0, 1].
         labels: (2,) int64.
-        lam: the wanted share of the first image.
         draws: batches that are drawn, each with its own seed.
     """
     images, repeated = pair.repeat(COPIES, 1, 1, 1), labels.repeat(COPIES)

@@ -38,14 +38,8 @@ def measure(
 ) -> Result:
     """Return every measure that the protocol asks for, the bins of a reliability diagram, and each corruption.
 
-    The images are read once, batch by batch; only the network's output for an image is stored.
-
-    Args:
-        network: a network in evaluation mode.
-        source: the source of the test images.
-        config: the configuration of the network.
-        protocol: the measures that are asked for.
-        substitutes: the networks on which transferred attacks are made; their SHA-256 are in the protocol.
+    The images are read once, batch by batch; only the network's output for an image is stored. Transferred attacks are
+    made on the substitutes, whose SHA-256 are in the protocol.
     """
     attacks = _attacks(network, config, protocol, substitutes)
     official = _official(config, protocol)
@@ -76,11 +70,7 @@ def measure(
         **_of_predictions(logits, truth),
         **{name: error for name, error in errors.items() if isinstance(name, str)},
         **_of_transfers(errors, config, substitutes),
-        **(
-            _corrupted(STYLE, {name: [100 * n / len(truth) for n in hits] for name, hits in right.items()})
-            if made
-            else {}
-        ),
+        **(_corrupted(STYLE, {name: [100 * n / len(truth) for n in right[name]] for name in right}) if made else {}),
         **(_officially_corrupted(network, len(truth), *official) if official else {}),
     }
 
@@ -122,7 +112,8 @@ def _of_transfers(errors: Mapping[Name, float], config: Config, substitutes: Seq
     groups: dict[str, list[float]] = {}
     for point in points:
         groups.setdefault(f"{point['attack']}_{point['box']}_error", []).append(float(point["error"]))
-    return {**{name: mean(values) for name, values in groups.items()}, **({"transfers": points} if points else {})}
+    means: Result = {name: mean(values) for name, values in groups.items()}
+    return means | ({"transfers": points} if points else {})
 
 
 def _of_predictions(logits: Tensor, labels: Tensor) -> Result:

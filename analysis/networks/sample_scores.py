@@ -49,13 +49,7 @@ def mixture_losses(
 ) -> Tensor:
     """Return the loss of each image in each of its mixtures, (B, M) float64, nats.
 
-    Args:
-        network: in evaluation mode.
-        images: (B, C, H, W) in [0, 1]; an image is mixed with others of these.
-        labels: (B,) int64.
-        rng: the source of every random draw, on the device of ``images``.
-        mixings: M.
-        mixture: ``dcutmix`` or ``dmixup``.
+    The network is in evaluation mode, the labels are (B,) int64, and all else is as for :func:`remix`.
     """
     losses = []
     for _ in range(mixings):
@@ -72,13 +66,8 @@ def mixture_losses(
 def dropout_uncertainty(network: Network, features: Tensor, rng: Generator, *, passes: int) -> Tensor:
     """Return what the classes say about the dropped features, their mutual information, (B,) nats.
 
-    Half of the features before the head are dropped, anew in each pass.
-
-    Args:
-        network: in evaluation mode.
-        features: (B, D) of images as they are.
-        rng: the source of every random draw, on the device of ``features``.
-        passes: the number of times features are dropped.
+    Half of the features (B, D) before the head are dropped, anew in each pass, by draws from ``rng``, which is on their
+    device. The network is in evaluation mode.
     """
     probabilities = []
     for _ in range(passes):
@@ -131,11 +120,10 @@ def score(
     Args:
         network: in evaluation mode, on its device.
         batches: images (B, C, H, W) in [0, 1] and labels (B,), on the same device, in random order.
-        device: that device.
         mixings: M, at least 2.
         mixture: ``dcutmix`` or ``dmixup``.
         baselines: also the measures of dropout and of distance.
-        seed: of everything random.
+        seed: the seed of everything random.
 
     Returns:
         Columns ``label``; ``mean`` and ``std`` of the loss over re-mixings (nats, with M in the denominator) and their

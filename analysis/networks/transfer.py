@@ -30,24 +30,15 @@ WEIGHTS: Pretrained = "IMAGENET1K_V1"  # which of them
 
 @dataclass(frozen=True)
 class Substitute:
-    """A checkpoint that can travel to a Ray task.
+    """A checkpoint that can travel to a Ray task."""
 
-    Args:
-        name: what the command line calls it.
-        config: the flat configuration of its run.
-        sha256: of ``content``, a state_dict of the backbone.
-    """
-
-    name: str
-    config: dict[str, Any]
-    sha256: str
-    content: bytes
+    name: str  # what the command line calls it
+    config: dict[str, Any]  # the flat configuration of its run
+    sha256: str  # of the content
+    content: bytes  # a state_dict of the backbone
 
     def network(self, attacked: Config) -> Network:
-        """Return the network, on its device in evaluation mode.
-
-        Args:
-            attacked: the configuration of the network that the attack is for.
+        """Return the network, on its device in evaluation mode, for an attack on one of the configuration ``attacked``.
 
         Raises:
             ValueError: the checkpoint cannot be read, or is of other images.
@@ -73,10 +64,8 @@ def find_substitutes(names: Sequence[str], tracking_uri: str, runs: pd.DataFrame
 
     Args:
         names: ``ARM:SEED`` for the networks of an arm of the study, one for each combination of factor levels;
-            ``torchvision/BACKBONE``; or the id of any run in MLflow.
-        tracking_uri: where MLflow keeps the runs.
+            ``torchvision/BACKBONE``, whose weights are in the data root; or the id of any run in MLflow.
         runs: one row per planned cell of the study.
-        data_root: the folder of the data sets, with torchvision's weights.
 
     Raises:
         ValueError: there is no such network, or its checkpoint cannot be had.

@@ -1,10 +1,9 @@
 """The numbers that papers print, and the one that a trial of this project reproduces.
 
 ``published.csv`` holds each once: its data set, backbone, mixer, terms of SUMix and epochs; its metric, in percent
-unless its name says otherwise, and
-the rule by which it was read off (``median10``: the median of the last 10 epochs; ``best10``: the best of them, chosen
-on the test set); the alpha of the mixer, the weight decay and SUMix's zeta where they are known; its source; and other
-settings that it needs. ``lam+su`` is the whole of SUMix.
+unless its name says otherwise, and the rule by which it was read off (``median10``: the median of the last 10 epochs;
+``best10``: the best of them, chosen on the test set); the alpha of the mixer, the weight decay and SUMix's zeta where
+they are known; its source; and other settings that it needs. ``lam+su`` is the whole of SUMix.
 """
 
 import ast
@@ -21,12 +20,8 @@ from trainables.config import NEUTRAL
 
 FILE = Path(__file__).with_name("published.csv")
 EXACT = ("dataset", "backbone", "mixer", "epochs")  # columns that must be what ``cell_of`` says of a configuration
-IF_KNOWN = {
-    "alpha": "mixer.alpha",
-    "weight_decay": "weight_decay",
-    "zeta": "sumix.zeta",
-}  # those that must be where the paper has them
-SETTINGS = "settings"  # the column of other keys that must be, ``KEY=VALUE;KEY=VALUE``; numbers may be fractions
+IF_KNOWN = {"alpha": "mixer.alpha", "weight_decay": "weight_decay", "zeta": "sumix.zeta"}  # and those, where printed
+SETTINGS = "settings"  # the column of other keys that must fit, ``KEY=VALUE;KEY=VALUE``; numbers may be fractions
 # Options that AutoMix's Table 7 varies, and the subset: the number of a run with another value than these names it.
 USUAL: dict[str, tuple[Any, ...]] = {
     "mixer.masks": (None, "attention"),
@@ -58,23 +53,14 @@ def published_numbers() -> pd.DataFrame:
 def published_number(config: Mapping[str, Any], metric: str = "test_top1") -> PublishedNumber | None:
     """Return the published number of the run that ``config`` describes, in our terms; None if there is none.
 
-    Args:
-        config: a resolved configuration with dotted keys.
-        metric: our metric, without its rule, e.g. ``test_top1`` or ``fgsm_error``.
-
-    Where SUMix ran a baseline again and others print another number, SUMix's is returned, to compare with its method.
+    The metric is ours, without its rule, e.g. ``test_top1`` or ``fgsm_error``. Where SUMix ran a baseline again and
+    others print another number, SUMix's is returned, to compare with its method.
     """
-    found = ((_printed(config, name), ours) for name, ours in printed(metric))
-    return next((number._replace(value=ours(number.value)) for number, ours in found if number is not None), None)
-
-
-def _printed(config: Mapping[str, Any], metric: str) -> PublishedNumber | None:
-    """Return the number that is published for a run under a name of the file."""
-    found = matching(config, metric)
-    if not found:
-        return None
-    row = next((row for row in found if row["source"].startswith("SUMix")), found[0])
-    return PublishedNumber(float(row["value"]), row["rule"], row["source"])
+    for name, ours in printed(metric):
+        if found := matching(config, name):
+            row = next((row for row in found if row["source"].startswith("SUMix")), found[0])
+            return PublishedNumber(ours(float(row["value"])), row["rule"], row["source"])
+    return None
 
 
 def matching(config: Mapping[str, Any], metric: str) -> list[dict[Any, Any]]:
@@ -120,18 +106,16 @@ def describes(row: Mapping[Any, Any], config: Mapping[str, Any]) -> bool:
 
 
 def settings_of(row: Mapping[Any, Any]) -> dict[str, str]:
-    """Return what a row names as ``KEY=VALUE;KEY=VALUE``."""
+    """Return the settings that a row names, by their keys."""
     return dict(part.split("=") for part in row[SETTINGS].split(";") if part)
 
 
 def _fits(row: Mapping[Any, Any], config: Mapping[str, Any]) -> bool:
     """Return whether a run has every setting that a row names, and no unusual one besides them."""
     named = settings_of(row)
-    own_pipeline = "mp_ce" if config.get("mixer") == "automix" else "none"
-    usual = {**USUAL, "mixer.pipeline": (None, own_pipeline)}
-    return all(_is(config.get(key), value) for key, value in named.items()) and all(
-        key in named or config.get(key) in values for key, values in usual.items()
-    )
+    usual = {**USUAL, "mixer.pipeline": (None, "mp_ce" if config.get("mixer") == "automix" else "none")}
+    as_named = all(_is(config.get(key), value) for key, value in named.items())
+    return as_named and all(key in named or config.get(key) in values for key, values in usual.items())
 
 
 def _is(value: Any, text: str) -> bool:
@@ -143,10 +127,8 @@ def _is(value: Any, text: str) -> bool:
 
 def _is_another_sumix(config: Mapping[str, Any]) -> bool:
     """Return whether a choice that SUMix leaves open is made otherwise than in the runs that it prints."""
-    about = [
-        key for key in NEUTRAL if key.startswith(("sumix.", "augment.")) or key in ("mixer.probability", "mixer.label")
-    ]
-    return any(config.get(key, NEUTRAL[key]) != NEUTRAL[key] for key in about)
+    about = ("sumix.", "augment.", "mixer.probability", "mixer.label")
+    return any(config.get(key, usual) != usual for key, usual in NEUTRAL.items() if key.startswith(about))
 
 
 def printed(metric: str) -> tuple[tuple[str, Callable[[float], float]], ...]:
@@ -186,25 +168,22 @@ def published_of_runs(
 ) -> dict[tuple[Any, ...], PublishedNumber]:
     """Return the published numbers of a study, by (level of each factor ..., arm), from what its runs logged.
 
-    Numbers that nobody published are missing.
-
-    Args:
-        runs: one row per planned cell (:func:`analysis.runs.load_runs`); one that never started has no parameters.
-        factors: the factors of the study, in the order of its plan.
-        metric: our metric, without its rule.
+    Numbers that nobody published are missing. The factors are in the order of the plan, and the metric is without its
+    rule.
     """
     columns = [*(FACTOR + factor for factor in factors), "arm"]
-    started = runs[runs["run_id"] != ""].drop_duplicates(columns)
-    found: dict[tuple[Any, ...], PublishedNumber] = {}
-    for row in started.to_dict("records"):
-        config = {str(k).removeprefix(CONFIG): value_of_text(v) for k, v in row.items() if str(k).startswith(CONFIG)}
-        if (number := published_number(config, metric)) is not None:
-            found[tuple(row[column] for column in columns)] = number
-    return found
+    started = runs[runs["run_id"] != ""].drop_duplicates(columns).to_dict("records")
+    numbers = {tuple(row[name] for name in columns): published_number(config_of_run(row), metric) for row in started}
+    return {cell: number for cell, number in numbers.items() if number is not None}
 
 
-def value_of_text(text: str) -> Any:
-    """Return a parameter as it was before MLflow made it text."""
+def config_of_run(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return the configuration of a row of :func:`analysis.records.load_runs`, as it was before MLflow made it text."""
+    texts = {str(key).removeprefix(CONFIG): text for key, text in row.items() if str(key).startswith(CONFIG)}
+    return {key: _value(text) for key, text in texts.items()}
+
+
+def _value(text: str) -> Any:
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):

@@ -30,18 +30,8 @@ STATES = {
 }
 PREFERENCE = (State.DONE, State.RUNNING, State.INTERRUPTED, State.FAILED)
 IDENTITY = (
-    "key",
-    "arm",
-    "seed",
-    "status",
-    "error",
-    "commit",
-    "dirty",
-    "data",
-    "hardware",
-    "versions",
-    "epochs",
-    "run_id",
+    *("key", "arm", "seed", "status", "error", "commit"),
+    *("dirty", "data", "hardware", "versions", "epochs", "run_id"),
 )
 VERSIONS = ("python", "torch", "cuda", "cudnn", "driver")  # the words of a run that are versions
 # MLflow keeps an infinite value in an SQL database as the greatest of all floats, which no sum may take for a number.
@@ -178,16 +168,8 @@ def _last_touched(run: StoredRun) -> int:
 
 def _best_run_by_key(runs: Iterable[StoredRun]) -> dict[str, StoredRun]:
     """Return one run per cell: a finished one counts before a running and a failed one, then the later start."""
-
-    def rank(run: StoredRun) -> tuple[int, int]:
-        return -PREFERENCE.index(STATES[run.status]), run.start_time
-
-    best: dict[str, StoredRun] = {}
-    for run in runs:
-        key = run.tags.get(names.KEY, "")
-        if key not in best or rank(run) > rank(best[key]):
-            best[key] = run
-    return best
+    in_order = sorted(runs, key=lambda run: (PREFERENCE.index(STATES[run.status]), -run.start_time), reverse=True)
+    return {run.tags.get(names.KEY, ""): run for run in in_order}  # the last of a key counts
 
 
 def _row(trial: dict[str, Any], run: StoredRun | None) -> dict[str, Any]:

@@ -28,12 +28,7 @@ class Comparison(NamedTuple):
 
 
 def compare(a: pd.DataFrame, b: pd.DataFrame, metric: str) -> Comparison:
-    """Compare the runs of two studies.
-
-    Args:
-        a: one row per planned cell (:func:`analysis.records.runs.load_runs`).
-        b: the same for the other study.
-        metric: the number to compare.
+    """Compare a number of the runs of two studies, each with one row per planned cell.
 
     Returns:
         The differences. The gains have the columns ``pairs``, ``A`` and ``B`` (means), ``gain``, ``gain_low``,

@@ -77,11 +77,9 @@ def factorial_effects(runs: pd.DataFrame, metric: str, factors: Sequence[str]) -
 
 
 def design_runs(runs: pd.DataFrame, design: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the runs of the arms of a factorial design, with one column per term: ``off`` or ``on``.
+    """Return the runs of the arms of a plan's factorial design, with one column per term: ``off`` or ``on``.
 
-    Args:
-        runs: one row per run, with a column ``arm``.
-        design: the design of a plan: its ``terms``, and by arm and term the ``signs`` -1 and 1.
+    The design has ``terms``, and by arm and term the ``signs`` -1 and 1.
     """
     mine = runs[runs["arm"].isin(list(design["signs"]))]
     words = {

@@ -29,8 +29,7 @@ def outlook(plan: Plan, runs: pd.DataFrame | None = None) -> list[str]:
 
     Args:
         plan: the plan of the study, with or without the configuration that its trials share (``config``).
-        runs: the runs of an earlier start of the same study (:func:`analysis.records.runs.load_runs`): they show the
-            spread of the differences and the cost of a run.
+        runs: the runs of an earlier start of the study, which show the spread of the differences and the cost of a run.
     """
     tables = len({tuple(trial["levels"].values()) for trial in plan["trials"]})
     arms = len(plan["arms"]) - 1
@@ -72,11 +71,7 @@ def outlook(plan: Plan, runs: pd.DataFrame | None = None) -> list[str]:
 
 
 def decide(plan: Plan, runs: pd.DataFrame) -> dict[tuple[tuple[Any, ...], str], str]:
-    """Return the verdict of every comparison, for a launch that adds seeds until all are decided.
-
-    Args:
-        plan: the plan of the study; its ``sequential`` names the budget of seeds.
-        runs: its runs so far.
+    """Return the verdict of every comparison so far, for a launch that adds seeds until all are decided.
 
     Returns:
         By (level of each factor, ...) and arm: one of :data:`analysis.statistics.verdicts.DECIDED`, or "not decided"

@@ -31,10 +31,8 @@ class Answer(NamedTuple):
 def here(differences: ArrayLike) -> Answer:
     """Return the mean gain over these tables, tested against the arm changing nothing in any of them.
 
-    All tables of a seed are flipped together, so the test is that of the seeds' means over the tables.
-
-    Args:
-        differences: (T, S); a seed that any table lacks is not counted.
+    All tables of a seed are flipped together, so the test is that of the seeds' means over the tables. The differences
+    are (T, S); a seed that any table lacks is not counted.
     """
     d = np.asarray(differences, dtype=float)
     means = d[:, np.isfinite(d).all(axis=0)].mean(axis=0)  # (S,)
@@ -44,10 +42,8 @@ def here(differences: ArrayLike) -> Answer:
 def in_general(differences: ArrayLike) -> Answer:
     """Return the mean gain over tables as a sample of all the tables that there might be.
 
-    Every table is one number, its mean difference. From fewer than 6 tables no p can be below 0.05.
-
-    Args:
-        differences: (T, S), NaN where a table lacks a seed; a table without any is not counted.
+    Every table is one number, its mean difference. From fewer than 6 tables no p can be below 0.05. The differences are
+    (T, S), NaN where a table lacks a seed; a table without any is not counted.
     """
     d = np.asarray(differences, dtype=float)
     known = np.isfinite(d).any(axis=1)

@@ -42,10 +42,7 @@ def aligned(differences: Iterable[pd.Series]) -> NDArray[np.float64]:
 def values_by_arm(runs: pd.DataFrame, metric: str, references: Sequence[str]) -> dict[str, pd.Series]:
     """Return the metric by seed of every arm, where it is finite; errors as for :func:`paired_differences`.
 
-    Args:
-        runs: one row per run, columns ``arm``, ``seed`` and the metric.
-        metric: its name, as for :func:`metric_column`.
-        references: the baseline, then other arms that must be there.
+    The ``references`` are the baseline, then other arms that must be there.
     """
     column = metric_column(runs, metric)
     for name in ("arm", "seed", column):

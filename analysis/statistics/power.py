@@ -98,13 +98,11 @@ def detectable_effect(tables: int, arms: int, seeds: int) -> float:
 def seeds_to_find(effect: float, tables: int, arms: int) -> int:
     """Return the fewest seeds with which the family's test finds an effect with 80 % power, by the same simulation.
 
-    Args:
-        effect: gain in standard deviations of a paired difference, above 0.2.
-        tables: the number of tables of the family.
-        arms: the number of arms compared with the baseline in each table.
+    The effect is in standard deviations of a paired difference; ``tables`` and ``arms`` are as for
+    :func:`detectable_effect`.
 
     Raises:
-        ValueError: the effect is so small that a simulation would take minutes.
+        ValueError: the effect is 0.2 or less, so small that a simulation would take minutes.
     """
     if effect <= 0.2:
         raise ValueError(f"an effect must be above 0.2 standard deviations, got {effect}")

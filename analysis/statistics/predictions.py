@@ -115,12 +115,7 @@ def ensemble_top1(logits: LOGITS, labels: NDArray[np.integer]) -> float:
 
 
 def calibration(predicted: NDArray[np.float64], labels: NDArray[np.integer]) -> Calibration:
-    """Return the calibration of one predictor.
-
-    Args:
-        predicted: (N, L) probabilities, of one seed or the mean over seeds.
-        labels: (N,).
-    """
+    """Return the calibration of the probabilities (N, L) of one predictor: of one seed, or the mean over seeds."""
     logs = np.log(np.maximum(predicted, np.finfo(float).tiny))
     bins = reliability(torch.from_numpy(logs), torch.from_numpy(np.asarray(labels, dtype=np.int64)))
     return Calibration(calibration_error(bins), float(-logs[np.arange(len(labels)), labels].mean()))

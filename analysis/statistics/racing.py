@@ -50,11 +50,8 @@ def race(values: Mapping[int, Sequence[float]], number: int, seeds: int, higher_
 def opponents(good: Mapping[int, Sequence[float]], number: int) -> list[float]:
     """Return for each seed of a configuration the result of the one that was best by the seeds before.
 
-    Only those count that began before it and have had the seed; NaN where there is none, and for the first seed.
-
-    Args:
-        good: as ``values`` of :func:`race`, with higher ones better.
-        number: as for :func:`race`.
+    Only those count that began before it and have had the seed; NaN where there is none, and for the first seed. The
+    arguments are those of :func:`race`, with higher results better.
     """
     found = [float("nan")]
     for seed in range(1, len(good[number])):

@@ -47,12 +47,9 @@ class Ranking:
 
 
 def ranking(values: ArrayLike, arms: Sequence[str], *, higher_is_better: bool = True) -> Ranking:
-    """Return the ranking of arms by their values in every table.
+    """Return the ranking of arms by their values (T, K) in every table, T and K at least 2, without NaN.
 
-    Args:
-        values: (T, K), T and K at least 2, without NaN; equal values share the mean of their ranks.
-        arms: (K,) their names.
-        higher_is_better: whether the largest value has rank 1.
+    Equal values share the mean of their ranks. The largest value has rank 1 if higher is better.
     """
     found = pd.DataFrame(np.asarray(values, dtype=float), columns=list(arms))
     tables, count = found.shape

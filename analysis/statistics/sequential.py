@@ -44,17 +44,13 @@ def e_value(differences: ArrayLike, *, delta: float = 0.0, side: Side = "both") 
 
 
 def wealth(differences: ArrayLike, *, delta: float = 0.0, side: Side = "both") -> NDArray[np.float64]:
-    """Return the wealth (M, S) of every comparison after every seed.
+    """Return the wealth (M, S) of every comparison after every seed; arguments as for :func:`e_value`, by comparison.
 
     Against an effect of mu standard deviations the stake that grows fastest is tanh(mu |d| / sigma). Sigma is what the
     root mean square of the sizes so far would make it if that were the effect. The wealth is the mean over several mu,
     and over both directions unless ``side`` says one. One direction alone is fair or unfavourable for every mean on the
-    other side of delta if the differences are symmetric about their mean and most likely near it.
-
-    Args:
-        differences: (M, S), NaN where a comparison lacks a seed: its wealth stays as it is.
-        delta: as for :func:`e_value`.
-        side: as for :func:`e_value`.
+    other side of delta if the differences are symmetric about their mean and most likely near it. Where a comparison
+    lacks a seed (NaN), its wealth stays as it is.
     """
     d = np.asarray(differences, dtype=float) - delta
     known = np.isfinite(d)
@@ -81,11 +77,7 @@ def family_e(e: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float
     """Return the evidence (M,) for every comparison, corrected for all by closed testing with the mean of e-values.
 
     It is the smallest mean of the comparison's own e-value and any set of the others; that set is made of the k
-    smallest, so only k must be tried.
-
-    Args:
-        e: (M,) e-values at one moment.
-        weights: (M,) above 0, of the mean; equal if not given.
+    smallest, so only k must be tried. The weights of the mean (M,) are above 0, and equal if they are not given.
     """
     values = np.asarray(e, dtype=float)
     share = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=float)
@@ -184,8 +176,7 @@ def _common_spread(differences: NDArray[np.float64]) -> float:
 def growth(effect: float) -> float:
     """Return the mean logarithm of the factor by which a seed multiplies a bet on the true effect; 0 for NaN.
 
-    Args:
-        effect: mean of normal differences, in standard deviations.
+    The effect is the mean of normal differences, in standard deviations.
     """
     if not effect > 0:
         return 0.0

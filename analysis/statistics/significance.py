@@ -39,10 +39,9 @@ class Interval(NamedTuple):
 
 
 def mean_interval(values: ArrayLike) -> Interval:
-    """Return Student's t interval of a mean, 95 %; given paired differences, it is the paired t interval.
+    """Return Student's t interval, 95 %, of the mean of values (S,); of paired differences it is the paired t interval.
 
-    Args:
-        values: (S,) differences of the pairs. With one pair the ends are NaN, with none the mean is too.
+    With one value the ends are NaN, with none the mean is too.
     """
     pairs = np.size(values)
     mean, spread = mean_and_sd(values)
@@ -151,18 +150,11 @@ def _step_down(d: NDArray[np.float64], one_sided: bool) -> NDArray[np.float64]:
 
 
 def _strengths(d: NDArray[np.float64], patterns: NDArray[np.float64], one_sided: bool) -> NDArray[np.float64]:
-    """Return t^2 / (t^2 + S - 1), 1 for an infinite t: it rises with |t|, and has the sign of t if ``one_sided``.
+    """Return t^2 / (t^2 + S - 1), 1 for an infinite t, of differences (M, S) under patterns of signs (P, S): (P, M).
 
-    With n pairs and z = (sum of d)^2 / (n times the sum of d^2), which lies between 0 and 1, t^2 is
-    (n - 1) z / (1 - z). Flipping signs leaves the sum of squares, so one product of matrices gives every t.
-
-    Args:
-        d: (M, S).
-        patterns: (P, S).
-        one_sided: as for :func:`family_p`.
-
-    Returns:
-        (P, M).
+    It rises with |t|, and has the sign of t if ``one_sided``. With n pairs and z = (sum of d)^2 / (n times the sum of
+    d^2), which lies between 0 and 1, t^2 is (n - 1) z / (1 - z). Flipping signs leaves the sum of squares, so one
+    product of matrices gives every t.
     """
     pairs = np.isfinite(d).sum(axis=1)
     filled = np.where(np.isfinite(d), d, 0.0)
@@ -195,11 +187,9 @@ def holm(p: ArrayLike) -> NDArray[np.float64]:
 
 
 def probability_of_beating(x: ArrayLike, y: ArrayLike) -> float:
-    """Return P(X > Y) for one run of each arm drawn at random, ties counting half; NaN if either is empty.
+    """Return P(X > Y) for one run (N,) of an arm and one (K,) of its reference, drawn at random; NaN if one is empty.
 
-    Args:
-        x: (N,) values of the arm.
-        y: (K,) values of its reference.
+    Ties count half.
     """
     a, b = np.asarray(x, dtype=float)[:, None], np.asarray(y, dtype=float)[None, :]
     return float(np.mean((a > b) + 0.5 * (a == b))) if a.size and b.size else math.nan

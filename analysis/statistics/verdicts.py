@@ -81,8 +81,7 @@ def sequential_verdicts(
         differences: (M, S) arm minus reference, in the order of the seeds.
         budget: the most seeds that a comparison may get.
         tables: (M,) the table of each comparison, by which their noise may differ; all are of one if not given.
-        delta: as for :func:`fixed_verdicts`.
-        higher_is_better: as for :func:`fixed_verdicts`.
+        delta: as for :func:`fixed_verdicts`, as is ``higher_is_better``.
 
     Returns:
         The verdicts; and the differences (M, S) that were looked at, NaN where none was.

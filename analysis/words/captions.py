@@ -20,10 +20,7 @@ MOST_FAILURES = 10  # the most lines under one table
 def metric_text(declared: Metric, name: str, epochs: Iterable[int]) -> str:
     """Return the metric and its rule in words, such as ``top-1 accuracy, %, median of the last 10 epochs``.
 
-    Args:
-        declared: the metric.
-        name: its logged name, e.g. ``test_top1_median10``.
-        epochs: how long the runs trained; a median over fewer than ten epochs says so.
+    The ``name`` is the logged one, e.g. ``test_top1_median10``; a median over fewer epochs than ten says so.
     """
     rule, lengths = rule_of(declared, name), sorted(set(epochs), reverse=True)
     said = [rules.words(rule, count) for count in lengths] or [rules.words(rule)] if rule else []

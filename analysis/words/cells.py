@@ -18,11 +18,7 @@ CHOSEN_ON_TEST = "The column 'best' is the best epoch, chosen on the test set an
 
 
 def cells(level: LevelTable, extra: Sequence[str] = ()) -> pd.DataFrame:
-    """Return the table as text: one row per arm, and the columns that a reader sees.
-
-    Args:
-        extra: metrics to show too, as means, e.g. ``test_top1_last``.
-    """
+    """Return the table as text: one row per arm, and the columns that a reader sees; ``extra`` metrics as means."""
     table, digits = level.table, level.declared.digits
     names = [f"{arm} (control)" if arm in level.controls else str(arm) for arm in table.index]
     shown = pd.DataFrame({"arm": names}, index=table.index)

@@ -17,12 +17,7 @@ STYLE, SCRIPT = (Path(__file__).with_name(f"page.{kind}") for kind in ("css", "j
 
 
 def page(title: str, body: str) -> str:
-    """Return a whole page, which loads nothing from elsewhere.
-
-    Args:
-        title: escaped by the caller.
-        body: HTML.
-    """
+    """Return a whole page, which loads nothing from elsewhere, from HTML: the title is escaped already."""
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -42,11 +37,9 @@ def page(title: str, body: str) -> str:
 
 
 def write_page(out: Path, title: str, sections: Iterable[tuple[str, str]]) -> Path:
-    """Write a page and return its file; the folder is created if it is missing.
+    """Write a page of sections, each a heading and its HTML, and return its file; its folder is made if it is missing.
 
-    Args:
-        title: the heading of the page; escaped here.
-        sections: the heading of each, escaped here, and its HTML.
+    The title and the headings are escaped here.
     """
     heading = html.escape(title)
     parts = [f"<section>\n<h2>{html.escape(name)}</h2>\n{content}\n</section>" for name, content in sections]
@@ -63,11 +56,9 @@ def png(figure: "Figure") -> bytes:
 
 
 def image(picture: bytes, alternative: str) -> str:
-    """Return a picture as a piece of a page that contains the image itself.
+    """Return a picture, from :func:`png`, as a piece of a page that contains the image itself.
 
-    Args:
-        picture: from :func:`png`.
-        alternative: what it shows, for readers who cannot see it; escaped here.
+    The alternative says what it shows, for readers who cannot see it; it is escaped here.
     """
     data = base64.b64encode(picture).decode()
     return f'<div class="wide"><img src="data:image/png;base64,{data}" alt="{html.escape(alternative)}"></div>'

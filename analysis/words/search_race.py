@@ -27,11 +27,7 @@ def race_table(arm: Tuned) -> pd.DataFrame:
 
 
 def race_sentence(arm: Tuned, seeds: int) -> str:
-    """Return what the race of an arm has cost and how its trials ended.
-
-    Args:
-        seeds: the most seeds of a trial.
-    """
+    """Return what the race of an arm has cost, each trial having at most so many seeds, and how its trials ended."""
     trials = arm.trials()
     spent = sum(len(_values(trial)) for trial in trials)
     ends = Counter(_why(arm, trial).partition(":")[0] for trial in trials)
