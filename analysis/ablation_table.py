@@ -15,11 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from analysis import command
-from analysis.records.metrics import metric_of
-from analysis.records.published import published_of_runs
-from analysis.records.runs import Plan, load_plan, load_runs
+from analysis.records.published import Published, published_of_runs
+from analysis.records.runs import Plan, load_plan, load_runs, metric_of
 from analysis.statistics.pairs import logged_metrics
-from analysis.statistics.published_means import Published
 from analysis.statistics.ratios import RATIO, ratio_names, with_ratios
 from analysis.statistics.tables import LevelTable, level_tables
 

@@ -15,8 +15,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from analysis import command
-from analysis.records.metrics import metric_of
-from analysis.records.runs import load_plan, load_runs
+from analysis.records.runs import load_plan, load_runs, metric_of
 from analysis.statistics.comparison import Comparison, compare
 from analysis.words.cells import p_text
 from mixlab.spec.metric import Metric

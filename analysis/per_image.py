@@ -54,9 +54,7 @@ def load_predictions(tracking_uri: str, level: LevelTable) -> tuple[dict[str, Pr
                     continue
                 with np.load(file) as content:
                     if labels is not None and not np.array_equal(labels, content["labels"]):
-                        raise ValueError(
-                            f"{arm!r}, seed {row['seed']}, was tested on other images than those before"
-                        )
+                        raise ValueError(f"{arm!r}, seed {row['seed']}, was tested on other images than those before")
                     labels = content["labels"]
                     parts.append(content["logits"])
                 seeds.append(int(row["seed"]))

@@ -15,8 +15,7 @@ from tabulate import tabulate
 from analysis import command
 from analysis.figures.drawing import save_with_points
 from analysis.figures.subset_plots import plot_search_time
-from analysis.records.metrics import metric_of
-from analysis.records.runs import CONFIG, METRIC, done
+from analysis.records.runs import CONFIG, METRIC, done, metric_of
 
 RULE = CONFIG + "subset.rule"
 SECONDS = METRIC + "search_seconds"

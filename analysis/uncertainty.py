@@ -16,7 +16,6 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import pandas as pd
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -87,7 +86,10 @@ def show(options: argparse.Namespace) -> int:
     file = options.out / "scores.csv"
     scores.to_csv(file, index=False)
     by_cv = scores.sort_values("cv", ascending=False, kind="stable")
-    rows = [_with_images(part, images, config) for part in (by_cv.head(SHOWN), by_cv.tail(SHOWN)[::-1])]
+    rows = []
+    for part in (by_cv.head(SHOWN), by_cv.tail(SHOWN)[::-1]):
+        source = shown(images, torch.tensor(part["image"].tolist()), config)
+        rows.append((torch.cat([pixels.cpu() for pixels, _ in batches(source, config)]), part))
     caption = (
         f"Training images of {config.dataset}, by the coefficient of variation (CV) of the loss over {options.mixings} "
         f"mixtures with {OTHERS} others ({options.mixture}, own share {ANCHOR:.2f}, the others' from "
@@ -95,12 +97,6 @@ def show(options: argparse.Namespace) -> int:
     )
     figures = save(plot_extremes(f"{config.backbone}, {config.mixer}", rows, caption), options.out / "extremes")
     return command.finish([file, *figures])
-
-
-def _with_images(scores: pd.DataFrame, images: Images, config: Config) -> tuple[Tensor, pd.DataFrame]:
-    """Return the images (n, C, H, W) of some rows of scores, and those rows."""
-    source = shown(images, torch.tensor(scores["image"].tolist()), config)
-    return torch.cat([pixels.cpu() for pixels, _ in batches(source, config)]), scores
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -71,14 +71,10 @@ def draw_band(axis: Axes, points: pd.DataFrame, x: str, y: str, label: str, colo
     axis.fill_between(by_x.index, by_x["min"], by_x["max"], color=colour, alpha=0.15, linewidth=0)
 
 
-def most_seeds(points: pd.DataFrame) -> int:
-    """Return the largest number of seeds of an arm, from points with columns ``arm`` and ``seed``."""
-    return int(points.groupby("arm")["seed"].nunique().max()) if len(points) else 0
-
-
 def line_and_band(points: pd.DataFrame, line: str = "mean over seeds") -> str:
     """Return in words what :func:`draw_band` drew of points with columns ``arm`` and ``seed``; one seed has no band."""
-    return f"line: {line}, band: lowest to highest seed" if most_seeds(points) > 1 else "line: one seed, so no band"
+    several = (points.groupby("arm")["seed"].nunique() > 1).any()
+    return f"line: {line}, band: lowest to highest seed" if several else "line: one seed, so no band"
 
 
 def plain(name: object, letters: int = 30) -> str:

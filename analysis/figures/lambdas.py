@@ -72,44 +72,36 @@ def plot_lambda(study: str, histograms: Sequence[Histograms], levels: Sequence[L
     columns = min(2, len(histograms))
     rows = math.ceil(len(histograms) / columns)
     most = max(float(np.max([found.learned.max(), found.drawn.mean(0).max()])) for found in histograms)
-    caption = CAPTION.format(seeds=_seeds(histograms), provenance=provenance_text(*levels))
+    seeds = sorted({found.seed for found in histograms})
+    words = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+    caption = CAPTION.format(seeds=words, provenance=provenance_text(*levels))
     with titled(study, caption, (columns * PANEL[0] + 0.4, rows * PANEL[1] + 1.1)) as (figure, upper):
         axes = upper.subplots(rows, 2 * columns, squeeze=False, gridspec_kw={"width_ratios": [3, 1] * columns})
-        for place, pair in enumerate(axes.reshape(rows * columns, 2)):
-            if place >= len(histograms):
-                pair[0].set_visible(False)
-                pair[1].set_visible(False)
-                continue
-            found = histograms[place]
-            _draw_strip(pair[0], found, colours[found.arm], most)
-            _draw_sides(pair[1], found, colours[found.arm], most)
+        for axis in axes.flat[2 * len(histograms) :]:
+            axis.set_visible(False)
+        for place, found in enumerate(histograms):
+            strip, sides = axes.flat[2 * place : 2 * place + 2]
+            _draw(strip, sides, found, colours[found.arm], most)
             if place + columns >= len(histograms):
-                pair[0].set_xlabel("epoch")
-                pair[1].set_xlabel("share, %")
+                strip.set_xlabel("epoch")
+                sides.set_xlabel("share, %")
         upper.supylabel("lambda", fontsize=9)
         return figure
 
 
-def _draw_strip(axis: Axes, found: Histograms, colour: str, most: float) -> None:
+def _draw(strip: Axes, sides: Axes, found: Histograms, colour: str, most: float) -> None:
+    """Draw the learned lambda of a cell by epoch, and at its right both over all epochs."""
+    bins = np.linspace(0, 1, BINS + 1)
     shades = LinearSegmentedColormap.from_list("arm", ["white", colour])
     edges = np.append(found.epochs, found.epochs[-1] + 1) - 0.5
-    axis.pcolormesh(edges, np.linspace(0, 1, BINS + 1), found.learned.T, cmap=shades, vmin=0, vmax=most)
-    axis.set_title(plain(f"{found.level}, {found.arm}" if found.level else found.arm, 44), fontsize=8)
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-    axis.set_yticks([0, 0.5, 1])
-    axis.grid(visible=False)
-
-
-def _draw_sides(axis: Axes, found: Histograms, colour: str, most: float) -> None:
-    edges = np.linspace(0, 1, BINS + 1)
+    strip.pcolormesh(edges, bins, found.learned.T, cmap=shades, vmin=0, vmax=most)
+    strip.set_title(plain(f"{found.level}, {found.arm}" if found.level else found.arm, 44), fontsize=8)
+    strip.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    strip.set_yticks([0, 0.5, 1])
+    strip.grid(visible=False)
     learned, drawn = 100 * found.learned.mean(0), 100 * found.drawn.mean(0)
-    axis.stairs(learned, edges, orientation="horizontal", fill=True, color=colour, alpha=0.6)
-    axis.stairs(drawn, edges, orientation="horizontal", color=BASELINE_COLOUR, linewidth=1.4)
-    axis.set_xlim(0, 105 * most)
-    axis.set_ylim(0, 1)
-    axis.set_yticks([0, 0.5, 1], labels=[])
-
-
-def _seeds(histograms: Sequence[Histograms]) -> str:
-    seeds = sorted({found.seed for found in histograms})
-    return f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}"
+    sides.stairs(learned, bins, orientation="horizontal", fill=True, color=colour, alpha=0.6)
+    sides.stairs(drawn, bins, orientation="horizontal", color=BASELINE_COLOUR, linewidth=1.4)
+    sides.set_xlim(0, 105 * most)
+    sides.set_ylim(0, 1)
+    sides.set_yticks([0, 0.5, 1], labels=[])

@@ -1,7 +1,7 @@
 """The figures of a search, one arm at a time: Optuna's own, completed by what they leave out."""
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import matplotlib
@@ -26,10 +26,10 @@ def plot_history(arm: Tuned, objective: str) -> Figure:
         axis = optuna_plots.plot_optimization_history(arm.study, target_name=objective)
         pruned = [(trial.number, trial.value) for trial in arm.trials(TrialState.PRUNED) if trial.value is not None]
         if pruned:
-            axis.scatter(
-                *zip(*pruned, strict=True), marker="x", color=CENSORED_COLOUR, alpha=0.6, label="stopped early"
-            )
-        return _finished(axis, f"{arm.name}: best so far")
+            cross = {"marker": "x", "color": CENSORED_COLOUR, "alpha": 0.6, "label": "stopped early"}
+            axis.scatter(*zip(*pruned, strict=True), **cross)
+        axis.set_title(f"{arm.name}: best so far")
+        return plt.gcf()
 
 
 def plot_map(arm: Tuned, x: str, y: str, objective: str) -> Figure:
@@ -51,25 +51,30 @@ def plot_map(arm: Tuned, x: str, y: str, objective: str) -> Figure:
         _scatter(axis, arm, x, y, TrialState.PRUNED, "x", CENSORED_COLOUR, "stopped early")
         _scatter(axis, arm, x, y, TrialState.FAIL, "v", FAILED_COLOUR, "failed")
         if arm.best is not None and {x, y} <= set(arm.best.params):
-            best = arm.best.params
-            axis.plot(
-                best[x], best[y], "*", color=BEST_COLOUR, markersize=16, markeredgecolor="white", label="best", zorder=4
-            )
+            place = arm.best.params[x], arm.best.params[y]
+            axis.plot(*place, "*", color=BEST_COLOUR, markersize=16, markeredgecolor="white", label="best", zorder=4)
         for name, limits in ((x, axis.set_xlim), (y, axis.set_ylim)):
             limits(*_limits(arm.space[name]))
         axis.legend(loc="upper left", bbox_to_anchor=(0, -0.12), ncols=4, frameon=False)
         how = "interpolated between complete trials" if contour else "too few complete trials for a contour"
-        return _finished(axis, f"{arm.name}: {objective}, {how}")
+        axis.set_title(f"{arm.name}: {objective}, {how}")
+        return plt.gcf()
 
 
 def plot_slices(arm: Tuned, objective: str) -> Figure:
     """Draw the objective of the complete trials against each parameter, by Optuna."""
-    return _whole(lambda: optuna_plots.plot_slice(arm.study, target_name=objective), arm.name)
+    with _figures():
+        optuna_plots.plot_slice(arm.study, target_name=objective)
+        plt.suptitle(arm.name)
+        return plt.gcf()
 
 
 def plot_parallel(arm: Tuned, objective: str) -> Figure:
     """Draw every complete trial as a line through its parameters, by Optuna."""
-    return _whole(lambda: optuna_plots.plot_parallel_coordinate(arm.study, target_name=objective), arm.name)
+    with _figures():
+        optuna_plots.plot_parallel_coordinate(arm.study, target_name=objective)
+        plt.suptitle(arm.name)
+        return plt.gcf()
 
 
 def plot_importance(arm: Tuned, found: Landscape) -> Figure:
@@ -103,21 +108,6 @@ def _limits(spec: dict[str, float]) -> tuple[float, float]:
         pad = (high / low) ** 0.03
         return low / pad, high * pad
     return low - 0.03 * (high - low), high + 0.03 * (high - low)
-
-
-def _whole(draw: Callable[[], object], title: str) -> Figure:
-    with _figures():
-        draw()
-        figure = plt.gcf()
-        figure.suptitle(title)
-        return figure
-
-
-def _finished(axis: Axes, title: str) -> Figure:
-    axis.set_title(title)
-    figure = axis.figure
-    assert isinstance(figure, Figure)
-    return figure
 
 
 @contextmanager

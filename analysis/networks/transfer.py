@@ -77,9 +77,8 @@ def find_substitutes(names: Sequence[str], tracking_uri: str, runs: pd.DataFrame
             found.append(of_torchvision(name, data_root))
             continue
         ids = _runs_of(name, runs) if ":" in name else [name]
-        found += [
-            _of_run(name if len(ids) == 1 else f"{name}, run {run_id[:8]}", tracking_uri, run_id) for run_id in ids
-        ]
+        for run_id in ids:
+            found.append(_of_run(name if len(ids) == 1 else f"{name}, run {run_id[:8]}", tracking_uri, run_id))
     return found
 
 

@@ -41,6 +41,9 @@ class PublishedNumber(NamedTuple):
     source: str
 
 
+Published = Mapping[tuple[Any, ...], PublishedNumber]  # by (level of each factor ..., arm)
+
+
 @cache
 def published_numbers() -> pd.DataFrame:
     """Return the whole file, one row per number; the caller must not change it."""
@@ -195,3 +198,26 @@ def sumix_terms(config: Mapping[str, Any]) -> str:
     learned = ["lam"] if config.get("sumix.lam") == "learned" else []
     regulariser = config.get("sumix.regulariser", "none")
     return "+".join([*learned, *([] if regulariser == "none" else [regulariser])]) or "none"
+
+
+def compare_with_published(table: pd.DataFrame, published: Mapping[str, PublishedNumber]) -> pd.DataFrame:
+    """Return our means next to the paper's values.
+
+    Args:
+        table: one row per arm, with ``mean``, ``mean_low`` and ``mean_high``.
+        published: the paper's number by arm; an arm without one gets NaN.
+
+    Returns:
+        The table with ``published``, ``published_rule``, ``source``, ``difference`` (ours minus theirs) and ``inside``:
+        whether the paper's value lies in the 95 % t interval of our mean; missing where either is missing.
+    """
+    arms = table.index.to_series()
+    theirs = arms.map({arm: number.value for arm, number in published.items()}).astype(float)
+    inside = theirs.between(table["mean_low"], table["mean_high"]).astype("boolean")
+    return table.assign(
+        published=theirs,
+        published_rule=arms.map({arm: number.rule for arm, number in published.items()}),
+        source=arms.map({arm: number.source for arm, number in published.items()}),
+        difference=table["mean"] - theirs,
+        inside=inside.where(theirs.notna() & table["mean_low"].notna()),
+    )

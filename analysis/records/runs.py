@@ -14,6 +14,7 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 
 from mixlab.errors import BadInput, first_line
+from mixlab.spec.metric import Metric, find
 from mixlab.spec.state import State
 from mixlab.tracking import artifacts, names, store
 from mixlab.tracking.store import StoredRun
@@ -36,6 +37,7 @@ IDENTITY = (
 VERSIONS = ("python", "torch", "cuda", "cudnn", "driver")  # the words of a run that are versions
 # MLflow keeps an infinite value in an SQL database as the greatest of all floats, which no sum may take for a number.
 INFINITE = {sys.float_info.max: math.inf, -sys.float_info.max: -math.inf}
+UNKNOWN_DIGITS = 4  # the decimals of a metric that nobody declared
 FACTOR, CONFIG, METRIC = names.FACTOR, names.CONFIG, names.METRIC
 
 
@@ -195,3 +197,18 @@ def _row(trial: dict[str, Any], run: StoredRun | None) -> dict[str, Any]:
         **{METRIC + name: INFINITE.get(value, value) for name, value in values.items()},
         **{CONFIG + name: value for name, value in config.items()},
     }
+
+
+def metric_of(plan: Mapping[str, Any], name: str) -> Metric:
+    """Return the metric behind a logged name such as ``test_top1_median10``, as the plan of a study declares it.
+
+    A name that the trainable did not declare is a metric without unit and direction: it can be shown, but no gain in
+    it is a win.
+    """
+    declared = [Metric(**{**fields, "rules": tuple(fields["rules"])}) for fields in plan.get("metrics", ())]
+    return find(declared, name) or Metric(name, digits=UNKNOWN_DIGITS)
+
+
+def rule_of(metric: Metric, name: str) -> str:
+    """Return the rule in a logged name, such as ``median10``; empty where the name is the metric's own."""
+    return "" if name == metric.name else name.removeprefix(f"{metric.name}_")

@@ -63,8 +63,9 @@ def compare(a: pd.DataFrame, b: pd.DataFrame, metric: str) -> Comparison:
     if rows:
         p_family = family_p(aligned(differences))
         gains = gains.assign(p_family=p_family, differs=p_family < ALPHA)
-    configurations = _configurations(cells_a, cells_b, both)
-    return Comparison(configurations, _provenance(done(a), done(b)), gains, only, len(shared))
+    how = [{"what": what, "A": _words(done(a)[what]), "B": _words(done(b)[what])} for what in HOW]
+    provenance = pd.DataFrame([row for row in how if row["A"] != row["B"]], columns=["what", *SIDES])
+    return Comparison(_configurations(cells_a, cells_b, both), provenance, gains, only, len(shared))
 
 
 def _cells(runs: pd.DataFrame, factors: list[str], side: str) -> dict[str, pd.DataFrame]:
@@ -91,22 +92,12 @@ def _configurations(a: dict[str, pd.DataFrame], b: dict[str, pd.DataFrame], cell
         first, second = (side[cell][side[cell]["run_id"] != ""] for side in (a, b))
         if first.empty or second.empty:
             continue
-        keys = [name for name in dict.fromkeys([*first, *second]) if str(name).startswith(CONFIG)]
-        for key in keys:
-            values = tuple(str(side[key].iloc[0]) if key in side else "" for side in (first, second))
-            if values[0] != values[1] and key != f"{CONFIG}seed":
-                found.setdefault(str(key).removeprefix(CONFIG), []).append((values[0], values[1]))
-    rows = [
-        {"key": key, **{side: _words(pair[place] for pair in pairs) for place, side in enumerate(SIDES)}}
-        | {"cells": len(pairs)}
-        for key, pairs in found.items()
-    ]
+        for key in map(str, dict.fromkeys([*first, *second])):
+            mine, theirs = (str(side[key].iloc[0]) if key in side else "" for side in (first, second))
+            if key.startswith(CONFIG) and mine != theirs and key != f"{CONFIG}seed":
+                found.setdefault(key.removeprefix(CONFIG), []).append((mine, theirs))
+    rows = [(key, *map(_words, zip(*pairs, strict=True)), len(pairs)) for key, pairs in found.items()]
     return pd.DataFrame(rows, columns=["key", *SIDES, "cells"])
-
-
-def _provenance(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
-    rows = [{"what": what, "A": _words(a[what]), "B": _words(b[what])} for what in HOW]
-    return pd.DataFrame([row for row in rows if row["A"] != row["B"]], columns=["what", *SIDES])
 
 
 def _words(values: Iterable[object]) -> str:

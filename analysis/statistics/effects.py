@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from analysis.records.runs import FACTOR
 from analysis.statistics.pairs import metric_column
@@ -73,7 +72,11 @@ def factorial_effects(runs: pd.DataFrame, metric: str, factors: Sequence[str]) -
             signed = pd.Series(sign[list(chosen)].prod(axis=0)[whole] * values)
             by_seed = signed.groupby(seeds).sum() * scale
             contrasts[BETWEEN.join(factors[place] for place in chosen)] = by_seed.to_numpy()
-    return _tested(contrasts)
+    table = pd.DataFrame(index=pd.Index(list(contrasts), name="effect"), columns=list(COLUMNS), dtype=float)
+    for effect, values_by_seed in contrasts.items():
+        table.loc[effect, ["estimate", "low", "high"]] = list(mean_interval(values_by_seed))
+        table.loc[effect, "p"] = sign_flip_p(values_by_seed)
+    return table.assign(p_family=family_p(np.array(list(contrasts.values()))))
 
 
 def design_runs(runs: pd.DataFrame, design: Mapping[str, Any]) -> pd.DataFrame:
@@ -83,19 +86,8 @@ def design_runs(runs: pd.DataFrame, design: Mapping[str, Any]) -> pd.DataFrame:
     """
     mine = runs[runs["arm"].isin(list(design["signs"]))]
     words = {
-        term: mine["arm"].map(lambda arm, term=term: "on" if design["signs"][arm][term] > 0 else "off")
+        term: mine["arm"].map({arm: "on" if signs[term] > 0 else "off" for arm, signs in design["signs"].items()})
         for term in design["terms"]
     }
     # The arm without any term comes first, so that "off" is the first level of every term.
-    terms = mine.assign(**words)
-    return terms.sort_values(list(design["terms"]), kind="stable")
-
-
-def _tested(contrasts: Mapping[str, NDArray[np.float64]]) -> pd.DataFrame:
-    """Return the table of contrasts (S,) by effect."""
-    table = pd.DataFrame(index=pd.Index(list(contrasts), name="effect"), columns=list(COLUMNS), dtype=float)
-    for effect, by_seed in contrasts.items():
-        table.loc[effect, ["estimate", "low", "high"]] = list(mean_interval(by_seed))
-        table.loc[effect, "p"] = sign_flip_p(by_seed)
-    table["p_family"] = family_p(np.array(list(contrasts.values())))
-    return table
+    return mine.assign(**words).sort_values(list(design["terms"]), kind="stable")

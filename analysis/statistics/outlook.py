@@ -6,8 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.records.metrics import metric_of
-from analysis.records.runs import FACTOR, METRIC, Plan, done
+from analysis.records.runs import FACTOR, METRIC, Plan, done, metric_of
 from analysis.statistics.pairs import aligned, logged_metrics, paired_differences
 from analysis.statistics.power import POWER, detectable_effect, seeds_to_find
 from analysis.statistics.sequential import fewest_to_claim
@@ -41,7 +40,7 @@ def outlook(plan: Plan, runs: pd.DataFrame | None = None) -> list[str]:
         return [*lines, "There is nothing to compare: the baseline is the only arm."]
     levels = level_tables(runs, plan) if runs is not None and len(done(runs)) else []
     per_seed = tables * len(plan["arms"])
-    cost = _seconds(runs)
+    cost = float(done(runs)[SECONDS].mean()) if runs is not None and SECONDS in runs else math.nan  # seconds of a run
     sequential = plan.get("sequential") or {}
     if sequential:
         lines.append(
@@ -141,13 +140,6 @@ def _power(plan: Plan, levels: list[LevelTable], effect: float, comparisons: int
         f"{effect:.1f} sd of a paired difference would be found with {POWER:.0%} power (p < {ALPHA} over "
         f"{count_text(comparisons, 'comparison')}){known}."
     )
-
-
-def _seconds(runs: pd.DataFrame | None) -> float:
-    """Return the mean seconds of a run, NaN without earlier runs."""
-    if runs is None or SECONDS not in runs:
-        return math.nan
-    return float(done(runs)[SECONDS].mean())
 
 
 def _runs(number: int, seconds: float) -> str:

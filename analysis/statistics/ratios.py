@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
+from analysis.records.published import Published
 from analysis.records.runs import METRIC
 from analysis.statistics.pairs import metric_column
-from analysis.statistics.published_means import Published
 from analysis.statistics.tables import LevelTable
 
 RATIO = "_ratio"  # ends the name of such a column

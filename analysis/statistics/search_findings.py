@@ -113,12 +113,10 @@ def claims(search: SearchRecord, landscapes: dict[str, Landscape], confirmed: Le
     for arm, corrected in zip(search.arms, p, strict=True):
         if corrected < ALPHA:
             table = landscapes[arm.name].importance
-            first, when = table.iloc[0], landscapes[arm.name].of.when
-            alone = len(table) == 1 or first["low"] > table.iloc[1]["high"]
+            alone = len(table) == 1 or table["low"].iloc[0] > table["high"].iloc[1]
             most = f"; {table.index[0]} most" if alone else ", none clearly more than another"
-            found.append(
-                f"In {arm.name} it matters how {', '.join(table.index)} are set (p {corrected:.3f}, {when}){most}."
-            )
+            how = f"(p {corrected:.3f}, {landscapes[arm.name].of.when})"
+            found.append(f"In {arm.name} it matters how {', '.join(table.index)} are set {how}{most}.")
     return found
 
 
@@ -130,9 +128,8 @@ def cautions(search: SearchRecord, confirmed: LevelTable | None) -> list[str]:
         counts = arm.counts()
         ended = counts["complete"] + counts["pruned"] + counts["failed"]
         if ended and counts["failed"] >= FAILED_SHARE * ended:
-            found.append(
-                f"{arm.name}: {counts['failed']} of {ended} trials failed; the space may reach where training diverges."
-            )
+            failed = f"{counts['failed']} of {ended} trials failed"
+            found.append(f"{arm.name}: {failed}; the space may reach where training diverges.")
         if counts["unfinished"]:
             found.append(f"{arm.name}: {counts['unfinished']} trials have not ended.")
         wanted, there = PER_PARAMETER * len(arm.space), len(comparable(arm).trials)
@@ -145,18 +142,16 @@ def cautions(search: SearchRecord, confirmed: LevelTable | None) -> list[str]:
 
 
 def _too_small(search: SearchRecord, confirmed: LevelTable | None) -> list[str]:
-    if len(search.arms) < 2:
+    if len(search.arms) < 2 or (confirmed is not None and confirmed.table["win"].any()):
         return []
     if confirmed is None:
         return [
             "No winner has been confirmed yet: the values of the search are each the best of many, and so too good."
         ]
-    if confirmed.table["win"].any():
-        return []
-    seeds = int(confirmed.table["n"].max())
     return [
-        f"The budget was too small to tell the arms apart: on {seeds} fresh seeds no arm differs from "
-        f"{confirmed.baseline} beyond chance. The values of the search cannot settle it, for each is the best of many."
+        f"The budget was too small to tell the arms apart: on {int(confirmed.table['n'].max())} fresh seeds no arm "
+        f"differs from {confirmed.baseline} beyond chance. The values of the search cannot settle it, for each is the "
+        "best of many."
     ]
 
 
@@ -166,14 +161,12 @@ def _border(arm: Tuned) -> list[str]:
     found = []
     for name, value in arm.best.params.items():
         spec = arm.space[name]
-        if spec["kind"] == "Choice":
-            continue
-        place = position(spec, value)
-        if place <= BORDER or place >= 1 - BORDER:
-            end, bound = ("low", spec["low"]) if place <= BORDER else ("high", spec["high"])
+        place = 0.5 if spec["kind"] == "Choice" else position(spec, value)
+        if not BORDER < place < 1 - BORDER:
+            end = "low" if place <= BORDER else "high"
             found.append(
                 f"{arm.name}: the best {name}, {value:.4g}, lies on the border of the space, whose {end} end is "
-                f"{bound:g}: the optimum may be beyond."
+                f"{spec[end]:g}: the optimum may be beyond."
             )
     return found
 

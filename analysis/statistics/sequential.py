@@ -27,6 +27,7 @@ DECISIVE = 1 / ALPHA  # wealth
 EFFECTS = (0.8, 2.0)
 FIRST_LOOK = FIRST_ROUND  # the seeds before which nothing is decided; even a certain effect takes more
 RATIOS = (0.25, 8.0)  # the least and the greatest size of differences, in those of their table, that counts
+NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(60)  # of an integral over a normal law
 
 Side = Literal["both", "above", "below"]
 
@@ -181,17 +182,9 @@ def growth(effect: float) -> float:
     if not effect > 0:
         return 0.0
     effect = min(effect, 6.0)  # every seed doubles it already
-    nodes, weights = _normal()
-    values = nodes + effect
+    values = NODES + effect
     stakes = np.tanh(effect * np.abs(values)) * np.sign(values)
-    return float(weights @ np.log(np.maximum(1 + stakes, 1e-12)) / weights.sum())
-
-
-@cache
-def _normal() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the nodes and weights of an integral over a normal law."""
-    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
-    return nodes, weights
+    return float(WEIGHTS @ np.log(np.maximum(1 + stakes, 1e-12)) / WEIGHTS.sum())
 
 
 def _asked_for(m: int, e: NDArray[np.float64], weights: NDArray[np.float64]) -> float:

@@ -14,10 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.records.metrics import metric_of
-from analysis.records.runs import FACTOR, Plan, begun, done
+from analysis.records.published import Published, compare_with_published
+from analysis.records.runs import FACTOR, Plan, begun, done, metric_of
 from analysis.statistics.pairs import aligned, logged_metrics, paired_differences, values_by_arm
-from analysis.statistics.published_means import Published, compare_with_published
 from analysis.statistics.sequential import family_wealth, wealth
 from analysis.statistics.significance import (
     ALPHA,
@@ -155,7 +154,7 @@ def level_tables(
     controls = plan.get("controls") or []
     tables = []
     for levels in dict.fromkeys(tuple(trial["levels"][factor] for factor in factors) for trial in plan["trials"]):
-        mine = runs[[row == levels for row in _rows(runs, columns)]]
+        mine = runs[(runs[columns] == list(levels)).all(axis=1)]
         table = _detailed(mine, name, declared, baseline, against)
         if published is not None:
             theirs = {arm: published[*levels, arm] for arm in table.index if (*levels, arm) in published}
@@ -239,7 +238,3 @@ def _decided(tables: Sequence[LevelTable], rest: Mapping[str, Any]) -> list[Leve
 def _last(differences: NDArray[np.float64]) -> int:
     """Return the number of seeds up to the last known difference (S,); 0 without any."""
     return int(max(np.flatnonzero(np.isfinite(differences)) + 1, default=0))
-
-
-def _rows(runs: pd.DataFrame, columns: list[str]) -> list[tuple[Any, ...]]:
-    return list(zip(*(runs[column] for column in columns), strict=True)) if columns else [()] * len(runs)

@@ -5,8 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from analysis.records.metrics import rule_of
-from analysis.records.runs import done
+from analysis.records.runs import done, rule_of
 from analysis.statistics.pairs import metric_column
 from analysis.statistics.tables import LevelTable
 from mixlab.spec import rules
@@ -15,6 +14,7 @@ from mixlab.spec.state import State
 
 UNSTATED = "read off by a rule that it does not state"
 MOST_FAILURES = 10  # the most lines under one table
+DIGESTS = {"commit": (12, "commit"), "data": (12, "data fingerprint")}  # the digits that are shown, and the name
 
 
 def metric_text(declared: Metric, name: str, epochs: Iterable[int]) -> str:
@@ -49,7 +49,12 @@ def provenance_text(*levels: LevelTable) -> str:
     parts = [_values(runs, "config.dataset"), *subset, *retrained, _values(runs, "config.backbone")]
     parts += [f"{epochs} epochs" if epochs else ""]
     parts += [f"n = {' to '.join(map(str, dict.fromkeys((counts[0], counts[-1]))))}"]
-    parts += [f"{'seeds' if len(seeds) > 1 else 'seed'} {_ranges(seeds)}", _commits(runs)]
+    dirty = set(runs.loc[runs["dirty"], "commit"])
+    commits = [name[:12] + " with uncommitted changes" * (name in dirty) for name in _distinct(runs, "commit")]
+    parts += [
+        f"{'seeds' if len(seeds) > 1 else 'seed'} {_ranges(seeds)}",
+        f"commit {' and '.join(commits) or 'unknown'}",
+    ]
     data = " and ".join(value[:12] for value in _distinct(runs, "data"))
     return ", ".join(part for part in [*parts, f"data {data}" if data else ""] if part) + "."
 
@@ -60,28 +65,21 @@ def notes(level: LevelTable) -> list[str]:
     finished = done(runs)
     lines = []
     if table["n"].nunique() > 1 and not level.family.budget:
-        lines.append(f"The arms differ in n ({_by_arm(table['n'])}); a gain uses only the seeds that both arms have.")
-    for column, what, digits in (
-        ("epochs", "epochs", None),
-        ("commit", "commit", 12),
-        ("data", "data fingerprint", 12),
-        ("hardware", "hardware", None),
-        ("versions", "versions", None),
-    ):
+        counts = ", ".join(f"{arm} {count}" for arm, count in table["n"].items())
+        lines.append(f"The arms differ in n ({counts}); a gain uses only the seeds that both arms have.")
+    for column in ("epochs", "commit", "data", "hardware", "versions"):
         if finished[column].nunique(dropna=False) > 1:
-            counts = finished[column].astype(str).str[:digits].value_counts(sort=False)
-            parts = ", ".join(f"{value or 'unknown'} in {count_text(count, 'run')}" for value, count in counts.items())
+            digits, what = DIGESTS.get(column, (None, column))
+            values = finished[column].astype(str).str[:digits].value_counts(sort=False).items()
+            parts = ", ".join(f"{value or 'unknown'} in {count_text(count, 'run')}" for value, count in values)
             lines.append(f"The runs differ in {what}: {parts}. Their gains may be due to that.")
     if finished["dirty"].any():
-        dirty = int(finished["dirty"].sum())
-        lines.append(
-            f"{count_text(dirty, 'run')} of {len(finished)} had uncommitted changes: the commit alone is not the code."
-        )
+        dirty = f"{count_text(int(finished['dirty'].sum()), 'run')} of {len(finished)}"
+        lines.append(f"{dirty} had uncommitted changes: the commit alone is not the code.")
     speedup = finished.get("metric.compile_speedup", pd.Series(dtype=float)).median()
     if speedup < 1:
-        lines.append(
-            f"Compilation slowed the steps down to {speedup:.2f} times their speed without it (median of runs)."
-        )
+        slower = f"Compilation slowed the steps down to {speedup:.2f} times their speed without it"
+        lines.append(f"{slower} (median of runs).")
     failed = runs.loc[runs["status"] == State.FAILED.value, ["arm", "seed", "error"]]
     for arm, seed, error in failed.head(MOST_FAILURES).itertuples(index=False):
         where = f"{level.name}, " if level.levels else ""
@@ -89,12 +87,9 @@ def notes(level: LevelTable) -> list[str]:
     if len(failed) > MOST_FAILURES:
         lines.append(f"Failed: {len(failed) - MOST_FAILURES} more.")
     for state in (State.RUNNING, State.INTERRUPTED, State.PENDING):
-        says, cells = state.value.capitalize(), runs[runs["status"] == state.value]
-        if len(cells):
-            by_arm = [
-                f"{str(arm)!r} seed {_ranges(sorted(group['seed']))}" for arm, group in cells.groupby("arm", sort=False)
-            ]
-            lines.append(f"{says}: {'; '.join(by_arm)}.")
+        arms = runs[runs["status"] == state.value].groupby("arm", sort=False)["seed"]
+        if cells := [f"{str(arm)!r} seed {_ranges(sorted(seeds))}" for arm, seeds in arms]:
+            lines.append(f"{state.value.capitalize()}: {'; '.join(cells)}.")
     lines += published_rules(level)
     silent = finished[~np.isfinite(finished[metric_column(finished, level.metric)].astype(float))]
     if len(silent):
@@ -112,10 +107,6 @@ def published_rules(level: LevelTable) -> list[str]:
     return [f"The paper's numbers are {words}; ours are not." for words in said.values()]
 
 
-def _by_arm(counts: pd.Series) -> str:
-    return ", ".join(f"{arm} {count}" for arm, count in counts.items())
-
-
 def _distinct(runs: pd.DataFrame, column: str) -> list[str]:
     if column not in runs:
         return []
@@ -124,14 +115,6 @@ def _distinct(runs: pd.DataFrame, column: str) -> list[str]:
 
 def _values(runs: pd.DataFrame, column: str) -> str:
     return " and ".join(_distinct(runs, column))
-
-
-def _commits(runs: pd.DataFrame) -> str:
-    texts = []
-    for commit in _distinct(runs, "commit"):
-        dirty = runs.loc[runs["commit"] == commit, "dirty"].any()
-        texts.append(commit[:12] + (" with uncommitted changes" if dirty else ""))
-    return f"commit {' and '.join(texts)}" if texts else "commit unknown"
 
 
 def capitalised(text: str) -> str:

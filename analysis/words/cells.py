@@ -25,10 +25,8 @@ def cells(level: LevelTable, extra: Sequence[str] = ()) -> pd.DataFrame:
     shown["n"] = [_n_text(row) for _, row in table.iterrows()]
     shown["mean ± sd"] = [_mean_text(row, digits) for _, row in table.iterrows()]
     for metric in extra:
-        means = level.runs.groupby("arm")[metric_column(level.runs, metric)].mean()
-        shown[metric.removeprefix(f"{level.declared.name}_")] = [
-            _number(means.get(arm, math.nan), digits) for arm in table.index
-        ]
+        means = level.runs.groupby("arm")[metric_column(level.runs, metric)].mean().reindex(table.index)
+        shown[metric.removeprefix(f"{level.declared.name}_")] = [_number(value, digits) for value in means]
     shown["gain"] = [_number(value, digits, "+") for value in table["gain"]]
     shown["95 % interval"] = [_interval(*ends, digits) for ends in zip(table.gain_low, table.gain_high, strict=True)]
     if level.against:

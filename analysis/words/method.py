@@ -39,9 +39,8 @@ def method_text(*levels: LevelTable) -> str:
     )
     lines = [gain, _sequential_rule(levels) if levels[0].family.budget else _fixed_rule(levels), *_delta_rule(levels)]
     if level.against:
-        lines.append(
-            f"Over {level.baseline}: the gain over {level.baseline!r} with its paired t interval; it is not tested."
-        )
+        over = f"Over {level.baseline}: the gain over {level.baseline!r}"
+        lines.append(f"{over} with its paired t interval; it is not tested.")
     if level.controls:
         names = ", ".join(map(repr, level.controls))
         lines.append(f"Control: {names}, which shows what other arms change besides what they are named for.")

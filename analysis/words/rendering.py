@@ -17,12 +17,11 @@ WIDTH = 110  # characters of a terminal line
 LONG = 12  # rows of a table, above which its head sticks and its rows can be filtered
 WIN_CLASS = ' class="win"'
 WORDS_CLASS = ' class="text"'
-LATEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}"}
 LAST_OF_LATIN, NOT_SET = "ÿ", "ÐðÞþ«»"  # the last letter that LaTeX sets by itself, and those that it does not
-LATEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "<": "$<$", ">": "$>$"}
-LATEX |= {"±": r"$\pm$", DASH: "--", "+": "$+$", "−": "$-$", "×": r"$\times$", "≤": r"$\leq$", "≥": r"$\geq$"}
-LATEX |= {"[": "{[}", "]": "{]}"}  # a bracket that follows \\ would be taken for its option
-LATEX |= {"|": r"\textbar{}", "…": r"\ldots{}"}
+LATEX = {letter: f"\\{letter}" for letter in "&%$#_{}"} | {letter: f"${letter}$" for letter in "<>+"}
+LATEX |= {letter: f"{{{letter}}}" for letter in "[]"}  # one that follows \\ would be taken for its option
+LATEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "|": r"\textbar{}"}
+LATEX |= {"±": r"$\pm$", DASH: "--", "−": "$-$", "×": r"$\times$", "≤": r"$\leq$", "≥": r"$\geq$", "…": r"\ldots{}"}
 LATEX |= {"α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "ζ": r"$\zeta$", "λ": r"$\lambda$", "σ": r"$\sigma$"}
 
 
