@@ -73,8 +73,8 @@ def mixtures(network: Network, config: Config, images: Tensor, labels: Tensor) -
     if config.mixer in ALONE:
         return half_mixed(images), [HALF] * len(images)
     mix, mixed = mixer_of(network, config), []
-    for place in range(len(images)):
-        two = torch.tensor([place, (place + 1) % len(images)], device=images.device)
+    for index in range(len(images)):
+        two = torch.tensor([index, (index + 1) % len(images)], device=images.device)
         found = nearest_mixture(mix, images[two], labels[two], HALF)
         if found.depth:
             raise ValueError(f"mixer {config.mixer!r} mixes hidden maps, which cannot be shown as images")
@@ -92,7 +92,7 @@ def measure(network: Network, source: BatchSource, config: Config, protocol: Map
         "own": grad_cam(network, images, labels).tolist(),
         "mixed": (255 * mixed).round().to(torch.uint8).tolist(),
         "shares": shares,
-        "maps": [grad_cam(network, mixed, sure.indices[:, place]).tolist() for place in range(2)],
+        "maps": [grad_cam(network, mixed, sure.indices[:, index]).tolist() for index in range(2)],
         "classes": sure.indices.tolist(),
         "confidence": (100 * sure.values).tolist(),
     }
@@ -120,10 +120,10 @@ def top_two(rows: Sequence[CamRow], names: Sequence[str]) -> pd.DataFrame:
     """Return, per network and mixture, the two likeliest classes, in percent, and whether they are those in it."""
     found = []
     for row in rows:
-        for place, (two, sure) in enumerate(zip(row.result["classes"], row.result["confidence"], strict=True)):
-            pair = (row.labels[place], row.labels[(place + 1) % len(row.labels)])
-            cells = {"cell": row.name, "image": place, "first": names[pair[0]], "second": names[pair[1]]}
-            cells["share_of_first"] = row.result["shares"][place]
+        for index, (two, sure) in enumerate(zip(row.result["classes"], row.result["confidence"], strict=True)):
+            pair = (row.labels[index], row.labels[(index + 1) % len(row.labels)])
+            cells = {"cell": row.name, "image": index, "first": names[pair[0]], "second": names[pair[1]]}
+            cells["share_of_first"] = row.result["shares"][index]
             cells |= {f"top{n + 1}": names[two[n]] for n in range(2)}
             cells |= {f"top{n + 1}_percent": sure[n] for n in range(2)}
             found.append({**cells, "both": set(two) == set(pair)})

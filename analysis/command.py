@@ -97,8 +97,8 @@ def run(work: Callable[[argparse.Namespace], int], parser: argparse.ArgumentPars
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1 if isinstance(error, HeadLost) else 2
     except KeyboardInterrupt as end:
-        kept = f"{end}; the same command goes on" if str(end) else "the same command starts again"
-        print(f"{parser.prog}: interrupted; {kept}", file=sys.stderr)
+        advice = f"{end}; the same command goes on" if str(end) else "the same command starts again"
+        print(f"{parser.prog}: interrupted; {advice}", file=sys.stderr)
         return 130
 
 

@@ -75,7 +75,7 @@ def measure(network: Network, source: BatchSource, config: Config, protocol: Map
     if protocol["plane"]:
         across = grid(protocol["plane"], REACH)
         directions = [pair.direction for pair in pairs]
-        plane = loss_at(network, batches(source, config), [(directions, place) for place in places(across, 2)])
+        plane = loss_at(network, batches(source, config), [(directions, point) for point in places(across, 2)])
         found["plane"] = plane.view(len(across), len(across)).tolist()
     return found
 

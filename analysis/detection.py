@@ -38,14 +38,14 @@ DETECTOR = ("sides", "longest", "test_side", "anchors", "regions", "frozen_stage
 
 def measure(network: Network, source: None, config: Config, protocol: Mapping[str, Any]) -> Result:
     """Return ``ap``, ``ap50`` and ``ap75``, in percent, of the network fine-tuned as a detector."""
-    place = next(network.parameters()).device
+    device = next(network.parameters()).device
     train, test, classes = LAYOUTS[protocol["layout"]](Path(protocol["data_root"]))
     listed = protocol["recipe"].items()
     fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in listed}
     detector = faster_rcnn(network, len(classes), **{name: fields[name] for name in DETECTOR})
     recipe = Recipe(**fields)
-    fine_tune(detector, train, recipe, protocol["seed"], place)
-    found = JUDGES[protocol["layout"]](test, detect(detector, test, place), classes)
+    fine_tune(detector, train, recipe, protocol["seed"], device)
+    found = JUDGES[protocol["layout"]](test, detect(detector, test, device), classes)
     return {"images": len(test), **found._asdict()}
 
 

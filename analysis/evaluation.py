@@ -41,7 +41,7 @@ def parser(file: str, description: str, *, images: int | None = 1000, pick: bool
         add("--images", type=int, default=images, metavar="N", help="test images, evenly spaced (default: %(default)s)")
     if pick:
         add("--seed", type=int, help="whose networks (default: the first that finished)")
-        add("--pick", metavar="N,N", help="these images, by their places in the test set")
+        add("--pick", metavar="N,N", help="these images, by their positions in the test set")
     add("--data-root", type=Path, default=Path("data"), metavar="DIR", help="folder of the data sets")
     where = "evaluate as Ray tasks: local, auto or HOST:PORT (default: none, in this process)"
     add("--address", default="none", help=where)
@@ -56,12 +56,12 @@ def require_at_least_one(options: argparse.Namespace, *names: str) -> None:
 
 
 def choose_images(options: argparse.Namespace) -> int:
-    """Let ``--pick``, which must be places in the test set, replace ``--images``; return the number of images."""
+    """Let ``--pick``, which must be positions in the test set, replace ``--images``; return the number of images."""
     if options.pick is None:
         return int(options.images)
     parts = [part.strip() for part in options.pick.split(",")]
     if not all(part.isdigit() for part in parts):
-        raise ValueError(f"--pick must be places in the test set such as 3,17,42, got {options.pick!r}")
+        raise ValueError(f"--pick must be positions in the test set such as 3,17,42, got {options.pick!r}")
     options.images = [int(part) for part in parts]
     return len(parts)
 

@@ -84,8 +84,8 @@ def strip_of(network: Network, config: Config, pair: Tensor, labels: Tensor, lam
                 pixels = (255 * mixed.images[row]).round().clamp(0, 255).to(torch.uint8)
                 found.append({"image": pixels, "drawn": float(drawn[row]), "learned": float(after[row])})
     found.sort(key=lambda one: one["learned"])
-    places = [round(place) for place in torch.linspace(0, max(len(found) - 1, 0), min(SHOWN, len(found))).tolist()]
-    return [{**found[place], "image": found[place]["image"].tolist()} for place in places]
+    chosen = [round(index) for index in torch.linspace(0, max(len(found) - 1, 0), min(SHOWN, len(found))).tolist()]
+    return [{**found[index], "image": found[index]["image"].tolist()} for index in chosen]
 
 
 def rows_of(result: Result) -> list[dict[str, float]]:

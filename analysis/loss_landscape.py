@@ -39,7 +39,7 @@ VERSION = 1  # the version of the evaluation; raise it when its numbers change
 
 def grid(steps: int, reach: float = REACH) -> list[float]:
     """Return ``steps`` multiples of a direction from ``-reach`` to ``reach``; the middle one, 0, is the network."""
-    return [reach * (place - steps // 2) / (steps // 2) for place in range(steps)]
+    return [reach * (step - steps // 2) / (steps // 2) for step in range(steps)]
 
 
 def measure(network: Network, source: BatchSource, config: Config, protocol: Mapping[str, Any]) -> Result:
@@ -47,9 +47,9 @@ def measure(network: Network, source: BatchSource, config: Config, protocol: Map
     along, across = grid(protocol["steps"]), grid(protocol["plane"]) if protocol["plane"] else []
     directions = [random_direction(network, Generator().manual_seed(seed)) for seed in range(protocol["directions"])]
     moves: list[tuple[Sequence[Direction], Sequence[float]]] = [
-        ([direction], place) for direction in directions for place in places(along, 1)
+        ([direction], point) for direction in directions for point in places(along, 1)
     ]
-    moves += [(directions[:2], place) for place in places(across, 2)]
+    moves += [(directions[:2], point) for point in places(across, 2)]
     losses = loss_at(network, batches(source, config), moves)
     lines = losses[: len(directions) * len(along)].view(len(directions), len(along))
     found: Result = {"line": lines.tolist(), "rise": float(np.mean([sharpness(line, along) for line in lines]))}

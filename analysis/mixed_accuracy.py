@@ -52,9 +52,9 @@ def measure(network: Network, source: BatchSource, config: Config, protocol: Map
             rng = Generator(images.device).manual_seed(draw) if rng is None else rng
             mixed = mix(images, labels, rng)
             right = recognised(classify(network, mixed.images, mixed.depth), labels[mixed.sources])
-            place = (mixed.weights[:, 0] * BINS).long().clamp(0, BINS - 1)
+            index = (mixed.weights[:, 0] * BINS).long().clamp(0, BINS - 1)
             for row, values in zip(sums, (right[0], right[0] * right[1], right[0] * right[2]), strict=True):
-                row.index_add_(0, place.cpu(), values.double().cpu())
+                row.index_add_(0, index.cpu(), values.double().cpu())
     seen = sums[0] > 0
     lam = (torch.arange(BINS) + 0.5) / BINS
     curves = [100 * hits[seen] / sums[0][seen] for hits in sums[1:]]
@@ -77,7 +77,7 @@ def recognised(logits: Tensor, classes: Tensor) -> tuple[Tensor, Tensor, Tensor]
 def curve(result: Result) -> list[dict[str, Any]]:
     """Return ``part``, ``x`` (lambda) and ``y`` (percent) of every point."""
     rows = result.get("points", [])
-    return [{"part": part, "x": row[0], "y": row[1 + place]} for place, part in enumerate((TOP1, TOP2)) for row in rows]
+    return [{"part": part, "x": row[0], "y": row[1 + index]} for index, part in enumerate((TOP1, TOP2)) for row in rows]
 
 
 def tabulate_study(options: argparse.Namespace) -> int:

@@ -47,10 +47,10 @@ def draw(options: argparse.Namespace) -> int:
     client = MlflowClient(options.tracking_uri)
     rows = []
     for run in runs.drop_duplicates([*factors, "arm"]).to_dict("records"):
-        kept = read(client, run["run_id"])
-        if kept is not None:
+        album = read(client, run["run_id"])
+        if album is not None:
             name = cell_of_run(run, plan)
-            rows.append(MixtureRow(name, int(run["seed"]), kept["images"], kept["masks"], kept["epochs"]))
+            rows.append(MixtureRow(name, int(run["seed"]), album["images"], album["masks"], album["epochs"]))
     if not rows:
         raise ValueError(f"no finished run of {options.study!r} has kept mixtures: only methods that learn masks do")
     options.out.mkdir(parents=True, exist_ok=True)

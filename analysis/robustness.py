@@ -64,9 +64,9 @@ def summary(tables: Mapping[str, list[LevelTable]]) -> str:
     """Return as Markdown the means of every measure, with the gains paired by seed and the published numbers."""
     first = next(iter(tables.values()))
     rows = []
-    for place, level in enumerate(first):
+    for index, level in enumerate(first):
         for arm in level.table.index:
-            cells = [_cell(levels[place].table.loc[arm]) for levels in tables.values()]
+            cells = [_cell(levels[index].table.loc[arm]) for levels in tables.values()]
             names = [escape_markdown(str(name)) for name in (*level.levels.values(), arm)]
             rows.append([*names, str(int(level.table.loc[arm, "n"])), *cells])
     head = [*map(escape_markdown, first[0].levels), "arm", "n", *(HEADINGS[metric] for metric in tables)]

@@ -47,9 +47,9 @@ def plot_cam(
         _line(axes[0], "test image", "black", images)
         for axis, label in zip(axes[0, 1:], rows[0].labels, strict=True):
             axis.set_title(plain(names[label], 16), fontsize=7.5, loc="center", pad=2)
-        for place, row in enumerate(rows):
-            first, name, colour = 1 + len(rows) + 3 * place, plain(row.name, 22), colours[row.arm]
-            _line(axes[1 + place], name, colour, images, row.result["own"])
+        for index, row in enumerate(rows):
+            first, name, colour = 1 + len(rows) + 3 * index, plain(row.name, 22), colours[row.arm]
+            _line(axes[1 + index], name, colour, images, row.result["own"])
             mixed = torch.tensor(row.result["mixed"], dtype=torch.uint8).float() / 255
             _line(axes[first], f"{name}\nmixture", colour, mixed)
             for rank, maps in enumerate(row.result["maps"]):
@@ -73,13 +73,13 @@ def _line(axes: Sequence[Axes], name: str, colour: str, images: Tensor, maps: Se
         axis.imshow(shown, SHADES, vmin=0, vmax=1, alpha=0.6, interpolation="bilinear", extent=extent)
 
 
-def _shares(row: CamRow, place: int, names: Sequence[str]) -> str:
+def _shares(row: CamRow, index: int, names: Sequence[str]) -> str:
     """Return the first class of a mixture and its share."""
-    return f"{plain(names[row.labels[place]], 16)} {row.result['shares'][place]:.2f}"
+    return f"{plain(names[row.labels[index]], 16)} {row.result['shares'][index]:.2f}"
 
 
-def _class(row: CamRow, place: int, rank: int, names: Sequence[str]) -> str:
+def _class(row: CamRow, index: int, rank: int, names: Sequence[str]) -> str:
     """Return a likeliest class and how likely it is, with a tick if it is in the mixture."""
-    label, sure = row.result["classes"][place][rank], row.result["confidence"][place][rank]
-    inside = (row.labels[place], row.labels[(place + 1) % len(row.labels)])
+    label, sure = row.result["classes"][index][rank], row.result["confidence"][index][rank]
+    inside = (row.labels[index], row.labels[(index + 1) % len(row.labels)])
     return f"{plain(names[label], 14)} {sure:.0f} %{' ✓' if label in inside else ''}"

@@ -27,8 +27,8 @@ def plot_composites(panels: Sequence[Composite], columns: int, caption: str) -> 
     rows = len(panels) // columns
     size = (max(columns * (TILE + 0.15), 5.0), rows * (TILE + BARS + 0.25) + 0.9)
     with tile_figure("", caption, size, (2 * rows, columns), height_ratios=[TILE, BARS] * rows) as (figure, axes):
-        for place, panel in enumerate(panels):
-            row, column = divmod(place, columns)
+        for index, panel in enumerate(panels):
+            row, column = divmod(index, columns)
             picture, bars = axes[2 * row, column], axes[2 * row + 1, column]
             show_image(picture, panel.image.clamp(0, 1))
             if column == 0:

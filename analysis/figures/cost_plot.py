@@ -32,13 +32,13 @@ def plot_cost(study: str, levels: Sequence[LevelTable]) -> Figure | None:
     size, name = next(((size, name) for size, name in UNITS if longest >= size), UNITS[-1])
 
     def draw(axis: Axes, level: LevelTable) -> None:
-        for place, (arm, colour) in enumerate(arm_colours(list(level.table.index), level.baseline).items()):
+        for index, (arm, colour) in enumerate(arm_colours(list(level.table.index), level.baseline).items()):
             mine = done(level.runs[level.runs["arm"] == arm])
             x = mine[metric_column(mine, SECONDS)] / size
             y = mine[metric_column(mine, level.metric)]
             if x.notna().any() and y.notna().any():
                 across, up = ([[part.mean() - part.min()], [part.max() - part.mean()]] for part in (x, y))
-                mark = MARKERS[place % len(MARKERS)]
+                mark = MARKERS[index % len(MARKERS)]
                 axis.errorbar(x.mean(), y.mean(), up, across, fmt=mark, color=colour, label=plain(arm))
 
     machines = sorted(runs["hardware"].dropna().unique())

@@ -36,9 +36,9 @@ def arm_colours(arms: Sequence[str], baseline: str) -> dict[str, str]:
     return {baseline: BASELINE_COLOUR} | {arm: PALETTE[i % len(PALETTE)] for i, arm in enumerate(others)}
 
 
-def arm_line(place: int) -> str:
+def arm_line(index: int) -> str:
     """Return the line style of the arm at a position in the study, 0 for the baseline; it separates equal colours."""
-    return LINES[(place - 1) // len(PALETTE) % len(LINES)] if place else "-"
+    return LINES[(index - 1) // len(PALETTE) % len(LINES)] if index else "-"
 
 
 def of_level(points: pd.DataFrame, level: LevelTable) -> pd.DataFrame:
@@ -58,9 +58,9 @@ def panels(figure: Figure | SubFigure, count: int) -> list[Axes]:
     """Return ``count`` axes that share their scales; the lowest of every column has the labels."""
     rows, columns = shape(count)
     axes = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flatten())
-    for place, axis in enumerate(axes):
-        axis.set_visible(place < count)
-        axis.tick_params(labelbottom=place + columns >= count)
+    for index, axis in enumerate(axes):
+        axis.set_visible(index < count)
+        axis.tick_params(labelbottom=index + columns >= count)
     return axes[:count]
 
 
@@ -124,10 +124,10 @@ def panel_figure(
 def arms_of(level: LevelTable, points: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, str, str]]:
     """Yield every arm of a table that has points, its points, its colour and its line."""
     here = of_level(points, level)
-    for place, (arm, colour) in enumerate(arm_colours(list(level.table.index), level.baseline).items()):
+    for index, (arm, colour) in enumerate(arm_colours(list(level.table.index), level.baseline).items()):
         mine = here[here["arm"] == arm]
         if len(mine):
-            yield arm, mine, colour, arm_line(place)
+            yield arm, mine, colour, arm_line(index)
 
 
 @contextmanager

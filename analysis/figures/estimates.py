@@ -49,9 +49,9 @@ def draw_estimates(axis: Axes, rows: Sequence[Estimate], limits: tuple[float, fl
         if np.isfinite(row.low):
             axis.plot([row.low, row.high], [y, y], color=row.colour, linewidth=2.6 if row.summary else 2)
             inside = 0.012 * (high - low)
-            for place, arrow, beyond in ((low + inside, "<", row.low < low), (high - inside, ">", row.high > high)):
+            for x, arrow, beyond in ((low + inside, "<", row.low < low), (high - inside, ">", row.high > high)):
                 if beyond:
-                    axis.plot(place, y, arrow, color=row.colour, markersize=6)
+                    axis.plot(x, y, arrow, color=row.colour, markersize=6)
         if np.isfinite(row.estimate):
             size = 6.5 if row.summary else 5.5
             axis.plot(row.estimate, y, "D", color=row.colour, markersize=size, markeredgecolor="white", zorder=4)

@@ -79,10 +79,10 @@ def plot_lambda(study: str, histograms: Sequence[Histograms], levels: Sequence[L
         axes = upper.subplots(rows, 2 * columns, squeeze=False, gridspec_kw={"width_ratios": [3, 1] * columns})
         for axis in axes.flat[2 * len(histograms) :]:
             axis.set_visible(False)
-        for place, found in enumerate(histograms):
-            strip, sides = axes.flat[2 * place : 2 * place + 2]
+        for index, found in enumerate(histograms):
+            strip, sides = axes.flat[2 * index : 2 * index + 2]
             _draw(strip, sides, found, colours[found.arm], most)
-            if place + columns >= len(histograms):
+            if index + columns >= len(histograms):
                 strip.set_xlabel("epoch")
                 sides.set_xlabel("share, %")
         upper.supylabel("lambda", fontsize=9)

@@ -32,7 +32,7 @@ class MixtureRow(NamedTuple):
 
 def mixture(row: MixtureRow, picture: int, lam: int) -> tuple[Tensor, Tensor]:
     """Return the mixture (C, H, W) in [0, 1] and the own image's share (H, W) of a picture at one of ``LAMBDAS``."""
-    own, partner = (row.images[place].float() / 255 for place in (PAIR, PAIR - 1))
+    own, partner = (row.images[index].float() / 255 for index in (PAIR, PAIR - 1))
     mask = row.masks[picture, lam * len(row.images) + PAIR].float() / 255  # (h, w)
     mask = F.interpolate(mask[None, None], size=own.shape[1:], mode="nearest")[0, 0]
     return torch.lerp(own, partner, mask), 1 - mask
@@ -44,8 +44,8 @@ def plot_mixtures(study: str, rows: Sequence[MixtureRow]) -> Figure:
     size = (LABEL + TILE * columns, 3.4 * TILE * len(rows) + 1.2)
     widths = [LABEL, *[TILE] * columns]
     with tile_figure(study, CAPTION, size, (3 * len(rows), 1 + columns), width_ratios=widths) as (figure, axes):
-        for place, row in enumerate(rows):
-            _draw(axes[3 * place : 3 * place + 3], row)
+        for index, row in enumerate(rows):
+            _draw(axes[3 * index : 3 * index + 3], row)
         return figure
 
 
@@ -55,8 +55,8 @@ def _draw(axes: Any, row: MixtureRow) -> None:
     for line, name in zip(axes, names, strict=True):
         name_line(line[0], name)
     last = int(row.epochs.argmax())
-    for axis, place, title in ((axes[0][1], PAIR - 1, "partner"), (axes[0][2], PAIR, "image")):
-        show_image(axis, row.images[place].float() / 255, title)
+    for axis, index, title in ((axes[0][1], PAIR - 1, "partner"), (axes[0][2], PAIR, "image")):
+        show_image(axis, row.images[index].float() / 255, title)
     for number, lam in enumerate(LAMBDAS):
         mixed, own = mixture(row, last, number)
         show_image(axes[0][3 + number], mixed, f"λ {lam:g}")

@@ -45,17 +45,17 @@ def _draw(axis: Axes, found: Ranking, colours: dict[str, str], bars: float) -> N
     axis.plot([1, end], [-1.5, -1.5], color="black", linewidth=1.5, marker="|", markersize=7)
     cut = "" if found.able else ", longer than the axis"
     axis.text((1 + end) / 2, -1.6, f"critical difference {found.difference:.2f}{cut}", ha="center", va="bottom", size=8)
-    for place, (arm, rank) in enumerate(found.ranks.items()):
-        left = place < half
-        row = bars + (place if left else count - 1 - place)
+    for index, (arm, rank) in enumerate(found.ranks.items()):
+        left = index < half
+        row = bars + (index if left else count - 1 - index)
         edge = 1 - 0.05 * margin if left else count + 0.05 * margin
         colour = colours[str(arm)]
         axis.plot([rank, rank, edge], [0, row, row], color=colour, linewidth=1)
         name = f"{plain(arm, 24)}  {rank:.2f}" if left else f"{rank:.2f}  {plain(arm, 24)}"
         outside = edge + (-0.02 if left else 0.02) * margin
         axis.text(outside, row, name, ha="right" if left else "left", va="center", fontsize=8.5)
-    for place, group in enumerate(found.groups()):
-        y = 0.5 + GROUP * place
+    for index, group in enumerate(found.groups()):
+        y = 0.5 + GROUP * index
         ends = [found.ranks[group[0]] - 0.04, found.ranks[group[-1]] + 0.04]
         axis.plot(ends, [y, y], color="black", linewidth=3.5, solid_capstyle="round", zorder=4)
 

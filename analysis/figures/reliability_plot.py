@@ -18,8 +18,8 @@ FEWEST = 20  # the fewest predictions of a bin that is drawn: the share of fewer
 def reliability_points(result: Mapping[str, Any]) -> list[dict[str, float]]:
     """Return ``bin``, ``predictions``, ``confidence`` and ``accuracy``, both percent, of every bin with predictions."""
     return [
-        {"bin": place, "predictions": count, "confidence": 100 * confidence, "accuracy": 100 * accuracy}
-        for place, (count, confidence, accuracy) in enumerate(result.get("reliability", ()))
+        {"bin": index, "predictions": count, "confidence": 100 * confidence, "accuracy": 100 * accuracy}
+        for index, (count, confidence, accuracy) in enumerate(result.get("reliability", ()))
         if count
     ]
 

@@ -51,8 +51,8 @@ def plot_map(arm: Tuned, x: str, y: str, objective: str) -> Figure:
         _scatter(axis, arm, x, y, TrialState.PRUNED, "x", CENSORED_COLOUR, "stopped early")
         _scatter(axis, arm, x, y, TrialState.FAIL, "v", FAILED_COLOUR, "failed")
         if arm.best is not None and {x, y} <= set(arm.best.params):
-            place = arm.best.params[x], arm.best.params[y]
-            axis.plot(*place, "*", color=BEST_COLOUR, markersize=16, markeredgecolor="white", label="best", zorder=4)
+            point = arm.best.params[x], arm.best.params[y]
+            axis.plot(*point, "*", color=BEST_COLOUR, markersize=16, markeredgecolor="white", label="best", zorder=4)
         for name, limits in ((x, axis.set_xlim), (y, axis.set_ylim)):
             limits(*_limits(arm.space[name]))
         axis.legend(loc="upper left", bbox_to_anchor=(0, -0.12), ncols=4, frameon=False)

@@ -18,8 +18,8 @@ def plot_shares(study: str, points: pd.DataFrame, arms: Sequence[str], label: st
         arms: all arms in the order of the study, the baseline first.
     """
     with _one_panel(study, caption, ("share of the training images, t", label)) as (figure, axis):
-        for place, (arm, colour) in enumerate(arm_colours(arms, arms[0]).items()):
-            draw_band(axis, points[points["arm"] == arm], "share", "value", plain(arm), colour, arm_line(place))
+        for index, (arm, colour) in enumerate(arm_colours(arms, arms[0]).items()):
+            draw_band(axis, points[points["arm"] == arm], "share", "value", plain(arm), colour, arm_line(index))
         shares = sorted(points["share"].unique())
         axis.set_xticks(shares, [f"{share:g}" for share in shares])
         axis.minorticks_off()

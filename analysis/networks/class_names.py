@@ -42,8 +42,8 @@ def class_names(config: Config, images: Images) -> list[str]:
         return [name.replace("_", " ") for name in KNOWN[config.dataset]]
     names = {label: f"class {label}" for label in range(count)}
     if isinstance(images, FileList):
-        for place, label in enumerate(images.labels.tolist()):
-            folder = Path(images.name(place)).parent.name
+        for index, label in enumerate(images.labels.tolist()):
+            folder = Path(images.name(index)).parent.name
             if folder and folder not in ("images", "val", "test"):  # flat: the folder is of no class
                 names[label] = re.sub(r"^\d+[._]", "", folder).replace("_", " ")
     return list(names.values())

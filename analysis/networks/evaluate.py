@@ -65,7 +65,7 @@ def evaluate_runs(
         runs: one row per planned cell (:func:`analysis.records.load_runs`).
         measure: a module's function, so that it can travel to a Ray task.
         protocol: everything that determines a result besides the checkpoint, as JSON can hold it.
-        images: the number of test images, evenly spaced in the test set, or their places in it; 0 where the measure
+        images: the number of test images, evenly spaced in the test set, or their positions in it; 0 where the measure
             reads images of its own, and is given None for their source.
         cache: the JSON file of earlier results; it is created, or extended after every network.
         address: ``none`` for this process, or that of a Ray cluster (:func:`analysis.networks.ray_tasks.in_ray`).
@@ -80,7 +80,7 @@ def evaluate_runs(
         raise ValueError("the study has no run that is done: there is nothing to evaluate")
     names_of = {row["run_id"]: f"{row['arm']!r}, seed {row['seed']} (run {row['run_id']})" for row in rows}
     client, full_protocol = store.connect(tracking_uri, make=False), {**protocol, "images": images}
-    kept: dict[str, Result] = json.loads(cache.read_text(encoding="utf-8")) if cache.exists() else {}
+    cached: dict[str, Result] = json.loads(cache.read_text(encoding="utf-8")) if cache.exists() else {}
     found = Evaluated()
     keys: dict[str, str] = {}  # by run id, like the configurations
     configs: dict[str, dict[str, Any]] = {}
@@ -94,7 +94,7 @@ def evaluate_runs(
                 found.problems.append(f"{name}: {error}")
                 continue
             keys[run_id], configs[run_id] = result_key(checkpoint, full_protocol), checkpoint.config
-            if keys[run_id] not in kept:
+            if keys[run_id] not in cached:
                 yield run_id, checkpoint
 
     arguments = (measure, full_protocol, images, data_root.absolute())
@@ -107,12 +107,12 @@ def evaluate_runs(
                 if isinstance(outcome, str):
                     found.problems.append(f"{names_of[run_id]}: {outcome}")
                     continue
-                kept[keys[run_id]] = outcome
-                _write(cache, kept)
+                cached[keys[run_id]] = outcome
+                _write(cache, cached)
         except KeyboardInterrupt:
-            ready = sum(key in kept for key in keys.values())
+            ready = sum(key in cached for key in keys.values())
             raise KeyboardInterrupt(f"{ready} of {len(rows)} networks are evaluated, and kept in {cache}") from None
-    found.results = {run_id: kept[key] for run_id, key in keys.items() if key in kept}
+    found.results = {run_id: cached[key] for run_id, key in keys.items() if key in cached}
     found.config = parse(configs[next(iter(found.results))]) if found.results else None
     return found
 
@@ -127,10 +127,10 @@ def open_images(config: Config, images: int | Sequence[int], data_root: Path) ->
     """Return test images as a run with ``config`` tests them; :func:`batches` reads them.
 
     Args:
-        images: the number of images, evenly spaced in the test set, as the first ones may be of one class; or places.
+        images: the number of images, evenly spaced in the test set, as the first may be of one class; or positions.
 
     Raises:
-        ValueError: a place is not in the test set.
+        ValueError: a position is not in the test set.
         DataError: the data set is missing or broken.
     """
     part = take_images(config, images, data_root)
@@ -145,7 +145,7 @@ def take_images(config: Config, images: int | Sequence[int], data_root: Path) ->
     total = len(test.labels)
     if isinstance(images, int):
         return test.take(torch.linspace(0, total - 1, min(images, total)).long())
-    if wrong := [place for place in images if not 0 <= place < total]:
+    if wrong := [index for index in images if not 0 <= index < total]:
         raise ValueError(f"the test set has images 0 to {total - 1}, got {wrong[0]}")
     return test.take(torch.tensor(list(images)))
 

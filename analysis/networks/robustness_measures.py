@@ -136,10 +136,10 @@ def _official(config: Config, protocol: Mapping[str, Any]) -> tuple[str, Path] |
 
 
 def _officially_corrupted(network: Network, count: int, name: str, data_root: Path) -> Result:
-    place = next(network.parameters()).device
+    device = next(network.parameters()).device
     accuracy = {
         corruption: [
-            top1(predict(network, pixels.to(place) / 255), labels.to(place))
+            top1(predict(network, pixels.to(device) / 255), labels.to(device))
             for pixels, labels in official_images(name, data_root, count, corruption)
         ]
         for corruption in CORRUPT

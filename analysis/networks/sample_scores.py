@@ -71,8 +71,8 @@ def dropout_uncertainty(network: Network, features: Tensor, rng: Generator, *, p
     """
     probabilities = []
     for _ in range(passes):
-        kept = torch.rand(features.shape, generator=rng, device=features.device) >= DROPPED
-        probabilities.append(network.head(features * kept / (1 - DROPPED)).double().softmax(dim=1))
+        mask = torch.rand(features.shape, generator=rng, device=features.device) >= DROPPED
+        probabilities.append(network.head(features * mask / (1 - DROPPED)).double().softmax(dim=1))
     each = torch.stack(probabilities)  # (M, B, L)
     return _entropy(each.mean(dim=0)) - _entropy(each).mean(dim=0)
 
@@ -82,7 +82,7 @@ def _entropy(probabilities: Tensor) -> Tensor:
 
 
 def k_centre_order(features: Tensor, labels: Tensor) -> Tensor:
-    """Return the place of every image in the greedy K-centre order of its class, (N,) int64, from 0.
+    """Return the rank of every image in the greedy K-centre order of its class, (N,) int64, from 0.
 
     The first is the image nearest to the class's mean; each next is the farthest from all before it. The first k of a
     class are therefore its k centres, for every k.
@@ -97,8 +97,8 @@ def k_centre_order(features: Tensor, labels: Tensor) -> Tensor:
         points = features[members].float()
         chosen = int((points - points.mean(dim=0)).square().sum(dim=1).argmin())
         nearest = torch.full((len(points),), torch.inf)
-        for place in range(len(points)):
-            order[members[chosen]] = place
+        for rank in range(len(points)):
+            order[members[chosen]] = rank
             nearest = torch.minimum(nearest, (points - points[chosen]).square().sum(dim=1))
             nearest[chosen] = -torch.inf
             chosen = int(nearest.argmax())
@@ -127,7 +127,7 @@ def score(
 
     Returns:
         Columns ``label``; ``mean`` and ``std`` of the loss over re-mixings (nats, with M in the denominator) and their
-        ratio ``cv``; with ``baselines`` also ``dropout`` (nats) and ``k_centre``, the place in the greedy order.
+        ratio ``cv``; with ``baselines`` also ``dropout`` (nats) and ``k_centre``, the rank in the greedy order.
     """
     rng = Generator(device).manual_seed(seed)
     parts: dict[str, list[Tensor]] = {}

@@ -68,10 +68,10 @@ def factorial_effects(runs: pd.DataFrame, metric: str, factors: Sequence[str]) -
     for order in range(1, len(factors) + 1):
         for chosen in itertools.combinations(range(len(factors)), order):
             # The half of 2^k runs with the product +1 minus the other half; a change of order m is 2^m such sums.
-            scale = 2**order / (2 ** len(factors) * math.prod(distances[place] for place in chosen))
+            scale = 2**order / (2 ** len(factors) * math.prod(distances[index] for index in chosen))
             signed = pd.Series(sign[list(chosen)].prod(axis=0)[whole] * values)
             by_seed = signed.groupby(seeds).sum() * scale
-            contrasts[BETWEEN.join(factors[place] for place in chosen)] = by_seed.to_numpy()
+            contrasts[BETWEEN.join(factors[index] for index in chosen)] = by_seed.to_numpy()
     table = pd.DataFrame(index=pd.Index(list(contrasts), name="effect"), columns=list(COLUMNS), dtype=float)
     for effect, values_by_seed in contrasts.items():
         table.loc[effect, ["estimate", "low", "high"]] = list(mean_interval(values_by_seed))

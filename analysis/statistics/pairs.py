@@ -34,8 +34,8 @@ def aligned(differences: Iterable[pd.Series]) -> NDArray[np.float64]:
     rows = list(differences)
     seeds = {seed: column for column, seed in enumerate(sorted({seed for row in rows for seed in row.index}))}
     matrix = np.full((len(rows), len(seeds)), math.nan)
-    for place, row in enumerate(rows):
-        matrix[place, [seeds[seed] for seed in row.index]] = row.to_numpy()
+    for index, row in enumerate(rows):
+        matrix[index, [seeds[seed] for seed in row.index]] = row.to_numpy()
     return matrix
 
 

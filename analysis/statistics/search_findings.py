@@ -161,9 +161,9 @@ def _border(arm: Tuned) -> list[str]:
     found = []
     for name, value in arm.best.params.items():
         spec = arm.space[name]
-        place = 0.5 if spec["kind"] == "Choice" else position(spec, value)
-        if not BORDER < place < 1 - BORDER:
-            end = "low" if place <= BORDER else "high"
+        where = 0.5 if spec["kind"] == "Choice" else position(spec, value)
+        if not BORDER < where < 1 - BORDER:
+            end = "low" if where <= BORDER else "high"
             found.append(
                 f"{arm.name}: the best {name}, {value:.4g}, lies on the border of the space, whose {end} end is "
                 f"{spec[end]:g}: the optimum may be beyond."
@@ -175,11 +175,11 @@ def _importance(arm: Tuned, of: Comparable, picked: NDArray[np.int64]) -> dict[s
     """Return the importances of the parameters, which add up to 1, from the trials at the positions ``picked``."""
     names = arm.varied(of.trials)
     study = optuna.create_study(direction="maximize" if arm.maximise else "minimize")
-    for place in picked:
-        trial = of.trials[place]
+    for index in picked:
+        trial = of.trials[index]
         params = {name: trial.params[name] for name in names}
         distributions = {name: trial.distributions[name] for name in names}
-        study.add_trial(create_trial(value=float(of.values[place]), params=params, distributions=distributions))
+        study.add_trial(create_trial(value=float(of.values[index]), params=params, distributions=distributions))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         evaluator = FanovaImportanceEvaluator(n_trees=32, seed=0)
@@ -192,11 +192,11 @@ def _quadratic(points: NDArray[np.float64]) -> NDArray[np.float64]:
     count = points.shape[1]
     products = [points[:, i] * points[:, j] for i in range(count) for j in range(i, count)]
     columns = np.column_stack([np.ones(len(points)), points, *products])
-    kept: list[int] = []
+    independent: list[int] = []
     for column in range(columns.shape[1]):
-        if np.linalg.matrix_rank(columns[:, [*kept, column]]) > len(kept):
-            kept.append(column)
-    return columns[:, kept]
+        if np.linalg.matrix_rank(columns[:, [*independent, column]]) > len(independent):
+            independent.append(column)
+    return columns[:, independent]
 
 
 def _share(basis: NDArray[np.float64], values: NDArray[np.float64]) -> float:

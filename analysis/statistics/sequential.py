@@ -189,7 +189,7 @@ def growth(effect: float) -> float:
 
 def _asked_for(m: int, e: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
     """Return the wealth at which comparison m is decided while the e-values (M,) of all others stay as they are."""
-    others = [place for place in np.argsort(e, kind="stable") if place != m]
+    others = [index for index in np.argsort(e, kind="stable") if index != m]
     smaller, lighter = _sums(e[others] * weights[others]), _sums(weights[others])
     return float(((DECISIVE * (weights[m] + lighter) - smaller) / weights[m]).max())
 

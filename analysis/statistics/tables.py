@@ -218,19 +218,19 @@ def _decided(tables: Sequence[LevelTable], rest: Mapping[str, Any]) -> list[Leve
     family = Family(comparisons=int(able.sum()), planned=max(1, len(found)), **rest)
     decided = []
     for level in tables:
-        mine = [place for place, (owner, _, _) in enumerate(found) if owner is level]
-        arms = [found[place][1] for place in mine]
+        mine = [index for index, (owner, _, _) in enumerate(found) if owner is level]
+        arms = [found[index][1] for index in mine]
         table = level.table.copy()
         for name, values in columns.items():
             table[name] = pd.Series(values[mine], index=arms, dtype=float).reindex(table.index)
         said = {
-            arm: verdicts[place] if able[place] else ("no common seed" if table.loc[arm, "n"] else "–")
-            for arm, place in zip(arms, mine, strict=True)
+            arm: verdicts[index] if able[index] else ("no common seed" if table.loc[arm, "n"] else "–")
+            for arm, index in zip(arms, mine, strict=True)
         }
         table["verdict"] = [said.get(arm, "") for arm in table.index]
         table["win"] = table["verdict"] == WIN
-        with_pairs = [place for place in mine if able[place] and rest["budget"] is not None]
-        by_arm = {found[place][1]: evidence[place, : _last(seen[place])] for place in with_pairs}
+        with_pairs = [index for index in mine if able[index] and rest["budget"] is not None]
+        by_arm = {found[index][1]: evidence[index, : _last(seen[index])] for index in with_pairs}
         decided.append(replace(level, table=table, family=family, evidence=by_arm))
     return decided
 
