@@ -115,6 +115,7 @@ def test_one_step_of_every_cell(scored: Path) -> None:
 
     small = {"search_channels": 4, "search_cells": 3, "search_batch_size": 8, "search_epochs": 1, "frozen_epochs": 0}
     small |= {"channels": 4, "cells": 3, "batch_size": 2, "retrain.accumulate": 1}
+    small |= {"operations": ("none", "skip_connect", "sep_conv_3x3")}
     for cell, config in cells().items():
         side = 224 if cell == CELLS[-1] else 64
         settings = parse({**config, **small, **({} if side == 224 else {"retrain.image_size": side, "auxiliary": 0.0})})

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -91,19 +92,25 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
-@functools.cache
-def whole_run(kind: str) -> Run:
-    return trained(run_of(**KINDS[kind]))
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Run, Path]]:
+    """Return a function that returns a whole run of a kind, and the folder of its checkpoint after the first epoch."""
+
+    @functools.cache
+    def whole(kind: str) -> tuple[Run, Path]:
+        run, folder = run_of(**KINDS[kind]), tmp_path_factory.mktemp("run")
+        run.next_epoch()
+        run.save(folder)
+        return trained(run), folder
+
+    return whole
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_run_that_goes_on_ends_with_the_same_bits(kind: str, tmp_path: Path) -> None:
-    whole = whole_run(kind)
-    first = run_of(**KINDS[kind])
-    first.next_epoch()
-    first.save(tmp_path)
+def test_a_run_that_goes_on_ends_with_the_same_bits(whole_run: Any, kind: str) -> None:
+    whole, checkpoint = whole_run(kind)
     second = run_of(**KINDS[kind])
-    second.restore(tmp_path)
+    second.restore(checkpoint)
     assert len(second.history) == 1
     trained(second)
     assert numbers(second) == numbers(whole)
@@ -136,8 +143,8 @@ def test_the_predictions_of_the_test_set_are_those_of_its_accuracy(tmp_path: Pat
 
 
 @pytest.mark.parametrize("kind", [k for k in KINDS if k != "sgd"])
-def test_every_key_changes_the_training(kind: str) -> None:
-    plain, other = whole_run("sgd"), whole_run(kind)
+def test_every_key_changes_the_training(whole_run: Any, kind: str) -> None:
+    plain, other = whole_run("sgd")[0], whole_run(kind)[0]
     assert numbers(plain)[-1]["train_loss"] != numbers(other)[-1]["train_loss"] or kind == "average"
     assert plain.method.evaluated.backbone.head.weight.ne(other.method.evaluated.backbone.head.weight).any()
 

@@ -125,10 +125,10 @@ def test_a_search_of_which_a_quarter_failed_is_exit_1(launch: Any, failures: int
         return End(State.FAILED, error="RuntimeError: CUDA error") if fails else None
 
     short = SEARCH.study.with_base(epochs=2)
-    search = replace(SEARCH, study=short, budget=8, scheduler="none", sampler="random")
+    search = replace(SEARCH, study=short, budget=6, scheduler="none", sampler="random")
     found = launch(search, fail)
     assert found[0] == code, found[1]
-    assert ("2 of the search's 8 trials failed, of which a quarter is too many" in found[1]) == bool(code)
+    assert ("2 of the search's 6 trials failed, of which a quarter is too many" in found[1]) == bool(code)
 
 
 def test_a_terminal_of_ascii_gets_the_whole_table_and_the_files_have_every_letter(

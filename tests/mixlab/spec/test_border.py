@@ -246,7 +246,7 @@ FIELDS = {
 }
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(data=st.data())
 def test_nothing_that_a_study_says_ends_in_a_traceback(data: st.DataObject) -> None:
     field = data.draw(st.sampled_from(sorted(FIELDS)))

@@ -49,6 +49,7 @@ ONE_A_FAMILY = (
     *(pytest.param(name, marks=pytest.mark.slow) for name in (*SECONDS_EACH, "convnext_tiny_cifar")),
 )
 one_a_family = pytest.mark.parametrize("name", ONE_A_FAMILY)
+LARGE = [pytest.param(name, marks=pytest.mark.slow) for name in ("convnext_tiny", "swin_tiny")]
 
 
 def build(name: str, image_size: int, **options: Any) -> Backbone:
@@ -242,7 +243,7 @@ def test_no_norm_inside_a_branch_starts_at_zero(name: str) -> None:
     assert all(m.weight.eq(1).all() for m in backbone.modules() if isinstance(m, nn.BatchNorm2d))
 
 
-@pytest.mark.parametrize("name", ["resnet8", "resnext29", "resnet18_imagenet", "convnext_tiny", "swin_tiny"])
+@pytest.mark.parametrize("name", ["resnet8", "resnext29", "resnet18_imagenet", *LARGE])
 def test_torch_default_is_pytorch_s_and_not_torchvision_s(name: str) -> None:
     """PyTorch draws a convolution uniformly between plus and minus one over the root of its fan-in."""
     torch.manual_seed(0)
@@ -264,7 +265,7 @@ def test_the_head_alone() -> None:
     assert changed == {"head.weight", "head.bias"}
 
 
-@pytest.mark.parametrize("name", ["resnet18_imagenet", "efficientnet_b0", "convnext_tiny", "deit_small", "swin_tiny"])
+@pytest.mark.parametrize("name", ["resnet18_imagenet", "efficientnet_b0", "deit_small", *LARGE])
 def test_drop_path_drops_rows_in_training_alone(name: str) -> None:
     backbone = drawn(name, drop_path=0.9).double()
     images = torch.rand(1, 3, 32, 32, dtype=torch.float64).expand(3, -1, -1, -1)

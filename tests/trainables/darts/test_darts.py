@@ -17,6 +17,7 @@ from trainables.darts.search_phase import search_step
 from trainables.darts.search_run import SearchRun
 from trainables.darts.supernet import EDGES, MixedEdge, SuperNet
 from trainables.datasets.dataset import Split, Splits
+from trainables.rehearsal import Undrawn
 from trainables.search_architecture import train
 
 SMALL = {
@@ -39,13 +40,13 @@ def test_the_published_genotypes_have_the_published_sizes_on_imagenet(
     genotype: Genotype, published: tuple[float, int]
 ) -> None:
     """Xu et al., Table 2; K-image mixing, Table 6: millions of parameters and of operations."""
-    with torch.device("meta"):
+    with torch.device("meta"), Undrawn():
         network = DartsNetwork(genotype, 48, 14, 1000, large=True, auxiliary=False)
         assert (round(parameters(network) / 1e6, 1), round(flops(network, (3, 224, 224)) / 1e6)) == published
 
 
 def test_the_published_genotype_has_the_published_parameters_on_cifar() -> None:
-    with torch.device("meta"):
+    with torch.device("meta"), Undrawn():
         network = DartsNetwork(PC_DARTS_CIFAR, 36, 20, 10, auxiliary=True)
     assert round(parameters(network) / 1e6, 1) == 3.6
 
