@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtrit
+from scipy.special import nctdtr, stdtrit
 
 from analysis.statistics.significance import ALPHA, FEWEST_PAIRS, TIE, mean_and_sd, sign_patterns
 
@@ -63,13 +63,11 @@ def _fewest(low: int, high: int, enough: Callable[[int], bool]) -> int:
 
 def t_test_power(pairs: int, effect: float, alpha: float) -> float:
     """Return the power of the two-sided t test of (S,) differences whose mean is ``effect`` standard deviations."""
-    from scipy import stats  # it takes half a second to import, and most tables need no power
-
     shift = effect * math.sqrt(pairs)
     critical = float(stdtrit(pairs - 1, 1 - alpha / 2))
     if shift > critical + 30:
         return 1.0  # out of the range in which scipy's noncentral t is accurate
-    return float(stats.nct.sf(critical, pairs - 1, shift))
+    return 1 - float(nctdtr(pairs - 1, shift, critical))
 
 
 @cache
