@@ -115,11 +115,7 @@ def write_study_table(
 
 
 def by_other_rules(plan: Plan) -> tuple[str, ...]:
-    """Return the names of the plan's metric after the last and in the best epoch.
-
-    Raises:
-        ValueError: the metric has no such rules.
-    """
+    """Return the names of the plan's metric by the rules last and best; ``ValueError`` if it lacks them."""
     declared = metric_of(plan, plan["metric"])
     if not set(OTHER_RULES) <= set(declared.rules):
         raise ValueError(

@@ -42,10 +42,8 @@ MOST_ARMS = 3  # shown by default
 def grad_cam(network: Network, images: Tensor, classes: Tensor) -> Tensor:
     """Return Grad-CAM of the last feature map, (B, h, w), at least 0: the evidence for a class at each position.
 
-    Args:
-        network: a network in evaluation mode, with a grid of positions as its last map (``Backbone.grid``).
-        images: (B, C, H, W) pixels in [0, 1].
-        classes: (B,) int64, the class that is explained for each image.
+    The network is in evaluation mode, the images are (B, C, H, W) pixels in [0, 1], and the classes (B,) int64 those
+    that are explained.
 
     Raises:
         ValueError: the network reads its class from a token, so the positions of its last map have no gradient.
@@ -67,8 +65,7 @@ def half_mixed(images: Tensor) -> Tensor:
 def mixtures(network: Network, config: Config, images: Tensor, labels: Tensor) -> tuple[Tensor, list[float]]:
     """Return each image (N, C, H, W) in [0, 1] mixed with the next, and what the first of the two weighs in the label.
 
-    Raises:
-        ValueError: the mixer mixes hidden maps, which are no images.
+    A mixer of hidden maps, which are no images, raises ``ValueError``.
     """
     if config.mixer in ALONE:
         return half_mixed(images), [HALF] * len(images)
@@ -99,11 +96,7 @@ def measure(network: Network, source: BatchSource, config: Config, protocol: Map
 
 
 def chosen(runs: pd.DataFrame, plan: Plan, arms: Sequence[str] | None, seed: int | None) -> pd.DataFrame:
-    """Return one run of each arm and level, all of one seed.
-
-    Raises:
-        ValueError: the study does not have the arm or the seed.
-    """
+    """Return one run of each arm and level, all of one seed; ``ValueError`` if the study lacks an arm or the seed."""
     finished = of_arms(runs, plan, default_arms(plan) if arms is None else arms)
     if finished.empty:
         raise ValueError("the study has no run of these arms that is done: there is nothing to evaluate")

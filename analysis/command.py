@@ -28,8 +28,7 @@ def parser(file: str, description: str, *, tracked: bool = True, out: bool = Fal
     """Return a command line with the options that every command has.
 
     Args:
-        file: the name of the script.
-        description: one sentence, for ``--help``.
+        file: the name of the script; ``description`` is the sentence that ``--help`` says of it.
         tracked: the command reads MLflow.
         out: the command writes files, into a folder below ``results`` that is called as the script is.
     """
@@ -47,8 +46,7 @@ def study_parser(
 ) -> argparse.ArgumentParser:
     """Return the command line of a command that reads one study, or one search; arguments as for :func:`parser`.
 
-    Args:
-        what: what the command reads, its one positional argument, of which ``example`` is one.
+    Its one positional argument says ``what`` it reads, of which ``example`` is one.
     """
     options = parser(file, description, out=out)
     options.add_argument(what, help=f"name of the {what}, e.g. {example}")
@@ -62,11 +60,7 @@ def names(text: str) -> list[str]:
 
 
 def read_study(options: argparse.Namespace) -> tuple[Plan, pd.DataFrame]:
-    """Return the plan that the options name and its runs, one row per planned cell.
-
-    Raises:
-        BadInput: no such store, study or plan.
-    """
+    """Return the plan that the options name and its runs, one row per planned cell; ``BadInput`` if there is none."""
     plan = load_plan(options.tracking_uri, options.study, options.plan)
     return plan, load_runs(options.tracking_uri, options.study, plan)
 

@@ -50,10 +50,9 @@ def measure(network: Network, source: None, config: Config, protocol: Mapping[st
 
 
 def recipe_of(options: argparse.Namespace) -> Recipe:
-    """Return the layout's recipe with what the options change; milestones move with the number of iterations.
+    """Return the layout's recipe with what the options change; ``ValueError`` for one that is out of range.
 
-    Raises:
-        ValueError: an option is out of range.
+    Milestones move with the number of iterations.
     """
     recipe = RECIPES[options.layout]
     counts = ("iterations", "batch_size")

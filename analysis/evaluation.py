@@ -24,11 +24,9 @@ from trainables.config import Config
 
 
 def parser(file: str, description: str, *, images: int | None = 1000, pick: bool = False) -> argparse.ArgumentParser:
-    """Return the options of a command that evaluates the networks of a study.
+    """Return the options of a command that evaluates the networks of a study; see :func:`analysis.command.parser`.
 
     Args:
-        file: the name of the script.
-        description: one sentence, for ``--help``.
         images: the default number of test images; None for a command that reads images of its own.
         pick: the command shows single images, of the networks of one seed.
     """
@@ -97,8 +95,7 @@ class Evaluation:
     def measure(self, measure: Measure, protocol: Mapping[str, Any], runs: pd.DataFrame | None = None) -> None:
         """Evaluate the networks of all runs or of some, and say on standard error which could not be evaluated.
 
-        Raises:
-            ValueError, BadInput, DataError: as for :func:`analysis.networks.evaluate.evaluate_runs`.
+        Errors are those of :func:`analysis.networks.evaluate.evaluate_runs`.
         """
         options = self.options
         found = evaluate_runs(
@@ -120,10 +117,8 @@ class Evaluation:
     def tables(self, metric: Metric, key: str, *, compare: bool = True) -> list[LevelTable]:
         """Return the tables of one number of the results, with the published numbers that it reproduces.
 
-        Args:
-            metric: the metric that the number is.
-            key: its key in the results; a result that lacks it has no value.
-            compare: whether published numbers measure the same thing.
+        The metric is what the number is, and ``key`` its key in the results; a result that lacks it has no value.
+        Nothing published is compared unless it measures the same thing.
         """
         values = {run_id: result.get(key) for run_id, result in self.results.items()}
         measured = self.runs.assign(**{METRIC + metric.name: self.runs["run_id"].map(values).astype(float)})

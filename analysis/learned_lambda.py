@@ -42,11 +42,8 @@ DRAWS = 40  # batches of mixtures of a pair
 def learned_weights(network: Network, config: Config, raw: Tensor, labels: Tensor, mixed: Mixed) -> Tensor:
     """Return the weights (B, K) that the run's SUMix learns for mixtures, Eq. 4, with the network as it is.
 
-    Args:
-        network: in evaluation mode; ``config.sumix`` says by which definition.
-        raw: (B, D), the features of the batch before mixing.
-        labels: (B,) int64.
-        mixed: the batch after mixing.
+    The network is in evaluation mode, ``raw`` (B, D) are the features of the batch before mixing, and the labels (B,)
+    int64; ``config.sumix`` says by which definition.
     """
     terms = replace(config.sumix, lam="learned", regulariser="none")
     head = network.backbone.head
@@ -98,11 +95,7 @@ def rows_of(result: Result) -> list[dict[str, float]]:
 
 
 def chosen(runs: pd.DataFrame, seed: int | None) -> pd.DataFrame:
-    """Return one run of each arm and level that learns lambda, all of one seed.
-
-    Raises:
-        ValueError: there is none, or the seed has none.
-    """
+    """Return one run of each arm and level that learns lambda, all of one seed; ``ValueError`` if there is none."""
     finished = done(runs)
     learns = finished[finished.get(f"{CONFIG}sumix.lam", pd.Series("", finished.index)) == "learned"]
     if learns.empty:

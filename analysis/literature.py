@@ -30,13 +30,8 @@ def literature(runs: pd.DataFrame) -> pd.DataFrame:
     """Return every published number of the settings of the runs, in columns ``COLUMNS`` and ``source``.
 
     ``paper`` is in the paper's own terms. ``ours``, in the same terms, is the mean over the runs that are done and that
-    the number describes; NaN where there are none, or where training does not measure it.
-
-    Args:
-        runs: one row per planned cell (:func:`analysis.records.load_runs`).
-
-    Raises:
-        ValueError: no run has started on the whole of a data set.
+    the number describes; NaN where there are none, or where training does not measure it. Runs of which none has
+    started on the whole of a data set raise ``ValueError``.
     """
     configs = [(row, config_of_run(row)) for row in runs[runs["run_id"] != ""].to_dict("records")]
     whole = [(row, config) for row, config in configs if all(config.get(key) is None for key in WHOLE)]

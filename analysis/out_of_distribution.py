@@ -51,11 +51,7 @@ MEASURES = {name: Metric(name, "%", 2, higher_is_better=True, label=label) for n
 
 
 def sets_for(dataset: str) -> list[EvaluationSet]:
-    """Return the sets of this command for classifiers of a data set.
-
-    Raises:
-        ValueError: there are none.
-    """
+    """Return the sets of this command for classifiers of a data set; ``ValueError`` if there are none."""
     kinds = ((OUTSIDE, INSIDE), (WITH_CLASSES,))
     every = [found for found in EVALUATION_SETS.values() if found.parts in kinds]
     if wanted := [found for found in every if found.trained_on == dataset]:

@@ -39,8 +39,7 @@ class Predictions(NamedTuple):
 def load_predictions(tracking_uri: str, level: LevelTable) -> tuple[dict[str, Predictions], list[str]]:
     """Return the logits of a table's runs by arm, and a sentence for every run that has none.
 
-    Raises:
-        ValueError: two runs were tested on different images.
+    Two runs that were tested on different images raise ``ValueError``.
     """
     client, found, problems = store.connect(tracking_uri, make=False), {}, []
     labels: NDArray[np.int64] | None = None

@@ -68,8 +68,7 @@ class StudyReport:
 def report(tracking_uri: str, study: str, plan: Mapping[str, Any], out: Path) -> StudyReport:
     """Write the tables, figures and page of a study's plan into a folder, and return what they say.
 
-    Raises:
-        ValueError: there is no table, because no run has finished or MLflow does not answer; one sentence.
+    There is no table where no run has finished or MLflow does not answer: ``ValueError``, in one sentence.
     """
     try:
         table = write_study_table(tracking_uri, study, out, dict(plan))
@@ -198,11 +197,7 @@ def _note(curves: pd.DataFrame, runs: pd.DataFrame) -> str:
 
 
 def show(options: argparse.Namespace) -> int:
-    """Write the page and print where.
-
-    Raises:
-        ValueError: unknown store, study or plan, or no finished run.
-    """
+    """Write the page and print where; errors as for :func:`write_report`."""
     plan = load_plan(options.tracking_uri, options.study, options.plan)
     out = options.out or Path(f"{options.study}.html")
     return command.finish(write_report(options.tracking_uri, options.study, out, plan))

@@ -24,8 +24,7 @@ SECONDS = METRIC + "search_seconds"
 def search_points(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return ``images`` (the rule by which a search chose its images), ``arm``, ``seed``, ``hours`` and ``value``.
 
-    Raises:
-        ValueError: no run that is done logged the metric and the time of its search.
+    If no run that is done logged the metric and the time of its search, that is a ``ValueError``.
     """
     finished = done(runs)
     if finished.empty or not {SECONDS, METRIC + metric} <= set(finished):

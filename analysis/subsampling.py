@@ -23,8 +23,7 @@ SHARE = CONFIG + "subset.share"
 def share_points(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return ``share``, ``arm``, ``seed`` and ``value`` of every run that is done.
 
-    Raises:
-        ValueError: no such run, or none that logged the metric and its share.
+    If none of them logged the metric and its share, that is a ``ValueError``.
     """
     finished = done(runs)
     if SHARE not in finished or METRIC + metric not in finished or finished.empty:

@@ -32,11 +32,8 @@ def plot_cam(
 ) -> Figure:
     """Draw a column per image: test images with a map per network below, then each network's mixtures with two maps.
 
-    Args:
-        rows: at least one network.
-        level: any table of the study, which gives an arm its colour.
-        images: test images (N, C, H, W) in [0, 1].
-        names: the names of the classes.
+    The images are (N, C, H, W) in [0, 1], the names those of the classes. An arm has its colour in ``level``, any table
+    of the study.
     """
     colours = arm_colours(list(level.table.index), level.baseline)
     heights = [TILE] * (1 + len(rows)) + [TILE + TEXT] * 3 * len(rows)

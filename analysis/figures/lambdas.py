@@ -46,8 +46,7 @@ class Histograms(NamedTuple):
 def load_histograms(tracking_uri: str, levels: Sequence[LevelTable]) -> list[Histograms]:
     """Return the histograms of the first seed that is done of every cell that learned lambda.
 
-    Raises:
-        BadInput: no such tracking store, or the folder of its artifacts is not there.
+    A tracking store or a folder of its artifacts that is not there raises ``BadInput``.
     """
     client = store.connect(tracking_uri, make=False)
     found: list[Histograms] = []

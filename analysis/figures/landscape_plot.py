@@ -32,10 +32,8 @@ def plot_line(
 ) -> Figure:
     """Draw one panel per table: every arm's mean loss by step, between lowest and highest seed.
 
-    Args:
-        points: columns of the factors, ``arm``, ``seed``, ``step`` and ``loss``.
-        steps: the ticks of the horizontal axis.
-        label: what a step is.
+    The points have the columns of the factors, ``arm``, ``seed``, ``step`` and ``loss``; ``steps`` are the ticks of the
+    horizontal axis, and ``label`` says what a step is.
     """
     ticks = _ticks(float(points["loss"].min()), float(points["loss"].max()))
 
@@ -60,9 +58,8 @@ def plot_plane(
 ) -> Figure:
     """Draw a row of contour maps per table, one per arm, all on one scale of colours.
 
-    Args:
-        points: columns of the factors, ``arm``, ``first``, ``second`` and ``loss``, of one seed.
-        labels: what the first and the second step are.
+    The points have the columns of the factors, ``arm``, ``first``, ``second`` (steps, which ``labels`` name) and
+    ``loss``, of one seed.
     """
     reach = float(points["first"].max())
     arms = list(levels[0].table.index)

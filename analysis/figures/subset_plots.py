@@ -13,9 +13,8 @@ from analysis.figures.drawing import arm_colours, arm_line, draw_band, plain, ti
 def plot_shares(study: str, points: pd.DataFrame, arms: Sequence[str], label: str, caption: str) -> Figure:
     """Draw one line per arm, the mean over seeds, in a band from the lowest to the highest seed.
 
-    Args:
-        points: columns ``share``, ``arm``, ``seed`` and ``value``; ``label`` is that of ``value``.
-        arms: all arms in the order of the study, the baseline first.
+    The points have the columns ``share``, ``arm``, ``seed`` and ``value``, which ``label`` names. The arms are in the
+    order of the study, the baseline first.
     """
     with _one_panel(study, caption, ("share of the training images, t", label)) as (figure, axis):
         for index, (arm, colour) in enumerate(arm_colours(arms, arms[0]).items()):

@@ -19,9 +19,7 @@ def tile_figure(
 ) -> Iterator[tuple[Figure, Any]]:
     """Yield a figure of a size in inches and its axes (rows, columns), of which only what is drawn in them is seen.
 
-    Args:
-        grid: the numbers of rows and columns.
-        ratios: ``width_ratios`` and ``height_ratios``.
+    The grid has so many rows and columns, whose ``height_ratios`` and ``width_ratios`` may be given.
     """
     with titled(title, caption, size) as (figure, upper):
         axes = upper.subplots(*grid, squeeze=False, gridspec_kw=ratios)

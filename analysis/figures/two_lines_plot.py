@@ -23,13 +23,10 @@ def plot_two_lines(
     labels: tuple[str, str],
     width: float,
 ) -> Figure:
-    """Draw one panel per table, with a solid and a dashed line for each arm.
+    """Draw one panel per table, with a solid and a dashed line for each arm, which are the two ``parts``.
 
-    Args:
-        points: columns of the factors, ``arm``, ``seed``, ``part``, ``x``, and ``y`` in percent.
-        parts: the parts that are drawn solid and dashed.
-        labels: the labels of the axes.
-        width: the end of the horizontal axis, which starts at 0.
+    The points have the columns of the factors, ``arm``, ``seed``, ``part``, ``x``, and ``y`` in percent. The horizontal
+    axis goes from 0 to ``width``.
     """
 
     def draw(axis: Axes, level: LevelTable) -> None:

@@ -32,8 +32,7 @@ DRAWS = 6
 def mixer_of(network: Network, config: Config) -> Mix:
     """Return the mixer of a network's run, with lambda from Beta(1, 1).
 
-    Raises:
-        ValueError: the mixer has no second image, or needs weights besides the network's.
+    One without a second image, or with weights besides the network's, raises ``ValueError``.
     """
     if config.mixer in ALONE:
         raise ValueError(f"mixer {config.mixer!r} mixes no two images")
@@ -108,11 +107,7 @@ class Mixture(NamedTuple):
 def nearest_mixture(mix: Mix, pair: Tensor, labels: Tensor, lam: float, draws: int = DRAWS) -> Mixture:
     """Return the mixture of two images in which the first weighs most nearly ``lam``, of some hundred draws.
 
-    Args:
-        mix: from :func:`mixer_of`.
-        pair: (2, C, H, W) in [0, 1].
-        labels: (2,) int64.
-        draws: batches that are drawn, each with its own seed.
+    The pair is (2, C, H, W) in [0, 1], its labels (2,) int64. A draw is a batch with its own seed, by :func:`mixer_of`.
     """
     images, repeated = pair.repeat(COPIES, 1, 1, 1), labels.repeat(COPIES)
     best: Mixture | None = None

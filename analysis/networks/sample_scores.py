@@ -84,12 +84,8 @@ def _entropy(probabilities: Tensor) -> Tensor:
 def k_centre_order(features: Tensor, labels: Tensor) -> Tensor:
     """Return the rank of every image in the greedy K-centre order of its class, (N,) int64, from 0.
 
-    The first is the image nearest to the class's mean; each next is the farthest from all before it. The first k of a
-    class are therefore its k centres, for every k.
-
-    Args:
-        features: (N, D).
-        labels: (N,) int64.
+    The first is the image whose features (N, D) are nearest to the class's mean; each next is the farthest from all
+    before it. The first k of a class are therefore its k centres, for every k.
     """
     order = torch.zeros(len(labels), dtype=torch.long)
     for label in labels.unique():

@@ -40,8 +40,7 @@ class Substitute:
     def network(self, attacked: Config) -> Network:
         """Return the network, on its device in evaluation mode, for an attack on one of the configuration ``attacked``.
 
-        Raises:
-            ValueError: the checkpoint cannot be read, or is of other images.
+        A checkpoint that cannot be read, or that is of other images, raises ``ValueError``.
         """
         with TemporaryDirectory() as folder:
             file = Path(folder) / "model.pt"

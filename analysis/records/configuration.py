@@ -8,11 +8,9 @@ from analysis.records.runs import CONFIG, FACTOR
 
 
 def configuration(runs: pd.DataFrame, factors: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the settings that all runs share, and those in which the cells differ.
+    """Return the settings that all runs share, ``key`` and ``value``, and those in which the cells differ.
 
-    Returns:
-        Columns ``key`` and ``value``; and columns ``factor.NAME``, ``arm``, and ``config.KEY`` for every key that
-        differs. All text.
+    The latter have the columns ``factor.NAME``, ``arm``, and ``config.KEY`` for every key that differs. All is text.
     """
     started = runs[runs["run_id"] != ""]
     columns = [name for name in map(str, runs) if name.startswith(CONFIG) and name != f"{CONFIG}seed"]

@@ -201,11 +201,7 @@ def sumix_terms(config: Mapping[str, Any]) -> str:
 
 
 def compare_with_published(table: pd.DataFrame, published: Mapping[str, PublishedNumber]) -> pd.DataFrame:
-    """Return our means next to the paper's values.
-
-    Args:
-        table: one row per arm, with ``mean``, ``mean_low`` and ``mean_high``.
-        published: the paper's number by arm; an arm without one gets NaN.
+    """Return the table of our means, ``mean``, ``mean_low`` and ``mean_high`` by arm, next to the paper's values.
 
     Returns:
         The table with ``published``, ``published_rule``, ``source``, ``difference`` (ours minus theirs) and ``inside``:

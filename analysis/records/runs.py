@@ -109,12 +109,9 @@ def load_runs(tracking_uri: str, study: str, plan: Plan | None = None) -> pd.Dat
 
 
 def load_curves(tracking_uri: str, runs: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return a metric by epoch, for the rows of :func:`load_runs` that have a run.
+    """Return the ``value`` of a metric by ``epoch``, for the rows of :func:`load_runs` that have a run.
 
     It takes one request per run; if an epoch was logged twice (a resumed trial), the later value counts.
-
-    Returns:
-        The columns of ``runs``, ``epoch`` and ``value``.
     """
     client = store.connect(tracking_uri, make=False)
     parts = []

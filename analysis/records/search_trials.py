@@ -98,10 +98,9 @@ def load_search(
 
 
 def unit_points(arm: Tuned, trials: list[FrozenTrial]) -> pd.DataFrame:
-    """Return the parameters of ``trials`` on [0, 1], on their own scale; a choice becomes one column per value.
+    """Return a row per trial: the parameters that all of them have on [0, 1], on their own scale.
 
-    Returns:
-        One row per trial, with columns for the parameters that all of them have.
+    A choice becomes one column per value.
     """
     columns: dict[str, Any] = {}
     for name in arm.varied(trials):
@@ -122,10 +121,9 @@ def position(spec: dict[str, Any], value: float) -> float:
 
 
 def _open(storage: str, search: str) -> BaseStorage:
-    """Return Optuna's storage; a file must exist, because opening a missing one would create an empty one.
+    """Return Optuna's storage; ``BadInput`` if it cannot be opened.
 
-    Raises:
-        BadInput: there is no such file, or the storage cannot be opened.
+    A file must exist, because opening a missing one would create an empty one.
     """
     url = absolute(storage)
     file = Path(url.removeprefix(JOURNAL).removeprefix(SQLITE))

@@ -72,9 +72,8 @@ def outlook(plan: Plan, runs: pd.DataFrame | None = None) -> list[str]:
 def decide(plan: Plan, runs: pd.DataFrame) -> dict[tuple[tuple[Any, ...], str], str]:
     """Return the verdict of every comparison so far, for a launch that adds seeds until all are decided.
 
-    Returns:
-        By (level of each factor, ...) and arm: one of :data:`analysis.statistics.verdicts.DECIDED`, or "not decided"
-        for a comparison that needs more seeds. The same runs give the same verdicts, and a decision stands.
+    It is, by (level of each factor, ...) and arm, one of :data:`analysis.statistics.verdicts.DECIDED`, or "not decided"
+    for a comparison that needs more seeds. The same runs give the same verdicts, and a decision stands.
     """
     factors, metric = list(plan["factors"]), plan["metric"]
     cells = [(tuple(trial["levels"][name] for name in factors), trial["arm"]) for trial in plan["trials"]]

@@ -53,9 +53,8 @@ def in_general(differences: ArrayLike) -> Answer:
 def over_tables(levels: Sequence[LevelTable]) -> pd.DataFrame:
     """Return both answers for every arm that two tables or more have in common.
 
-    Returns:
-        Index (arm, question), question being ``here`` or ``in general``; columns ``effect``, ``low``, ``high``, ``p``,
-        ``n`` and ``able``: whether so many seeds or tables can claim anything.
+    The index is (arm, question), question being ``here`` or ``in general``; the columns are ``effect``, ``low``,
+    ``high``, ``p``, ``n`` and ``able``: whether so many seeds or tables can claim anything.
     """
     rows = {}
     by_table = [level.differences() for level in levels]

@@ -74,13 +74,9 @@ def t_test_power(pairs: int, effect: float, alpha: float) -> float:
 def detectable_effect(tables: int, arms: int, seeds: int) -> float:
     """Return the gain that the family's test finds with 80 % power, in standard deviations of a paired difference.
 
-    One arm is real and all others are null, with normal noise and, in each table, a shared baseline. The answer is from
-    a simulation with a fixed seed and good to about 5 %. It is infinite below six seeds, which cannot find anything.
-
-    Args:
-        tables: the number of tables of the family.
-        arms: the number of arms compared with the baseline in each table.
-        seeds: pairs of every comparison.
+    The family has so many tables, of so many arms besides the baseline, with so many seeds. One arm is real and all
+    others are null, with normal noise and, in each table, a shared baseline. The answer is from a simulation with a
+    fixed seed and good to about 5 %. It is infinite below six seeds, which cannot find anything.
     """
     if seeds < FEWEST_PAIRS or tables * arms == 0:
         return math.inf
@@ -117,11 +113,10 @@ def seeds_to_find(effect: float, tables: int, arms: int) -> int:
 def _simulated(
     tables: int, arms: int, seeds: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return of every simulated study what does not depend on the effect.
+    """Return what does not depend on the effect, for N simulated studies and P patterns of signs.
 
-    Returns:
-        (N, P) the largest statistic of the null comparisons in every pattern of signs; (N, S) the noise of the real
-        one; (P, S) the patterns.
+    It is (N, P) the largest statistic of the null comparisons in every pattern; (N, S) the noise of the real one; and
+    (P, S) the patterns.
     """
     signs = sign_patterns(seeds)[:PATTERNS]
     comparisons = tables * arms

@@ -46,14 +46,9 @@ def correct(logits: LOGITS, labels: NDArray[np.integer]) -> NDArray[np.bool_]:
 def mcnemar(arm: NDArray[np.bool_], reference: NDArray[np.bool_]) -> pd.DataFrame:
     """Return the exact two-sided McNemar test of every seed, over its test images.
 
-    It asks whether these two networks differ on such images; it says nothing about other seeds.
-
-    Args:
-        arm: (S, N) which images the arm classifies correctly.
-        reference: (S, N) the same of the arm that it is compared with.
-
-    Returns:
-        Columns ``better`` (images that only the arm gets right), ``worse`` (that only the reference does) and ``p``.
+    It asks whether these two networks differ on such images; it says nothing about other seeds. Both arguments (S, N)
+    say which images the arm and its reference classify correctly. The columns are ``better`` (images that only the arm
+    gets right), ``worse`` (that only the reference does) and ``p``.
     """
     better, worse = (arm & ~reference).sum(axis=1), (~arm & reference).sum(axis=1)
     p = [

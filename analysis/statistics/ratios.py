@@ -15,13 +15,10 @@ Printed = Mapping[str, Published]  # by metric
 
 
 def with_ratios(level: LevelTable, printed: Printed) -> LevelTable:
-    """Return the table with a further column of its runs for each metric, ``metric.NAME_ratio``.
+    """Return the table with a further column of its runs for each metric of ``printed``, ``metric.NAME_ratio``.
 
-    It is the run's value divided by that of the reference arm's run of the same seed; NaN where one is missing, or
-    the divisor is zero. The reference arm itself has 1. Where ratios were published, a column more has those.
-
-    Args:
-        printed: the published ratios of each metric that is wanted, by its logged name, such as ``step_seconds``.
+    It is the run's value divided by that of the reference arm's run of the same seed; NaN where one is missing, or the
+    divisor is zero. The reference arm itself has 1. Where ratios were published, a column more has those.
     """
     runs = level.runs
     for metric, numbers in printed.items():

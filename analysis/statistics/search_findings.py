@@ -68,9 +68,7 @@ class Landscape:
 def landscape(arm: Tuned, seed: int = 0) -> Landscape:
     """Return the importance of each parameter by fANOVA, with intervals, and a p of there being anything to explain.
 
-    Args:
-        arm: the arm; its comparable trials count.
-        seed: the seed of the resampling.
+    The comparable trials of the arm count; the seed is that of the resampling.
     """
     of = comparable(arm)
     names, count = arm.varied(of.trials), len(of.trials)

@@ -59,13 +59,9 @@ def mean_and_sd(values: ArrayLike) -> tuple[float, float]:
 def sign_flip_p(differences: ArrayLike) -> float:
     """Return the two-sided p of the paired sign-flip test of one comparison by itself.
 
-    It is the share of the 2^S patterns of signs whose sum is at least as far from 0 as that of the data.
-
-    Args:
-        differences: (S,) arm minus reference, one per seed. Without any, or with one that is not finite, p is NaN.
-
-    Returns:
-        The exact p up to 20 pairs; beyond, that of 9,999 random patterns with a fixed seed and the identity.
+    It is the share of the 2^S patterns of signs of the differences (S,) whose sum is at least as far from 0 as that of
+    the data: exact up to 20 pairs; beyond, that of 9,999 random patterns with a fixed seed and the identity. Without
+    any difference, or with one that is not finite, p is NaN.
     """
     d = scaled(differences)[0]
     if d.size == 0 or not np.isfinite(d).all():
@@ -170,13 +166,10 @@ def _strengths(d: NDArray[np.float64], patterns: NDArray[np.float64], one_sided:
 
 
 def holm(p: ArrayLike) -> NDArray[np.float64]:
-    """Return p corrected for several comparisons by Holm's step-down method (1979).
+    """Return p (M,) corrected for several comparisons by Holm's step-down method (1979), at most 1.
 
-    Args:
-        p: (M,) uncorrected; NaN (no comparison was possible) stays NaN and is not counted.
-
-    Returns:
-        (M,) corrected, at most 1; below alpha for any true null hypothesis with probability at most alpha.
+    A corrected p is below alpha for any true null hypothesis with probability at most alpha. NaN, where no comparison
+    was possible, stays NaN and is not counted.
     """
     raw = np.asarray(p, dtype=float)
     corrected = np.full(raw.shape, math.nan)

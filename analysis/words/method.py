@@ -133,10 +133,9 @@ def pairing_text(*levels: LevelTable) -> str | None:
 
 
 def power_table(level: LevelTable) -> pd.DataFrame:
-    """Return for every arm the seeds that would show its difference if it were real and as large as observed.
+    """Return for every arm but the baseline the seeds that would show its difference if it were real and as observed.
 
-    Returns:
-        Index arm, without the baseline; columns ``pairs``, ``gain``, ``sd`` (of the differences), ``answer``.
+    The columns are ``pairs``, ``gain``, ``sd`` (of the differences) and ``answer``.
     """
     rows = {}
     for arm, differences in level.differences().items():

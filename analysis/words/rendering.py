@@ -102,10 +102,7 @@ def html_tables(levels: Sequence[LevelTable], extra: Sequence[str] = ()) -> str:
 def html_grid(shown: pd.DataFrame, wins: Sequence[bool] = (), *, words: bool = False) -> str:
     """Return a table that scrolls by itself where it is too wide, and under its head where it is long.
 
-    Args:
-        shown: text cells.
-        wins: which rows are bold.
-        words: whether the cells hold words and are aligned to the left.
+    Rows that are ``wins`` are bold; cells that hold ``words`` are aligned to the left.
     """
     head = "".join(f'<th scope="col">{html.escape(str(name))}</th>' for name in shown.columns)
     rows = "\n".join(
