@@ -31,19 +31,20 @@ def comparison_text(found: Comparison, metric: str, declared: Metric) -> str:
     if found.gains.empty:
         blocks.append("No cell can be compared: the two have no arm with the same levels in common.")
     else:
-        shown = pd.DataFrame(index=found.gains.index)
-        shown["pairs"] = found.gains["pairs"].astype(str)
-        for side in ("A", "B"):
-            shown[side] = found.gains[side].map(lambda value: f"{value:.{digits}f}")
-        shown["gain"] = found.gains["gain"].map(lambda value: f"{value:+.{digits}f}")
-        ends = zip(found.gains["gain_low"], found.gains["gain_high"], strict=True)
-        shown["95 % interval"] = [f"[{low:+.{digits}f}, {high:+.{digits}f}]" for low, high in ends]
-        shown["p"], shown["p (family)"] = found.gains["p"].map(p_text), found.gains["p_family"].map(p_text)
-        shown["sd paired"] = found.gains["sd_paired"].map(lambda value: f"{value:.{digits}f}")
-        shown["sd unpaired"] = found.gains["sd_unpaired"].map(lambda value: f"{value:.{digits}f}")
-        blocks.append(f"{metric}: B minus A, paired by seed\n\n{_grid(shown.reset_index(names='cell'))}")
+        value, difference, gains = f"{{:.{digits}f}}".format, f"{{:+.{digits}f}}".format, found.gains
+        ends = zip(gains["gain_low"].map(difference), gains["gain_high"].map(difference), strict=True)
+        shown = pd.DataFrame(
+            {
+                **{"cell": gains.index, "pairs": gains["pairs"].astype(str)},
+                **{"A": gains["A"].map(value), "B": gains["B"].map(value), "gain": gains["gain"].map(difference)},
+                "95 % interval": [f"[{low}, {high}]" for low, high in ends],
+                **{"p": gains["p"].map(p_text), "p (family)": gains["p_family"].map(p_text)},
+                **{"sd paired": gains["sd_paired"].map(value), "sd unpaired": gains["sd_unpaired"].map(value)},
+            }
+        )
+        blocks.append(f"{metric}: B minus A, paired by seed\n\n{_grid(shown)}")
         blocks.append(
-            f"p (family) is corrected for the {len(shown)} cells; {int(found.gains['differs'].sum())} differ "
+            f"p (family) is corrected for the {len(shown)} cells; {int(gains['differs'].sum())} differ "
             "(p (family) < 0.05). Sd paired is that of a difference between runs of one seed, sd unpaired what it "
             "would be between runs of different seeds: where they are alike, pairing by seed is worth nothing."
         )

@@ -33,14 +33,9 @@ from trainables.datasets.streamed import Streamed
 from trainables.robustness.localisation import OVERLAPS, MaxBoxAccuracy, as_shown, class_activation_maps, resized
 
 VERSION = 1  # the version of the evaluation; raise it when its numbers change
-AT = [f"max_box_acc_{100 * overlap:.0f}" for overlap in OVERLAPS]
-MEASURES = {
-    "max_box_acc_v2": Metric("max_box_acc_v2", "%", 2, higher_is_better=True, label="MaxBoxAccV2"),
-    **{
-        name: Metric(name, "%", 2, higher_is_better=True, label=f"images with a box that overlaps by {overlap:.0%}")
-        for name, overlap in zip(AT, OVERLAPS, strict=True)
-    },
-}
+AT = {f"max_box_acc_{100 * share:.0f}": f"images with a box that overlaps by {share:.0%}" for share in OVERLAPS}
+LABELS = {"max_box_acc_v2": "MaxBoxAccV2", **AT}
+MEASURES = {name: Metric(name, "%", 2, higher_is_better=True, label=label) for name, label in LABELS.items()}
 
 
 def measure(network: Network, source: BatchSource, config: Config, protocol: Mapping[str, Any]) -> Result:

@@ -35,10 +35,8 @@ from trainables.mixers import MIXERS
 VERSION = 1  # the version of the evaluation; raise it when its numbers change
 BINS = 10  # ranges of lambda
 TOP1, TOP2 = "mixed_top1", "mixed_top2"
-MEASURES = {
-    TOP1: Metric(TOP1, "%", 2, higher_is_better=True, label="top-1 accuracy on mixed images, mean over lambda"),
-    TOP2: Metric(TOP2, "%", 2, higher_is_better=True, label="top-2 accuracy on mixed images, mean over lambda"),
-}
+LABELS = {name: f"{top} accuracy on mixed images, mean over lambda" for name, top in ((TOP1, "top-1"), (TOP2, "top-2"))}
+MEASURES = {name: Metric(name, "%", 2, higher_is_better=True, label=label) for name, label in LABELS.items()}
 
 
 def measure(network: Network, source: BatchSource, config: Config, protocol: Mapping[str, Any]) -> Result:

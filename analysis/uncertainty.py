@@ -49,16 +49,15 @@ def shown(images: Images, indices: Tensor, config: Config) -> BatchSource:
 
 def at_least_two(source: BatchSource, config: Config) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the batches of a source, with a last one of a single image added to the one before: it needs others."""
-    before: tuple[Tensor, Tensor] | None = None
-    for images, labels in batches(source, config):
-        if before is not None and len(labels) == 1:
+    every = batches(source, config)
+    before = next(every)
+    for images, labels in every:
+        if len(labels) == 1:
             before = (torch.cat((before[0], images)), torch.cat((before[1], labels)))
-            continue
-        if before is not None:
+        else:
             yield before
-        before = (images, labels)
-    if before is not None:
-        yield before
+            before = (images, labels)
+    yield before
 
 
 def show(options: argparse.Namespace) -> int:

@@ -49,12 +49,7 @@ def plot_line(
 
 
 def plot_plane(
-    study: str,
-    points: pd.DataFrame,
-    levels: Sequence[LevelTable],
-    caption: str,
-    *,
-    labels: tuple[str, str] = PLANE_LABELS,
+    study: str, points: pd.DataFrame, levels: Sequence[LevelTable], caption: str, labels: tuple[str, str] = PLANE_LABELS
 ) -> Figure:
     """Draw a row of contour maps per table, one per arm, all on one scale of colours.
 
@@ -72,8 +67,7 @@ def plot_plane(
         drawn = None
         for line, level in zip(axes, levels, strict=True):
             for axis, arm in zip(line, arms, strict=True):
-                here = of_level(points, level)
-                here = here[here["arm"] == arm]
+                here = of_level(points[points["arm"] == arm], level)
                 title = f"{level.name}, {arm}" if level.name and arm == arms[0] else arm
                 axis.set_title(plain(title), fontsize=7.5, color=colours[arm])
                 axis.set_box_aspect(1)
@@ -83,14 +77,14 @@ def plot_plane(
                     axis.text(0.5, 0.5, "no network", transform=axis.transAxes, ha="center", color="#777777")
                     continue
                 table = here.pivot(index="second", columns="first", values="loss")
-                drawn = axis.contourf(
-                    table.columns, table.index, table, steps, cmap="viridis", norm=LogNorm(low, steps[-1])
-                )
-                axis.contour(table.columns, table.index, table, steps, colors="white", linewidths=0.4)
+                values = table.columns, table.index, table, steps
+                drawn = axis.contourf(*values, cmap="viridis", norm=LogNorm(low, steps[-1]))
+                axis.contour(*values, colors="white", linewidths=0.4)
                 axis.plot(0, 0, "+", color="white", markersize=6)
         if drawn is not None:
-            bar = upper.colorbar(drawn, ax=list(axes.flat), label=Y_LABEL, shrink=0.9, ticks=_ticks(low, steps[-1]))
-            bar.ax.set_yticklabels([f"{tick:g}" for tick in _ticks(low, steps[-1])])
+            ticks = _ticks(low, steps[-1])
+            bar = upper.colorbar(drawn, ax=list(axes.flat), label=Y_LABEL, shrink=0.9, ticks=ticks)
+            bar.ax.set_yticklabels([f"{tick:g}" for tick in ticks])
             bar.ax.minorticks_off()
         upper.supxlabel(f"{labels[0]}; cross: the network", fontsize=9)
         upper.supylabel(labels[1], fontsize=9)

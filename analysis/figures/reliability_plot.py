@@ -49,11 +49,7 @@ def plot_reliability(study: str, points: pd.DataFrame, levels: Sequence[LevelTab
 
 def _bins(points: pd.DataFrame) -> pd.DataFrame:
     """Return by bin ``confidence`` and ``accuracy`` of all seeds' predictions, and the ``low`` and ``high`` seed."""
-    weighed = points.assign(
-        c=points["confidence"] * points["predictions"], a=points["accuracy"] * points["predictions"]
-    )
-    by_bin = weighed.groupby("bin")
-    total = by_bin["predictions"].sum()
-    found = {"confidence": by_bin["c"].sum() / total, "accuracy": by_bin["a"].sum() / total}
-    bins = pd.DataFrame({**found, "low": by_bin["accuracy"].min(), "high": by_bin["accuracy"].max()}).astype(np.float64)
-    return bins[total >= FEWEST]
+    both, seeds = ["confidence", "accuracy"], points.groupby("bin")["accuracy"]
+    total = points.groupby("bin")["predictions"].sum()
+    means = points[both].mul(points["predictions"], axis=0).groupby(points["bin"]).sum().div(total, axis=0)
+    return means.assign(low=seeds.min(), high=seeds.max()).astype(np.float64)[total >= FEWEST]

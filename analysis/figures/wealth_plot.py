@@ -28,11 +28,8 @@ def wealth_points(levels: Sequence[LevelTable]) -> pd.DataFrame:
     for level in levels:
         factors = {FACTOR + factor: value for factor, value in level.levels.items()}
         for arm, evidence in level.evidence.items():
-            values = [1.0, *evidence]  # before any seed, and after each
-            rows += [
-                {**factors, "arm": arm, "seed": 0, "seeds": count, "wealth": max(float(value), FLOOR)}
-                for count, value in enumerate(values)
-            ]
+            for count, value in enumerate([1.0, *evidence]):  # before any seed, and after each
+                rows.append({**factors, "arm": arm, "seed": 0, "seeds": count, "wealth": max(float(value), FLOOR)})
     return pd.DataFrame(rows)
 
 

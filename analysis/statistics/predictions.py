@@ -65,13 +65,13 @@ def uncertainty(arm: NDArray[np.bool_], reference: NDArray[np.bool_]) -> Uncerta
     """
     d = 100.0 * (arm.astype(float) - reference.astype(float))
     seeds, images = d.shape
-    of_seeds = d.mean(axis=1).var(ddof=1) / seeds if seeds > 1 else math.nan
     of_images = d.mean(axis=0).var(ddof=1) / images
-    rest = math.nan
-    if seeds > 1:
-        left = d - d.mean(axis=1, keepdims=True) - d.mean(axis=0, keepdims=True) + d.mean()
-        rest = float((left**2).sum() / ((seeds - 1) * (images - 1)) / (seeds * images))
-    both = math.sqrt(max(0.0, of_seeds + of_images - rest)) if seeds > 1 else math.nan
+    if seeds == 1:
+        return Uncertainty(float(d.mean()), math.nan, math.sqrt(of_images), math.nan)
+    of_seeds = d.mean(axis=1).var(ddof=1) / seeds
+    left = d - d.mean(axis=1, keepdims=True) - d.mean(axis=0, keepdims=True) + d.mean()
+    rest = float((left**2).sum() / ((seeds - 1) * (images - 1)) / (seeds * images))
+    both = math.sqrt(max(0.0, of_seeds + of_images - rest))
     return Uncertainty(float(d.mean()), math.sqrt(of_seeds), math.sqrt(of_images), both)
 
 
