@@ -89,7 +89,7 @@ def _setting(search: SearchRecord) -> str:
     return (
         f"<p>{html.escape(how)}, to {plan['direction']} {html.escape(plan['objective'])} on held-out images. "
         "A winner's value in the search is the best of many and so too good; compare the confirmed ones. A trial that "
-        "was stopped early cannot win, and its value is only ever set beside others after the same epoch.</p>"
+        "was stopped early cannot win, and its value is only ever compared with others after the same epoch.</p>"
     )
 
 

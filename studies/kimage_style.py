@@ -3,9 +3,8 @@
     python studies/kimage_style.py                    2 networks x 4 arms x 6 seeds, 300 epochs
     python studies/kimage_style.py --preset quick     minutes on a laptop, on CIFAR-10
 
-Both need the weights of AdaIN's style network in data/adain.pt, which nothing fetches: what
+Both need the weights of AdaIN's style network, which nothing downloads. Make them from the two files of its authors:
     torch.save({"encoder": torch.load("vgg_normalised.pth"), "decoder": torch.load("decoder.pth")}, "data/adain.pt")
-writes of the two files of its authors' code.
 
 Paper, top-1 error %, the best epoch
                         none   cutmix  stylemix  stylecutmix

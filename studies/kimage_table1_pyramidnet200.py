@@ -10,10 +10,10 @@ Paper, top-1 error %, the best epoch
     cutout           16.53    dmixup       15.07 (K = 3, alpha = 1)
     DropBlock        15.73    dcutmix      13.86 (K = 5, alpha = 1)
 
-StyleMix (16.37) and StyleCutMix (14.17), which need the weights of a style network, are in kimage_style. The strengths
-of the regularisers are not stated by the paper; ours: the last block is dropped with probability 0.5, labels are
-smoothed by 0.1, the squares of cutout are of 16 pixels, and DropBlock blanks a tenth of the late maps. Fig. 3 is made
-from these networks.
+StyleMix (16.37) and StyleCutMix (14.17), which need the weights of a style network, are in kimage_style. The paper
+does not state the strengths of the regularisers. Here the last block is dropped with probability 0.5, labels are
+smoothed by 0.1, cutout's squares are of 16 pixels, and DropBlock blanks a tenth of the late maps. Fig. 3 is made from
+these networks.
 """
 
 from mixlab import Arm, Study, main

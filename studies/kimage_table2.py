@@ -13,8 +13,8 @@ Paper, top-1 error %, the best epoch, and the training time as a multiple of tha
     ResNeXt-29    21.79  21.70  22.28   21.12      19.78    20.09   20.48
                          1.02x  1.05x   2.22x      6.93x    1.02x   1.02x
 
-StyleCutMix, which needs the weights of a style network, is in kimage_style. The recipe, K and alpha of this table are
-not stated by the paper; ours: the recipe of Co-Mixup, whose baselines it seems to print, and K and alpha of
+StyleCutMix, which needs the weights of a style network, is in kimage_style. The paper does not state the recipe, K
+and alpha of this table. Here they are the recipe of Co-Mixup, whose baselines it seems to print, and K and alpha of
 PyramidNet-110.
 """
 

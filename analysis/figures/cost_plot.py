@@ -18,7 +18,7 @@ PANEL = (3.6, 2.8)  # inches
 UNITS = ((3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))
 MARKERS = "oDs^vP*X"
 CAPTION = (
-    "{rule}, by the training time of a run, without tests. Mark: mean over seeds; bars: lowest to highest seed. "
+    "{rule}, against the training time of a run, without tests. Mark: mean over seeds; bars: lowest to highest seed. "
     "{hardware}{provenance}"
 )
 

@@ -56,7 +56,7 @@ def _fixed_rule(levels: Sequence[LevelTable]) -> str:
     higher = levels[0].declared.higher_is_better
     wins = f"A win is a gain {'above' if higher else 'below'} zero with p (family) < {ALPHA}."
     if higher is None:
-        wins = "Whether higher or lower is better is not declared, so nothing is a win."
+        wins = "The metric does not declare which direction is better, so nothing is a win."
     return (
         f"p: {test} of one comparison. p (family): corrected for {family_text(levels)} by step-down max-T with joint "
         f"sign flips ({patterns}). {wins}"
@@ -68,9 +68,9 @@ def _sequential_rule(levels: Sequence[LevelTable]) -> str:
         f"Seeds were added until a comparison was decided, at most {levels[0].family.budget}, so no p holds. e: the "
         "largest evidence that there has been, the wealth of a bet on the sign of every difference. e (family): "
         f"corrected for {family_text(levels)} by closed testing with their mean, weighted by the sizes of the first "
-        f"{FIRST_LOOK} differences. Decided is what reaches an e (family) of {DECISIVE:.0f}, whenever one looks. "
-        f"{GIVEN_UP.capitalize()}: the budget would not decide it, were the "
-        "effect one standard error larger than it is so far."
+        f"{FIRST_LOOK} differences. A comparison is decided when its e (family) reaches {DECISIVE:.0f}, whenever one "
+        f"looks. {GIVEN_UP.capitalize()}: the budget would not decide it even if the effect were one standard error "
+        "larger than it is so far."
     )
 
 
@@ -150,7 +150,7 @@ def power_table(level: LevelTable) -> pd.DataFrame:
 def power_heading(level: LevelTable) -> str:
     """Return a heading that explains the numbers of :func:`power_table`."""
     family = count_text(level.family.planned, "comparison")
-    return f"Seeds for {POWER:.0%} power over {family}, were the gains seen so far real (rough: their spread is too)"
+    return f"Seeds for {POWER:.0%} power over {family} if the gains so far are real (rough, as their spread is)"
 
 
 def power_text(level: LevelTable) -> str:
