@@ -30,10 +30,7 @@ class AdversarialBlock(nn.Module):
     def forward(self, maps: Tensor, lam: Tensor, size: tuple[int, int]) -> Tensor:
         """Return the share of each image in every pixel, (B, K, H, W), float32; the shares of a pixel sum to 1.
 
-        Args:
-            maps: (B, K, C, h, w) of the images of each mixture.
-            lam: (B, K) their shares in the label.
-            size: (H, W) of the mask.
+        The maps are (B, K, C, h, w), and ``lam`` (B, K) the shares in the label.
         """
         with torch.autocast(maps.device.type, enabled=False):
             maps = wide(maps)

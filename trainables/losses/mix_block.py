@@ -1,8 +1,8 @@
-"""AutoMix's Mix Block, which makes a mask from what a network sees in two images, and the loss of a mask's mean.
+"""AutoMix's Mix Block, which makes a mask from a network's maps of two images, and the loss of a mask's mean.
 
 Liu, Li, Wu, Liu, Chen, Wu, Li, "AutoMix: Unveiling the Power of Mixup for Stronger Classifiers", ECCV 2022
-(arXiv:2103.13027), Eq. 4 to 7. The paper and OpenMixup, the released code, differ in what the mask is made of: the
-paper embeds lambda in both maps (``lam_channel``) and takes the value W_Z z of the image i whose share s_i is wanted,
+(arXiv:2103.13027), Eq. 4 to 7. The paper and OpenMixup, the released code, make the mask differently: the paper
+embeds lambda in both maps (``lam_channel``) and takes the value W_Z z of the image i whose share s_i is wanted,
 OpenMixup embeds no lambda for small images and takes the value of the other image j (``value_of``). These are two
 different functions. Enlarging a mask by the nearest neighbour gives the same before the sigmoid as after it.
 
@@ -10,17 +10,13 @@ Shape letters: B batch, C channels, h and w of a map, H and W of the image.
 """
 
 import math
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainables.losses.sumix import wide
-
-ValueOf = Literal["key", "query"]
-MaskDecay = Literal["none", "cosine", "linear"]
-Of = Literal["row", "batch"]
+from trainables.mixers.automix import MaskDecay, MeanOf, ValueOf
 
 
 class MixBlock(nn.Module):
@@ -37,14 +33,9 @@ class MixBlock(nn.Module):
     def forward(self, own: Tensor, other: Tensor, lam: Tensor, size: tuple[int, int]) -> Tensor:
         """Return the partner's share of every pixel, s_j = 1 - s_i: (B, 1, H, W) in [0, 1], float32.
 
-        Half precision would overflow. With the value of the query, s_i is sigma(P W_Z z_i), Eq. 5; with that of the key
-        s_j is sigma(P W_Z z_j), as in OpenMixup.
-
-        Args:
-            own: (B, C, h, w) of the image, z_i: the query.
-            other: (B, C, h, w) of its partner, z_j: the key.
-            lam: (B,) the image's share.
-            size: (H, W) of the mask.
+        The maps (B, C, h, w) are z_i of the image, the query, and z_j of its partner, the key; ``lam`` (B,) is the
+        image's share. With the value of the query, s_i is sigma(P W_Z z_i), Eq. 5; with that of the key s_j is
+        sigma(P W_Z z_j), as in OpenMixup. Half precision would overflow.
         """
         with torch.autocast(own.device.type, enabled=False):
             own, other = wide(own), wide(other)
@@ -78,7 +69,7 @@ def _with_channel(maps: Tensor, value: Tensor) -> Tensor:
     return torch.cat((maps, channel), dim=1)
 
 
-def mask_loss(mask: Tensor, lam: Tensor, of: Of, epsilon: float = 0.1) -> Tensor:
+def mask_loss(mask: Tensor, lam: Tensor, of: MeanOf, epsilon: float = 0.1) -> Tensor:
     """Return how far the mean of the own image's share is from lambda, beyond ``epsilon``, (): Eq. 7 before gamma.
 
     The mask (B, 1, H, W) is the partner's share, lambda (B,) the own image's, as drawn. The mean is that of each row,

@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainables.losses.mix_block import Of, attended, draw_small
+from trainables.losses.mix_block import attended, draw_small
 from trainables.losses.sumix import wide
+from trainables.mixers.automix import MeanOf
 
 
 class SAMixBlock(nn.Module):
@@ -48,6 +49,6 @@ def rescaled(lam: Tensor, k: float) -> Tensor:
     return (4 / 3 * lam**3 - 2 * lam**2 + (k + 1) * lam) / (k + 1 - 2 / 3)
 
 
-def mask_variance(mask: Tensor, of: Of) -> Tensor:
+def mask_variance(mask: Tensor, of: MeanOf) -> Tensor:
     """Return the variance, (), of the pixels of each mask (B, 1, H, W), averaged, or of those of the whole batch."""
     return mask.var(dim=(1, 2, 3), correction=0).mean() if of == "row" else mask.var(correction=0)

@@ -1,4 +1,4 @@
-"""SUMix: a mixing ratio that is learned from what the network sees, and a regulariser of its uncertainty.
+"""SUMix: a mixing ratio that is learned from the network's outputs, and a regulariser of its uncertainty.
 
 Qin, Jin, Zhu, Liao, El-Yacoubi, Gao, "SUMix: Mixup with Semantic and Uncertain Information",
 ECCV 2024 (arXiv:2407.07805).
@@ -24,9 +24,11 @@ from torch import Tensor, nn
 from trainables.losses.sumix_terms import SUMixTerms
 from trainables.mixers.mixed import Mixed, mixed_cross_entropy
 
+Seen = tuple[Tensor, Tensor]  # features (B, D) and logits (B, L) of a batch, before or after mixing
+
 
 class SUMixParts(NamedTuple):
-    """The loss of a batch, and what it was made of."""
+    """The loss of a batch, and the weights and the regulariser in it."""
 
     loss: Tensor  # ()
     weights: Tensor  # (B, K) used by the main loss: learned, or those of the mixer
@@ -64,25 +66,33 @@ class SUMixLoss(nn.Module):
         mixed: Mixed,
     ) -> SUMixParts:
         """Return the loss, and the weights and the regulariser that it was made of; half precision is widened first."""
-        terms = self.terms
         logits, mixed_logits = wide(logits), wide(mixed_logits)
-        shift = displacement(self.z(mixed_features, mixed_logits), self.z(features, logits)[mixed.sources])
-        weights = mixed.weights
-        if terms.lam == "learned":
-            weights = relearn(weights, shift * terms.sem_scale, gradient=terms.lam_gradient == "flow")
+        shift = self.shift((features, logits), (mixed_features, mixed_logits), labels, mixed)
+        weights = self.learned(shift, labels, mixed) if self.terms.lam == "learned" else mixed.weights
         loss = mixed_cross_entropy(mixed_logits, labels, mixed._replace(weights=weights), self.smoothing)
-        if terms.regulariser == "none":
+        if self.terms.regulariser == "none":
             return SUMixParts(loss, weights, torch.zeros_like(loss))
 
         energy = logits.new_zeros(())  # the exponent of Eq. 6, negated; (B, K, L) in the end
-        if "s" in terms.regulariser:
-            moved = shift if terms.distance_gradient == "flow" else shift.detach()
-            by_class = terms.z != "features"
-            energy = energy + (F.normalize(moved, dim=-1) if by_class else moved.norm(dim=-1, keepdim=True))
-        if "u" in terms.regulariser:
+        if "s" in self.terms.regulariser:
+            energy = energy + self.semantic(shift)
+        if "u" in self.terms.regulariser:
             energy = energy + self.doubt(features)[mixed.sources] + self.doubt(mixed_features)[:, None]
         regulariser = weighted_cross_entropy(torch.exp(-energy), labels, mixed)
-        return SUMixParts(loss + terms.zeta * regulariser, weights, regulariser)
+        return SUMixParts(loss + self.terms.zeta * regulariser, weights, regulariser)
+
+    def shift(self, raw: Seen, seen: Seen, labels: Tensor, mixed: Mixed) -> Tensor:
+        """Return how far mixing moved each source, (B, K, L), or (B, K, D) for features."""
+        return displacement(self.z(*seen), self.z(*raw)[mixed.sources])
+
+    def learned(self, shift: Tensor, labels: Tensor, mixed: Mixed) -> Tensor:
+        """Return the learned weights, (B, K)."""
+        return relearn(mixed.weights, shift * self.terms.sem_scale, gradient=self.terms.lam_gradient == "flow")
+
+    def semantic(self, shift: Tensor) -> Tensor:
+        """Return the semantic distance in Eq. 6, (B, K, L), or (B, K, 1) for features."""
+        moved = shift if self.terms.distance_gradient == "flow" else shift.detach()
+        return moved.norm(dim=-1, keepdim=True) if self.terms.z == "features" else F.normalize(moved, dim=-1)
 
     def z(self, features: Tensor, logits: Tensor) -> Tensor:
         """Return the z of Eq. 4 and 6: ``logits`` (B, L), their probabilities, or ``features`` (B, D)."""

@@ -3,7 +3,7 @@
 Qin, Jin, Zhu, Liao, El-Yacoubi, Gao, "SUMix: Mixup with Semantic and Uncertain Information",
 ECCV 2024 (arXiv:2407.07805); the released head is ``ClsUncertainMixupHead``.
 
-It is not what the paper defines (``sumix.py``), and a study can compare the two:
+It differs from the paper's definition (``sumix.py``), and a study can compare the two:
 
 - z is the vector of class probabilities, without gradient, and the class of the other source is set to 0 in it;
 - the distance of Eq. 4 is one coordinate, that of the source's own class, of a vector of length N, the batch
@@ -15,17 +15,16 @@ It is not what the paper defines (``sumix.py``), and a study can compare the two
 - a pair of one class has its own class set to 0 too: both distances become those of a class that was gained,
   and, being nearly equal, leave lambda nearly as the mixer drew it.
 
-The release cannot run as published (its head returns a name that it never set); what it would return is clear.
+The release cannot run as published (its head returns a name that it never set), but its intent is clear.
 
 Shape letters: B batch, K = 2 sources of a mixture, D features, L classes.
 """
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainables.losses.sumix import SUMixLoss, SUMixParts, weighted_cross_entropy, wide
-from trainables.mixers.mixed import Mixed, mixed_cross_entropy
+from trainables.losses.sumix import Seen, SUMixLoss
+from trainables.mixers.mixed import Mixed
 
 
 class ReleasedSUMixLoss(SUMixLoss):
@@ -34,41 +33,25 @@ class ReleasedSUMixLoss(SUMixLoss):
     ``sem_scale`` multiplies N: 1 is the release, 1 / N takes N out.
     """
 
-    def parts(
-        self,
-        features: Tensor,  # (B, D) of the batch before mixing
-        logits: Tensor,  # (B, L) of the batch before mixing
-        mixed_features: Tensor,  # (B, D)
-        mixed_logits: Tensor,  # (B, L)
-        labels: Tensor,  # (B,) int64
-        mixed: Mixed,
-    ) -> SUMixParts:
-        """Return the loss and its parts; ``weights`` has the same row B times, the batch's mean."""
+    def shift(self, raw: Seen, seen: Seen, labels: Tensor, mixed: Mixed) -> Tensor:
+        """See ``SUMixLoss.shift``; raise ``ValueError`` for a mixer of other than pairs, for which there is no rule."""
         if mixed.sources.shape[1] != 2:
             raise ValueError(
                 f"sumix.preset 'release' is defined for mixtures of 2 images, got {mixed.sources.shape[1]}; "
                 "'paper' takes any number"
             )
-        logits, mixed_logits = wide(logits), wide(mixed_logits)
-        own = labels[mixed.sources]  # (B, 2)
-        distance = released_distance(logits[mixed.sources], mixed_logits, own)
-        distance = distance * (self.terms.sem_scale * len(labels))  # (B, 2, L)
+        distance = released_distance(raw[1][mixed.sources], seen[1], labels[mixed.sources])
+        return distance * (self.terms.sem_scale * len(labels))  # (B, 2, L)
 
-        weights = mixed.weights
-        if self.terms.lam == "learned":
-            at_label = distance.gather(-1, own[..., None]).squeeze(-1)  # (B, 2)
-            weights = (weights.log() - at_label).softmax(dim=1).mean(dim=0, keepdim=True).expand_as(weights)
-        loss = mixed_cross_entropy(mixed_logits, labels, mixed._replace(weights=weights), self.smoothing)
-        if self.terms.regulariser == "none":
-            return SUMixParts(loss, weights, torch.zeros_like(loss))
+    def learned(self, shift: Tensor, labels: Tensor, mixed: Mixed) -> Tensor:
+        """See ``SUMixLoss.learned``; the same row, the batch's mean, comes B times."""
+        at_label = shift.gather(-1, labels[mixed.sources][..., None]).squeeze(-1)  # (B, 2)
+        mean = (mixed.weights.log() - at_label).softmax(dim=1).mean(dim=0, keepdim=True)
+        return mean.expand_as(mixed.weights)
 
-        energy = torch.zeros_like(distance)
-        if "s" in self.terms.regulariser:
-            energy = energy + distance
-        if "u" in self.terms.regulariser:
-            energy = energy + self.doubt(features)[mixed.sources] + self.doubt(mixed_features)[:, None]
-        regulariser = weighted_cross_entropy(torch.exp(-energy), labels, mixed)
-        return SUMixParts(loss + self.terms.zeta * regulariser, weights, regulariser)
+    def semantic(self, shift: Tensor) -> Tensor:
+        """See ``SUMixLoss.semantic``."""
+        return shift
 
 
 def released_distance(source_logits: Tensor, mixed_logits: Tensor, own: Tensor) -> Tensor:

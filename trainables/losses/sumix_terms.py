@@ -1,4 +1,4 @@
-"""The definitions and the terms of SUMix that a study chooses from; ``sumix.py`` says what they are."""
+"""The definitions and the terms of SUMix that a study chooses from; ``sumix.py`` defines them."""
 
 import math
 import typing

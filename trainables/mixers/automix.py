@@ -17,7 +17,9 @@ from torch import Generator, Tensor
 from trainables.mixers.mixed import Mixed, beta, pair, partners
 from trainables.ranges import NotNegative, Share
 
-Masks = Literal["attention", "grids"]
+ValueOf = Literal["key", "query"]
+MaskDecay = Literal["none", "cosine", "linear"]
+MeanOf = Literal["row", "batch"]
 
 
 def automix(
@@ -27,19 +29,18 @@ def automix(
     alpha: float = 2.0,
     per_batch: bool = False,
     lam_margin: Share = 0.08,
-    masks: Masks = "attention",
+    masks: Literal["attention", "grids"] = "attention",
     lam_channel: bool = False,
-    value_of: Literal["key", "query"] = "key",
+    value_of: ValueOf = "key",
     mask_weight: NotNegative = 0.1,
-    mask_decay: Literal["none", "cosine", "linear"] = "none",
-    mask_loss: Literal["row", "batch"] = "row",
+    mask_decay: MaskDecay = "none",
+    mask_loss: MeanOf = "row",
     epsilon: NotNegative = 0.1,
     generate: Callable[[Tensor, Tensor], Tensor],
 ) -> Mixed:
     """Mix each image with another by a learned mask, or evenly where lambda is near 0 or 1.
 
     Args:
-        alpha: lambda ~ Beta(alpha, alpha).
         per_batch: one lambda for all rows, as in OpenMixup, instead of one a row.
         lam_margin: where lambda is this near to 0 or to 1, the mask is constant, as in OpenMixup; 0 in the paper.
         masks: made by the Mix Block's attention; or ``grids``, which give the partner as many cells of the map as

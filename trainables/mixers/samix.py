@@ -7,11 +7,10 @@ Shape letters: B batch, C channels, H height, W width.
 """
 
 from collections.abc import Callable
-from typing import Literal
 
 from torch import Generator, Tensor
 
-from trainables.mixers.automix import draw, even_near_the_ends, mix_by
+from trainables.mixers.automix import MaskDecay, MeanOf, draw, even_near_the_ends, mix_by
 from trainables.mixers.mixed import Mixed
 from trainables.ranges import NotNegative, Share
 
@@ -25,8 +24,8 @@ def samix(
     lam_margin: Share = 0.08,
     lam_k: NotNegative = 0.25,
     mask_weight: NotNegative = 0.1,
-    mask_decay: Literal["none", "cosine", "linear"] = "none",
-    mask_loss: Literal["row", "batch"] = "row",
+    mask_decay: MaskDecay = "none",
+    mask_loss: MeanOf = "row",
     variance_weight: NotNegative = 2.0,
     epsilon: NotNegative = 0.1,
     generate: Callable[[Tensor, Tensor], Tensor],
