@@ -30,8 +30,7 @@ from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
 from trainables.config import Config
 from trainables.datasets import EVALUATION_SETS
-from trainables.datasets.dataset import BatchSource
-from trainables.datasets.evaluation_set import INSIDE, OUTSIDE, EvaluationSet
+from trainables.datasets.dataset import INSIDE, OUTSIDE, BatchSource, EvaluationSet
 from trainables.datasets.opening import open_evaluation
 from trainables.hardware import device
 from trainables.robustness.classifier import predict, top1

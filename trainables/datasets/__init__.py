@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from trainables.registry import Registry
 
 if TYPE_CHECKING:
-    from trainables.datasets.dataset import Dataset
-    from trainables.datasets.evaluation_set import EvaluationSet
+    from trainables.datasets.dataset import Dataset, EvaluationSet
 
 # name: its file
 DATASETS: MutableMapping[str, Dataset] = Registry(

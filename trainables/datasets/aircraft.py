@@ -25,15 +25,14 @@ def fetch(root: Path) -> None:
         download.folders_from_torchvision("FGVCAircraft", root, (ARCHIVE_FOLDER,), ((URL, None),), remedy=remedy)
 
 
-def files(root: Path, num_classes: int) -> tuple[FileList, FileList]:
+def files(root: Path, num_classes: int) -> list[FileList]:
     """List both splits; the label is the line of the variant in ``variants.txt``."""
     data = root / ARCHIVE_FOLDER / "data"
     variants = {name: label for label, (name,) in enumerate(read_table(data / "variants.txt", 1, separator="\n"))}
     if len(variants) != num_classes:
         raise DataError(f"{data / 'variants.txt'} lists {len(variants)} variants instead of {num_classes}")
     tables = (data / f"images_variant_{split}.txt" for split in ("trainval", "test"))
-    train, test = (listed(data / "images", _labelled(table, variants)) for table in tables)
-    return train, test
+    return [listed(data / "images", _labelled(table, variants)) for table in tables]
 
 
 def _labelled(table: Path, variants: Mapping[str, int]) -> Iterator[tuple[str, int]]:

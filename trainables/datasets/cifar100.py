@@ -37,7 +37,7 @@ URLS = (
 
 
 def prepare(root: Path, md5: Mapping[str, str] = MD5) -> None:
-    """Make sure that ``cifar-100-python/train`` and ``test`` are intact under ``root``; fetch what is not."""
+    """Make sure that ``cifar-100-python/train`` and ``test`` are intact under ``root``; fetch them if they are not."""
 
     def unpacked() -> Contents:
         return archive_members(root, ARCHIVE, md5, (TRAIN, TEST))

@@ -11,8 +11,7 @@ import torch
 
 from trainables.datasets import cifar10
 from trainables.datasets.cifar10 import CIFAR10
-from trainables.datasets.dataset import Split, Splits
-from trainables.datasets.evaluation_set import INSIDE, OUTSIDE, EvaluationSet
+from trainables.datasets.dataset import INSIDE, OUTSIDE, EvaluationSet, Split, Splits
 
 HELD_OUT = (2, 9)  # bird and truck, as CIFAR-10 numbers them
 

@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from trainables.datasets.dataset import DataError, Split
-from trainables.datasets.evaluation_set import EvaluationSet
+from trainables.datasets.dataset import DataError, EvaluationSet, Split
 
 CORRUPTIONS = (
     *("gaussian_noise", "shot_noise", "impulse_noise", "defocus_blur", "glass_blur", "motion_blur", "zoom_blur"),
@@ -27,9 +26,6 @@ def load_corrupted(root: Path, corruption: str, *, folder: str, num_classes: int
     """Return one corruption at all severities: (50000, 3, 32, 32) uint8, the test set from severity 1 to severity 5.
 
     The file has the name of the corruption, and lies in ``folder`` in the data root, with ``images`` of each severity.
-
-    Raises:
-        DataError: a file is missing, broken or of another shape, or a label is out of range.
     """
     rows = SEVERITIES * images
     pixels = _array(root / folder / f"{corruption}.npy", (rows, 32, 32, 3))

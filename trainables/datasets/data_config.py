@@ -58,7 +58,7 @@ NO_SUBSET = SubsetConfig()
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """The images that a run trains on and is tested on, and what is done to them first."""
+    """The images that a run trains on and is tested on, and how they are prepared."""
 
     dataset: str = "cifar100"
     folder: str | None = None  # only for data sets in a folder: its name in the data root
@@ -137,11 +137,7 @@ def check_subset(config: SubsetConfig) -> None:
 
 
 def held_out_count(validation: float, images: int) -> int:
-    """Return how many of ``images`` training images to hold out; ``validation`` is a share below 1, else their number.
-
-    Raises:
-        ValueError: it is 1 or more but not a whole number, or nothing would be left to train on.
-    """
+    """Return how many of ``images`` training images to hold out; ``validation`` is a share below 1, or that number."""
     if validation >= 1 and validation != int(validation):
         raise ValueError(f"validation must be a share below 1 or a whole number of images, got {validation}")
     count = int(validation) if validation >= 1 else round(validation * images)

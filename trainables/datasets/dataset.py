@@ -11,7 +11,11 @@ from trainables.datasets.file_list import FileList
 
 
 class DataError(ValueError):
-    """A data set is unavailable, or is not what it should be; the message is one sentence for the user."""
+    """A data set is unavailable or wrong; the message is one sentence for the user.
+
+    Every function that reads or fetches files raises it, and names the first file that is missing, broken or
+    unexpected.
+    """
 
 
 class Split(NamedTuple):
@@ -47,10 +51,8 @@ class BatchSource(Protocol):
     def train_batches(self, batch_size: int, order: Generator, augment: Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield every image once, in random order, augmented: (B, C, H, W) float32 in [0, 1] and labels (B,) int64.
 
-        Args:
-            batch_size: the number of images in a batch, at least 1; the last batch may be smaller.
-            order: a CPU generator, so that the order does not depend on the device.
-            augment: a generator on the device, fresh for the epoch.
+        The last batch may be smaller. The generator ``order`` is on the CPU, so that the order does not depend on the
+        device; ``augment`` is on the device, and fresh for the epoch.
         """
 
     def test_batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -68,11 +70,30 @@ class Dataset:
     num_test: int | None
     mean: tuple[float, ...]  # per channel, of pixels in [0, 1]
     std: tuple[float, ...]
-    prepare: Callable[[Path], None]  # fetch and verify; returns at once when all is there; DataError if that fails
+    prepare: Callable[[Path], object]  # fetch and verify; returns at once when all is there; DataError if that fails
     load: Callable[[Path], Splits]  # read verified files; DataError when they are missing or broken
     in_folder: bool = False  # a study names its folder in the data root (``folder``) and its number of classes
     crop_ratio: float = 1.0  # the side of the test's centre crop, as a share of the shorter side it is cut from
     boxes: Callable[[Path], Boxes] | None = None  # read the boxes around the objects of its images
+
+
+OUTSIDE, INSIDE = "outside", "inside"  # the two parts of a set with images of none of the classes
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSet:
+    """A set that trained classifiers are only evaluated on; labels are those of ``trained_on``."""
+
+    name: str
+    trained_on: str  # the data set, by its name in DATASETS, whose classifiers are evaluated
+    parts: tuple[str, ...]
+    load: Callable[[Path, str], Images]  # takes the data root and a part; DataError when a file is missing or broken
+    classes: Callable[[Path], Tensor] | None = None  # (200,) int64, of the data root: the only logits that count
+
+    def prepare(self, root: Path) -> None:
+        """Check every part; ``DataError`` names the first file that is missing or broken."""
+        for part in self.parts:
+            self.load(root, part)
 
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

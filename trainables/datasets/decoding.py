@@ -61,7 +61,7 @@ class Cut(NamedTuple):
 
 
 class Decoder(torch.utils.data.Dataset[Chunk]):
-    """The decoded files of a list; what is shown of an image depends only on the seed and on its index."""
+    """The decoded files of a list; the view of an image depends only on the seed and on its index."""
 
     def __init__(self, files: FileList, view: View, seed: int = 0) -> None:
         self.files = files

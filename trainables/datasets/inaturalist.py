@@ -16,11 +16,10 @@ from trainables.datasets.image_files import listed
 from trainables.datasets.photographs import photographs
 
 
-def files(root: Path, num_classes: int, *, year: int) -> tuple[FileList, FileList]:
+def files(root: Path, num_classes: int, *, year: int) -> list[FileList]:
     """List both splits; the label is the rank of the category's number among all of them."""
     folder = root / f"inat{year}"
-    train, test = (_split(folder, folder / f"{split}{year}.json", num_classes) for split in ("train", "val"))
-    return train, test
+    return [_split(folder, folder / f"{split}{year}.json", num_classes) for split in ("train", "val")]
 
 
 def _split(folder: Path, file: Path, num_classes: int) -> FileList:

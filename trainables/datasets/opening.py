@@ -1,4 +1,4 @@
-"""Opens what a configuration asks for: the sources of training, validation and test batches."""
+"""Opens the data of a configuration: the sources of training, validation and test batches."""
 
 from dataclasses import replace
 from functools import partial
@@ -45,11 +45,9 @@ def folder_of(config: DataConfig, data_root: Path) -> Path:
 
 
 def prepare(config: DataConfig, data_root: Path) -> None:
-    """Verify the data set under ``data_root``, fetching what is missing; it must have ``config``'s number of classes.
+    """Verify the data set under ``data_root``, and fetch missing files; it must have ``config``'s number of classes.
 
-    Raises:
-        DataError: something is missing or broken and cannot be fetched.
-        ValueError: the scores of a subset are not those of the training images.
+    ``ValueError`` refuses scores of a subset that are not those of the training images.
     """
     dataset = DATASETS[config.dataset]
     dataset.prepare(folder_of(config, data_root))
@@ -64,12 +62,7 @@ def prepare(config: DataConfig, data_root: Path) -> None:
 def open_dataset(
     config: DataConfig, data_root: Path, device: torch.device | str, *, workers: int | None = None
 ) -> Opened:
-    """Return what ``config`` trains, validates and tests on, with batches on the device; ``workers`` as ``Streamed``.
-
-    Raises:
-        DataError: a file is missing or broken, or a label is out of range.
-        ValueError: more images are asked for than there are.
-    """
+    """Return the sources of ``config``, with batches on the device; ``Streamed`` says how many ``workers`` decode."""
     return open_splits(config, load_cached(config.dataset, folder_of(config, data_root)), device, workers=workers)
 
 
@@ -120,11 +113,8 @@ def open_evaluation(
 ) -> BatchSource:
     """Return one part of ``EVALUATION_SETS[name]``, shown as a run with ``config`` tests; read it by ``test_batches``.
 
-    ``share``, in (0, 1], is that of the images which are shown, evenly spaced.
-
-    Raises:
-        DataError: a file is missing or broken.
-        ValueError: the set is for classifiers of another data set.
+    ``share``, in (0, 1], is that of the images which are shown, evenly spaced. ``ValueError`` refuses a configuration
+    of another data set than the set is for.
     """
     evaluation = EVALUATION_SETS[name]
     if config.dataset != evaluation.trained_on:

@@ -39,7 +39,7 @@ def prepare(folder: Path) -> None:
                     _write_shard(file, out / f"{file.stem}.tar")
         except OSError as error:
             raise DataError(f"the shards cannot be written to {out} ({error.strerror or error})") from error
-    webdataset.prepare(folder / SHARDS)
+    webdataset.load(folder / SHARDS)
 
 
 def load(folder: Path) -> Splits:
@@ -48,7 +48,7 @@ def load(folder: Path) -> Splits:
 
 
 def _write_shard(file: Path, shard: Path) -> None:
-    """Write the rows of a Parquet file as a shard, unless it is there."""
+    """Write the rows of a Parquet file as a shard, unless the shard exists."""
     if shard.exists():
         return
     part = shard.with_suffix(".part")

@@ -1,6 +1,6 @@
 """The parts that the data sets of photographs share: networks see 224 pixels, and the images stay on disk."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -8,8 +8,8 @@ from trainables.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD, DataError, 
 from trainables.datasets.file_list import FileList
 from trainables.datasets.image_files import integers, listed, read_table, require_count
 
-# It takes the data root and the number of classes, and raises ``DataError`` where a file is missing or broken.
-Lister = Callable[[Path, int], tuple[FileList, FileList]]
+# It takes the data root and the number of classes, and returns the images to train and those to test on.
+Lister = Callable[[Path, int], Iterable[FileList]]
 
 
 def photographs(
@@ -45,7 +45,7 @@ def photographs(
 
 
 def load_whole(root: Path, *, files: Lister, num_classes: int, num_train: int, num_test: int) -> Splits:
-    """List both splits; raise ``DataError`` where a file is missing or broken, or an image more or less is there."""
+    """List both splits; raise ``DataError`` if there are more or fewer images."""
     train, test = files(root, num_classes)
     return Splits(require_count(train, num_train), require_count(test, num_test))
 
@@ -68,11 +68,7 @@ def require_complete(
 
 
 def listed_with_labels(table: Path, images: Path, num_classes: int) -> FileList:
-    """Return the images in the folder ``images`` that a text file lists, a name and a label in each line.
-
-    Raises:
-        DataError: the file cannot be read, an image is missing, or a label is out of range.
-    """
+    """Return the images in the folder ``images`` that a text file lists, a name and a label in each line."""
     rows = read_table(table, 2)
     labels = integers(table, (label for _, label in rows))
     for (name, _), label in zip(rows, labels, strict=True):

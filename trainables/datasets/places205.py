@@ -15,11 +15,10 @@ LISTS = "places205/trainvalsplit_places205"
 IMAGES = "places205/data/vision/torralba/deeplearning/images256"
 
 
-def files(root: Path, num_classes: int) -> tuple[FileList, FileList]:
+def files(root: Path, num_classes: int) -> list[FileList]:
     """List both splits."""
     tables = (root / LISTS / f"{split}_places205.csv" for split in ("train", "val"))
-    train, test = (listed_with_labels(table, root / IMAGES, num_classes) for table in tables)
-    return train, test
+    return [listed_with_labels(table, root / IMAGES, num_classes) for table in tables]
 
 
 PLACES205 = photographs(

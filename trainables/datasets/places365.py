@@ -43,15 +43,13 @@ def fetch(root: Path) -> None:
         download.folders_from_torchvision("Places365", folder, left, archives, remedy=remedy, split=split, small=True)
 
 
-def files(root: Path, num_classes: int) -> tuple[FileList, FileList]:
+def files(root: Path, num_classes: int) -> list[FileList]:
     """List both splits."""
     folder = root / FOLDER
     if (folder / CATEGORIES).exists():
-        train, test = (listed_with_labels(folder / file, folder / images, num_classes) for file, images in LISTS)
-    else:
-        classes = class_names(folder / "train", num_classes)
-        train, test = (in_class_folders(folder / split, classes) for split in ("train", "val"))
-    return train, test
+        return [listed_with_labels(folder / file, folder / images, num_classes) for file, images in LISTS]
+    classes = class_names(folder / "train", num_classes)
+    return [in_class_folders(folder / split, classes) for split in ("train", "val")]
 
 
 PLACES365 = photographs(

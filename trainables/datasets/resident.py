@@ -78,7 +78,7 @@ def subset(images: Images, n: int) -> Images:
 
 
 def fingerprint(splits: Iterable[Images]) -> str:
-    """Return 16 hex digits of a SHA-256 over shapes, images and labels, which identify what a run really saw.
+    """Return 16 hex digits of a SHA-256 over shapes, images and labels, which identify the data of a run.
 
     For images that stay on disk, ``FileList.digest`` is hashed.
     """

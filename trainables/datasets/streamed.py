@@ -37,20 +37,16 @@ class Streamed:
         files: FileList,
         device: torch.device | str,
         *,
-        train_view: View,
+        train_view: View,  # the part of an image that ``train_batches`` shows
         test_view: View,
-        augment: Augment | None,
-        skip_bad: bool = False,
+        augment: Augment | None,  # of batches of bytes on the device, in training
+        skip_bad: bool = False,  # leave out images that cannot be decoded, and say so, instead of stopping at the first
         workers: int | None = None,
     ) -> None:
         """Prepare the split without reading anything yet.
 
-        Args:
-            train_view: the part of an image that ``train_batches`` shows, and so ``test_view`` for ``test_batches``.
-            augment: applied to batches of bytes on the device, in training.
-            skip_bad: leave out images that cannot be decoded, and say so, instead of stopping at the first.
-            workers: the number of processes that decode; 0 decodes in this one; ``None`` takes as many as torch has
-                threads here, a number that Ray sets to the processors of a trial.
+        So many workers decode, and this process if there are none; by default there are as many as torch has threads
+        here, a number that Ray sets to the processors of a trial.
         """
         self.files = files
         self.device = torch.device(device)
@@ -67,11 +63,7 @@ class Streamed:
         return len(self.files)
 
     def train_batches(self, batch_size: int, order: Generator, augment: Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """See ``BatchSource.train_batches``; crops depend on the initial seed of ``augment``, all else on its state.
-
-        Raises:
-            DataError: an image cannot be decoded, and ``skip_bad`` is off; it names the file.
-        """
+        """See ``BatchSource.train_batches``; crops depend on the initial seed of ``augment``, all else on its state."""
         indices = torch.randperm(len(self), generator=order)
         for images, labels in self._batches(indices, batch_size, self.train_view, augment.initial_seed()):
             yield in_unit_range(images if self.augment is None else self.augment(images, augment)), labels

@@ -18,9 +18,6 @@ def chosen(config: SubsetConfig, labels: Tensor) -> Tensor:
     """Return the indices of the training images that are kept, (n,) int64, ascending, by a rule that is not ``none``.
 
     The labels (N,) int64 are those of the images to choose from, the first N of the training set.
-
-    Raises:
-        ValueError: the file of scores cannot be read, lacks a column, or is of other images.
     """
     if config.rule == "random":
         scores = torch.rand(len(labels), generator=generator(config.draw, "subset"), dtype=torch.double)

@@ -87,11 +87,7 @@ def archive_members(root: Path, archive: str, md5: Mapping[str, str], paths: Ite
 
 
 def fetch(root: Path, wanted: Wanted) -> None:
-    """Make sure that every file of ``wanted`` is intact under ``root``; return at once when they all are.
-
-    Raises:
-        DataError: no source can serve, or the data root cannot be written.
-    """
+    """Make sure that every file of ``wanted`` is intact under ``root``; return at once when they all are."""
     if not unusable(root, wanted.md5):
         return
     with locked_scratch(root, wanted.title) as scratch:

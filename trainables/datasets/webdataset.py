@@ -24,13 +24,8 @@ INDEX = "mixlab-index.json"
 LABEL = ".cls"
 
 
-def prepare(folder: Path) -> None:
-    """Check both splits, and make their indices."""
-    load(folder)
-
-
 def load(folder: Path) -> Splits:
-    """List the images of both splits."""
+    """List the images of both splits, whose indices are made if they are missing."""
     return Splits(split(folder / "train"), split(test_folder(folder)))
 
 
@@ -89,4 +84,4 @@ def _read(file: Path) -> dict[str, Any]:
         return {}
 
 
-WEBDATASET = replace(FOLDER, name="webdataset", prepare=prepare, load=load)
+WEBDATASET = replace(FOLDER, name="webdataset", prepare=load, load=load)

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from trainables.datasets import DATASETS, EVALUATION_SETS, cifar10
-from trainables.datasets.dataset import Split, Splits
-from trainables.datasets.evaluation_set import INSIDE, OUTSIDE
+from trainables.datasets.dataset import INSIDE, OUTSIDE, Split, Splits
 
 
 @pytest.fixture(autouse=True)

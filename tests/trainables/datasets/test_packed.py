@@ -122,7 +122,7 @@ def test_a_faulty_shard_is_named(members: dict[str, bytes], mode: str, sentence:
     shards(tmp_path)
     shard(tmp_path / "train" / "train-0001.tar", members, mode)
     with pytest.raises(DataError, match=sentence) as refused:
-        webdataset.prepare(tmp_path)
+        webdataset.load(tmp_path)
     assert "train-0001.tar" in str(refused.value)
 
 
@@ -145,7 +145,7 @@ def test_a_split_that_is_missing_is_named(tmp_path: Path) -> None:
         parquet.prepare(tmp_path)
     (tmp_path / "train").mkdir()
     with pytest.raises(DataError, match="train has no shard"):
-        webdataset.prepare(tmp_path)
+        webdataset.load(tmp_path)
 
 
 def test_a_network_trains_on_shards(tmp_path: Path) -> None:
