@@ -3,14 +3,15 @@
 Other programs, Detectron2's converter among them, read a ``resnet50.pth`` with torchvision's names.
 """
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from torch import Tensor
 
-STEM = {"0": "conv1", "1": "bn1"}  # the stem's layers that have weights, by their place
-OURS = re.compile(r"stages\.(\d+)\.(.+)")
-THEIRS = re.compile(r"layer(\d+)\.(.+)")
+# Our beginning of a name, and torchvision's.
+BEGINNINGS = (
+    *(("head.", "fc."), ("stages.0.0.", "conv1."), ("stages.0.1.", "bn1.")),
+    *((f"stages.{stage}.", f"layer{stage}.") for stage in (1, 2, 3, 4)),
+)
 
 
 def exportable(backbone: str) -> bool:
@@ -20,34 +21,19 @@ def exportable(backbone: str) -> bool:
 
 def to_torchvision(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the weights of a ``model.pt`` under torchvision's names; raise ``ValueError`` for another network's."""
-    return {_theirs(name): value for name, value in weights.items()}
+    return _renamed(weights, BEGINNINGS)
 
 
 def from_torchvision(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return torchvision's weights under the names of a ``model.pt``; raise ``ValueError`` for another network's."""
-    return {_ours(name): value for name, value in weights.items()}
+    return _renamed(weights, [(theirs, ours) for ours, theirs in BEGINNINGS])
 
 
-def _theirs(name: str) -> str:
-    if name.startswith("head."):
-        return f"fc.{name.removeprefix('head.')}"
-    if found := OURS.fullmatch(name):
-        stage, rest = found.groups()
-        if stage != "0":
-            return f"layer{stage}.{rest}"
-        place, _, rest = rest.partition(".")
-        if place in STEM:
-            return f"{STEM[place]}.{rest}"
-    raise ValueError(f"{name} is not a weight of one of torchvision's residual networks")
-
-
-def _ours(name: str) -> str:
-    if name.startswith("fc."):
-        return f"head.{name.removeprefix('fc.')}"
-    if found := THEIRS.fullmatch(name):
-        return "stages.{}.{}".format(*found.groups())
-    layer, _, rest = name.partition(".")
-    for place, theirs in STEM.items():
-        if layer == theirs:
-            return f"stages.0.{place}.{rest}"
-    raise ValueError(f"{name} is not a weight of one of torchvision's residual networks")
+def _renamed(weights: Mapping[str, Tensor], beginnings: Iterable[tuple[str, str]]) -> dict[str, Tensor]:
+    renamed = {}
+    for name, value in weights.items():
+        new = [after + name.removeprefix(before) for before, after in beginnings if name.startswith(before)]
+        if not new:
+            raise ValueError(f"{name} is not a weight of one of torchvision's residual networks")
+        renamed[new[0]] = value
+    return renamed

@@ -1,1 +1,1 @@
-"""Object detection with a classifier as the backbone, to see what it has learned that transfers."""
+"""Object detection with a classifier as the backbone, which shows how well its features transfer."""

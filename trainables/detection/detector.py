@@ -53,31 +53,19 @@ class Head(nn.Module):
 
 def faster_rcnn(
     network: Network,
-    num_classes: int,
+    num_classes: int,  # without the background
     *,
-    sides: Sequence[int],
-    longest: int,
-    test_side: int,
-    anchors: Sequence[int],
-    regions: int = 512,
-    frozen_stages: int = 0,
-    frozen_norm: bool = False,
+    sides: Sequence[int],  # of an image's shorter side in training, in pixels, one of which is drawn for each image
+    longest: int,  # the most pixels of its longer side
+    test_side: int,  # the shorter side in tests
+    anchors: Sequence[int],  # the sides of the boxes that are proposed, in pixels
+    regions: int = 512,  # the number of proposed boxes of an image that the head learns from
+    frozen_stages: int = 0,  # the number of first stages that are not trained
+    frozen_norm: bool = False,  # keep the statistics and the scales of every batch norm as they are
 ) -> FasterRCNN:
     """Return a detector whose parts start from a copy of a classifier.
 
-    Args:
-        network: the classifier.
-        num_classes: the number of classes without the background.
-        sides: the lengths in pixels of an image's shorter side in training, one of which is drawn for each.
-        longest: the most pixels of its longer side.
-        test_side: the length of the shorter side in tests.
-        anchors: the sides of the boxes that are proposed, in pixels.
-        regions: the number of proposed boxes of an image that the head learns from.
-        frozen_stages: the number of first stages that are not trained.
-        frozen_norm: keep the statistics and the scales of every batch norm as they are.
-
-    Raises:
-        ValueError: the classifier does not end with the mean of a map that a convolution made.
+    ``ValueError`` refuses a classifier that does not end with the mean of a map that a convolution made.
     """
     backbone = copy.deepcopy(network.backbone).cpu()
     if type(backbone).grid is not Backbone.grid or type(backbone).pool is not Backbone.pool or len(backbone.stages) < 3:

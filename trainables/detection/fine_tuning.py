@@ -49,7 +49,7 @@ RECIPES = {
 
 
 class Photographs(Dataset[tuple[Tensor, dict[str, Tensor]]]):
-    """Decoded photographs (3, H, W) in [0, 1] and the objects that are to be learned."""
+    """Decoded photographs (3, H, W) in [0, 1] and the objects to learn; by -1 minus its number, one is mirrored."""
 
     def __init__(self, images: Sequence[Annotated]) -> None:
         self.images = images
@@ -60,13 +60,14 @@ class Photographs(Dataset[tuple[Tensor, dict[str, Tensor]]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Return one photograph, its boxes (n, 4) and their labels (n,)."""
-        image = self.images[index]
+        image = self.images[index if index >= 0 else -1 - index]
         learned = [place for place, ignored in enumerate(image.ignored) if not ignored]
         target = {
             "boxes": torch.tensor([image.boxes[place] for place in learned], dtype=torch.float32).view(-1, 4),
             "labels": torch.tensor([image.labels[place] for place in learned], dtype=torch.int64),
         }
-        return decode(image.file).float() / 255, target
+        pixels = decode(image.file).float() / 255
+        return (pixels, target) if index >= 0 else mirrored(pixels, target)
 
 
 def mirrored(image: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -82,9 +83,6 @@ def fine_tune(
     """Train a detector in place; photographs without an object to learn are left out, as in Detectron2.
 
     The seed is that of the order, of the mirrored images, and of the regions and sizes that are drawn.
-
-    Raises:
-        DataError: a photograph cannot be decoded.
     """
     useful = [image for image in images if not all(image.ignored)]
     rng = torch.Generator().manual_seed(derive_seed(seed, "detection"))
@@ -97,7 +95,8 @@ def fine_tune(
         for step, (photographs, targets) in enumerate(tqdm(batches, "fine-tuning", disable=None, leave=False)):
             for group in optimiser.param_groups:
                 group["lr"] = recipe.lr * rate(step, recipe)
-            losses = detector([image.to(device) for image in photographs], [_on(device, target) for target in targets])
+            there = [{name: value.to(device) for name, value in target.items()} for target in targets]
+            losses = detector([image.to(device) for image in photographs], there)
             optimiser.zero_grad(set_to_none=True)
             sum(losses.values()).backward()
             optimiser.step()
@@ -111,7 +110,7 @@ def rate(step: int, recipe: Recipe) -> float:
 
 @torch.no_grad()
 def detect(detector: FasterRCNN, images: Sequence[Annotated], device: torch.device) -> list[Detections]:
-    """Return what a detector finds in each photograph, at most 100 objects."""
+    """Return the objects that a detector finds in each photograph, at most 100."""
     detector.to(device).eval()
     found = []
     batches = [[index] for index in range(len(images))]
@@ -122,7 +121,7 @@ def detect(detector: FasterRCNN, images: Sequence[Annotated], device: torch.devi
 
 
 def _batches(count: int, recipe: Recipe, rng: torch.Generator) -> list[list[int]]:
-    """Return the photographs of every iteration, epoch after epoch; a mirrored one is counted from -1 downwards."""
+    """Return the indices of the photographs of every iteration, epoch after epoch; half of them are mirrored."""
     order: list[int] = []
     while len(order) < recipe.iterations * recipe.batch_size:
         indices = torch.randperm(count, generator=rng)
@@ -135,24 +134,9 @@ def _loader(
     images: Photographs, batches: list[list[int]], device: torch.device
 ) -> Iterator[tuple[list[Tensor], list[dict[str, Tensor]]]]:
     workers = torch.get_num_threads() if device.type == "cuda" else 0
-    source = _WithMirrors(images)
-    yield from DataLoader(source, batch_sampler=batches, num_workers=workers, collate_fn=_columns)
-
-
-class _WithMirrors(Dataset[tuple[Tensor, dict[str, Tensor]]]):
-    """Photographs by their number, and their mirrored images by -1 minus that."""
-
-    def __init__(self, images: Photographs) -> None:
-        self.images = images
-
-    def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
-        return self.images[index] if index >= 0 else mirrored(*self.images[-1 - index])
+    yield from DataLoader(images, batch_sampler=batches, num_workers=workers, collate_fn=_columns)
 
 
 def _columns(rows: list[Any]) -> tuple[list[Any], list[Any]]:
     images, targets = zip(*rows, strict=True)
     return list(images), list(targets)
-
-
-def _on(device: torch.device, target: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.to(device) for name, value in target.items()}
