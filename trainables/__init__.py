@@ -1,1 +1,1 @@
-"""Pure torch: what a trial trains and evaluates. Imports neither ray, mlflow nor mixlab."""
+"""The training and the evaluation of a trial, in pure torch: neither ray, mlflow nor mixlab is imported."""

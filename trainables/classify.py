@@ -1,4 +1,4 @@
-"""Trains an image classifier, one epoch after another, and answers what a platform asks before it starts.
+"""Trains an image classifier, one epoch after another, and answers a platform's questions before it starts.
 
 last = train({"dataset": "cifar10", "backbone": "resnet8", "epochs": 2}, seed=0)
 
@@ -28,7 +28,7 @@ Report = Callable[[Epoch, Callable[[Path], None]], None]
 
 
 class Classification:
-    """The trainable of every classification study, and what a platform asks of it before it starts."""
+    """The trainable of every classification study, with the answers to a platform's questions before it starts."""
 
     metrics = METRICS
     presets = PRESETS
@@ -58,11 +58,11 @@ class Classification:
         workers: int | None = None,
         processes: int = 1,
     ) -> Epoch:
-        """Train and test one network.
+        """Train and test one network; return the last epoch.
 
         Args:
             settings: the run's settings as ``resolve`` returns them, or the dotted keys of ``trainables.config``.
-            seed: the seed of everything random.
+            seed: decides everything random.
             report: called after each epoch. Its metrics are those of ``trainables.metric``: always ``train_loss`` and
                 ``train_seconds``; ``test_top1`` and ``test_top5``, unless ``evaluate`` leaves the test set unread;
                 ``val_top1`` and ``val_loss`` with a validation split; after the last epoch also
@@ -72,9 +72,6 @@ class Classification:
             workers: the number of processes that decode streamed images; ``None`` takes as many as torch has threads.
             processes: the number of processes that train the network together, each on a GPU of its own where there
                 is one; the numbers are those of one process but for rounding (``trainables.parallel.rows``).
-
-        Returns:
-            The last epoch.
 
         Raises:
             ValueError: the configuration is wrong.

@@ -1,6 +1,6 @@
 """The configuration of a training run: flat dotted keys in a study, frozen dataclasses here.
 
-``parse`` turns one into the other and refuses what is unknown, of the wrong type or out of range.
+``parse`` turns one into the other and refuses unknown keys, and values of the wrong type or out of range.
 """
 
 import functools
@@ -100,14 +100,9 @@ NEUTRAL: dict[str, Any] = {
 
 
 def parse(config: Mapping[str, Any]) -> Config:
-    """Return the typed configuration of a flat one.
+    """Return the typed form of dotted keys, ``{"dataset": "cifar100", "mixer": "cutmix", "mixer.alpha": 0.2, ...}``.
 
-    Args:
-        config: dotted keys, ``{"dataset": "cifar100", "mixer": "cutmix", "mixer.alpha": 0.2, ...}``;
-            what is missing takes its default.
-
-    Raises:
-        ValueError: one sentence that names the key, the value and what would be valid.
+    Missing keys take their defaults. ``ValueError``, one sentence, names the key, the value and the valid ones.
     """
     top, sections, options = _split_keys(config)
     values = {key: checked(key, top[key], kind) for key, kind in annotations(Config).items() if key in top}

@@ -104,7 +104,7 @@ def once(key: tuple[str, ...], measure: Callable[[], T]) -> T:
 
 
 def mixing_seconds(settings: Config, size: int) -> float:
-    """Return the seconds in which the mixer mixes ``size`` images of noise, with noise for what it asks."""
+    """Return the seconds in which the mixer mixes ``size`` images of noise, with noise for its other inputs."""
     dataset = dataset_of(settings)
     shapes = map_shapes(settings, dataset)
 
@@ -161,9 +161,7 @@ def gpu_memory(settings: Config, data_root: Path) -> tuple[float, float]:
     """Return the MiB that a run needs on this process's GPU, and the MiB that are free there for runs.
 
     The run takes two steps and a test on a batch of its own images; a data set that lives on the device is added whole.
-
-    Raises:
-        ValueError: there is no GPU, or the run does not fit it.
+    ``ValueError`` says that there is no GPU, or that the run does not fit it.
     """
     if not torch.cuda.is_available():
         raise ValueError("the memory of a trial cannot be measured: torch sees no GPU")

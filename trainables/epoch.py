@@ -1,4 +1,4 @@
-"""The end of an epoch: what a run reports then, or that it has diverged."""
+"""The end of an epoch: a run reports its results, or that it has diverged."""
 
 from typing import NamedTuple
 

@@ -72,7 +72,7 @@ class Lamb(Optimizer):
         return loss
 
     def _direction(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
-        """Return what is subtracted from ``weight`` per unit of the learning rate, in its shape."""
+        """Return the change of ``weight``, negated, per unit of the learning rate."""
         state = self.state[weight]
         if not state:
             state["mean"], state["square"] = torch.zeros_like(weight), torch.zeros_like(weight)

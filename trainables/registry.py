@@ -7,12 +7,7 @@ from typing import Any
 
 
 class Registry(UserDict[str, Any]):
-    """Maps a name to the object that a file defines under it: a function, or a constant of that name in capitals.
-
-    Args:
-        package: the package of the files.
-        files: by name, the file without its ending.
-    """
+    """Maps a name to the object that a file of ``package`` defines under it: a function, or a constant in capitals."""
 
     def __init__(self, package: str, files: Mapping[str, str]) -> None:
         super().__init__(files)

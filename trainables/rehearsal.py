@@ -1,7 +1,7 @@
 """Finds within a second, before anything starts, any fault of a configuration that no file could fix.
 
-The mixer mixes two images of noise, with noise for what it asks of the network; the network and its method are built on
-torch's device without numbers, ``meta``, once for all configurations that differ only in real numbers.
+The mixer mixes two images of noise, with noise in place of the network's answers; the network and its method are built
+on torch's device without numbers, ``meta``, once for all configurations that differ only in real numbers.
 
 A whole training step draws numbers as well, for which that device has no generator. Its tensors have a shape and a
 device but no numbers, for which torch has no public name: this is the one file that uses its private
@@ -150,8 +150,7 @@ def _method(config: Config, dataset: Dataset, network: Network) -> Mixing:
 def map_shapes(config: Config, dataset: Dataset) -> Shapes:
     """Return the shape of an image (C, H, W), and of its map after each stage of the network.
 
-    Raises:
-        ValueError: the network cannot be built for images of this size, or cannot be run on them.
+    ``ValueError`` refuses a network that cannot be built for images of this size, or cannot be run on them.
     """
     key = _network_key(config, dataset)
     if key in _shapes:

@@ -49,7 +49,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 class ArchitectureSearch:
-    """The trainable of studies of architecture search, and what a platform asks of it before it starts."""
+    """The trainable of studies of architecture search, with the answers to a platform's questions before it starts."""
 
     metrics = METRICS
     presets = PRESETS
@@ -70,7 +70,7 @@ class ArchitectureSearch:
         resume_from: Path | None = None,
         data_root: Path = Path("data"),
     ) -> Epoch:
-        """Search, then train and test what was found; return the last epoch. A known genotype is trained at once.
+        """Search, then train and test the found network; return the last epoch. A known genotype is trained at once.
 
         Args:
             settings: the run's settings as ``resolve`` returns them, or the keys of ``trainables.darts.search_config``.

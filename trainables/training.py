@@ -1,4 +1,4 @@
-"""One training run: what a checkpoint holds, and how an epoch changes it.
+"""One training run: its state, which a checkpoint holds and an epoch changes.
 
 Every random number comes from a generator derived from (seed, purpose, epoch), so a run that is
 interrupted and resumed after its last finished epoch ends with the same numbers.
@@ -36,7 +36,7 @@ Tested = tuple[Tensor, Tensor]  # logits (B, L) float16 and labels (B,) of a bat
 
 
 class Run:
-    """The state of one training run: what a checkpoint holds, and how an epoch changes it."""
+    """The state of one training run, which a checkpoint holds and an epoch changes."""
 
     def __init__(self, settings: Config, seed: int, data: Opened, weights: Weights | None = None) -> None:
         self.settings = settings
@@ -122,7 +122,7 @@ class Run:
 
     @property
     def steps(self) -> int:
-        """The number of batches in an epoch; there are fewer where images cannot be decoded."""
+        """Return the number of batches in an epoch; there are fewer where images cannot be decoded."""
         whole, rest = divmod(len(self.train_set), self.settings.batch_size)
         return whole + (rest > 0 and not self.settings.drop_last)
 
@@ -153,12 +153,9 @@ class Run:
     def evaluate(
         self, source: BatchSource, network: nn.Module | None = None, tested: list[Tested] | None = None
     ) -> dict[str, float]:
-        """Return ``top1`` and ``top5``, in percent, and ``loss``, the mean cross-entropy, of ``source``.
+        """Return ``top1`` and ``top5``, in percent, and ``loss``, the mean cross-entropy, of a network on a source.
 
-        Args:
-            source: the source of the images.
-            network: the network to test, from pixels to logits; by default the method's ``evaluated``.
-            tested: a list to which each batch's logits and labels are appended, if given.
+        The network is by default the method's ``evaluated``. Each batch's logits and labels are appended to ``tested``.
         """
         network = (self.method.evaluated if network is None else network).eval()
         hits = torch.zeros(2, dtype=torch.long, device=self.device)
@@ -203,7 +200,7 @@ class Run:
     def save(self, folder: Path) -> None:
         """Write ``training.pt``, and after the last epoch ``model.pt``, the backbone's state_dict, into ``folder``.
 
-        After the last epoch, also write what the method keeps besides it, such as AutoMix's ``model_mix_block.pt``, and
+        After the last epoch, also write the method's other modules, such as AutoMix's ``model_mix_block.pt``, and
         ``predictions.npz``: ``logits`` (N, L) float16 of the test set and its ``labels`` (N,) int64.
         """
         state = {

@@ -35,7 +35,7 @@ class Drawn(NamedTuple):
 
 
 class Policy(NamedTuple):
-    """A set of operations, and what each does with a level in [0, 1] and a sign."""
+    """A set of operations, and the effect of a level in [0, 1] and a sign on each."""
 
     tables: Mapping[str, Callable[[Tensor, Tensor], Tensor]]  # (histogram, level) -> (B, C, 256) new values
     factors: Callable[[Drawn], Tensor]  # (B,) of the four blends
@@ -76,7 +76,7 @@ def rand_augment(
 
 
 def draw(B: int, policy: Policy, rng: Generator, level: float, level_std: float) -> Drawn:
-    """Draw what one round does to each of ``B`` images."""
+    """Draw the operation of one round for each of ``B`` images."""
     device = rng.device
     operation = torch.randint(len(policy.operations), (B,), generator=rng, device=device)
     carried_out, negative = torch.rand(2, B, generator=rng, device=device) < PROBABILITY
@@ -155,12 +155,12 @@ def invert(histogram: Tensor, level: Tensor) -> Tensor:
 
 
 def solarize(histogram: Tensor, level: Tensor) -> Tensor:
-    """Return tables (B, 1, 256) that invert what is bright; at the top level, everything."""
+    """Return tables (B, 1, 256) that invert bright values; at the top level, all values."""
     return value_tables.solarize(256 - (256 * level).floor())
 
 
 def solarize_add(histogram: Tensor, level: Tensor) -> Tensor:
-    """Return tables (B, 1, 256) that lift what is dark, by up to 110."""
+    """Return tables (B, 1, 256) that lift dark values, by up to 110."""
     value = torch.arange(256.0, device=histogram.device)
     lifted = (value + (110 * level).floor()[:, None, None]).clamp_max(255)
     return torch.where(value < 128, lifted, value)

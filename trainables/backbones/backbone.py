@@ -20,7 +20,7 @@ class Backbone(nn.Module):
     """A network that applies ``stages`` in turn, the mean over the last map, ``neck``, and a linear ``head``.
 
     Stage 0 is the stem, and stage k of a ResNet is ``stages[k]``. A network whose maps are not (B, C, H, W)
-    grids says in its class what they are, and overrides ``grid`` and ``pool``.
+    grids describes them in its class, and overrides ``grid`` and ``pool``.
     """
 
     # See ``initialise``; "already" keeps what the constructor drew, except in the head.
@@ -109,7 +109,7 @@ def layer_defaults(network: N) -> N:
 def initialise(backbone: Backbone, init: Init) -> None:
     """Set every weight of ``backbone`` in place, from torch's global generator.
 
-    ``om_table`` is what the published tables of OpenMixup were trained from. A convolutional network has
+    The published tables of OpenMixup were trained from ``om_table``. A convolutional network has
     Kaiming-normal (fan out) convolutions, the last batch norm of each residual block at zero, and a linear head
     from N(0, 0.01). A transformer, and ConvNeXt, draw every matrix, and the position and class embeddings,
     from N(0, 0.02) cut off at two (DeiT, Swin). ``torch_default`` leaves PyTorch's values: later releases, and

@@ -84,7 +84,7 @@ class TimmBackbone(Backbone):
 
     @property
     def stem(self) -> Stem:
-        """Return stage 0, which holds what is left of timm's model."""
+        """Return stage 0, which holds the rest of timm's model."""
         return cast(Stem, self.stages[0])
 
     def grid(self, maps: Tensor) -> Tensor:

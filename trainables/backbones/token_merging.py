@@ -1,4 +1,4 @@
-"""Token merging: a vision transformer's tokens that look alike become one, and what it then attends to.
+"""Token merging: a vision transformer's tokens that look alike become one, and its attention after that.
 
 Bolya, Fu, Dai, Zhang, Feichtenhofer, Hoffman, "Token Merging: Your ViT But Faster", ICLR 2023 (arXiv:2210.09461).
 

@@ -48,9 +48,8 @@ class DartsNetwork(nn.Module):
     ) -> None:
         """Build the network of a genotype, whose first cells are ``channels`` wide.
 
-        Args:
-            large: for images of 224 pixels, whose map is halved three times before the cells.
-            auxiliary: add a second head after two thirds of the cells, which is used in training alone.
+        With ``large`` it is for images of 224 pixels, whose map is halved three times before the cells. ``auxiliary``
+        adds a second head after two thirds of the cells, which is used in training alone.
         """
         super().__init__()
         self.drop_path = 0.0  # probability that an operation is left out for an image

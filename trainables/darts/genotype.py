@@ -35,11 +35,7 @@ class Genotype(NamedTuple):
 
 
 def read_genotype(file: str) -> Genotype:
-    """Return the genotype in a ``genotype.json``, which a search leaves behind.
-
-    Raises:
-        ValueError: the file cannot be read, or holds cells of another space; one sentence.
-    """
+    """Return the genotype in a ``genotype.json`` of a search; raise ``ValueError``, one sentence, for another file."""
     try:
         found = json.loads(Path(file).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -90,7 +90,7 @@ class Retraining:
         return {"params": float(parameters(self.network)), "mflops": operations / 1e6}
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint holds of this phase."""
+        """Return the part of a checkpoint that is this phase's."""
         return {"network": self.network.state_dict(), "weights": self.weights.state_dict()}
 
     def load_state(self, state: dict[str, Any]) -> None:

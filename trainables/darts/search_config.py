@@ -1,4 +1,4 @@
-"""The configuration of an architecture search and of the training of what it finds; the defaults are the paper's."""
+"""The configuration of an architecture search and of the training of the found network, with the paper's defaults."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -18,7 +18,7 @@ HALVES = 0.5  # of the images that a search sees, half learn the weights and hal
 
 @dataclass(frozen=True, kw_only=True)
 class SearchConfig(DataConfig):
-    """Everything that determines the numbers of a run, except its seed. ``subset.*`` is what the search sees."""
+    """Everything that determines the numbers of a run but its seed. ``subset.*`` chooses the images of the search."""
 
     # None: the architecture is searched. Cells that are known need no search, and ``dataset`` is then not read where
     # ``retrain.dataset`` is another.
@@ -68,11 +68,7 @@ DEFAULTS = SearchConfig()
 
 
 def parse(config: Mapping[str, Any]) -> SearchConfig:
-    """Return the typed configuration of a flat one.
-
-    Raises:
-        ValueError: one sentence that names the key, the value and what would be valid.
-    """
+    """Return the typed form of dotted keys; ``ValueError``, one sentence, names a wrong key and the valid values."""
     sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS.values()}
     kinds = annotations(SearchConfig)
     values: dict[str, Any] = {}

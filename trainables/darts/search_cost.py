@@ -1,4 +1,4 @@
-"""The seconds of an architecture search and of the training of what it finds, estimated from a few steps on noise."""
+"""The seconds of an architecture search and of the training after it, estimated from a few steps on noise."""
 
 from dataclasses import replace
 

@@ -67,7 +67,7 @@ class SearchPhase:
         return self.supernet.genotype()
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint holds of this phase."""
+        """Return the part of a checkpoint that is this phase's."""
         return {
             "supernet": self.supernet.state_dict(),
             "weights": self.weights.state_dict(),

@@ -24,7 +24,7 @@ from trainables.training import model_state
 
 
 class SearchRun:
-    """The state of one run: what a checkpoint holds, and how an epoch changes it."""
+    """The state of one run, which a checkpoint holds and an epoch changes."""
 
     def __init__(
         self, settings: SearchConfig, seed: int, searched: Splits | None, retrained: Splits, device: torch.device

@@ -1,4 +1,4 @@
-"""The network of all operations at once, with weights that say how much each counts.
+"""The network of all operations at once, each of which has a weight.
 
 Partial channels (section 3.1 of the paper): an edge applies its operations to a quarter of the channels and passes the
 others on, then shuffles them. Edge normalisation (section 3.2): each node also weighs the edges that lead to it.
@@ -100,11 +100,11 @@ class SuperNet(nn.Module):
         self.beta = nn.ParameterList([drawn(len(EDGES)) for _ in range(2)])
 
     def architecture(self) -> Iterator[nn.Parameter]:
-        """Yield what the search learns."""
+        """Yield the parameters that the search learns."""
         yield from (*self.alpha, *self.beta)
 
     def weights(self) -> Iterator[nn.Parameter]:
-        """Yield what every network learns."""
+        """Yield the other parameters, which every network learns."""
         apart = {id(parameter) for parameter in self.architecture()}
         yield from (parameter for parameter in self.parameters() if id(parameter) not in apart)
 

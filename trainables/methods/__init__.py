@@ -2,7 +2,6 @@
 
 import torch
 
-from trainables.backbones.backbone import Network
 from trainables.backbones.pretrained import Weights
 from trainables.config import Config
 from trainables.datasets.dataset import Dataset
@@ -39,13 +38,8 @@ def build_method(config: Config, dataset: Dataset, seed: int, weights: Weights |
     network = build_network(config, dataset, seed, weights)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "init-method"))
-        method = _method(network, config, dataset.num_classes)
+        mixing = METHODS.get(config.mixer, Mixing)(network, config, dataset.num_classes)
+        method: Method = mixing
+        if config.mixer_options["pipeline"] not in (None, "none") and not isinstance(mixing, AutoMixing):
+            method = MomentumPipeline(mixing, config, dataset.num_classes)
     return WeightAverage(method, config.ema) if config.ema else method
-
-
-def _method(network: Network, config: Config, num_classes: int) -> Method:
-    method = METHODS.get(config.mixer, Mixing)(network, config, num_classes)
-    pipeline = config.mixer_options["pipeline"]
-    if isinstance(method, AutoMixing) or pipeline in (None, "none"):
-        return method
-    return MomentumPipeline(method, config, num_classes)

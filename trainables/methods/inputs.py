@@ -1,7 +1,7 @@
 """The inputs that a mixer may ask of the network, by the name of its keyword parameter.
 
 Every entry is computed afresh for each batch from (network, images, labels): images are (B, C, H, W) pixels in [0, 1]
-before mixing, labels (B,) int64. ``check_inputs`` says, before any training, what the network lacks.
+before mixing, labels (B,) int64. ``check_inputs`` refuses, before any training, a network that cannot give them.
 """
 
 import contextlib

@@ -165,7 +165,7 @@ class AutoMixing(Mixing):
 def spread(mask: Tensor) -> Tensor:
     """Return how uneven masks (B, 1, H, W) are, (): each one's standard deviation, averaged over the batch.
 
-    It is 0 where every pixel is mixed alike, as mixup does; that is what the paper's Fig. 6 calls a trivial solution.
+    It is 0 where every pixel is mixed alike, as by mixup, which the paper's Fig. 6 calls a trivial solution.
     """
     return mask.flatten(1).std(dim=1, correction=0).mean()
 

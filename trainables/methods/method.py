@@ -13,7 +13,7 @@ from trainables.backbones.backbone import Network
 
 
 class Step(NamedTuple):
-    """The loss of one batch, and what is logged about it."""
+    """The loss of one batch, and its entries in the log."""
 
     loss: Tensor  # ()
     log: dict[str, Tensor]  # (B,), () or (B, M) each; the loop reports the epoch's mean, of M columns one by one
@@ -34,7 +34,7 @@ class Method(nn.Module):
         raise NotImplementedError
 
     def after_step(self, progress: float) -> None:
-        """Do what follows an optimiser step; ``progress`` is the share of the training done, in [0, 1]."""
+        """Follow up an optimiser step; ``progress`` is the share of the training done, in [0, 1]."""
 
     def own_groups(self) -> list[dict[str, Any]]:
         """Return the weights with an optimiser's settings of their own, as groups that torch's optimisers take.
@@ -50,10 +50,10 @@ class Method(nn.Module):
 
     @property
     def also_tested(self) -> dict[str, nn.Module]:
-        """Return what else is tested, by its name in the log: modules from pixels (B, C, H, W) to logits (B, L)."""
+        """Return other networks to test, from pixels (B, C, H, W) to logits (B, L), by their names in the log."""
         return {}
 
     @property
     def also_saved(self) -> dict[str, nn.Module]:
-        """Return what is kept of a finished run besides ``evaluated``, by the name of its file."""
+        """Return the modules of a finished run that are kept besides ``evaluated``, by the names of their files."""
         return {}

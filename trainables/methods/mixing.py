@@ -99,7 +99,7 @@ class Mixing(Method):
         return side_by_side([self.mixture(images[own], labels[own], rng) for own in rows])
 
     def mixture(self, images: Tensor, labels: Tensor, rng: Generator) -> Mixed:
-        """Return what the mixer makes of the batch, with what it asks of the network computed first."""
+        """Return the mixer's batch; the inputs that it asks of the network are computed first."""
         inputs = {name: compute(self.network, images, labels) for name, compute in self.inputs.items()}
         return self.mixer(images, rng, **inputs)
 

@@ -36,11 +36,11 @@ class Album(nn.Module):
         self.register_buffer("epochs", torch.zeros(len(self.due), dtype=torch.long))
 
     def get_extra_state(self) -> Tensor:
-        """Return what a checkpoint holds besides the buffers."""
+        """Return the part of a checkpoint that is no buffer."""
         return torch.tensor(self.taken)
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Go back to what a checkpoint holds."""
+        """Go back to that state."""
         self.taken = bool(state)
 
     @torch.no_grad()

@@ -34,7 +34,7 @@ class WeightAverage(Method):
         return torch.tensor(self.begun)
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Take up what ``get_extra_state`` returned."""
+        """Go back to the state that ``get_extra_state`` returned."""
         self.begun = bool(state)
 
     def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:

@@ -12,12 +12,9 @@ UNREADABLE = (OSError, RuntimeError, pickle.UnpicklingError, TypeError, Attribut
 
 @contextmanager
 def weights_in(file: str, option: str, content: str) -> Iterator[Any]:
-    """Yield what the file holds; raise ``ValueError``, one sentence, if it or the block's use of it fails.
+    """Yield the weights in a file; raise ``ValueError``, one sentence, if they cannot be read or used in the block.
 
-    Args:
-        file: the path.
-        option: the option that names it, for the message.
-        content: the weights that it must hold, for the message.
+    The message says that ``option``, which names the file, must hold ``content``.
     """
     try:
         yield torch.load(file, map_location="cpu", weights_only=True)

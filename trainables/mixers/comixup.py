@@ -41,7 +41,7 @@ def comixup(
     Args:
         alpha: draws the prior of the inputs of a group from Dirichlet(alpha, ...).
         block: cells along a side; fewer where the image is smaller.
-        group: images that are mixed among themselves; the last group has what is left.
+        group: images that are mixed among themselves; the last group has the rest.
         beta: weight of the smoothness of a mask.
         gamma: weight of the diversity of the outputs.
         threshold: tau, how much the other outputs may show of an input, in images, before it costs.

@@ -103,7 +103,6 @@ def fmix(
     """Keep the high ground of smooth noise, a share lambda of the pixels, and take the rest from a partner.
 
     Args:
-        alpha: draws lambda ~ Beta(alpha, alpha).
         decay: the power by which the noise loses its high frequencies; the higher, the smoother the mask.
         per_batch: one mask for the whole batch, as the official code has it.
         label: weights are the mean of the mask or, as in the official code, the drawn lambda.

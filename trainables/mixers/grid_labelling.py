@@ -88,6 +88,6 @@ def checkerboard(unary: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _all_alike(energy: Energy) -> Tensor:
-    """Return what the pairs cost when every cell has the label l, (B, L); 0 unless a label is at odds with itself."""
+    """Return the cost of the pairs when every cell has the label l, (B, L); 0 unless a label is at odds with itself."""
     weight = energy.vertical.sum(dim=(1, 2)) + energy.horizontal.sum(dim=(1, 2))
     return weight[:, None] * energy.penalty.diagonal(dim1=-2, dim2=-1).reshape(-1, energy.unary.shape[-1])

@@ -26,7 +26,7 @@ def manifoldmix(
     """Mix the batch at one of ``layers``, drawn anew for every batch, by a lambda of each row.
 
     Args:
-        layers: the eligible layers S of the paper. 0 is the image, k what the k-th residual stage gives.
+        layers: the eligible layers S of the paper. 0 is the image, k the output of the k-th residual stage.
         per_batch: one lambda for the whole batch, as the official code has it.
         encode: runs the images through the first stages of the network; stage 0 is the stem.
         num_stages: of the network, with the stem.

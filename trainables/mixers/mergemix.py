@@ -16,8 +16,6 @@ from torch import Generator, Tensor
 from trainables.mixers.mixed import Mixed, beta, blend, pair, partners
 from trainables.ranges import ShareBelowOne
 
-MergeLabel = Literal["area", "gaussian"]
-
 
 def mergemix(
     images: Tensor,
@@ -26,7 +24,7 @@ def mergemix(
     alpha: float = 1.0,
     per_batch: bool = False,
     merged_share: ShareBelowOne = 0.5,
-    label: MergeLabel = "area",
+    label: Literal["area", "gaussian"] = "area",
     attend_merged: Callable[[Tensor, float], Tensor],
 ) -> Mixed:
     """Keep of each image the patches that get the most attention, and paste its partner into the others.

@@ -41,7 +41,7 @@ def puzzlemix(
     """Find the mask and the moves of cells that keep most saliency of both images.
 
     Args:
-        alpha: draws lambda ~ Beta(alpha, alpha), one a row: what the mask's prior leans to.
+        alpha: draws lambda ~ Beta(alpha, alpha), one a row, to which the mask's prior leans.
         blocks: cells along a side of the grid, drawn anew for every batch; one that exceeds the image's
             smaller side is left out.
         beta: weight of the smoothness of the mask.

@@ -1,4 +1,4 @@
-"""StyleMix and StyleCutMix: what is seen in an image and how it looks are mixed by shares of their own.
+"""StyleMix and StyleCutMix: the content of an image and its style are mixed by shares of their own.
 
 M. Hong, J. Choi and G. Kim, "StyleMix: Separating Content and Style for Enhanced Data Augmentation", CVPR 2021. A style
 is the mean and deviation of each channel of a feature map (AdaIN: Huang, Belongie, ICCV 2017, arXiv:1703.06868).

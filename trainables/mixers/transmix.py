@@ -1,4 +1,4 @@
-"""TransMix: CutMix whose labels are weighted by what a vision transformer attends to.
+"""TransMix: CutMix whose labels are weighted by the attention of a vision transformer.
 
 J.-N. Chen, S. Sun, J. He, P. Torr, A. Yuille and S. Bai, "TransMix: Attend to Mix for Vision Transformers",
 CVPR 2022, arXiv:2111.09833.

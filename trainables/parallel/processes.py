@@ -41,13 +41,11 @@ def require_devices(processes: int) -> None:
 
 @contextlib.contextmanager
 def accompanied(processes: int, work: Callable[..., object], *arguments: Any) -> Iterator[None]:
-    """Run ``work(*arguments)`` in so many processes but one, which this one makes up; inside the block it does it too.
+    """Run ``work(*arguments)`` in so many processes, of which this one, which does the same in the block, is the first.
 
     Each has a GPU of its own where there are any. They are started afresh, so that a script needs the usual guard, ``if
-    __name__ == "__main__"``. With one process, nothing is started.
-
-    Raises:
-        LostProcess: one of them has failed or was killed.
+    __name__ == "__main__"``. With one process, nothing is started. If one fails or is killed, ``LostProcess`` is
+    raised.
     """
     if processes == 1:
         yield

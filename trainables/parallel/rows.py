@@ -2,7 +2,7 @@
 
 Every process holds the network, draws the same whole batch from the same seeds, mixes it, and computes the loss of the
 whole batch. The network alone is shared out: ``spread`` runs it on the rows of this process and joins the results of
-all. So whatever a method makes of them, across any rows, is what one process would make of it.
+all. So a method computes from them, across any rows, the same as in one process.
 
 Gradients follow from two rules. Behind the joined rows every process has the gradient of the whole batch; inside the
 network a process has that of its own rows, times the number of processes. The mean over the processes, which
@@ -47,12 +47,8 @@ def own_rows(total: int) -> slice:
 def spread(network: Callable[[Tensor], Tensor], batch: Tensor) -> Tensor:
     """Return ``network(batch)``, (B, ...), of which each process computes its own rows.
 
-    Batch norms in training mode take the statistics of the whole batch. A batch of fewer rows than there are processes
-    is computed by each of them.
-
-    Args:
-        network: a function of rows (b, ...) that treats each by itself, but for its batch norms.
-        batch: (B, ...), the same in every process.
+    The network treats each row by itself, but for its batch norms, which in training mode take the statistics of the
+    whole batch (B, ...), the same in every process. A batch of fewer rows than processes is computed by each of them.
     """
     total = len(batch)
     if total < count() or count() == 1:

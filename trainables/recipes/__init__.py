@@ -1,7 +1,7 @@
 """The papers' training recipes as plain values with dotted keys, and the strengths of SUMix and of every mixer.
 
 OM is the configuration of OpenMixup that SUMix and AutoMix follow (Li et al. 2022, arXiv:2209.04851). A study starts
-from one recipe, a level may switch to another, and an arm changes the keys that it is about.
+from one recipe, a level may switch to another, and an arm changes the keys of its own question.
 """
 
 # ruff: noqa: F401 - the names are imported for the studies.

@@ -55,21 +55,9 @@ RELEASED: dict[str, tuple[Recipe, Recipe]] = {
 
 # alpha by data set and mixer, where it is not that of ``ALPHA``: OM docs/en/mixup_benchmarks
 ALPHA_OF_DATASET: dict[str, dict[str, float]] = {
-    "tiny_imagenet": {
-        "cutmix": 1.0,
-        "saliencymix": 1.0,
-        "fmix": 1.0,
-        "manifoldmix": 0.2,
-    },
-    "imagenet": {
-        "mixup": 0.2,
-        "cutmix": 1.0,
-    },
-    "cub200": {
-        "mixup": 0.2,
-        "cutmix": 1.0,
-        "manifoldmix": 0.5,
-    },
+    "tiny_imagenet": {"cutmix": 1.0, "saliencymix": 1.0, "fmix": 1.0, "manifoldmix": 0.2},
+    "imagenet": {"mixup": 0.2, "cutmix": 1.0},
+    "cub200": {"mixup": 0.2, "cutmix": 1.0, "manifoldmix": 0.5},
 }
 ALPHA_OF_DATASET |= {
     "inat2017": ALPHA_OF_DATASET["imagenet"],

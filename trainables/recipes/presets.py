@@ -1,4 +1,4 @@
-"""The presets of the command line, the paper's own values or small runs, and what a study changes in the small ones."""
+"""The presets of the command line, the paper's own values or small runs, and a study's changes to the small ones."""
 
 from typing import Any
 

@@ -41,11 +41,8 @@ def reliability(logits: Tensor, labels: Tensor, bins: int = BINS, binning: Binni
         place = confidence.argsort(stable=True).argsort()  # (N,) in order of confidence
         at = place * bins // len(place)
     count = torch.bincount(at, minlength=bins)
-    sums = (
-        torch.zeros(bins, dtype=torch.float64, device=at.device).index_add_(0, at, x) for x in (confidence, correct)
-    )
-    mean_confidence, mean_accuracy = (total / count for total in sums)  # 0 / 0 is NaN
-    return Reliability(count, mean_confidence, mean_accuracy)
+    empty = torch.zeros(bins, dtype=torch.float64, device=at.device)
+    return Reliability(count, *(empty.index_add(0, at, x) / count for x in (confidence, correct)))  # 0 / 0 is NaN
 
 
 def calibration_error(bins: Reliability) -> float:

@@ -66,27 +66,21 @@ def mask(images: Tensor, patches: Tensor, ranks: Tensor, share: float, fill: Ten
 @torch.no_grad()
 def occlusion_accuracy(
     model: Classifier,
-    batches: Iterable[tuple[Tensor, Tensor]],
-    count: int,
-    patches: Tensor,
+    batches: Iterable[tuple[Tensor, Tensor]],  # images (B, C, H, W) in [0, 1] and labels (B,) int64
+    count: int,  # of images, N, or more
+    patches: Tensor,  # (H, W), from ``patch_of_pixel``
     rng: Generator,
     *,
-    fill: Sequence[float] | None = None,
+    fill: Sequence[float] | None = None,  # the colour of masked patches by channel, in [0, 1]; None for black
     order: Order = "random",
     shares: Sequence[float] = SHARES,
-    draws: int = 3,
+    draws: int = 3,  # sets of masks for each image
 ) -> Tensor:
     """Return the top-1 accuracy in percent, (D, S) float64, by draw of the masks and by share of masked patches.
 
-    Within a draw the masks grow: what is masked at 10 % is masked at 20 %. Images are read once.
-
-    Args:
-        batches: images (B, C, H, W) in [0, 1] and labels (B,) int64.
-        count: the number of images, N, or more.
-        rng: a fresh generator of the same seed gives the same masks, whatever the model, device and sizes of batches.
-        fill: the colour of masked patches by channel, in [0, 1]; the data set's mean colour, or None for black.
-        order: the order of masking. A saliency order leaves only the order of equally salient patches to chance.
-        draws: the number of sets of masks for each image.
+    Within a draw the masks grow: a patch that is masked at 10 % is masked at 20 %. Images are read once. A fresh
+    generator of the same seed gives the same masks, whatever the model, device and sizes of batches; a saliency order
+    leaves only the order of equally salient patches to chance.
     """
     if draws < 1 or not all(0 <= share <= 100 for share in shares):
         raise ValueError(f"draws must be at least 1 and shares between 0 and 100 %, got {draws} and {tuple(shares)}")
