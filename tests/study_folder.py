@@ -1,6 +1,9 @@
 """A folder in which a study is started as a user starts it, and readers of its results there and in MLflow."""
 
+import contextlib
 import hashlib
+import io
+import runpy
 import shutil
 import sys
 from collections.abc import Mapping
@@ -9,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from optuna.storages import JournalStorage
@@ -69,6 +73,23 @@ class StudyFolder:
         """Run the study to its end and return what it said."""
         with self.start(*options) as driver:
             return driver.finish(code)
+
+    def run_here(self, *options: str, code: int = 0) -> str:
+        """Do what ``run`` does in this process, which has imported the libraries already: it spares seconds."""
+        said = io.StringIO()
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            contextlib.redirect_stdout(said),
+            contextlib.redirect_stderr(said),
+        ):
+            patch.chdir(self.folder)
+            for name, value in (self.environment or {}).items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "argv", [*self.script, "--tracking-uri", self.uri, *options])
+            with pytest.raises(SystemExit) as ended:
+                runpy.run_path(self.script[0], run_name="__main__")
+        assert ended.value.code == code, said.getvalue()
+        return said.getvalue()
 
     def said(self, log: str = LOG) -> str:
         """Return the output of all starts."""

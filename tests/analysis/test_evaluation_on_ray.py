@@ -24,7 +24,7 @@ def test_what_is_done_is_kept_and_the_rest_is_said(own_trained: Any, tmp_path: P
         return len(json.loads(file.read_text())) if file.exists() else 0
 
     # Seconds a network, so that some are left.
-    options = ["--address", "local", "--images", "300", "--draws", "3", "--tracking-uri", study.uri, "--out", str(out)]
+    options = ["--address", "local", "--images", "120", "--draws", "2", "--tracking-uri", study.uri, "--out", str(out)]
     command = [sys.executable, str(ROOT / "analysis" / "occlusion.py"), study.study, *options]
     command += ["--data-root", str(ROOT / "data")]
     with Program(command, tmp_path, "said.txt", environment()) as evaluation:

@@ -29,10 +29,10 @@ def test_what_it_leaves_out_is_supplied() -> None:
 @pytest.mark.slow
 def test_a_study_of_a_regressor(tmp_path: Path, empty_store: Path) -> None:
     study = StudyFolder(tmp_path, "line", (SCRIPT, "study"), empty_store)
-    plan = study.run("--dry-run")
+    plan = study.run_here("--dry-run")
     assert "18 trials: 18 pending" in plan
     assert "Cost unknown" in plan
-    said = study.run()
+    said = study.run_here()
     assert "[18/18 done" in said
     assert "kg" in said
     assert "%" not in said.replace("95 %", "").replace("[5 %]", "").replace("80%", "")
@@ -70,7 +70,7 @@ def test_a_study_of_a_regressor(tmp_path: Path, empty_store: Path) -> None:
 @pytest.mark.slow
 def test_a_search_of_a_regressor_keeps_factors_and_baselines(tmp_path: Path, empty_store: Path) -> None:
     search = StudyFolder(tmp_path, "line search", (SCRIPT, "search"), empty_store)
-    said = search.run()
+    said = search.run_here()
     assert "Search over: 12/12 tried" in said
     assert "8/8 done" in said
     best = {name: min(trials, key=lambda trial: trial.value) for name, trials in search.trials().items()}

@@ -57,10 +57,10 @@ def test_a_faulty_arm_is_retried_recorded_and_trained_again_once_fixed(tmp_path:
     # The processor that a trial gets by default.
     assert {each["threads"] for each in notes(tmp_path, "began") if each["config"]["fault"]} == {1}
 
-    assert "6 trials: 4 done, 2 failed" in toy.run("--dry-run")
+    assert "6 trials: 4 done, 2 failed" in toy.run_here("--dry-run")
 
     (tmp_path / "fixed").touch()
-    toy.run()
+    toy.run_here()
     again = seed_runs(toy)
     assert {run.info.status for run in again.values()} == {"FINISHED"}
     assert {run.info.run_id for run in again.values()} == {run.info.run_id for run in runs.values()}
@@ -72,7 +72,7 @@ def test_a_faulty_arm_is_retried_recorded_and_trained_again_once_fixed(tmp_path:
 def test_a_fault_that_breaks_its_process_costs_one_attempt(tmp_path: Path, empty_store: Path) -> None:
     """After an error such as CUDA's, whatever the same process trains fails: it must not get another trial."""
     toy = toy_folder(tmp_path, "poisoned search", empty_store=empty_store)
-    said = toy.run()
+    said = toy.run_here()
     assert said.count("crashed") == 1
     assert "crashed (RuntimeError: CUDA error: an illegal memory access was encountered), attempt 2" in said
     errors = {run.data.tags.get("mixlab.error", "") for run in toy.runs()}

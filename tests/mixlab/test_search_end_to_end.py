@@ -35,7 +35,7 @@ def began(toy: StudyFolder) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> StudyFolder:
     toy = toy_folder(tmp_path_factory.mktemp("whole"), "search", empty_store=empty_store)
-    toy.run("--trials", "60")
+    toy.run_here("--trials", "60")
     return toy
 
 
@@ -112,9 +112,9 @@ def test_only_the_confirmation_enters_the_table(whole: StudyFolder) -> None:
 
 def test_more_trials_are_just_the_difference_and_the_same_command_runs_none(whole: StudyFolder) -> None:
     before = began(whole)
-    assert "started" not in whole.run("--trials", "60")
+    assert "started" not in whole.run_here("--trials", "60")
     assert began(whole) == before
-    out = whole.run("--trials", "64")
+    out = whole.run_here("--trials", "64")
     assert len([line for line in out.splitlines() if "· trial" in line and line.endswith("started")]) == 4
     new = [run for run in began(whole)[len(before) :] if run["evaluate"] == "validation"]
     assert len(new) == 4
@@ -130,8 +130,8 @@ def test_a_killed_driver_goes_on_and_repeats_nothing(tmp_path: Path, empty_store
     driver.process.wait()
     before = toy.trials()
     assert any(trial.state == TrialState.RUNNING for found in before.values() for trial in found)
-    assert "running" in toy.run("--dry-run")
-    assert "goes on after epoch" in toy.run("--scheduler", "none")
+    assert "running" in toy.run_here("--dry-run")
+    assert "goes on after epoch" in toy.run_here("--scheduler", "none")
 
     trials = toy.trials()
     assert {arm: len(found) for arm, found in trials.items()} == {"low": 8, "high": 8}
@@ -184,7 +184,7 @@ def test_a_crashed_worker_an_interrupt_and_several_seeds(tmp_path: Path, empty_s
     driver.interrupt()
     assert "To go on: python" in driver.finish(code=130)
 
-    toy.run(*options)
+    toy.run_here(*options)
     for name in (each for each in optuna.get_all_study_names(url) if "/" in each):
         for trial in optuna.load_study(study_name=name, storage=url).trials:
             if trial.state == TrialState.FAIL:
@@ -195,7 +195,7 @@ def test_a_crashed_worker_an_interrupt_and_several_seeds(tmp_path: Path, empty_s
 
 
 def test_an_objective_that_is_never_reported_is_exit_2_and_one_sentence(tmp_path: Path, empty_store: Path) -> None:
-    said = toy_folder(tmp_path, "search for nothing", empty_store=empty_store).run(code=2)
+    said = toy_folder(tmp_path, "search for nothing", empty_store=empty_store).run_here(code=2)
     (error,) = [line for line in said.splitlines() if line.startswith("error: ")]
     assert "'val_top5'" in error
     assert "it reports train_loss, val_top1" in error
