@@ -46,7 +46,7 @@ def fill_the_disk(folder: Path) -> None:
     disk = folder / "results"
     disk.mkdir()
     mount(disk, "-o", "size=1m")
-    said = toy.run(code=1)
+    said = toy.run_here(code=1)
     sentence = said.splitlines()[-1]
     assert sentence.startswith("stopped, because there is no room left in --storage 'results' ([Errno 28] "), said
     assert sentence.endswith("finished epochs are kept, and the same command goes on"), said
@@ -56,14 +56,14 @@ def fill_the_disk(folder: Path) -> None:
 
     with pytest.raises(OSError, match="No space"):
         (disk / "filler").write_bytes(bytes(2_000_000))
-    refused = toy.run(code=2)
+    refused = toy.run_here(code=2)
     assert refused.startswith("error: --storage 'results' cannot be written (")
     assert "No space left on device" in refused
     assert refused.count("\n") == 1
 
     (disk / "filler").unlink()
     mount(disk, "-o", "remount,size=100m")
-    toy.run()
+    toy.run_here()
     assert epochs_of(folder) == {0: [1, 2, 2, 3]}  # the second had no room
     assert toy.statuses() == {"FINISHED"}
     fill_the_artifacts(folder / "artifacts")
@@ -86,14 +86,14 @@ def fill_the_artifacts(folder: Path) -> None:
     assert toy.statuses() == {"KILLED"}
 
     began = time.monotonic()
-    refused = toy.run(code=2)
+    refused = toy.run_here(code=2)
     assert time.monotonic() - began < 20  # 5 seconds after the imports
     assert refused.startswith("error: cannot write to MLflow at ")
     assert "No space left on device" in refused
     assert refused.count("\n") == 1
 
     (folder / "mlruns" / "filler").unlink()
-    toy.run()
+    toy.run_here()
     assert epochs_of(folder) == {0: [1, 2, 3]}
     assert toy.statuses() == {"FINISHED"}
     (run,) = toy.runs("seed")

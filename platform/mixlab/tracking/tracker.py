@@ -54,6 +54,7 @@ class Tracker:
         """
         self._writer.put(self._open)
         if not self.drain() or self.refused:
+            self._writer.abandon()
             late = f"it does not answer within {DRAIN_SECONDS:.0f} s"
             reason = self.refused[0] if self.refused else self.outage or late
             raise BadInput(f"cannot write to MLflow at {shown(self.client.tracking_uri)!r}: {reason}")

@@ -25,6 +25,7 @@ class Writer:
         self.outage = ""  # the first line of the error for which the current write is repeated
         self.full = False  # that error, or one for which a write was left out, is a disk without room
         self._leaving_out = False
+        self._abandoned = False
         threading.Thread(target=self._run, daemon=True, name="mlflow-writer").start()
 
     def put(self, write: Callable[[], Any]) -> None:
@@ -45,10 +46,14 @@ class Writer:
         """Carry out the other writes, where a disk is full for some, such as that of the artifacts."""
         self._leaving_out = True
 
+    def abandon(self) -> None:
+        """Carry out nothing more: whoever queued the writes has given up."""
+        self._abandoned = True
+
     def _run(self) -> None:
         while True:
             write = self._queue.get()
-            while True:
+            while not self._abandoned:
                 try:
                     write()
                     if not self._leaving_out:
