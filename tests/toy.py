@@ -140,6 +140,11 @@ def notes(folder: Path, file: str) -> list[dict[str, Any]]:
     return []
 
 
+def begun(folder: Path) -> list[dict[str, Any]]:
+    """Return the configuration, the seed and the last epoch done of every attempt of a trial."""
+    return [{**each["config"], "seed": each["seed"], "done": each["done"]} for each in notes(folder, "began")]
+
+
 def epochs_of(folder: Path) -> dict[int, list[int]]:
     """Return the epochs that each seed was trained, in order."""
     found: dict[int, list[int]] = {}

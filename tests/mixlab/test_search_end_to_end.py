@@ -1,35 +1,16 @@
-"""A search through Ray, Optuna, MLflow and the table: whole, extended, killed, shared, and given nonsense."""
+"""A search through Ray, Optuna, MLflow and the table: whole, extended, and given nonsense."""
 
 import math
-import signal
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
-import optuna
 import pytest
 from optuna.trial import TrialState
 
-from tests.servers.program import Program
 from tests.study_folder import StudyFolder, toy_folder
-from tests.toy import hold, notes, release
+from tests.toy import begun
 
 pytestmark = pytest.mark.slow
-
-
-def wait_for_a_trial_in_its_midst(toy: StudyFolder, driver: Program) -> None:
-    """Return once a trial has reported an epoch or two, and will report more."""
-
-    def is_there() -> bool:
-        running = [t for found in toy.trials().values() for t in found if t.state == TrialState.RUNNING]
-        return any(len(trial.intermediate_values) in (1, 2) for trial in running)
-
-    driver.until(is_there)
-
-
-def began(toy: StudyFolder) -> list[dict[str, Any]]:
-    """Return the notes with which every attempt of a trial began."""
-    return [{**each["config"], "seed": each["seed"], "done": each["done"]} for each in notes(toy.folder, "began")]
 
 
 @pytest.fixture(scope="module")
@@ -64,11 +45,11 @@ def test_optuna_has_every_trial_as_what_it_was(whole: StudyFolder) -> None:
 
 
 def test_a_failure_is_not_retried_and_test_data_are_not_read_before_the_winners_are_known(whole: StudyFolder) -> None:
-    begun = began(whole)
-    assert Counter(run["evaluate"] for run in begun) == {"validation": 60, "test": 4}
-    assert [run["evaluate"] for run in begun[-4:]] == ["test"] * 4
-    assert {run["seed"] for run in begun if run["evaluate"] == "validation"} == {1000}
-    assert {run["seed"] for run in begun if run["evaluate"] == "test"} == {0, 1}
+    runs = begun(whole.folder)
+    assert Counter(run["evaluate"] for run in runs) == {"validation": 60, "test": 4}
+    assert [run["evaluate"] for run in runs[-4:]] == ["test"] * 4
+    assert {run["seed"] for run in runs if run["evaluate"] == "validation"} == {1000}
+    assert {run["seed"] for run in runs if run["evaluate"] == "test"} == {0, 1}
 
 
 def test_mlflow_shows_search_arm_trial_with_states_curves_and_the_best(whole: StudyFolder) -> None:
@@ -111,91 +92,18 @@ def test_only_the_confirmation_enters_the_table(whole: StudyFolder) -> None:
 
 
 def test_more_trials_are_just_the_difference_and_the_same_command_runs_none(whole: StudyFolder) -> None:
-    before = began(whole)
+    before = begun(whole.folder)
     assert "started" not in whole.run_here("--trials", "60")
-    assert began(whole) == before
+    assert begun(whole.folder) == before
     out = whole.run_here("--trials", "64")
     assert len([line for line in out.splitlines() if "· trial" in line and line.endswith("started")]) == 4
-    new = [run for run in began(whole)[len(before) :] if run["evaluate"] == "validation"]
+    new = [run for run in begun(whole.folder)[len(before) :] if run["evaluate"] == "validation"]
     assert len(new) == 4
     assert {arm: len(trials) for arm, trials in whole.trials().items()} == {"low": 32, "high": 32}
 
 
-def test_a_killed_driver_goes_on_and_repeats_nothing(tmp_path: Path, empty_store: Path) -> None:
-    toy = toy_folder(tmp_path, "slow search", empty_store=empty_store)
-    driver = toy.start("--scheduler", "none")
-    driver.until(lambda: toy.said().count(": done") >= 5)
-    wait_for_a_trial_in_its_midst(toy, driver)
-    driver.interrupt(signal.SIGKILL)
-    driver.process.wait()
-    before = toy.trials()
-    assert any(trial.state == TrialState.RUNNING for found in before.values() for trial in found)
-    assert "running" in toy.run_here("--dry-run")
-    assert "goes on after epoch" in toy.run_here("--scheduler", "none")
-
-    trials = toy.trials()
-    assert {arm: len(found) for arm, found in trials.items()} == {"low": 8, "high": 8}
-    assert all(t.state.is_finished() for found in trials.values() for t in found)
-    for arm, found in before.items():
-        for old, new in zip(found, trials[arm], strict=False):  # one that was just asked for may have no values yet
-            assert new.params.items() >= old.params.items()
-            assert new.intermediate_values.items() >= old.intermediate_values.items()
-            assert new == old or not old.state.is_finished()
-    searched = [run for run in began(toy) if run["evaluate"] == "validation"]
-    fresh = Counter((run["peak"], run["zeta"]) for run in searched if run["done"] == 0)
-    assert len(fresh) == 16
-    # A trial may begin again only where the driver died before its first checkpoint.
-    assert sum(fresh.values()) - 16 <= 4
-    assert len(toy.runs("trial")) == 16
-    assert toy.statuses() <= {"FINISHED", "FAILED"}
-
-
-def test_two_drivers_share_the_work_and_the_confirmation(tmp_path: Path, empty_store: Path) -> None:
-    toy = toy_folder(tmp_path, "slow search", empty_store=empty_store)
-    options = ("--scheduler", "none", "--sampler", "random", "--concurrent", "1")
-    hold(tmp_path, epoch=1, seeds=(0, 1))  # those of the confirmation
-    drivers = [toy.start(*options, log=f"{name}.txt") for name in ("one", "two")]
-    waits = "Another driver of this search trains the winners; waiting for it to end"
-    drivers[0].until(lambda: [driver for driver in drivers if waits in driver.said])
-    release(tmp_path)
-    for driver in drivers:
-        driver.finish()
-    assert [waits in driver.said for driver in drivers].count(True) == 1
-    begun = began(toy)
-    points = [(run["peak"], run["zeta"]) for run in begun if run["evaluate"] == "validation"]
-    assert len(points) == len(set(points)) == 16
-    assert len([run for run in begun if run["evaluate"] == "test"]) == 4
-    for driver in drivers:
-        assert sum("trial" in line and "started" in line for line in driver.said.splitlines()) >= 3
-        assert "Top-1 accuracy on the test set" in driver.said
-    levels = Counter(run.data.tags["mixlab.level"] for run in toy.runs())
-    assert levels == {"search": 1, "study": 1, "arm": 4, "trial": 16, "seed": 4}
-
-
-def test_a_crashed_worker_an_interrupt_and_several_seeds(tmp_path: Path, empty_store: Path) -> None:
-    toy = toy_folder(tmp_path, "search over two seeds", empty_store=empty_store)
-    url = f"sqlite:///{tmp_path}/trials.db"
-    options = ("--trials", "4", "--scheduler", "none", "--optuna-storage", url)
-    driver = toy.start(*options)
-    driver.until_said("started", times=2)
-    (worker, *_) = driver.until(lambda: notes(tmp_path, "epochs") and driver.children("ray::ImplicitFu"))
-    worker.kill()
-    driver.until_said("crashed")
-    driver.interrupt()
-    assert "To go on: python" in driver.finish(code=130)
-
-    toy.run_here(*options)
-    for name in (each for each in optuna.get_all_study_names(url) if "/" in each):
-        for trial in optuna.load_study(study_name=name, storage=url).trials:
-            if trial.state == TrialState.FAIL:
-                continue
-            assert sorted(trial.intermediate_values) == list(range(1, 19))
-            # The two seeds differ by 0.01, and are the mean in the end.
-            assert trial.intermediate_values[18] == pytest.approx(trial.intermediate_values[9] + 0.005)
-
-
 def test_an_objective_that_is_never_reported_is_exit_2_and_one_sentence(tmp_path: Path, empty_store: Path) -> None:
-    said = toy_folder(tmp_path, "search for nothing", empty_store=empty_store).run_here(code=2)
+    said = toy_folder(tmp_path, "search for nothing", empty_store=empty_store).run_here("--concurrent", "1", code=2)
     (error,) = [line for line in said.splitlines() if line.startswith("error: ")]
     assert "'val_top5'" in error
     assert "it reports train_loss, val_top1" in error
