@@ -29,7 +29,7 @@ def run_a_study(folder: Path) -> None:
         where = ("--address", cluster.address, "--storage", str(folder / "results"))
 
         toy = toy_folder(folder, "placed", tracking_uri=uri, environment=cluster.environment)
-        toy.run(*where)
+        toy.run_here(*where)
         runs = toy.runs("seed")
         assert len(runs) == 4
         assert {found.info.status for found in runs} == {"FINISHED"}

@@ -73,7 +73,7 @@ def test_what_mlflow_missed_is_written_by_the_same_command(server: MLflowServer,
     assert "Traceback" not in said
     server.start()
     assert "RUNNING" in toy.statuses()
-    toy.run()
+    toy.run_here()
     require_everything_once(recorded_folder(tmp_path, server.uri))
 
 

@@ -31,7 +31,7 @@ def test_it_runs(tmp_path: Path, empty_store: Path) -> None:
     small = ("--epochs", "1", "--train-images", "200", "--set", "test_images=200", "--set", "backbone=resnet8")
     options = ("--data-root", str(ROOT / "data"), "--trials", "4", "--seeds", "1", *small)
     search = StudyFolder(tmp_path, "search_lr", ("search_lr.py",), empty_store)
-    said = search.run(*options)
+    said = search.run_here(*options)
     assert "Search over: 4/4 tried" in said
     assert "2/2 done" in said
     trials = search.trials()

@@ -23,7 +23,7 @@ from tests.waiting import wait_for
 pytestmark = pytest.mark.slow
 
 EPOCHS = 5
-GONE_SECONDS = 12.0
+GONE_SECONDS = 8.0
 OPTIONS = ("--epochs", str(EPOCHS), "--seeds", "2")
 UNSHARE = ("unshare", *(() if os.geteuid() == 0 else ("--user", "--map-root-user")), "--uts")
 
@@ -94,6 +94,6 @@ def test_a_search_whose_history_is_a_file_is_one_machines_own(server: s3.S3, tmp
     search = toy_folder(
         tmp_path, "short search", "search", tracking_uri=tracking_uri, environment=environment(**server.environment)
     )
-    said = search.run("--storage", server.uri(f"{bucket}/results"), code=2)
+    said = search.run_here("--storage", server.uri(f"{bucket}/results"), code=2)
     assert "error: another start of this study, on node7 (process 12), is at work" in said, said
     assert not notes(tmp_path, "began")

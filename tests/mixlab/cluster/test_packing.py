@@ -155,16 +155,16 @@ def run_studies(folder: Path) -> None:
         toy = toy_folder(folder, "packed", environment=cluster.environment)
         packed = ("--address", cluster.address, "--gpus-per-trial", "auto")
 
-        refused = toy.run(*packed, "--set", "mib=20000", code=2)
+        refused = toy.run_here(*packed, "--set", "mib=20000", code=2)
         assert "--gpus-per-trial auto: a trial does not fit the 16000 MiB" in refused
         assert "Traceback" not in refused
 
-        plan = toy.run(*packed, "--dry-run")
+        plan = toy.run_here(*packed, "--dry-run")
         assert "3 trials to a GPU: large, which needs most, takes 4,000 MiB (measured)" in plan
         assert "with 3 at a time" in plan
 
         again = "ran out of GPU memory, attempt 2 goes on from its last epoch with 67% of a GPU"
-        assert toy.run(*packed).count(again) == 2
+        assert toy.run_here(*packed).count(again) == 2
     client = toy.client
     shares = {
         (run.data.tags["mixlab.arm"], run.data.tags["mixlab.seed"]): [

@@ -169,7 +169,7 @@ def test_a_launch_ends_well_though_a_mirror_fails(
 @pytest.mark.slow
 def test_a_study_with_mirrors_and_system_metrics(tmp_path: Path, empty_store: Path) -> None:
     toy = toy_folder(tmp_path, "recorded", study=tmp_path.name, empty_store=empty_store)
-    toy.run("--mirrors", "tensorboard", "--system-metrics", "--seeds", "2", "--epochs", "3")
+    toy.run_here("--mirrors", "tensorboard", "--system-metrics", "--seeds", "2", "--epochs", "3")
     for run in toy.runs("seed"):
         history = toy.client.get_metric_history(run.info.run_id, "test_top1")
         (folder,) = (tmp_path / "results" / tmp_path.name / "tensorboard").glob(
