@@ -89,12 +89,12 @@ def test_a_network_is_exported_and_read_back(
 
 @pytest.mark.slow
 def test_pictures_of_cifar_10_are_found_on_grey_noise(tmp_path: Path) -> None:
-    """A classifier and a detector, half a minute of training each, find two classes; after one step few are found."""
+    """A classifier and a detector, a quarter of a minute of training each, find two classes; after one step few are found."""
     test = cifar10.load(ROOT / "data").test
     chosen = ((test.labels == 1) | (test.labels == 6)).nonzero()[:, 0]  # automobile, frog
     names = ["automobile", "frog"]
     write_collages(tmp_path, test.images[chosen], (test.labels[chosen] == 6).long(), names, train=200, test=30)
-    kinds = {**CONFIG, "train_images": 4000, "test_images": 500, "epochs": 3, "mixer": "none"}
+    kinds = {**CONFIG, "train_images": 2000, "test_images": 500, "epochs": 3, "mixer": "none"}
     weights: dict[str, Any] = {}
     train(kinds, 0, lambda epoch, save: weights.update(saved(save, tmp_path)), data_root=ROOT / "data")
     network = build_network(parse(kinds), dataset_of(parse(kinds)))
@@ -102,10 +102,10 @@ def test_pictures_of_cifar_10_are_found_on_grey_noise(tmp_path: Path) -> None:
     recipe = replace(
         detection.recipe_of(detection.parser().parse_args(["study", *SHORT])),
         **{
-            "iterations": 150,
+            "iterations": 80,
             "sides": (96,),
             "test_side": 96,
-            "milestones": (120,),
+            "milestones": (64,),
             "warmup": 20,
             "batch_size": 4,
             "anchors": (32,),

@@ -203,7 +203,7 @@ def test_the_small_setting_learns_on_real_images(tmp_path: Path) -> None:
     small = {
         **train.presets["quick"],
         **{"search_channels": 4, "search_cells": 3, "search_epochs": 2, "cells": 3, "epochs": 4},
-        **{"subset.rule": "random", "subset.share": 0.25, "train_images": 1000, "test_images": 500},
+        **{"subset.rule": "random", "subset.share": 0.25, "train_images": 600, "test_images": 500},
     }
     data = Path(__file__).parents[3] / "data"
     saved: list[Any] = []
