@@ -89,7 +89,7 @@ def test_a_network_is_exported_and_read_back(
 
 @pytest.mark.slow
 def test_pictures_of_cifar_10_are_found_on_grey_noise(tmp_path: Path) -> None:
-    """A classifier and a detector, a quarter of a minute of training each, find two classes; after one step few are found."""
+    """A classifier and a detector find two classes; after one step few are found."""
     test = cifar10.load(ROOT / "data").test
     chosen = ((test.labels == 1) | (test.labels == 6)).nonzero()[:, 0]  # automobile, frog
     names = ["automobile", "frog"]
