@@ -55,13 +55,20 @@ def _unpainted_figures() -> Iterator[None]:
 
 @pytest.fixture
 def painted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let this test's figures be painted, with fewer pixels and with the fonts of a PDF whole, for speed."""
+    """Let this test's figures be painted, with fewer pixels, but not as PDF; ``printed`` does that too."""
+    unpainted = Figure.savefig
 
-    def savefig(figure: Figure, *arguments: Any, **options: Any) -> None:
-        with matplotlib.rc_context({"savefig.dpi": 60, "pdf.fonttype": 3}):
-            _paint(figure, *arguments, **options)
+    def savefig(figure: Figure, file: str | Path | IO[bytes], **options: Any) -> None:
+        with matplotlib.rc_context({"savefig.dpi": 30}):
+            (unpainted if str(file).endswith(".pdf") else _paint)(figure, file, **options)
 
     monkeypatch.setattr(Figure, "savefig", savefig)
+
+
+@pytest.fixture
+def printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this test's figures be painted in full."""
+    monkeypatch.setattr(Figure, "savefig", _paint)
 
 
 @event.listens_for(Engine, "connect")

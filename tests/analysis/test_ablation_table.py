@@ -30,7 +30,7 @@ def tiny(track_in, make_plan, tmp_path_factory):
     return study
 
 
-def test_files_of_a_study(tiny, painted, tmp_path):
+def test_files_of_a_study(tiny, printed, tmp_path):
     folder = tmp_path / "a" / "b"
     result = write_study_table(tiny.uri, tiny.study, folder)
     assert [path.name for path in result.files] == FILES

@@ -32,7 +32,7 @@ def test_grad_cam_of_a_mean_and_a_linear_head_is_the_map_weighed_by_the_class() 
 
 def test_a_network_without_a_map_is_named() -> None:
     with pytest.raises(ValueError, match="DeiT does not"):
-        cam.grad_cam(network("deit_small"), torch.rand(1, 3, 32, 32), torch.tensor([0]))
+        cam.grad_cam(network("vit_tiny_32"), torch.rand(1, 3, 32, 32), torch.tensor([0]))
 
 
 def test_mixed_images_are_half_of_each() -> None:

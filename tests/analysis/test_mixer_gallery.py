@@ -1,6 +1,7 @@
 """Every mixer has a picture of the same pair, AutoMix by its block and TransMix through a transformer."""
 
 import io
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from torch import Generator
 
 from analysis import mixer_gallery
-from analysis.networks.own_mixer import ALONE, learns_masks, load_block
+from analysis.networks.own_mixer import ALONE, learns_masks, load_block, nearest_mixture
 from trainables.datasets.opening import dataset_of
 from trainables.methods import build_method, build_network
 from trainables.mixers import MIXERS
@@ -25,6 +26,7 @@ SECONDS_EACH = ("supermix", "comixup", "puzzlemix", "alignmix")  # they optimise
 )
 def test_a_mixer_is_drawn_near_its_lambdas(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """One of each kind, and all that ``test_own_mixer`` does not try; a block that learns masks takes long at each."""
+    monkeypatch.setattr(mixer_gallery, "nearest_mixture", partial(nearest_mixture, draws=2))
     if learns_masks(name):
         monkeypatch.setattr(mixer_gallery, "LAMBDAS", (0.5,))
     config = mixer_gallery.config_of(name)
