@@ -81,13 +81,7 @@ def study_table(
     return StudyTable(terminal_text(study, levels, extra, power=power, wide=wide), levels=levels, extra=extra)
 
 
-def write_study_table(
-    tracking_uri: str,
-    study: str,
-    out: Path,
-    plan: Plan | None = None,
-    **options: Any,
-) -> StudyTable:
+def write_study_table(tracking_uri: str, study: str, out: Path, plan: Plan | None = None, **options: Any) -> StudyTable:
     """Write the tables of a study: ``table.md``, ``.csv``, ``.tex``, ``.html``, ``gains.png`` and ``.pdf``.
 
     With five arms or more over two tables or more, ``ranks.png`` and ``.pdf`` too. The folder ``out`` is made if it is

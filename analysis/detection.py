@@ -89,14 +89,10 @@ def tabulate_study(options: argparse.Namespace) -> int:
     for seed in seeds:
         own = {**protocol, "data_root": str(root), "seed": int(seed)}
         study.measure(measure, own, study.runs[study.runs["seed"] == seed])
-    tables = [
-        study.tables(
-            Metric(f"{options.layout}_{name}", "%", 2, higher_is_better=True, label=label),
-            name,
-            compare=recipe == RECIPES[options.layout],
-        )
-        for name, label in MEASURES.items()
-    ]
+    tables = []
+    for name, label in MEASURES.items():
+        metric = Metric(f"{options.layout}_{name}", "%", 2, higher_is_better=True, label=label)
+        tables.append(study.tables(metric, name, compare=recipe == RECIPES[options.layout]))
     images = next(iter(study.results.values()))["images"]
     how = (
         f"Faster R-CNN, {recipe.iterations} iterations of {recipe.batch_size} photographs; "

@@ -153,6 +153,7 @@ def test_a_library_is_imported_where_it_belongs(library: str) -> None:
     [
         ("mixlab.launching.launch", {"ray", "optuna"}, "mixlab.launching.session"),
         ("analysis.report", {"torch", "torchvision", "timm", "captum"}, "analysis.statistics.tables"),
+        ("analysis.words.rendering", {"torch", "matplotlib", "scipy.stats"}, "analysis.statistics.tables"),
     ],
 )
 def test_a_library_that_takes_seconds_is_not_imported_where_it_is_not_needed(

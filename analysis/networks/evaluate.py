@@ -166,11 +166,7 @@ def all_of(source: BatchSource, config: Config) -> tuple[Tensor, Tensor]:
 
 
 def _evaluate(
-    checkpoint: Checkpoint,
-    measure: Measure,
-    protocol: Mapping[str, Any],
-    images: int | Sequence[int],
-    data_root: Path,
+    checkpoint: Checkpoint, measure: Measure, protocol: Mapping[str, Any], images: int | Sequence[int], data_root: Path
 ) -> Result | str:
     """Return a result, or the sentence that says why there is none.
 

@@ -37,7 +37,5 @@ def with_ratios(level: LevelTable, printed: Printed) -> LevelTable:
 
 def ratio_names(printed: Printed) -> tuple[str, ...]:
     """Return the names of the columns that ``with_ratios`` adds."""
-    names: list[str] = []
-    for metric, numbers in printed.items():
-        names += [metric + RATIO, *([metric + RATIO + PAPER] if numbers else [])]
-    return tuple(names)
+    endings = {metric: (RATIO, RATIO + PAPER) if numbers else (RATIO,) for metric, numbers in printed.items()}
+    return tuple(metric + ending for metric, each in endings.items() for ending in each)
