@@ -1,10 +1,14 @@
 """What every command of the analysis does alike."""
 
 import argparse
+from pathlib import Path
 
 import pytest
 
-from analysis import command
+from analysis import command, curvature, loss_landscape
+
+NOT_ODD = "must be an odd number from 5, so that the network is in it, got"
+COMMANDS = {"curvature": curvature.main, "loss_landscape": loss_landscape.main}
 
 
 @pytest.mark.parametrize(
@@ -22,3 +26,24 @@ def test_an_interruption_says_whether_something_is_kept(
 
     assert command.run(work, command.parser("cam.py", ""), []) == 130
     assert capsys.readouterr().err == f"cam.py: interrupted; {said}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value", "sentence"),
+    [
+        ("curvature", "--sigma", "0", "--sigma must be above 0 and finite, got 0.0"),
+        ("curvature", "--draws", "1", "--draws must be at least 2, for a standard error, got 1"),
+        ("curvature", "--plane", "4", "--plane must be 0 or an odd number from 5, with the network in it, got 4"),
+        ("curvature", "--noises", "0", "--noises must be at least 1, got 0"),
+        ("loss_landscape", "--steps", "4", f"--steps {NOT_ODD} 4"),
+        ("loss_landscape", "--plane", "3", f"--plane {NOT_ODD} 3"),
+        ("loss_landscape", "--directions", "1", "--directions must be at least 2, for the plane, got 1"),
+        ("loss_landscape", "--images", "0", "--images must be at least 1, got 0"),
+    ],
+)
+def test_a_wrong_number_is_refused_before_a_store_is_opened(
+    name: str, option: str, value: str, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["any", "--tracking-uri", "sqlite:///nowhere.db", "--out", str(tmp_path / "out")]
+    assert COMMANDS[name]([*where, option, value]) == 2
+    assert capsys.readouterr().err == f"{name}.py: {sentence}\n"

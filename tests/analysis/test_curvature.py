@@ -1,5 +1,6 @@
 """The command on checkpoints in a real store: noise, eigenvalues, trace, and the plane of the first seed."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ def call(study: Any, out: Path, *options: str) -> int:
 def test_the_noise_begins_at_the_network_and_so_does_the_plane(
     trained: Any, painted: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(curvature, "leading_eigenpairs", lambda *args: leading(*args, iterations=2))
+    monkeypatch.setattr(curvature, "leading_eigenpairs", partial(curvature.leading_eigenpairs, iterations=2))
     study, _, _ = trained
     out = tmp_path / "out"
     assert call(study, out) == 0
@@ -37,26 +38,6 @@ def test_the_noise_begins_at_the_network_and_so_does_the_plane(
     assert table["noise_loss", "+ lam"] == pytest.approx(rises.mean())
     assert abs(table["first_eigenvalue", "+ lam"]) >= abs(table["second_eigenvalue", "+ lam"])
     assert "trace of the Hessian" in capsys.readouterr().out
-
-
-leading = curvature.leading_eigenpairs
-
-
-@pytest.mark.parametrize(
-    ("options", "sentence"),
-    [
-        (["--sigma", "0"], "--sigma must be above 0 and finite, got 0.0"),
-        (["--draws", "1"], "--draws must be at least 2, for a standard error, got 1"),
-        (["--plane", "4"], "--plane must be 0 or an odd number from 5, with the network in it, got 4"),
-        (["--noises", "0"], "--noises must be at least 1, got 0"),
-    ],
-)
-def test_bad_input_is_one_sentence(
-    options: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = ["any", "--tracking-uri", "sqlite:///nowhere.db", "--out", str(tmp_path / "out"), *options]
-    assert curvature.main(arguments) == 2
-    assert capsys.readouterr().err == f"curvature.py: {sentence}\n"
 
 
 def test_an_axis_of_losses_always_has_ticks() -> None:

@@ -35,20 +35,3 @@ def test_lines_planes_and_the_table_of_sharpness(
     middle = plane[(plane["first"] == 0) & (plane["second"] == 0)].set_index("arm")["loss"]
     assert centre["+ lam"] == pytest.approx(middle["+ lam"])
     assert "rise of the loss within half the reach, nats (lower is better)" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("options", "sentence"),
-    [
-        (["--steps", "4"], "--steps must be an odd number from 5, so that the network is in it, got 4"),
-        (["--plane", "3"], "--plane must be an odd number from 5, so that the network is in it, got 3"),
-        (["--directions", "1"], "--directions must be at least 2, for the plane, got 1"),
-        (["--images", "0"], "--images must be at least 1, got 0"),
-    ],
-)
-def test_bad_input_is_one_sentence(
-    options: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = ["any", "--tracking-uri", "sqlite:///nowhere.db", "--out", str(tmp_path / "out"), *options]
-    assert loss_landscape.main(arguments) == 2
-    assert capsys.readouterr().err == f"loss_landscape.py: {sentence}\n"

@@ -166,12 +166,3 @@ def test_official_images_are_those_of_the_clean_ones(monkeypatch: pytest.MonkeyP
 
 def test_all_corruptions_are_measured_by_default() -> None:
     assert set(measures.CORRUPT) == set(CORRUPTIONS + EXTRA_CORRUPTIONS)
-
-
-def test_unknown_study_is_one_sentence(trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    study, _, _ = trained
-    assert robustness.main(["ablation_tin", "--tracking-uri", study.uri, "--out", str(tmp_path / "out")]) == 2
-    assert capsys.readouterr().err == (
-        "robustness.py: there is no study 'ablation_tin'; the nearest is 'ablation_tiny'\n"
-    )
-    assert not (tmp_path / "out").exists()

@@ -17,7 +17,7 @@ from trainables.darts.search_phase import search_step
 from trainables.darts.search_run import SearchRun
 from trainables.darts.supernet import EDGES, MixedEdge, SuperNet
 from trainables.datasets.dataset import Split, Splits
-from trainables.rehearsal import Undrawn
+from trainables.rehearsal import Undrawn, Unnormalised
 from trainables.search_architecture import train
 
 SMALL = {
@@ -40,7 +40,7 @@ def test_the_published_genotypes_have_the_published_sizes_on_imagenet(
     genotype: Genotype, published: tuple[float, int]
 ) -> None:
     """Xu et al., Table 2; K-image mixing, Table 6: millions of parameters and of operations."""
-    with torch.device("meta"), Undrawn():
+    with torch.device("meta"), Undrawn(), Unnormalised():
         network = DartsNetwork(genotype, 48, 14, 1000, large=True, auxiliary=False)
         assert (round(parameters(network) / 1e6, 1), round(flops(network, (3, 224, 224)) / 1e6)) == published
 
