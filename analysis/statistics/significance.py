@@ -19,8 +19,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
-from analysis.statistics.scaling import scaled
-
 ALPHA = 0.05
 FEWEST_PAIRS = 6  # 2 / 2^6 is the first that is below 0.05
 EXACT_UP_TO = 20  # pairs of one comparison; 2^20 sums take 8 MB
@@ -54,6 +52,20 @@ def mean_and_sd(values: ArrayLike) -> tuple[float, float]:
     x, exponent = scaled(values)
     mean = float(np.ldexp(x.mean(), exponent[0])) if x.size else math.nan
     return mean, float(np.ldexp(x.std(ddof=1), exponent[0])) if x.size > 1 else math.nan
+
+
+def scaled(values: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """Return values divided along their last axis by a power of two, for a largest from 1/2 to 1, and its exponent.
+
+    Beyond 1e154 the square of a value is infinite, and below 1e-162 it is zero: a test would compare infinity with
+    infinity and find a difference where there is none. Such a division is exact, so a quotient of results that grow
+    with the values has the same bits as without it. The exponent is 0 where no value is finite or above 0; what is not
+    finite stays so.
+    """
+    x = np.asarray(values, dtype=float)
+    largest = np.max(np.abs(x), axis=-1, keepdims=True, initial=0.0, where=np.isfinite(x))
+    exponents = np.frexp(largest)[1]
+    return np.ldexp(x, -exponents), exponents
 
 
 def sign_flip_p(differences: ArrayLike) -> float:

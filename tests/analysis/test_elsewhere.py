@@ -72,7 +72,7 @@ def test_checkpoints_are_read_from_mlflow_alone(own_trained: Any, tmp_path: Path
 
 @pytest.mark.slow
 @needs_chromium
-def test_the_page_fits_a_laptop_and_a_telephone(track: Any, make_plan: Any, tmp_path: Path) -> None:
+def test_the_page_fits_a_laptop_and_a_telephone(painted: None, track: Any, make_plan: Any, tmp_path: Path) -> None:
     study, plan = track(), make_plan(seeds=2, factors={"mixer": ("cutmix", "a_mixer_with_a_very_long_name_indeed")})
     study.add_plan(plan)
     bins = {"epochs": [1, 2], "lam_drawn": [[0.1] * 10] * 2, "lam_learned": [[0.1] * 10] * 2}

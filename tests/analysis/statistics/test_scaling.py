@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from analysis.statistics.power import seeds_needed
-from analysis.statistics.scaling import scaled
 from analysis.statistics.sequential import family_wealth
-from analysis.statistics.significance import family_p, mean_and_sd, mean_interval, sign_flip_p
+from analysis.statistics.significance import family_p, mean_and_sd, mean_interval, scaled, sign_flip_p
 
 UNITS = (2.0**-900, 2.0**-40, 2.0**40, 2.0**900)  # powers of two, so that every bit must stay
 RNG = np.random.default_rng(0)
@@ -21,7 +20,6 @@ def test_the_largest_is_between_a_half_and_one_and_the_rest_stays_in_proportion(
     assert (found[1] == 0).all()
     assert np.isinf(found[2, 1])
     assert found[2, 2] == pytest.approx(2 * found[2, 0], rel=1e-3)  # of which few bits are left
-    assert scaled([[1.0, 2.0], [64.0, 3.0]], axis=None)[0].tolist() == [[1 / 128, 2 / 128], [64 / 128, 3 / 128]]
     assert scaled(np.empty((0, 3)))[0].shape == (0, 3)
 
 
