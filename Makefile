@@ -7,7 +7,9 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 CIFAR10 := $(BIN)/python -c "from pathlib import Path; from trainables.datasets import DATASETS; DATASETS['cifar10'].prepare(Path('data'))"
 
-LONGEST := tests/mixlab/test_losses.py tests/mixlab/cluster/test_several_gpus.py tests/studies/test_end_to_end.py
+LONGEST := tests/mixlab/test_slurm.py tests/mixlab/test_losses.py tests/mixlab/test_search_disturbed.py \
+    tests/mixlab/test_outages.py tests/studies/test_killed.py tests/docker/test_topology.py \
+    tests/mixlab/cluster/test_several_gpus.py
 
 # Each file is compiled once for all processes of the tests, also where the environment says otherwise.
 export PYTHONDONTWRITEBYTECODE :=
