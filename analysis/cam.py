@@ -50,7 +50,7 @@ def grad_cam(network: Network, images: Tensor, classes: Tensor) -> Tensor:
     """
     if type(network.backbone).grid is not Backbone.grid:
         name = type(network.backbone).__name__
-        raise ValueError(f"Grad-CAM needs a network that ends with the mean of a map of places, which {name} does not")
+        raise ValueError(f"Grad-CAM needs a network that ends with the mean of a map, which {name} does not")
     explained = LayerGradCam(network, network.backbone.stages[-1])
     maps = explained.attribute(images, target=classes, relu_attributions=True, attr_dim_summation=True)
     return maps.detach().squeeze(1)
@@ -65,7 +65,7 @@ def half_mixed(images: Tensor) -> Tensor:
 def mixtures(network: Network, config: Config, images: Tensor, labels: Tensor) -> tuple[Tensor, list[float]]:
     """Return each image (N, C, H, W) in [0, 1] mixed with the next, and what the first of the two weighs in the label.
 
-    A mixer of hidden maps, which are no images, raises ``ValueError``.
+    A mixer of hidden maps, which are not images, raises ``ValueError``.
     """
     if config.mixer in ALONE:
         return half_mixed(images), [HALF] * len(images)

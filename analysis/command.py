@@ -1,4 +1,4 @@
-"""The parts that the commands of the analysis share: options, reading a study, patience with MLflow, and the end."""
+"""The parts that the commands of the analysis share: options, reading a study, exit codes and messages."""
 
 import argparse
 import os

@@ -4,7 +4,7 @@
     python analysis/composites.py --dataset imagenet --num-images 5 --mixers dcutmix,saliency_dcutmix
 
 Every mixer gets the same test images. A bar is what a class weighs in the label of a composite. No network is needed.
-The command writes composites.png, .pdf and .csv, one row a bar, into results/composites.
+The command writes composites.png, .pdf and .csv, one row per bar, into results/composites.
 """
 
 import argparse

@@ -126,7 +126,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--sigma", type=float, default=0.03, metavar="S", help="most noise, standard deviation (default: %(default)s)")
     add("--noises", type=int, default=3, metavar="N", help="draws of the noise, averaged (default: %(default)s)")
     add("--draws", type=int, default=30, metavar="N", help="draws for the trace (default: %(default)s)")
-    add("--plane", type=int, default=11, metavar="N", help="points a side of the plane; 0: none (default: %(default)s)")
+    add("--plane", type=int, default=11, metavar="N", help="points per side of the plane, or 0 (default: %(default)s)")
     return command.run(draw, parser, argv)
 
 

@@ -90,7 +90,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
     if options.mixer is None:
         runs = runs[~runs.get(f"{CONFIG}mixer", pd.Series("", runs.index)).isin(ALONE)]
         for arm in sorted(set(study.runs["arm"]) - set(runs["arm"])):
-            print(f"mixed_accuracy.py: left out: {arm!r}, which mixes no two images; see --mixer", file=sys.stderr)
+            print(f"mixed_accuracy.py: left out: {arm!r}, which does not mix images; see --mixer", file=sys.stderr)
     protocol = {"kind": "mixed accuracy", "version": VERSION, "mixer": options.mixer, "draws": options.draws}
     study.measure(measure, protocol, runs)
     tables = {name: study.tables(metric, name) for name, metric in MEASURES.items()}

@@ -121,7 +121,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
     details = [markdown(HEADINGS[metric], levels) for metric, levels in tables.items()]
     points = study.points(reliability_points)
     caption = (
-        f"{next(iter(results.values()))['images']} test images a network, 15 bins of equal width; "
+        f"{next(iter(results.values()))['images']} test images for each network, 15 bins of equal width; "
         f"{line_and_band(points, 'predictions of all seeds together')}; dotted: confidence and accuracy agree. "
         f"Bins of fewer than {FEWEST} predictions count in the ECE and are not drawn. "
         f"{provenance_text(*tables['ece'])}"

@@ -85,7 +85,7 @@ def write_page(found: SearchReport, out: Path) -> Path:
 
 def _setting(search: SearchRecord) -> str:
     plan = search.plan
-    how = f"{plan['per_arm']} trials an arm by {plan['sampler']}, stopped early by {plan['scheduler']}"
+    how = f"{plan['per_arm']} trials per arm by {plan['sampler']}, stopped early by {plan['scheduler']}"
     return (
         f"<p>{html.escape(how)}, to {plan['direction']} {html.escape(plan['objective'])} on held-out images. "
         "A winner's value in the search is the best of many and so too good; compare the confirmed ones. A trial that "

@@ -5,8 +5,8 @@
 
 Every image is mixed with two others ten times, its own share always a third. Its uncertainty is the coefficient of
 variation of the loss over those mixtures: the standard deviation over the mean. It costs as much as ten passes over the
-images. The command needs the run's ``model.pt``, and writes into results/uncertainty: scores.csv, a row an image, which
-``subset.scores`` takes, and extremes.png and .pdf, the most and the least uncertain images.
+images. The command needs the run's ``model.pt``, and writes into results/uncertainty: scores.csv, one row per image,
+which ``subset.scores`` takes, and extremes.png and .pdf, the most and the least uncertain images.
 """
 
 import argparse

@@ -35,7 +35,7 @@ def mixer_of(network: Network, config: Config) -> Mix:
     One without a second image, or with weights besides the network's, raises ``ValueError``.
     """
     if config.mixer in ALONE:
-        raise ValueError(f"mixer {config.mixer!r} mixes no two images")
+        raise ValueError(f"mixer {config.mixer!r} does not mix two images")
     if needs_weights(config.mixer):
         raise ValueError(f"mixer {config.mixer!r} needs weights of another network, which are not kept with a run")
     mixer = MIXERS[config.mixer]

@@ -35,7 +35,7 @@ def in_ray(
         arguments: the same for every call.
 
     Raises:
-        BadInput: nobody answers at the address.
+        BadInput: no cluster answers at the address.
         HeadLost: the cluster's head has died; what was yielded before is not lost.
         ValueError, OSError: as the function raised it. Any other error, such as that of a worker without a package, is
             yielded as a sentence.

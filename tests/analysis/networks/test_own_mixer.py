@@ -74,5 +74,5 @@ def test_automix_mixes_by_the_block_that_was_kept_and_not_without_it() -> None:
 
 def test_a_mixer_of_one_image_is_refused() -> None:
     network, config = network_with("none")
-    with pytest.raises(ValueError, match="'none' mixes no two images"):
+    with pytest.raises(ValueError, match="'none' does not mix two images"):
         mixer_of(network, config)
