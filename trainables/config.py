@@ -6,9 +6,9 @@
 import functools
 import inspect
 import typing
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, TypeVar, cast
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -24,6 +24,7 @@ from trainables.optimiser_config import OptimiserConfig
 from trainables.ranges import Count, Init, NotNegative, Pretrained, Share, ShareBelowOne
 from trainables.schedules import ScheduleConfig, check_schedule
 
+C = TypeVar("C", bound=DataConfig)
 NO_SUMIX = SUMixTerms(lam="fixed", regulariser="none")
 RELEASED_AUTOMIX = AutoMixDefinition()
 
@@ -104,14 +105,9 @@ def parse(config: Mapping[str, Any]) -> Config:
 
     Missing keys take their defaults. ``ValueError``, one sentence, names the key, the value and the valid ones.
     """
-    top, sections, options = _split_keys(config)
-    values = {key: checked(key, top[key], kind) for key, kind in annotations(Config).items() if key in top}
-    for section, name in SECTIONS.items():
-        default = getattr(DEFAULTS, name)
-        kinds = annotations(default.__class__)
-        given = {k: checked(f"{section}.{k}", v, kinds[k]) for k, v in sections[section].items()}
-        values[name] = replace(default, **given)
-    parsed = Config(**values)
+    options = {key.removeprefix("mixer."): value for key, value in config.items() if key.startswith("mixer.")}
+    others = {key: value for key, value in config.items() if not key.startswith("mixer.")}
+    parsed = typed(others, DEFAULTS, SECTIONS, known=[*flatten(DEFAULTS), "mixer.alpha"])
     require_known("dataset", parsed.dataset, DATASETS)
     require_known("mixer", parsed.mixer, MIXERS)
     require_backbone(parsed.backbone)
@@ -123,7 +119,28 @@ def parse(config: Mapping[str, Any]) -> Config:
     return parsed
 
 
-def flatten(config: Config) -> dict[str, Any]:
+def typed(given: Mapping[str, Any], default: C, sections: Mapping[str, str], known: Sequence[str]) -> C:
+    """Return ``default`` with the values of dotted keys, each checked; raise ``ValueError`` for a key not ``known``.
+
+    The sections are the parts of keys before a dot, each with the field that holds its values.
+    """
+    for key in given:
+        require_known("key", key, known)
+    own_kinds = annotations(cast(Any, type(default)))
+    values: dict[str, Any] = {}
+    nested: dict[str, dict[str, Any]] = {name: {} for name in sections.values()}
+    for key, value in given.items():
+        section, dot, name = key.partition(".")
+        if dot:
+            kind = annotations(getattr(default, sections[section]).__class__)[name]
+            nested[sections[section]][name] = checked(key, value, kind)
+        else:
+            values[key] = checked(key, value, own_kinds[key])
+    values |= {name: replace(getattr(default, name), **new) for name, new in nested.items()}
+    return replace(default, **values)
+
+
+def flatten(config: DataConfig) -> dict[str, Any]:
     """Return the flat form with every default written out; ``parse`` of it gives ``config`` again."""
     flat: dict[str, Any] = {}
     for key, value in asdict(config).items():
@@ -176,26 +193,6 @@ def mixer_options(mixer: str, given: Mapping[str, Any]) -> dict[str, Any]:
     if "alpha" in options and not 0 < options["alpha"] < float("inf"):
         raise ValueError(f"mixer.alpha must be above 0 and finite, got {options['alpha']}")
     return options
-
-
-def _split_keys(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Any]], dict[str, Any]]:
-    """Return the keys of ``Config``, of each of ``SECTIONS`` and of the mixer; raise for an unknown key."""
-    top: dict[str, Any] = {}
-    sections: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
-    options: dict[str, Any] = {}
-    known = [f.name for f in fields(Config) if f.name not in {*SECTIONS.values(), "mixer_options"}]
-    known += [f"{section}.{f.name}" for section, name in SECTIONS.items() for f in fields(getattr(DEFAULTS, name))]
-    for key, value in config.items():
-        section, dot, name = key.partition(".")
-        if dot and section == "mixer":
-            options[name] = value
-            continue
-        require_known("key", key, [*known, "mixer.alpha"])
-        if dot:
-            sections[section][name] = value
-        else:
-            top[key] = value
-    return top, sections, options
 
 
 @functools.cache

@@ -1,14 +1,15 @@
 """The configuration of an architecture search and of the training of the found network, with the paper's defaults."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from trainables.config import annotations, checked, require_known
+from trainables.config import flatten, typed
 from trainables.darts.genotype import OPERATION_NAMES, PUBLISHED, Genotype, read_genotype
 from trainables.darts.retrain_config import AS_SEARCHED, RetrainConfig, check_retraining, retrained_images
 from trainables.datasets import DATASETS
 from trainables.datasets.data_config import NO_SUBSET, DataConfig, check_data
+from trainables.known import require_known
 from trainables.ranges import Count, NotNegative, Positive, ShareBelowOne
 
 # Keys with a dot: the part before it, and the field of ``SearchConfig`` that holds their values.
@@ -69,19 +70,7 @@ DEFAULTS = SearchConfig()
 
 def parse(config: Mapping[str, Any]) -> SearchConfig:
     """Return the typed form of dotted keys; ``ValueError``, one sentence, names a wrong key and the valid values."""
-    sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS.values()}
-    kinds = annotations(SearchConfig)
-    values: dict[str, Any] = {}
-    for key, value in config.items():
-        require_known("key", key, flatten(DEFAULTS))
-        section, dot, name = key.partition(".")
-        if dot:
-            kind = annotations(getattr(DEFAULTS, SECTIONS[section]).__class__)[name]
-            sections[SECTIONS[section]][name] = checked(key, value, kind)
-        else:
-            values[key] = checked(key, value, kinds[key])
-    nested = {name: replace(getattr(DEFAULTS, name), **given) for name, given in sections.items()}
-    parsed = replace(DEFAULTS, **values, **nested)
+    parsed = typed(config, DEFAULTS, SECTIONS, known=list(flatten(DEFAULTS)))
     _check(parsed)
     return parsed
 
@@ -124,15 +113,6 @@ def _check_search(config: SearchConfig) -> None:
         )
     if DATASETS[config.dataset].image_shape != (3, 32, 32) or config.image_size not in (None, 32):
         raise ValueError(f"a search is for images of 32 pixels in three channels, got dataset {config.dataset!r}")
-
-
-def flatten(config: SearchConfig) -> dict[str, Any]:
-    """Return the flat form with every default written out; ``parse`` of it gives ``config`` again."""
-    values = asdict(config)
-    flat = {field.name: values[field.name] for field in fields(config) if field.name not in SECTIONS.values()}
-    for prefix, name in SECTIONS.items():
-        flat.update({f"{prefix}.{key}": value for key, value in values[name].items()})
-    return flat
 
 
 # Options that have been added since the first version, each with the value that leaves every number as it was.
