@@ -11,13 +11,13 @@ from torchvision.ops import stochastic_depth
 
 from trainables.backbones.modes import evaluation_mode
 from trainables.darts.genotype import NODES, Edges, Genotype
-from trainables.darts.operations import OPERATIONS, cell_inputs
+from trainables.darts.operations import OPERATIONS, Widths, cell_inputs, sizes_of_cells
 
 
 class Cell(nn.Module):
     """Two inputs, and nodes that each add up the operations on two earlier states; the nodes side by side come out."""
 
-    def __init__(self, edges: Edges, widths: tuple[int, int, int], *, halves: bool, after_halving: bool) -> None:
+    def __init__(self, edges: Edges, widths: Widths, *, halves: bool, after_halving: bool) -> None:
         super().__init__()
         self.first, self.second = cell_inputs(widths, after_halving=after_halving, affine=True)
         self.inputs = [state for _, state in edges]
@@ -68,16 +68,12 @@ class DartsNetwork(nn.Module):
         else:
             self.stem = nn.Sequential(nn.Conv2d(3, stem, 3, padding=1, bias=False), nn.BatchNorm2d(stem))
             self.second_stem = nn.Identity()
-        halved_at = (cells // 3, 2 * cells // 3)
-        self.auxiliary_after = halved_at[1]
-        before_last, last, width = stem, stem, channels
-        self.cells, after_halving = nn.ModuleList(), large
-        for place in range(cells):
-            halves = place in halved_at
-            width *= 2 if halves else 1
+        self.auxiliary_after = 2 * cells // 3
+        self.cells = nn.ModuleList()
+        for place, (widths, halves, after_halving) in enumerate(sizes_of_cells(cells, channels, stem, large)):
             edges = genotype.reduce if halves else genotype.normal
-            self.cells.append(Cell(edges, (before_last, last, width), halves=halves, after_halving=after_halving))
-            before_last, last, after_halving = last, NODES * width, halves
+            self.cells.append(Cell(edges, widths, halves=halves, after_halving=after_halving))
+            last = NODES * widths[2]
             if place == self.auxiliary_after:
                 second = _auxiliary_head(last, num_classes, large) if auxiliary else None
                 self.auxiliary: nn.Module | None = second

@@ -3,10 +3,16 @@
 Shape letters: B batch, C channels, H height, W width.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
+
+from trainables.darts.genotype import NODES
+
+Widths = tuple[
+    int, int, int
+]  # channels of the output of the last cell but one, of the last one's, and of a cell's nodes
 
 
 class Zero(nn.Module):
@@ -44,8 +50,21 @@ def pointwise(width: int, out_width: int, affine: bool) -> nn.Sequential:
     )
 
 
-def cell_inputs(widths: tuple[int, int, int], *, after_halving: bool, affine: bool) -> tuple[nn.Module, nn.Module]:
-    """Return what brings the outputs of the last two cells, ``widths[:2]`` wide, to one size and to ``widths[2]``."""
+def sizes_of_cells(cells: int, channels: int, stem: int, after_halving: bool) -> Iterator[tuple[Widths, bool, bool]]:
+    """Yield the widths of each cell in a row, whether it halves the map, and whether it comes after a map was halved.
+
+    The cells at a third and at two thirds halve the map and double the width; the first is ``channels`` wide.
+    """
+    before_last, last, width = stem, stem, channels
+    for place in range(cells):
+        halves = place in (cells // 3, 2 * cells // 3)
+        width *= 2 if halves else 1
+        yield (before_last, last, width), halves, after_halving
+        before_last, last, after_halving = last, NODES * width, halves
+
+
+def cell_inputs(widths: Widths, *, after_halving: bool, affine: bool) -> tuple[nn.Module, nn.Module]:
+    """Return the modules that bring the outputs of the last two cells to one size and to the cell's own width."""
     before_last, last, width = widths
     first = HalvedMap(before_last, width, affine) if after_halving else pointwise(before_last, width, affine)
     return first, pointwise(last, width, affine)

@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from trainables.darts.genotype import NODES, Edges, Genotype
-from trainables.darts.operations import OPERATIONS, cell_inputs
+from trainables.darts.operations import OPERATIONS, Widths, cell_inputs, sizes_of_cells
 
 EDGES = tuple((node, state) for node in range(NODES) for state in range(node + 2))  # 14
 INTO = [[edge for edge, (to, _) in enumerate(EDGES) if to == node] for node in range(NODES)]  # edges into each node
@@ -48,13 +48,7 @@ class MixedCell(nn.Module):
     """A cell with an edge from every state to every later node."""
 
     def __init__(
-        self,
-        operations: Sequence[str],
-        widths: tuple[int, int, int],
-        partial: int,
-        *,
-        halves: bool,
-        after_halving: bool,
+        self, operations: Sequence[str], widths: Widths, partial: int, *, halves: bool, after_halving: bool
     ) -> None:
         super().__init__()
         self.halves = halves
@@ -82,15 +76,10 @@ class SuperNet(nn.Module):
         self.names = tuple(operations)
         stem = 3 * channels
         self.stem = nn.Sequential(nn.Conv2d(3, stem, 3, padding=1, bias=False), nn.BatchNorm2d(stem))
-        before_last, last, width, after_halving = stem, stem, channels, False
         self.cells = nn.ModuleList()
-        for place in range(cells):
-            halves = place in (cells // 3, 2 * cells // 3)
-            width *= 2 if halves else 1
-            widths = (before_last, last, width)
+        for widths, halves, after_halving in sizes_of_cells(cells, channels, stem, False):
             self.cells.append(MixedCell(operations, widths, partial, halves=halves, after_halving=after_halving))
-            before_last, last, after_halving = last, NODES * width, halves
-        self.head = nn.Linear(last, num_classes)
+        self.head = nn.Linear(NODES * widths[2], num_classes)
 
         def drawn(*shape: int) -> nn.Parameter:
             return nn.Parameter(INITIAL * torch.randn(*shape, generator=rng))
