@@ -26,10 +26,6 @@ class Size(NamedTuple):
     heads: int
 
 
-DEIT_SMALL = Size(patch=16, width=384, depth=12, heads=6)
-VIT_TINY_32 = Size(patch=4, width=96, depth=4, heads=3)  # 64 patches of an image of 32 pixels
-
-
 class Tokens(nn.Module):
     """The stem: it turns an image into its class token and patches, each with its position embedding added."""
 
@@ -112,7 +108,7 @@ class DeiT(Backbone):
 
 # constructor(num_classes=..., in_channels=3, image_size=..., drop_path=0.0)
 # 22.1 M parameters at 224 pixels and 1000 classes; the paper's drop-path is 0.1.
-deit_small = partial(DeiT, DEIT_SMALL)
+deit_small = partial(DeiT, Size(patch=16, width=384, depth=12, heads=6))
 # 0.46 M: DeiT with a quarter of the width and a third of the depth, which cuts 32 pixels into 8 x 8 patches and learns
 # small images on a laptop's processor; no paper has it.
-vit_tiny_32 = partial(DeiT, VIT_TINY_32, image_size=32)
+vit_tiny_32 = partial(DeiT, Size(patch=4, width=96, depth=4, heads=3), image_size=32)

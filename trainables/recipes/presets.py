@@ -30,25 +30,12 @@ LAPTOP: Recipe = {
 # The values that `--preset` changes in a study: configuration keys, and the number of seeds.
 PRESETS: dict[str, Recipe] = {
     "paper": {},
-    "quick": {  # minutes
-        **LAPTOP,
-        "train_images": 4000,
-        "epochs": 3,
-    },
-    "smoke": {  # shows that it runs
-        **LAPTOP,
-        "train_images": 300,
-        "test_images": 1000,
-        "epochs": 2,
-        "seeds": 1,
-    },
+    "quick": {**LAPTOP, "train_images": 4000, "epochs": 3},  # minutes
+    "smoke": {**LAPTOP, "train_images": 300, "test_images": 1000, "epochs": 2, "seeds": 1},  # shows that it runs
 }
 
 # For a study whose own data set cannot be fetched automatically: its short presets run on CIFAR-10.
-ON_CIFAR10: dict[str, Recipe] = {
-    "quick": {"dataset": "cifar10"},
-    "smoke": {"dataset": "cifar10"},
-}
+ON_CIFAR10: dict[str, Recipe] = {"quick": {"dataset": "cifar10"}, "smoke": {"dataset": "cifar10"}}
 
 # For a study of transformers: its short presets train one, for images of 32 pixels.
 _TRANSFORMER: Recipe = {
