@@ -164,9 +164,8 @@ def summary(levels: Sequence[LevelTable]) -> str:
 def _configuration(runs: pd.DataFrame, factors: Sequence[str]) -> str:
     shared, cells = configuration(runs, factors)
     cells.columns = [str(name).removeprefix(FACTOR).removeprefix(CONFIG) for name in cells.columns]
-    return (
-        f"<h3>Of each arm</h3>\n{html_grid(cells, words=True)}\n<h3>Of every run</h3>\n{html_grid(shared, words=True)}"
-    )
+    tables = {"Of each arm": cells, "Of every run": shared}
+    return "\n".join(f"<h3>{heading}</h3>\n{html_grid(table, words=True)}" for heading, table in tables.items())
 
 
 def _failures(runs: pd.DataFrame, factors: Sequence[str]) -> str:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from analysis import command
 from analysis.figures.search_plots import numeric, plot_history, plot_importance, plot_map, plot_parallel, plot_slices
@@ -95,18 +94,17 @@ def _setting(search: SearchRecord) -> str:
 
 def _arm(arm: Tuned, found: SearchReport) -> str:
     objective, axes = found.search.plan["objective"], numeric(arm)
-    figures: list[tuple[str, Figure]] = [("Optimisation history", plot_history(arm, objective))]
+    figures = {"Optimisation history": plot_history(arm, objective)}
     if len(axes) > 1:
-        figures.append((f"Map of {axes[0]} and {axes[1]}", plot_map(arm, axes[0], axes[1], objective)))
+        figures[f"Map of {axes[0]} and {axes[1]}"] = plot_map(arm, axes[0], axes[1], objective)
     if arm.complete:
-        figures += [("Slices", plot_slices(arm, objective)), ("Parallel coordinates", plot_parallel(arm, objective))]
+        figures |= {"Slices": plot_slices(arm, objective), "Parallel coordinates": plot_parallel(arm, objective)}
     parts = []
     if arm in found.search.raced:
         words = html.escape(race_sentence(arm, len(found.search.plan["search_seeds"])))
         parts.append(f"<h3>Race</h3><p>{words}</p>{html_grid(race_table(arm), words=True)}")
-    parts += [
-        f"<h3>{html.escape(name)}</h3>{page.image(page.png(figure), f'{name}, {arm.name}')}" for name, figure in figures
-    ]
+    for name, figure in figures.items():
+        parts.append(f"<h3>{html.escape(name)}</h3>{page.image(page.png(figure), f'{name}, {arm.name}')}")
     seen = found.landscapes[arm.name]
     parts.append(f"<h3>Importance ({EVALUATOR})</h3><p>{html.escape(_importance_text(seen))}</p>")
     if len(seen.importance):

@@ -230,11 +230,7 @@ def _decided(tables: Sequence[LevelTable], rest: Mapping[str, Any]) -> list[Leve
         table["verdict"] = [said.get(arm, "") for arm in table.index]
         table["win"] = table["verdict"] == WIN
         with_pairs = [index for index in mine if able[index] and rest["budget"] is not None]
-        by_arm = {found[index][1]: evidence[index, : _last(seen[index])] for index in with_pairs}
+        known = {index: np.flatnonzero(np.isfinite(seen[index])) for index in with_pairs}
+        by_arm = {found[index][1]: evidence[index, : seeds.max(initial=-1) + 1] for index, seeds in known.items()}
         decided.append(replace(level, table=table, family=family, evidence=by_arm))
     return decided
-
-
-def _last(differences: NDArray[np.float64]) -> int:
-    """Return the number of seeds up to the last known difference (S,); 0 without any."""
-    return int(max(np.flatnonzero(np.isfinite(differences)) + 1, default=0))
