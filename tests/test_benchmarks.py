@@ -29,7 +29,7 @@ def test_every_benchmark_has_a_size(runner: ModuleType) -> None:
 
 
 def test_a_measurement_is_on_the_page_with_its_spread(
-    runner: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runner: ModuleType, painted: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines, page = tmp_path / "bench.jsonl", tmp_path / "performance.md"
     monkeypatch.setenv(runner.RECORD, str(lines))

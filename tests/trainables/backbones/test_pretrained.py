@@ -33,7 +33,10 @@ THEIRS = {
 }
 
 
-@pytest.mark.parametrize("name", THEIRS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if name in ("convnext_tiny", "swin_tiny") else name for name in THEIRS],
+)
 @torch.no_grad()
 def test_a_network_with_torchvision_s_weights_computes_torchvision_s_logits(name: str) -> None:
     with Undrawn():
