@@ -21,8 +21,6 @@ COLUMNS: dict[str, tuple[str, int]] = {
 }
 Rule = Literal["none", "random", "cv", "easy", "hard", "std", "dropout", "k_centre"]
 
-Level = Annotated[float, Field(ge=0, le=10)]
-
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
@@ -33,7 +31,7 @@ class AugmentConfig:
     resize: Side | None = None  # of rrc_flip, where images are streamed: the shorter side before the crop, in pixels
     randaugment: Literal["none", "fixmatch", "increasing"] = "none"  # the set of operations
     operations: Count = 2  # how many operations RandAugment applies, one after another
-    level: Level = 9.0  # the strength of RandAugment
+    level: Annotated[float, Field(ge=0, le=10)] = 9.0  # the strength of RandAugment
     level_std: NotNegative = 0.5
     jitter: Share = 0.0  # of brightness, contrast and saturation
     hue: Hue = 0.0  # how far colours may turn; of images of three channels

@@ -50,16 +50,6 @@ class Chunk(NamedTuple):
     failures: list[str]  # one sentence for each image that is missing in the above
 
 
-class Cut(NamedTuple):
-    """The box that is cut out of one image, in pixels, and whether it is then mirrored."""
-
-    top: int
-    left: int
-    height: int
-    width: int
-    mirrored: bool
-
-
 class Decoder(torch.utils.data.Dataset[Chunk]):
     """The decoded files of a list; the view of an image depends only on the seed and on its index."""
 
@@ -85,11 +75,11 @@ class Decoder(torch.utils.data.Dataset[Chunk]):
                 kept.append(index)
             first = len(kept) - len(decoded)
             for row, (image, cut) in enumerate(zip(decoded, self._cuts(decoded, kept[first:]), strict=True), first):
-                images[row] = self._shown(image, cut).permute(1, 2, 0)
+                images[row] = self._shown(image, *cut).permute(1, 2, 0)
         return Chunk(images[: len(kept)], self.files.labels[kept], failures)
 
-    def _cuts(self, images: list[Tensor], indices: list[int]) -> list[Cut]:
-        """Return where each image is cut, and whether it is mirrored."""
+    def _cuts(self, images: list[Tensor], indices: list[int]) -> list[tuple[list[int], bool]]:
+        """Return the box that is cut out of each image, its top, left, height and width, and whether it is mirrored."""
         if not images:
             return []
         rng = Generator()
@@ -101,13 +91,14 @@ class Decoder(torch.utils.data.Dataset[Chunk]):
             heights, widths = torch.tensor([image.shape[1:] for image in images]).unbind(1)
             boxes = random_boxes(draws[:, :DRAWS], heights, widths, self.view.scale).tolist()
         mirrored = ((draws[:, DRAWS] < 0.5) & self.view.mirror).tolist()
-        return [Cut._make((*box, mirror)) for box, mirror in zip(boxes, mirrored, strict=True)]
+        return list(zip(boxes, mirrored, strict=True))
 
-    def _shown(self, image: Tensor, cut: Cut) -> Tensor:
+    def _shown(self, image: Tensor, box: list[int], mirrored: bool) -> Tensor:
         """Return the shown part, (3, S, S) uint8, of an image (3, H, W)."""
-        seen = image[:, cut.top : cut.top + cut.height, cut.left : cut.left + cut.width]
+        top, left, height, width = box
+        seen = image[:, top : top + height, left : left + width]
         square = interpolate(seen, (self.view.size, self.view.size), self.view)
-        return square.flip(2) if cut.mirrored else square
+        return square.flip(2) if mirrored else square
 
     def _resized(self, image: Tensor) -> Tensor:
         if self.view.squeeze:

@@ -17,6 +17,7 @@ ENDINGS = (
     *(".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"),
     *(".jfif", ".jpe", ".gif", ".pbm", ".pnm", ".jp2", ".avif"),
 )
+_say_once = cache(say)
 
 
 def class_names(folder: Path, num_classes: int | None = None) -> list[str]:
@@ -126,11 +127,6 @@ def _below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[str]:
         # A broken link is named when it is read; a pipe would be waited for.
         elif entry.is_file() or entry.is_symlink():
             yield entry.name
-
-
-@cache
-def _say_once(line: str) -> None:
-    say(line)
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

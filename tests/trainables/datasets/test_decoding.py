@@ -173,7 +173,7 @@ def test_a_random_crop_is_one_box_of_the_image_resized(tmp_path, picture):
     picture(tmp_path / "a.png", width=60, height=44)
     decoder = Decoder(FileList.of(tmp_path, ["a.png"], [0]), View(size=24, resize=None, scale=0.08), seed=3)
     whole = decode(tmp_path / "a.png")
-    ((top, left, height, width, _),) = decoder._cuts([whole], [0])
+    (((top, left, height, width), _),) = decoder._cuts([whole], [0])
     box = v2.functional.resized_crop(whole, top, left, height, width, [24, 24], v2.InterpolationMode.BICUBIC)
     seen = decoder.__getitems__([0]).images[0].permute(2, 0, 1)
     assert (seen.int() - box.int()).abs().max() <= 1
