@@ -14,10 +14,10 @@ from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 from trainables.backbones.backbone import Backbone, layer_defaults
 
 
-def _stem(in_channels: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(in_channels, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU(inplace=True)
-    )
+def small_stem(in_channels: int, width: int = 64) -> nn.Sequential:
+    """Return a 3x3 convolution that keeps the size of an image, a batch norm and a ReLU."""
+    conv = nn.Conv2d(in_channels, width, 3, padding=1, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(width), nn.ReLU(inplace=True))
 
 
 def _resnet(
@@ -30,7 +30,7 @@ def _resnet(
     group_width: int = 64,
 ) -> Backbone:
     full = layer_defaults(ResNet(block, blocks, groups=groups, width_per_group=group_width))
-    stages = (_stem(in_channels), full.layer1, full.layer2, full.layer3, full.layer4)
+    stages = (small_stem(in_channels), full.layer1, full.layer2, full.layer3, full.layer4)
     return Backbone(stages, num_features=512 * block.expansion, num_classes=num_classes)
 
 
@@ -44,5 +44,5 @@ resnext50 = partial(_resnet, Bottleneck, [3, 4, 6, 3], groups=32, group_width=4)
 def resnext29(*, num_classes: int, in_channels: int = 3) -> Backbone:
     """Build ResNeXt-29 4x24d of the paper's section 5.3 and of Co-Mixup: three stages, 8x8 map at 32 pixels, 4.9 M."""
     full = layer_defaults(ResNet(Bottleneck, [3, 3, 3, 1], groups=4, width_per_group=24))
-    stages = (_stem(in_channels), full.layer1, full.layer2, full.layer3)
+    stages = (small_stem(in_channels), full.layer1, full.layer2, full.layer3)
     return Backbone(stages, num_features=1024, num_classes=num_classes)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 
 from trainables.backbones.backbone import Backbone
+from trainables.backbones.resnet import small_stem
 
 
 class PaddedShortcut(nn.Module):
@@ -33,10 +34,12 @@ def _stage(blocks: int, in_width: int, width: int, stride: int) -> nn.Sequential
 
 def _resnet(depth: int, *, num_classes: int, in_channels: int = 3) -> Backbone:
     blocks = (depth - 2) // 6
-    stem = nn.Sequential(
-        nn.Conv2d(in_channels, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU(inplace=True)
+    stages = (
+        small_stem(in_channels, 16),
+        _stage(blocks, 16, 16, 1),
+        _stage(blocks, 16, 32, 2),
+        _stage(blocks, 32, 64, 2),
     )
-    stages = (stem, _stage(blocks, 16, 16, 1), _stage(blocks, 16, 32, 2), _stage(blocks, 32, 64, 2))
     return Backbone(stages, num_features=64, num_classes=num_classes)
 
 
