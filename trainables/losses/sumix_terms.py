@@ -7,23 +7,18 @@ from typing import Literal
 
 from trainables.ranges import NotNegative
 
-Preset = Literal["paper", "release"]
-Lam = Literal["fixed", "learned"]
-Regulariser = Literal["none", "s", "u", "su"]
-RawForward = Literal["train_grad", "train_nograd", "eval_nograd"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class SUMixTerms:
     """The definition and the terms of SUMix, one row of the paper's Table 6; a study writes them ``sumix.lam``, ..."""
 
-    preset: Preset = "paper"  # release: the arithmetic of the released code, ``sumix_release.py``
-    lam: Lam = "learned"
-    regulariser: Regulariser = "su"  # s: semantic distance, u: uncertainty, su: both
+    preset: Literal["paper", "release"] = "paper"  # release: the arithmetic of the released code, ``sumix_release.py``
+    lam: Literal["fixed", "learned"] = "learned"
+    regulariser: Literal["none", "s", "u", "su"] = "su"  # s: semantic distance, u: uncertainty, su: both
     zeta: NotNegative = 0.5  # weight of the regulariser, Eq. 3
     sem_scale: NotNegative = 1.0  # of the distance of Eq. 4; the paper has 1. With "release" it multiplies N
     # Ways to run the batch before mixing: with gradient, without, or without and in evaluation mode.
-    raw_forward: RawForward = "train_grad"
+    raw_forward: Literal["train_grad", "train_nograd", "eval_nograd"] = "train_grad"
     # keep: that pass moves the running statistics of batch norm too, as in the release, so that they settle sooner than
     # those of a baseline; leave: only the mixed batch moves them. The paper does not say.
     raw_statistics: Literal["keep", "leave"] = "keep"

@@ -98,11 +98,6 @@ def areas(boxes: Boxes) -> Tensor:
     return (boxes.bottom - boxes.top) * (boxes.right - boxes.left)
 
 
-def kept_share(boxes: Boxes, height: int, width: int) -> Tensor:
-    """Return the share of the pixels that lie outside each box, (B,) float32: the lambda of a pasted box."""
-    return 1 - areas(boxes) / (height * width)
-
-
 def paste(images: Tensor, partner: Tensor, boxes: Boxes, lam: Tensor, label: Label = "area") -> Mixed:
     """Fill each row's box, or the one box of all, with the same pixels of its partner (B,) int64.
 
@@ -138,4 +133,4 @@ def _paste_by_box(images: Tensor, partner: Tensor, boxes: Boxes) -> Tensor:
 def label_share(boxes: Boxes, height: int, width: int, lam: Tensor, label: Label) -> Tensor:
     """Return the weight of the row's own label, (B,) or (1,) float32; see ``paste``."""
     require_one_of("label", label, ("area", "drawn"))
-    return kept_share(boxes, height, width) if label == "area" else lam
+    return 1 - areas(boxes) / (height * width) if label == "area" else lam

@@ -8,10 +8,6 @@ from typing import Any, Literal
 
 from trainables.ranges import Count, NotNegative, Positive, Share, ShareBelowOne
 
-# The rows of AutoMix's Table 8: no slow copy; a copy of momentum 0, that is, of the same weights; a slow copy;
-# a slow copy and the cross-entropy of plain images.
-Pipeline = Literal["none", "mp_m0", "mp", "mp_ce"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class EveryMixer:
@@ -23,7 +19,9 @@ class EveryMixer:
     # Parts of a batch that are mixed by themselves, as when each of so many processes mixes its own rows; the network
     # sees them together.
     groups: Count = 1
-    pipeline: Pipeline | None = None  # None: the mixer's own, mp_ce for AutoMix and none for all others
+    # The rows of AutoMix's Table 8: no slow copy; a copy of momentum 0, that is, of the same weights; a slow copy; a
+    # slow copy and the cross-entropy of plain images. None: the mixer's own, mp_ce for AutoMix and none for all others.
+    pipeline: Literal["none", "mp_m0", "mp", "mp_ce"] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,12 +19,8 @@ from trainables.robustness import blur_and_weather, noise_and_colour
 from trainables.robustness.noise_and_colour import Pixels
 from trainables.seeds import derive_seed
 
-PIXELWISE = {
-    *("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise"),
-    *("brightness", "saturate", "contrast", "jpeg_compression", "pixelate"),
-}
 CORRUPT: dict[str, Callable[[Pixels, int, np.random.Generator], Pixels]] = {
-    name: getattr(noise_and_colour if name in PIXELWISE else blur_and_weather, name)
+    name: getattr(noise_and_colour if hasattr(noise_and_colour, name) else blur_and_weather, name)
     for name in CORRUPTIONS + EXTRA_CORRUPTIONS
 }
 
