@@ -140,7 +140,7 @@ def test_one_arm_stops_early_another_goes_on_and_a_killed_driver_decides_the_sam
     driver.process.kill()
     driver.process.wait()
     release(tmp_path)
-    folder.run(*options)
+    folder.run_here(*options)
     assert set(folder.results()) == expected
     table = pd.read_csv(tmp_path / "results" / "toy" / "paper" / "table.csv").set_index("arm")
     assert list(table["verdict"][1:]) == ["win", "given up"]
