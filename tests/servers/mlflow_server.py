@@ -30,8 +30,8 @@ class MLflowServer:
             "MLFLOW_SERVER_ALLOWED_HOSTS": self.address,
         }
         assert set(ours) <= set(service["environment"])
-        jobs = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        self.environment = {**environment, **service["environment"], **ours, **jobs}
+        small = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_WORKERS": "1"}
+        self.environment = {**environment, **service["environment"], **ours, **small}
         self.command = [{"0.0.0.0": host, "5000": str(port)}.get(word, word) for word in service["command"]]
         self.folder = folder
 
