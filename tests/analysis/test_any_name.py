@@ -22,6 +22,12 @@ from tests.analysis.words.test_rendering import Cells
 LETTERS = st.characters(exclude_categories=("Cc", "Cs"))  # these are refused
 NAMES = st.text(LETTERS | st.sampled_from("$%&_#{}[]|\\<>~^*`'\",;·\n\t /.=+"), min_size=1, max_size=8)
 MANY = st.lists(NAMES, min_size=2, max_size=3, unique=True)
+SAME_EVERY_TIME = settings(
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 
 
 class Toy:
@@ -55,13 +61,7 @@ def one_line(name: str) -> str:
     return " ".join(name.split())
 
 
-@settings(
-    deadline=None,
-    max_examples=3,
-    derandomize=True,
-    phases=[Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(SAME_EVERY_TIME, max_examples=3)
 @given(arms=MANY, factor=NAMES, levels=MANY)
 def test_any_name_is_right_in_every_rendering(
     planned_runs: Any, arms: list[str], factor: str, levels: list[str]
@@ -87,13 +87,7 @@ def test_any_name_is_right_in_every_rendering(
     assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
 
 
-@settings(
-    deadline=None,
-    max_examples=1,
-    derandomize=True,
-    phases=[Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(SAME_EVERY_TIME, max_examples=1)
 @given(arms=MANY, levels=MANY)
 def test_any_name_comes_back_from_mlflow(track: Any, tmp_path: Path, arms: list[str], levels: list[str]) -> None:
     plan = drawn_plan(arms, "size", levels)
