@@ -58,7 +58,7 @@ def require_complete(
     remedy: str,
     fetch: Callable[[Path], None] | None = None,
 ) -> None:
-    """Fetch the missing part, if that is possible, and raise ``DataError``, with a remedy, for what is not there."""
+    """Fetch the missing part, if that is possible, and raise ``DataError`` with the remedy if it is not complete."""
     if fetch is not None:
         fetch(root)
     try:

@@ -22,7 +22,7 @@ def spread_cells(values: Tensor, height: int, width: int) -> Tensor:
 
 
 def move_cells(images: Tensor, cells: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Return images (B, C, H, W) in which the cell ``cells`` (B, MN) int64 of the same image is at each position.
+    """Return images (B, C, H, W) with the cell of this number, ``cells`` (B, MN) int64, at each position of an image.
 
     ``grid`` is M and N. Where a cell is a pixel too small for its position, its last row or column is repeated.
     """

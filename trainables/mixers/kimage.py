@@ -24,7 +24,7 @@ def patch_sides(phi: Tensor, height: int, width: int) -> list[tuple[Tensor, Tens
     """Return the height and width, two (B,) int64, of each of the K - 1 nested patches: the stick-breaking process.
 
     Patch k takes ``1 - v_k`` of the patch before it, where ``v_k = phi_k / ((1 - v_1) ... (1 - v_{k-1}))`` is the share
-    broken off for image k, of shares phi (B, K). That is what is left of the stick after k, over what was left before.
+    broken off for image k, of shares phi (B, K). That is the rest of the stick after k, over the rest before.
     """
     sides = []
     patch = (torch.full_like(phi[:, 0], height), torch.full_like(phi[:, 0], width))

@@ -85,7 +85,7 @@ def puzzlemix(
 
 
 def cell_saliency(saliency: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Return the share of each cell of a grid in its image's saliency (B, H, W), (B, M, N); equal shares of none."""
+    """Return each cell's share in the saliency (B, H, W) of its image, (B, M, N); equal shares if it has none."""
     cells = F.adaptive_avg_pool2d(saliency.float()[:, None], grid)[:, 0]
     total = cells.sum(dim=(1, 2), keepdim=True)
     return torch.where(total > 0, cells / total.clamp_min(torch.finfo(cells.dtype).tiny), 1 / cells[0].numel())

@@ -21,7 +21,7 @@ class SharedBatchNorm(TorchFunctionMode):
     """A block inside which batch norms in training mode take the statistics of all processes' rows."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Call ``shared_batch_norm`` for torch's, and every other function as it is."""
+        """Call ``shared_batch_norm`` in place of torch's, and every other function unchanged."""
         return (shared_batch_norm if func is F.batch_norm else func)(*args, **(kwargs or {}))
 
 
