@@ -11,8 +11,8 @@ LONGEST := tests/mixlab/test_slurm.py tests/mixlab/test_losses.py tests/mixlab/t
     tests/mixlab/test_outages.py tests/studies/test_killed.py tests/docker/test_topology.py \
     tests/mixlab/cluster/test_several_gpus.py
 
-# Each file is compiled once for all processes of the tests, also where the environment says otherwise.
-export PYTHONDONTWRITEBYTECODE :=
+# Each file is compiled once for all processes, also where the environment says otherwise.
+FAST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal
 
 .PHONY: study test test-images fast lint docs debian bench setup clean
 
@@ -24,7 +24,7 @@ study: $(INSTALLED)
 # The slow tests three at a time, the longest first: they wait for servers and clusters as long as they compute.
 test: $(INSTALLED) lint debian
 	$(CIFAR10)
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal
+	$(FAST)
 	$(BIN)/python -m pytest -m slow -n 3 --dist loadfile --no-loadscope-reorder $(LONGEST) tests
 
 # For the tests of pages, of the LaTeX tables, of two machines and of SLURM, which are skipped where these are missing.
@@ -40,7 +40,7 @@ test-images: $(INSTALLED)
 	$(BIN)/python tests/docker/image.py $(if $(STORE),--store $(STORE))
 
 fast: $(INSTALLED)
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal
+	$(FAST)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
