@@ -71,7 +71,7 @@ def lose_a_node(study: StudyFolder, cluster: ray_cluster.RayCluster) -> None:
 
 def go_on_with_the_search(search: StudyFolder, cluster: ray_cluster.RayCluster) -> None:
     """Check on another cluster that every trial of the budget exists once, and that the winner is confirmed."""
-    search.run("--address", cluster.address)
+    search.run_here("--address", cluster.address)
     states = Counter(trial.state.name for trials in search.trials().values() for trial in trials)
     assert states == {"COMPLETE": 3}
     runs = search.runs("trial")

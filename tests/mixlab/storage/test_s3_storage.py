@@ -48,7 +48,7 @@ def test_a_study_stops_and_goes_on_and_the_doctor_finds_nothing_wrong(
     assert server.whole_checkpoints(bucket, "epoch") == 1
 
     release(study.folder)
-    assert "goes on after epoch 1" in study.run(*chosen)
+    assert "goes on after epoch 1" in study.run_here(*chosen)
     assert server.files(f"{bucket}/results") == []  # what MLflow holds needs no second copy
     assert study.table("paper")  # next to the driver
     require_everything_once(study, seeds=1, epochs=3)
