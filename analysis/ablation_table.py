@@ -141,7 +141,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = command.study_parser("ablation_table.py", "The table of a study, from MLflow.")
     add = parser.add_argument
     add("--metric", help="compare this metric (default: the plan's)")
-    add("--out", type=Path, metavar="DIR", help="also write table.md, .csv, .tex, .html, gains.png, .pdf")
+    add("--out", type=command.new_folder, metavar="DIR", help="also write table.md, .csv, .tex, .html, gains.png, .pdf")
     add("--show-last-best", action="store_true", help="also show the last and the best epoch")
     ratios = "also show these, such as step_seconds, as multiples of those of the arm that an arm is compared with"
     add("--ratios", type=command.names, default=[], metavar="METRIC,...", help=ratios)

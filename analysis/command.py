@@ -18,6 +18,7 @@ EXIT_CODES = (
     "Exit codes: 0 done; 1 done, but some network could not be evaluated, which is named; 2 bad input, which one "
     "sentence explains; 130 interrupted."
 )
+PICTURES = (".pdf", ".png", ".svg")
 
 
 class NothingEvaluated(Exception):
@@ -36,8 +37,8 @@ def parser(file: str, description: str, *, tracked: bool = True, out: bool = Fal
     if tracked:
         options.add_argument("--tracking-uri", default="sqlite:///mlflow.db", help="where MLflow keeps its runs")
     if out:
-        usual, words = Path("results") / Path(file).stem, "folder of the files (default: %(default)s)"
-        options.add_argument("--out", type=Path, default=usual, metavar="DIR", help=words)
+        usual, words = f"results/{Path(file).stem}", "folder of the files (default: %(default)s)"
+        options.add_argument("--out", type=new_folder, default=usual, metavar="DIR", help=words)
     return options
 
 
@@ -52,6 +53,33 @@ def study_parser(
     options.add_argument(what, help=f"name of the {what}, e.g. {example}")
     options.add_argument("--plan", metavar="HASH", help=f"an earlier plan of the {what} (default: the one used last)")
     return options
+
+
+def new_folder(text: str) -> Path:
+    """Return a folder that need not exist, as a type of ``argparse``: it is refused if nothing can be written there."""
+    folder = Path(text)
+    nearest = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    if not nearest.is_dir():
+        raise argparse.ArgumentTypeError(f"{str(nearest)!r} is a file, and must be a folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise argparse.ArgumentTypeError(f"nothing can be written to {str(nearest)!r}: name another folder")
+    return folder
+
+
+def new_file(text: str) -> Path:
+    """Return a file that need not exist, as a type of ``argparse``: it is refused if it cannot be written."""
+    if Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is a folder: name a file in it")
+    new_folder(str(Path(text).parent))
+    return Path(text)
+
+
+def new_picture(text: str) -> Path:
+    """Return what :func:`new_file` does; a file that is no picture by its ending is refused."""
+    file = new_file(text)
+    if file.suffix not in PICTURES:
+        raise argparse.ArgumentTypeError(f"a picture ends in {', '.join(PICTURES)}, got {text!r}")
+    return file
 
 
 def names(text: str) -> list[str]:

@@ -10,7 +10,6 @@ this project (SAMix, AdAutoMix, ...), and what several sources print for one met
 import argparse
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -74,7 +73,7 @@ def show(options: argparse.Namespace) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
     parser = command.study_parser("literature.py", "Every published number of the settings of a study.")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="also write literature.csv there")
+    parser.add_argument("--out", type=command.new_folder, metavar="DIR", help="also write literature.csv there")
     return command.run(show, parser, argv)
 
 

@@ -135,7 +135,9 @@ def _show(axis: Axes, image: Tensor, text: str) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
     parser = command.parser("mixer_gallery.py", "What every mixer makes of the same two images.", tracked=False)
-    parser.add_argument("--out", type=Path, default=Path("results/mixer_gallery.png"), help="the picture")
+    parser.add_argument(
+        "--out", type=command.new_picture, default=Path("results/mixer_gallery.png"), help="the picture"
+    )
     parser.add_argument("--data-root", type=Path, default=Path("data"), metavar="DIR", help="folder of the data sets")
     return command.run(make, parser, argv)
 

@@ -1,6 +1,9 @@
 """What every command of the analysis does alike."""
 
 import argparse
+import importlib
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -47,3 +50,46 @@ def test_a_wrong_number_is_refused_before_a_store_is_opened(
     where = ["any", "--tracking-uri", "sqlite:///nowhere.db", "--out", str(tmp_path / "out")]
     assert COMMANDS[name]([*where, option, value]) == 2
     assert capsys.readouterr().err == f"{name}.py: {sentence}\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "sentence"),
+    [
+        (command.new_folder, "file/below", "'{}/file' is a file, and must be a folder"),
+        (command.new_folder, "file", "'{}/file' is a file, and must be a folder"),
+        (command.new_file, "folder", "'{}/folder' is a folder: name a file in it"),
+        (command.new_file, "file/page.html", "'{}/file' is a file, and must be a folder"),
+        (command.new_picture, "folder", "'{}/folder' is a folder: name a file in it"),
+        (command.new_picture, "picture.jpeg", "a picture ends in .pdf, .png, .svg, got '{}/picture.jpeg'"),
+        (command.new_picture, "picture", "a picture ends in .pdf, .png, .svg, got '{}/picture'"),
+    ],
+)
+def test_a_place_where_nothing_can_be_written_is_refused_before_the_work(
+    kind: Callable[[str], Path], given: str, sentence: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(argparse.ArgumentTypeError) as refusal:
+        kind(str(tmp_path / given))
+    assert str(refusal.value) == sentence.format(tmp_path)
+
+
+def test_a_folder_without_write_access_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)  # root may write everywhere
+    with pytest.raises(
+        argparse.ArgumentTypeError, match=f"nothing can be written to '{tmp_path}': name another folder"
+    ):
+        command.new_folder(str(tmp_path / "a" / "b"))
+
+
+def test_every_command_refuses_a_place_where_nothing_can_be_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    commands = [file.stem for file in Path(command.__file__).parent.glob("*.py") if '"--out"' in file.read_text()]
+    assert len(commands) > 5
+    for name in set(commands) - {"command"}:
+        with pytest.raises(SystemExit) as end:
+            importlib.import_module(f"analysis.{name}").main(["any", "--out", str(tmp_path / "file" / "below.png")])
+        assert end.value.code == 2, name
+        assert "is a file, and must be a folder" in capsys.readouterr().err
