@@ -12,7 +12,7 @@ from tests.servers import slurm
 from tests.servers.machines import make_switch, run_on_the_switch
 from tests.servers.slurm import Slurm
 from tests.study_folder import TOY, StudyFolder, toy_folder
-from tests.toy import epochs_of, hold, release
+from tests.toy import epochs_of, hold, notes, release
 from tests.waiting import wait_for
 
 ON_ITS_WAY = ("PENDING", "CONFIGURING", "RUNNING", "SIGNALING", "COMPLETING", "REQUEUED")  # states of a job
@@ -43,7 +43,10 @@ def run_on_two_nodes(folder: Path) -> None:
     make_switch()
     toy = study_folder(folder / "study", "placed")
     with slurm.running(nodes=2) as cluster:
+        hold(toy.folder, epoch=1)
         job = submit(cluster, toy.folder, "--nodes", "2")
+        wait_until(cluster, job, toy, lambda: len(notes(toy.folder, "began")) == 2)  # one on each node
+        release(toy.folder)
         wait_until(cluster, job, toy, lambda: cluster.job(job)["JobState"] == "COMPLETED")
     trained_on = [history["node"] for history in toy.results().values()]
     assert len(trained_on) == 4
