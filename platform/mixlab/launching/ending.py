@@ -82,7 +82,7 @@ def noticed(console: Console, storage: str) -> Iterator[Ending]:
 def write_out(
     tracker: Tracker, ending: Ending, record: str, tracking_uri: str, console: Console, complete: bool = True
 ) -> bool:
-    """Wait until MLflow has everything, and say what it refused.
+    """Wait until MLflow has everything, and say what it refused; what it does not take is given up.
 
     Args:
         tracker: the tracker, which receives nothing more meanwhile.
@@ -96,7 +96,8 @@ def write_out(
         Whether MLflow has everything; if it went away or refused something, that is said, and False returned.
     """
     written = tracker.drain(LOST_DRAIN_SECONDS if ending.lost else DRAIN_SECONDS) and complete
-    for line in tracker.refused:
+    refused = tracker.newly_refused()
+    for line in refused:
         console.print(f"MLflow refused a write: {line}", style="red", markup=False, soft_wrap=True)
     if not written:
         reason = f" ({shown(tracker.outage)})" if tracker.outage else ""
@@ -105,4 +106,5 @@ def write_out(
         kept = f"Nothing is lost: {record}, and the same command writes it{reason}."
         text = f"MLflow at {shown(tracking_uri)} {what}. {kept}"
         console.print(text, style="red", markup=False, soft_wrap=True)
-    return written and not tracker.refused
+        tracker.abandon()  # in a notebook it would write on, into the runs of the next launch
+    return written and not refused

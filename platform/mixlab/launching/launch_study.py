@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mixlab.errors import BadInput, first_line
+from mixlab.launching.ending import Ending, write_out
 from mixlab.launching.phase import ListedTrials, Listing
 from mixlab.launching.result import Result
 from mixlab.launching.run_phase import run_phase
@@ -13,6 +15,7 @@ from mixlab.launching.start import Start, only_driver
 from mixlab.spec.study import Study
 from mixlab.spec.trial import Trial
 from mixlab.tracking import store, views
+from mixlab.tracking.outages import is_outage
 from mixlab.tracking.tracker import Tracker
 from mixlab.uris import shown
 
@@ -52,19 +55,21 @@ def launch_study(study: Study, trials: Sequence[Trial], start: Start, folder: Pa
 def _report(study: Study, plan: Mapping[str, Any], start: Start, out: Path, tracker: Tracker, report: Any) -> Result:
     """Write the tables, plots and page from MLflow's records; attach and name them.
 
-    The exit code is 1 if there is no table, because nothing is finished or MLflow went away.
+    The exit code is 1 if MLflow lacks a part of them, or there is no table: nothing is finished, or MLflow went away.
     """
     options, console = start.options, start.console
     try:
         made = report.report(options.tracking_uri, study.name, dict(plan), out)
-    except (ValueError, OSError) as error:
-        console.print(f"no table: {str(error).splitlines()[0]}", style="red", markup=False, soft_wrap=True)
+    except Exception as error:
+        if not isinstance(error, ValueError | OSError | BadInput) and not is_outage(error):
+            raise
+        console.print(f"no table: {first_line(error)}", style="red", markup=False, soft_wrap=True)
         return Result(1, plan=plan)
     tracker.attach([*made.files, made.page])
     tracker.describe(made.summary[0], made.summary[1])
     for cell, summary in made.arm_summaries.items():
         tracker.describe(summary[0], summary[1], cell)
-    tracker.drain()
+    whole = write_out(tracker, Ending(), f"the tables are in {out}", options.tracking_uri, console)
     print(made.text)
     files = ", ".join(file.name for file in made.files)
     console.print(f"\nTable and plots, in {out}: {files}", markup=False, soft_wrap=True)
@@ -74,4 +79,4 @@ def _report(study: Study, plan: Mapping[str, Any], start: Start, out: Path, trac
     how = "open" if uri.startswith("http") else f"mlflow ui --backend-store-uri {uri}, then open"
     view = views.address(server, tracker.experiment_id, views.arms_key(study.identity))
     console.print(f"Every run in the MLflow UI: {how} {view}", markup=False, soft_wrap=True)
-    return Result(0, made.tables, made.verdicts, made.page, plan, made.files)
+    return Result(int(not whole), made.tables, made.verdicts, made.page, plan, made.files)

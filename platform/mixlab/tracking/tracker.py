@@ -44,6 +44,7 @@ class Tracker:
         self.study_run = ""
         self.arm_runs: dict[str, str] = {}
         self._writer = Writer()
+        self._returned = 0  # refused writes, by ``newly_refused``
         self.trials = TrialRuns(client, tracked, provenance, self.experiment_id, self.arm_runs, self._writer)
 
     def open(self) -> None:
@@ -54,7 +55,7 @@ class Tracker:
         """
         self._writer.put(self._open)
         if not self.drain() or self.refused:
-            self._writer.abandon()
+            self.abandon()
             late = f"it does not answer within {DRAIN_SECONDS:.0f} s"
             reason = self.refused[0] if self.refused else self.outage or late
             raise BadInput(f"cannot write to MLflow at {shown(self.client.tracking_uri)!r}: {reason}")
@@ -137,6 +138,16 @@ class Tracker:
     def refused(self) -> list[str]:
         """Return the writes that MLflow refused for good, such as one to a run that was deleted meanwhile."""
         return self._writer.refused
+
+    def newly_refused(self) -> list[str]:
+        """Return those of ``refused`` that no earlier call has returned."""
+        new = self.refused[self._returned :]
+        self._returned += len(new)
+        return new
+
+    def abandon(self) -> None:
+        """Write nothing more."""
+        self._writer.abandon()
 
     @property
     def outage(self) -> str:

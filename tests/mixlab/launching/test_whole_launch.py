@@ -12,17 +12,19 @@ import pytest
 from mlflow.tracking import MlflowClient
 from rich.console import Console
 
+from analysis import report
 from mixlab import Options, Search, Study, main, run
 from mixlab.cluster import schedule
 from mixlab.cluster.resources import Share
 from mixlab.cluster.source import End, Job, Listener, Source
-from mixlab.errors import HeadLost
+from mixlab.errors import BadInput, HeadLost
 from mixlab.launching import launch_search
 from mixlab.launching.start import Start
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.search import SearchTrial
 from mixlab.spec.state import State
 from mixlab.spec.trial import Trial
+from mixlab.tracking import names, store
 from tests.toy import SEARCH, STUDIES, Toy, score
 
 Turn = Callable[[Listener, Trial, int], object]  # called as a trial begins, with the number of those before it
@@ -116,6 +118,37 @@ def test_a_write_that_mlflow_refuses_is_exit_1_and_the_table_is_made_all_the_sam
     assert code == 1
     assert "MLflow refused a write: " in said
     assert "Table and plots, in " in said
+
+
+def test_a_table_that_mlflow_lacks_is_exit_1_and_is_made_all_the_same(
+    launch: Any, tracking_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, client, make = STUDIES["sequential"](), MlflowClient(tracking_uri), report.report
+
+    def and_delete_the_study_s_run(uri: str, name: str, *rest: Any) -> report.StudyReport:
+        made = make(uri, name, *rest)
+        experiment = store.experiment_id(client, name)
+        (run,) = store.search_runs(client, experiment, {names.LEVEL: names.STUDY_LEVELS[0]})
+        client.delete_run(run.run_id)
+        return made
+
+    monkeypatch.setattr(report, "report", and_delete_the_study_s_run)
+    code, said = launch(study)
+    assert code == 1
+    assert "MLflow refused a write: " in said
+    assert "Table and plots, in " in said
+
+
+def test_a_store_that_is_gone_when_the_table_is_made_is_exit_1_in_one_sentence(
+    launch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any) -> None:
+        raise BadInput("no MLflow store answers at --tracking-uri 'http://127.0.0.1:1'")
+
+    monkeypatch.setattr(report, "report", away)
+    code, said = launch(STUDIES["sequential"]())
+    assert code == 1
+    assert "no table: no MLflow store answers" in said
 
 
 @pytest.mark.parametrize(("failures", "code"), [(1, 0), (2, 1)])
