@@ -147,9 +147,20 @@ def map_on(function: Callable[[Any], Any], items: Iterable[Any], wanted: Share) 
 
 
 def on_every_gpu_node(function: Callable[[Any], Any], item: Any, wanted: Share) -> list[Any]:
-    """Apply ``function`` to ``item`` once on each node that has a GPU, with the resources of a trial."""
+    """Apply ``function`` to ``item`` once on each node that has a GPU, with the resources of a trial.
+
+    A node that is lost meanwhile has no answer.
+    """
     nodes = [node for node, found in alive().items() if found["Resources"].get("GPU", 0) >= wanted.gpus]
-    return _answers([call_on(node, lambda: function(item), cpus=wanted.cpus, gpus=wanted.gpus) for node in nodes])
+    calls = {node: call_on(node, lambda: function(item), cpus=wanted.cpus, gpus=wanted.gpus) for node in nodes}
+    found = []
+    for node, call in calls.items():
+        try:
+            found += _answers([call])
+        except ray.exceptions.RayError:
+            if node in alive():
+                raise
+    return found
 
 
 def _answers(tasks: list[ray.ObjectRef]) -> list[Any]:

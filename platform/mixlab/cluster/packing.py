@@ -8,11 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ray.exceptions import RayError
 from rich.console import Console
 
 from mixlab.cluster import connect
 from mixlab.cluster.resources import STEPS, Share, checked_share
-from mixlab.errors import BadInput
+from mixlab.errors import BadInput, first_line
 from mixlab.options import AUTO, Options
 from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.trial import Trial
@@ -97,8 +98,10 @@ def measure(trials: Sequence[Trial], train: CompleteTrainable, whole: Share, dat
         needed = _needed(memory, list(settings.values()), whole)
         cell = list(settings)[needed.index(max(needed))]
         nodes = connect.on_every_gpu_node(memory, settings[cell], whole)
-    except (ValueError, OSError) as error:
-        raise BadInput(f"--gpus-per-trial {AUTO}: {error}") from error
+    except (ValueError, OSError, RayError) as error:
+        raise BadInput(f"--gpus-per-trial {AUTO}: {first_line(error)}") from error
+    if not nodes:
+        raise BadInput(f"--gpus-per-trial {AUTO}: every node with a GPU has left the cluster; start one again")
     return min((Packing(needed, free, cell) for needed, free in nodes), key=lambda packing: packing.count)
 
 

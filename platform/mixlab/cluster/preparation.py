@@ -45,6 +45,8 @@ def prepare_nodes(train: CompleteTrainable, trials: Sequence[Trial], data_root: 
         try:
             fault = head.while_there(partial(ray.get, answer))
         except ray.exceptions.RayError as error:
+            if node not in alive():
+                continue  # it was lost meanwhile: no trial will run there
             last = str(error).strip().splitlines()[-1]
             fault = f"it cannot run a task ({last}); `python -m mixlab.doctor` says more"
         if fault:

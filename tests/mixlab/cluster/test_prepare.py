@@ -1,31 +1,85 @@
-"""The data sets and weights that the cells of a study need are each fetched once."""
+"""The data sets and weights that the cells of a study need are each fetched once, on every node that is there."""
 
 from pathlib import Path
 from typing import Any
 
-from mixlab.cluster import preparation
+import pytest
+import ray
+from ray.exceptions import TaskUnschedulableError
+
+from mixlab.cluster import connect, packing, preparation
+from mixlab.cluster.resources import Share
+from mixlab.errors import BadInput
 from mixlab.spec.complete import complete
 from mixlab.spec.trial import Trial
 
 
+class Toy:
+    """Remembers what it is to prepare."""
+
+    metrics = ()
+    prepared = ("dataset", "backbone")
+
+    def __init__(self, asked: list[tuple[str, str]]) -> None:
+        self.asked = asked
+
+    def __call__(self) -> None:
+        raise NotImplementedError
+
+    def prepare(self, config: Any, data_root: Path) -> None:
+        self.asked.append((config["dataset"], config["backbone"]))
+
+    def gpu_memory(self, config: Any, data_root: Path) -> tuple[float, float]:
+        raise NotImplementedError
+
+
 def test_data_and_weights_are_had_once_each(tmp_path: Path) -> None:
     asked: list[tuple[str, str]] = []
-
-    class Toy:
-        metrics = ()
-        prepared = ("dataset", "backbone")
-
-        def __call__(self) -> None:
-            raise NotImplementedError
-
-        def prepare(self, config: Any, data_root: Path) -> None:
-            asked.append((config["dataset"], config["backbone"]))
-
     trials = [
         Trial("key", "arm", {}, seed, config := {"dataset": dataset, "backbone": backbone, "lr": seed}, config)
         for seed in (0, 1)
         for dataset in ("birds", "planes")
         for backbone in ("small", "large")
     ]
-    preparation.prepare(complete(Toy()), trials, tmp_path)
+    preparation.prepare(complete(Toy(asked)), trials, tmp_path)
     assert asked == [(d, b) for d in ("birds", "planes") for b in ("small", "large")]
+
+
+def cluster_of(there: set[str], silent: str, leaves: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Ray know nodes, of which one cannot run a task: it ``leaves`` the cluster at the first, or it stays."""
+    node = {"Resources": {"CPU": 1, "GPU": 1}, "NodeManagerHostname": "host", "NodeManagerAddress": "127.0.0.1"}
+
+    def answer(asked: Any) -> Any:
+        if isinstance(asked, list):
+            return [answer(each) for each in asked]
+        if asked == silent:
+            there.difference_update({silent} if leaves else ())
+            raise TaskUnschedulableError("no such node")
+        return (2.0, 3.0) if asked == "stays" else ""
+
+    monkeypatch.setattr(ray, "get", answer)
+    for module in (preparation, connect):
+        monkeypatch.setattr(module, "alive", lambda: dict.fromkeys(sorted(there), node))
+        monkeypatch.setattr(module, "call_on", lambda name, *_, **__: name)
+    monkeypatch.setattr(packing, "_needed", lambda *_: [1.0])
+
+
+def test_a_node_that_is_lost_meanwhile_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train, trial = complete(Toy([])), Trial("key", "arm", {}, 0, {}, {})
+    cluster_of(there := {"gone"}, "gone", True, monkeypatch)
+    preparation.prepare_nodes(train, [trial], tmp_path, gpus=False)
+    assert not there
+    cluster_of({"gone", "stays"}, "gone", True, monkeypatch)
+    assert packing.measure([trial], train, Share(1, 1), tmp_path).free == 3
+    cluster_of({"gone"}, "gone", True, monkeypatch)
+    with pytest.raises(BadInput, match="every node with a GPU has left the cluster"):
+        packing.measure([trial], train, Share(1, 1), tmp_path)
+
+
+def test_a_node_that_stays_and_cannot_run_a_task_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train, trial = complete(Toy([])), Trial("key", "arm", {}, 0, {}, {})
+    cluster_of({"broken"}, "broken", False, monkeypatch)
+    with pytest.raises(BadInput, match=r"^on the node host \(127.0.0.1\): it cannot run a task \(.*no such node"):
+        preparation.prepare_nodes(train, [trial], tmp_path, gpus=False)
+    with pytest.raises(BadInput, match=r"^--gpus-per-trial auto: .*no such node"):
+        packing.measure([trial], train, Share(1, 1), tmp_path)
