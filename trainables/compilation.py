@@ -4,7 +4,6 @@
 """
 
 import copy
-import time
 from collections.abc import Callable
 from typing import Literal
 
@@ -12,6 +11,7 @@ import torch
 from torch import nn
 
 from trainables.backbones.backbone import Backbone
+from trainables.hardware import seconds_of
 
 GRAPHS = 256  # of all stages, for each shape of batch in training and in testing; torch itself takes no more
 PASSES = 3  # of each kind, of which the fastest counts: others may be using the machine
@@ -48,12 +48,5 @@ def compile_speedup(method: nn.Module, passes: Callable[[], object]) -> float:
 
 
 def _least_seconds(passes: Callable[[], object], stance: Literal["default", "force_eager"]) -> float:
-    times = []
     with torch.compiler.set_stance(stance):
-        for _ in range(PASSES):
-            start = time.perf_counter()
-            passes()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            times.append(time.perf_counter() - start)
-    return min(times)
+        return min(seconds_of(passes) for _ in range(PASSES))

@@ -1,6 +1,5 @@
 """The cost of a run in seconds and GPU memory, estimated from a few of its steps."""
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from trainables.datasets.data_config import DataConfig, on_all_images
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import dataset_of, folder_of, open_splits
 from trainables.datasets.resident import load_cached, subset
-from trainables.hardware import device
+from trainables.hardware import device, seconds_of
 from trainables.memory import MIB, ran_out
 from trainables.methods import METHODS
 from trainables.methods.inputs import inputs_of
@@ -124,11 +123,7 @@ def least_seconds(compute: Callable[[], object]) -> float:
     """Return the seconds that ``compute`` takes; of two calls the faster, unless the first takes long."""
     times: list[float] = []
     while len(times) < 2 and sum(times) < SLOW_STEP:
-        start = time.perf_counter()
-        compute()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
+        times.append(seconds_of(compute))
     return min(times)
 
 
@@ -152,9 +147,7 @@ def noise_splits(settings: DataConfig, size: int) -> Splits:
 
 def _test_seconds(run: Run) -> float:
     """Return how long a test on the images of a run takes."""
-    start = time.perf_counter()
-    run.evaluate(run.train_set)
-    return time.perf_counter() - start
+    return seconds_of(lambda: run.evaluate(run.train_set))
 
 
 def gpu_memory(settings: Config, data_root: Path) -> tuple[float, float]:

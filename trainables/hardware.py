@@ -2,6 +2,8 @@
 
 import os
 import platform
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -13,6 +15,15 @@ CUBLAS_WORKSPACE = ":4096:8"  # with which cuBLAS adds in one order; torch asks 
 def device() -> torch.device:
     """Return the GPU where there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def seconds_of(compute: Callable[[], object]) -> float:
+    """Return the seconds that ``compute`` takes, with all that it has a GPU do."""
+    start = time.perf_counter()
+    compute()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
 
 
 def set_up(*, deterministic: bool) -> None:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from trainables import cost
+from trainables import cost, hardware
 from trainables.config import Config, parse
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import dataset_of
@@ -86,7 +86,7 @@ def test_the_first_test_which_also_chooses_kernels_is_not_what_a_test_takes(
 
     run = SimpleNamespace(train_epoch=lambda _: ({}, step, {}), evaluate=evaluate, train_set=None)
     monkeypatch.setattr(cost, "_run", lambda *_: run)
-    monkeypatch.setattr(cost, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(hardware, "time", SimpleNamespace(perf_counter=lambda: now[0]))
     assert cost.step_seconds(SETTINGS, 4) == (step, estimate)
     assert next(left, None) is None
 
