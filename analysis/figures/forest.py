@@ -95,8 +95,9 @@ def _of_tables(levels: Sequence[LevelTable], arm: str, colour: str) -> list[Esti
 
 def _of_answers(answers: pd.DataFrame, arm: str, fixed: bool) -> list[Estimate]:
     found = []
+    by_answer = answers.to_dict("index")
     for question in ("here", "in general"):
-        answer = answers.to_dict("index")[arm, question]
+        answer = by_answer[arm, question]
         said = f"n = {int(answer['n'])}"
         if fixed:
             said = f"p {p_text(answer['p'])}" if answer["able"] else f"{said}, too few to claim"
