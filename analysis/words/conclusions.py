@@ -90,7 +90,7 @@ def claims(levels: Sequence[LevelTable]) -> list[str]:
 
 def verdict(levels: Sequence[LevelTable]) -> str:
     """Return a sentence on how many gains can be claimed."""
-    compared, wins = sum(level.comparisons for level in levels), len(claims(levels))
+    compared, wins = sum(level.comparisons for level in levels), sum(int(level.table["win"].sum()) for level in levels)
     if not wins:
         which = "the one comparison is not" if compared == 1 else f"none of the {compared} comparisons is"
         return f"No gain can be claimed: {which} significant."
