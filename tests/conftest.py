@@ -6,7 +6,8 @@ import gc
 import os
 import signal
 
-os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch looks: the tests put data on the CPU, and know the CPU's numbers
+if "TEST_ON_GPU" not in os.environ:  # tests/gpu alone
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch looks: most tests know the CPU's numbers
 
 import pytest
 

@@ -42,7 +42,7 @@ class Classification:
     )  # fmt: skip
     timed = (  # keys that decide how long a run takes; what SUMix adds is timed with its largest arm
         "dataset", "folder", "image_size", "test_size", "train_images", "subset.share", "test_images", "validation",
-        "evaluate", "epochs", "backbone", "batch_size", "accumulate", "precision", "compile", "mixer",
+        "evaluate", "epochs", "backbone", "batch_size", "accumulate", "precision", "compile", "cuda_graph", "mixer",
     )  # fmt: skip
     parallel = True  # several processes may train one run together
     held_out: Mapping[str, Any] = {"validation": 0.1, "evaluate": "validation"}  # what the runs of a search change
@@ -82,10 +82,11 @@ class Classification:
         from trainables.parallel.processes import accompanied
 
         settings = parsed(settings)
-        if settings.compile and processes > 1:
-            raise ValueError(
-                f"compile is for runs that one process trains: it must be False, got {processes} processes"
-            )
+        for key in ("compile", "cuda_graph"):
+            if getattr(settings, key) and processes > 1:
+                raise ValueError(
+                    f"{key} is for runs that one process trains: it must be False, got {processes} processes"
+                )
         run = settings, seed, resume_from, data_root, workers
         with accompanied(processes, train_epochs, *run):
             return train_epochs(*run, report)

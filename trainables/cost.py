@@ -10,6 +10,7 @@ from torch import Generator
 from torch.utils.flop_counter import FlopCounterMode
 
 from trainables.config import Config, mixer_options
+from trainables.cuda_graph import STEPS_TO_GRAPH
 from trainables.datasets import DATASETS
 from trainables.datasets.data_config import DataConfig, on_all_images
 from trainables.datasets.dataset import Split, Splits
@@ -33,7 +34,8 @@ SALIENCY_SHARE = 2 / 3  # of a step, which is three passes: forward, back to the
 # The settings that decide how long a step takes, besides the mixer's and SUMix's.
 OF_A_STEP = (
     *("dataset", "num_classes", "image_size", "test_size", "augment", "augment_options", "backbone", "drop_path"),
-    *("drop_block", "batch_size", "accumulate", "precision", "compile", "clean_loss", "loss", "optimiser", "ema"),
+    *("drop_block", "batch_size", "accumulate", "precision", "compile", "cuda_graph", "clean_loss", "loss"),
+    *("optimiser", "ema"),
 )
 UNKNOWN_IMAGES = 10_000  # the number of images that an estimate assumes in a folder
 CONTEXT_MIB = 800  # of a process besides its tensors: the CUDA context and libraries, which torch does not count
@@ -134,8 +136,13 @@ def step_seconds(settings: Config, size: int) -> tuple[float, float]:
     if train_seconds > SLOW_STEP:
         return train_seconds, _test_seconds(run)
     # The fastest of a few: the first also builds kernels and caches, and others may be using the machine.
-    train_seconds = min(train_seconds, run.train_epoch(1)[1], run.train_epoch(1)[1])
+    train_seconds = min(train_seconds, *(run.train_epoch(1)[1] for _ in range(_steps(settings))))
     return train_seconds, min(_test_seconds(run), _test_seconds(run))
+
+
+def _steps(settings: Config) -> int:
+    """Return the number of steps after which a step takes the time and the memory of all that follow."""
+    return 2 + (STEPS_TO_GRAPH if settings.cuda_graph else 0)
 
 
 def noise_splits(settings: DataConfig, size: int) -> Splits:
@@ -153,7 +160,8 @@ def _test_seconds(run: Run) -> float:
 def gpu_memory(settings: Config, data_root: Path) -> tuple[float, float]:
     """Return the MiB that a run needs on this process's GPU, and the MiB that are free there for runs.
 
-    The run takes two steps and a test on a batch of its own images; a data set that lives on the device is added whole.
+    The run takes a few steps and a test on a batch of its own images; a data set that lives on the device is added
+    whole.
     ``ValueError`` says that there is no GPU, or that the run does not fit it.
     """
     if not torch.cuda.is_available():
@@ -169,7 +177,7 @@ def gpu_memory(settings: Config, data_root: Path) -> tuple[float, float]:
         torch.cuda.reset_peak_memory_stats()
         free = torch.cuda.mem_get_info()[0] / MIB  # this process's context exists by now, and is not part of it
         run = _run(settings, few)
-        for epoch in (1, 2):  # the second has the optimiser's state from the start
+        for epoch in range(_steps(settings)):  # the second has the optimiser's state from the start
             run.train_epoch(epoch)
         run.evaluation()
     except RuntimeError as error:

@@ -38,6 +38,7 @@ METRICS = (
     Metric("train_seconds_total", "s", 0, None, (), "training time"),
     Metric("step_seconds", "s", 4, None, (), "training time of a step"),
     Metric("compile_speedup", "", 2, None, (), "speed of a compiled step over one that is not"),
+    Metric("graph_speedup", "", 2, None, (), "speed of a step as a CUDA graph over one that is not"),
     Metric("params", "", 0, None, (), "parameters of the network"),
     Metric("peak_memory_mib", "MiB", 0, None, (), "peak memory"),
     # Reported with SUMix.

@@ -5,6 +5,7 @@ Loshchilov, Hutter, "Decoupled Weight Decay Regularization", ICLR 2019 (arXiv:17
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
 from trainables.optimiser_config import OptimiserConfig
+from trainables.schedules import ScheduleConfig, learning_rate
 
 BETAS = (0.9, 0.999)  # of AdamW and LAMB, as in every recipe
 LAMB_EPS = 1e-6
@@ -19,15 +21,44 @@ EMBEDDINGS = ("class_token", "pos_embedding", "relative_position_bias_table", "l
 
 
 def build_optimiser(config: OptimiserConfig, lr: float, method: nn.Module) -> Optimizer:
-    """Return the optimiser of every weight of ``method``."""
+    """Return the optimiser of every weight of ``method``.
+
+    On a GPU one kernel takes the step of SGD and of AdamW, and reads the learning rate there, as a CUDA graph must.
+    """
     groups = parameter_groups(config, method)
-    if config.optimiser == "adamw":
-        return torch.optim.AdamW(groups, lr=lr, betas=BETAS, weight_decay=config.weight_decay)
     if config.optimiser == "lamb":
         return Lamb(groups, lr=lr, betas=BETAS, eps=LAMB_EPS, weight_decay=config.weight_decay)
-    return torch.optim.SGD(
-        groups, lr=lr, momentum=config.momentum, nesterov=config.nesterov, weight_decay=config.weight_decay
-    )
+    device = next(method.parameters()).device
+    on_gpu = device.type == "cuda"
+    optimiser: Optimizer
+    if config.optimiser == "adamw":
+        options: dict[str, Any] = {"betas": BETAS, "weight_decay": config.weight_decay, "capturable": on_gpu}
+        optimiser = torch.optim.AdamW(groups, lr=lr, fused=on_gpu, **options)
+    else:
+        options = {"momentum": config.momentum, "nesterov": config.nesterov, "weight_decay": config.weight_decay}
+        optimiser = torch.optim.SGD(groups, lr=lr, fused=on_gpu, **options)
+    if on_gpu:
+        for group in optimiser.param_groups:
+            group["lr"] = torch.tensor(group["lr"], device=device)
+    return optimiser
+
+
+def set_lr(optimiser: Optimizer, config: ScheduleConfig, done: float) -> None:
+    """Set the learning rate of the step that is taken when ``done`` epochs are over."""
+    for group in optimiser.param_groups:
+        own = {name: group[key] for name, key in (("lr", "peak_lr"), ("min_lr", "min_lr")) if key in group}
+        rate = learning_rate(replace(config, **own) if own else config, done)
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
+
+
+def load_optimiser(optimiser: Optimizer, state: dict[str, Any]) -> None:
+    """Load a state_dict, which may be of a run on other hardware: how a step is computed there stays as it was."""
+    for saved, group in zip(state["param_groups"], optimiser.param_groups, strict=True):
+        saved |= {key: group[key] for key in ("lr", "fused", "capturable") if key in group}
+    optimiser.load_state_dict(state)
 
 
 def parameter_groups(config: OptimiserConfig, method: nn.Module) -> list[dict[str, Any]]:

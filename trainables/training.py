@@ -6,7 +6,6 @@ interrupted and resumed after its last finished epoch ends with the same numbers
 
 import math
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,21 +17,21 @@ from trainables import memory
 from trainables.backbones.pretrained import Weights
 from trainables.compilation import compile_speedup, compile_stages
 from trainables.config import Config
+from trainables.cuda_graph import GraphedStep
 from trainables.datasets.data_config import DataConfig
 from trainables.datasets.dataset import BatchSource
 from trainables.datasets.opening import Opened, dataset_of
 from trainables.epoch import Diverged, Epoch
 from trainables.hardware import device, environment, precision_of, set_up
 from trainables.methods import build_method
-from trainables.optimisers import build_optimiser
+from trainables.optimisers import build_optimiser, load_optimiser, set_lr
 from trainables.parallel import rows
 from trainables.parallel.gradients import gradients_kept, shared
 from trainables.rehearsal import check_batches
-from trainables.schedules import learning_rate
 from trainables.seeds import derive_seed, generator
 
 TEST_BATCH = 500  # images of up to 80 pixels a side; fewer of larger ones, so that memory does not grow with them
-Tested = tuple[Tensor, Tensor]  # logits (B, L) float16 and labels (B,) of a batch, on the CPU
+Tested = tuple[Tensor, Tensor]  # logits (B, L) float16 and labels (B,) of a batch
 
 
 class Run:
@@ -59,6 +58,10 @@ class Run:
         self.optimiser = build_optimiser(settings, settings.lr, self.method)
         self.precision = precision_of(settings.precision, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == torch.float16)
+        self.mixer_rng = Generator(self.device)
+        self.sums: dict[str, Tensor] = {}  # of the loss and of the log over an epoch's images; () or (M,)
+        on_gpu = self.device.type == "cuda"
+        self.graphed = GraphedStep(settings.batch_size, self.mixer_rng) if settings.cuda_graph and on_gpu else None
         self.tested: list[Tested] = []  # batches of the test set, after the last epoch
         self.history: list[Epoch] = []
 
@@ -82,36 +85,46 @@ class Run:
         torch.manual_seed(derive_seed(self.seed, own, epoch))  # drop-path and dropout
         order = generator(self.seed, "data", epoch)
         augment = generator(self.seed, "augment", epoch, self.device)
-        mixer = generator(self.seed, "mixer", epoch, self.device)
-        sums: dict[str, Tensor] = {}
+        self.mixer_rng.manual_seed(derive_seed(self.seed, "mixer", epoch))
+        for total in self.sums.values():
+            total.zero_()
         seen = 0  # less than the training set where images that cannot be decoded are skipped
         start = time.perf_counter()
         self.method.train()
         batches = self.train_set.train_batches(self.settings.batch_size, order, augment)
-        for step, (images, labels) in enumerate(batches):
+        for number, (images, labels) in enumerate(batches):
             if self.settings.drop_last and len(images) < self.settings.batch_size:
                 continue
-            self.set_lr(epoch - 1 + step / self.steps)
-            self.optimiser.zero_grad(set_to_none=True)
-            # Batch norm sees a part at a time, and so does the mixer: "ghost batch norm" (arXiv:1705.08741).
-            parts = list(zip(images.split(self.settings.part_size), labels.split(self.settings.part_size), strict=True))
-            for part in parts:
-                with gradients_kept(self.trained, last=part is parts[-1]):
-                    loss, log = self.passes(part, mixer, len(part[0]) / len(images))
-                for name, value in {"train_loss": loss.detach(), **log}.items():
-                    # Summed on the device, in float64: reading a number each step would stall a GPU.
-                    total = value.detach().double().mean(dim=0) * len(part[0])  # () or (M,)
-                    sums[name] = sums[name] + total if name in sums else total
-            if self.settings.grad_clip is not None:
-                self.scaler.unscale_(self.optimiser)
-                torch.nn.utils.clip_grad_norm_(self.method.parameters(), self.settings.grad_clip)
-            self.scaler.step(self.optimiser)
-            self.scaler.update()
-            self.method.after_step((epoch - 1 + (step + 1) / self.steps) / self.settings.epochs)
+            set_lr(self.optimiser, self.settings, epoch - 1 + number / self.steps)
+            if self.graphed is None:
+                self.update(images, labels)
+            else:
+                self.graphed(self.update, images, labels)
+            self.method.after_step((epoch - 1 + (number + 1) / self.steps) / self.settings.epochs)
             seen += len(images)
-        means = {name: float(total) / seen for name, total in sums.items() if not total.ndim}
-        histograms = {name: tuple(float(bin) / seen for bin in total) for name, total in sums.items() if total.ndim}
+        means = {name: float(total) / seen for name, total in self.sums.items() if not total.ndim}
+        histograms = {
+            name: tuple(float(bin) / seen for bin in total) for name, total in self.sums.items() if total.ndim
+        }
         return means, time.perf_counter() - start, histograms
+
+    def update(self, images: Tensor, labels: Tensor) -> None:
+        """Take a step of the optimiser on a batch, and add its loss and log to ``sums``."""
+        self.optimiser.zero_grad(set_to_none=True)
+        # Batch norm sees a part at a time, and so does the mixer: "ghost batch norm" (arXiv:1705.08741).
+        parts = list(zip(images.split(self.settings.part_size), labels.split(self.settings.part_size), strict=True))
+        for part in parts:
+            with gradients_kept(self.trained, last=part is parts[-1]):
+                loss, log = self.passes(part, self.mixer_rng, len(part[0]) / len(images))
+            for name, value in {"train_loss": loss.detach(), **log}.items():
+                # Summed on the device, in float64: reading a number each step would stall a GPU.
+                total = value.detach().double().mean(dim=0) * len(part[0])
+                self.sums.setdefault(name, torch.zeros_like(total)).add_(total)
+        if self.settings.grad_clip is not None:
+            self.scaler.unscale_(self.optimiser)
+            torch.nn.utils.clip_grad_norm_(self.method.parameters(), self.settings.grad_clip)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
 
     def passes(self, part: tuple[Tensor, Tensor], mixer: Generator, share: float) -> tuple[Tensor, dict[str, Tensor]]:
         """Send a part of a batch through the network and back; return its loss, weighted by ``share``, and the log."""
@@ -125,12 +138,6 @@ class Run:
         """Return the number of batches in an epoch; there are fewer where images cannot be decoded."""
         whole, rest = divmod(len(self.train_set), self.settings.batch_size)
         return whole + (rest > 0 and not self.settings.drop_last)
-
-    def set_lr(self, done: float) -> None:
-        """Set the learning rate of the step that is taken when ``done`` epochs are over."""
-        for group in self.optimiser.param_groups:
-            own = {name: group[key] for name, key in (("lr", "peak_lr"), ("min_lr", "min_lr")) if key in group}
-            group["lr"] = learning_rate(replace(self.settings, **own) if own else self.settings, done)
 
     def evaluation(self) -> dict[str, float]:
         """Return ``val_*`` of the validation split and ``test_*`` of the test set, as far as the run may see them."""
@@ -170,7 +177,7 @@ class Run:
             loss += cross_entropy(logits.double(), labels, reduction="sum")
             seen += len(labels)
             if tested is not None:
-                tested.append((logits.to("cpu", torch.float16), labels.cpu()))
+                tested.append((logits.half(), labels))
         top1, top5 = (100 * hits.double() / seen).tolist()
         return {"top1": top1, "top5": top5, "loss": float(loss) / seen}
 
@@ -195,6 +202,8 @@ class Run:
             part = torch.rand(shape, device=self.device), torch.zeros(shape[0], dtype=torch.long, device=self.device)
             mixer = generator(self.seed, "compile_speedup", 0, self.device)
             whole["compile_speedup"] = compile_speedup(self.method, lambda: self.passes(part, mixer, 1.0))
+        if self.graphed is not None and self.graphed.graph is not None:
+            whole["graph_speedup"] = self.graphed.speedup
         return latest._replace(metrics={**latest.metrics, **whole})
 
     def save(self, folder: Path) -> None:
@@ -215,14 +224,14 @@ class Run:
             for name, module in self.method.also_saved.items():
                 torch.save(model_state(module), folder / f"model_{name}.pt")
             if self.tested:
-                logits, labels = (torch.cat(parts).numpy() for parts in zip(*self.tested, strict=True))
+                logits, labels = (torch.cat(parts).numpy(force=True) for parts in zip(*self.tested, strict=True))
                 np.savez_compressed(folder / "predictions.npz", logits=logits, labels=labels)
 
     def restore(self, folder: Path) -> None:
         """Go back to the state that ``save`` wrote."""
         state = torch.load(folder / "training.pt", map_location=self.device, weights_only=True)
         self.method.load_state_dict(state["method"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        load_optimiser(self.optimiser, state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])
         self.history = [Epoch(*epoch) for epoch in state["history"]]
 

@@ -76,10 +76,11 @@ def notes(level: LevelTable) -> list[str]:
     if finished["dirty"].any():
         dirty = f"{count_text(int(finished['dirty'].sum()), 'run')} of {len(finished)}"
         lines.append(f"{dirty} had uncommitted changes: the commit alone is not the code.")
-    speedup = finished.get("metric.compile_speedup", pd.Series(dtype=float)).median()
-    if speedup < 1:
-        slower = f"Compilation slowed the steps down to {speedup:.2f} times their speed without it"
-        lines.append(f"{slower} (median of runs).")
+    for metric, what in (("compile_speedup", "Compilation"), ("graph_speedup", "A CUDA graph")):
+        speedup = finished.get(f"metric.{metric}", pd.Series(dtype=float)).median()
+        if speedup < 1:
+            slower = f"{what} slowed the steps down to {speedup:.2f} times their speed without it"
+            lines.append(f"{slower} (median of runs).")
     failed = runs.loc[runs["status"] == State.FAILED.value, ["arm", "seed", "error"]]
     for arm, seed, error in failed.head(MOST_FAILURES).itertuples(index=False):
         where = f"{level.name}, " if level.levels else ""

@@ -2,20 +2,18 @@
 
     python tests/benchmarks/bench_gpu.py [--backbones resnet18,resnet20] [--batches 100,1024] [--processes 1,2,4,8]
 
-Prints Markdown tables, on images of noise: two ceilings, a large bfloat16 matrix product and a copy; a step of
-the training loop, and its mixing, forward, backward and optimiser replayed as one CUDA graph, which shows what the
-host's launches cost; the loader and the test, each with what it must keep up with; how often the host waits in a step;
-and the images a second of several processes at once. The operations of a step are those of the forward pass, counted
-and taken three times. Where there is no GPU it says so, and that is all. About two minutes. Expected on an H100, from
-``docs/gpu.md``: a step at batch 100 waits for the host, and a graph of it takes about a third of its time.
+Prints Markdown tables, on images of noise: two ceilings, a large bfloat16 matrix product and a copy; a step of the
+training loop, launched kernel by kernel and as one CUDA graph (``cuda_graph=true``); the loader and the test, each with
+what it must keep up with; and the images a second of several processes at once. The operations of a step are those of
+the forward pass, counted and taken three times. Where there is no GPU it says so, and that is all. About four minutes.
 """
 
 import argparse
+import itertools
 import statistics
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -32,9 +30,9 @@ from trainables.training import Run, test_batch
 
 STEPS = 50  # an epoch
 ROUNDS = 5
+HOW = {"launched": False, "graph": True}  # a step, and the value of ``cuda_graph`` for it
 SIDE = 8192  # of the square matrices
 COPIED = 2**30  # bytes
-WATCHED = ("none", "cutmix", "fmix", "saliencymix", "puzzlemix", "comixup", "automix")
 
 
 def main() -> None:
@@ -46,7 +44,7 @@ def main() -> None:
     options.add_argument("--precision", default="auto")
     options.add_argument("--processes", default="1,2,4,8")
     options.add_argument("--seconds", type=float, default=5.0, help="how long the processes train")
-    options.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    options.add_argument("--child", choices=HOW, help=argparse.SUPPRESS)
     given = options.parse_args()
     keys = {"mixer": given.mixer, "precision": given.precision}
     backbones, batches = given.backbones.split(","), [int(batch) for batch in given.batches.split(",")]
@@ -54,45 +52,39 @@ def main() -> None:
         print("No GPU can be used here, so nothing was measured.")
         return
     if given.child:
-        train_on_signal(run_of({**keys, "backbone": backbones[0], "batch_size": batches[0]}), given.seconds)
+        settings = {**keys, "backbone": backbones[0], "batch_size": batches[0], "cuda_graph": HOW[given.child]}
+        train_on_signal(run_of(settings), given.seconds)
         return
 
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {given.mixer}, precision {given.precision}\n")
     peak = matmul_tflops()
     print(f"bfloat16 matrix product {peak:.0f} TFLOP/s, copy {copy_terabytes():.2f} TB/s (read and written)\n")
-    runs = {
-        (backbone, batch): run_of({**keys, "backbone": backbone, "batch_size": batch})
-        for backbone in backbones
-        for batch in batches
-    }
-    print("| backbone | batch | ms a step | of it graph | images/s | TFLOP/s | of the product |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
-    for (backbone, batch), run in runs.items():
-        step, graph = step_seconds(run), graph_seconds(run)
+    print("| backbone | batch | step | ms | images/s | TFLOP/s | of the product |")
+    print("| --- | ---: | --- | ---: | ---: | ---: | ---: |")
+    runs = {}
+    for backbone, batch, how in itertools.product(backbones, batches, HOW):
+        run = run_of({**keys, "backbone": backbone, "batch_size": batch, "cuda_graph": HOW[how]})
+        runs[backbone, batch, how] = run
+        step = step_seconds(run)
         rate = 3 * forward_flops(run) * batch / step / 1e12
-        print(f"| {backbone} | {batch} | {1000 * step:.2f} | {1000 * graph:.2f} | {batch / step:,.0f} | ", end="")
+        print(f"| {backbone} | {batch} | {how} | {1000 * step:.2f} | {batch / step:,.0f} | ", end="")
         print(f"{rate:.1f} | {rate / peak:.1%} |", flush=True)
 
     print("\n| backbone | loader, images/s | a step needs | test, images/s | forward alone |")
     print("| --- | ---: | ---: | ---: | ---: |")
     for backbone in backbones:
-        run = runs[backbone, batches[0]]
+        run = runs[backbone, batches[0], "graph"]
         rates = [loader_rate(run), batches[0] / step_seconds(run), *test_rates(run)]
         print(f"| {backbone} | " + " | ".join(f"{rate:,.0f}" for rate in rates) + " |", flush=True)
 
-    print("\n| mixer | waits of the host in a step |\n| --- | ---: |")
-    for mixer in WATCHED:
-        watched = run_of({**keys, "mixer": mixer, "backbone": backbones[0], "batch_size": batches[0]})
-        print(f"| {mixer} | {waits_of_step(watched):.2f} |", flush=True)
-
-    print(f"\nSeveral processes at once, batch {batches[0]}\n\n| backbone | processes | images/s | times one |")
-    print("| --- | ---: | ---: | ---: |")
-    for backbone in backbones:
+    print(f"\nSeveral processes at once, batch {batches[0]}\n\n| backbone | step | processes | images/s | times one |")
+    print("| --- | --- | ---: | ---: | ---: |")
+    for backbone, how in itertools.product(backbones, HOW):
         alone = 0.0
         for count in (int(count) for count in given.processes.split(",")):
-            rate = together(backbone, batches[0], count, given)
+            rate = together(backbone, batches[0], count, how, given)
             alone = alone or rate / count
-            print(f"| {backbone} | {count} | {rate:,.0f} | {rate / alone:.2f} |", flush=True)
+            print(f"| {backbone} | {how} | {count} | {rate:,.0f} | {rate / alone:.2f} |", flush=True)
 
 
 def run_of(keys: dict[str, Any]) -> Run:
@@ -134,45 +126,6 @@ def copy_terabytes() -> float:
 def step_seconds(run: Run) -> float:
     """Return the time of a step of the training loop, with its share of what is done once an epoch."""
     return seconds(lambda: run.train_epoch(2)) / STEPS
-
-
-def graph_seconds(run: Run) -> float:
-    """Return the time of mixing, forward, backward and SGD on one batch as one CUDA graph, without any launch."""
-    images, labels = first_batch(run)
-    rng = generator(0, "mixer", 1, "cuda")
-    weights = list(run.method.parameters())
-    sgd = torch.optim.SGD(weights, lr=torch.tensor(0.1, device="cuda"), momentum=0.9, weight_decay=1e-4, fused=True)
-
-    def step() -> None:
-        with torch.autocast("cuda", run.precision, enabled=run.precision != torch.float32):
-            loss, _ = run.method(images, labels, rng)
-        sgd.zero_grad(set_to_none=True)
-        loss.backward()
-        sgd.step()
-
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(3):
-            step()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    graph.register_generator_state(rng)
-    with torch.cuda.graph(graph):
-        step()
-    return seconds(lambda: [graph.replay() for _ in range(10)]) / 10
-
-
-def waits_of_step(run: Run) -> float:
-    """Return how often the host waits for the GPU in a step, the waits of an epoch's end included."""
-    with warnings.catch_warnings(record=True) as seen:
-        warnings.simplefilter("always")
-        torch.cuda.set_sync_debug_mode("warn")
-        try:
-            run.train_epoch(2)
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
-    return sum("synchroniz" in str(warning.message) for warning in seen) / STEPS
 
 
 def first_batch(run: Run) -> tuple[Tensor, Tensor]:
@@ -228,9 +181,9 @@ def train_on_signal(run: Run, duration: float) -> None:
     print(epochs * STEPS * run.settings.batch_size / (time.perf_counter() - start), flush=True)
 
 
-def together(backbone: str, batch: int, count: int, given: argparse.Namespace) -> float:
+def together(backbone: str, batch: int, count: int, how: str, given: argparse.Namespace) -> float:
     """Return the images a second of ``count`` processes that train at once, added up."""
-    command = [sys.executable, __file__, "--child", "--backbones", backbone, "--batches", str(batch)]
+    command = [sys.executable, __file__, "--child", how, "--backbones", backbone, "--batches", str(batch)]
     command += ["--mixer", given.mixer, "--precision", given.precision, "--seconds", str(given.seconds)]
     children = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(count)

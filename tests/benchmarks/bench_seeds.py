@@ -4,7 +4,8 @@
 
 Forward, backward and a step of SGD, for every seed on images of its own. ``vmap`` stacks the weights and maps the
 network over them (``torch.func``); ``grouped`` is one network whose convolutions have K groups. Prints how many times
-as fast as the separate steps each is; the processor's time is counted, on one thread. Measured on a CPU only.
+as fast as the separate steps each is. On a CPU its time is counted, on one thread; on a GPU every step is a CUDA graph
+in bfloat16, of which processes that share the GPU cannot have more in a second than one process.
 """
 
 import argparse
@@ -13,21 +14,23 @@ import time
 from collections.abc import Callable
 
 import torch
-from recording import in_turn, ratios, record
+from recording import in_turn, ratios, record, where
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.functional import cross_entropy
 
 from trainables.backbones import BACKBONES
 from trainables.backbones.resnet_cifar import PaddedShortcut
+from trainables.hardware import device
 
+ON_GPU = torch.cuda.is_available()
 Step = Callable[[], None]
 
 
 def separate(networks: list[nn.Module], images: Tensor, labels: Tensor) -> Step:
     """Return a step of every network, one after another; images (K, B, 3, H, W), labels (K, B)."""
     own = [net.to(memory_format=torch.channels_last) for net in networks]
-    optimisers = [torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9) for net in own]
+    optimisers = [torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, fused=ON_GPU) for net in own]
     batches = [batch.to(memory_format=torch.channels_last) for batch in images]
 
     def step() -> None:
@@ -42,7 +45,7 @@ def separate(networks: list[nn.Module], images: Tensor, labels: Tensor) -> Step:
 def mapped(networks: list[nn.Module], images: Tensor, labels: Tensor) -> Step:
     """Return the same step by vmap over the stacked weights."""
     weights, buffers = stack_module_state(networks)
-    optimiser = torch.optim.SGD(weights.values(), lr=0.01, momentum=0.9)
+    optimiser = torch.optim.SGD(weights.values(), lr=0.01, momentum=0.9, fused=ON_GPU)
 
     def loss(own: dict[str, Tensor], state: dict[str, Tensor], batch: Tensor, of_batch: Tensor) -> Tensor:
         return cross_entropy(functional_call(networks[0], (own, state), (batch,)), of_batch)
@@ -59,7 +62,7 @@ def grouped(networks: list[nn.Module], images: Tensor, labels: Tensor) -> Step:
     """Return the step of one network that has K times the channels, in groups; its head is one matrix for each seed."""
     count = len(networks)
     net = in_groups(copy.deepcopy(networks[0]), count).to(memory_format=torch.channels_last)
-    optimiser = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
+    optimiser = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, fused=ON_GPU)
     batch = images.transpose(0, 1).flatten(1, 2).contiguous(memory_format=torch.channels_last)  # (B, 3K, H, W)
 
     def step() -> None:
@@ -104,6 +107,19 @@ def in_groups(module: nn.Module, count: int) -> nn.Module:
     return module
 
 
+def as_graph(step: Step) -> Step:
+    """Return the step as a CUDA graph."""
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            step()
+    stream.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    return graph.replay
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--backbones", default="resnet8,resnet20")
@@ -112,16 +128,21 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=3)
     given = options.parse_args()
     torch.set_num_threads(1)
-    print(f"Seeds in one network, batch {given.batch} at 32x32, one thread, processor time, {given.rounds} rounds\n")
+    clock = time.perf_counter if ON_GPU else time.process_time
+    print(f"Seeds in one network, batch {given.batch} at 32x32, {where()}, {given.rounds} rounds\n")
     print("| backbone | seeds | times as fast by vmap | times as fast by groups |\n| --- | ---: | ---: | ---: |")
     for backbone in given.backbones.split(","):
         for count in (int(count) for count in given.seeds.split(",")):
-            networks = [BACKBONES[backbone](num_classes=10).train() for _ in range(count)]
-            images = torch.rand(count, given.batch, 3, 32, 32)
-            labels = torch.randint(10, (count, given.batch))
-            steps = {way.__name__: way(networks, images, labels) for way in (grouped, mapped, separate)}
-            in_turn(steps, 1)  # warms up
-            seconds = in_turn(steps, given.rounds, time.process_time)
+            with torch.device(device()):
+                networks = [BACKBONES[backbone](num_classes=10).train() for _ in range(count)]
+                images = torch.rand(count, given.batch, 3, 32, 32)
+                labels = torch.randint(10, (count, given.batch))
+                steps = {way.__name__: way(networks, images, labels) for way in (grouped, mapped, separate)}
+            with torch.autocast("cuda", torch.bfloat16, enabled=ON_GPU):
+                if ON_GPU:
+                    steps = {name: as_graph(step) for name, step in steps.items()}
+                in_turn(steps, 1)  # warms up
+                seconds = in_turn(steps, given.rounds, clock)
             gains = [
                 record(f"{count} seeds of {backbone} in one network, {way}", ratios(seconds, "separate", way))
                 for way in ("mapped", "grouped")

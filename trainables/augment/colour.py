@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from trainables.constants import constant
+
 # The principal components of ImageNet's colours, a column each, and their standard deviations for pixels in 0..1, as
 # the CutMix code has them.
 COMPONENTS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
@@ -21,7 +23,7 @@ def grey(pixels: Tensor) -> Tensor:
     """Return the brightness of each pixel, (B, 1, H, W)."""
     if pixels.shape[1] == 1:
         return pixels
-    return (pixels * pixels.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True).add_(0.5).floor_()
+    return (pixels * constant(LUMA, pixels.device).view(1, 3, 1, 1)).sum(dim=1, keepdim=True).add_(0.5).floor_()
 
 
 def mean_grey(pixels: Tensor) -> Tensor:
@@ -84,6 +86,6 @@ def lighting(images: Tensor, rng: Generator, *, strength: float) -> Tensor:
     Images are (B, 3, H, W) bytes; ``strength`` is the standard deviation of the three factors, 0.1 in the papers.
     """
     factors = torch.randn(len(images), 3, generator=rng, device=images.device) * strength
-    scaled = factors * factors.new_tensor(DEVIATIONS)
-    colour = 255 * scaled @ factors.new_tensor(COMPONENTS).T  # (B, 3)
+    scaled = factors * constant(DEVIATIONS, factors.device)
+    colour = 255 * scaled @ constant(COMPONENTS, factors.device).T  # (B, 3)
     return (images.float() + colour[:, :, None, None]).round_().clamp_(0, 255).to(torch.uint8)

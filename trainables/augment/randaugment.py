@@ -21,6 +21,7 @@ from torch import Generator, Tensor
 
 from trainables.augment import value_tables
 from trainables.augment.colour import blend, grey, mean_grey, smoothed
+from trainables.constants import constant
 
 PROBABILITY = 0.5  # the probability that an operation which is drawn is carried out
 TOP_LEVEL = 10
@@ -132,7 +133,7 @@ def _moved(pixels: Tensor, policy: Policy, drawn: Drawn, chosen: Mapping[str, Te
     grid = torch.stack((from_x * 2 / W, from_y * 2 / H), dim=-1)  # (B, H, W, 2)
     inside = ((from_x.abs() < W / 2) & (from_y.abs() < H / 2))[:, None]
     moved = F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    fill = (255 * pixels.new_tensor(mean)).round().view(1, C, 1, 1)
+    fill = (255 * constant(mean, pixels.device)).round().view(1, C, 1, 1)
     return torch.where(inside, moved, fill).round_().clamp_(0, 255)
 
 

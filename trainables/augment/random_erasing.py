@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 
+from trainables.constants import constant
+
 AREA = (0.02, 1 / 3)  # the box's share of the image
 RATIO = (0.3, 1 / 0.3)  # of height to width
 TRIES = 10
@@ -46,6 +48,6 @@ def random_erasing(
     y, x = torch.arange(H, device=images.device), torch.arange(W, device=images.device)
     box = ((y >= top) & (y < top + height))[:, :, None] & ((x >= left) & (x < left + width))[:, None, :]  # (B, H, W)
     noise = torch.randn(images.shape, generator=rng, device=images.device)
-    noise = 255 * (noise * noise.new_tensor(std).view(1, C, 1, 1) + noise.new_tensor(mean).view(1, C, 1, 1))
+    noise = 255 * (noise * constant(std, noise.device).view(1, C, 1, 1) + constant(mean, noise.device).view(1, C, 1, 1))
     erased = box[:, None] & chosen[:, None, None, None]
     return torch.where(erased, noise.round_().clamp_(0, 255).to(torch.uint8), images)

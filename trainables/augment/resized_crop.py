@@ -12,6 +12,7 @@ import math
 import torch
 from torch import Generator, Tensor
 
+from trainables.constants import constant
 from trainables.ranges import Interpolation
 
 RATIO = (3 / 4, 4 / 3)  # of width to height
@@ -63,14 +64,14 @@ def random_resized_crop(
     """
     B, _, H, W = images.shape
     draws = torch.rand(B, DRAWS, generator=rng, device=images.device)
-    boxes = random_boxes(draws, draws.new_tensor(H), draws.new_tensor(W), scale)
+    boxes = random_boxes(draws, constant(H, draws.device), constant(W, draws.device), scale)
     return cut(images, boxes, (size, size), interpolation)
 
 
 def resize(images: Tensor, size: tuple[int, int], interpolation: Interpolation = "bicubic") -> Tensor:
     """Return the whole of each image (B, C, H, W) uint8, resized to (height, width) ``size``."""
     B, _, H, W = images.shape
-    return cut(images, torch.tensor([[0, 0, H, W]], device=images.device).expand(B, 4), size, interpolation)
+    return cut(images, constant(((0, 0, H, W),), images.device, torch.int64).expand(B, 4), size, interpolation)
 
 
 def cut(

@@ -1,13 +1,26 @@
 """Random choices that the whole batch shares and that the program itself must know, such as a layer."""
 
+import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 import torch
 from torch import Generator
 
 T = TypeVar("T")
+_allowed = True
+
+
+@contextlib.contextmanager
+def no_choices() -> Iterator[None]:
+    """Refuse every choice inside the block, by ``ValueError``: one that is made there would hold for every batch."""
+    global _allowed
+    _allowed = False
+    try:
+        yield
+    finally:
+        _allowed = True
 
 
 def choose(options: Sequence[T], rng: Generator) -> T:
@@ -29,6 +42,8 @@ def _number(rng: Generator) -> int:
     generator, there a seed and a counter, lies in the memory of the host: its hash is the number, and one
     draw then moves the generator on.
     """
+    if not _allowed:
+        raise ValueError("the program chooses something anew for each batch")
     digest = hashlib.sha256(bytes(rng.get_state().tolist())).digest()
     torch.rand((), generator=rng, device=rng.device)
     return int.from_bytes(digest[:8], "big")

@@ -6,9 +6,9 @@ Augmentation Strategy for Better Regularization", ICLR 2021, arXiv:2006.01791.
 
 from typing import Literal
 
-import torch
 from torch import Generator, Tensor
 
+from trainables.constants import constant
 from trainables.mixers.boxes import Boxes, Label, clipped_boxes, paste
 from trainables.mixers.mixed import Mixed, beta, partners, require_one_of
 from trainables.mixers.saliency import fine_grained_saliency, misread_saliency, salient_pixel
@@ -40,7 +40,7 @@ def saliency_map(images: Tensor, saliency_input: SaliencyInput) -> Tensor:
     """Return the saliency (B, H, W) of images (B, C, H, W): of their bytes or, as released, of normalised floats."""
     if saliency_input == "uint8":
         return fine_grained_saliency(images.detach())
-    mean, std = torch.tensor((RELEASE_MEAN, RELEASE_STD), device=images.device)[..., None, None]
+    mean, std = constant((RELEASE_MEAN, RELEASE_STD), images.device)[..., None, None]
     return misread_saliency((images.detach().float() - mean) / std)
 
 

@@ -134,10 +134,11 @@ def test_what_is_uneven_is_told(level_of, column, value, told):
     assert told in lines[0]
 
 
+@pytest.mark.parametrize(("metric", "what"), [("compile_speedup", "Compilation"), ("graph_speedup", "A CUDA graph")])
 @pytest.mark.parametrize(("speedup", "said"), [(0.8, True), (1.3, False), (math.nan, False)])
-def test_a_compilation_that_slows_down_is_told(level_of, speedup, said):
-    level = level_of(full(), change=lambda runs: runs.assign(**{"metric.compile_speedup": speedup}))
-    note = "Compilation slowed the steps down to 0.80 times their speed without it (median of runs)."
+def test_what_should_speed_steps_up_and_slows_them_down_is_told(level_of, metric, what, speedup, said):
+    level = level_of(full(), change=lambda runs: runs.assign(**{f"metric.{metric}": speedup}))
+    note = f"{what} slowed the steps down to 0.80 times their speed without it (median of runs)."
     assert notes(level) == ([note] if said else [])
 
 

@@ -1,0 +1,90 @@
+"""A step as a CUDA graph has the numbers of one without, bit for bit."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.gpu.runs import differing, run_on
+from trainables.mixers import MIXERS
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU, and TEST_ON_GPU=1")
+
+CHOOSING = ("manifoldmix", "alignmix", "puzzlemix")  # refused: they choose a layer or a grid for each batch
+ATTENTIVE = ("transmix", "mergemix")  # for transformers
+SUMIX = {"sumix__lam": "learned", "sumix__regulariser": "su"}
+
+PLAIN: list[dict[str, Any]] = [
+    {"mixer": mixer, "backbone": "vit_tiny_32" if mixer in ATTENTIVE else "resnet8"}
+    for mixer in MIXERS
+    if mixer not in CHOOSING
+]
+WITH_SUMIX = [{**keys, **SUMIX, "sumix__preset": preset} for keys in PLAIN for preset in ("paper", "release")]
+OPTIONS: list[dict[str, Any]] = [
+    {"mixer": "mixup", **SUMIX, "sumix__raw_forward": "eval_nograd"},
+    {"mixer": "mixup", **SUMIX, "sumix__raw_statistics": "leave"},
+    {"mixer": "cutmix", "precision": "float32"},
+    {"mixer": "cutmix", "precision": "float16"},
+    {"mixer": "cutmix", "precision": "float16", "grad_clip": 1.0},
+    {"mixer": "cutmix", "grad_clip": 1.0, "nesterov": True},
+    {"mixer": "cutmix", "optimiser": "adamw", "lr": 1e-3},
+    {"mixer": "cutmix", "ema": 0.9},
+    {"mixer": "cutmix", "accumulate": 2, "mixer__groups": 2},
+    {"mixer": "cutmix", "clean_loss": 1.0, "label_smoothing": 0.1},
+    {"mixer": "cutmix", "mixer__pipeline": "mp_ce"},
+    {"mixer": "cutmix", "deterministic": True},
+    {"mixer": "cutmix", "lr_changes": "each_step", "warmup_epochs": 1},
+    {"mixer": "cutmix", "augment": "rrc_flip", "augment__randaugment": "increasing", "augment__erasing": 0.25},
+    {"mixer": "cutmix", "drop_last": True},
+    {"mixer": "mixup", "loss": "binary"},
+    {"mixer": "mixup", "drop_path": 0.2, "drop_block": 0.1, "drop_block_size": 3},
+    {"mixer": "none", "backbone": "wrn28_8"},
+    {"mixer": "none", "backbone": "vit_tiny_32", "drop_path": 0.1, "optimiser": "adamw", "lr": 1e-3},
+    {"mixer": "automix", "automix__preset": "paper", "mixer__pipeline": "none"},
+    {"mixer": "saliencymix", "mixer__per_batch": True},
+]
+
+
+def words(keys: dict[str, Any]) -> str:
+    return "-".join(str(value) for value in keys.values())
+
+
+@pytest.mark.parametrize("keys", [*PLAIN, *WITH_SUMIX, *OPTIONS], ids=words)
+def test_a_graph_has_the_same_numbers(keys: dict[str, Any]) -> None:
+    try:
+        plain, graphed = (run_on("cuda", **keys, cuda_graph=each) for each in (False, True))
+    except ValueError as refused:
+        pytest.skip(str(refused))
+    for _ in range(plain.settings.epochs):
+        plain.next_epoch()
+        graphed.next_epoch()
+    assert graphed.graphed is not None
+    assert graphed.graphed.graph is not None
+    assert differing(plain, graphed) == []
+
+
+def test_a_run_that_goes_on_has_the_same_numbers(tmp_path: Path) -> None:
+    keys = {"mixer": "cutmix", **SUMIX, "cuda_graph": True, "optimiser": "adamw", "lr": 1e-3}
+    whole, first, second = (run_on("cuda", **keys) for _ in range(3))
+    first.next_epoch()
+    first.save(tmp_path)
+    second.restore(tmp_path)
+    for run in (whole, second):
+        while not run.finished:
+            run.next_epoch()
+    assert differing(whole, second) == []
+    assert whole.epoch().metrics["graph_speedup"] > 0
+
+
+def test_a_compiled_step_as_a_graph_is_near(tmp_path: Path) -> None:
+    plain, graphed = (run_on("cuda", mixer="cutmix", compile=True, cuda_graph=each) for each in (False, True))
+    for run in (plain, graphed):
+        run.next_epoch()
+    assert differing(plain, graphed) == []
+
+
+def test_what_chooses_for_each_batch_is_refused_by_the_graph() -> None:
+    run = run_on("cuda", mixer="manifoldmix", cuda_graph=True)
+    with pytest.raises(ValueError, match="chooses something anew for each batch"):
+        run.next_epoch()

@@ -1,0 +1,131 @@
+"""Training on a GPU: it waits for nothing, can be repeated, agrees with the CPU, and stays in its memory."""
+
+import gc
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mixlab.cluster import packing
+from tests.gpu.runs import differing, run_on
+from tests.gpu.test_cuda_graph import OPTIONS, PLAIN, SUMIX, WITH_SUMIX, words
+from trainables import cost, memory
+from trainables.datasets.resident import Resident
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU, and TEST_ON_GPU=1")
+
+WATCHED: list[dict[str, Any]] = [
+    *PLAIN,
+    *WITH_SUMIX,
+    *OPTIONS,
+    {"mixer": "manifoldmix"},
+    {"mixer": "alignmix"},
+    {"mixer": "puzzlemix"},
+    {"mixer": "saliencymix", "mixer__saliency_input": "raw_float"},
+    {"mixer": "cutmix", "augment": "rrc_flip", "augment__jitter": 0.4, "augment__hue": 0.1, "augment__lighting": 0.1},
+    {"mixer": "cutmix", "mixer__probability": 0.5},
+]
+
+
+@pytest.mark.parametrize("keys", WATCHED, ids=words)
+def test_no_step_waits_for_the_gpu(keys: dict[str, Any]) -> None:
+    waits = []
+    for steps in (5, 10):
+        run = run_on("cuda", count=16 * steps, **keys)
+        run.train_epoch(1)
+        waits.append(waits_of(run))
+    assert len(waits[1]) == len(waits[0]), "\n".join(set(waits[1]))
+
+
+def waits_of(run: Any) -> list[str]:
+    """Return where the host waits for the GPU in an epoch."""
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            run.train_epoch(2)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    return [f"{each.filename}:{each.lineno}" for each in seen if "synchroniz" in str(each.message)]
+
+
+@pytest.mark.parametrize("keys", [{"mixer": mixer} for mixer in ("cutmix", "fmix", "puzzlemix", "automix")], ids=words)
+@pytest.mark.parametrize("precision", ["bfloat16", "float32"])
+def test_two_runs_of_a_seed_are_the_same(keys: dict[str, Any], precision: str) -> None:
+    one, other = (run_on("cuda", **keys, **SUMIX, precision=precision, epochs=2) for _ in range(2))
+    for _ in range(2):
+        one.next_epoch()
+        other.next_epoch()
+    assert differing(one, other) == []
+
+
+PROGRAM = """
+import hashlib, sys
+from tests.gpu.runs import run_on, state_of
+keys = {"backbone": sys.argv[1], "cuda_graph": sys.argv[2] == "graph"}
+run = run_on("cuda", mixer="cutmix", batch_size=100, count=1000, **keys)
+for _ in range(3):
+    run.next_epoch()
+digest = hashlib.sha256()
+for value in state_of(run).values():
+    digest.update(value.cpu().numpy().tobytes())
+print(digest.hexdigest())
+"""
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "resnet20", "wrn28_8", "resnext50"])
+def test_two_processes_give_the_same_bits_with_a_graph_or_without(backbone: str) -> None:
+    commands = [[sys.executable, "-c", PROGRAM, backbone, how] for how in ("plain", "plain", "graph")]
+    root = Path(__file__).parents[2]
+    found = {subprocess.run(each, cwd=root, capture_output=True, text=True, check=True).stdout for each in commands}
+    assert len(found) == 1
+
+
+def test_a_batch_and_a_step_agree_with_the_cpu() -> None:
+    here, there = (run_on(device, mixer="none", precision="float32", lr=0.01) for device in ("cpu", "cuda"))
+    batches = [next(iter(run.test_set.test_batches(90))) for run in (here, there) if isinstance(run.test_set, Resident)]
+    torch.testing.assert_close(batches[0][0], batches[1][0].cpu(), rtol=0, atol=6e-8)
+    torch.backends.cudnn.allow_tf32 = False
+    torch.set_float32_matmul_precision("highest")
+    tested = [run.evaluate(run.test_set)["loss"] for run in (here, there) if run.test_set is not None]
+    assert tested[0] == pytest.approx(tested[1], rel=1e-5)
+
+
+def test_the_network_is_channels_last_and_half() -> None:
+    run = run_on("cuda", mixer="cutmix", backbone="resnet18")
+    kernels = [weight for weight in run.method.parameters() if weight.ndim == 4]
+    assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in kernels)
+    assert run.precision == torch.bfloat16
+
+
+@pytest.mark.parametrize("graph", [False, True])
+@pytest.mark.parametrize("backbone", ["resnet8", "resnet18"])
+def test_a_run_takes_as_much_memory_as_was_measured(
+    backbone: str, graph: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = {"mixer": "cutmix", "backbone": backbone, "batch_size": 100, "count": 500, "cuda_graph": graph, **SUMIX}
+    settings = run_on("cuda", **keys).settings
+    monkeypatch.setattr(cost, "load_cached", lambda *_: cost.noise_splits(settings, 500))
+    needed, free = cost.gpu_memory(settings, Path())
+    gc.collect()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    run_on("cuda", **keys).next_epoch()
+    taken = torch.cuda.max_memory_reserved() / memory.MIB
+    assert taken - 20 < needed - cost.CONTEXT_MIB < 1.2 * taken + 50
+    assert needed < free
+
+
+def test_a_full_gpu_is_recognised() -> None:
+    torch.cuda.set_per_process_memory_fraction(0.02)
+    try:
+        with pytest.raises(RuntimeError) as full:
+            torch.empty(2**36, dtype=torch.uint8, device="cuda")
+        assert memory.ran_out(full.value)
+        assert packing.ran_out(f"{type(full.value).__module__}.{type(full.value).__name__}: {full.value}")
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)

@@ -1,0 +1,103 @@
+"""A step as a CUDA graph, as far as it shows without a GPU: ``tests/gpu`` has the rest."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Generator
+
+from tests.trainables.refusal import check
+from tests.trainables.test_whole_batches import run_of, weights
+from trainables.classify import train
+from trainables.config import parse
+from trainables.mixers import MIXERS
+from trainables.mixers.choice import choose, happens, no_choices
+from trainables.optimisers import build_optimiser, set_lr
+from trainables.rehearsal import check_graph, dataset_of
+
+CHOOSING = {"manifoldmix", "alignmix", "puzzlemix"}  # a layer, a definition, a grid
+ATTENTIVE = {"transmix", "mergemix"}
+
+
+def test_on_a_cpu_it_changes_nothing() -> None:
+    plain, graphed = (run_of(mixer="cutmix", cuda_graph=each) for each in (False, True))
+    for run in (plain, graphed):
+        run.next_epoch()
+        run.next_epoch()
+    assert all(torch.equal(value, weights(plain)[name]) for name, value in weights(graphed).items())
+    assert "graph_speedup" not in graphed.epoch().metrics
+
+
+@pytest.mark.parametrize("mixer", MIXERS)
+def test_a_mixer_is_refused_that_chooses_for_each_batch(mixer: str) -> None:
+    backbone = "vit_tiny_32" if mixer in ATTENTIVE else "resnet8"
+    config = parse({"dataset": "cifar10", "mixer": mixer, "backbone": backbone, "cuda_graph": True})
+    if mixer not in CHOOSING:
+        check_graph(config, dataset_of(config))
+        return
+    sentence = f"cuda_graph must be False with mixer '{mixer}': the program chooses something anew for each batch"
+    with pytest.raises(ValueError, match=sentence):
+        check_graph(config, dataset_of(config))
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        ({"mixer": "mixup", "mixer.probability": 0.5}, "cuda_graph must be False with mixer 'mixup'"),
+        ({"mixer": "cutmix", "optimiser": "lamb"}, "cuda_graph is for optimiser 'sgd' or 'adamw', got 'lamb'"),
+    ],
+)
+def test_what_no_graph_can_hold_is_refused(keys: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        check({"dataset": "cifar10", "backbone": "resnet8", **keys, "cuda_graph": True})
+
+
+def test_several_processes_are_refused() -> None:
+    with pytest.raises(ValueError, match="cuda_graph is for runs that one process trains: it must be False, got 2"):
+        train({"dataset": "cifar10", "cuda_graph": True}, 0, processes=2)
+
+
+def test_a_choice_is_refused_where_none_may_be_made_and_there_only() -> None:
+    rng = Generator().manual_seed(0)
+    with pytest.raises(ValueError, match="chooses something anew"), no_choices():
+        choose((1, 2), rng)
+    with pytest.raises(ValueError, match="chooses something anew"), no_choices():
+        happens(0.5, rng)
+    assert choose((1,), rng) == 1
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+def test_a_learning_rate_on_the_device_takes_the_same_steps(optimiser: str) -> None:
+    config = parse({"dataset": "cifar10", "optimiser": optimiser, "lr": 0.5, "epochs": 4})
+    networks = [torch.nn.Linear(1, 1, bias=False) for _ in range(2)]
+    for network in networks:
+        torch.nn.init.ones_(network.weight)
+    number, tensor = (build_optimiser(config, config.lr, network) for network in networks)
+    for group in tensor.param_groups:
+        group |= {"lr": torch.tensor(group["lr"]), "fused": True}
+    for epoch in range(4):
+        for network, one in zip(networks, (number, tensor), strict=True):
+            set_lr(one, config, epoch)
+            one.zero_grad()
+            network(torch.ones(1, 1)).sum().backward()
+            one.step()
+        assert float(number.param_groups[0]["lr"]) == pytest.approx(0.25 * (1 + math.cos(math.pi * epoch / 4)))
+        assert float(tensor.param_groups[0]["lr"]) == pytest.approx(number.param_groups[0]["lr"])
+        torch.testing.assert_close(networks[0].weight, networks[1].weight)
+
+
+def test_a_checkpoint_of_a_gpu_goes_on_as_the_device_computes(tmp_path: Path) -> None:
+    first, second, whole = (run_of(mixer="cutmix", optimiser="adamw", lr=1e-3) for _ in range(3))
+    first.next_epoch()
+    first.save(tmp_path)
+    state = torch.load(tmp_path / "training.pt", weights_only=True)
+    for group in state["optimiser"]["param_groups"]:
+        group |= {"lr": torch.tensor(group["lr"]), "fused": True, "capturable": True}
+    torch.save(state, tmp_path / "training.pt")
+    second.restore(tmp_path)
+    second.next_epoch()
+    whole.next_epoch()
+    whole.next_epoch()
+    assert all(torch.equal(value, weights(whole)[name]) for name, value in weights(second).items())

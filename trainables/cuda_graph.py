@@ -1,0 +1,77 @@
+"""A training step as one CUDA graph: a GPU repeats all its kernels at one call.
+
+At small batches the host takes longer to launch the kernels of a step, several hundred of them, than a GPU to run
+them. A graph holds them with their arguments, so the same kernels read the same memory in every step: the numbers
+stay as they are, and only what the host decides anew in each step cannot be in it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Generator, Tensor
+
+from trainables.hardware import seconds_of
+from trainables.mixers.choice import no_choices
+
+WARM_UP = 3  # steps before the graph: the optimiser and torch's libraries allocate and choose in the first ones
+TIMED = 3  # steps as a graph, of which the fastest counts, as of those before: others may be using the machine
+STEPS_TO_GRAPH = WARM_UP + 1  # after so many, a run has its graph, and the memory that this takes
+
+Step = Callable[[Tensor, Tensor], None]
+
+
+@dataclass
+class GraphedStep:
+    """Takes the steps of a run on batches (B, C, H, W) with labels (B,): as one CUDA graph from the fourth on.
+
+    Args:
+        batch_size: B of the batches that the graph is for; a step on another, such as an epoch's last, is not in it.
+        rng: the generator of a step, besides torch's own.
+    """
+
+    batch_size: int
+    rng: Generator
+    graph: torch.cuda.CUDAGraph | None = None
+    seconds: dict[bool, list[float]] = field(default_factory=lambda: {False: [], True: []})  # whether in the graph
+
+    def __call__(self, step: Step, images: Tensor, labels: Tensor) -> None:
+        """Take ``step``, which is the same in every call; the first steps count too, so that nothing has to be undone.
+
+        ``ValueError`` says why it cannot be a graph.
+        """
+        if len(images) != self.batch_size:
+            step(images, labels)
+        elif len(self.seconds[False]) < WARM_UP:
+            self.seconds[False].append(seconds_of(lambda: _aside(step, images, labels)))
+        else:
+            self.graph = self.graph or self._captured(step, images, labels)
+            self.images.copy_(images)
+            self.labels.copy_(labels)
+            if len(self.seconds[True]) < TIMED:
+                self.seconds[True].append(seconds_of(self.graph.replay))
+            else:
+                self.graph.replay()
+
+    @property
+    def speedup(self) -> float:
+        """Return how many times as fast a step is as a graph as it was before there was one."""
+        return min(self.seconds[False]) / min(self.seconds[True])
+
+    def _captured(self, step: Step, images: Tensor, labels: Tensor) -> torch.cuda.CUDAGraph:
+        """Return the graph of a step, which is not taken by that."""
+        self.images, self.labels = images.clone(), labels.clone()
+        graph = torch.cuda.CUDAGraph()
+        graph.register_generator_state(self.rng)
+        with no_choices(), torch.cuda.graph(graph):
+            step(self.images, self.labels)
+        return graph
+
+
+def _aside(step: Step, images: Tensor, labels: Tensor) -> None:
+    """Take a step on a stream that is not torch's first, for which a graph may not wait."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        step(images, labels)
+    torch.cuda.current_stream().wait_stream(stream)
