@@ -177,7 +177,7 @@ def gpu_memory(settings: Config, data_root: Path) -> tuple[float, float]:
         torch.cuda.reset_peak_memory_stats()
         free = torch.cuda.mem_get_info()[0] / MIB  # this process's context exists by now, and is not part of it
         run = _run(settings, few)
-        for epoch in range(_steps(settings)):  # the second has the optimiser's state from the start
+        for epoch in range(1, 1 + _steps(settings)):  # the second has the optimiser's state from the start
             run.train_epoch(epoch)
         run.evaluation()
     except RuntimeError as error:

@@ -3,9 +3,10 @@
     python tests/benchmarks/bench_gpu.py [--backbones resnet18,resnet20] [--batches 100,1024] [--processes 1,2,4,8]
 
 Prints Markdown tables, on images of noise: two ceilings, a large bfloat16 matrix product and a copy; a step of the
-training loop, launched kernel by kernel and as one CUDA graph (``cuda_graph=true``); the loader and the test, each with
-what it must keep up with; and the images a second of several processes at once. The operations of a step are those of
-the forward pass, counted and taken three times. Where there is no GPU it says so, and that is all. About four minutes.
+training loop, launched kernel by kernel, as one CUDA graph (``cuda_graph=true``), and compiled as well; the loader and
+the test, each with what it must keep up with; and the images a second of several processes at once. The operations of
+a step are those of the forward pass, counted and taken three times. Where there is no GPU it says so, and that is all.
+About eight minutes.
 """
 
 import argparse
@@ -30,7 +31,13 @@ from trainables.training import Run, test_batch
 
 STEPS = 50  # an epoch
 ROUNDS = 5
-HOW = {"launched": False, "graph": True}  # a step, and the value of ``cuda_graph`` for it
+# A step, and the keys of the configuration for it.
+HOW: dict[str, dict[str, Any]] = {
+    "launched": {},
+    "graph": {"cuda_graph": True},
+    "compiled graph": {"cuda_graph": True, "compile": True},
+}
+SHARED = ("launched", "graph")  # those that several processes are tried with
 SIDE = 8192  # of the square matrices
 COPIED = 2**30  # bytes
 
@@ -41,6 +48,7 @@ def main() -> None:
     options.add_argument("--backbones", default="resnet18,resnet20")
     options.add_argument("--batches", default="100,1024")
     options.add_argument("--mixer", default="cutmix")
+    options.add_argument("--steps", default=",".join(HOW))
     options.add_argument("--precision", default="auto")
     options.add_argument("--processes", default="1,2,4,8")
     options.add_argument("--seconds", type=float, default=5.0, help="how long the processes train")
@@ -52,7 +60,7 @@ def main() -> None:
         print("No GPU can be used here, so nothing was measured.")
         return
     if given.child:
-        settings = {**keys, "backbone": backbones[0], "batch_size": batches[0], "cuda_graph": HOW[given.child]}
+        settings = {**keys, "backbone": backbones[0], "batch_size": batches[0], **HOW[given.child]}
         train_on_signal(run_of(settings), given.seconds)
         return
 
@@ -62,8 +70,8 @@ def main() -> None:
     print("| backbone | batch | step | ms | images/s | TFLOP/s | of the product |")
     print("| --- | ---: | --- | ---: | ---: | ---: | ---: |")
     runs = {}
-    for backbone, batch, how in itertools.product(backbones, batches, HOW):
-        run = run_of({**keys, "backbone": backbone, "batch_size": batch, "cuda_graph": HOW[how]})
+    for backbone, batch, how in itertools.product(backbones, batches, given.steps.split(",")):
+        run = run_of({**keys, "backbone": backbone, "batch_size": batch, **HOW[how]})
         runs[backbone, batch, how] = run
         step = step_seconds(run)
         rate = 3 * forward_flops(run) * batch / step / 1e12
@@ -79,7 +87,7 @@ def main() -> None:
 
     print(f"\nSeveral processes at once, batch {batches[0]}\n\n| backbone | step | processes | images/s | times one |")
     print("| --- | --- | ---: | ---: | ---: |")
-    for backbone, how in itertools.product(backbones, HOW):
+    for backbone, how in itertools.product(backbones, SHARED):
         alone = 0.0
         for count in (int(count) for count in given.processes.split(",")):
             rate = together(backbone, batches[0], count, how, given)

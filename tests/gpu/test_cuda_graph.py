@@ -15,12 +15,23 @@ CHOOSING = ("manifoldmix", "alignmix", "puzzlemix")  # refused: they choose a la
 ATTENTIVE = ("transmix", "mergemix")  # for transformers
 SUMIX = {"sumix__lam": "learned", "sumix__regulariser": "su"}
 
+# Two runs of these differ, with a graph or without, unless they take deterministic operations only.
+RESTLESS = ("samix", "adautomix", "supermix")
+
 PLAIN: list[dict[str, Any]] = [
-    {"mixer": mixer, "backbone": "vit_tiny_32" if mixer in ATTENTIVE else "resnet8"}
+    {
+        "mixer": mixer,
+        **({"backbone": "vit_tiny_32"} if mixer in ATTENTIVE else {}),
+        **({"deterministic": True} if mixer in RESTLESS else {}),
+    }
     for mixer in MIXERS
     if mixer not in CHOOSING
 ]
-WITH_SUMIX = [{**keys, **SUMIX, "sumix__preset": preset} for keys in PLAIN for preset in ("paper", "release")]
+OF_TWO = ("mixup", "cutmix", "fmix", "saliencymix", "resizemix", "automix")  # as the released SUMix has them
+WITH_SUMIX: list[dict[str, Any]] = [
+    *({**keys, **SUMIX} for keys in PLAIN if keys["mixer"] != "augmix"),  # which mixes an image with itself
+    *({"mixer": mixer, **SUMIX, "sumix__preset": "release"} for mixer in OF_TWO),
+]
 OPTIONS: list[dict[str, Any]] = [
     {"mixer": "mixup", **SUMIX, "sumix__raw_forward": "eval_nograd"},
     {"mixer": "mixup", **SUMIX, "sumix__raw_statistics": "leave"},
@@ -52,10 +63,7 @@ def words(keys: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("keys", [*PLAIN, *WITH_SUMIX, *OPTIONS], ids=words)
 def test_a_graph_has_the_same_numbers(keys: dict[str, Any]) -> None:
-    try:
-        plain, graphed = (run_on("cuda", **keys, cuda_graph=each) for each in (False, True))
-    except ValueError as refused:
-        pytest.skip(str(refused))
+    plain, graphed = (run_on("cuda", **keys, cuda_graph=each) for each in (False, True))
     for _ in range(plain.settings.epochs):
         plain.next_epoch()
         graphed.next_epoch()
@@ -77,11 +85,13 @@ def test_a_run_that_goes_on_has_the_same_numbers(tmp_path: Path) -> None:
     assert whole.epoch().metrics["graph_speedup"] > 0
 
 
-def test_a_compiled_step_as_a_graph_is_near(tmp_path: Path) -> None:
-    plain, graphed = (run_on("cuda", mixer="cutmix", compile=True, cuda_graph=each) for each in (False, True))
+def test_a_compiled_step_as_a_graph_learns_the_same() -> None:
+    plain, graphed = (run_on("cuda", mixer="cutmix", cuda_graph=each, compile=each, epochs=2) for each in (False, True))
     for run in (plain, graphed):
         run.next_epoch()
-    assert differing(plain, graphed) == []
+        run.next_epoch()
+    losses = [run.history[-1].metrics["train_loss"] for run in (plain, graphed)]
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
 
 
 def test_what_chooses_for_each_batch_is_refused_by_the_graph() -> None:
