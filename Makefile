@@ -14,7 +14,7 @@ LONGEST := tests/mixlab/test_slurm.py tests/mixlab/test_losses.py tests/mixlab/t
 # Each file is compiled once for all processes, also where the environment says otherwise.
 FAST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal
 
-.PHONY: study test test-images fast lint docs debian bench setup clean
+.PHONY: study test test-images test-gpu fast lint docs debian bench setup clean
 
 # As much of the study as decides something within ten minutes on two processors.
 study: $(INSTALLED)
@@ -38,6 +38,10 @@ debian:
 test-images: $(INSTALLED)
 	$(CIFAR10)
 	$(BIN)/python tests/docker/image.py $(if $(STORE),--store $(STORE))
+
+# A few minutes on a GPU; the other tests see none, also where there is one.
+test-gpu: $(INSTALLED)
+	TEST_ON_GPU=1 $(BIN)/python -m pytest -n 8 tests/gpu
 
 fast: $(INSTALLED)
 	$(FAST)

@@ -9,7 +9,7 @@ import torch
 from tests.gpu.runs import differing, run_on
 from trainables.mixers import MIXERS
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU, and TEST_ON_GPU=1")
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU, and make test-gpu")
 
 CHOOSING = ("manifoldmix", "alignmix", "puzzlemix")  # refused: they choose a layer or a grid for each batch
 ATTENTIVE = ("transmix", "mergemix")  # for transformers

@@ -17,7 +17,7 @@ from trainables import cost, memory
 from trainables.datasets.dataset import Split
 from trainables.datasets.resident import Resident
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU, and TEST_ON_GPU=1")
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU, and make test-gpu")
 
 WATCHED: list[dict[str, Any]] = [
     *PLAIN,

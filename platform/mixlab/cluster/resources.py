@@ -10,6 +10,7 @@ from mixlab.options import Options
 
 STEPS = 10_000  # Ray counts processors and GPUs in ten-thousandths
 LEAST = 1 / STEPS
+TURNS = 4  # trials that share a GPU take turns on it: from so many on, another gains nothing (3.7 to 4.5 on an H100)
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class Share:
         by_cpu = int(resources.get("CPU", 0) / self.cpus + 1e-9)
         by_gpu = int(resources.get("GPU", 0) / self.gpus + 1e-9) if self.gpus else sys.maxsize
         return max(1, min(by_cpu, by_gpu))
+
+    def pace(self, resources: Mapping[str, float]) -> float:
+        """Return how many times as fast as one trial all are that fit at a time."""
+        slots = self.slots(resources)
+        return min(slots, TURNS * resources.get("GPU", 0)) if 0 < self.gpus < 1 else slots
 
 
 def checked_share(

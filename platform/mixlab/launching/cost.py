@@ -71,9 +71,11 @@ def print_cost(left: Sequence[Left], train: CompleteTrainable, options: Options,
     for cell, trial in {each.trial.cell: each.trial for each in left}.items():
         console.print(f"  {cell}: about {duration(seconds[_kind(trial, train)])} a trial", markup=False)
     slots = min(share.slots(resources), len(left))
+    pace = min(share.pace(resources), slots)
+    turns = f" (they take turns on a GPU: {pace:g} times as fast as one)" if pace < slots else ""
     total = sum(seconds[_kind(each.trial, train)] * each.share * each.times for each in left)
     console.print(
-        f"Estimated cost: {duration(total)} of training, {duration(total / slots)} with {slots} at a time, on {where}. "
+        f"Estimated cost: {duration(total)} of training, {duration(total / pace)} with {slots} at a time{turns}, on {where}. "
         "A rough figure, from a few timed steps of each kind of trial.",
         markup=False,
         soft_wrap=True,

@@ -126,6 +126,20 @@ def test_what_trains_in_one_process_is_refused_several_gpus() -> None:
         share_of([], train, {"GPU": 4, "CPU": 4}, Options(gpus_per_trial=2.0), Console())
 
 
+@pytest.mark.parametrize(
+    ("share", "resources", "slots", "pace"),
+    [
+        (Share(1, 0), {"CPU": 8}, 8, 8),
+        (Share(1, 1), {"CPU": 8, "GPU": 4}, 4, 4),
+        (Share(1, 1 / 2), {"CPU": 8, "GPU": 1}, 2, 2),
+        (Share(1, 1 / 64), {"CPU": 16, "GPU": 1}, 16, 4),
+        (Share(1, 1 / 64), {"CPU": 16, "GPU": 2}, 16, 8),
+    ],
+)
+def test_trials_that_share_a_gpu_take_turns(share: Share, resources: dict[str, float], slots: int, pace: float) -> None:
+    assert (share.slots(resources), share.pace(resources)) == (slots, pace)
+
+
 @given(count=st.integers(2, 64), gib=st.integers(16, 192))
 def test_the_tensors_and_contexts_of_all_trials_fit_a_gpu(count: int, gib: int) -> None:
     memory = gib * 2**30
