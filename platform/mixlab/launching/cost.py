@@ -75,8 +75,8 @@ def print_cost(left: Sequence[Left], train: CompleteTrainable, options: Options,
     turns = f" (they take turns on a GPU: {pace:g} times as fast as one)" if pace < slots else ""
     total = sum(seconds[_kind(each.trial, train)] * each.share * each.times for each in left)
     console.print(
-        f"Estimated cost: {duration(total)} of training, {duration(total / pace)} with {slots} at a time{turns}, on {where}. "
-        "A rough figure, from a few timed steps of each kind of trial.",
+        f"Estimated cost: {duration(total)} of training, {duration(total / pace)} with {slots} at a time{turns}, "
+        f"on {where}. A rough figure, from a few timed steps of each kind of trial.",
         markup=False,
         soft_wrap=True,
     )
