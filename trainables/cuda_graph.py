@@ -34,7 +34,8 @@ class GraphedStep:
     batch_size: int
     rng: Generator
     graph: torch.cuda.CUDAGraph | None = None
-    seconds: dict[bool, list[float]] = field(default_factory=lambda: {False: [], True: []})  # whether in the graph
+    launched: list[float] = field(default_factory=list)  # seconds of the first steps
+    replayed: list[float] = field(default_factory=list)  # seconds of the first ones as a graph
 
     def __call__(self, step: Step, images: Tensor, labels: Tensor) -> None:
         """Take ``step``, which is the same in every call; the first steps count too, so that nothing has to be undone.
@@ -43,21 +44,21 @@ class GraphedStep:
         """
         if len(images) != self.batch_size:
             step(images, labels)
-        elif len(self.seconds[False]) < WARM_UP:
-            self.seconds[False].append(seconds_of(lambda: _aside(step, images, labels)))
+        elif len(self.launched) < WARM_UP:
+            self.launched.append(seconds_of(lambda: _aside(step, images, labels)))
         else:
             self.graph = self.graph or self._captured(step, images, labels)
             self.images.copy_(images)
             self.labels.copy_(labels)
-            if len(self.seconds[True]) < TIMED:
-                self.seconds[True].append(seconds_of(self.graph.replay))
+            if len(self.replayed) < TIMED:
+                self.replayed.append(seconds_of(self.graph.replay))
             else:
                 self.graph.replay()
 
     @property
     def speedup(self) -> float:
         """Return how many times as fast a step is as a graph as it was before there was one."""
-        return min(self.seconds[False]) / min(self.seconds[True])
+        return min(self.launched) / min(self.replayed)
 
     def _captured(self, step: Step, images: Tensor, labels: Tensor) -> torch.cuda.CUDAGraph:
         """Return the graph of a step, which is not taken by that."""

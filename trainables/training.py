@@ -168,16 +168,17 @@ class Run:
         hits = torch.zeros(2, dtype=torch.long, device=self.device)
         loss = torch.zeros((), dtype=torch.double, device=self.device)
         seen = 0
-        for images, labels in source.test_batches(test_batch(self.settings)):
-            with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+        # Once for all batches: autocast keeps the weights in half precision until its block ends.
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+            for images, labels in source.test_batches(test_batch(self.settings)):
                 logits = network(images)
-            best = logits.topk(min(5, logits.shape[1])).indices  # (B, 5)
-            hit = best == labels[:, None]
-            hits += torch.stack((hit[:, 0].sum(), hit.sum()))
-            loss += cross_entropy(logits.double(), labels, reduction="sum")
-            seen += len(labels)
-            if tested is not None:
-                tested.append((logits.half(), labels))
+                best = logits.topk(min(5, logits.shape[1])).indices  # (B, 5)
+                hit = best == labels[:, None]
+                hits += torch.stack((hit[:, 0].sum(), hit.sum()))
+                loss += cross_entropy(logits.double(), labels, reduction="sum")
+                seen += len(labels)
+                if tested is not None:
+                    tested.append((logits.half(), labels))
         top1, top5 = (100 * hits.double() / seen).tolist()
         return {"top1": top1, "top5": top5, "loss": float(loss) / seen}
 
