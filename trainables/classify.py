@@ -83,7 +83,7 @@ class Classification:
 
         settings = parsed(settings)
         for key in ("compile", "cuda_graph"):
-            if getattr(settings, key) and processes > 1:
+            if getattr(settings, key) is True and processes > 1:
                 raise ValueError(
                     f"{key} is for runs that one process trains: it must be False, got {processes} processes"
                 )
@@ -98,9 +98,11 @@ class Classification:
 
     def check(self, settings: Config) -> None:
         """Raise ``ValueError``, one sentence, for what cannot be run though each key by itself is right."""
-        from trainables import rehearsal  # it imports torch, for which faults of a key need not wait
+        from trainables import cuda_graph, rehearsal  # they import torch, for which faults of a key need not wait
 
         rehearsal.check(settings)
+        if settings.cuda_graph is True:
+            cuda_graph.check(settings)
 
     def prepare(self, settings: Config | Mapping[str, Any], data_root: Path) -> None:
         """Verify the data set and weights under ``data_root``; raise ``DataError`` where they cannot be fetched."""

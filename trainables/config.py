@@ -48,7 +48,7 @@ class Config(DataConfig, OptimiserConfig, ScheduleConfig):
     clean_loss: NotNegative = 0.0  # weight of the loss on the unmixed batch, besides that on the mixed batch
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  # auto: half on a GPU, float32 elsewhere
     compile: bool = False  # by torch.compile, stage by stage
-    cuda_graph: bool = False  # on a GPU, take a step's kernels as one CUDA graph
+    cuda_graph: Literal[True, False, "auto"] = False  # on a GPU, take a step as one CUDA graph; auto: where it can be
     deterministic: bool = False  # refuse operations of a GPU that may give other numbers each time
 
     mixer: str = "none"
@@ -164,7 +164,7 @@ def _check_network_and_loss(config: Config) -> None:
         )
     if config.batch_size % config.accumulate:
         raise ValueError(f"accumulate must divide batch_size {config.batch_size}, got {config.accumulate}")
-    if config.cuda_graph and config.optimiser == "lamb":
+    if config.cuda_graph is True and config.optimiser == "lamb":
         raise ValueError("cuda_graph is for optimiser 'sgd' or 'adamw', got 'lamb'")
     if config.loss == "binary" and (config.label_smoothing or config.sumix.any):
         with_what = "SUMix" if config.sumix.any else f"label_smoothing {config.label_smoothing}"

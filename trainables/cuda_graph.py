@@ -12,14 +12,50 @@ from dataclasses import dataclass, field
 import torch
 from torch import Generator, Tensor
 
+from trainables.config import Config, flatten
+from trainables.datasets.opening import dataset_of
 from trainables.hardware import seconds_of
 from trainables.mixers.choice import no_choices
+from trainables.parallel import rows
+from trainables.rehearsal import rehearse
 
 WARM_UP = 3  # steps before the graph: the optimiser and torch's libraries allocate and choose in the first ones
 TIMED = 3  # steps as a graph, of which the fastest counts, as of those before: others may be using the machine
 STEPS_TO_GRAPH = WARM_UP + 1  # after so many, a run has its graph, and the memory that this takes
 
 Step = Callable[[Tensor, Tensor], None]
+_checked: set[str] = set()  # the methods whose step can be a graph
+
+
+def check(config: Config) -> None:
+    """Raise ``ValueError`` if the program decides anything in a step that a graph would keep as it was."""
+    key = str({name: _kind(value) for name, value in flatten(config).items()})
+    if key in _checked:
+        return
+    try:
+        with no_choices():
+            rehearse(config, dataset_of(config))
+    except (ValueError, RuntimeError) as error:  # the latter for a value that is read back
+        raise ValueError(f"cuda_graph must be False with mixer {config.mixer!r}: {error}") from None
+    _checked.add(key)
+
+
+def _kind(value: object) -> object:
+    """Return what of a value decides how a step goes: of a real number, whether it is on or off, and a share."""
+    return (value > 0, value < 1) if isinstance(value, float) else value
+
+
+def takes_graph(config: Config) -> bool:
+    """Return whether a step is a graph where there is a GPU."""
+    if config.cuda_graph != "auto":
+        return config.cuda_graph
+    if config.optimiser == "lamb" or rows.count() > 1:
+        return False
+    try:
+        check(config)
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
-from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode, unset_fake_temporarily
+from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 from torch.overrides import TorchFunctionMode
 
 from trainables.backbones import timm_models
@@ -33,7 +33,6 @@ from trainables.methods.inputs import inputs_of
 from trainables.methods.mixing import SUMIX_PRESETS, Mixing
 from trainables.methods.network import build_network
 from trainables.mixers import MIXERS
-from trainables.mixers.choice import no_choices
 from trainables.mixers.mixed import Mixed
 from trainables.mixers.stylemix import Codec
 
@@ -45,7 +44,6 @@ Shapes = tuple[torch.Size, ...]
 _networks: dict[Hashable, Network] = {}  # the results of ``_network``
 _shapes: dict[Hashable, Shapes] = {}  # the results of ``map_shapes``
 _built: set[Hashable] = set()  # the methods that could be built
-_graphed: set[Hashable] = set()  # the methods whose step can be a CUDA graph
 
 
 class Undrawn(TorchFunctionMode):
@@ -81,21 +79,6 @@ def check(config: Config) -> None:
     num_train = config.train_images or dataset.num_train
     if num_train is not None and config.subset.rule == "none":  # only its file says how large a subset is
         check_batches(config, num_train - held_out_count(config.validation, num_train))
-    if config.cuda_graph:
-        check_graph(config, dataset)
-
-
-def check_graph(config: Config, dataset: Dataset) -> None:
-    """Raise ``ValueError`` if the program decides anything in a step that a CUDA graph would keep as it was."""
-    key = (config.backbone, config.mixer, str(config.mixer_options), config.sumix.any)
-    if key in _graphed:
-        return
-    try:
-        with no_choices():
-            rehearse(config, dataset)
-    except (ValueError, DataDependentOutputException) as error:
-        raise ValueError(f"cuda_graph must be False with mixer {config.mixer!r}: {error}") from None
-    _graphed.add(key)
 
 
 def check_batches(config: Config, images: int) -> None:

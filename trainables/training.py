@@ -17,7 +17,7 @@ from trainables import memory
 from trainables.backbones.pretrained import Weights
 from trainables.compilation import compile_speedup, compile_stages
 from trainables.config import Config
-from trainables.cuda_graph import GraphedStep
+from trainables.cuda_graph import GraphedStep, takes_graph
 from trainables.datasets.data_config import DataConfig
 from trainables.datasets.dataset import BatchSource
 from trainables.datasets.opening import Opened, dataset_of
@@ -60,8 +60,8 @@ class Run:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == torch.float16)
         self.mixer_rng = Generator(self.device)
         self.sums: dict[str, Tensor] = {}  # of the loss and of the log over an epoch's images; () or (M,)
-        on_gpu = self.device.type == "cuda"
-        self.graphed = GraphedStep(settings.batch_size, self.mixer_rng) if settings.cuda_graph and on_gpu else None
+        graphed = self.device.type == "cuda" and takes_graph(settings)
+        self.graphed = GraphedStep(settings.batch_size, self.mixer_rng) if graphed else None
         self.tested: list[Tested] = []  # batches of the test set, after the last epoch
         self.history: list[Epoch] = []
 

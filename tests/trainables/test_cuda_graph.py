@@ -10,12 +10,13 @@ from torch import Generator
 
 from tests.trainables.refusal import check
 from tests.trainables.test_whole_batches import run_of, weights
+from trainables import cuda_graph
 from trainables.classify import train
 from trainables.config import parse
+from trainables.methods import mixing
 from trainables.mixers import MIXERS
 from trainables.mixers.choice import choose, happens, no_choices
 from trainables.optimisers import build_optimiser, set_lr
-from trainables.rehearsal import check_graph, dataset_of
 
 CHOOSING = {"manifoldmix", "alignmix", "puzzlemix"}  # a layer, a definition, a grid
 ATTENTIVE = {"transmix", "mergemix"}
@@ -33,13 +34,14 @@ def test_on_a_cpu_it_changes_nothing() -> None:
 @pytest.mark.parametrize("mixer", MIXERS)
 def test_a_mixer_is_refused_that_chooses_for_each_batch(mixer: str) -> None:
     backbone = "vit_tiny_32" if mixer in ATTENTIVE else "resnet8"
-    config = parse({"dataset": "cifar10", "mixer": mixer, "backbone": backbone, "cuda_graph": True})
+    config = parse({"dataset": "cifar10", "mixer": mixer, "backbone": backbone, "cuda_graph": "auto"})
+    assert cuda_graph.takes_graph(config) == (mixer not in CHOOSING)
     if mixer not in CHOOSING:
-        check_graph(config, dataset_of(config))
+        cuda_graph.check(config)
         return
     sentence = f"cuda_graph must be False with mixer '{mixer}': the program chooses something anew for each batch"
     with pytest.raises(ValueError, match=sentence):
-        check_graph(config, dataset_of(config))
+        cuda_graph.check(config)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +54,27 @@ def test_a_mixer_is_refused_that_chooses_for_each_batch(mixer: str) -> None:
 def test_what_no_graph_can_hold_is_refused(keys: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         check({"dataset": "cifar10", "backbone": "resnet8", **keys, "cuda_graph": True})
+
+
+@pytest.mark.parametrize(
+    ("keys", "taken"),
+    [
+        ({}, False),
+        ({"cuda_graph": True}, True),
+        ({"cuda_graph": "auto"}, True),
+        ({"cuda_graph": "auto", "optimiser": "lamb"}, False),
+        ({"cuda_graph": "auto", "mixer": "mixup", "mixer.probability": 0.5}, False),
+    ],
+)
+def test_auto_takes_a_graph_where_the_step_can_be_one(keys: dict[str, Any], taken: bool) -> None:
+    config = parse({"dataset": "cifar10", "backbone": "resnet8", **keys})
+    assert cuda_graph.takes_graph(config) is taken
+
+
+@pytest.mark.parametrize("value", ["yes", 2, None])
+def test_another_value_is_refused(value: object) -> None:
+    with pytest.raises(ValueError, match="cuda_graph must be True, False or 'auto', got"):
+        parse({"dataset": "cifar10", "cuda_graph": value})
 
 
 def test_several_processes_are_refused() -> None:
@@ -101,3 +124,15 @@ def test_a_checkpoint_of_a_gpu_goes_on_as_the_device_computes(tmp_path: Path) ->
     whole.next_epoch()
     whole.next_epoch()
     assert all(torch.equal(value, weights(whole)[name]) for name, value in weights(second).items())
+
+
+def test_a_step_that_reads_a_value_back_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = parse({"dataset": "cifar10", "backbone": "resnet8", "mixer": "cutmix", "clean_loss": 0.5})
+    alone = mixing.alone
+
+    def reading(images: torch.Tensor) -> mixing.Mixed:
+        return alone(images) if float(images.sum()) > 0 else alone(-images)
+
+    monkeypatch.setattr(mixing, "alone", reading)
+    with pytest.raises(ValueError, match="cuda_graph must be False with mixer 'cutmix'"):
+        cuda_graph.check(config)
