@@ -39,7 +39,7 @@ def test_a_mixer_is_refused_that_chooses_for_each_batch(mixer: str) -> None:
     if mixer not in CHOOSING:
         cuda_graph.check(config)
         return
-    sentence = f"cuda_graph must be False with mixer '{mixer}': the program chooses something anew for each batch"
+    sentence = f"cuda_graph must be 'auto' or False with mixer '{mixer}': the program chooses something anew for each batch"
     with pytest.raises(ValueError, match=sentence):
         cuda_graph.check(config)
 
@@ -47,7 +47,7 @@ def test_a_mixer_is_refused_that_chooses_for_each_batch(mixer: str) -> None:
 @pytest.mark.parametrize(
     ("keys", "sentence"),
     [
-        ({"mixer": "mixup", "mixer.probability": 0.5}, "cuda_graph must be False with mixer 'mixup'"),
+        ({"mixer": "mixup", "mixer.probability": 0.5}, "cuda_graph must be 'auto' or False with mixer 'mixup'"),
         ({"mixer": "cutmix", "optimiser": "lamb"}, "cuda_graph is for optimiser 'sgd' or 'adamw', got 'lamb'"),
     ],
 )
@@ -134,5 +134,5 @@ def test_a_step_that_reads_a_value_back_is_refused(monkeypatch: pytest.MonkeyPat
         return alone(images) if float(images.sum()) > 0 else alone(-images)
 
     monkeypatch.setattr(mixing, "alone", reading)
-    with pytest.raises(ValueError, match="cuda_graph must be False with mixer 'cutmix'"):
+    with pytest.raises(ValueError, match="cuda_graph must be 'auto' or False with mixer 'cutmix'"):
         cuda_graph.check(config)
