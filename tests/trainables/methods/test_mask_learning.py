@@ -59,10 +59,10 @@ def means(method: AutoMixing, maps: Tensor, lams: tuple[float, ...]) -> list[flo
 def test_the_masks_of_the_paper_follow_lambda_after_a_short_training_and_the_releases_cannot(preset: str) -> None:
     """The block learns from Eq. 7, at fixed maps; a whole step takes a hundred times as long."""
     method = method_for("automix", automix__preset=preset)
-    optimiser = torch.optim.SGD(method.block.parameters(), lr=0.1, momentum=0.9)
+    optimiser = torch.optim.SGD(method.block.parameters(), lr=0.05, momentum=0.9)  # at 0.1, rounding alone decides
     rng = Generator().manual_seed(0)
     maps = method.maps(pixels())
-    for _ in range(200):
+    for _ in range(300):
         optimiser.zero_grad()
         partner, lam = draw(B, 1.0, False, rng)
         mask_loss(method.masks(maps, (16, 12), Generator(), partner, lam), lam, "row").backward()
