@@ -39,7 +39,9 @@ def test_a_mixer_is_refused_that_chooses_for_each_batch(mixer: str) -> None:
     if mixer not in CHOOSING:
         cuda_graph.check(config)
         return
-    sentence = f"cuda_graph must be 'auto' or False with mixer '{mixer}': the program chooses something anew for each batch"
+    sentence = (
+        f"cuda_graph must be 'auto' or False with mixer '{mixer}': the program chooses something anew for each batch"
+    )
     with pytest.raises(ValueError, match=sentence):
         cuda_graph.check(config)
 
