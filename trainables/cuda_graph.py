@@ -101,7 +101,8 @@ class GraphedStep:
         self.images, self.labels = images.clone(), labels.clone()
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(self.rng)
-        with no_choices(), torch.cuda.graph(graph, stream=_side_stream()):
+        # Of this thread only: another may be pinning the memory of streamed images.
+        with no_choices(), torch.cuda.graph(graph, stream=_side_stream(), capture_error_mode="thread_local"):
             step(self.images, self.labels)
         return graph
 

@@ -5,9 +5,14 @@ from typing import Any
 
 import pytest
 import torch
+from torchvision.io import write_png
 
-from tests.gpu.runs import differing, run_on
+from tests.gpu.runs import SETTINGS, differing, run_on
+from trainables.config import parse
+from trainables.datasets.opening import open_dataset
+from trainables.hardware import device
 from trainables.mixers import MIXERS
+from trainables.training import Run
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU, and make test-gpu")
 
@@ -83,6 +88,32 @@ def test_a_run_that_goes_on_has_the_same_numbers(tmp_path: Path) -> None:
             run.next_epoch()
     assert differing(whole, second) == []
     assert whole.epoch().metrics["graph_speedup"] > 0
+
+
+def test_streamed_images_are_taken_too(tmp_path: Path) -> None:
+    rng = torch.Generator().manual_seed(4)
+    for place in range(60):
+        file = tmp_path / "own" / ("train" if place < 50 else "test") / str(place % 2) / f"{place}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_png(torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8, generator=rng), str(file))
+    keys = {
+        "dataset": "folder",
+        "folder": "own",
+        "num_classes": 2,
+        "image_size": 32,
+        "batch_size": 8,
+        "mixer": "cutmix",
+    }
+    plain, graphed = (streamed_run(tmp_path, {**keys, "cuda_graph": each}) for each in (False, True))
+    for run in (plain, graphed):
+        while not run.finished:
+            run.next_epoch()
+    assert differing(plain, graphed) == []
+
+
+def streamed_run(root: Path, keys: dict[str, Any]) -> Run:
+    settings = parse({**SETTINGS, **keys})
+    return Run(settings, 0, open_dataset(settings, root, device(), workers=2))
 
 
 def test_a_compiled_step_as_a_graph_learns_the_same() -> None:
