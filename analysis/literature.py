@@ -4,7 +4,7 @@
     python analysis/literature.py table1_cifar100 --out DIR          also writes literature.csv there
 
 The study's own table shows the one number that an arm reproduces. Here are the others too: methods without a mixer of
-this project (SAMix, AdAutoMix, ...), and what several sources print for one method.
+this project, such as SMMix, and what several sources print for one method.
 """
 
 import argparse
