@@ -1,4 +1,4 @@
-"""Every mixer, plain, against no mixing: CIFAR-100, ResNet-18.
+"""Nineteen mixers, plain, against no mixing: CIFAR-100, ResNet-18.
 
     python studies/mixers_cifar100.py                                        20 arms x 6 seeds, 800 epochs
     python studies/mixers_cifar100.py --preset quick --dataset cifar10       half an hour on a laptop

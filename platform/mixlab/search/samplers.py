@@ -78,7 +78,7 @@ def build_pruner(name: str, epochs: int) -> BasePruner:
 
     The rules are Optuna's and not those of ``ray.tune.schedulers``, which live in the driver's memory: they
     would forget the rungs when a driver is killed, could not see a second driver, and would compare arms with
-    one another. Ray Tune asks through its scheduler interface (``mixlab.search.searcher``).
+    one another. Ray Tune asks through its scheduler interface (``mixlab.cluster.schedule``).
 
     Args:
         name: one of ``search.SCHEDULERS``.
