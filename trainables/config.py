@@ -164,8 +164,6 @@ def _check_network_and_loss(config: Config) -> None:
         )
     if config.batch_size % config.accumulate:
         raise ValueError(f"accumulate must divide batch_size {config.batch_size}, got {config.accumulate}")
-    if config.cuda_graph is True and config.optimiser == "lamb":
-        raise ValueError("cuda_graph is for optimiser 'sgd' or 'adamw', got 'lamb'")
     if config.loss == "binary" and (config.label_smoothing or config.sumix.any):
         with_what = "SUMix" if config.sumix.any else f"label_smoothing {config.label_smoothing}"
         raise ValueError(f"loss 'binary' is not defined with {with_what}")

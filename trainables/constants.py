@@ -15,4 +15,4 @@ def constant(values: Any, device: torch.device, dtype: torch.dtype = torch.float
     return (_kept if device.type == "cuda" else torch.tensor)(values, dtype=dtype, device=device)
 
 
-_kept = functools.lru_cache(torch.tensor)
+_kept = functools.cache(torch.tensor)  # never dropped: a CUDA graph reads them where they are

@@ -28,7 +28,12 @@ _checked: set[str] = set()  # the methods whose step can be a graph
 
 
 def check(config: Config) -> None:
-    """Raise ``ValueError`` if the program decides anything in a step that a graph would keep as it was."""
+    """Raise ``ValueError`` if the program decides anything in a step that a graph would keep as it was.
+
+    LAMB computes with the number of its steps and the learning rate in Python.
+    """
+    if config.optimiser == "lamb":
+        raise ValueError("cuda_graph is for optimiser 'sgd' or 'adamw', got 'lamb'")
     key = str({name: _kind(value) for name, value in flatten(config).items()})
     if key in _checked:
         return
@@ -49,7 +54,7 @@ def takes_graph(config: Config) -> bool:
     """Return whether a step is a graph where there is a GPU."""
     if config.cuda_graph != "auto":
         return config.cuda_graph
-    if config.optimiser == "lamb" or rows.count() > 1:
+    if rows.count() > 1:
         return False
     try:
         check(config)

@@ -119,7 +119,10 @@ class Run:
             for name, value in {"train_loss": loss.detach(), **log}.items():
                 # Summed on the device, in float64: reading a number each step would stall a GPU.
                 total = value.detach().double().mean(dim=0) * len(part[0])
-                self.sums.setdefault(name, torch.zeros_like(total)).add_(total)
+                if name in self.sums:
+                    self.sums[name] += total  # in place, where a CUDA graph finds it
+                else:
+                    self.sums[name] = total
         if self.settings.grad_clip is not None:
             self.scaler.unscale_(self.optimiser)
             torch.nn.utils.clip_grad_norm_(self.method.parameters(), self.settings.grad_clip)
@@ -168,17 +171,17 @@ class Run:
         hits = torch.zeros(2, dtype=torch.long, device=self.device)
         loss = torch.zeros((), dtype=torch.double, device=self.device)
         seen = 0
-        # Once for all batches: autocast keeps the weights in half precision until its block ends.
-        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-            for images, labels in source.test_batches(test_batch(self.settings)):
+        for images, labels in source.test_batches(test_batch(self.settings)):
+            # Around the network alone: inside the block the source would resize images in half precision.
+            with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
                 logits = network(images)
-                best = logits.topk(min(5, logits.shape[1])).indices  # (B, 5)
-                hit = best == labels[:, None]
-                hits += torch.stack((hit[:, 0].sum(), hit.sum()))
-                loss += cross_entropy(logits.double(), labels, reduction="sum")
-                seen += len(labels)
-                if tested is not None:
-                    tested.append((logits.half(), labels))
+            best = logits.topk(min(5, logits.shape[1])).indices  # (B, 5)
+            hit = best == labels[:, None]
+            hits += torch.stack((hit[:, 0].sum(), hit.sum()))
+            loss += cross_entropy(logits.double(), labels, reduction="sum")
+            seen += len(labels)
+            if tested is not None:
+                tested.append((logits.half(), labels))
         top1, top5 = (100 * hits.double() / seen).tolist()
         return {"top1": top1, "top5": top5, "loss": float(loss) / seen}
 

@@ -292,3 +292,14 @@ def mobilenet_state() -> dict[str, Tensor]:
     from torchvision.models import mobilenet_v2
 
     return mobilenet_v2().state_dict()
+
+
+def test_half_precision_leaves_the_images_of_a_test_as_they_are() -> None:
+    """They are resized on the device, by products of matrices."""
+    seen = []
+    for precision in ("float32", "bfloat16"):
+        run = run_of(precision=precision)
+        run.method.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        assert run.test_set is not None
+        run.evaluate(run.test_set)
+    assert torch.equal(*seen)
