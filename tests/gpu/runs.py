@@ -5,22 +5,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainables.config import parse
-from trainables.datasets.dataset import Split, Splits
-from trainables.datasets.opening import open_splits
+from tests.trainables.test_whole_batches import run_of
 from trainables.training import Run
 
-SETTINGS = {"dataset": "cifar10", "backbone": "resnet8", "epochs": 3, "batch_size": 16, "lr": 0.05}
-COUNT = 90  # images: an epoch has five whole batches and one of 10
+# As usual in training, on batches that are small; an epoch of 90 images has five whole ones and one of 10.
+SETTINGS = {"epochs": 3, "batch_size": 16, "precision": "auto", "augment": "crop_flip"}
+COUNT = 90
 
 
-def run_on(device: str, count: int = COUNT, **keys: Any) -> Run:
-    """Return a run that has not begun. A key's dot is written as two underscores: ``sumix__lam``."""
-    rng = torch.Generator().manual_seed(4)
-    pixels = torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8, generator=rng)
-    split = Split(pixels, torch.arange(count) % 10)
-    settings = parse({**SETTINGS, **{key.replace("__", "."): value for key, value in keys.items()}})
-    return Run(settings, 0, open_splits(settings, Splits(split, split), torch.device(device)))
+def run_on_gpu(count: int = COUNT, **keys: Any) -> Run:
+    """Return a run that has not begun."""
+    return run_of(count, **{**SETTINGS, **keys})
 
 
 def state_of(run: Run) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torchvision.io import write_png
 
-from tests.gpu.runs import SETTINGS, differing, run_on
+from tests.gpu.runs import SETTINGS, differing, run_on_gpu
 from trainables.config import parse
 from trainables.datasets.opening import open_dataset
 from trainables.hardware import device
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a G
 
 CHOOSING = ("manifoldmix", "alignmix", "puzzlemix")  # refused: they choose a layer or a grid for each batch
 ATTENTIVE = ("transmix", "mergemix")  # for transformers
-SUMIX = {"sumix__lam": "learned", "sumix__regulariser": "su"}
+SUMIX = {"sumix.lam": "learned", "sumix.regulariser": "su"}
 
 # Two runs of these differ, with a graph or without, unless they take deterministic operations only.
 RESTLESS = ("samix", "adautomix", "supermix")
@@ -35,30 +35,30 @@ PLAIN: list[dict[str, Any]] = [
 OF_TWO = ("mixup", "cutmix", "fmix", "saliencymix", "resizemix", "automix")  # as the released SUMix has them
 WITH_SUMIX: list[dict[str, Any]] = [
     *({**keys, **SUMIX} for keys in PLAIN if keys["mixer"] != "augmix"),  # which mixes an image with itself
-    *({"mixer": mixer, **SUMIX, "sumix__preset": "release"} for mixer in OF_TWO),
+    *({"mixer": mixer, **SUMIX, "sumix.preset": "release"} for mixer in OF_TWO),
 ]
 OPTIONS: list[dict[str, Any]] = [
-    {"mixer": "mixup", **SUMIX, "sumix__raw_forward": "eval_nograd"},
-    {"mixer": "mixup", **SUMIX, "sumix__raw_statistics": "leave"},
+    {"mixer": "mixup", **SUMIX, "sumix.raw_forward": "eval_nograd"},
+    {"mixer": "mixup", **SUMIX, "sumix.raw_statistics": "leave"},
     {"mixer": "cutmix", "precision": "float32"},
     {"mixer": "cutmix", "precision": "float16"},
     {"mixer": "cutmix", "precision": "float16", "grad_clip": 1.0},
     {"mixer": "cutmix", "grad_clip": 1.0, "nesterov": True},
     {"mixer": "cutmix", "optimiser": "adamw", "lr": 1e-3},
     {"mixer": "cutmix", "ema": 0.9},
-    {"mixer": "cutmix", "accumulate": 2, "mixer__groups": 2},
+    {"mixer": "cutmix", "accumulate": 2, "mixer.groups": 2},
     {"mixer": "cutmix", "clean_loss": 1.0, "label_smoothing": 0.1},
-    {"mixer": "cutmix", "mixer__pipeline": "mp_ce"},
+    {"mixer": "cutmix", "mixer.pipeline": "mp_ce"},
     {"mixer": "cutmix", "deterministic": True},
     {"mixer": "cutmix", "lr_changes": "each_step", "warmup_epochs": 1},
-    {"mixer": "cutmix", "augment": "rrc_flip", "augment__randaugment": "increasing", "augment__erasing": 0.25},
+    {"mixer": "cutmix", "augment": "rrc_flip", "augment.randaugment": "increasing", "augment.erasing": 0.25},
     {"mixer": "cutmix", "drop_last": True},
     {"mixer": "mixup", "loss": "binary"},
     {"mixer": "mixup", "drop_path": 0.2, "drop_block": 0.1, "drop_block_size": 3},
     {"mixer": "none", "backbone": "wrn28_8"},
     {"mixer": "none", "backbone": "vit_tiny_32", "drop_path": 0.1, "optimiser": "adamw", "lr": 1e-3},
-    {"mixer": "automix", "automix__preset": "paper", "mixer__pipeline": "none"},
-    {"mixer": "saliencymix", "mixer__per_batch": True},
+    {"mixer": "automix", "automix.preset": "paper", "mixer.pipeline": "none"},
+    {"mixer": "saliencymix", "mixer.per_batch": True},
 ]
 
 
@@ -68,7 +68,7 @@ def words(keys: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("keys", [*PLAIN, *WITH_SUMIX, *OPTIONS], ids=words)
 def test_a_graph_has_the_same_numbers(keys: dict[str, Any]) -> None:
-    plain, graphed = (run_on("cuda", **keys, cuda_graph=each) for each in (False, True))
+    plain, graphed = (run_on_gpu(**keys, cuda_graph=each) for each in (False, True))
     for _ in range(plain.settings.epochs):
         plain.next_epoch()
         graphed.next_epoch()
@@ -79,7 +79,7 @@ def test_a_graph_has_the_same_numbers(keys: dict[str, Any]) -> None:
 
 def test_a_run_that_goes_on_has_the_same_numbers(tmp_path: Path) -> None:
     keys = {"mixer": "cutmix", **SUMIX, "cuda_graph": True, "optimiser": "adamw", "lr": 1e-3}
-    whole, first, second = (run_on("cuda", **keys) for _ in range(3))
+    whole, first, second = (run_on_gpu(**keys) for _ in range(3))
     first.next_epoch()
     first.save(tmp_path)
     second.restore(tmp_path)
@@ -117,7 +117,7 @@ def streamed_run(root: Path, keys: dict[str, Any]) -> Run:
 
 
 def test_a_compiled_step_as_a_graph_learns_the_same() -> None:
-    plain, graphed = (run_on("cuda", mixer="cutmix", cuda_graph=each, compile=each, epochs=2) for each in (False, True))
+    plain, graphed = (run_on_gpu(mixer="cutmix", cuda_graph=each, compile=each, epochs=2) for each in (False, True))
     for run in (plain, graphed):
         run.next_epoch()
         run.next_epoch()
@@ -126,6 +126,6 @@ def test_a_compiled_step_as_a_graph_learns_the_same() -> None:
 
 
 def test_what_chooses_for_each_batch_is_refused_by_the_graph() -> None:
-    run = run_on("cuda", mixer="manifoldmix", cuda_graph=True)
+    run = run_on_gpu(mixer="manifoldmix", cuda_graph=True)
     with pytest.raises(ValueError, match="chooses something anew for each batch"):
         run.next_epoch()

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from mixlab.cluster import packing
-from tests.gpu.runs import differing, run_on
+from tests.gpu.runs import differing, run_on_gpu
 from tests.gpu.test_cuda_graph import OPTIONS, PLAIN, SUMIX, WITH_SUMIX, words
 from trainables import cost, memory
 from trainables.datasets.dataset import Split
@@ -26,9 +26,9 @@ WATCHED: list[dict[str, Any]] = [
     {"mixer": "manifoldmix"},
     {"mixer": "alignmix"},
     {"mixer": "puzzlemix"},
-    {"mixer": "saliencymix", "mixer__saliency_input": "raw_float"},
-    {"mixer": "cutmix", "augment": "rrc_flip", "augment__jitter": 0.4, "augment__hue": 0.1, "augment__lighting": 0.1},
-    {"mixer": "cutmix", "mixer__probability": 0.5},
+    {"mixer": "saliencymix", "mixer.saliency_input": "raw_float"},
+    {"mixer": "cutmix", "augment": "rrc_flip", "augment.jitter": 0.4, "augment.hue": 0.1, "augment.lighting": 0.1},
+    {"mixer": "cutmix", "mixer.probability": 0.5},
 ]
 
 
@@ -36,7 +36,7 @@ WATCHED: list[dict[str, Any]] = [
 def test_no_step_waits_for_the_gpu(keys: dict[str, Any]) -> None:
     waits = []
     for steps in (5, 10):
-        run = run_on("cuda", count=16 * steps, **keys)
+        run = run_on_gpu(count=16 * steps, **keys)
         run.train_epoch(1)
         waits.append(waits_of(run))
     assert len(waits[1]) == len(waits[0]), "\n".join(set(waits[1]))
@@ -57,7 +57,7 @@ def waits_of(run: Any) -> list[str]:
 @pytest.mark.parametrize("keys", [{"mixer": mixer} for mixer in ("cutmix", "fmix", "puzzlemix", "automix")], ids=words)
 @pytest.mark.parametrize("precision", ["bfloat16", "float32"])
 def test_two_runs_of_a_seed_are_the_same(keys: dict[str, Any], precision: str) -> None:
-    one, other = (run_on("cuda", **keys, **SUMIX, precision=precision) for _ in range(2))
+    one, other = (run_on_gpu(**keys, **SUMIX, precision=precision) for _ in range(2))
     for _ in range(one.settings.epochs):
         one.next_epoch()
         other.next_epoch()
@@ -66,9 +66,9 @@ def test_two_runs_of_a_seed_are_the_same(keys: dict[str, Any], precision: str) -
 
 PROGRAM = """
 import hashlib, sys
-from tests.gpu.runs import run_on, state_of
+from tests.gpu.runs import run_on_gpu, state_of
 keys = {"backbone": sys.argv[1], "cuda_graph": sys.argv[2] == "graph"}
-run = run_on("cuda", mixer="cutmix", batch_size=100, count=1000, **keys)
+run = run_on_gpu(mixer="cutmix", batch_size=100, count=1000, **keys)
 for _ in range(3):
     run.next_epoch()
 digest = hashlib.sha256()
@@ -87,7 +87,7 @@ def test_two_processes_give_the_same_bits_with_a_graph_or_without(backbone: str)
 
 
 def test_a_batch_and_its_logits_agree_with_the_cpu() -> None:
-    run = run_on("cuda", mixer="none", precision="float32")
+    run = run_on_gpu(mixer="none", precision="float32")
     there = run.train_set
     assert isinstance(there, Resident)
     here = Resident(Split(there.images.permute(0, 3, 1, 2).cpu(), there.labels.cpu()), "cpu", augment=None)
@@ -101,7 +101,7 @@ def test_a_batch_and_its_logits_agree_with_the_cpu() -> None:
 
 
 def test_the_network_is_channels_last_and_half() -> None:
-    run = run_on("cuda", mixer="cutmix", backbone="resnet18")
+    run = run_on_gpu(mixer="cutmix", backbone="resnet18")
     kernels = [weight for weight in run.method.parameters() if weight.ndim == 4]
     assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in kernels)
     assert run.precision == torch.bfloat16
@@ -113,13 +113,13 @@ def test_a_run_takes_as_much_memory_as_was_measured(
     backbone: str, graph: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = {"mixer": "cutmix", "backbone": backbone, "batch_size": 100, "count": 500, "cuda_graph": graph, **SUMIX}
-    settings = run_on("cuda", **keys).settings
+    settings = run_on_gpu(**keys).settings
     monkeypatch.setattr(cost, "load_cached", lambda *_: cost.noise_splits(settings, 500))
     needed, free = cost.gpu_memory(settings, Path())
     gc.collect()
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
-    run_on("cuda", **keys).next_epoch()
+    run_on_gpu(**keys).next_epoch()
     taken = torch.cuda.max_memory_reserved() / memory.MIB
     assert taken - 20 < needed - cost.CONTEXT_MIB < 1.2 * taken + 50
     assert needed < free

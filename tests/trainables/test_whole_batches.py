@@ -12,6 +12,7 @@ from tests.trainables.refusal import check
 from trainables.config import parse
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import open_splits
+from trainables.hardware import device
 from trainables.seeds import generator
 from trainables.training import Run
 
@@ -40,7 +41,7 @@ def run_of(count: int = 20, **keys: Any) -> Run:
     pixels = torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8, generator=rng)
     split = Split(pixels, torch.arange(count) % 10)
     settings = parse({**SETTINGS, **keys})
-    return Run(settings, 0, open_splits(settings, Splits(split, split), torch.device("cpu")))
+    return Run(settings, 0, open_splits(settings, Splits(split, split), device()))
 
 
 def in_double(**keys: Any) -> Run:
