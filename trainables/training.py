@@ -102,10 +102,9 @@ class Run:
                 self.graphed(self.update, images, labels)
             self.method.after_step((epoch - 1 + (number + 1) / self.steps) / self.settings.epochs)
             seen += len(images)
-        means = {name: float(total) / seen for name, total in self.sums.items() if not total.ndim}
-        histograms = {
-            name: tuple(float(bin) / seen for bin in total) for name, total in self.sums.items() if total.ndim
-        }
+        logged = {name: total / seen for name, total in self.sums.items()}
+        means = {name: float(mean) for name, mean in logged.items() if not mean.ndim}
+        histograms = {name: tuple(mean.tolist()) for name, mean in logged.items() if mean.ndim}
         return means, time.perf_counter() - start, histograms
 
     def update(self, images: Tensor, labels: Tensor) -> None:
