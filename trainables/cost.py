@@ -136,13 +136,13 @@ def step_seconds(settings: Config, size: int) -> tuple[float, float]:
     if train_seconds > SLOW_STEP:
         return train_seconds, _test_seconds(run)
     # The fastest of a few: the first also builds kernels and caches, and others may be using the machine.
-    train_seconds = min(train_seconds, *(run.train_epoch(1)[1] for _ in range(_steps(settings))))
+    train_seconds = min(train_seconds, *(run.train_epoch(1)[1] for _ in range(_steps(run))))
     return train_seconds, min(_test_seconds(run), _test_seconds(run))
 
 
-def _steps(settings: Config) -> int:
+def _steps(run: Run) -> int:
     """Return the number of steps after which a step takes the time and the memory of all that follow."""
-    return 2 + (STEPS_TO_GRAPH if settings.cuda_graph else 0)
+    return 2 + (0 if run.graphed is None else STEPS_TO_GRAPH)
 
 
 def noise_splits(settings: DataConfig, size: int) -> Splits:
@@ -177,7 +177,7 @@ def gpu_memory(settings: Config, data_root: Path) -> tuple[float, float]:
         torch.cuda.reset_peak_memory_stats()
         free = torch.cuda.mem_get_info()[0] / MIB  # this process's context exists by now, and is not part of it
         run = _run(settings, few)
-        for epoch in range(1, 1 + _steps(settings)):  # the second has the optimiser's state from the start
+        for epoch in range(1, 1 + _steps(run)):  # the second has the optimiser's state from the start
             run.train_epoch(epoch)
         run.evaluation()
     except RuntimeError as error:

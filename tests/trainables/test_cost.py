@@ -84,7 +84,7 @@ def test_the_first_test_which_also_chooses_kernels_is_not_what_a_test_takes(
     def evaluate(_: object) -> None:
         now[0] += next(left)
 
-    run = SimpleNamespace(train_epoch=lambda _: ({}, step, {}), evaluate=evaluate, train_set=None)
+    run = SimpleNamespace(train_epoch=lambda _: ({}, step, {}), evaluate=evaluate, train_set=None, graphed=None)
     monkeypatch.setattr(cost, "_run", lambda *_: run)
     monkeypatch.setattr(hardware, "time", SimpleNamespace(perf_counter=lambda: now[0]))
     assert cost.step_seconds(SETTINGS, 4) == (step, estimate)
