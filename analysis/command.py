@@ -13,6 +13,7 @@ import pandas as pd
 
 from analysis.records.runs import Plan, load_plan, load_runs
 from mixlab.errors import BadInput, HeadLost
+from mixlab.uris import existing_part
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 done, but some network could not be evaluated, which is named; 2 bad input, which one "
@@ -58,11 +59,11 @@ def study_parser(
 def new_folder(text: str) -> Path:
     """Return a folder that need not exist, as a type of ``argparse``: it is refused if nothing can be written there."""
     folder = Path(text)
-    nearest = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
-    if not nearest.is_dir():
-        raise argparse.ArgumentTypeError(f"{str(nearest)!r} is a file, and must be a folder")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise argparse.ArgumentTypeError(f"nothing can be written to {str(nearest)!r}: name another folder")
+    there = existing_part(folder)
+    if not there.is_dir():
+        raise argparse.ArgumentTypeError(f"{str(there)!r} is a file, and must be a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise argparse.ArgumentTypeError(f"nothing can be written to {str(there)!r}: name another folder")
     return folder
 
 

@@ -1,11 +1,13 @@
 """Records how a result was obtained, as far as is known where the study is started: commit, changes, versions."""
 
+import contextlib
 import hashlib
 import os
 import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -53,12 +55,7 @@ def collect(study_file: Path, trainable: object = None) -> Provenance:
     diffs = [_changes(root) for root in known]
     if study_file.is_file() and roots[study_file] is None and known:
         diffs.append(_added(study_file.parent, study_file.name))
-    versions = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
+    versions = {"python": platform.python_version(), **installed(PACKAGES)}
     diff, root = "".join(diffs), known[0] if known else Path.cwd()
     return Provenance(commit or "unknown", bool(diff), diff, versions, constraints_hash(root))
 
@@ -81,6 +78,15 @@ def _changes(root: Path) -> str:
 def _added(folder: Path, name: str) -> str:
     """Return a file as a patch that adds it."""
     return _git(folder, "diff", "--no-index", "--", os.devnull, name)
+
+
+def installed(packages: Iterable[str]) -> dict[str, str]:
+    """Return the version of each of the packages that is installed."""
+    versions = {}
+    for name in packages:
+        with contextlib.suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
 
 
 def constraints_hash(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""URIs in a form that may be printed and recorded, without passwords, and the file that an SQLite URI names."""
+"""What places are called: URIs without their passwords, the file of an SQLite URI, the part of a path that exists."""
 
 import re
 from pathlib import Path
@@ -10,6 +10,11 @@ SECRET = re.compile(r"([?&]\w*(?:secret|password|token|signature)\w*=)[^&\s]*", 
 def shown(text: str) -> str:
     """Return ``text`` with ``***`` for every password in a URI, before its host or in its query."""
     return SECRET.sub(r"\1***", PASSWORD.sub(r"\1:***@", text))
+
+
+def existing_part(path: Path) -> Path:
+    """Return the path if it exists, else the nearest folder above it that does."""
+    return next(each for each in (path.absolute(), *path.absolute().parents) if each.exists())
 
 
 def sqlite_file(uri: str) -> Path | None:

@@ -9,7 +9,7 @@ from mixlab.doctor.facts import Question
 from mixlab.errors import BadInput, first_line
 from mixlab.storage.probe import probe
 from mixlab.tracking import names
-from mixlab.uris import shown, sqlite_file
+from mixlab.uris import existing_part, shown, sqlite_file
 
 LOCK_SECONDS = 2.0  # a writer holds a database for milliseconds
 
@@ -21,7 +21,7 @@ def check_store(tracking_uri: str) -> Finding:
         return Finding("store", OK, f"{shown(tracking_uri)} is no file")
     other = f"name another file with --tracking-uri; {str(file)!r} is left as it is"
     artifacts = file.absolute().parent / "mlruns"
-    unwritable = _unwritable(artifacts)
+    unwritable, _ = probe(str(existing_part(artifacts)))  # which leaves nothing there
     if unwritable:
         text = f"the artifacts' folder {str(artifacts)!r} cannot be written: {unwritable}"
         return Finding("store", RED, text, "give that user write access, or name another file with --tracking-uri")
@@ -47,12 +47,6 @@ def check_store(tracking_uri: str) -> Finding:
         fix = f"copy the file, then run `mlflow db upgrade {tracking_uri}` with the version of MLflow that is installed"
         return Finding("store", RED, f"{str(file)!r} is of another version of MLflow: {version}", fix)
     return Finding("store", OK, f"{str(file)!r} is an MLflow database, and can be written")
-
-
-def _unwritable(folder: Path) -> str:
-    """Return why a folder cannot be written; leave nothing in it."""
-    nearest = next(each for each in (folder, *folder.parents) if each.exists())
-    return probe(str(nearest))[0]
 
 
 def _tables(file: Path) -> set[str]:

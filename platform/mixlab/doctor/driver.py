@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
@@ -21,13 +20,13 @@ LETTERS = "·±→≤×…"  # the letters in progress lines and tables
 
 def examine_driver(asked: Question) -> list[Finding]:
     """Return one finding from each check."""
-    checks: tuple[Callable[[], Finding], ...] = (
-        lambda: check_temporary(tempfile.gettempdir()),
-        lambda: check_output(sys.stdout),
-        lambda: check_git(Path(mixlab.__file__)),
-        lambda: check_store(asked.tracking_uri),
-    )
-    return [*(check() for check in checks), *check_results(asked)]
+    return [
+        check_temporary(tempfile.gettempdir()),
+        check_output(sys.stdout),
+        check_git(Path(mixlab.__file__)),
+        check_store(asked.tracking_uri),
+        *check_results(asked),
+    ]
 
 
 def check_temporary(folder: str) -> Finding:

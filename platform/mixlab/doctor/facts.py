@@ -6,7 +6,6 @@ import resource
 import shutil
 import tempfile
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,10 +13,11 @@ import psutil
 
 from mixlab.doctor import probes
 from mixlab.doctor.probes import Gpus
-from mixlab.provenance import constraints_hash
+from mixlab.provenance import constraints_hash, installed
 from mixlab.storage.probe import probe
+from mixlab.uris import existing_part
 
-PACKAGES = ("ray", "torch", "torchvision", "numpy", "pyarrow", "cloudpickle")
+PACKAGES = ("ray", "torch", "torchvision", "numpy", "pyarrow", "cloudpickle", "mixlab")  # whose versions must agree
 MIB = 2**20
 
 
@@ -70,7 +70,7 @@ def collect(asked: Question, node: str = "driver") -> Facts:
     shm = Path("/dev/shm")
     return Facts(
         node=node,
-        versions=versions(),
+        versions={"Python": platform.python_version(), **installed(PACKAGES)},
         commit=os.environ.get("MIXLAB_COMMIT", ""),
         constraints=constraints_hash(Path("/")),
         cpus=len(os.sched_getaffinity(0)),
@@ -90,19 +90,8 @@ def collect(asked: Question, node: str = "driver") -> Facts:
 
 def disk(folder: Path) -> Disk:
     """Return how full the disk is that holds, or will hold, a folder."""
-    usage = shutil.disk_usage(next(each for each in (folder, *folder.parents) if each.exists()))
+    usage = shutil.disk_usage(existing_part(folder))
     return Disk(usage.total // MIB, usage.free // MIB)
-
-
-def versions() -> dict[str, str]:
-    """Return the versions that must agree: those of Python and of each package that is installed."""
-    found = {"Python": platform.python_version()}
-    for name in (*PACKAGES, "mixlab"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def free_memory() -> int:
