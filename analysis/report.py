@@ -38,6 +38,7 @@ from analysis.words.method import power_heading
 from analysis.words.page import image, png, write_page
 from analysis.words.rendering import html_grid, html_tables
 from analysis.words.summaries import Summary, of_arms, of_study
+from mixlab.errors import first_line
 from mixlab.spec.state import State
 
 FIGURES = {  # heading, and what is shown
@@ -74,7 +75,7 @@ def report(tracking_uri: str, study: str, plan: Mapping[str, Any], out: Path) ->
         table = write_study_table(tracking_uri, study, out, dict(plan))
         page, *figures = write_report(tracking_uri, study, out / "report.html", dict(plan), table, figures=out)
     except MlflowException as error:
-        raise ValueError(f"cannot read MLflow: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"cannot read MLflow: {first_line(error)}") from error
     return StudyReport(
         text=table.text,
         tables=[level.table for level in table.levels],

@@ -70,7 +70,7 @@ def in_ray(
                     raise error.cause from None
                 answer = f"its task failed: {type(error.cause).__name__}: {first_line(error.cause)}"
             except ray.exceptions.RayError as error:
-                answer = f"its task was lost: {str(error).strip().splitlines()[0]}"
+                answer = f"its task was lost: {first_line(error)}"
             yield running.pop(done), answer
 
 

@@ -5,7 +5,6 @@ only a bound on what it might have become; a failed one has none.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from analysis.records.runs import Plan, load_plan
 from mixlab.errors import BadInput
-from mixlab.search.trial_store import JOURNAL, SQLITE, TrialStore, absolute
+from mixlab.search.trial_store import TrialStore, file_of
 
 
 @dataclass(frozen=True)
@@ -125,8 +124,7 @@ def _open(storage: str, search: str) -> BaseStorage:
 
     A file must exist, because opening a missing one would create an empty one.
     """
-    url = absolute(storage)
-    file = Path(url.removeprefix(JOURNAL).removeprefix(SQLITE))
-    if url.startswith((JOURNAL, SQLITE)) and not file.is_file():
+    file = file_of(storage)
+    if file is not None and not file.is_file():
         raise BadInput(f"no trials at {str(file)!r}: name Optuna's storage with --optuna-storage")
-    return TrialStore(url, search).storage
+    return TrialStore(storage, search).storage

@@ -49,6 +49,13 @@ def first_line(error: BaseException) -> str:
     return (text or type(error).__name__).splitlines()[0]
 
 
+def root_cause(error: BaseException) -> str:
+    """Return in one line what started a chain of errors, such as ``Connection refused``."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
+
+
 def account_of(error: BaseException) -> str:
     """Return the traceback of an error, whose last line says what happened, as storable text."""
     text = "".join(traceback.format_exception(error)).strip()

@@ -11,7 +11,7 @@ import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
-from mixlab.errors import BadInput
+from mixlab.errors import BadInput, root_cause
 
 JOURNAL = "journal:///"
 SQLITE = "sqlite:///"
@@ -34,11 +34,11 @@ class TrialStore:
         self.url = absolute(url)
         self._search = search
         self._engine: Any = None
-        self._file: Path | None = None
+        self._file = file_of(url)
         try:
             self.storage = self._open()
         except Exception as error:  # any database's own exceptions
-            raise BadInput(f"--optuna-storage {shown(url)!r} cannot be opened: {_reason(error)}") from error
+            raise BadInput(f"--optuna-storage {shown(url)!r} cannot be opened: {root_cause(error)}") from error
 
     @property
     def in_a_file(self) -> bool:
@@ -62,8 +62,7 @@ class TrialStore:
             yield
 
     def _open(self) -> BaseStorage:
-        if self.url.startswith((JOURNAL, SQLITE)):
-            self._file = Path(self.url.removeprefix(JOURNAL).removeprefix(SQLITE))
+        if self._file is not None:
             self._file.parent.mkdir(parents=True, exist_ok=True)
         if self.url.startswith(JOURNAL):
             return JournalStorage(JournalFileBackend(str(self._file)))
@@ -91,10 +90,16 @@ def url_of(given: str | None, folder: Path) -> str:
     return given or str(folder / "optuna.journal")
 
 
+def file_of(url: str) -> Path | None:
+    """Return the file of the store; None if it is on a server."""
+    url = absolute(url)
+    return Path(url.removeprefix(JOURNAL).removeprefix(SQLITE)) if url.startswith((JOURNAL, SQLITE)) else None
+
+
 def exists(url: str) -> bool:
     """Return whether the store exists, as far as is known without asking a server."""
-    url = absolute(url)
-    return not url.startswith((JOURNAL, SQLITE)) or Path(url.removeprefix(JOURNAL).removeprefix(SQLITE)).exists()
+    file = file_of(url)
+    return file is None or file.exists()
 
 
 def absolute(url: str) -> str:
@@ -112,9 +117,3 @@ def shown(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     user, at, host = rest.rpartition("@")
     return f"{scheme}{separator}{user.partition(':')[0]}{at}{host}" if at else url
-
-
-def _reason(error: BaseException) -> str:
-    while (cause := error.__cause__ or error.__context__) is not None:
-        error = cause
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -17,7 +17,7 @@ import filelock
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from mixlab.errors import BadInput, first_line
+from mixlab.errors import BadInput, root_cause
 from mixlab.tracking import names
 from mixlab.tracking.mlflow_private import database_of
 from mixlab.uris import shown, sqlite_file
@@ -89,7 +89,7 @@ def connect(tracking_uri: str, *, make: bool = True) -> MlflowClient:
                 asked.search_experiments(max_results=1)
             client.append(asked)
         except Exception as error:  # any of the stores' own exceptions
-            failure[0] = _root_cause(error)
+            failure[0] = root_cause(error)
 
     # This runs in a thread: a host that swallows packets would hold the main thread for minutes.
     asking = threading.Thread(target=ask, daemon=True)
@@ -241,10 +241,3 @@ def _collector_paused() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
-
-
-def _root_cause(error: BaseException) -> str:
-    """Return the first line of the error that started a chain, such as ``Connection refused``."""
-    while (cause := error.__cause__ or error.__context__) is not None:
-        error = cause
-    return error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
