@@ -12,6 +12,7 @@ import pandas as pd
 from analysis.records.runs import CONFIG, FACTOR, done
 from analysis.statistics.pairs import aligned, metric_column
 from analysis.statistics.significance import ALPHA, family_p, mean_and_sd, mean_interval, sign_flip_p
+from mixlab.spec.trial import cell_name
 
 HOW = ("commit", "data", "hardware", "versions")  # how the numbers were obtained
 SIDES = ("A", "B")
@@ -71,8 +72,8 @@ def compare(a: pd.DataFrame, b: pd.DataFrame, metric: str) -> Comparison:
 def _cells(runs: pd.DataFrame, factors: list[str], side: str) -> dict[str, pd.DataFrame]:
     """Return the rows of every cell by its name, such as ``cutmix · + lam``."""
     found = {}
-    for values, rows in runs.groupby([*factors, "arm"], sort=False):
-        name = " · ".join(map(str, values))
+    for (*levels, arm), rows in runs.groupby([*factors, "arm"], sort=False):
+        name = cell_name(map(str, levels), str(arm))
         if rows["seed"].duplicated().any():
             raise ValueError(f"{side} has several runs of {name!r} and one seed: it has a factor that the other lacks")
         found[name] = rows

@@ -13,6 +13,7 @@ from analysis.words.captions import capitalised
 from analysis.words.cells import cells, metric_rule
 from analysis.words.conclusions import claims, evidence, verdict
 from analysis.words.rendering import escape_markdown, markdown_tables
+from mixlab.spec.trial import cell_name
 
 OF_ARM = ("sd", "gain", "gain_low", "gain_high", "p_family", "e_family", "n")  # columns of the table
 
@@ -44,7 +45,7 @@ def of_arms(levels: Sequence[LevelTable]) -> dict[str, Summary]:
     for level in levels:
         shown = cells(level)
         for (arm, row), text in zip(level.table.iterrows(), shown.to_dict("records"), strict=True):
-            cell = " · ".join((*map(str, level.levels.values()), str(arm)))
+            cell = cell_name(level.levels.values(), str(arm))
             values = {level.metric: row["mean"], **{name: row[name] for name in OF_ARM if name in row}}
             digits = {name: 4 if name == "p_family" else level.declared.digits for name in values}
             metrics = {name: round(float(v), digits[name]) for name, v in values.items() if not math.isnan(v)}

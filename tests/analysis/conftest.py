@@ -73,7 +73,7 @@ class TrackedStudy:
         self.experiment = self.tracker.experiment_id
 
     def _tracker(self, plan: Mapping[str, Any], plan_hash: str) -> Tracker:
-        cells = {cell_name(trial["levels"], trial["arm"]): trial["arm"] for trial in plan.get("trials", ())}
+        cells = {cell_name(trial["levels"].values(), trial["arm"]): trial["arm"] for trial in plan.get("trials", ())}
         tracked = Tracked(self.study, plan_hash, plan, names.STUDY_LEVELS, cells)
         return Tracker(self.client, tracked, PROVENANCE)
 

@@ -17,7 +17,7 @@ from mixlab.spec.search import Search
 from mixlab.spec.state import State
 from mixlab.spec.study import Study
 from mixlab.spec.study_plan import study_plan
-from mixlab.spec.trial import Trial
+from mixlab.spec.trial import Trial, cell_name
 from mixlab.storage.journal import Storage
 from mixlab.storage.probe import require_storage
 from mixlab.tracking import store
@@ -93,7 +93,7 @@ def _left_of_study(
 
 def _print_rounds(rounds: Rounds, most: int, console: Console) -> None:
     """Print what is decided so far, and how many trials may follow."""
-    for (levels, arm), verdict in rounds.verdicts.items():
-        console.print(f"  {' · '.join((*levels, arm))}: {verdict}", markup=False, highlight=False)
+    for compared, verdict in rounds.verdicts.items():
+        console.print(f"  {cell_name(*compared)}: {verdict}", markup=False, highlight=False)
     after = f"at most {most} trials are left, the cost of which follows" if most else "no trial is left"
     console.print(f"Seeds are added one by one to the arms that are not decided: {after}", soft_wrap=True)

@@ -207,9 +207,7 @@ def describe(history: History, preset: str) -> dict[str, Any]:
         "objective": search.objective,
         "direction": search.direction,
         "metrics": [metric.json() for metric in history.train.metrics],
-        "space": {
-            key: {"kind": type(values).__name__, **_json(asdict(values))} for key, values in search.space.items()
-        },
+        "space": {key: {"kind": type(values).__name__, **asdict(values)} for key, values in search.space.items()},
         "per_arm": search.per_cell,
         "sampler": search.sampler,
         "scheduler": search.scheduler,
@@ -217,7 +215,3 @@ def describe(history: History, preset: str) -> dict[str, Any]:
         **({"racing": True} if search.racing else {}),
         "seeds": list(search.study.seeds),
     }
-
-
-def _json(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}

@@ -10,7 +10,8 @@ from mixlab.cluster.source import WAIT, End, Job, Wait
 from mixlab.launching.phase import ListedTrials, Listing
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.state import State
-from mixlab.spec.study import FIRST_ROUND, UNDECIDED, Trial
+from mixlab.spec.study import FIRST_ROUND, UNDECIDED
+from mixlab.spec.trial import Trial, cell_name
 from mixlab.tracking import names
 
 Comparison = tuple[tuple[str, ...], str]  # the level of each factor, and the arm
@@ -145,7 +146,7 @@ class SequentialTrials(ListedTrials):
     def verdicts(self) -> Mapping[str, str]:
         """See ``Phase``."""
         found = self.rounds.verdicts.items()
-        return {" · ".join((*levels, arm)): verdict for (levels, arm), verdict in found if verdict != UNDECIDED}
+        return {cell_name(*compared): verdict for compared, verdict in found if verdict != UNDECIDED}
 
     def over(self) -> bool:
         """See ``Phase``."""

@@ -16,7 +16,7 @@ from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.space import Space
 from mixlab.spec.study import Cell, Study
 from mixlab.spec.trainable import Config
-from mixlab.spec.trial import Trial, digest
+from mixlab.spec.trial import Trial, cell_name, digest
 
 # name: module and function of what proposes configurations, which is imported when a search begins
 SAMPLERS = {
@@ -163,12 +163,8 @@ class Search:
             winners: the point of each cell, by its name. A cell without one is left out, and so are all cells with a
                 baseline that has none: there is nothing to compare them with.
         """
-        baselines = {tuple(cell.levels.items()): cell.name for cell in self.study.cells() if self._is_baseline(cell)}
-        compared = (c for c in self.study.cells() if baselines[tuple(c.levels.items())] in winners)
+        compared = (c for c in self.study.cells() if cell_name(c.levels.values(), self.study.baseline) in winners)
         return replace(self.study, tuned={c.name: dict(winners[c.name]) for c in compared if c.name in winners})
-
-    def _is_baseline(self, cell: Cell) -> bool:
-        return cell.arm == self.study.baseline
 
     def check_fields(self) -> None:
         """Raise ``BadInput``, one sentence, for a field that has the wrong type."""

@@ -34,7 +34,7 @@ class Cell:
     @property
     def name(self) -> str:
         """Return the levels and the arm, such as ``cutmix · + lam``."""
-        return cell_name(self.levels, self.arm)
+        return cell_name(self.levels.values(), self.arm)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +143,7 @@ class Study:
                 changes |= self.levels(factor)[label]
             merged = {**self.base, **changes}
             for arm in self.arms:
-                name = cell_name(levels, arm.name)
+                name = cell_name(levels.values(), arm.name)
                 if self.tuned is not None and name not in self.tuned:
                     continue
                 own = {**arm.changes, **(self.tuned or {}).get(name, {})}

@@ -6,7 +6,7 @@ nothing else.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ class Trial:
     @property
     def cell(self) -> str:
         """Return the row of the run among its seeds, such as ``cutmix · + lam``."""
-        return cell_name(self.levels, self.arm)
+        return cell_name(self.levels.values(), self.arm)
 
     @property
     def name(self) -> str:
@@ -36,9 +36,9 @@ class Trial:
         return f"{self.cell} · seed {self.seed}"
 
 
-def cell_name(levels: Mapping[str, str], arm: str) -> str:
+def cell_name(levels: Iterable[str], arm: str) -> str:
     """Return the name of a cell, such as ``cutmix · + lam``."""
-    return " · ".join((*levels.values(), arm))
+    return " · ".join((*levels, arm))
 
 
 def trial_key(hashed: Config, seed: int) -> str:
