@@ -53,7 +53,6 @@ def draw(options: argparse.Namespace) -> int:
             rows.append(MixtureRow(name, int(run["seed"]), album["images"], album["masks"], album["epochs"]))
     if not rows:
         raise ValueError(f"no finished run of {options.study!r} has kept mixtures: only methods that learn masks do")
-    options.out.mkdir(parents=True, exist_ok=True)
     return command.finish(save(plot_mixtures(options.study, rows), options.out / "mixtures"))
 
 

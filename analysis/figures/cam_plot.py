@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from analysis.figures.drawing import arm_colours, caption_height, plain
+from analysis.figures.drawing import caption_height, colours_of, plain
 from analysis.figures.tiles import LABEL, name_line, show_image, tile_figure, write_below
 from analysis.statistics.tables import LevelTable
 
@@ -35,7 +35,7 @@ def plot_cam(
     The images are (N, C, H, W) in [0, 1], the names those of the classes. An arm has its colour in ``level``, any table
     of the study.
     """
-    colours = arm_colours(list(level.table.index), level.baseline)
+    colours = colours_of(level)
     heights = [TILE] * (1 + len(rows)) + [TILE + TEXT] * 3 * len(rows)
     widths = [LABEL, *[TILE] * len(images)]
     size = (sum(widths), sum(heights) + 0.6 + caption_height(caption, sum(widths)))

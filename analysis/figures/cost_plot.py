@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.drawing import arm_colours, panel_figure, plain
+from analysis.figures.drawing import colours_of, panel_figure, plain
 from analysis.records.runs import done
 from analysis.statistics.pairs import logged_metrics, metric_column
 from analysis.statistics.tables import LevelTable
@@ -32,7 +32,7 @@ def plot_cost(study: str, levels: Sequence[LevelTable]) -> Figure | None:
     size, name = next(((size, name) for size, name in UNITS if longest >= size), UNITS[-1])
 
     def draw(axis: Axes, level: LevelTable) -> None:
-        for index, (arm, colour) in enumerate(arm_colours(list(level.table.index), level.baseline).items()):
+        for index, (arm, colour) in enumerate(colours_of(level).items()):
             mine = done(level.runs[level.runs["arm"] == arm])
             x = mine[metric_column(mine, SECONDS)] / size
             y = mine[metric_column(mine, level.metric)]

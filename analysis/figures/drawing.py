@@ -36,6 +36,11 @@ def arm_colours(arms: Sequence[str], baseline: str) -> dict[str, str]:
     return {baseline: BASELINE_COLOUR} | {arm: PALETTE[i % len(PALETTE)] for i, arm in enumerate(others)}
 
 
+def colours_of(level: LevelTable) -> dict[str, str]:
+    """Return the colour of every arm of a table."""
+    return arm_colours(list(level.table.index), level.baseline)
+
+
 def arm_line(index: int) -> str:
     """Return the line style of the arm at a position in the study, 0 for the baseline; it separates equal colours."""
     return LINES[(index - 1) // len(PALETTE) % len(LINES)] if index else "-"
@@ -124,7 +129,7 @@ def panel_figure(
 def arms_of(level: LevelTable, points: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, str, str]]:
     """Yield every arm of a table that has points, its points, its colour and its line."""
     here = of_level(points, level)
-    for index, (arm, colour) in enumerate(arm_colours(list(level.table.index), level.baseline).items()):
+    for index, (arm, colour) in enumerate(colours_of(level).items()):
         mine = here[here["arm"] == arm]
         if len(mine):
             yield arm, mine, colour, arm_line(index)
@@ -160,6 +165,7 @@ def save(figure: Figure, stem: Path, picture: bytes | None = None) -> list[Path]
     A PDF whose picture has not changed is kept: to embed its fonts takes longer than all else of a study's page. A
     ``picture``, the content of the PNG file, is not drawn again.
     """
+    stem.parent.mkdir(parents=True, exist_ok=True)
     shown, printed = (stem.with_suffix(ending) for ending in (".png", ".pdf"))
     with context(STYLE):  # the fonts of a PDF are chosen when it is written
         if picture is None:
@@ -175,7 +181,6 @@ def save(figure: Figure, stem: Path, picture: bytes | None = None) -> list[Path]
 
 def save_with_points(figure: Figure, points: pd.DataFrame, stem: Path) -> list[Path]:
     """Write a figure as ``save`` does, and the points in it as ``stem.csv``; return the files."""
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    table = stem.with_suffix(".csv")
+    pictures, table = save(figure, stem), stem.with_suffix(".csv")
     points.to_csv(table, index=False)
-    return [*save(figure, stem), table]
+    return [*pictures, table]

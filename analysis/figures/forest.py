@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.figures.drawing import arm_colours, caption_height, plain, titled
+from analysis.figures.drawing import caption_height, colours_of, plain, titled
 from analysis.figures.estimates import LETTER, Estimate, draw_estimates, limits_of
 from analysis.statistics.effects import design_runs, factorial_effects
 from analysis.statistics.over_tables import over_tables
@@ -35,7 +35,7 @@ def plot_forest(study: str, levels: Sequence[LevelTable]) -> Figure | None:
     if answers.empty:
         return None
     arms = list(dict.fromkeys(arm for arm, _ in answers.index))
-    colours = arm_colours(list(levels[0].table.index), levels[0].baseline)
+    colours = colours_of(levels[0])
     fixed = levels[0].family.budget is None
     panels = [
         (

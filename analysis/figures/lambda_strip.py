@@ -7,7 +7,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from analysis.figures.drawing import arm_colours, plain
+from analysis.figures.drawing import colours_of, plain
 from analysis.figures.tiles import LABEL, name_line, show_image, tile_figure, write_below
 from analysis.statistics.tables import LevelTable
 
@@ -29,7 +29,7 @@ def plot_strips(study: str, strips: Sequence[Strip], level: LevelTable, shown: i
 
     An arm has the colour that it has in ``level``, any table of the study.
     """
-    colours = arm_colours(list(level.table.index), level.baseline)
+    colours = colours_of(level)
     size = (LABEL + TILE * (2 + shown), len(strips) * (TILE + 0.3) + 1.0)
     widths = [LABEL, *[TILE] * (2 + shown)]
     with tile_figure(study, caption, size, (len(strips), 3 + shown), width_ratios=widths) as (figure, axes):

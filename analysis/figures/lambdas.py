@@ -15,14 +15,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from analysis.figures.drawing import BASELINE_COLOUR, arm_colours, plain, titled
-from analysis.records.runs import CONFIG, done
+from analysis.figures.drawing import BASELINE_COLOUR, colours_of, plain, titled
+from analysis.records.runs import done, setting
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import provenance_text
 from mixlab.tracking import artifacts, names, store
 
 BINS = 10
-LEARNS = CONFIG + "sumix.lam"
 MOST_CELLS = 24  # the most cells in the figure
 PANEL = (3.4, 1.75)  # inches
 CAPTION = (
@@ -51,10 +50,8 @@ def load_histograms(tracking_uri: str, levels: Sequence[LevelTable]) -> list[His
     client = store.connect(tracking_uri, make=False)
     found: list[Histograms] = []
     for level in levels:
-        if LEARNS not in level.runs:
-            continue
         runs = done(level.runs)
-        learned = runs[runs[LEARNS] == "learned"]
+        learned = runs[setting(runs, "sumix.lam") == "learned"]
         for row in learned.sort_values("seed", kind="stable").drop_duplicates("arm").to_dict("records"):
             if len(found) == MOST_CELLS:
                 return found
@@ -67,7 +64,7 @@ def load_histograms(tracking_uri: str, levels: Sequence[LevelTable]) -> list[His
 
 def plot_lambda(study: str, histograms: Sequence[Histograms], levels: Sequence[LevelTable]) -> Figure:
     """Draw one strip per cell: epochs to the right, lambda upwards, and learned beside drawn lambda at its end."""
-    colours = arm_colours(list(levels[0].table.index), levels[0].baseline)
+    colours = colours_of(levels[0])
     columns = min(2, len(histograms))
     rows = math.ceil(len(histograms) / columns)
     most = max(float(np.max([found.learned.max(), found.drawn.mean(0).max()])) for found in histograms)

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from analysis.figures.drawing import arm_colours, arms_of, draw_band, of_level, panel_figure, plain, titled
+from analysis.figures.drawing import arms_of, colours_of, draw_band, of_level, panel_figure, plain, titled
 from analysis.statistics.tables import LevelTable
 from trainables.robustness.landscape import REACH
 
@@ -58,7 +58,7 @@ def plot_plane(
     """
     reach = float(points["first"].max())
     arms = list(levels[0].table.index)
-    colours = arm_colours(arms, levels[0].baseline)
+    colours = colours_of(levels[0])
     low, high = max(float(points["loss"].min()), 1e-9), float(points["loss"].max())
     steps = np.geomspace(low, max(high, low * 1.01), CONTOURS)
     size = (max(len(arms) * TILE, 4.5) + 1.2, len(levels) * (TILE + 0.25) + 1.2)

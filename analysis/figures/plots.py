@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figures.drawing import arm_colours, arms_of, draw_band, line_and_band, panel_figure, plain, shape
+from analysis.figures.drawing import arms_of, colours_of, draw_band, line_and_band, panel_figure, plain, shape
 from analysis.figures.estimates import LETTER, Estimate, draw_estimates, limits_of
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import capitalised, metric_text, provenance_text, unit
@@ -60,7 +60,7 @@ def plot_curves(study: str, curves: pd.DataFrame, levels: Sequence[LevelTable]) 
 
 
 def _gains(level: LevelTable) -> list[Estimate]:
-    colours, rows = arm_colours(list(level.table.index), level.baseline), level.table.to_dict("index")
+    colours, rows = colours_of(level), level.table.to_dict("index")
     return [
         Estimate(plain(arm), row["gain"], row["gain_low"], row["gain_high"], colours[arm], seeds=list(seeds))
         for arm, seeds in level.differences().items()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.drawing import BASELINE_COLOUR, arm_colours, plain, titled
+from analysis.figures.drawing import BASELINE_COLOUR, colours_of, plain, titled
 from analysis.statistics.ranks import Ranking, ranking_of
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import capitalised, count_text, provenance_text
@@ -21,7 +21,7 @@ def plot_ranks(study: str, levels: Sequence[LevelTable]) -> Figure | None:
     found = ranking_of(levels)
     if found is None:
         return None
-    colours = arm_colours([str(arm) for arm in levels[0].table.index], levels[0].baseline)
+    colours = colours_of(levels[0])
     rows = (len(found.ranks) + 1) // 2
     bars = 1 + GROUP * len(found.groups())  # rows
     with titled(study, _caption(found, levels), (WIDTH, ROW * (rows + bars) + 2.0)) as (figure, upper):
