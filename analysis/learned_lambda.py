@@ -24,7 +24,7 @@ from analysis.figures.drawing import save_with_points
 from analysis.figures.lambda_strip import Strip, plot_strips
 from analysis.networks.evaluate import Result, all_of
 from analysis.networks.own_mixer import mixer_of
-from analysis.records.runs import CONFIG, cell_of_run, done, of_one_seed
+from analysis.records.runs import cell_of_run, done, of_one_seed, setting
 from analysis.statistics.tables import level_tables
 from analysis.words.captions import provenance_text
 from trainables.backbones.backbone import Network
@@ -97,7 +97,7 @@ def rows_of(result: Result) -> list[dict[str, float]]:
 def chosen(runs: pd.DataFrame, seed: int | None) -> pd.DataFrame:
     """Return one run of each arm and level that learns lambda, all of one seed; ``ValueError`` if there is none."""
     finished = done(runs)
-    learns = finished[finished.get(f"{CONFIG}sumix.lam", pd.Series("", finished.index)) == "learned"]
+    learns = finished[setting(finished, "sumix.lam") == "learned"]
     if learns.empty:
         raise ValueError("the study has no run that is done and learns lambda (sumix.lam=learned)")
     return of_one_seed(learns, seed)

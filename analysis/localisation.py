@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from PIL import Image
 
 from analysis import command, evaluation
 from analysis.networks.evaluate import Result, batches
-from analysis.records.runs import CONFIG, done
+from analysis.records.runs import done, setting
 from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
 from trainables.config import Config
@@ -65,7 +64,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
     evaluation.require_at_least_one(options, "images")
     study = evaluation.Evaluation.read(options)
     root = options.data_root.absolute()
-    for dataset in done(study.runs).get(f"{CONFIG}dataset", pd.Series(dtype=str)).unique():
+    for dataset in filter(None, setting(done(study.runs), "dataset").unique()):
         read_boxes = DATASETS[dataset].boxes
         if read_boxes is None:
             known = ", ".join(name for name, one in DATASETS.items() if one.boxes)

@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import pandas as pd
 import torch
 from torch import Generator, Tensor
 
@@ -24,7 +23,7 @@ from analysis.figures.drawing import line_and_band, save_with_points
 from analysis.figures.two_lines_plot import plot_two_lines
 from analysis.networks.evaluate import Result, batches
 from analysis.networks.own_mixer import ALONE, classify, learns_masks, mixer_of, needs_weights
-from analysis.records.runs import CONFIG
+from analysis.records.runs import setting
 from analysis.words.captions import provenance_text
 from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
@@ -88,7 +87,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
     study = evaluation.Evaluation.read(options)
     runs = study.runs
     if options.mixer is None:
-        runs = runs[~runs.get(f"{CONFIG}mixer", pd.Series("", runs.index)).isin(ALONE)]
+        runs = runs[~setting(runs, "mixer").isin(ALONE)]
         for arm in sorted(set(study.runs["arm"]) - set(runs["arm"])):
             print(f"mixed_accuracy.py: left out: {arm!r}, which does not mix images; see --mixer", file=sys.stderr)
     protocol = {"kind": "mixed accuracy", "version": VERSION, "mixer": options.mixer, "draws": options.draws}

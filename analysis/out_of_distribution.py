@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -24,7 +23,7 @@ from analysis import command, evaluation
 from analysis.figures.drawing import line_and_band, save_with_points
 from analysis.figures.two_lines_plot import plot_two_lines
 from analysis.networks.evaluate import Result, batches
-from analysis.records.runs import CONFIG, done
+from analysis.records.runs import done, setting
 from analysis.words.captions import provenance_text
 from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
@@ -105,7 +104,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
     evaluation.require_at_least_one(options, "images")
     study = evaluation.Evaluation.read(options)
     root = options.data_root.absolute()
-    for dataset in done(study.runs).get(f"{CONFIG}dataset", pd.Series(dtype=str)).unique():
+    for dataset in filter(None, setting(done(study.runs), "dataset").unique()):
         for one in sets_for(str(dataset)):
             one.prepare(root)
     protocol = {"kind": "out_of_distribution", "version": VERSION, "data_root": str(root)}

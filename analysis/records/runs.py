@@ -131,6 +131,11 @@ def done(runs: pd.DataFrame) -> pd.DataFrame:
     return runs[runs["status"] == State.DONE.value]
 
 
+def setting(runs: pd.DataFrame, name: str) -> pd.Series:
+    """Return a setting of every run as text, empty for a run that has logged none."""
+    return runs.get(f"{CONFIG}{name}", pd.Series("", runs.index))
+
+
 def of_one_seed(runs: pd.DataFrame, seed: int | None) -> pd.DataFrame:
     """Return the runs of a seed, by default of the least; raise ``ValueError`` for one that none of them has."""
     seeds = sorted(int(known) for known in runs["seed"].unique())
