@@ -56,6 +56,11 @@ def study_parser(
     return options
 
 
+def add_data_root(options: argparse.ArgumentParser) -> None:
+    """Add the option of a command that reads a data set itself."""
+    options.add_argument("--data-root", type=Path, default=Path("data"), metavar="DIR", help="folder of the data sets")
+
+
 def new_folder(text: str) -> Path:
     """Return a folder that need not exist, as a type of ``argparse``: it is refused if nothing can be written there."""
     folder = Path(text)

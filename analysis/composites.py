@@ -9,7 +9,6 @@ The command writes composites.png, .pdf and .csv, one row per bar, into results/
 
 import argparse
 import sys
-from pathlib import Path
 
 import pandas as pd
 from torch import Generator, Tensor
@@ -79,7 +78,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--alpha", type=float, default=1.0, help="concentration of the shares (default: %(default)s)")
     add("--columns", type=int, default=5, metavar="N", help="composites of each mixer (default: %(default)s)")
     add("--seed", type=int, default=0, help="of all draws (default: %(default)s)")
-    add("--data-root", type=Path, default=Path("data"), metavar="DIR", help="folder of the data sets")
+    command.add_data_root(parser)
     return command.run(draw, parser, argv)
 
 

@@ -40,7 +40,7 @@ def parser(file: str, description: str, *, images: int | None = 1000, pick: bool
     if pick:
         add("--seed", type=int, help="whose networks (default: the first that finished)")
         add("--pick", metavar="N,N", help="these images, by their positions in the test set")
-    add("--data-root", type=Path, default=Path("data"), metavar="DIR", help="folder of the data sets")
+    command.add_data_root(options)
     where = "evaluate as Ray tasks: local, auto or HOST:PORT (default: none, in this process)"
     add("--address", default="none", help=where)
     return options
@@ -139,14 +139,16 @@ class Evaluation:
         ]
         return pd.DataFrame(rows) if rows else pd.DataFrame(columns=named)
 
-    def write_tables(self, tables: Iterable[Sequence[LevelTable]], how: str) -> tuple[str, list[Path]]:
-        """Write the tables of each number, and how the networks were evaluated, as ``table.md`` and ``table.csv``.
+    def write_tables(
+        self, tables: Iterable[Sequence[LevelTable]], how: str, stem: str = "table"
+    ) -> tuple[str, list[Path]]:
+        """Write the tables of each number, and how the networks were evaluated, as ``stem.md`` and ``stem.csv``.
 
         Return the same for a terminal, and the two files.
         """
         study, out, tables = self.options.study, self.options.out, list(tables)
         pages = [f"# {escape_markdown(study)}", how, *map(markdown_tables, tables)]
-        page, table = out / "table.md", out / "table.csv"
+        page, table = out / f"{stem}.md", out / f"{stem}.csv"
         page.write_text("\n\n".join(pages) + "\n", encoding="utf-8")
         pd.concat([tidy(levels) for levels in tables]).to_csv(table, index=False)
         return "\n\n".join([study, *map(terminal_tables, tables), how]), [page, table]

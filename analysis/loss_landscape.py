@@ -8,7 +8,7 @@ length. All networks move along the same directions, except for that scale. The 
 and of the seeds; the plane is that of one seed. The command needs the runs' ``model.pt``. A network takes some 60
 passes over the images, and the one with the plane 180: minutes per network for a ResNet-18 on one CPU; --plane 0 leaves
 it out. The command writes into results/loss_landscape: line.png, .pdf and .csv, plane.png, .pdf and .csv, and
-sharpness.md.
+sharpness.md and .csv.
 """
 
 import argparse
@@ -26,7 +26,6 @@ from analysis.figures.landscape_plot import plot_line, plot_plane
 from analysis.networks.evaluate import Measure, Result, batches
 from analysis.records.runs import done
 from analysis.words.captions import provenance_text
-from analysis.words.rendering import markdown, terminal_text
 from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
 from trainables.config import Config
@@ -103,18 +102,17 @@ def draw(options: argparse.Namespace) -> int:
         "own length."
     )
     meaning = "Sharpness: mean rise of the loss over the network's own, within half a filter's length, nats."
-    text = f"{markdown(options.study, levels)}\n{how} {meaning}\n"
-    (options.out / "sharpness.md").write_text(text, encoding="utf-8")
+    text, files = study.write_tables([levels], f"{how} {meaning}", "sharpness")
     line = study.points(partial(line_points, steps=options.steps))
     caption = f"{how} Mean over {options.directions} directions; {line_and_band(line)}."
     figure = plot_line(options.study, line, levels, f"{caption} {provenance_text(*levels)}")
-    files = [*save_with_points(figure, line, options.out / "line"), options.out / "sharpness.md"]
+    files += save_with_points(figure, line, options.out / "line")
     plane_data = study.points(partial(plane_points, steps=options.plane))
     if len(plane_data):
         caption = f"{how} The first two directions, of seed {plane_data['seed'].iloc[0]} alone, so without bands."
         figure = plot_plane(options.study, plane_data, levels, f"{caption} {provenance_text(*levels)}")
         files += save_with_points(figure, plane_data, options.out / "plane")
-    return study.finish(f"{terminal_text(options.study, levels)}\n{how} {meaning}", files)
+    return study.finish(text, files)
 
 
 def main(argv: list[str] | None = None) -> int:

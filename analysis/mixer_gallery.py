@@ -138,7 +138,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--out", type=command.new_picture, default=Path("results/mixer_gallery.png"), help="the picture"
     )
-    parser.add_argument("--data-root", type=Path, default=Path("data"), metavar="DIR", help="folder of the data sets")
+    command.add_data_root(parser)
     return command.run(make, parser, argv)
 
 

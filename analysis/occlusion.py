@@ -21,8 +21,6 @@ from analysis.figures.drawing import save_with_points
 from analysis.figures.occlusion_plot import plot_occlusion
 from analysis.networks.evaluate import Result, all_of, batches, open_images
 from analysis.words.captions import provenance_text
-from analysis.words.cells import tidy
-from analysis.words.rendering import markdown, terminal_text
 from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
 from trainables.config import Config
@@ -108,16 +106,12 @@ def draw(options: argparse.Namespace) -> int:
     levels, points = study.tables(AREA, "area"), study.points(curve)
     result = next(iter(study.results.values()))
     sentence = protocol_text(options, result)
-    tidy(levels).to_csv(options.out / "areas.csv", index=False)
-    text = f"{markdown(options.study, levels)}\n{sentence}\n"
-    (options.out / "areas.md").write_text(text, encoding="utf-8")
+    text, tables = study.write_tables([levels], sentence, "areas")
     strip = example_strip(study.config, options, result["patch_size"])
     chance = 100 / dataset_of(study.config).num_classes
     caption = f"{sentence} Dotted: a guess. {provenance_text(*levels)}"
     figure = plot_occlusion(options.study, points, levels, strip, caption, chance)
-    files = save_with_points(figure, points, options.out / "curves")
-    files += [options.out / name for name in ("areas.md", "areas.csv")]
-    return study.finish(f"{terminal_text(options.study, levels)}\n{sentence}", files)
+    return study.finish(text, [*save_with_points(figure, points, options.out / "curves"), *tables])
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -67,13 +67,14 @@ def arms_table(by_arm: dict[str, Predictions]) -> pd.DataFrame:
     rows = {}
     for arm, (seeds, logits, labels) in by_arm.items():
         single = [predictions.calibration(predictions.probabilities(one), labels) for one in logits]
-        together = predictions.calibration(predictions.probabilities(logits).mean(axis=0), labels)
+        ensemble = predictions.probabilities(logits).mean(axis=0)
+        together = predictions.calibration(ensemble, labels)
         rows[arm] = {
             "seeds": len(seeds),
             "top-1": 100.0 * float(predictions.correct(logits, labels).mean()),
             "ECE": float(np.mean([found.ece for found in single])),
             "NLL": float(np.mean([found.nll for found in single])),
-            "ensemble top-1": predictions.ensemble_top1(logits, labels),
+            "ensemble top-1": 100.0 * float(predictions.correct(ensemble, labels).mean()),
             "ensemble ECE": together.ece,
             "ensemble NLL": together.nll,
             "agreement of seeds": predictions.agreement(logits),

@@ -24,27 +24,17 @@ from analysis import command
 from analysis.figures.drawing import save
 from analysis.figures.extremes_plot import plot_extremes
 from analysis.networks.checkpoint import CheckpointError, fetch, load_network
-from analysis.networks.evaluate import batches
+from analysis.networks.evaluate import as_tested, batches
 from analysis.networks.sample_scores import ANCHOR, CONCENTRATION, MIXTURES, OTHERS, score
 from mixlab.tracking import store
 from trainables.config import Config
-from trainables.datasets.data_config import on_all_images
-from trainables.datasets.dataset import BatchSource, Images, Splits
-from trainables.datasets.opening import folder_of, open_splits
+from trainables.datasets.dataset import BatchSource
+from trainables.datasets.opening import folder_of
 from trainables.datasets.resident import load_cached, subset
 from trainables.seeds import generator
 from trainables.training import device
 
 SHOWN = 10  # images in a row of the figure
-
-
-def shown(images: Images, indices: Tensor, config: Config) -> BatchSource:
-    """Return some training images as a run with ``config`` tests its own: without augmentation."""
-    part = images.take(indices)
-    plain = replace(on_all_images(config), bad_images="refuse")
-    source = open_splits(plain, Splits(part, part), device()).test
-    assert source is not None  # evaluate is "test"
-    return source
 
 
 def at_least_two(source: BatchSource, config: Config) -> Iterator[tuple[Tensor, Tensor]]:
@@ -67,15 +57,16 @@ def show(options: argparse.Namespace) -> int:
     with TemporaryDirectory() as folder:
         try:
             client = store.connect(options.tracking_uri, make=False)
-            network, config = load_network(fetch(client, options.run, Path(folder)))
+            network, trained = load_network(fetch(client, options.run, Path(folder)))
         except CheckpointError as error:
             raise ValueError(f"run {options.run!r}: {error}") from None
+    config = replace(trained, bad_images="refuse")  # none may be left out, as each has its row
     images = load_cached(config.dataset, folder_of(config, options.data_root)).train
     if options.images is not None:
         images = subset(images, options.images)
     # In random order, so that an image is not mixed with its neighbours, which may be of its own class.
     order = torch.randperm(len(images.labels), generator=generator(options.seed, "order"))
-    source = shown(images, order, config)
+    source = as_tested(images.take(order), config)
     progress = tqdm(at_least_two(source, config), "scoring", disable=None, leave=False)
     kinds = {"mixings": options.mixings, "mixture": options.mixture, "baselines": options.baselines}
     scores = score(network, progress, device(), seed=options.seed, **kinds)
@@ -87,7 +78,7 @@ def show(options: argparse.Namespace) -> int:
     by_cv = scores.sort_values("cv", ascending=False, kind="stable")
     rows = []
     for part in (by_cv.head(SHOWN), by_cv.tail(SHOWN)[::-1]):
-        source = shown(images, torch.tensor(part["image"].tolist()), config)
+        source = as_tested(images.take(torch.tensor(part["image"].tolist())), config)
         rows.append((torch.cat([pixels.cpu() for pixels, _ in batches(source, config)]), part))
     caption = (
         f"Training images of {config.dataset}, by the coefficient of variation (CV) of the loss over {options.mixings} "
@@ -103,7 +94,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = command.parser("uncertainty.py", "How uncertain a network is of each image.", out=True)
     add = parser.add_argument
     add("run", help="id of a run in MLflow, whose network is asked")
-    add("--data-root", type=Path, default=Path("data"), metavar="DIR", help="folder of the data sets")
+    command.add_data_root(parser)
     add("--images", type=int, metavar="N", help="only the first N training images (default: all)")
     add("--mixings", type=int, default=10, metavar="M", help="mixtures of each image (default: %(default)s)")
     add("--mixture", choices=MIXTURES, default=MIXTURES[0], help="how images are mixed (default: %(default)s)")

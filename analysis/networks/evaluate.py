@@ -133,8 +133,12 @@ def open_images(config: Config, images: int | Sequence[int], data_root: Path) ->
         ValueError: a position is not in the test set.
         DataError: the data set is missing or broken.
     """
-    part = take_images(config, images, data_root)
-    source = open_splits(on_all_images(config), Splits(part, part), device()).test
+    return as_tested(take_images(config, images, data_root), config)
+
+
+def as_tested(images: Images, config: Config) -> BatchSource:
+    """Return any images as a run with ``config`` tests its own: without augmentation."""
+    source = open_splits(on_all_images(config), Splits(images, images), device()).test
     assert source is not None  # evaluate is "test"
     return source
 

@@ -18,7 +18,7 @@ from trainables.backbones.backbone import Network
 from trainables.config import Config
 from trainables.datasets.opening import dataset_of
 from trainables.methods import METHODS
-from trainables.methods.inputs import INPUTS
+from trainables.methods.inputs import INPUTS, inputs_of
 from trainables.methods.mask_learning import AutoMixing
 from trainables.mixers import MIXERS
 from trainables.mixers.mixed import Mixed
@@ -40,15 +40,16 @@ def mixer_of(network: Network, config: Config) -> Mix:
         raise ValueError(f"mixer {config.mixer!r} needs weights of another network, which are not kept with a run")
     mixer = MIXERS[config.mixer]
     parameters = inspect.signature(mixer).parameters
-    options = {name: value for name, value in config.mixer_options.items() if name in parameters and name != "alpha"}
+    taken = parameters.keys() - {"alpha", "extractor"}
+    options = {name: value for name, value in config.mixer_options.items() if name in taken}
     if "per_batch" in options:
         options["per_batch"] = False
 
     def mix(images: Tensor, labels: Tensor, rng: Generator) -> Mixed:
-        inputs = {name: make(network, images, labels) for name, make in INPUTS.items() if name in parameters}
+        inputs = {name: make(network, images, labels) for name, make in inputs_of(config.mixer).items()}
         if learns_masks(config.mixer):
             inputs["generate"] = _masks(network, config, images)
-        return mixer(images, rng, alpha=1.0, **{k: v for k, v in options.items() if k != "extractor"}, **inputs)
+        return mixer(images, rng, alpha=1.0, **options, **inputs)
 
     return mix
 

@@ -104,11 +104,6 @@ def agreement(logits: LOGITS) -> float:
     return 100.0 * float((predicted[first] == predicted[second]).mean()) if len(first) else math.nan
 
 
-def ensemble_top1(logits: LOGITS, labels: NDArray[np.integer]) -> float:
-    """Return the accuracy of the mean of the seeds' probabilities, percent."""
-    return 100.0 * float((probabilities(logits).mean(axis=0).argmax(axis=-1) == labels).mean())
-
-
 def calibration(predicted: NDArray[np.float64], labels: NDArray[np.integer]) -> Calibration:
     """Return the calibration of the probabilities (N, L) of one predictor: of one seed, or the mean over seeds."""
     logs = np.log(np.maximum(predicted, np.finfo(float).tiny))

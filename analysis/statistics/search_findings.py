@@ -65,17 +65,17 @@ class Landscape:
     p: float  # tests that the parameters explain nothing; NaN with too few trials to ask
 
 
-def landscape(arm: Tuned, seed: int = 0) -> Landscape:
+def landscape(arm: Tuned) -> Landscape:
     """Return the importance of each parameter by fANOVA, with intervals, and a p of there being anything to explain.
 
-    The comparable trials of the arm count; the seed is that of the resampling.
+    The comparable trials of the arm count.
     """
     of = comparable(arm)
     names, count = arm.varied(of.trials), len(of.trials)
     left_out = [name for name in arm.space if name not in names]
     if count < PER_PARAMETER * max(1, len(names)) or np.ptp(of.values) == 0 or not names:
         return Landscape(of, pd.DataFrame(columns=["importance", "low", "high"], dtype=float), left_out, float("nan"))
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     whole = _importance(arm, of, np.arange(count))
     resampled = []
     for _ in range(RESAMPLES):

@@ -25,7 +25,7 @@ def test_lines_planes_and_the_table_of_sharpness(
     out = tmp_path / "out"
     assert call(study, out) == 0
     names = {f"{stem}.{ending}" for stem in ("line", "plane") for ending in ("png", "pdf", "csv")}
-    assert {file.name for file in out.iterdir()} == names | {"sharpness.md", "evaluations.json"}
+    assert {file.name for file in out.iterdir()} == names | {"sharpness.md", "sharpness.csv", "evaluations.json"}
     line, plane = pd.read_csv(out / "line.csv"), pd.read_csv(out / "plane.csv")
     assert len(line) == 2 * 2 * 5
     assert len(plane) == 2 * 25
