@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from mixlab.errors import BadInput
+from mixlab.spec import border
 
 AUTO = "auto"  # the GPUs of a trial: as few as its memory needs
 DECIDED = "decided"  # the end of seeds that are added one after another
@@ -90,9 +91,10 @@ class Options:
     optuna_storage: str | None = None
 
     def __post_init__(self) -> None:
-        for name in PLACES:
-            if isinstance(path := getattr(self, name), os.PathLike):
-                object.__setattr__(self, name, os.fspath(path))
+        for each in fields(self):
+            value = getattr(self, each.name)
+            given = os.fspath(value) if isinstance(value, os.PathLike) else border.plain(value)
+            object.__setattr__(self, each.name, given)
 
     def check(self) -> None:
         """Raise ``BadInput`` for an option whose value has the wrong type, or is an empty text."""

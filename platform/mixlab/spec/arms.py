@@ -26,6 +26,10 @@ class Arm:
     control: bool = False
     signs: Mapping[str, int] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for name in ("control", "signs"):
+            object.__setattr__(self, name, border.plain(getattr(self, name)))
+
 
 def require_arms(study: str, arms: Sequence[Arm]) -> None:
     """Raise ``BadInput`` unless ``arms`` can be the rows of the table of ``study``."""

@@ -16,10 +16,12 @@ MOST_TRIALS = 100_000  # each is held in memory, and nobody trains more
 
 
 def plain(value: Any) -> Any:
-    """Return a NumPy number as a Python number, also within lists; anything else as it is."""
-    if isinstance(value, list | tuple):
+    """Return a NumPy number as Python's, and a row of them as a list, also within lists and mappings; else as it is."""
+    if type(value) in (list, tuple):
         return type(value)(plain(each) for each in value)
-    return value.item() if hasattr(value, "dtype") and getattr(value, "shape", None) == () else value
+    if type(value) is dict:
+        return {key: plain(each) for key, each in value.items()}
+    return value.tolist() if hasattr(value, "dtype") and len(getattr(value, "shape", (0, 0))) <= 1 else value
 
 
 def configuration(config: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -43,7 +45,7 @@ def configuration(config: Mapping[str, Any], where: str) -> dict[str, Any]:
         if not _storable(found[key]):
             raise BadInput(
                 f"{key} must be text in UTF-8, a number of 64 bits, true, false, None or a list of those, "
-                f"got {_quoted(value)}"
+                f"got {quoted(value)}"
             )
     return found
 
@@ -62,7 +64,7 @@ def _storable(value: Any) -> bool:
     return value is None or isinstance(value, float)
 
 
-def _quoted(value: Any) -> str:
+def quoted(value: Any) -> str:
     """Return a value as it is written in Python, or in words where that would take thousands of digits."""
     try:
         return repr(value)
@@ -89,7 +91,7 @@ def require_seeds(given: Any, whose: str) -> None:
     if not given:
         raise BadInput(f"{whose} needs at least 1 seed, got 0")
     if large := [seed for seed in given if not -MOST_SEED <= seed < MOST_SEED]:
-        raise BadInput(f"{whose} has the seed {_quoted(large[0])}: a seed must be below {MOST_SEED}, in 64 bits")
+        raise BadInput(f"{whose} has the seed {quoted(large[0])}: a seed must be below {MOST_SEED}, in 64 bits")
     if twice := _twice(given):
         raise BadInput(f"{whose} has the seed {twice[0]} twice: every seed is one run")
 
@@ -133,13 +135,13 @@ def require_flag(what: str, given: Any) -> None:
 def require_count(what: str, given: Any, least: int = 1) -> None:
     """Raise ``BadInput`` unless ``given`` is a whole number, ``least`` or more."""
     if not isinstance(given, int) or isinstance(given, bool) or given < least:
-        raise BadInput(f"{what} must be a whole number, at least {least}, got {given!r}")
+        raise BadInput(f"{what} must be a whole number, at least {least}, got {quoted(given)}")
 
 
 def require_few(what: str, count: int) -> None:
     """Raise ``BadInput``, a sentence that begins with ``what``, if there are so many that they would never end."""
     if count > MOST_TRIALS:
-        raise BadInput(f"{what} {_quoted(count)} trials, but at most {MOST_TRIALS} can be run: leave some out")
+        raise BadInput(f"{what} {quoted(count)} trials, but at most {MOST_TRIALS} can be run: leave some out")
 
 
 def require_sequence(what: str, given: Any, example: str) -> None:

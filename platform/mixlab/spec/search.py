@@ -96,6 +96,8 @@ class Search:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "search_seeds", border.seeds(self.search_seeds))
+        for name in ("budget", "budgets", "concurrent"):
+            object.__setattr__(self, name, border.plain(getattr(self, name)))
 
     @property
     def name(self) -> str:

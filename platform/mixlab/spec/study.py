@@ -5,6 +5,7 @@ Every arm runs the same seeds, so that every gain is a paired comparison.
 
 import itertools
 import math
+import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -77,6 +78,8 @@ class Study:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seeds", border.seeds(self.seeds))
+        for name in ("factors", "presets", "delta", "sequential"):
+            object.__setattr__(self, name, border.plain(getattr(self, name)))
 
     @property
     def baseline(self) -> str:
@@ -173,8 +176,10 @@ class Study:
         border.require_few(f"the study {self.name!r} has", cells * len(self.seeds))
         require_known("family", self.family, FAMILIES)
         number = isinstance(self.delta, int | float) and not isinstance(self.delta, bool)
-        if self.delta is not None and not (number and 0 < self.delta < float("inf")):
-            raise BadInput(f"delta must be a number above 0, in the units of the metric, got {self.delta!r}")
+        if self.delta is not None and not (number and 0 < self.delta <= sys.float_info.max):
+            raise BadInput(
+                f"delta must be a number above 0, in the units of the metric, got {border.quoted(self.delta)}"
+            )
         border.require_flag("sequential", self.sequential)
         if not callable(self.settings):
             raise BadInput(

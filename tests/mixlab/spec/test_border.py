@@ -1,6 +1,7 @@
 """Whatever a study says is either run or refused in one sentence, before anything starts."""
 
 import contextlib
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixlab import Arm, Metric, Options, Study
+from mixlab import Arm, Float, Metric, Options, Search, Study
 from mixlab.api import configure, run
 from mixlab.errors import BadInput
 from mixlab.spec.complete import complete
@@ -81,6 +82,7 @@ STUDY = Study(name="toy", base={"lr": 0.1}, arms=(Arm("a", {}), Arm("b", {"lr": 
         ({"family": "tables"}, ["'tables'", "'table'"]),
         ({"delta": 0}, ["0", "delta"]),
         ({"delta": True}, ["True", "delta"]),
+        ({"delta": 10**5000}, ["delta", "thousands of digits"]),
         ({"sequential": "no"}, ["'no'", "True or False"]),
         ({"base": {"lr": "\udcff"}}, ["lr", "'\\udcff'", "UTF-8"]),
         ({"arms": (Arm("a", {}), Arm("b", {"lr": 1}, control="no"))}, ["'b'", "'no'", "True or False"]),  # type: ignore[arg-type]
@@ -126,6 +128,23 @@ def test_numbers_of_numpy_are_numbers() -> None:
     assert config == {"lr": 0.1, "a": 0.5, "b": 3, "c": True, "d": [1.5]}
     assert [type(config[key]) for key in "abc"] == [float, int, bool]
     assert study.trials(TRAIN)[0].key == STUDY.with_base(a=0.5, b=3, c=True, d=[1.5]).trials(TRAIN)[0].key
+
+
+def test_numbers_of_numpy_are_numbers_in_every_field() -> None:
+    arms = (Arm("a", {}), Arm("b", {"lr": 0.2}, control=np.bool_(True), signs={"x": np.int64(1)}))  # type: ignore[arg-type]
+    given = {"delta": np.float32(0.5), "sequential": np.bool_(False), "presets": {"smoke": {"seeds": np.int64(3)}}}
+    study = replace(STUDY, arms=arms, factors={"rate": np.array([0.25, 0.5]), "n": [np.int64(1)]}, **given)
+    plan = study_plan(study, study.trials(TRAIN), "paper", TRAIN)
+    assert (plan["delta"], plan["controls"]) == (0.5, ["b"])
+    assert {tuple(trial["levels"].values()) for trial in plan["trials"]} == {("0.25", "1"), ("0.5", "1")}
+    assert json.loads(json.dumps(plan)) == plan
+    assert len(configure(study, TRAIN, Options(preset="smoke")).seeds) == 3
+    given = {"seeds": np.int64(2), "cpus_per_trial": np.float32(2), "quiet": np.bool_(True)}
+    options = Options(**given, changes={"n": np.array([1])})
+    options.check()
+    assert configure(study, TRAIN, options).base["n"] == [1]
+    search = {"budget": np.int64(4), "budgets": {"smoke": np.int64(2)}, "concurrent": np.int64(1)}
+    Search(study=STUDY, space={"x": Float(0, 1)}, **search).completed(TRAIN).check(TRAIN)
 
 
 def test_hard_names_are_names() -> None:
