@@ -1,9 +1,10 @@
 """The errors that end a command with one sentence: bad input, with exit code 2; a lost cluster or full disk, with 1."""
 
+import contextlib
 import difflib
 import errno
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 MOST_LETTERS = 500  # of an error that is shown
 
@@ -54,6 +55,25 @@ def root_cause(error: BaseException) -> str:
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
     return error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
+
+
+@contextlib.contextmanager
+def refused(what: str) -> Iterator[None]:
+    """Turn an exception that a user's function raises inside the block into ``BadInput``.
+
+    The text of a ``ValueError`` is the sentence; of any other exception it is ``what``, with the line that raised it.
+    """
+    try:
+        yield
+    except BadInput:
+        raise
+    except Exception as error:
+        if isinstance(error, ValueError) and str(error).strip():
+            raise BadInput(str(error)) from error
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        kind, said = type(error).__name__, first_line(error)
+        text = kind if said == kind else f"{kind}: {said}"
+        raise BadInput(f"{what}: {text} ({frame.filename}, line {frame.lineno})") from error
 
 
 def account_of(error: BaseException) -> str:

@@ -4,12 +4,12 @@ import contextlib
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mixlab.errors import BadInput, require_known
+from mixlab.errors import BadInput, refused, require_known
 from mixlab.spec import border
 from mixlab.spec.metric import Metric, checked, find
 from mixlab.spec.trainable import MOST_SECONDS, PRESETS, Config, Report
@@ -94,7 +94,7 @@ class CompleteTrainable:
         """
         found, key = self.read(config), json.dumps(dict(config), sort_keys=True)
         if key not in self._checked and hasattr(self.train, "check"):
-            with _refused():
+            with refused(f"check of the trainable fails for {dict(config)}"):
                 self.train.check(found.settings)
         self._checked.add(key)
         return found
@@ -103,7 +103,7 @@ class CompleteTrainable:
         """Return what ``resolve`` does, without the check that takes long: it has been made, or the runs are done."""
         key = json.dumps(dict(config), sort_keys=True)
         if key not in self._resolved:
-            with _refused():
+            with refused(f"resolve of the trainable fails for {dict(config)}"):
                 found: Any = self.train.resolve(config) if hasattr(self.train, "resolve") else dict(config)
             if not isinstance(found, Mapping) and not hasattr(found, "settings"):
                 raise BadInput(f"resolve of a trainable must return a mapping, or flat and settings, got {found!r}")
@@ -142,7 +142,8 @@ class CompleteTrainable:
     def objectives(self, config: Config) -> list[str]:
         """Return the names of the metrics that a search may optimise; raise ``BadInput`` if there are none."""
         if hasattr(self.train, "objectives"):
-            found = self.train.objectives(config)
+            with refused(f"objectives of the trainable fails for {dict(config)}"):
+                found = self.train.objectives(config)
             if isinstance(found, str) or not found:
                 raise BadInput(f"objectives of a trainable must be a list of at least one metric's name, got {found!r}")
             return list(found)
@@ -183,15 +184,6 @@ class CompleteTrainable:
         """Train once, by so many processes; see ``Trainable``."""
         together = {"processes": processes} if self.parallel else {}
         self.train(settings, seed, report, resume_from=resume_from, data_root=data_root, **together)
-
-
-@contextlib.contextmanager
-def _refused() -> Iterator[None]:
-    """Turn the sentence by which a trainable refuses a configuration into ``BadInput``."""
-    try:
-        yield
-    except ValueError as error:
-        raise BadInput(str(error)) from error
 
 
 def complete(train: Any) -> CompleteTrainable:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mixlab.errors import BadInput, require_known
+from mixlab.errors import BadInput, refused, require_known
 from mixlab.spec import border
 from mixlab.spec.arms import Arm, require_arms
 from mixlab.spec.complete import CompleteTrainable, complete
@@ -205,10 +205,11 @@ class Study:
 
     def _settings_of(self, name: str, config: Config) -> Config:
         """Return what ``settings`` sets in the cell ``name``."""
-        try:
-            found = self.settings(config)
-        except LookupError as error:
-            raise BadInput(f"the settings of {self.name} have no entry for {name!r}: {error}") from error
+        with refused(f"the settings of {self.name} fail for {name!r}"):
+            try:
+                found = self.settings(config)
+            except LookupError as error:
+                raise BadInput(f"the settings of {self.name} have no entry for {name!r}: {error}") from error
         return border.configuration(found, f"what the settings of {self.name} return for {name!r}")
 
     def trials(self, train: Any, done: Collection[str] = ()) -> list[Trial]:

@@ -35,6 +35,13 @@ STUDY = Study(name="toy", base={"lr": 0.1}, arms=(Arm("a", {}), Arm("b", {"lr": 
         ("numbers", "2", "numbers .* must be a whole number, at least 1, got '2'"),
         ("resolve", lambda config: None, "resolve .* must return a mapping, or flat and settings, got None"),
         ("resolve", lambda config: {"x": {1}}, "x must be text"),
+        (
+            "resolve",
+            lambda config: config["lr"] < "1",
+            r"resolve .* fails for {'lr': 0.1}: TypeError: .* \(.*, line \d+\)$",
+        ),
+        ("resolve", lambda config: int(""), "^invalid literal for int"),
+        ("check", lambda settings: settings["rate"], r"check .* fails for {'lr': 0.1}: KeyError: 'rate'"),
         ("resolve", lambda config: {"x%": 1}, "resolved configuration has the key 'x%'"),
     ],
 )
