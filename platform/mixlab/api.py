@@ -23,6 +23,9 @@ from mixlab.tracking.mirrors import MIRRORS
 from mixlab.uris import sqlite_file
 
 REPORT = "analysis.report"
+KEYS = ("dataset", "epochs", "train_images", "deterministic")  # those that have an option of their own
+FACTORS = {"mixer": "mixers", "backbone": "backbones"}  # and the option that names several values
+MODES = {"listing": "--list", "fetch": "--fetch", "dry_run": "--dry-run"}
 
 
 def run(
@@ -123,6 +126,7 @@ def configure(spec: Study | Search, train: CompleteTrainable, options: Options) 
         raise BadInput(f"--checkpoint-every must be minutes, at least 0, got {options.checkpoint_every:g}")
     for mirror in options.mirrors:
         require_known("mirror", mirror, MIRRORS)
+    _require_agreement(options)
     if isinstance(spec, Search):
         spec.check_fields()
     search = spec.completed(train) if isinstance(spec, Search) else None
@@ -130,7 +134,7 @@ def configure(spec: Study | Search, train: CompleteTrainable, options: Options) 
     study.check(train)
     preset = _preset(study, train, options.preset)
     changes = {key: value for key, value in preset.items() if key != "seeds"}
-    for key in ("dataset", "epochs", "train_images", "deterministic"):
+    for key in KEYS:
         if getattr(options, key) is not None:
             changes[key] = getattr(options, key)
     if options.epochs is not None:
@@ -142,7 +146,7 @@ def configure(spec: Study | Search, train: CompleteTrainable, options: Options) 
         study, seeds = replace(study, sequential=True), BUDGET if options.seeds is None else options.seeds
     if seeds is not None:
         study = study.with_seeds(range(_count(seeds)))
-    chosen = {"mixer": options.mixers, "backbone": options.backbones}
+    chosen = {key: getattr(options, name) for key, name in FACTORS.items()}
     for factor, labels in chosen.items():
         if labels is not None:
             study = study.with_levels(factor, labels)  # before the preset, which would leave one level
@@ -157,6 +161,19 @@ def configure(spec: Study | Search, train: CompleteTrainable, options: Options) 
             raise BadInput("--arms names no arm: give at least one")
         study = study.with_arms(options.arms)
     return study if search is None else _configured(replace(search, study=study), options)
+
+
+def _require_agreement(options: Options) -> None:
+    """Raise ``BadInput`` if two options ask for different things, of which only one could be done."""
+    modes = [said for name, said in MODES.items() if getattr(options, name)]
+    if len(modes) > 1:
+        raise BadInput(f"{' and '.join(modes)} ask for different things: give one of them")
+    for key, value in options.changes.items():
+        name = FACTORS.get(key, key)
+        given = getattr(options, name) if key in (*KEYS, *FACTORS) else None
+        if given is not None and (list(given) != [value] if key in FACTORS else given != value):
+            option, said = name.replace("_", "-"), ",".join(map(str, given)) if key in FACTORS else given
+            raise BadInput(f"--{option} {said} and --set {key}={value} contradict each other: give one of them")
 
 
 def _preset(study: Study, train: CompleteTrainable, name: str) -> dict[str, Any]:

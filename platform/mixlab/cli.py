@@ -93,6 +93,16 @@ class _Parser(argparse.ArgumentParser):
         raise BadInput(f"{message}; --help lists the options")
 
 
+class _Names(argparse.Action):
+    """Stores names, and refuses the option a second time: its names would replace the first ones without a word."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
+        """See ``argparse.Action``."""
+        if getattr(namespace, self.dest):
+            raise BadInput(f"{option} is given twice: give all its names at once, with commas between them")
+        setattr(namespace, self.dest, _names(values))
+
+
 def parse(study: Study | Search, argv: Sequence[str] | None = None) -> Options:
     """Return the options of a command line.
 
@@ -100,7 +110,10 @@ def parse(study: Study | Search, argv: Sequence[str] | None = None) -> Options:
         BadInput: an option is unknown or has no such value, or ``--set`` is not followed by KEY=VALUE.
     """
     given = vars(parser(study).parse_args(argv))
-    changes = dict(_assignment(text) for text in given.pop("set"))
+    changes: dict[str, Any] = {}
+    for key, value in map(_assignment, given.pop("set")):
+        if changes.setdefault(key, value) != value:
+            raise BadInput(f"--set gives {key} two values, {changes[key]!r} and {value!r}: give it one")
     listing = given.pop("list")
     known = {field.name for field in fields(Options)}
     return Options(changes=changes, listing=listing, **{name: given[name] for name in given if name in known})
@@ -121,18 +134,18 @@ def parser(study: Study | Search) -> argparse.ArgumentParser:
     )
     add("--dataset", metavar="D", help="data set, by its name in trainables.datasets")
     add("--data-root", metavar="DIR", default="data", help="folder of the data sets (default: %(default)s)")
-    add("--mixers", metavar="A,B", type=_names, help="levels of the factor mixer")
-    add("--backbones", metavar="A,B", type=_names, help="levels of the factor backbone")
-    add("--arms", metavar="A,B", type=_names, help="only these arms, and the baseline")
-    add("--seeds", metavar="N", type=int, help="run seeds 0 to N-1 in every arm")
+    add("--mixers", metavar="A,B", action=_Names, help="levels of the factor mixer")
+    add("--backbones", metavar="A,B", action=_Names, help="levels of the factor backbone")
+    add("--arms", metavar="A,B", action=_Names, help="only these arms, and the baseline")
+    add("--seeds", metavar="N", type=_whole, help="run seeds 0 to N-1 in every arm")
     add(
         "--until",
         metavar="decided",
         help="add seeds one after another, and none to an arm once its comparison is decided; --seeds is then the most "
         f"that an arm gets, {BUDGET} if not given; in a search, no more to what cannot be the best any more",
     )
-    add("--epochs", metavar="N", type=int, help="epochs of each trial")
-    add("--train-images", metavar="N", type=int, help="only the first N training images")
+    add("--epochs", metavar="N", type=_whole, help="epochs of each trial")
+    add("--train-images", metavar="N", type=_whole, help="only the first N training images")
     add("--deterministic", action="store_true", default=None, help="refuse what gives other numbers each time on a GPU")
     add(
         "--set",
@@ -142,7 +155,7 @@ def parser(study: Study | Search) -> argparse.ArgumentParser:
         help="change a configuration key of the base; may be repeated",
     )
     add("--address", default="local", help="Ray cluster: local (default), auto or HOST:PORT")
-    add("--cpus-per-trial", metavar="F", type=float, help="processors of each trial; 1 if not given")
+    add("--cpus-per-trial", metavar="F", type=_number, help="processors of each trial; 1 if not given")
     add(
         "--gpus-per-trial",
         metavar="F",
@@ -150,7 +163,7 @@ def parser(study: Study | Search) -> argparse.ArgumentParser:
         help="GPUs of each trial, fractions too; auto: as many trials to a GPU as its memory holds; 1 if there is one",
     )
     add("--tracking-uri", metavar="URI", default="sqlite:///mlflow.db", help="MLflow store (default: %(default)s)")
-    add("--mirrors", metavar="A,B", type=_names, default=(), help=f"other trackers too: {', '.join(MIRRORS)}")
+    add("--mirrors", metavar="A,B", action=_Names, default=(), help=f"other trackers too: {', '.join(MIRRORS)}")
     add("--system-metrics", action="store_true", help="record what the machine of each trial does, in MLflow too")
     add(
         "--storage",
@@ -161,7 +174,7 @@ def parser(study: Study | Search) -> argparse.ArgumentParser:
     add(
         "--checkpoint-every",
         metavar="MINUTES",
-        type=float,
+        type=_number,
         default=0.0,
         help="minutes between two checkpoints of a trial; one after every epoch if not given",
     )
@@ -171,10 +184,10 @@ def parser(study: Study | Search) -> argparse.ArgumentParser:
     add("--quiet", action="store_true", help="print failures and the tables only")
     add("--json", action="store_true", help="print plan, verdicts and paths as JSON, and all else on standard error")
     if isinstance(study, Search):
-        add("--trials", metavar="N", type=int, help="configurations to try in all arms together")
+        add("--trials", metavar="N", type=_whole, help="configurations to try in all arms together")
         add("--sampler", metavar="S", help=", ".join(SAMPLERS))
         add("--scheduler", metavar="S", help=f"which trials are stopped early: {', '.join(SCHEDULERS)}")
-        add("--concurrent", metavar="N", type=int, help="the most trials at a time")
+        add("--concurrent", metavar="N", type=_whole, help="the most trials at a time")
         add("--optuna-storage", metavar="URL", help="database of the trials; a file beside the results if not given")
     return options
 
@@ -183,11 +196,22 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _gpus(text: str) -> float | str:
+def _whole(text: str) -> int:
     try:
-        return text if text == AUTO else float(text)
+        return int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"must be a number or {AUTO}, got {text!r}") from None
+        raise argparse.ArgumentTypeError(f"must be a whole number, got {text!r}") from None
+
+
+def _number(text: str, other: str = "") -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number{other}, got {text!r}") from None
+
+
+def _gpus(text: str) -> float | str:
+    return text if text == AUTO else _number(text, f" or {AUTO}")
 
 
 def _assignment(text: str) -> tuple[str, Any]:
