@@ -1,14 +1,18 @@
 """Finds an experiment of MLflow and the runs in it, and creates what is not there yet."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from mlflow.entities import RunTag
+from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput
 from mixlab.tracking.store import search_runs
 from mixlab.uris import sqlite_file
+
+METRICS_AT_ONCE = 1000  # the most that MLflow takes in one request
+WORDS_AT_ONCE = 100  # of parameters, and of tags
 
 
 def open_experiment(client: MlflowClient, name: str) -> str:
@@ -73,7 +77,7 @@ def find_or_create(
     if known is None and not runs:
         return str(client.create_run(experiment, tags=dict(tags)).info.run_id)
     run_id = known or runs[0].run_id
-    client.log_batch(run_id, tags=run_tags(tags))
+    log(client, run_id, tags=tags)
     client.update_run(run_id, "RUNNING")
     return run_id
 
@@ -84,6 +88,21 @@ def last_epoch(client: MlflowClient, run_id: str) -> int:
     return max((point.step for name in names for point in client.get_metric_history(run_id, name)), default=0)
 
 
-def run_tags(tags: Mapping[str, str]) -> list[RunTag]:
-    """Return tags as MLflow takes several at once."""
-    return [RunTag(key, value) for key, value in tags.items()]
+def log(
+    client: MlflowClient,
+    run_id: str,
+    metrics: Sequence[Metric] = (),
+    params: Mapping[str, str] | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    """Add metrics, parameters and tags to a run, in as many requests as MLflow's limits ask for."""
+    for points in _batches(metrics, METRICS_AT_ONCE):
+        client.log_batch(run_id, points)
+    for some in _batches([Param(key, value) for key, value in (params or {}).items()], WORDS_AT_ONCE):
+        client.log_batch(run_id, params=some)
+    for named in _batches([RunTag(key, value) for key, value in (tags or {}).items()], WORDS_AT_ONCE):
+        client.log_batch(run_id, tags=named)
+
+
+def _batches(entries: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    return (entries[first : first + size] for first in range(0, len(entries), size))

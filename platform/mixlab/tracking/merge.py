@@ -13,12 +13,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mlflow.entities import Experiment, Metric, Param, RunTag
+from mlflow.entities import Experiment
 from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput
 from mixlab.tracking import artifacts, names
-from mixlab.tracking.experiment import location_of
+from mixlab.tracking.experiment import location_of, log
 from mixlab.tracking.store import StoredRun, connect, search_runs
 from mixlab.uris import sqlite_file
 
@@ -28,7 +28,6 @@ IDENTITY = (
     (("arm",), (names.LEVEL, names.CELL, names.PLAN)),
     (("seed", "trial"), (names.LEVEL, names.KEY)),
 )
-BATCH = 1000  # the most metrics in one request
 FINISHED = "FINISHED"
 
 
@@ -91,10 +90,8 @@ def _copy(
     if (parent := run.tags.get(names.PARENT)) is not None:
         tags[names.PARENT] = counterpart[parent]
     made = target.create_run(experiment, start_time=run.start_time, tags=tags).info.run_id
-    target.log_batch(made, params=[Param(key, value) for key, value in run.params.items()])
-    history: list[Metric] = [metric for name in run.metrics for metric in source.get_metric_history(run.run_id, name)]
-    for first in range(0, len(history), BATCH):
-        target.log_batch(made, history[first : first + BATCH])
+    history = [metric for name in run.metrics for metric in source.get_metric_history(run.run_id, name)]
+    log(target, made, history, run.params)
     with TemporaryDirectory() as folder:
         for name in artifacts.listed(source, run.run_id):
             file = artifacts.fetch(source, run.run_id, name, Path(folder))
@@ -107,7 +104,7 @@ def _copy(
 def _take_place(target: MlflowClient, old: str, new: str, experiment: str) -> None:
     """Delete a run of the target, after its nested runs were moved to its better copy."""
     for child in search_runs(target, experiment, {names.PARENT: old}):
-        target.log_batch(child.run_id, tags=[RunTag(names.PARENT, new)])
+        log(target, child.run_id, tags={names.PARENT: new})
     target.delete_run(old)
 
 

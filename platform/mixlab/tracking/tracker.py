@@ -18,7 +18,7 @@ from mlflow.tracking import MlflowClient
 from mixlab.errors import BadInput
 from mixlab.provenance import Provenance
 from mixlab.tracking import artifacts, names, views
-from mixlab.tracking.experiment import find_or_create, offer, open_experiment, run_tags
+from mixlab.tracking.experiment import find_or_create, log, offer, open_experiment
 from mixlab.tracking.tracked import Tracked
 from mixlab.tracking.trial_runs import TrialRuns
 from mixlab.tracking.writer import Writer
@@ -115,7 +115,7 @@ class Tracker:
             known = [p for name in list(metrics)[:1] for p in self.client.get_metric_history(run_id, name)]
             at = max([now, *(point.timestamp + 1 for point in known if point.timestamp > now)])
             numbers = [Metric(name, value, at, 0) for name, value in metrics.items()]
-            self.client.log_batch(run_id, numbers, tags=run_tags({names.NOTE: text}))
+            log(self.client, run_id, numbers, tags={names.NOTE: text})
 
         self._writer.put(write)
 

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
@@ -22,12 +22,11 @@ from mixlab.spec.state import State
 from mixlab.spec.trial import Trial
 from mixlab.storage.journal import read_epochs
 from mixlab.tracking import artifacts, histograms, names
-from mixlab.tracking.experiment import find_or_create, last_epoch, run_tags
+from mixlab.tracking.experiment import find_or_create, last_epoch, log
 from mixlab.tracking.store import Recorded, recorded, search_runs
 from mixlab.tracking.tracked import Tracked
 from mixlab.tracking.writer import Writer
 
-BATCH = 1000  # the most metrics that MLflow takes at once
 ENDED = {State.DONE: "FINISHED", State.PRUNED: "FINISHED", State.FAILED: "FAILED"}  # in MLflow's words
 
 Checkpoint = Callable[[], AbstractContextManager[Path]]
@@ -99,7 +98,7 @@ class TrialRuns:
                 self.client, self.experiment, (names.LEVEL, names.KEY), tags, known
             )
             config = {"seed": trial.seed, **trial.config}  # a trainable may have a key of that name; ours is a tag too
-            self.client.log_batch(run_id, params=[Param(key, str(value)) for key, value in config.items()])
+            log(self.client, run_id, params={key: str(value) for key, value in config.items()})
             artifacts.put_text(self.client, run_id, json.dumps(config, indent=2), names.CONFIG_FILE)
 
         self._writer.put(write)
@@ -107,12 +106,10 @@ class TrialRuns:
     def epochs(self, trial: Trial, epochs: Sequence[Epoch]) -> None:
         """Write the metrics of finished epochs that the run lacks: after a crash an epoch may run twice."""
         now = int(time.time() * 1000)  # also for a repeated write: MLflow takes the very same point once
-        tags = run_tags({names.WORD + name: word for name, word in epochs[-1].words.items()}) if epochs else []
-        at_once = max(1, BATCH // max((len(epoch.metrics) for epoch in epochs), default=1))
-        for first in range(0, len(epochs), at_once):
-            self._writer.put(partial(self._log_epochs, trial.key, epochs[first : first + at_once], now, tags))
+        if epochs:
+            self._writer.put(partial(self._log_epochs, trial.key, epochs, now))
 
-    def _log_epochs(self, key: str, epochs: Sequence[Epoch], now: int, tags: list[RunTag]) -> None:
+    def _log_epochs(self, key: str, epochs: Sequence[Epoch], now: int) -> None:
         run_id = self.run_ids[key]
         if key not in self._last_epochs:
             self._last_epochs[key] = last_epoch(self.client, run_id)
@@ -123,7 +120,7 @@ class TrialRuns:
             for name, value in epoch.metrics.items()
         ]
         if metrics:
-            self.client.log_batch(run_id, metrics, tags=tags)
+            log(self.client, run_id, metrics, tags={names.WORD + name: word for name, word in epochs[-1].words.items()})
             self._last_epochs[key] = epochs[-1].number
 
     def end(
@@ -155,7 +152,7 @@ class TrialRuns:
             if traceback:
                 artifacts.put_text(self.client, run_id, traceback, names.TRACEBACK_FILE)
             error_tag = {names.ERROR: error} if error else {}
-            self.client.log_batch(run_id, tags=run_tags({names.STATE: state.value, **error_tag}))
+            log(self.client, run_id, tags={names.STATE: state.value, **error_tag})
             self.client.set_terminated(run_id, ENDED[state])
 
         self._writer.put(write)
@@ -193,5 +190,5 @@ class TrialRuns:
         self._interrupt(self.run_ids[key])
 
     def _interrupt(self, run_id: str) -> None:
-        self.client.log_batch(run_id, tags=run_tags({names.STATE: State.INTERRUPTED.value}))
+        log(self.client, run_id, tags={names.STATE: State.INTERRUPTED.value})
         self.client.set_terminated(run_id, "KILLED")

@@ -69,6 +69,18 @@ def test_a_configuration_may_have_keys_with_the_names_of_columns(tracking_uri: s
     assert written(tracking_uri, replace(TRIAL, key="other", seed=3), []).data.params == {"seed": "3", "epochs": "4"}
 
 
+def test_any_number_of_keys_metrics_and_words_is_recorded(tracking_uri: str) -> None:
+    """MLflow takes at most 100 parameters, 100 tags and 1000 metrics in one request."""
+    many = {f"m{n}": float(n) for n in range(1500)}
+    words = {f"w{n}": "x" for n in range(120)}
+    config = {f"k{n}": n for n in range(250)}
+    epochs = [Epoch(1, 3, many, words), Epoch(2, 3, {}), Epoch(3, 3, many, words)]
+    run = written(tracking_uri, replace(TRIAL, config=config), epochs)
+    assert run.data.metrics == many
+    assert {names.WORD + name: word for name, word in words.items()}.items() <= run.data.tags.items()
+    assert len(run.data.params) == 251
+
+
 def test_the_latest_summary_is_shown_even_if_the_clock_was_set_back(
     tracking_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
