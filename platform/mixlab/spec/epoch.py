@@ -12,6 +12,12 @@ from mixlab.errors import BadInput, storable
 from mixlab.spec import border
 from mixlab.spec.metric import Metric
 
+# A word is recorded as the tag ``mixlab.NAME``; these are the tags by which a run is found and named.
+OWN_TAGS = (
+    *("level", "study", "plan", "cell", "arm", "key", "seed", "trial", "state", "best", "error"),
+    *("commit", "dirty", "constraints", "versions", "command"),
+)
+
 
 class Refused(ValueError):
     """A report is not an epoch; the sentence says what is wrong with it."""
@@ -25,7 +31,7 @@ class Epoch:
         number: the number of the epoch, from 1.
         of: the number of epochs of the run.
         metrics: real numbers, by name.
-        words: how the numbers were obtained, such as the fingerprint of the data and the hardware.
+        words: how the numbers were obtained, such as the fingerprint of the data and the hardware; recorded as tags.
         histograms: by name, the shares of their bins.
     """
 
@@ -55,8 +61,8 @@ def epoch_of(reported: Any) -> Epoch:
 
     Raises:
         Refused: a metric is not one real number, of Python, numpy or torch; a metric or word has a name that MLflow
-            cannot record; a word has no text, or a histogram is not made of numbers; the epoch's number is not one of
-            ``of``.
+            cannot record, or a word that of one of Mixlab's own tags; a word has no text, or a histogram is not made
+            of numbers; the epoch's number is not one of ``of``.
     """
     missing = [name for name in ("number", "of", "metrics") if not hasattr(reported, name)]
     if missing or not isinstance(reported.metrics, Mapping):
@@ -65,7 +71,9 @@ def epoch_of(reported: Any) -> Epoch:
     if not 1 <= number <= of:
         raise Refused(f"the number of an epoch must be from 1 to {of}, got {number}")
     metrics = {_recordable("metric", name): _real(name, value) for name, value in reported.metrics.items()}
-    words, histograms = (getattr(reported, name, None) or {} for name in ("words", "histograms"))
+    words, histograms = (_mapping(name, getattr(reported, name, None)) for name in ("words", "histograms"))
+    if own := [name for name in words if str(name) in OWN_TAGS]:
+        raise Refused(f"the word {own[0]!r} was reported, but a tag of Mixlab's own has that name: give it another")
     return Epoch(
         number,
         of,
@@ -73,6 +81,12 @@ def epoch_of(reported: Any) -> Epoch:
         {_recordable("word", name): _text(name, value) for name, value in words.items()},
         {str(name): _shares(name, value) for name, value in histograms.items()},
     )
+
+
+def _mapping(name: str, given: Any) -> Mapping[Any, Any]:
+    if given is not None and not isinstance(given, Mapping):
+        raise Refused(f"the {name} of an epoch must be a mapping from names, got {quoted(given)}")
+    return given or {}
 
 
 def _recordable(what: str, name: Any) -> str:

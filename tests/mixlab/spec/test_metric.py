@@ -180,6 +180,9 @@ def test_words_are_stored_whatever_letters_they_have() -> None:
         (Epoch(1, 3, {}, {"data": Unspeakable()}), "'data' must have a text, got <Unspeakable instance at"),  # type: ignore[dict-item]
         (Epoch(1, 3, {}, {}, {"lam": 1.0}), "'lam' must be the shares of its bins, got 1.0"),  # type: ignore[dict-item]
         (Epoch(1, 3, {}, {}, {"lam": "abc"}), "'lam' must be the shares of its bins, got 'abc'"),  # type: ignore[dict-item]
+        (Epoch(1, 3, {}, ["a"]), r"the words of an epoch must be a mapping from names, got \['a'\]"),  # type: ignore[arg-type]
+        (Epoch(1, 3, {}, {}, 0.5), "the histograms of an epoch must be a mapping from names, got 0.5"),  # type: ignore[arg-type]
+        (Epoch(1, 3, {}, {"key": "a"}), "the word 'key' was reported, but a tag of Mixlab's own"),
         (Epoch(4, 3, {}), "from 1 to 3"),
         (Epoch(0, 3, {}), "from 1 to 3"),
         (Epoch(1.5, 3, {}), "'number' of an epoch must be a whole number, got 1.5"),  # type: ignore[arg-type]

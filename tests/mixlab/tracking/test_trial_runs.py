@@ -13,7 +13,7 @@ from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput
 from mixlab.provenance import Provenance
-from mixlab.spec.epoch import Epoch
+from mixlab.spec.epoch import OWN_TAGS, Epoch
 from mixlab.spec.state import State
 from mixlab.spec.trial import Trial
 from mixlab.storage.journal import write_epochs
@@ -79,6 +79,13 @@ def test_any_number_of_keys_metrics_and_words_is_recorded(tracking_uri: str) -> 
     assert run.data.metrics == many
     assert {names.WORD + name: word for name, word in words.items()}.items() <= run.data.tags.items()
     assert len(run.data.params) == 251
+
+
+def test_a_word_that_a_trainable_reports_replaces_no_tag_of_ours() -> None:
+    """With another ``mixlab.key`` a run would never be found again, and be trained anew at each start."""
+    named = {str(tag) for name, tag in vars(names).items() if name.isupper()} - {names.WORD}
+    tags = {tag.removeprefix(names.WORD) for tag in named if tag.startswith(names.WORD)}
+    assert set(OWN_TAGS) == tags - {"data", "hardware"}  # which a trainable reports
 
 
 def test_the_latest_summary_is_shown_even_if_the_clock_was_set_back(
