@@ -78,7 +78,7 @@ def run(source: Source, listener: Listener, task: Work, allotment: Allotment) ->
             storage_filesystem=task.storage.filesystem,
             failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
-            callbacks=[_Callbacks(events)],
+            callbacks=[_Callbacks(events), ray_private.Silence()],
             verbose=0,
             log_to_file=True,
         ),

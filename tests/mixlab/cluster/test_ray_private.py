@@ -22,6 +22,7 @@ from ray.train._internal.storage import StorageContext
 from ray.tune import CheckpointConfig
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
+from ray.tune.utils.callback import _create_default_callbacks
 
 from mixlab.cluster import ray_private
 from tests.pins import pinned
@@ -48,6 +49,18 @@ def test_a_trial_recovers_if_both_answers_are_yes() -> None:
             trial: Any = SimpleNamespace(should_recover=lambda usual=usual: usual)
             ray_private.ask_before_retry(trial, lambda _, ours=ours: ours)
             assert trial.should_recover() == (usual and ours)
+
+
+def test_ray_tune_prints_nothing_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a trial that ends without a report it printed ``Trial ... completed. Last result:``."""
+    monkeypatch.setenv("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+    for given, silent in ([], False), ([ray_private.Silence()], True):
+        trial = Trial("stub", stub=True, trial_id="ends")
+        for callback in _create_default_callbacks(given, air_verbosity=None):
+            callback.on_trial_complete(1, [trial], trial)
+        require(silent == (not capsys.readouterr().out), "TrialProgressCallback prints the end of a trial")
 
 
 def test_ray_tune_keeps_no_trial_that_is_over_and_writes_no_state(
