@@ -64,9 +64,11 @@ def notes(level: LevelTable) -> list[str]:
     runs, table = level.runs, level.table
     finished = done(runs)
     lines = []
-    if table["n"].nunique() > 1 and not level.family.budget:
+    alone = (table["pairs"] < table["n"]) & (table.index != level.baseline)
+    if (table["n"].nunique() > 1 or alone.any()) and not level.family.budget:
         counts = ", ".join(f"{arm} {count}" for arm, count in table["n"].items())
-        lines.append(f"The arms differ in n ({counts}); a gain uses only the seeds that both arms have.")
+        differ = f"in n ({counts})" if table["n"].nunique() > 1 else "in their seeds"
+        lines.append(f"The arms differ {differ}; a gain uses only the seeds that both arms have.")
     for column in ("epochs", "commit", "data", "hardware", "versions"):
         if finished[column].nunique(dropna=False) > 1:
             digits, what = DIGESTS.get(column, (None, column))
@@ -88,14 +90,18 @@ def notes(level: LevelTable) -> list[str]:
     if len(failed) > MOST_FAILURES:
         lines.append(f"Failed: {len(failed) - MOST_FAILURES} more.")
     for state in (State.RUNNING, State.INTERRUPTED, State.PENDING):
-        arms = runs[runs["status"] == state.value].groupby("arm", sort=False)["seed"]
-        if cells := [f"{str(arm)!r} seed {_ranges(sorted(seeds))}" for arm, seeds in arms]:
-            lines.append(f"{state.value.capitalize()}: {'; '.join(cells)}.")
+        if cells := _seeds_by_arm(runs[runs["status"] == state.value]):
+            lines.append(f"{state.value.capitalize()}: {cells}.")
     lines += published_rules(level)
     silent = finished[~np.isfinite(finished[metric_column(finished, level.metric)].astype(float))]
     if len(silent):
-        lines.append(f"Finished without a finite value of {level.metric}: {count_text(len(silent), 'run')}.")
+        lines.append(f"Finished without a finite value of {level.metric}, and not counted: {_seeds_by_arm(silent)}.")
     return lines
+
+
+def _seeds_by_arm(runs: pd.DataFrame) -> str:
+    arms = runs.groupby("arm", sort=False)["seed"]
+    return "; ".join(f"{str(arm)!r} seed {_ranges(sorted(seeds))}" for arm, seeds in arms)
 
 
 def published_rules(level: LevelTable) -> list[str]:

@@ -147,7 +147,17 @@ def test_a_finished_run_without_the_metric_is_told(level_of):
         runs.loc[0, "metric.test_top1_median10"] = float("nan")
         return runs
 
-    assert any("Finished without a finite value" in line for line in notes(level_of(full(), change=blank)))
+    said = "Finished without a finite value of test_top1_median10, and not counted: 'baseline' seed 0."
+    assert said in notes(level_of(full(), change=blank))
+
+
+def test_other_seeds_of_the_same_number_are_told(level_of):
+    values = full()
+    del values["baseline", 1], values["+ lam", 2]
+    level = level_of({cell: value for cell, value in values.items() if cell[0] in ARMS[:2]}, arms=ARMS[:2])
+    assert list(level.table["n"]) == [2, 2]
+    assert level.table.loc["+ lam", "pairs"] == 1
+    assert "The arms differ in their seeds; a gain uses only the seeds that both arms have." in notes(level)
 
 
 def test_the_method_names_the_tests_the_family_and_the_unit(level_of):
