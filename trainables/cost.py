@@ -16,6 +16,7 @@ from trainables.datasets.data_config import DataConfig, on_all_images
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import dataset_of, folder_of, open_splits
 from trainables.datasets.resident import load_cached, subset
+from trainables.evaluation import test_batch
 from trainables.hardware import device, seconds_of
 from trainables.memory import MIB, ran_out
 from trainables.methods import METHODS
@@ -24,7 +25,7 @@ from trainables.methods.mask_learning import AutoMixing
 from trainables.methods.mixing import Mixing
 from trainables.mixers import MIXERS
 from trainables.rehearsal import Undrawn, map_shapes, mixer_arguments, rehearse
-from trainables.training import Run, test_batch
+from trainables.training import Run
 
 SLOW_STEP = 0.25  # seconds; a timed step that takes longer is not repeated
 LONG_STEP = 0.05  # seconds; one that takes longer is not tried on a larger batch
@@ -160,7 +161,7 @@ def _test_seconds(run: Run) -> float:
 def gpu_memory(settings: Config, data_root: Path) -> tuple[float, float]:
     """Return the MiB that a run needs on this process's GPU, and the MiB that are free there for runs.
 
-    The run takes a few steps and a test on a batch of its own images; a data set that lives on the device is added
+    The run takes a few steps, and tests on a batch of its own images; a data set that lives on the device is added
     whole.
     ``ValueError`` says that there is no GPU, or that the run does not fit it.
     """
@@ -179,7 +180,8 @@ def gpu_memory(settings: Config, data_root: Path) -> tuple[float, float]:
         run = _run(settings, few)
         for epoch in range(1, 1 + _steps(run)):  # the second has the optimiser's state from the start
             run.train_epoch(epoch)
-        run.evaluation()
+        for _ in range(_steps(run)):
+            run.evaluation()
     except RuntimeError as error:
         if not ran_out(error):
             raise

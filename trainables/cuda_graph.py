@@ -1,4 +1,4 @@
-"""A training step as one CUDA graph: a GPU repeats all its kernels at one call.
+"""A step of training or testing as one CUDA graph: a GPU repeats all its kernels at one call.
 
 At small batches the host takes longer to launch the kernels of a step, several hundred of them, than a GPU to run
 them. A graph holds them with their arguments, so the same kernels read the same memory in every step: the numbers
@@ -8,6 +8,7 @@ stay as they are, and only what the host decides anew in each step cannot be in 
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -23,7 +24,7 @@ WARM_UP = 3  # steps before the graph: the optimiser and torch's libraries alloc
 TIMED = 3  # steps as a graph, of which the fastest counts, as of those before: others may be using the machine
 STEPS_TO_GRAPH = WARM_UP + 1  # after so many, a run has its graph, and the memory that this takes
 
-Step = Callable[[Tensor, Tensor], None]
+Step = Callable[[Tensor, Tensor], object]
 _checked: set[str] = set()  # the methods whose step can be a graph
 
 
@@ -65,15 +66,15 @@ def takes_graph(config: Config) -> bool:
 
 @dataclass
 class GraphedStep:
-    """Takes the steps of a run on batches (B, C, H, W) with labels (B,): as one CUDA graph from the fourth on.
+    """Takes a step on each batch (B, C, H, W) with labels (B,), in training or testing: from the fourth on as a graph.
 
     Args:
         batch_size: B of the batches that the graph is for; a step on another, such as an epoch's last, is not in it.
-        rng: the generator of a step, besides torch's own.
+        rng: the generator of a step, if it has one besides torch's own.
     """
 
     batch_size: int
-    rng: Generator
+    rng: Generator | None = None
     graph: torch.cuda.CUDAGraph | None = None
     launched: list[float] = field(default_factory=list)  # seconds of the first steps
     replayed: list[float] = field(default_factory=list)  # seconds of the first ones as a graph
@@ -105,9 +106,11 @@ class GraphedStep:
         """Return the graph of a step, which is not taken by that."""
         self.images, self.labels = images.clone(), labels.clone()
         graph = torch.cuda.CUDAGraph()
-        graph.register_generator_state(self.rng)
+        if self.rng is not None:
+            graph.register_generator_state(self.rng)
         # Of this thread only: another may be pinning the memory of streamed images.
-        with no_choices(), torch.cuda.graph(graph, stream=_side_stream(), capture_error_mode="thread_local"):
+        capture = torch.cuda.graph(graph, _pool(), _side_stream(), capture_error_mode="thread_local")
+        with no_choices(), capture:
             step(self.images, self.labels)
         return graph
 
@@ -125,3 +128,9 @@ def _aside(step: Step, images: Tensor, labels: Tensor) -> None:
 def _side_stream() -> torch.cuda.Stream:
     """Return one stream for all runs of the process: cuBLAS keeps 32 MiB for each that it has seen."""
     return torch.cuda.Stream()
+
+
+@functools.cache
+def _pool() -> Any:
+    """Return the memory that all graphs of the process share, of which one runs at a time."""
+    return torch.cuda.graph_pool_handle()

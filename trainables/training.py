@@ -6,22 +6,21 @@ interrupted and resumed after its last finished epoch ends with the same numbers
 
 import math
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from trainables import memory
 from trainables.backbones.pretrained import Weights
 from trainables.compilation import compile_speedup, compile_stages
 from trainables.config import Config
 from trainables.cuda_graph import GraphedStep, takes_graph
-from trainables.datasets.data_config import DataConfig
-from trainables.datasets.dataset import BatchSource
 from trainables.datasets.opening import Opened, dataset_of
 from trainables.epoch import Diverged, Epoch
+from trainables.evaluation import Evaluation, Tested
 from trainables.hardware import device, environment, precision_of, set_up
 from trainables.methods import build_method
 from trainables.optimisers import build_optimiser, load_optimiser, set_lr
@@ -29,9 +28,6 @@ from trainables.parallel import rows
 from trainables.parallel.gradients import gradients_kept, shared
 from trainables.rehearsal import check_batches
 from trainables.seeds import derive_seed, generator
-
-TEST_BATCH = 500  # images of up to 80 pixels a side; fewer of larger ones, so that memory does not grow with them
-Tested = tuple[Tensor, Tensor]  # logits (B, L) float16 and labels (B,) of a batch
 
 
 class Run:
@@ -62,6 +58,9 @@ class Run:
         self.sums: dict[str, Tensor] = {}  # of the loss and of the log over an epoch's images; () or (M,)
         graphed = self.device.type == "cuda" and takes_graph(settings)
         self.graphed = GraphedStep(settings.batch_size, self.mixer_rng) if graphed else None
+        testing = partial(Evaluation, settings, self.precision, self.device, graphed=graphed)
+        self.evaluate = testing(self.method.evaluated)
+        self.evaluate_also = {name: testing(network) for name, network in self.method.also_tested.items()}
         self.tested: list[Tested] = []  # batches of the test set, after the last epoch
         self.history: list[Epoch] = []
 
@@ -154,35 +153,9 @@ class Run:
             metrics.update(test_top1=found["top1"], test_top5=found["top5"])
             # The same as papers of errors print it.
             metrics.update(test_top1_error=100 - found["top1"], test_top5_error=100 - found["top5"])
-            for name, network in self.method.also_tested.items():
-                metrics[f"test_top1_{name}"] = self.evaluate(self.test_set, network)["top1"]
+            for name, evaluate in self.evaluate_also.items():
+                metrics[f"test_top1_{name}"] = evaluate(self.test_set)["top1"]
         return metrics
-
-    @torch.no_grad()
-    def evaluate(
-        self, source: BatchSource, network: nn.Module | None = None, tested: list[Tested] | None = None
-    ) -> dict[str, float]:
-        """Return ``top1`` and ``top5``, in percent, and ``loss``, the mean cross-entropy, of a network on a source.
-
-        The network is by default the method's ``evaluated``. Each batch's logits and labels are appended to ``tested``.
-        """
-        network = (self.method.evaluated if network is None else network).eval()
-        hits = torch.zeros(2, dtype=torch.long, device=self.device)
-        loss = torch.zeros((), dtype=torch.double, device=self.device)
-        seen = 0
-        for images, labels in source.test_batches(test_batch(self.settings)):
-            # Around the network alone: inside the block the source would resize images in half precision.
-            with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-                logits = network(images)
-            best = logits.topk(min(5, logits.shape[1])).indices  # (B, 5)
-            hit = best == labels[:, None]
-            hits += torch.stack((hit[:, 0].sum(), hit.sum()))
-            loss += cross_entropy(logits.double(), labels, reduction="sum")
-            seen += len(labels)
-            if tested is not None:
-                tested.append((logits.half(), labels))
-        top1, top5 = (100 * hits.double() / seen).tolist()
-        return {"top1": top1, "top5": top5, "loss": float(loss) / seen}
 
     def epoch(self) -> Epoch:
         """Return the last finished epoch; the run's last also says how much time and memory the whole run took."""
@@ -242,9 +215,3 @@ class Run:
 def model_state(module: nn.Module) -> dict[str, Tensor]:
     """Return a state_dict on the CPU, in the plain memory format, which is readable anywhere."""
     return {name: value.cpu().contiguous() for name, value in module.state_dict().items()}
-
-
-def test_batch(settings: DataConfig) -> int:
-    """Return the number of images in a batch of testing."""
-    side = settings.test_size or dataset_of(settings).image_shape[1]
-    return min(TEST_BATCH, max(1, TEST_BATCH * 80**2 // side**2))

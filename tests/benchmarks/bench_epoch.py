@@ -2,7 +2,8 @@
 
     python tests/benchmarks/bench_epoch.py [--backbones resnet8,resnet20,resnet18] [--rounds 3]
 
-All train the same network on CIFAR-10 by CutMix with SGD, batch 100, random crop and flip, and then test it. Ours is
+All train the same network on images of noise, of CIFAR-10's size, by CutMix with SGD, batch 100, random crop and flip,
+and then test it. Ours is
 the loop of a trial. The script has a ``DataLoader`` with 2 workers over PIL images and torchvision's CutMix. timm's
 parts are its loader with 2 workers, ``Mixup``, optimiser and soft loss, with its own random resized crop. Fewer images
 for ResNet-18. Three minutes on two cores. Expected: faster than either, the more so the smaller the network: decoding
@@ -32,9 +33,9 @@ sys.path.insert(0, str(ROOT))
 
 from tests.benchmarks.bench_data import PILImages  # noqa: E402
 from trainables.config import parse  # noqa: E402
-from trainables.datasets import DATASETS  # noqa: E402
+from trainables.cost import noise_splits  # noqa: E402
 from trainables.datasets.dataset import Split, Splits  # noqa: E402
-from trainables.datasets.opening import open_splits  # noqa: E402
+from trainables.datasets.opening import dataset_of, open_splits  # noqa: E402
 from trainables.datasets.resident import subset  # noqa: E402
 from trainables.hardware import device  # noqa: E402
 from trainables.methods import build_network  # noqa: E402
@@ -124,14 +125,10 @@ def main() -> None:
     options.add_argument("--backbones", default="resnet8,resnet20,resnet18")
     options.add_argument("--rounds", type=int, default=3)
     given = options.parse_args()
-    cifar10 = DATASETS["cifar10"]
-    cifar10.prepare(ROOT / "data")
-    loaded = cifar10.load(ROOT / "data")
     print(f"Epochs with evaluation, CutMix, batch {BATCH}, {where()}, {given.rounds} rounds\n")
     print("| backbone | images | ours, s | a plain script | timm's parts |\n| --- | ---: | ---: | ---: | ---: |")
     for backbone in given.backbones.split(","):
         count = IMAGES.get(backbone, MANY)
-        splits = Splits(subset(loaded.train, count), subset(loaded.test, count // 5))
         settings = {
             "dataset": "cifar10",
             "backbone": backbone,
@@ -140,10 +137,12 @@ def main() -> None:
             "cuda_graph": ON_GPU,
         }
         config = parse(settings)
+        noise = noise_splits(config, count)
+        splits = noise._replace(test=subset(noise.test, count // 5))
         epochs = {
             "ours": ours(settings, splits),
-            "a plain script": script(build_network(config, cifar10).to(device()), splits),
-            "timm's parts": timms(build_network(config, cifar10).to(device()), splits),
+            "a plain script": script(build_network(config, dataset_of(config)).to(device()), splits),
+            "timm's parts": timms(build_network(config, dataset_of(config)).to(device()), splits),
         }
         in_turn(epochs, 1)  # starts the workers
         seconds = in_turn(epochs, given.rounds)

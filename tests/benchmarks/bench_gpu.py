@@ -25,9 +25,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from trainables.config import parse
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import open_splits
+from trainables.evaluation import test_batch
 from trainables.hardware import device
 from trainables.seeds import generator
-from trainables.training import Run, test_batch
+from trainables.training import Run
 
 STEPS = 50  # an epoch
 ROUNDS = 5
@@ -78,12 +79,12 @@ def main() -> None:
         print(f"| {backbone} | {batch} | {how} | {1000 * step:.2f} | {batch / step:,.0f} | ", end="")
         print(f"{rate:.1f} | {rate / peak:.1%} |", flush=True)
 
-    print("\n| backbone | loader, images/s | a step needs | test, images/s | forward alone |")
-    print("| --- | ---: | ---: | ---: | ---: |")
-    for backbone in backbones:
-        run = runs[backbone, batches[0], "graph"]
-        rates = [loader_rate(run), batches[0] / step_seconds(run), *test_rates(run)]
-        print(f"| {backbone} | " + " | ".join(f"{rate:,.0f}" for rate in rates) + " |", flush=True)
+    print("\n| backbone | step | loader, images/s | a step needs | test, images/s | forward alone |")
+    print("| --- | --- | ---: | ---: | ---: | ---: |")
+    for (backbone, batch, how), run in runs.items():
+        if batch == batches[0]:
+            rates = [loader_rate(run), batch / step_seconds(run), *test_rates(run)]
+            print(f"| {backbone} | {how} | " + " | ".join(f"{rate:,.0f}" for rate in rates) + " |", flush=True)
 
     print(f"\nSeveral processes at once, batch {batches[0]}\n\n| backbone | step | processes | images/s | times one |")
     print("| --- | --- | ---: | ---: | ---: |")

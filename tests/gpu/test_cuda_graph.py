@@ -77,6 +77,28 @@ def test_a_graph_has_the_same_numbers(keys: dict[str, Any]) -> None:
     assert differing(plain, graphed) == []
 
 
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"mixer": "cutmix"},
+        {"mixer": "cutmix", "precision": "float32", "ema": 0.9},
+        {"mixer": "cutmix", "precision": "float16"},
+        {"mixer": "automix"},  # which tests several networks
+    ],
+    ids=words,
+)
+def test_a_test_as_a_graph_has_the_same_numbers(keys: dict[str, Any]) -> None:
+    plain, graphed = (run_on_gpu(2600, **keys, batch_size=100, cuda_graph=each) for each in (False, True))
+    for _ in range(plain.settings.epochs):
+        plain.next_epoch()
+        graphed.next_epoch()
+    tests = [graphed.evaluate, *graphed.evaluate_also.values()]
+    assert all(each.graphed is not None and each.graphed.graph is not None for each in tests)
+    assert differing(plain, graphed) == []
+    for (logits, _), (others, _) in zip(plain.tested, graphed.tested, strict=True):
+        assert torch.equal(logits, others)
+
+
 def test_a_run_that_goes_on_has_the_same_numbers(tmp_path: Path) -> None:
     keys = {"mixer": "cutmix", **SUMIX, "cuda_graph": True, "optimiser": "adamw", "lr": 1e-3}
     whole, first, second = (run_on_gpu(**keys) for _ in range(3))

@@ -14,6 +14,7 @@ from mixlab.cluster import packing
 from tests.gpu.runs import differing, run_on_gpu
 from tests.gpu.test_cuda_graph import OPTIONS, PLAIN, SUMIX, WITH_SUMIX, words
 from trainables import cost, memory
+from trainables.cuda_graph import STEPS_TO_GRAPH
 from trainables.datasets.dataset import Split
 from trainables.datasets.resident import Resident
 
@@ -113,13 +114,16 @@ def test_a_run_takes_as_much_memory_as_was_measured(
     backbone: str, graph: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = {"mixer": "cutmix", "backbone": backbone, "batch_size": 100, "count": 500, "cuda_graph": graph, **SUMIX}
+    keys["epochs"] = STEPS_TO_GRAPH  # each of them tests a batch
     settings = run_on_gpu(**keys).settings
     monkeypatch.setattr(cost, "load_cached", lambda *_: cost.noise_splits(settings, 500))
     needed, free = cost.gpu_memory(settings, Path())
     gc.collect()
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
-    run_on_gpu(**keys).next_epoch()
+    run = run_on_gpu(**keys)
+    while not run.finished:
+        run.next_epoch()
     taken = torch.cuda.max_memory_reserved() / memory.MIB
     assert taken - 20 < needed - cost.CONTEXT_MIB < 1.2 * taken + 50
     assert needed < free

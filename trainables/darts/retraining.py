@@ -13,9 +13,9 @@ from trainables.darts.retrain_config import SMALL_SIDE
 from trainables.darts.search_config import SearchConfig
 from trainables.darts.testing import accuracies, mean_loss, normalised, sgd
 from trainables.datasets.opening import Opened, dataset_of
+from trainables.evaluation import test_batch
 from trainables.mixers.cutout import cutout
 from trainables.seeds import derive_seed, generator
-from trainables.training import test_batch
 
 
 class Retraining:

@@ -13,8 +13,8 @@ from trainables.darts.search_phase import SearchPhase
 from trainables.darts.testing import accuracies
 from trainables.datasets.data_config import on_all_images
 from trainables.datasets.opening import dataset_of, open_splits
+from trainables.evaluation import test_batch
 from trainables.hardware import device
-from trainables.training import test_batch
 
 FEW = 16  # images of a timed step without a GPU
 FEW_LARGE = 2  # photographs

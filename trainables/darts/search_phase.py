@@ -14,8 +14,8 @@ from trainables.darts.supernet import SuperNet
 from trainables.darts.testing import accuracies, mean_loss, normalised, sgd
 from trainables.datasets.dataset import BatchSource, Splits
 from trainables.datasets.opening import dataset_of, open_splits
+from trainables.evaluation import TEST_BATCH
 from trainables.seeds import derive_seed, generator
-from trainables.training import TEST_BATCH
 
 ARCHITECTURE_BETAS = (0.5, 0.999)  # of Adam, as in DARTS
 

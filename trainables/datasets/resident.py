@@ -55,7 +55,11 @@ class Resident:
         batches = self.images.split(checked(batch_size)), self.labels.split(batch_size)
         for images, labels in zip(*batches, strict=True):
             images = images.permute(0, 3, 1, 2)
-            yield in_unit_range(images if self.test_view is None else self.test_view(images)), labels
+            if self.test_view is not None:
+                # A test may be in half precision around this, but its images are resized as those of any other.
+                with torch.autocast(images.device.type, enabled=False):
+                    images = self.test_view(images)
+            yield in_unit_range(images), labels
 
 
 def in_unit_range(images: Tensor) -> Tensor:
