@@ -28,33 +28,30 @@ class Phase(Source, Protocol):
 
     tracked: Tracked
     shown: Shown
-
-    @property
-    def rows(self) -> Sequence[Trial]:
-        """Return the trials of a live table."""
-
-    @property
-    def concerned(self) -> Sequence[Trial]:
-        """Return the trials that may run, or one of each cell, for which data is prepared and memory measured."""
-
+    rows: Sequence[Trial]  # of a live table
+    concerned: Sequence[Trial]  # that may run, or one of each cell: data is prepared, and memory measured, for them
     objective: str  # in a search, the metric that is optimised
     keeps_files: bool  # whether models go to MLflow
     record: str  # a clause that says where the records are that MLflow may lack
 
     def lock(self) -> AbstractContextManager[object]:
-        """Keep other drivers out while MLflow's runs are created."""
+        """Keep other drivers out while MLflow's runs are created; here there is no other."""
+        return nullcontext()
 
     def done(self) -> Mapping[str, str]:
-        """Return the value to show for each trial that an earlier start finished, by key."""
+        """Return the value to show for each trial that has a row and that an earlier start finished, by key."""
+        return {}
 
     def expected(self) -> float | None:
         """Return how many trials are to run, for the time left; None if nobody knows."""
+        return None
 
     def counts(self) -> str:
         """Return the progress of the phase, in words."""
 
     def verdicts(self) -> Mapping[str, str]:
         """Return the verdict on every arm that needs no more seeds, by cell."""
+        return {}
 
     def catch_up(self, session: Session) -> bool:
         """Bring MLflow up to date without running anything; return False if MLflow is away."""
@@ -106,8 +103,8 @@ class Listing:
     saved: Mapping[str, Saved]
 
 
-class ListedTrials:
-    """The missing trials of a study; implements ``Phase``.
+class ListedTrials(Phase):
+    """The missing trials of a study.
 
     Args:
         listing: the trials of the study.
@@ -154,10 +151,6 @@ class ListedTrials:
 
     # Phase
 
-    def lock(self) -> AbstractContextManager[object]:
-        """See ``Phase``; no other driver is at work."""
-        return nullcontext()
-
     def done(self) -> Mapping[str, str]:
         """See ``Phase``."""
         done = (key for key, state in self.states.items() if state is State.DONE and key in self.recorded)
@@ -182,10 +175,6 @@ class ListedTrials:
             session.ended(trial, End(State.DONE), self.saved[trial.key].path)
         self.complete = []
         return True
-
-    def verdicts(self) -> Mapping[str, str]:
-        """See ``Phase``: nothing is decided before all seeds are done."""
-        return {}
 
     def over(self) -> bool:
         """See ``Phase``."""

@@ -1,7 +1,6 @@
 """The first phase of a search: trials that its history proposes, until the budget is spent."""
 
 import math
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from mixlab.cluster.source import WAIT, End, Job, Wait
 from mixlab.errors import BadInput
 from mixlab.launching.display import Shown
+from mixlab.launching.phase import Phase
 from mixlab.launching.session import Session
 from mixlab.search.history import ANSWER, ERROR, Claim, Found, History
 from mixlab.search.race import Race
@@ -26,8 +26,8 @@ from mixlab.tracking.trial_runs import TrialRuns
 MOST_FAILED = 0.25  # the share of trials above which the search has failed
 
 
-class ProposedTrials:
-    """The trials that a search's history lets this driver claim; implements ``Phase``.
+class ProposedTrials(Phase):
+    """The trials that a search's history lets this driver claim.
 
     Each trial ends in Optuna with its true state; Ray's own ``OptunaSearch`` records one that was stopped early as
     complete, with its last value.
@@ -40,7 +40,7 @@ class ProposedTrials:
     """
 
     keeps_files = False
-    rows = ()
+    rows = ()  # none for each of many trials
 
     def __init__(self, history: History, storage: Storage, preset: str, race: Race | None = None) -> None:
         self.history = history
@@ -101,13 +101,6 @@ class ProposedTrials:
         """See ``Phase``: if two drivers start together, one creates the runs and the other finds them."""
         return self.history.store.lock()
 
-    def done(self) -> Mapping[str, str]:
-        """See ``Phase``; no trial has a row."""
-        return {}
-
-    def expected(self) -> None:
-        """See ``Phase``: nobody knows how many will be stopped early."""
-
     def counts(self) -> str:
         """Return words such as ``12/60 tried, 5 pruned, 1 failed``."""
         ended = self._ended()
@@ -134,10 +127,6 @@ class ProposedTrials:
                 runs.end(trial, OUTCOMES[found.state], error, error)
         self.after_end(runs)
         return True
-
-    def verdicts(self) -> Mapping[str, str]:
-        """See ``Phase``: a search decides nothing about arms."""
-        return {}
 
     def over(self) -> bool:
         """See ``Phase``."""
