@@ -15,13 +15,13 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from trainables.backbones.names import RESIDUAL, constructor_of, require_backbone
 from trainables.datasets import DATASETS
 from trainables.datasets.data_config import DataConfig, check_data
-from trainables.known import require_known
 from trainables.losses.sumix_terms import SUMixTerms
 from trainables.mixers import MIXERS
 from trainables.mixers.automix_presets import PRESETS, AutoMixDefinition
 from trainables.mixers.options import EveryMixer, MaskBlock, common_options
 from trainables.optimiser_config import OptimiserConfig
 from trainables.ranges import Count, Init, NotNegative, Pretrained, Share, ShareBelowOne
+from trainables.refusals import require_known
 from trainables.schedules import ScheduleConfig, check_schedule
 
 C = TypeVar("C", bound=DataConfig)

@@ -35,6 +35,7 @@ from trainables.methods.network import build_network
 from trainables.mixers import MIXERS
 from trainables.mixers.mixed import Mixed
 from trainables.mixers.stylemix import Codec
+from trainables.refusals import first_line
 
 LONE_IMAGE = "Expected more than 1 value per channel"  # torch's batch norm, of one image whose map is one pixel
 NOISE_SIDE = 32  # pixels
@@ -165,8 +166,8 @@ def map_shapes(config: Config, dataset: Dataset) -> Shapes:
                 shapes.append(backbone.grid(maps).shape[1:])
             backbone.head(backbone.pool(maps))
         except (AssertionError, RuntimeError) as error:
-            seen, reason = "x".join(map(str, dataset.image_shape[1:])), str(error).splitlines()[0]
-            raise ValueError(f"backbone {config.backbone!r} cannot see images of {seen} pixels ({reason})") from None
+            seen, why = "x".join(map(str, dataset.image_shape[1:])), first_line(error)
+            raise ValueError(f"backbone {config.backbone!r} cannot see images of {seen} pixels ({why})") from None
     return _shapes.setdefault(key, tuple(shapes))
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from trainables.backbones import BACKBONES, PREFIX
-from trainables.known import require_known
+from trainables.refusals import require_known
 
 if TYPE_CHECKING:
     from trainables.backbones.backbone import Backbone

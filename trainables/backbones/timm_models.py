@@ -10,13 +10,13 @@ Shape letters: B batch, C channels, H height, W width, D features, T tokens, h a
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from torch import Tensor, nn
 
 from trainables.backbones import PREFIX
 from trainables.backbones.backbone import Backbone
-from trainables.known import require_known
+from trainables.refusals import require_known
 
 
 class Family(NamedTuple):
@@ -74,7 +74,7 @@ class Stem(nn.Module):
 class TimmBackbone(Backbone):
     """A model of timm. The map of a transformer is (B, D, 1, T), one row of tokens; ``grid`` returns the patches."""
 
-    drawn_as: ClassVar[Literal["convolutional", "transformer", "already"]] = "already"
+    drawn_as = "already"
 
     def __init__(self, model: Any, num_classes: int) -> None:
         layout = "NLC" if hasattr(model, "num_prefix_tokens") else getattr(model, "output_fmt", "NCHW")

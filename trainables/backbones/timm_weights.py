@@ -7,6 +7,7 @@ from torch import Tensor
 
 from trainables.backbones import PREFIX
 from trainables.datasets.dataset import DataError
+from trainables.refusals import first_line
 
 WEIGHTS = "timm"  # the value of ``pretrained`` for the weights of the model's tag
 FOLDER = "timm"  # of weights, in the data root
@@ -39,7 +40,7 @@ def prepare_weights(backbone: str, data_root: Path) -> Path:
         try:
             hf_hub_download(known.hf_hub_id, FILE, local_dir=file.parent)
         except Exception as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise DataError(
                 f"the weights of {backbone} are not at {file} and cannot be fetched from Hugging Face: {reason}"
             ) from None

@@ -10,8 +10,8 @@ from pydantic import Field
 
 from trainables.datasets import DATASETS
 from trainables.datasets.data_config import NO_SUBSET, AugmentConfig, DataConfig, check_data
-from trainables.known import require_known
 from trainables.ranges import Count, Hue, Interpolation, NotNegative, Padding, Share
+from trainables.refusals import require_known
 
 SMALL_SIDE = 32  # pixels; larger images take the stem that halves the map three times
 WITH_SECOND_HEAD = (32, 224, 256)  # the sides of images whose map after the second halving is 7x7 or 8x8

@@ -9,8 +9,8 @@ from trainables.darts.genotype import OPERATION_NAMES, PUBLISHED, Genotype, read
 from trainables.darts.retrain_config import AS_SEARCHED, RetrainConfig, check_retraining, retrained_images
 from trainables.datasets import DATASETS
 from trainables.datasets.data_config import NO_SUBSET, DataConfig, check_data
-from trainables.known import require_known
 from trainables.ranges import Count, NotNegative, Positive, ShareBelowOne
+from trainables.refusals import require_known
 
 # Keys with a dot: the part before it, and the field of ``SearchConfig`` that holds their values.
 SECTIONS = {"augment": "augment_options", "subset": "subset", "retrain": "retrain"}

@@ -16,6 +16,7 @@ from filelock import FileLock
 
 from trainables.datasets import webdataset
 from trainables.datasets.dataset import DataError, Splits
+from trainables.refusals import first_line
 
 SHARDS = "shards"
 LABELS = ("label", "labels", "fine_label")  # columns that hold a class, the first that is there
@@ -65,7 +66,7 @@ def _write_shard(file: Path, shard: Path) -> None:
                     _add(archive, f"{number:08}{webdataset.LABEL}", str(row[label]).encode())
                     number += 1
     except (pa.ArrowException, TypeError, KeyError) as error:
-        raise DataError(f"{file} is no table of images and labels: {str(error).splitlines()[0]}") from error
+        raise DataError(f"{file} is no table of images and labels: {first_line(error)}") from error
     part.rename(shard)
 
 

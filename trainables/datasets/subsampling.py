@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from trainables.datasets.data_config import COLUMNS, SubsetConfig
+from trainables.refusals import first_line
 from trainables.seeds import generator
 
 
@@ -51,7 +52,7 @@ def read_scores(file: str, column: str, labels: Tensor) -> Tensor:
     try:
         table = np.genfromtxt(Path(file), delimiter=",", names=True, encoding="utf-8", ndmin=1)
     except (OSError, ValueError) as error:
-        raise ValueError(f"subset.scores {file!r} cannot be read: {str(error).splitlines()[0]}") from None
+        raise ValueError(f"subset.scores {file!r} cannot be read: {first_line(error)}") from None
     for name in ("image", "label", column):
         if name not in (table.dtype.names or ()):
             raise ValueError(f"subset.scores {file!r} has no column {name!r}; there are {table.dtype.names}")

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from trainables.refusals import first_line
+
 UNREADABLE = (OSError, RuntimeError, pickle.UnpicklingError, TypeError, AttributeError, LookupError, ValueError)
 
 
@@ -19,5 +21,4 @@ def weights_in(file: str, option: str, content: str) -> Iterator[Any]:
     try:
         yield torch.load(file, map_location="cpu", weights_only=True)
     except UNREADABLE as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"{option} must hold {content}, got {file!r}: {reason}") from None
+        raise ValueError(f"{option} must hold {content}, got {file!r}: {first_line(error)}") from None

@@ -1,4 +1,4 @@
-"""Refuses an unknown name, and names the nearest one that is known."""
+"""What the errors that refuse something say: the nearest known name, and a library's error in one line."""
 
 import difflib
 from collections.abc import Iterable
@@ -12,3 +12,8 @@ def require_known(what: str, name: str, known: Iterable[str]) -> None:
     near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
     raise ValueError(f"unknown {what} {name!r}; {hint}")
+
+
+def first_line(error: Exception) -> str:
+    """Return what went wrong, in one line: the name of the error where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
