@@ -11,6 +11,7 @@ results/curvature: table.md and .csv, noise.png, .pdf and .csv, and plane.png, .
 """
 
 import argparse
+import itertools
 import sys
 from collections.abc import Mapping
 from functools import partial
@@ -30,7 +31,7 @@ from trainables.backbones.backbone import Network
 from trainables.config import Config
 from trainables.datasets.dataset import BatchSource
 from trainables.robustness.hessian import gaussian_direction, hessian_product, hutchinson_trace, leading_eigenpairs
-from trainables.robustness.landscape import Direction, loss_at, places
+from trainables.robustness.landscape import Direction, loss_at
 
 VERSION = 1  # the version of the evaluation; raise it when its numbers change
 REACH = 0.5  # of the plane: steps along directions of length 1, as PyHessian draws them
@@ -75,7 +76,9 @@ def measure(network: Network, source: BatchSource, config: Config, protocol: Map
     if protocol["plane"]:
         across = grid(protocol["plane"], REACH)
         directions = [pair.direction for pair in pairs]
-        plane = loss_at(network, batches(source, config), [(directions, point) for point in places(across, 2)])
+        plane = loss_at(
+            network, batches(source, config), [(directions, steps) for steps in itertools.product(across, repeat=2)]
+        )
         found["plane"] = plane.view(len(across), len(across)).tolist()
     return found
 

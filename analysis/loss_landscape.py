@@ -12,6 +12,7 @@ sharpness.md and .csv.
 """
 
 import argparse
+import itertools
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -30,7 +31,7 @@ from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
 from trainables.config import Config
 from trainables.datasets.dataset import BatchSource
-from trainables.robustness.landscape import REACH, Direction, loss_at, places, random_direction, sharpness
+from trainables.robustness.landscape import REACH, Direction, loss_at, random_direction, sharpness
 
 RISE = Metric("sharpness_loss", "nats", 4, higher_is_better=False, label="rise of the loss within half the reach")
 VERSION = 1  # the version of the evaluation; raise it when its numbers change
@@ -46,9 +47,9 @@ def measure(network: Network, source: BatchSource, config: Config, protocol: Map
     along, across = grid(protocol["steps"]), grid(protocol["plane"]) if protocol["plane"] else []
     directions = [random_direction(network, Generator().manual_seed(seed)) for seed in range(protocol["directions"])]
     moves: list[tuple[Sequence[Direction], Sequence[float]]] = [
-        ([direction], point) for direction in directions for point in places(along, 1)
+        ([direction], (step,)) for direction in directions for step in along
     ]
-    moves += [(directions[:2], point) for point in places(across, 2)]
+    moves += [(directions[:2], steps) for steps in itertools.product(across, repeat=2)]
     losses = loss_at(network, batches(source, config), moves)
     lines = losses[: len(directions) * len(along)].view(len(directions), len(along))
     found: Result = {"line": lines.tolist(), "rise": float(np.mean([sharpness(line, along) for line in lines]))}

@@ -21,7 +21,7 @@ from trainables.datasets.cifar_c import SEVERITIES, severity
 from trainables.datasets.dataset import BatchSource, Split
 from trainables.datasets.opening import dataset_of
 from trainables.robustness.adversarial import Attack, fgsm, fgsm_sumix_release, logits_under_attack, pgd
-from trainables.robustness.calibration import adaptive_calibration_error, expected_calibration_error, reliability
+from trainables.robustness.calibration import calibration_error, reliability
 from trainables.robustness.classifier import predict, top1
 from trainables.robustness.corruption import CORRUPT, corrupt
 
@@ -115,14 +115,14 @@ def _of_transfers(errors: Mapping[Name, float], config: Config, substitutes: Seq
 
 def _of_predictions(logits: Tensor, labels: Tensor) -> Result:
     """Return the measures of the logits (N, L) of clean images."""
-    bins = zip(*(part.tolist() for part in reliability(logits, labels)), strict=True)
+    bins = reliability(logits, labels)
     return {
         "test_top1_clean": top1(logits, labels),
-        "ece": expected_calibration_error(logits, labels),
-        "adaptive_ece": adaptive_calibration_error(logits, labels),
+        "ece": calibration_error(bins),
+        "adaptive_ece": calibration_error(reliability(logits, labels, binning="count")),
         "reliability": [
             [count, confidence if count else 0.0, accuracy if count else 0.0]  # JSON has no NaN
-            for count, confidence, accuracy in bins
+            for count, confidence, accuracy in zip(*(part.tolist() for part in bins), strict=True)
         ],
         "images": len(labels),
     }

@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 
 from trainables.backbones.backbone import Network
 from trainables.mixers.kimage import blend_sources, nest_sources
-from trainables.mixers.mixed import Mixed, dirichlet, mixed_targets, partners
+from trainables.mixers.mixed import Mixed, dirichlet, itself_and_partners, mixed_targets
 
 ANCHOR = 1 / 3  # phi_i, the share of the image that is scored
 OTHERS = 2  # images besides it
@@ -36,8 +36,7 @@ def remix(images: Tensor, rng: Generator, mixture: str = "dcutmix") -> Mixed:
     size = len(images)
     rest = (1 - ANCHOR) * dirichlet(CONCENTRATION, (size, OTHERS), rng)
     phi = torch.cat((torch.full_like(rest[:, :1], ANCHOR), rest), dim=1)
-    own = torch.arange(size, device=images.device)
-    sources = torch.stack([own, *(partners(size, rng) for _ in range(OTHERS))], dim=1)
+    sources = itself_and_partners(size, OTHERS, rng)
     if mixture == "dmixup":
         return blend_sources(images, phi, sources)
     return nest_sources(images, phi, sources, rng)

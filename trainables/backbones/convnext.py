@@ -3,8 +3,6 @@
 Liu, Mao, Wu, Feichtenhofer, Darrell, Xie, "A ConvNet for the 2020s", CVPR 2022 (arXiv:2201.03545).
 """
 
-from typing import ClassVar, Literal
-
 from torch import nn
 from torchvision import models
 
@@ -15,7 +13,7 @@ from trainables.backbones.pretrained import Weights, torchvision_network
 class ConvNeXt(Backbone):
     """A convolutional network with weights drawn as a transformer's; a layer norm comes after the mean."""
 
-    drawn_as: ClassVar[Literal["convolutional", "transformer"]] = "transformer"
+    drawn_as = "transformer"
 
 
 def _convnext(full: models.ConvNeXt, num_classes: int) -> ConvNeXt:

@@ -7,7 +7,7 @@ Shape letters: B batch, D features, T tokens (the class token, then the patches 
 """
 
 from functools import partial
-from typing import ClassVar, Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -75,7 +75,7 @@ class DeiT(Backbone):
     A mixer of hidden layers therefore mixes all tokens, the class token too; ``grid`` returns the patches alone.
     """
 
-    drawn_as: ClassVar[Literal["convolutional", "transformer"]] = "transformer"
+    drawn_as = "transformer"
 
     def __init__(
         self, size: Size, *, num_classes: int, in_channels: int = 3, image_size: int = 224, drop_path: float = 0.0

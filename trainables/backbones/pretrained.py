@@ -5,7 +5,6 @@ torchvision's address. The name ends in the first digits of the file's SHA-256, 
 found, ``timm_weights`` says.
 """
 
-import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from trainables.backbones import PREFIX, timm_weights
 from trainables.backbones.backbone import layer_defaults
 from trainables.datasets.dataset import DataError
 from trainables.datasets.download import fetch_file
+from trainables.datasets.verified_files import sha256_of
 from trainables.ranges import Pretrained
 
 Weights = Mapping[str, Tensor]  # a state_dict of torchvision's or timm's network of the same architecture
@@ -78,12 +78,12 @@ def prepare_pretrained(backbone: str, pretrained: Pretrained, data_root: Path) -
         try:
             with FileLock(f"{path}.lock"):  # one process of the machine fetches, while the others wait
                 if not path.exists():
-                    fetch_file(url, path, lambda part: _sha256(part).startswith(_hash_prefix(path)))
+                    fetch_file(url, path, lambda part: sha256_of(part).startswith(_hash_prefix(path)))
         except (DataError, OSError) as error:
             raise DataError(
                 f"the weights {pretrained} of {backbone} are not at {path} and cannot be downloaded from {url}: {error}"
             ) from None
-    found = _sha256(path)
+    found = sha256_of(path)
     if not found.startswith(_hash_prefix(path)):
         raise DataError(f"{path} is not what its name says: its SHA-256 begins with {found[:8]}")
     return path
@@ -104,11 +104,6 @@ def load_classifier(backbone: str, pretrained: Pretrained, data_root: Path) -> d
     weights = load_pretrained(backbone, pretrained, data_root)
     assert weights is not None
     return dict(zip(("weight", "bias"), list(weights.values())[-2:], strict=True))  # a state_dict is in order
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _hash_prefix(path: Path) -> str:

@@ -4,8 +4,6 @@ Liu, Lin, Cao, Hu, Wei, Zhang, Lin, Guo, "Swin Transformer: Hierarchical Vision 
 ICCV 2021 (arXiv:2103.14030). It has no class token: its tokens are the positions of a map, (B, D, h, w) between stages.
 """
 
-from typing import ClassVar, Literal
-
 from torch import Tensor, nn
 from torchvision import models
 from torchvision.ops import Permute
@@ -25,7 +23,7 @@ class ChannelsFirst(nn.Sequential):
 class Swin(Backbone):
     """Stage 0 cuts the image into patches of 4x4 pixels; the last stage ends in the layer norm."""
 
-    drawn_as: ClassVar[Literal["convolutional", "transformer"]] = "transformer"
+    drawn_as = "transformer"
 
 
 def swin_tiny(

@@ -11,7 +11,7 @@ from trainables.darts.genotype import Genotype
 from trainables.darts.learning_rates import retraining_rate
 from trainables.darts.retrain_config import SMALL_SIDE
 from trainables.darts.search_config import SearchConfig
-from trainables.darts.testing import accuracies, mean_loss, normalised, sgd
+from trainables.darts.testing import accuracies, mean_loss, normalised
 from trainables.datasets.opening import Opened, dataset_of
 from trainables.evaluation import test_batch
 from trainables.mixers.cutout import cutout
@@ -35,7 +35,8 @@ class Retraining:
             network = DartsNetwork(genotype, *sizes, large=self.large, auxiliary=settings.auxiliary > 0)
         self.network = network.to(device)
         decay = settings.weight_decay if settings.retrain.weight_decay is None else settings.retrain.weight_decay
-        self.weights = sgd(self.network.parameters(), settings.lr, settings.momentum, decay)
+        weights = self.network.parameters()
+        self.weights = torch.optim.SGD(weights, settings.lr, settings.momentum, weight_decay=decay)
 
     def epoch(self, number: int, done: int) -> dict[str, float]:
         """Make one pass over the training images, and test; ``done`` epochs of this phase are over.

@@ -11,7 +11,7 @@ from trainables.darts.genotype import Genotype
 from trainables.darts.learning_rates import cosine
 from trainables.darts.search_config import HALVES, SearchConfig
 from trainables.darts.supernet import SuperNet
-from trainables.darts.testing import accuracies, mean_loss, normalised, sgd
+from trainables.darts.testing import accuracies, mean_loss, normalised
 from trainables.datasets.dataset import BatchSource, Splits
 from trainables.datasets.opening import dataset_of, open_splits
 from trainables.evaluation import TEST_BATCH
@@ -34,7 +34,9 @@ class SearchPhase:
             torch.manual_seed(derive_seed(seed, "init"))
             sizes = (settings.search_channels, settings.search_cells, self.dataset.num_classes, settings.partial)
             self.supernet = SuperNet(settings.operations, *sizes, generator(seed, "architecture")).to(device)
-        self.weights = sgd(self.supernet.weights(), settings.search_lr, settings.momentum, settings.weight_decay)
+        self.weights = torch.optim.SGD(
+            self.supernet.weights(), settings.search_lr, settings.momentum, weight_decay=settings.weight_decay
+        )
         decay = settings.architecture_weight_decay
         self.architecture = torch.optim.Adam(
             self.supernet.architecture(), settings.architecture_lr, ARCHITECTURE_BETAS, weight_decay=decay

@@ -1,10 +1,10 @@
 """The steps that both phases of a run share: they normalise images, average losses and test a network."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from trainables.datasets.dataset import BatchSource, Dataset
 
@@ -13,11 +13,6 @@ def normalised(images: Tensor, dataset: Dataset) -> Tensor:
     """Return images (B, 3, H, W) in [0, 1] as a network of the data set sees them."""
     mean, std = (images.new_tensor(values).view(1, -1, 1, 1) for values in (dataset.mean, dataset.std))
     return (images - mean) / std
-
-
-def sgd(parameters: Iterable[nn.Parameter], lr: float, momentum: float, weight_decay: float) -> torch.optim.SGD:
-    """Return the optimiser of a network's weights."""
-    return torch.optim.SGD(parameters, lr, momentum=momentum, weight_decay=weight_decay)
 
 
 def mean_loss(losses: Sequence[tuple[float, int]]) -> float:

@@ -7,7 +7,6 @@ Read from the official binary version, ``cifar-10-batches-bin/`` in the data roo
 and must come out with the official checksums, so all sources train on the same bytes.
 """
 
-import hashlib
 import io
 import json
 import tarfile
@@ -31,6 +30,7 @@ from trainables.datasets.verified_files import (
     read_member,
     read_verified,
     say,
+    sha256_of,
 )
 
 TRAIN_BATCHES = tuple(f"data_batch_{i}" for i in range(1, 6))
@@ -135,8 +135,7 @@ def _from_npm(root: Path) -> Contents:
 
 def is_npm_archive(file: Path) -> bool:
     """Return whether the file is the archive of ``NPM_PACKAGE``, by its checksum."""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest() == NPM_SHA256
+    return sha256_of(file) == NPM_SHA256
 
 
 def from_npm_archive(archive: Path) -> Contents:

@@ -87,12 +87,17 @@ def require_count(images: FileList, count: int) -> FileList:
     return images
 
 
-def read_table(path: Path, columns: int, *, separator: str | None = None) -> list[list[str]]:
-    """Return the lines of a text file, each cut into ``columns`` words; the last word may contain the separator."""
+def text_of(path: Path) -> str:
+    """Return the content of a text file; ``DataError`` if it cannot be read."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read ({getattr(error, 'strerror', None) or error})") from error
+
+
+def read_table(path: Path, columns: int, *, separator: str | None = None) -> list[list[str]]:
+    """Return the lines of a text file, each cut into ``columns`` words; the last word may contain the separator."""
+    lines = text_of(path).splitlines()
     table = [line.strip().split(separator, columns - 1) for line in lines if line.strip()]
     for number, row in enumerate(table, 1):
         if len(row) != columns:

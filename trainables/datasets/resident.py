@@ -44,7 +44,7 @@ class Resident:
     def train_batches(self, batch_size: int, order: Generator, augment: Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """See ``BatchSource.train_batches``."""
         indices = torch.randperm(len(self), generator=order).to(self.labels.device)
-        for chosen in indices.split(checked(batch_size)):
+        for chosen in indices.split(batch_size):
             images = self.images.index_select(0, chosen).permute(0, 3, 1, 2)
             if self.augment is not None:
                 images = self.augment(images, augment)
@@ -52,7 +52,7 @@ class Resident:
 
     def test_batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """See ``BatchSource.test_batches``."""
-        batches = self.images.split(checked(batch_size)), self.labels.split(batch_size)
+        batches = self.images.split(batch_size), self.labels.split(batch_size)
         for images, labels in zip(*batches, strict=True):
             images = images.permute(0, 3, 1, 2)
             if self.test_view is not None:
@@ -65,13 +65,6 @@ class Resident:
 def in_unit_range(images: Tensor) -> Tensor:
     """Return bytes (B, C, H, W) as float32 in [0, 1], channels_last."""
     return images.to(torch.float32, memory_format=torch.channels_last).div_(255)
-
-
-def checked(batch_size: int) -> int:
-    """Return ``batch_size``; raise ``ValueError`` if it is below 1."""
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    return batch_size
 
 
 def subset(images: Images, n: int) -> Images:

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from trainables.datasets.dataset import DataError
 from trainables.datasets.decoding import Chunk, Decoder, View
 from trainables.datasets.file_list import FileList
-from trainables.datasets.resident import Augment, checked, in_unit_range
+from trainables.datasets.resident import Augment, in_unit_range
 from trainables.datasets.verified_files import say
 from trainables.memory import workers_mib
 
@@ -75,7 +75,7 @@ class Streamed:
 
     def _batches(self, indices: Tensor, batch_size: int, view: View, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield batches (B, 3, S, S) uint8 on the device, in the order of ``indices``."""
-        batches = [batch.tolist() for batch in indices.split(checked(batch_size))] if len(indices) else []
+        batches = [batch.tolist() for batch in indices.split(batch_size)] if len(indices) else []
         chunks = [[batch[i : i + CHUNK] for i in range(0, len(batch), CHUNK)] for batch in batches]
         workers = min(self.workers, sum(map(len, chunks)))
         loader: DataLoader[Chunk] = DataLoader(

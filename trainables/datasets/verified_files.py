@@ -50,6 +50,12 @@ def md5_of(content: bytes) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
+def sha256_of(file: Path) -> str:
+    """Return the hex digest of a file's content."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
 def unusable(root: Path, md5: Mapping[str, str]) -> list[str]:
     """Return the paths of ``md5`` that cannot be read under ``root`` or differ from their checksum."""
     return [path for path, digest in md5.items() if not has_md5(root / path, digest)]

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 from trainables.datasets.dataset import DataError
+from trainables.datasets.image_files import text_of
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels
 
@@ -48,13 +49,13 @@ def voc(root: Path) -> AnnotatedSplits:
 
 
 def _voc_part(folder: Path, part: str) -> list[Annotated]:
-    names = _read(folder / "ImageSets" / "Main" / f"{part}.txt").split()
+    names = text_of(folder / "ImageSets" / "Main" / f"{part}.txt").split()
     return [_voc_image(folder, name) for name in names]
 
 
 def _voc_image(folder: Path, name: str) -> Annotated:
     file = folder / "Annotations" / f"{name}.xml"
-    text = _read(file)
+    text = text_of(file)
     try:
         objects = ElementTree.fromstring(text).findall("object")
         labels = [VOC_CLASSES.index(str(found.findtext("name"))) + 1 for found in objects]
@@ -79,7 +80,7 @@ def coco(root: Path) -> AnnotatedSplits:
 
 def _coco_part(folder: Path, part: str) -> tuple[list[Annotated], list[str]]:
     file = folder / "annotations" / f"instances_{part}.json"
-    text = _read(file)
+    text = text_of(file)
     try:
         content: dict[str, Any] = json.loads(text)
         categories = sorted(content["categories"], key=lambda category: category["id"])
@@ -95,13 +96,6 @@ def _coco_part(folder: Path, part: str) -> tuple[list[Annotated], list[str]]:
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{file} is broken ({error!r})") from error
     return list(images.values()), [category["name"] for category in categories]
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file} cannot be read ({getattr(error, 'strerror', None) or error})") from error
 
 
 LAYOUTS: dict[str, Callable[[Path], AnnotatedSplits]] = {"voc": voc, "coco": coco}

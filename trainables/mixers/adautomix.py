@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Tensor
 
-from trainables.mixers.mixed import Mixed, beta, partners
+from trainables.mixers.mixed import Mixed, beta, itself_and_partners
 from trainables.ranges import Share
 
 IMAGES = 3  # K
@@ -51,8 +51,7 @@ def adautomix(
 
 def draw_three(size: int, alpha: float, per_batch: bool, rng: Generator) -> tuple[Tensor, Tensor]:
     """Return the sources of each row, itself and two others, (B, K) int64, and their shares, (B, K)."""
-    own = torch.arange(size, device=rng.device)
-    sources = torch.stack([own, *(partners(size, rng) for _ in range(IMAGES - 1))], dim=1)
+    sources = itself_and_partners(size, IMAGES - 1, rng)
     drawn = torch.stack([beta(alpha, 1 if per_batch else size, rng) for _ in range(IMAGES)], dim=1)
     return sources, (drawn / drawn.sum(dim=1, keepdim=True)).expand(size, -1)
 

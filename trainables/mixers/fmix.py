@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from trainables.mixers.boxes import Label
-from trainables.mixers.mixed import Mixed, beta, blend, pair, partners, portions, require_one_of
+from trainables.mixers.mixed import Mixed, beta, blend, on_host, pair, partners, portions, require_one_of
 from trainables.ranges import NotNegative
 
 FEW = 8  # rows of a portion: of so many at most, each has more pixels than are worth sorting
@@ -54,12 +54,11 @@ def highest(field: Tensor, count: Tensor) -> Tensor:
     ``count`` (B,) holds whole numbers in 0..HW. The threshold is a multiple of 2^-25 once a field is scaled to [0, 1].
     Equal pixels stay on the same side of it.
     """
-    sorts = field.device.type == "cpu" and type(field) is Tensor  # NumPy cannot sort what has no numbers
+    find = _threshold_by_sorting if on_host(field) else _threshold_by_counting
     for rows in portions(field):
         flat = field[rows].flatten(1)
         least, most = flat.amin(1, keepdim=True), flat.amax(1, keepdim=True)
         flat = (flat - least).div_(most - least)  # in [0, 1]
-        find = _threshold_by_sorting if sorts else _threshold_by_counting
         torch.gt(flat, find(flat, count[rows][:, None]), out=field[rows].flatten(1))
     return field
 

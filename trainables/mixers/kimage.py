@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from trainables.mixers.boxes import Boxes, areas, inside, place, whole
-from trainables.mixers.mixed import Mixed, dirichlet, partners
+from trainables.mixers.mixed import Mixed, dirichlet, itself_and_partners
 
 
 def draw_phi(size: int, rng: Generator, *, alpha: float, num_images: int, per_batch: bool) -> tuple[Tensor, Tensor]:
@@ -16,8 +16,7 @@ def draw_phi(size: int, rng: Generator, *, alpha: float, num_images: int, per_ba
     if num_images < 2:
         raise ValueError(f"num_images must be at least 2, got {num_images}")
     phi = dirichlet(alpha, (1 if per_batch else size, num_images), rng)
-    own = torch.arange(size, device=rng.device)
-    return phi, torch.stack([own, *(partners(size, rng) for _ in range(num_images - 1))], dim=1)
+    return phi, itself_and_partners(size, num_images - 1, rng)
 
 
 def patch_sides(phi: Tensor, height: int, width: int) -> list[tuple[Tensor, Tensor]]:

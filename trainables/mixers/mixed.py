@@ -98,6 +98,12 @@ def partners(size: int, rng: Generator) -> Tensor:
     return torch.randperm(size, generator=rng, device=rng.device)
 
 
+def itself_and_partners(size: int, others: int, rng: Generator) -> Tensor:
+    """Return the sources of each row, (B, 1 + others) int64: itself, then uniform permutations of the batch."""
+    own = torch.arange(size, device=rng.device)
+    return torch.stack([own, *(partners(size, rng) for _ in range(others))], dim=1)
+
+
 def on_host(images: Tensor) -> bool:
     """Return whether NumPy can work on the memory of these images.
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from trainables.mixers.mixed import portions
+from trainables.mixers.mixed import on_host, portions
 
 # Half the side of the window that a pixel is compared with, in pixels.
 NEIGHBOURHOODS = (12, 24, 48, 28, 56, 112)
@@ -171,6 +171,5 @@ def fine_grained_saliency(images: Tensor) -> Tensor:
 def salient_pixel(saliency: Tensor) -> tuple[Tensor, Tensor]:
     """Return the row and column, two (B,) int64, of the most salient pixel by (B, H, W); the first of equal ones."""
     flat = saliency.flatten(1)
-    on_host = flat.device.type == "cpu" and type(flat) is Tensor  # where NumPy's is many times as fast
-    at = torch.from_numpy(flat.numpy().argmax(1)) if on_host else flat.argmax(1)
+    at = torch.from_numpy(flat.numpy().argmax(1)) if on_host(flat) else flat.argmax(1)  # NumPy's is much faster
     return at // saliency.shape[2], at % saliency.shape[2]

@@ -46,16 +46,6 @@ def reliability(logits: Tensor, labels: Tensor, bins: int = BINS, binning: Binni
 
 
 def calibration_error(bins: Reliability) -> float:
-    """Return the mean distance of accuracy and confidence, weighted by the predictions of a bin, in percent."""
+    """Return the ECE: the mean distance of accuracy and confidence, weighted by a bin's predictions, in percent."""
     gap = (bins.accuracy - bins.confidence).abs().nan_to_num(0.0)
     return 100 * float((gap * bins.predictions).sum() / bins.predictions.sum())
-
-
-def expected_calibration_error(logits: Tensor, labels: Tensor, bins: int = BINS) -> float:
-    """Return the ECE with bins of equal width, in percent; arguments as ``reliability``."""
-    return calibration_error(reliability(logits, labels, bins, "width"))
-
-
-def adaptive_calibration_error(logits: Tensor, labels: Tensor, bins: int = BINS) -> float:
-    """Return the ECE with bins of equally many predictions, in percent; arguments as ``reliability``."""
-    return calibration_error(reliability(logits, labels, bins, "count"))

@@ -8,7 +8,6 @@ as in the authors' figures. One loss is the mean cross-entropy on the images giv
 Shape letters: N images, C channels, H height, W width, S steps.
 """
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -58,11 +57,6 @@ def moved(network: nn.Module, directions: Sequence[Direction], steps: Sequence[f
                 parameters[name].copy_(values)
 
 
-def places(grid: Sequence[float], axes: int) -> list[tuple[float, ...]]:
-    """Return the points of a grid along one direction or two, the first being the first axis."""
-    return list(itertools.product(grid, repeat=axes))
-
-
 def loss_at(
     network: nn.Module,
     batches: Iterable[tuple[Tensor, Tensor]],
@@ -82,11 +76,6 @@ def loss_at(
 
 
 def sharpness(losses: Tensor, grid: Sequence[float]) -> float:
-    """Return the mean rise of the loss over the centre's within half the reach, in nats; (S,) line or (S, S) plane."""
-    if 0.0 not in grid:
-        raise ValueError("the grid lacks 0, the network itself")
-    steps = torch.tensor(list(grid), dtype=torch.float64).abs()
-    near = steps <= steps.max() / 2
-    part = losses[near] if losses.ndim == 1 else losses[near][:, near]
-    centre = losses[(list(grid).index(0.0),) * losses.ndim]
-    return float((part - centre).mean())
+    """Return the mean rise of the losses (S,) on a line over the network's own, at 0, within half the reach; nats."""
+    steps = torch.tensor(grid, dtype=torch.float64).abs()
+    return float((losses[steps <= steps.max() / 2] - losses[grid.index(0.0)]).mean())

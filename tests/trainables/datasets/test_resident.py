@@ -116,13 +116,6 @@ def test_impossible_subset_is_quoted(n):
         subset(split(), n)
 
 
-def test_impossible_batch_size_is_quoted():
-    resident = Resident(split(), "cpu", augment=None)
-    for batches in resident.train_batches(0, generator(0, "data"), generator(0, "augment")), resident.test_batches(-3):
-        with pytest.raises(ValueError, match=r"^batch_size must be at least 1, got (0|-3)$"):
-            next(batches)
-
-
 def test_fingerprint_changes_with_one_pixel_one_label_or_the_border_between_the_splits():
     whole = split()
 

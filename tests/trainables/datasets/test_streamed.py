@@ -133,8 +133,3 @@ def test_an_abandoned_epoch_leaves_no_process(files):
     batches.close()
     psutil.wait_procs(started, timeout=10)
     assert not any(child.is_running() for child in started)
-
-
-def test_impossible_batch_size_is_quoted(files):
-    with pytest.raises(ValueError, match=r"^batch_size must be at least 1, got 0$"):
-        next(source(files).test_batches(0))

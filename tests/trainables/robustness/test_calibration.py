@@ -4,12 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.robustness.calibration import (
-    adaptive_calibration_error,
-    calibration_error,
-    expected_calibration_error,
-    reliability,
-)
+from trainables.robustness.calibration import calibration_error, reliability
 
 
 def logits_of(confidences: list[float]) -> Tensor:
@@ -31,10 +26,10 @@ def test_bins_by_hand() -> None:
 
 
 def test_error_by_hand() -> None:
-    assert expected_calibration_error(LOGITS, LABELS, bins=4) == pytest.approx(100 * (0.5 * 0.16 + 0.5 * 0.35))
-    assert expected_calibration_error(LOGITS, LABELS, bins=1) == pytest.approx(100 * (0.755 - 0.5))
+    assert calibration_error(reliability(LOGITS, LABELS, bins=4)) == pytest.approx(100 * (0.5 * 0.16 + 0.5 * 0.35))
+    assert calibration_error(reliability(LOGITS, LABELS, bins=1)) == pytest.approx(100 * (0.755 - 0.5))
     # Fifteen bins part all four: |1 - 0.9|, |0 - 0.8|, |1 - 0.7|, |0 - 0.62|.
-    assert expected_calibration_error(LOGITS, LABELS) == pytest.approx(100 * (0.1 + 0.8 + 0.3 + 0.62) / 4)
+    assert calibration_error(reliability(LOGITS, LABELS)) == pytest.approx(100 * (0.1 + 0.8 + 0.3 + 0.62) / 4)
 
 
 def test_bins_keep_their_own_pairs() -> None:
@@ -50,14 +45,15 @@ def test_adaptive_bins_hold_equally_many() -> None:
     assert bins.predictions.tolist() == [3, 2]  # 0.51, 0.96, 0.97 and 0.98, 0.99
     assert bins.accuracy.tolist() == [1, 0.5]
     expected = 0.6 * (1 - (0.51 + 0.96 + 0.97) / 3) + 0.4 * (0.985 - 0.5)
-    assert adaptive_calibration_error(logits, labels, bins=2) == pytest.approx(100 * expected)
+    assert calibration_error(bins) == pytest.approx(100 * expected)
 
 
 def test_certain_and_right_is_calibrated_and_certain_and_wrong_is_not() -> None:
     certain = torch.tensor([[100.0, 0, 0]] * 7)
-    assert expected_calibration_error(certain, torch.zeros(7, dtype=torch.long)) == pytest.approx(0)
-    assert expected_calibration_error(certain, torch.ones(7, dtype=torch.long)) == pytest.approx(100)
-    assert adaptive_calibration_error(certain, torch.ones(7, dtype=torch.long)) == pytest.approx(100)
+    right, wrong = torch.zeros(7, dtype=torch.long), torch.ones(7, dtype=torch.long)
+    assert calibration_error(reliability(certain, right)) == pytest.approx(0)
+    assert calibration_error(reliability(certain, wrong)) == pytest.approx(100)
+    assert calibration_error(reliability(certain, wrong, binning="count")) == pytest.approx(100)
 
 
 @pytest.mark.parametrize(("rows", "bins"), [(0, 15), (4, 0)])

@@ -1,11 +1,13 @@
 """Directions have the length of the network's filters, and the loss on the grid is that of the moved network."""
 
+from itertools import product
+
 import pytest
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from trainables.robustness.landscape import loss_at, moved, places, random_direction, sharpness
+from trainables.robustness.landscape import loss_at, moved, random_direction, sharpness
 
 
 def network() -> nn.Module:
@@ -42,8 +44,8 @@ def test_the_loss_is_that_of_the_moved_network_and_nothing_stays_moved() -> None
     before = {name: value.clone() for name, value in net.state_dict().items()}
     directions = [random_direction(net, torch.Generator().manual_seed(seed)) for seed in (0, 1)]
     batches, grid = list(zip(images.split(4), labels.split(4), strict=True)), (-0.5, 0.0, 1.0)
-    plane = loss_at(net, batches, [(directions, place) for place in places(grid, 2)]).view(3, 3)
-    line = loss_at(net, batches, [(directions[:1], place) for place in places(grid, 1)])
+    plane = loss_at(net, batches, [(directions, steps) for steps in product(grid, repeat=2)]).view(3, 3)
+    line = loss_at(net, batches, [(directions[:1], (step,)) for step in grid])
     assert torch.equal(plane[:, 1], line)
     for name, value in net.state_dict().items():
         assert torch.equal(value, before[name])
@@ -71,6 +73,3 @@ def test_sharpness_by_hand() -> None:
     grid = (-1.0, -0.5, 0.0, 0.5, 1.0)
     line = torch.tensor([9.0, 2.0, 1.0, 3.0, 9.0], dtype=torch.float64)
     assert sharpness(line, grid) == pytest.approx((1 + 0 + 2) / 3)
-    assert sharpness(line[:, None] + line[None], grid) == pytest.approx(2 * (1 + 0 + 2) / 3)
-    with pytest.raises(ValueError, match="lacks 0"):
-        sharpness(line, (1.0, 2.0, 3.0, 4.0, 5.0))
