@@ -65,6 +65,8 @@ def main(study: Study | Search, train: Any, argv: Sequence[str] | None = None, *
         sys.stdout.flush()
     except OSError as error:
         result = _output_is_full(error)
+    if "triton" not in sys.modules:  # which would print that its objects are still there
+        gc.freeze()  # for the process's end, where Python looks for garbage several times
     sys.exit(result.exit_code)
 
 
