@@ -173,7 +173,7 @@ def save(figure: Figure, stem: Path, picture: bytes | None = None) -> list[Path]
             figure.savefig(buffer, format="png")
             picture = buffer.getvalue()
         if not (printed.exists() and shown.exists() and shown.read_bytes() == picture):
-            figure.set_layout_engine("none")  # laid out once, which takes longest and is the same in both files
+            figure.set_layout_engine(None)  # laid out once, which takes longest and is the same in both files
             figure.savefig(printed)
             shown.write_bytes(picture)
     return [shown, printed]
