@@ -20,7 +20,7 @@ from ray import tune
 from mixlab.errors import Crash, StorageFull, account_of, first_line, no_room
 from mixlab.search.objective import OverSeeds
 from mixlab.spec.complete import CompleteTrainable
-from mixlab.spec.epoch import Epoch, Refused, epoch_of, summarised
+from mixlab.spec.epoch import Epoch, Refused, epoch_of, save_of, summarised
 from mixlab.spec.search import SearchTrial
 from mixlab.spec.trainable import Config, Save
 from mixlab.spec.trial import Trial
@@ -124,16 +124,22 @@ class Reporter:
         self.metrics = work.train.metrics
         self.seconds = 60 * work.checkpoint_every
         self.saved_at = time.monotonic()
+        self.latest = 0  # the number of the last epoch that this process has reported
         self.stopped = False  # Ray Tune ends a trial that it stops by SystemExit, out of the report
 
-    def __call__(self, reported: Any, save: Save) -> None:
+    def __call__(self, reported: Any, save: Save | None = None) -> None:
         """Take a report; the trainable calls this after every epoch.
 
         Raises:
-            Refused: the report is not an epoch.
+            Refused: the report is not an epoch, or not one that comes after the last; nothing saves it.
             StorageFull: there is no room for its checkpoint.
         """
         epoch = epoch_of(reported)
+        save = save_of(save)
+        if epoch.number <= self.latest:
+            order = f"epoch {epoch.number} was reported after epoch {self.latest}"
+            raise Refused(f"{order}: each is reported once, in order, with all its metrics")
+        self.latest = epoch.number
         used = self.usage.taken() if self.usage is not None else {}
         # A trainable that begins again, without what was saved, reports epochs that are there already.
         before = (each for each in self.epochs if each.number < epoch.number)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mixlab.spec.complete import CompleteTrainable
-from mixlab.spec.epoch import Epoch, epoch_of
+from mixlab.spec.epoch import Epoch, epoch_of, save_of
 from mixlab.spec.trainable import Report, Save
 
 PAST = "earlier_seeds.json"
@@ -65,8 +65,9 @@ class _RunningMean:
         self.past = past
         self.latest: Epoch | None = None  # the latest epoch of the seed that runs
 
-    def __call__(self, reported: Any, save: Save) -> None:
+    def __call__(self, reported: Any, save: Save | None = None) -> None:
         epoch = self.latest = epoch_of(reported)
+        save_seed = save_of(save)
         metrics = dict(epoch.metrics)
         if self.metric in metrics:
             metrics[self.metric] = statistics.fmean([*self.past.values, metrics[self.metric]])
@@ -74,7 +75,7 @@ class _RunningMean:
         text = json.dumps([here.values, here.epochs, here.over])
 
         def save_all(folder: Path) -> None:
-            save(folder)
+            save_seed(folder)
             (folder / PAST).write_text(text, encoding="utf-8")
 
         number, of = self.past.epochs + epoch.number, epoch.of * self.seeds

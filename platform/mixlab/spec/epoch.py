@@ -11,6 +11,7 @@ from typing import Any
 from mixlab.errors import BadInput, storable
 from mixlab.spec import border
 from mixlab.spec.metric import Metric
+from mixlab.spec.trainable import Save
 
 # A word is recorded as the tag ``mixlab.NAME``; these are the tags by which a run is found and named.
 OWN_TAGS = (
@@ -81,6 +82,14 @@ def epoch_of(reported: Any) -> Epoch:
         {_recordable("word", name): _text(name, value) for name, value in words.items()},
         {str(name): _shares(name, value) for name, value in histograms.items()},
     )
+
+
+def save_of(given: Any) -> Save:
+    """Return the function with which an epoch is reported, by which a run is saved; ``Refused`` if it is none."""
+    if not callable(given):
+        raise Refused(f"an epoch is reported with a function that saves the run to a folder, got {quoted(given)}")
+    save: Save = given
+    return save
 
 
 def _mapping(name: str, given: Any) -> Mapping[Any, Any]:

@@ -89,16 +89,35 @@ def test_checkpoints_come_after_the_minutes_and_at_the_end(
 
 
 @pytest.mark.usefixtures("reports")
-def test_an_epoch_that_is_reported_again_takes_the_place_of_the_first(tmp_path: Path) -> None:
+def test_an_epoch_that_a_new_attempt_reports_takes_the_place_of_the_first(tmp_path: Path) -> None:
     class Measured(Reader):
         metrics = (Metric("rmse", higher_is_better=False, rules=("best", "median10")),)  # type: ignore[assignment]
 
     of_an_earlier_attempt = [Epoch(1, 3, {"rmse": 9.0}), Epoch(2, 3, {"rmse": 0.1})]
     reporter = Reporter(of_an_earlier_attempt, replace(work(tmp_path), train=complete(Measured())))
-    for number, rmse in ((1, 5.0), (1, 4.0), (2, 2.0), (3, 3.0)):
+    for number, rmse in ((1, 4.0), (2, 2.0), (3, 3.0)):
         reporter(Epoch(number, 3, {"rmse": rmse}), save)
     assert [(epoch.number, epoch.metrics["rmse"]) for epoch in reporter.epochs] == [(1, 4.0), (2, 2.0), (3, 3.0)]
     assert reporter.epochs[-1].metrics == {"rmse": 3.0, "rmse_best": 2.0, "rmse_median10": 3.0}
+
+
+@pytest.mark.usefixtures("reports")
+@pytest.mark.parametrize("number", [1, 2])
+def test_an_epoch_is_reported_once_and_in_order(tmp_path: Path, number: int) -> None:
+    """MLflow would keep the first report and the journal the second: the table would not show what was trained."""
+    reporter = Reporter([Epoch(1, 2, {}), Epoch(2, 2, {})], work(tmp_path))
+    reporter(Epoch(1, 2, {"rmse": 1.0}), save)
+    reporter(Epoch(2, 2, {"rmse": 1.0}), save)
+    with pytest.raises(Refused, match=rf"^epoch {number} was reported after epoch 2: each is reported once, in order"):
+        reporter(Epoch(number, 2, {"rmse": 1e9}), save)
+    assert [epoch.metrics["rmse"] for epoch in reporter.epochs] == [1.0, 1.0]
+
+
+@pytest.mark.usefixtures("reports")
+@pytest.mark.parametrize("given", [(), (None,), ({"weights": 1},)])
+def test_a_report_without_what_saves_it_is_refused(tmp_path: Path, given: tuple[Any, ...]) -> None:
+    with pytest.raises(Refused, match=r"^an epoch is reported with a function that saves the run to a folder, got"):
+        Reporter([], work(tmp_path))(Epoch(1, 2, {}), *given)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
