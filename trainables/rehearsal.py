@@ -131,7 +131,7 @@ def build(config: Config, dataset: Dataset) -> None:
     if key not in _built:
         with torch.device("meta"), Undrawn(), Unnormalised(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "for .*: copying from a non-meta parameter")  # a teacher's, of its file
-            _method(config, dataset, _network(config, dataset))
+            _method(config, _network(config, dataset))
         _built.add(key)
 
 
@@ -139,13 +139,13 @@ def rehearse(config: Config, dataset: Dataset, images: int = 2) -> None:
     """Take a training step of ``config`` on so many images without numbers, and raise the errors that it raises."""
     with without_numbers():
         pixels, labels = torch.rand(images, *dataset.image_shape), torch.zeros(images, dtype=torch.long)
-        loss, _ = _method(config, dataset, build_network(config, dataset))(pixels, labels, Generator())
+        loss, _ = _method(config, build_network(config, dataset))(pixels, labels, Generator())
         loss.backward()
 
 
-def _method(config: Config, dataset: Dataset, network: Network) -> Mixing:
+def _method(config: Config, network: Network) -> Mixing:
     """Return the method without the copies that follow its weights: tensors without numbers cannot be copied."""
-    return METHODS.get(config.mixer, Mixing)(network, config, dataset.num_classes).train()
+    return METHODS.get(config.mixer, Mixing)(network, config).train()
 
 
 def map_shapes(config: Config, dataset: Dataset) -> Shapes:

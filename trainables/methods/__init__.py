@@ -38,8 +38,8 @@ def build_method(config: Config, dataset: Dataset, seed: int, weights: Weights |
     network = build_network(config, dataset, seed, weights)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "init-method"))
-        mixing = METHODS.get(config.mixer, Mixing)(network, config, dataset.num_classes)
+        mixing = METHODS.get(config.mixer, Mixing)(network, config)
         method: Method = mixing
         if config.mixer_options["pipeline"] not in (None, "none") and not isinstance(mixing, AutoMixing):
-            method = MomentumPipeline(mixing, config, dataset.num_classes)
+            method = MomentumPipeline(mixing, config)
     return WeightAverage(method, config.ema) if config.ema else method

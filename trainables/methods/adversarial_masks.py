@@ -32,13 +32,13 @@ class AdAutoMixing(AutoMixing):
 
     step: Tensor  # () int64, counted from 0
 
-    def __init__(self, network: Network, config: Config, num_classes: int) -> None:
+    def __init__(self, network: Network, config: Config) -> None:
         pipeline = config.mixer_options["pipeline"]
         if pipeline not in (None, "mp_ce"):
             raise ValueError(
                 f"mixer 'adautomix' needs its whole pipeline: mixer.pipeline must be 'mp_ce', got {pipeline!r}"
             )
-        super().__init__(network, config, num_classes)
+        super().__init__(network, config)
         self.register_buffer("step", torch.zeros((), dtype=torch.long))  # a checkpoint holds it
 
     @staticmethod

@@ -25,8 +25,8 @@ class AttentiveMixing(Mixing):
     ResNet-50 (as the paper has it); nothing is fetched. Without a file the trained network's own attention is used.
     """
 
-    def __init__(self, network: Network, config: Config, num_classes: int) -> None:
-        super().__init__(network, config, num_classes)
+    def __init__(self, network: Network, config: Config) -> None:
+        super().__init__(network, config)
         file = config.mixer_options["extractor"]
         self.extractor = None if file is None else Extractor(file)
 

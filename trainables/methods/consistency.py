@@ -22,14 +22,14 @@ CONSISTENCY_WEIGHT = 12.0  # the paper's lambda
 class AugMixing(Mixing):
     """Adds to the cross-entropy of the images alone 12 times the divergence of the three predictions of each."""
 
-    def __init__(self, network: Network, config: Config, num_classes: int) -> None:
+    def __init__(self, network: Network, config: Config) -> None:
         if config.sumix.any:
             raise ValueError("sumix learns the share of two images; mixer 'augmix' mixes an image with itself")
         if config.clean_loss:
             raise ValueError(
                 f"mixer 'augmix' has its own loss on the images as they are, got clean_loss {config.clean_loss}"
             )
-        super().__init__(network, config, num_classes)
+        super().__init__(network, config)
         if self.probability < 1:
             raise ValueError(f"mixer 'augmix' mixes every batch, got mixer.probability {self.probability}")
 

@@ -24,8 +24,8 @@ class SuperMixing(Mixing):
     row is mixed before it has learned something.
     """
 
-    def __init__(self, network: Network, config: Config, num_classes: int) -> None:
-        super().__init__(network, config, num_classes)
+    def __init__(self, network: Network, config: Config) -> None:
+        super().__init__(network, config)
         file = config.mixer_options["teacher"]
         self.teacher = None if file is None else frozen_teacher(network, config.backbone, file)
 

@@ -39,7 +39,7 @@ class AutoMixing(Mixing):
 
     mask_weight: Tensor  # () gamma
 
-    def __init__(self, network: Network, config: Config, num_classes: int) -> None:
+    def __init__(self, network: Network, config: Config) -> None:
         options = config.mixer_options
         pipeline = options["pipeline"] or "mp_ce"
         _check(config, pipeline)
@@ -51,7 +51,7 @@ class AutoMixing(Mixing):
             maps = network.backbone.grid(network.encode(torch.zeros(1, *dataset.image_shape), layer + 1))
         # This comes first, so that it starts the same with SUMix.
         block = self.make_block(maps.shape[1], options)
-        super().__init__(network, config, num_classes)
+        super().__init__(network, config)
         self.block = block
         self.options = {**options, "pipeline": pipeline}
         self.depth = layer + 1  # stages up to the map, with the stem
@@ -59,7 +59,7 @@ class AutoMixing(Mixing):
         if pipeline != "none":
             self.teacher = build_network(config, dataset).requires_grad_(False)
             self.teacher.load_state_dict(network.state_dict())
-        self.heads = plain_heads(network, num_classes) if pipeline == "mp_ce" else None
+        self.heads = plain_heads(network) if pipeline == "mp_ce" else None
         self.album = Album(dataset.image_shape, config.epochs)
         self.register_buffer("mask_weight", torch.tensor(options.get("mask_weight", 0.0)))  # a checkpoint holds it
 

@@ -36,7 +36,7 @@ SUMIX_PRESETS: dict[str, type[SUMixLoss]] = {"paper": SUMixLoss, "release": Rele
 class Mixing(Method):
     """Mixes the batch, then applies the mixed cross-entropy or, if any of its terms is on, the loss of SUMix."""
 
-    def __init__(self, network: Network, config: Config, num_classes: int) -> None:
+    def __init__(self, network: Network, config: Config) -> None:
         super().__init__(network)
         mixer = MIXERS[config.mixer]
         parameters = inspect.signature(mixer).parameters
@@ -59,8 +59,8 @@ class Mixing(Method):
         self.learns_before_mixing = config.sumix.learns_before_mixing or config.clean_loss > 0
         self.sumix: SUMixLoss | None = None
         if config.sumix.any:
-            sumix = SUMIX_PRESETS[config.sumix.preset]
-            self.sumix = sumix(network.backbone.head.in_features, num_classes, config.sumix, config.label_smoothing)
+            sumix, head = SUMIX_PRESETS[config.sumix.preset], network.backbone.head
+            self.sumix = sumix(head.in_features, head.out_features, config.sumix, config.label_smoothing)
 
     def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:
         """See ``Method.forward``. With SUMix or a clean loss the batch before mixing goes through the network first."""

@@ -29,13 +29,13 @@ class MomentumPipeline(Method):
     the weights, because it sees no images itself; only AutoMix's copy does.
     """
 
-    def __init__(self, method: Mixing, config: Config, num_classes: int) -> None:
+    def __init__(self, method: Mixing, config: Config) -> None:
         super().__init__(method.network)
         self.method = method
         self.options = config.mixer_options
         self.teacher = copy.deepcopy(method.network).requires_grad_(False)
         with_plain = self.options["pipeline"] == "mp_ce"
-        self.heads = plain_heads(method.network, num_classes) if with_plain else None
+        self.heads = plain_heads(method.network) if with_plain else None
 
     def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:
         """See ``Method.forward``."""
@@ -67,11 +67,12 @@ class MomentumPipeline(Method):
         return other_heads(self.network, self.teacher, self.heads)
 
 
-def plain_heads(network: Network, num_classes: int) -> nn.ModuleList:
+def plain_heads(network: Network) -> nn.ModuleList:
     """Return a head for plain images and its slow copy, both of which start as the network's own head."""
-    heads = [nn.Linear(network.backbone.head.in_features, num_classes) for _ in range(2)]
+    own = network.backbone.head
+    heads = [nn.Linear(own.in_features, own.out_features) for _ in range(2)]
     for head in heads:
-        head.load_state_dict(network.backbone.head.state_dict())
+        head.load_state_dict(own.state_dict())
     heads[1].requires_grad_(False)
     return nn.ModuleList(heads)
 

@@ -29,8 +29,8 @@ class StyleMixing(Mixing):
     a style is the mean and deviation of each colour.
     """
 
-    def __init__(self, network: Network, config: Config, num_classes: int) -> None:
-        super().__init__(network, config, num_classes)
+    def __init__(self, network: Network, config: Config) -> None:
+        super().__init__(network, config)
         file, side = (config.mixer_options[name] for name in ("codec_file", "codec_side"))
         self.codec = None if file is None else StyleNetwork(file, side)
 
