@@ -140,7 +140,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
     parser = command.study_parser("ablation_table.py", "The table of a study, from MLflow.")
     add = parser.add_argument
-    add("--metric", help="compare this metric (default: the plan's)")
+    add("--metric", type=command.given, help="compare this metric (default: the plan's)")
     add("--out", type=command.new_folder, metavar="DIR", help="also write table.md, .csv, .tex, .html, gains.png, .pdf")
     add("--show-last-best", action="store_true", help="also show the last and the best epoch")
     ratios = "also show these, such as step_seconds, as multiples of those of the arm that an arm is compared with"

@@ -34,7 +34,8 @@ def parser(file: str, description: str, *, tracked: bool = True, out: bool = Fal
         tracked: the command reads MLflow.
         out: the command writes files, into a folder below ``results`` that is called as the script is.
     """
-    options = argparse.ArgumentParser(prog=file, description=description, epilog=EXIT_CODES)
+    named = sys.argv[0] if sys.argv[0].startswith("mixlab ") else file  # the command that was typed
+    options = argparse.ArgumentParser(prog=named, description=description, epilog=EXIT_CODES)
     if tracked:
         options.add_argument("--tracking-uri", default="sqlite:///mlflow.db", help="where MLflow keeps its runs")
     if out:
@@ -52,7 +53,9 @@ def study_parser(
     """
     options = parser(file, description, out=out)
     options.add_argument(what, help=f"name of the {what}, e.g. {example}")
-    options.add_argument("--plan", metavar="HASH", help=f"an earlier plan of the {what} (default: the one used last)")
+    options.add_argument(
+        "--plan", type=given, metavar="HASH", help=f"an earlier plan of the {what} (default: the one used last)"
+    )
     return options
 
 
@@ -61,9 +64,16 @@ def add_data_root(options: argparse.ArgumentParser) -> None:
     options.add_argument("--data-root", type=Path, default=Path("data"), metavar="DIR", help="folder of the data sets")
 
 
+def given(text: str) -> str:
+    """Return a text that must not be empty, as a type of ``argparse``: an unset variable of a shell is no choice."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"must not be empty, got {text!r}")
+    return text
+
+
 def new_folder(text: str) -> Path:
     """Return a folder that need not exist, as a type of ``argparse``: it is refused if nothing can be written there."""
-    folder = Path(text)
+    folder = Path(given(text))
     there = existing_part(folder)
     if not there.is_dir():
         raise argparse.ArgumentTypeError(f"{str(there)!r} is a file, and must be a folder")
@@ -74,7 +84,7 @@ def new_folder(text: str) -> Path:
 
 def new_file(text: str) -> Path:
     """Return a file that need not exist, as a type of ``argparse``: it is refused if it cannot be written."""
-    if Path(text).is_dir():
+    if Path(given(text)).is_dir():
         raise argparse.ArgumentTypeError(f"{text!r} is a folder: name a file in it")
     new_folder(str(Path(text).parent))
     return Path(text)

@@ -51,6 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if command in ("-h", "--help"):
             print(USAGE + "\n".join(f"  {name:<11} {tool.purpose}" for name, tool in sorted(TOOLS.items())))
         elif command == "list":
+            if rest:
+                raise BadInput(
+                    f"mixlab list takes nothing more, got {' '.join(rest)!r}; mixlab run STUDY --list says more"
+                )
             _list()
         elif command == "run":
             _run(command, rest)

@@ -19,6 +19,7 @@ from mixlab.errors import BadInput
 
 # The lines of the script that an option changes, and the options that add a line.
 CHANGED = {"nodes": "nodes", "cpus": "cpus-per-task", "time": "time"}
+LIMIT = re.compile(r"(\d+-)?\d+(:\d+){0,2}|UNLIMITED|INFINITE")  # of time, in SLURM's words
 ADDED = {"gpus": "gpus-per-node", "partition": "partition", "account": "account"}
 
 
@@ -48,9 +49,14 @@ def parser() -> argparse.ArgumentParser:
     add("--nodes", metavar="N", type=_count, help="nodes of the job; 1 if not given")
     add("--cpus", metavar="N", type=_count, help="processors of each node; 8 if not given")
     add("--gpus", metavar="N", type=_count, help="GPUs of each node; none are asked for if not given")
-    add("--time", metavar="T", help="limit, after which the job goes back into the queue; 24:00:00 if not given")
-    add("--partition", metavar="P")
-    add("--account", metavar="A")
+    add(
+        "--time",
+        metavar="T",
+        type=_limit,
+        help="limit, after which the job goes back into the queue; 24:00:00 if not given",
+    )
+    add("--partition", metavar="P", type=_word)
+    add("--account", metavar="A", type=_word)
     add("--out", metavar="FILE", help="where to write the script; the standard output if not given")
     add("studies", metavar="STUDY[,STUDY...]", help="names or files")
     add("options", nargs=argparse.REMAINDER, metavar="...", help="options of the study")
@@ -66,10 +72,12 @@ def script(options: argparse.Namespace) -> str:
     studies = options.studies.split(",")
     for name in studies:
         installation.study_file(name)
+    if twice := [name for name in studies if studies.count(name) > 1]:
+        raise BadInput(f"the study {twice[0]!r} is named twice: two tasks of one array would train the same runs")
     text = installation.slurm_script().read_text(encoding="utf-8")
     for name, directive in CHANGED.items():
         if getattr(options, name) is not None:
-            text = re.sub(rf"(?m)^#SBATCH --{directive}=.*$", f"#SBATCH --{directive}={getattr(options, name)}", text)
+            text = re.sub(rf"(?m)^(#SBATCH --{directive}=).*$", rf"\g<1>{getattr(options, name)}", text)
     added = [f"#SBATCH --{ADDED[name]}={value}\n" for name in ADDED if (value := getattr(options, name)) is not None]
     if len(studies) > 1:
         added.append(f"#SBATCH --array=0-{len(studies) - 1}\n")
@@ -83,6 +91,18 @@ def _count(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number from 1 on, got {text!r}")
     return int(text)
+
+
+def _limit(text: str) -> str:
+    if not LIMIT.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"must be minutes, H:MM:SS or D-HH:MM:SS, got {text!r}")
+    return text
+
+
+def _word(text: str) -> str:
+    if text.split() != [text]:
+        raise argparse.ArgumentTypeError(f"must be a name without spaces, got {text!r}")
+    return text
 
 
 if __name__ == "__main__":

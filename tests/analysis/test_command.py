@@ -74,6 +74,19 @@ def test_a_place_where_nothing_can_be_written_is_refused_before_the_work(
     assert str(refusal.value) == sentence.format(tmp_path)
 
 
+@pytest.mark.parametrize("kind", [command.new_folder, command.new_file, command.new_picture, command.given])
+@pytest.mark.parametrize("text", ["", " "])
+def test_an_empty_text_names_nothing(kind: Callable[[str], object], text: str) -> None:
+    """As of an unset variable of a shell: files would go to the current folder, and the last plan be read."""
+    with pytest.raises(argparse.ArgumentTypeError, match=f"must not be empty, got '{text}'"):
+        kind(text)
+
+
+def test_a_command_is_called_as_it_was_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["mixlab table", "any"])
+    assert command.parser("ablation_table.py", "").prog == "mixlab table"
+
+
 def test_a_folder_without_write_access_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)  # root may write everywhere
     with pytest.raises(

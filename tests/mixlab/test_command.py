@@ -92,6 +92,7 @@ def test_what_a_study_reads_is_fetched_once_and_nothing_is_trained(
         (["rum"], "unknown command 'rum'; did you mean 'run'?"),
         (["run"], "mixlab run takes the name of a study first, one of: ablation_cifar100"),
         (["run", "ablation_cifar10"], "unknown study 'ablation_cifar10'; did you mean 'ablation_cifar100'?"),
+        (["list", "--json"], "mixlab list takes nothing more, got '--json'; mixlab run STUDY --list says more"),
         (["run", "mine.py"], "there is no study 'mine.py'; name a Python file"),
     ],
 )

@@ -60,6 +60,7 @@ def test_the_script_as_it_stands_takes_the_study_from_its_arguments() -> None:
     ("arguments", "sentence"),
     [
         (("ablation_cifar10",), "unknown study 'ablation_cifar10'; did you mean 'ablation_cifar100'?"),
+        (("mixers_cifar100,ablation_cub,mixers_cifar100",), "the study 'mixers_cifar100' is named twice"),
         (("--out", "/nowhere/job", "ablation_cifar100"), "No such file or directory: '/nowhere/job'"),
     ],
 )
@@ -68,3 +69,19 @@ def test_bad_input_is_one_sentence(
 ) -> None:
     assert main(arguments) == 2
     assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--time", "--partition", "--account", "--nodes"])
+@pytest.mark.parametrize("value", ["", " ", "a b", "x\n#SBATCH --wrap=y"])
+def test_a_value_that_no_directive_can_hold_is_refused(
+    option: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([option, value, "ablation_cifar100"])
+    assert ended.value.code == 2
+    assert repr(value) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("limit", ["90", "90:00", "24:00:00", "2-12", "2-12:30", "2-12:30:00", "UNLIMITED"])
+def test_a_limit_is_written_in_any_of_slurms_ways(limit: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert f"#SBATCH --time={limit}\n" in written("--time", limit, "ablation_cifar100", capsys=capsys)

@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """Return the options, named as a study's."""
     options = argparse.ArgumentParser(
-        prog="python -m mixlab.doctor",
+        prog="mixlab doctor",
         description="Look for what goes wrong in practice. Give the options that the study will get.",
         allow_abbrev=False,
     )

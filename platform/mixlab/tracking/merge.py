@@ -39,9 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = options.parse_args(argv)
     try:
         other = given.other if ":" in given.other else f"sqlite:///{given.other}"
-        if (file := sqlite_file(other)) is not None and not file.is_file():
-            raise BadInput(f"no MLflow database at {str(file)!r}, which would be merged")
-        added = merge(connect(other, make=False), connect(given.tracking_uri))
+        file = sqlite_file(other)
+        if not given.other or (file is not None and not file.is_file()):
+            raise BadInput(f"no MLflow database at {given.other!r}, which would be merged")
+        added = merge(connect(other, make=False, option="OTHER"), connect(given.tracking_uri))
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

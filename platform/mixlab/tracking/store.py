@@ -64,18 +64,19 @@ class StoredRun:
     metrics: Mapping[str, float]
 
 
-def connect(tracking_uri: str, *, make: bool = True) -> MlflowClient:
+def connect(tracking_uri: str, *, make: bool = True, option: str = "--tracking-uri") -> MlflowClient:
     """Return a client of a store that has answered.
 
     Args:
         tracking_uri: ``sqlite:///FILE``, another database's URI, or the ``http://`` address of a server.
         make: create an SQLite file that does not exist; MLflow itself would always create one.
+        option: the option that names it.
 
     Raises:
         BadInput: nobody answers, the file is not a database, or it does not exist and must not be created.
     """
     file = sqlite_file(tracking_uri)
-    _require_uri(tracking_uri, file)
+    _require_uri(tracking_uri, file, option)
     if file is not None and not make and not file.is_file():
         raise BadInput(f"no MLflow database at {str(file)!r}: run the study first, or name another with --tracking-uri")
     seconds = ANSWER_SECONDS if file is None else FILE_SECONDS
@@ -97,31 +98,29 @@ def connect(tracking_uri: str, *, make: bool = True) -> MlflowClient:
     asking.join(seconds)
     if not client:
         raise BadInput(
-            f"no MLflow store answers at --tracking-uri {shown(tracking_uri)!r} ({shown(failure[0])}); "
+            f"no MLflow store answers at {option} {shown(tracking_uri)!r} ({shown(failure[0])}); "
             "give sqlite:///FILE or the http:// address of a running server"
         )
     return client[0]
 
 
-def _require_uri(uri: str, file: Path | None) -> None:
+def _require_uri(uri: str, file: Path | None, option: str) -> None:
     """Raise ``BadInput`` for a URI that names no store; MLflow would take an empty one for a file of its own."""
     if file is None and uri.startswith("sqlite:"):
-        raise BadInput(f"--tracking-uri {uri!r} names no file; give sqlite:///FILE")
+        raise BadInput(f"{option} {uri!r} names no file; give sqlite:///FILE")
     if file is not None and file.is_dir():
-        raise BadInput(
-            f"--tracking-uri {uri!r} names a folder; give sqlite:///FILE, such as sqlite:///{file}/mlflow.db"
-        )
+        raise BadInput(f"{option} {uri!r} names a folder; give sqlite:///FILE, such as sqlite:///{file}/mlflow.db")
     if file is not None and os.access(file, os.R_OK):
         with file.open("rb") as content:
             if content.read(16) not in (b"", b"SQLite format 3\0"):  # which MLflow asks again and again for minutes
-                raise BadInput(f"--tracking-uri {uri!r} names a file that is not a database; give that of MLflow")
+                raise BadInput(f"{option} {uri!r} names a file that is not a database; give that of MLflow")
     if "://" not in uri and uri != "databricks":
         hint = f"did you mean sqlite:///{uri}?" if uri.endswith(".db") else "give sqlite:///FILE, or a server's http://"
-        raise BadInput(f"--tracking-uri {uri!r} is no URI; {hint}")
+        raise BadInput(f"{option} {uri!r} is no URI; {hint}")
     if uri.startswith("file:"):
-        raise BadInput(f"--tracking-uri {uri!r} is a folder, which MLflow writes no more; give sqlite:///FILE")
+        raise BadInput(f"{option} {uri!r} is a folder, which MLflow writes no more; give sqlite:///FILE")
     if uri.startswith(("http://", "https://")) and not urlsplit(uri).hostname:
-        raise BadInput(f"--tracking-uri {uri!r} names no host; give http://HOST:PORT")
+        raise BadInput(f"{option} {uri!r} names no host; give http://HOST:PORT")
 
 
 def experiment_id(client: MlflowClient, study: str) -> str:
