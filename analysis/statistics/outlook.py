@@ -1,34 +1,28 @@
 """The conclusions that a plan can reach before it is trained, and the comparisons that need no more seeds."""
 
-import math
-import statistics
 from typing import Any
 
 import pandas as pd
 
-from analysis.records.runs import FACTOR, METRIC, Plan, done, metric_of
+from analysis.records.runs import FACTOR, Plan, done, metric_of
 from analysis.statistics.pairs import aligned, logged_metrics, paired_differences
 from analysis.statistics.power import POWER, detectable_effect, seeds_to_find
 from analysis.statistics.sequential import fewest_to_claim
 from analysis.statistics.significance import ALPHA, FEWEST_PAIRS, smallest_p
-from analysis.statistics.tables import LevelTable, level_tables
 from analysis.statistics.verdicts import DECIDED, UNDECIDED, sequential_verdicts
 from analysis.words.captions import count_text
 
 FIRST_KEYS = ("dataset", "backbone", "epochs")  # the keys by which a reader recognises a configuration
 RECIPE = ("train_images", "batch_size", "optimiser", "lr", "schedule", "weight_decay", "mixer", "mixer.alpha")
 OTHER_KEYS = 8  # the number of keys that are shown of a configuration without any of RECIPE
-SECONDS = METRIC + "train_seconds_total"
 ONE_SD = 1.0
 MOST_SIMULATED = 200  # comparisons; with more, the seeds for a gain are not simulated at the start of a command
 
 
-def outlook(plan: Plan, runs: pd.DataFrame | None = None) -> list[str]:
+def outlook(plan: Plan) -> list[str]:
     """Return sentences that say what a study can conclude, before any of it is trained.
 
-    Args:
-        plan: the plan of the study, with or without the configuration that its trials share (``config``).
-        runs: the runs of an earlier start of the study, which show the spread of the differences and the cost of a run.
+    The plan has, or lacks, the configuration that its trials share (``config``).
     """
     tables = len({tuple(trial["levels"].values()) for trial in plan["trials"]})
     arms = len(plan["arms"]) - 1
@@ -38,14 +32,12 @@ def outlook(plan: Plan, runs: pd.DataFrame | None = None) -> list[str]:
     lines = [*_configuration(plan), _size(plan, tables, arms, seeds)]
     if arms == 0:
         return [*lines, "There is nothing to compare: the baseline is the only arm."]
-    levels = level_tables(runs, plan) if runs is not None and len(done(runs)) else []
     per_seed = tables * len(plan["arms"])
-    cost = float(done(runs)[SECONDS].mean()) if runs is not None and SECONDS in runs else math.nan  # seconds of a run
     sequential = plan.get("sequential") or {}
     if sequential:
         lines.append(
             f"Seeds are added until every comparison is decided, at most {sequential['budget']} "
-            f"({_runs(sequential['budget'] * per_seed, cost)}); one may look after every seed."
+            f"({count_text(sequential['budget'] * per_seed, 'run')}); one may look after every seed."
         )
         if sequential["budget"] < fewest_to_claim():
             lines.append(f"It cannot claim anything: even a certain effect takes {fewest_to_claim()} seeds.")
@@ -53,14 +45,18 @@ def outlook(plan: Plan, runs: pd.DataFrame | None = None) -> list[str]:
         lines.append(
             f"It cannot claim anything, however large the gains: with {count_text(seeds, 'seed')} the smallest "
             f"possible p is {smallest_p(seeds):.3g}. {FEWEST_PAIRS} seeds could "
-            f"({_runs(FEWEST_PAIRS * per_seed, cost)})."
+            f"({count_text(FEWEST_PAIRS * per_seed, 'run')})."
         )
     else:
-        lines.append(_power(plan, levels, detectable_effect(family_tables, arms, seeds), comparisons, seeds))
+        lines.append(
+            f"The smallest possible p is {smallest_p(seeds):.2g}, so {count_text(seeds, 'seed')} can decide. A gain of "
+            f"{detectable_effect(family_tables, arms, seeds):.1f} sd of a paired difference would be found with "
+            f"{POWER:.0%} power (p < {ALPHA} over {count_text(comparisons, 'comparison')})."
+        )
     if not sequential:
         wanted = seeds_to_find(ONE_SD, family_tables, arms) if comparisons <= MOST_SIMULATED else None
         if wanted is not None and wanted > seeds:
-            lines.append(f"A gain of 1 sd would take {wanted} seeds ({_runs(wanted * per_seed, cost)}).")
+            lines.append(f"A gain of 1 sd would take {wanted} seeds ({count_text(wanted * per_seed, 'run')}).")
     if 1 < tables < FEWEST_PAIRS:
         lines.append(
             f"What it finds holds for these {tables} tables; to claim that an arm helps in general takes "
@@ -119,29 +115,3 @@ def _size(plan: Plan, tables: int, arms: int, seeds: int) -> str:
     size = ", ".join(count_text(*part) for part in ((tables, "table"), (arms + 1, "arm"), (seeds, "seed")))
     runs, comparisons = count_text(len(plan["trials"]), "run"), count_text(tables * arms, "comparison")
     return f"{size}: {runs}, {comparisons}" + (f" ({family})." if tables * arms > 1 else ".")
-
-
-def _power(plan: Plan, levels: list[LevelTable], effect: float, comparisons: int, seeds: int) -> str:
-    """Return the gain that the plan would find, in standard deviations and, where the spread is known, in the unit."""
-    metric = metric_of(plan, plan["metric"])
-    unit = "points" if metric.unit == "%" else metric.unit
-    spreads = [row.std(ddof=1) for level in levels for row in level.differences().values() if len(row) >= 3]
-    known = ""
-    if spreads:
-        spread = statistics.median(spreads)
-        known = f", {effect * spread:.{metric.digits}f} {unit}".rstrip() + (
-            f" at the sd of {spread:.{metric.digits}f} of the runs so far"
-        )
-        if plan.get("delta") and spread > 0:
-            known += f"; its delta of {plan['delta']:g} is {plan['delta'] / spread:.1f} sd"
-    return (
-        f"The smallest possible p is {smallest_p(seeds):.2g}, so {count_text(seeds, 'seed')} can decide. A gain of "
-        f"{effect:.1f} sd of a paired difference would be found with {POWER:.0%} power (p < {ALPHA} over "
-        f"{count_text(comparisons, 'comparison')}){known}."
-    )
-
-
-def _runs(number: int, seconds: float) -> str:
-    """Return a number of runs in words, with the hours that they take where those are known."""
-    hours = "" if math.isnan(seconds) else f", {number * seconds / 3600:.3g} hours of training"
-    return count_text(number, "run") + hours

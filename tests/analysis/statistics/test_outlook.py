@@ -42,14 +42,6 @@ def test_six_seeds_say_which_gain_they_would_find(make_plan):
     )
 
 
-def test_earlier_runs_tell_the_points_and_the_cost(study):
-    plan, runs = study(6, delta=0.3)
-    lines = outlook(plan, runs.assign(**{"metric.train_seconds_total": 600.0}))
-    assert "points at the sd of 0." in lines[1]
-    assert "its delta of 0.3 is " in lines[1]
-    assert lines[2].endswith("hours of training).")
-
-
 def test_the_configuration_is_named_where_the_plan_has_it(make_plan):
     plan = make_plan(arms=ARMS, seeds=6) | {"config": {"lr": 0.1, "dataset": "cifar100", "epochs": 200}}
     lines = outlook(plan)
