@@ -6,7 +6,7 @@ import pandas as pd
 
 from analysis.records.runs import FACTOR, Plan, done, metric_of
 from analysis.statistics.pairs import aligned, logged_metrics, paired_differences
-from analysis.statistics.power import POWER, detectable_effect, seeds_to_find
+from analysis.statistics.power import POWER, detectable_effect, seeds_to_find_one_sd
 from analysis.statistics.sequential import fewest_to_claim
 from analysis.statistics.significance import ALPHA, FEWEST_PAIRS, smallest_p
 from analysis.statistics.verdicts import DECIDED, UNDECIDED, sequential_verdicts
@@ -15,7 +15,6 @@ from analysis.words.captions import count_text
 FIRST_KEYS = ("dataset", "backbone", "epochs")  # the keys by which a reader recognises a configuration
 RECIPE = ("train_images", "batch_size", "optimiser", "lr", "schedule", "weight_decay", "mixer", "mixer.alpha")
 OTHER_KEYS = 8  # the number of keys that are shown of a configuration without any of RECIPE
-ONE_SD = 1.0
 MOST_SIMULATED = 200  # comparisons; with more, the seeds for a gain are not simulated at the start of a command
 
 
@@ -54,7 +53,7 @@ def outlook(plan: Plan) -> list[str]:
             f"{POWER:.0%} power (p < {ALPHA} over {count_text(comparisons, 'comparison')})."
         )
     if not sequential:
-        wanted = seeds_to_find(ONE_SD, family_tables, arms) if comparisons <= MOST_SIMULATED else None
+        wanted = seeds_to_find_one_sd(family_tables, arms) if comparisons <= MOST_SIMULATED else None
         if wanted is not None and wanted > seeds:
             lines.append(f"A gain of 1 sd would take {wanted} seeds ({count_text(wanted * per_seed, 'run')}).")
     if 1 < tables < FEWEST_PAIRS:

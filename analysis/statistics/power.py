@@ -89,21 +89,15 @@ def detectable_effect(tables: int, arms: int, seeds: int) -> float:
 
 
 @cache
-def seeds_to_find(effect: float, tables: int, arms: int) -> int:
+def seeds_to_find_one_sd(tables: int, arms: int) -> int:
     """Return the fewest seeds with which the family's test finds an effect with 80 % power, by the same simulation.
 
-    The effect is in standard deviations of a paired difference; ``tables`` and ``arms`` are as for
-    :func:`detectable_effect`.
-
-    Raises:
-        ValueError: the effect is 0.2 or less, so small that a simulation would take minutes.
+    The effect is one standard deviation of a paired difference; arguments as for :func:`detectable_effect`.
     """
-    if effect <= 0.2:
-        raise ValueError(f"an effect must be above 0.2 standard deviations, got {effect}")
     low, high = FEWEST_PAIRS - 1, FEWEST_PAIRS
 
     def enough(seeds: int) -> bool:
-        return _power(effect, *_simulated(tables, arms, seeds)) >= POWER
+        return _power(1.0, *_simulated(tables, arms, seeds)) >= POWER
 
     while not enough(high):
         low, high = high, high + max(2, high // 3)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from analysis.statistics.outlook import decide, outlook
-from analysis.statistics.power import detectable_effect, seeds_to_find
+from analysis.statistics.power import detectable_effect, seeds_to_find_one_sd
 from analysis.statistics.sequential import e_value, fewest_to_claim
 from analysis.statistics.significance import family_p
 
@@ -82,9 +82,7 @@ def test_more_seeds_find_less_and_more_comparisons_more():
     assert detectable_effect(1, 1, 5) == np.inf
     assert detectable_effect(1, 1, 6) > detectable_effect(1, 1, 8) > detectable_effect(1, 1, 12)
     assert detectable_effect(1, 1, 6) < detectable_effect(1, 4, 6) < detectable_effect(4, 4, 6)
-    assert seeds_to_find(1.0, 1, 1) == pytest.approx(10, abs=1)  # Cohen (1988), for the t test
-    with pytest.raises(ValueError, match=r"above 0\.2 standard deviations, got 0\.1"):
-        seeds_to_find(0.1, 1, 1)
+    assert seeds_to_find_one_sd(1, 1) == pytest.approx(10, abs=1)  # Cohen (1988), for the t test
 
 
 def test_decide_names_every_comparison_and_keeps_what_was_decided(study):
