@@ -109,7 +109,6 @@ def open_evaluation(
     device: torch.device | str,
     *,
     share: float = 1.0,
-    workers: int | None = None,
 ) -> BatchSource:
     """Return one part of ``EVALUATION_SETS[name]``, shown as a run with ``config`` tests; read it by ``test_batches``.
 
@@ -123,7 +122,7 @@ def open_evaluation(
     if share < 1:
         total = len(images.labels)
         images = images.take(torch.linspace(0, total - 1, max(1, round(share * total))).long())
-    return _source(images, config, dataset_of(config), device, workers)
+    return _source(images, config, dataset_of(config), device, workers=None)
 
 
 def _check_labels(images: Images, dataset: Dataset) -> None:
