@@ -9,14 +9,17 @@ import torch
 from torch import Generator
 
 from tests.trainables.refusal import check
+from tests.trainables.test_cost import FEW
 from tests.trainables.test_whole_batches import run_of, weights
 from trainables import cuda_graph
 from trainables.classify import train
 from trainables.config import parse
+from trainables.datasets import DATASETS
 from trainables.methods import mixing
 from trainables.mixers import MIXERS
 from trainables.mixers.choice import choose, happens, no_choices
 from trainables.optimisers import build_optimiser, set_lr
+from trainables.rehearsal import rehearse
 
 CHOOSING = {"manifoldmix", "alignmix", "puzzlemix"}  # a layer, a definition, a grid
 ATTENTIVE = {"transmix", "mergemix"}
@@ -32,13 +35,16 @@ def test_on_a_cpu_it_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("mixer", MIXERS)
-def test_a_mixer_is_refused_that_chooses_for_each_batch(mixer: str) -> None:
+def test_no_mixer_reads_a_number_back_and_one_is_refused_that_chooses_for_each_batch(mixer: str) -> None:
+    """The step is taken on tensors without numbers, which raise for ``.item()`` or ``if tensor``."""
     backbone = "vit_tiny_32" if mixer in ATTENTIVE else "resnet8"
-    config = parse({"dataset": "cifar10", "mixer": mixer, "backbone": backbone, "cuda_graph": "auto"})
+    keys = {"dataset": "cifar10", "mixer": mixer, "backbone": backbone, "cuda_graph": "auto"}
+    config = parse({**keys, **FEW.get(mixer, {})})
     assert cuda_graph.takes_graph(config) == (mixer not in CHOOSING)
     if mixer not in CHOOSING:
         cuda_graph.check(config)
         return
+    rehearse(config, DATASETS["cifar10"])
     sentence = (
         f"cuda_graph must be 'auto' or False with mixer '{mixer}': the program chooses something anew for each batch"
     )

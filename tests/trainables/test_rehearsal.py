@@ -34,7 +34,7 @@ def keys(**given: object) -> dict[str, object]:
 
 @pytest.mark.parametrize("preset", ["paper", "release"])
 def test_sumix_with_its_log_reads_no_number_back(preset: str) -> None:
-    """A tensor without numbers raises where the program would wait for the device; ``test_cost`` tries every mixer."""
+    """A tensor without numbers raises where the program would wait for the device; see ``test_cuda_graph``."""
     rehearse(
         parse(keys(mixer="cutmix", sumix__preset=preset, sumix__lam="learned", sumix__regulariser="su")),
         DATASETS["cifar10"],

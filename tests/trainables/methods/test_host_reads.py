@@ -1,6 +1,6 @@
 """Nothing in a training step reads a value back from its device, which would stall a GPU once a batch.
 
-``test_rehearsal`` takes a step of every mixer; here are the steps with SUMix and other options, and what follows them.
+``test_cuda_graph`` takes a step of every mixer; here are the steps with SUMix and other options, and what follows them.
 """
 
 from collections.abc import Callable
