@@ -14,11 +14,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import unquote, urlparse
 
+from mlflow.entities import RunInfo
 from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput
 from mixlab.tracking.store import patiently
 from mixlab.uris import sqlite_file
+
+_locations: dict[tuple[str, str], str] = {}  # the URI of a run's artifacts, by the URI of the store and the run's id
 
 # A progress bar for one small file would be drawn through the table that follows.
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -85,10 +88,22 @@ def folder_of(client: MlflowClient, run_id: str) -> Path | None:
         BadInput: the folder is not there.
         MlflowException: the store does not answer.
     """
-    written = local_folder(str(patiently(lambda: client.get_run(run_id)).info.artifact_uri))
-    if written is None or client.tracking_uri.startswith("http"):
+    if client.tracking_uri.startswith("http"):
         return None
-    return here(written, client.tracking_uri)
+    written = local_folder(_location(client, run_id))
+    return None if written is None else here(written, client.tracking_uri)
+
+
+def remember(client: MlflowClient, created: RunInfo) -> None:
+    """Spare MLflow the question where the artifacts of a run are, which it has answered as the run was created."""
+    _locations[client.tracking_uri, created.run_id] = created.artifact_uri
+
+
+def _location(client: MlflowClient, run_id: str) -> str:
+    """Return the URI of a run's artifacts, which MLflow recorded as the run was created, and never changes."""
+    if (client.tracking_uri, run_id) not in _locations:
+        remember(client, patiently(lambda: client.get_run(run_id)).info)
+    return _locations[client.tracking_uri, run_id]
 
 
 def read_json(client: MlflowClient, run_id: str, name: str) -> Any:

@@ -8,6 +8,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput
+from mixlab.tracking import artifacts
 from mixlab.tracking.store import search_runs
 from mixlab.uris import sqlite_file
 
@@ -61,8 +62,8 @@ def offer(client: MlflowClient, experiment: str, tags: Mapping[str, str]) -> Non
 
 def find_or_create(
     client: MlflowClient, experiment: str, identity: Sequence[str], tags: Mapping[str, str], known: str | None = None
-) -> str:
-    """Return the id of the run with ``tags``, which runs from now on; without one it is created.
+) -> tuple[str, bool]:
+    """Return the id of the run with ``tags``, which runs from now on; without one it is created, and the bool is True.
 
     It is looked for even if this process has not created it: the answer to its creation may have been lost, and
     another driver of a search may have created it.
@@ -75,11 +76,13 @@ def find_or_create(
     wanted = {name: tags[name] for name in identity}
     runs = search_runs(client, experiment, wanted) if known is None else []
     if known is None and not runs:
-        return str(client.create_run(experiment, tags=dict(tags)).info.run_id)
+        created = client.create_run(experiment, tags=dict(tags)).info
+        artifacts.remember(client, created)
+        return str(created.run_id), True
     run_id = known or runs[0].run_id
     log(client, run_id, tags=tags)
     client.update_run(run_id, "RUNNING")
-    return run_id
+    return run_id, False
 
 
 def last_epoch(client: MlflowClient, run_id: str) -> int:

@@ -67,7 +67,7 @@ class Tracker:
             names.PLAN: self.tracked.identity,
             **self.provenance.details,
         }
-        self.study_run = find_or_create(self.client, self.experiment_id, (names.LEVEL, names.PLAN), tags)
+        self.study_run, _ = find_or_create(self.client, self.experiment_id, (names.LEVEL, names.PLAN), tags)
         artifacts.put_text(self.client, self.study_run, json.dumps(dict(self.tracked.plan), indent=2), names.PLAN_FILE)
         if self.provenance.diff:
             artifacts.put_text(self.client, self.study_run, self.provenance.diff, names.PATCH_FILE)
@@ -79,9 +79,8 @@ class Tracker:
                 names.CELL: cell,
                 names.PARENT: self.study_run,
             }
-            self.arm_runs[cell] = find_or_create(
-                self.client, self.experiment_id, (names.LEVEL, names.CELL, names.PLAN), tags
-            )
+            identity = (names.LEVEL, names.CELL, names.PLAN)
+            self.arm_runs[cell], _ = find_or_create(self.client, self.experiment_id, identity, tags)
         offered = views.offered(self.tracked.levels, self.tracked.plan, self.tracked.identity)
         offer(self.client, self.experiment_id, offered)
 

@@ -94,9 +94,10 @@ class TrialRuns:
             known = self.run_ids.get(trial.key)
             if known is not None:
                 tags[names.ERROR] = ""  # clears that of an earlier attempt
-            run_id = self.run_ids[trial.key] = find_or_create(
-                self.client, self.experiment, (names.LEVEL, names.KEY), tags, known
-            )
+            run_id, new = find_or_create(self.client, self.experiment, (names.LEVEL, names.KEY), tags, known)
+            self.run_ids[trial.key] = run_id
+            if new:
+                self._last_epochs[trial.key] = 0
             config = {"seed": trial.seed, **trial.config}  # a trainable may have a key of that name; ours is a tag too
             log(self.client, run_id, params={key: str(value) for key, value in config.items()})
             artifacts.put_text(self.client, run_id, json.dumps(config, indent=2), names.CONFIG_FILE)

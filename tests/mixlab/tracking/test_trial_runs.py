@@ -32,7 +32,7 @@ def written(uri: str, trial: Trial, epochs: list[Epoch]) -> Run:
     """Return the run of a trial of which a new driver has written some epochs."""
     client, writer = MlflowClient(uri), Writer()
     experiment = open_experiment(client, "toy")
-    parents = {trial.cell: find_or_create(client, experiment, (names.LEVEL,), {names.LEVEL: "arm"})}
+    parents = {trial.cell: find_or_create(client, experiment, (names.LEVEL,), {names.LEVEL: "arm"})[0]}
     runs = TrialRuns(client, TRACKED, Provenance("c", False, "", {}), experiment, parents, writer)
     runs.start(trial)
     runs.epochs(trial, epochs)
