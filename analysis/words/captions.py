@@ -1,5 +1,6 @@
 """The text that a reader needs besides the numbers: the metric's rule, the runs' provenance, and what is uneven."""
 
+from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
@@ -72,7 +73,7 @@ def notes(level: LevelTable) -> list[str]:
     for column in ("epochs", "commit", "data", "hardware", "versions"):
         if finished[column].nunique(dropna=False) > 1:
             digits, what = DIGESTS.get(column, (None, column))
-            values = finished[column].astype(str).str[:digits].value_counts(sort=False).items()
+            values = Counter(str(value)[:digits] for value in finished[column]).items()
             parts = ", ".join(f"{value or 'unknown'} in {count_text(count, 'run')}" for value, count in values)
             lines.append(f"The runs differ in {what}: {parts}. Their gains may be due to that.")
     if finished["dirty"].any():
@@ -83,25 +84,29 @@ def notes(level: LevelTable) -> list[str]:
         if speedup < 1:
             slower = f"{what} slowed the steps down to {speedup:.2f} times their speed without it"
             lines.append(f"{slower} (median of runs).")
-    failed = runs.loc[runs["status"] == State.FAILED.value, ["arm", "seed", "error"]]
-    for arm, seed, error in failed.head(MOST_FAILURES).itertuples(index=False):
+    planned = list(zip(*(runs[column].tolist() for column in ("status", "arm", "seed", "error")), strict=True))
+    failed = [cell for status, *cell in planned if status == State.FAILED.value]
+    for arm, seed, error in failed[:MOST_FAILURES]:
         where = f"{level.name}, " if level.levels else ""
         lines.append(f"Failed: {where}{arm!r}, seed {seed}: {error or 'no error was recorded'}")
     if len(failed) > MOST_FAILURES:
         lines.append(f"Failed: {len(failed) - MOST_FAILURES} more.")
     for state in (State.RUNNING, State.INTERRUPTED, State.PENDING):
-        if cells := _seeds_by_arm(runs[runs["status"] == state.value]):
+        if cells := _seeds_by_arm((arm, seed) for status, arm, seed, _ in planned if status == state.value):
             lines.append(f"{state.value.capitalize()}: {cells}.")
     lines += published_rules(level)
     silent = finished[~np.isfinite(finished[metric_column(finished, level.metric)].astype(float))]
     if len(silent):
-        lines.append(f"Finished without a finite value of {level.metric}, and not counted: {_seeds_by_arm(silent)}.")
+        cells = _seeds_by_arm(zip(silent["arm"], silent["seed"], strict=True))
+        lines.append(f"Finished without a finite value of {level.metric}, and not counted: {cells}.")
     return lines
 
 
-def _seeds_by_arm(runs: pd.DataFrame) -> str:
-    arms = runs.groupby("arm", sort=False)["seed"]
-    return "; ".join(f"{str(arm)!r} seed {_ranges(sorted(seeds))}" for arm, seeds in arms)
+def _seeds_by_arm(cells: Iterable[tuple[object, int]]) -> str:
+    seeds: dict[object, list[int]] = {}
+    for arm, seed in cells:
+        seeds.setdefault(arm, []).append(seed)
+    return "; ".join(f"{str(arm)!r} seed {_ranges(sorted(numbers))}" for arm, numbers in seeds.items())
 
 
 def published_rules(level: LevelTable) -> list[str]:
