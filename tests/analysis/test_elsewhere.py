@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from analysis.report import write_report
+from analysis import ablation_table, report
 from tests.chromium import needs_chromium
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,27 +31,35 @@ addEventListener("message", event => {
   document.querySelector("pre").textContent = JSON.stringify(found)})</script>"""
 
 
-def run(script: str, cwd: Path, *arguments: str) -> str:
-    command = [sys.executable, str(ROOT / "analysis" / script), *arguments]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+AGAIN = """
+import sys
+from analysis import ablation_table, report
+
+where = [sys.argv[1], "--tracking-uri", sys.argv[2]]
+sys.exit(ablation_table.main([*where, "--out", "again"]) or report.main([*where, "--out", "again/report.html"]))
+"""
+
+
+def run(cwd: Path, *command: str) -> None:
+    done = subprocess.run([sys.executable, *command], cwd=cwd, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.mark.slow
-def test_a_fresh_process_without_the_results_makes_the_same_files(track: Any, make_plan: Any, tmp_path: Path) -> None:
+def test_a_fresh_process_without_the_results_makes_the_same_files(
+    printed: None, track: Any, make_plan: Any, tmp_path: Path
+) -> None:
     study, plan = track(), make_plan(seeds=2)
     study.add_plan(plan)
     for place, trial in enumerate(plan["trials"]):
         study.add_run(trial, 70.0 + place, curve=(10.0, 20.0))
     results, elsewhere = tmp_path / "results", tmp_path / "elsewhere"
     elsewhere.mkdir()
-    where = ("--tracking-uri", study.uri)
-    run("ablation_table.py", tmp_path, study.study, *where, "--out", str(results))
-    run("report.py", tmp_path, study.study, *where, "--out", str(results / "report.html"))
+    where = (study.study, "--tracking-uri", study.uri)
+    assert ablation_table.main([*where, "--out", str(results)]) == 0
+    assert report.main([*where, "--out", str(results / "report.html")]) == 0
     shutil.move(results, tmp_path / "moved")
-    run("ablation_table.py", elsewhere, study.study, *where, "--out", "again")
-    run("report.py", elsewhere, study.study, *where, "--out", "again/report.html")
+    run(elsewhere, "-c", AGAIN, study.study, study.uri)
     for name in ("table.md", "table.csv", "table.tex", "table.html", "report.html"):
         assert (elsewhere / "again" / name).read_bytes() == (tmp_path / "moved" / name).read_bytes(), name
 
@@ -62,7 +70,7 @@ def test_checkpoints_are_read_from_mlflow_alone(own_trained: Any, tmp_path: Path
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     where = ("--tracking-uri", study.uri, "--data-root", str(ROOT / "data"))
-    run("occlusion.py", elsewhere, study.study, *where, "--images", "20", "--draws", "1")
+    run(elsewhere, str(ROOT / "analysis" / "occlusion.py"), study.study, *where, "--images", "20", "--draws", "1")
     with (elsewhere / "results" / "occlusion" / "curves.csv").open(newline="") as file:
         points = list(csv.DictReader(file))
     assert {(point["arm"], int(point["seed"])) for point in points} == set(runs)
@@ -79,7 +87,7 @@ def test_the_page_fits_a_laptop_and_a_telephone(painted: None, track: Any, make_
     for place, trial in enumerate(plan["trials"]):
         run_id = study.add_run(trial, 70.0 + place, curve=(10.0, 20.0), config={"sumix.lam": "learned"})
         study.client.log_dict(run_id, bins, "histograms.json")
-    page = write_report(study.uri, study.study, tmp_path / "report.html")[0].read_text(encoding="utf-8")
+    page = report.write_report(study.uri, study.study, tmp_path / "report.html")[0].read_text(encoding="utf-8")
     measured = html.escape(page.replace("</body>", MEASURE + "</body>"), quote=True)
     frames = "".join(f'<iframe width="{width}" height="800" srcdoc="{measured}"></iframe>' for width in WIDTHS)
     file = tmp_path / "frames.html"

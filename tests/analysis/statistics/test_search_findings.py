@@ -15,7 +15,7 @@ from tests.analysis.tuned_arms import ARMS, DISTRIBUTIONS, SPACE, peaked, points
 
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analysis.statistics.search_findings.RESAMPLES", 2)  # each fits a forest
+    monkeypatch.setattr("analysis.statistics.search_findings.RESAMPLES", 1)  # each fits a forest
 
 
 def test_where_most_were_stopped_early_all_are_compared_at_the_epoch_that_all_reached() -> None:
