@@ -13,6 +13,7 @@ from rich.console import Console
 from mixlab.errors import BadInput, require_known
 from mixlab.launching.result import Result
 from mixlab.listing import print_list
+from mixlab.messages import say
 from mixlab.options import BUDGET, DECIDED, RACED, Options
 from mixlab.spec import border
 from mixlab.spec.complete import CompleteTrainable, complete
@@ -70,7 +71,7 @@ def run(
         from mixlab.cluster.preparation import prepare
 
         prepare(completed, trials, Path(options.data_root))
-        console.print(f"All that {spec.name} reads is in {options.data_root}", markup=False, soft_wrap=True)
+        say(console, f"All that {spec.name} reads is in {options.data_root}")
         return Result(0)
     made_by = importlib.import_module(report) if isinstance(report, str) else report
     searched = isinstance(spec, Search)

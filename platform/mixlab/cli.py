@@ -21,6 +21,7 @@ from mixlab import installation
 from mixlab.api import REPORT, require_spec, run
 from mixlab.errors import BadInput, HeadLost, first_line, no_room
 from mixlab.launching.result import Result
+from mixlab.messages import say
 from mixlab.options import AUTO, BUDGET, Options
 from mixlab.spec.search import SAMPLERS, SCHEDULERS, Search
 from mixlab.spec.study import Study
@@ -51,7 +52,7 @@ def main(study: Study | Search, train: Any, argv: Sequence[str] | None = None, *
         with redirect_stdout(sys.stderr) if options.json else nullcontext():
             result = run(study, train, options, report=report)
     except (BadInput, HeadLost) as error:
-        Console(stderr=True, highlight=False).print(f"error: {error}", markup=False, soft_wrap=True)
+        say(Console(stderr=True), f"error: {error}")
         result = Result(2 if isinstance(error, BadInput) else 1)
     except KeyboardInterrupt:
         result = Result(130)

@@ -2,6 +2,7 @@
 
 from rich.console import Console
 
+from mixlab.messages import say
 from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.search import Search
 from mixlab.spec.space import describe
@@ -12,20 +13,20 @@ def print_list(spec: Study | Search, train: CompleteTrainable, console: Console)
     """Print factors, arms, presets and seeds, and the space of a search."""
     study = spec.study if isinstance(spec, Search) else spec
     for factor in study.factors:
-        console.print(f"{factor}: {', '.join(study.levels(factor))}", markup=False, soft_wrap=True)
+        say(console, f"{factor}: {', '.join(study.levels(factor))}")
     for arm in study.arms:
         changes = ", ".join(f"{key}={value}" for key, value in arm.changes.items()) or "the base"
         against = f", compared with {arm.against}" if arm.against else ""
         control = ", a control" if arm.control else ""
-        console.print(f"arm {arm.name}: {changes}{against}{control}", markup=False, soft_wrap=True)
+        say(console, f"arm {arm.name}: {changes}{against}{control}")
     usual = {**study.cells()[0].config, "seeds": len(study.seeds)}
     for name in train.presets:
         preset = {**train.presets[name], **study.presets.get(name, {})}
         different = {key: value for key, value in preset.items() if usual.get(key) != value}
         text = ", ".join(f"{key}={value}" for key, value in different.items()) or "as written"
-        console.print(f"preset {name}: {text}", markup=False, soft_wrap=True)
-    console.print(f"seeds: {', '.join(str(seed) for seed in study.seeds)}", soft_wrap=True)
+        say(console, f"preset {name}: {text}")
+    say(console, f"seeds: {', '.join(str(seed) for seed in study.seeds)}")
     if isinstance(spec, Search):
         for key, values in spec.space.items():
-            console.print(f"{key}: {describe(values)}", markup=False, soft_wrap=True)
-        console.print(f"budget: {spec.budget} trials, {spec.per_cell} an arm, by {spec.sampler}")
+            say(console, f"{key}: {describe(values)}")
+        say(console, f"budget: {spec.budget} trials, {spec.per_cell} an arm, by {spec.sampler}")

@@ -14,6 +14,7 @@ from rich.console import Console
 from mixlab.cluster import connect
 from mixlab.cluster.resources import STEPS, Share, checked_share
 from mixlab.errors import BadInput, first_line
+from mixlab.messages import say
 from mixlab.options import AUTO, Options
 from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.trial import Trial
@@ -76,7 +77,7 @@ def share_of(
         return share
     with console.status("measuring the GPU memory of a trial of each arm ..."):
         packing = measure(trials, train, share, Path(options.data_root).absolute())
-    console.print(str(packing), markup=False, soft_wrap=True)
+    say(console, str(packing))
     return replace(share, gpus=packing.gpus)
 
 

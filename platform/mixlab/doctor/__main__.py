@@ -27,6 +27,7 @@ from mixlab.doctor.entry import examine_entry
 from mixlab.doctor.examination import examine
 from mixlab.doctor.facts import Question, collect
 from mixlab.errors import BadInput, require_known
+from mixlab.messages import say
 from mixlab.storage.probe import marked
 
 STYLES = {OK: "green", WARNING: "yellow", RED: "bold red"}
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         findings = diagnose(options)
     except BadInput as error:
-        Console(stderr=True, highlight=False).print(f"error: {error}", markup=False, soft_wrap=True)
+        say(Console(stderr=True), f"error: {error}")
         return 2
     for finding in findings:
         line = Text.assemble((f"{finding.level:<8}", STYLES[finding.level]), f"{finding.check:<10}{finding.text}")

@@ -12,6 +12,7 @@ from rich.console import Console
 from mixlab.cluster.resources import checked_share, this_machine
 from mixlab.errors import account_of, last_line
 from mixlab.launching.display import duration
+from mixlab.messages import say
 from mixlab.options import AUTO, Options
 from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.trial import Trial
@@ -62,23 +63,22 @@ def print_cost(left: Sequence[Left], train: CompleteTrainable, options: Options,
             with console.status(TIMING):
                 timed = connect.map_on(partial(_estimate, train=train), [trial.settings for trial in trials], share)
     if failed := next((error for _, error in timed if error), ""):
-        console.print(f"Cost unknown: the estimate of this trainable failed: {failed}", markup=False, soft_wrap=True)
+        say(console, f"Cost unknown: the estimate of this trainable failed: {failed}")
         return
     if any(seconds is None for seconds, _ in timed):
-        console.print("Cost unknown: this trainable does not estimate how long a run takes.", soft_wrap=True)
+        say(console, "Cost unknown: this trainable does not estimate how long a run takes.")
         return
     seconds = dict(zip(kinds, (each or 0.0 for each, _ in timed), strict=True))
     for cell, trial in {each.trial.cell: each.trial for each in left}.items():
-        console.print(f"  {cell}: about {duration(seconds[_kind(trial, train)])} a trial", markup=False)
+        say(console, f"  {cell}: about {duration(seconds[_kind(trial, train)])} a trial")
     slots = min(share.slots(resources), len(left))
     pace = min(share.pace(resources), slots)
     turns = f" (they take turns on a GPU: {pace:g} times as fast as one)" if pace < slots else ""
     total = sum(seconds[_kind(each.trial, train)] * each.share * each.times for each in left)
-    console.print(
+    say(
+        console,
         f"Estimated cost: {duration(total)} of training, {duration(total / pace)} with {slots} at a time{turns}, "
         f"on {where}. A rough figure, from a few timed steps of each kind of trial.",
-        markup=False,
-        soft_wrap=True,
     )
 
 

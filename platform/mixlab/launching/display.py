@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mixlab.launching.gpus import GpuMemory
+from mixlab.messages import say
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.metric import Metric
 from mixlab.spec.state import State
@@ -113,7 +114,7 @@ class Display:
 
     def crashed(self, trial: Trial, account: str) -> None:
         """Note that a trial will be tried again."""
-        self.console.print(f"{trial.name}: {account}", style="yellow", markup=False, soft_wrap=True)
+        say(self.console, f"{trial.name}: {account}", style="yellow")
 
     def ended(self, trial: Trial, state: State, latest: Epoch | None, error: str) -> None:
         """Note that a trial is over."""
@@ -123,8 +124,7 @@ class Display:
             self.running.pop(trial.key, None)
             self.state[trial.key] = Text(f"{mark} {'failed' if error else value}".rstrip(), colour)
         if state is State.FAILED:
-            line = f"{trial.name}: failed: {error}"
-            self.console.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
+            say(self.console, f"{trial.name}: failed: {error}", style="red")
             return
         after = f" after epoch {latest.number}" if latest and state is State.PRUNED else ""
         self._line(f"{trial.name}: {state.value}{after}" + (f", {value}" if value else ""))
@@ -136,7 +136,7 @@ class Display:
 
     def _line(self, text: str) -> None:
         if not self._interactive and not self.quiet:
-            self.console.print(f"[{self._progress()}] {text}", markup=False, highlight=False, soft_wrap=True)
+            say(self.console, f"[{self._progress()}] {text}")
 
     def _progress(self) -> str:
         left = self._time_left()

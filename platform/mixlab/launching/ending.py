@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from mixlab.errors import BadInput, HeadLost, StorageFull, first_line, no_room
+from mixlab.messages import say
 from mixlab.provenance import command
 from mixlab.tracking.tracker import DRAIN_SECONDS, Tracker
 from mixlab.uris import shown
@@ -39,7 +40,7 @@ class Ending:
         if isinstance(self.fault, BadInput):
             raise self.fault
         if self.interrupted:
-            console.print(f"Stopped; finished epochs are kept. To go on: {command()}", markup=False, soft_wrap=True)
+            say(console, f"Stopped; finished epochs are kept. To go on: {command()}")
             return 130
         return 1
 
@@ -57,26 +58,21 @@ def noticed(console: Console, storage: str) -> Iterator[Ending]:
         yield ending
     except KeyboardInterrupt:
         ending.interrupted = True
-        console.print("Stopping ...")
+        say(console, "Stopping ...")
     except HeadLost as death:
         ending.lost = True
-        console.print(str(death), style="red", markup=False, soft_wrap=True)
+        say(console, str(death), style="red")
     except BadInput as fault:
         ending.fault = fault
     except Exception as fault:
         ending.fault = fault
         if isinstance(fault, StorageFull) or no_room(fault):
-            console.print(
-                f"stopped, because there is no room left in --storage {shown(storage)!r} ({first_line(fault)}): free "
-                "some; finished epochs are kept, and the same command goes on",
-                style="red",
-                markup=False,
-                soft_wrap=True,
-            )
+            text = f"stopped, because there is no room left in --storage {shown(storage)!r} ({first_line(fault)})"
+            say(console, f"{text}: free some; finished epochs are kept, and the same command goes on", style="red")
             return
         LOG.exception("the work ended by a fault")
         text = f"stopped by {type(fault).__name__}: {first_line(fault)}; finished epochs are kept"
-        console.print(f"{text}, and mixlab.log says more", style="red", markup=False, soft_wrap=True)
+        say(console, f"{text}, and mixlab.log says more", style="red")
 
 
 def write_out(
@@ -98,13 +94,13 @@ def write_out(
     written = tracker.drain(LOST_DRAIN_SECONDS if ending.lost else DRAIN_SECONDS) and complete
     refused = tracker.newly_refused()
     for line in refused:
-        console.print(f"MLflow refused a write: {line}", style="red", markup=False, soft_wrap=True)
+        say(console, f"MLflow refused a write: {line}", style="red")
     if not written:
         reason = f" ({shown(tracker.outage)})" if tracker.outage else ""
         full = not ending.lost and tracker.end_without_room()
         what = "has no room" if full else "does not answer"
         kept = f"Nothing is lost: {record}, and the same command writes it{reason}."
         text = f"MLflow at {shown(tracking_uri)} {what}. {kept}"
-        console.print(text, style="red", markup=False, soft_wrap=True)
+        say(console, text, style="red")
         tracker.abandon()  # in a notebook it would write on, into the runs of the next launch
     return written and not refused

@@ -13,6 +13,7 @@ from mixlab.launching.proposed import ProposedTrials
 from mixlab.launching.result import Result
 from mixlab.launching.run_phase import run_phase
 from mixlab.launching.start import Start, only_machine
+from mixlab.messages import say
 from mixlab.search.history import History
 from mixlab.search.race import Race
 from mixlab.search.trial_store import TrialStore, url_of
@@ -43,7 +44,7 @@ def launch_search(search: Search, start: Start, folder: Path, report: Any) -> Re
         found = run_phase(phase, start)
         if found.early or found.code:
             return Result(found.code)
-        console.print(f"Search over: {phase.counts()}", style="bold", highlight=False)
+        say(console, f"Search over: {phase.counts()}", style="bold")
         winners = phase.winners()
         _print_winners(search, history, console)
         study = search.confirmation({name: trial.params for name, trial in winners.items()})
@@ -59,9 +60,9 @@ def launch_search(search: Search, start: Start, folder: Path, report: Any) -> Re
             command = (
                 f"python analysis/search_report.py {search.name} --tracking-uri {shown(start.options.tracking_uri)}"
             )
-            console.print(f"Everything about the search: {command}", markup=False, soft_wrap=True)
+            say(console, f"Everything about the search: {command}")
         if failing := phase.failing():
-            console.print(f"failed: {failing}", style="red", markup=False, soft_wrap=True)
+            say(console, f"failed: {failing}", style="red")
         whole = len(winners) == len(history.cells) and not failing
         code = result.exit_code if whole else result.exit_code or 1
         return replace(result, exit_code=code)
@@ -71,11 +72,11 @@ def _print_winners(search: Search, history: History, console: Console) -> None:
     for name in history.cells:
         found = history.best(name)
         if found is None:
-            console.print(f"failed: {name}: no trial was completed, so there is nothing to confirm", style="red")
+            say(console, f"failed: {name}: no trial was completed, so there is nothing to confirm", style="red")
             continue
         values = ", ".join(f"{key} = {_number(value)}" for key, value in found.params.items())
         line = f"best of {name}: {values}; {search.objective} {found.value:.4g} in trial {found.number}"
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(console, line)
 
 
 def _wait_for_turn(history: History, console: Console) -> None:
@@ -83,7 +84,7 @@ def _wait_for_turn(history: History, console: Console) -> None:
     said = False
     while not history.begin_confirmation():
         if not said:
-            console.print("Another driver of this search trains the winners; waiting for it to end ...", soft_wrap=True)
+            say(console, "Another driver of this search trains the winners; waiting for it to end ...")
             said = True
         time.sleep(1)
 

@@ -12,6 +12,7 @@ from mixlab.launching.result import Result
 from mixlab.launching.run_phase import run_phase
 from mixlab.launching.sequential import SequentialTrials
 from mixlab.launching.start import Start, only_driver
+from mixlab.messages import say
 from mixlab.spec.study import Study
 from mixlab.spec.trial import Trial
 from mixlab.tracking import store, views
@@ -48,7 +49,7 @@ def launch_study(study: Study, trials: Sequence[Trial], start: Start, folder: Pa
         if not found.code or found.tracker.refused:
             result = _report(study, plan, start, folder / options.preset, found.tracker, report)
         for name, error in found.session.failures.items():
-            start.console.print(f"failed: {name}: {error}", style="red", markup=False, soft_wrap=True)
+            say(start.console, f"failed: {name}: {error}", style="red")
         code = 1 if found.code or found.session.failures else result.exit_code
         return replace(result, exit_code=code, failures=found.session.failures)
 
@@ -64,7 +65,7 @@ def _report(study: Study, plan: Mapping[str, Any], start: Start, out: Path, trac
     except Exception as error:
         if not isinstance(error, ValueError | OSError | BadInput) and not is_outage(error):
             raise
-        console.print(f"no table: {first_line(error)}", style="red", markup=False, soft_wrap=True)
+        say(console, f"no table: {first_line(error)}", style="red")
         return Result(1, plan=plan)
     tracker.attach([*made.files, made.page])
     tracker.describe(made.summary[0], made.summary[1])
@@ -73,11 +74,11 @@ def _report(study: Study, plan: Mapping[str, Any], start: Start, out: Path, trac
     whole = write_out(tracker, Ending(), f"the tables are in {out}", options.tracking_uri, console)
     print(made.text)
     files = ", ".join(file.name for file in made.files)
-    console.print(f"\nTable and plots, in {out}: {files}", markup=False, soft_wrap=True)
-    console.print(f"One page about all of it: {made.page}", markup=False, soft_wrap=True)
+    say(console, f"\nTable and plots, in {out}: {files}")
+    say(console, f"One page about all of it: {made.page}")
     uri = shown(options.tracking_uri)
     server = uri if uri.startswith("http") else "http://127.0.0.1:5000"
     how = "open" if uri.startswith("http") else f"mlflow ui --backend-store-uri {uri}, then open"
     view = views.address(server, tracker.experiment_id, views.arms_key(study.identity))
-    console.print(f"Every run in the MLflow UI: {how} {view}", markup=False, soft_wrap=True)
+    say(console, f"Every run in the MLflow UI: {how} {view}")
     return Result(int(not whole), made.tables, made.verdicts, made.page, plan, made.files)

@@ -11,6 +11,7 @@ from mixlab.launching.outlook import print_outlook
 from mixlab.launching.phase import Listing, states
 from mixlab.launching.result import Result
 from mixlab.launching.sequential import Rounds, SequentialTrials
+from mixlab.messages import say
 from mixlab.options import Options
 from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.search import Search
@@ -78,10 +79,10 @@ def _left_of_study(
         if state[trial.key] is not State.DONE and trial.key in saved:
             note = f" after epoch {saved[trial.key].epochs[-1].number}{note}"
         word = state[trial.key].value
-        console.print(f"{trial.key}  {word:<11}  {trial.name}{note}", markup=False, soft_wrap=True)
+        say(console, f"{trial.key}  {word:<11}  {trial.name}{note}")
     found = [state[trial.key] for trial in trials]
     summary = ", ".join(f"{found.count(word)} {word.value}" for word in ORDER if found.count(word))
-    console.print(f"{len(trials)} trials: {summary}", style="bold")
+    say(console, f"{len(trials)} trials: {summary}", style="bold")
     if study.sequential:
         _print_rounds(phase.rounds, len(due), console)
     for trial in due:
@@ -94,6 +95,6 @@ def _left_of_study(
 def _print_rounds(rounds: Rounds, most: int, console: Console) -> None:
     """Print what is decided so far, and how many trials may follow."""
     for compared, verdict in rounds.verdicts.items():
-        console.print(f"  {cell_name(*compared)}: {verdict}", markup=False, highlight=False)
+        say(console, f"  {cell_name(*compared)}: {verdict}")
     after = f"at most {most} trials are left, the cost of which follows" if most else "no trial is left"
-    console.print(f"Seeds are added one by one to the arms that are not decided: {after}", soft_wrap=True)
+    say(console, f"Seeds are added one by one to the arms that are not decided: {after}")

@@ -12,6 +12,7 @@ from mixlab.launching.outlook import print_outlook
 from mixlab.launching.phase import Phase
 from mixlab.launching.session import Session
 from mixlab.launching.start import Start, results_folder
+from mixlab.messages import say
 from mixlab.spec.state import State
 from mixlab.tracking import mirroring
 from mixlab.tracking.tracker import Tracker
@@ -38,8 +39,8 @@ def run_phase(phase: Phase, start: Start, outlook: Any = None) -> Finished:
         outlook: the module that says, before anything is trained, what the phase can conclude.
     """
     options, console = start.options, start.console
-    say = partial(console.print, style="yellow", markup=False, soft_wrap=True)
-    mirrors = mirroring.opened(options.mirrors, start.name, results_folder(options.storage, start.name), say)
+    folder, warn = results_folder(options.storage, start.name), partial(say, console, style="yellow")
+    mirrors = mirroring.opened(options.mirrors, start.name, folder, warn)
     share = start.share_of(phase.concerned) if not phase.over() else None
     if share is not None and not options.quiet:
         print_outlook(phase.tracked.plan, outlook, console)

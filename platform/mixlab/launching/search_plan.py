@@ -4,6 +4,7 @@ from rich.console import Console
 
 from mixlab.launching.cost import Left
 from mixlab.launching.start import results_folder
+from mixlab.messages import say
 from mixlab.options import Options
 from mixlab.search.states import begun
 from mixlab.search.trial_store import absolute, url_of
@@ -22,19 +23,16 @@ def left_of_search(search: Search, train: CompleteTrainable, options: Options, c
         found = begun(search, cell, train, url)
         words = ", ".join(f"{found.count(state)} {state.value}" for state in State if found.count(state))
         todo = max(0, search.per_cell - sum(state.over for state in found))
-        line = f"{cell.name}: {words or 'nothing tried'}, {todo} of {search.per_cell} left"
-        console.print(line, markup=False, soft_wrap=True)
+        say(console, f"{cell.name}: {words or 'nothing tried'}, {todo} of {search.per_cell} left")
         point = next(space.corners(search.space, train.resolve(search.config(cell, {})).flat))
         left += [Left(search.trial(cell, point, number, train), times=seeds) for number in range(todo)]
     if search.racing:
-        console.print(
+        say(
+            console,
             f"Each trial begins with 1 of {seeds} seeds and gets more only while it may still be the best of its arm: "
             "the cost that follows is the most that there can be",
-            soft_wrap=True,
         )
-    console.print(
-        f"{search.budget} trials by {search.sampler}, stopped early by {search.scheduler}; then "
-        f"{len(search.study.cells())} winners on {len(search.study.seeds)} fresh seeds",
-        style="bold",
-    )
+    trials = f"{search.budget} trials by {search.sampler}, stopped early by {search.scheduler}"
+    winners = f"{len(search.study.cells())} winners on {len(search.study.seeds)} fresh seeds"
+    say(console, f"{trials}; then {winners}", style="bold")
     return left

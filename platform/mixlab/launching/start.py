@@ -19,6 +19,7 @@ from rich.console import Console
 from mixlab import provenance
 from mixlab.cluster.resources import Share
 from mixlab.errors import BadInput
+from mixlab.messages import say
 from mixlab.options import Options
 from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.trial import Trial
@@ -158,7 +159,7 @@ def only_machine(start: Start, name: str, *, neighbours: bool = True) -> context
         return contextlib.nullcontext()
 
     def lost(sentence: str) -> None:
-        console.print(sentence, style="red", markup=False, soft_wrap=True)
+        say(console, sentence, style="red")
         os.kill(os.getpid(), signal.SIGTERM)
 
     return claimed(storage.filesystem, f"{storage.folder}/{name}", lost, neighbours=neighbours)

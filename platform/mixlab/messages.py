@@ -1,0 +1,8 @@
+"""Prints the sentences of a command."""
+
+from rich.console import Console
+
+
+def say(console: Console, text: str, *, style: str | None = None) -> None:
+    """Print a text as it is: no name in it is taken for a style, and only the terminal breaks its lines."""
+    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
