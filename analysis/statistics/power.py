@@ -4,6 +4,7 @@ Letters: S seeds, M comparisons of a study.
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable
 from functools import cache
 
@@ -54,11 +55,8 @@ def seeds_for(effect: float, alpha: float = ALPHA) -> int | None:
 
 
 def _fewest(low: int, high: int, enough: Callable[[int], bool]) -> int:
-    """Return the smallest number above ``low`` that is enough, by bisection; ``high`` is known to be enough."""
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+    """Return the smallest number above ``low`` that is enough; ``high`` is known to be enough."""
+    return low + 1 + bisect_left(range(low + 1, high), True, key=enough)
 
 
 def t_test_power(pairs: int, effect: float, alpha: float) -> float:
