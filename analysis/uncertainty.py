@@ -29,8 +29,8 @@ from analysis.networks.sample_scores import ANCHOR, CONCENTRATION, MIXTURES, OTH
 from mixlab.tracking import store
 from trainables.config import Config
 from trainables.datasets.dataset import BatchSource
-from trainables.datasets.opening import folder_of
-from trainables.datasets.resident import load_cached, subset
+from trainables.datasets.opening import images_of
+from trainables.datasets.resident import subset
 from trainables.seeds import generator
 from trainables.training import device
 
@@ -61,7 +61,7 @@ def show(options: argparse.Namespace) -> int:
         except CheckpointError as error:
             raise ValueError(f"run {options.run!r}: {error}") from None
     config = replace(trained, bad_images="refuse")  # none may be left out, as each has its row
-    images = load_cached(config.dataset, folder_of(config, options.data_root)).train
+    images = images_of(config, options.data_root).train
     if options.images is not None:
         images = subset(images, options.images)
     # In random order, so that an image is not mixed with its neighbours, which may be of its own class.

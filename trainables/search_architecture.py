@@ -85,15 +85,12 @@ class ArchitectureSearch:
             Diverged: the loss is not finite.
         """
         from trainables.darts.search_run import SearchRun
-        from trainables.datasets.opening import folder_of
-        from trainables.datasets.resident import load_cached
+        from trainables.datasets.opening import images_of
         from trainables.hardware import device
 
         settings = settings if isinstance(settings, SearchConfig) else parse(settings)
-        retrained = load_cached(settings.retrained.dataset, folder_of(settings.retrained, data_root))
-        searched = None
-        if settings.known_genotype is None:
-            searched = load_cached(settings.dataset, folder_of(settings, data_root))
+        retrained = images_of(settings.retrained, data_root)
+        searched = images_of(settings, data_root) if settings.known_genotype is None else None
         run = SearchRun(settings, seed, searched, retrained, device())
         if resume_from is not None:
             run.restore(Path(resume_from))

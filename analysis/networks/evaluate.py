@@ -26,8 +26,7 @@ from trainables.backbones.backbone import Network
 from trainables.config import Config, parse
 from trainables.datasets.data_config import on_all_images
 from trainables.datasets.dataset import BatchSource, Images, Splits
-from trainables.datasets.opening import dataset_of, folder_of, open_splits
-from trainables.datasets.resident import load_cached
+from trainables.datasets.opening import dataset_of, images_of, open_splits
 from trainables.hardware import device
 
 MOST_IMAGES = 500  # in a batch
@@ -145,7 +144,7 @@ def as_tested(images: Images, config: Config) -> BatchSource:
 
 def take_images(config: Config, images: int | Sequence[int], data_root: Path) -> Images:
     """Return the test images that :func:`open_images` shows, not yet as a network sees them."""
-    test = load_cached(config.dataset, folder_of(config, data_root)).test
+    test = images_of(config, data_root).test
     total = len(test.labels)
     if isinstance(images, int):
         return test.take(torch.linspace(0, total - 1, min(images, total)).long())

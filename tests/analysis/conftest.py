@@ -220,7 +220,7 @@ def noise(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (40, 3, 32, 32), generator=generator, dtype=torch.uint8)
     split = Split(images, torch.arange(40) % 10)
-    monkeypatch.setattr("analysis.networks.evaluate.load_cached", lambda name, root: Splits(split, split))
+    monkeypatch.setattr("analysis.networks.evaluate.images_of", lambda config, root: Splits(split, split))
 
 
 RESNET8 = {"dataset": "cifar10", "backbone": "resnet8", "epochs": 1, "mixer": "cutmix"}

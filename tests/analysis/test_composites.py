@@ -22,7 +22,7 @@ def made_images(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (60, 3, 32, 32), generator=generator, dtype=torch.uint8)
     split = Split(images, torch.arange(60) % 10)
-    monkeypatch.setattr("analysis.networks.evaluate.load_cached", lambda name, root: Splits(split, split))
+    monkeypatch.setattr("analysis.networks.evaluate.images_of", lambda config, root: Splits(split, split))
 
 
 def test_the_command_draws_every_mixer_and_its_weights_sum_to_one(

@@ -16,7 +16,7 @@ def called(trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any
     study, _, run_ids = trained
     images = torch.randint(0, 256, (41, 3, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     split = Split(images, torch.arange(41) % 10)
-    monkeypatch.setattr(uncertainty, "load_cached", lambda name, root: Splits(split, split))
+    monkeypatch.setattr(uncertainty, "images_of", lambda config, root: Splits(split, split))
     monkeypatch.setattr("analysis.networks.evaluate.MOST_IMAGES", 8)  # the last batch has one image
 
     def call(out: Path, *options: str, run: str = run_ids["+ lam", 0]) -> int:

@@ -44,6 +44,11 @@ def folder_of(config: DataConfig, data_root: Path) -> Path:
     return data_root if config.folder is None else data_root / config.folder
 
 
+def images_of(config: DataConfig, data_root: Path) -> Splits:
+    """Return all images of ``config``'s data set; errors as for ``load_cached``."""
+    return load_cached(config.dataset, folder_of(config, data_root))
+
+
 def prepare(config: DataConfig, data_root: Path) -> None:
     """Verify the data set under ``data_root``, and fetch missing files; it must have ``config``'s number of classes.
 
@@ -52,10 +57,10 @@ def prepare(config: DataConfig, data_root: Path) -> None:
     dataset = DATASETS[config.dataset]
     dataset.prepare(folder_of(config, data_root))
     if config.folder is not None:
-        for images in load_cached(config.dataset, folder_of(config, data_root)):
+        for images in images_of(config, data_root):
             _check_labels(images, dataset_of(config))
     if config.subset.scores is not None:
-        labels = load_cached(config.dataset, folder_of(config, data_root)).train.labels
+        labels = images_of(config, data_root).train.labels
         chosen(config.subset, labels[: config.train_images])
 
 
@@ -63,7 +68,7 @@ def open_dataset(
     config: DataConfig, data_root: Path, device: torch.device | str, *, workers: int | None = None
 ) -> Opened:
     """Return the sources of ``config``, with batches on the device; ``Streamed`` says how many ``workers`` decode."""
-    return open_splits(config, load_cached(config.dataset, folder_of(config, data_root)), device, workers=workers)
+    return open_splits(config, images_of(config, data_root), device, workers=workers)
 
 
 def open_splits(

@@ -134,9 +134,8 @@ class ProposedTrials(Phase):
 
     def after_end(self, runs: TrialRuns) -> None:
         """See ``Phase``: marks the best trial of each arm."""
-        best = {name: self.history.best(name) for name in self.history.cells}
-        trials = (self.history.as_trial(self.history.cells[name], found) for name, found in best.items() if found)
-        runs.mark_best({trial.key for trial in trials})
+        cells = self.history.cells
+        runs.mark_best({self.history.as_trial(cells[name], found).key for name, found in self.winners().items()})
 
     def release(self) -> None:
         """See ``Phase``."""
