@@ -5,6 +5,7 @@ starts; 130 interrupted.
 """
 
 import argparse
+import atexit
 import gc
 import json
 import os
@@ -66,8 +67,8 @@ def main(study: Study | Search, train: Any, argv: Sequence[str] | None = None, *
         sys.stdout.flush()
     except OSError as error:
         result = _output_is_full(error)
-    if "triton" not in sys.modules:  # which would print that its objects are still there
-        gc.freeze()  # for the process's end, where Python looks for garbage several times
+    # As it ends, Python looks for garbage several times. Frozen objects of triton would be listed on the terminal.
+    atexit.register(gc.disable if "triton" in sys.modules else gc.freeze)
     sys.exit(result.exit_code)
 
 
