@@ -47,7 +47,7 @@ def collect(study_file: Path, trainable: object = None) -> Provenance:
     The commit is that of the trainable's repository, else of mixlab's, else of the study's. Sources unknown to git
     count as changes. An image without git names its commit in ``MIXLAB_COMMIT``.
     """
-    module = sys.modules.get(type(trainable).__module__.partition(".")[0])
+    module = sys.modules.get((getattr(trainable, "__module__", None) or "").partition(".")[0])
     files = [Path(file) for file in (getattr(module, "__file__", None), __file__, study_file) if file]
     roots = {file: _repository(file) for file in files}
     known = list(dict.fromkeys(root for root in roots.values() if root is not None))

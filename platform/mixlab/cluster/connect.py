@@ -33,7 +33,8 @@ def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
     Args:
         address: ``local`` starts a cluster that listens on loopback and ends with the block; ``auto``
             finds the one that runs on this machine; ``HOST:PORT`` is the head of any other.
-        travelling: a trainable, or modules; their top packages travel to the workers together with mixlab.
+        travelling: a trainable, or modules; their top packages, or the files of modules that are in no package, travel
+            to the workers together with mixlab.
 
     Raises:
         BadInput: nobody answers.
@@ -42,7 +43,7 @@ def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
     """
     options: dict[str, Any] = {
         "runtime_env": {
-            "py_modules": [str(Path(module.__path__[0])) for module in _modules(travelling)],
+            "py_modules": _sources(travelling),
             # A worker runs each trial in a thread of its own, and glibc keeps an arena for each thread: with one arena
             # for all, a worker that is used again does not grow.
             "env_vars": {"MALLOC_ARENA_MAX": "1"},
@@ -53,6 +54,9 @@ def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
     if address == "local":
         _keep_sockets_short()
         options |= {"num_cpus": cpu_count(), "include_dashboard": False}
+        # What the driver can import, a worker can, such as a file next to a notebook.
+        path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
+        options["runtime_env"]["env_vars"]["PYTHONPATH"] = path
     else:
         _require_answer(address)
     on_sigterm = signal.getsignal(signal.SIGTERM)
@@ -106,11 +110,18 @@ def _end_at_once() -> None:
     os._exit(1)
 
 
-def _modules(travelling: Iterable[object]) -> list[ModuleType]:
-    """Return mixlab and the top-level packages of some objects; an object of a script travels by value instead."""
-    names = [thing.__name__ if isinstance(thing, ModuleType) else type(thing).__module__ for thing in travelling]
-    tops = [importlib.import_module(name.split(".")[0]) for name in names]
-    return [module for module in (sys.modules["mixlab"], *tops) if hasattr(module, "__path__")]
+def _sources(travelling: Iterable[object]) -> list[str]:
+    """Return the folders of mixlab and of the top-level packages of some objects, or the file of one in no package.
+
+    An object of a script or a notebook travels by value instead.
+    """
+    names = [
+        thing.__name__ if isinstance(thing, ModuleType) else getattr(thing, "__module__", None) for thing in travelling
+    ]
+    tops = {name.partition(".")[0] for name in names if name} - {"__main__", *sys.stdlib_module_names}
+    modules = [importlib.import_module(top) for top in sorted(tops)]
+    found = [next(iter(getattr(module, "__path__", [])), getattr(module, "__file__", None)) for module in modules]
+    return [str(Path(sys.modules["mixlab"].__path__[0])), *(str(Path(source)) for source in found if source)]
 
 
 def _require_answer(address: str) -> None:

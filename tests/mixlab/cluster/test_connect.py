@@ -1,12 +1,18 @@
 """Connecting to Ray says one sentence if Ray does not start, or nobody answers."""
 
+import importlib
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 import ray
 
+import mixlab
+import trainables
 from mixlab.cluster import connect
 from mixlab.errors import BadInput, HeadLost
+from trainables import classify
 
 
 @pytest.mark.parametrize(
@@ -31,8 +37,8 @@ def test_what_kills_ray_while_it_starts_is_a_sentence(error: Exception, monkeypa
         raise AssertionError
 
 
-def test_a_worker_has_one_arena_for_the_threads_of_all_its_trials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process with an arena for each thread grew by 20 to 60 MiB a trial."""
+def runtime_env(monkeypatch: pytest.MonkeyPatch, *travelling: object, address: str = "local") -> dict[str, Any]:
+    """Return what Ray is told about the environment of a worker."""
     given: dict[str, Any] = {}
 
     def init(**options: Any) -> None:
@@ -40,6 +46,33 @@ def test_a_worker_has_one_arena_for_the_threads_of_all_its_trials(monkeypatch: p
         raise RuntimeError("enough")
 
     monkeypatch.setattr(ray, "init", init)
-    with pytest.raises(HeadLost), connect.connected("local"):
+    monkeypatch.setattr(connect, "_require_answer", lambda address: None)
+    with pytest.raises((HeadLost, BadInput)), connect.connected(address, *travelling):
         raise AssertionError
-    assert given["runtime_env"]["env_vars"]["MALLOC_ARENA_MAX"] == "1"
+    environment: dict[str, Any] = given["runtime_env"]
+    return environment
+
+
+def test_a_worker_has_one_arena_for_the_threads_of_all_its_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process with an arena for each thread grew by 20 to 60 MiB a trial."""
+    assert runtime_env(monkeypatch)["env_vars"]["MALLOC_ARENA_MAX"] == "1"
+
+
+def test_a_trainable_travels_whatever_it_is_and_wherever_it_was_imported_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file in no package, which a notebook or a script had made importable, was not found by the workers."""
+    file = tmp_path / "a_file_in_no_package.py"
+    file.write_text("class Train:\n    pass\n\n\ndef train():\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module(file.stem)
+    ours = mixlab.__path__[0]
+    for trainable in (module.Train(), module.train, module):
+        environment = runtime_env(monkeypatch, trainable)
+        assert environment["py_modules"] == [ours, str(file)]
+        assert environment["env_vars"]["PYTHONPATH"].split(os.pathsep)[0] == str(tmp_path)
+        environment = runtime_env(monkeypatch, trainable, address="head:6379")  # whose machines have other folders
+        assert environment["py_modules"] == [ours, str(file)]
+        assert "PYTHONPATH" not in environment["env_vars"]
+    assert runtime_env(monkeypatch, classify.train)["py_modules"] == [ours, trainables.__path__[0]]
+    assert runtime_env(monkeypatch, None)["py_modules"] == [ours]
