@@ -32,17 +32,11 @@ FULL = re.compile(
 
 @dataclass(frozen=True)
 class Packing:
-    """The share of a GPU that each trial gets.
+    """The share of a GPU that each trial gets."""
 
-    Args:
-        needed: the MiB of the cell that needs most.
-        free: the MiB of the GPU that has least.
-        cell: the cell that needs most.
-    """
-
-    needed: float
-    free: float
-    cell: str
+    needed: float  # MiB of ``cell``
+    free: float  # MiB of the GPU that has least
+    cell: str  # that needs most
 
     @property
     def count(self) -> int:

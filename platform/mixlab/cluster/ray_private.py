@@ -61,17 +61,11 @@ def head_answers(client: Any, seconds: float) -> bool:
 
 @dataclass(frozen=True)
 class Failure:
-    """The reason why a trial failed.
+    """The reason why a trial failed."""
 
-    Args:
-        text: a traceback, or Ray's account.
-        raised: whether the code raised it; otherwise the process or its machine was lost.
-        process: the node and the number of a process that ended by itself, or was killed there.
-    """
-
-    text: str
-    raised: bool
-    process: tuple[str, int] | None = None
+    text: str  # a traceback, or Ray's account
+    raised: bool  # whether the code raised it; otherwise the process or its machine was lost
+    process: tuple[str, int] | None = None  # the node and number of one that ended by itself, or was killed there
 
     @property
     def explained(self) -> bool:

@@ -30,15 +30,10 @@ MAX_FAILURES = 3
 
 @dataclass(frozen=True)
 class Allotment:
-    """The resources with which trials run.
+    """The resources with which trials run."""
 
-    Args:
-        share: the resources of each trial.
-        launch: a name that no earlier start of the command had.
-    """
-
-    share: Share
-    launch: str
+    share: Share  # of each trial
+    launch: str  # a name that no earlier start of the command had
 
 
 def run(source: Source, listener: Listener, task: Work, allotment: Allotment) -> None:

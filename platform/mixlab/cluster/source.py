@@ -30,19 +30,13 @@ WAIT = Wait.WAIT
 
 @dataclass(frozen=True)
 class End:
-    """The end of a trial.
+    """The end of a trial."""
 
-    Args:
-        state: done, pruned or failed.
-        value: in a search, the objective's last value.
-        error: for a failed trial, a traceback or a sentence.
-        answer: whether it failed by an exception that the trainable documents, which is an answer about the
-            configuration; any other failure is a fault.
-    """
-
-    state: State
-    value: float | None = None
-    error: str = ""
+    state: State  # done, pruned or failed
+    value: float | None = None  # in a search, the objective's last value
+    error: str = ""  # for a failed trial, a traceback or a sentence
+    # Whether it failed by an exception that the trainable documents, which is an answer about the configuration; any
+    # other failure is a fault.
     answer: bool = False
 
 

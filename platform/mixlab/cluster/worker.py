@@ -33,27 +33,16 @@ CONTEXT_BYTES = 800 * 2**20  # a process takes this of a GPU besides its tensors
 
 @dataclass(frozen=True)
 class Work:
-    """Everything that the trials of a phase have in common.
-
-    Args:
-        train: the trainable.
-        storage: where checkpoints go.
-        threads: the number of torch's threads.
-        data_root: the folder of the data sets.
-        objective: in a search, the metric to report as a mean over seeds.
-        checkpoint_every: minutes between two checkpoints; 0 for one after every epoch.
-        files: the content of each file that a trial reads, by its path in the configuration.
-        system_metrics: whether every epoch also reports what the machine did.
-    """
+    """Everything that the trials of a phase have in common."""
 
     train: CompleteTrainable
-    storage: Storage
-    threads: int
+    storage: Storage  # of the checkpoints
+    threads: int  # of torch
     data_root: Path
-    objective: str
-    checkpoint_every: float
-    files: Mapping[str, bytes]
-    system_metrics: bool = False
+    objective: str  # in a search, the metric to report as a mean over seeds
+    checkpoint_every: float  # minutes between two checkpoints; 0 for one after every epoch
+    files: Mapping[str, bytes]  # the content of each file that a trial reads, by its path in the configuration
+    system_metrics: bool = False  # whether every epoch also reports what the machine did
 
 
 def work(config: Mapping[str, Any], *, work: Work) -> None:

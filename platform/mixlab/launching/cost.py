@@ -22,17 +22,11 @@ TIMING = "timing a few training steps of each kind of trial ..."
 
 @dataclass(frozen=True)
 class Left:
-    """A trial that is not done.
-
-    Args:
-        trial: the trial.
-        share: the share of its training that is left, from 0 to 1.
-        times: how often it is run, such as once per seed of a search.
-    """
+    """A trial that is not done."""
 
     trial: Trial
-    share: float = 1.0
-    times: int = 1
+    share: float = 1.0  # of its training that is left, from 0 to 1
+    times: int = 1  # how often it is run, such as once per seed of a search
 
 
 def print_cost(left: Sequence[Left], train: CompleteTrainable, options: Options, console: Console) -> None:

@@ -24,15 +24,10 @@ ASCII = str.maketrans("✓✂✗·–", "+/x.-")  # for a terminal that has thes
 
 @dataclass(frozen=True)
 class Shown:
-    """The metric that is shown.
+    """The metric that is shown."""
 
-    Args:
-        metric: the metric, by which its values are formatted; None if the trainable does not declare it.
-        result: the name of a run's value, such as ``test_top1_median10``.
-    """
-
-    metric: Metric | None
-    result: str
+    metric: Metric | None  # by which its values are formatted; None if the trainable does not declare it
+    result: str  # the name of a run's value, such as ``test_top1_median10``
 
     def text(self, metrics: Mapping[str, float]) -> str:
         """Return the result, or the latest value if there is none yet; empty without either."""

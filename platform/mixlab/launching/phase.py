@@ -84,23 +84,14 @@ def states(trials: Sequence[Trial], recorded: Mapping[str, Recorded], saved: Map
 
 @dataclass(frozen=True)
 class Listing:
-    """Every trial of a study, and what is known of them.
-
-    Args:
-        study: the study.
-        train: the trainable.
-        preset: the name of the preset with which it was started.
-        trials: the trials; up to the budget of seeds, if seeds are added until everything is decided.
-        recorded: MLflow's records, by key.
-        saved: the journal's checkpoints, by key.
-    """
+    """Every trial of a study, and what is known of them."""
 
     study: Study
     train: CompleteTrainable
-    preset: str
-    trials: Sequence[Trial]
-    recorded: Mapping[str, Recorded]
-    saved: Mapping[str, Saved]
+    preset: str  # with which the study was started
+    trials: Sequence[Trial]  # up to the budget of seeds, if seeds are added until everything is decided
+    recorded: Mapping[str, Recorded]  # MLflow's records, by key
+    saved: Mapping[str, Saved]  # the journal's checkpoints, by key
 
 
 class ListedTrials(Phase):

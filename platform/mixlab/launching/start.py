@@ -32,21 +32,13 @@ from mixlab.tracking import store
 
 @dataclass
 class Start:
-    """One start of the command. Use as a context: Ray, once started, runs to its end.
+    """One start of the command. Use as a context: Ray, once started, runs to its end."""
 
-    Args:
-        name: the name of the study.
-        train: the trainable.
-        options: the options of the command.
-        console: where to print messages.
-        study_file: the file that was started, whose code runs.
-    """
-
-    name: str
+    name: str  # of the study
     train: CompleteTrainable
     options: Options
     console: Console
-    study_file: Path
+    study_file: Path  # that was started, whose code runs
     launch: str = field(default_factory=lambda: time.strftime("%Y%m%d-%H%M%S") + f"-{os.getpid()}")
 
     def __post_init__(self) -> None:

@@ -18,17 +18,11 @@ REDUCTION = 4  # for ASHA and Hyperband: one in this many trials continues at ea
 
 @dataclass(frozen=True)
 class Draws:
-    """The randomness of one proposal; a driver that starts again neither repeats its draws nor changes them.
+    """The randomness of one proposal; a driver that starts again neither repeats its draws nor changes them."""
 
-    Args:
-        seed: that of this trial.
-        arm_seed: that of all trials of the arm, for a sampler that follows one sequence.
-        first: how many trials are drawn at random before a model is fitted.
-    """
-
-    seed: int
-    arm_seed: int
-    first: int
+    seed: int  # of this trial
+    arm_seed: int  # of all trials of the arm, for a sampler that follows one sequence
+    first: int  # how many trials are drawn at random before a model is fitted
 
 
 def build_sampler(name: str, study: str, number: int, per_arm: int) -> BaseSampler:

@@ -30,17 +30,11 @@ LOG = logging.getLogger("mixlab")
 
 @dataclass(frozen=True)
 class Driver:
-    """A driver, as its file describes it.
+    """A driver, as its file describes it."""
 
-    Args:
-        name: the name of its process.
-        since: the time of its start by its own clock, in seconds since 1970.
-        at_work: whether it holds the claim, and no longer asks for it.
-    """
-
-    name: str
-    since: float
-    at_work: bool
+    name: str  # of its process
+    since: float  # the time of its start by its own clock, in seconds since 1970
+    at_work: bool  # whether it holds the claim, and no longer asks for it
 
     def alive(self, machine: str, silence: float) -> bool:
         """Return whether it still runs, as seen from a machine, if it has not written for ``silence`` seconds."""

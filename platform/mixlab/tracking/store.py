@@ -43,25 +43,15 @@ class Recorded:
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A run as MLflow holds it.
-
-    Args:
-        run_id: its id.
-        status: MLflow's word: RUNNING, FINISHED, FAILED or KILLED.
-        start_time: milliseconds since 1970.
-        end_time: the same; None while it runs.
-        tags: its tags.
-        params: its parameters, if they were asked for.
-        metrics: the latest value of each metric.
-    """
+    """A run as MLflow holds it."""
 
     run_id: str
-    status: str
-    start_time: int
-    end_time: int | None
+    status: str  # MLflow's: RUNNING, FINISHED, FAILED, KILLED
+    start_time: int  # milliseconds since 1970
+    end_time: int | None  # the same; None while it runs
     tags: Mapping[str, str]
-    params: Mapping[str, str]
-    metrics: Mapping[str, float]
+    params: Mapping[str, str]  # if they were asked for
+    metrics: Mapping[str, float]  # the latest value of each metric
 
 
 def connect(tracking_uri: str, *, make: bool = True, option: str = "--tracking-uri") -> MlflowClient:

@@ -10,21 +10,13 @@ from mixlab.tracking import names
 
 @dataclass(frozen=True)
 class Tracked:
-    """A study or a search as MLflow shows it.
+    """A study or a search as MLflow shows it."""
 
-    Args:
-        name: the name of the experiment.
-        identity: the identity of the plan.
-        plan: the information that the analysis needs.
-        levels: the names of the three levels of runs.
-        cells: the arm of each cell, by the cell's name.
-    """
-
-    name: str
-    identity: str
-    plan: Mapping[str, Any]
-    levels: tuple[str, str, str]
-    cells: Mapping[str, str]
+    name: str  # of the experiment
+    identity: str  # of the plan
+    plan: Mapping[str, Any]  # what the analysis needs
+    levels: tuple[str, str, str]  # the names of the three levels of runs
+    cells: Mapping[str, str]  # the arm of each cell, by the cell's name
 
     def tags(self, level: str, name: str, provenance: Provenance) -> dict[str, str]:
         """Return the tags of a run at ``level`` that is called ``name``."""
