@@ -19,11 +19,7 @@ Result = TypeVar("Result")
 
 
 class Head:
-    """The head of the cluster that this process is connected to.
-
-    Args:
-        address: as the user gave it.
-    """
+    """The head of the cluster that this process is connected to, at the address that the user gave."""
 
     def __init__(self, address: str) -> None:
         self.address = address

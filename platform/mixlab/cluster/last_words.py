@@ -19,12 +19,7 @@ FRAME = re.compile(r'  File "(.*)", line (\d+) in (.*)')
 
 @cache
 def account(node: str, pid: int) -> str:
-    """Return a sentence that says how a process of a node ended, after the stack that it has left, if any.
-
-    Args:
-        node: Ray's id of the node.
-        pid: the number of the process there.
-    """
+    """Return a sentence that says how a process of a node, by Ray's id, ended, after the stack that it left, if any."""
     if node == ray.get_runtime_context().get_node_id():
         return in_words(*_log_of(pid))
     if node not in (there := nodes.alive()):

@@ -78,11 +78,7 @@ def share_of(
 def measure(trials: Sequence[Trial], train: CompleteTrainable, whole: Share, data_root: Path) -> Packing:
     """Measure a trial of every cell on the connected cluster, and the one that needs most on every node with a GPU.
 
-    Args:
-        trials: the trials to run.
-        train: the trainable, whose ``gpu_memory`` is called.
-        whole: the processors of a trial, and one GPU.
-        data_root: the folder of the data sets, where the trials run.
+    It calls the trainable's ``gpu_memory`` with the share ``whole``: the processors of a trial, and one GPU.
 
     Raises:
         BadInput: a trial does not fit, or its memory cannot be measured.

@@ -25,12 +25,7 @@ def prepare_nodes(train: CompleteTrainable, trials: Sequence[Trial], data_root: 
     """Fetch the same to each node of the connected cluster that may run a trial, all at once.
 
     The nodes need it, each under a data root of its own, and this machine does not. A node that joins later fetches it
-    with its first trial.
-
-    Args:
-        trials: the trials that will run.
-        data_root: the folder of the data sets on each node.
-        gpus: whether trials use GPUs.
+    with its first trial. Trials that use ``gpus`` may run only on nodes that have one.
 
     Raises:
         BadInput: something cannot be fetched.

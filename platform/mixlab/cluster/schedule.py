@@ -39,11 +39,7 @@ class Allotment:
 def run(source: Source, listener: Listener, task: Work, allotment: Allotment) -> None:
     """Run the trials of ``source`` on the connected cluster, and return when it has no more.
 
-    Args:
-        source: chooses trials, and stops them early.
-        listener: receives every event, in this process.
-        task: the work of a trial.
-        allotment: the resources of the trials.
+    The listener receives every event, in this process.
 
     Raises:
         BadInput: the source cannot continue with what a trial reports.

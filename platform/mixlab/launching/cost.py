@@ -30,14 +30,7 @@ class Left:
 
 
 def print_cost(left: Sequence[Left], train: CompleteTrainable, options: Options, console: Console) -> None:
-    """Print roughly how long the trials that are ``left`` will take.
-
-    Args:
-        left: the trials that are not done.
-        train: the trainable.
-        options: the options of the command.
-        console: where to print.
-    """
+    """Print roughly how long the trials that are ``left`` will take."""
     kinds = {_kind(each.trial, train): each.trial for each in left}  # one trial of each kind to time
     trials = list(kinds.values())
     if options.address == "local" and options.gpus_per_trial != AUTO:

@@ -14,13 +14,9 @@ from mixlab.uris import sqlite_file
 
 
 def launch(spec: Study | Search, trials: Sequence[Trial], start: Start, report: Any) -> Result:
-    """Train every trial that is not done, write the tables, and return the result.
+    """Train every trial that is not done, make the tables by the module ``report``, and return the result.
 
-    Args:
-        spec: the study or search, checked and configured.
-        trials: those of a study.
-        start: the start of the command.
-        report: the module that makes the tables.
+    The study or search has been checked and configured; ``trials`` are those of a study.
     """
     require_place(start.options)
     folder = results_folder(start.options.storage, spec.name)

@@ -25,11 +25,7 @@ from mixlab.uris import shown
 def launch_search(search: Search, start: Start, folder: Path, report: Any) -> Result:
     """Try the rest of the budget, then train each arm's winner on fresh seeds: only those runs are compared.
 
-    Args:
-        search: the search.
-        start: the start of the command.
-        folder: where tables and logs go.
-        report: the module that makes the tables.
+    The module ``report`` makes the tables; these and logs go to ``folder``.
 
     Raises:
         BadInput: the store of the trials cannot be opened, or something that the search needs is not there.

@@ -22,14 +22,9 @@ from mixlab.uris import shown
 
 
 def launch_study(study: Study, trials: Sequence[Trial], start: Start, folder: Path, report: Any) -> Result:
-    """Train every trial that is not done, write the tables, and return the result.
+    """Train every trial that is not done, make the tables by the module ``report``, and return the result.
 
-    Args:
-        study: the study.
-        trials: all its trials, checked.
-        start: the start of the command.
-        folder: where tables and logs go.
-        report: the module that makes the tables.
+    Tables and logs go to ``folder``.
 
     Raises:
         BadInput: another driver runs the study, or something that it needs is not there.

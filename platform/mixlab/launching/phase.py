@@ -95,12 +95,7 @@ class Listing:
 
 
 class ListedTrials(Phase):
-    """The missing trials of a study.
-
-    Args:
-        listing: the trials of the study.
-        storage: the place of the journal, in words.
-    """
+    """The missing trials of a study; ``storage`` is the place of the journal, in words."""
 
     objective = ""
     keeps_files = True

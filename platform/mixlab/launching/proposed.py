@@ -30,13 +30,7 @@ class ProposedTrials(Phase):
     """The trials that a search's history lets this driver claim.
 
     Each trial ends in Optuna with its true state; Ray's own ``OptunaSearch`` records one that was stopped early as
-    complete, with its last value.
-
-    Args:
-        history: the history of the search.
-        storage: the storage of its checkpoints.
-        preset: the name of the preset with which it was started.
-        race: decides which trials get more seeds, in a search that races.
+    complete, with its last value. In a search that races, ``race`` decides which trials get more seeds.
     """
 
     keeps_files = False

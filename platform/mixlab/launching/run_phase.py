@@ -33,10 +33,7 @@ class Finished:
 def run_phase(phase: Phase, start: Start, outlook: Any = None) -> Finished:
     """Run what is missing of a phase, and bring MLflow up to it.
 
-    Args:
-        phase: what is run.
-        start: the start of the command.
-        outlook: the module that says, before anything is trained, what the phase can conclude.
+    The module ``outlook`` says, before anything is trained, what the phase can conclude.
     """
     options, console = start.options, start.console
     folder, warn = results_folder(options.storage, start.name), partial(say, console, style="yellow")

@@ -96,10 +96,7 @@ def _comparison(trial: Trial) -> Comparison:
 class SequentialTrials(ListedTrials):
     """The trials of a study that are due; ``rows`` are those that have become due so far.
 
-    Args:
-        listing: the trials of the study, up to the budget of seeds.
-        storage: the place of the journal, in words.
-        decide: the rule, ``decide`` of the module that makes the report.
+    The listing has all trials up to the budget of seeds; ``decide`` is that of the module that makes the report.
     """
 
     def __init__(self, listing: Listing, storage: str, decide: Decide) -> None:

@@ -126,10 +126,6 @@ def results_folder(storage: str, study: str, make: bool = True) -> Path:
 def only_driver(folder: Path, start: Start) -> Iterator[None]:
     """Keep other drivers of the study off the storage: they would run the same trials twice.
 
-    Args:
-        folder: where its tables and logs go.
-        start: the start of the command.
-
     Raises:
         BadInput: another driver is at work.
     """
@@ -141,12 +137,9 @@ def only_driver(folder: Path, start: Start) -> Iterator[None]:
 
 
 def only_machine(start: Start, name: str, *, neighbours: bool = True) -> contextlib.AbstractContextManager[None]:
-    """Keep drivers on other machines off a storage behind a URI inside the block.
+    """Keep drivers on other machines off a storage behind a URI inside the block, by a claim of this name.
 
-    Args:
-        start: the start of the command.
-        name: the name of the claim.
-        neighbours: allow others on this machine, which share its files.
+    Others on this machine, which share its files, are allowed as ``neighbours``.
     """
     storage, console = start.storage, start.console
     if isinstance(storage.filesystem, pyarrow.fs.LocalFileSystem):

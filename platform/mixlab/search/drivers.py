@@ -22,8 +22,7 @@ LOG = logging.getLogger("mixlab")
 class Drivers:
     """The drivers of a search, as one of them sees them. Use as a context, in which it is alive to the others.
 
-    Args:
-        study: an Optuna study without trials, which holds the drivers' messages to each other.
+    An Optuna study without trials holds their messages to each other.
     """
 
     def __init__(self, study: optuna.Study) -> None:

@@ -108,11 +108,7 @@ class History:
     ) -> None:
         """End a trial: a complete one with ``value``; a pruned one keeps the last reported value.
 
-        Args:
-            outcome: how it ended.
-            value: its objective.
-            error: why it failed.
-            answer: whether the failure is an answer about the configuration.
+        One that failed has its ``error``, which may be an ``answer`` about the configuration.
         """
         if answer:
             claim.trial_in_optuna.set_user_attr(ANSWER, True)

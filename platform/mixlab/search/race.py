@@ -15,12 +15,7 @@ DIGITS = 12  # of a seed's own result, which is found as a difference of means
 
 
 class Race:
-    """The race within each arm of a search.
-
-    Args:
-        history: the history of the search.
-        rule: says why a configuration gets no more seeds; ``race`` of the module that makes the report.
-    """
+    """The race within each arm of a search; its rule is ``race`` of the module that makes the report."""
 
     def __init__(self, history: History, rule: Rule) -> None:
         self.history = history
@@ -29,9 +24,7 @@ class Race:
     def out(self, claim: Claim, epoch: Epoch, mean: float) -> str:
         """Return why a trial gets no more seeds; empty if it goes on, or is in the midst of a seed.
 
-        Args:
-            epoch: its report, which counts the epochs of all seeds.
-            mean: the objective's mean over the seeds so far.
+        Its report counts the epochs of all seeds, and ``mean`` is that of the objective over the seeds so far.
         """
         trial, seeds = claim.trial, len(claim.trial.seeds)
         over, midst = divmod(epoch.number * seeds, epoch.of)

@@ -55,10 +55,7 @@ class Epoch:
 
 
 def epoch_of(reported: Any) -> Epoch:
-    """Return a report as an ``Epoch``.
-
-    Args:
-        reported: any object with the attributes of an epoch.
+    """Return a report, any object with the attributes of an epoch, as an ``Epoch``.
 
     Raises:
         Refused: a metric is not one real number, of Python, numpy or torch; a metric or word has a name that MLflow

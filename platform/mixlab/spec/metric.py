@@ -127,10 +127,7 @@ def find(metrics: Iterable[Metric], name: str) -> Metric | None:
 
 
 def checked(given: Any) -> tuple[Metric, ...]:
-    """Return the metrics that a trainable declares, each in order.
-
-    Args:
-        given: its metrics, objects with the fields of ``Metric``.
+    """Return the metrics that a trainable declares, objects with the fields of ``Metric``, each in order.
 
     Raises:
         BadInput: one of them is wrong, or two have a name in common, or names that differ in the case of letters

@@ -89,12 +89,9 @@ class Suggesting(Protocol):
 
 
 def suggest(space: Space, config: Mapping[str, Any], trial: Suggesting) -> Point:
-    """Return a value for every key that applies to ``config``; conditions also see the keys that are drawn.
+    """Return a value, proposed by ``trial``, for every key that applies to an arm with this resolved configuration.
 
-    Args:
-        space: the space of the search.
-        config: the resolved configuration of the arm.
-        trial: proposes the values.
+    Conditions also see the keys that are drawn.
     """
     point: Point = {}
     for key in ordered(space):

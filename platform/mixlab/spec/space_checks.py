@@ -12,12 +12,7 @@ MOST_WHOLE = 2**53  # above it the samplers, which compute in floats, would miss
 
 
 def check_conditions(space: Space, config: Mapping[str, Any]) -> None:
-    """Raise ``BadInput`` for a condition that can never hold.
-
-    Args:
-        space: the space of the search.
-        config: the resolved configuration of an arm.
-    """
+    """Raise ``BadInput`` for a condition that can never hold in an arm with this resolved configuration."""
     for key, values in space.items():
         for other, wanted in values.when.items():
             if isinstance(wanted, str) or not isinstance(wanted, tuple | list | set | frozenset) or not wanted:

@@ -9,11 +9,7 @@ from mixlab.spec.trial import Trial
 
 
 def study_plan(study: Study, trials: Sequence[Trial], preset: str, train: CompleteTrainable) -> dict[str, Any]:
-    """Return what the analysis needs to know about the study, ready for JSON.
-
-    Args:
-        preset: the name of the preset with which it was started.
-    """
+    """Return what the analysis needs to know about a study started with this preset, ready for JSON."""
     return {
         "study": study.name,
         "preset": preset,

@@ -28,12 +28,9 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
 def fetch(client: MlflowClient, run_id: str, name: str, folder: Path) -> Path | None:
-    """Return the file of an artifact, where it lies or downloaded into ``folder``; None if the run has none.
+    """Return the file of an artifact such as ``plan.json``, where it lies or downloaded; None if the run has none.
 
-    Args:
-        run_id: the run that has the artifact.
-        name: the name of the artifact, such as ``plan.json``.
-        folder: the folder for a download; it must exist.
+    The ``folder`` for a download must exist.
 
     Raises:
         BadInput: the folder of the run's artifacts is not there.

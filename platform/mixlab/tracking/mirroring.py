@@ -22,12 +22,7 @@ Say = Callable[[str], None]
 
 
 class Mirrors:
-    """Every mirror of a study.
-
-    Args:
-        mirrors: the mirrors, by name.
-        say: prints a sentence about a mirror that is dropped.
-    """
+    """Every mirror of a study, by name; ``say`` prints a sentence about one that is dropped."""
 
     def __init__(self, mirrors: dict[str, Mirror], say: Say) -> None:
         self._lines = [_Line(name, mirror, say) for name, mirror in mirrors.items()]

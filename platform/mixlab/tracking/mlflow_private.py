@@ -19,11 +19,7 @@ Table = type[SqlTag] | type[SqlParam] | type[SqlLatestMetric]
 
 
 class Database:
-    """The database of a client's store, whose faults are raised as MLflow's exceptions.
-
-    Args:
-        store: MLflow's store.
-    """
+    """The database of MLflow's store, whose faults are raised as MLflow's exceptions."""
 
     def __init__(self, store: Any) -> None:
         self._sessions = store.ManagedSessionMaker
@@ -32,11 +28,7 @@ class Database:
         """Yield every run that has the last of ``tags``, the latest first; whether it has the others is not asked.
 
         The last is the one that tells runs apart. To look for another, which thousands have, would take as long as all
-        of those together.
-
-        Args:
-            tags: the tags and their values.
-            params: whether to read the parameters.
+        of those together. Parameters are read only if they are asked for.
         """
         columns = SqlRun.run_uuid, SqlRun.status, SqlRun.start_time, SqlRun.end_time
         order = SqlRun.start_time.desc(), SqlRun.run_uuid

@@ -28,13 +28,7 @@ DRAIN_SECONDS = 60.0
 
 
 class Tracker:
-    """One study or search in MLflow: its run, the runs of its cells, and those of its ``trials``. Writing is queued.
-
-    Args:
-        client: the client of the store.
-        tracked: the study or search to write.
-        provenance: the provenance of the code.
-    """
+    """One study or search in MLflow: its run, the runs of its cells, and those of its ``trials``. Writing is queued."""
 
     def __init__(self, client: MlflowClient, tracked: Tracked, provenance: Provenance) -> None:
         self.client = client
@@ -85,12 +79,7 @@ class Tracker:
         offer(self.client, self.experiment_id, offered)
 
     def close(self, status: str, statuses: Mapping[str, str]) -> None:
-        """End the study's run and the arms' runs.
-
-        Args:
-            status: the status of the study, in MLflow's word.
-            statuses: the status of each arm, by cell.
-        """
+        """End the study's run and the runs of the arms, by cell, with these statuses in MLflow's words."""
         for cell, run_id in self.arm_runs.items():
             self._writer.put(partial(self.client.set_terminated, run_id, statuses[cell]))
         self._writer.put(partial(self.client.set_terminated, self.study_run, status))

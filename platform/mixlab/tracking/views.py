@@ -20,10 +20,7 @@ WIDTHS = {NAME: 280, DESCRIPTION: 360}  # pixels
 def offered(levels: Sequence[str], plan: Mapping[str, Any], key: str) -> dict[str, str]:
     """Return the tags that make the page of an experiment useful: its views, and the purpose of the study.
 
-    Args:
-        levels: the names of the three levels of runs.
-        plan: the plan of a study or a search.
-        key: the key of the plan, as in the tag ``mixlab.plan``.
+    The plan is that of a study or a search, and its key is that in the tag ``mixlab.plan``.
     """
     metric = plan["metric"] if "metric" in plan else plan["objective"]
     columns = [f"metrics.`{metric}`"]

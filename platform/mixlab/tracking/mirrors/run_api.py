@@ -14,13 +14,7 @@ from mixlab.spec.trial import Trial
 
 
 class RunApi:
-    """A mirror by ``init``, ``log`` and ``finish``.
-
-    Args:
-        module: the name of the package.
-        study: the name of the study.
-        options: further arguments of ``init``.
-    """
+    """A mirror by ``init``, ``log`` and ``finish`` of a package; ``options`` are further arguments of ``init``."""
 
     def __init__(self, module: str, study: str, **options: Any) -> None:
         self.init = importlib.import_module(module).init
