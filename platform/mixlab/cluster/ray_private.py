@@ -28,7 +28,6 @@ from ray.exceptions import (
     RpcError,
     WorkerCrashedError,
 )
-from ray.tune.progress_reporter import TrialProgressCallback
 
 from mixlab.errors import Crash
 
@@ -194,15 +193,6 @@ def surviving_losses() -> Iterator[None]:
         yield
     finally:
         RayActorManager._actor_task_failed = usual
-
-
-class Silence(TrialProgressCallback):
-    """Takes the place of what prints for Ray Tune, which at any verbosity names trials that end without a report."""
-
-    def on_trial_result(self, *event: Any, **info: Any) -> None:
-        """See ``tune.Callback``, as for the other events."""
-
-    on_trial_error = on_trial_complete = on_trial_result
 
 
 def plain(text: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
@@ -69,7 +70,7 @@ def run(source: Source, listener: Listener, task: Work, allotment: Allotment) ->
             storage_filesystem=task.storage.filesystem,
             failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
-            callbacks=[_Callbacks(events), ray_private.Silence()],
+            callbacks=[_Callbacks(events), Silence()],
             verbose=0,
             log_to_file=True,
         ),
@@ -200,6 +201,15 @@ class _Callbacks(_Unpickled, tune.Callback):
             epoch = last.number + 1 if last else 1
             account = f"{account}; {trial.num_failures} attempts came no further than epoch {epoch}"
         self.events.failed(_trial_of(trial), account)
+
+
+class Silence(TrialProgressCallback):
+    """Takes the place of what prints for Ray Tune, which at any verbosity names trials that end without a report."""
+
+    def on_trial_result(self, *event: Any, **info: Any) -> None:
+        """See ``tune.Callback``, as for the other events."""
+
+    on_trial_error = on_trial_complete = on_trial_result
 
 
 def _account(failure: ray_private.Failure) -> str:

@@ -26,6 +26,7 @@ from ray.tune.experiment import Trial
 from ray.tune.utils.callback import _create_default_callbacks
 
 from mixlab.cluster import ray_private
+from mixlab.cluster.schedule import Silence
 from tests.pins import pinned
 
 PIN = pinned("ray")
@@ -57,7 +58,7 @@ def test_ray_tune_prints_nothing_of_its_own(
 ) -> None:
     """Of a trial that ends without a report it printed ``Trial ... completed. Last result:``."""
     monkeypatch.setenv("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-    for given, silent in ([], False), ([ray_private.Silence()], True):
+    for given, silent in ([], False), ([Silence()], True):
         trial = Trial("stub", stub=True, trial_id="ends")
         for callback in _create_default_callbacks(given, air_verbosity=None):
             callback.on_trial_complete(1, [trial], trial)
