@@ -35,9 +35,7 @@ def compile_stages(method: nn.Module) -> None:
 def compile_speedup(method: nn.Module, passes: Callable[[], object]) -> float:
     """Return how many times as fast as without compilation the passes of a step are; the method stays as it is.
 
-    Args:
-        method: the method, with stages that are compiled.
-        passes: sends a batch through the method and back; it has been called before.
+    Its stages are compiled, and ``passes``, which sends a batch through it and back, has been called before.
     """
     state = copy.deepcopy(method.state_dict())
     method.train()

@@ -26,12 +26,9 @@ MIXTURES = ("dcutmix", "dmixup")
 
 
 def remix(images: Tensor, rng: Generator, mixture: str = "dcutmix") -> Mixed:
-    """Mix every image with two others; its own share is always a third, and theirs are drawn.
+    """Mix every image with two others by ``dcutmix`` or ``dmixup``; its own share is always a third, theirs are drawn.
 
-    Args:
-        images: (B, C, H, W) in [0, 1], left unchanged.
-        rng: the source of every random draw, on the device of ``images``.
-        mixture: ``dcutmix`` or ``dmixup``.
+    The images (B, C, H, W), in [0, 1], are left unchanged; the generator is on their device.
     """
     size = len(images)
     rest = (1 - ANCHOR) * dirichlet(CONCENTRATION, (size, OTHERS), rng)

@@ -193,12 +193,7 @@ def _keep_to_share(threads: int, gpus: float) -> None:
 
 
 def share_of_tensors(gpus: float, memory: int) -> float:
-    """Return the share of a GPU's memory that the tensors of a trial may take; its context takes the rest.
-
-    Args:
-        gpus: the GPUs that the trial was given.
-        memory: the memory of one GPU, in bytes.
-    """
+    """Return the share of a GPU's memory (bytes) that a trial's tensors may take; its context takes the rest."""
     if not 0 < gpus < 1:
         return 1.0
     return max(gpus - CONTEXT_BYTES / memory, gpus / 2)

@@ -47,12 +47,7 @@ class Ending:
 
 @contextlib.contextmanager
 def noticed(console: Console, storage: str) -> Iterator[Ending]:
-    """Yield a record of how the block ended, filled in after it; every exception stops here once its reason is said.
-
-    Args:
-        console: where to say it.
-        storage: the storage, as the user gave it.
-    """
+    """Yield a record of how the block ended, filled in after it; every exception stops here once its reason is said."""
     ending = Ending()
     try:
         yield ending

@@ -36,13 +36,8 @@ def print_plan(
 ) -> Result:
     """Print the remaining trials, their cost and what they can show, and return it; train and write nothing.
 
-    Args:
-        spec: the study or search.
-        trials: those of the study, or of the study that the search holds.
-        train: the trainable.
-        options: the options of the command.
-        report: the module that makes the tables.
-        console: where to print.
+    The trials are those of the study, or of the study that the search holds; ``report`` is the module that makes the
+    tables.
     """
     require_place(options)
     if isinstance(spec, Search):

@@ -18,15 +18,9 @@ KEPT = (JOURNAL, *names.KEPT_FILES)  # the files that are read from the checkpoi
 
 
 class Session:
-    """Implements ``source.Listener``.
+    """Implements ``source.Listener`` for MLflow's runs, the terminal and the mirrors.
 
-    Args:
-        runs: the runs of the trials in MLflow.
-        storage: the storage of the checkpoints.
-        display: the display on the terminal.
-        mirrors: the other trackers that show the trials.
-        keep_files: whether the files of a finished trial go to MLflow.
-        after_end: called when a trial has ended.
+    With ``keep_files`` the files of a finished trial go to MLflow; ``after_end`` is called when a trial has ended.
     """
 
     def __init__(

@@ -103,10 +103,7 @@ class Start:
 def results_folder(storage: str, study: str, make: bool = True) -> Path:
     """Return where tables and logs go: below the storage, or below ``results`` if the storage is remote.
 
-    Args:
-        storage: a folder or a URI.
-        study: its name.
-        make: also create the folder, and check that the storage can be written.
+    With ``make`` the folder is created, and the storage is checked.
 
     Raises:
         BadInput: it cannot be written.

@@ -25,11 +25,7 @@ def plain(value: Any) -> Any:
 
 
 def configuration(config: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Return a configuration with Python numbers.
-
-    Args:
-        config: a mapping with dotted keys.
-        where: the part that it belongs to, in words.
+    """Return a configuration with Python numbers; ``where`` says in words what it belongs to.
 
     Raises:
         BadInput: it is not a mapping, a key is not text, or JSON cannot hold a value.

@@ -24,12 +24,9 @@ def require_rule(rule: Any, metric: str) -> None:
 
 
 def value(rule: str, values: Sequence[float], best: Callable[[Sequence[float]], float] = max) -> float:
-    """Return the one value that ``rule`` makes of the ``values`` of all epochs.
+    """Return the one value that a rule makes of those of all epochs, of which there is one at least.
 
-    Args:
-        rule: its name.
-        values: the values of the epochs in order, at least one.
-        best: ``max`` or ``min``, by the direction of the metric.
+    By the direction of the metric, ``best`` is ``max`` or ``min``.
     """
     if rule == "last":
         return values[-1]
@@ -40,12 +37,7 @@ def value(rule: str, values: Sequence[float], best: Callable[[Sequence[float]], 
 
 
 def words(rule: str, epochs: int | None = None) -> str:
-    """Return the rule in words, such as ``median of the last 10 epochs``.
-
-    Args:
-        rule: its name.
-        epochs: the number of epochs of the run, if known; a run of 3 has no last 10.
-    """
+    """Return the rule in words, such as ``median of the last 10 epochs``; a run of 3 ``epochs`` has no last 10."""
     if rule == "last":
         return "last epoch"
     window = _window(rule)

@@ -215,9 +215,7 @@ class Study:
     def trials(self, train: Any, done: Collection[str] = ()) -> list[Trial]:
         """Return every trial after a check: cell by cell in the order of the factors and arms, seed by seed.
 
-        Args:
-            train: the trainable.
-            done: the keys of trials that have run; a configuration that has no others is not rehearsed again.
+        A configuration of which all trials are ``done``, by their keys, is not rehearsed again.
 
         Raises:
             BadInput: the study has a part that cannot be run, or two cells are the same run.

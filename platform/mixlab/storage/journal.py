@@ -83,11 +83,9 @@ class Storage:
 
     @contextlib.contextmanager
     def open(self, path: str, names: Sequence[str] | None = None) -> Iterator[Path]:
-        """Yield the folder ``path`` of this storage as a local one, copied only if it lies elsewhere.
+        """Yield the folder of a checkpoint as a local one; if it lies elsewhere, it is copied.
 
-        Args:
-            path: the path of a checkpoint.
-            names: patterns of the wanted files; all by default.
+        Only files whose names fit one of the patterns ``names`` are wanted, by default all.
         """
         if isinstance(self.filesystem, pyarrow.fs.LocalFileSystem):
             yield Path(path)

@@ -35,13 +35,7 @@ Checkpoint = Callable[[], AbstractContextManager[Path]]
 class TrialRuns:
     """The runs of the trials of one study or search. Reading happens at once; writing is queued.
 
-    Args:
-        client: the client of the store.
-        tracked: the study or search.
-        provenance: the provenance of the code.
-        experiment: the id of the experiment.
-        parents: the run of each cell, by the cell's name; it must be there when a trial starts.
-        writer: the queue of writes.
+    The experiment is named by its id. ``parents`` has the run of each cell, by the cell's name, when a trial starts.
     """
 
     def __init__(
