@@ -26,6 +26,7 @@ from mixlab.uris import sqlite_file
 REPORT = "analysis.report"
 KEYS = ("dataset", "epochs", "train_images", "deterministic")  # those that have an option of their own
 FACTORS = {"mixer": "mixers", "backbone": "backbones"}  # and the option that names several values
+OF_SEARCH = ("trials", "sampler", "scheduler", "concurrent", "optuna_storage")  # options that a study does not have
 MODES = {"listing": "--list", "fetch": "--fetch", "dry_run": "--dry-run"}
 
 
@@ -52,7 +53,9 @@ def run(
     Raises:
         BadInput: the study or an option is wrong; one sentence.
     """
-    options = options or Options()
+    options = Options() if options is None else options
+    if not isinstance(options, Options):
+        raise BadInput(f"the options of a run must be an Options, such as Options(quiet=True), got {options!r}")
     options.check()
     require_spec(study)
     console = console or Console(highlight=False)
@@ -128,6 +131,8 @@ def configure(spec: Study | Search, train: CompleteTrainable, options: Options) 
     for mirror in options.mirrors:
         require_known("mirror", mirror, MIRRORS)
     _require_agreement(options)
+    if isinstance(spec, Study) and (given := [name for name in OF_SEARCH if getattr(options, name) is not None]):
+        raise BadInput(f"--{given[0].replace('_', '-')} is an option of a search, and {spec.name!r} is a study")
     if isinstance(spec, Search):
         spec.check_fields()
     search = spec.completed(train) if isinstance(spec, Search) else None

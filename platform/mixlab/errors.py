@@ -36,7 +36,7 @@ def require_known(what: str, name: str, known: Iterable[str]) -> None:
     if name in known:
         return
     near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(map(repr, known))}"
     raise BadInput(f"unknown {what} {name!r}; {hint}")
 
 

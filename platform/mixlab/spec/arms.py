@@ -51,7 +51,7 @@ def _require_comparisons(arms: Sequence[Arm]) -> None:
     against = {arm.name: arm.against for arm in arms}
     for name, other in against.items():
         if other is not None:
-            require_known(f"arm that {name!r} is compared with,", other, against)
+            require_known(f"arm in 'against' of the arm {name!r}:", other, against)
     if arms[0].against is not None:
         raise BadInput(f"the baseline {arms[0].name!r} is compared with nothing, got {arms[0].against!r}")
     for name, other in against.items():

@@ -177,6 +177,8 @@ def test_hard_names_are_names() -> None:
         (Options(arms=["c"]), ["'c'"]),
         (Options(arms=[]), ["--arms", "at least one"]),
         (Options(mirrors=["wandbb"]), ["'wandbb'", "'wandb'"]),
+        (Options(trials=5), ["--trials", "'toy' is a study"]),
+        (Options(optuna_storage="sqlite:///x"), ["--optuna-storage", "'toy' is a study"]),
         (Options(changes={"lr%": 1}), ["--set", "'lr%'"]),
         (Options(changes={5: 1}), ["--set", "5", "text"]),  # type: ignore[dict-item]
     ],
@@ -222,6 +224,9 @@ def test_options_take_paths_and_whole_numbers_for_numbers() -> None:
 def test_a_class_is_no_trainable_and_a_mapping_is_no_study() -> None:
     with pytest.raises(BadInput, match="a class: give an object of it"):
         complete(Toy)
+    for options in ({"quiet": True}, "quick", Options):
+        with pytest.raises(BadInput, match=r"the options of a run must be an Options, such as Options\(quiet=True\)"):
+            run(STUDY, Toy(), options)  # type: ignore[arg-type]
     with pytest.raises(BadInput, match=r"must be a Study or a Search, got \{'name': 'x'\}"):
         run({"name": "x"}, Toy())  # type: ignore[arg-type]
 
