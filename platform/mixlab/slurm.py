@@ -64,11 +64,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def script(options: argparse.Namespace) -> str:
-    """Return the batch script.
-
-    Raises:
-        BadInput: a study does not exist.
-    """
+    """Return the batch script; ``BadInput`` if a study does not exist."""
     studies = options.studies.split(",")
     for name in studies:
         installation.study_file(name)

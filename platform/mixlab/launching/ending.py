@@ -32,11 +32,7 @@ class Ending:
         return self.interrupted or self.lost or self.fault is not None
 
     def code(self, console: Console) -> int:
-        """Return the exit code of work that ended early.
-
-        Raises:
-            BadInput: that is what ended it.
-        """
+        """Return the exit code of work that ended early; raise the ``BadInput`` that ended it, if one did."""
         if isinstance(self.fault, BadInput):
             raise self.fault
         if self.interrupted:

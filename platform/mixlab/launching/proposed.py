@@ -63,11 +63,7 @@ class ProposedTrials(Phase):
         return Job(claim.trial, self.storage.newest().get(claim.trial.key) if claim.again else None)
 
     def reported(self, trial: Trial, epoch: Epoch, fresh: bool = True) -> End | None:
-        """See ``Source``.
-
-        Raises:
-            BadInput: the objective is not among the reported metrics.
-        """
+        """See ``Source``; ``BadInput`` where the objective is not among the reported metrics."""
         claim = self.claims[trial.key]
         if self.objective not in epoch.metrics:
             reported = ", ".join(sorted(epoch.metrics))

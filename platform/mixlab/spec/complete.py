@@ -87,11 +87,7 @@ class CompleteTrainable:
         return find(self.metrics, name)
 
     def resolve(self, config: Config) -> Configuration:
-        """Return the whole configuration; each is resolved and checked once.
-
-        Raises:
-            BadInput: the trainable refuses it, in one sentence.
-        """
+        """Return the whole configuration, resolved and checked once; ``BadInput`` if the trainable refuses it."""
         found, key = self.read(config), json.dumps(dict(config), sort_keys=True)
         if key not in self._checked and hasattr(self.train, "check"):
             with refused(f"check of the trainable fails for {dict(config)}"):
@@ -124,11 +120,7 @@ class CompleteTrainable:
         return found if self.numbers == 1 else {**found, "numbers": self.numbers}
 
     def contents(self, flat: Config) -> dict[str, str]:
-        """Return the SHA-256 of each file that the configuration names, by its key.
-
-        Raises:
-            BadInput: there is no such file.
-        """
+        """Return the SHA-256 of each file that the configuration names, by its key; ``BadInput`` if one is missing."""
         found = {}
         for key in self.files:
             if flat.get(key) is None:

@@ -17,11 +17,7 @@ WORDS_AT_ONCE = 100  # of parameters, and of tags
 
 
 def open_experiment(client: MlflowClient, name: str) -> str:
-    """Return the id of the experiment ``name``, which is created if it is not there.
-
-    Raises:
-        BadInput: it is deleted.
-    """
+    """Return the id of the experiment ``name``, created if it is not there; ``BadInput`` if it is deleted."""
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         return _new_experiment(client, name)

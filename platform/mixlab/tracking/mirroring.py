@@ -96,11 +96,7 @@ class _Line:
 
 
 def opened(names: Sequence[str], study: str, folder: Path, say: Say) -> Mirrors:
-    """Return the mirrors of these names.
-
-    Raises:
-        BadInput: there is no such mirror, or its package is not installed.
-    """
+    """Return the mirrors of these names; ``BadInput`` if there is none of a name, or its package is not installed."""
     mirrors: dict[str, Mirror] = {}
     for name in names:
         require_known("mirror", name, MIRRORS)

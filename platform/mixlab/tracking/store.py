@@ -114,11 +114,7 @@ def _require_uri(uri: str, file: Path | None, option: str) -> None:
 
 
 def experiment_id(client: MlflowClient, study: str) -> str:
-    """Return the id of the experiment of a study.
-
-    Raises:
-        BadInput: there is none; the sentence names the most similar one.
-    """
+    """Return the id of the experiment of a study; ``BadInput``, which names the nearest, if there is none."""
     experiment = patiently(lambda: client.get_experiment_by_name(study))
     if experiment is not None:
         return str(experiment.experiment_id)
