@@ -94,6 +94,10 @@ def notes(level: LevelTable) -> list[str]:
     for state in (State.RUNNING, State.INTERRUPTED, State.PENDING):
         if cells := _seeds_by_arm((arm, seed) for status, arm, seed, _ in planned if status == state.value):
             lines.append(f"{state.value.capitalize()}: {cells}.")
+    unfinished = runs["status"].isin([State.RUNNING.value, State.INTERRUPTED.value, State.PENDING.value])
+    if unfinished.any() and not level.family.budget:
+        early = "p and the verdict hold once all are; to stop because of what they show in between claims too much"
+        lines.append(f"Not every seed is done yet: {early}.")
     lines += published_rules(level)
     silent = finished[~np.isfinite(finished[metric_column(finished, level.metric)].astype(float))]
     if len(silent):
