@@ -151,7 +151,8 @@ def configure(spec: Study | Search, train: CompleteTrainable, options: Options) 
         require_known("end of --until", options.until, [DECIDED])
         study, seeds = replace(study, sequential=True), BUDGET if options.seeds is None else options.seeds
     if seeds is not None:
-        study = study.with_seeds(range(_count(seeds)))
+        whose = "--seeds" if seeds is options.seeds else f"seeds of the preset {options.preset!r}"
+        study = study.with_seeds(range(_count(seeds, whose)))
     chosen = {key: getattr(options, name) for key, name in FACTORS.items()}
     for factor, labels in chosen.items():
         if labels is not None:
@@ -188,11 +189,11 @@ def _preset(study: Study, train: CompleteTrainable, name: str) -> dict[str, Any]
     return {**border.configuration(presets[name], f"the preset {name!r}"), **study.presets.get(name, {})}
 
 
-def _count(seeds: int) -> int:
-    border.require_count("--seeds", seeds)
+def _count(seeds: int, whose: str) -> int:
+    border.require_count(whose, seeds)
     if seeds > border.MOST_SEEDS:
         raise BadInput(
-            f"--seeds is how many seeds each arm runs, at most {border.MOST_SEEDS}, got {seeds}; "
+            f"{whose} is how many seeds each arm runs, at most {border.MOST_SEEDS}, got {seeds}; "
             f"the seed {seeds} alone is written seeds=({seeds},) in the study"
         )
     return seeds

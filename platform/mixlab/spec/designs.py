@@ -1,9 +1,11 @@
 """Designs: they make the arms of a study from its terms, each a name and the keys that it changes."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from mixlab.errors import BadInput
+from mixlab.spec import border
 from mixlab.spec.arms import Arm
 
 Term = tuple[str, Mapping[str, Any]]
@@ -11,11 +13,12 @@ Term = tuple[str, Mapping[str, Any]]
 
 def add_one_in(terms: Sequence[Term], baseline: str = "baseline") -> tuple[Arm, ...]:
     """Return the baseline, which changes nothing, and an arm ``+ TERM`` for each term by itself."""
-    return (Arm(baseline, {}), *(Arm(f"+ {name}", changes) for name, changes in terms))
+    return (Arm(baseline, {}), *(Arm(f"+ {name}", changes) for name, changes in _checked(terms)))
 
 
 def leave_one_out(terms: Sequence[Term], baseline: str = "full") -> tuple[Arm, ...]:
     """Return the baseline, which has every term, and an arm ``- TERM`` without each of them."""
+    terms = _checked(terms)
     without = (Arm(f"- {name}", _all(term for term in terms if term[0] != name)) for name, _ in terms)
     return (Arm(baseline, _all(terms)), *without)
 
@@ -26,13 +29,24 @@ def factorial(terms: Sequence[Term], baseline: str = "baseline") -> tuple[Arm, .
     Each arm records for every term whether it is on (1) or off (-1), from which the analysis estimates the effect of
     each term and their interactions.
     """
-    arms = []
+    arms, terms = [], _checked(terms)
     for on in sorted(itertools.product((True, False), repeat=len(terms)), key=sum):
         chosen = [term for term, wanted in zip(terms, on, strict=True) if wanted]
         signs = {name: 1 if wanted else -1 for (name, _), wanted in zip(terms, on, strict=True)}
         name = " + ".join(name for name, _ in chosen)
         arms.append(Arm(f"+ {name}" if name else baseline, _all(chosen), signs=signs))
     return tuple(arms)
+
+
+def _checked(terms: Any) -> list[Term]:
+    """Return ``terms``, which may also be a mapping from names to changes; ``BadInput`` for what is no term."""
+    found = list(terms.items() if isinstance(terms, Mapping) else terms if isinstance(terms, Iterable) else [terms])
+    for term in found:
+        if not isinstance(term, Sequence) or len(term) != 2 or not isinstance(term[1], Mapping):
+            raise BadInput(f'a term is a name and what it changes, such as ("l_s", {{"penalty": 0.1}}), got {term!r}')
+        border.require_name("a term", term[0])
+    border.require_different("two terms of a design", [name for name, _ in found])
+    return found
 
 
 def _all(terms: Any) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The factors of a study: by the key that each varies, its levels."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mixlab.errors import BadInput
@@ -25,6 +25,9 @@ def require_factors(factors: Any) -> None:
                 border.require_name(f"a level of {factor!r}", label)
                 border.configuration(level, f"the level {label!r} of {factor!r}")
         names = list(given) if isinstance(given, Mapping) else given
+        if isinstance(names, Sequence) and not isinstance(names, str):
+            for label in map(str, names):
+                border.require_name(f"a level of {factor!r}", label)
         example = f'("{names}",)' if isinstance(names, str) else "(0.1, 0.2)"
         border.require_sequence(f"the levels of the factor {factor!r}", names, example)
         border.require_different(f"two levels of the factor {factor!r}", map(str, names))

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixlab import Arm, Float, Metric, Options, Search, Study
+from mixlab import Arm, Float, Metric, Options, Search, Study, add_one_in, factorial, leave_one_out
 from mixlab.api import configure, run
 from mixlab.errors import BadInput
 from mixlab.spec.complete import complete
@@ -63,6 +63,7 @@ STUDY = Study(name="toy", base={"lr": 0.1}, arms=(Arm("a", {}), Arm("b", {"lr": 
         ({"arms": (Arm("a", {}, against="b"), Arm("b", {"lr": 1}))}, ["'a'", "'b'", "baseline"]),
         ({"factors": {"mixer": "cutmix"}}, ["'cutmix'", '("cutmix",)']),
         ({"factors": {"mixer": ()}}, ["mixer", "at least 1"]),
+        ({"factors": {"mixer": ("", "cutmix")}}, ["mixer", "''", "a name in text"]),
         ({"factors": {"mixer": {}}}, ["mixer", "at least 1"]),
         ({"factors": {"mixer": (0.1, "0.1")}}, ["mixer", "'0.1'"]),
         ({"factors": ("mixer",)}, ["('mixer',)", "mapping"]),
@@ -219,6 +220,26 @@ def test_options_take_paths_and_whole_numbers_for_numbers() -> None:
     options = Options(storage=Path("x"), data_root=Path("d"), cpus_per_trial=2, gpus_per_trial=1)  # type: ignore[arg-type]
     options.check()
     assert (options.storage, options.data_root) == ("x", "d")
+
+
+def test_too_many_seeds_of_a_preset_are_not_blamed_on_an_option() -> None:
+    study = replace(STUDY, presets={"smoke": {"seeds": 5000}})
+    with pytest.raises(BadInput, match=r"^seeds of the preset 'smoke' is how many seeds each arm runs, at most 1000"):
+        configure(study, TRAIN, Options(preset="smoke"))
+
+
+@pytest.mark.parametrize("design", [add_one_in, leave_one_out, factorial])
+def test_the_terms_of_a_design_are_checked(design: Any) -> None:
+    assert design({"x": {"lr": 1}, "y": {"b": 2}}) == design((("x", {"lr": 1}), ("y", {"b": 2})))
+    for terms, part in [
+        (("x", {"lr": 1}), "'x'"),
+        ((("x", "lr"),), r"\('x', 'lr'\)"),
+        (5, "5"),
+        (((5, {}),), "a name in text, got 5"),
+        ((("x", {}), ("x", {"lr": 1})), "the same name 'x'"),
+    ]:
+        with pytest.raises(BadInput, match=part):
+            design(terms)
 
 
 def test_a_class_is_no_trainable_and_a_mapping_is_no_study() -> None:
