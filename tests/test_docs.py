@@ -154,6 +154,8 @@ def test_the_trainable_declares_reports_and_goes_on_from_a_checkpoint(tmp_path: 
     assert len(study.arms) * len(study.seeds) == 12
     with pytest.raises(ValueError, match="rate must be between 0 and 1, got 2"):
         ridge.resolve({"rate": 2})
+    with pytest.raises(ValueError, match="unknown option 'penalti'; there are steps, rate, penalty"):
+        ridge.resolve({"penalti": 0.1})
 
     def errors(resume_from: Path | None = None, keep: int = 0) -> list[float]:
         found: list[float] = []
