@@ -19,7 +19,7 @@ from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput, root_cause
 from mixlab.tracking import names
-from mixlab.tracking.mlflow_private import database_of
+from mixlab.tracking.mlflow_private import database_of, make_database
 from mixlab.uris import shown, sqlite_file
 
 ANSWER_SECONDS = 20.0
@@ -76,6 +76,8 @@ def connect(tracking_uri: str, *, make: bool = True, option: str = "--tracking-u
     def ask() -> None:
         try:
             with _only_maker(file if make else None):
+                if file is not None and not file.exists():
+                    make_database(tracking_uri)
                 asked = MlflowClient(tracking_uri)
                 asked.search_experiments(max_results=1)
             client.append(asked)
