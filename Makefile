@@ -7,9 +7,9 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 CIFAR10 := $(BIN)/python -c "from pathlib import Path; from trainables.datasets import DATASETS; DATASETS['cifar10'].prepare(Path('data'))"
 
-LONGEST := tests/mixlab/test_slurm.py tests/mixlab/test_losses.py tests/mixlab/test_search_disturbed.py \
-    tests/mixlab/test_outages.py tests/studies/test_killed.py tests/docker/test_topology.py \
-    tests/mixlab/cluster/test_several_gpus.py
+LONGEST := tests/studies/test_every_study.py tests/mixlab/test_slurm.py tests/mixlab/test_losses.py \
+    tests/mixlab/test_search_disturbed.py tests/mixlab/test_outages.py tests/studies/test_killed.py \
+    tests/docker/test_topology.py tests/mixlab/cluster/test_several_gpus.py
 
 # Each file is compiled once for all processes, also where the environment says otherwise.
 FAST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal

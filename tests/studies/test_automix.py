@@ -1,13 +1,11 @@
-"""The studies of AutoMix are the tables of its paper, and each of their networks and mixers takes a step."""
+"""The studies of AutoMix are the tables of its paper."""
 
 import re
-from pathlib import Path
 
 import pytest
 
 from analysis.records.published import matching
 from tests.studies.cells import FOLDER, cells, load, trials
-from tests.studies.steps import require_dry_run, take_steps
 from trainables.recipes import recipe_of
 
 # studies: how many cells they have, and how many of them have a published number in their header
@@ -97,14 +95,3 @@ def test_a_level_that_changes_the_network_changes_to_its_recipe() -> None:
     assert (found["resnext50 · cutmix"]["weight_decay"], found["resnext50 · none"]["weight_decay"]) == (5e-4, 1e-4)
     assert found["resnet18 · none"]["min_lr"] == 0.0
     assert found["resnet18 · automix"]["min_lr"] == 0.05
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", AUTOMIX)
-def test_dry_run(name: str, tmp_path: Path, tracking_uri: str, capsys: pytest.CaptureFixture[str]) -> None:
-    require_dry_run(name, tmp_path, tracking_uri, capsys)
-
-
-@pytest.mark.slow
-def test_one_step_with_every_network_and_mixer(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert take_steps(AUTOMIX, monkeypatch) > 15

@@ -1,4 +1,4 @@
-"""The studies of K-image mixing are its tables, and each of their networks and mixers takes a step."""
+"""The studies of K-image mixing are its tables."""
 
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from mixlab.cli import parse as parse_options
 from mixlab.errors import BadInput
 from mixlab.spec.complete import complete
 from tests.studies.cells import FOLDER, cells, load, trials
-from tests.studies.steps import require_dry_run, take_steps
 from trainables import search_architecture
 from trainables.classify import train
 
@@ -90,17 +89,6 @@ def test_a_short_preset_is_small_and_on_cifar10(name: str, preset: str) -> None:
         assert (config["backbone"], config["dataset"], config["augment.lighting"]) == ("resnet8", "cifar10", 0.0)
         assert config["epochs"] <= 3
     assert not any(published_number(config, "test_top1_error") for config in found.values())
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", KIMAGE)
-def test_dry_run(name: str, tmp_path: Path, tracking_uri: str, capsys: pytest.CaptureFixture[str]) -> None:
-    require_dry_run(name, tmp_path, tracking_uri, capsys)
-
-
-@pytest.mark.slow
-def test_one_step_with_every_network_and_mixer(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert take_steps(KIMAGE, monkeypatch) == 9
 
 
 def test_every_study_is_here() -> None:

@@ -1,4 +1,4 @@
-"""Every study is the table that it names, and each of their networks and mixers takes a step."""
+"""Every study is the table that it names."""
 
 import time
 from pathlib import Path
@@ -9,8 +9,7 @@ from analysis.records.published import sumix_terms
 from mixlab.spec.complete import complete
 from mixlab.spec.study_plan import study_plan
 from tests.studies.cells import FOLDER, cells, load, published, trials
-from tests.studies.steps import require_dry_run, take_steps
-from tests.studies.test_sumix import SUMIX
+from tests.studies.steps import require_dry_run
 from trainables import cost
 from trainables.classify import train
 
@@ -126,14 +125,3 @@ def test_a_dry_run_of_table_6_takes_little_more_than_what_it_imports(
     start = time.process_time()
     require_dry_run("ablation_cifar100", tmp_path, tracking_uri, capsys, "paper")
     assert time.process_time() - start < 5
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [*TABLES, *SUMIX])
-def test_dry_run(name: str, tmp_path: Path, tracking_uri: str, capsys: pytest.CaptureFixture[str]) -> None:
-    require_dry_run(name, tmp_path, tracking_uri, capsys)
-
-
-@pytest.mark.slow
-def test_one_step_with_every_network_and_mixer(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert take_steps((*TABLES, *SUMIX), monkeypatch) == 8
