@@ -203,13 +203,28 @@ def annotations(kind: Any) -> Mapping[str, Any]:
     return typing.get_type_hints(kind, include_extras=True)
 
 
+# What a value must be, by pydantic's name of the error, where its own words do not fit behind "must be".
+WORDS = {
+    **dict.fromkeys(("int_type", "int_from_float", "int_parsing"), "a whole number"),
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "tuple_type": "a list",
+    "missing": "a list of more values",
+    "too_long": "a list of at most {max_length} values",
+    "too_short": "a list of at least {min_length} values",
+}
+
+
 def checked(key: str, value: Any, kind: Any) -> Any:
     """Return ``value`` as ``kind``; an int where a float is wanted becomes one, nothing else is converted."""
     value = tuple(value) if isinstance(value, list) else value  # JSON has no tuples
     try:
         return _strict(kind).validate_python(value)
     except ValidationError as error:
-        wanted = error.errors()[0]["msg"].removeprefix("Input should be ").replace("valid ", "")
+        first = error.errors()[0]
+        wanted = WORDS.get(first["type"]) or first["msg"].removeprefix("Input should be ").replace("a valid ", "a ")
+        wanted = wanted.format(**first.get("ctx", {}))
         raise ValueError(f"{key} must be {wanted}, got {value!r}") from None
 
 

@@ -9,8 +9,9 @@ def require_known(what: str, name: str, known: Iterable[str]) -> None:
     known = list(known)
     if name in known:
         return
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+    lower = {each.casefold(): each for each in reversed(known)}
+    near = [lower[each] for each in difflib.get_close_matches(str(name).casefold(), lower, n=1, cutoff=0.5)]
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(map(repr, known))}"
     raise ValueError(f"unknown {what} {name!r}; {hint}")
 
 
