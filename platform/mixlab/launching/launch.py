@@ -23,7 +23,7 @@ def launch(spec: Study | Search, trials: Sequence[Trial], start: Start, report: 
     with undisturbed(folder / "mixlab.log"), start:
         database = sqlite_file(start.options.tracking_uri)
         if database is not None and not database.exists():
-            start.connect()  # nothing is done yet, and MLflow takes seconds to make its database
+            start.connect()  # nothing is done yet, and MLflow takes a second to make its database
         if isinstance(spec, Study):
             return launch_study(spec, trials, start, folder, report)
         from mixlab.launching.launch_search import launch_search  # it imports Optuna

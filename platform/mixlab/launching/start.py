@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +62,6 @@ class Start:
 
             connection = connect.connected(self.options.address, self.train.train)
             self._connecting = self._thread.submit(self._stack.enter_context, connection)
-            self._thread.submit(import_module, "mixlab.cluster.schedule")  # Ray Tune, while others wait for the disk
         return self._connecting
 
     def release(self) -> None:
