@@ -27,6 +27,8 @@ from mixlab.spec.trial import Trial
 from mixlab.tracking import names, store
 from tests.toy import SEARCH, STUDIES, Toy, score
 
+STUDY = STUDIES["sequential"]()
+SMALL = replace(STUDY, arms=STUDY.arms[:2], seeds=range(1))
 Turn = Callable[[Listener, Trial, int], object]  # called as a trial begins, with the number of those before it
 
 
@@ -89,13 +91,12 @@ def raising(error: BaseException, after: int) -> Turn:
 def test_whatever_ends_the_schedule_is_said_and_leaves_no_run_running(
     launch: Any, tracking_uri: str, error: BaseException, code: int, said: str
 ) -> None:
-    study = STUDIES["sequential"]()
-    found = launch(study, raising(error, after=2))
+    found = launch(STUDY, raising(error, after=2))
     assert found[0] == code
     assert said in found[1]
     assert "Traceback" not in found[1]
     client = MlflowClient(tracking_uri)
-    (experiment,) = (each.experiment_id for each in client.search_experiments() if each.name == study.name)
+    (experiment,) = (each.experiment_id for each in client.search_experiments() if each.name == STUDY.name)
     levels: dict[str, list[str]] = {}
     for each in client.search_runs([experiment]):
         levels.setdefault(each.data.tags["mixlab.level"], []).append(each.info.status)
@@ -114,7 +115,7 @@ def test_a_write_that_mlflow_refuses_is_exit_1_and_the_table_is_made_all_the_sam
             assert listener.runs._writer.drain(20)
             MlflowClient(tracking_uri).delete_run(listener.runs.run_ids[trial.key])
 
-    code, said = launch(STUDIES["sequential"](), delete_the_run)
+    code, said = launch(SMALL, delete_the_run)
     assert code == 1
     assert "MLflow refused a write: " in said
     assert "Table and plots, in " in said
@@ -123,7 +124,7 @@ def test_a_write_that_mlflow_refuses_is_exit_1_and_the_table_is_made_all_the_sam
 def test_a_table_that_mlflow_lacks_is_exit_1_and_is_made_all_the_same(
     launch: Any, tracking_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study, client, make = STUDIES["sequential"](), MlflowClient(tracking_uri), report.report
+    client, make = MlflowClient(tracking_uri), report.report
 
     def and_delete_the_study_s_run(uri: str, name: str, *rest: Any) -> report.StudyReport:
         made = make(uri, name, *rest)
@@ -133,7 +134,7 @@ def test_a_table_that_mlflow_lacks_is_exit_1_and_is_made_all_the_same(
         return made
 
     monkeypatch.setattr(report, "report", and_delete_the_study_s_run)
-    code, said = launch(study)
+    code, said = launch(SMALL)
     assert code == 1
     assert "MLflow refused a write: " in said
     assert "Table and plots, in " in said
@@ -146,7 +147,7 @@ def test_a_store_that_is_gone_when_the_table_is_made_is_exit_1_in_one_sentence(
         raise BadInput("no MLflow store answers at --tracking-uri 'http://127.0.0.1:1'")
 
     monkeypatch.setattr(report, "report", away)
-    code, said = launch(STUDIES["sequential"]())
+    code, said = launch(SMALL)
     assert code == 1
     assert "no table: no MLflow store answers" in said
 
@@ -157,7 +158,7 @@ def test_a_search_of_which_a_quarter_failed_is_exit_1(launch: Any, failures: int
         fails = isinstance(trial, SearchTrial) and number < failures
         return End(State.FAILED, error="RuntimeError: CUDA error") if fails else None
 
-    short = SEARCH.study.with_base(epochs=2)
+    short = replace(SEARCH.study.with_base(epochs=1), seeds=range(1))
     search = replace(SEARCH, study=short, budget=6, scheduler="none", sampler="random")
     found = launch(search, fail)
     assert found[0] == code, found[1]
@@ -167,8 +168,7 @@ def test_a_search_of_which_a_quarter_failed_is_exit_1(launch: Any, failures: int
 def test_a_terminal_of_ascii_gets_the_whole_table_and_the_files_have_every_letter(
     launch: Any, tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study = STUDIES["sequential"]()
-    study = replace(study, arms=(study.arms[0], replace(study.arms[1], name="Größe λ ≤ ½")))
+    study = replace(STUDY, arms=(STUDY.arms[0], replace(STUDY.arms[1], name="Größe λ ≤ ½")))
     screen = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", screen)
     monkeypatch.setattr(schedule, "run", in_this_process(lambda *_: None))
@@ -197,7 +197,7 @@ def test_a_driver_whose_turn_it_is_not_says_once_why_it_waits(monkeypatch: pytes
 
 def test_a_dry_run_sees_what_is_done_in_a_database_with_a_query_string(launch: Any, tracking_uri: str) -> None:
     uri = f"{tracking_uri}?timeout=60"
-    assert launch(STUDIES["sequential"](), tracking_uri=uri)[0] == 0
-    code, said = launch(STUDIES["sequential"](), tracking_uri=uri, dry_run=True)
+    assert launch(SMALL, tracking_uri=uri)[0] == 0
+    code, said = launch(SMALL, tracking_uri=uri, dry_run=True)
     assert code == 0
-    assert "6 trials: 6 done" in said
+    assert "2 trials: 2 done" in said
