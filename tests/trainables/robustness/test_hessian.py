@@ -102,13 +102,13 @@ def test_the_product_is_that_with_the_exact_hessian_and_leaves_the_network_alone
 def test_the_leading_directions_and_the_trace_of_a_network_are_those_of_its_exact_hessian(exact: Tensor) -> None:
     net, rng = network(), Generator().manual_seed(4)
     product = partial(hessian_product, net, data(), 7)
-    pairs = leading_eigenpairs(product, lambda: gaussian_direction(net, rng), iterations=400, tolerance=1e-12)
+    pairs = leading_eigenpairs(product, lambda: gaussian_direction(net, rng), iterations=400, tolerance=1e-9)
     by_size = torch.linalg.eigvalsh(exact)
     by_size = by_size[by_size.abs().argsort(descending=True)]
     assert [pair.value for pair in pairs] == pytest.approx(by_size[:2].tolist(), rel=1e-4)
-    trace, error = hutchinson_trace(product, pairs[0].direction, rng, 200)
+    trace, error = hutchinson_trace(product, pairs[0].direction, rng, 100)
     off_diagonal = exact - torch.diag(exact.diagonal())
-    expected = sqrt(2 * float(off_diagonal.square().sum()) / 200)  # the standard error of Rademacher draws
+    expected = sqrt(2 * float(off_diagonal.square().sum()) / 100)  # the standard error of Rademacher draws
     assert error == pytest.approx(expected, rel=0.3)
     assert abs(trace - float(exact.trace())) < 4 * expected
 
