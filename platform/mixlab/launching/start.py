@@ -1,6 +1,7 @@
 """The parts of one start of the command that its phases share: console, cluster, storage and MLflow."""
 
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -65,8 +66,14 @@ class Start:
         return self._connecting
 
     def release(self) -> None:
-        """Let go of Ray, which takes a moment, in the same thread."""
-        self._thread.submit(self._stack.close)
+        """Let go of Ray, in the same thread, and wait: Ray ends the process that drops an object of its meanwhile."""
+        collecting = gc.isenabled()
+        gc.disable()  # in any thread it could find such objects
+        try:
+            self._thread.submit(self._stack.close).result()
+        finally:
+            if collecting:
+                gc.enable()
 
     @cached_property
     def client(self) -> store.MlflowClient:
