@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 PASSWORD = re.compile(r"(://[^:/@\s]*):\S*@")  # up to the last @, because a password may contain one that nobody quoted
 SECRET = re.compile(r"([?&]\w*(?:secret|password|token|signature)\w*=)[^&\s]*", re.IGNORECASE)
@@ -18,6 +19,9 @@ def existing_part(path: Path) -> Path:
 
 
 def sqlite_file(uri: str) -> Path | None:
-    """Return the file of an SQLite URI such as ``sqlite:///mlflow.db?timeout=60``; None for any other URI."""
-    name = uri.removeprefix("sqlite:///").partition("?")[0]
+    """Return the file of an SQLite URI such as ``sqlite:///mlflow.db?timeout=60``; None for any other URI.
+
+    As in any URI, ``%20`` in it is a space.
+    """
+    name = unquote(uri.removeprefix("sqlite:///").partition("?")[0])
     return Path(name) if name and uri.startswith("sqlite:///") else None

@@ -3,9 +3,10 @@
 import sys
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from mixlab.provenance import command
-from mixlab.uris import shown
+from mixlab.uris import shown, sqlite_file
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,9 @@ def test_a_password_is_not_shown_and_all_else_is(uri: str, printed: str | None) 
 def test_the_command_that_is_recorded_holds_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["study.py", "--storage", "s3://AKID:secret@bucket/x", "--seeds", "3"])
     assert command() == "python study.py --storage s3://AKID:***@bucket/x --seeds 3"
+
+
+@pytest.mark.parametrize("uri", ["a%20b.db", "a%b.db", "100%25.db", "/x/a#b.db?timeout=60", "%2Fx/y.db"])
+def test_the_file_of_a_uri_is_the_one_that_mlflow_opens(uri: str) -> None:
+    """With another, a study trained everything and then found no database to make its table of."""
+    assert str(sqlite_file(f"sqlite:///{uri}")) == make_url(f"sqlite:///{uri}").database

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import quote
 
 from mlflow.entities import Experiment
 from mlflow.tracking import MlflowClient
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.add_argument("--tracking-uri", default="sqlite:///mlflow.db", help="the store to add to")
     given = options.parse_args(argv)
     try:
-        other = given.other if ":" in given.other else f"sqlite:///{given.other}"
+        other = given.other if ":" in given.other else f"sqlite:///{quote(given.other)}"
         file = sqlite_file(other)
         if not given.other or (file is not None and not file.is_file()):
             raise BadInput(f"no MLflow database at {given.other!r}, which would be merged")
