@@ -37,7 +37,7 @@ def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
             to the workers together with mixlab.
 
     Raises:
-        BadInput: nobody answers.
+        BadInput: nobody answers, or Ray was imported before mixlab.
         HeadLost: Ray did not start on this machine; or, raised inside the block by anything that waits through
             ``head.while_there``, the head has died.
     """
@@ -51,6 +51,8 @@ def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
         "log_to_driver": False,
         "configure_logging": False,
     }
+    if os.environ.get("RAY_AUTH_MODE", "").lower() == "token" and not ray_private.has_tokens():
+        raise BadInput("ray was imported before mixlab, which sets RAY_AUTH_MODE=token for it: import mixlab first")
     if address == "local":
         _keep_sockets_short()
         options |= {"num_cpus": cpu_count(), "include_dashboard": False}

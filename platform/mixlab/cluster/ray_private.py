@@ -18,7 +18,7 @@ from ray import cloudpickle
 from ray._private import state
 from ray._private import worker as ray_worker
 from ray._private.node import Node
-from ray._raylet import GcsClient  # type: ignore[attr-defined]
+from ray._raylet import AuthenticationMode, GcsClient, get_authentication_mode  # type: ignore[attr-defined]
 from ray.exceptions import (
     ActorDiedError,
     NodeDiedError,
@@ -98,6 +98,11 @@ def _process_of(error: Exception) -> tuple[str, int] | None:
 def log_folder() -> Path:
     """Return the folder of this node in which Ray keeps a log of each of its processes."""
     return Path(ray_worker._global_node.get_logs_dir_path())
+
+
+def has_tokens() -> bool:
+    """Return whether Ray read ``RAY_AUTH_MODE=token`` when it was imported."""
+    return bool(get_authentication_mode() == AuthenticationMode.TOKEN)
 
 
 def keep_off_the_terminal() -> None:

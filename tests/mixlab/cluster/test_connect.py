@@ -2,6 +2,8 @@
 
 import importlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -76,3 +78,12 @@ def test_a_trainable_travels_whatever_it_is_and_wherever_it_was_imported_from(
         assert "PYTHONPATH" not in environment["env_vars"]
     assert runtime_env(monkeypatch, classify.train)["py_modules"] == [ours, trainables.__path__[0]]
     assert runtime_env(monkeypatch, None)["py_modules"] == [ours]
+
+
+def test_ray_that_was_imported_first_is_named() -> None:
+    """It would start without the token that its own processes ask for, and wait for them in vain."""
+    code = "import ray; from mixlab.cluster import connect; connect.connected('local').__enter__()"
+    without = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_MODE"}
+    done = subprocess.run([sys.executable, "-c", code], env=without, capture_output=True, text=True, check=False)
+    sentence = "ray was imported before mixlab, which sets RAY_AUTH_MODE=token for it: import mixlab first"
+    assert done.stderr.strip().endswith(sentence)
