@@ -99,6 +99,7 @@ class Start:
         if local:
             preparation.prepare(self.train, trials, Path(self.options.data_root))
         resources = connecting.result()
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))  # again: Ray's own ends the process at once
         if not local:
             gpus = self.options.gpus_per_trial != 0 and resources.get("GPU", 0) > 0
             preparation.prepare_nodes(self.train, trials, data_root, gpus)
