@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -76,8 +75,7 @@ def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
             f"Ray did not start on this machine ({first_line(error)}): its logs are in {logs}; "
             "the same command tries again"
         ) from error
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put its own there, which ends the process at once
+    signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put its own there, which ends the process at once
     with head.watched(address) as watched:
         try:
             yield ray.cluster_resources()

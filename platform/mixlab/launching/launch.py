@@ -10,7 +10,6 @@ from mixlab.launching.start import Start, results_folder, undisturbed
 from mixlab.spec.search import Search
 from mixlab.spec.study import Study
 from mixlab.spec.trial import Trial
-from mixlab.uris import sqlite_file
 
 
 def launch(spec: Study | Search, trials: Sequence[Trial], start: Start, report: Any) -> Result:
@@ -21,9 +20,6 @@ def launch(spec: Study | Search, trials: Sequence[Trial], start: Start, report: 
     require_place(start.options)
     folder = results_folder(start.options.storage, spec.name)
     with undisturbed(folder / "mixlab.log"), start:
-        database = sqlite_file(start.options.tracking_uri)
-        if database is not None and not database.exists():
-            start.connect()  # nothing is done yet, and MLflow takes a second to make its database
         if isinstance(spec, Study):
             return launch_study(spec, trials, start, folder, report)
         from mixlab.launching.launch_search import launch_search  # it imports Optuna

@@ -36,7 +36,6 @@ def launch_study(study: Study, trials: Sequence[Trial], start: Start, folder: Pa
         place = shown(options.storage)
         phase = SequentialTrials(listing, place, report.decide) if study.sequential else ListedTrials(listing, place)
         found = run_phase(phase, start, outlook=report)
-        start.release()
         plan = phase.tracked.plan
         if found.early:
             return Result(found.code, plan=plan, failures=found.session.failures)

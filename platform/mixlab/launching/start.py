@@ -1,13 +1,11 @@
 """The parts of one start of the command that its phases share: console, cluster, storage and MLflow."""
 
 import contextlib
-import gc
 import logging
 import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -39,41 +37,18 @@ class Start:
     options: Options
     console: Console
     study_file: Path  # that was started, whose code runs
+    resources: dict[str, float] | None = None  # those of the cluster, once connected
     launch: str = field(default_factory=lambda: time.strftime("%Y%m%d-%H%M%S") + f"-{os.getpid()}")
 
     def __post_init__(self) -> None:
         self._stack = contextlib.ExitStack()
-        # Ray starts and ends in a thread that lives as long as Ray: Linux ends Ray's processes with it.
-        self._thread = ThreadPoolExecutor(1, "ray")
-        self._connecting: Future[dict[str, float]] | None = None
         self.storage = Storage(self.options.storage, self.name)
 
     def __enter__(self) -> "Start":
         return self
 
     def __exit__(self, *error: Any) -> None:
-        with self._thread:
-            self.release()
-
-    def connect(self) -> Future[dict[str, float]]:
-        """Begin to connect to Ray, in a thread because that takes seconds; return the cluster's resources to come."""
-        if self._connecting is None:
-            # Ray takes a second to import, for which a study that is done does not wait.
-            from mixlab.cluster import connect
-
-            connection = connect.connected(self.options.address, self.train.train)
-            self._connecting = self._thread.submit(self._stack.enter_context, connection)
-        return self._connecting
-
-    def release(self) -> None:
-        """Let go of Ray, in the same thread, and wait: Ray ends the process that drops an object of its meanwhile."""
-        collecting = gc.isenabled()
-        gc.disable()  # in any thread it could find such objects
-        try:
-            self._thread.submit(self._stack.close).result()
-        finally:
-            if collecting:
-                gc.enable()
+        self._stack.__exit__(*error)
 
     @cached_property
     def client(self) -> store.MlflowClient:
@@ -91,19 +66,19 @@ class Start:
         Raises:
             BadInput: nobody answers at the address, something cannot be fetched, or there is no room for a trial.
         """
-        connecting = self.connect()
-        from mixlab.cluster import packing, preparation, schedule  # noqa: F401, the last while Ray starts
+        # Ray takes a second to import, for which a study that is done does not wait.
+        from mixlab.cluster import connect, packing, preparation
 
         data_root = Path(self.options.data_root).absolute()
         local = self.options.address == "local"
         if local:
             preparation.prepare(self.train, trials, Path(self.options.data_root))
-        resources = connecting.result()
-        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))  # again: Ray's own ends the process at once
+        if self.resources is None:
+            self.resources = self._stack.enter_context(connect.connected(self.options.address, self.train.train))
         if not local:
-            gpus = self.options.gpus_per_trial != 0 and resources.get("GPU", 0) > 0
+            gpus = self.options.gpus_per_trial != 0 and self.resources.get("GPU", 0) > 0
             preparation.prepare_nodes(self.train, trials, data_root, gpus)
-        return packing.share_of(trials, self.train, resources, self.options, self.console)
+        return packing.share_of(trials, self.train, self.resources, self.options, self.console)
 
 
 def results_folder(storage: str, study: str, make: bool = True) -> Path:
