@@ -1,6 +1,7 @@
 """Finds an experiment of MLflow and the runs in it, and creates what is not there yet."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from mlflow.entities import Metric, Param, RunTag
@@ -12,8 +13,8 @@ from mixlab.tracking import artifacts
 from mixlab.tracking.store import search_runs
 from mixlab.uris import sqlite_file
 
-METRICS_AT_ONCE = 1000  # the most that MLflow takes in one request
-WORDS_AT_ONCE = 100  # of parameters, and of tags
+METRICS_AT_ONCE = 800  # MLflow takes 1000 entries in one request
+WORDS_AT_ONCE = 100  # of which 100 may be parameters, and 100 tags
 
 
 def open_experiment(client: MlflowClient, name: str) -> str:
@@ -95,12 +96,10 @@ def log(
     tags: Mapping[str, str] | None = None,
 ) -> None:
     """Add metrics, parameters and tags to a run, in as many requests as MLflow's limits ask for."""
-    for points in _batches(metrics, METRICS_AT_ONCE):
-        client.log_batch(run_id, points)
-    for some in _batches([Param(key, value) for key, value in (params or {}).items()], WORDS_AT_ONCE):
-        client.log_batch(run_id, params=some)
-    for named in _batches([RunTag(key, value) for key, value in (tags or {}).items()], WORDS_AT_ONCE):
-        client.log_batch(run_id, tags=named)
+    words = [Param(*entry) for entry in (params or {}).items()], [RunTag(*entry) for entry in (tags or {}).items()]
+    rest = (_batches(entries, WORDS_AT_ONCE) for entries in words)
+    for some in zip_longest(_batches(metrics, METRICS_AT_ONCE), *rest, fillvalue=()):
+        client.log_batch(run_id, *some)
 
 
 def _batches(entries: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
