@@ -18,7 +18,7 @@ RACED = 6  # the most seeds of a configuration in a search whose study names one
 # The values that an option may have, in words, by its type.
 WORDS = {str: "text", int: "a whole number", float: "a number", bool: "True or False", Sequence: "a list of names",
          Mapping: "a mapping from keys to values", type(None): "None"}  # fmt: skip
-PLACES = ("data_root", "tracking_uri", "storage")  # paths too; an empty text would mean the current folder
+PLACES = ("data_root", "tracking_uri", "storage", "optuna_storage")  # paths too; an empty text would mean another place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +105,8 @@ class Options:
                 valid = " or ".join(WORDS[kind] for kind in kinds)
                 raise BadInput(f"{_option(name)} must be {valid}, got {getattr(self, name)!r}")
         for name in PLACES:
-            if not getattr(self, name).strip():
-                raise BadInput(f"{_option(name)} must name a place, got {getattr(self, name)!r}")
+            if (place := getattr(self, name)) is not None and not place.strip():
+                raise BadInput(f"{_option(name)} must name a place, got {place!r}")
         if isinstance(self.gpus_per_trial, str) and self.gpus_per_trial != AUTO:
             raise BadInput(f"{_option('gpus_per_trial')} must be a number or {AUTO!r}, got {self.gpus_per_trial!r}")
 

@@ -207,6 +207,7 @@ def test_wrong_options(options: Options, parts: list[str]) -> None:
         ({"storage": ""}, ["--storage", "''", "place"]),
         ({"tracking_uri": ""}, ["--tracking-uri", "''", "place"]),
         ({"data_root": " "}, ["--data-root", "' '", "place"]),
+        ({"optuna_storage": ""}, ["--optuna-storage", "''", "place"]),
     ],
 )
 def test_options_of_a_wrong_kind(given: Mapping[str, Any], parts: list[str]) -> None:
