@@ -56,7 +56,7 @@ def test_a_trial_recovers_if_both_answers_are_yes() -> None:
 def test_ray_tune_prints_nothing_of_its_own(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of a trial that ends without a report it printed ``Trial ... completed. Last result:``."""
+    """Even when told to be silent, it prints a line for each trial that ends without a report."""
     monkeypatch.setenv("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     for given, silent in ([], False), ([Silence()], True):
         trial = Trial("stub", stub=True, trial_id="ends")

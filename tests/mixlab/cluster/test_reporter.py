@@ -1,0 +1,105 @@
+"""What a trial reports, and the checkpoints that go with it, tried without Ray."""
+
+import errno
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mixlab import Epoch, Metric
+from mixlab.cluster import worker
+from mixlab.cluster.worker import Reporter
+from mixlab.errors import StorageFull
+from mixlab.spec.complete import complete
+from mixlab.spec.epoch import Refused
+from mixlab.storage.journal import read_epochs
+from tests.mixlab.cluster.test_worker import Reader, save, work
+
+
+@pytest.fixture
+def reports(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, list[str]]]:
+    """Return the epochs that are handed to Ray Tune, each with the names of its checkpoint's files."""
+    found: list[tuple[int, list[str]]] = []
+
+    def report(metrics: dict[str, Any], checkpoint: Path | None = None) -> None:
+        names = sorted(path.name for path in checkpoint.iterdir()) if checkpoint else []
+        if checkpoint:
+            assert [epoch.number for epoch in read_epochs(checkpoint)][-1] == metrics["epoch"].number
+        found.append((metrics["epoch"].number, names))
+
+    checkpoint = SimpleNamespace(from_directory=Path)
+    monkeypatch.setattr(worker, "tune", SimpleNamespace(report=report, Checkpoint=checkpoint))
+    return found
+
+
+def test_a_finished_run_leaves_its_results_alone(reports: list[tuple[int, list[str]]], tmp_path: Path) -> None:
+    reporter = Reporter([], work(tmp_path))
+    for number in (1, 2):
+        reporter(Epoch(number, 2, {}), save)
+    results = ["journal.json", "model.pt", "model_mix_block.pt", "predictions.npz"]
+    assert reports == [(1, sorted([*results, "optimiser", "training.pt"])), (2, results)]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "saved"), [(0, [1, 2, 3, 4, 5, 6, 7]), (1, [1, 2, 3, 4, 5, 6, 7]), (3, [3, 6, 7]), (100, [7])]
+)
+def test_checkpoints_come_after_the_minutes_and_at_the_end(
+    reports: list[tuple[int, list[str]]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    minutes: float,
+    saved: list[int],
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(worker.time, "monotonic", lambda: now)
+    reporter = Reporter([], work(tmp_path, minutes))
+    for number in range(1, 8):
+        now += 60.0  # an epoch takes a minute
+        reporter(Epoch(number, 7, {}), save)
+    assert [number for number, _ in reports] == [1, 2, 3, 4, 5, 6, 7]
+    assert [number for number, files in reports if files] == saved
+
+
+@pytest.mark.usefixtures("reports")
+def test_an_epoch_that_a_new_attempt_reports_takes_the_place_of_the_first(tmp_path: Path) -> None:
+    class Measured(Reader):
+        metrics = (Metric("rmse", higher_is_better=False, rules=("best", "median10")),)  # type: ignore[assignment]
+
+    of_an_earlier_attempt = [Epoch(1, 3, {"rmse": 9.0}), Epoch(2, 3, {"rmse": 0.1})]
+    reporter = Reporter(of_an_earlier_attempt, replace(work(tmp_path), train=complete(Measured())))
+    for number, rmse in ((1, 4.0), (2, 2.0), (3, 3.0)):
+        reporter(Epoch(number, 3, {"rmse": rmse}), save)
+    assert [(epoch.number, epoch.metrics["rmse"]) for epoch in reporter.epochs] == [(1, 4.0), (2, 2.0), (3, 3.0)]
+    assert reporter.epochs[-1].metrics == {"rmse": 3.0, "rmse_best": 2.0, "rmse_median10": 3.0}
+
+
+@pytest.mark.usefixtures("reports")
+@pytest.mark.parametrize("number", [1, 2])
+def test_an_epoch_is_reported_once_and_in_order(tmp_path: Path, number: int) -> None:
+    """MLflow would keep the first report and the journal the second: the table would not show what was trained."""
+    reporter = Reporter([Epoch(1, 2, {}), Epoch(2, 2, {})], work(tmp_path))
+    reporter(Epoch(1, 2, {"rmse": 1.0}), save)
+    reporter(Epoch(2, 2, {"rmse": 1.0}), save)
+    with pytest.raises(Refused, match=rf"^epoch {number} was reported after epoch 2: each is reported once, in order"):
+        reporter(Epoch(number, 2, {"rmse": 1e9}), save)
+    assert [epoch.metrics["rmse"] for epoch in reporter.epochs] == [1.0, 1.0]
+
+
+@pytest.mark.usefixtures("reports")
+@pytest.mark.parametrize("given", [(), (None,), ({"weights": 1},)])
+def test_a_report_without_what_saves_it_is_refused(tmp_path: Path, given: tuple[Any, ...]) -> None:
+    with pytest.raises(Refused, match=r"^an epoch is reported with a function that saves the run to a folder, got"):
+        Reporter([], work(tmp_path))(Epoch(1, 2, {}), *given)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_storage_is_no_fault_of_the_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def report(metrics: Any, checkpoint: Any) -> None:
+        raise OSError(number, "it is full")
+
+    fake = SimpleNamespace(report=report, Checkpoint=SimpleNamespace(from_directory=Path))
+    monkeypatch.setattr(worker, "tune", fake)
+    with pytest.raises(StorageFull, match="it is full"):
+        Reporter([], work(tmp_path))(Epoch(1, 2, {}), save)
