@@ -116,7 +116,7 @@ def test_a_run_takes_as_much_memory_as_was_measured(
     keys = {"mixer": "cutmix", "backbone": backbone, "batch_size": 100, "count": 500, "cuda_graph": graph, **SUMIX}
     keys["epochs"] = STEPS_TO_GRAPH  # each of them tests a batch
     settings = run_on_gpu(**keys).settings
-    monkeypatch.setattr(cost, "load_cached", lambda *_: cost.noise_splits(settings, 500))
+    monkeypatch.setattr(cost, "images_of", lambda *_: cost.noise_splits(settings, 500))
     needed, free = cost.gpu_memory(settings, Path())
     gc.collect()
     torch.cuda.empty_cache()

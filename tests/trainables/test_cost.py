@@ -31,7 +31,7 @@ FULL = [
 def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let torch say that there is a GPU, with four images in its data set."""
     split = Split(torch.zeros(4, 3, 32, 32, dtype=torch.uint8), torch.arange(4))
-    monkeypatch.setattr(cost, "load_cached", lambda *_: Splits(split, split))
+    monkeypatch.setattr(cost, "images_of", lambda *_: Splits(split, split))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: None)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (512 * 2**20, 2**35))
