@@ -24,7 +24,7 @@ WARM_UP = 3  # steps before the graph: the optimiser and torch's libraries alloc
 TIMED = 3  # steps as a graph, of which the fastest counts, as of those before: others may be using the machine
 STEPS_TO_GRAPH = WARM_UP + 1  # after so many, a run has its graph, and the memory that this takes
 
-Step = Callable[[Tensor, Tensor], object]
+Step = Callable[[Tensor, Tensor], None]
 _checked: set[str] = set()  # the methods whose step can be a graph
 
 

@@ -3,11 +3,11 @@
     python tests/benchmarks/bench_epoch.py [--backbones resnet8,resnet20,resnet18] [--rounds 3]
 
 All train the same network on images of noise, of CIFAR-10's size, by CutMix with SGD, batch 100, random crop and flip,
-and then test it. Ours is
-the loop of a trial. The script has a ``DataLoader`` with 2 workers over PIL images and torchvision's CutMix. timm's
-parts are its loader with 2 workers, ``Mixup``, optimiser and soft loss, with its own random resized crop. Fewer images
-for ResNet-18. Three minutes on two cores. Expected: faster than either, the more so the smaller the network: decoding
-workers take the processors from it. In both loaders the workers live on from one epoch to the next.
+and then test it. Ours is the loop of a trial. The script has a ``DataLoader`` with 2 workers over PIL images and
+torchvision's CutMix. timm's parts are its loader with 2 workers, ``Mixup``, optimiser and soft loss, with its own
+random resized crop. Fewer images for ResNet-18. Three minutes on two cores. Expected: faster than either, the more so
+the smaller the network: decoding workers take the processors from it. In both loaders the workers live on from one
+epoch to the next.
 
 On a GPU all train in bfloat16 on more images, ours with ``cuda_graph=true``, and the loaders have 8 workers.
 """
