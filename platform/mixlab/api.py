@@ -175,12 +175,19 @@ def _require_agreement(options: Options) -> None:
     modes = [said for name, said in MODES.items() if getattr(options, name)]
     if len(modes) > 1:
         raise BadInput(f"{' and '.join(modes)} ask for different things: give one of them")
-    for key, value in options.changes.items():
-        name = FACTORS.get(key, key)
-        given = getattr(options, name) if key in (*KEYS, *FACTORS) else None
-        if given is not None and (list(given) != [value] if key in FACTORS else given != value):
-            option, said = name.replace("_", "-"), ",".join(map(str, given)) if key in FACTORS else given
-            raise BadInput(f"--{option} {said} and --set {key}={value} contradict each other: give one of them")
+    for key in (*KEYS, *FACTORS):
+        option = FACTORS.get(key, key)
+        given = getattr(options, option)
+        if given is None or key not in options.changes:
+            continue
+        value = options.changes[key]
+        if key in FACTORS:
+            agree, shown = list(given) == [value], ",".join(map(str, given))
+        else:
+            agree, shown = given == value, given
+        if not agree:
+            said = f"--{option.replace('_', '-')} {shown} and --set {key}={value}"
+            raise BadInput(f"{said} contradict each other: give one of them")
 
 
 def _preset(study: Study, train: CompleteTrainable, name: str) -> dict[str, Any]:
