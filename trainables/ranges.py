@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 Count = Annotated[int, Field(ge=1)]
+Several = Annotated[int, Field(ge=2)]
 Side = Annotated[int, Field(ge=1, le=4096)]  # of an image, in pixels
 Share = Annotated[float, Field(ge=0, le=1)]
 ShareBelowOne = Annotated[float, Field(ge=0, lt=1)]

@@ -190,10 +190,22 @@ def test_a_configuration_that_differs_in_numbers_alone_is_resolved_at_once(mixer
     assert time.thread_time() - start < 0.2
 
 
-def test_a_number_that_is_wrong_is_found_although_another_was_right() -> None:
-    check({**BASE, "mixer": "augmix", "mixer.severity": 3.0})
-    with pytest.raises(ValueError, match="severity"):
-        check({**BASE, "mixer": "augmix", "mixer.severity": 11.0})
+@pytest.mark.parametrize(
+    ("mixer", "option", "right", "wrong"),
+    [
+        ("augmix", "severity", 10.0, 11.0),
+        ("augmix", "width", 1, 0),
+        ("mixup_cutmix", "cutmix_share", 1.0, 1.5),
+        ("dmixup", "num_images", 2, 1),
+        ("alignmix", "eps", 0.01, 0.0),
+    ],
+)
+def test_the_last_number_of_a_range_is_right_and_the_next_is_not(
+    mixer: str, option: str, right: float, wrong: float
+) -> None:
+    config = {**BASE, "mixer": mixer}
+    check({**config, f"mixer.{option}": right})
+    require_refused({**config, f"mixer.{option}": wrong}, option, str(wrong))
 
 
 def test_nothing_is_left_behind() -> None:

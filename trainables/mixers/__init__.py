@@ -4,7 +4,8 @@ A mixer is called as ``mixer(images, rng, *, alpha, ...)`` and returns a ``Mixed
 pixels in [0, 1], not yet normalised, and are left unchanged; every random draw is made by ``rng``, a generator on their
 device. Every mixer takes ``alpha``, so that a study can set it for all of them; most draw a share lambda from
 Beta(alpha, alpha) for each row. A mixer asks for what only the network can tell, such as its attention, by the name of
-a parameter (``trainables.methods.inputs``).
+a parameter (``trainables.methods.inputs``). The types of its other options say which values they may have, and
+``trainables.config`` checks them.
 """
 
 from __future__ import annotations

@@ -15,8 +15,9 @@ from torch import Generator, Tensor
 
 from trainables.mixers.choice import choose
 from trainables.mixers.manifoldmix import manifoldmix
-from trainables.mixers.mixed import Mixed, beta, pair, partners, require_one_of, require_positive
+from trainables.mixers.mixed import Mixed, beta, pair, partners
 from trainables.mixers.mixup import mixup
+from trainables.ranges import Count, Positive
 
 
 def alignmix(
@@ -25,8 +26,8 @@ def alignmix(
     *,
     alpha: float = 2.0,
     alternate: Literal["manifoldmix", "mixup", "nothing"] = "manifoldmix",
-    eps: float = 0.1,
-    iterations: int = 100,
+    eps: Positive = 0.1,
+    iterations: Count = 100,
     encode: Callable[[Tensor, int], Tensor],
     num_stages: int,
 ) -> Mixed:
@@ -48,10 +49,6 @@ def alignmix(
     imply: aligning permutes and averages positions, so a head that averages the map sees plain mixing in so far as the
     transport has converged.
     """
-    require_positive("eps", eps)
-    require_one_of("alternate", alternate, ("manifoldmix", "mixup", "nothing"))
-    if iterations < 1:
-        raise ValueError(f"iterations must be at least 1, got {iterations}")
     if alternate != "nothing" and choose(("align", "alternate"), rng) == "alternate":
         if alternate == "mixup":
             return mixup(images, rng, alpha=alpha)

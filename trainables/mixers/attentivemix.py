@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from trainables.mixers.cells import spread_cells
-from trainables.mixers.mixed import Mixed, beta, pair, partners, require_positive
+from trainables.mixers.mixed import Mixed, beta, pair, partners
 
 
 def attentivemix(
@@ -38,7 +38,6 @@ def attentivemix(
     image of another data set is used. OpenMixup's manual has lambda ~ Beta(alpha, 8); its code, as here, has
     Beta(alpha, alpha).
     """
-    require_positive("alpha", alpha)
     cells = attention[0].numel()
     if top_k is not None and not 1 <= top_k <= cells:
         raise ValueError(f"top_k must be between 1 and {cells}, the cells of the attention map, got {top_k}")

@@ -7,13 +7,17 @@ compares an image with two such mixtures of it, is in ``methods/consistency.py``
 Shape letters: B batch, C channels, H height, W width.
 """
 
+from typing import Annotated
+
 import torch
+from pydantic import Field
 from torch import Generator, Tensor
 
 from trainables.augment import value_tables
 from trainables.mixers.mixed import Mixed, alone, beta, dirichlet
 from trainables.mixers.pillow_operations import affine, rotation
 from trainables.mixers.saliency import to_bytes
+from trainables.ranges import Count
 
 OPERATIONS = (
     *("autocontrast", "equalize", "posterize", "solarize"),
@@ -26,9 +30,9 @@ def augmix(
     rng: Generator,
     *,
     alpha: float = 1.0,
-    severity: float = 3.0,
-    width: int = 3,
-    depth: int = 3,
+    severity: Annotated[float, Field(ge=0.1, le=10)] = 3.0,
+    width: Count = 3,
+    depth: Count = 3,
 ) -> Mixed:
     """Mix every image with ``width`` chains of operations on it, ``(1 - m) image + m sum_i w_i chain_i``.
 
@@ -42,11 +46,6 @@ def augmix(
     the mixing is the same on pixels as on normalised images, where the official code does it. Its training recipe alone
     reaches its numbers: the loss on three views, and no other mixing.
     """
-    for name, value in (("width", width), ("depth", depth)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
-    if not 0.1 <= severity <= 10:
-        raise ValueError(f"severity must be between 0.1 and 10, got {severity}")
     size = len(images)
     shares = dirichlet(alpha, (size, width), rng)
     m = beta(alpha, size, rng)[:, None, None, None]

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from trainables.mixers.mixed import Mixed, blend, on_host, pair, require_one_of
+from trainables.mixers.mixed import Mixed, blend, on_host, pair
 
 # The weight of a label: the pasted area, or lambda as it was drawn, before a box was clipped at the border.
 Label = Literal["area", "drawn"]
@@ -132,5 +132,4 @@ def _paste_by_box(images: Tensor, partner: Tensor, boxes: Boxes) -> Tensor:
 
 def label_share(boxes: Boxes, height: int, width: int, lam: Tensor, label: Label) -> Tensor:
     """Return the weight of the row's own label, (B,) or (1,) float32; see ``paste``."""
-    require_one_of("label", label, ("area", "drawn"))
     return 1 - areas(boxes) / (height * width) if label == "area" else lam

@@ -15,7 +15,7 @@ from trainables.mixers.grid_labelling import Energy, settle
 from trainables.mixers.mixed import Mixed, dirichlet, one_hot
 from trainables.mixers.puzzlemix import cell_saliency
 from trainables.mixers.transport import assign
-from trainables.ranges import NotNegative, Share
+from trainables.ranges import Count, NotNegative, Share
 
 SOFT_BONUS = 5e-4  # what the official code takes off a cell of two images
 PAIRS = ((0, 1), (0, 2), (1, 2))  # of the three inputs that an output shows most
@@ -26,14 +26,14 @@ def comixup(
     rng: Generator,
     *,
     alpha: float = 2.0,
-    block: int = 4,
-    group: int = 20,
+    block: Count = 4,
+    group: Count = 20,
     beta: NotNegative = 0.32,
     gamma: NotNegative = 1.0,
     threshold: Share = 0.83,
     eta: NotNegative = 0.05,
     omega: NotNegative = 0.001,
-    iterations: int = 4,
+    iterations: Count = 4,
     saliency: Tensor,
 ) -> Mixed:
     """Mix each group of rows by a labelling of its cells, found output by output.
@@ -60,9 +60,6 @@ def comixup(
     the images before mixing: here ``clean_loss=2`` (the code weighs it by 2 / L, next to a loss that is a mean over L
     classes). Its gradient, in training mode, is the code's saliency; here the saliency is that of the evaluation mode.
     """
-    for name, value in (("group", group), ("block", block), ("iterations", iterations)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
     size, _, height, width = images.shape
     count = min(group, size)
     whole = size - size % count

@@ -7,7 +7,7 @@ from torch import Generator, Tensor
 
 from trainables.mixers.boxes import Boxes, inside, uniform_pixels
 from trainables.mixers.mixed import Mixed, alone, require_positive
-from trainables.ranges import Share
+from trainables.ranges import Count, Share
 
 
 def cutout(
@@ -15,7 +15,7 @@ def cutout(
     rng: Generator,
     *,
     alpha: float = 1.0,
-    length: int = 16,
+    length: Count = 16,
     fill: Share | None = None,
     per_batch: bool = False,
 ) -> Mixed:
@@ -31,7 +31,6 @@ def cutout(
     What is left of an image keeps its whole label: the ``Mixed`` has K = 1 and weight 1.
     """
     require_positive("alpha", alpha)
-    require_positive("length", length)
     size, _, height, width = images.shape
     row, column = uniform_pixels(1 if per_batch else size, height, width, rng)
     top, left = row - length // 2, column - length // 2

@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from trainables.mixers.boxes import Label
-from trainables.mixers.mixed import Mixed, beta, blend, on_host, pair, partners, portions, require_one_of
+from trainables.mixers.mixed import Mixed, beta, blend, on_host, pair, partners, portions
 from trainables.ranges import NotNegative
 
 FEW = 8  # rows of a portion: of so many at most, each has more pixels than are worth sorting
@@ -110,7 +110,6 @@ def fmix(
     once per batch; here one per row, on the device.
     """
     size, _, height, width = images.shape
-    require_one_of("label", label, ("area", "drawn"))
     noise, kept, lam, partner = draw((size, height, width), rng, alpha=alpha, decay=decay, per_batch=per_batch)
     mask = highest(noise, kept)
     lam = mask.mean(dim=(1, 2)) if label == "area" else lam

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from trainables.mixers.mixed import Mixed, beta, blend, pair, partners, require_one_of
+from trainables.mixers.mixed import Mixed, beta, blend, pair, partners
 from trainables.ranges import Positive, Share
 
 
@@ -107,7 +107,6 @@ def gridmix(
     The weights are counted in pixels. Outside a grid of holes lies the own image, so that lambda is above what was
     drawn. A drawn rectangle that is longer than the image is cut to it; OpenMixup then writes to negative indices.
     """
-    require_one_of("pattern", pattern, ("holes", "cells"))
     if not 1 <= holes[0] <= holes[1]:
         raise ValueError(f"holes must be two rising whole numbers above 0, got {holes}")
     size, _, height, width = images.shape

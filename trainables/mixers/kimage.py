@@ -9,12 +9,11 @@ from torch import Generator, Tensor
 
 from trainables.mixers.boxes import Boxes, areas, inside, place, whole
 from trainables.mixers.mixed import Mixed, dirichlet, itself_and_partners
+from trainables.ranges import Several
 
 
 def draw_phi(size: int, rng: Generator, *, alpha: float, num_images: int, per_batch: bool) -> tuple[Tensor, Tensor]:
     """Return the shares phi, (B or 1, K) float32, and each row's sources, (B, K) int64: itself, then permutations."""
-    if num_images < 2:
-        raise ValueError(f"num_images must be at least 2, got {num_images}")
     phi = dirichlet(alpha, (1 if per_batch else size, num_images), rng)
     return phi, itself_and_partners(size, num_images - 1, rng)
 
@@ -54,13 +53,13 @@ def stack_layers(images: Tensor, sources: Tensor, layer: Tensor) -> Tensor:
 
 
 def dmixup(
-    images: Tensor, rng: Generator, *, alpha: float = 1.0, num_images: int = 5, per_batch: bool = False
+    images: Tensor, rng: Generator, *, alpha: float = 1.0, num_images: Several = 5, per_batch: bool = False
 ) -> Mixed:
     """Replace every image by the mean of K images, weighted by phi ~ Dirichlet(alpha, ..., alpha).
 
     Args:
         alpha: concentration of every share.
-        num_images: K, at least 2; 2 is mixup.
+        num_images: K; 2 is mixup.
         per_batch: one phi for the whole batch; the official code draws one per row, as here.
 
     A row may meet the same source twice; its weights add up in the loss.
@@ -78,7 +77,7 @@ def blend_sources(images: Tensor, phi: Tensor, sources: Tensor) -> Mixed:
 
 
 def dcutmix(
-    images: Tensor, rng: Generator, *, alpha: float = 1.0, num_images: int = 5, per_batch: bool = False
+    images: Tensor, rng: Generator, *, alpha: float = 1.0, num_images: Several = 5, per_batch: bool = False
 ) -> Mixed:
     """Paste K - 1 nested patches into every image, each from another image and inside the patch before.
 

@@ -66,12 +66,6 @@ def require_positive(name: str, value: float) -> None:
         raise ValueError(f"{name} must be above 0 and finite, got {value}")
 
 
-def require_one_of(name: str, value: str, known: tuple[str, ...]) -> None:
-    """Raise ``ValueError`` unless ``value`` is one of ``known``."""
-    if value not in known:
-        raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
-
-
 def dirichlet(alpha: float, shape: tuple[int, int], rng: Generator) -> Tensor:
     """Return rows drawn from Dirichlet(alpha, ..., alpha), (B, K) float32, on the generator's device.
 

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from trainables.mixers.boxes import Label, label_share, outside
 from trainables.mixers.cutmix import draw
 from trainables.mixers.mixed import Mixed, beta, blend, pair
-from trainables.ranges import Positive
+from trainables.ranges import Positive, Share
 
 
 def mixup_cutmix(
@@ -19,7 +19,7 @@ def mixup_cutmix(
     *,
     alpha: float = 1.0,
     mixup_alpha: Positive = 0.8,
-    cutmix_share: float = 0.5,
+    cutmix_share: Share = 0.5,
     per_batch: bool = False,
     label: Label = "area",
 ) -> Mixed:
@@ -28,12 +28,10 @@ def mixup_cutmix(
     Args:
         alpha: CutMix draws lambda ~ Beta(alpha, alpha), and a box of the area ``1 - lam`` before it is clipped.
         mixup_alpha: mixup draws lambda ~ Beta(mixup_alpha, mixup_alpha).
-        cutmix_share: in [0, 1], of the rows that CutMix mixes.
+        cutmix_share: of the rows that CutMix mixes.
         per_batch: one of the two, with one lambda, for the whole batch, as the official codes have it.
         label: of the rows that CutMix mixes, as in ``cutmix``.
     """
-    if not 0 <= cutmix_share <= 1:
-        raise ValueError(f"cutmix_share must be between 0 and 1, got {cutmix_share}")
     size, _, height, width = images.shape
     boxes, partner, drawn = draw((size, height, width), rng, alpha=alpha, per_batch=per_batch)
     lam = beta(mixup_alpha, 1 if per_batch else size, rng)

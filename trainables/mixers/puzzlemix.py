@@ -15,10 +15,10 @@ from torch import Generator, Tensor
 from trainables.mixers.cells import move_cells, spread_cells
 from trainables.mixers.choice import choose
 from trainables.mixers.grid_labelling import Energy, minimise
-from trainables.mixers.mixed import Mixed, pair, partners, require_positive
+from trainables.mixers.mixed import Mixed, pair, partners
 from trainables.mixers.mixed import beta as draw_lambda
 from trainables.mixers.transport import assign
-from trainables.ranges import Count, NotNegative
+from trainables.ranges import Count, NotNegative, Several
 
 NEIGHBOURHOOD = 4  # pixels on either side of a border that its colour difference is averaged over
 
@@ -32,7 +32,7 @@ def puzzlemix(
     beta: NotNegative = 1.2,
     gamma: NotNegative = 0.5,
     eta: NotNegative = 0.2,
-    num_labels: int = 3,
+    num_labels: Several = 3,
     transport: bool = True,
     t_eps: NotNegative = 0.8,
     t_size: Count = 4,
@@ -59,9 +59,6 @@ def puzzlemix(
     paper has it. The loss on clean images that its larger data sets add is ``clean_loss=1``; its adversarial noise is
     not included.
     """
-    require_positive("alpha", alpha)
-    if num_labels < 2:
-        raise ValueError(f"num_labels must be at least 2, got {num_labels}")
     if min(blocks, default=0) < 2:
         raise ValueError(f"blocks must hold numbers from 2, got {blocks}")
     height, width = images.shape[2:]

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from trainables.mixers.boxes import Boxes, Label, clipped_boxes, label_share, outside, uniform_pixels
-from trainables.mixers.mixed import Mixed, beta, pair, partners, require_one_of
+from trainables.mixers.mixed import Mixed, beta, pair, partners
 
 
 def shrink_nearest(images: Tensor, boxes: Boxes) -> Tensor:
@@ -63,7 +63,6 @@ def resizemix(
     The weights are counted in pixels. A box is clipped at the border before the partner is resized into it, so that all
     of the partner is always seen.
     """
-    require_one_of("interpolation", interpolation, ("nearest", "bilinear"))
     low, high = scope
     if not 0 <= low < high <= 1:
         raise ValueError(f"scope must be two rising shares of a side, in [0, 1], got {scope}")

@@ -11,8 +11,9 @@ from torch import Generator, Tensor
 
 from trainables.mixers.boxes import Boxes, centre_in, place, whole
 from trainables.mixers.kimage import draw_phi, layered, patch_sides, stack_layers
-from trainables.mixers.mixed import Mixed, require_one_of
+from trainables.mixers.mixed import Mixed
 from trainables.mixers.saliency import fine_grained_saliency, salient_pixel
+from trainables.ranges import Several
 
 
 def saliency_dcutmix(
@@ -20,7 +21,7 @@ def saliency_dcutmix(
     rng: Generator,
     *,
     alpha: float = 1.0,
-    num_images: int = 5,
+    num_images: Several = 5,
     paste: Literal["same", "random_in_parent"] = "same",
     per_batch: bool = False,
 ) -> Mixed:
@@ -28,7 +29,7 @@ def saliency_dcutmix(
 
     Args:
         alpha: draws phi ~ Dirichlet(alpha, ..., alpha), the share of the area that each image gets.
-        num_images: K, at least 2.
+        num_images: K.
         paste: where a patch goes. ``same``: to the coordinates it was cut from, shifted (not shrunk, so
             that areas stay those of phi) into the patch before. ``random_in_parent``: to a uniform place there.
         per_batch: one set of patches for the whole batch, around the salient pixels of the sources of row 0.
@@ -36,7 +37,6 @@ def saliency_dcutmix(
     The weights are counted in pixels. No code is released, and the paper leaves open both the position and what happens
     at the border.
     """
-    require_one_of("paste", paste, ("same", "random_in_parent"))
     size, _, height, width = images.shape
     phi, sources = draw_phi(size, rng, alpha=alpha, num_images=num_images, per_batch=per_batch)
     row, column = salient_pixel(fine_grained_saliency(images))

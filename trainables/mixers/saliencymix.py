@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from trainables.constants import constant
 from trainables.mixers.boxes import Boxes, Label, clipped_boxes, paste
-from trainables.mixers.mixed import Mixed, beta, partners, require_one_of
+from trainables.mixers.mixed import Mixed, beta, partners
 from trainables.mixers.saliency import fine_grained_saliency, misread_saliency, salient_pixel
 
 SaliencyInput = Literal["uint8", "raw_float"]
@@ -24,7 +24,6 @@ def draw(
     images: Tensor, rng: Generator, *, alpha: float, per_batch: bool, saliency_input: SaliencyInput
 ) -> tuple[Boxes, Tensor, Tensor]:
     """Return each row's box, the partner that fills it, (B,) int64, and lambda, (B,) or (1,); see ``saliencymix``."""
-    require_one_of("saliency_input", saliency_input, ("uint8", "raw_float"))
     size, _, height, width = images.shape
     lam = beta(alpha, 1 if per_batch else size, rng)
     partner = partners(size, rng)

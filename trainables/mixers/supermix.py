@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from trainables.mixers.mixed import Mixed, dirichlet, require_positive
-from trainables.ranges import NotNegative
+from trainables.mixers.mixed import Mixed, dirichlet
+from trainables.ranges import Count, NotNegative, Positive, Several
 
 SMALLEST_STEP, LARGEST_STEP = 1e-4, 2e3
 LOSS_SCALE = 1024.0  # keeps a gradient in half precision from vanishing; a power of two costs no digit
@@ -24,11 +24,11 @@ def supermix(
     rng: Generator,
     *,
     alpha: float = 3.0,
-    num_images: int = 2,
-    mask_size: int = 8,
-    sigma: float = 1.0,
+    num_images: Several = 2,
+    mask_size: Count = 8,
+    sigma: Positive = 1.0,
     sparsity: NotNegative = 25.0,
-    max_iter: int = 10,
+    max_iter: Count = 10,
     teacher: str | None = None,
     teach: Callable[[Tensor], Tensor],
 ) -> Mixed:
@@ -36,7 +36,7 @@ def supermix(
 
     Args:
         alpha: draws the shares of a row's sources from Dirichlet(alpha, ...).
-        num_images: K, at least 2.
+        num_images: K.
         mask_size: S, before a mask is enlarged to the image.
         sigma: standard deviation, in cells of a mask, of the Gaussian that smooths its gradient.
         sparsity: the paper's lambda_s, weight of the term that makes masks decide.
@@ -50,11 +50,6 @@ def supermix(
     were found, and trains a student on the teacher's predictions of them. Here they are made as they are
     needed, and the labels are the sources' own. Its masks are 16 x 16 by default, 8 x 8 for CIFAR in the paper.
     """
-    if num_images < 2:
-        raise ValueError(f"num_images must be at least 2, got {num_images}")
-    if mask_size < 1 or max_iter < 1:
-        raise ValueError(f"mask_size and max_iter must be at least 1, got {mask_size} and {max_iter}")
-    require_positive("sigma", sigma)
     shares = dirichlet(alpha, (len(images), num_images), rng)
     sources = distinct_sources(len(images), num_images, rng)
 

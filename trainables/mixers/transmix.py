@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 from trainables.mixers.boxes import inside, paste
 from trainables.mixers.cutmix import draw
 from trainables.mixers.mixed import Mixed, pair
+from trainables.ranges import Share
 
 
 def transmix(
@@ -21,7 +22,7 @@ def transmix(
     rng: Generator,
     *,
     alpha: float = 1.0,
-    attention_share: float = 0.5,
+    attention_share: Share = 0.5,
     per_batch: bool = False,
     attend: Callable[[Tensor], Tensor],
 ) -> Mixed:
@@ -29,7 +30,7 @@ def transmix(
 
     Args:
         alpha: draws lambda ~ Beta(alpha, alpha), one box a row.
-        attention_share: in [0, 1], of the attention in a weight; the rest is the area. 0 is CutMix.
+        attention_share: of the attention in a weight; the rest is the area. 0 is CutMix.
         per_batch: one box for the whole batch, as the official code has it.
         attend: from mixed images (B, C, H, W) to the attention (B, M, N) that the class token pays to each
             patch, not negative; no gradient flows back.
@@ -38,8 +39,6 @@ def transmix(
     own forward pass; here the network runs once more, in evaluation mode and without gradient. It applies TransMix to
     the share of its batches that CutMix mixes, the others are mixed by mixup; here every batch is CutMix's.
     """
-    if not 0 <= attention_share <= 1:
-        raise ValueError(f"attention_share must be between 0 and 1, got {attention_share}")
     size, _, height, width = images.shape
     boxes, partner, lam = draw((size, height, width), rng, alpha=alpha, per_batch=per_batch)
     mixed = paste(images, partner, boxes, lam)

@@ -97,11 +97,3 @@ def test_every_second_batch_is_mixed_otherwise(network: Network, alternate: str,
     assert set(drawn) == depths
     if alternate != "nothing":
         assert 18 <= drawn.count(4) <= 42
-
-
-@pytest.mark.parametrize(
-    ("option", "value"), [("eps", 0.0), ("iterations", 0), ("alternate", "cutmix"), ("alpha", 0.0)]
-)
-def test_impossible_options_are_refused(network: Network, option: str, value: object) -> None:
-    with pytest.raises(ValueError, match=f"{option} must be"):
-        mix(network, **{option: value, **({} if option == "alternate" else {"alternate": "nothing"})})

@@ -114,9 +114,3 @@ def test_small_and_uneven_batches(size: int) -> None:
     assert mixed.sources.shape[1] == min(size, 20)
     torch.testing.assert_close(mixed.weights.sum(dim=1), torch.ones(size))
     assert torch.equal(mixed.sources[:, 0], torch.arange(size))
-
-
-@pytest.mark.parametrize(("option", "value"), [("group", 0), ("block", 0), ("iterations", 0), ("alpha", 0.0)])
-def test_impossible_options_are_refused(option: str, value: float) -> None:
-    with pytest.raises(ValueError, match=option):
-        mix(4, **{option: value})

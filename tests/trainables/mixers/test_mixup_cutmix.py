@@ -41,8 +41,3 @@ def test_a_share_between_is_the_share_of_rows() -> None:
     assert blended(mixed).float().mean().item() == pytest.approx(0.75, abs=0.06)
     copied = (mixed.images == IMAGES).all(dim=1) | (mixed.images == IMAGES[mixed.sources[:, 1]]).all(dim=1)
     assert copied[~blended(mixed)].all()  # the other rows are cut: every pixel is of one image or the other
-
-
-def test_a_share_beyond_1_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"cutmix_share must be between 0 and 1, got 1\.5"):
-        mix(cutmix_share=1.5)

@@ -97,9 +97,3 @@ def test_a_step_is_the_smoothed_gradient_at_newtons_length() -> None:
     torch.testing.assert_close(step[1:6, 2:7], 5.0 / (2 * smooth[2, 2]) * smooth)
     assert step.count_nonzero() == 25
     assert newton_step(torch.tensor([5.0]), 1e-8 * gradient, 1.0).abs().max() <= 2e3 * 1e-8  # the longest step
-
-
-@pytest.mark.parametrize(("option", "value"), [("num_images", 1), ("mask_size", 0), ("max_iter", 0), ("sigma", 0.0)])
-def test_impossible_options_are_refused(option: str, value: float) -> None:
-    with pytest.raises(ValueError, match=option):
-        mix(**{option: value})

@@ -65,12 +65,6 @@ def test_the_mixed_images_are_what_is_attended_to() -> None:
     assert torch.equal(asked[0], mixed.images)
 
 
-@pytest.mark.parametrize("value", [-0.1, 1.5])
-def test_a_share_outside_0_to_1_is_refused(value: float) -> None:
-    with pytest.raises(ValueError, match="attention_share must be between 0 and 1"):
-        mix(attention_share=value)
-
-
 class TinyTransformer(Backbone):
     """One attention block over 4 x 4 patches and a class token."""
 
