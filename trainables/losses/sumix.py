@@ -15,7 +15,7 @@ penalty on confidence. With ``distance_gradient="detach"``, as in the release, l
 Shape letters: B batch, K sources of a mixture, D features, L classes.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -44,17 +44,9 @@ class SUMixLoss(nn.Module):
         self.smoothing = smoothing  # of the targets of the first term; the regulariser's stay as they are
         self.uncertainty = nn.Linear(num_features, num_classes)
 
-    def forward(
-        self,
-        features: Tensor,  # (B, D) of the batch before mixing
-        logits: Tensor,  # (B, L) of the batch before mixing
-        mixed_features: Tensor,  # (B, D)
-        mixed_logits: Tensor,  # (B, L)
-        labels: Tensor,  # (B,) int64
-        mixed: Mixed,
-    ) -> Tensor:
-        """Return the loss, (); half precision is widened to float32 first."""
-        return self.parts(features, logits, mixed_features, mixed_logits, labels, mixed).loss
+    def forward(self, *batch: Any) -> Tensor:
+        """Return the loss, (), of what ``parts`` takes."""
+        return self.parts(*batch).loss
 
     def parts(
         self,

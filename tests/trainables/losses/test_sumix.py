@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from trainables.config import parse
 from trainables.losses.sumix import SUMixLoss, displacement, relearn
 from trainables.losses.sumix_terms import SUMixTerms
 from trainables.mixers import MIXERS
@@ -195,11 +196,10 @@ def test_half_precision_gives_finite_losses_and_gradients(dtype: torch.dtype, sc
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"zeta": -0.1}, "zeta must be at least 0 and finite, got -0.1"),
-        ({"zeta": float("nan")}, "zeta must be at least 0 and finite, got nan"),
-        ({"lam": "free"}, "lam must be one of fixed, learned, got 'free'"),
-        ({"regulariser": "us"}, "regulariser must be one of none, s, u, su, got 'us'"),
-        ({"sem_scale": -1}, "sem_scale must be at least 0 and finite, got -1"),
+        ({"zeta": -0.1}, "sumix.zeta must be greater than or equal to 0, got -0.1"),
+        ({"zeta": float("nan")}, "sumix.zeta must be a finite number, got nan"),
+        ({"lam": "free"}, "sumix.lam must be 'fixed' or 'learned', got 'free'"),
+        ({"sem_scale": -1}, "sumix.sem_scale must be greater than or equal to 0, got -1"),
         ({"z": "features", "regulariser": "s"}, "'s' is a constant with sumix.z 'features'"),
         ({"preset": "release", "z": "features"}, "sumix.z is an option of sumix.preset 'paper', got 'features'"),
         ({"preset": "release", "lam_gradient": "flow"}, "sumix.lam_gradient is an option of sumix.preset 'paper'"),
@@ -207,7 +207,7 @@ def test_half_precision_gives_finite_losses_and_gradients(dtype: torch.dtype, sc
 )
 def test_wrong_terms_are_refused(wrong: dict[str, object], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        SUMixTerms(**wrong)  # type: ignore[arg-type]
+        parse({f"sumix.{name}": value for name, value in wrong.items()})
 
 
 @pytest.mark.parametrize(
