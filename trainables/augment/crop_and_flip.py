@@ -10,26 +10,15 @@ from trainables.datasets.data_config import PADDING
 from trainables.ranges import Padding
 
 
-def crop_and_flip(
-    images: Tensor,  # (B, C, H, W)
-    rng: Generator,
-    *,
-    padding: int = PADDING,
-    mode: Padding = "reflect",
-) -> Tensor:
-    """Cut a random window of the padded image, and mirror it half of the time; each image has its own draws.
+def crop_and_flip(images: Tensor, rng: Generator, *, mode: Padding = "reflect") -> Tensor:
+    """Cut a random window of each padded image (B, C, H, W), and mirror it half of the time, each by draws of its own.
 
-    The window moves by up to ``padding`` pixels in each direction. The padding is the image reflected at its border,
-    without repeating it, or zeros. The result is (B, C, H, W) of the same dtype, in the channels_last memory format.
+    The window moves by up to ``PADDING`` pixels in each direction. The padding is the image, of longer sides, reflected
+    at its border without repeating it, or zeros. The result is of the same shape and dtype, in the channels_last memory
+    format.
     """
-    B, _, H, W = images.shape
-    if mode not in ("reflect", "zeros"):
-        raise ValueError(f"mode must be reflect or zeros, got {mode!r}")
-    if padding < 0:
-        raise ValueError(f"padding must not be negative, got {padding}")
-    if mode == "reflect" and padding >= min(H, W):
-        raise ValueError(f"reflected padding must be less than the image's {H}x{W} pixels, got {padding}")
-    down, right = torch.randint(-padding, padding + 1, (2, B), generator=rng, device=images.device)
+    B = len(images)
+    down, right = torch.randint(-PADDING, PADDING + 1, (2, B), generator=rng, device=images.device)
     mirrored = torch.rand(B, generator=rng, device=images.device) < 0.5
     return windows(images, down, right, mirrored, mode=mode)
 

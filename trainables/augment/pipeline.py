@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -46,12 +45,16 @@ def _after_crop(config: DataConfig, dataset: Dataset) -> list[Augment]:
     options = config.augment_options
     steps: list[Augment] = []
     if options.randaugment != "none":
-        strength: dict[str, Any] = {
-            "operations": options.operations,
-            "level": options.level,
-            "level_std": options.level_std,
-        }
-        steps.append(partial(rand_augment, policy=options.randaugment, mean=dataset.mean, **strength))
+        steps.append(
+            partial(
+                rand_augment,
+                policy=options.randaugment,
+                mean=dataset.mean,
+                operations=options.operations,
+                level=options.level,
+                level_std=options.level_std,
+            )
+        )
     if options.jitter:
         steps.append(lambda images, rng: jitter(images.float(), rng, options.jitter).to(torch.uint8))
     if options.hue:

@@ -64,16 +64,11 @@ def test_windows_are_those_cut_by_hand(mode, channels_last):
 
 
 @pytest.mark.parametrize("mode", ["reflect", "zeros"])
-@pytest.mark.parametrize("padding", [0, 2])
-def test_every_image_is_one_window_of_its_own(mode, padding):
-    images = places()
-    moved = crop_and_flip(images, seeded(), padding=padding, mode=mode)
-    shifts = range(-padding, padding + 1)
-    for b in range(3):  # up to 50 windows an image, cut by hand
-        possible = torch.stack(
-            [by_hand(images[b], down, right, flip, mode) for down in shifts for right in shifts for flip in (0, 1)]
-        )
-        assert (possible == moved[b]).flatten(1).all(dim=1).sum() == 1
+def test_an_image_is_one_window_of_its_own(mode):
+    images, shifts = places(), range(-4, 5)
+    moved = crop_and_flip(images, seeded(), mode=mode)
+    possible = [by_hand(images[0], down, right, flip, mode) for down in shifts for right in shifts for flip in (0, 1)]
+    assert (torch.stack(possible) == moved[0]).flatten(1).all(dim=1).sum() == 1
 
 
 def test_draws_are_uniform_and_independent():
@@ -81,7 +76,7 @@ def test_draws_are_uniform_and_independent():
     images = torch.zeros(n, 2, H, W, dtype=torch.uint8)
     images[:, 0] = torch.arange(H, dtype=torch.uint8)[:, None]  # a pixel's row
     images[:, 1] = torch.arange(W, dtype=torch.uint8)  # and its column
-    moved = crop_and_flip(images, seeded(), padding=4).long()
+    moved = crop_and_flip(images, seeded()).long()
     down = moved[:, 0, 8, 6] - 8
     mirrored = moved[:, 1, 6, 6] < moved[:, 1, 6, 5]
     right = moved[:, 1, 6, 5] - torch.where(mirrored, W - 1 - 5, 5)
@@ -112,17 +107,3 @@ def test_same_generator_same_windows():
     first, again, other = (crop_and_flip(places(), seeded(seed)) for seed in (3, 3, 4))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        ({"mode": "edge"}, "mode must be reflect or zeros, got 'edge'"),
-        ({"padding": -1}, "padding must not be negative, got -1"),
-        ({"padding": 12}, "reflected padding must be less than the image's 16x12 pixels, got 12"),
-    ],
-)
-def test_wrong_arguments_are_quoted(arguments, sentence):
-    with pytest.raises(ValueError) as caught:
-        crop_and_flip(places(), seeded(), **arguments)
-    assert str(caught.value) == sentence
