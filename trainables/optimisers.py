@@ -4,7 +4,7 @@ Loshchilov, Hutter, "Decoupled Weight Decay Regularization", ICLR 2019 (arXiv:17
 "Large Batch Optimization for Deep Learning: Training BERT in 76 minutes", ICLR 2020 (arXiv:1904.00962).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -89,18 +89,13 @@ class Lamb(Optimizer):
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "step": 0})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Move every weight that has a gradient; ``closure`` is run first if there is one."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+    def step(self) -> None:  # type: ignore[override]
+        """Move every weight that has a gradient."""
         for group in self.param_groups:
             group["step"] += 1
             for weight in group["params"]:
                 if weight.grad is not None:
                     weight.add_(self._direction(weight, weight.grad, group), alpha=-group["lr"])
-        return loss
 
     def _direction(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
         """Return the change of ``weight``, negated, per unit of the learning rate."""

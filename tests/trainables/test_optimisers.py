@@ -1,6 +1,5 @@
 """Every optimiser agrees with its formula, and the right weights decay."""
 
-import math
 from typing import Any
 
 import pytest
@@ -85,18 +84,11 @@ def test_lamb_without_decay_is_adam() -> None:
     torch.testing.assert_close(walk(network(), optimiser="lamb", weight_decay=0.0), list(adam.parameters()))
 
 
-def test_lamb_at_zero_weights_and_with_a_closure() -> None:
+def test_lamb_at_zero_weights() -> None:
     weight = nn.Parameter(torch.zeros(3))
-    optimiser = Lamb([weight], lr=0.5, betas=BETAS, eps=LAMB_EPS, weight_decay=0.1)
-
-    def closure() -> float:
-        loss = (weight - 1).square().sum()
-        loss.backward()
-        return float(loss.detach())
-
-    assert optimiser.step(closure) == 3.0
+    weight.grad = torch.full((3,), -2.0)
+    Lamb([weight], lr=0.5, betas=BETAS, eps=LAMB_EPS, weight_decay=0.1).step()
     torch.testing.assert_close(weight.detach(), torch.full((3,), 0.5), rtol=0, atol=1e-5)  # Adam's first step
-    assert math.isfinite(float(optimiser.step(lambda: 0.0) or 0.0))
 
 
 def test_all_weights_decay_unless_told_otherwise() -> None:
