@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from trainables.backbones import PREFIX
 from trainables.backbones.backbone import Backbone
-from trainables.refusals import require_known
+from trainables.refusals import first_line, require_known
 
 
 class Family(NamedTuple):
@@ -195,10 +195,9 @@ def timm_backbone(
     try:
         model = create_model(name, num_classes=0, in_chans=in_channels, **options)
     except (AssertionError, TypeError, RuntimeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(
             f"backbone '{PREFIX}{name}' cannot be built for images of {image_size} pixels, {in_channels} channels and "
-            f"drop_path {drop_path:g} ({reason})"
+            f"drop_path {drop_path:g} ({first_line(error)})"
         ) from None
     with_token = type(model).__name__ == "VisionTransformer" and getattr(model, "has_class_token", False)
     return (TimmTransformer if with_token else TimmBackbone)(model, num_classes)

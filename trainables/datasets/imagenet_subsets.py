@@ -5,6 +5,7 @@ arXiv:1907.07174. ``imagenet-a/<wnid>/`` and ``imagenet-o/<wnid>/`` in the data 
 Only the logits of the 200 classes that have a folder count; ImageNet's own folders say which of the 1,000 they are.
 """
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def load_subset(
     """Return every image of ``folder`` with ImageNet's label (in ImageNet-O: of the class it is mistaken for)."""
     labels = subset_classes(root, folder, num_classes=num_classes)
     found = require_count(in_class_folders(root / folder, class_names(root / folder)), images)
-    return FileList(found.root, found.names, found.starts, found.ends, labels[found.labels])
+    return replace(found, labels=labels[found.labels])
 
 
 def load_imagenet_o(root: Path, part: str, *, images: int = 2_000, num_classes: int = imagenet.NUM_CLASSES) -> FileList:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from trainables.datasets.dataset import DataError, Dataset
 from trainables.datasets.file_list import FileList
-from trainables.datasets.image_files import listed
+from trainables.datasets.image_files import listed, text_of
 from trainables.datasets.photographs import photographs
 
 
@@ -23,13 +23,12 @@ def files(root: Path, num_classes: int, *, year: int) -> list[FileList]:
 
 
 def _split(folder: Path, file: Path, num_classes: int) -> FileList:
+    text = text_of(file)
     try:
-        content = json.loads(file.read_bytes())
+        content = json.loads(text)
         categories = sorted(category["id"] for category in content["categories"])
         name_of = {image["id"]: image["file_name"] for image in content["images"]}
         annotated = [(entry["image_id"], entry["category_id"]) for entry in content["annotations"]]
-    except OSError as error:
-        raise DataError(f"{file} cannot be read ({error.strerror})") from error
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{file} is broken ({type(error).__name__}: {error})") from error
     if len(categories) != num_classes:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import affine_transform, convolve, distance_transform_edt, gaussian_filter, map_coordinates
 from torch.nn.functional import interpolate
 
-Pixels = NDArray[np.float64]  # (N, H, W, 3)
+from trainables.robustness.noise_and_colour import Pixels
+
 Grey = NDArray[np.float64]  # (N, H, W), or a kernel (K, K)
 
 
