@@ -7,10 +7,9 @@ It takes torchvision's residual networks, whose backbones here end in ``_imagene
 """
 
 import argparse
+import io
 import pickle
 import sys
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 from mlflow.exceptions import MlflowException
@@ -24,28 +23,26 @@ from trainables.backbones.torchvision_keys import exportable, from_torchvision, 
 def export(options: argparse.Namespace) -> int:
     """Write the file and print its path."""
     if options.back:
-        weights = from_torchvision(_read(Path(options.run)))
+        weights = from_torchvision(_read(options.run, options.run))
     else:
-        client = store.connect(options.tracking_uri, make=False)
-        with TemporaryDirectory() as folder:
-            try:
-                checkpoint = fetch(client, options.run, Path(folder))
-            except (CheckpointError, MlflowException) as error:
-                raise ValueError(f"run {options.run!r} cannot be exported: {error}") from error
-            backbone = str(checkpoint.config.get("backbone"))
-            if not exportable(backbone):
-                raise ValueError(f"torchvision has no names for {backbone!r}, but for ones such as resnet50_imagenet")
-            weights = to_torchvision(_read(checkpoint.file))
+        try:
+            checkpoint = fetch(store.connect(options.tracking_uri, make=False), options.run)
+        except (CheckpointError, MlflowException) as error:
+            raise ValueError(f"run {options.run!r} cannot be exported: {error}") from error
+        backbone = str(checkpoint.config.get("backbone"))
+        if not exportable(backbone):
+            raise ValueError(f"torchvision has no names for {backbone!r}, but for ones such as resnet50_imagenet")
+        weights = to_torchvision(_read(io.BytesIO(checkpoint.content), f"model.pt of run {options.run!r}"))
     options.out.parent.mkdir(parents=True, exist_ok=True)
     torch.save(weights, options.out)
     return command.finish([options.out])
 
 
-def _read(file: Path) -> dict[str, torch.Tensor]:
+def _read(file: str | io.BytesIO, name: str) -> dict[str, torch.Tensor]:
     try:
         return torch.load(file, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{file} is not a file of weights ({type(error).__name__})") from error
+        raise ValueError(f"{name} is not a file of weights ({type(error).__name__})") from error
 
 
 def main(argv: list[str] | None = None) -> int:

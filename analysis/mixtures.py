@@ -8,9 +8,8 @@ evaluated. Writes mixtures.png and .pdf into results/mixtures: AutoMix, Fig. 4 (
 """
 
 import argparse
+import io
 import sys
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 from mlflow.exceptions import MlflowException
@@ -28,13 +27,12 @@ FILE = "model_mixtures.pt"
 
 def read(client: MlflowClient, run_id: str) -> dict[str, torch.Tensor] | None:
     """Return what a run kept: images (N, C, H, W), masks (S, R * N, h, w) and epochs (S,); None if it kept nothing."""
-    with TemporaryDirectory() as folder:
-        try:
-            file = artifacts.fetch(client, run_id, FILE, Path(folder))
-        except (MlflowException, OSError) as error:
-            print(f"mixtures.py: {FILE} of run {run_id} cannot be read ({first_line(error)})", file=sys.stderr)
-            return None
-        return None if file is None else torch.load(file, map_location="cpu", weights_only=True)
+    try:
+        held = artifacts.read(client, run_id, FILE)
+    except (MlflowException, OSError) as error:
+        print(f"mixtures.py: {FILE} of run {run_id} cannot be read ({first_line(error)})", file=sys.stderr)
+        return None
+    return None if held is None else torch.load(io.BytesIO(held), map_location="cpu", weights_only=True)
 
 
 def draw(options: argparse.Namespace) -> int:

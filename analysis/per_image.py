@@ -8,9 +8,8 @@ seed and of the ensemble of all, and how often its seeds agree.
 """
 
 import argparse
+import io
 import sys
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
@@ -43,22 +42,21 @@ def load_predictions(tracking_uri: str, level: LevelTable) -> tuple[dict[str, Pr
     """
     client, found, problems = store.connect(tracking_uri, make=False), {}, []
     labels: NDArray[np.int64] | None = None
-    with TemporaryDirectory() as folder:
-        for arm, runs in done(level.runs).groupby("arm", sort=False):
-            seeds, parts = [], []
-            for row in runs.sort_values("seed").to_dict("records"):
-                file = artifacts.fetch(client, row["run_id"], names.PREDICTIONS_FILE, Path(folder))
-                if file is None:
-                    problems.append(f"{arm!r}, seed {row['seed']}, has no {names.PREDICTIONS_FILE}")
-                    continue
-                with np.load(file) as content:
-                    if labels is not None and not np.array_equal(labels, content["labels"]):
-                        raise ValueError(f"{arm!r}, seed {row['seed']}, was tested on other images than those before")
-                    labels = content["labels"]
-                    parts.append(content["logits"])
-                seeds.append(int(row["seed"]))
-            if parts and labels is not None:
-                found[str(arm)] = Predictions(seeds, np.stack(parts), labels)
+    for arm, runs in done(level.runs).groupby("arm", sort=False):
+        seeds, parts = [], []
+        for row in runs.sort_values("seed").to_dict("records"):
+            held = artifacts.read(client, row["run_id"], names.PREDICTIONS_FILE)
+            if held is None:
+                problems.append(f"{arm!r}, seed {row['seed']}, has no {names.PREDICTIONS_FILE}")
+                continue
+            with np.load(io.BytesIO(held)) as content:
+                if labels is not None and not np.array_equal(labels, content["labels"]):
+                    raise ValueError(f"{arm!r}, seed {row['seed']}, was tested on other images than those before")
+                labels = content["labels"]
+                parts.append(content["logits"])
+            seeds.append(int(row["seed"]))
+        if parts and labels is not None:
+            found[str(arm)] = Predictions(seeds, np.stack(parts), labels)
     return found, problems
 
 

@@ -106,7 +106,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
         "official": {name: str(root) for name, folder in OFFICIAL.items() if (root / folder).is_dir()},
         "pgd": options.pgd,
         "release": options.fgsm_release,
-        "substitutes": {one.name: one.sha256 for one in substitutes},
+        "substitutes": {one.name: one.checkpoint.sha256 for one in substitutes},
     }
     study.measure(partial(measure, substitutes=substitutes), protocol)
     results = study.results

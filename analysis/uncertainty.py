@@ -13,8 +13,6 @@ import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor
@@ -54,12 +52,10 @@ def show(options: argparse.Namespace) -> int:
     """Score the images, write the files and print where they are."""
     if options.mixings < 2:
         raise ValueError(f"--mixings must be at least 2, for a spread, got {options.mixings}")
-    with TemporaryDirectory() as folder:
-        try:
-            client = store.connect(options.tracking_uri, make=False)
-            network, trained = load_network(fetch(client, options.run, Path(folder)))
-        except CheckpointError as error:
-            raise ValueError(f"run {options.run!r}: {error}") from None
+    try:
+        network, trained = load_network(fetch(store.connect(options.tracking_uri, make=False), options.run))
+    except CheckpointError as error:
+        raise ValueError(f"run {options.run!r}: {error}") from None
     config = replace(trained, bad_images="refuse")  # none may be left out, as each has its row
     images = images_of(config, options.data_root).train
     if options.images is not None:

@@ -1,10 +1,10 @@
 """The trained network of a run: fetched from MLflow, and built again."""
 
 import hashlib
+import io
 import json
 import pickle
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,39 +29,40 @@ class CheckpointError(Exception):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The trained network of one run."""
+    """The trained network of one run, in a form that can travel to a Ray task."""
 
-    run_id: str
     config: dict[str, Any]  # flat, as the run logged it
-    file: Path
-    sha256: str
+    content: bytes  # a state_dict of the backbone
     block: bytes | None = None  # what made the masks, a state_dict, where the run learned them
 
+    @property
+    def sha256(self) -> str:
+        """Return the SHA-256 of the content, in hexadecimal."""
+        return hashlib.sha256(self.content).hexdigest()
 
-def fetch(client: MlflowClient, run_id: str, folder: Path) -> Checkpoint:
-    """Return the configuration and the checkpoint of a run, downloaded into ``folder`` where they are elsewhere.
+
+def fetch(client: MlflowClient, run_id: str) -> Checkpoint:
+    """Return the configuration and the checkpoint of a run.
 
     Raises:
         CheckpointError: MLflow does not have one of the two.
         BadInput: the folder of MLflow's artifacts is not there.
     """
-    files = []
+    found = []
     for name in (names.CONFIG_FILE, names.MODEL_FILE):
         try:
-            file = artifacts.fetch(client, run_id, name, folder)
+            content = artifacts.read(client, run_id, name)
         except (MlflowException, OSError) as error:
             raise CheckpointError(f"MLflow has no {name} of it ({first_line(error)})") from error
-        if file is None:
+        if content is None:
             raise CheckpointError(f"MLflow has no {name} of it")
-        files.append(file)
+        found.append(content)
     try:
-        config = json.loads(files[0].read_text(encoding="utf-8"))
+        config = json.loads(found[0])
     except ValueError as error:
         raise CheckpointError(f"its config.json is damaged ({error})") from error
-    digest = hashlib.sha256(files[1].read_bytes()).hexdigest()
-    block = artifacts.fetch(client, run_id, BLOCK_FILE, folder) if learns_masks(config.get("mixer", "")) else None
-    own = {key: value for key, value in config.items() if key != "seed"}
-    return Checkpoint(run_id, own, files[1], digest, block.read_bytes() if block is not None else None)
+    block = artifacts.read(client, run_id, BLOCK_FILE) if learns_masks(config.get("mixer", "")) else None
+    return Checkpoint({key: value for key, value in config.items() if key != "seed"}, found[1], block)
 
 
 def load_network(checkpoint: Checkpoint) -> tuple[Network, Config]:
@@ -78,7 +79,7 @@ def load_network(checkpoint: Checkpoint) -> tuple[Network, Config]:
         raise CheckpointError(f"its configuration cannot be read ({error})") from error
     network = build_network(config, dataset_of(config))
     try:
-        state = torch.load(checkpoint.file, map_location="cpu", weights_only=True)
+        state = torch.load(io.BytesIO(checkpoint.content), map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
         raise CheckpointError("its model.pt is damaged") from error
     try:

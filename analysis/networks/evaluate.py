@@ -9,7 +9,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -84,11 +83,11 @@ def evaluate_runs(
     keys: dict[str, str] = {}  # by run id, like the configurations
     configs: dict[str, dict[str, Any]] = {}
 
-    def fetched(folder: Path) -> Iterator[tuple[str, Checkpoint]]:
-        """Yield the checkpoints that have no result yet, one at a time, so that the disk holds few of them."""
+    def fetched() -> Iterator[tuple[str, Checkpoint]]:
+        """Yield the checkpoints that have no result yet, one at a time, so that the memory holds few of them."""
         for run_id, name in names_of.items():
             try:
-                checkpoint = fetch(client, run_id, folder)
+                checkpoint = fetch(client, run_id)
             except CheckpointError as error:
                 found.problems.append(f"{name}: {error}")
                 continue
@@ -97,20 +96,18 @@ def evaluate_runs(
                 yield run_id, checkpoint
 
     arguments = (measure, full_protocol, images, data_root.absolute())
-    with TemporaryDirectory() as folder:
-        waiting = fetched(Path(folder))
-        here = ((run_id, _evaluate(checkpoint, *arguments)) for run_id, checkpoint in waiting)
-        work = here if address == "none" else in_ray(waiting, address, _evaluate, *arguments)
-        try:
-            for run_id, outcome in tqdm(work, "evaluating", len(rows), disable=None, leave=False):
-                if isinstance(outcome, str):
-                    found.problems.append(f"{names_of[run_id]}: {outcome}")
-                    continue
-                cached[keys[run_id]] = outcome
-                _write(cache, cached)
-        except KeyboardInterrupt:
-            ready = sum(key in cached for key in keys.values())
-            raise KeyboardInterrupt(f"{ready} of {len(rows)} networks are evaluated, and kept in {cache}") from None
+    here = ((run_id, _evaluate(checkpoint, *arguments)) for run_id, checkpoint in fetched())
+    work = here if address == "none" else in_ray(fetched(), address, _evaluate, *arguments)
+    try:
+        for run_id, outcome in tqdm(work, "evaluating", len(rows), disable=None, leave=False):
+            if isinstance(outcome, str):
+                found.problems.append(f"{names_of[run_id]}: {outcome}")
+                continue
+            cached[keys[run_id]] = outcome
+            _write(cache, cached)
+    except KeyboardInterrupt:
+        ready = sum(key in cached for key in keys.values())
+        raise KeyboardInterrupt(f"{ready} of {len(rows)} networks are evaluated, and kept in {cache}") from None
     found.results = {run_id: cached[key] for run_id, key in keys.items() if key in cached}
     found.config = parse(configs[next(iter(found.results))]) if found.results else None
     return found

@@ -1,35 +1,21 @@
-"""Calls a function once for each of many files, as tasks of a Ray cluster: a cluster of its own, or a running one."""
+"""Calls a function once for each of many values, as tasks of a Ray cluster: one of its own, or a running one."""
 
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from functools import partial
 from itertools import islice
-from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
-AHEAD = 2  # files under way for each processor or GPU
-
-
-class HasFile(Protocol):
-    """The first argument of a task: a dataclass with a file on this machine."""
-
-    @property
-    def file(self) -> Path:
-        """Return the file, which is read here and written again where the task runs."""
-
-
-F = TypeVar("F", bound=HasFile)
+AHEAD = 2  # values under way for each processor or GPU
 
 
 def in_ray(
-    waiting: Iterable[tuple[str, F]], address: str, function: Callable[..., Any], *arguments: Any
+    waiting: Iterable[tuple[str, Any]], address: str, function: Callable[..., Any], *arguments: Any
 ) -> Iterator[tuple[str, Any]]:
     """Yield each key with ``function(value, *arguments)``, as the tasks end; a task has one processor, and one GPU.
 
     Args:
-        waiting: keys, and the values to call the function with; a value's file is read when its turn comes.
+        waiting: keys, and the values to call the function with, which are taken when their turn comes.
         address: ``local`` starts a cluster that ends with this loop; ``auto`` or ``HOST:PORT`` joins one.
         function: a function from a module of ``analysis`` or ``trainables``, which travel with it.
         arguments: the same for every call.
@@ -53,13 +39,13 @@ def in_ray(
     require_address(address)
     with connect.connected(address, analysis, trainables) as resources:
         gpus = float(resources.get("GPU", 0) > 0)
-        task = ray.remote(num_cpus=1, num_gpus=gpus)(call_with_file)
+        task = ray.remote(num_cpus=1, num_gpus=gpus)(function)
         most = AHEAD * max(1, int(resources.get("GPU" if gpus else "CPU", 1)))
         left = iter(waiting)
         running: dict[Any, str] = {}
         while True:
             for key, value in islice(left, most - len(running)):
-                running[task.remote(function, value, value.file.read_bytes(), *arguments)] = key
+                running[task.remote(value, *arguments)] = key
             if not running:
                 return
             (done,), _ = head.while_there(partial(ray.wait, list(running), num_returns=1))
@@ -72,11 +58,3 @@ def in_ray(
             except ray.exceptions.RayError as error:
                 answer = f"its task was lost: {first_line(error)}"
             yield running.pop(done), answer
-
-
-def call_with_file(function: Callable[..., Any], value: Any, content: bytes, *arguments: Any) -> Any:
-    """Make the call on a machine that may lack the value's file."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / value.file.name
-        file.write_bytes(content)
-        return function(replace(value, file=file), *arguments)

@@ -3,12 +3,10 @@
 A substitute is the network of any run in MLflow, the networks of an arm of the study, or one of torchvision's.
 """
 
-import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -30,32 +28,27 @@ WEIGHTS: Pretrained = "IMAGENET1K_V1"  # which of them
 
 @dataclass(frozen=True)
 class Substitute:
-    """A checkpoint that can travel to a Ray task."""
+    """A network on which attacks are made."""
 
     name: str  # what the command line calls it
-    config: dict[str, Any]  # the flat configuration of its run
-    sha256: str  # of the content
-    content: bytes  # a state_dict of the backbone
+    checkpoint: Checkpoint
 
     def network(self, attacked: Config) -> Network:
         """Return the network, on its device in evaluation mode, for an attack on one of the configuration ``attacked``.
 
         A checkpoint that cannot be read, or that is of other images, raises ``ValueError``.
         """
-        with TemporaryDirectory() as folder:
-            file = Path(folder) / "model.pt"
-            file.write_bytes(self.content)
-            try:
-                network, own = load_network(Checkpoint(self.name, self.config, file, self.sha256))
-            except CheckpointError as error:
-                raise ValueError(f"--substitutes {self.name!r}: {error}") from None
+        try:
+            network, own = load_network(self.checkpoint)
+        except CheckpointError as error:
+            raise ValueError(f"--substitutes {self.name!r}: {error}") from None
         if (own.dataset, dataset_of(own).image_shape) != (attacked.dataset, dataset_of(attacked).image_shape):
             raise ValueError(f"--substitutes {self.name!r} is of {own.dataset}, the study of {attacked.dataset}")
         return network
 
     def box(self, attacked: Config) -> str:
         """Return ``grey`` if it has the architecture of the attacked network, ``black`` if it has another."""
-        return "grey" if self.config.get("backbone") == attacked.backbone else "black"
+        return "grey" if self.checkpoint.config.get("backbone") == attacked.backbone else "black"
 
 
 def find_substitutes(names: Sequence[str], tracking_uri: str, runs: pd.DataFrame, data_root: Path) -> list[Substitute]:
@@ -93,7 +86,7 @@ def of_torchvision(name: str, data_root: Path) -> Substitute:
     network.backbone.head.load_state_dict(load_classifier(backbone, WEIGHTS, data_root))
     content = io.BytesIO()
     torch.save(network.backbone.state_dict(), content)
-    return Substitute(name, config, hashlib.sha256(content.getvalue()).hexdigest(), content.getvalue())
+    return Substitute(name, Checkpoint(config, content.getvalue()))
 
 
 def _runs_of(name: str, runs: pd.DataFrame) -> list[str]:
@@ -108,9 +101,7 @@ def _runs_of(name: str, runs: pd.DataFrame) -> list[str]:
 
 
 def _of_run(name: str, tracking_uri: str, run_id: str) -> Substitute:
-    with TemporaryDirectory() as folder:
-        try:
-            found = fetch(store.connect(tracking_uri, make=False), run_id, Path(folder))
-        except CheckpointError as error:
-            raise ValueError(f"--substitutes {name!r}: {error}") from None
-        return Substitute(name, found.config, found.sha256, found.file.read_bytes())
+    try:
+        return Substitute(name, fetch(store.connect(tracking_uri, make=False), run_id))
+    except CheckpointError as error:
+        raise ValueError(f"--substitutes {name!r}: {error}") from None

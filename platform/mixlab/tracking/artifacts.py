@@ -103,19 +103,20 @@ def _location(client: MlflowClient, run_id: str) -> str:
     return _locations[client.tracking_uri, run_id]
 
 
-def read_json(client: MlflowClient, run_id: str, name: str) -> Any:
-    """Return the content of a JSON artifact; None if the run has none.
-
-    Raises:
-        BadInput: the folder of the run's artifacts is not there, or the artifact is damaged.
-        MlflowException: the store does not answer.
-    """
+def read(client: MlflowClient, run_id: str, name: str) -> bytes | None:
+    """Return the content of an artifact; None if the run has none. It raises as ``fetch`` does."""
     with TemporaryDirectory() as folder:
         file = fetch(client, run_id, name, Path(folder))
-        try:
-            return None if file is None else json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise BadInput(f"the artifact {name} of run {run_id} is damaged ({error})") from error
+        return None if file is None else file.read_bytes()
+
+
+def read_json(client: MlflowClient, run_id: str, name: str) -> Any:
+    """Return what a JSON artifact holds; ``BadInput`` if it is damaged. All else is as for ``read``."""
+    content = read(client, run_id, name)
+    try:
+        return None if content is None else json.loads(content)
+    except ValueError as error:
+        raise BadInput(f"the artifact {name} of run {run_id} is damaged ({error})") from error
 
 
 def here(written: Path, tracking_uri: str) -> Path:

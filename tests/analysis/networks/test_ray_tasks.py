@@ -2,8 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,14 +13,8 @@ from analysis.networks.ray_tasks import in_ray
 from mixlab.cluster import connect
 
 
-@dataclass(frozen=True)
-class Given:
-    file: Path
-
-
-def answers(error: Exception, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
-    """Return what an evaluation of two files yields if the task of the first ends by ``error``."""
-    (folder / "model.pt").touch()
+def answers(error: Exception, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
+    """Return what an evaluation of two values yields if the task of the first ends by ``error``."""
 
     @contextlib.contextmanager
     def connected(*_: object) -> Iterator[dict[str, float]]:
@@ -38,17 +30,14 @@ def answers(error: Exception, folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(ray, "remote", lambda **_: lambda _: SimpleNamespace(remote=lambda *_: next(numbers)))
     monkeypatch.setattr(ray, "wait", lambda tasks, num_returns: (tasks[:1], tasks[1:]))
     monkeypatch.setattr(ray, "get", get)
-    waiting = [(name, Given(folder / "model.pt")) for name in ("first", "second")]
-    return list(in_ray(waiting, "head:6379", print))
+    return list(in_ray([("first", 1), ("second", 2)], "head:6379", print))
 
 
 @pytest.mark.parametrize("cause", [ValueError("images must be positive"), OSError(2, "no data set", "/data")])
-def test_what_is_wrong_for_every_network_is_raised_as_here(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cause: Exception
-) -> None:
+def test_what_is_wrong_for_every_network_is_raised_as_here(monkeypatch: pytest.MonkeyPatch, cause: Exception) -> None:
     error = RayTaskError("task", "Ray's own lines", cause).as_instanceof_cause()
     with pytest.raises(type(cause)) as caught:
-        answers(error, tmp_path, monkeypatch)
+        answers(error, monkeypatch)
     assert caught.value is cause
 
 
@@ -67,9 +56,9 @@ def test_what_is_wrong_for_every_network_is_raised_as_here(
     ],
 )
 def test_what_concerns_one_task_is_a_sentence_and_the_rest_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str
+    monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str
 ) -> None:
-    (name, said), rest = answers(error, tmp_path, monkeypatch)
+    (name, said), rest = answers(error, monkeypatch)
     assert name == "first"
     assert sentence in said
     assert "\n" not in said
