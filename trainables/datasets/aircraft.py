@@ -21,8 +21,8 @@ REMEDY = "unpack the official fgvc-aircraft-2013b.tar.gz to {root}"
 def fetch(root: Path) -> None:
     """Download the archive (2.8 GB) if its folder is missing; raise ``DataError`` if that fails."""
     if not (root / ARCHIVE_FOLDER).exists():
-        remedy = REMEDY.format(root=root)
-        download.folders_from_torchvision("FGVCAircraft", root, (ARCHIVE_FOLDER,), ((URL, None),), remedy=remedy)
+        names = {ARCHIVE_FOLDER: ARCHIVE_FOLDER}
+        download.unpack_archive("FGVC-Aircraft", root, names, URL, remedy=REMEDY.format(root=root))
 
 
 def files(root: Path, num_classes: int) -> list[FileList]:

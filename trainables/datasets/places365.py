@@ -20,15 +20,15 @@ REMEDY = f"unpack the official places365standard_easyformat.tar so that {{root}}
 # The list of each split, and the folder that its names are in.
 LISTS = (("places365_train_standard.txt", "data_256_standard"), ("places365_val.txt", "val_256"))
 URL = "http://data.csail.mit.edu/places/places365/"
-LISTS_ARCHIVE = (f"{URL}filelist_places365-standard.tar", "35a0585fee1fa656440f3ab298f8479c")
-# By split: what torchvision is asked for, the folder that it leaves, and the archive of the images.
-DOWNLOADS = (
+# Each archive, its md5, and what is taken out of it, with the names that torchvision gives.
+DOWNLOADS: tuple[tuple[str, str, dict[str, str]], ...] = (
     (
-        "train-standard",
-        (CATEGORIES, "places365_train_standard.txt", "places365_val.txt", "data_256_standard"),
-        (f"{URL}train_256_places365standard.tar", "53ca1c756c3d1e7809517cc47c5561c5"),
+        "filelist_places365-standard.tar",
+        "35a0585fee1fa656440f3ab298f8479c",
+        {name: name for name in (CATEGORIES, "places365_train_standard.txt", "places365_val.txt")},
     ),
-    ("val", ("val_256",), (f"{URL}val_256.tar", "e27b17d8d44f4af9a78502beb927f808")),
+    ("train_256_places365standard.tar", "53ca1c756c3d1e7809517cc47c5561c5", {"data_256": "data_256_standard"}),
+    ("val_256.tar", "e27b17d8d44f4af9a78502beb927f808", {"val_256": "val_256"}),
 )
 
 
@@ -37,10 +37,8 @@ def fetch(root: Path) -> None:
     folder = root / FOLDER
     if (folder / "train").exists():
         return
-    remedy = REMEDY.format(root=root)
-    for split, left, images in DOWNLOADS:
-        archives = LISTS_ARCHIVE, images
-        download.folders_from_torchvision("Places365", folder, left, archives, remedy=remedy, split=split, small=True)
+    for archive, md5, names in DOWNLOADS:
+        download.unpack_archive("Places365", folder, names, URL + archive, md5, remedy=REMEDY.format(root=root))
 
 
 def files(root: Path, num_classes: int) -> list[FileList]:

@@ -5,7 +5,6 @@ import hashlib
 import io
 import json
 import pickle
-import tarfile
 import threading
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from filelock import FileLock
 from PIL import Image
 
 from tests.servers import file_server
+from tests.trainables.datasets.files import tar, write
 from trainables.datasets import cifar10, download
 from trainables.datasets.dataset import DataError
 
@@ -52,16 +52,6 @@ BINARY = {f"cifar-10-batches-bin/{name}.bin": as_binary(*batch) for name, batch 
 PYTHON = {f"cifar-10-batches-py/{name}": as_python(*batch) for name, batch in batches().items()}
 
 
-def tar(files):
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
-
-
 ARCHIVES = {"cifar-10-binary.tar.gz": tar(BINARY), "cifar-10-python.tar.gz": tar(PYTHON)}
 MD5 = {path: hashlib.md5(content).hexdigest() for path, content in (BINARY | PYTHON | ARCHIVES).items()}
 
@@ -77,12 +67,6 @@ def npm_archive():
     files["package/train_lables.json"] = json.dumps(train).encode()
     files["package/test_lables.json"] = json.dumps(batches()["test_batch"][0]).encode()
     return tar(files)
-
-
-def write(root, files):
-    for path, content in files.items():
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_bytes(content)
 
 
 def in_place(root):

@@ -1,14 +1,13 @@
 """Small files in the official layout, written here without the code under test."""
 
 import hashlib
-import io
 import pickle
-import tarfile
 
 import numpy as np
 import pytest
 
 from tests.servers import file_server
+from tests.trainables.datasets.files import tar, write
 from trainables.datasets import DATASETS, cifar100, download
 from trainables.datasets.dataset import DataError
 
@@ -27,28 +26,10 @@ def batch(labels):
 
 
 FILES = {"cifar-100-python/train": batch([99, 0, 42, 7]), "cifar-100-python/test": batch([13, 87])}
-
-
-def archive():
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as members:
-        for name, content in {**FILES, "cifar-100-python/meta": b"class names"}.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            members.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
-
-
-ARCHIVE = archive()
+ARCHIVE = tar({**FILES, "cifar-100-python/meta": b"class names"})
 MD5 = {
     path: hashlib.md5(content).hexdigest() for path, content in {**FILES, "cifar-100-python.tar.gz": ARCHIVE}.items()
 }
-
-
-def write(root, files):
-    for path, content in files.items():
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_bytes(content)
 
 
 def in_place(root):
@@ -65,12 +46,6 @@ def test_load_gives_fine_labels_and_channels_in_order(tmp_path):
     assert train.images[2, 0, 0, 1] == 11
     assert train.images[2, 0, 1, 0] == 10
     assert train.images[:, 0, 31, 31].tolist() == [99, 0, 42, 7]
-
-
-def test_files_in_the_data_root_are_left_alone(tmp_path, asked):
-    write(tmp_path, FILES)
-    cifar100.prepare(tmp_path, MD5)
-    assert asked == []
 
 
 def test_archive_in_the_data_root_is_unpacked(tmp_path, asked):

@@ -1,4 +1,4 @@
-"""Downloads from a real server that misbehaves, and child processes with stand-ins for the programs they start."""
+"""Downloads from a real server that misbehaves, and child processes with stand-ins for npm."""
 
 import stat
 import time
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers import file_server
+from tests.trainables.datasets.files import tar
 from trainables.datasets import download
 from trainables.datasets.dataset import DataError
 from trainables.datasets.download import fetch_file
@@ -113,45 +114,23 @@ def test_a_right_file_is_not_fetched_again(file):
     fetch_file("http://nowhere.invalid/archive.tar.gz", file, is_right)
 
 
-@pytest.fixture
-def torchvision(tmp_path, monkeypatch):
-    """Return a function that writes the body of the constructor of ``torchvision.datasets.CIFAR10``."""
-
-    def write(body):
-        package = tmp_path / "modules" / "torchvision"
-        package.mkdir(parents=True)
-        (package / "__init__.py").write_text("")
-        (package / "datasets.py").write_text(
-            f"import pathlib, socket\n\ndef CIFAR10(root, download):\n    assert download\n    {body}\n"
-        )
-        monkeypatch.setenv("PYTHONPATH", str(package.parent))
-
-    return write
-
-
-def test_torchvision_unpacks_what_was_fetched(tmp_path, torchvision, capfd):
-    torchvision("pathlib.Path(root, 'out').write_bytes(pathlib.Path(root, 'archive.tar.gz').read_bytes())")
-    root = tmp_path / "root"
-    with file_server.running(CONTENT, "cut") as server:
-        download.folders_from_torchvision("CIFAR10", root, ("out",), ((server.url, None),), remedy="")
-        download.folders_from_torchvision("CIFAR10", root, ("out",), ((server.url, None),), remedy="")
-    assert (root / "out").read_bytes() == CONTENT
-    assert server.asked == [0, 1024]
-    assert [path.name for path in root.iterdir() if not path.name.endswith(".lock")] == ["out"]
+def test_an_archive_is_unpacked_whole_and_what_is_there_is_not_fetched_again(tmp_path, capfd):
+    content, root = tar({"packed/file": CONTENT, "other": b"left out"}), tmp_path / "root"
+    with file_server.running(content, "cut") as server:
+        for _ in range(2):
+            download.unpack_archive("It", root, {"packed": "unpacked"}, server.url, remedy="")
+    assert (root / "unpacked" / "file").read_bytes() == CONTENT
+    assert server.asked == [0, len(content) // 3]
+    assert [path.name for path in root.iterdir() if not path.name.endswith(".lock")] == ["unpacked"]
     assert capfd.readouterr().out == ""
 
 
-def test_torchvision_has_a_time_limit_on_every_connection(tmp_path, torchvision):
-    torchvision("pathlib.Path(root, 'file').write_text(str(socket.getdefaulttimeout()))")
-    download.unpack_by_torchvision("CIFAR10", tmp_path)
-    assert float((tmp_path / "file").read_text()) == download.STALL_SECONDS <= 30
-
-
-def test_torchvision_failure_is_one_line_without_traceback(tmp_path, torchvision, capfd):
-    torchvision("raise OSError('the archive is broken')")
-    with pytest.raises(DataError, match=r"^torchvision failed \(OSError: the archive is broken\)$"):
-        download.unpack_by_torchvision("CIFAR10", tmp_path)
-    assert capfd.readouterr() == ("", "")
+def test_an_archive_that_cannot_be_unpacked_is_one_sentence(tmp_path):
+    whole, refused = tar({"packed/file": CONTENT}), pytest.raises(DataError, match=r"^It could not be had \(.+\); ask$")
+    for content in (CONTENT, whole[: len(whole) // 2]):
+        with file_server.running(content) as server, refused:
+            download.unpack_archive("It", tmp_path, {"packed": "unpacked"}, server.url, remedy="ask")
+        assert [path.suffix for path in tmp_path.iterdir()] == [".lock"]
 
 
 @pytest.fixture

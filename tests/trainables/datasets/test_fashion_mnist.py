@@ -6,6 +6,7 @@ import hashlib
 import numpy as np
 import pytest
 
+from tests.trainables.datasets.files import write
 from trainables.datasets import download, fashion_mnist
 from trainables.datasets.dataset import DataError
 
@@ -24,12 +25,6 @@ FILES = {
     "FashionMNIST/raw/t10k-labels-idx1-ubyte": idx(np.array([2, 8], np.uint8)),
 }
 MD5 = {path: hashlib.md5(content).hexdigest() for path, content in FILES.items()}
-
-
-def write(root, files):
-    for path, content in files.items():
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_bytes(content)
 
 
 def gz(content):

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.trainables.datasets.files import tar
 from tests.trainables.datasets.pairs import pairs
 from trainables.datasets import DATASETS, aircraft, cub200, download, inaturalist, places205, places365
 from trainables.datasets.dataset import DataError
@@ -195,7 +196,7 @@ def test_both_editions_of_inaturalist_say_what_belongs_where(year, images, tmp_p
         (
             "aircraft",
             "www.robots.ox.ac.uk",
-            r"^FGVCAircraft could not be had \(no route .*\); unpack the official fgvc",
+            r"^FGVC-Aircraft could not be had \(no route .*\); unpack the official fgvc",
         ),
         (
             "places365",
@@ -211,19 +212,16 @@ def test_what_is_not_there_is_fetched_whole_or_not_at_all(name, host, message, t
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".lock"]
 
 
-def test_places_is_taken_from_two_downloads_of_torchvision(tmp_path, monkeypatch):
-    asked = []
-
-    def leave(what, scratch, **options):
-        asked.append((what, options["split"], options["small"]))
-        for path, content in LAYOUTS["places365"].content.items():
-            target = scratch / path.removeprefix("places365/")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(content or "image")
-
-    monkeypatch.setattr(download, "fetch_file", lambda url, file, is_right: file.touch())
-    monkeypatch.setattr(download, "unpack_by_torchvision", leave)
+def test_places_is_taken_from_three_archives(tmp_path, monkeypatch):
+    layout = LAYOUTS["places365"].content
+    packed = {path.removeprefix("places365/"): (text or "image").encode() for path, text in layout.items()}
+    packed = {path.replace("data_256_standard", "data_256"): content for path, content in packed.items()}
+    archives = {
+        "filelist_places365-standard.tar": tar({path: text for path, text in packed.items() if path.endswith(".txt")}),
+        "train_256_places365standard.tar": tar({p: image for p, image in packed.items() if p.startswith("data_256/")}),
+        "val_256.tar": tar({path: image for path, image in packed.items() if path.startswith("val_256/")}),
+    }
+    monkeypatch.setattr(download, "fetch_file", lambda url, file, _: file.write_bytes(archives[download.name_of(url)]))
     with pytest.raises(DataError, match=r"^Places365 is not complete \(.* has 2 images instead of 1803460"):
         DATASETS["places365"].prepare(tmp_path)
-    assert asked == [("Places365", "train-standard", True), ("Places365", "val", True)]
-    assert len(places365.files(tmp_path, 2)[0]) == 2
+    assert [pairs(split) for split in places365.files(tmp_path, 2)] == [*LAYOUTS["places365"][2:]]

@@ -1,7 +1,6 @@
 """Data sets packed into large files: WebDataset's shards, and the Parquet files of Hugging Face."""
 
 import io
-import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.trainables.datasets.files import tar, write
 from trainables.classify import train
 from trainables.datasets import parquet, webdataset
 from trainables.datasets.dataset import DataError
@@ -33,13 +33,8 @@ def png(number: int) -> bytes:
     return file.getvalue()
 
 
-def shard(file: Path, members: Mapping[str, bytes], mode: Any = "w") -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(file, mode) as archive:
-        for name, content in members.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
+def shard(file: Path, members: Mapping[str, bytes], mode: str = "w") -> None:
+    write(file.parent, {file.name: tar(members, mode)})
 
 
 def shards(folder: Path) -> None:
