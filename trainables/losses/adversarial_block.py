@@ -6,13 +6,11 @@ those of the official code.
 Shape letters: B batch, K images of a mixture, C channels, h and w of a map, H and W of the image.
 """
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainables.losses.mix_block import draw_small
+from trainables.losses.mix_block import attended, draw_small, with_channel
 from trainables.losses.sumix import wide
 
 
@@ -33,17 +31,13 @@ class AdversarialBlock(nn.Module):
         The maps are (B, K, C, h, w), and ``lam`` (B, K) the shares in the label.
         """
         with torch.autocast(maps.device.type, enabled=False):
-            maps = wide(maps)
+            flat = wide(maps).flatten(0, 1)  # (BK, C, h, w)
             if self.lam_channel:
-                channel = lam.to(maps.dtype)[:, :, None, None, None].expand(-1, -1, 1, *maps.shape[3:])
-                maps = torch.cat((maps, channel), dim=2)
-            flat = maps.flatten(0, 1)  # (BK, C, h, w)
-            queries, keys, values = (
-                layer(flat).flatten(2).unflatten(0, maps.shape[:2]) for layer in (self.query, self.key, self.value)
-            )  # (B, K, C/2 or 1, hw)
+                flat = with_channel(flat, lam.flatten())
+            keys = self.key(flat).unflatten(0, lam.shape)  # (B, K, C/2, h, w)
             others = keys.sum(dim=1, keepdim=True) - keys  # the scores are linear in the keys
-            attention = (queries.mT @ others / math.sqrt(keys.shape[2])).softmax(dim=-1)  # (B, K, hw, hw)
-            seen = (attention @ values.mT).squeeze(-1).unflatten(2, maps.shape[3:])  # (B, K, h, w)
+            seen = attended(self.query(flat), others.flatten(0, 1), self.value(flat))  # (BK, 1, h, w)
+            seen = seen.squeeze(1).unflatten(0, lam.shape)
             return F.interpolate(seen, size=size, mode="bilinear", align_corners=False).softmax(dim=1)
 
 

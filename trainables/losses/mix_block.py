@@ -40,7 +40,7 @@ class MixBlock(nn.Module):
         with torch.autocast(own.device.type, enabled=False):
             own, other = wide(own), wide(other)
             if self.lam_channel:
-                own, other = _with_channel(own, lam), _with_channel(other, 1 - lam)
+                own, other = with_channel(own, lam), with_channel(other, 1 - lam)
             values = self.value(other if self.value_of == "key" else own)  # (B, 1, h, w)
             seen = attended(self.embed(own), self.embed(other), values)  # (B, 1, h, w)
             share = F.interpolate(seen.sigmoid(), size=size, mode="nearest")
@@ -63,7 +63,7 @@ def attended(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     return seen.transpose(1, 2).unflatten(2, values.shape[2:])
 
 
-def _with_channel(maps: Tensor, value: Tensor) -> Tensor:
+def with_channel(maps: Tensor, value: Tensor) -> Tensor:
     """Return ``maps`` and one more channel, which is ``value`` (B,) everywhere: (B, C + 1, h, w)."""
     channel = value.to(maps.dtype).view(-1, 1, 1, 1).expand(-1, 1, *maps.shape[2:])
     return torch.cat((maps, channel), dim=1)
