@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
+import numpy as np
+from numpy.typing import NDArray
+
 from trainables.datasets.dataset import DataError
 from trainables.datasets.image_files import text_of
 
@@ -96,6 +99,15 @@ def _coco_part(folder: Path, part: str) -> tuple[list[Annotated], list[str]]:
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{file} is broken ({error!r})") from error
     return list(images.values()), [category["name"] for category in categories]
+
+
+def intersection_over_union(found: NDArray[np.float64], true: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the overlap of each found box (n, 4) with each true one (m, 4), (n, m); a box includes its last pixels."""
+    low = np.maximum(found[:, None, :2], true[:, :2])
+    high = np.minimum(found[:, None, 2:], true[:, 2:])
+    shared = np.prod(np.maximum(high - low + 1, 0), axis=2)
+    areas = [np.prod(boxes[:, 2:] - boxes[:, :2] + 1, axis=1) for boxes in (found, true)]
+    return shared / (areas[0][:, None] + areas[1] - shared)
 
 
 LAYOUTS: dict[str, Callable[[Path], AnnotatedSplits]] = {"voc": voc, "coco": coco}

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.detection.annotated import Annotated
+from trainables.detection.annotated import Annotated, intersection_over_union
 from trainables.detection.average_precision import AveragePrecision, Detections
 
 OVERLAPS = np.arange(50, 100, 5) / 100
@@ -48,7 +48,7 @@ def _of_class(truth: Sequence[Annotated], found: Sequence[Detections], label: in
     ]
     seen.sort(key=lambda row: -row[0])
     # The best object of each detection does not depend on the overlap that is asked for.
-    best = [(image, *_best(np.array(box), objects[image][0])) for _, image, box in seen]
+    best = [(image, *_best(np.array([box]), objects[image][0])) for _, image, box in seen]
     result = []
     for least in OVERLAPS:
         taken: set[tuple[int, int]] = set()
@@ -66,13 +66,10 @@ def _of_class(truth: Sequence[Annotated], found: Sequence[Detections], label: in
 
 
 def _best(box: NDArray[np.float64], objects: NDArray[np.float64]) -> tuple[float, int]:
-    """Return the greatest overlap of a box with one of the objects (n, 4), and which; a box has its last pixels."""
+    """Return the greatest overlap of a box (1, 4) with one of the objects (n, 4), and which."""
     if not len(objects):
         return 0.0, -1
-    sides = np.minimum(box[2:], objects[:, 2:]) - np.maximum(box[:2], objects[:, :2]) + 1
-    shared = np.prod(np.maximum(sides, 0), axis=1)
-    areas = np.prod(objects[:, 2:] - objects[:, :2] + 1, axis=1) + np.prod(box[2:] - box[:2] + 1)
-    overlaps = shared / (areas - shared)
+    (overlaps,) = intersection_over_union(box, objects)
     return float(overlaps.max()), int(overlaps.argmax())
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from trainables.backbones.backbone import Backbone, Network
+from trainables.detection.annotated import intersection_over_union
 
 OVERLAPS = (0.3, 0.5, 0.7)  # the intersections over union from which a box is right
 STEPS = 1000  # thresholds of a map: 0, 1 / STEPS, 2 / STEPS, ... of its greatest value, below 1
@@ -51,7 +52,8 @@ def overlaps(shown: NDArray[np.uint8], boxes: NDArray[np.float64]) -> NDArray[np
     """
     top = int(shown.max())
     levels = np.array([int(step / STEPS * top) for step in range(STEPS)])
-    best = {level: _best_overlap(boxes_above(shown, level), boxes) for level in set(levels.tolist())}
+    found = {level: boxes_above(shown, level) for level in set(levels.tolist())}
+    best = {level: float(intersection_over_union(each, boxes).max()) for level, each in found.items()}
     return np.array([best[level] for level in levels.tolist()])
 
 
@@ -63,15 +65,6 @@ def boxes_above(shown: NDArray[np.uint8], level: int) -> NDArray[np.float64]:
     found = [cv2.boundingRect(contour) for contour in contours]
     ends = [(x, y, min(x + w, width - 1), min(y + h, height - 1)) for x, y, w, h in found]
     return np.array(ends or [(0, 0, 0, 0)], np.float64)
-
-
-def _best_overlap(found: NDArray[np.float64], true: NDArray[np.float64]) -> float:
-    """Return the greatest intersection over union of a found box with a true one; a box includes its last pixels."""
-    low = np.maximum(found[:, None, :2], true[None, :, :2])
-    high = np.minimum(found[:, None, 2:], true[None, :, 2:])
-    shared = np.prod(np.maximum(high - low + 1, 0), axis=2)
-    areas = [np.prod(boxes[:, 2:] - boxes[:, :2] + 1, axis=1) for boxes in (found, true)]
-    return float((shared / (areas[0][:, None] + areas[1][None, :] - shared)).max())
 
 
 def resized(box: Sequence[float], image: tuple[int, int], side: int) -> list[int]:
