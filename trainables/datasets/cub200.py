@@ -4,7 +4,6 @@ From C. Wah, S. Branson, P. Welinder, P. Perona and S. Belongie, The Caltech-UCS
 ``CUB_200_2011/`` in the data root, as the official archive unpacks.
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 from trainables.datasets.dataset import DataError
@@ -52,15 +51,13 @@ def boxes(root: Path) -> dict[str, tuple[float, float, float, float]]:
     return found
 
 
-CUB200 = replace(
-    photographs(
-        name="cub200",
-        title="CUB-200-2011",
-        num_classes=200,
-        num_train=5_994,
-        num_test=5_794,
-        files=files,
-        remedy="unpack the official CUB_200_2011.tgz to {root}",
-    ),
+CUB200 = photographs(
+    name="cub200",
+    title="CUB-200-2011",
+    num_classes=200,
+    num_train=5_994,
+    num_test=5_794,
+    files=files,
+    remedy="unpack the official CUB_200_2011.tgz to {root}",
     boxes=boxes,
 )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-from trainables.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD, DataError, Dataset, Splits
+from trainables.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD, Boxes, DataError, Dataset, Splits
 from trainables.datasets.file_list import FileList
 from trainables.datasets.image_files import integers, listed, read_table, require_count
 
@@ -22,12 +22,13 @@ def photographs(
     files: Lister,
     remedy: str,
     fetch: Callable[[Path], None] | None = None,
+    boxes: Callable[[Path], Boxes] | None = None,
 ) -> Dataset:
     """Return a data set of photographs that is tested on the centre of the image, 224 of 256 pixels.
 
     ``name`` is its name in ``DATASETS``, ``title`` its name for people, and ``files`` lists both splits. ``remedy``
     says how to complete it by hand, with ``{root}`` for the data root; ``fetch`` downloads the missing part, if that is
-    allowed.
+    allowed, and ``boxes`` reads those around the objects.
     """
     load = partial(load_whole, files=files, num_classes=num_classes, num_train=num_train, num_test=num_test)
     return Dataset(
@@ -41,6 +42,7 @@ def photographs(
         crop_ratio=0.875,
         prepare=partial(require_complete, load=load, title=title, remedy=remedy, fetch=fetch),
         load=load,
+        boxes=boxes,
     )
 
 
