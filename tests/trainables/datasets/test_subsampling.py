@@ -9,7 +9,6 @@ from torch import Generator
 
 from trainables.classify import train
 from trainables.config import flatten, parse
-from trainables.datasets.data_config import COLUMNS
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import open_splits
 from trainables.datasets.subsampling import choose, chosen
@@ -89,10 +88,6 @@ def test_the_keys_survive_the_flat_form_and_the_scores_are_a_file(file: str) -> 
     settings = parse({"dataset": "cifar10", "subset.rule": "std", "subset.share": 0.3, "subset.scores": file})
     assert parse(flatten(settings)) == settings
     assert "subset.scores" in train.files  # hashed by content into a trial's key
-
-
-def test_every_rule_has_a_column_of_its_own_or_none() -> None:
-    assert set(COLUMNS) == {"cv", "easy", "hard", "std", "dropout", "k_centre"}
 
 
 @pytest.mark.parametrize(

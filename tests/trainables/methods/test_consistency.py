@@ -1,4 +1,4 @@
-"""AugMix's method: the loss by hand, and the options that it cannot be combined with."""
+"""AugMix's method: the loss by hand."""
 
 import math
 
@@ -41,8 +41,3 @@ def test_the_loss_is_clean_cross_entropy_and_twelve_divergences_of_two_mixtures(
     wanted = F.cross_entropy(logits[0], labels) + 12 * jensen_shannon(logits)
     torch.testing.assert_close(loss, wanted)
     assert log["consistency"] > 0
-
-
-def test_sumix_is_refused() -> None:
-    with pytest.raises(ValueError, match="'augmix' mixes an image with itself"):
-        build_method(parse({**CONFIG, "sumix.lam": "learned"}), DATASETS["cifar10"], 0)

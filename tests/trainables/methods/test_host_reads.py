@@ -14,7 +14,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from trainables.config import parse
 from trainables.datasets import DATASETS
 from trainables.methods import build_method
-from trainables.mixers import MIXERS
 
 READS = {"aten._local_scalar_dense", "aten.nonzero", "aten.masked_select", "aten.equal", "aten.is_nonzero"}
 # What chooses a layer or a grid (``mixers/choice.py``) hashes the generator's state, which lies in the memory of the
@@ -70,18 +69,6 @@ def test_a_step_reads_nothing_back(mixer: str, keys: dict[str, Any]) -> None:
         method.after_step(0.5)
 
     assert not reads_of(step)
-
-
-def test_transmix_reads_nothing_back() -> None:
-    images, attention = torch.rand(6, 3, 16, 12), torch.rand(6, 4, 3)
-    assert not reads_of(lambda: MIXERS["transmix"](images, Generator(), attend=lambda mixed: attention))
-
-
-def test_mergemix_reads_nothing_back() -> None:
-    config = parse({"dataset": "cifar10", "backbone": "vit_tiny_32", "mixer": "mergemix"})
-    method = build_method(config, DATASETS["cifar10"], 0).train()
-    images, labels = torch.rand(6, 3, 32, 32, generator=Generator().manual_seed(0)), torch.tensor([3, 1, 4, 1, 5, 9])
-    assert not reads_of(lambda: method(images, labels, Generator()).loss.backward())
 
 
 @pytest.mark.parametrize(

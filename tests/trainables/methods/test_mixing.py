@@ -11,7 +11,7 @@ from tests.trainables.methods.small import LABELS, B, method_for, pixels
 from trainables.methods import Method, mixing
 from trainables.methods.inputs import INPUTS
 from trainables.mixers import MIXERS
-from trainables.mixers.mixed import Mixed, mixed_cross_entropy
+from trainables.mixers.mixed import mixed_cross_entropy
 
 TOKENS = {"attend", "attend_merged"}  # what only a transformer with a class token can give
 NEEDS_CLASS_TOKEN = {name for name, mixer in MIXERS.items() if TOKENS & inspect.signature(mixer).parameters.keys()}
@@ -164,25 +164,6 @@ def test_a_clean_loss_that_cannot_be_is_refused() -> None:
         method_for("cutmix", clean_loss=1.0, sumix__raw_forward="train_nograd")
     with pytest.raises(ValueError, match=r"its own loss on the images as they are, got clean_loss 1\.0"):
         method_for("augmix", clean_loss=1.0)
-
-
-def test_the_release_refuses_a_mixture_of_five(monkeypatch: pytest.MonkeyPatch) -> None:
-    def five(images: Tensor, rng: torch.Generator) -> Mixed:
-        sources = (torch.arange(len(images))[:, None] + torch.arange(5)) % len(images)
-        return Mixed(images, sources, torch.full((len(images), 5), 0.2))
-
-    monkeypatch.setitem(MIXERS, "cutmix", five)
-    with pytest.raises(ValueError, match="mixtures of 2 images, got 5"):
-        step(method_for("cutmix", sumix__preset="release", sumix__lam="learned"))
-
-
-def test_a_mixer_that_wants_a_class_token_is_refused_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    def wants_attention(images: Tensor, rng: torch.Generator, *, attend: Any) -> Mixed:
-        raise AssertionError
-
-    monkeypatch.setitem(MIXERS, "cutmix", wants_attention)
-    with pytest.raises(ValueError, match="'cutmix' needs a backbone with a class token; Backbone has none"):
-        method_for("cutmix")
 
 
 @pytest.mark.parametrize("name", ["saliency", "attention"])
