@@ -8,11 +8,13 @@ from torch import Tensor
 
 from trainables.config import parse
 from trainables.losses.sumix import SUMixLoss, displacement, relearn
+from trainables.losses.sumix_release import ReleasedSUMixLoss
 from trainables.losses.sumix_terms import SUMixTerms
 from trainables.mixers import MIXERS
 from trainables.mixers.mixed import Mixed, mixed_cross_entropy
 
 B, D, L = 6, 5, 4
+both_presets = pytest.mark.parametrize("kind", [SUMixLoss, ReleasedSUMixLoss])
 
 
 def softmax(values: list[float]) -> list[float]:
@@ -37,10 +39,10 @@ def batch(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor, T
     return (*(t.to(dtype).requires_grad_() for t in tensors), labels, mixed)  # type: ignore[return-value]
 
 
-def loss_of(terms: SUMixTerms, dtype: torch.dtype = torch.float64) -> SUMixLoss:
+def loss_of(terms: SUMixTerms, dtype: torch.dtype = torch.float64, kind: type[SUMixLoss] = SUMixLoss) -> SUMixLoss:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return SUMixLoss(D, L, terms).to(dtype)
+        return kind(D, L, terms).to(dtype)
 
 
 def test_equation_4_by_hand() -> None:
@@ -97,10 +99,11 @@ def test_equations_3_and_6_by_hand(regulariser: str) -> None:
     assert loss.item() == pytest.approx(total / B, rel=1e-6)  # the mixer's weights are float32
 
 
-def test_every_term_off_is_plain_mixed_cross_entropy_bit_for_bit() -> None:
+@both_presets
+def test_every_term_off_is_plain_mixed_cross_entropy_bit_for_bit(kind: type[SUMixLoss]) -> None:
     arguments = batch(torch.float32)
     *_, mixed_logits, labels, mixed = arguments
-    off = loss_of(SUMixTerms(lam="fixed", regulariser="none"), torch.float32)
+    off = loss_of(SUMixTerms(lam="fixed", regulariser="none"), torch.float32, kind)
     assert torch.equal(off(*arguments), mixed_cross_entropy(mixed_logits, labels, mixed))
 
 
@@ -183,9 +186,13 @@ def test_more_than_two_sources_scale_each_by_its_own_distance() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("scale", [1.0, 1000.0])
-def test_half_precision_gives_finite_losses_and_gradients(dtype: torch.dtype, scale: float) -> None:
+@both_presets
+def test_half_precision_gives_finite_losses_and_gradients(
+    dtype: torch.dtype, scale: float, kind: type[SUMixLoss]
+) -> None:
     features, logits, mixed_features, mixed_logits, labels, mixed = batch(dtype)
-    loss = loss_of(SUMixTerms(), dtype)(features, logits * scale, mixed_features, mixed_logits * scale, labels, mixed)
+    scaled = (features, logits * scale, mixed_features, mixed_logits * scale)
+    loss = loss_of(SUMixTerms(), dtype, kind)(*scaled, labels, mixed)
     assert loss.dtype == torch.float32
     assert loss.isfinite()
     loss.backward()
