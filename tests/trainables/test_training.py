@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.trainables import test_whole_batches
 from trainables.config import flatten, parse
-from trainables.datasets.dataset import Split, Splits
-from trainables.datasets.opening import dataset_of, open_splits
+from trainables.datasets.opening import dataset_of
 from trainables.losses.sumix import SUMixLoss
 from trainables.losses.sumix_release import ReleasedSUMixLoss
 from trainables.losses.sumix_terms import SUMixTerms
@@ -23,7 +23,6 @@ from trainables.mixers.mixed import mixed_binary_cross_entropy, mixed_cross_entr
 from trainables.seeds import derive_seed, generator
 from trainables.training import Run
 
-IMAGES = 10
 SETTINGS = {
     **{"dataset": "cifar10", "backbone": "resnet8", "init": "torch_default", "mixer": "cutmix", "epochs": 3},
     **{"image_size": 16, "batch_size": 4, "lr": 0.05, "precision": "float32"},
@@ -34,15 +33,8 @@ VIT = {
 }
 
 
-def images() -> Splits:
-    rng = torch.Generator().manual_seed(4)
-    split = Split(torch.randint(0, 256, (IMAGES, 3, 32, 32), dtype=torch.uint8, generator=rng), torch.arange(IMAGES))
-    return Splits(split, split)
-
-
 def run_of(**keys: Any) -> Run:
-    settings = parse({**SETTINGS, **keys})
-    return Run(settings, 0, open_splits(settings, images(), torch.device("cpu")))
+    return test_whole_batches.run_of(10, **{**SETTINGS, "augment": "crop_flip", **keys})
 
 
 def trained(run: Run) -> Run:

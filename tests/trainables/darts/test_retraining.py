@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Generator, nn
 
 from mixlab.spec.complete import complete
-from tests.trainables.darts.test_darts import SMALL, coloured
+from tests.trainables.darts.test_darts import SMALL, coloured, numbers
 from trainables import search_architecture
 from trainables.darts.found_network import DartsNetwork
 from trainables.darts.genotype import PC_DARTS_CIFAR, PC_DARTS_IMAGENET, PUBLISHED, Genotype
@@ -30,11 +30,6 @@ def photographs(count: int = 6, side: int = 64) -> Splits:
     noise = torch.randint(0, 256, (count, 3, side, side), generator=Generator().manual_seed(0), dtype=torch.uint8)
     split = Split(noise, torch.arange(count) % 3)
     return Splits(split, split)
-
-
-def numbers(run: SearchRun) -> list[dict[str, float]]:
-    """Return the metrics of every epoch but for times."""
-    return [{key: v for key, v in epoch.metrics.items() if "seconds" not in key} for epoch in run.history]
 
 
 def test_a_network_found_on_small_images_is_trained_on_large_ones_and_goes_on_after_any_epoch(tmp_path: Path) -> None:

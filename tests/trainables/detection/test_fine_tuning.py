@@ -17,6 +17,12 @@ SMALL = Recipe(
 )  # fmt: skip
 
 
+@pytest.fixture
+def collages(tmp_path):
+    write_collages(tmp_path, *squares(8), ["red", "blue"], train=4, test=3)
+    return coco(tmp_path)
+
+
 def classifier(backbone="resnet8"):
     config = parse({"dataset": "cifar10", "backbone": backbone})
     return build_network(config, dataset_of(config), seed=3)
@@ -38,14 +44,12 @@ def test_the_parts_are_those_of_the_classifier():
     torch.testing.assert_close(found.roi_heads.box_head(regions), network.backbone.stages[-1](regions).mean((2, 3)))
 
 
-def test_frozen_parts_stay_and_the_classifier_is_left_alone(tmp_path):
-    write_collages(tmp_path, *squares(8), ["red", "blue"], train=4, test=2)
+def test_frozen_parts_stay_and_the_classifier_is_left_alone(collages):
     network = classifier()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     found = detector(network, frozen_stages=1, frozen_norm=True)
-    images = coco(tmp_path).train
     body = {name: value.clone() for name, value in found.backbone.state_dict().items()}
-    fine_tune(found, images, SMALL, 0, torch.device("cpu"))
+    fine_tune(found, collages.train, SMALL, 0, torch.device("cpu"))
     moved = {name for name, value in found.backbone.state_dict().items() if not torch.equal(value, body[name])}
     assert moved
     assert not any(name.startswith("stages.0.") for name in moved)
@@ -53,25 +57,21 @@ def test_frozen_parts_stay_and_the_classifier_is_left_alone(tmp_path):
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
-def test_the_same_seed_gives_the_same_detector_and_leaves_the_global_generator_alone(tmp_path):
-    write_collages(tmp_path, *squares(8), ["red", "blue"], train=4, test=2)
-    images = coco(tmp_path).train
+def test_the_same_seed_gives_the_same_detector_and_leaves_the_global_generator_alone(collages):
     weights = []
     for seed in (0, 0, 1):
         torch.manual_seed(5)
         found = detector(classifier(), sides=(64,), test_side=64)
         state = torch.get_rng_state()
-        fine_tune(found, images, SMALL, seed, torch.device("cpu"))
+        fine_tune(found, collages.train, SMALL, seed, torch.device("cpu"))
         assert torch.equal(torch.get_rng_state(), state)
         weights.append(found.roi_heads.box_predictor.cls_score.weight.detach().clone())
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
 
 
-def test_a_detection_has_the_places_of_the_photograph(tmp_path):
-    write_collages(tmp_path, *squares(8), ["red", "blue"], train=2, test=3)
-    images = coco(tmp_path).test
-    found = detect(detector(classifier()), images, torch.device("cpu"))
+def test_a_detection_has_the_places_of_the_photograph(collages):
+    found = detect(detector(classifier()), collages.test, torch.device("cpu"))
     assert len(found) == 3
     for one in found:
         assert len(one.boxes) == len(one.labels) == len(one.scores) <= 100
@@ -83,9 +83,8 @@ def cut(image, box):
     return image[:, top:bottom, left:right]
 
 
-def test_boxes_are_mirrored_with_their_photograph(tmp_path):
-    write_collages(tmp_path, *squares(8), ["red", "blue"], train=3, test=1)
-    for image, target in map(Photographs(coco(tmp_path).train).__getitem__, range(3)):
+def test_boxes_are_mirrored_with_their_photograph(collages):
+    for image, target in map(Photographs(collages.train).__getitem__, range(4)):
         flipped, moved = mirrored(image, target)
         for before, after in zip(target["boxes"].int().tolist(), moved["boxes"].int().tolist(), strict=True):
             assert torch.equal(cut(flipped, after), cut(image, before).flip(2))
