@@ -1,6 +1,6 @@
 """Finds an experiment of MLflow and the runs in it, and creates what is not there yet."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -82,10 +82,15 @@ def find_or_create(
     return run_id, False
 
 
-def last_epoch(client: MlflowClient, run_id: str) -> int:
-    """Return the last epoch that a run has, by all its metrics, since not every epoch need report each; 0 without."""
-    names = client.get_run(run_id).data.metrics
-    return max((point.step for name in names for point in client.get_metric_history(run_id, name)), default=0)
+def history(client: MlflowClient, run_id: str, names: Iterable[str]) -> list[Metric]:
+    """Return every point of the metrics ``names`` of a run."""
+    return [point for name in names for point in client.get_metric_history(run_id, name)]
+
+
+def discard(client: MlflowClient, run_id: str) -> None:
+    """Delete a run, unless that is done: MLflow keeps it among the deleted ones until ``mlflow gc``."""
+    if client.get_run(run_id).info.lifecycle_stage == "active":
+        client.delete_run(run_id)
 
 
 def log(

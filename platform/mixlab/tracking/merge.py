@@ -19,7 +19,7 @@ from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput
 from mixlab.tracking import artifacts, names
-from mixlab.tracking.experiment import location_of, log
+from mixlab.tracking.experiment import history, location_of, log
 from mixlab.tracking.store import StoredRun, connect, search_runs
 from mixlab.uris import sqlite_file
 
@@ -92,8 +92,7 @@ def _copy(
     if (parent := run.tags.get(names.PARENT)) is not None:
         tags[names.PARENT] = counterpart[parent]
     made = target.create_run(experiment, start_time=run.start_time, tags=tags).info.run_id
-    history = [metric for name in run.metrics for metric in source.get_metric_history(run.run_id, name)]
-    log(target, made, history, run.params)
+    log(target, made, history(source, run.run_id, run.metrics), run.params)
     with TemporaryDirectory() as folder:
         for name in artifacts.listed(source, run.run_id):
             file = artifacts.fetch(source, run.run_id, name, Path(folder))

@@ -4,6 +4,8 @@ A trial's run is found by its key, so a relaunch continues it and makes no secon
 """
 
 import json
+import math
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -22,7 +24,7 @@ from mixlab.spec.state import State
 from mixlab.spec.trial import Trial
 from mixlab.storage.journal import read_epochs
 from mixlab.tracking import artifacts, histograms, names
-from mixlab.tracking.experiment import find_or_create, last_epoch, log
+from mixlab.tracking.experiment import discard, find_or_create, history, log
 from mixlab.tracking.store import Recorded, recorded, search_runs
 from mixlab.tracking.tracked import Tracked
 from mixlab.tracking.writer import Writer
@@ -30,6 +32,7 @@ from mixlab.tracking.writer import Writer
 ENDED = {State.DONE: "FINISHED", State.PRUNED: "FINISHED", State.FAILED: "FAILED"}  # in MLflow's words
 
 Checkpoint = Callable[[], AbstractContextManager[Path]]
+Points = dict[tuple[str, int], float | None]  # by metric and epoch; None for NaN, which does not equal itself
 
 
 class TrialRuns:
@@ -55,7 +58,9 @@ class TrialRuns:
         self.recorded: dict[str, Recorded] = {}
         self.run_ids: dict[str, str] = {}
         self._writer = writer
-        self._last_epochs: dict[str, int] = {}  # the last epoch of each run, by key
+        # By key, of the trials that are not over: the epochs of the attempt that goes on, and the points of the run.
+        self._attempts: dict[str, dict[int, Epoch]] = {}
+        self._points: dict[str, Points] = {}
         self._read()
 
     def refresh(self) -> bool:
@@ -73,50 +78,63 @@ class TrialRuns:
 
     def start(self, trial: Trial) -> None:
         """Start or continue a trial: its run becomes RUNNING, with every configuration value."""
+        self._writer.put(lambda: self._start(trial, self.run_ids.get(trial.key)))
 
-        def write() -> None:
-            tags = {
-                **self.tracked.tags(self.tracked.levels[2], trial.name, self.provenance),
-                names.KEY: trial.key,
-                names.ARM: trial.arm,
-                names.SEED: str(trial.seed),
-                names.STATE: State.RUNNING.value,
-                names.PARENT: self.parents[trial.cell],
-            }
-            if isinstance(trial, SearchTrial):
-                tags[names.TRIAL] = str(trial.number)
-            known = self.run_ids.get(trial.key)
-            if known is not None:
-                tags[names.ERROR] = ""  # clears that of an earlier attempt
-            run_id, new = find_or_create(self.client, self.experiment, (names.LEVEL, names.KEY), tags, known)
-            self.run_ids[trial.key] = run_id
-            if new:
-                self._last_epochs[trial.key] = 0
-            config = {"seed": trial.seed, **trial.config}  # a trainable may have a key of that name; ours is a tag too
-            log(self.client, run_id, params={key: str(value) for key, value in config.items()})
-            artifacts.put_text(self.client, run_id, json.dumps(config, indent=2), names.CONFIG_FILE)
-
-        self._writer.put(write)
+    def _start(self, trial: Trial, known: str | None) -> None:
+        tags = {
+            **self.tracked.tags(self.tracked.levels[2], trial.name, self.provenance),
+            names.KEY: trial.key,
+            names.ARM: trial.arm,
+            names.SEED: str(trial.seed),
+            names.STATE: State.RUNNING.value,
+            names.PARENT: self.parents[trial.cell],
+        }
+        if isinstance(trial, SearchTrial):
+            tags[names.TRIAL] = str(trial.number)
+        if known is not None:
+            tags[names.ERROR] = ""  # clears that of an earlier attempt
+        run_id, new = find_or_create(self.client, self.experiment, (names.LEVEL, names.KEY), tags, known)
+        self.run_ids[trial.key] = run_id
+        if new:
+            self._points[trial.key] = {}
+        config = {"seed": trial.seed, **trial.config}  # a trainable may have a key of that name; ours is a tag too
+        log(self.client, run_id, params={key: str(value) for key, value in config.items()})
+        artifacts.put_text(self.client, run_id, json.dumps(config, indent=2), names.CONFIG_FILE)
 
     def epochs(self, trial: Trial, epochs: Sequence[Epoch]) -> None:
-        """Write the metrics of finished epochs that the run lacks: after a crash an epoch may run twice."""
+        """Write the metrics of finished epochs that the run lacks: after a crash an epoch may run twice.
+
+        If it then has other numbers, the run holds an attempt that nothing goes on from. It is deleted, and a new one
+        has every epoch of the attempt that does go on: MLflow cannot replace a number in a curve.
+        """
         now = int(time.time() * 1000)  # also for a repeated write: MLflow takes the very same point once
         if epochs:
-            self._writer.put(partial(self._log_epochs, trial.key, epochs, now))
+            self._writer.put(partial(self._log_epochs, trial, epochs, now))
 
-    def _log_epochs(self, key: str, epochs: Sequence[Epoch], now: int) -> None:
-        run_id = self.run_ids[key]
-        if key not in self._last_epochs:
-            self._last_epochs[key] = last_epoch(self.client, run_id)
-        metrics = [
-            Metric(name, value, now, epoch.number)
-            for epoch in epochs
-            if epoch.number > self._last_epochs[key]
-            for name, value in epoch.metrics.items()
-        ]
-        if metrics:
-            log(self.client, run_id, metrics, tags={names.WORD + name: word for name, word in epochs[-1].words.items()})
-            self._last_epochs[key] = epochs[-1].number
+    def _log_epochs(self, trial: Trial, epochs: Sequence[Epoch], now: int) -> None:
+        key = trial.key
+        attempt = self._attempts.setdefault(key, {})
+        attempt |= {epoch.number: epoch for epoch in epochs}
+        if key not in self._points:
+            run = self.client.get_run(self.run_ids[key])
+            self._points[key] = _points_of(history(self.client, run.info.run_id, run.data.metrics))
+        points = _points_of(_metrics(epochs, now))
+        if any(self._points[key].get(point, value) != value for point, value in points.items()):
+            self._replace(trial)
+        if not self._points[key]:
+            epochs = [attempt[number] for number in sorted(attempt) if number <= epochs[-1].number]
+        known = self._points[key]
+        missing = [point for point in _metrics(epochs, now) if (point.key, point.step) not in known]
+        if missing:
+            words = {names.WORD + name: word for name, word in epochs[-1].words.items()}
+            log(self.client, self.run_ids[key], missing, tags=words)
+            known |= _points_of(missing)
+
+    def _replace(self, trial: Trial) -> None:
+        """Delete the run of a trial, and start an empty one."""
+        discard(self.client, self.run_ids[trial.key])
+        self._start(trial, known=None)
+        self._points[trial.key] = {}
 
     def end(
         self,
@@ -149,6 +167,8 @@ class TrialRuns:
             error_tag = {names.ERROR: error} if error else {}
             log(self.client, run_id, tags={names.STATE: state.value, **error_tag})
             self.client.set_terminated(run_id, ENDED[state])
+            self._attempts.pop(trial.key, None)
+            self._points.pop(trial.key, None)
 
         self._writer.put(write)
 
@@ -187,3 +207,15 @@ class TrialRuns:
     def _interrupt(self, run_id: str) -> None:
         log(self.client, run_id, tags={names.STATE: State.INTERRUPTED.value})
         self.client.set_terminated(run_id, "KILLED")
+
+
+def _metrics(epochs: Iterable[Epoch], now: int) -> list[Metric]:
+    return [Metric(name, value, now, epoch.number) for epoch in epochs for name, value in epoch.metrics.items()]
+
+
+def _points_of(metrics: Iterable[Metric]) -> Points:
+    """Return metrics as MLflow's database keeps them, for which the largest float stands for infinity."""
+    most = sys.float_info.max
+    return {
+        (each.key, each.step): None if math.isnan(each.value) else max(-most, min(each.value, most)) for each in metrics
+    }

@@ -2,10 +2,12 @@
 
 import math
 import shutil
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from mlflow.entities import Run
@@ -25,7 +27,8 @@ from mixlab.tracking.trial_runs import TrialRuns
 from mixlab.tracking.writer import Writer
 
 TRIAL = Trial("0123456789abcdef", "plain", {}, 0, {"epochs": 4})
-TRACKED = Tracked("toy", "0123", {}, names.STUDY_LEVELS, {TRIAL.cell: "plain"})
+PLAN = {"metric": "test_top1", "preset": "quick"}
+TRACKED = Tracked("toy", "0123", PLAN, names.STUDY_LEVELS, {TRIAL.cell: "plain"})
 
 
 def written(uri: str, trial: Trial, epochs: list[Epoch]) -> Run:
@@ -39,6 +42,15 @@ def written(uri: str, trial: Trial, epochs: list[Epoch]) -> Run:
     assert writer.drain(20)
     assert not writer.refused
     return client.get_run(runs.run_ids[trial.key])
+
+
+def opened(client: MlflowClient) -> Tracker:
+    """Return a new driver's tracker, which has started the trial."""
+    tracker = Tracker(client, TRACKED, Provenance("c", False, "", {}))
+    tracker.open()
+    tracker.trials.start(TRIAL)
+    assert tracker.drain(20)
+    return tracker
 
 
 @pytest.mark.parametrize(
@@ -59,6 +71,70 @@ def test_a_relaunch_doubles_no_epoch_of_any_metric(tracking_uri: str, metrics: l
     for name in {name for each in metrics for name in each}:
         steps = [point.step for point in client.get_metric_history(run.info.run_id, name)]
         assert steps == [epoch.number for epoch in epochs if name in epoch.metrics]
+
+
+@pytest.mark.parametrize("resumed", [0, 2], ids=["from the start", "from a checkpoint"])
+@pytest.mark.parametrize("retried", [False, True], ids=["by a new driver", "by the same driver"])
+def test_epochs_that_are_trained_again_with_other_numbers_leave_one_attempt_alone(
+    tracking_uri: str, resumed: int, retried: bool
+) -> None:
+    """An attempt ends after epoch 3; the next goes on from the checkpoint of an earlier epoch, or from none."""
+    client = MlflowClient(tracking_uri)
+    first = [Epoch(number, 4, {"loss": float(number), "rare": math.inf}) for number in (1, 2, 3)]
+    second = first[:resumed] + [Epoch(number, 4, {"loss": 10.0 + number}) for number in range(resumed + 1, 5)]
+    tracker = opened(client)
+    tracker.trials.epochs(TRIAL, first)
+    if not retried:
+        assert tracker.drain(20)
+        tracker = opened(client)
+        tracker.trials.epochs(TRIAL, second[:resumed])
+    for epoch in second[resumed:]:
+        tracker.trials.epochs(TRIAL, [epoch])
+    tracker.trials.end(TRIAL, State.DONE)
+    assert tracker.drain(20)
+    assert not tracker.refused
+
+    (run,) = client.search_runs([tracker.experiment_id], f"tags.`{names.KEY}` = '{TRIAL.key}'")
+    assert (run.info.status, run.data.params["epochs"]) == ("FINISHED", "4")
+    assert run.data.tags[names.PARENT] == tracker.arm_runs[TRIAL.cell]
+    assert run.data.metrics["loss"] == second[-1].metrics["loss"]
+    for name in ("loss", "rare"):
+        points = [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, name)]
+        assert [step for step, _ in points] == [epoch.number for epoch in second if name in epoch.metrics]
+        if name == "loss":
+            assert [value for _, value in points] == [epoch.metrics["loss"] for epoch in second]
+
+
+def test_a_run_is_replaced_once_even_if_mlflow_s_answers_are_lost(
+    tracking_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mixlab.tracking.writer.RETRY_SECONDS", 0.01)
+    client = MlflowClient(tracking_uri)
+    tracker = opened(client)
+    tracker.trials.epochs(TRIAL, [Epoch(number, 4, {"loss": 1.0}) for number in (1, 2)])
+    assert tracker.drain(20)
+    lost: list[str] = []
+
+    def without_first_answer(name: str) -> Callable[..., Any]:
+        ask = getattr(client, name)
+
+        def asked(*given: Any, **named: Any) -> Any:
+            answer = ask(*given, **named)
+            if name not in lost and (name != "log_batch" or given[1]):  # the batch of metrics
+                lost.append(name)
+                raise ConnectionError("the connection was reset")
+            return answer
+
+        return asked
+
+    requests = ["delete_run", "create_run", "log_batch"]
+    for name in requests:
+        monkeypatch.setattr(client, name, without_first_answer(name))
+    tracker.trials.epochs(TRIAL, [Epoch(2, 4, {"loss": 2.0})])
+    assert tracker.drain(20)
+    assert lost == requests
+    (run,) = client.search_runs([tracker.experiment_id], f"tags.`{names.KEY}` = '{TRIAL.key}'")
+    assert [point.value for point in client.get_metric_history(run.info.run_id, "loss")] == [1.0, 2.0]
 
 
 def test_a_configuration_may_have_keys_with_the_names_of_columns(tracking_uri: str) -> None:
@@ -91,9 +167,8 @@ def test_a_word_that_a_trainable_reports_replaces_no_tag_of_ours() -> None:
 def test_the_latest_summary_is_shown_even_if_the_clock_was_set_back(
     tracking_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tracked = replace(TRACKED, plan={"metric": "test_top1", "preset": "quick"})
     for day, gain in ((3, 1.0), (1, 2.0), (1, 3.0), (2, 4.0), (4, 5.0)):
-        tracker = Tracker(MlflowClient(tracking_uri), tracked, Provenance("c", False, "", {}))
+        tracker = Tracker(MlflowClient(tracking_uri), TRACKED, Provenance("c", False, "", {}))
         tracker.open()
         clock = SimpleNamespace(time=lambda day=day: 1.8e9 + 86_400 * day)
         monkeypatch.setattr("mixlab.tracking.tracker.time", clock)
@@ -110,24 +185,17 @@ def test_a_disk_that_is_full_for_the_artifacts_alone_leaves_no_run_running_and_i
     monkeypatch.setattr("mixlab.tracking.writer.FULL_SECONDS", 0.2)
     (tmp_path / "model.pt").write_text("weights")
     write_epochs(tmp_path, [Epoch(1, 1, {"test_top1": 50.0})])
-    tracked = replace(TRACKED, plan={"metric": "test_top1", "preset": "quick"})
+    client = MlflowClient(tracking_uri)
 
     def without_room(source: Path, target: Path) -> None:
         Path("/dev/full").write_bytes(source.read_bytes())
-
-    def opened() -> Tracker:
-        tracker = Tracker(MlflowClient(tracking_uri), tracked, Provenance("c", False, "", {}))
-        tracker.open()
-        tracker.trials.start(TRIAL)
-        assert tracker.drain(20)
-        return tracker
 
     def end(tracker: Tracker) -> bool:
         tracker.trials.end(TRIAL, State.DONE, checkpoint=lambda: nullcontext(tmp_path))
         tracker.close("FINISHED", {TRIAL.cell: "FINISHED"})
         return tracker.drain(0.5)
 
-    tracker = opened()
+    tracker = opened(client)
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "copyfile", without_room)
         assert not end(tracker)
@@ -136,9 +204,9 @@ def test_a_disk_that_is_full_for_the_artifacts_alone_leaves_no_run_running_and_i
         assert statuses(tracker) == {"KILLED"}
         assert "No space left" in tracker.outage
         with pytest.raises(BadInput, match="No space left"):
-            opened()
+            opened(client)
 
-    tracker = opened()
+    tracker = opened(client)
     assert end(tracker)
     assert not tracker.end_without_room()
     assert statuses(tracker) == {"FINISHED"}
