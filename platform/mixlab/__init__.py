@@ -10,6 +10,7 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 from mixlab.api import run
 from mixlab.cli import main
+from mixlab.errors import answer_in_a_sentence
 from mixlab.options import Options
 from mixlab.spec.arms import Arm
 from mixlab.spec.designs import add_one_in, factorial, leave_one_out
@@ -18,6 +19,8 @@ from mixlab.spec.metric import Metric
 from mixlab.spec.search import Search
 from mixlab.spec.space import Choice, Float, Int
 from mixlab.spec.study import Study
+
+answer_in_a_sentence()  # a study is also refused while its script builds it, before ``main`` is called
 
 __all__ = [
     "Arm",

@@ -3,8 +3,10 @@
 import contextlib
 import difflib
 import errno
+import sys
 import traceback
 from collections.abc import Iterable, Iterator
+from types import TracebackType
 
 MOST_LETTERS = 500  # of an error that is shown
 
@@ -30,6 +32,20 @@ def no_room(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
+def answer_in_a_sentence() -> None:
+    """From now on, end a program by exit code 2 and one sentence where ``BadInput`` would end it by a traceback."""
+    otherwise = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
+        if not isinstance(error, BadInput):
+            otherwise(kind, error, where)
+            return
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2)
+
+    sys.excepthook = hook
+
+
 def require_known(what: str, name: str, known: Iterable[str]) -> None:
     """Raise ``BadInput`` that names the nearest of ``known`` unless ``name`` is among them."""
     known = list(known)
@@ -37,7 +53,11 @@ def require_known(what: str, name: str, known: Iterable[str]) -> None:
         return
     lower = {each.casefold(): each for each in reversed(known)}
     near = [lower[each] for each in difflib.get_close_matches(str(name).casefold(), lower, n=1, cutoff=0.5)]
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(map(repr, known))}"
+    hint = (
+        f"did you mean {near[0]!r}?"
+        if near
+        else f"there {'is' if len(known) == 1 else 'are'} {', '.join(map(repr, known)) or 'none'}"
+    )
     raise BadInput(f"unknown {what} {name!r}; {hint}")
 
 

@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 
 from mixlab.errors import BadInput, require_known
 from mixlab.spec import border
+from mixlab.spec.arguments import checked_arguments
 from mixlab.spec.trainable import Config
 
 
+@checked_arguments
 @dataclass(frozen=True)
 class Arm:
     """One treatment.

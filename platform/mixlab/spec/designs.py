@@ -6,16 +6,19 @@ from typing import Any
 
 from mixlab.errors import BadInput
 from mixlab.spec import border
+from mixlab.spec.arguments import checked_arguments
 from mixlab.spec.arms import Arm
 
 Term = tuple[str, Mapping[str, Any]]
 
 
+@checked_arguments
 def add_one_in(terms: Sequence[Term], baseline: str = "baseline") -> tuple[Arm, ...]:
     """Return the baseline, which changes nothing, and an arm ``+ TERM`` for each term by itself."""
     return (Arm(baseline, {}), *(Arm(f"+ {name}", changes) for name, changes in _checked(terms)))
 
 
+@checked_arguments
 def leave_one_out(terms: Sequence[Term], baseline: str = "full") -> tuple[Arm, ...]:
     """Return the baseline, which has every term, and an arm ``- TERM`` without each of them."""
     terms = _checked(terms)
@@ -23,6 +26,7 @@ def leave_one_out(terms: Sequence[Term], baseline: str = "full") -> tuple[Arm, .
     return (Arm(baseline, _all(terms)), *without)
 
 
+@checked_arguments
 def factorial(terms: Sequence[Term], baseline: str = "baseline") -> tuple[Arm, ...]:
     """Return an arm for each of the 2^k combinations of ``terms``, first the one without any.
 

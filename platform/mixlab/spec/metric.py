@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from mixlab.errors import BadInput
 from mixlab.spec import border, rules
+from mixlab.spec.arguments import checked_arguments
 
 
 class MetricLike(Protocol):
@@ -35,6 +36,7 @@ FIELDS: tuple[tuple[str, Any, str], ...] = (
 )
 
 
+@checked_arguments
 @dataclass(frozen=True)
 class Metric:
     """A number that a trainable reports.

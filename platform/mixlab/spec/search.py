@@ -12,6 +12,7 @@ from typing import Any
 from mixlab.errors import BadInput, require_known
 from mixlab.spec import border, space_checks
 from mixlab.spec import space as ranges
+from mixlab.spec.arguments import checked_arguments
 from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.space import Space
 from mixlab.spec.study import Cell, Study
@@ -46,6 +47,7 @@ class SearchTrial(Trial):
         return f"{self.cell} · trial {self.number}"
 
 
+@checked_arguments
 @dataclass(frozen=True, kw_only=True)
 class Search:
     """A study whose arms are tuned first. The study's ``seeds`` are those of the confirmation, and fresh.

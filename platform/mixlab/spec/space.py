@@ -19,12 +19,14 @@ from typing import Any, Protocol
 
 from mixlab.errors import BadInput
 from mixlab.spec import border
+from mixlab.spec.arguments import checked_arguments
 
 OF_GRID = "the sampler 'grid' makes"
 Condition = Mapping[str, tuple[Any, ...]]  # by key, the values for which a range applies
 Point = dict[str, Any]
 
 
+@checked_arguments
 @dataclass(frozen=True)
 class Float:
     """Real numbers from ``low`` to ``high``, both included, in steps of ``step`` if it is given."""
@@ -39,6 +41,7 @@ class Float:
         _make_plain(self)
 
 
+@checked_arguments
 @dataclass(frozen=True)
 class Int:
     """Whole numbers from ``low`` to ``high``, both included."""
@@ -53,6 +56,7 @@ class Int:
         _make_plain(self)
 
 
+@checked_arguments
 @dataclass(frozen=True, init=False)
 class Choice:
     """One of several values."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from mixlab.errors import BadInput, refused, require_known
 from mixlab.spec import border
+from mixlab.spec.arguments import checked_arguments
 from mixlab.spec.arms import Arm, require_arms
 from mixlab.spec.complete import CompleteTrainable, complete
 from mixlab.spec.factors import Level, levels_of, require_factors
@@ -38,6 +39,7 @@ class Cell:
         return cell_name(self.levels.values(), self.arm)
 
 
+@checked_arguments
 @dataclass(frozen=True, kw_only=True)
 class Study:
     """One table or figure of a paper.
