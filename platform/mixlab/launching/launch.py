@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mixlab.cluster.resources import require_place
+from mixlab.launching.larger_table import require_no_larger_table
 from mixlab.launching.launch_study import launch_study
 from mixlab.launching.result import Result
 from mixlab.launching.start import Start, results_folder, undisturbed
@@ -18,6 +19,7 @@ def launch(spec: Study | Search, trials: Sequence[Trial], start: Start, report: 
     The study or search has been checked and configured; ``trials`` are those of a study.
     """
     require_place(start.options)
+    require_no_larger_table(spec.study if isinstance(spec, Search) else spec, start.options.tracking_uri)
     folder = results_folder(start.options.storage, spec.name)
     with undisturbed(folder / "mixlab.log"), start:
         if isinstance(spec, Study):

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from mixlab.cluster.resources import require_place
 from mixlab.launching.cost import Left, print_cost
+from mixlab.launching.larger_table import require_no_larger_table
 from mixlab.launching.outlook import print_outlook
 from mixlab.launching.phase import Listing, states
 from mixlab.launching.result import Result
@@ -40,6 +41,7 @@ def print_plan(
     tables.
     """
     require_place(options)
+    require_no_larger_table(spec.study if isinstance(spec, Search) else spec, options.tracking_uri)
     if isinstance(spec, Search):
         from mixlab.launching.search_plan import left_of_search  # it imports Optuna
 

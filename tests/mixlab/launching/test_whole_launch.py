@@ -195,6 +195,30 @@ def test_a_driver_whose_turn_it_is_not_says_once_why_it_waits(monkeypatch: pytes
     )
 
 
+def test_a_table_is_not_replaced_by_one_of_fewer_seeds(launch: Any, tmp_path: Path) -> None:
+    table = tmp_path / "results" / "toy" / "paper" / "table.csv"
+    assert launch(STUDY, raising(KeyboardInterrupt(), after=2), seeds=3)[0] == 130
+    assert launch(STUDY, seeds=2)[0] == 0  # of the larger one no seed was finished in every arm
+    larger = table.read_text()
+    for options in ({"seeds": 1}, {"seeds": 1, "dry_run": True}):
+        with pytest.raises(BadInput) as refused:
+            launch(STUDY, **options)
+        assert str(refused.value) == (
+            "every arm of 'toy' has finished 2 seeds, and a table of 1 would replace theirs: "
+            "give --seeds 2, or another --tracking-uri and --storage"
+        )
+    assert table.read_text() == larger
+    assert launch(STUDY, seeds=1, arms=["clear"])[0] == 0  # another plan
+    assert launch(STUDY, seeds=3)[0] == 0
+
+
+def test_a_search_does_not_replace_a_table_of_more_seeds(launch: Any) -> None:
+    search = replace(SEARCH, study=SEARCH.study.with_base(epochs=1), budget=2, scheduler="none", sampler="random")
+    assert launch(search)[0] == 0
+    with pytest.raises(BadInput, match="every arm of 'toy' has finished 2 seeds, and a table of 1 would"):
+        launch(search, seeds=1, trials=4)
+
+
 def test_a_dry_run_sees_what_is_done_in_a_database_with_a_query_string(launch: Any, tracking_uri: str) -> None:
     uri = f"{tracking_uri}?timeout=60"
     assert launch(SMALL, tracking_uri=uri)[0] == 0
