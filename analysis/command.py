@@ -13,6 +13,7 @@ import pandas as pd
 
 from analysis.records.runs import Plan, load_plan, load_runs
 from mixlab.errors import BadInput, HeadLost
+from mixlab.spec import border
 from mixlab.uris import existing_part
 
 EXIT_CODES = (
@@ -99,8 +100,11 @@ def new_picture(text: str) -> Path:
 
 
 def names(text: str) -> list[str]:
-    """Return the names in an option such as ``--arms "baseline, + lam"``."""
-    return [name.strip() for name in text.split(",") if name.strip()]
+    """Return the names in an option such as ``--arms "baseline, + lam"``, as a type of ``argparse``."""
+    try:
+        return border.names(text)
+    except BadInput as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def read_study(options: argparse.Namespace) -> tuple[Plan, pd.DataFrame]:

@@ -4,6 +4,7 @@ A trial ends in one of three ways: a complete trial has a value; a pruned one wa
 only a bound on what it might have become; a failed one has none.
 """
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,6 +126,6 @@ def _open(storage: str, search: str) -> BaseStorage:
     A file must exist, because opening a missing one would create an empty one.
     """
     file = file_of(storage)
-    if file is not None and not file.is_file():
+    if file is not None and not os.path.isfile(file):
         raise BadInput(f"no trials at {str(file)!r}: name Optuna's storage with --optuna-storage")
     return TrialStore(storage, search).storage

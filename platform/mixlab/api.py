@@ -10,12 +10,14 @@ from typing import Any
 
 from rich.console import Console
 
-from mixlab.errors import BadInput, require_known
+from mixlab.cluster.resources import require_sensible
+from mixlab.errors import BadInput, first_line, require_known
 from mixlab.launching.result import Result
 from mixlab.listing import print_list
 from mixlab.messages import say
 from mixlab.options import BUDGET, DECIDED, RACED, Options
 from mixlab.spec import border
+from mixlab.spec.arguments import checked_arguments
 from mixlab.spec.complete import CompleteTrainable, complete
 from mixlab.spec.search import Search
 from mixlab.spec.study import Study
@@ -30,6 +32,7 @@ OF_SEARCH = ("trials", "sampler", "scheduler", "concurrent", "optuna_storage")  
 MODES = {"listing": "--list", "fetch": "--fetch", "dry_run": "--dry-run"}
 
 
+@checked_arguments
 def run(
     study: Study | Search,
     train: Any,
@@ -61,7 +64,9 @@ def run(
     console = console or Console(highlight=False)
     completed = complete(train)
     spec = configure(study, completed, options)
-    if options.listing:  # before any configuration is resolved, for which a trainable may import much
+    if (
+        options.listing and not options.check_only
+    ):  # before any configuration is resolved, for which a trainable may import much
         print_list(spec, completed, console)
         return Result(0)
     spec.check(completed)
@@ -70,19 +75,21 @@ def run(
         # it is first imported.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     trials = _trials(spec, completed, options)
-    if options.fetch:
+    if options.fetch and not options.check_only:
         from mixlab.cluster.preparation import prepare
 
         prepare(completed, trials, Path(options.data_root))
         say(console, f"All that {spec.name} reads is in {options.data_root}")
         return Result(0)
-    made_by = importlib.import_module(report) if isinstance(report, str) else report
-    searched = isinstance(spec, Search)
-    rules = {"decide": (spec.study if searched else spec).sequential, "race": searched and spec.racing}
-    for rule, needed in rules.items():
-        if needed and not hasattr(made_by, rule):
-            raise BadInput(f"seeds until decided need a report with a function {rule}, which {report!r} has not")
+    made_by = _maker_of(report, spec)
     # Ray, MLflow and Optuna take seconds to import, so they wait until the input has been found good.
+    if options.check_only:
+        from mixlab.tracking.store import require_uri
+
+        require_uri(options.tracking_uri)
+        require_sensible(options)
+        say(console, f"{spec.name} can be started with these options")
+        return Result(0)
     if options.dry_run:
         from mixlab.launching.plan import print_plan
 
@@ -98,13 +105,32 @@ def _trials(spec: Study | Search, train: CompleteTrainable, options: Options) ->
     if isinstance(spec, Search):
         return spec.study.trials(train)
     file = sqlite_file(options.tracking_uri)
-    if file is not None and not file.exists():
+    if options.check_only or (file is not None and not os.path.exists(file)):
         return spec.trials(train)
     for cell in spec.cells():
         train.read(cell.config)  # a key that is wrong is found without MLflow, which takes a second to import
     from mixlab.tracking import store
 
     return spec.trials(train, store.finished(store.known(options.tracking_uri, spec.name)))
+
+
+def _maker_of(report: Any, spec: Study | Search) -> Any:
+    """Return the module that makes the tables; raise ``BadInput`` if it cannot make those of ``spec``."""
+    try:
+        made_by = importlib.import_module(report) if isinstance(report, str) else report
+    except Exception as error:  # the module may be of the user's
+        raise BadInput(
+            f"the module {report!r}, which is to make the tables, cannot be imported ({first_line(error)})"
+        ) from error
+    needed = {"report": "tables"}
+    if (spec.study if isinstance(spec, Search) else spec).sequential:
+        needed["decide"] = "seeds until decided"
+    if isinstance(spec, Search) and spec.racing:
+        needed["race"] = "seeds until decided"
+    for function, what in needed.items():
+        if not callable(getattr(made_by, function, None)):
+            raise BadInput(f"{what} need a report with a function {function}, which {report!r} has not")
+    return made_by
 
 
 def _study_file() -> Path:

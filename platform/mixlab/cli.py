@@ -24,6 +24,8 @@ from mixlab.errors import BadInput, HeadLost, first_line, no_room
 from mixlab.launching.result import Result
 from mixlab.messages import say
 from mixlab.options import AUTO, BUDGET, Options
+from mixlab.spec import border
+from mixlab.spec.arguments import checked_arguments
 from mixlab.spec.search import SAMPLERS, SCHEDULERS, Search
 from mixlab.spec.study import Study
 from mixlab.spec.trainable import PRESETS
@@ -34,6 +36,7 @@ from mixlab.tracking.mirrors import MIRRORS
 GARBAGE = 10_000
 
 
+@checked_arguments
 def main(study: Study | Search, train: Any, argv: Sequence[str] | None = None, *, report: Any = REPORT) -> NoReturn:
     """Run ``study`` by the command line, and exit with its code.
 
@@ -104,7 +107,7 @@ class _Names(argparse.Action):
         """See ``argparse.Action``."""
         if getattr(namespace, self.dest):
             raise BadInput(f"{option} is given twice: give all its names at once, with commas between them")
-        setattr(namespace, self.dest, _names(values))
+        setattr(namespace, self.dest, border.names(values))
 
 
 def parse(study: Study | Search, argv: Sequence[str] | None = None) -> Options:
@@ -118,9 +121,9 @@ def parse(study: Study | Search, argv: Sequence[str] | None = None) -> Options:
     for key, value in map(_assignment, given.pop("set")):
         if changes.setdefault(key, value) != value:
             raise BadInput(f"--set gives {key} two values, {changes[key]!r} and {value!r}: give it one")
-    listing = given.pop("list")
+    words = {"listing": given.pop("list"), "check_only": given.pop("check")}
     known = {field.name for field in fields(Options)}
-    return Options(changes=changes, listing=listing, **{name: given[name] for name in given if name in known})
+    return Options(changes=changes, **words, **{name: given[name] for name in given if name in known})
 
 
 def parser(study: Study | Search) -> argparse.ArgumentParser:
@@ -140,7 +143,12 @@ def parser(study: Study | Search) -> argparse.ArgumentParser:
     add("--data-root", metavar="DIR", default="data", help="folder of the data sets (default: %(default)s)")
     add("--mixers", metavar="A,B", action=_Names, help="levels of the factor mixer")
     add("--backbones", metavar="A,B", action=_Names, help="levels of the factor backbone")
-    add("--arms", metavar="A,B", action=_Names, help="only these arms, and the baseline")
+    add(
+        "--arms",
+        metavar="A,B",
+        action=_Names,
+        help='only these arms, and the baseline; "A, B" in double quotes is one name',
+    )
     add("--seeds", metavar="N", type=_whole, help="run seeds 0 to N-1 in every arm")
     add(
         "--until",
@@ -182,6 +190,7 @@ def parser(study: Study | Search) -> argparse.ArgumentParser:
         default=0.0,
         help="minutes between two checkpoints of a trial; one after every epoch if not given",
     )
+    add("--check", action="store_true", help="look for what is wrong with the study and these options, and end")
     add("--dry-run", action="store_true", help="print the plan and train nothing")
     add("--list", action="store_true", help="print factors, arms and presets, and end")
     add("--fetch", action="store_true", help="have the data sets and weights that it reads in --data-root, and end")
@@ -194,10 +203,6 @@ def parser(study: Study | Search) -> argparse.ArgumentParser:
         add("--concurrent", metavar="N", type=_whole, help="the most trials at a time")
         add("--optuna-storage", metavar="URL", help="database of the trials; a file beside the results if not given")
     return options
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _whole(text: str) -> int:

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import importlib.util
+import os
 import sys
 import sysconfig
 from importlib.metadata import PackageNotFoundError, distribution
@@ -45,7 +46,7 @@ def studies() -> dict[str, Path]:
 def study_file(name: str) -> Path:
     """Return the file of a study, given by its name or by its path; raise ``BadInput`` if there is none."""
     if name.endswith(".py"):
-        if not Path(name).is_file():
+        if not os.path.isfile(name):
             raise BadInput(f"there is no study {name!r}; name a Python file, or one of: {', '.join(studies())}")
         return Path(name)
     require_known("study", name, studies())

@@ -8,6 +8,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from mixlab.errors import BadInput
 from mixlab.spec import border
+from mixlab.spec.arguments import checked_arguments
 
 AUTO = "auto"  # the GPUs of a trial: as few as its memory needs
 DECIDED = "decided"  # the end of seeds that are added one after another
@@ -21,6 +22,7 @@ WORDS = {str: "text", int: "a whole number", float: "a number", bool: "True or F
 PLACES = ("data_root", "tracking_uri", "storage", "optuna_storage")  # paths too; an empty text would mean another place
 
 
+@checked_arguments
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """The options with which a study is started: ``mixlab.run(study, train, Options(quiet=True))``.
@@ -47,6 +49,7 @@ class Options:
         system_metrics: record what the machine of each trial does: processors, memory, disk, network and GPU.
         storage: the folder or URI of results and checkpoints.
         checkpoint_every: the minutes between two checkpoints of a trial; 0 for one after every epoch.
+        check_only: look for what is wrong with the study and the options; ``--check`` on the command line.
         dry_run: print the plan and train nothing.
         listing: print factors, arms and presets; ``--list`` on the command line.
         fetch: download the data sets and weights that the study reads to ``data_root``, and train nothing.
@@ -79,6 +82,7 @@ class Options:
     system_metrics: bool = False
     storage: str = "results"
     checkpoint_every: float = 0.0
+    check_only: bool = False
     dry_run: bool = False
     listing: bool = False
     fetch: bool = False

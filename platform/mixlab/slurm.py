@@ -10,6 +10,7 @@ commas between them, make an array with a task for each.
 import argparse
 import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,12 +65,14 @@ def parser() -> argparse.ArgumentParser:
 
 
 def script(options: argparse.Namespace) -> str:
-    """Return the batch script; ``BadInput`` if a study does not exist."""
+    """Return the batch script; ``BadInput`` if a study does not exist, or would refuse the options."""
     studies = options.studies.split(",")
     for name in studies:
         installation.study_file(name)
     if twice := [name for name in studies if studies.count(name) > 1]:
         raise BadInput(f"the study {twice[0]!r} is named twice: two tasks of one array would train the same runs")
+    for name in studies:
+        _check(name, options.options)
     text = installation.slurm_script().read_text(encoding="utf-8")
     for name, directive in CHANGED.items():
         if getattr(options, name) is not None:
@@ -81,6 +84,16 @@ def script(options: argparse.Namespace) -> str:
     python = shlex.quote(str(Path(sys.executable).parent))
     filled = f"set -- {words}\nMIXLAB_BIN=${{MIXLAB_BIN:-{python}}}\n"
     return text.replace("set -u\n", "".join(added) + "set -u\n" + filled, 1)
+
+
+def _check(study: str, options: Sequence[str]) -> None:
+    """Raise ``BadInput`` if the study would refuse the options; it is asked in a process of its own."""
+    command = [sys.executable, "-P", "-m", "mixlab", "run", study, *options, "--check"]
+    asked = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    if asked.returncode:
+        *_, said = asked.stderr.strip().splitlines() or [f"exit code {asked.returncode}"]
+        sentence = said.removeprefix("error: ")
+        raise BadInput(sentence if sentence != said else f"the study {study!r} cannot be started: {said}")
 
 
 def _count(text: str) -> int:

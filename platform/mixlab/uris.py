@@ -1,5 +1,6 @@
 """What places are called: URIs without their passwords, the file of an SQLite URI, the part of a path that exists."""
 
+import os
 import re
 from pathlib import Path
 from urllib.parse import unquote
@@ -14,8 +15,8 @@ def shown(text: str) -> str:
 
 
 def existing_part(path: Path) -> Path:
-    """Return the path if it exists, else the nearest folder above it that does."""
-    return next(each for each in (path.absolute(), *path.absolute().parents) if each.exists())
+    """Return the path if it exists and may be seen, else the nearest folder above it that does."""
+    return next(each for each in (path.absolute(), *path.absolute().parents) if os.path.exists(each))
 
 
 def sqlite_file(uri: str) -> Path | None:

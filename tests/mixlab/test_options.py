@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from mixlab import Options
+from mixlab import Options, run
 from mixlab.api import configure
+from mixlab.cli import parse
+from mixlab.cluster.resources import checked_share
 from mixlab.errors import BadInput
 from tests.mixlab.spec.test_border import STUDY, TRAIN
 
@@ -69,7 +71,50 @@ def test_options_take_paths_and_whole_numbers_for_numbers() -> None:
     assert (options.storage, options.data_root) == ("x", "d")
 
 
+@pytest.mark.parametrize(
+    ("report", "sentence"),
+    [
+        ("nope.module", "'nope.module', which is to make the tables, cannot be imported (No module named 'nope')"),
+        ("", "'', which is to make the tables, cannot be imported (Empty module name)"),
+        (".report", "'.report', which is to make the tables, cannot be imported"),
+        ("json", "tables need a report with a function report, which 'json' has not"),
+        (None, "tables need a report with a function report, which None has not"),
+    ],
+)
+def test_a_report_that_cannot_be_made(report: Any, sentence: str) -> None:
+    with pytest.raises(BadInput) as error:
+        run(STUDY, TRAIN, Options(dry_run=True), report=report)
+    assert sentence in str(error.value)
+
+
 def test_too_many_seeds_of_a_preset_are_not_blamed_on_an_option() -> None:
     study = replace(STUDY, presets={"smoke": {"seeds": 5000}})
     with pytest.raises(BadInput, match=r"^seeds of the preset 'smoke' is how many seeds each arm runs, at most 1000"):
         configure(study, TRAIN, Options(preset="smoke"))
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("a,b", ["a", "b"]),
+        (" raw pass , + lam,", ["raw pass", "+ lam"]),
+        ('"mixup, alpha 0.2",cutmix', ["mixup, alpha 0.2", "cutmix"]),
+        ('cutmix, "mixup, alpha 0.2"', ["cutmix", "mixup, alpha 0.2"]),
+        ('6" disk,"say ""hi"", please"', ['6" disk', 'say "hi", please']),
+        ("", []),
+    ],
+)
+def test_a_name_that_holds_a_comma_is_in_double_quotes(text: str, names: list[str]) -> None:
+    for option in ("arms", "mixers", "backbones"):
+        assert getattr(parse(STUDY, [f"--{option}", text]), option) == names
+
+
+@pytest.mark.parametrize("text", ['"mixup', '"mixup" x', '"a", "b" c'])
+def test_a_quote_without_its_end_is_a_sentence(text: str) -> None:
+    with pytest.raises(BadInput, match="cannot be read as names with commas between them"):
+        parse(STUDY, ["--arms", text])
+
+
+def test_a_whole_number_of_gpus_is_that_many() -> None:
+    machine = {"CPU": 8.0, "GPU": 4.0}
+    assert [checked_share(1, gpus, machine, "here").gpus for gpus in (None, 0, 2, 2.0, "auto")] == [1, 0, 2, 2, 1]

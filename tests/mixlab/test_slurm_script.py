@@ -1,14 +1,34 @@
 """The batch script that ``mixlab slurm`` writes."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from mixlab.slurm import main
+from mixlab.slurm import main, parser
 
 # The part of the script between a job's start and the study: SLURM's variables are given.
 PROBE = 'study_and_options() { echo "$study" "${options[@]}" "$@"; }; study_and_options "$@"; exit\n'
+
+
+TINY = """
+from mixlab import Arm, Metric, Study, main
+
+def train(settings, seed, report, *, resume_from=None, data_root="data"):
+    raise AssertionError("trained")
+
+train.metrics = (Metric("rmse", higher_is_better=False, rules=("last",)),)
+main(Study(name="tiny", base={"x": 1}, arms=(Arm("one", {}), Arm("other, with comma", {"x": 2}))), train)
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the file of a study that starts in no time, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.py").write_text(TINY)
+    return "tiny.py"
 
 
 def written(*arguments: str, capsys: pytest.CaptureFixture[str]) -> str:
@@ -42,10 +62,11 @@ def test_the_size_of_the_job_and_the_study_are_filled_in(tmp_path: Path, capsys:
     assert options[4:] == ["--preset", "quick", "--arms", "+", "lam"]
 
 
-def test_several_studies_are_an_array(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    script = written("ablation_cifar100,mixers_cifar100", "--seeds", "6", capsys=capsys)
+def test_several_studies_are_an_array(tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    studies = (tiny, shutil.copy(tiny, "other.py"))
+    script = written(",".join(studies), "--seeds", "6", capsys=capsys)
     assert "#SBATCH --array=0-1\n" in script
-    for task, name in enumerate(("ablation_cifar100", "mixers_cifar100")):
+    for task, name in enumerate(studies):
         assert started(script, tmp_path, SLURM_ARRAY_TASK_ID=str(task))[0] == name
 
 
@@ -61,11 +82,11 @@ def test_the_script_as_it_stands_takes_the_study_from_its_arguments() -> None:
     [
         (("ablation_cifar10",), "unknown study 'ablation_cifar10'; did you mean 'ablation_cifar100'?"),
         (("mixers_cifar100,ablation_cub,mixers_cifar100",), "the study 'mixers_cifar100' is named twice"),
-        (("--out", "/nowhere/job", "ablation_cifar100"), "No such file or directory: '/nowhere/job'"),
+        (("--out", "/nowhere/job", "tiny.py"), "No such file or directory: '/nowhere/job'"),
     ],
 )
 def test_bad_input_is_one_sentence(
-    arguments: tuple[str, ...], sentence: str, capsys: pytest.CaptureFixture[str]
+    arguments: tuple[str, ...], sentence: str, tiny: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(arguments) == 2
     assert sentence in capsys.readouterr().err
@@ -82,6 +103,42 @@ def test_a_value_that_no_directive_can_hold_is_refused(
     assert repr(value) in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("limit", ["90", "90:00", "24:00:00", "2-12", "2-12:30", "2-12:30:00", "UNLIMITED"])
-def test_a_limit_is_written_in_any_of_slurms_ways(limit: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert f"#SBATCH --time={limit}\n" in written("--time", limit, "ablation_cifar100", capsys=capsys)
+def test_a_limit_is_written_in_any_of_slurms_ways(tiny: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for limit in ("90", "90:00", "24:00:00", "2-12", "2-12:30", "2-12:30:00", "UNLIMITED"):
+        assert parser().parse_args(["--time", limit, tiny]).time == limit
+    assert f"#SBATCH --time={limit}\n" in written("--time", limit, tiny, capsys=capsys)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--seed", "2"), "error: unrecognized arguments: --seed 2; --help lists the options\n"),
+        (("--preset", "papper", "--dry-run"), "error: unknown preset 'papper'; did you mean 'paper'?\n"),
+        (("--address", "head"), "error: --address must be local, auto or HOST:PORT, got 'head'\n"),
+        (("--tracking-uri", "m.db"), "error: --tracking-uri 'm.db' is no URI; did you mean sqlite:///m.db?\n"),
+        (("--gpus-per-trial", "1.5"), "error: --gpus-per-trial above 1 must be a whole number, got 1.5\n"),
+    ],
+)
+def test_an_option_that_the_study_would_refuse_writes_no_job(
+    options: tuple[str, ...], sentence: str, tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--out", "job", tiny, *options]) == 2
+    assert capsys.readouterr() == ("", sentence)
+    assert {path.name for path in tmp_path.iterdir()} == {"tiny.py"}
+
+
+def test_options_are_checked_whatever_the_machine_of_the_job_has_to_have(
+    tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ("--tracking-uri", "http://head:5000", "--storage", "s3://bucket/x", "--data-root", "/nowhere")
+    written(tiny, "--gpus-per-trial", "8", "--cpus-per-trial", "500", "--fetch", *where, capsys=capsys)
+    assert {path.name for path in tmp_path.iterdir()} == {"tiny.py"}
+
+
+def test_a_study_that_cannot_be_built_writes_no_job(
+    tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tiny.py").write_text("import nothing_of_that_name")
+    assert main([tiny]) == 2
+    said = "error: the study 'tiny.py' cannot be started: ModuleNotFoundError: No module named 'nothing_of_that_name'\n"
+    assert capsys.readouterr() == ("", said)

@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -50,8 +51,8 @@ def test_the_budget_is_the_number_of_seeds_or_twenty() -> None:
 def test_what_cannot_be_decided_is_refused(study: Study, options: Options, sentence: str) -> None:
     with pytest.raises(BadInput, match=f"^{sentence}"):
         run(study, Toy(), options)
-    with pytest.raises(BadInput, match="need a report with a function decide, which 'json' has not"):
-        run(study_of(), Toy(), report="json")
+    with pytest.raises(BadInput, match="seeds until decided need a report with a function decide"):
+        run(study_of(), Toy(), report=SimpleNamespace(report=print))
 
 
 def test_a_dry_run_says_what_may_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

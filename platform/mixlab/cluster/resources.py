@@ -1,12 +1,13 @@
 """The resources of a trial: what is asked for, and what there is, as far as that is known without Ray."""
 
+import math
 import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mixlab.errors import BadInput
-from mixlab.options import Options
+from mixlab.options import AUTO, Options
 
 STEPS = 10_000  # Ray counts processors and GPUs in ten-thousandths
 LEAST = 1 / STEPS
@@ -53,7 +54,7 @@ def checked_share(
     """
     cpus = 1.0 if cpus_per_trial is None else cpus_per_trial
     some = float(resources.get("GPU", 0) > 0)
-    gpus = gpus_per_trial if isinstance(gpus_per_trial, float) else some
+    gpus = some if gpus_per_trial is None or gpus_per_trial == AUTO else float(gpus_per_trial)
     if not LEAST <= cpus < float("inf"):
         raise BadInput(f"--cpus-per-trial must be at least {LEAST:g}, got {cpus:g}")
     if gpus and not LEAST <= gpus < float("inf"):
@@ -84,6 +85,12 @@ def require_address(address: str) -> None:
     host, _, port = address.rpartition(":")
     if address not in ("local", "auto") and not (host and port.isdigit()):
         raise BadInput(f"--address must be local, auto or HOST:PORT, got {address!r}")
+
+
+def require_sensible(options: Options) -> None:
+    """Raise ``BadInput`` for an address or a share that makes no sense on any machine."""
+    require_address(options.address)
+    checked_share(options.cpus_per_trial, options.gpus_per_trial, {"CPU": math.inf, "GPU": math.inf}, "any machine")
 
 
 def require_place(options: Options) -> None:

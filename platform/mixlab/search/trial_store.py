@@ -1,6 +1,7 @@
 """Opens the store of a search's trials, and the lock under which drivers claim them."""
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,7 +100,7 @@ def file_of(url: str) -> Path | None:
 def exists(url: str) -> bool:
     """Return whether the store exists, as far as is known without asking a server."""
     file = file_of(url)
-    return file is None or file.exists()
+    return file is None or os.path.exists(file)
 
 
 def absolute(url: str) -> str:

@@ -1,5 +1,6 @@
 """Checks the fields of a study before anything is made of them: every fault is one sentence that quotes the value."""
 
+import csv
 import operator
 import posixpath
 import re
@@ -90,6 +91,22 @@ def require_seeds(given: Any, whose: str) -> None:
         raise BadInput(f"{whose} has the seed {quoted(large[0])}: a seed must be below {MOST_SEED}, in 64 bits")
     if twice := _twice(given):
         raise BadInput(f"{whose} has the seed {twice[0]} twice: every seed is one run")
+
+
+def names(text: str) -> list[str]:
+    """Return the names in ``A,B``; one that holds a comma is in double quotes, as in a CSV file.
+
+    Raises:
+        BadInput: a quote has no end.
+    """
+    try:
+        (found,) = csv.reader([text], skipinitialspace=True, strict=True)
+    except csv.Error:
+        raise BadInput(
+            f"{text!r} cannot be read as names with commas between them; "
+            'a name that holds a comma is written "A, B", and a double quote in it twice'
+        ) from None
+    return [name.strip() for name in found if name.strip()]
 
 
 def require_name(what: str, name: Any) -> None:

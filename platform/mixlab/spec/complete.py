@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,7 +127,7 @@ class CompleteTrainable:
             if flat.get(key) is None:
                 continue
             file = Path(str(flat[key]))
-            if not file.is_file():
+            if not os.path.isfile(file):
                 raise BadInput(f"{key} must be a file, but there is none at {str(flat[key])!r}")
             found[key] = "sha256:" + hashlib.sha256(file.read_bytes()).hexdigest()
         return found

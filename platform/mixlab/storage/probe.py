@@ -6,6 +6,7 @@ and even then keeps its process from ending.
 
 import contextlib
 import json
+import os
 import secrets
 import subprocess
 import sys
@@ -50,7 +51,7 @@ def marked(root: str, name: str) -> Iterator[None]:
 @contextlib.contextmanager
 def _left_as_it_was(root: str) -> Iterator[None]:
     """Remove a folder on this machine that is new after the block, unless it is no longer empty."""
-    new = "://" not in root and not Path(root).exists()
+    new = "://" not in root and not os.path.exists(root)
     try:
         yield
     finally:

@@ -8,6 +8,7 @@ one. The same command, repeated, adds nothing.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         other = given.other if ":" in given.other else f"sqlite:///{quote(given.other)}"
         file = sqlite_file(other)
-        if not given.other or (file is not None and not file.is_file()):
+        if not given.other or (file is not None and not os.path.isfile(file)):
             raise BadInput(f"no MLflow database at {given.other!r}, which would be merged")
         added = merge(connect(other, make=False, option="OTHER"), connect(given.tracking_uri))
     except BadInput as error:

@@ -20,7 +20,7 @@ from mlflow.tracking import MlflowClient
 from mixlab.errors import BadInput, root_cause
 from mixlab.tracking import names
 from mixlab.tracking.mlflow_private import database_of, make_database
-from mixlab.uris import shown, sqlite_file
+from mixlab.uris import existing_part, shown, sqlite_file
 
 ANSWER_SECONDS = 20.0
 FILE_SECONDS = 120.0  # for an SQLite file, which takes seconds to create, and waits for whoever creates it
@@ -66,9 +66,11 @@ def connect(tracking_uri: str, *, make: bool = True, option: str = "--tracking-u
         BadInput: nobody answers, the file is not a database, or it does not exist and must not be created.
     """
     file = sqlite_file(tracking_uri)
-    _require_uri(tracking_uri, file, option)
-    if file is not None and not make and not file.is_file():
+    require_uri(tracking_uri, option)
+    if file is not None and not make and not os.path.isfile(file):
         raise BadInput(f"no MLflow database at {str(file)!r}: run the study first, or name another with --tracking-uri")
+    if file is not None and make:
+        _require_writable(file, option)
     seconds = ANSWER_SECONDS if file is None else FILE_SECONDS
     failure = [f"it did not answer within {seconds:.0f} s"]
     client: list[MlflowClient] = []
@@ -76,7 +78,7 @@ def connect(tracking_uri: str, *, make: bool = True, option: str = "--tracking-u
     def ask() -> None:
         try:
             with _only_maker(file if make else None):
-                if file is not None and not file.exists():
+                if file is not None and not os.path.exists(file):
                     make_database(tracking_uri)
                 asked = MlflowClient(tracking_uri)
                 asked.search_experiments(max_results=1)
@@ -89,20 +91,23 @@ def connect(tracking_uri: str, *, make: bool = True, option: str = "--tracking-u
     asking.start()
     asking.join(seconds)
     if not client:
+        valid = "sqlite:///FILE or the http:// address of a running server"
+        if file is not None:
+            valid = "another file, in a folder of this machine that can be written"
         raise BadInput(
-            f"no MLflow store answers at {option} {shown(tracking_uri)!r} ({shown(failure[0])}); "
-            "give sqlite:///FILE or the http:// address of a running server"
+            f"no MLflow store answers at {option} {shown(tracking_uri)!r} ({shown(failure[0])}); give {valid}"
         )
     return client[0]
 
 
-def _require_uri(uri: str, file: Path | None, option: str) -> None:
+def require_uri(uri: str, option: str = "--tracking-uri") -> None:
     """Raise ``BadInput`` for a URI that names no store; MLflow would take an empty one for a file of its own."""
+    file = sqlite_file(uri)
     if file is None and uri.startswith("sqlite:"):
         raise BadInput(f"{option} {uri!r} names no file; give sqlite:///FILE")
-    if file is not None and file.is_dir():
+    if file is not None and os.path.isdir(file):
         raise BadInput(f"{option} {uri!r} names a folder; give sqlite:///FILE, such as sqlite:///{file}/mlflow.db")
-    if file is not None and os.access(file, os.R_OK):
+    if file is not None and os.access(file, os.R_OK, effective_ids=True):
         with file.open("rb") as content:
             if content.read(16) not in (b"", b"SQLite format 3\0"):  # which MLflow asks again and again for minutes
                 raise BadInput(f"{option} {uri!r} names a file that is not a database; give that of MLflow")
@@ -113,6 +118,19 @@ def _require_uri(uri: str, file: Path | None, option: str) -> None:
         raise BadInput(f"{option} {uri!r} is a folder, which MLflow writes no more; give sqlite:///FILE")
     if uri.startswith(("http://", "https://")) and not urlsplit(uri).hostname:
         raise BadInput(f"{option} {uri!r} names no host; give http://HOST:PORT")
+
+
+def _require_writable(file: Path, option: str) -> None:
+    """Raise ``BadInput`` unless an SQLite file can be written, and the journal that SQLite keeps beside it."""
+    folder = existing_part(file.parent)
+    if not folder.is_dir():
+        raise BadInput(f"{option} puts the database below {str(folder)!r}, which is a file; name a folder")
+    for place in (folder, file):
+        if os.path.exists(place) and not os.access(place, os.W_OK, effective_ids=True):
+            raise BadInput(
+                f"{option} names the database {str(file)!r}, but {str(place)!r} cannot be written; "
+                "give another file, in a folder that can be written"
+            )
 
 
 def experiment_id(client: MlflowClient, study: str) -> str:
@@ -143,7 +161,7 @@ def recorded(client: MlflowClient, study: str, level: str = "seed") -> dict[str,
 def known(tracking_uri: str, study: str) -> dict[str, Recorded]:
     """Return what ``recorded`` does, of a store that is not made for it: a database that is not there knows nothing."""
     file = sqlite_file(tracking_uri)
-    return recorded(connect(tracking_uri, make=False), study) if file is None or file.exists() else {}
+    return recorded(connect(tracking_uri, make=False), study) if file is None or os.path.exists(file) else {}
 
 
 def finished(runs: Mapping[str, Recorded]) -> set[str]:

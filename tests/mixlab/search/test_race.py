@@ -137,7 +137,7 @@ def test_until_decided_gives_a_search_of_one_seed_more_of_them() -> None:
 
 def test_a_race_needs_a_report_with_its_rule() -> None:
     class Half:
-        decide = staticmethod(dict)
+        report = decide = staticmethod(dict)
 
     with pytest.raises(BadInput, match="need a report with a function race"):
         run(SEARCH, Toy(), Options(until="decided"), report=Half())

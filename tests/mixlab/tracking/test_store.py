@@ -1,9 +1,12 @@
 """The reading half of tracking, on real SQLite stores: opening, finding runs by any tag, and artifacts that moved."""
 
+import os
 import shutil
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -58,6 +61,43 @@ def test_a_file_that_is_no_database_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("these are notes " * 100)
     with pytest.raises(BadInput, match="file that is not a database"):
         store.connect(f"sqlite:///{tmp_path / 'notes.txt'}", make=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("locked/m.db", "'{folder}/locked' cannot be written; give another file"),
+        ("locked/new/m.db", "'{folder}/locked' cannot be written"),
+        ("locked/read.db", "'{folder}/locked' cannot be written"),
+        ("secret/read.db", "'{folder}/secret' cannot be written"),
+        ("read.db", "'{folder}/read.db' cannot be written"),
+        ("read.db/m.db", "below '{folder}/read.db', which is a file; name a folder"),
+    ],
+)
+def test_a_database_that_cannot_be_written_is_a_sentence(tracking_uri: str, name: str, said: str) -> None:
+    with TemporaryDirectory() as temporary:  # where anybody may look, as not below pytest's
+        folder = Path(temporary)
+        for place, mode in ((folder, 0o777), (folder / "locked", 0o555), (folder / "secret", 0o700)):
+            place.mkdir(exist_ok=True)
+            shutil.copy(tracking_uri.removeprefix("sqlite:///"), place / "read.db")
+            (place / "read.db").chmod(0o444)
+            place.chmod(mode)
+        with nobody(), pytest.raises(BadInput) as caught:
+            store.connect(f"sqlite:///{folder / name}")
+        assert said.format(folder=folder) in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    """Be a user without rights inside the block, if this is root, whom the permissions of files do not bind."""
+    was = os.geteuid()
+    if was == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(was)
 
 
 def test_a_query_string_is_no_part_of_the_file(tracking_uri: str) -> None:
