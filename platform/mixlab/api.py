@@ -178,7 +178,7 @@ def configure(spec: Study | Search, train: CompleteTrainable, options: Options) 
         study, seeds = replace(study, sequential=True), BUDGET if options.seeds is None else options.seeds
     if seeds is not None:
         whose = "--seeds" if seeds is options.seeds else f"seeds of the preset {options.preset!r}"
-        study = study.with_seeds(range(_count(seeds, whose)))
+        study = replace(study, seeds=range(_count(seeds, whose)))
     chosen = {key: getattr(options, name) for key, name in FACTORS.items()}
     for factor, labels in chosen.items():
         if labels is not None:

@@ -120,7 +120,7 @@ class TrackedStudy:
 
     def _written(self) -> None:
         assert self.tracker.drain()
-        assert not self.tracker.refused
+        assert not self.tracker.writer.refused
 
     def add_all(self, plan: dict[str, Any], values: Mapping[tuple[str, int], float]) -> None:
         for trial in plan["trials"]:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from mixlab.cluster import packing
 from mixlab.cluster.ray_private import Failure
@@ -18,13 +19,15 @@ class Leave(BaseException):
     """Ends Ray Tune's loop, as Ctrl-C does; the loop catches every other exception."""
 
 
+@dataclass
 class Events:
     """Passes them on in the driver, and can end Ray Tune's loop."""
 
-    def __init__(self, source: Source, listener: Listener, room: Callable[[], int]) -> None:
-        self.source = source
-        self.listener = listener
-        self.room = room
+    source: Source
+    listener: Listener
+    room: Callable[[], int]  # returns how many trials may run at a time
+
+    def __post_init__(self) -> None:
         self.furthest: dict[str, Epoch] = {}  # by key, the last epoch that was reported
         self.ends: dict[str, End] = {}  # by key, how a trial has to end
         self.failures: dict[str, tuple[str, int]] = {}  # by key, the last error's line, and the epochs before it

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import ray
 from ray import cloudpickle
@@ -121,17 +122,16 @@ def bare_cluster() -> Iterator[None]:
     Its dashboard, autoscaler and log monitor serve nobody on one machine. Workers that start before they are asked for
     lack the environment of a trial, and are not used.
     """
-    names = ("start_api_server", "start_monitor", "start_log_monitor")
-    usual = {name: getattr(Node, name) for name in names}
+
+    def nothing(node: Node, **options: Any) -> None:
+        """Start none of them."""
+
     set_before = os.environ.get(PRESTART)
-    for name in names:
-        setattr(Node, name, lambda node, **options: None)
     os.environ[PRESTART] = "0"
     try:
-        yield
+        with patch.multiple(Node, start_api_server=nothing, start_monitor=nothing, start_log_monitor=nothing):
+            yield
     finally:
-        for name, method in usual.items():
-            setattr(Node, name, method)
         del os.environ[PRESTART]
         if set_before is not None:
             os.environ[PRESTART] = set_before
@@ -170,11 +170,8 @@ def forgetting() -> Iterator[None]:
         if force:
             write(controller, force, wait)
 
-    TuneController.checkpoint = forget
-    try:
+    with patch.object(TuneController, "checkpoint", forget):
         yield
-    finally:
-        TuneController.checkpoint = write
 
 
 @contextlib.contextmanager
@@ -193,11 +190,8 @@ def surviving_losses() -> Iterator[None]:
             exception = RayActorError(error_msg="\n".join([str(exception).strip(), *reason]))
         usual(manager, tracked_actor_task, exception)
 
-    RayActorManager._actor_task_failed = failed
-    try:
+    with patch.object(RayActorManager, "_actor_task_failed", failed):
         yield
-    finally:
-        RayActorManager._actor_task_failed = usual
 
 
 def plain(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from mixlab.doctor.checks import OK, RED, WARNING, Finding
@@ -51,13 +52,10 @@ def check_store(tracking_uri: str) -> Finding:
 
 def _tables(file: Path) -> set[str]:
     """Return the names of a database's tables after a successful write to it."""
-    database = sqlite3.connect(f"file:{file.absolute()}?mode=rw", uri=True, timeout=LOCK_SECONDS)
-    try:
+    with closing(sqlite3.connect(f"file:{file.absolute()}?mode=rw", uri=True, timeout=LOCK_SECONDS)) as database:
         database.execute("BEGIN IMMEDIATE")
         rows = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         database.rollback()
-    finally:
-        database.close()
     return {str(name) for (name,) in rows}
 
 
@@ -87,17 +85,14 @@ def check_results(asked: Question) -> list[Finding]:
 
 def _experiments(file: Path) -> tuple[list[tuple[str, str]], list[str]]:
     """Return the name and the artifacts' place of each experiment with runs, and the studies with trials under way."""
-    database = sqlite3.connect(f"file:{file.absolute()}?mode=ro", uri=True, timeout=LOCK_SECONDS)
-    try:
-        runs = "FROM experiments e JOIN runs r ON e.experiment_id = r.experiment_id WHERE r.lifecycle_stage = 'active'"
+    runs = "FROM experiments e JOIN runs r ON e.experiment_id = r.experiment_id WHERE r.lifecycle_stage = 'active'"
+    with closing(sqlite3.connect(f"file:{file.absolute()}?mode=ro", uri=True, timeout=LOCK_SECONDS)) as database:
         experiments = database.execute(f"SELECT DISTINCT e.name, e.artifact_location {runs} ORDER BY e.name").fetchall()
         begun = database.execute(
             f"SELECT DISTINCT e.name {runs} AND r.status IN ('RUNNING', 'KILLED') AND r.run_uuid IN "
             "(SELECT run_uuid FROM tags WHERE key = ? AND value = ?) ORDER BY e.name",
             (names.LEVEL, names.STUDY_LEVELS[2]),
         ).fetchall()
-    finally:
-        database.close()
     return experiments, [str(name) for (name,) in begun]
 
 

@@ -5,12 +5,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from mixlab.cluster.connect import asks_for_token
 from mixlab.doctor.checks import OK, RED, Finding
 
 ANSWER_SECONDS = 30
-WRONG = "0" * 64  # a token that no cluster has
+WITH_WRONG_TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}  # which no cluster has
 
 
 def examine_entry(address: str) -> Finding | None:
@@ -21,9 +23,8 @@ def examine_entry(address: str) -> Finding | None:
             socket.create_connection((host, int(port)), timeout=5).close()  # Ray waits long for a dead head
     except (OSError, OverflowError):
         return None
-    ours = _try(address, {})
-    wrong = _try(address, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": WRONG})
-    return judge_entry(*(_answer(attempt) for attempt in (ours, wrong)))
+    with ThreadPoolExecutor() as pool:
+        return judge_entry(*pool.map(partial(_answer, address), ({}, WITH_WRONG_TOKEN)))
 
 
 def judge_entry(ours: str, wrong: str) -> Finding | None:
@@ -39,23 +40,13 @@ def judge_entry(ours: str, wrong: str) -> Finding | None:
     return None
 
 
-def _try(address: str, environment: Mapping[str, str]) -> subprocess.Popen[str]:
+def _answer(address: str, environment: Mapping[str, str]) -> str:
+    """Return why a driver with this environment is refused; an empty text if it is let in."""
     where = [] if address == "auto" else ["--address", address]
-    return subprocess.Popen(
-        [sys.executable, "-m", "ray.scripts.scripts", "health-check", *where],
-        env={**os.environ, **environment},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def _answer(attempt: subprocess.Popen[str]) -> str:
-    """Return why an attempt was refused; an empty text if it was allowed."""
+    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", *where]
+    given = {**os.environ, **environment}
     try:
-        error = attempt.communicate(timeout=ANSWER_SECONDS)[1]
+        done = subprocess.run(command, env=given, capture_output=True, text=True, timeout=ANSWER_SECONDS)
     except subprocess.TimeoutExpired:
-        attempt.kill()
-        attempt.communicate()
         return "no answer"
-    return (error or "refused") if attempt.returncode else ""
+    return (done.stderr or "refused") if done.returncode else ""

@@ -38,46 +38,28 @@ class Shown:
         return self.metric.text(value) if self.metric else f"{value:.4g}"
 
 
+@dataclass
 class Display:
-    """The display; use it as a context, and report events to it.
+    """The display; use it as a context, and report events to it."""
 
-    Args:
-        console: where to print.
-        rows: the trials of a table that is shown live, in its order, which may grow; empty if there is no such table.
-        done: by key, the value to show for a trial that an earlier start finished.
-        expected: how many trials are to run from now on, for the time left; None if nobody knows.
-        shown: the metric to show.
-        counts: returns the progress of the phase, in words.
-        quiet: whether to show only failures.
-        verdicts: returns the verdict on every arm that is decided, by cell.
-    """
+    console: Console
+    rows: Sequence[Trial]  # of a table that is shown live, in its order, which may grow; empty if there is none
+    done: Mapping[str, str]  # by key, the value to show for a trial that an earlier start finished
+    expected: float | None  # how many trials are to run from now on, for the time left; None if nobody knows
+    shown: Shown
+    counts: Callable[[], str]  # returns the progress of the phase, in words
+    quiet: bool  # whether to show only failures
+    verdicts: Callable[[], Mapping[str, str]] = dict  # returns the verdict on every arm that is decided, by cell
 
-    def __init__(
-        self,
-        console: Console,
-        rows: Sequence[Trial],
-        done: Mapping[str, str],
-        expected: float | None,
-        shown: Shown,
-        counts: Callable[[], str],
-        quiet: bool,
-        verdicts: Callable[[], Mapping[str, str]] = dict,
-    ) -> None:
-        self.console = console
-        self.rows = rows
-        self.expected = expected
-        self.shown = shown
-        self.counts = counts
-        self.quiet = quiet
-        self.verdicts = verdicts
+    def __post_init__(self) -> None:
         self.gpus = GpuMemory()
-        self.state: dict[str, Text] = {key: Text(f"✓ {value}", "green") for key, value in done.items()}
+        self.state: dict[str, Text] = {key: Text(f"✓ {value}", "green") for key, value in self.done.items()}
         self.running: dict[str, float] = {}  # by key, the share of the epochs that is done
         self.run = 0.0  # trials, in parts too, since the start
         self.started_at = time.monotonic()
         self._lock = threading.Lock()
         self._live = Live(
-            console=console, get_renderable=self._render, refresh_per_second=2, vertical_overflow="ellipsis"
+            console=self.console, get_renderable=self._render, refresh_per_second=2, vertical_overflow="ellipsis"
         )
 
     def __enter__(self) -> "Display":

@@ -87,11 +87,11 @@ def write_out(
     for line in refused:
         say(console, f"MLflow refused a write: {line}", style="red")
     if not written:
-        reason = f" ({shown(tracker.outage)})" if tracker.outage else ""
+        reason = f" ({shown(tracker.writer.outage)})" if tracker.writer.outage else ""
         full = not ending.lost and tracker.end_without_room()
         what = "has no room" if full else "does not answer"
         kept = f"Nothing is lost: {record}, and the same command writes it{reason}."
         text = f"MLflow at {shown(tracking_uri)} {what}. {kept}"
         say(console, text, style="red")
-        tracker.abandon()  # in a notebook it would write on, into the runs of the next launch
+        tracker.writer.abandon()  # in a notebook it would write on, into the runs of the next launch
     return written and not refused

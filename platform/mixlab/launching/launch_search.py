@@ -33,7 +33,7 @@ def launch_search(search: Search, start: Start, folder: Path, report: Any) -> Re
     console = start.console
     trials = TrialStore(url_of(start.options.optuna_storage, folder), search.name)
     # A history in a file is this machine's own: a driver elsewhere would propose the same trials once more.
-    elsewhere = only_machine(start, "searching") if trials.in_a_file else contextlib.nullcontext()
+    elsewhere = only_machine(start, "searching") if trials.file else contextlib.nullcontext()
     with elsewhere, History(search, start.train, trials) as history:
         race = Race(history, report.race) if search.racing else None
         phase = ProposedTrials(history, start.storage, start.options.preset, race)

@@ -40,7 +40,7 @@ def launch_study(study: Study, trials: Sequence[Trial], start: Start, folder: Pa
         if found.early:
             return Result(found.code, plan=plan, failures=found.session.failures)
         result = Result(1, plan=plan)
-        if not found.code or found.tracker.refused:
+        if not found.code or found.tracker.writer.refused:
             result = _report(study, plan, start, folder / options.preset, found.tracker, report)
         for name, error in found.session.failures.items():
             say(start.console, f"failed: {name}: {error}", style="red")

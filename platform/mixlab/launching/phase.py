@@ -16,7 +16,7 @@ from mixlab.spec.study_plan import study_plan
 from mixlab.spec.trial import Trial
 from mixlab.storage.journal import Saved
 from mixlab.tracking import names
-from mixlab.tracking.store import Recorded
+from mixlab.tracking.store import StoredRun
 from mixlab.tracking.tracked import Tracked
 from mixlab.tracking.trial_runs import TrialRuns
 
@@ -60,10 +60,12 @@ class Phase(Source, Protocol):
         """Return whether nothing is left to run."""
 
     def after_end(self, runs: TrialRuns) -> None:
-        """Act on the end of a trial."""
+        """Act on the end of a trial; here there is nothing to do."""
+        return
 
     def release(self) -> None:
-        """Let other drivers continue the trials that this one has claimed."""
+        """Let other drivers continue the trials that this one has claimed; here there is none."""
+        return
 
     def state(self, cell: str) -> State:
         """Return the state of a cell: done, failed, or interrupted."""
@@ -72,7 +74,7 @@ class Phase(Source, Protocol):
         """Return the keys of the trials whose checkpoints are not needed any more."""
 
 
-def states(trials: Sequence[Trial], recorded: Mapping[str, Recorded], saved: Mapping[str, Saved]) -> dict[str, State]:
+def states(trials: Sequence[Trial], recorded: Mapping[str, StoredRun], saved: Mapping[str, Saved]) -> dict[str, State]:
     """Return the state of each trial, by key, from MLflow's records and then from the journal, which completes them."""
     found: dict[str, State] = {}
     for trial in trials:
@@ -90,7 +92,7 @@ class Listing:
     train: CompleteTrainable
     preset: str  # with which the study was started
     trials: Sequence[Trial]  # up to the budget of seeds, if seeds are added until everything is decided
-    recorded: Mapping[str, Recorded]  # MLflow's records, by key
+    recorded: Mapping[str, StoredRun]  # MLflow's records, by key
     saved: Mapping[str, Saved]  # the journal's checkpoints, by key
 
 
@@ -165,12 +167,6 @@ class ListedTrials(Phase):
     def over(self) -> bool:
         """See ``Phase``."""
         return not self._left
-
-    def after_end(self, runs: TrialRuns) -> None:
-        """See ``Phase``."""
-
-    def release(self) -> None:
-        """See ``Phase``."""
 
     def state(self, cell: str) -> State:
         """See ``Phase``."""

@@ -22,7 +22,7 @@ from mixlab.spec.study_plan import study_plan
 from mixlab.spec.trial import Trial, cell_name
 from mixlab.storage.journal import Storage
 from mixlab.storage.probe import require_storage
-from mixlab.tracking import store
+from mixlab.tracking import names, store
 
 ORDER = (State.DONE, State.FAILED, State.INTERRUPTED, State.PENDING)
 
@@ -72,7 +72,7 @@ def _left_of_study(
     for trial in trials:
         note = ""
         if state[trial.key] is State.FAILED:
-            note = f": {recorded[trial.key].error}"
+            note = f": {recorded[trial.key].tags.get(names.ERROR, '')}"
         if state[trial.key] is not State.DONE and trial.key in saved:
             note = f" after epoch {saved[trial.key].epochs[-1].number}{note}"
         word = state[trial.key].value

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -18,6 +19,7 @@ Comparison = tuple[tuple[str, ...], str]  # the level of each factor, and the ar
 Decide = Callable[[Mapping[str, Any], pd.DataFrame], Mapping[Comparison, str]]
 
 
+@dataclass
 class Rounds:
     """The trials that are due, as a function of the results alone.
 
@@ -25,27 +27,21 @@ class Rounds:
     arms that those are compared with. When all trials of a round have ended, the rule is asked about the runs of the
     rounds so far and no others. So a study that was stopped and started again, on a machine of any size, takes the same
     decisions.
-
-    Args:
-        plan: the plan of the study.
-        trials: every trial up to the budget of seeds.
-        decide: the rule, ``decide`` of the module that makes the report.
-        first: the number of seeds of the first round.
     """
 
-    def __init__(
-        self, plan: Mapping[str, Any], trials: Sequence[Trial], decide: Decide, first: int = FIRST_ROUND
-    ) -> None:
-        self.plan = plan
-        self.decide = decide
-        self.first = first
+    plan: Mapping[str, Any]  # of the study
+    trials: Sequence[Trial]  # up to the budget of seeds
+    decide: Decide  # the rule, ``decide`` of the module that makes the report
+    first: int = FIRST_ROUND  # the number of seeds of the first round
+
+    def __post_init__(self) -> None:
         self.results: dict[str, float] = {}  # by key, the metric of each trial that has ended; NaN if it failed
         self.asked: list[Trial] = []  # the trials of every round so far, which grows
         self.verdicts: dict[Comparison, str] = {
-            _comparison(trial): UNDECIDED for trial in trials if trial.arm != plan["baseline"]
+            _comparison(trial): UNDECIDED for trial in self.trials if trial.arm != self.plan["baseline"]
         }
         self._later: dict[int, list[Trial]] = {}  # the trials of each seed that is still to come, in order
-        for trial in trials:
+        for trial in self.trials:
             self._later.setdefault(trial.seed, []).append(trial)
         self._round: list[Trial] = []
         self._over = False  # whether no further round will come

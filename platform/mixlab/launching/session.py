@@ -1,6 +1,7 @@
 """Carries the events of a phase's trials to MLflow and the terminal."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 from mixlab.cluster.source import End
@@ -17,32 +18,21 @@ from mixlab.tracking.trial_runs import TrialRuns
 KEPT = (JOURNAL, *names.KEPT_FILES)  # the files that are read from the checkpoint of a finished trial
 
 
+@dataclass
 class Session:
-    """Implements ``source.Listener`` for MLflow's runs, the terminal and the mirrors.
+    """Implements ``source.Listener`` for MLflow's runs, the terminal and the mirrors."""
 
-    With ``keep_files`` the files of a finished trial go to MLflow; ``after_end`` is called when a trial has ended.
-    """
-
-    def __init__(
-        self,
-        runs: TrialRuns,
-        storage: Storage,
-        display: Display,
-        mirrors: Mirrors,
-        keep_files: bool,
-        after_end: Callable[[], None] = lambda: None,
-    ) -> None:
-        self.runs = runs
-        self.storage = storage
-        self.display = display
-        self.mirrors = mirrors
-        self.keep_files = keep_files
-        self.after_end = after_end
-        self.latest: dict[str, Epoch] = {}  # by key, of each trial that is not over
-        self.running: dict[str, Trial] = {}
-        self.ends: dict[str, End] = {}  # by key
-        self.failures: dict[str, str] = {}  # by the trial's name, the last line of its error
-        self._begun: set[str] = set()
+    runs: TrialRuns
+    storage: Storage
+    display: Display
+    mirrors: Mirrors
+    keep_files: bool  # whether the files of a finished trial go to MLflow
+    after_end: Callable[[], None] = lambda: None  # called when a trial has ended
+    latest: dict[str, Epoch] = field(default_factory=dict, init=False)  # by key, of each trial that is not over
+    running: dict[str, Trial] = field(default_factory=dict, init=False)
+    ends: dict[str, End] = field(default_factory=dict, init=False)  # by key
+    failures: dict[str, str] = field(default_factory=dict, init=False)  # by the trial's name, its error's last line
+    _begun: set[str] = field(default_factory=set, init=False)
 
     def resumed(self, trial: Trial, epochs: Sequence[Epoch]) -> None:
         """See ``source.Listener``: MLflow may lack what a dead driver could not write."""

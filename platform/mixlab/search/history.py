@@ -89,7 +89,7 @@ class History:
     def release(self, claims: Sequence[Claim]) -> None:
         """Give back trials that were interrupted: whoever claims next continues them."""
         for claim in (*claims, *self._held):
-            self._put_back(claim.trial.cell, optuna_private.id_of(claim.trial_in_optuna))
+            optuna_private.put_back(self.arms[claim.trial.cell], claim.trial_in_optuna)
         self._held = []
 
     # Telling
@@ -188,7 +188,7 @@ class History:
         number = waiting[0].number if waiting else len(trials)
         study.sampler = build_sampler(self.search.sampler, study.study_name, number, self.search.per_cell)
         if waiting:
-            asked = optuna_private.go_on(study, optuna_private.id_of(waiting[0]))
+            asked = optuna_private.go_on(study, waiting[0])
         else:
             if self.search.sampler == "grid":
                 study.enqueue_trial(self._grid_point(cell, number))
@@ -236,7 +236,4 @@ class History:
         for name in self.arms:
             for trial in self.trials(name):
                 if trial.state == TrialState.RUNNING and not self.drivers.alive(trial.user_attrs.get(DRIVER, "")):
-                    self._put_back(name, optuna_private.id_of(trial))
-
-    def _put_back(self, name: str, trial_id: int) -> None:
-        optuna_private.put_back(self.arms[name], trial_id)
+                    optuna_private.put_back(self.arms[name], trial)

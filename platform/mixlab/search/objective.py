@@ -14,6 +14,7 @@ from mixlab.spec.trainable import Report, Save
 PAST = "earlier_seeds.json"
 
 
+@dataclass
 class OverSeeds:
     """A trainable made of another: it trains with each seed in turn, and reports the mean of a metric so far.
 
@@ -21,10 +22,9 @@ class OverSeeds:
     epoch, and the one that runs, at its latest: at the same epoch, two configurations are compared alike.
     """
 
-    def __init__(self, train: CompleteTrainable, metric: str, seeds: Sequence[int]) -> None:
-        self.train = train
-        self.metric = metric
-        self.seeds = tuple(seeds)
+    train: CompleteTrainable
+    metric: str
+    seeds: Sequence[int]
 
     def __call__(
         self, settings: Any, seed: int, report: Report, resume_from: Path | None, data_root: Path, processes: int = 1
@@ -55,15 +55,15 @@ def _past(folder: Path | None) -> _Past:
     return _Past(tuple(values), epochs, over)
 
 
+@dataclass
 class _RunningMean:
     """Turns the reports of one seed after another into those of their mean."""
 
-    def __init__(self, metric: str, seeds: int, report: Report, past: _Past) -> None:
-        self.metric = metric
-        self.seeds = seeds
-        self.report = report
-        self.past = past
-        self.latest: Epoch | None = None  # the latest epoch of the seed that runs
+    metric: str
+    seeds: int
+    report: Report
+    past: _Past
+    latest: Epoch | None = None  # of the seed that runs
 
     def __call__(self, reported: Any, save: Save | None = None) -> None:
         epoch = self.latest = epoch_of(reported)

@@ -7,20 +7,15 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 
-def id_of(trial: optuna.Trial | FrozenTrial) -> int:
-    """Return a trial's number in its storage, over all studies."""
-    return int(trial._trial_id)
-
-
-def put_back(study: optuna.Study, trial_id: int) -> None:
+def put_back(study: optuna.Study, trial: optuna.Trial | FrozenTrial) -> None:
     """Make a running trial wait again, with the values that it has drawn so far."""
-    study._storage.set_trial_state_values(trial_id, TrialState.WAITING)
+    study._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
 
 
-def go_on(study: optuna.Study, trial_id: int) -> optuna.Trial:
+def go_on(study: optuna.Study, trial: FrozenTrial) -> optuna.Trial:
     """Return a waiting trial as one that runs again.
 
     ``study.ask()`` would not do: some storages do not look for an interrupted trial among those before a newer one.
     """
-    study._storage.set_trial_state_values(trial_id, TrialState.RUNNING)
-    return optuna.Trial(study, trial_id)
+    study._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
+    return optuna.Trial(study, trial._trial_id)

@@ -5,6 +5,7 @@ that a search that was stopped and started again repeats no decision and takes n
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from mixlab.search.history import Claim, History
 from mixlab.spec.epoch import Epoch
@@ -14,12 +15,12 @@ Rule = Callable[[Mapping[int, Sequence[float]], int, int, bool], str]
 DIGITS = 12  # of a seed's own result, which is found as a difference of means
 
 
+@dataclass
 class Race:
     """The race within each arm of a search; its rule is ``race`` of the module that makes the report."""
 
-    def __init__(self, history: History, rule: Rule) -> None:
-        self.history = history
-        self.rule = rule
+    history: History
+    rule: Rule
 
     def out(self, claim: Claim, epoch: Epoch, mean: float) -> str:
         """Return why a trial gets no more seeds; empty if it goes on, or is in the midst of a seed.

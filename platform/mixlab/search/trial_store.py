@@ -35,22 +35,17 @@ class TrialStore:
         self.url = absolute(url)
         self._search = search
         self._engine: Any = None
-        self._file = file_of(url)
+        self.file = file_of(url)  # None for a server
         try:
             self.storage = self._open()
         except Exception as error:  # any database's own exceptions
             raise BadInput(f"--optuna-storage {shown(url)!r} cannot be opened: {root_cause(error)}") from error
 
-    @property
-    def in_a_file(self) -> bool:
-        """Return whether the store is a file, and no server."""
-        return self._file is not None
-
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Keep all other drivers of the search out of such blocks."""
-        if self._file is not None:
-            with filelock.FileLock(f"{self._file}.claim", timeout=WAIT_SECONDS):
+        if self.file is not None:
+            with filelock.FileLock(f"{self.file}.claim", timeout=WAIT_SECONDS):
                 yield
             return
         from sqlalchemy import text
@@ -63,12 +58,12 @@ class TrialStore:
             yield
 
     def _open(self) -> BaseStorage:
-        if self._file is not None:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
+        if self.file is not None:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
         if self.url.startswith(JOURNAL):
-            return JournalStorage(JournalFileBackend(str(self._file)))
-        wait = {"connect_args": {"timeout": WAIT_SECONDS}} if self._file else {"pool_pre_ping": True}
-        with filelock.FileLock(f"{self._file}.claim") if self._file else contextlib.nullcontext():
+            return JournalStorage(JournalFileBackend(str(self.file)))
+        wait = {"connect_args": {"timeout": WAIT_SECONDS}} if self.file else {"pool_pre_ping": True}
+        with filelock.FileLock(f"{self.file}.claim") if self.file else contextlib.nullcontext():
             database = _made(self.url, wait)
         self._engine = database.engine
         return optuna.storages.get_storage(database)

@@ -47,12 +47,6 @@ class Epoch:
         """Return whether no epoch follows."""
         return self.number >= self.of
 
-    def json(self) -> dict[str, Any]:
-        """Return the fields, ready for JSON."""
-        histograms = {name: list(shares) for name, shares in self.histograms.items()}
-        fields = {"number": self.number, "of": self.of, "metrics": dict(self.metrics)}
-        return {**fields, "words": dict(self.words), "histograms": histograms}
-
 
 def epoch_of(reported: Any) -> Epoch:
     """Return a report, any object with the attributes of an epoch, as an ``Epoch``.
@@ -137,9 +131,8 @@ def _whole(name: str, value: Any) -> int:
 
 
 def from_json(fields: Mapping[str, Any]) -> Epoch:
-    """Return the epoch whose ``json`` was written."""
-    histograms = {name: tuple(shares) for name, shares in fields["histograms"].items()}
-    return Epoch(fields["number"], fields["of"], fields["metrics"], fields["words"], histograms)
+    """Return the epoch whose ``vars`` were written as JSON."""
+    return Epoch(**{**fields, "histograms": {name: tuple(shares) for name, shares in fields["histograms"].items()}})
 
 
 def summarised(epochs: Sequence[Epoch], metrics: Sequence[Metric]) -> Epoch:

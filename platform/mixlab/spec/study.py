@@ -111,10 +111,6 @@ class Study:
         """Return the same study with these keys fixed in every cell, unless an arm changes them."""
         return replace(self.with_base(**changes), fixed={**self.fixed, **changes})
 
-    def with_seeds(self, seeds: Sequence[int]) -> "Study":
-        """Return the same study with these seeds."""
-        return replace(self, seeds=seeds)
-
     def with_arms(self, names: Iterable[str]) -> "Study":
         """Return the study with only these arms, and those that they are compared with."""
         wanted = {self.baseline}

@@ -145,5 +145,5 @@ def read_epochs(folder: Path) -> list[Epoch]:
 def write_epochs(folder: Path, epochs: Sequence[Epoch]) -> None:
     """Complete the checkpoint in ``folder``: called after all its other files are written."""
     files = {path.name: path.stat().st_size for path in folder.iterdir()}
-    content = {"epochs": [epoch.json() for epoch in epochs], "files": files}
+    content = {"epochs": [vars(epoch) for epoch in epochs], "files": files}
     (folder / JOURNAL).write_text(json.dumps(content), encoding="utf-8")

@@ -32,16 +32,6 @@ Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """The record of a trial in MLflow."""
-
-    run_id: str
-    status: str  # MLflow's: RUNNING, FINISHED, FAILED, KILLED
-    error: str
-    metrics: Mapping[str, float]  # the latest value of each metric
-
-
-@dataclass(frozen=True)
 class StoredRun:
     """A run as MLflow holds it."""
 
@@ -145,26 +135,25 @@ def experiment_id(client: MlflowClient, study: str) -> str:
     raise BadInput(f"there is no study {study!r}; the nearest is {nearest!r}")
 
 
-def recorded(client: MlflowClient, study: str, level: str = "seed") -> dict[str, Recorded]:
+def recorded(client: MlflowClient, study: str, level: str = "seed") -> dict[str, StoredRun]:
     """Return the run of each trial in the study's experiment, by key; a finished run wins over others of its key."""
     experiment = client.get_experiment_by_name(study)
-    found: dict[str, Recorded] = {}
+    found: dict[str, StoredRun] = {}
     if experiment is None:
         return found
     for run in search_runs(client, experiment.experiment_id, {names.LEVEL: level}, params=False):
-        key, error = run.tags[names.KEY], run.tags.get(names.ERROR, "")
-        if key not in found or run.status == "FINISHED":
-            found[key] = Recorded(run.run_id, run.status, error, run.metrics)
+        if run.tags[names.KEY] not in found or run.status == "FINISHED":
+            found[run.tags[names.KEY]] = run
     return found
 
 
-def known(tracking_uri: str, study: str) -> dict[str, Recorded]:
+def known(tracking_uri: str, study: str) -> dict[str, StoredRun]:
     """Return what ``recorded`` does, of a store that is not made for it: a database that is not there knows nothing."""
     file = sqlite_file(tracking_uri)
     return recorded(connect(tracking_uri, make=False), study) if file is None or os.path.exists(file) else {}
 
 
-def finished(runs: Mapping[str, Recorded]) -> set[str]:
+def finished(runs: Mapping[str, StoredRun]) -> set[str]:
     """Return the keys of the trials that have run to their end."""
     return {key for key, run in runs.items() if run.status == "FINISHED"}
 

@@ -37,9 +37,9 @@ class Tracker:
         self.experiment_id = open_experiment(client, tracked.name)
         self.study_run = ""
         self.arm_runs: dict[str, str] = {}
-        self._writer = Writer()
+        self.writer = Writer()
         self._returned = 0  # refused writes, by ``newly_refused``
-        self.trials = TrialRuns(client, tracked, provenance, self.experiment_id, self.arm_runs, self._writer)
+        self.trials = TrialRuns(client, tracked, provenance, self.experiment_id, self.arm_runs, self.writer)
 
     def open(self) -> None:
         """Create or find the study's run and one run per cell, and put the plan there; wait for the store.
@@ -47,11 +47,11 @@ class Tracker:
         Raises:
             BadInput: the store does not take it.
         """
-        self._writer.put(self._open)
-        if not self.drain() or self.refused:
-            self.abandon()
+        self.writer.put(self._open)
+        if not self.drain() or self.writer.refused:
+            self.writer.abandon()
             late = f"it does not answer within {DRAIN_SECONDS:.0f} s"
-            reason = self.refused[0] if self.refused else self.outage or late
+            reason = self.writer.refused[0] if self.writer.refused else self.writer.outage or late
             raise BadInput(f"cannot write to MLflow at {shown(self.client.tracking_uri)!r}: {reason}")
 
     def _open(self) -> None:
@@ -81,8 +81,8 @@ class Tracker:
     def close(self, status: str, statuses: Mapping[str, str]) -> None:
         """End the study's run and the runs of the arms, by cell, with these statuses in MLflow's words."""
         for cell, run_id in self.arm_runs.items():
-            self._writer.put(partial(self.client.set_terminated, run_id, statuses[cell]))
-        self._writer.put(partial(self.client.set_terminated, self.study_run, status))
+            self.writer.put(partial(self.client.set_terminated, run_id, statuses[cell]))
+        self.writer.put(partial(self.client.set_terminated, self.study_run, status))
 
     def attach(self, files: Iterable[Path]) -> None:
         """Put files on the study's run."""
@@ -91,7 +91,7 @@ class Tracker:
             for file in files:
                 artifacts.put(self.client, self.study_run, file)
 
-        self._writer.put(write)
+        self.writer.put(write)
 
     def describe(self, metrics: Mapping[str, float], text: str, cell: str | None = None) -> None:
         """Add numbers, and the text that the UI shows with them, to the study's run or to that of a cell."""
@@ -105,39 +105,25 @@ class Tracker:
             numbers = [Metric(name, value, at, 0) for name, value in metrics.items()]
             log(self.client, run_id, numbers, tags={names.NOTE: text})
 
-        self._writer.put(write)
+        self.writer.put(write)
 
     def drain(self, seconds: float = DRAIN_SECONDS) -> bool:
         """Wait until everything is written; return False if the store takes nothing for ``seconds``."""
-        return self._writer.drain(seconds)
+        return self.writer.drain(seconds)
 
     def end_without_room(self) -> bool:
         """Leave out what has no room, and end the study's run and the arms' as interrupted; return whether it can be.
 
         That is possible where a disk is full for the artifacts alone.
         """
-        if not self._writer.full:
+        if not self.writer.full:
             return False
-        self._writer.leave_out_what_has_no_room()
+        self.writer.leave_out_what_has_no_room()
         self.close("KILLED", dict.fromkeys(self.arm_runs, "KILLED"))
         return self.drain()
 
-    @property
-    def refused(self) -> list[str]:
-        """Return the writes that MLflow refused for good, such as one to a run that was deleted meanwhile."""
-        return self._writer.refused
-
     def newly_refused(self) -> list[str]:
-        """Return those of ``refused`` that no earlier call has returned."""
-        new = self.refused[self._returned :]
+        """Return the writes that MLflow refused for good, of which no earlier call has told."""
+        new = self.writer.refused[self._returned :]
         self._returned += len(new)
         return new
-
-    def abandon(self) -> None:
-        """Write nothing more."""
-        self._writer.abandon()
-
-    @property
-    def outage(self) -> str:
-        """Return why MLflow does not take writes now; empty if it does."""
-        return self._writer.outage

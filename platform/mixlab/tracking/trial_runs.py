@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from mixlab.spec.trial import Trial
 from mixlab.storage.journal import read_epochs
 from mixlab.tracking import artifacts, histograms, names
 from mixlab.tracking.experiment import discard, find_or_create, history, log
-from mixlab.tracking.store import Recorded, recorded, search_runs
+from mixlab.tracking.store import StoredRun, recorded, search_runs
 from mixlab.tracking.tracked import Tracked
 from mixlab.tracking.writer import Writer
 
@@ -35,32 +36,23 @@ Checkpoint = Callable[[], AbstractContextManager[Path]]
 Points = dict[tuple[str, int], float | None]  # by metric and epoch; None for NaN, which does not equal itself
 
 
+@dataclass
 class TrialRuns:
-    """The runs of the trials of one study or search. Reading happens at once; writing is queued.
+    """The runs of the trials of one study or search. Reading happens at once; writing is queued."""
 
-    The experiment is named by its id. ``parents`` has the run of each cell, by the cell's name, when a trial starts.
-    """
+    client: MlflowClient
+    tracked: Tracked
+    provenance: Provenance
+    experiment: str  # its id
+    parents: Mapping[str, str]  # the run of each cell, by the cell's name, when a trial starts
+    writer: Writer
+    recorded: dict[str, StoredRun] = field(default_factory=dict, init=False)
+    run_ids: dict[str, str] = field(default_factory=dict, init=False)
+    # By key, of the trials that are not over: the epochs of the attempt that goes on, and the points of the run.
+    _attempts: dict[str, dict[int, Epoch]] = field(default_factory=dict, init=False)
+    _points: dict[str, Points] = field(default_factory=dict, init=False)
 
-    def __init__(
-        self,
-        client: MlflowClient,
-        tracked: Tracked,
-        provenance: Provenance,
-        experiment: str,
-        parents: Mapping[str, str],
-        writer: Writer,
-    ) -> None:
-        self.client = client
-        self.tracked = tracked
-        self.provenance = provenance
-        self.experiment = experiment
-        self.parents = parents
-        self.recorded: dict[str, Recorded] = {}
-        self.run_ids: dict[str, str] = {}
-        self._writer = writer
-        # By key, of the trials that are not over: the epochs of the attempt that goes on, and the points of the run.
-        self._attempts: dict[str, dict[int, Epoch]] = {}
-        self._points: dict[str, Points] = {}
+    def __post_init__(self) -> None:
         self._read()
 
     def refresh(self) -> bool:
@@ -78,7 +70,7 @@ class TrialRuns:
 
     def start(self, trial: Trial) -> None:
         """Start or continue a trial: its run becomes RUNNING, with every configuration value."""
-        self._writer.put(lambda: self._start(trial, self.run_ids.get(trial.key)))
+        self.writer.put(lambda: self._start(trial, self.run_ids.get(trial.key)))
 
     def _start(self, trial: Trial, known: str | None) -> None:
         tags = {
@@ -109,7 +101,7 @@ class TrialRuns:
         """
         now = int(time.time() * 1000)  # also for a repeated write: MLflow takes the very same point once
         if epochs:
-            self._writer.put(partial(self._log_epochs, trial, epochs, now))
+            self.writer.put(partial(self._log_epochs, trial, epochs, now))
 
     def _log_epochs(self, trial: Trial, epochs: Sequence[Epoch], now: int) -> None:
         key = trial.key
@@ -160,7 +152,7 @@ class TrialRuns:
                     self._log_files(run_id, checkpoint)
                 except OSError as full:
                     if no_room(full):
-                        self._interrupt(run_id)  # until there is room
+                        self._interrupt(trial.key)  # until there is room
                     raise
             if traceback:
                 artifacts.put_text(self.client, run_id, traceback, names.TRACEBACK_FILE)
@@ -170,7 +162,7 @@ class TrialRuns:
             self._attempts.pop(trial.key, None)
             self._points.pop(trial.key, None)
 
-        self._writer.put(write)
+        self.writer.put(write)
 
     def _log_files(self, run_id: str, checkpoint: Checkpoint) -> None:
         with checkpoint() as folder:
@@ -193,20 +185,17 @@ class TrialRuns:
             for run_id in {self.run_ids[key] for key in keys if key in self.run_ids} - {r.run_id for r in tagged}:
                 self.client.set_tag(run_id, names.BEST, "true")
 
-        self._writer.put(write)
+        self.writer.put(write)
 
     def stop(self, trials: Iterable[Trial]) -> None:
         """Mark the runs of interrupted trials as KILLED, until the next start continues them."""
 
         for trial in trials:
-            self._writer.put(partial(self._stop, trial.key))
+            self.writer.put(partial(self._interrupt, trial.key))
 
-    def _stop(self, key: str) -> None:
-        self._interrupt(self.run_ids[key])
-
-    def _interrupt(self, run_id: str) -> None:
-        log(self.client, run_id, tags={names.STATE: State.INTERRUPTED.value})
-        self.client.set_terminated(run_id, "KILLED")
+    def _interrupt(self, key: str) -> None:
+        log(self.client, self.run_ids[key], tags={names.STATE: State.INTERRUPTED.value})
+        self.client.set_terminated(self.run_ids[key], "KILLED")
 
 
 def _metrics(epochs: Iterable[Epoch], now: int) -> list[Metric]:

@@ -21,8 +21,8 @@ class Writer:
 
     def __init__(self) -> None:
         self._queue: queue.Queue[Callable[[], Any]] = queue.Queue()
-        self.refused: list[str] = []  # the first lines of errors that no repetition will fix
-        self.outage = ""  # the first line of the error for which the current write is repeated
+        self.refused: list[str] = []  # the first line of each error that no repetition will fix
+        self.outage = ""  # the first line of the error for which the current write is repeated; empty if there is none
         self.full = False  # that error, or one for which a write was left out, is a disk without room
         self._leaving_out = False
         self._abandoned = False

@@ -17,7 +17,7 @@ from tests.toy import SEARCH, Toy
     [
         ({}, 16 + 2 * 2),  # the budget, then two winners on two fresh seeds; the toy takes a second a run
         ({"search_seeds": (1000, 1001, 1002)}, 3 * 16 + 2 * 2),
-        ({"search_seeds": (1000, 1001), "budget": 10, "study": SEARCH.study.with_seeds(range(6))}, 2 * 10 + 2 * 6),
+        ({"search_seeds": (1000, 1001), "budget": 10, "study": replace(SEARCH.study, seeds=range(6))}, 2 * 10 + 2 * 6),
     ],
 )
 def test_a_dry_run_of_a_search_counts_every_seed_and_the_confirmation(

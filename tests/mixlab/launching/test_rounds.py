@@ -17,7 +17,7 @@ from mixlab.launching.sequential import SequentialTrials
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.state import State
 from mixlab.spec.study import Trial
-from mixlab.tracking.store import Recorded
+from mixlab.tracking.store import StoredRun
 from tests.mixlab.sequential_toy import ARMS, BUDGET, TRAIN, asked_of, rounds_of, seeds_by_arm, simulated, study_of
 
 METRIC = "metric.test_top1_median10"
@@ -127,7 +127,7 @@ def test_the_phase_runs_a_round_after_the_other_and_goes_on_after_what_is_record
 
     def phase_after(done: int) -> SequentialTrials:
         recorded = {
-            trial.key: Recorded("", "FINISHED", "", {"test_top1_median10": values[trial.key]})
+            trial.key: StoredRun("", "FINISHED", 0, 1, {}, {}, {"test_top1_median10": values[trial.key]})
             for trial in asked_of(rounds_of(study), values)[:done]
         }
         return SequentialTrials(Listing(study, TRAIN, "paper", trials, recorded, {}), "here", decide)

@@ -112,7 +112,7 @@ def test_a_write_that_mlflow_refuses_is_exit_1_and_the_table_is_made_all_the_sam
 ) -> None:
     def delete_the_run(listener: Any, trial: Trial, number: int) -> None:
         if number == 1:
-            assert listener.runs._writer.drain(20)
+            assert listener.runs.writer.drain(20)
             MlflowClient(tracking_uri).delete_run(listener.runs.run_ids[trial.key])
 
     code, said = launch(SMALL, delete_the_run)

@@ -14,10 +14,9 @@ def test_a_trial_that_ran_waits_and_goes_on_with_what_it_has_drawn() -> None:
     drawn = trial.suggest_float("x", 0, 1)
     trial.report(0.5, 1)
     try:
-        number = optuna_private.id_of(trial)
-        optuna_private.put_back(study, number)
+        optuna_private.put_back(study, trial)
         assert study.trials[0].state == TrialState.WAITING
-        again = optuna_private.go_on(study, number)
+        again = optuna_private.go_on(study, study.trials[0])
     except AttributeError as error:
         pytest.fail(
             f"a private part of optuna {pinned('optuna')} is not in {optuna.__version__} ({error}): "

@@ -192,7 +192,7 @@ def test_a_class_is_no_trainable_and_a_mapping_is_no_study() -> None:
 
 
 def test_plans_differ_by_what_they_contain_but_seeds() -> None:
-    assert STUDY.with_seeds(range(9)).identity == STUDY.identity
+    assert replace(STUDY, seeds=range(9)).identity == STUDY.identity
     assert replace(STUDY, arms=STUDY.arms[:1]).identity != STUDY.identity
     assert STUDY.with_levels("mixer", ["a", "b"]).identity != STUDY.with_levels("mixer", ["a"]).identity
 

@@ -1,6 +1,7 @@
 """A trainable may leave out most parts; one that is wrong is a sentence, and a configuration is asked about once."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -74,7 +75,7 @@ def test_a_configuration_is_checked_once_and_not_at_all_once_all_its_trials_have
             if settings["lr"] > 1:
                 raise ValueError(f"lr must be at most 1, got {settings['lr']}")
 
-    study, train = STUDY.with_seeds(range(2)), Checking()
+    study, train = replace(STUDY, seeds=range(2)), Checking()
     completed = complete(train)
     trials = study.trials(completed)
     study.trials(completed)

@@ -102,7 +102,7 @@ def test_a_key_depends_on_configuration_and_seeds_alone() -> None:
 def test_what_is_optimised_decides_the_history_and_how_it_is_optimised_does_not() -> None:
     cell = STUDY.cells()[0]
     name = SEARCH.history_name(cell, TRAIN)
-    for same in ({"budget": 40}, {"sampler": "qmc"}, {"scheduler": "none"}, {"study": STUDY.with_seeds(range(5))}):
+    for same in ({"budget": 40}, {"sampler": "qmc"}, {"scheduler": "none"}, {"study": replace(STUDY, seeds=range(5))}):
         assert replace(SEARCH, **same).history_name(cell, TRAIN) == name
     for other in ({"objective": "val_loss"}, {"direction": "minimize"}, {"search_seeds": (7,)}, {"tuning": {}}):
         assert replace(SEARCH, **other).history_name(cell, TRAIN) != name

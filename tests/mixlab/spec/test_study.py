@@ -1,6 +1,7 @@
 """A spec becomes trials: keys, pairing, overrides, and refusals."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -60,7 +61,7 @@ def test_key_depends_on_configuration_and_seed_alone() -> None:
     keys = {trial.key for trial in STUDY.trials(TRAIN)}
     assert len(keys) == 8
     renamed = Study(name="other", base=STUDY.base, arms=(Arm("x", {}), Arm("y", {"zeta": 1.0})), factors=STUDY.factors)
-    assert {trial.key for trial in renamed.with_seeds(range(2)).trials(TRAIN)} == keys
+    assert {trial.key for trial in replace(renamed, seeds=range(2)).trials(TRAIN)} == keys
     assert trial_key({"a": 1, "b": 2}, 0) == trial_key({"b": 2, "a": 1}, 0)
     assert trial_key({"a": 1}, 0) != trial_key({"a": 1}, 1)
     assert trial_key({"a": 1}, 0) != trial_key({"a": 1.5}, 0)
@@ -70,7 +71,7 @@ def test_key_depends_on_configuration_and_seed_alone() -> None:
 
 def test_more_seeds_or_arms_leave_the_keys_that_were_there() -> None:
     keys = {trial.key for trial in STUDY.trials(TRAIN)}
-    more_seeds = {trial.key for trial in STUDY.with_seeds(range(3)).trials(TRAIN)}
+    more_seeds = {trial.key for trial in replace(STUDY, seeds=range(3)).trials(TRAIN)}
     assert keys < more_seeds
     assert len(more_seeds) == 12
 
@@ -97,7 +98,7 @@ def test_selecting_arms_keeps_the_baseline_and_levels_may_be_new() -> None:
 @pytest.mark.parametrize(
     ("study", "sentence"),
     [
-        (STUDY.with_seeds([]), "at least 1 seed"),
+        (replace(STUDY, seeds=[]), "at least 1 seed"),
         (STUDY.with_base(zeat=1), "unknown key 'zeat'"),
         (Study(name="t", base={}, arms=(Arm("a", {}), Arm("b", {}))), "'a' and 'b' are the same configuration"),
         (Study(name="t", base={}, arms=(Arm("a", {}), Arm("a", {"lr": 1}))), "same name"),

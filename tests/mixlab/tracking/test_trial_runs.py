@@ -92,7 +92,7 @@ def test_epochs_that_are_trained_again_with_other_numbers_leave_one_attempt_alon
         tracker.trials.epochs(TRIAL, [epoch])
     tracker.trials.end(TRIAL, State.DONE)
     assert tracker.drain(20)
-    assert not tracker.refused
+    assert not tracker.writer.refused
 
     (run,) = client.search_runs([tracker.experiment_id], f"tags.`{names.KEY}` = '{TRIAL.key}'")
     assert (run.info.status, run.data.params["epochs"]) == ("FINISHED", "4")
@@ -199,10 +199,10 @@ def test_a_disk_that_is_full_for_the_artifacts_alone_leaves_no_run_running_and_i
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "copyfile", without_room)
         assert not end(tracker)
-        assert "No space left" in tracker.outage
+        assert "No space left" in tracker.writer.outage
         assert tracker.end_without_room()
         assert statuses(tracker) == {"KILLED"}
-        assert "No space left" in tracker.outage
+        assert "No space left" in tracker.writer.outage
         with pytest.raises(BadInput, match="No space left"):
             opened(client)
 
