@@ -1,23 +1,20 @@
 """Attentive CutMix's extractor comes from a file and is frozen, or is refused with a sentence that says why."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torchvision.models.resnet import resnet18, resnet34
 
-from trainables.config import parse
-from trainables.datasets import DATASETS
-from trainables.methods import Method, build_method
+from tests.trainables.methods.small import method_for
 from trainables.methods.attention_extractor import AttentiveMixing
 
 IMAGES = torch.rand(2, 3, 16, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
 
-def method_with(**options: object) -> Method:
-    keys = {f"mixer.{name}": value for name, value in options.items()}
-    config = parse({"dataset": "cifar10", "backbone": "resnet8", "mixer": "attentivemix", **keys})
-    return build_method(config, DATASETS["cifar10"], 0).double().train()
+def method_with(extractor: Path | None) -> Any:
+    return method_for("attentivemix", mixer__extractor=None if extractor is None else str(extractor)).double()
 
 
 def test_the_extractor_attends_in_7_by_7_cells_and_is_never_trained(tmp_path: Path) -> None:
@@ -25,7 +22,7 @@ def test_the_extractor_attends_in_7_by_7_cells_and_is_never_trained(tmp_path: Pa
     original = resnet18().eval()
     torch.save(original.state_dict(), tmp_path / "resnet18.pth")
     original.double()
-    method = method_with(extractor=str(tmp_path / "resnet18.pth"))
+    method = method_with(tmp_path / "resnet18.pth")
     assert isinstance(method, AttentiveMixing)
     assert method.extractor is not None
 
@@ -41,7 +38,7 @@ def test_the_extractor_attends_in_7_by_7_cells_and_is_never_trained(tmp_path: Pa
     loss.backward()
     assert all(p.grad is None for p in method.extractor.parameters())
     assert torch.equal(method.extractor.stages[0].weight, original.conv1.weight)
-    alone = method_with().mix(IMAGES, torch.arange(2), torch.Generator().manual_seed(1))  # type: ignore[operator]
+    alone = method_with(None).mix(IMAGES, torch.arange(2), torch.Generator().manual_seed(1))
     mixed = method.mix(IMAGES, torch.arange(2), torch.Generator().manual_seed(1))
     assert torch.equal(mixed.sources, alone.sources)
     assert not torch.equal(mixed.images, alone.images)
@@ -49,9 +46,9 @@ def test_the_extractor_attends_in_7_by_7_cells_and_is_never_trained(tmp_path: Pa
 
 def test_a_file_that_is_no_extractor_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"mixer.extractor must hold a ResNet-18's or -50's weights, got .*none\.pth"):
-        method_with(extractor=str(tmp_path / "none.pth"))
+        method_with(tmp_path / "none.pth")
     with torch.device("meta"):
         shapes = {name: value.shape for name, value in resnet34().state_dict().items()}
     torch.save({name: torch.zeros(()).expand(shape) for name, shape in shapes.items()}, tmp_path / "resnet34.pth")
     with pytest.raises(ValueError, match=r"mixer.extractor must hold .*resnet34\.pth"):
-        method_with(extractor=str(tmp_path / "resnet34.pth"))
+        method_with(tmp_path / "resnet34.pth")

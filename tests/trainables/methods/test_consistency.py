@@ -6,13 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from trainables.config import parse
-from trainables.datasets import DATASETS
-from trainables.methods import build_method
+from tests.trainables.methods.small import method_for
 from trainables.methods.consistency import AugMixing, jensen_shannon
 from trainables.mixers import MIXERS
-
-CONFIG = {"dataset": "cifar10", "backbone": "resnet8", "mixer": "augmix"}
 
 
 def test_the_divergence_by_loops() -> None:
@@ -29,7 +25,7 @@ def test_the_divergence_by_loops() -> None:
 
 
 def test_the_loss_is_clean_cross_entropy_and_twelve_divergences_of_two_mixtures() -> None:
-    method = build_method(parse(CONFIG), DATASETS["cifar10"], 0).double()
+    method = method_for("augmix").double()
     assert isinstance(method, AugMixing)
     images = torch.rand(4, 3, 16, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     labels = torch.tensor([1, 2, 3, 4])

@@ -1,22 +1,23 @@
 """SuperMix's teacher comes from a file and is frozen, or is refused with a sentence that says why."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from tests.trainables.methods.small import method_for
 from trainables.config import parse
 from trainables.datasets import DATASETS
-from trainables.methods import Method, build_method, build_network
+from trainables.methods import build_network
 from trainables.methods.frozen_teacher import SuperMixing
 from trainables.rehearsal import rehearse
 
 CONFIG = {"dataset": "cifar10", "backbone": "resnet8", "mixer": "supermix", "mixer.max_iter": 2}
 
 
-def method_with(**options: object) -> Method:
-    keys = {f"mixer.{name}": value for name, value in options.items()}
-    return build_method(parse({**CONFIG, **keys}), DATASETS["cifar10"], 0).train()
+def method_with(teacher: Path | None) -> Any:
+    return method_for("supermix", mixer__max_iter=2, mixer__teacher=None if teacher is None else str(teacher))
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def saved(tmp_path: Path) -> Path:
 
 
 def test_the_teacher_is_read_and_never_trained(saved: Path) -> None:
-    method = method_with(teacher=str(saved))
+    method = method_with(saved)
     assert isinstance(method, SuperMixing)
     assert method.teacher is not None
     before = {name: value.clone() for name, value in method.teacher.state_dict().items()}
@@ -51,8 +52,8 @@ def test_a_step_with_a_teacher_can_be_rehearsed(saved: Path) -> None:
 def test_the_teacher_decides_what_is_mixed(saved: Path) -> None:
     images = torch.rand(8, 3, 16, 12, generator=torch.Generator().manual_seed(0))
     taught, alone = (
-        method.mix(images, torch.arange(8), torch.Generator().manual_seed(0))  # type: ignore[operator]
-        for method in (method_with(teacher=str(saved)), method_with())
+        method.mix(images, torch.arange(8), torch.Generator().manual_seed(0))
+        for method in (method_with(saved), method_with(None))
     )
     assert torch.equal(taught.sources, alone.sources)
     assert not torch.equal(taught.images, alone.images)
@@ -60,10 +61,10 @@ def test_the_teacher_decides_what_is_mixed(saved: Path) -> None:
 
 def test_a_file_that_is_no_teacher_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"mixer.teacher must hold the state_dict of a resnet8, got .*missing\.pt"):
-        method_with(teacher=str(tmp_path / "missing.pt"))
+        method_with(tmp_path / "missing.pt")
     torch.save({"weight": torch.zeros(1)}, tmp_path / "other.pt")
     with pytest.raises(ValueError, match=r"mixer.teacher must hold .*other\.pt"):
-        method_with(teacher=str(tmp_path / "other.pt"))
+        method_with(tmp_path / "other.pt")
     (tmp_path / "text.pt").write_text("not a checkpoint")
     with pytest.raises(ValueError, match=r"mixer.teacher must hold .*text\.pt"):
-        method_with(teacher=str(tmp_path / "text.pt"))
+        method_with(tmp_path / "text.pt")

@@ -1,25 +1,19 @@
 """A batch may be mixed in groups, each by itself, as by several processes that mix their own rows."""
 
 import itertools
-from typing import Any
 
 import pytest
 import torch
 from torch import Generator
 
+from tests.trainables.methods.small import method_for
 from tests.trainables.refusal import check
-from trainables.config import parse
-from trainables.datasets.opening import dataset_of
-from trainables.methods import build_method
-
-CIFAR: dict[str, Any] = {"dataset": "cifar10", "backbone": "resnet8"}
 
 
 @pytest.mark.parametrize(("size", "edges"), [(1, [0, 1]), (2, [0, 1, 2]), (7, [0, 2, 4, 7])])
 def test_groups_are_mixed_among_themselves_one_after_another(size: int, edges: list[int]) -> None:
     images, labels = torch.rand(size, 3, 16, 12), torch.arange(size)
-    config = parse({**CIFAR, "mixer": "cutmix", "mixer.groups": 3})
-    method: Any = build_method(config, dataset_of(config), 0)
+    method = method_for("cutmix", mixer__groups=3)
     mixed = method.mix(images, labels, Generator().manual_seed(1))
     rng = Generator().manual_seed(1)
     for start, end in itertools.pairwise(edges):
@@ -32,4 +26,4 @@ def test_groups_are_mixed_among_themselves_one_after_another(size: int, edges: l
 @pytest.mark.parametrize("mixer", ["manifoldmix", "alignmix", "automix", "samix", "adautomix"])
 def test_what_mixes_a_whole_batch_at_once_refuses_groups(mixer: str) -> None:
     with pytest.raises(ValueError, match=r"whole batch.*: mixer\.groups must be 1, got 2$"):
-        check({**CIFAR, "mixer": mixer, "mixer.groups": 2})
+        check({"dataset": "cifar10", "backbone": "resnet8", "mixer": mixer, "mixer.groups": 2})

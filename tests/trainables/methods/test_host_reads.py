@@ -11,9 +11,7 @@ import torch
 from torch import Generator, Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from trainables.config import parse
-from trainables.datasets import DATASETS
-from trainables.methods import build_method
+from tests.trainables.methods.small import LABELS, method_for, pixels
 
 READS = {"aten._local_scalar_dense", "aten.nonzero", "aten.masked_select", "aten.equal", "aten.is_nonzero"}
 # What chooses a layer or a grid (``mixers/choice.py``) hashes the generator's state, which lies in the memory of the
@@ -59,13 +57,10 @@ def reads_of(step: Callable[[], object]) -> list[str]:
 
 @pytest.mark.parametrize(("mixer", "keys"), STEPS, ids=[f"{m}-{'-'.join(map(str, k.values()))}" for m, k in STEPS])
 def test_a_step_reads_nothing_back(mixer: str, keys: dict[str, Any]) -> None:
-    config = parse({"dataset": "cifar10", "backbone": "resnet8", "mixer": mixer, **keys})
-    method = build_method(config, DATASETS["cifar10"], 0).train()
-    images, labels = torch.rand(6, 3, 16, 12, generator=Generator().manual_seed(0)), torch.tensor([3, 1, 4, 1, 5, 9])
-    rng = Generator().manual_seed(0)
+    method, images, rng = method_for(mixer, **keys), pixels(), Generator().manual_seed(0)
 
     def step() -> None:
-        method(images, labels, rng).loss.backward()
+        method(images, LABELS, rng).loss.backward()
         method.after_step(0.5)
 
     assert not reads_of(step)

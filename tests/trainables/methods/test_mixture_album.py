@@ -1,14 +1,10 @@
 """A training keeps this for its figures: some images, and their masks after some epochs."""
 
-from typing import Any
-
 import pytest
 import torch
 from torch import Generator, Tensor
 
-from trainables.config import parse
-from trainables.datasets import DATASETS
-from trainables.methods import build_method
+from tests.trainables.methods.small import method_for
 from trainables.methods.mixture_album import LAMBDAS, SHOWN, Album
 
 
@@ -35,8 +31,7 @@ def test_pictures_are_taken_at_the_end_of_even_epochs() -> None:
 
 @pytest.mark.parametrize("mixer", ["automix", "samix", "adautomix"])
 def test_a_training_keeps_them_and_nothing_else_changes(mixer: str) -> None:
-    config: dict[str, Any] = {"dataset": "cifar10", "backbone": "resnet8", "mixer": mixer, "epochs": 2}
-    method = build_method(parse(config), DATASETS["cifar10"], 0).train()
+    method = method_for(mixer, epochs=2)
     images, labels = torch.rand(6, 3, 32, 32, generator=Generator().manual_seed(0)), torch.arange(6)
     method(images, labels, Generator().manual_seed(0))
     before = {name: value.clone() for name, value in method.teacher.state_dict().items()}
@@ -47,7 +42,7 @@ def test_a_training_keeps_them_and_nothing_else_changes(mixer: str) -> None:
     assert 0 < method.album.masks[0].float().mean() < 255
     assert method.also_saved["mixtures"] is method.album
 
-    other = build_method(parse(config), DATASETS["cifar10"], 0)
+    other = method_for(mixer, epochs=2)
     other.load_state_dict(method.state_dict())
     other.album.see(images.flip(0))  # a checkpoint knows that the images are there
     assert torch.equal(other.album.images, method.album.images)

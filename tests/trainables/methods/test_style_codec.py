@@ -8,10 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
+from tests.trainables.methods.small import method_for
 from tests.trainables.refusal import check
-from trainables.config import parse
-from trainables.datasets import DATASETS
-from trainables.methods import build_method
 from trainables.methods.style_codec import PIXELS, StyleMixing, StyleNetwork
 from trainables.mixers.boxes import inside
 from trainables.mixers.cutmix import draw
@@ -46,11 +44,6 @@ def file(tmp_path: Path) -> str:
     path = tmp_path / "codec.pt"
     torch.save({"encoder": encoder.state_dict(), "decoder": decoder.state_dict()}, path)
     return str(path)
-
-
-def config(file: str | None = None, mixer: str = "stylemix") -> Any:
-    keys = {"dataset": "cifar10", "backbone": "resnet8", "mixer": mixer, "mixer.codec_side": 32}
-    return parse(keys if file is None else {**keys, "mixer.codec_file": file})
 
 
 def test_a_style_is_the_mean_and_deviation_of_each_channel() -> None:
@@ -116,7 +109,7 @@ def test_a_method_takes_a_step_with_the_codec_of_a_file_and_without_one(mixer: s
     images = torch.rand(B, 3, 32, 32, generator=Generator().manual_seed(0))
     losses = []
     for given in (file, None):
-        method = build_method(config(given, mixer), DATASETS["cifar10"], 0)
+        method = method_for(mixer, mixer__codec_side=32, mixer__codec_file=given)
         assert isinstance(method, StyleMixing)
         assert (method.codec is None) == (given is None)
         loss = method(images, torch.arange(B), Generator().manual_seed(1)).loss

@@ -8,11 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
+from tests.trainables.methods.small import method_for
 from trainables.backbones.deit import DeiT, vit_tiny_32
 from trainables.backbones.token_merging import attend, destinations, merge, merged_attention
-from trainables.config import parse
-from trainables.datasets import DATASETS
-from trainables.methods import build_method
 from trainables.mixers.mergemix import mergemix
 from trainables.mixers.mixed import beta, partners
 
@@ -123,11 +121,10 @@ def test_the_paper_s_label_is_gaussian_and_spans_the_batch() -> None:
 
 
 def test_a_step_trains_a_transformer_and_another_network_is_refused() -> None:
-    config = parse({"dataset": "cifar10", "backbone": "vit_tiny_32", "mixer": "mergemix"})
-    method = build_method(config, DATASETS["cifar10"], 0).train()
+    method = method_for("mergemix", backbone="vit_tiny_32")
     rows = torch.rand(4, 3, 32, 32, generator=Generator().manual_seed(0))
     loss, _ = method(rows, torch.tensor([0, 1, 2, 3]), Generator().manual_seed(0))
     loss.backward()
     assert all(p.grad is not None for p in method.network.parameters())
     with pytest.raises(ValueError, match="mixer 'mergemix' needs the backbone deit_small or vit_tiny_32"):
-        build_method(parse({"dataset": "cifar10", "backbone": "resnet8", "mixer": "mergemix"}), DATASETS["cifar10"], 0)
+        method_for("mergemix")

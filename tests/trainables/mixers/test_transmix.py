@@ -4,11 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.trainables.methods.small import method_for
 from trainables.backbones import BACKBONES
 from trainables.backbones.backbone import Backbone
-from trainables.config import parse
-from trainables.datasets import DATASETS
-from trainables.methods import build_method
 from trainables.mixers.cutmix import cutmix
 from trainables.mixers.mixed import Mixed
 from trainables.mixers.transmix import transmix
@@ -91,8 +89,7 @@ class TinyTransformer(Backbone):
 
 def test_a_transformer_trains_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(BACKBONES, "tiny_transformer", TinyTransformer)
-    config = parse({"dataset": "cifar10", "backbone": "tiny_transformer", "mixer": "transmix", "init": "torch_default"})
-    method = build_method(config, DATASETS["cifar10"], 0).train()
+    method = method_for("transmix", backbone="tiny_transformer")
     images, labels = torch.rand(B, 3, 16, 12, generator=torch.Generator().manual_seed(2)), torch.arange(B)
     loss, _ = method(images, labels, torch.Generator().manual_seed(0))
     loss.backward()
