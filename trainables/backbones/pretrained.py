@@ -56,8 +56,6 @@ def torchvision_network(network: N, weights: Weights | None) -> N:
 
 def require_pretrained(backbone: str, pretrained: str) -> None:
     """Raise ``ValueError`` unless there are such weights for ``backbone``."""
-    if pretrained == "none":
-        return
     if backbone.startswith(PREFIX) and pretrained == timm_weights.WEIGHTS:
         return timm_weights.require_weights(backbone)
     known = [weights.name for weights in PRETRAINED[backbone]] if backbone in PRETRAINED else []

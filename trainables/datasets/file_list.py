@@ -45,7 +45,6 @@ class FileList:
         return cls(root, torch.from_numpy(block), starts, ends, torch.tensor([label for _, label in pairs]))
 
     def __len__(self) -> int:
-        """Return the number of images, N."""
         return len(self.labels)
 
     def name(self, index: int) -> str:

@@ -20,44 +20,42 @@ from trainables.datasets.image_files import class_names, in_class_folders, requi
 SUBSET_CLASSES = 200  # of ImageNet-A and of ImageNet-O, another 200 each
 
 
-def imagenet_classes(root: Path, *, num_classes: int = imagenet.NUM_CLASSES) -> list[str]:
+def imagenet_classes(root: Path) -> list[str]:
     """Return the wnids of ImageNet's classes in the order of their labels, from the names of its class folders."""
     folder = root / imagenet.FOLDER
     for split in "val", "train":
         if (folder / split).is_dir():
             names = [entry.name for entry in (folder / split).iterdir() if entry.is_dir()]
-            if len(names) == num_classes:
+            if len(names) == imagenet.NUM_CLASSES:
                 return sorted(names)
     raise DataError(
         f"the order of ImageNet's classes is not known: {folder} needs a folder val or train with its "
-        f"{num_classes} class folders, which may be empty"
+        f"{imagenet.NUM_CLASSES} class folders, which may be empty"
     )
 
 
-def subset_classes(root: Path, folder: str, *, num_classes: int = imagenet.NUM_CLASSES) -> Tensor:
+def subset_classes(root: Path, folder: str) -> Tensor:
     """Return ImageNet's labels of the classes in ``folder``, (200,) int64, ascending, or raise ``DataError``."""
-    place = {wnid: label for label, wnid in enumerate(imagenet_classes(root, num_classes=num_classes))}
+    place = {wnid: label for label, wnid in enumerate(imagenet_classes(root))}
     wnids = class_names(root / folder, SUBSET_CLASSES)
     if unknown := [wnid for wnid in wnids if wnid not in place]:
         raise DataError(f"{root / folder / unknown[0]} is none of ImageNet's classes")
     return torch.tensor([place[wnid] for wnid in wnids])
 
 
-def load_subset(
-    root: Path, part: str, *, folder: str, images: int, num_classes: int = imagenet.NUM_CLASSES
-) -> FileList:
+def load_subset(root: Path, part: str, *, folder: str, images: int) -> FileList:
     """Return every image of ``folder`` with ImageNet's label (in ImageNet-O: of the class it is mistaken for)."""
-    labels = subset_classes(root, folder, num_classes=num_classes)
+    labels = subset_classes(root, folder)
     found = require_count(in_class_folders(root / folder, class_names(root / folder)), images)
     return replace(found, labels=labels[found.labels])
 
 
-def load_imagenet_o(root: Path, part: str, *, images: int = 2_000, num_classes: int = imagenet.NUM_CLASSES) -> FileList:
+def load_imagenet_o(root: Path, part: str, *, images: int = 2_000) -> FileList:
     """Return 2,000 images ``outside``, or ``inside``: the 10,000 validation images of ImageNet in the 200 classes."""
     if part == OUTSIDE:
-        return load_subset(root, part, folder="imagenet-o", images=images, num_classes=num_classes)
-    classes = subset_classes(root, "imagenet-o", num_classes=num_classes)
-    inside = imagenet.validation(root, imagenet_classes(root, num_classes=num_classes))
+        return load_subset(root, part, folder="imagenet-o", images=images)
+    classes = subset_classes(root, "imagenet-o")
+    inside = imagenet.validation(root, imagenet_classes(root))
     return inside.take(torch.isin(inside.labels, classes).nonzero().flatten())
 
 

@@ -38,7 +38,6 @@ class Resident:
         self.workers_mib = 0.0
 
     def __len__(self) -> int:
-        """Return the number of images, N."""
         return len(self.labels)
 
     def train_batches(self, batch_size: int, order: Generator, augment: Generator) -> Iterator[tuple[Tensor, Tensor]]:

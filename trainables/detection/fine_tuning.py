@@ -55,7 +55,6 @@ class Photographs(Dataset[tuple[Tensor, dict[str, Tensor]]]):
         self.images = images
 
     def __len__(self) -> int:
-        """Return the number of photographs."""
         return len(self.images)
 
     def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainables.datasets import DATASETS, EVALUATION_SETS, imagenet_subsets
+from trainables.datasets import DATASETS, EVALUATION_SETS, imagenet, imagenet_subsets
 from trainables.datasets.cifar_c import CORRUPTIONS, EXTRA_CORRUPTIONS, load_corrupted, severity
 from trainables.datasets.dataset import DataError
 from trainables.datasets.imagenet_subsets import INSIDE, OUTSIDE, load_imagenet_o, load_subset, subset_classes
@@ -73,6 +73,7 @@ def test_there_are_fifteen_corruptions_and_four_more():
 def root(tmp_path, picture, monkeypatch):
     """Return a root with six classes of ImageNet, two validation images each; ImageNet-O and ImageNet-A have three."""
     monkeypatch.setattr(imagenet_subsets, "SUBSET_CLASSES", 3)
+    monkeypatch.setattr(imagenet, "NUM_CLASSES", 6)
     for i in range(6):
         for j in range(2):
             picture(tmp_path / "imagenet" / "val" / f"n{i}" / f"ILSVRC2012_val_{2 * i + j:08}.JPEG", i)
@@ -84,8 +85,8 @@ def root(tmp_path, picture, monkeypatch):
 
 
 def test_the_200_classes_are_found_among_the_thousand(root):
-    assert subset_classes(root, "imagenet-o", num_classes=6).tolist() == [0, 2, 5]
-    adversarial = load_subset(root, "all", folder="imagenet-a", images=3, num_classes=6)
+    assert subset_classes(root, "imagenet-o").tolist() == [0, 2, 5]
+    adversarial = load_subset(root, "all", folder="imagenet-a", images=3)
     assert {(adversarial.name(i), int(adversarial.labels[i])) for i in range(3)} == {
         ("n0/hard.jpg", 0),
         ("n2/hard.jpg", 2),
@@ -94,22 +95,23 @@ def test_the_200_classes_are_found_among_the_thousand(root):
 
 
 def test_imagenet_o_is_set_against_the_validation_images_of_its_classes(root):
-    assert len(load_imagenet_o(root, OUTSIDE, images=3, num_classes=6)) == 3
-    inside = load_imagenet_o(root, INSIDE, num_classes=6)
+    assert len(load_imagenet_o(root, OUTSIDE, images=3)) == 3
+    inside = load_imagenet_o(root, INSIDE)
     assert sorted(inside.labels.tolist()) == [0, 0, 2, 2, 5, 5]
     assert all(inside.name(i).startswith(f"n{int(inside.labels[i])}/") for i in range(6))
 
 
-def test_what_is_wrong_with_the_subsets_is_named(root, tmp_path):
-    with pytest.raises(
-        DataError, match=r"imagenet needs a folder val or train with its 1000 class folders, which may be"
-    ):
+def test_what_is_wrong_with_the_subsets_is_named(root, monkeypatch):
+    with pytest.raises(DataError, match=r"imagenet-a has 3 images instead of 7500: the copy is not complete$"):
         EVALUATION_SETS["imagenet_a"].prepare(root)
     (root / "imagenet-a" / "n5").rename(root / "imagenet-a" / "n9")
     with pytest.raises(DataError, match=r"imagenet-a/n9 is none of ImageNet's classes$"):
-        subset_classes(root, "imagenet-a", num_classes=6)
+        subset_classes(root, "imagenet-a")
     with pytest.raises(DataError, match=r"imagenet-o has 3 images instead of 2000: the copy is not complete$"):
-        load_imagenet_o(root, OUTSIDE, num_classes=6)
+        load_imagenet_o(root, OUTSIDE)
+    monkeypatch.setattr(imagenet, "NUM_CLASSES", 7)
+    with pytest.raises(DataError, match=r"imagenet needs a folder val or train with its 7 class folders, which may be"):
+        load_imagenet_o(root, OUTSIDE)
 
 
 def test_every_set_is_for_a_data_set_that_exists():
