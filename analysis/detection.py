@@ -33,7 +33,6 @@ from trainables.detection.voc_precision import voc_average_precision
 VERSION = 1  # the version of the evaluation; raise it when its numbers change
 JUDGES = {"voc": voc_average_precision, "coco": average_precision}
 MEASURES = {"ap": "AP of boxes", "ap50": "AP50 of boxes", "ap75": "AP75 of boxes"}
-DETECTOR = ("sides", "longest", "test_side", "anchors", "regions", "frozen_stages", "frozen_norm")  # fields of a recipe
 
 
 def measure(network: Network, source: None, config: Config, protocol: Mapping[str, Any]) -> Result:
@@ -42,8 +41,8 @@ def measure(network: Network, source: None, config: Config, protocol: Mapping[st
     train, test, classes = LAYOUTS[protocol["layout"]](Path(protocol["data_root"]))
     listed = protocol["recipe"].items()
     fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in listed}
-    detector = faster_rcnn(network, len(classes), **{name: fields[name] for name in DETECTOR})
     recipe = Recipe(**fields)
+    detector = faster_rcnn(network, len(classes), recipe)
     fine_tune(detector, train, recipe, protocol["seed"], device)
     found = JUDGES[protocol["layout"]](test, detect(detector, test, device), classes)
     return {"images": len(test), **found._asdict()}

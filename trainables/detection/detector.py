@@ -7,7 +7,6 @@ Shape letters: B regions, C channels, H height, W width of a map, D features.
 """
 
 import copy
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,25 +17,19 @@ from torchvision.ops import MultiScaleRoIAlign
 from torchvision.ops.misc import FrozenBatchNorm2d
 
 from trainables.backbones.backbone import Backbone, Network
+from trainables.detection.fine_tuning import Recipe
 
 ASPECTS = (0.5, 1.0, 2.0)
 REGION = 14  # cells a side of a region, before the last stage
 
 
-class Body(nn.Module):
-    """Every stage but the last: images (B, 3, H, W) to the map in which regions are proposed."""
+class Body(nn.Sequential):
+    """Every stage but the last: images (B, 3, H, W) to the map (B, C, H, W) in which regions are proposed."""
 
-    def __init__(self, stages: Sequence[nn.Module]) -> None:
-        super().__init__()
-        self.stages = nn.ModuleList(stages)
+    def __init__(self, *stages: nn.Module) -> None:
+        super().__init__(*stages)
         with torch.no_grad():
             self.out_channels = self.eval()(torch.zeros(1, 3, 64, 64)).shape[1]
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the map (B, C, H, W)."""
-        for stage in self.stages:
-            images = stage(images)
-        return images
 
 
 class Head(nn.Module):
@@ -51,42 +44,33 @@ class Head(nn.Module):
         return self.stage(regions).mean(dim=(2, 3))
 
 
-def faster_rcnn(
-    network: Network,
-    num_classes: int,  # without the background
-    *,
-    sides: Sequence[int],  # of an image's shorter side in training, in pixels, one of which is drawn for each image
-    longest: int,  # the most pixels of its longer side
-    test_side: int,  # the shorter side in tests
-    anchors: Sequence[int],  # the sides of the boxes that are proposed, in pixels
-    regions: int = 512,  # the number of proposed boxes of an image that the head learns from
-    frozen_stages: int = 0,  # the number of first stages that are not trained
-    frozen_norm: bool = False,  # keep the statistics and the scales of every batch norm as they are
-) -> FasterRCNN:
+def faster_rcnn(network: Network, num_classes: int, recipe: Recipe) -> FasterRCNN:
     """Return a detector whose parts start from a copy of a classifier.
 
-    ``ValueError`` refuses a classifier that does not end with the mean of a map that a convolution made.
+    The background is not among the classes. ``ValueError`` refuses a classifier that does not end with the mean of a
+    map that a convolution made.
     """
     backbone = copy.deepcopy(network.backbone).cpu()
     if type(backbone).grid is not Backbone.grid or type(backbone).pool is not Backbone.pool or len(backbone.stages) < 3:
         name = type(backbone).__name__
         raise ValueError(f"a detector needs a network of stages that ends with the mean of its last map, unlike {name}")
-    stages = [_with_frozen_norm(stage) if frozen_norm else stage for stage in backbone.stages]
-    for stage in stages[:frozen_stages]:
+    stages = [_with_frozen_norm(stage) if recipe.frozen_norm else stage for stage in backbone.stages]
+    for stage in stages[: recipe.frozen_stages]:
         stage.requires_grad_(False)
     detector = FasterRCNN(
-        Body(stages[:-1]),
-        min_size=test_side,
-        max_size=longest,
+        Body(*stages[:-1]),
+        min_size=recipe.test_side,
+        max_size=recipe.longest,
         image_mean=network.mean.flatten().tolist(),
         image_std=network.std.flatten().tolist(),
-        rpn_anchor_generator=AnchorGenerator((tuple(anchors),), (ASPECTS,)),
+        rpn_anchor_generator=AnchorGenerator((recipe.anchors,), (ASPECTS,)),
         box_roi_pool=MultiScaleRoIAlign(["0"], output_size=REGION, sampling_ratio=0),
         box_head=Head(stages[-1]),
-        box_batch_size_per_image=regions,
+        box_batch_size_per_image=recipe.regions,
         box_predictor=FastRCNNPredictor(backbone.head.in_features, num_classes + 1),
     )
-    detector.transform.min_size = (*sides, test_side)  # torchvision tests at the last, and draws from all in training
+    # torchvision tests at the last, and draws from all in training.
+    detector.transform.min_size = (*recipe.sides, recipe.test_side)
     return detector
 
 

@@ -28,18 +28,18 @@ class Recipe:
 
     iterations: int
     milestones: tuple[int, ...]  # the learning rate falls to a tenth at each
-    sides: tuple[int, ...]  # of an image's shorter side in training
+    sides: tuple[int, ...]  # of an image's shorter side in training, one of which is drawn for each image
     batch_size: int = 16
     lr: float = 0.02
     momentum: float = 0.9
     weight_decay: float = 1e-4
     warmup: int = 100
-    longest: int = 1333
-    test_side: int = 800
-    anchors: tuple[int, ...] = (32, 64, 128, 256, 512)
-    regions: int = 512  # of a photograph that the head learns from
+    longest: int = 1333  # the most pixels of an image's longer side
+    test_side: int = 800  # its shorter side in tests
+    anchors: tuple[int, ...] = (32, 64, 128, 256, 512)  # the sides of the boxes that are proposed
+    regions: int = 512  # proposed boxes of a photograph that the head learns from
     frozen_stages: int = 2  # the stem and the first stage
-    frozen_norm: bool = True
+    frozen_norm: bool = True  # keep the statistics and the scales of every batch norm as they are
 
 
 RECIPES = {
