@@ -73,17 +73,14 @@ def occlusion_accuracy(
     *,
     fill: Sequence[float] | None = None,  # the colour of masked patches by channel, in [0, 1]; None for black
     order: Order = "random",
-    shares: Sequence[float] = SHARES,
     draws: int = 3,  # sets of masks for each image
 ) -> Tensor:
-    """Return the top-1 accuracy in percent, (D, S) float64, by draw of the masks and by share of masked patches.
+    """Return the top-1 accuracy in percent, (D, S) float64, by draw of the masks and by the S of ``SHARES``.
 
     Within a draw the masks grow: a patch that is masked at 10 % is masked at 20 %. Images are read once. A fresh
     generator of the same seed gives the same masks, whatever the model, device and sizes of batches; a saliency order
     leaves only the order of equally salient patches to chance.
     """
-    if draws < 1 or not all(0 <= share <= 100 for share in shares):
-        raise ValueError(f"draws must be at least 1 and shares between 0 and 100 %, got {draws} and {tuple(shares)}")
     # All at once: the numbers must not depend on the batch size.
     chances = [torch.rand(count, int(patches.max()) + 1, generator=rng, device=rng.device) for _ in range(draws)]
     hits: Tensor | None = None  # on the device, and read once: a GPU never waits
@@ -91,12 +88,12 @@ def occlusion_accuracy(
     with evaluation_mode(model):
         for images, labels in batches:
             if hits is None:
-                hits = torch.zeros(draws, len(shares), dtype=torch.int64, device=images.device)
+                hits = torch.zeros(draws, len(SHARES), dtype=torch.int64, device=images.device)
                 patches = patches.to(images.device)
                 colour = images.new_zeros(images.shape[1]) if fill is None else images.new_tensor(fill)
             for draw, chance in enumerate(chances):
                 ranks = masking_ranks(images, patches, order, chance[seen : seen + len(images)].to(images.device))
-                for place, share in enumerate(shares):
+                for place, share in enumerate(SHARES):
                     logits = model(mask(images, patches, ranks, share, colour))
                     hits[draw, place] += (logits.argmax(1) == labels).sum()
             seen += len(images)
