@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from trainables.backbones import BACKBONES
 from trainables.config import parse
-from trainables.optimisers import BETAS, LAMB_EPS, Lamb, build_optimiser, parameter_groups
+from trainables.optimisers import BETAS, LAMB_EPS, build_optimiser, parameter_groups
 
 
 def network() -> nn.Sequential:
@@ -16,16 +16,16 @@ def network() -> nn.Sequential:
     return nn.Sequential(nn.Linear(5, 4), nn.LayerNorm(4), nn.Linear(4, 3)).double()
 
 
-def gradients(model: nn.Module, steps: int) -> list[list[Tensor]]:
+def gradients(model: nn.Module) -> list[list[Tensor]]:
     rng = torch.Generator().manual_seed(1)
-    return [[torch.randn(p.shape, generator=rng, dtype=p.dtype) for p in model.parameters()] for _ in range(steps)]
+    return [[torch.randn(p.shape, generator=rng, dtype=p.dtype) for p in model.parameters()] for _ in range(3)]
 
 
-def walk(model: nn.Module, steps: int = 3, **keys: Any) -> list[Tensor]:
-    """Return the weights after some steps by given gradients."""
+def walk(model: nn.Module, **keys: Any) -> list[Tensor]:
+    """Return the weights after three steps by given gradients."""
     config = parse({"lr": 0.1, **keys})
     optimiser = build_optimiser(config, config.lr, model)
-    for step in gradients(model, steps):
+    for step in gradients(model):
         for parameter, gradient in zip(model.parameters(), step, strict=True):
             parameter.grad = gradient
         optimiser.step()
@@ -37,7 +37,7 @@ def test_sgd_by_hand(nesterov: bool) -> None:
     model = network()
     weights = [p.detach().clone() for p in model.parameters()]
     velocity = [torch.zeros_like(w) for w in weights]
-    for step in gradients(model, 3):
+    for step in gradients(model):
         for index, gradient in enumerate(step):
             decayed = gradient + 0.01 * weights[index]
             velocity[index] = 0.9 * velocity[index] + decayed
@@ -50,9 +50,10 @@ def test_sgd_by_hand(nesterov: bool) -> None:
 def test_the_adaptive_ones_by_hand(name: str) -> None:
     model = network()
     weights = [p.detach().clone() for p in model.parameters()]
+    assert any(float(w.norm()) == 0 for w in weights)  # the bias of a new norm
     mean, square = ([torch.zeros_like(w) for w in weights] for _ in range(2))
     eps = LAMB_EPS if name == "lamb" else 1e-8
-    for count, step in enumerate(gradients(model, 3), start=1):
+    for count, step in enumerate(gradients(model), start=1):
         for i, gradient in enumerate(step):
             mean[i] = BETAS[0] * mean[i] + (1 - BETAS[0]) * gradient
             square[i] = BETAS[1] * square[i] + (1 - BETAS[1]) * gradient**2
@@ -65,30 +66,14 @@ def test_the_adaptive_ones_by_hand(name: str) -> None:
     torch.testing.assert_close(walk(model, optimiser=name, weight_decay=0.05), weights)
 
 
-def test_lamb_moves_each_tensor_by_its_own_length() -> None:
-    model = network()
-    before = [p.detach().clone() for p in model.parameters()]
-    after = walk(model, steps=1, optimiser="lamb", weight_decay=0.05)
-    for old, new in zip(before, after, strict=True):
-        if old.norm() > 0:
-            assert float((new - old).norm() / old.norm()) == pytest.approx(0.1)
-
-
 def test_lamb_without_decay_is_adam() -> None:
     adam = network()
     optimiser = torch.optim.Adam(adam.parameters(), lr=0.1, betas=BETAS, eps=LAMB_EPS)
-    for step in gradients(adam, 3):
+    for step in gradients(adam):
         for parameter, gradient in zip(adam.parameters(), step, strict=True):
             parameter.grad = gradient
         optimiser.step()
     torch.testing.assert_close(walk(network(), optimiser="lamb", weight_decay=0.0), list(adam.parameters()))
-
-
-def test_lamb_at_zero_weights() -> None:
-    weight = nn.Parameter(torch.zeros(3))
-    weight.grad = torch.full((3,), -2.0)
-    Lamb([weight], lr=0.5, betas=BETAS, eps=LAMB_EPS, weight_decay=0.1).step()
-    torch.testing.assert_close(weight.detach(), torch.full((3,), 0.5), rtol=0, atol=1e-5)  # Adam's first step
 
 
 def test_all_weights_decay_unless_told_otherwise() -> None:

@@ -263,9 +263,11 @@ def test_what_cannot_be_run_is_refused(keys: dict[str, Any], message: str) -> No
 
 
 def test_a_configuration_survives_the_flat_form() -> None:
-    settings = parse({**SETTINGS, **VIT, "ema": 0.5, "schedule": "multistep", "milestones": [0.3, 0.6]})
-    assert parse(flatten(settings)) == settings
-    assert settings.milestones == (0.3, 0.6)
+    data = {"augment": "rrc_flip", "augment.scale": 0.8, "validation": 0.1, "subset.rule": "random"}
+    keys = {**SETTINGS, **VIT, **data, "ema": 0.5, "schedule": "multistep", "milestones": (0.3, 0.6)}
+    flat = flatten(parse(keys))
+    assert {key: flat[key] for key in keys} == keys
+    assert parse(flat) == parse({**keys, "milestones": [0.3, 0.6]})
 
 
 def test_the_network_fits_the_images_and_starts_from_given_weights() -> None:

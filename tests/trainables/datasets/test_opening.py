@@ -7,7 +7,7 @@ import torch
 
 from trainables.backbones import BACKBONES
 from trainables.classify import train
-from trainables.config import flatten, parse
+from trainables.config import parse
 from trainables.datasets.dataset import DataError, Split, Splits
 from trainables.datasets.opening import dataset_of, open_dataset, open_evaluation, open_splits
 from trainables.datasets.resident import Resident, load_cached
@@ -123,13 +123,6 @@ def test_what_is_reported_with_a_validation_split(root):
 def test_keys_that_cannot_be_are_refused(keys, message):
     with pytest.raises(ValueError, match=message):
         train.resolve({"dataset": "cifar10", **keys})
-
-
-def test_keys_of_data_survive_flattening():
-    keys = {"dataset": "cifar10", "augment": "rrc_flip", "augment.scale": 0.8, "validation": 0.1, "image_size": 64}
-    flat = flatten(parse(keys))
-    assert {key: flat[key] for key in keys} == keys
-    assert parse(flat) == parse(keys)
 
 
 # --- sizes

@@ -202,7 +202,5 @@ def test_the_label_has_the_drawn_shares_and_an_image_that_is_nearly_alone_mixes_
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(ValueError, match=r"mixer.pipeline must be 'mp_ce', got 'mp'"):
         method_for("adautomix", mixer__pipeline="mp")
-    with pytest.raises(ValueError, match=r"mixer 'samix' mixes every batch: mixer\.probability must be 1"):
-        method_for("samix", mixer__probability=0.5)
     with_sumix = method_for("samix", sumix__lam="learned", sumix__regulariser="su").double()
     assert "lam_shift" in with_sumix(pixels(dtype=torch.float64), LABELS, Generator().manual_seed(0)).log

@@ -44,15 +44,12 @@ def test_every_kept_cell_is_attended_to_more_than_every_cell_that_is_not(seed: i
     assert mixed.weights[:, 0].unique().numel() > 2
 
 
-def test_top_k_keeps_that_many_cells_of_every_image() -> None:
-    for kept in kept_cells(mix(top_k=5)):
+@pytest.mark.parametrize("seen", [attention(), torch.zeros(B, 4, 3)], ids=["different", "equal"])
+def test_top_k_keeps_that_many_cells_of_every_image(seen: Tensor) -> None:
+    mixed = mix(top_k=5, attention=seen)
+    for kept in kept_cells(mixed):
         assert kept is None or kept.sum() == 5
-    torch.testing.assert_close(mix(top_k=5).weights[:, 0], torch.full((B,), 5 / 12))
-
-
-def test_equal_attention_keeps_the_number_of_cells() -> None:
-    for kept in kept_cells(mix(top_k=4, attention=torch.zeros(B, 4, 3))):
-        assert kept is None or kept.sum() == 4
+    torch.testing.assert_close(mixed.weights[:, 0], torch.full((B,), 5 / 12))
 
 
 def test_cells_that_do_not_divide_the_image_are_counted_in_pixels() -> None:
