@@ -36,7 +36,8 @@ class Writer:
         """Wait for the queue; return False if nothing is taken from it for ``seconds``, or less if a disk is full."""
         left, since = self._queue.unfinished_tasks, time.monotonic()
         while left and time.monotonic() - since < (min(seconds, FULL_SECONDS) if self.full else seconds):
-            time.sleep(0.02)
+            with self._queue.all_tasks_done:
+                self._queue.all_tasks_done.wait(0.02)
             if self._queue.unfinished_tasks < left:
                 since = time.monotonic()
             left = self._queue.unfinished_tasks
