@@ -72,7 +72,7 @@ def printed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @event.listens_for(Engine, "connect")
-def _forgo_durability(connection: Any, _: Any) -> None:
+def forgo_durability(connection: Any, _: Any) -> None:
     """Let SQLite not wait for the disk after each write: no test cuts the power."""
     if isinstance(connection, sqlite3.Connection):
         connection.execute("PRAGMA synchronous = OFF")

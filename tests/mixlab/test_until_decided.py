@@ -1,7 +1,6 @@
 """Seeds are added until every comparison is decided: its options, launches that are stopped, and a killed driver."""
 
 import io
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,13 +14,11 @@ from mixlab import Options, Study, run
 from mixlab.api import configure
 from mixlab.cluster import schedule
 from mixlab.cluster.resources import Share
-from mixlab.cluster.source import End, Job, Listener, Source
 from mixlab.errors import BadInput
 from mixlab.launching.start import Start
-from mixlab.spec.epoch import Epoch
 from mixlab.spec.search import Search
-from mixlab.spec.state import State
 from tests.mixlab.sequential_toy import ARMS, TRAIN, asked_of, rounds_of, seeds_by_arm, study_of
+from tests.mixlab.without_ray import in_this_process, raising
 from tests.study_folder import toy_folder
 from tests.toy import SEARCH, STUDIES, Toy, epochs_of, hold, release, score
 from tests.waiting import wait_for
@@ -68,26 +65,6 @@ def test_a_dry_run_says_what_may_come(tmp_path: Path, monkeypatch: pytest.Monkey
     assert list(tmp_path.iterdir()) == []
 
 
-def in_this_process(stop_after: int) -> Callable[..., None]:
-    """Return what runs the trials of a source one by one, instead of Ray, and is interrupted in a trial."""
-
-    def run_trials(source: Source, listener: Listener, *_: Any) -> None:
-        begun = 0
-        while isinstance(job := source.next(1), Job):
-            listener.started(job.trial)
-            begun += 1
-            if begun > stop_after:
-                raise KeyboardInterrupt
-            value = score(job.trial.config, job.trial.seed, 1)
-            epoch = Epoch(1, 1, {"test_top1": value, "test_top1_median10": value})
-            listener.reported(job.trial, epoch)
-            source.reported(job.trial, epoch)
-            source.ended(job.trial, End(State.DONE))
-            listener.ended(job.trial, End(State.DONE), "")
-
-    return run_trials
-
-
 def test_a_launch_that_is_stopped_twice_decides_the_same_and_its_table_and_page_say_how(
     tmp_path: Path, tracking_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,11 +74,11 @@ def test_a_launch_that_is_stopped_twice_decides_the_same_and_its_table_and_page_
         until="decided", seeds=12, tracking_uri=tracking_uri, storage=str(tmp_path / "results"), quiet=True
     )
     configured = configure(study, TRAIN, options)
-    values = {trial.key: score(trial.config, trial.seed, 1) for trial in configured.trials(TRAIN)}
+    values = {trial.key: score(trial.config, trial.seed, 2) for trial in configured.trials(TRAIN)}
     expected = seeds_by_arm(asked_of(rounds_of(configured), values))
     monkeypatch.setattr(Start, "share_of", lambda *_: Share(cpus=1, gpus=0))
     for stop_after, code in ((7, 130), (9, 130), (99, 0)):
-        monkeypatch.setattr(schedule, "run", in_this_process(stop_after))
+        monkeypatch.setattr(schedule, "run", in_this_process(raising(KeyboardInterrupt(), stop_after)))
         result = run(study, Toy(), options)
         assert result.exit_code == code
     assert result.plan["sequential"] == {"budget": 12}

@@ -16,42 +16,18 @@ from analysis import report
 from mixlab import Options, Search, Study, main, run
 from mixlab.cluster import schedule
 from mixlab.cluster.resources import Share
-from mixlab.cluster.source import End, Job, Listener, Source
+from mixlab.cluster.source import End, Listener
 from mixlab.errors import BadInput, HeadLost
 from mixlab.launching import launch_search
 from mixlab.launching.start import Start
-from mixlab.spec.epoch import Epoch
-from mixlab.spec.search import SearchTrial
 from mixlab.spec.state import State
 from mixlab.spec.trial import Trial
 from mixlab.tracking import names, store
-from tests.toy import SEARCH, STUDIES, Toy, score
+from tests.mixlab.without_ray import Turn, in_this_process, raising
+from tests.toy import SEARCH, STUDIES, Toy
 
 STUDY = STUDIES["sequential"]()
 SMALL = replace(STUDY, arms=STUDY.arms[:2], seeds=range(1))
-Turn = Callable[[Listener, Trial, int], object]  # called as a trial begins, with the number of those before it
-
-
-def in_this_process(begins: Turn) -> Callable[..., None]:
-    """Return what runs the trials of a source one by one, instead of Ray; ``begins`` may return how a trial ends."""
-
-    def run_trials(source: Source, listener: Listener, *_: Any) -> None:
-        begun = 0
-        while isinstance(job := source.next(1), Job):
-            trial, epochs = job.trial, job.trial.config["epochs"]
-            listener.started(trial)
-            end = begins(listener, trial, begun)
-            begun += 1
-            for number in range(1, epochs + 1) if end is None else ():
-                value = score(trial.config, trial.seed, number)
-                epoch = Epoch(number, epochs, {"test_top1": value, "test_top1_median10": value, "val_top1": value})
-                listener.reported(trial, epoch)
-                end = source.reported(trial, epoch)
-            ended = end if isinstance(end, End) else End(State.DONE)
-            source.ended(trial, ended)
-            listener.ended(trial, ended, "")
-
-    return run_trials
 
 
 @pytest.fixture
@@ -69,14 +45,6 @@ def launch(tmp_path: Path, tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -
     return launched
 
 
-def raising(error: BaseException, after: int) -> Turn:
-    def begins(_: Listener, trial: Trial, number: int) -> None:
-        if number == after:
-            raise error
-
-    return begins
-
-
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [
@@ -91,7 +59,7 @@ def raising(error: BaseException, after: int) -> Turn:
 def test_whatever_ends_the_schedule_is_said_and_leaves_no_run_running(
     launch: Any, tracking_uri: str, error: BaseException, code: int, said: str
 ) -> None:
-    found = launch(STUDY, raising(error, after=2))
+    found = launch(SMALL, raising(error, after=1))
     assert found[0] == code
     assert said in found[1]
     assert "Traceback" not in found[1]
@@ -102,8 +70,8 @@ def test_whatever_ends_the_schedule_is_said_and_leaves_no_run_running(
         levels.setdefault(each.data.tags["mixlab.level"], []).append(each.info.status)
     assert {level: sorted(statuses) for level, statuses in levels.items()} == {
         "study": ["KILLED"],
-        "arm": ["FINISHED", "KILLED", "KILLED"],
-        "seed": ["FINISHED", "FINISHED", "KILLED"],
+        "arm": ["FINISHED", "KILLED"],
+        "seed": ["FINISHED", "KILLED"],
     }
 
 
@@ -152,17 +120,15 @@ def test_a_store_that_is_gone_when_the_table_is_made_is_exit_1_in_one_sentence(
     assert "no table: no MLflow store answers" in said
 
 
-@pytest.mark.parametrize(("failures", "code"), [(1, 0), (2, 1)])
-def test_a_search_of_which_a_quarter_failed_is_exit_1(launch: Any, failures: int, code: int) -> None:
+def test_a_search_of_which_a_quarter_failed_is_exit_1(launch: Any) -> None:
     def fail(_: Listener, trial: Trial, number: int) -> End | None:
-        fails = isinstance(trial, SearchTrial) and number < failures
-        return End(State.FAILED, error="RuntimeError: CUDA error") if fails else None
+        return End(State.FAILED, error="RuntimeError: CUDA error") if number == 0 else None
 
     short = replace(SEARCH.study.with_base(epochs=1), seeds=range(1))
-    search = replace(SEARCH, study=short, budget=6, scheduler="none", sampler="random")
-    found = launch(search, fail)
-    assert found[0] == code, found[1]
-    assert ("2 of the search's 6 trials failed, of which a quarter is too many" in found[1]) == bool(code)
+    search = replace(SEARCH, study=short, budget=4, scheduler="none", sampler="random")
+    code, said = launch(search, fail)
+    assert code == 1, said
+    assert "1 of the search's 4 trials failed, of which a quarter is too many" in said
 
 
 def test_a_terminal_of_ascii_gets_the_whole_table_and_the_files_have_every_letter(
@@ -171,7 +137,7 @@ def test_a_terminal_of_ascii_gets_the_whole_table_and_the_files_have_every_lette
     study = replace(STUDY, arms=(STUDY.arms[0], replace(STUDY.arms[1], name="Größe λ ≤ ½")))
     screen = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", screen)
-    monkeypatch.setattr(schedule, "run", in_this_process(lambda *_: None))
+    monkeypatch.setattr(schedule, "run", in_this_process())
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as ended:
         main(study, Toy(), ["--tracking-uri", tracking_uri])

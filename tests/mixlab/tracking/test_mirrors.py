@@ -21,7 +21,7 @@ from mixlab.spec.state import State
 from mixlab.spec.trial import Trial
 from mixlab.tracking import mirroring
 from mixlab.tracking.mirrors import MIRRORS
-from tests.mixlab.test_until_decided import in_this_process
+from tests.mixlab.without_ray import in_this_process
 from tests.study_folder import toy_folder
 from tests.toy import STUDIES, Toy
 
@@ -153,7 +153,7 @@ def test_a_launch_ends_well_though_a_mirror_fails(
 ) -> None:
     """The whole launch, with MLflow and the report, but without Ray."""
     monkeypatch.setattr(Start, "share_of", lambda *_: Share(cpus=1, gpus=0))
-    monkeypatch.setattr(schedule, "run", in_this_process(stop_after=99))
+    monkeypatch.setattr(schedule, "run", in_this_process())
     monkeypatch.setitem(MIRRORS, "faulty", lambda study, folder: Recorder(RuntimeError("full")))
     monkeypatch.setattr(Recorder, "start", lambda *_: [][0])
     said = io.StringIO()

