@@ -14,29 +14,65 @@ from mixlab.spec.trial import Trial
 from mixlab.tracking import names
 
 
-def test_every_planned_cell_is_a_row_whatever_became_of_it(track, make_plan):
-    study, plan = track(), make_plan(seeds=2)
+@pytest.fixture(scope="module")
+def tracked(track_in, make_plan, tmp_path_factory):
+    """Return a study with runs of every kind, which no test changes, and its plan."""
+    study, plan = track_in(tmp_path_factory.mktemp("tracked")), make_plan(seeds=4)
     study.add_plan(plan)
-    trials = plan["trials"]
-    study.add_run(trials[0], 70.25, tags={"mixlab.dirty": "true", "mixlab.hardware": "a GPU"})
-    study.add_run(trials[1], None, status="FAILED", tags={"mixlab.error": "RuntimeError: loss is NaN"}, curve=(10.0,))
-    study.add_run(trials[2], None, status=None, curve=(10.0, 20.0))
-    study.add_run(trials[3], None, status="KILLED")
+    done, failed, running, interrupted, diverged, infinite, *doubled = plan["trials"][:8]
+    run = study.add_run(
+        done, 70.25, curve=(10.0, 20.0, 60.0), tags={"mixlab.dirty": "true", "mixlab.hardware": "a GPU"}
+    )
+    study.client.log_batch(run, [Metric("test_top1", 25.0, int(time.time() * 1000) + 1, 2)])
+    study.add_run(failed, None, status="FAILED", tags={"mixlab.error": "RuntimeError: loss is NaN"}, curve=(10.0, 99.0))
+    study.add_run(running, None, status=None, curve=(10.0, 99.0))
+    study.add_run(interrupted, None, status="KILLED")
+    study.add_run(diverged, math.nan)
+    study.add_run(infinite, math.inf, curve=(10.0, -math.inf))
+    # Two drivers that could not see each other may both have made a run.
+    for trial, statuses in zip(doubled, (("FINISHED", "FAILED"), ("FAILED", "FINISHED")), strict=True):
+        for status in statuses:
+            run = study.client.create_run(study.experiment, tags={names.LEVEL: "seed", names.KEY: trial["key"]})
+            study.client.set_terminated(run.info.run_id, status)
+    study.add_run({**plan["trials"][8], "key": "of-another-plan"}, 99.0)
+    return study, plan
 
+
+def test_every_planned_cell_is_a_row_whatever_became_of_it(tracked):
+    study, plan = tracked
     runs = load_runs(study.uri, study.study)
-
-    assert list(runs["key"]) == [trial["key"] for trial in trials]
-    assert list(runs["status"]) == ["done", "failed", "running", "interrupted", "pending", "pending"]
-    assert list(runs["error"]) == ["", "RuntimeError: loss is NaN", "", "", "", ""]
-    assert list(runs["arm"]) == ["baseline", "baseline", "+ lam", "+ lam", "+ l_s", "+ l_s"]
-    assert list(runs["seed"]) == [0, 1, 0, 1, 0, 1]
+    assert list(runs["key"]) == [trial["key"] for trial in plan["trials"]]
+    assert list(runs["arm"]) == ["baseline"] * 4 + ["+ lam"] * 4 + ["+ l_s"] * 4
+    assert list(runs["seed"]) == [0, 1, 2, 3] * 3
+    ends = ["done", "failed", "running", "interrupted", "done", "done", "done", "done"]
+    assert list(runs["status"]) == [*ends, *["pending"] * 4]  # and not what ran for another plan
+    assert list(runs["error"]) == ["", "RuntimeError: loss is NaN", *[""] * 10]
     assert set(runs["factor.mixer"]) == {"cutmix"}
     first = runs.iloc[0]
     found = (first["commit"], first["dirty"], first["data"], first["hardware"], first["epochs"])
     assert found == ("0123456789abcdef", True, "feedc0de", "a GPU", 20)
-    assert first["metric.test_top1_median10"] == 70.25
     assert first["config.backbone"] == "resnet20"
     assert pd.isna(runs["epochs"].iloc[-1])
+
+
+def test_half_a_training_is_not_a_result_and_what_is_not_finite_comes_back(tracked):
+    """MLflow's database holds 1.8e308 in place of infinity, of which a mean and a test would be computed."""
+    study, _ = tracked
+    runs = load_runs(study.uri, study.study)
+    assert runs["metric.test_top1"][0] == 60.0
+    assert runs["metric.test_top1"][1:4].isna().all()
+    assert list(runs["metric.test_top1_median10"][[0, 5]]) == [70.25, math.inf]
+    assert math.isnan(runs["metric.test_top1_median10"][4])
+
+
+def test_curves_take_the_later_value_of_a_repeated_epoch(tracked):
+    study, _ = tracked
+    curves = load_curves(study.uri, load_runs(study.uri, study.study), "test_top1")
+    by_cell = {
+        cell: list(zip(rows["epoch"], rows["value"], strict=True)) for cell, rows in curves.groupby(["arm", "seed"])
+    }
+    assert by_cell["baseline", 0] == [(1, 10.0), (2, 25.0), (3, 60.0)]
+    assert by_cell["+ lam", 1] == [(1, 10.0), (2, -math.inf)]
 
 
 def test_a_configuration_and_a_metric_may_have_the_names_of_columns(track, make_plan):
@@ -58,42 +94,6 @@ def test_a_configuration_and_a_metric_may_have_the_names_of_columns(track, make_
         assert (row["metric.seed"], row["metric.arm"]) == (3.0, 4.0)
 
 
-def test_half_a_training_is_not_a_result(track, make_plan):
-    study, plan = track(), make_plan(seeds=2)
-    study.add_plan(plan)
-    study.add_run(plan["trials"][0], 70.0, curve=(10.0, 60.0))
-    study.add_run(plan["trials"][1], None, status="FAILED", curve=(10.0, 99.0))
-    study.add_run(plan["trials"][2], None, status=None, curve=(10.0, 99.0))
-    values = load_runs(study.uri, study.study)["metric.test_top1"]
-    assert values[0] == 60.0
-    assert values[1:].isna().all()
-
-
-def test_a_diverged_metric_is_nan(track, make_plan):
-    study, plan = track(), make_plan(seeds=1)
-    study.add_plan(plan)
-    study.add_run(plan["trials"][0], math.nan)
-    assert math.isnan(load_runs(study.uri, study.study)["metric.test_top1_median10"][0])
-
-
-@pytest.mark.parametrize("order", [("FINISHED", "FAILED"), ("FAILED", "FINISHED")])
-def test_of_two_runs_of_a_cell_the_finished_one_counts(track, make_plan, order):
-    """Two drivers that could not see each other may both have made a run."""
-    study, plan = track(), make_plan(seeds=1)
-    study.add_plan(plan)
-    for status in order:
-        tags = {names.LEVEL: "seed", names.KEY: plan["trials"][0]["key"]}
-        study.client.set_terminated(study.client.create_run(study.experiment, tags=tags).info.run_id, status)
-    assert load_runs(study.uri, study.study)["status"][0] == "done"
-
-
-def test_runs_of_another_plan_are_left_out(track, make_plan):
-    study, plan = track(), make_plan(seeds=1)
-    study.add_plan(plan)
-    study.add_run({**plan["trials"][0], "key": "of-another-plan"}, 99.0)
-    assert (load_runs(study.uri, study.study)["status"] == "pending").all()
-
-
 def test_the_plan_touched_last_is_the_default_and_any_can_be_named(track, make_plan):
     study = track()
     small, large = make_plan(seeds=1), make_plan(seeds=2)
@@ -103,27 +103,6 @@ def test_the_plan_touched_last_is_the_default_and_any_can_be_named(track, make_p
     assert load_plan(study.uri, study.study, "aaaa") == small
     study.client.set_terminated(first)  # relaunched: its end is now the later one
     assert load_plan(study.uri, study.study) == small
-
-
-def test_curves_take_the_later_value_of_a_repeated_epoch(track, make_plan):
-    study, plan = track(), make_plan(arms=("baseline",), seeds=2)
-    study.add_plan(plan)
-    run = study.add_run(plan["trials"][0], 70.0, curve=(10.0, 20.0, 30.0))
-    study.client.log_batch(run, [Metric("test_top1", 25.0, int(time.time() * 1000) + 1, 2)])
-    curves = load_curves(study.uri, load_runs(study.uri, study.study), "test_top1")
-    assert list(curves["epoch"]) == [1, 2, 3]
-    assert list(curves["value"]) == [10.0, 25.0, 30.0]
-    assert set(curves["arm"]) == {"baseline"}
-
-
-def test_an_infinite_value_comes_back_as_one(track, make_plan):
-    """MLflow's database holds 1.8e308 in its place, of which a mean and a test would be computed."""
-    study, plan = track(), make_plan(arms=("baseline",), seeds=1)
-    study.add_plan(plan)
-    study.add_run(plan["trials"][0], math.inf, curve=(10.0, -math.inf))
-    runs = load_runs(study.uri, study.study)
-    assert runs["metric.test_top1_median10"].tolist() == [math.inf]
-    assert load_curves(study.uri, runs, "test_top1")["value"].tolist() == [10.0, -math.inf]
 
 
 def test_unknown_study_names_the_nearest(track, make_plan):
