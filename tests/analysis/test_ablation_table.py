@@ -1,7 +1,6 @@
 """The command and the function that a study calls, on a real MLflow store."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -118,23 +117,9 @@ def test_no_finished_run_and_a_baseline_that_is_not_an_arm(track, make_plan, cap
     assert "the baseline 'base' is not an arm" in capsys.readouterr().err
 
 
-@pytest.mark.slow
-def test_the_script_runs_from_the_root(tiny):
-    """The folder of a command that a user types comes first on the path, and must shadow no standard module."""
-    done = subprocess.run(
-        [sys.executable, "analysis/ablation_table.py", tiny.study, "--tracking-uri", tiny.uri],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "too few seeds to tell" in done.stdout
+def test_the_folder_of_a_command_shadows_no_standard_module() -> None:
+    """It comes first on the path of what a user types, and holds a folder with the name of Python's statistics."""
     assert not {path.stem for path in (ROOT / "analysis").glob("*.py")} & set(sys.stdlib_module_names)
-
-
-def test_a_command_in_a_folder_with_statistics_finds_pythons_own() -> None:
     script = "import sys; sys.path.insert(0, 'analysis'); import statistics; print(statistics.median([3, 1, 2]))"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "2\n"

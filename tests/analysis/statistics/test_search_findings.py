@@ -4,12 +4,13 @@ import math
 
 import numpy as np
 import optuna
+import pandas as pd
 import pytest
 from optuna.trial import TrialState, create_trial
 
 from analysis.figures.search_plots import plot_map
 from analysis.records.search_trials import SearchRecord, Tuned, position
-from analysis.statistics.search_findings import cautions, claims, landscape
+from analysis.statistics.search_findings import Landscape, cautions, claims, comparable, explained_p, landscape
 from tests.analysis.tuned_arms import ARMS, DISTRIBUTIONS, SPACE, peaked, points, trial, tuned
 
 
@@ -97,7 +98,7 @@ def test_positions_are_on_the_scale_of_the_range() -> None:
 
 @pytest.mark.slow
 def test_a_decisive_parameter_is_claimed_with_its_interval(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analysis.statistics.search_findings.RESAMPLES", 20)
+    monkeypatch.setattr("analysis.statistics.search_findings.RESAMPLES", 10)
     arms = [tuned([trial(p, peaked(p)) for p in points(40, place)], arm) for place, arm in enumerate(ARMS)]
     seen = {arm.name: landscape(arm) for arm in arms}
     claimed = claims(SearchRecord({}, arms), seen, None)
@@ -109,6 +110,10 @@ def test_a_decisive_parameter_is_claimed_with_its_interval(monkeypatch: pytest.M
         assert table.loc["zeta", "low"] > table.loc["alpha", "high"]
         assert (table["low"] <= table["high"]).all()
         assert any(arm in claim and "zeta" in claim and claim.endswith("zeta most.") for claim in claimed)
+
+
+# The importances of two parameters, on which no claim depends.
+SOME = pd.DataFrame({"importance": [0.6, 0.4], "low": [0.5, 0.3], "high": [0.7, 0.5]}, index=list(SPACE))
 
 
 @pytest.mark.slow
@@ -125,7 +130,6 @@ def test_on_a_null_objective_nothing_is_claimed() -> None:
                 study.tell(asked, float(rng.normal(60, 1)))
             arms.append(study)
         tuned = [Tuned(name, study, SPACE) for name, study in zip(ARMS, arms, strict=True)]
-        record = SearchRecord({}, tuned)
-        seen = {arm.name: landscape(arm) for arm in tuned}
-        claimed += bool(claims(record, seen, None))
+        seen = {arm.name: Landscape(of := comparable(arm), SOME, [], explained_p(arm, of, rng)) for arm in tuned}
+        claimed += bool(claims(SearchRecord({}, tuned), seen, None))
     assert claimed <= 3

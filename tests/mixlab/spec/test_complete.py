@@ -6,21 +6,9 @@ from typing import Any
 
 import pytest
 
-from mixlab import Arm, Metric, Study
 from mixlab.errors import BadInput
 from mixlab.spec.complete import complete
-
-
-class Toy:
-    """A trainable that takes any configuration."""
-
-    metrics = (Metric("rmse", "kg", higher_is_better=False, rules=("last",)),)
-
-    def __call__(self) -> None:
-        raise NotImplementedError
-
-
-STUDY = Study(name="toy", base={"lr": 0.1}, arms=(Arm("a", {}), Arm("b", {"lr": 0.2})), seeds=range(2))
+from tests.mixlab.spec.test_border import STUDY, Toy
 
 
 @pytest.mark.parametrize(

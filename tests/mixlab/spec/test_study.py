@@ -29,9 +29,6 @@ class Toy:
         raise NotImplementedError
 
     def resolve(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        known = {"lr", "zeta", "mixer", "depth", "layers"}
-        if unknown := set(config) - known:
-            raise ValueError(f"unknown key {min(unknown)!r}")
         return {"depth": 18, **config}
 
 
@@ -48,15 +45,6 @@ def test_trials_are_the_product_of_levels_arms_and_seeds() -> None:
     assert trials[-1].name == "mixup · more · seed 1"
 
 
-def test_every_arm_runs_the_same_seeds() -> None:
-    trials = STUDY.trials(TRAIN)
-    by_cell: dict[str, list[int]] = {}
-    for trial in trials:
-        by_cell.setdefault(trial.cell, []).append(trial.seed)
-    assert len(by_cell) == 4
-    assert all(seeds == [0, 1] for seeds in by_cell.values())
-
-
 def test_key_depends_on_configuration_and_seed_alone() -> None:
     keys = {trial.key for trial in STUDY.trials(TRAIN)}
     assert len(keys) == 8
@@ -67,13 +55,6 @@ def test_key_depends_on_configuration_and_seed_alone() -> None:
     assert trial_key({"a": 1}, 0) != trial_key({"a": 1.5}, 0)
     # A key that changed with a new version would make every finished run be trained again.
     assert digest({"config": {"lr": 0.1}, "seed": 0}) == "c25877c8a5c52403"
-
-
-def test_more_seeds_or_arms_leave_the_keys_that_were_there() -> None:
-    keys = {trial.key for trial in STUDY.trials(TRAIN)}
-    more_seeds = {trial.key for trial in replace(STUDY, seeds=range(3)).trials(TRAIN)}
-    assert keys < more_seeds
-    assert len(more_seeds) == 12
 
 
 def test_arms_win_over_levels_and_levels_over_the_base() -> None:
@@ -93,21 +74,6 @@ def test_selecting_arms_keeps_the_baseline_and_levels_may_be_new() -> None:
     assert [arm.name for arm in STUDY.with_arms(["more"]).arms] == ["baseline", "more"]
     assert list(STUDY.with_levels("mixer", ["mixup", "fmix"]).levels("mixer")) == ["mixup", "fmix"]
     assert STUDY.with_levels("depth", ["18"]).levels("depth") == {"18": {"depth": "18"}}
-
-
-@pytest.mark.parametrize(
-    ("study", "sentence"),
-    [
-        (replace(STUDY, seeds=[]), "at least 1 seed"),
-        (STUDY.with_base(zeat=1), "unknown key 'zeat'"),
-        (Study(name="t", base={}, arms=(Arm("a", {}), Arm("b", {}))), "'a' and 'b' are the same configuration"),
-        (Study(name="t", base={}, arms=(Arm("a", {}), Arm("a", {"lr": 1}))), "same name"),
-    ],
-)
-def test_a_wrong_study_is_refused_in_one_sentence(study: Study, sentence: str) -> None:
-    with pytest.raises(BadInput, match=sentence) as error:
-        study.trials(TRAIN)
-    assert "\n" not in str(error.value)
 
 
 def test_unknown_arm_names_the_nearest() -> None:
