@@ -220,7 +220,7 @@ STUDIES: dict[str, Callable[[], Study | Search]] = {
     "recorded": lambda: _study({"epochs": 14, "pause": 0.2}, PLAIN, seeds=4, name=FOLDER.name),
     "search": lambda: SEARCH,
     "slow search": lambda: _slow(SEARCH, 0.1),
-    "search over two seeds": lambda: _slow(SEARCH, 0.3, search_seeds=(1000, 1001)),
+    "search over two seeds": lambda: _slow(SEARCH, 0.1, search_seeds=(1000, 1001)),
     "search for nothing": lambda: _slow(SEARCH, 0.0, objective="val_top5"),
     "racing search": lambda: replace(
         SEARCH,
