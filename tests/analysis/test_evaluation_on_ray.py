@@ -1,4 +1,4 @@
-"""An evaluation on a Ray cluster of its own that meets a time limit keeps what is done."""
+"""An evaluation on a Ray cluster of its own that meets a time limit keeps what is done, and has the numbers of here."""
 
 import json
 import signal
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from analysis import occlusion
 from tests.servers.program import Program, environment
 
 ROOT = Path(__file__).parents[2]
@@ -15,22 +16,31 @@ SECONDS = 300.0  # until the first result: before, an evaluation says nothing
 
 
 @pytest.mark.slow
-def test_what_is_done_is_kept_and_the_rest_is_said(own_trained: Any, tmp_path: Path) -> None:
-    study, _, _ = own_trained
+def test_what_is_done_is_kept_and_has_the_numbers_of_an_evaluation_here(
+    trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checkpoints are read from MLflow alone: the command runs in a folder of its own."""
+    study, _, _ = trained
     out = tmp_path / "out"
 
-    def done() -> int:
+    def done() -> dict[str, Any]:
         file = out / "evaluations.json"
-        return len(json.loads(file.read_text())) if file.exists() else 0
+        return json.loads(file.read_text()) if file.exists() else {}
 
     # Seconds a network, so that some are left.
-    options = ["--address", "local", "--images", "120", "--draws", "2", "--tracking-uri", study.uri, "--out", str(out)]
-    command = [sys.executable, str(ROOT / "analysis" / "occlusion.py"), study.study, *options]
-    command += ["--data-root", str(ROOT / "data")]
-    with Program(command, tmp_path, "said.txt", environment()) as evaluation:
+    options = [study.study, "--images", "120", "--draws", "2", "--tracking-uri", study.uri]
+    options += ["--data-root", str(ROOT / "data")]
+    command = [sys.executable, str(ROOT / "analysis" / "occlusion.py"), *options, "--out", str(out)]
+    with Program([*command, "--address", "local"], tmp_path, "said.txt", environment()) as evaluation:
         evaluation.until(done, SECONDS)
         evaluation.interrupt(signal.SIGTERM)
         said = evaluation.finish(code=130)
-    assert f"occlusion.py: interrupted; {done()} of 4 networks are evaluated" in said, said
+    assert f"occlusion.py: interrupted; {len(done())} of 4 networks are evaluated" in said, said
     assert "Traceback" not in said
     assert [file.name for file in out.iterdir()] == ["evaluations.json"]
+
+    monkeypatch.undo()  # of the noise in place of the real images
+    assert occlusion.main([*options, "--out", str(tmp_path / "here")]) == 0
+    here = json.loads((tmp_path / "here" / "evaluations.json").read_text())
+    assert len(here) == 4
+    assert done().items() <= here.items()

@@ -175,15 +175,3 @@ def test_images_are_evenly_spaced_and_what_the_network_was_trained_on(trained: A
     assert images.shape == (4, 3, 32, 32)
     assert images.max() <= 1
     assert labels.tolist() == [0 % 10, 13 % 10, 26 % 10, 39 % 10]
-
-
-@pytest.mark.slow
-def test_ray_tasks_give_the_same_numbers(trained: Any, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    study, _, _ = trained
-    monkeypatch.undo()  # the tasks read the real images
-    root = ("--data-root", str(Path(__file__).parents[2] / "data"))
-    assert call(study, out, *root) == 0
-    assert call(study, out / "ray", *root, "--address", "local") == 0
-    here, tasks = ((json.loads((folder / "evaluations.json").read_text())) for folder in (out, out / "ray"))
-    assert len(here) == 4
-    assert tasks == here

@@ -1,18 +1,16 @@
-"""``--json`` puts one JSON object on the standard output and everything else on the standard error."""
+"""``--json`` puts one JSON object on the standard output and everything else on the standard error.
+
+A whole launch does the same in ``test_until_decided``.
+"""
 
 import json
-import shutil
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from mixlab import main
 from mixlab.launching.result import Result
-from tests.study_folder import TOY
 from tests.toy import STUDIES, Toy
 
 FIELDS = {"exit_code", "plan", "outlook", "verdicts", "failures", "paths"}
@@ -51,22 +49,3 @@ def test_numbers_of_numpy_and_failures_are_json() -> None:
     assert found["plan"] == {"config": {"alpha": 0.2, "images": 5}}
     assert found["failures"] == {"faulty · seed 0": "ValueError: no"}
     assert found["exit_code"] == 1
-
-
-@pytest.mark.slow
-def test_a_launch(tmp_path: Path, empty_store: Path) -> None:
-    shutil.copy(empty_store, tmp_path / "mlflow.db")
-    command = [sys.executable, "-P", str(TOY), "sequential", "--json", "--arms", "clear", "--seeds", "1"]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
-    assert ended.returncode == 0, ended.stderr
-    found: dict[str, Any] = json.loads(ended.stdout)
-    assert set(found) == FIELDS
-    (verdict,) = found["verdicts"]
-    assert {**verdict, "gain": 2.0} == {
-        **{"table": {}, "arm": "clear", "against": "plain", "verdict": "too few seeds", "pairs": 1, "gain": 2.0},
-        **{"gain_low": None, "gain_high": None, "p": 1.0, "p_family": 1.0},
-    }
-    assert verdict["gain"] == pytest.approx(2)
-    for file in (found["paths"]["page"], *found["paths"]["files"]):
-        assert (tmp_path / file).is_file()
-    assert "Every run in the MLflow UI" in ended.stderr

@@ -1,6 +1,9 @@
 """Seeds are added until every comparison is decided: its options, launches that are stopped, and a killed driver."""
 
 import io
+import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +21,7 @@ from mixlab.errors import BadInput
 from mixlab.launching.start import Start
 from mixlab.spec.search import Search
 from tests.mixlab.sequential_toy import ARMS, TRAIN, asked_of, rounds_of, seeds_by_arm, study_of
+from tests.mixlab.test_json import FIELDS
 from tests.mixlab.without_ray import in_this_process, raising
 from tests.study_folder import toy_folder
 from tests.toy import SEARCH, STUDIES, Toy, epochs_of, hold, release, score
@@ -118,12 +122,17 @@ def test_one_arm_stops_early_another_goes_on_and_a_killed_driver_decides_the_sam
     driver.process.kill()
     driver.process.wait()
     release(tmp_path)
-    folder.run_here(*options)
+    command = [sys.executable, "-P", *folder.script, "--tracking-uri", folder.uri, "--json", *options]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert ended.returncode == 0, ended.stderr
+    found: dict[str, Any] = json.loads(ended.stdout)  # on which neither Ray nor anything else has written
+    assert set(found) == FIELDS
+    assert [(each["verdict"], each["p"]) for each in found["verdicts"]] == [("win", None), ("given up", None)]
+    for file in (found["paths"]["page"], *found["paths"]["files"]):
+        assert (tmp_path / file).is_file()
+    assert "Every run in the MLflow UI" in ended.stderr
     assert set(folder.results()) == expected
     table = pd.read_csv(tmp_path / "results" / "toy" / "paper" / "table.csv").set_index("arm")
     assert list(table["verdict"][1:]) == ["win", "given up"]
     assert table.loc["clear", "n"] < table.loc["unsure", "n"] == table.loc["plain", "n"] < 12
     assert table["p_family"].isna().all()
-    page = (tmp_path / "results" / "toy" / "paper" / "report.html").read_text()
-    assert "Evidence by seed" in page
-    assert "no p holds" in page
