@@ -160,9 +160,8 @@ def test_only_what_mlflow_has_whole_ends_well(drained: bool, refused: list[str],
     tracker: Any = SimpleNamespace(
         drain=lambda seconds: drained,
         newly_refused=lambda: refused,
-        outage=outage,
+        writer=SimpleNamespace(outage=outage, abandon=lambda: given_up.append(True)),
         end_without_room=lambda: "Errno 28" in outage,
-        abandon=lambda: given_up.append(True),
     )
     console = Console(file=io.StringIO(), width=200)
     assert write_out(tracker, Ending(), "all is kept", "sqlite:///mlflow.db", console) == (not said)
