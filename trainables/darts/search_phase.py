@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainables.darts.genotype import Genotype
 from trainables.darts.learning_rates import cosine
 from trainables.darts.search_config import HALVES, SearchConfig
 from trainables.darts.supernet import SuperNet
@@ -63,10 +62,6 @@ class SearchPhase:
             losses.append((search_step(self.supernet, optimisers, batch, half, settings.grad_clip), len(images)))
         top1, _ = accuracies(self.supernet.eval(), self.sources[1], self.dataset, TEST_BATCH)
         return {"train_loss": mean_loss(losses), "search_top1": top1}
-
-    def genotype(self) -> Genotype:
-        """Return the cells that are the best so far."""
-        return self.supernet.genotype()
 
     def state(self) -> dict[str, Any]:
         """Return the part of a checkpoint that is this phase's."""

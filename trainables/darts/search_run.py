@@ -74,7 +74,7 @@ class SearchRun:
             raise Diverged(f"the training loss became {metrics['train_loss']} in epoch {number}")
         metrics["train_seconds"] = time.perf_counter() - start
         if self.search is not None and number == self.search_epochs:
-            self._retrain(self.search.genotype())
+            self._retrain(self.search.supernet.genotype())
         if number == self.epochs:
             metrics |= self._whole_run(metrics["train_seconds"])
         self.history.append(Epoch(number, self.epochs, metrics, self.words, {}))

