@@ -36,7 +36,7 @@ from analysis.words.cells import power_cells
 from analysis.words.conclusions import answer, claims, verdict, verdicts
 from analysis.words.method import power_heading
 from analysis.words.page import image, png, write_page
-from analysis.words.rendering import html_grid, html_tables
+from analysis.words.rendering import html_grid, html_list, html_tables
 from analysis.words.summaries import Summary, of_arms, of_study
 from mixlab.errors import first_line
 from mixlab.spec.state import State
@@ -157,9 +157,8 @@ def write_report(
 
 def summary(levels: Sequence[LevelTable]) -> str:
     """Return the answer of the study, and the claims of all tables as a list."""
-    items = "\n".join(f"<li>{html.escape(claim)}</li>" for claim in claims(levels))
-    said = f'<p class="answer">{html.escape(answer(levels))}</p>'
-    return said + (f"\n<p>{html.escape(verdict(levels))}</p>\n<ul>\n{items}\n</ul>" if items else "")
+    said, claimed = f'<p class="answer">{html.escape(answer(levels))}</p>', html_list(claims(levels))
+    return said + (f"\n<p>{html.escape(verdict(levels))}</p>\n{claimed}" if claimed else "")
 
 
 def _configuration(runs: pd.DataFrame, factors: Sequence[str]) -> str:

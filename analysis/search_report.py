@@ -23,7 +23,7 @@ from analysis.statistics.search_findings import EVALUATOR, Landscape, cautions, 
 from analysis.statistics.tables import LevelTable, level_tables
 from analysis.words import page
 from analysis.words.captions import capitalised
-from analysis.words.rendering import html_grid, html_tables
+from analysis.words.rendering import html_grid, html_list, html_tables
 from analysis.words.search_race import race_sentence, race_table
 from mixlab.errors import BadInput
 
@@ -73,8 +73,8 @@ def winners(search: SearchRecord, confirmed: LevelTable | None) -> pd.DataFrame:
 def write_page(found: SearchReport, out: Path) -> Path:
     """Write the page and return its file."""
     sections = [
-        ("What can be claimed", _list(found.claims) or "<p>Nothing: no difference here is beyond chance.</p>"),
-        ("Beware", _list(found.cautions) or "<p>Nothing in particular.</p>"),
+        ("What can be claimed", html_list(found.claims) or "<p>Nothing: no difference here is beyond chance.</p>"),
+        ("Beware", html_list(found.cautions) or "<p>Nothing in particular.</p>"),
         ("Winners", _setting(found.search) + html_grid(found.winners)),
         ("Confirmation", html_tables([found.confirmed]) if found.confirmed else "<p>None yet.</p>"),
         *((arm.name, _arm(arm, found)) for arm in found.search.arms),
@@ -142,11 +142,6 @@ def _confirmation_text(arm: str, confirmed: LevelTable | None) -> str:
     row = confirmed.table.to_dict("index")[arm]
     spread = "" if math.isnan(row["sd"]) else f" ± {row['sd']:.2f}"
     return f"{row['mean']:.2f}{spread} (n = {int(row['n'])})"
-
-
-def _list(sentences: list[str]) -> str:
-    items = "\n".join(f"<li>{html.escape(sentence)}</li>" for sentence in sentences)
-    return f"<ul>\n{items}\n</ul>" if sentences else ""
 
 
 def _number(value: object) -> str:

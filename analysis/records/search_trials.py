@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from analysis.records.runs import Plan, load_plan
 from mixlab.errors import BadInput
-from mixlab.search.trial_store import TrialStore, file_of
+from mixlab.search.trial_store import TrialStore, best_of, file_of
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,9 @@ class Tuned:
     study: optuna.Study
     space: dict[str, dict[str, Any]]  # by parameter: kind, low, high, log, step, values
 
-    @property
-    def maximise(self) -> bool:
-        """Return whether a higher objective is better."""
-        return self.study.direction == optuna.study.StudyDirection.MAXIMIZE
-
     def trials(self, *states: TrialState) -> list[FrozenTrial]:
         """Return the trials that ended in one of ``states``, or all if none is given."""
-        return [trial for trial in self.study.get_trials(deepcopy=False) if not states or trial.state in states]
+        return self.study.get_trials(deepcopy=False, states=states or None)
 
     @property
     def complete(self) -> list[FrozenTrial]:
@@ -43,9 +38,8 @@ class Tuned:
 
     @property
     def best(self) -> FrozenTrial | None:
-        """Return the best of the complete trials; pruned ones are not candidates, for they have no final value."""
-        sign = -1 if self.maximise else 1
-        return min(self.complete, key=lambda trial: sign * float(trial.value or 0.0), default=None)
+        """Return the best of the complete trials, which is the winner of the search."""
+        return best_of(self.study)
 
     def varied(self, trials: list[FrozenTrial]) -> list[str]:
         """Return the parameters that all of ``trials`` have: one under a condition is not comparable over all."""

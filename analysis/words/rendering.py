@@ -114,6 +114,12 @@ def html_grid(shown: pd.DataFrame, wins: Sequence[bool] = (), *, words: bool = F
     return f'<div class="{"wide long" if len(shown) > LONG else "wide"}">{grid}</div>'
 
 
+def html_list(sentences: Sequence[str]) -> str:
+    """Return sentences as the items of a list; empty if there is none."""
+    items = "\n".join(f"<li>{html.escape(sentence)}</li>" for sentence in sentences)
+    return f"<ul>\n{items}\n</ul>" if items else ""
+
+
 def _split_remarks(levels: Sequence[LevelTable], extra: Sequence[str]) -> tuple[list[str], list[list[str]]]:
     """Return the remarks that all tables share, and those of each alone."""
     every = [remarks(level, extra) for level in levels]

@@ -13,12 +13,12 @@ from mixlab.errors import first_line
 ANSWER_SECONDS = 120  # the first task of a node may have to unpack the code and import torch
 
 
-def examine(asked: Question, seconds: float = ANSWER_SECONDS) -> tuple[list[Facts], list[Finding]]:
+def examine(asked: Question) -> tuple[list[Facts], list[Finding]]:
     """Return the facts of each node that answers, and findings about the others."""
     nodes = alive()
     names = names_of(nodes)
     answers = {node: call_on(node, collect, asked, names[node]) for node in nodes}
-    ray.wait(list(answers.values()), num_returns=len(answers), timeout=seconds)
+    ray.wait(list(answers.values()), num_returns=len(answers), timeout=ANSWER_SECONDS)
     facts, faults = [], []
     for node, answer in answers.items():
         try:
@@ -26,7 +26,7 @@ def examine(asked: Question, seconds: float = ANSWER_SECONDS) -> tuple[list[Fact
             skew, error = _skew(node)
         except ray.exceptions.GetTimeoutError:
             fix = "look at that machine, and at its raylet.log in Ray's session_latest/logs"
-            faults.append(Finding("nodes", RED, f"{names[node]} did not answer within {seconds:g} s", fix))
+            faults.append(Finding("nodes", RED, f"{names[node]} did not answer within {ANSWER_SECONDS} s", fix))
         except ray.exceptions.RayError as problem:
             text = f"{names[node]} cannot run a task: {first_line(problem)}"
             faults.append(Finding("nodes", RED, text, "start Ray there again, with the versions of the driver"))

@@ -14,7 +14,7 @@ from mixlab.search import optuna_private
 from mixlab.search.drivers import Drivers
 from mixlab.search.samplers import build_pruner, build_sampler
 from mixlab.search.states import OUTCOMES, STATES, states_of
-from mixlab.search.trial_store import TrialStore
+from mixlab.search.trial_store import TrialStore, best_of
 from mixlab.spec import space as ranges
 from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.search import TWIN, Search, SearchTrial
@@ -137,9 +137,7 @@ class History:
 
     def best(self, cell: str) -> FrozenTrial | None:
         """Return the best complete trial of an arm, the earliest among equals."""
-        complete = [trial for trial in self.trials(cell) if trial.state == TrialState.COMPLETE]
-        sign = -1 if self.search.direction == "maximize" else 1
-        return min(complete, key=lambda trial: sign * (trial.value or 0.0), default=None)
+        return best_of(self.arms[cell])
 
     # One driver at a time
 

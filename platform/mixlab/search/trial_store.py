@@ -1,4 +1,4 @@
-"""Opens the store of a search's trials, and the lock under which drivers claim them."""
+"""Opens the store of a search's trials, and the lock under which drivers claim them; says which of them is best."""
 
 import contextlib
 import os
@@ -11,6 +11,8 @@ import filelock
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
 
 from mixlab.errors import BadInput, root_cause
 
@@ -79,6 +81,13 @@ def _made(url: str, engine: dict[str, Any]) -> RDBStorage:
         except (IntegrityError, ProgrammingError):
             time.sleep(1)
     return RDBStorage(url, engine_kwargs=engine)
+
+
+def best_of(study: optuna.Study) -> FrozenTrial | None:
+    """Return the best complete trial of a study, the earliest among equals; a pruned one has no final value."""
+    sign = -1 if study.direction == StudyDirection.MAXIMIZE else 1
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return min(complete, key=lambda trial: sign * (trial.value or 0.0), default=None)
 
 
 def url_of(given: str | None, folder: Path) -> str:

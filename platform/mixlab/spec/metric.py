@@ -6,7 +6,7 @@ A rule turns the values of all epochs into one number of the run. The name of th
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Protocol
 
 from mixlab.errors import BadInput
@@ -86,10 +86,9 @@ class Metric:
     @classmethod
     def like(cls, other: MetricLike) -> "Metric":
         """Return ``other``, an object with the same fields, as a ``Metric``; raise ``BadInput`` if it has no name."""
-        names = ("name", "unit", "digits", "higher_is_better", "rules", "label")
         if not hasattr(other, "name"):
             raise BadInput(f"a trainable's metrics must be of the type Metric, got {other!r}")
-        return cls(**{name: getattr(other, name) for name in names if hasattr(other, name)})
+        return cls(**{each.name: getattr(other, each.name) for each in fields(cls) if hasattr(other, each.name)})
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput
 from mixlab.tracking import artifacts, names
-from mixlab.tracking.experiment import history, location_of, log
+from mixlab.tracking.experiment import history, log, offer, open_experiment
 from mixlab.tracking.store import StoredRun, connect, search_runs
 from mixlab.uris import sqlite_file
 
@@ -67,8 +67,9 @@ def merge(source: MlflowClient, target: MlflowClient) -> dict[str, int]:
 
 
 def _merge_experiment(source: MlflowClient, target: MlflowClient, experiment: Experiment) -> int:
-    there = target.get_experiment_by_name(experiment.name)
-    to = there.experiment_id if there is not None else _new_experiment(target, experiment)
+    to = open_experiment(target, experiment.name)
+    own = {name: tag for name, tag in experiment.tags.items() if not name.startswith("mlflow.experiment.")}
+    offer(target, to, own)
     counterpart: dict[str, str] = {}  # from runs of the source to runs of the target
     added = 0
     for levels, identity in IDENTITY:
@@ -112,12 +113,6 @@ def _take_place(target: MlflowClient, old: str, new: str, experiment: str) -> No
 
 def _identity(run: StoredRun, tags: Sequence[str]) -> tuple[str, ...]:
     return tuple(run.tags.get(tag, "") for tag in tags)
-
-
-def _new_experiment(target: MlflowClient, experiment: Experiment) -> str:
-    tags = {name: value for name, value in experiment.tags.items() if not name.startswith("mlflow.experiment.")}
-    location = location_of(target, experiment.name)
-    return str(target.create_experiment(experiment.name, artifact_location=location, tags=tags))
 
 
 if __name__ == "__main__":
