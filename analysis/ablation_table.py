@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from analysis import command
-from analysis.records.published import Published, published_of_runs
+from analysis.records.published import published_of_runs
 from analysis.records.runs import Plan, load_plan, load_runs, metric_of
-from analysis.statistics.pairs import logged_metrics
+from analysis.statistics.pairs import require_logged
 from analysis.statistics.ratios import RATIO, ratio_names, with_ratios
 from analysis.statistics.tables import LevelTable, level_tables
 
@@ -40,21 +40,17 @@ def study_table(
     plan: Plan | None = None,
     *,
     metric: str | None = None,
-    published: Published | None = None,
     extra: Sequence[str] = (),
     ratios: Sequence[str] = (),
     power: bool = False,
     wide: bool = False,
 ) -> StudyTable:
-    """Read the runs of a study and compare its arms; write nothing.
+    """Read the runs of a study and compare its arms, next to the numbers that papers print for them; write nothing.
 
     Args:
         tracking_uri: where MLflow keeps its runs, e.g. ``sqlite:///mlflow.db``.
-        study: the name of the study.
         plan: the plan whose cells are wanted; by default the one used last.
         metric: another metric than the plan's.
-        published: the paper's values by (level of each factor ..., arm); by default those of ``published.csv`` that
-            the runs reproduce.
         extra: metrics to show besides, as means.
         ratios: metrics to show besides, as multiples of those of the arm that an arm is compared with.
         power: also say in the text how many seeds would show each difference.
@@ -67,15 +63,10 @@ def study_table(
 
     plan = plan if plan is not None else load_plan(tracking_uri, study)
     runs = load_runs(tracking_uri, study, plan)
-    if published is None:
-        declared = metric_of(plan, metric or plan["metric"])
-        published = published_of_runs(runs, plan["factors"], declared.name)
-    levels = level_tables(runs, plan, metric, published or None)
+    declared = metric_of(plan, metric or plan["metric"])
+    levels = level_tables(runs, plan, metric, published_of_runs(runs, plan["factors"], declared.name) or None)
     for name in (*extra, *ratios):
-        if name not in logged_metrics(runs):
-            raise ValueError(
-                f"no run that is done logged the metric {name!r}; logged: {', '.join(logged_metrics(runs))}"
-            )
+        require_logged(runs, name)
     printed = {name: published_of_runs(runs, plan["factors"], name + RATIO) for name in ratios}
     levels, extra = [with_ratios(level, printed) for level in levels], (*extra, *ratio_names(printed))
     return StudyTable(terminal_text(study, levels, extra, power=power, wide=wide), levels=levels, extra=extra)

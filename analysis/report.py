@@ -98,8 +98,6 @@ def write_report(
     """Write the page; return its file, and after it those of its figures.
 
     Args:
-        tracking_uri: where MLflow keeps its runs, e.g. ``sqlite:///mlflow.db``.
-        study: the name of the study.
         out: the file; its folder is created if missing.
         plan: the plan whose cells are wanted; by default the one used last.
         table: the tables of that plan, where they have been written already; their pictures are put into the page.

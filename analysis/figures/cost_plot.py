@@ -46,6 +46,6 @@ def plot_cost(study: str, levels: Sequence[LevelTable]) -> Figure | None:
     words = {"rule": capitalised(metric_rule(*levels)), "hardware": hardware if machines else ""}
     caption = CAPTION.format(**words, provenance=provenance_text(*levels))
     declared = levels[0].declared
-    shown = ", ".join(part for part in (declared.label or declared.name, declared.unit) if part)
+    shown = ", ".join(part for part in (declared.label, declared.unit) if part)
     labels = (f"training time of a run, {name}", shown)
     return panel_figure(study, levels, draw, size=PANEL, labels=labels, caption=caption)

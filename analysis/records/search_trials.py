@@ -72,7 +72,6 @@ def load_search(
     """Return the search as it stands.
 
     Args:
-        tracking_uri: where MLflow keeps its runs.
         search: its name, which is that of the MLflow experiment.
         storage: Optuna's storage; by default that of the plan, which lacks the password of a server's URL.
         plan_hash: the search to load where several share the name; by default the one that ran last.

@@ -80,3 +80,11 @@ def logged_metrics(runs: pd.DataFrame) -> list[str]:
     named = [str(name) for name in runs if str(name).startswith(METRIC)]
     numbers = named or [str(name) for name in runs.select_dtypes("number") if name not in NOT_METRICS]
     return [name.removeprefix(METRIC) for name in numbers if runs[name].notna().any()]
+
+
+def require_logged(runs: pd.DataFrame, metric: str) -> None:
+    """Raise ``ValueError`` if no run has a value of the metric."""
+    logged = logged_metrics(runs)
+    if metric not in logged:
+        known = ", ".join(logged) or "none"
+        raise ValueError(f"no run that is done logged the metric {metric!r}; logged: {known}")

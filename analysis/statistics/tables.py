@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from analysis.records.published import Published, compare_with_published
 from analysis.records.runs import FACTOR, Plan, begun, done, metric_of
-from analysis.statistics.pairs import aligned, logged_metrics, paired_differences, values_by_arm
+from analysis.statistics.pairs import aligned, paired_differences, require_logged, values_by_arm
 from analysis.statistics.sequential import family_wealth, wealth
 from analysis.statistics.significance import (
     ALPHA,
@@ -143,9 +143,7 @@ def level_tables(
     if done(runs).empty:
         counts = ", ".join(f"{count} {status}" for status, count in runs["status"].value_counts().items())
         raise ValueError(f"study {plan['study']!r} has no run that is done: {counts or 'nothing was planned'}")
-    if name not in logged_metrics(runs):
-        known = ", ".join(logged_metrics(runs)) or "none"
-        raise ValueError(f"no run that is done logged the metric {name!r}; logged: {known}")
+    require_logged(runs, name)
     runs = runs.sort_values("arm", key=lambda arms: arms.map(plan["arms"].index), kind="stable")
     sequential, columns = plan.get("sequential") or {}, [FACTOR + factor for factor in factors]
     if sequential:

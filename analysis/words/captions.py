@@ -25,14 +25,14 @@ def metric_text(declared: Metric, name: str, epochs: Iterable[int]) -> str:
     """
     rule, lengths = rule_of(declared, name), sorted(set(epochs), reverse=True)
     said = [rules.words(rule, count) for count in lengths] or [rules.words(rule)] if rule else []
-    parts = [declared.label or declared.name, declared.unit, " or ".join(dict.fromkeys(said))]
+    parts = [declared.label, declared.unit, " or ".join(dict.fromkeys(said))]
     lower = " (lower is better)" if declared.higher_is_better is False else ""
     return ", ".join(part for part in parts if part) + lower
 
 
 def unit(declared: Metric) -> str:
-    """Return the unit of a gain: percentage points for a metric in percent, else the metric's own unit, or its name."""
-    return "percentage points" if declared.unit == "%" else declared.unit or declared.label or declared.name
+    """Return the unit of a gain: percentage points for a metric in percent, else its own unit, or its label."""
+    return "percentage points" if declared.unit == "%" else declared.unit or declared.label
 
 
 def provenance_text(*levels: LevelTable) -> str:

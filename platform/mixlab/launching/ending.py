@@ -66,17 +66,13 @@ def noticed(console: Console, storage: str) -> Iterator[Ending]:
         say(console, f"{text}, and mixlab.log says more", style="red")
 
 
-def write_out(
-    tracker: Tracker, ending: Ending, record: str, tracking_uri: str, console: Console, complete: bool = True
-) -> bool:
+def write_out(tracker: Tracker, ending: Ending, record: str, console: Console, complete: bool = True) -> bool:
     """Wait until MLflow has everything, and say what it refused; what it does not take is given up.
 
     Args:
-        tracker: the tracker, which receives nothing more meanwhile.
+        tracker: receives nothing more meanwhile.
         ending: the end of the work.
         record: a clause that says where the records are that MLflow may lack.
-        tracking_uri: the URI of MLflow.
-        console: where to say it.
         complete: whether the tracker has received everything; it has not if MLflow did not answer an earlier request.
 
     Returns:
@@ -91,7 +87,7 @@ def write_out(
         full = not ending.lost and tracker.end_without_room()
         what = "has no room" if full else "does not answer"
         kept = f"Nothing is lost: {record}, and the same command writes it{reason}."
-        text = f"MLflow at {shown(tracking_uri)} {what}. {kept}"
+        text = f"MLflow at {shown(tracker.client.tracking_uri)} {what}. {kept}"
         say(console, text, style="red")
         tracker.writer.abandon()  # in a notebook it would write on, into the runs of the next launch
     return written and not refused

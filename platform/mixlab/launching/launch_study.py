@@ -65,7 +65,7 @@ def _report(study: Study, plan: Mapping[str, Any], start: Start, out: Path, trac
     tracker.describe(made.summary[0], made.summary[1])
     for cell, summary in made.arm_summaries.items():
         tracker.describe(summary[0], summary[1], cell)
-    whole = write_out(tracker, Ending(), f"the tables are in {out}", options.tracking_uri, console)
+    whole = write_out(tracker, Ending(), f"the tables are in {out}", console)
     print(made.text)
     files = ", ".join(file.name for file in made.files)
     say(console, f"\nTable and plots, in {out}: {files}")

@@ -59,7 +59,7 @@ def run_phase(phase: Phase, start: Start, outlook: Any = None) -> Finished:
     statuses = {cell: MLFLOW_WORDS[phase.state(cell)] for cell in phase.tracked.cells}
     whole = "KILLED" if end.early or "KILLED" in statuses.values() else "FINISHED"
     tracker.close("FAILED" if "FAILED" in statuses.values() and not end.early else whole, statuses)
-    written = ending.write_out(tracker, end, phase.record, options.tracking_uri, console, complete)
+    written = ending.write_out(tracker, end, phase.record, console, complete)
     if written:
         start.storage.forget(phase.forgettable() if not end.early or phase.keeps_files else set(), start.launch)
     return Finished(end.code(console) if end.early else int(not written), end.early, tracker, session)
