@@ -23,7 +23,7 @@ from mixlab.spec.search import Search
 from mixlab.spec.study import Study
 from mixlab.spec.trial import Trial
 from mixlab.tracking.mirrors import MIRRORS
-from mixlab.uris import sqlite_file
+from mixlab.uris import require_uri, sqlite_file
 
 REPORT = "analysis.report"
 KEYS = ("dataset", "epochs", "train_images", "deterministic")  # those that have an option of their own
@@ -84,8 +84,6 @@ def run(
     made_by = _maker_of(report, spec)
     # Ray, MLflow and Optuna take seconds to import, so they wait until the input has been found good.
     if options.check_only:
-        from mixlab.tracking.store import require_uri
-
         require_uri(options.tracking_uri)
         require_sensible(options)
         say(console, f"{spec.name} can be started with these options")

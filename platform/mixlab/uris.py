@@ -3,7 +3,9 @@
 import os
 import re
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
+
+from mixlab.errors import BadInput
 
 PASSWORD = re.compile(r"(://[^:/@\s]*):\S*@")  # up to the last @, because a password may contain one that nobody quoted
 SECRET = re.compile(r"([?&]\w*(?:secret|password|token|signature)\w*=)[^&\s]*", re.IGNORECASE)
@@ -26,3 +28,23 @@ def sqlite_file(uri: str) -> Path | None:
     """
     name = unquote(uri.removeprefix("sqlite:///").partition("?")[0])
     return Path(name) if name and uri.startswith("sqlite:///") else None
+
+
+def require_uri(uri: str, option: str = "--tracking-uri") -> None:
+    """Raise ``BadInput`` for a URI that names no store; MLflow would take an empty one for a file of its own."""
+    file = sqlite_file(uri)
+    if file is None and uri.startswith("sqlite:"):
+        raise BadInput(f"{option} {uri!r} names no file; give sqlite:///FILE")
+    if file is not None and os.path.isdir(file):
+        raise BadInput(f"{option} {uri!r} names a folder; give sqlite:///FILE, such as sqlite:///{file}/mlflow.db")
+    if file is not None and os.access(file, os.R_OK, effective_ids=True):
+        with file.open("rb") as content:
+            if content.read(16) not in (b"", b"SQLite format 3\0"):  # which MLflow asks again and again for minutes
+                raise BadInput(f"{option} {uri!r} names a file that is not a database; give that of MLflow")
+    if "://" not in uri and uri != "databricks":
+        hint = f"did you mean sqlite:///{uri}?" if uri.endswith(".db") else "give sqlite:///FILE, or a server's http://"
+        raise BadInput(f"{option} {uri!r} is no URI; {hint}")
+    if uri.startswith("file:"):
+        raise BadInput(f"{option} {uri!r} is a folder, which MLflow writes no more; give sqlite:///FILE")
+    if uri.startswith(("http://", "https://")) and not urlsplit(uri).hostname:
+        raise BadInput(f"{option} {uri!r} names no host; give http://HOST:PORT")

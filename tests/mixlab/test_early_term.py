@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mixlab.slurm import main
+from tests.mixlab.test_slurm_script import TINY
 from tests.servers.program import Program
 from tests.study_folder import toy_folder
 from tests.waiting import wait_for
@@ -26,7 +27,8 @@ def test_a_job_that_is_stopped_while_it_waits_for_ray_is_requeued(tmp_path: Path
     for name, content in PROGRAMS.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{content}\n")
         (tmp_path / name).chmod(0o755)
-    assert main(["--nodes", "2", "--out", str(tmp_path / "job"), "ablation_cifar100"]) == 0
+    (tmp_path / "tiny.py").write_text(TINY)
+    assert main(["--nodes", "2", "--out", str(tmp_path / "job"), str(tmp_path / "tiny.py")]) == 0
     own = {"MIXLAB_BIN": str(tmp_path), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     slurm = {"SLURM_JOB_ID": JOB, "SLURM_JOB_NUM_NODES": "2"}
     with Program(["bash", "job"], tmp_path, environment={**os.environ, **own, **slurm}) as job:

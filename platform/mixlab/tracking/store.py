@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 import filelock
 from mlflow.exceptions import MlflowException
@@ -20,7 +19,7 @@ from mlflow.tracking import MlflowClient
 from mixlab.errors import BadInput, root_cause
 from mixlab.tracking import names
 from mixlab.tracking.mlflow_private import database_of, make_database
-from mixlab.uris import existing_part, shown, sqlite_file
+from mixlab.uris import existing_part, require_uri, shown, sqlite_file
 
 ANSWER_SECONDS = 20.0
 FILE_SECONDS = 120.0  # for an SQLite file, which takes seconds to create, and waits for whoever creates it
@@ -88,26 +87,6 @@ def connect(tracking_uri: str, *, make: bool = True, option: str = "--tracking-u
             f"no MLflow store answers at {option} {shown(tracking_uri)!r} ({shown(failure[0])}); give {valid}"
         )
     return client[0]
-
-
-def require_uri(uri: str, option: str = "--tracking-uri") -> None:
-    """Raise ``BadInput`` for a URI that names no store; MLflow would take an empty one for a file of its own."""
-    file = sqlite_file(uri)
-    if file is None and uri.startswith("sqlite:"):
-        raise BadInput(f"{option} {uri!r} names no file; give sqlite:///FILE")
-    if file is not None and os.path.isdir(file):
-        raise BadInput(f"{option} {uri!r} names a folder; give sqlite:///FILE, such as sqlite:///{file}/mlflow.db")
-    if file is not None and os.access(file, os.R_OK, effective_ids=True):
-        with file.open("rb") as content:
-            if content.read(16) not in (b"", b"SQLite format 3\0"):  # which MLflow asks again and again for minutes
-                raise BadInput(f"{option} {uri!r} names a file that is not a database; give that of MLflow")
-    if "://" not in uri and uri != "databricks":
-        hint = f"did you mean sqlite:///{uri}?" if uri.endswith(".db") else "give sqlite:///FILE, or a server's http://"
-        raise BadInput(f"{option} {uri!r} is no URI; {hint}")
-    if uri.startswith("file:"):
-        raise BadInput(f"{option} {uri!r} is a folder, which MLflow writes no more; give sqlite:///FILE")
-    if uri.startswith(("http://", "https://")) and not urlsplit(uri).hostname:
-        raise BadInput(f"{option} {uri!r} names no host; give http://HOST:PORT")
 
 
 def _require_writable(file: Path, option: str) -> None:
