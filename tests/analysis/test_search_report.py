@@ -21,7 +21,10 @@ from tests.mixlab.spec.test_search import SEARCH, TRAIN
 
 @pytest.fixture(autouse=True)
 def small_forests(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Say little of the parameters, and soon: what is known of them is tested with ``search_findings``."""
+    """Say little of the parameters, and soon: what is known of them is tested with ``search_findings``.
+
+    Nothing is said of fewer than ten trials, for which no forest has to grow at all.
+    """
     monkeypatch.setattr("analysis.statistics.search_findings.RESAMPLES", 1)  # each fits a forest
 
 
@@ -70,22 +73,22 @@ def judged(tracked: Any) -> SearchReport:
 
 
 def test_winner_and_confirmation_stand_side_by_side_and_censored_trials_never_win(searched) -> None:
-    some = [trial(p, peaked(p)) for p in points(12, 0)]
+    some = [trial(p, peaked(p)) for p in points(8, 0)]
     best = max(some, key=lambda t: t.value or 0)
     some.append(trial({"zeta": 0.3, "alpha": 0.3}, 99.0, TrialState.PRUNED))
     some.append(trial({"zeta": 1.9, "alpha": 0.3}, None, TrialState.FAIL))
     confirmed = {(arm, seed): 70.0 + seed for arm in ARMS for seed in range(3)}
-    found = judged(searched({"cutmix": some, "mixup": [trial(p, peaked(p)) for p in points(12, 1)]}, confirmed))
+    found = judged(searched({"cutmix": some, "mixup": [trial(p, peaked(p)) for p in points(8, 1)]}, confirmed))
     row = found.winners.set_index("arm").loc["cutmix"]
     assert row["zeta"] == f"{best.params['zeta']:.4g}"
     assert row["val_top1 in the search"] == f"{best.value:.4g}"
     assert row["test_top1_median10 on fresh seeds"] == "71.00 ± 1.00 (n = 3)"
-    assert [row[name] for name in ("complete", "pruned", "failed", "unfinished")] == ["12", "1", "1", "0"]
+    assert [row[name] for name in ("complete", "pruned", "failed", "unfinished")] == ["8", "1", "1", "0"]
 
 
 def test_arms_that_are_the_same_are_not_told_apart_and_the_budget_is_blamed(searched) -> None:
     rng = np.random.default_rng(0)
-    trials = {arm: [trial(p, 60 + rng.normal()) for p in points(12, place)] for place, arm in enumerate(ARMS)}
+    trials = {arm: [trial(p, 60 + rng.normal()) for p in points(8, place)] for place, arm in enumerate(ARMS)}
     confirmed = {(arm, seed): 70 + float(rng.normal()) for arm in ARMS for seed in range(3)}
     found = judged(searched(trials, confirmed))
     assert found.claims == []
@@ -118,7 +121,7 @@ def test_the_page_is_whole_whatever_there_is(searched, tmp_path: Path, complete:
 
 
 def test_the_command(searched, painted, tmp_path, capsys) -> None:
-    tracked = searched({"cutmix": [trial(p, peaked(p)) for p in points(12, 0)]})
+    tracked = searched({"cutmix": [trial(p, peaked(p)) for p in points(8, 0)]})
     out = tmp_path / "s.html"
     assert main(["search_toy", "--tracking-uri", tracked.uri, "--out", str(out)]) == 0
     assert out.stat().st_size > 10_000

@@ -186,11 +186,6 @@ def test_a_gain_may_be_over_an_arm_of_its_own():
         ablation_table(runs, "top1", "plain", {"+ b": "+ z"})
 
 
-def test_the_metric_may_stand_in_a_namespace():
-    runs = runs_of({"plain": [70, 72], "+ a": [71, 74]}).rename(columns={"top1": "metric.top1"})
-    assert ablation_table(runs, "top1", "plain").loc["+ a", "gain"] == 1.5
-
-
 @pytest.fixture
 def two_tables(make_plan, planned_runs):
     """Return a plan of 2 tables, 2 arms, 8 seeds, and its runs: "real" gains about 1 in the second table only."""

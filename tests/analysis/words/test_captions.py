@@ -72,22 +72,16 @@ def test_provenance(level_of):
     )
 
 
-def test_a_part_of_the_data_is_told(level_of):
-    def part(runs):
-        return runs.assign(**{"config.train_images": "300", "config.test_images": "None"})
-
-    assert "cifar10, only 300 train images, resnet20" in provenance_text(level_of(full(), change=part))
-
-
-def test_other_images_of_the_retraining_are_named(level_of):
-    def retrained(runs):
-        return runs.assign(**{"config.retrain.dataset": "imagenet"})
-
-    assert "cifar10, then imagenet, resnet20" in provenance_text(level_of(full(), change=retrained))
-
-
-def test_an_even_complete_study_needs_no_notes(level_of):
-    assert notes(level_of(full())) == []
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"train_images": "300", "test_images": "None"}, "cifar10, only 300 train images, resnet20"),
+        ({"retrain.dataset": "imagenet"}, "cifar10, then imagenet, resnet20"),
+    ],
+)
+def test_a_part_of_the_data_and_other_images_of_the_retraining_are_told(level_of, settings, told):
+    columns = {f"config.{name}": value for name, value in settings.items()}
+    assert told in provenance_text(level_of(full(), change=lambda runs: runs.assign(**columns)))
 
 
 def test_unequal_n_and_missing_cells_are_told(level_of):
@@ -240,8 +234,3 @@ def test_power_plan_of_every_arm(level_of):
     assert plan.loc["+ lam", "sd"] == pytest.approx(0.1)
     assert plan.loc["+ lam", "answer"] == "6"
     assert re.search(r"80% power over 4 comparisons.*\+ lam: 6, \+ l_s: 6", power_text(level))
-
-
-def test_power_plan_of_an_arm_with_one_seed(level_of):
-    level = level_of({("baseline", 0): 70.0, ("+ lam", 0): 71.0})
-    assert power_table(level).loc["+ lam", "answer"] == "2 to know its spread"

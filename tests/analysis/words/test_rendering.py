@@ -83,11 +83,13 @@ def test_cells_by_hand(study):
     assert cells(study()[1]).iloc[2].tolist()[1:3] == ["0 (3 pending)", "pending"]
 
 
-def test_one_seed_shows_a_dash_for_its_spread(make_plan, planned_runs):
+def test_one_seed_shows_a_dash_for_its_spread_and_plans_nothing(make_plan, planned_runs):
     plan = make_plan(arms=("baseline", "+ lam"), seeds=1, factors={})
     (level,) = level_tables(planned_runs(plan, {("baseline", 0): 70.0, ("+ lam", 0): 71.0}), plan)
     assert cells(level).iloc[1].tolist()[2:5] == ["71.00 ± –", "+1.00", "–"]
     assert "1 seed cannot reach p < 0.05" in terminal_text("tiny", [level])
+    assert "power" not in terminal_text("tiny", [level])
+    assert power_cells(level).iloc[0].tolist() == ["+ lam", "1", "+1.00", "–", "–", "2 to know its spread"]
 
 
 def test_terminal_text_prints_what_all_tables_share_once(study):
@@ -129,13 +131,6 @@ def test_latex_compiles_it(study, arms, tmp_path):
     found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert found.returncode == 0, found.stdout
     assert len(list(tmp_path.glob("*.pdf"))) == 1
-
-
-def test_with_one_seed_there_is_nothing_to_plan_from(make_plan, planned_runs):
-    plan = make_plan(arms=("baseline", "+ lam"), seeds=1, factors={})
-    (level,) = level_tables(planned_runs(plan, {("baseline", 0): 70.0, ("+ lam", 0): 71.0}), plan)
-    assert "power" not in terminal_text("tiny", [level])
-    assert power_cells(level).iloc[0].tolist() == ["+ lam", "1", "+1.00", "–", "–", "2 to know its spread"]
 
 
 def test_power_is_shown_on_request(study):
