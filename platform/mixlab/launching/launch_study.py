@@ -62,9 +62,9 @@ def _report(study: Study, plan: Mapping[str, Any], start: Start, out: Path, trac
         say(console, f"no table: {first_line(error)}", style="red")
         return Result(1, plan=plan)
     tracker.attach([*made.files, made.page])
-    tracker.describe(made.summary[0], made.summary[1])
-    for cell, summary in made.arm_summaries.items():
-        tracker.describe(summary[0], summary[1], cell)
+    tracker.describe(*made.summary)
+    for cell, (numbers, text) in made.arm_summaries.items():
+        tracker.describe(numbers, text, cell)
     whole = write_out(tracker, Ending(), f"the tables are in {out}", console)
     print(made.text)
     files = ", ".join(file.name for file in made.files)

@@ -7,7 +7,7 @@ from mixlab.launching.start import results_folder
 from mixlab.messages import say
 from mixlab.options import Options
 from mixlab.search.states import begun
-from mixlab.search.trial_store import absolute, url_of
+from mixlab.search.trial_store import url_of
 from mixlab.spec import space
 from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.search import Search
@@ -16,7 +16,7 @@ from mixlab.spec.state import State
 
 def left_of_search(search: Search, train: CompleteTrainable, options: Options, console: Console) -> list[Left]:
     """Return the trials that are left to propose, each at the same corner of the space, and print their number."""
-    url = absolute(url_of(options.optuna_storage, results_folder(options.storage, search.name, make=False)))
+    url = url_of(options.optuna_storage, results_folder(options.storage, search.name, make=False))
     left = []
     seeds = len(search.search_seeds)
     for cell in search.study.cells():

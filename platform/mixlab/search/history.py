@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from mixlab.search import optuna_private
 from mixlab.search.drivers import Drivers
 from mixlab.search.samplers import build_pruner, build_sampler
-from mixlab.search.states import OUTCOMES, STATES, states_of
+from mixlab.search.states import OUTCOMES, STATES
 from mixlab.search.trial_store import TrialStore, best_of
 from mixlab.spec import space as ranges
 from mixlab.spec.complete import CompleteTrainable
@@ -122,10 +122,6 @@ class History:
     def of(self, trial: SearchTrial) -> FrozenTrial:
         """Return a trial as Optuna holds it."""
         return self.trials(trial.cell)[trial.number]
-
-    def states(self, cell: str) -> list[State]:
-        """Return the state of every trial of an arm that was ever begun, by number."""
-        return states_of(self.arms[cell])
 
     def trials(self, cell: str) -> list[FrozenTrial]:
         """Return every trial of an arm that was ever begun, by number."""
