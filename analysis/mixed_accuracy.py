@@ -48,9 +48,9 @@ def measure(network: Network, source: BatchSource, config: Config, protocol: Map
         for images, labels in batches(source, config):
             rng = Generator(images.device).manual_seed(draw) if rng is None else rng
             mixed = mix(images, labels, rng)
-            right = recognised(classify(network, mixed.images, mixed.depth), labels[mixed.sources])
+            counts, first, both = recognised(classify(network, mixed.images, mixed.depth), labels[mixed.sources])
             index = (mixed.weights[:, 0] * BINS).long().clamp(0, BINS - 1)
-            for row, values in zip(sums, (right[0], right[0] * right[1], right[0] * right[2]), strict=True):
+            for row, values in zip(sums, (counts, counts * first, counts * both), strict=True):
                 row.index_add_(0, index.cpu(), values.double().cpu())
     seen = sums[0] > 0
     lam = (torch.arange(BINS) + 0.5) / BINS
