@@ -114,6 +114,14 @@ class Classification:
         if settings.pretrained != "none":
             prepare_pretrained(settings.backbone, settings.pretrained, data_root)
 
+    def lacking(self, settings: Config | Mapping[str, Any], data_root: Path) -> list[str]:
+        """Return a sentence for each folder of images or file of weights that is missing; fetch nothing."""
+        from trainables.backbones.pretrained import lacking_weights
+        from trainables.datasets.opening import lacking
+
+        settings = parsed(settings)
+        return [*lacking(settings, data_root), *lacking_weights(settings.backbone, settings.pretrained, data_root)]
+
     def objectives(self, config: Mapping[str, Any]) -> list[str]:
         """Return the metrics of every epoch that a search may optimise; those of the test set are not among them."""
         return ["train_loss", *(("val_top1", "val_loss") if parse(config).validation else ())]

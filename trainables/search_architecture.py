@@ -112,6 +112,13 @@ class ArchitectureSearch:
         if settings.known_genotype is None:
             prepare(settings, data_root)
 
+    def lacking(self, settings: SearchConfig, data_root: Path) -> list[str]:
+        """Return a sentence for each folder of images that is missing; fetch nothing."""
+        from trainables.datasets.opening import lacking
+
+        searched = lacking(settings, data_root) if settings.known_genotype is None else []
+        return list(dict.fromkeys([*searched, *lacking(settings.retrained, data_root)]))
+
     def estimate_seconds(self, settings: SearchConfig) -> float:
         """Return roughly how long a run takes on this machine, from a few timed steps on noise."""
         from trainables.darts import search_cost

@@ -66,6 +66,9 @@ class Reader:
     def __call__(self, settings, seed, report, *, resume_from=None, data_root=Path("data")):
         raise AssertionError("trained")
 
+    def lacking(self, settings, data_root):
+        return [] if (data_root / settings["data"]).exists() else [f"{settings['data']} is missing"]
+
     def prepare(self, settings, data_root):
         (data_root / settings["data"]).touch(exist_ok=False)
 
@@ -84,6 +87,25 @@ def test_what_a_study_reads_is_fetched_once_and_nothing_is_trained(
     assert ended.value.code == 0
     assert {path.name for path in (tmp_path / "data").iterdir()} == {"a", "b"}
     assert capsys.readouterr().out == f"All that reading reads is in {tmp_path / 'data'}\n"
+
+
+@pytest.mark.parametrize(
+    ("there", "line"), [("", "a is missing; b is missing"), ("b", "a is missing"), ("ab", "found in {data}")]
+)
+def test_a_dry_run_says_which_data_are_missing(
+    there: str, line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "reading.py").write_text(TRAINABLE)
+    data = tmp_path / "data"
+    data.mkdir()
+    for name in there:
+        (data / name).touch()
+    where = ("--data-root", str(data), "--tracking-uri", f"sqlite:///{tmp_path}/none.db", "--storage", str(tmp_path))
+    with pytest.raises(SystemExit) as ended:
+        main(["run", str(tmp_path / "reading.py"), "--dry-run", *where])
+    assert ended.value.code == 0
+    assert f"\nData: {line.format(data=data)}\n" in capsys.readouterr().out
+    assert {path.name for path in data.iterdir()} == set(there)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ torchvision's address. The name ends in the first digits of the file's SHA-256, 
 found, ``timm_weights`` says.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -69,8 +70,7 @@ def prepare_pretrained(backbone: str, pretrained: Pretrained, data_root: Path) -
     require_pretrained(backbone, pretrained)
     if pretrained == timm_weights.WEIGHTS:
         return timm_weights.prepare_weights(backbone, data_root)
-    url = PRETRAINED[backbone][pretrained].url
-    path = data_root / "torchvision" / url.rpartition("/")[2]
+    url, path = PRETRAINED[backbone][pretrained].url, _file_of(backbone, pretrained, data_root)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -85,6 +85,14 @@ def prepare_pretrained(backbone: str, pretrained: Pretrained, data_root: Path) -
     if not found.startswith(_hash_prefix(path)):
         raise DataError(f"{path} is not what its name says: its SHA-256 begins with {found[:8]}")
     return path
+
+
+def lacking_weights(backbone: str, pretrained: Pretrained, data_root: Path) -> list[str]:
+    """Return a sentence if weights are wanted whose file is missing."""
+    if pretrained == "none":
+        return []
+    path = _file_of(backbone, pretrained, data_root)
+    return [] if os.path.isfile(path) else [f"{path} is missing and will be fetched"]
 
 
 def load_pretrained(backbone: str, pretrained: Pretrained, data_root: Path) -> Weights | None:
@@ -102,6 +110,12 @@ def load_classifier(backbone: str, pretrained: Pretrained, data_root: Path) -> d
     weights = load_pretrained(backbone, pretrained, data_root)
     assert weights is not None
     return dict(zip(("weight", "bias"), list(weights.values())[-2:], strict=True))  # a state_dict is in order
+
+
+def _file_of(backbone: str, pretrained: Pretrained, data_root: Path) -> Path:
+    if pretrained == timm_weights.WEIGHTS:
+        return timm_weights.file_of(backbone, data_root)
+    return data_root / "torchvision" / PRETRAINED[backbone][pretrained].url.rpartition("/")[2]
 
 
 def _hash_prefix(path: Path) -> str:

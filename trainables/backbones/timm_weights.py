@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -29,22 +30,31 @@ def require_weights(backbone: str) -> None:
 def prepare_weights(backbone: str, data_root: Path) -> Path:
     """Return the file of the weights, ``<data root>/timm/NAME/model.safetensors``, fetched if it is not there."""
     from huggingface_hub import hf_hub_download
-    from timm.models import get_pretrained_cfg
 
-    name = backbone.removeprefix(PREFIX)
-    known = get_pretrained_cfg(name)
-    assert known is not None, backbone
-    tagged = f"{known.architecture}.{known.tag}" if known.tag else str(known.architecture)
-    file = data_root / FOLDER / tagged / FILE
+    file = file_of(backbone, data_root)
     if not file.exists():
         try:
-            hf_hub_download(known.hf_hub_id, FILE, local_dir=file.parent)
+            hf_hub_download(_known(backbone).hf_hub_id, FILE, local_dir=file.parent)
         except Exception as error:
             reason = first_line(error)
             raise DataError(
                 f"the weights of {backbone} are not at {file} and cannot be fetched from Hugging Face: {reason}"
             ) from None
     return file
+
+
+def file_of(backbone: str, data_root: Path) -> Path:
+    """Return the file in which the weights are, or will be."""
+    known = _known(backbone)
+    return data_root / FOLDER / (f"{known.architecture}.{known.tag}" if known.tag else str(known.architecture)) / FILE
+
+
+def _known(backbone: str) -> Any:
+    from timm.models import get_pretrained_cfg
+
+    known = get_pretrained_cfg(backbone.removeprefix(PREFIX))
+    assert known is not None, backbone
+    return known
 
 
 def load_weights(backbone: str, data_root: Path) -> Mapping[str, Tensor]:

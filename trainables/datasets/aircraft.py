@@ -45,6 +45,7 @@ def _labelled(table: Path, variants: Mapping[str, int]) -> Iterator[tuple[str, i
 AIRCRAFT = photographs(
     name="aircraft",
     title="FGVC-Aircraft",
+    folder=ARCHIVE_FOLDER,
     num_classes=100,
     num_train=6_667,
     num_test=3_333,

@@ -164,4 +164,6 @@ CIFAR10 = Dataset(
     std=(0.2023, 0.1994, 0.2010),
     prepare=prepare,
     load=load,
+    folder="cifar-10-batches-bin",
+    fetched=True,
 )

@@ -68,4 +68,4 @@ def _split(root: Path, path: str, md5: Mapping[str, str]) -> Split:
     )
 
 
-CIFAR100 = replace(CIFAR10, name="cifar100", num_classes=100, prepare=prepare, load=load)
+CIFAR100 = replace(CIFAR10, name="cifar100", num_classes=100, prepare=prepare, load=load, folder="cifar-100-python")

@@ -54,6 +54,7 @@ def boxes(root: Path) -> dict[str, tuple[float, float, float, float]]:
 CUB200 = photographs(
     name="cub200",
     title="CUB-200-2011",
+    folder=FOLDER,
     num_classes=200,
     num_train=5_994,
     num_test=5_794,

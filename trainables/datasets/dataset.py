@@ -72,6 +72,8 @@ class Dataset:
     std: tuple[float, ...]
     prepare: Callable[[Path], object]  # fetch and verify; returns at once when all is there; DataError if that fails
     load: Callable[[Path], Splits]  # read verified files; DataError when they are missing or broken
+    folder: str = ""  # where its files are, below the argument of ``prepare``
+    fetched: bool = False  # whether ``prepare`` can fetch them
     in_folder: bool = False  # a study names its folder in the data root (``folder``) and its number of classes
     crop_ratio: float = 1.0  # the side of the test's centre crop, as a share of the shorter side it is cut from
     boxes: Callable[[Path], Boxes] | None = None  # read the boxes around the objects of its images

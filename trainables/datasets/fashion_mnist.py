@@ -100,4 +100,6 @@ FASHION_MNIST = Dataset(
     std=(0.3530,),
     prepare=prepare,
     load=load,
+    folder=FOLDER,
+    fetched=True,
 )

@@ -61,6 +61,7 @@ def flat_validation(folder: Path, classes: list[str]) -> FileList:
 IMAGENET = photographs(
     name="imagenet",
     title="ImageNet",
+    folder=FOLDER,
     num_classes=NUM_CLASSES,
     num_train=1_281_167,
     num_test=50_000,

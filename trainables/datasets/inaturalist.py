@@ -49,6 +49,7 @@ def _edition(year: int, *, num_classes: int, num_train: int, num_test: int, imag
     return photographs(
         name=f"inat{year}",
         title=f"iNaturalist {year}",
+        folder=f"inat{year}",
         num_classes=num_classes,
         num_train=num_train,
         num_test=num_test,

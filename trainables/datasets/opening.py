@@ -1,5 +1,6 @@
 """Opens the data of a configuration: the sources of training, validation and test batches."""
 
+import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -62,6 +63,15 @@ def prepare(config: DataConfig, data_root: Path) -> None:
     if config.subset.scores is not None:
         labels = images_of(config, data_root).train.labels
         chosen(config.subset, labels[: config.train_images])
+
+
+def lacking(config: DataConfig, data_root: Path) -> list[str]:
+    """Return a sentence if the folder of the data set is missing; whether it is complete, ``prepare`` finds out."""
+    dataset = DATASETS[config.dataset]
+    folder = folder_of(config, data_root) / dataset.folder
+    if os.path.isdir(folder):
+        return []
+    return [f"{folder} is missing and {'will be fetched' if dataset.fetched else 'has to be put there'}"]
 
 
 def open_dataset(

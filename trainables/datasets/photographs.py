@@ -16,6 +16,7 @@ def photographs(
     *,
     name: str,
     title: str,
+    folder: str,
     num_classes: int,
     num_train: int,
     num_test: int,
@@ -26,9 +27,9 @@ def photographs(
 ) -> Dataset:
     """Return a data set of photographs that is tested on the centre of the image, 224 of 256 pixels.
 
-    ``name`` is its name in ``DATASETS``, ``title`` its name for people, and ``files`` lists both splits. ``remedy``
-    says how to complete it by hand, with ``{root}`` for the data root; ``fetch`` downloads the missing part, if that is
-    allowed, and ``boxes`` reads those around the objects.
+    ``name`` is its name in ``DATASETS``, ``title`` its name for people, ``folder`` its folder in the data root, and
+    ``files`` lists both splits. ``remedy`` says how to complete it by hand, with ``{root}`` for the data root;
+    ``fetch`` downloads the missing part, if that is allowed, and ``boxes`` reads those around the objects.
     """
     load = partial(load_whole, files=files, num_classes=num_classes, num_train=num_train, num_test=num_test)
     return Dataset(
@@ -42,6 +43,8 @@ def photographs(
         crop_ratio=0.875,
         prepare=partial(require_complete, load=load, title=title, remedy=remedy, fetch=fetch),
         load=load,
+        folder=folder,
+        fetched=fetch is not None,
         boxes=boxes,
     )
 

@@ -24,6 +24,7 @@ def files(root: Path, num_classes: int) -> list[FileList]:
 PLACES205 = photographs(
     name="places205",
     title="Places205",
+    folder="places205",
     num_classes=205,
     num_train=2_448_873,
     num_test=20_500,

@@ -53,6 +53,7 @@ def files(root: Path, num_classes: int) -> list[FileList]:
 PLACES365 = photographs(
     name="places365",
     title="Places365",
+    folder=FOLDER,
     num_classes=365,
     num_train=1_803_460,
     num_test=36_500,

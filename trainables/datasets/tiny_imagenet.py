@@ -72,4 +72,5 @@ TINY_IMAGENET = Dataset(
         remedy="unpack the official tiny-imagenet-200.zip to {root}",
     ),
     load=load,
+    folder=FOLDER,
 )

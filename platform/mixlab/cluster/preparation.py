@@ -1,6 +1,6 @@
 """Fetches the data sets and weights that trials need to every machine where they will run, before any trial starts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from mixlab.spec.trial import Trial
 
 def prepare(train: CompleteTrainable, trials: Sequence[Trial], data_root: Path) -> None:
     """Fetch each data set and each network's weights to this machine; raise ``BadInput`` if that is impossible."""
-    fault = _fault(train, _different(train, trials), data_root)
+    fault = _fault(train, train.to_prepare(trials), data_root)
     if fault:
         raise BadInput(fault)
 
@@ -35,7 +35,7 @@ def prepare_nodes(train: CompleteTrainable, trials: Sequence[Trial], data_root: 
     kind = "GPU" if gpus else "CPU"
     working = [node for node, found in nodes.items() if found["Resources"].get(kind, 0) > 0]
     faults = []
-    answers = {node: call_on(node, _fault, train, _different(train, trials), data_root) for node in working}
+    answers = {node: call_on(node, _fault, train, train.to_prepare(trials), data_root) for node in working}
     for node, answer in answers.items():
         try:
             fault = head.while_there(partial(ray.get, answer))
@@ -59,9 +59,3 @@ def _fault(train: CompleteTrainable, settings: Sequence[Any], data_root: Path) -
     except train.final + (ValueError, OSError) as error:  # noqa: RUF005
         return first_line(error)
     return ""
-
-
-def _different(train: CompleteTrainable, trials: Sequence[Trial]) -> list[Any]:
-    """Return one setting for each group of trials that need the same."""
-    found: Mapping[Any, Any] = {tuple(str(t.config.get(key)) for key in train.prepared): t.settings for t in trials}
-    return list(found.values())

@@ -1,6 +1,7 @@
 """Prints what a start of the command would do: the state of every trial, the remaining cost, possible conclusions."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -52,6 +53,8 @@ def print_plan(
         study = spec
     plan = study_plan(study, trials, options.preset, train)
     outlook = print_outlook(plan, report, console)
+    if left and options.address == "local":  # each node of a cluster has a data root of its own
+        _print_data(left, train, options, console)
     if left:
         print_cost(left, train, options, console)
     return Result(0, plan=plan, outlook=outlook)
@@ -87,6 +90,15 @@ def _left_of_study(
             latest = saved[trial.key].epochs[-1] if trial.key in saved else None
             left.append(Left(trial, 1 - latest.number / latest.of if latest else 1.0))
     return left
+
+
+def _print_data(left: Sequence[Left], train: CompleteTrainable, options: Options, console: Console) -> None:
+    """Print what the trials that are left read and is not there, if the trainable says."""
+    found = [train.lacking(each, Path(options.data_root)) for each in train.to_prepare(each.trial for each in left)]
+    if None in found:
+        return
+    lacking = dict.fromkeys(sentence for sentences in found for sentence in sentences or ())
+    say(console, f"Data: {'; '.join(lacking) or f'found in {options.data_root}'}")
 
 
 def _print_rounds(rounds: Rounds, most: int, console: Console) -> None:

@@ -14,6 +14,7 @@ from mixlab.errors import BadInput, refused, require_known
 from mixlab.spec import border
 from mixlab.spec.metric import Metric, checked, find
 from mixlab.spec.trainable import MOST_SECONDS, PRESETS, Config, Report
+from mixlab.spec.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,17 @@ class CompleteTrainable:
         """Fetch to this machine what a run reads; raise an exception with one sentence if that fails."""
         if hasattr(self.train, "prepare"):
             self.train.prepare(settings, data_root)
+
+    def lacking(self, settings: Any, data_root: Path) -> list[str] | None:
+        """Return a sentence for each part of the data that is not there; None if the trainable does not say."""
+        if not hasattr(self.train, "lacking"):
+            return None
+        with refused(f"lacking of the trainable fails for {settings}"):
+            return list(self.train.lacking(settings, data_root))
+
+    def to_prepare(self, trials: Iterable[Trial]) -> list[Any]:
+        """Return the settings of one trial for each group that needs the same prepared."""
+        return list({tuple(str(t.config.get(key)) for key in self.prepared): t.settings for t in trials}.values())
 
     def estimate_seconds(self, settings: Any) -> float | None:
         """Return roughly how long a run takes on this machine; None without an estimate that makes sense."""
