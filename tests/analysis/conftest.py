@@ -122,9 +122,17 @@ class TrackedStudy:
         assert self.tracker.drain()
         assert not self.tracker.writer.refused
 
-    def add_all(self, plan: dict[str, Any], values: Mapping[tuple[str, int], float]) -> None:
+    def add_all(
+        self,
+        plan: dict[str, Any],
+        value: Callable[[dict[str, Any]], float],
+        config: Callable[[dict[str, Any]], Mapping[str, Any]] = lambda trial: {},
+        plan_hash: str = "a1b2c3d4",
+    ) -> None:
+        """Add a plan and a finished run of each of its trials, with the value and the configuration of a trial."""
+        self.add_plan(plan, plan_hash)
         for trial in plan["trials"]:
-            self.add_run(trial, values[trial["arm"], trial["seed"]], wait=False)
+            self.add_run(trial, value(trial), config=config(trial), wait=False)
         self._written()
 
 

@@ -34,9 +34,7 @@ def test_the_command(tracked, capsys):
 
 def test_runs_without_logits_are_named(track, make_plan, capsys):
     study, plan = track(), make_plan(arms=("baseline", "+ lam"), seeds=1)
-    study.add_plan(plan)
-    for trial in plan["trials"]:
-        study.add_run(trial, 70.0)
+    study.add_all(plan, lambda trial: 70.0)
     assert per_image.main([study.study, "--tracking-uri", study.uri]) == 2
     errors = capsys.readouterr().err
     assert "not counted: 'baseline', seed 0, has no predictions.npz" in errors

@@ -61,8 +61,7 @@ def searched(track, make_plan, tmp_path) -> Callable[..., Any]:
         if confirmed:
             seeds = 1 + max(seed for _, seed in confirmed)
             confirmation = make_plan("search_toy", tuple(trials), seeds, factors={})
-            tracked.add_plan(confirmation, "c0ffee")
-            tracked.add_all(confirmation, confirmed)
+            tracked.add_all(confirmation, lambda each: confirmed[each["arm"], each["seed"]], plan_hash="c0ffee")
         return tracked
 
     return write

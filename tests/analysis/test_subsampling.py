@@ -8,19 +8,16 @@ import pandas as pd
 from analysis import subsampling
 
 
-def tracked(track: Any, make_plan: Any) -> Any:
-    study, plan = track(), make_plan(arms=("random", "CV"), seeds=2, factors={"subset.share": ("0.05", "0.4")})
-    study.add_plan(plan)
-    for trial in plan["trials"]:
-        value = 60 + trial["seed"] + (5 if trial["arm"] == "CV" else 0) + 50 * float(trial["levels"]["subset.share"])
-        study.add_run(trial, value, config={"subset.share": trial["levels"]["subset.share"]})
-    return study
+def accuracy(trial: dict[str, Any]) -> float:
+    return 60 + trial["seed"] + 5 * (trial["arm"] == "CV") + 50 * float(trial["levels"]["subset.share"])
 
 
 def test_it_writes_the_points_and_prints_the_means(
     track: Any, make_plan: Any, painted: None, tmp_path: Path, capsys: Any
 ) -> None:
-    study, out = tracked(track, make_plan), tmp_path / "out"
+    study, out = track(), tmp_path / "out"
+    plan = make_plan(arms=("random", "CV"), seeds=2, factors={"subset.share": ("0.05", "0.4")})
+    study.add_all(plan, accuracy)  # whose levels are in the configuration
     assert subsampling.main([study.study, "--tracking-uri", study.uri, "--out", str(out)]) == 0
     assert {file.name for file in out.iterdir()} == {"shares.csv", "shares.png", "shares.pdf"}
     points = pd.read_csv(out / "shares.csv")

@@ -11,6 +11,8 @@ import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
+from tests.pins import pinned
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -38,8 +40,7 @@ def test_ones_own_machines_are_all_workers_from_the_start() -> None:
 
 def test_the_manifest_is_of_the_pinned_ray_and_mounts_the_volumes_that_it_has() -> None:
     spec = load("kuberay.yaml")["spec"]
-    pinned = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split())
-    assert spec["rayVersion"] == pinned["ray"]
+    assert spec["rayVersion"] == pinned("ray")
     for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"]):
         pod = group["template"]["spec"]
         (container,) = pod["containers"]

@@ -85,11 +85,6 @@ class S3:
         files = self.files(path)
         return min(sum(file.endswith(f"/{name}") for file in files) for name in (*names, "journal.json"))
 
-    def read(self, file: str) -> bytes:
-        """Return the content of ``BUCKET/FILE``."""
-        with self._client.open_input_stream(file) as stream:
-            return bytes(stream.read())
-
     def write(self, file: str, content: bytes) -> None:
         """Write ``BUCKET/FILE``."""
         with self._client.open_output_stream(file) as stream:

@@ -32,7 +32,5 @@ def test_one_seed_of_each_arm_that_learned_lambda(track: Any, make_plan: Any) ->
 
 def test_a_study_that_learned_none_has_none(track: Any, make_plan: Any) -> None:
     study, plan = track(), make_plan(seeds=1)
-    study.add_plan(plan)
-    for trial in plan["trials"]:
-        study.add_run(trial, 40.0)
+    study.add_all(plan, lambda trial: 40.0)
     assert load_histograms(study.uri, study_table(study.uri, study.study).levels) == []
