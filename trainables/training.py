@@ -75,7 +75,9 @@ class Run:
         log, seconds, histograms = self.train_epoch(number)
         if not math.isfinite(log["train_loss"]):
             raise Diverged(f"the training loss became {log['train_loss']} in epoch {number}")
-        metrics = {**log, "train_seconds": seconds, **self.evaluation()}
+        start = time.perf_counter()
+        tested = self.evaluation()
+        metrics = {**log, "train_seconds": seconds, **tested, "test_seconds": time.perf_counter() - start}
         self.history.append(Epoch(number, self.settings.epochs, metrics, self.words, histograms))
 
     def train_epoch(self, epoch: int) -> tuple[dict[str, float], float, dict[str, tuple[float, ...]]]:
