@@ -16,10 +16,18 @@ from unittest.mock import patch
 
 import ray
 from ray import cloudpickle
-from ray._private import state
+from ray._private import services, state
 from ray._private import worker as ray_worker
 from ray._private.node import Node
-from ray._raylet import AuthenticationMode, GcsClient, get_authentication_mode  # type: ignore[attr-defined]
+from ray._raylet import (  # type: ignore[attr-defined]
+    DASHBOARD_AGENT_LISTEN_PORT_NAME,
+    METRICS_AGENT_PORT_NAME,
+    METRICS_EXPORT_PORT_NAME,
+    AuthenticationMode,
+    GcsClient,
+    get_authentication_mode,
+    persist_port,
+)
 from ray.exceptions import (
     ActorDiedError,
     NodeDiedError,
@@ -37,6 +45,8 @@ LOG = logging.getLogger("ray")
 ENDED_BY_ITSELF = "Worker exit type: SYSTEM_ERROR"  # in Ray's account of a process that is gone
 SILENT = (None, 1, 4, 14)  # codes of gRPC: unknown to Ray, cancelled, deadline exceeded, unavailable
 PRESTART = "RAY_prestart_worker_first_driver"
+AGENT_COMMAND = "--dashboard_agent_command="  # of the raylet
+AGENT_PORTS = (METRICS_AGENT_PORT_NAME, METRICS_EXPORT_PORT_NAME, DASHBOARD_AGENT_LISTEN_PORT_NAME)
 LOSSES = (OutOfMemoryError, WorkerCrashedError, NodeDiedError)  # of a process; a RayActorError is another
 SHORT_OF_MEMORY = "its machine ran short of memory, so that Ray ended its process"
 
@@ -119,22 +129,45 @@ def keep_off_the_terminal() -> None:
 def bare_cluster() -> Iterator[None]:
     """Let a cluster that starts inside the block have only the processes that trials need.
 
-    Its dashboard, autoscaler and log monitor serve nobody on one machine. Workers that start before they are asked for
-    lack the environment of a trial, and are not used.
+    Its dashboard, autoscaler and log monitor serve nobody on one machine, nor does the dashboard's agent, for which the
+    raylet would wait a second or two. Workers that start before they are asked for lack the environment of a trial, and
+    are not used.
     """
 
     def nothing(node: Node, **options: Any) -> None:
         """Start none of them."""
 
+    start_process = services.start_ray_process
+
+    def start_without_agent(command: list[str], *args: Any, **options: Any) -> Any:
+        return start_process(without_agent(command), *args, **options)
+
     set_before = os.environ.get(PRESTART)
     os.environ[PRESTART] = "0"
     try:
-        with patch.multiple(Node, start_api_server=nothing, start_monitor=nothing, start_log_monitor=nothing):
+        with (
+            patch.multiple(Node, start_api_server=nothing, start_monitor=nothing, start_log_monitor=nothing),
+            patch.object(services, "start_ray_process", start_without_agent),
+        ):
             yield
     finally:
         del os.environ[PRESTART]
         if set_before is not None:
             os.environ[PRESTART] = set_before
+
+
+def without_agent(command: list[str]) -> list[str]:
+    """Return the command that starts a process of Ray; if it is the raylet, without the dashboard's agent.
+
+    The raylet demands an agent, and ends with it: ``cat`` ends when the raylet, which holds its input, is gone. It also
+    waits for the agent's ports, which are -1 as those of an agent that serves nothing.
+    """
+    if not any(part.startswith(AGENT_COMMAND) for part in command):
+        return command
+    options = dict(part.removeprefix("--").split("=", 1) for part in command if part.startswith("--") and "=" in part)
+    for port in AGENT_PORTS:
+        persist_port(options["session_dir"], options["node_id"], port, -1)
+    return [f"{AGENT_COMMAND}cat" if part.startswith(AGENT_COMMAND) else part for part in command]
 
 
 def ask_before_retry(trial: Any, wanted: Callable[[Any], bool]) -> None:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import ray
 
@@ -15,6 +16,9 @@ import trainables
 from mixlab.cluster import connect
 from mixlab.errors import BadInput, HeadLost
 from trainables import classify
+
+# Processes of Ray on one machine; the last takes the place of the dashboard's agent.
+NEEDED = ("gcs_server", "raylet", "ray::RuntimeEnvAgent", "cat")
 
 
 @pytest.mark.parametrize(
@@ -87,3 +91,23 @@ def test_ray_that_was_imported_first_is_named() -> None:
     done = subprocess.run([sys.executable, "-c", code], env=without, capture_output=True, text=True, check=False)
     sentence = "ray was imported before mixlab, which sets RAY_AUTH_MODE=token for it: import mixlab first"
     assert done.stderr.strip().endswith(sentence)
+
+
+@pytest.mark.slow
+def test_a_cluster_of_one_machine_has_only_the_processes_that_trials_need() -> None:
+    code = """
+import mixlab, time
+from mixlab.cluster import connect
+with connect.connected("local"):
+    print("connected", flush=True)
+    time.sleep(600)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as driver:
+        assert driver.stdout is not None
+        assert driver.stdout.readline() == "connected\n"
+        started = psutil.Process(driver.pid).children(recursive=True)
+        programs = sorted(process.name() for process in started)
+        driver.kill()
+    assert programs == sorted(NEEDED)
+    left = {process.name() for process in psutil.wait_procs(started, timeout=10)[1]}
+    assert left <= {"ray::RuntimeEnvAgent"}  # it ends by itself, after Ray's own deadline

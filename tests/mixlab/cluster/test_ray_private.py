@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 import ray
 from ray import cloudpickle
-from ray._private import state
+from ray._private import services, state
 from ray._private import worker as ray_worker
 from ray._private.node import Node
+from ray._raylet import wait_for_persisted_port  # type: ignore[attr-defined]
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.core.generated.common_pb2 import ActorDiedErrorContext
+from ray.dashboard import agent
 from ray.exceptions import ActorDiedError, NodeDiedError, OutOfMemoryError, RpcError, WorkerCrashedError
 from ray.train._internal.storage import StorageContext
 from ray.tune import CheckpointConfig
@@ -141,6 +143,28 @@ def test_a_cluster_of_one_machine_starts_no_dashboard_autoscaler_or_log_monitor(
             assert os.environ[ray_private.PRESTART] == "0"
         assert getattr(Node, name) is usual
     assert os.environ[ray_private.PRESTART] == "1"
+
+
+def test_the_raylet_has_no_dashboard_agent_for_whose_ports_it_would_wait(tmp_path: Path) -> None:
+    source = inspect.getsource(services.start_raylet)
+    for option in (ray_private.AGENT_COMMAND, "--session_dir=", "--node_id="):
+        require(option in source, f"the raylet has the option {option}")
+    require(source.count("start_ray_process(") == 1, "start_raylet() starts the raylet by start_ray_process()")
+    minimal = inspect.getsource(agent.DashboardAgent)
+    for name in ("METRICS_AGENT", "METRICS_EXPORT", "DASHBOARD_AGENT_LISTEN"):
+        require(f"{name}_PORT_NAME" in minimal, "an agent tells these ports")
+    node = 28 * "ab"  # hexadecimal
+    raylet = [
+        "raylet",
+        f"--session_dir={tmp_path}",
+        f"--node_id={node}",
+        "--dashboard_agent_command=python agent.py",
+        "--head",
+    ]
+    assert ray_private.without_agent(raylet) == [*raylet[:3], "--dashboard_agent_command=cat", "--head"]
+    for port in ray_private.AGENT_PORTS:
+        assert wait_for_persisted_port(str(tmp_path), node, port) == -1
+    assert ray_private.without_agent(["gcs_server", "--head"]) == ["gcs_server", "--head"]
 
 
 @pytest.mark.parametrize(
