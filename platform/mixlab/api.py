@@ -61,7 +61,9 @@ def run(
         raise BadInput(f"the options of a run must be an Options, such as Options(quiet=True), got {options!r}")
     options.check()
     require_spec(study)
-    console = console or Console(highlight=False)
+    console = Console(highlight=False) if console is None else console
+    if not isinstance(console, Console):
+        raise BadInput(f"the console of a run must be a rich.console.Console, got {console!r}")
     completed = complete(train)
     spec = configure(study, completed, options)
     if (

@@ -42,7 +42,7 @@ def require_arms(study: str, arms: Sequence[Arm]) -> None:
         border.require_name("an arm", arm.name)
         border.configuration(arm.changes, f"the arm {arm.name!r}")
         border.require_flag(f"control of the arm {arm.name!r}", arm.control)
-        if not isinstance(arm.signs, Mapping) or not set(arm.signs.values()) <= {-1, 1}:
+        if not isinstance(arm.signs, Mapping) or any(sign not in (-1, 1) for sign in arm.signs.values()):
             raise BadInput(f"the signs of the arm {arm.name!r} must map terms to 1 or -1, got {arm.signs!r}")
     border.require_different(f"two arms of {study}", [arm.name for arm in arms])
     _require_comparisons(arms)

@@ -166,6 +166,10 @@ class Study:
         border.require_folder_name("a study", self.name)
         border.configuration(self.base, "the base of a study")
         border.configuration(self.fixed, "what is fixed in a study")
+        if self.tuned is not None and not isinstance(self.tuned, Mapping):
+            raise BadInput(f"what is tuned must be a mapping from the names of cells to points, got {self.tuned!r}")
+        for cell, point in (self.tuned or {}).items():
+            border.configuration(point, f"the tuned point of {cell!r}")
         require_arms(self.name, self.arms)
         require_factors(self.factors)
         self._check_presets()

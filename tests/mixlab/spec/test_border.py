@@ -189,6 +189,21 @@ def test_a_class_is_no_trainable_and_a_mapping_is_no_study() -> None:
             run(STUDY, Toy(), options)  # type: ignore[arg-type]
     with pytest.raises(BadInput, match=r"must be a Study or a Search, got \{'name': 'x'\}"):
         run({"name": "x"}, Toy())  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match=r"must be a rich\.console\.Console, got 3"):
+        run(STUDY, Toy(), console=3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"arms": [Arm("a", {}, signs={"x": [1]})]}, r"must map terms to 1 or -1, got \{'x': \[1\]\}"),
+        ({"tuned": 3}, "must be a mapping from the names of cells to points, got 3"),
+        ({"tuned": {"a": 3}}, "the tuned point of 'a'"),
+    ],
+)
+def test_signs_and_tuned_points_are_checked(changed: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        run(replace(STUDY, **changed), Toy(), Options(dry_run=True))
 
 
 def test_plans_differ_by_what_they_contain_but_seeds() -> None:
