@@ -66,9 +66,8 @@ def run(
         raise BadInput(f"the console of a run must be a rich.console.Console, got {console!r}")
     completed = complete(train)
     spec = configure(study, completed, options)
-    if (
-        options.listing and not options.check_only
-    ):  # before any configuration is resolved, for which a trainable may import much
+    # Before any configuration is resolved, for which a trainable may import much.
+    if options.listing and not options.check_only:
         print_list(spec, completed, console)
         return Result(0)
     spec.check(completed)

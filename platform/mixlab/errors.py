@@ -53,11 +53,8 @@ def require_known(what: str, name: str, known: Iterable[str]) -> None:
         return
     lower = {each.casefold(): each for each in reversed(known)}
     near = [lower[each] for each in difflib.get_close_matches(str(name).casefold(), lower, n=1, cutoff=0.5)]
-    hint = (
-        f"did you mean {near[0]!r}?"
-        if near
-        else f"there {'is' if len(known) == 1 else 'are'} {', '.join(map(repr, known)) or 'none'}"
-    )
+    there = f"there {'is' if len(known) == 1 else 'are'} {', '.join(map(repr, known)) or 'none'}"
+    hint = f"did you mean {near[0]!r}?" if near else there
     raise BadInput(f"unknown {what} {name!r}; {hint}")
 
 
