@@ -64,7 +64,7 @@ class Classification:
             settings: the run's settings as ``resolve`` returns them, or the dotted keys of ``trainables.config``.
             seed: decides everything random.
             report: called after each epoch. Its metrics are those of ``trainables.metric``: always ``train_loss``,
-                ``train_seconds`` and ``test_seconds``; ``test_top1`` and ``test_top5``, unless ``evaluate`` leaves
+                ``train_seconds`` and ``evaluation_seconds``; ``test_top1`` and ``test_top5``, unless ``evaluate`` leaves
                 the test set unread; ``val_top1`` and ``val_loss`` with a validation split; after the last epoch also
                 ``train_seconds_total``, ``step_seconds``, ``params`` and ``peak_memory_mib``.
             resume_from: a folder that ``save`` wrote to; training goes on after its last epoch.

@@ -34,7 +34,7 @@ METRICS = (
     Metric("val_loss", "nats", 4, False, (), "validation loss"),
     Metric("train_loss", "nats", 4, False, (), "training loss"),
     Metric("train_seconds", "s", 1, None, (), "training time of an epoch"),
-    Metric("test_seconds", "s", 1, None, (), "time of the tests after an epoch"),
+    Metric("evaluation_seconds", "s", 1, None, (), "time of the evaluation after an epoch"),
     # Reported after the last epoch.
     Metric("train_seconds_total", "s", 0, None, (), "training time"),
     Metric("step_seconds", "s", 4, None, (), "training time of a step"),

@@ -77,7 +77,7 @@ class Run:
             raise Diverged(f"the training loss became {log['train_loss']} in epoch {number}")
         start = time.perf_counter()
         tested = self.evaluation()
-        metrics = {**log, "train_seconds": seconds, **tested, "test_seconds": time.perf_counter() - start}
+        metrics = {**log, "train_seconds": seconds, **tested, "evaluation_seconds": time.perf_counter() - start}
         self.history.append(Epoch(number, self.settings.epochs, metrics, self.words, histograms))
 
     def train_epoch(self, epoch: int) -> tuple[dict[str, float], float, dict[str, tuple[float, ...]]]:

@@ -3,7 +3,7 @@
     python tests/benchmarks/bench_study.py [--seeds 2] [--epochs 3] [--train-images 2000]
 
 Runs the CIFAR-10 ablation in a folder of its own, twice: whole, and again when nothing is left to do. Prints a
-Markdown table. The ideal is the trials' own time, training and testing, divided by how many run at a time.
+Markdown table. The ideal is the trials' own time, training and evaluation, divided by how many run at a time.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def main() -> None:
         computing = sum(
             metric.value
             for run in runs
-            for name in ("train_seconds", "test_seconds")
+            for name in ("train_seconds", "evaluation_seconds")
             for metric in client.get_metric_history(run.run_id, name)
         )
         busy = sum(run.end_time - run.start_time for run in runs) / 1000
@@ -49,7 +49,7 @@ def main() -> None:
     print("| what | seconds | of the wall time |\n| --- | ---: | ---: |")
     for what, seconds in (
         ("wall time of the study, start of Ray, table and plots included", whole),
-        (f"training and tests, all trials, divided by {slots}", computing / slots),
+        (f"training and evaluation, all trials, divided by {slots}", computing / slots),
         (f"trials from start to end in MLflow, divided by {slots}", busy / slots),
         ("the same command again, nothing left to train", again),
     ):
