@@ -64,9 +64,9 @@ class Classification:
             settings: the run's settings as ``resolve`` returns them, or the dotted keys of ``trainables.config``.
             seed: decides everything random.
             report: called after each epoch. Its metrics are those of ``trainables.metric``: always ``train_loss``,
-                ``train_seconds`` and ``evaluation_seconds``; ``test_top1`` and ``test_top5``, unless ``evaluate`` leaves
-                the test set unread; ``val_top1`` and ``val_loss`` with a validation split; after the last epoch also
-                ``train_seconds_total``, ``step_seconds``, ``params`` and ``peak_memory_mib``.
+                ``train_seconds`` and ``evaluation_seconds``; ``test_top1`` and ``test_top5``, unless ``evaluate``
+                leaves the test set unread; ``val_top1`` and ``val_loss`` with a validation split; after the last epoch
+                also ``train_seconds_total``, ``step_seconds``, ``params`` and ``peak_memory_mib``.
             resume_from: a folder that ``save`` wrote to; training goes on after its last epoch.
             data_root: the folder of the data sets.
             workers: the number of processes that decode streamed images; ``None`` takes as many as torch has threads.
