@@ -24,7 +24,13 @@ from tests.servers.program import Program
 
 TOY = Path(__file__).parent / "toy.py"
 LOG = "out.txt"
-TIMES_AND_MEMORY = {"train_seconds", "train_seconds_total", "step_seconds", "peak_memory_mib"}
+TIMES_AND_MEMORY = {
+    "train_seconds",
+    "evaluation_seconds",
+    "train_seconds_total",
+    "step_seconds",
+    "peak_memory_mib",
+}
 
 
 @dataclass(frozen=True, eq=False)

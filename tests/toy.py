@@ -73,6 +73,7 @@ class Toy:
             metrics = {"train_loss": 1 / epoch, judged: value, **(self.where() if config["where"] else {})}
             done = Epoch(epoch, config["epochs"], metrics, {"data": "toy"})
             report(done, lambda folder, epoch=epoch: self.save(folder, epoch, seed, config["ballast"]))
+            note("reported", seed=seed, epoch=epoch)
 
     def fail(self, config: Mapping[str, Any], epoch: int) -> None:
         if epoch == config["poison"] and not (FOLDER / "poisoned").exists():
@@ -134,7 +135,7 @@ def note(file: str, **content: Any) -> None:
 
 
 def notes(folder: Path, file: str) -> list[dict[str, Any]]:
-    """Return the notes of trials: ``began`` has every attempt of a trial, ``epochs`` every epoch that it trained."""
+    """Return the notes of trials: ``began`` every attempt, ``epochs`` every epoch, ``reported`` those saved."""
     with contextlib.suppress(FileNotFoundError):
         return [json.loads(line) for line in (folder / file).read_text().splitlines()]
     return []

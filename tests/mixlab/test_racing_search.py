@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from analysis.report import race
@@ -43,9 +44,11 @@ def kill_in(toy: StudyFolder, seed: int) -> None:
     """Start the search and kill its driver in the last epoch of a seed."""
     hold(toy.folder, epoch=2, seeds=(seed,))
     with toy.start(*OPTIONS) as driver:
-        driver.until(lambda: any(each["seed"] == seed for each in notes(toy.folder, "epochs") if each["epoch"] == 1))
+        driver.until(lambda: any(each["seed"] == seed for each in notes(toy.folder, "reported") if each["epoch"] == 1))
+        trials = driver.children("ray::ImplicitFu")
         driver.interrupt(signal.SIGKILL)
         driver.process.wait()
+    psutil.wait_procs(trials, timeout=30)  # one that is left, and released, would finish its seed
     release(toy.folder)
 
 
