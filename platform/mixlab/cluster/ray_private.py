@@ -159,8 +159,9 @@ def bare_cluster() -> Iterator[None]:
 def without_agent(command: list[str]) -> list[str]:
     """Return the command that starts a process of Ray; if it is the raylet, without the dashboard's agent.
 
-    The raylet demands an agent, and ends with it: ``cat`` ends when the raylet, which holds its input, is gone. It also
-    waits for the agent's ports, which are -1 as those of an agent that serves nothing.
+    The raylet demands an agent, and ends with it. ``cat`` takes its place: it ends when the raylet, which holds its
+    input, is gone. The raylet also waits until the agent has written its ports, so they are written here: -1, which is
+    what an agent writes that serves nothing.
     """
     if not any(part.startswith(AGENT_COMMAND) for part in command):
         return command
