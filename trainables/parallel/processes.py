@@ -105,17 +105,20 @@ def _require_all(others: Sequence[BaseProcess], store: dist.TCPStore) -> None:
 
 
 def _watch(others: Sequence[BaseProcess], store: dist.TCPStore, done: threading.Event) -> None:
-    """End this process if it does not notice that another is lost: on a GPU it would wait for it, and not be told."""
+    """End this process if it does not notice that another is lost: on a GPU it would wait for it, and not be told.
+
+    Nothing is asked before that: of two threads that ask for an exit code at the same time, one may be given none.
+    """
     running = {other.sentinel for other in others}
     while running:
         running -= set(wait(list(running)))
+        if done.wait(NOTICED):
+            return
         try:
             _require_all(others, store)
         except LostProcess as lost:
-            if not done.wait(NOTICED):
-                sys.stderr.write(f"{lost}\n")
-                os._exit(1)
-            return
+            sys.stderr.write(f"{lost}\n")
+            os._exit(1)
 
 
 def _join_in(number: int, processes: int, store: dist.TCPStore, threads: int) -> None:
