@@ -111,6 +111,8 @@ class Options:
         for name in PLACES:
             if (place := getattr(self, name)) is not None and not place.strip():
                 raise BadInput(f"{_option(name)} must name a place, got {place!r}")
+            if place is not None and "\0" in place:
+                raise BadInput(f"{_option(name)} must name a place without a null character, got {place!r}")
         if isinstance(self.gpus_per_trial, str) and self.gpus_per_trial != AUTO:
             raise BadInput(f"{_option('gpus_per_trial')} must be a number or {AUTO!r}, got {self.gpus_per_trial!r}")
 

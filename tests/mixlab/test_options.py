@@ -55,6 +55,7 @@ def test_wrong_options(options: Options, parts: list[str]) -> None:
         ({"storage": ""}, ["--storage", "''", "place"]),
         ({"tracking_uri": ""}, ["--tracking-uri", "''", "place"]),
         ({"data_root": " "}, ["--data-root", "' '", "place"]),
+        ({"data_root": "a\0b"}, ["--data-root", r"'a\x00b'", "null character"]),
         ({"optuna_storage": ""}, ["--optuna-storage", "''", "place"]),
     ],
 )

@@ -41,11 +41,8 @@ main(Study(name="Maße", base={"lr": 0}, arms=arms, seeds=range(2)), Toy(), ["--
 @pytest.fixture
 def quiet_loggers() -> Iterator[None]:
     """Restore what ``undisturbed`` changes for the process."""
-    environment = dict(os.environ)
     handlers = {name: logging.getLogger(name).handlers for name in ("ray", "mlflow", "alembic", "mixlab")}
     yield
-    os.environ.clear()
-    os.environ.update(environment)
     for name, before in handlers.items():
         logging.getLogger(name).handlers = before
 
@@ -64,10 +61,12 @@ def test_a_closed_terminal_and_a_time_limit_stop_as_ctrl_c_does(tmp_path: Path, 
 
 @pytest.mark.usefixtures("quiet_loggers")
 def test_under_nohup_a_closed_terminal_stops_nothing(tmp_path: Path) -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    before, environment = signal.signal(signal.SIGHUP, signal.SIG_IGN), dict(os.environ)
     try:
         with undisturbed(tmp_path / "mixlab.log"):
             signal.raise_signal(signal.SIGHUP)
+            assert os.environ != environment
+        assert os.environ == environment
     finally:
         signal.signal(signal.SIGHUP, before)
 

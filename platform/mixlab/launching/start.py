@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import filelock
 import pyarrow.fs
@@ -130,9 +131,20 @@ def only_machine(start: Start, name: str, *, neighbours: bool = True) -> context
     return claimed(storage.filesystem, f"{storage.folder}/{name}", lost, neighbours=neighbours)
 
 
+USUAL = {  # for the environment, where it does not say otherwise
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the journal and MLflow hold the same
+    "RAY_AIR_NEW_OUTPUT": "0",  # its banner comes even at verbosity 0
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # a second of Ctrl-C is ours to clean up after
+}
+ALWAYS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}  # the writer tries again, and looks first whether a run was made
+
+
 @contextlib.contextmanager
 def undisturbed(log: Path) -> Iterator[None]:
-    """Send the logs of Ray, MLflow and their libraries to a file; SIGTERM and SIGHUP stop as Ctrl-C does."""
+    """Send the logs of Ray, MLflow and their libraries to a file; SIGTERM and SIGHUP stop as Ctrl-C does.
+
+    After the block the environment is as it was before.
+    """
     handler = _Log(log, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
     logging.captureWarnings(True)
@@ -142,15 +154,11 @@ def undisturbed(log: Path) -> Iterator[None]:
         logger = logging.getLogger(name)
         logger.handlers = []
         logger.propagate = True
-    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # the journal and MLflow hold the same
-    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # its banner comes even at verbosity 0
-    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # a second of Ctrl-C is ours to clean up after
-    # The writer repeats what failed, and looks first whether a run was made all the same.
-    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
     heard = [number for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN]  # nohup ignores SIGHUP
     before = {number: signal.signal(number, _interrupt) for number in heard}
     try:
-        yield
+        with patch.dict(os.environ, {**USUAL, **os.environ, **ALWAYS}):
+            yield
     finally:
         for number, old in before.items():
             signal.signal(number, old)

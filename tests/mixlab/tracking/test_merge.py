@@ -8,7 +8,7 @@ import pytest
 from mlflow.entities import Metric
 from mlflow.tracking import MlflowClient
 
-from mixlab.tracking import names
+from mixlab.tracking import names, views
 from mixlab.tracking.merge import main, merge
 from mixlab.tracking.store import search_runs
 
@@ -77,6 +77,26 @@ def test_every_run_is_there_once_and_a_finished_one_wins(folders: tuple[Path, Pa
     history = target.get_metric_history(added.run_id, "test_top1")
     assert [(point.value, point.timestamp, point.step) for point in history] == [(10.0, 1001, 1), (20.0, 1002, 2)]
     assert len(search_runs(target, experiment.experiment_id, {names.LEVEL: "study"})) == 1
+
+
+def test_the_views_of_the_other_store_come_along_and_none_of_ours_is_replaced(folders: tuple[Path, Path]) -> None:
+    target, source = (write(folder, {0: "FINISHED"}) for folder in folders)
+    ours, theirs = (client.get_experiment_by_name("toy").experiment_id for client in (target, source))
+    target.set_experiment_tag(ours, views.TAG + "study", "ours")
+    for name in ("study", "arms-p"):
+        source.set_experiment_tag(theirs, views.TAG + name, "theirs")
+    merge(source, target)
+    tags = target.get_experiment(ours).tags
+    assert (tags[views.TAG + "study"], tags[views.TAG + "arms-p"]) == ("ours", "theirs")
+
+
+def test_a_deleted_experiment_is_named(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    here, away = folders
+    target = write(here, {0: "FINISHED"})
+    write(away, {1: "FINISHED"})
+    target.delete_experiment(target.get_experiment_by_name("toy").experiment_id)
+    assert main([str(away / "mlflow.db"), "--tracking-uri", f"sqlite:///{here}/mlflow.db"]) == 2
+    assert "the MLflow experiment 'toy' is deleted" in capsys.readouterr().err
 
 
 def test_a_study_that_only_the_other_has_comes_whole(folders: tuple[Path, Path]) -> None:
