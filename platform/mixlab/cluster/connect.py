@@ -33,38 +33,30 @@ def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
         address: ``local`` starts a cluster that listens on loopback and ends with the block; ``auto``
             finds the one that runs on this machine; ``HOST:PORT`` is the head of any other.
         travelling: a trainable, or modules; their top packages, or the files of modules that are in no package, travel
-            to the workers together with mixlab.
+            to the workers together with mixlab. They stay as they are now, whatever is edited inside the block.
 
     Raises:
         BadInput: nobody answers, or Ray was imported before mixlab.
         HeadLost: Ray did not start on this machine; or, raised inside the block by anything that waits through
             ``head.while_there``, the head has died.
     """
-    options: dict[str, Any] = {
-        "runtime_env": {
-            "py_modules": _sources(travelling),
-            # A worker runs each trial in a thread of its own, and glibc keeps an arena for each thread: with one arena
-            # for all, a worker that is used again does not grow.
-            "env_vars": {"MALLOC_ARENA_MAX": "1"},
-        },
-        "log_to_driver": False,
-        "configure_logging": False,
-    }
     if os.environ.get("RAY_AUTH_MODE", "").lower() == "token" and not ray_private.has_tokens():
         raise BadInput("ray was imported before mixlab, which sets RAY_AUTH_MODE=token for it: import mixlab first")
+    sources = _sources(travelling)
+    options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
     if address == "local":
         _keep_sockets_short()
         options |= {"num_cpus": cpu_count(), "include_dashboard": False}
-        # What the driver can import, a worker can, such as a file next to a notebook.
-        path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
-        options["runtime_env"]["env_vars"]["PYTHONPATH"] = path
     else:
         _require_answer(address)
     on_sigterm = signal.getsignal(signal.SIGTERM)
     ray_private.keep_off_the_terminal()
     try:
-        with ray_private.bare_cluster() if address == "local" else contextlib.nullcontext():
-            ray.init(address=address, **options)
+        with (
+            tempfile.TemporaryDirectory(prefix="mixlab-") as empty,
+            ray_private.bare_cluster() if address == "local" else contextlib.nullcontext(),
+        ):
+            ray.init(address=address, runtime_env=_environment(address, sources, empty), **options)
     except SystemExit:  # from the handler of SIGTERM that Ray puts there while it starts
         raise KeyboardInterrupt from None
     except Exception as error:  # Ray raises even this one if a process of its own ends while it starts
@@ -84,6 +76,28 @@ def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
                 atexit.register(_end_at_once)
             else:
                 ray.shutdown()
+
+
+def _environment(address: str, sources: list[str], empty: str) -> dict[str, Any]:
+    """Return what Ray gives every worker: copies of the code that travels, and where else it may import from.
+
+    A worker looks into the copies first. Without the ``empty`` folder to work in, Ray would have it look before into
+    the folders of this script and of this process, where the code may have been edited since. What a job of Ray, in
+    which this process may run, has given already cannot be given again.
+    """
+    # On this machine a worker can import what the driver can, such as a file next to a notebook. Other machines may
+    # have the folders of the script and of the process.
+    folders = sys.path if address == "local" else [os.path.dirname(sys.argv[0]), os.getcwd()]
+    variables = {
+        "PYTHONPATH": os.pathsep.join(str(Path(folder).absolute()) for folder in folders),
+        # A worker runs each trial in a thread of its own, and glibc keeps an arena for each thread: with one arena
+        # for all, a worker that is used again does not grow.
+        "MALLOC_ARENA_MAX": "1",
+    }
+    job = ray_private.environment_of_job()
+    free = {name: value for name, value in variables.items() if name not in job.get("env_vars", {})}
+    given = {"py_modules": sources, "working_dir": empty, "env_vars": free}
+    return {key: value for key, value in given.items() if key == "env_vars" or key not in job}
 
 
 def _keep_sockets_short() -> None:

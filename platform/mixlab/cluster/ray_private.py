@@ -4,6 +4,7 @@ Each has a test in ``tests/mixlab/cluster/test_ray_private.py`` that names that 
 """
 
 import contextlib
+import json
 import logging
 import os
 import pickle
@@ -19,6 +20,7 @@ from ray import cloudpickle
 from ray._private import services, state
 from ray._private import worker as ray_worker
 from ray._private.node import Node
+from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 from ray._raylet import (  # type: ignore[attr-defined]
     DASHBOARD_AGENT_LISTEN_PORT_NAME,
     METRICS_AGENT_PORT_NAME,
@@ -114,6 +116,12 @@ def log_folder() -> Path:
 def has_tokens() -> bool:
     """Return whether Ray read ``RAY_AUTH_MODE=token`` when it was imported."""
     return bool(get_authentication_mode() == AuthenticationMode.TOKEN)
+
+
+def environment_of_job() -> dict[str, Any]:
+    """Return the environment that the job of Ray in which this process runs gives its workers; empty in no job."""
+    found: dict[str, Any] = json.loads(os.environ.get(RAY_JOB_CONFIG_JSON_ENV_VAR, "{}")).get("runtime_env") or {}
+    return found
 
 
 def keep_off_the_terminal() -> None:

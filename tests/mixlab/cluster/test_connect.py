@@ -13,7 +13,7 @@ import ray
 
 import mixlab
 import trainables
-from mixlab.cluster import connect
+from mixlab.cluster import connect, ray_private
 from mixlab.errors import BadInput, HeadLost
 from trainables import classify
 
@@ -79,9 +79,38 @@ def test_a_trainable_travels_whatever_it_is_and_wherever_it_was_imported_from(
         assert environment["env_vars"]["PYTHONPATH"].split(os.pathsep)[0] == str(tmp_path)
         environment = runtime_env(monkeypatch, trainable, address="head:6379")  # whose machines have other folders
         assert environment["py_modules"] == [ours, str(file)]
-        assert "PYTHONPATH" not in environment["env_vars"]
+        assert environment["env_vars"]["PYTHONPATH"].split(os.pathsep)[1:] == [os.getcwd()]
     assert runtime_env(monkeypatch, classify.train)["py_modules"] == [ours, trainables.__path__[0]]
     assert runtime_env(monkeypatch, None)["py_modules"] == [ours]
+
+
+def test_nothing_is_given_twice_in_a_job_that_brings_its_own_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray refuses that."""
+    given = {"working_dir": "gcs://repository.zip", "env_vars": {"PYTHONPATH": "lib", "OTHER": "1"}}
+    monkeypatch.setattr(ray_private, "environment_of_job", lambda: given)
+    ours = runtime_env(monkeypatch, address="head:6379")
+    assert set(ours) == {"py_modules", "env_vars"}
+    assert set(ours["env_vars"]) == {"MALLOC_ARENA_MAX"}
+
+
+@pytest.mark.slow
+def test_workers_have_the_code_of_the_start_though_it_is_edited_meanwhile(tmp_path: Path) -> None:
+    """They had that of the folder in which the study was started, as it was when they happened to import it."""
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab" / "__init__.py").write_text("def ask(_):\n    import lab.answer\n    return lab.answer.IT\n")
+    (tmp_path / "lab" / "answer.py").write_text("IT = 'of the start'\n")
+    script = tmp_path / "study.py"
+    script.write_text(
+        """
+import mixlab, lab, pathlib
+from mixlab.cluster import connect, resources
+with connect.connected("local", lab):
+    pathlib.Path("lab/answer.py").write_text("IT = 'edited'")
+    print(connect.map_on(lab.ask, [None], resources.Share(cpus=1, gpus=0)))
+"""
+    )
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "['of the start']\n"
 
 
 def test_ray_that_was_imported_first_is_named() -> None:

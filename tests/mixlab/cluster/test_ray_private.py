@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import io
+import json
 import logging
 import os
 from collections.abc import Sized
@@ -16,11 +17,13 @@ from ray import cloudpickle
 from ray._private import services, state
 from ray._private import worker as ray_worker
 from ray._private.node import Node
+from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 from ray._raylet import wait_for_persisted_port  # type: ignore[attr-defined]
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.core.generated.common_pb2 import ActorDiedErrorContext
 from ray.dashboard import agent
 from ray.exceptions import ActorDiedError, NodeDiedError, OutOfMemoryError, RpcError, WorkerCrashedError
+from ray.job_config import JobConfig
 from ray.train._internal.storage import StorageContext
 from ray.tune import CheckpointConfig
 from ray.tune.execution.tune_controller import TuneController
@@ -36,6 +39,18 @@ PIN = pinned("ray")
 
 def require(holds: bool, what: str) -> None:
     assert holds, f"{what}, as in ray {PIN}, no longer holds in ray {ray.__version__}: change cluster/ray_private.py"
+
+
+def test_a_job_says_which_environment_it_gives_its_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(RAY_JOB_CONFIG_JSON_ENV_VAR, raising=False)
+    assert ray_private.environment_of_job() == {}
+    given = {"env_vars": {"OTHER": "1"}}
+    monkeypatch.setenv(RAY_JOB_CONFIG_JSON_ENV_VAR, json.dumps({"runtime_env": given, "metadata": {}}))
+    assert ray_private.environment_of_job() == given
+    job = JobConfig.from_json(json.loads(os.environ[RAY_JOB_CONFIG_JSON_ENV_VAR]))
+    require(job.runtime_env == given, "the environment is the runtime_env of the job's configuration")
+    merged = ray_worker._merge_runtime_env(given, {"env_vars": {"OTHER": "2"}})
+    require(merged is None, "Ray refuses a part that is given twice")
 
 
 def test_a_failed_trial_asks_itself_once_whether_it_recovers() -> None:
