@@ -43,11 +43,13 @@ def set_up(*, deterministic: bool) -> None:
 def environment(device: torch.device) -> dict[str, str]:
     """Return what decides, besides the seed, the order in which numbers are added up: hardware and versions.
 
-    The hardware is the name of the GPU, or the instructions of the CPU.
+    The hardware is the name of the GPU, or the instructions of the CPU and the number of threads if there are several.
     """
     words = {"python": platform.python_version(), "torch": str(torch.__version__)}
     if device.type != "cuda":
-        return {"hardware": f"{platform.machine()} CPU with {torch.backends.cpu.get_cpu_capability()}", **words}
+        cpu = f"{platform.machine()} CPU with {torch.backends.cpu.get_cpu_capability()}"
+        threads = torch.get_num_threads()
+        return {"hardware": cpu if threads == 1 else f"{cpu} and {threads} threads", **words}
     words |= {"hardware": torch.cuda.get_device_name(device), "cuda": str(torch.version.cuda)}
     words["cudnn"] = str(torch.backends.cudnn.version())
     if DRIVER.exists():

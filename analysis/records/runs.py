@@ -189,7 +189,7 @@ def _row(trial: dict[str, Any], run: StoredRun | None) -> dict[str, Any]:
         "status": status.value,
         "error": tags.get(names.ERROR, "") if status is State.FAILED else "",
         "commit": tags.get(names.COMMIT, ""),
-        "dirty": tags.get(names.DIRTY) == "true",
+        "dirty": "true" in tags.get(names.DIRTY, ""),
         "data": tags.get(names.DATA, ""),
         "hardware": tags.get(names.HARDWARE, ""),
         "versions": ", ".join(f"{name} {tags[names.WORD + name]}" for name in VERSIONS if names.WORD + name in tags),

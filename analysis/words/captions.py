@@ -10,6 +10,7 @@ from analysis.records.runs import done, rule_of
 from analysis.statistics.pairs import metric_column
 from analysis.statistics.tables import LevelTable
 from mixlab.spec import rules
+from mixlab.spec.epoch import THEN
 from mixlab.spec.metric import Metric
 from mixlab.spec.state import State
 
@@ -51,13 +52,20 @@ def provenance_text(*levels: LevelTable) -> str:
     parts += [f"{epochs} epochs" if epochs else ""]
     parts += [f"n = {' to '.join(map(str, dict.fromkeys((counts[0], counts[-1]))))}"]
     dirty = set(runs.loc[runs["dirty"], "commit"])
-    commits = [name[:12] + " with uncommitted changes" * (name in dirty) for name in _distinct(runs, "commit")]
+    commits = [
+        shortened(name, 12) + " with uncommitted changes" * (name in dirty) for name in _distinct(runs, "commit")
+    ]
     parts += [
         f"{'seeds' if len(seeds) > 1 else 'seed'} {_ranges(seeds)}",
         f"commit {' and '.join(commits) or 'unknown'}",
     ]
-    data = " and ".join(value[:12] for value in _distinct(runs, "data"))
+    data = " and ".join(shortened(value, 12) for value in _distinct(runs, "data"))
     return ", ".join(part for part in [*parts, f"data {data}" if data else ""] if part) + "."
+
+
+def shortened(digest: str, digits: int | None) -> str:
+    """Return the first digits of a digest, or of those of both parts of a run."""
+    return THEN.join(part[:digits] for part in digest.split(THEN))
 
 
 def notes(level: LevelTable) -> list[str]:
@@ -73,7 +81,7 @@ def notes(level: LevelTable) -> list[str]:
     for column in ("epochs", "commit", "data", "hardware", "versions"):
         if finished[column].nunique(dropna=False) > 1:
             digits, what = DIGESTS.get(column, (None, column))
-            values = Counter(str(value)[:digits] for value in finished[column]).items()
+            values = Counter(shortened(str(value), digits) for value in finished[column]).items()
             parts = ", ".join(f"{value or 'unknown'} in {count_text(count, 'run')}" for value, count in values)
             lines.append(f"The runs differ in {what}: {parts}. Their gains may be due to that.")
     if finished["dirty"].any():

@@ -20,7 +20,7 @@ from ray import tune
 from mixlab.errors import Crash, StorageFull, account_of, first_line, no_room
 from mixlab.search.objective import OverSeeds
 from mixlab.spec.complete import CompleteTrainable
-from mixlab.spec.epoch import Epoch, Refused, epoch_of, save_of, summarised
+from mixlab.spec.epoch import Epoch, Refused, continued, epoch_of, save_of, summarised
 from mixlab.spec.search import SearchTrial
 from mixlab.spec.trainable import Config, Save
 from mixlab.spec.trial import Trial
@@ -42,6 +42,7 @@ class Work:
     objective: str  # in a search, the metric to report as a mean over seeds
     checkpoint_every: float  # minutes between two checkpoints; 0 for one after every epoch
     files: Mapping[str, bytes]  # the content of each file that a trial reads, by its path in the configuration
+    code: Mapping[str, str]  # the words that tell it from other code, such as the commit
     system_metrics: bool = False  # whether every epoch also reports what the machine did
 
 
@@ -111,6 +112,8 @@ class Reporter:
         self.epochs = epochs
         self.usage = usage
         self.metrics = work.train.metrics
+        self.code = work.code
+        self.words_before: Mapping[str, str] = {}  # of the run, before this process went on with it
         self.seconds = 60 * work.checkpoint_every
         self.saved_at = time.monotonic()
         self.latest = 0  # the number of the last epoch that this process has reported
@@ -128,11 +131,14 @@ class Reporter:
         if epoch.number <= self.latest:
             order = f"epoch {epoch.number} was reported after epoch {self.latest}"
             raise Refused(f"{order}: each is reported once, in order, with all its metrics")
+        # A trainable that begins again, without what was saved, reports epochs that are there already.
+        before = [each for each in self.epochs if each.number < epoch.number]
+        if before and not self.latest:
+            self.words_before = before[-1].words
         self.latest = epoch.number
         used = self.usage.taken() if self.usage is not None else {}
-        # A trainable that begins again, without what was saved, reports epochs that are there already.
-        before = (each for each in self.epochs if each.number < epoch.number)
-        self.epochs = [*before, replace(epoch, metrics={**epoch.metrics, **used})]
+        words = continued(self.words_before, {**epoch.words, **self.code})
+        self.epochs = [*before, replace(epoch, metrics={**epoch.metrics, **used}, words=words)]
         if self.epochs[-1].last:
             self.epochs[-1] = summarised(self.epochs, self.metrics)
         if not self.epochs[-1].last and time.monotonic() - self.saved_at < self.seconds:

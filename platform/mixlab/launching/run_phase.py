@@ -14,7 +14,7 @@ from mixlab.launching.session import Session
 from mixlab.launching.start import Start, results_folder
 from mixlab.messages import say
 from mixlab.spec.state import State
-from mixlab.tracking import mirroring
+from mixlab.tracking import mirroring, names
 from mixlab.tracking.tracker import Tracker
 
 MLFLOW_WORDS = {State.DONE: "FINISHED", State.FAILED: "FAILED", State.INTERRUPTED: "KILLED"}
@@ -78,6 +78,7 @@ def _train(phase: Phase, session: Session, start: Start, share: Share) -> None:
         phase.objective,
         start.options.checkpoint_every,
         files_of(start.train, [trial.config for trial in phase.concerned]),
+        {name.removeprefix(names.WORD): text for name, text in start.provenance.tags.items()},
         start.options.system_metrics,
     )
     try:

@@ -20,6 +20,9 @@ OWN_TAGS = (
 )
 
 
+THEN = " and then "  # stands between the words of the parts of a run
+
+
 class Refused(ValueError):
     """A report is not an epoch; the sentence says what is wrong with it."""
 
@@ -133,6 +136,17 @@ def _whole(name: str, value: Any) -> int:
 def from_json(fields: Mapping[str, Any]) -> Epoch:
     """Return the epoch whose ``vars`` were written as JSON."""
     return Epoch(**{**fields, "histograms": {name: tuple(shares) for name, shares in fields["histograms"].items()}})
+
+
+def continued(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """Return how the numbers of a run were obtained that another process has begun: "A and then B" if it has changed.
+
+    Args:
+        before: the words of the run when that process ended; empty if there was none.
+        now: those of this process.
+    """
+    changed = {name: text for name, text in now.items() if before.get(name, text).split(THEN)[-1] != text}
+    return {**now, **before, **{name: before[name] + THEN + text for name, text in changed.items()}}
 
 
 def summarised(epochs: Sequence[Epoch], metrics: Sequence[Metric]) -> Epoch:

@@ -21,7 +21,7 @@ def tracked(track_in, make_plan, tmp_path_factory):
     study.add_plan(plan)
     done, failed, running, interrupted, diverged, infinite, *doubled = plan["trials"][:8]
     run = study.add_run(
-        done, 70.25, curve=(10.0, 20.0, 60.0), tags={"mixlab.dirty": "true", "mixlab.hardware": "a GPU"}
+        done, 70.25, curve=(10.0, 20.0, 60.0), tags={"mixlab.dirty": "true and then false", "mixlab.hardware": "a GPU"}
     )
     study.client.log_batch(run, [Metric("test_top1", 25.0, int(time.time() * 1000) + 1, 2)])
     study.add_run(failed, None, status="FAILED", tags={"mixlab.error": "RuntimeError: loss is NaN"}, curve=(10.0, 99.0))

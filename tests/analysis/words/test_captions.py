@@ -114,6 +114,11 @@ def test_failed_cells_are_told_with_their_error(level_of):
     [
         ("epochs", 40, "differ in epochs: 40 in 1 run, 20 in 14 runs"),
         ("commit", "ffff", "differ in commit: ffff in 1 run, 0123456789ab in 14 runs"),
+        (
+            "commit",
+            f"{'a' * 40} and then 0123456789abcdef",
+            "differ in commit: aaaaaaaaaaaa and then 0123456789ab in 1 run, 0123456789ab in 14 runs",
+        ),
         ("data", "beef", "differ in data fingerprint: beef in 1 run, feedc0de in 14 runs"),
         ("hardware", "a GPU", "differ in hardware: a GPU in 1 run, a CPU in 14 runs"),
         ("versions", "torch 3", "differ in versions: torch 3 in 1 run, torch 2 in 14 runs"),

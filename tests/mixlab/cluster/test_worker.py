@@ -22,6 +22,8 @@ from mixlab.spec.epoch import Refused
 from mixlab.spec.study import Trial
 from mixlab.storage.journal import Storage
 
+CODE = {"commit": "0123abcd"}
+
 
 class Reader:
     """A trainable that reads a file."""
@@ -34,7 +36,7 @@ class Reader:
 
 
 def work(folder: Path, minutes: float = 0.0, **files: bytes) -> Work:
-    return Work(complete(Reader()), Storage(str(folder), "study"), 1, folder, "", minutes, files)
+    return Work(complete(Reader()), Storage(str(folder), "study"), 1, folder, "", minutes, files, CODE)
 
 
 def save(folder: Path) -> None:
@@ -204,6 +206,39 @@ def test_a_process_keeps_nothing_of_a_trial_that_is_over(
         ends_by.__traceback__ = None  # this test keeps the exception
     gc.collect()
     assert [each() for each in kept] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("before", "first", "changed"),
+    [
+        ({}, 2, {}),  # a checkpoint that does not say
+        ({**CODE, "hardware": "B"}, 2, {}),
+        ({"commit": "ffff", "cuda": "13"}, 2, {"commit": "ffff and then 0123abcd", "cuda": "13"}),
+        ({"hardware": "A"}, 2, {"hardware": "A and then B"}),
+        ({"hardware": "A and then B"}, 2, {"hardware": "A and then B"}),
+        ({"hardware": "B and then A"}, 2, {"hardware": "B and then A and then B"}),
+        ({"hardware": "A"}, 1, {}),  # it begins again
+    ],
+)
+def test_the_words_of_a_run_tell_of_every_process_that_trained_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: dict[str, str], first: int, changed: dict[str, str]
+) -> None:
+    """A run that another commit or processor had begun was recorded as if the last one had trained all of it."""
+
+    class Reporting(Reader):
+        def __call__(self, settings: Any, seed: int, report: Any, **where: Any) -> None:
+            for number in range(first, 4):
+                report(Epoch(number, 3, {}, words={"hardware": "B"}), save)
+
+    worker.write_epochs(tmp_path, [Epoch(1, 3, {}, words=before)])
+    reported: list[Epoch] = []
+    give(monkeypatch, CPU=1)
+    worker.tune.report = lambda report, **_: reported.append(report["epoch"])  # type: ignore[attr-defined]
+    worker.tune.Checkpoint = SimpleNamespace(from_directory=str)  # type: ignore[attr-defined]
+    common = replace(work(tmp_path), train=complete(Reporting()))
+    worker.work({"trial": Trial("key", "arm", {}, 0, {}, {}), "resume_from": str(tmp_path)}, work=common)
+    assert [epoch.number for epoch in reported] == list(range(first, 4))
+    assert all(epoch.words == {**CODE, "hardware": "B", **changed} for epoch in reported)
 
 
 def test_what_ray_tune_raises_to_stop_a_trial_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
