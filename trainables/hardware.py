@@ -4,11 +4,14 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
 DRIVER = Path("/sys/module/nvidia/version")  # the version of the NVIDIA driver, on Linux
+LIBRARIES = ("torchvision", "timm", "numpy", "scipy", "pillow")  # which decide numbers too
 CUBLAS_WORKSPACE = ":4096:8"  # with which cuBLAS adds in one order; torch asks for it
 
 
@@ -45,7 +48,7 @@ def environment(device: torch.device) -> dict[str, str]:
 
     The hardware is the name of the GPU, or the instructions of the CPU and the number of threads if there are several.
     """
-    words = {"python": platform.python_version(), "torch": str(torch.__version__)}
+    words = {"python": platform.python_version(), "torch": str(torch.__version__), "libraries": _libraries()}
     if device.type != "cuda":
         cpu = f"{platform.machine()} CPU with {torch.backends.cpu.get_cpu_capability()}"
         threads = torch.get_num_threads()
@@ -55,6 +58,11 @@ def environment(device: torch.device) -> dict[str, str]:
     if DRIVER.exists():
         words["driver"] = DRIVER.read_text(encoding="utf-8").strip()
     return words
+
+
+@cache
+def _libraries() -> str:
+    return ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
 
 
 def precision_of(wanted: str, device: torch.device) -> torch.dtype:

@@ -34,7 +34,7 @@ IDENTITY = (
     *("key", "arm", "seed", "status", "error", "commit"),
     *("dirty", "data", "hardware", "versions", "epochs", "run_id"),
 )
-VERSIONS = ("python", "torch", "cuda", "cudnn", "driver")  # the words of a run that are versions
+VERSIONS = ("python", "torch", "cuda", "cudnn", "driver", "libraries")  # the words of a run that are versions
 # MLflow keeps an infinite value in an SQL database as the greatest of all floats, which no sum may take for a number.
 INFINITE = {sys.float_info.max: math.inf, -sys.float_info.max: -math.inf}
 UNKNOWN_DIGITS = 4  # the decimals of a metric that nobody declared

@@ -31,14 +31,13 @@ class Provenance:
     @property
     def tags(self) -> dict[str, str]:
         """Return the tags that every run carries."""
-        tags = {names.COMMIT: self.commit, names.DIRTY: str(self.dirty).lower()}
-        return {**tags, names.CONSTRAINTS: self.constraints} if self.constraints else tags
-
-    @property
-    def details(self) -> dict[str, str]:
-        """Return the tags that only the study's run carries."""
-        versions = ", ".join(f"{name} {number}" for name, number in self.versions.items())
-        return {names.VERSIONS: versions, names.COMMAND: command()}
+        tags = {
+            names.COMMIT: self.commit,
+            names.DIRTY: str(self.dirty).lower(),
+            names.CONSTRAINTS: self.constraints,
+            names.VERSIONS: ", ".join(f"{name} {number}" for name, number in self.versions.items()),
+        }
+        return {name: text for name, text in tags.items() if text}
 
 
 def collect(study_file: Path, trainable: object = None) -> Provenance:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,8 @@ def test_runs_are_nested_and_described(undisturbed: StudyFolder) -> None:
             assert run.data.params["sumix.zeta"] == "0.5"
             assert run.data.params["backbone"] == "resnet8"
             assert run.data.tags["mixlab.hardware"] == hardware
+            assert f"torchvision {version('torchvision')}, " in run.data.tags["mixlab.libraries"]
+            assert f"ray {version('ray')}, " in run.data.tags["mixlab.versions"]
             artifacts = {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
             assert {"model.pt", "config.json"} <= artifacts
     study = next(run for run in runs.values() if run.data.tags["mixlab.level"] == "study")

@@ -16,7 +16,7 @@ from mlflow.entities import Metric
 from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput
-from mixlab.provenance import Provenance
+from mixlab.provenance import Provenance, command
 from mixlab.tracking import artifacts, names, views
 from mixlab.tracking.experiment import find_or_create, log, offer, open_experiment
 from mixlab.tracking.tracked import Tracked
@@ -59,7 +59,7 @@ class Tracker:
         tags = {
             **self.tracked.tags(root, f"{self.tracked.name} · {self.tracked.plan['preset']}", self.provenance),
             names.PLAN: self.tracked.identity,
-            **self.provenance.details,
+            names.COMMAND: command(),
         }
         self.study_run, _ = find_or_create(self.client, self.experiment_id, (names.LEVEL, names.PLAN), tags)
         artifacts.put_text(self.client, self.study_run, json.dumps(dict(self.tracked.plan), indent=2), names.PLAN_FILE)
