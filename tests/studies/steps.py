@@ -47,32 +47,35 @@ def reduced(config: Config) -> Config:
 
 
 def different(names: Iterable[str]) -> dict[str, Config]:
-    """Return reduced configurations that try each network with each loss, and each mixer, of the studies.
+    """Return reduced configurations that try each network, loss and mixer of the studies.
 
-    A mixer that asks something of the network, or learns, is tried with every network; any other only once.
+    A network is tried with and without SUMix, and with every mixer that asks something of it or learns. Whatever else a
+    configuration brings is tried once, with a small network: each loss with each such mixer, and each mixer's options.
     """
     found: dict[str, Config] = {}
     seen: set[str] = set()
     for name in names:
         for trial in trials(name):
             config = reduced(parse(trial.config))
-            parts = parts_of(trial.config, config)
-            if parts - seen:
-                found[" ".join(sorted(parts))] = config
-                seen |= parts
+            network, others = parts_of(trial.config, config)
+            if network not in seen:
+                found[" ".join([network, *others])] = config
+            elif set(others) - seen:
+                found[" ".join(others)] = replace(config, backbone="resnet8", drop_path=0.0)
+            seen |= {network, *others}
     return found
 
 
-def parts_of(keys: Mapping[str, Any], config: Config) -> set[str]:
-    """Return what a step of a configuration tries, in words."""
+def parts_of(keys: Mapping[str, Any], config: Config) -> tuple[str, list[str]]:
+    """Return what a step of a configuration tries, in words: the network, and others. One number is as any other."""
     shape = "x".join(map(str, dataset_of(config).image_shape))
-    added = {key: keys[key] for key in NEUTRAL if keys.get(key, NEUTRAL[key]) != NEUTRAL[key]}
-    mixer = f"{config.mixer} {added}"
-    of_network = {key: value for key, value in added.items() if not key.startswith("mixer.")}
-    network = f"{config.backbone} {shape} {config.sumix.preset} {sumix_terms(keys)} {of_network}"
-    network += f" {config.drop_path > 0, config.label_smoothing > 0}"
-    together = inputs_of(config.mixer) or learns_masks(config.mixer)
-    return {f"{network} {mixer}"} if together else {network, f"{shape} {mixer}"}
+    other = {key: keys[key] for key in NEUTRAL if keys.get(key, NEUTRAL[key]) != NEUTRAL[key]}
+    added = {key: "a number" if isinstance(value, float) else value for key, value in other.items()}
+    of_loss = {key: value for key, value in added.items() if not key.startswith("mixer.")}
+    asking = config.mixer if inputs_of(config.mixer) or learns_masks(config.mixer) else ""
+    parts = (config.drop_path > 0, config.drop_block > 0, config.label_smoothing > 0, config.sumix.any)
+    loss = f"{config.sumix.preset} {sumix_terms(keys)} {of_loss} {asking}"
+    return f"{config.backbone} {shape} {parts} {asking}", [loss, f"{config.mixer} {added}"]
 
 
 def take_steps(names: Iterable[str], monkeypatch: pytest.MonkeyPatch) -> int:
