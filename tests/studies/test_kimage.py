@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from mlflow.tracking import MlflowClient
 
 from analysis.records.published import published_number
-from mixlab import Options, run
+from mixlab import Options
 from mixlab.api import configure
 from mixlab.cli import parse as parse_options
 from mixlab.errors import BadInput
@@ -138,24 +137,19 @@ def test_the_study_of_subsets_needs_scores_and_its_keys_follow_their_content(
     assert {trial.config["backbone"] for trial in quick} == {"resnet8"}
 
 
-@pytest.mark.slow
-def test_a_search_of_architectures_is_a_study(tmp_path: Path, tracking_uri: str) -> None:
-    """It searches and trains on real images in the smallest form, and keeps the network that it found."""
-    study = load("kimage_nas")[0].with_arms(["random t = 0.2"])
-    data, storage = str(FOLDER.parent / "data"), str(tmp_path / "results")
-    small = {"search_channels": 4, "search_cells": 3, "search_batch_size": 8, "channels": 4, "cells": 3}
-    small |= {"batch_size": 16, "train_images": 96, "test_images": 40}
-    where = {"tracking_uri": tracking_uri, "storage": storage, "data_root": data}
-    options = Options(preset="smoke", changes=small, quiet=True, **where)
-    result = run(study, search_architecture.train, options)
-    assert result.exit_code == 0
-    (table,) = result.tables
-    assert set(table.index) == {"all images", "random t = 0.2"}
-    client = MlflowClient(tracking_uri)
-    experiment = client.get_experiment_by_name("kimage_nas")
-    assert experiment is not None
-    runs = client.search_runs([experiment.experiment_id], "tags.`mixlab.level` = 'seed'")
-    assert len(runs) == 2
-    for found in runs:
-        assert found.data.metrics.keys() >= {"search_seconds", "params", "mflops", "test_top1_error_median10"}
-        assert "genotype.json" in {file.path for file in client.list_artifacts(found.info.run_id)}
+def test_every_arm_of_the_searches_of_architectures_differs_in_what_it_searches_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How such a study runs is a test of Table 6."""
+    study, _ = load("kimage_nas")
+    monkeypatch.chdir(tmp_path)
+    scores = Path(study.arms[-1].changes["subset.scores"])
+    scores.parent.mkdir(parents=True)
+    scores.write_text("scores")
+    for preset in ("paper", "quick", "smoke"):
+        train = complete(search_architecture.train)
+        found = {trial.arm: trial for trial in configure(study, train, Options(preset=preset)).trials(train)}
+        assert set(found) == {arm.name for arm in study.arms}
+        assert len({trial.key for trial in found.values()}) == len(found)
+        assert {trial.config["dataset"] for trial in found.values()} == {"cifar100" if preset == "paper" else "cifar10"}
+        assert found["random t = 0.2"].config["subset.share"] == 0.2

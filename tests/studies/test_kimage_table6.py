@@ -181,5 +181,6 @@ def test_a_search_on_cifar10_and_a_known_genotype_are_trained_on_a_folder_of_pho
     assert sorted(searched) == [False, True]
     assert {found.data.params["retrain.dataset"] for found in runs} == {"folder"}
     for found in runs:
+        assert found.data.metrics.keys() >= {"params", "mflops", "test_top1_error_median10"}
         file = client.download_artifacts(found.info.run_id, "genotype.json", str(tmp_path))
         Genotype.of(json.loads(Path(file).read_text()))
