@@ -1,52 +1,102 @@
-"""The ablation through Ray, MLflow and the table, on real images: whole, and extended."""
+"""The ablation through Ray, MLflow and the table, on real images: what it leaves, and what MLflow's own pages show."""
 
 import os
+import re
+import statistics
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from mlflow.tracking import MlflowClient
 
+from tests.chromium import Page, chromium, needs_chromium
+from tests.servers import mlflow_server
 from tests.studies.small_ablation import ROOT, STUDY, study_folder
 from tests.study_folder import StudyFolder
 from trainables.hardware import device, environment
 
-FEW = ("--train-images", "200", "--set", "test_images=100")
+METRIC = "test_top1_median10"
+# The list is drawn in two halves, one that stays in place and one that is moved sideways: a row has a part in each.
+ROWS = """(() => {
+  const rows = {};
+  for (const row of document.querySelectorAll(".ag-row")) {
+    const cells = rows[row.getAttribute("row-index")] ??= {};
+    for (const cell of row.querySelectorAll("[col-id]")) {
+      cells[cell.getAttribute("col-id")] = (cell.querySelector("a") ?? cell).textContent.trim();
+    }
+  }
+  return Object.keys(rows).sort((a, b) => a - b).map(index => rows[index])})()"""
+TABLES = """[...document.querySelectorAll("table")].map(table => [...table.rows].map(
+  row => [...row.cells].map(cell => cell.textContent.trim())))"""
 
 pytestmark = pytest.mark.slow
 
 
+@dataclass(frozen=True)
+class Served:
+    """A finished study, and the server that shows it."""
+
+    client: MlflowClient
+    experiment: str
+    address: str
+
+    def run(self, level: str, arm: str = "") -> str:
+        """Return the id of the first run of a level, or of that of an arm."""
+        of_arm = f" and tags.`mixlab.arm` = '{arm}'" if arm else ""
+        found = self.client.search_runs([self.experiment], f"tags.`mixlab.level` = '{level}'{of_arm}")
+        return str(found[0].info.run_id)
+
+    def open_run(self, page: Page, run_id: str, tab: str = "") -> None:
+        page.open(f"{self.address}/#/experiments/{self.experiment}/runs/{run_id}{tab}?workflowType=machine_learning")
+
+
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> StudyFolder:
-    study = study_folder(tmp_path_factory.mktemp("undisturbed"), empty_store)
-    study.run_here(*FEW)
+def finished(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> StudyFolder:
+    study = study_folder(tmp_path_factory.mktemp("finished"), empty_store)
+    study.run("--seeds", "2", "--train-images", "200", "--set", "test_images=100")
     return study
 
 
-def test_whole_study_ends_with_table_and_true_states(undisturbed: StudyFolder) -> None:
-    results = undisturbed.results()
-    assert set(results) == {("baseline", "0"), ("+ lam", "0")}
+@pytest.fixture(scope="module")
+def served(finished: StudyFolder) -> Iterator[Served]:
+    with mlflow_server.running(finished.uri, finished.folder, os.environ) as server:
+        experiment = finished.client.get_experiment_by_name(STUDY).experiment_id
+        yield Served(finished.client, experiment, server.uri)
+
+
+@pytest.fixture(scope="module")
+def page(served: Served) -> Iterator[Page]:
+    with chromium(width=1900) as page:
+        yield page
+
+
+def test_whole_study_ends_with_table_and_true_states(finished: StudyFolder) -> None:
+    results = finished.results()
+    assert set(results) == {(arm, seed) for arm in ("baseline", "+ lam") for seed in ("0", "1")}
     for histories in results.values():
         for name in ("train_loss", "test_top1", "test_top5"):
             assert [step for step, _ in histories[name]] == [1, 2, 3, 4]
         values = sorted(value for _, value in histories["test_top1"])
         assert histories["test_top1_median10"] == [(4, (values[1] + values[2]) / 2)]
         assert histories["test_top1_best"] == [(4, values[-1])]
-    assert undisturbed.statuses() == {"FINISHED"}
-    out = undisturbed.folder / "results" / STUDY / "smoke"
+    assert finished.statuses() == {"FINISHED"}
+    out = finished.folder / "results" / STUDY / "smoke"
     assert {"table.md", "table.csv", "gains.png", "report.html"} <= {path.name for path in out.iterdir()}
     assert "too few seeds to tell" in (out / "table.md").read_text()
     # Whatever MLflow holds needs no second copy.
-    assert not undisturbed.journals()
+    assert not finished.journals()
 
 
-def test_runs_are_nested_and_described(undisturbed: StudyFolder) -> None:
-    client = undisturbed.client
-    runs = {run.info.run_id: run for run in undisturbed.runs()}
+def test_runs_are_nested_and_described(finished: StudyFolder) -> None:
+    client = finished.client
+    runs = {run.info.run_id: run for run in finished.runs()}
     hardware, *_ = environment(device())["hardware"].split(" and ")  # without this process's threads: a trial has one
     levels = [run.data.tags["mixlab.level"] for run in runs.values()]
-    assert sorted(levels) == ["arm"] * 2 + ["seed"] * 2 + ["study"]
+    assert sorted(levels) == ["arm"] * 2 + ["seed"] * 4 + ["study"]
     for run in runs.values():
         parent = runs.get(run.data.tags.get("mlflow.parentRunId", ""))
         above = {"seed": "arm", "arm": "study"}.get(run.data.tags["mixlab.level"])
@@ -64,17 +114,6 @@ def test_runs_are_nested_and_described(undisturbed: StudyFolder) -> None:
     assert {"plan.json", "table.md", "table.csv", "gains.png", "report.html"} <= artifacts
 
 
-def test_a_seed_more_trains_only_it(undisturbed: StudyFolder) -> None:
-    before = undisturbed.results()
-    out = undisturbed.run_here("--seeds", "2", *FEW)
-    started = [line for line in out.splitlines() if line.endswith("started")]
-    assert len(started) == 2
-    assert all("seed 1" in line for line in started)
-    after = undisturbed.results()
-    assert len(after) == 4
-    assert {cell: after[cell] for cell in before} == before
-
-
 @pytest.mark.parametrize("package", ["mixlab", "analysis"])
 def test_nothing_is_reported_to_the_makers_of_ray_and_mlflow(package: str) -> None:
     script = f"import {package}, mlflow.telemetry.utils, ray._common.usage.usage_lib as ray; "
@@ -84,3 +123,76 @@ def test_nothing_is_reported_to_the_makers_of_ray_and_mlflow(package: str) -> No
         [sys.executable, "-c", script], cwd=ROOT, env=kept, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["True", "False"]
+
+
+@needs_chromium
+def test_the_address_that_the_study_prints_shows_its_arms(finished: StudyFolder, served: Served, page: Page) -> None:
+    (printed,) = re.findall(r"then open (http://127\.0\.0\.1:5000\S+)", finished.said())
+    page.open(printed.replace("http://127.0.0.1:5000", served.address))
+    drawn = page.until(f"(rows => rows.length == 2 && rows.every(row => 'metrics.`n`' in row) && rows)({ROWS})")
+    rows = {row["attributes.`Run Name`"]: row for row in drawn}
+    assert set(rows) == {"cutmix · baseline", "cutmix · + lam"}
+    for arm in ("baseline", "+ lam"):
+        row = rows[f"cutmix · {arm}"]
+        condition = f"tags.`mixlab.level` = 'seed' and tags.`mixlab.arm` = '{arm}'"
+        values = [run.data.metrics[METRIC] for run in served.client.search_runs([served.experiment], condition)]
+        assert float(row[f"metrics.`{METRIC}`"]) == pytest.approx(statistics.mean(values), abs=0.006)
+        assert float(row["metrics.`sd`"]) == pytest.approx(statistics.stdev(values), abs=0.006)
+        assert row["metrics.`n`"] == "2"
+    means = [float(rows[name][f"metrics.`{METRIC}`"]) for name in ("cutmix · + lam", "cutmix · baseline")]
+    assert float(rows["cutmix · + lam"]["metrics.`gain`"]) == pytest.approx(means[0] - means[1], abs=0.011)
+    assert "too few seeds" in rows["cutmix · + lam"]["attributes.`Description`"]
+    text = page.evaluate("document.body.innerText")
+    assert "Ablation of the terms of SUMix" in text
+    assert "arms · smoke" in text
+
+
+@needs_chromium
+def test_runs_are_nested_study_arm_seed(served: Served, page: Page) -> None:
+    view = "viewStateShareKey=study&workflowType=machine_learning"
+    page.open(f"{served.address}/#/experiments/{served.experiment}/runs?{view}")
+    names = f"{ROWS}.map(row => row['attributes.`Run Name`'])"
+    assert page.until(f"(names => names.length == 1 && names)({names})") == ["ablation_cifar100 · smoke"]
+    page.expand("ablation_cifar100 · smoke")
+    page.until(f"{names}.length == 3")
+    page.expand("cutmix · + lam")
+    page.until(f"{names}.length == 5")
+    study, first, *rest = page.evaluate(names)
+    assert (study, first) == ("ablation_cifar100 · smoke", "cutmix · baseline")  # arms in the order of the study
+    assert rest[0] == "cutmix · + lam"
+    assert set(rest[1:]) == {"cutmix · + lam · seed 0", "cutmix · + lam · seed 1"}
+
+
+@needs_chromium
+def test_the_run_of_a_study_is_described_by_its_table(served: Served, page: Page) -> None:
+    served.open_run(page, served.run("study"))
+    (table,) = page.until(f"(found => found.length == 1 && found)({TABLES})")
+    assert table[0] == ["arm", "n", "mean ± sd", "gain", "95 % interval", "p", "p (family)", "verdict"]
+    assert [row[0] for row in table[1:]] == ["baseline", "+ lam"]
+    text = page.evaluate("document.querySelector('table').parentElement.innerText")
+    assert text.startswith("No gain can be claimed: the one comparison is not significant.")
+    assert "A win is a gain above zero with p (family) < 0.05." in text
+    assert "mixer = cutmix: top-1 accuracy on the test set, %, median of all epochs" in text
+
+
+@needs_chromium
+def test_the_plots_of_a_study_are_seen(served: Served, page: Page) -> None:
+    for name in ("gains", "curves", "lambda"):
+        served.open_run(page, served.run("study"), f"/artifacts/{name}.png")
+        assert page.until("[...document.images].map(image => image.naturalWidth).find(width => width > 500)")
+
+
+@needs_chromium
+def test_a_seed_has_a_chart_a_metric_and_none_a_bin(served: Served, page: Page) -> None:
+    run_id = served.run("seed", "+ lam")
+    names = set(served.client.get_run(run_id).data.metrics)
+    assert {"train_loss", "test_top1", "lam_shift", METRIC} <= names
+    assert len(names) < 32  # four accuracies and errors by five rules, and a dozen others
+    assert not any("/" in name for name in names)
+    assert "histograms.json" in {artifact.path for artifact in served.client.list_artifacts(run_id)}
+    served.open_run(page, run_id, "/model-metrics")
+    page.until(f"document.body?.textContent.includes('Model metrics({len(names)})')")
+    page.until("document.querySelectorAll('.js-plotly-plot').length > 2")
+    shown = page.evaluate("document.body.innerText").splitlines()
+    assert "lam_shift" in shown
+    assert "cutmix · + lam · seed" in " ".join(shown)
