@@ -51,17 +51,22 @@ def test_a_faulty_arm_is_retried_recorded_and_trained_again_once_fixed(tmp_path:
     assert "\x1b" not in traceback
     assert [m.step for m in client.get_metric_history(failed.info.run_id, "train_loss")] == [1, 2]
     # The processor that a trial gets by default.
-    assert {each["threads"] for each in notes(tmp_path, "began") if each["config"]["fault"]} == {1}
+    assert [each["threads"] for each in notes(tmp_path, "began") if each["config"]["fault"]] == [1, None]
 
     assert "3 trials: 2 done, 1 failed" in toy.run_here("--seeds", "1", "--dry-run")
 
     (tmp_path / "fixed").touch()
-    toy.run_here("--seeds", "1")
+    said = toy.run_here("--seeds", "2")  # and a seed more, which trains only it
+    started = {line.partition("] ")[2].split(":")[0] for line in said.splitlines() if "started" in line}
+    assert started == {"faulty · seed 0", "sound · seed 1", "faulty · seed 1", "dying · seed 1"}
     again = seed_runs(toy)
+    assert len(again) == 6
     assert {run.info.status for run in again.values()} == {"FINISHED"}
-    assert {run.info.run_id for run in again.values()} == {run.info.run_id for run in runs.values()}
-    assert attempts(tmp_path, fault=3) == [0, 2, 2]
-    assert attempts(tmp_path, fault=0) == [0]
+    assert {again[cell].info.run_id for cell in runs} == {run.info.run_id for run in runs.values()}
+    assert again["sound", "0"].data.metrics == runs["sound", "0"].data.metrics
+    assert again["sound", "0"].info.end_time == runs["sound", "0"].info.end_time
+    assert sorted(attempts(tmp_path, fault=3)) == [0, 0, 2, 2]
+    assert attempts(tmp_path, fault=0) == [0, 0]
     assert again["faulty", "0"].data.tags["mixlab.error"] == ""
 
 
