@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 import torch
 from torch import Generator
 
@@ -14,6 +15,12 @@ from trainables.methods import build_network
 from trainables.mixers import MIXERS
 
 CONFIG = {"dataset": "cifar10", "backbone": "resnet8", "mixer": "cutmix", "sumix.lam": "learned", "batch_size": 24}
+
+
+@pytest.fixture(autouse=True)
+def fewer_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw as many mixtures as a strip of each pair needs, and some more."""
+    monkeypatch.setattr(learned_lambda, "DRAWS", 30)
 
 
 def network() -> Any:

@@ -24,7 +24,7 @@ def out(tmp_path: Path) -> Path:
 
 
 def call(study: Any, out: Path, *options: str) -> int:
-    where = ["--tracking-uri", study.uri, "--out", str(out), "--images", "2", "--draws", "2"]
+    where = ["--tracking-uri", study.uri, "--out", str(out), "--images", "2", "--draws", "1"]
     return occlusion.main([study.study, *where, *options])
 
 
@@ -36,7 +36,7 @@ def test_curves_areas_and_figure_of_every_run(
     trained: Any, painted: None, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study, _, _ = trained
-    assert call(study, out) == 0
+    assert call(study, out, "--draws", "2") == 0
     assert {file.name for file in out.iterdir()} == FILES
     curves = pd.read_csv(out / "curves.csv")
     assert len(curves) == 2 * 2 * 11
@@ -74,10 +74,10 @@ def test_the_side_of_a_patch_may_be_given_in_pixels_or_by_the_grid(
     trained: Any, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study, _, _ = trained
-    assert call(study, out, "--draws", "1", "--patch-size", "8") == 0
+    assert call(study, out, "--patch-size", "8") == 0
     assert "8 x 8 pixels" in capsys.readouterr().out
     by_pixels = (out / "curves.csv").read_text()
-    assert call(study, out, "--draws", "1", "--grid", "4") == 0
+    assert call(study, out, "--grid", "4") == 0
     assert (out / "curves.csv").read_text() == by_pixels
     capsys.readouterr()
     for options, sentence in (

@@ -69,6 +69,7 @@ def test_a_dry_run_says_what_may_come(tmp_path: Path, monkeypatch: pytest.Monkey
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_launch_that_is_stopped_twice_decides_the_same_and_its_table_and_page_say_how(
     tmp_path: Path, tracking_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

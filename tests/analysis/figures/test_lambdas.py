@@ -31,6 +31,6 @@ def test_one_seed_of_each_arm_that_learned_lambda(track: Any, make_plan: Any) ->
 
 
 def test_a_study_that_learned_none_has_none(track: Any, make_plan: Any) -> None:
-    study, plan = track(), make_plan(seeds=1)
+    study, plan = track(), make_plan(arms=("baseline",), seeds=1)
     study.add_all(plan, lambda trial: 40.0)
     assert load_histograms(study.uri, study_table(study.uri, study.study).levels) == []

@@ -132,6 +132,7 @@ def numbers(run: SearchRun) -> list[dict[str, float]]:
     return [{key: v for key, v in epoch.metrics.items() if "seconds" not in key} for epoch in run.history]
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_ends_with_the_same_numbers(tmp_path: Path) -> None:
     whole = SearchRun(parse(SMALL), 0, coloured(), coloured(), torch.device("cpu"))
     while not whole.finished:
