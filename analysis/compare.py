@@ -26,7 +26,7 @@ def comparison_text(found: Comparison, metric: str, declared: Metric) -> str:
     digits = declared.digits
     blocks = [
         _block("Configuration of the cells that both have", found.configuration, "It is the same in every key."),
-        _block("How the numbers were obtained", found.provenance, "Commit, data, hardware and versions are the same."),
+        _block("How the numbers were obtained", found.provenance, "Code, data, hardware and versions are the same."),
     ]
     if found.gains.empty:
         blocks.append("No cell can be compared: the two have no arm with the same levels in common.")

@@ -32,7 +32,7 @@ STATES = {
 PREFERENCE = (State.DONE, State.RUNNING, State.INTERRUPTED, State.FAILED)
 IDENTITY = (
     *("key", "arm", "seed", "status", "error", "commit"),
-    *("dirty", "data", "hardware", "versions", "epochs", "run_id"),
+    *("dirty", "patch", "data", "hardware", "versions", "epochs", "run_id"),
 )
 VERSIONS = ("python", "torch", "cuda", "cudnn", "driver", "libraries")  # the words of a run that are versions
 # MLflow keeps an infinite value in an SQL database as the greatest of all floats, which no sum may take for a number.
@@ -83,10 +83,10 @@ def load_runs(tracking_uri: str, study: str, plan: Plan | None = None) -> pd.Dat
 
     Returns:
         Columns ``key``, ``arm``, ``seed``, ``status`` (a ``State`` in words: done, failed, running, interrupted or
-        pending), ``error`` (first line), ``commit``, ``dirty``, ``data`` (fingerprint), ``hardware``, ``versions``,
-        ``epochs`` and ``run_id``; one ``factor.NAME`` a factor, one ``metric.NAME`` a metric, and one ``config.KEY`` a
-        configuration key, as text. The metrics of a run that is not done are NaN: the last value of half a training is
-        not a result.
+        pending), ``error`` (first line), ``commit``, ``dirty``, ``patch`` (digest of the uncommitted changes), ``data``
+        (fingerprint), ``hardware``, ``versions``, ``epochs`` and ``run_id``; one ``factor.NAME`` a factor, one
+        ``metric.NAME`` a metric, and one ``config.KEY`` a configuration key, as text. The metrics of a run that is not
+        done are NaN: the last value of half a training is not a result.
 
     Raises:
         BadInput: no such tracking store or study.
@@ -180,6 +180,7 @@ def _row(trial: dict[str, Any], run: StoredRun | None) -> dict[str, Any]:
     """Return the cells of one row, by column."""
     tags: Mapping[str, str] = run.tags if run else {}
     config: Mapping[str, str] = run.params if run else {}
+    dirty = "true" in tags.get(names.DIRTY, "")
     status = STATES[run.status] if run else State.PENDING
     values = run.metrics if run and status is State.DONE else {}
     return {
@@ -189,7 +190,8 @@ def _row(trial: dict[str, Any], run: StoredRun | None) -> dict[str, Any]:
         "status": status.value,
         "error": tags.get(names.ERROR, "") if status is State.FAILED else "",
         "commit": tags.get(names.COMMIT, ""),
-        "dirty": "true" in tags.get(names.DIRTY, ""),
+        "dirty": dirty,
+        "patch": tags.get(names.PATCH, "unknown" if dirty else "none"),
         "data": tags.get(names.DATA, ""),
         "hardware": tags.get(names.HARDWARE, ""),
         "versions": ", ".join(f"{name} {tags[names.WORD + name]}" for name in VERSIONS if names.WORD + name in tags),

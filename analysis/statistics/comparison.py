@@ -14,7 +14,7 @@ from analysis.statistics.pairs import aligned, metric_column
 from analysis.statistics.significance import ALPHA, family_p, mean_and_sd, mean_interval, sign_flip_p
 from mixlab.spec.trial import cell_name
 
-HOW = ("commit", "data", "hardware", "versions")  # how the numbers were obtained
+HOW = ("commit", "patch", "data", "hardware", "versions")  # how the numbers were obtained
 SIDES = ("A", "B")
 
 

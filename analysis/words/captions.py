@@ -16,7 +16,11 @@ from mixlab.spec.state import State
 
 UNSTATED = "read off by a rule that it does not state"
 MOST_FAILURES = 10  # the most lines under one table
-DIGESTS = {"commit": (12, "commit"), "data": (12, "data fingerprint")}  # the digits that are shown, and the name
+DIGESTS = {  # the digits that are shown, and the name
+    "commit": (12, "commit"),
+    "patch": (12, "uncommitted changes"),
+    "data": (12, "data fingerprint"),
+}
 
 
 def metric_text(declared: Metric, name: str, epochs: Iterable[int]) -> str:
@@ -78,7 +82,7 @@ def notes(level: LevelTable) -> list[str]:
         counts = ", ".join(f"{arm} {count}" for arm, count in table["n"].items())
         differ = f"in n ({counts})" if table["n"].nunique() > 1 else "in their seeds"
         lines.append(f"The arms differ {differ}; a gain uses only the seeds that both arms have.")
-    for column in ("epochs", "commit", "data", "hardware", "versions"):
+    for column in ("epochs", "commit", "patch", "data", "hardware", "versions"):
         if finished[column].nunique(dropna=False) > 1:
             digits, what = DIGESTS.get(column, (None, column))
             values = Counter(shortened(str(value), digits) for value in finished[column]).items()

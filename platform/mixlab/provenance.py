@@ -29,11 +29,17 @@ class Provenance:
     constraints: str = ""  # see ``constraints_hash``
 
     @property
+    def patch(self) -> str:
+        """Return the first 12 hex digits of the SHA-256 of the changes; empty when clean."""
+        return hashlib.sha256(self.diff.encode()).hexdigest()[:12] if self.diff else ""
+
+    @property
     def tags(self) -> dict[str, str]:
         """Return the tags that every run carries."""
         tags = {
             names.COMMIT: self.commit,
             names.DIRTY: str(self.dirty).lower(),
+            names.PATCH: self.patch or "none",
             names.CONSTRAINTS: self.constraints,
             names.VERSIONS: ", ".join(f"{name} {number}" for name, number in self.versions.items()),
         }

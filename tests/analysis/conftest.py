@@ -172,6 +172,7 @@ def planned_runs() -> Callable[..., pd.DataFrame]:
             error="",
             commit="0123456789abcdef",
             dirty=False,
+            patch="none",
             data="feedc0de",
             hardware="a CPU",
             versions="torch 2",

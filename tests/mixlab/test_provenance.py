@@ -1,5 +1,6 @@
 """Provenance is that of the code that runs, whatever the working folder and the encoding of its files."""
 
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,7 @@ def test_the_commit_is_that_of_the_code_wherever_it_is_started(
         monkeypatch.chdir(folder)
         found = collect(repository / "study.py")
         assert (found.commit, found.dirty, found.diff) == (head, False, "")
+        assert found.tags["mixlab.patch"] == "none"
 
 
 def test_untracked_sources_and_files_that_are_not_utf8_are_in_the_patch(repository: Path) -> None:
@@ -55,6 +57,9 @@ def test_untracked_sources_and_files_that_are_not_utf8_are_in_the_patch(reposito
     assert "+    return 42" in found.diff
     assert "+name = 'Gr\ufffd\ufffde'" in found.diff
     assert "notes.txt" not in found.diff
+    assert found.tags["mixlab.patch"] == found.patch == hashlib.sha256(found.diff.encode()).hexdigest()[:12]
+    (repository / "new_mixer.py").write_text("def mix():\n    return 43\n")
+    assert collect(repository / "study.py").patch != found.patch
 
 
 def test_a_study_outside_the_repository_is_in_the_patch(repository: Path, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def drawn(name: str, most: int = 99) -> tuple[dict[str, Any], list[LevelTable]]:
     rows = [
         {
             **{"key": trial.key, "arm": trial.arm, "seed": trial.seed, "status": "done", "epochs": 1, "dirty": False},
-            **dict.fromkeys(("error", "commit", "data", "hardware", "versions", "run_id"), ""),
+            **dict.fromkeys(("error", "commit", "patch", "data", "hardware", "versions", "run_id"), ""),
             **{f"factor.{factor}": level for factor, level in trial.levels.items()},
             f"metric.{plan['metric']}": 70 + rng.normal(),
         }

@@ -16,7 +16,7 @@ from mixlab.spec.trainable import Save
 # A word is recorded as the tag ``mixlab.NAME``; these are the tags by which a run is found and named.
 OWN_TAGS = (
     *("level", "study", "plan", "cell", "arm", "key", "seed", "trial", "state", "best", "error"),
-    *("commit", "dirty", "constraints", "versions", "command"),
+    *("commit", "dirty", "patch", "constraints", "versions", "command"),
 )
 
 

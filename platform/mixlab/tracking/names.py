@@ -17,6 +17,7 @@ BEST = "mixlab.best"  # "true" for the best trial of a search's arm
 ERROR = "mixlab.error"  # the first line of the error that made a trial fail
 COMMIT = "mixlab.commit"
 DIRTY = "mixlab.dirty"
+PATCH = "mixlab.patch"  # of the uncommitted changes
 CONSTRAINTS = "mixlab.constraints"
 VERSIONS = "mixlab.versions"
 COMMAND = "mixlab.command"
@@ -33,7 +34,7 @@ SEARCH_LEVELS = ("search", "arm", "trial")
 
 # Artifacts.
 PLAN_FILE = "plan.json"
-PATCH_FILE = "uncommitted.patch"
+PATCH_FILE = "uncommitted-{}.patch"  # with the patch's tag
 CONFIG_FILE = "config.json"
 TRACEBACK_FILE = "traceback.txt"
 HISTOGRAMS_FILE = "histograms.json"  # {"epochs": [1, ...], NAME: [[shares of epoch 1], ...]}

@@ -64,7 +64,8 @@ class Tracker:
         self.study_run, _ = find_or_create(self.client, self.experiment_id, (names.LEVEL, names.PLAN), tags)
         artifacts.put_text(self.client, self.study_run, json.dumps(dict(self.tracked.plan), indent=2), names.PLAN_FILE)
         if self.provenance.diff:
-            artifacts.put_text(self.client, self.study_run, self.provenance.diff, names.PATCH_FILE)
+            file = names.PATCH_FILE.format(self.provenance.patch)
+            artifacts.put_text(self.client, self.study_run, self.provenance.diff, file)
         for cell, arm in self.tracked.cells.items():
             tags = {
                 **self.tracked.tags(middle, cell, self.provenance),

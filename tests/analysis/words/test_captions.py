@@ -122,6 +122,7 @@ def test_failed_cells_are_told_with_their_error(level_of):
         ("data", "beef", "differ in data fingerprint: beef in 1 run, feedc0de in 14 runs"),
         ("hardware", "a GPU", "differ in hardware: a GPU in 1 run, a CPU in 14 runs"),
         ("versions", "torch 3", "differ in versions: torch 3 in 1 run, torch 2 in 14 runs"),
+        ("patch", "f00d", "differ in uncommitted changes: f00d in 1 run, none in 14 runs"),
         ("dirty", True, "1 run of 15 had uncommitted changes"),
     ],
 )
