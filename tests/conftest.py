@@ -35,7 +35,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_finish() -> None:
     gc.freeze()
-    gc.set_threshold(20_000)  # at Python's 700 new objects a test spends one part in 25 of its time on garbage
     gc.enable()
 
 
