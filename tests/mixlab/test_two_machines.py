@@ -26,6 +26,7 @@ from trainables.datasets.dataset import DataError
 
 STUDY = "ablation_cifar100"
 SMALL = ("--preset", "smoke", "--dataset", "cifar10", "--mixers", "cutmix", "--arms", "+ l_su", "--train-images", "96")
+SMALL += ("--set", "test_images=100", "--set", "backbone=resnet8")  # what is tested is where it trains
 CODE = [ROOT / name for name in ("platform", "trainables", "analysis", "studies", "tests")]
 # The machines on which the cluster has run a trial.
 WHERE = """
