@@ -62,6 +62,11 @@ def test_whatever_is_stopped_or_killed_goes_on_and_every_number_is_the_same(tmp_
     assert "To go on: python" in driver.finish(code=130, seconds=30)
     assert "RUNNING" not in study.statuses()
 
+    driver = study.start()
+    study.wait_for_new_checkpoint(driver)
+    driver.interrupt(signal.SIGKILL)
+    driver.process.wait()
+
     assert "goes on after epoch" in study.run_here()
     assert study.statuses() == {"FINISHED"}
     require_undisturbed(study, tmp_path)
