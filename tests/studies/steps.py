@@ -67,7 +67,7 @@ def different(names: Iterable[str]) -> dict[str, Config]:
 
 
 def parts_of(keys: Mapping[str, Any], config: Config) -> tuple[str, list[str]]:
-    """Return what a step of a configuration tries, in words: the network, and others. One number is as any other."""
+    """Return what a step of a configuration tries: its network; its loss and its mixer, whatever their numbers."""
     shape = "x".join(map(str, dataset_of(config).image_shape))
     other = {key: keys[key] for key in NEUTRAL if keys.get(key, NEUTRAL[key]) != NEUTRAL[key]}
     added = {key: "a number" if isinstance(value, float) else value for key, value in other.items()}
