@@ -82,8 +82,8 @@ def _environment(address: str, sources: list[str], empty: str) -> dict[str, Any]
     """Return what Ray gives every worker: copies of the code that travels, and where else it may import from.
 
     A worker looks into the copies first. Without the ``empty`` folder to work in, Ray would have it look before into
-    the folders of this script and of this process, where the code may have been edited since. What a job of Ray, in
-    which this process may run, has given already cannot be given again.
+    the folders of this script and of this process, where the code may have been edited since. A folder and variables
+    that come with a job of Ray, in which this process may run, cannot be given again.
     """
     # On this machine a worker can import what the driver can, such as a file next to a notebook. Other machines may
     # have the folders of the script and of the process.
@@ -96,8 +96,8 @@ def _environment(address: str, sources: list[str], empty: str) -> dict[str, Any]
     }
     job = ray_private.environment_of_job()
     free = {name: value for name, value in variables.items() if name not in job.get("env_vars", {})}
-    given = {"py_modules": sources, "working_dir": empty, "env_vars": free}
-    return {key: value for key, value in given.items() if key == "env_vars" or key not in job}
+    given = {"py_modules": sources, "env_vars": free}
+    return given if "working_dir" in job else {**given, "working_dir": empty}
 
 
 def _keep_sockets_short() -> None:
