@@ -60,7 +60,7 @@ class Toy:
         data_root: Path = Path("data"),
     ) -> None:
         done = int((resume_from / "epoch").read_text()) if resume_from else 0
-        threads = _threads() if config["fault"] and not done else None
+        threads = _threads() if config["fault"] else None
         note("began", config=dict(config), seed=seed, done=done, threads=threads)
         for epoch in range(done + 1, config["epochs"] + 1):
             time.sleep(config["pause"])

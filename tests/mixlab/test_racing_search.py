@@ -1,4 +1,4 @@
-"""A whole search until decided: its configurations race, then its winners; killed, it decides the same."""
+"""A whole search until decided: its configurations race, then its winners; killed in either, it decides the same."""
 
 import signal
 from collections.abc import Mapping
@@ -53,12 +53,13 @@ def kill_in(toy: StudyFolder, seed: int) -> None:
 
 
 @pytest.mark.slow
-def test_a_search_until_decided_that_is_killed_decides_the_same(tmp_path: Path, empty_store: Path) -> None:
+def test_a_search_until_decided_that_is_killed_twice_decides_the_same(tmp_path: Path, empty_store: Path) -> None:
     toy = toy_folder(tmp_path, "racing search", empty_store=empty_store)
     kill_in(toy, 1002)  # a trial's third seed, in the search
     plan = toy.run_here(*OPTIONS, "--dry-run")
     assert "gets more only while it may still be the best of its arm" in plan
     assert "running" in plan
+    kill_in(toy, 3)  # the fourth seed of the winners
     assert "goes on after epoch" in toy.run_here(*OPTIONS)
     assert toy.statuses() == {"FINISHED"}
     assert len(toy.runs("trial")) == 12

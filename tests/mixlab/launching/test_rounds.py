@@ -43,7 +43,7 @@ def test_an_arm_that_is_decided_gets_no_more_seeds_and_the_baseline_goes_on() ->
     assert rounds.most() == []
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(4))
 def test_it_decides_the_same_wherever_it_was_stopped_and_whatever_else_was_run(seed: int) -> None:
     study = study_of()
     trials = study.trials(TRAIN)

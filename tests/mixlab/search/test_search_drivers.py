@@ -100,7 +100,7 @@ def next_with_journal(history: History, saved: Mapping[str, Saved]) -> tuple[Any
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS, indirect=True)
 def test_a_dead_drivers_trials_are_finished_with_their_numbers_and_none_is_repeated(tmp_path: Path, kind: str) -> None:
-    spec = search(budget=8, base={"epochs": 3})
+    spec = search(budget=8)
     first = History(spec, TRAIN, store_of(kind, tmp_path))
     lost = [claimed(first) for _ in range(3)]
     first.report(lost[0], 1, 42.0)
@@ -190,7 +190,7 @@ def value(config, epoch):
     if epoch == 1:
         ran.append([config["arm"], config["zeta"], config["alpha"]])
     return float(epoch)
-with History(search(budget=12, sampler="random", scheduler="none", base={"epochs": 2}), TRAIN,
+with History(search(budget=24, sampler="random", scheduler="none", base={"epochs": 2}), TRAIN,
              store_of(sys.argv[2], Path(sys.argv[1]))) as history:
     run(history, value, at_a_time=2)
 print(json.dumps(ran))
@@ -201,13 +201,13 @@ print(json.dumps(ran))
 @pytest.mark.parametrize("kind", KINDS, indirect=True)
 def test_drivers_that_start_together_share_the_trials_and_double_none(tmp_path: Path, kind: str) -> None:
     command = [sys.executable, "-c", WORKER, str(tmp_path), kind, str(Path(__file__).parents[3])]
-    drivers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    drivers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     ran = [json.loads(driver.communicate(timeout=120)[0]) for driver in drivers]
-    assert [driver.returncode for driver in drivers] == [0, 0]
+    assert [driver.returncode for driver in drivers] == [0, 0, 0]
     everything = [tuple(point) for each in ran for point in each]
-    assert len(everything) == len(set(everything)) == 12
-    history = History(search(budget=12, base={"epochs": 2}), TRAIN, store_of(kind, tmp_path))
-    assert {arm: states(history, arm) for arm in history.arms} == {arm: ["COMPLETE"] * 6 for arm in ("low", "high")}
+    assert len(everything) == len(set(everything)) == 24
+    history = History(search(budget=24, base={"epochs": 2}), TRAIN, store_of(kind, tmp_path))
+    assert {arm: states(history, arm) for arm in history.arms} == {arm: ["COMPLETE"] * 12 for arm in ("low", "high")}
 
 
 def test_one_driver_confirms_at_a_time(tmp_path: Path) -> None:
