@@ -117,10 +117,9 @@ class TrialRuns:
             epochs = [attempt[number] for number in sorted(attempt) if number <= epochs[-1].number]
         known = self._points[key]
         missing = [point for point in _metrics(epochs, now) if (point.key, point.step) not in known]
-        if missing:
-            words = {names.WORD + name: word for name, word in epochs[-1].words.items()}
-            log(self.client, self.run_ids[key], missing, tags=words)
-            known |= _points_of(missing)
+        words = {names.WORD + name: word for name, word in epochs[-1].words.items()}
+        log(self.client, self.run_ids[key], missing, tags=words)
+        known |= _points_of(missing)
 
     def _replace(self, trial: Trial) -> None:
         """Delete the run of a trial, and start an empty one."""

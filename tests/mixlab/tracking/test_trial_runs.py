@@ -157,6 +157,12 @@ def test_any_number_of_keys_metrics_and_words_is_recorded(tracking_uri: str) -> 
     assert len(run.data.params) == 251
 
 
+def test_a_run_has_the_commit_of_its_epochs_and_not_of_the_driver_that_finds_them_written(tracking_uri: str) -> None:
+    epochs = [Epoch(number, 2, {"rmse": 1.0}, {"commit": "that trained"}) for number in (1, 2)]
+    for _ in range(2):
+        assert written(tracking_uri, TRIAL, epochs).data.tags[names.COMMIT] == "that trained"
+
+
 def test_a_word_that_a_trainable_reports_replaces_no_tag_of_ours() -> None:
     """With another ``mixlab.key`` a run would never be found again, and be trained anew at each start."""
     named = {str(tag) for name, tag in vars(names).items() if name.isupper()} - {names.WORD}
