@@ -68,7 +68,7 @@ def provenance_text(*levels: LevelTable) -> str:
 
 
 def shortened(digest: str, digits: int | None) -> str:
-    """Return the first digits of a digest, or of those of both parts of a run."""
+    """Return the first digits of a digest, or of that of every part of a run."""
     return THEN.join(part[:digits] for part in digest.split(THEN))
 
 

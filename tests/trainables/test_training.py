@@ -14,7 +14,6 @@ from torch import Tensor
 from tests.trainables import test_whole_batches
 from trainables.config import flatten, parse
 from trainables.datasets.opening import dataset_of
-from trainables.hardware import environment
 from trainables.losses.sumix import SUMixLoss
 from trainables.losses.sumix_release import ReleasedSUMixLoss
 from trainables.losses.sumix_terms import SUMixTerms
@@ -111,17 +110,6 @@ def test_a_run_that_goes_on_ends_with_the_same_bits(whole_run: Any, kind: str) -
         assert torch.equal(value, weights(second)[key]), key
     moved = (weights(whole)["network.backbone.head.weight"] - weights(run_of())["network.backbone.head.weight"]).norm()
     assert moved > 1e-4
-
-
-def test_the_hardware_tells_of_the_threads_that_add_up() -> None:
-    threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
-        alone = environment(torch.device("cpu"))
-        torch.set_num_threads(2)
-        assert environment(torch.device("cpu")) == {**alone, "hardware": f"{alone['hardware']} and 2 threads"}
-    finally:
-        torch.set_num_threads(threads)
 
 
 def test_no_timing_decides_by_which_algorithm_a_gpu_adds_up(monkeypatch: pytest.MonkeyPatch) -> None:

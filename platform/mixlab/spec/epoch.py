@@ -18,8 +18,6 @@ OWN_TAGS = (
     *("level", "study", "plan", "cell", "arm", "key", "seed", "trial", "state", "best", "error"),
     *("commit", "dirty", "patch", "constraints", "versions", "command"),
 )
-
-
 THEN = " and then "  # stands between the words of the parts of a run
 
 
