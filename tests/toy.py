@@ -211,7 +211,7 @@ STUDIES: dict[str, Callable[[], Study | Search]] = {
         seeds=2,
     ),
     "placed": lambda: _study(
-        {"epochs": 2, "pause": 0.5, "where": True}, (*PLAIN, Arm("other", {"peak": 1.0})), seeds=2
+        {"epochs": 2, "pause": 2.5, "where": True}, (*PLAIN, Arm("other", {"peak": 1.0})), seeds=2
     ),
     "sequential": lambda: _study(
         {"epochs": 2},
