@@ -3,9 +3,13 @@
 import re
 from pathlib import Path
 
+import psutil
 import pytest
 from mlflow.entities import Run
 
+from mixlab.cluster.source import WAIT, Job, Wait
+from mixlab.launching.phase import ListedTrials
+from mixlab.spec.state import State
 from tests.study_folder import StudyFolder, toy_folder
 from tests.toy import notes
 
@@ -82,3 +86,28 @@ def test_a_fault_that_breaks_its_process_costs_one_attempt(tmp_path: Path, empty
     began = notes(tmp_path, "began")
     assert len(began) == 8 + 4 + 1  # proposed trials, and listed ones for the winners
     assert sum(each["done"] > 0 for each in began) == 1  # the trial went on from its first epoch
+
+
+def test_a_process_that_is_lost_between_two_trials_costs_neither(
+    tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray Tune sends the next trial to the process of the last one, and tells twice that it is gone."""
+    toy = toy_folder(tmp_path, "large", empty_store=empty_store)
+    usual, lost = ListedTrials.next, []
+
+    def next_after_a_loss(trials: ListedTrials, room: int) -> Job | Wait | None:
+        if State.RUNNING in trials.states.values():
+            return WAIT
+        idle = [each for each in psutil.Process().children(recursive=True) if each.name().startswith("ray::Implicit")]
+        for process in [] if lost else idle:
+            lost.append(process)
+            process.kill()
+            process.wait()
+        return usual(trials, room)
+
+    monkeypatch.setattr(ListedTrials, "next", next_after_a_loss)
+    said = toy.run_here("--seeds", "2")
+    assert len(lost) == 1
+    assert said.count("crashed") == 1
+    assert {run.info.status for run in toy.runs("seed")} == {"FINISHED"}
+    assert [each["done"] for each in notes(tmp_path, "began")] == [0, 0]

@@ -16,7 +16,7 @@ from typing import Any
 from unittest.mock import patch
 
 import ray
-from ray import cloudpickle
+from ray import cloudpickle, exceptions
 from ray._private import services, state
 from ray._private import worker as ray_worker
 from ray._private.node import Node
@@ -30,15 +30,6 @@ from ray._raylet import (  # type: ignore[attr-defined]
     get_authentication_mode,
     persist_port,
 )
-from ray.exceptions import (
-    ActorDiedError,
-    NodeDiedError,
-    OutOfMemoryError,
-    RayActorError,
-    RayTaskError,
-    RpcError,
-    WorkerCrashedError,
-)
 
 from mixlab.errors import Crash
 
@@ -49,7 +40,11 @@ SILENT = (None, 1, 4, 14)  # codes of gRPC: unknown to Ray, cancelled, deadline 
 PRESTART = "RAY_prestart_worker_first_driver"
 AGENT_COMMAND = "--dashboard_agent_command="  # of the raylet
 AGENT_PORTS = (METRICS_AGENT_PORT_NAME, METRICS_EXPORT_PORT_NAME, DASHBOARD_AGENT_LISTEN_PORT_NAME)
-LOSSES = (OutOfMemoryError, WorkerCrashedError, NodeDiedError)  # of a process; a RayActorError is another
+LOSSES = (
+    exceptions.OutOfMemoryError,
+    exceptions.WorkerCrashedError,
+    exceptions.NodeDiedError,
+)  # of a process; a RayActorError is another
 SHORT_OF_MEMORY = "its machine ran short of memory, so that Ray ended its process"
 
 
@@ -62,7 +57,7 @@ def head_answers(client: Any, seconds: float) -> bool:
     """Return whether the head answers within ``seconds``; any other fault is raised."""
     try:
         client.internal_kv_exists(b"mixlab", timeout=seconds)
-    except RpcError as error:
+    except exceptions.RpcError as error:
         if error.rpc_code not in SILENT:
             raise
         return False
@@ -95,14 +90,14 @@ def failure_of(trial: Any) -> Failure:
             error = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
             cause = getattr(error, "cause", None)
             text = str(cause) if isinstance(cause, Crash) else plain(str(error))  # without the lines of Ray's own code
-            return Failure(text, isinstance(error, RayTaskError), _process_of(error))
+            return Failure(text, isinstance(error, exceptions.RayTaskError), _process_of(error))
     text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace") if trial.error_file else ""
     return Failure(plain(text) or "unknown error", False)
 
 
 def _process_of(error: Exception) -> tuple[str, int] | None:
     """Return the node and number of the process whose end is the error; None if its node is lost, or Ray ended it."""
-    if not isinstance(error, ActorDiedError) or ENDED_BY_ITSELF not in str(error):
+    if not isinstance(error, exceptions.ActorDiedError) or ENDED_BY_ITSELF not in str(error):
         return None
     actor = state.actors(error.actor_id)
     return actor["Address"]["NodeID"], actor["Pid"]
@@ -220,19 +215,33 @@ def forgetting() -> Iterator[None]:
 def surviving_losses() -> Iterator[None]:
     """Let Ray Tune take, inside the block, the loss of a process for a failure of its trial alone.
 
-    It knows only one of Ray's errors that say so, and ends all trials by the others.
+    It knows only one of Ray's errors that say so, and ends all trials by the others. If a process is lost before the
+    next trial has begun on it, Ray Tune would count that twice, the second time for good, and never start the trial
+    again, which it believes to be under way.
     """
     from ray.air.execution._internal.actor_manager import RayActorManager
+    from ray.tune.execution.tune_controller import TuneController
 
-    usual = RayActorManager._actor_task_failed
+    task_failed, trial_failed = RayActorManager._actor_task_failed, TuneController._trial_task_failure
+    last: Exception | None = None
 
     def failed(manager: Any, tracked_actor_task: Any, exception: Exception) -> None:
         if isinstance(exception, LOSSES):
-            reason = [SHORT_OF_MEMORY] if isinstance(exception, OutOfMemoryError) else []
-            exception = RayActorError(error_msg="\n".join([str(exception).strip(), *reason]))
-        usual(manager, tracked_actor_task, exception)
+            reason = [SHORT_OF_MEMORY] if isinstance(exception, exceptions.OutOfMemoryError) else []
+            exception = exceptions.RayActorError(error_msg="\n".join([str(exception).strip(), *reason]))
+        task_failed(manager, tracked_actor_task, exception)
 
-    with patch.object(RayActorManager, "_actor_task_failed", failed):
+    def failed_once(controller: Any, trial: Any, exception: Exception) -> None:
+        nonlocal last
+        if exception is not last:
+            last = exception
+            controller._resetting_trials.discard(trial)
+            trial_failed(controller, trial, exception)
+
+    with (
+        patch.object(RayActorManager, "_actor_task_failed", failed),
+        patch.object(TuneController, "_trial_task_failure", failed_once),
+    ):
         yield
 
 

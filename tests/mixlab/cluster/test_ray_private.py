@@ -225,6 +225,25 @@ def test_a_machine_short_of_memory_fails_the_trial_and_not_all_trials(tmp_path: 
     assert found[0].text == f"95 % is used\n{ray_private.SHORT_OF_MEMORY}"
 
 
+def test_a_failure_that_ray_tune_tells_of_twice_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for caller in (TuneController._actor_failed, TuneController._schedule_trial_reset):
+        source = inspect.getsource(caller)
+        require("self._trial_task_failure" in source, "the loss of a process before a trial is told of twice")
+    named = list(inspect.signature(TuneController._trial_task_failure).parameters)
+    require(named == ["self", "trial", "exception"], "_trial_task_failure is called by these names")
+    source = inspect.getsource(TuneController._maybe_reuse_cached_actor)
+    require("self._resetting_trials" in source, "a trial that is being reset is not started")
+    told: list[Exception] = []
+    monkeypatch.setattr(TuneController, "_trial_task_failure", lambda _, trial, exception: told.append(exception))
+    controller: Any = SimpleNamespace(_resetting_trials={"a trial", "another"})
+    losses = [NodeDiedError("gone"), NodeDiedError("gone")]
+    with ray_private.surviving_losses():
+        for loss in (losses[0], losses[0], losses[1]):
+            TuneController._trial_task_failure(controller, "a trial", exception=loss)
+    assert list(map(id, told)) == list(map(id, losses))
+    assert controller._resetting_trials == {"another"}
+
+
 def test_the_client_of_the_head_can_be_asked() -> None:
     found = vars(importlib.import_module("ray._raylet"))
     require("GcsClient" in found, "ray._raylet.GcsClient exists")
