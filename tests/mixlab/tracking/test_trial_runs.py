@@ -73,6 +73,16 @@ def test_a_relaunch_doubles_no_epoch_of_any_metric(tracking_uri: str, metrics: l
         assert steps == [epoch.number for epoch in epochs if name in epoch.metrics]
 
 
+def test_a_run_goes_on_though_a_value_is_spelt_otherwise(tracking_uri: str) -> None:
+    """Its key is the same for a file that has been moved, and for 0 and 0.0; MLflow changes no parameter."""
+    before = replace(TRIAL, config={"epochs": 4, "weights": "old/model.pt", "decay": 0})
+    after = replace(TRIAL, config={"epochs": 4, "weights": "new/model.pt", "decay": 0.0, "later": True})
+    first = written(tracking_uri, before, [Epoch(1, 4, {"loss": 1.0})])
+    run = written(tracking_uri, after, [Epoch(number, 4, {"loss": 1.0}) for number in (1, 2)])
+    assert run.info.run_id == first.info.run_id
+    assert run.data.params == {"seed": "0", "epochs": "4", "weights": "old/model.pt", "decay": "0", "later": "True"}
+
+
 @pytest.mark.parametrize("resumed", [0, 2], ids=["from the start", "from a checkpoint"])
 @pytest.mark.parametrize("retried", [False, True], ids=["by a new driver", "by the same driver"])
 def test_epochs_that_are_trained_again_with_other_numbers_leave_one_attempt_alone(
