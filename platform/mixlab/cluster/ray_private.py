@@ -40,11 +40,8 @@ SILENT = (None, 1, 4, 14)  # codes of gRPC: unknown to Ray, cancelled, deadline 
 PRESTART = "RAY_prestart_worker_first_driver"
 AGENT_COMMAND = "--dashboard_agent_command="  # of the raylet
 AGENT_PORTS = (METRICS_AGENT_PORT_NAME, METRICS_EXPORT_PORT_NAME, DASHBOARD_AGENT_LISTEN_PORT_NAME)
-LOSSES = (
-    exceptions.OutOfMemoryError,
-    exceptions.WorkerCrashedError,
-    exceptions.NodeDiedError,
-)  # of a process; a RayActorError is another
+# Of a process; a RayActorError is another.
+LOSSES = (exceptions.OutOfMemoryError, exceptions.WorkerCrashedError, exceptions.NodeDiedError)
 SHORT_OF_MEMORY = "its machine ran short of memory, so that Ray ended its process"
 
 

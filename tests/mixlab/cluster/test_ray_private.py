@@ -233,14 +233,14 @@ def test_a_failure_that_ray_tune_tells_of_twice_counts_once(monkeypatch: pytest.
     require(named == ["self", "trial", "exception"], "_trial_task_failure is called by these names")
     source = inspect.getsource(TuneController._maybe_reuse_cached_actor)
     require("self._resetting_trials" in source, "a trial that is being reset is not started")
-    told: list[Exception] = []
-    monkeypatch.setattr(TuneController, "_trial_task_failure", lambda _, trial, exception: told.append(exception))
+    counted: list[Exception] = []
+    monkeypatch.setattr(TuneController, "_trial_task_failure", lambda _, trial, exception: counted.append(exception))
     controller: Any = SimpleNamespace(_resetting_trials={"a trial", "another"})
     losses = [NodeDiedError("gone"), NodeDiedError("gone")]
     with ray_private.surviving_losses():
         for loss in (losses[0], losses[0], losses[1]):
             TuneController._trial_task_failure(controller, "a trial", exception=loss)
-    assert list(map(id, told)) == list(map(id, losses))
+    assert list(map(id, counted)) == list(map(id, losses))
     assert controller._resetting_trials == {"another"}
 
 
