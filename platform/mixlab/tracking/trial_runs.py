@@ -87,12 +87,12 @@ class TrialRuns:
             tags[names.ERROR] = ""  # clears that of an earlier attempt
         run_id, new = find_or_create(self.client, self.experiment, (names.LEVEL, names.KEY), tags, known)
         self.run_ids[trial.key] = run_id
-        stored = None if new else self.client.get_run(run_id).data
-        self._points[trial.key] = _points_of(history(self.client, run_id, stored.metrics)) if stored else {}
+        if new:
+            self._points[trial.key] = {}
         config = {"seed": trial.seed, **trial.config}  # a trainable may have a key of that name; ours is a tag too
         # MLflow changes no parameter: a run keeps the path of a file that was moved since, and 0 where it is 0.0 now.
-        missing = {key: str(value) for key, value in config.items() if stored is None or key not in stored.params}
-        log(self.client, run_id, params=missing)
+        there = {} if new else self.client.get_run(run_id).data.params
+        log(self.client, run_id, params={key: str(value) for key, value in config.items() if key not in there})
         artifacts.put_text(self.client, run_id, json.dumps(config, indent=2), names.CONFIG_FILE)
 
     def epochs(self, trial: Trial, epochs: Sequence[Epoch]) -> None:
@@ -109,6 +109,9 @@ class TrialRuns:
         key = trial.key
         attempt = self._attempts.setdefault(key, {})
         attempt |= {epoch.number: epoch for epoch in epochs}
+        if key not in self._points:
+            run = self.client.get_run(self.run_ids[key])
+            self._points[key] = _points_of(history(self.client, run.info.run_id, run.data.metrics))
         points = _points_of(_metrics(epochs, now))
         if any(self._points[key].get(point, value) != value for point, value in points.items()):
             self._replace(trial)
@@ -124,6 +127,7 @@ class TrialRuns:
         """Delete the run of a trial, and start an empty one."""
         discard(self.client, self.run_ids[trial.key])
         self._start(trial, known=None)
+        self._points[trial.key] = {}
 
     def end(
         self,
