@@ -42,11 +42,12 @@ USERS = {
     "mlflow": ("mixlab.tracking", "analysis"),
     "optuna": ("mixlab.search", "analysis"),
     "ray": ("mixlab.cluster", "mixlab.doctor", "analysis.networks.ray_tasks"),
-    "ray.tune": ("mixlab.cluster.ray_private", "mixlab.cluster.schedule", "mixlab.cluster.worker"),
+    "ray.tune": ("mixlab.cluster.schedule", "mixlab.cluster.tune_private", "mixlab.cluster.worker"),
 }
 # Each module that touches private parts of a library has a test that names the pin when an upgrade moves them.
 PRIVATE = {
     "mixlab.cluster.ray_private": "mixlab/cluster/test_ray_private.py",
+    "mixlab.cluster.tune_private": "mixlab/cluster/test_tune_private.py",
     "mixlab.tracking.mlflow_private": "mixlab/tracking/test_mlflow_private.py",
     "mixlab.search.optuna_private": "mixlab/search/test_optuna_private.py",
     "trainables.compilation": "trainables/test_compilation.py",

@@ -6,7 +6,6 @@ import importlib
 import os
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -61,6 +60,12 @@ def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
         raise KeyboardInterrupt from None
     except Exception as error:  # Ray raises even this one if a process of its own ends while it starts
         if address != "local":
+            versions = ray_private.versions_of(error)
+            if versions:
+                raise BadInput(
+                    "the Ray cluster at --address {!r} has Ray {} and Python {}, and this process has Ray {} and "
+                    "Python {}: give all machines the same".format(address, *versions)
+                ) from error
             raise BadInput(f"no Ray cluster at --address {address!r}: {first_line(error)}") from error
         logs = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir(), "ray", "session_latest", "logs")
         raise HeadLost(
@@ -144,32 +149,37 @@ def _source(module: ModuleType) -> str | None:
 
 
 def _require_answer(address: str) -> None:
-    """Ask the head for its health first: ``ray.init`` hangs for minutes on a dead one."""
-    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check"]
+    """Raise ``BadInput`` unless the head of a cluster answers at ``address``, and lets this driver in."""
     hint = "start one with `ray start --head`, or leave --address out to use this machine alone"
-    if address != "auto":
-        command += ["--address", address]
-        host, _, port = address.rpartition(":")
-        try:
-            socket.create_connection((host, int(port)), timeout=5).close()
-        except (OSError, OverflowError) as error:
-            raise BadInput(f"no Ray cluster answers at --address {address!r} ({error}); {hint}") from None
     try:
-        subprocess.run(command, capture_output=True, timeout=ANSWER_SECONDS, check=True)
-    except subprocess.TimeoutExpired:
-        raise BadInput(f"no Ray cluster answers at --address {address!r} within {ANSWER_SECONDS} s; {hint}") from None
-    except subprocess.CalledProcessError as error:
-        if asks_for_token(error.stderr.decode(errors="replace")):
-            raise BadInput(
-                f"the Ray cluster at --address {address!r} lets nobody in without its token: set RAY_AUTH_TOKEN as on "
-                "its head, or copy the head's ~/.ray/auth_token to this machine"
-            ) from None
-        raise BadInput(f"no Ray cluster answers at --address {address!r}; {hint}") from None
+        require_listener(address)
+        refusal = ray_private.refusal(address, ANSWER_SECONDS)
+    except OSError as error:
+        raise BadInput(f"no Ray cluster answers at --address {address!r} ({error}); {hint}") from None
+    if asks_for_token(refusal):
+        raise BadInput(
+            f"the Ray cluster at --address {address!r} lets nobody in without its token: set RAY_AUTH_TOKEN as on "
+            "its head, or copy the head's ~/.ray/auth_token to this machine"
+        )
+    if refusal:
+        why = refusal.strip().splitlines()[-1]
+        raise BadInput(f"no Ray cluster answers at --address {address!r} ({why}); {hint}")
 
 
-def asks_for_token(error: str) -> bool:
-    """Return whether ``error`` is Ray's message for a wrong or missing token."""
-    return "RAY_AUTH_TOKEN" in error
+def require_listener(address: str) -> None:
+    """Raise ``OSError`` unless something listens at ``address``: Ray waits long for a dead head."""
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OverflowError, UnicodeError) as error:  # of a port and of a host that cannot be
+        raise OSError(error) from None
+
+
+def asks_for_token(refusal: str) -> bool:
+    """Return whether ``refusal`` is Ray's message for a wrong or missing token."""
+    return "RAY_AUTH_TOKEN" in refusal
 
 
 def map_on(function: Callable[[Any], Any], items: Iterable[Any], wanted: Share) -> list[Any]:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mixlab.cluster import packing
-from mixlab.cluster.ray_private import Failure
 from mixlab.cluster.source import End, Job, Listener, Source, Wait
+from mixlab.cluster.tune_private import Failure
 from mixlab.errors import BadInput, StorageFull, last_line
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.state import State

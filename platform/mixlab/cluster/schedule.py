@@ -15,7 +15,7 @@ from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from mixlab.cluster import head, last_words, packing, ray_private
+from mixlab.cluster import head, last_words, packing, tune_private
 from mixlab.cluster.events import Events
 from mixlab.cluster.resources import Share
 from mixlab.cluster.source import End, Listener, Source, Wait
@@ -76,7 +76,7 @@ def run(source: Source, listener: Listener, task: Work, allotment: Allotment) ->
         ),
     )
     try:
-        with ray_private.forgetting(), ray_private.surviving_losses():
+        with tune_private.forgetting(), tune_private.surviving_losses():
             head.while_there(lambda: events.until_left(tuner.fit))
     finally:
         events.leave()
@@ -129,10 +129,10 @@ class _InTurn(_Unpickled, FIFOScheduler):
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         """See ``TrialScheduler``."""
         super().on_trial_add(tune_controller, trial)
-        ray_private.ask_before_retry(trial, lambda failed: not self._is_final(failed))
+        tune_private.ask_before_retry(trial, lambda failed: not self._is_final(failed))
 
     def _is_final(self, trial: Any) -> bool:
-        return self.events.is_final(_trial_of(trial), ray_private.failure_of(trial))
+        return self.events.is_final(_trial_of(trial), tune_private.failure_of(trial))
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """See ``TrialScheduler``."""
@@ -146,7 +146,7 @@ class _InTurn(_Unpickled, FIFOScheduler):
         elif "epoch" in result:
             before = self.events.furthest.get(ours.key)
             if before is None or result["epoch"].number > before.number:
-                ray_private.forgive_failures(trial)
+                tune_private.forgive_failures(trial)
             if self.events.reported(ours, result["epoch"]):
                 return str(TrialScheduler.STOP)
         return str(TrialScheduler.CONTINUE)
@@ -154,7 +154,7 @@ class _InTurn(_Unpickled, FIFOScheduler):
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """See ``TrialScheduler``. Ray Tune calls it before it queues a trial again, when its resources may change."""
         share = trial.placement_group_factory.required_resources
-        if share.get("GPU", 0) > 0 and packing.ran_out(ray_private.failure_of(trial).text):
+        if share.get("GPU", 0) > 0 and packing.ran_out(tune_private.failure_of(trial).text):
             trial.update_resources({"cpu": share["CPU"], "gpu": packing.more(share["GPU"])})
 
 
@@ -178,7 +178,7 @@ class _Callbacks(_Unpickled, tune.Callback):
         self.events.go_on()
         attempt = f"attempt {trial.num_failures + 1} goes on from its last epoch"
         gpus = trial.placement_group_factory.required_resources.get("GPU", 0)
-        failure = ray_private.failure_of(trial)
+        failure = tune_private.failure_of(trial)
         if packing.ran_out(failure.text):
             account = f"ran out of GPU memory, {attempt} with {gpus:.0%} of a GPU"
         else:
@@ -194,7 +194,7 @@ class _Callbacks(_Unpickled, tune.Callback):
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         """See ``Callback``."""
         self.events.go_on()
-        failure = ray_private.failure_of(trial)
+        failure = tune_private.failure_of(trial)
         account = _account(failure)
         if failure.process:
             last = self.events.furthest.get(_trial_of(trial).key)
@@ -212,7 +212,7 @@ class Silence(TrialProgressCallback):
     on_trial_error = on_trial_complete = on_trial_result
 
 
-def _account(failure: ray_private.Failure) -> str:
+def _account(failure: tune_private.Failure) -> str:
     """Return why a trial failed, whose last line says it in short."""
     return last_words.account(*failure.process) if failure.process else failure.text
 

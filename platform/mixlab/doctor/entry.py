@@ -1,14 +1,11 @@
 """Checks who may enter the cluster: the driver with its token, and nobody without one."""
 
-import os
-import socket
-import subprocess
-import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from mixlab.cluster.connect import asks_for_token
+from mixlab.cluster import ray_private
+from mixlab.cluster.connect import asks_for_token, require_listener
 from mixlab.doctor.checks import OK, RED, Finding
 
 ANSWER_SECONDS = 30
@@ -17,11 +14,9 @@ WITH_WRONG_TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}  # whi
 
 def examine_entry(address: str) -> Finding | None:
     """Try the driver's token and a wrong one; return None if nobody answers at ``address``."""
-    host, _, port = address.rpartition(":")
     try:
-        if host:
-            socket.create_connection((host, int(port)), timeout=5).close()  # Ray waits long for a dead head
-    except (OSError, OverflowError):
+        require_listener(address)
+    except OSError:
         return None
     with ThreadPoolExecutor() as pool:
         return judge_entry(*pool.map(partial(_answer, address), ({}, WITH_WRONG_TOKEN)))
@@ -42,11 +37,7 @@ def judge_entry(ours: str, wrong: str) -> Finding | None:
 
 def _answer(address: str, environment: Mapping[str, str]) -> str:
     """Return why a driver with this environment is refused; an empty text if it is let in."""
-    where = [] if address == "auto" else ["--address", address]
-    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", *where]
-    given = {**os.environ, **environment}
     try:
-        done = subprocess.run(command, env=given, capture_output=True, text=True, timeout=ANSWER_SECONDS)
-    except subprocess.TimeoutExpired:
+        return ray_private.refusal(address, ANSWER_SECONDS, **environment)
+    except TimeoutError:
         return "no answer"
-    return (done.stderr or "refused") if done.returncode else ""

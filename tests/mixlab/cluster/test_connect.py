@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import psutil
 import pytest
 import ray
+from ray._private.utils import check_version_info
 
 import mixlab
 import trainables
@@ -41,6 +43,25 @@ def test_what_kills_ray_while_it_starts_is_a_sentence(error: Exception, monkeypa
     monkeypatch.setattr(connect, "_require_answer", lambda address: None)
     with pytest.raises(BadInput, match="no Ray cluster at --address 'head:6379'"), connect.connected("head:6379"):
         raise AssertionError
+
+
+def test_a_cluster_of_other_versions_is_a_sentence_that_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray refuses another patch level of Python too; its first line names none."""
+
+    def init(**options: object) -> None:
+        check_version_info({"ray_version": "2.1.0", "python_version": "3.10.4"}, "the driver")
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(connect, "_require_answer", lambda address: None)
+    sentence = "'head:6379' has Ray 2.1.0 and Python 3.10.4, and this process has Ray "
+    with pytest.raises(BadInput, match=sentence), connect.connected("head:6379"):
+        raise AssertionError
+
+
+@pytest.mark.parametrize("address", ["a..b:6379", "127.0.0.1:99999", "nobody.invalid:6379", "[::1:1"])
+def test_an_address_that_cannot_be_is_a_sentence(address: str) -> None:
+    with pytest.raises(BadInput, match=re.escape(f"no Ray cluster answers at --address {address!r} (")):
+        connect._require_answer(address)
 
 
 def runtime_env(monkeypatch: pytest.MonkeyPatch, *travelling: object, address: str = "local") -> dict[str, Any]:

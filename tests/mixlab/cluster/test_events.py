@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from mixlab.cluster.events import Events
-from mixlab.cluster.ray_private import Failure
+from mixlab.cluster.tune_private import Failure
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.trial import Trial
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mixlab.cluster import last_words, ray_private, schedule
+from mixlab.cluster import last_words, schedule, tune_private
 from mixlab.errors import last_line
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.trial import Trial
@@ -60,9 +60,9 @@ def test_a_trial_whose_process_dies_again_and_again_says_how_how_often_and_where
         failed=lambda trial, account: accounts.append(account),
     )
     died: Any = SimpleNamespace(config={"trial": trial}, num_failures=4)
-    monkeypatch.setattr(ray_private, "failure_of", lambda _: ray_private.Failure("Ray's words", False, ("node", 7)))
+    monkeypatch.setattr(tune_private, "failure_of", lambda _: tune_private.Failure("Ray's words", False, ("node", 7)))
     monkeypatch.setattr(last_words, "account", lambda node, pid: f"process {pid} of {node} ended")
     schedule._Callbacks(events).on_trial_error(1, [], died)
-    monkeypatch.setattr(ray_private, "failure_of", lambda _: ray_private.Failure("ValueError: no", True))
+    monkeypatch.setattr(tune_private, "failure_of", lambda _: tune_private.Failure("ValueError: no", True))
     schedule._Callbacks(events).on_trial_error(1, [], died)
     assert accounts == [f"process 7 of node ended; 4 attempts came no further than epoch {epoch}", "ValueError: no"]

@@ -14,7 +14,7 @@ from ray.exceptions import RayTaskError
 
 from mixlab import Epoch
 from mixlab.cluster import worker
-from mixlab.cluster.ray_private import failure_of
+from mixlab.cluster.tune_private import failure_of
 from mixlab.cluster.worker import Work, files_of
 from mixlab.errors import Crash, last_line
 from mixlab.spec.complete import complete

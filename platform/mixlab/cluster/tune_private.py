@@ -1,0 +1,124 @@
+"""The private parts of Ray Tune that Mixlab depends on, in the version that ``constraints.txt`` pins.
+
+Each has a test in ``tests/mixlab/cluster/test_tune_private.py`` that names that version when it fails.
+"""
+
+import contextlib
+import pickle
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from ray import cloudpickle, exceptions
+from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.tune.execution.tune_controller import TuneController
+
+from mixlab.cluster.ray_private import process_of
+from mixlab.errors import Crash
+
+# Of a process; a RayActorError is another.
+LOSSES = (exceptions.OutOfMemoryError, exceptions.WorkerCrashedError, exceptions.NodeDiedError)
+SHORT_OF_MEMORY = "its machine ran short of memory, so that Ray ended its process"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The reason why a trial failed."""
+
+    text: str  # a traceback, or Ray's account
+    raised: bool  # whether the code raised it; otherwise the process or its machine was lost
+    process: tuple[str, int] | None = None  # the node and number of one that ended by itself, or was killed there
+
+    @property
+    def explained(self) -> bool:
+        """Return whether the last line of the account says in short what happened."""
+        return self.raised or self.process is not None or self.text.endswith(SHORT_OF_MEMORY)
+
+
+def failure_of(trial: Any) -> Failure:
+    """Return why a trial of Ray Tune failed last.
+
+    ``trial.get_error()`` would not do: it reads a copy in the storage, which Ray Tune may not have written yet.
+    """
+    if trial.pickled_error_file:
+        with contextlib.suppress(EOFError, pickle.UnpicklingError):  # on a full disk it is cut off
+            error = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
+            cause = getattr(error, "cause", None)
+            text = str(cause) if isinstance(cause, Crash) else plain(str(error))  # without the lines of Ray's own code
+            return Failure(text, isinstance(error, exceptions.RayTaskError), process_of(error))
+    text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace") if trial.error_file else ""
+    return Failure(plain(text) or "unknown error", False)
+
+
+def ask_before_retry(trial: Any, wanted: Callable[[Any], bool]) -> None:
+    """Let ``wanted`` decide, besides the number of failures, whether Ray Tune tries a failed trial again."""
+    usual = trial.should_recover
+    trial.should_recover = lambda: usual() and wanted(trial)
+
+
+def forgive_failures(trial: Any) -> None:
+    """Count a trial's failures from 0 again."""
+    trial.run_metadata.num_failures = 0
+
+
+@contextlib.contextmanager
+def forgetting() -> Iterator[None]:
+    """Let Ray Tune forget, inside the block, every trial that is over, and write its state at the end alone.
+
+    It would write down all trials whenever one has a checkpoint, so that each would cost more than the one before; only
+    ``Tuner.restore`` reads that, which is not used.
+    """
+    write = TuneController.checkpoint
+
+    def forget(controller: Any, force: bool = False, wait: bool = False) -> None:
+        """Ray Tune calls this after every event; it waits for the state at the end, which it reads again."""
+        for over in (controller._stopped_trials, controller._failed_trials):
+            for trial in over:
+                controller._trials.remove(trial)
+            over.clear()
+        controller._trials_to_cache.clear()
+        controller._checkpoint_manager._trial_num_checkpoints_since_last_sync.clear()
+        if force:
+            write(controller, force, wait)
+
+    with patch.object(TuneController, "checkpoint", forget):
+        yield
+
+
+@contextlib.contextmanager
+def surviving_losses() -> Iterator[None]:
+    """Let Ray Tune take, inside the block, the loss of a process for a failure of its trial alone.
+
+    It knows only one of Ray's errors that say so, and ends all trials by the others. If a process is lost before the
+    next trial has begun on it, Ray Tune would count that twice, the second time for good, and never start the trial
+    again, which it believes to be under way.
+    """
+    task_failed, trial_failed = RayActorManager._actor_task_failed, TuneController._trial_task_failure
+    last: Exception | None = None
+
+    def failed(manager: Any, tracked_actor_task: Any, exception: Exception) -> None:
+        if isinstance(exception, LOSSES):
+            reason = [SHORT_OF_MEMORY] if isinstance(exception, exceptions.OutOfMemoryError) else []
+            exception = exceptions.RayActorError(error_msg="\n".join([str(exception).strip(), *reason]))
+        task_failed(manager, tracked_actor_task, exception)
+
+    def failed_once(controller: Any, trial: Any, exception: Exception) -> None:
+        nonlocal last
+        if exception is not last:
+            last = exception
+            controller._resetting_trials.discard(trial)
+            trial_failed(controller, trial, exception)
+
+    with (
+        patch.object(RayActorManager, "_actor_task_failed", failed),
+        patch.object(TuneController, "_trial_task_failure", failed_once),
+    ):
+        yield
+
+
+def plain(text: str) -> str:
+    """Return a traceback without the colours that Ray gives it."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
