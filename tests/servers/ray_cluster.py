@@ -15,6 +15,7 @@ from tests.servers.program import Program
 from tests.waiting import wait_for
 
 RAY = (sys.executable, "-m", "ray.scripts.scripts")
+UNUSED = ("--include-log-monitor", "false", "--no-monitor")  # Mixlab asks neither Ray's logs nor its autoscaler
 # This ends once so many nodes are alive, and says each time how many there are. It does not join the cluster.
 COUNT = """
 import sys, time
@@ -65,7 +66,7 @@ class RayCluster:
     def add(self, *options: str, cwd: Path | None = None, through: Sequence[str] = ()) -> Program:
         """Start a node of one processor; options that are given win."""
         command = [*through, *RAY, "start", "--block", "--node-ip-address", self._host, "--num-cpus", "1"]
-        command += ["--object-store-memory", str(100 * 2**20)]
+        command += ["--object-store-memory", str(100 * 2**20), *UNUSED]
         environment = dict(self.environment)
         if "--num-gpus" in options:
             environment.pop("CUDA_VISIBLE_DEVICES", None)  # Ray believes in no more GPUs than this names
@@ -81,10 +82,11 @@ class RayCluster:
         with Program(command, self.folder, "count.log", self.environment) as count:
             logs = list(self.folder.glob("*.log"))
             wait_for(
-                lambda: count.process.poll() is not None,
+                lambda: count.process.poll() is not None or self.head.process.poll() is not None,
                 standing_still=lambda: [log.stat().st_size for log in logs],
                 account=lambda: f"not {nodes} nodes\n" + "\n".join(log.read_text() for log in logs),
             )
+            assert self.head.process.poll() is None, f"the head has ended: {self.head.said}"
             assert count.process.returncode == 0, count.said
 
 
