@@ -91,14 +91,12 @@ class Storage:
             yield Path(path)
             return
         with tempfile.TemporaryDirectory() as folder:
-            for info in self.filesystem.get_file_info(pyarrow.fs.FileSelector(path, recursive=True)):
-                name = info.path.removeprefix(path).lstrip("/")
-                wanted = names is None or any(fnmatch(name, pattern) for pattern in names)
-                if info.type == pyarrow.fs.FileType.File and wanted:
+            for name in self._sizes(path):
+                if names is None or any(fnmatch(name, pattern) for pattern in names):
                     target = Path(folder) / name
                     target.parent.mkdir(parents=True, exist_ok=True)
                     local = pyarrow.fs.LocalFileSystem()
-                    pyarrow.fs.copy_files(info.path, str(target), self.filesystem, local)
+                    pyarrow.fs.copy_files(f"{path}/{name}", str(target), self.filesystem, local)
             yield Path(folder)
 
     def forget(self, keys: set[str], launch: str = "") -> None:
@@ -121,10 +119,15 @@ class Storage:
         infos = self.filesystem.get_file_info(selector)
         return sorted(info.path for info in infos if info.type == pyarrow.fs.FileType.Directory)
 
+    def _sizes(self, folder: str) -> dict[str, int]:
+        """Return the size in bytes of each file in ``folder`` and below it, by its path from there."""
+        infos = self.filesystem.get_file_info(pyarrow.fs.FileSelector(folder, allow_not_found=True, recursive=True))
+        files = (info for info in infos if info.type == pyarrow.fs.FileType.File)
+        return {info.path.removeprefix(f"{folder}/"): info.size for info in files}
+
     def _read(self, folder: str) -> Saved | None:
         """Return the checkpoint in ``folder``, or None if it is incomplete."""
-        selector = pyarrow.fs.FileSelector(folder, allow_not_found=True)
-        files = {info.base_name: info.size for info in self.filesystem.get_file_info(selector)}
+        files = self._sizes(folder)
         if JOURNAL not in files:
             return None
         try:
@@ -144,6 +147,6 @@ def read_epochs(folder: Path) -> list[Epoch]:
 
 def write_epochs(folder: Path, epochs: Sequence[Epoch]) -> None:
     """Complete the checkpoint in ``folder``: called after all its other files are written."""
-    files = {path.name: path.stat().st_size for path in folder.iterdir()}
+    files = {str(path.relative_to(folder)): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
     content = {"epochs": [vars(epoch) for epoch in epochs], "files": files}
     (folder / JOURNAL).write_text(json.dumps(content), encoding="utf-8")

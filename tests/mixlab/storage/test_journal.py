@@ -40,6 +40,18 @@ def test_half_written_checkpoints_are_passed_over(tmp_path: Path) -> None:
     assert len(Storage(str(tmp_path), "study").newest()["aa"].epochs) == 1
 
 
+def test_a_checkpoint_may_hold_folders(tmp_path: Path) -> None:
+    folder = tmp_path / "study" / "trials" / "l" / "aa" / "checkpoint_000000"
+    weights = folder / "model" / "weights"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"x" * 100)
+    write_epochs(folder, [Epoch(1, 9, {"loss": 1.0})])
+    storage = Storage(str(tmp_path), "study")
+    assert storage.newest()["aa"].path == str(folder)
+    weights.write_bytes(b"x" * 7)
+    assert storage.newest() == {}
+
+
 def test_nothing_stored_is_nothing_found(tmp_path: Path) -> None:
     storage = Storage(str(tmp_path / "new"), "study")
     assert storage.newest() == {}
