@@ -97,12 +97,14 @@ def run_the_study(folder: Path) -> None:
             machines[name] = stack.enter_context(at)
         database = f"sqlite:///{shutil.copy(folder / 'mlflow.db', own['switch'])}"
         uri = stack.enter_context(mlflow_server.running(database, own["switch"], cluster.environment, SWITCH)).uri
+        desk = Driver(machines["desk"], here, cluster.environment)
+        enter = f"from mixlab.cluster import entrance; entrance.require_entrance('{cluster.address}')"
+        assert f"join it by `ray start --address {cluster.address}`" in desk.run("-c", enter, code=2)
         for at in machines.values():
             cpus = ("--num-cpus", "0") if at.name == "desk" else ()
             cluster.add_worker(*cpus, "--node-ip-address", at.address, through=at.through)
         cluster.wait_for(1 + len(machines))
 
-        desk = Driver(machines["desk"], here, cluster.environment)
         study = str(ROOT / "studies" / f"{STUDY}.py")
         bucket = store.create_bucket()
         where = ("--address", cluster.address, "--tracking-uri", uri)

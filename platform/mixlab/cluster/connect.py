@@ -5,7 +5,6 @@ import contextlib
 import importlib
 import os
 import signal
-import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -15,12 +14,11 @@ from typing import Any
 
 import ray
 
-from mixlab.cluster import head, ray_private
+from mixlab.cluster import entrance, head, ray_private
 from mixlab.cluster.nodes import alive, call_on
 from mixlab.cluster.resources import Share, cpu_count
 from mixlab.errors import BadInput, HeadLost, first_line
 
-ANSWER_SECONDS = 15
 SHORT = 40  # the most letters of a folder in which Ray's sockets have room
 
 
@@ -47,7 +45,7 @@ def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
         _keep_sockets_short()
         options |= {"num_cpus": cpu_count(), "include_dashboard": False}
     else:
-        _require_answer(address)
+        entrance.require_entrance(address)
     on_sigterm = signal.getsignal(signal.SIGTERM)
     ray_private.keep_off_the_terminal()
     try:
@@ -60,13 +58,7 @@ def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
         raise KeyboardInterrupt from None
     except Exception as error:  # Ray raises even this one if a process of its own ends while it starts
         if address != "local":
-            versions = ray_private.versions_of(error)
-            if versions:
-                raise BadInput(
-                    "the Ray cluster at --address {!r} has Ray {} and Python {}, and this process has Ray {} and "
-                    "Python {}: give all machines the same".format(address, *versions)
-                ) from error
-            raise BadInput(f"no Ray cluster at --address {address!r}: {first_line(error)}") from error
+            raise entrance.fault(address, error) from error
         logs = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir(), "ray", "session_latest", "logs")
         raise HeadLost(
             f"Ray did not start on this machine ({first_line(error)}): its logs are in {logs}; "
@@ -146,40 +138,6 @@ def _source(module: ModuleType) -> str | None:
     """Return the folder of a package, or the file of a module that is none; None if it has neither."""
     folders = list(getattr(module, "__path__", ()))
     return folders[0] if folders else getattr(module, "__file__", None)
-
-
-def _require_answer(address: str) -> None:
-    """Raise ``BadInput`` unless the head of a cluster answers at ``address``, and lets this driver in."""
-    hint = "start one with `ray start --head`, or leave --address out to use this machine alone"
-    try:
-        require_listener(address)
-        refusal = ray_private.refusal(address, ANSWER_SECONDS)
-    except OSError as error:
-        raise BadInput(f"no Ray cluster answers at --address {address!r} ({error}); {hint}") from None
-    if asks_for_token(refusal):
-        raise BadInput(
-            f"the Ray cluster at --address {address!r} lets nobody in without its token: set RAY_AUTH_TOKEN as on "
-            "its head, or copy the head's ~/.ray/auth_token to this machine"
-        )
-    if refusal:
-        why = refusal.strip().splitlines()[-1]
-        raise BadInput(f"no Ray cluster answers at --address {address!r} ({why}); {hint}")
-
-
-def require_listener(address: str) -> None:
-    """Raise ``OSError`` unless something listens at ``address``: Ray waits long for a dead head."""
-    if address == "auto":
-        return
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=5).close()
-    except (OverflowError, UnicodeError) as error:  # of a port and of a host that cannot be
-        raise OSError(error) from None
-
-
-def asks_for_token(refusal: str) -> bool:
-    """Return whether ``refusal`` is Ray's message for a wrong or missing token."""
-    return "RAY_AUTH_TOKEN" in refusal
 
 
 def map_on(function: Callable[[Any], Any], items: Iterable[Any], wanted: Share) -> list[Any]:

@@ -66,6 +66,16 @@ def refusal(address: str, seconds: float, **environment: str) -> str:
     return (done.stderr or "refused") if done.returncode else ""
 
 
+def is_node() -> bool:
+    """Return whether this machine is a node of any cluster."""
+    return bool(services.find_node_ids())
+
+
+def lacks_node(refusal: Exception) -> bool:
+    """Return whether Ray refuses a driver because its machine is not a node of the cluster."""
+    return "No node info found" in str(refusal.__cause__)
+
+
 def versions_of(refusal: Exception) -> list[str]:
     """Return the versions of Ray and Python of a cluster and of this process, if Ray refuses that they differ."""
     return [version for pair in re.findall(r"Ray: (\S+)\s+Python: (\S+)", str(refusal)) for version in pair]

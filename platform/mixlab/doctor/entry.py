@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from mixlab.cluster import ray_private
-from mixlab.cluster.connect import asks_for_token, require_listener
+from mixlab.cluster.entrance import asks_for_token, require_listener
 from mixlab.doctor.checks import OK, RED, Finding
 
 ANSWER_SECONDS = 30

@@ -15,7 +15,7 @@ from ray._private.utils import check_version_info
 
 import mixlab
 import trainables
-from mixlab.cluster import connect, ray_private
+from mixlab.cluster import connect, entrance, ray_private
 from mixlab.errors import BadInput, HeadLost
 from trainables import classify
 
@@ -40,7 +40,7 @@ def test_what_kills_ray_while_it_starts_is_a_sentence(error: Exception, monkeypa
         raise AssertionError
     assert "session_latest/logs" in str(caught.value)
     assert "\n" not in str(caught.value)
-    monkeypatch.setattr(connect, "_require_answer", lambda address: None)
+    monkeypatch.setattr(entrance, "require_entrance", lambda address: None)
     with pytest.raises(BadInput, match="no Ray cluster at --address 'head:6379'"), connect.connected("head:6379"):
         raise AssertionError
 
@@ -52,7 +52,7 @@ def test_a_cluster_of_other_versions_is_a_sentence_that_names_them(monkeypatch: 
         check_version_info({"ray_version": "2.1.0", "python_version": "3.10.4"}, "the driver")
 
     monkeypatch.setattr(ray, "init", init)
-    monkeypatch.setattr(connect, "_require_answer", lambda address: None)
+    monkeypatch.setattr(entrance, "require_entrance", lambda address: None)
     sentence = "'head:6379' has Ray 2.1.0 and Python 3.10.4, and this process has Ray "
     with pytest.raises(BadInput, match=sentence), connect.connected("head:6379"):
         raise AssertionError
@@ -61,7 +61,7 @@ def test_a_cluster_of_other_versions_is_a_sentence_that_names_them(monkeypatch: 
 @pytest.mark.parametrize("address", ["a..b:6379", "127.0.0.1:99999", "nobody.invalid:6379", "[::1:1"])
 def test_an_address_that_cannot_be_is_a_sentence(address: str) -> None:
     with pytest.raises(BadInput, match=re.escape(f"no Ray cluster answers at --address {address!r} (")):
-        connect._require_answer(address)
+        entrance.require_entrance(address)
 
 
 def runtime_env(monkeypatch: pytest.MonkeyPatch, *travelling: object, address: str = "local") -> dict[str, Any]:
@@ -73,7 +73,7 @@ def runtime_env(monkeypatch: pytest.MonkeyPatch, *travelling: object, address: s
         raise RuntimeError("enough")
 
     monkeypatch.setattr(ray, "init", init)
-    monkeypatch.setattr(connect, "_require_answer", lambda address: None)
+    monkeypatch.setattr(entrance, "require_entrance", lambda address: None)
     with pytest.raises((HeadLost, BadInput)), connect.connected(address, *travelling):
         raise AssertionError
     environment: dict[str, Any] = given["runtime_env"]

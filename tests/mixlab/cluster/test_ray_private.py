@@ -144,3 +144,13 @@ def test_versions_that_differ_are_found_in_what_ray_says() -> None:
     ours = (ray.__version__, platform.python_version())
     require(ray_private.versions_of(mismatch.value) == ["2.1.0", "3.10.4", *ours], "a mismatch names all versions")
     assert ray_private.versions_of(RuntimeError("Ray: gone")) == []
+
+
+def test_ray_says_that_a_machine_is_not_a_node() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        services.get_node_to_connect_for_driver(None, timeout_seconds=0)
+    refusal = ConnectionError("Failed to connect to Ray cluster at head:6379")
+    refusal.__cause__ = caught.value
+    require(ray_private.lacks_node(refusal), "a driver that is on no node is told so")
+    assert not ray_private.lacks_node(ConnectionError("No route to host"))
+    require(hasattr(services, "find_node_ids"), "ray._private.services finds the nodes of this machine")
