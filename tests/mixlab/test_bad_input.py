@@ -79,6 +79,8 @@ def refuse(study: Study, capsys: pytest.CaptureFixture[str], folder: Path, *opti
         (["--gpus-per-trial", "1000"], ["1000", "--gpus-per-trial"]),
         (["--gpus-per-trial", "-1"], ["-1", "--gpus-per-trial"]),
         (["--address", "somewhere"], ["'somewhere'", "HOST:PORT"]),
+        (["--address", "ray://head:10001"], ["'ray://head:10001'", "HOST:PORT"]),
+        (["--address", "head:²"], ["'head:²'", "HOST:PORT"]),
         (["--storage", "/proc/nothing"], ["'/proc/nothing'"]),
     ],
     ids=" ".join,
