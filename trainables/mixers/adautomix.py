@@ -53,7 +53,8 @@ def draw_three(size: int, alpha: float, per_batch: bool, rng: Generator) -> tupl
     """Return the sources of each row, itself and two others, (B, K) int64, and their shares, (B, K)."""
     sources = itself_and_partners(size, IMAGES - 1, rng)
     drawn = torch.stack([beta(alpha, 1 if per_batch else size, rng) for _ in range(IMAGES)], dim=1)
-    return sources, (drawn / drawn.sum(dim=1, keepdim=True)).expand(size, -1)
+    total = drawn.sum(dim=1, keepdim=True)  # 0 where a small alpha draws three numbers below float32's least
+    return sources, torch.where(total > 0, drawn / total, 1 / IMAGES).expand(size, -1)
 
 
 def even_near_the_end(masks: Tensor, lam: Tensor, margin: float) -> Tensor:

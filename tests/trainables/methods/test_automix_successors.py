@@ -199,6 +199,11 @@ def test_the_label_has_the_drawn_shares_and_an_image_that_is_nearly_alone_mixes_
     assert torch.equal(even[1, :, 0, 0], torch.full((3,), 1 / 3))
 
 
+def test_the_shares_sum_to_1_even_where_all_three_draws_are_0() -> None:
+    _, lam = draw_three(2000, 0.01, False, Generator().manual_seed(0))
+    torch.testing.assert_close(lam.sum(dim=1), torch.ones(2000))
+
+
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(ValueError, match=r"mixer.pipeline must be 'mp_ce', got 'mp'"):
         method_for("adautomix", mixer__pipeline="mp")
