@@ -10,7 +10,7 @@ from trainables.backbones import BACKBONES
 from trainables.config import Config, flatten, mixer_options, parse
 from trainables.datasets import DATASETS
 from trainables.mixers import MIXERS
-from trainables.recipes import ALPHA, TRANSFORMERS, ZETA, automix_settings, recipe_of, sumix_settings
+from trainables.recipes import ALPHA, TRANSFORMERS, ZETA, automix_settings, cell_settings, recipe_of, sumix_settings
 from trainables.recipes.by_cell import RECIPES as BY_CELL
 from trainables.recipes.learned_masks import ALPHA_OF_DATASET, LEARNED, RELEASED, strengths
 from trainables.recipes.presets import PRESETS
@@ -196,6 +196,14 @@ SETTINGS = {
     ("cifar100", "deit_small"): (True, "cosine", 0.0001, 0.0001, 0.99996, 6),
     ("cifar100", "swin_tiny"): (True, "cosine", 0.0001, 0.0001, 0.99996, 3),
 }
+
+
+# The rates of OpenMixup's AutoMix on CIFAR-100: ConvNeXt keeps that of its other mixers.
+@pytest.mark.parametrize(("backbone", "lr"), [("deit_small", 5e-4), ("swin_tiny", 5e-4), ("convnext_tiny_cifar", 1e-3)])
+@pytest.mark.parametrize("mixer", LEARNED)
+def test_the_rate_of_automix_for_transformers(mixer: str, backbone: str, lr: float) -> None:
+    settings = cell_settings({"dataset": "cifar100", "backbone": backbone, "mixer": mixer})
+    assert (settings["lr"], settings["min_lr"]) == (lr, 1e-4)
 
 
 @pytest.mark.parametrize(("cell", "wanted"), SETTINGS.items())

@@ -83,6 +83,8 @@ def automix_settings(config: Mapping[str, Any]) -> Recipe:
         settings |= RELEASED[dataset][backbone in TRANSFORMERS]
         if backbone.startswith("wrn"):
             settings |= WIDE_RESNET
+        if backbone == "convnext_tiny_cifar":
+            settings.pop("lr", None)  # the rate stays that of its recipe, as in OM
     lacking = LACKING.get(str(config["mixer"]))
     return {key: value for key, value in settings.items() if key != lacking}
 
