@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from mixlab.cluster import connect
+from mixlab.cluster import connect, packing
 from mixlab.cluster.packing import Packing, measure, more, ran_out, share_of
 from mixlab.cluster.resources import Share
 from mixlab.cluster.worker import CONTEXT_BYTES, share_of_tensors
@@ -127,6 +127,32 @@ def test_what_trains_in_one_process_is_refused_several_gpus() -> None:
 
 
 @pytest.mark.parametrize(
+    ("cpus", "gpus", "sentence"),
+    [
+        (5.0, 0, "--cpus-per-trial 5 is more than any node of the Ray cluster has: give at most 4 (CPUs)"),
+        (1.0, 3, "--gpus-per-trial 3 is more than any node of the Ray cluster has: give at most 2 (GPUs)"),
+        (
+            3.0,
+            1,
+            "--cpus-per-trial 3 is more than any node of the Ray cluster with such GPUs has: give at most 2 (CPUs)",
+        ),
+    ],
+)
+def test_a_trial_must_have_room_on_one_node(
+    cpus: float, gpus: float, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = ({"CPU": 4.0}, {"CPU": 2.0, "GPU": 2.0}, {"CPU": 1.0, "GPU": 2.0}, {})
+    monkeypatch.setattr(packing, "alive", lambda: {str(i): {"Resources": node} for i, node in enumerate(nodes)})
+    train: Any = SimpleNamespace(parallel=True)
+    whole = {"CPU": 7.0, "GPU": 4.0}
+    with pytest.raises(BadInput) as caught:
+        share_of([], train, whole, Options(cpus_per_trial=cpus, gpus_per_trial=gpus), Console())
+    assert str(caught.value) == sentence
+    assert share_of([], train, whole, Options(cpus_per_trial=2.0, gpus_per_trial=2), Console()) == Share(2, 2)
+    assert share_of([], train, whole, Options(cpus_per_trial=4.0, gpus_per_trial=0), Console()) == Share(4, 0)
+
+
+@pytest.mark.parametrize(
     ("share", "resources", "slots", "pace"),
     [
         (Share(1, 0), {"CPU": 8}, 8, 8),
@@ -179,6 +205,10 @@ def run_studies(folder: Path) -> None:
 
         again = "ran out of GPU memory, attempt 2 goes on from its last epoch with 67% of a GPU"
         assert toy.run_here(*packed).count(again) == 2
+
+        cluster.add_worker("--num-cpus", "2")
+        cluster.wait_for(3)
+        assert "give at most 4 (CPUs)" in toy.run_here(*packed, "--seeds", "3", "--cpus-per-trial", "5", code=2)
     client = toy.client
     shares = {
         (run.data.tags["mixlab.arm"], run.data.tags["mixlab.seed"]): [
