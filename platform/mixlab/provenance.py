@@ -104,7 +104,9 @@ def constraints_hash(folder: Path) -> str:
 
 
 def command() -> str:
-    """Return the command line in a form that can be typed again, without passwords."""
+    """Return the command line in a form that can be typed again, without passwords; a notebook has none."""
+    if not hasattr(sys.modules["__main__"], "__file__"):
+        return "mixlab.run(...)"
     return shown(shlex.join(["python", *sys.argv]))
 
 

@@ -35,6 +35,12 @@ def test_the_command_that_is_recorded_holds_no_password(monkeypatch: pytest.Monk
     assert command() == "python study.py --storage s3://AKID:***@bucket/x --seeds 3"
 
 
+def test_a_notebook_has_no_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["ipykernel_launcher.py", "-f", "kernel-1.json"])
+    monkeypatch.delattr(sys.modules["__main__"], "__file__")
+    assert command() == "mixlab.run(...)"
+
+
 @pytest.mark.parametrize("uri", ["a%20b.db", "a%b.db", "100%25.db", "/x/a#b.db?timeout=60", "%2Fx/y.db"])
 def test_the_file_of_a_uri_is_the_one_that_mlflow_opens(uri: str) -> None:
     """With another, a study trained everything and then found no database to make its table of."""

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -57,6 +58,16 @@ def test_a_closed_terminal_and_a_time_limit_stop_as_ctrl_c_does(tmp_path: Path, 
         assert signal.getsignal(number) == signal.SIG_DFL
     finally:
         signal.signal(number, before)
+
+
+@pytest.mark.usefixtures("quiet_loggers")
+def test_in_a_thread_signals_are_left_as_they_are(tmp_path: Path) -> None:
+    def handler_inside() -> object:
+        with undisturbed(tmp_path / "mixlab.log"):
+            return signal.getsignal(signal.SIGTERM)
+
+    with ThreadPoolExecutor() as pool:
+        assert pool.submit(handler_inside).result() == signal.getsignal(signal.SIGTERM)
 
 
 @pytest.mark.usefixtures("quiet_loggers")

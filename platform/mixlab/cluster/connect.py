@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -33,12 +34,14 @@ def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
             to the workers together with mixlab. They stay as they are now, whatever is edited inside the block.
 
     Raises:
-        BadInput: nobody answers, or Ray was imported before mixlab.
+        BadInput: nobody answers, this process is connected already, or Ray was imported before mixlab.
         HeadLost: Ray did not start on this machine; or, raised inside the block by anything that waits through
             ``head.while_there``, the head has died.
     """
     if os.environ.get("RAY_AUTH_MODE", "").lower() == "token" and not ray_private.has_tokens():
         raise BadInput("ray was imported before mixlab, which sets RAY_AUTH_MODE=token for it: import mixlab first")
+    if ray.is_initialized():
+        raise BadInput("this process is connected to Ray already: call ray.shutdown() first")
     sources = _sources(travelling)
     options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
     if address == "local":
@@ -64,7 +67,8 @@ def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
             f"Ray did not start on this machine ({first_line(error)}): its logs are in {logs}; "
             "the same command tries again"
         ) from error
-    signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put its own there, which ends the process at once
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put its own there, which ends the process at once
     with head.watched(address) as watched:
         try:
             yield ray.cluster_resources()

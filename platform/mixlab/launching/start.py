@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -143,7 +144,8 @@ ALWAYS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}  # the writer tries again, and
 def undisturbed(log: Path) -> Iterator[None]:
     """Send the logs of Ray, MLflow and their libraries to a file; SIGTERM and SIGHUP stop as Ctrl-C does.
 
-    After the block the environment is as it was before.
+    Outside the main thread, where Python takes no signals, they are left as they are. After the block the environment
+    is as it was before.
     """
     handler = _Log(log, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
@@ -154,7 +156,8 @@ def undisturbed(log: Path) -> Iterator[None]:
         logger = logging.getLogger(name)
         logger.handlers = []
         logger.propagate = True
-    heard = [number for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN]  # nohup ignores SIGHUP
+    taken = STOPPING if threading.current_thread() is threading.main_thread() else ()
+    heard = [number for number in taken if signal.getsignal(number) != signal.SIG_IGN]  # nohup ignores SIGHUP
     before = {number: signal.signal(number, _interrupt) for number in heard}
     try:
         with patch.dict(os.environ, {**USUAL, **os.environ, **ALWAYS}):

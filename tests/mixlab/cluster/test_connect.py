@@ -144,6 +144,22 @@ def test_ray_that_was_imported_first_is_named() -> None:
 
 
 @pytest.mark.slow
+def test_a_thread_connects_and_a_second_connection_of_the_process_is_refused() -> None:
+    code = """
+import mixlab, threading
+from mixlab.cluster import connect
+def twice():
+    with connect.connected("local"):
+        print("connected", flush=True)
+        connect.connected("auto").__enter__()
+threading.Thread(target=twice).start()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "connected\n"
+    assert "BadInput: this process is connected to Ray already: call ray.shutdown() first" in done.stderr
+
+
+@pytest.mark.slow
 def test_a_cluster_of_one_machine_has_only_the_processes_that_trials_need() -> None:
     code = """
 import mixlab, time
