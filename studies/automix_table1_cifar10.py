@@ -16,8 +16,8 @@ Paper, top-1 %, median of the last 10 epochs, mean of 3 runs
     resizemix     96.76      97.21
     automix       97.34      97.65
 
-AutoMix is set and tested as in automix_table1_cifar100.py. ResNeXt-50 has weight decay 5e-4 under the mixers that cut,
-which OpenMixup's notes recommend and the paper's numbers fit.
+AutoMix and Co-Mixup are set and tested as in automix_table1_cifar100.py. ResNeXt-50 has weight decay 5e-4 under the
+mixers that cut, which OpenMixup's notes recommend and the paper's numbers fit.
 """
 
 from mixlab import Arm, Study, main

@@ -19,7 +19,8 @@ Paper, top-1 %, median of the last 10 epochs, mean of 3 runs
 AutoMix is tested by its slow copy with the head for mixed images; OpenMixup, the source of the paper's numbers, reports
 the best of four heads, chosen on the test set. It is set as OpenMixup sets it for the data set; --set
 automix.preset=paper takes the paper's definition. ResNeXt-50 has weight decay 5e-4 under the mixers that cut, which
-OpenMixup's notes recommend and the paper's numbers fit.
+OpenMixup's notes recommend and the paper's numbers fit. Co-Mixup also learns from the images before mixing, as in its
+own code, from which the paper's numbers come.
 """
 
 from mixlab import Arm, Study, main

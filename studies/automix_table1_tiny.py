@@ -16,7 +16,7 @@ Paper, top-1 %, median of the last 10 epochs, mean of 3 runs
     resizemix     63.74      65.87
     automix       67.33      70.72
 
-AutoMix is set and tested as in automix_table1_cifar100.py.
+AutoMix and Co-Mixup are set and tested as in automix_table1_cifar100.py.
 """
 
 from mixlab import Arm, Study, main

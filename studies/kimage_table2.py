@@ -37,7 +37,7 @@ study = Study(
         Arm("mixup", {"mixer": "mixup", "mixer.alpha": 1.0}),
         Arm("cutmix", {"mixer": "cutmix", "mixer.alpha": 1.0}),
         Arm("puzzlemix", {"mixer": "puzzlemix", "mixer.alpha": 1.0}),
-        Arm("comixup", {"mixer": "comixup", "mixer.alpha": 2.0}),
+        Arm("comixup", {"mixer": "comixup", "mixer.alpha": 2.0, "clean_loss": 2.0}),  # as in its own code
         Arm("dmixup", {"mixer": "dmixup", "mixer.num_images": 3, "mixer.alpha": 1 / 3}, against="mixup"),
         Arm("dcutmix", {"mixer": "dcutmix", "mixer.num_images": 5, "mixer.alpha": 0.2}, against="cutmix"),
     ),

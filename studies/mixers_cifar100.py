@@ -10,8 +10,8 @@ Published, top-1 %, 800 epochs, median of the last 10 (OpenMixup's CIFAR-100 ben
     fmix         79.69      attentivemix  78.91      comixup    81.17 (official code)
 The K-image mixers are published for other networks: with PyramidNet-110, dmixup 81.40 and dcutmix 83.05, cutmix
 82.03 (K-image mixing, Table 1). Here attentivemix and supermix look through the network that is being trained;
-their papers use a pretrained one. transmix needs a class token and is in no table of ResNets; automix has a recipe of
-its own, and is in table4_saliency_mixers.py.
+their papers use a pretrained one. comixup also learns from the images before mixing, as in its own code. transmix needs
+a class token and is in no table of ResNets; automix has a recipe of its own, and is in table4_saliency_mixers.py.
 """
 
 from mixlab import Arm, Study, main

@@ -14,6 +14,7 @@ from trainables.recipes import ALPHA, TRANSFORMERS, ZETA, automix_settings, cell
 from trainables.recipes.by_cell import RECIPES as BY_CELL
 from trainables.recipes.learned_masks import ALPHA_OF_DATASET, LEARNED, RELEASED, strengths
 from trainables.recipes.presets import PRESETS
+from trainables.recipes.strengths import SMALL
 
 RECIPES = {
     name: value for name, value in vars(recipes).items() if isinstance(value, dict) and name.isupper() and "lr" in value
@@ -198,6 +199,58 @@ SETTINGS = {
 }
 
 
+# OpenMixup's benchmarks: alpha of mixup, CutMix, Manifold Mixup, SaliencyMix, FMix and PuzzleMix.
+ALPHAS = {
+    ("cifar100", "resnet18"): (1, 0.2, 2, 0.2, 0.2, 1),
+    ("cifar100", "deit_small"): (0.8, 2, 2, 0.2, 1, 2),
+    ("tiny_imagenet", "resnext50"): (1, 1, 0.2, 1, 1, 1),
+    ("imagenet", "resnet18_imagenet"): (0.2, 0.2, 0.2, 0.2, 0.2, 1),
+    ("imagenet", "resnet50_imagenet"): (0.2, 1, 0.2, 1, 1, 1),
+    ("imagenet", "deit_small"): (0.2, 0.2, 0.2, 0.2, 0.2, 1),
+    ("inat2018", "resnext101_imagenet"): (0.2, 1, 0.2, 1, 1, 1),
+    ("places205", "resnet18_imagenet"): (0.2, 0.2, 0.2, 0.2, 0.2, 1),
+    ("aircraft", "resnext50_imagenet"): (0.2, 1, 0.5, 0.2, 0.2, 1),
+}
+
+
+@pytest.mark.parametrize(("cell", "alphas"), ALPHAS.items())
+def test_alpha_is_that_of_the_benchmarks(cell: tuple[str, str], alphas: tuple[float, ...]) -> None:
+    mixers = ("mixup", "cutmix", "manifoldmix", "saliencymix", "fmix", "puzzlemix")
+    settings = [cell_settings({"dataset": cell[0], "backbone": cell[1], "mixer": mixer}) for mixer in mixers]
+    assert tuple(found["mixer.alpha"] for found in settings) == alphas
+
+
+@pytest.mark.parametrize(
+    ("dataset", "backbone", "large"),
+    [
+        *[("cifar100", backbone, False) for backbone in ("resnet18", "convnext_tiny_cifar")],
+        *[("cifar100", backbone, True) for backbone in ("deit_small", "swin_tiny")],
+        *[(dataset, "resnet50_imagenet", True) for dataset in ("imagenet", "inat2017", "places205", "cub200")],
+        ("tiny_imagenet", "resnet18", True),
+    ],
+)
+def test_puzzlemix_of_large_images_moves_the_cells_of_its_grid(dataset: str, backbone: str, large: bool) -> None:
+    cell = {"dataset": dataset, "backbone": backbone, "mixer": "puzzlemix"}
+    found = flatten(parse({"mixer": "puzzlemix", **cell_settings(cell)}))
+    assert found["mixer.blocks"] == ((2, 4, 8) if large else (2, 4, 8, 16))
+    assert found["mixer.t_size"] == (224 if large else 4)
+
+
+def test_the_data_sets_of_small_images() -> None:
+    sides = {name: dataset.image_shape[1] for name, dataset in DATASETS.items()}
+    assert set(SMALL) == {name for name, side in sides.items() if side <= 32}
+
+
+def test_resizemix_of_transformers_interpolates() -> None:
+    cell = {"dataset": "cifar100", "mixer": "resizemix"}
+    assert sumix_settings({**cell, "backbone": "swin_tiny"})["mixer.interpolation"] == "bilinear"
+    assert "mixer.interpolation" not in sumix_settings({**cell, "backbone": "resnext50"})
+
+
+def test_comixup_also_learns_from_the_images_before_mixing() -> None:
+    assert sumix_settings({"mixer": "comixup"}) == {"mixer.alpha": 2.0, "clean_loss": 2.0}
+
+
 # The rates of OpenMixup's AutoMix on CIFAR-100: ConvNeXt keeps that of its other mixers.
 @pytest.mark.parametrize(("backbone", "lr"), [("deit_small", 5e-4), ("swin_tiny", 5e-4), ("convnext_tiny_cifar", 1e-3)])
 @pytest.mark.parametrize("mixer", LEARNED)
@@ -232,4 +285,4 @@ def test_the_settings_of_automix_name_what_is_there() -> None:
     imagenet = {"dataset": "imagenet", "mixer": "cutmix"}
     assert strengths({**imagenet, "backbone": "resnet18_imagenet"})["mixer.alpha"] == 0.2
     assert strengths({**imagenet, "backbone": "resnet50_imagenet"})["mixer.alpha"] == 1.0
-    assert strengths({**imagenet, "backbone": "deit_small"})["mixer.alpha"] == 2.0
+    assert strengths({**imagenet, "backbone": "deit_small"})["mixer.alpha"] == 0.2

@@ -48,4 +48,5 @@ def recipe_of(config: Mapping[str, Any]) -> Recipe:
 
 def cell_settings(config: Mapping[str, Any]) -> Recipe:
     """Return all that AutoMix's tables set for a cell: the network's recipe, the mixer's strength, AutoMix's own."""
-    return {**recipe_of(config), **strengths(config), **automix_settings(config)}
+    recipe = recipe_of(config)
+    return {**recipe, **strengths({**config, **recipe}), **automix_settings(config)}

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainables.recipes.recipe import Recipe
-from trainables.recipes.strengths import ALPHA, TRANSFORMERS, sumix_settings
+from trainables.recipes.strengths import TRANSFORMERS, sumix_settings
 
 FEW_EPOCHS = 20
 LEARNED = ("automix", "samix", "adautomix")  # mixers whose masks a network learns
@@ -53,18 +53,21 @@ RELEASED: dict[str, tuple[Recipe, Recipe]] = {
     "aircraft": (FINE_TUNING, TRANSFORMER),
 }
 
-# alpha by data set and mixer, where it is not that of ``ALPHA``: OM docs/en/mixup_benchmarks
+# alpha by data set and mixer for convolutional networks, where it is not that of ``ALPHA``: OM
+# docs/en/mixup_benchmarks.
+_PHOTOGRAPHS = {"mixup": 0.2, "cutmix": 1.0, "saliencymix": 1.0, "fmix": 1.0, "manifoldmix": 0.2}
+_FINE_TUNING = {"mixup": 0.2, "cutmix": 1.0, "manifoldmix": 0.5}
 ALPHA_OF_DATASET: dict[str, dict[str, float]] = {
     "tiny_imagenet": {"cutmix": 1.0, "saliencymix": 1.0, "fmix": 1.0, "manifoldmix": 0.2},
-    "imagenet": {"mixup": 0.2, "cutmix": 1.0},
-    "cub200": {"mixup": 0.2, "cutmix": 1.0, "manifoldmix": 0.5},
+    "imagenet": _PHOTOGRAPHS,
+    "inat2017": _PHOTOGRAPHS,
+    "inat2018": _PHOTOGRAPHS,
+    "places205": {"mixup": 0.2, "manifoldmix": 0.2},
+    "cub200": _FINE_TUNING,
+    "aircraft": _FINE_TUNING,
 }
-ALPHA_OF_DATASET |= {
-    "inat2017": ALPHA_OF_DATASET["imagenet"],
-    "inat2018": ALPHA_OF_DATASET["imagenet"],
-    "places205": ALPHA_OF_DATASET["imagenet"],
-    "aircraft": ALPHA_OF_DATASET["cub200"],
-}
+# The same for transformers; all other data sets have that of ``ALPHA``.
+ALPHA_ON_IMAGENET = {"mixup": 0.2, "cutmix": 0.2, "fmix": 0.2, "puzzlemix": 1.0, "manifoldmix": 0.2}
 
 
 def automix_settings(config: Mapping[str, Any]) -> Recipe:
@@ -99,11 +102,13 @@ def strengths(config: Mapping[str, Any]) -> Recipe:
     """Return the alpha of AutoMix's tables for a cell and its weight decay for ResNeXt-50, and the zeta of SUMix's."""
     dataset, backbone, mixer = (str(config.get(key)) for key in ("dataset", "backbone", "mixer"))
     settings = sumix_settings(config)
-    of_dataset = ALPHA_OF_DATASET.get(dataset, {})
-    if mixer in of_dataset and backbone not in TRANSFORMERS:
-        settings["mixer.alpha"] = of_dataset[mixer]
-    if (dataset, backbone, mixer) == ("imagenet", "resnet18_imagenet", "cutmix"):
-        settings["mixer.alpha"] = ALPHA["cutmix"][0]
+    if backbone in TRANSFORMERS:
+        alphas = ALPHA_ON_IMAGENET if dataset == "imagenet" else {}
+    else:
+        alphas = ALPHA_OF_DATASET.get(dataset, {})
+    small = (dataset, backbone) == ("imagenet", "resnet18_imagenet")  # it underfits under mixers that cut much
+    if mixer in alphas and not (small and mixer in CUTTING):
+        settings["mixer.alpha"] = alphas[mixer]
     if mixer in CUTTING and backbone == "resnext50" and dataset.startswith("cifar"):
         settings["weight_decay"] = WEIGHT_DECAY_OF_CUTTING
     return settings

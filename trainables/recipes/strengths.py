@@ -34,6 +34,10 @@ ALPHA: dict[str, tuple[float, float]] = {
     "augmix": (1.0, 1.0),
 }
 
+# On images of more than 32 pixels PuzzleMix has no grid of 16 x 16, and moves its grid's cells whole: OM configs.
+PUZZLEMIX_OF_LARGE: Recipe = {"mixer.blocks": (2, 4, 8), "mixer.t_size": 224}
+SMALL = ("cifar10", "cifar100", "cifar8", "fashion_mnist")  # data sets of at most that many
+
 # What the arms of SUMix's tables change: nothing, only the batch before mixing that is run, and all that SUMix adds.
 WITHOUT_SUMIX: Recipe = {"sumix.lam": "fixed", "sumix.regulariser": "none"}
 RAW_PASS: Recipe = {"sumix.regulariser": "s", "sumix.zeta": 0.0}
@@ -61,8 +65,20 @@ ZETA_OF_DATASET = {"tiny_imagenet": 1.0, "imagenet": 0.5}  # whatever the mixer:
 
 
 def sumix_settings(config: Mapping[str, Any]) -> Recipe:
-    """Return the alpha and zeta of SUMix's tables for a cell, and nothing that they do not have."""
+    """Return the alpha and zeta of SUMix's tables for a cell, what else the mixer needs there, and nothing more."""
     dataset, backbone, mixer = (config.get(key) for key in ("dataset", "backbone", "mixer"))
     settings: Recipe = {"mixer.alpha": ALPHA[mixer][backbone in TRANSFORMERS]} if mixer in ALPHA else {}
+    if mixer == "resizemix" and backbone in TRANSFORMERS:
+        settings["mixer.interpolation"] = "bilinear"
+    if mixer == "puzzlemix" and _is_large(config):
+        settings |= PUZZLEMIX_OF_LARGE
+    if mixer == "comixup":
+        settings["clean_loss"] = 2.0  # part of its own code's recipe, from which the printed numbers come
     zeta = ZETA.get(str(dataset), {}).get(str(backbone), {}).get(str(mixer), ZETA_OF_DATASET.get(str(dataset)))
     return settings if zeta is None else {**settings, "sumix.zeta": zeta}
+
+
+def _is_large(config: Mapping[str, Any]) -> bool:
+    """Return whether a cell's images have more than 32 pixels a side; one without a data set is of CIFAR."""
+    side = config.get("image_size")
+    return config.get("dataset", SMALL[0]) not in SMALL if side is None else side > 32
