@@ -10,6 +10,7 @@ import argparse
 import html
 import math
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +24,11 @@ from analysis.statistics.search_findings import EVALUATOR, Landscape, cautions, 
 from analysis.statistics.tables import LevelTable, level_tables
 from analysis.words import page
 from analysis.words.captions import capitalised
+from analysis.words.cells import cells
 from analysis.words.rendering import html_grid, html_list, html_tables
 from analysis.words.search_race import race_sentence, race_table
 from mixlab.errors import BadInput
+from mixlab.spec.trial import cell_name
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class SearchReport:
     """The content of the page about a search, before it is drawn."""
 
     search: SearchRecord
-    confirmed: LevelTable | None  # None while no winner has been trained again
+    confirmed: list[LevelTable]  # none while no winner has been trained again
     winners: pd.DataFrame  # text cells, one row per arm
     landscapes: dict[str, Landscape]
     claims: list[str]
@@ -57,16 +60,22 @@ def report(tracking_uri: str, search: str, storage: str | None = None, plan_hash
     return SearchReport(record, confirmed, winners(record, confirmed), landscapes, *said)
 
 
-def winners(search: SearchRecord, confirmed: LevelTable | None) -> pd.DataFrame:
+def winners(search: SearchRecord, confirmed: Sequence[LevelTable]) -> pd.DataFrame:
     """Return as text cells the best configuration of each arm, its value in the search, and that on fresh seeds."""
+    fresh = f"{confirmed[0].metric if confirmed else 'confirmed'} on fresh seeds"
+    found = {
+        cell_name(level.levels.values(), str(arm)): f"{mean} (n = {n})"
+        for level in confirmed
+        for arm, mean, n in zip(level.table.index, cells(level)["mean ± sd"], level.table["n"], strict=True)
+        if n
+    }
     rows = []
     for arm in search.arms:
         counts, best = arm.counts(), arm.best
         row = {"arm": arm.name, **{what: str(number) for what, number in counts.items()}}
         row |= {name: _number(best.params.get(name, "–")) if best else "–" for name in arm.space}
         row[f"{search.plan['objective']} in the search"] = _number(best.value) if best else "–"
-        fresh = f"{confirmed.metric if confirmed else 'confirmed'} on fresh seeds"
-        rows.append({**row, fresh: _confirmation_text(arm.name, confirmed)})
+        rows.append({**row, fresh: found.get(arm.name, "not yet")})
     return pd.DataFrame(rows)
 
 
@@ -76,7 +85,7 @@ def write_page(found: SearchReport, out: Path) -> Path:
         ("What can be claimed", html_list(found.claims) or "<p>Nothing: no difference here is beyond chance.</p>"),
         ("Beware", html_list(found.cautions) or "<p>Nothing in particular.</p>"),
         ("Winners", _setting(found.search) + html_grid(found.winners)),
-        ("Confirmation", html_tables([found.confirmed]) if found.confirmed else "<p>None yet.</p>"),
+        ("Confirmation", html_tables(found.confirmed) if found.confirmed else "<p>None yet.</p>"),
         *((arm.name, _arm(arm, found)) for arm in found.search.arms),
     ]
     return page.write_page(out, f"{found.search.plan['search']} · {found.search.plan['preset']}", sections)
@@ -127,21 +136,13 @@ def _importance_text(seen: Landscape) -> str:
     return f"{shares} That the parameters explain nothing has p = {seen.p:.3f} (permutation).{verdict}{left}"
 
 
-def _confirmed(tracking_uri: str, search: SearchRecord) -> LevelTable | None:
-    """Return the table of the confirmation runs, or None while there is none."""
+def _confirmed(tracking_uri: str, search: SearchRecord) -> list[LevelTable]:
+    """Return the tables of the confirmation runs, none while nothing of it is finished."""
     try:
         plan = load_plan(tracking_uri, search.plan["search"], search.plan["confirmation"])
-        return level_tables(load_runs(tracking_uri, search.plan["search"], plan), plan)[0]
+        return level_tables(load_runs(tracking_uri, search.plan["search"], plan), plan)
     except (BadInput, ValueError):  # it has not begun, or nothing of it is finished
-        return None
-
-
-def _confirmation_text(arm: str, confirmed: LevelTable | None) -> str:
-    if confirmed is None or arm not in confirmed.table.index or not confirmed.table.loc[arm, "n"]:
-        return "not yet"
-    row = confirmed.table.to_dict("index")[arm]
-    spread = "" if math.isnan(row["sd"]) else f" ± {row['sd']:.2f}"
-    return f"{row['mean']:.2f}{spread} (n = {int(row['n'])})"
+        return []
 
 
 def _number(value: object) -> str:

@@ -6,6 +6,7 @@ better than it explains shuffled ones, corrected over the arms.
 """
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from analysis.records.search_trials import SearchRecord, Tuned, position, unit_points
 from analysis.statistics.significance import ALPHA, holm
 from analysis.statistics.tables import LevelTable
+from analysis.statistics.verdicts import DIFFERS, WIN, WORSE
+from mixlab.spec.metric import decimals
 
 EVALUATOR = "fANOVA"
 RESAMPLES = 30  # the resamples for an importance: each fits a forest
@@ -25,6 +28,7 @@ SHUFFLES = 999
 BORDER = 0.02  # a share of the range, on its own scale
 FAILED_SHARE = 0.25
 PER_PARAMETER = 5  # the number of trials below which nothing is said about parameters
+FOUND = {WIN: "is better than", WORSE: "is worse than", DIFFERS: "differs from"}  # by the verdict of the confirmation
 
 
 @dataclass(frozen=True)
@@ -100,13 +104,17 @@ def explained_p(arm: Tuned, of: Comparable, rng: np.random.Generator) -> float:
     return (1 + sum(share >= observed - 1e-12 for share in shuffled)) / (SHUFFLES + 1)
 
 
-def claims(search: SearchRecord, landscapes: dict[str, Landscape], confirmed: LevelTable | None) -> list[str]:
-    """Return the sentences that the data support: gains of the confirmation, and arms with parameters that matter."""
+def claims(search: SearchRecord, landscapes: dict[str, Landscape], confirmed: Sequence[LevelTable]) -> list[str]:
+    """Return the sentences that the data support: what the confirmation found, and arms with parameters that matter."""
     found = []
-    if confirmed is not None:
-        for arm, row in confirmed.table[confirmed.table["win"]].iterrows():
-            gain = f"{row['gain']:.2f} (95 % interval {row['gain_low']:+.2f} to {row['gain_high']:+.2f})"
-            found.append(f"{arm} is better than {confirmed.baseline} by {gain}, both tuned.")
+    for level in confirmed:
+        where = f"{level.name}: " if level.levels else ""
+        for arm, row in level.table[level.table["verdict"].isin(list(FOUND))].iterrows():
+            gain, low, high = (
+                decimals(row[end], level.declared.digits, "+") for end in ("gain", "gain_low", "gain_high")
+            )
+            said = f"{arm} {FOUND[row['verdict']]} {level.reference(str(arm))}"
+            found.append(f"{where}{said}, both tuned: {gain} (95 % interval {low} to {high}).")
     p = holm([landscapes[arm.name].p for arm in search.arms])
     for arm, corrected in zip(search.arms, p, strict=True):
         if corrected < ALPHA:
@@ -118,7 +126,7 @@ def claims(search: SearchRecord, landscapes: dict[str, Landscape], confirmed: Le
     return found
 
 
-def cautions(search: SearchRecord, confirmed: LevelTable | None) -> list[str]:
+def cautions(search: SearchRecord, confirmed: Sequence[LevelTable]) -> list[str]:
     """Return the warnings that a reader needs: a best at the border, many failures, a budget that was too small."""
     found = []
     for arm in search.arms:
@@ -139,17 +147,18 @@ def cautions(search: SearchRecord, confirmed: LevelTable | None) -> list[str]:
     return found + _too_small(search, confirmed)
 
 
-def _too_small(search: SearchRecord, confirmed: LevelTable | None) -> list[str]:
-    if len(search.arms) < 2 or (confirmed is not None and confirmed.table["win"].any()):
+def _too_small(search: SearchRecord, confirmed: Sequence[LevelTable]) -> list[str]:
+    if len(search.arms) < 2 or any(level.table["verdict"].isin(list(FOUND)).any() for level in confirmed):
         return []
-    if confirmed is None:
+    if not confirmed:
         return [
             "No winner has been confirmed yet: the values of the search are each the best of many, and so too good."
         ]
+    seeds = max(int(level.table["n"].max()) for level in confirmed)
+    reference = "what it is compared with" if confirmed[0].against else confirmed[0].baseline
     return [
-        f"The budget was too small to tell the arms apart: on {int(confirmed.table['n'].max())} fresh seeds no arm "
-        f"differs from {confirmed.baseline} beyond chance. The values of the search cannot settle it, for each is the "
-        "best of many."
+        f"The budget was too small to tell the arms apart: on {seeds} fresh seeds no arm differs from {reference} "
+        "beyond chance. The values of the search cannot settle it, for each is the best of many."
     ]
 
 

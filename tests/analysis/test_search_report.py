@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from analysis.search_report import SearchReport, main, report, write_page
 from analysis.statistics.tables import level_tables
 from mixlab.spec.study_plan import study_plan
+from mixlab.spec.trial import cell_name
 from tests.analysis.tuned_arms import ARMS, SPACE, peaked, points, trial
 from tests.mixlab.spec.test_search import SEARCH, TRAIN
 
@@ -30,7 +31,10 @@ def small_forests(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def searched(track, make_plan, tmp_path) -> Callable[..., Any]:
-    """Return a function that writes a search from each arm's trials and the confirmation's values by (arm, seed)."""
+    """Return a function that writes a search from the trials and the confirmation's values by (cell, seed).
+
+    The cells are the arms or, with a mixer as a factor, such as ``cutmix · plain``.
+    """
 
     def write(trials: dict[str, list[FrozenTrial]], confirmed: dict[tuple[str, int], float] | None = None, **plan: Any):
         tracked = track("search_toy")
@@ -60,8 +64,14 @@ def searched(track, make_plan, tmp_path) -> Callable[..., Any]:
         tracked.client.set_terminated(run.info.run_id)
         if confirmed:
             seeds = 1 + max(seed for _, seed in confirmed)
-            confirmation = make_plan("search_toy", tuple(trials), seeds, factors={})
-            tracked.add_all(confirmation, lambda each: confirmed[each["arm"], each["seed"]], plan_hash="c0ffee")
+            mixers, arms = zip(*(name.rpartition(" · ")[::2] for name in trials), strict=True)
+            factors = {"mixer": tuple(dict.fromkeys(mixers))} if any(mixers) else {}
+            confirmation = make_plan("search_toy", tuple(dict.fromkeys(arms)), seeds, factors=factors)
+
+            def value(each: dict[str, Any]) -> float:
+                return confirmed[cell_name(each["levels"].values(), each["arm"]), each["seed"]]
+
+            tracked.add_all(confirmation, value, plan_hash="c0ffee")
         return tracked
 
     return write
@@ -101,8 +111,26 @@ def test_a_gain_that_holds_on_fresh_seeds_is_claimed(searched) -> None:
         (arm, seed): 70 + 0.1 * seed + (arm == "mixup") * (2 + 0.01 * seed) for arm in ARMS for seed in range(6)
     }
     found = judged(searched(trials, confirmed))
-    assert found.claims == ["mixup is better than cutmix by 2.03 (95 % interval +2.01 to +2.04), both tuned."]
+    assert found.claims == ["mixup is better than cutmix, both tuned: +2.03 (95 % interval +2.01 to +2.04)."]
     assert not any("tell the arms apart" in caution for caution in found.cautions)
+
+
+def test_every_table_of_a_confirmation_is_shown_and_a_loss_is_told(searched, tmp_path: Path) -> None:
+    cells = [f"{mixer} · {arm}" for mixer in ("cutmix", "mixup") for arm in ("plain", "sumix")]
+    trials = {cell: [trial(p, 60.0) for p in points(4, place)] for place, cell in enumerate(cells)}
+    shift = {"mixup · sumix": lambda seed: -3.0, "cutmix · sumix": lambda seed: 0.1 * seed * (-1) ** seed}
+    confirmed = {(c, seed): 70.0 + seed + shift.get(c, lambda seed: 0)(seed) for c in cells for seed in range(6)}
+    found = judged(searched(trials, confirmed))
+    shown = found.winners.set_index("arm")["test_top1_median10 on fresh seeds"]
+    assert shown["cutmix · plain"] == shown["mixup · plain"] == "72.50 ± 1.87 (n = 6)"
+    assert shown["mixup · sumix"] == "69.50 ± 1.87 (n = 6)"
+    assert found.claims == [
+        "mixer = mixup: sumix is worse than plain, both tuned: -3.00 (95 % interval -3.00 to -3.00)."
+    ]
+    assert not any("tell the arms apart" in caution for caution in found.cautions)
+    page = write_page(found, tmp_path / "search.html").read_text(encoding="utf-8")
+    for level in ("cutmix", "mixup"):
+        assert f"<h3>mixer = {level}: top-1 accuracy" in page
 
 
 @pytest.mark.parametrize("complete", [0, 1, 12])

@@ -53,7 +53,7 @@ def test_a_best_on_the_border_is_warned_of(zeta: float, end: str) -> None:
     at_border = [*inside, trial({"zeta": zeta, "alpha": 1.0}, 20.0)]
     safe = [*inside, trial({"zeta": 0.4, "alpha": 1.0}, 20.0)]
     record = SearchRecord({}, [tuned(at_border), tuned(safe, "mixup")])
-    warned = [caution for caution in cautions(record, None) if "border" in caution]
+    warned = [caution for caution in cautions(record, []) if "border" in caution]
     assert len(warned) == 1
     assert warned[0].startswith("cutmix: the best zeta")
     assert end in warned[0]
@@ -63,7 +63,7 @@ def test_a_best_on_the_border_is_warned_of(zeta: float, end: str) -> None:
 def test_a_quarter_of_failures_is_warned_of(failed: int, warned: bool) -> None:
     some = [trial(p, peaked(p)) for p in points(15, 0)]
     some += [trial(p, None, TrialState.FAIL) for p in points(failed, 1)]
-    found = cautions(SearchRecord({}, [tuned(some)]), None)
+    found = cautions(SearchRecord({}, [tuned(some)]), [])
     assert any(f"{failed} of {15 + failed} trials failed" in caution for caution in found) == warned
 
 
@@ -71,8 +71,8 @@ def test_too_few_trials_claim_no_importance() -> None:
     arm = tuned([trial(p, peaked(p)) for p in points(6, 0)])
     record, seen = SearchRecord({}, [arm]), landscape(arm)
     assert seen.importance.empty
-    assert claims(record, {"cutmix": seen}, None) == []
-    assert any("6 trials that can be compared are too few" in caution for caution in cautions(record, None))
+    assert claims(record, {"cutmix": seen}, []) == []
+    assert any("6 trials that can be compared are too few" in caution for caution in cautions(record, []))
 
 
 def test_parameters_under_a_condition_are_named_as_left_out() -> None:
@@ -87,7 +87,7 @@ def test_parameters_under_a_condition_are_named_as_left_out() -> None:
 def test_cautions_count_what_has_not_ended() -> None:
     some = [trial(p, peaked(p)) for p in points(12, 0)]
     running = create_trial(state=TrialState.RUNNING, params={}, distributions={})
-    found = cautions(SearchRecord({}, [tuned([*some, running])]), None)
+    found = cautions(SearchRecord({}, [tuned([*some, running])]), [])
     assert any("1 trials have not ended" in caution for caution in found)
 
 
@@ -101,7 +101,7 @@ def test_a_decisive_parameter_is_claimed_with_its_interval(monkeypatch: pytest.M
     monkeypatch.setattr("analysis.statistics.search_findings.RESAMPLES", 10)
     arms = [tuned([trial(p, peaked(p)) for p in points(40, place)], arm) for place, arm in enumerate(ARMS)]
     seen = {arm.name: landscape(arm) for arm in arms}
-    claimed = claims(SearchRecord({}, arms), seen, None)
+    claimed = claims(SearchRecord({}, arms), seen, [])
     for arm in ARMS:
         table = seen[arm].importance
         assert list(table.index) == ["zeta", "alpha"]
@@ -131,5 +131,5 @@ def test_on_a_null_objective_nothing_is_claimed() -> None:
             arms.append(study)
         tuned = [Tuned(name, study, SPACE) for name, study in zip(ARMS, arms, strict=True)]
         seen = {arm.name: Landscape(of := comparable(arm), SOME, [], explained_p(arm, of, rng)) for arm in tuned}
-        claimed += bool(claims(SearchRecord({}, tuned), seen, None))
+        claimed += bool(claims(SearchRecord({}, tuned), seen, []))
     assert claimed <= 3
