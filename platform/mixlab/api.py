@@ -232,9 +232,12 @@ def _count(seeds: int, whose: str) -> int:
 
 
 def _configured(search: Search, options: Options) -> Search:
-    for key, value in options.changes.items():
+    fixing = {f"--set {key}={value}": key for key, value in options.changes.items()}
+    own = {key: getattr(options, key) for key in KEYS if getattr(options, key) is not None}
+    fixing |= {f"--{key.replace('_', '-')} {value}": key for key, value in own.items()}
+    for option, key in fixing.items():
         if key in search.space:
-            raise BadInput(f"--set {key}={value} fixes a key that the search varies: take it out of the space first")
+            raise BadInput(f"{option} fixes a key that the search varies: take it out of the space first")
     if options.until is not None and len(search.search_seeds) == 1:
         (first,) = search.search_seeds
         search = replace(search, search_seeds=range(first, first + RACED))

@@ -173,7 +173,7 @@ class Search:
     def check_fields(self) -> None:
         """Raise ``BadInput``, one sentence, for a field that has the wrong type."""
         space_checks.check(self.space)
-        border.configuration(self.tuning or {}, "the tuning of a search")
+        border.configuration({} if self.tuning is None else self.tuning, "the tuning of a search")
         border.require_count("the budget of a search", self.budget, 0)
         if not isinstance(self.budgets, Mapping):
             raise BadInput(f"the budgets of a search must map presets to numbers, got {self.budgets!r}")

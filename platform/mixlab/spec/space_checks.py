@@ -19,7 +19,7 @@ def check_conditions(space: Space, config: Mapping[str, Any]) -> None:
                 raise BadInput(f"the condition of {key} on {other} must be a tuple such as ('su',), got {wanted!r}")
             if other not in space:
                 require_known(f"key in the condition of {key},", other, [*space, *config])
-            elif isinstance(choice := space[other], Choice) and not set(wanted) & set(choice.values):
+            elif isinstance(choice := space[other], Choice) and not any(value in choice.values for value in wanted):
                 known = ", ".join(map(repr, choice.values))
                 raise BadInput(f"the condition of {key} wants {other} in {list(wanted)}, whose choice is {known}")
     ordered(space)

@@ -43,6 +43,7 @@ def of(**space: Any) -> Callable[[], Search]:
         (of(zeta=Float(0, 1, when={"mixer": "cutmix"})), [], ["zeta", "mixer", "tuple", "'cutmix'"]),
         (of(zeta=Float(0, 1, when={"mixxer": ("cutmix",)})), [], ["zeta", "'mixxer'", "'mixer'"]),
         (of(term=Choice("a", "b"), zeta=Float(0, 1, when={"term": ("c",)})), [], ["zeta", "term", "['c']", "'a'"]),
+        (of(term=Choice("a", "b"), zeta=Float(0, 1, when={"term": (["a"],)})), [], ["zeta", "term", "[['a']]", "'a'"]),
         (
             of(zeta=Float(0, 1, when={"alpha": (1.0,)}), alpha=Float(1, 2, when={"zeta": (1.0,)})),
             [],
@@ -56,6 +57,7 @@ def of(**space: Any) -> Callable[[], Search]:
         (of(**{"ze%ta": Float(0, 1)}), [], ["'ze%ta'", "MLflow"]),
         (lambda: replace(SEARCH, space=["zeta"]), [], ["['zeta']", "mapping"]),
         (lambda: replace(SEARCH, tuning=["evaluate"]), [], ["['evaluate']", "mapping"]),
+        (lambda: replace(SEARCH, tuning=""), [], ["''", "mapping"]),
         (lambda: replace(SEARCH, budget=4.0), [], ["4.0", "whole number"]),
         (lambda: replace(SEARCH, budget=True), [], ["True", "whole number"]),
         (lambda: replace(SEARCH, budgets=[4]), [], ["[4]", "presets"]),
@@ -83,6 +85,7 @@ def of(**space: Any) -> Callable[[], Search]:
         (lambda: SEARCH, ["--scheduler", "ahsa"], ["'ahsa'", "'asha'"]),
         (lambda: SEARCH, ["--concurrent", "0"], ["0", "at least 1"]),
         (lambda: SEARCH, ["--set", "zeta=1"], ["zeta=1", "varies"]),
+        (of(epochs=Int(1, 3)), ["--epochs", "2"], ["--epochs 2", "varies"]),
         (lambda: SEARCH, ["--set", "evaluate=test"], ["'test'", "held-out data"]),
     ],
 )
