@@ -98,7 +98,7 @@ class Search:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "search_seeds", border.seeds(self.search_seeds))
-        for name in ("budget", "budgets", "concurrent"):
+        for name in ("budget", "budgets", "concurrent", "tuning"):
             object.__setattr__(self, name, border.plain(getattr(self, name)))
 
     @property

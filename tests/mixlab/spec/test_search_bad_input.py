@@ -113,6 +113,9 @@ def test_numbers_of_numpy_are_numbers_of_a_space() -> None:
     assert Float(np.float32(0.5), np.int64(2)) == Float(0.5, 2)
     assert Choice(np.float64(0.1), np.bool_(True)).values == (0.1, True)
     space_checks.check({"zeta": Int(np.int64(1), np.int32(3)), "term": Choice(np.float32(0.5), 1)})
+    tuning = {**SEARCH.tuning, "epochs": np.int64(3)}  # type: ignore[dict-item]
+    assert replace(SEARCH, tuning=tuning).identity == SEARCH.identity
+    replace(SEARCH, tuning=tuning).check(TRAIN)
 
 
 def test_a_trainable_whose_objectives_are_no_list_is_a_sentence() -> None:
