@@ -1,6 +1,5 @@
 """Keeps a start with fewer seeds from replacing the table of an earlier one, in MLflow and in the results."""
 
-import contextlib
 import os
 
 from mixlab.errors import BadInput
@@ -20,9 +19,7 @@ def require_no_larger_table(study: Study, tracking_uri: str) -> None:
         return
     tags = {names.LEVEL: names.STUDY_LEVELS[0], names.PLAN: study.identity}
     for run in store.search_runs(client, experiment.experiment_id, tags, params=False):
-        trials = []
-        with contextlib.suppress(BadInput):  # a plan that is not there, or is damaged, will be written anew
-            trials = (artifacts.read_json(client, run.run_id, names.PLAN_FILE) or {}).get("trials", [])
+        trials = artifacts.planned(client, run.run_id)
         if len({trial["seed"] for trial in trials}) <= len(study.seeds):
             continue
         done = store.finished(store.recorded(client, study.name))

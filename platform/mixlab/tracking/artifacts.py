@@ -5,6 +5,7 @@ next to that file, so that a results folder can be moved, copied, or mounted els
 are: MLflow itself would make the old folder again, in which nobody looks first.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from mlflow.entities import RunInfo
 from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput
+from mixlab.tracking import names
 from mixlab.tracking.store import patiently
 from mixlab.uris import sqlite_file
 
@@ -117,6 +119,13 @@ def read_json(client: MlflowClient, run_id: str, name: str) -> Any:
         return None if content is None else json.loads(content)
     except ValueError as error:
         raise BadInput(f"the artifact {name} of run {run_id} is damaged ({error})") from error
+
+
+def planned(client: MlflowClient, run_id: str) -> list[dict[str, Any]]:
+    """Return the trials in the plan of a study's run; none where the plan is not there, or is damaged."""
+    with contextlib.suppress(BadInput):
+        return list((read_json(client, run_id, names.PLAN_FILE) or {}).get("trials", []))
+    return []
 
 
 def here(written: Path, tracking_uri: str) -> Path:

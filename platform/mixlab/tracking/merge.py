@@ -3,8 +3,8 @@
     mixlab merge OTHER.db                                         into sqlite:///mlflow.db
     mixlab merge OTHER.db --tracking-uri http://HEAD:5000         into a server
 
-A run that both have is left as it is, unless it is finished only in the other store; then it replaces the unfinished
-one. The same command, repeated, adds nothing.
+A run that both have is left as it is, unless it is finished only in the other store, or is of a study that has more
+seeds there; then it replaces ours. The same command, repeated, adds nothing.
 """
 
 import argparse
@@ -71,28 +71,40 @@ def _merge_experiment(source: MlflowClient, target: MlflowClient, experiment: Ex
     own = {name: tag for name, tag in experiment.tags.items() if not name.startswith("mlflow.experiment.")}
     offer(target, to, own)
     counterpart: dict[str, str] = {}  # from runs of the source to runs of the target
+    replacing: set[str] = set()  # the studies' runs of the source that took the place of another, with all their arms
     added = 0
     for levels, identity in IDENTITY:
         for level in levels:
             ours = {_identity(run, identity): run for run in search_runs(target, to, {names.LEVEL: level})}
             for run in search_runs(source, experiment.experiment_id, {names.LEVEL: level}):
                 known = ours.get(_identity(run, identity))
-                if known is not None and (known.status == FINISHED or run.status != FINISHED):
+                of_replacing = run.tags.get(names.PARENT) in replacing
+                if known is not None and not (of_replacing or _further(source, run, target, known)):
                     counterpart[run.run_id] = known.run_id
                     continue
                 counterpart[run.run_id] = _copy(source, target, run, to, counterpart)
                 if known is not None:
                     _take_place(target, known.run_id, counterpart[run.run_id], to)
+                    replacing |= {run.run_id} if level == "study" else set()
                 added += level in ("seed", "trial")
     return added
+
+
+def _further(source: MlflowClient, run: StoredRun, target: MlflowClient, known: StoredRun) -> bool:
+    """Return whether a run of the source is further than the target's: finished, or with more trials in its plan."""
+    if run.status != FINISHED or known.status != FINISHED:
+        return run.status == FINISHED
+    if run.tags[names.LEVEL] != "study":
+        return False
+    return len(artifacts.planned(source, run.run_id)) > len(artifacts.planned(target, known.run_id))
 
 
 def _copy(
     source: MlflowClient, target: MlflowClient, run: StoredRun, experiment: str, counterpart: Mapping[str, str]
 ) -> str:
     tags = {name: value for name, value in run.tags.items() if name != names.PARENT}
-    if (parent := run.tags.get(names.PARENT)) is not None:
-        tags[names.PARENT] = counterpart[parent]
+    if (parent := counterpart.get(run.tags.get(names.PARENT, ""))) is not None:  # it may have been deleted
+        tags[names.PARENT] = parent
     made = target.create_run(experiment, start_time=run.start_time, tags=tags).info.run_id
     log(target, made, history(source, run.run_id, run.metrics), run.params)
     with TemporaryDirectory() as folder:

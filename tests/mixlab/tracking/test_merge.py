@@ -8,7 +8,7 @@ import pytest
 from mlflow.entities import Metric
 from mlflow.tracking import MlflowClient
 
-from mixlab.tracking import names, views
+from mixlab.tracking import artifacts, names, views
 from mixlab.tracking.merge import main, merge
 from mixlab.tracking.store import search_runs
 
@@ -88,6 +88,36 @@ def test_the_views_of_the_other_store_come_along_and_none_of_ours_is_replaced(fo
     merge(source, target)
     tags = target.get_experiment(ours).tags
     assert (tags[views.TAG + "study"], tags[views.TAG + "arms-p"]) == ("ours", "theirs")
+
+
+def test_the_plan_with_more_seeds_and_its_arms_win_where_both_are_finished(folders: tuple[Path, Path]) -> None:
+    target, source = write(folders[0], {0: "FINISHED"}), write(folders[1], {0: "FINISHED", 1: "FINISHED"})
+    for client, seeds in ((target, 1), (source, 2)):
+        for level, note in (("study", ""), ("arm", f"n = {seeds}")):
+            (run,) = search_runs(client, client.get_experiment_by_name("toy").experiment_id, {names.LEVEL: level})
+            client.set_tag(run.run_id, names.NOTE, note)
+            client.log_dict(run.run_id, {"trials": [{"seed": seed} for seed in range(seeds)]}, names.PLAN_FILE)
+    for added in (1, 0):
+        assert merge(source, target) == {"toy": added}
+        experiment = target.get_experiment_by_name("toy").experiment_id
+        (study,) = search_runs(target, experiment, {names.LEVEL: "study"})
+        (arm,) = search_runs(target, experiment, {names.LEVEL: "arm"})
+        assert [trial["seed"] for trial in artifacts.planned(target, study.run_id)] == [0, 1]
+        assert arm.tags[names.NOTE] == "n = 2"
+        assert {seed: status for seed, (status, _) in seeds_of(target).items()} == {"0": "FINISHED", "1": "FINISHED"}
+
+
+def test_runs_come_along_whose_arm_was_deleted(folders: tuple[Path, Path]) -> None:
+    here, away = folders
+    source = write(away, {0: "FINISHED"})
+    experiment = source.get_experiment_by_name("toy").experiment_id
+    (arm,) = search_runs(source, experiment, {names.LEVEL: "arm"})
+    source.delete_run(arm.run_id)
+    target = MlflowClient(f"sqlite:///{here}/mlflow.db")
+    assert merge(source, target) == {"toy": 1}
+    (run,) = search_runs(target, target.get_experiment_by_name("toy").experiment_id, {names.LEVEL: "seed"})
+    assert run.status == "FINISHED"
+    assert names.PARENT not in run.tags
 
 
 def test_a_deleted_experiment_is_named(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
