@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures.drawing import colours_of, panel_figure, plain
 from analysis.records.runs import done
-from analysis.statistics.pairs import logged_metrics, metric_column
+from analysis.statistics.pairs import finite_values, logged_metrics, metric_column
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import capitalised, provenance_text
 from analysis.words.cells import metric_rule
@@ -35,7 +35,7 @@ def plot_cost(study: str, levels: Sequence[LevelTable]) -> Figure | None:
         for index, (arm, colour) in enumerate(colours_of(level).items()):
             mine = done(level.runs[level.runs["arm"] == arm])
             x = mine[metric_column(mine, SECONDS)] / size
-            y = mine[metric_column(mine, level.metric)]
+            y = finite_values(mine, level.metric)
             if x.notna().any() and y.notna().any():
                 across, up = ([[part.mean() - part.min()], [part.max() - part.mean()]] for part in (x, y))
                 mark = MARKERS[index % len(MARKERS)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -46,8 +47,9 @@ def plot_curves(study: str, curves: pd.DataFrame, levels: Sequence[LevelTable]) 
     """Draw one panel per table: the mean over seeds by epoch, in a band from the lowest to the highest seed.
 
     The curves are those that :func:`analysis.records.runs.load_curves` returns for the metric that the tables compare
-    by a rule.
+    by a rule. What is not finite, of a run that has diverged, is left out.
     """
+    curves = curves[np.isfinite(curves["value"].astype(float))]
 
     def draw(axis: Axes, level: LevelTable) -> None:
         for arm, mine, colour, line in arms_of(level, curves):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from analysis.records.runs import CONFIG, FACTOR, done
-from analysis.statistics.pairs import aligned, metric_column
+from analysis.statistics.pairs import aligned, finite_values, metric_column
 from analysis.statistics.significance import ALPHA, family_p, mean_and_sd, mean_interval, sign_flip_p
 from mixlab.spec.trial import cell_name
 
@@ -81,9 +81,9 @@ def _cells(runs: pd.DataFrame, factors: list[str], side: str) -> dict[str, pd.Da
 
 
 def _values(rows: pd.DataFrame, metric: str, shared: set[str]) -> pd.Series:
-    """Return the metric by seed of the runs that are done and not shared."""
+    """Return the metric by seed, where it is finite, of the runs that are done and not shared."""
     mine = done(rows)
-    return mine[~mine["run_id"].isin(shared)].set_index("seed")[metric_column(rows, metric)].astype(float).dropna()
+    return finite_values(mine[~mine["run_id"].isin(shared)].set_index("seed"), metric).dropna()
 
 
 def _configurations(a: dict[str, pd.DataFrame], b: dict[str, pd.DataFrame], cells: list[str]) -> pd.DataFrame:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.records.runs import FACTOR
-from analysis.statistics.pairs import metric_column
+from analysis.statistics.pairs import finite_values, metric_column
 from analysis.statistics.significance import family_p, mean_interval, sign_flip_p
 
 COLUMNS = ("estimate", "low", "high", "p", "p_family")
@@ -31,7 +31,7 @@ def factorial_effects(runs: pd.DataFrame, metric: str, factors: Sequence[str]) -
 
     Args:
         runs: one row per run: columns ``seed``, the metric and the factors, each bare or as in the frames of
-            ``load_runs``. A seed that lacks a combination of levels is not counted.
+            ``load_runs``. A seed that lacks a finite value of a combination of levels is not counted.
         metric: the number to compare.
         factors: names of the k factors, each of two levels.
 
@@ -48,7 +48,7 @@ def factorial_effects(runs: pd.DataFrame, metric: str, factors: Sequence[str]) -
     for name in ("seed", value, *columns):
         if name not in runs:
             raise ValueError(f"the runs have no column {name!r}; available: {', '.join(map(str, runs.columns))}")
-    valid = runs[runs[value].notna()]
+    valid = runs[finite_values(runs, metric).notna()]
     signs, distances = [], []
     for name, column in zip(factors, columns, strict=True):
         levels = list(dict.fromkeys(runs[column]))

@@ -70,6 +70,12 @@ def values_by_arm(runs: pd.DataFrame, metric: str, references: Sequence[str]) ->
     }
 
 
+def finite_values(runs: pd.DataFrame, metric: str) -> pd.Series:
+    """Return the metric of every run, NaN where it is infinite: a run that has diverged counts in no mean."""
+    values = runs[metric_column(runs, metric)].astype(float)
+    return values.where(np.isfinite(values))
+
+
 def metric_column(runs: pd.DataFrame, metric: str) -> str:
     """Return the column of a metric: that of ``load_runs``, or the bare name in a frame of a user's own."""
     return METRIC + metric if METRIC + metric in runs else metric

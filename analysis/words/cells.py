@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.records.runs import FACTOR, done
-from analysis.statistics.pairs import metric_column
+from analysis.statistics.pairs import finite_values
 from analysis.statistics.tables import LOST, OVER_BASELINE, LevelTable
 from analysis.words.captions import capitalised, metric_text, notes, provenance_text
 from analysis.words.method import pairing_text, power_table, power_text, too_few_seeds
@@ -25,7 +25,7 @@ def cells(level: LevelTable, extra: Sequence[str] = ()) -> pd.DataFrame:
     shown["n"] = [_n_text(row) for _, row in table.iterrows()]
     shown["mean ± sd"] = [_mean_text(row, digits) for _, row in table.iterrows()]
     for metric in extra:
-        means = level.runs.groupby("arm")[metric_column(level.runs, metric)].mean().reindex(table.index)
+        means = finite_values(level.runs, metric).groupby(level.runs["arm"]).mean().reindex(table.index)
         shown[metric.removeprefix(f"{level.declared.name}_")] = [_number(value, digits) for value in means]
     shown["gain"] = [_number(value, digits, "+") for value in table["gain"]]
     shown["95 % interval"] = [_interval(*ends, digits) for ends in zip(table.gain_low, table.gain_high, strict=True)]

@@ -1,5 +1,6 @@
 """The figure of accuracy against time shows the means of both, in a unit that suits them."""
 
+import math
 from typing import Any
 
 import pytest
@@ -19,3 +20,12 @@ def test_marks_stand_at_the_means(make_plan: Any, planned_runs: Any) -> None:
     marks = [container.lines[0].get_xydata()[0].tolist() for container in axis.containers]
     assert marks == [pytest.approx([1.5, 70.5]), pytest.approx([3.5, 73.0])]
     assert figure.subfigs[0].get_supxlabel() == "training time of a run, minutes"
+
+
+def test_a_seed_that_has_diverged_does_not_take_its_arm_s_mark(make_plan: Any, planned_runs: Any) -> None:
+    plan = make_plan(arms=("baseline", "+ lam"), seeds=2)
+    values = {("baseline", 0): 70.0, ("baseline", 1): 71.0, ("+ lam", 0): 72.0, ("+ lam", 1): math.inf}
+    runs = planned_runs(plan, values, **{"metric.train_seconds_total": 60.0})
+    figure = plot_cost("tiny", level_tables(runs, plan))
+    assert figure is not None
+    assert [c.lines[0].get_ydata()[0] for c in figure.subfigs[0].axes[0].containers] == [70.5, 72.0]

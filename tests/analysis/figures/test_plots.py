@@ -83,6 +83,18 @@ def test_curves_show_mean_and_range_of_the_seeds(levels):
     assert (band[:, 1].min(), band[:, 1].max()) == (0.0, 32.0)
 
 
+def test_a_curve_leaves_out_a_seed_where_it_has_diverged(levels):
+    curves = pd.DataFrame(
+        [
+            {"factor.mixer": "cutmix", "arm": "+ lam", "seed": seed, "epoch": epoch, "value": value}
+            for seed, values in enumerate(([1.0, 2.0], [3.0, np.inf]))
+            for epoch, value in enumerate(values)
+        ]
+    )
+    (line,) = plot_curves("ablation_tiny", curves, levels).axes[0].lines
+    assert list(line.get_ydata()) == [2.0, 2.0]
+
+
 def caption(figure):
     parts = [figure, *figure.subfigs]
     return " ".join(text.get_text().replace("\n", " ") for part in parts for text in part.texts)

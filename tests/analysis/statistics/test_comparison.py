@@ -52,6 +52,14 @@ def test_runs_that_both_share_are_not_counted(two):
     assert found.gains["pairs"].tolist() == [7, 7]
 
 
+def test_a_run_that_has_diverged_is_not_counted(two):
+    a, b = two
+    b.loc[b["seed"] == 3, VALUE] = np.inf
+    found = compare(a, b, "test_top1_median10").gains
+    assert found["pairs"].tolist() == [7, 7]
+    assert np.isfinite(found[["B", "gain", "gain_low", "gain_high", "p"]].to_numpy()).all()
+
+
 def test_a_factor_that_the_other_lacks_is_refused(two, make_plan, planned_runs):
     plan = make_plan(arms=("plain",), seeds=1, factors={"mixer": ("cutmix",), "backbone": ("r20", "r8")})
     runs = planned_runs(plan, {("plain", 0): 70.0})

@@ -80,6 +80,13 @@ def test_a_seed_that_lacks_an_arm_is_not_counted():
     pd.testing.assert_frame_equal(factorial_effects(runs, "top1", ["x1", "x2"]), expected)
 
 
+def test_a_seed_of_which_an_arm_has_diverged_is_not_counted():
+    runs = runs_of(8, TRUE, noise=0.1)
+    runs.loc[3, "top1"] = math.inf
+    whole = factorial_effects(runs[runs["seed"] != runs["seed"][3]], "top1", ["x1", "x2"])
+    pd.testing.assert_frame_equal(factorial_effects(runs, "top1", ["x1", "x2"]), whole)
+
+
 def test_the_arms_of_a_plan():
     signs = {"on top": {"lam": 1, "s": 1}, "base": {"lam": -1, "s": -1}, "+ lam": {"lam": 1, "s": -1}}
     signs["+ s"] = {"lam": -1, "s": 1}

@@ -2,6 +2,7 @@ import io
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pandas as pd
@@ -107,6 +108,13 @@ def test_last_and_best_are_shown_on_request_with_a_warning(study):
     text = terminal_text("ablation_tiny", study(), extra)
     assert "chosen on the test set and so too high" in text
     assert "too high" not in terminal_text("ablation_tiny", study())
+
+
+def test_a_run_that_has_diverged_is_in_no_mean(study):
+    level = study()[0]
+    last = level.runs["metric.test_top1_last"].where(level.runs["seed"] > 0, float("inf"))
+    level = replace(level, runs=level.runs.assign(**{"metric.test_top1_last": last}))
+    assert cells(level, ("test_top1_last",))["last"].tolist() == ["77.00"] * 3
 
 
 def test_the_means_alone_in_the_layout_of_papers(study):
