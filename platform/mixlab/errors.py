@@ -20,7 +20,7 @@ class HeadLost(Exception):
 
 
 class StorageFull(Exception):
-    """The storage has no room for another checkpoint; the message is a sentence for the user."""
+    """There is no room for another checkpoint; the message is the place that is full, with the error in brackets."""
 
 
 class Crash(Exception):

@@ -6,6 +6,7 @@ import gc
 import hashlib
 import os
 import shutil
+import socket
 import sys
 import tempfile
 import time
@@ -29,6 +30,7 @@ from mixlab.tracking import names
 from mixlab.tracking.usage import Usage, watched
 
 CONTEXT_BYTES = 800 * 2**20  # a process takes this of a GPU besides its tensors: 620 to 750 MiB were seen on an H100
+FULL_BYTES = 2**20  # a disk with less room is full
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ class Reporter:
         self.usage = usage
         self.metrics = work.train.metrics
         self.code = work.code
+        self.storage = work.storage.root
         self.words_before: Mapping[str, str] = {}  # of the run, before this process went on with it
         self.seconds = 60 * work.checkpoint_every
         self.saved_at = time.monotonic()
@@ -144,20 +147,17 @@ class Reporter:
         if not self.epochs[-1].last and time.monotonic() - self.saved_at < self.seconds:
             self._hand_over()
             return
-        folder = Path(tempfile.mkdtemp(prefix="mixlab-"))
-        try:
-            save(folder)
-            if self.epochs[-1].last:
-                _keep_results(folder)
-            write_epochs(folder, self.epochs)
-            self._hand_over(checkpoint=tune.Checkpoint.from_directory(str(folder)))
-            self.saved_at = time.monotonic()
-        except OSError as error:
-            if no_room(error):
-                raise StorageFull(first_line(error)) from error
-            raise
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.ExitStack() as stack:
+            with _room_in(f"the temporary folder {tempfile.gettempdir()!r} of {socket.gethostname()}", here=True):
+                temporary = tempfile.TemporaryDirectory(prefix="mixlab-", ignore_cleanup_errors=True)
+                folder = Path(stack.enter_context(temporary))
+                save(folder)
+                if self.epochs[-1].last:
+                    _keep_results(folder)
+                write_epochs(folder, self.epochs)
+            with _room_in(f"--storage {self.storage!r}"):
+                self._hand_over(checkpoint=tune.Checkpoint.from_directory(str(folder)))
+        self.saved_at = time.monotonic()
 
     def _hand_over(self, **checkpoint: Any) -> None:
         try:
@@ -165,6 +165,19 @@ class Reporter:
         except SystemExit:
             self.stopped = True
             raise
+
+
+@contextlib.contextmanager
+def _room_in(place: str, here: bool = False) -> Iterator[None]:
+    """Raise ``StorageFull`` if the block fails for want of room in a place; ``here`` is that of temporary files."""
+    try:
+        yield
+    except Exception as error:
+        # On a full disk torch raises a ``RuntimeError`` about positions in its file.
+        full = here and shutil.disk_usage(tempfile.gettempdir()).free < FULL_BYTES
+        if full or no_room(error):
+            raise StorageFull(f"{place} ({first_line(error)})") from error
+        raise
 
 
 def _keep_results(folder: Path) -> None:

@@ -58,7 +58,8 @@ def noticed(console: Console, storage: str) -> Iterator[Ending]:
     except Exception as fault:
         ending.fault = fault
         if isinstance(fault, StorageFull) or no_room(fault):
-            text = f"stopped, because there is no room left in --storage {shown(storage)!r} ({first_line(fault)})"
+            ours = f"--storage {shown(storage)!r} ({first_line(fault)})"
+            text = f"stopped, because there is no room left in {fault if isinstance(fault, StorageFull) else ours}"
             say(console, f"{text}: free some; finished epochs are kept, and the same command goes on", style="red")
             return
         LOG.exception("the work ended by a fault")

@@ -66,6 +66,7 @@ class Storage:
         except (OSError, ValueError, NotImplementedError) as error:
             reason = shown(first_line(error)).rstrip(".")
             raise BadInput(f"--storage {shown(root)!r} cannot be opened ({reason}); {usable(root)}") from None
+        self.root = shown(root)  # as it was given, without passwords
         self.folder = f"{path}/{study}"
         self.trials = f"{self.folder}/trials"
 

@@ -1,6 +1,7 @@
 """What a trial reports, and the checkpoints that go with it, tried without Ray."""
 
 import errno
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -101,5 +102,18 @@ def test_a_full_storage_is_no_fault_of_the_trial(tmp_path: Path, monkeypatch: py
 
     fake = SimpleNamespace(report=report, Checkpoint=SimpleNamespace(from_directory=Path))
     monkeypatch.setattr(worker, "tune", fake)
-    with pytest.raises(StorageFull, match="it is full"):
+    with pytest.raises(StorageFull, match=rf"^--storage '{tmp_path}' \(.*it is full\)$"):
         Reporter([], work(tmp_path))(Epoch(1, 2, {}), save)
+
+
+@pytest.mark.parametrize(("free", "expected"), [(1000, StorageFull), (10**9, RuntimeError)])
+def test_a_full_disk_of_temporary_files_is_named_though_torch_says_nothing_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, expected: type[Exception]
+) -> None:
+    def torch_save(folder: Path) -> None:
+        raise RuntimeError("unexpected pos 576 vs 534")
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=free))
+    with pytest.raises(expected, match=r"unexpected pos 576") as caught:
+        Reporter([], work(tmp_path))(Epoch(1, 2, {}), torch_save)
+    assert str(caught.value).startswith("the temporary folder '") == (expected is StorageFull)
