@@ -14,7 +14,7 @@ def require_no_larger_table(study: Study, tracking_uri: str) -> None:
     if file is not None and not os.path.exists(file):
         return
     client = store.connect(tracking_uri, make=False)
-    experiment = client.get_experiment_by_name(study.name)
+    experiment = store.experiment_named(client, study.name)
     if experiment is None:
         return
     tags = {names.LEVEL: names.STUDY_LEVELS[0], names.PLAN: study.identity}

@@ -8,9 +8,9 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from mixlab.errors import BadInput
+from mixlab.errors import BadInput, first_line
 from mixlab.tracking import artifacts
-from mixlab.tracking.store import search_runs
+from mixlab.tracking.store import experiment_named, search_runs
 from mixlab.uris import sqlite_file
 
 METRICS_AT_ONCE = 800  # MLflow takes 1000 entries in one request
@@ -19,7 +19,7 @@ WORDS_AT_ONCE = 100  # of which 100 may be parameters, and 100 tags
 
 def open_experiment(client: MlflowClient, name: str) -> str:
     """Return the id of the experiment ``name``, created if it is not there; ``BadInput`` if it is deleted."""
-    experiment = client.get_experiment_by_name(name)
+    experiment = experiment_named(client, name)
     if experiment is None:
         return _new_experiment(client, name)
     if experiment.lifecycle_stage == "deleted":
@@ -33,10 +33,10 @@ def open_experiment(client: MlflowClient, name: str) -> str:
 def _new_experiment(client: MlflowClient, name: str) -> str:
     try:
         return str(client.create_experiment(name, artifact_location=location_of(client, name)))
-    except MlflowException:
-        made = client.get_experiment_by_name(name)  # another driver that started at the same time made it
+    except MlflowException as error:
+        made = experiment_named(client, name)  # another driver that started at the same time made it
         if made is None:
-            raise
+            raise BadInput(f"MLflow does not make the experiment {name!r}: {first_line(error)}") from error
         return str(made.experiment_id)
 
 

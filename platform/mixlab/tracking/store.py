@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TypeVar
 
 import filelock
+from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from mixlab.errors import BadInput, root_cause
+from mixlab.errors import BadInput, first_line, root_cause
 from mixlab.tracking import names
 from mixlab.tracking.mlflow_private import database_of, make_database
 from mixlab.uris import existing_part, require_uri, shown, sqlite_file
@@ -102,9 +103,18 @@ def _require_writable(file: Path, option: str) -> None:
             )
 
 
+def experiment_named(client: MlflowClient, name: str) -> Experiment | None:
+    """Return an experiment, which may be a deleted one; None if there is none; ``BadInput`` if the store refuses it."""
+    try:
+        return patiently(lambda: client.get_experiment_by_name(name))
+    except MlflowException as error:
+        place = shown(client.tracking_uri)
+        raise BadInput(f"MLflow at {place!r} does not show the experiment {name!r}: {first_line(error)}") from error
+
+
 def experiment_id(client: MlflowClient, study: str) -> str:
     """Return the id of the experiment of a study; ``BadInput``, which names the nearest, if there is none."""
-    experiment = patiently(lambda: client.get_experiment_by_name(study))
+    experiment = experiment_named(client, study)
     if experiment is not None:
         return str(experiment.experiment_id)
     names = [known.name for known in patiently(client.search_experiments) if known.name != "Default"]
@@ -116,7 +126,7 @@ def experiment_id(client: MlflowClient, study: str) -> str:
 
 def recorded(client: MlflowClient, study: str, level: str = "seed") -> dict[str, StoredRun]:
     """Return the run of each trial in the study's experiment, by key; a finished run wins over others of its key."""
-    experiment = client.get_experiment_by_name(study)
+    experiment = experiment_named(client, study)
     found: dict[str, StoredRun] = {}
     if experiment is None:
         return found

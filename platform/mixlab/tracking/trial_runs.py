@@ -17,7 +17,7 @@ from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from mixlab.errors import no_room
+from mixlab.errors import BadInput, no_room
 from mixlab.provenance import Provenance
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.search import SearchTrial
@@ -59,7 +59,7 @@ class TrialRuns:
         """Read again which trials have a run, since other drivers may begin some; return False if MLflow is away."""
         try:
             self._read()
-        except MlflowException:
+        except (MlflowException, BadInput):
             return False
         return True
 

@@ -5,8 +5,10 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from http.server import HTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -15,7 +17,9 @@ from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput
 from mixlab.tracking import artifacts, names, store
+from mixlab.tracking.experiment import open_experiment
 from mixlab.uris import sqlite_file
+from tests.mixlab.tracking.test_what_is_an_outage import Answering
 from tests.servers.program import Program
 
 NAMES = ("it's 5%", "both ' and \"", "[1] $a_$", "new\nline", "back\\slash", "🦊 50 %", "a" * 300, "%")
@@ -103,6 +107,26 @@ def nobody() -> Iterator[None]:
 def test_a_query_string_is_no_part_of_the_file(tracking_uri: str) -> None:
     assert store.connect(f"{tracking_uri}?timeout=60", make=False).search_experiments()
     assert not list(Path(tracking_uri.removeprefix("sqlite:///")).parent.glob("*timeout*"))
+
+
+class Forbidding(Answering):
+    """Refuses everything, as MLflow does to a user without permission."""
+
+    status = 403
+    body = b"Permission denied"
+    do_GET = Answering.do_POST
+
+
+def test_an_experiment_that_the_server_refuses_is_a_sentence() -> None:
+    with HTTPServer(("127.0.0.1", 0), Forbidding) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        client = MlflowClient(f"http://joe:secret@127.0.0.1:{server.server_port}")
+        for ask in (store.recorded, store.experiment_id, open_experiment):
+            with pytest.raises(BadInput, match="does not show the experiment 'toy': API request") as caught:
+                ask(client, "toy")
+            assert "Permission denied" in str(caught.value)
+            assert "secret" not in str(caught.value)
+        server.shutdown()
 
 
 @pytest.mark.parametrize("name", NAMES)
