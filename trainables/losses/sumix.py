@@ -112,7 +112,9 @@ def relearn(weights: Tensor, shift: Tensor, *, gradient: bool = False) -> Tensor
     back through it if ``gradient`` is set.
     """
     distance = (shift if gradient else shift.detach()).norm(dim=-1)  # (B, K)
-    # The ratio depends on differences alone; the smallest as origin keeps a large scale from underflow.
+    # The ratio depends on differences alone; the smallest as origin keeps a large scale from underflow. A source that
+    # has no weight cannot be it: it may be nearer than all that have some.
+    distance = distance.masked_fill(weights == 0, torch.inf)
     scaled = weights * torch.exp(distance.detach().amin(dim=1, keepdim=True) - distance)
     return scaled / scaled.sum(dim=1, keepdim=True)
 

@@ -177,6 +177,13 @@ def test_a_large_scale_neither_overflows_nor_loses_a_row() -> None:
     torch.testing.assert_close(learned.sum(dim=1), torch.ones(8).double())
 
 
+def test_a_source_without_weight_gets_none_however_near_it_is() -> None:
+    confident = torch.tensor([[20.0, 0.0, 0.0], [0.0, 0.0, 0.0], [20.0, 0.0, 0.0]])  # only the second moved little
+    shift = 300 * confident.softmax(dim=-1)[None]
+    assert relearn(torch.tensor([[0.25, 0.0, 0.75]]), shift).tolist() == [[0.25, 0.0, 0.75]]
+    assert relearn(torch.tensor([[0.0, 0.0, 1.0]]), shift).tolist() == [[0.0, 0.0, 1.0]]
+
+
 def test_more_than_two_sources_scale_each_by_its_own_distance() -> None:
     weights = torch.tensor([[0.5, 0.3, 0.2]], dtype=torch.float64)
     shift = displacement(random(1, L), random(1, 3, L, seed=1))
