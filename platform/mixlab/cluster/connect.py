@@ -62,7 +62,7 @@ def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
     except Exception as error:  # Ray raises even this one if a process of its own ends while it starts
         if address != "local":
             raise entrance.fault(address, error) from error
-        logs = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir(), "ray", "session_latest", "logs")
+        logs = Path(ray_private.usual_folder(), "ray", "session_latest", "logs")
         raise HeadLost(
             f"Ray did not start on this machine ({first_line(error)}): its logs are in {logs}; "
             "the same command tries again"
@@ -107,7 +107,7 @@ def _keep_sockets_short() -> None:
     Raises:
         BadInput: there is none that can be written.
     """
-    usual = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    usual = ray_private.usual_folder()
     if len(usual) <= SHORT and usual.isascii():
         return
     if not os.access("/tmp", os.W_OK):

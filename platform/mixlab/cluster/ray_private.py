@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ AGENT_PORTS = (METRICS_AGENT_PORT_NAME, METRICS_EXPORT_PORT_NAME, DASHBOARD_AGEN
 # What ``ray health-check`` does, in a third of its time.
 ENTER = """
 import sys
+import tempfile
 from ray._private.services import canonicalize_bootstrap_address_or_die
 from ray._raylet import GcsClient
 GcsClient(address=canonicalize_bootstrap_address_or_die(sys.argv[1]))
@@ -105,6 +107,17 @@ def process_of(error: Exception) -> tuple[str, int] | None:
         return None
     actor = state.actors(error.actor_id)
     return actor["Address"]["NodeID"], actor["Pid"]
+
+
+def usual_folder() -> str:
+    """Return the folder below which Ray keeps its files of a node that starts here, unless another is asked for."""
+    return os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+
+
+def folder() -> Path:
+    """Return where Ray keeps the files of this node, or would keep them if this process is on none."""
+    node = ray_worker._global_node
+    return Path(node.get_session_dir_path()) if node else Path(usual_folder())
 
 
 def log_folder() -> Path:

@@ -16,7 +16,8 @@ DISK_RED_MIB, DISK_WARNING_MIB = 2 * 1024, 10 * 1024
 TRIAL_MIB = 1024  # the memory of a small trial, most of it torch
 SHM_MIB = 512
 FILES = 1024  # the files that a process may open; the usual limit of Linux
-RAY_DISK_FIX = "free some, or start the node with `ray start --temp-dir` on a larger disk"
+TEMPORARY_FIX = "free some, or set TMPDIR to a folder of a larger disk"
+RAY_DISK_FIX = "free some, or give Ray a folder of a larger disk by RAY_TMPDIR, or by `ray start --temp-dir`"
 
 FIX_VERSIONS = "install the same everywhere: pip install -c constraints.txt, or one image on every node"
 
@@ -139,8 +140,13 @@ def check_clocks(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
 
 
 def check_disk(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
-    """Return a red finding where the disk of Ray's temporary folder, or the driver's storage, is nearly full."""
-    use = [(facts, facts.temporary, "Ray keeps its files", RAY_DISK_FIX) for facts in machines]
+    """Return a red finding where the disk of Ray's files, of temporary ones or of the driver's storage is nearly full.
+
+    On a cluster the driver's machine is one of the nodes.
+    """
+    nodes = machines[1:] or machines
+    use = [(facts, facts.ray, "Ray keeps its files", RAY_DISK_FIX) for facts in nodes]
+    use += [(f, f.temporary, "a trial writes checkpoints first", TEMPORARY_FIX) for f in nodes if f.temporary != f.ray]
     if machines[0].storage_disk is not None:
         use.append(
             (machines[0], machines[0].storage_disk, f"{asked.storage} is", "free some, or give another --storage")

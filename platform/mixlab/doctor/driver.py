@@ -3,11 +3,11 @@
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import TextIO
 
 import mixlab
+from mixlab.cluster import ray_private
 from mixlab.doctor.checks import OK, RED, WARNING, Finding
 from mixlab.doctor.database import check_results, check_store
 from mixlab.doctor.facts import Question
@@ -21,7 +21,7 @@ LETTERS = "·±→≤×…"  # the letters in progress lines and tables
 def examine_driver(asked: Question) -> list[Finding]:
     """Return one finding from each check."""
     return [
-        check_temporary(tempfile.gettempdir()),
+        check_temporary(ray_private.usual_folder()),
         check_output(sys.stdout),
         check_git(Path(mixlab.__file__)),
         check_store(asked.tracking_uri),
@@ -34,9 +34,9 @@ def check_temporary(folder: str) -> Finding:
     longest = SOCKET_BYTES - RAY_ADDS
     if folder.isascii() and len(folder) <= longest:
         return Finding("temporary", OK, f"{folder} is short enough for Ray's sockets")
-    text = f"TMPDIR={folder!r} has letters that are not ASCII"
+    text = f"the temporary folder {folder!r} has letters that are not ASCII"
     if folder.isascii():
-        text = f"TMPDIR={folder!r} has {len(folder)} letters, and Ray's sockets leave room for {longest}"
+        text = f"the temporary folder {folder!r} has {len(folder)} letters, and Ray's sockets leave room for {longest}"
     if os.access("/tmp", os.W_OK):
         return Finding("temporary", WARNING, f"{text}: they go to /tmp", "export RAY_TMPDIR, a short folder")
     return Finding("temporary", RED, text, "export RAY_TMPDIR, a short folder")

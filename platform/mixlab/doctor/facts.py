@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import psutil
 
+from mixlab.cluster import ray_private
 from mixlab.doctor import probes
 from mixlab.doctor.probes import Gpus
 from mixlab.provenance import constraints_hash, installed
@@ -52,7 +53,8 @@ class Facts:
     load: float  # the mean number of threads that ran or waited for a processor in the last minute
     memory_free_mib: int  # within the container's limit
     shm_mib: int  # the size of /dev/shm, where Ray keeps objects; 0 where there is none
-    temporary: Disk  # the disk of Ray's temporary folder
+    temporary: Disk  # where a trial writes its checkpoint before it goes to the storage
+    ray: Disk  # where Ray keeps its files
     files: int  # the number that a process may open
     dataset: str  # why the data set cannot be read
     storage: str  # why the storage cannot be written
@@ -79,6 +81,7 @@ def collect(asked: Question, node: str = "driver") -> Facts:
         memory_free_mib=free_memory(),
         shm_mib=shutil.disk_usage(shm).total // MIB if shm.exists() else 0,
         temporary=disk(Path(tempfile.gettempdir())),
+        ray=disk(ray_private.folder()),
         files=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
         dataset=probes.dataset(asked.dataset, Path(asked.data_root)),
         storage=storage,

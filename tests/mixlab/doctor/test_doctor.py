@@ -30,6 +30,7 @@ DRIVER = Facts(
     memory_free_mib=12000,
     shm_mib=2000,
     temporary=Disk(200_000, 100_000),
+    ray=Disk(200_000, 100_000),
     files=4096,
     dataset="",
     storage="",
@@ -70,9 +71,10 @@ def test_a_cluster_that_is_well_gets_one_good_line_a_check() -> None:
         ({"tracking": "HTTP 403 Invalid"}, "tracking", RED, ["--allowed-hosts head:5000", "Host header 'head:5000'"]),
         ({"clock_skew": -90.0}, "clocks", RED, ["90 s behind", "chrony"]),
         ({"clock_skew": 5.0}, "clocks", WARNING, ["5 s ahead of"]),
-        ({"temporary": Disk(20_000, 1500)}, "disk", RED, ["1.5 GiB", "--temp-dir"]),
-        ({"temporary": Disk(2_000_000, 90_000)}, "disk", RED, ["(4 %)"]),  # Ray stops at 5 %, however much
-        ({"temporary": Disk(100_000, 8_000)}, "disk", WARNING, ["7.8 GiB"]),
+        ({"temporary": Disk(20_000, 1500)}, "disk", RED, ["1.5 GiB", "TMPDIR"]),
+        ({"ray": Disk(20_000, 1500)}, "disk", RED, ["1.5 GiB", "--temp-dir"]),
+        ({"ray": Disk(2_000_000, 90_000)}, "disk", RED, ["(4 %)"]),  # Ray stops at 5 %, however much
+        ({"ray": Disk(100_000, 8_000)}, "disk", WARNING, ["7.8 GiB"]),
         ({"files": 256}, "files", WARNING, ["256 files", "ulimit -n"]),
         ({"load": 5.2}, "load", WARNING, ["5.2 on 4 processors", "--cpus-per-trial"]),
         ({"memory_free_mib": 500}, "memory", RED, ["0.5 GiB", "limit"]),

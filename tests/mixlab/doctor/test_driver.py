@@ -2,11 +2,13 @@
 
 import io
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
 
 import mixlab
+from mixlab.cluster import ray_private
 from mixlab.doctor.checks import OK, WARNING
 from mixlab.doctor.driver import RAY_ADDS, check_git, check_output, check_temporary, examine_driver
 from mixlab.doctor.facts import Question
@@ -25,6 +27,18 @@ from tests.mixlab.doctor.findings import require
 )
 def test_the_temporary_folder_must_leave_room_for_sockets(folder: str, level: str, part: str) -> None:
     require(check_temporary(folder), level, part, *(["RAY_TMPDIR"] if level != OK else []))
+
+
+def test_what_ray_is_told_counts_and_the_disk_is_that_of_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the fix that it named, the doctor went on warning of the other folder."""
+    monkeypatch.setattr(tempfile, "tempdir", "/tmp/" + "t" * 60)
+    monkeypatch.setenv("RAY_TMPDIR", "/dev/shm")
+    asked = Question("http://server:5000", str(tmp_path), "data", None, "")
+    (temporary,) = [finding for finding in examine_driver(asked) if finding.check == "temporary"]
+    require(temporary, OK, "/dev/shm is short enough")
+    assert ray_private.folder() == Path("/dev/shm")
 
 
 @pytest.mark.parametrize(("encoding", "level"), [("utf-8", OK), ("ascii", WARNING), ("latin-1", WARNING)])
