@@ -9,6 +9,7 @@ A gain is B minus A, paired by seed, of every cell (an arm with one level of eac
 import argparse
 import json
 import sys
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -17,7 +18,7 @@ from tabulate import tabulate
 from analysis import command
 from analysis.records.runs import load_plan, load_runs, metric_of
 from analysis.statistics.comparison import Comparison, compare
-from analysis.words.cells import p_text
+from analysis.words.cells import interval_text, number_text, p_text
 from mixlab.spec.metric import Metric
 
 
@@ -31,13 +32,14 @@ def comparison_text(found: Comparison, metric: str, declared: Metric) -> str:
     if found.gains.empty:
         blocks.append("No cell can be compared: the two have no arm with the same levels in common.")
     else:
-        value, difference, gains = f"{{:.{digits}f}}".format, f"{{:+.{digits}f}}".format, found.gains
-        ends = zip(gains["gain_low"].map(difference), gains["gain_high"].map(difference), strict=True)
+        gains = found.gains
+        value, difference = partial(number_text, digits=digits), partial(number_text, digits=digits, sign="+")
+        ends = zip(gains["gain_low"], gains["gain_high"], strict=True)
         shown = pd.DataFrame(
             {
                 **{"cell": gains.index, "pairs": gains["pairs"].astype(str)},
                 **{"A": gains["A"].map(value), "B": gains["B"].map(value), "gain": gains["gain"].map(difference)},
-                "95 % interval": [f"[{low}, {high}]" for low, high in ends],
+                "95 % interval": [interval_text(low, high, digits) for low, high in ends],
                 **{"p": gains["p"].map(p_text), "p (family)": gains["p_family"].map(p_text)},
                 **{"sd paired": gains["sd_paired"].map(value), "sd unpaired": gains["sd_unpaired"].map(value)},
             }

@@ -32,7 +32,7 @@ def plot_gains(study: str, levels: Sequence[LevelTable]) -> Figure:
     key = "Diamond: mean difference; bar: paired t interval, 95 %, each arm by itself; dot: one seed"
     cut = any(row.low < limits[0] or row.high > limits[1] for row in every)
     key += "; arrow: the interval goes on." if cut else "."
-    if max(level.table["pairs"].max() for level in levels) < 2:
+    if max(level.table["pairs"].max() for level in levels) == 1:
         key = "Diamond and dot: the difference of one seed, which has no interval."
     return panel_figure(
         *(study, levels, lambda axis, level: draw_estimates(axis, _gains(level), limits)),

@@ -45,6 +45,7 @@ class Family:
     tables: int = 1  # the tables of the study
     delta: float | None = None  # a difference that does not matter, in the metric's unit
     budget: int | None = None  # the most seeds, where they are added until a comparison is decided
+    seeds: int = 0  # those that any of its comparisons has
 
 
 @dataclass(frozen=True)
@@ -170,8 +171,8 @@ def _detailed(
 ) -> pd.DataFrame:
     """Return the ablation table with ``pairs``, ``mean_low``, ``mean_high``, ``p_beats`` and counts of lost cells.
 
-    If an arm is compared with another than the baseline, ``over_baseline``, ``_low`` and ``_high`` hold what all arms
-    gain over that, for which no test is made.
+    ``p_beats`` is NaN where the metric has no direction. If an arm is compared with another than the baseline,
+    ``over_baseline``, ``_low`` and ``_high`` hold what all arms gain over that, for which no test is made.
     """
     table = ablation_table(runs, metric, baseline, against, higher_is_better=declared.higher_is_better)
     differences = paired_differences(runs, metric, baseline, against)
@@ -182,7 +183,10 @@ def _detailed(
         over = paired_differences(runs, metric, baseline)
         table[list(OVER_BASELINE)] = [mean_interval(over.get(arm, ())) for arm in values]
     references = {arm: values[against.get(arm, baseline)] for arm in differences}
-    table["p_beats"] = [probability_of_beating(series, references.get(arm, ())) for arm, series in values.items()]
+    pairs = [(series, references.get(arm, ())) for arm, series in values.items()]
+    higher = declared.higher_is_better
+    beats = [probability_of_beating(*(pair if higher else pair[::-1])) for pair in pairs]
+    table["p_beats"] = math.nan if higher is None else beats
     counts = Counter(zip(runs["arm"].tolist(), runs["status"].tolist(), strict=True))
     for status in LOST:
         table[status] = [counts[arm, status] for arm in table.index]
@@ -213,7 +217,7 @@ def _decided(tables: Sequence[LevelTable], rest: Mapping[str, Any]) -> list[Leve
         columns = {"p": nothing, "p_family": nothing, "e": nothing, "e_family": nothing}
         if matrix.shape[1]:
             columns |= {"e": wealth(seen).max(axis=1), "e_family": evidence.max(axis=1)}
-    family = Family(comparisons=int(able.sum()), planned=max(1, len(found)), **rest)
+    family = Family(comparisons=int(able.sum()), planned=max(1, len(found)), seeds=matrix.shape[1], **rest)
     decided = []
     for level in tables:
         mine = [index for index, (owner, _, _) in enumerate(found) if owner is level]

@@ -26,15 +26,17 @@ def cells(level: LevelTable, extra: Sequence[str] = ()) -> pd.DataFrame:
     shown["mean ± sd"] = [_mean_text(row, digits) for _, row in table.iterrows()]
     for metric in extra:
         means = finite_values(level.runs, metric).groupby(level.runs["arm"]).mean().reindex(table.index)
-        shown[metric.removeprefix(f"{level.declared.name}_")] = [_number(value, digits) for value in means]
-    shown["gain"] = [_number(value, digits, "+") for value in table["gain"]]
-    shown["95 % interval"] = [_interval(*ends, digits) for ends in zip(table.gain_low, table.gain_high, strict=True)]
+        shown[metric.removeprefix(f"{level.declared.name}_")] = [number_text(value, digits) for value in means]
+    shown["gain"] = [number_text(value, digits, "+") for value in table["gain"]]
+    shown["95 % interval"] = [
+        interval_text(*ends, digits) for ends in zip(table.gain_low, table.gain_high, strict=True)
+    ]
     if level.against:
         arms = ["" if arm == level.baseline else level.reference(str(arm)) for arm in table.index]
         shown.insert(list(shown).index("gain"), "against", arms)
     if "e" in table:
-        shown["e"] = [_number(value, 2) for value in table["e"]]
-        shown["e (family)"] = [_number(value, 2) for value in table["e_family"]]
+        shown["e"] = [number_text(value, 2) for value in table["e"]]
+        shown["e (family)"] = [number_text(value, 2) for value in table["e_family"]]
     else:
         shown["p"] = [p_text(value) for value in table["p"]]
         shown["p (family)"] = [p_text(value) for value in table["p_family"]]
@@ -42,8 +44,8 @@ def cells(level: LevelTable, extra: Sequence[str] = ()) -> pd.DataFrame:
         ends = zip(*(table[name] for name in OVER_BASELINE), strict=True)
         shown[f"over {level.baseline}"] = [_gain_text(gain, low, high, digits) for gain, low, high in ends]
     if "published" in table:
-        shown["paper"] = [_number(value, digits) for value in table["published"]]
-        shown["ours − paper"] = [_number(value, digits, "+") for value in table["difference"]]
+        shown["paper"] = [number_text(value, digits) for value in table["published"]]
+        shown["ours − paper"] = [number_text(value, digits, "+") for value in table["difference"]]
         shown["paper in our interval"] = [DASH if pd.isna(yes) else "yes" if yes else "no" for yes in table["inside"]]
     shown["verdict"] = table["verdict"]
     return shown
@@ -100,9 +102,11 @@ def power_cells(level: LevelTable) -> pd.DataFrame:
     beats = level.table["p_beats"]
     shown = pd.DataFrame({"arm": [str(arm) for arm in plan.index]}, index=plan.index)
     shown["seeds so far"] = [str(count) for count in plan["pairs"]]
-    shown["gain"] = [_number(value, digits, "+") for value in plan["gain"]]
-    shown["sd of the differences"] = [_number(value, digits) for value in plan["sd"]]
-    shown["P(beats baseline)"] = [_number(beats[arm], 2) if plan["pairs"][arm] > 1 else DASH for arm in plan.index]
+    shown["gain"] = [number_text(value, digits, "+") for value in plan["gain"]]
+    shown["sd of the differences"] = [number_text(value, digits) for value in plan["sd"]]
+    shown[f"P(beats {'its reference' if level.against else 'baseline'})"] = [
+        number_text(beats[arm], 2) if plan["pairs"][arm] > 1 else DASH for arm in plan.index
+    ]
     shown["seeds needed"] = plan["answer"]
     return shown
 
@@ -115,19 +119,21 @@ def _n_text(row: pd.Series) -> str:
 def _mean_text(row: pd.Series, digits: int) -> str:
     if row["n"] == 0:
         return next((status for status in LOST if row[status]), DASH)
-    return f"{decimals(row['mean'], digits)} ± {_number(row['sd'], digits)}"
+    return f"{decimals(row['mean'], digits)} ± {number_text(row['sd'], digits)}"
 
 
-def _number(value: float, digits: int, sign: str = "") -> str:
+def number_text(value: float, digits: int, sign: str = "") -> str:
+    """Return what :func:`mixlab.spec.metric.decimals` does, and a dash for NaN."""
     return DASH if math.isnan(value) else decimals(value, digits, sign)
 
 
-def _interval(low: float, high: float, digits: int) -> str:
+def interval_text(low: float, high: float, digits: int) -> str:
+    """Return the ends of a difference's interval, such as ``[-0.12, +0.50]``, and a dash where there is none."""
     return DASH if math.isnan(low) else f"[{decimals(low, digits, '+')}, {decimals(high, digits, '+')}]"
 
 
 def _gain_text(gain: float, low: float, high: float, digits: int) -> str:
-    return f"{_number(gain, digits, '+')} {_interval(low, high, digits)}".removesuffix(f" {DASH}")
+    return f"{number_text(gain, digits, '+')} {interval_text(low, high, digits)}".removesuffix(f" {DASH}")
 
 
 def p_text(value: float) -> str:

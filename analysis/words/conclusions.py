@@ -11,6 +11,7 @@ from analysis.statistics.tables import LevelTable
 from analysis.statistics.verdicts import DIFFERS, EQUAL, GIVEN_UP, NO_BETTER, NO_WORSE, TOO_FEW, UNDECIDED, WIN, WORSE
 from analysis.words.captions import count_text
 from analysis.words.cells import cells
+from mixlab.spec.metric import decimals
 
 # verdict: what one comparison is, and what several are, in the order of the sentence
 WORDS = {
@@ -39,17 +40,26 @@ def answer(levels: Sequence[LevelTable]) -> str:
         for arm, row in level.table.iterrows()
         if row["verdict"] in WORDS and arm != level.baseline
     ]
-    if not rows:
+    arms = sum(len(level.table) - 1 for level in levels)
+    if not arms:
         return "Nothing was compared: the baseline is the only arm."
+    if not rows:
+        return "Nothing was compared: no arm has a seed in common with what it is compared with."
+    have = (
+        "has no seed in common with what it is"
+        if arms - len(rows) == 1
+        else "have no seed in common with what they are"
+    )
+    left_out = f" {count_text(arms - len(rows), 'arm')} {have} compared with." if len(rows) < arms else ""
     counts = Counter(row["verdict"] for _, _, row in rows)
     parts = [_part(verdict, counts[verdict], rows) for verdict in WORDS if counts[verdict]]
     said = " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
     if len(rows) == 1:
-        return f"The one comparison, paired over {_seeds(rows)}, {said.removeprefix('1 ')}."
+        return f"The one comparison, paired over {_seeds(rows)}, {said.removeprefix('1 ')}.{left_out}"
     family = levels[0].family
     together = "in each table" if family.scope == "table" and family.tables > 1 else "together"
     held = f"paired over {_seeds(rows)} and held {together} to an error rate of {100 * ALPHA:g} %"
-    return f"Of {len(rows)} comparisons, {held}, {said}."
+    return f"Of {len(rows)} comparisons, {held}, {said}.{left_out}"
 
 
 def _seeds(rows: Sequence[Row]) -> str:
@@ -68,32 +78,39 @@ def _part(verdict: str, count: int, rows: Sequence[Row]) -> str:
 
 
 def _named(level: LevelTable, arm: str, row: pd.Series) -> str:
-    digits = level.declared.digits
     unit = "points" if level.declared.unit == "%" else level.declared.unit
-    gain = f"{row['gain']:+.{digits}f} {unit}".rstrip()
-    interval = f"{row['gain_low']:+.{digits}f} to {row['gain_high']:+.{digits}f}"
+    number, low, high = _gain_texts(level, row)
+    gain = f"{number} {unit}".rstrip()
     where = f"{level.name}: " if level.levels else ""
     control = " (control)" if arm in level.controls else ""
-    return f"{where}{arm}{control} over {level.reference(arm)}, {gain}, 95 % interval {interval}"
+    return f"{where}{arm}{control} over {level.reference(arm)}, {gain}, 95 % interval {low} to {high}"
+
+
+def _gain_texts(level: LevelTable, row: pd.Series) -> list[str]:
+    """Return a gain and the ends of its interval, as the table shows them."""
+    return [decimals(row[name], level.declared.digits, "+") for name in ("gain", "gain_low", "gain_high")]
 
 
 def claims(levels: Sequence[LevelTable]) -> list[str]:
     """Return a line for every gain that is a win."""
     return [
-        f"{f'{level.name}, ' if level.levels else ''}{arm}: {row['gain']:+.2f} (95 % interval "
-        f"{row['gain_low']:+.2f} to {row['gain_high']:+.2f}, {evidence(text[arm])})"
+        f"{f'{level.name}, ' if level.levels else ''}{arm}: {gain} "
+        f"(95 % interval {low} to {high}, {evidence(text[arm])})"
         for level in levels
         for text in [cells(level).to_dict("index")]
         for arm, row in level.table[level.table["win"]].iterrows()
+        for gain, low, high in [_gain_texts(level, row)]
     ]
 
 
 def verdict(levels: Sequence[LevelTable]) -> str:
     """Return a sentence on how many gains can be claimed."""
     compared, wins = sum(level.comparisons for level in levels), sum(int(level.table["win"].sum()) for level in levels)
+    if not compared:
+        return "No gain can be claimed: nothing was compared."
     if not wins:
         which = "the one comparison is not" if compared == 1 else f"none of the {compared} comparisons is"
-        return f"No gain can be claimed: {which} significant."
+        return f"No gain can be claimed: {which} a win."
     return f"Gains claimed, {wins} of {count_text(compared, 'comparison')}:"
 
 

@@ -49,7 +49,7 @@ def method_text(*levels: LevelTable) -> str:
 
 def _fixed_rule(levels: Sequence[LevelTable]) -> str:
     pairs = max(int(each.table["pairs"].max()) for each in levels)
-    seeds = max(each.runs["seed"].nunique() for each in levels)
+    seeds = max(each.family.seeds for each in levels)
     drawn = f"{RESAMPLES + 1:,} sign patterns"
     test = "exact sign-flip test" if pairs <= EXACT_UP_TO else f"sign-flip test ({drawn})"
     patterns = "exact" if seeds <= FAMILY_EXACT_UP_TO else drawn

@@ -20,4 +20,8 @@ def test_the_command(track, make_plan, capsys):
     assert found["configuration"] == [{"key": "lr", "A": "0.1", "B": "1.1", "cells": 2}]
     assert [(row["cell"], row["gain"]) for row in found["gains"]] == [("cutmix · baseline", 1), ("cutmix · + lam", 1)]
     assert (found["only"], found["shared_runs"]) == ({"A": [], "B": []}, 0)
+    assert compare.main(["first", "first", "--tracking-uri", study.uri]) == 0
+    text = capsys.readouterr().out
+    assert "nan" not in text
+    assert "Runs that both share, and that are not counted: 12." in text
     assert compare.main(["first", "third", "--tracking-uri", study.uri]) == 2

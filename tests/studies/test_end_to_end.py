@@ -170,7 +170,7 @@ def test_the_run_of_a_study_is_described_by_its_table(served: Served, page: Page
     assert table[0] == ["arm", "n", "mean ± sd", "gain", "95 % interval", "p", "p (family)", "verdict"]
     assert [row[0] for row in table[1:]] == ["baseline", "+ lam"]
     text = page.evaluate("document.querySelector('table').parentElement.innerText")
-    assert text.startswith("No gain can be claimed: the one comparison is not significant.")
+    assert text.startswith("No gain can be claimed: the one comparison is not a win.")
     assert "A win is a gain above zero with p (family) < 0.05." in text
     assert "mixer = cutmix: top-1 accuracy on the test set, %, median of all epochs" in text
 

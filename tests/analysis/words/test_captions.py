@@ -229,6 +229,8 @@ def test_an_approximate_p_is_not_called_exact(level_of):
     text = method_text(level_of(full(21), seeds=21))
     assert "exact" not in text
     assert "10,000 sign patterns" in text
+    begun = method_text(level_of(full(8), seeds=21))
+    assert "joint sign flips (exact)" in begun
 
 
 def test_power_plan_of_every_arm(level_of):

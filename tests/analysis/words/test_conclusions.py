@@ -3,7 +3,8 @@
 import pytest
 
 from analysis.statistics.tables import level_tables
-from analysis.words.conclusions import answer
+from analysis.words.conclusions import answer, claims, verdict
+from mixlab.spec.metric import Metric
 
 
 def answered(make_plan, planned_runs, values, seeds=8, arms=("baseline", "+ lam", "+ l_s"), **changes):
@@ -43,3 +44,36 @@ def test_one_comparison_and_none(make_plan, planned_runs):
     assert answered(make_plan, planned_runs, lambda arm, seed: 70 + seed, arms=("baseline",)) == (
         "Nothing was compared: the baseline is the only arm."
     )
+
+
+LOSS = Metric("val_loss", "nats", 4, higher_is_better=False)
+
+
+def test_a_gain_has_the_decimals_of_its_metric_and_a_loss_is_not_called_insignificant(make_plan, planned_runs):
+    plan = {
+        **make_plan(arms=("baseline", "+ lam"), seeds=8, factors={}),
+        "metric": "val_loss",
+        "metrics": [LOSS.json()],
+    }
+
+    def tables(gain):
+        values = {(arm, seed): 0.5 + seed / 100 + gain * (arm == "+ lam") for arm in plan["arms"] for seed in range(8)}
+        runs = planned_runs(plan, values)
+        return level_tables(runs.rename(columns={"metric.test_top1_median10": "metric.val_loss"}), plan)
+
+    (claim,) = claims(tables(-0.0025))
+    assert claim == "+ lam: -0.0025 (95 % interval -0.0025 to -0.0025, p (family) 0.0078)"
+    assert claims(tables(0.0025)) == []
+    assert verdict(tables(0.0025)) == "No gain can be claimed: the one comparison is not a win."
+
+
+def test_arms_that_have_no_seed_with_their_reference_are_told(make_plan, planned_runs):
+    def said(*finished):
+        plan = make_plan(arms=("baseline", "+ lam", "+ l_s"), seeds=8)
+        values = {(arm, seed): 70.0 + seed for arm in finished for seed in range(8)}
+        return answer(level_tables(planned_runs(plan, values), plan))
+
+    assert said("+ lam", "+ l_s") == (
+        "Nothing was compared: no arm has a seed in common with what it is compared with."
+    )
+    assert said("baseline", "+ l_s").endswith(" 1 arm has no seed in common with what it is compared with.")

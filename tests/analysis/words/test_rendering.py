@@ -1,4 +1,5 @@
 import io
+import itertools
 import re
 import shutil
 import subprocess
@@ -91,6 +92,16 @@ def test_one_seed_shows_a_dash_for_its_spread_and_plans_nothing(make_plan, plann
     assert "1 seed cannot reach p < 0.05" in terminal_text("tiny", [level])
     assert "power" not in terminal_text("tiny", [level])
     assert power_cells(level).iloc[0].tolist() == ["+ lam", "1", "+1.00", "–", "–", "2 to know its spread"]
+
+
+@pytest.mark.parametrize(("higher", "beats"), [(True, "0.25"), (False, "0.75"), (None, "–")])
+def test_to_beat_is_to_be_better_by_the_metric(make_plan, planned_runs, higher, beats):
+    plan = make_plan(arms=("baseline", "+ lam", "+ l_s"), seeds=2, factors={})
+    plan = {**plan, "metrics": [{**plan["metrics"][0], "higher_is_better": higher}], "against": {"+ l_s": "+ lam"}}
+    plan["metrics"][0]["rules"] = ["median10"]
+    values = dict(zip(itertools.product(plan["arms"], range(2)), (2.0, 4.0, 1.0, 3.0, 1.0, 3.0), strict=True))
+    shown = power_cells(level_tables(planned_runs(plan, values), plan)[0])
+    assert shown["P(beats its reference)"].tolist() == [beats, "–" if higher is None else "0.50"]
 
 
 def test_terminal_text_prints_what_all_tables_share_once(study):
