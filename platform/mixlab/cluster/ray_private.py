@@ -42,7 +42,6 @@ AGENT_PORTS = (METRICS_AGENT_PORT_NAME, METRICS_EXPORT_PORT_NAME, DASHBOARD_AGEN
 # What ``ray health-check`` does, in a third of its time.
 ENTER = """
 import sys
-import tempfile
 from ray._private.services import canonicalize_bootstrap_address_or_die
 from ray._raylet import GcsClient
 GcsClient(address=canonicalize_bootstrap_address_or_die(sys.argv[1]))
