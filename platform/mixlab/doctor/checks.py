@@ -87,11 +87,11 @@ def check_gpus(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
 
 
 def check_dataset(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
-    """Return a red finding where a machine cannot read the data set."""
+    """Return a red finding where a machine that trains cannot read the data set."""
     if asked.dataset is None:
         return [Finding("data set", OK, "not looked for: --dataset names one")]
     fix = f"put it under {asked.data_root} there, or name another folder with --data-root"
-    faults = [Finding("data set", RED, f"{f.node}: {f.dataset}", fix) for f in machines if f.dataset]
+    faults = [Finding("data set", RED, f"{f.node}: {f.dataset}", fix) for f in machines[1:] or machines if f.dataset]
     return faults or [Finding("data set", OK, f"{asked.dataset} under {asked.data_root}{everywhere(machines)}")]
 
 

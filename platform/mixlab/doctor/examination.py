@@ -17,7 +17,11 @@ def examine(asked: Question) -> tuple[list[Facts], list[Finding]]:
     """Return the facts of each node that answers, and findings about the others."""
     nodes = alive()
     names = names_of(nodes)
-    answers = {node: call_on(node, collect, asked, names[node]) for node in nodes}
+    # A node without processors, such as the driver's may be, trains nothing and reads no data set.
+    questions = {
+        n: asked if found["Resources"].get("CPU") else replace(asked, dataset=None) for n, found in nodes.items()
+    }
+    answers = {node: call_on(node, collect, questions[node], names[node]) for node in nodes}
     ray.wait(list(answers.values()), num_returns=len(answers), timeout=ANSWER_SECONDS)
     facts, faults = [], []
     for node, answer in answers.items():

@@ -110,6 +110,12 @@ def test_a_full_disk_of_the_storage_is_named_by_the_storage() -> None:
     assert "--storage" in finding.fix
 
 
+def test_on_a_cluster_the_driver_needs_no_data_set() -> None:
+    driver = replace(DRIVER, dataset="no file x")
+    assert [each.check for each in judge(ASKED, [driver]) if each.level != OK] == ["data set"]
+    assert [each for each in judge(ASKED, [driver, NODE]) if each.level != OK] == []
+
+
 def test_a_store_in_a_file_and_no_data_set_are_no_faults() -> None:
     asked = replace(ASKED, tracking_uri="sqlite:///mlflow.db", dataset=None)
     assert wrong(asked) == []
