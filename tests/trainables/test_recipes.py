@@ -199,23 +199,23 @@ SETTINGS = {
 }
 
 
-# OpenMixup's benchmarks: alpha of mixup, CutMix, Manifold Mixup, SaliencyMix, FMix and PuzzleMix.
+# OpenMixup's benchmarks: alpha of mixup, CutMix, Manifold Mixup, SaliencyMix, FMix, PuzzleMix and ResizeMix.
 ALPHAS = {
-    ("cifar100", "resnet18"): (1, 0.2, 2, 0.2, 0.2, 1),
-    ("cifar100", "deit_small"): (0.8, 2, 2, 0.2, 1, 2),
-    ("tiny_imagenet", "resnext50"): (1, 1, 0.2, 1, 1, 1),
-    ("imagenet", "resnet18_imagenet"): (0.2, 0.2, 0.2, 0.2, 0.2, 1),
-    ("imagenet", "resnet50_imagenet"): (0.2, 1, 0.2, 1, 1, 1),
-    ("imagenet", "deit_small"): (0.2, 0.2, 0.2, 0.2, 0.2, 1),
-    ("inat2018", "resnext101_imagenet"): (0.2, 1, 0.2, 1, 1, 1),
-    ("places205", "resnet18_imagenet"): (0.2, 0.2, 0.2, 0.2, 0.2, 1),
-    ("aircraft", "resnext50_imagenet"): (0.2, 1, 0.5, 0.2, 0.2, 1),
+    ("cifar100", "resnet18"): (1, 0.2, 2, 0.2, 0.2, 1, 1),
+    ("cifar100", "deit_small"): (0.8, 2, 2, 0.2, 1, 2, 1),
+    ("tiny_imagenet", "resnext50"): (1, 1, 0.2, 1, 1, 1, 1),
+    ("imagenet", "resnet18_imagenet"): (0.2, 0.2, 0.2, 0.2, 0.2, 1, 0.2),
+    ("imagenet", "resnet50_imagenet"): (0.2, 1, 0.2, 1, 1, 1, 1),
+    ("imagenet", "deit_small"): (0.2, 0.2, 0.2, 0.2, 0.2, 1, 1),
+    ("inat2018", "resnext101_imagenet"): (0.2, 1, 0.2, 1, 1, 1, 1),
+    ("places205", "resnet18_imagenet"): (0.2, 0.2, 0.2, 0.2, 0.2, 1, 1),
+    ("aircraft", "resnext50_imagenet"): (0.2, 1, 0.5, 0.2, 0.2, 1, 1),
 }
 
 
 @pytest.mark.parametrize(("cell", "alphas"), ALPHAS.items())
 def test_alpha_is_that_of_the_benchmarks(cell: tuple[str, str], alphas: tuple[float, ...]) -> None:
-    mixers = ("mixup", "cutmix", "manifoldmix", "saliencymix", "fmix", "puzzlemix")
+    mixers = ("mixup", "cutmix", "manifoldmix", "saliencymix", "fmix", "puzzlemix", "resizemix")
     settings = [cell_settings({"dataset": cell[0], "backbone": cell[1], "mixer": mixer}) for mixer in mixers]
     assert tuple(found["mixer.alpha"] for found in settings) == alphas
 

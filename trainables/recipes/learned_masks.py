@@ -69,6 +69,8 @@ ALPHA_OF_DATASET: dict[str, dict[str, float]] = {
 # The same for transformers; all other data sets have that of ``ALPHA``.
 ALPHA_ON_IMAGENET = {"mixup": 0.2, "cutmix": 0.2, "fmix": 0.2, "puzzlemix": 1.0, "manifoldmix": 0.2}
 
+ALPHA_OF_SMALL = 0.2  # ResNet-18 underfits ImageNet under mixers that cut
+
 
 def automix_settings(config: Mapping[str, Any]) -> Recipe:
     """Return what AutoMix sets for a cell besides its alpha, and nothing for a mixer whose masks are not learned.
@@ -106,8 +108,9 @@ def strengths(config: Mapping[str, Any]) -> Recipe:
         alphas = ALPHA_ON_IMAGENET if dataset == "imagenet" else {}
     else:
         alphas = ALPHA_OF_DATASET.get(dataset, {})
-    small = (dataset, backbone) == ("imagenet", "resnet18_imagenet")  # it underfits under mixers that cut much
-    if mixer in alphas and not (small and mixer in CUTTING):
+    if (dataset, backbone) == ("imagenet", "resnet18_imagenet") and mixer in CUTTING:
+        settings["mixer.alpha"] = ALPHA_OF_SMALL
+    elif mixer in alphas:
         settings["mixer.alpha"] = alphas[mixer]
     if mixer in CUTTING and backbone == "resnext50" and dataset.startswith("cifar"):
         settings["weight_decay"] = WEIGHT_DECAY_OF_CUTTING
