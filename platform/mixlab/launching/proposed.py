@@ -12,7 +12,7 @@ from mixlab.launching.phase import Phase
 from mixlab.launching.session import Session
 from mixlab.search.history import ANSWER, ERROR, Claim, Found, History
 from mixlab.search.race import Race
-from mixlab.search.states import OUTCOMES, states_of
+from mixlab.search.states import OUTCOMES, WORDS
 from mixlab.search.trial_store import shown as shown_url
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.search import TWIN
@@ -165,7 +165,8 @@ class ProposedTrials(Phase):
         return f"{failed} of the search's {ended} trials failed, of which a quarter is too many to trust the rest"
 
     def _ended(self) -> list[State]:
-        return [state for arm in self.history.arms.values() for state in states_of(arm) if state.over]
+        states = (WORDS[trial.state] for name in self.history.cells for trial in self.history.trials(name))
+        return [state for state in states if state.over]
 
     def _curve(self, found: Found) -> list[Epoch]:
         """Return the epochs of a trial as far as Optuna alone knows them."""

@@ -6,7 +6,8 @@ from mixlab.launching.cost import Left
 from mixlab.launching.start import results_folder
 from mixlab.messages import say
 from mixlab.options import Options
-from mixlab.search.states import begun
+from mixlab.search.budget import budget
+from mixlab.search.states import WORDS, begun
 from mixlab.search.trial_store import url_of
 from mixlab.spec import space
 from mixlab.spec.complete import CompleteTrainable
@@ -17,13 +18,15 @@ from mixlab.spec.state import State
 def left_of_search(search: Search, train: CompleteTrainable, options: Options, console: Console) -> list[Left]:
     """Return the trials that are left to propose, each at the same corner of the space, and print their number."""
     url = url_of(options.optuna_storage, results_folder(options.storage, search.name, make=False))
-    left = []
+    left, total = [], 0
     seeds = len(search.search_seeds)
     for cell in search.study.cells():
-        found = begun(search, cell, train, url)
+        trials = begun(search, cell, train, url)
+        found, size = [WORDS[trial.state] for trial in trials], budget(search, cell, train, trials)
         words = ", ".join(f"{found.count(state)} {state.value}" for state in State if found.count(state))
-        todo = max(0, search.per_cell - sum(state.over for state in found))
-        say(console, f"{cell.name}: {words or 'nothing tried'}, {todo} of {search.per_cell} left")
+        total += size
+        todo = max(0, size - sum(state.over for state in found))
+        say(console, f"{cell.name}: {words or 'nothing tried'}, {todo} of {size} left")
         point = next(space.corners(search.space, train.resolve(search.config(cell, {})).flat))
         left += [Left(search.trial(cell, point, number, train), times=seeds) for number in range(todo)]
     if search.racing:
@@ -32,7 +35,7 @@ def left_of_search(search: Search, train: CompleteTrainable, options: Options, c
             f"Each trial begins with 1 of {seeds} seeds and gets more only while it may still be the best of its arm: "
             "the cost that follows is the most that there can be",
         )
-    trials = f"{search.budget} trials by {search.sampler}, stopped early by {search.scheduler}"
+    proposed = f"{total} trials by {search.sampler}, stopped early by {search.scheduler}"
     winners = f"{len(search.study.cells())} winners on {len(search.study.seeds)} fresh seeds"
-    say(console, f"{trials}; then {winners}", style="bold")
+    say(console, f"{proposed}; then {winners}", style="bold")
     return left

@@ -11,6 +11,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from mixlab.search import optuna_private
+from mixlab.search.budget import budget, points_left
 from mixlab.search.drivers import Drivers
 from mixlab.search.samplers import build_pruner, build_sampler
 from mixlab.search.states import OUTCOMES, STATES
@@ -163,10 +164,7 @@ class History:
         return self.train.resolve(self.search.config(cell, {})).flat
 
     def _budget(self, cell: Cell) -> int:
-        """Return the number of trials of an arm; a grid may have fewer points than its budget of trials."""
-        if self.search.sampler != "grid":
-            return self.search.per_cell
-        return min(self.search.per_cell, len(ranges.grid(self.search.space, self._config(cell))))
+        return budget(self.search, cell, self.train, self.trials(cell.name))
 
     def _has_room(self, name: str) -> bool:
         trials = self.trials(name)
@@ -185,7 +183,7 @@ class History:
             asked = optuna_private.go_on(study, waiting[0])
         else:
             if self.search.sampler == "grid":
-                study.enqueue_trial(self._grid_point(cell, number))
+                study.enqueue_trial(self._grid_point(cell, trials))
             asked = study.ask()
         point = ranges.suggest(self.search.space, self._config(cell), asked)
         trial = self.search.trial(cell, point, asked.number, self.train)
@@ -200,10 +198,10 @@ class History:
         self._settle_held()
         return None
 
-    def _grid_point(self, cell: Cell, number: int) -> dict[str, object]:
-        """Return a point of the grid, which is shuffled so that half of it does not cover only half of the space."""
-        points = ranges.grid(self.search.space, self._config(cell))
-        return sorted(points, key=lambda point: digest([self.search.name, point]))[number]
+    def _grid_point(self, cell: Cell, trials: Sequence[FrozenTrial]) -> dict[str, object]:
+        """Return a point that is left of the grid, in an order in which half of it does not cover half of the space."""
+        left = points_left(self.search, cell, self.train, trials)
+        return min(left, key=lambda point: digest([self.search.name, point]))
 
     def _twin(self, claim: Claim) -> FrozenTrial | None:
         """Return an earlier trial with the same key: its numbers would be the same, so it is not trained again."""

@@ -184,4 +184,4 @@ def _levels(key: str, values: Range) -> list[Any]:
         )
     count = math.floor((values.high - values.low) / values.step + 1e-9) + 1
     border.require_few(OF_GRID, count)
-    return [values.low + i * values.step for i in range(count)]
+    return [min(values.low + i * values.step, values.high) for i in range(count)]  # 0.1 + 2 * 0.1 is above 0.3

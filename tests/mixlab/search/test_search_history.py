@@ -1,15 +1,19 @@
 """The history of a search: equal budgets, trials that are stopped or fail, and what is never trained twice."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 from optuna.trial import TrialState
+from rich.console import Console
 
-from mixlab import Choice, Float, Int
+from mixlab import Choice, Float, Int, Options
 from mixlab.cluster.source import End, Job
 from mixlab.errors import BadInput
+from mixlab.launching.search_plan import left_of_search
 from mixlab.search.history import ERROR, TWIN, History
+from mixlab.search.trial_store import TrialStore, url_of
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.state import State
 from tests.mixlab.search_toy import TRAIN, InMemory, accuracy, proposed, run, search, states
@@ -159,6 +163,32 @@ def test_a_grid_is_tried_whole_and_once() -> None:
         points = {(trial.params["zeta"], trial.params["alpha"]) for trial in history.trials(arm)}
         assert points == {(zeta, alpha) for zeta in (0.5, 1.0, 1.5) for alpha in (1, 2, 3, 4)}
         assert len(history.trials(arm)) == 12
+
+
+def test_a_grid_that_another_sampler_has_begun_is_tried_whole() -> None:
+    space, store = {"zeta": Int(1, 9), "alpha": Choice(0.5, 1.0)}, InMemory()
+    run(History(search(space=space, budget=12, sampler="random"), TRAIN, store))
+    history = History(search(space=space, budget=200, sampler="grid"), TRAIN, store)
+    run(history)
+    assert history.finished()
+    assert run(history) == 0
+    for arm in history.arms:
+        trials = history.trials(arm)
+        assert len({(trial.params["zeta"], trial.params["alpha"]) for trial in trials}) == 18
+        assert len(trials) - sum(TWIN in trial.user_attrs for trial in trials) == 18
+
+
+def test_a_plan_counts_the_points_of_a_grid(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = search(space={"zeta": Int(1, 4)}, base={"alpha": 1.0}, budget=200, sampler="grid", scheduler="none")
+    options = Options(storage=str(tmp_path))
+    assert len(left_of_search(spec, TRAIN, options, Console())) == 8
+    history = History(spec, TRAIN, TrialStore(url_of(None, tmp_path / spec.name), spec.name))
+    run(history)
+    assert left_of_search(spec, TRAIN, options, Console()) == []
+    said = capsys.readouterr().out
+    assert "low: nothing tried, 4 of 4 left" in said
+    assert "high: 4 done, 0 of 4 left" in said
+    assert said.count("8 trials by grid") == 2
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "qmc", pytest.param("gp", marks=pytest.mark.slow), "random"])

@@ -164,6 +164,7 @@ def test_a_grid_has_every_point_that_applies_once() -> None:
     assert {"term": "su", "zeta": 1.5, "layers": 2} in points
     assert sum(point == {"term": "none", "layers": 1} for point in points) == 1
     assert len(grid({"layers": Int(1, 100), "zeta": Float(0, 99, step=1)}, {})) == 10_000
+    assert [point["zeta"] for point in grid({"zeta": Float(0.1, 0.3, step=0.1)}, {})] == [0.1, 0.2, 0.3]
 
 
 def test_ranges_in_words() -> None:
