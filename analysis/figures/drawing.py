@@ -37,8 +37,8 @@ def arm_colours(arms: Sequence[str], baseline: str) -> dict[str, str]:
 
 
 def colours_of(level: LevelTable) -> dict[str, str]:
-    """Return the colour of every arm of a table."""
-    return arm_colours(list(level.table.index), level.baseline)
+    """Return the colour of every arm of the study of a table."""
+    return arm_colours(level.arms, level.baseline)
 
 
 def arm_line(index: int) -> str:

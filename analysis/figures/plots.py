@@ -36,7 +36,7 @@ def plot_gains(study: str, levels: Sequence[LevelTable]) -> Figure:
         key = "Diamond and dot: the difference of one seed, which has no interval."
     return panel_figure(
         *(study, levels, lambda axis, level: draw_estimates(axis, _gains(level), limits)),
-        size=(width, ROW_HEIGHT * max(2, len(levels[0].table) - 1) + 0.55),
+        size=(width, ROW_HEIGHT * max(2, len(levels[0].arms) - 1) + 0.55),
         labels=(label, ""),
         caption=f"{capitalised(metric_rule(*levels))}. {key} {provenance_text(*levels)}",
         legend=False,
@@ -62,9 +62,10 @@ def plot_curves(study: str, curves: pd.DataFrame, levels: Sequence[LevelTable]) 
 
 
 def _gains(level: LevelTable) -> list[Estimate]:
-    colours, rows = colours_of(level), level.table.to_dict("index")
+    """Return a row for every arm of the study, so that panels with one axis have the same rows."""
+    colours, seeds = colours_of(level), level.differences()
+    rows = level.table.reindex(list(level.arms)).drop(level.baseline)
     return [
-        Estimate(plain(arm), row["gain"], row["gain_low"], row["gain_high"], colours[arm], seeds=list(seeds))
-        for arm, seeds in level.differences().items()
-        for row in [rows[arm]]
+        Estimate(plain(arm), gain, low, high, colours[arm], seeds=list(seeds.get(arm, ())))
+        for arm, gain, low, high in rows[["gain", "gain_low", "gain_high"]].itertuples(name=None)
     ]

@@ -61,6 +61,7 @@ class LevelTable:
     family: Family = Family()
     against: Mapping[str, str] = field(default_factory=dict)  # arm -> the arm that it is compared with
     controls: Sequence[str] = ()  # arms that show what other arms change besides what they are named for
+    arms: Sequence[str] = ()  # of the study: a table may lack one of which a search has found no winner
     evidence: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)  # sequential: arm -> (S,) e (family)
 
     @property
@@ -159,7 +160,8 @@ def level_tables(
             theirs = {arm: published[*levels, arm] for arm in table.index if (*levels, arm) in published}
             table = compare_with_published(table, theirs)
         named = dict(zip(factors, levels, strict=True))
-        tables.append(LevelTable(named, name, declared, baseline, table, mine, against=against, controls=controls))
+        arms = {"against": against, "controls": controls, "arms": plan["arms"]}
+        tables.append(LevelTable(named, name, declared, baseline, table, mine, **arms))
     scope = plan.get("family", "study")
     families = [[level] for level in tables] if scope == "table" else [tables]
     rest = {"scope": scope, "tables": len(tables), "delta": plan.get("delta"), "budget": sequential.get("budget")}

@@ -93,7 +93,7 @@ def paper_cells(levels: Sequence[LevelTable]) -> pd.DataFrame:
         for level in levels
         for shown in [cells(level)]
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).fillna(DASH)
 
 
 def power_cells(level: LevelTable) -> pd.DataFrame:

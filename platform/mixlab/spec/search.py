@@ -164,11 +164,17 @@ class Search:
         """Return the study with each cell's winning point: its factors and baselines, fresh seeds, nothing held out.
 
         Args:
-            winners: the point of each cell, by its name. A cell without one is left out, and so are all cells with a
-                baseline that has none: there is nothing to compare them with.
+            winners: the point of each cell, by its name. A cell without one is left out, and so are all cells that are
+                compared with it: there is nothing to compare them with.
         """
-        compared = (c for c in self.study.cells() if cell_name(c.levels.values(), self.study.baseline) in winners)
-        return replace(self.study, tuned={c.name: dict(winners[c.name]) for c in compared if c.name in winners})
+        against = {arm.name: arm.against or self.study.baseline for arm in self.study.arms[1:]}
+
+        def compared(levels: Mapping[str, str], arm: str) -> bool:
+            won = cell_name(levels.values(), arm) in winners
+            return won and (arm == self.study.baseline or compared(levels, against[arm]))
+
+        left = [cell.name for cell in self.study.cells() if compared(cell.levels, cell.arm)]
+        return replace(self.study, tuned={name: dict(winners[name]) for name in left})
 
     def check_fields(self) -> None:
         """Raise ``BadInput``, one sentence, for a field that has the wrong type."""

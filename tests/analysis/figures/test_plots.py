@@ -6,9 +6,12 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from analysis.figures.drawing import BASELINE_COLOUR, arm_colours, save
+from analysis.figures.drawing import BASELINE_COLOUR, arm_colours, colours_of, save
+from analysis.figures.forest import plot_forest
 from analysis.figures.plots import plot_curves, plot_gains
+from analysis.figures.ranks_plot import plot_ranks
 from analysis.statistics.tables import level_tables
+from analysis.words.cells import paper_cells
 
 ARMS = ("baseline", "+ lam", "+ l_s")
 
@@ -93,6 +96,27 @@ def test_a_curve_leaves_out_a_seed_where_it_has_diverged(levels):
     )
     (line,) = plot_curves("ablation_tiny", curves, levels).axes[0].lines
     assert list(line.get_ydata()) == [2.0, 2.0]
+
+
+def test_a_table_may_lack_an_arm_of_the_others(make_plan, planned_runs):
+    """A search confirms no arm of which it has found no winner."""
+    arms, factors = tuple("abcdef"), {"mixer": ("cutmix", "mixup", "fmix")}
+    whole = make_plan(arms=arms, seeds=6, factors=factors)
+    trials = [each for each in whole["trials"] if (each["levels"]["mixer"], each["arm"]) != ("cutmix", "b")]
+    plan = {**whole, "trials": trials}
+    values = {
+        (arm, seed): 70.0 + seed + place + 0.1 * seed * place for place, arm in enumerate(arms) for seed in range(6)
+    }
+    levels = level_tables(planned_runs(plan, values), plan)
+    assert paper_cells(levels)["b"].tolist() == ["–", "73.75 ± 2.06", "73.75 ± 2.06"]
+    for drawn in (plot_forest("tiny", levels), plot_ranks("tiny", levels)):
+        assert drawn is not None
+    axes = plot_gains("tiny", levels).axes
+    assert [tick.get_text() for tick in axes[0].get_yticklabels()] == list("bcdef")
+    assert [[text.get_text().strip() for text in axis.texts] for axis in axes] == [["no value"], [], []]
+    for axis in axes:
+        last = {to_hex(line.get_color()).upper() for line in axis.lines if np.allclose(line.get_ydata(), 4)}
+        assert last == {colours_of(levels[0])["f"]}
 
 
 def caption(figure):

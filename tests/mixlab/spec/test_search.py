@@ -90,6 +90,14 @@ def test_search_runs_hold_out_and_confirmation_runs_do_not() -> None:
     assert [cell.name for cell in alone.cells()] == ["cutmix · plain"]
 
 
+def test_an_arm_whose_own_reference_has_no_winner_is_not_confirmed() -> None:
+    arms = (*STUDY.arms, Arm("faster", {"lr": 0.4}, against="fast"), Arm("fastest", {"lr": 0.8}, against="faster"))
+    names = [cell.name for cell in replace(STUDY, arms=arms).cells()]
+    won = {name: {"zeta": 1.0} for name in names if name != "mixup · fast"}
+    study = replace(SEARCH, study=replace(STUDY, arms=arms)).confirmation(won)
+    assert [cell.name for cell in study.cells()] == [*names[:4], "mixup · plain"]
+
+
 def test_a_key_depends_on_configuration_and_seeds_alone() -> None:
     cell = STUDY.cells()[0]
     point = {"zeta": 1.0, "alpha": 0.2}
