@@ -38,6 +38,8 @@ class TrialStore:
         self._search = search
         self._engine: Any = None
         self.file = file_of(url)  # None for a server
+        if self.file is None and url.startswith("sqlite"):
+            raise BadInput(f"--optuna-storage {url!r} names no file; give sqlite:///FILE")
         try:
             self.storage = self._open()
         except Exception as error:  # any database's own exceptions
@@ -98,7 +100,9 @@ def url_of(given: str | None, folder: Path) -> str:
 def file_of(url: str) -> Path | None:
     """Return the file of the store; None if it is on a server."""
     url = absolute(url)
-    return Path(url.removeprefix(JOURNAL).removeprefix(SQLITE)) if url.startswith((JOURNAL, SQLITE)) else None
+    if url.startswith(SQLITE):
+        return Path(url.removeprefix(SQLITE).partition("?")[0])  # as in sqlite:///optuna.db?timeout=60
+    return Path(url.removeprefix(JOURNAL)) if url.startswith(JOURNAL) else None
 
 
 def exists(url: str) -> bool:

@@ -18,7 +18,7 @@ from mixlab.errors import BadInput
 from mixlab.launching.proposed import ProposedTrials
 from mixlab.search.drivers import SOON_SECONDS
 from mixlab.search.history import DRIVER, Claim, History
-from mixlab.search.trial_store import TrialStore, shown
+from mixlab.search.trial_store import TrialStore, exists, shown
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.state import State
 from mixlab.spec.trial import Trial
@@ -243,3 +243,17 @@ def test_a_journal_that_is_whole_is_complete_whatever_the_pruner_would_have_said
     epochs = [Epoch(number, 27, {"val_top1": 1.0}) for number in range(1, 28)]
     next_with_journal(history, {claim.trial.key: Saved("somewhere", epochs)})
     assert history.of(claim.trial).state == TrialState.COMPLETE
+
+
+def test_the_file_of_an_sqlite_url_is_named_without_its_query(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/trials.db?timeout=60"
+    assert not exists(url)
+    store = TrialStore(url, "toy")
+    assert exists(url)
+    assert store.file == tmp_path / "trials.db"
+
+
+def test_sqlite_without_a_file_is_refused() -> None:
+    for url in ("sqlite://", "sqlite+pysqlite:///trials.db"):
+        with pytest.raises(BadInput, match="names no file; give sqlite:///FILE"):
+            TrialStore(url, "toy")
