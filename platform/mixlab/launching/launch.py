@@ -7,7 +7,7 @@ from mixlab.cluster.resources import require_place
 from mixlab.launching.larger_table import require_no_larger_table
 from mixlab.launching.launch_study import launch_study
 from mixlab.launching.result import Result
-from mixlab.launching.start import Start, results_folder, undisturbed
+from mixlab.launching.start import LOG_FILE, Start, results_folder, undisturbed
 from mixlab.spec.search import Search
 from mixlab.spec.study import Study
 from mixlab.spec.trial import Trial
@@ -21,7 +21,7 @@ def launch(spec: Study | Search, trials: Sequence[Trial], start: Start, report: 
     require_place(start.options)
     require_no_larger_table(spec.study if isinstance(spec, Search) else spec, start.options.tracking_uri)
     folder = results_folder(start.options.storage, spec.name)
-    with undisturbed(folder / "mixlab.log"), start:
+    with undisturbed(folder / LOG_FILE), start:
         if isinstance(spec, Study):
             return launch_study(spec, trials, start, folder, report)
         from mixlab.launching.launch_search import launch_search  # it imports Optuna

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from mixlab import provenance
 from mixlab.cluster.resources import Share
-from mixlab.errors import BadInput
+from mixlab.errors import BadInput, first_line
 from mixlab.messages import say
 from mixlab.options import Options
 from mixlab.spec.complete import CompleteTrainable
@@ -28,6 +28,8 @@ from mixlab.storage.claim import claimed
 from mixlab.storage.journal import Storage
 from mixlab.storage.probe import require_storage
 from mixlab.tracking import store
+
+LOG_FILE, LOCK_FILE = "mixlab.log", ".lock"
 
 
 @dataclass
@@ -97,8 +99,11 @@ def results_folder(storage: str, study: str, make: bool = True) -> Path:
     require_storage(storage)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for name in (LOG_FILE, LOCK_FILE):  # which may be another user's
+            (folder / name).open("ab").close()
     except OSError as error:
-        raise BadInput(f"{str(folder)!r}, where tables go, cannot be made: {error.strerror}") from error
+        text = f"{str(folder)!r}, where tables and logs go, cannot be written ({first_line(error)})"
+        raise BadInput(f"{text}: give another --storage, or start it as the user whose it is") from error
     return folder
 
 
@@ -110,7 +115,7 @@ def only_driver(folder: Path, start: Start) -> Iterator[None]:
         BadInput: another driver is at work.
     """
     try:
-        with filelock.FileLock(folder / ".lock", timeout=0), only_machine(start, "drivers", neighbours=False):
+        with filelock.FileLock(folder / LOCK_FILE, timeout=0), only_machine(start, "drivers", neighbours=False):
             yield
     except filelock.Timeout:
         raise BadInput(f"another start of this study is running on {str(folder)!r}: wait for it, or stop it") from None

@@ -75,6 +75,15 @@ def test_whatever_ends_the_schedule_is_said_and_leaves_no_run_running(
     }
 
 
+@pytest.mark.parametrize("file", ["mixlab.log", ".lock"])
+def test_a_folder_of_results_that_is_another_users_is_a_sentence(launch: Any, tmp_path: Path, file: str) -> None:
+    """Root may write everywhere, but to no folder as to a file."""
+    folder = tmp_path / "results" / STUDY.name
+    (folder / file).mkdir(parents=True)
+    with pytest.raises(BadInput, match=f"^'{folder}', where tables and logs go, cannot be written \\(.*{file}"):
+        launch(SMALL)
+
+
 def test_a_write_that_mlflow_refuses_is_exit_1_and_the_table_is_made_all_the_same(
     launch: Any, tracking_uri: str
 ) -> None:
