@@ -82,8 +82,10 @@ def _cell(row: pd.Series) -> str:
 
 def protocol_text(results: Mapping[str, Result], tables: Mapping[str, list[LevelTable]]) -> str:
     """Return sentences that explain the columns."""
-    result = next(iter(results.values()))
-    lines = [f"{result['images']} test images, evenly spaced. In brackets: gain over the baseline, paired by seed."]
+    result, (level, *_) = next(iter(results.values())), next(iter(tables.values()))
+    others = ", ".join(f"{arm} over {reference}" for arm, reference in level.against.items())
+    gain = f"gain over the baseline{f' ({escape_markdown(others)})' if others else ''}, paired by seed"
+    lines = [f"{result['images']} test images, evenly spaced. In brackets: {gain}."]
     lines += [f"{HEADINGS[name]}: {metric_text(MEASURES[name], name, ())}." for name in tables]
     sources = sorted({result["source"] for result in results.values() if "source" in result})
     if sources:

@@ -32,8 +32,7 @@ def cells(level: LevelTable, extra: Sequence[str] = ()) -> pd.DataFrame:
         interval_text(*ends, digits) for ends in zip(table.gain_low, table.gain_high, strict=True)
     ]
     if level.against:
-        arms = ["" if arm == level.baseline else level.reference(str(arm)) for arm in table.index]
-        shown.insert(list(shown).index("gain"), "against", arms)
+        shown.insert(list(shown).index("gain"), "against", _references(level))
     if "e" in table:
         shown["e"] = [number_text(value, 2) for value in table["e"]]
         shown["e (family)"] = [number_text(value, 2) for value in table["e_family"]]
@@ -76,10 +75,15 @@ def remarks(level: LevelTable, extra: Sequence[str] = ()) -> list[str]:
 
 
 def tidy(levels: Sequence[LevelTable]) -> pd.DataFrame:
-    """Return all tables as one frame: factors, arm, every column of the table, metric, its rule and provenance."""
+    """Return all tables as one frame: factors, arm, every column of the table, metric, its rule and provenance.
+
+    Where an arm is compared with another than the baseline, ``against`` is what each gain is over.
+    """
     parts = []
     for level in levels:
         part = level.table.reset_index()
+        if level.against:
+            part.insert(list(part).index("gain"), "against", _references(level))
         for position, (factor, value) in enumerate(level.levels.items()):
             part.insert(position, FACTOR + factor, value)
         parts.append(part.assign(metric=level.metric, rule=metric_rule(level), provenance=provenance_text(level)))
@@ -109,6 +113,11 @@ def power_cells(level: LevelTable) -> pd.DataFrame:
     ]
     shown["seeds needed"] = plan["answer"]
     return shown
+
+
+def _references(level: LevelTable) -> list[str]:
+    """Return what every arm of a table is compared with, empty for the baseline."""
+    return ["" if arm == level.baseline else level.reference(str(arm)) for arm in level.table.index]
 
 
 def _n_text(row: pd.Series) -> str:

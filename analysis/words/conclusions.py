@@ -94,7 +94,7 @@ def _gain_texts(level: LevelTable, row: pd.Series) -> list[str]:
 def claims(levels: Sequence[LevelTable]) -> list[str]:
     """Return a line for every gain that is a win."""
     return [
-        f"{f'{level.name}, ' if level.levels else ''}{arm}: {gain} "
+        f"{f'{level.name}, ' if level.levels else ''}{arm}{over(text[arm])}: {gain} "
         f"(95 % interval {low} to {high}, {evidence(text[arm])})"
         for level in levels
         for text in [cells(level).to_dict("index")]
@@ -133,6 +133,11 @@ def verdicts(levels: Sequence[LevelTable]) -> list[dict[str, Any]]:
         for arm, row in level.table.iterrows()
         if arm != level.baseline
     ]
+
+
+def over(text: Mapping[Hashable, str]) -> str:
+    """Return the arm that a gain is over, such as `` over + lam``; nothing where it is the baseline for all arms."""
+    return f" over {text['against']}" if text.get("against") else ""
 
 
 def evidence(text: Mapping[Hashable, str]) -> str:

@@ -11,7 +11,7 @@ from analysis.records.runs import CONFIG, FACTOR
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import capitalised
 from analysis.words.cells import cells, metric_rule
-from analysis.words.conclusions import claims, evidence, verdict
+from analysis.words.conclusions import claims, evidence, over, verdict
 from analysis.words.rendering import escape_markdown, markdown_tables
 from mixlab.spec.trial import cell_name
 
@@ -57,7 +57,7 @@ def _sentences(level: LevelTable, arm: str, text: dict[Hashable, str], differing
     """Return the row of an arm in words, and the values that its study varies."""
     said = "baseline" if arm == level.baseline else text["verdict"]  # first, because MLflow's list shows 50 letters
     mean = f"{text['mean ± sd']} over {text['n']} seed{'s' * (text['n'] != '1')}"
-    gain = f"; gain {text['gain']}, 95 % interval {text['95 % interval']}, {evidence(text)}"
+    gain = f"; gain {text['gain']}{over(text)}, 95 % interval {text['95 % interval']}, {evidence(text)}"
     first = f"{said}: {mean}{gain if arm != level.baseline else ''}."
     mine = differing[differing["arm"] == arm]
     for factor, value in level.levels.items():

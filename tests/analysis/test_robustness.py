@@ -16,6 +16,7 @@ from analysis.networks import robustness_measures as measures
 from analysis.networks import transfer
 from analysis.networks.evaluate import all_of, open_images
 from analysis.networks.transfer import find_substitutes
+from analysis.statistics.tables import level_tables
 from trainables.backbones import pretrained
 from trainables.config import parse
 from trainables.datasets.cifar_c import CORRUPTIONS, EXTRA_CORRUPTIONS
@@ -65,6 +66,15 @@ def test_table_holds_every_measure_with_gains_paired_by_seed(
     means = table[table["metric"] == "test_top1_corrupted"].set_index("arm")["mean"]
     assert means["baseline"] == pytest.approx(by_hand["baseline"])
     assert means["+ lam"] == pytest.approx(by_hand["+ lam"])
+
+
+def test_the_gain_of_an_arm_with_a_reference_of_its_own_is_not_called_one_over_the_baseline(
+    make_plan: Any, planned_runs: Any
+) -> None:
+    plan = make_plan(arms=("baseline", "+ lam", "+ l_s"), seeds=1) | {"against": {"+ l_s": "+ lam"}}
+    levels = level_tables(planned_runs(plan, {(arm, 0): 70.0 for arm in plan["arms"]}), plan)
+    said = robustness.protocol_text({"run": {"images": 10}}, {"test_top1_clean": levels})
+    assert r"In brackets: gain over the baseline (+ l\_s over + lam), paired by seed." in said
 
 
 def test_a_network_is_no_substitute_for_itself_and_the_mean_is_over_the_others(trained: Any, tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 import pytest
 
 from analysis.statistics.tables import level_tables
+from analysis.words.cells import tidy
 from analysis.words.conclusions import answer, claims, verdict
+from analysis.words.summaries import of_arms
 from mixlab.spec.metric import Metric
 
 
@@ -77,3 +79,16 @@ def test_arms_that_have_no_seed_with_their_reference_are_told(make_plan, planned
         "Nothing was compared: no arm has a seed in common with what it is compared with."
     )
     assert said("baseline", "+ l_s").endswith(" 1 arm has no seed in common with what it is compared with.")
+
+
+def test_a_gain_over_another_arm_than_the_baseline_names_it_wherever_it_stands(make_plan, planned_runs):
+    plan = make_plan(arms=("baseline", "+ lam", "+ l_s"), seeds=7, factors={}) | {"against": {"+ l_s": "+ lam"}}
+    shift = {"baseline": 0.0, "+ lam": 1.0, "+ l_s": 3.0}
+    values = {(arm, seed): 70 + seed + size + seed * size / 100 for arm, size in shift.items() for seed in range(7)}
+    levels = level_tables(planned_runs(plan, values), plan)
+    assert [claim[: claim.index(" (")] for claim in claims(levels)] == [
+        "+ lam over baseline: +1.03",
+        "+ l_s over + lam: +2.06",
+    ]
+    assert "; gain +2.06 over + lam, 95 % interval" in of_arms(levels)["+ l_s"].text
+    assert tidy(levels)["against"].tolist() == ["", "baseline", "+ lam"]
