@@ -13,7 +13,8 @@ CIFAR-100, then on Tiny-ImageNet, then on ImageNet-1k
 
 none: one network, which for AutoMix gets the masks' gradient too; mp_m0: its copy has the same weights after every
 step, which changes nothing for mixup and CutMix but the copy that is tested; mp: the copy follows slowly; mp_ce: the
-network learns from plain images too.
+network learns from plain images too. With --preset quick the copy is less slow: otherwise it would hardly have left its
+start.
 """
 
 from mixlab import Arm, Study, main

@@ -274,6 +274,14 @@ def test_the_settings_of_automix(cell: tuple[str, str], wanted: tuple[Any, ...])
     assert short["mixer.first_momentum"] == short["mixer.last_momentum"] == 0.98
 
 
+@pytest.mark.parametrize(("pipeline", "slow"), [("none", False), ("mp_m0", False), ("mp", True), ("mp_ce", True)])
+def test_the_slow_copy_of_every_mixer_leaves_its_start_in_few_epochs(pipeline: str, slow: bool) -> None:
+    cell = {"dataset": "cifar10", "backbone": "resnet8", "mixer": "mixup", "mixer.pipeline": pipeline}
+    wanted = {"mixer.first_momentum": 0.98, "mixer.last_momentum": 0.98} if slow else {}
+    assert automix_settings({**cell, "epochs": 3}) == wanted
+    assert automix_settings({**cell, "epochs": 800}) == automix_settings(cell) == {}
+
+
 def test_the_settings_of_automix_name_what_is_there() -> None:
     options = mixer_options("automix", {})
     for kinds in RELEASED.values():

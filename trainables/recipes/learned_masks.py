@@ -12,6 +12,7 @@ from trainables.recipes.recipe import Recipe
 from trainables.recipes.strengths import TRANSFORMERS, sumix_settings
 
 FEW_EPOCHS = 20
+FASTER_COPY: Recipe = {"mixer.first_momentum": 0.98, "mixer.last_momentum": 0.98}  # of a run of fewer
 LEARNED = ("automix", "samix", "adautomix")  # mixers whose masks a network learns
 LACKING = {"samix": "mixer.lam_channel", "adautomix": "mixer.mask_decay"}  # the option of AutoMix that one lacks
 
@@ -75,15 +76,16 @@ ALPHA_OF_SMALL = 0.2  # ResNet-18 underfits ImageNet under mixers that cut
 def automix_settings(config: Mapping[str, Any]) -> Recipe:
     """Return what AutoMix sets for a cell besides its alpha, and nothing for a mixer whose masks are not learned.
 
-    SAMix and AdAutoMix are set as AutoMix, as far as they have its options. In a run of few epochs its slow copy must
-    leave its start in time. With the preset ``paper`` nothing of OpenMixup's is set.
+    SAMix and AdAutoMix are set as AutoMix, as far as they have its options. In a run of few epochs a slow copy, also
+    that of another mixer, must leave its start in time. With the preset ``paper`` nothing of OpenMixup's is set.
     """
     dataset, backbone = str(config.get("dataset")), str(config.get("backbone"))
     if config.get("mixer") not in LEARNED:
-        return {}
+        slow = config.get("mixer.pipeline") in ("mp", "mp_ce")
+        return FASTER_COPY if slow and config.get("epochs", FEW_EPOCHS) < FEW_EPOCHS else {}
     settings: Recipe = {"mixer.layer": LAYER[backbone]} if backbone in LAYER else {}
     if config.get("epochs", FEW_EPOCHS) < FEW_EPOCHS:
-        settings |= {"mixer.first_momentum": 0.98, "mixer.last_momentum": 0.98}
+        settings |= FASTER_COPY
     elif config.get("automix.preset") != "paper" and dataset in RELEASED:
         settings |= RELEASED[dataset][backbone in TRANSFORMERS]
         if backbone.startswith("wrn"):
