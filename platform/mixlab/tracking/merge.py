@@ -61,9 +61,15 @@ def merge(source: MlflowClient, target: MlflowClient) -> dict[str, int]:
     """
     added = {}
     for experiment in source.search_experiments():
-        if experiment.name != "Default":
+        if _has_runs(source, experiment.experiment_id):
             added[experiment.name] = _merge_experiment(source, target, experiment)
     return added
+
+
+def _has_runs(source: MlflowClient, experiment: str) -> bool:
+    """Return whether an experiment holds runs of a study or a search, and not somebody else's alone."""
+    found = (search_runs(source, experiment, {names.LEVEL: level}) for levels, _ in IDENTITY for level in levels)
+    return any(found)
 
 
 def _merge_experiment(source: MlflowClient, target: MlflowClient, experiment: Experiment) -> int:

@@ -107,6 +107,15 @@ def test_the_plan_with_more_seeds_and_its_arms_win_where_both_are_finished(folde
         assert {seed: status for seed, (status, _) in seeds_of(target).items()} == {"0": "FINISHED", "1": "FINISHED"}
 
 
+def test_an_experiment_of_other_work_is_left_alone(folders: tuple[Path, Path]) -> None:
+    here, away = folders
+    source = write(away, {0: "FINISHED"})
+    source.create_run(source.create_experiment("other work"))
+    target = MlflowClient(f"sqlite:///{here}/mlflow.db")
+    assert merge(source, target) == {"toy": 1}
+    assert target.get_experiment_by_name("other work") is None
+
+
 def test_runs_come_along_whose_arm_was_deleted(folders: tuple[Path, Path]) -> None:
     here, away = folders
     source = write(away, {0: "FINISHED"})
