@@ -115,7 +115,8 @@ def show(options: argparse.Namespace) -> int:
         for problem in problems:
             print(f"per_image.py: not counted: {problem}", file=sys.stderr)
         if by_arm:
-            arms = tabulate(arms_table(by_arm).astype(object), headers="keys", floatfmt=".2f")
+            # Names may look like numbers, and must not be rounded as such.
+            arms = tabulate(arms_table(by_arm).astype(object), headers="keys", floatfmt=".2f", disable_numparse=[0])
             blocks.append("\n\n".join([level.name or options.study, str(arms), *comparisons_text(level, by_arm)]))
     if not blocks:
         raise ValueError(f"no run of the study {options.study!r} has {names.PREDICTIONS_FILE}")

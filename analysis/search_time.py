@@ -46,7 +46,8 @@ def show(options: argparse.Namespace) -> int:
     plan, runs = command.read_study(options)
     metric, points = metric_of(plan, plan["metric"]), search_points(runs, plan["metric"])
     means = points.groupby(["images", "arm"], sort=False)[["hours", "value"]].mean()
-    text = tabulate(means.reset_index(), headers="keys", floatfmt=f".{metric.digits}f", showindex=False)
+    form = {"floatfmt": f".{metric.digits}f", "disable_numparse": [0, 1]}  # names may look like numbers
+    text = tabulate(means.reset_index(), headers="keys", showindex=False, **form)
     seeds = int(points.groupby("arm")["seed"].nunique().max())
     caption = (
         f"{metric.label}, {plan['metric']}. Disc: mean of an arm over up to {seeds} seeds; dot: one seed; a line joins "

@@ -39,7 +39,7 @@ def show(options: argparse.Namespace) -> int:
     metric, points = metric_of(plan, plan["metric"]), share_points(runs, plan["metric"])
     arms = [arm for arm in plan["arms"] if arm in set(points["arm"])]
     means = points.pivot_table(values="value", index="arm", columns="share").reindex(arms)
-    text = tabulate(means.astype(object), headers="keys", floatfmt=f".{metric.digits}f")
+    text = tabulate(means.astype(object), headers="keys", floatfmt=f".{metric.digits}f", disable_numparse=[0])
     seeds = int(points.groupby(["arm", "share"])["seed"].nunique().max())
     caption = f"{metric.label}, {plan['metric']}; {line_and_band(points)}; up to {seeds} seeds."
     figure = plot_shares(options.study, points, arms, f"{metric.label}, {metric.unit}", caption)

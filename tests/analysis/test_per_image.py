@@ -5,13 +5,14 @@ from analysis import per_image
 
 
 @pytest.fixture
-def tracked(track, make_plan, tmp_path):
+def tracked(track, make_plan, tmp_path, request):
     """Return a study of two arms and two seeds, of 40 images and 4 classes; the arm gets 8 more of them right."""
-    study, plan = track(), make_plan(arms=("baseline", "+ lam"), seeds=2)
+    arms = getattr(request, "param", ("baseline", "+ lam"))
+    study, plan = track(), make_plan(arms=arms, seeds=2)
     study.add_plan(plan)
     labels = np.arange(40) % 4
     for trial in plan["trials"]:
-        right = np.arange(40) < (30 if trial["arm"] == "+ lam" else 22) + trial["seed"]
+        right = np.arange(40) < (30 if trial["arm"] == arms[1] else 22) + trial["seed"]
         logits = 6 * np.eye(4, dtype=np.float16)[np.where(right, labels, (labels + 1) % 4)]
         run_id = study.add_run(trial, 100 * right.mean())
         file = tmp_path / "predictions.npz"
@@ -30,6 +31,13 @@ def test_the_command(tracked, capsys):
     assert "Classes whose accuracy differs (p over 4 classes < 0.05): 0." in text
     (row,) = [line for line in text.splitlines() if line.startswith("baseline")]
     assert row.split()[1:3] == ["2", "56.25"]
+
+
+@pytest.mark.parametrize("tracked", [("0.125", "1e3")], indirect=True)
+def test_a_name_that_looks_like_a_number_is_printed_as_it_is(tracked, capsys):
+    assert per_image.main([tracked.study, "--tracking-uri", tracked.uri]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert {"0.125", "1e3"} <= {row[0] for row in rows if row[1:2] == ["2"]}
 
 
 def test_runs_without_logits_are_named(track, make_plan, capsys):

@@ -9,23 +9,23 @@ from analysis import subsampling
 
 
 def accuracy(trial: dict[str, Any]) -> float:
-    return 60 + trial["seed"] + 5 * (trial["arm"] == "CV") + 50 * float(trial["levels"]["subset.share"])
+    return 60 + trial["seed"] + 5 * (trial["arm"] == "1e3") + 50 * float(trial["levels"]["subset.share"])
 
 
 def test_it_writes_the_points_and_prints_the_means(
     track: Any, make_plan: Any, painted: None, tmp_path: Path, capsys: Any
 ) -> None:
     study, out = track(), tmp_path / "out"
-    plan = make_plan(arms=("random", "CV"), seeds=2, factors={"subset.share": ("0.05", "0.4")})
+    plan = make_plan(arms=("0.125", "1e3"), seeds=2, factors={"subset.share": ("0.05", "0.4")})
     study.add_all(plan, accuracy)  # whose levels are in the configuration
     assert subsampling.main([study.study, "--tracking-uri", study.uri, "--out", str(out)]) == 0
     assert {file.name for file in out.iterdir()} == {"shares.csv", "shares.png", "shares.pdf"}
     points = pd.read_csv(out / "shares.csv")
     assert len(points) == 8
-    assert points.groupby(["arm", "share"])["value"].mean().tolist() == [68.0, 85.5, 63.0, 80.5]
+    assert points.groupby(["arm", "share"])["value"].mean().tolist() == [63.0, 80.5, 68.0, 85.5]
     printed = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["random", "63.00", "80.50"] in printed
-    assert ["CV", "68.00", "85.50"] in printed
+    assert ["0.125", "63.00", "80.50"] in printed  # a name, not a number
+    assert ["1e3", "68.00", "85.50"] in printed
 
 
 def test_a_study_without_subsets_is_refused(track: Any, make_plan: Any, tmp_path: Path, capsys: Any) -> None:
