@@ -131,8 +131,9 @@ def recorded(client: MlflowClient, study: str, level: str = "seed") -> dict[str,
     if experiment is None:
         return found
     for run in search_runs(client, experiment.experiment_id, {names.LEVEL: level}, params=False):
-        if run.tags[names.KEY] not in found or run.status == "FINISHED":
-            found[run.tags[names.KEY]] = run
+        key = run.tags.get(names.KEY)  # which may have been deleted in MLflow's UI
+        if key is not None and (key not in found or run.status == "FINISHED"):
+            found[key] = run
     return found
 
 

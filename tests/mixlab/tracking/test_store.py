@@ -140,6 +140,14 @@ def test_runs_are_found_by_any_value_and_only_theirs(tracking_uri: str, name: st
     assert [run.tags["mixlab.cell"] for run in found] == [name]
 
 
+def test_a_run_whose_key_was_deleted_is_of_no_trial(tracking_uri: str) -> None:
+    client = MlflowClient(tracking_uri)
+    experiment = client.create_experiment("toy")
+    runs = [client.create_run(experiment, tags={names.LEVEL: "seed", names.KEY: key}).info.run_id for key in ("a", "b")]
+    client.delete_tag(runs[0], names.KEY)
+    assert {key: run.run_id for key, run in store.recorded(client, "toy").items()} == {"b": runs[1]}
+
+
 def test_every_page_is_read_and_the_nearest_study_is_named(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     client = MlflowClient(tracking_uri)
     with pytest.raises(BadInput, match="MLflow holds none"):
