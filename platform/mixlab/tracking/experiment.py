@@ -18,15 +18,10 @@ WORDS_AT_ONCE = 100  # of which 100 may be parameters, and 100 tags
 
 
 def open_experiment(client: MlflowClient, name: str) -> str:
-    """Return the id of the experiment ``name``, created if it is not there; ``BadInput`` if it is deleted."""
+    """Return the id of the experiment ``name``, created if it is not there; ``BadInput`` if it cannot be used."""
     experiment = experiment_named(client, name)
     if experiment is None:
         return _new_experiment(client, name)
-    if experiment.lifecycle_stage == "deleted":
-        raise BadInput(
-            f"the MLflow experiment {name!r} is deleted; restore it in the MLflow UI or by "
-            f"`mlflow experiments restore --experiment-id {experiment.experiment_id}`"
-        )
     return str(experiment.experiment_id)
 
 

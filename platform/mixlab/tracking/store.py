@@ -104,12 +104,18 @@ def _require_writable(file: Path, option: str) -> None:
 
 
 def experiment_named(client: MlflowClient, name: str) -> Experiment | None:
-    """Return an experiment, which may be a deleted one; None if there is none; ``BadInput`` if the store refuses it."""
+    """Return an experiment; None if there is none; ``BadInput`` if it is deleted, or the store refuses to show it."""
     try:
-        return patiently(lambda: client.get_experiment_by_name(name))
+        experiment = patiently(lambda: client.get_experiment_by_name(name))
     except MlflowException as error:
         place = shown(client.tracking_uri)
         raise BadInput(f"MLflow at {place!r} does not show the experiment {name!r}: {first_line(error)}") from error
+    if experiment is not None and experiment.lifecycle_stage == "deleted":
+        raise BadInput(
+            f"the MLflow experiment {name!r} is deleted; restore it in the MLflow UI or by "
+            f"`mlflow experiments restore --experiment-id {experiment.experiment_id}`"
+        )
+    return experiment
 
 
 def experiment_id(client: MlflowClient, study: str) -> str:

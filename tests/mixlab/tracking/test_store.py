@@ -140,6 +140,14 @@ def test_runs_are_found_by_any_value_and_only_theirs(tracking_uri: str, name: st
     assert [run.tags["mixlab.cell"] for run in found] == [name]
 
 
+def test_a_deleted_experiment_is_a_sentence_for_whoever_reads_or_writes_it(tracking_uri: str) -> None:
+    client = MlflowClient(tracking_uri)
+    client.delete_experiment(client.create_experiment("toy"))
+    for ask in (store.recorded, store.experiment_id, open_experiment):
+        with pytest.raises(BadInput, match="'toy' is deleted; restore it"):
+            ask(client, "toy")
+
+
 def test_a_run_whose_key_was_deleted_is_of_no_trial(tracking_uri: str) -> None:
     client = MlflowClient(tracking_uri)
     experiment = client.create_experiment("toy")
