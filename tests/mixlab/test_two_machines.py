@@ -115,7 +115,8 @@ def run_the_study(folder: Path) -> None:
         assert "set RAY_AUTH_TOKEN" in refused, refused
         assert refused.count("\n") == 1, refused
 
-        desk.run(study, *SMALL, "--seeds", "2", *where, *results)
+        said = desk.run(study, *SMALL, "--seeds", "2", *where, *results)
+        assert "fetching what is missing" in said
         assert json.loads(desk.run("-c", WHERE, cluster.address).splitlines()[-1]) == ["node-a", "node-b"]
         assert (own["desk"] / "results" / STUDY / "smoke" / "table.md").exists()
         nodes = {machines["node-a"].address, machines["node-b"].address}

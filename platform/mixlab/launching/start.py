@@ -81,6 +81,8 @@ class Start:
             self.resources = self._stack.enter_context(connect.connected(self.options.address, self.train.train))
         if not local:
             gpus = self.options.gpus_per_trial != 0 and self.resources.get("GPU", 0) > 0
+            if not self.options.quiet:
+                say(self.console, "Looking on each node for what the trials read, and fetching what is missing ...")
             preparation.prepare_nodes(self.train, trials, data_root, gpus)
         return packing.share_of(trials, self.train, self.resources, self.options, self.console)
 
