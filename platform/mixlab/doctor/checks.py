@@ -81,8 +81,7 @@ def check_gpus(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
     if len(kinds) > 1:
         text = "not all alike: " + ", ".join(sorted(f"{name} (driver {driver})" for name, driver in kinds))
         faults.append(Finding("GPUs", WARNING, text, "expect small differences between runs of the same seed"))
-    nodes = machines[1:] or machines
-    count = sum(facts.gpus.usable for facts in nodes)
+    count = sum(facts.gpus.usable for facts in _training_machines(machines))
     return faults or [Finding("GPUs", OK, f"{count} usable" if count else "none: trials run on processors")]
 
 
@@ -91,8 +90,10 @@ def check_dataset(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
     if asked.dataset is None:
         return [Finding("data set", OK, "not looked for: --dataset names one")]
     fix = f"put it under {asked.data_root} there, or name another folder with --data-root"
-    faults = [Finding("data set", RED, f"{f.node}: {f.dataset}", fix) for f in machines[1:] or machines if f.dataset]
-    return faults or [Finding("data set", OK, f"{asked.dataset} under {asked.data_root}{everywhere(machines)}")]
+    trained_on = _training_machines(machines)
+    faults = [Finding("data set", RED, f"{facts.node}: {facts.dataset}", fix) for facts in trained_on if facts.dataset]
+    where = ", wherever trials run" if len(machines) > 1 else ""  # the driver's machine may be none of these
+    return faults or [Finding("data set", OK, f"{asked.dataset} under {asked.data_root}{where}")]
 
 
 def check_storage(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
@@ -144,7 +145,7 @@ def check_disk(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
 
     On a cluster the driver's machine is one of the nodes.
     """
-    nodes = machines[1:] or machines
+    nodes = _training_machines(machines)
     use = [(facts, facts.ray, "Ray keeps its files", RAY_DISK_FIX) for facts in nodes]
     use += [(f, f.temporary, "a trial writes checkpoints first", TEMPORARY_FIX) for f in nodes if f.temporary != f.ray]
     if machines[0].storage_disk is not None:
@@ -215,6 +216,11 @@ CHECKS: tuple[Check, ...] = (
     check_load,
     check_memory,
 )
+
+
+def _training_machines(machines: Sequence[Facts]) -> Sequence[Facts]:
+    """Return the machines on which trials run: the nodes of a cluster, or else the driver's."""
+    return machines[1:] or machines
 
 
 def everywhere(machines: Sequence[Facts]) -> str:
