@@ -164,10 +164,7 @@ def configure(spec: Study | Search, train: CompleteTrainable, options: Options) 
     study: Study = search.study if search is not None else spec  # type: ignore[assignment]
     study.check(train)
     preset = _preset(study, train, options.preset)
-    changes = {key: value for key, value in preset.items() if key != "seeds"}
-    for key in KEYS:
-        if getattr(options, key) is not None:
-            changes[key] = getattr(options, key)
+    changes = {key: value for key, value in preset.items() if key != "seeds"} | _own_keys(options)
     if options.epochs is not None:
         border.require_count("--epochs", options.epochs)
     changes |= border.configuration(options.changes, "--set")
@@ -231,10 +228,14 @@ def _count(seeds: int, whose: str) -> int:
     return seeds
 
 
+def _own_keys(options: Options) -> dict[str, Any]:
+    """Return the keys of a configuration that are set by an option of their own, with their values."""
+    return {key: getattr(options, key) for key in KEYS if getattr(options, key) is not None}
+
+
 def _configured(search: Search, options: Options) -> Search:
     fixing = {f"--set {key}={value}": key for key, value in options.changes.items()}
-    own = {key: getattr(options, key) for key in KEYS if getattr(options, key) is not None}
-    fixing |= {f"--{key.replace('_', '-')} {value}": key for key, value in own.items()}
+    fixing |= {f"--{key.replace('_', '-')} {value}": key for key, value in _own_keys(options).items()}
     for option, key in fixing.items():
         if key in search.space:
             raise BadInput(f"{option} fixes a key that the search varies: take it out of the space first")

@@ -58,8 +58,9 @@ def noticed(console: Console, storage: str) -> Iterator[Ending]:
     except Exception as fault:
         ending.fault = fault
         if isinstance(fault, StorageFull) or no_room(fault):
-            ours = f"--storage {shown(storage)!r} ({first_line(fault)})"
-            text = f"stopped, because there is no room left in {fault if isinstance(fault, StorageFull) else ours}"
+            # A trial names the place that is full; what is written here goes to the storage.
+            place = fault if isinstance(fault, StorageFull) else f"--storage {shown(storage)!r} ({first_line(fault)})"
+            text = f"stopped, because there is no room left in {place}"
             say(console, f"{text}: free some; finished epochs are kept, and the same command goes on", style="red")
             return
         LOG.exception("the work ended by a fault")

@@ -78,14 +78,15 @@ class History:
     def finished(self) -> bool:
         """Return whether every trial of the budget has ended, whoever ran it."""
         return all(
-            sum(trial.state.is_finished() for trial in self.trials(name)) >= self._budget(cell)
+            sum(trial.state.is_finished() for trial in trials) >= self._budget(cell, trials)
             for name, cell in self.cells.items()
+            for trials in [self.trials(name)]
         )
 
     @property
     def size(self) -> int:
         """Return the number of trials of all arms."""
-        return sum(self._budget(cell) for cell in self.cells.values())
+        return sum(self._budget(cell, self.trials(name)) for name, cell in self.cells.items())
 
     def release(self, claims: Sequence[Claim]) -> None:
         """Give back trials that were interrupted: whoever claims next continues them."""
@@ -163,13 +164,13 @@ class History:
         """Return the resolved configuration that a cell's trials have in common."""
         return self.train.resolve(self.search.config(cell, {})).flat
 
-    def _budget(self, cell: Cell) -> int:
-        return budget(self.search, cell, self.train, self.trials(cell.name))
+    def _budget(self, cell: Cell, trials: Sequence[FrozenTrial]) -> int:
+        return budget(self.search, cell, self.train, trials)
 
     def _has_room(self, name: str) -> bool:
         trials = self.trials(name)
         waiting = [trial.number for trial in trials if trial.state == TrialState.WAITING]
-        return min([*waiting, len(trials)]) < self._budget(self.cells[name])
+        return min([*waiting, len(trials)]) < self._budget(self.cells[name], trials)
 
     def _ask(self, cell: Cell) -> Claim | None:
         """Claim a trial of ``cell``; None if its result is known, or under way, from one just like it."""

@@ -11,8 +11,6 @@ from mixlab.spec.study import Cell
 
 OUTCOMES = {TrialState.COMPLETE: State.DONE, TrialState.PRUNED: State.PRUNED, TrialState.FAIL: State.FAILED}
 STATES = {state: outcome for outcome, state in OUTCOMES.items()}
-
-
 WORDS = {**OUTCOMES, TrialState.RUNNING: State.RUNNING, TrialState.WAITING: State.INTERRUPTED}
 
 
