@@ -17,7 +17,7 @@ JOB = "987654321"  # of no cluster
 PROGRAMS = {
     "python": 'echo "python $*" >> notes',
     "ray": "echo ray >> notes; exit 1",
-    "srun": "exec /bin/sleep 100",
+    "srun": 'echo "srun $*" >> notes; [ "$2" = rm ] || exec /bin/sleep 100',
     "scontrol": 'echo "scontrol $*" >> notes',
     "sleep": "exec /bin/sleep 0.01",
 }
@@ -37,7 +37,7 @@ def test_a_job_that_is_stopped_while_it_waits_for_ray_is_requeued(tmp_path: Path
         job.interrupt(signal.SIGTERM)
         job.finish(code=143)
     lines = notes.read_text().splitlines()
-    assert lines[-1] == f"scontrol requeue {JOB}"
+    assert lines[-2:] == [f"srun --ntasks-per-node=1 rm -rf /tmp/ray-{JOB}", f"scontrol requeue {JOB}"]
     assert not [line for line in lines if "mixlab run" in line]  # the study was not started any more
 
 

@@ -11,8 +11,8 @@ OK, WARNING, RED = "ok", "warning", "red"
 
 # Drivers of a search that share a storage consider each other dead after 120 s without a beat.
 SKEW_RED, SKEW_WARNING = 60.0, 2.0  # seconds
-DISK_RED = 0.05  # the free share below which Ray stops spilling objects to the disk
 DISK_RED_MIB, DISK_WARNING_MIB = 2 * 1024, 10 * 1024
+DISK_WARNING_SHARE = 0.05  # of the disk of Ray's files: with less free, Ray spills no objects to it
 TRIAL_MIB = 1024  # the memory of a small trial, most of it torch
 SHM_MIB = 512
 FILES = 1024  # the files that a process may open; the usual limit of Linux
@@ -141,7 +141,7 @@ def check_clocks(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
 
 
 def check_disk(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
-    """Return a red finding where the disk of Ray's files, of temporary ones or of the driver's storage is nearly full.
+    """Look at the disks of Ray's files, of temporary ones and of the driver's storage: red where one is nearly full.
 
     On a cluster the driver's machine is one of the nodes.
     """
@@ -155,8 +155,8 @@ def check_disk(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
     faults = []
     for facts, disk, what, fix in use:
         free, share = disk.free_mib, disk.free_mib / max(disk.mib, 1)
-        if free < DISK_WARNING_MIB or share < DISK_RED:
-            level = RED if free < DISK_RED_MIB or share < DISK_RED else WARNING
+        if free < DISK_WARNING_MIB or (disk == facts.ray and share < DISK_WARNING_SHARE):
+            level = RED if free < DISK_RED_MIB else WARNING
             text = f"{facts.node} has {free / 1024:.1f} GiB free ({100 * share:.0f} %) where {what}"
             faults.append(Finding("disk", level, text, fix))
     least = min(disk.free_mib for _, disk, _, _ in use)
