@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import fdtrc
 
 from analysis.statistics.significance import ALPHA
@@ -49,16 +49,14 @@ class Ranking:
 def ranking(values: ArrayLike, arms: Sequence[str], *, higher_is_better: bool = True) -> Ranking:
     """Return the ranking of arms by their values (T, K) in every table, T and K at least 2, without NaN.
 
-    Equal values share the mean of their ranks. The largest value has rank 1 if higher is better.
+    Equal values share the mean of their ranks, for which p is corrected. The largest value has rank 1 if higher is
+    better.
     """
     found = pd.DataFrame(np.asarray(values, dtype=float), columns=list(arms))
-    tables, count = found.shape
-    ranks = found.rank(axis=1, ascending=not higher_is_better).mean()  # (K,)
-    chi2 = 12 * tables / (count * (count + 1)) * ((ranks**2).sum() - count * (count + 1) ** 2 / 4)
-    rest = tables * (count - 1) - chi2
-    f = (tables - 1) * chi2 / rest if rest > 1e-9 else math.inf  # every table ranks them alike
-    p = float(fdtrc(count - 1, (count - 1) * (tables - 1), f))
-    return Ranking(ranks.sort_values(kind="stable"), tables, p, _nemenyi(count, tables))
+    in_tables = found.rank(axis=1, ascending=not higher_is_better)  # (T, K)
+    ranks = in_tables.mean()  # (K,)
+    p = _friedman_p(in_tables.to_numpy())
+    return Ranking(ranks.sort_values(kind="stable"), len(found), p, _nemenyi(len(arms), len(found)))
 
 
 def ranking_of(levels: Sequence[LevelTable]) -> Ranking | None:
@@ -72,6 +70,21 @@ def ranking_of(levels: Sequence[LevelTable]) -> Ranking | None:
     if higher is None or means.shape[0] < LEAST_TABLES or means.shape[1] < LEAST_ARMS:
         return None
     return ranking(means, [str(arm) for arm in means], higher_is_better=higher)
+
+
+def _friedman_p(ranks: NDArray[np.float64]) -> float:
+    """Return p of Iman and Davenport's F for ranks (T, K).
+
+    It is the analysis of variance of the ranks, of which T (K - 1) between / total is Friedman's statistic, corrected
+    for ties.
+    """
+    tables, count = ranks.shape
+    middle = (count + 1) / 2
+    between = tables * ((ranks.mean(axis=0) - middle) ** 2).sum()
+    rest = ((ranks - middle) ** 2).sum() - between
+    if rest < 1e-9:  # every table ranks the arms alike, or ties them all
+        return 0.0 if between > 1e-9 else 1.0
+    return float(fdtrc(count - 1, (count - 1) * (tables - 1), (tables - 1) * between / rest))
 
 
 def _nemenyi(count: int, tables: int) -> float:

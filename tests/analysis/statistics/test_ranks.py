@@ -1,8 +1,10 @@
-"""Ranks over tables agree with the example of Demšar (JMLR 2006, Table 6 and Section 3.2.2)."""
+"""Ranks over tables agree with the example of Demšar (JMLR 2006, Table 6 and Section 3.2.2), and p with SciPy's."""
 
 import math
 
+import numpy as np
 import pytest
+from scipy.stats import f, friedmanchisquare
 
 from analysis.statistics.ranks import ranking, ranking_of
 from analysis.statistics.tables import level_tables
@@ -31,9 +33,21 @@ def test_the_example_of_demsar():
     assert found.ranks.round(3).to_dict() == {"C4.5+m+cf": 1.964, "C4.5+m": 2.0, "C4.5+cf": 2.893, "C4.5": 3.143}
     assert found.tables == 14
     assert found.difference == pytest.approx(1.25, abs=0.005)  # 2.569 sqrt(4 5 / (6 14))
-    assert found.p == pytest.approx(0.0197, abs=2e-4)  # of F = 3.69 with 3 and 39 degrees; he gives F > 2.85
+    assert found.p == pytest.approx(0.0115, abs=2e-4)  # of F = 4.19; without a correction for ties he gives F = 3.69
     assert found.groups() == [["C4.5+m+cf", "C4.5+m", "C4.5+cf", "C4.5"]]  # "not powerful enough"
     assert found.able
+
+
+@pytest.mark.parametrize("levels", [2, 3, 1000])
+def test_p_is_corrected_for_ties(levels):
+    values = np.random.default_rng(levels).integers(levels, size=(12, 5)) + np.arange(5) // 2
+    chi2 = friedmanchisquare(*values.T).statistic  # T (K - 1) is the most that it can be
+    assert ranking(values, "abcde").p == pytest.approx(f.sf(11 * chi2 / (12 * 4 - chi2), 4, 44))
+
+
+def test_arms_that_tie_in_every_table_are_alike():
+    assert ranking([(1, 1, 1, 1, 1)] * 9, "abcde").p == 1
+    assert ranking([(2, 1, 1, 1, 1)] * 9, "abcde").p == 0
 
 
 def test_groups_by_hand():
