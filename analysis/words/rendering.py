@@ -12,6 +12,7 @@ from analysis.statistics.tables import LevelTable
 from analysis.words.cells import DASH, LEFT_ALIGNED, cells, heading, paper_cells, power_cells, remarks
 from analysis.words.method import method_text, power_heading
 from analysis.words.page import page
+from mixlab.spec.trial import digest
 
 WIDTH = 110  # characters of a terminal line
 LONG = 12  # rows of a table, above which its head sticks and its rows can be filtered
@@ -23,6 +24,8 @@ LATEX |= {letter: f"{{{letter}}}" for letter in "[]"}  # one that follows \\ wou
 LATEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "|": r"\textbar{}"}
 LATEX |= {"±": r"$\pm$", DASH: "--", "−": "$-$", "×": r"$\times$", "≤": r"$\leq$", "≥": r"$\geq$", "…": r"\ldots{}"}
 LATEX |= {"α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "ζ": r"$\zeta$", "λ": r"$\lambda$", "σ": r"$\sigma$"}
+# The hyphen that is a minus: that of -0.5, of 1e-05, and of an arm "- lam".
+MINUS = re.compile(r"(?<![\w-])-(?=\.?\d)|(?<=\de)-(?=\d)|(?<![\w\s-])-(?= )")
 
 
 def terminal_text(
@@ -70,11 +73,11 @@ def markdown_tables(levels: Sequence[LevelTable], extra: Sequence[str] = ()) -> 
 def latex(study: str, levels: Sequence[LevelTable], extra: Sequence[str] = ()) -> str:
     """Return all tables as LaTeX floats for a document that loads ``booktabs``; arguments as `terminal_text`."""
     blocks = [r"% Needs \usepackage{booktabs}. Written by analysis/ablation_table.py; do not edit."]
-    for level in levels:
+    labels = _labels([f"{study} {level.name}" for level in levels])
+    for level, label in zip(levels, labels, strict=True):
         shown = cells(level, extra)
         sentences = [heading(level), *remarks(level, extra), method_text(level)]
         caption = " ".join(line if line.endswith(".") else f"{line}." for line in sentences)
-        label = re.sub(r"[^a-z0-9]+", "-", f"{study} {level.name}".lower()).strip("-")
         align = "".join("l" if name in LEFT_ALIGNED else "r" for name in shown.columns)
         rows = [" & ".join(map(_escape_latex, row)) + r" \\" for row in [list(shown.columns), *_data(shown)]]
         lines = [r"\begin{table}", r"\centering", rf"\caption{{{_escape_latex(caption)}}}", rf"\label{{tab:{label}}}"]
@@ -152,9 +155,21 @@ def escape_markdown(text: str) -> str:
     return re.sub(r"([\\`*_|$~\[\]])", r"\\\1", text)
 
 
+def _labels(names: Sequence[str]) -> list[str]:
+    """Return the names in the letters of a label; those that would be the same are told apart by a hash of the name."""
+    plain = [re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") for name in names]
+    return [
+        label if plain.count(label) == 1 else f"{label}-{digest(name)[:6]}"
+        for label, name in zip(plain, names, strict=True)
+    ]
+
+
 def _escape_latex(text: str) -> str:
-    """Return text as LaTeX; a character that pdfTeX lacks, such as an emoji, is replaced by its number."""
-    return "".join(LATEX.get(letter) or _letter(letter) for letter in _one_line(text))
+    """Return text as LaTeX, with the hyphen of a negative number as a minus.
+
+    A character that pdfTeX lacks, such as an emoji, is replaced by its number.
+    """
+    return "".join(LATEX.get(letter) or _letter(letter) for letter in MINUS.sub("−", _one_line(text)))
 
 
 def _letter(letter: str) -> str:

@@ -199,6 +199,32 @@ def test_latex_is_balanced_and_escaped(study):
     assert r"\label{tab:a-study-mixer-cutmix}" in text
 
 
+def test_latex_writes_a_minus_where_a_number_is_negative(make_plan, planned_runs):
+    arms = ("baseline", "- lam", "CIFAR-10", "CutMix - tuned")
+    plan = make_plan(arms=arms, seeds=2, factors={"shift": ("-1", "1e-05")})
+    values = {(arm, seed): 70.0 - seed - number for number, arm in enumerate(arms) for seed in range(2)}
+    first, second = latex("tiny", level_tables(planned_runs(plan, values), plan)).split(r"\end{table}")[:2]
+    assert r"$-$ lam & 2 & 68.50 $\pm$ 0.71 & $-$1.00 & {[}$-$1.00, $-$1.00{]}" in first
+    assert "shift = $-$1: top-1" in first
+    assert "shift = 1e$-$05: top-1" in second
+    assert "CIFAR-10 & 2" in first
+    assert "CutMix - tuned & 2" in first
+    assert not re.search(r"(?<![\w-])-\d", first)
+
+
+def test_latex_gives_every_table_a_label_of_its_own(make_plan, planned_runs):
+    def labels(*levels):
+        plan = make_plan(arms=("baseline", "+ lam"), seeds=2, factors={"shift": levels})
+        values = dict.fromkeys(itertools.product(plan["arms"], range(2)), 70.0)
+        tables = level_tables(planned_runs(plan, values), plan)
+        return re.findall(r"\\label{(.*)}", latex("tiny", tables))
+
+    found = labels("1", "-1", "a", "A", "α", "2")
+    assert len(set(found)) == 6
+    assert found[5] == "tab:tiny-shift-2"
+    assert labels("-1", "1") == [found[1], found[0]]  # whatever the order
+
+
 def test_any_name_is_shown_by_every_rendering(study):
     """Every rendering keeps one row per arm, and the name comes back from those that can be read."""
     arms, name = ("plain", *HARD), "\n".join(HARD)
