@@ -1,14 +1,44 @@
-"""Keeps a start with fewer seeds from replacing the table of an earlier one, in MLflow and in the results."""
+"""Keeps a start from replacing the table of an earlier one by a table that holds less."""
 
+import contextlib
+import json
 import os
+from collections.abc import Sequence
+from pathlib import Path
 
 from mixlab.errors import BadInput
+from mixlab.launching.result import Result
+from mixlab.launching.start import results_folder
+from mixlab.options import Options
+from mixlab.spec.search import Search
 from mixlab.spec.study import Study
+from mixlab.spec.trial import Trial, cell_name
 from mixlab.tracking import artifacts, names, store
 from mixlab.uris import sqlite_file
 
+TABLE_FILE = ".table.json"  # beside the tables: {"asked": {key: name of each trial}, "done": [key, ...]}
 
-def require_no_larger_table(study: Study, tracking_uri: str) -> None:
+
+def require_no_larger_table(spec: Study | Search, trials: Sequence[Trial], options: Options) -> None:
+    """Raise ``BadInput`` if the tables of ``trials`` would replace larger ones, in MLflow or in the results.
+
+    The trials are those of the study, or of the study that the search holds, before it is tuned.
+    """
+    _require_no_more_seeds(spec.study if isinstance(spec, Search) else spec, options.tracking_uri)
+    _require_no_more_trials(trials, results_folder(options.storage, spec.name, make=False) / options.preset)
+
+
+def note_table(trials: Sequence[Trial], result: Result, folder: Path) -> None:
+    """Put down in ``folder`` which of ``trials`` its new table has, for ``require_no_larger_table``."""
+    rows = {(cell_name(run["levels"].values(), run["arm"]), run["seed"]) for run in result.plan["trials"]}
+    failed = result.failures
+    done = [trial.key for trial in trials if (trial.cell, trial.seed) in rows and trial.name not in failed]
+    content = {"asked": {trial.key: trial.name for trial in trials}, "done": done}
+    with contextlib.suppress(OSError):  # the table is there all the same
+        (folder / TABLE_FILE).write_text(json.dumps(content), encoding="utf-8")
+
+
+def _require_no_more_seeds(study: Study, tracking_uri: str) -> None:
     """Raise ``BadInput`` if every arm of the same plan has finished more seeds than ``study`` has."""
     file = sqlite_file(tracking_uri)
     if file is not None and not os.path.exists(file):
@@ -29,3 +59,18 @@ def require_no_larger_table(study: Study, tracking_uri: str) -> None:
                 f"every arm of {study.name!r} has finished {len(seeds)} seeds, and a table of {len(study.seeds)} would "
                 f"replace theirs: give --seeds {len(seeds)}, or another --tracking-uri and --storage"
             )
+
+
+def _require_no_more_trials(trials: Sequence[Trial], folder: Path) -> None:
+    """Raise ``BadInput`` if the table in ``folder`` is of the same trials and of more."""
+    try:
+        there = json.loads((folder / TABLE_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # none, or one that a full disk has cut short
+        return
+    asked = {trial.key for trial in trials}
+    lost = [there["asked"][key] for key in there["done"] if key not in asked]
+    if lost and asked <= there["asked"].keys():
+        raise BadInput(
+            f"{str(folder)!r} has a table of {len(there['done'])} trials, and one of {len(asked)} of them would "
+            f"replace it, without {lost[0]!r}: give the same arms, levels and seeds, or move that folder away first"
+        )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mixlab.cluster.resources import require_place
-from mixlab.launching.larger_table import require_no_larger_table
+from mixlab.launching.larger_table import note_table, require_no_larger_table
 from mixlab.launching.launch_study import launch_study
 from mixlab.launching.result import Result
 from mixlab.launching.start import LOG_FILE, Start, results_folder, undisturbed
@@ -16,14 +16,19 @@ from mixlab.spec.trial import Trial
 def launch(spec: Study | Search, trials: Sequence[Trial], start: Start, report: Any) -> Result:
     """Train every trial that is not done, make the tables by the module ``report``, and return the result.
 
-    The study or search has been checked and configured; ``trials`` are those of a study.
+    The study or search has been checked and configured; ``trials`` are those of the study, or of the study
+    that the search holds, before it is tuned.
     """
     require_place(start.options)
-    require_no_larger_table(spec.study if isinstance(spec, Search) else spec, start.options.tracking_uri)
+    require_no_larger_table(spec, trials, start.options)
     folder = results_folder(start.options.storage, spec.name)
     with undisturbed(folder / LOG_FILE), start:
         if isinstance(spec, Study):
-            return launch_study(spec, trials, start, folder, report)
-        from mixlab.launching.launch_search import launch_search  # it imports Optuna
+            result = launch_study(spec, trials, start, folder, report)
+        else:
+            from mixlab.launching.launch_search import launch_search  # it imports Optuna
 
-        return launch_search(spec, start, folder, report)
+            result = launch_search(spec, start, folder, report)
+        if result.page is not None:
+            note_table(trials, result, folder / start.options.preset)
+        return result

@@ -42,7 +42,7 @@ def print_plan(
     tables.
     """
     require_place(options)
-    require_no_larger_table(spec.study if isinstance(spec, Search) else spec, options.tracking_uri)
+    require_no_larger_table(spec, trials, options)
     if isinstance(spec, Search):
         from mixlab.launching.search_plan import left_of_search  # it imports Optuna
 

@@ -183,8 +183,49 @@ def test_a_table_is_not_replaced_by_one_of_fewer_seeds(launch: Any, tmp_path: Pa
             "give --seeds 2, or another --tracking-uri and --storage"
         )
     assert table.read_text() == larger
-    assert launch(STUDY, seeds=1, arms=["clear"])[0] == 0  # another plan
     assert launch(STUDY, seeds=3)[0] == 0
+
+
+def test_a_table_is_not_replaced_by_one_of_a_part_of_it(
+    launch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = replace(STUDY, factors={"peak": (0.2, 0.8)})
+    folder = tmp_path / "results" / "toy" / "paper"
+    assert launch(study)[0] == 0
+    whole = {file.name: file.read_bytes() for file in folder.iterdir()}
+    for options in (
+        {"arms": ["clear"]},
+        {"arms": ["unsure"], "seeds": 1, "dry_run": True},
+        {"arms": ["clear"], "tracking_uri": "sqlite:///other.db"},
+    ):
+        with pytest.raises(BadInput, match=f"^'{folder}' has a table of 12 trials, and one of .* would replace it"):
+            launch(study, **options)
+    part = study.with_levels("peak", ["0.2"])
+    with pytest.raises(BadInput, match=r"and one of 6 of them .*, without '0\.8 · plain · seed 0'.* move that folder"):
+        launch(part)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == whole
+    folder.rename(tmp_path / "away")
+    assert launch(part)[0] == 0
+    assert launch(study)[0] == 0  # a larger one
+
+
+def test_a_table_is_not_replaced_by_one_of_an_arm_that_failed_in_it(launch: Any) -> None:
+    def fail(_: Listener, trial: Trial, number: int) -> End | None:
+        return End(State.FAILED, error="ValueError: no") if trial.arm == "unsure" else None
+
+    assert launch(STUDY, fail)[0] == 1
+    with pytest.raises(BadInput, match=r"has a table of 4 trials, and .* without 'clear · seed 0'"):
+        launch(STUDY, arms=["unsure"])
+    assert launch(STUDY, arms=["clear"])[0] == 0  # nothing else was finished
+
+
+def test_a_table_of_seeds_until_decided_is_not_replaced_by_one_of_fewer_arms(launch: Any) -> None:
+    until = {"until": "decided", "seeds": 4}
+    assert launch(STUDY, **until)[0] == 0
+    with pytest.raises(BadInput, match="without 'unsure · seed 0'"):
+        launch(STUDY, arms=["clear"], **until)
+    assert launch(STUDY, arms=["clear"], epochs=1, **until)[0] == 0  # other trials
 
 
 def test_a_search_does_not_replace_a_table_of_more_seeds(launch: Any) -> None:
@@ -192,6 +233,8 @@ def test_a_search_does_not_replace_a_table_of_more_seeds(launch: Any) -> None:
     assert launch(search)[0] == 0
     with pytest.raises(BadInput, match="every arm of 'toy' has finished 2 seeds, and a table of 1 would"):
         launch(search, seeds=1, trials=4)
+    with pytest.raises(BadInput, match=r"has a table of 4 trials, and one of 2 .* without 'high · seed 0'"):
+        launch(search, arms=["low"])
 
 
 def test_a_dry_run_sees_what_is_done_in_a_database_with_a_query_string(launch: Any, tracking_uri: str) -> None:
