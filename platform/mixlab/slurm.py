@@ -8,6 +8,7 @@ commas between them, make an array with a task for each.
 """
 
 import argparse
+import itertools
 import re
 import shlex
 import subprocess
@@ -22,6 +23,7 @@ from mixlab.errors import BadInput
 CHANGED = {"nodes": "nodes", "cpus": "cpus-per-task", "time": "time"}
 LIMIT = re.compile(r"(\d+-)?\d+(:\d+){0,2}|UNLIMITED|INFINITE")  # of time, in SLURM's words
 ADDED = {"gpus": "gpus-per-node", "partition": "partition", "account": "account"}
+NO_JOB = ("-h", "--help", "--check", "--list", "--dry-run", "--fetch")  # options with which a study trains nothing
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,8 +71,10 @@ def script(options: argparse.Namespace) -> str:
     studies = options.studies.split(",")
     for name in studies:
         installation.study_file(name)
-    if twice := [name for name in studies if studies.count(name) > 1]:
-        raise BadInput(f"the study {twice[0]!r} is named twice: two tasks of one array would train the same runs")
+    given = [word.partition("=")[0] for word in options.options]
+    _require_apart(studies, "--tracking-uri" in given)
+    if idle := [word for word in given if word in NO_JOB]:
+        raise BadInput(f"with {idle[0]} nothing is trained, so it makes no job: give it to mixlab run instead")
     for name in studies:
         _check(name, options.options)
     text = installation.slurm_script().read_text(encoding="utf-8")
@@ -84,6 +88,19 @@ def script(options: argparse.Namespace) -> str:
     python = shlex.quote(str(Path(sys.executable).parent))
     filled = f"set -- {words}\nMIXLAB_BIN=${{MIXLAB_BIN:-{python}}}\n"
     return text.replace("set -u\n", "".join(added) + "set -u\n" + filled, 1)
+
+
+def _require_apart(studies: Sequence[str], recorded_elsewhere: bool) -> None:
+    """Raise ``BadInput`` if two tasks of an array would train the same runs, or write to one database of the script."""
+    for one, other in itertools.combinations(studies, 2):
+        files = installation.study_file(one), installation.study_file(other)
+        if files[0].samefile(files[1]):
+            raise BadInput(f"the study {other!r} is named twice: two tasks of one array would train the same runs")
+        if files[0].stem == files[1].stem and not recorded_elsewhere:
+            raise BadInput(
+                f"{one!r} and {other!r} would both be recorded in mlflow-{files[0].stem}.db, and SQLite has one writer "
+                "at a time: rename one of the files, or name an MLflow server in --tracking-uri"
+            )
 
 
 def _check(study: str, options: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ from mixlab.slurm import main, parser
 # The part of the script between a job's start and the study: SLURM's variables are given.
 PROBE = 'study_and_options() { echo "$study" "${options[@]}" "$@"; }; study_and_options "$@"; exit\n'
 
+SCRIPT = Path(__file__).parents[2] / "slurm" / "study.sbatch"
 
 TINY = """
 from types import SimpleNamespace
@@ -75,9 +76,8 @@ def test_several_studies_are_an_array(tiny: str, tmp_path: Path, capsys: pytest.
 
 
 def test_the_script_as_it_stands_takes_the_study_from_its_arguments() -> None:
-    script = Path(__file__).parents[2] / "slurm" / "study.sbatch"
-    subprocess.run(["bash", "-n", str(script)], check=True)
-    directives = [line for line in script.read_text().splitlines() if line.startswith("#SBATCH")]
+    subprocess.run(["bash", "-n", str(SCRIPT)], check=True)
+    directives = [line for line in SCRIPT.read_text().splitlines() if line.startswith("#SBATCH")]
     assert {"#SBATCH --requeue", "#SBATCH --signal=B:TERM@300"} <= set(directives)
 
 
@@ -116,7 +116,7 @@ def test_a_limit_is_taken_in_any_of_slurms_ways() -> None:
     ("options", "sentence"),
     [
         (("--seed", "2"), "error: unrecognized arguments: --seed 2; --help lists the options\n"),
-        (("--preset", "papper", "--dry-run"), "error: unknown preset 'papper'; did you mean 'paper'?\n"),
+        (("--preset", "papper"), "error: unknown preset 'papper'; did you mean 'paper'?\n"),
         (("--address", "head"), "error: --address must be local, auto or HOST:PORT, got 'head'\n"),
         (("--tracking-uri", "m.db"), "error: --tracking-uri 'm.db' is no URI; did you mean sqlite:///m.db?\n"),
         (("--gpus-per-trial", "1.5"), "error: --gpus-per-trial above 1 must be a whole number, got 1.5\n"),
@@ -130,11 +130,41 @@ def test_an_option_that_the_study_would_refuse_writes_no_job(
     assert {path.name for path in tmp_path.iterdir()} == {"tiny.py"}
 
 
+@pytest.mark.parametrize("option", ["-h", "--help", "--check", "--list", "--dry-run", "--fetch"])
+def test_an_option_with_which_nothing_is_trained_writes_no_job(
+    option: str, tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--out", "job", tiny, "--seeds", "3", option]) == 2
+    said = f"error: with {option} nothing is trained, so it makes no job: give it to mixlab run instead\n"
+    assert capsys.readouterr() == ("", said)
+    assert {path.name for path in tmp_path.iterdir()} == {"tiny.py"}
+
+
+def test_studies_of_one_array_do_not_share_a_database(
+    tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "b").mkdir()
+    shutil.copy(tiny, "b/tiny.py")
+    assert main(["tiny.py,b/tiny.py"]) == 2
+    assert "error: 'tiny.py' and 'b/tiny.py' would both be recorded in mlflow-tiny.db" in capsys.readouterr().err
+    assert main(["tiny.py,b/../tiny.py"]) == 2
+    assert "error: the study 'b/../tiny.py' is named twice" in capsys.readouterr().err
+    server = ("--tracking-uri", "http://head:5000")
+    script = written("tiny.py,b/tiny.py", *server, capsys=capsys)
+    assert started(script, tmp_path, SLURM_ARRAY_TASK_ID="1")[0] == "b/tiny.py"
+    for options, code, word in (((), 2, "error: b/tiny.py and tiny.py"), (server, 0, "")):
+        before, _, _ = SCRIPT.read_text().partition("\ncluster=")
+        command = ["bash", "-c", before, "study.sbatch", "tiny.py,b/tiny.py", *options]
+        variables = {"SLURM_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "1", "PATH": "/usr/bin:/bin"}
+        done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True)
+        assert (done.returncode, word in done.stderr) == (code, True)
+
+
 def test_options_are_checked_whatever_the_machine_of_the_job_has_to_have(
     tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     where = ("--tracking-uri", "http://head:5000", "--storage", "s3://bucket/x", "--data-root", "/nowhere")
-    written(tiny, "--gpus-per-trial", "8", "--cpus-per-trial", "500", "--fetch", *where, capsys=capsys)
+    written(tiny, "--gpus-per-trial", "8", "--cpus-per-trial", "500", *where, capsys=capsys)
     assert {path.name for path in tmp_path.iterdir()} == {"tiny.py"}
 
 
