@@ -15,6 +15,11 @@ def alive() -> dict[str, Node]:
     return {str(node["NodeID"]): node for node in ray.nodes() if node["Alive"]}
 
 
+def resources() -> list[dict[str, float]]:
+    """Return the resources of each node, under Ray's names."""
+    return [node["Resources"] for node in alive().values()]
+
+
 def names_of(nodes: Mapping[str, Node]) -> dict[str, str]:
     """Return the host name of each node, with the address if several share it, and Ray's id if that is not enough."""
     full = {node: f"{info['NodeManagerHostname']} ({info['NodeManagerAddress']})" for node, info in nodes.items()}

@@ -11,8 +11,7 @@ from typing import Any
 from ray.exceptions import RayError
 from rich.console import Console
 
-from mixlab.cluster import connect
-from mixlab.cluster.nodes import alive
+from mixlab.cluster import connect, nodes
 from mixlab.cluster.resources import STEPS, Share, checked_share
 from mixlab.errors import BadInput, first_line
 from mixlab.messages import say
@@ -79,10 +78,10 @@ def share_of(
 
 def _require_node(share: Share) -> None:
     """Raise ``BadInput`` unless one node of the connected cluster has room for a trial, which cannot run on several."""
-    nodes = [node["Resources"] for node in alive().values()]
-    with_gpus = [node for node in nodes if node.get("GPU", 0) >= share.gpus]
+    every = nodes.resources()
+    with_gpus = [node for node in every if node.get("GPU", 0) >= share.gpus]
     where = "any node of the Ray cluster" + (" with such GPUs" if share.gpus and with_gpus else "")
-    most = {unit: max(node.get(unit, 0) for node in with_gpus or nodes) for unit in ("CPU", "GPU")}
+    most = {unit: max(node.get(unit, 0) for node in with_gpus or every) for unit in ("CPU", "GPU")}
     checked_share(share.cpus, share.gpus, most, where)
 
 
@@ -99,12 +98,12 @@ def measure(trials: Sequence[Trial], train: CompleteTrainable, whole: Share, dat
     try:
         needed = _needed(memory, list(settings.values()), whole)
         cell = list(settings)[needed.index(max(needed))]
-        nodes = connect.on_every_gpu_node(memory, settings[cell], whole)
+        found = connect.on_every_gpu_node(memory, settings[cell], whole)
     except (ValueError, OSError, RayError) as error:
         raise BadInput(f"--gpus-per-trial {AUTO}: {first_line(error)}") from error
-    if not nodes:
+    if not found:
         raise BadInput(f"--gpus-per-trial {AUTO}: every node with a GPU has left the cluster; start one again")
-    return min((Packing(needed, free, cell) for needed, free in nodes), key=lambda packing: packing.count)
+    return min((Packing(needed, free, cell) for needed, free in found), key=lambda packing: packing.count)
 
 
 def _needed(memory: Callable[[Any], tuple[float, float]], settings: Sequence[Any], whole: Share) -> list[float]:

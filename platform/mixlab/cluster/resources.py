@@ -2,8 +2,7 @@
 
 import math
 import os
-import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mixlab.errors import BadInput
@@ -26,16 +25,23 @@ class Share:
         """Return the torch threads of a trial: its whole processors, at least one."""
         return max(1, int(self.cpus))
 
-    def slots(self, resources: Mapping[str, float]) -> int:
-        """Return how many trials fit at a time, at least one."""
-        by_cpu = int(resources.get("CPU", 0) / self.cpus + 1e-9)
-        by_gpu = int(resources.get("GPU", 0) / self.gpus + 1e-9) if self.gpus else sys.maxsize
-        return max(1, min(by_cpu, by_gpu))
+    def slots(self, nodes: Sequence[Mapping[str, float]]) -> int:
+        """Return how many trials fit at a time on nodes with these resources, at least one."""
+        return max(1, sum(map(self._on, nodes)))
 
-    def pace(self, resources: Mapping[str, float]) -> float:
+    def pace(self, nodes: Sequence[Mapping[str, float]]) -> float:
         """Return how many times as fast as one trial all are that fit at a time."""
-        slots = self.slots(resources)
-        return min(slots, TURNS * resources.get("GPU", 0)) if 0 < self.gpus < 1 else slots
+        if not 0 < self.gpus < 1:
+            return self.slots(nodes)
+        return max(1, sum(min(self._on(node), TURNS * node.get("GPU", 0)) for node in nodes))
+
+    def _on(self, node: Mapping[str, float]) -> int:
+        """Return how many trials fit on one node; one that needs a part of a GPU has it from a single GPU."""
+        by_cpu, gpus = int(node.get("CPU", 0) / self.cpus + 1e-9), node.get("GPU", 0)
+        if not self.gpus:
+            return by_cpu
+        by_gpu = int(gpus / self.gpus) if self.gpus >= 1 else int(gpus) * int(1 / self.gpus + 1e-9)
+        return min(by_cpu, by_gpu)
 
 
 def checked_share(

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import ray
 from ray import tune
 from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from mixlab.cluster import head, last_words, packing, tune_private
+from mixlab.cluster import head, last_words, nodes, packing, tune_private
 from mixlab.cluster.events import Events
 from mixlab.cluster.resources import Share
 from mixlab.cluster.source import End, Listener, Source, Wait
@@ -86,7 +85,7 @@ def run(source: Source, listener: Listener, task: Work, allotment: Allotment) ->
 
 def _room(share: Share) -> int:
     """Return how many trials may run at a time on the nodes that are there now."""
-    return share.slots(ray.cluster_resources())
+    return share.slots(nodes.resources())
 
 
 class _Unpickled:

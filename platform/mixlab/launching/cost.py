@@ -36,15 +36,16 @@ def print_cost(left: Sequence[Left], train: CompleteTrainable, options: Options,
     if options.address == "local" and options.gpus_per_trial != AUTO:
         import torch
 
-        resources, where = this_machine(), _hardware()
-        share = checked_share(options.cpus_per_trial, options.gpus_per_trial, resources, "this machine")
+        machines, where = [this_machine()], _hardware()
+        share = checked_share(options.cpus_per_trial, options.gpus_per_trial, machines[0], "this machine")
         torch.set_num_threads(share.threads)
         with console.status(TIMING):
             timed = [_estimate(trial.settings, train) for trial in trials]
     else:
-        from mixlab.cluster import connect, packing
+        from mixlab.cluster import connect, nodes, packing
 
         with connect.connected(options.address, train.train) as resources:
+            machines = nodes.resources()
             where = f"the cluster ({resources.get('CPU', 0):g} CPUs, {resources.get('GPU', 0):g} GPUs)"
             share = packing.share_of(trials, train, resources, options, console)
             with console.status(TIMING):
@@ -58,8 +59,8 @@ def print_cost(left: Sequence[Left], train: CompleteTrainable, options: Options,
     seconds = dict(zip(kinds, (each or 0.0 for each, _ in timed), strict=True))
     for cell, trial in {each.trial.cell: each.trial for each in left}.items():
         say(console, f"  {cell}: about {duration(seconds[_kind(trial, train)])} a trial")
-    slots = min(share.slots(resources), len(left))
-    pace = min(share.pace(resources), slots)
+    slots = min(share.slots(machines), len(left))
+    pace = min(share.pace(machines), slots)
     turns = f" (they take turns on a GPU: {pace:g} times as fast as one)" if pace < slots else ""
     total = sum(seconds[_kind(each.trial, train)] * each.share * each.times for each in left)
     say(

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from mixlab.cluster import connect, packing
+from mixlab.cluster import connect
 from mixlab.cluster.packing import Packing, measure, more, ran_out, share_of
 from mixlab.cluster.resources import Share
 from mixlab.cluster.worker import CONTEXT_BYTES, share_of_tensors
@@ -141,8 +141,8 @@ def test_what_trains_in_one_process_is_refused_several_gpus() -> None:
 def test_a_trial_must_have_room_on_one_node(
     cpus: float, gpus: float, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nodes = ({"CPU": 4.0}, {"CPU": 2.0, "GPU": 2.0}, {"CPU": 1.0, "GPU": 2.0}, {})
-    monkeypatch.setattr(packing, "alive", lambda: {str(i): {"Resources": node} for i, node in enumerate(nodes)})
+    nodes = [{"CPU": 4.0}, {"CPU": 2.0, "GPU": 2.0}, {"CPU": 1.0, "GPU": 2.0}, {}]
+    monkeypatch.setattr("mixlab.cluster.nodes.resources", lambda: nodes)
     train: Any = SimpleNamespace(parallel=True)
     whole = {"CPU": 7.0, "GPU": 4.0}
     with pytest.raises(BadInput) as caught:
@@ -153,17 +153,24 @@ def test_a_trial_must_have_room_on_one_node(
 
 
 @pytest.mark.parametrize(
-    ("share", "resources", "slots", "pace"),
+    ("share", "nodes", "slots", "pace"),
     [
-        (Share(1, 0), {"CPU": 8}, 8, 8),
-        (Share(1, 1), {"CPU": 8, "GPU": 4}, 4, 4),
-        (Share(1, 1 / 2), {"CPU": 8, "GPU": 1}, 2, 2),
-        (Share(1, 1 / 64), {"CPU": 16, "GPU": 1}, 16, 4),
-        (Share(1, 1 / 64), {"CPU": 16, "GPU": 2}, 16, 8),
+        (Share(1, 0), [{"CPU": 8}], 8, 8),
+        (Share(1, 1), [{"CPU": 8, "GPU": 4}], 4, 4),
+        (Share(1, 1 / 2), [{"CPU": 8, "GPU": 1}], 2, 2),
+        (Share(1, 1 / 64), [{"CPU": 16, "GPU": 1}], 16, 4),
+        (Share(1, 1 / 64), [{"CPU": 16, "GPU": 2}], 16, 8),
+        (Share(1, 0.4), [{"CPU": 16, "GPU": 4}], 8, 8),  # no trial has a part of each of two GPUs
+        (Share(2, 0), [{"CPU": 3}, {"CPU": 3}, {}], 2, 2),  # nor processors of two nodes
+        (Share(1, 1), [{"CPU": 64}, {"CPU": 2, "GPU": 8}], 2, 2),
+        (Share(1, 2), [{"CPU": 8, "GPU": 3}, {"CPU": 8, "GPU": 1}], 1, 1),
+        (Share(1, 1 / 8), [{"CPU": 1, "GPU": 1}, {"CPU": 8, "GPU": 1}], 9, 5),
     ],
 )
-def test_trials_that_share_a_gpu_take_turns(share: Share, resources: dict[str, float], slots: int, pace: float) -> None:
-    assert (share.slots(resources), share.pace(resources)) == (slots, pace)
+def test_trials_have_room_on_single_nodes_and_gpus_and_those_that_share_one_take_turns(
+    share: Share, nodes: list[dict[str, float]], slots: int, pace: float
+) -> None:
+    assert (share.slots(nodes), share.pace(nodes)) == (slots, pace)
 
 
 @given(count=st.integers(2, 64), gib=st.integers(16, 192))
