@@ -38,7 +38,7 @@ def require_arms(study: str, arms: Sequence[Arm]) -> None:
     border.require_sequence("the arms of a study", arms, '(Arm("baseline", {}),)')
     for arm in arms:
         if not isinstance(arm, Arm):
-            raise BadInput(f"the arms of a study must be of the type Arm, got {arm!r}")
+            raise BadInput(f"the arms of a study must be of the type Arm, got {border.quoted(arm)}")
         border.require_name("an arm", arm.name)
         border.configuration(arm.changes, f"the arm {arm.name!r}")
         border.require_flag(f"control of the arm {arm.name!r}", arm.control)

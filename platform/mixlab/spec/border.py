@@ -17,7 +17,10 @@ MOST_TRIALS = 100_000  # each is held in memory, and nobody trains more
 
 
 def plain(value: Any) -> Any:
-    """Return a NumPy number as Python's, and a row of them as a list, also within lists and mappings; else as it is."""
+    """Return a number of NumPy or torch as Python's, a row of them as a list, and all else as it is.
+
+    Numbers within lists and mappings are returned as Python's too.
+    """
     if type(value) in (list, tuple):
         return type(value)(plain(each) for each in value)
     if type(value) is dict:
@@ -32,7 +35,7 @@ def configuration(config: Mapping[str, Any], where: str) -> dict[str, Any]:
         BadInput: it is not a mapping, a key is not text, or JSON cannot hold a value.
     """
     if not isinstance(config, Mapping):
-        raise BadInput(f"{where} must be a mapping from configuration keys to values, got {config!r}")
+        raise BadInput(f"{where} must be a mapping from configuration keys to values, got {quoted(config)}")
     found = {}
     for key, value in config.items():
         if not isinstance(key, str) or not key:
@@ -71,6 +74,7 @@ def quoted(value: Any) -> str:
 
 def seeds(given: Any) -> Any:
     """Return an iterable of whole numbers as a tuple, and anything else as it is, for ``require_seeds``."""
+    given = plain(given)
     if isinstance(given, str | Mapping) or (hasattr(given, "__len__") and len(given) > MOST_SEEDS):
         return given
     try:
@@ -84,7 +88,9 @@ def require_seeds(given: Any, whose: str) -> None:
     if hasattr(given, "__len__") and len(given) > MOST_SEEDS:
         raise BadInput(f"{whose} has {len(given)} seeds: give at most {MOST_SEEDS}; a single seed is written as (N,)")
     if not isinstance(given, tuple) or not all(isinstance(seed, int) and not isinstance(seed, bool) for seed in given):
-        raise BadInput(f"the seeds of {whose} must be whole numbers, such as range(6) or (0, 1, 2), got {given!r}")
+        raise BadInput(
+            f"the seeds of {whose} must be whole numbers, such as range(6) or (0, 1, 2), got {quoted(given)}"
+        )
     if not given:
         raise BadInput(f"{whose} needs at least 1 seed, got 0")
     if large := [seed for seed in given if not -MOST_SEED <= seed < MOST_SEED]:
@@ -112,7 +118,7 @@ def names(text: str) -> list[str]:
 def require_name(what: str, name: Any) -> None:
     """Raise ``BadInput`` unless ``name`` is text with a visible letter."""
     if not isinstance(name, str) or not name.strip():
-        raise BadInput(f"{what} needs a name in text, got {name!r}")
+        raise BadInput(f"{what} needs a name in text, got {quoted(name)}")
     if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name if letter not in "\n\t"):
         raise BadInput(f"{what} needs a name without control characters, of letters that UTF-8 has, got {name!r}")
 
@@ -142,7 +148,7 @@ def require_folder_name(what: str, name: Any) -> None:
 def require_flag(what: str, given: Any) -> None:
     """Raise ``BadInput`` unless ``given`` is true or false; a text such as ``"no"`` would count as true."""
     if not isinstance(given, bool):
-        raise BadInput(f"{what} must be True or False, got {given!r}")
+        raise BadInput(f"{what} must be True or False, got {quoted(given)}")
 
 
 def require_count(what: str, given: Any, least: int = 1) -> None:
@@ -160,7 +166,7 @@ def require_few(what: str, count: int) -> None:
 def require_sequence(what: str, given: Any, example: str) -> None:
     """Raise ``BadInput`` unless ``given`` is a list or tuple, not text, with something in it."""
     if isinstance(given, str | bytes) or not isinstance(given, Sequence):
-        raise BadInput(f"{what} must be a list or tuple, such as {example}, got {given!r}")
+        raise BadInput(f"{what} must be a list or tuple, such as {example}, got {quoted(given)}")
     if not given:
         raise BadInput(f"{what} must have at least 1 entry, such as {example}, got none")
 

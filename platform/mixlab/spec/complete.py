@@ -47,7 +47,9 @@ class CompleteTrainable:
 
     def _require_kinds(self) -> None:
         for name in ("files", "prepared", "timed"):
-            if isinstance(given := getattr(self, name), str) or not all(isinstance(key, str) for key in given):
+            given = border.plain(getattr(self, name))
+            several = isinstance(given, Iterable) and not isinstance(given, str)
+            if not several or not all(isinstance(key, str) for key in given):
                 raise BadInput(f"{name} of a trainable must be a tuple of configuration keys, got {given!r}")
         for name in ("presets", "neutral", "held_out"):
             if not isinstance(given := getattr(self.train, name, {}), Mapping):
@@ -74,7 +76,7 @@ class CompleteTrainable:
     @property
     def final(self) -> tuple[type[Exception], ...]:
         """Return the exceptions that the same configuration and seed would raise again."""
-        given = getattr(self.train, "final", (ValueError,))
+        given = border.plain(getattr(self.train, "final", (ValueError,)))
         return tuple(given) if isinstance(given, Iterable) else (given,)
 
     @property

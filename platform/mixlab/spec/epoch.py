@@ -61,8 +61,10 @@ def epoch_of(reported: Any) -> Epoch:
     if missing or not isinstance(reported.metrics, Mapping):
         raise Refused(f"an epoch is reported with number, of and a mapping of metrics, got {quoted(reported)}")
     number, of = (_whole(name, getattr(reported, name)) for name in ("number", "of"))
+    if not of < border.MOST_SEED:
+        raise Refused(f"'of' of an epoch must be a whole number of 64 bits, got {border.quoted(of)}")
     if not 1 <= number <= of:
-        raise Refused(f"the number of an epoch must be from 1 to {of}, got {number}")
+        raise Refused(f"the number of an epoch must be from 1 to {of}, got {border.quoted(number)}")
     metrics = {_recordable("metric", name): _real(name, value) for name, value in reported.metrics.items()}
     words, histograms = (_mapping(name, getattr(reported, name, None)) for name in ("words", "histograms"))
     if own := [name for name in words if str(name) in OWN_TAGS]:
@@ -120,7 +122,7 @@ def _text(name: Any, value: Any) -> str:
 def _shares(name: Any, value: Any) -> tuple[float, ...]:
     try:
         return tuple(float(share) for share in value)
-    except (TypeError, ValueError):
+    except Exception:  # of Python, numpy or torch, also for a number beyond the largest of 64 bits
         raise Refused(f"the histogram {name!r} must be the shares of its bins, got {quoted(value)}") from None
 
 

@@ -17,7 +17,7 @@ def levels_of(factor: str, given: Any) -> dict[str, Level]:
 def require_factors(factors: Any) -> None:
     """Raise ``BadInput`` unless ``factors`` maps each key to different levels."""
     if not isinstance(factors, Mapping):
-        raise BadInput(f"the factors of a study must be a mapping from keys to levels, got {factors!r}")
+        raise BadInput(f"the factors of a study must be a mapping from keys to levels, got {border.quoted(factors)}")
     for factor, given in factors.items():
         border.require_name("a factor", factor)
         if isinstance(given, Mapping):
@@ -26,8 +26,9 @@ def require_factors(factors: Any) -> None:
                 border.configuration(level, f"the level {label!r} of {factor!r}")
         names = list(given) if isinstance(given, Mapping) else given
         if isinstance(names, Sequence) and not isinstance(names, str):
-            for label in map(str, names):
-                border.require_name(f"a level of {factor!r}", label)
+            for value in names:
+                border.configuration({factor: value}, f"the levels of {factor!r}")
+                border.require_name(f"a level of {factor!r}", str(value))
         example = f'("{names}",)' if isinstance(names, str) else "(0.1, 0.2)"
         border.require_sequence(f"the levels of the factor {factor!r}", names, example)
         border.require_different(f"two levels of the factor {factor!r}", map(str, names))

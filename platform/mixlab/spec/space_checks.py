@@ -1,6 +1,6 @@
 """Checks the space of a search before anything starts."""
 
-import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -58,9 +58,10 @@ def _check_interval(key: str, values: Float | Int) -> None:
     low, high, step = values.low, values.high, values.step
     kinds = (int,) if isinstance(values, Int) else (int, float)
     for number in (low, high) if step is None else (low, high, step):
-        if not isinstance(number, kinds) or isinstance(number, bool) or not math.isfinite(number):
+        if not isinstance(number, kinds) or isinstance(number, bool) or not abs(number) <= sys.float_info.max:
             raise BadInput(
-                f"the range of {key} must be of finite {'whole ' * (kinds == (int,))}numbers, got {number!r}"
+                f"the range of {key} must be of finite {'whole ' * (kinds == (int,))}numbers, "
+                f"got {border.quoted(number)}"
             )
     if isinstance(values, Int) and max(abs(low), abs(high)) > MOST_WHOLE:
         raise BadInput(f"the range of {key} must be within {-MOST_WHOLE} and {MOST_WHOLE}, got {low} to {high}")

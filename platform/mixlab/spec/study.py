@@ -190,7 +190,7 @@ class Study:
         if self.sequential and len(self.arms) < 2:
             raise BadInput(f"seeds until decided need a comparison, and {self.baseline!r} is the only arm: add another")
         if not isinstance(self.metric, str):
-            raise BadInput(f"the metric of a study must be a name, got {self.metric!r}")
+            raise BadInput(f"the metric of a study must be a name, got {border.quoted(self.metric)}")
         if not train.metrics:
             raise BadInput("the trainable declares no metrics, so nothing can be compared: give it a tuple of Metric")
         if train.find(self.metric or train.metric) is None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -54,6 +55,7 @@ STUDY = Study(name="toy", base={"lr": 0.1}, arms=(Arm("a", {}), Arm("b", {"lr": 
         ({"arms": ("base",)}, ["'base'", "Arm"]),
         ({"arms": (Arm("a", {}), Arm("a", {"lr": 1}))}, ["'a'", "same name"]),
         ({"arms": (Arm(5, {}),)}, ["5", "text"]),  # type: ignore[arg-type]
+        ({"arms": (Arm("a", 10**5000),)}, ["'a'", "thousands of digits"]),  # type: ignore[arg-type]
         ({"arms": (Arm(" ", {}),)}, ["' '", "name"]),
         ({"arms": (Arm("a\0", {}),)}, ["'a\\x00'", "control"]),
         ({"arms": (Arm("a\rb", {}),)}, ["'a\\rb'", "control"]),
@@ -65,6 +67,10 @@ STUDY = Study(name="toy", base={"lr": 0.1}, arms=(Arm("a", {}), Arm("b", {"lr": 
         ({"factors": {"mixer": ()}}, ["mixer", "at least 1"]),
         ({"factors": {"mixer": ("", "cutmix")}}, ["mixer", "''", "a name in text"]),
         ({"factors": {"mixer": {}}}, ["mixer", "at least 1"]),
+        ({"factors": {"mixer": np.array(1)}}, ["mixer", "list or tuple", "got 1"]),
+        ({"factors": {"mixer": (10**5000, 1)}}, ["mixer", "64 bits", "thousands of digits"]),
+        ({"factors": {"mixer": (10**400, 1)}}, ["mixer", "64 bits", "1000"]),
+        ({"factors": 10**5000}, ["factors", "thousands of digits"]),
         ({"factors": {"mixer": (0.1, "0.1")}}, ["mixer", "'0.1'"]),
         ({"factors": ("mixer",)}, ["('mixer',)", "mapping"]),
         ({"seeds": []}, ["0", "at least 1"]),
@@ -73,6 +79,9 @@ STUDY = Study(name="toy", base={"lr": 0.1}, arms=(Arm("a", {}), Arm("b", {"lr": 
         ({"seeds": [True]}, ["True", "whole numbers"]),
         ({"seeds": [0.5]}, ["0.5", "whole numbers"]),
         ({"seeds": 5}, ["5", "range(6)"]),
+        ({"seeds": np.array(5)}, ["got 5", "range(6)"]),
+        ({"seeds": torch.tensor(5)}, ["got 5", "range(6)"]),
+        ({"seeds": 10**5000}, ["thousands of digits", "range(6)"]),
         ({"seeds": (0, 2**63)}, ["9223372036854775808", "64 bits"]),
         ({"seeds": (0, 10**5000)}, ["thousands of digits", "64 bits"]),
         ({"seeds": "012"}, ["'012'", "whole numbers"]),
@@ -136,7 +145,7 @@ def test_numbers_of_numpy_are_numbers() -> None:
 def test_numbers_of_numpy_are_numbers_in_every_field() -> None:
     arms = (Arm("a", {}), Arm("b", {"lr": 0.2}, control=np.bool_(True), signs={"x": np.int64(1)}))  # type: ignore[arg-type]
     given = {"delta": np.float32(0.5), "sequential": np.bool_(False), "presets": {"smoke": {"seeds": np.int64(3)}}}
-    study = replace(STUDY, arms=arms, factors={"rate": np.array([0.25, 0.5]), "n": [np.int64(1)]}, **given)
+    study = replace(STUDY, arms=arms, factors={"rate": np.array([0.25, 0.5]), "n": [np.array(1)]}, **given)
     plan = study_plan(study, study.trials(TRAIN), "paper", TRAIN)
     assert (plan["delta"], plan["controls"]) == (0.5, ["b"])
     assert {tuple(trial["levels"].values()) for trial in plan["trials"]} == {("0.25", "1"), ("0.5", "1")}
@@ -174,6 +183,9 @@ def test_the_terms_of_a_design_are_checked(design: Any) -> None:
         (("x", {"lr": 1}), "'x'"),
         ((("x", "lr"),), r"\('x', 'lr'\)"),
         (5, "5"),
+        (np.array(5), "got 5"),
+        (torch.tensor(5), "got 5"),
+        (10**5000, "thousands of digits"),
         (((5, {}),), "a name in text, got 5"),
         ((("x", {}), ("x", {"lr": 1})), "the same name 'x'"),
     ]:

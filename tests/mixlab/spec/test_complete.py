@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from mixlab.errors import BadInput
 from mixlab.spec.complete import complete
@@ -20,6 +22,9 @@ from tests.mixlab.spec.test_border import STUDY, Toy
         ("neutral", [1], r"neutral .* must be a mapping, got \[1\]"),
         ("held_out", ["a"], r"held_out .* must be a mapping, got \['a'\]"),
         ("files", "lr", "files .* must be a tuple of configuration keys, got 'lr'"),
+        ("files", 3, "files .* must be a tuple of configuration keys, got 3"),
+        ("timed", np.array("lr"), "timed .* must be a tuple of configuration keys, got 'lr'"),
+        ("final", torch.tensor(0), "final .* must be a tuple of exceptions"),
         ("final", ("x",), "final .* must be a tuple of exceptions"),
         ("numbers", "2", "numbers .* must be a whole number, at least 1, got '2'"),
         ("resolve", lambda config: None, "resolve .* must return a mapping, or flat and settings, got None"),

@@ -115,6 +115,10 @@ def test_a_name_that_mlflow_records_is_a_metrics_name(name: str) -> None:
         (Metric("loss"), "must be a list or tuple, such as"),
         ("loss", "must be a list or tuple, such as .* got 'loss'"),
         (("loss",), "must be of the type Metric, got 'loss'"),
+        (np.array(0.5), "must be a list or tuple, such as .* got 0.5"),
+        (torch.tensor(3), "must be a list or tuple, such as .* got 3"),
+        ((10**5000,), "must be of the type Metric, got .* thousands of digits"),
+        ((Metric("loss", unit=10**5000),), "unit of the metric 'loss' must be text, got .* thousands of digits"),  # type: ignore[arg-type]
     ],
 )
 def test_metrics_that_a_trainable_cannot_declare(metrics: object, sentence: str) -> None:
@@ -184,7 +188,11 @@ def test_words_are_stored_whatever_letters_they_have() -> None:
         (Epoch(1, 3, {}, ["a"]), r"the words of an epoch must be a mapping from names, got \['a'\]"),  # type: ignore[arg-type]
         (Epoch(1, 3, {}, {}, 0.5), "the histograms of an epoch must be a mapping from names, got 0.5"),  # type: ignore[arg-type]
         (Epoch(1, 3, {}, {"key": "a"}), "the word 'key' was reported, but a tag of Mixlab's own"),
+        (Epoch(1, 3, {}, {}, {"lam": (10**400,)}), "'lam' must be the shares of its bins, got"),
+        (Epoch(1, 3, {}, {}, {"lam": torch.tensor([1j])}), "'lam' must be the shares of its bins, got"),  # type: ignore[dict-item]
         (Epoch(4, 3, {}), "from 1 to 3"),
+        (Epoch(2**63, 2**63, {}), "'of' of an epoch must be a whole number of 64 bits, got 9223372036854775808"),
+        (Epoch(10**5000, 3, {}), "from 1 to 3, got a whole number of thousands of digits"),
         (Epoch(0, 3, {}), "from 1 to 3"),
         (Epoch(1.5, 3, {}), "'number' of an epoch must be a whole number, got 1.5"),  # type: ignore[arg-type]
         (Epoch(1, None, {}), "'of' of an epoch must be a whole number, got None"),  # type: ignore[arg-type]
