@@ -42,7 +42,8 @@ class Classification:
     )  # fmt: skip
     timed = (  # keys that decide how long a run takes; what SUMix adds is timed with its largest arm
         "dataset", "folder", "image_size", "test_size", "train_images", "subset.share", "test_images", "validation",
-        "evaluate", "epochs", "backbone", "batch_size", "accumulate", "precision", "compile", "cuda_graph", "mixer",
+        "evaluate", "epochs", "backbone", "batch_size", "accumulate", "precision", "compile", "cuda_graph",
+        "recalibrate", "mixer",
     )  # fmt: skip
     parallel = True  # several processes may train one run together
     held_out: Mapping[str, Any] = {"validation": 0.1, "evaluate": "validation"}  # what the runs of a search change

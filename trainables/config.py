@@ -50,6 +50,7 @@ class Config(DataConfig, OptimiserConfig, ScheduleConfig):
     compile: bool = False  # by torch.compile, stage by stage
     cuda_graph: Literal[True, False, "auto"] = False  # on a GPU, take a step as one CUDA graph; auto: where it can be
     deterministic: bool = False  # refuse operations of a GPU that may give other numbers each time
+    recalibrate: bool = False  # test with batch norm's statistics of unmixed images, taken again before every test
 
     mixer: str = "none"
     mixer_options: dict[str, Any] = field(default_factory=dict)  # written mixer.alpha, mixer.per_batch, ...
@@ -78,6 +79,7 @@ NEUTRAL: dict[str, Any] = {
     "compile": False,
     "cuda_graph": False,
     "deterministic": False,
+    "recalibrate": False,
     "mixer.probability": 1.0,
     "mixer.groups": 1,
     "mixer.pipeline": None,

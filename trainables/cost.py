@@ -55,7 +55,8 @@ def seconds(settings: Config) -> float:
             break
     num_train = settings.subset.share * (settings.train_images or dataset.num_train or UNKNOWN_IMAGES)
     num_test = settings.test_images or dataset.num_test or UNKNOWN_IMAGES
-    epoch = train_seconds * num_train + test_seconds * num_test
+    tested = num_test + num_train * settings.recalibrate  # which sends the training images through as in a test
+    epoch = train_seconds * num_train + test_seconds * tested
     return settings.epochs * epoch / min(size, settings.batch_size)
 
 

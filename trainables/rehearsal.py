@@ -35,6 +35,7 @@ from trainables.methods.network import build_network
 from trainables.mixers import MIXERS
 from trainables.mixers.mixed import Mixed
 from trainables.mixers.stylemix import Codec
+from trainables.recalibration import batch_norms
 from trainables.refusals import first_line
 
 LONE_IMAGE = "Expected more than 1 value per channel"  # torch's batch norm, of one image whose map is one pixel
@@ -77,6 +78,8 @@ def check(config: Config) -> None:
         sumix(features, logits, features, logits, torch.zeros(2, dtype=torch.long), mixed)
     if config.mixer in METHODS or inputs_of(config.mixer):
         build(config, dataset)
+    if config.recalibrate and not batch_norms(_network(config, dataset)):
+        raise ValueError(f"recalibrate is for networks with batch norm, and backbone {config.backbone!r} has none")
     num_train = config.train_images or dataset.num_train
     if num_train is not None and config.subset.rule == "none":  # only its file says how large a subset is
         check_batches(config, num_train - held_out_count(config.validation, num_train))

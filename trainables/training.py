@@ -4,8 +4,10 @@ Every random number comes from a generator derived from (seed, purpose, epoch), 
 interrupted and resumed after its last finished epoch ends with the same numbers.
 """
 
+import contextlib
 import math
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from trainables.methods import build_method
 from trainables.optimisers import build_optimiser, load_optimiser, set_lr
 from trainables.parallel import rows
 from trainables.parallel.gradients import gradients_kept, shared
+from trainables.recalibration import recalibrated
 from trainables.rehearsal import check_batches
 from trainables.seeds import derive_seed, generator
 
@@ -53,6 +56,8 @@ class Run:
         self.trained = shared(self.method)
         self.optimiser = build_optimiser(settings, settings.lr, self.method)
         self.precision = precision_of(settings.precision, self.device)
+        half = self.precision != torch.float32
+        self.autocast = partial(torch.autocast, self.device.type, self.precision, enabled=half)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == torch.float16)
         self.mixer_rng = Generator(self.device)
         self.sums: dict[str, Tensor] = {}  # of the loss and of the log over an epoch's images; () or (M,)
@@ -131,7 +136,7 @@ class Run:
 
     def passes(self, part: tuple[Tensor, Tensor], mixer: Generator, share: float) -> tuple[Tensor, dict[str, Tensor]]:
         """Send a part of a batch through the network and back; return its loss, weighted by ``share``, and the log."""
-        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+        with self.autocast():
             loss, log = self.trained(*part, mixer)
         self.scaler.scale(loss * share).backward()
         return loss, log
@@ -144,13 +149,31 @@ class Run:
 
     def evaluation(self) -> dict[str, float]:
         """Return ``val_*`` of the validation split and ``test_*`` of the test set, as far as the run may see them."""
+        last = len(self.history) + 1 >= self.settings.epochs
+        with contextlib.ExitStack() as stack:
+            if self.settings.recalibrate:
+                for network in (self.method.evaluated, *self.method.also_tested.values()):
+                    with self.autocast():
+                        stack.enter_context(recalibrated(network, self.unmixed_batches(), keep=last))
+            return self.test_metrics(last=last)
+
+    def unmixed_batches(self) -> Iterator[Tensor]:
+        """Yield the training images as the method receives them, in an order and with an augmentation of their own."""
+        epoch, size = len(self.history) + 1, self.settings.part_size
+        order = generator(self.seed, "recalibration data", epoch)
+        augment = generator(self.seed, "recalibration augment", epoch, self.device)
+        for images, _ in self.train_set.train_batches(size, order, augment):
+            if len(images) == size or not self.settings.drop_last:
+                yield images
+
+    def test_metrics(self, *, last: bool) -> dict[str, float]:
+        """Return what ``evaluation`` returns, by the networks as they are."""
         metrics: dict[str, float] = {}
         if self.validation_set is not None:
             found = self.evaluate(self.validation_set)
             metrics.update(val_top1=found["top1"], val_loss=found["loss"])
         if self.test_set is not None:
             self.tested = []
-            last = len(self.history) + 1 >= self.settings.epochs
             found = self.evaluate(self.test_set, tested=self.tested if last else None)
             metrics.update(test_top1=found["top1"], test_top5=found["top5"])
             # The same as papers of errors print it.

@@ -27,6 +27,7 @@ USUAL: dict[str, tuple[Any, ...]] = {
     "mixer.masks": (None, "attention"),
     "mixer.mask_weight": (None, 0.1),
     "subset.rule": (None, "none"),
+    "recalibrate": (None, False),
 }
 # A part of the data is another task.
 WHOLE = ("train_images", "test_images", "retrain.train_images", "retrain.test_images")

@@ -75,6 +75,13 @@ def test_another_error_stays_what_it_is(monkeypatch: pytest.MonkeyPatch, tmp_pat
         cost.gpu_memory(SETTINGS, tmp_path)
 
 
+def test_recalibration_takes_as_long_as_a_test_of_the_training_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost, "batch_seconds", lambda settings, size: (1e-3 * size, 1e-4 * size))
+    keys = {**KEYS, "train_images": 500, "test_images": 100, "epochs": 3}
+    estimates = [cost.seconds(parse({**keys, "recalibrate": value})) for value in (False, True)]
+    assert estimates == pytest.approx([3 * (500e-3 + 100e-4), 3 * (500e-3 + 600e-4)])
+
+
 @pytest.mark.parametrize(("step", "tests", "estimate"), [(0.1, [5.0, 1.0], 1.0), (0.6, [5.0], 5.0)])
 def test_the_first_test_which_also_chooses_kernels_is_not_what_a_test_takes(
     step: float, tests: list[float], estimate: float, monkeypatch: pytest.MonkeyPatch

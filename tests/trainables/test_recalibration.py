@@ -1,0 +1,87 @@
+"""Tests with batch norm's statistics of unmixed images: by hand, without a trace in the training, and as saved."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.trainables import test_whole_batches
+from tests.trainables.refusal import check
+from trainables.recalibration import recalibrated
+from trainables.training import Run
+
+
+def run_of(**keys: Any) -> Run:
+    return test_whole_batches.run_of(20, **{"mixer": "mixup", "augment": "crop_flip", **keys})
+
+
+def trained(run: Run) -> Run:
+    while not run.finished:
+        run.next_epoch()
+    return run
+
+
+def test_the_statistics_are_the_mean_of_those_of_the_batches() -> None:
+    network = nn.Sequential(nn.Dropout(0.5), nn.BatchNorm2d(3), nn.BatchNorm2d(3, momentum=0.3)).double()
+    network(torch.rand(5, 3, 4, 4).double())
+    first, second = network[1], network[2]
+    before = [value.clone() for value in network.state_dict().values()]
+    batches = [torch.rand(count, 3, 4, 4, generator=torch.Generator().manual_seed(count)).double() for count in (5, 2)]
+    with recalibrated(network, batches, keep=False):
+        means = torch.stack([batch.mean(dim=(0, 2, 3)) for batch in batches])
+        variances = torch.stack([batch.var(dim=(0, 2, 3)) for batch in batches])
+        torch.testing.assert_close(first.running_mean, means.mean(dim=0))
+        torch.testing.assert_close(first.running_var, variances.mean(dim=0))
+        normalised = torch.zeros(3).double()
+        torch.testing.assert_close(second.running_mean, normalised, rtol=0, atol=1e-12)
+    assert (first.momentum, second.momentum) == (0.1, 0.3)
+    assert all(module.training for module in network.modules())
+    assert all(map(torch.equal, network.state_dict().values(), before))
+    with recalibrated(network, batches, keep=True):
+        kept = [value.clone() for value in network.state_dict().values()]
+    assert all(map(torch.equal, network.state_dict().values(), kept))
+    assert not all(map(torch.equal, kept, before))
+
+
+@pytest.mark.parametrize("keys", [{}, {"ema": 0.8}, {"mixer": "automix", "mixer.layer": 2}, {"accumulate": 2}])
+def test_the_training_is_that_without_it(keys: dict[str, Any]) -> None:
+    plain, other = trained(run_of(**keys)), run_of(recalibrate=True, **keys)
+    other.next_epoch()
+    first = {name: value.clone() for name, value in other.method.state_dict().items()}
+    half = run_of(**keys)
+    half.next_epoch()
+    assert all(torch.equal(value, half.method.state_dict()[name]) for name, value in first.items())
+    trained(other)
+    for name, weights in plain.method.named_parameters():
+        assert torch.equal(weights, other.method.get_parameter(name)), name
+    assert [epoch.metrics["train_loss"] for epoch in plain.history] == [e.metrics["train_loss"] for e in other.history]
+    assert not torch.equal(last_logits(plain), last_logits(other))
+
+
+def last_logits(run: Run) -> Tensor:
+    """Return the logits of the test set after the last epoch."""
+    return torch.cat([logits for logits, _ in run.tested])
+
+
+def test_what_is_saved_is_what_was_tested(tmp_path: Path) -> None:
+    run = trained(run_of(recalibrate=True))
+    run.save(tmp_path)
+    backbone = run.method.evaluated.backbone
+    backbone.load_state_dict(torch.load(tmp_path / "model.pt", weights_only=True))
+    logits = last_logits(run)
+    run.tested = []
+    run.test_metrics(last=True)
+    assert torch.equal(last_logits(run), logits)
+
+
+def test_a_smaller_last_batch_counts_only_where_it_is_trained_on() -> None:
+    sizes = {drop: [len(batch) for batch in run_of(drop_last=drop).unmixed_batches()] for drop in (False, True)}
+    assert sizes == {False: [8, 8, 4], True: [8, 8]}
+
+
+def test_a_network_without_batch_norm_is_refused() -> None:
+    with pytest.raises(ValueError, match="recalibrate is for networks with batch norm, and backbone 'vit_tiny_32' has"):
+        check({"dataset": "cifar10", "backbone": "vit_tiny_32", "recalibrate": True})
+    check({"dataset": "cifar10", "backbone": "resnet8", "recalibrate": True})

@@ -1,0 +1,47 @@
+"""Batch norm's statistics of the images that a network was trained on, before they were mixed, for its tests.
+
+Training moves a network's running statistics by every batch that it sees, and a network that is tested on plain images
+but trained on mixtures is tested with the statistics of mixtures. SUMix also sends each batch through before it is
+mixed, so that part of its gain may be due to that alone. With ``recalibrate`` every test is made with statistics that
+are taken again from unmixed images, as is usual for averaged weights (Izmailov et al. 2018, arXiv:1803.05407, Section
+3.2); training goes on with its own.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from trainables.backbones.modes import evaluation_mode
+
+
+def batch_norms(network: nn.Module) -> list[nn.BatchNorm1d | nn.BatchNorm2d]:
+    """Return the batch norms that are tested with running statistics."""
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
+    return [norm for norm in norms if norm.track_running_stats]
+
+
+@contextmanager
+def recalibrated(network: nn.Module, batches: Iterable[Tensor], *, keep: bool) -> Iterator[None]:
+    """Give the batch norms of ``network`` the mean statistics of ``batches``, (B, C, H, W) each, inside the block.
+
+    The network sees each batch once, with dropout and drop-path off. With ``keep`` the statistics stay afterwards.
+    """
+    norms = batch_norms(network)
+    before = [(norm.momentum, {name: value.clone() for name, value in norm.named_buffers()}) for norm in norms]
+    # A compiled network would be compiled again for every momentum.
+    with torch.no_grad(), evaluation_mode(network), torch.compiler.set_stance("force_eager"):
+        for norm in norms:
+            norm.train()
+        for number, images in enumerate(batches, start=1):
+            for norm in norms:
+                norm.momentum = 1 / number  # so that each batch counts alike; ``None`` would read the device each time
+            network(images)
+    for norm, (momentum, _) in zip(norms, before, strict=True):
+        norm.momentum = momentum
+    yield
+    if not keep:
+        for norm, (_, buffers) in zip(norms, before, strict=True):
+            for name, value in norm.named_buffers():
+                value.copy_(buffers[name])
