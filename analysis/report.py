@@ -69,6 +69,8 @@ class StudyReport:
 def report(tracking_uri: str, study: str, plan: Mapping[str, Any], out: Path) -> StudyReport:
     """Write the tables, figures and page of a study's plan into a folder, and return what they say.
 
+    Figures that an earlier plan left there, and this one does not have, are deleted.
+
     There is no table where no run has finished or MLflow does not answer: ``ValueError``, in one sentence.
     """
     try:
@@ -76,11 +78,15 @@ def report(tracking_uri: str, study: str, plan: Mapping[str, Any], out: Path) ->
         page, *figures = write_report(tracking_uri, study, out / "report.html", dict(plan), table, figures=out)
     except MlflowException as error:
         raise ValueError(f"cannot read MLflow: {first_line(error)}") from error
+    files = [*table.files, *figures]
+    of_earlier_plans = {out / f"{name}.{ending}" for name in FIGURES for ending in ("png", "pdf")} - set(files)
+    for file in of_earlier_plans:
+        file.unlink(missing_ok=True)
     return StudyReport(
         text=table.text,
         tables=[level.table for level in table.levels],
         verdicts=verdicts(table.levels),
-        files=[*table.files, *figures],
+        files=files,
         page=page,
         summary=of_study(table.levels),
         arm_summaries=of_arms(table.levels),

@@ -77,6 +77,14 @@ def test_a_launch_gets_the_text_the_tables_and_the_files(tracked, tmp_path):
     assert set(found.arm_summaries) == {"cutmix · baseline", "cutmix · + lam", "cutmix · + l_s"}
 
 
+def test_figures_of_an_earlier_plan_do_not_stay_beside_the_tables_of_another(tracked, tmp_path):
+    study, plan = tracked
+    for name in ("ranks.png", "wealth.pdf", "gains.png", "notes.png"):
+        (tmp_path / name).write_bytes(b"old")
+    found = report(study.uri, study.study, plan, tmp_path)
+    assert set(tmp_path.iterdir()) == {*found.files, found.page, tmp_path / "notes.png"}
+
+
 def test_configuration_tells_the_shared_from_the_differing(tracked):
     study, plan = tracked
     shared, cells = configuration(load_runs(study.uri, study.study, plan), plan["factors"])
