@@ -1,4 +1,4 @@
-"""A study on a real SLURM: a job at its time limit is requeued and records everything once; one runs on two nodes."""
+"""A study on a real SLURM: a job on two nodes that meets its time limit goes on on one, and records everything once."""
 
 import sys
 from collections.abc import Callable
@@ -12,15 +12,16 @@ from tests.servers import slurm
 from tests.servers.machines import make_switch, run_on_the_switch
 from tests.servers.slurm import Slurm
 from tests.study_folder import TOY, StudyFolder, toy_folder
-from tests.toy import epochs_of, hold, notes, release
+from tests.toy import epochs_of, hold, release
 from tests.waiting import wait_for
 
 ON_ITS_WAY = ("PENDING", "CONFIGURING", "RUNNING", "SIGNALING", "COMPLETING", "REQUEUED")  # states of a job
+EPOCHS = 8
 # A study of tests/toy.py.
 STUDY = f"""
 import runpy, sys
 
-sys.argv.insert(1, {{name!r}})
+sys.argv.insert(1, "recorded")
 runpy.run_path({str(TOY)!r}, run_name="__main__")
 """
 
@@ -31,36 +32,14 @@ def test_a_job_at_its_time_limit_is_requeued_and_records_everything_once(tmp_pat
     run_on_the_switch(__file__, tmp_path)
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(bool(slurm.why_not()), reason=slurm.why_not())
-def test_a_job_on_two_nodes_trains_on_both(tmp_path: Path) -> None:
-    (tmp_path / "placed").mkdir()
-    run_on_the_switch(__file__, tmp_path / "placed")
-
-
-def run_on_two_nodes(folder: Path) -> None:
+def run_a_job(folder: Path) -> None:
     """Run everything in a network and a process namespace of its own, in which both nodes are."""
     make_switch()
-    toy = study_folder(folder / "study", "placed")
-    with slurm.running(nodes=2) as cluster:
-        hold(toy.folder, epoch=1)
-        job = submit(cluster, toy.folder, "--nodes", "2")
-        wait_until(cluster, job, toy, lambda: len(notes(toy.folder, "began")) == 2)  # one on each node
-        release(toy.folder)
-        wait_until(cluster, job, toy, lambda: cluster.job(job)["JobState"] == "COMPLETED")
-    trained_on = [history["node"] for history in toy.results().values()]
-    assert len(trained_on) == 4
-    assert len({node for history in trained_on for _, node in history}) == 2
-
-
-def run_a_job(folder: Path) -> None:
-    """Run everything in a network and a process namespace of its own."""
-    make_switch()
     toy = study_folder(folder / "study")
-    with slurm.running() as cluster:
+    with slurm.running(nodes=2) as cluster:
         hold(toy.folder, epoch=5)
         job = submit(cluster, toy.folder)
-        wait_until(cluster, job, toy, lambda: [1, 2, 3, 4] in epochs_of(toy.folder).values())
+        wait_until(cluster, job, toy, lambda: list(epochs_of(toy.folder).values()) == [[1, 2, 3, 4]] * 2)
         # SLURM counts in minutes, and sends TERM half a minute early, or a little later: half a minute must be left.
         hours, minutes, seconds = map(int, cluster.job(job)["RunTime"].split(":"))
         limit = 60 * hours + minutes + (1 if seconds < 30 else 2)
@@ -68,25 +47,27 @@ def run_a_job(folder: Path) -> None:
         wait_until(cluster, job, toy, lambda: cluster.job(job)["Restarts"] == "1")
         assert max(map(max, epochs_of(toy.folder).values())) == 4
         release(toy.folder)
-        cluster.ask("scontrol", "update", f"jobid={job}", "timelimit=100")
+        cluster.ask("scontrol", "update", f"jobid={job}", "timelimit=100", "numnodes=1", "numtasks=1", "numcpus=1")
         wait_until(cluster, job, toy, lambda: cluster.job(job)["JobState"] == "COMPLETED")
-    require_everything_once(toy)
+    require_everything_once(toy, epochs=EPOCHS)
     assert toy.table("paper")
+    nodes = {node for history in toy.results().values() for _, node in history["node"]}
+    assert len(nodes) == 3  # Ray names them anew at each start: two, and then one
 
 
-def study_folder(folder: Path, name: str = "recorded") -> StudyFolder:
+def study_folder(folder: Path) -> StudyFolder:
     """Return a folder of the study; its database has the name that the batch script gives it."""
     folder.mkdir(parents=True)
-    (folder / "study.py").write_text(STUDY.format(name=name))
-    study = folder.name if name == "recorded" else "toy"
-    return toy_folder(folder, name, study=study, tracking_uri=f"sqlite:///{folder}/mlflow-study.db")
+    (folder / "study.py").write_text(STUDY)
+    return toy_folder(folder, "recorded", study=folder.name, tracking_uri=f"sqlite:///{folder}/mlflow-study.db")
 
 
-def submit(cluster: Slurm, folder: Path, *options: str) -> str:
+def submit(cluster: Slurm, folder: Path) -> str:
     """Return the number of a job that runs the study, by the script that ``mixlab slurm`` writes."""
     batch = folder / "job.sbatch"
-    job = ["--cpus", "1", "--out", str(batch), *options]
-    assert script.main([*job, str(folder / "study.py"), "--quiet"]) == 0
+    job = ("--nodes", "2", "--cpus", "1", "--out", str(batch))
+    options = ("--quiet", "--epochs", str(EPOCHS), "--set", "where=true")
+    assert script.main([*job, str(folder / "study.py"), *options]) == 0
     return cluster.ask("sbatch", "--parsable", "--signal=B:TERM@1", str(batch), folder=folder)
 
 
@@ -107,4 +88,4 @@ def output(job: str, toy: StudyFolder) -> str:
 
 
 if __name__ == "__main__":
-    (run_on_two_nodes if Path(sys.argv[1]).name == "placed" else run_a_job)(Path(sys.argv[1]))
+    run_a_job(Path(sys.argv[1]))
