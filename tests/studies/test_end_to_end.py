@@ -1,25 +1,43 @@
-"""The ablation through Ray, MLflow and the table, on real images: what it leaves, and what MLflow's own pages show."""
+"""The ablation through Ray, MLflow and the table, on real images, is stopped and killed and goes on to its end: what it
+leaves is what an undisturbed training leaves, and MLflow's own pages show it.
+"""
 
+import hashlib
+import json
 import os
 import re
+import signal
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+import psutil
 import pytest
 from mlflow.tracking import MlflowClient
 
+from mixlab import Epoch
 from tests.chromium import Page, chromium, needs_chromium
 from tests.servers import mlflow_server
-from tests.studies.small_ablation import ROOT, STUDY, study_folder
-from tests.study_folder import StudyFolder
+from tests.servers.isolation import ROOT
+from tests.servers.program import Program
+from tests.study_folder import TIMES_AND_MEMORY, StudyFolder
+from trainables import classify
 from trainables.hardware import device, environment
 
+STUDY = "ablation_cifar100"
+EPOCHS = 4
+# The smallest form of the study, one trial at a time where there are two processors: each start has one worker.
+SMALL = (
+    *("--preset", "smoke", "--dataset", "cifar10", "--data-root", str(ROOT / "data")),
+    *("--mixers", "cutmix", "--arms", "+ lam", "--seeds", "2", "--epochs", str(EPOCHS), "--cpus-per-trial", "1.5"),
+    *("--train-images", "200", "--set", "test_images=100"),
+)
 METRIC = "test_top1_median10"
+LAST_START = "last_start.txt"
 # The list is drawn in two halves, one that stays in place and one that is moved sideways: a row has a part in each.
 ROWS = """(() => {
   const rows = {};
@@ -56,9 +74,45 @@ class Served:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> StudyFolder:
-    study = study_folder(tmp_path_factory.mktemp("finished"), empty_store)
-    study.run("--seeds", "2", "--train-images", "200", "--set", "test_images=100")
+    """Return the study after a worker was killed, and then the driver stopped and killed."""
+    command = (str(ROOT / "studies" / f"{STUDY}.py"), *SMALL)
+    study = StudyFolder(tmp_path_factory.mktemp("finished"), STUDY, command, empty_store)
+    driver = study.start()
+    study.wait_for_new_checkpoint(driver)
+    require_loopback(driver)
+    (worker, *_) = driver.children("ray::ImplicitFu")
+    worker.kill()
+    driver.until_said("crashed")
+    study.wait_for_new_checkpoint(driver)
+    driver.interrupt(signal.SIGTERM)  # as a batch system or a container's engine ends it
+    assert "To go on: python" in driver.finish(code=130, seconds=30)
+    assert "RUNNING" not in study.statuses()
+
+    driver, begun = study.start(), trials_begun(study)
+    driver.until(lambda: trials_begun(study) - begun)  # another one, far from its end
+    driver.interrupt(signal.SIGKILL)
+    driver.process.wait()
+
+    with study.start(log=LAST_START) as driver:
+        assert "goes on after epoch" in driver.finish()
     return study
+
+
+def trials_begun(study: StudyFolder) -> set[str]:
+    """Return the key of every trial that has left a checkpoint."""
+    return {journal.parent.parent.name for journal in study.journals()}
+
+
+def require_loopback(driver: Program) -> None:
+    """Require that the driver and all that it has started listen on loopback alone."""
+    sockets = [
+        connection.laddr
+        for process in (psutil.Process(driver.process.pid), *driver.children())
+        for connection in process.net_connections("inet")
+        if connection.status == "LISTEN"
+    ]
+    assert len(sockets) > 3
+    assert {address.ip.removeprefix("::ffff:") for address in sockets} <= {"127.0.0.1", "::1"}
 
 
 @pytest.fixture(scope="module")
@@ -79,16 +133,34 @@ def test_whole_study_ends_with_table_and_true_states(finished: StudyFolder) -> N
     assert set(results) == {(arm, seed) for arm in ("baseline", "+ lam") for seed in ("0", "1")}
     for histories in results.values():
         for name in ("train_loss", "test_top1", "test_top5"):
-            assert [step for step, _ in histories[name]] == [1, 2, 3, 4]
-        values = sorted(value for _, value in histories["test_top1"])
-        assert histories["test_top1_median10"] == [(4, (values[1] + values[2]) / 2)]
-        assert histories["test_top1_best"] == [(4, values[-1])]
+            assert [step for step, _ in histories[name]] == list(range(1, EPOCHS + 1))
+        values = [value for _, value in histories["test_top1"]]
+        assert histories["test_top1_median10"] == [(EPOCHS, statistics.median(values))]
+        assert histories["test_top1_best"] == [(EPOCHS, max(values))]
     assert finished.statuses() == {"FINISHED"}
     out = finished.folder / "results" / STUDY / "smoke"
     assert {"table.md", "table.csv", "gains.png", "report.html"} <= {path.name for path in out.iterdir()}
     assert "too few seeds to tell" in (out / "table.md").read_text()
     # Whatever MLflow holds needs no second copy.
     assert not finished.journals()
+
+
+def test_every_number_is_that_of_an_undisturbed_training(finished: StudyFolder, tmp_path: Path) -> None:
+    results = finished.results()
+    for run in finished.runs("seed"):
+        config = json.loads(Path(finished.client.download_artifacts(run.info.run_id, "config.json")).read_text())
+        seed, epochs = config.pop("seed"), []
+
+        def keep(epoch: Epoch, save: Callable[[Path], None], epochs: list[Epoch] = epochs) -> None:
+            epochs.append(epoch)
+            save(tmp_path)
+
+        classify.train(config, seed, keep, data_root=ROOT / "data")
+        assert len(epochs) == EPOCHS
+        found = results[run.data.tags["mixlab.arm"], str(seed)]
+        for name in epochs[0].metrics.keys() - TIMES_AND_MEMORY:
+            assert found[name] == [(epoch.number, epoch.metrics[name]) for epoch in epochs], name
+        assert found["model"] == hashlib.sha256((tmp_path / "model.pt").read_bytes()).hexdigest()
 
 
 def test_runs_are_nested_and_described(finished: StudyFolder) -> None:
@@ -127,7 +199,7 @@ def test_nothing_is_reported_to_the_makers_of_ray_and_mlflow(package: str) -> No
 
 @needs_chromium
 def test_the_address_that_the_study_prints_shows_its_arms(finished: StudyFolder, served: Served, page: Page) -> None:
-    (printed,) = re.findall(r"then open (http://127\.0\.0\.1:5000\S+)", finished.said())
+    (printed,) = re.findall(r"then open (http://127\.0\.0\.1:5000\S+)", finished.said(LAST_START))
     page.open(printed.replace("http://127.0.0.1:5000", served.address))
     drawn = page.until(f"(rows => rows.length == 2 && rows.every(row => 'metrics.`n`' in row) && rows)({ROWS})")
     rows = {row["attributes.`Run Name`"]: row for row in drawn}
