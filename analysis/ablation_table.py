@@ -73,9 +73,9 @@ def study_table(
 
 
 def write_study_table(tracking_uri: str, study: str, out: Path, plan: Plan | None = None, **options: Any) -> StudyTable:
-    """Write the tables of a study: ``table.md``, ``.csv``, ``.tex``, ``.html``, ``gains.png`` and ``.pdf``.
+    """Write the tables of a study, ``table.md``, ``.csv``, ``.tex`` and ``.html``, and ``gains.png`` and ``.pdf``.
 
-    With five arms or more over two tables or more, ``ranks.png`` and ``.pdf`` too. The folder ``out`` is made if it is
+    With five arms or more over two tables or more, ``ranks.png`` and ``.pdf`` too; with one arm no figure. The folder ``out`` is made if it is
     missing, and files of the same names are replaced. All else is as for :func:`study_table`, the errors too, with
     which nothing is written.
     """
@@ -93,9 +93,9 @@ def write_study_table(tracking_uri: str, study: str, out: Path, plan: Plan | Non
         (out / f"table.{ending}").write_text(render(study, result.levels, result.extra), encoding="utf-8")
     tidy(result.levels).to_csv(out / "table.csv", index=False)
     files = [out / name for name in ("table.md", "table.csv", "table.tex", "table.html")]
-    files += save(plot_gains(study, result.levels), out / "gains")
-    ranks = plot_ranks(study, result.levels)
-    files += save(ranks, out / "ranks") if ranks is not None else []
+    for name, plot in {"gains": plot_gains, "ranks": plot_ranks}.items():
+        figure = plot(study, result.levels)
+        files += save(figure, out / name) if figure is not None else []
     return replace(result, files=files)
 
 

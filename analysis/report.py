@@ -34,7 +34,7 @@ from analysis.statistics.racing import race as race  # a launch finds all three 
 from analysis.statistics.tables import LevelTable
 from analysis.words.cells import power_cells
 from analysis.words.conclusions import answer, claims, verdict, verdicts
-from analysis.words.method import power_heading
+from analysis.words.method import ALONE, power_heading
 from analysis.words.page import image, png, write_page
 from analysis.words.rendering import html_grid, html_list, html_tables
 from analysis.words.summaries import Summary, of_arms, of_study
@@ -168,8 +168,9 @@ def summary(levels: Sequence[LevelTable]) -> str:
 def _configuration(runs: pd.DataFrame, factors: Sequence[str]) -> str:
     shared, cells = configuration(runs, factors)
     cells.columns = [str(name).removeprefix(FACTOR).removeprefix(CONFIG) for name in cells.columns]
-    tables = {"Of each arm": cells, "Of every run": shared}
-    return "\n".join(f"<h3>{heading}</h3>\n{html_grid(table, words=True)}" for heading, table in tables.items())
+    tables = {"Of each arm": cells if len(cells) > 1 else cells[:0], "Of every run": shared}
+    shown = [f"<h3>{heading}</h3>\n{html_grid(table, words=True)}" for heading, table in tables.items() if len(table)]
+    return "\n".join(shown) or "<p>The runs have no settings.</p>"
 
 
 def _failures(runs: pd.DataFrame, factors: Sequence[str]) -> str:
@@ -180,10 +181,12 @@ def _failures(runs: pd.DataFrame, factors: Sequence[str]) -> str:
 
 
 def _power(levels: Sequence[LevelTable]) -> str:
+    if all(len(level.table) == 1 for level in levels):
+        return f"<p>{ALONE}</p>"
     parts = [f"<p>{html.escape(power_heading(levels[0]))}.</p>"]
     for level in levels:
         parts += [f"<h3>{html.escape(level.name)}</h3>"] if level.levels else []
-        parts.append(html_grid(power_cells(level)))
+        parts.append(html_grid(power_cells(level)) if len(level.table) > 1 else f"<p>{ALONE}</p>")
     return "\n".join(parts)
 
 

@@ -18,8 +18,13 @@ PANEL_WIDTH, ALONE = 3.6, 5.0  # inches, without the names of the arms; one pane
 ROW_HEIGHT = 0.42  # inches, the height of an arm
 
 
-def plot_gains(study: str, levels: Sequence[LevelTable]) -> Figure:
-    """Draw one panel per combination of factor levels: every arm's gain, its 95 % interval, and one dot per seed."""
+def plot_gains(study: str, levels: Sequence[LevelTable]) -> Figure | None:
+    """Draw one panel per combination of factor levels: every arm's gain, its 95 % interval, and one dot per seed.
+
+    It is None where the baseline is the only arm.
+    """
+    if len(levels[0].arms) == 1:
+        return None
     every = [row for level in levels for row in _gains(level)]
     limits = limits_of(every)
     columns = shape(len(levels))[1]

@@ -11,6 +11,7 @@ from analysis.statistics.tables import LevelTable
 from analysis.statistics.verdicts import DIFFERS, EQUAL, GIVEN_UP, NO_BETTER, NO_WORSE, TOO_FEW, UNDECIDED, WIN, WORSE
 from analysis.words.captions import count_text
 from analysis.words.cells import cells
+from analysis.words.method import ALONE
 from mixlab.spec.metric import decimals
 
 # verdict: what one comparison is, and what several are, in the order of the sentence
@@ -42,7 +43,7 @@ def answer(levels: Sequence[LevelTable]) -> str:
     ]
     arms = sum(len(level.table) - 1 for level in levels)
     if not arms:
-        return "Nothing was compared: the baseline is the only arm."
+        return ALONE
     if not rows:
         return "Nothing was compared: no arm has a seed in common with what it is compared with."
     have = (

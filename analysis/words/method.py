@@ -22,12 +22,18 @@ from analysis.statistics.verdicts import EQUAL, GIVEN_UP, NO_BETTER, NO_WORSE
 from analysis.words.captions import count_text, unit
 
 
+ALONE = "Nothing was compared: the baseline is the only arm."
+
+
 def method_text(*levels: LevelTable) -> str:
     """Return how mean, gain, interval and p were computed, where the error rate holds, and what a win is."""
     level = levels[0]
     points = f", in {unit(level.declared)}" if level.declared.unit else ""
     reference = "the arm named beside it" if level.against else repr(level.baseline)
-    if max(int(each.table["n"].max()) for each in levels) == 1:
+    one_seed = max(int(each.table["n"].max()) for each in levels) == 1
+    if all(len(each.table) == 1 for each in levels):
+        return "One seed, so no spread." if one_seed else "Mean ± sd over seeds."
+    if one_seed:
         return (
             f"One seed, so no spread. Gain: arm minus {reference} with the same seed{points}; one pair has neither an "
             "interval nor a p that could tell."

@@ -10,7 +10,7 @@ from tabulate import tabulate
 
 from analysis.statistics.tables import LevelTable
 from analysis.words.cells import DASH, LEFT_ALIGNED, cells, heading, paper_cells, power_cells, remarks
-from analysis.words.method import method_text, power_heading
+from analysis.words.method import ALONE, method_text, power_heading
 from analysis.words.page import page
 from mixlab.spec.trial import digest
 
@@ -50,7 +50,8 @@ def terminal_tables(levels: Sequence[LevelTable], extra: Sequence[str] = (), *, 
         grid = _grid(cells(level, extra), "simple")
         blocks.append("\n".join([_wrap(heading(level)), "", grid, *([""] if lines else []), *map(_wrap, lines)]))
         if power:
-            blocks.append(f"{_wrap(power_heading(level))}\n\n{_grid(power_cells(level), 'simple')}")
+            plan = f"{_wrap(power_heading(level))}\n\n{_grid(power_cells(level), 'simple')}"
+            blocks.append(plan if len(level.table) > 1 else ALONE)
     blocks.append("\n".join(_wrap(line) for line in [*shared, method_text(*levels)]))
     return "\n\n".join(blocks)
 

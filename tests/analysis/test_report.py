@@ -85,6 +85,21 @@ def test_figures_of_an_earlier_plan_do_not_stay_beside_the_tables_of_another(tra
     assert set(tmp_path.iterdir()) == {*found.files, found.page, tmp_path / "notes.png"}
 
 
+def test_a_study_of_one_arm_leaves_out_what_compares(track, make_plan, tmp_path):
+    study, plan = track(), make_plan(arms=("baseline",), seeds=2, factors={})
+    study.add_plan(plan)
+    for trial in plan["trials"]:
+        study.add_run(trial, 70.0, curve=(10.0, 20.0))
+    found = report(study.uri, study.study, plan, tmp_path / "out")
+    assert [file.name for file in found.files if file.suffix == ".png"] == ["curves.png"]
+    page = Page(found.page.read_text(encoding="utf-8"))
+    assert len(page.addresses) == 1
+    assert page.text.count("Nothing was compared: the baseline is the only arm.") == 2  # the answer, and the seeds
+    for left_out in ("Gains", "seeds so far", "Of each arm"):
+        assert left_out not in page.text
+    assert "Of every run" in page.text
+
+
 def test_configuration_tells_the_shared_from_the_differing(tracked):
     study, plan = tracked
     shared, cells = configuration(load_runs(study.uri, study.study, plan), plan["factors"])

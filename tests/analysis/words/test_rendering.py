@@ -157,6 +157,15 @@ def test_power_is_shown_on_request(study):
     assert "seeds needed" not in terminal_text("ablation_tiny", study())
 
 
+def test_one_arm_alone_is_compared_with_nothing(make_plan, planned_runs):
+    plan = make_plan(arms=("baseline",), factors={})
+    (level,) = level_tables(planned_runs(plan, {("baseline", seed): 70.0 for seed in range(3)}), plan)
+    text = terminal_text("tiny", [level], power=True)
+    assert "Nothing was compared: the baseline is the only arm." in text
+    assert "seeds needed" not in text
+    assert text.endswith("\nMean ± sd over seeds.\n")
+
+
 def test_published_values_are_shown(study):
     printed = {("cutmix", "baseline"): 78.17, ("cutmix", "+ l_s"): 79.51}
     published = {cell: PublishedNumber(value, "median10", "SUMix Table 6") for cell, value in printed.items()}
