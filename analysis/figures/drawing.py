@@ -83,9 +83,14 @@ def line_and_band(points: pd.DataFrame, line: str = "mean over seeds") -> str:
 
 
 def plain(name: object, letters: int = 30) -> str:
-    """Return a name as a figure can show it: on one line, shortened, and never hidden."""
+    """Return a name as a figure can show it: on one line, shortened in the middle, and never hidden.
+
+    Names of arms that are long mostly differ at their ends.
+    """
     text = " ".join(str(name).split())
-    text = text if len(text) <= letters else f"{text[: letters - 1]}…"
+    if len(text) > letters:
+        end = (letters - 1) // 2
+        text = f"{text[: letters - 1 - end].rstrip()}…{text[-end:].lstrip()}"
     return f"\N{THIN SPACE}{text}" if text.startswith("_") else text  # a legend leaves out names with a leading _
 
 

@@ -82,8 +82,10 @@ def _friedman_p(ranks: NDArray[np.float64]) -> float:
     middle = (count + 1) / 2
     between = tables * ((ranks.mean(axis=0) - middle) ** 2).sum()
     rest = ((ranks - middle) ** 2).sum() - between
-    if rest < 1e-9:  # every table ranks the arms alike, or ties them all
-        return 0.0 if between > 1e-9 else 1.0
+    if rest < 1e-9:  # every table ranks the arms alike: F is infinite, and p is that of the same order by chance
+        _, tied = np.unique(ranks[0], return_counts=True)
+        orders = math.factorial(count) // math.prod(map(math.factorial, tied.tolist()))
+        return float(orders) ** (1 - tables)
     return float(fdtrc(count - 1, (count - 1) * (tables - 1), (tables - 1) * between / rest))
 
 

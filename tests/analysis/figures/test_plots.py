@@ -145,6 +145,24 @@ def test_captions_say_where_the_runs_come_from_and_claim_no_spread_of_one_seed(m
     assert [word in texts[1] for word in ("band: lowest to highest", "one seed, so no band")] == [seeds > 1, seeds == 1]
 
 
+def test_long_names_that_differ_at_either_end_stay_apart(make_plan, planned_runs):
+    arms = ("baseline", *(f"{first} the learned lambda and its regulariser {last}" for first in "ab" for last in "cd"))
+    plan = make_plan(arms=arms, factors={})
+    cells = [(arm, seed) for arm in arms for seed in range(3)]
+    drawn = level_tables(planned_runs(plan, dict.fromkeys(cells, 70.0)), plan)
+    names = [tick.get_text() for tick in plot_gains("tiny", drawn).axes[0].get_yticklabels()]
+    assert names == [f"{first} the learned l…regulariser {last}" for first in "ab" for last in "cd"]
+    points = [{"arm": arm, "seed": seed, "epoch": e, "value": e} for arm, seed in cells for e in (1, 2)]
+    (legend,) = plot_curves("tiny", pd.DataFrame(points), drawn).subfigs[0].legends
+    assert [text.get_text() for text in legend.get_texts()] == ["baseline", *names]
+
+
+def test_a_study_of_one_arm_has_no_figure_of_gains(make_plan, planned_runs):
+    plan = make_plan(arms=("baseline",))
+    (level,) = level_tables(planned_runs(plan, {("baseline", seed): 70.0 for seed in range(3)}), plan)
+    assert plot_gains("tiny", [level]) is None
+
+
 def test_figures_leave_the_caller_s_style_alone(levels, painted, tmp_path):
     from matplotlib import rcParams
 

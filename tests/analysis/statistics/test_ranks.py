@@ -47,7 +47,11 @@ def test_p_is_corrected_for_ties(levels):
 
 def test_arms_that_tie_in_every_table_are_alike():
     assert ranking([(1, 1, 1, 1, 1)] * 9, "abcde").p == 1
-    assert ranking([(2, 1, 1, 1, 1)] * 9, "abcde").p == 0
+
+
+def test_p_of_tables_that_all_rank_alike_is_that_of_chance():
+    assert ranking([(5, 4, 3, 2, 1)] * 2, "abcde").p == pytest.approx(1 / 120)  # 5! orders of the second table
+    assert ranking([(2, 1, 1, 1, 1)] * 3, "abcde").p == pytest.approx(1 / 25)  # 5 places of the best arm
 
 
 def test_groups_by_hand():
@@ -55,7 +59,7 @@ def test_groups_by_hand():
     assert list(found.ranks) == [1, 2, 3, 4, 5]
     assert found.difference == pytest.approx(2.728 * math.sqrt(30 / 54), abs=1e-3)  # 2.03
     assert found.groups() == [["a", "b", "c"], ["b", "c", "d"], ["c", "d", "e"]]
-    assert found.p == 0
+    assert found.p == pytest.approx(120**-8)
     assert ranking([(5, 4, 3, 2, 1)] * 9, "abcde", higher_is_better=False).ranks.index[0] == "e"
 
 
