@@ -75,9 +75,9 @@ def study_table(
 def write_study_table(tracking_uri: str, study: str, out: Path, plan: Plan | None = None, **options: Any) -> StudyTable:
     """Write the tables of a study, ``table.md``, ``.csv``, ``.tex`` and ``.html``, and ``gains.png`` and ``.pdf``.
 
-    With five arms or more over two tables or more, ``ranks.png`` and ``.pdf`` too; with one arm no figure. The folder ``out`` is made if it is
-    missing, and files of the same names are replaced. All else is as for :func:`study_table`, the errors too, with
-    which nothing is written.
+    With five arms or more over two tables or more, ``ranks.png`` and ``.pdf`` too; with one arm no figure. The
+    folder ``out`` is made if it is missing, and files of the same names are replaced. All else is as for
+    :func:`study_table`, the errors too, with which nothing is written.
     """
     from analysis.figures.drawing import save
     from analysis.figures.plots import plot_gains

@@ -37,9 +37,8 @@ def plot_cost(study: str, levels: Sequence[LevelTable]) -> Figure | None:
             x = mine[metric_column(mine, SECONDS)] / size
             y = finite_values(mine, level.metric)
             if x.notna().any() and y.notna().any():
-                across, up = ([[part.mean() - part.min()], [part.max() - part.mean()]] for part in (x, y))
                 mark = MARKERS[index % len(MARKERS)]
-                axis.errorbar(x.mean(), y.mean(), up, across, fmt=mark, color=colour, label=plain(arm))
+                axis.errorbar(x.mean(), y.mean(), _bars(y), _bars(x), fmt=mark, color=colour, label=plain(arm))
 
     machines = sorted(runs["hardware"].dropna().unique())
     hardware = f"Trained on {machines[0]}. " if len(machines) == 1 else "The runs differ in hardware. "
@@ -49,3 +48,9 @@ def plot_cost(study: str, levels: Sequence[LevelTable]) -> Figure | None:
     shown = ", ".join(part for part in (declared.label, declared.unit) if part)
     labels = (f"training time of a run, {name}", shown)
     return panel_figure(study, levels, draw, size=PANEL, labels=labels, caption=caption)
+
+
+def _bars(values: pd.Series) -> list[list[float]]:
+    """Return how far the lowest and the highest value are from the mean, which rounding may put beyond equal ones."""
+    mean = values.mean()
+    return [[max(0.0, mean - values.min())], [max(0.0, values.max() - mean)]]

@@ -21,7 +21,6 @@ from analysis.statistics.tables import LevelTable
 from analysis.statistics.verdicts import EQUAL, GIVEN_UP, NO_BETTER, NO_WORSE
 from analysis.words.captions import count_text, unit
 
-
 ALONE = "Nothing was compared: the baseline is the only arm."
 
 

@@ -22,6 +22,17 @@ def test_marks_stand_at_the_means(make_plan: Any, planned_runs: Any) -> None:
     assert figure.subfigs[0].get_supxlabel() == "training time of a run, minutes"
 
 
+def test_equal_seeds_have_no_bars_though_their_mean_is_rounded(make_plan: Any, planned_runs: Any) -> None:
+    plan = make_plan(arms=("baseline",), seeds=3)
+    seconds = {"metric.train_seconds_total": 0.1}  # the mean of three is 0.10000000000000002
+    runs = planned_runs(plan, {("baseline", seed): 70.1 for seed in range(3)}, **seconds)
+    figure = plot_cost("tiny", level_tables(runs, plan))
+    assert figure is not None
+    (mark,) = figure.subfigs[0].axes[0].containers
+    bars = [end for lines in mark.lines[2] for (segment,) in [lines.get_segments()] for end in segment.ravel()]
+    assert bars == pytest.approx([0.1, 70.1] * 4)
+
+
 def test_a_seed_that_has_diverged_does_not_take_its_arm_s_mark(make_plan: Any, planned_runs: Any) -> None:
     plan = make_plan(arms=("baseline", "+ lam"), seeds=2)
     values = {("baseline", 0): 70.0, ("baseline", 1): 71.0, ("+ lam", 0): 72.0, ("+ lam", 1): math.inf}
