@@ -60,8 +60,7 @@ class Toy:
         data_root: Path = Path("data"),
     ) -> None:
         done = int((resume_from / "epoch").read_text()) if resume_from else 0
-        threads = _threads() if config["fault"] else None
-        note("began", config=dict(config), seed=seed, done=done, threads=threads)
+        note("began", config=dict(config), seed=seed, done=done, threads=os.environ.get("MKL_NUM_THREADS"))
         for epoch in range(done + 1, config["epochs"] + 1):
             time.sleep(config["pause"])
             while held(seed, epoch):
@@ -172,12 +171,6 @@ def held(seed: int, epoch: int) -> bool:
     return False
 
 
-def _threads() -> int:
-    import torch  # takes seconds: only where it is asked for
-
-    return torch.get_num_threads()
-
-
 SEARCH = Search(
     study=Study(
         name="toy",
@@ -192,8 +185,8 @@ SEARCH = Search(
 )
 
 
-def _slow(search: Search, pause: float, poison: int = 0, **changes: Any) -> Search:
-    return replace(search, study=search.study.with_base(pause=pause, poison=poison), **changes)
+def _slow(search: Search, pause: float, **changes: Any) -> Search:
+    return replace(search, study=search.study.with_base(pause=pause), **changes)
 
 
 def _study(base: Mapping[str, Any], arms: tuple[Arm, ...], seeds: int, name: str = "toy") -> Study:
@@ -202,13 +195,16 @@ def _study(base: Mapping[str, Any], arms: tuple[Arm, ...], seeds: int, name: str
 
 PLAIN = (Arm("plain", {}),)
 STUDIES: dict[str, Callable[[], Study | Search]] = {
-    "faulty": lambda: _study({}, (Arm("sound", {}), Arm("faulty", {"fault": 3}), Arm("dying", {"dies": 2})), seeds=2),
-    "poisoned search": lambda: _slow(SEARCH, 0.0, scheduler="none", budget=8, poison=2),
+    "faulty": lambda: _study(
+        {},
+        (Arm("poisoned", {"poison": 2}), Arm("sound", {}), Arm("faulty", {"fault": 3}), Arm("dying", {"dies": 2})),
+        seeds=2,
+    ),
     "large": lambda: _study({"epochs": 3, "ballast": 700_000}, PLAIN, seeds=1),
     "packed": lambda: _study(
         {"epochs": 2, "mib": 1_000.0, "where": True},
-        (*PLAIN, Arm("large", {"mib": 4_000.0}), Arm("greedy", {"greedy": True})),
-        seeds=2,
+        (Arm("large", {"mib": 4_000.0}), Arm("greedy", {"greedy": True})),
+        seeds=1,
     ),
     "placed": lambda: _study(
         {"epochs": 2, "pause": 2.5, "where": True}, (*PLAIN, Arm("other", {"peak": 1.0})), seeds=2

@@ -1,6 +1,6 @@
 """``--json`` puts one JSON object on the standard output and everything else on the standard error.
 
-A whole launch does the same in ``test_until_decided``.
+A whole launch does the same in ``test_racing_search``.
 """
 
 import json
@@ -29,10 +29,10 @@ def test_a_dry_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     found = json.loads(out)
     assert set(found) == FIELDS
     assert found["exit_code"] == 0
-    assert found["plan"]["arms"] == ["sound", "faulty", "dying"]
-    assert len(found["plan"]["trials"]) == 6
+    assert found["plan"]["arms"] == ["poisoned", "sound", "faulty", "dying"]
+    assert len(found["plan"]["trials"]) == 8
     assert found["outlook"][-1] in err
-    assert "6 trials: 6 pending" in err
+    assert "8 trials: 8 pending" in err
     assert found["paths"] == {"page": None, "files": []}
 
 

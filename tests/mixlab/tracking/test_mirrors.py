@@ -163,7 +163,7 @@ def test_a_launch_ends_well_though_a_mirror_fails(
     result = mixlab.run(STUDIES["faulty"](), Toy(), options, console=Console(file=said))
     assert result.exit_code == 0
     assert said.getvalue().count("the mirror faulty is dropped: list index out of range") == 1
-    assert len(list((tmp_path / "results" / "toy" / "tensorboard").glob("*/seed */events*"))) == 3 * 2  # arms and seeds
+    assert len(list((tmp_path / "results" / "toy" / "tensorboard").glob("*/seed */events*"))) == 4 * 2  # arms and seeds
 
 
 @pytest.mark.slow
