@@ -1,5 +1,5 @@
-"""MLflow's server, and the database behind it, go away in the middle of a study: training goes on, and nothing is lost
-or doubled. A write that got no answer is repeated, but it is not recorded twice."""
+"""MLflow's server, the database behind it and the way to it go away in the middle of a study: training goes on, and
+nothing is lost or doubled. A write that got no answer is repeated, but it is not recorded twice."""
 
 import contextlib
 import os
@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,9 @@ from tests.mixlab.recorded import SEEDS, require_everything_once
 from tests.servers import mlflow_server
 from tests.servers.mlflow_server import MLflowServer
 from tests.servers.postgresql import PostgreSQL
-from tests.servers.program import environment
+from tests.servers.program import Program, environment
 from tests.study_folder import StudyFolder, toy_folder
-from tests.toy import epochs_of, hold, notes, release
-
-pytestmark = pytest.mark.slow
+from tests.toy import epochs_of, hold, release
 
 AWAY_SECONDS = 10.0  # at least, of the server: several times what the writer waits between two attempts
 
@@ -31,59 +30,62 @@ def server(postgresql: PostgreSQL, tmp_path_factory: pytest.TempPathFactory) -> 
         yield server
 
 
-def recorded_folder(folder: Path, uri: str) -> StudyFolder:
-    return toy_folder(folder, "recorded", study=folder.name, tracking_uri=uri)
-
-
-def test_training_goes_on_while_mlflow_or_its_database_is_away(
+@pytest.mark.slow
+def test_training_goes_on_and_everything_is_written_once(
     server: MLflowServer, postgresql: PostgreSQL, tmp_path: Path
 ) -> None:
-    toy = recorded_folder(tmp_path, server.uri)
-    hold(tmp_path, epoch=5, seeds=(2, 3))
-    with toy.start() as driver:
-        driver.until(lambda: len(notes(tmp_path, "epochs")) >= 4)
-        server.stop()
-        back = time.monotonic() + AWAY_SECONDS
-        # Away until two trials have ended and others begun: their runs are ended and made later.
-        driver.until(lambda: all(3 in epochs_of(tmp_path).get(seed, ()) for seed in (2, 3)))
-        assert "seed 0: done" in driver.said
-        assert "seed 1: done" in driver.said
-        time.sleep(max(0.0, back - time.monotonic()))
-        server.start()
-        driver.until(lambda: len(toy.runs("seed")) == SEEDS)
+    toy = toy_folder(tmp_path, "recorded", study=tmp_path.name, tracking_uri=server.uri)
+    hold(tmp_path, epoch=5)
+    with (
+        deaf(server.address) as proxy,
+        replace(toy, tracking_uri=f"http://{proxy.address}").start(
+            environment=environment(DRAIN_SECONDS="3")
+        ) as driver,
+    ):
 
-        before = len(notes(tmp_path, "epochs"))
-        postgresql.stop()
-        try:
-            release(tmp_path)
-            driver.until(lambda: len(notes(tmp_path, "epochs")) >= before + 4)
-        finally:
-            postgresql.start()
-        driver.finish()
-    require_everything_once(recorded_folder(tmp_path, server.uri))
+        def made(seeds: int) -> bool:
+            return proxy.cut.count("runs/create") == 2 + seeds and len(toy.runs("seed")) == seeds
 
-
-def test_what_mlflow_missed_is_written_by_the_same_command(server: MLflowServer, tmp_path: Path) -> None:
-    toy = recorded_folder(tmp_path, server.uri)
-    with toy.start(environment=environment(DRAIN_SECONDS="3")) as driver:
-        driver.until(lambda: len(notes(tmp_path, "epochs")) >= 4)
-        server.stop()
+        driver.until(lambda: made(2))
+        lose_the_server(server, toy, driver)
+        driver.until(lambda: made(SEEDS))
+        lose_the_database(postgresql, toy, driver)
+        # The way to the server is lost until the driver gives up.
+        proxy.close()
+        release(tmp_path)
         said = driver.finish(code=1)
     assert "does not answer. Nothing is lost" in said
     assert "Traceback" not in said
-    server.start()
-    assert "RUNNING" in toy.statuses()
-    toy.run_here()
-    require_everything_once(recorded_folder(tmp_path, server.uri))
-
-
-def test_a_write_whose_answer_was_lost_is_not_written_twice(server: MLflowServer, tmp_path: Path) -> None:
-    with deaf(server.address) as proxy:
-        toy = recorded_folder(tmp_path, f"http://{proxy.address}")
-        toy.run()
     assert proxy.cut.count("runs/create") == 2 + SEEDS  # every run was made by a request without an answer
     assert proxy.cut.count("runs/log-batch") >= 4
-    require_everything_once(recorded_folder(tmp_path, server.uri))
+
+    assert "RUNNING" in toy.statuses()
+    toy.run_here()
+    require_everything_once(toy)
+
+
+def lose_the_server(server: MLflowServer, toy: StudyFolder, driver: Program) -> None:
+    """Stop it until two trials have ended and others begun: their runs are ended and made later."""
+    server.stop()
+    back = time.monotonic() + AWAY_SECONDS
+    hold(toy.folder, epoch=5, seeds=(2, 3))
+    driver.until(lambda: all(4 in epochs_of(toy.folder).get(seed, ()) for seed in (2, 3)))
+    assert "seed 0: done" in driver.said
+    assert "seed 1: done" in driver.said
+    time.sleep(max(0.0, back - time.monotonic()))
+    server.start()
+
+
+def lose_the_database(postgresql: PostgreSQL, toy: StudyFolder, driver: Program) -> None:
+    """Stop it for some epochs, which the driver writes once it is back."""
+    postgresql.stop()
+    try:
+        hold(toy.folder, epoch=12)
+        driver.until(lambda: all(11 in epochs_of(toy.folder)[seed] for seed in (2, 3)))
+    finally:
+        postgresql.start()
+    latest = [1 / 14, 1 / 14, 1 / 11, 1 / 11]  # the training loss of an epoch is 1 / its number
+    driver.until(lambda: sorted(run.data.metrics.get("train_loss", 1) for run in toy.runs("seed")) == latest)
 
 
 class Deaf:
@@ -94,7 +96,13 @@ class Deaf:
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self.socket.getsockname()[1]}"
         self.cut: list[str] = []
+        self.closed = False
         self.batches = 0
+
+    def close(self) -> None:
+        """Pass nothing on any more."""
+        self.closed = True
+        self.socket.close()
 
     def serve(self) -> None:
         with contextlib.suppress(OSError):  # closed
@@ -104,9 +112,9 @@ class Deaf:
     def _pass_on(self, client: socket.socket) -> None:
         host, port = self.server.split(":")
         hang_up = threading.Event()
-        with client, socket.create_connection((host, int(port))) as server, contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), client, socket.create_connection((host, int(port))) as server:
             threading.Thread(target=self._answer, args=(server, client, hang_up), daemon=True).start()
-            while data := client.recv(1 << 16):
+            while (data := client.recv(1 << 16)) and not self.closed:
                 if self._is_cut(data):
                     hang_up.set()
                 server.sendall(data.replace(self.address.encode(), self.server.encode()))
@@ -123,7 +131,7 @@ class Deaf:
         request = data.split(b"\r\n", 1)[0]
         if b"runs/log-batch" in request:
             self.batches += 1
-            if self.batches % 16 == 0:
+            if self.batches % 8 == 0:
                 self.cut.append("runs/log-batch")
                 return True
         if b"runs/create" in request:
@@ -139,4 +147,4 @@ def deaf(server: str) -> Iterator[Deaf]:
     try:
         yield proxy
     finally:
-        proxy.socket.close()
+        proxy.close()
