@@ -39,7 +39,9 @@ while alive != int(sys.argv[2]):
 class RayCluster:
     """Nodes that end with their block. A driver needs ``environment`` to be let in."""
 
-    def __init__(self, stack: contextlib.ExitStack, environment: Mapping[str, str], host: str) -> None:
+    def __init__(
+        self, stack: contextlib.ExitStack, environment: Mapping[str, str], host: str, head: Sequence[str]
+    ) -> None:
         self._stack = stack
         self._host = host
         self.address = f"{host}:{free_port()}"
@@ -56,7 +58,7 @@ class RayCluster:
         self.folder = stack.enter_context(temporary("ray"))
         port = self.address.rpartition(":")[2]
         self.head = self.add(
-            "--head", "--port", port, "--temp-dir", str(self.folder), "--include-dashboard", "false", "--num-cpus", "0"
+            "--head", "--port", port, "--temp-dir", str(self.folder), "--include-dashboard", "false", *head
         )
 
     def add_worker(self, *options: str, cwd: Path | None = None, through: Sequence[str] = ()) -> Program:
@@ -91,7 +93,9 @@ class RayCluster:
 
 
 @contextlib.contextmanager
-def running(host: str = "127.0.0.1", **environment: str) -> Iterator[RayCluster]:
-    """Yield a head without processors, to which workers are added. The environment is that of all nodes."""
+def running(
+    host: str = "127.0.0.1", head: Sequence[str] = ("--num-cpus", "0"), **environment: str
+) -> Iterator[RayCluster]:
+    """Yield a head, by default without processors, to which workers are added. The environment is that of all nodes."""
     with contextlib.ExitStack() as stack:
-        yield RayCluster(stack, environment, host)
+        yield RayCluster(stack, environment, host, head)

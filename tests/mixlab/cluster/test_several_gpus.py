@@ -42,12 +42,11 @@ def test_a_trial_on_two_gpus_goes_on_after_it_has_lost_one(tmp_path: Path, new_s
 
 def run_the_study(folder: Path) -> None:
     """Run in a network of its own."""
-    with ray_cluster.running() as cluster:
-        cluster.add_worker("--num-gpus", "2", "--num-cpus", "2")
-        cluster.wait_for(2)
+    with ray_cluster.running(head=("--num-gpus", "2", "--num-cpus", "2")) as cluster:
+        cluster.wait_for(1)
         toy = StudyFolder(folder, "study", (__file__, "study"), environment=cluster.environment)
         where = ("--address", cluster.address, "--data-root", str(folder))
-        said = toy.run(*where, "--gpus-per-trial", "2", "--cpus-per-trial", "2")
+        said = toy.run_here(*where, "--gpus-per-trial", "2", "--cpus-per-trial", "2")
     lost = "LostProcess: process 1 of the 2 that train together was ended by SIGKILL"
     assert f"{lost}), attempt 2 goes on from its last epoch" in said
     (run,) = toy.runs("seed")
