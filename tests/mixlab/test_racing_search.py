@@ -1,6 +1,9 @@
 """A whole search until decided: its configurations race, then its winners; killed in either, it decides the same."""
 
+import json
 import signal
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from mixlab.search.race import Race
 from mixlab.spec.complete import complete
 from mixlab.spec.search import RACE
 from tests.mixlab.search_toy import InMemory, go_on
+from tests.mixlab.test_json import FIELDS
 from tests.study_folder import StudyFolder, toy_folder
 from tests.toy import STUDIES, Toy, hold, notes, release, score
 
@@ -60,7 +64,16 @@ def test_a_search_until_decided_that_is_killed_twice_decides_the_same(tmp_path: 
     assert "gets more only while it may still be the best of its arm" in plan
     assert "running" in plan
     kill_in(toy, 3)  # the fourth seed of the winners
-    assert "goes on after epoch" in toy.run_here(*OPTIONS)
+    command = [sys.executable, "-P", *toy.script, "--tracking-uri", toy.uri, "--json", *OPTIONS]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "goes on after epoch" in ended.stderr
+    assert "Every run in the MLflow UI" in ended.stderr
+    said: dict[str, Any] = json.loads(ended.stdout)  # on which neither Ray nor anything else has written
+    assert set(said) == FIELDS
+    assert [(each["verdict"], each["p"]) for each in said["verdicts"]] == [("win", None)]
+    for file in (said["paths"]["page"], *said["paths"]["files"]):
+        assert (tmp_path / file).is_file()
     assert toy.statuses() == {"FINISHED"}
     assert len(toy.runs("trial")) == 12
 
@@ -77,10 +90,12 @@ def test_a_search_until_decided_that_is_killed_twice_decides_the_same(tmp_path: 
     results = np.array([confirmed(cell.config) for cell in expected.search.confirmation(winners).cells()])
     (verdict,), seen = sequential_verdicts(results[1:] - results[0], 10)
     count = int(np.isfinite(seen).sum())
+    assert count < 10  # decided before the last seed
     head, *rows = [line.split(",") for line in toy.table("paper").splitlines()]
     assert [row[head.index("n")] for row in rows] == [str(count)] * 2
     assert [float(row[head.index("mean")]) for row in rows] == pytest.approx(results[:, :count].mean(axis=1))
     assert rows[1][head.index("verdict")] == verdict == "win"
+    assert {row[head.index("p_family")] for row in rows} == {""}
 
     found = report(toy.uri, "toy")
     assert "low: " in found.text

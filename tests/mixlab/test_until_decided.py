@@ -1,15 +1,13 @@
-"""Seeds are added until every comparison is decided: its options, launches that are stopped, and a killed driver."""
+"""Seeds are added until every comparison is decided: its options, and launches that are stopped.
+
+A killed driver goes on in ``test_racing_search``.
+"""
 
 import io
-import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
-import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -21,11 +19,8 @@ from mixlab.errors import BadInput
 from mixlab.launching.start import Start
 from mixlab.spec.search import Search
 from tests.mixlab.sequential_toy import ARMS, TRAIN, asked_of, rounds_of, seeds_by_arm, study_of
-from tests.mixlab.test_json import FIELDS
 from tests.mixlab.without_ray import in_this_process, raising
-from tests.study_folder import toy_folder
-from tests.toy import SEARCH, STUDIES, Toy, epochs_of, hold, release, score
-from tests.waiting import wait_for
+from tests.toy import SEARCH, STUDIES, Toy, score
 
 
 def test_the_budget_is_the_number_of_seeds_or_twenty() -> None:
@@ -105,35 +100,3 @@ def test_a_launch_that_is_stopped_twice_decides_the_same_and_its_table_and_page_
     run(study, Toy(), replace(options, dry_run=True), console=Console(file=said))
     assert "clear: win\n  unsure: given up" in said.getvalue()
     assert "no trial is left" in said.getvalue()
-
-
-@pytest.mark.slow
-def test_one_arm_stops_early_another_goes_on_and_a_killed_driver_decides_the_same(
-    tmp_path: Path, empty_store: Path
-) -> None:
-    options = ("--until", "decided", "--seeds", "12")
-    study = replace(STUDIES["sequential"](), sequential=True, seeds=range(12))
-    trials = study.trials(TRAIN)
-    values = {t.key: (score(t.config, t.seed, 1) + score(t.config, t.seed, 2)) / 2 for t in trials}
-    expected = {(trial.arm, str(trial.seed)) for trial in asked_of(rounds_of(study), values)}
-    folder = toy_folder(tmp_path, "sequential", empty_store=empty_store)
-    hold(tmp_path, epoch=2, seeds=(5,))
-    driver = folder.start(*options)
-    wait_for(lambda: 5 in epochs_of(tmp_path), account=lambda: driver.said[-4000:])
-    driver.process.kill()
-    driver.process.wait()
-    release(tmp_path)
-    command = [sys.executable, "-P", *folder.script, "--tracking-uri", folder.uri, "--json", *options]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
-    assert ended.returncode == 0, ended.stderr
-    found: dict[str, Any] = json.loads(ended.stdout)  # on which neither Ray nor anything else has written
-    assert set(found) == FIELDS
-    assert [(each["verdict"], each["p"]) for each in found["verdicts"]] == [("win", None), ("given up", None)]
-    for file in (found["paths"]["page"], *found["paths"]["files"]):
-        assert (tmp_path / file).is_file()
-    assert "Every run in the MLflow UI" in ended.stderr
-    assert set(folder.results()) == expected
-    table = pd.read_csv(tmp_path / "results" / "toy" / "paper" / "table.csv").set_index("arm")
-    assert list(table["verdict"][1:]) == ["win", "given up"]
-    assert table.loc["clear", "n"] < table.loc["unsure", "n"] == table.loc["plain", "n"] < 12
-    assert table["p_family"].isna().all()
