@@ -1,13 +1,18 @@
 """Which errors are final is decided without Ray: the same one at the same epoch would come again."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from mixlab.cluster.events import Events
+from mixlab.cluster.events import Events, Leave
+from mixlab.cluster.source import Job
 from mixlab.cluster.tune_private import Failure
+from mixlab.errors import BadInput
+from mixlab.search.history import History
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.trial import Trial
+from tests.mixlab.search_toy import TRAIN, InMemory, proposed, search
 
 TRIAL = Trial("key", "arm", {}, 0, {})
 ERROR = Failure("Traceback\n  File\nRuntimeError: a shape is wrong", raised=True)
@@ -50,3 +55,15 @@ def test_another_trial_with_the_same_error_gets_its_own_second_attempt(events: E
     assert not events.is_final(TRIAL, ERROR)
     assert not events.is_final(other, ERROR)
     assert events.is_final(TRIAL, ERROR)
+
+
+def test_a_source_that_cannot_continue_stops_the_trial_and_then_all() -> None:
+    source = proposed(History(search(objective="val_topp1"), TRAIN, InMemory()))
+    listener: Any = SimpleNamespace(reported=lambda *_: None)
+    events = Events(source, listener, lambda: 1)
+    job = events.next()
+    assert isinstance(job, Job)
+    assert events.reported(job.trial, Epoch(1, 3, {"val_top1": 5.0}))
+    assert isinstance(events.fault, BadInput)
+    with pytest.raises(Leave):
+        events.go_on()

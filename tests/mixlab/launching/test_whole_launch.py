@@ -140,6 +140,11 @@ def test_a_search_of_which_a_quarter_failed_is_exit_1(launch: Any) -> None:
     assert "1 of the search's 4 trials failed, of which a quarter is too many" in said
 
 
+def test_an_objective_that_is_never_reported_is_one_sentence(launch: Any) -> None:
+    with pytest.raises(BadInput, match=r"^[^\n]*'val_top5'[^\n]*it reports [^\n]*val_top1[^\n]*$"):
+        launch(STUDIES["search for nothing"](), concurrent=1)
+
+
 def test_a_terminal_of_ascii_gets_the_whole_table_and_the_files_have_every_letter(
     launch: Any, tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
