@@ -93,9 +93,10 @@ def write_page(found: SearchReport, out: Path) -> Path:
 
 def _setting(search: SearchRecord) -> str:
     plan = search.plan
-    how = f"{plan['per_arm']} trials per arm by {plan['sampler']}, stopped early by {plan['scheduler']}"
+    early = "none stopped early" if plan["scheduler"] == "none" else f"stopped early by {plan['scheduler']}"
+    how = f"{plan['per_arm']} trials per arm by {plan['sampler']}, {early}"
     return (
-        f"<p>{html.escape(how)}, to {plan['direction']} {html.escape(plan['objective'])} on held-out images. "
+        f"<p>{html.escape(how)}, to {plan['direction']} {html.escape(plan['objective'])} on held-out data. "
         "A winner's value in the search is the best of many and so too good; compare the confirmed ones. A trial that "
         "was stopped early cannot win, and its value is only ever compared with others after the same epoch.</p>"
     )

@@ -40,6 +40,12 @@ def limits_of(rows: Iterable[Estimate]) -> tuple[float, float]:
     return low - pad, high + pad
 
 
+def cut_text(rows: Sequence[Estimate]) -> str:
+    """Return the sentence for a caption that explains the arrows; empty if no interval of the rows has one."""
+    low, high = limits_of(rows)
+    return " Arrow: the interval goes on." if any(row.low < low or row.high > high for row in rows) else ""
+
+
 def draw_estimates(axis: Axes, rows: Sequence[Estimate], limits: tuple[float, float]) -> None:
     """Draw a diamond and a bar for each row, with an arrow where the bar goes on beyond the limits of the axis."""
     low, high = limits

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures.drawing import caption_height, colours_of, plain, titled
-from analysis.figures.estimates import LETTER, Estimate, draw_estimates, limits_of
+from analysis.figures.estimates import LETTER, Estimate, cut_text, draw_estimates, limits_of
 from analysis.statistics.effects import design_runs, factorial_effects
 from analysis.statistics.over_tables import over_tables
 from analysis.statistics.tables import LevelTable
@@ -45,11 +45,12 @@ def plot_forest(study: str, levels: Sequence[LevelTable]) -> Figure | None:
         for arm in arms[:MOST_ARMS]
     ]
     left_out = f" Of {len(arms)} arms the first {MOST_ARMS}." if len(arms) > MOST_ARMS else ""
-    printed = any(np.isfinite(row.published) for _, rows in panels for row in rows)
+    every = [row for _, rows in panels for row in rows]
+    printed = any(np.isfinite(row.published) for row in every)
     caption = (
         f"{capitalised(metric_rule(*levels))}. Diamond and bar: mean gain of a table, paired by seed, with its 95 % "
-        "interval. Here: the mean over these tables, whose interval is over seeds. In general: the tables as a sample "
-        "of tables, whose interval is over tables; it can claim something from 6 tables on. "
+        f"interval.{cut_text(every)} Here: the mean over these tables, whose interval is over seeds. In general: the "
+        "tables as a sample of tables, whose interval is over tables; it can claim something from 6 tables on. "
         f"{ALONE if fixed else NO_P}{' Hollow: the difference of the published numbers.' if printed else ''}{left_out} "
         f"{provenance_text(*levels)}"
     )
@@ -72,10 +73,11 @@ def plot_effects(study: str, levels: Sequence[LevelTable], design: Mapping[str, 
             for name, row in effects.iterrows()
         ]
         panels.append((plain(level.name, 60), rows))
+    cut = cut_text([row for _, rows in panels for row in rows])
     caption = (
         "Effects of the factorial design: what a term adds on average over all combinations of the others, and by how "
         "much that changes with another term (×). Every run serves every effect. Bar: 95 % interval over the seeds' "
-        f"contrasts. {OF_EFFECTS if fixed else NO_P} {provenance_text(*levels)}"
+        f"contrasts.{cut} {OF_EFFECTS if fixed else NO_P} {provenance_text(*levels)}"
     )
     return _draw(study, panels, f"effect, {unit(levels[0].declared)}", caption)
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.drawing import arms_of, colours_of, draw_band, line_and_band, panel_figure, plain, shape
-from analysis.figures.estimates import LETTER, Estimate, draw_estimates, limits_of
+from analysis.figures.estimates import LETTER, Estimate, cut_text, draw_estimates, limits_of
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import capitalised, metric_text, provenance_text, unit
 from analysis.words.cells import metric_rule
@@ -35,8 +35,7 @@ def plot_gains(study: str, levels: Sequence[LevelTable]) -> Figure | None:
     gain = "gain over" if levels[0].declared.higher_is_better else "difference from"
     label = f"{gain} {reference}, {unit(levels[0].declared)} (paired by seed)"
     key = "Diamond: mean difference; bar: paired t interval, 95 %, each arm by itself; dot: one seed"
-    cut = any(row.low < limits[0] or row.high > limits[1] for row in every)
-    key += "; arrow: the interval goes on." if cut else "."
+    key += f".{cut_text(every)}"
     if max(level.table["pairs"].max() for level in levels) == 1:
         key = "Diamond and dot: the difference of one seed, which has no interval."
     return panel_figure(

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import matplotlib
+import numpy as np
 import optuna
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from optuna.trial import TrialState
 from optuna.visualization import matplotlib as optuna_plots
 
@@ -28,6 +30,7 @@ def plot_history(arm: Tuned, objective: str) -> Figure:
         if pruned:
             cross = {"marker": "x", "color": CENSORED_COLOUR, "alpha": 0.6, "label": "stopped early"}
             axis.scatter(*zip(*pruned, strict=True), **cross)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.set_title(f"{arm.name}: best so far")
         return plt.gcf()
 
@@ -64,7 +67,8 @@ def plot_map(arm: Tuned, x: str, y: str, objective: str) -> Figure:
 def plot_slices(arm: Tuned, objective: str) -> Figure:
     """Draw the objective of the complete trials against each parameter, by Optuna."""
     with _figures():
-        optuna_plots.plot_slice(arm.study, target_name=objective)
+        for axis in np.ravel(optuna_plots.plot_slice(arm.study, target_name=objective)):
+            axis.set_title("")  # Optuna's own, where there is one parameter
         plt.suptitle(arm.name)
         return plt.gcf()
 
@@ -72,8 +76,7 @@ def plot_slices(arm: Tuned, objective: str) -> Figure:
 def plot_parallel(arm: Tuned, objective: str) -> Figure:
     """Draw every complete trial as a line through its parameters, by Optuna."""
     with _figures():
-        optuna_plots.plot_parallel_coordinate(arm.study, target_name=objective)
-        plt.suptitle(arm.name)
+        optuna_plots.plot_parallel_coordinate(arm.study, target_name=objective).set_title(arm.name)
         return plt.gcf()
 
 

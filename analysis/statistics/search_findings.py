@@ -141,8 +141,8 @@ def cautions(search: SearchRecord, confirmed: Sequence[LevelTable]) -> list[str]
         wanted, there = PER_PARAMETER * len(arm.space), len(comparable(arm).trials)
         if there < wanted:
             found.append(
-                f"{arm.name}: {there} trials that can be compared are too few to say how {len(arm.space)} parameters "
-                f"act; at least {wanted} would be needed."
+                f"{arm.name}: {there} trials that can be compared are too few to say how the parameters act; "
+                f"at least {wanted} would be needed."
             )
     return found + _too_small(search, confirmed)
 

@@ -143,8 +143,15 @@ def test_the_page_is_whole_whatever_there_is(searched, tmp_path: Path, complete:
     assert text.count("data:image/png;base64,") == (2 if complete == 0 else 4 if complete < 10 else 5)
     assert "cutmix &amp; &lt;co&gt;" in text
     assert "http" not in text.replace("http-equiv", "")
-    for part in ("fANOVA", "Beware", "Optimisation history", "Map of zeta and alpha"):
+    for part in ("fANOVA", "Beware", "Optimisation history", "Map of zeta and alpha", "on held-out data"):
         assert part in text
+
+
+def test_a_search_without_a_scheduler_stops_nothing_early(searched, tmp_path: Path) -> None:
+    found = judged(searched({"plain": [trial(p, peaked(p)) for p in points(2, 0)]}))
+    found.search.plan["scheduler"] = "none"
+    text = write_page(found, tmp_path / "search.html").read_text(encoding="utf-8")
+    assert "trials per arm by tpe, none stopped early, to maximize" in text
 
 
 def test_the_command(searched, painted, tmp_path, capsys) -> None:

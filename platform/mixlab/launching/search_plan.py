@@ -35,7 +35,8 @@ def left_of_search(search: Search, train: CompleteTrainable, options: Options, c
             f"Each trial begins with 1 of {seeds} seeds and gets more only while it may still be the best of its arm: "
             "the cost that follows is the most that there can be",
         )
-    proposed = f"{total} trials by {search.sampler}, stopped early by {search.scheduler}"
+    early = "none stopped early" if search.scheduler == "none" else f"stopped early by {search.scheduler}"
+    proposed = f"{total} trials by {search.sampler}, {early}"
     winners = f"{len(search.study.cells())} winners on {len(search.study.seeds)} fresh seeds"
     say(console, f"{proposed}; then {winners}", style="bold")
     return left

@@ -90,6 +90,17 @@ def test_effects_of_a_design(make_plan: Any, planned_runs: Any) -> None:
     assert plot_effects("tiny", level_tables(planned_runs(plan, values), plan), None) is None
 
 
+def test_an_arrow_is_explained_where_there_is_one(make_plan: Any, planned_runs: Any) -> None:
+    plan = make_plan(arms=("none", "a"), seeds=2, factors={"mixer": ("x", "y")})
+    design = {"terms": ["a"], "signs": {"none": {"a": -1}, "a": {"a": 1}}}
+    for apart, said in ((1.0, True), (0.0, False)):  # an interval of two seeds is 18 sd wide
+        values = {("none", 0): 70.0, ("none", 1): 70.0, ("a", 0): 71.0, ("a", 1): 71.0 + apart}
+        levels = level_tables(planned_runs(plan, values), plan)
+        for figure in (plot_gains("tiny", levels), plot_forest("tiny", levels), plot_effects("tiny", levels, design)):
+            assert figure is not None
+            assert ("Arrow: the interval goes on." in texts(figure).replace("\n", " ")) == said
+
+
 def test_wealth_begins_at_one_and_ends_at_the_e_value(make_plan: Any, planned_runs: Any) -> None:
     plan = {**make_plan(arms=("baseline", "+ lam"), seeds=9), "sequential": {"budget": 20}}
     values = {(arm, s): 70.0 + s + (arm == "+ lam") * (1 + s / 20) for arm in plan["arms"] for s in range(9)}
