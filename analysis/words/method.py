@@ -133,7 +133,7 @@ def pairing_text(*levels: LevelTable) -> str | None:
     return (
         f"Pairing by seed: the sd of a difference is {statistics.median(paired):.3g} (median), that of unpaired runs "
         f"would be {statistics.median(unpaired):.3g}"
-        + (f"; pairing is worth {1 / ratio**2:.2g} times the seeds." if ratio > 0 else ".")
+        + (f"; pairing is worth {1 / ratio**2:.2g} times the seeds (median)." if ratio > 0 else ".")
     )
 
 
