@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.records.runs import Plan, load_plan, load_runs
-from mixlab.errors import BadInput, HeadLost
+from mixlab.errors import BadInput, HeadLost, drop_output
 from mixlab.spec import border
 from mixlab.uris import existing_part
 
@@ -132,9 +132,14 @@ def run(work: Callable[[argparse.Namespace], int], parser: argparse.ArgumentPars
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     try:
         with _ended_by_sigterm():
-            return work(options)
+            code = work(options)
+            sys.stdout.flush()
+            return code
     except NothingEvaluated:
         return 1
+    except BrokenPipeError:  # whoever reads, such as head, has had enough
+        drop_output()
+        return 0
     except (BadInput, HeadLost, ValueError, OSError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1 if isinstance(error, HeadLost) else 2

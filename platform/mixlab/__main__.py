@@ -11,14 +11,13 @@ Only ``mixlab.cli`` knows the options of a study; whatever follows the name of a
 
 import ast
 import importlib.util
-import os
 import runpy
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from mixlab import installation
-from mixlab.errors import BadInput, first_line, require_known
+from mixlab.errors import BadInput, drop_output, first_line, require_known
 
 
 class Tool(NamedTuple):
@@ -66,8 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:  # whoever reads, such as head, has had enough; nothing is left to be flushed at the exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever reads, such as head, has had enough
+        drop_output()
     return 0
 
 

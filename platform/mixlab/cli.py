@@ -20,7 +20,7 @@ from rich.console import Console
 
 from mixlab import installation
 from mixlab.api import REPORT, require_spec, run
-from mixlab.errors import BadInput, HeadLost, first_line, no_room
+from mixlab.errors import BadInput, HeadLost, drop_output, first_line, no_room
 from mixlab.launching.result import Result
 from mixlab.messages import say
 from mixlab.options import AUTO, BUDGET, Options
@@ -61,15 +61,15 @@ def main(study: Study | Search, train: Any, argv: Sequence[str] | None = None, *
     except KeyboardInterrupt:
         result = Result(130)
     except OSError as error:
-        if not no_room(error):
+        if not no_room(error) and not isinstance(error, BrokenPipeError):
             raise
-        result = _output_is_full(error)
+        result = _give_up_output(error)
     try:
         if options.json:
             print(result.json())
         sys.stdout.flush()
     except OSError as error:
-        result = _output_is_full(error)
+        result = _give_up_output(error)
     # As it ends, Python looks for garbage several times. Frozen objects of triton would be listed on the terminal.
     atexit.register(gc.disable if "triton" in sys.modules else gc.freeze)
     sys.exit(result.exit_code)
@@ -85,10 +85,10 @@ def _open_streams() -> None:
             stream.reconfigure(errors="replace")
 
 
-def _output_is_full(error: OSError) -> Result:
+def _give_up_output(error: OSError) -> Result:
     """Say that nothing more can be written to the standard output, which is given up, and return the result."""
     print(f"error: the standard output cannot be written ({first_line(error)})", file=sys.stderr)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in it is flushed at the exit
+    drop_output()
     return Result(1)
 
 

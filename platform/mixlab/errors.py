@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import errno
+import os
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
@@ -44,6 +45,11 @@ def answer_in_a_sentence() -> None:
         raise SystemExit(2)
 
     sys.excepthook = hook
+
+
+def drop_output() -> None:
+    """Discard what the standard output still holds, which would be flushed at the exit, and all that follows."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def require_known(what: str, name: str, known: Iterable[str]) -> None:

@@ -31,13 +31,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser().parse_args(argv)
     try:
         text = script(options)
-        if options.out is None:
-            sys.stdout.write(text)
-        else:
+        if options.out is not None:
             Path(options.out).write_text(text, encoding="utf-8")
     except (BadInput, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    if options.out is None:
+        sys.stdout.write(text)
     return 0
 
 

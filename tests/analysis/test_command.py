@@ -3,6 +3,9 @@
 import argparse
 import importlib
 import os
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +32,13 @@ def test_an_interruption_says_whether_something_is_kept(
 
     assert command.run(work, command.parser("cam.py", ""), []) == 130
     assert capsys.readouterr().err == f"cam.py: interrupted; {said}\n"
+
+
+def test_a_reader_that_has_had_enough_is_no_error() -> None:
+    work = "from analysis import command; command.run(lambda _: print('row' * 10**6), command.parser('cam.py', ''), [])"
+    pipe = f'{shlex.quote(sys.executable)} -c "{work}" | head -c 3'
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", pipe], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "row", "")
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,9 @@ def noticed(console: Console, storage: str) -> Iterator[Ending]:
     except KeyboardInterrupt:
         ending.interrupted = True
         say(console, "Stopping ...")
+    except SystemExit:  # by rich, once nobody reads its output, such as a pager that was left
+        ending.interrupted = True
+        say(Console(stderr=True), "Stopping, because nobody reads the output; finished epochs are kept")
     except HeadLost as death:
         ending.lost = True
         say(console, str(death), style="red")

@@ -53,6 +53,7 @@ def launch(tmp_path: Path, tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -
         (OSError(28, "No space left on device"), 1, "no room left in --storage"),
         (HeadLost("the head has died"), 1, "the head has died"),
         (KeyboardInterrupt(), 130, "Stopped; finished epochs are kept. To go on: "),
+        (SystemExit(1), 130, "Stopped; finished epochs are kept. To go on: "),  # of rich, when nobody reads its output
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
 )
