@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from mixlab.cluster import entrance
 from mixlab.doctor import __main__ as doctor
 from mixlab.doctor import probes
+from mixlab.errors import BadInput
 from tests.servers import mlflow_server, postgresql, ray_cluster
 from tests.servers.isolation import ROOT
 from tests.servers.program import run_alone
@@ -56,6 +58,7 @@ def run_on_the_topology(folder: Path) -> None:
         # By a name that the server does not allow; the doctor's words for it are in test_doctor.
         assert probes.tracking(uri.replace("127.0.0.1", "localhost")).startswith("HTTP 403 Invalid Host header")
 
+        require_the_token(folder, cluster)
         stranger = examine(cluster, 1, RAY_AUTH_TOKEN="f" * 64)
         assert stranger[0].startswith("red     entry     the cluster refuses the driver's token")
 
@@ -90,6 +93,21 @@ def run_a_study(folder: Path, uri: str, cluster: ray_cluster.RayCluster) -> None
         assert model.read_text() == f"weights of seed {found.data.tags['mixlab.seed']}"
     assert list((folder / "artifacts").rglob("model.pt"))
     assert toy.table("paper")
+
+
+def require_the_token(folder: Path, cluster: ray_cluster.RayCluster) -> None:
+    """Require that a driver with a wrong token, and one without any, is told in a sentence what to set."""
+    wrong = {**cluster.environment, "RAY_AUTH_TOKEN": "f" * 64}
+    refused = toy_folder(folder, "placed", environment=wrong).run_here("--address", cluster.address, code=2)
+    assert refused.startswith("error: ")
+    assert "set RAY_AUTH_TOKEN" in refused, refused
+    assert refused.count("\n") == 1, refused
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "token")
+        patch.delenv("RAY_AUTH_TOKEN", raising=False)
+        patch.setenv("HOME", str(folder))  # Ray would find this machine's token below another
+        with pytest.raises(BadInput, match="set RAY_AUTH_TOKEN"):
+            entrance.require_entrance(cluster.address)
 
 
 def examination(*options: str) -> Callable[..., list[str]]:
