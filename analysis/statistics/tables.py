@@ -20,6 +20,7 @@ from analysis.statistics.pairs import aligned, paired_differences, require_logge
 from analysis.statistics.sequential import family_wealth, wealth
 from analysis.statistics.significance import (
     ALPHA,
+    FEWEST_PAIRS,
     family_p,
     mean_and_sd,
     mean_interval,
@@ -46,6 +47,8 @@ class Family:
     delta: float | None = None  # a difference that does not matter, in the metric's unit
     budget: int | None = None  # the most seeds, where they are added until a comparison is decided
     seeds: int = 0  # those that any of its comparisons has
+    looks: tuple[int, ...] = ()  # the numbers of seeds of earlier tables that could have claimed something
+    was_sequential: bool = False  # seeds were added until decided before, and are a fixed number now
 
 
 @dataclass(frozen=True)
@@ -165,6 +168,9 @@ def level_tables(
     scope = plan.get("family", "study")
     families = [[level] for level in tables] if scope == "table" else [tables]
     rest = {"scope": scope, "tables": len(tables), "delta": plan.get("delta"), "budget": sequential.get("budget")}
+    earlier = plan.get("looks") or {}
+    rest["looks"] = tuple(seeds for seeds in earlier.get("seeds", ()) if seeds >= FEWEST_PAIRS)
+    rest["was_sequential"] = bool(earlier.get("until_decided"))
     return [level for family in families for level in _decided(family, rest)]
 
 

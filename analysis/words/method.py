@@ -17,7 +17,7 @@ from analysis.statistics.significance import (
     mean_and_sd,
     smallest_p,
 )
-from analysis.statistics.tables import LevelTable
+from analysis.statistics.tables import Family, LevelTable
 from analysis.statistics.verdicts import EQUAL, GIVEN_UP, NO_BETTER, NO_WORSE
 from analysis.words.captions import count_text, unit
 
@@ -64,7 +64,19 @@ def _fixed_rule(levels: Sequence[LevelTable]) -> str:
         wins = "The metric does not declare which direction is better, so nothing is a win."
     return (
         f"p: {test} of one comparison. p (family): corrected for {family_text(levels)} by step-down max-T with joint "
-        f"sign flips ({patterns}). {wins}"
+        f"sign flips ({patterns}). {wins}{_earlier_looks(levels[0].family)}"
+    )
+
+
+def _earlier_looks(family: Family) -> str:
+    """Return the sentence about earlier tables with other numbers of seeds, of which p knows nothing."""
+    earlier = [f"a table of {seeds} seeds" for seeds in family.looks]
+    if family.was_sequential:
+        earlier.append("seeds that were added until every comparison was decided")
+    if not earlier:
+        return ""
+    return (
+        f" Looked at before: {', '.join(earlier)}. p holds only if the present number of seeds had been chosen by then."
     )
 
 

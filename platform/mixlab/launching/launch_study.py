@@ -16,6 +16,7 @@ from mixlab.messages import say
 from mixlab.spec.study import Study
 from mixlab.spec.trial import Trial
 from mixlab.tracking import store, views
+from mixlab.tracking.looks import earlier_looks
 from mixlab.tracking.outages import is_outage
 from mixlab.tracking.tracker import Tracker
 from mixlab.uris import shown
@@ -32,7 +33,8 @@ def launch_study(study: Study, trials: Sequence[Trial], start: Start, folder: Pa
     options = start.options
     with only_driver(folder, start):
         recorded = store.recorded(start.client, study.name)
-        listing = Listing(study, start.train, options.preset, trials, recorded, start.storage.newest())
+        looks = earlier_looks(start.client, study, trials)
+        listing = Listing(study, start.train, options.preset, trials, recorded, start.storage.newest(), looks)
         place = shown(options.storage)
         phase = SequentialTrials(listing, place, report.decide) if study.sequential else ListedTrials(listing, place)
         found = run_phase(phase, start, outlook=report)

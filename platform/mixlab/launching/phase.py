@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from mixlab.cluster.source import End, Job, Source, Wait
 from mixlab.launching.display import Shown
@@ -94,6 +94,7 @@ class Listing:
     trials: Sequence[Trial]  # up to the budget of seeds, if seeds are added until everything is decided
     recorded: Mapping[str, StoredRun]  # MLflow's records, by key
     saved: Mapping[str, Saved]  # the journal's checkpoints, by key
+    looks: Mapping[str, Any] = field(default_factory=dict)  # at earlier tables; see ``mixlab.tracking.looks``
 
 
 class ListedTrials(Phase):
@@ -114,7 +115,7 @@ class ListedTrials(Phase):
         self.concerned = [trial for trial in missing if trial not in self.complete]
         self.states |= {t.key: State.PENDING for t in missing if self.states[t.key] is State.FAILED}  # tried again
         self._left = list(self.concerned)
-        plan = study_plan(study, trials, listing.preset, listing.train)
+        plan = study_plan(study, trials, listing.preset, listing.train, listing.looks)
         cells = {trial.cell: trial.arm for trial in trials}
         self.tracked = Tracked(study.name, study.identity, plan, names.STUDY_LEVELS, cells)
         self.shown = Shown(listing.train.find(plan["metric"]), plan["metric"])

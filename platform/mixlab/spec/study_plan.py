@@ -1,6 +1,6 @@
 """Writes down a study for the tables and figures; MLflow keeps it on the study's run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mixlab.spec.complete import CompleteTrainable
@@ -8,8 +8,17 @@ from mixlab.spec.study import Study
 from mixlab.spec.trial import Trial
 
 
-def study_plan(study: Study, trials: Sequence[Trial], preset: str, train: CompleteTrainable) -> dict[str, Any]:
-    """Return what the analysis needs to know about a study started with this preset, ready for JSON."""
+def study_plan(
+    study: Study,
+    trials: Sequence[Trial],
+    preset: str,
+    train: CompleteTrainable,
+    looks: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return what the analysis needs to know about a study started with this preset, ready for JSON.
+
+    ``looks`` are those of ``mixlab.tracking.looks``.
+    """
     return {
         "study": study.name,
         "preset": preset,
@@ -24,6 +33,7 @@ def study_plan(study: Study, trials: Sequence[Trial], preset: str, train: Comple
         "family": study.family,
         "delta": study.delta,
         "sequential": {"budget": len(study.seeds)} if study.sequential else None,
+        "looks": dict(looks or {}),
         "config": _shared(trials),
         "trials": [{"key": t.key, "arm": t.arm, "levels": dict(t.levels), "seed": t.seed} for t in trials],
     }

@@ -121,11 +121,16 @@ def read_json(client: MlflowClient, run_id: str, name: str) -> Any:
         raise BadInput(f"the artifact {name} of run {run_id} is damaged ({error})") from error
 
 
+def plan_of(client: MlflowClient, run_id: str) -> dict[str, Any]:
+    """Return the plan of a study's run; an empty one where it is not there, or is damaged."""
+    with contextlib.suppress(BadInput):
+        return dict(read_json(client, run_id, names.PLAN_FILE) or {})
+    return {}
+
+
 def planned(client: MlflowClient, run_id: str) -> list[dict[str, Any]]:
     """Return the trials in the plan of a study's run; none where the plan is not there, or is damaged."""
-    with contextlib.suppress(BadInput):
-        return list((read_json(client, run_id, names.PLAN_FILE) or {}).get("trials", []))
-    return []
+    return list(plan_of(client, run_id).get("trials", []))
 
 
 def here(written: Path, tracking_uri: str) -> Path:

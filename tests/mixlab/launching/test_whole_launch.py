@@ -192,6 +192,40 @@ def test_a_table_is_not_replaced_by_one_of_fewer_seeds(launch: Any, tmp_path: Pa
     assert launch(STUDY, seeds=3)[0] == 0
 
 
+def test_a_table_names_the_earlier_ones_with_fewer_seeds(launch: Any, tmp_path: Path) -> None:
+    table = tmp_path / "results" / "toy" / "paper" / "table.md"
+    for seeds in (2, 6):  # nothing can be claimed with two
+        assert launch(STUDY, seeds=seeds)[0] == 0
+        assert "Looked at before" not in table.read_text()
+    for _ in range(2):
+        assert launch(STUDY, seeds=8)[0] == 0
+        rule = "Looked at before: a table of 6 seeds. p holds only if the present number of seeds had been chosen by"
+        assert rule in table.read_text()
+    assert launch(STUDY, seeds=9)[0] == 0
+    assert "Looked at before: a table of 6 seeds, a table of 8 seeds. p holds" in table.read_text()
+    assert launch(STUDY, seeds=9, epochs=1)[0] == 0  # other trials
+    assert "Looked at before" not in table.read_text()
+
+
+def test_seeds_that_were_added_until_decided_are_no_fixed_number(launch: Any, tmp_path: Path) -> None:
+    table = tmp_path / "results" / "toy" / "paper" / "table.md"
+    assert launch(STUDY, until="decided", seeds=4)[0] == 0
+    assert launch(STUDY, until="decided", seeds=5)[0] == 0
+    assert "Looked at before" not in table.read_text()  # e may be looked at
+    assert launch(STUDY, seeds=6)[0] == 0
+    rule = "Looked at before: seeds that were added until every comparison was decided. p holds only if"
+    assert rule in table.read_text()
+    assert launch(STUDY, seeds=7)[0] == 0
+    assert "Looked at before: a table of 6 seeds, seeds that were added" in table.read_text()
+
+
+def test_a_start_that_made_no_table_was_not_looked_at(launch: Any, tmp_path: Path) -> None:
+    stopped: Turn = raising(KeyboardInterrupt(), after=1)
+    assert launch(STUDY, stopped, seeds=6)[0] == 130
+    assert launch(STUDY, seeds=8)[0] == 0
+    assert "Looked at before" not in (tmp_path / "results" / "toy" / "paper" / "table.md").read_text()
+
+
 def test_a_table_is_not_replaced_by_one_of_a_part_of_it(
     launch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
