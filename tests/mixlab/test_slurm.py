@@ -45,9 +45,9 @@ def run_a_job(folder: Path) -> None:
         limit = 60 * hours + minutes + (1 if seconds < 30 else 2)
         cluster.ask("scontrol", "update", f"jobid={job}", f"timelimit={limit}")
         wait_until(cluster, job, toy, lambda: cluster.job(job)["Restarts"] == "1")
+        cluster.ask("scontrol", "update", f"jobid={job}", "timelimit=100", "numnodes=1", "numtasks=1", "numcpus=1")
         assert max(map(max, epochs_of(toy.folder).values())) == 4
         release(toy.folder)
-        cluster.ask("scontrol", "update", f"jobid={job}", "timelimit=100", "numnodes=1", "numtasks=1", "numcpus=1")
         wait_until(cluster, job, toy, lambda: cluster.job(job)["JobState"] == "COMPLETED")
     require_everything_once(toy, epochs=EPOCHS)
     assert toy.table("paper")
