@@ -7,10 +7,10 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 CIFAR10 := $(BIN)/python -c "from pathlib import Path; from trainables.datasets import DATASETS; DATASETS['cifar10'].prepare(Path('data'))"
 
-LONGEST := tests/studies/test_end_to_end.py tests/mixlab/test_losses.py tests/mixlab/test_two_machines.py \
-    tests/mixlab/test_slurm.py tests/mixlab/test_outages.py tests/mixlab/test_failures.py \
-    tests/studies/test_every_study.py tests/mixlab/cluster/test_several_gpus.py \
-    tests/analysis/test_evaluation_on_ray.py
+LONGEST := tests/mixlab/test_two_machines.py tests/studies/test_end_to_end.py tests/mixlab/test_losses.py \
+    tests/docker/test_topology.py tests/studies/test_every_study.py tests/mixlab/cluster/test_packing.py \
+    tests/mixlab/cluster/test_several_gpus.py tests/mixlab/test_slurm.py tests/mixlab/test_outages.py \
+    tests/mixlab/test_failures.py tests/analysis/test_evaluation_on_ray.py
 
 # Each file is compiled once for all processes, also where the environment says otherwise.
 FAST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal
