@@ -48,7 +48,8 @@ def method_text(*levels: LevelTable) -> str:
         lines.append(f"{over} with its paired t interval; it is not tested.")
     if level.controls:
         names = ", ".join(map(repr, level.controls))
-        lines.append(f"Control: {names}, which shows what other arms change besides what they are named for.")
+        what = f"Controls: {names}, which show" if len(level.controls) > 1 else f"Control: {names}, which shows"
+        lines.append(f"{what} what other arms change besides what they are named for.")
     return " ".join(lines)
 
 

@@ -58,7 +58,7 @@ def test_a_study_of_a_regressor(tmp_path: Path, empty_store: Path) -> None:
         assert absent not in page
 
     # From Python, the same store gives the tables as data frames, and nothing is trained again.
-    where = {"tracking_uri": study.uri, "storage": str(tmp_path / "results")}
+    where = {"tracking_uri": study.uri, "storage": str(tmp_path / "of a part")}
     result = run(regressor.study, regressor.Line(), Options(quiet=True, arms=["none"], seeds=3, **where))
     assert result.exit_code == 0
     (found,) = result.tables

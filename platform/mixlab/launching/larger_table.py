@@ -72,5 +72,5 @@ def _require_no_more_trials(trials: Sequence[Trial], folder: Path) -> None:
     if lost and asked <= there["asked"].keys():
         raise BadInput(
             f"{str(folder)!r} has a table of {len(there['done'])} trials, and one of {len(asked)} of them would "
-            f"replace it, without {lost[0]!r}: give the same arms, levels and seeds, or move that folder away first"
+            f"replace it, without {lost[0]!r}: give the same arms, levels and seeds, or another --storage"
         )

@@ -242,7 +242,7 @@ def test_a_table_is_not_replaced_by_one_of_a_part_of_it(
         with pytest.raises(BadInput, match=f"^'{folder}' has a table of 12 trials, and one of .* would replace it"):
             launch(study, **options)
     part = study.with_levels("peak", ["0.2"])
-    with pytest.raises(BadInput, match=r"and one of 6 of them .*, without '0\.8 · plain · seed 0'.* move that folder"):
+    with pytest.raises(BadInput, match=r"and one of 6 of them .*, without '0\.8 · plain · seed 0'.* another --storage"):
         launch(part)
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == whole
     folder.rename(tmp_path / "away")
