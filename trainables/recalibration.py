@@ -30,18 +30,19 @@ def recalibrated(network: nn.Module, batches: Iterable[Tensor], *, keep: bool) -
     """
     norms = batch_norms(network)
     before = [(norm.momentum, {name: value.clone() for name, value in norm.named_buffers()}) for norm in norms]
-    # A compiled network would be compiled again for every momentum.
-    with torch.no_grad(), evaluation_mode(network), torch.compiler.set_stance("force_eager"):
-        for norm in norms:
-            norm.train()
-        for number, images in enumerate(batches, start=1):
+    try:
+        # A compiled network would be compiled again for every momentum.
+        with torch.no_grad(), evaluation_mode(network), torch.compiler.set_stance("force_eager"):
             for norm in norms:
-                norm.momentum = 1 / number  # so that each batch counts alike; ``None`` would read the device each time
-            network(images)
-    for norm, (momentum, _) in zip(norms, before, strict=True):
-        norm.momentum = momentum
-    yield
-    if not keep:
-        for norm, (_, buffers) in zip(norms, before, strict=True):
-            for name, value in norm.named_buffers():
-                value.copy_(buffers[name])
+                norm.train()
+            for number, images in enumerate(batches, start=1):
+                for norm in norms:
+                    norm.momentum = 1 / number  # each batch counts alike; ``None`` would read the device each time
+                network(images)
+        yield
+    finally:
+        for norm, (momentum, buffers) in zip(norms, before, strict=True):
+            norm.momentum = momentum
+            if not keep:
+                for name, value in norm.named_buffers():
+                    value.copy_(buffers[name])

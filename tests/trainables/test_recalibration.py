@@ -39,6 +39,9 @@ def test_the_statistics_are_the_mean_of_those_of_the_batches() -> None:
     assert (first.momentum, second.momentum) == (0.1, 0.3)
     assert all(module.training for module in network.modules())
     assert all(map(torch.equal, network.state_dict().values(), before))
+    with pytest.raises(KeyError), recalibrated(network, batches, keep=False):
+        raise KeyError
+    assert all(map(torch.equal, network.state_dict().values(), before))
     with recalibrated(network, batches, keep=True):
         kept = [value.clone() for value in network.state_dict().values()]
     assert all(map(torch.equal, network.state_dict().values(), kept))
