@@ -13,13 +13,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from trainables.backbones.modes import evaluation_mode
-
-
-def batch_norms(network: nn.Module) -> list[nn.BatchNorm1d | nn.BatchNorm2d]:
-    """Return the batch norms that are tested with running statistics."""
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
-    return [norm for norm in norms if norm.track_running_stats]
+from trainables.backbones.modes import batch_norms, evaluation_mode
 
 
 @contextmanager

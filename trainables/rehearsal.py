@@ -24,6 +24,7 @@ from torch.overrides import TorchFunctionMode
 
 from trainables.backbones import timm_models
 from trainables.backbones.backbone import Network
+from trainables.backbones.modes import batch_norms
 from trainables.config import Config
 from trainables.datasets.data_config import held_out_count
 from trainables.datasets.dataset import Dataset
@@ -35,7 +36,6 @@ from trainables.methods.network import build_network
 from trainables.mixers import MIXERS
 from trainables.mixers.mixed import Mixed
 from trainables.mixers.stylemix import Codec
-from trainables.recalibration import batch_norms
 from trainables.refusals import first_line
 
 LONE_IMAGE = "Expected more than 1 value per channel"  # torch's batch norm, of one image whose map is one pixel

@@ -1,9 +1,14 @@
-"""The modes of a network: a block that runs in evaluation mode."""
+"""The modes of a network: a block that runs in evaluation mode, and the batch norms that differ in it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from torch import nn
+
+
+def batch_norms(network: nn.Module) -> list[nn.BatchNorm2d]:
+    """Return the batch norms that take their running statistics in evaluation mode."""
+    return [m for m in network.modules() if isinstance(m, nn.BatchNorm2d) and m.track_running_stats]
 
 
 @contextmanager

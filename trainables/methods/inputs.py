@@ -12,11 +12,11 @@ from typing import Protocol, cast, runtime_checkable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from trainables.backbones.backbone import Network
 from trainables.backbones.deit import DeiT
-from trainables.backbones.modes import evaluation_mode
+from trainables.backbones.modes import batch_norms, evaluation_mode
 from trainables.backbones.token_merging import merged_attention
 from trainables.losses.sumix import wide
 from trainables.mixers import MIXERS
@@ -36,7 +36,7 @@ class HasClassToken(Protocol):
 @contextlib.contextmanager
 def running_statistics_left(network: Network) -> Iterator[None]:
     """Let batch norms in training mode use the batch's statistics and leave their running ones as they are."""
-    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d) and m.track_running_stats]
+    norms = batch_norms(network)
     for norm in norms:
         norm.track_running_stats = False
     try:
