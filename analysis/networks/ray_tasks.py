@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -48,9 +47,9 @@ def in_ray(
                 running[task.remote(value, *arguments)] = key
             if not running:
                 return
-            (done,), _ = head.while_there(partial(ray.wait, list(running), num_returns=1))
+            (done,) = head.first_done(list(running))
             try:
-                answer = head.while_there(partial(ray.get, done))
+                (answer,) = head.results([done])
             except ray.exceptions.RayTaskError as error:
                 if isinstance(error.cause, ValueError | OSError):
                     raise error.cause from None

@@ -69,14 +69,15 @@ def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
         ) from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put its own there, which ends the process at once
-    with head.watched(address) as watched:
-        try:
+    watched = head.Head(address)
+    try:
+        with head.watching(watched):
             yield ray.cluster_resources()
-        finally:
-            if watched.lost.is_set():
-                atexit.register(_end_at_once)
-            else:
-                ray.shutdown()
+    finally:
+        if watched.lost.is_set():
+            atexit.register(_end_at_once)
+        else:
+            ray.shutdown()
 
 
 def _environment(address: str, sources: list[str], empty: str) -> dict[str, Any]:
@@ -170,6 +171,6 @@ def on_every_gpu_node(function: Callable[[Any], Any], item: Any, wanted: Share) 
 def _answers(tasks: list[ray.ObjectRef]) -> list[Any]:
     """Return the results of the tasks; the exception of a failed one is raised as if it had been called here."""
     try:
-        return head.while_there(lambda: ray.get(tasks))
+        return head.results(tasks)
     except ray.exceptions.RayTaskError as error:
         raise error.cause from None

@@ -4,9 +4,12 @@ words, and ends the process on the spot: here the loss is noticed earlier, and w
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
+
+import ray
 
 from mixlab.cluster import ray_private
 from mixlab.errors import HeadLost
@@ -14,6 +17,7 @@ from mixlab.errors import HeadLost
 ASK_SECONDS = 0.5  # the pause between two questions
 ANSWER_SECONDS = 1.5
 LOST_SECONDS = 7.0  # the time without any answer; with the pauses, the loss is said within 10
+CALL_SECONDS = 0.5  # the longest that a call waits for tasks, so that it ends soon after Ctrl-C
 
 Result = TypeVar("Result")
 
@@ -26,6 +30,7 @@ class Head:
         self.lost = threading.Event()
         self.over = threading.Event()
         self.fault: BaseException | None = None  # why it cannot be watched
+        self.call: Future[Any] | None = None  # the last one of ``while_there``
         self._client = ray_private.head_client()
 
     def watch(self) -> None:
@@ -69,16 +74,24 @@ _connected: Head | None = None
 
 
 @contextlib.contextmanager
-def watched(address: str) -> Iterator[Head]:
-    """Watch the head of the cluster at ``address``, to which Ray is connected, inside the block."""
+def watching(head: Head) -> Iterator[None]:
+    """Watch the head of the cluster that Ray is connected to, inside the block.
+
+    Afterwards no thread is in a call into Ray, unless the head is silent: Ray crashes if it is shut down, or if the
+    process ends, during one. Ctrl-C may have left a call behind.
+    """
     global _connected
-    _connected = head = Head(address)
-    threading.Thread(target=head.watch, daemon=True, name="head-watch").start()
+    _connected = head
+    watch = threading.Thread(target=head.watch, daemon=True, name="head-watch")
+    watch.start()
     try:
-        yield head
+        yield
     finally:
-        head.over.set()
         _connected = None
+        head.over.set()
+        watch.join(ANSWER_SECONDS)
+        if head.call is not None:
+            wait([head.call], timeout=2 * CALL_SECONDS)
 
 
 def while_there(work: Callable[[], Result]) -> Result:
@@ -91,6 +104,8 @@ def while_there(work: Callable[[], Result]) -> Result:
     """
     head = _connected
     future: Future[Result] = Future()
+    if head is not None:
+        head.call = future
 
     def run() -> None:
         try:
@@ -109,3 +124,17 @@ def while_there(work: Callable[[], Result]) -> Result:
     if isinstance(error, Exception) and head is not None and head.stays_silent():
         raise head.loss() from error  # the first sign of the loss
     return future.result()
+
+
+def first_done(tasks: Sequence[ray.ObjectRef], number: int = 1) -> list[ray.ObjectRef]:
+    """Return the first tasks that are done, once there are this many; ``HeadLost`` as for :func:`while_there`."""
+    done: list[ray.ObjectRef] = []
+    while len(done) < number:
+        done, _ = while_there(partial(ray.wait, list(tasks), num_returns=number, timeout=CALL_SECONDS))
+    return done
+
+
+def results(tasks: Sequence[ray.ObjectRef]) -> list[Any]:
+    """Return the results of tasks once all are done; raise what ``ray.get`` raises, and ``HeadLost``."""
+    first_done(tasks, len(tasks))
+    return while_there(partial(ray.get, list(tasks)))

@@ -1,7 +1,6 @@
 """Fetches the data sets and weights that trials need to every machine where they will run, before any trial starts."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,7 @@ def prepare_nodes(train: CompleteTrainable, trials: Sequence[Trial], data_root: 
     answers = {node: call_on(node, _fault, train, train.to_prepare(trials), data_root) for node in working}
     for node, answer in answers.items():
         try:
-            fault = head.while_there(partial(ray.get, answer))
+            (fault,) = head.results([answer])
         except ray.exceptions.RayError as error:
             if node not in alive():
                 continue  # it was lost meanwhile: no trial will run there

@@ -1,5 +1,9 @@
 """A lost head is noticed in time, and a silence that ends is none, by a clock that costs no time."""
 
+import os
+import signal
+import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -56,3 +60,20 @@ def test_a_lost_head_is_said_within_ten_seconds(takes: float, dies: float, monke
 @pytest.mark.parametrize("takes", [0.0, head.ANSWER_SECONDS])
 def test_a_silence_that_ends_is_no_loss(takes: float, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not watched(Clock(takes, (20.0, 25.0)), monkeypatch).lost.is_set()
+
+
+def test_no_thread_is_in_a_call_once_the_watch_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray crashes the process if it is shut down, or if Python ends, while a thread is in a call into it."""
+    monkeypatch.setattr(head.ray_private, "head_client", lambda: None)
+    monkeypatch.setattr(head.ray_private, "head_answers", lambda *_: True)
+    returned = threading.Event()
+
+    def call() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(head.CALL_SECONDS)
+        returned.set()
+
+    with pytest.raises(KeyboardInterrupt), head.watching(head.Head("local")):
+        head.while_there(call)
+    assert returned.is_set()
+    assert not [thread for thread in threading.enumerate() if thread.name == "head-watch"]
