@@ -20,15 +20,15 @@ def answers(error: Exception, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str
     def connected(*_: object) -> Iterator[dict[str, float]]:
         yield {"CPU": 1.0}
 
-    def get(task: int) -> str:
-        if task == 0:
+    def get(tasks: list[int]) -> list[str]:
+        if tasks == [0]:
             raise error
-        return "measured"
+        return ["measured"]
 
     numbers = iter(range(2))
     monkeypatch.setattr(connect, "connected", connected)
     monkeypatch.setattr(ray, "remote", lambda **_: lambda _: SimpleNamespace(remote=lambda *_: next(numbers)))
-    monkeypatch.setattr(ray, "wait", lambda tasks, num_returns: (tasks[:1], tasks[1:]))
+    monkeypatch.setattr(ray, "wait", lambda tasks, num_returns, **_: (tasks[:1], tasks[1:]))
     monkeypatch.setattr(ray, "get", get)
     return list(in_ray([("first", 1), ("second", 2)], "head:6379", print))
 

@@ -58,6 +58,7 @@ def cluster_of(there: set[str], silent: str, leaves: bool, monkeypatch: pytest.M
         return (2.0, 3.0) if asked == "stays" else ""
 
     monkeypatch.setattr(ray, "get", answer)
+    monkeypatch.setattr(ray, "wait", lambda tasks, **_: (tasks, []))
     for module in (preparation, connect):
         monkeypatch.setattr(module, "alive", lambda: dict.fromkeys(sorted(there), node))
         monkeypatch.setattr(module, "call_on", lambda name, *_, **__: name)
