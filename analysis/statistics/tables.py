@@ -49,6 +49,7 @@ class Family:
     seeds: int = 0  # those that any of its comparisons has
     looks: tuple[int, ...] = ()  # the numbers of seeds of earlier tables that could have claimed something
     was_sequential: bool = False  # seeds were added until decided before, and are a fixed number now
+    elsewhere: int = 0  # the comparisons that other tables of the study made with these runs
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,7 @@ def level_tables(
     earlier = plan.get("looks") or {}
     rest["looks"] = tuple(seeds for seeds in earlier.get("seeds", ()) if seeds >= FEWEST_PAIRS)
     rest["was_sequential"] = bool(earlier.get("until_decided"))
+    rest["elsewhere"] = earlier.get("comparisons", 0)
     return [level for family in families for level in _decided(family, rest)]
 
 

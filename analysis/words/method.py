@@ -42,7 +42,8 @@ def method_text(*levels: LevelTable) -> str:
         f"Mean ± sd over seeds. Gain: arm minus {reference}, paired by seed{points}, with the paired t interval (95 %, "
         f"each arm by itself{stopped})."
     )
-    lines = [gain, _sequential_rule(levels) if levels[0].family.budget else _fixed_rule(levels), *_delta_rule(levels)]
+    rule = _sequential_rule(levels) if level.family.budget else _fixed_rule(levels)
+    lines = [gain, rule, *_elsewhere(level.family), *_delta_rule(levels)]
     if level.against:
         over = f"Over {level.baseline}: the gain over {level.baseline!r}"
         lines.append(f"{over} with its paired t interval; it is not tested.")
@@ -79,6 +80,14 @@ def _earlier_looks(family: Family) -> str:
     return (
         f" Looked at before: {', '.join(earlier)}. p holds only if the present number of seeds had been chosen by then."
     )
+
+
+def _elsewhere(family: Family) -> list[str]:
+    """Return the sentence about comparisons among which those of this table may have been chosen."""
+    if not family.elsewhere:
+        return []
+    more, letter = count_text(family.elsewhere, "more comparison"), "e" if family.budget else "p"
+    return [f"Other tables of the study made {more} with these runs, for which {letter} (family) is not corrected."]
 
 
 def _sequential_rule(levels: Sequence[LevelTable]) -> str:

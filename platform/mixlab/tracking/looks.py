@@ -1,11 +1,11 @@
-"""The numbers of seeds at which earlier tables of a plan were looked at.
+"""What earlier tables of a study have shown of the trials that a new one holds.
 
-A p holds for a number of seeds that was chosen beforehand. Seeds that are added because a table with fewer of them was
-not yet what one hoped for find an effect that is not there far more often than p says, so that the table names the
-earlier ones.
+A p holds for a number of seeds and a choice of arms that were made beforehand. Seeds that are added because a table
+with fewer of them was not yet what one hoped for, or an arm that is taken alone because a table of many showed it to be
+the best, find an effect that is not there far more often than p says, so that the table names the earlier ones.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mlflow.tracking import MlflowClient
@@ -16,23 +16,37 @@ from mixlab.tracking import artifacts, names, store
 
 
 def earlier_looks(client: MlflowClient, study: Study, trials: Sequence[Trial]) -> dict[str, Any]:
-    """Return the looks at some of these trials, ``{"seeds": [6, ...], "until_decided": bool}``.
+    """Return the looks at some of these trials, ``{"seeds": [6, ...], "until_decided": bool, "comparisons": int}``.
 
-    ``seeds`` are the numbers, other than today's, in tables of a fixed number of seeds; ``until_decided`` is whether
-    seeds were ever added until every comparison was decided.
+    ``seeds`` are the numbers, other than today's, in tables of this plan with a fixed number of seeds;
+    ``until_decided`` is whether seeds were ever added until every comparison was decided; ``comparisons`` counts those
+    of other plans that this one lacks.
     """
     seeds: set[int] = set()
     until_decided = False
+    comparisons: set[tuple[str, ...]] = set()
     experiment = store.experiment_named(client, study.name)
     keys = {trial.key for trial in trials}
-    tags = {names.LEVEL: names.STUDY_LEVELS[0], names.PLAN: study.identity}
-    for run in store.search_runs(client, experiment.experiment_id, tags, params=False) if experiment else []:
+    level = {names.LEVEL: names.STUDY_LEVELS[0]}
+    for run in store.search_runs(client, experiment.experiment_id, level, params=False) if experiment else []:
         plan = artifacts.plan_of(client, run.run_id)
         if names.NOTE not in run.tags or not keys & {trial["key"] for trial in plan.get("trials", [])}:
             continue  # no table was made of its trials
+        if run.tags.get(names.PLAN) != study.identity:
+            comparisons |= {_cell(t["levels"], t["arm"]) for t in plan["trials"] if t["arm"] != plan["baseline"]}
+            continue
         known = plan.get("looks") or {}
         seeds |= set(known.get("seeds", []))
         until_decided |= bool(plan.get("sequential") or known.get("until_decided"))
         if not plan.get("sequential"):
             seeds.add(len({trial["seed"] for trial in plan["trials"]}))
-    return {"seeds": sorted(seeds - {len(study.seeds)}), "until_decided": until_decided}
+    comparisons -= {_cell(trial.levels, trial.arm) for trial in trials}
+    return {
+        "seeds": sorted(seeds - {len(study.seeds)}),
+        "until_decided": until_decided,
+        "comparisons": len(comparisons),
+    }
+
+
+def _cell(levels: Mapping[str, Any], arm: str) -> tuple[str, ...]:
+    return (*(f"{factor}={levels[factor]}" for factor in sorted(levels)), arm)

@@ -13,7 +13,7 @@ from mlflow.tracking import MlflowClient
 from rich.console import Console
 
 from analysis import report
-from mixlab import Options, Search, Study, main, run
+from mixlab import Arm, Options, Search, Study, main, run
 from mixlab.cluster import schedule
 from mixlab.cluster.resources import Share
 from mixlab.cluster.source import End, Listener
@@ -217,6 +217,24 @@ def test_seeds_that_were_added_until_decided_are_no_fixed_number(launch: Any, tm
     assert rule in table.read_text()
     assert launch(STUDY, seeds=7)[0] == 0
     assert "Looked at before: a table of 6 seeds, seeds that were added" in table.read_text()
+
+
+def test_a_table_counts_the_comparisons_of_larger_ones(launch: Any, tmp_path: Path) -> None:
+    """The best of many arms, taken alone, would have a smaller p than among them."""
+    larger = replace(STUDY, arms=(*STUDY.arms, Arm("c", {"lr": 0.3}), Arm("d", {"lr": 0.4})))
+    table = Path("toy", "paper", "table.md")
+    said = "Other tables of the study made"
+    assert launch(larger, seeds=6)[0] == 0
+    assert said not in (tmp_path / "results" / table).read_text()
+    first_two = {"seeds": 6, "storage": str(tmp_path / "part")}
+    assert launch(STUDY, **first_two)[0] == 0
+    rule = f"{said} 2 more comparisons with these runs, for which p (family) is not corrected."
+    assert rule in (tmp_path / "part" / table).read_text()
+    assert launch(STUDY, until="decided", **first_two)[0] == 0
+    rule = f"{said} 2 more comparisons with these runs, for which e (family) is not corrected."
+    assert rule in (tmp_path / "part" / table).read_text()
+    assert launch(larger, seeds=6)[0] == 0
+    assert said not in (tmp_path / "results" / table).read_text()
 
 
 def test_a_start_that_made_no_table_was_not_looked_at(launch: Any, tmp_path: Path) -> None:
