@@ -230,5 +230,5 @@ def _assignment(text: str) -> tuple[str, Any]:
         raise BadInput(f"--set takes KEY=VALUE, got {text!r}")
     try:
         return key, json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return key, value

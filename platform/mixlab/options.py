@@ -7,7 +7,6 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from mixlab.errors import BadInput
-from mixlab.spec import border
 from mixlab.spec.arguments import checked_arguments
 
 AUTO = "auto"  # the GPUs of a trial: as few as its memory needs
@@ -96,9 +95,8 @@ class Options:
 
     def __post_init__(self) -> None:
         for each in fields(self):
-            value = getattr(self, each.name)
-            given = os.fspath(value) if isinstance(value, os.PathLike) else border.plain(value)
-            object.__setattr__(self, each.name, given)
+            if isinstance(value := getattr(self, each.name), os.PathLike):
+                object.__setattr__(self, each.name, os.fspath(value))
 
     def check(self) -> None:
         """Raise ``BadInput`` for an option whose value has the wrong type, or is an empty text."""
@@ -108,6 +106,8 @@ class Options:
             if not any(_is(getattr(self, name), kind) for kind in kinds):
                 valid = " or ".join(WORDS[kind] for kind in kinds)
                 raise BadInput(f"{_option(name)} must be {valid}, got {getattr(self, name)!r}")
+            if isinstance(names := getattr(self, name), Sequence) and not all(isinstance(each, str) for each in names):
+                raise BadInput(f"{_option(name)} must be a list of names, got {names!r}")
         for name in PLACES:
             if (place := getattr(self, name)) is not None and not place.strip():
                 raise BadInput(f"{_option(name)} must name a place, got {place!r}")

@@ -6,12 +6,16 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from mixlab.errors import BadInput, require_known
+from mixlab.spec import border
 
 Called = TypeVar("Called", bound=Callable[..., Any])  # a class or a function
 
 
 def checked_arguments(called: Called) -> Called:
-    """Let a class or a function raise ``BadInput`` where Python would raise ``TypeError`` for its arguments."""
+    """Let a class or a function raise ``BadInput`` where Python would raise ``TypeError`` for its arguments.
+
+    Each of them is passed on as plain data: see ``border.plain``.
+    """
     signature = inspect.signature(called)
     parameters = [each for each in signature.parameters.values() if each.kind is not each.VAR_POSITIONAL]
     takes = ", ".join(f"{each.name}=" if each.kind is each.KEYWORD_ONLY else each.name for each in parameters)
@@ -23,12 +27,14 @@ def checked_arguments(called: Called) -> Called:
         for name in named:
             require_known(f"argument of {called.__name__}", name, [each.name for each in parameters])
         try:
-            signature.bind(*given[before:], **named)
+            values, named = border.plain(given[before:]), border.plain(named)
+            signature.bind(*values, **named)
         except TypeError as error:
-            values = ", ".join(map(repr, given[before:]))
-            got = f", got {values}" if values else ""
+            got = f", got {', '.join(map(repr, values))}" if values else ""
             raise BadInput(f"wrong arguments of {called.__name__}: {error}{got}; it takes {takes}") from None
-        return function(*given, **named)
+        except RecursionError:
+            raise BadInput(f"an argument of {called.__name__} holds itself, or too many lists in one another") from None
+        return function(*given[:before], *values, **named)
 
     if not isinstance(called, type):
         return cast(Called, checked)

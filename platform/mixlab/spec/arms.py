@@ -28,17 +28,13 @@ class Arm:
     control: bool = False
     signs: Mapping[str, int] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        for name in ("control", "signs"):
-            object.__setattr__(self, name, border.plain(getattr(self, name)))
-
 
 def require_arms(study: str, arms: Sequence[Arm]) -> None:
     """Raise ``BadInput`` unless ``arms`` can be the rows of the table of ``study``."""
     border.require_sequence("the arms of a study", arms, '(Arm("baseline", {}),)')
     for arm in arms:
         if not isinstance(arm, Arm):
-            raise BadInput(f"the arms of a study must be of the type Arm, got {border.quoted(arm)}")
+            raise BadInput(f"the arms of a study must be of the type Arm, got {arm!r}")
         border.require_name("an arm", arm.name)
         border.configuration(arm.changes, f"the arm {arm.name!r}")
         border.require_flag(f"control of the arm {arm.name!r}", arm.control)

@@ -4,8 +4,10 @@ import csv
 import operator
 import posixpath
 import re
+import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from mixlab.errors import BadInput
@@ -13,19 +15,37 @@ from mixlab.errors import BadInput
 RECORDABLE = re.compile(r"[\w.\-: /]{1,250}")  # the letters that MLflow takes in the name of a parameter or a metric
 MOST_SEED = 2**63  # the table of all runs holds seeds in 64 bits
 MOST_SEEDS = 1000  # a larger number is a seed typed where a count is meant
+PRINTED_BITS = 14_000  # Python prints no whole number of more than 4300 digits
 MOST_TRIALS = 100_000  # each is held in memory, and nobody trains more
 
 
-def plain(value: Any) -> Any:
-    """Return a number of NumPy or torch as Python's, a row of them as a list, and all else as it is.
+@dataclass(frozen=True)
+class Unfit:
+    """Stands for a value that cannot be held, or not even printed: every check refuses it, and quotes ``text``."""
 
-    Numbers within lists and mappings are returned as Python's too.
+    text: str
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def plain(value: Any) -> Any:
+    """Return a number of NumPy or torch as Python's, an array as a list, and all else as it is; also within others.
+
+    A tensor without numbers, and a number beyond the largest of 64 bits, is returned as ``Unfit``.
     """
-    if type(value) in (list, tuple):
-        return type(value)(plain(each) for each in value)
+    if type(value) in (list, tuple, set, frozenset):
+        return type(value)(map(plain, value))
     if type(value) is dict:
-        return {key: plain(each) for key, each in value.items()}
-    return value.tolist() if hasattr(value, "dtype") and len(getattr(value, "shape", (0, 0))) <= 1 else value
+        return {plain(key): plain(each) for key, each in value.items()}
+    if hasattr(value, "dtype") and hasattr(value, "tolist"):
+        try:
+            return plain(value.tolist())
+        except Exception:  # of torch, for a tensor of the device "meta"
+            return Unfit(" ".join(repr(value).split()))
+    if type(value) is int and abs(value) > sys.float_info.max:
+        return Unfit(str(value) if value.bit_length() < PRINTED_BITS else "a whole number of thousands of digits")
+    return value
 
 
 def configuration(config: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -35,18 +55,17 @@ def configuration(config: Mapping[str, Any], where: str) -> dict[str, Any]:
         BadInput: it is not a mapping, a key is not text, or JSON cannot hold a value.
     """
     if not isinstance(config, Mapping):
-        raise BadInput(f"{where} must be a mapping from configuration keys to values, got {quoted(config)}")
+        raise BadInput(f"{where} must be a mapping from configuration keys to values, got {config!r}")
     found = {}
-    for key, value in config.items():
+    for key, value in plain(dict(config)).items():
         if not isinstance(key, str) or not key:
             raise BadInput(f"{where} has the key {key!r}: keys of a configuration are text")
         require_recordable(f"{where} has the key {key!r}", key)
-        found[key] = plain(value)
-        if not _storable(found[key]):
+        if not _storable(value):
             raise BadInput(
-                f"{key} must be text in UTF-8, a number of 64 bits, true, false, None or a list of those, "
-                f"got {quoted(value)}"
+                f"{key} must be text in UTF-8, a number of 64 bits, true, false, None or a list of those, got {value!r}"
             )
+        found[key] = value
     return found
 
 
@@ -64,21 +83,12 @@ def _storable(value: Any) -> bool:
     return value is None or isinstance(value, float)
 
 
-def quoted(value: Any) -> str:
-    """Return a value as it is written in Python, or in words where that would take thousands of digits."""
-    try:
-        return repr(value)
-    except ValueError:
-        return "a whole number of thousands of digits"
-
-
 def seeds(given: Any) -> Any:
     """Return an iterable of whole numbers as a tuple, and anything else as it is, for ``require_seeds``."""
-    given = plain(given)
     if isinstance(given, str | Mapping) or (hasattr(given, "__len__") and len(given) > MOST_SEEDS):
         return given
     try:
-        return tuple(seed if isinstance(seed, bool) else operator.index(seed) for seed in given)
+        return plain(tuple(seed if isinstance(seed, bool) else operator.index(seed) for seed in given))
     except TypeError:
         return given
 
@@ -87,15 +97,13 @@ def require_seeds(given: Any, whose: str) -> None:
     """Raise ``BadInput`` unless ``given`` are different whole numbers, at least one."""
     if hasattr(given, "__len__") and len(given) > MOST_SEEDS:
         raise BadInput(f"{whose} has {len(given)} seeds: give at most {MOST_SEEDS}; a single seed is written as (N,)")
-    if not isinstance(given, tuple) or not all(isinstance(seed, int) and not isinstance(seed, bool) for seed in given):
+    if not isinstance(given, tuple) or not all(type(seed) is int and -MOST_SEED <= seed < MOST_SEED for seed in given):
         raise BadInput(
-            f"the seeds of {whose} must be whole numbers, such as range(6) or (0, 1, 2), got {quoted(given)}"
+            f"the seeds of {whose} must be whole numbers of 64 bits, such as range(6) or (0, 1, 2), got {given!r}"
         )
     if not given:
         raise BadInput(f"{whose} needs at least 1 seed, got 0")
-    if large := [seed for seed in given if not -MOST_SEED <= seed < MOST_SEED]:
-        raise BadInput(f"{whose} has the seed {quoted(large[0])}: a seed must be below {MOST_SEED}, in 64 bits")
-    if twice := _twice(given):
+    if twice := [seed for place, seed in enumerate(given) if seed in given[:place]]:
         raise BadInput(f"{whose} has the seed {twice[0]} twice: every seed is one run")
 
 
@@ -118,7 +126,7 @@ def names(text: str) -> list[str]:
 def require_name(what: str, name: Any) -> None:
     """Raise ``BadInput`` unless ``name`` is text with a visible letter."""
     if not isinstance(name, str) or not name.strip():
-        raise BadInput(f"{what} needs a name in text, got {quoted(name)}")
+        raise BadInput(f"{what} needs a name in text, got {name!r}")
     if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name if letter not in "\n\t"):
         raise BadInput(f"{what} needs a name without control characters, of letters that UTF-8 has, got {name!r}")
 
@@ -148,25 +156,25 @@ def require_folder_name(what: str, name: Any) -> None:
 def require_flag(what: str, given: Any) -> None:
     """Raise ``BadInput`` unless ``given`` is true or false; a text such as ``"no"`` would count as true."""
     if not isinstance(given, bool):
-        raise BadInput(f"{what} must be True or False, got {quoted(given)}")
+        raise BadInput(f"{what} must be True or False, got {given!r}")
 
 
 def require_count(what: str, given: Any, least: int = 1) -> None:
     """Raise ``BadInput`` unless ``given`` is a whole number, ``least`` or more."""
     if not isinstance(given, int) or isinstance(given, bool) or given < least:
-        raise BadInput(f"{what} must be a whole number, at least {least}, got {quoted(given)}")
+        raise BadInput(f"{what} must be a whole number, at least {least}, got {given!r}")
 
 
 def require_few(what: str, count: int) -> None:
     """Raise ``BadInput``, a sentence that begins with ``what``, if there are so many that they would never end."""
     if count > MOST_TRIALS:
-        raise BadInput(f"{what} {quoted(count)} trials, but at most {MOST_TRIALS} can be run: leave some out")
+        raise BadInput(f"{what} {plain(count)!r} trials, but at most {MOST_TRIALS} can be run: leave some out")
 
 
 def require_sequence(what: str, given: Any, example: str) -> None:
     """Raise ``BadInput`` unless ``given`` is a list or tuple, not text, with something in it."""
     if isinstance(given, str | bytes) or not isinstance(given, Sequence):
-        raise BadInput(f"{what} must be a list or tuple, such as {example}, got {quoted(given)}")
+        raise BadInput(f"{what} must be a list or tuple, such as {example}, got {given!r}")
     if not given:
         raise BadInput(f"{what} must have at least 1 entry, such as {example}, got none")
 
@@ -184,8 +192,3 @@ def require_different(what: str, names: Iterable[str]) -> None:
             )
             raise BadInput(f"{what} {same}: give each its own")
         seen[looks] = name
-
-
-def _twice(values: Iterable[Any]) -> list[Any]:
-    values = list(values)
-    return [value for place, value in enumerate(values) if value in values[:place]]

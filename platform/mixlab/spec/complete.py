@@ -33,26 +33,30 @@ class CompleteTrainable:
             hint = ", a class: give an object of it" if isinstance(train, type) else ""
             raise BadInput(f"a trainable must be a callable object, got {train!r}{hint}")
         self.train = train
-        self.metrics = checked(getattr(train, "metrics", ()))
-        self.numbers: int = getattr(train, "numbers", 1)
+        self.metrics = checked(self._given("metrics", ()))
+        self.numbers: int = self._given("numbers", 1)
         border.require_count("numbers of a trainable", self.numbers)
-        self.files: Sequence[str] = getattr(train, "files", ())
-        self.prepared: Sequence[str] = getattr(train, "prepared", ())
-        self.timed: Sequence[str] = getattr(train, "timed", ())
-        self.held_out: Config = getattr(train, "held_out", {})
-        self.parallel: bool = getattr(train, "parallel", False)
+        self.files, self.prepared, self.timed = map(self._keys, ("files", "prepared", "timed"))
+        self.held_out: Config = self._given("held_out", {})
+        self.parallel: bool = self._given("parallel", False)
+        border.require_flag("parallel of a trainable", self.parallel)
         self._require_kinds()
         self._resolved: dict[str, Configuration] = {}
         self._checked: set[str] = set()
 
+    def _given(self, name: str, default: Any) -> Any:
+        return border.plain(getattr(self.train, name, default))
+
+    def _keys(self, name: str) -> Sequence[str]:
+        given = self._given(name, ())
+        several = isinstance(given, Iterable) and not isinstance(given, str)
+        if not several or not all(isinstance(key, str) for key in given):
+            raise BadInput(f"{name} of a trainable must be a tuple of configuration keys, got {given!r}")
+        return tuple(given)
+
     def _require_kinds(self) -> None:
-        for name in ("files", "prepared", "timed"):
-            given = border.plain(getattr(self, name))
-            several = isinstance(given, Iterable) and not isinstance(given, str)
-            if not several or not all(isinstance(key, str) for key in given):
-                raise BadInput(f"{name} of a trainable must be a tuple of configuration keys, got {given!r}")
         for name in ("presets", "neutral", "held_out"):
-            if not isinstance(given := getattr(self.train, name, {}), Mapping):
+            if not isinstance(given := self._given(name, {}), Mapping):
                 raise BadInput(f"{name} of a trainable must be a mapping, got {given!r}")
         if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in self.final):
             raise BadInput(f"final of a trainable must be a tuple of exceptions, got {self.final!r}")
@@ -76,13 +80,13 @@ class CompleteTrainable:
     @property
     def final(self) -> tuple[type[Exception], ...]:
         """Return the exceptions that the same configuration and seed would raise again."""
-        given = border.plain(getattr(self.train, "final", (ValueError,)))
+        given = self._given("final", (ValueError,))
         return tuple(given) if isinstance(given, Iterable) else (given,)
 
     @property
     def metric(self) -> str:
         """Return the name of the metric that a study compares by default: the first with a rule, by that rule."""
-        named = getattr(self.train, "metric", "")
+        named: str = self._given("metric", "")
         with_rule = (f"{metric.name}_{metric.rules[0]}" for metric in self.metrics if metric.rules)
         return named or next(with_rule, self.metrics[0].name if self.metrics else "")
 
@@ -104,7 +108,7 @@ class CompleteTrainable:
         key = json.dumps(dict(config), sort_keys=True)
         if key not in self._resolved:
             with refused(f"resolve of the trainable fails for {dict(config)}"):
-                found: Any = self.train.resolve(config) if hasattr(self.train, "resolve") else dict(config)
+                found = border.plain(self.train.resolve(config) if hasattr(self.train, "resolve") else dict(config))
             if not isinstance(found, Mapping) and not hasattr(found, "settings"):
                 raise BadInput(f"resolve of a trainable must return a mapping, or flat and settings, got {found!r}")
             flat, settings = (found, found) if isinstance(found, Mapping) else (found.flat, found.settings)
@@ -139,10 +143,10 @@ class CompleteTrainable:
         """Return the names of the metrics that a search may optimise; raise ``BadInput`` if there are none."""
         if hasattr(self.train, "objectives"):
             with refused(f"objectives of the trainable fails for {dict(config)}"):
-                found = self.train.objectives(config)
-            if isinstance(found, str) or not found:
+                found = border.plain(self.train.objectives(config))
+            if isinstance(found, str) or not isinstance(found, Iterable) or not (names := list(found)):
                 raise BadInput(f"objectives of a trainable must be a list of at least one metric's name, got {found!r}")
-            return list(found)
+            return names
         return [metric.name for metric in self.metrics]
 
     def prepare(self, settings: Any, data_root: Path) -> None:

@@ -44,13 +44,10 @@ def factorial(terms: Sequence[Term], baseline: str = "baseline") -> tuple[Arm, .
 
 def _checked(terms: Any) -> list[Term]:
     """Return ``terms``, which may also be a mapping from names to changes; ``BadInput`` for what is no term."""
-    terms = border.plain(terms)
     found = list(terms.items() if isinstance(terms, Mapping) else terms if isinstance(terms, Iterable) else [terms])
     for term in found:
         if not isinstance(term, Sequence) or len(term) != 2 or not isinstance(term[1], Mapping):
-            raise BadInput(
-                f'a term is a name and what it changes, such as ("l_s", {{"penalty": 0.1}}), got {border.quoted(term)}'
-            )
+            raise BadInput(f'a term is a name and what it changes, such as ("l_s", {{"penalty": 0.1}}), got {term!r}')
         border.require_name("a term", term[0])
     border.require_different("two terms of a design", [name for name, _ in found])
     return found

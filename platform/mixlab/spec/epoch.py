@@ -62,9 +62,9 @@ def epoch_of(reported: Any) -> Epoch:
         raise Refused(f"an epoch is reported with number, of and a mapping of metrics, got {quoted(reported)}")
     number, of = (_whole(name, getattr(reported, name)) for name in ("number", "of"))
     if not of < border.MOST_SEED:
-        raise Refused(f"'of' of an epoch must be a whole number of 64 bits, got {border.quoted(of)}")
+        raise Refused(f"'of' of an epoch must be a whole number of 64 bits, got {border.plain(of)!r}")
     if not 1 <= number <= of:
-        raise Refused(f"the number of an epoch must be from 1 to {of}, got {border.quoted(number)}")
+        raise Refused(f"the number of an epoch must be from 1 to {of}, got {border.plain(number)!r}")
     metrics = {_recordable("metric", name): _real(name, value) for name, value in reported.metrics.items()}
     words, histograms = (_mapping(name, getattr(reported, name, None)) for name in ("words", "histograms"))
     if own := [name for name in words if str(name) in OWN_TAGS]:

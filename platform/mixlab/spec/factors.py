@@ -17,7 +17,7 @@ def levels_of(factor: str, given: Any) -> dict[str, Level]:
 def require_factors(factors: Any) -> None:
     """Raise ``BadInput`` unless ``factors`` maps each key to different levels."""
     if not isinstance(factors, Mapping):
-        raise BadInput(f"the factors of a study must be a mapping from keys to levels, got {border.quoted(factors)}")
+        raise BadInput(f"the factors of a study must be a mapping from keys to levels, got {factors!r}")
     for factor, given in factors.items():
         border.require_name("a factor", factor)
         if isinstance(given, Mapping):

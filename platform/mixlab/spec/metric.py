@@ -59,7 +59,8 @@ class Metric:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules", tuple(self.rules) if isinstance(self.rules, list) else self.rules)
-        object.__setattr__(self, "label", self.label or str(self.name).replace("_", " "))
+        if isinstance(self.name, str) and not self.label:
+            object.__setattr__(self, "label", self.name.replace("_", " "))
 
     def check(self) -> "Metric":
         """Return the metric itself.
@@ -69,10 +70,10 @@ class Metric:
                 for without a direction.
         """
         if not isinstance(self.name, str) or not self.name.strip():
-            raise BadInput(f"a metric needs a name, got {border.quoted(self.name)}")
+            raise BadInput(f"a metric needs a name, got {self.name!r}")
         for name, kind, valid in FIELDS:
             if not isinstance(value := getattr(self, name), kind):
-                raise BadInput(f"{name} of the metric {self.name!r} must be {valid}, got {border.quoted(value)}")
+                raise BadInput(f"{name} of the metric {self.name!r} must be {valid}, got {value!r}")
         if not 0 <= self.digits <= MOST_DIGITS:
             raise BadInput(f"digits of the metric {self.name!r} must be from 0 to {MOST_DIGITS}, got {self.digits}")
         for rule in self.rules:
@@ -87,7 +88,7 @@ class Metric:
     def like(cls, other: MetricLike) -> "Metric":
         """Return ``other``, an object with the same fields, as a ``Metric``; raise ``BadInput`` if it has no name."""
         if not hasattr(other, "name"):
-            raise BadInput(f"a trainable's metrics must be of the type Metric, got {border.quoted(other)}")
+            raise BadInput(f"a trainable's metrics must be of the type Metric, got {other!r}")
         return cls(**{each.name: getattr(other, each.name) for each in fields(cls) if hasattr(other, each.name)})
 
     @property
@@ -134,11 +135,8 @@ def checked(given: Any) -> tuple[Metric, ...]:
         BadInput: one of them is wrong, or two have a name in common, or names that differ in the case of letters
             only, which some databases and file systems take for one.
     """
-    given = border.plain(given)
     if not isinstance(given, Iterable) or isinstance(given, str):
-        raise BadInput(
-            f"the metrics of a trainable must be a list or tuple, such as (Metric('loss'),), got {border.quoted(given)}"
-        )
+        raise BadInput(f"the metrics of a trainable must be a list or tuple, such as (Metric('loss'),), got {given!r}")
     metrics = tuple(Metric.like(metric).check() for metric in given)
     seen: dict[str, str] = {}
     for name in (name for metric in metrics for name in metric.names):

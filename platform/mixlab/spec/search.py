@@ -98,8 +98,6 @@ class Search:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "search_seeds", border.seeds(self.search_seeds))
-        for name in ("budget", "budgets", "concurrent", "tuning"):
-            object.__setattr__(self, name, border.plain(getattr(self, name)))
 
     @property
     def name(self) -> str:

@@ -37,9 +37,6 @@ class Float:
     step: float | None = None
     when: Condition = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        _make_plain(self)
-
 
 @checked_arguments
 @dataclass(frozen=True)
@@ -52,9 +49,6 @@ class Int:
     step: int = 1
     when: Condition = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        _make_plain(self)
-
 
 @checked_arguments
 @dataclass(frozen=True, init=False)
@@ -65,14 +59,8 @@ class Choice:
     when: Condition
 
     def __init__(self, *values: Any, when: Condition | None = None) -> None:
-        object.__setattr__(self, "values", border.plain(values))
+        object.__setattr__(self, "values", values)
         object.__setattr__(self, "when", when or {})
-
-
-def _make_plain(values: Float | Int) -> None:
-    """Turn the numbers of NumPy into Python's."""
-    for name in ("low", "high", "step"):
-        object.__setattr__(values, name, border.plain(getattr(values, name)))
 
 
 Range = Float | Int | Choice

@@ -15,7 +15,7 @@ def check_conditions(space: Space, config: Mapping[str, Any]) -> None:
     """Raise ``BadInput`` for a condition that can never hold in an arm with this resolved configuration."""
     for key, values in space.items():
         for other, wanted in values.when.items():
-            if isinstance(wanted, str) or not isinstance(wanted, tuple | list | set | frozenset) or not wanted:
+            if not isinstance(wanted, tuple | list) or not wanted:
                 raise BadInput(f"the condition of {key} on {other} must be a tuple such as ('su',), got {wanted!r}")
             if other not in space:
                 require_known(f"key in the condition of {key},", other, [*space, *config])
@@ -56,12 +56,12 @@ def _check_choice(key: str, values: Choice) -> None:
 
 def _check_interval(key: str, values: Float | Int) -> None:
     low, high, step = values.low, values.high, values.step
+    border.require_flag(f"log of the range of {key}", values.log)
     kinds = (int,) if isinstance(values, Int) else (int, float)
     for number in (low, high) if step is None else (low, high, step):
         if not isinstance(number, kinds) or isinstance(number, bool) or not abs(number) <= sys.float_info.max:
             raise BadInput(
-                f"the range of {key} must be of finite {'whole ' * (kinds == (int,))}numbers, "
-                f"got {border.quoted(number)}"
+                f"the range of {key} must be of finite {'whole ' * (kinds == (int,))}numbers, got {number!r}"
             )
     if isinstance(values, Int) and max(abs(low), abs(high)) > MOST_WHOLE:
         raise BadInput(f"the range of {key} must be within {-MOST_WHOLE} and {MOST_WHOLE}, got {low} to {high}")

@@ -80,8 +80,6 @@ class Study:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seeds", border.seeds(self.seeds))
-        for name in ("factors", "presets", "delta", "sequential"):
-            object.__setattr__(self, name, border.plain(getattr(self, name)))
 
     @property
     def baseline(self) -> str:
@@ -129,6 +127,8 @@ class Study:
         """
         if not labels:
             raise BadInput(f"no level of the factor {factor} is named: give at least one")
+        for label in labels:
+            border.require_name(f"a level of {factor!r}", label)
         have = replace(self, fixed={}).levels(factor) if factor in self.factors else {}
         chosen = {label: have.get(label, {factor: label}) for label in labels}
         fixed = {key: value for key, value in self.fixed.items() if key != factor}
@@ -179,9 +179,7 @@ class Study:
         require_known("family", self.family, FAMILIES)
         number = isinstance(self.delta, int | float) and not isinstance(self.delta, bool)
         if self.delta is not None and not (number and 0 < self.delta <= sys.float_info.max):
-            raise BadInput(
-                f"delta must be a number above 0, in the units of the metric, got {border.quoted(self.delta)}"
-            )
+            raise BadInput(f"delta must be a number above 0, in the units of the metric, got {self.delta!r}")
         border.require_flag("sequential", self.sequential)
         if not callable(self.settings):
             raise BadInput(
@@ -190,7 +188,7 @@ class Study:
         if self.sequential and len(self.arms) < 2:
             raise BadInput(f"seeds until decided need a comparison, and {self.baseline!r} is the only arm: add another")
         if not isinstance(self.metric, str):
-            raise BadInput(f"the metric of a study must be a name, got {border.quoted(self.metric)}")
+            raise BadInput(f"the metric of a study must be a name, got {self.metric!r}")
         if not train.metrics:
             raise BadInput("the trainable declares no metrics, so nothing can be compared: give it a tuple of Metric")
         if train.find(self.metric or train.metric) is None:

@@ -2,8 +2,8 @@
 
 import contextlib
 import json
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixlab import Arm, Float, Metric, Options, Search, Study, add_one_in, factorial, leave_one_out
+from mixlab import Arm, Choice, Float, Int, Metric, Options, Search, Study, add_one_in, factorial, leave_one_out
 from mixlab.api import configure, run
 from mixlab.errors import BadInput
 from mixlab.spec.complete import complete
@@ -84,6 +84,7 @@ STUDY = Study(name="toy", base={"lr": 0.1}, arms=(Arm("a", {}), Arm("b", {"lr": 
         ({"seeds": 10**5000}, ["thousands of digits", "range(6)"]),
         ({"seeds": (0, 2**63)}, ["9223372036854775808", "64 bits"]),
         ({"seeds": (0, 10**5000)}, ["thousands of digits", "64 bits"]),
+        ({"seeds": range(10**5000, 10**5000 + 2)}, ["thousands of digits", "64 bits"]),
         ({"seeds": "012"}, ["'012'", "whole numbers"]),
         ({"seeds": range(20240607)}, ["20240607", "1000"]),
         ({"factors": {f"k{n}": range(10) for n in range(9)}}, ["'toy' has 4000000000 trials", "at most 100000"]),
@@ -233,6 +234,73 @@ def test_an_arm_brings_what_it_is_compared_with() -> None:
         Arm("e", {}),
     )
     assert [arm.name for arm in replace(STUDY, arms=arms).with_arms(["d"]).arms] == ["a", "b", "c", "d"]
+
+
+ITSELF: list[Any] = []
+ITSELF.append(ITSELF)
+STRANGE = {
+    "digits": 10**5000,
+    "beyond the largest float": -(10**400),
+    "matrix": np.zeros((2, 2)),
+    "matrix of torch": torch.zeros(2, 2),
+    "row without numbers": torch.empty(2, device="meta"),
+    "number without a value": torch.empty((), device="meta"),
+    "rows": np.zeros(2, dtype=[("a", int)]),
+    "objects": np.array([object(), 10**5000], dtype=object),
+    "itself": ITSELF,
+}
+SEARCH = Search(study=STUDY, space={"x": Float(0, 1)}, budget=4, objective="rmse")
+
+
+def trainable_with(name: str, value: Any) -> Toy:
+    train = Toy()
+    setattr(train, name, value)
+    return train
+
+
+@pytest.mark.parametrize("strange", STRANGE)
+def test_a_value_that_nothing_can_hold_is_refused_in_a_sentence_wherever_it_is_given(strange: str) -> None:
+    """It is accepted only where a list of lists of numbers may be, which a matrix is."""
+    value = STRANGE[strange]
+    made: list[Callable[[], Any]] = []
+    for held in (value, [value], {"lr": value}):
+        for field in fields(Study):
+            made.append(lambda field=field, held=held: replace(STUDY, **{field.name: held}))  # type: ignore[misc]
+        for field in fields(Search):
+            made.append(lambda field=field, held=held: replace(SEARCH, **{field.name: held}))  # type: ignore[misc]
+        for field in fields(Arm):
+            arm = {"name": "b", "changes": {"lr": 1}, field.name: held}
+            made.append(lambda arm=arm: replace(STUDY, arms=(Arm("a", {}), Arm(**arm))))  # type: ignore[misc]
+        for kind in (Float, Int):
+            for name in ("low", "high", "log", "step", "when"):
+                bounds = {"low": 0, "high": 4, name: held}
+                made.append(lambda kind=kind, bounds=bounds: replace(SEARCH, space={"x": kind(**bounds)}))  # type: ignore[misc]
+        made.append(lambda held=held: replace(SEARCH, space={"x": Choice(held, 1)}))  # type: ignore[misc]
+    for make in made:
+        with contextlib.suppress(BadInput):
+            run(make(), Toy(), Options(check_only=True))
+    for field in fields(Options):
+        with contextlib.suppress(BadInput):
+            run(STUDY, Toy(), Options(**{"check_only": True, field.name: value}))  # type: ignore[arg-type]
+    with pytest.raises(BadInput):
+        run(STUDY, value)
+    if strange == "itself":
+        return
+    for name in ("metrics", "metric", "numbers", "files", "prepared", "timed", "held_out", "presets", "parallel"):
+        with pytest.raises(BadInput):
+            complete(trainable_with(name, value))
+    with pytest.raises(BadInput):
+        SEARCH.check(complete(trainable_with("objectives", lambda config: value)))
+
+
+def test_what_an_array_holds_is_read_whatever_its_form() -> None:
+    study = STUDY.with_base(kernel=np.ones((2, 2)), bias=torch.zeros(1, 2))
+    assert study.trials(TRAIN)[0].config["kernel"] == [[1.0, 1.0], [1.0, 1.0]]
+    assert study.trials(TRAIN)[0].config["bias"] == [[0.0, 0.0]]
+    with pytest.raises(BadInput, match=r"a level of 'mixer' needs a name in text, got \[\[0.0\]\]"):
+        STUDY.with_levels("mixer", [[[0.0]]])  # type: ignore[list-item]
+    with pytest.raises(BadInput, match=r"--mixers must be a list of names, got \[3\]"):
+        run(STUDY, Toy(), Options(mixers=[3]))  # type: ignore[list-item]
 
 
 ANYTHING = st.recursive(
