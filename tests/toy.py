@@ -246,7 +246,7 @@ STUDIES: dict[str, Callable[[], Study | Search]] = {
 # The environment may change these, for tests that would wait for long.
 LIMITS = {
     "DRAIN_SECONDS": "mixlab.launching.ending",
-    "BEAT_SECONDS": "mixlab.storage.claim",
+    "BEAT_SECONDS": "mixlab.processes",
     "GONE_SECONDS": "mixlab.storage.claim",
 }
 

@@ -1,9 +1,18 @@
-"""Names a process by its machine, its number and its start, so that others can tell whether it still runs."""
+"""Tells others that a process still runs: its name, by machine, number and start, and a beat now and then."""
 
+import logging
 import os
 import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
 
 import psutil
+
+BEAT_SECONDS = 20.0
+GONE_SECONDS = 120.0  # without a beat
+
+LOG = logging.getLogger("mixlab")
 
 
 def this_process() -> str:
@@ -12,7 +21,7 @@ def this_process() -> str:
         namespace = os.readlink("/proc/self/ns/pid")
     except OSError:
         namespace = ""
-    return f"{socket.gethostname()}/{namespace}#{_name(psutil.Process())}"
+    return f"{socket.gethostname()}/{namespace}#{name_of(os.getpid())}"
 
 
 def machine_of(process: str) -> str:
@@ -24,11 +33,32 @@ def runs_here(process: str) -> bool:
     """Return whether this machine still runs a process of its own: its number may have gone to another."""
     name = process.rpartition("#")[2]
     try:
-        found = psutil.Process(int(name.partition("@")[0]))
-        return _name(found) == name and found.status() != psutil.STATUS_ZOMBIE
-    except (psutil.Error, ValueError):
+        number = int(name.partition("@")[0])
+        return name_of(number) == name and psutil.Process(number).status() != psutil.STATUS_ZOMBIE
+    except (psutil.Error, OSError, ValueError):
         return False
 
 
-def _name(process: psutil.Process) -> str:
-    return f"{process.pid}@{process.create_time():.0f}"
+def name_of(number: int) -> str:
+    """Return ``PID@START`` of a process of this machine; on Linux by the ticks since the boot, which no clock moves."""
+    started = psutil.Process(number).create_time()
+    file = Path(f"/proc/{number}/stat")
+    if file.exists():
+        started = float(file.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19])
+    return f"{number}@{started:.0f}"
+
+
+def heartbeat(beat: Callable[[], object]) -> threading.Event:
+    """Call ``beat`` every ``BEAT_SECONDS`` in a thread, until it returns False or the returned event is set."""
+    over = threading.Event()
+
+    def keep() -> None:
+        while not over.wait(BEAT_SECONDS):
+            try:
+                if beat() is False:
+                    return
+            except Exception:  # the storage is away for a while; the next beat may arrive
+                LOG.warning("no heartbeat", exc_info=True)
+
+    threading.Thread(target=keep, daemon=True, name="heartbeat").start()
+    return over

@@ -4,19 +4,13 @@ A driver is named by its machine and process. On one machine the process is look
 are free at once. Across machines the heartbeat decides, whose clock may be hours off: it is watched for a change.
 """
 
-import logging
-import threading
 import time
 
 import optuna
 
-from mixlab.processes import machine_of, runs_here, this_process
+from mixlab.processes import BEAT_SECONDS, GONE_SECONDS, heartbeat, machine_of, runs_here, this_process
 
-BEAT_SECONDS = 20.0
-GONE_SECONDS = 120.0  # without a beat
-SOON_SECONDS = 2.5 * BEAT_SECONDS  # the same, for one whose last beat seems to be older than that
-
-LOG = logging.getLogger("mixlab")
+SOON_SECONDS = 2.5 * BEAT_SECONDS  # without a beat, for one whose last beat seems to be older than ``GONE_SECONDS``
 
 
 class Drivers:
@@ -29,11 +23,10 @@ class Drivers:
         self.study = study
         self.me = this_process()
         self._seen: dict[str, tuple[float, float]] = {}  # by driver, its last beat, and when that was first seen here
-        self._over = threading.Event()
 
     def __enter__(self) -> "Drivers":
         self._beat()
-        threading.Thread(target=self._keep_beating, daemon=True, name="search-heartbeat").start()
+        self._over = heartbeat(self._beat)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -55,10 +48,3 @@ class Drivers:
 
     def _beat(self) -> None:
         self.study.set_user_attr(f"beat {self.me}", time.time())
-
-    def _keep_beating(self) -> None:
-        while not self._over.wait(BEAT_SECONDS):
-            try:
-                self._beat()
-            except Exception:  # the storage is away for a while; the next beat may arrive
-                LOG.warning("no heartbeat", exc_info=True)

@@ -6,6 +6,7 @@ A driver that dies leaves its trials RUNNING: the next one to claim finds that i
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -24,7 +25,7 @@ from mixlab.spec.study import Cell
 from mixlab.spec.trainable import Config
 from mixlab.spec.trial import digest
 
-Found = FrozenTrial  # a trial as Optuna holds it
+Found: TypeAlias = FrozenTrial  # a trial as Optuna holds it
 
 DRIVER, KEY, ERROR = "mixlab.driver", "mixlab.key", "mixlab.error"
 ANSWER = "mixlab.answer"  # a failed trial has it if the trainable documents the exception by which it failed

@@ -14,6 +14,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from mixlab import uris
 from mixlab.errors import BadInput, root_cause
 
 JOURNAL = "journal:///"
@@ -122,7 +123,5 @@ def absolute(url: str) -> str:
 
 
 def shown(url: str) -> str:
-    """Return the URL without its password."""
-    scheme, separator, rest = url.partition("://")
-    user, at, host = rest.rpartition("@")
-    return f"{scheme}{separator}{user.partition(':')[0]}{at}{host}" if at else url
+    """Return the URL without its password, so that a database's client looks for that in its own files."""
+    return uris.shown(url).replace(":***@", "@")

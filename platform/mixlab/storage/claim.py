@@ -8,7 +8,6 @@ when a driver has last written its file, by the clock of the storage: those of t
 
 import contextlib
 import json
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,13 +18,9 @@ from urllib.parse import quote, unquote
 import pyarrow.fs
 
 from mixlab.errors import BadInput
-from mixlab.processes import machine_of, runs_here, this_process
+from mixlab.processes import GONE_SECONDS, heartbeat, machine_of, runs_here, this_process
 
-BEAT_SECONDS = 20.0
-GONE_SECONDS = 120.0  # without a beat
 LOOK_SECONDS = 0.5  # the pause before another driver, which also asks, is looked at again
-
-LOG = logging.getLogger("mixlab")
 
 
 @dataclass(frozen=True)
@@ -68,10 +63,9 @@ def claimed(
     Raises:
         BadInput: another driver is at work; the sentence says where and since when.
     """
-    claim = _Claim(filesystem, folder, me or this_process(), neighbours)
+    claim = _Claim(filesystem, folder, me or this_process(), neighbours, lost)
     claim.take()
-    over = threading.Event()
-    threading.Thread(target=claim.keep, args=(over, lost), daemon=True, name="claim").start()
+    over = heartbeat(claim.keep)
     try:
         yield
     finally:
@@ -82,10 +76,13 @@ def claimed(
 class _Claim:
     """The claim of one driver."""
 
-    def __init__(self, filesystem: pyarrow.fs.FileSystem, folder: str, me: str, neighbours: bool) -> None:
+    def __init__(
+        self, filesystem: pyarrow.fs.FileSystem, folder: str, me: str, neighbours: bool, lost: Callable[[str], None]
+    ) -> None:
         self.filesystem = filesystem
         self.folder = folder
         self.neighbours = neighbours
+        self.lost = lost
         self.mine = Driver(me, time.time(), at_work=False)
         self._lock = threading.Lock()  # a beat must not write the file again after it was withdrawn
 
@@ -106,28 +103,22 @@ class _Claim:
         self.mine = replace(self.mine, at_work=True)
         self._write()
 
-    def keep(self, over: threading.Event, lost: Callable[[str], None]) -> None:
-        """Beat until it is over, or until another driver has taken over."""
-        while not over.wait(BEAT_SECONDS):
-            try:
-                if not self._beat():
-                    lost("another start of this study has taken over, because this one had not written for long")
-                    return
-            except OSError:  # the storage is away for a while; the next beat may arrive
-                LOG.warning("no heartbeat", exc_info=True)
+    def keep(self) -> bool:
+        """Write the file again; return False if it was removed, or a later driver is at work."""
+        with self._lock:
+            mine = self.filesystem.get_file_info(self._file(self.mine.name))
+            kept = bool(mine.type != pyarrow.fs.FileType.NotFound)
+            if kept:
+                self._write()
+        if kept and not any(other.at_work and other.since > self.mine.since for other in self._others()):
+            return True
+        self.lost("another start of this study has taken over, because this one had not written for long")
+        return False
 
     def withdraw(self) -> None:
         """Delete this driver's file."""
         with self._lock, contextlib.suppress(OSError):
             self.filesystem.delete_file(self._file(self.mine.name))
-
-    def _beat(self) -> bool:
-        """Write the file again; return False if this driver's file was removed, or a later one is at work."""
-        with self._lock:
-            if self.filesystem.get_file_info(self._file(self.mine.name)).type == pyarrow.fs.FileType.NotFound:
-                return False
-            self._write()
-        return not any(other.at_work and other.since > self.mine.since for other in self._others())
 
     def _others(self) -> list[Driver]:
         """Return the other drivers that are alive, by name, and remove the files of the dead."""

@@ -227,6 +227,7 @@ def test_a_store_that_cannot_be_opened_is_one_sentence_without_the_password() ->
     assert "secret" not in str(error.value)
     assert "\n" not in str(error.value)
     assert shown("postgresql://me:secret@host/db") == "postgresql://me@host/db"
+    assert "secret" not in shown("postgresql://me@host/db?password=secret")
 
 
 def test_a_journal_that_is_whole_is_complete_whatever_the_pruner_would_have_said() -> None:

@@ -13,7 +13,7 @@ import pyarrow.fs
 import pytest
 
 from mixlab.errors import BadInput
-from mixlab.processes import machine_of, runs_here, this_process
+from mixlab.processes import machine_of, name_of, runs_here, this_process
 from mixlab.storage import claim
 from mixlab.storage.claim import claimed
 
@@ -66,9 +66,15 @@ def test_a_killed_driver_of_this_machine_is_gone_at_once(tmp_path: Path) -> None
     assert runs_here(this_process())
 
 
+def test_a_living_driver_is_known_after_its_machines_clock_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of a process's start, by the clock of the day, then becomes another."""
+    me, started = this_process(), psutil.Process.create_time
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: started(process) + 3600)
+    assert runs_here(me)
+
+
 def test_drivers_of_one_machine_may_share_a_claim(tmp_path: Path) -> None:
-    parent = psutil.Process(os.getppid())
-    neighbour = f"{machine_of(this_process())}#{parent.pid}@{parent.create_time():.0f}"
+    neighbour = f"{machine_of(this_process())}#{name_of(os.getppid())}"
     with claimed(LOCAL, str(tmp_path), fail, neighbours=True, me=neighbour):
         with claimed(LOCAL, str(tmp_path), fail, neighbours=True):
             assert len(list(tmp_path.iterdir())) == 2
@@ -110,7 +116,7 @@ def test_of_many_that_start_at_once_one_is_at_work(tmp_path: Path, monkeypatch: 
 def test_a_driver_that_was_taken_for_dead_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken_over: str
 ) -> None:
-    monkeypatch.setattr(claim, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr("mixlab.processes.BEAT_SECONDS", 0.01)
     lost = threading.Event()
     with claimed(LOCAL, str(tmp_path), lambda sentence: lost.set()):
         if taken_over == "and is done":
@@ -121,7 +127,7 @@ def test_a_driver_that_was_taken_for_dead_is_told(
 
 
 def test_the_heart_beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claim, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr("mixlab.processes.BEAT_SECONDS", 0.01)
     with claimed(LOCAL, str(tmp_path), fail):
         (file,) = tmp_path.iterdir()
         first = file.stat().st_mtime_ns
