@@ -137,10 +137,9 @@ def environment_of_job() -> dict[str, Any]:
 
 def keep_off_the_terminal() -> None:
     """Send to the log what Ray prints by itself, such as a traceback for each process that ends."""
-    logger = logging.getLogger("ray")  # a handler of its own, for the terminal, is there since Ray was imported
-    logger.handlers.clear()
-    logger.propagate = True
-    logger.setLevel(logging.ERROR)
+    LOG.handlers.clear()  # one of its own, for the terminal, is there since Ray was imported
+    LOG.propagate = True
+    LOG.setLevel(logging.ERROR)
     ray_worker.print_to_stdstream = lambda data, ignore_prefix: LOG.warning("%s", "\n".join(data["lines"]))
 
 

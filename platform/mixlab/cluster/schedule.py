@@ -6,7 +6,6 @@ to run, where it continues, and when it stops.
 
 import os
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from ray import tune
@@ -46,10 +45,9 @@ def run(source: Source, listener: Listener, task: Work, allotment: Allotment) ->
         HeadLost: the cluster was lost.
         StorageFull: there is no room for another checkpoint.
     """
-    room = partial(_room, allotment.share)
-    events = Events(source, listener, room)
+    events = Events(source, listener, room=lambda: allotment.share.slots(nodes.resources()))
     # Ray Tune would start the trials of a searcher one after another.
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(room())
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(events.room())
     tuner = tune.Tuner(
         # The task is bound as a parameter: in the search space it would end up in folder names and in the results.
         tune.with_resources(
@@ -81,11 +79,6 @@ def run(source: Source, listener: Listener, task: Work, allotment: Allotment) ->
         events.leave()
     if events.fault is not None:
         raise events.fault
-
-
-def _room(share: Share) -> int:
-    """Return how many trials may run at a time on the nodes that are there now."""
-    return share.slots(nodes.resources())
 
 
 class _Unpickled:
@@ -128,10 +121,9 @@ class _InTurn(_Unpickled, FIFOScheduler):
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         """See ``TrialScheduler``."""
         super().on_trial_add(tune_controller, trial)
-        tune_private.ask_before_retry(trial, lambda failed: not self._is_final(failed))
-
-    def _is_final(self, trial: Any) -> bool:
-        return self.events.is_final(_trial_of(trial), tune_private.failure_of(trial))
+        tune_private.ask_before_retry(
+            trial, lambda: not self.events.is_final(_trial_of(trial), tune_private.failure_of(trial))
+        )
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """See ``TrialScheduler``."""

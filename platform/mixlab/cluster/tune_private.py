@@ -53,10 +53,10 @@ def failure_of(trial: Any) -> Failure:
     return Failure(plain(text) or "unknown error", False)
 
 
-def ask_before_retry(trial: Any, wanted: Callable[[Any], bool]) -> None:
+def ask_before_retry(trial: Any, wanted: Callable[[], bool]) -> None:
     """Let ``wanted`` decide, besides the number of failures, whether Ray Tune tries a failed trial again."""
     usual = trial.should_recover
-    trial.should_recover = lambda: usual() and wanted(trial)
+    trial.should_recover = lambda: usual() and wanted()
 
 
 def forgive_failures(trial: Any) -> None:

@@ -113,11 +113,8 @@ class Reporter:
     def __init__(self, epochs: list[Epoch], work: Work, usage: Usage | None = None) -> None:
         self.epochs = epochs
         self.usage = usage
-        self.metrics = work.train.metrics
-        self.code = work.code
-        self.storage = work.storage.root
+        self.work = work
         self.words_before: Mapping[str, str] = {}  # of the run, before this process went on with it
-        self.seconds = 60 * work.checkpoint_every
         self.saved_at = time.monotonic()
         self.latest = 0  # the number of the last epoch that this process has reported
         self.stopped = False  # Ray Tune ends a trial that it stops by SystemExit, out of the report
@@ -140,11 +137,11 @@ class Reporter:
             self.words_before = before[-1].words
         self.latest = epoch.number
         used = self.usage.taken() if self.usage is not None else {}
-        words = continued(self.words_before, {**epoch.words, **self.code})
+        words = continued(self.words_before, {**epoch.words, **self.work.code})
         self.epochs = [*before, replace(epoch, metrics={**epoch.metrics, **used}, words=words)]
         if self.epochs[-1].last:
-            self.epochs[-1] = summarised(self.epochs, self.metrics)
-        if not self.epochs[-1].last and time.monotonic() - self.saved_at < self.seconds:
+            self.epochs[-1] = summarised(self.epochs, self.work.train.metrics)
+        if not self.epochs[-1].last and time.monotonic() - self.saved_at < 60 * self.work.checkpoint_every:
             self._hand_over()
             return
         with contextlib.ExitStack() as stack:
@@ -155,7 +152,7 @@ class Reporter:
                 if self.epochs[-1].last:
                     _keep_results(folder)
                 write_epochs(folder, self.epochs)
-            with _room_in(f"--storage {self.storage!r}"):
+            with _room_in(f"--storage {self.work.storage.root!r}"):
                 self._hand_over(checkpoint=tune.Checkpoint.from_directory(str(folder)))
         self.saved_at = time.monotonic()
 

@@ -34,12 +34,10 @@ def check_temporary(folder: str) -> Finding:
     longest = SOCKET_BYTES - RAY_ADDS
     if folder.isascii() and len(folder) <= longest:
         return Finding("temporary", OK, f"{folder} is short enough for Ray's sockets")
-    text = f"the temporary folder {folder!r} has letters that are not ASCII"
-    if folder.isascii():
-        text = f"the temporary folder {folder!r} has {len(folder)} letters, and Ray's sockets leave room for {longest}"
-    if os.access("/tmp", os.W_OK):
-        return Finding("temporary", WARNING, f"{text}: they go to /tmp", "export RAY_TMPDIR, a short folder")
-    return Finding("temporary", RED, text, "export RAY_TMPDIR, a short folder")
+    why = f"{len(folder)} letters, and Ray's sockets leave room for {longest}"
+    text = f"the temporary folder {folder!r} has {why if folder.isascii() else 'letters that are not ASCII'}"
+    level, way = (WARNING, ": they go to /tmp") if os.access("/tmp", os.W_OK) else (RED, "")
+    return Finding("temporary", level, text + way, "export RAY_TMPDIR, a short folder")
 
 
 def check_output(stream: TextIO) -> Finding:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import psutil
 
 from mixlab.cluster import ray_private
+from mixlab.cluster.resources import cpu_count
 from mixlab.doctor import probes
 from mixlab.doctor.probes import Gpus
 from mixlab.provenance import constraints_hash, installed
@@ -75,7 +76,7 @@ def collect(asked: Question, node: str = "driver") -> Facts:
         versions={"Python": platform.python_version(), **installed(PACKAGES)},
         commit=os.environ.get("MIXLAB_COMMIT", ""),
         constraints=constraints_hash(Path("/")),
-        cpus=len(os.sched_getaffinity(0)),
+        cpus=cpu_count(),
         gpus=probes.gpus(),
         load=os.getloadavg()[0],
         memory_free_mib=free_memory(),

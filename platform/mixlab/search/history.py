@@ -22,7 +22,6 @@ from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.search import TWIN, Search, SearchTrial
 from mixlab.spec.state import State
 from mixlab.spec.study import Cell
-from mixlab.spec.trainable import Config
 from mixlab.spec.trial import digest
 
 Found: TypeAlias = FrozenTrial  # a trial as Optuna holds it
@@ -69,7 +68,10 @@ class History:
             self._settle_held()
             self._release_orphans()
             while True:
-                due = {name: len(self._begun(name)) for name in self.arms if self._has_room(name)}
+                begun = {
+                    name: sum(trial.state != TrialState.WAITING for trial in self.trials(name)) for name in self.arms
+                }
+                due = {name: count for name, count in begun.items() if self._has_room(name)}
                 if not due:
                     return None
                 claim = self._ask(self.cells[min(due, key=lambda name: due[name])])
@@ -158,13 +160,6 @@ class History:
             storage=self.store.storage, study_name=name, direction=self.search.direction, load_if_exists=True
         )
 
-    def _begun(self, name: str) -> list[FrozenTrial]:
-        return [trial for trial in self.trials(name) if trial.state != TrialState.WAITING]
-
-    def _config(self, cell: Cell) -> Config:
-        """Return the resolved configuration that a cell's trials have in common."""
-        return self.train.resolve(self.search.config(cell, {})).flat
-
     def _budget(self, cell: Cell, trials: Sequence[FrozenTrial]) -> int:
         return budget(self.search, cell, self.train, trials)
 
@@ -187,7 +182,8 @@ class History:
             if self.search.sampler == "grid":
                 study.enqueue_trial(self._grid_point(cell, trials))
             asked = study.ask()
-        point = ranges.suggest(self.search.space, self._config(cell), asked)
+        shared = self.train.resolve(self.search.config(cell, {})).flat
+        point = ranges.suggest(self.search.space, shared, asked)
         trial = self.search.trial(cell, point, asked.number, self.train)
         seeds = 1 if self.search.racing else len(trial.seeds)  # in a race, the first alone can be stopped in its midst
         study.pruner = build_pruner(self.search.scheduler, int(trial.config.get("epochs", 1)) * seeds)

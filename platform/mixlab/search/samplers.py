@@ -1,6 +1,6 @@
 """Optuna's part of a search: the sampler that proposes trials, and the rule that stops a trial early."""
 
-import importlib
+import pkgutil
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,11 +34,10 @@ def build_sampler(name: str, study: str, number: int, per_arm: int) -> BaseSampl
         number: the number of the trial within its arm.
         per_arm: the arm's budget; a third of it, 10 at most, is drawn at random before a model is fitted.
     """
-    module, _, function = SAMPLERS[name].partition(":")
     draws = Draws(_seed(study, number), _seed(study), first=min(10, max(3, per_arm // 3)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return getattr(importlib.import_module(module), function)(draws)
+        return pkgutil.resolve_name(SAMPLERS[name])(draws)
 
 
 def _seed(*source: Any) -> int:

@@ -52,13 +52,10 @@ def _require_comparisons(arms: Sequence[Arm]) -> None:
             require_known(f"arm in 'against' of the arm {name!r}:", other, against)
     if arms[0].against is not None:
         raise BadInput(f"the baseline {arms[0].name!r} is compared with nothing, got {arms[0].against!r}")
-    for name, other in against.items():
+    for name in against:
         passed = [name]
-        while other is not None:
-            if other == name:
-                way = f", by way of {', '.join(map(repr, passed[1:]))}" if passed[1:] else ""
-                raise BadInput(f"the arm {name!r} is compared with itself{way}: name another arm")
-            if other in passed:
-                break  # another arm's circle
+        while (other := against[passed[-1]]) is not None and other not in passed:
             passed.append(other)
-            other = against[other]
+        if other == name:
+            way = f", by way of {', '.join(map(repr, passed[1:]))}" if passed[1:] else ""
+            raise BadInput(f"the arm {name!r} is compared with itself{way}: name another arm")

@@ -1,6 +1,6 @@
 """The factors of a study: by the key that each varies, its levels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from mixlab.errors import BadInput
@@ -20,20 +20,14 @@ def require_factors(factors: Any) -> None:
         raise BadInput(f"the factors of a study must be a mapping from keys to levels, got {factors!r}")
     for factor, given in factors.items():
         border.require_name("a factor", factor)
-        if isinstance(given, Mapping):
-            for label, level in given.items():
-                border.require_name(f"a level of {factor!r}", label)
-                border.configuration(level, f"the level {label!r} of {factor!r}")
-        names = list(given) if isinstance(given, Mapping) else given
-        if isinstance(names, Sequence) and not isinstance(names, str):
-            for value in names:
-                border.configuration({factor: value}, f"the levels of {factor!r}")
-                border.require_name(f"a level of {factor!r}", str(value))
-        example = f'("{names}",)' if isinstance(names, str) else "(0.1, 0.2)"
-        border.require_sequence(f"the levels of the factor {factor!r}", names, example)
-        border.require_different(f"two levels of the factor {factor!r}", map(str, names))
+        labels = list(given) if isinstance(given, Mapping) else given
+        example = f'("{labels}",)' if isinstance(labels, str) else "(0.1, 0.2)"
+        border.require_sequence(f"the levels of the factor {factor!r}", labels, example)
+        border.require_different(f"two levels of the factor {factor!r}", map(str, labels))
         seen: list[tuple[str, Level]] = []
         for label, level in levels_of(factor, given).items():
+            border.require_name(f"a level of {factor!r}", label)
+            border.configuration(level, f"the level {label!r} of {factor!r}")
             for other, same in seen:
                 if dict(level) == dict(same):
                     raise BadInput(f"the levels {other!r} and {label!r} of the factor {factor!r} are the same")

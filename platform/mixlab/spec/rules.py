@@ -50,4 +50,4 @@ def words(rule: str, epochs: int | None = None) -> str:
 
 def _window(rule: str) -> int:
     """Return N of ``medianN`` and ``bestN``; 0, which stands for all epochs, of ``best``."""
-    return int(rule.lstrip("abcdeimnst") or 0)
+    return int(re.sub(r"\D", "", rule) or 0)

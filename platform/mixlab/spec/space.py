@@ -15,7 +15,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from mixlab.errors import BadInput
 from mixlab.spec import border
@@ -67,21 +67,8 @@ Range = Float | Int | Choice
 Space = Mapping[str, Range]
 
 
-class Suggesting(Protocol):
-    """An object that proposes values of keys; an Optuna trial is one."""
-
-    def suggest_float(self, name: str, low: float, high: float, *, step: float | None, log: bool) -> float:
-        """Return a number within the bounds."""
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int:
-        """Return a whole number within the bounds."""
-
-    def suggest_categorical(self, name: str, choices: Any) -> Any:
-        """Return one of the choices."""
-
-
-def suggest(space: Space, config: Mapping[str, Any], trial: Suggesting) -> Point:
-    """Return a value, proposed by ``trial``, for every key that applies to an arm with this resolved configuration.
+def suggest(space: Space, config: Mapping[str, Any], trial: Any) -> Point:
+    """Return a value, which a trial of Optuna proposes, for every key that applies to an arm with this configuration.
 
     Conditions also see the keys that are drawn.
     """
@@ -90,12 +77,11 @@ def suggest(space: Space, config: Mapping[str, Any], trial: Suggesting) -> Point
         values = space[key]
         if not _applies(values, {**config, **point}):
             continue
-        if isinstance(values, Float):
-            point[key] = trial.suggest_float(key, values.low, values.high, step=values.step, log=values.log)
-        elif isinstance(values, Int):
-            point[key] = trial.suggest_int(key, values.low, values.high, step=values.step, log=values.log)
-        else:
+        if isinstance(values, Choice):
             point[key] = trial.suggest_categorical(key, values.values)
+        else:
+            ask = trial.suggest_float if isinstance(values, Float) else trial.suggest_int
+            point[key] = ask(key, values.low, values.high, step=values.step, log=values.log)
     return point
 
 
@@ -141,9 +127,8 @@ def describe(values: Range) -> str:
     if isinstance(values, Choice):
         text = " | ".join(str(value) for value in values.values)
     else:
-        step = (
-            f", steps of {values.step:g}" if values.step and not (isinstance(values, Int) and values.step == 1) else ""
-        )
+        usual = None if isinstance(values, Float) else 1
+        step = "" if values.step == usual else f", steps of {values.step:g}"
         text = f"{values.low:g} to {values.high:g}{', log' if values.log else ''}{step}"
     conditions = (f"{key} in {', '.join(map(str, wanted))}" for key, wanted in values.when.items())
     return text + (f" where {' and '.join(conditions)}" if values.when else "")

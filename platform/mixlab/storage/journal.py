@@ -134,11 +134,12 @@ class Storage:
         try:
             with self.filesystem.open_input_stream(f"{folder}/{JOURNAL}") as stream:
                 journal = json.loads(stream.read().decode())
-        except (ValueError, FileNotFoundError):  # another driver of a search may just have replaced it by a newer one
+            whole = all(files.get(name) == size for name, size in journal["files"].items())
+            epochs = [from_json(epoch) for epoch in journal["epochs"]]
+        # Another driver of a search may just have replaced it by a newer one, and another version may have written it.
+        except (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError):
             return None
-        if any(files.get(name) != size for name, size in journal["files"].items()):
-            return None
-        return Saved(folder, [from_json(epoch) for epoch in journal["epochs"]])
+        return Saved(folder, epochs) if whole and epochs else None
 
 
 def read_epochs(folder: Path) -> list[Epoch]:

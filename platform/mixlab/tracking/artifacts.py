@@ -124,7 +124,8 @@ def read_json(client: MlflowClient, run_id: str, name: str) -> Any:
 def plan_of(client: MlflowClient, run_id: str) -> dict[str, Any]:
     """Return the plan of a study's run; an empty one where it is not there, or is damaged."""
     with contextlib.suppress(BadInput):
-        return dict(read_json(client, run_id, names.PLAN_FILE) or {})
+        plan = read_json(client, run_id, names.PLAN_FILE)
+        return plan if isinstance(plan, dict) else {}
     return {}
 
 

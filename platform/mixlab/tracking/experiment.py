@@ -21,18 +21,13 @@ def open_experiment(client: MlflowClient, name: str) -> str:
     """Return the id of the experiment ``name``, created if it is not there; ``BadInput`` if it cannot be used."""
     experiment = experiment_named(client, name)
     if experiment is None:
-        return _new_experiment(client, name)
+        try:
+            return str(client.create_experiment(name, artifact_location=location_of(client, name)))
+        except MlflowException as error:
+            experiment = experiment_named(client, name)  # another driver that started at the same time made it
+            if experiment is None:
+                raise BadInput(f"MLflow does not make the experiment {name!r}: {first_line(error)}") from error
     return str(experiment.experiment_id)
-
-
-def _new_experiment(client: MlflowClient, name: str) -> str:
-    try:
-        return str(client.create_experiment(name, artifact_location=location_of(client, name)))
-    except MlflowException as error:
-        made = experiment_named(client, name)  # another driver that started at the same time made it
-        if made is None:
-            raise BadInput(f"MLflow does not make the experiment {name!r}: {first_line(error)}") from error
-        return str(made.experiment_id)
 
 
 def location_of(client: MlflowClient, experiment: str) -> str | None:

@@ -43,7 +43,7 @@ def test_a_trial_recovers_if_both_answers_are_yes() -> None:
     for usual in (True, False):
         for ours in (True, False):
             trial: Any = SimpleNamespace(should_recover=lambda usual=usual: usual)
-            tune_private.ask_before_retry(trial, lambda _, ours=ours: ours)
+            tune_private.ask_before_retry(trial, lambda ours=ours: ours)
             assert trial.should_recover() == (usual and ours)
 
 

@@ -37,6 +37,11 @@ def test_half_written_checkpoints_are_passed_over(tmp_path: Path) -> None:
     (torn / "journal.json").write_text((torn / "journal.json").read_text()[:20])
     missing = checkpoint(tmp_path, "l", "aa", 4, epochs=5)
     (missing / "journal.json").unlink()
+    for index, journal in enumerate(
+        ("null", "{}", "[]", '{"files": {}, "epochs": []}', '{"files": {}, "epochs": [{}]}')
+    ):
+        other = checkpoint(tmp_path, "l", "aa", 5 + index, epochs=6)
+        (other / "journal.json").write_text(journal)
     assert len(Storage(str(tmp_path), "study").newest()["aa"].epochs) == 1
 
 
