@@ -32,19 +32,26 @@ def sqlite_file(uri: str) -> Path | None:
 
 def require_uri(uri: str, option: str = "--tracking-uri") -> None:
     """Raise ``BadInput`` for a URI that names no store; MLflow would take an empty one for a file of its own."""
-    file = sqlite_file(uri)
+    file, given = sqlite_file(uri), f"{option} {shown(uri)!r}"
     if file is None and uri.startswith("sqlite:"):
-        raise BadInput(f"{option} {uri!r} names no file; give sqlite:///FILE")
+        raise BadInput(f"{given} names no file; give sqlite:///FILE")
     if file is not None and os.path.isdir(file):
-        raise BadInput(f"{option} {uri!r} names a folder; give sqlite:///FILE, such as sqlite:///{file}/mlflow.db")
+        raise BadInput(f"{given} names a folder; give sqlite:///FILE, such as sqlite:///{file}/mlflow.db")
     if file is not None and os.access(file, os.R_OK, effective_ids=True):
         with file.open("rb") as content:
             if content.read(16) not in (b"", b"SQLite format 3\0"):  # which MLflow asks again and again for minutes
-                raise BadInput(f"{option} {uri!r} names a file that is not a database; give that of MLflow")
+                raise BadInput(f"{given} names a file that is not a database; give that of MLflow")
     if "://" not in uri and uri != "databricks":
         hint = f"did you mean sqlite:///{uri}?" if uri.endswith(".db") else "give sqlite:///FILE, or a server's http://"
-        raise BadInput(f"{option} {uri!r} is no URI; {hint}")
+        raise BadInput(f"{given} is no URI; {hint}")
     if uri.startswith("file:"):
-        raise BadInput(f"{option} {uri!r} is a folder, which MLflow writes no more; give sqlite:///FILE")
-    if uri.startswith(("http://", "https://")) and not urlsplit(uri).hostname:
-        raise BadInput(f"{option} {uri!r} names no host; give http://HOST:PORT")
+        raise BadInput(f"{given} is a folder, which MLflow writes no more; give sqlite:///FILE")
+    if uri.startswith(("http://", "https://")) and not _names_host(uri):
+        raise BadInput(f"{given} names no host; give http://HOST:PORT")
+
+
+def _names_host(uri: str) -> bool:
+    try:
+        return bool(urlsplit(uri).hostname) and urlsplit(uri).port != 0
+    except ValueError:  # of a bracket that is not closed, or of a port that is no number
+        return False

@@ -28,6 +28,7 @@ from mixlab.doctor.examination import examine
 from mixlab.doctor.facts import Question, collect
 from mixlab.errors import BadInput, require_known
 from mixlab.messages import say
+from mixlab.options import Options
 from mixlab.storage.probe import marked
 
 STYLES = {OK: "green", WARNING: "yellow", RED: "bold red"}
@@ -68,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
 
 def diagnose(options: argparse.Namespace) -> list[Finding]:
     """Return every finding; raise ``BadInput`` for a wrong option or a cluster that does not answer."""
+    Options(**vars(options)).check()
     require_address(options.address)
     datasets = pkgutil.resolve_name(probes.DATASETS) if options.dataset is not None else {}
     if options.dataset is not None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from mixlab.doctor.facts import Facts, Question
 from mixlab.uris import shown
@@ -114,7 +113,7 @@ def check_tracking(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
     """Return a red finding where the server does not answer, or refuses the host name by which it is addressed."""
     if not asked.tracking_uri.startswith("http"):
         return [Finding("tracking", OK, f"{shown(asked.tracking_uri)}: the driver alone writes to it")]
-    host = urlsplit(asked.tracking_uri).netloc.rpartition("@")[2]
+    host = asked.tracking_uri.partition("//")[2].partition("/")[0].rpartition("@")[2]
     faults = []
     for facts in machines:
         if facts.tracking:

@@ -7,8 +7,8 @@ import sys
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from mixlab.errors import first_line
 
@@ -45,7 +45,7 @@ def gpus() -> Gpus:
 
 def tracking(uri: str) -> str:
     """Ask a server what a client asks, with the Host header that the address gives; ask nothing of a file."""
-    if urlsplit(uri).scheme not in ("http", "https"):
+    if not uri.startswith(("http://", "https://")):
         return ""
     request = f"{uri.rstrip('/')}/api/2.0/mlflow/experiments/search?max_results=1"
     try:
@@ -54,7 +54,7 @@ def tracking(uri: str) -> str:
     except urllib.error.HTTPError as error:
         reason = error.read(200).decode(errors="replace").strip().partition("\n")[0]
         return f"HTTP {error.code} {reason}".strip()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HTTPException) as error:
         return first_line(error)
 
 

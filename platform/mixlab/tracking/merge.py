@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.add_argument("--tracking-uri", default="sqlite:///mlflow.db", help="the store to add to")
     given = options.parse_args(argv)
     try:
-        other = given.other if ":" in given.other else f"sqlite:///{quote(given.other)}"
+        other = given.other if ":" in given.other else f"sqlite:///{quote(os.fsencode(given.other))}"
         file = sqlite_file(other)
         if not given.other or (file is not None and not os.path.isfile(file)):
             raise BadInput(f"no MLflow database at {given.other!r}, which would be merged")

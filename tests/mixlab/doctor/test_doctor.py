@@ -163,6 +163,9 @@ def test_the_tracking_server_is_asked_by_the_name_in_its_address(server: str) ->
     assert probes.tracking(f"http://localhost:{server}") == ""
     assert probes.tracking(f"http://127.0.0.1:{server}/") == "HTTP 403 Invalid Host header"
     assert "refused" in probes.tracking("http://127.0.0.1:9")
+    for uri in ("http://[::1", "http://head:port"):
+        (finding,) = wrong(replace(ASKED, tracking_uri=uri), tracking=probes.tracking(uri))
+        assert (finding.check, finding.level) == ("tracking", RED)
 
 
 def test_the_storage_is_left_as_it_was(tmp_path: Path) -> None:
@@ -189,6 +192,7 @@ def test_a_data_set_that_is_not_there(tmp_path: Path) -> None:
         (["--dataset", "cifar11"], ["'cifar11'", "'cifar10'"]),
         (["--address", "somewhere"], ["'somewhere'", "HOST:PORT"]),
         (["--address", "127.0.0.1:9"], ["'127.0.0.1:9'", "ray start --head"]),
+        (["--data-root", "a\0"], ["--data-root", "'a\\x00'", "null character"]),
     ],
 )
 def test_bad_input_is_one_sentence(

@@ -163,6 +163,8 @@ def test_a_store_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.Captu
     said = capsys.readouterr().err
     assert f"no MLflow database at '{tmp_path}/no.db'" in said
     assert "--tracking-uri" not in said  # that option names the other side
+    assert main(["\udcff.db"]) == 2  # a name that is not UTF-8
+    assert "no MLflow database at '\\udcff.db'" in capsys.readouterr().err
     (tmp_path / "notes.db").write_text("no database")
     for other in ("", str(tmp_path / "notes.db"), "ftp://x"):
         assert main([other, "--tracking-uri", f"sqlite:///{tmp_path}/mlflow.db"]) == 2

@@ -52,6 +52,8 @@ def test_the_file_of_a_uri(uri: str, file: str | None) -> None:
         ("file:///tmp/mlruns", "is a folder, which MLflow writes no more"),
         ("sqlite:////tmp", "names a folder; give sqlite:///FILE, such as sqlite:////tmp/mlflow.db"),
         ("http://", "'http://' names no host"),
+        ("http://[::1", r"'http://\[::1' names no host"),
+        ("http://me:secret@head:port", r"'http://me:\*\*\*@head:port' names no host"),
     ],
 )
 def test_what_is_no_store_is_a_sentence(uri: str, sentence: str) -> None:
