@@ -3,7 +3,6 @@
 import importlib
 import os
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -163,7 +162,9 @@ def configure(spec: Study | Search, train: CompleteTrainable, options: Options) 
     search = spec.completed(train) if isinstance(spec, Search) else None
     study: Study = search.study if search is not None else spec  # type: ignore[assignment]
     study.check(train)
-    preset = _preset(study, train, options.preset)
+    presets = study.all_presets(train)
+    require_known("preset", options.preset, presets)
+    preset = presets[options.preset]
     changes = {key: value for key, value in preset.items() if key != "seeds"} | _own_keys(options)
     if options.epochs is not None:
         border.require_count("--epochs", options.epochs)
@@ -210,12 +211,6 @@ def _require_agreement(options: Options) -> None:
         if not agree:
             said = f"--{option.replace('_', '-')} {shown} and --set {key}={value}"
             raise BadInput(f"{said} contradict each other: give one of them")
-
-
-def _preset(study: Study, train: CompleteTrainable, name: str) -> dict[str, Any]:
-    presets: Mapping[str, Any] = {**{key: {} for key in study.presets}, **train.presets}
-    require_known("preset", name, presets)
-    return {**border.configuration(presets[name], f"the preset {name!r}"), **study.presets.get(name, {})}
 
 
 def _count(seeds: int, whose: str) -> int:

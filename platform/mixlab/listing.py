@@ -20,8 +20,7 @@ def print_list(spec: Study | Search, train: CompleteTrainable, console: Console)
         control = ", a control" if arm.control else ""
         say(console, f"arm {arm.name}: {changes}{against}{control}")
     usual = {**study.cells()[0].config, "seeds": len(study.seeds)}
-    for name in train.presets:
-        preset = {**train.presets[name], **study.presets.get(name, {})}
+    for name, preset in study.all_presets(train).items():
         different = {key: value for key, value in preset.items() if usual.get(key) != value}
         text = ", ".join(f"{key}={value}" for key, value in different.items()) or "as written"
         say(console, f"preset {name}: {text}")

@@ -12,7 +12,7 @@ from mixlab.api import configure
 from mixlab.cli import parse
 from mixlab.cluster.resources import checked_share
 from mixlab.errors import BadInput
-from tests.mixlab.spec.test_border import STUDY, TRAIN
+from tests.mixlab.spec.test_border import STUDY, TRAIN, Toy
 
 
 @pytest.mark.parametrize(
@@ -119,3 +119,11 @@ def test_a_quote_without_its_end_is_a_sentence(text: str) -> None:
 def test_a_whole_number_of_gpus_is_that_many() -> None:
     machine = {"CPU": 8.0, "GPU": 4.0}
     assert [checked_share(1, gpus, machine, "here").gpus for gpus in (None, 0, 2, 2.0, "auto")] == [1, 0, 2, 2, 1]
+
+
+def test_the_list_has_the_presets_of_the_trainable_and_of_the_study(capsys: pytest.CaptureFixture[str]) -> None:
+    study = replace(STUDY, presets={"night": {"lr": 3.0, "seeds": 9}, "smoke": {"lr": 4.0}})
+    assert run(study, Toy(), Options(listing=True)).exit_code == 0
+    printed = capsys.readouterr().out
+    assert "preset night: lr=3.0, seeds=9\n" in printed
+    assert "preset smoke: lr=4.0" in printed

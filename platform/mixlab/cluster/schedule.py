@@ -5,7 +5,6 @@ to run, where it continues, and when it stops.
 """
 
 import os
-from dataclasses import dataclass
 from typing import Any
 
 from ray import tune
@@ -27,32 +26,23 @@ from mixlab.spec.trial import Trial
 MAX_FAILURES = 3
 
 
-@dataclass(frozen=True)
-class Allotment:
-    """The resources with which trials run."""
-
-    share: Share  # of each trial
-    launch: str  # a name that no earlier start of the command had
-
-
-def run(source: Source, listener: Listener, task: Work, allotment: Allotment) -> None:
+def run(source: Source, listener: Listener, task: Work, share: Share, launch: str) -> None:
     """Run the trials of ``source`` on the connected cluster, and return when it has no more.
 
-    The listener receives every event, in this process.
+    The listener receives every event, in this process. Each trial has the resources of ``share``; ``launch`` is a name
+    that no earlier start of the command had.
 
     Raises:
         BadInput: the source cannot continue with what a trial reports.
         HeadLost: the cluster was lost.
         StorageFull: there is no room for another checkpoint.
     """
-    events = Events(source, listener, room=lambda: allotment.share.slots(nodes.resources()))
+    events = Events(source, listener, room=lambda: share.slots(nodes.resources()))
     # Ray Tune would start the trials of a searcher one after another.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(events.room())
     tuner = tune.Tuner(
         # The task is bound as a parameter: in the search space it would end up in folder names and in the results.
-        tune.with_resources(
-            tune.with_parameters(work, work=task), {"cpu": allotment.share.cpus, "gpu": allotment.share.gpus}
-        ),
+        tune.with_resources(tune.with_parameters(work, work=task), {"cpu": share.cpus, "gpu": share.gpus}),
         tune_config=tune.TuneConfig(
             search_alg=_Suggestions(events),
             scheduler=_InTurn(events),
@@ -62,7 +52,7 @@ def run(source: Source, listener: Listener, task: Work, allotment: Allotment) ->
             trial_dirname_creator=lambda ray_trial: ray_trial.config["key"],
         ),
         run_config=tune.RunConfig(
-            name=allotment.launch,
+            name=launch,
             storage_path=task.storage.trials,
             storage_filesystem=task.storage.filesystem,
             failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),

@@ -82,6 +82,6 @@ def _train(phase: Phase, session: Session, start: Start, share: Share) -> None:
         start.options.system_metrics,
     )
     try:
-        schedule.run(phase, session, work, schedule.Allotment(share, start.launch))
+        schedule.run(phase, session, work, share, start.launch)
     finally:
         phase.release()

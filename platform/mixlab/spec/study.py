@@ -5,7 +5,6 @@ Every arm runs the same seeds, so that every gain is a paired comparison.
 
 import itertools
 import math
-import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -101,6 +100,14 @@ class Study:
                 different[label] = free
         return different
 
+    def all_presets(self, train: CompleteTrainable) -> dict[str, Config]:
+        """Return the keys that each preset sets here, by its name; ``BadInput`` if one of the trainable's is wrong."""
+        found: dict[str, Config] = {}
+        for name in {**train.presets, **self.presets}:
+            usual = border.configuration(train.presets.get(name, {}), f"the preset {name!r}")
+            found[name] = {**usual, **self.presets.get(name, {})}
+        return found
+
     def with_base(self, **changes: Any) -> "Study":
         """Return the same study with a changed base; keys with dots are passed as ``**{"mixer.alpha": 0.2}``."""
         return replace(self, base={**self.base, **changes})
@@ -177,8 +184,7 @@ class Study:
         cells = math.prod(len(self.levels(factor)) for factor in self.factors) * len(self.arms)
         border.require_few(f"the study {self.name!r} has", cells * len(self.seeds))
         require_known("family", self.family, FAMILIES)
-        number = isinstance(self.delta, int | float) and not isinstance(self.delta, bool)
-        if self.delta is not None and not (number and 0 < self.delta <= sys.float_info.max):
+        if self.delta is not None and not (type(self.delta) in (int, float) and 0 < self.delta < math.inf):
             raise BadInput(f"delta must be a number above 0, in the units of the metric, got {self.delta!r}")
         border.require_flag("sequential", self.sequential)
         if not callable(self.settings):

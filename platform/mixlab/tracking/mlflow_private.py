@@ -6,7 +6,7 @@ a tuple. ``tests/mixlab/tracking/test_mlflow_private.py`` names the pinned versi
 
 import math
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlParam, SqlRun, SqlTag
@@ -19,37 +19,30 @@ Values = tuple[str, str, int, int | None, dict[str, str], dict[str, str], dict[s
 Table = type[SqlTag] | type[SqlParam] | type[SqlLatestMetric]
 
 
-class Database:
-    """The database of MLflow's store, whose faults are raised as MLflow's exceptions."""
+def runs_in_database(
+    client: MlflowClient, experiment: str, tags: Mapping[str, str], *, params: bool
+) -> list[Values] | None:
+    """Return every run that has the last of ``tags``, the latest first; None if the store is behind a server.
 
-    def __init__(self, store: Any) -> None:
-        self._sessions = store.ManagedSessionMaker
-
-    def runs(self, experiment: str, tags: Mapping[str, str], *, params: bool) -> Iterator[Values]:
-        """Yield every run that has the last of ``tags``, the latest first; whether it has the others is not asked.
-
-        The last is the one that tells runs apart. To look for another, which thousands have, would take as long as all
-        of those together. Parameters are read only if they are asked for.
-        """
-        columns = SqlRun.run_uuid, SqlRun.status, SqlRun.start_time, SqlRun.end_time
-        order = SqlRun.start_time.desc(), SqlRun.run_uuid
-        with self._sessions() as session:
-            found = session.execute(_matching(select(*columns), experiment, tags).order_by(*order)).all()
-            if not found:
-                return
-            few = len(found) <= FEW
-            ids = [row.run_uuid for row in found] if few else _matching(select(SqlRun.run_uuid), experiment, tags)
-            tagged = _values(session, SqlTag, ids)
-            given = _values(session, SqlParam, ids) if params else {}
-            metrics = _values(session, SqlLatestMetric, ids, SqlLatestMetric.is_nan)
-        for run, status, start, end in found:
-            yield run, status, start, end, tagged.get(run, {}), given.get(run, {}), metrics.get(run, {})
-
-
-def database_of(client: MlflowClient) -> Database | None:
-    """Return the database of the client's store; None if the store is behind a server."""
+    The last tag is the one that tells runs apart; whether a run has the others is not asked. To look for another, which
+    thousands have, would take as long as all of those together. Parameters are read only if they are asked for. Faults
+    of the database are raised as MLflow's exceptions.
+    """
     store = client._tracking_client.store
-    return Database(store) if hasattr(store, "ManagedSessionMaker") else None
+    if not hasattr(store, "ManagedSessionMaker"):
+        return None
+    columns = SqlRun.run_uuid, SqlRun.status, SqlRun.start_time, SqlRun.end_time
+    order = SqlRun.start_time.desc(), SqlRun.run_uuid
+    with store.ManagedSessionMaker() as session:
+        found = session.execute(_matching(select(*columns), experiment, tags).order_by(*order)).all()
+        if not found:
+            return []
+        few = len(found) <= FEW
+        ids = [row.run_uuid for row in found] if few else _matching(select(SqlRun.run_uuid), experiment, tags)
+        tagged = _values(session, SqlTag, ids)
+        given = _values(session, SqlParam, ids) if params else {}
+        metrics = _values(session, SqlLatestMetric, ids, SqlLatestMetric.is_nan)
+    return [(*run, tagged.get(run[0], {}), given.get(run[0], {}), metrics.get(run[0], {})) for run in found]
 
 
 def make_database(tracking_uri: str) -> None:

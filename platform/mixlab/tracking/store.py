@@ -19,7 +19,7 @@ from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput, first_line, root_cause
 from mixlab.tracking import names
-from mixlab.tracking.mlflow_private import database_of, make_database
+from mixlab.tracking.mlflow_private import make_database, runs_in_database
 from mixlab.uris import existing_part, require_uri, shown, sqlite_file
 
 ANSWER_SECONDS = 20.0
@@ -165,12 +165,8 @@ def search_runs(
         tags: the tags and their values, and last the one that fewest runs have: a database is asked for that alone.
         params: whether the parameters are needed, which are most of what a run has.
     """
-    database = database_of(client)
-    if database is None:
-        runs = _ask_server(client, experiment, tags)
-    else:
-        found = patiently(lambda: list(database.runs(experiment, tags, params=params)))
-        runs = [StoredRun(*values) for values in found]
+    found = patiently(lambda: runs_in_database(client, experiment, tags, params=params))
+    runs = _ask_server(client, experiment, tags) if found is None else [StoredRun(*values) for values in found]
     return [run for run in runs if all(run.tags.get(name) == value for name, value in tags.items())]
 
 

@@ -11,7 +11,7 @@ from mlflow.tracking import MlflowClient
 from sqlalchemy import Connection, Engine, event
 
 from mixlab.tracking import store
-from mixlab.tracking.mlflow_private import database_of, make_database
+from mixlab.tracking.mlflow_private import make_database, runs_in_database
 from tests.libraries import forgo_durability
 from tests.pins import pinned
 
@@ -48,7 +48,7 @@ def test_the_database_says_what_mlflow_says(tracking_uri: str, monkeypatch: pyte
         ours = store.search_runs(client, experiment, tags)
         assert [run.params for run in store.search_runs(client, experiment, tags, params=False)] == [{}] * len(ours)
         with monkeypatch.context() as patch:
-            patch.setattr(store, "database_of", lambda _: None)
+            patch.setattr(store, "runs_in_database", lambda *_, **__: None)
             theirs = store.search_runs(client, experiment, tags)
         message = f"the tables of mlflow {PIN} are others in {mlflow.__version__}: change tracking/mlflow_private.py"
         assert [as_text(run) for run in ours] == [as_text(run) for run in theirs], message
@@ -72,7 +72,7 @@ def test_reading_any_number_of_runs_takes_as_many_statements(tracking_uri: str, 
 
 
 def test_a_server_has_no_database_here() -> None:
-    assert database_of(MlflowClient("http://127.0.0.1:1")) is None
+    assert runs_in_database(MlflowClient("http://127.0.0.1:1"), "1", {}, params=True) is None
 
 
 def test_a_database_is_made_without_a_wait_for_the_disk_and_then_kept_on_it(tmp_path: Path) -> None:
