@@ -10,7 +10,7 @@ from typing import Any
 import filelock
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -18,6 +18,7 @@ from mixlab import uris
 from mixlab.errors import BadInput, root_cause
 
 JOURNAL = "journal:///"
+BEGINNING = b'{"op_code":'  # of a journal
 SQLITE = "sqlite:///"
 WAIT_SECONDS = 60  # the wait for another driver's claim or write
 
@@ -65,13 +66,32 @@ class TrialStore:
     def _open(self) -> BaseStorage:
         if self.file is not None:
             self.file.parent.mkdir(parents=True, exist_ok=True)
-        if self.url.startswith(JOURNAL):
+        if self.file is not None and self.url.startswith(JOURNAL):
+            _cut_half_line(self.file)
             return JournalStorage(JournalFileBackend(str(self.file)))
         wait = {"connect_args": {"timeout": WAIT_SECONDS}} if self.file else {"pool_pre_ping": True}
         with filelock.FileLock(f"{self.file}.claim") if self.file else contextlib.nullcontext():
             database = _made(self.url, wait)
         self._engine = database.engine
         return optuna.storages.get_storage(database)
+
+
+def _cut_half_line(file: Path) -> None:
+    """Cut off what a driver that was killed, or had no room, has begun to write: nobody could read on after it.
+
+    Raises:
+        ValueError: the file is no journal of Optuna.
+    """
+    content = file.read_bytes() if file.exists() else b""
+    if not content.startswith(BEGINNING[: len(content)]):
+        raise ValueError("it is no journal of Optuna")
+    if content and not content.endswith(b"\n"):
+        lock = JournalFileSymlinkLock(str(file))
+        lock.acquire()  # another driver may be about to write the rest
+        try:
+            os.truncate(file, file.read_bytes().rfind(b"\n") + 1)
+        finally:
+            lock.release()
 
 
 def _made(url: str, engine: dict[str, Any]) -> RDBStorage:

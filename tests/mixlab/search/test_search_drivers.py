@@ -254,6 +254,31 @@ def test_the_file_of_an_sqlite_url_is_named_without_its_query(tmp_path: Path) ->
     assert store.file == tmp_path / "trials.db"
 
 
+@pytest.mark.parametrize("left", [b"", b'{"op_', b'{"op_code":4,"worker_id":"x","study_id":0,"datetime_st'])
+def test_a_journal_that_ends_in_half_a_line_is_read_and_goes_on(tmp_path: Path, left: bytes) -> None:
+    spec = search(budget=4)
+    history = History(spec, TRAIN, store_of("journal", tmp_path))
+    history.tell(claimed(history), State.DONE, 1.0)
+    (file,) = tmp_path.rglob("*.journal")
+    whole = file.read_bytes()
+    file.write_bytes(whole + left)
+    again = History(spec, TRAIN, store_of("journal", tmp_path))
+    assert file.read_bytes().startswith(whole + b'{"op_code":0,')  # each start asks for its studies
+    run(again)
+    assert again.finished()
+    file.write_bytes(left)
+    run(History(spec, TRAIN, store_of("journal", tmp_path)))
+
+
+@pytest.mark.parametrize("content", [b"a line without an end", b"SQLite format 3\0", b'{"a": 1}\n'])
+def test_a_file_that_is_no_journal_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "notes"
+    file.write_bytes(content)
+    with pytest.raises(BadInput, match=r"cannot be opened: it is no journal of Optuna"):
+        TrialStore(str(file), "toy")
+    assert file.read_bytes() == content
+
+
 def test_sqlite_without_a_file_is_refused() -> None:
     for url in ("sqlite://", "sqlite+pysqlite:///trials.db"):
         with pytest.raises(BadInput, match="names no file; give sqlite:///FILE"):
