@@ -7,8 +7,8 @@ os.environ.setdefault("RAY_AUTH_MODE", "token")
 # Without this, both would report their use to their makers over the internet.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-# Read when torch is first imported. A thread of OpenMP that waits for another would spin for 10 ms, and keep it from the
-# processor where other programs run, too: a training step took three times as long. So many turns are about 0.1 ms,
+# Read when torch is first imported. A thread of OpenMP that waits for another would spin for 10 ms, and keep it from
+# the processor where other programs run, too: a training step took three times as long. So many turns are about 0.1 ms,
 # and a step on a quiet machine is as fast.
 os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
