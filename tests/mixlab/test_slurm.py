@@ -75,7 +75,8 @@ def wait_until(cluster: Slurm, job: str, toy: StudyFolder, condition: Callable[[
     """Return once the condition is true; fail if the job has ended in any other way."""
 
     def asked() -> bool:
-        true, state = condition(), cluster.job(job)["JobState"]
+        state = cluster.job(job)["JobState"]  # first: the job may end before the condition is looked at
+        true = condition()
         assert true or state in ON_ITS_WAY, f"{state}: {output(job, toy)}"
         return true
 
