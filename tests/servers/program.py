@@ -65,8 +65,9 @@ class Program:
         """Return the first true value of ``condition``; fail if the program ends or says nothing for long."""
 
         def asked() -> T:
+            running = self.process.poll() is None  # asked first: it may end once the condition is true
             value = condition()
-            assert value or self.process.poll() is None, f"it has ended: {self.said[-4000:]}"
+            assert value or running, f"it has ended: {self.said[-4000:]}"
             return value
 
         return wait_for(asked, self._size, lambda: self.said[-4000:], seconds)
