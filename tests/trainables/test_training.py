@@ -19,7 +19,7 @@ from trainables.losses.sumix_release import ReleasedSUMixLoss
 from trainables.losses.sumix_terms import SUMixTerms
 from trainables.methods import build_method, build_network
 from trainables.mixers.cutmix import cutmix
-from trainables.mixers.mixed import mixed_binary_cross_entropy, mixed_cross_entropy, mixed_targets
+from trainables.mixers.mixed import Mixed, mixed_binary_cross_entropy, mixed_cross_entropy, mixed_targets
 from trainables.seeds import derive_seed, generator
 from trainables.training import Run
 
@@ -227,6 +227,20 @@ def test_smoothing_and_the_binary_loss_by_hand() -> None:
     p = logits.sigmoid()
     wanted = -(targets * p.log() + (1 - targets) * (1 - p).log()).mean()
     torch.testing.assert_close(mixed_binary_cross_entropy(logits, labels, mixed), wanted)
+
+
+@pytest.mark.parametrize("loss", [mixed_cross_entropy, mixed_binary_cross_entropy])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_rounds_no_lambda(loss: Any, dtype: torch.dtype) -> None:
+    """Bfloat16 has no number between 0.5 and 0.50390625: the losses of both lambdas were the same."""
+    logits = torch.tensor([[1.0, -1.0], [0.5, 2.0]])
+    images, own = torch.zeros(2, 3, 16, 12), torch.tensor([[0, 1], [1, 0]])
+    for lam in (0.501, 0.502):
+        mixed = Mixed(images, own, torch.tensor([[lam, 1 - lam]] * 2))
+        exact, rounded = (loss(logits.to(kind), torch.tensor([0, 1]), mixed) for kind in (torch.float32, dtype))
+        assert torch.equal(exact, rounded)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(loss(logits, torch.tensor([0, 1]), mixed), exact)
 
 
 @pytest.mark.parametrize("loss", [SUMixLoss, ReleasedSUMixLoss])

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainables.losses.sumix import wide
+from trainables.precision import wide
 from trainables.mixers.automix import MaskDecay, MeanOf, ValueOf
 
 

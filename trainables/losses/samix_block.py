@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainables.losses.mix_block import attended, draw_small
-from trainables.losses.sumix import wide
+from trainables.precision import wide
 from trainables.mixers.automix import MeanOf
 
 

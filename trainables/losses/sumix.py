@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from trainables.losses.sumix_terms import SUMixTerms
 from trainables.mixers.mixed import Mixed, mixed_cross_entropy
+from trainables.precision import wide
 
 Seen = tuple[Tensor, Tensor]  # features (B, D) and logits (B, L) of a batch, before or after mixing
 
@@ -125,7 +126,3 @@ def weighted_cross_entropy(source_logits: Tensor, labels: Tensor, mixed: Mixed) 
     own_class = log_p.gather(-1, labels[mixed.sources][..., None]).squeeze(-1)  # (B, K)
     return -(mixed.weights * own_class).sum(dim=1).mean()
 
-
-def wide(x: Tensor) -> Tensor:
-    """Return ``x`` in float32 at least: exponentials and softmax lose too much in half precision."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

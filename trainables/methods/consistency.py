@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 
 from trainables.backbones.backbone import Network
 from trainables.config import Config
-from trainables.losses.sumix import wide
+from trainables.precision import wide
 from trainables.methods.method import Step
 from trainables.methods.mixing import Mixing
 from trainables.mixers.mixed import alone

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from trainables.precision import wide
+
 PORTION = 2**16  # pixels of a channel
 
 
@@ -41,7 +43,9 @@ def mixed_cross_entropy(logits: Tensor, labels: Tensor, mixed: Mixed, smoothing:
     """Return the mean over the batch, (), of each row's own weighted cross-entropy (Eq. 2 of SUMix).
 
     The logits (B, L) are those of the mixed images; ``smoothing`` is the share of a target that all classes get evenly.
+    Logits in half precision are widened: bfloat16 would round a lambda to one of 256 steps between 0.5 and 1.
     """
+    logits = wide(logits)
     targets = mixed_targets(mixed, labels, logits.shape[-1]).to(logits.dtype)
     return F.cross_entropy(logits, targets, label_smoothing=smoothing)
 
@@ -51,6 +55,7 @@ def mixed_binary_cross_entropy(logits: Tensor, labels: Tensor, mixed: Mixed) -> 
 
     As in OpenMixup the answer to a mixed class is its weight; the paper's own code makes it 1 above 0.2.
     """
+    logits = wide(logits)
     targets = mixed_targets(mixed, labels, logits.shape[-1]).to(logits.dtype)
     return F.binary_cross_entropy_with_logits(logits, targets)
 

@@ -16,6 +16,8 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.overrides import TorchFunctionMode
 
+from trainables.precision import wide
+
 
 class SharedBatchNorm(TorchFunctionMode):
     """A block inside which batch norms in training mode take the statistics of all processes' rows."""
@@ -54,7 +56,7 @@ def _statistics(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
     They are combined from those of each process, and not from sums of squares, in which digits cancel.
     """
-    var, mean = torch.var_mean(_wide(x), dim=_all_but_channels(x), correction=0)
+    var, mean = torch.var_mean(wide(x), dim=_all_but_channels(x), correction=0)
     size = torch.full_like(mean, x.numel() // x.shape[1])
     own = torch.stack((mean, var, size))
     every = [torch.empty_like(own) for _ in range(dist.get_world_size())]
@@ -82,8 +84,8 @@ class _Normalised(Function):
         """Return the gradients of the rows, of the weight and of the bias; the latter two by this process's rows."""
         x, weight, mean, rate, size = ctx.saved_tensors
         dims, shape = _all_but_channels(x), (1, -1, *[1] * (x.ndim - 2))
-        flow = _wide(gradient)
-        unit = (_wide(x) - mean.view(shape)) * rate.view(shape)
+        flow = wide(gradient)
+        unit = (wide(x) - mean.view(shape)) * rate.view(shape)
         own = torch.stack((flow.sum(dim=dims), (flow * unit).sum(dim=dims)))  # (2, C)
         whole = own.clone()
         dist.all_reduce(whole)
@@ -94,8 +96,3 @@ class _Normalised(Function):
 
 def _all_but_channels(x: Tensor) -> list[int]:
     return [dim for dim in range(x.ndim) if dim != 1]
-
-
-def _wide(x: Tensor) -> Tensor:
-    """Return ``x`` in float32 at least, as batch norm adds."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
