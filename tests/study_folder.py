@@ -19,6 +19,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 
+from mixlab.tracking import artifacts
 from tests.servers.machines import Machine
 from tests.servers.program import Program
 
@@ -136,7 +137,7 @@ class StudyFolder:
             assert run.info.status == "FINISHED"
             names = sorted(set(run.data.metrics) - TIMES_AND_MEMORY)
             history = {n: [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, n)] for n in names}
-            model = Path(client.download_artifacts(run.info.run_id, "model.pt")).read_bytes()
+            model = artifacts.read(client, run.info.run_id, "model.pt") or b""
             found[cell] = {"model": hashlib.sha256(model).hexdigest(), **history}
         return found
 

@@ -1,6 +1,5 @@
 """A regressor goes through study, relaunch, search, table and page: right direction and units, no doubled epoch."""
 
-import json
 import re
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 
 from mixlab import Options, run
 from mixlab.spec.complete import complete
+from mixlab.tracking import artifacts
 from tests.mixlab import regressor
 from tests.study_folder import StudyFolder
 
@@ -76,7 +76,7 @@ def test_a_search_of_a_regressor_keeps_factors_and_baselines(tmp_path: Path, emp
     best = {name: min(trials, key=lambda trial: trial.value) for name, trials in search.trials().items()}
     assert all(trial.params["step"] > 0.1 for trial in best.values())
     (plan,) = [run for run in search.runs("study") if run.data.tags["mixlab.level"] == "study"]
-    content = json.loads(Path(search.client.download_artifacts(plan.info.run_id, "plan.json")).read_text())
+    content = artifacts.read_json(search.client, plan.info.run_id, "plan.json")
     assert content["factors"] == ["rmse"]
     assert content["arms"] == ["plain", "twice"]
     assert content["baseline"] == "plain"

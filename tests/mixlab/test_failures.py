@@ -14,6 +14,7 @@ from mlflow.entities import Run
 from mixlab.cluster.source import WAIT, Job, Wait
 from mixlab.launching.phase import ListedTrials
 from mixlab.spec.state import State
+from mixlab.tracking import artifacts
 from tests.study_folder import StudyFolder, toy_folder
 from tests.toy import begun, notes
 
@@ -82,7 +83,7 @@ def test_what_fails_is_retried_recorded_and_trained_again_once_fixed(
     failed = runs["faulty", "0"]
     assert failed.data.tags["mixlab.error"] == "RuntimeError: broken in epoch 3"
     client = toy.client
-    traceback = Path(client.download_artifacts(failed.info.run_id, "traceback.txt")).read_text()
+    traceback = (artifacts.read(client, failed.info.run_id, "traceback.txt") or b"").decode()
     assert 'toy.py", line' in traceback
     assert "\x1b" not in traceback
     assert [m.step for m in client.get_metric_history(failed.info.run_id, "train_loss")] == [1, 2]

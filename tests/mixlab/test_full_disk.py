@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mixlab.tracking import artifacts
 from tests.servers.program import run_alone
 from tests.study_folder import toy_folder
 from tests.toy import epochs_of, hold, release
@@ -97,7 +98,7 @@ def fill_the_artifacts(folder: Path) -> None:
     assert epochs_of(folder) == {0: [1, 2, 3]}
     assert toy.statuses() == {"FINISHED"}
     (run,) = toy.runs("seed")
-    assert Path(toy.client.download_artifacts(run.info.run_id, "model.pt")).read_text() == "weights of seed 0"
+    assert artifacts.read(toy.client, run.info.run_id, "model.pt") == b"weights of seed 0"
 
 
 if __name__ == "__main__":

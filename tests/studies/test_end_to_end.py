@@ -3,7 +3,6 @@ leaves is what an undisturbed training leaves, and MLflow's own pages show it.
 """
 
 import hashlib
-import json
 import os
 import re
 import signal
@@ -20,6 +19,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from mixlab import Epoch
+from mixlab.tracking import artifacts
 from tests.chromium import Page, chromium, needs_chromium
 from tests.servers import mlflow_server
 from tests.servers.isolation import ROOT
@@ -148,7 +148,7 @@ def test_whole_study_ends_with_table_and_true_states(finished: StudyFolder) -> N
 def test_every_number_is_that_of_an_undisturbed_training(finished: StudyFolder, tmp_path: Path) -> None:
     results = finished.results()
     for run in finished.runs("seed"):
-        config = json.loads(Path(finished.client.download_artifacts(run.info.run_id, "config.json")).read_text())
+        config = artifacts.read_json(finished.client, run.info.run_id, "config.json")
         seed, epochs = config.pop("seed"), []
 
         def keep(epoch: Epoch, save: Callable[[Path], None], epochs: list[Epoch] = epochs) -> None:

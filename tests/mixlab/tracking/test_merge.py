@@ -44,8 +44,8 @@ def seeds_of(client: MlflowClient) -> dict[str, tuple[str, str]]:
         assert arm.data.tags[names.LEVEL] == "arm"
         assert client.get_run(arm.data.tags[names.PARENT]).data.tags[names.LEVEL] == "study"
         assert run.tags[names.SEED] not in found
-        weights = Path(client.download_artifacts(run.run_id, "model.pt")).read_text()
-        found[run.tags[names.SEED]] = (run.status, weights)
+        weights = artifacts.read(client, run.run_id, "model.pt") or b""
+        found[run.tags[names.SEED]] = (run.status, weights.decode())
     return found
 
 
