@@ -13,7 +13,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mixlab import installation
@@ -21,7 +21,7 @@ from mixlab.errors import BadInput
 
 # The lines of the script that an option changes, and the options that add a line.
 CHANGED = {"nodes": "nodes", "cpus": "cpus-per-task", "time": "time"}
-LIMIT = re.compile(r"(\d+-)?\d+(:\d+){0,2}|UNLIMITED|INFINITE")  # of time, in SLURM's words
+LIMIT = r"(\d+-)?\d+(:\d+){0,2}|UNLIMITED|INFINITE"  # of time, in SLURM's words
 ADDED = {"gpus": "gpus-per-node", "partition": "partition", "account": "account"}
 NO_JOB = ("-h", "--help", "--check", "--list", "--dry-run", "--fetch")  # options with which a study trains nothing
 
@@ -49,17 +49,19 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = options.add_argument
-    add("--nodes", metavar="N", type=_count, help="nodes of the job; 1 if not given")
-    add("--cpus", metavar="N", type=_count, help="processors of each node; 8 if not given")
-    add("--gpus", metavar="N", type=_count, help="GPUs of each node; none are asked for if not given")
+    count, word = _fitting("0*[1-9][0-9]*", "a whole number from 1 on"), _fitting(r"\S+", "a name without spaces")
+    limit = _fitting(LIMIT, "minutes, H:MM:SS or D-HH:MM:SS")
+    add("--nodes", metavar="N", type=count, help="nodes of the job; 1 if not given")
+    add("--cpus", metavar="N", type=count, help="processors of each node; 8 if not given")
+    add("--gpus", metavar="N", type=count, help="GPUs of each node; none are asked for if not given")
     add(
         "--time",
         metavar="T",
-        type=_limit,
+        type=limit,
         help="limit, after which the job goes back into the queue; 24:00:00 if not given",
     )
-    add("--partition", metavar="P", type=_word)
-    add("--account", metavar="A", type=_word)
+    add("--partition", metavar="P", type=word)
+    add("--account", metavar="A", type=word)
     add("--out", metavar="FILE", help="where to write the script; the standard output if not given")
     add("studies", metavar="STUDY[,STUDY...]", help="names or files")
     add("options", nargs=argparse.REMAINDER, metavar="...", help="options of the study")
@@ -113,22 +115,15 @@ def _check(study: str, options: Sequence[str]) -> None:
         raise BadInput(sentence if sentence != said else f"the study {study!r} cannot be started: {said}")
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 on, got {text!r}")
-    return int(text)
+def _fitting(pattern: str, words: str) -> Callable[[str], str]:
+    """Return what reads the value of an option: a text of this form, which the error says in words."""
 
+    def read(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise argparse.ArgumentTypeError(f"must be {words}, got {text!r}")
+        return text
 
-def _limit(text: str) -> str:
-    if not LIMIT.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"must be minutes, H:MM:SS or D-HH:MM:SS, got {text!r}")
-    return text
-
-
-def _word(text: str) -> str:
-    if text.split() != [text]:
-        raise argparse.ArgumentTypeError(f"must be a name without spaces, got {text!r}")
-    return text
+    return read
 
 
 if __name__ == "__main__":

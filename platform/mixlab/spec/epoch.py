@@ -2,10 +2,10 @@
 
 import contextlib
 import operator
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
-from reprlib import repr as quoted  # of any object, even one whose own ``repr`` fails or has no end
 from typing import Any
 
 from mixlab.errors import BadInput, storable
@@ -84,6 +84,14 @@ def save_of(given: Any) -> Save:
         raise Refused(f"an epoch is reported with a function that saves the run to a folder, got {quoted(given)}")
     save: Save = given
     return save
+
+
+def quoted(value: Any) -> str:
+    """Return any object in a few letters, even one whose own ``repr`` fails or has no end."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # of a number that Python does not print
+        return "a whole number of thousands of digits"
 
 
 def _mapping(name: str, given: Any) -> Mapping[Any, Any]:

@@ -9,7 +9,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput, first_line
-from mixlab.tracking import artifacts
+from mixlab.tracking import artifacts, names
 from mixlab.tracking.store import experiment_named, search_runs
 from mixlab.uris import sqlite_file
 
@@ -48,7 +48,7 @@ def offer(client: MlflowClient, experiment: str, tags: Mapping[str, str]) -> Non
 
 
 def find_or_create(
-    client: MlflowClient, experiment: str, identity: Sequence[str], tags: Mapping[str, str], known: str | None = None
+    client: MlflowClient, experiment: str, tags: Mapping[str, str], known: str | None = None
 ) -> tuple[str, bool]:
     """Return the id of the run with ``tags``, which runs from now on; without one it is created, and the bool is True.
 
@@ -56,11 +56,12 @@ def find_or_create(
     another driver of a search may have created it.
 
     Args:
-        identity: the names of the tags that no two runs share.
-        tags: all tags of the run.
+        client: the client of the store.
+        experiment: the id of the experiment.
+        tags: all tags of the run, its level and those that no other run of that level has among them.
         known: its id, where that is known.
     """
-    wanted = {name: tags[name] for name in identity}
+    wanted = {name: tags[name] for name in names.IDENTITY[tags[names.LEVEL]]}
     runs = search_runs(client, experiment, wanted) if known is None else []
     if known is None and not runs:
         created = client.create_run(experiment, tags=dict(tags)).info
@@ -72,9 +73,9 @@ def find_or_create(
     return run_id, False
 
 
-def history(client: MlflowClient, run_id: str, names: Iterable[str]) -> list[Metric]:
-    """Return every point of the metrics ``names`` of a run."""
-    return [point for name in names for point in client.get_metric_history(run_id, name)]
+def history(client: MlflowClient, run_id: str, metrics: Iterable[str]) -> list[Metric]:
+    """Return every point of these metrics of a run."""
+    return [point for name in metrics for point in client.get_metric_history(run_id, name)]
 
 
 def discard(client: MlflowClient, run_id: str) -> None:

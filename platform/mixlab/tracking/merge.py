@@ -24,12 +24,6 @@ from mixlab.tracking.experiment import history, log, offer, open_experiment
 from mixlab.tracking.store import StoredRun, connect, search_runs
 from mixlab.uris import sqlite_file
 
-# The tags that identify a run at each level, from the study's run down to those of its trials.
-IDENTITY = (
-    (("study", "search"), (names.LEVEL, names.PLAN)),
-    (("arm",), (names.LEVEL, names.CELL, names.PLAN)),
-    (("seed", "trial"), (names.LEVEL, names.KEY)),
-)
 FINISHED = "FINISHED"
 
 
@@ -61,15 +55,10 @@ def merge(source: MlflowClient, target: MlflowClient) -> dict[str, int]:
     """
     added = {}
     for experiment in source.search_experiments():
-        if _has_runs(source, experiment.experiment_id):
+        levels = (search_runs(source, experiment.experiment_id, {names.LEVEL: level}) for level in names.IDENTITY)
+        if any(levels):  # and not somebody else's runs alone
             added[experiment.name] = _merge_experiment(source, target, experiment)
     return added
-
-
-def _has_runs(source: MlflowClient, experiment: str) -> bool:
-    """Return whether an experiment holds runs of a study or a search, and not somebody else's alone."""
-    found = (search_runs(source, experiment, {names.LEVEL: level}) for levels, _ in IDENTITY for level in levels)
-    return any(found)
 
 
 def _merge_experiment(source: MlflowClient, target: MlflowClient, experiment: Experiment) -> int:
@@ -79,20 +68,19 @@ def _merge_experiment(source: MlflowClient, target: MlflowClient, experiment: Ex
     counterpart: dict[str, str] = {}  # from runs of the source to runs of the target
     replacing: set[str] = set()  # the studies' runs of the source that took the place of another, with all their arms
     added = 0
-    for levels, identity in IDENTITY:
-        for level in levels:
-            ours = {_identity(run, identity): run for run in search_runs(target, to, {names.LEVEL: level})}
-            for run in search_runs(source, experiment.experiment_id, {names.LEVEL: level}):
-                known = ours.get(_identity(run, identity))
-                of_replacing = run.tags.get(names.PARENT) in replacing
-                if known is not None and not (of_replacing or _further(source, run, target, known)):
-                    counterpart[run.run_id] = known.run_id
-                    continue
-                counterpart[run.run_id] = _copy(source, target, run, to, counterpart)
-                if known is not None:
-                    _take_place(target, known.run_id, counterpart[run.run_id], to)
-                    replacing |= {run.run_id} if level == "study" else set()
-                added += level in ("seed", "trial")
+    for level in names.IDENTITY:
+        ours = {_identity(run): run for run in search_runs(target, to, {names.LEVEL: level})}
+        for run in search_runs(source, experiment.experiment_id, {names.LEVEL: level}):
+            known = ours.get(_identity(run))
+            of_replacing = run.tags.get(names.PARENT) in replacing
+            if known is not None and not (of_replacing or _further(source, run, target, known)):
+                counterpart[run.run_id] = known.run_id
+                continue
+            counterpart[run.run_id] = _copy(source, target, run, to, counterpart)
+            if known is not None:
+                _take_place(target, known.run_id, counterpart[run.run_id], to)
+                replacing |= {run.run_id} if level == "study" else set()
+            added += level in ("seed", "trial")
     return added
 
 
@@ -129,8 +117,8 @@ def _take_place(target: MlflowClient, old: str, new: str, experiment: str) -> No
     target.delete_run(old)
 
 
-def _identity(run: StoredRun, tags: Sequence[str]) -> tuple[str, ...]:
-    return tuple(run.tags.get(tag, "") for tag in tags)
+def _identity(run: StoredRun) -> tuple[str, ...]:
+    return tuple(run.tags.get(tag, "") for tag in names.IDENTITY[run.tags[names.LEVEL]])
 
 
 if __name__ == "__main__":

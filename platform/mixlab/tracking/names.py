@@ -32,6 +32,15 @@ NOTE = "mlflow.note.content"
 STUDY_LEVELS = ("study", "arm", "seed")
 SEARCH_LEVELS = ("search", "arm", "trial")
 
+# By level, the tags that no two runs share; parents come first, and of the tags the one that fewest runs have last.
+IDENTITY = {
+    "study": (LEVEL, PLAN),
+    "search": (LEVEL, PLAN),
+    "arm": (LEVEL, CELL, PLAN),
+    "seed": (LEVEL, KEY),
+    "trial": (LEVEL, KEY),
+}
+
 # Artifacts.
 PLAN_FILE = "plan.json"
 PATCH_FILE = "uncommitted-{}.patch"  # with the patch's tag

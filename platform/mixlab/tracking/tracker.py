@@ -61,7 +61,7 @@ class Tracker:
             names.PLAN: self.tracked.identity,
             names.COMMAND: command(),
         }
-        self.study_run, _ = find_or_create(self.client, self.experiment_id, (names.LEVEL, names.PLAN), tags)
+        self.study_run, _ = find_or_create(self.client, self.experiment_id, tags)
         artifacts.put_text(self.client, self.study_run, json.dumps(dict(self.tracked.plan), indent=2), names.PLAN_FILE)
         if self.provenance.diff:
             file = names.PATCH_FILE.format(self.provenance.patch)
@@ -74,8 +74,7 @@ class Tracker:
                 names.CELL: cell,
                 names.PARENT: self.study_run,
             }
-            identity = (names.LEVEL, names.CELL, names.PLAN)
-            self.arm_runs[cell], _ = find_or_create(self.client, self.experiment_id, identity, tags)
+            self.arm_runs[cell], _ = find_or_create(self.client, self.experiment_id, tags)
         offered = views.offered(self.tracked.levels, self.tracked.plan, self.tracked.identity)
         offer(self.client, self.experiment_id, offered)
 

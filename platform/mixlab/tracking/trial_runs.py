@@ -85,7 +85,7 @@ class TrialRuns:
             tags[names.TRIAL] = str(trial.number)
         if known is not None:
             tags[names.ERROR] = ""  # clears that of an earlier attempt
-        run_id, new = find_or_create(self.client, self.experiment, (names.LEVEL, names.KEY), tags, known)
+        run_id, new = find_or_create(self.client, self.experiment, tags, known)
         self.run_ids[trial.key] = run_id
         if new:
             self._points[trial.key] = {}

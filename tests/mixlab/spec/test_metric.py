@@ -183,6 +183,7 @@ def test_words_are_stored_whatever_letters_they_have() -> None:
         (Epoch(1, 3, {"loss": Unspeakable()}), "'loss' must be a real number, got <Unspeakable instance at"),  # type: ignore[dict-item]
         (Epoch(1, 3, {"loss": 10**6 * "x"}), "'loss' must be a real number, got 'x{12}...x{13}'; what"),  # type: ignore[dict-item]
         (Epoch(1, 3, {}, {"data": Unspeakable()}), "'data' must have a text, got <Unspeakable instance at"),  # type: ignore[dict-item]
+        (Epoch(1, 3, {}, {"data": 10**5000}), "'data' must have a text, got a whole number of thousands of digits"),  # type: ignore[dict-item]
         (Epoch(1, 3, {}, {}, {"lam": 1.0}), "'lam' must be the shares of its bins, got 1.0"),  # type: ignore[dict-item]
         (Epoch(1, 3, {}, {}, {"lam": "abc"}), "'lam' must be the shares of its bins, got 'abc'"),  # type: ignore[dict-item]
         (Epoch(1, 3, {}, ["a"]), r"the words of an epoch must be a mapping from names, got \['a'\]"),  # type: ignore[arg-type]

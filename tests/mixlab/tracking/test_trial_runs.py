@@ -27,6 +27,7 @@ from mixlab.tracking.trial_runs import TrialRuns
 from mixlab.tracking.writer import Writer
 
 TRIAL = Trial("0123456789abcdef", "plain", {}, 0, {"epochs": 4})
+ARM_TAGS = {names.LEVEL: "arm", names.CELL: TRIAL.cell, names.PLAN: "0123"}
 PLAN = {"metric": "test_top1", "preset": "quick"}
 TRACKED = Tracked("toy", "0123", PLAN, names.STUDY_LEVELS, {TRIAL.cell: "plain"})
 
@@ -35,7 +36,7 @@ def written(uri: str, trial: Trial, epochs: list[Epoch]) -> Run:
     """Return the run of a trial of which a new driver has written some epochs."""
     client, writer = MlflowClient(uri), Writer()
     experiment = open_experiment(client, "toy")
-    parents = {trial.cell: find_or_create(client, experiment, (names.LEVEL,), {names.LEVEL: "arm"})[0]}
+    parents = {trial.cell: find_or_create(client, experiment, ARM_TAGS)[0]}
     runs = TrialRuns(client, TRACKED, Provenance("c", False, "", {}), experiment, parents, writer)
     runs.start(trial)
     runs.epochs(trial, epochs)
