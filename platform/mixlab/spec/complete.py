@@ -47,6 +47,11 @@ class CompleteTrainable:
     def _given(self, name: str, default: Any) -> Any:
         return border.plain(getattr(self.train, name, default))
 
+    def _ask(self, name: str, *given: Any) -> Any:
+        """Return what a function of the trainable answers; ``BadInput`` where it raises an exception."""
+        with refused(f"{name} of the trainable fails for {given[0]}"):
+            return border.plain(getattr(self.train, name)(*given))
+
     def _keys(self, name: str) -> Sequence[str]:
         given = self._given(name, ())
         several = isinstance(given, Iterable) and not isinstance(given, str)
@@ -98,8 +103,7 @@ class CompleteTrainable:
         """Return the whole configuration, resolved and checked once; ``BadInput`` if the trainable refuses it."""
         found, key = self.read(config), json.dumps(dict(config), sort_keys=True)
         if key not in self._checked and hasattr(self.train, "check"):
-            with refused(f"check of the trainable fails for {dict(config)}"):
-                self.train.check(found.settings)
+            self._ask("check", found.settings)
         self._checked.add(key)
         return found
 
@@ -107,8 +111,7 @@ class CompleteTrainable:
         """Return what ``resolve`` does, without the check that takes long: it has been made, or the runs are done."""
         key = json.dumps(dict(config), sort_keys=True)
         if key not in self._resolved:
-            with refused(f"resolve of the trainable fails for {dict(config)}"):
-                found = border.plain(self.train.resolve(config) if hasattr(self.train, "resolve") else dict(config))
+            found = self._ask("resolve", config) if hasattr(self.train, "resolve") else dict(config)
             if not isinstance(found, Mapping) and not hasattr(found, "settings"):
                 raise BadInput(f"resolve of a trainable must return a mapping, or flat and settings, got {found!r}")
             flat, settings = (found, found) if isinstance(found, Mapping) else (found.flat, found.settings)
@@ -142,8 +145,7 @@ class CompleteTrainable:
     def objectives(self, config: Config) -> list[str]:
         """Return the names of the metrics that a search may optimise; raise ``BadInput`` if there are none."""
         if hasattr(self.train, "objectives"):
-            with refused(f"objectives of the trainable fails for {dict(config)}"):
-                found = border.plain(self.train.objectives(config))
+            found = self._ask("objectives", config)
             if isinstance(found, str) or not isinstance(found, Iterable) or not (names := list(found)):
                 raise BadInput(f"objectives of a trainable must be a list of at least one metric's name, got {found!r}")
             return names
@@ -158,8 +160,10 @@ class CompleteTrainable:
         """Return a sentence for each part of the data that is not there; None if the trainable does not say."""
         if not hasattr(self.train, "lacking"):
             return None
-        with refused(f"lacking of the trainable fails for {settings}"):
-            return list(self.train.lacking(settings, data_root))
+        found = self._ask("lacking", settings, data_root)
+        if isinstance(found, str) or not isinstance(found, Iterable):
+            raise BadInput(f"lacking of a trainable must return a list of sentences, got {found!r}")
+        return list(found)
 
     def to_prepare(self, trials: Iterable[Trial]) -> list[Any]:
         """Return the settings of one trial for each group that needs the same prepared."""

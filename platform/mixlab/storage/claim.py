@@ -83,6 +83,7 @@ class _Claim:
         self.folder = folder
         self.neighbours = neighbours
         self.lost = lost
+        self.file = f"{folder}/{quote(me, safe='')}.json"
         self.mine = Driver(me, time.time(), at_work=False)
         self._lock = threading.Lock()  # a beat must not write the file again after it was withdrawn
 
@@ -106,7 +107,7 @@ class _Claim:
     def keep(self) -> bool:
         """Write the file again; return False if it was removed, or a later driver is at work."""
         with self._lock:
-            mine = self.filesystem.get_file_info(self._file(self.mine.name))
+            mine = self.filesystem.get_file_info(self.file)
             kept = bool(mine.type != pyarrow.fs.FileType.NotFound)
             if kept:
                 self._write()
@@ -118,7 +119,7 @@ class _Claim:
     def withdraw(self) -> None:
         """Delete this driver's file."""
         with self._lock, contextlib.suppress(OSError):
-            self.filesystem.delete_file(self._file(self.mine.name))
+            self.filesystem.delete_file(self.file)
 
     def _others(self) -> list[Driver]:
         """Return the other drivers that are alive, by name, and remove the files of the dead."""
@@ -147,8 +148,5 @@ class _Claim:
             return Driver(unquote(PurePosixPath(file).stem), time.time(), at_work=False)
 
     def _write(self) -> None:
-        with self.filesystem.open_output_stream(self._file(self.mine.name)) as stream:
+        with self.filesystem.open_output_stream(self.file) as stream:
             stream.write(json.dumps(asdict(self.mine)).encode())
-
-    def _file(self, name: str) -> str:
-        return f"{self.folder}/{quote(name, safe='')}.json"

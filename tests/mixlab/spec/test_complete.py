@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -88,3 +89,10 @@ def test_an_estimate_that_is_no_number_is_unknown(seconds: Any) -> None:
     train = Toy()
     train.estimate_seconds = lambda settings: seconds  # type: ignore[attr-defined]
     assert complete(train).estimate_seconds({}) is None
+
+
+def test_a_lack_that_is_no_list_is_refused() -> None:
+    train = Toy()
+    train.lacking = lambda settings, data_root: "no data"  # type: ignore[attr-defined]
+    with pytest.raises(BadInput, match=r"lacking .* must return a list of sentences, got 'no data'"):
+        complete(train).lacking({}, Path("data"))
