@@ -7,6 +7,7 @@ a file of 50,000 images a corruption, and ``labels.npy``.
 
 from functools import partial
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 import numpy.typing as npt
@@ -47,10 +48,11 @@ def severity(split: Split, level: int) -> Split:
 
 def _array(file: Path, shape: tuple[int, ...]) -> npt.NDArray[np.integer]:
     try:
-        array = np.load(file, allow_pickle=False)
+        with file.open("rb") as content:
+            array = np.lib.format.read_array(content, allow_pickle=False)
     except OSError as error:
         raise DataError(f"{file} cannot be read ({error.strerror or error})") from error
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, TokenError) as error:
         raise DataError(f"{file} is broken ({error})") from error
     if array.shape != shape or not np.issubdtype(array.dtype, np.integer):
         raise DataError(f"{file} holds {array.dtype} of shape {array.shape} instead of whole numbers of shape {shape}")

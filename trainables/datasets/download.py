@@ -73,8 +73,14 @@ def unpack_archive(
     ``names`` has the name that each gets, by its name in the archive. No ``md5`` is known of some archives. ``title``
     is the name of the data set for people, and ``remedy`` ends the message of the error.
     """
+
+    def there() -> bool:
+        return all((root / name).exists() for name in names.values())
+
+    if there():  # in a data root that may not be written to
+        return
     with locked_scratch(root, title) as scratch:
-        if all((root / name).exists() for name in names.values()):
+        if there():
             return
         say(f"{title}: fetching it ...")
         file = root / f".{name_of(url)}"
@@ -82,6 +88,8 @@ def unpack_archive(
             fetch_file(url, file, lambda part: md5 is None or has_md5(part, md5))
             with tarfile.open(file) as archive:
                 archive.extractall(scratch, filter="data")
+            if lacking := [packed for packed in names if not (scratch / packed).exists()]:
+                raise DataError(f"it holds no {lacking[0]}")
         except (DataError, tarfile.TarError, EOFError, zlib.error) as error:
             file.unlink(missing_ok=True)
             raise DataError(f"{title} could not be had ({first_line(error)}); {remedy}") from error
@@ -147,7 +155,7 @@ def _complete(url: str, part: Path) -> None:
         except (OSError, http.client.HTTPException) as error:
             reason = str(getattr(error, "reason", error)) or type(error).__name__
         fruitless = 0 if _size(part) > before else fruitless + 1
-        if fruitless == (FIRST_TRIES if _size(part) == start else TRIES):
+        if fruitless >= (FIRST_TRIES if _size(part) == start else TRIES):
             raise DataError(reason)
         say(f"{name_of(url)}: {reason}; asking again, from {_size(part) / 1e6:.1f} MB on ...")
         time.sleep(PAUSE_SECONDS * fruitless)

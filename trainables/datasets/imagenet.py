@@ -39,15 +39,15 @@ def validation(root: Path, classes: list[str]) -> FileList:
 def flat_validation(folder: Path, classes: list[str]) -> FileList:
     """Return the validation images, all in one folder as in their archive, with the labels of the development kit."""
     meta = folder / DEVKIT / "meta.mat"
+    place = {wnid: label for label, wnid in enumerate(classes)}
     try:
         synsets = scipy.io.loadmat(meta, squeeze_me=True)["synsets"]
-    except (OSError, KeyError, ValueError) as error:
+        label_of = {int(synset["ILSVRC2012_ID"]): place.get(str(synset["WNID"])) for synset in synsets}
+    except Exception as error:  # a broken file can raise nearly anything
         raise DataError(
             f"{meta} cannot be read, and {folder / 'val'} has no class folders; unpack ILSVRC2012_devkit_t12.tar.gz to "
             f"{folder}"
         ) from error
-    place = {wnid: label for label, wnid in enumerate(classes)}
-    label_of = {int(synset["ILSVRC2012_ID"]): place.get(str(synset["WNID"])) for synset in synsets}
     truth = folder / DEVKIT / "ILSVRC2012_validation_ground_truth.txt"
     pairs: list[tuple[str, int]] = []
     for number, identifier in enumerate(integers(truth, (word for (word,) in read_table(truth, 1))), 1):

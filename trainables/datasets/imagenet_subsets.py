@@ -5,6 +5,7 @@ arXiv:1907.07174. ``imagenet-a/<wnid>/`` and ``imagenet-o/<wnid>/`` in the data 
 Only the logits of the 200 classes that have a folder count; ImageNet's own folders say which of the 1,000 they are.
 """
 
+import contextlib
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,10 +25,8 @@ def imagenet_classes(root: Path) -> list[str]:
     """Return the wnids of ImageNet's classes in the order of their labels, from the names of its class folders."""
     folder = root / imagenet.FOLDER
     for split in "val", "train":
-        if (folder / split).is_dir():
-            names = [entry.name for entry in (folder / split).iterdir() if entry.is_dir()]
-            if len(names) == imagenet.NUM_CLASSES:
-                return sorted(names)
+        with contextlib.suppress(DataError):
+            return class_names(folder / split, imagenet.NUM_CLASSES)
     raise DataError(
         f"the order of ImageNet's classes is not known: {folder} needs a folder val or train with its "
         f"{imagenet.NUM_CLASSES} class folders, which may be empty"

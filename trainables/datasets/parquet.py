@@ -36,10 +36,12 @@ def prepare(folder: Path) -> None:
         try:
             out.mkdir(parents=True, exist_ok=True)
             for file in files:
-                with FileLock(out / f"{file.stem}.lock"):
-                    _write_shard(file, out / f"{file.stem}.tar")
+                shard = out / f"{file.stem}.tar"
+                if not shard.exists():  # nothing is written to a folder that is complete
+                    with FileLock(shard.with_suffix(".lock")):
+                        _write_shard(file, shard)
         except OSError as error:
-            raise DataError(f"the shards cannot be written to {out} ({error.strerror or error})") from error
+            raise DataError(f"the shards cannot be written to {out} ({error.strerror})") from error
     webdataset.load(folder / SHARDS)
 
 
@@ -49,7 +51,7 @@ def load(folder: Path) -> Splits:
 
 
 def _write_shard(file: Path, shard: Path) -> None:
-    """Write the rows of a Parquet file as a shard, unless the shard exists."""
+    """Write the rows of a Parquet file as a shard, unless another process just has."""
     if shard.exists():
         return
     part = shard.with_suffix(".part")
@@ -65,7 +67,9 @@ def _write_shard(file: Path, shard: Path) -> None:
                     _add(archive, f"{number:08}.{ending}", content)
                     _add(archive, f"{number:08}{webdataset.LABEL}", str(row[label]).encode())
                     number += 1
-    except (pa.ArrowException, TypeError, KeyError) as error:
+    except (pa.ArrowException, OSError, AttributeError, TypeError, KeyError) as error:
+        if getattr(error, "errno", None) is not None:  # the disk's; pyarrow's own, of a broken file, have no number
+            raise
         raise DataError(f"{file} is no table of images and labels: {first_line(error)}") from error
     part.rename(shard)
 

@@ -50,8 +50,8 @@ def read_scores(file: str, column: str, labels: Tensor) -> Tensor:
     The file is CSV with the columns ``image``, ``label`` and others; its rows may be in any order.
     """
     try:
-        table = np.genfromtxt(Path(file), delimiter=",", names=True, encoding="utf-8", ndmin=1)
-    except (OSError, ValueError) as error:
+        table = np.genfromtxt(Path(file), delimiter=",", names=True, encoding="utf-8-sig", ndmin=1)
+    except (OSError, ValueError, IndexError) as error:
         raise ValueError(f"subset.scores {file!r} cannot be read: {first_line(error)}") from None
     for name in ("image", "label", column):
         if name not in (table.dtype.names or ()):

@@ -7,6 +7,7 @@ unpacked. An index of each split is kept next to its shards, because ImageNet's 
 """
 
 import json
+import os
 import tarfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,6 +23,7 @@ from trainables.datasets.image_files import ENDINGS, test_folder
 
 INDEX = "mixlab-index.json"
 LABEL = ".cls"
+END = 1024  # zeros that every archive ends with; tarfile takes one that was cut off between two members for a whole one
 
 
 def load(folder: Path) -> Splits:
@@ -35,12 +37,15 @@ def split(folder: Path) -> FileList:
     if not shards:
         raise DataError(f"{folder} has no shard, which is a file that ends in .tar")
     file = folder / INDEX
+    index = _read(file)
     try:
-        with FileLock(f"{file}.lock"):
-            index = _read(file)
-            if index.get("shards") != shards:
-                index = {"shards": shards, "samples": [sample for name in shards for sample in samples(folder / name)]}
-                file.write_text(json.dumps(index), encoding="utf-8")
+        if index.get("shards") != shards:  # else nothing has to be written, which may not be allowed
+            with FileLock(f"{file}.lock"):
+                index = _read(file)  # another process may have written it meanwhile
+                if index.get("shards") != shards:
+                    found = [sample for name in shards for sample in samples(folder / name)]
+                    index = {"shards": shards, "samples": found}
+                    file.write_text(json.dumps(index), encoding="utf-8")
     except OSError as error:
         raise DataError(f"the index of the shards cannot be written to {file} ({error.strerror})") from error
     names, labels = zip(*index["samples"], strict=True)
@@ -60,6 +65,10 @@ def samples(shard: Path) -> Iterator[tuple[str, int]]:
                 elif member.isfile() and ending == LABEL:
                     content = archive.extractfile(member)
                     labels[key] = int(content.read() if content is not None else b"")
+        with shard.open("rb") as file:
+            file.seek(-END, os.SEEK_END)
+            if any(file.read()):
+                raise tarfile.ReadError("its end is missing")
     except (tarfile.TarError, OSError, ValueError) as error:
         raise DataError(f"{shard} is not a whole shard of images and classes, without compression: {error}") from error
     for key, name in images.items():

@@ -125,9 +125,15 @@ def test_an_archive_is_unpacked_whole_and_what_is_there_is_not_fetched_again(tmp
     assert capfd.readouterr().out == ""
 
 
+def test_what_is_unpacked_already_may_lie_where_nothing_can_be_written(tmp_path, monkeypatch):
+    (tmp_path / "unpacked").mkdir()
+    monkeypatch.setattr(download, "locked_scratch", lambda *_: pytest.fail("locked"))
+    download.unpack_archive("It", tmp_path, {"packed": "unpacked"}, "http://nowhere.invalid/it.tar", remedy="")
+
+
 def test_an_archive_that_cannot_be_unpacked_is_one_sentence(tmp_path):
     whole, refused = tar({"packed/file": CONTENT}), pytest.raises(DataError, match=r"^It could not be had \(.+\); ask$")
-    for content in (CONTENT, whole[: len(whole) // 2]):
+    for content in (CONTENT, whole[: len(whole) // 2], tar({"other": b""})):
         with file_server.running(content) as server, refused:
             download.unpack_archive("It", tmp_path, {"packed": "unpacked"}, server.url, remedy="ask")
         assert [path.suffix for path in tmp_path.iterdir()] == [".lock"]

@@ -1,5 +1,7 @@
 """CIFAR-C, ImageNet-A and ImageNet-O on small files in the official layouts."""
 
+import io
+
 import numpy as np
 import pytest
 import torch
@@ -59,9 +61,13 @@ def test_a_missing_or_broken_array_is_named(tmp_path):
     with pytest.raises(DataError, match=r"CIFAR-10-C/gaussian_noise.npy cannot be read \(No such file or directory\)$"):
         EVALUATION_SETS["cifar10_c"].prepare(tmp_path)
     write_cifar_c(tmp_path)
-    (tmp_path / "CIFAR-100-C" / "fog.npy").write_bytes(b"\x93NUMPY")
-    with pytest.raises(DataError, match=r"fog.npy is broken \("):
-        load(tmp_path)
+    array = tmp_path / "CIFAR-100-C" / "fog.npy"
+    whole, archive = array.read_bytes(), io.BytesIO()
+    np.savez(archive, fog=np.zeros(3))
+    for broken in (b"", b"\x93NUMPY", whole[:-1], whole.replace(b"}", b" ", 1), archive.getvalue(), b"PK\x03\x04"):
+        array.write_bytes(broken)
+        with pytest.raises(DataError, match=r"fog.npy is broken \("):
+            load(tmp_path)
 
 
 def test_there_are_fifteen_corruptions_and_four_more():
@@ -85,6 +91,7 @@ def root(tmp_path, picture, monkeypatch):
 
 
 def test_the_200_classes_are_found_among_the_thousand(root):
+    (root / "imagenet" / "val" / ".ipynb_checkpoints").mkdir()
     assert subset_classes(root, "imagenet-o").tolist() == [0, 2, 5]
     adversarial = load_subset(root, "all", folder="imagenet-a", images=3)
     assert {(adversarial.name(i), int(adversarial.labels[i])) for i in range(3)} == {

@@ -33,7 +33,7 @@ def test_imagenet_numbers_its_classes_by_wnid(imagenet_root):
 
 def write_devkit(root, truth):
     data = root / imagenet.FOLDER / imagenet.DEVKIT
-    data.mkdir(parents=True)
+    data.mkdir(parents=True, exist_ok=True)
     # The official identifiers are in another order than the wnids, and go on with inner nodes of the tree.
     synsets = np.array(
         [(1, WNIDS[2]), (2, WNIDS[0]), (3, WNIDS[1]), (4, "n00000001")],
@@ -60,6 +60,13 @@ def test_imagenet_s_flat_images_without_the_kit_or_with_a_label_out_of_range_are
     flatten(imagenet_root)
     with pytest.raises(DataError, match=r"meta.mat cannot be read, .*unpack ILSVRC2012_devkit_t12.tar.gz to"):
         load_imagenet(imagenet_root)
+    write_devkit(imagenet_root, [2, 1, 3])
+    meta = imagenet_root / imagenet.FOLDER / imagenet.DEVKIT / "meta.mat"
+    whole = meta.read_bytes()
+    for broken in (b"", whole[:150], whole[: len(whole) // 2], whole[:-8]):
+        meta.write_bytes(broken)
+        with pytest.raises(DataError, match=r"meta.mat cannot be read"):
+            load_imagenet(imagenet_root)
     write_devkit(imagenet_root, [2, 4, 3])
     with pytest.raises(DataError, match=r"ground_truth.txt has a label out of range, 4 in line 2$"):
         load_imagenet(imagenet_root)

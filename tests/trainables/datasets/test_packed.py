@@ -127,9 +127,38 @@ def test_a_faulty_table_is_named(tmp_path: Path) -> None:
     pyarrow.parquet.write_table(pa.table({"picture": ["a"], "label": [1]}), faulty)
     with pytest.raises(DataError, match="has the columns picture, label: none of them is an image, a struct"):
         parquet.prepare(tmp_path)
-    faulty.write_bytes(b"no table")
+    table(faulty, range(8, 12))
+    whole = faulty.read_bytes()
+    broken = whole.replace(b"IHDR", b"\xff\xff\xff\xff")[:-40] + whole[-8:]  # pyarrow raises its own ``OSError``
+    for content in (b"no table", broken):
+        faulty.write_bytes(content)
+        with pytest.raises(DataError, match=r"train-00001-of-00002\.parquet is no table of images and labels"):
+            parquet.prepare(tmp_path)
+    table(faulty, range(8, 10), image=[{"bytes": None, "path": "elsewhere.png"}] * 2)
     with pytest.raises(DataError, match=r"train-00001-of-00002\.parquet is no table of images and labels"):
         parquet.prepare(tmp_path)
+
+
+@pytest.mark.parametrize("lost", [1024 + 512, 1024 + 512 + 100, 1024 + 1024])
+def test_a_shard_that_was_cut_off_between_two_members_is_refused(lost: int, tmp_path: Path) -> None:
+    shards(tmp_path)
+    faulty = tmp_path / "train" / "train-0001.tar"
+    content = tar({"a.png": png(0), "a.cls": b"1", "b.png": png(1), "b.cls": b"1"}, "w").rstrip(b"\0")
+    end = -(-len(content) // 512) * 512
+    faulty.write_bytes((content + bytes(end + 1024 - len(content)))[:-lost])
+    with pytest.raises(DataError, match=r"train-0001\.tar is not a whole shard"):
+        webdataset.load(tmp_path)
+
+
+@pytest.mark.parametrize(("write", "dataset"), [(shards, webdataset.WEBDATASET), (tables, parquet.PARQUET)])
+def test_nothing_is_written_once_all_is_prepared(
+    write: Any, dataset: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path)
+    dataset.prepare(tmp_path)
+    for module in (webdataset, parquet):  # a read-only folder refuses the lock first
+        monkeypatch.setattr(module, "FileLock", lambda file: pytest.fail(f"{file} was locked"))
+    dataset.prepare(tmp_path)
 
 
 def test_a_split_that_is_missing_is_named(tmp_path: Path) -> None:

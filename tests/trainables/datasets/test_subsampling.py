@@ -11,7 +11,7 @@ from trainables.classify import train
 from trainables.config import parse
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import open_splits
-from trainables.datasets.subsampling import choose, chosen
+from trainables.datasets.subsampling import choose, chosen, read_scores
 
 LABELS = torch.tensor([0, 1, 0, 1, 0, 1, 0, 1, 0, 2])
 ROWS = (  # of which images 0, 2, 4, 6, 8 are of class 0: CV falls, the mean rises, the deviation falls
@@ -101,6 +101,17 @@ def test_the_scores_are_a_file_that_is_hashed_by_content_into_a_trials_key() -> 
 def test_options_that_do_not_go_together_are_refused(keys: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         config(**keys)
+
+
+@pytest.mark.filterwarnings("ignore:genfromtxt")
+def test_scores_that_a_spreadsheet_saved_again_are_read_and_an_empty_file_is_refused(tmp_path: Path) -> None:
+    labels = torch.arange(2)
+    saved = tmp_path / "saved.csv"
+    saved.write_text("image,label,cv\n1,1,0.5\n0,0,0.25\n", encoding="utf-8-sig")
+    assert read_scores(str(saved), "cv", labels).tolist() == [0.25, 0.5]
+    saved.write_text("", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"^subset.scores '.*saved.csv' cannot be read"):
+        read_scores(str(saved), "cv", labels)
 
 
 def test_scores_of_other_images_are_refused(file: str, tmp_path: Path) -> None:
