@@ -29,12 +29,7 @@ MIXERS = ("mixup", "cutmix", "manifoldmix", "saliencymix", "fmix", "puzzlemix", 
 study = Study(
     name="automix_table2_imagenet",
     base={**IMAGENET_100, "mixer": "none"},
-    factors={
-        "epochs": (100, 300),
-        "backbone": tuple(
-            f"{name}_imagenet" for name in ("resnet18", "resnet34", "resnet50", "resnet101", "resnext101")
-        ),
-    },
+    factors={"epochs": (100, 300), "backbone": tuple(f"{name}_imagenet" for name in NETWORKS)},
     settings=lambda config: {**cell_settings(config), "epochs": config["epochs"]},
     arms=(Arm("none", {}), *(Arm(name, {"mixer": name}) for name in MIXERS)),
     presets=ON_CIFAR10,
