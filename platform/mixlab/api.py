@@ -203,13 +203,9 @@ def _require_agreement(options: Options) -> None:
         given = getattr(options, option)
         if given is None or key not in options.changes:
             continue
-        value = options.changes[key]
-        if key in FACTORS:
-            agree, shown = list(given) == [value], ",".join(map(str, given))
-        else:
-            agree, shown = given == value, given
-        if not agree:
-            said = f"--{option.replace('_', '-')} {shown} and --set {key}={value}"
+        wanted = list(given) if key in FACTORS else [given]
+        if wanted != [options.changes[key]]:
+            said = f"--{option.replace('_', '-')} {','.join(map(str, wanted))} and --set {key}={options.changes[key]}"
             raise BadInput(f"{said} contradict each other: give one of them")
 
 

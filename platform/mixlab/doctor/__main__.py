@@ -84,9 +84,9 @@ def diagnose(options: argparse.Namespace) -> list[Finding]:
         if options.address != "local":
             logging.getLogger("ray").setLevel(logging.CRITICAL)
             entry = examine_entry(options.address)
-            if entry is not None and entry.level == RED:
-                return [entry, *findings, *judge(asked, machines)]
-            findings = [*([entry] if entry is not None else []), *findings]
+            findings = entry + findings
+            if any(finding.level == RED for finding in entry):
+                return findings + judge(asked, machines)
             with connect.connected(options.address, datasets.get(options.dataset)):
                 facts, answers = examine(asked)
                 machines += facts

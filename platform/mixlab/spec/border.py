@@ -38,7 +38,7 @@ def plain(value: Any) -> Any:
         return type(value)(map(plain, value))
     if type(value) is dict:
         return {plain(key): plain(each) for key, each in value.items()}
-    if hasattr(value, "dtype") and hasattr(value, "tolist"):
+    if hasattr(value, "dtype") and hasattr(value, "tolist") and not callable(value):
         try:
             return plain(value.tolist())
         except Exception:  # of torch, for a tensor of the device "meta"

@@ -33,14 +33,14 @@ def check(space: Space) -> None:
         raise BadInput("the space of the search is empty: give at least one key to vary")
     for key, values in space.items():
         border.configuration({key: None}, "the space of a search")
-        if isinstance(values, Float | Int | Choice) and not isinstance(values.when, Mapping):
+        if not isinstance(values, Float | Int | Choice):
+            raise BadInput(f"the range of {key} must be a Float, an Int or a Choice, got {values!r}")
+        if not isinstance(values.when, Mapping):
             raise BadInput(f"the condition of {key} must map keys to values, got {values.when!r}")
         if isinstance(values, Choice):
             _check_choice(key, values)
-        elif isinstance(values, Float | Int):
-            _check_interval(key, values)
         else:
-            raise BadInput(f"the range of {key} must be a Float, an Int or a Choice, got {values!r}")
+            _check_interval(key, values)
 
 
 def _check_choice(key: str, values: Choice) -> None:

@@ -5,11 +5,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from mixlab import Arm, Choice, Float, Metric, Options, Search, Study, add_one_in, factorial, main, run
 from mixlab.errors import BadInput
+from mixlab.spec.arguments import checked_arguments
 
 
 @pytest.mark.parametrize(
@@ -48,6 +50,8 @@ def test_a_wrong_argument_is_named_with_those_that_there_are(call: Callable[[], 
 def test_what_is_called_rightly_is_made_as_ever() -> None:
     assert Arm("one", {"x": 1}, control=True) == Arm(name="one", changes={"x": 1}, control=True)
     assert Choice(1, 2).values == (1, 2)
+    anything = Mock()  # it has a dtype and a tolist, as it has everything
+    assert checked_arguments(lambda train: train)(anything) is anything
 
 
 @pytest.mark.parametrize(
