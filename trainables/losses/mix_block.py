@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainables.precision import wide
 from trainables.mixers.automix import MaskDecay, MeanOf, ValueOf
+from trainables.precision import wide
 
 
 class MixBlock(nn.Module):

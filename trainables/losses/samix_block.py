@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainables.losses.mix_block import attended, draw_small
-from trainables.precision import wide
 from trainables.mixers.automix import MeanOf
+from trainables.precision import wide
 
 
 class SAMixBlock(nn.Module):

@@ -125,4 +125,3 @@ def weighted_cross_entropy(source_logits: Tensor, labels: Tensor, mixed: Mixed) 
     log_p = F.log_softmax(source_logits, dim=-1)
     own_class = log_p.gather(-1, labels[mixed.sources][..., None]).squeeze(-1)  # (B, K)
     return -(mixed.weights * own_class).sum(dim=1).mean()
-
