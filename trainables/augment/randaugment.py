@@ -145,11 +145,6 @@ def autocontrast(histogram: Tensor, level: Tensor) -> Tensor:
     return torch.where(high > low, stretched, value)
 
 
-def equalize(histogram: Tensor, level: Tensor) -> Tensor:
-    """Return tables (B, C, 256) that make all values about equally frequent."""
-    return value_tables.equalize(histogram)
-
-
 def invert(histogram: Tensor, level: Tensor) -> Tensor:
     """Return the table (1, 1, 256) of the negative."""
     return (255 - torch.arange(256.0, device=histogram.device)).view(1, 1, 256)
@@ -167,21 +162,14 @@ def solarize_add(histogram: Tensor, level: Tensor) -> Tensor:
     return torch.where(value < 128, lifted, value)
 
 
-def posterize_decreasing(histogram: Tensor, level: Tensor) -> Tensor:
-    """Return tables (B, 1, 256) that keep the highest 4 bits at level 0 and all 8 at the top, as in FixMatch."""
-    return value_tables.posterize(4 + (4 * level).ceil())
-
-
-def posterize_increasing(histogram: Tensor, level: Tensor) -> Tensor:
-    """Return tables (B, 1, 256) that keep the highest 4 bits at level 0 and none at the top."""
-    return value_tables.posterize(4 - (4 * level).floor())
-
-
 POLICIES: dict[str, Policy] = {
     "fixmatch": Policy(
         tables={
-            **{"autocontrast": autocontrast, "equalize": equalize},
-            **{"posterize": posterize_decreasing, "solarize": solarize},
+            "autocontrast": autocontrast,
+            "equalize": lambda histogram, level: value_tables.equalize(histogram),
+            # The highest 4 bits are kept at level 0, and all 8 at the top.
+            "posterize": lambda histogram, level: value_tables.posterize(4 + (4 * level).ceil()),
+            "solarize": solarize,
         },
         factors=lambda drawn: 1 + drawn.sign * (0.05 + 0.9 * drawn.level),
         translation=0.3,
@@ -189,8 +177,13 @@ POLICIES: dict[str, Policy] = {
     ),
     "increasing": Policy(
         tables={
-            **{"autocontrast": autocontrast, "equalize": equalize, "invert": invert},
-            **{"posterize": posterize_increasing, "solarize": solarize, "solarize_add": solarize_add},
+            "autocontrast": autocontrast,
+            "equalize": lambda histogram, level: value_tables.equalize(histogram),
+            "invert": invert,
+            # The highest 4 bits are kept at level 0, and none at the top.
+            "posterize": lambda histogram, level: value_tables.posterize(4 - (4 * level).floor()),
+            "solarize": solarize,
+            "solarize_add": solarize_add,
         },
         factors=lambda drawn: 1 + drawn.sign * 0.9 * drawn.level,
         translation=0.45,

@@ -4,13 +4,13 @@ From S. Maji, E. Rahtu, J. Kannala, M. Blaschko and A. Vedaldi, Fine-Grained Vis
 arXiv:1306.5151. ``fgvc-aircraft-2013b/`` in the data root, as the official archive unpacks.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from trainables.datasets import download
 from trainables.datasets.dataset import DataError
 from trainables.datasets.file_list import FileList
-from trainables.datasets.image_files import listed, read_table
+from trainables.datasets.image_files import labelled, listed, read_table
 from trainables.datasets.photographs import photographs
 
 ARCHIVE_FOLDER = "fgvc-aircraft-2013b"
@@ -31,15 +31,12 @@ def files(root: Path, num_classes: int) -> list[FileList]:
     variants = {name: label for label, (name,) in enumerate(read_table(data / "variants.txt", 1, separator="\n"))}
     if len(variants) != num_classes:
         raise DataError(f"{data / 'variants.txt'} lists {len(variants)} variants instead of {num_classes}")
-    tables = (data / f"images_variant_{split}.txt" for split in ("trainval", "test"))
-    return [listed(data / "images", _labelled(table, variants)) for table in tables]
+    return [_split(data, data / f"images_variant_{split}.txt", variants) for split in ("trainval", "test")]
 
 
-def _labelled(table: Path, variants: Mapping[str, int]) -> Iterator[tuple[str, int]]:
-    for image, variant in read_table(table, 2):
-        if variant not in variants:
-            raise DataError(f"{table} gives image {image} the variant {variant!r}, which is not in variants.txt")
-        yield f"{image}.jpg", variants[variant]
+def _split(data: Path, table: Path, label_of: Mapping[str, int]) -> FileList:
+    pairs = ((f"{image}.jpg", variant) for image, variant in read_table(table, 2))
+    return listed(data / "images", labelled(table, pairs, label_of))
 
 
 AIRCRAFT = photographs(

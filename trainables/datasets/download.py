@@ -57,12 +57,12 @@ def web_sources(urls: Sequence[str], file: Path, md5: str, contents: Callable[[]
     is ``file`` while ``contents`` reads it, and is deleted afterwards.
     """
 
-    def fetched(url: str, _: Path) -> Contents:
+    def fetched(url: str) -> Contents:
         fetch_file(url, file, partial(has_md5, digest=md5))
         yield from contents()
         file.unlink()
 
-    return tuple(Source(f"{file.name} from {host(url)}", partial(fetched, url)) for url in urls)
+    return tuple(Source(f"{file.name} from {host(url)}", fetched(url)) for url in urls)
 
 
 def unpack_archive(

@@ -5,6 +5,7 @@ checksums are of the unpacked files, because packagings differ in the header of 
 """
 
 import gzip
+import shutil
 import zlib
 from collections.abc import Mapping
 from functools import partial
@@ -16,7 +17,7 @@ import torch
 
 from trainables.datasets import download
 from trainables.datasets.dataset import DataError, Dataset, Split, Splits
-from trainables.datasets.verified_files import Contents, Source, Wanted, fetch, has_md5, read_verified
+from trainables.datasets.verified_files import Contents, Source, Wanted, fetch, has_md5, in_data_root, read_verified
 
 FOLDER = "FashionMNIST/raw"
 MD5: Mapping[str, str] = {
@@ -41,15 +42,15 @@ GZ_MD5: Mapping[str, str] = {
 
 def prepare(root: Path, md5: Mapping[str, str] = MD5) -> None:
     """Make sure that the four files are intact under ``root``; fetch those that are not."""
-    folder = root / "fashion-mnist"
+    folder = "fashion-mnist"
     wanted = Wanted(
         title="Fashion-MNIST",
         md5=md5,
         sources=(
-            Source("fashion-mnist in the data root", lambda _: from_gz_folder(folder, md5), needs=folder),
-            *(Source(download.host(url), partial(_from_web, url, md5)) for url in URLS),
+            in_data_root(root, folder, from_gz_folder(root / folder, md5)),
+            *(Source(download.host(url), _from_web(url, root / ".fashion-mnist", md5)) for url in URLS),
         ),
-        remedy=f"put the four official files, train-images-idx3-ubyte.gz and so on, in {folder}",
+        remedy=f"put the four official files, train-images-idx3-ubyte.gz and so on, in {root / folder}",
     )
     fetch(root, wanted)
 
@@ -66,9 +67,7 @@ def _split(root: Path, prefix: str, md5: Mapping[str, str]) -> Split:
 
 
 def read_idx(content: bytes) -> npt.NDArray[np.uint8]:
-    """Return the array of an IDX file: two zeros, 8, the number of axes, their sizes (big-endian), the values."""
-    if content[:3] != b"\0\0\x08":
-        raise DataError(f"not an IDX file of bytes (it begins with {content[:3]!r})")
+    """Return the bytes of an IDX file as an array: two zeros, 8, the number of axes, their sizes, the values."""
     axes = content[3]
     shape = np.frombuffer(content, ">u4", count=axes, offset=4)
     return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
@@ -84,10 +83,11 @@ def from_gz_folder(folder: Path, md5: Mapping[str, str]) -> Contents:
             raise DataError(f"{file} cannot be read ({error})") from error
 
 
-def _from_web(url: str, md5: Mapping[str, str], scratch: Path) -> Contents:
+def _from_web(url: str, folder: Path, md5: Mapping[str, str]) -> Contents:
     for name, digest in GZ_MD5.items():
-        download.fetch_file(url + name, scratch / name, partial(has_md5, digest=digest))
-    yield from from_gz_folder(scratch, md5)
+        download.fetch_file(url + name, folder / name, partial(has_md5, digest=digest))
+    yield from from_gz_folder(folder, md5)
+    shutil.rmtree(folder)
 
 
 FASHION_MNIST = Dataset(

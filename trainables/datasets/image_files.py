@@ -4,9 +4,10 @@ Everything is checked where it is read: an error names the first file or folder 
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from trainables.datasets.dataset import DataError
 from trainables.datasets.file_list import FileList, shown
@@ -78,6 +79,14 @@ def listed(root: Path, pairs: Iterable[tuple[str, int]]) -> FileList:
         if file not in there[folder]:
             raise DataError(f"{shown(root / name)} is missing")
     return FileList.of(root, [name for name, _ in pairs], [label for _, label in pairs])
+
+
+def labelled(table: Path, pairs: Iterable[tuple[str, Any]], label_of: Mapping[Any, int]) -> Iterator[tuple[str, int]]:
+    """Yield the names of images and the labels of their classes, of which a file ``table`` makes pairs."""
+    for name, kind in pairs:
+        if kind not in label_of:
+            raise DataError(f"{table} gives {name} the class {kind!r}, which is none of the {len(label_of)} classes")
+        yield name, label_of[kind]
 
 
 def require_count(images: FileList, count: int) -> FileList:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from trainables.datasets.dataset import DataError, Dataset
 from trainables.datasets.file_list import FileList
-from trainables.datasets.image_files import listed, text_of
+from trainables.datasets.image_files import labelled, listed, text_of
 from trainables.datasets.photographs import photographs
 
 
@@ -33,15 +33,11 @@ def _split(folder: Path, file: Path, num_classes: int) -> FileList:
         raise DataError(f"{file} is broken ({type(error).__name__}: {error})") from error
     if len(categories) != num_classes:
         raise DataError(f"{file} lists {len(categories)} categories instead of {num_classes}")
-    place = {category: label for label, category in enumerate(categories)}
-    pairs: list[tuple[str, int]] = []
-    for image, category in annotated:
-        if image not in name_of:
-            raise DataError(f"{file} annotates image {image}, which it does not list")
-        if category not in place:
-            raise DataError(f"{file} has a label out of range, category {category} for {name_of[image]}")
-        pairs.append((name_of[image], place[category]))
-    return listed(folder, pairs)
+    if unlisted := [image for image, _ in annotated if image not in name_of]:
+        raise DataError(f"{file} annotates image {unlisted[0]}, which it does not list")
+    label_of = {category: label for label, category in enumerate(categories)}
+    pairs = ((name_of[image], category) for image, category in annotated)
+    return listed(folder, labelled(file, pairs, label_of))
 
 
 def _edition(year: int, *, num_classes: int, num_train: int, num_test: int, images: str) -> Dataset:

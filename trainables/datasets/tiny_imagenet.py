@@ -13,7 +13,7 @@ import torch
 from trainables.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD, DataError, Dataset, Split, Splits
 from trainables.datasets.decoding import decode
 from trainables.datasets.file_list import FileList
-from trainables.datasets.image_files import in_class_folders, listed, read_table, require_count
+from trainables.datasets.image_files import in_class_folders, labelled, listed, read_table, require_count
 from trainables.datasets.photographs import require_complete
 
 FOLDER = "tiny-imagenet-200"
@@ -30,12 +30,8 @@ def files(
         raise DataError(f"{folder / 'wnids.txt'} lists {len(wnids)} classes instead of {num_classes}")
     train = require_count(in_class_folders(folder / "train", wnids, inner="images"), num_train)
     annotations = folder / "val" / "val_annotations.txt"
-    place = {wnid: label for label, wnid in enumerate(wnids)}
-    pairs: list[tuple[str, int]] = []
-    for name, wnid, *_ in read_table(annotations, 6):
-        if wnid not in place:
-            raise DataError(f"{annotations} gives {name} the class {wnid!r}, which is not in wnids.txt")
-        pairs.append((name, place[wnid]))
+    label_of = {wnid: label for label, wnid in enumerate(wnids)}
+    pairs = labelled(annotations, ((name, wnid) for name, wnid, *_ in read_table(annotations, 6)), label_of)
     return train, require_count(listed(folder / "val" / "images", pairs), num_test)
 
 

@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 import tarfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +26,13 @@ class Source(NamedTuple):
     """One place that files can come from."""
 
     name: str  # shown to the user: "trying {name} ..."
-    contents: Callable[[Path], Contents]  # takes a scratch folder; DataError when the source cannot serve
+    contents: Contents  # a generator, which begins when the source is tried; DataError when it cannot serve
     needs: Path | None = None  # the source is tried only if this exists
+
+
+def in_data_root(root: Path, name: str, contents: Contents) -> Source:
+    """Return the source that is tried if the data root has a file or folder of this name."""
+    return Source(f"{name} in the data root", contents, needs=root / name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +123,7 @@ def fetch(root: Path, wanted: Wanted) -> None:
 
 def _take(source: Source, root: Path, scratch: Path, md5: Mapping[str, str]) -> None:
     staged: dict[str, Path] = {}
-    for path, content in source.contents(scratch):
+    for path, content in source.contents:
         if path not in md5:
             continue
         if (digest := md5_of(content)) != md5[path]:

@@ -50,12 +50,13 @@ def test_files_from_the_second_page_are_unpacked_into_place(tmp_path, monkeypatc
     def fetched(url, file, is_right):
         if "github.com" not in url:
             refuse(url, file)
-        file.write_bytes(packed[download.name_of(url)])
+        write(file.parent, {file.name: packed[file.name]})
 
     monkeypatch.setattr(download, "fetch_file", fetched)
     fashion_mnist.prepare(tmp_path, MD5)
     assert asked == ["fashion-mnist.s3-website.eu-central-1.amazonaws.com"]
     assert {path: (tmp_path / path).read_bytes() for path in FILES} == FILES
+    assert {path.name for path in tmp_path.iterdir()} == {"FashionMNIST", ".fashion-mnist.lock"}
 
 
 @pytest.mark.parametrize("content", [b"half", gz(b"x" * 1000)[:-9], b""])
@@ -66,13 +67,27 @@ def test_broken_packed_file_is_named(tmp_path, content):
     assert not (tmp_path / "FashionMNIST").exists()
 
 
+def test_a_download_goes_on_after_the_files_that_have_arrived(tmp_path, monkeypatch):
+    packed = {f"{path.split('/')[-1]}.gz": gz(content) for path, content in FILES.items()}
+    fetched = []
+
+    def stopped(url, file, is_right):
+        if len(fetched) == 3:
+            raise DataError("no route")
+        if not file.exists():
+            fetched.append(file.name)
+            write(file.parent, {file.name: packed[file.name]})
+
+    monkeypatch.setattr(download, "fetch_file", stopped)
+    with pytest.raises(DataError, match="no route"):
+        fashion_mnist.prepare(tmp_path, MD5)
+    fetched.clear()
+    fashion_mnist.prepare(tmp_path, MD5)
+    assert fetched == ["t10k-labels-idx1-ubyte.gz"]
+
+
 def test_broken_file_is_never_used(tmp_path):
     path = "FashionMNIST/raw/train-labels-idx1-ubyte"
     write(tmp_path, {**FILES, path: FILES[path][:-1] + b"\0"})
     with pytest.raises(DataError, match="train-labels-idx1-ubyte is broken"):
         fashion_mnist.load(tmp_path, MD5)
-
-
-def test_other_content_is_no_idx():
-    with pytest.raises(DataError, match=r"not an IDX file of bytes \(it begins with b'PNG'\)"):
-        fashion_mnist.read_idx(b"PNG....")
