@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from trainables.parallel.rows import spread
+from trainables.precision import wide
 from trainables.ranges import Init
 
 N = TypeVar("N", bound=nn.Module)
@@ -90,12 +91,25 @@ class Network(nn.Module):
         return spread(lambda rows: self.backbone.pool(self.backbone.encode(rows, depth)), maps)
 
     def head(self, features: Tensor) -> Tensor:
-        """Return logits (B, L) from features (B, D)."""
-        return self.backbone.head(features)
+        """Return logits (B, L) from features (B, D); see :func:`read_out`."""
+        return read_out(self.backbone.head, features)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, L) from pixels (B, C, H, W)."""
         return self.head(self.forward_features(images))
+
+
+def read_out(head: nn.Module, features: Tensor) -> Tensor:
+    """Return a head's logits (B, L) of features (B, D), in float32 at least.
+
+    In bfloat16, of the two largest logits of an image, one in a hundred pairs is the same number, and chance says which
+    class is the answer.
+    """
+    features = wide(features)
+    if features.is_meta:  # has no autocast
+        return head(features)
+    with torch.autocast(features.device.type, enabled=False):
+        return head(features)
 
 
 def layer_defaults(network: N) -> N:

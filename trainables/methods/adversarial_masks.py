@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
-from trainables.backbones.backbone import Network
+from trainables.backbones.backbone import Network, read_out
 from trainables.backbones.modes import evaluation_mode
 from trainables.config import Config
 from trainables.losses.adversarial_block import AdversarialBlock, likeness
@@ -75,7 +75,7 @@ class AdAutoMixing(AutoMixing):
         """Return the classifier's loss on mixtures by masks, on the images as they are, and on even mixtures."""
         assert self.heads is not None
         raw = self.network.forward_features(images)
-        one_loss = self.loss(self.heads[0](raw), labels, alone(images))
+        one_loss = self.loss(read_out(self.heads[0], raw), labels, alone(images))
         even = mix_three(images, mixed.sources, mixed.weights, mixed.weights[:, :, None, None])
         even_loss = self.loss(self.network(even.images), labels, even)
         loss, log = self.mixed_loss((raw, self.network.head(raw)), mixed, labels)

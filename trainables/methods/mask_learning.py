@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
-from trainables.backbones.backbone import Network
+from trainables.backbones.backbone import Network, read_out
 from trainables.backbones.modes import evaluation_mode
 from trainables.config import Config
 from trainables.datasets.opening import dataset_of
@@ -99,7 +99,7 @@ class AutoMixing(Mixing):
         if self.heads is None:
             return self.mixed_loss(self.encode_raw(images) if self.sumix else None, mixed, labels)
         raw = self.network.forward_features(images)
-        one_loss = self.loss(self.heads[0](raw), labels, alone(images))
+        one_loss = self.loss(read_out(self.heads[0], raw), labels, alone(images))
         loss, log = self.mixed_loss((raw, self.network.head(raw)), mixed, labels)
         return Step(loss + one_loss, log | {"loss_one": one_loss.detach()})
 

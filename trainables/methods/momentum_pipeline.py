@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
-from trainables.backbones.backbone import Network
+from trainables.backbones.backbone import Network, read_out
 from trainables.config import Config
 from trainables.methods.method import Method, Step
 from trainables.methods.mixing import Mixing
@@ -41,7 +41,8 @@ class MomentumPipeline(Method):
         """See ``Method.forward``."""
         if self.heads is None:
             return self.method(images, labels, rng)
-        one_loss = self.method.loss(self.heads[0](self.network.forward_features(images)), labels, alone(images))
+        logits = read_out(self.heads[0], self.network.forward_features(images))
+        one_loss = self.method.loss(logits, labels, alone(images))
         loss, log = self.method(images, labels, rng)
         return Step(loss + one_loss, {**log, "loss_one": one_loss.detach()})
 
@@ -122,4 +123,4 @@ class _Headed(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, L) from pixels (B, C, H, W)."""
-        return self.head(self.network.forward_features(images))
+        return read_out(self.head, self.network.forward_features(images))

@@ -16,7 +16,7 @@ from torchvision import models
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from trainables.backbones import BACKBONES
-from trainables.backbones.backbone import Backbone, initialise, initialise_head
+from trainables.backbones.backbone import Backbone, Network, initialise, initialise_head
 from trainables.backbones.pretrained import PRETRAINED
 from trainables.rehearsal import Undrawn, Unnormalised
 
@@ -186,6 +186,18 @@ def test_the_parts_make_the_whole(name: str) -> None:
     for cut in range(len(backbone.stages) + 1):
         assert torch.equal(maps, backbone.encode(backbone.encode(images, 0, cut), cut)), cut
     assert not torch.equal(maps, images)
+
+
+@one_a_family
+@torch.no_grad()
+def test_the_head_is_in_full_precision_also_where_the_rest_is_not(name: str) -> None:
+    """In bfloat16 the two largest logits of an image were the same number for 0.75 % of CIFAR-10's test images."""
+    network = Network(scrambled(name), mean=(0.5,) * 3, std=(0.25,) * 3).eval()
+    with torch.autocast("cpu", torch.bfloat16):
+        features = network.forward_features(pixels(name))
+        logits = network(pixels(name))
+    assert logits.dtype == torch.float32
+    assert torch.equal(logits, network.head(features.float()))
 
 
 @one_a_family
