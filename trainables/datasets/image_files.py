@@ -106,11 +106,12 @@ def text_of(path: Path) -> str:
 
 def read_table(path: Path, columns: int, *, separator: str | None = None) -> list[list[str]]:
     """Return the lines of a text file, each cut into ``columns`` words; the last word may contain the separator."""
-    lines = text_of(path).splitlines()
-    table = [line.strip().split(separator, columns - 1) for line in lines if line.strip()]
-    for number, row in enumerate(table, 1):
-        if len(row) != columns:
-            raise DataError(f"{path} is broken: line {number} has {len(row)} words instead of {columns}")
+    table: list[list[str]] = []
+    for number, line in enumerate(text_of(path).splitlines(), 1):
+        if line.strip():
+            table.append(line.strip().split(separator, columns - 1))
+            if len(table[-1]) != columns:
+                raise DataError(f"{path} is broken: line {number} has {len(table[-1])} words instead of {columns}")
     return table
 
 

@@ -51,18 +51,13 @@ def images_of(config: DataConfig, data_root: Path) -> Splits:
 
 
 def prepare(config: DataConfig, data_root: Path) -> None:
-    """Verify the data set under ``data_root``, and fetch missing files; it must have ``config``'s number of classes.
+    """Verify the data set under ``data_root``, and fetch missing files; it must have the images of ``config``.
 
     ``ValueError`` refuses scores of a subset that are not those of the training images.
     """
-    dataset = DATASETS[config.dataset]
-    dataset.prepare(folder_of(config, data_root))
-    if config.folder is not None:
-        for images in images_of(config, data_root):
-            _check_labels(images, dataset_of(config))
-    if config.subset.scores is not None:
-        labels = images_of(config, data_root).train.labels
-        chosen(config.subset, labels[: config.train_images])
+    DATASETS[config.dataset].prepare(folder_of(config, data_root))
+    if config.folder is not None or config.subset.scores is not None:
+        selected(config, images_of(config, data_root))
 
 
 def lacking(config: DataConfig, data_root: Path) -> list[str]:
@@ -85,9 +80,27 @@ def open_splits(
     config: DataConfig, splits: Splits, device: torch.device | str, *, workers: int | None = None
 ) -> Opened:
     """Return the same as ``open_dataset``, from splits that have been read."""
+    train, validation, test = selected(config, splits)
+
+    def source(images: Images) -> BatchSource:
+        return _source(images, config, dataset_of(config), device, workers)
+
+    return Opened(
+        train=source(train),
+        validation=None if validation is None else source(validation),
+        test=None if test is None else source(test),
+        fingerprint=fingerprint(images for images in (train, validation, test) if images is not None),
+    )
+
+
+def selected(config: DataConfig, splits: Splits) -> tuple[Images, Images | None, Images | None]:
+    """Return the images to train, to validate and to test on; ``ValueError`` refuses what they cannot give."""
     dataset = dataset_of(config)
-    for images in splits:
+    for key, images in (("train_images", splits.train), ("test_images", splits.test)):
         _check_labels(images, dataset)
+        given, there = getattr(config, key), len(images.labels)
+        if given is not None and given > there:
+            raise DataError(f"{key} must be at most {there}, the size of {config.folder or dataset.name}, got {given}")
     train, test = splits
     if config.train_images is not None:
         train = subset(train, config.train_images)
@@ -95,25 +108,12 @@ def open_splits(
         train = train.take(chosen(config.subset, train.labels))
     if config.test_images is not None:
         test = subset(test, config.test_images)
-    seen: list[Images] = [train]
     validation = None
     if config.validation:
         count = held_out_count(config.validation, len(train.labels))
         training, validating = hold_out(train.labels, count)
         train, validation = train.take(training), train.take(validating)
-        seen = [train, validation]
-    if config.evaluate == "test":
-        seen.append(test)
-
-    def source(images: Images) -> BatchSource:
-        return _source(images, config, dataset, device, workers)
-
-    return Opened(
-        train=source(train),
-        validation=None if validation is None else source(validation),
-        test=source(test) if config.evaluate == "test" else None,
-        fingerprint=fingerprint(seen),
-    )
+    return train, validation, test if config.evaluate == "test" else None
 
 
 def open_evaluation(

@@ -172,6 +172,12 @@ def test_npm_failure_is_one_line(tmp_path, npm):
         download.npm_archive("it@1.0.0", tmp_path, is_right)
 
 
+def test_npm_that_knows_no_such_version_is_a_failure(tmp_path, npm):
+    npm("exit 0")
+    with pytest.raises(DataError, match=r"^npm view failed \(no reason given\)$"):
+        download.npm_archive("it@9.9.9", tmp_path, is_right)
+
+
 def test_silent_registry_is_given_up_on(tmp_path, npm, monkeypatch):
     monkeypatch.setattr(download, "STALL_SECONDS", 0.25)
     npm("exec sleep 20")

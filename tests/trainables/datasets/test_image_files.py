@@ -105,7 +105,7 @@ def test_tables_are_read_line_by_line(tmp_path):
     table = tmp_path / "table.txt"
     table.write_text("1 one two\n\n2 three\n")
     assert read_table(table, 2) == [["1", "one two"], ["2", "three"]]
-    with pytest.raises(DataError, match=rf"^{table} is broken: line 2 has 2 words instead of 3$"):
+    with pytest.raises(DataError, match=rf"^{table} is broken: line 3 has 2 words instead of 3$"):
         read_table(table, 3)
     with pytest.raises(DataError, match=r"none.txt cannot be read \(No such file or directory\)$"):
         read_table(tmp_path / "none.txt", 1)

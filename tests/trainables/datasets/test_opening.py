@@ -180,6 +180,20 @@ def test_a_wrong_number_of_classes_is_refused_before_training(root):
     train.prepare(FOLDER, root)
 
 
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"train_images": 46}, r"^train_images must be at most 45, the size of flowers, got 46$"),
+        ({"test_images": 13}, r"^test_images must be at most 12, the size of flowers, got 13$"),
+        ({"validation": 45.0}, r"^validation must leave some of the 45 training images, got 45$"),
+    ],
+)
+def test_more_images_than_a_folder_has_are_refused_before_training(keys, message, root):
+    with pytest.raises(ValueError, match=message):
+        train.prepare({**FOLDER, **keys}, root)
+    assert keys.keys() <= set(train.prepared)
+
+
 def test_labels_out_of_range_are_refused():
     wrong = cifar()
     wrong.train.labels[5] = 10
