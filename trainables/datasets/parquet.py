@@ -65,9 +65,10 @@ def _write_shard(file: Path, shard: Path) -> None:
                     content = row[image]["bytes"]
                     ending = "png" if content.startswith(b"\x89PNG") else "jpg"  # the reader looks at the bytes alone
                     _add(archive, f"{number:08}.{ending}", content)
-                    _add(archive, f"{number:08}{webdataset.LABEL}", str(row[label]).encode())
+                    whole = int(str(row[label]))  # refuses here what the reader would: a shard is never written again
+                    _add(archive, f"{number:08}{webdataset.LABEL}", str(whole).encode())
                     number += 1
-    except (pa.ArrowException, OSError, AttributeError, TypeError, KeyError) as error:
+    except (pa.ArrowException, OSError, AttributeError, TypeError, KeyError, ValueError) as error:
         if getattr(error, "errno", None) is not None:  # the disk's; pyarrow's own, of a broken file, have no number
             raise
         raise DataError(f"{file} is no table of images and labels: {first_line(error)}") from error

@@ -31,8 +31,11 @@ def gz(content):
     return gzip.compress(content, mtime=0)  # the same in every process that collects the tests
 
 
+PACKED = {f"{path.split('/')[-1]}.gz": gz(content) for path, content in FILES.items()}
+
+
 def test_packed_files_in_the_data_root_are_unpacked_and_read(tmp_path, asked):
-    write(tmp_path, {f"fashion-mnist/{path.split('/')[-1]}.gz": gz(content) for path, content in FILES.items()})
+    write(tmp_path, {f"fashion-mnist/{name}": content for name, content in PACKED.items()})
     fashion_mnist.prepare(tmp_path, MD5)
     train, test = fashion_mnist.load(tmp_path, MD5)
     assert asked == []
@@ -44,13 +47,12 @@ def test_packed_files_in_the_data_root_are_unpacked_and_read(tmp_path, asked):
 
 
 def test_files_from_the_second_page_are_unpacked_into_place(tmp_path, monkeypatch, asked):
-    packed = {f"{path.split('/')[-1]}.gz": gz(content) for path, content in FILES.items()}
     refuse = download.fetch_file
 
     def fetched(url, file, is_right):
         if "github.com" not in url:
             refuse(url, file)
-        write(file.parent, {file.name: packed[file.name]})
+        write(file.parent, {file.name: PACKED[file.name]})
 
     monkeypatch.setattr(download, "fetch_file", fetched)
     fashion_mnist.prepare(tmp_path, MD5)
@@ -68,7 +70,6 @@ def test_broken_packed_file_is_named(tmp_path, content):
 
 
 def test_a_download_goes_on_after_the_files_that_have_arrived(tmp_path, monkeypatch):
-    packed = {f"{path.split('/')[-1]}.gz": gz(content) for path, content in FILES.items()}
     fetched = []
 
     def stopped(url, file, is_right):
@@ -76,7 +77,7 @@ def test_a_download_goes_on_after_the_files_that_have_arrived(tmp_path, monkeypa
             raise DataError("no route")
         if not file.exists():
             fetched.append(file.name)
-            write(file.parent, {file.name: packed[file.name]})
+            write(file.parent, {file.name: PACKED[file.name]})
 
     monkeypatch.setattr(download, "fetch_file", stopped)
     with pytest.raises(DataError, match="no route"):

@@ -134,9 +134,19 @@ def test_a_faulty_table_is_named(tmp_path: Path) -> None:
         faulty.write_bytes(content)
         with pytest.raises(DataError, match=r"train-00001-of-00002\.parquet is no table of images and labels"):
             parquet.prepare(tmp_path)
-    table(faulty, range(8, 10), image=[{"bytes": None, "path": "elsewhere.png"}] * 2)
-    with pytest.raises(DataError, match=r"train-00001-of-00002\.parquet is no table of images and labels"):
-        parquet.prepare(tmp_path)
+    columns: tuple[dict[str, Any], ...] = (
+        {"image": [{"bytes": None, "path": "elsewhere.png"}] * 2},
+        {"label": [1, None]},
+        {"label": ["1", "cat"]},
+        {"label": [1.5, 2.0]},
+    )
+    for wrong in columns:
+        table(faulty, range(8, 10), **wrong)
+        with pytest.raises(DataError, match=r"train-00001-of-00002\.parquet is no table of images and labels"):
+            parquet.prepare(tmp_path)
+    table(faulty, range(8, 12))
+    parquet.prepare(tmp_path)
+    require_images(parquet.load(tmp_path).train, 12)
 
 
 @pytest.mark.parametrize("lost", [1024 + 512, 1024 + 512 + 100, 1024 + 1024])
