@@ -116,8 +116,14 @@ class Storage:
                 self.filesystem.delete_dir(each)
 
     def _folders(self, path: str) -> list[str]:
-        selector = pyarrow.fs.FileSelector(path, allow_not_found=True)
-        infos = self.filesystem.get_file_info(selector)
+        try:
+            infos = self.filesystem.get_file_info(pyarrow.fs.FileSelector(path, allow_not_found=True))
+        except OSError as error:
+            if "://" in self.root:
+                raise  # a server may be away for a while
+            raise BadInput(
+                f"--storage {self.root!r} cannot be read ({first_line(error)}); {usable(self.root)}"
+            ) from None
         return sorted(info.path for info in infos if info.type == pyarrow.fs.FileType.Directory)
 
     def _sizes(self, folder: str) -> dict[str, int]:

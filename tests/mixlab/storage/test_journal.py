@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pyarrow.fs
+import pytest
 
 from mixlab import Epoch
+from mixlab.errors import BadInput
 from mixlab.launching.session import KEPT
 from mixlab.storage.journal import Storage, read_epochs, write_epochs
 
@@ -55,6 +57,18 @@ def test_a_checkpoint_may_hold_folders(tmp_path: Path) -> None:
     assert storage.newest()["aa"].path == str(folder)
     weights.write_bytes(b"x" * 7)
     assert storage.newest() == {}
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    trials = tmp_path / "study" / "trials"
+    trials.parent.mkdir()
+    trials.write_text("a file")
+    with pytest.raises(BadInput, match=r"--storage '.*' cannot be read \(.*Not a directory\); give a folder"):
+        Storage(str(tmp_path), "study").newest()
+    trials.unlink()
+    trials.symlink_to(trials)
+    with pytest.raises(BadInput, match=r"cannot be read \(.*Too many levels of symbolic links\)"):
+        Storage(str(tmp_path), "study").newest()
 
 
 def test_nothing_stored_is_nothing_found(tmp_path: Path) -> None:
