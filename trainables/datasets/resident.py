@@ -90,17 +90,13 @@ def fingerprint(splits: Iterable[Images]) -> str:
     return digest.hexdigest()[:16]
 
 
+@lru_cache(maxsize=2)
 def load_cached(name: str, root: Path) -> Splits:
     """Return ``DATASETS[name].load(root)``, cached for the next trial of this process; do not change its tensors.
 
     Whatever is missing or broken is fetched first, by one process of the machine while the others wait, or else
     ``DataError`` is raised.
     """
-    return _load(name, root.resolve())
-
-
-@lru_cache(maxsize=2)
-def _load(name: str, root: Path) -> Splits:
     dataset = DATASETS[name]
     try:
         return dataset.load(root)

@@ -9,8 +9,8 @@ from trainables.backbones import BACKBONES
 from trainables.classify import train
 from trainables.config import parse
 from trainables.datasets.dataset import DataError, Split, Splits
-from trainables.datasets.opening import dataset_of, open_dataset, open_evaluation, open_splits
-from trainables.datasets.resident import Resident, load_cached
+from trainables.datasets.opening import dataset_of, images_of, open_dataset, open_evaluation, open_splits
+from trainables.datasets.resident import Resident
 from trainables.seeds import generator
 
 CLASSES = ("daisy", "rose", "tulip")
@@ -246,4 +246,6 @@ def test_a_run_is_the_same_with_any_number_of_workers_and_after_an_interruption(
     begun = trained(root, workers=2, stop_after=1, save_to=checkpoint)
     resumed = trained(root, workers=1, resume_from=checkpoint)
     assert begun + resumed == whole
-    assert load_cached("folder", root / "flowers").train.labels.bincount().tolist() == [15, 15, 15]
+    images = images_of(parse(FOLDER), root)
+    assert images.train.labels.bincount().tolist() == [15, 15, 15]
+    assert images_of(parse(FOLDER), root / "below" / "..") is images
