@@ -146,7 +146,9 @@ def test_a_mixer_of_maps_adds_no_pass_through_the_network(mixer: str) -> None:
 def test_every_mixer_has_an_estimate(mixer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cost, "products", lambda settings: counted(settings.mixer))
     monkeypatch.setattr(cost, "SLOW_STEP", 1e-9)  # each step is timed once
-    train_seconds, test_seconds = cost.batch_seconds(parse({**KEYS, "image_size": 16, "mixer": mixer}), 2)
+    train_seconds, test_seconds = cost.batch_seconds(
+        parse({**KEYS, "image_size": 16, "mixer": mixer, **FEW.get(mixer, {})}), 2
+    )
     assert train_seconds > 0
     assert test_seconds > 0
 

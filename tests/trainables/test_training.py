@@ -20,6 +20,7 @@ from trainables.losses.sumix_terms import SUMixTerms
 from trainables.methods import build_method, build_network
 from trainables.mixers.cutmix import cutmix
 from trainables.mixers.mixed import Mixed, mixed_binary_cross_entropy, mixed_cross_entropy, mixed_targets
+from trainables.rehearsal import Undrawn
 from trainables.seeds import derive_seed, generator
 from trainables.training import Run
 
@@ -287,7 +288,8 @@ def test_a_configuration_survives_the_flat_form() -> None:
 
 def test_the_network_fits_the_images_and_starts_from_given_weights() -> None:
     settings = parse({**SETTINGS, "backbone": "deit_small", "image_size": 48, "drop_path": 0.3})
-    network = build_network(settings, dataset_of(settings))
+    with Undrawn():
+        network = build_network(settings, dataset_of(settings))
     assert network(torch.rand(1, 3, 48, 48)).shape == (1, 10)
     assert network.backbone.stages[-1].drop_path.p == pytest.approx(0.3)
     settings = parse({**SETTINGS, "backbone": "mobilenet_v2", "init": "om_table"})
@@ -300,7 +302,8 @@ def test_the_network_fits_the_images_and_starts_from_given_weights() -> None:
 def mobilenet_state() -> dict[str, Tensor]:
     from torchvision.models import mobilenet_v2
 
-    return mobilenet_v2().state_dict()
+    with Undrawn():
+        return mobilenet_v2().state_dict()
 
 
 def test_half_precision_leaves_the_images_of_a_test_as_they_are() -> None:

@@ -53,8 +53,10 @@ def test_a_network_with_torchvision_s_weights_computes_torchvision_s_logits(name
 
 
 def test_weights_of_another_network_are_refused() -> None:
+    with Undrawn():
+        network, weights = models.resnet50(), models.resnet18().state_dict()
     with pytest.raises(DataError, match=r"do not fit the network: layer1\.0\.bn3\.bias is missing or of another shape"):
-        torchvision_network(models.resnet50(), models.resnet18().state_dict())
+        torchvision_network(network, weights)
 
 
 @pytest.fixture

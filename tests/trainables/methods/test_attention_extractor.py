@@ -34,12 +34,14 @@ def test_the_extractor_attends_in_7_by_7_cells_and_is_never_trained(tmp_path: Pa
         original((shown - mean[:, None, None]) / std[:, None, None])
     torch.testing.assert_close(method.extractor(IMAGES), maps[0].mean(dim=1))
 
-    loss, _ = method(IMAGES, torch.arange(2), torch.Generator().manual_seed(1))
+    images = IMAGES.float()
+    method.float()
+    loss, _ = method(images, torch.arange(2), torch.Generator().manual_seed(1))
     loss.backward()
     assert all(p.grad is None for p in method.extractor.parameters())
-    assert torch.equal(method.extractor.stages[0].weight, original.conv1.weight)
-    alone = method_with(None).mix(IMAGES, torch.arange(2), torch.Generator().manual_seed(1))
-    mixed = method.mix(IMAGES, torch.arange(2), torch.Generator().manual_seed(1))
+    assert torch.equal(method.extractor.stages[0].weight, original.float().conv1.weight)
+    alone = method_with(None).float().mix(images, torch.arange(2), torch.Generator().manual_seed(1))
+    mixed = method.mix(images, torch.arange(2), torch.Generator().manual_seed(1))
     assert torch.equal(mixed.sources, alone.sources)
     assert not torch.equal(mixed.images, alone.images)
 
