@@ -8,6 +8,7 @@ Both act in training only and are hooks: the weights keep their names, and a ``m
 
 from functools import partial
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
@@ -75,4 +76,5 @@ def drop_block(maps: Tensor, p: float, size: int) -> Tensor:
     gamma = p * height * width / (size**2 * corners[2] * corners[3])
     seeds = maps.new_empty(corners).bernoulli_(min(gamma, 1.0))
     kept = 1 - F.max_pool2d(F.pad(seeds, [size - 1] * 4), size, stride=1)
-    return maps * kept * (kept.numel() / kept.sum().clamp(min=1))
+    # In float16 the number of pixels would be infinite.
+    return maps * kept * (kept.numel() / kept.sum(dtype=torch.float32).clamp(min=1))

@@ -94,3 +94,10 @@ def test_drop_block_acts_in_the_last_two_stages_alone() -> None:
     backbone = built("resnet8")
     add_drop_block(backbone, 0.2, 3)
     assert [len(block._forward_hooks) for block in residual_blocks(backbone)] == [0, 1, 1]
+
+
+def test_drop_block_keeps_the_mean_of_more_pixels_than_float16_can_count() -> None:
+    torch.manual_seed(1)
+    dropped = drop_block(torch.ones(64, 8, 16, 12, dtype=torch.float16), 0.1, 3)  # 98,304, beyond 65,504
+    assert dropped.dtype == torch.float16
+    assert dropped.float().mean() == pytest.approx(1.0, abs=1e-3)
