@@ -8,10 +8,11 @@ from functools import partial
 from torch import Generator, Tensor
 
 from trainables.backbones.backbone import Network
-from trainables.backbones.names import constructor_of
 from trainables.config import Config
+from trainables.datasets.opening import dataset_of
 from trainables.methods.inputs import classify
 from trainables.methods.mixing import Mixing
+from trainables.methods.network import build_network
 from trainables.methods.weight_files import weights_in
 from trainables.mixers.mixed import Mixed
 
@@ -27,19 +28,16 @@ class SuperMixing(Mixing):
     def __init__(self, network: Network, config: Config) -> None:
         super().__init__(network, config)
         file = config.mixer_options["teacher"]
-        self.teacher = None if file is None else frozen_teacher(network, config.backbone, file)
+        self.teacher = None if file is None else frozen_teacher(config, file)
 
     def mixture(self, images: Tensor, labels: Tensor, rng: Generator) -> Mixed:
         """See ``Mixing.mixture``."""
         return self.mixer(images, rng, teach=partial(classify, self.teacher or self.network))
 
 
-def frozen_teacher(network: Network, backbone: str, file: str) -> Network:
-    """Return a network like ``network`` with the weights in ``file`` for its backbone, which are never trained."""
-    channels = network.mean.shape[1]
-    unread = constructor_of(backbone)(num_classes=network.backbone.head.out_features, in_channels=channels)
-    teacher = Network(unread, [0.0] * channels, [1.0] * channels)
-    teacher.mean, teacher.std = network.mean, network.std
-    with weights_in(file, "mixer.teacher", f"the state_dict of a {backbone}") as weights:
-        unread.load_state_dict(weights)
-    return teacher.requires_grad_(False)
+def frozen_teacher(config: Config, file: str) -> Network:
+    """Return a network of ``config`` with the weights in ``file`` for its backbone, which are never trained."""
+    teacher = build_network(config, dataset_of(config)).requires_grad_(False)
+    with weights_in(file, "mixer.teacher", f"the state_dict of a {config.backbone}") as weights:
+        teacher.backbone.load_state_dict(weights)
+    return teacher

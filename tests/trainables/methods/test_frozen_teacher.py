@@ -9,7 +9,7 @@ import torch
 from tests.trainables.methods.small import method_for
 from trainables.config import parse
 from trainables.datasets import DATASETS
-from trainables.methods import build_network
+from trainables.methods import build_method, build_network
 from trainables.methods.frozen_teacher import SuperMixing
 from trainables.rehearsal import rehearse
 
@@ -68,3 +68,17 @@ def test_a_file_that_is_no_teacher_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.pt").write_text("not a checkpoint")
     with pytest.raises(ValueError, match=r"mixer.teacher must hold .*text\.pt"):
         method_with(tmp_path / "text.pt")
+
+
+def test_a_teacher_is_built_for_the_size_of_the_images(tmp_path: Path) -> None:
+    """A transformer has as many embeddings of positions as its images have patches: here 16 x 16, not 8 x 8."""
+    config = {**CONFIG, "dataset": "tiny_imagenet", "backbone": "vit_tiny_32"}
+    network = build_network(parse(config), DATASETS["tiny_imagenet"], seed=7)
+    torch.save(network.backbone.state_dict(), tmp_path / "model.pt")
+    method = build_method(
+        parse({**config, "mixer.teacher": str(tmp_path / "model.pt")}), DATASETS["tiny_imagenet"], seed=0
+    )
+    assert isinstance(method, SuperMixing)
+    assert method.teacher is not None
+    images = torch.rand(2, 3, 64, 64)
+    torch.testing.assert_close(method.teacher.eval()(images), network.requires_grad_(False).eval()(images))
