@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.models.detection import FasterRCNN
 from tqdm import tqdm
 
+from trainables.datasets.dataset import DataError
 from trainables.datasets.decoding import decode
 from trainables.detection.annotated import Annotated
 from trainables.detection.average_precision import Detections
@@ -81,9 +82,12 @@ def fine_tune(
 ) -> None:
     """Train a detector in place; photographs without an object to learn are left out, as in Detectron2.
 
-    The seed is that of the order, of the mirrored images, and of the regions and sizes that are drawn.
+    The seed is that of the order, of the mirrored images, and of the regions and sizes that are drawn. ``DataError``
+    says that no photograph is left.
     """
     useful = [image for image in images if not all(image.ignored)]
+    if not useful:
+        raise DataError(f"none of the {len(images)} photographs to train on has an object to learn")
     rng = torch.Generator().manual_seed(derive_seed(seed, "detection"))
     trained = [parameter for parameter in detector.parameters() if parameter.requires_grad]
     optimiser = torch.optim.SGD(trained, recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay)

@@ -7,6 +7,7 @@ import torch
 
 from tests.trainables.detection.collages import squares, write_collages
 from trainables.config import parse
+from trainables.datasets.dataset import DataError
 from trainables.datasets.opening import dataset_of
 from trainables.detection.annotated import coco
 from trainables.detection.detector import faster_rcnn
@@ -69,6 +70,13 @@ def test_the_same_seed_gives_the_same_detector_and_leaves_the_global_generator_a
         weights.append(found.roi_heads.box_predictor.cls_score.weight.detach().clone())
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
+
+
+def test_photographs_without_an_object_to_learn_are_refused(collages):
+    ignored = [image._replace(ignored=[True] * len(image.ignored)) for image in collages.train]
+    network = detector(classifier())
+    with pytest.raises(DataError, match="none of the 4 photographs to train on has an object to learn"):
+        fine_tune(network, ignored, SMALL, 0, torch.device("cpu"))
 
 
 def test_a_detection_has_the_places_of_the_photograph(collages):
