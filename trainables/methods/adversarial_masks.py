@@ -18,6 +18,7 @@ from trainables.config import Config
 from trainables.losses.adversarial_block import AdversarialBlock, likeness
 from trainables.methods.mask_learning import AutoMixing
 from trainables.methods.method import Step
+from trainables.methods.mixing import require
 from trainables.mixers.adautomix import draw_three, mix_three
 from trainables.mixers.mixed import alone
 
@@ -33,11 +34,8 @@ class AdAutoMixing(AutoMixing):
     step: Tensor  # () int64, counted from 0
 
     def __init__(self, network: Network, config: Config) -> None:
-        pipeline = config.mixer_options["pipeline"]
-        if pipeline not in (None, "mp_ce"):
-            raise ValueError(
-                f"mixer 'adautomix' needs its whole pipeline: mixer.pipeline must be 'mp_ce', got {pipeline!r}"
-            )
+        pipeline = config.mixer_options["pipeline"] or "mp_ce"
+        require(config, "needs its whole pipeline", "mixer.pipeline", pipeline, "mp_ce")
         super().__init__(network, config)
         self.register_buffer("step", torch.zeros((), dtype=torch.long))  # a checkpoint holds it
 

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from trainables.backbones.backbone import Network
 from trainables.config import Config
 from trainables.methods.method import Step
-from trainables.methods.mixing import Mixing
+from trainables.methods.mixing import Mixing, require
 from trainables.mixers.mixed import alone
 from trainables.precision import wide
 
@@ -25,13 +25,9 @@ class AugMixing(Mixing):
     def __init__(self, network: Network, config: Config) -> None:
         if config.sumix.any:
             raise ValueError("sumix learns the share of two images; mixer 'augmix' mixes an image with itself")
-        if config.clean_loss:
-            raise ValueError(
-                f"mixer 'augmix' has its own loss on the images as they are, got clean_loss {config.clean_loss}"
-            )
+        require(config, "has its own loss on the images as they are", "clean_loss", config.clean_loss, 0)
         super().__init__(network, config)
-        if self.probability < 1:
-            raise ValueError(f"mixer 'augmix' mixes every batch, got mixer.probability {self.probability}")
+        require(config, "mixes every batch", "mixer.probability", self.probability, 1)
 
     def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:
         """See ``Method.forward``; the network makes one pass over 3B images."""

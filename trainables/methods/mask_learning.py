@@ -21,7 +21,7 @@ from trainables.config import Config
 from trainables.datasets.opening import dataset_of
 from trainables.losses.mix_block import MixBlock, mask_loss, mask_weight_at
 from trainables.methods.method import Step
-from trainables.methods.mixing import Mixing
+from trainables.methods.mixing import Mixing, require
 from trainables.methods.mixture_album import Album
 from trainables.methods.momentum_pipeline import follow, momentum, other_heads, plain_heads
 from trainables.methods.network import build_network
@@ -172,19 +172,15 @@ def spread(mask: Tensor) -> Tensor:
 
 def _check(config: Config, pipeline: str) -> None:
     """Raise ``ValueError`` for options that contradict the way in which AutoMix works."""
-    refused: dict[str, tuple[Any, Any, str]] = {
-        "clean_loss": (config.clean_loss, 0, "has its own loss on the images as they are"),
-        "mixer.probability": (config.mixer_options["probability"], 1, "mixes every batch"),
-        "mixer.groups": (config.mixer_options["groups"], 1, "makes the masks of a whole batch at once"),
-    }
+    options = config.mixer_options
+    require(config, "has its own loss on the images as they are", "clean_loss", config.clean_loss, 0)
+    require(config, "mixes every batch", "mixer.probability", options["probability"], 1)
+    require(config, "makes the masks of a whole batch at once", "mixer.groups", options["groups"], 1)
     if pipeline == "mp_ce":
         classifies = "classifies the images as they are in training mode and with gradient"
-        refused["sumix.raw_forward"] = (config.sumix.raw_forward, "train_grad", classifies)
-        refused["sumix.raw_statistics"] = (config.sumix.raw_statistics, "keep", classifies)
-    for key, (value, wanted, reason) in refused.items():
-        if value != wanted:
-            raise ValueError(f"mixer {config.mixer!r} {reason}: {key} must be {wanted!r}, got {value!r}")
-    most, least = (config.mixer_options[f"block_{key}"] for key in ("lr", "min_lr"))
+        require(config, classifies, "sumix.raw_forward", config.sumix.raw_forward, "train_grad")
+        require(config, classifies, "sumix.raw_statistics", config.sumix.raw_statistics, "keep")
+    most, least = options["block_lr"], options["block_min_lr"]
     most, least = config.lr if most is None else most, config.min_lr if least is None else least
     if least > most:
         raise ValueError(f"the learning rate of the block must not end above its start, {most}, got {least}")

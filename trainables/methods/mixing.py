@@ -46,11 +46,8 @@ class Mixing(Method):
         self.groups: int = config.mixer_options["groups"]
         self.inputs = inputs_of(config.mixer)
         check_inputs(self.inputs, network, config.mixer)
-        if self.groups > 1 and "encode" in self.inputs:
-            raise ValueError(
-                f"mixer {config.mixer!r} mixes maps of one depth for a whole batch: mixer.groups must be 1, "
-                f"got {self.groups}"
-            )
+        if "encode" in self.inputs:
+            require(config, "mixes maps of one depth for a whole batch", "mixer.groups", self.groups, 1)
         self.loss: Callable[[Tensor, Tensor, Mixed], Tensor] = mixed_binary_cross_entropy
         if config.loss == "cross_entropy":
             self.loss = partial(mixed_cross_entropy, smoothing=config.label_smoothing)
@@ -118,6 +115,12 @@ class Mixing(Method):
                 how.enter_context(running_statistics_left(self.network))
             features = self.network.forward_features(images)
             return features, self.network.head(features)
+
+
+def require(config: Config, reason: str, key: str, value: object, wanted: object) -> None:
+    """Raise ``ValueError`` unless the ``value`` of a key is the only one with which the mixer works, for a reason."""
+    if value != wanted:
+        raise ValueError(f"mixer {config.mixer!r} {reason}: {key} must be {wanted!r}, got {value!r}")
 
 
 def describe(parts: SUMixParts, mixed: Mixed, mixed_features: Tensor) -> dict[str, Tensor]:
