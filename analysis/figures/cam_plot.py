@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from analysis.figures.drawing import caption_height, colours_of, plain
+from analysis.figures.drawing import caption_height, colours_of, distinct, plain
 from analysis.figures.tiles import LABEL, name_line, show_image, tile_figure, write_below
 from analysis.statistics.tables import LevelTable
 
@@ -35,7 +35,7 @@ def plot_cam(
     The images are (N, C, H, W) in [0, 1], the names those of the classes. An arm has its colour in ``level``, any table
     of the study.
     """
-    colours = colours_of(level)
+    colours, cells = colours_of(level), distinct([row.name for row in rows], 22)
     heights = [TILE] * (1 + len(rows)) + [TILE + TEXT] * 3 * len(rows)
     widths = [LABEL, *[TILE] * len(images)]
     size = (sum(widths), sum(heights) + 0.6 + caption_height(caption, sum(widths)))
@@ -45,7 +45,7 @@ def plot_cam(
         for axis, label in zip(axes[0, 1:], rows[0].labels, strict=True):
             axis.set_title(plain(names[label], 16), fontsize=7.5, loc="center", pad=2)
         for index, row in enumerate(rows):
-            first, name, colour = 1 + len(rows) + 3 * index, plain(row.name, 22), colours[row.arm]
+            first, name, colour = 1 + len(rows) + 3 * index, cells[row.name], colours[row.arm]
             _line(axes[1 + index], name, colour, images, row.result["own"])
             mixed = torch.tensor(row.result["mixed"], dtype=torch.uint8).float() / 255
             _line(axes[first], f"{name}\nmixture", colour, mixed)

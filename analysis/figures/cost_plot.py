@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.drawing import colours_of, panel_figure, plain
+from analysis.figures.drawing import colours_of, names_of, panel_figure
 from analysis.records.runs import done
 from analysis.statistics.pairs import finite_values, logged_metrics, metric_column
 from analysis.statistics.tables import LevelTable
@@ -38,7 +38,8 @@ def plot_cost(study: str, levels: Sequence[LevelTable]) -> Figure | None:
             y = finite_values(mine, level.metric)
             if x.notna().any() and y.notna().any():
                 mark = MARKERS[index % len(MARKERS)]
-                axis.errorbar(x.mean(), y.mean(), _bars(y), _bars(x), fmt=mark, color=colour, label=plain(arm))
+                label = names_of(level)[arm]
+                axis.errorbar(x.mean(), y.mean(), _bars(y), _bars(x), fmt=mark, color=colour, label=label)
 
     machines = sorted(runs["hardware"].dropna().unique())
     hardware = f"Trained on {machines[0]}. " if len(machines) == 1 else "The runs differ in hardware. "

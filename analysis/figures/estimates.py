@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 
-from analysis.figures.drawing import BASELINE_COLOUR, plain
+from analysis.figures.drawing import BASELINE_COLOUR, distinct
 
 LETTER = 0.075  # inches, the width of a letter of a name
 
@@ -72,7 +72,8 @@ def draw_estimates(axis: Axes, rows: Sequence[Estimate], limits: tuple[float, fl
             axis.text(1.01, y, row.said, transform=axis.get_yaxis_transform(), va="center", fontsize=7.5)
     if rows and rows[-1].summary:
         axis.axhline(len(rows) - 2.5, color="#bbbbbb", linewidth=0.8)
-    axis.set_yticks(range(len(rows)), [plain(row.name, 44) for row in rows], fontsize=8)
+    names = distinct([row.name for row in rows], 44)
+    axis.set_yticks(range(len(rows)), [names[row.name] for row in rows], fontsize=8)
     axis.set_ylim(len(rows) - 0.4, -0.6)
     axis.grid(axis="y", visible=False)
     axis.tick_params(axis="y", length=0)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.figures.drawing import caption_height, colours_of, plain, titled
+from analysis.figures.drawing import caption_height, colours_of, names_of, plain, titled
 from analysis.figures.estimates import LETTER, Estimate, cut_text, draw_estimates, limits_of
 from analysis.statistics.effects import design_runs, factorial_effects
 from analysis.statistics.over_tables import over_tables
@@ -35,11 +35,11 @@ def plot_forest(study: str, levels: Sequence[LevelTable]) -> Figure | None:
     if answers.empty:
         return None
     arms = list(dict.fromkeys(arm for arm, _ in answers.index))
-    colours = colours_of(levels[0])
+    colours, names = colours_of(levels[0]), names_of(levels[0])
     fixed = levels[0].family.budget is None
     panels = [
         (
-            f"{plain(arm)} against {plain(levels[0].reference(arm))}",
+            f"{names[arm]} against {names[levels[0].reference(arm)]}",
             [*_of_tables(levels, arm, colours[arm]), *_of_answers(answers, arm, fixed)],
         )
         for arm in arms[:MOST_ARMS]

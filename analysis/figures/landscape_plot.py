@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from analysis.figures.drawing import arms_of, colours_of, draw_band, of_level, panel_figure, plain, titled
+from analysis.figures.drawing import arms_of, colours_of, distinct, draw_band, names_of, of_level, panel_figure, titled
 from analysis.statistics.tables import LevelTable
 from trainables.robustness.landscape import REACH
 
@@ -39,7 +39,7 @@ def plot_line(
 
     def draw(axis: Axes, level: LevelTable) -> None:
         for arm, mine, colour, line in arms_of(level, points):
-            draw_band(axis, mine, "step", "loss", plain(arm), colour, line)
+            draw_band(axis, mine, "step", "loss", names_of(level)[arm], colour, line)
         axis.set_yscale("log")
         axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
         axis.set_xticks(steps, [f"{step:g}" for step in steps])
@@ -66,10 +66,11 @@ def plot_plane(
         axes = upper.subplots(len(levels), len(arms), sharex=True, sharey=True, squeeze=False)
         drawn = None
         for line, level in zip(axes, levels, strict=True):
+            titles = {arm: f"{level.name}, {arm}" if level.name and arm == arms[0] else arm for arm in arms}
+            names = distinct(titles.values())
             for axis, arm in zip(line, arms, strict=True):
                 here = of_level(points[points["arm"] == arm], level)
-                title = f"{level.name}, {arm}" if level.name and arm == arms[0] else arm
-                axis.set_title(plain(title), fontsize=7.5, color=colours[arm])
+                axis.set_title(names[titles[arm]], fontsize=7.5, color=colours[arm])
                 axis.set_box_aspect(1)
                 axis.set_xticks([-reach, 0, reach])
                 axis.set_yticks([-reach, 0, reach])

@@ -8,7 +8,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from torch import Tensor
 
-from analysis.figures.drawing import arms_of, caption_height, draw_band, line_and_band, panels, plain, shape, titled
+from analysis.figures.drawing import (
+    arms_of,
+    caption_height,
+    draw_band,
+    line_and_band,
+    names_of,
+    panels,
+    plain,
+    shape,
+    titled,
+)
 from analysis.figures.tiles import show_image
 from analysis.statistics.tables import LevelTable
 
@@ -69,7 +79,7 @@ def _draw_panel(axis: Axes, curves: pd.DataFrame, level: LevelTable, chance: flo
 def _label(arm: str, level: LevelTable) -> str:
     """Return the arm, the area under its curve, and the interval of its gain over the baseline."""
     row = level.table.loc[arm]
-    label = f"{plain(arm, 24)}  {row['mean']:.1f}"
+    label = f"{names_of(level, 24)[arm]}  {row['mean']:.1f}"
     if pd.isna(row["gain"]):
         return label
     interval = "" if pd.isna(row["gain_low"]) else f" [{row['gain_low']:+.1f}, {row['gain_high']:+.1f}]"

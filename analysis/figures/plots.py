@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figures.drawing import arms_of, colours_of, draw_band, line_and_band, panel_figure, plain, shape
+from analysis.figures.drawing import arms_of, colours_of, draw_band, line_and_band, names_of, panel_figure, shape
 from analysis.figures.estimates import LETTER, Estimate, cut_text, draw_estimates, limits_of
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import capitalised, metric_text, provenance_text, unit
@@ -57,7 +57,7 @@ def plot_curves(study: str, curves: pd.DataFrame, levels: Sequence[LevelTable]) 
 
     def draw(axis: Axes, level: LevelTable) -> None:
         for arm, mine, colour, line in arms_of(level, curves):
-            draw_band(axis, mine, "epoch", "value", plain(arm), colour, line)
+            draw_band(axis, mine, "epoch", "value", names_of(level)[arm], colour, line)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
 
     metric = metric_text(levels[0].declared, levels[0].declared.name, ())
@@ -67,9 +67,9 @@ def plot_curves(study: str, curves: pd.DataFrame, levels: Sequence[LevelTable]) 
 
 def _gains(level: LevelTable) -> list[Estimate]:
     """Return a row for every arm of the study, so that panels with one axis have the same rows."""
-    colours, seeds = colours_of(level), level.differences()
+    colours, names, seeds = colours_of(level), names_of(level), level.differences()
     rows = level.table.reindex(list(level.arms)).drop(level.baseline)
     return [
-        Estimate(plain(arm), gain, low, high, colours[arm], seeds=list(seeds.get(arm, ())))
+        Estimate(names[arm], gain, low, high, colours[arm], seeds=list(seeds.get(arm, ())))
         for arm, gain, low, high in rows[["gain", "gain_low", "gain_high"]].itertuples(name=None)
     ]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.drawing import BASELINE_COLOUR, colours_of, plain, titled
+from analysis.figures.drawing import BASELINE_COLOUR, colours_of, names_of, titled
 from analysis.statistics.ranks import Ranking, ranking_of
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import capitalised, count_text, provenance_text
@@ -21,15 +21,15 @@ def plot_ranks(study: str, levels: Sequence[LevelTable]) -> Figure | None:
     found = ranking_of(levels)
     if found is None:
         return None
-    colours = colours_of(levels[0])
+    colours, names = colours_of(levels[0]), names_of(levels[0], 24)
     rows = (len(found.ranks) + 1) // 2
     bars = 1 + GROUP * len(found.groups())  # rows
     with titled(study, _caption(found, levels), (WIDTH, ROW * (rows + bars) + 2.0)) as (figure, upper):
-        _draw(upper.subplots(), found, colours, bars)
+        _draw(upper.subplots(), found, colours, names, bars)
         return figure
 
 
-def _draw(axis: Axes, found: Ranking, colours: dict[str, str], bars: float) -> None:
+def _draw(axis: Axes, found: Ranking, colours: dict[str, str], names: dict[str, str], bars: float) -> None:
     """Draw the ranks on a line, the best at the left, and the names in two columns below: y is in rows."""
     count = len(found.ranks)
     half = (count + 1) // 2
@@ -49,11 +49,11 @@ def _draw(axis: Axes, found: Ranking, colours: dict[str, str], bars: float) -> N
         left = index < half
         row = bars + (index if left else count - 1 - index)
         edge = 1 - 0.05 * margin if left else count + 0.05 * margin
-        colour = colours[str(arm)]
+        colour, name = colours[str(arm)], names[str(arm)]
         axis.plot([rank, rank, edge], [0, row, row], color=colour, linewidth=1)
-        name = f"{plain(arm, 24)}  {rank:.2f}" if left else f"{rank:.2f}  {plain(arm, 24)}"
+        text = f"{name}  {rank:.2f}" if left else f"{rank:.2f}  {name}"
         outside = edge + (-0.02 if left else 0.02) * margin
-        axis.text(outside, row, name, ha="right" if left else "left", va="center", fontsize=8.5)
+        axis.text(outside, row, text, ha="right" if left else "left", va="center", fontsize=8.5)
     for index, group in enumerate(found.groups()):
         y = 0.5 + GROUP * index
         ends = [found.ranks[group[0]] - 0.04, found.ranks[group[-1]] + 0.04]

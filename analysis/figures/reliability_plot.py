@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.drawing import arms_of, panel_figure, plain
+from analysis.figures.drawing import arms_of, names_of, panel_figure
 from analysis.statistics.tables import LevelTable
 
 PANEL = (3.4, 3.2)  # inches
@@ -35,7 +35,7 @@ def plot_reliability(study: str, points: pd.DataFrame, levels: Sequence[LevelTab
         axis.plot([0, 100], [0, 100], ":", color="#999999", linewidth=1)
         for arm, mine, colour, line in arms_of(level, points):
             bins = _bins(mine)
-            label = f"{plain(arm)}  {level.table['mean'][arm]:.1f}"
+            label = f"{names_of(level)[arm]}  {level.table['mean'][arm]:.1f}"
             axis.plot(bins["confidence"], bins["accuracy"], line, marker=".", color=colour, label=label)
             axis.fill_between(bins["confidence"], bins["low"], bins["high"], color=colour, alpha=0.12, linewidth=0)
         axis.set_xlim(0, 100)

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.drawing import arm_colours, arm_line, draw_band, plain, titled
+from analysis.figures.drawing import arm_colours, arm_line, distinct, draw_band, titled
 
 
 def plot_shares(study: str, points: pd.DataFrame, arms: Sequence[str], label: str, caption: str) -> Figure:
@@ -17,8 +17,9 @@ def plot_shares(study: str, points: pd.DataFrame, arms: Sequence[str], label: st
     order of the study, the baseline first.
     """
     with _one_panel(study, caption, ("share of the training images, t", label)) as (figure, axis):
+        names = distinct(arms)
         for index, (arm, colour) in enumerate(arm_colours(arms, arms[0]).items()):
-            draw_band(axis, points[points["arm"] == arm], "share", "value", plain(arm), colour, arm_line(index))
+            draw_band(axis, points[points["arm"] == arm], "share", "value", names[arm], colour, arm_line(index))
         shares = sorted(points["share"].unique())
         axis.set_xticks(shares, [f"{share:g}" for share in shares])
         axis.minorticks_off()
@@ -32,14 +33,16 @@ def plot_search_time(study: str, points: pd.DataFrame, label: str, caption: str)
     names.
     """
     rules = list(points["images"].unique())
+    lines, names = distinct(rules), distinct(points["arm"].unique())
     with _one_panel(study, caption, ("time of the search, hours", label)) as (figure, axis):
         for rule, colour in arm_colours(rules, rules[0]).items():
             mine = points[points["images"] == rule]
             means = mine.groupby("arm")[["hours", "value"]].mean().sort_values("hours")
-            axis.plot(means["hours"], means["value"], "-o", color=colour, label=plain(rule))
+            axis.plot(means["hours"], means["value"], "-o", color=colour, label=lines[rule])
             axis.plot(mine["hours"], mine["value"], "o", color=colour, markersize=3, alpha=0.5, mew=0)
             for arm, mean in means.iterrows():
-                axis.annotate(plain(arm), (mean["hours"], mean["value"]), (4, 4), textcoords="offset points", size=6.5)
+                point = mean["hours"], mean["value"]
+                axis.annotate(names[str(arm)], point, (4, 4), textcoords="offset points", size=6.5)
     return figure
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.drawing import arms_of, draw_band, panel_figure, plain
+from analysis.figures.drawing import arms_of, draw_band, names_of, panel_figure
 from analysis.statistics.tables import LevelTable
 
 PANEL = (3.6, 2.7)  # inches
@@ -32,7 +32,7 @@ def plot_two_lines(
     def draw(axis: Axes, level: LevelTable) -> None:
         for arm, mine, colour, _ in arms_of(level, points):
             for part, style in zip(parts, STYLES, strict=True):
-                label = plain(arm) if part == parts[0] else "_dashed"
+                label = names_of(level)[arm] if part == parts[0] else "_dashed"
                 draw_band(axis, mine[mine["part"] == part], "x", "y", label, colour, style)
         axis.set_xlim(0, width)
         axis.set_ylim(0, 101)

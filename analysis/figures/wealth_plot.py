@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figures.drawing import arms_of, panel_figure, plain
+from analysis.figures.drawing import arms_of, names_of, panel_figure
 from analysis.records.runs import FACTOR
 from analysis.statistics.sequential import DECISIVE
 from analysis.statistics.tables import LevelTable
@@ -48,7 +48,7 @@ def plot_wealth(study: str, levels: Sequence[LevelTable]) -> Figure | None:
     def draw(axis: Axes, level: LevelTable) -> None:
         axis.axhline(DECISIVE, color="#777777", linewidth=1, linestyle="--")
         for arm, mine, colour, line in arms_of(level, points):
-            axis.plot(mine["seeds"], mine["wealth"], line, marker=".", color=colour, label=plain(arm))
+            axis.plot(mine["seeds"], mine["wealth"], line, marker=".", color=colour, label=names_of(level)[arm])
         axis.set_yscale("log")
         axis.set_ylim(least / 1.5, 1.5 * most)
         axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])

@@ -157,6 +157,22 @@ def test_long_names_that_differ_at_either_end_stay_apart(make_plan, planned_runs
     assert [text.get_text() for text in legend.get_texts()] == ["baseline", *names]
 
 
+def test_names_that_differ_only_in_the_middle_stay_apart(make_plan, planned_runs):
+    parts = ("the learned lambda with the semantic", "the learned lambda with the uncertainty", "the learned one, the")
+    arms = ("baseline", *(f"{part} regulariser and all the rest of it" for part in parts), "a\nb", "a b", "_" * 99)
+    plan = make_plan(arms=arms)
+    cells = [(arm, seed) for arm in arms for seed in range(3)]
+    levels = level_tables(planned_runs(plan, dict.fromkeys(cells, 70.0)), plan)
+    assert [tick.get_text() for tick in plot_gains("tiny", levels).axes[0].get_yticklabels()] == [
+        "the learne…semantic regularis…",
+        "the learne…uncertainty regula…",
+        "the learned one…the rest of it",
+        "a b (1)",
+        "a b (2)",
+        f"\N{THIN SPACE}{'_' * 15}…{'_' * 14}",
+    ]
+
+
 def test_a_study_of_one_arm_has_no_figure_of_gains(make_plan, planned_runs):
     plan = make_plan(arms=("baseline",))
     (level,) = level_tables(planned_runs(plan, {("baseline", seed): 70.0 for seed in range(3)}), plan)
