@@ -23,7 +23,7 @@ from analysis.records.search_trials import SearchRecord, Tuned, load_search
 from analysis.statistics.search_findings import EVALUATOR, Landscape, cautions, claims, landscape
 from analysis.statistics.tables import LevelTable, level_tables
 from analysis.words import page
-from analysis.words.captions import capitalised
+from analysis.words.captions import capitalised, count_text
 from analysis.words.cells import cells
 from analysis.words.rendering import html_grid, html_list, html_tables
 from analysis.words.search_race import race_sentence, race_table
@@ -94,9 +94,11 @@ def write_page(found: SearchReport, out: Path) -> Path:
 def _setting(search: SearchRecord) -> str:
     plan = search.plan
     early = "none stopped early" if plan["scheduler"] == "none" else f"stopped early by {plan['scheduler']}"
-    how = f"{plan['per_arm']} trials per arm by {plan['sampler']}, {early}"
+    how = f"{count_text(plan['per_arm'], 'trial')} per arm by {plan['sampler']}, {early}"
+    held_out = plan.get("held_out")  # None: the search was planned before plans said so
+    where = {True: " on held-out data", False: " on the data that it is also confirmed on, as nothing is held out"}
     return (
-        f"<p>{html.escape(how)}, to {plan['direction']} {html.escape(plan['objective'])} on held-out data. "
+        f"<p>{html.escape(how)}, to {plan['direction']} {html.escape(plan['objective'])}{where.get(held_out, '')}. "
         "A winner's value in the search is the best of many and so too good; compare the confirmed ones. A trial that "
         "was stopped early cannot win, and its value is only ever compared with others after the same epoch.</p>"
     )

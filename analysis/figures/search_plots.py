@@ -76,8 +76,15 @@ def plot_slices(arm: Tuned, objective: str) -> Figure:
 def plot_parallel(arm: Tuned, objective: str) -> Figure:
     """Draw every complete trial as a line through its parameters, by Optuna."""
     with _figures():
-        optuna_plots.plot_parallel_coordinate(arm.study, target_name=objective).set_title(arm.name)
-        return plt.gcf()
+        axis = optuna_plots.plot_parallel_coordinate(arm.study, target_name=objective)
+        axis.set_title(arm.name)
+        plt.setp(axis.get_xticklabels(), rotation=20, ha="right", rotation_mode="anchor")
+        figure = plt.gcf()
+        _, bar, *_, last = figure.axes
+        figure.draw_without_rendering()
+        place, end = bar.get_position(), last.get_tightbbox().transformed(figure.transFigure.inverted()).x1
+        bar.set_position((max(place.x0, end + 0.03), place.y0, place.width, place.height))  # clear of the last numbers
+        return figure
 
 
 def plot_importance(arm: Tuned, found: Landscape) -> Figure:

@@ -12,6 +12,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
+from analysis.figures.search_plots import plot_parallel
+from analysis.records.search_trials import Tuned
 from analysis.search_report import SearchReport, main, report, write_page
 from analysis.statistics.tables import level_tables
 from mixlab.spec.study_plan import study_plan
@@ -50,6 +52,7 @@ def searched(track, make_plan, tmp_path) -> Callable[..., Any]:
             "confirmation": "c0ffee",
             "arms": {arm: f"search_toy/{arm}/x" for arm in trials},
             "objective": "val_top1",
+            "held_out": True,
             "direction": "maximize",
             "space": SPACE,
             "per_arm": 30,
@@ -151,7 +154,30 @@ def test_a_search_without_a_scheduler_stops_nothing_early(searched, tmp_path: Pa
     found = judged(searched({"plain": [trial(p, peaked(p)) for p in points(2, 0)]}))
     found.search.plan["scheduler"] = "none"
     text = write_page(found, tmp_path / "search.html").read_text(encoding="utf-8")
-    assert "trials per arm by tpe, none stopped early, to maximize" in text
+    assert "trials per arm by tpe, none stopped early, to maximize val_top1 on held-out data." in text
+
+
+@pytest.mark.parametrize("held_out", [False, None])
+def test_values_are_not_said_to_be_of_held_out_data_unless_the_trainable_holds_some_out(
+    searched, tmp_path: Path, held_out: bool | None
+) -> None:
+    """A plan of an earlier version, None here, does not say."""
+    found = judged(searched({"plain": [trial(p, peaked(p)) for p in points(2, 0)]}, held_out=held_out))
+    text = write_page(found, tmp_path / "search.html").read_text(encoding="utf-8")
+    assert "held-out" not in text
+    assert ("val_top1 on the data that it is also confirmed on, as nothing is held out." in text) == (held_out is False)
+
+
+def test_the_last_axis_of_the_parallel_coordinates_stays_clear_of_the_colour_bar() -> None:
+    space = {"a.parameter.of.a.long.name": {**SPACE["zeta"], "low": 1e-6, "high": 2e-6, "log": False}}
+    study = optuna.create_study(direction="maximize")
+    study.optimize(lambda each: each.suggest_float(*space, 1e-6, 2e-6) * 1e7, n_trials=3)
+    figure = plot_parallel(Tuned("cutmix", study, space), "val_top1")
+    figure.draw_without_rendering()
+    lines, bar, last = figure.axes
+    texts = [*last.get_yticklabels(), last.yaxis.get_offset_text(), *lines.get_xticklabels()]
+    for text in texts:
+        assert not text.get_window_extent().overlaps(bar.get_tightbbox())
 
 
 def test_the_command(searched, painted, tmp_path, capsys) -> None:
