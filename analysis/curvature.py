@@ -25,7 +25,7 @@ from analysis.figures.drawing import line_and_band, save_with_points
 from analysis.figures.landscape_plot import plot_line, plot_plane
 from analysis.loss_landscape import grid, measure_all, plane_points
 from analysis.networks.evaluate import Result, batches
-from analysis.words.captions import provenance_text
+from analysis.words.captions import count_text, provenance_text
 from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
 from trainables.config import Config
@@ -104,8 +104,9 @@ def draw(options: argparse.Namespace) -> int:
     tables = {name: study.tables(metric, name) for name, metric in MEASURES.items()}
     levels = tables["noise_loss"]
     how = (
-        f"Mean cross-entropy on {options.images} test images. Hessian of every parameter: power iteration, and "
-        f"{options.draws} draws of Hutchinson's estimate. Noise: Gaussian, on every parameter, {options.noises} draws."
+        f"Mean cross-entropy on {count_text(options.images, 'test image')}. Hessian of every parameter: power "
+        f"iteration, and {options.draws} draws of Hutchinson's estimate. Noise: Gaussian, on every parameter, "
+        f"{count_text(options.noises, 'draw')}."
     )
     text, files = study.write_tables(tables.values(), how)
     noise = study.points(partial(noise_points, most=options.sigma))

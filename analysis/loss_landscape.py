@@ -26,7 +26,7 @@ from analysis.figures.drawing import line_and_band, save_with_points
 from analysis.figures.landscape_plot import plot_line, plot_plane
 from analysis.networks.evaluate import Measure, Result, batches
 from analysis.records.runs import done
-from analysis.words.captions import provenance_text
+from analysis.words.captions import count_text, provenance_text
 from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
 from trainables.config import Config
@@ -98,9 +98,9 @@ def draw(options: argparse.Namespace) -> int:
     measure_all(study, measure, {"kind": "landscape", "version": VERSION, **protocol})
     levels = study.tables(RISE, "rise")
     how = (
-        f"Mean cross-entropy on {options.images} test images. Directions: random, normal, each filter as long as the "
-        f"network's own (Li et al. 2018), the same for every network but for that scale; 1: every filter moved by its "
-        "own length."
+        f"Mean cross-entropy on {count_text(options.images, 'test image')}. Directions: random, normal, each filter "
+        "as long as the network's own (Li et al. 2018), the same for every network but for that scale; 1: every filter "
+        "moved by its own length."
     )
     meaning = "Sharpness: mean rise of the loss over the network's own, within half a filter's length, nats."
     text, files = study.write_tables([levels], f"{how} {meaning}", "sharpness")

@@ -24,7 +24,7 @@ from analysis.figures.two_lines_plot import plot_two_lines
 from analysis.networks.evaluate import Result, batches
 from analysis.networks.own_mixer import ALONE, classify, learns_masks, mixer_of, needs_weights
 from analysis.records.runs import setting
-from analysis.words.captions import provenance_text
+from analysis.words.captions import count_text, provenance_text
 from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
 from trainables.config import Config, mixer_options, require_known
@@ -94,7 +94,8 @@ def tabulate_study(options: argparse.Namespace) -> int:
     study.measure(measure, protocol, runs)
     tables = {name: study.tables(metric, name) for name, metric in MEASURES.items()}
     whose = f"Mixtures by {options.mixer}" if options.mixer else "Mixtures by the mixer of each network's own run"
-    how = f"{whose}, lambda from Beta(1, 1); {options.draws} draws of {options.images} test images."
+    shown = f"{count_text(options.draws, 'draw')} of {count_text(options.images, 'test image')}"
+    how = f"{whose}, lambda from Beta(1, 1); {shown}."
     text, files = study.write_tables(tables.values(), how)
     points = study.points(curve)
     caption = (

@@ -20,7 +20,7 @@ from analysis import command, evaluation
 from analysis.figures.drawing import save_with_points
 from analysis.figures.occlusion_plot import plot_occlusion
 from analysis.networks.evaluate import Result, all_of, batches, open_images
-from analysis.words.captions import provenance_text
+from analysis.words.captions import count_text, provenance_text
 from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
 from trainables.config import Config
@@ -90,9 +90,9 @@ def protocol_text(options: argparse.Namespace, result: Result) -> str:
     colour = "the mean colour" if options.fill == "mean" else "black"
     return (
         f"Masked: {order.get(options.order, 'the least salient patches first')}, {result['patch_size']} x "
-        f"{result['patch_size']} pixels, in {colour}; each image its own, mean of {options.draws} draws, the same "
-        f"masks for every network; {result['images']} test images. Occluded accuracy is the area under the curve: "
-        "the mean over 0 to 100 % masked patches."
+        f"{result['patch_size']} pixels, in {colour}; each image its own, mean of "
+        f"{count_text(options.draws, 'draw')}, the same masks for every network; {result['images']} test images. "
+        "Occluded accuracy is the area under the curve: the mean over 0 to 100 % masked patches."
     )
 
 

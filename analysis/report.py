@@ -32,6 +32,7 @@ from analysis.statistics.outlook import decide as decide
 from analysis.statistics.outlook import outlook as outlook
 from analysis.statistics.racing import race as race  # a launch finds all three here, besides report()
 from analysis.statistics.tables import LevelTable
+from analysis.words.captions import count_text
 from analysis.words.cells import power_cells
 from analysis.words.conclusions import answer, claims, verdict, verdicts
 from analysis.words.method import ALONE, power_heading
@@ -199,7 +200,8 @@ def _first_seeds(runs: pd.DataFrame) -> pd.DataFrame:
 
 def _note(curves: pd.DataFrame, runs: pd.DataFrame) -> str:
     drawn, all_seeds = curves["seed"].nunique(), runs["seed"].nunique()
-    return f"<p>The first {drawn} of {all_seeds} seeds.</p>" if 0 < drawn < all_seeds else ""
+    shown = count_text(drawn, "seed").removeprefix("1 ")
+    return f"<p>The first {shown} of {all_seeds}.</p>" if 0 < drawn < all_seeds else ""
 
 
 def show(options: argparse.Namespace) -> int:

@@ -16,6 +16,7 @@ from analysis import command
 from analysis.figures.drawing import save_with_points
 from analysis.figures.subset_plots import plot_search_time
 from analysis.records.runs import CONFIG, METRIC, done, metric_of
+from analysis.words.captions import count_text
 
 RULE = CONFIG + "subset.rule"
 SECONDS = METRIC + "search_seconds"
@@ -48,10 +49,10 @@ def show(options: argparse.Namespace) -> int:
     means = points.groupby(["images", "arm"], sort=False)[["hours", "value"]].mean()
     form = {"floatfmt": f".{metric.digits}f", "disable_numparse": [0, 1]}  # names may look like numbers
     text = tabulate(means.reset_index(), headers="keys", showindex=False, **form)
-    seeds = int(points.groupby("arm")["seed"].nunique().max())
+    seeds = count_text(points.groupby("arm")["seed"].nunique().max(), "seed")
     caption = (
-        f"{metric.label}, {plan['metric']}. Disc: mean of an arm over up to {seeds} seeds; dot: one seed; a line joins "
-        "the arms that choose images by one rule."
+        f"{metric.label}, {plan['metric']}. Disc: mean of an arm over up to {seeds}; dot: one seed; "
+        "a line joins the arms that choose images by one rule."
     )
     figure = plot_search_time(options.study, points, f"{metric.label}, {metric.unit}", caption)
     return command.finish(save_with_points(figure, points, options.out / "search_time"), text)

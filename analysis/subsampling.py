@@ -16,6 +16,7 @@ from analysis import command
 from analysis.figures.drawing import line_and_band, save_with_points
 from analysis.figures.subset_plots import plot_shares
 from analysis.records.runs import CONFIG, METRIC, done, metric_of
+from analysis.words.captions import count_text
 
 SHARE = CONFIG + "subset.share"
 
@@ -40,8 +41,8 @@ def show(options: argparse.Namespace) -> int:
     arms = [arm for arm in plan["arms"] if arm in set(points["arm"])]
     means = points.pivot_table(values="value", index="arm", columns="share").reindex(arms)
     text = tabulate(means.astype(object), headers="keys", floatfmt=f".{metric.digits}f", disable_numparse=[0])
-    seeds = int(points.groupby(["arm", "share"])["seed"].nunique().max())
-    caption = f"{metric.label}, {plan['metric']}; {line_and_band(points)}; up to {seeds} seeds."
+    seeds = count_text(points.groupby(["arm", "share"])["seed"].nunique().max(), "seed")
+    caption = f"{metric.label}, {plan['metric']}; {line_and_band(points)}; up to {seeds}."
     figure = plot_shares(options.study, points, arms, f"{metric.label}, {metric.unit}", caption)
     return command.finish(save_with_points(figure, points, options.out / "shares"), text)
 

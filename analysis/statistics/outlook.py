@@ -96,7 +96,8 @@ def decide(plan: Plan, runs: pd.DataFrame) -> dict[tuple[tuple[Any, ...], str], 
 def _configuration(plan: Plan) -> list[str]:
     """Return the settings that all runs share, with data set, network and epochs first; nothing if they are unknown."""
     config = plan.get("config") or {}
-    first = [str(config[key]) + " epochs" * (key == "epochs") for key in FIRST_KEYS if config.get(key) is not None]
+    known = {key: config[key] for key in FIRST_KEYS if config.get(key) is not None}
+    first = [count_text(value, "epoch") if key == "epochs" else str(value) for key, value in known.items()]
     others = [key for key, value in config.items() if key not in FIRST_KEYS and value is not None]
     shown = [key for key in RECIPE if key in others] or others[:OTHER_KEYS]
     rest = [f"{key} {config[key]}" for key in shown]

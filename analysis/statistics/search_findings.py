@@ -20,6 +20,7 @@ from analysis.records.search_trials import SearchRecord, Tuned, position, unit_p
 from analysis.statistics.significance import ALPHA, holm
 from analysis.statistics.tables import LevelTable
 from analysis.statistics.verdicts import DIFFERS, WIN, WORSE
+from analysis.words.captions import count_text
 from mixlab.spec.metric import decimals
 
 EVALUATOR = "fANOVA"
@@ -134,14 +135,15 @@ def cautions(search: SearchRecord, confirmed: Sequence[LevelTable]) -> list[str]
         counts = arm.counts()
         ended = counts["complete"] + counts["pruned"] + counts["failed"]
         if ended and counts["failed"] >= FAILED_SHARE * ended:
-            failed = f"{counts['failed']} of {ended} trials failed"
+            failed = f"{counts['failed']} of {count_text(ended, 'trial')} failed"
             found.append(f"{arm.name}: {failed}; the space may reach where training diverges.")
         if counts["unfinished"]:
-            found.append(f"{arm.name}: {counts['unfinished']} trials have not ended.")
+            have = "has" if counts["unfinished"] == 1 else "have"
+            found.append(f"{arm.name}: {count_text(counts['unfinished'], 'trial')} {have} not ended.")
         wanted, there = PER_PARAMETER * len(arm.space), len(comparable(arm).trials)
         if there < wanted:
             found.append(
-                f"{arm.name}: {there} trials that can be compared are too few to say how the parameters act; "
+                f"{arm.name}: {count_text(there, 'trial')} can be compared, too few to say how the parameters act; "
                 f"at least {wanted} would be needed."
             )
     return found + _too_small(search, confirmed)
@@ -157,8 +159,8 @@ def _too_small(search: SearchRecord, confirmed: Sequence[LevelTable]) -> list[st
     seeds = max(int(level.table["n"].max()) for level in confirmed)
     reference = "what it is compared with" if confirmed[0].against else confirmed[0].baseline
     return [
-        f"The budget was too small to tell the arms apart: on {seeds} fresh seeds no arm differs from {reference} "
-        "beyond chance. The values of the search cannot settle it, for each is the best of many."
+        f"The budget was too small to tell the arms apart: on {count_text(seeds, 'fresh seed')} no arm differs from "
+        f"{reference} beyond chance. The values of the search cannot settle it, for each is the best of many."
     ]
 
 

@@ -222,10 +222,10 @@ def _decided(tables: Sequence[LevelTable], rest: Mapping[str, Any]) -> list[Leve
         verdicts, seen = sequential_verdicts(
             matrix, rest["budget"], tables=of, delta=rest["delta"], higher_is_better=higher
         )
-        evidence = family_wealth(seen, tables=of)
         nothing = np.full(len(matrix), math.nan)
         columns = {"p": nothing, "p_family": nothing, "e": nothing, "e_family": nothing}
         if matrix.shape[1]:
+            evidence = family_wealth(seen, tables=of)
             columns |= {"e": wealth(seen).max(axis=1), "e_family": evidence.max(axis=1)}
     family = Family(comparisons=int(able.sum()), planned=max(1, len(found)), seeds=matrix.shape[1], **rest)
     decided = []

@@ -47,13 +47,13 @@ def provenance_text(*levels: LevelTable) -> str:
     counts = sorted({int(n) for level in levels for n in level.table["n"]})
     epochs, seeds = _values(runs, "epochs"), sorted(planned["seed"].unique())
     subset = [
-        f"only {' or '.join(part)} {what} images"
+        f"only {count_text(' or '.join(part), f'{what} image')}"
         for what in ("train", "test")
         if (part := [count for count in _distinct(runs, f"config.{what}_images") if count != "None"])
     ]
     retrained = [f"then {name}" for name in _distinct(runs, "config.retrain.dataset") if name != "None"]
     parts = [_values(runs, "config.dataset"), *subset, *retrained, _values(runs, "config.backbone")]
-    parts += [f"{epochs} epochs" if epochs else ""]
+    parts += [count_text(epochs, "epoch") if epochs else ""]
     parts += [f"n = {' to '.join(map(str, dict.fromkeys((counts[0], counts[-1]))))}"]
     dirty = set(runs.loc[runs["dirty"], "commit"])
     commits = [
@@ -76,6 +76,7 @@ def notes(level: LevelTable) -> list[str]:
     """Return a sentence for each thing that makes the cells of a table uneven or incomplete."""
     runs, table = level.runs, level.table
     finished = done(runs)
+    of_table = f" of {level.name}" if level.family.tables > 1 else ""  # a remark may be shown below all tables
     lines = []
     alone = (table["pairs"] < table["n"]) & (table.index != level.baseline)
     if (table["n"].nunique() > 1 or alone.any()) and not level.family.budget:
@@ -87,10 +88,11 @@ def notes(level: LevelTable) -> list[str]:
             digits, what = DIGESTS.get(column, (None, column))
             values = Counter(shortened(str(value), digits) for value in finished[column]).items()
             parts = ", ".join(f"{value or 'unknown'} in {count_text(count, 'run')}" for value, count in values)
-            lines.append(f"The runs differ in {what}: {parts}. Their gains may be due to that.")
+            lines.append(f"The runs{of_table} differ in {what}: {parts}. Their gains may be due to that.")
     if finished["dirty"].any():
-        dirty = f"{count_text(int(finished['dirty'].sum()), 'run')} of {len(finished)}"
-        lines.append(f"{dirty} had uncommitted changes: the commit alone is not the code.")
+        dirty = f"{finished['dirty'].sum()} of {count_text(len(finished), 'run')}{of_table}"
+        whose = "Every run" if finished["dirty"].all() else dirty
+        lines.append(f"{whose} had uncommitted changes: the commit alone is not the code.")
     for metric, what in (("compile_speedup", "Compilation"), ("graph_speedup", "A CUDA graph")):
         speedup = finished.get(f"metric.{metric}", pd.Series(dtype=float)).median()
         if speedup < 1:
@@ -150,9 +152,9 @@ def capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def count_text(number: int, what: str) -> str:
-    """Return ``1 seed`` or ``2 seeds``."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+def count_text(number: int | str, what: str) -> str:
+    """Return ``1 seed``, ``2 seeds`` or ``1 or 2 seeds``."""
+    return f"{number} {what}{'' if str(number) == '1' else 's'}"
 
 
 def _ranges(numbers: Iterable[int]) -> str:

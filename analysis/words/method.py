@@ -72,7 +72,7 @@ def _fixed_rule(levels: Sequence[LevelTable]) -> str:
 
 def _earlier_looks(family: Family) -> str:
     """Return the sentence about earlier tables with other numbers of seeds, of which p knows nothing."""
-    earlier = [f"a table of {seeds} seeds" for seeds in family.looks]
+    earlier = [f"a table of {count_text(seeds, 'seed')}" for seeds in family.looks]
     if family.was_sequential:
         earlier.append("seeds that were added until every comparison was decided")
     if not earlier:

@@ -7,6 +7,7 @@ import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
 from analysis.records.search_trials import Tuned
+from analysis.words.captions import count_text
 from mixlab.spec.search import RACE, TWIN
 
 WON, ALL = "won", "had all seeds"
@@ -32,7 +33,8 @@ def race_sentence(arm: Tuned, seeds: int) -> str:
     spent = sum(len(_values(trial)) for trial in trials)
     ends = Counter(_why(arm, trial).partition(":")[0] for trial in trials)
     words = ", ".join(f"{count} {end}" for end, count in ends.items())
-    return f"{arm.name}: {spent} of {seeds * len(trials)} seeds were trained for {len(trials)} trials: {words}."
+    whole = f"{seeds * len(trials)} seeds were trained for {count_text(len(trials), 'trial')}"
+    return f"{arm.name}: {spent} of {whole}: {words}."
 
 
 def _values(trial: FrozenTrial) -> list[float]:

@@ -9,7 +9,7 @@ import pandas as pd
 from analysis.records.configuration import configuration
 from analysis.records.runs import CONFIG, FACTOR
 from analysis.statistics.tables import LevelTable
-from analysis.words.captions import capitalised
+from analysis.words.captions import capitalised, count_text
 from analysis.words.cells import cells, metric_rule
 from analysis.words.conclusions import claims, evidence, over, verdict
 from analysis.words.rendering import escape_markdown, markdown_tables
@@ -56,7 +56,7 @@ def of_arms(levels: Sequence[LevelTable]) -> dict[str, Summary]:
 def _sentences(level: LevelTable, arm: str, text: dict[Hashable, str], differing: pd.DataFrame) -> str:
     """Return the row of an arm in words, and the values that its study varies."""
     said = "baseline" if arm == level.baseline else text["verdict"]  # first, because MLflow's list shows 50 letters
-    mean = f"{text['mean ± sd']} over {text['n']} seed{'s' * (text['n'] != '1')}"
+    mean = f"{text['mean ± sd']} over {count_text(text['n'], 'seed')}"
     gain = f"; gain {text['gain']}{over(text)}, 95 % interval {text['95 % interval']}, {evidence(text)}"
     first = f"{said}: {mean}{gain if arm != level.baseline else ''}."
     mine = differing[differing["arm"] == arm]

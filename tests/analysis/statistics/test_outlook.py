@@ -46,6 +46,8 @@ def test_the_configuration_is_named_where_the_plan_has_it(make_plan):
     plan = make_plan(arms=ARMS, seeds=6) | {"config": {"lr": 0.1, "dataset": "cifar100", "epochs": 200}}
     lines = outlook(plan)
     assert lines[:3] == ["Every run: cifar100, 200 epochs.", "Recipe: lr 0.1.", "Tables: mixer = cutmix."]
+    plan["config"]["epochs"] = 1
+    assert outlook(plan)[0] == "Every run: cifar100, 1 epoch."
 
 
 def test_few_tables_cannot_claim_in_general_and_a_family_may_be_a_table(make_plan):

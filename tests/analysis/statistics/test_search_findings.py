@@ -72,7 +72,7 @@ def test_too_few_trials_claim_no_importance() -> None:
     record, seen = SearchRecord({}, [arm]), landscape(arm)
     assert seen.importance.empty
     assert claims(record, {"cutmix": seen}, []) == []
-    assert any("6 trials that can be compared are too few" in caution for caution in cautions(record, []))
+    assert any("6 trials can be compared, too few to say" in caution for caution in cautions(record, []))
 
 
 def test_parameters_under_a_condition_are_named_as_left_out() -> None:
@@ -88,7 +88,7 @@ def test_cautions_count_what_has_not_ended() -> None:
     some = [trial(p, peaked(p)) for p in points(12, 0)]
     running = create_trial(state=TrialState.RUNNING, params={}, distributions={})
     found = cautions(SearchRecord({}, [tuned([*some, running])]), [])
-    assert any("1 trials have not ended" in caution for caution in found)
+    assert any("1 trial has not ended" in caution for caution in found)
 
 
 def test_positions_are_on_the_scale_of_the_range() -> None:
@@ -133,3 +133,13 @@ def test_on_a_null_objective_nothing_is_claimed() -> None:
         seen = {arm.name: Landscape(of := comparable(arm), SOME, [], explained_p(arm, of, rng)) for arm in tuned}
         claimed += bool(claims(SearchRecord({}, tuned), seen, []))
     assert claimed <= 3
+
+
+def test_one_trial_is_told_of_in_the_singular() -> None:
+    (point,) = points(1, 0)
+    arm = tuned([trial(point, 60.0), create_trial(state=TrialState.RUNNING)])
+    said = cautions(SearchRecord({}, [arm]), [])
+    assert "cutmix: 1 trial has not ended." in said
+    assert (
+        "cutmix: 1 trial can be compared, too few to say how the parameters act; at least 10 would be needed." in said
+    )

@@ -279,3 +279,11 @@ def test_no_finished_run_and_unknown_metric(make_plan, planned_runs):
     runs = planned_runs(plan, {("baseline", 0): 70.0})
     with pytest.raises(ValueError, match="metric 'top9'; logged: test_top1_median10"):
         level_tables(runs, plan, "top9")
+
+
+def test_a_sequential_study_without_any_pair_yet_has_a_table(make_plan, planned_runs):
+    plan = make_plan(arms=("baseline", "+ lam"), factors={}) | {"sequential": {"budget": 20}}
+    (level,) = level_tables(planned_runs(plan, {("baseline", 0): 70.0}), plan)
+    assert level.comparisons == 0
+    assert level.table["verdict"].to_dict() == {"baseline": "", "+ lam": "–"}
+    assert level.table["e_family"].isna().all()

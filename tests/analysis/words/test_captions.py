@@ -7,6 +7,7 @@ from analysis.statistics.tables import level_tables
 from analysis.words.captions import metric_text, notes, provenance_text
 from analysis.words.cells import cells
 from analysis.words.method import method_text, pairing_text, power_table, power_text, too_few_seeds
+from analysis.words.rendering import terminal_text
 from mixlab.spec.metric import Metric, find
 
 METRICS = (
@@ -123,7 +124,7 @@ def test_failed_cells_are_told_with_their_error(level_of):
         ("hardware", "a GPU", "differ in hardware: a GPU in 1 run, a CPU in 14 runs"),
         ("versions", "torch 3", "differ in versions: torch 3 in 1 run, torch 2 in 14 runs"),
         ("patch", "f00d", "differ in uncommitted changes: f00d in 1 run, none in 14 runs"),
-        ("dirty", True, "1 run of 15 had uncommitted changes"),
+        ("dirty", True, "1 of 15 runs had uncommitted changes"),
     ],
 )
 def test_what_is_uneven_is_told(level_of, column, value, told):
@@ -242,3 +243,22 @@ def test_power_plan_of_every_arm(level_of):
     assert plan.loc["+ lam", "sd"] == pytest.approx(0.1)
     assert plan.loc["+ lam", "answer"] == "6"
     assert re.search(r"80% power over 4 comparisons.*\+ lam: 6, \+ l_s: 6", power_text(level))
+
+
+@pytest.mark.parametrize("all_dirty", [True, False])
+def test_a_remark_below_several_tables_counts_the_runs_of_the_one_that_it_names(make_plan, planned_runs, all_dirty):
+    plan = make_plan(arms=ARMS[:2], factors={"mixer": ("cutmix", "fmix")})
+    runs = planned_runs(plan, full(arms=ARMS[:2]))
+    runs["dirty"] = all_dirty | (runs["seed"] == 0)
+    runs["hardware"] = ["a GPU" if seed else "a CPU" for seed in runs["seed"]]
+    text = terminal_text("tiny", level_tables(runs, plan)).replace("\n", " ")
+    for mixer in ("cutmix", "fmix"):
+        assert f"The runs of mixer = {mixer} differ in hardware: a CPU in 2 runs, a GPU in 4 runs." in text
+        assert (f"2 of 6 runs of mixer = {mixer} had uncommitted changes" in text) is not all_dirty
+    assert text.count("Every run had uncommitted changes") == all_dirty
+
+
+def test_one_of_anything_is_in_the_singular(level_of):
+    one = full(seeds=1)
+    level = level_of(one, seeds=1, change=lambda runs: runs.assign(**{"epochs": 1, "config.train_images": "1"}))
+    assert provenance_text(level).startswith("cifar10, only 1 train image, resnet20, 1 epoch, n = 1, seed 0,")
