@@ -95,10 +95,12 @@ def _setting(search: SearchRecord) -> str:
     plan = search.plan
     early = "none stopped early" if plan["scheduler"] == "none" else f"stopped early by {plan['scheduler']}"
     how = f"{count_text(plan['per_arm'], 'trial')} per arm by {plan['sampler']}, {early}"
-    held_out = plan.get("held_out")  # None: the search was planned before plans said so
-    where = {True: " on held-out data", False: " on the data that it is also confirmed on, as nothing is held out"}
+    where = ""  # of a plan from before plans said so
+    if "held_out" in plan:
+        confirmed_on = " on the data that it is also confirmed on, as nothing is held out"
+        where = " on held-out data" if plan["held_out"] else confirmed_on
     return (
-        f"<p>{html.escape(how)}, to {plan['direction']} {html.escape(plan['objective'])}{where.get(held_out, '')}. "
+        f"<p>{html.escape(how)}, to {plan['direction']} {html.escape(plan['objective'])}{where}. "
         "A winner's value in the search is the best of many and so too good; compare the confirmed ones. A trial that "
         "was stopped early cannot win, and its value is only ever compared with others after the same epoch.</p>"
     )

@@ -82,7 +82,9 @@ def plot_parallel(arm: Tuned, objective: str) -> Figure:
         figure = plt.gcf()
         _, bar, *_, last = figure.axes
         figure.draw_without_rendering()
-        place, end = bar.get_position(), last.get_tightbbox().transformed(figure.transFigure.inverted()).x1
+        place, numbers = bar.get_position(), last.get_tightbbox()
+        assert numbers is not None  # the axis is drawn
+        end = numbers.transformed(figure.transFigure.inverted()).x1
         bar.set_position((max(place.x0, end + 0.03), place.y0, place.width, place.height))  # clear of the last numbers
         return figure
 
