@@ -17,13 +17,12 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-import numpy as np
 from torch import Generator
 
 from analysis import command, evaluation
 from analysis.figures.drawing import line_and_band, save_with_points
 from analysis.figures.landscape_plot import plot_line, plot_plane
-from analysis.loss_landscape import grid, measure_all, plane_points
+from analysis.loss_landscape import grid, line_points, measure_all, plane_points
 from analysis.networks.evaluate import Result, batches
 from analysis.words.captions import count_text, provenance_text
 from mixlab.spec.metric import Metric
@@ -83,12 +82,6 @@ def measure(network: Network, source: BatchSource, config: Config, protocol: Map
     return found
 
 
-def noise_points(result: Result, most: float) -> list[dict[str, float]]:
-    """Return ``step``, which is sigma, and ``loss`` (nats, mean over the draws of the noise)."""
-    means = np.mean(result.get("noise", [[]]), axis=0)
-    return [{"step": sigma, "loss": float(loss)} for sigma, loss in zip(sigmas(most), means, strict=False)]
-
-
 def draw(options: argparse.Namespace) -> int:
     """Evaluate, write the files, print the tables; return the exit code."""
     evaluation.require_at_least_one(options, "images", "noises")
@@ -109,7 +102,7 @@ def draw(options: argparse.Namespace) -> int:
         f"{count_text(options.noises, 'draw')}."
     )
     text, files = study.write_tables(tables.values(), how)
-    noise = study.points(partial(noise_points, most=options.sigma))
+    noise = study.points(partial(line_points, key="noise", steps=sigmas(options.sigma)))
     caption = f"{how} {line_and_band(noise).capitalize()}. {provenance_text(*levels)}"
     label = "standard deviation of the noise on every parameter"
     figure = plot_line(options.study, noise, levels, caption, steps=sigmas(options.sigma)[::2], label=label)

@@ -58,10 +58,10 @@ def measure(network: Network, source: BatchSource, config: Config, protocol: Map
     return found
 
 
-def line_points(result: Result, steps: int) -> list[dict[str, float]]:
-    """Return ``step`` and ``loss`` (nats, mean over directions) of every point of a line."""
-    means = np.mean(result.get("line", [[]]), axis=0)
-    return [{"step": step, "loss": float(loss)} for step, loss in zip(grid(steps), means, strict=False)]
+def line_points(result: Result, key: str, steps: Sequence[float]) -> list[dict[str, float]]:
+    """Return ``step`` and ``loss`` (nats) at every step, the mean over the lines that a result has under a key."""
+    means = np.mean(result.get(key, [[]]), axis=0)
+    return [{"step": step, "loss": float(loss)} for step, loss in zip(steps, means, strict=False)]
 
 
 def plane_points(result: Result, steps: int, reach: float = REACH) -> list[dict[str, float]]:
@@ -104,7 +104,7 @@ def draw(options: argparse.Namespace) -> int:
     )
     meaning = "Sharpness: mean rise of the loss over the network's own, within half a filter's length, nats."
     text, files = study.write_tables([levels], f"{how} {meaning}", "sharpness")
-    line = study.points(partial(line_points, steps=options.steps))
+    line = study.points(partial(line_points, key="line", steps=grid(options.steps)))
     caption = f"{how} Mean over {options.directions} directions; {line_and_band(line)}."
     figure = plot_line(options.study, line, levels, f"{caption} {provenance_text(*levels)}")
     files += save_with_points(figure, line, options.out / "line")

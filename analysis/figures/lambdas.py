@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from analysis.figures.drawing import BASELINE_COLOUR, colours_of, plain, titled
 from analysis.records.runs import done, setting
 from analysis.statistics.tables import LevelTable
-from analysis.words.captions import provenance_text
+from analysis.words.captions import provenance_text, seeds_text
 from mixlab.tracking import artifacts, names, store
 
 BINS = 10
@@ -68,9 +68,8 @@ def plot_lambda(study: str, histograms: Sequence[Histograms], levels: Sequence[L
     columns = min(2, len(histograms))
     rows = math.ceil(len(histograms) / columns)
     most = max(float(np.max([found.learned.max(), found.drawn.mean(0).max()])) for found in histograms)
-    seeds = sorted({found.seed for found in histograms})
-    words = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
-    caption = CAPTION.format(seeds=words, provenance=provenance_text(*levels))
+    seeds = seeds_text(found.seed for found in histograms)
+    caption = CAPTION.format(seeds=seeds, provenance=provenance_text(*levels))
     with titled(study, caption, (columns * PANEL[0] + 0.4, rows * PANEL[1] + 1.1)) as (figure, upper):
         axes = upper.subplots(rows, 2 * columns, squeeze=False, gridspec_kw={"width_ratios": [3, 1] * columns})
         for axis in axes.flat[2 * len(histograms) :]:

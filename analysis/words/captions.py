@@ -44,8 +44,8 @@ def provenance_text(*levels: LevelTable) -> str:
     """Return data set, backbone, epochs, n, seeds, commit and data fingerprint of the runs of one or several tables."""
     planned = pd.concat([level.runs for level in levels])
     runs = done(planned)
-    counts = sorted({int(n) for level in levels for n in level.table["n"]})
-    epochs, seeds = _values(runs, "epochs"), sorted(planned["seed"].unique())
+    counts = [int(n) for level in levels for n in level.table["n"]]
+    epochs = _values(runs, "epochs")
     subset = [
         f"only {count_text(' or '.join(part), f'{what} image')}"
         for what in ("train", "test")
@@ -54,15 +54,12 @@ def provenance_text(*levels: LevelTable) -> str:
     retrained = [f"then {name}" for name in _distinct(runs, "config.retrain.dataset") if name != "None"]
     parts = [_values(runs, "config.dataset"), *subset, *retrained, _values(runs, "config.backbone")]
     parts += [count_text(epochs, "epoch") if epochs else ""]
-    parts += [f"n = {' to '.join(map(str, dict.fromkeys((counts[0], counts[-1]))))}"]
+    parts += [f"n = {span_text(counts)}"]
     dirty = set(runs.loc[runs["dirty"], "commit"])
     commits = [
         shortened(name, 12) + " with uncommitted changes" * (name in dirty) for name in _distinct(runs, "commit")
     ]
-    parts += [
-        f"{'seeds' if len(seeds) > 1 else 'seed'} {_ranges(seeds)}",
-        f"commit {' and '.join(commits) or 'unknown'}",
-    ]
+    parts += [seeds_text(planned["seed"]), f"commit {' and '.join(commits) or 'unknown'}"]
     data = " and ".join(shortened(value, 12) for value in _distinct(runs, "data"))
     return ", ".join(part for part in [*parts, f"data {data}" if data else ""] if part) + "."
 
@@ -124,7 +121,7 @@ def _seeds_by_arm(cells: Iterable[tuple[object, int]]) -> str:
     seeds: dict[object, list[int]] = {}
     for arm, seed in cells:
         seeds.setdefault(arm, []).append(seed)
-    return "; ".join(f"{str(arm)!r} seed {_ranges(sorted(numbers))}" for arm, numbers in seeds.items())
+    return "; ".join(f"{str(arm)!r} {seeds_text(numbers)}" for arm, numbers in seeds.items())
 
 
 def published_rules(level: LevelTable) -> list[str]:
@@ -157,12 +154,20 @@ def count_text(number: int | str, what: str) -> str:
     return f"{number} {what}{'' if str(number) == '1' else 's'}"
 
 
-def _ranges(numbers: Iterable[int]) -> str:
-    """Return ``0–2, 5`` for 0, 1, 2, 5."""
+def span_text(numbers: Iterable[int]) -> str:
+    """Return ``6`` where all numbers are 6, else the least and the greatest, such as ``3 to 6``."""
+    found = sorted(numbers)
+    return " to ".join(dict.fromkeys((str(found[0]), str(found[-1]))))
+
+
+def seeds_text(seeds: Iterable[int]) -> str:
+    """Return ``seed 5``, or ``seeds 0–2, 5`` for 0, 1, 2, 5."""
+    numbers = sorted(set(seeds))
     spans: list[list[int]] = []
     for number in numbers:
         if spans and number == spans[-1][1] + 1:
             spans[-1][1] = number
         else:
             spans.append([number, number])
-    return ", ".join(f"{first}–{last}" if last > first else str(first) for first, last in spans)
+    ranges = ", ".join(f"{first}–{last}" if last > first else str(first) for first, last in spans)
+    return f"seed{'s' if len(numbers) > 1 else ''} {ranges}"

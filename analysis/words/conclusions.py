@@ -9,7 +9,7 @@ import pandas as pd
 from analysis.statistics.significance import ALPHA
 from analysis.statistics.tables import LevelTable
 from analysis.statistics.verdicts import DIFFERS, EQUAL, GIVEN_UP, NO_BETTER, NO_WORSE, TOO_FEW, UNDECIDED, WIN, WORSE
-from analysis.words.captions import count_text
+from analysis.words.captions import count_text, span_text
 from analysis.words.cells import cells
 from analysis.words.method import ALONE
 from mixlab.spec.metric import decimals
@@ -64,8 +64,7 @@ def answer(levels: Sequence[LevelTable]) -> str:
 
 
 def _seeds(rows: Sequence[Row]) -> str:
-    pairs = sorted({int(row["pairs"]) for _, _, row in rows})
-    return count_text(pairs[0], "seed") if len(pairs) == 1 else f"{pairs[0]} to {pairs[-1]} seeds"
+    return count_text(span_text(int(row["pairs"]) for _, _, row in rows), "seed")
 
 
 def _part(verdict: str, count: int, rows: Sequence[Row]) -> str:

@@ -19,7 +19,7 @@ from analysis.statistics.significance import (
 )
 from analysis.statistics.tables import Family, LevelTable
 from analysis.statistics.verdicts import EQUAL, GIVEN_UP, NO_BETTER, NO_WORSE
-from analysis.words.captions import count_text, unit
+from analysis.words.captions import count_text, span_text, unit
 
 ALONE = "Nothing was compared: the baseline is the only arm."
 
@@ -116,10 +116,9 @@ def family_text(levels: Sequence[LevelTable]) -> str:
     family = levels[0].family
     if family.scope == "study":
         return f"{'all ' * (family.comparisons > 1)}{count_text(family.comparisons, 'comparison')} of the study"
-    counts = sorted({level.family.comparisons for level in levels})
-    many = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
+    many = count_text(span_text(level.family.comparisons for level in levels), "comparison")
     loose = f"; over the {family.tables} tables of the study the error rate is not controlled" * (family.tables > 1)
-    return f"the {many} comparison{'s' * (counts[-1] != 1)} of a table alone (as the study's file says{loose})"
+    return f"the {many} of a table alone (as the study's file says{loose})"
 
 
 def too_few_seeds(level: LevelTable) -> str | None:

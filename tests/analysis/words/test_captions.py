@@ -262,3 +262,9 @@ def test_one_of_anything_is_in_the_singular(level_of):
     one = full(seeds=1)
     level = level_of(one, seeds=1, change=lambda runs: runs.assign(**{"epochs": 1, "config.train_images": "1"}))
     assert provenance_text(level).startswith("cifar10, only 1 train image, resnet20, 1 epoch, n = 1, seed 0,")
+
+
+def test_the_seeds_that_are_still_pending_are_named(level_of):
+    missing = {("+ lam", seed) for seed in (1, 2, 3)}
+    values = {cell: value for cell, value in full(seeds=4).items() if cell not in missing}
+    assert "Pending: '+ lam' seeds 1–3." in notes(level_of(values, seeds=4))
