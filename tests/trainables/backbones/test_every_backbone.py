@@ -81,7 +81,7 @@ def drawn(name: str, **options: Any) -> Backbone:
     """Return a network with uniform weights, of which none is 0 or 1, and which are drawn in no time."""
     torch.manual_seed(1)
     with Undrawn():
-        backbone = build(name, 32, num_classes=7, **options).eval()
+        backbone = build(name, 32, **{"num_classes": 7, **options}).eval()
     for parameter in backbone.parameters():
         bound = (3 / parameter[0].numel()) ** 0.5
         nn.init.uniform_(parameter, *((0.5, 1.0) if parameter.squeeze().ndim == 1 else (-bound, bound)))
@@ -213,8 +213,7 @@ def test_neither_the_other_rows_nor_the_memory_format_change_a_number(name: str)
 
 @one_a_family
 def test_the_table_s_initial_values(name: str) -> None:
-    torch.manual_seed(0)
-    backbone = build(name, 32, num_classes=50)
+    backbone = drawn(name, num_classes=50)
     before = {key: value.clone() for key, value in backbone.state_dict().items()}
     initialise(backbone, "torch_default")
     assert all(torch.equal(value, before[key]) for key, value in backbone.state_dict().items())

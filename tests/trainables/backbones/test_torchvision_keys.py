@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchvision import models
 
-from trainables.backbones import BACKBONES
+from tests.trainables.backbones.test_every_backbone import drawn
 from trainables.backbones.torchvision_keys import exportable, from_torchvision, to_torchvision
 from trainables.rehearsal import Undrawn
 
@@ -14,7 +14,7 @@ from trainables.rehearsal import Undrawn
 )
 def test_torchvision_s_network_computes_the_same_and_the_way_back_is_exact(ours, theirs):
     assert exportable(ours)
-    backbone = BACKBONES[ours](num_classes=7).double().eval()
+    backbone = drawn(ours).double()
     with Undrawn():
         network = theirs(num_classes=7).double().eval()
     network.load_state_dict(to_torchvision(backbone.state_dict()))

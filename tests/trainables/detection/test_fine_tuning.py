@@ -105,6 +105,6 @@ def test_the_rate_warms_up_and_falls():
 
 
 def test_a_network_that_reads_a_token_is_refused():
-    config = parse({"dataset": "cifar100", "backbone": "deit_small", "image_size": 32})
+    config = parse({"dataset": "cifar100", "backbone": "vit_tiny_32", "image_size": 32})
     with pytest.raises(ValueError, match="needs a network of stages that ends with the mean of its last map, unlike"):
         detector(build_network(config, dataset_of(config)))
