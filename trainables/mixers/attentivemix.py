@@ -9,7 +9,7 @@ Shape letters: B batch, C channels, H height, W width, M rows and N columns of t
 import torch
 from torch import Generator, Tensor
 
-from trainables.mixers.cells import spread_cells
+from trainables.mixers.cells import greatest_cells, spread_cells
 from trainables.mixers.mixed import Mixed, beta, pair, partners
 
 
@@ -46,9 +46,6 @@ def attentivemix(
         kept = torch.full_like(kept, top_k)
     partner = partners(len(images), rng)
 
-    order = attention.detach().flatten(1).argsort(dim=1, descending=True, stable=True)
-    rank = order.argsort(dim=1)  # 0 for the most attended cell
-    mask = (rank < kept[:, None]).view(attention.shape)
-    mask = spread_cells(mask, *images.shape[2:])  # (B, H, W)
+    mask = spread_cells(greatest_cells(attention.detach(), kept), *images.shape[2:])  # (B, H, W)
     mixed = torch.where(mask[:, None], images, images[partner])
     return pair(mixed, partner, mask.float().mean(dim=(1, 2)))

@@ -21,6 +21,12 @@ def spread_cells(values: Tensor, height: int, width: int) -> Tensor:
     return values[:, rows][:, :, columns]
 
 
+def greatest_cells(values: Tensor, count: Tensor) -> Tensor:
+    """Return (B, M, N) bool: True in the ``count`` (B,) cells of the greatest values; the first of equal ones."""
+    rank = values.flatten(1).argsort(dim=1, descending=True, stable=True).argsort(dim=1)  # 0 for the greatest
+    return (rank < count[:, None]).view(values.shape)
+
+
 def move_cells(images: Tensor, cells: Tensor, grid: tuple[int, int]) -> Tensor:
     """Return images (B, C, H, W) with the cell of this number, ``cells`` (B, MN) int64, at each position of an image.
 

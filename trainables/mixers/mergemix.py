@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from trainables.mixers.cells import greatest_cells
 from trainables.mixers.mixed import Mixed, beta, blend, pair, partners
 from trainables.ranges import ShareBelowOne
 
@@ -46,8 +47,7 @@ def mergemix(
     attention = attend_merged(images, merged_share).detach().float()  # (B, M, N)
     count = attention[0].numel()
     kept = (lam * count).floor()  # (B,)
-    rank = attention.flatten(1).argsort(dim=1, descending=True, stable=True).argsort(dim=1)
-    own = (rank < kept[:, None]).float().view(size, 1, *attention.shape[1:])
+    own = greatest_cells(attention, kept).float()[:, None]
     mask = F.interpolate(own, size=(height, width), mode="nearest")
     area = kept / count
     if label == "gaussian":
