@@ -23,11 +23,15 @@ class Variant:
     norm_momentum: float = 0.1
     norm_eps: float = 1e-5
     leak: float = 0.0  # the slope of the activation below zero
-    shortcut_sees: str = "activated"  # what a 1x1 shortcut is applied to; "activated first" in the first block only
+    first_shortcut_only: bool = False  # only the first 1x1 shortcut is applied to the activated map, not all
 
     def norm(self, width: int) -> nn.BatchNorm2d:
         """Return a batch norm of ``width`` channels."""
         return nn.BatchNorm2d(width, eps=self.norm_eps, momentum=self.norm_momentum)
+
+    def activation(self) -> nn.Module:
+        """Return the activation."""
+        return nn.LeakyReLU(self.leak) if self.leak else nn.ReLU()
 
     def conv(self, width: int, out_width: int, size: int, stride: int = 1) -> nn.Conv2d:
         """Return a convolution that keeps the map's size, except for its stride."""
@@ -35,7 +39,7 @@ class Variant:
 
 
 PAPER = Variant()
-FIXMATCH = Variant(True, 0.001, 0.001, 0.1, "activated first")
+FIXMATCH = Variant(conv_bias=True, norm_momentum=0.001, norm_eps=0.001, leak=0.1, first_shortcut_only=True)
 WIDER = 8  # k
 
 
@@ -48,7 +52,7 @@ class Block(nn.Module):
         self.conv1 = variant.conv(width, out_width, 3, stride)
         self.norm2 = variant.norm(out_width)
         self.conv2 = variant.conv(out_width, out_width, 3)
-        self.act = nn.LeakyReLU(variant.leak) if variant.leak else nn.ReLU()
+        self.act = variant.activation()
         self.shortcut = nn.Identity() if width == out_width else variant.conv(width, out_width, 1, stride)
         self.activate_shortcut = activate_shortcut and width != out_width
 
@@ -60,7 +64,7 @@ class Block(nn.Module):
 
 
 def _stage(blocks: int, width: int, out_width: int, stride: int, variant: Variant, first: bool) -> list[nn.Module]:
-    activate = variant.shortcut_sees == "activated" or first
+    activate = first or not variant.first_shortcut_only
     head = Block(width, out_width, stride, variant, activate_shortcut=activate)
     return [head, *(Block(out_width, out_width, 1, variant, activate_shortcut=False) for _ in range(blocks - 1))]
 
@@ -68,7 +72,7 @@ def _stage(blocks: int, width: int, out_width: int, stride: int, variant: Varian
 def _wrn(depth: int, variant: Variant, *, num_classes: int, in_channels: int = 3) -> Backbone:
     blocks = (depth - 4) // 6
     widths = (16, 16 * WIDER, 32 * WIDER, 64 * WIDER)
-    last = (variant.norm(widths[3]), nn.LeakyReLU(variant.leak) if variant.leak else nn.ReLU())
+    last = (variant.norm(widths[3]), variant.activation())
     stages = (
         variant.conv(in_channels, 16, 3),
         nn.Sequential(*_stage(blocks, widths[0], widths[1], 1, variant, first=True)),

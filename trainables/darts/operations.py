@@ -10,9 +10,8 @@ from torch import Tensor, nn
 
 from trainables.darts.genotype import NODES
 
-Widths = tuple[
-    int, int, int
-]  # channels of the output of the last cell but one, of the last one's, and of a cell's nodes
+# Channels of the output of the last cell but one, of the last one's, and of a cell's nodes.
+Widths = tuple[int, int, int]
 
 
 class Zero(nn.Module):
