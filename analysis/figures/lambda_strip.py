@@ -7,7 +7,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from analysis.figures.drawing import colours_of, plain
+from analysis.figures.drawing import colours_of, distinct, plain
 from analysis.figures.tiles import LABEL, name_line, show_image, tile_figure, write_below
 from analysis.statistics.tables import LevelTable
 
@@ -29,12 +29,12 @@ def plot_strips(study: str, strips: Sequence[Strip], level: LevelTable, shown: i
 
     An arm has the colour that it has in ``level``, any table of the study.
     """
-    colours = colours_of(level)
+    colours, cells = colours_of(level), distinct([strip.cell for strip in strips], 24)
     size = (LABEL + TILE * (2 + shown), len(strips) * (TILE + 0.3) + 1.0)
     widths = [LABEL, *[TILE] * (2 + shown)]
     with tile_figure(study, caption, size, (len(strips), 3 + shown), width_ratios=widths) as (figure, axes):
         for line, strip in zip(axes, strips, strict=True):
-            name_line(line[0], plain(strip.cell, 24), colours[strip.arm])
+            name_line(line[0], cells[strip.cell], colours[strip.arm])
             for axis, image, name in zip(line[1:3], strip.pair, strip.names, strict=True):
                 show_image(axis, image)
                 write_below(axis, plain(name, 16))

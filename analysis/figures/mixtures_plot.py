@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from analysis.figures.drawing import plain
+from analysis.figures.drawing import distinct
 from analysis.figures.tiles import LABEL, name_line, show_image, tile_figure
 from trainables.methods.mixture_album import LAMBDAS
 
@@ -44,16 +44,17 @@ def plot_mixtures(study: str, rows: Sequence[MixtureRow]) -> Figure:
     size = (LABEL + TILE * columns, 3.4 * TILE * len(rows) + 1.2)
     widths = [LABEL, *[TILE] * columns]
     with tile_figure(study, CAPTION, size, (3 * len(rows), 1 + columns), width_ratios=widths) as (figure, axes):
+        names = distinct([row.name for row in rows], 24)
         for index, row in enumerate(rows):
-            _draw(axes[3 * index : 3 * index + 3], row)
+            _draw(axes[3 * index : 3 * index + 3], row, names[row.name])
         return figure
 
 
-def _draw(axes: Any, row: MixtureRow) -> None:
-    """Draw the mixtures of a run in three lines of axes."""
-    names = (f"{plain(row.name, 24)}\nseed {row.seed}: mixtures", "own share", "lambda 0.5, by epoch")
-    for line, name in zip(axes, names, strict=True):
-        name_line(line[0], name)
+def _draw(axes: Any, row: MixtureRow, name: str) -> None:
+    """Draw the mixtures of a run, below its name, in three lines of axes."""
+    names = (f"{name}\nseed {row.seed}: mixtures", "own share", "lambda 0.5, by epoch")
+    for line, text in zip(axes, names, strict=True):
+        name_line(line[0], text)
     last = int(row.epochs.argmax())
     for axis, index, title in ((axes[0][1], PAIR - 1, "partner"), (axes[0][2], PAIR, "image")):
         show_image(axis, row.images[index].float() / 255, title)
