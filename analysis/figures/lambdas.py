@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from analysis.figures.drawing import BASELINE_COLOUR, colours_of, plain, titled
+from analysis.figures.drawing import BASELINE_COLOUR, colours_of, distinct, titled
 from analysis.records.runs import done, setting
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import provenance_text, seeds_text
@@ -74,9 +74,12 @@ def plot_lambda(study: str, histograms: Sequence[Histograms], levels: Sequence[L
         axes = upper.subplots(rows, 2 * columns, squeeze=False, gridspec_kw={"width_ratios": [3, 1] * columns})
         for axis in axes.flat[2 * len(histograms) :]:
             axis.set_visible(False)
+        titles = [f"{found.level}, {found.arm}" if found.level else found.arm for found in histograms]
+        names = distinct(titles, 44)
         for index, found in enumerate(histograms):
             strip, sides = axes.flat[2 * index : 2 * index + 2]
             _draw(strip, sides, found, colours[found.arm], most)
+            strip.set_title(names[titles[index]], fontsize=8)
             if index + columns >= len(histograms):
                 strip.set_xlabel("epoch")
                 sides.set_xlabel("share, %")
@@ -90,7 +93,6 @@ def _draw(strip: Axes, sides: Axes, found: Histograms, colour: str, most: float)
     shades = LinearSegmentedColormap.from_list("arm", ["white", colour])
     edges = np.append(found.epochs, found.epochs[-1] + 1) - 0.5
     strip.pcolormesh(edges, bins, found.learned.T, cmap=shades, vmin=0, vmax=most)
-    strip.set_title(plain(f"{found.level}, {found.arm}" if found.level else found.arm, 44), fontsize=8)
     strip.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     strip.set_yticks([0, 0.5, 1])
     strip.grid(visible=False)

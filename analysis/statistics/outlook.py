@@ -52,9 +52,9 @@ def outlook(plan: Plan) -> list[str]:
             f"{detectable_effect(family_tables, arms, seeds):.1f} sd of a paired difference would be found with "
             f"{POWER:.0%} power (p < {ALPHA} over {count_text(comparisons, 'comparison')})."
         )
-    if not sequential:
-        wanted = seeds_to_find_one_sd(family_tables, arms) if comparisons <= MOST_SIMULATED else None
-        if wanted is not None and wanted > seeds:
+    if not sequential and comparisons <= MOST_SIMULATED:
+        wanted = seeds_to_find_one_sd(family_tables, arms)
+        if wanted > seeds:
             lines.append(f"A gain of 1 sd would take {wanted} seeds ({count_text(wanted * per_seed, 'run')}).")
     if 1 < tables < FEWEST_PAIRS:
         lines.append(

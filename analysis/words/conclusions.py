@@ -46,12 +46,9 @@ def answer(levels: Sequence[LevelTable]) -> str:
         return ALONE
     if not rows:
         return "Nothing was compared: no arm has a seed in common with what it is compared with."
-    have = (
-        "has no seed in common with what it is"
-        if arms - len(rows) == 1
-        else "have no seed in common with what they are"
-    )
-    left_out = f" {count_text(arms - len(rows), 'arm')} {have} compared with." if len(rows) < arms else ""
+    missing = arms - len(rows)
+    have = "has no seed in common with what it is" if missing == 1 else "have no seed in common with what they are"
+    left_out = f" {count_text(missing, 'arm')} {have} compared with." if missing else ""
     counts = Counter(row["verdict"] for _, _, row in rows)
     parts = [_part(verdict, counts[verdict], rows) for verdict in WORDS if counts[verdict]]
     said = " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
