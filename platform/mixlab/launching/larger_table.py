@@ -12,7 +12,7 @@ from mixlab.launching.start import results_folder
 from mixlab.options import Options
 from mixlab.spec.search import Search
 from mixlab.spec.study import Study
-from mixlab.spec.trial import Trial, cell_name
+from mixlab.spec.trial import Trial
 from mixlab.tracking import artifacts, names, store
 from mixlab.uris import sqlite_file
 
@@ -30,16 +30,17 @@ def require_no_larger_table(spec: Study | Search, trials: Sequence[Trial], optio
 
 def note_table(trials: Sequence[Trial], result: Result, folder: Path) -> None:
     """Put down in ``folder`` which of ``trials`` its new table has, for ``require_no_larger_table``."""
-    rows = {(cell_name(run["levels"].values(), run["arm"]), run["seed"]) for run in result.plan["trials"]}
-    failed = result.failures
-    done = [trial.key for trial in trials if (trial.cell, trial.seed) in rows and trial.name not in failed]
+    done = [trial.key for trial in trials if (trial.cell, trial.seed) in result.tabled]
     content = {"asked": {trial.key: trial.name for trial in trials}, "done": done}
     with contextlib.suppress(OSError):  # the table is there all the same
         (folder / TABLE_FILE).write_text(json.dumps(content), encoding="utf-8")
 
 
 def _require_no_more_seeds(study: Study, tracking_uri: str) -> None:
-    """Raise ``BadInput`` if every arm of the same plan has finished more seeds than ``study`` has."""
+    """Raise ``BadInput`` if every arm of the same plan has finished more seeds than ``study`` has.
+
+    Where seeds were added until every comparison was decided, the arms have different numbers, and one is enough.
+    """
     file = sqlite_file(tracking_uri)
     if file is not None and not os.path.exists(file):
         return
@@ -49,14 +50,17 @@ def _require_no_more_seeds(study: Study, tracking_uri: str) -> None:
         return
     tags = {names.LEVEL: names.STUDY_LEVELS[0], names.PLAN: study.identity}
     for run in store.search_runs(client, experiment.experiment_id, tags, params=False):
-        trials = artifacts.planned(client, run.run_id)
+        plan = artifacts.plan_of(client, run.run_id)
+        trials = plan.get("trials", [])
         if len({trial["seed"] for trial in trials}) <= len(study.seeds):
             continue
         done = store.finished(store.recorded(client, study.name))
-        seeds = {trial["seed"] for trial in trials} - {t["seed"] for t in trials if t["key"] not in done}
+        seeds, whose = {trial["seed"] for trial in trials if trial["key"] in done}, "some arm"
+        if not plan.get("sequential"):
+            seeds, whose = seeds - {trial["seed"] for trial in trials if trial["key"] not in done}, "every arm"
         if len(seeds) > len(study.seeds):
             raise BadInput(
-                f"every arm of {study.name!r} has finished {len(seeds)} seeds, and a table of {len(study.seeds)} would "
+                f"{whose} of {study.name!r} has finished {len(seeds)} seeds, and a table of {len(study.seeds)} would "
                 f"replace theirs: give --seeds {len(seeds)}, or another --tracking-uri and --storage"
             )
 

@@ -13,6 +13,7 @@ from mixlab.launching.run_phase import run_phase
 from mixlab.launching.sequential import SequentialTrials
 from mixlab.launching.start import Start, only_driver
 from mixlab.messages import say
+from mixlab.spec.state import State
 from mixlab.spec.study import Study
 from mixlab.spec.trial import Trial
 from mixlab.tracking import store, views
@@ -47,7 +48,8 @@ def launch_study(study: Study, trials: Sequence[Trial], start: Start, folder: Pa
         for name, error in found.session.failures.items():
             say(start.console, f"failed: {name}: {error}", style="red")
         code = 1 if found.code or found.session.failures else result.exit_code
-        return replace(result, exit_code=code, failures=found.session.failures)
+        tabled = {(trial.cell, trial.seed) for trial in phase.rows if phase.states[trial.key] is State.DONE}
+        return replace(result, exit_code=code, failures=found.session.failures, tabled=tabled)
 
 
 def _report(study: Study, plan: Mapping[str, Any], start: Start, out: Path, tracker: Tracker, report: Any) -> Result:

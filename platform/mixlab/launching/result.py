@@ -1,7 +1,7 @@
 """The result of a start of the command."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ class Result:
         files: the tables and figures.
         failures: by the name of each trial that failed now, the last line of its error.
         outlook: of a dry run, sentences on what the plan can conclude.
+        tabled: the cell and the seed of each trial that the tables hold.
     """
 
     exit_code: int
@@ -32,6 +33,7 @@ class Result:
     files: list[Path] = field(default_factory=list)
     failures: Mapping[str, str] = field(default_factory=dict)
     outlook: list[str] = field(default_factory=list)
+    tabled: Set[tuple[str, int]] = frozenset()
 
     def json(self) -> str:
         """Return all of it but the tables as one JSON object, whose paths are below ``paths``."""

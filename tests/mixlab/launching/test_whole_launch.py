@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import pytest
 from mlflow.tracking import MlflowClient
 from rich.console import Console
@@ -284,6 +285,15 @@ def test_a_table_of_seeds_until_decided_is_not_replaced_by_one_of_fewer_arms(lau
     with pytest.raises(BadInput, match="without 'unsure · seed 0'"):
         launch(STUDY, arms=["clear"], **until)
     assert launch(STUDY, arms=["clear"], epochs=1, **until)[0] == 0  # other trials
+
+
+def test_a_table_of_seeds_until_decided_is_followed_by_one_of_as_many(launch: Any, tmp_path: Path) -> None:
+    """The arms have different numbers of seeds, and a table of the smallest would be refused as well."""
+    assert launch(STUDY, until="decided", seeds=14)[0] == 0
+    most = max(pd.read_csv(tmp_path / "results" / "toy" / "paper" / "table.csv")["n"])
+    with pytest.raises(BadInput, match=f"^some arm of 'toy' has finished {most} seeds, .*: give --seeds {most}, or"):
+        launch(STUDY, seeds=5)
+    assert launch(STUDY, seeds=most)[0] == 0
 
 
 def test_a_search_does_not_replace_a_table_of_more_seeds(launch: Any) -> None:
