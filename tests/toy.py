@@ -206,9 +206,7 @@ STUDIES: dict[str, Callable[[], Study | Search]] = {
         (Arm("large", {"mib": 4_000.0}), Arm("greedy", {"greedy": True})),
         seeds=1,
     ),
-    "placed": lambda: _study(
-        {"epochs": 2, "pause": 2.5, "where": True}, (*PLAIN, Arm("other", {"peak": 1.0})), seeds=2
-    ),
+    "placed": lambda: _study({"epochs": 2, "where": True}, (*PLAIN, Arm("other", {"peak": 1.0})), seeds=2),
     "sequential": lambda: _study(
         {"epochs": 2},
         (*PLAIN, Arm("clear", {"lift": 2.0}), Arm("unsure", {"lift": 0.7, "swing": 1.2})),

@@ -6,6 +6,7 @@ import contextlib
 import io
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from tests.servers import mlflow_server, postgresql, ray_cluster
 from tests.servers.isolation import ROOT
 from tests.servers.program import run_alone
 from tests.study_folder import toy_folder
+from tests.toy import begun, hold, release
+from tests.waiting import wait_for
 
 # This puts an empty disk over a folder, and runs the rest. It uses the system call: the command asks for root's number.
 HIDE = """
@@ -79,10 +82,20 @@ def run_on_the_topology(folder: Path) -> None:
     assert [path.name for path in shared.iterdir()] == ["data"]  # nothing is left behind
 
 
+def release_two(folder: Path) -> None:
+    """Let the trials go on once two of them wait."""
+    wait_for(lambda: len(begun(folder)) > 1)
+    release(folder)
+
+
 def run_a_study(folder: Path, uri: str, cluster: ray_cluster.RayCluster) -> None:
     """Run a study on both workers, and require that the server has its runs."""
     toy = toy_folder(folder, "placed", tracking_uri=uri, environment=cluster.environment)
-    toy.run_here("--address", cluster.address, "--storage", str(folder / "results"))
+    hold(toy.folder, epoch=2)
+    with ThreadPoolExecutor() as pool:  # a worker that is slow to start would find everything trained
+        released = pool.submit(release_two, toy.folder)
+        toy.run_here("--address", cluster.address, "--storage", str(folder / "results"))
+    released.result()
     runs = toy.runs("seed")
     assert len(runs) == 4
     assert {found.info.status for found in runs} == {"FINISHED"}
