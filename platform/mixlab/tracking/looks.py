@@ -5,13 +5,13 @@ with fewer of them was not yet what one hoped for, or an arm that is taken alone
 the best, find an effect that is not there far more often than p says, so that the table names the earlier ones.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from mlflow.tracking import MlflowClient
 
 from mixlab.spec.study import Study
-from mixlab.spec.trial import Trial
+from mixlab.spec.trial import Trial, cell_name
 from mixlab.tracking import artifacts, names, store
 
 
@@ -24,7 +24,7 @@ def earlier_looks(client: MlflowClient, study: Study, trials: Sequence[Trial]) -
     """
     seeds: set[int] = set()
     until_decided = False
-    comparisons: set[tuple[str, ...]] = set()
+    comparisons: set[str] = set()  # the names of cells
     experiment = store.experiment_named(client, study.name)
     keys = {trial.key for trial in trials}
     level = {names.LEVEL: names.STUDY_LEVELS[0]}
@@ -33,20 +33,17 @@ def earlier_looks(client: MlflowClient, study: Study, trials: Sequence[Trial]) -
         if names.NOTE not in run.tags or not keys & {trial["key"] for trial in plan.get("trials", [])}:
             continue  # no table was made of its trials
         if run.tags.get(names.PLAN) != study.identity:
-            comparisons |= {_cell(t["levels"], t["arm"]) for t in plan["trials"] if t["arm"] != plan["baseline"]}
+            compared = (trial for trial in plan["trials"] if trial["arm"] != plan["baseline"])
+            comparisons |= {cell_name(trial["levels"].values(), trial["arm"]) for trial in compared}
             continue
         known = plan.get("looks") or {}
         seeds |= set(known.get("seeds", []))
         until_decided |= bool(plan.get("sequential") or known.get("until_decided"))
         if not plan.get("sequential"):
             seeds.add(len({trial["seed"] for trial in plan["trials"]}))
-    comparisons -= {_cell(trial.levels, trial.arm) for trial in trials}
+    comparisons -= {trial.cell for trial in trials}
     return {
         "seeds": sorted(seeds - {len(study.seeds)}),
         "until_decided": until_decided,
         "comparisons": len(comparisons),
     }
-
-
-def _cell(levels: Mapping[str, Any], arm: str) -> tuple[str, ...]:
-    return (*(f"{factor}={levels[factor]}" for factor in sorted(levels)), arm)
