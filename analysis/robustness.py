@@ -36,7 +36,7 @@ from analysis.words.cells import tidy
 from analysis.words.rendering import escape_markdown, markdown
 from mixlab.spec.metric import Metric
 
-VERSION = 4  # the version of the evaluation; raise it when its numbers change
+VERSION = 5  # the version of the evaluation; raise it when its numbers change
 OFFICIAL = {"cifar10_c": "CIFAR-10-C", "cifar100_c": "CIFAR-100-C"}  # the name in EVALUATION_SETS, and the folder
 WORDS = {  # the heading of the column, and the label of the metric
     "test_top1_clean": ("Clean", "top-1 accuracy"),
@@ -51,6 +51,7 @@ WORDS = {  # the heading of the column, and the label of the metric
         *("FGSM (release)", "error under the FGSM of SUMix's released code, which clamps normalised pixels; legacy"),
     ),
     "ece": ("ECE", "expected calibration error, 15 bins of equal width"),
+    "ece_10_bins": ("ECE, 10 bins", "the same with 10 bins"),
     "adaptive_ece": ("Adaptive ECE", "the same with 15 bins of equally many predictions"),
 }
 MEASURES = {

@@ -119,6 +119,7 @@ def _of_predictions(logits: Tensor, labels: Tensor) -> Result:
     return {
         "test_top1_clean": top1(logits, labels),
         "ece": calibration_error(bins),
+        "ece_10_bins": calibration_error(reliability(logits, labels, bins=10)),
         "adaptive_ece": calibration_error(reliability(logits, labels, binning="count")),
         "reliability": [
             [count, confidence if count else 0.0, accuracy if count else 0.0]  # JSON has no NaN

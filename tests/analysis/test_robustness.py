@@ -143,7 +143,7 @@ def test_without_corruptions_the_bins_hold_every_image(
     assert call(study, tmp_path / "out", "--no-corruptions") == 0
     assert "Corruption" not in capsys.readouterr().out
     assert set(pd.read_csv(tmp_path / "out" / "table.csv")["metric"]) == {
-        *("test_top1_clean", "fgsm_error", "ece", "adaptive_ece")
+        *("test_top1_clean", "fgsm_error", "ece", "ece_10_bins", "adaptive_ece")
     }
     assert pd.read_csv(tmp_path / "out" / "corruptions.csv").empty
     kept = json.loads((tmp_path / "out" / "evaluations.json").read_text())
@@ -155,6 +155,14 @@ def test_without_corruptions_the_bins_hold_every_image(
     assert sorted(ece.values()) == pytest.approx(sorted(found["ece"] for found in kept.values()))
     assert (tmp_path / "out" / "reliability.png").stat().st_size > 1000
     assert (tmp_path / "out" / "reliability.pdf").exists()
+
+
+def test_the_calibration_error_has_fifteen_bins_and_ten() -> None:
+    """Confidences of 0.62 and 0.69, wrong and right, lie in one of ten bins and in two of fifteen."""
+    p = torch.tensor([0.62, 0.69])
+    found = measures._of_predictions(torch.stack((p, 1 - p), 1).log(), torch.tensor([1, 0]))
+    assert found["ece"] == pytest.approx(100 * (0.62 + 0.31) / 2)
+    assert found["ece_10_bins"] == pytest.approx(100 * (0.655 - 0.5))
 
 
 def test_official_images_are_those_of_the_clean_ones(monkeypatch: pytest.MonkeyPatch) -> None:

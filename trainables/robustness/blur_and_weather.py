@@ -176,14 +176,23 @@ def _resize(images: Pixels, height: int, width: int) -> Pixels:
 
 
 def _plasma(count: int, size: tuple[int, int], decay: float, rng: Generator) -> Grey:
-    """Return fractal clouds (N, H, W) in [0, 1]: random grids of 2, 4, 8, ... points, each ``decay`` times weaker.
+    """Return fractal clouds (N, H, W) in [0, 1], by the diamond-square algorithm on a map that repeats itself.
 
-    The original draws them by the diamond-square algorithm, with the same decay from one grid to the next.
+    Halving the grid divides the deviation of its new points by ``decay`` squared, because the original draws them by
+    ``wibble * uniform(-wibble, wibble)`` and divides ``wibble`` by the decay.
     """
-    cloud, weight, points = np.zeros((count, *size)), 1.0, 2
-    while points <= max(size):
-        grid = rng.uniform(-1, 1, (count, points, points, 1))
-        cloud += weight * _resize(grid, *size)[..., 0]
-        weight, points = weight / decay, 2 * points
+    side = 1 << (max(size) - 1).bit_length()
+    cloud, step, deviation = np.zeros((count, side, side)), side, 1.0
+    while step > 1:
+        half = step // 2
+        corners = cloud[:, ::step, ::step]
+        down, right = (corners + np.roll(corners, -1, axis) for axis in (1, 2))  # sums of neighbours
+        drawn = deviation * rng.uniform(-1, 1, (3, *corners.shape))
+        middles = (down + np.roll(down, -1, 2)) / 4 + drawn[0]
+        cloud[:, half::step, half::step] = middles
+        cloud[:, half::step, ::step] = (down + middles + np.roll(middles, 1, 2)) / 4 + drawn[1]
+        cloud[:, ::step, half::step] = (right + middles + np.roll(middles, 1, 1)) / 4 + drawn[2]
+        step, deviation = half, deviation / decay**2
+    cloud = cloud[:, : size[0], : size[1]]
     cloud -= cloud.min((1, 2), keepdims=True)
     return cloud / cloud.max((1, 2), keepdims=True)

@@ -1,9 +1,11 @@
 import itertools
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from trainables.robustness.blur_and_weather import fog
 from trainables.robustness.corruption import CORRUPT, corrupt
 
 # Where the published parameters trade one effect for another, distance need not rise: a stronger blur softens the
@@ -90,6 +92,39 @@ def test_pixelate_by_hand() -> None:
     assert torch.equal(out[0, 0, 0], out[0, 0, 7])  # columns alone were merged
     assert out[0, 0, 0].float().mean() == pytest.approx(100, abs=8)
     assert torch.equal(corrupt(constant(9, 90, 200), "pixelate", 5), constant(9, 90, 200))
+
+
+def cloud_point_by_point(decay: float, rng: np.random.Generator) -> np.ndarray:
+    """Return the published plasma fractal of 32 x 32 points; its scale is free, for it is stretched to 0..1."""
+    cloud, step, wibble = np.zeros((32, 32)), 32, 100.0
+    while step >= 2:
+        half, cells = step // 2, range(0, 32, step)
+        middle, below, beside = wibble * wibble * rng.uniform(-1, 1, (3, 1, 32 // step, 32 // step))[:, 0]
+
+        def mean(points: list[tuple[int, int]], cloud: np.ndarray = cloud) -> float:
+            return sum(cloud[y % 32, x % 32] for y, x in points) / 4
+
+        for y, x in itertools.product(cells, cells):
+            around = [(y, x), (y + step, x), (y, x + step), (y + step, x + step)]
+            cloud[y + half, x + half] = mean(around) + middle[y // step, x // step]
+        for y, x in itertools.product(cells, cells):
+            for (down, right), drawn in (((half, 0), below), ((0, half), beside)):
+                at = y + down, x + right
+                around = [(at[0] + dy, at[1] + dx) for dy, dx in ((half, 0), (-half, 0), (0, half), (0, -half))]
+                cloud[at] = mean(around) + drawn[y // step, x // step]
+        step, wibble = half, wibble / decay
+    cloud -= cloud.min()
+    return cloud / cloud.max()
+
+
+@pytest.mark.parametrize(
+    ("severity", "amount", "decay"), [(1, 0.2, 3), (2, 0.5, 3), (3, 0.75, 2.5), (4, 1, 2), (5, 1.5, 1.75)]
+)
+def test_fog_is_the_published_fractal_point_by_point(severity: int, amount: float, decay: float) -> None:
+    image = np.random.default_rng(0).random((1, 32, 32, 3)) / 2
+    cloud = cloud_point_by_point(decay, np.random.default_rng(7))[None, :, :, None]
+    wanted = (image + amount * cloud) * image.max() / (image.max() + amount)
+    np.testing.assert_allclose(fog(image, severity, np.random.default_rng(7)), wanted, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("corruption", ["gaussian_noise", "speckle_noise", "shot_noise"])
