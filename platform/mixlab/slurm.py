@@ -73,8 +73,8 @@ def script(options: argparse.Namespace) -> str:
     studies = options.studies.split(",")
     for name in studies:
         installation.study_file(name)
+    _require_different(studies)
     given = [word.partition("=")[0] for word in options.options]
-    _require_apart(studies, "--tracking-uri" in given)
     if idle := [word for word in given if word in NO_JOB]:
         raise BadInput(f"with {idle[0]} nothing is trained, so it makes no job: give it to mixlab run instead")
     for name in studies:
@@ -92,17 +92,11 @@ def script(options: argparse.Namespace) -> str:
     return text.replace("set -u\n", "".join(added) + "set -u\n" + filled, 1)
 
 
-def _require_apart(studies: Sequence[str], recorded_elsewhere: bool) -> None:
-    """Raise ``BadInput`` if two tasks of an array would train the same runs, or write to one database of the script."""
+def _require_different(studies: Sequence[str]) -> None:
+    """Raise ``BadInput`` if two tasks of an array would train the same runs."""
     for one, other in itertools.combinations(studies, 2):
-        files = installation.study_file(one), installation.study_file(other)
-        if files[0].samefile(files[1]):
+        if installation.study_file(one).samefile(installation.study_file(other)):
             raise BadInput(f"the study {other!r} is named twice: two tasks of one array would train the same runs")
-        if files[0].stem == files[1].stem and not recorded_elsewhere:
-            raise BadInput(
-                f"{one!r} and {other!r} would both be recorded in mlflow-{files[0].stem}.db, and SQLite has one writer "
-                "at a time: rename one of the files, or name an MLflow server in --tracking-uri"
-            )
 
 
 def _check(study: str, options: Sequence[str]) -> None:

@@ -59,7 +59,7 @@ def study_folder(folder: Path) -> StudyFolder:
     """Return a folder of the study; its database has the name that the batch script gives it."""
     folder.mkdir(parents=True)
     (folder / "study.py").write_text(STUDY)
-    return toy_folder(folder, "recorded", study=folder.name, tracking_uri=f"sqlite:///{folder}/mlflow-study.db")
+    return toy_folder(folder, "recorded", study=folder.name, tracking_uri=f"sqlite:///{folder}/mlflow-study.py.db")
 
 
 def submit(cluster: Slurm, folder: Path) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mixlab.slurm import main, parser
+from mixlab.uris import sqlite_file
 
 # The part of the script between a job's start and the study: SLURM's variables are given.
 PROBE = 'study_and_options() { echo "$study" "${options[@]}" "$@"; }; study_and_options "$@"; exit\n'
@@ -62,7 +63,7 @@ def test_the_size_of_the_job_and_the_study_are_filled_in(
     assert script.index(directives[-1]) < script.index("set -u")  # SLURM reads none after the first command
     study, *options = started(script, tmp_path)
     assert study == tiny
-    database = f"sqlite:///{tmp_path}/mlflow-tiny.db"
+    database = f"sqlite:///{tmp_path}/mlflow-tiny.py.db"
     assert options[:4] == ["--tracking-uri", database, "--storage", f"{tmp_path}/results"]
     assert options[4:] == ["--preset", "quick", "--arms", "+", "lam"]
 
@@ -140,24 +141,39 @@ def test_an_option_with_which_nothing_is_trained_writes_no_job(
     assert {path.name for path in tmp_path.iterdir()} == {"tiny.py"}
 
 
-def test_studies_of_one_array_do_not_share_a_database(
-    tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_one_file_is_no_two_tasks_of_an_array(tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "b").mkdir()
-    shutil.copy(tiny, "b/tiny.py")
-    assert main(["tiny.py,b/tiny.py"]) == 2
-    assert "error: 'tiny.py' and 'b/tiny.py' would both be recorded in mlflow-tiny.db" in capsys.readouterr().err
     assert main(["tiny.py,b/../tiny.py"]) == 2
     assert "error: the study 'b/../tiny.py' is named twice" in capsys.readouterr().err
-    server = ("--tracking-uri", "http://head:5000")
-    script = written("tiny.py,b/tiny.py", *server, capsys=capsys)
+    shutil.copy(tiny, "b/tiny.py")
+    script = written("tiny.py,b/tiny.py", capsys=capsys)
     assert started(script, tmp_path, SLURM_ARRAY_TASK_ID="1")[0] == "b/tiny.py"
-    for options, code, word in (((), 2, "error: b/tiny.py and tiny.py"), (server, 0, "")):
+
+
+def test_every_file_has_a_database_of_its_own_however_its_path_is_written(tmp_path: Path) -> None:
+    """Jobs are submitted one by one too: two of them must not write into one database."""
+    odd = ("a b/study.py", "50%/study.py", "%41/study.py", "A/study.py", "what?/study.py", "a#b/study.py", "Größe.py")
+    files = ("study.py", "studies/study.py", "a/study.py", "b/study.py", "a-study.py", "studies/a/study.py", *odd)
+    for file in files:
+        (tmp_path / file).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / file).touch()
+    (tmp_path / "link.py").symlink_to("a/study.py")
+
+    def database(study: str) -> Path:
         before, _, _ = SCRIPT.read_text().partition("\ncluster=")
-        command = ["bash", "-c", before, "study.sbatch", "tiny.py,b/tiny.py", *options]
-        variables = {"SLURM_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "1", "PATH": "/usr/bin:/bin"}
-        done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True)
-        assert (done.returncode, word in done.stderr) == (code, True)
+        command = ["bash", "-c", f'{before}\nprintf %s "${{options[1]}}"', "study.sbatch", study]
+        variables = {"SLURM_JOB_ID": "7", "PATH": "/usr/bin:/bin"}
+        found = sqlite_file(subprocess.check_output(command, cwd=tmp_path, env=variables, text=True))
+        assert found is not None
+        return found
+
+    found = [database(file) for file in files]
+    assert len(set(found)) == len(files)
+    assert {file.parent for file in found} == {tmp_path}
+    assert [file.name for file in found[:3]] == ["mlflow-study.py.db", "mlflow-study.db", "mlflow-a,study.py.db"]
+    assert database("study") == database("./studies/study.py") == found[1]
+    for same in ("./a/study.py", "a//study.py", "b/../a/study.py", f"{tmp_path}/a/study.py", "link.py"):
+        assert database(same) == found[2]
 
 
 def test_options_are_checked_whatever_the_machine_of_the_job_has_to_have(
