@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import secrets
 import signal
 import threading
 import time
@@ -42,7 +43,8 @@ class Start:
     console: Console
     study_file: Path  # that was started, whose code runs
     resources: dict[str, float] | None = None  # those of the cluster, once connected
-    launch: str = field(default_factory=lambda: time.strftime("%Y%m%d-%H%M%S") + f"-{os.getpid()}")
+    # Process numbers would not tell starts apart: in many containers at once, the study is process 1.
+    launch: str = field(default_factory=lambda: f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}")
 
     def __post_init__(self) -> None:
         self._stack = contextlib.ExitStack()
