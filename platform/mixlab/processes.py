@@ -1,5 +1,6 @@
 """Tells others that a process still runs: its name, by machine, number and start, and a beat now and then."""
 
+import contextlib
 import logging
 import os
 import socket
@@ -11,17 +12,22 @@ import psutil
 
 BEAT_SECONDS = 20.0
 GONE_SECONDS = 120.0  # without a beat
+BOOT = Path("/proc/sys/kernel/random/boot_id")  # of Linux
 
 LOG = logging.getLogger("mixlab")
 
 
 def this_process() -> str:
-    """Return ``HOST/NAMESPACE#PID@START``; containers may share a host's name, but not its processes."""
-    try:
+    """Return ``HOST/BOOT NAMESPACE#PID@START``.
+
+    Containers may share a host's name, but not its processes. Machines may share a name as well, such as localhost, and
+    then the numbers of their namespaces; the id of a boot is one machine's, and ends with its processes.
+    """
+    boot = namespace = ""
+    with contextlib.suppress(OSError):
+        boot = BOOT.read_text(encoding="utf-8").strip()
         namespace = os.readlink("/proc/self/ns/pid")
-    except OSError:
-        namespace = ""
-    return f"{socket.gethostname()}/{namespace}#{name_of(os.getpid())}"
+    return f"{socket.gethostname()}/{boot} {namespace}#{name_of(os.getpid())}"
 
 
 def machine_of(process: str) -> str:

@@ -12,6 +12,7 @@ import psutil
 import pyarrow.fs
 import pytest
 
+from mixlab import processes
 from mixlab.errors import BadInput
 from mixlab.processes import machine_of, name_of, runs_here, this_process
 from mixlab.storage import claim
@@ -50,6 +51,23 @@ def test_a_living_driver_of_another_machine_is_named(tmp_path: Path) -> None:
     ):
         pass
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_living_driver_of_a_machine_with_the_same_name_is_not_taken_for_dead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "boot_id").write_text("1-2-3\n")
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(processes, "BOOT", tmp_path / "boot_id")
+        other = this_process().partition("#")[0] + "#999999999@1"  # no process of that number runs here
+    (folder := tmp_path / "drivers").mkdir()
+    file = held_by(folder, other, time.time() - 60)
+    with (
+        pytest.raises(BadInput, match=r"another start of this study, on .* \(process 999999999\)"),
+        claimed(LOCAL, str(folder), fail),
+    ):
+        pass
+    assert file.exists()
 
 
 @pytest.mark.parametrize("driver", [NODE7, DEAD_HERE])
