@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from mlflow.exceptions import MlflowException
 
@@ -114,16 +115,15 @@ def load_curves(tracking_uri: str, runs: pd.DataFrame, metric: str) -> pd.DataFr
     It takes one request per run; if an epoch was logged twice (a resumed trial), the later value counts.
     """
     client = store.connect(tracking_uri, make=False)
-    parts = []
-    for row in runs[runs["run_id"] != ""].to_dict("records"):
-        history = store.patiently(partial(client.get_metric_history, row["run_id"], metric))
-        by_epoch = {
-            point.step: INFINITE.get(point.value, point.value)
-            for point in sorted(history, key=lambda point: point.timestamp)
-        }
-        parts.append(pd.DataFrame({**row, "epoch": list(by_epoch), "value": list(by_epoch.values())}))
-    columns = [*runs.columns, "epoch", "value"]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    begun = runs[runs["run_id"] != ""]
+    curves: list[dict[int, float]] = []  # the value of each epoch, a run
+    for run_id in begun["run_id"]:
+        history = store.patiently(partial(client.get_metric_history, run_id, metric))
+        in_time = sorted(history, key=lambda point: point.timestamp)
+        curves.append({point.step: INFINITE.get(point.value, point.value) for point in in_time})
+    rows = np.repeat(np.arange(len(begun)), [len(curve) for curve in curves])
+    points = [point for curve in curves for point in curve.items()]
+    return begun.iloc[rows].reset_index(drop=True).join(pd.DataFrame(points, columns=["epoch", "value"]))
 
 
 def done(runs: pd.DataFrame) -> pd.DataFrame:
