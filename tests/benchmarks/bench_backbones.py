@@ -4,9 +4,9 @@
 
 Prints a Markdown table: forward, backward and a step of SGD, channels_last, in float32 on a processor and in bfloat16
 on a GPU; networks for small images on 32x32, the others on 224x224. In each round all candidates take their turn; the
-fastest counts. torchvision's ResNets are given the 3x3 stem without pooling where ours has it, so that both compute the
-same. A network whose first step takes more than 10 s is not timed again. About 2 minutes on one thread for the small
-ones, ``--all`` adds the others.
+speeds are those of the fastest round, and the ratio is the median of the rounds. torchvision's ResNets are given the
+3x3 stem without pooling where ours has it, so that both compute the same. A network whose first step takes more than
+10 s is not timed again. About 2 minutes on one thread for the small ones, ``--all`` adds the others.
 
 Expected: as fast as torchvision's, within the noise, for the layers are the same; it is the price of cutting a network
 into stages that is measured.
@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable
 
 import torch
-from recording import in_turn, record
+from recording import in_turn, ratios, record
 from tabulate import tabulate
 from torch import nn
 from torchvision import models
@@ -72,16 +72,13 @@ def main() -> None:
         if name in THEIRS:
             steps["torchvision"] = step(theirs(name), side, batch, options.device)
         seconds = alternate(steps, options.rounds)
-        rate = {who: batch / spent for who, spent in seconds.items()}
-        peer = rate.get("torchvision")
-        if peer is not None:
-            record(f"{name}: a step of torchvision's / ours", [rate["mixlab"] / peer])
-        rows.append(
-            (
-                *(name, f"{side}x{side}", f"{rate['mixlab']:.1f}"),
-                *(("–", "–") if peer is None else (f"{peer:.1f}", f"{rate['mixlab'] / peer:.2f}")),
-            )
-        )
+        rate = {who: f"{batch / min(spent):.1f}" for who, spent in seconds.items()}
+        ratio = "–"
+        if "torchvision" in seconds:
+            times = ratios(seconds, "torchvision", "mixlab")
+            median = record(f"{name}: a step of torchvision's / ours", times)
+            ratio = f"{median:.2f}"
+        rows.append((name, f"{side}x{side}", rate["mixlab"], rate.get("torchvision", "–"), ratio))
     sys.stderr.write("\r" + " " * 24 + "\r")
     headers = ("backbone", "images", "mixlab", "torchvision", "ratio")
     print(tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True, stralign="left"))
@@ -135,12 +132,10 @@ def step(network: nn.Module, side: int, batch: int, device: str) -> Step:
     return once
 
 
-def alternate(steps: dict[str, Step], rounds: int) -> dict[str, float]:
-    """Return the seconds of the fastest step of each, all taking their turn in every round after a first one."""
+def alternate(steps: dict[str, Step], rounds: int) -> dict[str, list[float]]:
+    """Return the seconds of every step, all taking their turn in every round after a first one."""
     found = in_turn(steps, 1)
-    if max(map(max, found.values())) < SLOW:
-        found = in_turn(steps, rounds)
-    return {who: min(times) for who, times in found.items()}
+    return in_turn(steps, rounds) if max(map(max, found.values())) < SLOW else found
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ from trainables.training import Run  # noqa: E402
 BATCH, CLASSES = 100, 10
 ON_GPU = torch.cuda.is_available()
 WORKERS = 8 if ON_GPU else 2
-IMAGES = {} if ON_GPU else {"resnet18": 500}  # of training; of the test a fifth as many, as CIFAR-10 has
+IMAGES = {} if ON_GPU else {"resnet18": 300}  # of training; of the test a fifth as many, as CIFAR-10 has
 MANY = 10_000 if ON_GPU else 2000
 Epoch = Callable[[], object]
 
