@@ -2,10 +2,12 @@
 
 They are what ``huggingface-cli download --repo-type dataset`` leaves in a folder. A row has an image (its bytes, in a
 struct) and a label, a whole number. Rows are compressed together, so that single images cannot be read in any order:
-each file is written once as a shard of ``webdataset``, into the folder ``shards`` next to ``data``.
+each file is written once as a shard of ``webdataset``, into the folder ``shards`` next to ``data``, and again when it
+has been replaced.
 """
 
 import io
+import os
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -25,35 +27,68 @@ ROWS = 256  # that are held at a time
 
 
 def prepare(folder: Path) -> None:
-    """Write the shards that are missing, and check them."""
-    data = folder / "data" if (folder / "data").is_dir() else folder
-    tests = next((found for name in TESTS if (found := sorted(data.glob(f"{name}-*.parquet")))), [])
-    for name, files in (("train", sorted(data.glob("train-*.parquet"))), ("test", tests)):
+    """Write the shards that are missing or of earlier tables, and check them."""
+    for name, files in _tables(folder).items():
         if not files:
             wanted = "train" if name == "train" else " or ".join(TESTS)
-            raise DataError(f"{data} has no file {wanted}-*.parquet")
+            raise DataError(f"{_data(folder)} has no file {wanted}-*.parquet")
         out = folder / SHARDS / name
         try:
             out.mkdir(parents=True, exist_ok=True)
             for file in files:
-                shard = out / f"{file.stem}.tar"
-                if not shard.exists():  # nothing is written to a folder that is complete
+                shard = _shard(folder, name, file)
+                if not _is_of(shard, file):  # nothing is written to a folder that is complete
                     with FileLock(shard.with_suffix(".lock")):
                         _write_shard(file, shard)
         except OSError as error:
             raise DataError(f"the shards cannot be written to {out} ({error.strerror})") from error
-    webdataset.load(folder / SHARDS)
+    load(folder)
 
 
 def load(folder: Path) -> Splits:
-    """List the images of both splits; ``DataError`` if they have not been prepared."""
+    """List the images of both splits; ``DataError`` unless their shards are those of the tables, where these are kept.
+
+    Once there are shards, the tables may be deleted.
+    """
+    for name, files in _tables(folder).items():
+        for file in files:
+            if not _is_of(shard := _shard(folder, name, file), file):
+                raise DataError(f"{shard} is missing, or older than {file}, of which it has to be written again")
+        written = {_shard(folder, name, file) for file in files}
+        left = sorted(set((folder / SHARDS / name).glob("*.tar")) - written) if files else []
+        if left:
+            raise DataError(
+                f"{left[0]} is of no table in {_data(folder)}, and its images would count as well: delete it, or put "
+                "its table back"
+            )
     return webdataset.load(folder / SHARDS)
 
 
+def _data(folder: Path) -> Path:
+    return folder / "data" if (folder / "data").is_dir() else folder
+
+
+def _tables(folder: Path) -> dict[str, list[Path]]:
+    """Return the Parquet files by the split, ``train`` or ``test``, whose shards they become."""
+    data = _data(folder)
+    tests = next((found for name in TESTS if (found := sorted(data.glob(f"{name}-*.parquet")))), [])
+    return {"train": sorted(data.glob("train-*.parquet")), "test": tests}
+
+
+def _shard(folder: Path, split: str, table: Path) -> Path:
+    return folder / SHARDS / split / f"{table.stem}.tar"
+
+
+def _is_of(shard: Path, table: Path) -> bool:
+    """Return whether a shard is there and not older than its table, by whole seconds: not every disk keeps more."""
+    return shard.exists() and int(shard.stat().st_mtime) >= int(table.stat().st_mtime)
+
+
 def _write_shard(file: Path, shard: Path) -> None:
-    """Write the rows of a Parquet file as a shard, unless another process just has."""
-    if shard.exists():
+    """Write the rows of a Parquet file as a shard of the same age, unless another process just has."""
+    if _is_of(shard, file):
         return
+    age = file.stat()
     part = shard.with_suffix(".part")
     try:
         table = pyarrow.parquet.ParquetFile(file)
@@ -65,13 +100,14 @@ def _write_shard(file: Path, shard: Path) -> None:
                     content = row[image]["bytes"]
                     ending = "png" if content.startswith(b"\x89PNG") else "jpg"  # the reader looks at the bytes alone
                     _add(archive, f"{number:08}.{ending}", content)
-                    whole = int(str(row[label]))  # refuses here what the reader would: a shard is never written again
+                    whole = int(str(row[label]))  # refuses what the reader would, before there is a shard
                     _add(archive, f"{number:08}{webdataset.LABEL}", str(whole).encode())
                     number += 1
     except (pa.ArrowException, OSError, AttributeError, TypeError, KeyError, ValueError) as error:
         if getattr(error, "errno", None) is not None:  # the disk's; pyarrow's own, of a broken file, have no number
             raise
         raise DataError(f"{file} is no table of images and labels: {first_line(error)}") from error
+    os.utime(part, ns=(age.st_atime_ns, age.st_mtime_ns))  # so that a table which replaces this one is newer
     part.rename(shard)
 
 

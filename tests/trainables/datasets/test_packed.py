@@ -1,6 +1,8 @@
 """Data sets packed into large files: WebDataset's shards, and the Parquet files of Hugging Face."""
 
 import io
+import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -102,6 +104,62 @@ def test_parquet_is_rewritten_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         "train-00001-of-00002.tar",
     ]
     assert not list(tmp_path.rglob("*.part"))
+
+
+def later(file: Path, seconds: int) -> None:
+    """Make a file this many seconds older than it is, or newer."""
+    time = file.stat().st_mtime + seconds
+    os.utime(file, (time, time))
+
+
+@pytest.mark.parametrize("seconds", [-3600, 3600])  # a file may be put there with the time of its original
+def test_a_table_that_is_replaced_is_written_again(seconds: int, tmp_path: Path) -> None:
+    tables(tmp_path)
+    replaced = tmp_path / "data" / "train-00000-of-00002.parquet"
+    later(replaced, -7200)
+    parquet.prepare(tmp_path)
+    before = parquet.load(tmp_path)
+    table(replaced, range(8), label=[2] * 8)
+    later(replaced, seconds)
+    with pytest.raises(DataError, match=r"train-00000-of-00002\.tar is missing, or older than .*parquet, of which"):
+        parquet.load(tmp_path)
+    parquet.prepare(tmp_path)
+    after = parquet.load(tmp_path)
+    assert sorted(after.train.labels.tolist()) == sorted([2] * 8 + [number % 3 for number in range(8, 12)])
+    assert after.train.digest() != before.train.digest()
+    assert after.test.digest() == before.test.digest()
+
+
+def test_a_new_table_is_read_and_a_shard_without_a_table_refused(tmp_path: Path) -> None:
+    tables(tmp_path)
+    parquet.prepare(tmp_path)
+    table(tmp_path / "data" / "train-00002-of-00003.parquet", range(12, 14))
+    with pytest.raises(DataError, match=r"train-00002-of-00003\.tar is missing"):
+        parquet.load(tmp_path)
+    parquet.prepare(tmp_path)
+    require_images(parquet.load(tmp_path).train, 14)
+    (tmp_path / "data" / "train-00000-of-00002.parquet").unlink()
+    for read in (parquet.load, parquet.prepare):
+        with pytest.raises(DataError, match=r"train-00000-of-00002\.tar is of no table in .*data, and its images"):
+            read(tmp_path)
+
+
+def test_a_test_set_that_takes_the_place_of_the_validation_set_stands_alone(tmp_path: Path) -> None:
+    tables(tmp_path)
+    parquet.prepare(tmp_path)
+    table(tmp_path / "data" / "test-00000-of-00001.parquet", range(7))
+    with pytest.raises(DataError, match=r"validation-00000-of-00001\.tar is of no table"):
+        parquet.prepare(tmp_path)
+    (tmp_path / "shards" / "test" / "validation-00000-of-00001.tar").unlink()
+    parquet.prepare(tmp_path)
+    require_images(parquet.load(tmp_path).test, 7)
+
+
+def test_tables_may_be_deleted_once_there_are_shards(tmp_path: Path) -> None:
+    tables(tmp_path)
+    parquet.prepare(tmp_path)
+    shutil.rmtree(tmp_path / "data")
+    require_images(parquet.load(tmp_path).train, 12)
 
 
 @pytest.mark.parametrize(
