@@ -11,7 +11,7 @@ from trainables.datasets.dataset import BatchSource
 from trainables.datasets.opening import dataset_of
 
 TEST_BATCH = 500  # images of up to 80 pixels a side; fewer of larger ones, so that memory does not grow with them
-Tested = tuple[Tensor, Tensor]  # logits (B, L) float16 and labels (B,) of a batch
+Tested = tuple[Tensor, Tensor]  # logits (B, L) float32 and labels (B,) of a batch
 
 
 class Evaluation:
@@ -30,7 +30,7 @@ class Evaluation:
     ) -> None:
         self.network = network
         self.batch_size = test_batch(settings)
-        self.logits = torch.zeros(self.batch_size, dataset_of(settings).num_classes, dtype=torch.half, device=device)
+        self.logits = torch.zeros(self.batch_size, dataset_of(settings).num_classes, device=device)
         self.hits = torch.zeros(2, dtype=torch.long, device=device)  # images whose label is the best, and among five
         self.loss = torch.zeros((), dtype=torch.double, device=device)
         self.graphed = GraphedStep(self.batch_size) if graphed else None

@@ -211,7 +211,7 @@ class Run:
         """Write ``training.pt``, and after the last epoch ``model.pt``, the backbone's state_dict, into ``folder``.
 
         After the last epoch, also write the method's other modules, such as AutoMix's ``model_mix_block.pt``, and
-        ``predictions.npz``: ``logits`` (N, L) float16 of the test set and its ``labels`` (N,) int64.
+        ``predictions.npz``: ``logits`` (N, L) float32 of the test set and its ``labels`` (N,) int64.
         """
         state = {
             "method": self.method.state_dict(),
