@@ -5,6 +5,7 @@ interrupted and resumed after its last finished epoch ends with the same numbers
 """
 
 import contextlib
+import itertools
 import math
 import time
 from collections.abc import Iterator
@@ -98,9 +99,8 @@ class Run:
         start = time.perf_counter()
         self.method.train()
         batches = self.train_set.train_batches(self.settings.batch_size, order, augment)
-        for number, (images, labels) in enumerate(batches):
-            if self.settings.drop_last and len(images) < self.settings.batch_size:
-                continue
+        # By their number: a batch in the middle is smaller where images that cannot be decoded are skipped.
+        for number, (images, labels) in enumerate(itertools.islice(batches, self.steps)):
             set_lr(self.optimiser, self.settings, epoch - 1 + number / self.steps)
             if self.graphed is None:
                 self.update(images, labels)
@@ -162,9 +162,9 @@ class Run:
         epoch, size = len(self.history) + 1, self.settings.part_size
         order = generator(self.seed, "recalibration data", epoch)
         augment = generator(self.seed, "recalibration augment", epoch, self.device)
-        for images, _ in self.train_set.train_batches(size, order, augment):
-            if len(images) == size or not self.settings.drop_last:
-                yield images
+        batches = self.train_set.train_batches(size, order, augment)
+        for images, _ in itertools.islice(batches, len(self.train_set) // size if self.settings.drop_last else None):
+            yield images
 
     def test_metrics(self, *, last: bool) -> dict[str, float]:
         """Return what ``evaluation`` returns, by the networks as they are."""

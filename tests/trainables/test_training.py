@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +193,26 @@ def test_the_last_batch_may_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None
     assert sizes == [4, 4]
     with pytest.raises(ValueError, match="drop_last leaves no batch of 16 in 10 training images"):
         run_of(drop_last=True, batch_size=16)
+
+
+@pytest.mark.parametrize(("drop_last", "wanted"), [(True, [4, 3]), (False, [4, 3, 2])])
+def test_a_batch_that_lacks_a_bad_image_is_not_the_last(drop_last: bool, wanted: list[int]) -> None:
+    """One of ten images cannot be decoded, and falls into the second batch; recalibration sees the same batches."""
+    run = run_of(drop_last=drop_last, recalibrate=True)
+    whole = run.train_set.train_batches
+
+    def skipping(*arguments: Any) -> Iterator[tuple[Tensor, Tensor]]:
+        for number, (images, labels) in enumerate(whole(*arguments)):
+            yield (images[1:], labels[1:]) if number == 1 else (images, labels)
+
+    run.train_set.train_batches = skipping  # type: ignore[method-assign]
+    sizes: list[int] = []
+    forward = run.method.forward
+    run.method.forward = lambda x, y, rng: (sizes.append(len(x)), forward(x, y, rng))[1]  # type: ignore[func-returns-value, method-assign]
+    log, _, _ = run.train_epoch(1)
+    assert sizes == wanted
+    assert 1 < log["train_loss"] < 10
+    assert [len(images) for images in run.unmixed_batches()] == wanted
 
 
 def test_what_is_tested_is_the_average_of_the_weights() -> None:
