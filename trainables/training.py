@@ -233,7 +233,8 @@ class Run:
         state = torch.load(folder / "training.pt", map_location=self.device, weights_only=True)
         self.method.load_state_dict(state["method"])
         load_optimiser(self.optimiser, state["optimiser"])
-        self.scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # there is none of a run that began on hardware where its precision was not float16
+            self.scaler.load_state_dict(state["scaler"])
         self.history = [Epoch(*epoch) for epoch in state["history"]]
 
 

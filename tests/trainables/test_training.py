@@ -215,6 +215,20 @@ def test_a_batch_that_lacks_a_bad_image_is_not_the_last(drop_last: bool, wanted:
     assert [len(images) for images in run.unmixed_batches()] == wanted
 
 
+def test_a_run_goes_on_in_float16_that_began_in_another_precision(tmp_path: Path) -> None:
+    """``precision`` is "auto": a GPU that computes in bfloat16 scales no loss, and an older one does."""
+    begun = run_of()
+    begun.next_epoch()
+    begun.save(tmp_path)
+    resumed = run_of(precision="float16")
+    assert resumed.scaler.is_enabled()
+    scale = resumed.scaler.get_scale()
+    resumed.restore(tmp_path)
+    assert resumed.scaler.get_scale() == scale
+    assert len(resumed.history) == 1
+    assert torch.equal(weights(resumed)["network.backbone.head.weight"], weights(begun)["network.backbone.head.weight"])
+
+
 def test_what_is_tested_is_the_average_of_the_weights() -> None:
     run = run_of(ema=0.75)
     after = run.method.after_step
