@@ -28,7 +28,8 @@ class AdAutoMixing(AutoMixing):
 
     The classifier learns from mixtures by masks, and half each from the images as they are and from their even
     mixtures. The paper and the official code subtract the loss and add the likeness, so that the generator is
-    rewarded for mixtures that the slow copy does not recognise and that look unlike their images to it.
+    rewarded for mixtures that the slow copy does not recognise and that look unlike their images to it; the option
+    ``likeness`` has the other sign.
     """
 
     step: Tensor  # () int64, counted from 0
@@ -59,9 +60,10 @@ class AdAutoMixing(AutoMixing):
         block_loss = self.loss(of_mixed, labels, for_block)
         alike = likeness(of_mixed.float(), logits[sources].float(), lam)
         beta = self.options["adversarial_share"]
+        unlike = 1 - beta if self.options["likeness"] == "lowered" else beta - 1
         # Without a branch on a number of the device.
         against = (self.step % 2 == 0).to(block_loss.dtype)
-        generation = against * ((1 - beta) * alike - beta * block_loss) + (1 - against) * block_loss
+        generation = against * (unlike * alike - beta * block_loss) + (1 - against) * block_loss
 
         with torch.no_grad():
             mixed = self.mixer(images, rng, generate=generate)

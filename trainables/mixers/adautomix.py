@@ -7,6 +7,7 @@ Shape letters: B batch, K images of a mixture, C channels, H height, W width.
 """
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Generator, Tensor
@@ -26,6 +27,7 @@ def adautomix(
     lam_margin: Share = 0.03,
     lam_channel: bool = False,
     adversarial_share: Share = 0.3,
+    likeness: Literal["lowered", "raised"] = "lowered",
     plain_mixing: Share = 0.5,
     generate: Callable[[Tensor, Tensor], Tensor],
 ) -> Mixed:
@@ -35,10 +37,12 @@ def adautomix(
         alpha: each image's share is drawn from Beta(alpha, alpha), and divided by the sum of the three.
         per_batch: one draw for all rows, as in the official code, instead of one a row.
         lam_margin: where the own share is within this of 1, all masks are the shares themselves.
-        lam_channel: the maps get the shares as one more channel; not so for convolutional networks. This and what
-            follows is read, as are the options of ``MaskBlock``, by ``methods/adversarial_masks.py``.
+        lam_channel: the maps get the shares as one more channel; not so for convolutional networks on CIFAR. This and
+            what follows is read, as are the options of ``MaskBlock``, by ``methods/adversarial_masks.py``.
         adversarial_share: beta, by which the generator is rewarded for the slow copy's loss in every second step; the
-            rest rewards mixtures that look unlike their images to it.
+            rest is the weight of the likeness of mixtures and their images to it.
+        likeness: ``lowered``, as published, rewards mixtures that look unlike their images; ``raised`` has the other
+            sign, and keeps what the images show.
         plain_mixing: share of the linear mixture in the classifier's loss on images without masks.
         generate: from sources (B, K) int64 and shares (B, K) to the share of each in every pixel, (B, K, H, W).
 

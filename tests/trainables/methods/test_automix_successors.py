@@ -16,6 +16,7 @@ from trainables.methods.scenario_agnostic import SAMixing
 from trainables.mixers.adautomix import adautomix, draw_three, even_near_the_end
 from trainables.mixers.automix import draw, even_near_the_ends, mix_by
 from trainables.mixers.mixed import mixed_cross_entropy
+from trainables.mixers.samix import samix, with_mean
 
 
 def attended(query: list[Tensor], keys: list[Tensor], values: list[Tensor]) -> list[Tensor]:
@@ -99,6 +100,31 @@ def test_a_step_of_samix_by_hand() -> None:
     assert ours.also_saved["mix_block"] is ours.block
 
 
+def test_a_mask_is_scaled_until_its_mean_is_lambda() -> None:
+    mask = torch.tensor([[0.2, 0.6], [0.2, 0.6], [0.2, 0.6]], dtype=torch.float64).view(3, 1, 1, 2)
+    lam = torch.tensor([0.8, 0.4, 0.6], dtype=torch.float64)
+    # The partner has 0.4 and should have 0.2, then 0.6: the own shares 0.8 and 0.4 become two thirds of themselves.
+    wanted = torch.tensor([[0.1, 0.3], [1 - 1.6 / 3, 1 - 0.8 / 3], [0.2, 0.6]], dtype=torch.float64)
+    torch.testing.assert_close(with_mean(mask, lam).view(3, 2), wanted)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_samix_adjusts_a_share_of_the_masks_to_the_lambda_of_the_mixture(share: float) -> None:
+    rows = 400
+    own_or_partner = torch.zeros(rows, 3, 16, 12)
+    own_or_partner[: rows // 2] = 1  # a mixture of 1 and 0 shows its shares
+    mask = torch.linspace(0.1, 0.5, 192).view(1, 1, 16, 12).expand(rows, 1, 16, 12)
+    mixed = samix(own_or_partner, Generator().manual_seed(0), mask_adjust=share, generate=lambda partner, lam: mask)
+    seen = own_or_partner[:, 0, 0, 0] != own_or_partner[mixed.sources[:, 1], 0, 0, 0]
+    is_own = own_or_partner[:, :1] == 1
+    shown = torch.where(is_own, mixed.images[:, :1], 1 - mixed.images[:, :1]).mean(dim=(1, 2, 3))
+    lam = mixed.weights[:, 0]
+    seen &= (lam > 0.08) & (lam < 0.92) & ((lam - 0.7).abs() > 0.01)  # the mask gives the own image 0.7
+    adjusted = (shown - lam).abs() < 1e-5
+    assert ((shown - 0.7).abs() < 1e-5)[seen & ~adjusted].all()
+    assert adjusted[seen].float().mean().item() == pytest.approx(share, abs=0.08 if share == 0.25 else 0)
+
+
 @pytest.mark.parametrize("lam_channel", [False, True])
 def test_the_masks_of_adautomix_by_plain_loops(lam_channel: bool) -> None:
     block = AdversarialBlock(4, lam_channel).double()
@@ -132,10 +158,10 @@ def test_likeness_by_hand() -> None:
     assert likeness(logits, sources, lam).item() == pytest.approx(0.5 * 1 + 0.3 * 0 + 0.2 * -1)
 
 
-@pytest.mark.parametrize("number", [0, 1])
-def test_a_step_of_adautomix_by_hand(number: int) -> None:
+@pytest.mark.parametrize(("number", "likeness", "sign"), [(0, "lowered", 1), (0, "raised", -1), (1, "lowered", 0)])
+def test_a_step_of_adautomix_by_hand(number: int, likeness: str, sign: int) -> None:
     """Even steps work against the slow copy, odd ones for it."""
-    ours, other = method_for("adautomix").double(), method_for("adautomix").double()
+    ours, other = (method_for("adautomix", mixer__likeness=likeness).double() for _ in range(2))
     assert isinstance(ours, AdAutoMixing)
     for method in (ours, other):
         draw_weights(method.block)
@@ -166,7 +192,7 @@ def test_a_step_of_adautomix_by_hand(number: int) -> None:
     cosine = sum(
         lam[b, k] * F.cosine_similarity(of_mixed[b], logits[sources[b, k]], dim=0) for b in range(B) for k in range(3)
     )
-    generation = -0.3 * of_block + 0.7 * cosine / B if number == 0 else of_block
+    generation = -0.3 * of_block + sign * 0.7 * cosine / B if number == 0 else of_block
     with torch.no_grad():
         x, even, sources, lam = mixture(0.03)
     wanted = generation + 0.5 * F.cross_entropy(other.heads[0](other.network.forward_features(images)), LABELS)
