@@ -1,6 +1,6 @@
 """Ablation of the choices in the definition of SUMix: CIFAR-100, ResNet-18, CutMix.
 
-    python studies/sumix_definitions.py                                     13 arms x 6 seeds, 800 epochs
+    python studies/sumix_definitions.py                                     14 arms x 6 seeds, 800 epochs
     python studies/sumix_definitions.py --preset quick --dataset cifar10    minutes on a laptop
 
 The paper leaves choices open, and its released code makes some that the paper does not mention. Each arm except the
@@ -10,6 +10,7 @@ baseline, the controls and the release changes one choice of "SUMix as in the pa
     sigma(z~ - z), Eq. 6      its gradient flows through z~            detached, as in the release: l_s has no gradient
     z, Eq. 4 and 6            class logits                             features; probabilities, as in the release
     lambda~, Eq. 4            without gradient, as in the release      with gradient through z~: "learnable"
+    lambda~ of a row          its own                                  the mean over the batch, as in the release
     batches that are mixed    all, as in the release                   half, as in CutMix's own code
     lambda of a clipped box   the pasted area, as in the release       as it was drawn
     border of a crop          by reflection, as in the release         zeros, as in CutMix's own code
@@ -39,6 +40,7 @@ study = Study(
         Arm("z features", {**SUMIX, "sumix.z": "features"}, against=PAPER),
         Arm("z probabilities", {**SUMIX, "sumix.z": "probabilities"}, against=PAPER),
         Arm("lambda with gradient", {**SUMIX, "sumix.lam_gradient": "flow"}, against=PAPER),
+        Arm("lambda of the batch", {**SUMIX, "sumix.lam_of": "batch"}, against=PAPER),
         Arm("half of the batches", {**SUMIX, "mixer.probability": 0.5}, against=PAPER),
         Arm("label as drawn", {**SUMIX, "mixer.label": "drawn"}, against=PAPER),
         Arm("padded with zeros", {**SUMIX, "augment.padding": "zeros"}, against=PAPER),

@@ -80,7 +80,9 @@ class SUMixLoss(nn.Module):
 
     def learned(self, shift: Tensor, labels: Tensor, mixed: Mixed) -> Tensor:
         """Return the learned weights, (B, K)."""
-        return relearn(mixed.weights, shift * self.terms.sem_scale, gradient=self.terms.lam_gradient == "flow")
+        gradient = self.terms.lam_gradient == "flow"
+        weights = relearn(mixed.weights, shift * self.terms.sem_scale, gradient=gradient)
+        return weights if self.terms.lam_of == "row" else weights.mean(dim=0, keepdim=True).expand_as(weights)
 
     def semantic(self, shift: Tensor) -> Tensor:
         """Return the semantic distance in Eq. 6, (B, K, L), or (B, K, 1) for features."""

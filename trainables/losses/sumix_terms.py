@@ -28,14 +28,17 @@ class SUMixTerms:
     z: Literal["logits", "features", "probabilities"] = "logits"
     # The gradient of lambda~ in Eq. 4, "learnable" in the paper, through z~. The release detaches it.
     lam_gradient: Literal["detach", "flow"] = "detach"
+    # The lambda~ that weighs a row: its own, or the mean over the batch, which is all that enters the release's loss.
+    lam_of: Literal["row", "batch"] = "row"
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` for terms that do not go together."""
         if self.z == "features" and self.regulariser == "s":
             raise ValueError("sumix.regulariser 's' is a constant with sumix.z 'features', which have no classes")
         if self.preset == "release":
-            for name, value in (("distance_gradient", "flow"), ("z", "logits"), ("lam_gradient", "detach")):
-                if getattr(self, name) != value:
+            paper = SUMixTerms()
+            for name in ("distance_gradient", "z", "lam_gradient", "lam_of"):
+                if getattr(self, name) != getattr(paper, name):
                     raise ValueError(
                         f"sumix.{name} is an option of sumix.preset 'paper', got {getattr(self, name)!r} with 'release'"
                     )

@@ -99,6 +99,18 @@ def test_equations_3_and_6_by_hand(regulariser: str) -> None:
     assert loss.item() == pytest.approx(total / B, rel=1e-6)  # the mixer's weights are float32
 
 
+def test_the_mean_of_lambda_over_the_batch_weighs_every_row_by_hand() -> None:
+    *_, mixed_logits, labels, mixed = arguments = batch()
+    of_rows = loss_of(SUMixTerms(regulariser="none")).parts(*arguments)
+    found = loss_of(SUMixTerms(regulariser="none", lam_of="batch")).parts(*arguments)
+    assert of_rows.weights[:, 0].std() > 0.01
+    mean = [sum(column) / B for column in zip(*of_rows.weights.tolist(), strict=True)]
+    assert found.weights.tolist() == [pytest.approx(mean)] * B
+    log_p, classes = mixed_logits.log_softmax(dim=1), labels[mixed.sources]
+    loss = -sum(mean[k] * log_p[b, classes[b, k]].item() for b in range(B) for k in range(len(mean))) / B
+    assert found.loss.item() == pytest.approx(loss, rel=1e-6)
+
+
 @both_presets
 def test_every_term_off_is_plain_mixed_cross_entropy_bit_for_bit(kind: type[SUMixLoss]) -> None:
     arguments = batch(torch.float32)
@@ -217,6 +229,7 @@ def test_half_precision_gives_finite_losses_and_gradients(
         ({"z": "features", "regulariser": "s"}, "'s' is a constant with sumix.z 'features'"),
         ({"preset": "release", "z": "features"}, "sumix.z is an option of sumix.preset 'paper', got 'features'"),
         ({"preset": "release", "lam_gradient": "flow"}, "sumix.lam_gradient is an option of sumix.preset 'paper'"),
+        ({"preset": "release", "lam_of": "batch"}, "sumix.lam_of is an option of sumix.preset 'paper'"),
     ],
 )
 def test_wrong_terms_are_refused(wrong: dict[str, object], sentence: str) -> None:
