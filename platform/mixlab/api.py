@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from mixlab.cluster.resources import require_sensible
-from mixlab.errors import BadInput, first_line, require_known
+from mixlab.errors import BadInput, first_line, quoted, require_known
 from mixlab.launching.result import Result
 from mixlab.listing import print_list
 from mixlab.messages import say
@@ -57,12 +57,12 @@ def run(
     """
     options = Options() if options is None else options
     if not isinstance(options, Options):
-        raise BadInput(f"the options of a run must be an Options, such as Options(quiet=True), got {options!r}")
+        raise BadInput(f"the options of a run must be an Options, such as Options(quiet=True), got {quoted(options)}")
     options.check()
     require_spec(study)
     console = Console(highlight=False) if console is None else console
     if not isinstance(console, Console):
-        raise BadInput(f"the console of a run must be a rich.console.Console, got {console!r}")
+        raise BadInput(f"the console of a run must be a rich.console.Console, got {quoted(console)}")
     completed = complete(train)
     spec = configure(study, completed, options)
     # Before any configuration is resolved, for which a trainable may import much.
@@ -127,7 +127,7 @@ def _maker_of(report: Any, spec: Study | Search) -> Any:
         needed["race"] = "seeds until decided"
     for function, what in needed.items():
         if not callable(getattr(made_by, function, None)):
-            raise BadInput(f"{what} need a report with a function {function}, which {report!r} has not")
+            raise BadInput(f"{what} need a report with a function {function}, which {quoted(report)} has not")
     return made_by
 
 
@@ -139,9 +139,9 @@ def _study_file() -> Path:
 def require_spec(spec: Any) -> None:
     """Raise ``BadInput`` unless ``spec`` is a study or a search."""
     if not isinstance(spec, Study | Search):
-        raise BadInput(f"what is run must be a Study or a Search, got {spec!r}")
+        raise BadInput(f"what is run must be a Study or a Search, got {quoted(spec)}")
     if isinstance(spec, Search) and not isinstance(spec.study, Study):
-        raise BadInput(f"a search holds a Study, got {spec.study!r}")
+        raise BadInput(f"a search holds a Study, got {quoted(spec.study)}")
 
 
 def configure(spec: Study | Search, train: CompleteTrainable, options: Options) -> Any:

@@ -4,6 +4,7 @@ import contextlib
 import difflib
 import errno
 import os
+import reprlib
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
@@ -52,16 +53,33 @@ def drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def quoted(value: object) -> str:
+    """Return the ``repr`` of a value for a sentence; of one whose own ``repr`` fails, what it is."""
+    try:
+        return repr(value)
+    except Exception:  # of a class of the user's
+        return shortly(value)
+
+
+def shortly(value: object) -> str:
+    """Return any object in a few letters, even one whose own ``repr`` fails or has no end."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # of a number that Python does not print
+        return "a whole number of thousands of digits"
+
+
 def require_known(what: str, name: str, known: Iterable[str]) -> None:
     """Raise ``BadInput`` that names the nearest of ``known`` unless ``name`` is among them."""
     known = list(known)
     if name in known:
         return
+    text = name if isinstance(name, str) else quoted(name)
     lower = {each.casefold(): each for each in reversed(known)}
-    near = [lower[each] for each in difflib.get_close_matches(str(name).casefold(), lower, n=1, cutoff=0.5)]
+    near = [lower[each] for each in difflib.get_close_matches(text.casefold(), lower, n=1, cutoff=0.5)]
     there = f"there {'is' if len(known) == 1 else 'are'} {', '.join(map(repr, known)) or 'none'}"
     hint = f"did you mean {near[0]!r}?" if near else there
-    raise BadInput(f"unknown {what} {name!r}; {hint}")
+    raise BadInput(f"unknown {what} {quoted(name)}; {hint}")
 
 
 def first_line(error: BaseException) -> str:

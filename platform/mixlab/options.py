@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from mixlab.errors import BadInput
+from mixlab.errors import BadInput, quoted
 from mixlab.spec.arguments import checked_arguments
 
 AUTO = "auto"  # the GPUs of a trial: as few as its memory needs
@@ -105,9 +105,9 @@ class Options:
             kinds = [get_origin(part) or part for part in parts]
             if not any(_is(getattr(self, name), kind) for kind in kinds):
                 valid = " or ".join(WORDS[kind] for kind in kinds)
-                raise BadInput(f"{_option(name)} must be {valid}, got {getattr(self, name)!r}")
+                raise BadInput(f"{_option(name)} must be {valid}, got {quoted(getattr(self, name))}")
             if isinstance(names := getattr(self, name), Sequence) and not all(isinstance(each, str) for each in names):
-                raise BadInput(f"{_option(name)} must be a list of names, got {names!r}")
+                raise BadInput(f"{_option(name)} must be a list of names, got {quoted(names)}")
         for name in PLACES:
             if (place := getattr(self, name)) is not None and not place.strip():
                 raise BadInput(f"{_option(name)} must name a place, got {place!r}")

@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from mixlab.errors import BadInput, require_known
+from mixlab.errors import BadInput, quoted, require_known
 from mixlab.spec import border
 
 Called = TypeVar("Called", bound=Callable[..., Any])  # a class or a function
@@ -30,7 +30,7 @@ def checked_arguments(called: Called) -> Called:
             values, named = border.plain(given[before:]), border.plain(named)
             signature.bind(*values, **named)
         except TypeError as error:
-            got = f", got {', '.join(map(repr, values))}" if values else ""
+            got = f", got {', '.join(map(quoted, values))}" if values else ""
             raise BadInput(f"wrong arguments of {called.__name__}: {error}{got}; it takes {takes}") from None
         except RecursionError:
             raise BadInput(f"an argument of {called.__name__} holds itself, or too many lists in one another") from None

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mixlab.errors import BadInput, require_known
+from mixlab.errors import BadInput, quoted, require_known
 from mixlab.spec import border
 from mixlab.spec.arguments import checked_arguments
 from mixlab.spec.trainable import Config
@@ -34,12 +34,12 @@ def require_arms(study: str, arms: Sequence[Arm]) -> None:
     border.require_sequence("the arms of a study", arms, '(Arm("baseline", {}),)')
     for arm in arms:
         if not isinstance(arm, Arm):
-            raise BadInput(f"the arms of a study must be of the type Arm, got {arm!r}")
+            raise BadInput(f"the arms of a study must be of the type Arm, got {quoted(arm)}")
         border.require_name("an arm", arm.name)
         border.configuration(arm.changes, f"the arm {arm.name!r}")
         border.require_flag(f"control of the arm {arm.name!r}", arm.control)
         if not isinstance(arm.signs, Mapping) or any(sign not in (-1, 1) for sign in arm.signs.values()):
-            raise BadInput(f"the signs of the arm {arm.name!r} must map terms to 1 or -1, got {arm.signs!r}")
+            raise BadInput(f"the signs of the arm {arm.name!r} must map terms to 1 or -1, got {quoted(arm.signs)}")
     border.require_different(f"two arms of {study}", [arm.name for arm in arms])
     _require_comparisons(arms)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mixlab.errors import BadInput
+from mixlab.errors import BadInput, quoted
 
 RECORDABLE = re.compile(r"[\w.\-: /]{1,250}")  # the letters that MLflow takes in the name of a parameter or a metric
 MOST_SEED = 2**63  # the table of all runs holds seeds in 64 bits
@@ -42,7 +42,7 @@ def plain(value: Any) -> Any:
         try:
             return plain(value.tolist())
         except Exception:  # of torch, for a tensor of the device "meta"
-            return Unfit(" ".join(repr(value).split()))
+            return Unfit(" ".join(quoted(value).split()))
     if type(value) is int and abs(value) > sys.float_info.max:
         return Unfit(str(value) if value.bit_length() < PRINTED_BITS else "a whole number of thousands of digits")
     return value
@@ -54,16 +54,16 @@ def configuration(config: Mapping[str, Any], where: str) -> dict[str, Any]:
     Raises:
         BadInput: it is not a mapping, a key is not text, or JSON cannot hold a value.
     """
-    if not isinstance(config, Mapping):
-        raise BadInput(f"{where} must be a mapping from configuration keys to values, got {config!r}")
+    require_mapping(where, "from configuration keys to values", config)
     found = {}
     for key, value in plain(dict(config)).items():
         if not isinstance(key, str) or not key:
-            raise BadInput(f"{where} has the key {key!r}: keys of a configuration are text")
+            raise BadInput(f"{where} has the key {quoted(key)}: keys of a configuration are text")
         require_recordable(f"{where} has the key {key!r}", key)
         if not _storable(value):
             raise BadInput(
-                f"{key} must be text in UTF-8, a number of 64 bits, true, false, None or a list of those, got {value!r}"
+                f"{key} must be text in UTF-8, a number of 64 bits, true, false, None or a list of those, "
+                f"got {quoted(value)}"
             )
         found[key] = value
     return found
@@ -99,7 +99,7 @@ def require_seeds(given: Any, whose: str) -> None:
         raise BadInput(f"{whose} has {len(given)} seeds: give at most {MOST_SEEDS}; a single seed is written as (N,)")
     if not isinstance(given, tuple) or not all(type(seed) is int and -MOST_SEED <= seed < MOST_SEED for seed in given):
         raise BadInput(
-            f"the seeds of {whose} must be whole numbers of 64 bits, such as range(6) or (0, 1, 2), got {given!r}"
+            f"the seeds of {whose} must be whole numbers of 64 bits, such as range(6) or (0, 1, 2), got {quoted(given)}"
         )
     if not given:
         raise BadInput(f"{whose} needs at least 1 seed, got 0")
@@ -126,7 +126,7 @@ def names(text: str) -> list[str]:
 def require_name(what: str, name: Any) -> None:
     """Raise ``BadInput`` unless ``name`` is text with a visible letter."""
     if not isinstance(name, str) or not name.strip():
-        raise BadInput(f"{what} needs a name in text, got {name!r}")
+        raise BadInput(f"{what} needs a name in text, got {quoted(name)}")
     if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name if letter not in "\n\t"):
         raise BadInput(f"{what} needs a name without control characters, of letters that UTF-8 has, got {name!r}")
 
@@ -156,13 +156,13 @@ def require_folder_name(what: str, name: Any) -> None:
 def require_flag(what: str, given: Any) -> None:
     """Raise ``BadInput`` unless ``given`` is true or false; a text such as ``"no"`` would count as true."""
     if not isinstance(given, bool):
-        raise BadInput(f"{what} must be True or False, got {given!r}")
+        raise BadInput(f"{what} must be True or False, got {quoted(given)}")
 
 
 def require_count(what: str, given: Any, least: int = 1) -> None:
     """Raise ``BadInput`` unless ``given`` is a whole number, ``least`` or more."""
     if not isinstance(given, int) or isinstance(given, bool) or given < least:
-        raise BadInput(f"{what} must be a whole number, at least {least}, got {given!r}")
+        raise BadInput(f"{what} must be a whole number, at least {least}, got {quoted(given)}")
 
 
 def require_few(what: str, count: int) -> None:
@@ -171,10 +171,16 @@ def require_few(what: str, count: int) -> None:
         raise BadInput(f"{what} {plain(count)!r} trials, but at most {MOST_TRIALS} can be run: leave some out")
 
 
+def require_mapping(what: str, words: str, given: Any) -> None:
+    """Raise ``BadInput`` unless ``given`` is a mapping; ``words`` say of what, such as "from keys to levels"."""
+    if not isinstance(given, Mapping):
+        raise BadInput(f"{what} must be a mapping {words}, got {quoted(given)}")
+
+
 def require_sequence(what: str, given: Any, example: str) -> None:
     """Raise ``BadInput`` unless ``given`` is a list or tuple, not text, with something in it."""
     if isinstance(given, str | bytes) or not isinstance(given, Sequence):
-        raise BadInput(f"{what} must be a list or tuple, such as {example}, got {given!r}")
+        raise BadInput(f"{what} must be a list or tuple, such as {example}, got {quoted(given)}")
     if not given:
         raise BadInput(f"{what} must have at least 1 entry, such as {example}, got none")
 

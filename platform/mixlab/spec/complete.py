@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mixlab.errors import BadInput, refused, require_known
+from mixlab.errors import BadInput, quoted, refused, require_known
 from mixlab.spec import border
 from mixlab.spec.metric import Metric, checked, find
 from mixlab.spec.trainable import MOST_SECONDS, PRESETS, Config, Report
@@ -31,7 +31,7 @@ class CompleteTrainable:
     def __init__(self, train: Any) -> None:
         if not callable(train) or isinstance(train, type):
             hint = ", a class: give an object of it" if isinstance(train, type) else ""
-            raise BadInput(f"a trainable must be a callable object, got {train!r}{hint}")
+            raise BadInput(f"a trainable must be a callable object, got {quoted(train)}{hint}")
         self.train = train
         self.metrics = checked(self._given("metrics", ()))
         self.numbers: int = self._given("numbers", 1)
@@ -49,22 +49,22 @@ class CompleteTrainable:
 
     def _ask(self, name: str, *given: Any) -> Any:
         """Return what a function of the trainable answers; ``BadInput`` where it raises an exception."""
-        with refused(f"{name} of the trainable fails for {given[0]}"):
+        with refused(f"{name} of the trainable fails for {quoted(given[0])}"):
             return border.plain(getattr(self.train, name)(*given))
 
     def _keys(self, name: str) -> Sequence[str]:
         given = self._given(name, ())
         several = isinstance(given, Iterable) and not isinstance(given, str)
         if not several or not all(isinstance(key, str) for key in given):
-            raise BadInput(f"{name} of a trainable must be a tuple of configuration keys, got {given!r}")
+            raise BadInput(f"{name} of a trainable must be a tuple of configuration keys, got {quoted(given)}")
         return tuple(given)
 
     def _require_kinds(self) -> None:
         for name in ("presets", "neutral", "held_out"):
             if not isinstance(given := self._given(name, {}), Mapping):
-                raise BadInput(f"{name} of a trainable must be a mapping, got {given!r}")
+                raise BadInput(f"{name} of a trainable must be a mapping, got {quoted(given)}")
         if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in self.final):
-            raise BadInput(f"final of a trainable must be a tuple of exceptions, got {self.final!r}")
+            raise BadInput(f"final of a trainable must be a tuple of exceptions, got {quoted(self.final)}")
         if self.metrics:
             require_known("metric of the trainable", self.metric, [n for metric in self.metrics for n in metric.names])
 
@@ -113,7 +113,9 @@ class CompleteTrainable:
         if key not in self._resolved:
             found = self._ask("resolve", config) if hasattr(self.train, "resolve") else dict(config)
             if not isinstance(found, Mapping) and not hasattr(found, "settings"):
-                raise BadInput(f"resolve of a trainable must return a mapping, or flat and settings, got {found!r}")
+                raise BadInput(
+                    f"resolve of a trainable must return a mapping, or flat and settings, got {quoted(found)}"
+                )
             flat, settings = (found, found) if isinstance(found, Mapping) else (found.flat, found.settings)
             flat = border.configuration(flat, "the resolved configuration")
             self._resolved[key] = Configuration(flat, dict(flat) if settings is found else settings)
@@ -147,7 +149,9 @@ class CompleteTrainable:
         if hasattr(self.train, "objectives"):
             found = self._ask("objectives", config)
             if isinstance(found, str) or not isinstance(found, Iterable) or not (names := list(found)):
-                raise BadInput(f"objectives of a trainable must be a list of at least one metric's name, got {found!r}")
+                raise BadInput(
+                    f"objectives of a trainable must be a list of at least one metric's name, got {quoted(found)}"
+                )
             return names
         return [metric.name for metric in self.metrics]
 
@@ -161,9 +165,10 @@ class CompleteTrainable:
         if not hasattr(self.train, "lacking"):
             return None
         found = self._ask("lacking", settings, data_root)
-        if isinstance(found, str) or not isinstance(found, Iterable):
-            raise BadInput(f"lacking of a trainable must return a list of sentences, got {found!r}")
-        return list(found)
+        sentences = list(found) if isinstance(found, Iterable) and not isinstance(found, str) else [found]
+        if isinstance(found, str) or not all(isinstance(each, str) for each in sentences):
+            raise BadInput(f"lacking of a trainable must return a list of sentences, got {quoted(found)}")
+        return sentences
 
     def to_prepare(self, trials: Iterable[Trial]) -> list[Any]:
         """Return the settings of one trial for each group that needs the same prepared."""
@@ -190,7 +195,9 @@ class CompleteTrainable:
         found = self.train.gpu_memory(settings, data_root)
         needed, free = map(float, found)
         if not (0 < needed < math.inf and 0 <= free < math.inf):
-            raise ValueError(f"gpu_memory of a trainable must return MiB above 0, and the free MiB, got {found!r}")
+            raise ValueError(
+                f"gpu_memory of a trainable must return MiB above 0, and the free MiB, got {quoted(found)}"
+            )
         return needed, free
 
     def __call__(

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mixlab.errors import BadInput
+from mixlab.errors import BadInput, quoted
 from mixlab.spec import border
 from mixlab.spec.arguments import checked_arguments
 from mixlab.spec.arms import Arm
@@ -47,7 +47,8 @@ def _checked(terms: Any) -> list[Term]:
     found = list(terms.items() if isinstance(terms, Mapping) else terms if isinstance(terms, Iterable) else [terms])
     for term in found:
         if not isinstance(term, Sequence) or len(term) != 2 or not isinstance(term[1], Mapping):
-            raise BadInput(f'a term is a name and what it changes, such as ("l_s", {{"penalty": 0.1}}), got {term!r}')
+            example = '("l_s", {"penalty": 0.1})'
+            raise BadInput(f"a term is a name and what it changes, such as {example}, got {quoted(term)}")
         border.require_name("a term", term[0])
     border.require_different("two terms of a design", [name for name, _ in found])
     return found

@@ -2,13 +2,12 @@
 
 import contextlib
 import operator
-import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any
 
-from mixlab.errors import BadInput, storable
+from mixlab.errors import BadInput, shortly, storable
 from mixlab.spec import border
 from mixlab.spec.metric import Metric
 from mixlab.spec.trainable import Save
@@ -59,7 +58,7 @@ def epoch_of(reported: Any) -> Epoch:
     """
     missing = [name for name in ("number", "of", "metrics") if not hasattr(reported, name)]
     if missing or not isinstance(reported.metrics, Mapping):
-        raise Refused(f"an epoch is reported with number, of and a mapping of metrics, got {quoted(reported)}")
+        raise Refused(f"an epoch is reported with number, of and a mapping of metrics, got {shortly(reported)}")
     number, of = (_whole(name, getattr(reported, name)) for name in ("number", "of"))
     if not of < border.MOST_SEED:
         raise Refused(f"'of' of an epoch must be a whole number of 64 bits, got {border.plain(of)!r}")
@@ -81,28 +80,20 @@ def epoch_of(reported: Any) -> Epoch:
 def save_of(given: Any) -> Save:
     """Return the function with which an epoch is reported, by which a run is saved; ``Refused`` if it is none."""
     if not callable(given):
-        raise Refused(f"an epoch is reported with a function that saves the run to a folder, got {quoted(given)}")
+        raise Refused(f"an epoch is reported with a function that saves the run to a folder, got {shortly(given)}")
     save: Save = given
     return save
 
 
-def quoted(value: Any) -> str:
-    """Return any object in a few letters, even one whose own ``repr`` fails or has no end."""
-    try:
-        return reprlib.repr(value)
-    except ValueError:  # of a number that Python does not print
-        return "a whole number of thousands of digits"
-
-
 def _mapping(name: str, given: Any) -> Mapping[Any, Any]:
     if given is not None and not isinstance(given, Mapping):
-        raise Refused(f"the {name} of an epoch must be a mapping from names, got {quoted(given)}")
+        raise Refused(f"the {name} of an epoch must be a mapping from names, got {shortly(given)}")
     return given or {}
 
 
 def _recordable(what: str, name: Any) -> str:
     try:
-        border.require_recordable(f"the {what} {name!r} was reported", str(name))
+        border.require_recordable(f"the {what} {shortly(name)} was reported", str(name))
     except BadInput as error:
         raise Refused(str(error)) from None
     return str(name)
@@ -113,32 +104,33 @@ def _real(name: Any, value: Any) -> float:
     with contextlib.suppress(Exception):  # of several numbers, in the words of numpy or torch
         number = value.item()
     if not isinstance(number, Real) or getattr(value, "mask", False):  # numpy's number that is masked is 0
-        raise Refused(f"the metric {name!r} must be a real number, got {quoted(value)}; what is a word goes into words")
+        got = f"must be a real number, got {shortly(value)}; what is a word goes into words"
+        raise Refused(f"the metric {shortly(name)} {got}")
     try:
         return float(number)
     except OverflowError:
-        raise Refused(f"the metric {name!r} is beyond the largest number of 64 bits") from None
+        raise Refused(f"the metric {shortly(name)} is beyond the largest number of 64 bits") from None
 
 
 def _text(name: Any, value: Any) -> str:
     try:
         return storable(str(value))
     except Exception:  # an object's own
-        raise Refused(f"the word {name!r} must have a text, got {quoted(value)}") from None
+        raise Refused(f"the word {shortly(name)} must have a text, got {shortly(value)}") from None
 
 
 def _shares(name: Any, value: Any) -> tuple[float, ...]:
     try:
         return tuple(float(share) for share in value)
     except Exception:  # of Python, numpy or torch, also for a number beyond the largest of 64 bits
-        raise Refused(f"the histogram {name!r} must be the shares of its bins, got {quoted(value)}") from None
+        raise Refused(f"the histogram {shortly(name)} must be the shares of its bins, got {shortly(value)}") from None
 
 
 def _whole(name: str, value: Any) -> int:
     try:
         return operator.index(value)
     except TypeError:
-        raise Refused(f"{name!r} of an epoch must be a whole number, got {quoted(value)}") from None
+        raise Refused(f"{name!r} of an epoch must be a whole number, got {shortly(value)}") from None
 
 
 def from_json(fields: Mapping[str, Any]) -> Epoch:

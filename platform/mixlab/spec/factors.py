@@ -16,13 +16,17 @@ def levels_of(factor: str, given: Any) -> dict[str, Level]:
 
 def require_factors(factors: Any) -> None:
     """Raise ``BadInput`` unless ``factors`` maps each key to different levels."""
-    if not isinstance(factors, Mapping):
-        raise BadInput(f"the factors of a study must be a mapping from keys to levels, got {factors!r}")
+    border.require_mapping("the factors of a study", "from keys to levels", factors)
     for factor, given in factors.items():
         border.require_name("a factor", factor)
         labels = list(given) if isinstance(given, Mapping) else given
         example = f'("{labels}",)' if isinstance(labels, str) else "(0.1, 0.2)"
         border.require_sequence(f"the levels of the factor {factor!r}", labels, example)
+        for label in labels:
+            if isinstance(given, Mapping):
+                border.require_name(f"a level of {factor!r}", label)
+            else:
+                border.configuration({factor: label}, f"a level of {factor!r}")
         border.require_different(f"two levels of the factor {factor!r}", map(str, labels))
         seen: list[tuple[str, Level]] = []
         for label, level in levels_of(factor, given).items():

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Protocol
 
-from mixlab.errors import BadInput
+from mixlab.errors import BadInput, quoted
 from mixlab.spec import border, rules
 from mixlab.spec.arguments import checked_arguments
 
@@ -70,10 +70,10 @@ class Metric:
                 for without a direction.
         """
         if not isinstance(self.name, str) or not self.name.strip():
-            raise BadInput(f"a metric needs a name, got {self.name!r}")
+            raise BadInput(f"a metric needs a name, got {quoted(self.name)}")
         for name, kind, valid in FIELDS:
             if not isinstance(value := getattr(self, name), kind):
-                raise BadInput(f"{name} of the metric {self.name!r} must be {valid}, got {value!r}")
+                raise BadInput(f"{name} of the metric {self.name!r} must be {valid}, got {quoted(value)}")
         if not 0 <= self.digits <= MOST_DIGITS:
             raise BadInput(f"digits of the metric {self.name!r} must be from 0 to {MOST_DIGITS}, got {self.digits}")
         for rule in self.rules:
@@ -88,7 +88,7 @@ class Metric:
     def like(cls, other: MetricLike) -> "Metric":
         """Return ``other``, an object with the same fields, as a ``Metric``; raise ``BadInput`` if it has no name."""
         if not hasattr(other, "name"):
-            raise BadInput(f"a trainable's metrics must be of the type Metric, got {other!r}")
+            raise BadInput(f"a trainable's metrics must be of the type Metric, got {quoted(other)}")
         return cls(**{each.name: getattr(other, each.name) for each in fields(cls) if hasattr(other, each.name)})
 
     @property
@@ -136,7 +136,9 @@ def checked(given: Any) -> tuple[Metric, ...]:
             only, which some databases and file systems take for one.
     """
     if not isinstance(given, Iterable) or isinstance(given, str):
-        raise BadInput(f"the metrics of a trainable must be a list or tuple, such as (Metric('loss'),), got {given!r}")
+        raise BadInput(
+            f"the metrics of a trainable must be a list or tuple, such as (Metric('loss'),), got {quoted(given)}"
+        )
     metrics = tuple(Metric.like(metric).check() for metric in given)
     seen: dict[str, str] = {}
     for name in (name for metric in metrics for name in metric.names):

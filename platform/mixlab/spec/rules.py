@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mixlab.errors import BadInput
+from mixlab.errors import BadInput, quoted
 
 RULE = re.compile(r"(last|best|best[1-9]\d*|median[1-9]\d*)")
 CHOSEN = "chosen on the test set"
@@ -20,7 +20,9 @@ CHOSEN = "chosen on the test set"
 def require_rule(rule: Any, metric: str) -> None:
     """Raise ``BadInput`` unless ``rule`` is one."""
     if not isinstance(rule, str) or not RULE.fullmatch(rule):
-        raise BadInput(f"the metric {metric!r} has an unknown rule {rule!r}; rules are last, best, bestN and medianN")
+        raise BadInput(
+            f"the metric {metric!r} has an unknown rule {quoted(rule)}; rules are last, best, bestN and medianN"
+        )
 
 
 def value(rule: str, values: Sequence[float], best: Callable[[Sequence[float]], float] = max) -> float:

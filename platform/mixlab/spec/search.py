@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from mixlab.errors import BadInput, require_known
+from mixlab.errors import BadInput, quoted, require_known
 from mixlab.spec import border, space_checks
 from mixlab.spec import space as ranges
 from mixlab.spec.arguments import checked_arguments
@@ -180,9 +180,9 @@ class Search:
         border.configuration({} if self.tuning is None else self.tuning, "the tuning of a search")
         border.require_count("the budget of a search", self.budget, 0)
         if not isinstance(self.budgets, Mapping):
-            raise BadInput(f"the budgets of a search must map presets to numbers, got {self.budgets!r}")
+            raise BadInput(f"the budgets of a search must map presets to numbers, got {quoted(self.budgets)}")
         for preset, budget in self.budgets.items():
-            border.require_count(f"the budget of the preset {preset!r}", budget)
+            border.require_count(f"the budget of the preset {quoted(preset)}", budget)
         if self.concurrent is not None:
             border.require_count("the most trials at a time", self.concurrent)
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from mixlab.errors import BadInput, require_known
+from mixlab.errors import BadInput, quoted, require_known
 from mixlab.spec import border
 from mixlab.spec.space import Choice, Float, Int, Space, ordered
 
@@ -16,27 +16,30 @@ def check_conditions(space: Space, config: Mapping[str, Any]) -> None:
     for key, values in space.items():
         for other, wanted in values.when.items():
             if not isinstance(wanted, tuple | list) or not wanted:
-                raise BadInput(f"the condition of {key} on {other} must be a tuple such as ('su',), got {wanted!r}")
+                raise BadInput(
+                    f"the condition of {key} on {other} must be a tuple such as ('su',), got {quoted(wanted)}"
+                )
             if other not in space:
                 require_known(f"key in the condition of {key},", other, [*space, *config])
             elif isinstance(choice := space[other], Choice) and not any(value in choice.values for value in wanted):
                 known = ", ".join(map(repr, choice.values))
-                raise BadInput(f"the condition of {key} wants {other} in {list(wanted)}, whose choice is {known}")
+                raise BadInput(
+                    f"the condition of {key} wants {other} in {quoted(list(wanted))}, whose choice is {known}"
+                )
     ordered(space)
 
 
 def check(space: Space) -> None:
     """Raise ``BadInput`` for an empty space, and for a range that is empty, inverted or impossible."""
-    if not isinstance(space, Mapping):
-        raise BadInput(f"the space of a search must be a mapping from keys to ranges, got {space!r}")
+    border.require_mapping("the space of a search", "from keys to ranges", space)
     if not space:
         raise BadInput("the space of the search is empty: give at least one key to vary")
     for key, values in space.items():
         border.configuration({key: None}, "the space of a search")
         if not isinstance(values, Float | Int | Choice):
-            raise BadInput(f"the range of {key} must be a Float, an Int or a Choice, got {values!r}")
-        if not isinstance(values.when, Mapping):
-            raise BadInput(f"the condition of {key} must map keys to values, got {values.when!r}")
+            raise BadInput(f"the range of {key} must be a Float, an Int or a Choice, got {quoted(values)}")
+        if not isinstance(values.when, Mapping) or not all(isinstance(other, str) for other in values.when):
+            raise BadInput(f"the condition of {key} must map keys to values, got {quoted(values.when)}")
         if isinstance(values, Choice):
             _check_choice(key, values)
         else:
@@ -45,10 +48,10 @@ def check(space: Space) -> None:
 
 def _check_choice(key: str, values: Choice) -> None:
     if len(values.values) < 2:
-        raise BadInput(f"the choice of {key} needs at least 2 values, got {list(values.values)}")
+        raise BadInput(f"the choice of {key} needs at least 2 values, got {quoted(list(values.values))}")
     for value in values.values:
         if not isinstance(value, str | int | float | bool | None):
-            raise BadInput(f"a choice of {key} must be text, a number, true, false or None, got {value!r}")
+            raise BadInput(f"a choice of {key} must be text, a number, true, false or None, got {quoted(value)}")
     for place, value in enumerate(values.values):
         if any(value == other or str(value) == str(other) for other in values.values[:place]):
             raise BadInput(f"the choice of {key} has the value {value!r} twice: {list(values.values)}")
@@ -61,7 +64,7 @@ def _check_interval(key: str, values: Float | Int) -> None:
     for number in (low, high) if step is None else (low, high, step):
         if not isinstance(number, kinds) or isinstance(number, bool) or not abs(number) <= sys.float_info.max:
             raise BadInput(
-                f"the range of {key} must be of finite {'whole ' * (kinds == (int,))}numbers, got {number!r}"
+                f"the range of {key} must be of finite {'whole ' * (kinds == (int,))}numbers, got {quoted(number)}"
             )
     if isinstance(values, Int) and max(abs(low), abs(high)) > MOST_WHOLE:
         raise BadInput(f"the range of {key} must be within {-MOST_WHOLE} and {MOST_WHOLE}, got {low} to {high}")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mixlab.errors import BadInput, refused, require_known
+from mixlab.errors import BadInput, quoted, refused, require_known
 from mixlab.spec import border
 from mixlab.spec.arguments import checked_arguments
 from mixlab.spec.arms import Arm, require_arms
@@ -173,10 +173,10 @@ class Study:
         border.require_folder_name("a study", self.name)
         border.configuration(self.base, "the base of a study")
         border.configuration(self.fixed, "what is fixed in a study")
-        if self.tuned is not None and not isinstance(self.tuned, Mapping):
-            raise BadInput(f"what is tuned must be a mapping from the names of cells to points, got {self.tuned!r}")
-        for cell, point in (self.tuned or {}).items():
-            border.configuration(point, f"the tuned point of {cell!r}")
+        tuned = {} if self.tuned is None else self.tuned
+        border.require_mapping("what is tuned", "from the names of cells to points", tuned)
+        for cell, point in tuned.items():
+            border.configuration(point, f"the tuned point of {quoted(cell)}")
         require_arms(self.name, self.arms)
         require_factors(self.factors)
         self._check_presets()
@@ -185,24 +185,23 @@ class Study:
         border.require_few(f"the study {self.name!r} has", cells * len(self.seeds))
         require_known("family", self.family, FAMILIES)
         if self.delta is not None and not (type(self.delta) in (int, float) and 0 < self.delta < math.inf):
-            raise BadInput(f"delta must be a number above 0, in the units of the metric, got {self.delta!r}")
+            raise BadInput(f"delta must be a number above 0, in the units of the metric, got {quoted(self.delta)}")
         border.require_flag("sequential", self.sequential)
         if not callable(self.settings):
             raise BadInput(
-                f"the settings of a study must be a function of a cell's configuration, got {self.settings!r}"
+                f"the settings of a study must be a function of a cell's configuration, got {quoted(self.settings)}"
             )
         if self.sequential and len(self.arms) < 2:
             raise BadInput(f"seeds until decided need a comparison, and {self.baseline!r} is the only arm: add another")
         if not isinstance(self.metric, str):
-            raise BadInput(f"the metric of a study must be a name, got {self.metric!r}")
+            raise BadInput(f"the metric of a study must be a name, got {quoted(self.metric)}")
         if not train.metrics:
             raise BadInput("the trainable declares no metrics, so nothing can be compared: give it a tuple of Metric")
         if train.find(self.metric or train.metric) is None:
             require_known("metric", self.metric, [name for metric in train.metrics for name in metric.names])
 
     def _check_presets(self) -> None:
-        if not isinstance(self.presets, Mapping):
-            raise BadInput(f"the presets of a study must be a mapping from names to settings, got {self.presets!r}")
+        border.require_mapping("the presets of a study", "from names to settings", self.presets)
         for name, preset in self.presets.items():
             border.require_name("a preset", name)
             border.configuration(preset, f"the preset {name!r}")
@@ -233,7 +232,7 @@ class Study:
         ran = frozenset(done)
         cells = self.cells()
         if not cells:
-            raise BadInput(f"no cell of {self.name} is left to run: none of {list(self.tuned or {})} is one")
+            raise BadInput(f"no cell of {self.name} is left to run: none of {quoted(list(self.tuned or {}))} is one")
         border.require_different(f"two cells of {self.name}", [cell.name for cell in cells])
         for cell in cells:
             found = train.read(cell.config)

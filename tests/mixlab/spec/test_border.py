@@ -4,6 +4,7 @@ import contextlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +237,23 @@ def test_an_arm_brings_what_it_is_compared_with() -> None:
     assert [arm.name for arm in replace(STUDY, arms=arms).with_arms(["d"]).arms] == ["a", "b", "c", "d"]
 
 
+class NoRepr:
+    """An object that nobody can print."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no repr")
+
+
+class NoText(NoRepr):
+    """One that a trainable or a function may be."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+    def __call__(self, *_: Any) -> Any:
+        return self
+
+
 ITSELF: list[Any] = []
 ITSELF.append(ITSELF)
 STRANGE = {
@@ -247,6 +265,10 @@ STRANGE = {
     "number without a value": torch.empty((), device="meta"),
     "rows": np.zeros(2, dtype=[("a", int)]),
     "objects": np.array([object(), 10**5000], dtype=object),
+    "without a repr": NoRepr(),
+    "several without a repr": (NoRepr(), {"x": NoRepr()}),
+    "function without a repr": NoText(),
+    "key without a repr": {NoRepr(): 1},
     "itself": ITSELF,
 }
 SEARCH = Search(study=STUDY, space={"x": Float(0, 1)}, budget=4, objective="rmse")
@@ -259,7 +281,9 @@ def trainable_with(name: str, value: Any) -> Toy:
 
 
 @pytest.mark.parametrize("strange", STRANGE)
-def test_a_value_that_nothing_can_hold_is_refused_in_a_sentence_wherever_it_is_given(strange: str) -> None:
+def test_a_value_that_nothing_can_hold_is_refused_in_a_sentence_wherever_it_is_given(
+    strange: str, tmp_path: Path
+) -> None:
     """It is accepted only where a list of lists of numbers may be, which a matrix is."""
     value = STRANGE[strange]
     made: list[Callable[[], Any]] = []
@@ -284,13 +308,19 @@ def test_a_value_that_nothing_can_hold_is_refused_in_a_sentence_wherever_it_is_g
             run(STUDY, Toy(), Options(**{"check_only": True, field.name: value}))  # type: ignore[arg-type]
     with pytest.raises(BadInput):
         run(STUDY, value)
-    if strange == "itself":
+    if strange in ("itself", "key without a repr"):
         return
     for name in ("metrics", "metric", "numbers", "files", "prepared", "timed", "held_out", "presets", "parallel"):
         with pytest.raises(BadInput):
             complete(trainable_with(name, value))
     with pytest.raises(BadInput):
         SEARCH.check(complete(trainable_with("objectives", lambda config: value)))
+    for call in (add_one_in, leave_one_out, factorial, Choice, partial(run, report=value), partial(run, console=value)):
+        with contextlib.suppress(BadInput):
+            call(value, value)
+    for name in ("resolve", "lacking", "check"):
+        with contextlib.suppress(BadInput):
+            run(STUDY, trainable_with(name, lambda *_: value), Options(dry_run=True, storage=str(tmp_path)))
 
 
 def test_what_an_array_holds_is_read_whatever_its_form() -> None:
