@@ -73,7 +73,8 @@ class AutoMixing(Mixing):
         self.album.see(images)
         maps = self.maps(images)
         generate = partial(self.masks, maps, (images.shape[2], images.shape[3]), rng)
-        partner, lam = draw(len(images), self.options["alpha"], self.options["per_batch"], rng)
+        options = self.options
+        partner, lam = draw(len(images), options["alpha"], options["per_batch"], rng, options["derangement"])
         mask = generate(partner, lam)
         gap = self.mask_gap(mask, lam)
         of_masks = {"mask_gap": gap.detach(), "mask_spread": spread(mask.detach())}

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from trainables.mixers.mixed import Mixed, beta, pair, partners
+from trainables.mixers.mixed import Mixed, beta, distinct_sources, pair, partners
 from trainables.ranges import NotNegative, Share
 
 ValueOf = Literal["key", "query"]
@@ -28,6 +28,7 @@ def automix(
     *,
     alpha: float = 2.0,
     per_batch: bool = False,
+    derangement: bool = False,
     lam_margin: Share = 0.08,
     masks: Literal["attention", "grids"] = "attention",
     lam_channel: bool = False,
@@ -42,6 +43,7 @@ def automix(
 
     Args:
         per_batch: one lambda for all rows, as in OpenMixup, instead of one a row.
+        derangement: mix no row with itself, as OpenMixup does for CUB and Aircraft, whose batches are small.
         lam_margin: where lambda is this near to 0 or to 1, the mask is constant, as in OpenMixup; 0 in the paper.
         masks: made by the Mix Block's attention; or ``grids``, which give the partner as many cells of the map as
             lambda says, chosen at random, the first row of Table 7.
@@ -58,13 +60,16 @@ def automix(
 
     The label is the drawn lambda, not the mask's mean, as in the paper and OpenMixup.
     """
-    partner, lam = draw(len(images), alpha, per_batch, rng)
+    partner, lam = draw(len(images), alpha, per_batch, rng, derangement)
     return mix_by(images, partner, lam, even_near_the_ends(generate(partner, lam), lam, lam_margin))
 
 
-def draw(size: int, alpha: float, per_batch: bool, rng: Generator) -> tuple[Tensor, Tensor]:
-    """Return the partner of each row, (B,) int64, and its lambda, (B,)."""
-    partner = partners(size, rng)
+def draw(size: int, alpha: float, per_batch: bool, rng: Generator, derangement: bool = False) -> tuple[Tensor, Tensor]:
+    """Return the partner of each row, (B,) int64, and its lambda, (B,).
+
+    With ``derangement`` a row is its own partner only if it is alone.
+    """
+    partner = distinct_sources(size, 2, rng)[:, 1] if derangement else partners(size, rng)
     return partner, beta(alpha, 1 if per_batch else size, rng).expand(size)
 
 

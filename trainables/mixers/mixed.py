@@ -103,6 +103,13 @@ def itself_and_partners(size: int, others: int, rng: Generator) -> Tensor:
     return torch.stack([own, *(partners(size, rng) for _ in range(others))], dim=1)
 
 
+def distinct_sources(size: int, count: int, rng: Generator) -> Tensor:
+    """Return each row, then those that follow it in a random circle of all rows, (B, K) int64."""
+    circle = torch.randperm(size, generator=rng, device=rng.device)
+    place = circle.argsort()
+    return circle[(place[:, None] + torch.arange(count, device=rng.device)) % size]
+
+
 def on_host(images: Tensor) -> bool:
     """Return whether NumPy can work on the memory of these images.
 

@@ -22,6 +22,7 @@ def samix(
     *,
     alpha: float = 2.0,
     per_batch: bool = False,
+    derangement: bool = False,
     lam_margin: Share = 0.08,
     mask_adjust: Share = 0.0,
     lam_k: NotNegative = 0.25,
@@ -45,7 +46,7 @@ def samix(
     Every other option is that of ``automix``, with OpenMixup's values for CIFAR-100. Its ``neg_weight``, which changes
     nothing, is left out.
     """
-    partner, lam = draw(len(images), alpha, per_batch, rng)
+    partner, lam = draw(len(images), alpha, per_batch, rng, derangement)
     mask = generate(partner, lam)
     if mask_adjust:
         chosen = torch.rand(len(lam), generator=rng, device=rng.device) < mask_adjust

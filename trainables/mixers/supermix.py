@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from trainables.mixers.mixed import Mixed, dirichlet
+from trainables.mixers.mixed import Mixed, dirichlet, distinct_sources
 from trainables.ranges import Count, NotNegative, Positive, Several
 
 SMALLEST_STEP, LARGEST_STEP = 1e-4, 2e3
@@ -80,13 +80,6 @@ def supermix(
         sources,
         torch.where(solved[:, None], shares, own.float()),
     )
-
-
-def distinct_sources(size: int, count: int, rng: Generator) -> Tensor:
-    """Return each row, then those that follow it in a random circle of all rows, (B, K) int64."""
-    circle = torch.randperm(size, generator=rng, device=rng.device)
-    place = circle.argsort()
-    return circle[(place[:, None] + torch.arange(count, device=rng.device)) % size]
 
 
 def spread_masks(masks: Tensor, size: torch.Size) -> Tensor:

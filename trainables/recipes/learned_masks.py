@@ -14,7 +14,8 @@ from trainables.recipes.strengths import TRANSFORMERS, sumix_settings
 FEW_EPOCHS = 20
 FASTER_COPY: Recipe = {"mixer.first_momentum": 0.98, "mixer.last_momentum": 0.98}  # of a run of fewer
 LEARNED = ("automix", "samix", "adautomix")  # mixers whose masks a network learns
-LACKING = {"samix": "mixer.lam_channel", "adautomix": "mixer.mask_decay"}  # the option of AutoMix that one lacks
+# The options of AutoMix that the others lack.
+LACKING = {"samix": ("mixer.lam_channel",), "adautomix": ("mixer.mask_decay", "mixer.derangement")}
 
 # The middle of the network; for all others it is stage 3, as in the paper.
 LAYER: dict[str, int] = {"deit_small": 6, "vit_tiny_32": 2}
@@ -30,7 +31,12 @@ PHOTOGRAPHS: Recipe = {
     "mixer.block_lr": 0.1,
     "mixer.block_min_lr": 0.001,
 }
-FINE_TUNING: Recipe = {**PHOTOGRAPHS, "mixer.block_lr": 0.01, "mixer.block_min_lr": 0.0005}
+FINE_TUNING: Recipe = {
+    **PHOTOGRAPHS,
+    "mixer.derangement": True,
+    "mixer.block_lr": 0.01,
+    "mixer.block_min_lr": 0.0005,
+}
 TRANSFORMER: Recipe = {
     "mixer.lam_channel": True,
     "mixer.mask_decay": "cosine",
@@ -92,8 +98,10 @@ def automix_settings(config: Mapping[str, Any]) -> Recipe:
             settings |= WIDE_RESNET
         if backbone == "convnext_tiny_cifar":
             settings.pop("lr", None)  # the rate stays that of its recipe, as in OM
-    lacking = LACKING.get(str(config["mixer"]))
-    return {key: value for key, value in settings.items() if key != lacking}
+        if config["mixer"] == "adautomix" and backbone in TRANSFORMERS:
+            settings |= {"mixer.lam_margin": 0.0}
+    lacking = LACKING.get(str(config["mixer"]), ())
+    return {key: value for key, value in settings.items() if key not in lacking}
 
 
 # OM's notes have this weight decay for ResNeXt-50 under mixers that cut, "for better performances"; AutoMix's Table 1,

@@ -211,6 +211,16 @@ def test_each_row_of_table_8_by_hand(pipeline: str) -> None:
     assert list(method.also_tested) == heads.get(pipeline, ["student_mixed"])
 
 
+def test_a_derangement_holds_for_the_block_and_for_the_classifier(monkeypatch: pytest.MonkeyPatch) -> None:
+    method, drawn = method_for("automix", mixer__derangement=True), []
+    plain = method.masks
+    monkeypatch.setattr(method, "masks", lambda *given: drawn.append(given[3]) or plain(*given))
+    for seed in range(5):
+        method(pixels(), LABELS, Generator().manual_seed(seed))
+    assert len(drawn) == 2 * 5
+    assert all((partner != torch.arange(B)).all() for partner in drawn)
+
+
 def test_with_random_grids_everything_but_the_block_learns() -> None:
     method = method_for("automix", mixer__masks="grids", mixer__lam_margin=0.0)
     loss, log = method(pixels(), LABELS, Generator().manual_seed(0))

@@ -39,6 +39,16 @@ def test_per_batch_gives_one_lambda_to_all_rows() -> None:
     assert torch.equal(weights, weights[:1].expand_as(weights))
 
 
+def test_a_derangement_mixes_no_row_with_itself() -> None:
+    drawn = [draw(B, 2.0, False, Generator().manual_seed(seed), derangement=True)[0] for seed in range(60)]
+    assert all(torch.equal(partner.sort().values, torch.arange(B)) for partner in drawn)
+    assert all((partner != torch.arange(B)).all() for partner in drawn)
+    assert {int(partner[0]) for partner in drawn} == set(range(1, B))
+    mixed = automix(pixels(), Generator().manual_seed(0), derangement=True, generate=left_half)
+    assert torch.equal(mixed.sources[:, 1], drawn[0])
+    assert draw(1, 2.0, False, Generator(), derangement=True)[0].tolist() == [0]
+
+
 def test_random_grids_give_the_partner_as_many_cells_as_lambda_says() -> None:
     lam = torch.tensor([0.0, 0.25, 0.7, 1.0])
     masks = random_grids(lam, (4, 3), (16, 12), Generator().manual_seed(0))

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.mixers.mixed import Mixed
-from trainables.mixers.supermix import blend, distinct_sources, divergence, newton_step, spread_masks, supermix
+from trainables.mixers.mixed import Mixed, distinct_sources
+from trainables.mixers.supermix import blend, divergence, newton_step, spread_masks, supermix
 
 B, L = 6, 6
 
