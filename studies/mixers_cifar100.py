@@ -9,9 +9,10 @@ Published, top-1 %, 800 epochs, median of the last 10 (OpenMixup's CIFAR-100 ben
     cutmix       78.17      saliencymix   79.12      puzzlemix  81.13
     fmix         79.69      attentivemix  78.91      comixup    81.17 (official code)
 The K-image mixers are published for other networks: with PyramidNet-110, dmixup 81.40 and dcutmix 83.05, cutmix
-82.03 (K-image mixing, Table 1). Here attentivemix and supermix look through the network that is being trained;
-their papers use a pretrained one. comixup also learns from the images before mixing, as in its own code. transmix needs
-a class token and is in no table of ResNets; automix has a recipe of its own, and is in table4_saliency_mixers.py.
+82.03 (K-image mixing, Table 1). Here attentivemix looks through an average of the network that is being trained, and
+supermix through that network; their papers use a pretrained one. comixup also learns from the images before mixing, as
+in its own code. transmix needs a class token and is in no table of ResNets; automix has a recipe of its own, and is in
+table4_saliency_mixers.py.
 """
 
 from mixlab import Arm, Study, main

@@ -92,6 +92,7 @@ NEUTRAL: dict[str, Any] = {
     "mixer.mask_adjust": 0.0,
     "mixer.likeness": "lowered",
     "mixer.derangement": False,
+    "mixer.ema": 0.0,
     "mixer.momentum_from": 0.1,
     "mixer.block_lr": None,
     "mixer.block_min_lr": None,

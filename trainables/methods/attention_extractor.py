@@ -1,4 +1,4 @@
-"""Attentive CutMix's attention, from a file with a ResNet trained on ImageNet or from the network being trained.
+"""Attentive CutMix's attention, from a file with a ResNet of ImageNet or from an average of the trained network.
 
 Walawalkar et al., ICASSP 2020 (arXiv:2003.13048). The mixing itself is in ``mixers/attentivemix.py``.
 """
@@ -11,7 +11,11 @@ from torchvision.models.resnet import resnet18, resnet50
 from trainables.backbones.backbone import Network
 from trainables.config import Config
 from trainables.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD
+from trainables.datasets.opening import dataset_of
+from trainables.methods.inputs import map_attention
 from trainables.methods.mixing import Mixing
+from trainables.methods.momentum_pipeline import follow, follow_statistics
+from trainables.methods.network import build_network
 from trainables.methods.weight_files import weights_in
 from trainables.mixers.mixed import Mixed
 
@@ -22,19 +26,59 @@ class AttentiveMixing(Mixing):
     """Plain mixing by an attention that ``mixer.extractor`` computes.
 
     ``mixer.extractor`` is a file that holds torchvision's weights of a ResNet-18 (as OpenMixup has it) or a
-    ResNet-50 (as the paper has it); nothing is fetched. Without a file the trained network's own attention is used.
+    ResNet-50 (as the paper has it); nothing is fetched. Without a file the attention is that of the network being
+    trained, in the moving average of decay ``mixer.ema``; at 0, of the network as it is.
     """
 
     def __init__(self, network: Network, config: Config) -> None:
         super().__init__(network, config)
-        file = config.mixer_options["extractor"]
+        file, decay = config.mixer_options["extractor"], config.mixer_options["ema"]
         self.extractor = None if file is None else Extractor(file)
+        self.average: MovingAverage | None = None
+        if file is None and decay > 0:
+            self.average = MovingAverage(build_network(config, dataset_of(config)), decay)
+            self.average.network.load_state_dict(network.state_dict())
 
     def mixture(self, images: Tensor, labels: Tensor, rng: Generator) -> Mixed:
         """See ``Mixing.mixture``."""
-        if self.extractor is None:
-            return super().mixture(images, labels, rng)
-        return self.mixer(images, rng, attention=self.extractor(images))
+        if self.extractor is not None:
+            return self.mixer(images, rng, attention=self.extractor(images))
+        network = self.network if self.average is None else self.average.network
+        return self.mixer(images, rng, attention=map_attention(network, images, labels))
+
+    def after_step(self, progress: float) -> None:
+        """See ``Method.after_step``: the average follows."""
+        if self.average is not None:
+            self.average.follow(self.network)
+
+
+class MovingAverage(nn.Module):
+    """A slow copy of a network: its weights and batch norms' statistics are averages over the latest steps.
+
+    After t steps it keeps ``(1 + t) / (10 + t)`` of what it was, up to ``decay``, so that it soon leaves its start.
+    """
+
+    def __init__(self, network: Network, decay: float) -> None:
+        super().__init__()
+        self.network = network.requires_grad_(False)
+        self.decay = decay
+        self.steps = 0
+
+    def get_extra_state(self) -> Tensor:
+        """Return the number of steps, (), for the checkpoint."""
+        return torch.tensor(self.steps)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Go back to the state that ``get_extra_state`` returned."""
+        self.steps = int(state)
+
+    @torch.no_grad()
+    def follow(self, network: Network) -> None:
+        """Move towards the network after its latest step."""
+        self.steps += 1
+        keep = min(self.decay, (1 + self.steps) / (10 + self.steps))
+        follow(self.network, network, None, keep)
+        follow_statistics(self.network, network, keep)
 
 
 class Extractor(nn.Module):

@@ -49,13 +49,10 @@ class MomentumPipeline(Method):
     @torch.no_grad()
     def after_step(self, progress: float) -> None:
         """See ``Method.after_step``: the copy follows, Eq. 12."""
+        self.method.after_step(progress)
         keep = momentum(progress, self.options)
         follow(self.teacher, self.network, self.heads, keep)
-        for slow, fast in zip(self.teacher.buffers(), self.network.buffers(), strict=True):
-            if slow.is_floating_point():
-                slow.lerp_(fast, 1 - keep)
-            else:
-                slow.copy_(fast)
+        follow_statistics(self.teacher, self.network, keep)
 
     @property
     def evaluated(self) -> Network:
@@ -97,6 +94,15 @@ def follow(teacher: Network, network: Network, heads: nn.ModuleList | None, keep
     for slow, fast in ((teacher, network), *([(heads[1], heads[0])] if heads is not None else [])):
         for slow_weight, weight in zip(slow.parameters(), fast.parameters(), strict=True):
             slow_weight.lerp_(weight, 1 - keep)
+
+
+def follow_statistics(teacher: Network, network: Network, keep: float) -> None:
+    """Let the statistics of the slow copy's batch norms follow those of the trained network, as weights do."""
+    for slow, fast in zip(teacher.buffers(), network.buffers(), strict=True):
+        if slow.is_floating_point():
+            slow.lerp_(fast, 1 - keep)
+        else:
+            slow.copy_(fast)
 
 
 def other_heads(network: Network, teacher: Network, heads: nn.ModuleList | None) -> dict[str, nn.Module]:

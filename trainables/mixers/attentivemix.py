@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 
 from trainables.mixers.cells import greatest_cells, spread_cells
 from trainables.mixers.mixed import Mixed, beta, pair, partners
+from trainables.ranges import ShareBelowOne
 
 
 def attentivemix(
@@ -20,6 +21,7 @@ def attentivemix(
     alpha: float = 2.0,
     top_k: int | None = None,
     extractor: str | None = None,
+    ema: ShareBelowOne = 0.999,
     attention: Tensor,
 ) -> Mixed:
     """Keep the most attended cells of every image, and fill the rest with its partner.
@@ -29,14 +31,14 @@ def attentivemix(
             ``AttentiveMix+``. At least one cell is kept.
         top_k: as published, this number of cells whatever lambda is (6 of 49 in the paper); the share of an
             image is then the same in every row.
-        extractor: read by ``methods/attention_extractor.py``, which chooses where ``attention`` comes from.
+        extractor, ema: read by ``methods/attention_extractor.py``, which chooses where ``attention`` comes from.
         attention: (B, M, N) of the images before mixing, M <= H and N <= W; any scale.
 
     The weights are counted in pixels. The paper takes the attention from a ResNet-50, OpenMixup from a ResNet-18,
     trained on ImageNet and shown the images at 224 pixels, in 7 x 7 cells. Here, unless ``extractor`` names such a
-    network, it is the last feature map of the network that is being trained, so that nothing has to be fetched and no
-    image of another data set is used. OpenMixup's manual has lambda ~ Beta(alpha, 8); its code, as here, has
-    Beta(alpha, alpha).
+    network, it is the last feature map of the moving average of the network that is being trained, so that nothing has
+    to be fetched and no image of another data set is used. OpenMixup's manual has lambda ~ Beta(alpha, 8); its code, as
+    here, has Beta(alpha, alpha).
     """
     cells = attention[0].numel()
     if top_k is not None and not 1 <= top_k <= cells:

@@ -9,6 +9,7 @@ from torchvision.models.resnet import resnet18, resnet34
 
 from tests.trainables.methods.small import method_for
 from trainables.methods.attention_extractor import AttentiveMixing
+from trainables.mixers.attentivemix import attentivemix
 
 IMAGES = torch.rand(2, 3, 16, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
@@ -44,6 +45,46 @@ def test_the_extractor_attends_in_7_by_7_cells_and_is_never_trained(tmp_path: Pa
     mixed = method.mix(images, torch.arange(2), torch.Generator().manual_seed(1))
     assert torch.equal(mixed.sources, alone.sources)
     assert not torch.equal(mixed.images, alone.images)
+
+
+@pytest.mark.parametrize("pipeline", [None, "mp"])
+def test_without_a_file_the_attention_is_that_of_the_moving_average(pipeline: str | None) -> None:
+    """After t steps it has kept (1 + t) / (10 + t) of its weights and statistics: 2/11 after one, 3/12 after two."""
+    method = method_for("attentivemix", mixer__pipeline=pipeline).double()
+    attentive = method if pipeline is None else method.method
+    average, network = attentive.average.network, attentive.network
+    wanted = {name: value.clone() for name, value in network.state_dict().items()}
+    optimiser = torch.optim.SGD(method.parameters(), lr=0.5)
+    for step, kept in enumerate((2 / 11, 3 / 12)):
+        method(IMAGES, torch.arange(2), torch.Generator().manual_seed(step)).loss.backward()
+        optimiser.step()
+        method.after_step(0.5)
+        for name, value in network.state_dict().items():
+            if value.is_floating_point():
+                wanted[name] = kept * wanted[name] + (1 - kept) * value
+    assert all(p.grad is None for p in average.parameters())
+    for name, value in average.state_dict().items():
+        if value.is_floating_point():
+            torch.testing.assert_close(value, wanted[name])
+    maps = average.eval().encode(IMAGES, 4).mean(dim=1)
+    for looks_through, same in ((maps, True), (network.eval().encode(IMAGES, 4).mean(dim=1), False)):
+        rng = torch.Generator().manual_seed(9)
+        mixed = attentivemix(IMAGES, rng, attention=looks_through.detach()).images
+        drawn = attentive.mix(IMAGES, torch.arange(2), torch.Generator().manual_seed(9)).images
+        assert torch.equal(mixed, drawn) == same
+
+
+def test_the_moving_average_is_restored_and_keeps_no_more_than_its_decay() -> None:
+    method, again = method_for("attentivemix", mixer__ema=0.3), method_for("attentivemix", mixer__ema=0.3, seed=1)
+    for _ in range(3):
+        method.after_step(0.5)
+    again.load_state_dict(method.state_dict())
+    before = again.average.network.backbone.head.weight.clone()
+    again.network.backbone.head.weight.data.zero_()
+    again.after_step(0.5)
+    torch.testing.assert_close(again.average.network.backbone.head.weight, 0.3 * before)  # not 5/14
+    assert again.average.steps == 4
+    assert method_for("attentivemix", mixer__ema=0.0).average is None
 
 
 def test_a_file_that_is_no_extractor_is_refused(tmp_path: Path) -> None:
