@@ -176,6 +176,22 @@ def test_lambda_stays_within_its_bounds_and_reaches_towards_them() -> None:
     torch.testing.assert_close(learned.sum(dim=1), torch.ones(4000).double())
 
 
+@pytest.mark.parametrize(
+    ("z", "digits", "wanted"),
+    [("logits", 2, (0.97, 0.92, 0.72, 0.5, 0.28)), ("probabilities", 3, (0.950, 0.900, 0.700, 0.500, 0.300))],
+)
+def test_lambda_of_a_calibrated_network_moves_by_logits_alone(z: str, digits: int, wanted: tuple[float, ...]) -> None:
+    """It is 95 % sure of either image, and of a mixture exactly in its proportion."""
+    classes, drawn = 100, torch.tensor([0.95, 0.9, 0.7, 0.5, 0.3], dtype=torch.float64)
+    confident = torch.full((2, classes), 0.05 / (classes - 1), dtype=torch.float64)
+    confident[0, 0] = confident[1, 1] = 0.95
+    weights = torch.stack((drawn, 1 - drawn), dim=1)
+    loss = SUMixLoss(D, classes, SUMixTerms(z=z))  # type: ignore[arg-type]
+    before, after = (loss.z(random(1, D), p.log()) for p in (confident, weights @ confident))
+    learned = relearn(weights, displacement(after, before.expand(5, 2, classes)))
+    assert learned[:, 0].tolist() == pytest.approx(wanted, abs=0.51 * 10**-digits)
+
+
 def test_equal_distances_leave_lambda_as_it_was() -> None:
     weights = torch.tensor([[0.3, 0.7], [1.0, 0.0], [0.5, 0.5]])
     same = displacement(random(3, L).float(), random(3, 1, L, seed=1).float().expand(3, 2, L))

@@ -212,9 +212,14 @@ def test_each_row_of_table_8_by_hand(pipeline: str) -> None:
 
 
 def test_a_derangement_holds_for_the_block_and_for_the_classifier(monkeypatch: pytest.MonkeyPatch) -> None:
-    method, drawn = method_for("automix", mixer__derangement=True), []
-    plain = method.masks
-    monkeypatch.setattr(method, "masks", lambda *given: drawn.append(given[3]) or plain(*given))
+    method = method_for("automix", mixer__derangement=True)
+    masks, drawn = method.masks, []
+
+    def kept(maps: Tensor, size: tuple[int, int], rng: Generator, partner: Tensor, lam: Tensor) -> Tensor:
+        drawn.append(partner)
+        return masks(maps, size, rng, partner, lam)
+
+    monkeypatch.setattr(method, "masks", kept)
     for seed in range(5):
         method(pixels(), LABELS, Generator().manual_seed(seed))
     assert len(drawn) == 2 * 5

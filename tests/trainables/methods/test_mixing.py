@@ -106,6 +106,12 @@ def test_the_log_says_what_sumix_did() -> None:
     assert not log["regulariser_gradient"].any()  # its semantic term is inert
 
 
+@pytest.mark.parametrize("init", ["om_table", "torch_default"])
+def test_a_network_that_has_learned_nothing_leaves_lambda_as_it_was_drawn(init: str) -> None:
+    _, log = step(method_for("cutmix", init=init, sumix__lam="learned"))
+    assert (log["lam_shift"] < 0.005).all()
+
+
 def test_gradient_length_is_that_of_each_row_alone() -> None:
     rows = torch.randn(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
     mean = (rows**3).sum(dim=1).mean()
@@ -122,6 +128,15 @@ def test_the_raw_forward_leaves_the_mode_and_counts_its_batches(raw_forward: str
     assert method.network.training
     norm = next(m for m in method.modules() if isinstance(m, torch.nn.BatchNorm2d))
     assert norm.num_batches_tracked == (1 if raw_forward == "eval_nograd" else 2)
+
+
+def test_the_batch_before_mixing_goes_through_the_network_first() -> None:
+    method = method_for("mixup", sumix__lam="learned")
+    seen: list[Tensor] = []
+    method.network.backbone.stages[0].register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    step(method)
+    raw = method.network.normalise(pixels())
+    assert [torch.equal(images, raw) for images in seen] == [True, False]
 
 
 @pytest.mark.parametrize("preset", ["paper", "release"])

@@ -1,13 +1,14 @@
 """Co-Mixup: each output nearly the best labelling, the group as a whole salient, diverse and without twins."""
 
 import importlib
+import math
 
 import pytest
 import torch
 from torch import Tensor
 
 from trainables.mixers.comixup import comixup
-from trainables.mixers.mixed import Mixed
+from trainables.mixers.mixed import Mixed, dirichlet
 from trainables.mixers.puzzlemix import cell_saliency
 
 module = importlib.import_module("trainables.mixers.comixup")  # the package's attribute is the function
@@ -32,6 +33,54 @@ def shares(mixed: Mixed) -> Tensor:
     """Return the weight of each row of the batch in each output, (B, B)."""
     size = len(mixed.sources)
     return torch.zeros(size, size).scatter_add_(1, mixed.sources, mixed.weights)
+
+
+def test_the_likeness_of_inputs_is_how_far_their_salient_windows_are_apart() -> None:
+    corners = ((0, 0), (3, 20), (24, 9))
+    saliency = torch.zeros(1, 3, 32, 32)
+    for number, (row, column) in enumerate(corners):
+        saliency[0, number, row : row + 8, column : column + 8] = 1.0
+    distance = [[abs(a[0] - b[0]) + abs(a[1] - b[1]) for b in corners] for a in corners]
+    total = sum(map(sum, distance))
+    for i, j in ((i, j) for i in range(3) for j in range(3)):
+        wanted = 0.999 * (i == j) + 0.001 * distance[i][j] * 3 / total
+        assert module._likeness(saliency, 0.001)[0, i, j].item() == pytest.approx(wanted, abs=1e-6)
+
+
+def test_what_an_input_costs_in_a_cell_by_loops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every output keeps its first labelling here, so that what each of the four rounds pays is known."""
+    size, rng = 4, torch.Generator().manual_seed(0)
+    prior = dirichlet(2.0, (1, size), rng)[0]
+    shown = torch.nn.functional.one_hot(torch.randint(size, (1, size, 4, 4), generator=rng), size).float()
+    asked: list[tuple[Tensor, float, bool]] = []
+
+    def keep(unary: Tensor, used: Tensor, beta: float, *, soft: bool) -> Tensor:
+        asked.append((unary[0], beta, soft))
+        return shown[:, (len(asked) - 1) % size]
+
+    monkeypatch.setattr(module, "_label_output", keep)
+    mix(size)
+    share = cell_saliency(salient(size), (4, 4))
+    likeness = module._likeness(salient(size)[None], 0.001)[0]
+    used = shown[0].sum(dim=(1, 2))  # (O, I)
+    twins = module._tell_twins_apart(used[None] > 0)[0]
+    assert twins.any()
+    assert len(asked) == 4 * size
+    penalised = 0
+    for number, (unary, beta, soft) in enumerate(asked):
+        iteration, output = divmod(number, size)
+        assert beta == pytest.approx(0.32 / 16)
+        assert soft == (iteration > 0)
+        for i in range(size):
+            others = sum(likeness[i, j] * used[o, j] for j in range(size) for o in range(size) if o != output)
+            cost = -0.05 / 16 * math.log(prior[i] + 1e-8)
+            if others > 0.83 * 16:
+                cost += 2 * 1.0 / 16 * others.item()
+                penalised += 1
+            if iteration == 3:
+                cost += 1.0 / 16 * twins[output, i].item()
+            torch.testing.assert_close(unary[..., i], cost - share[i], rtol=0, atol=1e-5)
+    assert 0 < penalised < 4 * size * size
 
 
 @pytest.mark.parametrize("soft", [False, True])

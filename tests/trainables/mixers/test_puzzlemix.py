@@ -8,7 +8,14 @@ from torch import Tensor
 
 from trainables.mixers.grid_labelling import minimise
 from trainables.mixers.mixed import Mixed
-from trainables.mixers.puzzlemix import arrange, cell_saliency, puzzle_energy, puzzlemix, surprise
+from trainables.mixers.puzzlemix import (
+    arrange,
+    border_differences,
+    cell_saliency,
+    puzzle_energy,
+    puzzlemix,
+    surprise,
+)
 
 B = 6
 
@@ -51,6 +58,23 @@ def test_the_energy_is_that_of_the_paper_by_loops() -> None:
                         wanted += beta / 32 * ((label != z[y, x]).item() + gamma * colours.abs().mean().item())
             excess.append(energy.of(z.expand(B, 2, 2))[row].item() - wanted)
         assert max(excess) - min(excess) < 1e-5
+
+
+def test_a_border_is_compared_by_squares_of_4_pixels_on_its_two_sides() -> None:
+    images, partner = pixels(16, 16), torch.arange(B).roll(1)
+    rows, columns = (border_differences(images, partner, 2, axis) for axis in (1, 2))  # cells of 8 pixels
+    for b in range(B):
+        pair = {"own": images[b], "other": images[partner[b]]}
+        for first, second in (("own", "own"), ("own", "other"), ("other", "own"), ("other", "other")):
+            for cell in (0, 1):
+                wanted = [0.0, 0.0]
+                for at in (8 * cell, 8 * cell + 4):
+                    above, below = pair[first][:, 4:8, at : at + 4], pair[second][:, 8:12, at : at + 4]
+                    left, right = pair[first][:, at : at + 4, 4:8], pair[second][:, at : at + 4, 8:12]
+                    for number, (one, two) in enumerate(((above, below), (left, right))):
+                        wanted[number] += (one.mean(dim=(1, 2)) - two.mean(dim=(1, 2))).abs().mean().item() / 2
+                assert rows[first, second][b, 0, cell].item() == pytest.approx(wanted[0], abs=1e-6)
+                assert columns[first, second][b, cell, 0].item() == pytest.approx(wanted[1], abs=1e-6)
 
 
 def test_the_prior_is_minus_the_logarithm_of_the_binomial() -> None:
