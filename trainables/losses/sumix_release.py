@@ -7,8 +7,8 @@ It differs from the paper's definition (``sumix.py``), and a study can compare t
 
 - z is the vector of class probabilities, without gradient, and the class of the other source is set to 0 in it;
 - the distance of Eq. 4 is one coordinate, that of the source's own class, of a vector of length N, the batch
-  size. A class that was lost in the mixture has the *small* coordinate, so it gains weight: at N = L = 100 the
-  labels of a calibrated network are all but swapped;
+  size (of each GPU, for which ``accumulate`` can stand). A class that was lost in the mixture has the *small*
+  coordinate, so it gains weight: at N = L = 100 the labels of a calibrated network are all but swapped;
 - only the batch's mean of lambda enters the loss, for the released head averages the cross-entropy first;
 - the regulariser's semantic term carries no gradient, and at N = 100 its logits are about exp(-10), so that
   neither does much else;

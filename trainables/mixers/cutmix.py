@@ -32,7 +32,8 @@ def cutmix(
     The weights are counted in pixels, as in the official code: a box clipped at the border gives the image back what it
     would have lost. At alpha = 1 and 32x32 an image keeps 0.70 on average. The official code draws one box per batch;
     here each row has its own (equal in distribution, lower in the variance of the gradient). The official code mixes
-    half of the CIFAR batches, here ``mixer.probability=0.5``.
+    half of the CIFAR batches, here ``mixer.probability=0.5``. As in the official code a row may be its own partner, as
+    one of each batch is on average; OpenMixup draws partners again, up to ten times, until none is.
     """
     size, _, height, width = images.shape
     boxes, partner, lam = draw((size, height, width), rng, alpha=alpha, per_batch=per_batch)
