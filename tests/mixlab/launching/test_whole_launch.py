@@ -14,6 +14,7 @@ from mlflow.tracking import MlflowClient
 from rich.console import Console
 
 from analysis import report
+from analysis.figures import plots
 from mixlab import Arm, Options, Search, Study, main, run
 from mixlab.cluster import schedule
 from mixlab.cluster.resources import Share
@@ -21,23 +22,34 @@ from mixlab.cluster.source import End, Listener
 from mixlab.errors import BadInput, HeadLost
 from mixlab.launching import launch_search
 from mixlab.launching.start import Start
+from mixlab.provenance import Provenance
 from mixlab.spec.state import State
 from mixlab.spec.trial import Trial
 from mixlab.tracking import names, store
 from tests.mixlab.without_ray import Turn, in_this_process, raising
 from tests.toy import SEARCH, STUDIES, Toy
 
-STUDY = STUDIES["sequential"]()
-SMALL = replace(STUDY, arms=STUDY.arms[:2], seeds=range(1))
+STUDY = STUDIES["sequential"]().with_base(epochs=1)
+TWO_ARMS = replace(STUDY, arms=STUDY.arms[:2])
+SMALL = replace(TWO_ARMS, seeds=range(1))
+
+
+def empty_page(uri: str, study: str, out: Path, *_: Any, **__: Any) -> list[Path]:
+    """Write an empty page instead of the page of a study, which takes as long as its tables; one test writes that."""
+    out.touch()
+    return [out]
 
 
 @pytest.fixture
 def launch(tmp_path: Path, tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
     """Return a function that launches a study or search, and returns its exit code and what it said."""
     monkeypatch.setattr(Start, "share_of", lambda *_: Share(cpus=1, gpus=0))
+    monkeypatch.setattr(Start, "provenance", Provenance("0123456789abcdef", dirty=False, diff="", versions={}))
 
     def launched(spec: Study | Search, begins: Turn = lambda *_: None, **options: Any) -> tuple[int, str]:
         monkeypatch.setattr(schedule, "run", in_this_process(begins))
+        monkeypatch.setattr(report, "write_report", empty_page)
+        monkeypatch.setattr(plots, "plot_gains", lambda *_: None)
         said = io.StringIO()
         given = Options(**{"tracking_uri": tracking_uri, "storage": str(tmp_path / "results"), **options})
         result = run(spec, Toy(), given, console=Console(file=said, width=200))
@@ -179,44 +191,44 @@ def test_a_driver_whose_turn_it_is_not_says_once_why_it_waits(monkeypatch: pytes
 
 def test_a_table_is_not_replaced_by_one_of_fewer_seeds(launch: Any, tmp_path: Path) -> None:
     table = tmp_path / "results" / "toy" / "paper" / "table.csv"
-    assert launch(STUDY, raising(KeyboardInterrupt(), after=2), seeds=3)[0] == 130
-    assert launch(STUDY, seeds=2)[0] == 0  # of the larger one no seed was finished in every arm
+    assert launch(TWO_ARMS, raising(KeyboardInterrupt(), after=1), seeds=3)[0] == 130
+    assert launch(TWO_ARMS, seeds=2)[0] == 0  # of the larger one no seed was finished in every arm
     larger = table.read_text()
     for options in ({"seeds": 1}, {"seeds": 1, "dry_run": True}):
         with pytest.raises(BadInput) as refused:
-            launch(STUDY, **options)
+            launch(TWO_ARMS, **options)
         assert str(refused.value) == (
             "every arm of 'toy' has finished 2 seeds, and a table of 1 would replace theirs: "
             "give --seeds 2, or another --tracking-uri and --storage"
         )
     assert table.read_text() == larger
-    assert launch(STUDY, seeds=3)[0] == 0
+    assert launch(TWO_ARMS, seeds=3)[0] == 0
 
 
 def test_a_table_names_the_earlier_ones_with_fewer_seeds(launch: Any, tmp_path: Path) -> None:
     table = tmp_path / "results" / "toy" / "paper" / "table.md"
     for seeds in (2, 6):  # nothing can be claimed with two
-        assert launch(STUDY, seeds=seeds)[0] == 0
+        assert launch(TWO_ARMS, seeds=seeds)[0] == 0
         assert "Looked at before" not in table.read_text()
     for _ in range(2):
-        assert launch(STUDY, seeds=8)[0] == 0
+        assert launch(TWO_ARMS, seeds=8)[0] == 0
         rule = "Looked at before: a table of 6 seeds. p holds only if the present number of seeds had been chosen by"
         assert rule in table.read_text()
-    assert launch(STUDY, seeds=9)[0] == 0
+    assert launch(TWO_ARMS, seeds=9)[0] == 0
     assert "Looked at before: a table of 6 seeds, a table of 8 seeds. p holds" in table.read_text()
-    assert launch(STUDY, seeds=9, epochs=1)[0] == 0  # other trials
+    assert launch(TWO_ARMS, seeds=9, epochs=2)[0] == 0  # other trials
     assert "Looked at before" not in table.read_text()
 
 
 def test_seeds_that_were_added_until_decided_are_no_fixed_number(launch: Any, tmp_path: Path) -> None:
     table = tmp_path / "results" / "toy" / "paper" / "table.md"
-    assert launch(STUDY, until="decided", seeds=4)[0] == 0
-    assert launch(STUDY, until="decided", seeds=5)[0] == 0
+    assert launch(TWO_ARMS, until="decided", seeds=4)[0] == 0
+    assert launch(TWO_ARMS, until="decided", seeds=5)[0] == 0
     assert "Looked at before" not in table.read_text()  # e may be looked at
-    assert launch(STUDY, seeds=6)[0] == 0
+    assert launch(TWO_ARMS, seeds=6)[0] == 0
     rule = "Looked at before: seeds that were added until every comparison was decided. p holds only if"
     assert rule in table.read_text()
-    assert launch(STUDY, seeds=7)[0] == 0
+    assert launch(TWO_ARMS, seeds=7)[0] == 0
     assert "Looked at before: a table of 6 seeds, seeds that were added" in table.read_text()
 
 
@@ -240,8 +252,8 @@ def test_a_table_counts_the_comparisons_of_larger_ones(launch: Any, tmp_path: Pa
 
 def test_a_start_that_made_no_table_was_not_looked_at(launch: Any, tmp_path: Path) -> None:
     stopped: Turn = raising(KeyboardInterrupt(), after=1)
-    assert launch(STUDY, stopped, seeds=6)[0] == 130
-    assert launch(STUDY, seeds=8)[0] == 0
+    assert launch(TWO_ARMS, stopped, seeds=6)[0] == 130
+    assert launch(TWO_ARMS, seeds=8)[0] == 0
     assert "Looked at before" not in (tmp_path / "results" / "toy" / "paper" / "table.md").read_text()
 
 
@@ -284,7 +296,7 @@ def test_a_table_of_seeds_until_decided_is_not_replaced_by_one_of_fewer_arms(lau
     assert launch(STUDY, **until)[0] == 0
     with pytest.raises(BadInput, match="without 'unsure · seed 0'"):
         launch(STUDY, arms=["clear"], **until)
-    assert launch(STUDY, arms=["clear"], epochs=1, **until)[0] == 0  # other trials
+    assert launch(STUDY, arms=["clear"], epochs=2, **until)[0] == 0  # other trials
 
 
 def test_a_table_of_seeds_until_decided_is_followed_by_one_of_as_many(launch: Any, tmp_path: Path) -> None:
