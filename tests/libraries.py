@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import matplotlib
+import pandas as pd
 import pytest
 import torch
 from alembic.script import ScriptDirectory
@@ -21,6 +22,10 @@ __all__ = ["new_database", "postgresql"]
 
 # Two processes run side by side, and threads that wait for each other are slow.
 torch.set_num_threads(1)
+
+# Text in columns behaves alike however pandas holds it; as Arrow's arrays, small tables take half as long again. The
+# tests of any name and those that start a program have the default.
+pd.set_option("mode.string_storage", "python")
 
 # MLflow looks up its newest migration for every store that is opened, and each time imports all of them.
 _of_config = ScriptDirectory.from_config

@@ -1,10 +1,12 @@
 """Any name of an arm, a factor or a level is refused in a sentence, or is right in every rendering and in MLflow."""
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -28,6 +30,13 @@ SAME_EVERY_TIME = settings(
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
+
+
+@pytest.fixture(autouse=True)
+def arrow() -> Iterator[None]:
+    """Hold text as studies do, where pyarrow is installed."""
+    with pd.option_context("mode.string_storage", "auto"):
+        yield
 
 
 class Toy:
