@@ -45,8 +45,11 @@ METRICS = (
     # Reported with SUMix.
     Metric("lam", "", 3, None, (), "lambda of the loss"),
     Metric("lam_std", "", 3, None, (), "spread of lambda over a batch"),
+    Metric("lam_min", "", 3, None, (), "least lambda of a batch"),
+    Metric("lam_max", "", 3, None, (), "greatest lambda of a batch"),
     Metric("lam_shift", "", 3, None, (), "distance of lambda from the mixer's"),
     Metric("regulariser", "nats", 4, None, (), "regulariser before zeta"),
+    Metric("regulariser_logits", "", 5, None, (), "mean logit of the regulariser"),
     Metric("regulariser_gradient", "", 4, None, (), "gradient of the regulariser at a mixed image's features"),
     # Reported with AugMix, and with AutoMix.
     Metric("consistency", "nats", 4, None, (), "divergence of the predictions of an image's mixtures"),

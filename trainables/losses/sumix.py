@@ -34,6 +34,7 @@ class SUMixParts(NamedTuple):
     loss: Tensor  # ()
     weights: Tensor  # (B, K) used by the main loss: learned, or those of the mixer
     regulariser: Tensor  # () before zeta; 0 when switched off
+    z_su: Tensor  # () the mean of Z_su of Eq. 6, the regulariser's logits; 0 when switched off
 
 
 class SUMixLoss(nn.Module):
@@ -64,15 +65,16 @@ class SUMixLoss(nn.Module):
         weights = self.learned(shift, labels, mixed) if self.terms.lam == "learned" else mixed.weights
         loss = mixed_cross_entropy(mixed_logits, labels, mixed._replace(weights=weights), self.smoothing)
         if self.terms.regulariser == "none":
-            return SUMixParts(loss, weights, torch.zeros_like(loss))
+            return SUMixParts(loss, weights, torch.zeros_like(loss), torch.zeros_like(loss))
 
         energy = logits.new_zeros(())  # the exponent of Eq. 6, negated; (B, K, L) in the end
         if "s" in self.terms.regulariser:
             energy = energy + self.semantic(shift)
         if "u" in self.terms.regulariser:
             energy = energy + self.doubt(features)[mixed.sources] + self.doubt(mixed_features)[:, None]
-        regulariser = weighted_cross_entropy(torch.exp(-energy), labels, mixed)
-        return SUMixParts(loss + self.terms.zeta * regulariser, weights, regulariser)
+        z_su = torch.exp(-energy)
+        regulariser = weighted_cross_entropy(z_su, labels, mixed)
+        return SUMixParts(loss + self.terms.zeta * regulariser, weights, regulariser, z_su.mean())
 
     def shift(self, raw: Seen, seen: Seen, labels: Tensor, mixed: Mixed) -> Tensor:
         """Return how far mixing moved each source, (B, K, L), or (B, K, D) for features."""

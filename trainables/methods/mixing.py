@@ -129,8 +129,11 @@ def describe(parts: SUMixParts, mixed: Mixed, mixed_features: Tensor) -> dict[st
     return {
         "lam": lam,  # that weighted the loss
         "lam_std": lam.std(correction=0),  # its spread over the rows
+        "lam_min": lam.min(),
+        "lam_max": lam.max(),
         "lam_shift": (lam - mixed.weights[:, 0]).abs(),  # its distance from the mixer's
         "regulariser": parts.regulariser.detach(),  # before zeta
+        "regulariser_logits": parts.z_su.detach(),  # near 0, as in the release, it can teach nothing
         # At the mixed features both of its terms meet.
         "regulariser_gradient": gradient_length(parts.regulariser, mixed_features),
     }

@@ -76,7 +76,7 @@ def test_equations_3_and_6_by_hand(regulariser: str) -> None:
     sumix = loss_of(terms)
     features, logits, mixed_features, mixed_logits, labels, mixed = batch()
     doubt, mixed_doubt = sumix.doubt(features).tolist(), sumix.doubt(mixed_features).tolist()
-    total = 0.0
+    total, mean_z_su = 0.0, 0.0
     for b in range(B):
         after = mixed_logits[b].tolist()
         shifts = []
@@ -94,9 +94,11 @@ def test_equations_3_and_6_by_hand(regulariser: str) -> None:
             if "u" in regulariser:
                 energy = [e + u + v for e, u, v in zip(energy, doubt[source], mixed_doubt[b], strict=True)]
             z_su = [math.exp(-e) for e in energy]
+            mean_z_su += sum(z_su) / (B * 2 * L)
             total -= 0.7 * float(mixed.weights[b, k]) * math.log(softmax(z_su)[label])
-    loss = sumix(features, logits, mixed_features, mixed_logits, labels, mixed)
-    assert loss.item() == pytest.approx(total / B, rel=1e-6)  # the mixer's weights are float32
+    parts = sumix.parts(features, logits, mixed_features, mixed_logits, labels, mixed)
+    assert parts.loss.item() == pytest.approx(total / B, rel=1e-6)  # the mixer's weights are float32
+    assert parts.z_su.item() == pytest.approx(mean_z_su)
 
 
 def test_the_mean_of_lambda_over_the_batch_weighs_every_row_by_hand() -> None:

@@ -143,6 +143,7 @@ def test_the_regulariser_is_almost_inert_in_a_batch_of_100() -> None:
     mixed = Mixed(torch.zeros(100, 1, 2, 3), torch.stack((own, own.roll(1)), dim=1), torch.full((100, 2), 0.5).double())
     parts = release(100, 100, regulariser="su").parts(features, logits, features, mixed_logits, own, mixed)
     assert parts.regulariser.item() == pytest.approx(math.log(100), abs=1e-3)
+    assert parts.z_su.item() == pytest.approx(math.exp(-10.2), rel=0.1)
 
 
 @pytest.mark.parametrize("sources", [1, 3])

@@ -78,7 +78,8 @@ def test_the_log_changes_no_number(preset: str, regulariser: str, monkeypatch: p
     keys = {"sumix__preset": preset, "sumix__lam": "learned", "sumix__regulariser": regulariser}
     logged, silent = method_for("cutmix", **keys), method_for("cutmix", **keys)
     loss, log = step(logged)
-    described = {"lam", "lam_std", "lam_shift", "regulariser", "regulariser_gradient"}
+    described = {"lam", "lam_std", "lam_min", "lam_max", "lam_shift"}
+    described |= {"regulariser", "regulariser_logits", "regulariser_gradient"}
     assert set(log) == described | {"lam_drawn", "lam_learned"}
     assert not any(value.requires_grad for value in log.values())
     monkeypatch.setattr(mixing, "describe", lambda *args: {})
@@ -95,6 +96,7 @@ def test_the_log_says_what_sumix_did() -> None:
     _, log = method(pixels(), LABELS, rng)
     torch.testing.assert_close(log["lam_shift"], (log["lam"] - drawn).abs())
     assert log["lam_std"].item() == pytest.approx(log["lam"].std(correction=0).item())
+    assert (log["lam_min"].item(), log["lam_max"].item()) == (min(log["lam"].tolist()), max(log["lam"].tolist()))
     assert (log["lam_shift"] > 0).any()
     for name, lam in (("lam_drawn", drawn), ("lam_learned", log["lam"])):
         assert log[name].shape == (B, 10)
