@@ -35,6 +35,7 @@ from trainables.methods.mixing import SUMIX_PRESETS, Mixing
 from trainables.methods.network import build_network
 from trainables.mixers import MIXERS
 from trainables.mixers.mixed import Mixed
+from trainables.mixers.puzzlemix import fitting
 from trainables.mixers.stylemix import Codec
 from trainables.refusals import first_line
 
@@ -178,10 +179,14 @@ def mix_noise(config: Config, dataset: Dataset, shapes: Shapes) -> Mixed:
     """Return two images of noise, mixed by ``config``; the mixer raises ``ValueError`` for options that it refuses."""
     mixer, rng = MIXERS[config.mixer], Generator()
     channels, *sides = dataset.image_shape
+    grids = {}
     if inputs_of(config.mixer):  # on large images these take seconds
+        if "blocks" in config.mixer_options:  # of PuzzleMix, of which the noise may have fewer than the image
+            blocks = fitting(config.mixer_options["blocks"], *sides)
+            grids = {"blocks": [min(block, NOISE_SIDE) for block in blocks]}
         sides = [min(side, NOISE_SIDE) for side in sides]
     images = torch.rand(2, channels, *sides, generator=rng)
-    return mixer(images, rng, **mixer_arguments(config, dataset, images, shapes, rng))
+    return mixer(images, rng, **{**mixer_arguments(config, dataset, images, shapes, rng), **grids})
 
 
 def mixer_arguments(

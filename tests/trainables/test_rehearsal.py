@@ -134,6 +134,17 @@ def test_what_cannot_be_trained_is_found(given: dict[str, object], message: str)
         check(keys(**given))
 
 
+@pytest.mark.parametrize("blocks", [(33,), (64, 224), (224,), (2, 300)])
+def test_grids_of_more_cells_than_the_noise_has_are_resolved_where_the_image_has_the_pixels(
+    blocks: tuple[int, ...],
+) -> None:
+    config = {**BASE, "mixer": "puzzlemix", "mixer.blocks": blocks}
+    check({**config, "image_size": 224})
+    if min(blocks) > 32:
+        require_refused(config, "blocks must hold a number up to 32", str(blocks))
+        require_refused({**config, "mixer.blocks": (225,), "image_size": 224}, "up to 224", "(225,)")
+
+
 def test_a_last_batch_of_one_image_is_refused_where_batch_norm_would_fail() -> None:
     small = {"train_images": 9, "batch_size": 8, "backbone": "resnet18", "image_size": 8}
     with pytest.raises(ValueError, match=r"^the last batch of 9 training images has 1 image.*drop_last.*batch_size"):

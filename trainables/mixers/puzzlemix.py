@@ -7,6 +7,7 @@ Shape letters: B batch, C channels, H height, W width, M rows and N columns of a
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -61,10 +62,8 @@ def puzzlemix(
     paper has it. The loss on clean images that its larger data sets add is ``clean_loss=1``; its adversarial noise is
     not included.
     """
-    if min(blocks, default=0) < 2:
-        raise ValueError(f"blocks must hold numbers from 2, got {blocks}")
     height, width = images.shape[2:]
-    block = choose([n for n in blocks if n <= min(height, width)], rng)
+    block = choose(fitting(blocks, height, width), rng)
     lam = draw_lambda(alpha, len(images), rng)
     partner = partners(len(images), rng)
 
@@ -81,6 +80,16 @@ def puzzlemix(
     share = spread_cells(mask, height, width)  # (B, H, W)
     mixed = torch.lerp(other, own, share[:, None].to(images.dtype))
     return pair(mixed, partner, share.mean(dim=(1, 2)))
+
+
+def fitting(blocks: Sequence[int], height: int, width: int) -> list[int]:
+    """Return those of ``blocks`` that an image of this size has pixels for; raise ``ValueError`` if none is left."""
+    if min(blocks, default=0) < 2:
+        raise ValueError(f"blocks must hold numbers from 2, got {blocks}")
+    side = min(height, width)
+    if min(blocks) > side:
+        raise ValueError(f"blocks must hold a number up to {side}, the side of the image in pixels, got {blocks}")
+    return [n for n in blocks if n <= side]
 
 
 def cell_saliency(saliency: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -140,6 +140,12 @@ def test_a_blank_saliency_gives_no_nan() -> None:
     assert mixed.weights.isfinite().all()
 
 
+def test_a_grid_finer_than_the_image_is_left_out_and_refused_alone() -> None:
+    assert mix(blocks=(2, 13)).images.isfinite().all()
+    with pytest.raises(ValueError, match=r"^blocks must hold a number up to 12, the side of the image in pixels, got"):
+        mix(blocks=(13, 16))
+
+
 @pytest.mark.parametrize("blocks", [(), (1,)])
 def test_a_grid_without_cells_is_refused(blocks: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="blocks must hold numbers from 2"):
