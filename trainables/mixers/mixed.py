@@ -43,11 +43,8 @@ def mixed_cross_entropy(logits: Tensor, labels: Tensor, mixed: Mixed, smoothing:
     """Return the mean over the batch, (), of each row's own weighted cross-entropy (Eq. 2 of SUMix).
 
     The logits (B, L) are those of the mixed images; ``smoothing`` is the share of a target that all classes get evenly.
-    Logits in half precision are widened: bfloat16 would round a lambda to one of 256 steps between 0.5 and 1.
     """
-    logits = wide(logits)
-    targets = mixed_targets(mixed, labels, logits.shape[-1]).to(logits.dtype)
-    return F.cross_entropy(logits, targets, label_smoothing=smoothing)
+    return F.cross_entropy(*_answers_and_targets(logits, labels, mixed), label_smoothing=smoothing)
 
 
 def mixed_binary_cross_entropy(logits: Tensor, labels: Tensor, mixed: Mixed) -> Tensor:
@@ -55,9 +52,16 @@ def mixed_binary_cross_entropy(logits: Tensor, labels: Tensor, mixed: Mixed) -> 
 
     As in OpenMixup the answer to a mixed class is its weight; the paper's own code makes it 1 above 0.2.
     """
+    return F.binary_cross_entropy_with_logits(*_answers_and_targets(logits, labels, mixed))
+
+
+def _answers_and_targets(logits: Tensor, labels: Tensor, mixed: Mixed) -> tuple[Tensor, Tensor]:
+    """Return the logits and their soft targets, (B, L) each, of one type.
+
+    Logits in half precision are widened: bfloat16 would round a lambda to one of 256 steps between 0.5 and 1.
+    """
     logits = wide(logits)
-    targets = mixed_targets(mixed, labels, logits.shape[-1]).to(logits.dtype)
-    return F.binary_cross_entropy_with_logits(logits, targets)
+    return logits, mixed_targets(mixed, labels, logits.shape[-1]).to(logits.dtype)
 
 
 def one_hot(classes: Tensor, count: int) -> Tensor:
