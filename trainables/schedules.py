@@ -48,7 +48,7 @@ def learning_rate(config: ScheduleConfig, done: float) -> float:
     """
     at = math.floor(done) if config.lr_changes == "each_epoch" else done
     if config.schedule == "cosine":
-        rate = cosine(config.lr, at, config.epochs, config.min_lr)
+        rate = cosine(config.lr, config.min_lr, at, config.epochs)
     else:
         passed = sum(at >= milestone * config.epochs for milestone in config.milestones)
         rate = config.lr / 10**passed
@@ -57,6 +57,6 @@ def learning_rate(config: ScheduleConfig, done: float) -> float:
     return rate
 
 
-def cosine(lr: float, done: float, epochs: int, min_lr: float = 0.0) -> float:
-    """Return the rate after ``done`` of ``epochs`` epochs, from ``lr`` to ``min_lr``."""
-    return min_lr + (lr - min_lr) * (1 + math.cos(math.pi * done / epochs)) / 2
+def cosine(first: float, last: float, done: float, whole: float = 1.0) -> float:
+    """Return a value that goes from ``first`` to ``last`` by half a cosine, when ``done`` of the ``whole`` is over."""
+    return last + (first - last) * (1 + math.cos(math.pi * done / whole)) / 2

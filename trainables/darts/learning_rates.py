@@ -1,13 +1,8 @@
 """The learning rates of the two phases; time is counted in epochs that are over."""
 
-import math
+from trainables.schedules import cosine
 
 SLOW = 5  # the last epochs of the linear course, which fall together as far as one epoch before them
-
-
-def cosine(first: float, last: float, share: float) -> float:
-    """Return the rate after a share of the epochs, from ``first`` to ``last``."""
-    return last + (first - last) * (1 + math.cos(math.pi * share)) / 2
 
 
 def linear(lr: float, done: int, epochs: int) -> float:

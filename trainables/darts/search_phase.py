@@ -7,13 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainables.darts.learning_rates import cosine
 from trainables.darts.search_config import HALVES, SearchConfig
 from trainables.darts.supernet import SuperNet
 from trainables.darts.testing import accuracies, mean_loss, normalised
 from trainables.datasets.dataset import BatchSource, Splits
 from trainables.datasets.opening import dataset_of, open_splits
 from trainables.evaluation import TEST_BATCH
+from trainables.schedules import cosine
 from trainables.seeds import derive_seed, generator
 
 ARCHITECTURE_BETAS = (0.5, 0.999)  # of Adam, as in DARTS

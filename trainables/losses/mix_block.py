@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from trainables.mixers.automix import MaskDecay, MeanOf, ValueOf
 from trainables.precision import wide
+from trainables.schedules import cosine
 
 
 class MixBlock(nn.Module):
@@ -83,5 +84,5 @@ def mask_loss(mask: Tensor, lam: Tensor, of: MeanOf, epsilon: float = 0.1) -> Te
 
 def mask_weight_at(progress: float, weight: float, decay: MaskDecay) -> float:
     """Return gamma when the share ``progress`` of the training is done; the paper's falls linearly."""
-    factors = {"none": 1.0, "cosine": (math.cos(math.pi * progress) + 1) / 2, "linear": 1 - progress}
+    factors = {"none": 1.0, "cosine": cosine(1.0, 0.0, progress), "linear": 1 - progress}
     return weight * factors[decay]

@@ -7,7 +7,6 @@ Shape letters: B batch, C channels, L classes.
 """
 
 import copy
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +18,7 @@ from trainables.config import Config
 from trainables.methods.method import Method, Step
 from trainables.methods.mixing import Mixing
 from trainables.mixers.mixed import alone
+from trainables.schedules import cosine
 
 
 class MomentumPipeline(Method):
@@ -83,10 +83,8 @@ def momentum(progress: float, options: Mapping[str, Any]) -> float:
     """
     if options["pipeline"] == "mp_m0":
         return 0.0
-    first, last = options["first_momentum"], options["last_momentum"]
-    if progress < options["momentum_from"]:
-        return first
-    return last - (last - first) * (math.cos(math.pi * progress) + 1) / 2
+    first: float = options["first_momentum"]
+    return first if progress < options["momentum_from"] else cosine(first, options["last_momentum"], progress)
 
 
 def follow(teacher: Network, network: Network, heads: nn.ModuleList | None, keep: float) -> None:
