@@ -26,10 +26,10 @@ class ScheduleConfig:
     lr: Positive = 0.1  # at the start, after the warm-up
     schedule: Literal["cosine", "multistep"] = "cosine"
     lr_changes: Literal["each_epoch", "each_step"] = "each_epoch"
-    min_lr: NotNegative = 0.0  # where the cosine ends
+    min_lr: NotNegative = 0.0  # where the cosine ends; multistep does not read it
     milestones: Milestones = (0.5, 0.75)  # for multistep: the shares of the run after which the rate is divided by 10
     warmup_epochs: Annotated[int, Field(ge=0)] = 0
-    warmup_start: Share = 0.0  # the share of the rate at the first step of the warm-up
+    warmup_start: Share = 0.0  # the share of the rate at the first step of the warm-up, where there is one
 
 
 def check_schedule(config: ScheduleConfig) -> None:

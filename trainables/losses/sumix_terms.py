@@ -8,25 +8,32 @@ from trainables.ranges import NotNegative
 
 @dataclass(frozen=True, kw_only=True)
 class SUMixTerms:
-    """The definition and the terms of SUMix, one row of the paper's Table 6; a study writes them ``sumix.lam``, ..."""
+    """The definition and the terms of SUMix, one row of the paper's Table 6; a study writes them ``sumix.lam``, ...
+
+    An option of a term that is switched off is not read, so that an arm may switch it off by one key. With lambda fixed
+    and no regulariser none is, but for the raw pass of ``clean_loss``.
+    """
 
     preset: Literal["paper", "release"] = "paper"  # release: the arithmetic of the released code, ``sumix_release.py``
     lam: Literal["fixed", "learned"] = "learned"
     regulariser: Literal["none", "s", "u", "su"] = "su"  # s: semantic distance, u: uncertainty, su: both
     zeta: NotNegative = 0.5  # weight of the regulariser, Eq. 3
-    sem_scale: NotNegative = 1.0  # of the distance of Eq. 4; the paper has 1. With "release" it multiplies N
-    # Ways to run the batch before mixing: with gradient, without, or without and in evaluation mode.
+    # Of the distance of Eq. 4, for a learned lambda; the paper has 1. With "release" it multiplies N, in Eq. 6 too.
+    sem_scale: NotNegative = 1.0
+    # Ways to run the batch before mixing: with gradient, without, or without and in evaluation mode. Only the
+    # uncertainty "u" and ``clean_loss`` pass any gradient.
     raw_forward: Literal["train_grad", "train_nograd", "eval_nograd"] = "train_grad"
     # keep: that pass moves the running statistics of batch norm too, as in the release, so that they settle sooner than
-    # those of a baseline; leave: only the mixed batch moves them. The paper does not say.
+    # those of a baseline; leave: only the mixed batch moves them, as in any case with eval_nograd. The paper does not
+    # say.
     raw_statistics: Literal["keep", "leave"] = "keep"
-    # The gradient of ||sigma(z~ - z)|| in Eq. 6, through z~. The paper lets it flow, the release detaches it.
+    # Of "s", the gradient of ||sigma(z~ - z)|| in Eq. 6, through z~. The paper lets it flow, the release detaches it.
     distance_gradient: Literal["flow", "detach"] = "flow"
     # The z of Eq. 4 and 6, "feature vectors" in the paper. The release takes probabilities, as does its own preset.
     # With features or probabilities Eq. 4 hardly moves lambda; features have no classes, so that Eq. 6 takes their
     # norm, as the paper writes it: one number for all classes.
     z: Literal["logits", "features", "probabilities"] = "logits"
-    # The gradient of lambda~ in Eq. 4, "learnable" in the paper, through z~. The release detaches it.
+    # The gradient of a learned lambda, lambda~ in Eq. 4, "learnable" in the paper, through z~. The release detaches it.
     lam_gradient: Literal["detach", "flow"] = "detach"
     # The lambda~ that weighs a row: its own, or the mean over the batch, which is all that enters the release's loss.
     lam_of: Literal["row", "batch"] = "row"

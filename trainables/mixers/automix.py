@@ -46,7 +46,8 @@ def automix(
         derangement: mix no row with itself, as OpenMixup does for CUB and Aircraft, whose batches are small.
         lam_margin: where lambda is this near to 0 or to 1, the mask is constant, as in OpenMixup; 0 in the paper.
         masks: made by the Mix Block's attention; or ``grids``, which give the partner as many cells of the map as
-            lambda says, chosen at random, the first row of Table 7.
+            lambda says, chosen at random, the first row of Table 7. They need neither the block and its optimiser nor
+            the options below, which only the logged loss shows.
         lam_channel: the map gets lambda as one more channel, z_lambda of Eq. 4. OpenMixup does so for 224 pixels, not
             for CIFAR, where its mask does not depend on lambda. This option and those that follow are read, like those
             of ``MaskBlock``, by ``methods/mask_learning.py``.

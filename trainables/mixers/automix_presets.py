@@ -8,6 +8,8 @@ from typing import Any, Literal
 class AutoMixDefinition:
     """The preset of AutoMix's options: the paper's or the release's; a study writes it ``automix.preset``.
 
+    No other mixer reads it, so that it may stand in the base of a study of several.
+
     ``release`` is OpenMixup's for ResNets on CIFAR, except lambda and the loss of a mask's mean, which are each
     row's own unless ``mixer.per_batch`` and ``mixer.mask_loss="batch"`` say otherwise. ``paper`` is the paper's.
     """

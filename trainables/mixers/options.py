@@ -11,7 +11,7 @@ from trainables.ranges import Count, NotNegative, Positive, Share, ShareBelowOne
 
 @dataclass(frozen=True, kw_only=True)
 class EveryMixer:
-    """Options of every mixer."""
+    """Options of every mixer. ``none`` takes them without an effect, so that a study can set them for all."""
 
     # The share of the batches that are mixed; the others are trained on as they are. CutMix's and SaliencyMix's codes
     # have 0.5 for CIFAR, OpenMixup and SUMix 1.
@@ -26,7 +26,10 @@ class EveryMixer:
 
 @dataclass(frozen=True, kw_only=True)
 class SlowCopy:
-    """Options of every mixer whose pipeline has a slow copy, theta_k of AutoMix's Eq. 12."""
+    """Options of every mixer whose pipeline has a slow copy, theta_k of AutoMix's Eq. 12.
+
+    The mixers whose masks are learned have them in every pipeline; ``none`` and ``mp_m0`` do not read them.
+    """
 
     first_momentum: Share = 0.999  # m; a run of few steps needs less
     last_momentum: Share = 1.0  # m at the end, by a cosine

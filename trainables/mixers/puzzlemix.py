@@ -49,7 +49,7 @@ def puzzlemix(
         gamma: weight of the smoothness of the mixed image, in units of ``beta``; at most 1.
         eta: weight of the prior.
         num_labels: L, the mask takes the values 0, 1 / (L - 1), ..., 1.
-        transport: whether cells are moved.
+        transport: whether cells are moved; if not, the two options that follow are not read.
         t_eps: cost of moving a cell, against the saliency it brings.
         t_size: side of the cells that are moved, in pixels; the grid's own cells if those are smaller. OpenMixup moves
             the grid's own in all but the smallest images, as ``t_size=224`` does: a photograph's cells of 4 pixels take
