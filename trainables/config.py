@@ -169,6 +169,8 @@ def _check_network_and_loss(config: Config) -> None:
         raise ValueError(
             f"drop_block is for {', '.join(RESIDUAL)}, got {config.drop_block} with backbone {config.backbone!r}"
         )
+    if config.nesterov and not config.momentum and config.optimiser == "sgd":
+        raise ValueError(f"nesterov needs a momentum above 0, got {config.momentum}")
     if config.batch_size % config.accumulate:
         raise ValueError(f"accumulate must divide batch_size {config.batch_size}, got {config.accumulate}")
     if config.loss == "binary" and (config.label_smoothing or config.sumix.any):

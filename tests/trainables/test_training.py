@@ -313,6 +313,7 @@ def test_sumix_smooths_its_first_term_alone(loss: type[SUMixLoss]) -> None:
         ),
         ({"backbone": "vit_tiny_32", "drop_block": 0.1}, "got 0.1 with backbone 'vit_tiny_32'"),
         ({"dataset": "fashion_mnist", "augment.lighting": 0.1}, "three channels, got 0.1 with dataset 'fashion_mnist'"),
+        ({"nesterov": True, "momentum": 0.0}, "nesterov needs a momentum above 0, got 0.0"),
         ({"pretrained": "IMAGENET1K_V1"}, "no weights 'IMAGENET1K_V1' of torchvision for backbone 'resnet8'"),
     ],
 )
