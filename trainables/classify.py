@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from trainables.config import NEUTRAL, Config, flatten, parse
-from trainables.datasets.data_config import DataConfig
+from trainables.datasets.data_config import DataConfig, check_read
 from trainables.epoch import Diverged, Epoch
 from trainables.metric import METRICS
 from trainables.recipes.presets import PRESETS
@@ -100,6 +100,7 @@ class Classification:
 
     def check(self, settings: Config) -> None:
         """Raise ``ValueError``, one sentence, for what cannot be run though each key by itself is right."""
+        check_read(settings)
         from trainables import cuda_graph, rehearsal  # they import torch, for which faults of a key need not wait
 
         rehearsal.check(settings)
@@ -148,8 +149,12 @@ class Classification:
 
 
 def parsed(settings: Config | Mapping[str, Any]) -> Config:
-    """Return typed settings as they are, and dotted keys parsed."""
-    return settings if isinstance(settings, Config) else parse(settings)
+    """Return typed settings as they are, and dotted keys parsed; ``ValueError`` for a key that nothing would read."""
+    if isinstance(settings, Config):
+        return settings
+    config = parse(settings)
+    check_read(config)
+    return config
 
 
 def train_epochs(

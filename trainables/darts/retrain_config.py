@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from trainables.datasets import DATASETS
-from trainables.datasets.data_config import NO_SUBSET, AugmentConfig, DataConfig, check_data
+from trainables.datasets.data_config import NO_SUBSET, AugmentConfig, DataConfig, check_data, check_read
 from trainables.ranges import Count, Hue, Interpolation, NotNegative, Padding, Share
 from trainables.refusals import require_known
 
@@ -71,6 +71,7 @@ def check_retraining(
     images = retrained_images(retrain, searched)
     try:
         check_data(images)
+        check_read(images)
     except ValueError as error:
         where = "" if retrain.dataset is None else "retrain.*: "
         raise ValueError(f"{where}{error}") from None

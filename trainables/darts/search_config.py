@@ -1,14 +1,14 @@
 """The configuration of an architecture search and of the training of the found network, with the paper's defaults."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from trainables.config import flatten, typed
 from trainables.darts.genotype import OPERATION_NAMES, PUBLISHED, Genotype, read_genotype
 from trainables.darts.retrain_config import AS_SEARCHED, RetrainConfig, check_retraining, retrained_images
 from trainables.datasets import DATASETS
-from trainables.datasets.data_config import NO_SUBSET, DataConfig, check_data
+from trainables.datasets.data_config import NO_SUBSET, DataConfig, check_data, check_read
 from trainables.ranges import Count, NotNegative, Positive, ShareBelowOne
 from trainables.refusals import require_known
 
@@ -99,6 +99,7 @@ def _check(config: SearchConfig) -> None:
 
 def _check_search(config: SearchConfig) -> None:
     check_data(config)
+    check_read(replace(config, bad_images="refuse"))  # the retraining on other images reads it as well
     for name in config.operations:
         require_known("operation", name, OPERATION_NAMES)
     if not set(config.operations) - {"none"} or len(set(config.operations)) < len(config.operations):

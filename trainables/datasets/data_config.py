@@ -32,7 +32,7 @@ class AugmentConfig:
     randaugment: Literal["none", "fixmatch", "increasing"] = "none"  # the set of operations
     operations: Count = 2  # how many operations RandAugment applies, one after another
     level: Annotated[float, Field(ge=0, le=10)] = 9.0  # the strength of RandAugment
-    level_std: NotNegative = 0.5
+    level_std: NotNegative = 0.5  # of that strength, the standard deviation
     jitter: Share = 0.0  # of brightness, contrast and saturation
     hue: Hue = 0.0  # how far colours may turn; of images of three channels
     lighting: NotNegative = 0.0  # the standard deviation of PCA noise; of images of three channels
@@ -62,7 +62,7 @@ class DataConfig:
     folder: str | None = None  # only for data sets in a folder: its name in the data root
     num_classes: Count | None = None  # only for data sets in a folder; None for every other
     train_images: Count | None = None  # the first n of the training set; None for all
-    test_images: Count | None = None
+    test_images: Count | None = None  # the same of the test set, which is not read with evaluate 'validation'
     subset: SubsetConfig = NO_SUBSET  # the part of those training images that is kept
     validation: NotNegative = 0.0  # held out of those training images: a share below 1, else a number of images
     evaluate: Literal["test", "validation"] = "test"  # validation: for whatever is selected; the test set is not read
@@ -70,7 +70,9 @@ class DataConfig:
 
     image_size: Side | None = None  # the side in pixels of what the network sees; None: the data set's own
     test_size: Side | None = None  # the same in testing, where images are streamed; None: image_size
-    resize: Side | None = None  # the shorter side before the test's centre crop; None: by the data set's crop ratio
+    # Where images are streamed, the shorter side before the test's centre crop; None: by the data set's crop ratio.
+    resize: Side | None = None
+    # Of images that are resized: those that are streamed, and others under rrc_flip or at another image_size.
     interpolation: Interpolation = "bicubic"
     augment: Literal["crop_flip", "rrc_flip", "flip", "none"] = "crop_flip"
     augment_options: AugmentConfig = AugmentConfig()
@@ -119,6 +121,39 @@ def check_data(config: DataConfig) -> None:
     seen = config.test_size or config.image_size or dataset.image_shape[1]
     if config.resize is not None and config.resize < seen:
         raise ValueError(f"resize must be at least {seen}, the side of the crop that is tested, got {config.resize}")
+
+
+def check_read(config: DataConfig) -> None:
+    """Raise ``ValueError``, one sentence, for an option of the images that is set though nothing would read it.
+
+    Images that are decoded once are shown whole in a test, at the side of training. The options are refused before a
+    run starts and not by ``check_data``, so that a finished run which has one can still be read.
+    """
+    dataset = DATASETS[config.dataset]
+    side = config.image_size or dataset.image_shape[1]
+    if not dataset.streamed:
+        for key, given, read in (
+            ("test_size", config.test_size, (None, side)),
+            ("resize", config.resize, (None, side)),
+            ("augment.resize", config.augment_options.resize, (None,)),
+            ("bad_images", config.bad_images, ("refuse",)),
+        ):
+            if given not in read:
+                raise ValueError(
+                    f"{key} is for images that are streamed from files: it must be {' or '.join(map(repr, read))} "
+                    f"with dataset {dataset.name!r}, got {given!r}"
+                )
+        resized = side != dataset.image_shape[1] or config.augment == "rrc_flip"
+        if config.interpolation != "bicubic" and not resized:
+            raise ValueError(
+                f"interpolation is for images that are resized: it must be 'bicubic' with dataset {dataset.name!r} at "
+                f"its own {side} pixels and augment {config.augment!r}, got {config.interpolation!r}"
+            )
+    if config.subset.draw and config.subset.rule != "random":
+        raise ValueError(
+            f"subset.draw is for subset.rule 'random': it must be 0 with {config.subset.rule!r}, got "
+            f"{config.subset.draw}"
+        )
 
 
 def check_subset(config: SubsetConfig) -> None:

@@ -75,6 +75,7 @@ class Dataset:
     folder: str = ""  # where its files are, below the argument of ``prepare``
     fetched: bool = False  # whether ``prepare`` can fetch them
     in_folder: bool = False  # a study names its folder in the data root (``folder``) and its number of classes
+    streamed: bool = False  # whether its images stay on disk, and are decoded anew each epoch
     crop_ratio: float = 1.0  # the side of the test's centre crop, as a share of the shorter side it is cut from
     boxes: Callable[[Path], Boxes] | None = None  # read the boxes around the objects of its images
 

@@ -27,6 +27,7 @@ FOLDER = Dataset(
     num_test=None,
     mean=IMAGENET_MEAN,
     std=IMAGENET_STD,
+    streamed=True,
     crop_ratio=0.875,
     prepare=load,
     load=load,

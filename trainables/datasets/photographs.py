@@ -40,6 +40,7 @@ def photographs(
         num_test=num_test,
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
+        streamed=True,
         crop_ratio=0.875,
         prepare=partial(require_complete, load=load, title=title, remedy=remedy, fetch=fetch),
         load=load,

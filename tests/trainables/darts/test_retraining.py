@@ -150,6 +150,12 @@ def test_the_key_of_a_trial_follows_the_content_of_the_genotype(tmp_path: Path) 
         ({"retrain.dataset": "imagenet", "retrain.image_size": 64, "auxiliary": 0.4}, "auxiliary must be 0 unless"),
         ({"retrain.warmup_epochs": 2}, "retrain.warmup_epochs must be less than epochs, 2, got 2"),
         ({"retrain.accumulate": 3}, "retrain.accumulate must divide batch_size 4, got 3"),
+        ({"test_size": 64}, "test_size is for images that are streamed .* must be None or 32 with dataset 'cifar10'"),
+        ({"bad_images": "skip"}, "bad_images .* must be 'refuse' with dataset 'cifar10'"),
+        (
+            {"retrain.dataset": "cifar100", "retrain.interpolation": "bilinear"},
+            r"retrain\.\*: interpolation is for images",
+        ),
         ({"retrain.schedule": "steps"}, "retrain.schedule must be 'cosine' or 'linear', got 'steps'"),
         ({"retrain.hue": 0.7}, "retrain.hue must be less than or equal to 0.5, got 0.7"),
         ({"genotype": "darts"}, "genotype must be 'pc_darts_cifar10' or 'pc_darts_imagenet'.*, got 'darts'"),
@@ -161,6 +167,11 @@ def test_the_key_of_a_trial_follows_the_content_of_the_genotype(tmp_path: Path) 
 def test_what_cannot_be_run_is_refused(keys: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         train.resolve({**SMALL, **keys})
+
+
+def test_bad_photographs_may_be_skipped_in_the_retraining_alone() -> None:
+    streamed = {"retrain.dataset": "imagenet", "auxiliary": 0.4, "bad_images": "skip"}
+    assert train.resolve({**SMALL, **streamed}).settings.retrained.bad_images == "skip"
 
 
 @pytest.mark.parametrize(
