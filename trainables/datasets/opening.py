@@ -53,10 +53,11 @@ def images_of(config: DataConfig, data_root: Path) -> Splits:
 def prepare(config: DataConfig, data_root: Path) -> None:
     """Verify the data set under ``data_root``, and fetch missing files; it must have the images of ``config``.
 
-    ``ValueError`` refuses scores of a subset that are not those of the training images.
+    ``ValueError`` refuses scores of a subset that are not those of the training images, and a subset that is too small
+    for the validation split.
     """
     DATASETS[config.dataset].prepare(folder_of(config, data_root))
-    if config.folder is not None or config.subset.scores is not None:
+    if config.folder is not None or config.subset.rule != "none":
         selected(config, images_of(config, data_root))
 
 

@@ -1,6 +1,7 @@
 """Keys become sources: image sizes, validation, the images that a search may see, and refusals."""
 
 import contextlib
+from dataclasses import replace
 
 import pytest
 import torch
@@ -242,6 +243,16 @@ def test_more_images_than_a_folder_has_are_refused_before_training(keys, message
     with pytest.raises(ValueError, match=message):
         train.prepare({**FOLDER, **keys}, root)
     assert keys.keys() <= set(train.prepared)
+
+
+def test_a_subset_that_is_too_small_for_the_validation_split_is_refused_before_training(tmp_path, monkeypatch):
+    there = replace(DATASETS["cifar10"], prepare=lambda root: None, load=lambda root: cifar())
+    monkeypatch.setitem(DATASETS, "cifar10", there)
+    run = {"dataset": "cifar10", "backbone": "resnet8", "subset.rule": "random", "validation": 20}
+    train.prepare({**run, "subset.share": 0.5}, tmp_path)  # 3 of the 6 images of each class
+    with pytest.raises(ValueError, match=r"^validation must leave some of the 20 training images, got 20$"):
+        train.prepare({**run, "subset.share": 1 / 3}, tmp_path)
+    assert "subset.share" in train.prepared
 
 
 def test_labels_out_of_range_are_refused():
