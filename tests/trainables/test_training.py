@@ -83,6 +83,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "drop_last": {"drop_last": True},
     "recalibrated": {"recalibrate": True},
     "automix": {"mixer": "automix", "mixer.mask_decay": "cosine", "mixer.layer": 2},
+    "attentivemix": {"mixer": "attentivemix"},
 }
 
 
