@@ -204,8 +204,8 @@ def test_the_small_setting_learns_on_real_images(tmp_path: Path) -> None:
     """A search with 4 channels and 3 cells on a part of CIFAR-10, and the training of what it finds, which is wider."""
     small = {
         **train.presets["quick"],
-        **{"search_channels": 4, "search_cells": 3, "search_epochs": 2, "cells": 3, "epochs": 4},
-        **{"subset.rule": "random", "subset.share": 0.25, "train_images": 600, "test_images": 500},
+        **{"search_channels": 4, "search_cells": 3, "search_epochs": 2, "cells": 3, "epochs": 3, "batch_size": 16},
+        **{"subset.rule": "random", "subset.share": 0.25, "train_images": 400, "test_images": 200},
     }
     data = Path(__file__).parents[3] / "data"
     saved: list[Any] = []
