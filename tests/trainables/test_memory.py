@@ -11,8 +11,8 @@ import pytest
 from tests.noise_images import CONFIG, draw_images
 
 ROOT = Path(__file__).parents[2]
-TRIALS = 12
-GROWTH_MIB = 60.0  # before, each run left 20 to 60 MiB
+TRIALS = 7
+GROWTH_MIB = 30.0  # before, each run left 20 to 60 MiB
 # As a worker runs them: each in a thread of its own, with one arena of the C library for all, and cleared before each.
 WORKER = """
 import json, sys, threading
