@@ -18,6 +18,11 @@ from tests.servers.isolation import PROCESSES, raise_loopback
 SWITCH = "10.77.0.1"
 OWN = ("--net", "--mount", "--uts", "--pid")
 KEEP = "echo ready; exec sleep infinity"
+# Nobody answers there, and says so at once: a name server outside would be waited for, five seconds for each name.
+NO_NAMES = (
+    "echo nameserver 127.0.0.1 > /dev/shm/resolv.conf",
+    "[ ! -e /etc/resolv.conf ] || mount --bind /dev/shm/resolv.conf /etc/resolv.conf",
+)
 
 
 def alone(command: Sequence[str]) -> list[str]:
@@ -79,7 +84,7 @@ def machine(name: str, number: int, folders: Sequence[tuple[Path, Path]], hidden
         folders: pairs of a folder and its path there.
         hidden: folders that are empty there.
     """
-    script = [f"hostname {name}", "ip link set lo up", "mount -t tmpfs -o size=1g none /dev/shm"]
+    script = [f"hostname {name}", "ip link set lo up", "mount -t tmpfs -o size=1g none /dev/shm", *NO_NAMES]
     script += [f"mount --bind '{folder}' '{seen}'" for folder, seen in folders]
     script += [f"mount -t tmpfs none '{folder}'" for folder in hidden]
     start = ("unshare", *OWN, "--fork", "--kill-child", "--mount-proc", "sh", "-ec")
