@@ -11,6 +11,7 @@ LONGEST := tests/mixlab/test_two_machines.py tests/studies/test_end_to_end.py te
     tests/docker/test_topology.py tests/studies/test_every_study.py tests/mixlab/cluster/test_packing.py \
     tests/mixlab/cluster/test_several_gpus.py tests/mixlab/test_slurm.py tests/mixlab/test_outages.py \
     tests/mixlab/test_failures.py tests/analysis/test_evaluation_on_ray.py
+SLOW := $(sort $(shell grep -rl --include='test_*.py' 'mark\.slow' tests))
 
 # Each file is compiled once for all processes, also where the environment says otherwise.
 FAST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal
@@ -22,11 +23,12 @@ study: $(INSTALLED)
 	$(BIN)/python studies/ablation_cifar100.py --preset quick --dataset cifar10 --mixers cutmix \
 	    --arms "raw pass,+ lam" --seeds 8
 
-# The slow tests three at a time, the longest first: they wait for servers and clusters as long as they compute.
+# The slow tests three at a time, the longest first: they wait for servers and clusters as long as they compute. Each of
+# the three processes reads only the files that have slow tests.
 test: $(INSTALLED) lint debian
 	$(CIFAR10)
 	$(FAST)
-	$(BIN)/python -m pytest -m slow -n 3 --dist loadfile --no-loadscope-reorder $(LONGEST) tests
+	$(BIN)/python -m pytest -m slow -n 3 --dist loadfile --no-loadscope-reorder $(LONGEST) $(filter-out $(LONGEST),$(SLOW))
 
 # For the tests of pages, of the LaTeX tables, of two machines and of SLURM, which are skipped where these are missing.
 debian:
