@@ -5,7 +5,6 @@ rows can say what it lacks.
 """
 
 import math
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -36,8 +35,6 @@ IDENTITY = (
     *("dirty", "patch", "data", "hardware", "versions", "epochs", "run_id"),
 )
 VERSIONS = ("python", "torch", "cuda", "cudnn", "driver", "libraries")  # the words of a run that are versions
-# MLflow keeps an infinite value in an SQL database as the greatest of all floats, which no sum may take for a number.
-INFINITE = {sys.float_info.max: math.inf, -sys.float_info.max: -math.inf}
 UNKNOWN_DIGITS = 4  # the decimals of a metric that nobody declared
 FACTOR, CONFIG, METRIC = names.FACTOR, names.CONFIG, names.METRIC
 
@@ -120,7 +117,7 @@ def load_curves(tracking_uri: str, runs: pd.DataFrame, metric: str) -> pd.DataFr
     for run_id in begun["run_id"]:
         history = store.patiently(partial(client.get_metric_history, run_id, metric))
         in_time = sorted(history, key=lambda point: point.timestamp)
-        curves.append({point.step: INFINITE.get(point.value, point.value) for point in in_time})
+        curves.append({point.step: store.INFINITE.get(point.value, point.value) for point in in_time})
     rows = np.repeat(np.arange(len(begun)), [len(curve) for curve in curves])
     points = [point for curve in curves for point in curve.items()]
     return begun.iloc[rows].reset_index(drop=True).join(pd.DataFrame(points, columns=["epoch", "value"]))
@@ -198,7 +195,7 @@ def _row(trial: dict[str, Any], run: StoredRun | None) -> dict[str, Any]:
         "epochs": int(config["epochs"]) if config.get("epochs", "").isdigit() else math.nan,
         "run_id": run.run_id if run else "",
         **{FACTOR + name: level for name, level in trial.get("levels", {}).items()},
-        **{METRIC + name: INFINITE.get(value, value) for name, value in values.items()},
+        **{METRIC + name: value for name, value in values.items()},
         **{CONFIG + name: value for name, value in config.items()},
     }
 

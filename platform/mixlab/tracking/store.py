@@ -2,8 +2,10 @@
 
 import difflib
 import gc
+import math
 import os
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +29,8 @@ FILE_SECONDS = 120.0  # for an SQLite file, which takes seconds to create, and w
 PAUSES = (0.5, 2.0)  # seconds before a request is repeated after its connection was dropped
 RUNS_PER_PAGE = 5000
 PLAIN = re.compile(r"[^'\"\\\n]*")  # the text that MLflow's filter language can hold between quotes
+# MLflow keeps an infinite value in an SQL database as the greatest of all floats, which no sum may take for a number.
+INFINITE = {sys.float_info.max: math.inf, -sys.float_info.max: -math.inf}
 
 Answer = TypeVar("Answer")
 
@@ -42,6 +46,10 @@ class StoredRun:
     tags: Mapping[str, str]
     params: Mapping[str, str]  # if they were asked for
     metrics: Mapping[str, float]  # the latest value of each metric
+
+    def __post_init__(self) -> None:
+        reported = {name: INFINITE.get(value, value) for name, value in self.metrics.items()}
+        object.__setattr__(self, "metrics", reported)
 
 
 def connect(tracking_uri: str, *, make: bool = True, option: str = "--tracking-uri") -> MlflowClient:

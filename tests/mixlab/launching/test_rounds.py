@@ -1,6 +1,7 @@
 """The rounds of seeds, by hand and simulated: who gets another seed, and when the rule is asked."""
 
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -143,3 +144,20 @@ def test_the_phase_runs_a_round_after_the_other_and_goes_on_after_what_is_record
     assert len(later.done()) == 10
     assert drive(later, values, at_a_time) == names[10:]
     assert phase_after(len(names)).over()
+
+
+def test_a_metric_that_became_infinite_decides_the_same_after_a_stop() -> None:
+    """MLflow's database holds 1.8e308 in place of infinity, and a difference of that size would end every bet."""
+    study = study_of()
+    trials = study.trials(TRAIN)
+    values = simulated(trials)
+    values[next(trial.key for trial in trials if trial.arm == "real")] = math.inf
+    asked = asked_of(rounds_of(study), values)
+    held = {key: min(value, sys.float_info.max) for key, value in values.items()}
+    recorded = {
+        trial.key: StoredRun("", "FINISHED", 0, 1, {}, {}, {"test_top1_median10": held[trial.key]})
+        for trial in asked[:12]
+    }
+    later = SequentialTrials(Listing(study, TRAIN, "paper", trials, recorded, {}), "here", decide)
+    assert drive(later, values, 1) == [trial.name for trial in asked[12:]]
+    assert set(later.rounds.verdicts.values()) == {"win", "given up"}
