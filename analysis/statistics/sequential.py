@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.statistics.significance import ALPHA
+from analysis.statistics.significance import ALPHA, scaled
 from mixlab.spec.study import FIRST_ROUND
 
 DECISIVE = 1 / ALPHA  # wealth
@@ -53,15 +53,15 @@ def wealth(differences: ArrayLike, *, delta: float = 0.0, side: Side = "both") -
     other side of delta if the differences are symmetric about their mean and most likely near it. Where a comparison
     lacks a seed (NaN), its wealth stays as it is.
     """
-    d = np.asarray(differences, dtype=float) - delta
+    d = scaled(np.asarray(differences, dtype=float) - delta)[0]
     known = np.isfinite(d)
     sizes = np.where(known, np.abs(d), 0.0)
     mean_square = np.cumsum(sizes**2, axis=1) / np.maximum(1, np.cumsum(known, axis=1))
-    scaled = np.divide(sizes, np.sqrt(mean_square), out=np.zeros_like(sizes), where=mean_square > 0)
+    relative = np.divide(sizes, np.sqrt(mean_square), out=np.zeros_like(sizes), where=mean_square > 0)
     signs = {"above": (1.0,), "below": (-1.0,), "both": (1.0, -1.0)}[side]
     total = np.zeros_like(sizes)
     for mu in EFFECTS:
-        stakes = np.tanh(mu * np.sqrt(1 + mu**2) * scaled) * np.sign(np.where(known, d, 0.0))
+        stakes = np.tanh(mu * np.sqrt(1 + mu**2) * relative) * np.sign(np.where(known, d, 0.0))
         for sign in signs:
             total += np.cumprod(1 + sign * stakes, axis=1)
     return total / (len(EFFECTS) * len(signs))
@@ -117,8 +117,9 @@ def shares(differences: ArrayLike, tables: Sequence[Any] | None = None, delta: f
     known = np.isfinite(first)
     ratios = np.ones(len(first))
     for mine in _rows_of_tables(len(first), tables):
-        middle = np.nanmedian(np.vstack((first[mine], np.zeros(first.shape[1]))), axis=0)
-        squares = np.where(known[mine], first[mine] ** 2 + (first[mine] - middle) ** 2, 0.0)
+        of_table = _in_one_unit(first[mine])
+        middle = np.nanmedian(np.vstack((of_table, np.zeros(first.shape[1]))), axis=0)
+        squares = np.where(known[mine], of_table**2 + (of_table - middle) ** 2, 0.0)
         sizes = squares.sum(axis=1) / np.maximum(1, known[mine].sum(axis=1))
         if (sizes > 0).any():
             ratios[mine] = np.where(sizes > 0, sizes / np.median(sizes[sizes > 0]), 1.0)
@@ -138,7 +139,7 @@ def prospects(differences: ArrayLike, budget: int, tables: Sequence[Any] | None 
         budget: the total number of seeds.
         tables: as for :func:`shares`.
     """
-    d = np.asarray(differences, dtype=float)
+    d = _in_one_unit(np.asarray(differences, dtype=float))
     by_seed, weights = wealth(d), shares(d, tables)
     of_tables = np.full(len(d), math.inf)
     for mine in _rows_of_tables(len(d), tables):
@@ -162,6 +163,11 @@ def _rows_of_tables(rows: int, tables: Sequence[Any] | None) -> list[NDArray[np.
     """Return the rows of each table."""
     labels = [None] * rows if tables is None else list(tables)
     return [np.array([m for m in range(rows) if labels[m] == table]) for table in dict.fromkeys(labels)]
+
+
+def _in_one_unit(differences: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return differences (M, S) divided by one power of two, so that their squares are numbers: see ``scaled``."""
+    return scaled(differences.ravel())[0].reshape(differences.shape)
 
 
 def _common_spread(differences: NDArray[np.float64]) -> float:

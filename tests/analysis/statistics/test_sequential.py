@@ -17,6 +17,7 @@ from analysis.statistics.sequential import (
     shares,
     wealth,
 )
+from analysis.statistics.verdicts import sequential_verdicts
 
 
 def plain_loop(differences, delta=0.0, directions=(1, -1)):
@@ -69,6 +70,17 @@ def test_scale_and_sign_do_not_matter():
     d = np.random.default_rng(0).normal(0.5, 1, 10)
     assert e_value(1e3 * d) == pytest.approx(e_value(d))
     assert e_value(-d) == pytest.approx(e_value(d))
+
+
+@pytest.mark.parametrize("power", [-560, 560])
+def test_differences_whose_squares_are_no_numbers_decide_as_others_do(power):
+    """A loss that has all but diverged lies beyond 1e154: its square is infinite, and below 1e-162 a square is zero."""
+    d = np.random.default_rng(0).normal([[1.5], [0.0], [0.1]], 1, (3, 10))
+    shifted = np.ldexp(d, power)
+    assert np.array_equal(wealth(shifted), wealth(d))
+    assert np.array_equal(shares(shifted), shares(d))
+    assert np.array_equal(prospects(shifted, 12), prospects(d, 12))
+    assert sequential_verdicts(shifted, 10)[0] == sequential_verdicts(d, 10)[0]
 
 
 def test_mean_wealth_is_one_whatever_the_sizes_are():
