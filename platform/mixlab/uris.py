@@ -24,16 +24,16 @@ def existing_part(path: Path) -> Path:
 def sqlite_file(uri: str) -> Path | None:
     """Return the file of an SQLite URI such as ``sqlite:///mlflow.db?timeout=60``; None for any other URI.
 
-    As in any URI, ``%20`` in it is a space.
+    As in any URI, ``%20`` in it is a space. The name ``:memory:`` stands for a database in memory, which is no file.
     """
     name = unquote(uri.removeprefix("sqlite:///").partition("?")[0])
-    return Path(name) if name and uri.startswith("sqlite:///") else None
+    return Path(name) if name not in ("", ":memory:") and uri.startswith("sqlite:///") else None
 
 
 def require_uri(uri: str, option: str = "--tracking-uri") -> None:
     """Raise ``BadInput`` for a URI that names no store; MLflow would take an empty one for a file of its own."""
     file, given = sqlite_file(uri), f"{option} {shown(uri)!r}"
-    if file is None and uri.startswith("sqlite:"):
+    if file is None and uri.lower().startswith(("sqlite:", "sqlite+")):
         raise BadInput(f"{given} names no file; give sqlite:///FILE")
     if file is not None and os.path.isdir(file):
         raise BadInput(f"{given} names a folder; give sqlite:///FILE, such as sqlite:///{file}/mlflow.db")

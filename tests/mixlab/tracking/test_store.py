@@ -44,6 +44,9 @@ def test_the_file_of_a_uri(uri: str, file: str | None) -> None:
     [
         ("sqlite://", "names no file"),
         ("sqlite:///", "names no file"),
+        ("sqlite:///:memory:", "names no file; give sqlite:///FILE"),
+        ("sqlite+pysqlite:///nowhere/m.db", "names no file; give sqlite:///FILE"),
+        ("SQLITE:///nowhere/m.db", "names no file; give sqlite:///FILE"),
         ("sqlite:///nowhere/m.db", "no MLflow database at 'nowhere/m.db'"),
         ("s3://bucket/runs", "no MLflow store answers at --tracking-uri 's3://bucket/runs'"),
         ("nonsense://x", "no MLflow store answers"),
