@@ -20,7 +20,16 @@ from analysis import command
 from analysis.figures.search_plots import numeric, plot_history, plot_importance, plot_map, plot_parallel, plot_slices
 from analysis.records.runs import load_plan, load_runs
 from analysis.records.search_trials import SearchRecord, Tuned, load_search
-from analysis.statistics.search_findings import EVALUATOR, Landscape, cautions, claims, landscape
+from analysis.statistics.search_findings import (
+    EVALUATOR,
+    PER_PARAMETER,
+    Landscape,
+    cautions,
+    claims,
+    explained,
+    landscape,
+)
+from analysis.statistics.significance import ALPHA
 from analysis.statistics.tables import LevelTable, level_tables
 from analysis.words import page
 from analysis.words.captions import capitalised, count_text
@@ -120,16 +129,19 @@ def _arm(arm: Tuned, found: SearchReport) -> str:
     for name, figure in figures.items():
         parts.append(f"<h3>{html.escape(name)}</h3>{page.image(page.png(figure), f'{name}, {arm.name}')}")
     seen = found.landscapes[arm.name]
-    parts.append(f"<h3>Importance ({EVALUATOR})</h3><p>{html.escape(_importance_text(seen))}</p>")
+    words = importance_text(seen, explained(found.landscapes)[arm.name])
+    parts.append(f"<h3>Importance ({EVALUATOR})</h3><p>{html.escape(words)}</p>")
     if len(seen.importance):
         parts.append(page.image(page.png(plot_importance(arm, seen)), f"Importance, {arm.name}"))
     return "\n".join(parts)
 
 
-def _importance_text(seen: Landscape) -> str:
+def importance_text(seen: Landscape, corrected: float) -> str:
+    """Return what an arm's parameters explain, and whether that is claimed: by its p ``corrected`` for all arms."""
     left = f" Parameters under a condition are left out: {', '.join(seen.left_out)}." if seen.left_out else ""
     if not len(seen.importance):
-        return f"Too few trials to say anything.{left}"
+        alike = len(seen.of.values) >= PER_PARAMETER and len(set(seen.of.values)) == 1
+        return f"{'All trials have the same value' if alike else 'Too few trials to say anything'}.{left}"
     values = "; ".join(
         f"{name} {row['importance']:.2f} (95 % interval {row['low']:.2f} to {row['high']:.2f}, trials resampled)"
         for name, row in seen.importance.iterrows()
@@ -137,8 +149,11 @@ def _importance_text(seen: Landscape) -> str:
     shares = f"{capitalised(seen.of.when)}: {values}."
     if math.isnan(seen.p):
         return f"{shares} Too few to test whether the parameters matter at all.{left}"
-    verdict = "" if seen.p < 0.05 else " So nothing is claimed: shares are given out even where there is only noise."
-    return f"{shares} That the parameters explain nothing has p = {seen.p:.3f} (permutation).{verdict}{left}"
+    verdict = (
+        "" if corrected < ALPHA else " So nothing is claimed: shares are given out even where there is only noise."
+    )
+    p = f"{seen.p:.3f}{f', {corrected:.3f} corrected for all arms' if corrected > seen.p else ''}"
+    return f"{shares} That the parameters explain nothing has p = {p} (permutation).{verdict}{left}"
 
 
 def _confirmed(tracking_uri: str, search: SearchRecord) -> list[LevelTable]:

@@ -6,7 +6,7 @@ better than it explains shuffled ones, corrected over the arms.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,9 +19,10 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from analysis.records.search_trials import SearchRecord, Tuned, position, unit_points
 from analysis.statistics.significance import ALPHA, holm
 from analysis.statistics.tables import LevelTable
-from analysis.statistics.verdicts import DIFFERS, WIN, WORSE
+from analysis.statistics.verdicts import DIFFERS, EQUAL, NO_BETTER, NO_WORSE, WIN, WORSE
 from analysis.words.captions import count_text
 from mixlab.spec.metric import decimals
+from mixlab.spec.trial import cell_name
 
 EVALUATOR = "fANOVA"
 RESAMPLES = 30  # the resamples for an importance: each fits a forest
@@ -29,7 +30,8 @@ SHUFFLES = 999
 BORDER = 0.02  # a share of the range, on its own scale
 FAILED_SHARE = 0.25
 PER_PARAMETER = 5  # the number of trials below which nothing is said about parameters
-FOUND = {WIN: "is better than", WORSE: "is worse than", DIFFERS: "differs from"}  # by the verdict of the confirmation
+TOLD_APART = {WIN: "is better than", WORSE: "is worse than", DIFFERS: "differs from"}  # by the verdict
+WITHIN_DELTA = {EQUAL: "is equal to", NO_WORSE: "is no worse than", NO_BETTER: "is no better than"}
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,9 @@ def explained_p(arm: Tuned, of: Comparable, rng: np.random.Generator) -> float:
     design = _quadratic(unit_points(arm, of.trials).to_numpy())
     if len(of.values) < design.shape[1] + 4:
         return float("nan")
-    # Ranks are used because one trial that nearly diverged must not be all that there is to explain.
-    ranks = np.argsort(np.argsort(of.values)).astype(float)
+    # Ranks are used because one trial that nearly diverged must not be all that there is to explain. Equal values share
+    # one: their order is that of the trials, which a sampler moves through the space.
+    ranks = np.asarray(pd.Series(of.values).rank(), dtype=np.float64)
     basis, _ = np.linalg.qr(design)
     observed = _share(basis, ranks)
     shuffled = [_share(basis, rng.permutation(ranks)) for _ in range(SHUFFLES)]
@@ -110,14 +113,17 @@ def claims(search: SearchRecord, landscapes: dict[str, Landscape], confirmed: Se
     found = []
     for level in confirmed:
         where = f"{level.name}: " if level.levels else ""
-        for arm, row in level.table[level.table["verdict"].isin(list(FOUND))].iterrows():
+        for arm, row in level.table[level.table["verdict"].isin([*TOLD_APART, *WITHIN_DELTA])].iterrows():
             gain, low, high = (
                 decimals(row[end], level.declared.digits, "+") for end in ("gain", "gain_low", "gain_high")
             )
-            said = f"{arm} {FOUND[row['verdict']]} {level.reference(str(arm))}"
-            found.append(f"{where}{said}, both tuned: {gain} (95 % interval {low} to {high}).")
-    p = holm([landscapes[arm.name].p for arm in search.arms])
-    for arm, corrected in zip(search.arms, p, strict=True):
+            said = f"{arm} {(TOLD_APART | WITHIN_DELTA)[row['verdict']]} {level.reference(str(arm))}"
+            within = f" within {level.family.delta:g}" if row["verdict"] in WITHIN_DELTA else ""
+            tuned = _tuned(search, level, str(arm))
+            found.append(f"{where}{said}{within}, {tuned}: {gain} (95 % interval {low} to {high}).")
+    p = explained(landscapes)
+    for arm in search.arms:
+        corrected = p[arm.name]
         if corrected < ALPHA:
             table = landscapes[arm.name].importance
             alone = len(table) == 1 or table["low"].iloc[0] > table["high"].iloc[1]
@@ -125,6 +131,20 @@ def claims(search: SearchRecord, landscapes: dict[str, Landscape], confirmed: Se
             how = f"(p {corrected:.3f}, {landscapes[arm.name].of.when})"
             found.append(f"In {arm.name} it matters how {', '.join(table.index)} are set {how}{most}.")
     return found
+
+
+def explained(landscapes: Mapping[str, Landscape]) -> dict[str, float]:
+    """Return by arm the p that its parameters explain nothing, corrected for all arms by Holm's method."""
+    p = holm([seen.p for seen in landscapes.values()])
+    return dict(zip(landscapes, p.tolist(), strict=True))
+
+
+def _tuned(search: SearchRecord, level: LevelTable, arm: str) -> str:
+    """Return which of an arm and its reference the search has tuned: the space may have nothing for one of them."""
+    pair = (arm, level.reference(arm))
+    without = {each.name for each in search.arms if each.best is None or not each.best.params}
+    tuned = [name for name in pair if cell_name(level.levels.values(), name) not in without]
+    return "both tuned" if len(tuned) == 2 else f"of which only {tuned[0]} was tuned" if tuned else "neither tuned"
 
 
 def cautions(search: SearchRecord, confirmed: Sequence[LevelTable]) -> list[str]:
@@ -150,7 +170,8 @@ def cautions(search: SearchRecord, confirmed: Sequence[LevelTable]) -> list[str]
 
 
 def _too_small(search: SearchRecord, confirmed: Sequence[LevelTable]) -> list[str]:
-    if len(search.arms) < 2 or any(level.table["verdict"].isin(list(FOUND)).any() for level in confirmed):
+    answers = [*TOLD_APART, EQUAL]
+    if len(search.arms) < 2 or any(level.table["verdict"].isin(answers).any() for level in confirmed):
         return []
     if not confirmed:
         return [

@@ -9,8 +9,18 @@ import pytest
 from optuna.trial import TrialState, create_trial
 
 from analysis.figures.search_plots import plot_map
-from analysis.records.search_trials import SearchRecord, Tuned, position
-from analysis.statistics.search_findings import Landscape, cautions, claims, comparable, explained_p, landscape
+from analysis.records.search_trials import SearchRecord, Tuned, position, unit_points
+from analysis.search_report import importance_text
+from analysis.statistics.search_findings import (
+    Landscape,
+    cautions,
+    claims,
+    comparable,
+    explained,
+    explained_p,
+    landscape,
+)
+from analysis.statistics.tables import level_tables
 from tests.analysis.tuned_arms import ARMS, DISTRIBUTIONS, SPACE, peaked, points, trial, tuned
 
 
@@ -73,6 +83,55 @@ def test_too_few_trials_claim_no_importance() -> None:
     assert seen.importance.empty
     assert claims(record, {"cutmix": seen}, []) == []
     assert any("6 trials can be compared, too few to say" in caution for caution in cautions(record, []))
+
+
+def test_equal_values_are_not_told_apart_by_the_order_of_their_trials() -> None:
+    """Trials at the level of chance have one value, and a sampler moves through the space as it goes on."""
+    later = [{"zeta": 0.06 * 1.07**number, "alpha": 0.2 + 0.1 * (number % 7)} for number in range(30)]
+    arm = tuned([trial(params, 10.0 + (number == 15)) for number, params in enumerate(later)])
+    # Every order of one larger value among 30 is as likely as any other: by hand, the share of the 30 places at which
+    # the surface explains at least as much.
+    design = np.column_stack([np.ones(30), *(c := unit_points(arm, arm.complete).to_numpy().T), *c**2, c[0] * c[1]])
+    fitted = design @ np.linalg.pinv(design)  # its diagonal is the leverage of each trial
+    exact = np.mean([fitted[place, place] >= fitted[15, 15] - 1e-9 for place in range(30)])
+    assert explained_p(arm, comparable(arm), np.random.default_rng(0)) == pytest.approx(exact, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("found", "tuned_arms", "said"),
+    [
+        (0.0, ("sumix",), "sumix is equal to plain within 0.5, of which only sumix was tuned: +0.00"),
+        (2.0, ("sumix",), "sumix is better than plain, of which only sumix was tuned: +2.00"),
+        (2.0, (), "sumix is better than plain, neither tuned: +2.00"),
+        (-2.0, ("plain", "sumix"), "sumix is worse than plain, both tuned: -2.00"),
+    ],
+)
+def test_a_claim_says_which_arms_were_tuned_and_an_answer_is_no_lack_of_budget(
+    make_plan, planned_runs, found: float, tuned_arms: tuple[str, ...], said: str
+) -> None:
+    plan = make_plan("search", ("plain", "sumix"), 8, factors={}) | {"delta": 0.5}
+    values = {
+        (arm, s): 70.0 + s + (arm == "sumix") * (found + 0.01 * (-1) ** s) for arm in plan["arms"] for s in range(8)
+    }
+    levels = level_tables(planned_runs(plan, values), plan)
+    point = points(1, 0)[0]
+    arms = [tuned([trial(point if arm in tuned_arms else {}, 60.0)], arm) for arm in plan["arms"]]
+    search, nothing = SearchRecord({}, arms), {arm.name: landscape(arm) for arm in arms}
+    (claim,) = claims(search, nothing, levels)
+    assert claim.startswith(f"{said} (95 % interval ")
+    assert not any("too small to tell" in caution for caution in cautions(search, levels))
+
+
+def test_an_importance_is_claimed_by_the_p_corrected_for_all_arms() -> None:
+    seen = [Landscape(comparable(tuned([])), SOME, [], p) for p in (0.03, 0.04)]
+    corrected = explained(dict(zip(ARMS, seen, strict=True)))
+    assert list(corrected.values()) == [0.06, 0.06]  # by Holm: twice 0.03, and no less for the other
+    said = importance_text(seen[0], corrected["cutmix"])
+    assert "has p = 0.030, 0.060 corrected for all arms (permutation). So nothing is claimed" in said
+    assert "has p = 0.030 (permutation)." in importance_text(seen[0], 0.03)
+    assert claims(SearchRecord({}, [tuned([], arm) for arm in ARMS]), dict(zip(ARMS, seen, strict=True)), []) == []
+    none = landscape(tuned([trial(point, 10.0) for point in points(12, 0)]))
+    assert importance_text(none, math.nan) == "All trials have the same value."
 
 
 def test_parameters_under_a_condition_are_named_as_left_out() -> None:
