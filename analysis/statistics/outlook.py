@@ -1,5 +1,8 @@
 """The conclusions that a plan can reach before it is trained, and the comparisons that need no more seeds."""
 
+import math
+import statistics
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -8,20 +11,24 @@ from analysis.records.runs import FACTOR, Plan, done, metric_of
 from analysis.statistics.pairs import aligned, logged_metrics, paired_differences
 from analysis.statistics.power import POWER, detectable_effect, seeds_to_find_one_sd
 from analysis.statistics.sequential import fewest_to_claim
-from analysis.statistics.significance import ALPHA, FEWEST_PAIRS, smallest_p
+from analysis.statistics.significance import ALPHA, FEWEST_PAIRS, RESAMPLES, mean_and_sd, smallest_p
 from analysis.statistics.verdicts import DECIDED, UNDECIDED, sequential_verdicts
 from analysis.words.captions import count_text
+from mixlab.spec.metric import decimals
 
 FIRST_KEYS = ("dataset", "backbone", "epochs")  # the keys by which a reader recognises a configuration
 RECIPE = ("train_images", "batch_size", "optimiser", "lr", "schedule", "weight_decay", "mixer", "mixer.alpha")
 OTHER_KEYS = 8  # the number of keys that are shown of a configuration without any of RECIPE
+FEWEST_TO_TELL = 3  # pairs of a comparison that tell the spread of its differences
 MOST_SIMULATED = 200  # comparisons; with more, the seeds for a gain are not simulated at the start of a command
 
 
-def outlook(plan: Plan) -> list[str]:
-    """Return sentences that say what a study can conclude, before any of it is trained.
+def outlook(plan: Plan, results: Mapping[str, float] | None = None) -> list[str]:
+    """Return sentences that say what a study can conclude, before the rest of it is trained.
 
-    The plan has, or lacks, the configuration that its trials share (``config``).
+    Args:
+        plan: it has, or lacks, the configuration that its trials share (``config``).
+        results: the plan's metric of its trials that are done, by key. They tell the spread of the differences.
     """
     tables = len({tuple(trial["levels"].values()) for trial in plan["trials"]})
     arms = len(plan["arms"]) - 1
@@ -47,10 +54,12 @@ def outlook(plan: Plan) -> list[str]:
             f"({count_text(FEWEST_PAIRS * per_seed, 'run')})."
         )
     else:
+        effect = detectable_effect(family_tables, arms, seeds)
+        smallest = max(smallest_p(seeds), 1 / (RESAMPLES + 1))  # many seeds have more patterns than are drawn
         lines.append(
-            f"The smallest possible p is {smallest_p(seeds):.2g}, so {count_text(seeds, 'seed')} can decide. A gain of "
-            f"{detectable_effect(family_tables, arms, seeds):.1f} sd of a paired difference would be found with "
-            f"{POWER:.0%} power (p < {ALPHA} over {count_text(comparisons, 'comparison')})."
+            f"The smallest possible p is {smallest:.2g}, so {count_text(seeds, 'seed')} can decide. A gain of "
+            f"{effect:.1f} sd of a paired difference would be found with {POWER:.0%} power (p < {ALPHA} over "
+            f"{count_text(comparisons, 'comparison')}){_in_its_unit(plan, effect, results or {})}."
         )
     if not sequential and comparisons <= MOST_SIMULATED:
         wanted = seeds_to_find_one_sd(family_tables, arms)
@@ -108,6 +117,27 @@ def _configuration(plan: Plan) -> list[str]:
     lines += [f"Recipe: {', '.join(rest)}."] if rest else []
     lines += [f"Tables: {name} = {', '.join(map(str, levels))}." for name, levels in varied.items()]
     return [line for line in lines if line]
+
+
+def _in_its_unit(plan: Plan, effect: float, results: Mapping[str, float]) -> str:
+    """Return how much an effect, in standard deviations, is at the spread of the differences so far; empty without."""
+    found: dict[tuple[Any, ...], dict[int, float]] = {}
+    for trial in plan["trials"]:
+        if math.isfinite(value := results.get(trial["key"], math.nan)):
+            found.setdefault((trial["arm"], *trial["levels"].values()), {})[trial["seed"]] = value
+    spreads = []
+    for (arm, *levels), values in found.items():
+        reference = (plan.get("against") or {}).get(arm, plan["baseline"])
+        theirs = found.get((reference, *levels), {})
+        differences = [value - theirs[seed] for seed, value in values.items() if seed in theirs]
+        if arm != plan["baseline"] and len(differences) >= FEWEST_TO_TELL:
+            spreads.append(mean_and_sd(differences)[1])
+    if not any(spreads):
+        return ""
+    metric, spread = metric_of(plan, plan["metric"]), statistics.median(spreads)
+    unit = "points" if metric.unit == "%" else metric.unit
+    gain = f"{decimals(effect * spread, metric.digits)} {unit}".rstrip()
+    return f": {gain} at the sd of the runs so far, {decimals(spread, metric.digits)}"
 
 
 def _size(plan: Plan, tables: int, arms: int, seeds: int) -> str:

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mixlab.errors import BadInput, first_line
 from mixlab.launching.ending import Ending, write_out
+from mixlab.launching.outlook import print_outlook
 from mixlab.launching.phase import ListedTrials, Listing
 from mixlab.launching.result import Result
 from mixlab.launching.run_phase import run_phase
@@ -38,7 +40,7 @@ def launch_study(study: Study, trials: Sequence[Trial], start: Start, folder: Pa
         listing = Listing(study, start.train, options.preset, trials, recorded, start.storage.newest(), looks)
         place = shown(options.storage)
         phase = SequentialTrials(listing, place, report.decide) if study.sequential else ListedTrials(listing, place)
-        found = run_phase(phase, start, outlook=report)
+        found = run_phase(phase, start, outlook=partial(print_outlook, recorded=recorded, report=report))
         plan = phase.tracked.plan
         if found.early:
             return Result(found.code, plan=plan, failures=found.session.failures)

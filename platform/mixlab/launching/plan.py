@@ -1,6 +1,6 @@
 """Prints what a start of the command would do: the state of every trial, the remaining cost, possible conclusions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from mixlab.spec.trial import Trial, cell_name
 from mixlab.storage.journal import Storage
 from mixlab.storage.probe import require_storage
 from mixlab.tracking import names, store
+from mixlab.tracking.store import StoredRun
 
 ORDER = (State.DONE, State.FAILED, State.INTERRUPTED, State.PENDING)
 
@@ -43,16 +44,19 @@ def print_plan(
     """
     require_place(options)
     require_no_larger_table(spec, trials, options)
+    recorded: Mapping[str, StoredRun] = {}
     if isinstance(spec, Search):
         from mixlab.launching.search_plan import left_of_search  # it imports Optuna
 
         left = [*left_of_search(spec, train, options, console), *map(Left, trials)]
         study = spec.study
     else:
-        left = _left_of_study(spec, trials, train, options, report, console)
+        require_storage(options.storage, writable=False)
+        recorded = store.known(options.tracking_uri, spec.name)
+        left = _left_of_study(spec, trials, train, options, report, console, recorded)
         study = spec
     plan = study_plan(study, trials, options.preset, train)
-    outlook = print_outlook(plan, report, console)
+    outlook = print_outlook(plan, console, recorded=recorded, report=report)
     if left and options.address == "local":  # each node of a cluster has a data root of its own
         _print_data(left, train, options, console)
     if left:
@@ -61,10 +65,14 @@ def print_plan(
 
 
 def _left_of_study(
-    study: Study, trials: Sequence[Trial], train: CompleteTrainable, options: Options, report: Any, console: Console
+    study: Study,
+    trials: Sequence[Trial],
+    train: CompleteTrainable,
+    options: Options,
+    report: Any,
+    console: Console,
+    recorded: Mapping[str, StoredRun],
 ) -> list[Left]:
-    require_storage(options.storage, writable=False)
-    recorded = store.known(options.tracking_uri, study.name)
     saved = Storage(options.storage, study.name).newest()
     due = trials
     state = states(trials, recorded, saved)

@@ -1,14 +1,16 @@
 """Runs what is missing of a phase on the cluster, and brings MLflow up to it."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from mixlab.cluster.resources import Share
 from mixlab.launching import ending
 from mixlab.launching.display import Display
-from mixlab.launching.outlook import print_outlook
 from mixlab.launching.phase import Phase
 from mixlab.launching.session import Session
 from mixlab.launching.start import Start, results_folder
@@ -30,17 +32,19 @@ class Finished:
     session: Session
 
 
-def run_phase(phase: Phase, start: Start, outlook: Any = None) -> Finished:
+def run_phase(
+    phase: Phase, start: Start, outlook: Callable[[Mapping[str, Any], Console], object] | None = None
+) -> Finished:
     """Run what is missing of a phase, and bring MLflow up to it.
 
-    The module ``outlook`` says, before anything is trained, what the phase can conclude.
+    Before anything is trained, ``outlook`` prints what the phase's plan can conclude.
     """
     options, console = start.options, start.console
     folder, warn = results_folder(options.storage, start.name), partial(say, console, style="yellow")
     mirrors = mirroring.opened(options.mirrors, start.name, folder, warn)
     share = start.share_of(phase.concerned) if not phase.over() else None
-    if share is not None and not options.quiet:
-        print_outlook(phase.tracked.plan, outlook, console)
+    if share is not None and outlook is not None and not options.quiet:
+        outlook(phase.tracked.plan, console)
     with phase.lock():
         tracker = Tracker(start.client, phase.tracked, start.provenance)
         tracker.open()

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,25 @@ def test_six_seeds_say_which_gain_they_would_find(make_plan):
         f"The smallest possible p is 0.031, so 6 seeds can decide. A gain of {effect:.1f} sd of a paired difference "
         "would be found with 80% power (p < 0.05 over 2 comparisons)."
     )
+
+
+@pytest.mark.parametrize(("seeds", "smallest"), [(12, "0.00049"), (13, "0.00024"), (14, "0.00012"), (30, "0.0001")])
+def test_the_smallest_p_of_many_seeds_is_that_of_the_patterns_that_are_drawn(make_plan, seeds, smallest):
+    assert outlook(make_plan(arms=ARMS[:2], seeds=seeds))[1].startswith(f"The smallest possible p is {smallest}, so ")
+
+
+def test_earlier_runs_tell_the_points(make_plan):
+    plan = make_plan(arms=ARMS, seeds=6) | {"against": {"real": "plain", "null": "real"}}
+    # The differences of real are 1, 2, 3 and 2, whose sd is 0.816; those of null over real 0, 2, 4 and 2, 1.633.
+    seeds = {"plain": (0, 0, 0, 0), "real": (1, 2, 3, 2), "null": (1, 4, 7, 4)}
+    results = {t["key"]: 70.0 + seeds[t["arm"]][t["seed"]] for t in plan["trials"] if t["seed"] < 4}
+    effect = detectable_effect(1, 2, 6)
+    (line,) = (line for line in outlook(plan, results) if "power" in line)
+    assert line.endswith(f"over 2 comparisons): {effect * 1.2247449:.2f} points at the sd of the runs so far, 1.22.")
+    two = {t["key"]: results[t["key"]] for t in plan["trials"] if t["seed"] < 2}
+    nothing = {t["key"]: math.inf if t["arm"] == "real" else 70.0 for t in plan["trials"]}
+    alike = {t["key"]: 70.0 for t in plan["trials"]}
+    assert outlook(plan, two) == outlook(plan, nothing) == outlook(plan, alike) == outlook(plan)
 
 
 def test_the_configuration_is_named_where_the_plan_has_it(make_plan):
