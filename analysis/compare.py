@@ -18,12 +18,14 @@ from tabulate import tabulate
 from analysis import command
 from analysis.records.runs import load_plan, load_runs, metric_of
 from analysis.statistics.comparison import Comparison, compare
+from analysis.statistics.significance import ALPHA, FEWEST_PAIRS
+from analysis.words.captions import count_text
 from analysis.words.cells import interval_text, number_text, p_text
 from mixlab.spec.metric import Metric
 
 
-def comparison_text(found: Comparison, metric: str, declared: Metric) -> str:
-    """Return a comparison for a terminal."""
+def comparison_text(found: Comparison, metric: str, declared: Metric, *, sequential: bool = False) -> str:
+    """Return a comparison for a terminal; arguments as for :func:`analysis.statistics.comparison.compare`."""
     digits = declared.digits
     blocks = [
         _block("Configuration of the cells that both have", found.configuration, "It is the same in every key."),
@@ -46,9 +48,8 @@ def comparison_text(found: Comparison, metric: str, declared: Metric) -> str:
         )
         blocks.append(f"{metric}: B minus A, paired by seed\n\n{_grid(shown)}")
         blocks.append(
-            f"p (family) is corrected for the {len(shown)} cells; {int(gains['differs'].sum())} differ "
-            "(p (family) < 0.05). Sd paired is that of a difference between runs of one seed, sd unpaired what it "
-            "would be between runs of different seeds: where they are alike, pairing by seed is worth nothing."
+            f"{_conclusion(gains, sequential)} Sd paired is that of a difference between runs of one seed, sd unpaired "
+            "what it would be between runs of different seeds: where they are alike, pairing by seed is worth nothing."
         )
     for side, cells in zip(("A", "B"), found.only, strict=True):
         if cells:
@@ -56,6 +57,17 @@ def comparison_text(found: Comparison, metric: str, declared: Metric) -> str:
     if found.same:
         blocks.append(f"Runs that both share, and that are not counted: {found.same}.")
     return "\n\n".join(blocks)
+
+
+def _conclusion(gains: pd.DataFrame, sequential: bool) -> str:
+    """Return how many cells differ, or why nobody can say."""
+    if sequential:
+        return "Seeds were added until a comparison was decided, so no p holds."
+    pairs = int(gains["pairs"].max())
+    told = f"{int(gains['differs'].sum())} differ (p (family) < {ALPHA})"
+    if pairs < FEWEST_PAIRS:
+        told = f"with {count_text(pairs, 'pair')} none can be told apart, at least {FEWEST_PAIRS} would be needed"
+    return f"p (family) is corrected for the {len(gains)} cells; {told}."
 
 
 def as_json(found: Comparison) -> dict[str, Any]:
@@ -85,8 +97,10 @@ def show(options: argparse.Namespace) -> int:
         plans.append(load_plan(options.tracking_uri, study, plan_hash or None))
         runs.append(load_runs(options.tracking_uri, study, plans[-1]))
     metric = options.metric or plans[0]["metric"]
-    found = compare(runs[0], runs[1], metric)
-    text = f"A: {options.a}\nB: {options.b}\n\n{comparison_text(found, metric, metric_of(plans[0], metric))}"
+    sequential = any(plan.get("sequential") for plan in plans)
+    found = compare(runs[0], runs[1], metric, sequential=sequential)
+    said = comparison_text(found, metric, metric_of(plans[0], metric), sequential=sequential)
+    text = f"A: {options.a}\nB: {options.b}\n\n{said}"
     if options.json:
         text = json.dumps({"A": options.a, "B": options.b, "metric": metric, **as_json(found)}, indent=2)
     return command.finish([], text)

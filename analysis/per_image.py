@@ -21,9 +21,12 @@ from analysis import command
 from analysis.ablation_table import study_table
 from analysis.records.runs import done, load_plan
 from analysis.statistics import predictions
+from analysis.statistics.significance import ALPHA, FEWEST_PAIRS
 from analysis.statistics.tables import LevelTable
+from analysis.words.captions import count_text
 from mixlab.tracking import artifacts, names, store
 
+NO_P = "Seeds were added until a comparison was decided, so no p over its classes holds."
 MOST_CLASSES = 10  # the most classes that are listed, by the size of their gain
 
 
@@ -94,16 +97,27 @@ def comparisons_text(level: LevelTable, by_arm: dict[str, Predictions]) -> list[
         ]
         tested, sure = predictions.mcnemar(*pair), predictions.uncertainty(*pair)
         tested.insert(0, "seed", seeds)
-        classes = predictions.class_gains(pair[0], pair[1], mine.labels)
-        differ = classes[classes["differs"]].sort_values("gain", key=abs, ascending=False)
-        named = [f"; {name}: {row['gain']:+.1f}" for name, row in differ.head(MOST_CLASSES).iterrows()]
+        fixed = level.family.budget is None
+        classes = _classes_text(predictions.class_gains(pair[0], pair[1], mine.labels), len(seeds)) if fixed else NO_P
         blocks += [
             f"{arm} against {level.reference(arm)}: gain {sure.gain:+.2f} points; standard error {sure.seeds:.2f} over "
             f"seeds, {sure.images:.2f} over test images, {sure.both:.2f} over both.",
             str(tabulate(tested.astype(object), headers="keys", showindex=False, floatfmt=".4f")),
-            f"Classes whose accuracy differs (p over {len(classes)} classes < 0.05): {len(differ)}{''.join(named)}.",
+            classes,
         ]
     return blocks
+
+
+def _classes_text(gains: pd.DataFrame, seeds: int) -> str:
+    """Return the classes of :func:`analysis.statistics.predictions.class_gains` that differ, with so many seeds."""
+    if seeds < FEWEST_PAIRS:
+        few = (
+            f"With {count_text(seeds, 'seed')} it cannot be told in which of the {len(gains)} classes accuracy differs"
+        )
+        return f"{few}; at least {FEWEST_PAIRS} would be needed."
+    differ = gains[gains["differs"]].sort_values("gain", key=abs, ascending=False)
+    named = [f"; {name}: {row['gain']:+.1f}" for name, row in differ.head(MOST_CLASSES).iterrows()]
+    return f"Classes whose accuracy differs (p over {len(gains)} classes < {ALPHA}): {len(differ)}{''.join(named)}."
 
 
 def show(options: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from analysis.records.runs import CONFIG, FACTOR, done
@@ -28,8 +29,10 @@ class Comparison(NamedTuple):
     same: int  # runs that both plans share
 
 
-def compare(a: pd.DataFrame, b: pd.DataFrame, metric: str) -> Comparison:
+def compare(a: pd.DataFrame, b: pd.DataFrame, metric: str, *, sequential: bool = False) -> Comparison:
     """Compare a number of the runs of two studies, each with one row per planned cell.
+
+    If seeds were added to either until its comparisons were decided, ``sequential``, no p holds, and each is NaN.
 
     Returns:
         The differences. The gains have the columns ``pairs``, ``A`` and ``B`` (means), ``gain``, ``gain_low``,
@@ -63,6 +66,8 @@ def compare(a: pd.DataFrame, b: pd.DataFrame, metric: str) -> Comparison:
     gains = pd.DataFrame.from_dict(rows, orient="index")
     if rows:
         p_family = family_p(aligned(differences))
+        if sequential:
+            gains["p"] = p_family = np.full(len(gains), math.nan)
         gains = gains.assign(p_family=p_family, differs=p_family < ALPHA)
     how = [{"what": what, "A": _words(done(a)[what]), "B": _words(done(b)[what])} for what in HOW]
     provenance = pd.DataFrame([row for row in how if row["A"] != row["B"]], columns=["what", *SIDES])

@@ -1,6 +1,28 @@
 import json
 
+import pytest
+
 from analysis import compare
+
+
+@pytest.mark.parametrize(
+    ("seeds", "sequential", "said"),
+    [
+        (3, False, "p (family) is corrected for the 2 cells; with 3 pairs none can be told apart, at least 6 would be"),
+        (6, True, "Seeds were added until a comparison was decided, so no p holds."),
+    ],
+)
+def test_what_cannot_be_told_is_not_said_to_be_alike(track, make_plan, capsys, seeds, sequential, said):
+    for name, gain in (("first", 0.0), ("second", 1.0)):
+        study, plan = track(study=name), make_plan(study=name, arms=("baseline", "+ lam"), seeds=seeds)
+        plan["sequential"] = {"budget": 20} if sequential and gain else None
+        study.add_all(plan, lambda trial, gain=gain: 70.0 + trial["seed"] + gain)
+    assert compare.main(["first", "second", "--tracking-uri", study.uri]) == 0
+    text = capsys.readouterr().out
+    assert said in text
+    assert "differ (p" not in text
+    row = next(line.split() for line in text.splitlines() if line.startswith("cutmix · baseline"))
+    assert ("–" in row) == sequential
 
 
 def test_the_command(track, make_plan, capsys):

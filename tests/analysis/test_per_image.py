@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from analysis import per_image
+from analysis.statistics.tables import level_tables
 
 
 @pytest.fixture
@@ -28,9 +29,27 @@ def test_the_command(tracked, capsys):
     assert "+ lam against baseline: gain +20.00 points; standard error 0.00 over seeds" in text
     # Of 8 images that differ all are better: p is 2 / 2^8.
     assert ["0", "8", "0", "0.0078"] in [line.split() for line in text.splitlines()]
-    assert "Classes whose accuracy differs (p over 4 classes < 0.05): 0." in text
+    assert "With 2 seeds it cannot be told in which of the 4 classes accuracy differs; at least 6 would" in text
     (row,) = [line for line in text.splitlines() if line.startswith("baseline")]
     assert row.split()[1:3] == ["2", "56.25"]
+
+
+def test_classes_are_told_apart_from_six_seeds_on_and_never_where_seeds_were_added_until_decided(
+    make_plan, planned_runs
+):
+    labels = np.arange(40) % 2
+    right = np.where(labels == 0, labels, 1 - labels) * np.ones((6, 1), dtype=int)  # class 1 is always wrong
+    logits = {"baseline": right, "+ lam": np.tile(labels, (6, 1))}  # and here it is right
+    by_arm = {
+        arm: per_image.Predictions(list(range(6)), np.eye(2, dtype=np.float16)[found], labels)
+        for arm, found in logits.items()
+    }
+    plan = make_plan(arms=("baseline", "+ lam"), seeds=6, factors={})
+    runs = planned_runs(plan, {(arm, seed): 50.0 + seed for arm in plan["arms"] for seed in range(6)})
+    (level,) = level_tables(runs, plan)
+    assert "differs (p over 2 classes < 0.05): 1; 1: +100.0." in per_image.comparisons_text(level, by_arm)[-1]
+    (level,) = level_tables(runs, plan | {"sequential": {"budget": 20}})
+    assert per_image.comparisons_text(level, by_arm)[-1].endswith("so no p over its classes holds.")
 
 
 @pytest.mark.parametrize("tracked", [("0.125", "1e3")], indirect=True)
