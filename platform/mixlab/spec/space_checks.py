@@ -6,13 +6,14 @@ from typing import Any
 
 from mixlab.errors import BadInput, quoted, require_known
 from mixlab.spec import border
-from mixlab.spec.space import Choice, Float, Int, Space, ordered
+from mixlab.spec.space import Choice, Float, Int, Space, describe, ordered
 
 MOST_WHOLE = 2**53  # above it the samplers, which compute in floats, would miss numbers
 
 
 def check_conditions(space: Space, config: Mapping[str, Any]) -> None:
     """Raise ``BadInput`` for a condition that can never hold in an arm with this resolved configuration."""
+    ordered(space)
     for key, values in space.items():
         for other, wanted in values.when.items():
             if not isinstance(wanted, tuple | list) or not wanted:
@@ -26,7 +27,15 @@ def check_conditions(space: Space, config: Mapping[str, Any]) -> None:
                 raise BadInput(
                     f"the condition of {key} wants {other} in {quoted(list(wanted))}, whose choice is {known}"
                 )
-    ordered(space)
+            elif not isinstance(choice, Choice) and not any(_may_be(choice, value) for value in wanted):
+                drawn = f"which a draw from {describe(choice)} never is"
+                raise BadInput(f"the condition of {key} wants {other} in {quoted(list(wanted))}, {drawn}")
+
+
+def _may_be(values: Float | Int, wanted: Any) -> bool:
+    """Return whether a range of numbers may give just this one; a continuous one never gives a certain number."""
+    stepped = isinstance(values, Int) or values.step is not None
+    return stepped and isinstance(wanted, int | float) and values.low <= wanted <= values.high
 
 
 def check(space: Space) -> None:

@@ -47,6 +47,12 @@ def of(**space: Any) -> Callable[[], Search]:
         (of(term=Choice("a", "b"), zeta=Float(0, 1, when={"term": ("c",)})), [], ["zeta", "term", "['c']", "'a'"]),
         (of(term=Choice("a", "b"), zeta=Float(0, 1, when={"term": (["a"],)})), [], ["zeta", "term", "[['a']]", "'a'"]),
         (
+            of(alpha=Float(0.1, 1), zeta=Float(0, 1, when={"alpha": (0.5,)})),
+            [],
+            ["[0.5]", "a draw from 0.1 to 1 never"],
+        ),
+        (of(layers=Int(1, 3), zeta=Float(0, 1, when={"layers": (4, "2")})), [], ["[4, '2']", "from 1 to 3 never is"]),
+        (
             of(zeta=Float(0, 1, when={"alpha": (1.0,)}), alpha=Float(1, 2, when={"zeta": (1.0,)})),
             [],
             ["zeta, alpha", "look at one another"],
