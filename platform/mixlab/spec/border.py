@@ -189,7 +189,8 @@ def require_different(what: str, names: Iterable[str]) -> None:
     """Raise ``BadInput`` if a name occurs twice, or two of them look the same wherever they are printed."""
     seen: dict[str, str] = {}
     for name in names:
-        looks = " ".join(unicodedata.normalize("NFC", name).split())
+        visible = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")
+        looks = " ".join(unicodedata.normalize("NFC", visible).split())
         if looks in seen:
             same = (
                 f"have the same name {name!r}"

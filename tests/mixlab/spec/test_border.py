@@ -119,6 +119,7 @@ STUDY = Study(name="toy", base={"lr": 0.1}, arms=(Arm("a", {}), Arm("b", {"lr": 
         ({"arms": (Arm("a", {}), Arm("a ", {"lr": 1.0}))}, ["'a'", "'a '", "look the same"]),
         ({"arms": (Arm("two words", {}), Arm("two\nwords", {"lr": 1.0}))}, ["look the same"]),
         ({"arms": (Arm("\u00e9", {}), Arm("e\u0301", {"lr": 1.0}))}, ["look the same"]),
+        ({"arms": (Arm("a", {}), Arm("a\u200b", {"lr": 1.0}))}, ["look the same"]),  # a space without width
         ({"factors": {"x": ("1 ", "1")}}, ["'1 '", "'1'", "look the same"]),
     ],
 )
