@@ -42,12 +42,12 @@ def _imported_once(config: Any) -> ScriptDirectory:
 ScriptDirectory.from_config = _imported_once  # type: ignore[method-assign]
 
 
-_paint = Figure.savefig
+_paint, _lay_out = Figure.savefig, Figure.draw_without_rendering
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _unpainted_figures() -> Iterator[None]:
-    """Let figures be drawn but not painted, which takes longer than the drawing; ``painted`` paints them."""
+    """Let figures be made but neither laid out nor painted, which takes longer; ``painted`` does both."""
 
     def savefig(figure: Figure, file: str | Path | IO[bytes], **options: Any) -> None:
         if isinstance(file, str | Path):
@@ -55,6 +55,7 @@ def _unpainted_figures() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", savefig)
+        patch.setattr(Figure, "draw_without_rendering", lambda figure: None)
         yield
 
 
@@ -68,12 +69,14 @@ def painted(monkeypatch: pytest.MonkeyPatch) -> None:
             (unpainted if str(file).endswith(".pdf") else _paint)(figure, file, **options)
 
     monkeypatch.setattr(Figure, "savefig", savefig)
+    monkeypatch.setattr(Figure, "draw_without_rendering", _lay_out)
 
 
 @pytest.fixture
 def printed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this test's figures be painted in full."""
     monkeypatch.setattr(Figure, "savefig", _paint)
+    monkeypatch.setattr(Figure, "draw_without_rendering", _lay_out)
 
 
 @event.listens_for(Engine, "connect")

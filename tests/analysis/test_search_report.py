@@ -170,7 +170,7 @@ def test_values_are_not_said_to_be_of_held_out_data_unless_the_trainable_holds_s
     assert ("val_top1 on the data that it is also confirmed on, as nothing is held out." in text) == (held_out is False)
 
 
-def test_the_last_axis_of_the_parallel_coordinates_stays_clear_of_the_colour_bar() -> None:
+def test_the_last_axis_of_the_parallel_coordinates_stays_clear_of_the_colour_bar(painted: None) -> None:
     space = {"a.parameter.of.a.long.name": {**SPACE["zeta"], "low": 1e-6, "high": 2e-6, "log": False}}
     study = optuna.create_study(direction="maximize")
     study.optimize(lambda each: each.suggest_float(*space, 1e-6, 2e-6) * 1e7, n_trials=3)
