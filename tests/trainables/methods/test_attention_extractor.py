@@ -22,25 +22,23 @@ def test_the_extractor_attends_in_7_by_7_cells_and_is_never_trained(tmp_path: Pa
     torch.manual_seed(0)
     original = resnet18().eval()
     torch.save(original.state_dict(), tmp_path / "resnet18.pth")
-    original.double()
-    method = method_with(tmp_path / "resnet18.pth")
+    method = method_with(tmp_path / "resnet18.pth").float()
+    images = IMAGES.float()
     assert isinstance(method, AttentiveMixing)
     assert method.extractor is not None
 
     maps: list[torch.Tensor] = []
     original.layer4.register_forward_hook(lambda module, given, out: maps.append(out))
-    mean, std = (torch.tensor(v).double() for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
+    mean, std = (torch.tensor(v) for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
     with torch.no_grad():
-        shown = torch.nn.functional.interpolate(IMAGES, (224, 224), mode="bilinear")
+        shown = torch.nn.functional.interpolate(images, (224, 224), mode="bilinear")
         original((shown - mean[:, None, None]) / std[:, None, None])
-    torch.testing.assert_close(method.extractor(IMAGES), maps[0].mean(dim=1))
+    torch.testing.assert_close(method.extractor(images), maps[0].mean(dim=1), rtol=1e-4, atol=1e-5)
 
-    images = IMAGES.float()
-    method.float()
     loss, _ = method(images, torch.arange(2), torch.Generator().manual_seed(1))
     loss.backward()
     assert all(p.grad is None for p in method.extractor.parameters())
-    assert torch.equal(method.extractor.stages[0].weight, original.float().conv1.weight)
+    assert torch.equal(method.extractor.stages[0].weight, original.conv1.weight)
     alone = method_with(None).float().mix(images, torch.arange(2), torch.Generator().manual_seed(1))
     mixed = method.mix(images, torch.arange(2), torch.Generator().manual_seed(1))
     assert torch.equal(mixed.sources, alone.sources)

@@ -39,7 +39,7 @@ def test_the_mean_of_a_map_is_the_logit_without_its_bias():
 
 
 def test_a_network_that_reads_a_token_is_refused():
-    config = parse({"dataset": "cifar100", "backbone": "deit_small", "image_size": 32})
+    config = parse({"dataset": "cifar100", "backbone": "vit_tiny_32"})
     network = build_network(config, dataset_of(config))
     with pytest.raises(ValueError, match="needs a head that reads the mean of the last map, unlike"):
         class_activation_maps(network, torch.rand(1, 3, 32, 32), torch.tensor([0]))
