@@ -28,7 +28,10 @@ def test_what_cannot_be_told_is_not_said_to_be_alike(track, make_plan, capsys, s
 def test_the_command(track, make_plan, capsys):
     for name, gain in (("first", 0.0), ("second", 1.0)):
         study, plan = track(study=name), make_plan(study=name, arms=("baseline", "+ lam"), seeds=6)
-        study.add_all(plan, lambda trial, gain=gain: 70.0 + trial["seed"] + gain, lambda _, gain=gain: {"lr": 0.1 + gain})
+        study.add_plan(plan)
+        for trial in plan["trials"]:
+            study.add_run(trial, 70.0 + trial["seed"] + gain, config={"lr": 0.1 + gain}, wait=False)
+        study._written()
     assert compare.main(["first", "second", "--tracking-uri", study.uri]) == 0
     text = capsys.readouterr().out
     lines = [line.split() for line in text.splitlines()]
