@@ -12,6 +12,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
+from analysis import search_report
 from analysis.figures.search_plots import plot_parallel
 from analysis.records.search_trials import Tuned
 from analysis.search_report import SearchReport, main, report, write_page
@@ -29,6 +30,12 @@ def small_forests(monkeypatch: pytest.MonkeyPatch) -> None:
     Nothing is said of fewer than ten trials, for which no forest has to grow at all.
     """
     monkeypatch.setattr("analysis.statistics.search_findings.RESAMPLES", 1)  # each fits a forest
+
+
+@pytest.fixture
+def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave what a page shows of each arm out: its figures take more time than all else."""
+    monkeypatch.setattr(search_report, "_arm", lambda *_: "")
 
 
 @pytest.fixture
@@ -118,7 +125,7 @@ def test_a_gain_that_holds_on_fresh_seeds_is_claimed(searched) -> None:
     assert not any("tell the arms apart" in caution for caution in found.cautions)
 
 
-def test_every_table_of_a_confirmation_is_shown_and_a_loss_is_told(searched, tmp_path: Path) -> None:
+def test_every_table_of_a_confirmation_is_shown_and_a_loss_is_told(searched, without_figures, tmp_path: Path) -> None:
     cells = [f"{mixer} · {arm}" for mixer in ("cutmix", "mixup") for arm in ("plain", "sumix")]
     trials = {cell: [trial(p, 60.0) for p in points(4, place)] for place, cell in enumerate(cells)}
     shift = {"mixup · sumix": lambda seed: -3.0, "cutmix · sumix": lambda seed: 0.1 * seed * (-1) ** seed}
@@ -150,7 +157,7 @@ def test_the_page_is_whole_whatever_there_is(searched, tmp_path: Path, complete:
         assert part in text
 
 
-def test_a_search_without_a_scheduler_stops_nothing_early(searched, tmp_path: Path) -> None:
+def test_a_search_without_a_scheduler_stops_nothing_early(searched, without_figures, tmp_path: Path) -> None:
     found = judged(searched({"plain": [trial(p, peaked(p)) for p in points(2, 0)]}))
     found.search.plan["scheduler"] = "none"
     text = write_page(found, tmp_path / "search.html").read_text(encoding="utf-8")
