@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 
+from tests.trainables.backbones.test_every_backbone import drawn
 from trainables.backbones import BACKBONES
 from trainables.backbones.backbone import Backbone
 from trainables.backbones.names import RESIDUAL
@@ -36,7 +37,7 @@ def test_the_residual_networks_are_those_with_blocks_and_no_drop_path_of_their_o
 @pytest.mark.parametrize("name", ["resnet8", "preact_resnet18", "wrn16_8", "pyramidnet110", "resnext29"])
 @torch.no_grad()
 def test_testing_and_the_weights_names_stay_as_they_are(name: str) -> None:
-    plain, images = built(name), torch.rand(2, 3, 16, 12)
+    plain, images = drawn(name, num_classes=4), torch.rand(2, 3, 16, 12)
     tested, trained = plain.eval()(images), copy.deepcopy(plain).train()(images)
     for add, options in ((add_drop_path, (0.5,)), (add_drop_block, (0.3, 3))):
         changed = copy.deepcopy(plain)
