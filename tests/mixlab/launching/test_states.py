@@ -1,5 +1,11 @@
-"""The state of a trial follows from what MLflow and the journal hold of it."""
+"""The state of a trial, and the results before a launch, follow from what MLflow and the journal hold."""
 
+import io
+from types import SimpleNamespace
+
+from rich.console import Console
+
+from mixlab.launching.outlook import print_outlook
 from mixlab.launching.phase import states
 from mixlab.spec.epoch import Epoch
 from mixlab.storage.journal import Saved
@@ -17,3 +23,15 @@ def test_what_was_begun_and_is_not_over_is_interrupted() -> None:
         *("done", "failed", "interrupted", "interrupted"),  # as MLflow has them
         *("interrupted", "pending"),  # only the journal has one of them, and nothing the other
     ]
+
+
+def test_the_outlook_is_given_the_results_of_the_runs_that_are_done() -> None:
+    def run(status: str, **metrics: float) -> StoredRun:
+        return StoredRun("", status, 0, 1, {}, {}, metrics)
+
+    recorded = {"a": run("FINISHED", top1=70.0), "b": run("KILLED", top1=9.0), "c": run("FINISHED", loss=1.0)}
+    report = SimpleNamespace(outlook=lambda plan, results: [f"{plan['metric']}: {results}"])
+    said = io.StringIO()
+    lines = print_outlook({"metric": "top1"}, Console(file=said), recorded=recorded, report=report)
+    assert lines == [said.getvalue().strip()] == ["top1: {'a': 70.0}"]
+    assert print_outlook({"metric": "top1"}, Console(file=said), recorded=recorded, report=SimpleNamespace()) == []
