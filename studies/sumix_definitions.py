@@ -1,12 +1,13 @@
 """Ablation of the choices in the definition of SUMix: CIFAR-100, ResNet-18, CutMix.
 
-    python studies/sumix_definitions.py                                     14 arms x 6 seeds, 800 epochs
+    python studies/sumix_definitions.py                                     15 arms x 6 seeds, 800 epochs
     python studies/sumix_definitions.py --preset quick --dataset cifar10    minutes on a laptop
 
 The paper leaves choices open, and its released code makes some that the paper does not mention. Each arm except the
 baseline, the controls and the release changes one choice of "SUMix as in the paper", which it is compared with.
     symbol of the paper       here, as in the paper                    the other reading, and what the release does
     f(x), before mixing       moves batch norm's running statistics    leaves them; the release moves them
+    f(x) and f(x~)            two passes, as in the release            one pass, normalised by common statistics
     sigma(z~ - z), Eq. 6      its gradient flows through z~            detached, as in the release: l_s has no gradient
     z, Eq. 4 and 6            class logits                             features; probabilities, as in the release
     lambda~, Eq. 4            without gradient, as in the release      with gradient through z~: "learnable"
@@ -36,6 +37,7 @@ study = Study(
         Arm("recalibrated", {"recalibrate": True}, control=True),
         Arm(PAPER, SUMIX),
         Arm("statistics left", {**SUMIX, "sumix.raw_statistics": "leave"}, against=PAPER),
+        Arm("one pass", {**SUMIX, "sumix.raw_forward": "joint"}, against=PAPER),
         Arm("distance detached", {**SUMIX, "sumix.distance_gradient": "detach"}, against=PAPER),
         Arm("z features", {**SUMIX, "sumix.z": "features"}, against=PAPER),
         Arm("z probabilities", {**SUMIX, "sumix.z": "probabilities"}, against=PAPER),

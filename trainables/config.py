@@ -176,7 +176,7 @@ def _check_network_and_loss(config: Config) -> None:
     if config.loss == "binary" and (config.label_smoothing or config.sumix.any):
         with_what = "SUMix" if config.sumix.any else f"label_smoothing {config.label_smoothing}"
         raise ValueError(f"loss 'binary' is not defined with {with_what}")
-    if config.clean_loss and config.sumix.raw_forward != "train_grad":
+    if config.clean_loss and config.sumix.raw_forward not in ("train_grad", "joint"):
         how = config.sumix.raw_forward
         raise ValueError(
             f"clean_loss {config.clean_loss} needs a gradient that sumix.raw_forward {how!r} does not keep"

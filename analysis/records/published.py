@@ -132,7 +132,8 @@ def _is(value: Any, text: str) -> bool:
 def _is_another_sumix(config: Mapping[str, Any]) -> bool:
     """Return whether a choice that SUMix leaves open is made otherwise than in the runs that it prints."""
     about = ("sumix.", "augment.", "mixer.probability", "mixer.label")
-    return any(config.get(key, usual) != usual for key, usual in NEUTRAL.items() if key.startswith(about))
+    choices = {**NEUTRAL, "sumix.raw_forward": "train_grad", "sumix.sem_scale": 1.0}
+    return any(config.get(key, usual) != usual for key, usual in choices.items() if key.startswith(about))
 
 
 def printed(metric: str) -> tuple[tuple[str, Callable[[float], float]], ...]:

@@ -54,6 +54,6 @@ def test_each_definition_changes_one_choice_of_the_paper_and_has_no_published_nu
     assert all(len(keys) == 1 for keys in choices.values())
     assert set().union(*choices.values()) == {
         *("sumix.raw_statistics", "sumix.distance_gradient", "sumix.z", "sumix.lam_gradient", "sumix.preset"),
-        *("sumix.lam_of", "augment.padding", "mixer.probability", "mixer.label"),
+        *("sumix.lam_of", "sumix.raw_forward", "augment.padding", "mixer.probability", "mixer.label"),
     }
     assert set(published("sumix_definitions")) == {("baseline",), ("SUMix as in the paper",), ("release",)}

@@ -20,9 +20,10 @@ class SUMixTerms:
     zeta: NotNegative = 0.5  # weight of the regulariser, Eq. 3
     # Of the distance of Eq. 4, for a learned lambda; the paper has 1. With "release" it multiplies N, in Eq. 6 too.
     sem_scale: NotNegative = 1.0
-    # Ways to run the batch before mixing: with gradient, without, or without and in evaluation mode. Only the
+    # Ways to run the batch before mixing: with gradient, without, or without and in evaluation mode; joint: in one pass
+    # with the mixed batch, so that batch norm normalises both by the statistics that they have together. Only the
     # uncertainty "u" and ``clean_loss`` pass any gradient.
-    raw_forward: Literal["train_grad", "train_nograd", "eval_nograd"] = "train_grad"
+    raw_forward: Literal["train_grad", "train_nograd", "eval_nograd", "joint"] = "train_grad"
     # keep: that pass moves the running statistics of batch norm too, as in the release, so that they settle sooner than
     # those of a baseline; leave: only the mixed batch moves them, as in any case with eval_nograd. The paper does not
     # say.
@@ -42,6 +43,8 @@ class SUMixTerms:
         """Raise ``ValueError`` for terms that do not go together."""
         if self.z == "features" and self.regulariser == "s":
             raise ValueError("sumix.regulariser 's' is a constant with sumix.z 'features', which have no classes")
+        if self.raw_forward == "joint" and self.raw_statistics == "leave":
+            raise ValueError("sumix.raw_statistics 'leave' needs a pass of its own, got sumix.raw_forward 'joint'")
         if self.preset == "release":
             paper = SUMixTerms()
             for name in ("distance_gradient", "z", "lam_gradient", "lam_of"):

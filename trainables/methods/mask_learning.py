@@ -21,7 +21,7 @@ from trainables.config import Config
 from trainables.datasets.opening import dataset_of
 from trainables.losses.mix_block import MixBlock, mask_loss, mask_weight_at
 from trainables.methods.method import Step
-from trainables.methods.mixing import Mixing, require
+from trainables.methods.mixing import Mixing, refuse_joint, require
 from trainables.methods.mixture_album import Album
 from trainables.methods.momentum_pipeline import follow, momentum, other_heads, plain_heads
 from trainables.methods.network import build_network
@@ -177,6 +177,7 @@ def _check(config: Config, pipeline: str) -> None:
     require(config, "has its own loss on the images as they are", "clean_loss", config.clean_loss, 0)
     require(config, "mixes every batch", "mixer.probability", options["probability"], 1)
     require(config, "makes the masks of a whole batch at once", "mixer.groups", options["groups"], 1)
+    refuse_joint(config, "makes its masks of a pass of its own")
     if pipeline == "mp_ce":
         classifies = "classifies the images as they are in training mode and with gradient"
         require(config, classifies, "sumix.raw_forward", config.sumix.raw_forward, "train_grad")

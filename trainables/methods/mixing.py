@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from trainables.backbones.backbone import Network
 from trainables.backbones.modes import evaluation_mode
 from trainables.config import Config
-from trainables.losses.sumix import SUMixLoss, SUMixParts
+from trainables.losses.sumix import Seen, SUMixLoss, SUMixParts
 from trainables.losses.sumix_release import ReleasedSUMixLoss
 from trainables.methods.inputs import check_inputs, inputs_of, running_statistics_left
 from trainables.methods.method import Method, Step
@@ -48,6 +48,7 @@ class Mixing(Method):
         check_inputs(self.inputs, network, config.mixer)
         if "encode" in self.inputs:
             require(config, "mixes maps of one depth for a whole batch", "mixer.groups", self.groups, 1)
+            refuse_joint(config, "mixes maps, which have left the images behind")
         self.loss: Callable[[Tensor, Tensor, Mixed], Tensor] = mixed_binary_cross_entropy
         if config.loss == "cross_entropy":
             self.loss = partial(mixed_cross_entropy, smoothing=config.label_smoothing)
@@ -60,20 +61,35 @@ class Mixing(Method):
             self.sumix = sumix(head.in_features, head.out_features, config.sumix, config.label_smoothing)
 
     def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:
-        """See ``Method.forward``. With SUMix or a clean loss the batch before mixing goes through the network first."""
-        raw = self.encode_raw(images) if self.sumix or self.clean_loss else None
-        loss, log = self.mixed_loss(raw, self.mix(images, labels, rng), labels)
+        """See ``Method.forward``. With SUMix or a clean loss the batch before mixing goes through the network first.
+
+        With ``raw_forward`` "joint" both batches go through it in one pass.
+        """
+        raw, seen = None, None
+        needs_raw, joint = self.sumix is not None or self.clean_loss > 0, self.raw_forward == "joint"
+        if needs_raw and not joint:
+            raw = self.encode_raw(images)
+        mixed = self.mix(images, labels, rng)
+        if needs_raw and joint:
+            features = self.network.forward_features(torch.cat((images, mixed.images)))
+            logits = self.network.head(features)
+            count = len(images)
+            raw, seen = (features[:count], logits[:count]), (features[count:], logits[count:])
+        loss, log = self.mixed_loss(raw, mixed, labels, seen)
         if raw is not None and self.clean_loss:
             loss = loss + self.clean_loss * self.loss(raw[1], labels, alone(images))
         return Step(loss, log)
 
-    def mixed_loss(self, raw: tuple[Tensor, Tensor] | None, mixed: Mixed, labels: Tensor) -> Step:
+    def mixed_loss(self, raw: Seen | None, mixed: Mixed, labels: Tensor, seen: Seen | None = None) -> Step:
         """Return the mixed cross-entropy or SUMix's loss of a mixed batch.
 
-        ``raw`` holds the features (B, D) and logits (B, L) of the batch before mixing, and is None without SUMix.
+        ``raw`` holds the features (B, D) and logits (B, L) of the batch before mixing, and is None without SUMix;
+        ``seen`` holds those of the mixed batch where they are known.
         """
-        features = self.network.forward_features(mixed.images, mixed.depth)
-        logits = self.network.head(features)
+        if seen is None:
+            features = self.network.forward_features(mixed.images, mixed.depth)
+            seen = features, self.network.head(features)
+        features, logits = seen
         if self.sumix is None or raw is None:
             return Step(self.loss(logits, labels, mixed), {})
         parts = self.sumix.parts(*raw, features, logits, labels, mixed)
@@ -100,7 +116,7 @@ class Mixing(Method):
         inputs = {name: compute(self.network, images, labels) for name, compute in self.inputs.items()}
         return self.mixer(images, rng, **inputs)
 
-    def encode_raw(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def encode_raw(self, images: Tensor) -> Seen:
         """Return features (B, D) and logits (B, L) of the batch before mixing, by the configured ``raw_forward``.
 
         A graph through which no gradient would flow is not kept: the numbers are the same in less memory. With
@@ -121,6 +137,12 @@ def require(config: Config, reason: str, key: str, value: object, wanted: object
     """Raise ``ValueError`` unless the ``value`` of a key is the only one with which the mixer works, for a reason."""
     if value != wanted:
         raise ValueError(f"mixer {config.mixer!r} {reason}: {key} must be {wanted!r}, got {value!r}")
+
+
+def refuse_joint(config: Config, reason: str) -> None:
+    """Raise ``ValueError`` for one pass of the batches before and after mixing, which a mixer cannot make: why."""
+    if config.sumix.raw_forward == "joint":
+        require(config, reason, "sumix.raw_forward", "joint", "train_grad")
 
 
 def describe(parts: SUMixParts, mixed: Mixed, mixed_features: Tensor) -> dict[str, Tensor]:

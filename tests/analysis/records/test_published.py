@@ -108,7 +108,7 @@ def test_another_run_has_no_published_number() -> None:
         assert published_number({**config, **change}) is None, change
     whole = {**config, **SUMIX}
     assert value(whole) == 79.78
-    for change in ({"sumix.zeta": 0.1}, {"sumix.z": "features"}, {"mixer.label": "drawn"}):
+    for change in ({"sumix.zeta": 0.1}, {"sumix.z": "features"}, {"mixer.label": "drawn"}, {"sumix.sem_scale": 2.0}):
         assert published_number({**whole, **change}) is None, change
 
 

@@ -123,13 +123,52 @@ def test_gradient_length_is_that_of_each_row_alone() -> None:
     assert not mixing.gradient_length(torch.tensor(1.0), rows).any()
 
 
-@pytest.mark.parametrize("raw_forward", ["train_grad", "train_nograd", "eval_nograd"])
+@pytest.mark.parametrize("raw_forward", ["train_grad", "train_nograd", "eval_nograd", "joint"])
 def test_the_raw_forward_leaves_the_mode_and_counts_its_batches(raw_forward: str) -> None:
     method = method_for("cutmix", sumix__lam="learned", sumix__raw_forward=raw_forward)
     step(method)
     assert method.network.training
     norm = next(m for m in method.modules() if isinstance(m, torch.nn.BatchNorm2d))
-    assert norm.num_batches_tracked == (1 if raw_forward == "eval_nograd" else 2)
+    assert norm.num_batches_tracked == (1 if raw_forward in ("eval_nograd", "joint") else 2)
+
+
+@pytest.mark.parametrize("preset", ["paper", "release"])
+@pytest.mark.parametrize("clean_loss", [0.0, 0.5])
+def test_one_pass_of_both_batches_by_hand(preset: str, clean_loss: float) -> None:
+    keys: dict[str, Any] = {"sumix__lam": "learned", "sumix__regulariser": "su", "sumix__preset": preset}
+    joint = method_for("cutmix", sumix__raw_forward="joint", clean_loss=clean_loss, **keys).double()
+    other, apart = (method_for("cutmix", clean_loss=clean_loss, **keys).double() for _ in range(2))
+    loss, _ = step(joint)
+    images = pixels(dtype=torch.float64)
+    mixed = MIXERS["cutmix"](images, torch.Generator().manual_seed(0))
+    features = other.network.forward_features(torch.cat((images, mixed.images)))
+    logits = other.network.head(features)
+    wanted = other.sumix(features[:B], logits[:B], features[B:], logits[B:], LABELS, mixed)
+    wanted = wanted + clean_loss * torch.nn.functional.cross_entropy(logits[:B], LABELS)
+    wanted.backward()
+    torch.testing.assert_close(loss, wanted.detach())
+    for ours, theirs in zip(joint.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad)
+    for moved, expected in zip(joint.buffers(), other.buffers(), strict=True):
+        torch.testing.assert_close(moved, expected)
+    assert (loss - step(apart)[0]).abs() > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("mixer", "keys", "sentence"),
+    [
+        ("manifoldmix", {}, "mixes maps, which have left the images behind: sumix.raw_forward must be 'train_grad'"),
+        ("automix", {"mixer__pipeline": "mp"}, "makes its masks of a pass of its own: sumix.raw_forward must be"),
+        (
+            "cutmix",
+            {"sumix__raw_statistics": "leave"},
+            "'leave' needs a pass of its own, got",
+        ),
+    ],
+)
+def test_one_pass_that_cannot_be_is_refused(mixer: str, keys: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        method_for(mixer, sumix__lam="learned", sumix__raw_forward="joint", **keys)
 
 
 def test_the_batch_before_mixing_goes_through_the_network_first() -> None:
