@@ -144,6 +144,55 @@ PRINTED: dict[str, dict[str, Any]] = {
 }
 
 
+# Of the same recipes: how the rate falls, and what is done to the images.
+ONE_COSINE = {"schedule": "cosine", "lr_changes": "each_epoch", "min_lr": 0.0, "warmup_epochs": 0, "nesterov": False}
+FROM_SMALL_CROPS = {"augment": "rrc_flip", "augment.scale": 0.08, "interpolation": "bicubic"}
+FURTHER: dict[str, dict[str, Any]] = {
+    "CIFAR100_RESNET18": {**ONE_COSINE, "augment": "crop_flip", "augment.padding": "reflect"},
+    "CIFAR100_WRN28_8": {**ONE_COSINE, "augment": "crop_flip", "augment.padding": "reflect"},
+    "TINY_IMAGENET": {**ONE_COSINE, **FROM_SMALL_CROPS},
+    "IMAGENET_100": {**ONE_COSINE, **FROM_SMALL_CROPS, "momentum": 0.9},
+    "CUB200": {**ONE_COSINE, "drop_last": True, "augment": "rrc_flip", "augment.resize": 256, "augment.scale": 0.5},
+    "CIFAR100_DEIT_SMALL": {
+        **{"lr_changes": "each_step", "min_lr": 1e-6, "warmup_epochs": 20, "warmup_start": 1e-5, "grad_clip": 5.0},
+        **{"label_smoothing": 0.1, "weight_decay_on": "matrices", "drop_path": 0.0, "image_size": 224},
+        **{"augment.scale": 0.8, "augment.randaugment": "fixmatch", "augment.operations": 2, "augment.level": 7.0},
+        **{"augment.level_std": 0.5, "augment.erasing": 0.0, "interpolation": "bicubic"},
+    },
+    "DEIT": {
+        **{"optimiser": "adamw", "weight_decay": 0.05, "min_lr": 1e-5, "label_smoothing": 0.1},
+        **{"augment.randaugment": "increasing", "augment.level": 9.0, "augment.level_std": 0.5},
+        **{"augment.erasing": 0.25, "augment.jitter": 0.4},
+        **{"mixer": "mixup_cutmix", "mixer.mixup_alpha": 0.8, "mixer.alpha": 1.0, "mixer.cutmix_share": 0.5},
+    },
+    "RSB_A2": {
+        **{"loss": "binary", "warmup_epochs": 5, "min_lr": 1e-6, "drop_path": 0.05, "resize": 236, "test_size": 224},
+        **{"augment.randaugment": "increasing", "augment.level": 7.0, "augment.level_std": 0.5},
+        **{"mixer": "mixup_cutmix", "mixer.mixup_alpha": 0.1, "mixer.alpha": 1.0},
+    },
+    "RSB_A3": {"augment.level": 6.0, "drop_path": 0.0, "optimiser": "lamb", "weight_decay": 0.02, "test_size": 224},
+    "CIFAR100_PYRAMIDNET110": {"schedule": "multistep", "milestones": (0.75, 0.9), "augment.padding": "zeros"},
+    "CUTMIX_PYRAMIDNET110": {
+        **{"epochs": 300, "batch_size": 64, "lr": 0.25, "weight_decay": 1e-4, "nesterov": True},
+        **{"schedule": "multistep", "milestones": (0.5, 0.75)},
+    },
+    "CUTMIX_IMAGENET": {
+        **{"epochs": 300, "batch_size": 256, "lr": 0.1, "weight_decay": 1e-4, "nesterov": True},
+        **{"schedule": "multistep", "milestones": (0.25, 0.5, 0.75), "augment.jitter": 0.4, "augment.lighting": 0.1},
+    },
+    "CIFAR100_PREACT_RESNET18": {
+        **{"epochs": 300, "batch_size": 100, "lr": 0.2, "weight_decay": 1e-4, "nesterov": True},
+        **{"schedule": "multistep", "milestones": (1 / 3, 2 / 3)},
+    },
+}
+
+
+@pytest.mark.parametrize("name", FURTHER)
+def test_a_recipe_has_the_printed_schedule_and_augmentation(name: str) -> None:
+    config = flatten(parse({"mixer": "cutmix", **RECIPES[name]}))
+    assert {key: config[key] for key in FURTHER[name]} == FURTHER[name]
+
+
 @pytest.mark.parametrize("name", PRINTED)
 def test_a_recipe_has_the_printed_values(name: str) -> None:
     config = flatten(parse({"mixer": "cutmix", **RECIPES[name]}))

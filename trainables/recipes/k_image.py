@@ -1,7 +1,8 @@
 """Recipes of K-image mixing (Jeong et al., IEEE Access 2023) and Co-Mixup (arXiv:2102.03065), from their own code.
 
 The paper says that it trains as CutMix does (Yun et al., ICCV 2019, arXiv:1905.04899), and its released code trains
-otherwise: both protocols are here, under CUTMIX_ and CIFAR100_.
+otherwise: both protocols are here, under CUTMIX_ and CIFAR100_. All of them normalise CIFAR-100 by the statistics of
+CIFAR-10, as OpenMixup and the released code do; Co-Mixup's code takes those of CIFAR-100.
 """
 
 from trainables.recipes.recipe import Recipe

@@ -179,6 +179,9 @@ def test_the_configuration_survives_the_flat_form_and_has_the_papers_values() ->
     assert (DEFAULTS.search_epochs, DEFAULTS.search_batch_size, DEFAULTS.search_lr) == (50, 256, 0.1)
     assert (DEFAULTS.architecture_lr, DEFAULTS.architecture_weight_decay, DEFAULTS.frozen_epochs) == (6e-4, 1e-3, 15)
     assert (DEFAULTS.epochs, DEFAULTS.batch_size, DEFAULTS.lr, DEFAULTS.drop_path) == (600, 96, 0.025, 0.3)
+    assert (DEFAULTS.search_channels, DEFAULTS.search_cells, DEFAULTS.partial) == (16, 8, 4)
+    assert (DEFAULTS.channels, DEFAULTS.cells, DEFAULTS.auxiliary, DEFAULTS.cutout) == (36, 20, 0.4, 16)
+    assert (DEFAULTS.momentum, DEFAULTS.weight_decay, DEFAULTS.grad_clip) == (0.9, 3e-4, 5.0)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
+import colorsys
 import itertools
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from trainables.robustness.blur_and_weather import fog
+from trainables.robustness.blur_and_weather import defocus_blur, fog, gaussian_blur
 from trainables.robustness.corruption import CORRUPT, corrupt
 
 # Where the published parameters trade one effect for another, distance need not rise: a stronger blur softens the
@@ -134,6 +136,57 @@ def test_noise_has_the_published_spread(corruption: str) -> None:
     expected = {"gaussian_noise": 0.08, "speckle_noise": 0.12 * x, "shot_noise": (x / 100) ** 0.5}[corruption]
     assert float(noise.mean()) == pytest.approx(x, abs=0.003)
     assert float(noise.std()) == pytest.approx(expected, rel=0.03)
+
+
+# The published parameters, by severity.
+NOISE = {
+    "gaussian_noise": (0.04, 0.06, 0.08, 0.09, 0.10),
+    "shot_noise": (500, 250, 100, 75, 50),
+    "speckle_noise": (0.06, 0.1, 0.12, 0.16, 0.2),
+}
+CONTRAST = (0.75, 0.5, 0.4, 0.3, 0.15)
+BRIGHTNESS = (0.05, 0.1, 0.15, 0.2, 0.3)
+SATURATION = ((0.3, 0), (0.1, 0), (1.5, 0), (2, 0.1), (2.5, 0.2))
+BLUR = (0.4, 0.6, 0.7, 0.8, 1)
+DEFOCUS = ((0.3, 0.4), (0.4, 0.5), (0.5, 0.6), (1, 0.2), (1.5, 0.1))
+
+
+@pytest.mark.parametrize("severity", range(1, 6))
+def test_every_severity_has_the_published_strength(severity: int) -> None:
+    x, colour = 128 / 255, (180, 100, 140)
+    grey = constant(128, 128, 128).repeat(60, 1, 1, 1)
+    for corruption, strengths in NOISE.items():
+        strength = strengths[severity - 1]
+        spread = {"gaussian_noise": strength, "speckle_noise": strength * x, "shot_noise": (x / strength) ** 0.5}
+        noise = corrupt(grey, corruption, severity).float() / 255
+        assert float(noise.std()) == pytest.approx(spread[corruption], rel=0.03)
+    halves = constant(100, 100, 100)
+    halves[:, :, :10] = 200
+    bright = float(corrupt(halves, "contrast", severity)[0, 0, 0, 0])
+    assert bright == pytest.approx(150 + 50 * CONTRAST[severity - 1], abs=0.51)
+    hue, saturation, value = colorsys.rgb_to_hsv(*(channel / 255 for channel in colour))
+    factor, added = SATURATION[severity - 1]
+    for corruption, hsv in (
+        ("brightness", (hue, saturation, min(1, value + BRIGHTNESS[severity - 1]))),
+        ("saturate", (hue, min(1, saturation * factor + added), value)),
+    ):
+        wanted = [round(255 * channel) for channel in colorsys.hsv_to_rgb(*hsv)]
+        assert corrupt(constant(*colour), corruption, severity)[0, :, 3, 5].tolist() == wanted
+
+
+@pytest.mark.parametrize("severity", range(1, 6))
+def test_blurs_of_a_point_by_another_library(severity: int) -> None:
+    point = np.zeros((1, 17, 17, 3))
+    point[0, 8, 8] = 1
+    rng = np.random.default_rng(0)
+    sd = BLUR[severity - 1]
+    blurred = cv2.GaussianBlur(point[0], (2 * round(4 * sd) + 1,) * 2, sd)
+    np.testing.assert_allclose(gaussian_blur(point, severity, rng)[0], blurred, atol=1e-4)
+    radius, alias = DEFOCUS[severity - 1]
+    at = np.arange(-8, 9)
+    disk = ((at[:, None] ** 2 + at**2) <= radius**2).astype(float)
+    kernel = cv2.GaussianBlur(disk / disk.sum(), (3, 3), alias)
+    np.testing.assert_allclose(defocus_blur(point, severity, rng)[0, :, :, 0], kernel, atol=1e-6)
 
 
 def test_impulse_noise_has_the_published_share() -> None:
