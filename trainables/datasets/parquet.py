@@ -80,8 +80,11 @@ def _shard(folder: Path, split: str, table: Path) -> Path:
 
 
 def _is_of(shard: Path, table: Path) -> bool:
-    """Return whether a shard is there and not older than its table, by whole seconds: not every disk keeps more."""
-    return shard.exists() and int(shard.stat().st_mtime) >= int(table.stat().st_mtime)
+    """Return whether a shard is there and not older than its table, by whole seconds: not every disk keeps more.
+
+    The table may be a link to a file that was deleted since, as from the cache of Hugging Face.
+    """
+    return shard.exists() and (not table.exists() or int(shard.stat().st_mtime) >= int(table.stat().st_mtime))
 
 
 def _write_shard(file: Path, shard: Path) -> None:

@@ -158,6 +158,11 @@ def test_a_test_set_that_takes_the_place_of_the_validation_set_stands_alone(tmp_
 def test_tables_may_be_deleted_once_there_are_shards(tmp_path: Path) -> None:
     tables(tmp_path)
     parquet.prepare(tmp_path)
+    gone = tmp_path / "data" / "train-00000-of-00002.parquet"
+    gone.unlink()
+    gone.symlink_to(tmp_path / "deleted.parquet")
+    parquet.prepare(tmp_path)
+    require_images(parquet.load(tmp_path).train, 12)
     shutil.rmtree(tmp_path / "data")
     require_images(parquet.load(tmp_path).train, 12)
 
