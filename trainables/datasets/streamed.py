@@ -73,7 +73,7 @@ class Streamed:
             yield in_unit_range(images), labels
 
     def _batches(self, indices: Tensor, batch_size: int, view: View, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield batches (B, 3, S, S) uint8 on the device, in the order of ``indices``."""
+        """Yield batches (B, 3, S, S) uint8 on the device, in the order of ``indices``; ``DataError`` if all are bad."""
         batches = [batch.tolist() for batch in indices.split(batch_size)] if len(indices) else []
         chunks = [[batch[i : i + CHUNK] for i in range(0, len(batch), CHUNK)] for batch in batches]
         workers = min(self.workers, sum(map(len, chunks)))
@@ -88,10 +88,13 @@ class Streamed:
         )
         arriving = iter(loader)
         whole = (self._usable([next(arriving) for _ in batch]) for batch in chunks)
-        for number, batch in enumerate(_uploaded((batch for batch in whole if batch), self.device)):
-            if number % NOTED == 0:
+        number = 0
+        for number, batch in enumerate(_uploaded((batch for batch in whole if batch), self.device), start=1):
+            if number % NOTED == 1:
                 self.workers_mib = max(self.workers_mib, workers_mib())
             yield batch
+        if number == 0 and len(indices):
+            raise DataError(f"none of the {len(indices)} images in {self.files.root} can be decoded")
 
     def _usable(self, chunks: list[Chunk]) -> list[Chunk]:
         for failure in (failure for chunk in chunks for failure in chunk.failures):

@@ -271,6 +271,14 @@ def test_bad_images_are_refused_or_skipped_by_choice(root, truncated):
     assert 0 < skipped.metrics["train_loss"] < 10
 
 
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_a_split_of_bad_images_only_is_refused(part, root, truncated):
+    for path in (root / "flowers" / part).rglob("*.jpg"):
+        truncated(path)
+    with pytest.raises(DataError, match=rf"^none of the \d+ images in {root}/flowers/{part} can be decoded$"):
+        train({**FOLDER, "epochs": 1, "bad_images": "skip"}, 0, data_root=root, workers=0)
+
+
 def test_a_set_to_evaluate_on_is_for_its_own_classifiers(root):
     with pytest.raises(ValueError, match=r"^cifar100_c is for classifiers of cifar100, got one of cifar10$"):
         open_evaluation("cifar100_c", "fog", parse({"dataset": "cifar10"}), root, "cpu")
