@@ -5,7 +5,7 @@ A driver that dies leaves its trials RUNNING: the next one to claim finds that i
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import optuna
@@ -133,8 +133,9 @@ class History:
         return self.arms[cell].get_trials(deepcopy=False)
 
     def as_trial(self, cell: Cell, found: FrozenTrial) -> SearchTrial:
-        """Return the trial that ``found`` stands for."""
-        return self.search.trial(cell, found.params, found.number, self.train)
+        """Return the trial that ``found`` stands for; it keeps the key with which it was begun."""
+        trial = self.search.trial(cell, found.params, found.number, self.train)
+        return replace(trial, key=found.user_attrs.get(KEY, trial.key))
 
     def best(self, cell: str) -> FrozenTrial | None:
         """Return the best complete trial of an arm, the earliest among equals."""

@@ -147,10 +147,11 @@ class Search:
         return {**cell.config, **(self.tuning or {}), **point}
 
     def trial(self, cell: Cell, point: Mapping[str, Any], number: int, train: CompleteTrainable) -> SearchTrial:
-        """Return the trial of ``cell`` at ``point``; its key depends only on the configuration and the seeds."""
+        """Return the trial of ``cell`` at ``point``; its key depends only on what determines its numbers."""
         found = train.resolve(self.config(cell, point))
         seeds = tuple(self.search_seeds)
-        key = digest({"config": train.hashed(found.flat), "seeds": list(seeds)})
+        mean_of = {"objective": self.objective} if len(seeds) > 1 else {}  # all else is the latest seed's own
+        key = digest({"config": train.hashed(found.flat), "seeds": list(seeds), **mean_of})
         return SearchTrial(key, cell.arm, cell.levels, seeds[0], found.flat, found.settings, number=number, seeds=seeds)
 
     def history_name(self, cell: Cell, train: CompleteTrainable) -> str:

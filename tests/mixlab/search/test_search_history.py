@@ -12,7 +12,7 @@ from mixlab import Choice, Float, Int, Options
 from mixlab.cluster.source import End, Job
 from mixlab.errors import BadInput
 from mixlab.launching.search_plan import left_of_search
-from mixlab.search.history import ERROR, TWIN, History
+from mixlab.search.history import ERROR, KEY, TWIN, History
 from mixlab.search.trial_store import TrialStore, url_of
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.state import State
@@ -152,6 +152,15 @@ def test_the_same_configuration_twice_is_trained_once() -> None:
             assert trial.value == pytest.approx(accuracy({**trial.params, "alpha": 1.0}, 27))
             twin = trials[trial.user_attrs.get(TWIN, trial.number)]
             assert (twin.params, twin.value) == (trial.params, trial.value)
+
+
+def test_a_trial_keeps_the_key_with_which_it_was_begun() -> None:
+    """By another key, as of an earlier version, its run in MLflow would not be found, and made once more."""
+    history = History(search(budget=2), TRAIN, InMemory())
+    claim = history.claim()
+    assert claim is not None
+    claim.trial_in_optuna.set_user_attr(KEY, "of an earlier version")
+    assert history.as_trial(history.cells["low"], history.of(claim.trial)).key == "of an earlier version"
 
 
 def test_a_grid_is_tried_whole_and_once() -> None:

@@ -98,6 +98,14 @@ def test_an_arm_whose_own_reference_has_no_winner_is_not_confirmed() -> None:
     assert [cell.name for cell in study.cells()] == [*names[:4], "mixup · plain"]
 
 
+def test_the_key_of_a_mean_over_seeds_depends_on_what_it_is_the_mean_of() -> None:
+    """A checkpoint holds the results of the seeds before: another objective's would have been averaged with its own."""
+    cell, point = STUDY.cells()[0], {"zeta": 1.0}
+    for seeds, keys in (((1000,), 1), ((1000, 1001), 2)):
+        searches = [replace(SEARCH, search_seeds=seeds, objective=name) for name in ("val_top1", "val_loss")]
+        assert len({search.trial(cell, point, 0, TRAIN).key for search in searches}) == keys
+
+
 def test_a_key_depends_on_configuration_and_seeds_alone() -> None:
     cell = STUDY.cells()[0]
     point = {"zeta": 1.0, "alpha": 0.2}
