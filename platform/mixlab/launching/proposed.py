@@ -185,7 +185,7 @@ def describe(history: History, preset: str) -> dict[str, Any]:
         "arms": {name: study.study_name for name, study in history.arms.items()},
         "objective": search.objective,
         "direction": search.direction,
-        "held_out": bool(history.train.held_out),
+        "held_out": search.holds_out(history.train),
         "metrics": [metric.json() for metric in history.train.metrics],
         "space": {key: {"kind": type(values).__name__, **asdict(values)} for key, values in search.space.items()},
         "per_arm": search.per_cell,

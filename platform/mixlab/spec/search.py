@@ -1,8 +1,8 @@
-"""The spec of a search: a study whose arms are tuned first, each by itself, with an equal budget, on held-out data.
+"""The spec of a search: a study whose arms are tuned first, each by itself and with an equal budget.
 
 The difference between the arms is the question; the space holds what must be right for an arm to show its
-worth. Each arm is therefore tuned by itself, over the same space, with the same number of trials, and only
-the winners, trained again on fresh seeds and the full training set, are compared.
+worth. Each arm is therefore tuned by itself, over the same space, with the same number of trials, on what the trainable
+holds out, if anything, and only the winners, trained again on fresh seeds and the full training set, are compared.
 """
 
 from collections.abc import Mapping, Sequence
@@ -70,8 +70,8 @@ class Search:
         study: the arms to tune, and the comparison of the winners.
         space: the range of each configuration key; the same for every arm.
         budget: the number of configurations to try in all arms together, an equal number in each.
-        objective: the metric to optimise, on held-out data, reported after every epoch; by default the first that the
-            trainable lets a search optimise.
+        objective: the metric to optimise, reported after every epoch; by default the first that the trainable lets a
+            search optimise.
         direction: ``maximize`` or ``minimize``; by default that of the metric.
         sampler: one of ``SAMPLERS``; each arm has its own.
         scheduler: one of ``SCHEDULERS``; all but ``none`` stop a trial early, by comparison within its arm.
@@ -154,6 +154,10 @@ class Search:
         key = digest({"config": train.hashed(found.flat), "seeds": list(seeds), **mean_of})
         return SearchTrial(key, cell.arm, cell.levels, seeds[0], found.flat, found.settings, number=number, seeds=seeds)
 
+    def holds_out(self, train: CompleteTrainable) -> bool:
+        """Return whether its own runs are judged on data that the confirmation never sees."""
+        return bool(train.held_out) and train.held_out.keys() <= (self.tuning or {}).keys()
+
     def history_name(self, cell: Cell, train: CompleteTrainable) -> str:
         """Return the name of the cell's Optuna study: trials that are comparable, and only they, are in one."""
         hashed = train.hashed(train.resolve(self.config(cell, {})).flat)
@@ -210,10 +214,8 @@ class Search:
             )
         if self.budget % arms:
             down = self.budget - self.budget % arms
-            raise BadInput(
-                f"a budget of {self.budget} trials cannot be divided equally among {arms} arms: "
-                f"give {down} or {down + arms}"
-            )
+            text = f"a budget of {self.budget} trials cannot be divided equally among {arms} arms"
+            raise BadInput(f"{text}: give {down} or {down + arms}")
 
     def _check_cell(self, cell: Cell, train: CompleteTrainable) -> None:
         for key in self.space:
@@ -226,10 +228,10 @@ class Search:
         self._check_held_out(known, train)
         objectives = train.objectives(bare)
         if self.objective not in objectives and train.find(self.objective) is not None:
-            raise BadInput(
-                f"the objective {self.objective!r} is not of held-out data, which is all that a search reads: "
-                f"use {' or '.join(map(repr, objectives))}"
-            )
+            readable = "of held-out data, which is all that a search reads"
+            wanted = readable if train.held_out else "for a search to optimise"
+            valid = " or ".join(map(repr, objectives))
+            raise BadInput(f"the objective {self.objective!r} is not {wanted}: use {valid}")
         require_known("objective", self.objective, objectives)
         space_checks.check_conditions(self.space, known)
         for point in ranges.corners(self.space, known):

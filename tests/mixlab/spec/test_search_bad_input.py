@@ -1,10 +1,10 @@
 """Whatever is wrong in a search is refused in one sentence before anything starts."""
 
 import runpy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -19,6 +19,22 @@ from trainables import classify
 
 def of(**space: Any) -> Callable[[], Search]:
     return lambda: replace(SEARCH, space=space)
+
+
+def test_nothing_is_said_of_held_out_data_where_none_is_held_out() -> None:
+    class HoldsNothingOut(Toy):
+        held_out: ClassVar[Mapping[str, Any]] = {}
+
+    train = complete(HoldsNothingOut())
+    with pytest.raises(BadInput) as refusal:
+        replace(SEARCH, objective="test_top1").check(train)
+    assert str(refusal.value) == (
+        "the objective 'test_top1' is not for a search to optimise: use 'val_top1' or 'val_loss'"
+    )
+    assert not SEARCH.holds_out(train)
+    assert SEARCH.holds_out(TRAIN)
+    same_data = SEARCH.study.with_base(evaluate="validation", validation=0.1)  # of the confirmation too
+    assert not replace(SEARCH, study=same_data, tuning={}).holds_out(TRAIN)
 
 
 @pytest.mark.parametrize(
