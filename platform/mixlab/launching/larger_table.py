@@ -45,14 +45,10 @@ def _require_no_more_seeds(study: Study, tracking_uri: str) -> None:
     if file is not None and not os.path.exists(file):
         return
     client = store.connect(tracking_uri, make=False)
-    experiment = store.experiment_named(client, study.name)
-    if experiment is None:
-        return
-    tags = {names.LEVEL: names.STUDY_LEVELS[0], names.PLAN: study.identity}
-    for run in store.search_runs(client, experiment.experiment_id, tags, params=False):
-        plan = artifacts.plan_of(client, run.run_id)
+    for run, plan in artifacts.plans(client, study.name):
         trials = plan.get("trials", [])
-        if len({trial["seed"] for trial in trials}) <= len(study.seeds):
+        fewer = len({trial["seed"] for trial in trials}) <= len(study.seeds)
+        if fewer or run.tags.get(names.PLAN) != study.identity:
             continue
         done = store.finished(store.recorded(client, study.name))
         seeds, whose = {trial["seed"] for trial in trials if trial["key"] in done}, "some arm"

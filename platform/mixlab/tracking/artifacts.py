@@ -20,7 +20,7 @@ from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput
 from mixlab.tracking import names
-from mixlab.tracking.store import patiently
+from mixlab.tracking.store import StoredRun, experiment_named, patiently, reading, search_runs
 from mixlab.uris import sqlite_file
 
 _locations: dict[tuple[str, str], str] = {}  # the URI of a run's artifacts, by the URI of the store and the run's id
@@ -129,9 +129,15 @@ def plan_of(client: MlflowClient, run_id: str) -> dict[str, Any]:
     return {}
 
 
-def planned(client: MlflowClient, run_id: str) -> list[dict[str, Any]]:
-    """Return the trials in the plan of a study's run; none where the plan is not there, or is damaged."""
-    return list(plan_of(client, run_id).get("trials", []))
+def plans(client: MlflowClient, study: str) -> list[tuple[StoredRun, dict[str, Any]]]:
+    """Return the run of each plan of a study, and the plan; ``BadInput`` if the store does not answer."""
+    experiment = experiment_named(client, study)
+    if experiment is None:
+        return []
+    level = {names.LEVEL: names.STUDY_LEVELS[0]}
+    with reading(client):
+        runs = search_runs(client, experiment.experiment_id, level, params=False)
+        return [(run, plan_of(client, run.run_id)) for run in runs]
 
 
 def here(written: Path, tracking_uri: str) -> Path:

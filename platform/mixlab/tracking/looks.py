@@ -12,7 +12,7 @@ from mlflow.tracking import MlflowClient
 
 from mixlab.spec.study import Study
 from mixlab.spec.trial import Trial, cell_name
-from mixlab.tracking import artifacts, names, store
+from mixlab.tracking import artifacts, names
 
 
 def earlier_looks(client: MlflowClient, study: Study, trials: Sequence[Trial]) -> dict[str, Any]:
@@ -25,11 +25,8 @@ def earlier_looks(client: MlflowClient, study: Study, trials: Sequence[Trial]) -
     seeds: set[int] = set()
     until_decided = False
     comparisons: set[str] = set()  # the names of cells
-    experiment = store.experiment_named(client, study.name)
     keys = {trial.key for trial in trials}
-    level = {names.LEVEL: names.STUDY_LEVELS[0]}
-    for run in store.search_runs(client, experiment.experiment_id, level, params=False) if experiment else []:
-        plan = artifacts.plan_of(client, run.run_id)
+    for run, plan in artifacts.plans(client, study.name):
         if names.NOTE not in run.tags or not keys & {trial["key"] for trial in plan.get("trials", [])}:
             continue  # no table was made of its trials
         if run.tags.get(names.PLAN) != study.identity:

@@ -16,19 +16,20 @@ from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
 from mlflow.entities import Experiment
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from mixlab.errors import BadInput
+from mixlab.errors import BadInput, root_cause
 from mixlab.tracking import artifacts, names
 from mixlab.tracking.experiment import history, log, offer, open_experiment
 from mixlab.tracking.store import StoredRun, connect, search_runs
-from mixlab.uris import sqlite_file
+from mixlab.uris import shown, sqlite_file
 
 FINISHED = "FINISHED"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Merge, say what was added, and return the exit code: 2 for bad input."""
+    """Merge, say what was added, and return the exit code: 2 for bad input, 1 if a store went away."""
     options = argparse.ArgumentParser(prog="mixlab merge", description="Add the runs of another MLflow store.")
     options.add_argument("other", metavar="OTHER", help="a database file, or the URI of a store")
     options.add_argument("--tracking-uri", default="sqlite:///mlflow.db", help="the store to add to")
@@ -42,6 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except (MlflowException, OSError) as error:
+        print(f"error: a store went away ({shown(root_cause(error))}): the same command goes on", file=sys.stderr)
+        return 1
     for study, count in added.items():
         print(f"{study}: {count} runs added")
     return 0
@@ -90,7 +94,8 @@ def _further(source: MlflowClient, run: StoredRun, target: MlflowClient, known: 
         return run.status == FINISHED
     if run.tags[names.LEVEL] != "study":
         return False
-    return len(artifacts.planned(source, run.run_id)) > len(artifacts.planned(target, known.run_id))
+    ours, theirs = artifacts.plan_of(target, known.run_id), artifacts.plan_of(source, run.run_id)
+    return len(theirs.get("trials", [])) > len(ours.get("trials", []))
 
 
 def _copy(

@@ -139,12 +139,14 @@ def experiment_id(client: MlflowClient, study: str) -> str:
 
 
 def recorded(client: MlflowClient, study: str, level: str = "seed") -> dict[str, StoredRun]:
-    """Return the run of each trial in the study's experiment, by key; a finished run wins over others of its key."""
+    """Return the run of each trial in a study's experiment, by key; a finished one wins. Raise as ``reading`` does."""
     experiment = experiment_named(client, study)
     found: dict[str, StoredRun] = {}
     if experiment is None:
         return found
-    for run in search_runs(client, experiment.experiment_id, {names.LEVEL: level}, params=False):
+    with reading(client):
+        runs = search_runs(client, experiment.experiment_id, {names.LEVEL: level}, params=False)
+    for run in runs:
         key = run.tags.get(names.KEY)  # which may have been deleted in MLflow's UI
         if key is not None and (key not in found or run.status == "FINISHED"):
             found[key] = run
@@ -212,6 +214,16 @@ def patiently(ask: Callable[[], Answer]) -> Answer:
                 raise
             time.sleep(pause)
     return ask()
+
+
+@contextmanager
+def reading(client: MlflowClient) -> Iterator[None]:
+    """Raise ``BadInput`` where the store, which has answered, refuses a request inside the block or is gone."""
+    try:
+        yield
+    except (MlflowException, OSError) as error:
+        reason = shown(root_cause(error))
+        raise BadInput(f"MLflow at {shown(client.tracking_uri)!r} cannot be read: {reason}") from error
 
 
 @contextmanager

@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 
 from mlflow.entities import Metric
-from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput, no_room
@@ -59,7 +58,7 @@ class TrialRuns:
         """Read again which trials have a run, since other drivers may begin some; return False if MLflow is away."""
         try:
             self._read()
-        except (MlflowException, BadInput):
+        except BadInput:
             return False
         return True
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_STATE
 from mlflow.tracking import MlflowClient
 from rich.console import Console
 
@@ -141,6 +143,25 @@ def test_a_store_that_is_gone_when_the_table_is_made_is_exit_1_in_one_sentence(
     code, said = launch(SMALL)
     assert code == 1
     assert "no table: no MLflow store answers" in said
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize("asked", ["study", "seed"])
+def test_a_store_that_refuses_to_show_its_runs_is_a_sentence(
+    launch: Any, monkeypatch: pytest.MonkeyPatch, asked: str, dry_run: bool
+) -> None:
+    """It has answered before, as a server does whose database is away."""
+    launch(SMALL)
+    read = store.runs_in_database
+
+    def broken(client: Any, experiment: str, tags: Any, **options: Any) -> Any:
+        if tags.get(names.LEVEL) == asked:
+            raise MlflowException("it is broken", error_code=INVALID_STATE)
+        return read(client, experiment, tags, **options)
+
+    monkeypatch.setattr(store, "runs_in_database", broken)
+    with pytest.raises(BadInput, match=r"MLflow at 'sqlite:.*' cannot be read: it is broken"):
+        launch(SMALL, dry_run=dry_run)
 
 
 def test_a_search_of_which_a_quarter_failed_is_exit_1(launch: Any) -> None:

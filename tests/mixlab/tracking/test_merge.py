@@ -102,7 +102,7 @@ def test_the_plan_with_more_seeds_and_its_arms_win_where_both_are_finished(folde
         experiment = target.get_experiment_by_name("toy").experiment_id
         (study,) = search_runs(target, experiment, {names.LEVEL: "study"})
         (arm,) = search_runs(target, experiment, {names.LEVEL: "arm"})
-        assert [trial["seed"] for trial in artifacts.planned(target, study.run_id)] == [0, 1]
+        assert [trial["seed"] for trial in artifacts.plan_of(target, study.run_id)["trials"]] == [0, 1]
         assert arm.tags[names.NOTE] == "n = 2"
         assert {seed: status for seed, (status, _) in seeds_of(target).items()} == {"0": "FINISHED", "1": "FINISHED"}
 
