@@ -109,7 +109,7 @@ def refused(what: str) -> Iterator[None]:
         yield
     except BadInput:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a parser of options inside it ends by the latter
         if isinstance(error, ValueError) and str(error).strip():
             raise BadInput(str(error)) from error
         frame = traceback.extract_tb(error.__traceback__)[-1]

@@ -1,5 +1,6 @@
 """A trainable may leave out most parts; one that is wrong is a sentence, and a configuration is asked about once."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +37,7 @@ from tests.mixlab.spec.test_border import STUDY, Toy
             r"resolve .* fails for {'lr': 0.1}: TypeError: .* \(.*, line \d+\)$",
         ),
         ("resolve", lambda config: int(""), "^invalid literal for int"),
+        ("resolve", lambda config: sys.exit("no such option"), "resolve .* fails for .*: SystemExit: no such option"),
         ("check", lambda settings: settings["rate"], r"check .* fails for {'lr': 0.1}: KeyError: 'rate'"),
         ("resolve", lambda config: {"x%": 1}, "resolved configuration has the key 'x%'"),
     ],
