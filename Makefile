@@ -9,8 +9,8 @@ CIFAR10 := $(BIN)/python -c "from pathlib import Path; from trainables.datasets 
 
 LONGEST := tests/mixlab/test_two_machines.py tests/studies/test_end_to_end.py tests/mixlab/test_losses.py \
     tests/docker/test_topology.py tests/studies/test_every_study.py tests/mixlab/cluster/test_packing.py \
-    tests/mixlab/cluster/test_several_gpus.py tests/mixlab/test_slurm.py tests/mixlab/test_outages.py \
-    tests/mixlab/test_failures.py tests/analysis/test_evaluation_on_ray.py
+    tests/mixlab/cluster/test_several_gpus.py tests/test_notebooks.py tests/mixlab/test_slurm.py \
+    tests/mixlab/test_outages.py tests/mixlab/test_failures.py tests/analysis/test_evaluation_on_ray.py
 SLOW := $(sort $(shell grep -rl --include='test_*.py' 'mark\.slow' tests))
 
 # Each file is compiled once for all processes, also where the environment says otherwise.
