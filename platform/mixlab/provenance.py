@@ -15,6 +15,7 @@ from pathlib import Path
 from mixlab.tracking import names
 from mixlab.uris import shown
 
+PLAIN = ("--no-ext-diff", "--no-textconv", "--no-color")  # a patch, whatever program the user looks at changes with
 PACKAGES = ("torch", "torchvision", "ray", "mlflow", "optuna", "numpy", "pandas")
 
 
@@ -77,12 +78,12 @@ def _repository(file: Path) -> Path | None:
 def _changes(root: Path) -> str:
     """Return the changes of the repository's files since its commit, untracked sources included, as a patch."""
     untracked = _git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", "*.py").split("\0")
-    return _git(root, "diff", "HEAD") + "".join(_added(root, name) for name in untracked if name)
+    return _git(root, "diff", *PLAIN, "HEAD") + "".join(_added(root, name) for name in untracked if name)
 
 
 def _added(folder: Path, name: str) -> str:
     """Return a file as a patch that adds it."""
-    return _git(folder, "diff", "--no-index", "--", os.devnull, name)
+    return _git(folder, "diff", *PLAIN, "--no-index", "--", os.devnull, name)
 
 
 def installed(packages: Iterable[str]) -> dict[str, str]:

@@ -92,3 +92,18 @@ def test_without_git_nothing_is_known_and_nothing_fails(
     monkeypatch.setenv("PATH", str(tmp_path))
     found = collect(repository / "study.py")
     assert (found.commit, found.dirty) == ("unknown", False)
+
+
+@pytest.mark.parametrize("setting", ["diff.external=true", "color.ui=always"])
+def test_the_changes_are_a_patch_however_the_user_looks_at_changes(
+    repository: Path, setting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that shows them elsewhere printed nothing, so that changed code was recorded as clean."""
+    (repository / "study.py").write_text("epochs = 2\n")
+    usual = collect(repository / "study.py").diff
+    name, value = setting.split("=")
+    git(repository, "config", name, value)
+    found = collect(repository / "study.py")
+    assert found.dirty
+    assert found.diff == usual
+    assert "+epochs = 2" in found.diff
