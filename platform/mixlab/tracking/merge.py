@@ -4,7 +4,8 @@
     mixlab merge OTHER.db --tracking-uri http://HEAD:5000         into a server
 
 A run that both have is left as it is, unless it is finished only in the other store, or is of a study that has more
-seeds there; then it replaces ours. The same command, repeated, adds nothing.
+seeds there; then it replaces ours. Of a search that both have finished, ours stays, whatever its budget: its trials are
+in Optuna's storage, which is not merged. The same command, repeated, adds nothing.
 """
 
 import argparse
