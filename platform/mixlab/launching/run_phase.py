@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from mixlab.cluster.resources import Share
+from mixlab.errors import BadInput, first_line
 from mixlab.launching import ending
 from mixlab.launching.display import Display
 from mixlab.launching.phase import Phase
@@ -18,6 +19,7 @@ from mixlab.messages import say
 from mixlab.spec.state import State
 from mixlab.tracking import mirroring, names
 from mixlab.tracking.tracker import Tracker
+from mixlab.uris import shown
 
 MLFLOW_WORDS = {State.DONE: "FINISHED", State.FAILED: "FAILED", State.INTERRUPTED: "KILLED"}
 
@@ -65,8 +67,17 @@ def run_phase(
     tracker.close("FAILED" if "FAILED" in statuses.values() and not end.early else whole, statuses)
     written = ending.write_out(tracker, end, phase.record, console, complete)
     if written:
-        start.storage.forget(phase.forgettable() if not end.early or phase.keeps_files else set(), start.launch)
+        _forget(phase.forgettable() if not end.early or phase.keeps_files else set(), start)
     return Finished(end.code(console) if end.early else int(not written), end.early, tracker, session)
+
+
+def _forget(keys: set[str], start: Start) -> None:
+    """Delete the checkpoints of these trials; where that fails, say so: they are needed no more, but the table is."""
+    try:
+        start.storage.forget(keys, start.launch)
+    except (OSError, BadInput) as error:
+        text = f"checkpoints that are needed no more cannot be deleted ({shown(first_line(error))})"
+        say(start.console, text, style="yellow")
 
 
 def _train(phase: Phase, session: Session, start: Start, share: Share) -> None:

@@ -27,6 +27,7 @@ from mixlab.launching.start import Start
 from mixlab.provenance import Provenance
 from mixlab.spec.state import State
 from mixlab.spec.trial import Trial
+from mixlab.storage.journal import Storage
 from mixlab.tracking import names, store
 from tests.mixlab.without_ray import Turn, in_this_process, raising
 from tests.toy import SEARCH, STUDIES, Toy
@@ -143,6 +144,19 @@ def test_a_store_that_is_gone_when_the_table_is_made_is_exit_1_in_one_sentence(
     code, said = launch(SMALL)
     assert code == 1
     assert "no table: no MLflow store answers" in said
+
+
+def test_checkpoints_that_cannot_be_deleted_keep_nobody_from_the_table(
+    launch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(*_: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Storage, "forget", read_only)
+    code, said = launch(SMALL)
+    assert code == 0
+    assert "checkpoints that are needed no more cannot be deleted ([Errno 13] Permission denied)" in said
+    assert list((tmp_path / "results").rglob("table.md"))
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
