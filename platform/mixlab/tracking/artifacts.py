@@ -8,6 +8,7 @@ are: MLflow itself would make the old folder again, in which nobody looks first.
 import contextlib
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,7 +65,8 @@ def put(client: MlflowClient, run_id: str, file: Path) -> None:
         client.log_artifact(run_id, str(file))
         return
     ours.mkdir(parents=True, exist_ok=True)
-    whole = ours / f".{file.name}.new"
+    # Beside the artifacts, so that a killed driver leaves none there; another may put a file of the same name just now.
+    whole = ours.parent / f".{file.name}.{secrets.token_hex(4)}.new"
     try:
         shutil.copyfile(file, whole)
         whole.replace(ours / file.name)

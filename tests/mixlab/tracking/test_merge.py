@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,16 @@ def test_files_come_along_from_a_folder_that_was_brought_from_elsewhere(folders:
     assert merge(MlflowClient(f"sqlite:///{brought}/mlflow.db"), target) == {"toy": 1}
     assert seeds_of(target) == {"0": ("FINISHED", "weights of away")}
     assert not away.exists()
+
+
+def test_two_drivers_may_put_a_file_of_one_name_at_once(folders: tuple[Path, Path]) -> None:
+    client = write(folders[0], {0: "FINISHED"})
+    (run,) = search_runs(client, client.get_experiment_by_name("toy").experiment_id, {names.KEY: "key-0"})
+    with ThreadPoolExecutor(4) as threads:
+        texts = [str(number) * 1000 for number in range(10)] * 20
+        list(threads.map(lambda text: artifacts.put_text(client, run.run_id, text, "config.json"), texts))
+    assert (artifacts.read(client, run.run_id, "config.json") or b"").decode() in texts
+    assert artifacts.listed(client, run.run_id) == ["config.json", "model.pt"]
 
 
 def test_a_store_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
