@@ -21,6 +21,7 @@ from mixlab.spec.state import State
 from mixlab.spec.trial import Trial
 from mixlab.tracking import mirroring
 from mixlab.tracking.mirrors import MIRRORS
+from mixlab.tracking.mirrors.tensorboard import TensorBoard
 from tests.mixlab.without_ray import in_this_process
 from tests.study_folder import toy_folder
 from tests.toy import STUDIES, Toy
@@ -96,6 +97,15 @@ def test_a_mirror_that_hangs_or_falls_behind_is_left(monkeypatch: pytest.MonkeyP
     shown_to(mirroring.Mirrors({"slow": Recorder(hang=go_on)}, said.append))
     assert said[1] == "the mirror slow is dropped: it does not keep up; MLflow goes on recording everything"
     go_on.set()
+
+
+def test_tensorboard_has_a_folder_within_its_own_for_each_cell_whatever_its_name(tmp_path: Path) -> None:
+    shown = TensorBoard("study", tmp_path)
+    cells = ("a/b", "a-b", "a%2Fb", "..", ".")
+    for number, cell in enumerate(cells):
+        shown.start(Trial(str(number), cell, {}, 0, {}))
+        shown.end(Trial(str(number), cell, {}, 0, {}), State.DONE)
+    assert len(list(tmp_path.glob("tensorboard/*/seed 0/events*"))) == len(cells)
 
 
 def test_tensorboard_shows_what_it_was_given(tmp_path: Path) -> None:

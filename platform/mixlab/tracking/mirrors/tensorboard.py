@@ -20,7 +20,7 @@ class TensorBoard:
     def start(self, trial: Trial) -> None:
         """See ``Mirror.start``."""
         if trial.key not in self.writers:
-            place = self.folder / trial.cell.replace("/", "-") / f"seed {trial.seed}"
+            place = self.folder / _folder_of(trial.cell) / f"seed {trial.seed}"
             self.writers[trial.key] = self.open(str(place))
 
     def epoch(self, trial: Trial, epoch: Epoch) -> None:
@@ -33,3 +33,9 @@ class TensorBoard:
         """See ``Mirror.end``."""
         if trial.key in self.writers:
             self.writers.pop(trial.key).close()
+
+
+def _folder_of(cell: str) -> str:
+    """Return a name of a folder that no other cell has, below the one in which it is: ``a/b`` is ``a%2Fb``."""
+    name = cell.replace("%", "%25").replace("/", "%2F")
+    return name.replace(".", "%2E") if name in (".", "..") else name
