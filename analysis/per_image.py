@@ -34,7 +34,7 @@ class Predictions(NamedTuple):
     """The logits of the runs of one arm."""
 
     seeds: list[int]
-    logits: NDArray[np.floating]  # (S, N, L)
+    logits: NDArray[np.float16]  # (S, N, L)
     labels: NDArray[np.int64]  # (N,)
 
 

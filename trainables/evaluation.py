@@ -1,6 +1,8 @@
 """Testing a network: its accuracy and its loss over all images of a source."""
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -10,6 +12,7 @@ from trainables.datasets.data_config import DataConfig
 from trainables.datasets.dataset import BatchSource
 from trainables.datasets.opening import dataset_of
 
+MOST = 65472.0  # the last number of float16 but one
 TEST_BATCH = 500  # images of up to 80 pixels a side; fewer of larger ones, so that memory does not grow with them
 Tested = tuple[Tensor, Tensor]  # logits (B, L) float32 and labels (B,) of a batch
 
@@ -74,3 +77,16 @@ def test_batch(settings: DataConfig) -> int:
     """Return the number of images in a batch of testing."""
     side = settings.test_size or dataset_of(settings).image_shape[1]
     return min(TEST_BATCH, max(1, TEST_BATCH * 80**2 // side**2))
+
+
+def rounded(logits: NDArray[np.float32]) -> NDArray[np.float16]:
+    """Return logits (N, L) in half the space, of which the largest of a row is still the largest, and the only one.
+
+    Rounding may make it equal to others; it becomes the next number of float16 then. Those beyond float16 become the
+    greatest that has a next one.
+    """
+    near = logits.clip(-MOST, MOST).astype(np.float16)
+    largest = near.max(axis=1, keepdims=True)
+    tied = np.flatnonzero((near == largest).sum(axis=1) > 1)
+    near[tied, logits[tied].argmax(axis=1)] = np.nextafter(largest[tied, 0], np.float16(np.inf))
+    return near

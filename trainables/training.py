@@ -23,7 +23,7 @@ from trainables.config import Config
 from trainables.cuda_graph import GraphedStep, takes_graph
 from trainables.datasets.opening import Opened, dataset_of
 from trainables.epoch import Diverged, Epoch
-from trainables.evaluation import Evaluation, Tested
+from trainables.evaluation import Evaluation, Tested, rounded
 from trainables.hardware import device, environment, precision_of, set_up
 from trainables.methods import build_method
 from trainables.optimisers import build_optimiser, load_optimiser, set_lr
@@ -211,7 +211,7 @@ class Run:
         """Write ``training.pt``, and after the last epoch ``model.pt``, the backbone's state_dict, into ``folder``.
 
         After the last epoch, also write the method's other modules, such as AutoMix's ``model_mix_block.pt``, and
-        ``predictions.npz``: ``logits`` (N, L) float32 of the test set and its ``labels`` (N,) int64.
+        ``predictions.npz``: ``logits`` (N, L) float16 of the test set and its ``labels`` (N,) int64.
         """
         state = {
             "method": self.method.state_dict(),
@@ -226,7 +226,7 @@ class Run:
                 torch.save(model_state(module), folder / f"model_{name}.pt")
             if self.tested:
                 logits, labels = (torch.cat(parts).numpy(force=True) for parts in zip(*self.tested, strict=True))
-                np.savez_compressed(folder / "predictions.npz", logits=logits, labels=labels)
+                np.savez_compressed(folder / "predictions.npz", logits=rounded(logits), labels=labels)
 
     def restore(self, folder: Path) -> None:
         """Go back to the state that ``save`` wrote."""

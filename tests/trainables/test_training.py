@@ -14,6 +14,7 @@ from torch import Tensor
 from tests.trainables import test_whole_batches
 from trainables.config import flatten, parse
 from trainables.datasets.opening import dataset_of
+from trainables.evaluation import rounded
 from trainables.losses.sumix import SUMixLoss
 from trainables.losses.sumix_release import ReleasedSUMixLoss
 from trainables.losses.sumix_terms import SUMixTerms
@@ -141,9 +142,17 @@ def test_the_predictions_of_the_test_set_are_those_of_its_accuracy(precision: st
     accuracy = run.test_metrics(last=True)["test_top1"]
     run.save(tmp_path)
     found = np.load(tmp_path / "predictions.npz")
-    assert found["labels"].dtype == np.int64
-    np.testing.assert_array_equal(found["logits"], np.tile(head.bias.numpy(force=True), (len(found["labels"]), 1)))
+    assert (found["logits"].dtype, found["labels"].dtype) == (np.float16, np.int64)
+    shown = np.tile(head.bias.numpy(force=True), (len(found["labels"]), 1))
+    np.testing.assert_allclose(found["logits"], shown, atol=2 / 64)  # above 16 the numbers of float16 are 1/64 apart
     assert 100 * np.mean(found["logits"].argmax(axis=1) == found["labels"]) == accuracy > 0
+
+
+def test_rounded_logits_keep_the_largest_of_each_row() -> None:
+    # Between 32 and 64 the numbers of float16 are 1/32 apart.
+    logits = np.array([[33.001, 33.002, 0.1], [1e6, 2e6, -1e6], [0.0, 0.0, -1.0], [1.0, np.nan, 2.0]], dtype=np.float32)
+    expected = [[33.0, 33.03125, 0.1], [65472.0, 65504.0, -65472.0], [2**-24, 0.0, -1.0], [1.0, np.nan, 2.0]]
+    np.testing.assert_array_equal(rounded(logits), np.array(expected, dtype=np.float16))
 
 
 @pytest.mark.parametrize("kind", [k for k in KINDS if k not in ("sgd", "recalibrated")])
