@@ -94,7 +94,7 @@ def test_pictures_of_cifar_10_are_found_on_grey_noise(tmp_path: Path) -> None:
     chosen = ((test.labels == 1) | (test.labels == 6)).nonzero()[:, 0]  # automobile, frog
     names = ["automobile", "frog"]
     write_collages(tmp_path, test.images[chosen], (test.labels[chosen] == 6).long(), names, train=200, test=30)
-    kinds = {**CONFIG, "train_images": 1000, "test_images": 200, "epochs": 2, "mixer": "none"}
+    kinds = {**CONFIG, "train_images": 2000, "test_images": 200, "epochs": 3, "mixer": "none"}
     weights: dict[str, Any] = {}
     train(kinds, 0, lambda epoch, save: weights.update(saved(save, tmp_path)), data_root=ROOT / "data")
     network = build_network(parse(kinds), dataset_of(parse(kinds)))
@@ -110,7 +110,7 @@ def test_pictures_of_cifar_10_are_found_on_grey_noise(tmp_path: Path) -> None:
             "batch_size": 4,
             "lr": 0.06,
             "anchors": (32,),
-            "regions": 32,
+            "regions": 64,
         },
     )
     protocol = {"layout": "coco", "data_root": str(tmp_path), "seed": 0}
