@@ -9,6 +9,8 @@ from scipy import stats
 
 from analysis.statistics.significance import (
     EXACT_UP_TO,
+    RESAMPLES,
+    family_p,
     holm,
     mean_interval,
     probability_of_beating,
@@ -78,7 +80,9 @@ def test_sign_flip_with_many_pairs_is_close_to_the_t_test_and_repeatable():
     d = np.random.default_rng(3).normal(0.35, 1, EXACT_UP_TO + 15)
     assert sign_flip_p(d) == sign_flip_p(d)
     assert sign_flip_p(d) == pytest.approx(stats.ttest_1samp(d, 0).pvalue, abs=0.01)
-    assert sign_flip_p(np.full(30, 2.0)) > 0
+    # A comparison by itself has no larger p than in a family, whose patterns are the same.
+    assert sign_flip_p(d) == pytest.approx(family_p(d[None])[0])
+    assert sign_flip_p(np.full(30, 2.0)) == 1 / (RESAMPLES + 1)
 
 
 def test_holm_by_hand():
