@@ -116,13 +116,19 @@ def only_driver(folder: Path, start: Start) -> Iterator[None]:
     """Keep other drivers of the study off the storage: they would run the same trials twice.
 
     Raises:
-        BadInput: another driver is at work.
+        BadInput: another driver is at work, or the folder's file system has no locks.
     """
     try:
-        with filelock.FileLock(folder / LOCK_FILE, timeout=0), only_machine(start, "drivers", neighbours=False):
-            yield
+        held = filelock.FileLock(folder / LOCK_FILE, timeout=0).acquire()
     except filelock.Timeout:
         raise BadInput(f"another start of this study is running on {str(folder)!r}: wait for it, or stop it") from None
+    except OSError as error:
+        raise BadInput(
+            f"{str(folder)!r} cannot be locked ({first_line(error)}), so that a second start of the study would train "
+            "the same trials: give a --storage on a file system that has locks"
+        ) from error
+    with held, only_machine(start, "drivers", neighbours=False):
+        yield
 
 
 def only_machine(start: Start, name: str, *, neighbours: bool = True) -> contextlib.AbstractContextManager[None]:

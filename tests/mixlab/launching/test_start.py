@@ -1,5 +1,7 @@
 """One start of the command."""
 
+import errno
+import fcntl
 import os
 import time
 from pathlib import Path
@@ -8,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from mixlab import Options
-from mixlab.launching.start import Start
+from mixlab.errors import BadInput
+from mixlab.launching.start import Start, only_driver
 from tests.mixlab.search_toy import TRAIN
 
 
@@ -20,3 +23,20 @@ def test_starts_of_one_second_in_two_containers_have_two_names(monkeypatch: pyte
     names = {Start("toy", TRAIN, options, Console(), tmp_path / "study.py").launch for _ in range(10)}
     assert len(names) == 10
     assert all(name.startswith("20250101-120000-") for name in names)
+
+
+def test_one_driver_at_a_time_and_a_sentence_where_nothing_can_be_locked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    start = Start("toy", TRAIN, Options(storage=str(tmp_path)), Console(), tmp_path / "study.py")
+    with only_driver(tmp_path, start), pytest.raises(BadInput, match="another start of this study is running on"):
+        only_driver(tmp_path, start).__enter__()
+    with only_driver(tmp_path, start):  # the first has ended
+        pass
+
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with pytest.raises(BadInput, match=r"cannot be locked \(.*No locks available\).* a file system that has locks"):
+        only_driver(tmp_path, start).__enter__()
