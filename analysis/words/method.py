@@ -30,7 +30,7 @@ def method_text(*levels: LevelTable) -> str:
     points = f", in {unit(level.declared)}" if level.declared.unit else ""
     reference = "the arm named beside it" if level.against else repr(level.baseline)
     one_seed = max(int(each.table["n"].max()) for each in levels) == 1
-    if all(len(each.table) == 1 for each in levels):
+    if not any(each.comparisons for each in levels):
         return "One seed, so no spread." if one_seed else "Mean ± sd over seeds."
     if one_seed:
         return (

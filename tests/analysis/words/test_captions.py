@@ -226,6 +226,15 @@ def test_one_seed_has_no_spread(level_of):
     assert "sd" not in text
 
 
+def test_where_nothing_could_be_compared_no_test_is_described(level_of):
+    without_baseline = {cell: value for cell, value in full().items() if cell[0] != "baseline"}
+    level = level_of(without_baseline)
+    assert method_text(level) == "Mean ± sd over seeds."
+    assert too_few_seeds(level) == (
+        "No arm has a seed in common with what it is compared with: no gain can be computed."
+    )
+
+
 def test_an_approximate_p_is_not_called_exact(level_of):
     text = method_text(level_of(full(21), seeds=21))
     assert "exact" not in text
