@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import optuna
+import psutil
 import pytest
 from optuna.trial import TrialState
 
@@ -44,9 +45,14 @@ def test_a_crashed_worker_an_interrupt_and_several_seeds(tmp_path: Path, empty_s
     options = ("--trials", "4", "--seeds", "1", "--epochs", "3", "--scheduler", "none", "--optuna-storage", url)
     hold(tmp_path, epoch=2)
     driver = toy.start(*options)
-    driver.until_said("started", times=2)
-    (worker, *_) = driver.until(lambda: notes(tmp_path, "epochs") and driver.children("ray::ImplicitFu"))
-    worker.kill()
+
+    def training() -> list[psutil.Process]:
+        """Return the processes of two trials that run, once none is left of a trial that has failed."""
+        workers = driver.children("ray::ImplicitFu")
+        running = driver.said.count("started") - driver.said.count("failed:")
+        return workers if notes(tmp_path, "epochs") and running == len(workers) == 2 else []
+
+    driver.until(training)[0].kill()
     driver.until_said("crashed")
     driver.interrupt()
     assert "To go on: python" in driver.finish(code=130)

@@ -21,4 +21,4 @@ def test_dry_run(name: str, tmp_path: Path, tracking_uri: str, capsys: pytest.Ca
 
 
 def test_one_step_with_every_network_and_mixer(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert take_steps(STUDIES, monkeypatch) == 29
+    assert take_steps(STUDIES, monkeypatch) == 30
