@@ -3,6 +3,8 @@
 Walawalkar et al., ICASSP 2020 (arXiv:2003.13048). The mixing itself is in ``mixers/attentivemix.py``.
 """
 
+import copy
+
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
@@ -11,11 +13,9 @@ from torchvision.models.resnet import resnet18, resnet50
 from trainables.backbones.backbone import Network
 from trainables.config import Config
 from trainables.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD
-from trainables.datasets.opening import dataset_of
 from trainables.methods.inputs import map_attention
 from trainables.methods.mixing import Mixing
 from trainables.methods.momentum_pipeline import follow, follow_statistics
-from trainables.methods.network import build_network
 from trainables.methods.weight_files import weights_in
 from trainables.mixers.mixed import Mixed
 
@@ -36,8 +36,7 @@ class AttentiveMixing(Mixing):
         self.extractor = None if file is None else Extractor(file)
         self.average: MovingAverage | None = None
         if file is None and decay > 0:
-            self.average = MovingAverage(build_network(config, dataset_of(config)), decay)
-            self.average.network.load_state_dict(network.state_dict())
+            self.average = MovingAverage(network, decay)
 
     def mixture(self, images: Tensor, labels: Tensor, rng: Generator) -> Mixed:
         """See ``Mixing.mixture``."""
@@ -60,7 +59,7 @@ class MovingAverage(nn.Module):
 
     def __init__(self, network: Network, decay: float) -> None:
         super().__init__()
-        self.network = network.requires_grad_(False)
+        self.network = copy.deepcopy(network).requires_grad_(False)
         self.decay = decay
         self.steps = 0
 
