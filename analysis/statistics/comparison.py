@@ -59,15 +59,14 @@ def compare(a: pd.DataFrame, b: pd.DataFrame, metric: str, *, sequential: bool =
         spreads = [mean_and_sd(side[d.index])[1] for side in (first, second)]
         rows[cell] = {
             **{"pairs": len(d), "A": first[d.index].mean(), "B": second[d.index].mean()},
-            **{"gain": interval.mean, "gain_low": interval.low, "gain_high": interval.high, "p": sign_flip_p(d)},
+            **{"gain": interval.mean, "gain_low": interval.low, "gain_high": interval.high},
+            "p": math.nan if sequential else sign_flip_p(d),
             **{"sd_paired": mean_and_sd(d)[1], "sd_unpaired": math.hypot(*spreads)},
         }
         differences.append(d)
     gains = pd.DataFrame.from_dict(rows, orient="index")
     if rows:
-        p_family = family_p(aligned(differences))
-        if sequential:
-            gains["p"] = p_family = np.full(len(gains), math.nan)
+        p_family = np.full(len(gains), math.nan) if sequential else family_p(aligned(differences))
         gains = gains.assign(p_family=p_family, differs=p_family < ALPHA)
     how = [{"what": what, "A": _words(done(a)[what]), "B": _words(done(b)[what])} for what in HOW]
     provenance = pd.DataFrame([row for row in how if row["A"] != row["B"]], columns=["what", *SIDES])

@@ -13,7 +13,7 @@ from mixlab.options import Options
 from mixlab.spec.search import Search
 from mixlab.spec.study import Study
 from mixlab.spec.trial import Trial
-from mixlab.tracking import artifacts, names, store
+from mixlab.tracking import artifacts, store
 from mixlab.uris import sqlite_file
 
 TABLE_FILE = ".table.json"  # beside the tables: {"asked": {key: name of each trial}, "done": [key, ...]}
@@ -45,10 +45,9 @@ def _require_no_more_seeds(study: Study, tracking_uri: str) -> None:
     if file is not None and not os.path.exists(file):
         return
     client = store.connect(tracking_uri, make=False)
-    for run, plan in artifacts.plans(client, study.name):
+    for _, plan in artifacts.plans(client, study.name, study.identity):
         trials = plan.get("trials", [])
-        fewer = len({trial["seed"] for trial in trials}) <= len(study.seeds)
-        if fewer or run.tags.get(names.PLAN) != study.identity:
+        if len({trial["seed"] for trial in trials}) <= len(study.seeds):
             continue
         done = store.finished(store.recorded(client, study.name))
         seeds, whose = {trial["seed"] for trial in trials if trial["key"] in done}, "some arm"

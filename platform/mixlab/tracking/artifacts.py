@@ -131,14 +131,19 @@ def plan_of(client: MlflowClient, run_id: str) -> dict[str, Any]:
     return {}
 
 
-def plans(client: MlflowClient, study: str) -> list[tuple[StoredRun, dict[str, Any]]]:
-    """Return the run of each plan of a study, and the plan; ``BadInput`` if the store does not answer."""
+def plans(client: MlflowClient, study: str, identity: str | None = None) -> list[tuple[StoredRun, dict[str, Any]]]:
+    """Return the run of each plan of a study, and the plan: of all its plans, or of those with this ``identity``.
+
+    ``BadInput`` is raised if the store does not answer.
+    """
     experiment = experiment_named(client, study)
     if experiment is None:
         return []
-    level = {names.LEVEL: names.STUDY_LEVELS[0]}
+    tags = {names.LEVEL: names.STUDY_LEVELS[0]}
+    if identity is not None:
+        tags[names.PLAN] = identity
     with reading(client):
-        runs = search_runs(client, experiment.experiment_id, level, params=False)
+        runs = search_runs(client, experiment.experiment_id, tags, params=False)
         return [(run, plan_of(client, run.run_id)) for run in runs]
 
 
