@@ -155,7 +155,7 @@ def test_the_same_configuration_twice_is_trained_once() -> None:
 
 
 def test_a_trial_keeps_the_key_with_which_it_was_begun() -> None:
-    """By another key, as of an earlier version, its run in MLflow would not be found, and made once more."""
+    """An earlier version may have made another key: under the new one MLflow would get a second run of the trial."""
     history = History(search(budget=2), TRAIN, InMemory())
     claim = history.claim()
     assert claim is not None
