@@ -3,8 +3,6 @@
 Walawalkar et al., ICASSP 2020 (arXiv:2003.13048). The mixing itself is in ``mixers/attentivemix.py``.
 """
 
-import copy
-
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
@@ -13,9 +11,11 @@ from torchvision.models.resnet import resnet18, resnet50
 from trainables.backbones.backbone import Network
 from trainables.config import Config
 from trainables.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD
+from trainables.datasets.opening import dataset_of
 from trainables.methods.inputs import map_attention
 from trainables.methods.mixing import Mixing
 from trainables.methods.momentum_pipeline import follow, follow_statistics
+from trainables.methods.network import build_network
 from trainables.methods.weight_files import weights_in
 from trainables.mixers.mixed import Mixed
 
@@ -36,7 +36,9 @@ class AttentiveMixing(Mixing):
         self.extractor = None if file is None else Extractor(file)
         self.average: MovingAverage | None = None
         if file is None and decay > 0:
-            self.average = MovingAverage(network, decay)
+            # Not by a deep copy, which an estimate of the cost cannot make of tensors without numbers.
+            self.average = MovingAverage(build_network(config, dataset_of(config)), decay)
+            self.average.network.load_state_dict(network.state_dict())
 
     def mixture(self, images: Tensor, labels: Tensor, rng: Generator) -> Mixed:
         """See ``Mixing.mixture``."""
@@ -59,7 +61,7 @@ class MovingAverage(nn.Module):
 
     def __init__(self, network: Network, decay: float) -> None:
         super().__init__()
-        self.network = copy.deepcopy(network).requires_grad_(False)
+        self.network = network.requires_grad_(False)
         self.decay = decay
         self.steps = 0
 
