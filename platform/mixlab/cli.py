@@ -70,8 +70,7 @@ def main(study: Study | Search, train: Any, argv: Sequence[str] | None = None, *
         sys.stdout.flush()
     except OSError as error:
         result = _give_up_output(error)
-    # As it ends, Python looks for garbage several times. Frozen objects of triton would be listed on the terminal.
-    atexit.register(gc.disable if "triton" in sys.modules else gc.freeze)
+    atexit.register(_end_quickly)
     sys.exit(result.exit_code)
 
 
@@ -83,6 +82,14 @@ def _open_streams() -> None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
         elif isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+def _end_quickly() -> None:
+    """Keep Python from looking through all objects for garbage as it ends, which takes seconds."""
+    gc.freeze()
+    if "triton" in sys.modules:  # it would list its frozen objects on the terminal
+        sys.stderr.flush()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def _give_up_output(error: OSError) -> Result:

@@ -145,6 +145,11 @@ def test_whole_study_ends_with_table_and_true_states(finished: StudyFolder) -> N
     assert not finished.journals()
 
 
+def test_nothing_is_said_after_the_last_line(finished: StudyFolder) -> None:
+    """The garbage that Python does not look for as it ends has objects of triton, which would list them."""
+    assert finished.said(LAST_START).splitlines()[-1].startswith("Every run in the MLflow UI")
+
+
 def test_every_number_is_that_of_an_undisturbed_training(finished: StudyFolder, tmp_path: Path) -> None:
     results = finished.results()
     for run in finished.runs("seed"):
