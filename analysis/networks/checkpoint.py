@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import json
 import pickle
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from mlflow.tracking import MlflowClient
 
 from analysis.networks.own_mixer import learns_masks, load_block
 from mixlab.errors import first_line
+from mixlab.spec import json_form
 from mixlab.tracking import artifacts, names
 from trainables.backbones.backbone import Network
 from trainables.config import Config, parse
@@ -58,10 +58,10 @@ def fetch(client: MlflowClient, run_id: str) -> Checkpoint:
             raise CheckpointError(f"MLflow has no {name} of it")
         found.append(content)
     try:
-        config = json.loads(found[0])
+        config = json_form.loads(found[0], dict)
     except ValueError as error:
         raise CheckpointError(f"its config.json is damaged ({error})") from error
-    block = artifacts.read(client, run_id, BLOCK_FILE) if learns_masks(config.get("mixer", "")) else None
+    block = artifacts.read(client, run_id, BLOCK_FILE) if learns_masks(str(config.get("mixer"))) else None
     return Checkpoint({key: value for key, value in config.items() if key != "seed"}, found[1], block)
 
 

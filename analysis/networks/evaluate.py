@@ -19,7 +19,8 @@ from tqdm import tqdm
 from analysis.networks.checkpoint import Checkpoint, CheckpointError, fetch, load_network
 from analysis.networks.ray_tasks import in_ray
 from analysis.records.runs import done
-from mixlab.errors import first_line
+from mixlab.errors import BadInput, first_line
+from mixlab.spec import json_form
 from mixlab.tracking import store
 from trainables.backbones.backbone import Network
 from trainables.config import Config, parse
@@ -70,7 +71,7 @@ def evaluate_runs(
 
     Raises:
         ValueError: no run is done.
-        BadInput: no such store, or no cluster answers at the address.
+        BadInput: no such store, no cluster answers at the address, or the earlier results cannot be read.
         DataError: the data set is missing or broken.
     """
     rows = done(runs).to_dict("records")
@@ -78,7 +79,7 @@ def evaluate_runs(
         raise ValueError("the study has no run that is done: there is nothing to evaluate")
     names_of = {row["run_id"]: f"{row['arm']!r}, seed {row['seed']} (run {row['run_id']})" for row in rows}
     client, full_protocol = store.connect(tracking_uri, make=False), {**protocol, "images": images}
-    cached: dict[str, Result] = json.loads(cache.read_text(encoding="utf-8")) if cache.exists() else {}
+    cached = _read(cache)
     found = Evaluated()
     keys: dict[str, str] = {}  # by run id, like the configurations
     configs: dict[str, dict[str, Any]] = {}
@@ -184,9 +185,23 @@ def _evaluate(
         return f"{type(error).__name__}: {first_line(error)}"
 
 
+def _read(file: Path) -> dict[str, Result]:
+    """Return the earlier results in a file; none where there is no file."""
+    try:
+        found: dict[str, Result] = json_form.loads(file.read_bytes(), {str: {str: object}})
+        return found
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise BadInput(
+            f"the earlier results in {str(file)!r} cannot be read ({first_line(error)}): "
+            "delete the file to evaluate all again, or give another --out"
+        ) from error
+
+
 def _write(file: Path, results: Mapping[str, Result]) -> None:
     """Write the file whole or not at all: an interruption must not lose earlier results."""
     file.parent.mkdir(parents=True, exist_ok=True)
     new = file.with_suffix(".new")
-    new.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    new.write_text(json_form.dumps(results, indent=1), encoding="utf-8")
     new.replace(file)

@@ -21,7 +21,6 @@ from mixlab.tracking.store import StoredRun
 
 Plan = dict[str, Any]
 
-PLAN_KEYS = ("study", "factors", "arms", "baseline", "metric", "trials")
 STATES = {
     "FINISHED": State.DONE,
     "FAILED": State.FAILED,
@@ -62,13 +61,12 @@ def load_plan(tracking_uri: str, study: str, plan_hash: str | None = None, level
             known = ", ".join(dict.fromkeys(run.tags.get(names.PLAN, "?") for run in reversed(plans)))
             raise BadInput(f"{level} {study!r} has no plan {plan_hash!r}; its plans, latest first: {known}")
         run_id = wanted[-1].run_id
-        plan = artifacts.read_json(client, run_id, names.PLAN_FILE)
+        plan = artifacts.read_plan(client, run_id, level)
     except MlflowException as error:
         raise BadInput(f"cannot read MLflow: {first_line(error)}") from error
-    lacking = [key for key in (PLAN_KEYS if level == "study" else ()) if key not in (plan or {})]
-    if plan is None or lacking:
-        raise BadInput(f"the plan of study {study!r} (run {run_id}) lacks {', '.join(lacking) or 'its file'}")
-    return dict(plan)
+    if plan is None:
+        raise BadInput(f"the plan of {level} {study!r} (run {run_id}) lacks its file")
+    return plan
 
 
 def load_runs(tracking_uri: str, study: str, plan: Plan | None = None) -> pd.DataFrame:

@@ -1,7 +1,6 @@
 """Keeps a start from replacing the table of an earlier one by a table that holds less."""
 
 import contextlib
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from mixlab.errors import BadInput
 from mixlab.launching.result import Result
 from mixlab.launching.start import results_folder
 from mixlab.options import Options
+from mixlab.spec import json_form
 from mixlab.spec.search import Search
 from mixlab.spec.study import Study
 from mixlab.spec.trial import Trial
@@ -17,6 +17,7 @@ from mixlab.tracking import artifacts, store
 from mixlab.uris import sqlite_file
 
 TABLE_FILE = ".table.json"  # beside the tables: {"asked": {key: name of each trial}, "done": [key, ...]}
+FORM = {"asked": {str: str}, "done": [str]}
 
 
 def require_no_larger_table(spec: Study | Search, trials: Sequence[Trial], options: Options) -> None:
@@ -33,7 +34,7 @@ def note_table(trials: Sequence[Trial], result: Result, folder: Path) -> None:
     done = [trial.key for trial in trials if (trial.cell, trial.seed) in result.tabled]
     content = {"asked": {trial.key: trial.name for trial in trials}, "done": done}
     with contextlib.suppress(OSError):  # the table is there all the same
-        (folder / TABLE_FILE).write_text(json.dumps(content), encoding="utf-8")
+        (folder / TABLE_FILE).write_text(json_form.dumps(content), encoding="utf-8")
 
 
 def _require_no_more_seeds(study: Study, tracking_uri: str) -> None:
@@ -63,11 +64,12 @@ def _require_no_more_seeds(study: Study, tracking_uri: str) -> None:
 def _require_no_more_trials(trials: Sequence[Trial], folder: Path) -> None:
     """Raise ``BadInput`` if the table in ``folder`` is of the same trials and of more."""
     try:
-        there = json.loads((folder / TABLE_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # none, or one that a full disk has cut short
+        there = json_form.loads((folder / TABLE_FILE).read_bytes(), FORM)
+    except (OSError, ValueError):  # none, or one that a full disk has cut short, or that is no note of a table
         return
     asked = {trial.key for trial in trials}
-    lost = [there["asked"][key] for key in there["done"] if key not in asked]
+    done = set(there["done"])
+    lost = [name for key, name in there["asked"].items() if key in done and key not in asked]
     if lost and asked <= there["asked"].keys():
         raise BadInput(
             f"{str(folder)!r} has a table of {len(there['done'])} trials, and one of {len(asked)} of them would "

@@ -1,12 +1,12 @@
 """The objective of a search: a metric of a trainable, as the mean over several seeds."""
 
-import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mixlab.spec import json_form
 from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.epoch import Epoch, epoch_of, save_of
 from mixlab.spec.trainable import Report, Save
@@ -51,7 +51,7 @@ class _Past:
 def _past(folder: Path | None) -> _Past:
     if folder is None or not (folder / PAST).exists():
         return _Past()
-    values, epochs, over = json.loads((folder / PAST).read_text(encoding="utf-8"))
+    values, epochs, over = json_form.loads((folder / PAST).read_bytes(), object)
     return _Past(tuple(values), epochs, over)
 
 
@@ -72,7 +72,7 @@ class _RunningMean:
         if self.metric in metrics:
             metrics[self.metric] = statistics.fmean([*self.past.values, metrics[self.metric]])
         here = self._after_seed() if epoch.last else self.past
-        text = json.dumps([here.values, here.epochs, here.over])
+        text = json_form.dumps([here.values, here.epochs, here.over])
 
         def save_all(folder: Path) -> None:
             save_seed(folder)

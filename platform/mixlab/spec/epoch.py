@@ -24,6 +24,10 @@ class Refused(ValueError):
     """A report is not an epoch; the sentence says what is wrong with it."""
 
 
+# Of an epoch in JSON; see ``mixlab.spec.json_form``.
+FORM = {"number": int, "of": int, "metrics": {str: float}, "words": {str: str}, "histograms": {str: [float]}}
+
+
 @dataclass(frozen=True)
 class Epoch:
     """One finished epoch.
@@ -134,7 +138,7 @@ def _whole(name: str, value: Any) -> int:
 
 
 def from_json(fields: Mapping[str, Any]) -> Epoch:
-    """Return the epoch whose ``vars`` were written as JSON."""
+    """Return the epoch whose ``vars`` were written as JSON, of which ``FORM`` is the form."""
     return Epoch(**{**fields, "histograms": {name: tuple(shares) for name, shares in fields["histograms"].items()}})
 
 

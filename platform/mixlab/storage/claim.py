@@ -7,7 +7,6 @@ when a driver has last written its file, by the clock of the storage: those of t
 """
 
 import contextlib
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +18,9 @@ import pyarrow.fs
 
 from mixlab.errors import BadInput
 from mixlab.processes import GONE_SECONDS, heartbeat, machine_of, runs_here, this_process
+from mixlab.spec import json_form
 
+FORM = {"name": str, "since": float, "at_work": bool}  # of a driver's file
 LOOK_SECONDS = 0.5  # the pause before another driver, which also asks, is looked at again
 
 
@@ -141,12 +142,12 @@ class _Claim:
     def _read(self, file: str) -> Driver | None:
         try:
             with self.filesystem.open_input_stream(file) as stream:
-                return Driver(**json.loads(stream.read().decode()))
+                return Driver(**json_form.loads(stream.read(), FORM))
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError):  # it is being written
+        except (ValueError, TypeError):  # it is being written, or is no driver's
             return Driver(unquote(PurePosixPath(file).stem), time.time(), at_work=False)
 
     def _write(self) -> None:
         with self.filesystem.open_output_stream(self.file) as stream:
-            stream.write(json.dumps(asdict(self.mine)).encode())
+            stream.write(json_form.dumps(asdict(self.mine)).encode())

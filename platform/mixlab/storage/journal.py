@@ -10,7 +10,6 @@ a run's last epoch holds its results alone: nothing goes on from there.
 """
 
 import contextlib
-import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,10 +19,12 @@ from pathlib import Path
 import pyarrow.fs
 
 from mixlab.errors import BadInput, first_line
-from mixlab.spec.epoch import Epoch, from_json
+from mixlab.spec import json_form
+from mixlab.spec.epoch import FORM, Epoch, from_json
 from mixlab.uris import shown
 
 JOURNAL = "journal.json"
+JOURNAL_FORM = {"epochs": [FORM], "files": {str: int}}
 
 
 @dataclass(frozen=True)
@@ -139,22 +140,23 @@ class Storage:
             return None
         try:
             with self.filesystem.open_input_stream(f"{folder}/{JOURNAL}") as stream:
-                journal = json.loads(stream.read().decode())
+                journal = json_form.loads(stream.read(), JOURNAL_FORM)
             whole = all(files.get(name) == size for name, size in journal["files"].items())
             epochs = [from_json(epoch) for epoch in journal["epochs"]]
         # Another driver of a search may just have replaced it by a newer one, and another version may have written it.
-        except (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError):
+        except (FileNotFoundError, ValueError, TypeError):
             return None
         return Saved(folder, epochs) if whole and epochs else None
 
 
 def read_epochs(folder: Path) -> list[Epoch]:
     """Return every epoch that the checkpoint in ``folder`` holds."""
-    return [from_json(epoch) for epoch in json.loads((folder / JOURNAL).read_text(encoding="utf-8"))["epochs"]]
+    journal = json_form.loads((folder / JOURNAL).read_bytes(), JOURNAL_FORM)
+    return [from_json(epoch) for epoch in journal["epochs"]]
 
 
 def write_epochs(folder: Path, epochs: Sequence[Epoch]) -> None:
     """Complete the checkpoint in ``folder``: called after all its other files are written."""
     files = {str(path.relative_to(folder)): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
     content = {"epochs": [vars(epoch) for epoch in epochs], "files": files}
-    (folder / JOURNAL).write_text(json.dumps(content), encoding="utf-8")
+    (folder / JOURNAL).write_text(json_form.dumps(content), encoding="utf-8")

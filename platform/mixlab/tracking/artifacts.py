@@ -6,7 +6,6 @@ are: MLflow itself would make the old folder again, in which nobody looks first.
 """
 
 import contextlib
-import json
 import os
 import secrets
 import shutil
@@ -20,6 +19,8 @@ from mlflow.entities import RunInfo
 from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput
+from mixlab.spec import json_form
+from mixlab.spec.plan_form import require_plan
 from mixlab.tracking import names
 from mixlab.tracking.store import StoredRun, experiment_named, patiently, reading, search_runs
 from mixlab.uris import sqlite_file
@@ -114,11 +115,27 @@ def read(client: MlflowClient, run_id: str, name: str) -> bytes | None:
         return None if file is None else file.read_bytes()
 
 
-def read_json(client: MlflowClient, run_id: str, name: str) -> Any:
-    """Return what a JSON artifact holds; ``BadInput`` if it is damaged. All else is as for ``read``."""
+def read_json(client: MlflowClient, run_id: str, name: str, form: Any = object) -> Any:
+    """Return what a JSON artifact holds, in a form of ``json_form``; ``BadInput`` if it is damaged or has another.
+
+    All else is as for ``read``.
+    """
     content = read(client, run_id, name)
+    with _whole(run_id, name):
+        return None if content is None else json_form.loads(content, form)
+
+
+def read_plan(client: MlflowClient, run_id: str, level: str = names.STUDY_LEVELS[0]) -> dict[str, Any] | None:
+    """Return the plan of a study's run, or of a search's by its ``level``; raise as ``read_json`` does."""
+    plan = read_json(client, run_id, names.PLAN_FILE, dict)
+    with _whole(run_id, names.PLAN_FILE):
+        return None if plan is None else require_plan(plan, level)
+
+
+@contextlib.contextmanager
+def _whole(run_id: str, name: str) -> Iterator[None]:
     try:
-        return None if content is None else json.loads(content)
+        yield
     except ValueError as error:
         raise BadInput(f"the artifact {name} of run {run_id} is damaged ({error})") from error
 
@@ -126,8 +143,7 @@ def read_json(client: MlflowClient, run_id: str, name: str) -> Any:
 def plan_of(client: MlflowClient, run_id: str) -> dict[str, Any]:
     """Return the plan of a study's run; an empty one where it is not there, or is damaged."""
     with contextlib.suppress(BadInput):
-        plan = read_json(client, run_id, names.PLAN_FILE)
-        return plan if isinstance(plan, dict) else {}
+        return read_plan(client, run_id) or {}
     return {}
 
 

@@ -1,9 +1,13 @@
 """Histograms of drawn and learned lambda, read from a real MLflow store."""
 
+import json
 from typing import Any
+
+import pytest
 
 from analysis.ablation_table import study_table
 from analysis.figures.lambdas import load_histograms, plot_lambda
+from mixlab.errors import BadInput
 
 
 def in_bin(place: int) -> list[float]:
@@ -28,6 +32,16 @@ def test_one_seed_of_each_arm_that_learned_lambda(track: Any, make_plan: Any) ->
     assert found.learned.argmax(axis=1).tolist() == [5, 7]
     figure = plot_lambda(study.study, [found], levels)
     assert "seed 0" in " ".join(text.get_text() for sub in figure.subfigs for text in sub.texts)
+
+
+@pytest.mark.parametrize("held", [[], 5, {}, {"epochs": [1], "lam_drawn": 5, "lam_learned": [[0.5]]}])
+def test_histograms_of_another_form_are_named(track: Any, make_plan: Any, held: Any) -> None:
+    study, plan = track(), make_plan(arms=("baseline",), seeds=1)
+    study.add_plan(plan)
+    run_id = study.add_run(plan["trials"][0], 40.0, config={"sumix.lam": "learned"})
+    study.client.log_text(run_id, json.dumps(held), "histograms.json")
+    with pytest.raises(BadInput, match=r"^the artifact histograms\.json of run .* is damaged \("):
+        load_histograms(study.uri, study_table(study.uri, study.study).levels)
 
 
 def test_a_study_that_learned_none_has_none(track: Any, make_plan: Any) -> None:

@@ -1,5 +1,6 @@
 """The runs of a study are read from a real MLflow store."""
 
+import json
 import math
 import time
 
@@ -117,9 +118,32 @@ def test_unknown_study_names_the_nearest(track, make_plan):
         load_plan(study.uri, "ablation_cifar100", "ffff")
 
 
-def test_a_plan_that_lacks_a_part_is_named(track, make_plan):
-    study, plan = track(), make_plan()
-    del plan["baseline"]
-    study.add_plan(plan)
-    with pytest.raises(BadInput, match="lacks baseline"):
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda plan: {name: part for name, part in plan.items() if name != "baseline"}, "it lacks 'baseline'"),
+        (lambda plan: [plan], "it must be a mapping, got"),
+        (lambda plan: 5, "it must be a mapping, got 5"),
+        (lambda plan: {**plan, "trials": 5}, "trials must be a list, got 5"),
+        (lambda plan: {**plan, "arms": [1]}, "an entry of arms must be text, got 1"),
+        (lambda plan: {**plan, "trials": [{"key": "a"}]}, "an entry of trials lacks 'arm'"),
+        (lambda plan: {**plan, "metrics": [5]}, "an entry of metrics must be a mapping, got 5"),
+        (lambda plan: {**plan, "looks": []}, "looks must be a mapping"),
+        (lambda plan: {**plan, "factors": ["mixer", "k"]}, "a trial has no level of 'k'"),
+        (lambda plan: {**plan, "arms": ["baseline"]}, "a trial is of the arm '[+] lam', which the plan lacks"),
+    ],
+)
+def test_a_plan_of_another_form_is_named(track, make_plan, change, fault):
+    study, plan = track(), make_plan(seeds=1)
+    run_id = study.add_plan(plan)
+    study.client.log_text(run_id, json.dumps(change(plan)), "plan.json")
+    with pytest.raises(BadInput, match=rf"^the artifact plan\.json of run {run_id} is damaged \({fault}"):
         load_plan(study.uri, study.study)
+
+
+def test_a_plan_of_a_search_that_has_another_form_is_named(track, make_plan):
+    study = track()
+    run_id = study.add_plan(make_plan(seeds=1))
+    study.client.set_tag(run_id, names.LEVEL, "search")
+    with pytest.raises(BadInput, match=r"plan\.json of run .* is damaged \(it lacks 'search'\)"):
+        load_plan(study.uri, study.study, level="search")

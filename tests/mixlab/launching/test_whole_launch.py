@@ -23,6 +23,7 @@ from mixlab.cluster.resources import Share
 from mixlab.cluster.source import End, Listener
 from mixlab.errors import BadInput, HeadLost
 from mixlab.launching import launch_search
+from mixlab.launching.larger_table import TABLE_FILE, require_no_larger_table
 from mixlab.launching.start import Start
 from mixlab.provenance import Provenance
 from mixlab.spec.state import State
@@ -314,6 +315,30 @@ def test_a_table_is_not_replaced_by_one_of_a_part_of_it(
     folder.rename(tmp_path / "away")
     assert launch(part)[0] == 0
     assert launch(study)[0] == 0  # a larger one
+
+
+@pytest.mark.parametrize(
+    "note", ["[]", "5", '"text"', "{}", '{"asked": [], "done": []}', '{"asked": {}, "done": 5}', '{"done": ["a"]}']
+)
+def test_a_note_that_is_none_of_a_table_is_passed_over(note: str, tmp_path: Path) -> None:
+    """One that a full disk has cut short was; another ended the start in a traceback."""
+    (tmp_path / "toy" / "paper").mkdir(parents=True)
+    (tmp_path / "toy" / "paper" / TABLE_FILE).write_text(note)
+    require_no_larger_table(SMALL, [], Options(storage=str(tmp_path), tracking_uri=f"sqlite:///{tmp_path}/none.db"))
+
+
+def test_a_plan_that_has_another_form_is_passed_over(launch: Any, tracking_uri: str, tmp_path: Path) -> None:
+    assert launch(SMALL)[0] == 0
+    (file,) = (tmp_path / "mlruns").rglob("plan.json")
+    for plan in (
+        "[]",
+        '{"trials": 5}',
+        '{"trials": [{"key": "a"}]}',
+        file.read_text().replace('"seed": 0', '"seed": "0"'),
+    ):
+        file.write_text(plan)
+        assert launch(SMALL, dry_run=True)[0] == 0
+    assert launch(SMALL)[0] == 0
 
 
 def test_a_table_is_not_replaced_by_one_of_an_arm_that_failed_in_it(launch: Any) -> None:

@@ -34,6 +34,22 @@ def fail(sentence: str) -> None:
     raise AssertionError(sentence)
 
 
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "5", '{"name": 5, "since": 1.0, "at_work": true}', '{"name": "n", "since": "x", "at_work": 1}'],
+)
+def test_what_is_no_drivers_file_is_of_one_that_asks(content: str, tmp_path: Path) -> None:
+    """Its name is that of the file, which is removed once it is old."""
+    file = held_by(tmp_path, NODE7, time.time() - 60)
+    file.write_text(content)
+    os.utime(file, (time.time() - 60, time.time() - 60))
+    with pytest.raises(BadInput, match=r"on node7 \(process 12\)"), claimed(LOCAL, str(tmp_path), fail, me="z#1@1"):
+        pass
+    os.utime(file, (time.time() - 300, time.time() - 300))
+    with claimed(LOCAL, str(tmp_path), fail, me="z#1@1"):
+        assert not file.exists()
+
+
 def test_a_folder_is_held_and_given_back(tmp_path: Path) -> None:
     with claimed(LOCAL, str(tmp_path), fail):
         (file,) = tmp_path.iterdir()

@@ -1,5 +1,7 @@
 """Checkpoints in the storage: the newest complete one is found, half-written ones are not."""
 
+import json
+import math
 from pathlib import Path
 
 import pyarrow.fs
@@ -40,11 +42,18 @@ def test_half_written_checkpoints_are_passed_over(tmp_path: Path) -> None:
     missing = checkpoint(tmp_path, "l", "aa", 4, epochs=5)
     (missing / "journal.json").unlink()
     for index, journal in enumerate(
-        ("null", "{}", "[]", '{"files": {}, "epochs": []}', '{"files": {}, "epochs": [{}]}')
+        ("null", "{}", "[]", '{"files": {}, "epochs": []}', '{"files": {}, "epochs": [{}]}', *other_epochs())
     ):
         other = checkpoint(tmp_path, "l", "aa", 5 + index, epochs=6)
         (other / "journal.json").write_text(journal)
     assert len(Storage(str(tmp_path), "study").newest()["aa"].epochs) == 1
+
+
+def other_epochs() -> list[str]:
+    """Return journals of two epochs, of which a part is not what Mixlab writes."""
+    epoch = vars(Epoch(1, 9, {"loss": 1.0}))
+    changes = ({"number": "1"}, {"of": None}, {"metrics": {"loss": "low"}}, {"histograms": {"lam": 5}}, {"more": 1})
+    return [json.dumps({"files": {}, "epochs": [{**epoch, **change}] * 2}) for change in changes]
 
 
 def test_a_checkpoint_may_hold_folders(tmp_path: Path) -> None:
@@ -57,6 +66,13 @@ def test_a_checkpoint_may_hold_folders(tmp_path: Path) -> None:
     assert storage.newest()["aa"].path == str(folder)
     weights.write_bytes(b"x" * 7)
     assert storage.newest() == {}
+
+
+def test_a_metric_that_is_not_finite_comes_back_from_a_journal_that_any_program_can_read(tmp_path: Path) -> None:
+    metrics = {"loss": math.inf, "gain": -math.inf, "accuracy": 0.1}
+    write_epochs(tmp_path, [Epoch(1, 2, metrics, {"data": "NaN"}, {"lam": (math.inf, 0.5)})])
+    json.loads((tmp_path / "journal.json").read_text(), parse_constant=lambda word: pytest.fail(word))
+    assert read_epochs(tmp_path) == [Epoch(1, 2, metrics, {"data": "NaN"}, {"lam": (math.inf, 0.5)})]
 
 
 def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:

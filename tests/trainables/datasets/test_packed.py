@@ -1,6 +1,7 @@
 """Data sets packed into large files: WebDataset's shards, and the Parquet files of Hugging Face."""
 
 import io
+import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -92,6 +93,18 @@ def test_an_index_is_made_once_and_again_when_a_shard_changes(tmp_path: Path, mo
     monkeypatch.setattr(webdataset, "samples", read)
     shard(tmp_path / "train" / "train-0002.tar", {"new.cls": b"2", "new.png": png(99)})
     assert len(webdataset.load(tmp_path).train) == 13
+
+
+@pytest.mark.parametrize("content", ["5", "[]", "{}", '{"samples": 5}', '{"samples": [["a", "b"]]}', '{"samples": []}'])
+def test_an_index_of_another_form_is_made_again(tmp_path: Path, content: str) -> None:
+    shards(tmp_path)
+    first = webdataset.load(tmp_path).train
+    index = tmp_path / "train" / webdataset.INDEX
+    whole = json.loads(index.read_text())
+    found = json.loads(content)
+    index.write_text(json.dumps({"shards": whole["shards"], **found} if isinstance(found, dict) else found))
+    assert torch.equal(webdataset.load(tmp_path).train.names, first.names)
+    assert json.loads(index.read_text()) == whole
 
 
 def test_parquet_is_rewritten_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

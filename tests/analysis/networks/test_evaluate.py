@@ -1,0 +1,41 @@
+"""What an evaluation reads back: the configuration of a run, and the results of an earlier evaluation."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.networks import evaluate
+from analysis.networks.checkpoint import CheckpointError, fetch, load_network
+from mixlab.errors import BadInput
+
+
+@pytest.mark.parametrize("config", ["[]", "5", "null", '{"mixer": ["cutmix"]}', '{"epochs": "many"}'])
+def test_a_configuration_of_another_form_is_a_sentence(track: Any, make_plan: Any, config: str) -> None:
+    study, plan = track(), make_plan(arms=("baseline",), seeds=1)
+    study.add_plan(plan)
+    run_id = study.add_run(plan["trials"][0], 40.0)
+    study.client.log_text(run_id, config, "config.json")
+    study.client.log_text(run_id, "weights", "model.pt")
+    with pytest.raises(CheckpointError, match=r"^its (config\.json is damaged|configuration cannot be read) \("):
+        load_network(fetch(study.client, run_id))
+
+
+@pytest.mark.parametrize("content", ["", "[]", "5", '{"a": 5}', "[" * 100_000])
+def test_earlier_results_that_are_none_are_named(content: str, tmp_path: Path) -> None:
+    file = tmp_path / "evaluations.json"
+    file.write_text(content)
+    sentence = rf"^the earlier results in '{file}' cannot be read \(.+\): delete the file .*, or give another --out$"
+    with pytest.raises(BadInput, match=sentence):
+        evaluate._read(file)
+
+
+def test_earlier_results_come_back_from_a_file_that_any_program_can_read(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "evaluations.json"
+    assert evaluate._read(file) == {}
+    results = {"key": {"loss": math.inf, "bins": [[1, -math.inf]], "source": "cifar10"}}
+    evaluate._write(file, results)
+    json.loads(file.read_text(), parse_constant=lambda word: pytest.fail(word))
+    assert evaluate._read(file) == results
