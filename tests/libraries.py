@@ -13,6 +13,7 @@ import torch
 from alembic.script import ScriptDirectory
 from filelock import FileLock
 from matplotlib.figure import Figure
+from mlflow.store.db import utils as db_utils
 from mlflow.tracking import MlflowClient
 from sqlalchemy import Engine, event
 
@@ -40,6 +41,12 @@ def _imported_once(config: Any) -> ScriptDirectory:
 
 
 ScriptDirectory.from_config = _imported_once  # type: ignore[method-assign]
+
+
+# MLflow repeats its settings of SQLite in every session, which takes longer than most of what a session is for; here
+# ``forgo_durability`` makes them once for each connection.
+_sessions_of = db_utils._get_managed_session_maker
+db_utils._get_managed_session_maker = lambda sessions, database: _sessions_of(sessions, None)
 
 
 _paint, _lay_out = Figure.savefig, Figure.draw_without_rendering
@@ -81,9 +88,10 @@ def printed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @event.listens_for(Engine, "connect")
 def forgo_durability(connection: Any, _: Any) -> None:
-    """Let SQLite not wait for the disk after each write: no test cuts the power."""
+    """Let SQLite not wait for the disk after each write, since no test cuts the power, and have MLflow's settings."""
     if isinstance(connection, sqlite3.Connection):
-        connection.execute("PRAGMA synchronous = OFF")
+        for setting in ("synchronous = OFF", "foreign_keys = ON", "case_sensitive_like = true"):
+            connection.execute(f"PRAGMA {setting}")
 
 
 @pytest.fixture(scope="session")

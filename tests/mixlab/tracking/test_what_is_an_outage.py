@@ -100,9 +100,9 @@ def test_a_database_without_room_is_full(tracking_uri: str) -> None:
     def grow_no_more(connection: sqlite3.Connection, _: object) -> None:
         connection.execute("PRAGMA max_page_count = 1")
 
-    client = MlflowClient(tracking_uri)
     event.listen(Engine, "connect", grow_no_more)
     try:
+        client = MlflowClient(tracking_uri)
         error = error_of(lambda: [client.create_run("0", tags={"a": 5000 * "b"}) for _ in range(1000)])
     finally:
         event.remove(Engine, "connect", grow_no_more)
