@@ -277,3 +277,22 @@ def test_the_seeds_that_are_still_pending_are_named(level_of):
     missing = {("+ lam", seed) for seed in (1, 2, 3)}
     values = {cell: value for cell, value in full(seeds=4).items() if cell not in missing}
     assert "Pending: '+ lam' seeds 1–3." in notes(level_of(values, seeds=4))
+
+
+@pytest.mark.parametrize(
+    ("looks", "said"),
+    [
+        ({"seeds": [4], "comparisons": 0}, None),  # nothing can be claimed with four
+        ({"seeds": [6]}, "Looked at before: a table of 6 seeds. p holds only if the present number of seeds had been"),
+        ({"seeds": [6, 7], "until_decided": True}, "before: a table of 6 seeds, a table of 7 seeds, seeds that were"),
+        ({"comparisons": 2}, "Other tables of the study made 2 more comparisons with these runs, for which p (family)"),
+    ],
+)
+def test_what_was_looked_at_before_is_named(make_plan, planned_runs, looks, said):
+    plan = {**make_plan(arms=("baseline", "+ lam"), seeds=6), "looks": looks}
+    text = " ".join(terminal_text("tiny", level_tables(planned_runs(plan, full(6, plan["arms"])), plan)).split())
+    if said is None:
+        assert "Looked at before" not in text
+        assert "Other tables" not in text
+    else:
+        assert said in text

@@ -1,0 +1,182 @@
+"""Whole launches without Ray after others: no table replaces a larger one, and each names those that were looked at.
+
+``test_looks.py`` has the rule for what was looked at, and ``test_captions.py`` the words for it.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from mixlab import Arm, Options
+from mixlab.cluster.source import End, Listener
+from mixlab.errors import BadInput
+from mixlab.launching.larger_table import TABLE_FILE, require_no_larger_table
+from mixlab.spec.state import State
+from mixlab.spec.trial import Trial
+from tests.mixlab.without_ray import Turn, raising
+from tests.toy import SEARCH, STUDIES
+
+STUDY = STUDIES["sequential"]().with_base(epochs=1)
+TWO_ARMS = replace(STUDY, arms=STUDY.arms[:2])
+ONE_SEED = replace(TWO_ARMS, seeds=range(1))
+
+
+def test_a_table_is_not_replaced_by_one_of_fewer_seeds(launch: Any, tmp_path: Path) -> None:
+    table = tmp_path / "results" / "toy" / "paper" / "table.csv"
+    assert launch(TWO_ARMS, raising(KeyboardInterrupt(), after=1), seeds=3)[0] == 130
+    assert launch(TWO_ARMS, seeds=2)[0] == 0  # of the larger one no seed was finished in every arm
+    larger = table.read_text()
+    for options in ({"seeds": 1}, {"seeds": 1, "dry_run": True}):
+        with pytest.raises(BadInput) as refused:
+            launch(TWO_ARMS, **options)
+        assert str(refused.value) == (
+            "every arm of 'toy' has finished 2 seeds, and a table of 1 would replace theirs: "
+            "give --seeds 2, or another --tracking-uri and --storage"
+        )
+    assert table.read_text() == larger
+    assert launch(TWO_ARMS, seeds=3)[0] == 0
+
+
+@pytest.mark.slow
+def test_a_table_names_the_earlier_ones_with_fewer_seeds(launch: Any, tmp_path: Path) -> None:
+    table = tmp_path / "results" / "toy" / "paper" / "table.md"
+    for seeds in (2, 6):  # nothing can be claimed with two
+        assert launch(TWO_ARMS, seeds=seeds)[0] == 0
+        assert "Looked at before" not in table.read_text()
+    for _ in range(2):
+        assert launch(TWO_ARMS, seeds=7)[0] == 0
+        rule = "Looked at before: a table of 6 seeds. p holds only if the present number of seeds had been chosen by"
+        assert rule in table.read_text()
+    assert launch(TWO_ARMS, seeds=8)[0] == 0
+    assert "Looked at before: a table of 6 seeds, a table of 7 seeds. p holds" in table.read_text()
+    assert launch(TWO_ARMS, seeds=6, epochs=2)[0] == 0  # other trials
+    assert "Looked at before" not in table.read_text()
+
+
+@pytest.mark.slow
+def test_seeds_that_were_added_until_decided_are_no_fixed_number(launch: Any, tmp_path: Path) -> None:
+    table = tmp_path / "results" / "toy" / "paper" / "table.md"
+    assert launch(TWO_ARMS, until="decided", seeds=4)[0] == 0
+    assert launch(TWO_ARMS, until="decided", seeds=5)[0] == 0
+    assert "Looked at before" not in table.read_text()  # e may be looked at
+    assert launch(TWO_ARMS, seeds=6)[0] == 0
+    rule = "Looked at before: seeds that were added until every comparison was decided. p holds only if"
+    assert rule in table.read_text()
+    assert launch(TWO_ARMS, seeds=7)[0] == 0
+    assert "Looked at before: a table of 6 seeds, seeds that were added" in table.read_text()
+
+
+@pytest.mark.slow
+def test_a_table_counts_the_comparisons_of_larger_ones(launch: Any, tmp_path: Path) -> None:
+    """The best of many arms, taken alone, would have a smaller p than among them."""
+    larger = replace(TWO_ARMS, arms=(*TWO_ARMS.arms, Arm("c", {"lr": 0.3}), Arm("d", {"lr": 0.4})))
+    table = Path("toy", "paper", "table.md")
+    said = "Other tables of the study made"
+    assert launch(larger, seeds=6)[0] == 0
+    assert said not in (tmp_path / "results" / table).read_text()
+    first_two = {"seeds": 6, "storage": str(tmp_path / "part")}
+    assert launch(TWO_ARMS, **first_two)[0] == 0
+    rule = f"{said} 2 more comparisons with these runs, for which p (family) is not corrected."
+    assert rule in (tmp_path / "part" / table).read_text()
+    assert launch(TWO_ARMS, until="decided", **first_two)[0] == 0
+    rule = f"{said} 2 more comparisons with these runs, for which e (family) is not corrected."
+    assert rule in (tmp_path / "part" / table).read_text()
+    assert launch(larger, seeds=6)[0] == 0
+    assert said not in (tmp_path / "results" / table).read_text()
+
+
+def test_a_start_that_made_no_table_was_not_looked_at(launch: Any, tmp_path: Path) -> None:
+    stopped: Turn = raising(KeyboardInterrupt(), after=1)
+    assert launch(TWO_ARMS, stopped, seeds=6)[0] == 130
+    assert launch(TWO_ARMS, seeds=7)[0] == 0
+    assert "Looked at before" not in (tmp_path / "results" / "toy" / "paper" / "table.md").read_text()
+
+
+@pytest.mark.slow
+def test_a_table_is_not_replaced_by_one_of_a_part_of_it(
+    launch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = replace(STUDY, factors={"peak": (0.2, 0.8)})
+    folder = tmp_path / "results" / "toy" / "paper"
+    assert launch(study)[0] == 0
+    whole = {file.name: file.read_bytes() for file in folder.iterdir()}
+    for options in (
+        {"arms": ["clear"]},
+        {"arms": ["unsure"], "seeds": 1, "dry_run": True},
+        {"arms": ["clear"], "tracking_uri": "sqlite:///other.db"},
+    ):
+        with pytest.raises(BadInput, match=f"^'{folder}' has a table of 12 trials, and one of .* would replace it"):
+            launch(study, **options)
+    part = study.with_levels("peak", ["0.2"])
+    with pytest.raises(BadInput, match=r"and one of 6 of them .*, without '0\.8 · plain · seed 0'.* another --storage"):
+        launch(part)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == whole
+    folder.rename(tmp_path / "away")
+    assert launch(part)[0] == 0
+    assert launch(study)[0] == 0  # a larger one
+
+
+@pytest.mark.parametrize(
+    "note", ["[]", "5", '"text"', "{}", '{"asked": [], "done": []}', '{"asked": {}, "done": 5}', '{"done": ["a"]}']
+)
+def test_a_note_that_is_none_of_a_table_is_passed_over(note: str, tmp_path: Path) -> None:
+    """One that a full disk has cut short was; another ended the start in a traceback."""
+    (tmp_path / "toy" / "paper").mkdir(parents=True)
+    (tmp_path / "toy" / "paper" / TABLE_FILE).write_text(note)
+    require_no_larger_table(TWO_ARMS, [], Options(storage=str(tmp_path), tracking_uri=f"sqlite:///{tmp_path}/none.db"))
+
+
+def test_a_plan_that_has_another_form_is_passed_over(launch: Any, tracking_uri: str, tmp_path: Path) -> None:
+    assert launch(ONE_SEED)[0] == 0
+    (file,) = (tmp_path / "mlruns").rglob("plan.json")
+    for plan in (
+        "[]",
+        '{"trials": 5}',
+        '{"trials": [{"key": "a"}]}',
+        file.read_text().replace('"seed": 0', '"seed": "0"'),
+    ):
+        file.write_text(plan)
+        assert launch(ONE_SEED, dry_run=True)[0] == 0
+    assert launch(ONE_SEED)[0] == 0
+
+
+def test_a_table_is_not_replaced_by_one_of_an_arm_that_failed_in_it(launch: Any) -> None:
+    def fail(_: Listener, trial: Trial, number: int) -> End | None:
+        return End(State.FAILED, error="ValueError: no") if trial.arm == "unsure" else None
+
+    assert launch(STUDY, fail)[0] == 1
+    with pytest.raises(BadInput, match=r"has a table of 4 trials, and .* without 'clear · seed 0'"):
+        launch(STUDY, arms=["unsure"])
+    assert launch(STUDY, arms=["clear"])[0] == 0  # nothing else was finished
+
+
+@pytest.mark.slow
+def test_a_table_of_seeds_until_decided_is_not_replaced_by_one_of_fewer_arms(launch: Any) -> None:
+    until = {"until": "decided", "seeds": 4}
+    assert launch(STUDY, **until)[0] == 0
+    with pytest.raises(BadInput, match="without 'unsure · seed 0'"):
+        launch(STUDY, arms=["clear"], **until)
+    assert launch(STUDY, arms=["clear"], epochs=2, **until)[0] == 0  # other trials
+
+
+@pytest.mark.slow
+def test_a_table_of_seeds_until_decided_is_followed_by_one_of_as_many(launch: Any, tmp_path: Path) -> None:
+    """The arms have different numbers of seeds, and a table of the smallest would be refused as well."""
+    assert launch(STUDY, until="decided", seeds=14)[0] == 0
+    most = max(pd.read_csv(tmp_path / "results" / "toy" / "paper" / "table.csv")["n"])
+    with pytest.raises(BadInput, match=f"^some arm of 'toy' has finished {most} seeds, .*: give --seeds {most}, or"):
+        launch(STUDY, seeds=5)
+    assert launch(STUDY, seeds=most)[0] == 0
+
+
+def test_a_search_does_not_replace_a_table_of_more_seeds(launch: Any) -> None:
+    search = replace(SEARCH, study=SEARCH.study.with_base(epochs=1), budget=2, scheduler="none", sampler="random")
+    assert launch(search)[0] == 0
+    with pytest.raises(BadInput, match="every arm of 'toy' has finished 2 seeds, and a table of 1 would"):
+        launch(search, seeds=1, trials=4)
+    with pytest.raises(BadInput, match=r"has a table of 4 trials, and one of 2 .* without 'high · seed 0'"):
+        launch(search, arms=["low"])

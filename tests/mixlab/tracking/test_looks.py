@@ -1,0 +1,68 @@
+"""What earlier tables of a study have shown of the trials that a new one holds, from the plans that made them."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from mixlab import Study
+from mixlab.spec.complete import complete
+from mixlab.spec.study_plan import study_plan
+from mixlab.tracking import artifacts, names
+from mixlab.tracking.looks import earlier_looks
+from tests.toy import STUDIES, Toy
+
+TRAIN = complete(Toy())
+THREE_ARMS = replace(STUDIES["sequential"](), seeds=range(6))
+STUDY = replace(THREE_ARMS, arms=THREE_ARMS.arms[:2])
+NOTHING = {"seeds": [], "until_decided": False, "comparisons": 0}
+
+
+def table_of(study: Study, looks: dict[str, Any] = NOTHING) -> tuple[Any, dict[str, Any]]:
+    """Return the run and the plan of a study of which a table was made."""
+    plan = study_plan(study, study.trials(TRAIN), "paper", TRAIN, looks)
+    return SimpleNamespace(tags={names.PLAN: study.identity, names.NOTE: "a table"}), plan
+
+
+def looks_before(monkeypatch: pytest.MonkeyPatch, study: Study, *tables: tuple[Any, dict[str, Any]]) -> dict[str, Any]:
+    monkeypatch.setattr(artifacts, "plans", lambda client, name: tables)
+    return earlier_looks(MlflowClient("http://127.0.0.1:1"), study, study.trials(TRAIN))
+
+
+def seeds(count: int) -> Study:
+    return replace(STUDY, seeds=range(count))
+
+
+def test_other_numbers_of_seeds_are_kept_from_table_to_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert looks_before(monkeypatch, STUDY) == NOTHING
+    of_six = table_of(STUDY)
+    assert looks_before(monkeypatch, STUDY, of_six) == NOTHING  # the same table again
+    found = looks_before(monkeypatch, seeds(7), of_six)
+    assert found == {**NOTHING, "seeds": [6]}
+    of_seven = table_of(seeds(7), found)
+    assert looks_before(monkeypatch, seeds(7), of_seven) == {**NOTHING, "seeds": [6]}
+    assert looks_before(monkeypatch, seeds(8), of_seven) == {**NOTHING, "seeds": [6, 7]}
+
+
+def test_seeds_that_were_added_until_decided_are_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    until = table_of(replace(STUDY, sequential=True))
+    assert looks_before(monkeypatch, seeds(7), until) == {**NOTHING, "until_decided": True}
+    known = table_of(seeds(7), {**NOTHING, "until_decided": True})
+    assert looks_before(monkeypatch, seeds(8), known) == {**NOTHING, "seeds": [7], "until_decided": True}
+
+
+def test_the_comparisons_of_other_plans_count_once_and_without_those_of_this_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    larger = table_of(THREE_ARMS)
+    assert looks_before(monkeypatch, STUDY, larger, larger) == {**NOTHING, "comparisons": 1}
+    assert looks_before(monkeypatch, THREE_ARMS, larger, table_of(STUDY)) == NOTHING
+
+
+def test_nothing_is_seen_of_other_trials_or_where_no_table_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    others = table_of(THREE_ARMS.with_base(epochs=7))
+    run, plan = table_of(THREE_ARMS)
+    del run.tags[names.NOTE]
+    assert looks_before(monkeypatch, seeds(7), others, (run, plan)) == NOTHING
