@@ -3,16 +3,22 @@
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow.entities import Metric
 from mlflow.tracking import MlflowClient
 
+from mixlab.spec.complete import complete
+from mixlab.spec.study_plan import study_plan
 from mixlab.tracking import artifacts, names, views
 from mixlab.tracking.merge import main, merge
 from mixlab.tracking.store import search_runs
+from tests.toy import STUDIES, Toy
 
+TRAIN = complete(Toy())
 HISTORY = [Metric("test_top1", 10.0 * step, 1000 + step, step) for step in (1, 2)]
 
 
@@ -34,6 +40,13 @@ def write(folder: Path, seeds: dict[int, str]) -> MlflowClient:
     for run in (arm, root):
         client.set_terminated(run, "FINISHED")
     return client
+
+
+def plan_of(seeds: int) -> dict[str, Any]:
+    """Return the plan of a study of one arm."""
+    study = STUDIES["sequential"]()
+    study = replace(study, arms=study.arms[:1], seeds=range(seeds))
+    return study_plan(study, study.trials(TRAIN), "paper", TRAIN)
 
 
 def seeds_of(client: MlflowClient) -> dict[str, tuple[str, str]]:
@@ -97,7 +110,7 @@ def test_the_plan_with_more_seeds_and_its_arms_win_where_both_are_finished(folde
         for level, note in (("study", ""), ("arm", f"n = {seeds}")):
             (run,) = search_runs(client, client.get_experiment_by_name("toy").experiment_id, {names.LEVEL: level})
             client.set_tag(run.run_id, names.NOTE, note)
-            client.log_dict(run.run_id, {"trials": [{"seed": seed} for seed in range(seeds)]}, names.PLAN_FILE)
+            client.log_dict(run.run_id, plan_of(seeds), names.PLAN_FILE)
     for added in (1, 0):
         assert merge(source, target) == {"toy": added}
         experiment = target.get_experiment_by_name("toy").experiment_id
