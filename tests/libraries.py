@@ -1,5 +1,6 @@
 """What the tests change in the libraries that they use, and the fixtures that all packages share."""
 
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -47,6 +48,26 @@ ScriptDirectory.from_config = _imported_once  # type: ignore[method-assign]
 # ``forgo_durability`` makes them once for each connection.
 _sessions_of = db_utils._get_managed_session_maker
 db_utils._get_managed_session_maker = lambda sessions, database: _sessions_of(sessions, None)
+
+
+# SQLAlchemy writes every statement out anew for every database, and those of the tests are alike.
+_new_engine = db_utils.create_sqlalchemy_engine
+_first: dict[str, Engine] = {}
+
+
+def _with_known_statements(uri: str) -> Engine:
+    engine = _new_engine(uri)
+    if uri.startswith("sqlite"):
+        first = _first.setdefault("sqlite", engine)
+        engine.dialect, engine._compiled_cache = first.dialect, first._compiled_cache
+    return engine
+
+
+db_utils.create_sqlalchemy_engine = _with_known_statements
+
+
+# Optuna waits for the disk after every line of a journal; no test cuts the power.
+os.fsync = lambda file: None
 
 
 _paint, _lay_out = Figure.savefig, Figure.draw_without_rendering
