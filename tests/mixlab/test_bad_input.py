@@ -103,7 +103,7 @@ def closed_port() -> int:
 def test_a_tracking_server_that_nobody_runs(
     study: Study, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "ANSWER_SECONDS", 0.5)  # for which MLflow asks again and again
+    monkeypatch.setattr(store, "ANSWER_SECONDS", 0.1)  # for which MLflow asks again and again
     uri = f"http://127.0.0.1:{closed_port()}"
     start = time.monotonic()
     assert uri in refuse(study, capsys, tmp_path, "--tracking-uri", uri)

@@ -66,6 +66,7 @@ def test_no_thread_is_in_a_call_once_the_watch_is_over(monkeypatch: pytest.Monke
     """Ray crashes the process if it is shut down, or if Python ends, while a thread is in a call into it."""
     monkeypatch.setattr(head.ray_private, "head_client", lambda: None)
     monkeypatch.setattr(head.ray_private, "head_answers", lambda *_: True)
+    monkeypatch.setattr(head, "CALL_SECONDS", 0.1)
     returned = threading.Event()
 
     def call() -> None:

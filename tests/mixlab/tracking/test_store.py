@@ -124,7 +124,7 @@ class Forbidding(Answering):
 
 def test_an_experiment_that_the_server_refuses_is_a_sentence() -> None:
     with HTTPServer(("127.0.0.1", 0), Forbidding) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         client = MlflowClient(f"http://joe:secret@127.0.0.1:{server.server_port}")
         for ask in (store.recorded, store.experiment_id, open_experiment):
             with pytest.raises(BadInput, match="does not show the experiment 'toy': API request") as caught:

@@ -17,7 +17,7 @@ from trainables.backbones.pretrained import (
     require_pretrained,
     torchvision_network,
 )
-from trainables.datasets import opening
+from trainables.datasets import download, opening
 from trainables.datasets.dataset import DataError, Split, Splits
 from trainables.datasets.opening import open_splits
 from trainables.epoch import Epoch
@@ -124,7 +124,10 @@ def test_a_missing_file_is_downloaded_once(published: tuple[str, bytes], tmp_pat
     assert prepare_pretrained("resnet18_imagenet", "IMAGENET1K_V1", tmp_path / "data") == path
 
 
-def test_neither_a_file_nor_a_connection(published: tuple[str, bytes], tmp_path: Path) -> None:
+def test_neither_a_file_nor_a_connection(
+    published: tuple[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "PAUSE_SECONDS", 0.01)
     wanted = tmp_path / "data" / "torchvision" / published[0]
     with pytest.raises(DataError, match="the weights IMAGENET1K_V1 of resnet18_imagenet are not at ") as error:
         prepare_pretrained("resnet18_imagenet", "IMAGENET1K_V1", tmp_path / "data")

@@ -226,11 +226,13 @@ def test_leftovers_of_a_killed_process_are_swept_and_none_are_left(tmp_path):
     assert [p.name for p in (tmp_path / "empty").iterdir() if not p.name.endswith(".lock")] == []
 
 
-def test_second_process_waits_for_the_first_and_fetches_nothing(tmp_path, asked, capfd):
+def test_second_process_waits_for_the_first_and_fetches_nothing(tmp_path, asked, capfd, monkeypatch):
+    acquire = FileLock.acquire
+    monkeypatch.setattr(FileLock, "acquire", lambda lock, timeout=None: acquire(lock, timeout and timeout / 20))
     with FileLock(tmp_path / ".cifar-10.lock"):
         second = threading.Thread(target=cifar10.prepare, args=(tmp_path, MD5))
         second.start()
-        second.join(timeout=1.5)
+        second.join(timeout=0.3)
         assert second.is_alive()
         write(tmp_path, BINARY)
     second.join(timeout=30)
