@@ -35,8 +35,8 @@ VIT = {
 }
 
 
-def run_of(**keys: Any) -> Run:
-    return test_whole_batches.run_of(10, **{**SETTINGS, "augment": "crop_flip", **keys})
+def run_of(count: int = 10, **keys: Any) -> Run:
+    return test_whole_batches.run_of(count, **{**SETTINGS, "augment": "crop_flip", **keys})
 
 
 def trained(run: Run) -> Run:
@@ -99,7 +99,7 @@ def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple
 
     @functools.cache
     def whole(kind: str) -> tuple[Run, Path]:
-        run, folder = run_of(epochs=2, **KINDS[kind]), tmp_path_factory.mktemp("run")
+        run, folder = run_of(6, epochs=2, **KINDS[kind]), tmp_path_factory.mktemp("run")
         run.next_epoch()
         run.save(folder)
         return trained(run), folder
@@ -110,7 +110,7 @@ def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_run_that_goes_on_ends_with_the_same_bits(whole_run: Any, kind: str) -> None:
     whole, checkpoint = whole_run(kind)
-    second = run_of(epochs=2, **KINDS[kind])
+    second = run_of(6, epochs=2, **KINDS[kind])
     second.restore(checkpoint)
     assert len(second.history) == 1
     trained(second)

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ from trainables.datasets.dataset import Split
 from trainables.datasets.opening import dataset_of
 from trainables.datasets.resident import Resident
 from trainables.methods import build_network
+from trainables.robustness.adversarial import pgd
 
 ROBUSTNESS = {"pgd": True, "release": True, "corruptions": False, "official": {}}
 LANDSCAPE = {"steps": 3, "plane": 3, "directions": 2}
-OCCLUSION = {"fill": "mean", "order": "random", "draws": 2}
+OCCLUSION = {"fill": "mean", "order": "random", "draws": 1}
 
 
 @pytest.fixture
@@ -48,6 +50,7 @@ def test_batches_change_no_number(
     measure: Any, protocol: Any, config: Config, source: Resident, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = build_network(config, dataset_of(config)).eval().double()
+    monkeypatch.setattr(robustness_measures, "pgd", partial(pgd, iterations=1))
     monkeypatch.setattr("trainables.datasets.resident.in_unit_range", lambda images: images.double() / 255)
     whole = measure(network, source, config, protocol)
     monkeypatch.setattr(evaluate, "MOST_IMAGES", 2)
@@ -110,7 +113,7 @@ config, network = parse({"dataset": "imagenet", "backbone": "resnet18_imagenet"}
 for count in map(int, sys.argv[1:]):
     source = Endless(count)
     robustness_measures.measure(network, source, config, {**ROBUSTNESS, "pgd": False})
-    occlusion.measure(network, source, config, {**OCCLUSION, "draws": 1})
+    occlusion.measure(network, source, config, OCCLUSION)
     # Not getrusage: its peak includes what the process that started this one held then.
     print(peak_mib(torch.device("cpu")))
 """
