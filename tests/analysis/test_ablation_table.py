@@ -30,6 +30,7 @@ def tiny(track_in, make_plan, tmp_path_factory):
     return study
 
 
+@pytest.mark.slow
 def test_files_of_a_study(tiny, printed, tmp_path):
     folder = tmp_path / "a" / "b"
     result = write_study_table(tiny.uri, tiny.study, folder)

@@ -43,21 +43,24 @@ def test_mixed_images_are_half_of_each() -> None:
     assert mixed[..., 6:].mean(dim=(1, 2, 3)).tolist() == [1, 2, 0]
 
 
-def test_the_command(trained: Any, painted: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    study, _, _ = trained
-    out = tmp_path / "out"
+def call(study: Any, out: Path, *options: str) -> int:
+    return cam.main([study.study, "--tracking-uri", study.uri, "--out", str(out), "--images", "3", *options])
 
-    def call(*options: str) -> int:
-        return cam.main([study.study, "--tracking-uri", study.uri, "--out", str(out), "--images", "3", *options])
 
+def test_bad_input_is_one_sentence(trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for options, sentence in (
         (["--arms", "baseline,+ lan"], "--arms '+ lan' is not an arm; the arms are: baseline, + lam"),
         (["--seed", "7"], "--seed 7 has no such run that is done; done: 0, 1"),
         (["--images", "1"], "--images must be at least 2, for a mixture, got 1"),
     ):
-        assert call(*options) == 2
+        assert call(trained[0], tmp_path, *options) == 2
         assert capsys.readouterr().err == f"cam.py: {sentence}\n"
-    assert call("--seed", "1") == 0
+
+
+@pytest.mark.slow
+def test_the_command(trained: Any, painted: None, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert call(trained[0], out, "--seed", "1") == 0
     assert {file.name for file in out.iterdir()} == {"cam.png", "cam.pdf", "top2.csv", "evaluations.json"}
     table = pd.read_csv(out / "top2.csv")
     assert table["cell"].tolist() == ["cutmix, baseline"] * 3 + ["cutmix, + lam"] * 3

@@ -16,9 +16,11 @@ def call(study: Any, out: Path, *options: str) -> int:
     return curvature.main([study.study, "--tracking-uri", study.uri, "--out", str(out), *few, *options])
 
 
+@pytest.mark.slow
 def test_the_noise_begins_at_the_network_and_so_does_the_plane(
     trained: Any, painted: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(curvature, "NOISE_STEPS", 3)
     monkeypatch.setattr(curvature, "leading_eigenpairs", partial(curvature.leading_eigenpairs, iterations=2))
     study, _, _ = trained
     out = tmp_path / "out"

@@ -28,6 +28,7 @@ def call(study: Any, root: Path, *options: str) -> int:
     return detection.main([study.study, *where, *options])
 
 
+@pytest.mark.slow
 def test_the_command(
     untrained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 from torch import Tensor, nn
 
@@ -19,13 +20,18 @@ from trainables.datasets.opening import dataset_of
 from trainables.datasets.photographs import load_whole
 
 CONFIG = {"dataset": "cub200", "backbone": "resnet18_imagenet", "image_size": 64, "epochs": 1}
+SMALL = {**CONFIG, "backbone": "resnet8", "image_size": 32}
 SHAPES = ((160, 80), (90, 150), (64, 64), (200, 100))  # width, height
 FILES = {"bounding_boxes.txt", "images.txt", "image_class_labels.txt", "train_test_split.txt"}
 
 
 @pytest.fixture
 def birds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a data root with red objects on grey textures, two training and four test images in the layout of CUB."""
+    """Return a data root with red objects on grey textures, two training and four test images in the layout of CUB.
+
+    This process reads them by itself: so few take less time than another process to begin.
+    """
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 0)
     rng, folder = np.random.default_rng(0), tmp_path / "CUB_200_2011"
     lines: dict[str, list[str]] = {file: [] for file in FILES}
     for number, (width, height) in enumerate((*SHAPES, *SHAPES[:2]), 1):
@@ -83,8 +89,9 @@ def test_evidence_against_an_object_finds_it_as_a_hole(birds: Path) -> None:
     assert result["max_box_acc_70"] == 100
 
 
+@pytest.mark.slow
 def test_the_command(birds: Path, untrained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    study, _, _ = untrained({**CONFIG, "backbone": "resnet8", "image_size": 32})
+    study, _, _ = untrained(SMALL)
     out = tmp_path / "out"
     where = ["--tracking-uri", study.uri, "--out", str(out), "--data-root", str(birds)]
     assert localisation.main([study.study, *where]) == 0
@@ -93,7 +100,14 @@ def test_the_command(birds: Path, untrained: Any, tmp_path: Path, capsys: pytest
     assert set(table["metric"]) == set(localisation.MEASURES)
     means = table.pivot_table(index="arm", columns="metric", values="mean")
     assert np.allclose(means["max_box_acc_v2"], means[localisation.AT].mean(axis=1))
+
+
+def test_boxes_that_are_not_there_are_one_sentence(
+    birds: Path, untrained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, _, _ = untrained(SMALL)
     (birds / "CUB_200_2011" / "bounding_boxes.txt").unlink()
+    where = ["--tracking-uri", study.uri, "--out", str(tmp_path / "out"), "--data-root", str(birds)]
     assert localisation.main([study.study, *where]) == 2
     assert "bounding_boxes.txt cannot be read" in capsys.readouterr().err
 

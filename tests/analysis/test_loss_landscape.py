@@ -18,6 +18,7 @@ def test_the_grid_has_the_network_in_its_middle() -> None:
     assert loss_landscape.grid(5, reach=2.0) == [-2.0, -1.0, 0.0, 1.0, 2.0]
 
 
+@pytest.mark.slow
 def test_lines_planes_and_the_table_of_sharpness(
     trained: Any, painted: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

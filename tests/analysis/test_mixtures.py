@@ -29,20 +29,24 @@ def test_a_mixture_is_the_image_and_its_partner_by_the_mask() -> None:
     torch.testing.assert_close(own, torch.full((32, 32), share))
 
 
+def call(study: Any, out: Path, *options: str) -> int:
+    return mixtures.main([study.study, "--tracking-uri", study.uri, "--out", str(out), *options])
+
+
+def test_runs_that_kept_none_are_one_sentence(trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(trained[0], tmp_path) == 2
+    assert "has kept mixtures: only methods that learn masks do" in capsys.readouterr().err
+
+
+@pytest.mark.slow
 def test_the_command(own_trained: Any, painted: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study, _, run_ids = own_trained
     out = tmp_path / "out"
-
-    def call(*options: str) -> int:
-        return mixtures.main([study.study, "--tracking-uri", study.uri, "--out", str(out), *options])
-
-    assert call() == 2
-    assert "has kept mixtures: only methods that learn masks do" in capsys.readouterr().err
     torch.save(album().state_dict(), tmp_path / mixtures.FILE)
     for (arm, _), run_id in run_ids.items():
         if arm == "+ lam":
             study.client.log_artifact(run_id, str(tmp_path / mixtures.FILE))
-    assert call("--arms", "+ lan") == 2
+    assert call(study, out, "--arms", "+ lan") == 2
     assert "--arms '+ lan' is not an arm" in capsys.readouterr().err
-    assert call("--seed", "1") == 0
+    assert call(study, out, "--seed", "1") == 0
     assert {file.name for file in out.iterdir()} == {"mixtures.png", "mixtures.pdf"}

@@ -41,6 +41,7 @@ def call(study: Any, out: Path, *options: str) -> int:
     return robustness.main([study.study, *where, *options])
 
 
+@pytest.mark.slow
 def test_table_holds_every_measure_with_gains_paired_by_seed(
     own_trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -77,6 +78,7 @@ def test_the_gain_of_an_arm_with_a_reference_of_its_own_is_not_called_one_over_t
     assert r"In brackets: gain over the baseline (+ l\_s over + lam), paired by seed." in said
 
 
+@pytest.mark.slow
 def test_a_network_is_no_substitute_for_itself_and_the_mean_is_over_the_others(trained: Any, tmp_path: Path) -> None:
     study, _, run_ids = trained
     options = ("--no-corruptions", "--substitutes", f"baseline:0,{run_ids['baseline', 1]}")

@@ -189,6 +189,7 @@ def test_the_last_axis_of_the_parallel_coordinates_stays_clear_of_the_colour_bar
         assert not text.get_window_extent().overlaps(bar.get_tightbbox())
 
 
+@pytest.mark.slow
 def test_the_command(searched, painted, tmp_path, capsys) -> None:
     tracked = searched({"cutmix": [trial(p, peaked(p)) for p in points(8, 0)]})
     out = tmp_path / "s.html"
@@ -197,6 +198,10 @@ def test_the_command(searched, painted, tmp_path, capsys) -> None:
     shown = capsys.readouterr().out
     assert "cutmix" in shown
     assert shown.strip().endswith(str(out))
+
+
+def test_a_search_that_there_is_not_and_trials_that_are_gone(searched, tmp_path, capsys) -> None:
+    tracked = searched({"cutmix": [trial(p, peaked(p)) for p in points(1, 0)]})
     assert main(["search_toi", "--tracking-uri", tracked.uri]) == 2
     assert "the nearest is 'search_toy'" in capsys.readouterr().err
     (tmp_path / "optuna.journal").unlink()

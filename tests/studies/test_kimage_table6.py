@@ -104,6 +104,7 @@ def test_without_scores_the_study_says_what_is_missing(tmp_path: Path, monkeypat
         cells()
 
 
+@pytest.mark.slow
 def test_one_step_of_every_cell(scored: Path) -> None:
     """A search on a few small images, and a step of the whole network on two photographs, once of 224 pixels."""
     generator = torch.Generator().manual_seed(0)

@@ -113,21 +113,31 @@ def test_wealth_begins_at_one_and_ends_at_the_e_value(make_plan: Any, planned_ru
     assert plot_wealth("tiny", levels) is not None
 
 
-def test_every_figure_bears_any_name(painted: None, make_plan: Any, planned_runs: Any) -> None:
+@pytest.fixture
+def named(make_plan: Any, planned_runs: Any) -> list[Figure]:
+    """Return the figures of a study whose names hold every kind of letter."""
     factors = {"[1] $a": ("5% of _b", "x" * 300)}
     plan = {**make_plan("x" * 300, ("base $x$", *HARD), 3, factors), "sequential": {"budget": 9}}
     values = {(arm, s): 70.0 + s + number for number, arm in enumerate(plan["arms"]) for s in range(3)}
     runs = planned_runs(plan, values)
     levels = level_tables(runs, plan)
-    curves = runs.assign(epoch=1, value=10.0)
+    curves, name = runs.assign(epoch=1, value=10.0), plan["study"]
+    figures = plot_forest(name, levels), plot_wealth(name, levels), plot_gains(name, levels)
+    return [each for each in (*figures, plot_curves(name, curves, levels)) if each is not None]
+
+
+def test_every_figure_bears_any_name(named: list[Figure]) -> None:
+    assert len(named) == 4
+    for figure in named:
+        shown = texts(figure)
+        for name in HARD:
+            assert plain(name) in shown
+
+
+@pytest.mark.slow
+def test_any_name_can_be_painted(named: list[Figure], painted: None) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # a font need not have every letter
-        forest, wealth = plot_forest(plan["study"], levels), plot_wealth(plan["study"], levels)
-        for figure in (forest, wealth):
-            assert figure is not None
+        for figure in named[:2]:
             figure.set_layout_engine(None)  # it takes as long as the rest
             assert png(figure).startswith(b"\x89PNG")
-        for figure in (forest, wealth, plot_gains(plan["study"], levels), plot_curves(plan["study"], curves, levels)):
-            shown = texts(figure)
-            for name in HARD:
-                assert plain(name) in shown

@@ -307,6 +307,7 @@ def trained(root, *, workers, stop_after=None, resume_from=None, save_to=None):
     return history
 
 
+@pytest.mark.slow
 def test_a_run_is_the_same_with_a_worker_and_after_an_interruption(root, tmp_path):
     whole = trained(root, workers=0)
     assert len({epoch.metrics["train_loss"] for epoch in whole}) == 2
