@@ -1,0 +1,45 @@
+"""The end of work: whatever ended it is said in a sentence, and has its exit code."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from mixlab.errors import BadInput, HeadLost
+from mixlab.launching.ending import noticed
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (RuntimeError("a bug\nand more"), 1, "stopped by RuntimeError: a bug; finished epochs are kept"),
+        (KeyError("x"), 1, "stopped by KeyError: 'x'"),
+        (OSError(28, "No space left on device"), 1, "no room left in --storage 'results'"),
+        (HeadLost("the head has died"), 1, "the head has died"),
+        (KeyboardInterrupt(), 130, "Stopped; finished epochs are kept. To go on: "),
+        (SystemExit(1), 130, "Stopped; finished epochs are kept. To go on: "),  # of rich, when nobody reads its output
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+def test_whatever_ends_work_is_said(error: BaseException, code: int, said: str) -> None:
+    console = Console(file=io.StringIO(), width=200)
+    with noticed(console, "results") as end:
+        raise error
+    assert end.early
+    assert end.code(console) == code
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert said in text
+    assert "Traceback" not in text
+
+
+def test_bad_input_that_ends_work_is_raised_in_the_end() -> None:
+    with noticed(Console(file=io.StringIO()), "results") as end:
+        raise BadInput("no such file")
+    with pytest.raises(BadInput, match="no such file"):
+        end.code(Console(file=io.StringIO()))
+
+
+def test_work_that_is_done_has_not_ended_early() -> None:
+    with noticed(Console(file=io.StringIO()), "results") as end:
+        pass
+    assert not end.early
