@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from matplotlib.figure import Figure
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
@@ -34,8 +35,9 @@ def small_forests(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave what a page shows of each arm out: its figures take more time than all else."""
-    monkeypatch.setattr(search_report, "_arm", lambda *_: "")
+    """Leave the figures of each arm empty: they take more time than all else."""
+    for name in ("plot_history", "plot_map", "plot_slices", "plot_parallel", "plot_importance"):
+        monkeypatch.setattr(search_report, name, lambda *_: Figure())
 
 
 @pytest.fixture
@@ -166,7 +168,7 @@ def test_a_search_without_a_scheduler_stops_nothing_early(searched, without_figu
 
 @pytest.mark.parametrize("held_out", [False, None])
 def test_values_are_not_said_to_be_of_held_out_data_unless_the_trainable_holds_some_out(
-    searched, tmp_path: Path, held_out: bool | None
+    searched, without_figures, tmp_path: Path, held_out: bool | None
 ) -> None:
     """A plan of an earlier version, None here, does not say."""
     found = judged(searched({"plain": [trial(p, peaked(p)) for p in points(2, 0)]}, held_out=held_out))
@@ -209,7 +211,7 @@ def test_a_search_that_there_is_not_and_trials_that_are_gone(searched, tmp_path,
     assert "--optuna-storage" in capsys.readouterr().err
 
 
-def test_a_race_says_how_many_seeds_every_trial_got_and_why_no_more(searched, tmp_path: Path) -> None:
+def test_a_race_says_how_many_seeds_every_trial_got_and_why_no_more(searched, without_figures, tmp_path: Path) -> None:
     some = points(5, 0)
     out = "out of reach: even 1 more seed as good as the best so far, 62, would leave its mean behind 60 of trial 0"
     races = ([58.0, 62.0], ""), ([50.0], out), ([59.0, 60.0], "")
