@@ -25,6 +25,10 @@ __all__ = ["new_database", "postgresql"]
 # Two processes run side by side, and threads that wait for each other are slow.
 torch.set_num_threads(1)
 
+# Where there is no GPU, torch would note the whole stack at every seed, once for each kind of device.
+if not torch.cuda.is_available():
+    torch.cuda.manual_seed_all = torch.xpu.manual_seed_all = torch.mtia.manual_seed_all = lambda seed: None
+
 # Text in columns behaves alike however pandas holds it; as Arrow's arrays, small tables take half as long again. The
 # tests of any name and those that start a program have the default.
 pd.set_option("mode.string_storage", "python")
