@@ -116,7 +116,7 @@ def parse(config: Mapping[str, Any]) -> Config:
     """
     options = {key.removeprefix("mixer."): value for key, value in config.items() if key.startswith("mixer.")}
     others = {key: value for key, value in config.items() if not key.startswith("mixer.")}
-    parsed = typed(others, DEFAULTS, SECTIONS, known=[*flatten(DEFAULTS), "mixer.alpha"])
+    parsed = typed(others, DEFAULTS, SECTIONS, known=_known_keys())
     require_known("dataset", parsed.dataset, DATASETS)
     require_known("mixer", parsed.mixer, MIXERS)
     require_backbone(parsed.backbone)
@@ -126,6 +126,12 @@ def parse(config: Mapping[str, Any]) -> Config:
     parsed = replace(parsed, mixer_options=mixer_options(parsed.mixer, {**preset, **options}))
     _check_network_and_loss(parsed)
     return parsed
+
+
+@functools.cache
+def _known_keys() -> list[str]:
+    """Return the dotted keys that there are, with the option that most mixers have."""
+    return [*flatten(DEFAULTS), "mixer.alpha"]
 
 
 def typed(given: Mapping[str, Any], default: C, sections: Mapping[str, str], known: Sequence[str]) -> C:
