@@ -88,6 +88,7 @@ def test_a_table_counts_the_comparisons_of_larger_ones(launch: Any, tmp_path: Pa
     assert said not in (tmp_path / "results" / table).read_text()
 
 
+@pytest.mark.slow
 def test_a_start_that_made_no_table_was_not_looked_at(launch: Any, tmp_path: Path) -> None:
     stopped: Turn = raising(KeyboardInterrupt(), after=1)
     assert launch(TWO_ARMS, stopped, seeds=6)[0] == 130
@@ -173,6 +174,7 @@ def test_a_table_of_seeds_until_decided_is_followed_by_one_of_as_many(launch: An
     assert launch(STUDY, seeds=most)[0] == 0
 
 
+@pytest.mark.slow
 def test_a_search_does_not_replace_a_table_of_more_seeds(launch: Any) -> None:
     search = replace(SEARCH, study=SEARCH.study.with_base(epochs=1), budget=2, scheduler="none", sampler="random")
     assert launch(search)[0] == 0
