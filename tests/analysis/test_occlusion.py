@@ -32,9 +32,7 @@ def replace_model(study: Any, run_id: str, file: Path) -> None:
     study.client.log_artifact(run_id, str(file))
 
 
-def test_curves_areas_and_figure_of_every_run(
-    trained: Any, painted: None, out: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_curves_areas_and_figure_of_every_run(trained: Any, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study, _, _ = trained
     assert call(study, out, "--draws", "2") == 0
     assert {file.name for file in out.iterdir()} == FILES
@@ -54,7 +52,7 @@ def test_curves_areas_and_figure_of_every_run(
 
 @pytest.mark.slow
 def test_second_call_evaluates_nothing_and_another_protocol_everything(
-    trained: Any, out: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Any, painted: None, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study, _, _ = trained
     assert call(study, out) == 0
