@@ -127,6 +127,7 @@ def test_the_client_of_the_head_can_be_asked() -> None:
     require(hasattr(found.get("InnerGcsClient"), "internal_kv_exists"), "a client has internal_kv_exists")
 
 
+@pytest.mark.slow
 def test_a_head_is_asked_as_ray_asks_it(tmp_path: Path) -> None:
     source = inspect.getsource(scripts.healthcheck.callback)
     for name in ("canonicalize_bootstrap_address_or_die", "GcsClient(address=address)"):
