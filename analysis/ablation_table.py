@@ -7,7 +7,6 @@ It takes seconds, less than 20 for 10,000 runs.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +19,7 @@ from analysis.records.runs import Plan, load_plan, load_runs, metric_of
 from analysis.statistics.pairs import require_logged
 from analysis.statistics.ratios import RATIO, ratio_names, with_ratios
 from analysis.statistics.tables import LevelTable, level_tables
+from mixlab.spec import json_form
 
 OTHER_RULES = ("last", "best")
 
@@ -122,7 +122,7 @@ def show(options: argparse.Namespace) -> int:
         result = write_study_table(options.tracking_uri, options.study, options.out, plan, **kinds)
     if options.json:
         paths = {"files": list(map(str, result.files))}
-        text = json.dumps({"plan": plan, "verdicts": verdicts(result.levels), "paths": paths}, indent=2)
+        text = json_form.dumps({"plan": plan, "verdicts": verdicts(result.levels), "paths": paths}, indent=2)
         return command.finish([], text)
     return command.finish(result.files, result.text)
 

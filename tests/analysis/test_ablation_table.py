@@ -1,6 +1,7 @@
 """The command and the function that a study calls, on a real MLflow store."""
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 
 from analysis.ablation_table import main, study_table, write_study_table
+from tests.strict_json import strict
 from trainables.config import flatten, parse
 from trainables.recipes import CIFAR100_PREACT_RESNET18
 
@@ -125,6 +127,14 @@ def test_the_folder_of_a_command_shadows_no_standard_module() -> None:
     script = "import sys; sys.path.insert(0, 'analysis'); import statistics; print(statistics.median([3, 1, 2]))"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "2\n"
+
+
+def test_json_has_a_word_for_a_number_that_is_not_finite(track, make_plan, capsys):
+    study, plan = track(), make_plan(arms=("baseline",), seeds=1)
+    study.add_plan({**plan, "config": {"clip": math.inf}})
+    study.add_run(plan["trials"][0], 70.0)
+    assert main([study.study, "--tracking-uri", study.uri, "--json"]) == 0
+    assert strict(capsys.readouterr().out)["plan"]["config"] == {"clip": "Infinity"}
 
 
 def test_it_prints_json_for_programs(tiny, tmp_path, capsys):

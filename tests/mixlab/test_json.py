@@ -4,6 +4,7 @@ A whole launch does the same in ``test_racing_search``.
 """
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from mixlab import main
 from mixlab.launching.result import Result
+from tests.strict_json import strict
 from tests.toy import STUDIES, Toy
 
 FIELDS = {"exit_code", "plan", "outlook", "verdicts", "failures", "paths"}
@@ -43,9 +45,11 @@ def test_bad_input_is_a_sentence_and_an_exit_code(capsys: pytest.CaptureFixture[
     assert err == "error: unknown arm 'sounds'; did you mean 'sound'?\n"
 
 
-def test_numbers_of_numpy_and_failures_are_json() -> None:
-    plan = {"config": {"alpha": np.float64(0.2), "images": np.int64(5)}}
-    found = json.loads(Result(1, plan=plan, failures={"faulty · seed 0": "ValueError: no"}).json())
-    assert found["plan"] == {"config": {"alpha": 0.2, "images": 5}}
+def test_numbers_of_numpy_and_those_that_are_not_finite_and_failures_are_json() -> None:
+    plan = {"config": {"alpha": np.float64(0.2), "images": np.int64(5), "clip": math.inf, "low": np.float32(-math.inf)}}
+    verdicts = [{"gain": math.nan, "p": None}]
+    found = strict(Result(1, plan=plan, verdicts=verdicts, failures={"faulty · seed 0": "ValueError: no"}).json())
+    assert found["plan"] == {"config": {"alpha": 0.2, "images": 5, "clip": "Infinity", "low": "-Infinity"}}
+    assert found["verdicts"] == [{"gain": "NaN", "p": None}]
     assert found["failures"] == {"faulty · seed 0": "ValueError: no"}
     assert found["exit_code"] == 1

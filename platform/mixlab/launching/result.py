@@ -1,12 +1,11 @@
 """The result of a start of the command."""
 
-import json
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mixlab.spec import border
+from mixlab.spec import json_form
 
 
 @dataclass(frozen=True)
@@ -46,4 +45,4 @@ class Result:
             "failures": self.failures,
             "paths": paths,
         }
-        return json.dumps(content, indent=2, default=border.plain)
+        return json_form.dumps(content, indent=2)

@@ -23,7 +23,7 @@ NEEDED: Mapping[str, Mapping[str, Any]] = {
         "arms": {str: str},
         "objective": str,
         "direction": str,
-        "space": {str: {"kind": str}},
+        "space": {str: {str: object}},
         "per_arm": int,
         "sampler": str,
         "scheduler": str,
@@ -41,7 +41,7 @@ OPTIONAL: Mapping[str, Any] = {
     "delta": float,
     "sequential": {"budget": int},
     "looks": dict,
-    "config": dict,
+    "config": {str: object},
 }
 
 

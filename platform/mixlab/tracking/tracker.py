@@ -6,7 +6,6 @@ for the server, and while the server is away the queue keeps the pending writes.
 write is in the journal, and is written at the next start.
 """
 
-import json
 import time
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -17,6 +16,7 @@ from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput
 from mixlab.provenance import Provenance, command
+from mixlab.spec import json_form
 from mixlab.tracking import artifacts, names, views
 from mixlab.tracking.experiment import find_or_create, log, offer, open_experiment
 from mixlab.tracking.tracked import Tracked
@@ -62,7 +62,8 @@ class Tracker:
             names.COMMAND: command(),
         }
         self.study_run, _ = find_or_create(self.client, self.experiment_id, tags)
-        artifacts.put_text(self.client, self.study_run, json.dumps(dict(self.tracked.plan), indent=2), names.PLAN_FILE)
+        plan = json_form.dumps(dict(self.tracked.plan), indent=2)
+        artifacts.put_text(self.client, self.study_run, plan, names.PLAN_FILE)
         if self.provenance.diff:
             file = names.PATCH_FILE.format(self.provenance.patch)
             artifacts.put_text(self.client, self.study_run, self.provenance.diff, file)

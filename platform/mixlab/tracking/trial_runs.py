@@ -3,7 +3,6 @@
 A trial's run is found by its key, so a relaunch continues it and makes no second one.
 """
 
-import json
 import math
 import sys
 import time
@@ -18,6 +17,7 @@ from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput, no_room
 from mixlab.provenance import Provenance
+from mixlab.spec import json_form
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.search import SearchTrial
 from mixlab.spec.state import State
@@ -92,7 +92,7 @@ class TrialRuns:
         # MLflow changes no parameter: a run keeps the path of a file that was moved since, and 0 where it is 0.0 now.
         there = {} if new else self.client.get_run(run_id).data.params
         log(self.client, run_id, params={key: str(value) for key, value in config.items() if key not in there})
-        artifacts.put_text(self.client, run_id, json.dumps(config, indent=2), names.CONFIG_FILE)
+        artifacts.put_text(self.client, run_id, json_form.dumps(config, indent=2), names.CONFIG_FILE)
 
     def epochs(self, trial: Trial, epochs: Sequence[Epoch]) -> None:
         """Write the metrics of finished epochs that the run lacks: after a crash an epoch may run twice.
@@ -171,7 +171,7 @@ class TrialRuns:
                     artifacts.put(self.client, run_id, file)
             found = histograms.collect(read_epochs(folder))
         if found:
-            artifacts.put_text(self.client, run_id, json.dumps(found), names.HISTOGRAMS_FILE)
+            artifacts.put_text(self.client, run_id, json_form.dumps(found), names.HISTOGRAMS_FILE)
 
     def mark_best(self, keys: set[str]) -> None:
         """Tag the best trial of each arm of a search, and no other."""

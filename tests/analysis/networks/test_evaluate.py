@@ -1,6 +1,5 @@
 """What an evaluation reads back: the configuration of a run, and the results of an earlier evaluation."""
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import pytest
 from analysis.networks import evaluate
 from analysis.networks.checkpoint import CheckpointError, fetch, load_network
 from mixlab.errors import BadInput
+from tests.strict_json import strict
 
 
 @pytest.mark.parametrize("config", ["[]", "5", "null", '{"mixer": ["cutmix"]}', '{"epochs": "many"}'])
@@ -37,5 +37,5 @@ def test_earlier_results_come_back_from_a_file_that_any_program_can_read(tmp_pat
     assert evaluate._read(file) == {}
     results = {"key": {"loss": math.inf, "bins": [[1, -math.inf]], "source": "cifar10"}}
     evaluate._write(file, results)
-    json.loads(file.read_text(), parse_constant=lambda word: pytest.fail(word))
+    strict(file.read_text())
     assert evaluate._read(file) == results

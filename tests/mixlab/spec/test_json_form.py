@@ -1,6 +1,5 @@
 """What is written as JSON can be read by any program, and what is read back has the form that was written."""
 
-import json
 import math
 from typing import Any
 
@@ -8,11 +7,7 @@ import numpy as np
 import pytest
 
 from mixlab.spec import json_form
-
-
-def strict(text: str) -> Any:
-    """Return what a parser reads that knows no number that is not finite."""
-    return json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+from tests.strict_json import strict
 
 
 def test_a_number_that_is_not_finite_is_its_word() -> None:

@@ -11,6 +11,7 @@ from mixlab import Epoch
 from mixlab.errors import BadInput
 from mixlab.launching.session import KEPT
 from mixlab.storage.journal import Storage, read_epochs, write_epochs
+from tests.strict_json import strict
 
 
 def checkpoint(root: Path, launch: str, key: str, index: int, epochs: int) -> Path:
@@ -71,7 +72,7 @@ def test_a_checkpoint_may_hold_folders(tmp_path: Path) -> None:
 def test_a_metric_that_is_not_finite_comes_back_from_a_journal_that_any_program_can_read(tmp_path: Path) -> None:
     metrics = {"loss": math.inf, "gain": -math.inf, "accuracy": 0.1}
     write_epochs(tmp_path, [Epoch(1, 2, metrics, {"data": "NaN"}, {"lam": (math.inf, 0.5)})])
-    json.loads((tmp_path / "journal.json").read_text(), parse_constant=lambda word: pytest.fail(word))
+    strict((tmp_path / "journal.json").read_text())
     assert read_epochs(tmp_path) == [Epoch(1, 2, metrics, {"data": "NaN"}, {"lam": (math.inf, 0.5)})]
 
 

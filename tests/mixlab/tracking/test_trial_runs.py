@@ -25,6 +25,7 @@ from mixlab.tracking.tracked import Tracked
 from mixlab.tracking.tracker import Tracker
 from mixlab.tracking.trial_runs import TrialRuns
 from mixlab.tracking.writer import Writer
+from tests.strict_json import strict
 
 TRIAL = Trial("0123456789abcdef", "plain", {}, 0, {"epochs": 4})
 ARM_TAGS = {names.LEVEL: "arm", names.CELL: TRIAL.cell, names.PLAN: "0123"}
@@ -82,6 +83,14 @@ def test_a_run_goes_on_though_a_value_is_spelt_otherwise(tracking_uri: str) -> N
     run = written(tracking_uri, after, [Epoch(number, 4, {"loss": 1.0}) for number in (1, 2)])
     assert run.info.run_id == first.info.run_id
     assert run.data.params == {"seed": "0", "epochs": "4", "weights": "old/model.pt", "decay": "0", "later": "True"}
+
+
+def test_a_configuration_and_a_plan_with_a_number_that_is_not_finite_are_json(tracking_uri: str) -> None:
+    run = written(tracking_uri, replace(TRIAL, config={"epochs": 4, "clip": math.inf}), [])
+    client = MlflowClient(tracking_uri)
+    found = strict(artifacts.read(client, run.info.run_id, names.CONFIG_FILE) or b"")
+    assert found == {"seed": 0, "epochs": 4, "clip": "Infinity"}
+    assert run.data.params["clip"] == "inf"
 
 
 @pytest.mark.parametrize("resumed", [0, 2], ids=["from the start", "from a checkpoint"])
