@@ -16,6 +16,12 @@ from mixlab.tracking import names
 from mixlab.uris import shown
 
 PLAIN = ("--no-ext-diff", "--no-textconv", "--no-color")  # a patch, whatever program the user looks at changes with
+# Variables by which git tells a hook of its repository, and by which it takes paths and changes otherwise.
+OF_GIT = (
+    *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX", "GIT_NAMESPACE"),
+    *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_SHALLOW_FILE", "GIT_GRAFT_FILE"),
+    *("GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS", "GIT_DIFF_OPTS"),
+)
 PACKAGES = ("torch", "torchvision", "ray", "mlflow", "optuna", "numpy", "pandas")
 
 
@@ -24,15 +30,17 @@ class Provenance:
     """The provenance of a result, read once where the study is started."""
 
     commit: str  # full hash, or "unknown" outside a repository
-    dirty: bool
-    diff: str  # the changes since the commit; empty when clean
+    dirty: bool  # whether it is not known to be clean
+    diff: str  # the changes since the commit; empty when clean, or when they cannot be read
     versions: dict[str, str]
     constraints: str = ""  # see ``constraints_hash``
 
     @property
     def patch(self) -> str:
-        """Return the first 12 hex digits of the SHA-256 of the changes; empty when clean."""
-        return hashlib.sha256(self.diff.encode()).hexdigest()[:12] if self.diff else ""
+        """Return the first 12 hex digits of the SHA-256 of the changes; empty when clean, ``unknown`` when unknown."""
+        if not self.diff:
+            return "unknown" if self.dirty else ""
+        return hashlib.sha256(self.diff.encode()).hexdigest()[:12]
 
     @property
     def tags(self) -> dict[str, str]:
@@ -51,38 +59,42 @@ def collect(study_file: Path, trainable: object = None) -> Provenance:
     """Return the provenance of the code that runs: of mixlab, of the package of the trainable, and of the study's file.
 
     The commit is that of the trainable's repository, else of mixlab's, else of the study's. Sources unknown to git
-    count as changes. An image without git names its commit in ``MIXLAB_COMMIT``.
+    count as changes, and so do changes that git does not show, as on a disk that is too slow: then nothing is known of
+    any. An image without git names its commit in ``MIXLAB_COMMIT``.
     """
     module = sys.modules.get((getattr(trainable, "__module__", None) or "").partition(".")[0])
     files = [Path(file) for file in (getattr(module, "__file__", None), __file__, study_file) if file]
     roots = {file: _repository(file) for file in files}
     known = list(dict.fromkeys(root for root in roots.values() if root is not None))
-    commit = _git(known[0], "rev-parse", "HEAD").strip() if known else os.environ.get("MIXLAB_COMMIT", "unknown")
-    diffs = [_changes(root) for root in known]
+    commit = (_git(known[0], "rev-parse", "HEAD") or "").strip() if known else os.environ.get("MIXLAB_COMMIT")
+    diffs = [diff for root in known for diff in _changes(root)]
     if study_file.is_file() and roots[study_file] is None and known:
         diffs.append(_added(study_file.parent, study_file.name))
+    dirty = any(diff != "" for diff in diffs)
+    diff = "" if None in diffs else "".join(diff or "" for diff in diffs)
     versions = {"python": platform.python_version(), **installed(PACKAGES)}
-    diff, root = "".join(diffs), known[0] if known else Path.cwd()
-    return Provenance(commit or "unknown", bool(diff), diff, versions, constraints_hash(root))
+    constraints = constraints_hash(known[0] if known else Path.cwd())
+    return Provenance(commit or "unknown", dirty, diff, versions, constraints)
 
 
 def _repository(file: Path) -> Path | None:
     """Return the root of the repository that holds ``file``; None if there is none, or git ignores the file."""
     folder = file.absolute().parent
-    root = _git(folder, "rev-parse", "--show-toplevel").strip()
-    if not root or _git(folder, "check-ignore", str(file.absolute())).strip():
+    root = (_git(folder, "rev-parse", "--show-toplevel") or "").strip()
+    if not root or (_git(folder, "check-ignore", str(file.absolute())) or "").strip():
         return None
     return Path(root)
 
 
-def _changes(root: Path) -> str:
-    """Return the changes of the repository's files since its commit, untracked sources included, as a patch."""
-    untracked = _git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", "*.py").split("\0")
-    return _git(root, "diff", *PLAIN, "HEAD") + "".join(_added(root, name) for name in untracked if name)
+def _changes(root: Path) -> list[str | None]:
+    """Return patches of the repository's files since its commit, and of untracked sources; None for one not known."""
+    untracked = _git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", "*.py")
+    added = [_added(root, name) for name in untracked.split("\0") if name] if untracked is not None else [None]
+    return [_git(root, "diff", *PLAIN, "HEAD"), *added]
 
 
-def _added(folder: Path, name: str) -> str:
-    """Return a file as a patch that adds it."""
+def _added(folder: Path, name: str) -> str | None:
+    """Return a file as a patch that adds it; None if it cannot be read."""
     return _git(folder, "diff", *PLAIN, "--no-index", "--", os.devnull, name)
 
 
@@ -111,11 +123,18 @@ def command() -> str:
     return shown(shlex.join(["python", *sys.argv]))
 
 
-def _git(folder: Path, *arguments: str) -> str:
-    """Return git's output, or nothing if git or the repository is missing; bytes that are not UTF-8 are replaced."""
+def environment_of_git() -> dict[str, str]:
+    """Return this process's environment without what would send git to another repository than that of a folder."""
+    return {name: value for name, value in os.environ.items() if name not in OF_GIT}
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """Return git's output; None if git or the repository is missing, or fails. Bytes not in UTF-8 are replaced."""
     try:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, timeout=30)
+        done = subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, timeout=30, env=environment_of_git()
+        )
     except (OSError, subprocess.SubprocessError):
-        return ""
+        return None
     # "diff --no-index" exits with 1 if there is a difference, "check-ignore" if there is none.
-    return done.stdout.decode("utf-8", errors="replace") if done.returncode in (0, 1) else ""
+    return done.stdout.decode("utf-8", errors="replace") if done.returncode in (0, 1) else None

@@ -1,10 +1,12 @@
 """Provenance is that of the code that runs, whatever the working folder and the encoding of its files."""
 
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -92,6 +94,53 @@ def test_without_git_nothing_is_known_and_nothing_fails(
     monkeypatch.setenv("PATH", str(tmp_path))
     found = collect(repository / "study.py")
     assert (found.commit, found.dirty) == ("unknown", False)
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_the_repository_is_that_of_the_code_whatever_one_the_environment_names(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: bool
+) -> None:
+    """Git names its own repository to a hook, from which a study may be started."""
+    head = git(repository, "rev-parse", "HEAD").strip()
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    git(foreign, "init", "--quiet")
+    (foreign / "theirs.py").write_text("")
+    git(foreign, "add", ".")
+    git(foreign, "commit", "-qm", "Theirs")
+    if changed:
+        (repository / "new_mixer.py").write_text("def mix():\n    return 42\n")
+    monkeypatch.setenv("GIT_DIR", str(foreign / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(foreign))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(foreign / ".git" / "index"))
+    monkeypatch.setenv("GIT_LITERAL_PATHSPECS", "1")
+    found = collect(repository / "study.py")
+    assert (found.commit, found.dirty, "return 42" in found.diff) == (head, changed, changed)
+    assert os.environ["GIT_DIR"] == str(foreign / ".git")
+
+
+@pytest.mark.parametrize("failing", ["diff", "ls-files"])
+def test_changes_that_cannot_be_read_are_not_said_to_be_none(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    """A "git diff" of a large repository on a slow disk took longer than it may, and the code was recorded as clean."""
+    run = subprocess.run
+
+    def slow(command: list[str], **options: Any) -> Any:
+        if command[1] == failing:
+            raise subprocess.TimeoutExpired(command, 30)
+        return run(command, **options)
+
+    monkeypatch.setattr(subprocess, "run", slow)
+    found = collect(repository / "study.py")
+    assert (found.dirty, found.diff) == (True, "")
+    assert (found.tags["mixlab.dirty"], found.tags["mixlab.patch"]) == ("true", "unknown")
+
+
+def test_a_repository_without_a_commit_is_not_said_to_be_clean(repository: Path) -> None:
+    git(repository, "update-ref", "-d", "HEAD")
+    found = collect(repository / "study.py")
+    assert (found.commit, found.dirty, found.patch) == ("unknown", True, "unknown")
 
 
 @pytest.mark.parametrize("setting", ["diff.external=true", "color.ui=always"])

@@ -11,6 +11,7 @@ from mixlab.cluster import ray_private
 from mixlab.doctor.checks import OK, RED, WARNING, Finding
 from mixlab.doctor.database import check_results, check_store
 from mixlab.doctor.facts import Question
+from mixlab.provenance import environment_of_git
 
 # A UNIX socket's path has at most 107 bytes, and Ray adds this to the temporary folder.
 SOCKET_BYTES = 107
@@ -58,7 +59,7 @@ def check_git(code: Path) -> Finding:
     if os.environ.get("MIXLAB_COMMIT"):
         return Finding("commit", OK, f"the image names {os.environ['MIXLAB_COMMIT'][:12]}")
     folder = code.parent
-    environment = {**os.environ, "LC_ALL": "C"}
+    environment = {**environment_of_git(), "LC_ALL": "C"}
 
     def ask(*arguments: str) -> "subprocess.CompletedProcess[str]":
         command = ["git", "-C", str(folder), *arguments]
