@@ -12,13 +12,20 @@ from mixlab.errors import BadInput
 from tests.strict_json import strict
 
 
-@pytest.mark.parametrize("config", ["[]", "5", "null", '{"mixer": ["cutmix"]}', '{"epochs": "many"}'])
-def test_a_configuration_of_another_form_is_a_sentence(track: Any, make_plan: Any, config: str) -> None:
-    study, plan = track(), make_plan(arms=("baseline",), seeds=1)
+@pytest.fixture(scope="module")
+def one_run(track_in: Any, make_plan: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, str]:
+    """Return a study and its only run, whose ``config.json`` each test writes anew."""
+    study, plan = track_in(tmp_path_factory.mktemp("run")), make_plan(arms=("baseline",), seeds=1)
     study.add_plan(plan)
     run_id = study.add_run(plan["trials"][0], 40.0)
-    study.client.log_text(run_id, config, "config.json")
     study.client.log_text(run_id, "weights", "model.pt")
+    return study, run_id
+
+
+@pytest.mark.parametrize("config", ["[]", "5", "null", '{"mixer": ["cutmix"]}', '{"epochs": "many"}'])
+def test_a_configuration_of_another_form_is_a_sentence(one_run: tuple[Any, str], config: str) -> None:
+    study, run_id = one_run
+    study.client.log_text(run_id, config, "config.json")
     with pytest.raises(CheckpointError, match=r"^its (config\.json is damaged|configuration cannot be read) \("):
         load_network(fetch(study.client, run_id))
 

@@ -118,6 +118,13 @@ def test_unknown_study_names_the_nearest(track, make_plan):
         load_plan(study.uri, "ablation_cifar100", "ffff")
 
 
+@pytest.fixture(scope="module")
+def planned(track_in, make_plan, tmp_path_factory):
+    """Return a study, its plan and its run, whose ``plan.json`` each test writes anew."""
+    study, plan = track_in(tmp_path_factory.mktemp("planned")), make_plan(seeds=1)
+    return study, plan, study.add_plan(plan)
+
+
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
@@ -133,9 +140,8 @@ def test_unknown_study_names_the_nearest(track, make_plan):
         (lambda plan: {**plan, "arms": ["baseline"]}, "a trial is of the arm '[+] lam', which the plan lacks"),
     ],
 )
-def test_a_plan_of_another_form_is_named(track, make_plan, change, fault):
-    study, plan = track(), make_plan(seeds=1)
-    run_id = study.add_plan(plan)
+def test_a_plan_of_another_form_is_named(planned, change, fault):
+    study, plan, run_id = planned
     study.client.log_text(run_id, json.dumps(change(plan)), "plan.json")
     with pytest.raises(BadInput, match=rf"^the artifact plan\.json of run {run_id} is damaged \({fault}"):
         load_plan(study.uri, study.study)
