@@ -14,7 +14,7 @@ from trainables import classify
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def study() -> Study:
     return runpy.run_path(str(ROOT / "studies" / "ablation_cifar100.py"))["study"]
 

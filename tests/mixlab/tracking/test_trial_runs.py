@@ -33,17 +33,18 @@ PLAN = {"metric": "test_top1", "preset": "quick"}
 TRACKED = Tracked("toy", "0123", PLAN, names.STUDY_LEVELS, {TRIAL.cell: "plain"})
 
 
-def written(uri: str, trial: Trial, epochs: list[Epoch]) -> Run:
-    """Return the run of a trial of which a new driver has written some epochs."""
+def written(uri: str, *given: tuple[Trial, list[Epoch]]) -> list[Run]:
+    """Return the runs of trials of which a new driver has written some epochs."""
     client, writer = MlflowClient(uri), Writer()
     experiment = open_experiment(client, "toy")
-    parents = {trial.cell: find_or_create(client, experiment, ARM_TAGS)[0]}
+    parents = {TRIAL.cell: find_or_create(client, experiment, ARM_TAGS)[0]}
     runs = TrialRuns(client, TRACKED, Provenance("c", False, "", {}), experiment, parents, writer)
-    runs.start(trial)
-    runs.epochs(trial, epochs)
+    for trial, epochs in given:
+        runs.start(trial)
+        runs.epochs(trial, epochs)
     assert writer.drain(20)
     assert not writer.refused
-    return client.get_run(runs.run_ids[trial.key])
+    return [client.get_run(runs.run_ids[trial.key]) for trial, _ in given]
 
 
 def opened(client: MlflowClient) -> Tracker:
@@ -55,38 +56,42 @@ def opened(client: MlflowClient) -> Tracker:
     return tracker
 
 
-@pytest.mark.parametrize(
-    "metrics",
-    [
-        [{"rmse": 1.0}, {"rmse": 2.0}, {"rmse": 3.0}, {"rmse": 4.0}],
-        [{"loss": 1.0}, {"loss": 2.0, "rmse": 2.0}, {"loss": 3.0}, {"loss": 4.0, "rmse": 4.0, "rmse_best": 2.0}],
-        [{"warm_up": 1.0}, {"rmse": 2.0}, {"rmse": 3.0}, {"tested": 4.0}],
-        [{"loss": math.nan}, {"loss": math.inf}, {"loss": -math.inf}, {"loss": math.nan}],
+CURVES: dict[str, list[dict[str, float]]] = {
+    "one metric": [{"rmse": 1.0}, {"rmse": 2.0}, {"rmse": 3.0}, {"rmse": 4.0}],
+    "some rarely": [
+        *({"loss": 1.0}, {"loss": 2.0, "rmse": 2.0}, {"loss": 3.0}),
+        {"loss": 4.0, "rmse": 4.0, "rmse_best": 2.0},
     ],
-    ids=["one metric", "some rarely", "others each time", "not finite"],
-)
-def test_a_relaunch_doubles_no_epoch_of_any_metric(tracking_uri: str, metrics: list[dict[str, float]]) -> None:
-    epochs = [Epoch(number, 4, each) for number, each in enumerate(metrics, 1)]
+    "others each time": [{"warm_up": 1.0}, {"rmse": 2.0}, {"rmse": 3.0}, {"tested": 4.0}],
+    "not finite": [{"loss": math.nan}, {"loss": math.inf}, {"loss": -math.inf}, {"loss": math.nan}],
+}
+
+
+def test_a_relaunch_doubles_no_epoch_of_any_metric(tracking_uri: str) -> None:
+    """Every curve is that of one trial."""
+    trials = {kind: replace(TRIAL, key=kind) for kind in CURVES}
+    epochs = {kind: [Epoch(number, 4, each) for number, each in enumerate(CURVES[kind], 1)] for kind in CURVES}
     for first, last in ((0, 2), (1, 4), (0, 4)):  # each time by a new driver, from its own checkpoint
-        run = written(tracking_uri, TRIAL, epochs[first:last])
+        runs = written(tracking_uri, *((trials[kind], epochs[kind][first:last]) for kind in CURVES))
     client = MlflowClient(tracking_uri)
-    for name in {name for each in metrics for name in each}:
-        steps = [point.step for point in client.get_metric_history(run.info.run_id, name)]
-        assert steps == [epoch.number for epoch in epochs if name in epoch.metrics]
+    for kind, run in zip(CURVES, runs, strict=True):
+        for name in {name for each in CURVES[kind] for name in each}:
+            steps = [point.step for point in client.get_metric_history(run.info.run_id, name)]
+            assert steps == [epoch.number for epoch in epochs[kind] if name in epoch.metrics], kind
 
 
 def test_a_run_goes_on_though_a_value_is_spelt_otherwise(tracking_uri: str) -> None:
     """Its key is the same for a file that has been moved, and for 0 and 0.0; MLflow changes no parameter."""
     before = replace(TRIAL, config={"epochs": 4, "weights": "old/model.pt", "decay": 0})
     after = replace(TRIAL, config={"epochs": 4, "weights": "new/model.pt", "decay": 0.0, "later": True})
-    first = written(tracking_uri, before, [Epoch(1, 4, {"loss": 1.0})])
-    run = written(tracking_uri, after, [Epoch(number, 4, {"loss": 1.0}) for number in (1, 2)])
+    (first,) = written(tracking_uri, (before, [Epoch(1, 4, {"loss": 1.0})]))
+    (run,) = written(tracking_uri, (after, [Epoch(number, 4, {"loss": 1.0}) for number in (1, 2)]))
     assert run.info.run_id == first.info.run_id
     assert run.data.params == {"seed": "0", "epochs": "4", "weights": "old/model.pt", "decay": "0", "later": "True"}
 
 
 def test_a_configuration_and_a_plan_with_a_number_that_is_not_finite_are_json(tracking_uri: str) -> None:
-    run = written(tracking_uri, replace(TRIAL, config={"epochs": 4, "clip": math.inf}), [])
+    (run,) = written(tracking_uri, (replace(TRIAL, config={"epochs": 4, "clip": math.inf}), []))
     client = MlflowClient(tracking_uri)
     found = strict(artifacts.read(client, run.info.run_id, names.CONFIG_FILE) or b"")
     assert found == {"seed": 0, "epochs": 4, "clip": "Infinity"}
@@ -159,10 +164,12 @@ def test_a_run_is_replaced_once_even_if_mlflow_s_answers_are_lost(
 
 def test_a_configuration_may_have_keys_with_the_names_of_columns(tracking_uri: str) -> None:
     config = {"seed": 7, "epochs": 4, "arm": "x", "status": "y", "key": "z"}
-    run = written(tracking_uri, replace(TRIAL, seed=3, config=config), [])
+    run, other = written(
+        tracking_uri, (replace(TRIAL, seed=3, config=config), []), (replace(TRIAL, key="other", seed=3), [])
+    )
     assert run.data.params == {key: str(value) for key, value in config.items()}
     assert run.data.tags[names.SEED] == "3"
-    assert written(tracking_uri, replace(TRIAL, key="other", seed=3), []).data.params == {"seed": "3", "epochs": "4"}
+    assert other.data.params == {"seed": "3", "epochs": "4"}
 
 
 def test_any_number_of_keys_metrics_and_words_is_recorded(tracking_uri: str) -> None:
@@ -171,7 +178,7 @@ def test_any_number_of_keys_metrics_and_words_is_recorded(tracking_uri: str) -> 
     words = {f"w{n}": "x" for n in range(120)}
     config = {f"k{n}": n for n in range(250)}
     epochs = [Epoch(1, 3, many, words), Epoch(2, 3, {}), Epoch(3, 3, many, words)]
-    run = written(tracking_uri, replace(TRIAL, config=config), epochs)
+    (run,) = written(tracking_uri, (replace(TRIAL, config=config), epochs))
     assert run.data.metrics == many
     assert {names.WORD + name: word for name, word in words.items()}.items() <= run.data.tags.items()
     assert len(run.data.params) == 251
@@ -180,7 +187,8 @@ def test_any_number_of_keys_metrics_and_words_is_recorded(tracking_uri: str) -> 
 def test_a_run_has_the_commit_of_its_epochs_and_not_of_the_driver_that_finds_them_written(tracking_uri: str) -> None:
     epochs = [Epoch(number, 2, {"rmse": 1.0}, {"commit": "that trained"}) for number in (1, 2)]
     for _ in range(2):
-        assert written(tracking_uri, TRIAL, epochs).data.tags[names.COMMIT] == "that trained"
+        (run,) = written(tracking_uri, (TRIAL, epochs))
+        assert run.data.tags[names.COMMIT] == "that trained"
 
 
 def test_a_word_that_a_trainable_reports_replaces_no_tag_of_ours() -> None:
