@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.records.runs import Plan, load_plan, load_runs
-from mixlab.errors import BadInput, HeadLost, drop_output
+from mixlab.errors import BadInput, HeadLost, drop_output, in_one_line
 from mixlab.spec import border
 from mixlab.uris import existing_part
 
@@ -141,7 +141,7 @@ def run(work: Callable[[argparse.Namespace], int], parser: argparse.ArgumentPars
         drop_output()
         return 0
     except (BadInput, HeadLost, ValueError, OSError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
+        print(f"{parser.prog}: {in_one_line(error)}", file=sys.stderr)
         return 1 if isinstance(error, HeadLost) else 2
     except KeyboardInterrupt as end:
         advice = f"{end}; the same command goes on" if str(end) else "the same command starts again"

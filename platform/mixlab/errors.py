@@ -92,6 +92,11 @@ def first_line(error: BaseException) -> str:
     return (text or type(error).__name__).splitlines()[0]
 
 
+def in_one_line(error: BaseException) -> str:
+    """Return the whole text of an error in one line, for a sentence that nothing else accompanies."""
+    return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+
+
 def root_cause(error: BaseException) -> str:
     """Return in one line what started a chain of errors, such as ``Connection refused``."""
     while (cause := error.__cause__ or error.__context__) is not None:
@@ -103,7 +108,8 @@ def root_cause(error: BaseException) -> str:
 def refused(what: str) -> Iterator[None]:
     """Turn an exception that a user's function raises inside the block into ``BadInput``.
 
-    The text of a ``ValueError`` is the sentence; of any other exception it is ``what``, with the line that raised it.
+    The text of a ``ValueError`` is the sentence, in one line; of any other exception it is ``what``, with the line that
+    raised it.
     """
     try:
         yield
@@ -111,7 +117,7 @@ def refused(what: str) -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:  # a parser of options inside it ends by the latter
         if isinstance(error, ValueError) and str(error).strip():
-            raise BadInput(str(error)) from error
+            raise BadInput(in_one_line(error)) from error
         frame = traceback.extract_tb(error.__traceback__)[-1]
         kind, said = type(error).__name__, first_line(error)
         text = kind if said == kind else f"{kind}: {said}"

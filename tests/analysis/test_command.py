@@ -32,6 +32,14 @@ def test_an_interruption_says_whether_something_is_kept(
     assert capsys.readouterr().err == f"cam.py: interrupted; {said}\n"
 
 
+def test_an_error_of_several_lines_is_said_in_one(capsys: pytest.CaptureFixture[str]) -> None:
+    def work(_: argparse.Namespace) -> int:
+        raise ValueError("the file\n  cannot be read\n")
+
+    assert command.run(work, command.parser("cam.py", ""), []) == 2
+    assert capsys.readouterr().err == "cam.py: the file cannot be read\n"
+
+
 def test_a_reader_that_has_had_enough_is_no_error(capfd: pytest.CaptureFixture[str]) -> None:
     reading, writing = os.pipe()
     os.close(reading)

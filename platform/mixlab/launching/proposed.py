@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from mixlab.cluster.source import WAIT, End, Job, Wait
-from mixlab.errors import BadInput
+from mixlab.errors import BadInput, last_line
 from mixlab.launching.display import Shown
 from mixlab.launching.phase import Phase
 from mixlab.launching.session import Session
@@ -113,8 +113,8 @@ class ProposedTrials(Phase):
                     continue
                 runs.start(trial)
                 runs.epochs(trial, saved[trial.key].epochs if trial.key in saved else self._curve(found))
-                error = str(found.user_attrs.get(ERROR, ""))
-                runs.end(trial, OUTCOMES[found.state], error, error)
+                account = str(found.user_attrs.get(ERROR, ""))
+                runs.end(trial, OUTCOMES[found.state], last_line(account) if account else "", account)
         self.after_end(runs)
         return True
 

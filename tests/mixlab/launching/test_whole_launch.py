@@ -19,6 +19,7 @@ from mixlab import main
 from mixlab.cluster.source import End, Listener
 from mixlab.errors import BadInput
 from mixlab.launching import launch_search
+from mixlab.spec.search import SearchTrial
 from mixlab.spec.state import State
 from mixlab.spec.trial import Trial
 from mixlab.storage.journal import Storage
@@ -150,6 +151,22 @@ def test_a_search_of_which_a_quarter_failed_is_exit_1(launch: Any) -> None:
     code, said = launch(search, fail)
     assert code == 1, said
     assert "1 of the search's 4 trials failed, of which a quarter is too many" in said
+
+
+def test_a_trial_that_failed_while_mlflow_was_away_has_the_line_that_says_why(launch: Any, tmp_path: Path) -> None:
+    """Optuna alone knows of it, and holds the end of its traceback."""
+
+    def fail(_: Listener, trial: Trial, number: int) -> End | None:
+        trace = "Traceback (most recent call last):\n  File\nValueError: first\nsecond\nValueError: first"
+        return End(State.FAILED, error=trace, answer=True) if isinstance(trial, SearchTrial) and number == 1 else None
+
+    search = replace(SEARCH, study=SEARCH.study.with_base(epochs=1), budget=4, scheduler="none", sampler="random")
+    launch(search, fail)
+    other = f"sqlite:///{tmp_path}/other.db"
+    launch(search, tracking_uri=other)
+    client = store.connect(other)
+    runs = store.search_runs(client, store.experiment_id(client, search.name), {names.LEVEL: "trial"})
+    assert [run.tags[names.ERROR] for run in runs if run.status == "FAILED"] == ["ValueError: first"]
 
 
 def test_an_objective_that_is_never_reported_is_one_sentence(launch: Any) -> None:

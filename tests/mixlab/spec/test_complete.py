@@ -86,6 +86,17 @@ def test_a_configuration_is_checked_once_and_not_at_all_once_all_its_trials_have
         study.with_base(lr=2).trials(complete(train), keys)
 
 
+def test_a_refusal_of_several_lines_is_one_sentence() -> None:
+    """Others, such as pydantic's, name what is wrong in the last of them."""
+
+    class Refusing(Toy):
+        def resolve(self, config: Mapping[str, Any]) -> dict[str, Any]:
+            raise ValueError("1 error for Settings\nlr\n  must be a number, got 'much  more'\n")
+
+    with pytest.raises(BadInput, match=r"^1 error for Settings lr must be a number, got 'much  more'$"):
+        complete(Refusing()).read({"lr": "much  more"})
+
+
 @pytest.mark.parametrize("seconds", [None, float("nan"), float("inf"), -5.0, 1e300, 10**400, "soon", 1j])
 def test_an_estimate_that_is_no_number_is_unknown(seconds: Any) -> None:
     train = Toy()
