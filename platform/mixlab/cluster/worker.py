@@ -104,7 +104,7 @@ def _settings(trial: Trial, work: Work) -> Iterator[Any]:
 def files_of(train: CompleteTrainable, configs: list[Config]) -> dict[str, bytes]:
     """Return the content of every file that some configurations name, by its path in them."""
     paths = {str(config[key]) for config in configs for key in train.files if config.get(key) is not None}
-    return {path: Path(path).read_bytes() for path in sorted(paths)}
+    return {path: train.content(path) for path in sorted(paths)}
 
 
 class Reporter:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mixlab.errors import BadInput, quoted, refused, require_known
+from mixlab.errors import BadInput, first_line, quoted, refused, require_known
 from mixlab.spec import border
 from mixlab.spec.metric import Metric, checked, find
 from mixlab.spec.trainable import MOST_SECONDS, PRESETS, Config, Report
@@ -43,6 +43,7 @@ class CompleteTrainable:
         self._require_kinds()
         self._resolved: dict[str, Configuration] = {}
         self._checked: set[str] = set()
+        self._read_files: dict[str, bytes] = {}  # by path
 
     def _given(self, name: str, default: Any) -> Any:
         return border.plain(getattr(self.train, name, default))
@@ -69,7 +70,7 @@ class CompleteTrainable:
             require_known("metric of the trainable", self.metric, [n for metric in self.metrics for n in metric.names])
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_resolved": {}, "_checked": set()}
+        return {**self.__dict__, "_resolved": {}, "_checked": set(), "_read_files": {}}
 
     @property
     def presets(self) -> Mapping[str, Config]:
@@ -133,16 +134,27 @@ class CompleteTrainable:
         return found if self.numbers == 1 else {**found, "numbers": self.numbers}
 
     def contents(self, flat: Config) -> dict[str, str]:
-        """Return the SHA-256 of each file that the configuration names, by its key; ``BadInput`` if one is missing."""
+        """Return the SHA-256 of each file that the configuration names, by its key.
+
+        Raises:
+            BadInput: a file is missing, or cannot be read.
+        """
+        named = {key: str(flat[key]) for key in self.files if flat.get(key) is not None}
         found = {}
-        for key in self.files:
-            if flat.get(key) is None:
-                continue
-            file = Path(str(flat[key]))
-            if not os.path.isfile(file):
-                raise BadInput(f"{key} must be a file, but there is none at {str(flat[key])!r}")
-            found[key] = "sha256:" + hashlib.sha256(file.read_bytes()).hexdigest()
+        for key, path in named.items():
+            if not os.path.isfile(path):
+                raise BadInput(f"{key} must be a file, but there is none at {path!r}")
+            try:
+                found[key] = "sha256:" + hashlib.sha256(self.content(path)).hexdigest()
+            except OSError as error:
+                raise BadInput(f"{key} {path!r} cannot be read ({first_line(error)}): give a file that can") from error
         return found
+
+    def content(self, path: str) -> bytes:
+        """Return the content of a file when it was first read here: a trial reads what its key describes."""
+        if path not in self._read_files:
+            self._read_files[path] = Path(path).read_bytes()
+        return self._read_files[path]
 
     def objectives(self, config: Config) -> list[str]:
         """Return the names of the metrics that a search may optimise; raise ``BadInput`` if there are none."""

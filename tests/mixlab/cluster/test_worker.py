@@ -16,7 +16,7 @@ from mixlab import Epoch
 from mixlab.cluster import worker
 from mixlab.cluster.tune_private import failure_of
 from mixlab.cluster.worker import Work, files_of
-from mixlab.errors import Crash, last_line
+from mixlab.errors import BadInput, Crash, last_line
 from mixlab.spec.complete import complete
 from mixlab.spec.epoch import Refused
 from mixlab.spec.study import Trial
@@ -60,6 +60,30 @@ def test_files_travel_to_the_worker_by_their_content(tmp_path: Path, monkeypatch
         assert there.name == "teacher.pt"
         assert (settings["extractor"], settings["lr"]) == (None, 0.1)
     assert not there.exists()
+
+
+def test_a_file_that_changes_after_the_key_was_made_is_read_as_it_was(tmp_path: Path) -> None:
+    """A run would be recorded under a key that does not describe what it has read."""
+    file = tmp_path / "teacher.pt"
+    file.write_bytes(b"a network")
+    train, config = complete(Reader()), {"teacher": str(file)}
+    before = train.hashed(config)
+    file.write_bytes(b"another")
+    assert files_of(train, [config]) == {str(file): b"a network"}
+    assert train.hashed(config) == before  # as for a trial that a search proposes later
+    assert complete(Reader()).hashed(config) != before
+    assert pickle.loads(cloudpickle.dumps(train))._read_files == {}
+
+
+def test_a_file_that_cannot_be_read_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def deny(*_: object) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    file = tmp_path / "teacher.pt"
+    file.write_bytes(b"a network")
+    monkeypatch.setattr(Path, "read_bytes", deny)
+    with pytest.raises(BadInput, match=rf"^teacher '{file}' cannot be read \(.*Permission denied\): give a file"):
+        complete(Reader()).hashed({"teacher": str(file)})
 
 
 def test_a_trial_that_was_lost_after_its_last_epoch_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
