@@ -21,7 +21,6 @@ from ray._raylet import wait_for_persisted_port  # type: ignore[attr-defined]
 from ray.dashboard import agent
 from ray.exceptions import RpcError
 from ray.job_config import JobConfig
-from ray.scripts import scripts
 
 from mixlab.cluster import ray_private
 from tests.pins import pinned
@@ -129,6 +128,8 @@ def test_the_client_of_the_head_can_be_asked() -> None:
 
 @pytest.mark.slow
 def test_a_head_is_asked_as_ray_asks_it(tmp_path: Path) -> None:
+    from ray.scripts import scripts  # with it, Ray's servers, which nothing else needs
+
     source = inspect.getsource(scripts.healthcheck.callback)
     for name in ("canonicalize_bootstrap_address_or_die", "GcsClient(address=address)"):
         require(name in source, f"`ray health-check` calls {name}")
