@@ -127,7 +127,9 @@ def test_an_address_that_no_cluster_answers(
         assert time.monotonic() - start < 30
 
 
-def test_a_data_root_that_cannot_be_written(study: Study, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_data_root_that_cannot_be_written(
+    study: Study, capsys: pytest.CaptureFixture[str], tmp_path: Path, tracking_uri: str
+) -> None:
     assert "/proc/nothing" in refuse(study, capsys, tmp_path, "--data-root", "/proc/nothing")
 
 
