@@ -117,6 +117,7 @@ def test_a_short_preset_is_small_whatever_the_table(name: str, preset: str) -> N
     assert not published(name, "--preset", preset)
 
 
+@pytest.mark.slow
 def test_a_dry_run_of_table_6_takes_little_more_than_what_it_imports(
     tmp_path: Path, tracking_uri: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
