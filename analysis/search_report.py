@@ -20,6 +20,7 @@ from analysis import command
 from analysis.figures.search_plots import numeric, plot_history, plot_importance, plot_map, plot_parallel, plot_slices
 from analysis.records.runs import load_plan, load_runs
 from analysis.records.search_trials import SearchRecord, Tuned, load_search
+from analysis.statistics.confirmed_points import caution, other_points
 from analysis.statistics.search_findings import (
     EVALUATOR,
     PER_PARAMETER,
@@ -65,7 +66,8 @@ def report(tracking_uri: str, search: str, storage: str | None = None, plan_hash
     record = load_search(tracking_uri, search, storage, plan_hash)
     confirmed = _confirmed(tracking_uri, record)
     landscapes = {arm.name: landscape(arm) for arm in record.arms}
-    said = claims(record, landscapes, confirmed), cautions(record, confirmed)
+    beware = [caution(arm, point) for arm, point in other_points(record, confirmed).items()]
+    said = claims(record, landscapes, confirmed), beware + cautions(record, confirmed)
     return SearchReport(record, confirmed, winners(record, confirmed), landscapes, *said)
 
 
@@ -78,6 +80,8 @@ def winners(search: SearchRecord, confirmed: Sequence[LevelTable]) -> pd.DataFra
         for arm, mean, n in zip(level.table.index, cells(level)["mean ± sd"], level.table["n"], strict=True)
         if n
     }
+    others = other_points(search, confirmed)
+    found = {name: f"{text}, of another point" if name in others else text for name, text in found.items()}
     rows = []
     for arm in search.arms:
         counts, best = arm.counts(), arm.best

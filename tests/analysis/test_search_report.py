@@ -107,6 +107,23 @@ def test_winner_and_confirmation_stand_side_by_side_and_censored_trials_never_wi
     assert [row[name] for name in ("complete", "pruned", "failed", "unfinished")] == ["8", "1", "1", "0"]
 
 
+def test_a_mean_of_another_point_is_not_taken_for_that_of_the_best(searched) -> None:
+    """Two searches of one name are merged: the trials are still ours, and the confirmation may be theirs."""
+    trials = {arm: [trial({"zeta": 0.4, "alpha": 1.0}, 60.0)] for arm in ARMS}
+    tracked = searched(trials, {(arm, seed): 70.0 + seed for arm in ARMS for seed in range(3)})
+    logged = {"cutmix": {"zeta": 0.25, "alpha": 1}, "mixup": {"zeta": 0.4, "alpha": 1}}  # an int where a float was
+    for run in tracked.client.search_runs([tracked.experiment], "tags.`mixlab.level` = 'seed'"):
+        for key, value in logged[run.data.tags["mixlab.arm"]].items():
+            tracked.client.log_param(run.info.run_id, key, value)
+    found = judged(tracked)
+    fresh = found.winners.set_index("arm")["test_top1_median10 on fresh seeds"]
+    assert list(fresh[["cutmix", "mixup"]]) == ["71.00 ± 1.00 (n = 3), of another point", "71.00 ± 1.00 (n = 3)"]
+    beware = (
+        "cutmix: what was confirmed is not its best trial here, but zeta = 0.25, alpha = 1: another search's, or an"
+    )
+    assert [said for said in found.cautions if "was confirmed is" in said] == [f"{beware} earlier best."]
+
+
 def test_arms_that_are_the_same_are_not_told_apart_and_the_budget_is_blamed(searched) -> None:
     rng = np.random.default_rng(0)
     trials = {arm: [trial(p, 60 + rng.normal()) for p in points(8, place)] for place, arm in enumerate(ARMS)}
