@@ -1,5 +1,6 @@
 """Asks the head of a cluster to let this driver in, before Ray does, which would wait for minutes and say little."""
 
+import os
 import socket
 import time
 
@@ -7,6 +8,10 @@ from mixlab.cluster import ray_private
 from mixlab.errors import BadInput, first_line
 
 ANSWER_SECONDS = 15
+LISTENER_SECONDS = 5
+# HTTP/2, which a head speaks, begins with these words and a frame of settings, to which the answer is such a frame.
+SETTINGS = 4  # the kind of that frame
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, SETTINGS, 0, 0, 0, 0, 0))
 JOIN_SECONDS = 5  # in which a machine becomes a node that is just joining
 
 
@@ -34,14 +39,20 @@ def require_entrance(address: str) -> None:
 
 
 def require_listener(address: str) -> None:
-    """Raise ``OSError`` unless something listens at ``address``."""
+    """Raise ``OSError`` unless what listens at ``address`` may be a head: Ray would wait long for anything else."""
     if address == "auto":
         return
     host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host, int(port)), timeout=5).close()
+        listener = socket.create_connection((host, int(port)), timeout=LISTENER_SECONDS)
     except (OverflowError, UnicodeError) as error:  # of a port and of a host that cannot be
         raise OSError(error) from None
+    with listener, listener.makefile("rb") as answer:
+        if os.environ.get("RAY_USE_TLS", "0") not in ("", "0"):  # which has another greeting
+            return
+        listener.sendall(GREETING)
+        if answer.read(4)[3:] != bytes((SETTINGS,)):
+            raise ConnectionError("what listens there is no head of Ray")
 
 
 def asks_for_token(refusal: str) -> bool:
