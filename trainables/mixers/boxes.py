@@ -112,20 +112,17 @@ def paste(images: Tensor, partner: Tensor, boxes: Boxes, lam: Tensor, label: Lab
 
 
 def _paste_by_box(images: Tensor, partner: Tensor, boxes: Boxes) -> Tensor:
-    """Return what ``blend`` would make of the shares ``outside``, by NumPy, which must be able to read the images."""
+    """Return what ``blend`` would make of the shares ``outside``; NumPy must be able to read the images."""
     own = images.numpy()
     mixed = own.copy(order="K")
-    others = partner.numpy().tolist()
     cuts = [
         (..., slice(top, bottom), slice(left, right))
         for top, bottom, left, right in zip(*(edge.numpy().tolist() for edge in boxes), strict=True)
     ]
-    if len(cuts) == 1:  # one box for the whole batch, which is cut out at once
-        into, out_of = mixed[cuts[0]], own[cuts[0]]
-        for row, other in enumerate(others):
-            into[row] = out_of[other]
+    if len(cuts) == 1:  # one box for the whole batch
+        torch.index_select(images[cuts[0]], 0, partner, out=torch.from_numpy(mixed)[cuts[0]])
     else:
-        for row, (other, cut) in enumerate(zip(others, cuts, strict=True)):
+        for row, (other, cut) in enumerate(zip(partner.numpy().tolist(), cuts, strict=True)):
             mixed[row][cut] = own[other][cut]
     return torch.from_numpy(mixed)
 
