@@ -19,7 +19,7 @@ from trainables.detection.fine_tuning import RECIPES
 from trainables.methods import build_network
 
 ROOT = Path(__file__).parents[2]
-CONFIG = {"dataset": "cifar10", "backbone": "resnet8", "epochs": 1}
+CONFIG = {"dataset": "cifar10", "backbone": "resnet8", "epochs": 1, "mixer": "cutmix"}  # as others train
 SHORT = ("--layout", "coco", "--iterations", "1", "--batch-size", "2", "--side", "64", "--train-all")
 
 

@@ -56,7 +56,7 @@ def weights(run: Run) -> dict[str, Tensor]:
 
 
 def test_without_batch_norm_parts_give_the_step_of_the_whole_batch() -> None:
-    keys = {"backbone": "vit_tiny_32", "mixer": "none", "weight_decay": 0.0, "label_smoothing": 0.1}
+    keys = {"count": 12, "backbone": "vit_tiny_32", "mixer": "none", "weight_decay": 0.0, "label_smoothing": 0.1}
     whole, parts = in_double(**keys), in_double(**keys, accumulate=4)
     first, second = whole.train_epoch(1)[0], parts.train_epoch(1)[0]  # the last batch is of 4 images: two parts
     assert second["train_loss"] == pytest.approx(first["train_loss"], rel=1e-12)
