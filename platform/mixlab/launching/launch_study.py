@@ -13,7 +13,7 @@ from mixlab.launching.phase import ListedTrials, Listing
 from mixlab.launching.result import Result
 from mixlab.launching.run_phase import run_phase
 from mixlab.launching.sequential import SequentialTrials
-from mixlab.launching.start import Start, only_driver
+from mixlab.launching.start import Start, only_driver, only_writer
 from mixlab.messages import say
 from mixlab.spec.state import State
 from mixlab.spec.study import Study
@@ -34,7 +34,7 @@ def launch_study(study: Study, trials: Sequence[Trial], start: Start, folder: Pa
         BadInput: another driver runs the study, or something that it needs is not there.
     """
     options = start.options
-    with only_driver(folder, start):
+    with only_driver(folder, start), only_writer(start, study.identity):
         recorded = store.recorded(start.client, study.name)
         looks = earlier_looks(start.client, study, trials)
         listing = Listing(study, start.train, options.preset, trials, recorded, start.storage.newest(), looks)

@@ -29,6 +29,7 @@ from mixlab.storage.claim import claimed
 from mixlab.storage.journal import Storage
 from mixlab.storage.probe import require_storage
 from mixlab.tracking import store
+from mixlab.uris import sqlite_file
 
 LOG_FILE, LOCK_FILE = "mixlab.log", ".lock"
 
@@ -128,6 +129,31 @@ def only_driver(folder: Path, start: Start) -> Iterator[None]:
             "the same trials: give a --storage on a file system that has locks"
         ) from error
     with held, only_machine(start, "drivers", neighbours=False):
+        yield
+
+
+@contextlib.contextmanager
+def only_writer(start: Start, identity: str) -> Iterator[None]:
+    """Keep other drivers of this plan of a study, whose storage is another, off its runs in a database of this machine.
+
+    They would write the same runs. A server, and a file system that has no locks, keep nobody off.
+
+    Raises:
+        BadInput: another driver is at work, or MLflow does not answer.
+    """
+    file = sqlite_file(start.client.tracking_uri)  # whose folder is there now
+    held: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
+    if file is not None:
+        try:
+            held = filelock.FileLock(file.with_name(f".{file.name}.{identity}.lock"), timeout=0).acquire()
+        except filelock.Timeout:
+            raise BadInput(
+                "another start of this study, with another --storage, writes the same runs to --tracking-uri "
+                f"{start.options.tracking_uri!r}: wait for it, or stop it, or give another --tracking-uri"
+            ) from None
+        except OSError as error:
+            logging.getLogger("mixlab").warning("%s cannot be locked (%s)", file, first_line(error))
+    with held:
         yield
 
 

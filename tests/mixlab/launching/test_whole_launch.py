@@ -169,6 +169,34 @@ def test_a_trial_that_failed_while_mlflow_was_away_has_the_line_that_says_why(la
     assert [run.tags[names.ERROR] for run in runs if run.status == "FAILED"] == ["ValueError: first"]
 
 
+def test_a_second_start_with_another_storage_does_not_write_the_same_runs(launch: Any, tmp_path: Path) -> None:
+    said = []
+
+    def start_again(_: Listener, trial: Trial, number: int) -> None:
+        if not said:
+            with pytest.raises(BadInput) as refused:
+                launch(SMALL, storage=str(tmp_path / "elsewhere"))
+            said.append(str(refused.value))
+
+    assert launch(SMALL, start_again)[0] == 0
+    assert said[0].startswith(
+        "another start of this study, with another --storage, writes the same runs to --tracking-uri"
+    )
+    assert launch(SMALL, storage=str(tmp_path / "elsewhere"))[0] == 0  # the first has ended
+
+
+def test_starts_of_two_plans_of_a_study_write_to_one_database(launch: Any, tmp_path: Path) -> None:
+    codes = []
+
+    def start_other(_: Listener, trial: Trial, number: int) -> None:
+        if not codes:
+            codes.append(2)  # not once more by the other
+            codes.append(launch(SMALL, storage=str(tmp_path / "elsewhere"), epochs=2)[0])
+
+    assert launch(SMALL, start_other)[0] == 0
+    assert codes == [2, 0]
+
+
 def test_an_objective_that_is_never_reported_is_one_sentence(launch: Any) -> None:
     with pytest.raises(BadInput, match=r"^[^\n]*'val_top5'[^\n]*it reports [^\n]*val_top1[^\n]*$"):
         launch(STUDIES["search for nothing"](), concurrent=1)
