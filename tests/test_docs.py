@@ -1,5 +1,6 @@
 """The documentation is true: its code runs, its commands are accepted, and everything that it names exists."""
 
+import inspect
 import json
 import re
 import shlex
@@ -24,7 +25,7 @@ from mixlab.tracking import mirroring
 from mixlab.tracking.mirrors import MIRRORS
 from trainables import classify
 from trainables.backbones import BACKBONES
-from trainables.config import parse
+from trainables.config import DEFAULTS, flatten, parse
 from trainables.datasets import DATASETS
 from trainables.methods import build_method
 from trainables.mixers import MIXERS
@@ -115,6 +116,33 @@ def test_every_file_that_a_page_names_exists(page: str) -> None:
 def test_every_study_is_in_the_page_of_the_papers() -> None:
     for name in studies():
         assert f"`{name}`" in PAGE["papers.md"], name
+
+
+def table_rows(page: str) -> dict[str, list[str]]:
+    """Return the cells of every row whose first cell names something, by each of the names in it."""
+    rows = [line.strip("|").split(" | ") for line in PAGE[page].splitlines() if line.startswith("| `")]
+    return {name: cells for cells in rows for name in re.findall(r"`([^`]+)`", cells[0])}
+
+
+def test_the_page_of_what_can_be_set_lists_everything_with_its_default() -> None:
+    rows = table_rows("configuration.md")
+    usual = json.loads(json.dumps(flatten(DEFAULTS)))  # with lists, as they are given on the command line
+    assert {key: json.loads(rows[key][1].strip("` ")) for key in usual} == usual
+    for name in MIXERS:
+        options = dict(option.split("=", 1) for option in re.findall(r"`([^`]+=[^`]+)`", rows[name][2]))
+        own = inspect.signature(MIXERS[name]).parameters.values()
+        defaults = {each.name: each.default for each in own if each.kind is each.KEYWORD_ONLY}
+        found = {option: json.loads(value) for option, value in options.items()}
+        assert found == json.loads(json.dumps({k: v for k, v in defaults.items() if v is not inspect.Parameter.empty}))
+    for name in BACKBONES:
+        assert f"`{name}`" in PAGE["configuration.md"], name
+    for name, dataset in DATASETS.items():
+        if not dataset.in_folder:
+            _, classes, images, fetched = rows[name]
+            assert classes == f"{dataset.num_classes:,}"
+            assert images.startswith(f"{dataset.num_train:,} and {dataset.num_test:,}"), name
+            assert ("fetched" in fetched) == dataset.fetched, name
+        assert name in rows
 
 
 def test_the_mixer_is_a_mixer(monkeypatch: pytest.MonkeyPatch) -> None:
