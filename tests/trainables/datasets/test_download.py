@@ -73,7 +73,7 @@ def test_a_host_that_crawls_is_waited_for_beyond_the_limit_on_standing_still(fil
 
 
 def test_a_host_that_stands_still_is_asked_again_and_then_given_up_on(file, monkeypatch):
-    monkeypatch.setattr(download, "STALL_SECONDS", 0.1)
+    monkeypatch.setattr(download, "STALL_SECONDS", 0.05)
     with file_server.running(CONTENT, "cut", *["silent"] * 9) as server, pytest.raises(DataError, match="timed out"):
         fetch_file(server.url, file, is_right)
     assert server.asked == [0] + [1024] * download.TRIES
@@ -179,7 +179,7 @@ def test_npm_that_knows_no_such_version_is_a_failure(tmp_path, npm):
 
 
 def test_silent_registry_is_given_up_on(tmp_path, npm, monkeypatch):
-    monkeypatch.setattr(download, "STALL_SECONDS", 0.25)
+    monkeypatch.setattr(download, "STALL_SECONDS", 0.1)
     npm("exec sleep 20")
-    with pytest.raises(DataError, match=r"^no end after 0\.5 s$"):
+    with pytest.raises(DataError, match=r"^no end after 0\.2 s$"):
         download.npm_archive("it@1.0.0", tmp_path, is_right)
