@@ -7,7 +7,8 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable
+import sysconfig
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,6 +23,7 @@ OF_GIT = (
     *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_SHALLOW_FILE", "GIT_GRAFT_FILE"),
     *("GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS", "GIT_DIFF_OPTS"),
 )
+PACKAGED = {"site-packages", "dist-packages"}  # the folders of what is installed
 PACKAGES = ("torch", "torchvision", "ray", "mlflow", "optuna", "numpy", "pandas")
 
 
@@ -59,17 +61,20 @@ def collect(study_file: Path, trainable: object = None) -> Provenance:
     """Return the provenance of the code that runs: of mixlab, of the package of the trainable, and of the study's file.
 
     The commit is that of the trainable's repository, else of mixlab's, else of the study's. Sources unknown to git
-    count as changes, and so do changes that git does not show, as on a disk that is too slow: then nothing is known of
-    any. An image without git names its commit in ``MIXLAB_COMMIT``.
+    count as changes: outside a repository, the study's file, that of the trainable, and what is imported from their
+    folders. So do changes that git does not show, as on a disk that is too slow: then nothing is known of any. An image
+    without git names its commit in ``MIXLAB_COMMIT``.
     """
-    module = sys.modules.get((getattr(trainable, "__module__", None) or "").partition(".")[0])
-    files = [Path(file) for file in (getattr(module, "__file__", None), __file__, study_file) if file]
+    module = sys.modules.get(getattr(trainable, "__module__", None) or "")
+    own = getattr(module, "__file__", None)
+    files = [Path(file).absolute() for file in (own, __file__, study_file) if file]
     roots = {file: _repository(file) for file in files}
     known = list(dict.fromkeys(root for root in roots.values() if root is not None))
     commit = (_git(known[0], "rev-parse", "HEAD") or "").strip() if known else os.environ.get("MIXLAB_COMMIT")
     diffs = [diff for root in known for diff in _changes(root)]
-    if study_file.is_file() and roots[study_file] is None and known:
-        diffs.append(_added(study_file.parent, study_file.name))
+    if known:
+        apart = [file for file, root in roots.items() if root is None and not _installed(file)]
+        diffs += [_added(source.parent, source.name) for source in _sources(apart)]
     dirty = any(diff != "" for diff in diffs)
     diff = "" if None in diffs else "".join(diff or "" for diff in diffs)
     versions = {"python": platform.python_version(), **installed(PACKAGES)}
@@ -84,6 +89,21 @@ def _repository(file: Path) -> Path | None:
     if not root or (_git(folder, "check-ignore", str(file.absolute())) or "").strip():
         return None
     return Path(root)
+
+
+def _installed(file: Path) -> bool:
+    """Return whether a file is Python's own, or that of a package with a version."""
+    return file.is_relative_to(sysconfig.get_path("stdlib")) or bool(PACKAGED & set(file.parts))
+
+
+def _sources(files: Sequence[Path]) -> list[Path]:
+    """Return those of the files that exist, and what is imported from their folders, in the order of their paths."""
+    folders = {file.parent for file in files}
+    # Of its dictionary: a module that is imported when it is first used would be so by asking it for its file.
+    imported = [getattr(module, "__dict__", {}).get("__file__") for module in [*sys.modules.values()]]
+    every = [Path(file) for file in imported if isinstance(file, str)]
+    beside = [file for file in every if file.parent in folders and file.suffix == ".py"]
+    return sorted({file for file in (*files, *beside) if file.is_file()})
 
 
 def _changes(root: Path) -> list[str | None]:

@@ -1,6 +1,8 @@
 """Provenance is that of the code that runs, whatever the working folder and the encoding of its files."""
 
+import functools
 import hashlib
+import importlib
 import os
 import subprocess
 import sys
@@ -70,6 +72,29 @@ def test_a_study_outside_the_repository_is_in_the_patch(repository: Path, tmp_pa
     found = collect(mine)
     assert found.commit == git(repository, "rev-parse", "HEAD").strip()
     assert "+epochs = 7" in found.diff
+
+
+def test_a_trainable_outside_any_repository_is_in_the_patch_with_what_it_imports(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever changed in it between two starts of a study, their runs had the same patch."""
+    (tmp_path / "my_package").mkdir()  # without an __init__.py, such a package has no file
+    (tmp_path / "my_package" / "my_trainable.py").write_text("from my_package import my_model\nclass Mine: ...\n")
+    model = tmp_path / "my_package" / "my_model.py"
+    model.write_text("layers = 3\n")
+    (tmp_path / "my_package" / "nobody_imports_it.py").write_text("layers = 5\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    trainable = importlib.import_module("my_package.my_trainable").Mine()
+    before = collect(repository / "study.py", trainable)
+    assert "+class Mine" in before.diff
+    assert "+layers = 3" in before.diff
+    assert "+layers = 5" not in before.diff
+    model.write_text("layers = 4\n")
+    assert collect(repository / "study.py", trainable).patch != before.patch
+
+
+def test_what_is_installed_is_no_change(repository: Path) -> None:
+    assert collect(repository / "study.py", functools.partial(print)).diff == ""
 
 
 def test_a_trainable_of_another_repository_names_its_own_commit(
