@@ -18,6 +18,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.style import context
+from matplotlib.ticker import MaxNLocator
 
 from analysis.records.runs import FACTOR
 from analysis.statistics.tables import LevelTable
@@ -72,16 +73,32 @@ def panels(figure: Figure | SubFigure, count: int) -> list[Axes]:
 
 
 def draw_band(axis: Axes, points: pd.DataFrame, x: str, y: str, label: str, colour: str, line: str) -> None:
-    """Draw the mean over seeds of column ``y`` by column ``x``, in a band from the lowest to the highest seed."""
+    """Draw the mean over seeds of column ``y`` by column ``x``, in a band from the lowest to the highest seed.
+
+    A single ``x``, where neither could be seen, has a mark and a bar.
+    """
     by_x = points.groupby(x)[y].agg(["mean", "min", "max"])
-    axis.plot(by_x.index, by_x["mean"], line, color=colour, label=label)
-    axis.fill_between(by_x.index, by_x["min"], by_x["max"], color=colour, alpha=0.15, linewidth=0)
+    alone = len(by_x) == 1
+    axis.plot(by_x.index, by_x["mean"], line, marker="o" if alone else "", color=colour, label=label)
+    if alone:
+        axis.vlines(by_x.index, by_x["min"], by_x["max"], color=colour, alpha=0.5)
+    else:
+        axis.fill_between(by_x.index, by_x["min"], by_x["max"], color=colour, alpha=0.15, linewidth=0)
 
 
-def line_and_band(points: pd.DataFrame, line: str = "mean over seeds") -> str:
-    """Return in words what :func:`draw_band` drew of points with columns ``arm`` and ``seed``; one seed has no band."""
+def line_and_band(points: pd.DataFrame, line: str = "mean over seeds", x: str = "") -> str:
+    """Return in words what :func:`draw_band` drew of points with columns ``arm`` and ``seed``; one seed has no band.
+
+    With the column ``x``, a single value of which was drawn as a mark and a bar, the words are of these.
+    """
+    drawn, spread = ("mark", "bar") if x and points[x].nunique() == 1 else ("line", "band")
     several = (points.groupby("arm")["seed"].nunique() > 1).any()
-    return f"line: {line}, band: lowest to highest seed" if several else "line: one seed, so no band"
+    return f"{drawn}: {line}, {spread}: lowest to highest seed" if several else f"{drawn}: one seed, so no {spread}"
+
+
+def whole_ticks(axis: Axes, most: int = 10) -> None:
+    """Put the ticks of the x axis, ``most`` of them or a few less, at whole numbers, even where there is only one."""
+    axis.xaxis.set_major_locator(MaxNLocator(most, integer=True, min_n_ticks=1))
 
 
 def plain(name: object, letters: int = 30) -> str:

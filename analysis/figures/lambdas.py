@@ -12,10 +12,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from analysis.figures.drawing import BASELINE_COLOUR, colours_of, distinct, titled
+from analysis.figures.drawing import BASELINE_COLOUR, colours_of, distinct, titled, whole_ticks
 from analysis.records.runs import done, setting
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import provenance_text, seeds_text
@@ -94,7 +93,7 @@ def _draw(strip: Axes, sides: Axes, found: Histograms, colour: str, most: float)
     shades = LinearSegmentedColormap.from_list("arm", ["white", colour])
     edges = np.append(found.epochs, found.epochs[-1] + 1) - 0.5
     strip.pcolormesh(edges, bins, found.learned.T, cmap=shades, vmin=0, vmax=most)
-    strip.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    whole_ticks(strip, 6)
     strip.set_yticks([0, 0.5, 1])
     strip.grid(visible=False)
     learned, drawn = 100 * found.learned.mean(0), 100 * found.drawn.mean(0)

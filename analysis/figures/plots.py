@@ -6,9 +6,17 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from analysis.figures.drawing import arms_of, colours_of, draw_band, line_and_band, names_of, panel_figure, shape
+from analysis.figures.drawing import (
+    arms_of,
+    colours_of,
+    draw_band,
+    line_and_band,
+    names_of,
+    panel_figure,
+    shape,
+    whole_ticks,
+)
 from analysis.figures.estimates import LETTER, Estimate, cut_text, draw_estimates, limits_of
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import capitalised, metric_text, provenance_text, unit
@@ -58,10 +66,10 @@ def plot_curves(study: str, curves: pd.DataFrame, levels: Sequence[LevelTable]) 
     def draw(axis: Axes, level: LevelTable) -> None:
         for arm, mine, colour, line in arms_of(level, curves):
             draw_band(axis, mine, "epoch", "value", names_of(level)[arm], colour, line)
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        whole_ticks(axis)
 
     metric = metric_text(levels[0].declared, levels[0].declared.name, ())
-    caption = f"{line_and_band(curves).capitalize()}. {provenance_text(*levels)}"
+    caption = f"{line_and_band(curves, x='epoch').capitalize()}. {provenance_text(*levels)}"
     return panel_figure(study, levels, draw, size=(PANEL_WIDTH, 2.6), labels=("epoch", metric), caption=caption)
 
 

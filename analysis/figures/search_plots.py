@@ -11,10 +11,10 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from optuna.trial import TrialState
 from optuna.visualization import matplotlib as optuna_plots
 
+from analysis.figures.drawing import whole_ticks
 from analysis.records.search_trials import Tuned
 from analysis.statistics.search_findings import EVALUATOR, Landscape
 
@@ -30,7 +30,7 @@ def plot_history(arm: Tuned, objective: str) -> Figure:
         if pruned:
             cross = {"marker": "x", "color": CENSORED_COLOUR, "alpha": 0.6, "label": "stopped early"}
             axis.scatter(*zip(*pruned, strict=True), **cross)
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        whole_ticks(axis)
         axis.set_title(f"{arm.name}: best so far")
         return plt.gcf()
 

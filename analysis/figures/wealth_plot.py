@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from analysis.figures.drawing import arms_of, names_of, panel_figure
+from analysis.figures.drawing import arms_of, names_of, panel_figure, whole_ticks
 from analysis.records.runs import FACTOR
 from analysis.statistics.sequential import DECISIVE
 from analysis.statistics.tables import LevelTable
@@ -53,7 +52,7 @@ def plot_wealth(study: str, levels: Sequence[LevelTable]) -> Figure | None:
         axis.set_ylim(least / 1.5, 1.5 * most)
         axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
         axis.minorticks_off()
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        whole_ticks(axis)
 
     caption = CAPTION.format(decisive=DECISIVE, provenance=provenance_text(*levels))
     labels = ("seeds", "evidence (e-value)")

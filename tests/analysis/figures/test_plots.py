@@ -86,6 +86,25 @@ def test_curves_show_mean_and_range_of_the_seeds(levels):
     assert (band[:, 1].min(), band[:, 1].max()) == (0.0, 32.0)
 
 
+def test_a_curve_of_one_epoch_is_a_mark_that_one_sees(levels):
+    """A line and a band of no width left the panel empty, with ticks at parts of an epoch."""
+    curves = pd.DataFrame(
+        [
+            {"factor.mixer": "cutmix", "arm": arm, "seed": seed, "epoch": 1, "value": 10.0 + seed}
+            for arm in ARMS
+            for seed in range(3)
+        ]
+    )
+    figure = plot_curves("ablation_tiny", curves, levels)
+    axis = figure.axes[0]
+    assert {line.get_marker() for line in axis.lines} == {"o"}
+    (bar,) = axis.collections[0].get_segments()
+    assert bar.tolist() == [[1, 10], [1, 12]]
+    figure.canvas.draw()
+    assert [tick for tick in axis.get_xticks() if np.prod(axis.get_xlim() - tick) < 0] == [1]
+    assert "Mark: mean over seeds, bar: lowest to highest seed" in caption(figure)
+
+
 def test_a_curve_leaves_out_a_seed_where_it_has_diverged(levels):
     curves = pd.DataFrame(
         [
