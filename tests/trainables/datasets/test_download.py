@@ -73,7 +73,7 @@ def test_a_host_that_crawls_is_waited_for_beyond_the_limit_on_standing_still(fil
 
 
 def test_a_host_that_stands_still_is_asked_again_and_then_given_up_on(file, monkeypatch):
-    monkeypatch.setattr(download, "STALL_SECONDS", 0.05)
+    monkeypatch.setattr(download, "STALL_SECONDS", 0.1)
     with file_server.running(CONTENT, "cut", *["silent"] * 9) as server, pytest.raises(DataError, match="timed out"):
         fetch_file(server.url, file, is_right)
     assert server.asked == [0] + [1024] * download.TRIES
