@@ -232,7 +232,7 @@ def test_second_process_waits_for_the_first_and_fetches_nothing(tmp_path, asked,
     with FileLock(tmp_path / ".cifar-10.lock"):
         second = threading.Thread(target=cifar10.prepare, args=(tmp_path, MD5))
         second.start()
-        second.join(timeout=0.3)
+        second.join(timeout=0.5)
         assert second.is_alive()
         write(tmp_path, BINARY)
     second.join(timeout=30)
