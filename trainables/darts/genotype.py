@@ -38,12 +38,12 @@ def read_genotype(file: str) -> Genotype:
     """Return the genotype in a ``genotype.json`` of a search; raise ``ValueError``, one sentence, for another file."""
     try:
         found = json.loads(Path(file).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ValueError(f"genotype_file {file!r} cannot be read: {reason}") from None
     try:
         genotype = Genotype.of(found)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise ValueError(
             f"genotype_file {file!r} must hold the cells normal and reduce, each a list of [operation, state]"
         ) from None

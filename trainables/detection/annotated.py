@@ -96,9 +96,10 @@ def _coco_part(folder: Path, part: str) -> tuple[list[Annotated], list[str]]:
                 image.boxes.append((left, top, left + width, top + height))
                 image.labels.append(label_of[found["category_id"]])
                 image.ignored.append(bool(found.get("iscrowd")))
-    except (ValueError, KeyError, TypeError) as error:
+        names = [str(category["name"]) for category in categories]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{file} is broken ({error!r})") from error
-    return list(images.values()), [category["name"] for category in categories]
+    return list(images.values()), names
 
 
 def intersection_over_union(found: NDArray[np.float64], true: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from mixlab import uris
-from mixlab.errors import BadInput, root_cause
+from mixlab.errors import BadInput, first_line, root_cause
 
 JOURNAL = "journal:///"
 BEGINNING = b'{"op_code":'  # of a journal
@@ -51,7 +51,12 @@ class TrialStore:
     def lock(self) -> Iterator[None]:
         """Keep all other drivers of the search out of such blocks."""
         if self.file is not None:
-            with filelock.FileLock(f"{self.file}.claim", timeout=WAIT_SECONDS):
+            try:
+                held = filelock.FileLock(f"{self.file}.claim", timeout=WAIT_SECONDS).acquire()
+            except OSError as error:
+                said = f"--optuna-storage {shown(self.url)!r} cannot be locked ({first_line(error)})"
+                raise BadInput(f"{said}: give a file in a folder that has locks, which no other start holds") from error
+            with held:
                 yield
             return
         from sqlalchemy import text

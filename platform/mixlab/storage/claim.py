@@ -129,7 +129,7 @@ class _Claim:
         now = max((info.mtime_ns or 0 for info in infos), default=0)  # this driver has just written its own
         found = []
         for info in infos:
-            other = self._read(info.path)
+            other = self._read(info.path) if info.type == pyarrow.fs.FileType.File else None
             if other is None or other.name == self.mine.name:
                 continue
             if not other.alive(machine, (now - (info.mtime_ns or now)) / 1e9):
@@ -142,10 +142,14 @@ class _Claim:
     def _read(self, file: str) -> Driver | None:
         try:
             with self.filesystem.open_input_stream(file) as stream:
-                return Driver(**json_form.loads(stream.read(), FORM))
+                content = stream.read()
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError):  # it is being written, or is no driver's
+        try:
+            found = Driver(**json_form.loads(content, FORM))
+            time.localtime(found.since)
+            return found
+        except (ValueError, TypeError, OverflowError, OSError):  # it is being written, or is no driver's
             return Driver(unquote(PurePosixPath(file).stem), time.time(), at_work=False)
 
     def _write(self) -> None:

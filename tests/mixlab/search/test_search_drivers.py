@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import filelock
 import pytest
 from optuna.trial import TrialState
 
@@ -277,6 +278,20 @@ def test_a_file_that_is_no_journal_is_refused_and_left_alone(tmp_path: Path, con
     with pytest.raises(BadInput, match=r"cannot be opened: it is no journal of Optuna"):
         TrialStore(str(file), "toy")
     assert file.read_bytes() == content
+
+
+def test_a_store_that_cannot_be_locked_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trials = TrialStore(str(tmp_path / "trials"), "toy")
+    monkeypatch.setattr("mixlab.search.trial_store.WAIT_SECONDS", 0)
+    with (
+        filelock.FileLock(tmp_path / "trials.claim"),
+        pytest.raises(BadInput, match=r"trials' cannot be locked \(The file lock .* could not be acquired\.\): give"),
+    ):
+        trials.lock().__enter__()
+    (tmp_path / "trials.claim").unlink()
+    (tmp_path / "trials.claim").mkdir()
+    with pytest.raises(BadInput, match=r"trials' cannot be locked \(.*Is a directory"):
+        trials.lock().__enter__()
 
 
 def test_sqlite_without_a_file_is_refused() -> None:

@@ -36,7 +36,10 @@ def fail(sentence: str) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["", "[]", "5", '{"name": 5, "since": 1.0, "at_work": true}', '{"name": "n", "since": "x", "at_work": 1}'],
+    [
+        *("", "[]", "5", '{"name": 5, "since": 1.0, "at_work": true}', '{"name": "n", "since": "x", "at_work": 1}'),
+        *(json.dumps({"name": "n", "since": since, "at_work": True}) for since in (1e300, 1e18, "NaN")),
+    ],
 )
 def test_what_is_no_drivers_file_is_of_one_that_asks(content: str, tmp_path: Path) -> None:
     """Its name is that of the file, which is removed once it is old."""
@@ -48,6 +51,12 @@ def test_what_is_no_drivers_file_is_of_one_that_asks(content: str, tmp_path: Pat
     os.utime(file, (time.time() - 300, time.time() - 300))
     with claimed(LOCAL, str(tmp_path), fail, me="z#1@1"):
         assert not file.exists()
+
+
+def test_a_folder_among_the_drivers_files_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "driver.json").mkdir()
+    with claimed(LOCAL, str(tmp_path), fail):
+        assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_folder_is_held_and_given_back(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from mixlab.spec.complete import complete
 from tests.trainables.darts.test_darts import SMALL, coloured, numbers
 from trainables import search_architecture
 from trainables.darts.found_network import DartsNetwork
-from trainables.darts.genotype import PC_DARTS_CIFAR, PC_DARTS_IMAGENET, PUBLISHED, Genotype
+from trainables.darts.genotype import PC_DARTS_CIFAR, PC_DARTS_IMAGENET, PUBLISHED, Genotype, read_genotype
 from trainables.darts.learning_rates import retraining_rate
 from trainables.darts.search_config import NEUTRAL, flatten, parse
 from trainables.darts.search_run import SearchRun
@@ -224,3 +224,11 @@ def test_a_folder_of_photographs_is_read_from_its_files(tmp_path: Path, monkeypa
     assert last.metrics.keys() >= {"test_top1_error", "test_top5_error", "params", "mflops"}
     with pytest.raises(ValueError, match="has 3 classes, but num_classes is 4"):
         train.prepare(train.resolve({**keys, "retrain.num_classes": 4}).settings, tmp_path)
+
+
+@pytest.mark.parametrize("content", ['{"normal": [["sep_conv_3x3", Infinity]], "reduce": []}', "[" * 100_000])
+def test_a_genotype_of_another_form_is_a_sentence(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "genotype.json"
+    file.write_text(content)
+    with pytest.raises(ValueError, match=r"^genotype_file '.*' (must hold the cells|cannot be read)"):
+        read_genotype(str(file))

@@ -225,3 +225,14 @@ def test_places_is_taken_from_three_archives(tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"^Places365 is not complete \(.* has 2 images instead of 1803460"):
         DATASETS["places365"].prepare(tmp_path)
     assert [pairs(split) for split in places365.files(tmp_path, 2)] == [*LAYOUTS["places365"][2:]]
+
+
+@pytest.mark.parametrize(
+    "part", [{"categories": [{"id": []}]}, {"annotations": [{"image_id": 1, "category_id": []}]}, {"images": 5}, None]
+)
+def test_annotations_of_another_form_are_named(tmp_path: Path, part: dict[str, object] | None) -> None:
+    content = {"categories": [{"id": 1}], "images": [], "annotations": [], **(part or {})}
+    (tmp_path / "inat2018").mkdir()
+    (tmp_path / "inat2018" / "train2018.json").write_text(json.dumps(content) if part else "[" * 100_000)
+    with pytest.raises(DataError, match=r"train2018\.json is broken \("):
+        inaturalist.files(tmp_path, num_classes=1, year=2018)

@@ -79,3 +79,13 @@ def test_a_broken_file_of_coco_is_named(tmp_path):
     write_coco(tmp_path, [{"image_id": 7, "category_id": 18, "bbox": [1, 2, 10, 20]}])
     with pytest.raises(DataError, match=r"instances_train2017.json is broken"):
         coco(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content", ["[" * 100_000, "5", '{"categories": [{"id": 1}], "images": [], "annotations": []}', '{"categories": 5}']
+)
+def test_annotations_of_another_form_are_named(tmp_path, content):
+    (tmp_path / "coco" / "annotations").mkdir(parents=True)
+    (tmp_path / "coco" / "annotations" / "instances_train2017.json").write_text(content)
+    with pytest.raises(DataError, match=r"instances_train2017\.json is broken \("):
+        coco(tmp_path)
