@@ -103,6 +103,8 @@ def test_every_file_that_a_page_names_exists(page: str) -> None:
     named = re.findall(r"\b(?:studies|analysis|trainables|platform|docker|slurm|tests)/[\w/.-]*\w", PAGE[page])
     examples = {
         "trainables/mixers/halfmix.py",
+        "trainables/backbones/small.py",
+        "trainables/datasets/stripes.py",
         "platform/mixlab/search/halton.py",
         "platform/mixlab/tracking/mirrors/jsonlines.py",
     }
