@@ -38,7 +38,9 @@ def parser(file: str, description: str, *, tracked: bool = True, out: bool = Fal
     named = sys.argv[0] if sys.argv[0].startswith("mixlab ") else file  # the command that was typed
     options = argparse.ArgumentParser(prog=named, description=description, epilog=EXIT_CODES)
     if tracked:
-        options.add_argument("--tracking-uri", default="sqlite:///mlflow.db", help="where MLflow keeps its runs")
+        options.add_argument(
+            "--tracking-uri", default="sqlite:///mlflow.db", help="MLflow store (default: %(default)s)"
+        )
     if out:
         usual, words = f"results/{Path(file).stem}", "folder of the files (default: %(default)s)"
         options.add_argument("--out", type=new_folder, default=usual, metavar="DIR", help=words)
@@ -62,7 +64,9 @@ def study_parser(
 
 def add_data_root(options: argparse.ArgumentParser) -> None:
     """Add the option of a command that reads a data set itself."""
-    options.add_argument("--data-root", type=Path, default=Path("data"), metavar="DIR", help="folder of the data sets")
+    options.add_argument(
+        "--data-root", type=Path, default=Path("data"), metavar="DIR", help="folder of the data sets (default: data)"
+    )
 
 
 def given(text: str) -> str:

@@ -136,7 +136,10 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
     parser = command.parser("mixer_gallery.py", "What every mixer makes of the same two images.", tracked=False)
     parser.add_argument(
-        "--out", type=command.new_picture, default=Path("results/mixer_gallery.png"), help="the picture"
+        "--out",
+        type=command.new_picture,
+        default=Path("results/mixer_gallery.png"),
+        help="the picture (default: %(default)s)",
     )
     command.add_data_root(parser)
     return command.run(make, parser, argv)

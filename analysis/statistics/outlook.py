@@ -46,11 +46,11 @@ def outlook(plan: Plan, results: Mapping[str, float] | None = None) -> list[str]
             f"({count_text(sequential['budget'] * per_seed, 'run')}); one may look after every seed."
         )
         if sequential["budget"] < fewest_to_claim():
-            lines.append(f"It cannot claim anything: even a certain effect takes {fewest_to_claim()} seeds.")
+            lines.append(f"The study cannot claim anything: even a certain effect takes {fewest_to_claim()} seeds.")
     elif seeds < FEWEST_PAIRS:
         lines.append(
-            f"It cannot claim anything, however large the gains: with {count_text(seeds, 'seed')} the smallest "
-            f"possible p is {smallest_p(seeds):.3g}. {FEWEST_PAIRS} seeds could "
+            f"The study cannot claim anything, however large the gains: with {count_text(seeds, 'seed')} the "
+            f"smallest possible p is {smallest_p(seeds):.3g}. {FEWEST_PAIRS} seeds could "
             f"({count_text(FEWEST_PAIRS * per_seed, 'run')})."
         )
     else:

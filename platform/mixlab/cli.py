@@ -160,12 +160,17 @@ def parser(study: Study | Search) -> argparse.ArgumentParser:
     add(
         "--until",
         metavar="decided",
-        help="add seeds one after another, and none to an arm once its comparison is decided; --seeds is then the most "
-        f"that an arm gets, {BUDGET} if not given; in a search, no more to what cannot be the best any more",
+        help="add seeds one at a time, and none to an arm whose comparison is decided; --seeds is then the most that "
+        f"an arm gets ({BUDGET} if not given); in a search, none to a configuration that cannot be the best either",
     )
     add("--epochs", metavar="N", type=_whole, help="epochs of each trial")
     add("--train-images", metavar="N", type=_whole, help="only the first N training images")
-    add("--deterministic", action="store_true", default=None, help="refuse what gives other numbers each time on a GPU")
+    add(
+        "--deterministic",
+        action="store_true",
+        default=None,
+        help="refuse operations of a GPU that may give other numbers each time",
+    )
     add(
         "--set",
         metavar="KEY=VALUE",
@@ -173,7 +178,7 @@ def parser(study: Study | Search) -> argparse.ArgumentParser:
         default=[],
         help="change a configuration key of the base; may be repeated",
     )
-    add("--address", default="local", help="Ray cluster: local (default), auto or HOST:PORT")
+    add("--address", default="local", help="Ray cluster: local (default; a Ray on this machine), auto or HOST:PORT")
     add("--cpus-per-trial", metavar="F", type=_number, help="processors of each trial; 1 if not given")
     add(
         "--gpus-per-trial",
@@ -182,8 +187,14 @@ def parser(study: Study | Search) -> argparse.ArgumentParser:
         help="GPUs of each trial, fractions too; auto: as many trials to a GPU as its memory holds; 1 if there is one",
     )
     add("--tracking-uri", metavar="URI", default="sqlite:///mlflow.db", help="MLflow store (default: %(default)s)")
-    add("--mirrors", metavar="A,B", action=_Names, default=(), help=f"other trackers too: {', '.join(MIRRORS)}")
-    add("--system-metrics", action="store_true", help="record what the machine of each trial does, in MLflow too")
+    add(
+        "--mirrors",
+        metavar="A,B",
+        action=_Names,
+        default=(),
+        help=f"show the runs in other trackers too: {', '.join(MIRRORS)}",
+    )
+    add("--system-metrics", action="store_true", help="record in MLflow what the machine of each trial does")
     add(
         "--storage",
         metavar="DIR",
@@ -197,18 +208,22 @@ def parser(study: Study | Search) -> argparse.ArgumentParser:
         default=0.0,
         help="minutes between two checkpoints of a trial; one after every epoch if not given",
     )
-    add("--check", action="store_true", help="look for what is wrong with the study and these options, and end")
+    add("--check", action="store_true", help="check the study and these options, and end")
     add("--dry-run", action="store_true", help="print the plan and train nothing")
     add("--list", action="store_true", help="print factors, arms and presets, and end")
-    add("--fetch", action="store_true", help="have the data sets and weights that it reads in --data-root, and end")
+    add("--fetch", action="store_true", help="download the data sets and weights that it reads to --data-root, and end")
     add("--quiet", action="store_true", help="print failures and the tables only")
-    add("--json", action="store_true", help="print plan, verdicts and paths as JSON, and all else on standard error")
+    add(
+        "--json",
+        action="store_true",
+        help="print plan, verdicts and paths as JSON, and everything else on standard error",
+    )
     if isinstance(study, Search):
         add("--trials", metavar="N", type=_whole, help="configurations to try in all arms together")
-        add("--sampler", metavar="S", help=", ".join(SAMPLERS))
+        add("--sampler", metavar="S", help=f"what proposes configurations: {', '.join(SAMPLERS)}")
         add("--scheduler", metavar="S", help=f"which trials are stopped early: {', '.join(SCHEDULERS)}")
         add("--concurrent", metavar="N", type=_whole, help="the most trials at a time")
-        add("--optuna-storage", metavar="URL", help="database of the trials; a file beside the results if not given")
+        add("--optuna-storage", metavar="URL", help="database of the trials; a file next to the results if not given")
     return options
 
 

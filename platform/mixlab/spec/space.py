@@ -123,15 +123,15 @@ def ordered(space: Space) -> list[str]:
 
 
 def describe(values: Range) -> str:
-    """Return the range in words, such as ``0.05 to 2, log``."""
+    """Return the range in words, such as ``0.05 to 2 on a log scale``."""
     if isinstance(values, Choice):
         text = " | ".join(str(value) for value in values.values)
     else:
         usual = None if isinstance(values, Float) else 1
         step = "" if values.step == usual else f", steps of {values.step:g}"
-        text = f"{values.low:g} to {values.high:g}{', log' if values.log else ''}{step}"
-    conditions = (f"{key} in {', '.join(map(str, wanted))}" for key, wanted in values.when.items())
-    return text + (f" where {' and '.join(conditions)}" if values.when else "")
+        text = f"{values.low:g} to {values.high:g}{' on a log scale' if values.log else ''}{step}"
+    conditions = (f"{key} is {' or '.join(map(str, wanted))}" for key, wanted in values.when.items())
+    return text + (f", where {' and '.join(conditions)}" if values.when else "")
 
 
 def _applies(values: Range, config: Mapping[str, Any]) -> bool:

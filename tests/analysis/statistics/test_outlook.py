@@ -29,7 +29,7 @@ def test_three_seeds_cannot_claim_anything_and_the_plan_says_what_could(make_pla
     size, verdict, more = outlook(make_plan(arms=ARMS, seeds=3))
     assert size == "1 table, 3 arms, 3 seeds: 9 runs, 2 comparisons (one family)."
     assert verdict == (
-        "It cannot claim anything, however large the gains: with 3 seeds the smallest possible p is 0.25. "
+        "The study cannot claim anything, however large the gains: with 3 seeds the smallest possible p is 0.25. "
         "6 seeds could (18 runs)."
     )
     assert more.startswith("A gain of 1 sd would take ")
@@ -86,7 +86,7 @@ def test_a_baseline_alone_and_sequential_seeds(make_plan):
     )
     assert not any("cannot claim" in line for line in outlook(plan))
     few = outlook(plan | {"sequential": {"budget": 5}})
-    assert few[2] == f"It cannot claim anything: even a certain effect takes {fewest_to_claim()} seeds."
+    assert few[2] == f"The study cannot claim anything: even a certain effect takes {fewest_to_claim()} seeds."
     assert e_value([1.0] * fewest_to_claim()) >= 20 > e_value([1.0] * (fewest_to_claim() - 1))
 
 

@@ -184,6 +184,6 @@ def test_a_grid_has_every_point_that_applies_once() -> None:
 
 
 def test_ranges_in_words() -> None:
-    assert describe(Float(0.05, 2, log=True)) == "0.05 to 2, log"
+    assert describe(Float(0.05, 2, log=True)) == "0.05 to 2 on a log scale"
     assert describe(Int(1, 9, step=2)) == "1 to 9, steps of 2"
-    assert describe(Choice("a", "b", when={"term": ("su", "s")})) == "a | b where term in su, s"
+    assert describe(Choice("a", "b", when={"term": ("su", "s")})) == "a | b, where term is su or s"
