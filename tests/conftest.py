@@ -42,7 +42,7 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(autouse=True, scope="module")
 def _only_own_garbage() -> None:
     """Let each file's tests collect only what they have made themselves, with the memory that others have left."""
-    if gc.get_count()[0] > 10_000:  # objects that others have made and not given back
+    if gc.get_count()[0] > 30_000:  # objects that others have made and not given back
         gc.collect()
         gc.freeze()
         ctypes.CDLL(None).malloc_trim(0)
