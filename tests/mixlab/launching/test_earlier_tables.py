@@ -89,6 +89,19 @@ def test_a_table_counts_the_comparisons_of_larger_ones(launch: Any, tmp_path: Pa
 
 
 @pytest.mark.slow
+def test_a_comparison_is_counted_by_its_runs_and_not_by_its_name(launch: Any, tmp_path: Path) -> None:
+    """A new name makes no further comparison, and another reference makes one."""
+    table = tmp_path / "results" / "toy" / "paper" / "table.md"
+    first, second = TWO_ARMS.arms
+    third, fourth = Arm("c", {"lr": 0.3}), Arm("d", {"lr": 0.4})
+    assert launch(replace(TWO_ARMS, arms=(first, second, third)), seeds=2)[0] == 0
+    assert launch(replace(TWO_ARMS, arms=(first, replace(second, name="new"), third)), seeds=2)[0] == 0
+    assert "Other tables of the study" not in table.read_text()
+    chained = replace(third, against=second.name)
+    assert launch(replace(TWO_ARMS, arms=(first, second, chained, fourth)), seeds=2)[0] == 0
+    assert "Other tables of the study made 1 more comparison with these runs" in table.read_text()
+
+
 def test_a_start_that_made_no_table_was_not_looked_at(launch: Any, tmp_path: Path) -> None:
     stopped: Turn = raising(KeyboardInterrupt(), after=1)
     assert launch(TWO_ARMS, stopped, seeds=6)[0] == 130
