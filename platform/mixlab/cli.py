@@ -126,7 +126,7 @@ def parse(study: Study | Search, argv: Sequence[str] | None = None) -> Options:
     given = vars(parser(study).parse_args(argv))
     changes: dict[str, Any] = {}
     for key, value in map(_assignment, given.pop("set")):
-        if changes.setdefault(key, value) != value:
+        if repr(changes.setdefault(key, value)) != repr(value):  # nan is not equal to itself, and 1 is to true
             raise BadInput(f"--set gives {key} two values, {changes[key]!r} and {value!r}: give it one")
     words = {"listing": given.pop("list"), "check_only": given.pop("check")}
     known = {field.name for field in fields(Options)}

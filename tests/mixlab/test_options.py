@@ -1,5 +1,6 @@
 """Options that are wrong, or contradict the study, are refused in one sentence."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -108,6 +109,14 @@ def test_too_many_seeds_of_a_preset_are_not_blamed_on_an_option() -> None:
 def test_a_name_that_holds_a_comma_is_in_double_quotes(text: str, names: list[str]) -> None:
     for option in ("arms", "mixers", "backbones"):
         assert getattr(parse(STUDY, [f"--{option}", text]), option) == names
+
+
+def test_set_twice_is_refused_by_what_was_written() -> None:
+    """Nan is not equal to itself, so that a single one was refused; true is equal to 1, and was kept in its place."""
+    (value,) = parse(STUDY, ["--set", "lr=NaN", "--set", "lr=NaN"]).changes.values()
+    assert math.isnan(value)
+    with pytest.raises(BadInput, match="--set gives lr two values, True and 1: give it one"):
+        parse(STUDY, ["--set", "lr=true", "--set", "lr=1"])
 
 
 @pytest.mark.parametrize("text", ['"mixup', '"mixup" x', '"a", "b" c'])
