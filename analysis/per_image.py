@@ -19,7 +19,7 @@ from tabulate import tabulate
 
 from analysis import command
 from analysis.ablation_table import study_table
-from analysis.records.runs import done, load_plan
+from analysis.records.runs import done, load_plan, name_of_run
 from analysis.statistics import predictions
 from analysis.statistics.significance import ALPHA, FEWEST_PAIRS
 from analysis.statistics.tables import LevelTable
@@ -50,11 +50,11 @@ def load_predictions(tracking_uri: str, level: LevelTable) -> tuple[dict[str, Pr
         for row in runs.sort_values("seed").to_dict("records"):
             held = artifacts.read(client, row["run_id"], names.PREDICTIONS_FILE)
             if held is None:
-                problems.append(f"{arm!r}, seed {row['seed']}, has no {names.PREDICTIONS_FILE}")
+                problems.append(f"{name_of_run(row)}, has no {names.PREDICTIONS_FILE}")
                 continue
             with np.load(io.BytesIO(held)) as content:
                 if labels is not None and not np.array_equal(labels, content["labels"]):
-                    raise ValueError(f"{arm!r}, seed {row['seed']}, was tested on other images than those before")
+                    raise ValueError(f"{name_of_run(row)}, was tested on other images than those before")
                 labels = content["labels"]
                 parts.append(content["logits"])
             seeds.append(int(row["seed"]))

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from analysis.networks.checkpoint import Checkpoint, CheckpointError, fetch, load_network
 from analysis.networks.ray_tasks import in_ray
-from analysis.records.runs import done
+from analysis.records.runs import done, name_of_run
 from mixlab.errors import BadInput, first_line
 from mixlab.spec import json_form
 from mixlab.tracking import store
@@ -77,7 +77,7 @@ def evaluate_runs(
     rows = done(runs).to_dict("records")
     if not rows:
         raise ValueError("the study has no run that is done: there is nothing to evaluate")
-    names_of = {row["run_id"]: f"{row['arm']!r}, seed {row['seed']} (run {row['run_id']})" for row in rows}
+    names_of = {row["run_id"]: f"{name_of_run(row)} (run {row['run_id']})" for row in rows}
     client, full_protocol = store.connect(tracking_uri, make=False), {**protocol, "images": images}
     cached = _read(cache)
     found = Evaluated()

@@ -152,6 +152,12 @@ def cell_of_run(run: Mapping[Any, Any], plan: Plan) -> str:
     return ", ".join([*(str(run[FACTOR + factor]) for factor in plan["factors"]), str(run["arm"])])
 
 
+def name_of_run(row: Mapping[Any, Any]) -> str:
+    """Return a row of :func:`load_runs` in words, e.g. ``cutmix, '+ lam', seed 0``; a study has no two of one name."""
+    levels = [str(value) for name, value in row.items() if str(name).startswith(FACTOR)]
+    return ", ".join([*levels, repr(row["arm"]), f"seed {row['seed']}"])
+
+
 def begun(runs: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
     """Return the runs without seeds that nobody has asked for yet, except the first of an arm that has no other."""
     waiting = runs["status"] == State.PENDING.value

@@ -100,7 +100,7 @@ def test_what_a_network_does_wrong_is_a_sentence_and_the_rest_goes_on(
     monkeypatch.setattr(occlusion, "measure", measure)
     assert call(study, out) == 1
     error = capsys.readouterr().err
-    assert "not evaluated: 'baseline', seed 0" in error
+    assert "not evaluated: cutmix, 'baseline', seed 0" in error
     assert error.strip().endswith("RuntimeError: CUDA error: out of memory")
     assert len(json.loads((out / "evaluations.json").read_text())) == 3
 

@@ -60,5 +60,5 @@ def test_runs_without_logits_are_named(track, make_plan, capsys):
     study.add_all(plan, lambda trial: 70.0)
     assert per_image.main([study.study, "--tracking-uri", study.uri]) == 2
     errors = capsys.readouterr().err
-    assert "not counted: 'baseline', seed 0, has no predictions.npz" in errors
+    assert "not counted: cutmix, 'baseline', seed 0, has no predictions.npz" in errors
     assert "no run of the study 'ablation_tiny' has predictions.npz" in errors
