@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import os
 import platform
-import shlex
 import subprocess
 import sys
 import sysconfig
@@ -14,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from mixlab.tracking import names
-from mixlab.uris import shown
+from mixlab.uris import typed
 
 PLAIN = ("--no-ext-diff", "--no-textconv", "--no-color")  # a patch, whatever program the user looks at changes with
 # Variables by which git tells a hook of its repository, and by which it takes paths and changes otherwise.
@@ -140,7 +139,7 @@ def command() -> str:
     """Return the command line in a form that can be typed again, without passwords; a notebook has none."""
     if not hasattr(sys.modules["__main__"], "__file__"):
         return "mixlab.run(...)"
-    return shown(shlex.join(["python", *sys.argv]))
+    return typed("python", *sys.argv)
 
 
 def environment_of_git() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -14,6 +15,11 @@ SECRET = re.compile(r"([?&]\w*(?:secret|password|token|signature)\w*=)[^&\s]*", 
 def shown(text: str) -> str:
     """Return ``text`` with ``***`` for every password in a URI, before its host or in its query."""
     return SECRET.sub(r"\1***", PASSWORD.sub(r"\1:***@", text))
+
+
+def typed(*words: str) -> str:
+    """Return a command as it can be typed, whatever its words hold, without passwords."""
+    return shown(shlex.join(words))
 
 
 def existing_part(path: Path) -> Path:

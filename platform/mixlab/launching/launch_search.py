@@ -19,7 +19,7 @@ from mixlab.search.race import Race
 from mixlab.search.trial_store import TrialStore, url_of
 from mixlab.spec.search import Search
 from mixlab.tracking import store
-from mixlab.uris import shown
+from mixlab.uris import typed
 
 
 def launch_search(search: Search, start: Start, folder: Path, report: Any) -> Result:
@@ -53,9 +53,8 @@ def launch_search(search: Search, start: Start, folder: Path, report: Any) -> Re
         finally:
             history.end_confirmation()
         if not start.options.quiet:
-            command = (
-                f"python analysis/search_report.py {search.name} --tracking-uri {shown(start.options.tracking_uri)}"
-            )
+            module, uri = "analysis.search_report", start.options.tracking_uri  # from any folder
+            command = typed("python", "-m", module, search.name, "--tracking-uri", uri)
             say(console, f"Everything about the search: {command}")
         if failing := phase.failing():
             say(console, f"failed: {failing}", style="red")

@@ -22,7 +22,7 @@ from mixlab.tracking import store, views
 from mixlab.tracking.looks import earlier_looks
 from mixlab.tracking.outages import is_outage
 from mixlab.tracking.tracker import Tracker
-from mixlab.uris import shown
+from mixlab.uris import shown, typed
 
 
 def launch_study(study: Study, trials: Sequence[Trial], start: Start, folder: Path, report: Any) -> Result:
@@ -78,7 +78,8 @@ def _report(study: Study, plan: Mapping[str, Any], start: Start, out: Path, trac
     say(console, f"One page about all of it: {made.page}")
     uri = shown(options.tracking_uri)
     server = uri if uri.startswith("http") else "http://127.0.0.1:5000"
-    how = "open" if uri.startswith("http") else f"mlflow ui --backend-store-uri {uri}, then open"
+    shows = typed("mlflow", "ui", "--backend-store-uri", options.tracking_uri)
+    how = "open" if uri.startswith("http") else f"{shows}, then open"
     view = views.address(server, tracker.experiment_id, views.arms_key(study.identity))
     say(console, f"Every run in the MLflow UI: {how} {view}")
     return Result(int(not whole), made.tables, made.verdicts, made.page, plan, made.files)

@@ -89,6 +89,13 @@ def test_a_table_counts_the_comparisons_of_larger_ones(launch: Any, tmp_path: Pa
 
 
 @pytest.mark.slow
+def test_the_command_that_shows_the_runs_can_be_typed(launch: Any, tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'my runs.db'}"
+    code, said = launch(ONE_SEED, tracking_uri=uri)
+    assert code == 0
+    assert f"mlflow ui --backend-store-uri '{uri}', then open" in " ".join(said.split())
+
+
 def test_a_comparison_is_counted_by_its_runs_and_not_by_its_name(launch: Any, tmp_path: Path) -> None:
     """A new name makes no further comparison, and another reference makes one."""
     table = tmp_path / "results" / "toy" / "paper" / "table.md"
