@@ -144,6 +144,7 @@ def only_writer(start: Start, identity: str) -> Iterator[None]:
     file = sqlite_file(start.client.tracking_uri)  # whose folder is there now
     held: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
     if file is not None:
+        file = file.resolve()  # which may have other names
         try:
             held = filelock.FileLock(file.with_name(f".{file.name}.{identity}.lock"), timeout=0).acquire()
         except filelock.Timeout:

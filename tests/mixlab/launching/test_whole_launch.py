@@ -169,13 +169,20 @@ def test_a_trial_that_failed_while_mlflow_was_away_has_the_line_that_says_why(la
     assert [run.tags[names.ERROR] for run in runs if run.status == "FAILED"] == ["ValueError: first"]
 
 
-def test_a_second_start_with_another_storage_does_not_write_the_same_runs(launch: Any, tmp_path: Path) -> None:
-    said = []
+@pytest.mark.parametrize("name", ["mlflow.db", "other.db"])
+def test_a_second_start_with_another_storage_does_not_write_the_same_runs(
+    launch: Any, tmp_path: Path, tracking_uri: str, name: str
+) -> None:
+    said: list[str] = []
+    link = tmp_path / "links" / name
+    link.parent.mkdir()
+    link.symlink_to(tracking_uri.removeprefix("sqlite:///"))
 
     def start_again(_: Listener, trial: Trial, number: int) -> None:
         if not said:
+            uri = tracking_uri if name == "mlflow.db" else f"sqlite:///{link}"
             with pytest.raises(BadInput) as refused:
-                launch(SMALL, storage=str(tmp_path / "elsewhere"))
+                launch(SMALL, storage=str(tmp_path / "elsewhere"), tracking_uri=uri)
             said.append(str(refused.value))
 
     assert launch(SMALL, start_again)[0] == 0
