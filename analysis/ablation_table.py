@@ -103,9 +103,7 @@ def by_other_rules(plan: Plan) -> tuple[str, ...]:
     """Return the names of the plan's metric by the rules last and best; ``ValueError`` if it lacks them."""
     declared = metric_of(plan, plan["metric"])
     if not set(OTHER_RULES) <= set(declared.rules):
-        raise ValueError(
-            f"--show-last-best needs a metric with the rules last and best, which {declared.name!r} has not"
-        )
+        raise ValueError(f"--show-last-best needs a metric with the rules last and best, which {declared.name!r} lacks")
     return tuple(f"{declared.name}_{rule}" for rule in OTHER_RULES)
 
 

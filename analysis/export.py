@@ -31,7 +31,9 @@ def export(options: argparse.Namespace) -> int:
             raise ValueError(f"run {options.run!r} cannot be exported: {error}") from error
         backbone = str(checkpoint.config.get("backbone"))
         if not exportable(backbone):
-            raise ValueError(f"torchvision has no names for {backbone!r}, but for ones such as resnet50_imagenet")
+            raise ValueError(
+                f"torchvision has no names for {backbone!r}; it has them for networks such as resnet50_imagenet"
+            )
         weights = to_torchvision(_read(io.BytesIO(checkpoint.content), f"model.pt of run {options.run!r}"))
     options.out.parent.mkdir(parents=True, exist_ok=True)
     torch.save(weights, options.out)

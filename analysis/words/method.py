@@ -28,7 +28,7 @@ def method_text(*levels: LevelTable) -> str:
     """Return how mean, gain, interval and p were computed, where the error rate holds, and what a win is."""
     level = levels[0]
     points = f", in {unit(level.declared)}" if level.declared.unit else ""
-    reference = "the arm named beside it" if level.against else repr(level.baseline)
+    reference = "the arm in the column 'against'" if level.against else repr(level.baseline)
     one_seed = max(int(each.table["n"].max()) for each in levels) == 1
     if not any(each.comparisons for each in levels):
         return "One seed, so no spread." if one_seed else "Mean ± sd over seeds."

@@ -127,7 +127,7 @@ def _maker_of(report: Any, spec: Study | Search) -> Any:
         needed["race"] = "seeds until decided"
     for function, what in needed.items():
         if not callable(getattr(made_by, function, None)):
-            raise BadInput(f"{what} need a report with a function {function}, which {quoted(report)} has not")
+            raise BadInput(f"{what} need a report with a function {function}, which {quoted(report)} lacks")
     return made_by
 
 

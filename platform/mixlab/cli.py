@@ -165,12 +165,7 @@ def parser(study: Study | Search) -> argparse.ArgumentParser:
     )
     add("--epochs", metavar="N", type=_whole, help="epochs of each trial")
     add("--train-images", metavar="N", type=_whole, help="only the first N training images")
-    add(
-        "--deterministic",
-        action="store_true",
-        default=None,
-        help="refuse operations of a GPU that may give other numbers each time",
-    )
+    add("--deterministic", action="store_true", default=None, help="refuse GPU operations that vary from run to run")
     add(
         "--set",
         metavar="KEY=VALUE",
@@ -187,13 +182,7 @@ def parser(study: Study | Search) -> argparse.ArgumentParser:
         help="GPUs of each trial, fractions too; auto: as many trials to a GPU as its memory holds; 1 if there is one",
     )
     add("--tracking-uri", metavar="URI", default="sqlite:///mlflow.db", help="MLflow store (default: %(default)s)")
-    add(
-        "--mirrors",
-        metavar="A,B",
-        action=_Names,
-        default=(),
-        help=f"show the runs in other trackers too: {', '.join(MIRRORS)}",
-    )
+    add("--mirrors", metavar="A,B", action=_Names, default=(), help=f"also show runs in: {', '.join(MIRRORS)}")
     add("--system-metrics", action="store_true", help="record in MLflow what the machine of each trial does")
     add(
         "--storage",
@@ -213,11 +202,7 @@ def parser(study: Study | Search) -> argparse.ArgumentParser:
     add("--list", action="store_true", help="print factors, arms and presets, and end")
     add("--fetch", action="store_true", help="download the data sets and weights that it reads to --data-root, and end")
     add("--quiet", action="store_true", help="print failures and the tables only")
-    add(
-        "--json",
-        action="store_true",
-        help="print plan, verdicts and paths as JSON, and everything else on standard error",
-    )
+    add("--json", action="store_true", help="print plan, verdicts and paths as JSON, all else on standard error")
     if isinstance(study, Search):
         add("--trials", metavar="N", type=_whole, help="configurations to try in all arms together")
         add("--sampler", metavar="S", help=f"what proposes configurations: {', '.join(SAMPLERS)}")

@@ -51,7 +51,7 @@ def require_uri(uri: str, option: str = "--tracking-uri") -> None:
         hint = f"did you mean sqlite:///{uri}?" if uri.endswith(".db") else "give sqlite:///FILE, or a server's http://"
         raise BadInput(f"{given} is no URI; {hint}")
     if uri.startswith("file:"):
-        raise BadInput(f"{given} is a folder, which MLflow writes no more; give sqlite:///FILE")
+        raise BadInput(f"{given} is a folder, in which MLflow no longer writes; give sqlite:///FILE")
     if uri.startswith(("http://", "https://")) and not _names_host(uri):
         raise BadInput(f"{given} names no host; give http://HOST:PORT")
 

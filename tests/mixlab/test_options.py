@@ -79,8 +79,8 @@ def test_options_take_paths_and_whole_numbers_for_numbers() -> None:
         ("nope.module", "'nope.module', which is to make the tables, cannot be imported (No module named 'nope')"),
         ("", "'', which is to make the tables, cannot be imported (Empty module name)"),
         (".report", "'.report', which is to make the tables, cannot be imported"),
-        ("json", "tables need a report with a function report, which 'json' has not"),
-        (None, "tables need a report with a function report, which None has not"),
+        ("json", "tables need a report with a function report, which 'json' lacks"),
+        (None, "tables need a report with a function report, which None lacks"),
     ],
 )
 def test_a_report_that_cannot_be_made(report: Any, sentence: str) -> None:

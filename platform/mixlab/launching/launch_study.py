@@ -74,7 +74,7 @@ def _report(study: Study, plan: Mapping[str, Any], start: Start, out: Path, trac
     whole = write_out(tracker, Ending(), f"the tables are in {out}", console)
     print(made.text)
     files = ", ".join(file.name for file in made.files)
-    say(console, f"\nTable and plots, in {out}: {files}")
+    say(console, f"\nThe table and the figures are in {out}: {files}")
     say(console, f"One page about all of it: {made.page}")
     uri = shown(options.tracking_uri)
     server = uri if uri.startswith("http") else "http://127.0.0.1:5000"

@@ -36,7 +36,7 @@ def left_of_search(search: Search, train: CompleteTrainable, options: Options, c
             "the cost that follows is the most that there can be",
         )
     early = "none stopped early" if search.scheduler == "none" else f"stopped early by {search.scheduler}"
-    proposed = f"{total} trials by {search.sampler}, {early}"
+    proposed = f"{total} trials proposed by {search.sampler}, {early}"
     winners = f"{len(search.study.cells())} winners on {len(search.study.seeds)} fresh seeds"
     say(console, f"{proposed}; then {winners}", style="bold")
     return left

@@ -85,7 +85,10 @@ class Start:
         if not local:
             gpus = self.options.gpus_per_trial != 0 and self.resources.get("GPU", 0) > 0
             if not self.options.quiet:
-                say(self.console, "Looking on each node for what the trials read, and fetching what is missing ...")
+                say(
+                    self.console,
+                    "Looking on each node for the data that the trials read, and fetching what is missing ...",
+                )
             preparation.prepare_nodes(self.train, trials, data_root, gpus)
         return packing.share_of(trials, self.train, self.resources, self.options, self.console)
 
@@ -108,7 +111,7 @@ def results_folder(storage: str, study: str, make: bool = True) -> Path:
             (folder / name).open("ab").close()
     except OSError as error:
         text = f"{str(folder)!r}, where tables and logs go, cannot be written ({first_line(error)})"
-        raise BadInput(f"{text}: give another --storage, or start it as the user whose it is") from error
+        raise BadInput(f"{text}: give another --storage, or start it as the user who owns it") from error
     return folder
 
 

@@ -187,7 +187,7 @@ def test_controls_references_and_delta_are_named(make_plan, planned_runs):
     plan = make_plan(arms=ARMS, seeds=8) | {"controls": ["+ lam"], "against": {"+ l_s": "+ lam"}, "delta": 5.0}
     level = level_tables(planned_runs(plan, full(8)), plan)[0]
     text = method_text(level)
-    assert "Gain: arm minus the arm named beside it" in text
+    assert "Gain: arm minus the arm in the column 'against'" in text
     assert "Over baseline: the gain over 'baseline' with its paired t interval; it is not tested." in text
     gains = level.table["over_baseline"] - level.table["gain"]
     assert gains["+ lam"] == 0

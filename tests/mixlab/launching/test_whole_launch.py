@@ -78,7 +78,7 @@ def test_a_write_that_mlflow_refuses_is_exit_1_and_the_table_is_made_all_the_sam
     code, said = launch(SMALL, delete_the_run)
     assert code == 1
     assert "MLflow refused a write: " in said
-    assert "Table and plots, in " in said
+    assert "The table and the figures are in " in said
 
 
 def test_a_table_that_mlflow_lacks_is_exit_1_and_is_made_all_the_same(
@@ -97,7 +97,7 @@ def test_a_table_that_mlflow_lacks_is_exit_1_and_is_made_all_the_same(
     code, said = launch(SMALL)
     assert code == 1
     assert "MLflow refused a write: " in said
-    assert "Table and plots, in " in said
+    assert "The table and the figures are in " in said
 
 
 def test_a_store_that_is_gone_when_the_table_is_made_is_exit_1_in_one_sentence(

@@ -197,7 +197,7 @@ def test_a_plan_counts_the_points_of_a_grid(tmp_path: Path, capsys: pytest.Captu
     said = capsys.readouterr().out
     assert "low: nothing tried, 4 of 4 left" in said
     assert "high: 4 done, 0 of 4 left" in said
-    assert said.count("8 trials by grid") == 2
+    assert said.count("8 trials proposed by grid") == 2
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "qmc", pytest.param("gp", marks=pytest.mark.slow), "random"])

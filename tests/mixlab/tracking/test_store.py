@@ -52,7 +52,7 @@ def test_the_file_of_a_uri(uri: str, file: str | None) -> None:
         ("nonsense://x", "no MLflow store answers"),
         ("mlflow.db", "'mlflow.db' is no URI; did you mean sqlite:///mlflow.db"),
         ("./mlruns", "'./mlruns' is no URI; give sqlite:///FILE"),
-        ("file:///tmp/mlruns", "is a folder, which MLflow writes no more"),
+        ("file:///tmp/mlruns", "is a folder, in which MLflow no longer writes"),
         ("sqlite:////tmp", "names a folder; give sqlite:///FILE, such as sqlite:////tmp/mlflow.db"),
         ("http://", "'http://' names no host"),
         ("http://[::1", r"'http://\[::1' names no host"),
