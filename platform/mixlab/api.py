@@ -164,6 +164,8 @@ def configure(spec: Study | Search, train: CompleteTrainable, options: Options) 
     study.check(train)
     presets = study.all_presets(train)
     require_known("preset", options.preset, presets)
+    for name in search.budgets if search is not None else ():
+        require_known("preset in the budgets of a search", name, presets)
     preset = presets[options.preset]
     changes = {key: value for key, value in preset.items() if key != "seeds"} | _own_keys(options)
     if options.epochs is not None:

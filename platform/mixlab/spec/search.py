@@ -184,8 +184,7 @@ class Search:
         space_checks.check(self.space)
         border.configuration({} if self.tuning is None else self.tuning, "the tuning of a search")
         border.require_count("the budget of a search", self.budget, 0)
-        if not isinstance(self.budgets, Mapping):
-            raise BadInput(f"the budgets of a search must map presets to numbers, got {quoted(self.budgets)}")
+        border.require_mapping("the budgets of a search", "from presets to numbers", self.budgets)
         for preset, budget in self.budgets.items():
             border.require_count(f"the budget of the preset {quoted(preset)}", budget)
         if self.concurrent is not None:
@@ -198,6 +197,7 @@ class Search:
         require_known("sampler", self.sampler, SAMPLERS)
         require_known("scheduler", self.scheduler, SCHEDULERS)
         require_known("direction", self.direction, DIRECTIONS)
+        border.require_name("the objective of a search", self.objective)
         self._check_budget()
         border.require_seeds(self.search_seeds, "a search")
         if both := set(self.search_seeds) & set(self.study.seeds):

@@ -89,6 +89,8 @@ def test_nothing_is_said_of_held_out_data_where_none_is_held_out() -> None:
         (lambda: replace(SEARCH, budget=True), [], ["True", "whole number"]),
         (lambda: replace(SEARCH, budgets=[4]), [], ["[4]", "presets"]),
         (lambda: replace(SEARCH, budgets={"smoke": "4"}), [], ["'smoke'", "'4'", "whole number"]),
+        (lambda: replace(SEARCH, budgets={"smoek": 4}), [], ["'smoek'", "budgets", "did you mean 'smoke'"]),
+        (lambda: replace(SEARCH, objective=("val_top1", "val_loss")), [], ["the objective", "('val_top1'", "a name"]),
         (lambda: replace(SEARCH, concurrent=1.5), [], ["1.5", "whole number"]),
         (lambda: replace(SEARCH, study=5), [], ["a Study", "5"]),
         (of(lr=Float(1, 4)), [], ["lr", "space", "'cutmix · plain'"]),
