@@ -35,6 +35,10 @@ IDENTITY = (
 )
 VERSIONS = ("python", "torch", "cuda", "cudnn", "driver", "libraries")  # the words of a run that are versions
 UNKNOWN_DIGITS = 4  # the decimals of a metric that nobody declared
+OTHER_LEVEL = {  # what may have a plan instead, and what that means
+    "study": ("search", "it is a search, whose winners have not been trained yet"),
+    "search": ("study", "it is a study, which searches nothing"),
+}
 FACTOR, CONFIG, METRIC = names.FACTOR, names.CONFIG, names.METRIC
 
 
@@ -54,7 +58,10 @@ def load_plan(tracking_uri: str, study: str, plan_hash: str | None = None, level
     try:
         plans = store.search_runs(client, store.experiment_id(client, study), {names.LEVEL: level})
         if not plans:
-            raise BadInput(f"{level} {study!r} has no plan in {tracking_uri}: nothing was started yet")
+            other, why = OTHER_LEVEL[level]
+            if not store.search_runs(client, store.experiment_id(client, study), {names.LEVEL: other}):
+                why = "nothing was started yet"
+            raise BadInput(f"{level} {study!r} has no plan in {tracking_uri}: {why}")
         plans.sort(key=_last_touched)
         wanted = [run for run in plans if run.tags.get(names.PLAN, "").startswith(plan_hash or "")]
         if not wanted:

@@ -118,6 +118,16 @@ def test_unknown_study_names_the_nearest(track, make_plan):
         load_plan(study.uri, "ablation_cifar100", "ffff")
 
 
+def test_a_study_is_no_search_and_a_search_without_winners_no_study(track, make_plan):
+    study, search = track("ablation_cifar100"), track("search_mixers")
+    study.add_plan(make_plan("ablation_cifar100"))
+    search.client.create_run(search.experiment, tags={names.LEVEL: "search"})
+    with pytest.raises(BadInput, match=r"search 'ablation_cifar100' has no plan in .*: it is a study, which"):
+        load_plan(study.uri, "ablation_cifar100", level="search")
+    with pytest.raises(BadInput, match=r"study 'search_mixers' has no plan in .*: it is a search, whose winners"):
+        load_plan(search.uri, "search_mixers")
+
+
 @pytest.fixture(scope="module")
 def planned(track_in, make_plan, tmp_path_factory):
     """Return a study, its plan and its run, whose ``plan.json`` each test writes anew."""
