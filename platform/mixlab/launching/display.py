@@ -123,8 +123,10 @@ class Display:
         if self.expected is None:
             return ""
         left = self.expected - self.run
-        if not self.run or left <= 1e-9:
-            return "time left unknown" if left > 1e-9 else "nearly there"
+        if left <= 1e-9:
+            return "nearly there" if self.running else ""
+        if not self.run:
+            return "time left unknown"
         return f"{duration((time.monotonic() - self.started_at) / self.run * left)} left"
 
     def _render(self) -> Group:

@@ -33,7 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Merge, say what was added, and return the exit code: 2 for bad input, 1 if a store went away."""
     options = argparse.ArgumentParser(prog="mixlab merge", description="Add the runs of another MLflow store.")
     options.add_argument("other", metavar="OTHER", help="a database file, or the URI of a store")
-    options.add_argument("--tracking-uri", default="sqlite:///mlflow.db", help="the store to add to")
+    options.add_argument(
+        "--tracking-uri", default="sqlite:///mlflow.db", help="the store to add to (default: %(default)s)"
+    )
     given = options.parse_args(argv)
     try:
         other = given.other if ":" in given.other else f"sqlite:///{quote(os.fsencode(given.other))}"

@@ -72,6 +72,18 @@ def test_the_trials_of_a_search_have_no_rows_and_are_told_line_by_line() -> None
     assert file.getvalue() == f"[3/8 tried] {TRIALS[0].name}: started\n"
 
 
+def test_nothing_is_nearly_there_once_all_is_done() -> None:
+    console = Console(file=io.StringIO(), width=100, color_system=None)
+    with Display(console, TRIALS[:1], {}, 1, Shown(TOP1, "test_top1"), lambda: "1/1 done", False) as display:
+        display.started(TRIALS[0], None)
+        display.reported(TRIALS[0], Epoch(10, 10, {"test_top1": 71.5}))
+        assert display._progress() == "1/1 done, nearly there"
+        display.ended(TRIALS[0], State.DONE, Epoch(10, 10, {"test_top1": 71.5}), "")
+    file = console.file
+    assert isinstance(file, io.StringIO)
+    assert file.getvalue().endswith("[1/1 done] cutmix · baseline · seed 0: done, 71.50 %\n")
+
+
 def test_a_narrow_terminal_shows_a_letter_for_each_seed() -> None:
     head, baseline, lam, *last = shown(width=40).splitlines()
     assert head.split() == ["arm", "seeds"]
