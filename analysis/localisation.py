@@ -33,7 +33,7 @@ from trainables.robustness.localisation import OVERLAPS, MaxBoxAccuracy, as_show
 
 VERSION = 1  # the version of the evaluation; raise it when its numbers change
 AT = [f"max_box_acc_{100 * share:.0f}" for share in OVERLAPS]
-OF_SHARES = [f"images with a box that overlaps by {share:.0%}" for share in OVERLAPS]
+OF_SHARES = [f"images with a box that overlaps by {share * 100:.0f} %" for share in OVERLAPS]
 LABELS = {"max_box_acc_v2": "MaxBoxAccV2", **dict(zip(AT, OF_SHARES, strict=True))}
 MEASURES = {name: Metric(name, "%", 2, higher_is_better=True, label=label) for name, label in LABELS.items()}
 

@@ -58,7 +58,7 @@ def outlook(plan: Plan, results: Mapping[str, float] | None = None) -> list[str]
         smallest = max(smallest_p(seeds), 1 / (RESAMPLES + 1))  # many seeds have more patterns than are drawn
         lines.append(
             f"The smallest possible p is {smallest:.2g}, so {count_text(seeds, 'seed')} can decide. A gain of "
-            f"{effect:.1f} sd of a paired difference would be found with {POWER:.0%} power (p < {ALPHA} over "
+            f"{effect:.1f} sd of a paired difference would be found with {POWER * 100:.0f} % power (p < {ALPHA} over "
             f"{count_text(comparisons, 'comparison')}){_in_its_unit(plan, effect, results or {})}."
         )
     if not sequential and comparisons <= MOST_SIMULATED:

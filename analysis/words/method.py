@@ -176,7 +176,7 @@ def power_table(level: LevelTable) -> pd.DataFrame:
 def power_heading(level: LevelTable) -> str:
     """Return a heading that explains the numbers of :func:`power_table`."""
     family = count_text(level.family.planned, "comparison")
-    return f"Seeds for {POWER:.0%} power over {family} if the gains so far are real (rough, as their spread is)"
+    return f"Seeds for {POWER * 100:.0f} % power over {family} if the gains so far are real (rough, as their spread is)"
 
 
 def power_text(level: LevelTable) -> str:

@@ -35,7 +35,7 @@ def test_a_study_of_a_regressor(tmp_path: Path, empty_store: Path) -> None:
     said = study.run_here()
     assert "[18/18 done" in said
     assert "kg" in said
-    assert "%" not in said.replace("95 %", "").replace("[5 %]", "").replace("80%", "")
+    assert "%" not in said.replace("95 %", "").replace("[5 %]", "").replace("80 %", "")
     assert "nan" not in said
     table = pd.read_csv(tmp_path / "results" / "line" / "paper" / "table.csv").set_index("arm")
     assert table.loc[HARD, "gain"] < 0  # of the rmse, less is better

@@ -52,7 +52,7 @@ class Packing:
         """Return one line for the terminal."""
         return (
             f"{self.count} trials to a GPU: {self.cell}, which needs most, takes {self.needed:,.0f} MiB (measured); "
-            f"a GPU has {self.free:,.0f} MiB free, of which {MARGIN:.0%} stay so."
+            f"a GPU has {self.free:,.0f} MiB free, of which {MARGIN * 100:.0f} % stay so."
         )
 
 

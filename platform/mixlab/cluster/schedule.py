@@ -161,7 +161,7 @@ class _Callbacks(_Unpickled, tune.Callback):
         gpus = trial.placement_group_factory.required_resources.get("GPU", 0)
         failure = tune_private.failure_of(trial)
         if packing.ran_out(failure.text):
-            account = f"ran out of GPU memory, {attempt} with {gpus:.0%} of a GPU"
+            account = f"ran out of GPU memory, {attempt} with {gpus * 100:.0f} % of a GPU"
         else:
             why = last_line(_account(failure)) if failure.explained else ""
             account = f"crashed{f' ({why})' if why else ''}, {attempt}"

@@ -50,6 +50,8 @@ def _checked(terms: Any) -> list[Term]:
             example = '("l_s", {"penalty": 0.1})'
             raise BadInput(f"a term is a name and what it changes, such as {example}, got {quoted(term)}")
         border.require_name("a term", term[0])
+    if not found:
+        raise BadInput(f"a design needs at least one term, a name and what it changes, got {quoted(terms)}")
     border.require_different("two terms of a design", [name for name, _ in found])
     return found
 

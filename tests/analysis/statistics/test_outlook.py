@@ -40,7 +40,7 @@ def test_six_seeds_say_which_gain_they_would_find(make_plan):
     effect = detectable_effect(1, 2, 6)
     assert lines[1] == (
         f"The smallest possible p is 0.031, so 6 seeds can decide. A gain of {effect:.1f} sd of a paired difference "
-        "would be found with 80% power (p < 0.05 over 2 comparisons)."
+        "would be found with 80 % power (p < 0.05 over 2 comparisons)."
     )
 
 

@@ -251,7 +251,7 @@ def test_power_plan_of_every_arm(level_of):
     assert plan.loc["+ lam", "gain"] == pytest.approx(1.1)
     assert plan.loc["+ lam", "sd"] == pytest.approx(0.1)
     assert plan.loc["+ lam", "answer"] == "6"
-    assert re.search(r"80% power over 4 comparisons.*\+ lam: 6, \+ l_s: 6", power_text(level))
+    assert re.search(r"80 % power over 4 comparisons.*\+ lam: 6, \+ l_s: 6", power_text(level))
 
 
 @pytest.mark.parametrize("all_dirty", [True, False])

@@ -212,7 +212,7 @@ def run_studies(folder: Path) -> None:
 
         assert "give at most 4 (CPUs)" in toy.run_here(*packed, "--cpus-per-trial", "5", code=2)
 
-        again = "ran out of GPU memory, attempt 2 goes on from its last epoch with 67% of a GPU"
+        again = "ran out of GPU memory, attempt 2 goes on from its last epoch with 67 % of a GPU"
         assert toy.run_here(*packed).count(again) == 1
     client = toy.client
     shares = {

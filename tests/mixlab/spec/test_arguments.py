@@ -35,6 +35,7 @@ from mixlab.spec.arguments import checked_arguments
         (lambda: Metric("rmse", rule="last"), "unknown argument of Metric 'rule'; did you mean 'rules'?"),
         (lambda: Options(seed=2), "unknown argument of Options 'seed'; did you mean 'seeds'?"),
         (lambda: factorial(), "missing a required argument: 'terms'"),
+        (lambda: factorial([]), "a design needs at least one term, a name and what it changes, got []"),
         (lambda: add_one_in([], base="x"), "unknown argument of add_one_in 'base'; did you mean 'baseline'?"),
         (lambda: run(None), "wrong arguments of run: missing a required argument: 'train', got None; it takes study,"),
         (lambda: main(None, None, option=()), "unknown argument of main 'option'; did you mean 'train'?"),
