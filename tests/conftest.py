@@ -12,6 +12,7 @@ if "TEST_ON_GPU" not in os.environ:  # tests/gpu alone
 import pytest
 
 import mixlab  # before any test imports ray, which reads the environment that mixlab sets
+from mixlab.cli import end_quickly
 
 __all__ = ["mixlab"]
 
@@ -24,7 +25,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 # Whatever has been imported and collected stays; looking through it again and again for garbage takes seconds.
 gc.disable()
-atexit.register(gc.unfreeze)
+atexit.register(end_quickly)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,6 +38,10 @@ def pytest_collection_finish() -> None:
     gc.freeze()
     gc.set_threshold(50_000)  # what a file's tests leave is collected before the next file's begin
     gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    gc.freeze()  # pytest looks for garbage five times as it ends
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -70,7 +70,7 @@ def main(study: Study | Search, train: Any, argv: Sequence[str] | None = None, *
         sys.stdout.flush()
     except OSError as error:
         result = _give_up_output(error)
-    atexit.register(_end_quickly)
+    atexit.register(end_quickly)
     sys.exit(result.exit_code)
 
 
@@ -84,7 +84,7 @@ def _open_streams() -> None:
             stream.reconfigure(errors="replace")
 
 
-def _end_quickly() -> None:
+def end_quickly() -> None:
     """Keep Python from looking through all objects for garbage as it ends, which takes seconds."""
     gc.freeze()
     if "triton" in sys.modules:  # it would list its frozen objects on the terminal
