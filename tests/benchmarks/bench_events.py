@@ -72,9 +72,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, ray_cluster.running() as cluster:
         folder = Path(name)
         (folder / "way.py").write_text(STUDY)
-        for number in range(given.nodes):  # one after another: Ray gives up a node that takes long to start
+        for _ in range(given.nodes):  # one after another: Ray gives up a node that takes long to start
             cluster.add_worker("--num-cpus", str(given.cpus))
-            cluster.wait_for(number + 2)
+            cluster.wait()
         command = [sys.executable, "way.py", str(given.trials), str(folder), "--address", cluster.address, "--quiet"]
         done = subprocess.run(command, cwd=folder, env=cluster.environment, capture_output=True, text=True)
         if done.returncode:

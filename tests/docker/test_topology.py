@@ -44,7 +44,7 @@ def run_on_the_topology(folder: Path) -> None:
         for number in (1, 2):  # one after another: they look for free ports
             (folder / f"worker{number}").mkdir()
             cluster.add_worker(cwd=folder / f"worker{number}")
-            cluster.wait_for(1 + number)
+            cluster.wait()
         run_a_study(folder, uri, cluster)
 
         shared = folder / "shared"
@@ -67,7 +67,7 @@ def run_on_the_topology(folder: Path) -> None:
 
         mounts = ("unshare", "--mount", sys.executable, "-c", HIDE, str(shared))
         cluster.add_worker("--num-gpus", "99", through=mounts)  # more than any machine has
-        cluster.wait_for(4)
+        cluster.wait()
         red = [line for line in examine(cluster, 1) if line.startswith("red")]
         assert [line.split()[1] for line in red] == ["GPUs", "data", "storage"]
         assert all(line.count("(127.0.0.1, ") == 1 for line in red)
@@ -76,7 +76,7 @@ def run_on_the_topology(folder: Path) -> None:
         assert "of its own, not the driver's" in red[2]
         assert all("Fix: " in line for line in red)
     with ray_cluster.running(RAY_AUTH_MODE="disabled") as cluster:
-        cluster.wait_for(1)
+        cluster.wait()
         open_to_all = examine(cluster, 1, RAY_AUTH_MODE="token")
         assert open_to_all[0].startswith("red     entry     the cluster lets anybody in")
     assert [path.name for path in shared.iterdir()] == ["data"]  # nothing is left behind

@@ -106,7 +106,7 @@ def lose_all_in_turn(folder: Path) -> None:
         cluster.add_worker("--num-cpus", "0", "--node-ip-address", desk.address, through=desk.through)
         cluster.add_worker("--node-ip-address", far.address, through=far.through)
         near = cluster.add_worker()
-        cluster.wait_for(4)
+        cluster.wait()
         lose_the_drivers_network(study, cluster, desk)
 
         where = ("--address", cluster.address)

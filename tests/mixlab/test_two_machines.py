@@ -101,8 +101,9 @@ def run_the_study(folder: Path) -> None:
         assert f"join it by `ray start --address {cluster.address}`" in desk.run("-c", enter, code=2)
         for at in machines.values():
             cpus = ("--num-cpus", "0") if at.name == "desk" else ()
-            cluster.add_worker(*cpus, "--node-ip-address", at.address, through=at.through)
-        cluster.wait_for(1 + len(machines))
+            options = (*cpus, "--node-ip-address", at.address)
+            cluster.add_worker(*options, through=at.through, start=ray_cluster.RAY_START)
+        cluster.wait()
 
         study = str(ROOT / "studies" / f"{STUDY}.py")
         bucket = store.create_bucket()

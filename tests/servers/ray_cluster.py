@@ -1,6 +1,4 @@
-"""A Ray cluster of plain processes, on loopback unless another host is given; each node is started as `ray start`
-starts it on a machine of its own.
-"""
+"""A Ray cluster of plain processes, on loopback unless another host is given."""
 
 import contextlib
 import os
@@ -12,28 +10,10 @@ from pathlib import Path
 from tests.servers.folders import temporary
 from tests.servers.postgresql import free_port
 from tests.servers.program import Program
-from tests.waiting import wait_for
 
-RAY = (sys.executable, "-m", "ray.scripts.scripts")
-UNUSED = ("--include-log-monitor", "false", "--no-monitor")  # Mixlab asks neither Ray's logs nor its autoscaler
-# This ends once so many nodes are alive, and says each time how many there are. It does not join the cluster.
-COUNT = """
-import sys, time
-from ray._raylet import GcsClient
-from ray.core.generated.gcs_pb2 import GcsNodeInfo
-alive = None
-while alive != int(sys.argv[2]):
-    time.sleep(0.1)
-    try:
-        nodes = GcsClient(address=sys.argv[1]).get_all_node_info(timeout=10).values()
-    except Exception as error:
-        print(error, flush=True)
-        continue
-    found = sum(node.state == GcsNodeInfo.GcsNodeState.ALIVE for node in nodes)
-    if found != alive:
-        print(found, "nodes", flush=True)
-    alive = found
-"""
+BARE = (sys.executable, "-P", str(Path(__file__).with_name("bare_node.py")))
+RAY_START = (sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--include-log-monitor", "false")
+STARTED = "Ray runtime started."  # what either command says of its node, once the head knows it
 
 
 class RayCluster:
@@ -43,6 +23,7 @@ class RayCluster:
         self, stack: contextlib.ExitStack, environment: Mapping[str, str], host: str, head: Sequence[str]
     ) -> None:
         self._stack = stack
+        self._nodes: list[Program] = []
         self._host = host
         self.address = f"{host}:{free_port()}"
         self.environment = {
@@ -57,39 +38,32 @@ class RayCluster:
         # A socket's name has at most 107 letters, and Ray's sockets bear the folder's.
         self.folder = stack.enter_context(temporary("ray"))
         port = self.address.rpartition(":")[2]
-        self.head = self.add(
-            "--head", "--port", port, "--temp-dir", str(self.folder), "--include-dashboard", "false", *head
-        )
+        self.head = self._add(BARE, "--port", port, "--temp-dir", str(self.folder), *head)
 
-    def add_worker(self, *options: str, cwd: Path | None = None, through: Sequence[str] = ()) -> Program:
-        """Start one more node; ``through`` is put before the command."""
-        return self.add("--address", self.address, *options, cwd=cwd, through=through)
+    def add_worker(
+        self, *options: str, cwd: Path | None = None, through: Sequence[str] = (), start: Sequence[str] = BARE
+    ) -> Program:
+        """Start one more node, by ``BARE`` or by ``RAY_START``, as a user does; ``through`` is put before that."""
+        return self._add([*through, *start], "--address", self.address, *options, cwd=cwd)
 
-    def add(self, *options: str, cwd: Path | None = None, through: Sequence[str] = ()) -> Program:
+    def _add(self, start: Sequence[str], *options: str, cwd: Path | None = None) -> Program:
         """Start a node of one processor; options that are given win."""
-        command = [*through, *RAY, "start", "--block", "--node-ip-address", self._host, "--num-cpus", "1"]
-        command += ["--object-store-memory", str(100 * 2**20), *UNUSED]
+        command = [*start, "--node-ip-address", self._host, "--num-cpus", "1"]
+        command += ["--object-store-memory", str(100 * 2**20)]
         environment = dict(self.environment)
         if "--num-gpus" in options:
             environment.pop("CUDA_VISIBLE_DEVICES", None)  # Ray believes in no more GPUs than this names
         else:
             command += ["--num-gpus", "0"]
         log = f"{secrets.token_hex(4)}.log"
-        node = Program([*command, *options], self.folder, log, environment, cwd=cwd)
-        return self._stack.enter_context(node)
+        node = self._stack.enter_context(Program([*command, *options], self.folder, log, environment, cwd=cwd))
+        self._nodes.append(node)
+        return node
 
-    def wait_for(self, nodes: int) -> None:
-        """Return once this many nodes are there."""
-        command = [sys.executable, "-c", COUNT, self.address, str(nodes)]
-        with Program(command, self.folder, "count.log", self.environment) as count:
-            logs = list(self.folder.glob("*.log"))
-            wait_for(
-                lambda: count.process.poll() is not None or self.head.process.poll() is not None,
-                standing_still=lambda: [log.stat().st_size for log in logs],
-                account=lambda: f"not {nodes} nodes\n" + "\n".join(log.read_text() for log in logs),
-            )
-            assert self.head.process.poll() is None, f"the head has ended: {self.head.said}"
-            assert count.process.returncode == 0, count.said
+    def wait(self) -> None:
+        """Return once all nodes are there."""
+        for node in self._nodes:
+            node.until_said(STARTED)
 
 
 @contextlib.contextmanager

@@ -198,7 +198,7 @@ def run_studies(folder: Path) -> None:
     """Run in a network of its own. Need and memory are stated, not measured; a "greedy" trial needs more than that."""
     with ray_cluster.running(head=("--num-gpus", "1", "--num-cpus", "4")) as cluster:
         cluster.add_worker("--num-cpus", "2")
-        cluster.wait_for(2)
+        cluster.wait()
         toy = toy_folder(folder, "packed", environment=cluster.environment)
         packed = ("--address", cluster.address, "--gpus-per-trial", "auto")
 

@@ -43,7 +43,7 @@ def test_a_trial_on_two_gpus_goes_on_after_it_has_lost_one(tmp_path: Path, new_s
 def run_the_study(folder: Path) -> None:
     """Run in a network of its own."""
     with ray_cluster.running(head=("--num-gpus", "2", "--num-cpus", "2")) as cluster:
-        cluster.wait_for(1)
+        cluster.wait()
         toy = StudyFolder(folder, "study", (__file__, "study"), environment=cluster.environment)
         where = ("--address", cluster.address, "--data-root", str(folder))
         said = toy.run_here(*where, "--gpus-per-trial", "2", "--cpus-per-trial", "2")
