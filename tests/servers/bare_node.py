@@ -11,6 +11,7 @@ import time
 
 from ray._private.node import Node
 from ray._private.parameter import RayParams
+from ray._private.services import canonicalize_bootstrap_address, resolve_ip_for_localhost
 
 from mixlab.cluster.ray_private import bare_cluster
 
@@ -24,10 +25,10 @@ def main() -> None:
         parser.add_argument(number, type=int)
     asked = parser.parse_args()
     parameters = RayParams(
-        gcs_address=asked.address,
+        gcs_address=asked.address and canonicalize_bootstrap_address(asked.address),
         gcs_server_port=asked.port,
         temp_dir=asked.temp_dir,
-        node_ip_address=asked.node_ip_address,
+        node_ip_address=resolve_ip_for_localhost(asked.node_ip_address),
         num_cpus=asked.num_cpus,
         num_gpus=asked.num_gpus,
         object_store_memory=asked.object_store_memory,
