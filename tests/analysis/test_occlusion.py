@@ -68,6 +68,7 @@ def test_second_call_evaluates_nothing_and_another_protocol_everything(
     assert len(json.loads((out / "evaluations.json").read_text())) == 8
 
 
+@pytest.mark.slow
 def test_the_side_of_a_patch_may_be_given_in_pixels_or_by_the_grid(
     trained: Any, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -125,6 +125,7 @@ def test_the_substitutes_are_found_before_anything_is_attacked(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_a_network_of_torchvision_keeps_its_classifier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = models.resnet18().eval()

@@ -144,6 +144,7 @@ def test_a_gain_that_holds_on_fresh_seeds_is_claimed(searched) -> None:
     assert not any("tell the arms apart" in caution for caution in found.cautions)
 
 
+@pytest.mark.slow
 def test_every_table_of_a_confirmation_is_shown_and_a_loss_is_told(searched, without_figures, tmp_path: Path) -> None:
     cells = [f"{mixer} · {arm}" for mixer in ("cutmix", "mixup") for arm in ("plain", "sumix")]
     trials = {cell: [trial(p, 60.0) for p in points(4, place)] for place, cell in enumerate(cells)}

@@ -95,6 +95,7 @@ def test_every_study_of_sumix_has_its_control(name: str) -> None:
     assert bool(controls) == bool(with_sumix)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OF_CLASSIFIERS)
 def test_every_study_of_several_tables_answers_here_and_in_general(name: str) -> None:
     study = study_of(name)

@@ -142,6 +142,7 @@ def test_a_mixer_of_maps_adds_no_pass_through_the_network(mixer: str) -> None:
     assert plain <= counted(mixer) < 1.05 * plain  # AlignMix compares maps by a few products of its own
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mixer", [mixer for mixer in MIXERS if mixer not in ("transmix", "mergemix")])
 def test_every_mixer_has_an_estimate(mixer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cost, "products", lambda settings: counted(settings.mixer))

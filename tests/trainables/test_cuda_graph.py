@@ -34,6 +34,7 @@ def test_on_a_cpu_it_changes_nothing() -> None:
     assert "graph_speedup" not in graphed.epoch().metrics
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mixer", MIXERS)
 def test_no_mixer_reads_a_number_back_and_one_is_refused_that_chooses_for_each_batch(mixer: str) -> None:
     """The step is taken on tensors without numbers, which raise for ``.item()`` or ``if tensor``."""

@@ -180,6 +180,7 @@ with connect.connected("local", lab):
     assert done.stdout == "['of the start']\n"
 
 
+@pytest.mark.slow
 def test_ray_that_was_imported_first_is_named() -> None:
     """It would start without the token that its own processes ask for, and wait for them in vain."""
     code = "import ray; from mixlab.cluster import connect; connect.connected('local').__enter__()"

@@ -24,6 +24,7 @@ TWO_ARMS = replace(STUDY, arms=STUDY.arms[:2])
 ONE_SEED = replace(TWO_ARMS, seeds=range(1))
 
 
+@pytest.mark.slow
 def test_a_table_is_not_replaced_by_one_of_fewer_seeds(launch: Any, tmp_path: Path) -> None:
     table = tmp_path / "results" / "toy" / "paper" / "table.csv"
     assert launch(TWO_ARMS, raising(KeyboardInterrupt(), after=1), seeds=3)[0] == 130
@@ -96,6 +97,7 @@ def test_the_command_that_shows_the_runs_can_be_typed(launch: Any, tmp_path: Pat
     assert f"mlflow ui --backend-store-uri '{uri}', then open" in " ".join(said.split())
 
 
+@pytest.mark.slow
 def test_a_comparison_is_counted_by_its_runs_and_not_by_its_name(launch: Any, tmp_path: Path) -> None:
     """A new name makes no further comparison, and another reference makes one."""
     table = tmp_path / "results" / "toy" / "paper" / "table.md"
@@ -109,6 +111,7 @@ def test_a_comparison_is_counted_by_its_runs_and_not_by_its_name(launch: Any, tm
     assert "Other tables of the study made 1 more comparison with these runs" in table.read_text()
 
 
+@pytest.mark.slow
 def test_a_start_that_made_no_table_was_not_looked_at(launch: Any, tmp_path: Path) -> None:
     stopped: Turn = raising(KeyboardInterrupt(), after=1)
     assert launch(TWO_ARMS, stopped, seeds=6)[0] == 130
@@ -151,6 +154,7 @@ def test_a_note_that_is_none_of_a_table_is_passed_over(note: str, tmp_path: Path
     require_no_larger_table(TWO_ARMS, [], Options(storage=str(tmp_path), tracking_uri=f"sqlite:///{tmp_path}/none.db"))
 
 
+@pytest.mark.slow
 def test_a_plan_that_has_another_form_is_passed_over(launch: Any, tracking_uri: str, tmp_path: Path) -> None:
     assert launch(ONE_SEED)[0] == 0
     (file,) = (tmp_path / "mlruns").rglob("plan.json")

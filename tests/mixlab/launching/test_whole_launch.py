@@ -153,6 +153,7 @@ def test_a_search_of_which_a_quarter_failed_is_exit_1(launch: Any) -> None:
     assert "1 of the search's 4 trials failed, of which a quarter is too many" in said
 
 
+@pytest.mark.slow
 def test_a_trial_that_failed_while_mlflow_was_away_has_the_line_that_says_why(launch: Any, tmp_path: Path) -> None:
     """Optuna alone knows of it, and holds the end of its traceback."""
 
@@ -169,6 +170,7 @@ def test_a_trial_that_failed_while_mlflow_was_away_has_the_line_that_says_why(la
     assert [run.tags[names.ERROR] for run in runs if run.status == "FAILED"] == ["ValueError: first"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mlflow.db", "other.db"])
 def test_a_second_start_with_another_storage_does_not_write_the_same_runs(
     launch: Any, tmp_path: Path, tracking_uri: str, name: str

@@ -159,6 +159,7 @@ def test_a_mirror_that_is_not_there_is_bad_input(tmp_path: Path, monkeypatch: py
     assert set(MIRRORS) == {"tensorboard", "trackio", "wandb"}
 
 
+@pytest.mark.slow
 def test_a_launch_ends_well_though_a_mirror_fails(
     tmp_path: Path, tracking_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,6 +75,7 @@ def test_a_server_has_no_database_here() -> None:
     assert runs_in_database(MlflowClient("http://127.0.0.1:1"), "1", {}, params=True) is None
 
 
+@pytest.mark.slow
 def test_a_database_is_made_without_a_wait_for_the_disk_and_then_kept_on_it(tmp_path: Path) -> None:
     """MLflow waited a thousand times, which took seconds."""
     waits: list[int] = []

@@ -207,6 +207,7 @@ def test_images_that_are_missing_are_named_before_anything_starts(tmp_path: Path
         train.prepare(train.resolve(keys).settings, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_folder_of_photographs_is_read_from_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In ImageNet's layout, a folder a class; the searched data set is not read where the genotype is known."""
     for split in ("train", "val"):

@@ -226,6 +226,7 @@ def test_leftovers_of_a_killed_process_are_swept_and_none_are_left(tmp_path):
     assert [p.name for p in (tmp_path / "empty").iterdir() if not p.name.endswith(".lock")] == []
 
 
+@pytest.mark.slow
 def test_second_process_waits_for_the_first_and_fetches_nothing(tmp_path, asked, capfd, monkeypatch):
     acquire = FileLock.acquire
     monkeypatch.setattr(FileLock, "acquire", lambda lock, timeout=None: acquire(lock, timeout and timeout / 20))

@@ -62,6 +62,7 @@ def test_a_host_that_serves_something_else_is_given_up_on(file):
     assert list(file.parent.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_host_that_crawls_is_waited_for_beyond_the_limit_on_standing_still(file, monkeypatch):
     monkeypatch.setattr(download, "STALL_SECONDS", 0.2)
     with file_server.running(CONTENT, "crawl") as server:
@@ -72,6 +73,7 @@ def test_a_host_that_crawls_is_waited_for_beyond_the_limit_on_standing_still(fil
     assert server.asked == [0]
 
 
+@pytest.mark.slow
 def test_a_host_that_stands_still_is_asked_again_and_then_given_up_on(file, monkeypatch):
     monkeypatch.setattr(download, "STALL_SECONDS", 0.1)
     with file_server.running(CONTENT, "cut", *["silent"] * 9) as server, pytest.raises(DataError, match="timed out"):

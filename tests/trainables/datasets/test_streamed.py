@@ -37,6 +37,7 @@ def epoch(source, number=1, batch_size=10):
     return torch.cat([images for images, _ in batches]), torch.cat([labels for _, labels in batches])
 
 
+@pytest.mark.slow
 def test_the_number_of_workers_changes_nothing_and_leaves_torch_s_global_generator_alone(files):
     train, train_labels = epoch(source(files, augment=crop_and_flip))
     test = torch.cat([images for images, _ in source(files).test_batches(7)])

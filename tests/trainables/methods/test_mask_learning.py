@@ -55,6 +55,7 @@ def means(method: AutoMixing, maps: Tensor, lams: tuple[float, ...]) -> list[flo
         ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["paper", "release"])
 def test_the_masks_of_the_paper_follow_lambda_after_a_short_training_and_the_releases_cannot(preset: str) -> None:
     """The block learns from Eq. 7, at fixed maps; a whole step takes a hundred times as long."""
