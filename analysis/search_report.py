@@ -10,9 +10,10 @@ import argparse
 import html
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -20,7 +21,7 @@ from analysis import command
 from analysis.figures.search_plots import numeric, plot_history, plot_importance, plot_map, plot_parallel, plot_slices
 from analysis.records.runs import load_plan, load_runs
 from analysis.records.search_trials import SearchRecord, Tuned, load_search
-from analysis.statistics.confirmed_points import caution, other_points
+from analysis.statistics.confirmed_points import other_points
 from analysis.statistics.search_findings import (
     EVALUATOR,
     PER_PARAMETER,
@@ -66,13 +67,17 @@ def report(tracking_uri: str, search: str, storage: str | None = None, plan_hash
     record = load_search(tracking_uri, search, storage, plan_hash)
     confirmed = _confirmed(tracking_uri, record)
     landscapes = {arm.name: landscape(arm) for arm in record.arms}
-    beware = [caution(arm, point) for arm, point in other_points(record, confirmed).items()]
-    said = claims(record, landscapes, confirmed), beware + cautions(record, confirmed)
-    return SearchReport(record, confirmed, winners(record, confirmed), landscapes, *said)
+    others = other_points(record, confirmed)
+    beware = [_of_another(arm, point) for arm, point in others.items()] + cautions(record, confirmed)
+    best = winners(record, confirmed, others)
+    return SearchReport(record, confirmed, best, landscapes, claims(record, landscapes, confirmed), beware)
 
 
-def winners(search: SearchRecord, confirmed: Sequence[LevelTable]) -> pd.DataFrame:
-    """Return as text cells the best configuration of each arm, its value in the search, and that on fresh seeds."""
+def winners(search: SearchRecord, confirmed: Sequence[LevelTable], others: Collection[str]) -> pd.DataFrame:
+    """Return as text cells the best configuration of each arm, its value in the search, and that on fresh seeds.
+
+    The value on fresh seeds of the arms ``others`` is that of another configuration.
+    """
     fresh = f"{confirmed[0].metric if confirmed else 'confirmed'} on fresh seeds"
     found = {
         cell_name(level.levels.values(), str(arm)): f"{mean} (n = {n})"
@@ -80,7 +85,6 @@ def winners(search: SearchRecord, confirmed: Sequence[LevelTable]) -> pd.DataFra
         for arm, mean, n in zip(level.table.index, cells(level)["mean ± sd"], level.table["n"], strict=True)
         if n
     }
-    others = other_points(search, confirmed)
     found = {name: f"{text}, of another point" if name in others else text for name, text in found.items()}
     rows = []
     for arm in search.arms:
@@ -90,6 +94,12 @@ def winners(search: SearchRecord, confirmed: Sequence[LevelTable]) -> pd.DataFra
         row[f"{search.plan['objective']} in the search"] = _number(best.value) if best else "–"
         rows.append({**row, fresh: found.get(arm.name, "not yet")})
     return pd.DataFrame(rows)
+
+
+def _of_another(arm: str, point: Mapping[str, Any]) -> str:
+    """Return the warning about an arm whose confirmed ``point`` is not its best trial."""
+    values = ", ".join(f"{key} = {_number(value)}" for key, value in point.items())
+    return f"{arm}: what was confirmed is not its best trial here, but {values}: another search's, or an earlier best."
 
 
 def write_page(found: SearchReport, out: Path) -> Path:

@@ -28,14 +28,6 @@ def other_points(search: SearchRecord, confirmed: Sequence[LevelTable]) -> dict[
     return found
 
 
-def caution(arm: str, point: Mapping[str, Any]) -> str:
-    """Return the warning about an arm whose confirmed ``point`` is not its best trial."""
-    values = ", ".join(
-        f"{key} = {value:.4g}" if isinstance(value, float) else f"{key} = {value}" for key, value in point.items()
-    )
-    return f"{arm}: what was confirmed is not its best trial here, but {values}: another search's, or an earlier best."
-
-
 def _differs(run: Mapping[Any, Any], key: str, value: Any) -> bool:
     """Return whether a run has logged another value than this one; one that has logged none tells nothing."""
     text = run.get(CONFIG + key) or str(value)
