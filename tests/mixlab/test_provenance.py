@@ -22,17 +22,22 @@ def git(folder: Path, *arguments: str) -> str:
     return subprocess.run(["git", *AUTHOR, *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout
 
 
+def commit_all(folder: Path) -> None:
+    """Make a folder a repository whose only commit holds all that is there."""
+    git(folder, "init", "--quiet")
+    git(folder, "add", ".")
+    git(folder, "commit", "-qm", "First", "--allow-empty")
+
+
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a repository with a study; mixlab itself lies in it too, as far as the provenance knows."""
     monkeypatch.delenv("MIXLAB_COMMIT", raising=False)
     folder = tmp_path / "ours"
     (folder / "platform").mkdir(parents=True)
-    git(folder, "init", "--quiet")
     (folder / "study.py").write_text("epochs = 1\n")
     (folder / "platform" / "provenance.py").write_text("")
-    git(folder, "add", ".")
-    git(folder, "commit", "-qm", "First")
+    commit_all(folder)
     monkeypatch.setattr(provenance, "__file__", str(folder / "platform" / "provenance.py"))
     return folder
 
@@ -42,8 +47,7 @@ def test_the_commit_is_that_of_the_code_wherever_it_is_started(
 ) -> None:
     foreign = tmp_path / "foreign"
     foreign.mkdir()
-    git(foreign, "init", "--quiet")
-    git(foreign, "commit", "-qm", "Theirs", "--allow-empty")
+    commit_all(foreign)
     head = git(repository, "rev-parse", "HEAD").strip()
     for folder in (repository, foreign, tmp_path):
         monkeypatch.chdir(folder)
@@ -102,10 +106,8 @@ def test_a_trainable_of_another_repository_names_its_own_commit(
 ) -> None:
     theirs = tmp_path / "theirs"
     theirs.mkdir()
-    git(theirs, "init", "--quiet")
     (theirs / "their_trainable.py").write_text("")
-    git(theirs, "add", ".")
-    git(theirs, "commit", "-qm", "Theirs")
+    commit_all(theirs)
     module = ModuleType("their_trainable")
     module.__file__ = str(theirs / "their_trainable.py")
     monkeypatch.setitem(sys.modules, "their_trainable", module)
@@ -129,10 +131,8 @@ def test_the_repository_is_that_of_the_code_whatever_one_the_environment_names(
     head = git(repository, "rev-parse", "HEAD").strip()
     foreign = tmp_path / "foreign"
     foreign.mkdir()
-    git(foreign, "init", "--quiet")
     (foreign / "theirs.py").write_text("")
-    git(foreign, "add", ".")
-    git(foreign, "commit", "-qm", "Theirs")
+    commit_all(foreign)
     if changed:
         (repository / "new_mixer.py").write_text("def mix():\n    return 42\n")
     monkeypatch.setenv("GIT_DIR", str(foreign / ".git"))
