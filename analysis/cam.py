@@ -156,8 +156,8 @@ def draw(options: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    parser = evaluation.parser("cam.py", "Where a study's networks look: Grad-CAM.", images=6, pick=True)
-    arms = "these arms (default: all of three, else the first and the last)"
+    parser = evaluation.parser("cam.py", "Draw where a study's networks look, by Grad-CAM.", images=6, pick=True)
+    arms = "show these arms (default: all if there are three, else the first and the last)"
     parser.add_argument("--arms", type=command.names, metavar="A,B", help=arms)
     return command.run(draw, parser, argv)
 

@@ -16,10 +16,7 @@ from mixlab.errors import BadInput, HeadLost, drop_output, in_one_line
 from mixlab.spec import border
 from mixlab.uris import existing_part
 
-EXIT_CODES = (
-    "Exit codes: 0 done; 1 done, but some network could not be evaluated, which is named; 2 bad input, which one "
-    "sentence explains; 130 interrupted."
-)
+EXIT_CODES = "Exit codes: 0 done; 2 bad input, which one sentence explains; 130 interrupted."
 PICTURES = (".pdf", ".png", ".svg")
 
 
@@ -39,10 +36,10 @@ def parser(file: str, description: str, *, tracked: bool = True, out: bool = Fal
     options = argparse.ArgumentParser(prog=named, description=description, epilog=EXIT_CODES)
     if tracked:
         options.add_argument(
-            "--tracking-uri", default="sqlite:///mlflow.db", help="MLflow store (default: %(default)s)"
+            "--tracking-uri", metavar="URI", default="sqlite:///mlflow.db", help="MLflow store (default: %(default)s)"
         )
     if out:
-        usual, words = f"results/{Path(file).stem}", "folder of the files (default: %(default)s)"
+        usual, words = f"results/{Path(file).stem}", "write the files to this folder (default: %(default)s)"
         options.add_argument("--out", type=new_folder, default=usual, metavar="DIR", help=words)
     return options
 
@@ -55,9 +52,9 @@ def study_parser(
     Its one positional argument says ``what`` it reads, of which ``example`` is one.
     """
     options = parser(file, description, out=out)
-    options.add_argument(what, help=f"name of the {what}, e.g. {example}")
+    options.add_argument(what, help=f"name of the {what}, such as {example}")
     options.add_argument(
-        "--plan", type=given, metavar="HASH", help=f"an earlier plan of the {what} (default: the one used last)"
+        "--plan", type=given, metavar="HASH", help=f"read an earlier plan of the {what} (default: the one used last)"
     )
     return options
 

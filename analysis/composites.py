@@ -70,14 +70,14 @@ def draw(options: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    parser = command.parser("composites.py", "Composites of K images with their labels.", tracked=False, out=True)
+    parser = command.parser("composites.py", "Draw composites of K images and their labels.", tracked=False, out=True)
     add, mixers = parser.add_argument, "mixers of K images (default: %(default)s)"
-    add("--dataset", default="cifar10", metavar="NAME", help="whose test images (default: %(default)s)")
+    add("--dataset", default="cifar10", metavar="NAME", help="take the images of this data set (default: %(default)s)")
     add("--mixers", type=command.names, default=",".join(KIMAGE), metavar="A,B", help=mixers)
-    add("--num-images", type=int, default=3, metavar="K", help="images of a composite (default: %(default)s)")
-    add("--alpha", type=float, default=1.0, help="concentration of the shares (default: %(default)s)")
+    add("--num-images", type=int, default=3, metavar="K", help="images in each composite (default: %(default)s)")
+    add("--alpha", type=float, default=1.0, metavar="X", help="concentration of the shares (default: %(default)s)")
     add("--columns", type=int, default=5, metavar="N", help="composites of each mixer (default: %(default)s)")
-    add("--seed", type=int, default=0, help="of all draws (default: %(default)s)")
+    add("--seed", type=int, default=0, metavar="N", help="seed of all draws (default: %(default)s)")
     command.add_data_root(parser)
     return command.run(draw, parser, argv)
 

@@ -22,6 +22,11 @@ from analysis.words.rendering import escape_markdown, markdown_tables, terminal_
 from mixlab.spec.metric import Metric
 from trainables.config import Config
 
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 some network could not be evaluated, which is named, or the Ray cluster was lost; 2 bad "
+    "input, which one sentence explains; 130 interrupted."
+)
+
 
 def parser(file: str, description: str, *, images: int | None = 1000, pick: bool = False) -> argparse.ArgumentParser:
     """Return the options of a command that evaluates the networks of a study; see :func:`analysis.command.parser`.
@@ -32,16 +37,17 @@ def parser(file: str, description: str, *, images: int | None = 1000, pick: bool
     """
     options = command.study_parser(file, description, out=True)
     options.set_defaults(file=file)
+    options.epilog = EXIT_CODES
     add = options.add_argument
     if images is None:
         options.set_defaults(images=0)
     else:
         add("--images", type=int, default=images, metavar="N", help="test images, evenly spaced (default: %(default)s)")
     if pick:
-        add("--seed", type=int, help="whose networks (default: the first that finished)")
-        add("--pick", metavar="N,N", help="these images, by their positions in the test set")
+        add("--seed", type=int, metavar="N", help="show the networks of this seed (default: the first that finished)")
+        add("--pick", metavar="N,N", help="show these images, by their positions in the test set")
     command.add_data_root(options)
-    where = "evaluate as Ray tasks: local, auto or HOST:PORT (default: none, in this process)"
+    where = "evaluate the networks as Ray tasks: local, auto or HOST:PORT (default: none, in this process)"
     add("--address", default="none", help=where)
     return options
 

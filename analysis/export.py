@@ -49,10 +49,10 @@ def _read(file: str | io.BytesIO, name: str) -> dict[str, torch.Tensor]:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    parser = command.parser("export.py", "A run's network under torchvision's names.")
-    parser.add_argument("run", help="the id of a run in MLflow; with --back a file of torchvision's")
-    parser.add_argument("--out", type=command.new_file, required=True, metavar="FILE", help="the file to write")
-    parser.add_argument("--back", action="store_true", help="from torchvision's names to those of model.pt")
+    parser = command.parser("export.py", "Write a run's network under torchvision's names.")
+    parser.add_argument("run", help="id of a run in MLflow; with --back, a file with torchvision's names")
+    parser.add_argument("--out", type=command.new_file, required=True, metavar="FILE", help="file to write")
+    parser.add_argument("--back", action="store_true", help="translate from torchvision's names to those of model.pt")
     return command.run(export, parser, argv)
 
 

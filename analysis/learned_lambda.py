@@ -137,8 +137,8 @@ def draw(options: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    parser = evaluation.parser("learned_lambda.py", "The lambda that SUMix learns for a pair.", images=4, pick=True)
-    parser.add_argument("--lam", type=float, default=0.5, help="lambda of the mixtures (default: %(default)s)")
+    parser = evaluation.parser("learned_lambda.py", "Draw the lambda that SUMix learns for pairs.", images=4, pick=True)
+    parser.add_argument("--lam", type=float, default=0.5, metavar="X", help="drawn lambda (default: %(default)s)")
     return command.run(draw, parser, argv)
 
 

@@ -72,7 +72,7 @@ def show(options: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    parser = command.study_parser("literature.py", "Every published number of the settings of a study.")
+    parser = command.study_parser("literature.py", "Print every published number for the settings of a study.")
     parser.add_argument("--out", type=command.new_folder, metavar="DIR", help="also write literature.csv there")
     return command.run(show, parser, argv)
 

@@ -79,7 +79,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    parser = evaluation.parser("localisation.py", "MaxBoxAccV2 of a study's classifiers.", images=5794)
+    parser = evaluation.parser("localisation.py", "Measure MaxBoxAccV2 of a study's networks.", images=5794)
     return command.run(tabulate_study, parser, argv)
 
 

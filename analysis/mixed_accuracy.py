@@ -110,9 +110,9 @@ def tabulate_study(options: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    parser = evaluation.parser("mixed_accuracy.py", "Accuracy on mixed images over lambda.")
-    parser.add_argument("--mixer", metavar="NAME", help="mix by this one for all networks (default: each run's own)")
-    parser.add_argument("--draws", type=int, default=5, metavar="N", help="mixtures of an image (default: %(default)s)")
+    parser = evaluation.parser("mixed_accuracy.py", "Measure accuracy on mixed images over lambda.")
+    parser.add_argument("--mixer", metavar="NAME", help="mix by this mixer for all networks (default: each run's own)")
+    parser.add_argument("--draws", type=int, default=5, metavar="N", help="mixtures an image (default: %(default)s)")
     return command.run(tabulate_study, parser, argv)
 
 

@@ -134,12 +134,13 @@ def _show(axis: Axes, image: Tensor, text: str) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    parser = command.parser("mixer_gallery.py", "What every mixer makes of the same two images.", tracked=False)
+    parser = command.parser("mixer_gallery.py", "Draw what every mixer makes of the same two images.", tracked=False)
     parser.add_argument(
         "--out",
         type=command.new_picture,
         default=Path("results/mixer_gallery.png"),
-        help="the picture (default: %(default)s)",
+        metavar="FILE",
+        help="picture to write (default: %(default)s)",
     )
     command.add_data_root(parser)
     return command.run(make, parser, argv)

@@ -56,10 +56,10 @@ def draw(options: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    parser = command.study_parser("mixtures.py", "How a study's learned masks mixed.", out=True)
-    arms = "only these arms (default: all that kept mixtures)"
+    parser = command.study_parser("mixtures.py", "Draw the masks that a study's runs learned.", out=True)
+    arms = "show only these arms (default: all that kept mixtures)"
     parser.add_argument("--arms", type=command.names, metavar="A,B", help=arms)
-    parser.add_argument("--seed", type=int, help="whose runs (default: the first that finished)")
+    parser.add_argument("--seed", type=int, metavar="N", help="show this seed (default: the first that finished)")
     return command.run(draw, parser, argv)
 
 

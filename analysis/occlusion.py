@@ -116,17 +116,17 @@ def draw(options: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    parser = evaluation.parser("occlusion.py", "Accuracy of a study's networks under occlusion.")
+    parser = evaluation.parser("occlusion.py", "Measure a study's networks on images of which parts are hidden.")
     parser.add_argument(
-        "--fill", choices=("mean", "black"), default="mean", help="colour of the masked patches (default: mean)"
+        "--fill", choices=("mean", "black"), default="mean", help="colour of the hidden patches (default: mean)"
     )
     parser.add_argument(
         "--order",
         choices=("random", "salient", "non_salient"),
         default="random",
-        help="which patches are masked first (default: random)",
+        help="which patches are hidden first (default: random)",
     )
-    parser.add_argument("--draws", type=int, default=3, help="sets of masks for each image (default: 3)")
+    parser.add_argument("--draws", type=int, default=3, metavar="N", help="random orders for each image (default: 3)")
     size = parser.add_mutually_exclusive_group()
     usual = "16 for images from 128 pixels, an eighth of the side of smaller ones"
     size.add_argument("--patch-size", type=int, metavar="PIXELS", help=f"side of a patch (default: {usual})")

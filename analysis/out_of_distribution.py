@@ -130,7 +130,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    parser = evaluation.parser("out_of_distribution.py", "Images of no known class.", images=WHOLE)
+    parser = evaluation.parser("out_of_distribution.py", "Measure networks on images of no known class.", images=WHOLE)
     return command.run(tabulate_study, parser, argv)
 
 

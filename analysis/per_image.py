@@ -143,7 +143,7 @@ def show(options: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    parser = command.study_parser("per_image.py", "What a study's test images say, from the logits of its runs.")
+    parser = command.study_parser("per_image.py", "Compare a study's arms image by image, from the logits of its runs.")
     return command.run(show, parser, argv)
 
 

@@ -213,8 +213,8 @@ def show(options: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    parser = command.study_parser("report.py", "One self-contained page about a study.")
-    parser.add_argument("--out", type=command.new_file, metavar="FILE", help="the page (default: STUDY.html)")
+    parser = command.study_parser("report.py", "Write one self-contained page about a study.")
+    parser.add_argument("--out", type=command.new_file, metavar="FILE", help="page to write (default: STUDY.html)")
     return command.run(show, parser, argv)
 
 

@@ -152,13 +152,13 @@ def by_corruption(result: Result) -> list[dict[str, Any]]:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    parser = evaluation.parser("robustness.py", "Robustness of a study's networks.")
+    parser = evaluation.parser("robustness.py", "Measure the robustness and the calibration of a study's networks.")
     add = parser.add_argument
     add("--no-corruptions", action="store_true", help="leave out the corruptions, which take most of the time")
-    add("--pgd", action="store_true", help="also the error under PGD")
-    add("--fgsm-release", action="store_true", help="also FGSM as SUMix's released code has it (legacy)")
+    add("--pgd", action="store_true", help="also measure the error under PGD")
+    add("--fgsm-release", action="store_true", help="also attack by FGSM as SUMix's released code does")
     substitutes = (
-        "also FGSM and PGD made on these networks: ARM:SEED of the study, the id of any MLflow run, or "
+        "also attack by FGSM and PGD made on these networks: ARM:SEED of the study, the id of any MLflow run, or "
         "torchvision/BACKBONE with torchvision's weights of ImageNet"
     )
     add("--substitutes", type=command.names, default=[], metavar="A,B", help=substitutes)

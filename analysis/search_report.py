@@ -191,10 +191,10 @@ def show(options: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    about = "One self-contained page about a search."
+    about = "Write one self-contained page about a search."
     parser = command.study_parser("search_report.py", about, what="search", example="search_zeta_alpha")
-    parser.add_argument("--optuna-storage", metavar="URL", help="Optuna's storage (default: that of the plan)")
-    parser.add_argument("--out", type=command.new_file, metavar="FILE", help="the page (default: SEARCH.html)")
+    parser.add_argument("--optuna-storage", metavar="URL", help="database of the trials (default: that of the plan)")
+    parser.add_argument("--out", type=command.new_file, metavar="FILE", help="page to write (default: SEARCH.html)")
     return command.run(show, parser, argv)
 
 

@@ -60,7 +60,8 @@ def show(options: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    parser = command.study_parser("search_time.py", "Error by the time of the search.", example="kimage_nas", out=True)
+    about = "Draw the error over the time of the search."
+    parser = command.study_parser("search_time.py", about, example="kimage_nas", out=True)
     return command.run(show, parser, argv)
 
 

@@ -49,7 +49,8 @@ def show(options: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    parser = command.study_parser("subsampling.py", "Error by share and rule.", example="kimage_subsampling", out=True)
+    about = "Draw the error over the share of the images that each rule keeps."
+    parser = command.study_parser("subsampling.py", about, example="kimage_subsampling", out=True)
     return command.run(show, parser, argv)
 
 

@@ -87,15 +87,15 @@ def show(options: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    parser = command.parser("uncertainty.py", "How uncertain a network is of each image.", out=True)
+    parser = command.parser("uncertainty.py", "Score how uncertain a network is of each training image.", out=True)
     add = parser.add_argument
-    add("run", help="id of a run in MLflow, whose network is asked")
+    add("run", help="id of the run in MLflow whose network is asked")
     command.add_data_root(parser)
-    add("--images", type=int, metavar="N", help="only the first N training images (default: all)")
+    add("--images", type=int, metavar="N", help="score only the first N training images (default: all)")
     add("--mixings", type=int, default=10, metavar="M", help="mixtures of each image (default: %(default)s)")
     add("--mixture", choices=MIXTURES, default=MIXTURES[0], help="how images are mixed (default: %(default)s)")
-    add("--baselines", action="store_true", help="also uncertainty under dropout, and the K-centre order")
-    add("--seed", type=int, default=0, help="of everything random (default: %(default)s)")
+    add("--baselines", action="store_true", help="also score by dropout, and by the K-centre order")
+    add("--seed", type=int, default=0, metavar="N", help="seed of all draws (default: %(default)s)")
     return command.run(show, parser, argv)
 
 

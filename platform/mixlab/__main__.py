@@ -32,7 +32,7 @@ TOOLS = {
     "doctor": Tool("mixlab.doctor", "look for what goes wrong on this machine or on a cluster"),
     "merge": Tool("mixlab.tracking.merge", "add the runs of another MLflow store, each once"),
     "slurm": Tool("mixlab.slurm", "write a batch script that runs a study on a SLURM cluster"),
-    "table": Tool("analysis.ablation_table", "write the tables of a finished study again"),
+    "table": Tool("analysis.ablation_table", "print the tables of a study again"),
 }
 USAGE = """usage: mixlab COMMAND ...
 
@@ -83,7 +83,10 @@ def _list() -> None:
 
 def _run(command: str, arguments: Sequence[str]) -> None:
     if not arguments or arguments[0] in ("-h", "--help"):
-        raise BadInput(f"mixlab {command} takes the name of a study first, one of: {', '.join(installation.studies())}")
+        raise BadInput(
+            f"mixlab {command} takes the name of a study first, such as ablation_cifar100; mixlab list names them all, "
+            "and --help after a name lists its options"
+        )
     file = installation.study_file(arguments[0])
     sys.argv = [str(file), *arguments[1:]]
     sys.path.insert(0, str(file.parent.resolve()))  # as python FILE does

@@ -1,8 +1,4 @@
-"""The one command line that every study shares, and the only file that knows argparse.
-
-Exit codes: 0 every cell is done; 1 some trial failed, or MLflow refused a write; 2 bad input, found before anything
-starts; 130 interrupted.
-"""
+"""The one command line that every study shares, and the only file that knows argparse."""
 
 import argparse
 import atexit
@@ -34,6 +30,10 @@ from mixlab.tracking.mirrors import MIRRORS
 # New objects after which Python looks for garbage. Imports make a million that stay; at the default of 700, looking
 # through them takes a tenth of a short start.
 GARBAGE = 10_000
+EXIT_CODES = (
+    "Exit codes: 0 every trial is done; 1 some trial failed, which is named, or MLflow refused a write; 2 bad input, "
+    "which one sentence explains; 130 interrupted."
+)
 
 
 @checked_arguments
@@ -135,8 +135,10 @@ def parse(study: Study | Search, argv: Sequence[str] | None = None) -> Options:
 
 def parser(study: Study | Search) -> argparse.ArgumentParser:
     """Return the parser of the options, on whose names other programs rely."""
+    kind = "search" if isinstance(study, Search) else "study"
     options = _Parser(
-        description=f"Run the study {study.name}. The same command again runs only what is missing.",
+        description=f"Run the {kind} {study.name}. The same command again runs only what is missing.",
+        epilog=EXIT_CODES,
         allow_abbrev=False,
     )
     add = options.add_argument
@@ -144,12 +146,12 @@ def parser(study: Study | Search) -> argparse.ArgumentParser:
         "--preset",
         default="paper",
         metavar="{" + ",".join(PRESETS) + "}",
-        help="paper (default): as published; quick: minutes on a laptop; smoke: shows that it runs",
+        help="paper (default): as published; quick: minutes to hours on a laptop; smoke: shows that it runs",
     )
-    add("--dataset", metavar="D", help="data set, by its name in trainables.datasets")
+    add("--dataset", metavar="D", help="data set, such as cifar10")
     add("--data-root", metavar="DIR", default="data", help="folder of the data sets (default: %(default)s)")
-    add("--mixers", metavar="A,B", action=_Names, help="levels of the factor mixer")
-    add("--backbones", metavar="A,B", action=_Names, help="levels of the factor backbone")
+    add("--mixers", metavar="A,B", action=_Names, help="only these mixers: the levels of the factor mixer")
+    add("--backbones", metavar="A,B", action=_Names, help="only these networks: the levels of the factor backbone")
     add(
         "--arms",
         metavar="A,B",
@@ -179,10 +181,10 @@ def parser(study: Study | Search) -> argparse.ArgumentParser:
         "--gpus-per-trial",
         metavar="F",
         type=_gpus,
-        help="GPUs of each trial, fractions too; auto: as many trials to a GPU as its memory holds; 1 if there is one",
+        help="GPUs of each trial, also a part of one; auto: as many trials to a GPU as fit; 1 where there is a GPU",
     )
     add("--tracking-uri", metavar="URI", default="sqlite:///mlflow.db", help="MLflow store (default: %(default)s)")
-    add("--mirrors", metavar="A,B", action=_Names, default=(), help=f"also show runs in: {', '.join(MIRRORS)}")
+    add("--mirrors", metavar="A,B", action=_Names, default=(), help=f"also show the runs in: {', '.join(MIRRORS)}")
     add("--system-metrics", action="store_true", help="record in MLflow what the machine of each trial does")
     add(
         "--storage",
@@ -200,7 +202,7 @@ def parser(study: Study | Search) -> argparse.ArgumentParser:
     add("--check", action="store_true", help="check the study and these options, and end")
     add("--dry-run", action="store_true", help="print the plan and train nothing")
     add("--list", action="store_true", help="print factors, arms and presets, and end")
-    add("--fetch", action="store_true", help="download the data sets and weights that it reads to --data-root, and end")
+    add("--fetch", action="store_true", help="download what the study reads to --data-root, and end")
     add("--quiet", action="store_true", help="print failures and the tables only")
     add("--json", action="store_true", help="print plan, verdicts and paths as JSON, all else on standard error")
     if isinstance(study, Search):

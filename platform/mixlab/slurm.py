@@ -58,12 +58,12 @@ def parser() -> argparse.ArgumentParser:
         "--time",
         metavar="T",
         type=limit,
-        help="limit, after which the job goes back into the queue; 24:00:00 if not given",
+        help="time limit, after which the job goes back into the queue; 24:00:00 if not given",
     )
     add("--partition", metavar="P", type=word, help="the partition; SLURM's default if not given")
     add("--account", metavar="A", type=word, help="the account; SLURM's default if not given")
     add("--out", metavar="FILE", help="where to write the script; the standard output if not given")
-    add("studies", metavar="STUDY[,STUDY...]", help="names or files")
+    add("studies", metavar="STUDY[,STUDY...]", help="names or files of studies")
     add("options", nargs=argparse.REMAINDER, metavar="...", help="options of the study")
     return options
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis import command, curvature, loss_landscape
+from analysis import command, curvature, evaluation, loss_landscape
 
 NOT_ODD = "must be an odd number from 5, so that the network is in it, got"
 COMMANDS = {"curvature": curvature.main, "loss_landscape": loss_landscape.main}
@@ -104,6 +104,11 @@ def test_an_empty_text_names_nothing(kind: Callable[[str], object], text: str) -
 def test_a_command_is_called_as_it_was_typed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["mixlab table", "any"])
     assert command.parser("ablation_table.py", "").prog == "mixlab table"
+
+
+def test_only_a_command_that_evaluates_says_that_a_network_may_fail() -> None:
+    assert "1 some network could not be" in evaluation.parser("cam.py", "").format_help()
+    assert "Exit codes: 0 done; 2 bad input" in command.study_parser("report.py", "").format_help()
 
 
 def test_a_folder_without_write_access_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

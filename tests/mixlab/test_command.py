@@ -112,7 +112,7 @@ def test_a_dry_run_says_which_data_are_missing(
     ("arguments", "sentence"),
     [
         (["rum"], "unknown command 'rum'; did you mean 'run'?"),
-        (["run"], "mixlab run takes the name of a study first, one of: ablation_cifar100"),
+        (["run"], "mixlab run takes the name of a study first, such as ablation_cifar100; mixlab list names them all"),
         (["run", "ablation_cifar10"], "unknown study 'ablation_cifar10'; did you mean 'ablation_cifar100'?"),
         (["list", "--json"], "mixlab list takes nothing more, got '--json'; mixlab run STUDY --list says more"),
         (["run", "mine.py"], "there is no study 'mine.py'; name a Python file"),

@@ -46,8 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for finding in findings:
         line = Text.assemble((f"{finding.level:<8}", STYLES[finding.level]), f"{finding.check:<10}{finding.text}")
         console.print(line.append(f". Fix: {finding.fix}" if finding.fix else ""))
-    red = sum(finding.level == RED for finding in findings)
-    console.print(f"{red} red: fix them before a study starts" if red else "Nothing is red.")
+    red = any(finding.level == RED for finding in findings)
+    console.print("Fix what is red before a study starts." if red else "Nothing is red.")
     return 1 if red else 0
 
 
@@ -56,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(
         prog="mixlab doctor",
         description="Look for what goes wrong in practice. Give the options that the study will get.",
+        epilog="Exit codes: 0 a study can start, perhaps with warnings; 1 something is red; 2 bad input or no cluster.",
         allow_abbrev=False,
     )
     add = options.add_argument

@@ -31,10 +31,10 @@ FINISHED = "FINISHED"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Merge, say what was added, and return the exit code: 2 for bad input, 1 if a store went away."""
-    options = argparse.ArgumentParser(prog="mixlab merge", description="Add the runs of another MLflow store.")
+    options = argparse.ArgumentParser(prog="mixlab merge", description="Add the runs of another store, each once.")
     options.add_argument("other", metavar="OTHER", help="a database file, or the URI of a store")
     options.add_argument(
-        "--tracking-uri", default="sqlite:///mlflow.db", help="the store to add to (default: %(default)s)"
+        "--tracking-uri", metavar="URI", default="sqlite:///mlflow.db", help="add to this store (default: %(default)s)"
     )
     given = options.parse_args(argv)
     try:
