@@ -50,7 +50,7 @@ def outlook(plan: Plan, results: Mapping[str, float] | None = None) -> list[str]
     elif seeds < FEWEST_PAIRS:
         lines.append(
             f"The study cannot claim anything, however large the gains: with {count_text(seeds, 'seed')} the "
-            f"smallest possible p is {smallest_p(seeds):.3g}. {FEWEST_PAIRS} seeds could "
+            f"smallest possible p is {smallest_p(seeds):.3g}. With {FEWEST_PAIRS} seeds it could "
             f"({count_text(FEWEST_PAIRS * per_seed, 'run')})."
         )
     else:
@@ -64,7 +64,8 @@ def outlook(plan: Plan, results: Mapping[str, float] | None = None) -> list[str]
     if not sequential and comparisons <= MOST_SIMULATED:
         wanted = seeds_to_find_one_sd(family_tables, arms)
         if wanted > seeds:
-            lines.append(f"A gain of 1 sd would take {wanted} seeds ({count_text(wanted * per_seed, 'run')}).")
+            runs = count_text(wanted * per_seed, "run")
+            lines.append(f"To find a gain of 1 sd of a paired difference would take {wanted} seeds ({runs}).")
     if 1 < tables < FEWEST_PAIRS:
         lines.append(
             f"What it finds holds for these {tables} tables; to claim that an arm helps in general takes "

@@ -48,8 +48,8 @@ def provenance_text(*levels: LevelTable) -> str:
     epochs = _values(runs, "epochs")
     subset = [
         f"only {count_text(' or '.join(part), f'{what} image')}"
-        for what in ("train", "test")
-        if (part := [count for count in _distinct(runs, f"config.{what}_images") if count != "None"])
+        for what, name in (("training", "train"), ("test", "test"))
+        if (part := [count for count in _distinct(runs, f"config.{name}_images") if count != "None"])
     ]
     retrained = [f"then {name}" for name in _distinct(runs, "config.retrain.dataset") if name != "None"]
     parts = [_values(runs, "config.dataset"), *subset, *retrained, _values(runs, "config.backbone")]
@@ -89,7 +89,7 @@ def notes(level: LevelTable) -> list[str]:
     if finished["dirty"].any():
         dirty = f"{finished['dirty'].sum()} of {count_text(len(finished), 'run')}{of_table}"
         whose = "Every run" if finished["dirty"].all() else dirty
-        lines.append(f"{whose} had uncommitted changes: the commit alone is not the code.")
+        lines.append(f"{whose} had uncommitted changes, which no commit holds.")
     for metric, what in (("compile_speedup", "Compilation"), ("graph_speedup", "A CUDA graph")):
         speedup = finished.get(f"metric.{metric}", pd.Series(dtype=float)).median()
         if speedup < 1:

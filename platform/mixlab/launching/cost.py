@@ -66,7 +66,7 @@ def print_cost(left: Sequence[Left], train: CompleteTrainable, options: Options,
     say(
         console,
         f"Estimated cost: {duration(total)} of training, {duration(total / pace)} with {slots} at a time{turns}, "
-        f"on {where}. A rough figure, from a few timed steps of each kind of trial.",
+        f"on {where}. A rough figure, from a few timed steps of one trial of each kind.",
     )
 
 

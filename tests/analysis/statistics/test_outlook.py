@@ -30,9 +30,9 @@ def test_three_seeds_cannot_claim_anything_and_the_plan_says_what_could(make_pla
     assert size == "1 table, 3 arms, 3 seeds: 9 runs, 2 comparisons (one family)."
     assert verdict == (
         "The study cannot claim anything, however large the gains: with 3 seeds the smallest possible p is 0.25. "
-        "6 seeds could (18 runs)."
+        "With 6 seeds it could (18 runs)."
     )
-    assert more.startswith("A gain of 1 sd would take ")
+    assert more.startswith("To find a gain of 1 sd of a paired difference would take ")
 
 
 def test_six_seeds_say_which_gain_they_would_find(make_plan):

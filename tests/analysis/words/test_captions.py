@@ -76,7 +76,7 @@ def test_provenance(level_of):
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"train_images": "300", "test_images": "None"}, "cifar10, only 300 train images, resnet20"),
+        ({"train_images": "300", "test_images": "None"}, "cifar10, only 300 training images, resnet20"),
         ({"retrain.dataset": "imagenet"}, "cifar10, then imagenet, resnet20"),
     ],
 )
@@ -270,7 +270,7 @@ def test_a_remark_below_several_tables_counts_the_runs_of_the_one_that_it_names(
 def test_one_of_anything_is_in_the_singular(level_of):
     one = full(seeds=1)
     level = level_of(one, seeds=1, change=lambda runs: runs.assign(**{"epochs": 1, "config.train_images": "1"}))
-    assert provenance_text(level).startswith("cifar10, only 1 train image, resnet20, 1 epoch, n = 1, seed 0,")
+    assert provenance_text(level).startswith("cifar10, only 1 training image, resnet20, 1 epoch, n = 1, seed 0,")
 
 
 def test_the_seeds_that_are_still_pending_are_named(level_of):
