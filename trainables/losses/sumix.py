@@ -38,7 +38,7 @@ class SUMixParts(NamedTuple):
 
 
 class SUMixLoss(nn.Module):
-    """The loss of Eq. 3, and the linear layer that estimates uncertainty (Eq. 5)."""
+    """The loss of SUMix (Eq. 3), and the linear layer that estimates uncertainty (Eq. 5)."""
 
     def __init__(self, num_features: int, num_classes: int, terms: SUMixTerms, smoothing: float = 0.0) -> None:
         super().__init__()

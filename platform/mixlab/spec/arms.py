@@ -12,13 +12,13 @@ from mixlab.spec.trainable import Config
 @checked_arguments
 @dataclass(frozen=True)
 class Arm:
-    """One treatment.
+    """One of the variants that a study compares.
 
     Args:
         name: its name in the table.
         changes: the keys that it changes in the base.
         against: the name of the arm that it is compared with, if that is not the baseline.
-        control: whether the arm only shows what else a treatment changes, and makes no claim of its own.
+        control: whether the arm shows what other arms change besides what they are named for; the table marks it.
         signs: in a factorial design, whether each term is on (1) or off (-1).
     """
 

@@ -14,7 +14,10 @@ Term = tuple[str, Mapping[str, Any]]
 
 @checked_arguments
 def add_one_in(terms: Sequence[Term], baseline: str = "baseline") -> tuple[Arm, ...]:
-    """Return the baseline, which changes nothing, and an arm ``+ TERM`` for each term by itself."""
+    """Return the baseline, which changes nothing, and an arm ``+ TERM`` for each term by itself.
+
+    A term is a name and the keys that it changes.
+    """
     return (Arm(baseline, {}), *(Arm(f"+ {name}", changes) for name, changes in _checked(terms)))
 
 

@@ -29,7 +29,15 @@ Point = dict[str, Any]
 @checked_arguments
 @dataclass(frozen=True)
 class Float:
-    """Real numbers from ``low`` to ``high``, both included, in steps of ``step`` if it is given."""
+    """Real numbers from ``low`` to ``high``, both included.
+
+    Args:
+        low: the smallest value.
+        high: the largest value.
+        log: whether the logarithm is searched evenly, as suits a range over several powers of ten.
+        step: the distance between two values; any real number if it is None.
+        when: by key, the values for which the range applies; for others the key keeps its value from base and arm.
+    """
 
     low: float
     high: float
@@ -41,7 +49,7 @@ class Float:
 @checked_arguments
 @dataclass(frozen=True)
 class Int:
-    """Whole numbers from ``low`` to ``high``, both included."""
+    """Whole numbers from ``low`` to ``high``, both included; the arguments are those of ``Float``."""
 
     low: int
     high: int
@@ -53,7 +61,7 @@ class Int:
 @checked_arguments
 @dataclass(frozen=True, init=False)
 class Choice:
-    """One of several values."""
+    """One of several values, such as ``Choice(0.0, 1e-4, 5e-4)``; ``when`` is that of ``Float``."""
 
     values: tuple[Any, ...]
     when: Condition
