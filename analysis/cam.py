@@ -157,7 +157,7 @@ def draw(options: argparse.Namespace) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
     parser = evaluation.parser("cam.py", "Draw where a study's networks look, by Grad-CAM.", images=6, pick=True)
-    arms = "show these arms (default: all if there are three, else the first and the last)"
+    arms = "show these arms (default: all but controls, or the first and the last of more than three)"
     parser.add_argument("--arms", type=command.names, metavar="A,B", help=arms)
     return command.run(draw, parser, argv)
 
