@@ -82,7 +82,7 @@ def load_runs(tracking_uri: str, study: str, plan: Plan | None = None) -> pd.Dat
     Args:
         tracking_uri: where MLflow keeps its runs.
         study: the name of the study.
-        plan: the plan whose cells are wanted; by default the one used last (:func:`load_plan`).
+        plan: the plan whose cells are wanted; by default the one used last (``load_plan``).
 
     Returns:
         Columns ``key``, ``arm``, ``seed``, ``status`` (a ``State`` in words: done, failed, running, interrupted or

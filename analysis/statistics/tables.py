@@ -111,8 +111,8 @@ def ablation_table(
         Index ``arm`` in order of first appearance; columns ``n`` (runs with a value), ``mean``, ``sd`` (ddof 1),
         ``gain`` (mean of the differences over the seeds that both arms have), ``gain_low``, ``gain_high`` (paired t,
         95 %), ``p`` (exact sign flip, of this comparison alone), ``p_family`` (corrected for all comparisons of these
-        runs, see :func:`analysis.statistics.significance.family_p`) and ``win`` (bool: ``p_family`` below 0.05 in the
-        good direction). Values that cannot be computed are NaN: the gain of the baseline, the spread of one run.
+        runs, see ``family_p``) and ``win`` (bool: ``p_family`` below 0.05 in the good direction). Values that cannot be
+        computed are NaN: the gain of the baseline, the spread of one run.
 
     Raises:
         ValueError: a column is missing, the baseline or a reference is not an arm, or an arm has a seed twice.

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def example() -> str:
-    found = re.search(r"To search anything else::\n\n(.*?)\n\n {4}\S", inspect.getsource(Search), re.DOTALL)
+    found = re.search(r"For example:\n\n(.*?)\n\n {4}\S", inspect.getsource(Search), re.DOTALL)
     assert found
     return textwrap.dedent(found[1])
 

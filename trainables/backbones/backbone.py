@@ -91,7 +91,7 @@ class Network(nn.Module):
         return spread(lambda rows: self.backbone.pool(self.backbone.encode(rows, depth)), maps)
 
     def head(self, features: Tensor) -> Tensor:
-        """Return logits (B, L) from features (B, D); see :func:`read_out`."""
+        """Return logits (B, L) from features (B, D); see ``read_out``."""
         return read_out(self.backbone.head, features)
 
     def forward(self, images: Tensor) -> Tensor:

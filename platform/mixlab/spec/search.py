@@ -52,7 +52,7 @@ class SearchTrial(Trial):
 class Search:
     """A study whose arms are tuned first. The study's ``seeds`` are those of the confirmation, and fresh.
 
-    For example::
+    For example:
 
         from mixlab import Arm, Choice, Float, Search, Study, main
         from trainables import classify
