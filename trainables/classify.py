@@ -86,9 +86,7 @@ class Classification:
         settings = parsed(settings)
         for key in ("compile", "cuda_graph"):
             if getattr(settings, key) is True and processes > 1:
-                raise ValueError(
-                    f"{key} is for runs that one process trains: it must be False, got {processes} processes"
-                )
+                raise ValueError(f"{key} must be False where several processes train one run, got {processes} of them")
         run = settings, seed, resume_from, data_root, workers
         with accompanied(processes, train_epochs, *run):
             return train_epochs(*run, report)

@@ -20,7 +20,7 @@ from trainables.mixers import MIXERS
 from trainables.mixers.automix_presets import PRESETS, AutoMixDefinition
 from trainables.mixers.options import EveryMixer, MaskBlock, common_options
 from trainables.optimiser_config import OptimiserConfig
-from trainables.ranges import Count, Init, NotNegative, Pretrained, Share, ShareBelowOne
+from trainables.ranges import Count, Init, NotNegative, Positive, Pretrained, Share, ShareBelowOne
 from trainables.refusals import require_known
 from trainables.schedules import ScheduleConfig, check_schedule
 
@@ -170,7 +170,9 @@ def _check_network_and_loss(config: Config) -> None:
 
         require_pretrained(config.backbone, config.pretrained)
     if config.drop_path and config.backbone not in RESIDUAL and not _has_drop_path(config.backbone):
-        raise ValueError(f"backbone {config.backbone!r} has no drop-path, got drop_path {config.drop_path}")
+        raise ValueError(
+            f"drop_path must be 0 with backbone {config.backbone!r}, which has no drop-path, got {config.drop_path}"
+        )
     if config.drop_block and config.backbone not in RESIDUAL:
         raise ValueError(
             f"drop_block is for {', '.join(RESIDUAL)}, got {config.drop_block} with backbone {config.backbone!r}"
@@ -181,11 +183,11 @@ def _check_network_and_loss(config: Config) -> None:
         raise ValueError(f"accumulate must divide batch_size {config.batch_size}, got {config.accumulate}")
     if config.loss == "binary" and (config.label_smoothing or config.sumix.any):
         with_what = "SUMix" if config.sumix.any else f"label_smoothing {config.label_smoothing}"
-        raise ValueError(f"loss 'binary' is not defined with {with_what}")
+        raise ValueError(f"loss must be 'cross_entropy' with {with_what}, got 'binary'")
     if config.clean_loss and config.sumix.raw_forward not in ("train_grad", "joint"):
-        how = config.sumix.raw_forward
         raise ValueError(
-            f"clean_loss {config.clean_loss} needs a gradient that sumix.raw_forward {how!r} does not keep"
+            f"sumix.raw_forward must be 'train_grad' or 'joint' with clean_loss {config.clean_loss}, which needs a "
+            f"gradient, got {config.sumix.raw_forward!r}"
         )
 
 
@@ -202,14 +204,11 @@ def mixer_options(mixer: str, given: Mapping[str, Any]) -> dict[str, Any]:
     }
     for name in given:
         require_known(f"option of {mixer}", f"mixer.{name}", [f"mixer.{p}" for p in defaults])
-    kinds = {**annotations(EveryMixer), **annotations(MaskBlock), **annotations(MIXERS[mixer])}
-    options = {
+    kinds = {**annotations(EveryMixer), **annotations(MaskBlock), **annotations(MIXERS[mixer]), "alpha": Positive}
+    return {
         name: checked(f"mixer.{name}", given[name], kinds[name]) if name in given else default
         for name, default in defaults.items()
     }
-    if "alpha" in options and not 0 < options["alpha"] < float("inf"):
-        raise ValueError(f"mixer.alpha must be above 0 and finite, got {options['alpha']}")
-    return options
 
 
 @functools.cache

@@ -42,7 +42,7 @@ def check(config: Config) -> None:
         with no_choices():
             rehearse(config, dataset_of(config))
     except (ValueError, RuntimeError) as error:  # the latter for a value that is read back
-        raise ValueError(f"cuda_graph must be 'auto' or False with mixer {config.mixer!r}: {error}") from None
+        raise ValueError(f"cuda_graph must be 'auto' or False with mixer {config.mixer!r}, got True: {error}") from None
     _checked.add(key)
 
 

@@ -80,7 +80,9 @@ def check(config: Config) -> None:
     if config.mixer in METHODS or inputs_of(config.mixer):
         build(config, dataset)
     if config.recalibrate and not batch_norms(_network(config, dataset)):
-        raise ValueError(f"recalibrate is for networks with batch norm, and backbone {config.backbone!r} has none")
+        raise ValueError(
+            f"recalibrate must be False with backbone {config.backbone!r}, which has no batch norm, got True"
+        )
     num_train = config.train_images or dataset.num_train
     if num_train is not None and config.subset.rule == "none":  # only its file says how large a subset is
         check_batches(config, num_train - held_out_count(config.validation, num_train))
@@ -90,7 +92,7 @@ def check_batches(config: Config, images: int) -> None:
     """Raise ``ValueError`` if the network cannot be trained on the batches of so many training images."""
     size = config.batch_size
     if config.drop_last and images < size:
-        raise ValueError(f"drop_last leaves no batch of {size} in {images} training images")
+        raise ValueError(f"batch_size must be at most {images}, all training images, with drop_last, got {size}")
     if config.part_size > 1 and (config.drop_last or images % config.part_size != 1):
         return
     try:
@@ -100,7 +102,7 @@ def check_batches(config: Config, images: int) -> None:
             raise
         raise ValueError(
             f"the last batch of {images} training images has 1 image, and {config.backbone}'s batch norm cannot learn "
-            f"from one of this size: set drop_last, or another batch_size than {size}"
+            f"from one image of this size: set drop_last, or another batch_size than {size}"
         ) from None
 
 

@@ -86,7 +86,9 @@ def test_another_value_is_refused(value: object) -> None:
 
 
 def test_several_processes_are_refused() -> None:
-    with pytest.raises(ValueError, match="cuda_graph is for runs that one process trains: it must be False, got 2"):
+    with pytest.raises(
+        ValueError, match="cuda_graph must be False where several processes train one run, got 2 of them"
+    ):
         train({"dataset": "cifar10", "cuda_graph": True}, 0, processes=2)
 
 

@@ -205,7 +205,7 @@ def test_the_last_batch_may_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(run.method, "forward", lambda x, y, rng: (sizes.append(len(x)), forward(x, y, rng))[1])
     run.next_epoch()
     assert sizes == [4, 4]
-    with pytest.raises(ValueError, match="drop_last leaves no batch of 16 in 10 training images"):
+    with pytest.raises(ValueError, match=r"batch_size must be at most 10, .* with drop_last, got 16"):
         run_of(drop_last=True, batch_size=16)
 
 
@@ -315,16 +315,16 @@ def test_sumix_smooths_its_first_term_alone(loss: type[SUMixLoss]) -> None:
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"loss": "binary", "label_smoothing": 0.1}, "loss 'binary' is not defined with label_smoothing 0.1"),
-        ({"loss": "binary", "sumix.lam": "learned"}, "loss 'binary' is not defined with SUMix"),
+        ({"loss": "binary", "label_smoothing": 0.1}, "'cross_entropy' with label_smoothing 0.1, got 'binary'"),
+        ({"loss": "binary", "sumix.lam": "learned"}, "loss must be 'cross_entropy' with SUMix, got 'binary'"),
         (
             {"backbone": "mobilenet_v2", "drop_path": 0.1},
-            "backbone 'mobilenet_v2' has no drop-path, got drop_path 0.1",
+            "drop_path must be 0 with backbone 'mobilenet_v2', which has no drop-path, got 0.1",
         ),
         ({"backbone": "vit_tiny_32", "drop_block": 0.1}, "got 0.1 with backbone 'vit_tiny_32'"),
         ({"dataset": "fashion_mnist", "augment.lighting": 0.1}, "three channels, got 0.1 with dataset 'fashion_mnist'"),
         ({"nesterov": True, "momentum": 0.0}, "nesterov needs a momentum above 0, got 0.0"),
-        ({"pretrained": "IMAGENET1K_V1"}, "no weights 'IMAGENET1K_V1' of torchvision for backbone 'resnet8'"),
+        ({"pretrained": "IMAGENET1K_V1"}, "torchvision has no weights 'IMAGENET1K_V1' for backbone 'resnet8'"),
     ],
 )
 def test_what_cannot_be_run_is_refused(keys: dict[str, Any], message: str) -> None:

@@ -61,8 +61,8 @@ def require_pretrained(backbone: str, pretrained: str) -> None:
         return timm_weights.require_weights(backbone)
     known = [weights.name for weights in PRETRAINED[backbone]] if backbone in PRETRAINED else []
     if pretrained not in known:
-        there = f"those there are: {', '.join(known)}" if known else f"networks with some: {', '.join(PRETRAINED)}"
-        raise ValueError(f"there are no weights {pretrained!r} of torchvision for backbone {backbone!r}; {there}")
+        there = f"it has {', '.join(known)}" if known else f"it has some for {', '.join(PRETRAINED)}"
+        raise ValueError(f"torchvision has no weights {pretrained!r} for backbone {backbone!r}; {there}")
 
 
 def prepare_pretrained(backbone: str, pretrained: Pretrained, data_root: Path) -> Path:
@@ -83,7 +83,10 @@ def prepare_pretrained(backbone: str, pretrained: Pretrained, data_root: Path) -
             ) from None
     found = sha256_of(path)
     if not found.startswith(_hash_prefix(path)):
-        raise DataError(f"{path} is not what its name says: its SHA-256 begins with {found[:8]}")
+        raise DataError(
+            f"{path} is broken: its SHA-256 begins with {found[:8]} instead of {_hash_prefix(path)}; delete it, "
+            "and it is fetched again"
+        )
     return path
 
 

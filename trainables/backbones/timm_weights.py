@@ -23,7 +23,7 @@ def require_weights(backbone: str) -> None:
     if not timm.is_model_pretrained(name):
         model = name.partition(".")[0]
         tags = [f"{PREFIX}{tagged}" for tagged in timm.list_pretrained(model)]
-        there = f"those there are: {', '.join(tags)}" if tags else "there are none for this model"
+        there = f"it has {', '.join(tags)}" if tags else "it has none for this model"
         raise ValueError(f"timm has no weights for backbone {backbone!r}; {there}")
 
 
@@ -66,4 +66,4 @@ def load_weights(backbone: str, data_root: Path) -> Mapping[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise DataError(f"{path} cannot be read: {error}; remove it, and it is fetched again") from None
+        raise DataError(f"{path} cannot be read ({error}); delete it, and it is fetched again") from None

@@ -6,9 +6,15 @@ from typing import Any, Literal
 
 from trainables.config import flatten, typed
 from trainables.darts.genotype import OPERATION_NAMES, PUBLISHED, Genotype, read_genotype
-from trainables.darts.retrain_config import AS_SEARCHED, RetrainConfig, check_retraining, retrained_images
+from trainables.darts.retrain_config import (
+    AS_SEARCHED,
+    SMALL_SIDE,
+    RetrainConfig,
+    check_retraining,
+    retrained_images,
+)
 from trainables.datasets import DATASETS
-from trainables.datasets.data_config import NO_SUBSET, DataConfig, check_data, check_read
+from trainables.datasets.data_config import NO_SUBSET, DataConfig, check_data, check_read, option_set
 from trainables.ranges import Count, NotNegative, Positive, ShareBelowOne
 from trainables.refusals import require_known
 
@@ -78,11 +84,16 @@ def parse(config: Mapping[str, Any]) -> SearchConfig:
 def _check(config: SearchConfig) -> None:
     require_known("dataset", config.dataset, DATASETS)
     if config.genotype is not None and config.genotype_file is not None:
-        raise ValueError(f"genotype and genotype_file are two networks: leave one out, got both, {config.genotype!r}")
+        raise ValueError(
+            f"genotype must be left out where genotype_file names another network, got {config.genotype!r} and "
+            f"{config.genotype_file!r}"
+        )
     if config.known_genotype is None:
         _check_search(config)
     elif config.subset != NO_SUBSET:
-        raise ValueError(f"subset.* is what a search sees, and a known genotype needs none, got {config.subset.rule!r}")
+        key = option_set(config.subset)
+        given = getattr(config.subset, key)
+        raise ValueError(f"subset.{key} is for a search, which a known genotype does not need, got {given!r}")
     for key in "search_cells", "cells":
         if getattr(config, key) < 3:
             raise ValueError(f"{key} must be at least 3, so that two cells halve the map, got {getattr(config, key)}")
@@ -91,7 +102,10 @@ def _check(config: SearchConfig) -> None:
     if config.channels % 2:
         raise ValueError(f"channels must be even, got {config.channels}")
     if config.validation or config.evaluate != "test":
-        raise ValueError("a search holds out half of its images itself: leave validation 0 and evaluate 'test'")
+        raise ValueError(
+            "validation must be 0 and evaluate 'test', because a search holds out half of its images itself, got "
+            f"{config.validation:g} and {config.evaluate!r}"
+        )
     check_retraining(
         config.retrain, config, epochs=config.epochs, batch_size=config.batch_size, auxiliary=config.auxiliary
     )
@@ -103,7 +117,9 @@ def _check_search(config: SearchConfig) -> None:
     for name in config.operations:
         require_known("operation", name, OPERATION_NAMES)
     if not set(config.operations) - {"none"} or len(set(config.operations)) < len(config.operations):
-        raise ValueError(f"operations must be different, and one besides 'none', got {config.operations}")
+        raise ValueError(
+            f"operations must differ from each other, and hold one besides 'none', got {config.operations}"
+        )
     if not 0 <= config.frozen_epochs < config.search_epochs:
         raise ValueError(
             f"frozen_epochs must lie in 0..{config.search_epochs - 1}, below search_epochs, got {config.frozen_epochs}"
@@ -112,8 +128,13 @@ def _check_search(config: SearchConfig) -> None:
         raise ValueError(
             f"search_channels must be a multiple of partial, {config.partial}, got {config.search_channels}"
         )
-    if DATASETS[config.dataset].image_shape != (3, 32, 32) or config.image_size not in (None, 32):
-        raise ValueError(f"a search is for images of 32 pixels in three channels, got dataset {config.dataset!r}")
+    channels, side, _ = DATASETS[config.dataset].image_shape
+    side = config.image_size or side
+    if channels != 3 or side != SMALL_SIDE:
+        raise ValueError(
+            f"a search is for images of {SMALL_SIDE} pixels in three channels, got dataset {config.dataset!r} at "
+            f"{side} pixels"
+        )
 
 
 # Options that have been added since the first version, each with the value that leaves every number as it was.

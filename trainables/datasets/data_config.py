@@ -1,6 +1,6 @@
 """The part of a run's configuration that says which images it sees, and how they are prepared."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Literal, TypeVar, get_args
 
 from pydantic import Field
@@ -52,6 +52,11 @@ class SubsetConfig:
 
 
 NO_SUBSET = SubsetConfig()
+
+
+def option_set(config: SubsetConfig) -> str:
+    """Return the name of the first option that is not as in ``NO_SUBSET``, of which there is one at least."""
+    return next(name for name, value in asdict(config).items() if value != getattr(NO_SUBSET, name))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +165,7 @@ def check_subset(config: SubsetConfig) -> None:
     """Raise ``ValueError`` for options that do not go together."""
     if config.rule == "none" and config != NO_SUBSET:
         rules = ", ".join(rule for rule in get_args(Rule) if rule != "none")
-        raise ValueError(f"subset.share and the like need a subset.rule, one of {rules}, got 'none'")
+        raise ValueError(f"subset.{option_set(config)} needs a subset.rule, one of {rules}, got 'none'")
     if config.rule in COLUMNS and config.scores is None:
         raise ValueError(
             f"subset.rule {config.rule!r} needs subset.scores, the scores.csv of analysis/uncertainty.py, got None"

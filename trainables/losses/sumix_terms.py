@@ -42,9 +42,14 @@ class SUMixTerms:
     def __post_init__(self) -> None:
         """Raise ``ValueError`` for terms that do not go together."""
         if self.z == "features" and self.regulariser == "s":
-            raise ValueError("sumix.regulariser 's' is a constant with sumix.z 'features', which have no classes")
+            raise ValueError(
+                "sumix.regulariser must be 'none', 'u' or 'su' with sumix.z 'features', whose distance is the same for "
+                "every class, got 's'"
+            )
         if self.raw_forward == "joint" and self.raw_statistics == "leave":
-            raise ValueError("sumix.raw_statistics 'leave' needs a pass of its own, got sumix.raw_forward 'joint'")
+            raise ValueError(
+                "sumix.raw_statistics must be 'keep' with sumix.raw_forward 'joint', which is one pass, got 'leave'"
+            )
         if self.preset == "release":
             paper = SUMixTerms()
             for name in ("distance_gradient", "z", "lam_gradient", "lam_of"):

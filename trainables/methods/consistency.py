@@ -23,8 +23,9 @@ class AugMixing(Mixing):
     """Adds to the cross-entropy of the images alone 12 times the divergence of the three predictions of each."""
 
     def __init__(self, network: Network, config: Config) -> None:
-        if config.sumix.any:
-            raise ValueError("sumix learns the share of two images; mixer 'augmix' mixes an image with itself")
+        itself = "mixes an image with itself"
+        require(config, itself, "sumix.lam", config.sumix.lam, "fixed")
+        require(config, itself, "sumix.regulariser", config.sumix.regulariser, "none")
         require(config, "has its own loss on the images as they are", "clean_loss", config.clean_loss, 0)
         super().__init__(network, config)
         require(config, "mixes every batch", "mixer.probability", self.probability, 1)

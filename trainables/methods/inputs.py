@@ -18,6 +18,7 @@ from trainables.backbones.backbone import Network
 from trainables.backbones.deit import DeiT
 from trainables.backbones.modes import batch_norms, evaluation_mode
 from trainables.backbones.token_merging import merged_attention
+from trainables.config import Config
 from trainables.mixers import MIXERS
 from trainables.precision import wide
 
@@ -100,12 +101,12 @@ def inputs_of(mixer: str) -> dict[str, Callable[[Network, Tensor, Tensor], objec
     return {name: compute for name, compute in INPUTS.items() if name in parameters}
 
 
-def check_inputs(wanted: Iterable[str], network: Network, mixer: str) -> None:
-    """Raise ``ValueError`` for what ``mixer`` wants and ``network`` cannot give."""
-    name = type(network.backbone).__name__
+def check_inputs(wanted: Iterable[str], network: Network, config: Config) -> None:
+    """Raise ``ValueError`` for what the mixer wants and ``network`` cannot give."""
     if "attend_merged" in wanted and not isinstance(network.backbone, DeiT):
-        raise ValueError(
-            f"mixer {mixer!r} needs the backbone deit_small or vit_tiny_32, whose tokens merge; got {name}"
-        )
-    if "attend" in wanted and not isinstance(network.backbone, HasClassToken):
-        raise ValueError(f"mixer {mixer!r} needs a backbone with a class token; {name} has none")
+        needed = "the backbone 'deit_small' or 'vit_tiny_32', whose tokens merge"
+    elif "attend" in wanted and not isinstance(network.backbone, HasClassToken):
+        needed = "a backbone with a class token, such as 'deit_small' or 'vit_tiny_32'"
+    else:
+        return
+    raise ValueError(f"mixer {config.mixer!r} needs {needed}, got {config.backbone!r}")

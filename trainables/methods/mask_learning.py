@@ -46,7 +46,7 @@ class AutoMixing(Mixing):
         dataset, layer = dataset_of(config), options["layer"]
         last = len(network.backbone.stages) - 1
         if not 1 <= layer <= last:
-            raise ValueError(f"mixer.layer must lie in 1..{last} for {config.backbone}, got {layer}")
+            raise ValueError(f"mixer.layer must lie in 1..{last} with backbone {config.backbone!r}, got {layer}")
         with evaluation_mode(network), torch.no_grad():
             maps = network.backbone.grid(network.encode(torch.zeros(1, *dataset.image_shape), layer + 1))
         # This comes first, so that it starts the same with SUMix.
@@ -182,7 +182,11 @@ def _check(config: Config, pipeline: str) -> None:
         classifies = "classifies the images as they are in training mode and with gradient"
         require(config, classifies, "sumix.raw_forward", config.sumix.raw_forward, "train_grad")
         require(config, classifies, "sumix.raw_statistics", config.sumix.raw_statistics, "keep")
-    most, least = options["block_lr"], options["block_min_lr"]
-    most, least = config.lr if most is None else most, config.min_lr if least is None else least
-    if least > most:
-        raise ValueError(f"the learning rate of the block must not end above its start, {most}, got {least}")
+    first = ("lr", config.lr) if options["block_lr"] is None else ("mixer.block_lr", options["block_lr"])
+    last = (
+        ("min_lr", config.min_lr)
+        if options["block_min_lr"] is None
+        else ("mixer.block_min_lr", options["block_min_lr"])
+    )
+    if last[1] > first[1]:
+        raise ValueError(f"{last[0]} must be at most {first[0]}, {first[1]}, got {last[1]}")

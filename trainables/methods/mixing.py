@@ -45,7 +45,7 @@ class Mixing(Method):
         self.probability: float = config.mixer_options["probability"]
         self.groups: int = config.mixer_options["groups"]
         self.inputs = inputs_of(config.mixer)
-        check_inputs(self.inputs, network, config.mixer)
+        check_inputs(self.inputs, network, config)
         if "encode" in self.inputs:
             require(config, "mixes maps of one depth for a whole batch", "mixer.groups", self.groups, 1)
             refuse_joint(config, "mixes maps, which have left the images behind")

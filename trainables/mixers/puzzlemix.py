@@ -85,7 +85,7 @@ def puzzlemix(
 def fitting(blocks: Sequence[int], height: int, width: int) -> list[int]:
     """Return those of ``blocks`` that an image of this size has pixels for; raise ``ValueError`` if none is left."""
     if min(blocks, default=0) < 2:
-        raise ValueError(f"blocks must hold numbers from 2, got {blocks}")
+        raise ValueError(f"blocks must hold whole numbers of at least 2, got {blocks}")
     side = min(height, width)
     if min(blocks) > side:
         raise ValueError(f"blocks must hold a number up to {side}, the side of the image in pixels, got {blocks}")

@@ -36,7 +36,9 @@ def require_devices(processes: int) -> None:
     """Raise ``ValueError`` if there are GPUs, but fewer than ``processes``."""
     found = torch.cuda.device_count() if torch.cuda.is_available() else processes
     if processes > found:
-        raise ValueError(f"{processes} processes that train together need a GPU each, but there are {found}")
+        raise ValueError(
+            f"processes must be at most {found}, the number of GPUs, each of which takes one, got {processes}"
+        )
 
 
 @contextlib.contextmanager

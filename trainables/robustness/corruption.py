@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from trainables.datasets.cifar_c import CORRUPTIONS, EXTRA_CORRUPTIONS, SEVERITIES
+from trainables.refusals import require_known
 from trainables.robustness import blur_and_weather, noise_and_colour
 from trainables.robustness.noise_and_colour import Pixels
 from trainables.seeds import derive_seed
@@ -30,8 +31,7 @@ def corrupt(images: Tensor, corruption: str, severity: int, seed: int = 0) -> Te
 
     The corruption is one of ``CORRUPT``, its severity 1 to 5; ``ValueError`` refuses others.
     """
-    if corruption not in CORRUPT:
-        raise ValueError(f"unknown corruption {corruption!r}; there are {', '.join(CORRUPT)}")
+    require_known("corruption", corruption, CORRUPT)
     if not 1 <= severity <= SEVERITIES:
         raise ValueError(f"severity must be between 1 and {SEVERITIES}, got {severity}")
     if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3 or min(images.shape[2:]) < 16:

@@ -190,11 +190,12 @@ def test_the_configuration_survives_the_flat_form_and_has_the_papers_values() ->
         ({"search_epoch": 3}, "unknown key 'search_epoch'; did you mean 'search_epochs'"),
         ({"frozen_epochs": 2}, "frozen_epochs must lie in 0..1, below search_epochs, got 2"),
         ({"search_channels": 6}, "search_channels must be a multiple of partial, 4, got 6"),
-        ({"operations": ("none",)}, "operations must be different, and one besides 'none'"),
+        ({"operations": ("none",)}, "operations must differ from each other, and hold one besides 'none', got"),
         ({"operations": ("sep_conv_9x9",)}, "unknown operation 'sep_conv_9x9'"),
         ({"cells": 2}, "cells must be at least 3, so that two cells halve the map, got 2"),
-        ({"dataset": "tiny_imagenet"}, "images of 32 pixels in three channels, got dataset 'tiny_imagenet'"),
-        ({"validation": 0.1}, "leave validation 0"),
+        ({"dataset": "tiny_imagenet"}, "32 pixels in three channels, got dataset 'tiny_imagenet' at 64 pixels"),
+        ({"image_size": 64, "auxiliary": 0.0}, "32 pixels in three channels, got dataset 'cifar10' at 64 pixels"),
+        ({"validation": 0.1}, "validation must be 0 and evaluate 'test', .*, got 0.1 and 'test'$"),
     ],
 )
 def test_what_cannot_be_run_is_refused(keys: dict[str, Any], sentence: str) -> None:

@@ -91,7 +91,10 @@ def test_the_scores_are_a_file_that_is_hashed_by_content_into_a_trials_key() -> 
 @pytest.mark.parametrize(
     ("keys", "sentence"),
     [
-        ({"share": 0.5}, "need a subset.rule, one of random, cv, easy, hard, std, dropout, k_centre, got 'none'"),
+        (
+            {"share": 0.5},
+            "^subset.share needs a subset.rule, one of random, cv, easy, hard, std, dropout, k_centre, got 'none'",
+        ),
         ({"rule": "cv"}, "subset.rule 'cv' needs subset.scores, the scores.csv of analysis/uncertainty.py, got None"),
         ({"rule": "random", "scores": "a.csv"}, "subset.rule 'random' reads no subset.scores, got 'a.csv'"),
         ({"rule": "random", "share": 0.0}, "subset.share must be greater than 0, got 0.0"),

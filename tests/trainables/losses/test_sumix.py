@@ -244,7 +244,7 @@ def test_half_precision_gives_finite_losses_and_gradients(
         ({"zeta": float("nan")}, "sumix.zeta must be a finite number, got nan"),
         ({"lam": "free"}, "sumix.lam must be 'fixed' or 'learned', got 'free'"),
         ({"sem_scale": -1}, "sumix.sem_scale must be greater than or equal to 0, got -1"),
-        ({"z": "features", "regulariser": "s"}, "'s' is a constant with sumix.z 'features'"),
+        ({"z": "features", "regulariser": "s"}, "must be 'none', 'u' or 'su' with sumix.z 'features', .*, got 's'$"),
         ({"preset": "release", "z": "features"}, "sumix.z is an option of sumix.preset 'paper', got 'features'"),
         ({"preset": "release", "lam_gradient": "flow"}, "sumix.lam_gradient is an option of sumix.preset 'paper'"),
         ({"preset": "release", "lam_of": "batch"}, "sumix.lam_of is an option of sumix.preset 'paper'"),

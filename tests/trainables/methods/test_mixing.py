@@ -162,7 +162,7 @@ def test_one_pass_of_both_batches_by_hand(preset: str, clean_loss: float) -> Non
         (
             "cutmix",
             {"sumix__raw_statistics": "leave"},
-            "'leave' needs a pass of its own, got",
+            "raw_statistics must be 'keep' with sumix.raw_forward 'joint', .*, got 'leave'$",
         ),
     ],
 )
@@ -216,7 +216,7 @@ def test_the_clean_loss_adds_the_gradient_of_the_batch_before_mixing(sumix: str)
 
 
 def test_a_clean_loss_that_cannot_be_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"clean_loss 1\.0 needs a gradient that sumix.raw_forward 'train_nograd'"):
+    with pytest.raises(ValueError, match=r"'train_grad' or 'joint' with clean_loss 1\.0, .*, got 'train_nograd'$"):
         method_for("cutmix", clean_loss=1.0, sumix__raw_forward="train_nograd")
     with pytest.raises(ValueError, match=r"its own loss on the images as they are: clean_loss must be 0, got 1\.0"):
         method_for("augmix", clean_loss=1.0)

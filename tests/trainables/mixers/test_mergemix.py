@@ -126,5 +126,7 @@ def test_a_step_trains_a_transformer_and_another_network_is_refused() -> None:
     loss, _ = method(rows, torch.tensor([0, 1, 2, 3]), Generator().manual_seed(0))
     loss.backward()
     assert all(p.grad is not None for p in method.network.parameters())
-    with pytest.raises(ValueError, match="mixer 'mergemix' needs the backbone deit_small or vit_tiny_32"):
+    with pytest.raises(
+        ValueError, match=r"mixer 'mergemix' needs the backbone 'deit_small' or 'vit_tiny_32', .*, got 'resnet8'$"
+    ):
         method_for("mergemix")

@@ -148,5 +148,5 @@ def test_a_grid_finer_than_the_image_is_left_out_and_refused_alone() -> None:
 
 @pytest.mark.parametrize("blocks", [(), (1,)])
 def test_a_grid_without_cells_is_refused(blocks: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="blocks must hold numbers from 2"):
+    with pytest.raises(ValueError, match="blocks must hold whole numbers of at least 2"):
         mix(blocks=blocks)
