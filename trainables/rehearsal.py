@@ -1,7 +1,7 @@
 """Finds within a second, before anything starts, any fault of a configuration that no file could fix.
 
-The mixer mixes two images of noise, with noise in place of the network's answers; the network and its method are built
-on torch's device without numbers, ``meta``, once for all configurations that differ only in real numbers.
+The mixer mixes some images of noise, with noise in place of the network's answers; the network and its method are
+built on torch's device without numbers, ``meta``, once for all configurations that differ only in real numbers.
 
 A whole training step draws numbers as well, for which that device has no generator. Its tensors have a shape and a
 device but no numbers, for which torch has no public name: this is the one file that uses its private
@@ -41,6 +41,7 @@ from trainables.refusals import first_line
 
 LONE_IMAGE = "Expected more than 1 value per channel"  # torch's batch norm, of one image whose map is one pixel
 NOISE_SIDE = 32  # pixels
+NOISE_IMAGES = 3  # at most: of two alone, a mixer of a whole group of images would make pairs
 
 Shapes = tuple[torch.Size, ...]
 
@@ -73,10 +74,11 @@ def check(config: Config) -> None:
     dataset = dataset_of(config)
     mixed = mix_noise(config, dataset, map_shapes(config, dataset))
     if config.sumix.any:
-        features, logits = torch.zeros(2, 2), torch.zeros(2, dataset.num_classes)
+        size = len(mixed.images)
+        features, logits, labels = torch.zeros(size, 2), torch.zeros(size, dataset.num_classes), torch.zeros(size)
         with torch.random.fork_rng(devices=[]):  # because the layer of Eq. 5 is drawn
             sumix = SUMIX_PRESETS[config.sumix.preset](2, dataset.num_classes, config.sumix)
-        sumix(features, logits, features, logits, torch.zeros(2, dtype=torch.long), mixed)
+        sumix(features, logits, features, logits, labels.long(), mixed)
     if config.mixer in METHODS or inputs_of(config.mixer):
         build(config, dataset)
     if config.recalibrate and not batch_norms(_network(config, dataset)):
@@ -178,7 +180,7 @@ def map_shapes(config: Config, dataset: Dataset) -> Shapes:
 
 
 def mix_noise(config: Config, dataset: Dataset, shapes: Shapes) -> Mixed:
-    """Return two images of noise, mixed by ``config``; the mixer raises ``ValueError`` for options that it refuses."""
+    """Return some images of noise, mixed by ``config``; the mixer raises ``ValueError`` for options that it refuses."""
     mixer, rng = MIXERS[config.mixer], Generator()
     channels, *sides = dataset.image_shape
     grids = {}
@@ -187,7 +189,7 @@ def mix_noise(config: Config, dataset: Dataset, shapes: Shapes) -> Mixed:
             blocks = fitting(config.mixer_options["blocks"], *sides)
             grids = {"blocks": [min(block, NOISE_SIDE) for block in blocks]}
         sides = [min(side, NOISE_SIDE) for side in sides]
-    images = torch.rand(2, channels, *sides, generator=rng)
+    images = torch.rand(min(NOISE_IMAGES, config.part_size), channels, *sides, generator=rng)
     return mixer(images, rng, **{**mixer_arguments(config, dataset, images, shapes, rng), **grids})
 
 

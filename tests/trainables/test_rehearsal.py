@@ -123,6 +123,7 @@ def test_every_key_of_every_data_set_is_refused_where_it_is_wrong(dataset: str) 
         ({"mixer": "transmix"}, "needs a backbone with a class token, such as .*, got 'resnet8'$"),
         ({"mixer": "manifoldmix", "mixer__layers": (0, 7)}, r"layers must lie in 0\.\.3"),
         ({"mixer": "dcutmix", "sumix__preset": "release", "sumix__lam": "learned"}, "mixtures of 2 images"),
+        ({"mixer": "comixup", "sumix__preset": "release", "sumix__lam": "learned"}, "mixtures of 2 images, got 3"),
         (
             {"mixer": "augmix", "sumix__lam": "learned"},
             "mixes an image with itself: sumix.lam must be 'fixed', got 'learned'",
