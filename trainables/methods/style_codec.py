@@ -13,6 +13,7 @@ from torch import Generator, Tensor, nn
 
 from trainables.backbones.backbone import Network
 from trainables.config import Config
+from trainables.datasets.opening import dataset_of
 from trainables.methods.mixing import Mixing
 from trainables.methods.weight_files import weights_in
 from trainables.mixers.mixed import Mixed
@@ -32,6 +33,10 @@ class StyleMixing(Mixing):
     def __init__(self, network: Network, config: Config) -> None:
         super().__init__(network, config)
         file, side = (config.mixer_options[name] for name in ("codec_file", "codec_side"))
+        if file is not None and dataset_of(config).image_shape[0] != 3:
+            raise ValueError(
+                f"mixer.codec_file is for images of three channels, got {file!r} with dataset {config.dataset!r}"
+            )
         self.codec = None if file is None else StyleNetwork(file, side)
 
     def mixture(self, images: Tensor, labels: Tensor, rng: Generator) -> Mixed:
@@ -53,6 +58,9 @@ class StyleNetwork(nn.Module):
             decoder = _convolutions(found["decoder"])
             self.encoder = _encoder(_convolutions(found["encoder"]), features=decoder[0].in_channels)
             self.decoder = _decoder(decoder)
+        least = 1 + 2 ** sum(isinstance(layer, nn.MaxPool2d) for layer in self.encoder)
+        if side < least:  # its map would be one cell, which has no deviation
+            raise ValueError(f"mixer.codec_side must be at least {least} with this codec, got {side}")
         self.requires_grad_(False)
 
     def encode(self, images: Tensor) -> Tensor:

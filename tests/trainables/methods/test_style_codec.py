@@ -130,3 +130,13 @@ def test_a_file_that_holds_no_codec_is_refused_with_a_sentence(content: Any, tmp
 
 def test_a_file_is_accepted_before_anything_starts(file: str) -> None:
     check({"dataset": "cifar10", "mixer": "stylecutmix", "mixer.codec_file": file})
+
+
+def test_a_map_of_one_cell_and_grey_images_are_refused(file: str) -> None:
+    """The first would make every loss NaN, the second would end a run at its first step."""
+    keys = {"dataset": "cifar10", "mixer": "stylemix", "mixer.codec_file": file}
+    check({**keys, "mixer.codec_side": 3})
+    with pytest.raises(ValueError, match=r"^mixer\.codec_side must be at least 3 with this codec, got 2$"):
+        check({**keys, "mixer.codec_side": 2})
+    with pytest.raises(ValueError, match=r"^mixer\.codec_file is for images of three channels, got '.*codec.pt' with"):
+        check({**keys, "dataset": "fashion_mnist"})
