@@ -33,7 +33,9 @@ def load_corrupted(root: Path, corruption: str, *, folder: str, num_classes: int
     labels = _array(root / folder / "labels.npy", (rows,))
     wrong = labels[(labels < 0) | (labels >= num_classes)]
     if len(wrong):
-        raise DataError(f"{root / folder / 'labels.npy'} has a label out of range, {wrong[0]} of {num_classes} classes")
+        raise DataError(
+            f"{root / folder / 'labels.npy'} has the label {wrong[0]}, but labels lie in 0..{num_classes - 1}"
+        )
     return Split(torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.from_numpy(labels.astype(np.int64)))
 
 

@@ -27,7 +27,9 @@ def files(root: Path, num_classes: int) -> tuple[FileList, FileList]:
                 raise DataError(f"{file} has no line for image {identifier}, {name}")
         (number,) = integers(labels_file, [class_of[identifier]])
         if not 1 <= number <= num_classes:
-            raise DataError(f"{labels_file} has a label out of range, {number} for image {identifier}")
+            raise DataError(
+                f"{labels_file} has the label {number} for image {identifier}, but labels lie in 1..{num_classes}"
+            )
         half = half_of[identifier]
         if half not in chosen:
             raise DataError(f"{split_file} must say 1 (training) or 0 (test), got {half!r} for image {identifier}")

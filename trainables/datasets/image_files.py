@@ -50,7 +50,7 @@ def in_class_folders(folder: Path, classes: Sequence[str], *, inner: str = "") -
             leads back to a folder above it.
     """
     if unknown := sorted(set(class_names(folder)) - set(classes)):
-        raise DataError(f"{shown(folder / unknown[0])} is none of the {len(classes)} classes")
+        raise DataError(f"{shown(folder / unknown[0])} is not one of the {len(classes)} classes")
     names: list[str] = []
     labels: list[int] = []
     others: list[str] = []
@@ -85,7 +85,7 @@ def labelled(table: Path, pairs: Iterable[tuple[str, Any]], label_of: Mapping[An
     """Yield the names of images and the labels of their classes, of which a file ``table`` makes pairs."""
     for name, kind in pairs:
         if kind not in label_of:
-            raise DataError(f"{table} gives {name} the class {kind!r}, which is none of the {len(label_of)} classes")
+            raise DataError(f"{table} gives {name} the class {kind!r}, which is not one of the {len(label_of)} classes")
         yield name, label_of[kind]
 
 
@@ -122,7 +122,7 @@ def integers(path: Path, words: Iterable[str]) -> list[int]:
         try:
             numbers.append(int(word))
         except ValueError:
-            raise DataError(f"{path} is broken: {word!r} is no whole number") from None
+            raise DataError(f"{path} is broken: {word!r} is not a whole number") from None
     return numbers
 
 

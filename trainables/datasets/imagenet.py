@@ -53,7 +53,7 @@ def flat_validation(folder: Path, classes: list[str]) -> FileList:
     for number, identifier in enumerate(integers(truth, (word for (word,) in read_table(truth, 1))), 1):
         label = label_of.get(identifier)
         if label is None:
-            raise DataError(f"{truth} has a label out of range, {identifier} in line {number}")
+            raise DataError(f"{truth} has the label {identifier} in line {number}, but {meta} knows no such class")
         pairs.append((f"ILSVRC2012_val_{number:08}.JPEG", label))
     return listed(folder / "val", pairs)
 

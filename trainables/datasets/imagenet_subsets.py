@@ -38,7 +38,7 @@ def subset_classes(root: Path, folder: str) -> Tensor:
     place = {wnid: label for label, wnid in enumerate(imagenet_classes(root))}
     wnids = class_names(root / folder, SUBSET_CLASSES)
     if unknown := [wnid for wnid in wnids if wnid not in place]:
-        raise DataError(f"{root / folder / unknown[0]} is none of ImageNet's classes")
+        raise DataError(f"{root / folder / unknown[0]} is not one of ImageNet's classes")
     return torch.tensor([place[wnid] for wnid in wnids])
 
 

@@ -147,9 +147,7 @@ def _check_labels(images: Images, dataset: Dataset) -> None:
         raise DataError(f"{images.root} has {int(labels.max()) + 1} classes, but num_classes is {dataset.num_classes}")
     wrong = labels[(labels < 0) | (labels >= dataset.num_classes)]
     if len(wrong):
-        raise DataError(
-            f"{dataset.name} has a label {int(wrong[0])}, which is out of range for its {dataset.num_classes} classes"
-        )
+        raise DataError(f"{dataset.name} has the label {int(wrong[0])}, but labels lie in 0..{dataset.num_classes - 1}")
 
 
 def _source(

@@ -58,8 +58,8 @@ def load(folder: Path) -> Splits:
         left = sorted(set((folder / SHARDS / name).glob("*.tar")) - written) if files else []
         if left:
             raise DataError(
-                f"{left[0]} is of no table in {_data(folder)}, and its images would count as well: delete it, or put "
-                "its table back"
+                f"{left[0]} belongs to no table in {_data(folder)}, and its images would count as well: delete it, or "
+                "put its table back"
             )
     return webdataset.load(folder / SHARDS)
 
@@ -109,7 +109,7 @@ def _write_shard(file: Path, shard: Path) -> None:
     except (pa.ArrowException, OSError, AttributeError, TypeError, KeyError, ValueError) as error:
         if getattr(error, "errno", None) is not None:  # the disk's; pyarrow's own, of a broken file, have no number
             raise
-        raise DataError(f"{file} is no table of images and labels: {first_line(error)}") from error
+        raise DataError(f"{file} is not a table of images and labels: {first_line(error)}") from error
     os.utime(part, ns=(age.st_atime_ns, age.st_mtime_ns))  # so that a table which replaces this one is newer
     part.rename(shard)
 

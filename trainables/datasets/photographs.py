@@ -79,5 +79,5 @@ def listed_with_labels(table: Path, images: Path, num_classes: int) -> FileList:
     labels = integers(table, (label for _, label in rows))
     for (name, _), label in zip(rows, labels, strict=True):
         if not 0 <= label < num_classes:
-            raise DataError(f"{table} has a label out of range, {label} for {name}")
+            raise DataError(f"{table} has the label {label} for {name}, but labels lie in 0..{num_classes - 1}")
     return listed(images, ((name.lstrip("/"), label) for (name, _), label in zip(rows, labels, strict=True)))

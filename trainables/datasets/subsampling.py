@@ -53,9 +53,11 @@ def read_scores(file: str, column: str, labels: Tensor) -> Tensor:
         table = np.genfromtxt(Path(file), delimiter=",", names=True, encoding="utf-8-sig", ndmin=1)
     except (OSError, ValueError, IndexError) as error:
         raise ValueError(f"subset.scores {file!r} cannot be read: {first_line(error)}") from None
+    columns = table.dtype.names or ()
     for name in ("image", "label", column):
-        if name not in (table.dtype.names or ()):
-            raise ValueError(f"subset.scores {file!r} has no column {name!r}; there are {table.dtype.names}")
+        if name not in columns:
+            there = ", ".join(map(repr, columns))
+            raise ValueError(f"subset.scores {file!r} has no column {name!r}; there are {there}")
     table = np.sort(table, order="image")[: len(labels)]
     if not np.array_equal(table["image"], np.arange(len(labels))):
         raise ValueError(f"subset.scores {file!r} does not have each of the first {len(labels)} training images once")

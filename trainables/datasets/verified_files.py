@@ -118,7 +118,7 @@ def fetch(root: Path, wanted: Wanted) -> None:
             else:
                 say(f"{wanted.title}: complete in {root}")
                 return
-    raise DataError(f"{wanted.title} could not be had ({'; '.join(failures) or 'no source'}); {wanted.remedy}")
+    raise DataError(f"{wanted.title} could not be obtained ({'; '.join(failures) or 'no source'}); {wanted.remedy}")
 
 
 def _take(source: Source, root: Path, scratch: Path, md5: Mapping[str, str]) -> None:

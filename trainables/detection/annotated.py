@@ -98,7 +98,7 @@ def _coco_part(folder: Path, part: str) -> tuple[list[Annotated], list[str]]:
                 image.ignored.append(bool(found.get("iscrowd")))
         names = [str(category["name"]) for category in categories]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DataError(f"{file} is broken ({error!r})") from error
+        raise DataError(f"{file} is broken ({type(error).__name__}: {error})") from error
     return list(images.values()), names
 
 

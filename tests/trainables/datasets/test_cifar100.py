@@ -94,7 +94,8 @@ def test_one_sentence_says_which_file_to_put_where_and_what_to_run_instead(tmp_p
     with pytest.raises(DataError) as caught:
         DATASETS["cifar100"].prepare(tmp_path)
     assert str(caught.value) == (
-        "CIFAR-100 could not be had (cifar-100-python.tar.gz from www.cs.toronto.edu: no route to www.cs.toronto.edu; "
+        "CIFAR-100 could not be obtained "
+        "(cifar-100-python.tar.gz from www.cs.toronto.edu: no route to www.cs.toronto.edu; "
         "cifar-100-python.tar.gz from huggingface.co: no route to huggingface.co); "
         f"put the official cifar-100-python.tar.gz in {tmp_path}, or run the same study with --dataset cifar10"
     )

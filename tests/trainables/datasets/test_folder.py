@@ -15,7 +15,7 @@ def test_a_folder_has_the_classes_of_its_training_folders(lay_out):
     assert pairs(train) == {("daisy/2.png", 0), ("tulip/1.png", 1)}
     assert pairs(test) == {("daisy/4.png", 0), ("tulip/3.png", 1)}
     lay_out({"flowers/test/tulip/5.png": None, "flowers/test/rose/6.png": None})
-    with pytest.raises(DataError, match=r"flowers/test/rose is none of the 2 classes$"):
+    with pytest.raises(DataError, match=r"flowers/test/rose is not one of the 2 classes$"):
         folder.load(root / "flowers")  # a test folder comes before a validation folder
 
 

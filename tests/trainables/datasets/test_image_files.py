@@ -77,7 +77,7 @@ def test_what_is_wrong_with_class_folders_is_named(tmp_path, picture):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=rf"^the class folder {tmp_path}/empty has no image$"):
         in_class_folders(tmp_path, ["a", "empty"])
-    with pytest.raises(DataError, match=rf"^{tmp_path}/empty is none of the 1 classes$"):
+    with pytest.raises(DataError, match=rf"^{tmp_path}/empty is not one of the 1 classes$"):
         in_class_folders(tmp_path, ["a"])
     with pytest.raises(DataError, match=rf"^the folder {tmp_path}/z is missing$"):
         in_class_folders(tmp_path, ["a", "z", "empty"])
@@ -110,5 +110,5 @@ def test_tables_are_read_line_by_line(tmp_path):
     with pytest.raises(DataError, match=r"none.txt cannot be read \(No such file or directory\)$"):
         read_table(tmp_path / "none.txt", 1)
     assert integers(table, ["1", "-2"]) == [1, -2]
-    with pytest.raises(DataError, match=rf"^{table} is broken: 'one' is no whole number$"):
+    with pytest.raises(DataError, match=rf"^{table} is broken: 'one' is not a whole number$"):
         integers(table, ["1", "one"])

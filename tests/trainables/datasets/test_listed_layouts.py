@@ -120,7 +120,7 @@ VAL = f"{INAT}/val2018.json"
     [
         (
             *("cub200", f"{CUB}/image_class_labels.txt", "1 1\n2 1\n3 3\n4 2\n"),
-            r"labels.txt has a label out of range, 3 for image 3$",
+            r"labels.txt has the label 3 for image 3, but labels lie in 1\.\.2$",
         ),
         (
             *("cub200", f"{CUB}/image_class_labels.txt", "1 1\n2 1\n3 2\n"),
@@ -137,12 +137,12 @@ VAL = f"{INAT}/val2018.json"
         ),
         (
             *("aircraft", f"{DATA}/images_variant_test.txt", "1514522 A320\n"),
-            r"gives 1514522.jpg the class 'A320', which is none of the 2 classes$",
+            r"gives 1514522.jpg the class 'A320', which is not one of the 2 classes$",
         ),
         ("aircraft", f"{DATA}/images_variant_test.txt", "1514523 A310\n", r"images/1514523.jpg is missing$"),
         (
             *("inat2018", VAL, annotated({12: "Aves/1/c"}, {12: 3})),
-            r"gives train_val2018/Av.* the class 3, which is none of the",
+            r"gives train_val2018/Av.* the class 3, which is not one of the",
         ),
         ("inat2018", VAL, annotated({12: "Aves/1/c"}, {13: 1}), r"annotates image 13, which it does not list$"),
         ("inat2018", VAL, annotated({12: "Aves/1/d"}, {12: 1}), r"train_val2018/Aves/1/d.jpg is missing$"),
@@ -150,11 +150,11 @@ VAL = f"{INAT}/val2018.json"
         ("inat2018", VAL, '{"images": [', r"val2018.json is broken \(JSONDecodeError: .*\)$"),
         (
             *("places365", f"{PLACES}/places365_val.txt", "Places365_val_00000001.jpg 2\n"),
-            r"_val.txt has a label out of range, 2 for Places365_val_00000001.jpg$",
+            r"_val.txt has the label 2 for Places365_val_00000001.jpg, but labels lie in 0\.\.1$",
         ),
         (
             *("places205", f"{places205.LISTS}/train_places205.csv", "y/yard/gsun_2.jpg 2\n"),
-            r"train_places205.csv has a label out of range, 2 for y/yard/gsun_2.jpg$",
+            r"train_places205.csv has the label 2 for y/yard/gsun_2.jpg, but labels lie in 0\.\.1$",
         ),
     ],
 )
@@ -196,12 +196,12 @@ def test_both_editions_of_inaturalist_say_what_belongs_where(year, images, tmp_p
         (
             "aircraft",
             "www.robots.ox.ac.uk",
-            r"^FGVC-Aircraft could not be had \(no route .*\); unpack the official fgvc",
+            r"^FGVC-Aircraft could not be obtained \(no route .*\); unpack the official fgvc",
         ),
         (
             "places365",
             "data.csail.mit.edu",
-            r"^Places365 could not be had \(no route.*\); unpack the official places365stand",
+            r"^Places365 could not be obtained \(no route.*\); unpack the official places365stand",
         ),
     ],
 )

@@ -153,7 +153,7 @@ def test_a_new_table_is_read_and_a_shard_without_a_table_refused(tmp_path: Path)
     require_images(parquet.load(tmp_path).train, 14)
     (tmp_path / "data" / "train-00000-of-00002.parquet").unlink()
     for read in (parquet.load, parquet.prepare):
-        with pytest.raises(DataError, match=r"train-00000-of-00002\.tar is of no table in .*data, and its images"):
+        with pytest.raises(DataError, match=r"train-00000-of-00002\.tar belongs to no table in .*data, and its images"):
             read(tmp_path)
 
 
@@ -161,7 +161,7 @@ def test_a_test_set_that_takes_the_place_of_the_validation_set_stands_alone(tmp_
     tables(tmp_path)
     parquet.prepare(tmp_path)
     table(tmp_path / "data" / "test-00000-of-00001.parquet", range(7))
-    with pytest.raises(DataError, match=r"validation-00000-of-00001\.tar is of no table"):
+    with pytest.raises(DataError, match=r"validation-00000-of-00001\.tar belongs to no table"):
         parquet.prepare(tmp_path)
     (tmp_path / "shards" / "test" / "validation-00000-of-00001.tar").unlink()
     parquet.prepare(tmp_path)
@@ -208,7 +208,7 @@ def test_a_faulty_table_is_named(tmp_path: Path) -> None:
     broken = whole.replace(b"IHDR", b"\xff\xff\xff\xff")[:-40] + whole[-8:]  # pyarrow raises its own ``OSError``
     for content in (b"no table", broken):
         faulty.write_bytes(content)
-        with pytest.raises(DataError, match=r"train-00001-of-00002\.parquet is no table of images and labels"):
+        with pytest.raises(DataError, match=r"train-00001-of-00002\.parquet is not a table of images and labels"):
             parquet.prepare(tmp_path)
     columns: tuple[dict[str, Any], ...] = (
         {"image": [{"bytes": None, "path": "elsewhere.png"}] * 2},
@@ -218,7 +218,7 @@ def test_a_faulty_table_is_named(tmp_path: Path) -> None:
     )
     for wrong in columns:
         table(faulty, range(8, 10), **wrong)
-        with pytest.raises(DataError, match=r"train-00001-of-00002\.parquet is no table of images and labels"):
+        with pytest.raises(DataError, match=r"train-00001-of-00002\.parquet is not a table of images and labels"):
             parquet.prepare(tmp_path)
     table(faulty, range(8, 12))
     parquet.prepare(tmp_path)

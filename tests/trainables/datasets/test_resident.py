@@ -140,7 +140,7 @@ class Remote:
     def prepare(self, root):
         self.calls.append("prepare")
         if not self.there:
-            raise DataError("it could not be had")
+            raise DataError("it could not be obtained")
 
     def load(self, root):
         self.calls.append("load")
@@ -158,5 +158,5 @@ def test_load_cached_fetches_what_is_missing_and_reads_the_files_once(tmp_path, 
 
 def test_load_cached_says_why_nothing_can_be_had(tmp_path, monkeypatch):
     monkeypatch.setitem(DATASETS, "lost", Remote(there=False))
-    with pytest.raises(DataError, match="could not be had"):
+    with pytest.raises(DataError, match="could not be obtained"):
         load_cached("lost", tmp_path)

@@ -127,5 +127,5 @@ def test_scores_of_other_images_are_refused(file: str, tmp_path: Path) -> None:
     refused("cannot be read", name=str(tmp_path / "nothing.csv"))
     short = tmp_path / "short.csv"
     short.write_text("\n".join(row.rsplit(",", 1)[0] for row in ROWS))
-    refused("has no column 'k_centre'", name=str(short), rule="k_centre")
+    refused("has no column 'k_centre'; there are 'image', 'label',", name=str(short), rule="k_centre")
     assert len(chosen(config(rule="cv", share=0.5, scores=file), LABELS[:6])) == 4  # the first six images alone: 2 + 2
