@@ -180,14 +180,18 @@ def pair(images: Tensor, partner: Tensor, lam: Tensor) -> Mixed:
 
 
 def side_by_side(parts: Sequence[Mixed]) -> Mixed:
-    """Return one mixed batch of several, which were mixed from rows that follow each other; all of one depth."""
+    """Return one mixed batch of several, which were mixed from rows that follow each other; all of one depth.
+
+    Where some have fewer sources than others, each of their rows is named again, without weight.
+    """
     starts = itertools.accumulate((len(part.images) for part in parts[:-1]), initial=0)
-    return Mixed(
-        torch.cat([part.images for part in parts]),
-        torch.cat([part.sources + start for part, start in zip(parts, starts, strict=True)]),
-        torch.cat([part.weights for part in parts]),
-        parts[0].depth,
-    )
+    count = max(part.sources.shape[1] for part in parts)
+    sources, weights = [], []
+    for part, start in zip(parts, starts, strict=True):
+        lacking = count - part.sources.shape[1]
+        sources.append(torch.cat((part.sources, part.sources[:, :1].expand(-1, lacking)), dim=1) + start)
+        weights.append(F.pad(part.weights, (0, lacking)))
+    return Mixed(torch.cat([part.images for part in parts]), torch.cat(sources), torch.cat(weights), parts[0].depth)
 
 
 def alone(images: Tensor) -> Mixed:
