@@ -16,7 +16,10 @@ from trainables.mixers.gridmix import draw_grids, gridmix
 from trainables.mixers.kimage import dcutmix, dmixup
 from trainables.mixers.mixed import Mixed, beta, dirichlet, partners
 from trainables.mixers.mixup import mixup
+from trainables.mixers.mixup_cutmix import mixup_cutmix
 from trainables.mixers.resizemix import resizemix
+from trainables.mixers.saliency import fine_grained_saliency
+from trainables.mixers.saliency_dcutmix import saliency_dcutmix
 from trainables.mixers.smoothmix import smoothmix
 
 B, C, H, W = 24, 3, 16, 12
@@ -242,3 +245,54 @@ def test_dcutmix(seed: int, alpha: float) -> None:
         torch.testing.assert_close(mixed.weights[b], torch.tensor(weights), rtol=0, atol=ROUNDING)
     assert torch.equal(mixed.sources, torch.stack(sources, dim=1))
     assert (mixed.weights - phi).abs().mean() < 0.03  # whole pixels
+
+
+@each_seed
+@pytest.mark.parametrize("paste", ["same", "random_in_parent"])
+def test_saliency_dcutmix(seed: int, paste: str) -> None:
+    """The patches of DCutMix, each cut around its image's most salient pixel and shifted to where there is room."""
+    images, count = photographs(), 4
+    phi, sources, rng = k_image_draws(seed, 0.7, count)
+    offsets = [(torch.rand(B, generator=rng), torch.rand(B, generator=rng)) for _ in range(count - 1)]
+    salient = [divmod(int(of.argmax()), W) for of in fine_grained_saliency(images)]
+    mixed = saliency_dcutmix(images, stream(seed), alpha=0.7, num_images=count, paste=paste)  # type: ignore[arg-type]
+    for b in range(B):
+        image, start, sides = images[b].clone(), (0, 0), (H, W)
+        for k in range(1, count):
+            scale = math.sqrt(phi[b, k:].sum().item() / phi[b, k - 1 :].sum().item())
+            source, new, cut, place = int(sources[k][b]), [], [], []
+            for axis, whole in enumerate((H, W)):
+                side = round(sides[axis] * scale)
+                first = salient[source][axis] - side // 2
+                last = start[axis] + sides[axis] - side
+                inside = min(max(first, start[axis]), last)
+                drawn = start[axis] + int(offsets[k - 1][axis][b].item() * (sides[axis] - side + 1))
+                new.append(side)
+                cut.append(inside if paste == "same" else min(max(first, 0), whole - side))
+                place.append(inside if paste == "same" else drawn)
+            here, there = ([slice(at, at + side) for at, side in zip(box, new, strict=True)] for box in (place, cut))
+            image[:, *here] = images[source][:, *there]
+            start, sides = (place[0], place[1]), (new[0], new[1])
+        assert torch.equal(mixed.images[b], image)
+        assert mixed.weights[b, -1].item() == pytest.approx(sides[0] * sides[1] / (H * W))
+
+
+@each_seed
+def test_mixup_cutmix(seed: int) -> None:
+    """CutMix's draws come first, then mixup's lambda, and last which of the two a row gets."""
+    images, rng = photographs(), stream(seed)
+    lam = beta(0.7, B, rng)
+    row, column = uniform_pixels(B, H, W, rng)
+    partner = partners(B, rng)
+    blended = beta(0.4, B, rng)
+    cut = torch.rand(B, generator=rng) < 0.6
+    rows, kept = [], []
+    for b in range(B):
+        image, other = images[b].clone(), images[partner[b]]
+        side = math.sqrt(1 - lam[b].item())
+        box = box_around(int(row[b]), int(column[b]), int(H * side), int(W * side))
+        image[:, *box] = other[:, *box]
+        rows.append(image if cut[b] else blended[b] * images[b] + (1 - blended[b]) * other)
+        kept.append(1 - area(box) / (H * W) if cut[b] else blended[b].item())
+    mixed = mixup_cutmix(images, stream(seed), alpha=0.7, mixup_alpha=0.4, cutmix_share=0.6)
+    check(mixed, rows, partner, kept)
