@@ -1,4 +1,4 @@
-"""The learning rates of the two phases; time is counted in epochs that are over."""
+"""The learning rate of the second phase; time is counted in epochs that are over."""
 
 from trainables.schedules import cosine
 

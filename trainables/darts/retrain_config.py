@@ -89,3 +89,16 @@ def check_retraining(
         raise ValueError(f"retrain.warmup_epochs must be less than epochs, {epochs}, got {retrain.warmup_epochs}")
     if batch_size % retrain.accumulate:
         raise ValueError(f"retrain.accumulate must divide batch_size {batch_size}, got {retrain.accumulate}")
+    num_train = images.train_images or DATASETS[images.dataset].num_train
+    if num_train is not None:
+        check_second_head(num_train, side, batch_size, retrain.accumulate, auxiliary)
+
+
+def check_second_head(images: int, side: int, batch_size: int, accumulate: int, auxiliary: float) -> None:
+    """Raise ``ValueError`` if the second head, whose map ends as one pixel, would have to learn from one image."""
+    part_size = batch_size // accumulate
+    if auxiliary and side == SMALL_SIDE and (part_size == 1 or images % part_size == 1):
+        raise ValueError(
+            f"the last batch of {images} training images has 1 image, and the second head's batch norm cannot learn "
+            f"from one: set auxiliary to 0, or another batch_size than {batch_size}"
+        )

@@ -113,6 +113,8 @@ def _check(config: SearchConfig) -> None:
 
 def _check_search(config: SearchConfig) -> None:
     check_data(config)
+    if config.train_images == 1:
+        raise ValueError("train_images must be at least 2, one for each half of the search, got 1")
     check_read(replace(config, bad_images="refuse"))  # the retraining on other images reads it as well
     for name in config.operations:
         require_known("operation", name, OPERATION_NAMES)

@@ -12,11 +12,12 @@ from pathlib import Path
 import torch
 
 from trainables.darts.genotype import Genotype
+from trainables.darts.retrain_config import check_second_head
 from trainables.darts.retraining import Retraining
 from trainables.darts.search_config import SearchConfig
 from trainables.darts.search_phase import SearchPhase
 from trainables.datasets.dataset import Splits
-from trainables.datasets.opening import open_splits
+from trainables.datasets.opening import dataset_of, open_splits
 from trainables.epoch import Diverged, Epoch
 from trainables.hardware import environment
 from trainables.seeds import derive_seed
@@ -34,6 +35,8 @@ class SearchRun:
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
         self.images = open_splits(settings.retrained, retrained, device)
+        side, accumulate = dataset_of(settings.retrained).image_shape[1], settings.retrain.accumulate
+        check_second_head(len(self.images.train), side, settings.batch_size, accumulate, settings.auxiliary)
         self.search = None if searched is None else SearchPhase(settings, seed, searched, device)
         # Arms are compared on the same images, whatever others the search saw; a search on a part of them shows which.
         fingerprint = self.images.fingerprint

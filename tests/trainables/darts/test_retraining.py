@@ -56,6 +56,13 @@ def test_a_network_found_on_small_images_is_trained_on_large_ones_and_goes_on_af
     assert numbers(run) == numbers(whole)
 
 
+def test_a_last_part_of_one_image_of_a_folder_is_refused_before_the_search() -> None:
+    """Only the folder says how many images it has."""
+    settings = parse({**SMALL, **FOLDER, "retrain.image_size": 32, "retrain.accumulate": 2, "auxiliary": 0.4})
+    with pytest.raises(ValueError, match=r"^the last batch of 7 training images has 1 image.* than 4$"):
+        SearchRun(settings, 0, coloured(), photographs(7), CPU)
+
+
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_published_genotype_is_trained_without_a_search(name: str, tmp_path: Path) -> None:
     settings = parse({**SMALL, **FOLDER, "retrain.image_size": 32, "genotype": name})
