@@ -1,5 +1,6 @@
 """The end of an epoch: a run reports its results, or that it has diverged."""
 
+import math
 from typing import NamedTuple
 
 
@@ -15,3 +16,9 @@ class Epoch(NamedTuple):
 
 class Diverged(Exception):
     """The training loss became infinite or not a number."""
+
+
+def require_finite(train_loss: float, epoch: int) -> None:
+    """Raise ``Diverged`` unless the training loss of an epoch is a finite number."""
+    if not math.isfinite(train_loss):
+        raise Diverged(f"the training loss became {train_loss} in epoch {epoch}")

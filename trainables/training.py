@@ -22,7 +22,7 @@ from trainables.compilation import compile_speedup, compile_stages
 from trainables.config import Config
 from trainables.cuda_graph import GraphedStep, takes_graph
 from trainables.datasets.opening import Opened, dataset_of
-from trainables.epoch import Diverged, Epoch
+from trainables.epoch import Epoch, require_finite
 from trainables.evaluation import Evaluation, Tested, rounded
 from trainables.hardware import device, environment, precision_of, set_up
 from trainables.methods import build_method
@@ -79,8 +79,7 @@ class Run:
         """Train and test one more epoch, and add it to the history."""
         number = len(self.history) + 1
         log, seconds, histograms = self.train_epoch(number)
-        if not math.isfinite(log["train_loss"]):
-            raise Diverged(f"the training loss became {log['train_loss']} in epoch {number}")
+        require_finite(log["train_loss"], number)
         start = time.perf_counter()
         tested = self.evaluation()
         metrics = {**log, "train_seconds": seconds, **tested, "evaluation_seconds": time.perf_counter() - start}

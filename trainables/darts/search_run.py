@@ -18,7 +18,7 @@ from trainables.darts.search_config import SearchConfig
 from trainables.darts.search_phase import SearchPhase
 from trainables.datasets.dataset import Splits
 from trainables.datasets.opening import dataset_of, open_splits
-from trainables.epoch import Diverged, Epoch
+from trainables.epoch import Epoch, require_finite
 from trainables.hardware import environment
 from trainables.seeds import derive_seed
 from trainables.training import model_state
@@ -73,8 +73,7 @@ class SearchRun:
         else:
             assert self.retraining is not None  # it was built after the search
             metrics = self.retraining.epoch(number, number - self.search_epochs - 1)
-        if not math.isfinite(metrics["train_loss"]):
-            raise Diverged(f"the training loss became {metrics['train_loss']} in epoch {number}")
+        require_finite(metrics["train_loss"], number)
         metrics["train_seconds"] = time.perf_counter() - start
         if self.search is not None and number == self.search_epochs:
             self._retrain(self.search.supernet.genotype())
