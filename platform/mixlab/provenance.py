@@ -31,7 +31,7 @@ class Provenance:
     """The provenance of a result, read once where the study is started."""
 
     commit: str  # full hash, or "unknown" outside a repository
-    dirty: bool  # whether it is not known to be clean
+    dirty: bool  # whether it is not known to be clean, as where there is no commit
     diff: str  # the changes since the commit; empty when clean, or when they cannot be read
     versions: dict[str, str]
     constraints: str = ""  # see ``constraints_hash``
@@ -71,10 +71,10 @@ def collect(study_file: Path, trainable: object = None) -> Provenance:
     known = list(dict.fromkeys(root for root in roots.values() if root is not None))
     commit = (_git(known[0], "rev-parse", "HEAD") or "").strip() if known else os.environ.get("MIXLAB_COMMIT")
     diffs = [diff for root in known for diff in _changes(root)]
-    if known:
+    if known or not commit:  # all that an image holds is of its commit
         apart = [file for file, root in roots.items() if root is None and not _installed(file)]
         diffs += [_added(source.parent, source.name) for source in _sources(apart)]
-    dirty = any(diff != "" for diff in diffs)
+    dirty = not commit or any(diff != "" for diff in diffs)
     diff = "" if None in diffs else "".join(diff or "" for diff in diffs)
     versions = {"python": platform.python_version(), **installed(PACKAGES)}
     constraints = constraints_hash(known[0] if known else Path.cwd())

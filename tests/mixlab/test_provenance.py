@@ -4,6 +4,7 @@ import functools
 import hashlib
 import importlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -120,7 +121,31 @@ def test_without_git_nothing_is_known_and_nothing_fails(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     found = collect(repository / "study.py")
-    assert (found.commit, found.dirty) == ("unknown", False)
+    assert (found.commit, found.dirty, found.patch) == ("unknown", True, "unknown")
+
+
+@pytest.mark.parametrize("hidden", [{}, {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}])
+def test_code_of_no_repository_is_not_said_to_be_clean(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, hidden: dict[str, str]
+) -> None:
+    """Two starts between which it had changed were recorded alike. Git also reads no repository of another user."""
+    if not hidden:
+        shutil.rmtree(repository / ".git")
+    for name, value in hidden.items():
+        monkeypatch.setenv(name, value)
+    found = collect(repository / "study.py")
+    assert (found.commit, found.dirty) == ("unknown", True)
+    assert "+epochs = 1" in found.diff
+    assert collect(repository / "notebook").tags["mixlab.dirty"] == "true"
+
+
+def test_an_image_without_git_holds_the_commit_that_it_names(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("MIXLAB_COMMIT", "0" * 40)
+    found = collect(repository / "study.py")
+    assert (found.commit, found.dirty, found.patch) == ("0" * 40, False, "")
 
 
 @pytest.mark.parametrize("changed", [False, True])
