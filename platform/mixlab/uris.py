@@ -3,10 +3,13 @@
 import os
 import re
 import shlex
+from importlib.metadata import entry_points
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from mixlab.errors import BadInput
+from mixlab.errors import BadInput, require_known
+
+SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql", "databricks")  # of the stores that MLflow knows
 
 PASSWORD = re.compile(r"(://[^:/@\s]*):\S*@")  # up to the last @, because a password may contain one that nobody quoted
 SECRET = re.compile(r"([?&]\w*(?:secret|password|token|signature)\w*=)[^&\s]*", re.IGNORECASE)
@@ -52,6 +55,10 @@ def require_uri(uri: str, option: str = "--tracking-uri") -> None:
         raise BadInput(f"{given} is no URI; {hint}")
     if uri.startswith("file:"):
         raise BadInput(f"{given} is a folder, in which MLflow no longer writes; give sqlite:///FILE")
+    scheme = uri.partition("://")[0].partition("+")[0].lower()
+    if scheme not in SCHEMES:
+        installed = [plugin.name for plugin in entry_points(group="mlflow.tracking_store")]
+        require_known(f"kind of store in {option}", scheme, [*SCHEMES, *installed])
     if uri.startswith(("http://", "https://")) and not _names_host(uri):
         raise BadInput(f"{given} names no host; give http://HOST:PORT")
 
