@@ -232,6 +232,7 @@ def _only_maker(file: Path | None) -> Iterator[None]:
     if file is None:
         yield
         return
+    file = Path(os.path.realpath(file))  # a link may lead to a folder that is not there yet
     file.parent.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(file.with_name(f".{file.name}.lock"), timeout=FILE_SECONDS):
         yield

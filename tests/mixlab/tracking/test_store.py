@@ -67,6 +67,14 @@ def test_what_is_no_store_is_a_sentence(uri: str, sentence: str) -> None:
     assert not Path("nowhere").exists()
 
 
+def test_a_link_to_a_folder_that_is_not_there_makes_it(tmp_path: Path) -> None:
+    """SQLite could not open the database, which MLflow tried again and again for two minutes."""
+    link = tmp_path / "link.db"
+    link.symlink_to(tmp_path / "new" / "m.db")
+    store.connect(f"sqlite:///{link}")
+    assert (tmp_path / "new" / "m.db").stat().st_size
+
+
 def test_a_file_that_is_no_database_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("these are notes " * 100)
     with pytest.raises(BadInput, match="file that is not a database"):
