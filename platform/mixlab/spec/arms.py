@@ -41,6 +41,11 @@ def require_arms(study: str, arms: Sequence[Arm]) -> None:
         if not isinstance(arm.signs, Mapping) or any(sign not in (-1, 1) for sign in arm.signs.values()):
             raise BadInput(f"the signs of the arm {arm.name!r} must map terms to 1 or -1, got {quoted(arm.signs)}")
     border.require_different(f"two arms of {study}", [arm.name for arm in arms])
+    crossed = [arm for arm in arms if arm.signs]
+    for arm in crossed:
+        if arm.signs.keys() != crossed[0].signs.keys():
+            two = f"{crossed[0].name!r} and {arm.name!r}"
+            raise BadInput(f"the arms {two} belong to two factorial designs, and a study can have one: leave one out")
     _require_comparisons(arms)
 
 

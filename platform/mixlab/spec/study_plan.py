@@ -40,11 +40,13 @@ def study_plan(
 
 
 def _design(study: Study) -> dict[str, Any] | None:
-    """Return the factorial design of the arms, if all but the controls belong to one."""
-    signs = {arm.name: dict(arm.signs) for arm in study.arms if not arm.control}
-    if not all(signs.values()):
+    """Return the factorial design that is among the arms, if every combination of its terms is there."""
+    signs = {arm.name: dict(arm.signs) for arm in study.arms if arm.signs and not arm.control}
+    terms = list(next(iter(signs.values()), ()))
+    combinations = {tuple(each[term] for term in terms) for each in signs.values()}
+    if not terms or not len(signs) == len(combinations) == 2 ** len(terms):
         return None
-    return {"kind": "factorial", "terms": list(study.arms[0].signs), "signs": signs}
+    return {"kind": "factorial", "terms": terms, "signs": signs}
 
 
 def _shared(trials: Sequence[Trial]) -> dict[str, Any]:

@@ -100,6 +100,10 @@ STUDY = Study(name="toy", base={"lr": 0.1}, arms=(Arm("a", {}), Arm("b", {"lr": 
         ({"arms": (Arm("a", {}), Arm("b", {"lr": 1}, control="no"))}, ["'b'", "'no'", "True or False"]),  # type: ignore[arg-type]
         ({"arms": (Arm("a", {}), Arm("b", {"lr": 1}, signs={"x": 5}))}, ["'b'", "{'x': 5}", "1 or -1"]),
         (
+            {"arms": (*factorial([("x", {"lr": 1})]), *factorial([("y", {"lr": 2})], baseline="none"))},
+            ["'baseline'", "'none'", "two factorial designs, and a study can have one"],
+        ),
+        (
             {"arms": (Arm("a", {}), Arm("b", {"lr": 1}, against="c"), Arm("c", {"lr": 2}, against="b"))},
             ["'b'", "itself, by way of 'c'"],
         ),
@@ -219,6 +223,22 @@ def test_a_class_is_no_trainable_and_a_mapping_is_no_study() -> None:
 def test_signs_and_tuned_points_are_checked(changed: dict[str, Any], said: str) -> None:
     with pytest.raises(BadInput, match=said):
         run(replace(STUDY, **changed), Toy(), Options(dry_run=True))
+
+
+def test_a_design_is_whole_and_other_arms_are_no_part_of_it() -> None:
+    """An arm more dropped the figure of the effects, and one less left no table after everything was trained."""
+    crossed = factorial([("x", {"x": 1}), ("y", {"y": 1})])
+
+    def design(*arms: Arm) -> Any:
+        study = replace(STUDY, arms=arms)
+        return study_plan(study, study.trials(TRAIN), "paper", TRAIN)["design"]
+
+    whole = design(*crossed)
+    assert (whole["terms"], list(whole["signs"])) == (["x", "y"], ["baseline", "+ x", "+ y", "+ x + y"])
+    assert design(Arm("first", {"lr": 3}), *crossed, Arm("last", {"lr": 4})) == whole
+    assert design(*crossed[:3]) is None
+    assert design(*crossed[:3], replace(crossed[3], control=True)) is None
+    assert design(*STUDY.arms) is None
 
 
 def test_plans_differ_by_what_they_contain_but_seeds() -> None:
