@@ -113,6 +113,9 @@ class Options:
                 raise BadInput(f"{_option(name)} must name a place, got {place!r}")
             if place is not None and "\0" in place:
                 raise BadInput(f"{_option(name)} must name a place without a null character, got {place!r}")
+            if place is not None and place.startswith(("~/", "sqlite:///~/")):
+                meant = place.replace("~", os.path.expanduser("~"), 1)
+                raise BadInput(f"{_option(name)} {place!r} has a ~ that no shell has replaced; give {meant}")
         if isinstance(self.gpus_per_trial, str) and self.gpus_per_trial != AUTO:
             raise BadInput(f"{_option('gpus_per_trial')} must be a number or {AUTO!r}, got {self.gpus_per_trial!r}")
 

@@ -56,6 +56,8 @@ def test_wrong_options(options: Options, parts: list[str]) -> None:
         ({"storage": ""}, ["--storage", "''", "place"]),
         ({"tracking_uri": ""}, ["--tracking-uri", "''", "place"]),
         ({"data_root": " "}, ["--data-root", "' '", "place"]),
+        ({"storage": "~/results"}, ["--storage", "'~/results'", f"give {Path.home()}/results"]),
+        ({"tracking_uri": "sqlite:///~/m.db"}, ["--tracking-uri", f"give sqlite:///{Path.home()}/m.db"]),
         ({"data_root": "a\0b"}, ["--data-root", r"'a\x00b'", "null character"]),
         ({"optuna_storage": ""}, ["--optuna-storage", "''", "place"]),
     ],
