@@ -145,6 +145,31 @@ def test_a_short_folder_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> Non
     assert os.environ["RAY_TMPDIR"] == "/scratch"
 
 
+@pytest.mark.parametrize(
+    ("home", "given"), [("{folder}", False), ("{folder}/not/yet/there", False), ("{folder}/file/home", True)]
+)
+def test_without_a_home_ray_gets_its_token_all_the_same(
+    home: str, given: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every study ended with "Ray did not start on this machine", and the advice to try again."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HOME", home.format(folder=tmp_path))
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "x")  # to be restored
+    monkeypatch.delenv("RAY_AUTH_TOKEN")
+    connect._keep_token()
+    assert ("RAY_AUTH_TOKEN" in os.environ) == given
+
+
+def test_a_user_who_has_no_home_needs_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(connect.Path, "home", no_home)
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "mine")
+    connect._keep_token()
+    assert os.environ["RAY_AUTH_TOKEN"] == "mine"
+
+
 def test_an_artifact_root_that_cannot_be_written_is_refused_at_once(tracking_uri: str, tmp_path: Path) -> None:
     (tmp_path / "mlruns").write_text("a file where the folder would be")
     plan = {"study": "toy", "preset": "paper", "metric": "rmse"}

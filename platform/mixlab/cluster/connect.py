@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import importlib
 import os
+import secrets
 import signal
 import sys
 import tempfile
@@ -46,6 +47,7 @@ def connected(address: str, *travelling: object) -> Iterator[dict[str, float]]:
     options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
     if address == "local":
         _keep_sockets_short()
+        _keep_token()
         options |= {"num_cpus": cpu_count(), "include_dashboard": False}
     else:
         entrance.require_entrance(address)
@@ -118,6 +120,19 @@ def _keep_sockets_short() -> None:
             f"of Ray: set RAY_TMPDIR to one of at most {SHORT} letters"
         )
     os.environ["RAY_TMPDIR"] = "/tmp"
+
+
+def _keep_token() -> None:
+    """Give Ray a token in this process's environment where it cannot keep one in the home folder, as it would."""
+    try:
+        folder = Path.home() / ".ray"
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.path.exists(folder / "auth_token") or os.access(folder, os.W_OK):
+            return
+    except (OSError, RuntimeError):  # the latter where this user has no home
+        pass
+    if "RAY_AUTH_TOKEN_PATH" not in os.environ:
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
 def _end_at_once() -> None:
