@@ -35,6 +35,11 @@ def machine_of(process: str) -> str:
     return process.rpartition("#")[0]
 
 
+def in_words(process: str) -> str:
+    """Return where a process runs, for people: ``on HOST (process PID)``."""
+    return f"on {process.partition('/')[0]} (process {process.rpartition('#')[2].partition('@')[0]})"
+
+
 def runs_here(process: str) -> bool:
     """Return whether this machine still runs a process of its own: its number may have gone to another."""
     name = process.rpartition("#")[2]

@@ -9,10 +9,11 @@ from typing import Any
 from rich.console import Console
 
 from mixlab.launching.launch_study import launch_study
+from mixlab.launching.one_driver import only_machine
 from mixlab.launching.proposed import ProposedTrials
 from mixlab.launching.result import Result
 from mixlab.launching.run_phase import run_phase
-from mixlab.launching.start import Start, only_machine
+from mixlab.launching.start import Start
 from mixlab.messages import say
 from mixlab.search.history import History
 from mixlab.search.race import Race

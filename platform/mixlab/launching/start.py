@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import filelock
-import pyarrow.fs
 from rich.console import Console
 
 from mixlab import provenance
@@ -25,11 +23,9 @@ from mixlab.messages import say
 from mixlab.options import Options
 from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.trial import Trial
-from mixlab.storage.claim import claimed
 from mixlab.storage.journal import Storage
 from mixlab.storage.probe import require_storage
 from mixlab.tracking import store
-from mixlab.uris import sqlite_file
 
 LOG_FILE, LOCK_FILE = "mixlab.log", ".lock"
 
@@ -113,68 +109,6 @@ def results_folder(storage: str, study: str, make: bool = True) -> Path:
         text = f"{str(folder)!r}, where tables and logs go, cannot be written ({first_line(error)})"
         raise BadInput(f"{text}: give another --storage, or start it as the user who owns it") from error
     return folder
-
-
-@contextlib.contextmanager
-def only_driver(folder: Path, start: Start) -> Iterator[None]:
-    """Keep other drivers of the study off the storage: they would run the same trials twice.
-
-    Raises:
-        BadInput: another driver is at work, or the folder's file system has no locks.
-    """
-    try:
-        held = filelock.FileLock(folder / LOCK_FILE, timeout=0).acquire()
-    except filelock.Timeout:
-        raise BadInput(f"another start of this study is running on {str(folder)!r}: wait for it, or stop it") from None
-    except OSError as error:
-        raise BadInput(
-            f"{str(folder)!r} cannot be locked ({first_line(error)}), so that a second start of the study would train "
-            "the same trials: give a --storage on a file system that has locks"
-        ) from error
-    with held, only_machine(start, "drivers", neighbours=False):
-        yield
-
-
-@contextlib.contextmanager
-def only_writer(start: Start, identity: str) -> Iterator[None]:
-    """Keep other drivers of this plan of a study, whose storage is another, off its runs in a database of this machine.
-
-    They would write the same runs. A server, and a file system that has no locks, keep nobody off.
-
-    Raises:
-        BadInput: another driver is at work, or MLflow does not answer.
-    """
-    file = sqlite_file(start.client.tracking_uri)  # whose folder is there now
-    held: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
-    if file is not None:
-        file = file.resolve()  # which may have other names
-        try:
-            held = filelock.FileLock(file.with_name(f".{file.name}.{identity}.lock"), timeout=0).acquire()
-        except filelock.Timeout:
-            raise BadInput(
-                "another start of this study, with another --storage, writes the same runs to --tracking-uri "
-                f"{start.options.tracking_uri!r}: wait for it, or stop it, or give another --tracking-uri"
-            ) from None
-        except OSError as error:
-            logging.getLogger("mixlab").warning("%s cannot be locked (%s)", file, first_line(error))
-    with held:
-        yield
-
-
-def only_machine(start: Start, name: str, *, neighbours: bool = True) -> contextlib.AbstractContextManager[None]:
-    """Keep drivers on other machines off a storage behind a URI inside the block, by a claim of this name.
-
-    Others on this machine, which share its files, are allowed as ``neighbours``.
-    """
-    storage, console = start.storage, start.console
-    if isinstance(storage.filesystem, pyarrow.fs.LocalFileSystem):
-        return contextlib.nullcontext()
-
-    def lost(sentence: str) -> None:
-        say(console, sentence, style="red")
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    return claimed(storage.filesystem, f"{storage.folder}/{name}", lost, neighbours=neighbours)
 
 
 USUAL = {  # for the environment, where it does not say otherwise

@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote
 import pyarrow.fs
 
 from mixlab.errors import BadInput
-from mixlab.processes import GONE_SECONDS, heartbeat, machine_of, runs_here, this_process
+from mixlab.processes import GONE_SECONDS, heartbeat, in_words, machine_of, runs_here, this_process
 from mixlab.spec import json_form
 
 FORM = {"name": str, "since": float, "at_work": bool}  # of a driver's file
@@ -38,9 +38,8 @@ class Driver:
 
     def __str__(self) -> str:
         """Return who it is, for people."""
-        host, process = self.name.partition("/")[0], self.name.rpartition("#")[2].partition("@")[0]
         started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
-        return f"on {host} (process {process}), is at work in this storage since {started}"
+        return f"{in_words(self.name)}, is at work in this storage since {started}"
 
 
 @contextlib.contextmanager

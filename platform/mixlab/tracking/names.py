@@ -20,6 +20,7 @@ DIRTY = "mixlab.dirty"
 PATCH = "mixlab.patch"  # of the uncommitted changes
 CONSTRAINTS = "mixlab.constraints"
 VERSIONS = "mixlab.versions"
+DRIVER = "mixlab.driver."  # of an experiment: precedes the identity of a plan, and names who writes its runs
 COMMAND = "mixlab.command"
 WORD = "mixlab."  # precedes the name of each word that a trainable reports
 DATA = "mixlab.data"

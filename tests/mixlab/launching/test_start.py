@@ -11,7 +11,8 @@ from rich.console import Console
 
 from mixlab import Options
 from mixlab.errors import BadInput
-from mixlab.launching.start import Start, only_driver
+from mixlab.launching.one_driver import only_driver
+from mixlab.launching.start import Start
 from tests.mixlab.search_toy import TRAIN
 
 
