@@ -53,6 +53,7 @@ def test_a_plan_may_be_given(tiny, make_plan):
     assert [level.name for level in result.levels] == ["mixer = cutmix"]
 
 
+@pytest.mark.slow
 def test_the_command_prints_and_writes_a_second_time_the_same(tiny, tmp_path, capsys):
     write_study_table(tiny.uri, tiny.study, tmp_path / "first")
     assert main([tiny.study, "--tracking-uri", tiny.uri, "--out", str(tmp_path)]) == 0

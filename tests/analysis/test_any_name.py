@@ -96,6 +96,7 @@ def test_any_name_is_right_in_every_rendering(
     assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
 
 
+@pytest.mark.slow
 @settings(SAME_EVERY_TIME, max_examples=1)
 @given(arms=MANY, levels=MANY)
 def test_any_name_comes_back_from_mlflow(track: Any, tmp_path: Path, arms: list[str], levels: list[str]) -> None:

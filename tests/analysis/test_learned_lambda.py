@@ -41,6 +41,7 @@ def test_the_learned_lambda_is_equation_4_by_hand() -> None:
     torch.testing.assert_close(found[:, 0], expected)
 
 
+@pytest.mark.slow
 def test_the_mixtures_of_a_pair_are_near_lambda_and_sorted_by_what_is_learned() -> None:
     pair = torch.rand(2, 3, 32, 32, generator=Generator().manual_seed(0))
     strip = learned_lambda.strip_of(network(), parse(CONFIG), pair, torch.tensor([3, 5]), 0.4)

@@ -54,6 +54,7 @@ def call(study: Any, out: Path, *options: str) -> int:
     return mixed_accuracy.main([study.study, *where, *options])
 
 
+@pytest.mark.slow
 def test_the_command(trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study, _, _ = trained
     out = tmp_path / "out"

@@ -134,6 +134,7 @@ def test_arms_that_are_the_same_are_not_told_apart_and_the_budget_is_blamed(sear
     assert "No claim" in found.text
 
 
+@pytest.mark.slow
 def test_a_gain_that_holds_on_fresh_seeds_is_claimed(searched) -> None:
     trials = {arm: [trial(p, 60.0) for p in points(4, place)] for place, arm in enumerate(ARMS)}
     confirmed = {
@@ -163,7 +164,7 @@ def test_every_table_of_a_confirmation_is_shown_and_a_loss_is_told(searched, wit
         assert f"<h3>mixer = {level}: top-1 accuracy" in page
 
 
-@pytest.mark.parametrize("complete", [0, 1, 12])
+@pytest.mark.parametrize("complete", [0, 1, pytest.param(12, marks=pytest.mark.slow)])
 def test_the_page_is_whole_whatever_there_is(searched, tmp_path: Path, complete: int) -> None:
     some = [trial(p, peaked(p)) for p in points(complete, 0)]
     some += [trial(p, 10.0, TrialState.PRUNED) for p in points(3, 1)]
@@ -197,6 +198,7 @@ def test_values_are_not_said_to_be_of_held_out_data_unless_the_trainable_holds_s
     assert ("val_top1 on the data that it is also confirmed on, as nothing is held out." in text) == (held_out is False)
 
 
+@pytest.mark.slow
 def test_the_last_axis_of_the_parallel_coordinates_stays_clear_of_the_colour_bar(painted: None) -> None:
     space = {"a.parameter.of.a.long.name": {**SPACE["zeta"], "low": 1e-6, "high": 2e-6, "log": False}}
     study = optuna.create_study(direction="maximize")

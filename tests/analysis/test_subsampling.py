@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 
 from analysis import subsampling
 
@@ -12,6 +13,7 @@ def accuracy(trial: dict[str, Any]) -> float:
     return 60 + trial["seed"] + 5 * (trial["arm"] == "1e3") + 50 * float(trial["levels"]["subset.share"])
 
 
+@pytest.mark.slow
 def test_it_writes_the_points_and_prints_the_means(
     track: Any, make_plan: Any, painted: None, tmp_path: Path, capsys: Any
 ) -> None:

@@ -38,6 +38,7 @@ def test_every_image_is_scored_once_and_in_its_own_row(called: Any, painted: Non
     assert str(out / "scores.csv") in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_scores_of_the_first_images(called: Any, tmp_path: Path) -> None:
     for name in ("one", "two"):
         assert called(tmp_path / name, "--images", "12") == 0

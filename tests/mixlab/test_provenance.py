@@ -193,6 +193,7 @@ def test_a_repository_without_a_commit_is_not_said_to_be_clean(repository: Path)
     assert (found.commit, found.dirty, found.patch) == ("unknown", True, "unknown")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", ["diff.external=true", "color.ui=always"])
 def test_the_changes_are_a_patch_however_the_user_looks_at_changes(
     repository: Path, setting: str, monkeypatch: pytest.MonkeyPatch

@@ -127,6 +127,7 @@ def test_a_network_is_timed_once_for_all_mixers_and_methods(monkeypatch: pytest.
     assert timed == ["mixup", "mixup", "mixup", "cutmix"]
 
 
+@pytest.mark.slow
 def test_the_products_of_a_step_are_those_of_its_passes_through_the_network() -> None:
     of = {mixer: counted(mixer) for mixer in ("none", "mixup", "attentivemix", "automix")}
     first, head = 2 * 2 * 32 * 32 * 16 * 3 * 9, 2 * 2 * 64 * 10  # the first convolution passes nothing to the pixels

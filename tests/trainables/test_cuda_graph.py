@@ -121,6 +121,7 @@ def test_a_learning_rate_on_the_device_takes_the_same_steps(optimiser: str) -> N
         torch.testing.assert_close(networks[0].weight, networks[1].weight)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_a_gpu_goes_on_as_the_device_computes(tmp_path: Path) -> None:
     first, second, whole = (run_of(mixer="cutmix", optimiser="adamw", lr=1e-3) for _ in range(3))
     first.next_epoch()

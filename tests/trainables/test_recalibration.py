@@ -48,7 +48,15 @@ def test_the_statistics_are_the_mean_of_those_of_the_batches() -> None:
     assert not all(map(torch.equal, kept, before))
 
 
-@pytest.mark.parametrize("keys", [{}, {"ema": 0.8}, {"mixer": "automix", "mixer.layer": 2}, {"accumulate": 2}])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {},
+        {"ema": 0.8},
+        pytest.param({"mixer": "automix", "mixer.layer": 2}, marks=pytest.mark.slow),
+        {"accumulate": 2},
+    ],
+)
 def test_the_training_is_that_without_it(keys: dict[str, Any]) -> None:
     plain, other = run_of(**keys), run_of(recalibrate=True, **keys)
     plain.next_epoch()

@@ -1,7 +1,6 @@
 """Every fault of the arguments alone is refused before anything starts: by each mixer, backbone and data set."""
 
 import inspect
-import itertools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -166,10 +165,11 @@ def test_a_last_batch_of_one_image_is_refused_where_batch_norm_would_fail() -> N
     ("backbone", "mixer"),
     [
         ("deit_small", "transmix"),
-        *itertools.product(
-            ("deit_small", "swin_tiny", "convnext_tiny_cifar"),
-            ("attentivemix", "manifoldmix", "puzzlemix", "automix", "cutmix"),
-        ),
+        ("deit_small", "cutmix"),
+        ("swin_tiny", "attentivemix"),
+        ("swin_tiny", "manifoldmix"),
+        ("convnext_tiny_cifar", "puzzlemix"),
+        ("convnext_tiny_cifar", "automix"),
     ],
 )
 def test_a_transformer_is_resolved_with_what_asks_it(backbone: str, mixer: str) -> None:

@@ -208,6 +208,7 @@ def test_figures_leave_the_caller_s_style_alone(levels, painted, tmp_path):
     assert rcParams == before
 
 
+@pytest.mark.slow
 def test_a_pdf_is_written_again_only_if_the_picture_has_changed(printed: None, tmp_path: Path) -> None:
     figure = Figure()
     files = save(figure, tmp_path / "curves")

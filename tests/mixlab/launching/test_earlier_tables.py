@@ -169,6 +169,7 @@ def test_a_plan_that_has_another_form_is_passed_over(launch: Any, tracking_uri: 
     assert launch(ONE_SEED)[0] == 0
 
 
+@pytest.mark.slow
 def test_a_table_is_not_replaced_by_one_of_an_arm_that_failed_in_it(launch: Any) -> None:
     def fail(_: Listener, trial: Trial, number: int) -> End | None:
         return End(State.FAILED, error="ValueError: no") if trial.arm == "unsure" else None

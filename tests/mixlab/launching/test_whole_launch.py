@@ -142,6 +142,7 @@ def test_a_store_that_refuses_to_show_its_runs_is_a_sentence(launch: Any, monkey
             launch(SMALL, dry_run=dry_run)
 
 
+@pytest.mark.slow
 def test_a_search_of_which_a_quarter_failed_is_exit_1(launch: Any) -> None:
     def fail(_: Listener, trial: Trial, number: int) -> End | None:
         return End(State.FAILED, error="RuntimeError: CUDA error") if number == 0 else None
@@ -194,6 +195,7 @@ def test_a_second_start_with_another_storage_does_not_write_the_same_runs(
     assert launch(SMALL, storage=str(tmp_path / "elsewhere"))[0] == 0  # the first has ended
 
 
+@pytest.mark.slow
 def test_starts_of_two_plans_of_a_study_write_to_one_database(launch: Any, tmp_path: Path) -> None:
     codes = []
 
@@ -211,6 +213,7 @@ def test_an_objective_that_is_never_reported_is_one_sentence(launch: Any) -> Non
         launch(STUDIES["search for nothing"](), concurrent=1)
 
 
+@pytest.mark.slow
 def test_a_terminal_of_ascii_gets_the_whole_table_and_the_files_have_every_letter(
     one_process: None, tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -212,6 +212,7 @@ def test_the_latest_summary_is_shown_even_if_the_clock_was_set_back(
         assert (shown.metrics["gain"], shown.metrics["p"]) == (gain, gain / 10)
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_for_the_artifacts_alone_leaves_no_run_running_and_is_written_once_there_is_room(
     tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

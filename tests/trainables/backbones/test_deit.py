@@ -33,6 +33,7 @@ def pixels(rows: int = 3) -> Tensor:
     return torch.randn(rows, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_the_same_function_as_torchvision_s_transformer_of_that_size() -> None:
     ours = network()

@@ -34,7 +34,10 @@ def test_the_residual_networks_are_those_with_blocks_and_no_drop_path_of_their_o
     assert set(small) - set(RESIDUAL) == {"convnext_tiny_cifar", "vit_tiny_32"}
 
 
-@pytest.mark.parametrize("name", ["resnet8", "preact_resnet18", "wrn16_8", "pyramidnet110", "resnext29"])
+@pytest.mark.parametrize(
+    "name",
+    ["resnet8", "preact_resnet18", "wrn16_8", "resnext29", pytest.param("pyramidnet110", marks=pytest.mark.slow)],
+)
 @torch.no_grad()
 def test_testing_and_the_weights_names_stay_as_they_are(name: str) -> None:
     plain, images = drawn(name, num_classes=4), torch.rand(2, 3, 16, 12)

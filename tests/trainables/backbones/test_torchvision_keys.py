@@ -10,7 +10,11 @@ from trainables.rehearsal import Undrawn
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs"), [("resnet18_imagenet", models.resnet18), ("resnet50_imagenet", models.resnet50)]
+    ("ours", "theirs"),
+    [
+        ("resnet18_imagenet", models.resnet18),
+        pytest.param("resnet50_imagenet", models.resnet50, marks=pytest.mark.slow),
+    ],
 )
 def test_torchvision_s_network_computes_the_same_and_the_way_back_is_exact(ours, theirs):
     assert exportable(ours)

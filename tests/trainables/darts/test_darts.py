@@ -154,6 +154,7 @@ def test_an_interrupted_run_ends_with_the_same_numbers(tmp_path: Path) -> None:
     assert whole.history[-1].metrics["params"] == sum(p.numel() for p in whole.retraining.network.parameters())
 
 
+@pytest.mark.slow
 def test_the_architecture_stays_as_it_is_while_it_is_frozen() -> None:
     run = SearchRun(parse(SMALL), 0, coloured(), coloured(), torch.device("cpu"))
     assert run.search is not None

@@ -63,6 +63,7 @@ def test_a_last_part_of_one_image_of_a_folder_is_refused_before_the_search() -> 
         SearchRun(settings, 0, coloured(), photographs(7), CPU)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_published_genotype_is_trained_without_a_search(name: str, tmp_path: Path) -> None:
     settings = parse({**SMALL, **FOLDER, "retrain.image_size": 32, "genotype": name})

@@ -31,6 +31,7 @@ def seconds(**keys: object) -> float:
     return search_architecture.train.estimate_seconds(search_architecture.train.resolve({**SMALL, **keys}).settings)
 
 
+@pytest.mark.slow
 def test_a_search_and_the_training_of_what_it_finds() -> None:
     batches = 1000 / 2 / 8  # of one half
     search = batches * (2 * 1 + 3 * 2)

@@ -103,6 +103,7 @@ def test_a_picture_of_one_value_is_black_and_one_that_is_not_finite_is_refused(t
         decode(tmp_path / "nan.tif")
 
 
+@pytest.mark.slow
 def test_two_classes_of_16_bit_pictures_are_told_apart(tmp_path):
     rng = np.random.default_rng(0)
     for split, count in (("train", 16), ("test", 8)):

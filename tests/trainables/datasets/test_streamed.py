@@ -97,14 +97,14 @@ def test_test_batches_keep_the_order_and_are_not_augmented(files):
     assert all(images.max() > 0 for images, _ in batches)
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_truncated_image_stops_the_epoch_with_one_sentence(files, truncated, workers):
     path = truncated(files.path(30))
     with pytest.raises(DataError, match=rf"^{path} is not a whole image \([^\n]*\)$"):
         epoch(source(files, workers=workers))
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_truncated_image_is_skipped_by_choice_and_named_once(files, truncated, capsys, workers):
     path = truncated(files.path(30))
     skipping = source(files, workers=workers, skip_bad=True)
@@ -123,6 +123,7 @@ def test_a_batch_of_bad_images_only_is_no_batch(files, truncated):
     assert [len(labels) for _, labels in batches] == [5] * 8
 
 
+@pytest.mark.slow
 def test_an_abandoned_epoch_leaves_no_process(files):
     import psutil
 

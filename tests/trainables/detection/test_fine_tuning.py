@@ -59,6 +59,7 @@ def test_frozen_parts_stay_and_the_classifier_is_left_alone(collages):
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_detector_and_leaves_the_global_generator_alone(collages):
     weights = []
     for seed in (0, 0, 1):

@@ -18,6 +18,7 @@ def method_with(extractor: Path | None) -> Any:
     return method_for("attentivemix", mixer__extractor=None if extractor is None else str(extractor)).double()
 
 
+@pytest.mark.slow
 def test_the_extractor_attends_in_7_by_7_cells_and_is_never_trained(tmp_path: Path) -> None:
     torch.manual_seed(0)
     original = resnet18().eval()

@@ -45,6 +45,7 @@ def test_the_teacher_is_read_and_never_trained(saved: Path) -> None:
     assert method.evaluated is method.network
 
 
+@pytest.mark.slow
 def test_a_step_with_a_teacher_can_be_rehearsed(saved: Path) -> None:
     rehearse(parse({**CONFIG, "mixer.teacher": str(saved)}), DATASETS["cifar10"])
 

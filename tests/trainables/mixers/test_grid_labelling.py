@@ -102,7 +102,7 @@ def test_tiny_grids_against_every_labelling(rows: int, columns: int, penalty: Te
     assert (gap < 1e-5).float().mean() > 0.7  # most are the best there is
 
 
-@pytest.mark.parametrize("labels", [2, 3])
+@pytest.mark.parametrize("labels", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_the_exact_solver_agrees_with_every_labelling(labels: int) -> None:
     energy = random_energy(2, 3, squares(labels), seed=3, size=4)
     for row in range(4):
@@ -111,7 +111,9 @@ def test_the_exact_solver_agrees_with_every_labelling(labels: int) -> None:
         assert minimum_cut(energy, row) == pytest.approx(least, abs=1e-5)
 
 
-@pytest.mark.parametrize(("block", "labels"), [(4, 2), (4, 3), (8, 3), (16, 2), (16, 3)])
+@pytest.mark.parametrize(
+    ("block", "labels"), [(4, 2), (4, 3), (8, 3), (16, 2), pytest.param(16, 3, marks=pytest.mark.slow)]
+)
 def test_puzzles_of_real_size_against_minimum_cuts(block: int, labels: int) -> None:
     """Images are blobs, saliency is peaked blobs, and the weights are PuzzleMix's own."""
     rng = torch.Generator().manual_seed(block)

@@ -99,6 +99,7 @@ def test_the_product_is_that_with_the_exact_hessian_and_leaves_the_network_alone
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
 
+@pytest.mark.slow
 def test_the_leading_directions_and_the_trace_of_a_network_are_those_of_its_exact_hessian(exact: Tensor) -> None:
     net, rng = network(), Generator().manual_seed(4)
     product = partial(hessian_product, net, data(), 7)
