@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -97,6 +97,12 @@ class Evaluation:
         if self.found.config is None:
             raise command.NothingEvaluated
         return self.found.config
+
+    def only(self, kept: Sequence[bool]) -> Self:
+        """Return the study with only some of its planned cells, one flag for each row of ``runs``."""
+        runs = self.runs[list(kept)]
+        trials = [trial for trial in self.plan["trials"] if trial["key"] in set(runs["key"])]
+        return replace(self, plan={**self.plan, "trials": trials}, runs=runs)
 
     def measure(self, measure: Measure, protocol: Mapping[str, Any], runs: pd.DataFrame | None = None) -> None:
         """Evaluate the networks of all runs or of some, and say on standard error which could not be evaluated.

@@ -19,8 +19,9 @@ import numpy as np
 from PIL import Image
 
 from analysis import command, evaluation
+from analysis.evaluation import Evaluation
 from analysis.networks.evaluate import Result, batches
-from analysis.records.runs import done, setting
+from analysis.records.runs import FACTOR, done, setting
 from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
 from trainables.config import Config
@@ -59,17 +60,26 @@ def measure(network: Network, source: BatchSource, config: Config, protocol: Map
     return {"images": found.images, "max_box_acc_v2": mean, **dict(zip(AT, accuracies, strict=True))}
 
 
+def of_boxes(study: Evaluation) -> Evaluation:
+    """Return the study with only the tables of data sets that have boxes; raise ``ValueError`` if there is none."""
+    datasets, columns = setting(study.runs, "dataset"), [FACTOR + factor for factor in study.plan["factors"]]
+    without = {name for name in datasets if name and DATASETS[name].boxes is None}
+    levels = [tuple(row) for row in study.runs[columns].to_numpy()]
+    left_out = {level for level, name in zip(levels, datasets, strict=True) if name in without}
+    if left_out == set(levels):
+        known = ", ".join(name for name, one in DATASETS.items() if one.boxes)
+        raise ValueError(f"there are boxes for networks of {known}; those of the study are of {', '.join(without)}")
+    return study.only([level not in left_out for level in levels])
+
+
 def tabulate_study(options: argparse.Namespace) -> int:
     """Evaluate, write the files, print the tables; return the exit code."""
     evaluation.require_at_least_one(options, "images")
-    study = evaluation.Evaluation.read(options)
+    study = of_boxes(Evaluation.read(options))
     root = options.data_root.absolute()
     for dataset in filter(None, setting(done(study.runs), "dataset").unique()):
-        read_boxes = DATASETS[dataset].boxes
-        if read_boxes is None:
-            known = ", ".join(name for name, one in DATASETS.items() if one.boxes)
-            raise ValueError(f"there are boxes for networks of {known}; those of the study are of {dataset}")
-        read_boxes(root)
+        if (read_boxes := DATASETS[dataset].boxes) is not None:
+            read_boxes(root)
     study.measure(measure, {"kind": "localisation", "version": VERSION, "data_root": str(root)})
     tables = [study.tables(metric, name) for name, metric in MEASURES.items()]
     images = next(iter(study.results.values()))["images"]

@@ -1,5 +1,6 @@
 """The command finds pasted objects in the layout of CUB, whatever the shape of the image."""
 
+from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from analysis import localisation
-from analysis.networks.evaluate import open_images
+from analysis.evaluation import Evaluation
+from analysis.networks.evaluate import Evaluated, open_images
 from trainables.backbones.backbone import Backbone, Network
 from trainables.config import Config, parse
 from trainables.datasets import DATASETS, cub200
@@ -110,6 +112,16 @@ def test_boxes_that_are_not_there_are_one_sentence(
     where = ["--tracking-uri", study.uri, "--out", str(tmp_path / "out"), "--data-root", str(birds)]
     assert localisation.main([study.study, *where]) == 2
     assert "bounding_boxes.txt cannot be read" in capsys.readouterr().err
+
+
+def test_only_the_tables_of_data_sets_with_boxes_are_measured() -> None:
+    """A study of birds and aircraft was refused; a run that has not begun has logged no data set."""
+    cells = [("a", "cub200", "cub200"), ("b", "cub200", ""), ("c", "aircraft", "aircraft"), ("d", "aircraft", "")]
+    runs = pd.DataFrame(cells, columns=["key", "factor.dataset", "config.dataset"])
+    plan = {"factors": {"dataset": ["cub200", "aircraft"]}, "trials": [{"key": key} for key in "abcd"]}
+    birds = localisation.of_boxes(Evaluation(Namespace(), plan, runs, Evaluated()))
+    assert list(birds.runs["key"]) == ["a", "b"]
+    assert birds.plan["trials"] == [{"key": "a"}, {"key": "b"}]
 
 
 def test_networks_of_a_data_set_without_boxes_are_refused(
