@@ -48,13 +48,14 @@ def show(options: argparse.Namespace) -> int:
     metric, points = metric_of(plan, plan["metric"]), search_points(runs, plan["metric"])
     means = points.groupby(["images", "arm"], sort=False)[["hours", "value"]].mean()
     form = {"floatfmt": f".{metric.digits}f", "disable_numparse": [0, 1]}  # names may look like numbers
-    text = tabulate(means.reset_index(), headers="keys", showindex=False, **form)
+    label = f"{metric.label}, {metric.unit}"
+    text = tabulate(means.reset_index().rename(columns={"value": label}), headers="keys", showindex=False, **form)
     seeds = count_text(points.groupby("arm")["seed"].nunique().max(), "seed")
     caption = (
         f"{metric.label}, {plan['metric']}. Disc: mean of an arm over up to {seeds}; dot: one seed; "
         "a line joins the arms that choose images by one rule."
     )
-    figure = plot_search_time(options.study, points, f"{metric.label}, {metric.unit}", caption)
+    figure = plot_search_time(options.study, points, label, caption)
     return command.finish(save_with_points(figure, points, options.out / "search_time"), text)
 
 

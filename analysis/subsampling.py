@@ -40,10 +40,12 @@ def show(options: argparse.Namespace) -> int:
     metric, points = metric_of(plan, plan["metric"]), share_points(runs, plan["metric"])
     arms = [arm for arm in plan["arms"] if arm in set(points["arm"])]
     means = points.pivot_table(values="value", index="arm", columns="share").reindex(arms)
-    text = tabulate(means.astype(object), headers="keys", floatfmt=f".{metric.digits}f", disable_numparse=[0])
+    label = f"{metric.label}, {metric.unit}"
+    table = tabulate(means.astype(object), headers="keys", floatfmt=f".{metric.digits}f", disable_numparse=[0])
     seeds = count_text(points.groupby(["arm", "share"])["seed"].nunique().max(), "seed")
     caption = f"{metric.label}, {plan['metric']}; {line_and_band(points)}; up to {seeds}."
-    figure = plot_shares(options.study, points, arms, f"{metric.label}, {metric.unit}", caption)
+    figure = plot_shares(options.study, points, arms, label, caption)
+    text = f"{label}, by arm and by the share of the images that each class keeps\n\n{table}"
     return command.finish(save_with_points(figure, points, options.out / "shares"), text)
 
 

@@ -45,6 +45,8 @@ def test_it_draws_and_writes_the_points(
     assert search_time.main(["kimage_nas", "--out", str(tmp_path)]) == 0
     assert {file.name for file in tmp_path.iterdir()} == {"search_time.csv", "search_time.png", "search_time.pdf"}
     assert len(pd.read_csv(tmp_path / "search_time.csv")) == 4
-    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    printed = capsys.readouterr().out
+    assert "value" not in printed.splitlines()[0]  # but the name of the metric
+    rows = [line.split() for line in printed.splitlines()]
     assert {"1", "1e3", "0.125"} <= {name for row in rows for name in row[-3:-2]}  # names, not numbers
     assert ["cv", "0.125", "0.1500"] in [row[:3] for row in rows]  # the mean hours of two searches

@@ -25,7 +25,9 @@ def test_it_writes_the_points_and_prints_the_means(
     points = pd.read_csv(out / "shares.csv")
     assert len(points) == 8
     assert points.groupby(["arm", "share"])["value"].mean().tolist() == [63.0, 80.5, 68.0, 85.5]
-    printed = [line.split() for line in capsys.readouterr().out.splitlines()]
+    said = capsys.readouterr().out
+    assert said.startswith("top-1 accuracy, %, by arm and by the share of the images")
+    printed = [line.split() for line in said.splitlines()]
     assert ["0.125", "63.00", "80.50"] in printed  # a name, not a number
     assert ["1e3", "68.00", "85.50"] in printed
 
