@@ -72,6 +72,7 @@ class Unnormalised(TorchFunctionMode):
 def check(config: Config) -> None:
     """Raise ``ValueError``, one sentence, for any fault of ``config`` that no file could fix."""
     dataset = dataset_of(config)
+    METHODS.get(config.mixer, Mixing).check(config)
     mixed = mix_noise(config, dataset, map_shapes(config, dataset))
     if config.sumix.any:
         size = len(mixed.images)
@@ -134,8 +135,7 @@ def build(config: Config, dataset: Dataset) -> None:
     token.
     """
     options = {name: value for name, value in config.mixer_options.items() if not isinstance(value, float)}
-    sumix = (config.sumix.any, config.sumix.raw_forward) if config.mixer in METHODS else None
-    key = (_network_key(config, dataset), config.mixer, str(options), sumix, config.clean_loss > 0)
+    key = (_network_key(config, dataset), config.mixer, str(options))
     if key not in _built:
         with torch.device("meta"), Undrawn(), Unnormalised(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "for .*: copying from a non-meta parameter")  # a teacher's, of its file

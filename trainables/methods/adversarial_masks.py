@@ -16,7 +16,7 @@ from trainables.backbones.backbone import Network, read_out
 from trainables.backbones.modes import evaluation_mode
 from trainables.config import Config
 from trainables.losses.adversarial_block import AdversarialBlock, likeness
-from trainables.methods.mask_learning import AutoMixing
+from trainables.methods.mask_learning import AutoMixing, pipeline_of
 from trainables.methods.method import Step
 from trainables.methods.mixing import require
 from trainables.mixers.adautomix import draw_three, mix_three
@@ -35,10 +35,14 @@ class AdAutoMixing(AutoMixing):
     step: Tensor  # () int64, counted from 0
 
     def __init__(self, network: Network, config: Config) -> None:
-        pipeline = config.mixer_options["pipeline"] or "mp_ce"
-        require(config, "needs its whole pipeline", "mixer.pipeline", pipeline, "mp_ce")
         super().__init__(network, config)
         self.register_buffer("step", torch.zeros((), dtype=torch.long))  # a checkpoint holds it
+
+    @staticmethod
+    def check(config: Config) -> None:
+        """See ``Mixing.check``."""
+        require(config, "needs its whole pipeline", "mixer.pipeline", pipeline_of(config), "mp_ce")
+        AutoMixing.check(config)
 
     @staticmethod
     def make_block(channels: int, options: Mapping[str, Any]) -> nn.Module:

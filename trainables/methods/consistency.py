@@ -9,7 +9,6 @@ Shape letters: B batch, L classes.
 import torch
 from torch import Generator, Tensor
 
-from trainables.backbones.backbone import Network
 from trainables.config import Config
 from trainables.methods.method import Step
 from trainables.methods.mixing import Mixing, require
@@ -22,13 +21,14 @@ CONSISTENCY_WEIGHT = 12.0  # the paper's lambda
 class AugMixing(Mixing):
     """Adds to the cross-entropy of the images alone 12 times the divergence of the three predictions of each."""
 
-    def __init__(self, network: Network, config: Config) -> None:
+    @staticmethod
+    def check(config: Config) -> None:
+        """See ``Mixing.check``."""
         itself = "mixes an image with itself"
         require(config, itself, "sumix.lam", config.sumix.lam, "fixed")
         require(config, itself, "sumix.regulariser", config.sumix.regulariser, "none")
         require(config, "has its own loss on the images as they are", "clean_loss", config.clean_loss, 0)
-        super().__init__(network, config)
-        require(config, "mixes every batch", "mixer.probability", self.probability, 1)
+        require(config, "mixes every batch", "mixer.probability", config.mixer_options["probability"], 1)
 
     def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:
         """See ``Method.forward``; the network makes one pass over 3B images."""

@@ -40,9 +40,8 @@ class AutoMixing(Mixing):
     mask_weight: Tensor  # () gamma
 
     def __init__(self, network: Network, config: Config) -> None:
-        options = config.mixer_options
-        pipeline = options["pipeline"] or "mp_ce"
-        _check(config, pipeline)
+        self.check(config)
+        options, pipeline = config.mixer_options, pipeline_of(config)
         dataset, layer = dataset_of(config), options["layer"]
         last = len(network.backbone.stages) - 1
         if not 1 <= layer <= last:
@@ -62,6 +61,22 @@ class AutoMixing(Mixing):
         self.heads = plain_heads(network) if pipeline == "mp_ce" else None
         self.album = Album(dataset.image_shape, config.epochs)
         self.register_buffer("mask_weight", torch.tensor(options.get("mask_weight", 0.0)))  # a checkpoint holds it
+
+    @staticmethod
+    def check(config: Config) -> None:
+        """See ``Mixing.check``."""
+        options = config.mixer_options
+        require(config, "has its own loss on the images as they are", "clean_loss", config.clean_loss, 0)
+        require(config, "mixes every batch", "mixer.probability", options["probability"], 1)
+        require(config, "makes the masks of a whole batch at once", "mixer.groups", options["groups"], 1)
+        refuse_joint(config, "makes its masks of a pass of its own")
+        if pipeline_of(config) == "mp_ce":
+            classifies = "classifies the images as they are in training mode and with gradient"
+            require(config, classifies, "sumix.raw_forward", config.sumix.raw_forward, "train_grad")
+            require(config, classifies, "sumix.raw_statistics", config.sumix.raw_statistics, "keep")
+        (first, most), (last, least) = (rate_of_block(config, name) for name in ("lr", "min_lr"))
+        if least > most:
+            raise ValueError(f"{last} must be at most {first}, {most}, got {least}")
 
     @staticmethod
     def make_block(channels: int, options: Mapping[str, Any]) -> nn.Module:
@@ -171,22 +186,13 @@ def spread(mask: Tensor) -> Tensor:
     return mask.flatten(1).std(dim=1, correction=0).mean()
 
 
-def _check(config: Config, pipeline: str) -> None:
-    """Raise ``ValueError`` for options that contradict the way in which AutoMix works."""
-    options = config.mixer_options
-    require(config, "has its own loss on the images as they are", "clean_loss", config.clean_loss, 0)
-    require(config, "mixes every batch", "mixer.probability", options["probability"], 1)
-    require(config, "makes the masks of a whole batch at once", "mixer.groups", options["groups"], 1)
-    refuse_joint(config, "makes its masks of a pass of its own")
-    if pipeline == "mp_ce":
-        classifies = "classifies the images as they are in training mode and with gradient"
-        require(config, classifies, "sumix.raw_forward", config.sumix.raw_forward, "train_grad")
-        require(config, classifies, "sumix.raw_statistics", config.sumix.raw_statistics, "keep")
-    first = ("lr", config.lr) if options["block_lr"] is None else ("mixer.block_lr", options["block_lr"])
-    last = (
-        ("min_lr", config.min_lr)
-        if options["block_min_lr"] is None
-        else ("mixer.block_min_lr", options["block_min_lr"])
-    )
-    if last[1] > first[1]:
-        raise ValueError(f"{last[0]} must be at most {first[0]}, {first[1]}, got {last[1]}")
+def pipeline_of(config: Config) -> str:
+    """Return the row of Table 8 that is trained; the whole of it unless another is chosen."""
+    pipeline: str | None = config.mixer_options["pipeline"]
+    return pipeline or "mp_ce"
+
+
+def rate_of_block(config: Config, name: str) -> tuple[str, float]:
+    """Return the key and the value of the block's ``lr`` or ``min_lr``: its own, or else the network's."""
+    own = config.mixer_options[f"block_{name}"]
+    return (name, getattr(config, name)) if own is None else (f"mixer.block_{name}", own)

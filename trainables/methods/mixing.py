@@ -37,6 +37,7 @@ class Mixing(Method):
     """Mixes the batch, then applies the mixed cross-entropy or, if any of its terms is on, the loss of SUMix."""
 
     def __init__(self, network: Network, config: Config) -> None:
+        self.check(config)
         super().__init__(network)
         mixer = MIXERS[config.mixer]
         parameters = inspect.signature(mixer).parameters
@@ -46,9 +47,6 @@ class Mixing(Method):
         self.groups: int = config.mixer_options["groups"]
         self.inputs = inputs_of(config.mixer)
         check_inputs(self.inputs, network, config)
-        if "encode" in self.inputs:
-            require(config, "mixes maps of one depth for a whole batch", "mixer.groups", self.groups, 1)
-            refuse_joint(config, "mixes maps, which have left the images behind")
         self.loss: Callable[[Tensor, Tensor, Mixed], Tensor] = mixed_binary_cross_entropy
         if config.loss == "cross_entropy":
             self.loss = partial(mixed_cross_entropy, smoothing=config.label_smoothing)
@@ -59,6 +57,14 @@ class Mixing(Method):
         if config.sumix.any:
             sumix, head = SUMIX_PRESETS[config.sumix.preset], network.backbone.head
             self.sumix = sumix(head.in_features, head.out_features, config.sumix, config.label_smoothing)
+
+    @staticmethod
+    def check(config: Config) -> None:
+        """Raise ``ValueError`` for options that contradict the way in which the method works, whatever the network."""
+        if "encode" in inputs_of(config.mixer):
+            groups = config.mixer_options["groups"]
+            require(config, "mixes maps of one depth for a whole batch", "mixer.groups", groups, 1)
+            refuse_joint(config, "mixes maps, which have left the images behind")
 
     def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:
         """See ``Method.forward``. With SUMix or a clean loss the batch before mixing goes through the network first.
