@@ -24,7 +24,8 @@ def voc_average_precision(
 ) -> AveragePrecision:
     """Return the mean over classes of the average precision of what was ``found`` in the photographs of ``truth``."""
     table = np.array([_of_class(truth, found, label) for label in range(1, len(classes) + 1)])  # (classes, overlaps)
-    means = 100 * np.nan_to_num(table[~np.isnan(table).any(axis=1)].mean(axis=0)) if len(table) else 0 * OVERLAPS
+    counted = table[~np.isnan(table).any(axis=1)]
+    means = 100 * counted.mean(axis=0) if len(counted) else 0 * OVERLAPS
     return AveragePrecision(float(means.mean()), float(means[0]), float(means[5]))
 
 

@@ -64,3 +64,10 @@ def test_an_ignored_object_counts_neither_way_and_a_class_without_objects_not_at
     images = [truth((BOX, 1, False), (FAR, 1, True))]
     for seen in ([found((BOX, 1, 0.9))], [found((FAR, 1, 0.95), (BOX, 1, 0.9))]):
         assert judge(images, seen, ["a", "never there"]) == pytest.approx((100, 100, 100))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("judge", JUDGES)
+def test_without_an_object_that_counts_there_is_no_precision(judge):
+    """NumPy warned of the mean of an empty slice."""
+    assert judge([truth((BOX, 1, True))], [found((BOX, 1, 0.9))], ["a", "b"]) == (0, 0, 0)
