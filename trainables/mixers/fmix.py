@@ -6,6 +6,7 @@ Data Augmentation", arXiv:2002.12047.
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from trainables.mixers.boxes import Label
@@ -13,7 +14,8 @@ from trainables.mixers.mixed import Mixed, beta, blend, on_host, pair, partners,
 from trainables.ranges import NotNegative
 
 FEW = 8  # rows of a portion: of so many at most, each has more pixels than are worth sorting
-BISECTIONS = 26  # 2^-25, the distance of the float32 numbers in [1/4, 1/2], where the threshold mostly lies
+FINEST = 2.0**-25  # the distance of the float32 numbers in [1/4, 1/2], where the threshold mostly lies
+BISECTIONS = 26  # from [-1, 1] to that distance
 
 
 def draw(
@@ -54,11 +56,13 @@ def highest(field: Tensor, count: Tensor) -> Tensor:
     ``count`` (B,) holds whole numbers in 0..HW. The threshold is a multiple of 2^-25 once a field is scaled to [0, 1].
     Equal pixels stay on the same side of it.
     """
-    find = _threshold_by_sorting if on_host(field) else _threshold_by_counting
     for rows in portions(field):
         flat = field[rows].flatten(1)
         least, most = flat.amin(1, keepdim=True), flat.amax(1, keepdim=True)
         flat = (flat - least).div_(most - least)  # in [0, 1]
+        find = _threshold_by_counting
+        if on_host(field):
+            find = _threshold_by_sorting if len(flat) > FEW else _threshold_by_searching
         torch.gt(flat, find(flat, count[rows][:, None]), out=field[rows].flatten(1))
     return field
 
@@ -80,14 +84,36 @@ def _threshold_by_sorting(flat: Tensor, count: Tensor) -> Tensor:
     Too many pixels lie above a threshold when the highest of those that may not stay does.
     """
     place = flat.shape[1] - 1 - count.long().numpy()  # (B, 1) of that pixel, from the lowest; -1 where all stay
-    if len(flat) > FEW:
-        order = np.sort(flat.numpy(), axis=1)
-        first_out = np.take_along_axis(order, place.clip(min=0), axis=1)
-    else:  # sorting only as far as it takes, which NumPy does row by row
-        rows = zip(flat.numpy(), place.clip(min=0)[:, 0], strict=True)
-        first_out = np.array([[np.partition(row, at)[at]] for row, at in rows])
+    first_out = np.take_along_axis(np.sort(flat.numpy(), axis=1), place.clip(min=0), axis=1)
     steps = np.ldexp(np.where(place < 0, np.float32(-1), first_out), BISECTIONS - 1)
     return torch.from_numpy(np.ldexp(np.ceil(steps), 1 - BISECTIONS))
+
+
+def _threshold_by_searching(flat: Tensor, count: Tensor) -> Tensor:
+    """Return thresholds (B, 1) above which the same pixels lie as above those of ``_threshold_by_counting``, by NumPy.
+
+    Each row takes about a third of the steps, because most guesses assume that pixels are spread evenly between two
+    thresholds, and because the search ends as soon as just as many lie above as may stay. Every third guess is halfway.
+    """
+    return torch.tensor([[_search(*row)] for row in zip(flat.numpy(), count[:, 0].tolist(), strict=True)])
+
+
+def _search(row: NDArray[np.float32], count: float) -> float:
+    """Return the threshold of one row (HW,), above which at most ``count`` of its pixels lie."""
+    low, high, step = -FINEST, 1.0, 0
+    above_low, above_high = len(row), 0
+    if count == above_low:
+        return low
+    while above_high < count and high - low > FINEST:
+        step += 1
+        share = 0.5 if step % 3 == 0 else (above_low - count) / (above_low - above_high)
+        guess = low + FINEST * max(1, int(share * (high - low) / FINEST))
+        above = int(np.count_nonzero(row > guess))
+        if above > count:
+            low, above_low = guess, above
+        else:
+            high, above_high = guess, above
+    return high
 
 
 def fmix(
@@ -107,7 +133,8 @@ def fmix(
         label: weights are the mean of the mask or, as in the official code, the drawn lambda.
 
     The drawn lambda is off the mean of the mask by less than one pixel. The official code draws the mask with numpy,
-    once per batch; here one per row, on the device.
+    once per batch; here one per row, on the device. It takes the first two rows of the spectrum for its real and its
+    imaginary part, so that its noise has no more than one cycle over the width; here, as in the paper, all frequencies.
     """
     size, _, height, width = images.shape
     noise, kept, lam, partner = draw((size, height, width), rng, alpha=alpha, decay=decay, per_batch=per_batch)

@@ -10,7 +10,13 @@ from torch import Generator, Tensor
 
 from trainables.mixers.boxes import uniform_pixels
 from trainables.mixers.cutmix import cutmix
-from trainables.mixers.fmix import _threshold_by_counting, _threshold_by_sorting, fmix, low_frequency_noise
+from trainables.mixers.fmix import (
+    _threshold_by_counting,
+    _threshold_by_searching,
+    _threshold_by_sorting,
+    fmix,
+    low_frequency_noise,
+)
 from trainables.mixers.fmix import draw as draw_fmix
 from trainables.mixers.gridmix import draw_grids, gridmix
 from trainables.mixers.kimage import dcutmix, dmixup
@@ -148,15 +154,19 @@ def test_the_noise_of_fmix_is_the_inverse_transform_of_a_scaled_spectrum(height:
         np.testing.assert_allclose(noise[b], expected, rtol=0, atol=ROUNDING * np.abs(expected).max())
 
 
-@pytest.mark.parametrize(("height", "width"), [(16, 12), (32, 32), (7, 4), (1, 1)])
-def test_the_thresholds_of_fmix_are_the_same_by_sorting_and_by_counting(height: int, width: int) -> None:
-    """A processor sorts, a GPU counts; the cases include equal pixels, no pixel that stays, and all that stay."""
+@pytest.mark.parametrize(("height", "width"), [(16, 12), (32, 32), (130, 250), (7, 4), (1, 1)])
+def test_the_masks_of_fmix_are_the_same_by_sorting_searching_and_counting(height: int, width: int) -> None:
+    """A processor sorts small images and searches large ones, a GPU counts.
+
+    The cases include equal pixels, no pixel that stays, and all that stay.
+    """
     field = torch.rand(40, height * width, generator=stream(0))
     field[::4] = (field[::4] * 4).floor() / 4
     count = (torch.rand(40, 1, generator=stream(1)) * (height * width + 1)).floor()
     count[:2], count[2:4] = 0, height * width
     by_sorting, by_counting = _threshold_by_sorting(field, count), _threshold_by_counting(field, count)
     assert torch.equal(by_sorting, by_counting)
+    assert torch.equal(field > _threshold_by_searching(field, count), field > by_counting)
     assert ((field > by_sorting).sum(dim=1, keepdim=True) <= count).all()
 
 
