@@ -16,7 +16,7 @@ from analysis import command
 from analysis.figures.drawing import save_with_points
 from analysis.figures.subset_plots import plot_search_time
 from analysis.records.runs import CONFIG, METRIC, done, metric_of
-from analysis.words.captions import count_text
+from analysis.words.captions import capitalised, count_text
 
 RULE = CONFIG + "subset.rule"
 SECONDS = METRIC + "search_seconds"
@@ -52,7 +52,7 @@ def show(options: argparse.Namespace) -> int:
     text = tabulate(means.reset_index().rename(columns={"value": label}), headers="keys", showindex=False, **form)
     seeds = count_text(points.groupby("arm")["seed"].nunique().max(), "seed")
     caption = (
-        f"{metric.label}, {plan['metric']}. Disc: mean of an arm over up to {seeds}; dot: one seed; "
+        f"{capitalised(metric.label)}, {plan['metric']}. Disc: mean of an arm over up to {seeds}; dot: one seed; "
         "a line joins the arms that choose images by one rule."
     )
     figure = plot_search_time(options.study, points, label, caption)

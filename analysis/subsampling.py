@@ -16,7 +16,7 @@ from analysis import command
 from analysis.figures.drawing import line_and_band, save_with_points
 from analysis.figures.subset_plots import plot_shares
 from analysis.records.runs import CONFIG, METRIC, done, metric_of
-from analysis.words.captions import count_text
+from analysis.words.captions import capitalised, count_text
 
 SHARE = CONFIG + "subset.share"
 
@@ -43,7 +43,7 @@ def show(options: argparse.Namespace) -> int:
     label = f"{metric.label}, {metric.unit}"
     table = tabulate(means.astype(object), headers="keys", floatfmt=f".{metric.digits}f", disable_numparse=[0])
     seeds = count_text(points.groupby(["arm", "share"])["seed"].nunique().max(), "seed")
-    caption = f"{metric.label}, {plan['metric']}; {line_and_band(points)}; up to {seeds}."
+    caption = f"{capitalised(metric.label)}, {plan['metric']}; {line_and_band(points)}; up to {seeds}."
     figure = plot_shares(options.study, points, arms, label, caption)
     text = f"{label}, by arm and by the share of the images that each class keeps\n\n{table}"
     return command.finish(save_with_points(figure, points, options.out / "shares"), text)

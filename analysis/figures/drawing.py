@@ -101,6 +101,17 @@ def whole_ticks(axis: Axes, most: int = 10) -> None:
     axis.xaxis.set_major_locator(MaxNLocator(most, integer=True, min_n_ticks=1))
 
 
+def log_ticks(low: float, high: float) -> list[float]:
+    """Return 1, 2, 3 or 5 times powers of ten between two ends; where fewer than two fit, three even steps.
+
+    They are for a logarithmic axis, whose own ticks matplotlib writes as formulas, which the style does not read.
+    """
+    low = max(low, 1e-9)  # an end of exactly 0 has no logarithm
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    found = [t for power in powers for digit in (1, 2, 3, 5) if low <= (t := digit * 10.0**power) <= high]
+    return found if len(found) > 1 else [float(f"{tick:.3g}") for tick in np.linspace(low, high, 3)]
+
+
 def plain(name: object, letters: int = 30) -> str:
     """Return a name as a figure can show it: on one line, shortened in the middle, and never hidden.
 

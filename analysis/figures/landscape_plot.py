@@ -1,6 +1,5 @@
 """The loss along a line, and over a plane, around the minimum of every arm: ``loss_landscape.py``, ``curvature.py``."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,7 +8,17 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from analysis.figures.drawing import arms_of, colours_of, distinct, draw_band, names_of, of_level, panel_figure, titled
+from analysis.figures.drawing import (
+    arms_of,
+    colours_of,
+    distinct,
+    draw_band,
+    log_ticks,
+    names_of,
+    of_level,
+    panel_figure,
+    titled,
+)
 from analysis.statistics.tables import LevelTable
 from trainables.robustness.landscape import REACH
 
@@ -35,7 +44,7 @@ def plot_line(
     The points have the columns of the factors, ``arm``, ``seed``, ``step`` and ``loss``; ``steps`` are the ticks of the
     horizontal axis, and ``label`` says what a step is.
     """
-    ticks = _ticks(float(points["loss"].min()), float(points["loss"].max()))
+    ticks = log_ticks(float(points["loss"].min()), float(points["loss"].max()))
 
     def draw(axis: Axes, level: LevelTable) -> None:
         for arm, mine, colour, line in arms_of(level, points):
@@ -83,18 +92,10 @@ def plot_plane(
                 axis.contour(*values, colors="white", linewidths=0.4)
                 axis.plot(0, 0, "+", color="white", markersize=6)
         if drawn is not None:
-            ticks = _ticks(low, steps[-1])
+            ticks = log_ticks(low, steps[-1])
             bar = upper.colorbar(drawn, ax=list(axes.flat), label=Y_LABEL, shrink=0.9, ticks=ticks)
             bar.ax.set_yticklabels([f"{tick:g}" for tick in ticks])
             bar.ax.minorticks_off()
         upper.supxlabel(f"{labels[0]}; cross: the network", fontsize=9)
         upper.supylabel(labels[1], fontsize=9)
         return figure
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    """Return 1, 2, 3 or 5 times powers of ten between two losses; where fewer than two fit, three even steps."""
-    low = max(low, 1e-9)  # a loss of exactly 0 has no logarithm
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    found = [t for power in powers for digit in (1, 2, 3, 5) if low <= (t := digit * 10.0**power) <= high]
-    return found if len(found) > 1 else [float(f"{tick:.3g}") for tick in np.linspace(low, high, 3)]

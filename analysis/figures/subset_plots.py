@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.drawing import arm_colours, arm_line, distinct, draw_band, titled
+from analysis.figures.drawing import arm_colours, arm_line, distinct, draw_band, log_ticks, titled
 
 
 def plot_shares(study: str, points: pd.DataFrame, arms: Sequence[str], label: str, caption: str) -> Figure:
@@ -43,6 +43,9 @@ def plot_search_time(study: str, points: pd.DataFrame, label: str, caption: str)
             for arm, mean in means.iterrows():
                 point = mean["hours"], mean["value"]
                 axis.annotate(names[str(arm)], point, (4, 4), textcoords="offset points", size=6.5)
+        ticks = log_ticks(points["hours"].min(), points["hours"].max())
+        axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axis.minorticks_off()
     return figure
 
 

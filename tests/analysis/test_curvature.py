@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from analysis import curvature
-from analysis.figures.landscape_plot import _ticks
+from analysis.figures.drawing import log_ticks
 
 
 def call(study: Any, out: Path, *options: str) -> int:
@@ -43,5 +43,5 @@ def test_the_noise_begins_at_the_network_and_so_does_the_plane(
 
 
 def test_an_axis_of_losses_always_has_ticks() -> None:
-    assert _ticks(0.9, 6.0) == [1.0, 2.0, 3.0, 5.0]
-    assert _ticks(1.4, 1.8) == [1.4, 1.6, 1.8]
+    assert log_ticks(0.9, 6.0) == [1.0, 2.0, 3.0, 5.0]
+    assert log_ticks(1.4, 1.8) == [1.4, 1.6, 1.8]

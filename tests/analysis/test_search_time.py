@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis import search_time
+from analysis.figures.subset_plots import plot_search_time
 from analysis.search_time import search_points
 
 METRIC = "metric.test_top1_error_median10"
@@ -29,6 +30,14 @@ def test_every_finished_search_is_a_point_by_its_rule() -> None:
     assert points["images"].tolist() == ["all images", "all images", "cv", "cv"]
     assert points["hours"].tolist() == [2.0, 0.5, 0.2, 0.1]
     assert points.groupby("images")["value"].mean().tolist() == [21.0, 22.0]
+
+
+def test_the_hours_are_written_as_numbers() -> None:
+    """Matplotlib's own ticks of a logarithmic axis were shown as the text of a formula."""
+    figure = plot_search_time("any", search_points(runs(), "test_top1_error_median10"), "top-1 error, %", "")
+    figure.draw_without_rendering()
+    (axis,) = figure.subfigs[0].axes if figure.subfigs else figure.axes
+    assert [label.get_text() for label in axis.get_xticklabels(which="both")] == ["0.1", "0.2", "0.3", "0.5", "1", "2"]
 
 
 def test_a_study_that_searches_nothing_is_refused() -> None:
