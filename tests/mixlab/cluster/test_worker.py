@@ -1,6 +1,7 @@
 """A trial's process, tried without Ray."""
 
 import gc
+import itertools
 import pickle
 import weakref
 from dataclasses import replace
@@ -263,6 +264,17 @@ def test_the_words_of_a_run_tell_of_every_process_that_trained_it(
     worker.work({"trial": Trial("key", "arm", {}, 0, {}, {}), "resume_from": str(tmp_path)}, work=common)
     assert [epoch.number for epoch in reported] == list(range(first, 4))
     assert all(epoch.words == {**CODE, "hardware": "B", **changed} for epoch in reported)
+
+
+def test_a_process_looks_once_through_what_its_first_trial_has_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    frozen: list[bool] = []
+    monkeypatch.setattr(gc, "freeze", lambda: frozen.append(True))
+    monkeypatch.setattr(worker, "_earlier_trials", itertools.count())
+    after_each = []
+    for _ in range(3):
+        worker._give_back_memory()
+        after_each.append(len(frozen))
+    assert after_each == [0, 1, 1]
 
 
 def test_what_ray_tune_raises_to_stop_a_trial_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
