@@ -140,13 +140,14 @@ def test_where_there_is_no_short_folder_a_sentence_names_the_way_out(monkeypatch
 
 
 def test_a_short_folder_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RAY_TMPDIR", "/scratch")
+    monkeypatch.setenv("RAY_TMPDIR", "/tmp/scratch")
     connect._keep_sockets_short()
-    assert os.environ["RAY_TMPDIR"] == "/scratch"
+    assert os.environ["RAY_TMPDIR"] == "/tmp/scratch"
 
 
 @pytest.mark.parametrize(
-    ("home", "given"), [("{folder}", False), ("{folder}/not/yet/there", False), ("{folder}/file/home", True)]
+    ("home", "given"),
+    [("{folder}", False), ("{folder}/not/yet/there", False), ("{folder}/file/home", True), ("~", True)],
 )
 def test_without_a_home_ray_gets_its_token_all_the_same(
     home: str, given: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -160,14 +161,12 @@ def test_without_a_home_ray_gets_its_token_all_the_same(
     assert ("RAY_AUTH_TOKEN" in os.environ) == given
 
 
-def test_a_user_who_has_no_home_needs_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_home() -> Path:
-        raise RuntimeError("Could not determine home directory.")
-
-    monkeypatch.setattr(connect.Path, "home", no_home)
-    monkeypatch.setenv("RAY_AUTH_TOKEN", "mine")
-    connect._keep_token()
-    assert os.environ["RAY_AUTH_TOKEN"] == "mine"
+def test_a_folder_of_ray_that_cannot_be_written_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAY_TMPDIR", "file/ray")
+    with pytest.raises(BadInput, match="the folder 'file/ray' for Ray's files cannot be written: set RAY_TMPDIR to"):
+        connect._keep_sockets_short()
 
 
 def test_an_artifact_root_that_cannot_be_written_is_refused_at_once(tracking_uri: str, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from mixlab.cluster import entrance, head, ray_private
 from mixlab.cluster.nodes import alive, call_on
 from mixlab.cluster.resources import Share, cpu_count
 from mixlab.errors import BadInput, HeadLost, first_line
+from mixlab.uris import existing_part
 
 SHORT = 40  # the most letters of a folder in which Ray's sockets have room
 
@@ -113,6 +114,8 @@ def _keep_sockets_short() -> None:
     """
     usual = ray_private.usual_folder()
     if len(usual) <= SHORT and usual.isascii():
+        if not _writable(Path(usual)):
+            raise BadInput(f"the folder {usual!r} for Ray's files cannot be written: set RAY_TMPDIR to one that can")
         return
     if not os.access("/tmp", os.W_OK):
         raise BadInput(
@@ -124,15 +127,16 @@ def _keep_sockets_short() -> None:
 
 def _keep_token() -> None:
     """Give Ray a token in this process's environment where it cannot keep one in the home folder, as it would."""
-    try:
-        folder = Path.home() / ".ray"
-        folder.mkdir(parents=True, exist_ok=True)
-        if os.path.exists(folder / "auth_token") or os.access(folder, os.W_OK):
-            return
-    except (OSError, RuntimeError):  # the latter where this user has no home
-        pass
-    if "RAY_AUTH_TOKEN_PATH" not in os.environ:
+    folder = Path(os.path.expanduser("~"), ".ray")  # relative for a user who has no home
+    kept = folder.is_absolute() and (os.path.isfile(folder / "auth_token") or _writable(folder))
+    if not kept and "RAY_AUTH_TOKEN_PATH" not in os.environ:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+
+
+def _writable(folder: Path) -> bool:
+    """Return whether a folder can be written, or made."""
+    there = existing_part(folder)
+    return os.path.isdir(there) and os.access(there, os.W_OK)
 
 
 def _end_at_once() -> None:
