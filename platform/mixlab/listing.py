@@ -7,6 +7,7 @@ from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.search import Search
 from mixlab.spec.space import describe
 from mixlab.spec.study import Study
+from mixlab.spec.trainable import Config
 
 
 def print_list(spec: Study | Search, train: CompleteTrainable, console: Console) -> None:
@@ -15,17 +16,37 @@ def print_list(spec: Study | Search, train: CompleteTrainable, console: Console)
     for factor in study.factors:
         say(console, f"{factor}: {', '.join(study.levels(factor))}")
     for arm in study.arms:
-        changes = ", ".join(f"{key}={value}" for key, value in arm.changes.items()) or "the base"
+        changes = _assignments(arm.changes) or "the base"
         against = f", compared with {arm.against}" if arm.against else ""
         control = ", a control" if arm.control else ""
         say(console, f"arm {arm.name}: {changes}{against}{control}")
-    usual = {**study.cells()[0].config, "seeds": len(study.seeds)}
-    for name, preset in study.all_presets(train).items():
-        different = {key: value for key, value in preset.items() if usual.get(key) != value}
-        text = ", ".join(f"{key}={value}" for key, value in different.items()) or "as written"
-        say(console, f"preset {name}: {text}")
+    _print_presets(study, train, console)
     say(console, f"seeds: {', '.join(str(seed) for seed in study.seeds)}")
     if isinstance(spec, Search):
         for key, values in spec.space.items():
             say(console, f"{key}: {describe(values)}")
         say(console, f"budget: {spec.budget} trials, {spec.per_cell} an arm, by {spec.sampler}")
+
+
+def _print_presets(study: Study, train: CompleteTrainable, console: Console) -> None:
+    """Print what each preset changes, and once what all of those that change anything have in common."""
+    usual = {**study.cells()[0].config, "seeds": len(study.seeds)}
+    changed = {
+        name: {key: value for key, value in preset.items() if usual.get(key) != value}
+        for name, preset in study.all_presets(train).items()
+    }
+    first, *others = [name for name, changes in changed.items() if changes] or [""]
+    common = {
+        key: value
+        for key, value in changed.get(first, {}).items()
+        if others and all(key in changed[name] and changed[name][key] == value for name in others)
+    }
+    for name, changes in changed.items():
+        own = {key: value for key, value in changes.items() if key not in common}
+        say(console, f"preset {name}: {_assignments(own) or ('as below' if changes else 'as written')}")
+    if common:
+        say(console, f"presets {', '.join([first, *others])} also: {_assignments(common)}")
+
+
+def _assignments(changes: Config) -> str:
+    return ", ".join(f"{key}={value}" for key, value in changes.items())

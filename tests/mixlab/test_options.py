@@ -138,3 +138,13 @@ def test_the_list_has_the_presets_of_the_trainable_and_of_the_study(capsys: pyte
     printed = capsys.readouterr().out
     assert "preset night: lr=3.0, seeds=9\n" in printed
     assert "preset smoke: lr=4.0" in printed
+
+
+def test_the_list_says_once_what_all_presets_change_alike(capsys: pytest.CaptureFixture[str]) -> None:
+    """Two presets that each reset what a recipe may set were two lines of twenty keys, with their own at the ends."""
+    alike = {"lr": 3.0, "depth": 8}
+    study = replace(STUDY, presets={"smoke": {**alike, "epochs": 1}, "quick": {**alike, "epochs": 2}})
+    run(study, Toy(), Options(listing=True))
+    printed = capsys.readouterr().out
+    assert "preset paper: as written\npreset quick: epochs=2\npreset smoke: epochs=1\n" in printed
+    assert "presets quick, smoke also: lr=3.0, depth=8\n" in printed
