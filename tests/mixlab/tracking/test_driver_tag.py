@@ -23,7 +23,7 @@ from tests.waiting import wait_for
 NEIGHBOUR = f"{machine_of(this_process())}#{name_of(os.getppid())}"
 DEAD_HERE = f"{machine_of(this_process())}#999999999@1"
 NODE7 = "node7/1-2 pid:[1]#12@34"
-NAME = "mixlab.driver.0123"
+NAME = "mixlab driver of 0123"
 
 
 class Store:
