@@ -46,7 +46,9 @@ def require_uri(uri: str, option: str = "--tracking-uri") -> None:
         raise BadInput(f"{given} names no file; give sqlite:///FILE")
     if file is not None and os.path.isdir(file):
         raise BadInput(f"{given} names a folder; give sqlite:///FILE, such as sqlite:///{file}/mlflow.db")
-    if file is not None and os.access(file, os.R_OK, effective_ids=True):
+    if file is not None and os.path.exists(file):
+        if not os.access(file, os.R_OK, effective_ids=True):
+            raise BadInput(f"{given} names a file that cannot be read; give one that can")
         with file.open("rb") as content:
             if content.read(16) not in (b"", b"SQLite format 3\0"):  # which MLflow asks again and again for minutes
                 raise BadInput(f"{given} names a file that is not a database; give that of MLflow")
@@ -58,7 +60,7 @@ def require_uri(uri: str, option: str = "--tracking-uri") -> None:
     scheme = uri.partition("://")[0].partition("+")[0].lower()
     if scheme not in SCHEMES:
         installed = [plugin.name for plugin in entry_points(group="mlflow.tracking_store")]
-        require_known(f"kind of store in {option}", scheme, [*SCHEMES, *installed])
+        require_known(f"kind of store in {given}:", scheme, [*SCHEMES, *installed])
     if uri.startswith(("http://", "https://")) and not _names_host(uri):
         raise BadInput(f"{given} names no host; give http://HOST:PORT")
 

@@ -48,9 +48,12 @@ def test_the_file_of_a_uri(uri: str, file: str | None) -> None:
         ("sqlite+pysqlite:///nowhere/m.db", "names no file; give sqlite:///FILE"),
         ("SQLITE:///nowhere/m.db", "names no file; give sqlite:///FILE"),
         ("sqlite:///nowhere/m.db", "no MLflow database at 'nowhere/m.db'"),
-        ("s3://bucket/runs", "unknown kind of store in --tracking-uri 's3'; there are 'sqlite', 'http', "),
-        ("htpp://head:5000", "unknown kind of store in --tracking-uri 'htpp'; did you mean 'http'"),
-        ("postgres+psycopg2://me:secret@head/db", "--tracking-uri 'postgres'; did you mean 'postgresql'"),
+        (
+            "s3://bucket/runs",
+            "unknown kind of store in --tracking-uri 's3://bucket/runs': 's3'; there are 'sqlite', 'http', ",
+        ),
+        ("htpp://head:5000", "kind of store in --tracking-uri 'htpp://head:5000': 'htpp'; did you mean 'http'"),
+        ("postgres+psycopg2://me:secret@head/db", r"me:\*\*\*@head/db': 'postgres'; did you mean 'postgresql'"),
         ("mlflow.db", "'mlflow.db' is no URI; did you mean sqlite:///mlflow.db"),
         ("./mlruns", "'./mlruns' is no URI; give sqlite:///FILE"),
         ("file:///tmp/mlruns", "is a folder, in which MLflow no longer writes"),
@@ -104,6 +107,16 @@ def test_a_database_that_cannot_be_written_is_a_sentence(tracking_uri: str, name
             store.connect(f"sqlite:///{folder / name}")
         assert said.format(folder=folder) in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def test_a_database_that_cannot_be_read_is_a_sentence_at_once(tracking_uri: str) -> None:
+    """A dry run, which writes nothing, waited for MLflow's repeated attempts."""
+    with TemporaryDirectory() as temporary:
+        file = Path(shutil.copy(tracking_uri.removeprefix("sqlite:///"), temporary))
+        Path(temporary).chmod(0o777)
+        file.chmod(0)
+        with nobody(), pytest.raises(BadInput, match="names a file that cannot be read; give one that can"):
+            store.connect(f"sqlite:///{file}", make=False)
 
 
 @contextmanager
