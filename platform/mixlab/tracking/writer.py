@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from mixlab.errors import first_line
+from mixlab.errors import first_line, root_cause
 from mixlab.tracking.outages import is_full, is_outage
 
 LOG = logging.getLogger("mixlab")
@@ -22,7 +22,7 @@ class Writer:
     def __init__(self) -> None:
         self._queue: queue.Queue[Callable[[], Any]] = queue.Queue()
         self.refused: list[str] = []  # the first line of each error that no repetition will fix
-        self.outage = ""  # the first line of the error for which the current write is repeated; empty if there is none
+        self.outage = ""  # in one line, the error for which the current write is repeated; empty if there is none
         self.full = False  # that error, or one for which a write was left out, is a disk without room
         self._leaving_out = False
         self._abandoned = False
@@ -66,7 +66,8 @@ class Writer:
                         self.refused.append(first_line(error))
                         break
                     LOG.warning("MLflow did not take a write; trying again", exc_info=True)
-                    self.outage, self.full = first_line(error), is_full(error)
+                    self.outage = root_cause(error) if error.__cause__ else first_line(error)
+                    self.full = is_full(error)
                     if self.full and self._leaving_out:
                         break
                     time.sleep(RETRY_SECONDS)
