@@ -13,7 +13,9 @@ from trainables.datasets.image_files import class_names, in_class_folders, test_
 def load(folder: Path) -> Splits:
     """List both splits of ``folder``, with the same classes, none of them empty, in the order of their names."""
     if not folder.is_dir():
-        raise DataError(f"the folder {folder} is missing; it should have train/ and test/, a folder a class in each")
+        raise DataError(
+            f"the folder {folder} is missing; it should have train/ and test/, each with a folder for every class"
+        )
     tests = test_folder(folder)
     classes = class_names(folder / "train")
     return Splits(in_class_folders(folder / "train", classes), in_class_folders(tests, classes))

@@ -36,7 +36,7 @@ def test_folder(folder: Path) -> Path:
     for name in ("test", "val", "validation"):
         if (folder / name).is_dir():
             return folder / name
-    raise DataError(f"{folder} has neither a folder test nor a folder val or validation")
+    raise DataError(f"{folder} has no folder test, val or validation")
 
 
 def in_class_folders(folder: Path, classes: Sequence[str], *, inner: str = "") -> FileList:
@@ -64,7 +64,9 @@ def in_class_folders(folder: Path, classes: Sequence[str], *, inner: str = "") -
         labels += [label] * len(found)
         others += [file for file in files if not file.lower().endswith(ENDINGS)]
     if others:
-        _say_once(f"{shown(folder)}: {len(others)} files are not read, such as {shown(Path(others[0]))}: no images ...")
+        _say_once(
+            f"{shown(folder)}: {len(others)} files are not images and are left out, such as {shown(Path(others[0]))}"
+        )
     return FileList.of(folder, names, labels)
 
 

@@ -140,7 +140,7 @@ def misread_saliency(normalised: Tensor) -> Tensor:
     release also passes RGB as BGR. Equal to OpenCV's up to float32 rounding, which alone moves the lowest bytes.
     """
     if normalised.shape[1] != 3:
-        raise ValueError(f"the saliency of floats needs images of 3 channels, got {normalised.shape[1]}")
+        raise ValueError(f"saliency_input 'raw_float' needs images of 3 channels, got {normalised.shape[1]}")
     first, second, third = normalised.float().unbind(1)
     brightness = first * 0.114 + second * 0.587 + third * 0.299
     for _ in range(2):

@@ -23,7 +23,7 @@ def test_a_folder_that_is_not_there_or_lacks_a_split_is_named(tmp_path, lay_out)
     with pytest.raises(DataError, match=r"^the folder .*/flowers is missing; it should have train/ and test/"):
         DATASETS["folder"].prepare(tmp_path / "flowers")
     lay_out({"flowers/train/a/1.jpg": None})
-    with pytest.raises(DataError, match=r"flowers has neither a folder test nor a folder val or validation$"):
+    with pytest.raises(DataError, match=r"flowers has no folder test, val or validation$"):
         DATASETS["folder"].prepare(tmp_path / "flowers")
 
 

@@ -38,7 +38,7 @@ def test_folders_of_a_class_are_walked_as_torchvision_walks_them_without_hidden_
     for _ in range(2):
         assert pairs(in_class_folders(tmp_path, ["a", "b"])) == before | {("b/6.jfif", 1)}
     said = capsys.readouterr().err.splitlines()
-    assert said == [f"{tmp_path}: 2 files are not read, such as a/x/Thumbs.db: no images ..."]
+    assert said == [f"{tmp_path}: 2 files are not images and are left out, such as a/x/Thumbs.db"]
 
 
 def test_a_link_to_a_folder_above_is_named_and_one_to_elsewhere_followed(tmp_path, picture):
