@@ -73,13 +73,13 @@ def check(config: Config) -> None:
     """Raise ``ValueError``, one sentence, for any fault of ``config`` that no file could fix."""
     dataset = dataset_of(config)
     METHODS.get(config.mixer, Mixing).check(config)
+    check_test_size(config, dataset)
     mixed = mix_noise(config, dataset, map_shapes(config, dataset))
     if config.sumix.any:
-        size = len(mixed.images)
-        features, logits, labels = torch.zeros(size, 2), torch.zeros(size, dataset.num_classes), torch.zeros(size)
+        features, logits = (torch.zeros(len(mixed.images), width) for width in (2, dataset.num_classes))
         with torch.random.fork_rng(devices=[]):  # because the layer of Eq. 5 is drawn
             sumix = SUMIX_PRESETS[config.sumix.preset](2, dataset.num_classes, config.sumix)
-        sumix(features, logits, features, logits, labels.long(), mixed)
+        sumix(features, logits, features, logits, features[:, 0].long(), mixed)
     if config.mixer in METHODS or inputs_of(config.mixer):
         build(config, dataset)
     if config.recalibrate and not batch_norms(_network(config, dataset)):
@@ -131,8 +131,7 @@ def without_numbers() -> Iterator[None]:
 def build(config: Config, dataset: Dataset) -> None:
     """Raise the ``ValueError`` that the method of ``config`` raises when it is built around its network.
 
-    The fault is one that no single option shows, such as a layer that the network lacks, or a mixer that needs a class
-    token.
+    The fault is one that no single option shows, such as a layer or a class token that the network lacks.
     """
     options = {name: value for name, value in config.mixer_options.items() if not isinstance(value, float)}
     key = (_network_key(config, dataset), config.mixer, str(options))
@@ -168,15 +167,30 @@ def map_shapes(config: Config, dataset: Dataset) -> Shapes:
         backbone = _network(config, dataset).backbone.eval()
         maps = torch.rand(2, *dataset.image_shape)
         shapes = [maps.shape[1:]]
-        try:
+        with _seeing(config, dataset.image_shape[1]):
             for stage in backbone.stages:
                 maps = stage(maps)
                 shapes.append(backbone.grid(maps).shape[1:])
             backbone.head(backbone.pool(maps))
-        except (AssertionError, RuntimeError) as error:
-            seen, why = "x".join(map(str, dataset.image_shape[1:])), first_line(error)
-            raise ValueError(f"backbone {config.backbone!r} cannot see images of {seen} pixels ({why})") from None
     return _shapes.setdefault(key, tuple(shapes))
+
+
+def check_test_size(config: Config, dataset: Dataset) -> None:
+    """Raise ``ValueError`` if the network cannot be tested on images of ``test_size``, which it is not built for."""
+    channels, side, _ = dataset.image_shape
+    if (size := config.test_size or side) != side:
+        with torch.device("meta"), torch.no_grad(), Unnormalised(), _seeing(config, size):
+            _network(config, dataset).backbone.eval()(torch.rand(2, channels, size, size))
+
+
+@contextlib.contextmanager
+def _seeing(config: Config, side: int) -> Iterator[None]:
+    """Raise ``ValueError`` with the reason for which the backbone cannot be run on images of this side."""
+    try:
+        yield
+    except (AssertionError, RuntimeError) as error:
+        why = first_line(error)
+        raise ValueError(f"backbone {config.backbone!r} cannot see images of {side}x{side} pixels ({why})") from None
 
 
 def mix_noise(config: Config, dataset: Dataset, shapes: Shapes) -> Mixed:

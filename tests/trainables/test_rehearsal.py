@@ -95,6 +95,14 @@ def test_a_network_that_cannot_see_images_so_small_says_so() -> None:
         check({**BASE, "backbone": "convnext_tiny", "image_size": 8})
 
 
+def test_a_network_that_cannot_be_tested_at_another_size_than_in_training_says_so() -> None:
+    config = {**BASE, **FOLDER, "augment": "rrc_flip", "test_size": 256}
+    for backbone in ("resnet18_imagenet", "timm/test_vit"):  # the latter takes images of any size
+        check({**config, "backbone": backbone})
+    check({**config, "backbone": "deit_small", "test_size": 224})
+    require_refused({**config, "backbone": "deit_small"}, "'deit_small' cannot see images of 256x256 pixels")
+
+
 WRONG = [
     *(("train_images", 0), ("train_images", 10**8), ("test_images", 10**8), ("validation", -0.5)),
     *(("validation", 10**8), ("image_size", 0), ("image_size", 4), ("test_size", -1), ("resize", 3)),

@@ -39,9 +39,8 @@ class Tokens(nn.Module):
         """Return tokens (B, D, 1, T) from images (B, C, H, W)."""
         patches = self.conv_proj(images).flatten(2).mT  # (B, T - 1, D)
         if patches.shape[1] + 1 != self.pos_embedding.shape[1]:
-            raise ValueError(
-                f"this network was built for images of {self.pos_embedding.shape[1] - 1} patches, "
-                f"got {patches.shape[1]} in one of {images.shape[2]}x{images.shape[3]} pixels"
+            raise RuntimeError(
+                f"it was built for {self.pos_embedding.shape[1] - 1} patches, and these images have {patches.shape[1]}"
             )
         tokens = torch.cat((self.class_token.expand(len(images), -1, -1), patches), dim=1) + self.pos_embedding
         return tokens.mT[:, :, None]

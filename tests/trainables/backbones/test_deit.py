@@ -90,5 +90,5 @@ def test_what_a_mixer_is_given() -> None:
 def test_image_sizes() -> None:
     with pytest.raises(ValueError, match="image_size must be a multiple of 16, the side of a patch, got 40"):
         deit_small(num_classes=5, image_size=40)
-    with pytest.raises(ValueError, match="images of 9 patches, got 4 in one of 32x32 pixels"):
+    with pytest.raises(RuntimeError, match="built for 9 patches, and these images have 4"):
         network()(torch.rand(1, 3, 32, 32, dtype=torch.float64))
