@@ -32,6 +32,8 @@ from mixlab.tracking.usage import Usage, watched
 
 CONTEXT_BYTES = 800 * 2**20  # a process takes this of a GPU besides its tensors: 620 to 750 MiB were seen on an H100
 FULL_BYTES = 2**20  # a disk with less room is full
+# New objects after which Python looks for garbage. At its default of 700, torch takes a sixth longer to import.
+GARBAGE = 10_000
 
 _earlier_trials = itertools.count()  # of this process
 
@@ -58,6 +60,7 @@ def work(config: Mapping[str, Any], *, work: Work) -> None:
     can take another; so is a full storage, which ends the work. Any other exception ends the process, as a ``Crash``:
     Ray loses some, such as ``SystemExit``, and those that cannot be pickled.
     """
+    gc.set_threshold(GARBAGE)
     _give_back_memory()
     gpus = tune.get_context().get_trial_resources().required_resources.get("GPU", 0)
     _keep_to_share(work.threads, gpus)

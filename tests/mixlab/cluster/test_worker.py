@@ -26,6 +26,14 @@ from mixlab.storage.journal import Storage
 CODE = {"commit": "0123abcd"}
 
 
+@pytest.fixture(autouse=True)
+def thresholds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return the thresholds that a trial sets for Python's garbage, and keep this process's own."""
+    found: list[int] = []
+    monkeypatch.setattr(gc, "set_threshold", found.append)
+    return found
+
+
 class Reader:
     """A trainable that reads a file."""
 
@@ -290,6 +298,19 @@ def test_what_ray_tune_raises_to_stop_a_trial_passes(tmp_path: Path, monkeypatch
     common = replace(work(tmp_path, minutes=5), train=complete(Reporting()))
     with pytest.raises(SystemExit):
         worker.work({"trial": Trial("key", "arm", {}, 0, {}, {}), "resume_from": None}, work=common)
+
+
+def test_a_process_seldom_looks_for_garbage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, thresholds: list[int]
+) -> None:
+    class Training(Reader):
+        def __call__(self, *settings: Any, **where: Any) -> None:
+            assert thresholds == [worker.GARBAGE]  # before it imports anything
+
+    give(monkeypatch, CPU=1)
+    common = replace(work(tmp_path), train=complete(Training()))
+    worker.work({"trial": Trial("key", "arm", {}, 0, {}, {}), "resume_from": None}, work=common)
+    assert thresholds
 
 
 def give(monkeypatch: pytest.MonkeyPatch, **resources: float) -> None:
