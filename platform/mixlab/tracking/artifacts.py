@@ -159,7 +159,7 @@ def plans(client: MlflowClient, study: str, identity: str | None = None) -> list
     if identity is not None:
         tags[names.PLAN] = identity
     with reading(client):
-        runs = search_runs(client, experiment.experiment_id, tags, params=False)
+        runs = search_runs(client, experiment.experiment_id, tags)
         return [(run, plan_of(client, run.run_id)) for run in runs]
 
 

@@ -33,7 +33,7 @@ NOTE = "mlflow.note.content"
 STUDY_LEVELS = ("study", "arm", "seed")
 SEARCH_LEVELS = ("search", "arm", "trial")
 
-# By level, the tags that no two runs share; parents come first, and of the tags the one that fewest runs have last.
+# By level, the tags that no two runs share; parents come first.
 IDENTITY = {
     "study": (LEVEL, PLAN),
     "search": (LEVEL, PLAN),

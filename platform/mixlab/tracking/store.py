@@ -1,7 +1,6 @@
 """Opens an MLflow store and finds runs in it, for the driver that writes them and the analysis that reads them."""
 
 import difflib
-import gc
 import math
 import os
 import re
@@ -11,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,7 +21,7 @@ from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput, first_line, root_cause
 from mixlab.tracking import names
-from mixlab.tracking.mlflow_private import make_database, runs_in_database
+from mixlab.tracking.mlflow_private import make_database
 from mixlab.uris import existing_part, require_uri, shown, sqlite_file
 
 ANSWER_SECONDS = 20.0
@@ -44,7 +44,7 @@ class StoredRun:
     start_time: int  # milliseconds since 1970
     end_time: int | None  # the same; None while it runs
     tags: Mapping[str, str]
-    params: Mapping[str, str]  # if they were asked for
+    params: Mapping[str, str]
     metrics: Mapping[str, float]  # the latest value of each metric
 
     def __post_init__(self) -> None:
@@ -145,7 +145,7 @@ def recorded(client: MlflowClient, study: str, level: str = "seed") -> dict[str,
     if experiment is None:
         return found
     with reading(client):
-        runs = search_runs(client, experiment.experiment_id, {names.LEVEL: level}, params=False)
+        runs = search_runs(client, experiment.experiment_id, {names.LEVEL: level})
     for run in runs:
         key = run.tags.get(names.KEY)  # which may have been deleted in MLflow's UI
         if key is not None and (key not in found or run.status == "FINISHED"):
@@ -164,41 +164,22 @@ def finished(runs: Mapping[str, StoredRun]) -> set[str]:
     return {key for key, run in runs.items() if run.status == "FINISHED"}
 
 
-def search_runs(
-    client: MlflowClient, experiment: str, tags: Mapping[str, str], *, params: bool = True
-) -> list[StoredRun]:
-    """Return every run of an experiment that has all of ``tags``, the latest first.
-
-    Args:
-        client: the client of the store.
-        experiment: the id of the experiment.
-        tags: the tags and their values, and last the one that fewest runs have: a database is asked for that alone.
-        params: whether the parameters are needed, which are most of what a run has.
-    """
-    found = patiently(lambda: runs_in_database(client, experiment, tags, params=params))
-    runs = _ask_server(client, experiment, tags) if found is None else [StoredRun(*values) for values in found]
-    return [run for run in runs if all(run.tags.get(name) == value for name, value in tags.items())]
-
-
-def _ask_server(client: MlflowClient, experiment: str, tags: Mapping[str, str]) -> list[StoredRun]:
-    """Return the runs, and others where a tag has a quote, which MLflow's filter language cannot escape."""
+def search_runs(client: MlflowClient, experiment: str, tags: Mapping[str, str]) -> list[StoredRun]:
+    """Return every run of an experiment, by its id, that has all of ``tags``, the latest first."""
+    # MLflow's filter language cannot escape a quote: of a tag that has one, all runs are read.
     condition = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items() if PLAIN.fullmatch(value))
-    runs: list[StoredRun] = []
-    token = None
+    ask = partial(client.search_runs, [experiment], condition, max_results=RUNS_PER_PAGE)
+    found, token = [], None
     while True:
-        with _collector_paused():
-            page = patiently(
-                lambda token=token: client.search_runs(  # type: ignore[misc]
-                    [experiment], condition, max_results=RUNS_PER_PAGE, page_token=token
-                )
-            )
+        page = patiently(partial(ask, page_token=token))
         for run in page:
             info, data = run.info, run.data
-            identity = info.run_id, info.status, info.start_time, info.end_time
-            runs.append(StoredRun(*identity, data.tags, data.params, data.metrics))
+            if all(data.tags.get(name) == value for name, value in tags.items()):
+                identity = info.run_id, info.status, info.start_time, info.end_time
+                found.append(StoredRun(*identity, data.tags, data.params, data.metrics))
         token = page.token
         if not token:
-            return runs
+            return found
 
 
 def patiently(ask: Callable[[], Answer]) -> Answer:
@@ -236,15 +217,3 @@ def _only_maker(file: Path | None) -> Iterator[None]:
     file.parent.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(file.with_name(f".{file.name}.lock"), timeout=FILE_SECONDS):
         yield
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Pause the garbage collector, which takes more than half of the time in which MLflow builds a page of runs."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
