@@ -34,13 +34,13 @@ def parser(file: str, description: str, *, tracked: bool = True, out: bool = Fal
     """
     named = sys.argv[0] if sys.argv[0].startswith("mixlab ") else file  # the command that was typed
     options = argparse.ArgumentParser(prog=named, description=description, epilog=EXIT_CODES)
+    add, usual = options.add_argument, f"results/{Path(file).stem}"
     if tracked:
-        options.add_argument(
-            "--tracking-uri", metavar="URI", default="sqlite:///mlflow.db", help="MLflow store (default: %(default)s)"
-        )
+        store = "MLflow store (default: %(default)s)"
+        add("--tracking-uri", metavar="URI", default="sqlite:///mlflow.db", help=store)
     if out:
-        usual, words = f"results/{Path(file).stem}", "write the files to this folder (default: %(default)s)"
-        options.add_argument("--out", type=new_folder, default=usual, metavar="DIR", help=words)
+        files = "write the files to this folder (default: %(default)s)"
+        add("--out", type=new_folder, default=usual, metavar="DIR", help=files)
     return options
 
 
@@ -53,17 +53,15 @@ def study_parser(
     """
     options = parser(file, description, out=out)
     options.add_argument(what, help=f"name of the {what}, such as {example}")
-    options.add_argument(
-        "--plan", type=given, metavar="HASH", help=f"read an earlier plan of the {what} (default: the one used last)"
-    )
+    plan = f"read an earlier plan of the {what} (default: the one used last)"
+    options.add_argument("--plan", type=given, metavar="HASH", help=plan)
     return options
 
 
 def add_data_root(options: argparse.ArgumentParser) -> None:
     """Add the option of a command that reads a data set itself."""
-    options.add_argument(
-        "--data-root", type=Path, default=Path("data"), metavar="DIR", help="folder of the data sets (default: data)"
-    )
+    usual, words = Path("data"), "folder of the data sets (default: %(default)s)"
+    options.add_argument("--data-root", type=Path, default=usual, metavar="DIR", help=words)
 
 
 def given(text: str) -> str:

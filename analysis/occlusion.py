@@ -26,15 +26,7 @@ from trainables.backbones.backbone import Network
 from trainables.config import Config
 from trainables.datasets.dataset import BatchSource
 from trainables.datasets.opening import dataset_of
-from trainables.robustness.occlusion import (
-    SHARES,
-    area_under_curve,
-    default_patch_size,
-    mask,
-    masking_ranks,
-    occlusion_accuracy,
-    patch_of_pixel,
-)
+from trainables.robustness import occlusion
 
 AREA = Metric("test_top1_occluded", "%", 2, higher_is_better=True, label="top-1 accuracy, mean over masked shares")
 MASK_SEED = 0  # the seed of the masks, the same for every network
@@ -45,19 +37,19 @@ VERSION = 1  # the version of the evaluation; raise it when its numbers change
 def measure(network: Network, source: BatchSource, config: Config, protocol: Mapping[str, Any]) -> Result:
     """Return ``accuracy`` in percent by draw and by share of masked patches, its area, and the size of the patches."""
     _, height, width = dataset_of(config).image_shape
-    usual = -(-height // protocol["grid"]) if "grid" in protocol else default_patch_size(height)
+    usual = -(-height // protocol["grid"]) if "grid" in protocol else occlusion.default_patch_size(height)
     side = protocol.get("patch_size", usual)
-    accuracy = occlusion_accuracy(
+    accuracy = occlusion.occlusion_accuracy(
         network,
         batches(source, config),
         len(source),
-        patch_of_pixel(height, width, side),
+        occlusion.patch_of_pixel(height, width, side),
         Generator().manual_seed(MASK_SEED),
         fill=dataset_of(config).mean if protocol["fill"] == "mean" else None,
         order=protocol["order"],
         draws=protocol["draws"],
     )
-    area = float(area_under_curve(accuracy.mean(0)))
+    area = float(occlusion.area_under_curve(accuracy.mean(0)))
     return {"accuracy": accuracy.tolist(), "area": area, "patch_size": side, "images": len(source)}
 
 
@@ -66,10 +58,10 @@ def example_strip(config: Config, options: argparse.Namespace, side: int) -> lis
     image, _ = all_of(open_images(config, 1, options.data_root), config)
     fill = image.new_tensor(dataset_of(config).mean if options.fill == "mean" else (0.0,) * image.shape[1])
     height, width = image.shape[2:]
-    patches = patch_of_pixel(height, width, side).to(image.device)
+    patches = occlusion.patch_of_pixel(height, width, side).to(image.device)
     chance = torch.rand(1, int(patches.max()) + 1, generator=Generator().manual_seed(MASK_SEED)).to(image.device)
-    ranks = masking_ranks(image, patches, options.order, chance)
-    return [(share, mask(image, patches, ranks, share, fill)[0].cpu()) for share in SHARES]
+    ranks = occlusion.masking_ranks(image, patches, options.order, chance)
+    return [(share, occlusion.mask(image, patches, ranks, share, fill)[0].cpu()) for share in occlusion.SHARES]
 
 
 def curve(result: Result) -> list[dict[str, float]]:
@@ -80,7 +72,7 @@ def curve(result: Result) -> list[dict[str, float]]:
     draws = zip(*result.get("accuracy", ()), strict=True)
     return [
         {"masked": share, "accuracy": sum(values) / len(values), "spread": max(values) - min(values)}
-        for share, values in zip(SHARES, draws, strict=False)
+        for share, values in zip(occlusion.SHARES, draws, strict=False)
     ]
 
 
@@ -117,16 +109,10 @@ def draw(options: argparse.Namespace) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit code."""
     parser = evaluation.parser("occlusion.py", "Measure a study's networks on images of which parts are hidden.")
-    parser.add_argument(
-        "--fill", choices=("mean", "black"), default="mean", help="colour of the hidden patches (default: mean)"
-    )
-    parser.add_argument(
-        "--order",
-        choices=("random", "salient", "non_salient"),
-        default="random",
-        help="which patches are hidden first (default: random)",
-    )
-    parser.add_argument("--draws", type=int, default=3, metavar="N", help="random orders for each image (default: 3)")
+    add, orders = parser.add_argument, ("random", "salient", "non_salient")
+    add("--fill", choices=("mean", "black"), default="mean", help="colour of the hidden patches (default: mean)")
+    add("--order", choices=orders, default="random", help="which patches are hidden first (default: random)")
+    add("--draws", type=int, default=3, metavar="N", help="random orders for each image (default: 3)")
     size = parser.add_mutually_exclusive_group()
     usual = "16 for images from 128 pixels, an eighth of the side of smaller ones"
     size.add_argument("--patch-size", type=int, metavar="PIXELS", help=f"side of a patch (default: {usual})")

@@ -8,17 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from torch import Tensor
 
-from analysis.figures.drawing import (
-    arms_of,
-    caption_height,
-    draw_band,
-    line_and_band,
-    names_of,
-    panels,
-    plain,
-    shape,
-    titled,
-)
+from analysis.figures import drawing
 from analysis.figures.tiles import show_image
 from analysis.statistics.tables import LevelTable
 
@@ -42,16 +32,16 @@ def plot_occlusion(
         strip: shares in percent, and the occluded image (C, H, W) of each, in [0, 1].
         chance: the accuracy of a guess, in percent.
     """
-    rows, columns = shape(len(levels))
+    rows, columns = drawing.shape(len(levels))
     width = max(columns * PANEL[0], 7.0)
-    height = 0.35 + STRIP + rows * PANEL[1] + caption_height(caption, width)
-    with titled(study, caption, (width, height)) as (figure, upper):
+    height = 0.35 + STRIP + rows * PANEL[1] + drawing.caption_height(caption, width)
+    with drawing.titled(study, caption, (width, height)) as (figure, upper):
         parts = upper.subfigures(2, 1, height_ratios=[STRIP, rows * PANEL[1]], squeeze=False)
         above, below = np.ravel(parts)
         _draw_strip(above, strip)
-        for axis, level in zip(panels(below, len(levels)), levels, strict=True):
+        for axis, level in zip(drawing.panels(below, len(levels)), levels, strict=True):
             _draw_panel(axis, curves, level, chance)
-        below.supxlabel(f"masked patches, %; {line_and_band(curves)}", fontsize=9)
+        below.supxlabel(f"masked patches, %; {drawing.line_and_band(curves)}", fontsize=9)
         below.supylabel("top-1 accuracy on the test set, %", fontsize=9)
         return figure
 
@@ -65,9 +55,9 @@ def _draw_strip(figure: SubFigure, strip: Sequence[tuple[float, Tensor]]) -> Non
 
 def _draw_panel(axis: Axes, curves: pd.DataFrame, level: LevelTable, chance: float) -> None:
     axis.axhline(chance, color="#999999", linewidth=1, linestyle=":", zorder=1)
-    for arm, points, colour, line in arms_of(level, curves):
-        draw_band(axis, points, "masked", "accuracy", _label(arm, level), colour, line)
-    axis.set_title(plain(level.name, 40))
+    for arm, points, colour, line in drawing.arms_of(level, curves):
+        drawing.draw_band(axis, points, "masked", "accuracy", _label(arm, level), colour, line)
+    axis.set_title(drawing.plain(level.name, 40))
     axis.set_xlim(0, 100)
     axis.set_ylim(bottom=0)
     if axis.get_legend_handles_labels()[0]:
@@ -79,7 +69,7 @@ def _draw_panel(axis: Axes, curves: pd.DataFrame, level: LevelTable, chance: flo
 def _label(arm: str, level: LevelTable) -> str:
     """Return the arm, the area under its curve, and the interval of its gain over the baseline."""
     row = level.table.loc[arm]
-    label = f"{names_of(level, 24)[arm]}  {row['mean']:.1f}"
+    label = f"{drawing.names_of(level, 24)[arm]}  {row['mean']:.1f}"
     if pd.isna(row["gain"]):
         return label
     interval = "" if pd.isna(row["gain_low"]) else f" [{row['gain_low']:+.1f}, {row['gain_high']:+.1f}]"

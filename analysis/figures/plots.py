@@ -7,16 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.drawing import (
-    arms_of,
-    colours_of,
-    draw_band,
-    line_and_band,
-    names_of,
-    panel_figure,
-    shape,
-    whole_ticks,
-)
+from analysis.figures import drawing
 from analysis.figures.estimates import LETTER, Estimate, cut_text, draw_estimates, limits_of
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import capitalised, metric_text, provenance_text, unit
@@ -35,7 +26,7 @@ def plot_gains(study: str, levels: Sequence[LevelTable]) -> Figure | None:
         return None
     every = [row for level in levels for row in _gains(level)]
     limits = limits_of(every)
-    columns = shape(len(levels))[1]
+    columns = drawing.shape(len(levels))[1]
     names = max((len(row.name) for row in every), default=1) * LETTER + 0.3  # inches
     width = (PANEL_WIDTH if columns > 1 else ALONE) + names / columns
     others = set(levels[0].against.values()) - {levels[0].baseline}
@@ -46,7 +37,7 @@ def plot_gains(study: str, levels: Sequence[LevelTable]) -> Figure | None:
     key += f".{cut_text(every)}"
     if max(level.table["pairs"].max() for level in levels) == 1:
         key = "Diamond and dot: the difference of one seed, which has no interval."
-    return panel_figure(
+    return drawing.panel_figure(
         *(study, levels, lambda axis, level: draw_estimates(axis, _gains(level), limits)),
         size=(width, ROW_HEIGHT * max(2, len(levels[0].arms) - 1) + 0.55),
         labels=(label, ""),
@@ -64,18 +55,18 @@ def plot_curves(study: str, curves: pd.DataFrame, levels: Sequence[LevelTable]) 
     curves = curves[np.isfinite(curves["value"].astype(float))]
 
     def draw(axis: Axes, level: LevelTable) -> None:
-        for arm, mine, colour, line in arms_of(level, curves):
-            draw_band(axis, mine, "epoch", "value", names_of(level)[arm], colour, line)
-        whole_ticks(axis)
+        for arm, mine, colour, line in drawing.arms_of(level, curves):
+            drawing.draw_band(axis, mine, "epoch", "value", drawing.names_of(level)[arm], colour, line)
+        drawing.whole_ticks(axis)
 
     metric = metric_text(levels[0].declared, levels[0].declared.name, ())
-    caption = f"{line_and_band(curves, x='epoch').capitalize()}. {provenance_text(*levels)}"
-    return panel_figure(study, levels, draw, size=(PANEL_WIDTH, 2.6), labels=("epoch", metric), caption=caption)
+    caption = f"{drawing.line_and_band(curves, x='epoch').capitalize()}. {provenance_text(*levels)}"
+    return drawing.panel_figure(study, levels, draw, size=(PANEL_WIDTH, 2.6), labels=("epoch", metric), caption=caption)
 
 
 def _gains(level: LevelTable) -> list[Estimate]:
     """Return a row for every arm of the study, so that panels with one axis have the same rows."""
-    colours, names, seeds = colours_of(level), names_of(level), level.differences()
+    colours, names, seeds = drawing.colours_of(level), drawing.names_of(level), level.differences()
     rows = level.table.reindex(list(level.arms)).drop(level.baseline)
     return [
         Estimate(names[arm], gain, low, high, colours[arm], seeds=list(seeds.get(arm, ())))

@@ -95,7 +95,9 @@ def run(
     from mixlab.launching.launch import launch
     from mixlab.launching.start import Start
 
-    return launch(spec, trials, Start(spec.name, completed, options, console, _study_file()), made_by)
+    # The file that was started; in a notebook there is none.
+    started = Path(getattr(sys.modules["__main__"], "__file__", None) or Path.cwd() / "notebook")
+    return launch(spec, trials, Start(spec.name, completed, options, console, started), made_by)
 
 
 def _trials(spec: Study | Search, train: CompleteTrainable, options: Options) -> list[Trial]:
@@ -129,11 +131,6 @@ def _maker_of(report: Any, spec: Study | Search) -> Any:
         if not callable(getattr(made_by, function, None)):
             raise BadInput(f"{what} need a report with a function {function}, which {quoted(report)} lacks")
     return made_by
-
-
-def _study_file() -> Path:
-    """Return the file that was started; the current folder where there is none, as in a notebook."""
-    return Path(getattr(sys.modules["__main__"], "__file__", None) or Path.cwd() / "notebook")
 
 
 def require_spec(spec: Any) -> None:

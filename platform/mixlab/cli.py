@@ -38,14 +38,7 @@ EXIT_CODES = (
 
 @checked_arguments
 def main(study: Study | Search, train: Any, argv: Sequence[str] | None = None, *, report: Any = REPORT) -> NoReturn:
-    """Run ``study`` by the command line, and exit with its code.
-
-    Args:
-        study: a study or a search.
-        train: the trainable.
-        argv: the options; those of the process by default.
-        report: the module that makes the tables, or its name.
-    """
+    """Run ``study``, with the options of the process or ``argv``, and exit with its code; see :func:`mixlab.run`."""
     _open_streams()
     gc.set_threshold(GARBAGE)
     options = Options()
@@ -111,7 +104,6 @@ class _Names(argparse.Action):
     """Stores names, and refuses the option a second time: its names would replace the first ones without a word."""
 
     def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
-        """See ``argparse.Action``."""
         if getattr(namespace, self.dest):
             raise BadInput(f"{option} is given twice: give all its names at once, with commas between them")
         setattr(namespace, self.dest, border.names(values))
@@ -136,69 +128,39 @@ def parse(study: Study | Search, argv: Sequence[str] | None = None) -> Options:
 def parser(study: Study | Search) -> argparse.ArgumentParser:
     """Return the parser of the options, on whose names other programs rely."""
     kind = "search" if isinstance(study, Search) else "study"
-    options = _Parser(
-        description=f"Run the {kind} {study.name}. The same command again runs only what is missing.",
-        epilog=EXIT_CODES,
-        allow_abbrev=False,
-    )
-    add = options.add_argument
-    add(
-        "--preset",
-        default="paper",
-        metavar="{" + ",".join(PRESETS) + "}",
-        help="paper (default): as published; quick: minutes to hours on a laptop; smoke: shows that it runs",
-    )
+    about = f"Run the {kind} {study.name}. The same command again runs only what is missing."
+    options = _Parser(description=about, epilog=EXIT_CODES, allow_abbrev=False)
+    add, known = options.add_argument, "{" + ",".join(PRESETS) + "}"
+    presets = "paper (default): as published; quick: minutes to hours on a laptop; smoke: shows that it runs"
+    add("--preset", default="paper", metavar=known, help=presets)
     add("--dataset", metavar="D", help="data set, such as cifar10")
     add("--data-root", metavar="DIR", default="data", help="folder of the data sets (default: %(default)s)")
     add("--mixers", metavar="A,B", action=_Names, help="only these mixers: the levels of the factor mixer")
     add("--backbones", metavar="A,B", action=_Names, help="only these networks: the levels of the factor backbone")
-    add(
-        "--arms",
-        metavar="A,B",
-        action=_Names,
-        help='only these arms, and the baseline; "A, B" in double quotes is one name',
-    )
+    arms = 'only these arms, and the baseline; "A, B" in double quotes is one name'
+    add("--arms", metavar="A,B", action=_Names, help=arms)
     add("--seeds", metavar="N", type=_whole, help="run seeds 0 to N-1 in every arm")
-    add(
-        "--until",
-        metavar="decided",
-        help="add seeds one at a time, and none to an arm whose comparison is decided; --seeds is then the most that "
-        f"an arm gets ({BUDGET} if not given); in a search, none to a configuration that cannot be the best either",
+    until = (
+        "add seeds one at a time, and none to an arm whose comparison is decided; --seeds is then the most that an arm "
+        f"gets ({BUDGET} if not given); in a search, none to a configuration that cannot be the best either"
     )
+    add("--until", metavar="decided", help=until)
     add("--epochs", metavar="N", type=_whole, help="epochs of each trial")
     add("--train-images", metavar="N", type=_whole, help="only the first N training images")
     add("--deterministic", action="store_true", default=None, help="refuse GPU operations that vary from run to run")
-    add(
-        "--set",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        help="change a configuration key of the base; may be repeated",
-    )
+    changed = "change a configuration key of the base; may be repeated"
+    add("--set", metavar="KEY=VALUE", action="append", default=[], help=changed)
     add("--address", default="local", help="Ray cluster: local (default; a Ray on this machine), auto or HOST:PORT")
     add("--cpus-per-trial", metavar="F", type=_number, help="processors of each trial; 1 if not given")
-    add(
-        "--gpus-per-trial",
-        metavar="F",
-        type=_gpus,
-        help="GPUs of each trial, also a part of one; auto: as many trials to a GPU as fit; 1 where there is a GPU",
-    )
+    gpus = "GPUs of each trial, also a part of one; auto: as many trials to a GPU as fit; 1 where there is a GPU"
+    add("--gpus-per-trial", metavar="F", type=_gpus, help=gpus)
     add("--tracking-uri", metavar="URI", default="sqlite:///mlflow.db", help="MLflow store (default: %(default)s)")
     add("--mirrors", metavar="A,B", action=_Names, default=(), help=f"also show the runs in: {', '.join(MIRRORS)}")
     add("--system-metrics", action="store_true", help="record in MLflow what the machine of each trial does")
-    add(
-        "--storage",
-        metavar="DIR",
-        default="results",
-        help="folder or URI of results and checkpoints (default: %(default)s)",
-    )
-    add(
-        "--checkpoint-every",
-        metavar="MINUTES",
-        type=_number,
-        default=0.0,
-        help="minutes between two checkpoints of a trial; one after every epoch if not given",
-    )
+    storage = "folder or URI of results and checkpoints (default: %(default)s)"
+    add("--storage", metavar="DIR", default="results", help=storage)
+    minutes = "minutes between two checkpoints of a trial; one after every epoch if not given"
+    add("--checkpoint-every", metavar="MINUTES", type=_number, default=0.0, help=minutes)
     add("--check", action="store_true", help="check the study and these options, and end")
     add("--dry-run", action="store_true", help="print the plan and train nothing")
     add("--list", action="store_true", help="print factors, arms and presets, and end")

@@ -22,7 +22,7 @@ OF_GIT = (
     *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_SHALLOW_FILE", "GIT_GRAFT_FILE"),
     *("GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS", "GIT_DIFF_OPTS"),
 )
-PACKAGED = {"site-packages", "dist-packages"}  # the folders of what is installed
+PACKAGED = {"site-packages", "dist-packages"}  # the folders of packages with a version
 PACKAGES = ("torch", "torchvision", "ray", "mlflow", "optuna", "numpy", "pandas")
 
 
@@ -72,7 +72,8 @@ def collect(study_file: Path, trainable: object = None) -> Provenance:
     commit = (_git(known[0], "rev-parse", "HEAD") or "").strip() if known else os.environ.get("MIXLAB_COMMIT")
     diffs = [diff for root in known for diff in _changes(root)]
     if known or not commit:  # all that an image holds is of its commit
-        apart = [file for file, root in roots.items() if root is None and not _installed(file)]
+        loose = [file for file, root in roots.items() if root is None and not PACKAGED & set(file.parts)]
+        apart = [file for file in loose if not file.is_relative_to(sysconfig.get_path("stdlib"))]
         diffs += [_added(source.parent, source.name) for source in _sources(apart)]
     dirty = not commit or any(diff != "" for diff in diffs)
     diff = "" if None in diffs else "".join(diff or "" for diff in diffs)
@@ -88,11 +89,6 @@ def _repository(file: Path) -> Path | None:
     if not root or (_git(folder, "check-ignore", str(file.absolute())) or "").strip():
         return None
     return Path(root)
-
-
-def _installed(file: Path) -> bool:
-    """Return whether a file is Python's own, or that of a package with a version."""
-    return file.is_relative_to(sysconfig.get_path("stdlib")) or bool(PACKAGED & set(file.parts))
 
 
 def _sources(files: Sequence[Path]) -> list[Path]:

@@ -47,16 +47,10 @@ class Share:
 def checked_share(
     cpus_per_trial: float | None, gpus_per_trial: float | str | None, resources: Mapping[str, float], where: str
 ) -> Share:
-    """Return the resources of a trial, checked against what there is.
+    """Return the resources of a trial, checked against those of a machine or cluster, which messages call ``where``.
 
-    Args:
-        cpus_per_trial: the requested processors; one without a request.
-        gpus_per_trial: the requested GPUs; without a request, and before ``auto`` is measured, one GPU if there is any.
-        resources: ``CPU`` and ``GPU`` of the machine or cluster.
-        where: the name of that machine or cluster in messages.
-
-    Raises:
-        BadInput: a request makes no sense, or there is no room for a single trial.
+    Without a request, and before ``auto`` is measured, it is one processor, and one GPU if there is any. ``BadInput``
+    is raised if a request makes no sense, or there is no room for a single trial.
     """
     cpus = 1.0 if cpus_per_trial is None else cpus_per_trial
     some = float(resources.get("GPU", 0) > 0)

@@ -86,7 +86,6 @@ class _Suggestions(_Unpickled, Searcher):
         self.events = events
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """See ``Searcher``."""
         job = self.events.next()
         if job is None:
             return str(Searcher.FINISHED)
@@ -109,14 +108,12 @@ class _InTurn(_Unpickled, FIFOScheduler):
         self.events = events
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """See ``TrialScheduler``."""
         super().on_trial_add(tune_controller, trial)
         tune_private.ask_before_retry(
             trial, lambda: not self.events.is_final(_trial_of(trial), tune_private.failure_of(trial))
         )
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """See ``TrialScheduler``."""
         self.events.go_on()
         ours = _trial_of(trial)
         if "full" in result:
@@ -146,16 +143,13 @@ class _Callbacks(_Unpickled, tune.Callback):
         self.events = events
 
     def on_step_begin(self, iteration: int, trials: list, **info: Any) -> None:
-        """See ``Callback``."""
         self.events.go_on()
 
     def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        """See ``Callback``."""
         self.events.go_on()
         self.events.listener.started(_trial_of(trial))
 
     def on_trial_recover(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        """See ``Callback``."""
         self.events.go_on()
         attempt = f"attempt {trial.num_failures + 1} goes on from its last epoch"
         gpus = trial.placement_group_factory.required_resources.get("GPU", 0)
@@ -168,12 +162,10 @@ class _Callbacks(_Unpickled, tune.Callback):
         self.events.listener.crashed(_trial_of(trial), account)
 
     def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        """See ``Callback``."""
         self.events.go_on()
         self.events.completed(_trial_of(trial), trial.checkpoint.path if trial.checkpoint else "")
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        """See ``Callback``."""
         self.events.go_on()
         failure = tune_private.failure_of(trial)
         account = _account(failure)

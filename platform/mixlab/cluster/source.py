@@ -46,19 +46,14 @@ class Source(Protocol):
     def next(self, room: int) -> Job | Wait | None:
         """Return the next trial, ``WAIT`` while there is none, or None when no more will come.
 
-        Args:
-            room: the number of trials that may run now; more when a node joins.
+        So many trials as there is ``room`` for may run now; more when a node joins.
         """
 
     def reported(self, trial: Trial, epoch: Epoch, fresh: bool = True) -> End | None:
         """Note that a trial has finished an epoch; return how it must end, if it must stop now.
 
-        Args:
-            epoch: its report.
-            fresh: False for an epoch that the journal holds from an earlier start.
-
-        Raises:
-            BadInput: the source cannot continue with such reports.
+        An epoch that the journal holds from an earlier start is not ``fresh``. ``BadInput`` is raised if the source
+        cannot continue with such reports.
         """
 
     def ended(self, trial: Trial, end: End) -> None:

@@ -53,12 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Return the options, named as a study's."""
-    options = argparse.ArgumentParser(
-        prog="mixlab doctor",
-        description="Look for what goes wrong in practice. Give the options that the study will get.",
-        epilog="Exit codes: 0 a study can start, perhaps with warnings; 1 something is red; 2 bad input or no cluster.",
-        allow_abbrev=False,
-    )
+    about = "Look for what goes wrong in practice. Give the options that the study will get."
+    codes = "Exit codes: 0 a study can start, perhaps with warnings; 1 something is red; 2 bad input or no cluster."
+    options = argparse.ArgumentParser(prog="mixlab doctor", description=about, epilog=codes, allow_abbrev=False)
     add = options.add_argument
     add("--address", default="local", help="Ray cluster: local (default; this machine only), auto or HOST:PORT")
     add("--tracking-uri", metavar="URI", default="sqlite:///mlflow.db", help="MLflow store (default: %(default)s)")

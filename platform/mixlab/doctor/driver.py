@@ -71,7 +71,9 @@ def check_git(code: Path) -> Finding:
         return Finding("commit", WARNING, "git is missing, so that runs name no commit", "install git")
     if "dubious ownership" in done.stderr:
         text = f"git does not trust {folder}, which belongs to another user, so that runs name no commit"
-        return Finding("commit", WARNING, text, f"git config --global --add safe.directory {_root(folder)}")
+        # Its root is found without git, which does not trust it.
+        root = next((each for each in (folder, *folder.parents) if (each / ".git").exists()), folder)
+        return Finding("commit", WARNING, text, f"git config --global --add safe.directory {root}")
     clone = "run from a clone of the repository: pip install -e CLONE"
     if done.returncode:
         return Finding("commit", WARNING, f"{folder} is in no repository with a commit, so that runs name none", clone)
@@ -80,8 +82,3 @@ def check_git(code: Path) -> Finding:
         return Finding("commit", WARNING, text, clone)
     changed = ", with changes that are not committed: a study keeps the patch" if ask("diff", "HEAD").stdout else ""
     return Finding("commit", OK, f"git names {done.stdout[:12]} for {folder}{changed}")
-
-
-def _root(folder: Path) -> Path:
-    """Return the root of the repository that holds a folder, without git, which may not trust it."""
-    return next((each for each in (folder, *folder.parents) if (each / ".git").exists()), folder)

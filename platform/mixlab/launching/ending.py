@@ -72,16 +72,10 @@ def noticed(console: Console, storage: str) -> Iterator[Ending]:
 
 
 def write_out(tracker: Tracker, ending: Ending, record: str, console: Console, complete: bool = True) -> bool:
-    """Wait until MLflow has everything, and say what it refused; what it does not take is given up.
+    """Wait until MLflow has everything, say what it refused, and return whether it has it; the rest is given up.
 
-    Args:
-        tracker: receives nothing more meanwhile.
-        ending: the end of the work.
-        record: a clause that says where the records are that MLflow may lack.
-        complete: whether the tracker has received everything; it has not if MLflow did not answer an earlier request.
-
-    Returns:
-        Whether MLflow has everything; if it went away or refused something, that is said, and False returned.
+    The ``record`` is a clause that says where the records are that MLflow may lack. The tracker has not received
+    everything, and is not ``complete``, if MLflow did not answer an earlier request.
     """
     written = tracker.drain(LOST_DRAIN_SECONDS if ending.lost else DRAIN_SECONDS) and complete
     refused = tracker.newly_refused()

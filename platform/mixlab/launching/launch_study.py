@@ -9,8 +9,8 @@ from typing import Any
 from mixlab.errors import BadInput, first_line
 from mixlab.launching.ending import Ending, write_out
 from mixlab.launching.one_driver import only_driver, only_writer
-from mixlab.launching.outlook import print_outlook
 from mixlab.launching.phase import ListedTrials, Listing
+from mixlab.launching.plan import print_outlook
 from mixlab.launching.result import Result
 from mixlab.launching.run_phase import run_phase
 from mixlab.launching.sequential import SequentialTrials

@@ -9,7 +9,6 @@ from rich.console import Console
 from mixlab.cluster.resources import require_place
 from mixlab.launching.cost import Left, print_cost
 from mixlab.launching.larger_table import require_no_larger_table
-from mixlab.launching.outlook import print_outlook
 from mixlab.launching.phase import Listing, states
 from mixlab.launching.result import Result
 from mixlab.launching.sequential import Rounds, SequentialTrials
@@ -115,3 +114,16 @@ def _print_rounds(rounds: Rounds, most: int, console: Console) -> None:
         say(console, f"  {cell_name(*compared)}: {verdict}")
     after = f"at most {most} trials are left, the cost of which follows" if most else "no trial is left"
     say(console, f"Seeds are added one by one to the arms that are not decided: {after}")
+
+
+def print_outlook(
+    plan: Mapping[str, Any], console: Console, *, recorded: Mapping[str, StoredRun], report: Any
+) -> list[str]:
+    """Print and return what a plan can conclude, by MLflow's records so far, if the report's module says so."""
+    outlook, metric = getattr(report, "outlook", None), plan["metric"]
+    done = ((key, recorded[key].metrics) for key in store.finished(recorded))
+    results = {key: metrics[metric] for key, metrics in done if metric in metrics}
+    lines: list[str] = outlook(plan, results) if outlook is not None else []
+    for line in lines:
+        say(console, line)
+    return lines

@@ -16,12 +16,9 @@ from mixlab.launching.phase import Phase
 from mixlab.launching.session import Session
 from mixlab.launching.start import Start, results_folder
 from mixlab.messages import say
-from mixlab.spec.state import State
 from mixlab.tracking import mirroring, names
 from mixlab.tracking.tracker import Tracker
 from mixlab.uris import shown
-
-MLFLOW_WORDS = {State.DONE: "FINISHED", State.FAILED: "FAILED", State.INTERRUPTED: "KILLED"}
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ def run_phase(
             complete = phase.catch_up(session)
     mirrors.close(session.running.values())
     tracker.trials.stop(session.running.values())
-    statuses = {cell: MLFLOW_WORDS[phase.state(cell)] for cell in phase.tracked.cells}
+    statuses = {cell: names.STATUS[phase.state(cell)] for cell in phase.tracked.cells}
     whole = "KILLED" if end.early or "KILLED" in statuses.values() else "FINISHED"
     tracker.close("FAILED" if "FAILED" in statuses.values() and not end.early else whole, statuses)
     written = ending.write_out(tracker, end, phase.record, console, complete)

@@ -26,13 +26,9 @@ class Draws:
 
 
 def build_sampler(name: str, study: str, number: int, per_arm: int) -> BaseSampler:
-    """Return the sampler for one trial.
+    """Return a sampler by its name in ``search.SAMPLERS``, for one trial: the ``number`` of its arm's ``study``.
 
-    Args:
-        name: one of ``search.SAMPLERS``.
-        study: the name of the arm's study, the source of randomness with ``number``.
-        number: the number of the trial within its arm.
-        per_arm: the arm's budget; a third of it, 10 at most, is drawn at random before a model is fitted.
+    Of the arm's budget, a third, 10 at most, is drawn at random before a model is fitted.
     """
     draws = Draws(_seed(study, number), _seed(study), first=min(10, max(3, per_arm // 3)))
     with warnings.catch_warnings():
@@ -71,11 +67,8 @@ def build_pruner(name: str, epochs: int) -> BasePruner:
 
     The rules are Optuna's and not those of ``ray.tune.schedulers``, which live in the driver's memory: they
     would forget the rungs when a driver is killed, could not see a second driver, and would compare arms with
-    one another. Ray Tune asks through its scheduler interface (``mixlab.cluster.schedule``).
-
-    Args:
-        name: one of ``search.SCHEDULERS``.
-        epochs: the number of reports of a trial that is not stopped.
+    one another. Ray Tune asks through its scheduler interface (``mixlab.cluster.schedule``). A trial that is not
+    stopped reports so many ``epochs``.
     """
     first = max(1, epochs // REDUCTION**2)  # epochs before a trial can be stopped
     built: dict[str, Callable[[], BasePruner]] = {

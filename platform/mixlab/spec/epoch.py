@@ -146,10 +146,6 @@ def continued(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, st
     """Return how the numbers of a run were obtained that another process has begun: "A and then B" if it has changed.
 
     Each part is named once, where it came first: a run may go to and fro between two kinds of machine a hundred times.
-
-    Args:
-        before: the words of the run when that process ended; empty if there was none.
-        now: those of this process.
     """
     changed = {name: text for name, text in now.items() if text not in before.get(name, text).split(THEN)}
     return {**now, **before, **{name: before[name] + THEN + text for name, text in changed.items()}}

@@ -7,23 +7,11 @@ A rule turns the values of all epochs into one number of the run. The name of th
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Protocol
+from typing import Any
 
 from mixlab.errors import BadInput, quoted
 from mixlab.spec import border, rules
 from mixlab.spec.arguments import checked_arguments
-
-
-class MetricLike(Protocol):
-    """Anything with the fields of ``Metric``; a trainable need not import mixlab to declare its metrics."""
-
-    name: str
-    unit: str
-    digits: int
-    higher_is_better: bool | None
-    rules: tuple[str, ...]
-    label: str
-
 
 MOST_DIGITS = 15  # those of a float
 BEYOND = 1e12  # from here on, decimals say nothing
@@ -85,7 +73,7 @@ class Metric:
         return self
 
     @classmethod
-    def like(cls, other: MetricLike) -> "Metric":
+    def like(cls, other: Any) -> "Metric":
         """Return ``other``, an object with the same fields, as a ``Metric``; raise ``BadInput`` if it has no name."""
         if not hasattr(other, "name"):
             raise BadInput(f"a trainable's metrics must be of the type Metric, got {quoted(other)}")
@@ -115,10 +103,7 @@ class Metric:
 def decimals(value: float, digits: int, sign: str = "") -> str:
     """Return ``value`` with so many decimals; a huge one, of which they say nothing, as a power of ten.
 
-    Args:
-        value: the number.
-        digits: the number of decimals.
-        sign: ``+`` for a difference, whose sign says something even where it rounds to zero; a value has none there.
+    The ``sign`` of a difference is ``+``: it says something even where it rounds to zero, and a value has none there.
     """
     return f"{value:{sign or 'z'}.{digits}f}" if abs(value) < BEYOND else f"{value:{sign}.4g}"
 

@@ -118,9 +118,7 @@ class Search:
     def with_fixed(self, held_out: Config, **changes: Any) -> "Search":
         """Return the same search with these keys fixed in every cell.
 
-        Args:
-            held_out: the trainable's; such a key concerns tuning alone if the search tunes with it.
-            changes: the values by key.
+        A key that the trainable holds out concerns tuning alone if the search tunes with it.
         """
         mine = dict(self.tuning or {})
         tuning = {key: changes.get(key, value) for key, value in mine.items()}
@@ -166,9 +164,7 @@ class Search:
     def confirmation(self, winners: Mapping[str, Mapping[str, Any]]) -> Study:
         """Return the study with each cell's winning point: its factors and baselines, fresh seeds, nothing held out.
 
-        Args:
-            winners: the point of each cell, by its name. A cell without one is left out, and so are all cells that are
-                compared with it: there is nothing to compare them with.
+        A cell without a winner, by its name, is left out, and so are all cells that are compared with it.
         """
         against = {arm.name: arm.against or self.study.baseline for arm in self.study.arms[1:]}
 

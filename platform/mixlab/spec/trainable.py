@@ -15,8 +15,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from mixlab.spec.metric import MetricLike
-
 Config = Mapping[str, Any]
 MOST_SECONDS = 1e10  # of a run: three centuries
 PRESETS: Mapping[str, Config] = {"paper": {}, "quick": {}, "smoke": {}}
@@ -61,8 +59,8 @@ class Trainable(Protocol):
     """
 
     @property
-    def metrics(self) -> Sequence[MetricLike]:
-        """Return the metrics that it reports."""
+    def metrics(self) -> Sequence[Any]:
+        """Return the metrics that it reports, objects with the fields of ``Metric``: it need not import mixlab."""
 
     def __call__(
         self, settings: Any, seed: int, report: Report, *, resume_from: Path | None = None, data_root: Path = ...

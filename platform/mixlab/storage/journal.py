@@ -104,10 +104,7 @@ class Storage:
     def forget(self, keys: set[str], launch: str = "") -> None:
         """Delete the checkpoints of these trials, and launches that had no others.
 
-        Args:
-            keys: the keys of the trials.
-            launch: this driver's own launch, which is also deleted if it is empty; another driver's empty one may
-                just have been created.
+        This driver's own ``launch`` is also deleted if it is empty; another driver's may just have been created.
         """
         for folder in self._folders(self.trials):
             trials = self._folders(folder)

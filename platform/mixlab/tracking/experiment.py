@@ -22,21 +22,15 @@ def open_experiment(client: MlflowClient, name: str) -> str:
     experiment = experiment_named(client, name)
     if experiment is None:
         try:
-            return str(client.create_experiment(name, artifact_location=location_of(client, name)))
+            # Next to a file it is MLflow's usual folder, by an absolute path, so that they are found from anywhere.
+            file = sqlite_file(client.tracking_uri)
+            location = None if file is None else (file.absolute().parent / "mlruns" / name).as_uri()
+            return str(client.create_experiment(name, artifact_location=location))
         except MlflowException as error:
             experiment = experiment_named(client, name)  # another driver that started at the same time made it
             if experiment is None:
                 raise BadInput(f"MLflow does not make the experiment {name!r}: {first_line(error)}") from error
     return str(experiment.experiment_id)
-
-
-def location_of(client: MlflowClient, experiment: str) -> str | None:
-    """Return where the artifacts of a new experiment go; None where a server stores them itself.
-
-    Next to a file it is MLflow's usual folder, by an absolute path, so that they are found from anywhere.
-    """
-    file = sqlite_file(client.tracking_uri)
-    return None if file is None else (file.absolute().parent / "mlruns" / experiment).as_uri()
 
 
 def offer(client: MlflowClient, experiment: str, tags: Mapping[str, str]) -> None:
@@ -52,14 +46,9 @@ def find_or_create(
 ) -> tuple[str, bool]:
     """Return the id of the run with ``tags``, which runs from now on; without one it is created, and the bool is True.
 
-    It is looked for even if this process has not created it: the answer to its creation may have been lost, and
-    another driver of a search may have created it.
-
-    Args:
-        client: the client of the store.
-        experiment: the id of the experiment.
-        tags: all tags of the run, its level and those that no other run of that level has among them.
-        known: its id, where that is known.
+    Unless its id is ``known``, it is looked for by those of its tags that no other run of its level has, even if this
+    process has not created it: the answer to its creation may have been lost, and another driver of a search may have
+    created it.
     """
     wanted = {name: tags[name] for name in names.IDENTITY[tags[names.LEVEL]]}
     runs = search_runs(client, experiment, wanted) if known is None else []

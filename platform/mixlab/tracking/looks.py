@@ -53,13 +53,9 @@ def earlier_looks(client: MlflowClient, study: Study, trials: Sequence[Trial]) -
 def _comparisons(
     trials: Iterable[Mapping[str, Any]], against: Mapping[str, str | None], baseline: str, cells: dict[str, str]
 ) -> set[Comparison]:
-    """Return the comparisons of a plan.
+    """Return the comparisons of a plan, in which an arm is compared with the one ``against`` it, or the baseline.
 
-    Args:
-        trials: the trials of the plan.
-        against: by arm, the arm that it is compared with; the baseline where there is none.
-        baseline: the first arm.
-        cells: by the key of a run, that of the run by which its cell is known in all plans; it is completed here.
+    By the key of a run, ``cells`` has that of the run by which its cell is known in all plans; it is completed here.
     """
     keys: dict[tuple[str, ...], list[str]] = defaultdict(list)
     references: dict[tuple[str, ...], tuple[str, ...]] = {}

@@ -3,6 +3,8 @@
 The writer and the analysis both take them from here.
 """
 
+from mixlab.spec.state import State
+
 # Tags of a run.
 LEVEL = "mixlab.level"  # one of the three levels of a study or a search
 STUDY = "mixlab.study"
@@ -28,6 +30,14 @@ HARDWARE = "mixlab.hardware"
 PARENT = "mlflow.parentRunId"
 RUN_NAME = "mlflow.runName"
 NOTE = "mlflow.note.content"
+
+# MLflow's word for the state in which a run is left.
+STATUS = {
+    State.DONE: "FINISHED",
+    State.PRUNED: "FINISHED",
+    State.FAILED: "FAILED",
+    State.INTERRUPTED: "KILLED",
+}
 
 # Levels: of a study, and of a search.
 STUDY_LEVELS = ("study", "arm", "seed")

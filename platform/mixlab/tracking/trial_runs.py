@@ -29,8 +29,6 @@ from mixlab.tracking.store import StoredRun, recorded, search_runs
 from mixlab.tracking.tracked import Tracked
 from mixlab.tracking.writer import Writer
 
-ENDED = {State.DONE: "FINISHED", State.PRUNED: "FINISHED", State.FAILED: "FAILED"}  # in MLflow's words
-
 Checkpoint = Callable[[], AbstractContextManager[Path]]
 Points = dict[tuple[str, int], float | None]  # by metric and epoch; None for NaN, which does not equal itself
 
@@ -129,20 +127,11 @@ class TrialRuns:
         self._points[trial.key] = {}
 
     def end(
-        self,
-        trial: Trial,
-        state: State,
-        error: str = "",
-        traceback: str = "",
-        checkpoint: Checkpoint | None = None,
+        self, trial: Trial, state: State, error: str = "", traceback: str = "", checkpoint: Checkpoint | None = None
     ) -> None:
-        """End the run of a trial that is over.
+        """End the run of a trial that is done, pruned or failed: by an ``error``, one line of the ``traceback``.
 
-        Args:
-            state: done, pruned or failed.
-            error: the first line of the error that made it fail; ``traceback`` is all of it.
-            traceback: the text that becomes an artifact of the run.
-            checkpoint: opens a folder with the files of its last epoch when it is time to write them.
+        The ``checkpoint`` opens a folder with the files of its last epoch when it is time to write them.
         """
 
         def write() -> None:
@@ -158,7 +147,7 @@ class TrialRuns:
                 artifacts.put_text(self.client, run_id, traceback, names.TRACEBACK_FILE)
             error_tag = {names.ERROR: error} if error else {}
             log(self.client, run_id, tags={names.STATE: state.value, **error_tag})
-            self.client.set_terminated(run_id, ENDED[state])
+            self.client.set_terminated(run_id, names.STATUS[state])
             self._attempts.pop(trial.key, None)
             self._points.pop(trial.key, None)
 
@@ -195,7 +184,7 @@ class TrialRuns:
 
     def _interrupt(self, key: str) -> None:
         log(self.client, self.run_ids[key], tags={names.STATE: State.INTERRUPTED.value})
-        self.client.set_terminated(self.run_ids[key], "KILLED")
+        self.client.set_terminated(self.run_ids[key], names.STATUS[State.INTERRUPTED])
 
 
 def _metrics(epochs: Iterable[Epoch], now: int) -> list[Metric]:

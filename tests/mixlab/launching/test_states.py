@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 from rich.console import Console
 
-from mixlab.launching.outlook import print_outlook
 from mixlab.launching.phase import states
+from mixlab.launching.plan import print_outlook
 from mixlab.spec.epoch import Epoch
 from mixlab.storage.journal import Saved
 from mixlab.tracking.store import StoredRun
