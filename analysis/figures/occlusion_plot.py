@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from analysis.figures import drawing
@@ -38,19 +38,14 @@ def plot_occlusion(
     with drawing.titled(study, caption, (width, height)) as (figure, upper):
         parts = upper.subfigures(2, 1, height_ratios=[STRIP, rows * PANEL[1]], squeeze=False)
         above, below = np.ravel(parts)
-        _draw_strip(above, strip)
+        for axis, (share, image) in zip(above.subplots(1, len(strip), squeeze=False)[0], strip, strict=True):
+            show_image(axis, image, f"{share:g} %")
+            axis.set_axis_off()
         for axis, level in zip(drawing.panels(below, len(levels)), levels, strict=True):
             _draw_panel(axis, curves, level, chance)
         below.supxlabel(f"masked patches, %; {drawing.line_and_band(curves)}", fontsize=9)
         below.supylabel("top-1 accuracy on the test set, %", fontsize=9)
         return figure
-
-
-def _draw_strip(figure: SubFigure, strip: Sequence[tuple[float, Tensor]]) -> None:
-    axes = figure.subplots(1, len(strip), squeeze=False)[0]
-    for axis, (share, image) in zip(axes, strip, strict=True):
-        show_image(axis, image, f"{share:g} %")
-        axis.set_axis_off()
 
 
 def _draw_panel(axis: Axes, curves: pd.DataFrame, level: LevelTable, chance: float) -> None:

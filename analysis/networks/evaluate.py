@@ -123,12 +123,8 @@ def result_key(checkpoint: Checkpoint, protocol: Mapping[str, Any]) -> str:
 def open_images(config: Config, images: int | Sequence[int], data_root: Path) -> BatchSource:
     """Return test images as a run with ``config`` tests them; :func:`batches` reads them.
 
-    Args:
-        images: the number of images, evenly spaced in the test set, as the first may be of one class; or positions.
-
-    Raises:
-        ValueError: a position is not in the test set.
-        DataError: the data set is missing or broken.
+    So many ``images`` are evenly spaced in the test set, as the first may be of one class; or they are positions in it.
+    A wrong position raises ``ValueError``, and a data set that is missing or broken ``DataError``.
     """
     return as_tested(take_images(config, images, data_root), config)
 

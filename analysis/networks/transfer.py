@@ -4,7 +4,8 @@ A substitute is the network of any run in MLflow, the networks of an arm of the 
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,10 +39,8 @@ class Substitute:
 
         A checkpoint that cannot be read, or that is of other images, raises ``ValueError``.
         """
-        try:
+        with _as_option(self.name):
             network, own = load_network(self.checkpoint)
-        except CheckpointError as error:
-            raise ValueError(f"--substitutes {self.name!r}: {error}") from None
         if (own.dataset, dataset_of(own).image_shape) != (attacked.dataset, dataset_of(attacked).image_shape):
             raise ValueError(f"--substitutes {self.name!r} is of {own.dataset}, the study of {attacked.dataset}")
         return network
@@ -70,7 +69,9 @@ def find_substitutes(names: Sequence[str], tracking_uri: str, runs: pd.DataFrame
             continue
         ids = _runs_of(name, runs) if ":" in name else [name]
         for run_id in ids:
-            found.append(_of_run(name if len(ids) == 1 else f"{name}, run {run_id[:8]}", tracking_uri, run_id))
+            called = name if len(ids) == 1 else f"{name}, run {run_id[:8]}"
+            with _as_option(called):
+                found.append(Substitute(called, fetch(store.connect(tracking_uri, make=False), run_id)))
     return found
 
 
@@ -78,10 +79,8 @@ def of_torchvision(name: str, data_root: Path) -> Substitute:
     """Return torchvision's network with its own classifier of ImageNet's 1,000 classes."""
     backbone = name.removeprefix(TORCHVISION)
     config: dict[str, Any] = {"dataset": "imagenet", "backbone": backbone, "pretrained": WEIGHTS}
-    try:
+    with _as_option(name):
         parsed = parse(config)
-    except ValueError as error:
-        raise ValueError(f"--substitutes {name!r}: {error}") from None
     network = build_network(parsed, dataset_of(parsed), weights=load_pretrained(backbone, WEIGHTS, data_root))
     network.backbone.head.load_state_dict(load_classifier(backbone, WEIGHTS, data_root))
     content = io.BytesIO()
@@ -100,8 +99,10 @@ def _runs_of(name: str, runs: pd.DataFrame) -> list[str]:
     return [str(run_id) for run_id in wanted["run_id"]]
 
 
-def _of_run(name: str, tracking_uri: str, run_id: str) -> Substitute:
+@contextmanager
+def _as_option(name: str) -> Iterator[None]:
+    """Say of which substitute it is that the block finds wrong."""
     try:
-        return Substitute(name, fetch(store.connect(tracking_uri, make=False), run_id))
-    except CheckpointError as error:
+        yield
+    except (CheckpointError, ValueError) as error:
         raise ValueError(f"--substitutes {name!r}: {error}") from None

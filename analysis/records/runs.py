@@ -5,7 +5,7 @@ rows can say what it lacks.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -62,7 +62,8 @@ def load_plan(tracking_uri: str, study: str, plan_hash: str | None = None, level
             if not store.search_runs(client, store.experiment_id(client, study), {names.LEVEL: other}):
                 why = "nothing was started yet"
             raise BadInput(f"{level} {study!r} has no plan in {tracking_uri}: {why}")
-        plans.sort(key=_last_touched)
+        # A relaunch continues the run of its plan, so the start alone does not show the latest.
+        plans.sort(key=lambda run: max(run.start_time, run.end_time or 0))
         wanted = [run for run in plans if run.tags.get(names.PLAN, "").startswith(plan_hash or "")]
         if not wanted:
             known = ", ".join(dict.fromkeys(run.tags.get(names.PLAN, "?") for run in reversed(plans)))
@@ -79,10 +80,7 @@ def load_plan(tracking_uri: str, study: str, plan_hash: str | None = None, level
 def load_runs(tracking_uri: str, study: str, plan: Plan | None = None) -> pd.DataFrame:
     """Return one row per planned cell, in the order of the plan.
 
-    Args:
-        tracking_uri: where MLflow keeps its runs.
-        study: the name of the study.
-        plan: the plan whose cells are wanted; by default the one used last (``load_plan``).
+    Arguments are as for ``load_plan``, by which the ``plan`` is loaded if it is not given.
 
     Returns:
         Columns ``key``, ``arm``, ``seed``, ``status`` (a ``State`` in words: done, failed, running, interrupted or
@@ -100,7 +98,9 @@ def load_runs(tracking_uri: str, study: str, plan: Plan | None = None) -> pd.Dat
         every = store.search_runs(client, store.experiment_id(client, study), {names.LEVEL: "seed"})
     except MlflowException as error:
         raise BadInput(f"cannot read MLflow: {first_line(error)}") from error
-    runs = _best_run_by_key(every)
+    # Of a key the last counts: a finished run before a running and a failed one, then the later start.
+    in_order = sorted(every, key=lambda run: (PREFERENCE.index(STATES[run.status]), -run.start_time), reverse=True)
+    runs = {run.tags.get(names.KEY, ""): run for run in in_order}
     found = [run for trial in plan["trials"] if (run := runs.get(trial["key"]))]
     metrics = sorted({METRIC + name for run in found for name in run.metrics})
     params = sorted({CONFIG + name for run in found for name in run.params})
@@ -171,17 +171,6 @@ def begun(runs: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
     only = waiting & ~runs.duplicated([*factors, "arm"])
     begun = waiting.groupby([runs[name] for name in [*factors, "arm"]]).transform("all")
     return runs[~waiting | (only & begun)]
-
-
-def _last_touched(run: StoredRun) -> int:
-    """Return milliseconds: a relaunch continues the run of its plan, so the start alone does not show the latest."""
-    return max(run.start_time, run.end_time or 0)
-
-
-def _best_run_by_key(runs: Iterable[StoredRun]) -> dict[str, StoredRun]:
-    """Return one run per cell: a finished one counts before a running and a failed one, then the later start."""
-    in_order = sorted(runs, key=lambda run: (PREFERENCE.index(STATES[run.status]), -run.start_time), reverse=True)
-    return {run.tags.get(names.KEY, ""): run for run in in_order}  # the last of a key counts
 
 
 def _row(trial: dict[str, Any], run: StoredRun | None) -> dict[str, Any]:

@@ -51,9 +51,8 @@ def mcnemar(arm: NDArray[np.bool_], reference: NDArray[np.bool_]) -> pd.DataFram
     gets right), ``worse`` (that only the reference does) and ``p``.
     """
     better, worse = (arm & ~reference).sum(axis=1), (~arm & reference).sum(axis=1)
-    p = [
-        float(stats.binomtest(int(b), int(b + w)).pvalue) if b + w else 1.0 for b, w in zip(better, worse, strict=True)
-    ]
+    pairs = zip(better.tolist(), worse.tolist(), strict=True)
+    p = [float(stats.binomtest(b, b + w).pvalue) if b + w else 1.0 for b, w in pairs]
     return pd.DataFrame({"better": better, "worse": worse, "p": p})
 
 

@@ -28,9 +28,8 @@ def cells(level: LevelTable, extra: Sequence[str] = ()) -> pd.DataFrame:
         means = finite_values(level.runs, metric).groupby(level.runs["arm"]).mean().reindex(table.index)
         shown[metric.removeprefix(f"{level.declared.name}_")] = [number_text(value, digits) for value in means]
     shown["gain"] = [number_text(value, digits, "+") for value in table["gain"]]
-    shown["95 % interval"] = [
-        interval_text(*ends, digits) for ends in zip(table.gain_low, table.gain_high, strict=True)
-    ]
+    intervals = zip(table["gain_low"], table["gain_high"], strict=True)
+    shown["95 % interval"] = [interval_text(low, high, digits) for low, high in intervals]
     if level.against:
         shown.insert(list(shown).index("gain"), "against", _references(level))
     if "e" in table:
@@ -41,7 +40,8 @@ def cells(level: LevelTable, extra: Sequence[str] = ()) -> pd.DataFrame:
         shown["p (family)"] = [p_text(value) for value in table["p_family"]]
     if level.against:
         ends = zip(*(table[name] for name in OVER_BASELINE), strict=True)
-        shown[f"over {level.baseline}"] = [_gain_text(gain, low, high, digits) for gain, low, high in ends]
+        over = [f"{number_text(gain, digits, '+')} {interval_text(low, high, digits)}" for gain, low, high in ends]
+        shown[f"over {level.baseline}"] = [text.removesuffix(f" {DASH}") for text in over]
     if "published" in table:
         shown["paper"] = [number_text(value, digits) for value in table["published"]]
         shown["ours − paper"] = [number_text(value, digits, "+") for value in table["difference"]]
@@ -139,10 +139,6 @@ def number_text(value: float, digits: int, sign: str = "") -> str:
 def interval_text(low: float, high: float, digits: int) -> str:
     """Return the ends of a difference's interval, such as ``[-0.12, +0.50]``, and a dash where there is none."""
     return DASH if math.isnan(low) else f"[{decimals(low, digits, '+')}, {decimals(high, digits, '+')}]"
-
-
-def _gain_text(gain: float, low: float, high: float, digits: int) -> str:
-    return f"{number_text(gain, digits, '+')} {interval_text(low, high, digits)}".removesuffix(f" {DASH}")
 
 
 def p_text(value: float) -> str:

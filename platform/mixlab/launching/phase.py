@@ -123,7 +123,6 @@ class ListedTrials(Phase):
     # Source
 
     def next(self, room: int) -> Job | Wait | None:
-        """See ``Source``."""
         if not self._left:
             return None
         trial = self._left.pop(0)
@@ -135,23 +134,19 @@ class ListedTrials(Phase):
         return None
 
     def ended(self, trial: Trial, end: End) -> None:
-        """See ``Source``."""
         self.states[trial.key] = end.state
 
     # Phase
 
     def done(self) -> Mapping[str, str]:
-        """See ``Phase``."""
         done = (key for key, state in self.states.items() if state is State.DONE and key in self.recorded)
         return {key: self.shown.text(self.recorded[key].metrics) for key in done}
 
     def expected(self) -> float | None:
-        """See ``Phase``."""
         shares = (s.epochs[-1].number / s.epochs[-1].of for t in self.concerned if (s := self.saved.get(t.key)))
         return len(self.concerned) - sum(shares)
 
     def counts(self) -> str:
-        """See ``Phase``."""
         states = [self.states[trial.key] for trial in self.rows]
         failed = states.count(State.FAILED)
         return f"{states.count(State.DONE)}/{len(states)} done" + (f", {failed} failed" if failed else "")
@@ -166,16 +161,13 @@ class ListedTrials(Phase):
         return True
 
     def over(self) -> bool:
-        """See ``Phase``."""
         return not self._left
 
     def state(self, cell: str) -> State:
-        """See ``Phase``."""
         found = {self.states[trial.key] for trial in self.rows if trial.cell == cell}
         if State.FAILED in found:
             return State.FAILED
         return State.DONE if found == {State.DONE} else State.INTERRUPTED
 
     def forgettable(self) -> set[str]:
-        """See ``Phase``."""
         return {key for key, state in self.states.items() if state is State.DONE}

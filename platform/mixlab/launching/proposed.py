@@ -80,7 +80,6 @@ class ProposedTrials(Phase):
         return End(State.PRUNED, value) if out else None
 
     def ended(self, trial: Trial, end: End) -> None:
-        """See ``Source``."""
         claim = self.claims.pop(trial.key)
         value = end.value if end.state is State.DONE else None
         self.history.tell(claim, end.state, value, end.error, end.answer)
@@ -119,7 +118,6 @@ class ProposedTrials(Phase):
         return True
 
     def over(self) -> bool:
-        """See ``Phase``."""
         return self.history.finished()
 
     def after_end(self, runs: TrialRuns) -> None:
@@ -128,18 +126,15 @@ class ProposedTrials(Phase):
         runs.mark_best({self.history.as_trial(cells[name], found).key for name, found in self.winners().items()})
 
     def release(self) -> None:
-        """See ``Phase``."""
         self.history.release(list(self.claims.values()))
         self.claims = {}
 
     def state(self, cell: str) -> State:
-        """See ``Phase``."""
         if not self.history.finished():
             return State.INTERRUPTED
         return State.DONE if self.history.best(cell) is not None else State.FAILED
 
     def forgettable(self) -> set[str]:
-        """See ``Phase``."""
         cells = self.history.cells
         return {self.history.as_trial(cells[name], found).key for name in cells for found in self.history.trials(name)}
 

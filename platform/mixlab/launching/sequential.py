@@ -124,7 +124,6 @@ class SequentialTrials(ListedTrials):
         return None
 
     def ended(self, trial: Trial, end: End) -> None:
-        """See ``Source``."""
         super().ended(trial, end)
         self.rounds.results[trial.key] = self._values[trial.key] if end.state is State.DONE else math.nan
 
@@ -132,17 +131,14 @@ class SequentialTrials(ListedTrials):
         """See ``Phase``: nobody knows when the rest will be decided."""
 
     def counts(self) -> str:
-        """See ``Phase``."""
         decided = f"{self.rounds.decided()} of {len(self.rounds.verdicts)} comparisons decided"
         return f"{super().counts()}, {decided}"
 
     def verdicts(self) -> Mapping[str, str]:
-        """See ``Phase``."""
         found = self.rounds.verdicts.items()
         return {cell_name(*compared): verdict for compared, verdict in found if verdict != UNDECIDED}
 
     def over(self) -> bool:
-        """See ``Phase``."""
         return not self.rounds.due()
 
     def _note(self, key: str, metrics: Mapping[str, float]) -> None:

@@ -41,25 +41,21 @@ class Session:
         self.latest[trial.key] = epochs[-1]
 
     def started(self, trial: Trial) -> None:
-        """See ``source.Listener``."""
         self.running[trial.key] = trial
         self.mirrors.start(trial)
         self._begin(trial)
         self.display.started(trial, self.latest.get(trial.key))
 
     def reported(self, trial: Trial, epoch: Epoch) -> None:
-        """See ``source.Listener``."""
         self.latest[trial.key] = epoch
         self.display.reported(trial, epoch)
         self.runs.epochs(trial, [epoch])
         self.mirrors.epoch(trial, epoch)
 
     def crashed(self, trial: Trial, account: str) -> None:
-        """See ``source.Listener``."""
         self.display.crashed(trial, account)
 
     def ended(self, trial: Trial, end: End, checkpoint: str = "") -> None:
-        """See ``source.Listener``."""
         self._begin(trial)
         self.running.pop(trial.key, None)
         self.ends[trial.key] = end

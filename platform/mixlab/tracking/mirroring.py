@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-from mixlab.errors import BadInput, first_line, require_known
+from mixlab.errors import BadInput, first_line
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.state import State
 from mixlab.spec.trial import Trial
@@ -96,10 +96,9 @@ class _Line:
 
 
 def opened(names: Sequence[str], study: str, folder: Path, say: Say) -> Mirrors:
-    """Return the mirrors of these names; ``BadInput`` if there is none of a name, or its package is not installed."""
+    """Return the mirrors of these names in ``MIRRORS``; ``BadInput`` if the package of one is not installed."""
     mirrors: dict[str, Mirror] = {}
     for name in names:
-        require_known("mirror", name, MIRRORS)
         try:
             mirrors[name] = MIRRORS[name](study, folder)
         except ImportError as error:

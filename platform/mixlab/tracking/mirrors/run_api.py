@@ -23,7 +23,6 @@ class RunApi:
         self.runs: dict[str, Any] = {}  # by the trial's key
 
     def start(self, trial: Trial) -> None:
-        """See ``Mirror.start``."""
         if trial.key not in self.runs:
             config = {**trial.config, "seed": trial.seed}
             run = {"project": self.study, "group": trial.cell, "name": trial.name, "config": config, "resume": "allow"}
@@ -31,11 +30,9 @@ class RunApi:
             self.runs[trial.key] = contextvars.Context().run(lambda: self.init(**run, **self.options))
 
     def epoch(self, trial: Trial, epoch: Epoch) -> None:
-        """See ``Mirror.epoch``."""
         self.runs[trial.key].log(dict(epoch.metrics), step=epoch.number)
 
     def end(self, trial: Trial, state: State) -> None:
-        """See ``Mirror.end``."""
         if trial.key in self.runs:
             self.runs.pop(trial.key).finish()
 

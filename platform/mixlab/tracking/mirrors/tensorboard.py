@@ -10,7 +10,7 @@ from mixlab.spec.trial import Trial
 
 
 class TensorBoard:
-    """Writes scalars by epoch: ``tensorboard --logdir results/STUDY/tensorboard`` shows them."""
+    """A mirror that writes scalars by epoch: ``tensorboard --logdir results/STUDY/tensorboard`` shows them."""
 
     def __init__(self, study: str, folder: Path) -> None:
         self.folder = folder / "tensorboard"
@@ -18,19 +18,16 @@ class TensorBoard:
         self.writers: dict[str, Any] = {}  # by the trial's key
 
     def start(self, trial: Trial) -> None:
-        """See ``Mirror.start``."""
         if trial.key not in self.writers:
             place = self.folder / _folder_of(trial.cell) / f"seed {trial.seed}"
             self.writers[trial.key] = self.open(str(place))
 
     def epoch(self, trial: Trial, epoch: Epoch) -> None:
-        """See ``Mirror.epoch``."""
         for name, value in epoch.metrics.items():
             self.writers[trial.key].add_scalar(name, value, epoch.number)
         self.writers[trial.key].flush()
 
     def end(self, trial: Trial, state: State) -> None:
-        """See ``Mirror.end``."""
         if trial.key in self.writers:
             self.writers.pop(trial.key).close()
 
