@@ -21,7 +21,7 @@ from analysis.statistics.significance import ALPHA, holm
 from analysis.statistics.tables import LevelTable
 from analysis.statistics.verdicts import DIFFERS, EQUAL, NO_BETTER, NO_WORSE, WIN, WORSE
 from analysis.words.captions import count_text
-from mixlab.spec.metric import decimals
+from analysis.words.conclusions import gain_texts
 from mixlab.spec.trial import cell_name
 
 EVALUATOR = "fANOVA"
@@ -114,9 +114,7 @@ def claims(search: SearchRecord, landscapes: dict[str, Landscape], confirmed: Se
     for level in confirmed:
         where = f"{level.name}: " if level.levels else ""
         for arm, row in level.table[level.table["verdict"].isin([*TOLD_APART, *WITHIN_DELTA])].iterrows():
-            gain, low, high = (
-                decimals(row[end], level.declared.digits, "+") for end in ("gain", "gain_low", "gain_high")
-            )
+            gain, low, high = gain_texts(level, row)
             said = f"{arm} {(TOLD_APART | WITHIN_DELTA)[row['verdict']]} {level.reference(str(arm))}"
             within = f" within {level.family.delta:g}" if row["verdict"] in WITHIN_DELTA else ""
             tuned = _tuned(search, level, str(arm))

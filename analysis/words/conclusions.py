@@ -76,14 +76,14 @@ def _part(verdict: str, count: int, rows: Sequence[Row]) -> str:
 
 def _named(level: LevelTable, arm: str, row: pd.Series) -> str:
     unit = "points" if level.declared.unit == "%" else level.declared.unit
-    number, low, high = _gain_texts(level, row)
+    number, low, high = gain_texts(level, row)
     gain = f"{number} {unit}".rstrip()
     where = f"{level.name}: " if level.levels else ""
     control = " (control)" if arm in level.controls else ""
     return f"{where}{arm}{control} over {level.reference(arm)}, {gain}, 95 % interval {low} to {high}"
 
 
-def _gain_texts(level: LevelTable, row: pd.Series) -> list[str]:
+def gain_texts(level: LevelTable, row: pd.Series) -> list[str]:
     """Return a gain and the ends of its interval, as the table shows them."""
     return [decimals(row[name], level.declared.digits, "+") for name in ("gain", "gain_low", "gain_high")]
 
@@ -96,7 +96,7 @@ def claims(levels: Sequence[LevelTable]) -> list[str]:
         for level in levels
         for text in [cells(level).to_dict("index")]
         for arm, row in level.table[level.table["win"]].iterrows()
-        for gain, low, high in [_gain_texts(level, row)]
+        for gain, low, high in [gain_texts(level, row)]
     ]
 
 

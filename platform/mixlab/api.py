@@ -174,7 +174,13 @@ def configure(spec: Study | Search, train: CompleteTrainable, options: Options) 
         study, seeds = replace(study, sequential=True), BUDGET if options.seeds is None else options.seeds
     if seeds is not None:
         whose = "--seeds" if seeds is options.seeds else f"seeds of the preset {options.preset!r}"
-        study = replace(study, seeds=range(_count(seeds, whose)))
+        border.require_count(whose, seeds)
+        if seeds > border.MOST_SEEDS:
+            raise BadInput(
+                f"{whose} is how many seeds each arm runs, at most {border.MOST_SEEDS}, got {seeds}; "
+                f"the seed {seeds} alone is written seeds=({seeds},) in the study"
+            )
+        study = replace(study, seeds=range(seeds))
     chosen = {key: getattr(options, name) for key, name in FACTORS.items()}
     for factor, labels in chosen.items():
         if labels is not None:
@@ -206,16 +212,6 @@ def _require_agreement(options: Options) -> None:
         if wanted != [options.changes[key]]:
             said = f"--{option.replace('_', '-')} {','.join(map(str, wanted))} and --set {key}={options.changes[key]}"
             raise BadInput(f"{said} contradict each other: give one of them")
-
-
-def _count(seeds: int, whose: str) -> int:
-    border.require_count(whose, seeds)
-    if seeds > border.MOST_SEEDS:
-        raise BadInput(
-            f"{whose} is how many seeds each arm runs, at most {border.MOST_SEEDS}, got {seeds}; "
-            f"the seed {seeds} alone is written seeds=({seeds},) in the study"
-        )
-    return seeds
 
 
 def _own_keys(options: Options) -> dict[str, Any]:

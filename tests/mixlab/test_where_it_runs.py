@@ -190,15 +190,14 @@ def test_an_artifact_root_that_cannot_be_written_is_refused_at_once(tracking_uri
     ],
 )
 def test_only_what_mlflow_has_whole_ends_well(drained: bool, refused: list[str], outage: str, said: str) -> None:
-    given_up: list[bool] = []
     tracker: Any = SimpleNamespace(
         client=SimpleNamespace(tracking_uri="sqlite:///mlflow.db"),
         drain=lambda seconds: drained,
         newly_refused=lambda: refused,
-        writer=SimpleNamespace(outage=outage, abandon=lambda: given_up.append(True)),
+        writer=SimpleNamespace(outage=outage, abandoned=False),
         end_without_room=lambda: "Errno 28" in outage,
     )
     console = Console(file=io.StringIO(), width=200)
     assert write_out(tracker, Ending(), "all is kept", console) == (not said)
     assert said in console.file.getvalue()  # type: ignore[attr-defined]
-    assert bool(given_up) == (not drained)
+    assert tracker.writer.abandoned == (not drained)

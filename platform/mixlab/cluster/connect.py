@@ -156,13 +156,8 @@ def _sources(travelling: Iterable[object]) -> list[str]:
     ]
     tops = {name.partition(".")[0] for name in names if name} - {"__main__", *sys.stdlib_module_names}
     modules = [sys.modules["mixlab"], *map(importlib.import_module, sorted(tops))]
-    return [str(Path(source)) for module in modules if (source := _source(module))]
-
-
-def _source(module: ModuleType) -> str | None:
-    """Return the folder of a package, or the file of a module that is none; None if it has neither."""
-    folders = list(getattr(module, "__path__", ()))
-    return folders[0] if folders else getattr(module, "__file__", None)
+    found = [next(iter(getattr(module, "__path__", ())), getattr(module, "__file__", None)) for module in modules]
+    return [str(Path(source)) for source in found if source]
 
 
 def map_on(function: Callable[[Any], Any], items: Iterable[Any], wanted: Share) -> list[Any]:

@@ -88,5 +88,5 @@ def write_out(tracker: Tracker, ending: Ending, record: str, console: Console, c
         kept = f"Nothing is lost: {record}, and the same command writes it{reason}."
         text = f"MLflow at {shown(tracker.client.tracking_uri)} {what}. {kept}"
         say(console, text, style="red")
-        tracker.writer.abandon()  # in a notebook it would write on, into the runs of the next launch
+        tracker.writer.abandoned = True  # in a notebook it would write on, into the runs of the next launch
     return written and not refused

@@ -33,9 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Merge, say what was added, and return the exit code: 2 for bad input, 1 if a store went away."""
     options = argparse.ArgumentParser(prog="mixlab merge", description="Add the runs of another store, each once.")
     options.add_argument("other", metavar="OTHER", help="a database file, or the URI of a store")
-    options.add_argument(
-        "--tracking-uri", metavar="URI", default="sqlite:///mlflow.db", help="add to this store (default: %(default)s)"
-    )
+    to = "add to this store (default: %(default)s)"
+    options.add_argument("--tracking-uri", metavar="URI", default="sqlite:///mlflow.db", help=to)
     given = options.parse_args(argv)
     try:
         other = given.other if ":" in given.other else f"sqlite:///{quote(os.fsencode(given.other))}"

@@ -49,7 +49,7 @@ class Tracker:
         """
         self.writer.put(self._open)
         if not self.drain() or self.writer.refused:
-            self.writer.abandon()
+            self.writer.abandoned = True
             late = f"it does not answer within {DRAIN_SECONDS:.0f} s"
             reason = self.writer.refused[0] if self.writer.refused else self.writer.outage or late
             raise BadInput(f"cannot write to MLflow at {shown(self.client.tracking_uri)!r}: {reason}")
@@ -119,7 +119,7 @@ class Tracker:
         """
         if not self.writer.full:
             return False
-        self.writer.leave_out_what_has_no_room()
+        self.writer.leaving_out = True
         self.close("KILLED", dict.fromkeys(self.arm_runs, "KILLED"))
         return self.drain()
 

@@ -24,8 +24,10 @@ class Writer:
         self.refused: list[str] = []  # the first line of each error that no repetition will fix
         self.outage = ""  # in one line, the error for which the current write is repeated; empty if there is none
         self.full = False  # that error, or one for which a write was left out, is a disk without room
-        self._leaving_out = False
-        self._abandoned = False
+        # Set by others: to carry out the other writes where a disk is full for some, such as that of the artifacts; and
+        # to carry out nothing more, because whoever queued the writes has given up.
+        self.leaving_out = False
+        self.abandoned = False
         threading.Thread(target=self._run, daemon=True, name="mlflow-writer").start()
 
     def put(self, write: Callable[[], Any]) -> None:
@@ -43,21 +45,13 @@ class Writer:
             left = self._queue.unfinished_tasks
         return not left
 
-    def leave_out_what_has_no_room(self) -> None:
-        """Carry out the other writes, where a disk is full for some, such as that of the artifacts."""
-        self._leaving_out = True
-
-    def abandon(self) -> None:
-        """Carry out nothing more: whoever queued the writes has given up."""
-        self._abandoned = True
-
     def _run(self) -> None:
         while True:
             write = self._queue.get()
-            while not self._abandoned:
+            while not self.abandoned:
                 try:
                     write()
-                    if not self._leaving_out:
+                    if not self.leaving_out:
                         self.outage, self.full = "", False
                     break
                 except Exception as error:
@@ -68,7 +62,7 @@ class Writer:
                     LOG.warning("MLflow did not take a write; trying again", exc_info=True)
                     self.outage = root_cause(error) if error.__cause__ else first_line(error)
                     self.full = is_full(error)
-                    if self.full and self._leaving_out:
+                    if self.full and self.leaving_out:
                         break
                     time.sleep(RETRY_SECONDS)
             self._queue.task_done()

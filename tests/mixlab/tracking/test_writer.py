@@ -29,7 +29,7 @@ def test_a_write_is_repeated_through_an_outage_but_not_once_it_is_abandoned(monk
     ours.put(write)
     ours.put(lambda: later.append(0))
     wait_for(lambda: ours.outage)
-    ours.abandon()
+    ours.abandoned = True
     away = False
     assert ours.drain(10)
     assert not later
