@@ -142,11 +142,7 @@ def require_spec(spec: Any) -> None:
 
 
 def configure(spec: Study | Search, train: CompleteTrainable, options: Options) -> Any:
-    """Return the study or search changed by the options: first the preset, then each option.
-
-    Raises:
-        BadInput: the study itself is wrong, or an option does not fit it.
-    """
+    """Return a study or search changed by the preset, then by each option; ``BadInput`` if it, or one, is wrong."""
     if not 0 <= options.checkpoint_every < float("inf"):
         raise BadInput(f"--checkpoint-every must be minutes, at least 0, got {options.checkpoint_every:g}")
     for mirror in options.mirrors:

@@ -110,11 +110,7 @@ class _Names(argparse.Action):
 
 
 def parse(study: Study | Search, argv: Sequence[str] | None = None) -> Options:
-    """Return the options of a command line.
-
-    Raises:
-        BadInput: an option is unknown or has no such value, or ``--set`` is not followed by KEY=VALUE.
-    """
+    """Return the options of a command line; ``BadInput`` for an unknown one, and for a value that it cannot have."""
     given = vars(parser(study).parse_args(argv))
     changes: dict[str, Any] = {}
     for key, value in map(_assignment, given.pop("set")):

@@ -107,11 +107,7 @@ def _environment(address: str, sources: list[str], empty: str) -> dict[str, Any]
 
 
 def _keep_sockets_short() -> None:
-    """Give Ray a short folder for its sockets, because the system limits their paths to 107 bytes.
-
-    Raises:
-        BadInput: there is none that can be written.
-    """
+    """Give Ray a short folder for its sockets, whose paths may have 107 bytes; ``BadInput`` if none can be written."""
     usual = ray_private.usual_folder()
     if len(usual) <= SHORT and usual.isascii():
         if not _writable(Path(usual)):

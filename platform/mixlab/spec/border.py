@@ -108,11 +108,7 @@ def require_seeds(given: Any, whose: str) -> None:
 
 
 def names(text: str) -> list[str]:
-    """Return the names in ``A,B``; one that holds a comma is in double quotes, as in a CSV file.
-
-    Raises:
-        BadInput: a quote has no end.
-    """
+    """Return the names in ``A,B``; one with a comma is in double quotes. ``BadInput`` for a quote without an end."""
     try:
         (found,) = csv.reader([text], skipinitialspace=True, strict=True)
     except csv.Error:

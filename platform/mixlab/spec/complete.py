@@ -134,11 +134,7 @@ class CompleteTrainable:
         return found if self.numbers == 1 else {**found, "numbers": self.numbers}
 
     def contents(self, flat: Config) -> dict[str, str]:
-        """Return the SHA-256 of each file that the configuration names, by its key.
-
-        Raises:
-            BadInput: a file is missing, or cannot be read.
-        """
+        """Return the SHA-256 of each file that a configuration names, by key; ``BadInput`` if one cannot be read."""
         named = {key: str(flat[key]) for key in self.files if flat.get(key) is not None}
         found = {}
         for key, path in named.items():

@@ -102,11 +102,7 @@ def corners(space: Space, config: Mapping[str, Any]) -> Iterator[Point]:
 
 
 def grid(space: Space, config: Mapping[str, Any]) -> list[Point]:
-    """Return every point of ``space`` that applies to ``config``, each once.
-
-    Raises:
-        BadInput: a range is continuous, or there are more points than can be tried.
-    """
+    """Return every point of a space that applies to ``config``, once; ``BadInput`` if there are too many to be tried."""
     axes = [_levels(key, values) for key, values in space.items()]
     border.require_few(OF_GRID, math.prod(map(len, axes)))
     points = (_applying(space, config, dict(zip(space, each, strict=True))) for each in itertools.product(*axes))
@@ -114,11 +110,7 @@ def grid(space: Space, config: Mapping[str, Any]) -> list[Point]:
 
 
 def ordered(space: Space) -> list[str]:
-    """Return the keys in the order in which they are written, but each after those that its condition looks at.
-
-    Raises:
-        BadInput: conditions look at one another.
-    """
+    """Return the keys as written, each after those that its condition looks at; ``BadInput`` if they form a circle."""
     order: list[str] = []
     left = list(space)
     while left:

@@ -54,11 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def merge(source: MlflowClient, target: MlflowClient) -> dict[str, int]:
-    """Add every run of ``source`` that ``target`` lacks, with its history and its artifacts.
-
-    Returns:
-        How many runs of trials were added, by study.
-    """
+    """Add every run that ``target`` lacks, with all that it has; return how many of trials were added, by study."""
     added = {}
     for experiment in source.search_experiments():
         levels = (search_runs(source, experiment.experiment_id, {names.LEVEL: level}) for level in names.IDENTITY)

@@ -42,11 +42,7 @@ class Tracker:
         self.trials = TrialRuns(client, tracked, provenance, self.experiment_id, self.arm_runs, self.writer)
 
     def open(self) -> None:
-        """Create or find the study's run and one run per cell, and put the plan there; wait for the store.
-
-        Raises:
-            BadInput: the store does not take it.
-        """
+        """Create or find the runs of the study and its cells, and put the plan there; ``BadInput`` if that fails."""
         self.writer.put(self._open)
         if not self.drain() or self.writer.refused:
             self.writer.abandoned = True
