@@ -26,8 +26,7 @@ from analysis.figures.lambdas import load_histograms, plot_lambda
 from analysis.figures.plots import plot_curves, plot_gains
 from analysis.figures.ranks_plot import plot_ranks
 from analysis.figures.wealth_plot import plot_wealth
-from analysis.records.configuration import configuration, provenance
-from analysis.records.runs import CONFIG, FACTOR, Plan, load_curves, load_plan
+from analysis.records.runs import CONFIG, FACTOR, Plan, configuration, load_curves, load_plan, provenance
 from analysis.statistics.outlook import decide as decide
 from analysis.statistics.outlook import outlook as outlook
 from analysis.statistics.racing import race as race  # a launch finds all three here, besides report()

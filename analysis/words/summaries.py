@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from analysis.records.configuration import configuration
-from analysis.records.runs import CONFIG, FACTOR
+from analysis.records.runs import CONFIG, FACTOR, configuration
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import capitalised, count_text
 from analysis.words.cells import cells, metric_rule

@@ -19,8 +19,8 @@ from mixlab.spec.metric import Metric
 from mixlab.spec.state import State
 from mixlab.spec.trial import Trial, cell_name
 from mixlab.tracking import names
-from mixlab.tracking.tracked import Tracked
 from mixlab.tracking.tracker import Tracker
+from mixlab.tracking.trial_runs import Tracked
 from trainables.config import parse
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.opening import dataset_of

@@ -5,8 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from analysis.records.configuration import configuration, provenance
-from analysis.records.runs import load_runs
+from analysis.records.runs import configuration, load_runs, provenance
 from analysis.report import main, report, summary, write_report
 from analysis.statistics.tables import level_tables
 

@@ -24,8 +24,8 @@ from mixlab.launching.start import undisturbed
 from mixlab.provenance import Provenance
 from mixlab.tracking import names
 from mixlab.tracking.store import connect as open_store
-from mixlab.tracking.tracked import Tracked
 from mixlab.tracking.tracker import Tracker
+from mixlab.tracking.trial_runs import Tracked
 
 LIST = """
 from mixlab import Arm, Metric, Study, main

@@ -17,8 +17,7 @@ from mixlab.spec.trial import Trial
 from mixlab.storage.journal import Saved
 from mixlab.tracking import names
 from mixlab.tracking.store import StoredRun
-from mixlab.tracking.tracked import Tracked
-from mixlab.tracking.trial_runs import TrialRuns
+from mixlab.tracking.trial_runs import Tracked, TrialRuns
 
 OF_MLFLOW = {"FINISHED": State.DONE, "FAILED": State.FAILED}  # every other run was begun and is not over
 

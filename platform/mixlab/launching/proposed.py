@@ -20,8 +20,7 @@ from mixlab.spec.state import State
 from mixlab.spec.trial import Trial
 from mixlab.storage.journal import Storage
 from mixlab.tracking import names
-from mixlab.tracking.tracked import Tracked
-from mixlab.tracking.trial_runs import TrialRuns
+from mixlab.tracking.trial_runs import Tracked, TrialRuns
 
 MOST_FAILED = 0.25  # the share of trials above which the search has failed
 

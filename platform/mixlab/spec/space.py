@@ -102,7 +102,7 @@ def corners(space: Space, config: Mapping[str, Any]) -> Iterator[Point]:
 
 
 def grid(space: Space, config: Mapping[str, Any]) -> list[Point]:
-    """Return every point of a space that applies to ``config``, once; ``BadInput`` if there are too many to be tried."""
+    """Return every point of a space that applies to ``config``, once; ``BadInput`` if they are too many to be tried."""
     axes = [_levels(key, values) for key, values in space.items()]
     border.require_few(OF_GRID, math.prod(map(len, axes)))
     points = (_applying(space, config, dict(zip(space, each, strict=True))) for each in itertools.product(*axes))

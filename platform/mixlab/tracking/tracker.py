@@ -19,8 +19,7 @@ from mixlab.provenance import Provenance, command
 from mixlab.spec import json_form
 from mixlab.tracking import artifacts, names, views
 from mixlab.tracking.experiment import find_or_create, log, offer, open_experiment
-from mixlab.tracking.tracked import Tracked
-from mixlab.tracking.trial_runs import TrialRuns
+from mixlab.tracking.trial_runs import Tracked, TrialRuns
 from mixlab.tracking.writer import Writer
 from mixlab.uris import shown
 

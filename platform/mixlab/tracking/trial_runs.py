@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from mlflow.entities import Metric
 from mlflow.tracking import MlflowClient
@@ -23,14 +24,30 @@ from mixlab.spec.search import SearchTrial
 from mixlab.spec.state import State
 from mixlab.spec.trial import Trial
 from mixlab.storage.journal import read_epochs
-from mixlab.tracking import artifacts, histograms, names
+from mixlab.tracking import artifacts, names
 from mixlab.tracking.experiment import discard, find_or_create, history, log
 from mixlab.tracking.store import StoredRun, recorded, search_runs
-from mixlab.tracking.tracked import Tracked
 from mixlab.tracking.writer import Writer
+
+DIGITS = 6  # the decimals of a share
 
 Checkpoint = Callable[[], AbstractContextManager[Path]]
 Points = dict[tuple[str, int], float | None]  # by metric and epoch; None for NaN, which does not equal itself
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """A study or a search as MLflow shows it."""
+
+    name: str  # of the experiment
+    identity: str  # of the plan
+    plan: Mapping[str, Any]  # what the analysis needs
+    levels: tuple[str, str, str]  # the names of the three levels of runs
+    cells: Mapping[str, str]  # the arm of each cell, by the cell's name
+
+    def tags(self, level: str, name: str, provenance: Provenance) -> dict[str, str]:
+        """Return the tags of a run at ``level`` that is called ``name``."""
+        return {names.RUN_NAME: name, names.LEVEL: level, names.STUDY: self.name, **provenance.tags}
 
 
 @dataclass
@@ -158,7 +175,7 @@ class TrialRuns:
             for pattern in names.KEPT_FILES:
                 for file in sorted(folder.glob(pattern)):
                     artifacts.put(self.client, run_id, file)
-            found = histograms.collect(read_epochs(folder))
+            found = histograms_of(read_epochs(folder))
         if found:
             artifacts.put_text(self.client, run_id, json_form.dumps(found), names.HISTOGRAMS_FILE)
 
@@ -197,3 +214,15 @@ def _points_of(metrics: Iterable[Metric]) -> Points:
     return {
         (each.key, each.step): None if math.isnan(each.value) else max(-most, min(each.value, most)) for each in metrics
     }
+
+
+def histograms_of(epochs: Sequence[Epoch]) -> dict[str, list[Any]]:
+    """Return the content of ``histograms.json``; it is empty if the last epoch has no histogram.
+
+    It is apart from the curves: MLflow's UI would draw a chart of every single bin.
+    """
+    found: dict[str, list[Any]] = {
+        name: [[round(share, DIGITS) for share in epoch.histograms[name]] for epoch in epochs]
+        for name in sorted(epochs[-1].histograms)
+    }
+    return {"epochs": [epoch.number for epoch in epochs], **found} if found else {}

@@ -12,8 +12,8 @@ from mixlab.doctor.database import check_results, check_store
 from mixlab.doctor.facts import Question
 from mixlab.provenance import Provenance
 from mixlab.tracking import names
-from mixlab.tracking.tracked import Tracked
 from mixlab.tracking.tracker import Tracker
+from mixlab.tracking.trial_runs import Tracked
 from tests.mixlab.doctor.findings import require
 
 

@@ -150,9 +150,7 @@ def test_packages_with_runs_are_called_by_their_own_names(
     assert len(calls) == 10
 
 
-def test_a_mirror_that_is_not_there_is_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(BadInput, match="unknown mirror 'tensorbord'; did you mean 'tensorboard'"):
-        mirroring.opened(["tensorbord"], "study", tmp_path, pytest.fail)
+def test_a_mirror_whose_package_is_not_there_is_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(BadInput, match="--mirrors wandb needs the package wandb, which is not installed"):
         mirroring.opened(["wandb"], "study", tmp_path, pytest.fail)

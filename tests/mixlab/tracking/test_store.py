@@ -293,7 +293,7 @@ DRIVER = """
 import sys
 from mixlab.provenance import Provenance
 from mixlab.tracking import names, store
-from mixlab.tracking.tracked import Tracked
+from mixlab.tracking.trial_runs import Tracked
 from mixlab.tracking.tracker import Tracker
 
 uri, name = sys.argv[1:]

@@ -21,9 +21,8 @@ from mixlab.spec.trial import Trial
 from mixlab.storage.journal import write_epochs
 from mixlab.tracking import artifacts, names
 from mixlab.tracking.experiment import find_or_create, open_experiment
-from mixlab.tracking.tracked import Tracked
 from mixlab.tracking.tracker import Tracker
-from mixlab.tracking.trial_runs import TrialRuns
+from mixlab.tracking.trial_runs import Tracked, TrialRuns
 from mixlab.tracking.writer import Writer
 from tests.strict_json import strict
 
