@@ -38,7 +38,7 @@ EXIT_CODES = (
 
 @checked_arguments
 def main(study: Study | Search, train: Any, argv: Sequence[str] | None = None, *, report: Any = REPORT) -> NoReturn:
-    """Run ``study``, with the options of the process or ``argv``, and exit with its code; see :func:`mixlab.run`."""
+    """Run ``study``, with the options of the process or ``argv``, and exit with its code; see ``mixlab.run``."""
     _open_streams()
     gc.set_threshold(GARBAGE)
     options = Options()
