@@ -8,7 +8,6 @@ A gain is B minus A, paired by seed, of every cell (an arm with one level of eac
 
 import argparse
 import json
-import sys
 from functools import partial
 from typing import Any
 
@@ -117,4 +116,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -8,7 +8,6 @@ The command writes composites.png, .pdf and .csv, one row per bar, into results/
 """
 
 import argparse
-import sys
 
 import pandas as pd
 from torch import Generator, Tensor
@@ -83,4 +82,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

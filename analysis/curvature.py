@@ -12,7 +12,6 @@ results/curvature: table.md and .csv, noise.png, .pdf and .csv, and plane.png, .
 
 import argparse
 import itertools
-import sys
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -128,4 +127,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -9,7 +9,6 @@ It takes torchvision's residual networks, whose backbones here end in ``_imagene
 import argparse
 import io
 import pickle
-import sys
 
 import torch
 from mlflow.exceptions import MlflowException
@@ -57,4 +56,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

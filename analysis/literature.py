@@ -8,7 +8,6 @@ this project, such as SMMix, and what several sources print for one method.
 """
 
 import argparse
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -78,4 +77,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -13,7 +13,6 @@ sharpness.md and .csv.
 
 import argparse
 import itertools
-import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -127,4 +126,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

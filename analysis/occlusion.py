@@ -9,7 +9,6 @@ CPU; networks that were evaluated before are read from evaluations.json.
 """
 
 import argparse
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -121,4 +120,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -16,7 +16,6 @@ evaluated before are read from evaluations.json.
 """
 
 import argparse
-import sys
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -166,4 +165,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

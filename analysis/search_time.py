@@ -7,7 +7,6 @@ search_time.png, .pdf and .csv.
 """
 
 import argparse
-import sys
 
 import pandas as pd
 from tabulate import tabulate
@@ -67,4 +66,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -7,7 +7,6 @@ results/subsampling: shares.png, .pdf and .csv.
 """
 
 import argparse
-import sys
 
 import pandas as pd
 from tabulate import tabulate
@@ -57,4 +56,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

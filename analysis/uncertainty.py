@@ -10,7 +10,6 @@ which ``subset.scores`` takes, and extremes.png and .pdf, the most and the least
 """
 
 import argparse
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -100,4 +99,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

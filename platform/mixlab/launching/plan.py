@@ -12,6 +12,7 @@ from mixlab.launching.larger_table import require_no_larger_table
 from mixlab.launching.phase import Listing, states
 from mixlab.launching.result import Result
 from mixlab.launching.sequential import Rounds, SequentialTrials
+from mixlab.launching.start import Start
 from mixlab.messages import say
 from mixlab.options import Options
 from mixlab.spec.complete import CompleteTrainable
@@ -20,7 +21,6 @@ from mixlab.spec.state import State
 from mixlab.spec.study import Study
 from mixlab.spec.study_plan import study_plan
 from mixlab.spec.trial import Trial, cell_name
-from mixlab.storage.journal import Storage
 from mixlab.storage.probe import require_storage
 from mixlab.tracking import names, store
 from mixlab.tracking.store import StoredRun
@@ -28,19 +28,13 @@ from mixlab.tracking.store import StoredRun
 ORDER = (State.DONE, State.FAILED, State.INTERRUPTED, State.PENDING)
 
 
-def print_plan(
-    spec: Study | Search,
-    trials: Sequence[Trial],
-    train: CompleteTrainable,
-    options: Options,
-    report: Any,
-    console: Console,
-) -> Result:
+def print_plan(spec: Study | Search, trials: Sequence[Trial], start: Start, report: Any) -> Result:
     """Print the remaining trials, their cost and what they can show, and return it; train and write nothing.
 
     The trials are those of the study, or of the study that the search holds; ``report`` is the module that makes the
     tables.
     """
+    train, options, console = start.train, start.options, start.console
     require_place(options)
     require_no_larger_table(spec, trials, options)
     recorded: Mapping[str, StoredRun] = {}
@@ -52,7 +46,7 @@ def print_plan(
     else:
         require_storage(options.storage, writable=False)
         recorded = store.known(options.tracking_uri, spec.name)
-        left = _left_of_study(spec, trials, train, options, report, console, recorded)
+        left = _left_of_study(spec, trials, start, report, recorded)
         study = spec
     plan = study_plan(study, trials, options.preset, train)
     outlook = print_outlook(plan, console, recorded=recorded, report=report)
@@ -64,19 +58,13 @@ def print_plan(
 
 
 def _left_of_study(
-    study: Study,
-    trials: Sequence[Trial],
-    train: CompleteTrainable,
-    options: Options,
-    report: Any,
-    console: Console,
-    recorded: Mapping[str, StoredRun],
+    study: Study, trials: Sequence[Trial], start: Start, report: Any, recorded: Mapping[str, StoredRun]
 ) -> list[Left]:
-    saved = Storage(options.storage, study.name).newest()
-    due = trials
+    saved, console, due = start.storage.newest(), start.console, trials
     state = states(trials, recorded, saved)
     if study.sequential:
-        phase = SequentialTrials(Listing(study, train, options.preset, trials, recorded, saved), "", report.decide)
+        listing = Listing(study, start.train, start.options.preset, trials, recorded, saved)
+        phase = SequentialTrials(listing, "", report.decide)
         trials, due = phase.rows, phase.rounds.most()
     left = []
     for trial in trials:
