@@ -125,9 +125,8 @@ def top_two(rows: Sequence[CamRow], names: Sequence[str]) -> pd.DataFrame:
 def draw(options: argparse.Namespace) -> int:
     """Evaluate, write the files and print where they are; return the exit code."""
     if (count := evaluation.choose_images(options)) < 2:
-        raise ValueError(
-            f"--{'images' if options.pick is None else 'pick'} must be at least 2, for a mixture, got {count}"
-        )
+        option = "--images" if options.pick is None else "--pick"
+        raise ValueError(f"{option} must be at least 2, for a mixture, got {count}")
     study = evaluation.Evaluation.read(options)
     levels = level_tables(study.runs, study.plan)
     runs = chosen(study.runs, study.plan, options.arms, options.seed)

@@ -162,9 +162,8 @@ def importance_text(seen: Landscape, corrected: float) -> str:
     shares = f"{capitalised(seen.of.when)}: {values}."
     if math.isnan(seen.p):
         return f"{shares} Too few to test whether the parameters matter at all.{left}"
-    verdict = (
-        "" if corrected < ALPHA else " So nothing is claimed: shares are given out even where there is only noise."
-    )
+    nothing = " So nothing is claimed: shares are given out even where there is only noise."
+    verdict = "" if corrected < ALPHA else nothing
     p = f"{seen.p:.3f}{f', {corrected:.3f} corrected for all arms' if corrected > seen.p else ''}"
     return f"{shares} That the parameters explain nothing has p = {p} (permutation).{verdict}{left}"
 

@@ -56,9 +56,7 @@ def provenance_text(*levels: LevelTable) -> str:
     parts += [count_text(epochs, "epoch") if epochs else ""]
     parts += [f"n = {span_text(counts)}"]
     dirty = set(runs.loc[runs["dirty"], "commit"])
-    commits = [
-        shortened(name, 12) + " with uncommitted changes" * (name in dirty) for name in _distinct(runs, "commit")
-    ]
+    commits = [shortened(sha, 12) + " with uncommitted changes" * (sha in dirty) for sha in _distinct(runs, "commit")]
     parts += [seeds_text(planned["seed"]), f"commit {' and '.join(commits) or 'unknown'}"]
     data = " and ".join(shortened(value, 12) for value in _distinct(runs, "data"))
     return ", ".join(part for part in [*parts, f"data {data}" if data else ""] if part) + "."

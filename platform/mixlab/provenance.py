@@ -146,9 +146,8 @@ def environment_of_git() -> dict[str, str]:
 def _git(folder: Path, *arguments: str) -> str | None:
     """Return git's output; None if git or the repository is missing, or fails. Bytes not in UTF-8 are replaced."""
     try:
-        done = subprocess.run(
-            ["git", *arguments], cwd=folder, capture_output=True, timeout=30, env=environment_of_git()
-        )
+        command = ["git", *arguments]
+        done = subprocess.run(command, cwd=folder, capture_output=True, timeout=30, env=environment_of_git())
     except (OSError, subprocess.SubprocessError):
         return None
     # "diff --no-index" exits with 1 if there is a difference, "check-ignore" if there is none.

@@ -147,9 +147,7 @@ def _sources(travelling: Iterable[object]) -> list[str]:
 
     An object of a script or a notebook travels by value instead.
     """
-    names = [
-        thing.__name__ if isinstance(thing, ModuleType) else getattr(thing, "__module__", None) for thing in travelling
-    ]
+    names = [one.__name__ if isinstance(one, ModuleType) else getattr(one, "__module__", None) for one in travelling]
     tops = {name.partition(".")[0] for name in names if name} - {"__main__", *sys.stdlib_module_names}
     modules = [sys.modules["mixlab"], *map(importlib.import_module, sorted(tops))]
     found = [next(iter(getattr(module, "__path__", ())), getattr(module, "__file__", None)) for module in modules]

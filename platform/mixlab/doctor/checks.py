@@ -48,9 +48,8 @@ def check_versions(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
         # Our own package travels with the study: a node need not have it.
         names = [name for name in names if name != "mixlab" or name in facts.versions]
         for name in names:
-            text = (
-                f"{facts.node} has {name} {facts.versions.get(name, 'not at all')}, the driver {driver.versions[name]}"
-            )
+            its = facts.versions.get(name, "not at all")
+            text = f"{facts.node} has {name} {its}, the driver {driver.versions[name]}"
             faults.append(Finding("versions", RED, text, FIX_VERSIONS))
         for what, its, ours in (
             ("commit", facts.commit, driver.commit),

@@ -18,9 +18,8 @@ def examine(asked: Question) -> tuple[list[Facts], list[Finding]]:
     nodes = alive()
     names = names_of(nodes)
     # A node without processors, such as the driver's may be, trains nothing and reads no data set.
-    questions = {
-        n: asked if found["Resources"].get("CPU") else replace(asked, dataset=None) for n, found in nodes.items()
-    }
+    without = replace(asked, dataset=None)
+    questions = {node: asked if found["Resources"].get("CPU") else without for node, found in nodes.items()}
     answers = {node: call_on(node, collect, questions[node], names[node]) for node in nodes}
     ray.wait(list(answers.values()), num_returns=len(answers), timeout=ANSWER_SECONDS)
     facts, faults = [], []

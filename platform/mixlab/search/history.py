@@ -68,13 +68,10 @@ class History:
             self._settle_held()
             self._release_orphans()
             while True:
-                begun = {
-                    name: sum(trial.state != TrialState.WAITING for trial in self.trials(name)) for name in self.arms
-                }
-                due = {name: count for name, count in begun.items() if self._has_room(name)}
+                due = [name for name in self.arms if self._has_room(name)]
                 if not due:
                     return None
-                claim = self._ask(self.cells[min(due, key=lambda name: due[name])])
+                claim = self._ask(self.cells[min(due, key=self._begun)])
                 if claim is not None:
                     return claim
 
@@ -163,6 +160,9 @@ class History:
 
     def _budget(self, cell: Cell, trials: Sequence[FrozenTrial]) -> int:
         return budget(self.search, cell, self.train, trials)
+
+    def _begun(self, name: str) -> int:
+        return sum(trial.state != TrialState.WAITING for trial in self.trials(name))
 
     def _has_room(self, name: str) -> bool:
         trials = self.trials(name)

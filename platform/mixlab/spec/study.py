@@ -156,9 +156,8 @@ class Study:
                     continue
                 own = {**arm.changes, **(self.tuned or {}).get(name, {})}
                 config = {**merged, **self._settings_of(name, {**merged, **own}), **self.fixed, **own}
-                found.append(
-                    Cell(levels, arm.name, border.configuration(config, repr(name)), {**changes, **arm.changes})
-                )
+                config = border.configuration(config, repr(name))
+                found.append(Cell(levels, arm.name, config, {**changes, **arm.changes}))
         return found
 
     @property
