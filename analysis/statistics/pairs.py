@@ -54,20 +54,12 @@ def values_by_arm(runs: pd.DataFrame, metric: str, references: Sequence[str]) ->
         if arm not in arms:
             what = "baseline" if arm == references[0] else "reference"
             raise ValueError(f"the {what} {arm!r} is not an arm; the arms are: {', '.join(map(str, arms)) or 'none'}")
-    seeds, dtype = runs["seed"].tolist(), runs["seed"].dtype
-    values: dict[str, dict[int, float]] = {arm: {} for arm in arms}  # by seed
-    for arm, seed, value in zip(runs["arm"].tolist(), seeds, runs[column].astype(float).tolist(), strict=True):
-        if not math.isfinite(value):
-            continue
-        if seed in values[arm]:
-            raise ValueError(
-                f"arm {arm!r} has seed {seed} twice: give one run of each seed, of one level of every factor"
-            )
-        values[arm][seed] = value
-    return {
-        arm: pd.Series(list(found.values()), pd.Index(list(found), dtype=dtype, name="seed"), float, column)
-        for arm, found in values.items()
-    }
+    counted = runs[finite_values(runs, metric).notna()]
+    twice = counted[counted.duplicated(["arm", "seed"])]
+    for arm, seed in zip(twice["arm"], twice["seed"], strict=True):
+        raise ValueError(f"arm {arm!r} has seed {seed} twice: give one run of each seed, of one level of every factor")
+    by_seed = counted.set_index("seed")[column].astype(float)
+    return {arm: by_seed[(counted["arm"] == arm).to_numpy()] for arm in arms}
 
 
 def finite_values(runs: pd.DataFrame, metric: str) -> pd.Series:
