@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from scipy.linalg import orth
 
 from analysis.records.search_trials import SearchRecord, Tuned, position, unit_points
 from analysis.statistics.significance import ALPHA, holm
@@ -97,12 +98,12 @@ def landscape(arm: Tuned) -> Landscape:
 def explained_p(arm: Tuned, of: Comparable, rng: np.random.Generator) -> float:
     """Return the permutation p of the share of variance that a quadratic surface explains; NaN with too few trials."""
     design = _quadratic(unit_points(arm, of.trials).to_numpy())
-    if len(of.values) < design.shape[1] + 4:
+    basis = orth(design)  # of the columns that do not follow from others
+    if len(of.values) < basis.shape[1] + 4:
         return float("nan")
     # Ranks are used because one trial that nearly diverged must not be all that there is to explain. Equal values share
     # one: their order is that of the trials, which a sampler moves through the space.
     ranks = np.asarray(pd.Series(of.values).rank(), dtype=np.float64)
-    basis, _ = np.linalg.qr(design)
     observed = _share(basis, ranks)
     shuffled = [_share(basis, rng.permutation(ranks)) for _ in range(SHUFFLES)]
     return (1 + sum(share >= observed - 1e-12 for share in shuffled)) / (SHUFFLES + 1)
@@ -216,15 +217,10 @@ def _importance(arm: Tuned, of: Comparable, picked: NDArray[np.int64]) -> dict[s
 
 
 def _quadratic(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return for (N, P) the (N, 1 + P + P (P + 1) / 2) of a constant, each parameter and every product, none twice."""
+    """Return for (N, P) the (N, 1 + P + P (P + 1) / 2) of a constant, each parameter and every product."""
     count = points.shape[1]
     products = [points[:, i] * points[:, j] for i in range(count) for j in range(i, count)]
-    columns = np.column_stack([np.ones(len(points)), points, *products])
-    independent: list[int] = []
-    for column in range(columns.shape[1]):
-        if np.linalg.matrix_rank(columns[:, [*independent, column]]) > len(independent):
-            independent.append(column)
-    return columns[:, independent]
+    return np.column_stack([np.ones(len(points)), points, *products])
 
 
 def _share(basis: NDArray[np.float64], values: NDArray[np.float64]) -> float:
