@@ -192,7 +192,7 @@ def test_a_run_has_the_commit_of_its_epochs_and_not_of_the_driver_that_finds_the
 
 def test_a_word_that_a_trainable_reports_replaces_no_tag_of_ours() -> None:
     """With another ``mixlab.key`` a run would never be found again, and be trained anew at each start."""
-    named = {str(tag) for name, tag in vars(names).items() if name.isupper()} - {names.WORD}
+    named = {str(tag) for name, tag in vars(names).items() if name.isupper()} - {names.WORD, names.DRIVER}
     tags = {tag.removeprefix(names.WORD) for tag in named if tag.startswith(names.WORD)}
     assert set(OWN_TAGS) == tags - {"data", "hardware"}  # which a trainable reports
 
