@@ -118,7 +118,7 @@ def test_the_substitutes_are_found_before_anything_is_attacked(
             "baseline:7",
             "--substitutes 'baseline:7' has no run that is done; there are, for instance: baseline:0, + lam:0",
         ),
-        ("torchvision/resnet8", "--substitutes 'torchvision/resnet8': there are no weights 'IMAGENET1K_V1'"),
+        ("torchvision/resnet8", "--substitutes 'torchvision/resnet8': torchvision has no weights 'IMAGENET1K_V1'"),
     ):
         assert call(study, tmp_path / "out", "--substitutes", name) == 2
         assert sentence in capsys.readouterr().err
