@@ -46,5 +46,5 @@ def test_an_outage_is_named_by_what_caused_it(monkeypatch: pytest.MonkeyPatch) -
     ours = Writer()
     ours.put(write)
     wait_for(lambda: ours.outage)
-    ours.abandon()
+    ours.abandoned = True
     assert (ours.outage, ours.full) == ("database or disk is full", True)
