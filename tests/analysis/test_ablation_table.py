@@ -97,7 +97,7 @@ def test_a_published_ratio_stands_next_to_ours(track, make_plan, capsys):
         (["ablation_tiny", "--ratios", "seconds"], "no run that is done logged the metric 'seconds'"),
         (["ablation_tiny", "--plan", "ffff"], "its plans, latest first: aaaa1111"),
         (["ablation_tiny", "--tracking-uri", "sqlite:///nowhere.db"], "no MLflow database at 'nowhere.db'"),
-        (["ablation_tiny", "--tracking-uri", "nonsense://x"], "unknown kind of store in --tracking-uri 'nonsense'"),
+        (["ablation_tiny", "--tracking-uri", "nonsense://x"], "unknown kind of store in --tracking-uri 'nonsense:"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(tiny, capsys, arguments, sentence):
