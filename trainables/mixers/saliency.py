@@ -104,7 +104,7 @@ def stand_out(centre: Tensor, surround: Tensor, scales: list[Scale]) -> Tensor:
         either.add_(contrast.abs_(), alpha=times)
     brighter, darker = either + total, either.sub_(total)  # than the surroundings, twice as large
     both = full_range(brighter).add_(full_range(darker)).bitwise_and_(255)  # a byte that overflows starts again at 0
-    return both.float().div_(255)
+    return both / 255
 
 
 def scales_of(height: int, width: int, device: torch.device) -> list[Scale]:
@@ -128,7 +128,7 @@ def full_range(contrast: Tensor) -> Tensor:
     OpenCV divides in float32 and multiplies in float64, where no product is rounded up to the next whole number.
     """
     largest = contrast.flatten(1).amax(dim=1).clamp_(min=1)[:, None, None]
-    return contrast.float().div_(largest).double().mul_(255).to(torch.int16)
+    return (contrast / largest).double().mul_(255).to(torch.int16)
 
 
 @torch.no_grad()
