@@ -38,6 +38,7 @@ from analysis.words.cells import cells
 from analysis.words.rendering import html_grid, html_list, html_tables
 from analysis.words.search_race import race_sentence, race_table
 from mixlab.errors import BadInput
+from mixlab.spec.space import short
 from mixlab.spec.trial import cell_name
 
 
@@ -89,15 +90,15 @@ def winners(search: SearchRecord, confirmed: Sequence[LevelTable], others: Colle
     for arm in search.arms:
         counts, best = arm.counts(), arm.best
         row = {"arm": arm.name, **{what: str(number) for what, number in counts.items()}}
-        row |= {name: _number(best.params.get(name, "–")) if best else "–" for name in arm.space}
-        row[f"{search.plan['objective']} in the search"] = _number(best.value) if best else "–"
+        row |= {name: short(best.params.get(name, "–")) if best else "–" for name in arm.space}
+        row[f"{search.plan['objective']} in the search"] = short(best.value) if best else "–"
         rows.append({**row, fresh: found.get(arm.name, "not yet")})
     return pd.DataFrame(rows)
 
 
 def _of_another(arm: str, point: Mapping[str, Any]) -> str:
     """Return the warning about an arm whose confirmed ``point`` is not its best trial."""
-    values = ", ".join(f"{key} = {_number(value)}" for key, value in point.items())
+    values = ", ".join(f"{key} = {short(value)}" for key, value in point.items())
     return f"{arm}: what was confirmed is not its best trial here, but {values}: another search's, or an earlier best."
 
 
@@ -175,10 +176,6 @@ def _confirmed(tracking_uri: str, search: SearchRecord) -> list[LevelTable]:
         return level_tables(load_runs(tracking_uri, search.plan["search"], plan), plan)
     except (BadInput, ValueError):  # it has not begun, or nothing of it is finished
         return []
-
-
-def _number(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def show(options: argparse.Namespace) -> int:

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from analysis import command
 from analysis.figures.drawing import save
-from analysis.figures.extremes_plot import plot_extremes
+from analysis.figures.tiles import plot_extremes
 from analysis.networks.checkpoint import CheckpointError, fetch, load_network
 from analysis.networks.evaluate import as_tested, batches
 from analysis.networks.sample_scores import ANCHOR, CONCENTRATION, MIXTURES, OTHERS, score

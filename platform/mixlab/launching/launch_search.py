@@ -19,6 +19,7 @@ from mixlab.search.history import History
 from mixlab.search.race import Race
 from mixlab.search.trial_store import TrialStore, url_of
 from mixlab.spec.search import Search
+from mixlab.spec.space import short
 from mixlab.tracking import store
 from mixlab.uris import typed
 
@@ -70,7 +71,7 @@ def _print_winners(search: Search, history: History, console: Console) -> None:
         if found is None:
             say(console, f"failed: {name}: no trial was completed, so there is nothing to confirm", style="red")
             continue
-        values = ", ".join(f"{key} = {_number(value)}" for key, value in found.params.items())
+        values = ", ".join(f"{key} = {short(value)}" for key, value in found.params.items())
         line = f"best of {name}: {values}; {search.objective} {found.value:.4g} in trial {found.number}"
         say(console, line)
 
@@ -83,7 +84,3 @@ def _wait_for_turn(history: History, console: Console) -> None:
             say(console, "Another driver of this search trains the winners; waiting for it to end ...")
             said = True
         time.sleep(1)
-
-
-def _number(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

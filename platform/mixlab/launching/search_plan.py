@@ -6,8 +6,7 @@ from mixlab.launching.cost import Left
 from mixlab.launching.start import results_folder
 from mixlab.messages import say
 from mixlab.options import Options
-from mixlab.search.budget import budget
-from mixlab.search.states import WORDS, begun
+from mixlab.search.states import WORDS, begun, budget
 from mixlab.search.trial_store import url_of
 from mixlab.spec import space
 from mixlab.spec.complete import CompleteTrainable

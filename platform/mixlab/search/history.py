@@ -12,10 +12,9 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from mixlab.search import optuna_private
-from mixlab.search.budget import budget, points_left
 from mixlab.search.drivers import Drivers
 from mixlab.search.samplers import build_pruner, build_sampler
-from mixlab.search.states import OUTCOMES, STATES
+from mixlab.search.states import OUTCOMES, STATES, budget, points_left
 from mixlab.search.trial_store import TrialStore, best_of
 from mixlab.spec import space as ranges
 from mixlab.spec.complete import CompleteTrainable

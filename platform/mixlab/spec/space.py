@@ -75,6 +75,11 @@ Range = Float | Int | Choice
 Space = Mapping[str, Range]
 
 
+def short(value: Any) -> str:
+    """Return a value of a point, or of an objective, in few digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def suggest(space: Space, config: Mapping[str, Any], trial: Any) -> Point:
     """Return a value, which a trial of Optuna proposes, for every key that applies to an arm with this configuration.
 
