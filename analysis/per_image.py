@@ -28,6 +28,7 @@ from mixlab.tracking import artifacts, names, store
 
 NO_P = "Seeds were added until a comparison was decided, so no p over its classes holds."
 MOST_CLASSES = 10  # the most classes that are listed, by the size of their gain
+MOST_RUNS = 10  # the most runs without logits that are named
 
 
 class Predictions(NamedTuple):
@@ -39,18 +40,18 @@ class Predictions(NamedTuple):
 
 
 def load_predictions(tracking_uri: str, level: LevelTable) -> tuple[dict[str, Predictions], list[str]]:
-    """Return the logits of a table's runs by arm, and a sentence for every run that has none.
+    """Return the logits of a table's runs by arm, and the names of the runs that have none.
 
     Two runs that were tested on different images raise ``ValueError``.
     """
-    client, found, problems = store.connect(tracking_uri, make=False), {}, []
+    client, found, without = store.connect(tracking_uri, make=False), {}, []
     labels: NDArray[np.int64] | None = None
     for arm, runs in done(level.runs).groupby("arm", sort=False):
         seeds, parts = [], []
         for row in runs.sort_values("seed").to_dict("records"):
             held = artifacts.read(client, row["run_id"], names.PREDICTIONS_FILE)
             if held is None:
-                problems.append(f"{name_of_run(row)}, has no {names.PREDICTIONS_FILE}")
+                without.append(name_of_run(row))
                 continue
             with np.load(io.BytesIO(held)) as content:
                 if labels is not None and not np.array_equal(labels, content["labels"]):
@@ -60,7 +61,7 @@ def load_predictions(tracking_uri: str, level: LevelTable) -> tuple[dict[str, Pr
             seeds.append(int(row["seed"]))
         if parts and labels is not None:
             found[str(arm)] = Predictions(seeds, np.stack(parts), labels)
-    return found, problems
+    return found, without
 
 
 def arms_table(by_arm: dict[str, Predictions]) -> pd.DataFrame:
@@ -123,17 +124,20 @@ def _classes_text(gains: pd.DataFrame, seeds: int) -> str:
 def show(options: argparse.Namespace) -> int:
     """Print the comparison from the saved logits of a study."""
     plan = load_plan(options.tracking_uri, options.study, options.plan)
-    blocks = []
+    blocks, without = [], []
     for level in study_table(options.tracking_uri, options.study, plan).levels:
-        by_arm, problems = load_predictions(options.tracking_uri, level)
-        for problem in problems:
-            print(f"per_image.py: not counted: {problem}", file=sys.stderr)
+        by_arm, of_level = load_predictions(options.tracking_uri, level)
+        without += of_level
         if by_arm:
             # Names may look like numbers, and must not be rounded as such.
             arms = tabulate(arms_table(by_arm).astype(object), headers="keys", floatfmt=".2f", disable_numparse=[0])
             blocks.append("\n\n".join([level.name or options.study, str(arms), *comparisons_text(level, by_arm)]))
     if not blocks:
         raise ValueError(f"no run of the study {options.study!r} has {names.PREDICTIONS_FILE}")
+    if without:
+        lacking = f"{count_text(len(without), 'run')} without {names.PREDICTIONS_FILE}"
+        rest = ["and others"] if len(without) > MOST_RUNS else []
+        print(f"per_image.py: not counted: {lacking}: {'; '.join(without[:MOST_RUNS] + rest)}", file=sys.stderr)
     note = (
         "\nMcNemar's p is of one seed's two networks over test images, and says nothing of other seeds. Top-1, ECE and "
         "agreement are percentages, NLL is in nats; those of the ensemble are of the mean of the probabilities."

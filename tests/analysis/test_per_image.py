@@ -55,10 +55,19 @@ def test_classes_are_told_apart_from_six_seeds_on_and_never_where_seeds_were_add
     assert per_image.comparisons_text(level, by_arm)[-1].endswith("so no p over its classes holds.")
 
 
-def test_runs_without_logits_are_named(track, make_plan, capsys):
-    study, plan = track(), make_plan(arms=("baseline", "+ lam"), seeds=1)
+def test_runs_without_logits_are_told_in_one_line(track, make_plan, tmp_path, capsys):
+    study, plan = track(), make_plan(arms=("baseline", "+ lam"), seeds=2)
     study.add_all(plan, lambda trial: 70.0)
-    assert per_image.main([study.study, "--tracking-uri", study.uri]) == 2
-    errors = capsys.readouterr().err
-    assert "not counted: cutmix, 'baseline', seed 0, has no predictions.npz" in errors
-    assert "no run of the study 'ablation_tiny' has predictions.npz" in errors
+    asked = [study.study, "--tracking-uri", study.uri]
+    assert per_image.main(asked) == 2
+    (error,) = capsys.readouterr().err.splitlines()
+    assert error.endswith("no run of the study 'ablation_tiny' has predictions.npz")
+    file = tmp_path / "predictions.npz"
+    np.savez_compressed(file, logits=np.eye(4, dtype=np.float16), labels=np.arange(4))
+    study.client.log_artifact(study.tracker.trials.run_ids[plan["trials"][0]["key"]], str(file))
+    assert per_image.main(asked) == 0
+    (error,) = capsys.readouterr().err.splitlines()
+    assert error == (
+        "per_image.py: not counted: 3 runs without predictions.npz: cutmix, 'baseline', seed 1; "
+        "cutmix, '+ lam', seed 0; cutmix, '+ lam', seed 1"
+    )
