@@ -168,7 +168,8 @@ def level_tables(
         tables.append(LevelTable(named, name, declared, baseline, table, mine, **arms))
     scope = plan.get("family", "study")
     families = [[level] for level in tables] if scope == "table" else [tables]
-    rest = {"scope": scope, "tables": len(tables), "delta": plan.get("delta"), "budget": sequential.get("budget")}
+    delta = plan.get("delta") if declared.name == metric_of(plan, plan["metric"]).name else None  # it is in its unit
+    rest = {"scope": scope, "tables": len(tables), "delta": delta, "budget": sequential.get("budget")}
     earlier = plan.get("looks") or {}
     rest["looks"] = tuple(seeds for seeds in earlier.get("seeds", ()) if seeds >= FEWEST_PAIRS)
     rest["was_sequential"] = bool(earlier.get("until_decided"))

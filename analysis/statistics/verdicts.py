@@ -50,6 +50,8 @@ def fixed_verdicts(
     if delta is not None:
         no_worse = family_p(good + delta, one_sided=True) < ALPHA
         no_better = family_p(delta - good, one_sided=True) < ALPHA
+    if higher_is_better is None:  # neither side is the better one, so that only both bounds together say something
+        no_worse = no_worse & no_better
     found = []
     for m, p in enumerate(p_family):
         if pairs[m] < FEWEST_PAIRS:
@@ -103,9 +105,11 @@ def sequential_verdicts(
         for m in undecided:
             if claimed[m]:
                 found[m] = _direction(means[m], higher_is_better)
-            elif no_better[m]:
-                found[m] = EQUAL if no_worse[m] else NO_BETTER
-            elif no_worse[m]:
+            elif no_worse[m] and no_better[m]:
+                found[m] = EQUAL
+            elif no_better[m] and higher_is_better is not None:
+                found[m] = NO_BETTER
+            elif no_worse[m] and higher_is_better is not None:
                 found[m] = NO_WORSE
             else:
                 found[m] = UNDECIDED if hopeful[m] else GIVEN_UP

@@ -8,6 +8,7 @@ from analysis.records.published import PublishedNumber
 from analysis.statistics.pairs import aligned, logged_metrics
 from analysis.statistics.significance import family_p
 from analysis.statistics.tables import ablation_table, level_tables
+from analysis.statistics.verdicts import sequential_verdicts
 from analysis.words.captions import published_rules
 from mixlab.spec.metric import Metric
 
@@ -227,6 +228,27 @@ def test_verdicts_about_delta(two_tables):
     assert said == [["equal within delta"] * 2, ["win", "equal within delta"]]
     runs.loc[(runs["factor.mixer"] == "cutmix") & (runs["arm"] == "null"), VALUE] += 0.6 * (runs["seed"] % 2) - 0.1
     assert level_tables(runs, plan | {"delta": 0.5})[0].table.loc["null", "verdict"] == "no worse than delta"
+
+
+def test_delta_is_of_the_study_s_metric_alone_and_without_a_direction_nothing_is_worse(two_tables):
+    plan, runs = two_tables
+    plan = plan | {"delta": 0.5}
+    runs.loc[(runs["factor.mixer"] == "cutmix") & (runs["arm"] == "null"), VALUE] += 0.6 * (runs["seed"] % 2) - 0.1
+    undirected = [{**fields, "higher_is_better": None} for fields in plan["metrics"]]
+    (first, second) = level_tables(runs, plan | {"metrics": undirected})
+    assert first.table.loc["null", "verdict"] == "not decided"
+    assert second.table.loc["null", "verdict"] == "equal within delta"
+    (_, second) = level_tables(runs.rename(columns={VALUE: "metric.train_loss"}), plan, "train_loss")  # in nats
+    assert (second.table.loc["null", "verdict"], second.family.delta) == ("not decided", None)
+
+
+@pytest.mark.parametrize(
+    ("higher", "said"), [(True, "no worse than delta"), (False, "no better than delta"), (None, "")]
+)
+def test_seeds_until_decided_find_nothing_worse_without_a_direction(higher, said):
+    differences = np.array([[1.5, -0.5] * 4])  # above -1.2 in every seed, and not below 1.2
+    ((verdict,), _) = sequential_verdicts(differences, 60, delta=1.2, higher_is_better=higher)
+    assert verdict == (said or "not decided")
 
 
 def test_lower_is_better_turns_the_verdicts(two_tables):
