@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from optuna.trial import TrialState
 from optuna.visualization import matplotlib as optuna_plots
 
-from analysis.figures.drawing import whole_ticks
+from analysis.figures.drawing import plain, whole_ticks
 from analysis.records.search_trials import Tuned
 from analysis.statistics.search_findings import EVALUATOR, Landscape
 
@@ -31,18 +31,19 @@ def plot_history(arm: Tuned, objective: str) -> Figure:
             cross = {"marker": "x", "color": CENSORED_COLOUR, "alpha": 0.6, "label": "stopped early"}
             axis.scatter(*zip(*pruned, strict=True), **cross)
         whole_ticks(axis)
-        axis.set_title(f"{arm.name}: best so far")
+        axis.set_title(f"{_name(arm)}: best so far")
         return plt.gcf()
 
 
 def plot_map(arm: Tuned, x: str, y: str, objective: str) -> Figure:
     """Draw the objective over two parameters: Optuna's contour of the complete trials, and every sampled point.
 
-    Where fewer than four trials are complete there is no contour.
+    Where fewer than four trials are complete, or all have the same value, there is no contour.
     """
     x, y = sorted((x, y))  # as Optuna does, whatever order it is given
     with _figures():
-        contour = len(arm.complete) >= FEWEST
+        enough = len(arm.complete) >= FEWEST
+        contour = enough and len({trial.value for trial in arm.complete}) > 1
         if contour:
             axis = optuna_plots.plot_contour(arm.study, params=[x, y], target_name=objective)
         else:
@@ -59,8 +60,9 @@ def plot_map(arm: Tuned, x: str, y: str, objective: str) -> Figure:
         for name, limits in ((x, axis.set_xlim), (y, axis.set_ylim)):
             limits(*_limits(arm.space[name]))
         axis.legend(loc="upper left", bbox_to_anchor=(0, -0.12), ncols=4, frameon=False)
-        how = "interpolated between complete trials" if contour else "too few complete trials for a contour"
-        axis.set_title(f"{arm.name}: {objective}, {how}")
+        without = "all complete trials have the same value" if enough else "too few complete trials for a contour"
+        how = "interpolated between complete trials" if contour else without
+        axis.set_title(f"{_name(arm)}: {objective}, {how}")
         return plt.gcf()
 
 
@@ -69,7 +71,9 @@ def plot_slices(arm: Tuned, objective: str) -> Figure:
     with _figures():
         for axis in np.ravel(optuna_plots.plot_slice(arm.study, target_name=objective)):
             axis.set_title("")  # Optuna's own, where there is one parameter
-        plt.suptitle(arm.name)
+            if (name := axis.get_xlabel()) in numeric(arm):
+                axis.set_xlim(_limits(arm.space[name]))
+        plt.suptitle(_name(arm))
         return plt.gcf()
 
 
@@ -77,7 +81,7 @@ def plot_parallel(arm: Tuned, objective: str) -> Figure:
     """Draw every complete trial as a line through its parameters, by Optuna."""
     with _figures():
         axis = optuna_plots.plot_parallel_coordinate(arm.study, target_name=objective)
-        axis.set_title(arm.name)
+        axis.set_title(_name(arm))
         plt.setp(axis.get_xticklabels(), rotation=20, ha="right", rotation_mode="anchor")
         figure = plt.gcf()
         _, bar, *_, last = figure.axes
@@ -99,13 +103,18 @@ def plot_importance(arm: Tuned, found: Landscape) -> Figure:
         for row, (low, high) in enumerate(zip(table["low"], table["high"], strict=True)):
             axis.plot([low, high], [row, row], color="black")
         axis.set(xlim=(0, 1), xlabel=f"share of the variance ({EVALUATOR}; line: 95 % by resampling the trials)")
-        axis.set_title(f"{arm.name}: importance {found.of.when}")
+        axis.set_title(f"{_name(arm)}: importance {found.of.when}")
         return figure
 
 
 def numeric(arm: Tuned) -> list[str]:
     """Return the parameters that have an axis."""
     return [name for name, spec in arm.space.items() if spec["kind"] != "Choice"]
+
+
+def _name(arm: Tuned) -> str:
+    """Return the name of an arm as Optuna's style can show it, in which a dollar would begin a formula."""
+    return plain(arm.name, 40).replace("$", r"\$")
 
 
 def _scatter(axis: Axes, arm: Tuned, x: str, y: str, state: TrialState, marker: str, colour: str, label: str) -> None:

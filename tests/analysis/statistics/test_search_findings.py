@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from optuna.trial import TrialState, create_trial
 
-from analysis.figures.search_plots import plot_map
+from analysis.figures.search_plots import plot_map, plot_slices
 from analysis.records.search_trials import SearchRecord, Tuned, position, unit_points
 from analysis.search_report import importance_text
 from analysis.statistics.search_findings import (
@@ -55,6 +55,23 @@ def test_the_map_marks_the_best_where_it_is() -> None:
     where = {axis.get_xlabel(): star.get_xdata()[0], axis.get_ylabel(): star.get_ydata()[0]}
     assert arm.best is not None
     assert where == arm.best.params
+
+
+def test_the_map_shows_any_name_and_no_hills_where_all_are_equal() -> None:
+    for value, said in (
+        (None, "interpolated between complete trials"),
+        (50.1, "all complete trials have the same value"),
+    ):
+        arm = tuned([trial(p, value or peaked(p)) for p in points(6, 0)], "costs $5 or $6_")
+        axis = plot_map(arm, "zeta", "alpha", "val_top1").axes[0]
+        assert axis.get_title() == rf"costs \$5 or \$6_: val_top1, {said}"
+
+
+def test_slices_show_the_whole_space() -> None:
+    for axis in plot_slices(tuned([trial(p, peaked(p)) for p in points(1, 0)]), "val_top1").axes[:2]:
+        low, high = axis.get_xlim()
+        asked = DISTRIBUTIONS[axis.get_xlabel()]
+        assert low < asked.low < asked.high < high
 
 
 @pytest.mark.parametrize(("zeta", "end"), [(0.0505, "low end is 0.05"), (1.98, "high end is 2")])
