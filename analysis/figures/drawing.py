@@ -20,16 +20,16 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.style import context
 from matplotlib.ticker import MaxNLocator
 
+from analysis.figures.letters import STYLE, in_letters
 from analysis.records.runs import FACTOR
 from analysis.statistics.tables import LevelTable
 
-STYLE = Path(__file__).with_name("style.mplstyle")
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#B8A900")
 LINES = ("-", "--", ":")  # the second and third use of the palette
 BASELINE_COLOUR = "#555555"
 MOST_COLUMNS = 3  # the most columns of panels
 LEAST_WIDTH = 5.0  # inches of all panels together: a single one is wide enough for its axis label
-LEGEND = 1.9  # inches, at the right
+LEGEND, ENTRY = 1.9, 0.19  # inches, the width of the legend at the right and the height of an arm in it
 LETTER, LINE = 0.062, 0.16  # inches, the width of a letter and the height of a line of a caption
 
 
@@ -117,7 +117,7 @@ def plain(name: object, letters: int = 30) -> str:
 
     Names of arms that are long mostly differ at their ends.
     """
-    text = " ".join(str(name).split())
+    text = in_letters(" ".join(str(name).split()))
     if len(text) > letters:
         end = (letters - 1) // 2
         text = f"{text[: letters - 1 - end].rstrip()}…{text[-end:].lstrip()}"
@@ -165,20 +165,26 @@ def panel_figure(
     """
     rows, columns = shape(len(levels))
     width = max(columns * size[0], LEAST_WIDTH) + (LEGEND if legend else 0)
-    height = rows * size[1] + max(1.4, 0.8 + caption_height(caption, width))
+    foot = caption_height(caption, width)
+    height = rows * size[1] + max(1.4, 0.8 + foot)
+    if legend:
+        height = max(height, ENTRY * len(levels[0].arms) + 0.4 + foot)
+    titles = distinct([level.name for level in levels], 60 if columns == 1 else 40)
     with titled(study, caption, (width, height)) as (figure, upper):
         axes = panels(upper, len(levels))
         for axis, level in zip(axes, levels, strict=True):
             draw(axis, level)
-            axis.set_title(plain(level.name, 60 if columns == 1 else 40))
+            axis.set_title(titles[level.name])
+            if not axis.has_data():
+                axis.text(0.5, 0.5, "no value", transform=axis.transAxes, ha="center", color="#777777")
         if legend:
             # Every arm of any panel is listed: the first panel may lack one that failed.
             named = {
                 name: handle for axis in axes for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)
             }
             upper.legend(list(named.values()), list(named), loc="outside right upper")
-        upper.supxlabel(labels[0], fontsize=9)
-        upper.supylabel(labels[1], fontsize=9)
+        upper.supxlabel(in_letters(labels[0]), fontsize=9)
+        upper.supylabel(in_letters(labels[1]), fontsize=9)
         return figure
 
 
@@ -212,7 +218,7 @@ def caption_height(caption: str, width: float) -> float:
 
 
 def _lines(caption: str, width: float) -> list[str]:
-    return textwrap.wrap(caption, int(width / LETTER))
+    return textwrap.wrap(in_letters(caption), int(width / LETTER))
 
 
 def save(figure: Figure, stem: Path, picture: bytes | None = None) -> list[Path]:

@@ -11,20 +11,20 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.figures.drawing import caption_height, colours_of, names_of, plain, titled
+from analysis.figures.drawing import caption_height, colours_of, distinct, names_of, plain, titled
 from analysis.figures.estimates import LETTER, Estimate, cut_text, draw_estimates, limits_of
+from analysis.figures.letters import in_letters
 from analysis.statistics.effects import design_runs, factorial_effects
 from analysis.statistics.over_tables import over_tables
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import capitalised, provenance_text, unit
 from analysis.words.cells import metric_rule, p_text
+from analysis.words.method import correction_text, sign_flip_text
 
 ROW = 0.27  # inches, the height of an estimate
 PANEL_WIDTH = 4.2  # inches, without the names of the rows
 MOST_ARMS = 12  # the most arms in one figure
 EFFECT_COLOUR = "#0072B2"
-ALONE = "p: exact sign-flip test of that line alone."
-OF_EFFECTS = "p: exact sign-flip test, corrected for all effects of a table."
 NO_P = "Seeds were added until each comparison was decided, so no p holds here."
 Panels = Sequence[tuple[str, Sequence[Estimate]]]  # title and rows
 
@@ -47,23 +47,30 @@ def plot_forest(study: str, levels: Sequence[LevelTable]) -> Figure | None:
     left_out = f" Of {len(arms)} arms the first {MOST_ARMS}." if len(arms) > MOST_ARMS else ""
     every = [row for _, rows in panels for row in rows]
     printed = any(np.isfinite(row.published) for row in every)
+    gain = "gain" if levels[0].declared.higher_is_better else "difference"
+    alone = f"p: {sign_flip_text(int(answers['n'].max()))} of that line alone."
     caption = (
-        f"{capitalised(metric_rule(*levels))}. Diamond and bar: mean gain of a table, paired by seed, with its 95 % "
+        f"{capitalised(metric_rule(*levels))}. Diamond and bar: mean {gain} of a table, paired by seed, with its 95 % "
         f"interval.{cut_text(every)} Here: the mean over these tables, whose interval is over seeds. In general: the "
         "tables as a sample of tables, whose interval is over tables; it can claim something from 6 tables on. "
-        f"{ALONE if fixed else NO_P}{' Hollow: the difference of the published numbers.' if printed else ''}{left_out} "
+        f"{alone if fixed else NO_P}{' Hollow: the difference of the published numbers.' if printed else ''}{left_out} "
         f"{provenance_text(*levels)}"
     )
-    return _draw(study, panels, f"gain, {unit(levels[0].declared)}", caption)
+    return _draw(study, panels, f"{gain}, {unit(levels[0].declared)}", caption)
 
 
 def plot_effects(study: str, levels: Sequence[LevelTable], design: Mapping[str, Any] | None) -> Figure | None:
-    """Draw one panel per table: main effects and interactions of the plan's factorial design; None without a design."""
-    if design is None:
+    """Draw one panel per table: main effects and interactions of the plan's factorial design.
+
+    A table without runs of one of its arms, of which a search has found no winner, has no panel. It is None without a
+    design, or where no table has a panel.
+    """
+    whole = [level for level in levels if design is not None and set(design["signs"]) <= set(level.runs["arm"])]
+    if design is None or not whole:
         return None
     fixed = levels[0].family.budget is None
-    panels = []
-    for level in levels:
+    panels, titles = [], distinct([level.name for level in whole], 60)
+    for level in whole:
         effects = factorial_effects(design_runs(level.runs, design), level.metric, design["terms"])
         rows = [
             Estimate(
@@ -72,12 +79,13 @@ def plot_effects(study: str, levels: Sequence[LevelTable], design: Mapping[str, 
             )
             for name, row in effects.iterrows()
         ]
-        panels.append((plain(level.name, 60), rows))
+        panels.append((titles[level.name], rows))
+    corrected = f"p (family): corrected for all effects of a table by {correction_text(levels[0].family.seeds)}."
     cut = cut_text([row for _, rows in panels for row in rows])
     caption = (
         "Effects of the factorial design: what a term adds on average over all combinations of the others, and by how "
         "much that changes with another term (×). Every run serves every effect. Bar: 95 % interval over the seeds' "
-        f"contrasts.{cut} {OF_EFFECTS if fixed else NO_P} {provenance_text(*levels)}"
+        f"contrasts.{cut} {corrected if fixed else NO_P} {provenance_text(*whole)}"
     )
     return _draw(study, panels, f"effect, {unit(levels[0].declared)}", caption)
 
@@ -117,5 +125,5 @@ def _draw(study: str, panels: Panels, label: str, caption: str) -> Figure:
         for axis, (title, rows) in zip(axes, panels, strict=True):
             draw_estimates(axis, rows, limits_of(every))
             axis.set_title(title, fontsize=9)
-        axes[-1].set_xlabel(label)
+        axes[-1].set_xlabel(in_letters(label))
         return figure

@@ -41,8 +41,10 @@ def plot_occlusion(
         for axis, (share, image) in zip(above.subplots(1, len(strip), squeeze=False)[0], strip, strict=True):
             show_image(axis, image, f"{share:g} %")
             axis.set_axis_off()
+        titles = drawing.distinct([level.name for level in levels], 40)
         for axis, level in zip(drawing.panels(below, len(levels)), levels, strict=True):
             _draw_panel(axis, curves, level, chance)
+            axis.set_title(titles[level.name])
         below.supxlabel(f"masked patches, %; {drawing.line_and_band(curves)}", fontsize=9)
         below.supylabel("top-1 accuracy on the test set, %", fontsize=9)
         return figure
@@ -52,7 +54,6 @@ def _draw_panel(axis: Axes, curves: pd.DataFrame, level: LevelTable, chance: flo
     axis.axhline(chance, color="#999999", linewidth=1, linestyle=":", zorder=1)
     for arm, points, colour, line in drawing.arms_of(level, curves):
         drawing.draw_band(axis, points, "masked", "accuracy", _label(arm, level), colour, line)
-    axis.set_title(drawing.plain(level.name, 40))
     axis.set_xlim(0, 100)
     axis.set_ylim(bottom=0)
     if axis.get_legend_handles_labels()[0]:

@@ -1,5 +1,6 @@
 """The critical-difference diagram of Demšar (JMLR 2006): mean ranks of many arms over the tables of a study."""
 
+import math
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
@@ -14,6 +15,7 @@ from analysis.words.cells import metric_rule, p_text
 WIDTH = 7.5  # inches
 ROW = 0.24  # inches, the height of a name
 GROUP = 0.5  # rows, between two bars
+MOST_NUMBERS = 20  # on the line of ranks
 
 
 def plot_ranks(study: str, levels: Sequence[LevelTable]) -> Figure | None:
@@ -40,6 +42,7 @@ def _draw(axis: Axes, found: Ranking, colours: dict[str, str], names: dict[str, 
     axis.plot([1, count], [0, 0], color=BASELINE_COLOUR, linewidth=1.2)
     for rank in range(1, count + 1):
         axis.plot([rank, rank], [0, -0.25], color=BASELINE_COLOUR, linewidth=1.2)
+    for rank in range(1, count + 1, math.ceil(count / MOST_NUMBERS)):
         axis.text(rank, -0.4, str(rank), ha="center", va="bottom", fontsize=8)
     end = min(1 + found.difference, count)
     axis.plot([1, end], [-1.5, -1.5], color="black", linewidth=1.5, marker="|", markersize=7)

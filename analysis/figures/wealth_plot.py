@@ -11,13 +11,14 @@ from analysis.records.runs import FACTOR
 from analysis.statistics.sequential import DECISIVE
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import provenance_text
+from analysis.words.method import family_text
 
 PANEL = (3.6, 2.5)  # inches
 FLOOR = 1e-2  # the wealth below which a line is not followed
 CAPTION = (
-    "Evidence for each comparison after every seed, corrected for all comparisons of the study: the wealth of a bettor "
-    "on the sign of the paired differences, who begins with 1. Dashed: {decisive:g}, where a comparison is decided; a "
-    "wealth that ever reaches it where there is no difference has a probability of at most 5 %. {provenance}"
+    "Evidence for each comparison after every seed, corrected for {family}: the wealth of a bettor on the sign of the "
+    "paired differences, who begins with 1. Dashed: {decisive:g}, where a comparison is decided; a wealth that ever "
+    "reaches it where there is no difference has a probability of at most 5 %. {provenance}"
 )
 
 
@@ -54,6 +55,6 @@ def plot_wealth(study: str, levels: Sequence[LevelTable]) -> Figure | None:
         axis.minorticks_off()
         whole_ticks(axis)
 
-    caption = CAPTION.format(decisive=DECISIVE, provenance=provenance_text(*levels))
+    caption = CAPTION.format(family=family_text(levels), decisive=DECISIVE, provenance=provenance_text(*levels))
     labels = ("seeds", "evidence (e-value)")
     return panel_figure(study, levels, draw, size=PANEL, labels=labels, caption=caption)

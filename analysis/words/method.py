@@ -22,6 +22,7 @@ from analysis.statistics.verdicts import EQUAL, GIVEN_UP, NO_BETTER, NO_WORSE
 from analysis.words.captions import count_text, span_text, unit
 
 ALONE = "Nothing was compared: the baseline is the only arm."
+DRAWN = f"{RESAMPLES + 1:,} sign patterns"
 
 
 def method_text(*levels: LevelTable) -> str:
@@ -57,17 +58,24 @@ def method_text(*levels: LevelTable) -> str:
 def _fixed_rule(levels: Sequence[LevelTable]) -> str:
     pairs = max(int(each.table["pairs"].max()) for each in levels)
     seeds = max(each.family.seeds for each in levels)
-    drawn = f"{RESAMPLES + 1:,} sign patterns"
-    test = "exact sign-flip test" if pairs <= EXACT_UP_TO else f"sign-flip test ({drawn})"
-    patterns = "exact" if seeds <= FAMILY_EXACT_UP_TO else drawn
     higher = levels[0].declared.higher_is_better
     wins = f"A win is a gain {'above' if higher else 'below'} zero with p (family) < {ALPHA}."
     if higher is None:
         wins = "The metric does not declare which direction is better, so nothing is a win."
     return (
-        f"p: {test} of one comparison. p (family): corrected for {family_text(levels)} by step-down max-T with joint "
-        f"sign flips ({patterns}). {wins}{_earlier_looks(levels[0].family)}"
+        f"p: {sign_flip_text(pairs)} of one comparison. p (family): corrected for {family_text(levels)} by "
+        f"{correction_text(seeds)}. {wins}{_earlier_looks(levels[0].family)}"
     )
+
+
+def sign_flip_text(pairs: int) -> str:
+    """Return the test of one comparison of so many pairs."""
+    return "exact sign-flip test" if pairs <= EXACT_UP_TO else f"sign-flip test ({DRAWN})"
+
+
+def correction_text(seeds: int) -> str:
+    """Return the correction of a family of so many seeds."""
+    return f"step-down max-T with joint sign flips ({'exact' if seeds <= FAMILY_EXACT_UP_TO else DRAWN})"
 
 
 def _earlier_looks(family: Family) -> str:

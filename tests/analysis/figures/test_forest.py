@@ -1,5 +1,6 @@
 """The figures of estimates and of evidence show the numbers of the statistics, and every letter of a name."""
 
+import itertools
 import warnings
 from typing import Any
 
@@ -17,6 +18,7 @@ from analysis.statistics.over_tables import over_tables
 from analysis.statistics.sequential import e_value
 from analysis.statistics.tables import level_tables
 from analysis.words.page import png
+from mixlab.spec.metric import Metric
 
 HARD = ("it's 5%", "cost $5 or $6_", "[1] a", "two\nlines", "_hidden", "a, b", "x" * 300, "both ' \"", "é β λ")
 
@@ -99,6 +101,66 @@ def test_an_arrow_is_explained_where_there_is_one(make_plan: Any, planned_runs: 
         for figure in (plot_gains("tiny", levels), plot_forest("tiny", levels), plot_effects("tiny", levels, design)):
             assert figure is not None
             assert ("Arrow: the interval goes on." in texts(figure).replace("\n", " ")) == said
+
+
+def test_a_table_without_an_arm_of_the_design_has_no_panel(make_plan: Any, planned_runs: Any) -> None:
+    """A search confirms no arm of which it has found no winner."""
+    plan = make_plan(arms=("none", "a"), seeds=6, factors={"mixer": ("x", "y")})
+    plan["trials"] = [each for each in plan["trials"] if (each["levels"]["mixer"], each["arm"]) != ("x", "a")]
+    design = {"terms": ["a"], "signs": {"none": {"a": -1}, "a": {"a": 1}}}
+    levels = level_tables(planned_runs(plan, {(arm, s): 70.0 + s for arm in ("none", "a") for s in range(6)}), plan)
+    figure = plot_effects("tiny", levels, design)
+    assert figure is not None
+    assert [axis.get_title(loc="left") for axis in figure.subfigs[0].axes] == ["mixer = y"]
+    assert plot_effects("tiny", levels[:1], design) is None
+
+
+def test_letters_that_the_font_lacks_are_told_apart() -> None:
+    assert plain("混合 é λ") == "U+6DF7U+5408 é λ"
+    assert plain("切割") != plain("混合")
+
+
+def test_what_is_better_lower_is_no_gain(make_plan: Any, planned_runs: Any) -> None:
+    plan = make_plan(arms=("none", "a"), seeds=2, factors={"mixer": ("x", "y")})
+    runs = planned_runs(plan, {(arm, s): 70.0 + s for arm in plan["arms"] for s in range(2)})
+    for higher, said in ((True, "gain, percentage points"), (False, "difference, percentage points")):
+        declared = Metric("test_top1_median10", "%", higher_is_better=higher)
+        figure = plot_forest("tiny", level_tables(runs, plan, declared))
+        assert figure is not None
+        assert figure.subfigs[0].axes[-1].get_xlabel() == said
+
+
+def test_an_approximate_p_is_not_called_exact(make_plan: Any, planned_runs: Any) -> None:
+    design = {"terms": ["a"], "signs": {"none": {"a": -1}, "a": {"a": 1}}}
+    for seeds, exact in ((6, True), (21, False)):
+        plan = make_plan(arms=("none", "a"), seeds=seeds, factors={"mixer": ("x", "y")})
+        levels = level_tables(
+            planned_runs(plan, {(arm, s): 70.0 + s % 5 for arm in plan["arms"] for s in range(seeds)}), plan
+        )
+        for figure in (plot_forest("tiny", levels), plot_effects("tiny", levels, design)):
+            assert figure is not None
+            said = texts(figure).replace("\n", " ")
+            assert ("exact" in said, "10,000 sign patterns" in said) == (exact, not exact)
+
+
+def test_the_numbers_of_many_ranks_do_not_overlap(make_plan: Any, planned_runs: Any) -> None:
+    arms = tuple(f"arm {number}" for number in range(41))
+    plan = make_plan(arms=arms, seeds=1, factors={"backbone": ("a", "b")})
+    figure = plot_ranks("tiny", level_tables(planned_runs(plan, {(arm, 0): float(len(arm)) for arm in arms}), plan))
+    assert figure is not None
+    figure.canvas.draw()
+    numbers = [text for text in figure.subfigs[0].axes[0].texts if text.get_text().isdigit()]
+    ends = sorted(text.get_window_extent().intervalx.tolist() for text in numbers)
+    assert all(left[1] < right[0] for left, right in itertools.pairwise(ends))
+
+
+def test_wealth_is_said_to_be_corrected_for_its_family(make_plan: Any, planned_runs: Any) -> None:
+    plan = {**make_plan(seeds=4, factors={"mixer": ("x", "y")}), "sequential": {"budget": 20}}
+    runs = planned_runs(plan, {(arm, s): 70.0 + s + len(arm) for arm in plan["arms"] for s in range(4)})
+    for family, said in (("study", "for all 4 comparisons of the study"), ("table", "2 comparisons of a table alone")):
+        figure = plot_wealth("tiny", level_tables(runs, plan | {"family": family}))
+        assert figure is not None
+        assert said in texts(figure).replace("\n", " ")
 
 
 def test_wealth_begins_at_one_and_ends_at_the_e_value(make_plan: Any, planned_runs: Any) -> None:

@@ -222,3 +222,33 @@ def test_a_pdf_is_written_again_only_if_the_picture_has_changed(printed: None, t
     files[1].unlink()
     save(figure, tmp_path / "curves")
     assert files[1].exists()
+
+
+def curves_of(levels):
+    return pd.concat([level.runs.assign(epoch=1, value=10.0) for level in levels])
+
+
+def test_panels_of_tables_with_long_names_are_told_apart(make_plan, planned_runs):
+    long = "a mixer of a name that is too long for the title"
+    factors = {"mixer": (long, f"{long} 2"), "backbone": ("a network of a rather long name",)}
+    plan = make_plan(seeds=1, factors=factors)
+    levels = level_tables(planned_runs(plan, {(arm, 0): 70.0 for arm in ARMS}), plan)
+    for figure in (plot_gains("tiny", levels), plot_curves("tiny", curves_of(levels), levels)):
+        titles = [axis.get_title(loc="left") for axis in figure.axes]
+        assert len(set(titles)) == 2
+        assert max(map(len, titles)) <= 40
+
+
+def test_a_legend_of_many_arms_is_whole(make_plan, planned_runs):
+    plan = make_plan(arms=tuple(f"arm {number}" for number in range(41)), seeds=1)
+    levels = level_tables(planned_runs(plan, {(arm, 0): 70.0 for arm in plan["arms"]}), plan)
+    figure = plot_curves("tiny", curves_of(levels), levels)
+    figure.canvas.draw()
+    (legend,) = figure.subfigs[0].legends
+    low, high = legend.get_window_extent().intervaly
+    assert 0 <= low < high <= figure.bbox.height
+
+
+def test_a_panel_without_any_run_says_so(levels):
+    figure = plot_curves("tiny", curves_of(levels[:1]), levels)
+    assert [[text.get_text() for text in axis.texts] for axis in figure.axes] == [[], ["no value"]]
