@@ -15,7 +15,7 @@ from analysis import command
 from analysis.figures.drawing import save_with_points
 from analysis.figures.subset_plots import plot_search_time
 from analysis.records.runs import CONFIG, METRIC, done, metric_of
-from analysis.words.captions import capitalised, count_text
+from analysis.words.captions import capitalised, count_text, label_text
 
 RULE = CONFIG + "subset.rule"
 SECONDS = METRIC + "search_seconds"
@@ -47,7 +47,7 @@ def show(options: argparse.Namespace) -> int:
     metric, points = metric_of(plan, plan["metric"]), search_points(runs, plan["metric"])
     means = points.groupby(["images", "arm"], sort=False)[["hours", "value"]].mean()
     form = {"floatfmt": f".{metric.digits}f", "disable_numparse": [0, 1]}  # names may look like numbers
-    label = f"{metric.label}, {metric.unit}"
+    label = label_text(metric)
     text = tabulate(means.reset_index().rename(columns={"value": label}), headers="keys", showindex=False, **form)
     seeds = count_text(points.groupby("arm")["seed"].nunique().max(), "seed")
     caption = (

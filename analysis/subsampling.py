@@ -15,7 +15,7 @@ from analysis import command
 from analysis.figures.drawing import line_and_band, save_with_points
 from analysis.figures.subset_plots import plot_shares
 from analysis.records.runs import CONFIG, METRIC, done, metric_of
-from analysis.words.captions import capitalised, count_text
+from analysis.words.captions import capitalised, count_text, label_text
 
 SHARE = CONFIG + "subset.share"
 
@@ -39,7 +39,7 @@ def show(options: argparse.Namespace) -> int:
     metric, points = metric_of(plan, plan["metric"]), share_points(runs, plan["metric"])
     arms = [arm for arm in plan["arms"] if arm in set(points["arm"])]
     means = points.pivot_table(values="value", index="arm", columns="share").reindex(arms)
-    label = f"{metric.label}, {metric.unit}"
+    label = label_text(metric)
     table = tabulate(means.astype(object), headers="keys", floatfmt=f".{metric.digits}f", disable_numparse=[0])
     seeds = count_text(points.groupby(["arm", "share"])["seed"].nunique().max(), "seed")
     caption = f"{capitalised(metric.label)}, {plan['metric']}; {line_and_band(points)}; up to {seeds}."

@@ -10,17 +10,14 @@ from analysis.figures.drawing import colours_of, names_of, panel_figure
 from analysis.records.runs import done
 from analysis.statistics.pairs import finite_values, logged_metrics, metric_column
 from analysis.statistics.tables import LevelTable
-from analysis.words.captions import capitalised, provenance_text
+from analysis.words.captions import capitalised, label_text, provenance_text
 from analysis.words.cells import metric_rule
 
 SECONDS = "train_seconds_total"  # the metric by which a trainable says how long a run has trained
 PANEL = (3.6, 2.8)  # inches
 UNITS = ((3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))
 MARKERS = "oDs^vP*X"
-CAPTION = (
-    "{rule}, against the training time of a run, without tests. Mark: mean over seeds; bars: lowest to highest seed. "
-    "{hardware}{provenance}"
-)
+CAPTION = "{rule}, against the training time of a run, without tests. Mark: {seeds}. {hardware}{provenance}"
 
 
 def plot_cost(study: str, levels: Sequence[LevelTable]) -> Figure | None:
@@ -43,11 +40,11 @@ def plot_cost(study: str, levels: Sequence[LevelTable]) -> Figure | None:
 
     machines = sorted(runs["hardware"].dropna().unique())
     hardware = f"Trained on {machines[0]}. " if len(machines) == 1 else "The runs differ in hardware. "
-    words = {"rule": capitalised(metric_rule(*levels)), "hardware": hardware if machines else ""}
+    several = max(level.table["n"].max() for level in levels) > 1
+    seeds = "mean over seeds; bars: lowest to highest seed" if several else "one seed, so no bars"
+    words = {"rule": capitalised(metric_rule(*levels)), "seeds": seeds, "hardware": hardware if machines else ""}
     caption = CAPTION.format(**words, provenance=provenance_text(*levels))
-    declared = levels[0].declared
-    shown = ", ".join(part for part in (declared.label, declared.unit) if part)
-    labels = (f"training time of a run, {name}", shown)
+    labels = (f"training time of a run, {name}", label_text(levels[0].declared))
     return panel_figure(study, levels, draw, size=PANEL, labels=labels, caption=caption)
 
 

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures.drawing import arm_colours, arm_line, distinct, draw_band, log_ticks, titled
+from analysis.figures.letters import in_letters
 
 
 def plot_shares(study: str, points: pd.DataFrame, arms: Sequence[str], label: str, caption: str) -> Figure:
@@ -56,6 +57,6 @@ def _one_panel(study: str, caption: str, labels: tuple[str, str]) -> Iterator[tu
         axis = upper.subplots()
         axis.set_xscale("log")
         axis.set_xlabel(labels[0], fontsize=9)
-        axis.set_ylabel(labels[1], fontsize=9)
+        axis.set_ylabel(in_letters(labels[1]), fontsize=9)
         yield figure, axis
         upper.legend(loc="outside right upper")

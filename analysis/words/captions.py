@@ -35,6 +35,11 @@ def metric_text(declared: Metric, name: str, epochs: Iterable[int]) -> str:
     return ", ".join(part for part in parts if part) + lower
 
 
+def label_text(declared: Metric) -> str:
+    """Return the label of an axis, such as ``top-1 accuracy, %``."""
+    return ", ".join(part for part in (declared.label, declared.unit) if part)
+
+
 def unit(declared: Metric) -> str:
     """Return the unit of a gain: percentage points for a metric in percent, else its own unit, or its label."""
     return "percentage points" if declared.unit == "%" else declared.unit or declared.label

@@ -40,3 +40,12 @@ def test_a_seed_that_has_diverged_does_not_take_its_arm_s_mark(make_plan: Any, p
     figure = plot_cost("tiny", level_tables(runs, plan))
     assert figure is not None
     assert [c.lines[0].get_ydata()[0] for c in figure.subfigs[0].axes[0].containers] == [70.5, 72.0]
+
+
+@pytest.mark.parametrize(("seeds", "said"), [(1, "one seed, so no bars"), (2, "bars: lowest to highest seed")])
+def test_the_caption_says_what_bars_there_are(make_plan: Any, planned_runs: Any, seeds: int, said: str) -> None:
+    plan = make_plan(arms=("baseline",), seeds=seeds)
+    runs = planned_runs(plan, {("baseline", seed): 70.0 + seed for seed in range(seeds)})
+    figure = plot_cost("tiny", level_tables(runs.assign(**{"metric.train_seconds_total": 60.0}), plan))
+    assert figure is not None
+    assert said in " ".join(text.get_text().replace("\n", " ") for text in figure.subfigs[1].texts)

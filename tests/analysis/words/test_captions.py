@@ -4,7 +4,7 @@ import re
 import pytest
 
 from analysis.statistics.tables import level_tables
-from analysis.words.captions import metric_text, notes, provenance_text
+from analysis.words.captions import label_text, metric_text, notes, provenance_text
 from analysis.words.cells import cells
 from analysis.words.method import method_text, pairing_text, power_table, power_text, too_few_seeds
 from analysis.words.rendering import terminal_text
@@ -48,6 +48,11 @@ def full(seeds=3, arms=ARMS):
 def test_the_rule_of_the_metric(metric, epochs, expected):
     declared = find(METRICS, metric)
     assert metric_text(declared, metric, epochs) == expected
+
+
+@pytest.mark.parametrize(("unit", "label"), [("%", "top-1 error, %"), ("", "top-1 error")])
+def test_the_label_of_an_axis_has_the_unit_if_there_is_one(unit, label):
+    assert label_text(Metric("top1_error", unit, label="top-1 error")) == label
 
 
 def test_both_rules_are_named_when_epochs_differ():
