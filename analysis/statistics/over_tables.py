@@ -3,7 +3,7 @@
 Letters: T tables of a study (one per combination of factor levels), S seeds, d (T, S) the paired differences of an arm.
 
 Flipping all T x S differences independently answers neither: it takes the runs for T x S independent answers to the
-second question, and claims in 15 % of the studies whose tables differ by chance alone (``docs/statistics.md``).
+second question, and claims in one of six studies whose tables differ by chance alone (``docs/statistics.md``).
 """
 
 from collections.abc import Sequence
