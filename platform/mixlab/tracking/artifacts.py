@@ -144,7 +144,7 @@ def plans(client: MlflowClient, study: str, identity: str | None = None) -> list
     if identity is not None:
         tags[names.PLAN] = identity
     with reading(client):
-        runs = search_runs(client, experiment.experiment_id, tags)
+        runs = search_runs(client, experiment.experiment_id, tags, params=False)
         return [(run, plan_of(client, run.run_id)) for run in runs]
 
 

@@ -1,13 +1,48 @@
-"""Makes a database through the private parts of MLflow that ``constraints.txt`` pins.
+"""Makes a database, and reads many runs at once, through the private parts of MLflow that ``constraints.txt`` pins.
 
-``tests/mixlab/tracking/test_mlflow_private.py`` names the pinned version when it fails.
+MLflow itself builds several objects for every value of a run, which takes a millisecond a run. Here a row of a table is
+a tuple. ``tests/mixlab/tracking/test_mlflow_private.py`` names the pinned version when it fails.
 """
 
+import math
 import sqlite3
+from collections.abc import Mapping
 from typing import Any
 
+from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlParam, SqlRun, SqlTag
 from mlflow.tracking import MlflowClient
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, Select, event, select
+
+FEW = 100  # runs that are named in a statement; more are looked for again
+# Of a run: its id, its status, the milliseconds of its start and its end, its tags, parameters and latest metrics.
+Values = tuple[str, str, int, int | None, dict[str, str], dict[str, str], dict[str, float]]
+Table = type[SqlTag] | type[SqlParam] | type[SqlLatestMetric]
+
+
+def runs_in_database(
+    client: MlflowClient, experiment: str, tags: Mapping[str, str], *, params: bool
+) -> list[Values] | None:
+    """Return every run that has the last of ``tags``, the latest first; None if the store is behind a server.
+
+    The last tag is the one that tells runs apart; whether a run has the others is not asked. To look for another, which
+    thousands have, would take as long as all of those together. Parameters are read only if they are asked for. Faults
+    of the database are raised as MLflow's exceptions.
+    """
+    store = client._tracking_client.store
+    if not hasattr(store, "ManagedSessionMaker"):
+        return None
+    columns = SqlRun.run_uuid, SqlRun.status, SqlRun.start_time, SqlRun.end_time
+    order = SqlRun.start_time.desc(), SqlRun.run_uuid
+    with store.ManagedSessionMaker() as session:
+        found = session.execute(_matching(select(*columns), experiment, tags).order_by(*order)).all()
+        if not found:
+            return []
+        few = len(found) <= FEW
+        ids = [row.run_uuid for row in found] if few else _matching(select(SqlRun.run_uuid), experiment, tags)
+        tagged = _values(session, SqlTag, ids)
+        given = _values(session, SqlParam, ids) if params else {}
+        metrics = _values(session, SqlLatestMetric, ids, SqlLatestMetric.is_nan)
+    return [(*run, tagged.get(run[0], {}), given.get(run[0], {}), metrics.get(run[0], {})) for run in found]
 
 
 def make_database(tracking_uri: str) -> None:
@@ -23,3 +58,20 @@ def make_database(tracking_uri: str) -> None:
 def _hurry(connection: Any, _: Any) -> None:
     if isinstance(connection, sqlite3.Connection):
         connection.execute("PRAGMA synchronous = OFF")
+
+
+def _matching(chosen: Select[Any], experiment: str, tags: Mapping[str, str]) -> Select[Any]:
+    there = chosen.where(SqlRun.experiment_id == int(experiment), SqlRun.lifecycle_stage == "active")
+    for name, value in list(tags.items())[-1:]:
+        having = select(SqlTag.run_uuid).where(SqlTag.key == name, SqlTag.value == value)
+        there = there.where(SqlRun.run_uuid.in_(having))
+    return there
+
+
+def _values(session: Any, table: Table, ids: Any, *is_nan: Any) -> dict[str, dict[str, Any]]:
+    """Return what a table holds of these runs, by the id of the run and then by key; NaN where ``is_nan`` holds."""
+    found: dict[str, dict[str, Any]] = {}
+    chosen = select(table.run_uuid, table.key, table.value, *is_nan).where(table.run_uuid.in_(ids))
+    for run, key, value, *nan in session.execute(chosen):
+        found.setdefault(run, {})[key] = math.nan if nan == [True] else value
+    return found

@@ -43,7 +43,7 @@ STATUS = {
 STUDY_LEVELS = ("study", "arm", "seed")
 SEARCH_LEVELS = ("search", "arm", "trial")
 
-# By level, the tags that no two runs share; parents come first.
+# By level, the tags that no two runs share; parents come first, and of the tags the one that fewest runs have last.
 IDENTITY = {
     "study": (LEVEL, PLAN),
     "search": (LEVEL, PLAN),

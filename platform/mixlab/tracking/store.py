@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,7 +21,7 @@ from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput, first_line, root_cause
 from mixlab.tracking import names
-from mixlab.tracking.mlflow_private import make_database
+from mixlab.tracking.mlflow_private import make_database, runs_in_database
 from mixlab.uris import existing_part, require_uri, shown, sqlite_file
 
 ANSWER_SECONDS = 20.0
@@ -45,7 +44,7 @@ class StoredRun:
     start_time: int  # milliseconds since 1970
     end_time: int | None  # the same; None while it runs
     tags: Mapping[str, str]
-    params: Mapping[str, str]
+    params: Mapping[str, str]  # if they were asked for
     metrics: Mapping[str, float]  # the latest value of each metric
 
     def __post_init__(self) -> None:
@@ -146,7 +145,7 @@ def recorded(client: MlflowClient, study: str, level: str = "seed") -> dict[str,
     if experiment is None:
         return found
     with reading(client):
-        runs = search_runs(client, experiment.experiment_id, {names.LEVEL: level})
+        runs = search_runs(client, experiment.experiment_id, {names.LEVEL: level}, params=False)
     for run in runs:
         key = run.tags.get(names.KEY)  # which may have been deleted in MLflow's UI
         if key is not None and (key not in found or run.status == "FINISHED"):
@@ -165,23 +164,41 @@ def finished(runs: Mapping[str, StoredRun]) -> set[str]:
     return {key for key, run in runs.items() if run.status == "FINISHED"}
 
 
-def search_runs(client: MlflowClient, experiment: str, tags: Mapping[str, str]) -> list[StoredRun]:
-    """Return every run of an experiment, by its id, that has all of ``tags``, the latest first."""
-    # MLflow's filter language cannot escape a quote: of a tag that has one, all runs are read.
+def search_runs(
+    client: MlflowClient, experiment: str, tags: Mapping[str, str], *, params: bool = True
+) -> list[StoredRun]:
+    """Return every run of an experiment that has all of ``tags``, the latest first.
+
+    Args:
+        client: the client of the store.
+        experiment: the id of the experiment.
+        tags: the tags and their values, and last the one that fewest runs have: a database is asked for that alone.
+        params: whether the parameters are needed, which are most of what a run has.
+    """
+    found = patiently(lambda: runs_in_database(client, experiment, tags, params=params))
+    runs = _ask_server(client, experiment, tags) if found is None else [StoredRun(*values) for values in found]
+    return [run for run in runs if all(run.tags.get(name) == value for name, value in tags.items())]
+
+
+def _ask_server(client: MlflowClient, experiment: str, tags: Mapping[str, str]) -> list[StoredRun]:
+    """Return the runs, and others where a tag has a quote, which MLflow's filter language cannot escape."""
     condition = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items() if PLAIN.fullmatch(value))
-    ask = partial(client.search_runs, [experiment], condition, max_results=RUNS_PER_PAGE)
-    found, token = [], None
+    runs: list[StoredRun] = []
+    token = None
     while True:
         with _collector_paused():
-            page = patiently(partial(ask, page_token=token))
+            page = patiently(
+                lambda token=token: client.search_runs(  # type: ignore[misc]
+                    [experiment], condition, max_results=RUNS_PER_PAGE, page_token=token
+                )
+            )
         for run in page:
             info, data = run.info, run.data
-            if all(data.tags.get(name) == value for name, value in tags.items()):
-                identity = info.run_id, info.status, info.start_time, info.end_time
-                found.append(StoredRun(*identity, data.tags, data.params, data.metrics))
+            identity = info.run_id, info.status, info.start_time, info.end_time
+            runs.append(StoredRun(*identity, data.tags, data.params, data.metrics))
         token = page.token
         if not token:
-            return found
+            return runs
 
 
 def patiently(ask: Callable[[], Answer]) -> Answer:

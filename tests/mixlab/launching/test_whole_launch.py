@@ -128,14 +128,14 @@ def test_checkpoints_that_cannot_be_deleted_keep_nobody_from_the_table(
 def test_a_store_that_refuses_to_show_its_runs_is_a_sentence(launch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """It has answered before, as a server does whose database is away."""
     launch(SMALL)
-    read, refused = MlflowClient.search_runs, [""]
+    read, refused = store.runs_in_database, [""]
 
-    def broken(client: MlflowClient, experiments: list[str], condition: str, **options: Any) -> Any:
-        if f"tags.`{names.LEVEL}` = '{refused[-1]}'" in condition:
+    def broken(client: Any, experiment: str, tags: Any, **options: Any) -> Any:
+        if tags.get(names.LEVEL) == refused[-1]:
             raise MlflowException("it is broken", error_code=INVALID_STATE)
-        return read(client, experiments, condition, **options)
+        return read(client, experiment, tags, **options)
 
-    monkeypatch.setattr(MlflowClient, "search_runs", broken)
+    monkeypatch.setattr(store, "runs_in_database", broken)
     for level, dry_run in itertools.product(("study", "seed"), (True, False)):
         refused.append(level)
         with pytest.raises(BadInput, match=r"MLflow at 'sqlite:.*' cannot be read: it is broken"):

@@ -1,17 +1,78 @@
 """The private parts of MLflow that ``mixlab.tracking.mlflow_private`` touches are as they were."""
 
+import json
+import math
+from dataclasses import asdict
 from pathlib import Path
 
 import mlflow
 import pytest
+from mlflow.tracking import MlflowClient
 from sqlalchemy import Connection, Engine, event
 
 from mixlab.tracking import store
-from mixlab.tracking.mlflow_private import make_database
+from mixlab.tracking.mlflow_private import make_database, runs_in_database
 from tests.libraries import forgo_durability
 from tests.pins import pinned
 
 PIN = pinned("mlflow")
+VALUES = {"one": 1.5, "none": math.nan, "most": math.inf, "least": -math.inf}
+
+
+def write(client: MlflowClient, count: int) -> str:
+    """Make runs of two arms in every state, with every kind of metric; return the id of their experiment."""
+    experiment = client.create_experiment("study")
+    for number in range(count):
+        tags = {"mixlab.level": "seed", "mixlab.cell": f'it\'s "{number % 2}"', "mixlab.seed": str(number)}
+        run = client.create_run(experiment, start_time=number // 2, tags=tags).info.run_id
+        client.log_param(run, "lr", number)
+        for name, value in VALUES.items():
+            client.log_metric(run, name, value, step=1)
+        client.log_metric(run, "one", number, step=2)
+        if number % 3:
+            client.set_terminated(run, ("FINISHED", "KILLED")[number % 2], end_time=number)
+    client.delete_run(client.create_run(experiment, tags={"mixlab.level": "seed"}).info.run_id)
+    client.create_run(client.create_experiment("another"), tags={"mixlab.level": "seed"})
+    return str(experiment)
+
+
+def as_text(run: store.StoredRun) -> str:
+    """Return all of a run as text, in which NaN is equal to itself."""
+    return json.dumps(asdict(run), sort_keys=True)
+
+
+def test_the_database_says_what_mlflow_says(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = MlflowClient(tracking_uri)
+    experiment = write(client, 7)
+    for tags in ({"mixlab.level": "seed"}, {"mixlab.cell": 'it\'s "1"'}, {"mixlab.level": "arm"}, {}):
+        ours = store.search_runs(client, experiment, tags)
+        assert [run.params for run in store.search_runs(client, experiment, tags, params=False)] == [{}] * len(ours)
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "runs_in_database", lambda *_, **__: None)
+            theirs = store.search_runs(client, experiment, tags)
+        message = f"the tables of mlflow {PIN} are others in {mlflow.__version__}: change tracking/mlflow_private.py"
+        assert [as_text(run) for run in ours] == [as_text(run) for run in theirs], message
+
+
+@pytest.mark.parametrize("count", [2, 6])
+def test_reading_any_number_of_runs_takes_as_many_statements(tracking_uri: str, count: int) -> None:
+    client = MlflowClient(tracking_uri)
+    experiment = write(client, count)
+    statements: list[str] = []
+
+    def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
+        statements.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        assert len(store.search_runs(client, experiment, {"mixlab.level": "seed"})) == count
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert len([each for each in statements if each.startswith("SELECT")]) == 4
+
+
+def test_a_server_has_no_database_here() -> None:
+    assert runs_in_database(MlflowClient("http://127.0.0.1:1"), "1", {}, params=True) is None
 
 
 @pytest.mark.slow
