@@ -46,7 +46,8 @@ def test_no_mixer_reads_a_number_back_and_one_is_refused_that_chooses_for_each_b
         return
     rehearse(config, DATASETS["cifar10"])
     sentence = (
-        f"cuda_graph must be 'auto' or False with mixer '{mixer}': the program chooses something anew for each batch"
+        f"cuda_graph must be 'auto' or False with mixer '{mixer}', got True: "
+        "the program chooses something anew for each batch"
     )
     with pytest.raises(ValueError, match=sentence):
         cuda_graph.check(config)
