@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import unquote, urlparse
 
+from mlflow.entities import RunInfo
 from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput
@@ -23,6 +24,8 @@ from mixlab.spec.plan_form import require_plan
 from mixlab.tracking import names
 from mixlab.tracking.store import StoredRun, experiment_named, patiently, reading, search_runs
 from mixlab.uris import sqlite_file
+
+_locations: dict[tuple[str, str], str] = {}  # the URI of a run's artifacts, by the URI of the store and the run's id
 
 # A progress bar for one small file would be drawn through the table that follows.
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -89,8 +92,20 @@ def folder_of(client: MlflowClient, run_id: str) -> Path | None:
     """
     if client.tracking_uri.startswith("http"):
         return None
-    written = local_folder(patiently(lambda: client.get_run(run_id)).info.artifact_uri)
+    written = local_folder(_location(client, run_id))
     return None if written is None else here(written, client.tracking_uri)
+
+
+def remember(client: MlflowClient, created: RunInfo) -> None:
+    """Spare MLflow the question where the artifacts of a run are, which it has answered as the run was created."""
+    _locations[client.tracking_uri, created.run_id] = created.artifact_uri
+
+
+def _location(client: MlflowClient, run_id: str) -> str:
+    """Return the URI of a run's artifacts, which MLflow recorded as the run was created, and never changes."""
+    if (client.tracking_uri, run_id) not in _locations:
+        remember(client, patiently(lambda: client.get_run(run_id)).info)
+    return _locations[client.tracking_uri, run_id]
 
 
 def read(client: MlflowClient, run_id: str, name: str) -> bytes | None:

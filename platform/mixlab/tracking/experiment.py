@@ -9,7 +9,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput, first_line
-from mixlab.tracking import names
+from mixlab.tracking import artifacts, names
 from mixlab.tracking.store import experiment_named, search_runs
 from mixlab.uris import sqlite_file
 
@@ -53,7 +53,9 @@ def find_or_create(
     wanted = {name: tags[name] for name in names.IDENTITY[tags[names.LEVEL]]}
     runs = search_runs(client, experiment, wanted) if known is None else []
     if known is None and not runs:
-        return str(client.create_run(experiment, tags=dict(tags)).info.run_id), True
+        created = client.create_run(experiment, tags=dict(tags)).info
+        artifacts.remember(client, created)
+        return str(created.run_id), True
     run_id = known or runs[0].run_id
     log(client, run_id, tags=tags)
     client.update_run(run_id, "RUNNING")
