@@ -56,7 +56,8 @@ def values_by_arm(runs: pd.DataFrame, metric: str, references: Sequence[str]) ->
             raise ValueError(f"the {what} {arm!r} is not an arm; the arms are: {', '.join(map(str, arms)) or 'none'}")
     counted = runs[finite_values(runs, metric).notna()]
     twice = counted[counted.duplicated(["arm", "seed"])]
-    for arm, seed in zip(twice["arm"], twice["seed"], strict=True):
+    if len(twice):
+        arm, seed = twice[["arm", "seed"]].iloc[0]
         raise ValueError(f"arm {arm!r} has seed {seed} twice: give one run of each seed, of one level of every factor")
     by_seed = counted.set_index("seed")[column].astype(float)
     return {arm: by_seed[(counted["arm"] == arm).to_numpy()] for arm in arms}

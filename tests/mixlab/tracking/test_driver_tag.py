@@ -1,4 +1,4 @@
-"""Of two drivers of a plan in a store without locks one is at work, and the other says who that is."""
+"""A second driver of a plan is refused in a store that cannot be locked, and told who the first one is."""
 
 import os
 import threading

@@ -66,12 +66,14 @@ def test_mixup(seed: int) -> None:
     check(mixup(images, stream(seed), alpha=0.7), rows, partner, lam.tolist())
 
 
-@each_seed
-def test_cutmix(seed: int) -> None:
-    images, rng = photographs(), stream(seed)
-    lam = beta(0.7, B, rng)
-    row, column = uniform_pixels(B, H, W, rng)
-    partner = partners(B, rng)
+def cut_rows(
+    images: Tensor,  # (B, C, H, W)
+    partner: Tensor,  # (B,)
+    lam: Tensor,  # (B,)
+    row: Tensor,  # (B,) of the centres of the boxes
+    column: Tensor,  # (B,)
+) -> tuple[list[Tensor], list[float]]:
+    """Return CutMix's images, and the share of each that is its own."""
     rows, kept = [], []
     for b in range(B):
         side = math.sqrt(1 - lam[b].item())
@@ -80,6 +82,16 @@ def test_cutmix(seed: int) -> None:
         image[:, *box] = images[partner[b]][:, *box]
         rows.append(image)
         kept.append(1 - area(box) / (H * W))
+    return rows, kept
+
+
+@each_seed
+def test_cutmix(seed: int) -> None:
+    images, rng = photographs(), stream(seed)
+    lam = beta(0.7, B, rng)
+    row, column = uniform_pixels(B, H, W, rng)
+    partner = partners(B, rng)
+    rows, kept = cut_rows(images, partner, lam, row, column)
     check(cutmix(images, stream(seed), alpha=0.7), rows, partner, kept)
 
 
@@ -296,13 +308,10 @@ def test_mixup_cutmix(seed: int) -> None:
     partner = partners(B, rng)
     blended = beta(0.4, B, rng)
     cut = torch.rand(B, generator=rng) < 0.6
-    rows, kept = [], []
+    rows, kept = cut_rows(images, partner, lam, row, column)
     for b in range(B):
-        image, other = images[b].clone(), images[partner[b]]
-        side = math.sqrt(1 - lam[b].item())
-        box = box_around(int(row[b]), int(column[b]), int(H * side), int(W * side))
-        image[:, *box] = other[:, *box]
-        rows.append(image if cut[b] else blended[b] * images[b] + (1 - blended[b]) * other)
-        kept.append(1 - area(box) / (H * W) if cut[b] else blended[b].item())
+        if not cut[b]:
+            rows[b] = blended[b] * images[b] + (1 - blended[b]) * images[partner[b]]
+            kept[b] = blended[b].item()
     mixed = mixup_cutmix(images, stream(seed), alpha=0.7, mixup_alpha=0.4, cutmix_share=0.6)
     check(mixed, rows, partner, kept)
