@@ -4,7 +4,7 @@
 
 Writes one JSON file with the machine, the versions, and every measurement with its spread; puts its ratios into the
 page between its two comments, and draws them next to it. A benchmark that fails is named, and the others go on. The one
-of a GPU says so where there is none.
+of a GPU says so where there is none, and so does that of released code.
 """
 
 import argparse
@@ -37,6 +37,7 @@ SIZES: dict[str, str] = {
     "step": "--rounds 9",
     "mixers": "",
     "mixer_parts": "",
+    "released": "",
     "learned_masks": "--batch 50 --rounds 5",
     "profile": "",
     "data": "",
