@@ -35,7 +35,7 @@ MAY_IMPORT = {
     },
 }
 # The writing half of tracking, which analysis leaves alone.
-WRITING = tuple(f"mixlab.tracking.{name}" for name in ("tracker", "trial_runs", "writer", "experiment", "driver_tag"))
+WRITING = tuple(f"mixlab.tracking.{name}" for name in ("tracker", "trial_runs", "writer", "experiment"))
 # Each library is imported by these packages or modules alone.
 USERS = {
     "argparse": ("mixlab.cli", "mixlab.doctor.__main__", "mixlab.slurm", "analysis", "mixlab.tracking.merge"),

@@ -245,7 +245,7 @@ STUDIES: dict[str, Callable[[], Study | Search]] = {
 LIMITS = {
     "DRAIN_SECONDS": "mixlab.launching.ending",
     "BEAT_SECONDS": "mixlab.processes",
-    "GONE_SECONDS": "mixlab.storage.claim",
+    "WATCH_SECONDS": "mixlab.claim",
 }
 
 if __name__ == "__main__":

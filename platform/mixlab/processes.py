@@ -5,13 +5,14 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 
 BEAT_SECONDS = 20.0
 GONE_SECONDS = 120.0  # without a beat
+LAST_SECONDS = 5.0  # for a call that is under way at the end, for which nobody waits longer
 BOOT = Path("/proc/sys/kernel/random/boot_id")  # of Linux
 
 LOG = logging.getLogger("mixlab")
@@ -59,17 +60,28 @@ def name_of(number: int) -> str:
     return f"{number}@{started:.0f}"
 
 
-def heartbeat(beat: Callable[[], object]) -> threading.Event:
-    """Call ``beat`` every ``BEAT_SECONDS`` in a thread, until it returns False or the returned event is set."""
+@contextlib.contextmanager
+def repeated(call: Callable[[], object], seconds: float, name: str) -> Iterator[None]:
+    """Call ``call`` every so many ``seconds`` inside the block, in a thread of this name, until it returns False."""
     over = threading.Event()
 
-    def keep() -> None:
-        while not over.wait(BEAT_SECONDS):
+    def go_on() -> None:
+        while not over.wait(seconds):
             try:
-                if beat() is False:
+                if call() is False:
                     return
-            except Exception:  # the storage is away for a while; the next beat may arrive
-                LOG.warning("no heartbeat", exc_info=True)
+            except Exception:  # such as a storage that is away for a while; the next call may succeed
+                LOG.warning("no %s", name, exc_info=True)
 
-    threading.Thread(target=keep, daemon=True, name="heartbeat").start()
-    return over
+    thread = threading.Thread(target=go_on, daemon=True, name=name)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(LAST_SECONDS)
+
+
+def heartbeat(beat: Callable[[], object]) -> contextlib.AbstractContextManager[None]:
+    """Call ``beat`` every ``BEAT_SECONDS`` inside the block, until it returns False."""
+    return repeated(beat, BEAT_SECONDS, "heartbeat")

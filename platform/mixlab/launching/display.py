@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from rich.console import Console, Group
@@ -58,6 +59,7 @@ class Display:
         self.run = 0.0  # trials, in parts too, since the start
         self.started_at = time.monotonic()
         self._lock = threading.Lock()
+        self._stack = ExitStack()
         self._live = Live(
             console=self.console, get_renderable=self._render, refresh_per_second=2, vertical_overflow="ellipsis"
         )
@@ -65,14 +67,12 @@ class Display:
     def __enter__(self) -> "Display":
         self.started_at = time.monotonic()
         if self._interactive:
-            self.gpus.start()
-            self._live.start()
+            self._stack.enter_context(self.gpus.watched())
+            self._stack.enter_context(self._live)
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._interactive:
-            self._live.stop()
-            self.gpus.stop()
+        self._stack.close()
 
     def started(self, trial: Trial, latest: Epoch | None) -> None:
         """Note that a trial runs from now on, after its latest epoch."""

@@ -1,41 +1,32 @@
 """The memory in use on this machine's GPUs, as ``nvidia-smi`` says it, for the display."""
 
+import contextlib
 import shutil
 import subprocess
-import threading
 
-EVERY_SECONDS = 5.0
+from mixlab.processes import repeated
+
+EVERY_SECONDS = 2.0
 QUERY = ("nvidia-smi", "--query-gpu=memory.used,memory.total", "--format=csv,noheader,nounits")
 
 
 class GpuMemory:
-    """Asks in a thread of its own between ``start`` and ``stop``, because the answer may take a second."""
+    """The memory in use; a thread asks for it inside ``watched``, because the answer may take a second."""
 
     def __init__(self) -> None:
-        self.text = ""  # such as ``GPU memory 31 of 80 GB``; empty without a GPU
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._ask, daemon=True, name="gpu-memory")
+        self.text = ""  # such as ``GPU memory 31 of 80 GB``; empty without a GPU, and before the first answer
 
-    def start(self) -> None:
-        """Ask from now on, if this machine has the program."""
-        if shutil.which(QUERY[0]):
-            self._thread.start()
-
-    def stop(self) -> None:
-        """Ask no more."""
-        self._over.set()
-        if self._thread.is_alive():
-            self._thread.join()
+    def watched(self) -> contextlib.AbstractContextManager[None]:
+        """Ask inside the block, if this machine has the program."""
+        there = shutil.which(QUERY[0]) is not None
+        return repeated(self._ask, EVERY_SECONDS, "GPU memory") if there else contextlib.nullcontext()
 
     def _ask(self) -> None:
-        while True:
-            try:
-                done = subprocess.run(QUERY, capture_output=True, text=True, timeout=30, check=True)
-                self.text = in_words(done.stdout)
-            except (OSError, subprocess.SubprocessError):
-                self.text = ""
-            if self._over.wait(EVERY_SECONDS):
-                return
+        try:
+            done = subprocess.run(QUERY, capture_output=True, text=True, timeout=30, check=True)
+            self.text = in_words(done.stdout)
+        except (OSError, subprocess.SubprocessError):
+            self.text = ""
 
 
 def in_words(answer: str) -> str:

@@ -5,19 +5,18 @@ import logging
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import filelock
 import pyarrow.fs
-from rich.console import Console
 
+from mixlab.claim import WATCH_SECONDS, Board, OtherDriver, claimed
 from mixlab.errors import BadInput, first_line
 from mixlab.launching.start import LOCK_FILE, Start
 from mixlab.messages import say
-from mixlab.storage.claim import claimed
-from mixlab.tracking import store
-from mixlab.tracking.driver_tag import OtherDriver, tagged
+from mixlab.tracking import names, store
 from mixlab.tracking.experiment import open_experiment
 from mixlab.uris import shown, sqlite_file
 
@@ -38,7 +37,7 @@ def only_driver(folder: Path, start: Start) -> Iterator[None]:
             f"{str(folder)!r} cannot be locked ({first_line(error)}), so that a second start of the study would train "
             "the same trials: give a --storage on a file system that has locks"
         ) from error
-    with held, only_machine(start, "drivers", neighbours=False):
+    with held, only_machine(start, "driver", neighbours=False):
         yield
 
 
@@ -57,7 +56,8 @@ def only_writer(start: Start, identity: str) -> Iterator[None]:
         try:
             if file is None:
                 with store.reading(start.client):
-                    held.enter_context(_tag(start, identity))
+                    experiment = open_experiment(start.client, start.name)
+                    held.enter_context(_claimed(TagBoard(start.client, experiment, names.DRIVER + identity), start))
             else:
                 file = file.resolve()  # which may have other names
                 lock = filelock.FileLock(file.with_name(f".{file.name}.{identity}.lock"), timeout=0)
@@ -76,23 +76,73 @@ def only_writer(start: Start, identity: str) -> Iterator[None]:
         yield
 
 
-def _tag(start: Start, identity: str) -> contextlib.AbstractContextManager[None]:
-    experiment = open_experiment(start.client, start.name)
-    return tagged(start.client, experiment, identity, partial(say, start.console), partial(_stop, start.console))
-
-
-def only_machine(start: Start, name: str, *, neighbours: bool = True) -> contextlib.AbstractContextManager[None]:
-    """Keep drivers on other machines off a storage behind a URI inside the block, by a claim of this name.
+@contextlib.contextmanager
+def only_machine(start: Start, name: str, *, neighbours: bool = True) -> Iterator[None]:
+    """Keep drivers on other machines off a storage behind a URI inside the block, by a file of this name.
 
     Others on this machine, which share its files, are allowed as ``neighbours``.
+
+    Raises:
+        BadInput: another driver is at work; the sentence says where and since when.
     """
     storage = start.storage
-    if isinstance(storage.filesystem, pyarrow.fs.LocalFileSystem):
-        return contextlib.nullcontext()
-    lost = partial(_stop, start.console)
-    return claimed(storage.filesystem, f"{storage.folder}/{name}", lost, neighbours=neighbours)
+    with contextlib.ExitStack() as held:
+        if not isinstance(storage.filesystem, pyarrow.fs.LocalFileSystem):
+            board = FileBoard(storage.filesystem, f"{storage.folder}/{name}")
+            try:
+                held.enter_context(_claimed(board, start, neighbours=neighbours))
+            except OtherDriver as driver:
+                raise BadInput(
+                    f"another start of this study, {driver}, is at work in this storage since {driver.since}: wait for "
+                    f"it, or stop it; {WATCH_SECONDS:.0f} s after its end the same command takes over"
+                ) from None
+        yield
 
 
-def _stop(console: Console, sentence: str) -> None:
-    say(console, sentence, style="red")
-    os.kill(os.getpid(), signal.SIGTERM)
+def _claimed(board: Board, start: Start, *, neighbours: bool = False) -> contextlib.AbstractContextManager[None]:
+    def stop(sentence: str) -> None:
+        say(start.console, sentence, style="red")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    return claimed(board, partial(say, start.console), stop, neighbours=neighbours)
+
+
+@dataclass
+class FileBoard:
+    """A file in a storage."""
+
+    filesystem: pyarrow.fs.FileSystem
+    path: str
+
+    def read(self) -> str:
+        try:
+            with self.filesystem.open_input_stream(self.path) as stream:
+                return str(stream.read().decode(errors="replace"))
+        except FileNotFoundError:
+            return ""
+
+    def write(self, text: str) -> None:
+        self.filesystem.create_dir(self.path.rpartition("/")[0])
+        with self.filesystem.open_output_stream(self.path) as stream:
+            stream.write(text.encode())
+
+    def remove(self) -> None:
+        self.filesystem.delete_file(self.path)
+
+
+@dataclass
+class TagBoard:
+    """A tag of an experiment in MLflow."""
+
+    client: store.MlflowClient
+    experiment: str  # its id
+    name: str
+
+    def read(self) -> str:
+        return str(self.client.get_experiment(self.experiment).tags.get(self.name, ""))
+
+    def write(self, text: str) -> None:
+        self.client.set_experiment_tag(self.experiment, self.name, text)
+
+    def remove(self) -> None:
+        self.client.delete_experiment_tag(self.experiment, self.name)

@@ -26,11 +26,12 @@ class Drivers:
 
     def __enter__(self) -> "Drivers":
         self._beat()
-        self._over = heartbeat(self._beat)
+        self._heart = heartbeat(self._beat)
+        self._heart.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._over.set()
+        self._heart.__exit__(None, None, None)
 
     def alive(self, driver: str) -> bool:
         """Return whether the driver of this name still runs; nobody has the empty name."""

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+from mixlab.processes import repeated
+
 SAMPLE_SECONDS = 5.0
 PREFIX = "system/"  # by which MLflow's pages know them
 
@@ -45,16 +47,6 @@ class Usage:
 @contextlib.contextmanager
 def watched() -> Iterator[Usage]:
     """Yield the usage of this machine, which a thread samples inside the block."""
-    usage, over = Usage(), threading.Event()
-
-    def look() -> None:
-        while not over.wait(SAMPLE_SECONDS):
-            usage.sample()
-
-    thread = threading.Thread(target=look, daemon=True, name="usage")
-    thread.start()
-    try:
+    usage = Usage()
+    with repeated(usage.sample, SAMPLE_SECONDS, "usage"):
         yield usage
-    finally:
-        over.set()
-        thread.join()

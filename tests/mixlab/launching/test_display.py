@@ -3,7 +3,6 @@
 import io
 import math
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from mixlab.spec.epoch import Epoch
 from mixlab.spec.metric import Metric
 from mixlab.spec.state import State
 from mixlab.spec.trial import Trial
+from tests.waiting import wait_for
 
 TOP1 = Metric("test_top1", "%", higher_is_better=True)
 TRIALS = [
@@ -163,9 +163,6 @@ def test_gpu_memory_is_asked_of_the_driver_s_program(tmp_path: Path, monkeypatch
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     memory = GpuMemory()
-    memory.start()
-    until = time.monotonic() + 20
-    while not memory.text and time.monotonic() < until:
-        time.sleep(0.01)
-    memory.stop()
+    with memory.watched():
+        wait_for(lambda: memory.text)
     assert memory.text == "GPU memory 31 of 80 GB"

@@ -1,0 +1,179 @@
+"""Of two drivers that share a storage or the runs of a plan one is at work, and the other says who that is."""
+
+import os
+import threading
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import psutil
+import pyarrow.fs
+import pytest
+from mlflow.tracking import MlflowClient
+from rich.console import Console
+
+from mixlab import Options, claim, processes
+from mixlab.claim import Board, OtherDriver, claimed
+from mixlab.errors import BadInput
+from mixlab.launching import one_driver
+from mixlab.launching.one_driver import FileBoard, TagBoard, only_machine, only_writer
+from mixlab.launching.start import Start
+from mixlab.processes import machine_of, name_of, runs_here, this_process
+from tests.mixlab.search_toy import TRAIN
+from tests.waiting import wait_for
+
+LOCAL = pyarrow.fs.LocalFileSystem()
+NEIGHBOUR = f"{machine_of(this_process())}#{name_of(os.getppid())}"
+DEAD_HERE = f"{machine_of(this_process())}#999999999@1"
+NODE7 = "node7/1-2 pid:[1]#12@34"
+
+
+class Shared:
+    """A board, and what a driver says who finds it."""
+
+    def __init__(self, board: Board) -> None:
+        self.board = board
+        self.said: list[str] = []
+        self.lost = threading.Event()
+
+    def write(self, driver: str, beat: int = 1) -> None:
+        self.board.write(f"{driver} since 2026-01-02 03:04:05 beat {beat}")
+
+    def is_mine(self) -> bool:
+        return self.board.read().startswith(f"{this_process()} since 20")
+
+    def claimed(self, neighbours: bool = False) -> AbstractContextManager[None]:
+        return claimed(self.board, self.said.append, lambda sentence: self.lost.set(), neighbours=neighbours)
+
+
+@pytest.fixture(params=["file", "tag"])
+def shared(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shared:
+    monkeypatch.setattr(claim, "LOOK_SECONDS", 0.01)
+    if request.param == "file":
+        return Shared(FileBoard(LOCAL, str(tmp_path / "results" / "driver")))
+    client = MlflowClient(request.getfixturevalue("tracking_uri"))
+    return Shared(TagBoard(client, client.create_experiment("toy"), "mixlab driver of 0123"))
+
+
+@pytest.mark.parametrize("other", ["", DEAD_HERE, this_process()], ids=["nobody", "killed", "this process before"])
+def test_what_nobody_holds_is_held_at_once_and_given_back(shared: Shared, other: str) -> None:
+    if other:
+        shared.write(other)
+    with shared.claimed():
+        assert shared.is_mine()
+    assert shared.board.read() == ""
+    assert not shared.said
+
+
+def test_a_living_driver_of_this_machine_is_named_at_once(shared: Shared) -> None:
+    shared.write(NEIGHBOUR)
+    with pytest.raises(OtherDriver, match=rf"^on .+ \(process {os.getppid()}\)$") as found, shared.claimed():
+        pass
+    assert found.value.since == "2026-01-02 03:04:05"
+    assert shared.board.read().startswith(NEIGHBOUR)
+    assert not shared.said
+
+
+@pytest.mark.parametrize("text", ["5", '{"name": 5}', "#@", " since "])
+def test_what_is_no_drivers_text_is_replaced_once_it_was_watched(
+    shared: Shared, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claim, "WATCH_SECONDS", 0.02)
+    shared.board.write(text)
+    with shared.claimed():
+        assert shared.is_mine()
+
+
+@pytest.mark.parametrize("beats", [True, False])
+def test_a_driver_of_another_machine_is_watched(shared: Shared, monkeypatch: pytest.MonkeyPatch, beats: bool) -> None:
+    monkeypatch.setattr(claim, "WATCH_SECONDS", 10 if beats else 0.2)
+    shared.write(NODE7)
+    if beats:
+        threading.Timer(0.1, shared.write, (NODE7, 2)).start()
+        with pytest.raises(OtherDriver, match=r"^on node7 \(process 12\)$"), shared.claimed():
+            pass
+        return
+    with shared.claimed():
+        assert shared.is_mine()
+    assert shared.said[0].startswith("A start of this study on node7 (process 12) has not ended as usual, or is still")
+
+
+def test_a_driver_of_a_machine_with_the_same_name_is_watched(
+    shared: Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claim, "WATCH_SECONDS", 0.02)
+    (tmp_path / "boot_id").write_text("1-2-3\n")
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(processes, "BOOT", tmp_path / "boot_id")
+        shared.write(this_process().partition("#")[0] + "#999999999@1")  # no process of that number runs here
+    with shared.claimed():
+        assert "(process 999999999) has not ended as usual" in shared.said[0]
+
+
+def test_of_two_that_start_at_once_the_first_gives_way(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claim.time, "sleep", lambda seconds: shared.write(NEIGHBOUR))
+    with pytest.raises(OtherDriver), shared.claimed():
+        pass
+    assert shared.board.read().startswith(NEIGHBOUR)
+
+
+@pytest.mark.parametrize("taken_over", ["and is at work", "and is done"])
+def test_the_heart_beats_until_another_driver_has_taken_over(
+    shared: Shared, monkeypatch: pytest.MonkeyPatch, taken_over: str
+) -> None:
+    monkeypatch.setattr("mixlab.processes.BEAT_SECONDS", 0.01)
+    with shared.claimed():
+        wait_for(lambda: int(shared.board.read().rpartition(" ")[2] or 0) > 2)
+        assert not shared.lost.is_set()
+        while not shared.lost.wait(0.05):  # a beat may be between its look and its write
+            shared.write(NODE7) if taken_over == "and is at work" else shared.board.remove()
+
+
+def test_drivers_of_one_machine_may_share_a_claim(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mixlab.processes.BEAT_SECONDS", 0.01)
+    shared.write(NEIGHBOUR)
+    with shared.claimed(neighbours=True):
+        shared.write(NEIGHBOUR, 2)
+        wait_for(shared.is_mine)
+        shared.board.remove()  # as at the neighbour's end
+        wait_for(shared.is_mine)
+        while not shared.lost.wait(0.05):
+            shared.write(NODE7)
+
+
+def test_a_living_driver_is_known_after_its_machines_clock_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of a process's start, by the clock of the day, then becomes another."""
+    me, started = this_process(), psutil.Process.create_time
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: started(process) + 3600)
+    assert runs_here(me)
+
+
+def start_of(folder: Path, uri: str = "sqlite:///mlflow.db") -> Start:
+    return Start("toy", TRAIN, Options(tracking_uri=uri, storage=str(folder)), Console(), folder / "study.py")
+
+
+def test_a_second_writer_is_a_sentence(tmp_path: Path, tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a server, two starts with different storages wrote the same runs."""
+    monkeypatch.setattr(claim, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(one_driver, "sqlite_file", lambda uri: None)
+    start = start_of(tmp_path, tracking_uri)
+    with only_writer(start, "0123"):
+        (experiment,) = start.client.search_experiments(filter_string="name = 'toy'")
+        assert experiment.tags["mixlab driver of 0123"].startswith(this_process())
+    start.client.set_experiment_tag(experiment.experiment_id, "mixlab driver of 0123", f"{NEIGHBOUR} since now beat 1")
+    with (
+        pytest.raises(BadInput, match=r"^another start of this study, on .*, writes the same runs to --tracking-uri "),
+        only_writer(start, "0123"),
+    ):
+        pass
+
+
+def test_a_second_driver_of_a_storage_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = start_of(tmp_path)
+    with only_machine(start, "driver", neighbours=False):
+        assert not list(tmp_path.iterdir())  # a folder of this machine is locked instead
+    start.storage.filesystem = pyarrow.fs.SubTreeFileSystem("/", LOCAL)  # stands for a bucket
+    board = FileBoard(start.storage.filesystem, f"{start.storage.folder}/driver")
+    board.write(f"{NEIGHBOUR} since 2026-01-02 03:04:05 beat 1")
+    said = r"^another start of this study, on .*, is at work in this storage since 2026-01-02 03:04:05: wait for it"
+    with pytest.raises(BadInput, match=said), only_machine(start, "driver", neighbours=False):
+        pass
