@@ -10,42 +10,24 @@ from trainables.registry import Registry
 if TYPE_CHECKING:
     from trainables.backbones.backbone import Backbone
 
-# name: the file of constructor(num_classes=..., in_channels=3), some with image_size, drop_path, or torchvision's
-# weights
+# A file, and those of its constructors (num_classes=..., in_channels=3), some with image_size, drop_path, or
+# torchvision's weights.
+FAMILIES = (
+    # for images of 32 and 64 pixels
+    ("resnet_cifar", ("resnet8", "resnet20", "resnet56")),
+    ("resnet", ("resnet18", "resnet34", "resnet50", "resnext29", "resnext50")),
+    ("wide_resnet", ("wrn16_8", "wrn28_8", "wrn28_8_paper", "preact_resnet18")),
+    ("pyramidnet", ("pyramidnet110", "pyramidnet200")),
+    ("torchvision_models", ("convnext_tiny_cifar",)),
+    ("deit", ("vit_tiny_32",)),
+    # for images of 160 pixels and more
+    ("resnet", ("resnet18_imagenet", "resnet34_imagenet", "resnet50_imagenet")),
+    ("resnet", ("resnet101_imagenet", "resnet152_imagenet", "resnext50_imagenet", "resnext101_imagenet")),
+    ("torchvision_models", ("mobilenet_v2", "efficientnet_b0", "convnext_tiny", "swin_tiny")),
+    ("deit", ("deit_small",)),
+)
 BACKBONES: MutableMapping[str, Callable[..., Backbone]] = Registry(
-    __name__,
-    {
-        # for images of 32 and 64 pixels
-        "resnet8": "resnet_cifar",
-        "resnet20": "resnet_cifar",
-        "resnet56": "resnet_cifar",
-        "resnet18": "resnet",
-        "resnet34": "resnet",
-        "resnet50": "resnet",
-        "resnext29": "resnet",
-        "resnext50": "resnet",
-        "wrn16_8": "wide_resnet",
-        "wrn28_8": "wide_resnet",
-        "wrn28_8_paper": "wide_resnet",
-        "preact_resnet18": "preact_resnet",
-        "pyramidnet110": "pyramidnet",
-        "pyramidnet200": "pyramidnet",
-        "convnext_tiny_cifar": "convnext",
-        "vit_tiny_32": "deit",
-        # for images of 160 pixels and more
-        "resnet18_imagenet": "imagenet_resnet",
-        "resnet34_imagenet": "imagenet_resnet",
-        "resnet50_imagenet": "imagenet_resnet",
-        "resnet101_imagenet": "imagenet_resnet",
-        "resnet152_imagenet": "imagenet_resnet",
-        "resnext50_imagenet": "imagenet_resnet",
-        "resnext101_imagenet": "imagenet_resnet",
-        "mobilenet_v2": "mobile",
-        "efficientnet_b0": "mobile",
-        "convnext_tiny": "convnext",
-        "deit_small": "deit",
-        "swin_tiny": "swin",
-    },
+    __name__, {name: file for file, names in FAMILIES for name in names}
 )
 
 PREFIX = "timm/"  # of the names of timm's models

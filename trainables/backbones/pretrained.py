@@ -1,31 +1,36 @@
-"""Weights of networks trained before, for fine-tuning: torchvision's of ImageNet-1k, and timm's.
+"""Weights of networks trained before, for fine-tuning: torchvision's of ImageNet-1k, and those that timm publishes.
 
 torchvision's file is looked for under its own name in ``<data root>/torchvision``, or else downloaded there from
-torchvision's address. The name ends in the first digits of the file's SHA-256, which are checked. Where timm's are
-found, ``timm_weights`` says.
+torchvision's address. The name ends in the first digits of the file's SHA-256, which are checked. timm's file is
+``<data root>/timm/NAME/model.safetensors``, or else fetched from Hugging Face.
 """
 
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from filelock import FileLock
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision import models
 from torchvision.models import WeightsEnum
 
-from trainables.backbones import PREFIX, timm_weights
+from trainables.backbones import PREFIX
 from trainables.backbones.backbone import layer_defaults
 from trainables.datasets.dataset import DataError
 from trainables.datasets.download import fetch_file
 from trainables.datasets.verified_files import sha256_of
 from trainables.ranges import Pretrained
+from trainables.refusals import first_line
 
 Weights = Mapping[str, Tensor]  # a state_dict of torchvision's or timm's network of the same architecture
 N = TypeVar("N", bound=nn.Module)
+TIMM = "timm"  # the value of ``pretrained`` for the weights of a model's tag, and their folder in the data root
+TIMM_FILE = "model.safetensors"
 
 PRETRAINED: dict[str, type[WeightsEnum]] = {
     "resnet18_imagenet": models.ResNet18_Weights,
@@ -49,28 +54,45 @@ def torchvision_network(network: N, weights: Weights | None) -> N:
     fitting = {name: value for name, value in weights.items() if name in own and value.shape == own[name].shape}
     network.load_state_dict(fitting, strict=False)
     # The classifier, which every constructor here leaves out, may have the wrong number of classes; nothing else may.
-    lacking = sorted(set(own) - set(fitting) - set(_classifier(network)))
+    classifier = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)][-1]
+    lacking = sorted(set(own) - set(fitting) - {f"{classifier}.weight", f"{classifier}.bias"})
     if lacking:
         raise DataError(f"the pretrained weights do not fit the network: {lacking[0]} is missing or of another shape")
     return network
 
 
 def require_pretrained(backbone: str, pretrained: str) -> None:
-    """Raise ``ValueError`` unless there are such weights for ``backbone``."""
-    if backbone.startswith(PREFIX) and pretrained == timm_weights.WEIGHTS:
-        return timm_weights.require_weights(backbone)
+    """Raise ``ValueError``, which names those that there are, unless there are such weights for ``backbone``."""
+    if backbone.startswith(PREFIX) and pretrained == TIMM:
+        return _require_tag(backbone)
     known = [weights.name for weights in PRETRAINED[backbone]] if backbone in PRETRAINED else []
     if pretrained not in known:
         there = f"it has {', '.join(known)}" if known else f"it has some for {', '.join(PRETRAINED)}"
         raise ValueError(f"torchvision has no weights {pretrained!r} for backbone {backbone!r}; {there}")
 
 
+def _require_tag(backbone: str) -> None:
+    import timm  # seconds
+
+    name = backbone.removeprefix(PREFIX)
+    if not timm.is_model_pretrained(name):
+        tags = [f"{PREFIX}{tagged}" for tagged in timm.list_pretrained(name.partition(".")[0])]
+        there = f"it has {', '.join(tags)}" if tags else "it has none for this model"
+        raise ValueError(f"timm has no weights for backbone {backbone!r}; {there}")
+
+
 def prepare_pretrained(backbone: str, pretrained: Pretrained, data_root: Path) -> Path:
-    """Return the verified file, downloaded if it is not there; raise ``DataError`` if it cannot be, or is broken."""
+    """Return the file, downloaded if it is not there; raise ``DataError`` if it cannot be.
+
+    torchvision's is verified, and also refused if it is broken.
+    """
     require_pretrained(backbone, pretrained)
-    if pretrained == timm_weights.WEIGHTS:
-        return timm_weights.prepare_weights(backbone, data_root)
-    url, path = PRETRAINED[backbone][pretrained].url, _file_of(backbone, pretrained, data_root)
+    path = _file_of(backbone, pretrained, data_root)
+    if pretrained == TIMM:
+        if not path.exists():
+            _fetch_from_hub(backbone, path)
+        return path
+    url = PRETRAINED[backbone][pretrained].url
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -90,6 +112,18 @@ def prepare_pretrained(backbone: str, pretrained: Pretrained, data_root: Path) -
     return path
 
 
+def _fetch_from_hub(backbone: str, path: Path) -> None:
+    from huggingface_hub import hf_hub_download
+
+    try:
+        hf_hub_download(_timm_tag(backbone).hf_hub_id, TIMM_FILE, local_dir=path.parent)
+    except Exception as error:
+        reason = first_line(error)
+        raise DataError(
+            f"the weights of {backbone} are not at {path} and cannot be fetched from Hugging Face: {reason}"
+        ) from None
+
+
 def lacking_weights(backbone: str, pretrained: Pretrained, data_root: Path) -> list[str]:
     """Return a sentence if weights are wanted whose file is missing."""
     if pretrained == "none":
@@ -102,10 +136,30 @@ def load_pretrained(backbone: str, pretrained: Pretrained, data_root: Path) -> W
     """Return the state_dict, or None where nothing is wanted; errors as ``prepare_pretrained``."""
     if pretrained == "none":
         return None
-    if pretrained == timm_weights.WEIGHTS:
-        return timm_weights.load_weights(backbone, data_root)
     path = prepare_pretrained(backbone, pretrained, data_root)
-    return torch.load(path, map_location="cpu", weights_only=True)
+    if pretrained != TIMM:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"{path} cannot be read ({error}); delete it, and it is fetched again") from None
+
+
+def _file_of(backbone: str, pretrained: Pretrained, data_root: Path) -> Path:
+    if pretrained != TIMM:
+        return data_root / "torchvision" / PRETRAINED[backbone][pretrained].url.rpartition("/")[2]
+    known = _timm_tag(backbone)
+    name = f"{known.architecture}.{known.tag}" if known.tag else str(known.architecture)
+    return data_root / TIMM / name / TIMM_FILE
+
+
+def _timm_tag(backbone: str) -> Any:
+    """Return what timm knows of a model's weights."""
+    from timm.models import get_pretrained_cfg
+
+    known = get_pretrained_cfg(backbone.removeprefix(PREFIX))
+    assert known is not None, backbone
+    return known
 
 
 def load_classifier(backbone: str, pretrained: Pretrained, data_root: Path) -> dict[str, Tensor]:
@@ -115,20 +169,8 @@ def load_classifier(backbone: str, pretrained: Pretrained, data_root: Path) -> d
     return dict(zip(("weight", "bias"), list(weights.values())[-2:], strict=True))  # a state_dict is in order
 
 
-def _file_of(backbone: str, pretrained: Pretrained, data_root: Path) -> Path:
-    if pretrained == timm_weights.WEIGHTS:
-        return timm_weights.file_of(backbone, data_root)
-    return data_root / "torchvision" / PRETRAINED[backbone][pretrained].url.rpartition("/")[2]
-
-
 def _hash_prefix(path: Path) -> str:
     """Return the digits before the ending: ``f37072fd`` of ``resnet18-f37072fd.pth``."""
     found = re.search(r"-([0-9a-f]{8,})\.pth$", path.name)
     assert found is not None, path.name
     return found[1]
-
-
-def _classifier(network: nn.Module) -> list[str]:
-    """Return the names of the parameters of the last linear layer."""
-    last = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)][-1]
-    return [f"{last}.weight", f"{last}.bias"]

@@ -14,14 +14,13 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 from torchvision.ops import stochastic_depth
 
-from trainables.backbones import preact_resnet, pyramidnet, wide_resnet
+from trainables.backbones import pyramidnet, wide_resnet
 from trainables.backbones.backbone import Backbone
 
 # The name, by kind of residual block, of the module whose output is added to the shortcut.
 BRANCH_END: dict[type[nn.Module], str] = {
     BasicBlock: "bn2",
     Bottleneck: "bn3",
-    preact_resnet.Block: "conv2",
     pyramidnet.Block: "branch",
     wide_resnet.Block: "conv2",
 }

@@ -1,6 +1,7 @@
-"""Wide residual networks: pre-activation blocks, widths 16, 16k, 32k, 64k.
+"""Residual networks of pre-activation blocks: the wide ones, of widths 16, 16k, 32k, 64k, and PreAct-ResNet-18.
 
-Zagoruyko, Komodakis, "Wide Residual Networks", BMVC 2016 (arXiv:1605.07146).
+Zagoruyko, Komodakis, "Wide Residual Networks", BMVC 2016 (arXiv:1605.07146); He, Zhang, Ren, Sun, "Identity Mappings in
+Deep Residual Networks", ECCV 2016 (arXiv:1603.05027).
 
 The CIFAR-100 tables of SUMix and AutoMix use ``wrn28_8``, OpenMixup's copy of FixMatch's variant: its
 convolutions have a bias, its batch norms forget slowly (momentum 0.001, so that a short run is tested with
@@ -86,3 +87,20 @@ def _wrn(depth: int, variant: Variant, *, num_classes: int, in_channels: int = 3
 wrn28_8 = partial(_wrn, 28, FIXMATCH)  # 23.4
 wrn28_8_paper = partial(_wrn, 28, PAPER)  # 23.4
 wrn16_8 = partial(_wrn, 16, PAPER)  # 11.0: a network in the tables of Co-Mixup and the K-image paper
+
+
+def preact_resnet18(*, num_classes: int, in_channels: int = 3) -> Backbone:
+    """Build PreAct-ResNet-18, 11.2 M parameters: the network of Manifold Mixup, PuzzleMix, Co-Mixup and AlignMixup.
+
+    The mixup papers' code pools the last block's sum as it is; here a batch norm and a ReLU come between, as in He
+    et al., which adds 1024 parameters.
+    """
+    last = (PAPER.norm(512), PAPER.activation())
+    stages = (
+        PAPER.conv(in_channels, 64, 3),
+        nn.Sequential(*_stage(2, 64, 64, 1, PAPER, first=True)),
+        nn.Sequential(*_stage(2, 64, 128, 2, PAPER, first=False)),
+        nn.Sequential(*_stage(2, 128, 256, 2, PAPER, first=False)),
+        nn.Sequential(*_stage(2, 256, 512, 2, PAPER, first=False), *last),
+    )
+    return Backbone(stages, num_features=512, num_classes=num_classes)

@@ -14,9 +14,8 @@ from torch import Tensor
 from tests.trainables.refusal import check
 from trainables.backbones.backbone import Backbone, initialise
 from trainables.backbones.names import constructor_of
-from trainables.backbones.pretrained import load_pretrained
+from trainables.backbones.pretrained import TIMM_FILE, load_pretrained
 from trainables.backbones.timm_models import FAMILIES, TimmBackbone
-from trainables.backbones.timm_weights import FILE
 from trainables.classify import train
 from trainables.datasets.dataset import DataError
 from trainables.datasets.opening import dataset_of
@@ -131,7 +130,7 @@ def test_init_draws_the_head_alone() -> None:
 def test_weights_are_read_from_the_data_root(tmp_path: Path) -> None:
     torch.manual_seed(5)
     theirs = timm.create_model("test_resnet", num_classes=1000).eval()
-    file = tmp_path / "timm" / "test_resnet.r160_in1k" / FILE
+    file = tmp_path / "timm" / "test_resnet.r160_in1k" / TIMM_FILE
     file.parent.mkdir(parents=True)
     save_file(theirs.state_dict(), file)
     weights = load_pretrained("timm/test_resnet.r160_in1k", "timm", tmp_path)
