@@ -24,7 +24,6 @@ from trainables.datasets.dataset import Dataset, Split, Splits
 from trainables.datasets.verified_files import (
     Contents,
     Source,
-    Wanted,
     archive_members,
     fetch,
     in_data_root,
@@ -78,7 +77,8 @@ def prepare(root: Path, md5: Mapping[str, str] = MD5) -> None:
     def unpacked() -> Contents:
         return rewritten(content for _, content in archive_members(root, PYTHON, md5, PYTHON_PATHS))
 
-    wanted = Wanted(
+    fetch(
+        root,
         title="CIFAR-10",
         md5={binary_path(batch): md5[binary_path(batch)] for batch in BATCHES},
         sources=(
@@ -90,7 +90,6 @@ def prepare(root: Path, md5: Mapping[str, str] = MD5) -> None:
         ),
         remedy=f"put the official {BINARY} or {PYTHON} in {root}",
     )
-    fetch(root, wanted)
 
 
 def load(root: Path, md5: Mapping[str, str] = MD5) -> Splits:

@@ -17,7 +17,7 @@ from trainables.datasets.cifar10 import CIFAR10
 from trainables.datasets.cifar_pickle import read_batch
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.download import web_sources
-from trainables.datasets.verified_files import Contents, Wanted, archive_members, fetch, in_data_root, read_verified
+from trainables.datasets.verified_files import Contents, archive_members, fetch, in_data_root, read_verified
 
 TRAIN = "cifar-100-python/train"
 TEST = "cifar-100-python/test"
@@ -42,7 +42,8 @@ def prepare(root: Path, md5: Mapping[str, str] = MD5) -> None:
     def unpacked() -> Contents:
         return archive_members(root, ARCHIVE, md5, (TRAIN, TEST))
 
-    wanted = Wanted(
+    fetch(
+        root,
         title="CIFAR-100",
         md5={path: md5[path] for path in (TRAIN, TEST)},
         sources=(
@@ -51,7 +52,6 @@ def prepare(root: Path, md5: Mapping[str, str] = MD5) -> None:
         ),
         remedy=f"put the official {ARCHIVE} in {root}, or run the same study with --dataset cifar10",
     )
-    fetch(root, wanted)
 
 
 def load(root: Path, md5: Mapping[str, str] = MD5) -> Splits:

@@ -17,7 +17,7 @@ import torch
 
 from trainables.datasets import download
 from trainables.datasets.dataset import DataError, Dataset, Split, Splits
-from trainables.datasets.verified_files import Contents, Source, Wanted, fetch, has_md5, in_data_root, read_verified
+from trainables.datasets.verified_files import Contents, Source, fetch, has_md5, in_data_root, read_verified
 
 FOLDER = "FashionMNIST/raw"
 MD5: Mapping[str, str] = {
@@ -43,7 +43,8 @@ GZ_MD5: Mapping[str, str] = {
 def prepare(root: Path, md5: Mapping[str, str] = MD5) -> None:
     """Make sure that the four files are intact under ``root``; fetch those that are not."""
     folder = "fashion-mnist"
-    wanted = Wanted(
+    fetch(
+        root,
         title="Fashion-MNIST",
         md5=md5,
         sources=(
@@ -52,7 +53,6 @@ def prepare(root: Path, md5: Mapping[str, str] = MD5) -> None:
         ),
         remedy=f"put the four official files, train-images-idx3-ubyte.gz and so on, in {root / folder}",
     )
-    fetch(root, wanted)
 
 
 def load(root: Path, md5: Mapping[str, str] = MD5) -> Splits:

@@ -1,7 +1,7 @@
 """Files known by their checksums: they are looked for, fetched under a lock, and never used unless they are right.
 
-A data set names the files it wants (``Wanted``) and where they can come from (``Source``). Whatever a source gives is
-checked, written to a scratch folder and moved into place in one step, so a reader sees a right file or none.
+A data set names the files it wants and where they can come from (``Source``). Whatever a source gives is checked,
+written to a scratch folder and moved into place in one step, so a reader sees a right file or none.
 """
 
 import hashlib
@@ -11,7 +11,6 @@ import sys
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,16 +32,6 @@ class Source(NamedTuple):
 def in_data_root(root: Path, name: str, contents: Contents) -> Source:
     """Return the source that is tried if the data root has a file or folder of this name."""
     return Source(f"{name} in the data root", contents, needs=root / name)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """The files of one data set, and the sources to try in this order."""
-
-    title: str
-    md5: Mapping[str, str]  # path under the data root -> hex digest
-    sources: tuple[Source, ...]
-    remedy: str  # ends the error when no source can serve
 
 
 def say(line: str) -> None:
@@ -97,28 +86,32 @@ def archive_members(root: Path, archive: str, md5: Mapping[str, str], paths: Ite
             yield path, read_member(members, path)
 
 
-def fetch(root: Path, wanted: Wanted) -> None:
-    """Make sure that every file of ``wanted`` is intact under ``root``; return at once when they all are."""
-    if not unusable(root, wanted.md5):
+def fetch(root: Path, title: str, md5: Mapping[str, str], sources: Iterable[Source], remedy: str) -> None:
+    """Make sure that every file of ``md5`` is intact under ``root``; return at once when they all are.
+
+    The sources are tried in this order. ``title`` is the name of the data set for people, and ``remedy`` ends the error
+    when no source can serve.
+    """
+    if not unusable(root, md5):
         return
-    with locked_scratch(root, wanted.title) as scratch:
-        missing = unusable(root, wanted.md5)  # another process may have served while this one waited for the lock
+    with locked_scratch(root, title) as scratch:
+        missing = unusable(root, md5)  # another process may have served while this one waited for the lock
         if not missing:
             return
         failures = [f"{root / path} is broken" for path in missing if (root / path).exists()]
-        for source in wanted.sources:
+        for source in sources:
             if source.needs is not None and not source.needs.exists():
                 continue
-            say(f"{wanted.title}: trying {source.name} ...")
+            say(f"{title}: trying {source.name} ...")
             try:
-                _take(source, root, scratch, {path: wanted.md5[path] for path in missing})
+                _take(source, root, scratch, {path: md5[path] for path in missing})
             except DataError as error:
                 failures.append(f"{source.name}: {error}")
-                say(f"{wanted.title}: {source.name} failed ({error})")
+                say(f"{title}: {source.name} failed ({error})")
             else:
-                say(f"{wanted.title}: complete in {root}")
+                say(f"{title}: complete in {root}")
                 return
-    raise DataError(f"{wanted.title} could not be obtained ({'; '.join(failures) or 'no source'}); {wanted.remedy}")
+    raise DataError(f"{title} could not be obtained ({'; '.join(failures) or 'no source'}); {remedy}")
 
 
 def _take(source: Source, root: Path, scratch: Path, md5: Mapping[str, str]) -> None:
