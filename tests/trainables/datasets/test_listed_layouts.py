@@ -10,7 +10,7 @@ import pytest
 
 from tests.trainables.datasets.files import tar
 from tests.trainables.datasets.pairs import pairs
-from trainables.datasets import DATASETS, aircraft, cub200, download, inaturalist, places205, places365
+from trainables.datasets import DATASETS, aircraft, cub200, download, inaturalist, places
 from trainables.datasets.dataset import DataError
 from trainables.datasets.photographs import load_whole
 
@@ -81,23 +81,23 @@ LAYOUTS = {
             **pictures(f"{PLACES}/data_256_standard", "a/airfield/00000001", "z/zen_garden/00000002"),
             **pictures(f"{PLACES}/val_256", "Places365_val_00000001"),
         },
-        partial(places365.files, num_classes=2),
+        partial(places.files_365, num_classes=2),
         {("a/airfield/00000001.jpg", 0), ("z/zen_garden/00000002.jpg", 1)},
         {("Places365_val_00000001.jpg", 1)},
     ),
     "places365 in class folders": Layout(
         pictures(PLACES, "train/airfield/1", "train/zoo/2", "val/zoo/3", "val/airfield/4"),
-        partial(places365.files, num_classes=2),
+        partial(places.files_365, num_classes=2),
         {("airfield/1.jpg", 0), ("zoo/2.jpg", 1)},
         {("airfield/4.jpg", 0), ("zoo/3.jpg", 1)},
     ),
     "places205": Layout(
         {
-            f"{places205.LISTS}/train_places205.csv": "a/abbey/gsun_1.jpg 0\ny/yard/gsun_2.jpg 1\n",
-            f"{places205.LISTS}/val_places205.csv": "y/yard/gsun_3.jpg 1\n",
-            **pictures(places205.IMAGES, "a/abbey/gsun_1", "y/yard/gsun_2", "y/yard/gsun_3"),
+            f"{places.LISTS_205}/train_places205.csv": "a/abbey/gsun_1.jpg 0\ny/yard/gsun_2.jpg 1\n",
+            f"{places.LISTS_205}/val_places205.csv": "y/yard/gsun_3.jpg 1\n",
+            **pictures(places.IMAGES_205, "a/abbey/gsun_1", "y/yard/gsun_2", "y/yard/gsun_3"),
         },
-        partial(places205.files, num_classes=2),
+        partial(places.files_205, num_classes=2),
         {("a/abbey/gsun_1.jpg", 0), ("y/yard/gsun_2.jpg", 1)},
         {("y/yard/gsun_3.jpg", 1)},
     ),
@@ -153,7 +153,7 @@ VAL = f"{INAT}/val2018.json"
             r"_val.txt has the label 2 for Places365_val_00000001.jpg, but labels lie in 0\.\.1$",
         ),
         (
-            *("places205", f"{places205.LISTS}/train_places205.csv", "y/yard/gsun_2.jpg 2\n"),
+            *("places205", f"{places.LISTS_205}/train_places205.csv", "y/yard/gsun_2.jpg 2\n"),
             r"train_places205.csv has the label 2 for y/yard/gsun_2.jpg, but labels lie in 0\.\.1$",
         ),
     ],
@@ -167,7 +167,7 @@ def test_what_is_wrong_in_a_list_is_named(name, file, content, message, lay_out)
 def test_a_class_folder_that_only_training_has_is_named(lay_out):
     root = lay_out(pictures(PLACES, "train/airfield/1", "train/zoo/2", "val/zoo/3"))
     with pytest.raises(DataError, match=r"^the folder .*/val/airfield is missing$"):
-        places365.files(root, 2)
+        places.files_365(root, 2)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_places_is_taken_from_three_archives(tmp_path, monkeypatch):
     monkeypatch.setattr(download, "fetch_file", lambda url, file, _: file.write_bytes(archives[download.name_of(url)]))
     with pytest.raises(DataError, match=r"^Places365 is not complete \(.* has 2 images instead of 1803460"):
         DATASETS["places365"].prepare(tmp_path)
-    assert [pairs(split) for split in places365.files(tmp_path, 2)] == [*LAYOUTS["places365"][2:]]
+    assert [pairs(split) for split in places.files_365(tmp_path, 2)] == [*LAYOUTS["places365"][2:]]
 
 
 @pytest.mark.parametrize(
