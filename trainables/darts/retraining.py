@@ -8,14 +8,16 @@ from torch import Tensor, nn
 
 from trainables.darts.found_network import DartsNetwork, flops, parameters
 from trainables.darts.genotype import Genotype
-from trainables.darts.learning_rates import retraining_rate
 from trainables.darts.retrain_config import SMALL_SIDE
 from trainables.darts.search_config import SearchConfig
 from trainables.darts.testing import accuracies, mean_loss, normalised
 from trainables.datasets.opening import Opened, dataset_of
 from trainables.evaluation import test_batch
 from trainables.mixers.cutout import cutout
+from trainables.schedules import cosine
 from trainables.seeds import derive_seed, generator
+
+SLOW = 5  # the last epochs of the linear course of the learning rate, which fall together as far as one before them
 
 
 class Retraining:
@@ -98,3 +100,21 @@ class Retraining:
         """Go back to what ``state`` returned."""
         self.network.load_state_dict(state["network"])
         self.weights.load_state_dict(state["weights"])
+
+
+def linear(lr: float, done: int, epochs: int) -> float:
+    """Return the learning rate after ``done`` of ``epochs`` epochs, as PC-DARTS lowers it on ImageNet.
+
+    It falls by the same step in each epoch, and by a fifth of it in each of the last five. A run of five epochs or
+    fewer, of which PC-DARTS has none, falls in equal steps.
+    """
+    left = epochs - done
+    if epochs <= SLOW:
+        return lr * left / epochs
+    return lr * (left - SLOW) / (epochs - SLOW) if left > SLOW else lr * left / (SLOW * (epochs - SLOW))
+
+
+def retraining_rate(schedule: str, lr: float, done: int, epochs: int, warmup_epochs: int) -> float:
+    """Return the rate of the epoch that follows ``done`` others; it rises over the first ``warmup_epochs``."""
+    rate = linear(lr, done, epochs) if schedule == "linear" else cosine(lr, 0.0, done / epochs)
+    return rate * (done + 1) / warmup_epochs if done < warmup_epochs else rate

@@ -14,7 +14,7 @@ from tests.trainables.darts.test_darts import SMALL, coloured, numbers
 from trainables import search_architecture
 from trainables.darts.found_network import DartsNetwork
 from trainables.darts.genotype import PC_DARTS_CIFAR, PC_DARTS_IMAGENET, PUBLISHED, Genotype, read_genotype
-from trainables.darts.learning_rates import retraining_rate
+from trainables.darts.retraining import retraining_rate
 from trainables.darts.search_config import NEUTRAL, flatten, parse
 from trainables.darts.search_run import SearchRun
 from trainables.datasets.dataset import Split, Splits
