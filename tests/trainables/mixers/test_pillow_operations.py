@@ -6,8 +6,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from tests.trainables.pillow import as_pillow, as_tensor, photographs
-from trainables.mixers.augmix import OPERATIONS, apply_one_each, moves
-from trainables.mixers.pillow_operations import affine, rotation
+from trainables.mixers.augmix import OPERATIONS, affine, apply_one_each, moves, rotation
 
 H, W = 16, 12
 
