@@ -41,7 +41,6 @@ class Resident:
         return len(self.labels)
 
     def train_batches(self, batch_size: int, order: Generator, augment: Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """See ``BatchSource.train_batches``."""
         indices = torch.randperm(len(self), generator=order).to(self.labels.device)
         for chosen in indices.split(batch_size):
             images = self.images.index_select(0, chosen).permute(0, 3, 1, 2)
@@ -50,7 +49,6 @@ class Resident:
             yield in_unit_range(images), self.labels[chosen]
 
     def test_batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """See ``BatchSource.test_batches``."""
         batches = self.images.split(batch_size), self.labels.split(batch_size)
         for images, labels in zip(*batches, strict=True):
             images = images.permute(0, 3, 1, 2)

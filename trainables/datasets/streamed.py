@@ -68,7 +68,6 @@ class Streamed:
             yield in_unit_range(images if self.augment is None else self.augment(images, augment)), labels
 
     def test_batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """See ``BatchSource.test_batches``."""
         for images, labels in self._batches(torch.arange(len(self)), batch_size, self.test_view, 0):
             yield in_unit_range(images), labels
 

@@ -50,7 +50,6 @@ class ReleasedSUMixLoss(SUMixLoss):
         return mean.expand_as(mixed.weights)
 
     def semantic(self, shift: Tensor) -> Tensor:
-        """See ``SUMixLoss.semantic``."""
         return shift
 
 

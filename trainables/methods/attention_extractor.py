@@ -41,7 +41,6 @@ class AttentiveMixing(Mixing):
             self.average.network.load_state_dict(network.state_dict())
 
     def mixture(self, images: Tensor, labels: Tensor, rng: Generator) -> Mixed:
-        """See ``Mixing.mixture``."""
         if self.extractor is not None:
             return self.mixer(images, rng, attention=self.extractor(images))
         network = self.network if self.average is None else self.average.network

@@ -23,7 +23,6 @@ class AugMixing(Mixing):
 
     @staticmethod
     def check(config: Config) -> None:
-        """See ``Mixing.check``."""
         itself = "mixes an image with itself"
         require(config, itself, "sumix.lam", config.sumix.lam, "fixed")
         require(config, itself, "sumix.regulariser", config.sumix.regulariser, "none")

@@ -31,7 +31,6 @@ class SuperMixing(Mixing):
         self.teacher = None if file is None else frozen_teacher(config, file)
 
     def mixture(self, images: Tensor, labels: Tensor, rng: Generator) -> Mixed:
-        """See ``Mixing.mixture``."""
         return self.mixer(images, rng, teach=partial(classify, self.teacher or self.network))
 
 

@@ -64,7 +64,6 @@ class AutoMixing(Mixing):
 
     @staticmethod
     def check(config: Config) -> None:
-        """See ``Mixing.check``."""
         options = config.mixer_options
         require(config, "has its own loss on the images as they are", "clean_loss", config.clean_loss, 0)
         require(config, "mixes every batch", "mixer.probability", options["probability"], 1)
@@ -167,12 +166,10 @@ class AutoMixing(Mixing):
 
     @property
     def also_tested(self) -> dict[str, nn.Module]:
-        """See ``Method.also_tested``."""
         return {} if self.teacher is None else other_heads(self.network, self.teacher, self.heads)
 
     @property
     def also_saved(self) -> dict[str, nn.Module]:
-        """See ``Method.also_saved``."""
         if self.options.get("masks") == "grids":
             return {}
         return {"mix_block": self.block, "mixtures": self.album}

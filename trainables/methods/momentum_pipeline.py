@@ -38,7 +38,6 @@ class MomentumPipeline(Method):
         self.heads = plain_heads(method.network) if with_plain else None
 
     def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:
-        """See ``Method.forward``."""
         if self.heads is None:
             return self.method(images, labels, rng)
         logits = read_out(self.heads[0], self.network.forward_features(images))

@@ -40,7 +40,6 @@ class StyleMixing(Mixing):
         self.codec = None if file is None else StyleNetwork(file, side)
 
     def mixture(self, images: Tensor, labels: Tensor, rng: Generator) -> Mixed:
-        """See ``Mixing.mixture``."""
         if self.codec is None:
             return self.mixer(images, rng, codec=PIXELS)
         codec = Codec(self.codec.encode, partial(self.codec.decode, sides=images.shape[2:]))

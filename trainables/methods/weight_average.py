@@ -38,12 +38,10 @@ class WeightAverage(Method):
         self.begun = bool(state)
 
     def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:
-        """See ``Method.forward``."""
         return self.method(images, labels, rng)
 
     @torch.no_grad()
     def after_step(self, progress: float) -> None:
-        """See ``Method.after_step``."""
         self.method.after_step(progress)
         now, average = self.method.evaluated.state_dict(), self.average.state_dict()
         for name in average:
@@ -55,7 +53,6 @@ class WeightAverage(Method):
         self.begun = True
 
     def own_groups(self) -> list[dict[str, Any]]:
-        """See ``Method.own_groups``."""
         return self.method.own_groups()
 
     @property
@@ -65,10 +62,8 @@ class WeightAverage(Method):
 
     @property
     def also_tested(self) -> dict[str, nn.Module]:
-        """See ``Method.also_tested``."""
         return self.method.also_tested
 
     @property
     def also_saved(self) -> dict[str, nn.Module]:
-        """See ``Method.also_saved``."""
         return self.method.also_saved

@@ -1,7 +1,7 @@
 """AdAutoMix: three images are mixed by masks that are learned against the classifier.
 
-Jin, Zhu, Li, Wang, Liu, Yu, Wang, El-Yacoubi, "Adversarial AutoMixup", ICLR 2024 (arXiv:2312.11954). The generator is
-in ``losses/adversarial_block.py``, what trains it in ``methods/adversarial_masks.py``.
+Jin, Zhu, Li, Wang, Liu, Yu, Wang, El-Yacoubi, "Adversarial AutoMixup", ICLR 2024 (arXiv:2312.11954). The generator,
+and what trains it, are in ``methods/adversarial_masks.py``.
 
 Shape letters: B batch, K images of a mixture, C channels, H height, W width.
 """

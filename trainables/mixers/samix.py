@@ -1,7 +1,7 @@
 """SAMix: AutoMix with a block that sees both images, and masks that are far from even.
 
 Li, Liu, Wang, Wu, Liu, Li, "Boosting Discriminative Visual Representation Learning with Scenario-Agnostic Mixup", 2021
-(arXiv:2111.15454). The block is in ``losses/samix_block.py``, what trains it in ``methods/scenario_agnostic.py``.
+(arXiv:2111.15454). The block, and what trains it, are in ``methods/scenario_agnostic.py``.
 
 Shape letters: B batch, C channels, H height, W width.
 """

@@ -8,11 +8,9 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from tests.trainables.methods.small import LABELS, B, draw_weights, method_for, pixels, require_equal_gradients
-from trainables.losses.adversarial_block import AdversarialBlock, likeness
 from trainables.losses.mix_block import mask_loss
-from trainables.losses.samix_block import SAMixBlock, mask_variance, rescaled
-from trainables.methods.adversarial_masks import AdAutoMixing
-from trainables.methods.scenario_agnostic import SAMixing
+from trainables.methods.adversarial_masks import AdAutoMixing, AdversarialBlock, likeness
+from trainables.methods.scenario_agnostic import SAMixBlock, SAMixing, mask_variance, rescaled
 from trainables.mixers.adautomix import adautomix, draw_three, even_near_the_end
 from trainables.mixers.automix import draw, even_near_the_ends, mix_by
 from trainables.mixers.mixed import mixed_cross_entropy
