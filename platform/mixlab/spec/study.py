@@ -164,8 +164,9 @@ class Study:
     def identity(self) -> str:
         """Return what distinguishes this plan from others of the same name, whatever its seeds."""
         arms = {arm.name: dict(arm.changes) for arm in self.arms}
+        against = {arm.name: arm.against or self.baseline for arm in self.arms[1:]}
         levels = {factor: self.levels(factor) for factor in self.factors}
-        return digest({"base": dict(self.base), "arms": arms, "levels": levels})
+        return digest({"base": dict(self.base), "arms": arms, "against": against, "levels": levels})
 
     def check(self, train: CompleteTrainable) -> None:
         """Raise ``BadInput``, one sentence, for anything in the study that cannot be run."""

@@ -245,6 +245,11 @@ def test_plans_differ_by_what_they_contain_but_seeds() -> None:
     assert replace(STUDY, seeds=range(9)).identity == STUDY.identity
     assert replace(STUDY, arms=STUDY.arms[:1]).identity != STUDY.identity
     assert STUDY.with_levels("mixer", ["a", "b"]).identity != STUDY.with_levels("mixer", ["a"]).identity
+    arms = Arm("a", {}), Arm("b", {"x": 1}), Arm("c", {"x": 2})
+    three = replace(STUDY, arms=arms)
+    assert replace(three, arms=(*arms[:2], replace(arms[2], against="a"))).identity == three.identity
+    assert replace(three, arms=(*arms[:2], replace(arms[2], against="b"))).identity != three.identity
+    assert replace(three, arms=(arms[1], arms[0], arms[2])).identity != three.identity
 
 
 def test_an_arm_brings_what_it_is_compared_with() -> None:

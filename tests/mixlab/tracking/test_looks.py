@@ -66,3 +66,10 @@ def test_nothing_is_seen_of_other_trials_or_where_no_table_was_made(monkeypatch:
     run, plan = table_of(THREE_ARMS)
     del run.tags[names.NOTE]
     assert looks_before(monkeypatch, seeds(7), others, (run, plan)) == NOTHING
+
+
+def test_another_reference_makes_another_plan_whose_comparisons_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was taken for the same table, so that the comparison that it replaces was not told of."""
+    first, second, third = THREE_ARMS.arms
+    chosen = replace(THREE_ARMS, arms=(first, second, replace(third, against=second.name)))
+    assert looks_before(monkeypatch, chosen, table_of(THREE_ARMS)) == {**NOTHING, "comparisons": 1}
