@@ -62,11 +62,14 @@ def _conclusion(gains: pd.DataFrame, sequential: bool) -> str:
     """Return how many cells differ, or why nobody can say."""
     if sequential:
         return "Seeds were added until a comparison was decided, so no p holds."
-    pairs = int(gains["pairs"].max())
+    pairs, compared = int(gains["pairs"].max()), int((gains["pairs"] > 0).sum())
+    if not compared:
+        return "No cell has a seed in common that is not of a shared run, so nothing is compared."
+    which = f"{count_text(compared, 'cell')}{' with pairs' if compared < len(gains) else ''}"
     told = f"{int(gains['differs'].sum())} differ (p (family) < {ALPHA})"
     if pairs < FEWEST_PAIRS:
         told = f"with {count_text(pairs, 'pair')} none can be told apart, at least {FEWEST_PAIRS} would be needed"
-    return f"p (family) is corrected for the {len(gains)} cells; {told}."
+    return f"p (family) is corrected for the {which}; {told}."
 
 
 def as_json(found: Comparison) -> dict[str, Any]:

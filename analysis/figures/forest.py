@@ -45,15 +45,17 @@ def plot_forest(study: str, levels: Sequence[LevelTable]) -> Figure | None:
         for arm in arms[:MOST_ARMS]
     ]
     left_out = f" Of {len(arms)} arms the first {MOST_ARMS}." if len(arms) > MOST_ARMS else ""
+    if alone := [name for arm, name in names.items() if arm not in (*arms, levels[0].baseline)]:
+        left_out += f" Not shown, as no two tables have a gain of it: {', '.join(alone)}."
     every = [row for _, rows in panels for row in rows]
     printed = any(np.isfinite(row.published) for row in every)
     gain = "gain" if levels[0].declared.higher_is_better else "difference"
-    alone = f"p: {sign_flip_text(int(answers['n'].max()))} of that line alone."
+    test = f"p: {sign_flip_text(int(answers['n'].max()))} of that line alone."
     caption = (
         f"{capitalised(metric_rule(*levels))}. Diamond and bar: mean {gain} of a table, paired by seed, with its 95 % "
         f"interval.{cut_text(every)} Here: the mean over these tables, whose interval is over seeds. In general: the "
         "tables as a sample of tables, whose interval is over tables; it can claim something from 6 tables on. "
-        f"{alone if fixed else NO_P}{' Hollow: the difference of the published numbers.' if printed else ''}{left_out} "
+        f"{test if fixed else NO_P}{' Hollow: the difference of the published numbers.' if printed else ''}{left_out} "
         f"{provenance_text(*levels)}"
     )
     return _draw(study, panels, f"{gain}, {unit(levels[0].declared)}", caption)

@@ -54,5 +54,16 @@ def test_the_command(uri, capsys):
     assert compare.main(["first", "first", "--tracking-uri", uri]) == 0
     text = capsys.readouterr().out
     assert "nan" not in text
+    assert "No cell has a seed in common that is not of a shared run, so nothing is compared." in text
     assert "Runs that both share, and that are not counted: 12." in text
     assert compare.main(["first", "third", "--tracking-uri", uri]) == 2
+
+
+def test_cells_without_pairs_are_not_in_the_family(track_in, make_plan, tmp_path, capsys):
+    for name, seeds in (("first", range(6)), ("second", range(6, 12))):
+        study, plan = track_in(tmp_path, name), make_plan(study=name, arms=("baseline", "+ lam"), seeds=6)
+        for trial in plan["trials"]:
+            trial["seed"] = seeds[trial["seed"]] if trial["arm"] == "baseline" else trial["seed"]
+        study.add_all(plan, lambda trial, gain=seeds[0]: 70.0 + trial["seed"] + gain)
+    assert compare.main(["first", "second", "--tracking-uri", study.uri]) == 0
+    assert "p (family) is corrected for the 1 cell with pairs; 1 differ" in capsys.readouterr().out

@@ -64,6 +64,17 @@ def test_a_forest_has_a_row_a_table_and_both_answers(levels: Any) -> None:
     assert plot_forest("tiny", levels[:1]) is None
 
 
+def test_a_forest_names_the_arms_of_which_no_two_tables_have_a_gain(make_plan: Any, planned_runs: Any) -> None:
+    plan = make_plan(arms=("baseline", "a", "rare", "lost"), seeds=2, factors={"mixer": ("cutmix", "fmix")})
+    runs = planned_runs(plan, {(arm, seed): 70.0 + seed for arm in plan["arms"] for seed in range(2)})
+    lost = (runs["arm"] == "lost") | ((runs["arm"] == "rare") & (runs["factor.mixer"] == "fmix"))
+    runs.loc[lost, "metric.test_top1_median10"] = np.nan
+    figure = plot_forest("tiny", level_tables(runs, plan))
+    assert figure is not None
+    assert [axis.get_title(loc="left") for axis in figure.subfigs[0].axes] == ["a against baseline"]
+    assert "Not shown, as no two tables have a gain of it: rare, lost." in " ".join(texts(figure).split())
+
+
 def test_ranks_of_many_arms_say_over_how_many_tables(make_plan: Any, planned_runs: Any) -> None:
     arms = ("none", "mixup", "cutmix", "fmix", "puzzlemix")
     plan = make_plan(arms=arms, seeds=2, factors={"backbone": ("a", "b")})
