@@ -24,6 +24,7 @@ from analysis.statistics import predictions
 from analysis.statistics.significance import ALPHA, FEWEST_PAIRS
 from analysis.statistics.tables import LevelTable
 from analysis.words.captions import count_text
+from mixlab.spec.metric import decimals
 from mixlab.tracking import artifacts, names, store
 
 NO_P = "Seeds were added until a comparison was decided, so no p over its classes holds."
@@ -101,8 +102,8 @@ def comparisons_text(level: LevelTable, by_arm: dict[str, Predictions]) -> list[
         fixed = level.family.budget is None
         classes = _classes_text(predictions.class_gains(pair[0], pair[1], mine.labels), len(seeds)) if fixed else NO_P
         blocks += [
-            f"{arm} against {level.reference(arm)}: gain {sure.gain:+.2f} points; standard error {sure.seeds:.2f} over "
-            f"seeds, {sure.images:.2f} over test images, {sure.both:.2f} over both.",
+            f"{arm} against {level.reference(arm)}: gain {decimals(sure.gain, 2, '+')} points; standard error "
+            f"{sure.seeds:.2f} over seeds, {sure.images:.2f} over test images, {sure.both:.2f} over both.",
             str(tabulate(tested.astype(object), headers="keys", showindex=False, floatfmt=".4f")),
             classes,
         ]
@@ -117,7 +118,7 @@ def _classes_text(gains: pd.DataFrame, seeds: int) -> str:
         )
         return f"{few}; at least {FEWEST_PAIRS} would be needed."
     differ = gains[gains["differs"]].sort_values("gain", key=abs, ascending=False)
-    named = [f"; {name}: {row['gain']:+.1f}" for name, row in differ.head(MOST_CLASSES).iterrows()]
+    named = [f"; {name}: {decimals(row['gain'], 1, '+')}" for name, row in differ.head(MOST_CLASSES).iterrows()]
     return f"Classes whose accuracy differs (p over {len(gains)} classes < {ALPHA}): {len(differ)}{''.join(named)}."
 
 

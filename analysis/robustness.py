@@ -33,7 +33,7 @@ from analysis.statistics.tables import LevelTable
 from analysis.words.captions import metric_text, provenance_text
 from analysis.words.cells import tidy
 from analysis.words.rendering import escape_markdown, markdown
-from mixlab.spec.metric import Metric
+from mixlab.spec.metric import Metric, decimals
 
 VERSION = 5  # the version of the evaluation; raise it when its numbers change
 OFFICIAL = {"cifar10_c": "CIFAR-10-C", "cifar100_c": "CIFAR-100-C"}  # the name in EVALUATION_SETS, and the folder
@@ -76,7 +76,7 @@ def summary(tables: Mapping[str, list[LevelTable]]) -> str:
 def _cell(row: pd.Series) -> str:
     if pd.isna(row["mean"]):
         return "–"
-    gain = "" if pd.isna(row["gain"]) else f" ({row['gain']:+.2f})"
+    gain = "" if pd.isna(row["gain"]) else f" ({decimals(row['gain'], 2, '+')})"
     return f"{row['mean']:.2f}{gain}" + (f", paper {row['published']:.2f}" if pd.notna(row.get("published")) else "")
 
 

@@ -11,6 +11,8 @@ from torch import Tensor
 from analysis.figures import drawing
 from analysis.figures.tiles import show_image
 from analysis.statistics.tables import LevelTable
+from analysis.words.cells import interval_text
+from mixlab.spec.metric import decimals
 
 STRIP = 0.95  # inches, the height of the image's strip
 PANEL = (4.0, 2.9)  # inches
@@ -68,5 +70,5 @@ def _label(arm: str, level: LevelTable) -> str:
     label = f"{drawing.names_of(level, 24)[arm]}  {row['mean']:.1f}"
     if pd.isna(row["gain"]):
         return label
-    interval = "" if pd.isna(row["gain_low"]) else f" [{row['gain_low']:+.1f}, {row['gain_high']:+.1f}]"
-    return f"{label}, {row['gain']:+.1f}{interval}"
+    interval = "" if pd.isna(row["gain_low"]) else f" {interval_text(row['gain_low'], row['gain_high'], 1)}"
+    return f"{label}, {decimals(row['gain'], 1, '+')}{interval}"

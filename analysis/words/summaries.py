@@ -36,7 +36,8 @@ def of_study(levels: Sequence[LevelTable]) -> Summary:
 def of_arms(levels: Sequence[LevelTable]) -> dict[str, Summary]:
     """Return the summary of every cell's run, such as ``cutmix · + lam``: its row of the table and its configuration.
 
-    The mean has the name of the metric, so that it appears in one column with the values of the seeds.
+    The mean has the name of the metric, so that it appears in one column with the values of the seeds. A number has the
+    decimals of the table, and all of its own where these would be zero.
     """
     runs = pd.concat([level.runs for level in levels])
     _, differing = configuration(runs, list(levels[0].levels))
@@ -47,7 +48,8 @@ def of_arms(levels: Sequence[LevelTable]) -> dict[str, Summary]:
             cell = cell_name(level.levels.values(), str(arm))
             values = {level.metric: row["mean"], **{name: row[name] for name in OF_ARM if name in row}}
             digits = {name: 4 if name == "p_family" else level.declared.digits for name in values}
-            metrics = {name: round(float(v), digits[name]) for name, v in values.items() if not math.isnan(v)}
+            known = {name: float(value) for name, value in values.items() if not math.isnan(value)}
+            metrics = {name: round(value, digits[name]) or value for name, value in known.items()}
             found[cell] = Summary(metrics, _sentences(level, str(arm), text, differing))
     return found
 

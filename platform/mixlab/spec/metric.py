@@ -15,6 +15,7 @@ from mixlab.spec.arguments import checked_arguments
 
 MOST_DIGITS = 15  # those of a float
 BEYOND = 1e12  # from here on, decimals say nothing
+ROUNDING = 1e-12  # up to here, a difference is one of the last bits
 FIELDS: tuple[tuple[str, Any, str], ...] = (
     ("unit", str, "text"),
     ("digits", int, "a whole number"),
@@ -103,9 +104,13 @@ class Metric:
 def decimals(value: float, digits: int, sign: str = "") -> str:
     """Return ``value`` with so many decimals; a huge one, of which they say nothing, as a power of ten.
 
-    The ``sign`` of a difference is ``+``: it says something even where it rounds to zero, and a value has none there.
+    The ``sign`` of a difference is ``+``: one that these decimals would round to zero has its first digit instead, as
+    it may be a win. A value that rounds to zero has no sign.
     """
-    return f"{value:{sign or 'z'}.{digits}f}" if abs(value) < BEYOND else f"{value:{sign}.4g}"
+    if abs(value) >= BEYOND:
+        return f"{value:{sign}.4g}"
+    text = f"{value:{sign or 'z'}.{digits}f}"
+    return f"{value:{sign}.1g}" if sign and float(text) == 0 and abs(value) > ROUNDING else text
 
 
 def find(metrics: Iterable[Metric], name: str) -> Metric | None:

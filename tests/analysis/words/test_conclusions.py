@@ -65,6 +65,9 @@ def test_a_gain_has_the_decimals_of_its_metric_and_a_loss_is_not_called_insignif
 
     (claim,) = claims(tables(-0.0025))
     assert claim == "+ lam: -0.0025 (95 % interval -0.0025 to -0.0025, p (family) 0.0078)"
+    small = tables(-0.00002)  # less than the metric's decimals show
+    assert claims(small) == ["+ lam: -2e-05 (95 % interval -2e-05 to -2e-05, p (family) 0.0078)"]
+    assert of_arms(small)["+ lam"].metrics["gain"] == pytest.approx(-0.00002)
     assert claims(tables(0.0025)) == []
     assert verdict(tables(0.0025)) == "No gain can be claimed: the one comparison is not a win."
 
