@@ -79,7 +79,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
     recipe = recipe_of(options)
     study = evaluation.Evaluation.read(options)
     root = options.data_root.absolute()
-    LAYOUTS[options.layout](root)
+    splits = LAYOUTS[options.layout](root)
     protocol = {"kind": "detection", "version": VERSION, "layout": options.layout, "recipe": asdict(recipe)}
     seeds = sorted(done(study.runs)["seed"].unique())
     if not seeds:
@@ -96,6 +96,8 @@ def tabulate_study(options: argparse.Namespace) -> int:
         f"Faster R-CNN, {recipe.iterations} iterations of {recipe.batch_size} photographs; "
         f"{images} test photographs of {options.layout.upper()}."
     )
+    if flat := sum(image.ignored.count(False) - len(image.learned) for image in splits.train):
+        how += f" Objects to train on that have no area and were left out: {flat}."
     return study.finish(*study.write_tables(tables, how))
 
 

@@ -32,6 +32,12 @@ class Annotated(NamedTuple):
     labels: list[int]  # from 1; 0 is the background
     ignored: list[bool]  # objects that nobody need find: VOC's difficult ones, COCO's crowds
 
+    @property
+    def learned(self) -> list[int]:
+        """Return the places of the objects to learn: as in Detectron2, those that have an area and count."""
+        areas = [(right - left) * (bottom - top) for left, top, right, bottom in self.boxes]
+        return [place for place, area in enumerate(areas) if area > 0 and not self.ignored[place]]
+
 
 class AnnotatedSplits(NamedTuple):
     """The photographs to train on and those to test on, and the names of the classes 1, 2, ..."""
@@ -44,6 +50,7 @@ class AnnotatedSplits(NamedTuple):
 def voc(root: Path) -> AnnotatedSplits:
     """Read PASCAL VOC: trained on ``trainval`` of 2007 and 2012, tested on ``test`` of 2007.
 
+    A box of a single row or column of pixels is to be found, as in the official evaluation, but not to be learned.
     ``DataError`` names the first file that is missing or broken, here and in ``coco``.
     """
     kit = root / "VOCdevkit"
@@ -52,8 +59,18 @@ def voc(root: Path) -> AnnotatedSplits:
 
 
 def _voc_part(folder: Path, part: str) -> list[Annotated]:
-    names = text_of(folder / "ImageSets" / "Main" / f"{part}.txt").split()
-    return [_voc_image(folder, name) for name in names]
+    listed = folder / "ImageSets" / "Main" / f"{part}.txt"
+    return _photographs([_voc_image(folder, name) for name in text_of(listed).split()], listed)
+
+
+def _photographs(images: list[Annotated], listed: Path) -> list[Annotated]:
+    """Return what a file lists; raise ``DataError`` if there is no object that counts, or a photograph is missing."""
+    if all(all(image.ignored) for image in images):
+        raise DataError(f"{listed} lists no photograph with an object that counts")
+    if missing := [image.file for image in images if not image.file.is_file()]:
+        which = f"{len(missing)} of the {len(images)} photographs that {listed} lists"
+        raise DataError(f"{which} cannot be found, the first of which is {missing[0]}")
+    return images
 
 
 def _voc_image(folder: Path, name: str) -> Annotated:
@@ -67,6 +84,9 @@ def _voc_image(folder: Path, name: str) -> Annotated:
             tuple(float(str(found.findtext(f"bndbox/{end}"))) - 1 for end in ("xmin", "ymin", "xmax", "ymax"))
             for found in objects
         ]
+        for left, top, right, bottom in boxes:
+            if not (left <= right and top <= bottom):
+                raise ValueError(f"a box ends at {right + 1:g}, {bottom + 1:g}, before {left + 1:g}, {top + 1:g}")
     except (ElementTree.ParseError, ValueError) as error:
         raise DataError(f"{file} is broken ({error})") from error
     difficult = [found.findtext("difficult") == "1" for found in objects]
@@ -74,7 +94,7 @@ def _voc_image(folder: Path, name: str) -> Annotated:
 
 
 def coco(root: Path) -> AnnotatedSplits:
-    """Read COCO 2017: trained on ``train2017``, tested on ``val2017``."""
+    """Read COCO 2017: trained on ``train2017``, tested on ``val2017``; boxes without an area are left out."""
     (train, classes), (test, others) = (_coco_part(root / "coco", part) for part in ("train2017", "val2017"))
     if classes != others:
         raise DataError(f"{root / 'coco' / 'annotations'} has other categories to train on than to test on")
@@ -99,7 +119,7 @@ def _coco_part(folder: Path, part: str) -> tuple[list[Annotated], list[str]]:
         names = [str(category["name"]) for category in categories]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{file} is broken ({type(error).__name__}: {error})") from error
-    return list(images.values()), names
+    return _photographs(list(images.values()), file), names
 
 
 def intersection_over_union(found: NDArray[np.float64], true: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -61,10 +61,9 @@ class Photographs(Dataset[tuple[Tensor, dict[str, Tensor]]]):
     def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Return one photograph, its boxes (n, 4) and their labels (n,)."""
         image = self.images[index if index >= 0 else -1 - index]
-        learned = [place for place, ignored in enumerate(image.ignored) if not ignored]
         target = {
-            "boxes": torch.tensor([image.boxes[place] for place in learned], dtype=torch.float32).view(-1, 4),
-            "labels": torch.tensor([image.labels[place] for place in learned], dtype=torch.int64),
+            "boxes": torch.tensor([image.boxes[place] for place in image.learned], dtype=torch.float32).view(-1, 4),
+            "labels": torch.tensor([image.labels[place] for place in image.learned], dtype=torch.int64),
         }
         pixels = decode(image.file).float() / 255
         return (pixels, target) if index >= 0 else mirrored(pixels, target)
@@ -85,7 +84,7 @@ def fine_tune(
     The seed is that of the order, of the mirrored images, and of the regions and sizes that are drawn. ``DataError``
     says that no photograph is left.
     """
-    useful = [image for image in images if not all(image.ignored)]
+    useful = [image for image in images if image.learned]
     if not useful:
         raise DataError(f"none of the {len(images)} photographs to train on has an object to learn")
     rng = torch.Generator().manual_seed(derive_seed(seed, "detection"))

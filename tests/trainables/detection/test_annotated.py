@@ -24,6 +24,8 @@ def kit(tmp_path):
                 objects = OBJECT.format(48, 240, 195, 371, name="dog", difficult=0)
                 objects += OBJECT.format(8, 12, 352, 498, name="person", difficult=1)
                 (folder / "Annotations" / f"{name}.xml").write_text(f"<annotation>{objects}</annotation>")
+                (folder / "JPEGImages").mkdir(exist_ok=True)
+                (folder / "JPEGImages" / f"{name}.jpg").touch()
     return tmp_path
 
 
@@ -37,7 +39,15 @@ def test_voc_is_trained_on_two_years_and_counts_pixels_from_one(kit):
     assert len(VOC_CLASSES) == 20
 
 
-@pytest.mark.parametrize("content", ["<object>", OBJECT.format(1, 1, 2, 2, name="gnu", difficult=0)])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "<object>",
+        OBJECT.format(1, 1, 2, 2, name="gnu", difficult=0),
+        OBJECT.format(3, 1, 2, 2, name="dog", difficult=0),
+        OBJECT.format(1, "nan", 2, 2, name="dog", difficult=0),
+    ],
+)
 def test_a_broken_annotation_of_voc_is_named(kit, content):
     file = kit / "VOCdevkit" / "VOC2007" / "Annotations" / "000001.xml"
     file.write_text(f"<annotation>{content}</annotation>")
@@ -48,11 +58,35 @@ def test_a_broken_annotation_of_voc_is_named(kit, content):
         voc(kit)
 
 
+def test_a_box_without_an_area_is_found_but_not_learned(kit):
+    file = kit / "VOCdevkit" / "VOC2007" / "Annotations" / "000005.xml"
+    places = (5, 9, 5, 20), (5, 9, 6, 20), (5, 9, 6, 9), (5, 9, 6, 20)
+    objects = [OBJECT.format(*box, name="dog", difficult=int(n == 3)) for n, box in enumerate(places)]
+    file.write_text(f"<annotation>{''.join(objects)}</annotation>")
+    image = voc(kit).train[0]
+    assert (len(image.boxes), image.learned) == (4, [1])
+
+
+def test_a_photograph_that_is_missing_is_named_with_the_number_of_all(kit):
+    folder = kit / "VOCdevkit" / "VOC2007"
+    (folder / "ImageSets" / "Main" / "test.txt").write_text("000001\n000005\n")
+    for file in (folder / "JPEGImages").iterdir():
+        file.unlink()
+    with pytest.raises(DataError, match=r"^1 of the 1 photographs that .*trainval\.txt lists .* is .*000005\.jpg$"):
+        voc(kit)
+    (folder / "JPEGImages" / "000005.jpg").touch()
+    with pytest.raises(DataError, match=r"^1 of the 2 photographs that .*test\.txt lists .* is .*000001\.jpg$"):
+        voc(kit)
+
+
 def write_coco(root, annotations):
     for part in ("train2017", "val2017"):
         file = root / "coco" / "annotations" / f"instances_{part}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
         images = [{"id": 9, "file_name": "a.jpg"}, {"id": 3, "file_name": "b.jpg"}]
+        (root / "coco" / part).mkdir(exist_ok=True)
+        for image in images:
+            (root / "coco" / part / str(image["file_name"])).touch()
         categories = [{"id": 18, "name": "dog"}, {"id": 1, "name": "person"}]
         file.write_text(json.dumps({"images": images, "categories": categories, "annotations": annotations}))
 
@@ -78,6 +112,15 @@ def test_coco_numbers_its_categories_without_gaps(tmp_path):
 def test_a_broken_file_of_coco_is_named(tmp_path):
     write_coco(tmp_path, [{"image_id": 7, "category_id": 18, "bbox": [1, 2, 10, 20]}])
     with pytest.raises(DataError, match=r"instances_train2017.json is broken"):
+        coco(tmp_path)
+
+
+def test_a_test_set_without_photographs_is_refused_before_anything_is_trained(tmp_path):
+    """It ended hours later, in a KeyError of the official evaluation."""
+    write_coco(tmp_path, [{"image_id": 9, "category_id": 18, "bbox": [1, 2, 10, 20]}])
+    file = tmp_path / "coco" / "annotations" / "instances_val2017.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "images": [], "annotations": []}))
+    with pytest.raises(DataError, match=r"instances_val2017\.json lists no photograph with an object that counts$"):
         coco(tmp_path)
 
 

@@ -75,9 +75,16 @@ def test_the_same_seed_gives_the_same_detector_and_leaves_the_global_generator_a
 
 def test_photographs_without_an_object_to_learn_are_refused(collages):
     ignored = [image._replace(ignored=[True] * len(image.ignored)) for image in collages.train]
+    flat = [image._replace(boxes=[(*box[:2], box[0], box[3]) for box in image.boxes]) for image in collages.train]
     network = detector(classifier())
-    with pytest.raises(DataError, match="none of the 4 photographs to train on has an object to learn"):
-        fine_tune(network, ignored, SMALL, 0, torch.device("cpu"))
+    for images in (ignored, flat):
+        with pytest.raises(DataError, match="none of the 4 photographs to train on has an object to learn"):
+            fine_tune(network, images, SMALL, 0, torch.device("cpu"))
+    kept = collages.train[0]
+    one_flat = kept._replace(boxes=[*kept.boxes, (1.0, 1.0, 1.0, 5.0)], labels=[*kept.labels, 1])
+    both = [Photographs([image._replace(ignored=[False] * len(image.boxes))])[0][1] for image in (kept, one_flat)]
+    assert both[0]["boxes"].tolist() == both[1]["boxes"].tolist()
+    assert both[0]["labels"].tolist() == both[1]["labels"].tolist()
 
 
 def test_a_detection_has_the_places_of_the_photograph(collages):
