@@ -1,6 +1,6 @@
 """Judges the facts of every machine, by pure functions: each finding says what is wrong, and how to fix it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mixlab.doctor.facts import Facts, Question
@@ -31,114 +31,115 @@ class Finding:
     fix: str = ""
 
 
-Check = Callable[[Question, Sequence[Facts]], list[Finding]]
+Found = Iterator[tuple[str, ...]]  # the level, text and fix of every fault; last, the level and text if there is none
 
 
 def judge(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
     """Return at least one finding from each check. The first of ``machines`` is the driver."""
-    return [finding for check in CHECKS for finding in check(asked, machines)]
+    findings = []
+    for name, find in CHECKS.items():
+        *faults, good = find(asked, machines)
+        findings += [Finding(name, *found) for found in faults or [good]]
+    return findings
 
 
-def check_versions(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
-    """Return a red finding for a machine that differs from the driver."""
+def check_versions(asked: Question, machines: Sequence[Facts]) -> Found:
+    """Find red for a machine that differs from the driver."""
     driver = machines[0]
-    faults = []
     for facts in machines[1:]:
         names = [name for name in driver.versions if facts.versions.get(name, "") != driver.versions[name]]
         # Our own package travels with the study: a node need not have it.
         names = [name for name in names if name != "mixlab" or name in facts.versions]
         for name in names:
             its = facts.versions.get(name, "not at all")
-            text = f"{facts.node} has {name} {its}, the driver {driver.versions[name]}"
-            faults.append(Finding("versions", RED, text, FIX_VERSIONS))
+            yield RED, f"{facts.node} has {name} {its}, the driver {driver.versions[name]}", FIX_VERSIONS
         for what, its, ours in (
             ("commit", facts.commit, driver.commit),
             ("constraints", facts.constraints, driver.constraints),
         ):
             if its != ours:
                 text = f"{facts.node} has {what} {its[:12] or 'of no image'}, the driver {ours[:12] or 'of no image'}"
-                faults.append(Finding("versions", WARNING, text, "run one image on every node and in the driver"))
+                yield WARNING, text, "run one image on every node and in the driver"
     same = ", ".join(f"{name} {number}" for name, number in driver.versions.items())
-    return faults or [Finding("versions", OK, same + everywhere(machines))]
+    yield OK, same + everywhere(machines)
 
 
-def check_gpus(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
-    """Return a red finding where torch or Ray does not see the GPUs that a machine has."""
-    faults = []
+def check_gpus(asked: Question, machines: Sequence[Facts]) -> Found:
+    """Find red where torch or Ray does not see the GPUs that a machine has."""
     for facts in machines:
         have, usable = len(facts.gpus.names), facts.gpus.usable
         if usable < have:
             text = f"{facts.node} has {have} GPUs, but torch can use {usable} (driver {facts.gpus.driver})"
             fix = f"install a driver for CUDA {facts.gpus.cuda or '?'}; in a container start it with --gpus all"
-            faults.append(Finding("GPUs", RED, text, fix))
+            yield RED, text, fix
         elif facts.ray_gpus is not None and facts.ray_gpus != usable:
             text = f"{facts.node} has {usable} GPUs, but Ray counts {facts.ray_gpus:g}"
             fix = f"start that node again with `ray start --num-gpus {usable}`"
-            faults.append(Finding("GPUs", RED if facts.ray_gpus > usable else WARNING, text, fix))
+            yield RED if facts.ray_gpus > usable else WARNING, text, fix
     kinds = {(name, facts.gpus.driver) for facts in machines for name in facts.gpus.names}
     if len(kinds) > 1:
         text = "not all alike: " + ", ".join(sorted(f"{name} (driver {driver})" for name, driver in kinds))
-        faults.append(Finding("GPUs", WARNING, text, "expect small differences between runs of the same seed"))
+        yield WARNING, text, "expect small differences between runs of the same seed"
     count = sum(facts.gpus.usable for facts in _training_machines(machines))
-    return faults or [Finding("GPUs", OK, f"{count} usable" if count else "none: trials run on processors")]
+    yield OK, f"{count} usable" if count else "none: trials run on processors"
 
 
-def check_dataset(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
-    """Return a red finding where a machine that trains cannot read the data set."""
+def check_dataset(asked: Question, machines: Sequence[Facts]) -> Found:
+    """Find red where a machine that trains cannot read the data set."""
     if asked.dataset is None:
-        return [Finding("data set", OK, "not looked for: --dataset names one")]
-    fix = f"put it under {asked.data_root} there, or name another folder with --data-root"
-    trained_on = _training_machines(machines)
-    faults = [Finding("data set", RED, f"{facts.node}: {facts.dataset}", fix) for facts in trained_on if facts.dataset]
+        yield OK, "not looked for: --dataset names one"
+        return
+    for facts in _training_machines(machines):
+        if facts.dataset:
+            fix = f"put it under {asked.data_root} there, or name another folder with --data-root"
+            yield RED, f"{facts.node}: {facts.dataset}", fix
     where = ", wherever trials run" if len(machines) > 1 else ""  # the driver's machine may be none of these
-    return faults or [Finding("data set", OK, f"{asked.dataset} under {asked.data_root}{where}")]
+    yield OK, f"{asked.dataset} under {asked.data_root}{where}"
 
 
-def check_storage(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
-    """Return a red finding where a machine cannot write, or writes to a folder of its own."""
-    faults = []
+def check_storage(asked: Question, machines: Sequence[Facts]) -> Found:
+    """Find red where a machine cannot write, or writes to a folder of its own."""
     for facts in machines:
         if facts.storage:
             text = f"{facts.node} cannot write {shown(asked.storage)}: {facts.storage}"
-            faults.append(Finding("storage", RED, text, "give that user write access, or another --storage"))
+            yield RED, text, "give that user write access, or another --storage"
         elif not facts.sees_marker:
             text = f"{facts.node} has a {shown(asked.storage)} of its own, not the driver's"
             fix = "give --storage a folder that every machine mounts, or a URI such as s3://BUCKET/results"
-            faults.append(Finding("storage", RED, text, fix))
-    return faults or [Finding("storage", OK, f"{shown(asked.storage)} can be written{everywhere(machines)}")]
+            yield RED, text, fix
+    yield OK, f"{shown(asked.storage)} can be written{everywhere(machines)}"
 
 
-def check_tracking(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
-    """Return a red finding where the server does not answer, or refuses the host name by which it is addressed."""
+def check_tracking(asked: Question, machines: Sequence[Facts]) -> Found:
+    """Find red where the server does not answer, or refuses the host name by which it is addressed."""
     if not asked.tracking_uri.startswith("http"):
-        return [Finding("tracking", OK, f"{shown(asked.tracking_uri)}: the driver alone writes to it")]
+        yield OK, f"{shown(asked.tracking_uri)}: the driver alone writes to it"
+        return
     host = asked.tracking_uri.partition("//")[2].partition("/")[0].rpartition("@")[2]
-    faults = []
     for facts in machines:
         if facts.tracking:
             fix = f"start a server that listens there: mlflow server --host 0.0.0.0 --allowed-hosts {host}"
             if facts.tracking.startswith("HTTP 403"):
                 fix = f"start the server with --allowed-hosts {host}: it refuses the Host header {host!r}"
             text = f"{facts.node} cannot use {shown(asked.tracking_uri)}: {facts.tracking}"
-            faults.append(Finding("tracking", RED, text, fix))
-    return faults or [Finding("tracking", OK, f"{shown(asked.tracking_uri)} answers{everywhere(machines)}")]
+            yield RED, text, fix
+    yield OK, f"{shown(asked.tracking_uri)} answers{everywhere(machines)}"
 
 
-def check_clocks(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
-    """Return a red finding where a clock differs from the driver's by a minute."""
-    faults = []
+def check_clocks(asked: Question, machines: Sequence[Facts]) -> Found:
+    """Find red where a clock differs from the driver's by a minute."""
     for facts in machines:
         skew = abs(facts.clock_skew) - facts.clock_error
         if skew > SKEW_WARNING:
             side = "ahead of" if facts.clock_skew > 0 else "behind"
             text = f"{facts.node} is {abs(facts.clock_skew):.0f} s {side} the driver"
             level = RED if skew > SKEW_RED else WARNING
-            faults.append(Finding("clocks", level, text, "run a time service there, such as chrony"))
+            yield level, text, "run a time service there, such as chrony"
     worst = max(abs(facts.clock_skew) + facts.clock_error for facts in machines)
-    return faults or [Finding("clocks", OK, f"within {max(worst, 0.1):.1f} s of the driver's")]
+    yield OK, f"within {max(worst, 0.1):.1f} s of the driver's"
 
 
-def check_disk(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
+def check_disk(asked: Question, machines: Sequence[Facts]) -> Found:
     """Look at the disks of Ray's files, of temporary ones and of the driver's storage: red where one is nearly full.
 
     On a cluster the driver's machine is one of the nodes.
@@ -150,43 +151,37 @@ def check_disk(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
         use.append(
             (machines[0], machines[0].storage_disk, f"{asked.storage} is", "free some, or give another --storage")
         )
-    faults = []
     for facts, disk, what, fix in use:
         free, share = disk.free_mib, disk.free_mib / max(disk.mib, 1)
         if free < DISK_WARNING_MIB or (disk == facts.ray and share < DISK_WARNING_SHARE):
             level = RED if free < DISK_RED_MIB else WARNING
             text = f"{facts.node} has {free / 1024:.1f} GiB free ({100 * share:.0f} %) where {what}"
-            faults.append(Finding("disk", level, text, fix))
+            yield level, text, fix
     least = min(disk.free_mib for _, disk, _, _ in use)
-    return faults or [Finding("disk", OK, f"{least / 1024:.0f} GiB free or more{everywhere(machines)}")]
+    yield OK, f"{least / 1024:.0f} GiB free or more{everywhere(machines)}"
 
 
-def check_files(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
+def check_files(asked: Question, machines: Sequence[Facts]) -> Found:
     """Warn where a process may open few files: each worker of Ray takes dozens, on its own and the driver's machine."""
-    faults = [
-        Finding("files", WARNING, f"{facts.node} lets a process open {facts.files} files", "ulimit -n 4096, or more")
-        for facts in machines
-        if facts.files < FILES
-    ]
+    for facts in machines:
+        if facts.files < FILES:
+            yield WARNING, f"{facts.node} lets a process open {facts.files} files", "ulimit -n 4096, or more"
     least = min(facts.files for facts in machines)
-    return faults or [Finding("files", OK, f"{least} or more may be open{everywhere(machines)}")]
+    yield OK, f"{least} or more may be open{everywhere(machines)}"
 
 
-def check_load(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
+def check_load(asked: Question, machines: Sequence[Facts]) -> Found:
     """Warn where other work already keeps every processor busy: trials take longer, and estimates of time are wrong."""
     fix = "wait for it, end it, or give a trial more processors with --cpus-per-trial, so that fewer run at a time"
-    faults = [
-        Finding("load", WARNING, f"{facts.node} has a load of {facts.load:.1f} on {facts.cpus} processors", fix)
-        for facts in machines
-        if facts.load > facts.cpus
-    ]
+    for facts in machines:
+        if facts.load > facts.cpus:
+            yield WARNING, f"{facts.node} has a load of {facts.load:.1f} on {facts.cpus} processors", fix
     most = 100 * max(facts.load / max(facts.cpus, 1) for facts in machines)
-    return faults or [Finding("load", OK, f"at most {most:.0f} % of the processors are busy{everywhere(machines)}")]
+    yield OK, f"at most {most:.0f} % of the processors are busy{everywhere(machines)}"
 
 
-def check_memory(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
-    """Return a red finding where not one trial fits, and a warning where fewer fit than there are processors."""
-    faults = []
+def check_memory(asked: Question, machines: Sequence[Facts]) -> Found:
+    """Find red where not one trial fits, and a warning where fewer fit than there are processors."""
     for facts in machines:
         free = facts.memory_free_mib
         if free < TRIAL_MIB * facts.cpus:
@@ -194,26 +189,26 @@ def check_memory(asked: Question, machines: Sequence[Facts]) -> list[Finding]:
             fix = f"give a trial more of them: --cpus-per-trial {-(-TRIAL_MIB * facts.cpus // max(free, TRIAL_MIB))}"
             if free < TRIAL_MIB:
                 fix = "end what else runs there, or raise the container's limit"
-            faults.append(Finding("memory", RED if free < TRIAL_MIB else WARNING, text, fix))
+            yield RED if free < TRIAL_MIB else WARNING, text, fix
         if facts.shm_mib < SHM_MIB:
             text = f"{facts.node} has {facts.shm_mib} MiB in /dev/shm: Ray falls back to the disk"
-            faults.append(Finding("memory", WARNING, text, "start the container with --shm-size 2g"))
+            yield WARNING, text, "start the container with --shm-size 2g"
     least = min(facts.memory_free_mib for facts in machines)
-    return faults or [Finding("memory", OK, f"{least / 1024:.1f} GiB free or more{everywhere(machines)}")]
+    yield OK, f"{least / 1024:.1f} GiB free or more{everywhere(machines)}"
 
 
-CHECKS: tuple[Check, ...] = (
-    check_versions,
-    check_gpus,
-    check_dataset,
-    check_storage,
-    check_tracking,
-    check_clocks,
-    check_disk,
-    check_files,
-    check_load,
-    check_memory,
-)
+CHECKS: Mapping[str, Callable[[Question, Sequence[Facts]], Found]] = {
+    "versions": check_versions,
+    "GPUs": check_gpus,
+    "data set": check_dataset,
+    "storage": check_storage,
+    "tracking": check_tracking,
+    "clocks": check_clocks,
+    "disk": check_disk,
+    "files": check_files,
+    "load": check_load,
+    "memory": check_memory,
+}
 
 
 def _training_machines(machines: Sequence[Facts]) -> Sequence[Facts]:
