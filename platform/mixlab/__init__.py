@@ -16,8 +16,7 @@ from mixlab.api import run
 from mixlab.cli import main
 from mixlab.errors import answer_in_a_sentence
 from mixlab.options import Options
-from mixlab.spec.arms import Arm
-from mixlab.spec.designs import add_one_in, factorial, leave_one_out
+from mixlab.spec.arms import Arm, add_one_in, factorial, leave_one_out
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.metric import Metric
 from mixlab.spec.search import Search

@@ -13,7 +13,7 @@ import pytest
 
 from mixlab.cluster import entrance
 from mixlab.doctor import __main__ as doctor
-from mixlab.doctor import probes
+from mixlab.doctor.facts import tracking_fault
 from mixlab.errors import BadInput
 from tests.servers import mlflow_server, postgresql, ray_cluster
 from tests.servers.isolation import ROOT
@@ -59,7 +59,7 @@ def run_on_the_topology(folder: Path) -> None:
             assert any(line.startswith(f"ok      {check}") and "the driver and 3 nodes" in line for line in well)
         assert well[-1] == "Nothing is red."
         # By a name that the server does not allow; the doctor's words for it are in test_doctor.
-        assert probes.tracking(uri.replace("127.0.0.1", "localhost")).startswith("HTTP 403 Invalid Host header")
+        assert tracking_fault(uri.replace("127.0.0.1", "localhost")).startswith("HTTP 403 Invalid Host header")
 
         require_the_token(folder, cluster)
         stranger = examine(cluster, 1, RAY_AUTH_TOKEN="f" * 64)

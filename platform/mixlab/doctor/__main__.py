@@ -20,12 +20,10 @@ from rich.text import Text
 
 from mixlab.cluster import connect
 from mixlab.cluster.resources import require_address
-from mixlab.doctor import probes
 from mixlab.doctor.checks import OK, RED, WARNING, Finding, judge
 from mixlab.doctor.driver import examine_driver
-from mixlab.doctor.entry import examine_entry
-from mixlab.doctor.examination import examine
-from mixlab.doctor.facts import Question, collect
+from mixlab.doctor.examination import examine, examine_entry
+from mixlab.doctor.facts import DATASETS, Question, collect
 from mixlab.errors import BadInput, require_known
 from mixlab.messages import say
 from mixlab.options import Options
@@ -69,7 +67,7 @@ def diagnose(options: argparse.Namespace) -> list[Finding]:
     """Return every finding; raise ``BadInput`` for a wrong option or a cluster that does not answer."""
     Options(**vars(options)).check()
     require_address(options.address)
-    datasets = pkgutil.resolve_name(probes.DATASETS) if options.dataset is not None else {}
+    datasets = pkgutil.resolve_name(DATASETS) if options.dataset is not None else {}
     if options.dataset is not None:
         require_known("data set", options.dataset, datasets)
     root = options.storage if "://" in options.storage else str(Path(options.storage).absolute())

@@ -1,21 +1,28 @@
-"""Examines the parts that only the driver's machine has: temporary folder, terminal, and the repository of the code."""
+"""Examines what only the driver's machine has: temporary folder, terminal, the code's repository, store and results."""
 
 import os
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TextIO
 
 import mixlab
 from mixlab.cluster import ray_private
 from mixlab.doctor.checks import OK, RED, WARNING, Finding
-from mixlab.doctor.database import check_results, check_store
 from mixlab.doctor.facts import Question
+from mixlab.errors import BadInput, first_line
 from mixlab.provenance import environment_of_git
+from mixlab.storage.probe import probe
+from mixlab.tracking import names
+from mixlab.uris import existing_part, shown, sqlite_file
 
 # A UNIX socket's path has at most 107 bytes, and Ray adds this to the temporary folder.
 SOCKET_BYTES = 107
 RAY_ADDS = len("/ray/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store")
+LOCK_SECONDS = 2.0  # a writer holds a database for milliseconds
 LETTERS = "·±→≤×…"  # the letters in progress lines and tables
 
 
@@ -82,3 +89,109 @@ def check_git(code: Path) -> Finding:
         return Finding("commit", WARNING, text, clone)
     changed = ", with changes that are not committed: a study keeps the patch" if ask("diff", "HEAD").stdout else ""
     return Finding("commit", OK, f"git names {done.stdout[:12]} for {folder}{changed}")
+
+
+def check_store(tracking_uri: str) -> Finding:
+    """Return a red finding if a file is not an MLflow database, is locked, or has no folder for artifacts."""
+    file = sqlite_file(tracking_uri)
+    if file is None:
+        return Finding("store", OK, f"{shown(tracking_uri)} is no file")
+    other = f"name another file with --tracking-uri; {str(file)!r} is left as it is"
+    artifacts = file.absolute().parent / "mlruns"
+    unwritable, _ = probe(str(existing_part(artifacts)))  # which leaves nothing there
+    if unwritable:
+        text = f"the artifacts' folder {str(artifacts)!r} cannot be written: {unwritable}"
+        return Finding("store", RED, text, "give that user write access, or name another file with --tracking-uri")
+    if not file.exists():
+        return Finding("store", OK, f"{str(file)!r} will be made by the first study")
+    if file.stat().st_size == 0:
+        fix = "remove it if no study is about to fill it"
+        return Finding("store", WARNING, f"{str(file)!r} is empty, as after an interrupted start", fix)
+    try:
+        tables = _tables(file)
+    except sqlite3.OperationalError as error:
+        if "locked" not in str(error):
+            return Finding("store", RED, f"{str(file)!r} cannot be used: {first_line(error)}", other)
+        fix = "end the program that holds it; on a network file system, run an MLflow server instead"
+        return Finding("store", RED, f"{str(file)!r} is locked by another program", fix)
+    except sqlite3.DatabaseError:
+        return Finding("store", RED, f"{str(file)!r} is no SQLite database", other)
+    if tables and not {"experiments", "runs"} <= tables:
+        few = ", ".join(sorted(tables)[:3])
+        return Finding("store", RED, f"{str(file)!r} is a database of something else, with tables {few}", other)
+    version = _other_version(tracking_uri) if tables else ""
+    if version:
+        fix = f"copy the file, then run `mlflow db upgrade {tracking_uri}` with the version of MLflow that is installed"
+        return Finding("store", RED, f"{str(file)!r} is of another version of MLflow: {version}", fix)
+    return Finding("store", OK, f"{str(file)!r} is an MLflow database, and can be written")
+
+
+def _tables(file: Path) -> set[str]:
+    """Return the names of a database's tables after a successful write to it."""
+    with closing(sqlite3.connect(f"file:{file.absolute()}?mode=rw", uri=True, timeout=LOCK_SECONDS)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        rows = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        database.rollback()
+    return {str(name) for (name,) in rows}
+
+
+def _other_version(tracking_uri: str) -> str:
+    """Return MLflow's objection to a database of its own; importing MLflow takes seconds."""
+    from mixlab.tracking import store
+
+    try:
+        store.connect(tracking_uri, make=False)
+    except BadInput as error:
+        return first_line(error)
+    return ""
+
+
+def check_results(asked: Question) -> list[Finding]:
+    """Return findings on a database, or a folder of results, that was moved without the other."""
+    file = sqlite_file(asked.tracking_uri)
+    if file is None or not file.is_file():
+        return []
+    try:
+        experiments, begun = _experiments(file)
+    except sqlite3.DatabaseError:
+        return []  # ``check_store`` says what the file is
+    faults = [*_lost_artifacts(experiments, asked.tracking_uri), *_lost_checkpoints(begun, asked.storage)]
+    return faults or [Finding("results", OK, f"all that {str(file)!r} names is where it was written")]
+
+
+def _experiments(file: Path) -> tuple[list[tuple[str, str]], list[str]]:
+    """Return the name and the artifacts' place of each experiment with runs, and the studies with trials under way."""
+    runs = "FROM experiments e JOIN runs r ON e.experiment_id = r.experiment_id WHERE r.lifecycle_stage = 'active'"
+    with closing(sqlite3.connect(f"file:{file.absolute()}?mode=ro", uri=True, timeout=LOCK_SECONDS)) as database:
+        experiments = database.execute(f"SELECT DISTINCT e.name, e.artifact_location {runs} ORDER BY e.name").fetchall()
+        begun = database.execute(
+            f"SELECT DISTINCT e.name {runs} AND r.status IN ('RUNNING', 'KILLED') AND r.run_uuid IN "
+            "(SELECT run_uuid FROM tags WHERE key = ? AND value = ?) ORDER BY e.name",
+            (names.LEVEL, names.STUDY_LEVELS[2]),
+        ).fetchall()
+    return experiments, [str(name) for (name,) in begun]
+
+
+def _lost_artifacts(experiments: list[tuple[str, str]], tracking_uri: str) -> Iterator[Finding]:
+    """Yield a finding for each experiment with artifacts that are not where MLflow wrote them."""
+    from mixlab.tracking import artifacts  # imports MLflow, which takes seconds
+
+    for name, location in experiments:
+        written = artifacts.local_folder(location)
+        if written is None or written.is_dir():
+            continue
+        try:
+            artifacts.here(written / "RUN" / "artifacts", tracking_uri)
+        except BadInput as error:
+            what, _, fix = str(error).rpartition(": ")
+            yield Finding("results", RED, f"of the study {name!r} {what}", fix)
+
+
+def _lost_checkpoints(begun: list[str], storage: str) -> Iterator[Finding]:
+    """Yield a finding for each study with trials under way, but without checkpoints in the folder of results."""
+    if "://" in storage:
+        return
+    for name in begun:
+        if not (Path(storage) / name / "trials").is_dir():
+            text = f"trials of {name!r} were begun, but {storage!r} has no checkpoint of it: they would start anew"
+            yield Finding("results", WARNING, text, "give --storage the folder to which its results were moved")

@@ -1,11 +1,17 @@
 """The facts about one machine on which a study there depends; ``collect`` finds them out on that machine."""
 
 import os
+import pkgutil
 import platform
 import resource
 import shutil
+import subprocess
+import sys
 import tempfile
+import urllib.error
+import urllib.request
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,14 +19,27 @@ import psutil
 
 from mixlab.cluster import ray_private
 from mixlab.cluster.resources import cpu_count
-from mixlab.doctor import probes
-from mixlab.doctor.probes import Gpus
+from mixlab.errors import first_line
 from mixlab.provenance import constraints_hash, installed
 from mixlab.storage.probe import probe
 from mixlab.uris import existing_part
 
 PACKAGES = ("ray", "torch", "torchvision", "numpy", "pyarrow", "cloudpickle", "mixlab")  # whose versions must agree
 MIB = 2**20
+ANSWER_SECONDS = 15
+# These are given by name: this package knows nothing about images, and imports nothing that does.
+DATASETS = "trainables.datasets:DATASETS"
+COUNT_GPUS = "import torch; print(torch.cuda.device_count() if torch.cuda.is_available() else 0, torch.version.cuda)"
+
+
+@dataclass(frozen=True)
+class Gpus:
+    """The GPUs of a machine."""
+
+    names: tuple[str, ...] = ()  # the driver's list
+    driver: str = ""  # its version
+    usable: int = 0  # torch's count
+    cuda: str = ""  # the version that torch was built for
 
 
 @dataclass(frozen=True)
@@ -77,17 +96,17 @@ def collect(asked: Question, node: str = "driver") -> Facts:
         commit=os.environ.get("MIXLAB_COMMIT", ""),
         constraints=constraints_hash(Path("/")),
         cpus=cpu_count(),
-        gpus=probes.gpus(),
+        gpus=find_gpus(),
         load=os.getloadavg()[0],
         memory_free_mib=free_memory(),
         shm_mib=shutil.disk_usage(shm).total // MIB if shm.exists() else 0,
         temporary=disk(Path(tempfile.gettempdir())),
         ray=disk(ray_private.folder()),
         files=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
-        dataset=probes.dataset(asked.dataset, Path(asked.data_root)),
+        dataset=dataset_fault(asked.dataset, Path(asked.data_root)),
         storage=storage,
         sees_marker=sees_marker,
-        tracking=probes.tracking(asked.tracking_uri),
+        tracking=tracking_fault(asked.tracking_uri),
         storage_disk=None if "://" in asked.storage else disk(Path(asked.storage)),
     )
 
@@ -107,3 +126,44 @@ def free_memory() -> int:
     except (OSError, ValueError):  # no limit: the file is missing, or says "max"
         return free // MIB
     return max(0, min(free, limit - used)) // MIB
+
+
+def find_gpus() -> Gpus:
+    """Return the GPUs that the driver lists, and how many torch can use."""
+    query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    try:
+        lines = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout.splitlines()
+    except (OSError, subprocess.SubprocessError):
+        return Gpus()
+    rows = [line.rsplit(", ", 1) for line in lines if ", " in line]
+    # This runs in a process of its own: Ray hides the GPUs from a task that has not asked for one.
+    environment = {key: value for key, value in os.environ.items() if key != "CUDA_VISIBLE_DEVICES"}
+    counted = subprocess.run([sys.executable, "-c", COUNT_GPUS], capture_output=True, text=True, env=environment)
+    count, _, cuda = counted.stdout.strip().partition(" ")
+    return Gpus(tuple(name for name, _ in rows), rows[0][1] if rows else "", int(count or 0), cuda)
+
+
+def tracking_fault(uri: str) -> str:
+    """Return why a server does not answer what a client asks, with the Host header that the address gives; else ""."""
+    if not uri.startswith(("http://", "https://")):
+        return ""
+    request = f"{uri.rstrip('/')}/api/2.0/mlflow/experiments/search?max_results=1"
+    try:
+        with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:
+            return "" if b"experiments" in answer.read() else "it is no MLflow server"
+    except urllib.error.HTTPError as error:
+        reason = error.read(200).decode(errors="replace").strip().partition("\n")[0]
+        return f"HTTP {error.code} {reason}".strip()
+    except (OSError, ValueError, HTTPException) as error:
+        return first_line(error)
+
+
+def dataset_fault(name: str | None, data_root: Path) -> str:
+    """Return why a data set cannot be read without fetching it; empty if it can be, or none is named."""
+    if name is None:
+        return ""
+    try:
+        pkgutil.resolve_name(DATASETS)[name].load(data_root)
+    except (ValueError, OSError, ImportError) as error:
+        return first_line(error)
+    return ""

@@ -1,9 +1,11 @@
 """The display of a running phase: a live table of arms by seeds, or one line per event without a terminal."""
 
+import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 
 from rich.console import Console, Group
@@ -11,8 +13,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from mixlab.launching.gpus import GpuMemory
 from mixlab.messages import say
+from mixlab.processes import repeated
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.metric import Metric
 from mixlab.spec.state import State
@@ -21,6 +23,8 @@ from mixlab.spec.trial import Trial
 MARKS = {State.DONE: ("✓", "green"), State.PRUNED: ("✂", "dim"), State.FAILED: ("✗", "red")}
 SEED_WIDTH = 12  # characters of the column of a seed
 ASCII = str.maketrans("✓✂✗·–", "+/x.-")  # for a terminal that has these letters only
+EVERY_SECONDS = 2.0
+QUERY = ("nvidia-smi", "--query-gpu=memory.used,memory.total", "--format=csv,noheader,nounits")
 
 
 @dataclass(frozen=True)
@@ -180,3 +184,33 @@ def duration(seconds: float) -> str:
             rest = seconds % size // small_size
             return f"{seconds // size} {name}" + (f" {rest} {small}" if rest else "")
     return f"{seconds} s"
+
+
+class GpuMemory:
+    """The memory in use; a thread asks for it inside ``watched``, because the answer may take a second."""
+
+    def __init__(self) -> None:
+        self.text = ""  # such as ``GPU memory 31 of 80 GB``; empty without a GPU, and before the first answer
+
+    def watched(self) -> AbstractContextManager[None]:
+        """Ask inside the block, if this machine has the program."""
+        there = shutil.which(QUERY[0]) is not None
+        return repeated(self._ask, EVERY_SECONDS, "GPU memory") if there else nullcontext()
+
+    def _ask(self) -> None:
+        try:
+            done = subprocess.run(QUERY, capture_output=True, text=True, timeout=30, check=True)
+            self.text = in_words(done.stdout)
+        except (OSError, subprocess.SubprocessError):
+            self.text = ""
+
+
+def in_words(answer: str) -> str:
+    """Return the memory in use from lines of MiB ``used, total``; what a line does not say is left out."""
+    lines = [[part.strip() for part in line.split(",")] for line in answer.splitlines()]
+    used = [
+        f"{int(one) / 1024:.0f} of {int(of) / 1024:.0f} GB"
+        for one, of in (line for line in lines if len(line) == 2)
+        if one.isdigit() and of.isdigit()
+    ]
+    return f"GPU memory {', '.join(used)}" if used else ""

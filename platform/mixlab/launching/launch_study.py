@@ -21,8 +21,8 @@ from mixlab.spec.study import Study
 from mixlab.spec.trial import Trial
 from mixlab.tracking import store, views
 from mixlab.tracking.looks import earlier_looks
-from mixlab.tracking.outages import is_outage
 from mixlab.tracking.tracker import Tracker
+from mixlab.tracking.writer import is_outage
 from mixlab.uris import shown, typed
 
 

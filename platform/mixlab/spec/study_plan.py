@@ -1,8 +1,9 @@
-"""Writes down a study for the tables and figures; MLflow keeps it on the study's run."""
+"""Writes down a study for the tables and figures, as MLflow keeps it on the study's run, and reads such a plan back."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mixlab.spec import json_form
 from mixlab.spec.complete import CompleteTrainable
 from mixlab.spec.study import Study
 from mixlab.spec.trial import Trial
@@ -53,3 +54,56 @@ def _shared(trials: Sequence[Trial]) -> dict[str, Any]:
     """Return the part that the configurations of all trials have in common."""
     first, *others = (trial.config for trial in trials)
     return {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
+
+
+# By the level in MLflow of the run that has the plan.
+NEEDED: Mapping[str, Mapping[str, Any]] = {
+    "study": {
+        "study": str,
+        "factors": [str],
+        "arms": [str],
+        "baseline": str,
+        "metric": str,
+        "trials": [{"key": str, "arm": str, "levels": dict, "seed": int}],
+    },
+    "search": {
+        "search": str,
+        "preset": str,
+        "storage": str,
+        "confirmation": str,
+        "arms": {str: str},
+        "objective": str,
+        "direction": str,
+        "space": {str: {str: object}},
+        "per_arm": int,
+        "sampler": str,
+        "scheduler": str,
+        "search_seeds": [int],
+    },
+}
+# Parts that a plan of an earlier version may lack, and that may be null.
+OPTIONAL: Mapping[str, Any] = {
+    "preset": str,
+    "against": {str: str},
+    "controls": [str],
+    "design": {"kind": str, "terms": [str], "signs": {str: dict}},
+    "metrics": [{"name": str, "unit": str, "digits": int, "rules": [str], "label": str}],
+    "family": str,
+    "delta": float,
+    "sequential": {"budget": int},
+    "looks": dict,
+    "config": {str: object},
+}
+
+
+def require_plan(found: Any, level: str) -> dict[str, Any]:
+    """Return what was read as the plan of a ``study`` or a ``search``; raise ``ValueError`` unless it is one."""
+    plan: dict[str, Any] = json_form.shaped(found, dict(NEEDED[level]))
+    given = {name: form for name, form in OPTIONAL.items() if plan.get(name) is not None}
+    plan = json_form.shaped(plan, given)
+    for trial in plan["trials"] if level == "study" else ():
+        if lacking := [factor for factor in plan["factors"] if factor not in trial["levels"]]:
+            raise ValueError(f"a trial has no level of {lacking[0]!r}")
+        if trial["arm"] not in plan["arms"]:
+            raise ValueError(f"a trial is of the arm {trial['arm']!r}, which the plan lacks")
+    return plan

@@ -20,7 +20,7 @@ from mlflow.tracking import MlflowClient
 
 from mixlab.errors import BadInput
 from mixlab.spec import json_form
-from mixlab.spec.plan_form import require_plan
+from mixlab.spec.study_plan import require_plan
 from mixlab.tracking import names
 from mixlab.tracking.store import StoredRun, experiment_named, patiently, reading, search_runs
 from mixlab.uris import sqlite_file

@@ -12,8 +12,7 @@ from mixlab.errors import BadInput, first_line
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.state import State
 from mixlab.spec.trial import Trial
-from mixlab.tracking.mirrors import MIRRORS
-from mixlab.tracking.mirrors.mirror import Mirror
+from mixlab.tracking.mirrors import MIRRORS, Mirror
 
 MOST_WAITING = 10_000  # events; a mirror that is further behind is dropped
 CLOSE_SECONDS = 15.0  # that all mirrors together may take at the end

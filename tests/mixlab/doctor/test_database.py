@@ -8,7 +8,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from mixlab.doctor.checks import OK, RED, WARNING, Finding
-from mixlab.doctor.database import check_results, check_store
+from mixlab.doctor.driver import check_results, check_store
 from mixlab.doctor.facts import Question
 from mixlab.provenance import Provenance
 from mixlab.tracking import names
@@ -26,7 +26,7 @@ def test_a_store_that_is_an_mlflow_database(tracking_uri: str, tmp_path: Path) -
 
 
 def test_a_store_that_another_program_holds(tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mixlab.doctor.database.LOCK_SECONDS", 0.01)
+    monkeypatch.setattr("mixlab.doctor.driver.LOCK_SECONDS", 0.01)
     holder = sqlite3.connect(tmp_path / "mlflow.db")
     holder.execute("BEGIN EXCLUSIVE")
     require(check_store(tracking_uri), RED, "locked", "end the program")

@@ -10,11 +10,9 @@ from typing import Any
 import pytest
 
 from mixlab.doctor import __main__ as doctor
-from mixlab.doctor import probes
 from mixlab.doctor.checks import OK, RED, WARNING, Finding, judge
-from mixlab.doctor.entry import judge_entry
-from mixlab.doctor.facts import Disk, Facts, Question
-from mixlab.doctor.probes import Gpus
+from mixlab.doctor.examination import judge_entry
+from mixlab.doctor.facts import Disk, Facts, Gpus, Question, dataset_fault, tracking_fault
 from mixlab.storage.probe import probe
 
 ASKED = Question("http://head:5000", "/shared/results", "/data", "cifar10", ".doctor-1")
@@ -159,11 +157,11 @@ def server() -> Iterator[str]:
 
 
 def test_the_tracking_server_is_asked_by_the_name_in_its_address(server: str) -> None:
-    assert probes.tracking(f"http://localhost:{server}") == ""
-    assert probes.tracking(f"http://127.0.0.1:{server}/") == "HTTP 403 Invalid Host header"
-    assert "refused" in probes.tracking("http://127.0.0.1:9")
+    assert tracking_fault(f"http://localhost:{server}") == ""
+    assert tracking_fault(f"http://127.0.0.1:{server}/") == "HTTP 403 Invalid Host header"
+    assert "refused" in tracking_fault("http://127.0.0.1:9")
     for uri in ("http://[::1", "http://head:port"):
-        (finding,) = wrong(replace(ASKED, tracking_uri=uri), tracking=probes.tracking(uri))
+        (finding,) = wrong(replace(ASKED, tracking_uri=uri), tracking=tracking_fault(uri))
         assert (finding.check, finding.level) == ("tracking", RED)
 
 
@@ -180,8 +178,8 @@ def test_the_storage_is_left_as_it_was(tmp_path: Path) -> None:
 
 
 def test_a_data_set_that_is_not_there(tmp_path: Path) -> None:
-    assert probes.dataset(None, tmp_path) == ""
-    assert "cifar" in probes.dataset("cifar10", tmp_path)
+    assert dataset_fault(None, tmp_path) == ""
+    assert "cifar" in dataset_fault("cifar10", tmp_path)
     assert not any(tmp_path.iterdir())  # looking fetches nothing
 
 

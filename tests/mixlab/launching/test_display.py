@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from mixlab.launching import gpus
-from mixlab.launching.display import Display, Shown
-from mixlab.launching.gpus import GpuMemory, in_words
+from mixlab.launching import display
+from mixlab.launching.display import Display, GpuMemory, Shown, in_words
 from mixlab.spec.epoch import Epoch
 from mixlab.spec.metric import Metric
 from mixlab.spec.state import State
@@ -157,7 +156,7 @@ def test_gpu_memory_in_words(answer: str, text: str) -> None:
 
 
 def test_gpu_memory_is_asked_of_the_driver_s_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpus, "EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(display, "EVERY_SECONDS", 0.01)
     program = tmp_path / "nvidia-smi"
     program.write_text("#!/bin/sh\necho '31744, 81559'\n")
     program.chmod(0o755)

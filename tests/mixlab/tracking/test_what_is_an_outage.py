@@ -11,7 +11,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 from sqlalchemy import Engine, event
 
-from mixlab.tracking.outages import is_full, is_outage
+from mixlab.tracking.writer import is_full, is_outage
 
 
 class Answering(BaseHTTPRequestHandler):
