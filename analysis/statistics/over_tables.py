@@ -57,7 +57,7 @@ def over_tables(levels: Sequence[LevelTable]) -> pd.DataFrame:
     ``high``, ``p``, ``n`` and ``able``: whether so many seeds or tables can claim anything.
     """
     rows = {}
-    by_table = [level.differences() for level in levels]
+    by_table = [level.differences for level in levels]
     for arm in dict.fromkeys(arm for found in by_table for arm in found):
         mine = [found[arm] for found in by_table if len(found.get(arm, ()))]
         if len(mine) < 2:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from analysis.records.runs import METRIC
 
 NOT_METRICS = ("seed", "epochs", "dirty")
+ByArm = Mapping[str, pd.Series]  # values or differences by seed (N,)
 
 
 def paired_differences(
@@ -20,8 +21,13 @@ def paired_differences(
     Raises:
         ValueError: a column is missing, the baseline or a reference is not an arm, or an arm has a seed twice.
     """
+    values = values_by_arm(runs, metric, [baseline, *(against or {}).values()])
+    return differences_of(values, baseline, against)
+
+
+def differences_of(values: ByArm, baseline: str, against: Mapping[str, str] | None = None) -> dict[str, pd.Series]:
+    """Return what :func:`paired_differences` does, from the values of :func:`values_by_arm`."""
     references = against or {}
-    values = values_by_arm(runs, metric, [baseline, *references.values()])
     return {
         arm: (series - values[references.get(arm, baseline)]).dropna()
         for arm, series in values.items()

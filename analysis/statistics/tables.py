@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from analysis.records.published import Published, compare_with_published
 from analysis.records.runs import FACTOR, Plan, begun, done, metric_of
-from analysis.statistics.pairs import aligned, paired_differences, require_logged, values_by_arm
+from analysis.statistics.pairs import ByArm, aligned, differences_of, require_logged, values_by_arm
 from analysis.statistics.sequential import family_wealth, wealth
 from analysis.statistics.significance import (
     ALPHA,
@@ -62,6 +62,7 @@ class LevelTable:
     baseline: str
     table: pd.DataFrame  # from ablation_table, and what _detailed and _decided add
     runs: pd.DataFrame  # one row per planned cell
+    differences: ByArm  # arm minus reference, of every arm but the baseline
     family: Family = Family()
     against: Mapping[str, str] = field(default_factory=dict)  # arm -> the arm that it is compared with
     controls: Sequence[str] = ()  # arms that show what other arms change besides what they are named for
@@ -81,10 +82,6 @@ class LevelTable:
     def reference(self, arm: str) -> str:
         """Return the arm that an arm is compared with."""
         return self.against.get(arm, self.baseline)
-
-    def differences(self) -> dict[str, pd.Series]:
-        """Return arm minus reference by seed (N,), for every arm but the baseline."""
-        return paired_differences(self.runs, self.metric, self.baseline, self.against)
 
 
 def ablation_table(
@@ -118,7 +115,11 @@ def ablation_table(
         ValueError: a column is missing, the baseline or a reference is not an arm, or an arm has a seed twice.
     """
     values = values_by_arm(runs, metric, [baseline, *(against or {}).values()])
-    differences = paired_differences(runs, metric, baseline, against)
+    return _gains(values, differences_of(values, baseline, against), higher_is_better)
+
+
+def _gains(values: ByArm, differences: ByArm, higher_is_better: bool | None) -> pd.DataFrame:
+    """Return the :func:`ablation_table` of these values and differences."""
     means = [(len(series), *mean_and_sd(series)) for series in values.values()]
     gains = [(*mean_interval(pairs), sign_flip_p(pairs)) for pairs in differences.values()]
     compared = pd.DataFrame(gains, pd.Index(list(differences)), GAINS, float)
@@ -159,13 +160,17 @@ def level_tables(
     tables = []
     for levels in dict.fromkeys(tuple(trial["levels"][factor] for factor in factors) for trial in plan["trials"]):
         mine = runs[(runs[columns] == list(levels)).all(axis=1)]
-        table = _detailed(mine, name, declared, baseline, against)
+        values = values_by_arm(mine, name, [baseline, *against.values()])
+        differences = differences_of(values, baseline, against)
+        table = _gains(values, differences, declared.higher_is_better)
+        named = dict(zip(factors, levels, strict=True))
+        arms = {"against": against, "controls": controls, "arms": plan["arms"]}
+        level = LevelTable(named, name, declared, baseline, table, mine, differences, **arms)
+        table = _detailed(level, values)
         if published is not None:
             theirs = {arm: published[*levels, arm] for arm in table.index if (*levels, arm) in published}
             table = compare_with_published(table, theirs)
-        named = dict(zip(factors, levels, strict=True))
-        arms = {"against": against, "controls": controls, "arms": plan["arms"]}
-        tables.append(LevelTable(named, name, declared, baseline, table, mine, **arms))
+        tables.append(replace(level, table=table))
     scope = plan.get("family", "study")
     families = [[level] for level in tables] if scope == "table" else [tables]
     delta = plan.get("delta") if declared.name == metric_of(plan, plan["metric"]).name else None  # it is in its unit
@@ -177,28 +182,23 @@ def level_tables(
     return [level for family in families for level in _decided(family, rest)]
 
 
-def _detailed(
-    runs: pd.DataFrame, metric: str, declared: Metric, baseline: str, against: Mapping[str, str]
-) -> pd.DataFrame:
+def _detailed(level: LevelTable, values: ByArm) -> pd.DataFrame:
     """Return the ablation table with ``pairs``, ``mean_low``, ``mean_high``, ``p_beats`` and counts of lost cells.
 
     ``p_beats`` is NaN where the metric has no direction. If an arm is compared with another than the baseline,
     ``over_baseline``, ``_low`` and ``_high`` hold what all arms gain over that, for which no test is made.
     """
-    table = ablation_table(runs, metric, baseline, against, higher_is_better=declared.higher_is_better)
-    differences = paired_differences(runs, metric, baseline, against)
-    values = values_by_arm(runs, metric, [baseline])
-    table["pairs"] = [len(differences.get(arm, ())) for arm in values]
+    table, higher = level.table.copy(), level.declared.higher_is_better
+    table["pairs"] = [len(level.differences.get(arm, ())) for arm in values]
     table[["mean_low", "mean_high"]] = [mean_interval(series)[1:] for series in values.values()]
-    if against:
-        over = paired_differences(runs, metric, baseline)
+    if level.against:
+        over = differences_of(values, level.baseline)
         table[list(OVER_BASELINE)] = [mean_interval(over.get(arm, ())) for arm in values]
-    references = {arm: values[against.get(arm, baseline)] for arm in differences}
+    references = {arm: values[level.reference(arm)] for arm in level.differences}
     pairs = [(series, references.get(arm, ())) for arm, series in values.items()]
-    higher = declared.higher_is_better
     beats = [probability_of_beating(*(pair if higher else pair[::-1])) for pair in pairs]
     table["p_beats"] = math.nan if higher is None else beats
-    counts = Counter(zip(runs["arm"].tolist(), runs["status"].tolist(), strict=True))
+    counts = Counter(zip(level.runs["arm"].tolist(), level.runs["status"].tolist(), strict=True))
     for status in LOST:
         table[status] = [counts[arm, status] for arm in table.index]
     return table
@@ -210,7 +210,7 @@ def _decided(tables: Sequence[LevelTable], rest: Mapping[str, Any]) -> list[Leve
     Where seeds are added until a comparison is decided, no p of a fixed plan holds: ``p`` and ``p_family`` are NaN, and
     ``e`` and ``e_family``, the largest evidence so far, replace them.
     """
-    found = [(level, arm, row) for level in tables for arm, row in level.differences().items()]
+    found = [(level, arm, row) for level in tables for arm, row in level.differences.items()]
     matrix = aligned(row for _, _, row in found)  # (M, S)
     able: NDArray[np.bool_] = np.asarray(np.isfinite(matrix).any(axis=1))
     columns: dict[str, Any] = {"p_family": family_p(matrix)}

@@ -151,7 +151,7 @@ def pairing_text(*levels: LevelTable) -> str | None:
     """
     paired, unpaired = [], []
     for level in levels:
-        for arm, differences in level.differences().items():
+        for arm, differences in level.differences.items():
             spread = math.hypot(*level.table["sd"][[arm, level.reference(arm)]])
             if len(differences) >= 3 and spread > 0:
                 paired.append(mean_and_sd(differences)[1])
@@ -172,7 +172,7 @@ def power_table(level: LevelTable) -> pd.DataFrame:
     The columns are ``pairs``, ``gain``, ``sd`` (of the differences) and ``answer``.
     """
     rows = {}
-    for arm, differences in level.differences().items():
+    for arm, differences in level.differences.items():
         answer = "2 to know its spread"
         if len(differences) > 1:
             seeds = seeds_needed(differences, level.family.planned)

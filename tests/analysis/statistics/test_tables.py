@@ -200,7 +200,7 @@ def two_tables(make_plan, planned_runs):
 def test_the_family_is_the_whole_study(two_tables):
     plan, runs = two_tables
     levels = level_tables(runs, plan)
-    differences = [row for level in levels for row in level.differences().values()]
+    differences = [row for level in levels for row in level.differences.values()]
     expected = family_p(aligned(differences))
     found = [level.table.loc[arm, "p_family"] for level in levels for arm in ("real", "null")]
     assert found == pytest.approx(list(expected))
