@@ -24,10 +24,9 @@ from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
 from trainables.config import Config
 from trainables.detection.annotated import LAYOUTS
-from trainables.detection.average_precision import average_precision
+from trainables.detection.average_precision import average_precision, voc_average_precision
 from trainables.detection.detector import faster_rcnn
 from trainables.detection.fine_tuning import RECIPES, Recipe, detect, fine_tune
-from trainables.detection.voc_precision import voc_average_precision
 
 VERSION = 1  # the version of the evaluation; raise it when its numbers change
 JUDGES = {"voc": voc_average_precision, "coco": average_precision}

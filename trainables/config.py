@@ -17,8 +17,7 @@ from trainables.datasets import DATASETS
 from trainables.datasets.data_config import DataConfig, check_data
 from trainables.losses.sumix_terms import SUMixTerms
 from trainables.mixers import MIXERS
-from trainables.mixers.automix_presets import PRESETS, AutoMixDefinition
-from trainables.mixers.options import EveryMixer, MaskBlock, common_options
+from trainables.mixers.options import AUTOMIX_PRESETS, AutoMixDefinition, EveryMixer, MaskBlock, common_options
 from trainables.optimiser_config import OptimiserConfig
 from trainables.ranges import Count, Init, NotNegative, Positive, Pretrained, Share, ShareBelowOne
 from trainables.refusals import require_known
@@ -116,22 +115,16 @@ def parse(config: Mapping[str, Any]) -> Config:
     """
     options = {key.removeprefix("mixer."): value for key, value in config.items() if key.startswith("mixer.")}
     others = {key: value for key, value in config.items() if not key.startswith("mixer.")}
-    parsed = typed(others, DEFAULTS, SECTIONS, known=_known_keys())
+    parsed = typed(others, DEFAULTS, SECTIONS, known=KNOWN)
     require_known("dataset", parsed.dataset, DATASETS)
     require_known("mixer", parsed.mixer, MIXERS)
     require_backbone(parsed.backbone)
     check_schedule(parsed)
     check_data(parsed)
-    preset = PRESETS[parsed.automix.preset] if parsed.mixer == "automix" else {}
+    preset = AUTOMIX_PRESETS[parsed.automix.preset] if parsed.mixer == "automix" else {}
     parsed = replace(parsed, mixer_options=mixer_options(parsed.mixer, {**preset, **options}))
     _check_network_and_loss(parsed)
     return parsed
-
-
-@functools.cache
-def _known_keys() -> list[str]:
-    """Return the dotted keys that there are, with the option that most mixers have."""
-    return [*flatten(DEFAULTS), "mixer.alpha"]
 
 
 def typed(given: Mapping[str, Any], default: C, sections: Mapping[str, str], known: Sequence[str]) -> C:
@@ -164,12 +157,19 @@ def flatten(config: DataConfig) -> dict[str, Any]:
     return flat
 
 
+KNOWN = [*flatten(DEFAULTS), "mixer.alpha"]  # the dotted keys that there are, with the option that most mixers have
+
+
 def _check_network_and_loss(config: Config) -> None:
     if config.pretrained != "none":
         from trainables.backbones.pretrained import require_pretrained  # the names of the weights are torchvision's
 
         require_pretrained(config.backbone, config.pretrained)
-    if config.drop_path and config.backbone not in RESIDUAL and not _has_drop_path(config.backbone):
+    if (
+        config.drop_path
+        and config.backbone not in RESIDUAL  # else its file may import torchvision, which takes seconds
+        and "drop_path" not in inspect.signature(constructor_of(config.backbone)).parameters
+    ):
         raise ValueError(
             f"drop_path must be 0 with backbone {config.backbone!r}, which has no drop-path, got {config.drop_path}"
         )
@@ -189,11 +189,6 @@ def _check_network_and_loss(config: Config) -> None:
             f"sumix.raw_forward must be 'train_grad' or 'joint' with clean_loss {config.clean_loss}, which needs a "
             f"gradient, got {config.sumix.raw_forward!r}"
         )
-
-
-def _has_drop_path(backbone: str) -> bool:
-    """Return whether a constructor has the option; its file may import torchvision, which takes seconds."""
-    return "drop_path" in inspect.signature(constructor_of(backbone)).parameters
 
 
 def mixer_options(mixer: str, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,6 @@ from trainables.hardware import device, environment, precision_of, set_up
 from trainables.methods import build_method
 from trainables.optimisers import build_optimiser, load_optimiser, set_lr
 from trainables.parallel import rows
-from trainables.parallel.gradients import gradients_kept, shared
 from trainables.recalibration import recalibrated
 from trainables.rehearsal import check_batches
 from trainables.seeds import derive_seed, generator
@@ -54,7 +53,7 @@ class Run:
         self.method.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if settings.compile:
             compile_stages(self.method)
-        self.trained = shared(self.method)
+        self.trained = rows.shared(self.method)
         self.optimiser = build_optimiser(settings, settings.lr, self.method)
         self.precision = precision_of(settings.precision, self.device)
         half = self.precision != torch.float32
@@ -118,7 +117,7 @@ class Run:
         # Batch norm sees a part at a time, and so does the mixer: "ghost batch norm" (arXiv:1705.08741).
         parts = list(zip(images.split(self.settings.part_size), labels.split(self.settings.part_size), strict=True))
         for part in parts:
-            with gradients_kept(self.trained, last=part is parts[-1]):
+            with rows.gradients_kept(self.trained, last=part is parts[-1]):
                 loss, log = self.passes(part, self.mixer_rng, len(part[0]) / len(images))
             for name, value in {"train_loss": loss.detach(), **log}.items():
                 # Summed on the device, in float64: reading a number each step would stall a GPU.

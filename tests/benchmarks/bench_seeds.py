@@ -20,7 +20,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.functional import cross_entropy
 
 from trainables.backbones import BACKBONES
-from trainables.backbones.resnet_cifar import PaddedShortcut
+from trainables.backbones.resnet import PaddedShortcut
 from trainables.hardware import device
 
 ON_GPU = torch.cuda.is_available()

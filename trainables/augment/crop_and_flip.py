@@ -55,15 +55,11 @@ def windows(
     pixels = images.permute(0, 2, 3, 1).reshape(B * H * W, C)
     moved = pixels.index_select(0, pixel.flatten()).view(B, H, W, C)
     if mode == "zeros":
-        inside = _inside(rows, H)[:, :, None] & _inside(cols, W)[:, None, :]
-        moved = moved * inside[..., None]
+        inside_rows, inside_cols = (rows >= 0) & (rows < H), (cols >= 0) & (cols < W)
+        moved = moved * (inside_rows[:, :, None] & inside_cols[:, None, :])[..., None]
     return moved.permute(0, 3, 1, 2)
 
 
 def _reflected(index: Tensor, size: int) -> Tensor:
     """Reflect an index up to ``size - 1`` outside an axis into it: -1 becomes 1, ``size`` becomes ``size - 2``."""
     return (size - 1 - (size - 1 - index.abs()).abs()).clamp_(min=0)
-
-
-def _inside(index: Tensor, size: int) -> Tensor:
-    return (index >= 0) & (index < size)

@@ -19,7 +19,7 @@ from trainables.datasets.resident import Augment
 def resident_augment(config: DataConfig, dataset: Dataset, own_size: bool) -> Augment | None:
     """Return the augmentation of images that live on the device, which the network may see in their ``own_size``."""
     _, height, width = dataset.image_shape
-    steps = _crop_and_flip(config)
+    steps: list[Augment] = []
     if config.augment == "rrc_flip":
         scale = config.augment_options.scale
         steps.append(partial(random_resized_crop, size=height, scale=scale, interpolation=config.interpolation))
@@ -27,23 +27,20 @@ def resident_augment(config: DataConfig, dataset: Dataset, own_size: bool) -> Au
         steps.append(lambda images, _: resize(images, (height, width), config.interpolation))
     if config.augment in ("rrc_flip", "flip"):
         steps.append(flip)
-    return _one_after_another([*steps, *_after_crop(config, dataset)])
+    return _around(steps, config, dataset)
 
 
 def streamed_augment(config: DataConfig, dataset: Dataset) -> Augment | None:
     """Return the augmentation of images that worker processes have cut and, except for ``crop_flip``, mirrored."""
-    return _one_after_another([*_crop_and_flip(config), *_after_crop(config, dataset)])
+    return _around([], config, dataset)
 
 
-def _crop_and_flip(config: DataConfig) -> list[Augment]:
-    if config.augment != "crop_flip":
-        return []
-    return [partial(crop_and_flip, mode=config.augment_options.padding)]
-
-
-def _after_crop(config: DataConfig, dataset: Dataset) -> list[Augment]:
+def _around(sizing: Sequence[Augment], config: DataConfig, dataset: Dataset) -> Augment | None:
+    """Return the whole augmentation: the crop of small images, ``sizing``, and what changes colours and pixels."""
     options = config.augment_options
-    steps: list[Augment] = []
+    steps = [*sizing]
+    if config.augment == "crop_flip":
+        steps.insert(0, partial(crop_and_flip, mode=options.padding))
     if options.randaugment != "none":
         steps.append(
             partial(
@@ -63,10 +60,6 @@ def _after_crop(config: DataConfig, dataset: Dataset) -> list[Augment]:
         steps.append(partial(lighting, strength=options.lighting))
     if options.erasing:
         steps.append(partial(random_erasing, probability=options.erasing, mean=dataset.mean, std=dataset.std))
-    return steps
-
-
-def _one_after_another(steps: Sequence[Augment]) -> Augment | None:
     if not steps:
         return None
 

@@ -100,12 +100,8 @@ def _weights(start: Tensor, length: Tensor, pixels: int, size: int, interpolatio
     inside = (pixel >= start[:, None, None]) & (pixel < (start + length)[:, None, None])
     centre = (torch.arange(size, device=start.device)[:, None] + 0.5) * step + start[:, None, None]  # (B, size, 1)
     distance = ((pixel + 0.5 - centre) / step.clamp_min(1)).abs()
-    weights = (_triangle(distance) if interpolation == "bilinear" else _cubic(distance)) * inside
+    weights = ((1 - distance).clamp_min(0) if interpolation == "bilinear" else _cubic(distance)) * inside
     return (weights / weights.sum(dim=2, keepdim=True)).float()
-
-
-def _triangle(distance: Tensor) -> Tensor:
-    return (1 - distance).clamp_min(0)
 
 
 def _cubic(distance: Tensor) -> Tensor:

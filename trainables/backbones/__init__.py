@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # torchvision's weights.
 FAMILIES = (
     # for images of 32 and 64 pixels
-    ("resnet_cifar", ("resnet8", "resnet20", "resnet56")),
+    ("resnet", ("resnet8", "resnet20", "resnet56")),
     ("resnet", ("resnet18", "resnet34", "resnet50", "resnext29", "resnext50")),
     ("wide_resnet", ("wrn16_8", "wrn28_8", "wrn28_8_paper", "preact_resnet18")),
     ("pyramidnet", ("pyramidnet110", "pyramidnet200")),

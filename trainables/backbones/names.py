@@ -22,9 +22,10 @@ RESIDUAL = (
 def require_backbone(name: str) -> None:
     """Raise ``ValueError``, which names the nearest, unless ``name`` is one of ``BACKBONES`` or of timm's models."""
     if name.startswith(PREFIX):
-        from trainables.backbones.timm_models import require_model
+        import timm  # seconds
 
-        require_model(name)
+        if not timm.is_model(name.removeprefix(PREFIX)):
+            require_known("backbone", name, [f"{PREFIX}{model}" for model in timm.list_models()])
     else:
         require_known("backbone", name, BACKBONES)
 

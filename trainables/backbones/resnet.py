@@ -1,4 +1,4 @@
-"""ResNets and ResNeXts: torchvision's stages, behind its own stem for photographs or a smaller one for small images.
+"""ResNets and ResNeXts: those of CIFAR, and torchvision's stages behind its own stem or one for small images.
 
 He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", CVPR 2016 (arXiv:1512.03385); Xie, Girshick,
 Dollar, Tu, He, "Aggregated Residual Transformations for Deep Neural Networks", CVPR 2017 (arXiv:1611.05431). The small
@@ -9,7 +9,8 @@ strikes back" (Wightman, Touvron, Jegou 2021, arXiv:2110.00476): it grows linear
 
 from functools import partial
 
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from trainables.backbones.backbone import Backbone, layer_defaults
@@ -23,6 +24,37 @@ def small_stem(in_channels: int, width: int = 64) -> nn.Sequential:
     """Return a 3x3 convolution that keeps the size of an image, a batch norm and a ReLU."""
     conv = nn.Conv2d(in_channels, width, 3, padding=1, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(width), nn.ReLU(inplace=True))
+
+
+class PaddedShortcut(nn.Module):
+    """The paper's option A: it takes every second pixel, and fills the new channels with zeros."""
+
+    def __init__(self, stride: int, new_channels: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.new_channels = new_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to (B, C + new channels, H / stride, W / stride)."""
+        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.new_channels))
+
+
+def _cifar_stage(blocks: int, in_width: int, width: int, stride: int) -> nn.Sequential:
+    shortcut = PaddedShortcut(stride, width - in_width) if width != in_width else None
+    first = BasicBlock(in_width, width, stride, shortcut)
+    return nn.Sequential(first, *(BasicBlock(width, width) for _ in range(blocks - 1)))
+
+
+def _cifar(depth: int, *, num_classes: int, in_channels: int = 3) -> Backbone:
+    """Build the network of section 4.2: depth 6n + 2, widths 16, 32, 64, identity shortcuts."""
+    blocks = (depth - 2) // 6
+    stages = (
+        small_stem(in_channels, 16),
+        _cifar_stage(blocks, 16, 16, 1),
+        _cifar_stage(blocks, 16, 32, 2),
+        _cifar_stage(blocks, 32, 64, 2),
+    )
+    return Backbone(stages, num_features=64, num_classes=num_classes)
 
 
 def _small(
@@ -65,6 +97,9 @@ def _stages(full: ResNet) -> list[nn.Module]:
 
 
 # constructor(num_classes=..., in_channels=3); millions of parameters
+resnet8 = partial(_cifar, 8)  # 0.08: small enough to learn on a laptop's processor
+resnet20 = partial(_cifar, 20)  # 0.27
+resnet56 = partial(_cifar, 56)  # 0.85
 resnet18 = partial(_small, BasicBlock, [2, 2, 2, 2])  # 11.2
 resnet34 = partial(_small, BasicBlock, [3, 4, 6, 3])  # 21.3
 resnet50 = partial(_small, Bottleneck, [3, 4, 6, 3])  # 23.7

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from trainables.backbones import PREFIX
 from trainables.backbones.backbone import Backbone
-from trainables.refusals import first_line, require_known
+from trainables.refusals import first_line
 
 
 class Family(NamedTuple):
@@ -201,11 +201,3 @@ def timm_backbone(
         ) from None
     with_token = type(model).__name__ == "VisionTransformer" and getattr(model, "has_class_token", False)
     return (TimmTransformer if with_token else TimmBackbone)(model, num_classes)
-
-
-def require_model(backbone: str) -> None:
-    """Raise ``ValueError``, which names the nearest model, unless timm has ``backbone``."""
-    import timm
-
-    if not timm.is_model(backbone.removeprefix(PREFIX)):
-        require_known("backbone", backbone, [f"{PREFIX}{name}" for name in timm.list_models()])

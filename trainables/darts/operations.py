@@ -92,16 +92,12 @@ def _dilated(width: int, size: int, stride: int, affine: bool) -> nn.Module:
     return nn.Sequential(*_depthwise(width, size, stride, affine, dilation=2))
 
 
-def _skip(width: int, stride: int, affine: bool) -> nn.Module:
-    return nn.Identity() if stride == 1 else HalvedMap(width, width, affine)
-
-
 # name: constructor(width, stride, affine); maps (B, C, H, W) to (B, C, H / stride, W / stride)
 OPERATIONS: dict[str, Callable[[int, int, bool], nn.Module]] = {
     "none": lambda width, stride, affine: Zero(stride),
     "max_pool_3x3": lambda width, stride, affine: nn.MaxPool2d(3, stride, padding=1),
     "avg_pool_3x3": lambda width, stride, affine: nn.AvgPool2d(3, stride, padding=1, count_include_pad=False),
-    "skip_connect": _skip,
+    "skip_connect": lambda width, stride, affine: nn.Identity() if stride == 1 else HalvedMap(width, width, affine),
     "sep_conv_3x3": lambda width, stride, affine: _separable(width, 3, stride, affine),
     "sep_conv_5x5": lambda width, stride, affine: _separable(width, 5, stride, affine),
     "dil_conv_3x3": lambda width, stride, affine: _dilated(width, 3, stride, affine),

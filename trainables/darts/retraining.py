@@ -92,14 +92,10 @@ class Retraining:
         operations = flops(self.network, self.dataset.image_shape)
         return {"params": float(parameters(self.network)), "mflops": operations / 1e6}
 
-    def state(self) -> dict[str, Any]:
-        """Return the part of a checkpoint that is this phase's."""
-        return {"network": self.network.state_dict(), "weights": self.weights.state_dict()}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Go back to what ``state`` returned."""
-        self.network.load_state_dict(state["network"])
-        self.weights.load_state_dict(state["weights"])
+    @property
+    def parts(self) -> dict[str, Any]:
+        """Return what a checkpoint holds the state of."""
+        return {"network": self.network, "weights": self.weights}
 
 
 def linear(lr: float, done: int, epochs: int) -> float:

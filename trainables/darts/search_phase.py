@@ -63,19 +63,10 @@ class SearchPhase:
         top1, _ = accuracies(self.supernet.eval(), self.sources[1], self.dataset, TEST_BATCH)
         return {"train_loss": mean_loss(losses), "search_top1": top1}
 
-    def state(self) -> dict[str, Any]:
-        """Return the part of a checkpoint that is this phase's."""
-        return {
-            "supernet": self.supernet.state_dict(),
-            "weights": self.weights.state_dict(),
-            "architecture": self.architecture.state_dict(),
-        }
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Go back to what ``state`` returned."""
-        self.supernet.load_state_dict(state["supernet"])
-        self.weights.load_state_dict(state["weights"])
-        self.architecture.load_state_dict(state["architecture"])
+    @property
+    def parts(self) -> dict[str, Any]:
+        """Return what a checkpoint holds the state of."""
+        return {"supernet": self.supernet, "weights": self.weights, "architecture": self.architecture}
 
 
 def search_step(

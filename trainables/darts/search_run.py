@@ -8,6 +8,7 @@ import json
 import math
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -81,6 +82,12 @@ class SearchRun:
             metrics |= self._whole_run(metrics["train_seconds"])
         self.history.append(Epoch(number, self.epochs, metrics, self.words, {}))
 
+    @property
+    def phases(self) -> dict[str, dict[str, Any]]:
+        """Return what a checkpoint holds the state of, by the phases that there are so far."""
+        there = {"search": self.search, "retraining": self.retraining}
+        return {name: phase.parts for name, phase in there.items() if phase is not None}
+
     def _retrain(self, genotype: Genotype) -> None:
         """Start the second phase: the network of the genotype, drawn from the seed."""
         self.genotype = genotype
@@ -97,8 +104,7 @@ class SearchRun:
         state = {
             "history": [tuple(epoch) for epoch in self.history],
             "genotype": None if self.genotype is None else self.genotype.json(),
-            "search": None if self.search is None else self.search.state(),
-            "retraining": None if self.retraining is None else self.retraining.state(),
+            **{name: {part: each.state_dict() for part, each in parts.items()} for name, parts in self.phases.items()},
         }
         torch.save(state, folder / "training.pt")
         if self.genotype is not None:
@@ -110,9 +116,8 @@ class SearchRun:
         """Go back to the state that ``save`` wrote."""
         state = torch.load(folder / "training.pt", map_location=self.device, weights_only=True)
         self.history = [Epoch(*epoch) for epoch in state["history"]]
-        if self.search is not None:
-            self.search.load_state(state["search"])
         if state["genotype"] is not None:
             self._retrain(Genotype.of(state["genotype"]))
-            assert self.retraining is not None  # it was just built
-            self.retraining.load_state(state["retraining"])
+        for name, parts in self.phases.items():
+            for part, each in parts.items():
+                each.load_state_dict(state[name][part])

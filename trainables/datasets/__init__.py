@@ -38,7 +38,7 @@ EVALUATION_SETS: MutableMapping[str, EvaluationSet] = Registry(
         "cifar10_c": "cifar_c",
         "cifar100_c": "cifar_c",
         "cifar8_o": "cifar8",
-        "imagenet_o": "imagenet_subsets",
-        "imagenet_a": "imagenet_subsets",
+        "imagenet_o": "imagenet",
+        "imagenet_a": "imagenet",
     },
 )

@@ -15,10 +15,9 @@ from trainables.datasets.data_config import DataConfig, held_out_count
 from trainables.datasets.dataset import BatchSource, DataError, Dataset, Images, Splits
 from trainables.datasets.decoding import View
 from trainables.datasets.file_list import FileList
-from trainables.datasets.held_out import hold_out
 from trainables.datasets.resident import Resident, fingerprint, load_cached, subset
 from trainables.datasets.streamed import Streamed
-from trainables.datasets.subsampling import chosen
+from trainables.datasets.subsampling import chosen, hold_out
 
 
 class Opened(NamedTuple):

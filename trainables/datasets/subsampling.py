@@ -1,7 +1,10 @@
-"""A part of the training set, chosen by scores of its images: K-image mixing, section III.C.1, Eq. 9 and Fig. 5a.
+"""Parts of the training set: those chosen by scores of their images, and those held out for validation.
 
-Jeong et al., IEEE Access 2023 (arXiv:2110.04248). Each class gives the same share of its images. Which images are
-chosen depends on the file of scores and the options alone, not on a trial's seed: every seed trains on the same ones.
+A subset is that of K-image mixing, section III.C.1, Eq. 9 and Fig. 5a (Jeong et al., IEEE Access 2023,
+arXiv:2110.04248). A validation split is for whatever is selected, so that the test set is not used for it. Of both,
+each class gives the same share of its images, and the choice depends on the options, the labels and the file of scores
+alone, not on a trial's seed: every seed, and every trial of a search, trains on the same images and is judged on the
+same ones.
 """
 
 from pathlib import Path
@@ -67,3 +70,19 @@ def read_scores(file: str, column: str, labels: Tensor) -> Tensor:
     if not found.isfinite().all():
         raise ValueError(f"subset.scores {file!r} has a {column!r} that is not a finite number")
     return found
+
+
+def hold_out(labels: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Return the indices of the images that train, (N - count,), and of those that validate, (count,), both ascending.
+
+    Each class of the training images, with labels (N,) int64, gives the same share, up to rounding.
+    """
+    order = torch.randperm(len(labels), generator=generator(0, "validation"))
+    order = order[labels[order].argsort(stable=True)]  # class after class, each in random order
+    sizes = labels.bincount()
+    starts = sizes.cumsum(0) - sizes
+    of = labels[order]
+    # The share of its class that precedes an image: holding out the first takes evenly from every class.
+    place = (torch.arange(len(labels)) - starts[of] + 0.5) / sizes[of]
+    foremost = order[place.argsort(stable=True)]
+    return foremost[count:].sort().values, foremost[:count].sort().values

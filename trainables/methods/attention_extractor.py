@@ -15,8 +15,7 @@ from trainables.datasets.opening import dataset_of
 from trainables.methods.inputs import map_attention
 from trainables.methods.mixing import Mixing
 from trainables.methods.momentum_pipeline import follow, follow_statistics
-from trainables.methods.network import build_network
-from trainables.methods.weight_files import weights_in
+from trainables.methods.network import build_network, weights_in
 from trainables.mixers.mixed import Mixed
 
 SIDE = 224  # pixels: the extractors were trained on this size, which gives a map of 7 x 7 cells

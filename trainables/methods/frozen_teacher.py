@@ -12,8 +12,7 @@ from trainables.config import Config
 from trainables.datasets.opening import dataset_of
 from trainables.methods.inputs import classify
 from trainables.methods.mixing import Mixing
-from trainables.methods.network import build_network
-from trainables.methods.weight_files import weights_in
+from trainables.methods.network import build_network, weights_in
 from trainables.mixers.mixed import Mixed
 
 

@@ -1,6 +1,9 @@
-"""The network of a configuration, before anything is trained."""
+"""The network of a configuration, before anything is trained, and files of weights that a mixer's option names."""
 
 import inspect
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,7 +14,10 @@ from trainables.backbones.pretrained import Weights
 from trainables.backbones.regularised import add_drop_block, add_drop_path
 from trainables.config import Config
 from trainables.datasets.dataset import Dataset
+from trainables.refusals import first_line
 from trainables.seeds import derive_seed
+
+UNREADABLE = (OSError, RuntimeError, pickle.UnpicklingError, TypeError, AttributeError, LookupError, ValueError)
 
 
 def build_network(config: Config, dataset: Dataset, seed: int = 0, weights: Weights | None = None) -> Network:
@@ -31,3 +37,15 @@ def build_network(config: Config, dataset: Dataset, seed: int = 0, weights: Weig
     if config.drop_block:
         add_drop_block(backbone, config.drop_block, config.drop_block_size)
     return Network(backbone, dataset.mean, dataset.std)
+
+
+@contextmanager
+def weights_in(file: str, option: str, content: str) -> Iterator[Any]:
+    """Yield the weights in a file; raise ``ValueError``, one sentence, if they cannot be read or used in the block.
+
+    The message says that ``option``, which names the file, must hold ``content``; such weights are never trained.
+    """
+    try:
+        yield torch.load(file, map_location="cpu", weights_only=True)
+    except UNREADABLE as error:
+        raise ValueError(f"{option} must hold {content}, got {file!r}: {first_line(error)}") from None

@@ -15,7 +15,7 @@ from trainables.backbones.backbone import Network
 from trainables.config import Config
 from trainables.datasets.opening import dataset_of
 from trainables.methods.mixing import Mixing
-from trainables.methods.weight_files import weights_in
+from trainables.methods.network import weights_in
 from trainables.mixers.mixed import Mixed
 from trainables.mixers.stylemix import Codec
 

@@ -10,11 +10,10 @@ L labels: the inputs, and three mixtures of two of them.
 import torch
 from torch import Generator, Tensor
 
-from trainables.mixers.cells import spread_cells
+from trainables.mixers.cells import assign, spread_cells
 from trainables.mixers.grid_labelling import Energy, settle
 from trainables.mixers.mixed import Mixed, dirichlet, one_hot
 from trainables.mixers.puzzlemix import cell_saliency
-from trainables.mixers.transport import assign
 from trainables.ranges import Count, NotNegative, Share
 
 SOFT_BONUS = 5e-4  # what the official code takes off a cell of two images

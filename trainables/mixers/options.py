@@ -1,6 +1,7 @@
-"""The options that every mixer has besides its own: which batches are mixed, and how the network learns from them.
+"""The options that every mixer has besides its own, and the presets of AutoMix's.
 
-They are written like a mixer's own, ``mixer.probability``, and read by the methods.
+They say which batches are mixed, and how the network learns from them; they are written like a mixer's own,
+``mixer.probability``, and read by the methods.
 """
 
 from dataclasses import dataclass, fields
@@ -55,3 +56,31 @@ def common_options(pipeline: object, learns_masks: bool) -> dict[str, Any]:
     """Return the options that a mixer of this pipeline has besides its own, with their defaults."""
     copies = MaskBlock if learns_masks else SlowCopy if pipeline in ("mp", "mp_ce") else None
     return {f.name: f.default for kind in (EveryMixer, copies) if kind is not None for f in fields(kind)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoMixDefinition:
+    """The preset of AutoMix's options: the paper's or the release's; a study writes it ``automix.preset``.
+
+    No other mixer reads it, so that it may stand in the base of a study of several.
+
+    ``release`` is OpenMixup's for ResNets on CIFAR, except lambda and the loss of a mask's mean, which are each
+    row's own unless ``mixer.per_batch`` and ``mixer.mask_loss="batch"`` say otherwise. ``paper`` is the paper's.
+    """
+
+    preset: Literal["paper", "release"] = "release"
+
+
+# The changes that a preset makes to the defaults of ``automix``; every difference is an option of its own.
+AUTOMIX_PRESETS: dict[str, dict[str, Any]] = {
+    "release": {},
+    "paper": {
+        "lam_margin": 0.0,
+        "lam_channel": True,
+        "value_of": "query",
+        "mask_decay": "linear",
+        "mask_loss": "row",
+        "last_momentum": 1.0,
+        "momentum_from": 0.0,
+    },
+}

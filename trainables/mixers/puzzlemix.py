@@ -13,12 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from trainables.mixers.cells import move_cells, spread_cells
+from trainables.mixers.cells import assign, move_cells, spread_cells
 from trainables.mixers.choice import choose
 from trainables.mixers.grid_labelling import Energy, minimise
 from trainables.mixers.mixed import Mixed, pair, partners
 from trainables.mixers.mixed import beta as draw_lambda
-from trainables.mixers.transport import assign
 from trainables.ranges import Count, NotNegative, Several
 
 NEIGHBOURHOOD = 4  # pixels on either side of a border that its colour difference is averaged over

@@ -130,13 +130,10 @@ def _join_in(number: int, processes: int, store: dist.TCPStore, threads: int) ->
         torch.cuda.set_device(number)
         backend = "nccl"
     else:
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", _loopback())
+        # Else gloo would look up the machine's name, which may lead nowhere.
+        loopback = next(name for _, name in socket.if_nameindex() if name.startswith("lo"))
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback)
     dist.init_process_group(backend, store=store, rank=number, world_size=processes, timeout=PATIENCE)
-
-
-def _loopback() -> str:
-    """Return the name of the loopback interface: gloo would look up the machine's name, which may lead nowhere."""
-    return next(name for _, name in socket.if_nameindex() if name.startswith("lo"))
 
 
 def _other(

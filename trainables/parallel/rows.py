@@ -11,14 +11,16 @@ network a process has that of its own rows, times the number of processes. The m
 Shape letters: B rows of the whole batch, b those of this process.
 """
 
+import contextlib
 import itertools
 from collections.abc import Callable
 from typing import Any
 
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
+from torch.nn.parallel import DistributedDataParallel
 
 from trainables.parallel.batch_norm import SharedBatchNorm
 
@@ -56,6 +58,19 @@ def spread(network: Callable[[Tensor], Tensor], batch: Tensor) -> Tensor:
     own = _Taken.apply(batch) if batch.requires_grad else batch[own_rows(total)]
     with SharedBatchNorm():
         return _Joined.apply(network(own), total)
+
+
+def shared(method: nn.Module) -> nn.Module:
+    """Return ``method`` itself, or where several processes train together, with gradients that are their mean."""
+    if count() == 1:
+        return method
+    # Some methods leave weights out of some steps. Statistics of batch norms are the same in every process already.
+    return DistributedDataParallel(method, forward_sync_buffers=False, find_unused_parameters=True)
+
+
+def gradients_kept(method: nn.Module, *, last: bool) -> contextlib.AbstractContextManager[None]:
+    """Return a block whose gradients the processes add up by themselves, until the ``last`` part of a batch."""
+    return method.no_sync() if isinstance(method, DistributedDataParallel) and not last else contextlib.nullcontext()
 
 
 class _Taken(Function):

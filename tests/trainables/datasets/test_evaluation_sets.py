@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from trainables.datasets import DATASETS, EVALUATION_SETS, imagenet, imagenet_subsets
+from trainables.datasets import DATASETS, EVALUATION_SETS, imagenet
 from trainables.datasets.cifar_c import CORRUPTIONS, EXTRA_CORRUPTIONS, load_corrupted, severity
 from trainables.datasets.dataset import DataError
-from trainables.datasets.imagenet_subsets import INSIDE, OUTSIDE, load_imagenet_o, load_subset, subset_classes
+from trainables.datasets.imagenet import INSIDE, OUTSIDE, load_imagenet_o, load_subset, subset_classes
 
 
 def write_cifar_c(root, pixels=None, labels=None):
@@ -78,7 +78,7 @@ def test_there_are_fifteen_corruptions_and_four_more():
 @pytest.fixture
 def root(tmp_path, picture, monkeypatch):
     """Return a root with six classes of ImageNet, two validation images each; ImageNet-O and ImageNet-A have three."""
-    monkeypatch.setattr(imagenet_subsets, "SUBSET_CLASSES", 3)
+    monkeypatch.setattr(imagenet, "SUBSET_CLASSES", 3)
     monkeypatch.setattr(imagenet, "NUM_CLASSES", 6)
     for i in range(6):
         for j in range(2):

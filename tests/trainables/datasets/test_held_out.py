@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from trainables.datasets.data_config import held_out_count
-from trainables.datasets.held_out import hold_out
+from trainables.datasets.subsampling import hold_out
 
 LABELS = torch.tensor([0] * 100 + [1] * 50 + [2] * 10)[torch.randperm(160, generator=torch.Generator().manual_seed(5))]
 

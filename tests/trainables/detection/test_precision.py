@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from trainables.detection.annotated import Annotated
-from trainables.detection.average_precision import Detections, average_precision
-from trainables.detection.voc_precision import voc_average_precision
+from trainables.detection.average_precision import Detections, average_precision, voc_average_precision
 
 BOX, FAR = (10.0, 10.0, 59.0, 59.0), (200.0, 200.0, 260.0, 260.0)
 JUDGES = [average_precision, voc_average_precision]

@@ -6,7 +6,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from trainables.backbones.backbone import Network
-from trainables.backbones.resnet_cifar import resnet8
+from trainables.backbones.resnet import resnet8
 from trainables.mixers.alignmix import alignmix, transport_plan
 from trainables.mixers.mixed import Mixed
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from trainables.backbones.backbone import Network
-from trainables.backbones.resnet_cifar import resnet8
+from trainables.backbones.resnet import resnet8
 from trainables.mixers.choice import choose
 from trainables.mixers.manifoldmix import manifoldmix
 from trainables.mixers.mixed import Mixed

@@ -5,8 +5,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from trainables.mixers.cells import move_cells, spread_cells
-from trainables.mixers.transport import assign
+from trainables.mixers.cells import assign, move_cells, spread_cells
 
 
 def puzzle_cost(side: int, t_eps: float, peakedness: int) -> Tensor:

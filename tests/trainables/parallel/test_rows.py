@@ -17,8 +17,7 @@ from trainables.config import parse
 from trainables.datasets.opening import dataset_of
 from trainables.methods import build_method
 from trainables.parallel.processes import LostProcess, accompanied
-from trainables.parallel.rows import count, own_rows, rank, shares, spread
-from trainables.training import gradients_kept, shared
+from trainables.parallel.rows import count, gradients_kept, own_rows, rank, shared, shares, spread
 
 STEPS = 3
 BATCH = 7  # which two processes cannot share evenly
