@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from functools import partial
@@ -359,15 +360,16 @@ def test_what_an_array_holds_is_read_whatever_its_form() -> None:
         run(STUDY, Toy(), Options(mixers=[3]))  # type: ignore[list-item]
 
 
+LETTERS = st.integers(0, sys.maxunicode).map(chr)  # hypothesis's own ask for a table that takes seconds to make
 ANYTHING = st.recursive(
     st.none()
     | st.booleans()
     | st.integers()
     | st.floats()
-    | st.text(max_size=5)
+    | st.text(LETTERS, max_size=5)
     | st.just(Path("x"))
     | st.just({1, 2}),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(LETTERS, max_size=3), inner, max_size=3),
     max_leaves=5,
 )
 ARMS = st.lists(st.builds(Arm, ANYTHING, ANYTHING, ANYTHING), max_size=3) | ANYTHING
@@ -375,7 +377,7 @@ FIELDS = {
     "name": ANYTHING,
     "base": ANYTHING,
     "arms": ARMS,
-    "factors": st.dictionaries(st.text(max_size=3), ANYTHING, max_size=2) | ANYTHING,
+    "factors": st.dictionaries(st.text(LETTERS, max_size=3), ANYTHING, max_size=2) | ANYTHING,
     "seeds": ANYTHING,
     "metric": ANYTHING,
     "family": ANYTHING,
