@@ -16,13 +16,13 @@ from mlflow.exceptions import MlflowException
 from analysis import command
 from analysis.networks.checkpoint import CheckpointError, fetch
 from mixlab.tracking import store
-from trainables.backbones.torchvision_keys import exportable, from_torchvision, to_torchvision
+from trainables.backbones.torchvision_keys import FROM_TORCHVISION, TO_TORCHVISION, exportable, renamed
 
 
 def export(options: argparse.Namespace) -> int:
     """Write the file and print its path."""
     if options.back:
-        weights = from_torchvision(_read(options.run, options.run))
+        weights = renamed(_read(options.run, options.run), FROM_TORCHVISION)
     else:
         try:
             checkpoint = fetch(store.connect(options.tracking_uri, make=False), options.run)
@@ -33,7 +33,7 @@ def export(options: argparse.Namespace) -> int:
             raise ValueError(
                 f"torchvision has no names for {backbone!r}; it has them for networks such as resnet50_imagenet"
             )
-        weights = to_torchvision(_read(io.BytesIO(checkpoint.content), f"model.pt of run {options.run!r}"))
+        weights = renamed(_read(io.BytesIO(checkpoint.content), f"model.pt of run {options.run!r}"), TO_TORCHVISION)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     torch.save(weights, options.out)
     return command.finish([options.out])

@@ -3,7 +3,6 @@
 import contextlib
 import re
 import resource
-import sys
 from pathlib import Path
 
 import psutil
@@ -41,8 +40,7 @@ def peak_mib(device: torch.device) -> float:
     with contextlib.suppress(OSError, StopIteration):
         status = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
         return int(next(line for line in status if line.startswith("VmHWM:")).split()[1]) * 1024 / MIB
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MIB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MIB
 
 
 def workers_mib() -> float:

@@ -73,17 +73,9 @@ class ArchitectureSearch:
     ) -> Epoch:
         """Search, then train and test the found network; return the last epoch. A known genotype is trained at once.
 
-        Args:
-            settings: the run's settings as ``resolve`` returns them, or the keys of ``trainables.darts.search_config``.
-            seed: the seed of everything random.
-            report: called after each epoch, of the search first. ``genotype.json`` is saved from its last epoch on.
-            resume_from: a folder that ``save`` wrote to; the run goes on after its last epoch.
-            data_root: the folder of the data sets.
-
-        Raises:
-            ValueError: the configuration is wrong.
-            DataError: a data set is missing or broken.
-            Diverged: the loss is not finite.
+        The settings are as ``resolve`` returns them, or the keys of ``trainables.darts.search_config``. The epochs of
+        the search are reported first, and ``genotype.json`` is saved from the last of them on. Every other argument is
+        that of ``Classification``, and so is what is raised.
         """
         from trainables.darts.search_run import SearchRun
         from trainables.datasets.opening import images_of

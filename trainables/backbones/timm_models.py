@@ -55,7 +55,7 @@ class Stage(nn.Module):
 
 
 class Stem(nn.Module):
-    """The model without the stages that were taken out of it: it makes the first map, and pools the last one."""
+    """The model without the stages that were taken out of it: it makes the first map."""
 
     def __init__(self, model: Any, layout: str) -> None:
         super().__init__()
@@ -65,10 +65,6 @@ class Stem(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return the first map (B, C, H, W) of normalised images."""
         return channels_first(self.model.forward_features(images), self.layout)
-
-    def pool(self, maps: Tensor) -> Tensor:
-        """Return features (B, D) of the last map."""
-        return self.model.forward_head(as_model_has_it(maps, self.layout), pre_logits=True)
 
 
 class TimmBackbone(Backbone):
@@ -103,7 +99,7 @@ class TimmBackbone(Backbone):
 
     def pool(self, maps: Tensor) -> Tensor:
         """Return features (B, D) of the last stage's map."""
-        return self.stem.pool(maps)
+        return self.stem.model.forward_head(as_model_has_it(maps, self.stem.layout), pre_logits=True)
 
 
 class TimmTransformer(TimmBackbone):

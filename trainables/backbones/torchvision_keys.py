@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping
 from torch import Tensor
 
 # Our beginning of a name, and torchvision's.
-BEGINNINGS = (
+TO_TORCHVISION = (
     *(("head.", "fc."), ("stages.0.0.", "conv1."), ("stages.0.1.", "bn1.")),
     *((f"stages.{stage}.", f"layer{stage}.") for stage in (1, 2, 3, 4)),
 )
+FROM_TORCHVISION = tuple((theirs, ours) for ours, theirs in TO_TORCHVISION)
 
 
 def exportable(backbone: str) -> bool:
@@ -19,17 +20,11 @@ def exportable(backbone: str) -> bool:
     return backbone.startswith(("resnet", "resnext")) and backbone.endswith("_imagenet")
 
 
-def to_torchvision(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the weights of a ``model.pt`` under torchvision's names; raise ``ValueError`` for another network's."""
-    return _renamed(weights, BEGINNINGS)
+def renamed(weights: Mapping[str, Tensor], beginnings: Iterable[tuple[str, str]]) -> dict[str, Tensor]:
+    """Return the weights of a ``model.pt`` under torchvision's names, or the other way round.
 
-
-def from_torchvision(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return torchvision's weights under the names of a ``model.pt``; raise ``ValueError`` for another network's."""
-    return _renamed(weights, [(theirs, ours) for ours, theirs in BEGINNINGS])
-
-
-def _renamed(weights: Mapping[str, Tensor], beginnings: Iterable[tuple[str, str]]) -> dict[str, Tensor]:
+    The beginnings are ``TO_TORCHVISION`` or ``FROM_TORCHVISION``. ``ValueError`` refuses another network's weights.
+    """
     renamed = {}
     for name, value in weights.items():
         new = [after + name.removeprefix(before) for before, after in beginnings if name.startswith(before)]

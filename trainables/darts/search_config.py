@@ -6,13 +6,7 @@ from typing import Any, Literal
 
 from trainables.config import flatten, typed
 from trainables.darts.genotype import OPERATION_NAMES, PUBLISHED, Genotype, read_genotype
-from trainables.darts.retrain_config import (
-    AS_SEARCHED,
-    SMALL_SIDE,
-    RetrainConfig,
-    check_retraining,
-    retrained_images,
-)
+from trainables.darts.retrain_config import AS_SEARCHED, SMALL_SIDE, RetrainConfig, check_retraining, retrained_images
 from trainables.datasets import DATASETS
 from trainables.datasets.data_config import NO_SUBSET, DataConfig, check_data, check_read, option_set
 from trainables.ranges import Count, NotNegative, Positive, ShareBelowOne

@@ -39,6 +39,8 @@ class SearchRun:
         side, accumulate = dataset_of(settings.retrained).image_shape[1], settings.retrain.accumulate
         check_second_head(len(self.images.train), side, settings.batch_size, accumulate, settings.auxiliary)
         self.search = None if searched is None else SearchPhase(settings, seed, searched, device)
+        self.search_epochs = 0 if searched is None else settings.search_epochs
+        self.epochs = self.search_epochs + settings.epochs  # of both phases
         # Arms are compared on the same images, whatever others the search saw; a search on a part of them shows which.
         fingerprint = self.images.fingerprint
         if self.search is not None and settings.retrain.dataset is None:
@@ -49,16 +51,6 @@ class SearchRun:
         self.retraining: Retraining | None = None
         if self.genotype is not None:
             self._retrain(self.genotype)
-
-    @property
-    def search_epochs(self) -> int:
-        """Return the number of epochs of the first phase; none where the genotype is known."""
-        return 0 if self.search is None else self.settings.search_epochs
-
-    @property
-    def epochs(self) -> int:
-        """Return the number of epochs of both phases."""
-        return self.search_epochs + self.settings.epochs
 
     @property
     def finished(self) -> bool:

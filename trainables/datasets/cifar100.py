@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from trainables.datasets.cifar10 import CIFAR10
-from trainables.datasets.cifar_pickle import read_batch
+from trainables.datasets.cifar10 import CIFAR10, read_batch
 from trainables.datasets.dataset import Split, Splits
 from trainables.datasets.download import web_sources
 from trainables.datasets.verified_files import Contents, archive_members, fetch, in_data_root, read_verified

@@ -117,13 +117,7 @@ def selected(config: DataConfig, splits: Splits) -> tuple[Images, Images | None,
 
 
 def open_evaluation(
-    name: str,
-    part: str,
-    config: DataConfig,
-    data_root: Path,
-    device: torch.device | str,
-    *,
-    share: float = 1.0,
+    name: str, part: str, config: DataConfig, data_root: Path, device: torch.device | str, *, share: float = 1.0
 ) -> BatchSource:
     """Return one part of ``EVALUATION_SETS[name]``, shown as a run with ``config`` tests; read it by ``test_batches``.
 

@@ -1,11 +1,13 @@
 """The parts that the data sets of photographs share: networks see 224 pixels, and the images stay on disk."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from trainables.datasets.dataset import IMAGENET_MEAN, IMAGENET_STD, Boxes, DataError, Dataset, Splits
+from trainables.datasets.dataset import Boxes, DataError, Dataset, Splits
 from trainables.datasets.file_list import FileList
+from trainables.datasets.folder import FOLDER
 from trainables.datasets.image_files import integers, listed, read_table, require_count
 
 # It takes the data root and the number of classes, and returns the images to train and those to test on.
@@ -32,21 +34,18 @@ def photographs(
     ``fetch`` downloads the missing part, if that is allowed, and ``boxes`` reads those around the objects.
     """
     load = partial(load_whole, files=files, num_classes=num_classes, num_train=num_train, num_test=num_test)
-    return Dataset(
+    return replace(
+        FOLDER,
         name=name,
         num_classes=num_classes,
-        image_shape=(3, 224, 224),
         num_train=num_train,
         num_test=num_test,
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
-        streamed=True,
-        crop_ratio=0.875,
         prepare=partial(require_complete, load=load, title=title, remedy=remedy, fetch=fetch),
         load=load,
         folder=folder,
         fetched=fetch is not None,
         boxes=boxes,
+        in_folder=False,
     )
 
 
@@ -57,12 +56,7 @@ def load_whole(root: Path, *, files: Lister, num_classes: int, num_train: int, n
 
 
 def require_complete(
-    root: Path,
-    *,
-    load: Callable[[Path], object],
-    title: str,
-    remedy: str,
-    fetch: Callable[[Path], None] | None = None,
+    root: Path, *, load: Callable[[Path], object], title: str, remedy: str, fetch: Callable[[Path], None] | None = None
 ) -> None:
     """Fetch the missing part, if that is possible, and raise ``DataError`` with the remedy if it is not complete."""
     if fetch is not None:

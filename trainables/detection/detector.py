@@ -9,7 +9,7 @@ Shape letters: B regions, C channels, H height, W width of a map, D features.
 import copy
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.models.detection.rpn import AnchorGenerator
@@ -30,18 +30,6 @@ class Body(nn.Sequential):
         super().__init__(*stages)
         with torch.no_grad():
             self.out_channels = self.eval()(torch.zeros(1, 3, 64, 64)).shape[1]
-
-
-class Head(nn.Module):
-    """The last stage and the mean: regions (B, C, 14, 14) to features (B, D)."""
-
-    def __init__(self, stage: nn.Module) -> None:
-        super().__init__()
-        self.stage = stage
-
-    def forward(self, regions: Tensor) -> Tensor:
-        """Return the features (B, D)."""
-        return self.stage(regions).mean(dim=(2, 3))
 
 
 def faster_rcnn(network: Network, num_classes: int, recipe: Recipe) -> FasterRCNN:
@@ -65,7 +53,7 @@ def faster_rcnn(network: Network, num_classes: int, recipe: Recipe) -> FasterRCN
         image_std=network.std.flatten().tolist(),
         rpn_anchor_generator=AnchorGenerator((recipe.anchors,), (ASPECTS,)),
         box_roi_pool=MultiScaleRoIAlign(["0"], output_size=REGION, sampling_ratio=0),
-        box_head=Head(stages[-1]),
+        box_head=nn.Sequential(stages[-1], nn.AdaptiveAvgPool2d(1), nn.Flatten()),  # (B, C, 14, 14) to (B, D)
         box_batch_size_per_image=recipe.regions,
         box_predictor=FastRCNNPredictor(backbone.head.in_features, num_classes + 1),
     )

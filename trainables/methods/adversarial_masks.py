@@ -43,7 +43,8 @@ class AdAutoMixing(AutoMixing):
 
     @staticmethod
     def check(config: Config) -> None:
-        require(config, "needs its whole pipeline", "mixer.pipeline", pipeline_of(config), "mp_ce")
+        if pipeline_of(config) != "mp_ce":
+            require(config, "needs its whole pipeline", {"mixer.pipeline": "mp_ce"})
         AutoMixing.check(config)
 
     @staticmethod

@@ -23,11 +23,9 @@ class AugMixing(Mixing):
 
     @staticmethod
     def check(config: Config) -> None:
-        itself = "mixes an image with itself"
-        require(config, itself, "sumix.lam", config.sumix.lam, "fixed")
-        require(config, itself, "sumix.regulariser", config.sumix.regulariser, "none")
-        require(config, "has its own loss on the images as they are", "clean_loss", config.clean_loss, 0)
-        require(config, "mixes every batch", "mixer.probability", config.mixer_options["probability"], 1)
+        require(config, "mixes an image with itself", {"sumix.lam": "fixed", "sumix.regulariser": "none"})
+        require(config, "has its own loss on the images as they are", {"clean_loss": 0})
+        require(config, "mixes every batch", {"mixer.probability": 1})
 
     def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:
         """See ``Method.forward``; the network makes one pass over 3B images."""

@@ -27,15 +27,11 @@ class SuperMixing(Mixing):
     def __init__(self, network: Network, config: Config) -> None:
         super().__init__(network, config)
         file = config.mixer_options["teacher"]
-        self.teacher = None if file is None else frozen_teacher(config, file)
+        self.teacher: Network | None = None
+        if file is not None:
+            self.teacher = build_network(config, dataset_of(config)).requires_grad_(False)
+            with weights_in(file, "mixer.teacher", f"the state_dict of a {config.backbone}") as weights:
+                self.teacher.backbone.load_state_dict(weights)
 
     def mixture(self, images: Tensor, labels: Tensor, rng: Generator) -> Mixed:
         return self.mixer(images, rng, teach=partial(classify, self.teacher or self.network))
-
-
-def frozen_teacher(config: Config, file: str) -> Network:
-    """Return a network of ``config`` with the weights in ``file`` for its backbone, which are never trained."""
-    teacher = build_network(config, dataset_of(config)).requires_grad_(False)
-    with weights_in(file, "mixer.teacher", f"the state_dict of a {config.backbone}") as weights:
-        teacher.backbone.load_state_dict(weights)
-    return teacher

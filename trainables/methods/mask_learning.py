@@ -64,15 +64,13 @@ class AutoMixing(Mixing):
 
     @staticmethod
     def check(config: Config) -> None:
-        options = config.mixer_options
-        require(config, "has its own loss on the images as they are", "clean_loss", config.clean_loss, 0)
-        require(config, "mixes every batch", "mixer.probability", options["probability"], 1)
-        require(config, "makes the masks of a whole batch at once", "mixer.groups", options["groups"], 1)
+        require(config, "has its own loss on the images as they are", {"clean_loss": 0})
+        require(config, "mixes every batch", {"mixer.probability": 1})
+        require(config, "makes the masks of a whole batch at once", {"mixer.groups": 1})
         refuse_joint(config, "makes its masks of a pass of its own")
         if pipeline_of(config) == "mp_ce":
             classifies = "classifies the images as they are in training mode and with gradient"
-            require(config, classifies, "sumix.raw_forward", config.sumix.raw_forward, "train_grad")
-            require(config, classifies, "sumix.raw_statistics", config.sumix.raw_statistics, "keep")
+            require(config, classifies, {"sumix.raw_forward": "train_grad", "sumix.raw_statistics": "keep"})
         (first, most), (last, least) = (rate_of_block(config, name) for name in ("lr", "min_lr"))
         if least > most:
             raise ValueError(f"{last} must be at most {first}, {most}, got {least}")

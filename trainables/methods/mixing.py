@@ -2,7 +2,7 @@
 
 import contextlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import torch
@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from trainables.backbones.backbone import Network
 from trainables.backbones.modes import evaluation_mode
-from trainables.config import Config
+from trainables.config import Config, flatten
 from trainables.losses.sumix import Seen, SUMixLoss, SUMixParts
 from trainables.losses.sumix_release import ReleasedSUMixLoss
 from trainables.methods.inputs import check_inputs, inputs_of, running_statistics_left
@@ -62,8 +62,7 @@ class Mixing(Method):
     def check(config: Config) -> None:
         """Raise ``ValueError`` for options that contradict the way in which the method works, whatever the network."""
         if "encode" in inputs_of(config.mixer):
-            groups = config.mixer_options["groups"]
-            require(config, "mixes maps of one depth for a whole batch", "mixer.groups", groups, 1)
+            require(config, "mixes maps of one depth for a whole batch", {"mixer.groups": 1})
             refuse_joint(config, "mixes maps, which have left the images behind")
 
     def forward(self, images: Tensor, labels: Tensor, rng: Generator) -> Step:
@@ -139,16 +138,18 @@ class Mixing(Method):
             return features, self.network.head(features)
 
 
-def require(config: Config, reason: str, key: str, value: object, wanted: object) -> None:
-    """Raise ``ValueError`` unless the ``value`` of a key is the only one with which the mixer works, for a reason."""
-    if value != wanted:
-        raise ValueError(f"mixer {config.mixer!r} {reason}: {key} must be {wanted!r}, got {value!r}")
+def require(config: Config, reason: str, wanted: Mapping[str, object]) -> None:
+    """Raise ``ValueError`` unless every key has the only value with which the mixer works, for a reason."""
+    values = flatten(config)
+    for key, value in wanted.items():
+        if values[key] != value:
+            raise ValueError(f"mixer {config.mixer!r} {reason}: {key} must be {value!r}, got {values[key]!r}")
 
 
 def refuse_joint(config: Config, reason: str) -> None:
     """Raise ``ValueError`` for one pass of the batches before and after mixing, which a mixer cannot make: why."""
     if config.sumix.raw_forward == "joint":
-        require(config, reason, "sumix.raw_forward", "joint", "train_grad")
+        require(config, reason, {"sumix.raw_forward": "train_grad"})
 
 
 def describe(parts: SUMixParts, mixed: Mixed, mixed_features: Tensor) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@ import pickle
 import numpy as np
 import pytest
 
-from trainables.datasets.cifar_pickle import read_batch
+from trainables.datasets.cifar10 import read_batch
 from trainables.datasets.dataset import DataError
 
 # As Python 2 with an old NumPy wrote it: data = [[1, 2, 255]] of uint8, labels = [7]; put together by hand.
