@@ -19,11 +19,10 @@ from typing import Any
 from torch import Generator
 
 from analysis import command, evaluation
-from analysis.figures.drawing import line_and_band, save_with_points
-from analysis.figures.landscape_plot import plot_line, plot_plane
-from analysis.loss_landscape import grid, line_points, measure_all, plane_points
+from analysis.figures.drawing import line_and_band
+from analysis.loss_landscape import grid, line_points, measure_all, plane_points, plot_line, plot_plane
 from analysis.networks.evaluate import Result, batches
-from analysis.words.captions import count_text, provenance_text
+from analysis.words.captions import count_text
 from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
 from trainables.config import Config
@@ -100,19 +99,17 @@ def draw(options: argparse.Namespace) -> int:
         f"iteration, and {options.draws} draws of Hutchinson's estimate. Noise: Gaussian, on every parameter, "
         f"{count_text(options.noises, 'draw')}."
     )
-    text, files = study.write_tables(tables.values(), how)
+    text = study.write_tables(tables.values(), how)
     noise = study.points(partial(line_points, key="noise", steps=sigmas(options.sigma)))
-    caption = f"{how} {line_and_band(noise).capitalize()}. {provenance_text(*levels)}"
+    caption = f"{how} {line_and_band(noise).capitalize()}."
     label = "standard deviation of the noise on every parameter"
-    figure = plot_line(options.study, noise, levels, caption, steps=sigmas(options.sigma)[::2], label=label)
-    files += save_with_points(figure, noise, options.out / "noise")
+    study.draw("noise", plot_line, noise, levels, caption, steps=sigmas(options.sigma)[::2], label=label)
     plane = study.points(partial(plane_points, steps=options.plane, reach=REACH))
     if len(plane):
         caption = f"{how} Each network along its own two directions, of length 1; seed {plane['seed'].iloc[0]} alone."
         labels = ("step along the leading eigenvector", "step along the second")
-        figure = plot_plane(options.study, plane, levels, f"{caption} {provenance_text(*levels)}", labels=labels)
-        files += save_with_points(figure, plane, options.out / "plane")
-    return study.finish(text, files)
+        study.draw("plane", plot_plane, plane, levels, caption, labels=labels)
+    return study.finish(text)
 
 
 def main(argv: list[str] | None = None) -> int:

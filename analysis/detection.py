@@ -97,7 +97,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
     )
     if flat := sum(image.ignored.count(False) - len(image.learned) for image in splits.train):
         how += f" Objects to train on that have no area and were left out: {flat}."
-    return study.finish(*study.write_tables(tables, how))
+    return study.finish(study.write_tables(tables, how))
 
 
 def parser() -> argparse.ArgumentParser:

@@ -2,25 +2,32 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
 import pandas as pd
+from matplotlib.figure import Figure
 from torch import Tensor
+from tqdm import tqdm
 
 from analysis import command
+from analysis.figures.drawing import save_with_points
 from analysis.networks import evaluate
+from analysis.networks.checkpoint import Checkpoint, CheckpointError, fetch
 from analysis.networks.class_names import class_names
-from analysis.networks.evaluate import Evaluated, Measure, Result, evaluate_runs
+from analysis.networks.evaluate import Measure, Result
+from analysis.networks.ray_tasks import in_ray
 from analysis.records.published import published_of_runs
-from analysis.records.runs import FACTOR, METRIC, Plan
+from analysis.records.runs import FACTOR, METRIC, Plan, done, name_of_run
 from analysis.statistics.tables import LevelTable, level_tables
+from analysis.words.captions import provenance_text
 from analysis.words.cells import tidy
 from analysis.words.rendering import escape_markdown, markdown_tables, terminal_tables
 from mixlab.spec.metric import Metric
-from trainables.config import Config
+from mixlab.tracking import store
+from trainables.config import Config, parse
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 some network could not be evaluated, which is named, or the Ray cluster was lost; 2 bad "
@@ -77,26 +84,27 @@ class Evaluation:
     options: argparse.Namespace  # of :func:`parser`
     plan: Plan
     runs: pd.DataFrame  # one row per planned cell
-    found: Evaluated  # the measurements so far; :meth:`measure` adds to them
+    found: dict[str, Result] = field(default_factory=dict)  # by run id, as are the configurations
+    configs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)  # a sentence for each run without a result
+    files: list[Path] = field(default_factory=list)  # those that were written
 
     @classmethod
     def read(cls, options: argparse.Namespace) -> Self:
         """Read the study that the options name; errors as for :func:`analysis.command.read_study`."""
-        return cls(options, *command.read_study(options), Evaluated())
+        return cls(options, *command.read_study(options))
 
     @property
     def results(self) -> dict[str, Result]:
         """Return the results by run id; raise ``NothingEvaluated`` where there is none."""
-        if not self.found.results:
+        if not self.found:
             raise command.NothingEvaluated
-        return self.found.results
+        return self.found
 
     @property
     def config(self) -> Config:
         """Return the configuration of one of the networks that have a result; errors as for :attr:`results`."""
-        if self.found.config is None:
-            raise command.NothingEvaluated
-        return self.found.config
+        return parse(self.configs[next(iter(self.results))])
 
     def only(self, kept: Sequence[bool]) -> Self:
         """Return the study with only some of its planned cells, one flag for each row of ``runs``."""
@@ -105,26 +113,59 @@ class Evaluation:
         return replace(self, plan={**self.plan, "trials": trials}, runs=runs)
 
     def measure(self, measure: Measure, protocol: Mapping[str, Any], runs: pd.DataFrame | None = None) -> None:
-        """Evaluate the networks of all runs or of some, and say on standard error which could not be evaluated.
+        """Evaluate the networks of all runs that are done, or of some, here or as Ray tasks.
 
-        Errors are those of :func:`analysis.networks.evaluate.evaluate_runs`.
+        What was measured before is read from ``evaluations.json``, which is extended after every network. Standard
+        error says which networks could not be evaluated.
+
+        Args:
+            measure: a module's function, so that it can travel to a Ray task.
+            protocol: everything that determines a result besides the checkpoint and the images, as JSON can hold it.
+            runs: some rows of ``runs``.
+
+        Raises:
+            ValueError: no run is done.
+            BadInput: no such store, no cluster answers at the address, or the earlier results cannot be read.
+            DataError: the data set is missing or broken.
         """
-        options = self.options
-        found = evaluate_runs(
-            options.tracking_uri,
-            self.runs if runs is None else runs,
-            measure,
-            protocol,
-            images=options.images,
-            data_root=options.data_root,
-            cache=options.out / "evaluations.json",
-            address=options.address,
-        )
-        for problem in found.problems:
+        options, rows = self.options, done(self.runs if runs is None else runs).to_dict("records")
+        if not rows:
+            raise ValueError("the study has no run that is done: there is nothing to evaluate")
+        names = {row["run_id"]: f"{name_of_run(row)} (run {row['run_id']})" for row in rows}
+        client, cache = store.connect(options.tracking_uri, make=False), options.out / "evaluations.json"
+        protocol, cached = {**protocol, "images": options.images}, evaluate.read_results(cache)
+        keys: dict[str, str] = {}  # by run id
+        problems = []
+
+        def fetched() -> Iterator[tuple[str, Checkpoint]]:
+            """Yield the checkpoints that have no result yet, one at a time, so that the memory holds few of them."""
+            for run_id, name in names.items():
+                try:
+                    checkpoint = fetch(client, run_id)
+                except CheckpointError as error:
+                    problems.append(f"{name}: {error}")
+                    continue
+                keys[run_id], self.configs[run_id] = evaluate.result_key(checkpoint, protocol), checkpoint.config
+                if keys[run_id] not in cached:
+                    yield run_id, checkpoint
+
+        arguments = (measure, protocol, options.images, options.data_root.absolute())
+        here = ((run_id, evaluate.evaluate(checkpoint, *arguments)) for run_id, checkpoint in fetched())
+        tasks = here if options.address == "none" else in_ray(fetched(), options.address, evaluate.evaluate, *arguments)
+        try:
+            for run_id, outcome in tqdm(tasks, "evaluating", len(rows), disable=None, leave=False):
+                if isinstance(outcome, str):
+                    problems.append(f"{names[run_id]}: {outcome}")
+                    continue
+                cached[keys[run_id]] = outcome
+                evaluate.write_results(cache, cached)
+        except KeyboardInterrupt:
+            ready = sum(key in cached for key in keys.values())
+            raise KeyboardInterrupt(f"{ready} of {len(rows)} networks are evaluated, and kept in {cache}") from None
+        for problem in problems:
             print(f"{options.file}: not evaluated: {problem}", file=sys.stderr)
-        self.found.results.update(found.results)
-        self.found.problems.extend(found.problems)
-        self.found.config = self.found.config or found.config
+        self.problems.extend(problems)
+        self.found.update({run_id: cached[key] for run_id, key in keys.items() if key in cached})
 
     def tables(self, metric: Metric, key: str, *, compare: bool = True) -> list[LevelTable]:
         """Return the tables of one number of the results, with the published numbers that it reproduces.
@@ -151,24 +192,36 @@ class Evaluation:
         ]
         return pd.DataFrame(rows) if rows else pd.DataFrame(columns=named)
 
-    def write_tables(
-        self, tables: Iterable[Sequence[LevelTable]], how: str, stem: str = "table"
-    ) -> tuple[str, list[Path]]:
+    def write_tables(self, tables: Iterable[Sequence[LevelTable]], how: str, stem: str = "table") -> str:
         """Write the tables of each number, and how the networks were evaluated, as ``stem.md`` and ``stem.csv``.
 
-        Return the same for a terminal, and the two files.
+        Return the same for a terminal.
         """
         study, out, tables = self.options.study, self.options.out, list(tables)
         pages = [f"# {escape_markdown(study)}", how, *map(markdown_tables, tables)]
         page, table = out / f"{stem}.md", out / f"{stem}.csv"
         page.write_text("\n\n".join(pages) + "\n", encoding="utf-8")
         pd.concat([tidy(levels) for levels in tables]).to_csv(table, index=False)
-        return "\n\n".join([study, *map(terminal_tables, tables), how]), [page, table]
+        self.files.extend([page, table])
+        return "\n\n".join([study, *map(terminal_tables, tables), how])
 
-    def finish(self, text: str, files: Iterable[Path]) -> int:
+    def draw(
+        self,
+        stem: str,
+        plot: Callable[..., Figure],
+        points: pd.DataFrame,
+        levels: Sequence[LevelTable],
+        caption: str,
+        **options: Any,
+    ) -> None:
+        """Write the figure of some points, to whose caption the provenance of the tables is added, and the points."""
+        figure = plot(self.options.study, points, levels, f"{caption} {provenance_text(*levels)}", **options)
+        self.files.extend(save_with_points(figure, points, self.options.out / stem))
+
+    def finish(self, text: str) -> int:
         """Print what was found and where it is written; return the exit code, 1 where a network has no result."""
-        command.finish(files, text)
-        return 1 if self.found.problems else 0
+        command.finish(self.files, text)
+        return 1 if self.problems else 0
 
 
 def shown_images(config: Config, images: int | list[int], data_root: Path) -> tuple[Tensor, Tensor, list[str]]:

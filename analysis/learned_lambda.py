@@ -10,21 +10,22 @@ network learns for them, from the least to the most for the first image. The com
 """
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
 from torch import Generator, Tensor
 
 from analysis import command, evaluation
-from analysis.figures.drawing import save_with_points
-from analysis.figures.lambda_strip import Strip, plot_strips
+from analysis.figures.drawing import colours_of, distinct, plain, save_with_points
+from analysis.figures.tiles import LABEL, name_line, show_image, tile_figure, write_below
 from analysis.networks.evaluate import Result, all_of
 from analysis.networks.own_mixer import mixer_of
 from analysis.records.runs import cell_of_run, done, of_one_seed, setting
-from analysis.statistics.tables import level_tables
+from analysis.statistics.tables import LevelTable, level_tables
 from analysis.words.captions import provenance_text
 from trainables.backbones.backbone import Network
 from trainables.config import Config
@@ -36,6 +37,17 @@ VERSION = 1  # the version of the evaluation; raise it when its numbers change
 SHOWN = 6  # mixtures of a pair
 NEAR = 0.02  # how far from the wanted lambda a mixture may be
 DRAWS = 40  # batches of mixtures of a pair
+TILE = 1.05  # inches
+
+
+class Strip(NamedTuple):
+    """The mixtures of one pair, as one network sees them."""
+
+    cell: str  # level and arm
+    arm: str
+    pair: Tensor  # (2, C, H, W) in [0, 1]
+    names: list[str]  # the classes of the pair
+    mixtures: list[dict[str, Any]]  # from ``learned_lambda.strip_of``
 
 
 def learned_weights(network: Network, config: Config, raw: Tensor, labels: Tensor, mixed: Mixed) -> Tensor:
@@ -127,11 +139,31 @@ def draw(options: argparse.Namespace) -> int:
         "learned lambda, the share of the first image in the label; sorted by the learned one. "
         f"Seed {runs['seed'].iloc[0]}. {provenance_text(*levels)}"
     )
-    figure = plot_strips(options.study, strips, levels[0], SHOWN, caption)
-    files = save_with_points(figure, table, options.out / "strip")
+    figure = plot_strips(options.study, strips, levels[0], caption)
+    study.files.extend(save_with_points(figure, table, options.out / "strip"))
     spread = table.groupby("arm", sort=False)["learned"].agg(["min", "max"])
     text = [f"{arm}: learned lambda from {low:.2f} to {high:.2f}" for arm, (low, high) in spread.iterrows()]
-    return study.finish("\n".join(text), files)
+    return study.finish("\n".join(text))
+
+
+def plot_strips(study: str, strips: Sequence[Strip], level: LevelTable, caption: str) -> Figure:
+    """Draw a line for each network and pair, at least one: the two images, then its mixtures.
+
+    An arm has the colour that it has in ``level``, any table of the study.
+    """
+    colours, cells = colours_of(level), distinct([strip.cell for strip in strips], 24)
+    size = (LABEL + TILE * (2 + SHOWN), len(strips) * (TILE + 0.3) + 1.0)
+    widths = [LABEL, *[TILE] * (2 + SHOWN)]
+    with tile_figure(study, caption, size, (len(strips), 3 + SHOWN), width_ratios=widths) as (figure, axes):
+        for line, strip in zip(axes, strips, strict=True):
+            name_line(line[0], cells[strip.cell], colours[strip.arm])
+            for axis, image, name in zip(line[1:3], strip.pair, strip.names, strict=True):
+                show_image(axis, image)
+                write_below(axis, plain(name, 16))
+            for axis, one in zip(line[3:], strip.mixtures, strict=False):
+                show_image(axis, torch.tensor(one["image"], dtype=torch.uint8).float() / 255)
+                write_below(axis, f"{one['drawn']:.2f} → {one['learned']:.2f}")
+        return figure
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -83,7 +83,7 @@ def tabulate_study(options: argparse.Namespace) -> int:
     tables = [study.tables(metric, name) for name, metric in MEASURES.items()]
     images = next(iter(study.results.values()))["images"]
     how = f"{images} test images, evenly spaced, squeezed to a square; maps of the true class, at the best threshold."
-    return study.finish(*study.write_tables(tables, how))
+    return study.finish(study.write_tables(tables, how))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -19,12 +19,12 @@ import torch
 from torch import Generator, Tensor
 
 from analysis import command, evaluation
-from analysis.figures.drawing import line_and_band, save_with_points
+from analysis.figures.drawing import line_and_band
 from analysis.figures.two_lines_plot import plot_two_lines
 from analysis.networks.evaluate import Result, batches
 from analysis.networks.own_mixer import ALONE, classify, learns_masks, mixer_of, needs_weights
 from analysis.records.runs import setting
-from analysis.words.captions import count_text, provenance_text
+from analysis.words.captions import count_text
 from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
 from trainables.config import Config, mixer_options, require_known
@@ -96,16 +96,15 @@ def tabulate_study(options: argparse.Namespace) -> int:
     whose = f"Mixtures by {options.mixer}" if options.mixer else "Mixtures by the mixer of each network's own run"
     shown = f"{count_text(options.draws, 'draw')} of {count_text(options.images, 'test image')}"
     how = f"{whose}, lambda from Beta(1, 1); {shown}."
-    text, files = study.write_tables(tables.values(), how)
+    text = study.write_tables(tables.values(), how)
     points = study.points(curve)
     caption = (
         f"{how} Solid: top-1, the likeliest class is in the mixture; dashed: top-2, so are the two likeliest; "
-        f"{line_and_band(points)}. {provenance_text(*tables[TOP1])}"
+        f"{line_and_band(points)}."
     )
-    labels = ("lambda", "accuracy on mixed images, %")
-    figure = plot_two_lines(options.study, points, tables[TOP1], caption, parts=(TOP1, TOP2), labels=labels, width=1)
-    files += save_with_points(figure, points, options.out / "curves")
-    return study.finish(text, files)
+    looks = {"parts": (TOP1, TOP2), "labels": ("lambda", "accuracy on mixed images, %"), "width": 1}
+    study.draw("curves", plot_two_lines, points, tables[TOP1], caption, **looks)
+    return study.finish(text)
 
 
 def main(argv: list[str] | None = None) -> int:

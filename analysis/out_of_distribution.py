@@ -19,11 +19,10 @@ import torch
 from torch import Tensor
 
 from analysis import command, evaluation
-from analysis.figures.drawing import line_and_band, save_with_points
+from analysis.figures.drawing import line_and_band
 from analysis.figures.two_lines_plot import plot_two_lines
 from analysis.networks.evaluate import Result, batches
 from analysis.records.runs import done, setting
-from analysis.words.captions import provenance_text
 from mixlab.spec.metric import Metric
 from trainables.backbones.backbone import Network
 from trainables.config import Config
@@ -116,15 +115,13 @@ def tabulate_study(options: argparse.Namespace) -> int:
         f"confidence is its largest probability; an AUPR by chance is {first['chance']:.1f} %, the share of images of "
         "no known class."
     )
-    text, files = study.write_tables(tables.values(), how)
+    text = study.write_tables(tables.values(), how)
     points = study.points(curve)
     levels = next(levels for name, levels in tables.items() if name.endswith("_aupr"))
-    solid = f"Solid: images of known classes; dashed: of none; {line_and_band(points)}."
-    caption, labels = f"{how} {solid} {provenance_text(*levels)}", ("confidence, %", "images at least so confident, %")
-    parts = (INSIDE, OUTSIDE)
-    figure = plot_two_lines(options.study, points, levels, caption, parts=parts, labels=labels, width=100)
-    files += save_with_points(figure, points, options.out / "confidence")
-    return study.finish(text, files)
+    caption = f"{how} Solid: images of known classes; dashed: of none; {line_and_band(points)}."
+    looks = {"parts": (INSIDE, OUTSIDE), "labels": ("confidence, %", "images at least so confident, %"), "width": 100}
+    study.draw("confidence", plot_two_lines, points, levels, caption, **looks)
+    return study.finish(text)
 
 
 def main(argv: list[str] | None = None) -> int:

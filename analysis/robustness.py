@@ -24,13 +24,13 @@ import pandas as pd
 from tabulate import tabulate
 
 from analysis import command, evaluation
-from analysis.figures.drawing import line_and_band, save_with_points
+from analysis.figures.drawing import line_and_band
 from analysis.figures.reliability_plot import FEWEST, plot_reliability, reliability_points
 from analysis.networks.evaluate import Result
 from analysis.networks.robustness_measures import STYLE, measure
 from analysis.networks.transfer import find_substitutes
 from analysis.statistics.tables import LevelTable
-from analysis.words.captions import metric_text, provenance_text
+from analysis.words.captions import metric_text
 from analysis.words.cells import tidy
 from analysis.words.rendering import escape_markdown, markdown
 from mixlab.spec.metric import Metric, decimals
@@ -125,19 +125,17 @@ def tabulate_study(options: argparse.Namespace) -> int:
     caption = (
         f"{next(iter(results.values()))['images']} test images for each network, 15 bins of equal width; "
         f"{line_and_band(points, 'predictions of all seeds together')}; dotted: confidence and accuracy agree. "
-        f"Bins of fewer than {FEWEST} predictions count in the ECE and are not drawn. "
-        f"{provenance_text(*tables['ece'])}"
+        f"Bins of fewer than {FEWEST} predictions count in the ECE and are not drawn."
     )
-    figure = plot_reliability(options.study, points, tables["ece"], caption)
-    files = save_with_points(figure, points, options.out / "reliability")
     (options.out / "table.md").write_text("\n".join([f"# {options.study}\n\n{text}\n", *details]), encoding="utf-8")
     pd.concat([tidy(levels) for levels in tables.values()]).to_csv(options.out / "table.csv", index=False)
     study.points(by_corruption).to_csv(options.out / "corruptions.csv", index=False)
-    written = [options.out / name for name in ("table.md", "table.csv", "corruptions.csv")]
+    study.files.extend(options.out / name for name in ("table.md", "table.csv", "corruptions.csv"))
     if substitutes:
-        written.append(options.out / "transfers.csv")
-        study.points(lambda result: result.get("transfers", [])).to_csv(written[-1], index=False)
-    return study.finish(text, [*written, *files])
+        study.files.append(options.out / "transfers.csv")
+        study.points(lambda result: result.get("transfers", [])).to_csv(study.files[-1], index=False)
+    study.draw("reliability", plot_reliability, points, tables["ece"], caption)
+    return study.finish(text)
 
 
 def by_corruption(result: Result) -> list[dict[str, Any]]:

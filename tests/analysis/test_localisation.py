@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from analysis import localisation
 from analysis.evaluation import Evaluation
-from analysis.networks.evaluate import Evaluated, open_images
+from analysis.networks.evaluate import open_images
 from trainables.backbones.backbone import Backbone, Network
 from trainables.config import Config, parse
 from trainables.datasets import DATASETS, cub200
@@ -119,7 +119,7 @@ def test_only_the_tables_of_data_sets_with_boxes_are_measured() -> None:
     cells = [("a", "cub200", "cub200"), ("b", "cub200", ""), ("c", "aircraft", "aircraft"), ("d", "aircraft", "")]
     runs = pd.DataFrame(cells, columns=["key", "factor.dataset", "config.dataset"])
     plan = {"factors": {"dataset": ["cub200", "aircraft"]}, "trials": [{"key": key} for key in "abcd"]}
-    birds = localisation.of_boxes(Evaluation(Namespace(), plan, runs, Evaluated()))
+    birds = localisation.of_boxes(Evaluation(Namespace(), plan, runs))
     assert list(birds.runs["key"]) == ["a", "b"]
     assert birds.plan["trials"] == [{"key": "a"}, {"key": "b"}]
 

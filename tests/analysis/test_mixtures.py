@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from analysis import mixtures
-from analysis.figures.mixtures_plot import MixtureRow, mixture
+from analysis.mixtures import MixtureRow, mixture
 from trainables.methods.mixture_album import Album
 
 

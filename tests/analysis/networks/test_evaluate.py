@@ -36,13 +36,13 @@ def test_earlier_results_that_are_none_are_named(content: str, tmp_path: Path) -
     file.write_text(content)
     sentence = rf"^the earlier results in '{file}' cannot be read \(.+\): delete the file .*, or give another --out$"
     with pytest.raises(BadInput, match=sentence):
-        evaluate._read(file)
+        evaluate.read_results(file)
 
 
 def test_earlier_results_come_back_from_a_file_that_any_program_can_read(tmp_path: Path) -> None:
     file = tmp_path / "new" / "evaluations.json"
-    assert evaluate._read(file) == {}
+    assert evaluate.read_results(file) == {}
     results = {"key": {"loss": math.inf, "bins": [[1, -math.inf]], "source": "cifar10"}}
-    evaluate._write(file, results)
+    evaluate.write_results(file, results)
     strict(file.read_text())
-    assert evaluate._read(file) == results
+    assert evaluate.read_results(file) == results
